@@ -1,0 +1,71 @@
+"""Bodies: bytes that a client sent, either inside a record or in a payload file of their own."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from journal import Payload
+
+
+@dataclass(frozen=True, slots=True)
+class Inline:
+    """A small body, kept in the record's content part.
+
+    Attributes:
+        data: The bytes, at most ``inline_bytes`` of the storage configuration.
+        md5: Their MD5 digest, 16 bytes.
+    """
+
+    data: bytes
+    md5: bytes
+
+    @property
+    def size(self) -> int:
+        """Length in bytes."""
+        return len(self.data)
+
+
+Body = Inline | Payload
+"""What an upload ends in, and what an event carries."""
+
+
+@dataclass(frozen=True, slots=True)
+class OnDisk:
+    """A small body that live state reads from its record when asked, instead of holding it in memory.
+
+    Attributes:
+        address: Where the record's content lies; the data is under ``data`` in it.
+        size: Length in bytes.
+    """
+
+    address: int
+    size: int
+
+
+Held = Inline | OnDisk | Payload
+"""What live state keeps of a body."""
+
+
+def pack_body(body: Body) -> dict[str, Any]:
+    """The body as msgpack types, for an event's content. A payload file's key appears nowhere else (design section 2)."""
+    if isinstance(body, Inline):
+        return {"data": body.data, "md5": body.md5}
+    return {
+        "payload": body.name,
+        "key": body.key,
+        "size": body.size,
+        "md5": body.md5,
+        "sha256": body.sha256,
+    }
+
+
+def unpack_body(packed: dict[str, Any]) -> Body:
+    """The inverse of :func:`pack_body`."""
+    if "data" in packed:
+        return Inline(packed["data"], packed["md5"])
+    return Payload(
+        name=packed["payload"],
+        key=packed["key"],
+        size=packed["size"],
+        md5=packed["md5"],
+        sha256=packed["sha256"],
+    )

@@ -1,0 +1,65 @@
+"""The deadline index: one sorted list over all that ends."""
+
+from collections.abc import Hashable, Iterator
+from enum import IntEnum
+from typing import Any
+
+from sortedcontainers import SortedList
+
+
+class Kind(IntEnum):
+    """What ends. Not on disk: deadlines are rebuilt from the entries that own them."""
+
+    AREA = 1
+    BLOB = 2
+    BLOCKS = 3
+    TOKEN = 4
+    SETTING = 5
+    ERASURE = 6
+
+
+class Deadlines:
+    """All deadlines of the state, ordered by time.
+
+    Each owner arms at most one deadline of a kind, knows it, and disarms it with the same arguments: so a re-arm is O(log n) and
+    leaves no dead entry behind. Keys of one kind must be comparable with one another.
+    """
+
+    def __init__(self) -> None:
+        self._entries: SortedList[tuple[int, int, Any]] = SortedList()
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def arm(self, at: int, kind: Kind, key: Hashable) -> None:
+        """Adds the deadline ``at`` (nanoseconds since the epoch) of ``key``."""
+        self._entries.add((at, int(kind), key))
+
+    def disarm(self, at: int, kind: Kind, key: Hashable) -> None:
+        """Removes exactly what was armed.
+
+        Raises:
+            ValueError: It was not armed: a bug in the slice that owns the key.
+        """
+        self._entries.remove((at, int(kind), key))
+
+    def load(self, entries: Iterator[tuple[int, Kind, Any]]) -> None:
+        """Adds many at once, which is several times faster than one by one."""
+        self._entries.update((at, int(kind), key) for at, kind, key in entries)
+
+    def next(self) -> int | None:
+        """The earliest deadline, None if nothing ends."""
+        return self._entries[0][0] if self._entries else None
+
+    def due(self, now: int, limit: int) -> list[tuple[int, Kind, Any]]:
+        """At most ``limit`` entries whose deadline is at or before ``now``, earliest first."""
+        found: list[tuple[int, Kind, Any]] = []
+        for at, kind, key in self._entries.islice(0, limit):
+            if at > now:
+                break
+            found.append((at, Kind(kind), key))
+        return found
+
+    def entries(self) -> list[tuple[int, int, Any]]:
+        """A copy of everything, for checks."""
+        return list(self._entries)

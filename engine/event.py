@@ -1,0 +1,97 @@
+"""What an event is: a fact that happened, in the past tense, with who did it and why.
+
+The events of each domain stand in ``engine/<domain>/events.py``; ``engine/wire.py`` holds the one table of their codes.
+"""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any, ClassVar, Self
+
+from journal import Verb
+
+
+class Surface(IntEnum):
+    """The interface a record belongs to. On disk: numbers never move."""
+
+    ENGINE = 0
+    AREAS = 1
+    SETTINGS = 2
+    BLOBS = 3
+
+
+class Cause(IntEnum):
+    """Why a change happened. On disk, in the header that is kept for ever: numbers never move."""
+
+    REQUEST = 1
+    """A client's request."""
+    EXPIRED = 2
+    """The deadline passed."""
+    ERASURE_REQUEST = 3
+    """A data subject or operator asked for erasure (GDPR article 17)."""
+    RESTATED = 4
+    """The same value written again, so that older records may be erased."""
+    OVERWRITTEN = 5
+    """A newer value took its place."""
+    REVOKED = 6
+    """An operator revoked it."""
+    CONFIGURATION = 7
+    """The server's configuration demands it."""
+    RETENTION = 8
+    """The retention policy is due for it."""
+    IMPORT = 9
+    """An import of earlier data."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """Where an event stands in the journal.
+
+    Attributes:
+        seq: Sequence number, from 1, without gaps.
+        time: Nanoseconds since the epoch, never going back along the journal.
+        address: Where the record's content lies, -1 if it has none or is not written yet.
+    """
+
+    seq: int
+    time: int
+    address: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event(ABC):
+    """Base of all events.
+
+    A subclass says its ``VERB`` and ``SURFACE``, adds its fields, and splits them: ``details`` are who and what, kept for the
+    audit period; ``content`` is the data itself, kept until its deadline (design section 2). Nothing of either reaches the
+    header.
+
+    Attributes:
+        resource: 16 random bytes that name the resource for ever, without telling whose it is.
+        actor: Who did it, for example ``user:operator``, ``anonymous`` or ``retain``.
+        cause: Why.
+    """
+
+    VERB: ClassVar[Verb]
+    SURFACE: ClassVar[Surface]
+    VERSION: ClassVar[int] = 1
+    """Version of the two shapes below; ``engine/wire.py`` upcasts older ones on reading."""
+
+    resource: bytes
+    actor: str
+    cause: Cause
+
+    @abstractmethod
+    def details(self) -> dict[str, Any]:
+        """The fields of the details part, msgpack types only."""
+
+    def content(self) -> Any:
+        """The content part, msgpack types only; None if the event has none."""
+        return None
+
+    @classmethod
+    @abstractmethod
+    def restore(
+        cls, *, resource: bytes, actor: str, cause: Cause, details: dict[str, Any], content: Any
+    ) -> Self:
+        """The event that ``details`` and ``content`` came from: ``restore(...parts of e...) == e``."""
