@@ -1,0 +1,65 @@
+"""What can be wrong with a request before any surface looks at it: typed, each with its status."""
+
+# ruff: noqa: N818 - the names are the terms of HTTP, not of Python
+
+from __future__ import annotations
+
+
+class RequestError(Exception):
+    """The request cannot be served as it stands; every surface words `status` in its own shape.
+
+    ::
+
+        RequestError
+        ├── BadRequest      400  the bytes are not a valid request
+        ├── BodyTooSlow     408  the body came slower than the minimum rate
+        ├── TooLarge        413  the body is longer than its limit
+        └── HeadersTooLarge 431  too many headers, or too many bytes of them
+    """
+
+    status = 400
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+
+class BadRequest(RequestError):
+    """Bad escape, bad UTF-8, NUL in a name, contradicting or unparsable headers."""
+
+
+class BodyTooSlow(RequestError):
+    """Fewer bytes a second than the minimum rate, counted over the time spent waiting for them."""
+
+    status = 408
+
+
+class TooLarge(RequestError):
+    """The body is longer than `limit` bytes; raised from the declared length where there is one."""
+
+    status = 413
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"the body is longer than {limit} bytes")
+        self.limit = limit
+
+
+class HeadersTooLarge(RequestError):
+    """More header fields, or more bytes of them, than the server takes."""
+
+    status = 431
+
+
+class ClientGone(Exception):
+    """The client closed the connection before its body was complete: nobody is there to be answered."""
+
+
+class UnexpectedError(Exception):
+    """A fault of ours, already logged under `log_id`; the answer is a 500 with the id and nothing else."""
+
+    status = 500
+
+    def __init__(self, log_id: str) -> None:
+        self.log_id = log_id
+        self.message = f"internal error {log_id}"
+        super().__init__(self.message)
