@@ -1,0 +1,372 @@
+"""The ground the journal stands on: files in one data folder, and what it takes to make them durable.
+
+`Disk` and `File` are the only way to a file for the rest of the package, so that `journal.testing.MemoryDisk`
+can stand in for a real disk and forget whatever was not synced. `RealDisk` makes the only `os` calls on files
+in this project.
+
+Names are relative to the data folder, with "/" between folders; the data folder itself is "".
+Offsets, lengths and sizes are in bytes. A failing system call surfaces as `OSError`, except where the disk is
+full: that is `NoSpace`, because the caller can do something about it.
+
+Rules kept here (each is forced by a test in `tests/journal/test_crash_*.py`):
+- a file's bytes are durable after `File.sync`; its name is durable after `sync_folder` of its folder;
+- a name that must appear with all its bytes is written aside, synced, renamed, and its folder synced;
+- a failed sync is never tried again: Linux marks the pages clean all the same.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import stat
+from collections.abc import Callable
+from pathlib import Path, PurePosixPath
+from types import TracebackType
+from typing import Protocol, Self
+
+from journal.errors import Locked, NoSpace
+
+LOCK_FILE = "lock"
+TEMPORARY_SUFFIX = ".tmp"
+SECTOR = 512
+
+_FOLDER_MODE = 0o700
+_FILE_MODE = 0o600
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_NETWORK_FILE_SYSTEMS = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "fuse.sshfs", "ceph"})
+_ZEROS = bytes(1 << 20)
+
+# macOS has neither call; there `fsync` is the closest, and zeros are written to reserve room.
+_fdatasync: Callable[[int], None] = getattr(os, "fdatasync", os.fsync)
+_fallocate: Callable[[int, int, int], None] | None = getattr(os, "posix_fallocate", None)
+
+
+class File(Protocol):
+    """An open file. Safe to read from several threads; written by one. `close` may be called twice."""
+
+    @property
+    def name(self) -> str:
+        """The name it was opened under, relative to the data folder."""
+        ...
+
+    def size(self) -> int: ...
+
+    def pread(self, offset: int, length: int) -> bytes:
+        """The bytes at `offset`: fewer than `length` only where the file ends."""
+        ...
+
+    def pwrite(self, offset: int, data: bytes) -> None:
+        """Write all of `data`, in as many calls as it takes; past the end, the gap reads as zeros.
+
+        Raises `NoSpace` when the disk fills up; a part of `data` may then be in the file.
+        """
+        ...
+
+    def sync(self) -> None:
+        """Return when bytes and size are durable (fdatasync). Never call again after it raised."""
+        ...
+
+    def truncate(self, size: int) -> None: ...
+
+    def allocate(self, offset: int, length: int) -> None:
+        """Reserve room, so that writes there cannot meet a full disk; the file grows, the new part is zero.
+
+        Raises `NoSpace`.
+        """
+        ...
+
+    def close(self) -> None: ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+class Disk(Protocol):
+    """One data folder. The calls that follow from the others are written here, once for all disks."""
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """What an operator should be told about this place, e.g. that it is a network file system."""
+        ...
+
+    def names(self, folder: str = "") -> list[str]:
+        """Files and folders in `folder`, sorted. Raises `FileNotFoundError`."""
+        ...
+
+    def open(self, name: str, *, create: bool = False, write: bool = False) -> File:
+        """Open for reading, or for reading and writing. `create` makes the file, or empties an existing one,
+        and implies `write`. Raises `FileNotFoundError`, `NoSpace`."""
+        ...
+
+    def replace(self, old: str, new: str) -> None:
+        """Rename in one step, over an existing `new` if there is one. Durable after `sync_folder`."""
+        ...
+
+    def unlink(self, name: str) -> None:
+        """Remove a file's name; open files stay readable. Durable after `sync_folder`."""
+        ...
+
+    def sync_folder(self, folder: str = "") -> None:
+        """Return when the names in `folder` are durable (fsync of the folder)."""
+        ...
+
+    def add_folder(self, folder: str) -> None:
+        """Make one folder. Raises `FileExistsError`, `FileNotFoundError` (no parent), `NoSpace`."""
+        ...
+
+    def lock(self) -> None:
+        """Become the one process that may write here. Raises `Locked` with the holder's process number."""
+        ...
+
+    def unlock(self) -> None:
+        """Let go of the lock, if held. A process that dies lets go of it too."""
+        ...
+
+    def free_bytes(self) -> int:
+        """Room left for us, as far as the file system tells."""
+        ...
+
+    def exists(self, name: str) -> bool:
+        """Whether a file or folder has this name."""
+        place = PurePosixPath(name)
+        try:
+            return place.name in self.names(folder_of(name))
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+
+    def make_folder(self, folder: str) -> bool:
+        """Make a folder and the ones above it, durably. False if it was there already."""
+        if self.exists(folder):
+            return False
+        parent = folder_of(folder)
+        if parent:
+            self.make_folder(parent)
+        self.add_folder(folder)
+        self.sync_folder(parent)
+        return True
+
+    def read(self, name: str) -> bytes:
+        """A whole small file. Raises `FileNotFoundError`."""
+        with self.open(name) as file:
+            return file.pread(0, file.size())
+
+    def write_atomic(self, name: str, data: bytes) -> None:
+        """Make `name` hold exactly `data`, durably: after a crash it holds the old bytes or the new ones.
+
+        Raises `NoSpace`, `OSError`; `name` is then unchanged, unless it was the folder's sync that failed.
+        """
+        aside = name + TEMPORARY_SUFFIX
+        with self.open(aside, create=True) as file:
+            file.pwrite(0, data)
+            file.sync()
+        self.replace(aside, name)
+        self.sync_folder(folder_of(name))
+
+
+def folder_of(name: str) -> str:
+    """The folder a name is in; "" for the data folder itself."""
+    parent = str(PurePosixPath(name).parent)
+    return "" if parent == "." else parent
+
+
+class RealFile(File):
+    """A file descriptor."""
+
+    def __init__(self, descriptor: int, name: str) -> None:
+        self._descriptor = descriptor
+        self._name = name
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    def size(self) -> int:
+        return os.fstat(self._descriptor).st_size
+
+    def pread(self, offset: int, length: int) -> bytes:
+        data = os.pread(self._descriptor, length, offset)
+        if len(data) in (0, length):
+            return data
+        pieces = [data]
+        missing = length - len(data)
+        while missing and (data := os.pread(self._descriptor, missing, offset + length - missing)):
+            pieces.append(data)
+            missing -= len(data)
+        return b"".join(pieces)
+
+    def pwrite(self, offset: int, data: bytes) -> None:
+        done = 0
+        view = memoryview(data)
+        try:
+            while done < len(data):
+                written = os.pwrite(self._descriptor, view[done:], offset + done)
+                if not written:
+                    raise OSError(errno.EIO, "the system wrote nothing and gave no reason")
+                done += written
+        except OSError as error:
+            raise explained(error, self._name, offset + done) from error
+
+    def sync(self) -> None:
+        _fdatasync(self._descriptor)
+
+    def truncate(self, size: int) -> None:
+        os.ftruncate(self._descriptor, size)
+
+    def allocate(self, offset: int, length: int) -> None:
+        try:
+            if _fallocate is not None:
+                _fallocate(self._descriptor, offset, length)
+                return
+        except OSError as error:
+            if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL):
+                raise explained(error, self._name, offset) from error
+        end = offset + length
+        for start in range(max(offset, self.size()), end, len(_ZEROS)):
+            self.pwrite(start, _ZEROS[: end - start])
+
+    def close(self) -> None:
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class RealDisk(Disk):
+    """A folder of the operating system's, made (mode 0700) if it is missing; its files get mode 0600.
+
+    With `create=False` nothing is made or changed, as reading tools beside a running server need it.
+    Raises `FileNotFoundError`, `NotADirectoryError`, `PermissionError`.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], *, create: bool = True) -> None:
+        self._path = Path(path).absolute()
+        self._lock = -1
+        if create:
+            missing = [place for place in (self._path, *self._path.parents) if not place.exists()]
+            for place in reversed(missing):
+                place.mkdir(mode=_FOLDER_MODE)
+                _sync_path(place.parent)
+            if stat.S_IMODE(self._path.stat().st_mode) != _FOLDER_MODE:
+                self._path.chmod(_FOLDER_MODE)
+        if not stat.S_ISDIR(self._path.stat().st_mode):
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(self._path))
+        kind = file_system_kind(self._path)
+        self._notices = (
+            (
+                f"{self._path} is on a network file system ({kind}): locks and syncs may not hold there; "
+                "keep the data on a local disk",
+            )
+            if kind in _NETWORK_FILE_SYSTEMS
+            else ()
+        )
+
+    @property
+    def path(self) -> Path:
+        """The data folder."""
+        return self._path
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        return self._notices
+
+    def names(self, folder: str = "") -> list[str]:
+        return sorted(os.listdir(self._place(folder)))
+
+    def open(self, name: str, *, create: bool = False, write: bool = False) -> RealFile:
+        flags = os.O_CREAT | os.O_TRUNC | os.O_RDWR if create else os.O_RDWR if write else os.O_RDONLY
+        try:
+            return RealFile(os.open(self._place(name), flags | os.O_NOFOLLOW, _FILE_MODE), name)
+        except OSError as error:
+            raise explained(error, name, 0) from error
+
+    def replace(self, old: str, new: str) -> None:
+        try:
+            self._place(old).replace(self._place(new))
+        except OSError as error:
+            raise explained(error, new, 0) from error
+
+    def unlink(self, name: str) -> None:
+        self._place(name).unlink()
+
+    def sync_folder(self, folder: str = "") -> None:
+        _sync_path(self._place(folder))
+
+    def add_folder(self, folder: str) -> None:
+        try:
+            self._place(folder).mkdir(mode=_FOLDER_MODE)
+        except OSError as error:
+            raise explained(error, folder, 0) from error
+
+    def lock(self) -> None:
+        descriptor = os.open(self._path / LOCK_FILE, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW, _FILE_MODE)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.pread(descriptor, 20, 0).strip()
+            raise Locked(int(holder) if holder.isdigit() else 0, file=LOCK_FILE) from None
+        else:
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, b"%d\n" % os.getpid(), 0)
+            self._lock, descriptor = descriptor, -1
+        finally:
+            if descriptor >= 0:
+                os.close(descriptor)
+
+    def unlock(self) -> None:
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
+
+    def free_bytes(self) -> int:
+        room = os.statvfs(self._path)
+        return room.f_bavail * room.f_frsize
+
+    def _place(self, name: str) -> Path:
+        parts = PurePosixPath(name).parts
+        assert ".." not in parts, f"{name!r} leads out of the data folder"
+        assert not name.startswith("/"), f"{name!r} is not relative to the data folder"
+        return self._path.joinpath(*parts)
+
+
+def file_system_kind(path: Path, table: Path = Path("/proc/self/mountinfo")) -> str:
+    """The name of the file system `path` is on, e.g. "ext4"; "" where the kernel keeps no such table.
+
+    Source: proc(5), /proc/pid/mountinfo: the third field is the device, the type follows the hyphen.
+    """
+    device = path.stat().st_dev
+    wanted = f"{os.major(device)}:{os.minor(device)}"
+    try:
+        lines = table.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+    except OSError:
+        return ""
+    for line in lines:
+        place, _, kind = line.partition(" - ")
+        if place.split(" ")[2:3] == [wanted]:
+            return kind.split(" ")[0]
+    return ""
+
+
+def _sync_path(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def explained(error: OSError, name: str, offset: int) -> Exception:
+    """What to raise for a failed call: `NoSpace` for a full disk, quota or file-size limit, else `error`."""
+    if error.errno in _FULL:
+        return NoSpace(f"no room on disk for {name}: {error.strerror}", file=name, offset=offset)
+    return error

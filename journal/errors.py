@@ -1,0 +1,62 @@
+"""What can go wrong with a journal, split by who must act.
+
+    JournalError
+    ├── Locked          another process has the data folder: stop it, or wait
+    ├── Corrupt         bytes that were acknowledged are damaged: restore, or `retain journal repair`
+    ├── TornTail        the last frame was cut short by a crash; opening for writing cuts it off
+    ├── UnknownVersion  written by a newer release: upgrade
+    ├── NoSpace         the disk is full: nothing was changed, free some space
+    ├── WriteFailed     a write or a sync failed: final until a restart has read the journal again
+    └── Closed          the journal was closed by its owner
+
+Every error carries the file, offset and sequence number it speaks of, as far as they are known.
+"""
+
+from __future__ import annotations
+
+
+class JournalError(Exception):
+    """Base of all errors of this package; never raised itself.
+
+    `file` is relative to the data folder, `offset` is in bytes (-1: unknown), `seq` is a record's sequence
+    number (-1: unknown).
+    """
+
+    def __init__(self, message: str, *, file: str = "", offset: int = -1, seq: int = -1) -> None:
+        super().__init__(message)
+        self.message = message
+        self.file = file
+        self.offset = offset
+        self.seq = seq
+
+
+class Locked(JournalError):
+    """Another process has the data folder. `pid` is its process number, 0 if it could not be read."""
+
+    def __init__(self, pid: int, *, file: str = "") -> None:
+        super().__init__(f"the data folder is in use by process {pid}", file=file)
+        self.pid = pid
+
+
+class Corrupt(JournalError):
+    """Damage that a crash cannot explain. Never guessed around."""
+
+
+class TornTail(JournalError):
+    """The last frame is incomplete, as a power cut leaves it; it was never acknowledged."""
+
+
+class UnknownVersion(JournalError):
+    """The format version is newer than this release knows."""
+
+
+class NoSpace(JournalError):
+    """The disk, quota or size limit refused more bytes. What was asked for did not happen."""
+
+
+class WriteFailed(JournalError):
+    """A write or sync failed. What the page cache says can no longer be trusted, so this is final."""
+
+
+class Closed(JournalError):
+    """The journal was closed by its owner."""

@@ -1,0 +1,197 @@
+"""The Merkle tree over the records' headers: RFC 9162 (Certificate Transparency 2.0), section 2.
+
+Pure functions over 32-byte SHA-256 hashes, and `Frontier`, which grows a tree without keeping its leaves.
+Whoever keeps an old (size, root) can check that history was only extended (consistency), and that one record
+is in it (inclusion), with a proof of O(log n) hashes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from hashlib import sha256
+
+HASH_SIZE = 32
+EMPTY_ROOT = sha256(b"").digest()
+
+
+def leaf_hash(data: bytes) -> bytes:
+    """Hash of one entry: SHA-256(0x00 || data). RFC 9162, section 2.1.1."""
+    return sha256(b"\x00" + data).digest()
+
+
+def node_hash(left: bytes, right: bytes) -> bytes:
+    """Hash of an inner node: SHA-256(0x01 || left || right). RFC 9162, section 2.1.1."""
+    return sha256(b"\x01" + left + right).digest()
+
+
+class Frontier:
+    """The right edge of a growing tree: the roots of its perfect subtrees, largest first.
+
+    It takes one hash per set bit of the size, so a segment's opener can carry it: `Frontier(size, peaks)`
+    goes on where another one stopped.
+    """
+
+    __slots__ = ("_peaks", "_size")
+
+    def __init__(self, size: int = 0, peaks: Iterable[bytes] = ()) -> None:
+        """Raises `ValueError` if the peaks cannot belong to a tree of `size` leaves."""
+        self._size = size
+        self._peaks = list(peaks)
+        if size < 0 or len(self._peaks) != size.bit_count():
+            raise ValueError(f"a tree of {size} leaves cannot have {len(self._peaks)} peaks")
+        if any(len(peak) != HASH_SIZE for peak in self._peaks):
+            raise ValueError(f"a peak must be {HASH_SIZE} bytes")
+
+    @property
+    def size(self) -> int:
+        """Number of leaves."""
+        return self._size
+
+    @property
+    def peaks(self) -> tuple[bytes, ...]:
+        """Roots of the perfect subtrees, from the largest (leftmost) to the smallest."""
+        return tuple(self._peaks)
+
+    def append(self, leaf: bytes) -> None:
+        """Add a leaf by its hash. Amortised O(1)."""
+        peaks = self._peaks
+        node = leaf
+        size = self._size
+        while size & 1:
+            node = node_hash(peaks.pop(), node)
+            size >>= 1
+        peaks.append(node)
+        self._size += 1
+
+    def root(self) -> bytes:
+        """The tree's head: O(log n). Of no leaves at all it is SHA-256("")."""
+        if not self._peaks:
+            return EMPTY_ROOT
+        node = self._peaks[-1]
+        for peak in self._peaks[-2::-1]:
+            node = node_hash(peak, node)
+        return node
+
+    def copy(self) -> Frontier:
+        """An independent one that stands at the same place."""
+        return Frontier(self._size, self._peaks)
+
+
+def tree_root(leaves: Iterable[bytes]) -> bytes:
+    """Root over leaf hashes, in one pass and O(log n) memory."""
+    frontier = Frontier()
+    for leaf in leaves:
+        frontier.append(leaf)
+    return frontier.root()
+
+
+def inclusion_proof(leaves: Sequence[bytes], index: int) -> list[bytes]:
+    """PATH(index, leaves) over all leaf hashes given: RFC 9162, section 2.1.3.1. `index` counts from 0.
+
+    Raises `IndexError` if there is no such leaf.
+    """
+    if not 0 <= index < len(leaves):
+        raise IndexError(f"no leaf {index} in a tree of {len(leaves)}")
+    proof: list[bytes] = []
+    start, stop = 0, len(leaves)
+    while stop - start > 1:
+        middle = start + _split(stop - start)
+        if index < middle:
+            proof.append(_range_root(leaves, middle, stop))
+            stop = middle
+        else:
+            proof.append(_range_root(leaves, start, middle))
+            start = middle
+    return proof[::-1]
+
+
+def verify_inclusion(leaf: bytes, index: int, size: int, proof: Sequence[bytes], root: bytes) -> bool:
+    """Whether `proof` shows that leaf hash `leaf` is number `index` in the tree (`size`, `root`).
+
+    RFC 9162, section 2.1.3.2.
+    """
+    if not 0 <= index < size:
+        return False
+    node, last = index, size - 1
+    computed = leaf
+    for sibling in proof:
+        if last == 0:
+            return False
+        if node & 1 or node == last:
+            computed = node_hash(sibling, computed)
+            while not node & 1 and node:
+                node >>= 1
+                last >>= 1
+        else:
+            computed = node_hash(computed, sibling)
+        node >>= 1
+        last >>= 1
+    return last == 0 and computed == root
+
+
+def consistency_proof(leaves: Sequence[bytes], old_size: int) -> list[bytes]:
+    """PROOF(old_size, leaves) over all leaf hashes given: RFC 9162, section 2.1.4.1.
+
+    Raises `ValueError` unless 0 < `old_size` <= number of leaves: the empty tree proves nothing.
+    """
+    if not 0 < old_size <= len(leaves):
+        raise ValueError(f"no proof from a tree of {old_size} to one of {len(leaves)} leaves")
+    proof: list[bytes] = []
+    start, stop, whole = 0, len(leaves), True
+    while old_size < stop:
+        middle = start + _split(stop - start)
+        if old_size <= middle:
+            proof.append(_range_root(leaves, middle, stop))
+            stop = middle
+        else:
+            proof.append(_range_root(leaves, start, middle))
+            start, whole = middle, False
+    if not whole:
+        proof.append(_range_root(leaves, start, stop))
+    return proof[::-1]
+
+
+def verify_consistency(
+    old_size: int, old_root: bytes, new_size: int, new_root: bytes, proof: Sequence[bytes]
+) -> bool:
+    """Whether `proof` shows that the tree (`new_size`, `new_root`) only extends (`old_size`, `old_root`).
+
+    RFC 9162, section 2.1.4.2.
+    """
+    if not 0 < old_size <= new_size:
+        return False
+    if old_size == new_size:
+        return not proof and old_root == new_root
+    if not proof:
+        return False
+    path = list(proof)
+    if old_size.bit_count() == 1:
+        path.insert(0, old_root)
+    node, last = old_size - 1, new_size - 1
+    while node & 1:
+        node >>= 1
+        last >>= 1
+    old = new = path[0]
+    for sibling in path[1:]:
+        if last == 0:
+            return False
+        if node & 1 or node == last:
+            old = node_hash(sibling, old)
+            new = node_hash(sibling, new)
+            while not node & 1 and node:
+                node >>= 1
+                last >>= 1
+        else:
+            new = node_hash(new, sibling)
+        node >>= 1
+        last >>= 1
+    return last == 0 and old == old_root and new == new_root
+
+
+def _split(size: int) -> int:
+    """The largest power of two smaller than `size` (RFC 9162, section 2.1.1: k)."""
+    return 1 << (size - 1).bit_length() - 1
+
+
+def _range_root(leaves: Sequence[bytes], start: int, stop: int) -> bytes:
+    return tree_root(leaves[place] for place in range(start, stop))

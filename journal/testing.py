@@ -1,0 +1,432 @@
+"""The test kit: a disk in memory that forgets what was not synced, and fails on demand.
+
+It promises the least that a file system may promise:
+- each 512-byte sector written since the file's last sync may or may not survive, apart from the others;
+- a changed size (growth, truncation, allocation) may or may not survive, or may stop in between;
+- a name made, renamed or removed may or may not be so until its folder is synced; renames are atomic;
+- a sync that failed marks the sectors clean all the same: later syncs succeed, and the bytes are lost.
+
+A campaign runs a workload once with `before_each` set, and asks at each operation for the states a power cut
+could leave there (`crash`), or for the one that a killed process leaves (`kill`).
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from random import Random
+from types import TracebackType
+from typing import Literal, Self
+
+from journal.disk import LOCK_FILE, SECTOR, Disk, File, explained, folder_of
+from journal.errors import Locked
+
+CrashMode = Literal["none", "all", "random"]
+
+
+class PowerCut(BaseException):
+    """The machine is off from here on. Not an `Exception`: no handler in the code under test may catch it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One call that reached the disk: its number from 1, its kind (the method called) and the name."""
+
+    number: int
+    kind: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What `fail_at` arms: an `errno` number, whether half of a write gets through, whether it lasts."""
+
+    number: int
+    error: int
+    short: bool
+    lasting: bool
+
+
+@dataclass(slots=True)
+class _Inode:
+    """A file's bytes as readers see them (`now`) and as the platter holds them (`stable`)."""
+
+    now: bytearray = field(default_factory=bytearray)
+    stable: bytearray = field(default_factory=bytearray)
+    dirty: set[int] = field(default_factory=set)
+
+    def copy(self) -> _Inode:
+        return _Inode(bytearray(self.now), bytearray(self.stable), set(self.dirty))
+
+    def write(self, offset: int, data: bytes) -> None:
+        end = offset + len(data)
+        if end > len(self.now):
+            self.resize(end)
+        self.now[offset:end] = data
+        self.dirty.update(range(offset // SECTOR, -(-end // SECTOR)))
+
+    def resize(self, size: int) -> None:
+        old = len(self.now)
+        if size < old:
+            del self.now[size:]
+            self.dirty.update(range(size // SECTOR, -(-old // SECTOR)))
+        else:
+            self.now.extend(bytes(size - old))
+
+    def sync(self) -> None:
+        """Only dirty sectors travel: what an earlier failed sync left behind stays lost."""
+        del self.stable[len(self.now) :]
+        self.stable.extend(bytes(len(self.now) - len(self.stable)))
+        for sector in self.dirty:
+            self._carry(self.stable, sector)
+        self.dirty.clear()
+
+    def survivor(self, mode: CrashMode, rng: Random) -> bytearray:
+        """The bytes after a power cut now."""
+        result = bytearray(self.stable)
+        if mode == "none" or (not self.dirty and len(self.now) == len(self.stable)):
+            return result
+        if mode == "all":
+            size, kept = len(self.now), self.dirty
+        else:
+            size, kept = self._some_size(rng), {one for one in sorted(self.dirty) if rng.getrandbits(1)}
+        del result[size:]
+        result.extend(bytes(size - len(result)))
+        for sector in kept:
+            self._carry(result, sector)
+        return result
+
+    def _carry(self, target: bytearray, sector: int) -> None:
+        start = sector * SECTOR
+        stop = min(start + SECTOR, len(self.now), len(target))
+        if start < stop:
+            target[start:stop] = self.now[start:stop]
+
+    def _some_size(self, rng: Random) -> int:
+        low, high = sorted((len(self.stable), len(self.now)))
+        borders = (high - low) // SECTOR
+        choice = rng.randrange(3 if borders else 2)
+        if choice < 2:
+            return (low, high)[choice]
+        return min(high, (low // SECTOR + rng.randint(1, borders)) * SECTOR)
+
+
+@dataclass(frozen=True, slots=True)
+class _Change:
+    """A change of names: `new` leads to `target` (None: a folder) and `old` does so no more.
+
+    It becomes durable when `folder` is synced.
+    """
+
+    folder: str
+    target: _Inode | None
+    old: str = ""
+    new: str = ""
+
+    def apply(self, names: dict[str, _Inode | None]) -> None:
+        if self.old and names.get(self.old) is self.target:
+            names.pop(self.old, None)
+        if self.new:
+            names[self.new] = self.target
+
+
+class MemoryFile(File):
+    """A handle on a file of a `MemoryDisk`."""
+
+    def __init__(self, disk: MemoryDisk, name: str, inode: _Inode, *, write: bool) -> None:
+        self._disk = disk
+        self._name = name
+        self._inode: _Inode | None = inode
+        self._write = write
+        disk.open_files.append(self)
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    def size(self) -> int:
+        return len(self._usable().now)
+
+    def pread(self, offset: int, length: int) -> bytes:
+        self._disk.enter("pread", self._name, reads=True)
+        return bytes(self._usable().now[offset : offset + length])
+
+    def pwrite(self, offset: int, data: bytes) -> None:
+        inode = self._usable(write=True)
+        half = data[: len(data) // 2]
+        self._disk.enter("pwrite", self._name, halfway=lambda: inode.write(offset, half))
+        room = self._disk.room(inode)
+        fits = data if room is None else data[: max(0, room - offset)]
+        if fits:
+            inode.write(offset, fits)
+        if len(fits) < len(data):
+            raise explained(_os_error(errno.ENOSPC, self._name), self._name, offset + len(fits))
+
+    def sync(self) -> None:
+        inode = self._usable()
+        self._disk.enter("sync", self._name, failed=inode.dirty.clear)
+        inode.sync()
+
+    def truncate(self, size: int) -> None:
+        inode = self._usable(write=True)
+        self._disk.enter("truncate", self._name)
+        inode.resize(size)
+
+    def allocate(self, offset: int, length: int) -> None:
+        inode = self._usable(write=True)
+        self._disk.enter("allocate", self._name)
+        room = self._disk.room(inode)
+        if room is not None and offset + length > room:
+            raise explained(_os_error(errno.ENOSPC, self._name), self._name, offset)
+        inode.resize(max(len(inode.now), offset + length))
+
+    def close(self) -> None:
+        if self._inode is not None:
+            self._inode = None
+            self._disk.open_files.remove(self)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _usable(self, *, write: bool = False) -> _Inode:
+        if self._inode is None or (write and not self._write):
+            raise _os_error(errno.EBADF, self._name)
+        return self._inode
+
+
+class MemoryDisk(Disk):
+    """A data folder in memory. `files` are there and durable from the start; `capacity` (bytes) can run out.
+
+    With `count_reads` the calls that only read are operations too, so that they can be made to fail.
+    `pid` is what a second one who asks for the lock is told.
+    """
+
+    def __init__(
+        self,
+        files: Mapping[str, bytes] | None = None,
+        *,
+        capacity: int | None = None,
+        count_reads: bool = False,
+        pid: int = 4711,
+    ) -> None:
+        self.capacity = capacity
+        self.count_reads = count_reads
+        self.pid = pid
+        self.operations = 0
+        self.trace: list[Operation] = []
+        self.before_each: Callable[[Operation], None] | None = None
+        self.open_files: list[MemoryFile] = []
+        self._names: dict[str, _Inode | None] = {}
+        self._pending: list[_Change] = []
+        self._locked = False
+        self._stop = 0
+        self._faults: list[Fault] = []
+        for name, data in (files or {}).items():
+            self._names[name] = _Inode(bytearray(data), bytearray(data))
+            parent = folder_of(name)
+            while parent:
+                self._names[parent] = None
+                parent = folder_of(parent)
+        self._stable = dict(self._names)
+
+    # --- what a campaign asks for ---------------------------------------------------------------------------
+
+    def stop_at(self, number: int) -> None:
+        """Raise `PowerCut` in place of operation `number` (counted from 1) and of every later one."""
+        self._stop = number
+
+    def fail_at(self, number: int, error: int, *, short: bool = False, lasting: bool = False) -> None:
+        """Let operation `number` fail with `error` (an `errno` number).
+
+        `short`: half of a write's bytes get through first. `lasting`: all later operations fail as well.
+        """
+        self._faults.append(Fault(number, error, short, lasting))
+
+    def crash(self, mode: CrashMode = "random", rng: Random | None = None) -> MemoryDisk:
+        """The disk as it may look after a power cut now; this one is left as it is.
+
+        "none": only what was synced; "all": everything written; "random": any legal state between.
+        """
+        rng = rng or Random(0)  # noqa: S311 - picks a test case, guards no secret
+        names = dict(self._stable)
+        for change in self._pending:
+            if mode == "all" or (mode == "random" and rng.getrandbits(1)):
+                change.apply(names)
+        done: dict[int, _Inode] = {}
+        survivors: dict[str, _Inode | None] = {}
+        for name in sorted(names):
+            inode = names[name]
+            if folder_of(name) and folder_of(name) not in survivors:
+                continue
+            if inode is not None and id(inode) not in done:
+                data = inode.survivor(mode, rng)
+                done[id(inode)] = _Inode(data, bytearray(data))
+            survivors[name] = None if inode is None else done[id(inode)]
+        return self._successor(survivors, dict(survivors), [])
+
+    def kill(self) -> MemoryDisk:
+        """The disk as the next process finds it after SIGKILL; this one is left as it is.
+
+        All that was written is visible, and what was not synced still may be lost to a power cut.
+        """
+        copies: dict[int, _Inode] = {}
+
+        def copied(inode: _Inode | None) -> _Inode | None:
+            return None if inode is None else copies.setdefault(id(inode), inode.copy())
+
+        return self._successor(
+            {name: copied(inode) for name, inode in self._names.items()},
+            {name: copied(inode) for name, inode in self._stable.items()},
+            [_Change(one.folder, copied(one.target), one.old, one.new) for one in self._pending],
+        )
+
+    def files(self) -> dict[str, bytes]:
+        """Every file's bytes as a reader sees them now."""
+        return {name: bytes(inode.now) for name, inode in sorted(self._names.items()) if inode is not None}
+
+    def _successor(
+        self, names: dict[str, _Inode | None], stable: dict[str, _Inode | None], pending: list[_Change]
+    ) -> MemoryDisk:
+        disk = MemoryDisk(capacity=self.capacity, count_reads=self.count_reads, pid=self.pid)
+        disk._names = names
+        disk._stable = stable
+        disk._pending = pending
+        return disk
+
+    # --- what files and calls below report to ---------------------------------------------------------------
+
+    def enter(
+        self,
+        kind: str,
+        name: str,
+        *,
+        reads: bool = False,
+        halfway: Callable[[], None] | None = None,
+        failed: Callable[[], None] | None = None,
+    ) -> None:
+        """Count an operation before it happens; raises what `stop_at` and `fail_at` ordered for it."""
+        if self._stop and self.operations >= self._stop:
+            raise PowerCut(f"the power is off since operation {self._stop}")
+        if reads and not self.count_reads:
+            return
+        self.operations += 1
+        operation = Operation(self.operations, kind, name)
+        self.trace.append(operation)
+        if self.before_each is not None:
+            self.before_each(operation)
+        if self._stop and self.operations >= self._stop:
+            raise PowerCut(f"power cut at operation {self.operations}: {kind} {name}")
+        for fault in self._faults:
+            if fault.number == self.operations or (fault.lasting and fault.number < self.operations):
+                if failed is not None:
+                    failed()
+                if halfway is not None and fault.short:
+                    halfway()
+                error = _os_error(fault.error, name)
+                raise error if kind in ("sync", "sync_folder") else explained(error, name, 0)
+
+    def room(self, inode: _Inode) -> int | None:
+        """The size up to which this file may grow; None where nothing limits it."""
+        if self.capacity is None:
+            return None
+        return self.free_bytes() + len(inode.now)
+
+    # --- Disk -----------------------------------------------------------------------------------------------
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        return ()
+
+    def names(self, folder: str = "") -> list[str]:
+        self.enter("names", folder, reads=True)
+        if folder and folder not in self._names:
+            raise _os_error(errno.ENOENT, folder)
+        if folder and self._names[folder] is not None:
+            raise _os_error(errno.ENOTDIR, folder)
+        start = len(folder) + 1 if folder else 0
+        found = sorted(name[start:] for name in self._names if folder_of(name) == folder)
+        return sorted([*found, LOCK_FILE]) if self._locked and not folder else found
+
+    def exists(self, name: str) -> bool:
+        self.enter("exists", name, reads=True)
+        return name in self._names
+
+    def open(self, name: str, *, create: bool = False, write: bool = False) -> MemoryFile:
+        self.enter("create" if create else "open", name, reads=not create)
+        inode = self._names.get(name)
+        if create and inode is None:
+            self._parent_must_exist(name)
+            inode = _Inode()
+            self._change(_Change(folder_of(name), inode, new=name))
+        elif inode is None:
+            raise _os_error(errno.ENOENT, name)
+        elif create:
+            inode.resize(0)
+        return MemoryFile(self, name, inode, write=write or create)
+
+    def replace(self, old: str, new: str) -> None:
+        self.enter("replace", new)
+        self._parent_must_exist(new)
+        self._change(_Change(folder_of(new), self._file(old), old=old, new=new))
+
+    def unlink(self, name: str) -> None:
+        self.enter("unlink", name)
+        self._change(_Change(folder_of(name), self._file(name), old=name))
+
+    def sync_folder(self, folder: str = "") -> None:
+        def lose() -> None:
+            self._pending = [change for change in self._pending if change.folder != folder]
+
+        self.enter("sync_folder", folder, failed=lose)
+        if folder:
+            self._parent_must_exist(f"{folder}/any")
+        for change in self._pending:
+            if change.folder == folder:
+                change.apply(self._stable)
+        lose()
+
+    def add_folder(self, folder: str) -> None:
+        self.enter("add_folder", folder)
+        self._parent_must_exist(folder)
+        if folder in self._names:
+            raise _os_error(errno.EEXIST, folder)
+        self._change(_Change(folder_of(folder), None, new=folder))
+
+    def lock(self) -> None:
+        if self._locked:
+            raise Locked(self.pid, file=LOCK_FILE)
+        self._locked = True
+
+    def unlock(self) -> None:
+        self._locked = False
+
+    def free_bytes(self) -> int:
+        if self.capacity is None:
+            return 1 << 40
+        used = sum(len(inode.now) for inode in self._names.values() if inode is not None)
+        return max(0, self.capacity - used)
+
+    def _change(self, change: _Change) -> None:
+        change.apply(self._names)
+        self._pending.append(change)
+
+    def _file(self, name: str) -> _Inode:
+        inode = self._names.get(name)
+        if inode is None:
+            raise _os_error(errno.ENOENT, name)
+        return inode
+
+    def _parent_must_exist(self, name: str) -> None:
+        parent = folder_of(name)
+        if parent and (parent not in self._names or self._names[parent] is not None):
+            raise _os_error(errno.ENOENT, parent)
+
+
+def _os_error(number: int, name: str) -> OSError:
+    return OSError(number, errno.errorcode[number], name)
