@@ -1,0 +1,121 @@
+"""Who is calling: the one place where credentials are read. The surfaces ask, and never parse any
+themselves."""
+
+import logging
+import os
+from collections.abc import Callable
+from typing import NoReturn
+
+from api.http import Request
+from api.identity.caller import Caller, Method, Unauthenticated
+from api.identity.keys import KeyRing
+from api.identity.memory import Memory
+from api.identity.options import IdentityOptions
+from api.identity.passwords import Passwords, basic_challenge, parse_basic
+from api.identity.proxy import client_address, proxied_caller
+from api.identity.throttle import Throttle
+from api.identity.tokens import BadToken, Tokens
+
+log = logging.getLogger("retain.identity")
+
+_ANONYMOUS = Caller("anonymous", frozenset(), Method.ANONYMOUS)
+
+
+class Identity:
+    """Recognises callers by a trusted proxy's headers, by HTTP Basic, or by a signed token.
+
+    Args:
+        options: What the operator set.
+        now: Nanoseconds since the epoch, for tokens' dates.
+        entropy: Random bytes for the key under which credentials are remembered.
+        read_keys: Reads the key set instead of the configured file or URL; called in a thread.
+        verify: Judges ``(argon2id hash, password)``; called in a thread.
+    """
+
+    def __init__(
+        self,
+        options: IdentityOptions,
+        *,
+        now: Callable[[], int],
+        entropy: Callable[[int], bytes] = os.urandom,
+        read_keys: Callable[[], bytes] | None = None,
+        verify: Callable[[str, str], bool] | None = None,
+    ) -> None:
+        self._options = options
+        memory = Memory(options.remember_s, entropy)
+        self._passwords = Passwords(options.users, Throttle(options.throttle), memory, verify=verify)
+        bearer = options.bearer
+        self._tokens = None if bearer is None else Tokens(bearer, KeyRing(bearer, read_keys), memory, now)
+
+    async def authenticate(self, request: Request) -> Caller:
+        """The caller of `request`.
+
+        Raises:
+            Unauthenticated: No credentials, or wrong ones; its headers hold the challenges.
+            TooManyAttempts: Failed logins from there, or for that name, are slowed.
+            IdentityUnavailable: A token cannot be judged because its keys cannot be read.
+        """
+        if self._options.proxy is not None:
+            caller = proxied_caller(request, self._options.proxy)
+            if caller is not None:
+                return caller
+        credentials = request.header_values("Authorization")
+        if not credentials:
+            if self._options.anonymous:
+                return _ANONYMOUS
+            raise Unauthenticated("credentials needed", self._challenges())
+        if len(credentials) != 1:
+            raise Unauthenticated("more than one Authorization header", self._challenges())
+        scheme, _, value = credentials[0].partition(" ")
+        match scheme.lower():
+            case "basic":
+                return await self._basic(request, value.strip(" "))
+            case "bearer" if self._tokens is not None:
+                return await self._bearer(self._tokens, value.strip(" "))
+            case _:
+                raise Unauthenticated("this way to authenticate is not offered", self._challenges())
+
+    async def basic(self, request: Request) -> Caller:
+        """Like `authenticate`, for an interface that knows HTTP Basic only: other credentials are none."""
+        if not (request.header("Authorization") or "").lower().startswith("basic "):
+            raise Unauthenticated("credentials needed", [basic_challenge(self._options.realm)])
+        return await self.authenticate(request)
+
+    async def login(self, name: str, password: str, request: Request) -> Caller | None:
+        """The user that `name` and `password`, typed into a form, belong to; None if they are wrong.
+
+        Raises:
+            TooManyAttempts: Failed logins from there, or for that name, are slowed.
+        """
+        address = client_address(request, self._options.trusted_proxies)
+        return await self._passwords.authenticate(name, password, address)
+
+    async def _basic(self, request: Request, encoded: str) -> Caller:
+        pair = parse_basic(encoded)
+        if pair is None:
+            raise Unauthenticated("malformed Basic credentials", self._challenges())
+        caller = await self.login(*pair, request)
+        if caller is None:
+            raise Unauthenticated("wrong user name or password", self._challenges())
+        return caller
+
+    async def _bearer(self, tokens: Tokens, token: str) -> Caller:
+        try:
+            return await tokens.authenticate(token)
+        except BadToken as refusal:
+            log.info("token refused: %s", refusal)
+            self._refuse_token()
+
+    def _refuse_token(self) -> NoReturn:
+        challenge = f'Bearer realm="{self._options.realm}", error="invalid_token"'
+        raise Unauthenticated("invalid token", [("WWW-Authenticate", challenge)])
+
+    def _challenges(self) -> list[tuple[str, str]]:
+        """What is offered; Basic also when nothing is, because a 401 without a challenge is none (RFC
+        9110)."""
+        challenges: list[tuple[str, str]] = []
+        if self._options.users or self._tokens is None:
+            challenges.append(basic_challenge(self._options.realm))
+        if self._tokens is not None:
+            challenges.append(("WWW-Authenticate", f'Bearer realm="{self._options.realm}"'))
+        return challenges

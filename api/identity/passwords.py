@@ -1,0 +1,133 @@
+"""HTTP Basic (RFC 7617) against configured users with argon2id hashes."""
+
+import base64
+import binascii
+import logging
+from collections.abc import Callable
+
+import trio
+from argon2 import PasswordHasher
+from argon2.exceptions import Argon2Error, InvalidHashError
+
+from api.identity.caller import Caller, Method, TooManyAttempts
+from api.identity.memory import Memory
+from api.identity.options import User
+from api.identity.throttle import Throttle
+
+log = logging.getLogger("retain.identity")
+
+CREDENTIAL_BYTES_MAX = 4096
+"""Longest name and password together, decoded."""
+
+VERIFIERS = 2
+"""Argon2 threads at once. Each holds 64 MiB for some 50 ms; more of them would only slow one another down."""
+
+WAITING_MAX = 64
+"""Logins waiting for a verifier; the next one is sent away, so that a flood of logins cannot pile up in
+memory."""
+
+MEMORY_KIB = 65536
+PASSES = 3
+LANES = 4
+"""RFC 9106 section 4, second recommended option."""
+
+
+def hash_password(password: str) -> str:
+    """The argon2id hash of `password` in PHC form, under RFC 9106's second recommended option."""
+    return PasswordHasher(time_cost=PASSES, memory_cost=MEMORY_KIB, parallelism=LANES).hash(password)
+
+
+def parse_basic(encoded: str) -> tuple[str, str] | None:
+    """(name, password) out of the credentials of an Authorization header; None if they are not
+    well-formed."""
+    try:
+        raw = base64.b64decode(encoded.encode("ascii"), validate=True)
+        text = raw.decode("utf-8")
+    except (binascii.Error, UnicodeError):
+        return None
+    name, colon, password = text.partition(":")
+    if not colon or len(raw) > CREDENTIAL_BYTES_MAX:
+        return None
+    # RFC 7617 section 2: control characters are not allowed in either.
+    if any(ord(char) < 0x20 or ord(char) == 0x7F for char in text):
+        return None
+    return name, password
+
+
+class Passwords:
+    """Verifies names and passwords.
+
+    A credential that was right is remembered (`Memory`); requests that bring the same new one at the same
+    time wait for one verification. An unknown name costs the same work as a wrong password.
+    """
+
+    def __init__(
+        self,
+        users: tuple[User, ...],
+        throttle: Throttle,
+        memory: Memory,
+        *,
+        verify: Callable[[str, str], bool] | None = None,
+    ) -> None:
+        self._users = {user.name: user for user in users}
+        self._throttle = throttle
+        self._memory = memory
+        self._verify = verify or verify_hash
+        self._limiter = trio.CapacityLimiter(VERIFIERS)
+        self._running: dict[bytes, trio.Event] = {}
+        self._decoy = users[0].password_hash if users else _DECOY
+
+    async def authenticate(self, name: str, password: str, address: str) -> Caller | None:
+        """The user, or None if name or password are wrong.
+
+        Raises:
+            TooManyAttempts: Failed logins are slowed, or too many wait already.
+        """
+        digest = self._memory.digest(f"basic\0{name}\0{password}".encode())
+        while True:
+            known = self._memory.recall(digest)
+            if known is not None:
+                return known
+            running = self._running.get(digest)
+            if running is None:
+                break
+            await running.wait()
+        done = self._running[digest] = trio.Event()
+        try:
+            return await self._check(name, password, address, digest)
+        finally:
+            del self._running[digest]
+            done.set()
+
+    async def _check(self, name: str, password: str, address: str, digest: bytes) -> Caller | None:
+        await self._throttle.turn(address, name)
+        if self._limiter.statistics().tasks_waiting >= WAITING_MAX:
+            raise TooManyAttempts(1)
+        user = self._users.get(name)
+        stored = self._decoy if user is None else user.password_hash
+        right = await trio.to_thread.run_sync(self._verify, stored, password, limiter=self._limiter)
+        if user is None or not right:
+            # The name of a stranger is not logged: people type passwords into the wrong field.
+            log.warning("failed login as %s from %s", repr(name) if user else "an unknown user", address)
+            return None
+        self._throttle.succeeded(address, name)
+        caller = Caller(user.name, user.roles, Method.BASIC)
+        self._memory.remember(digest, caller)
+        return caller
+
+
+def verify_hash(stored: str, password: str) -> bool:
+    """Whether `password` belongs to the argon2id hash `stored`; False also for a damaged hash."""
+    try:
+        return PasswordHasher().verify(stored, password)
+    except (Argon2Error, InvalidHashError):
+        return False
+
+
+_DECOY = "$argon2id$v=19$m=65536,t=3,p=4$c29tZXNhbHRzb21lc2FsdA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+"""A hash that no password has, for a server without users: their names are as costly to try as any."""
+
+
+def basic_challenge(realm: str) -> tuple[str, str]:
+    """The header that asks for a name and a password."""
+    return "WWW-Authenticate", f'Basic realm="{realm}", charset="UTF-8"'
