@@ -14,15 +14,14 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from random import Random
 from types import TracebackType
-from typing import Literal, Self
+from typing import Self
 
-from journal.disk import LOCK_FILE, SECTOR, Disk, File, explained, folder_of
 from journal.errors import Locked
-
-CrashMode = Literal["none", "all", "random"]
+from journal.storage import LOCK_FILE, Disk, File, explained, folder_of
+from journal.volatile import CrashMode, Inode, NameChange
 
 
 class PowerCut(BaseException):
@@ -48,96 +47,13 @@ class Fault:
     lasting: bool
 
 
-@dataclass(slots=True)
-class _Inode:
-    """A file's bytes as readers see them (`now`) and as the platter holds them (`stable`)."""
-
-    now: bytearray = field(default_factory=bytearray)
-    stable: bytearray = field(default_factory=bytearray)
-    dirty: set[int] = field(default_factory=set)
-
-    def copy(self) -> _Inode:
-        return _Inode(bytearray(self.now), bytearray(self.stable), set(self.dirty))
-
-    def write(self, offset: int, data: bytes) -> None:
-        end = offset + len(data)
-        if end > len(self.now):
-            self.resize(end)
-        self.now[offset:end] = data
-        self.dirty.update(range(offset // SECTOR, -(-end // SECTOR)))
-
-    def resize(self, size: int) -> None:
-        old = len(self.now)
-        if size < old:
-            del self.now[size:]
-            self.dirty.update(range(size // SECTOR, -(-old // SECTOR)))
-        else:
-            self.now.extend(bytes(size - old))
-
-    def sync(self) -> None:
-        """Only dirty sectors travel: what an earlier failed sync left behind stays lost."""
-        del self.stable[len(self.now) :]
-        self.stable.extend(bytes(len(self.now) - len(self.stable)))
-        for sector in self.dirty:
-            self._carry(self.stable, sector)
-        self.dirty.clear()
-
-    def survivor(self, mode: CrashMode, rng: Random) -> bytearray:
-        """The bytes after a power cut now."""
-        result = bytearray(self.stable)
-        if mode == "none" or (not self.dirty and len(self.now) == len(self.stable)):
-            return result
-        if mode == "all":
-            size, kept = len(self.now), self.dirty
-        else:
-            size, kept = self._some_size(rng), {one for one in sorted(self.dirty) if rng.getrandbits(1)}
-        del result[size:]
-        result.extend(bytes(size - len(result)))
-        for sector in kept:
-            self._carry(result, sector)
-        return result
-
-    def _carry(self, target: bytearray, sector: int) -> None:
-        start = sector * SECTOR
-        stop = min(start + SECTOR, len(self.now), len(target))
-        if start < stop:
-            target[start:stop] = self.now[start:stop]
-
-    def _some_size(self, rng: Random) -> int:
-        low, high = sorted((len(self.stable), len(self.now)))
-        borders = (high - low) // SECTOR
-        choice = rng.randrange(3 if borders else 2)
-        if choice < 2:
-            return (low, high)[choice]
-        return min(high, (low // SECTOR + rng.randint(1, borders)) * SECTOR)
-
-
-@dataclass(frozen=True, slots=True)
-class _Change:
-    """A change of names: `new` leads to `target` (None: a folder) and `old` does so no more.
-
-    It becomes durable when `folder` is synced.
-    """
-
-    folder: str
-    target: _Inode | None
-    old: str = ""
-    new: str = ""
-
-    def apply(self, names: dict[str, _Inode | None]) -> None:
-        if self.old and names.get(self.old) is self.target:
-            names.pop(self.old, None)
-        if self.new:
-            names[self.new] = self.target
-
-
 class MemoryFile(File):
     """A handle on a file of a `MemoryDisk`."""
 
-    def __init__(self, disk: MemoryDisk, name: str, inode: _Inode, *, write: bool) -> None:
+    def __init__(self, disk: MemoryDisk, name: str, inode: Inode, *, write: bool) -> None:
         self._disk = disk
         self._name = name
-        self._inode: _Inode | None = inode
+        self._inode: Inode | None = inode
         self._write = write
         disk.open_files.append(self)
 
@@ -194,7 +110,7 @@ class MemoryFile(File):
     ) -> None:
         self.close()
 
-    def _usable(self, *, write: bool = False) -> _Inode:
+    def _usable(self, *, write: bool = False) -> Inode:
         if self._inode is None or (write and not self._write):
             raise _os_error(errno.EBADF, self._name)
         return self._inode
@@ -222,13 +138,13 @@ class MemoryDisk(Disk):
         self.trace: list[Operation] = []
         self.before_each: Callable[[Operation], None] | None = None
         self.open_files: list[MemoryFile] = []
-        self._names: dict[str, _Inode | None] = {}
-        self._pending: list[_Change] = []
+        self._names: dict[str, Inode | None] = {}
+        self._pending: list[NameChange] = []
         self._locked = False
         self._stop = 0
         self._faults: list[Fault] = []
         for name, data in (files or {}).items():
-            self._names[name] = _Inode(bytearray(data), bytearray(data))
+            self._names[name] = Inode(bytearray(data), bytearray(data))
             parent = folder_of(name)
             while parent:
                 self._names[parent] = None
@@ -258,15 +174,15 @@ class MemoryDisk(Disk):
         for change in self._pending:
             if mode == "all" or (mode == "random" and rng.getrandbits(1)):
                 change.apply(names)
-        done: dict[int, _Inode] = {}
-        survivors: dict[str, _Inode | None] = {}
+        done: dict[int, Inode] = {}
+        survivors: dict[str, Inode | None] = {}
         for name in sorted(names):
             inode = names[name]
             if folder_of(name) and folder_of(name) not in survivors:
                 continue
             if inode is not None and id(inode) not in done:
                 data = inode.survivor(mode, rng)
-                done[id(inode)] = _Inode(data, bytearray(data))
+                done[id(inode)] = Inode(data, bytearray(data))
             survivors[name] = None if inode is None else done[id(inode)]
         return self._successor(survivors, dict(survivors), [])
 
@@ -275,15 +191,15 @@ class MemoryDisk(Disk):
 
         All that was written is visible, and what was not synced still may be lost to a power cut.
         """
-        copies: dict[int, _Inode] = {}
+        copies: dict[int, Inode] = {}
 
-        def copied(inode: _Inode | None) -> _Inode | None:
+        def copied(inode: Inode | None) -> Inode | None:
             return None if inode is None else copies.setdefault(id(inode), inode.copy())
 
         return self._successor(
             {name: copied(inode) for name, inode in self._names.items()},
             {name: copied(inode) for name, inode in self._stable.items()},
-            [_Change(one.folder, copied(one.target), one.old, one.new) for one in self._pending],
+            [NameChange(one.folder, copied(one.target), one.old, one.new) for one in self._pending],
         )
 
     def files(self) -> dict[str, bytes]:
@@ -291,7 +207,7 @@ class MemoryDisk(Disk):
         return {name: bytes(inode.now) for name, inode in sorted(self._names.items()) if inode is not None}
 
     def _successor(
-        self, names: dict[str, _Inode | None], stable: dict[str, _Inode | None], pending: list[_Change]
+        self, names: dict[str, Inode | None], stable: dict[str, Inode | None], pending: list[NameChange]
     ) -> MemoryDisk:
         disk = MemoryDisk(capacity=self.capacity, count_reads=self.count_reads, pid=self.pid)
         disk._names = names
@@ -331,7 +247,7 @@ class MemoryDisk(Disk):
                 error = _os_error(fault.error, name)
                 raise error if kind in ("sync", "sync_folder") else explained(error, name, 0)
 
-    def room(self, inode: _Inode) -> int | None:
+    def room(self, inode: Inode) -> int | None:
         """The size up to which this file may grow; None where nothing limits it."""
         if self.capacity is None:
             return None
@@ -362,8 +278,8 @@ class MemoryDisk(Disk):
         inode = self._names.get(name)
         if create and inode is None:
             self._parent_must_exist(name)
-            inode = _Inode()
-            self._change(_Change(folder_of(name), inode, new=name))
+            inode = Inode()
+            self._change(NameChange(folder_of(name), inode, new=name))
         elif inode is None:
             raise _os_error(errno.ENOENT, name)
         elif create:
@@ -373,11 +289,11 @@ class MemoryDisk(Disk):
     def replace(self, old: str, new: str) -> None:
         self.enter("replace", new)
         self._parent_must_exist(new)
-        self._change(_Change(folder_of(new), self._file(old), old=old, new=new))
+        self._change(NameChange(folder_of(new), self._file(old), old=old, new=new))
 
     def unlink(self, name: str) -> None:
         self.enter("unlink", name)
-        self._change(_Change(folder_of(name), self._file(name), old=name))
+        self._change(NameChange(folder_of(name), self._file(name), old=name))
 
     def sync_folder(self, folder: str = "") -> None:
         def lose() -> None:
@@ -396,7 +312,7 @@ class MemoryDisk(Disk):
         self._parent_must_exist(folder)
         if folder in self._names:
             raise _os_error(errno.EEXIST, folder)
-        self._change(_Change(folder_of(folder), None, new=folder))
+        self._change(NameChange(folder_of(folder), None, new=folder))
 
     def lock(self) -> None:
         if self._locked:
@@ -412,11 +328,11 @@ class MemoryDisk(Disk):
         used = sum(len(inode.now) for inode in self._names.values() if inode is not None)
         return max(0, self.capacity - used)
 
-    def _change(self, change: _Change) -> None:
+    def _change(self, change: NameChange) -> None:
         change.apply(self._names)
         self._pending.append(change)
 
-    def _file(self, name: str) -> _Inode:
+    def _file(self, name: str) -> Inode:
         inode = self._names.get(name)
         if inode is None:
             raise _os_error(errno.ENOENT, name)
