@@ -1,0 +1,146 @@
+"""Checks of single configuration values: each returns the reason a value is impossible, or None."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from urllib.parse import urlsplit
+
+_HOST = re.compile(r"[A-Za-z0-9.\-]+")
+_MIME = re.compile(r"[a-z0-9!#$&^_.+-]+/([a-z0-9!#$&^_.+-]+|\*)")
+_ACCOUNT = re.compile(r"[a-z0-9]{3,24}")
+_CONTAINER = re.compile(r"(?=.{3,63}$)[a-z0-9]+(-[a-z0-9]+)*")
+_NAME = re.compile(r"[^\x00-\x20\x7f:]+")
+_FIELD = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+
+#: First path segments that belong to other interfaces (path-style blob URLs put the account first).
+RESERVED_ACCOUNTS = (
+    "console",
+    "docs",
+    "genesys",
+    "healthz",
+    "metrics",
+    "mobileservices",
+    "openapi",
+    "readyz",
+)
+
+
+def split_bind(bind: str) -> tuple[str, int]:
+    """``host:port`` or ``[v6]:port`` → (host, port). Raises ValueError."""
+    host, colon, port = bind.rpartition(":")
+    if not colon or not re.fullmatch(r"[0-9]{1,5}", port) or int(port) > 65535:
+        raise ValueError("must be host:port, such as 127.0.0.1:8080 or [::1]:8080")
+    if host.startswith("[") and host.endswith("]"):
+        return str(ipaddress.IPv6Address(host[1:-1])), int(port)
+    if not _HOST.fullmatch(host):
+        raise ValueError("must be host:port, such as 127.0.0.1:8080 or [::1]:8080")
+    return host, int(port)
+
+
+def bind_address(value: str) -> str | None:
+    """See `split_bind`."""
+    try:
+        split_bind(value)
+    except ValueError as error:
+        return str(error)
+    return None
+
+
+def base_url(value: str) -> str | None:
+    """An absolute http(s) URL without query, fragment or credentials."""
+    try:
+        parts = urlsplit(value)
+        plain = parts.scheme in ("http", "https") and parts.hostname and parts.username is None
+    except ValueError:
+        plain = None
+    if not plain or parts.query or parts.fragment or any(c <= " " or c == "\x7f" for c in value):
+        return "must be an absolute http:// or https:// URL without query, fragment or credentials"
+    return None
+
+
+def networks(values: tuple[str, ...]) -> str | None:
+    """IP addresses or networks in CIDR form."""
+    for value in values:
+        try:
+            ipaddress.ip_network(value)
+        except ValueError:
+            return f"{value!r} is not an IP address or network"
+    return None
+
+
+def origins(values: tuple[str, ...]) -> str | None:
+    """Web origins (RFC 6454) as browsers send them, or ``*``."""
+    for value in values:
+        if value != "*" and not re.fullmatch(r"https?://[a-z0-9.\-\[\]:]+", value):
+            return f"{value!r} is not an origin such as https://app.example.org"
+    return None
+
+
+def mime_types(values: tuple[str, ...]) -> str | None:
+    """``type/subtype`` or ``type/*``, in lower case."""
+    for value in values:
+        if not _MIME.fullmatch(value):
+            return f"{value!r} is not a MIME type such as image/png or image/*"
+    return None
+
+
+def password_hash(value: str) -> str | None:
+    """An argon2 hash: a password in clear text does not belong into a file."""
+    if not value.startswith("$argon2"):
+        return "must be an argon2 hash, made by `retain user hash`"
+    return None
+
+
+def user_name(value: str) -> str | None:
+    """A name HTTP Basic can carry (RFC 7617: no colon), without blanks."""
+    return None if _NAME.fullmatch(value) else "must be a name without blanks and colons"
+
+
+def account_name(value: str) -> str | None:
+    """A storage account's name that is no other interface's first path segment."""
+    if value in RESERVED_ACCOUNTS:
+        return f"{value!r} is the address of another interface"
+    return None if _ACCOUNT.fullmatch(value) else "must be 3 to 24 lower-case letters and digits"
+
+
+def container_names(values: tuple[str, ...]) -> str | None:
+    """Container names: 3 to 63 lower-case letters, digits and single hyphens."""
+    for value in values:
+        if not _CONTAINER.fullmatch(value):
+            return f"{value!r} is not a container name (3 to 63 lower-case letters, digits, single hyphens)"
+    return None
+
+
+def host_suffixes(values: tuple[str, ...]) -> str | None:
+    """Host name endings such as ``.blob.core.example.org``."""
+    for value in values:
+        if not re.fullmatch(r"(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)+", value):
+            return f"{value!r} is not a host suffix such as .blob.core.example.org"
+    return None
+
+
+def header_name(value: str) -> str | None:
+    """A header field's name (RFC 9110, token)."""
+    return None if _FIELD.fullmatch(value) else "must be the name of a header field"
+
+
+def algorithms(values: tuple[str, ...]) -> str | None:
+    """Signature algorithms that are safe to accept; ``none`` is not one of them."""
+    allowed = (
+        "RS256",
+        "RS384",
+        "RS512",
+        "PS256",
+        "PS384",
+        "PS512",
+        "ES256",
+        "ES384",
+        "ES512",
+        "EdDSA",
+        "HS256",
+    )
+    unknown = [value for value in values if value not in allowed]
+    if unknown or not values:
+        return f"must be taken from {', '.join(allowed)}"
+    return None

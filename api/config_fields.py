@@ -1,0 +1,172 @@
+"""One configuration key: its default, its bounds, and the sentence that explains it, said once.
+
+The loader, the commented file of ``retain init`` and ``docs/configuration.md`` are made from these fields,
+so that none of them can say something else.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+
+T = TypeVar("T")
+
+#: Checks a value; returns the reason it is impossible, or None.
+Check = Callable[[Any], str | None]
+
+
+class ConfigError(Exception):
+    """The configuration stops the start: where (file or environment), which key, and why."""
+
+    def __init__(self, source: str, key: str, reason: str) -> None:
+        super().__init__(f"{source}: {key}: {reason}" if key else f"{source}: {reason}")
+        self.source = source
+        self.key = key
+        self.reason = reason
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Rule:
+    """What a field's metadata holds under the key ``rule``."""
+
+    doc: str
+    minimum: float | None = None
+    maximum: float | None = None
+    choices: tuple[str, ...] = ()
+    example: object = None
+    secret: bool = False
+    check: Check | None = None
+
+
+def setting(
+    default: T,
+    doc: str,
+    *,
+    minimum: float | None = None,
+    maximum: float | None = None,
+    choices: tuple[str, ...] = (),
+    example: object = None,
+    secret: bool = False,
+    check: Check | None = None,
+) -> T:
+    """Declare a key. `example` shows in the commented file where the default is None or empty."""
+    rule = Rule(doc, minimum, maximum, choices, example, secret, check)
+    field: T = dataclasses.field(default=default, metadata={"rule": rule}, repr=not secret)
+    return field
+
+
+def required(doc: str, *, example: object, check: Check | None = None) -> Any:
+    """Declare a key that has no default (only inside ``[[tables]]``)."""
+    return dataclasses.field(metadata={"rule": Rule(doc, example=example, check=check)})
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Key:
+    """One key as the loader and the documents see it."""
+
+    name: str
+    kind: Any
+    rule: Rule
+    default: object
+
+    @property
+    def kind_name(self) -> str:
+        """The type in an operator's words."""
+        return _KIND_NAMES[_base(self.kind)]
+
+    @property
+    def needed(self) -> bool:
+        """Whether the key must be given."""
+        return self.default is dataclasses.MISSING
+
+
+def keys_of(section: type[Any]) -> list[Key]:
+    """The keys a section class declares, in order."""
+    kinds = get_type_hints(section)
+    return [
+        Key(field.name, kinds[field.name], field.metadata["rule"], field.default)
+        for field in dataclasses.fields(section)
+        if "rule" in field.metadata
+    ]
+
+
+_KIND_NAMES: dict[Any, str] = {
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    str: "a text",
+    tuple: "a list of texts",
+}
+
+
+def _base(kind: Any) -> Any:
+    """`str | None` → str; `tuple[str, ...]` → tuple."""
+    if get_origin(kind) in (Union, types.UnionType):
+        kind = next(part for part in get_args(kind) if part is not type(None))
+    return get_origin(kind) or kind
+
+
+def convert(key: Key, value: object) -> object:
+    """`value` as read from TOML, checked. Raises ValueError with the reason."""
+    base = _base(key.kind)
+    if base is tuple:
+        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+            raise ValueError("must be a list of texts")
+        return _checked(key, tuple(value))
+    if base is float and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value)
+    if not isinstance(value, base) or (isinstance(value, bool) and base is not bool):
+        raise ValueError(f"must be {_KIND_NAMES[base]}")
+    return _checked(key, value)
+
+
+def convert_text(key: Key, text: str) -> object:
+    """`text` from the environment, checked; lists are separated by commas. Raises ValueError."""
+    base = _base(key.kind)
+    if base is bool:
+        if text.lower() not in ("true", "false"):
+            raise ValueError("must be true or false")
+        return text.lower() == "true"
+    if base is tuple:
+        return convert(key, [part.strip() for part in text.split(",") if part.strip()])
+    if base in (int, float):
+        try:
+            return convert(key, base(text))
+        except ValueError as error:
+            raise ValueError(
+                str(error) if str(error).startswith("must") else f"must be {key.kind_name}"
+            ) from None
+    return convert(key, text)
+
+
+def _checked(key: Key, value: Any) -> object:
+    rule = key.rule
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        if rule.minimum is not None and value < rule.minimum:
+            raise ValueError(f"must be at least {rule.minimum}")
+        if rule.maximum is not None and value > rule.maximum:
+            raise ValueError(f"must be at most {rule.maximum}")
+    if rule.choices and value not in rule.choices:
+        raise ValueError(f"must be one of {', '.join(rule.choices)}")
+    if rule.check is not None and (reason := rule.check(value)) is not None:
+        raise ValueError(reason)
+    return value
+
+
+def build(section: type[T], table: Mapping[str, object], *, source: str, where: str) -> T:
+    """One section from its TOML table. Raises ConfigError on anything it cannot be."""
+    known = {key.name: key for key in keys_of(section)}
+    values: dict[str, object] = {}
+    for name, value in table.items():
+        if name not in known:
+            raise ConfigError(source, f"{where}.{name}", f"unknown key; known are {', '.join(known)}")
+        try:
+            values[name] = convert(known[name], value)
+        except ValueError as error:
+            raise ConfigError(source, f"{where}.{name}", str(error)) from None
+    for name, key in known.items():
+        if key.needed and name not in values:
+            raise ConfigError(source, f"{where}.{name}", "is missing")
+    return section(**values)
