@@ -46,7 +46,8 @@ Held = Inline | OnDisk | Payload
 
 
 def pack_body(body: Body) -> dict[str, Any]:
-    """The body as msgpack types, for an event's content. A payload file's key appears nowhere else (design section 2)."""
+    """The body as msgpack types, for an event's content. A payload file's key appears nowhere else (design
+    section 2)."""
     if isinstance(body, Inline):
         return {"data": body.data, "md5": body.md5}
     return {

@@ -21,7 +21,8 @@ class Kind(IntEnum):
 class Deadlines:
     """All deadlines of the state, ordered by time.
 
-    Each owner arms at most one deadline of a kind, knows it, and disarms it with the same arguments: so a re-arm is O(log n) and
+    Each owner arms at most one deadline of a kind, knows it, and disarms it with the same arguments: so a
+    re-arm is O(log n) and
     leaves no dead entry behind. Keys of one kind must be comparable with one another.
     """
 

@@ -17,7 +17,8 @@ The tree is split by who must act::
         ├── StorageFailed    a write or sync failed; final until a restart
         └── Closed           the engine is stopping or has stopped
 
-Every class has a stable ``code``; an instance carries ``data`` that explains the refusal without secrets or values.
+Every class has a stable ``code``; an instance carries ``data`` that explains the refusal without secrets or
+values.
 Each surface maps these to its own wire form in one table.
 """
 
@@ -103,7 +104,8 @@ class Unavailable(EngineError):
 
 
 class StorageFull(Unavailable):
-    """No room for the change. Nothing was changed, deletes still work, and writing goes on once there is room."""
+    """No room for the change. Nothing was changed, deletes still work, and writing goes on once there is
+    room."""
 
     code = "storage-full"
 

@@ -1,6 +1,7 @@
 """What an event is: a fact that happened, in the past tense, with who did it and why.
 
-The events of each domain stand in ``engine/<domain>/events.py``; ``engine/wire.py`` holds the one table of their codes.
+The events of each domain stand in ``engine/<domain>/events.py``; ``engine/wire.py`` holds the one table of
+their codes.
 """
 
 from abc import ABC, abstractmethod
@@ -62,8 +63,10 @@ class Stamp:
 class Event(ABC):
     """Base of all events.
 
-    A subclass says its ``VERB`` and ``SURFACE``, adds its fields, and splits them: ``details`` are who and what, kept for the
-    audit period; ``content`` is the data itself, kept until its deadline (design section 2). Nothing of either reaches the
+    A subclass says its ``VERB`` and ``SURFACE``, adds its fields, and splits them: ``details`` are who and
+    what, kept for the
+    audit period; ``content`` is the data itself, kept until its deadline (design section 2). Nothing of
+    either reaches the
     header.
 
     Attributes:

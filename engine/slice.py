@@ -38,36 +38,42 @@ class Ground:
 class Slice(Protocol):
     """One domain's part of the state.
 
-    Entries are immutable values held in dicts and replaced on change, never mutated: so a shallow copy of the dicts is a
+    Entries are immutable values held in dicts and replaced on change, never mutated: so a shallow copy of
+    the dicts is a
     consistent snapshot, taken between two batches.
     """
 
     name: str
 
     def handlers(self) -> Mapping[type[Event], Apply]:
-        """Which event changes this slice how: ``handler(event, stamp)``. Total and pure: no clock, no I/O, no refusal.
+        """Which event changes this slice how: ``handler(event, stamp)``. Total and pure: no clock, no I/O,
+        no refusal.
 
         An event about something that is not there (its put was erased since) changes nothing.
         """
 
     def deciders(self) -> Mapping[type[Command[Any]], Decide]:
-        """Which command is decided how: ``decide(command, now)`` answers events or raises ``Refused``; it changes nothing.
+        """Which command is decided how: ``decide(command, now)`` answers events or raises ``Refused``; it
+        changes nothing.
 
         ``now`` is in nanoseconds since the epoch.
         """
 
     def expirers(self) -> Mapping[Kind, Expire]:
-        """``expire(key, now)`` answers the events that end what is due under ``key``; called with due keys only."""
+        """``expire(key, now)`` answers the events that end what is due under ``key``; called with due keys
+        only."""
 
     def place(self, seq: int, address: int) -> None:
         """The content of record ``seq``, applied with address -1, has been written at ``address``."""
 
     def freeze(self) -> Callable[[], Iterator[Any]]:
-        """A shallow copy of the entries; what it returns yields them as msgpack rows later, in another thread, in the
+        """A shallow copy of the entries; what it returns yields them as msgpack rows later, in another
+        thread, in the
         order of the dicts, which replay repeats: so equal states give equal rows."""
 
     def load(self, rows: Iterable[Any]) -> None:
         """Fills the empty slice from rows, arms its deadlines and keeps its payload files."""
 
     def check(self) -> None:
-        """Asserts that the secondary indexes, deadlines and payload names agree with the entries (tests, audit)."""
+        """Asserts that the secondary indexes, deadlines and payload names agree with the entries (tests,
+        audit)."""

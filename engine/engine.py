@@ -1,0 +1,332 @@
+"""Opening, reading, changing and closing a data folder, from any Trio program and without HTTP."""
+
+import gc
+import os
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import trio
+
+import journal
+from engine import snapshot, wire
+from engine.body import Held
+from engine.clock import Clock, Horizon, SystemClock
+from engine.command import Command
+from engine.errors import Closed, EngineError
+from engine.event import Stamp
+from engine.options import Options
+from engine.reaper import Reaper, lag
+from engine.state import State
+from engine.uploads import Download, Upload, open_body
+from engine.writer import Writer
+
+Value = TypeVar("Value")
+
+
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """What an operator watches.
+
+    Attributes:
+        seq: Last record decided; ``durable`` of them are on disk.
+        waiting: Commands queued.
+        deadlines: Entries of the deadline index.
+        overdue_ns: By how much the earliest of them is overdue.
+        full: The disk has no room for changes.
+        failure: Why writing ended for good; empty while all is well.
+        payload_files: Files that live state stands on.
+    """
+
+    seq: int
+    durable: int
+    waiting: int
+    deadlines: int
+    overdue_ns: int
+    full: bool
+    failure: str
+    payload_files: int
+
+
+class Engine:
+    """An open data folder. Made by :func:`open_engine`.
+
+    Attributes:
+        state: Live state, for queries inside :meth:`read` only.
+        notices: What opening found and mended, for the log.
+    """
+
+    def __init__(
+        self,
+        disk: journal.Disk,
+        log: journal.Journal,
+        state: State,
+        notices: tuple[str, ...],
+        *,
+        options: Options,
+        clock: Clock,
+        entropy: Callable[[int], bytes],
+    ) -> None:
+        self.disk = disk
+        self.state = state
+        self.notices = notices
+        self.options = options
+        self._log = log
+        self._payloads = journal.PayloadStore(disk, entropy=entropy)
+        self._horizon = Horizon(clock, floor=state.time)
+        self._writer = Writer(log, state, self._horizon, options.anchor_interval_s)
+        self._reaper = Reaper(self._writer, state, self._payloads, self._horizon, options)
+        self._snapshot_seq = state.seq
+        self._entropy = entropy
+
+    def now(self) -> int:
+        """The present, nanoseconds since the epoch; never back over what it once passed."""
+        return self._horizon.now()
+
+    def entropy(self, size: int) -> bytes:
+        """Random bytes, from the injected source."""
+        return self._entropy(size)
+
+    async def submit(self, command: Command[Value]) -> Value:
+        """Has a command decided, made durable and answered. See :meth:`engine.writer.Writer.submit`."""
+        return await self._writer.submit(command)
+
+    async def read(self, query: Callable[[State, int], Value]) -> Value:
+        """``query(state, now)``, answered once all it could see is durable: no reader sees what a crash
+        could take back.
+
+        Raises:
+            EngineError: Whatever the query refused with.
+            StorageFailed: What it saw will never be durable.
+        """
+        refusal: EngineError | None = None
+        value: Value | None = None
+        try:
+            value = query(self.state, self._horizon.now())
+        except EngineError as error:
+            refusal = error
+        if self.state.seq > self._writer.durable:
+            await self._writer.wait_durable(self.state.seq)
+        if refusal is not None:
+            raise refusal
+        return value  # type: ignore[return-value]
+
+    def upload(self) -> Upload:
+        """A body to be received: ``async with engine.upload() as upload``."""
+        return Upload(self._payloads, self.state.ground, self.options.inline_bytes)
+
+    async def open_body(self, held: Held) -> Download:
+        """A body to be sent.
+
+        Raises:
+            NotFound: It has been erased.
+        """
+        return await open_body(held, self._log, self._payloads)
+
+    def on_commit(self, callback: Callable[[int], None]) -> None:
+        """Calls ``callback(seq)`` after every durable batch, from the engine's task; it must not block."""
+        self._writer.on_commit(callback)
+
+    async def sweep(self) -> int:
+        """Ends all that is due now, without waiting for the reaper; answers how many deadlines that were."""
+        return await self._reaper.sweep()
+
+    def statistics(self) -> Statistics:
+        """A picture of the moment."""
+        failure = self._writer.failure
+        return Statistics(
+            seq=self.state.seq,
+            durable=self._writer.durable,
+            waiting=self._writer.waiting,
+            deadlines=len(self.state.deadlines),
+            overdue_ns=lag(self.state, self._horizon.now()),
+            full=self._writer.full,
+            failure=str(failure) if failure is not None else "",
+            payload_files=len(self.state.ground.payloads),
+        )
+
+    def sweep_orphans(self) -> list[str]:
+        """Removes payload files that a crash left without an event; blocking. Done once, before the engine
+        runs."""
+        return self._payloads.sweep(self.state.ground.payloads)
+
+    async def erase(self, targets: list[tuple[int, journal.Part]], cause: int) -> None:
+        """Physically erases parts of records: event, zeros in place, closing event (design section 2)."""
+
+        def work() -> None:
+            self._log.erase(targets, cause, self._horizon.now())
+            head = self._log.head
+            self.state.skip(head.seq, head.time)
+            self._writer.advance(head.seq)
+
+        await self._writer.between_batches(work)
+
+    async def take_snapshot(self) -> None:
+        """Makes a snapshot of the present state durable, while requests go on.
+
+        Raises:
+            NoSpace: The disk is full; an older snapshot is untouched.
+            OSError: It could not be written.
+        """
+        await trio.to_thread.run_sync(await self._writer.between_batches(self._freeze))
+
+    def _freeze(self) -> Callable[[], None]:
+        position, time, rows = self._log.position(), self.state.time, self.state.freeze()
+
+        def write() -> None:
+            snapshot.write(self.disk, position, time, rows)
+            self._snapshot_seq = position.seq
+
+        return write
+
+    async def _housekeeping(self) -> None:
+        while True:
+            await trio.sleep(self.options.sweep_interval_s)
+            if self._writer.failure is not None:
+                await trio.to_thread.run_sync(self._rewind)
+                return
+            grown = self._writer.durable - self._snapshot_seq
+            if self.options.snapshot_records and grown >= self.options.snapshot_records:
+                try:
+                    await self.take_snapshot()
+                except (journal.NoSpace, OSError, Closed):
+                    # A snapshot is a cache: without it only the next start takes longer. Full or failing
+                    # storage
+                    # shows in readiness by itself; another attempt is made after as many records again.
+                    self._snapshot_seq = self._writer.durable
+
+    def _rewind(self) -> None:
+        """Goes back to the state that is truly on disk, so that reading goes on after writing has ended for
+        good."""
+        self.state = self.replayed()
+
+    def replayed(self) -> State:
+        """A fresh state from every durable record, whatever live state says. Blocking."""
+        state = State()
+        for record in journal.scan(self.disk):
+            if record.header.seq > self._writer.durable:
+                break
+            replay(state, record)
+        return state
+
+    async def between_batches(self, work: Callable[[], Value]) -> Value:
+        """Runs blocking ``work`` in a thread while journal and state stand still. For checks and backups."""
+        return await self._writer.between_batches(work)
+
+    @asynccontextmanager
+    async def _running(self) -> AsyncIterator[None]:
+        """The engine's own tasks; on leaving, the queue drains and everything is written down."""
+        written = trio.Event()
+
+        async def write() -> None:
+            await self._writer.run()
+            written.set()
+
+        async with trio.open_nursery() as writing:
+            writing.start_soon(write)
+            try:
+                async with trio.open_nursery() as background:
+                    background.start_soon(self._reaper.run)
+                    background.start_soon(self._housekeeping)
+                    try:
+                        yield
+                    finally:
+                        background.cancel_scope.cancel()
+            finally:
+                self._writer.stop()
+                with trio.CancelScope(shield=True):
+                    await written.wait()
+                    await trio.to_thread.run_sync(self._shut)
+
+    def _shut(self) -> None:
+        try:
+            if self._writer.failure is None:
+                for name in self.state.ground.take_released():
+                    self._payloads.unlink(name)
+                if self._log.head.seq > self._snapshot_seq:
+                    self._freeze()()
+        except (journal.NoSpace, OSError) as error:
+            self.notices = (*self.notices, f"no snapshot at the stop: {error}")
+        finally:
+            self._log.close()
+
+
+@asynccontextmanager
+async def open_engine(
+    where: str | Path | journal.Disk,
+    *,
+    options: Options | None = None,
+    clock: Clock | None = None,
+    entropy: Callable[[int], bytes] = os.urandom,
+) -> AsyncIterator[Engine]:
+    """Opens a data folder, replays what it holds, and runs the engine until the block is left.
+
+    On leaving, also by an exception or cancellation, waiting commands are finished, the journal is synced, a
+    snapshot and the anchor are written, and the folder is unlocked.
+
+    Args:
+        where: The folder, made if missing; or a disk, such as a memory disk in tests.
+        options: Storage and housekeeping.
+        clock: Where time comes from.
+        entropy: Where ids, salts and keys come from.
+
+    Raises:
+        journal.Locked: Another process has the folder.
+        journal.Corrupt: It is damaged; ``retain journal repair`` makes the choice explicit.
+    """
+    options = options or Options()
+    disk = journal.RealDisk(Path(where)) if isinstance(where, str | Path) else where
+    log, state, notices = await trio.to_thread.run_sync(_load, disk, options, entropy)
+    engine = Engine(disk, log, state, notices, options=options, clock=clock or SystemClock(), entropy=entropy)
+    await trio.to_thread.run_sync(engine.sweep_orphans)
+    async with engine._running():
+        yield engine
+
+
+def _load(
+    disk: journal.Disk, options: Options, entropy: Callable[[int], bytes]
+) -> tuple[journal.Journal, State, tuple[str, ...]]:
+    """Newest snapshot that verifies plus the records after it; all records if there is none."""
+    collecting = gc.isenabled()
+    gc.disable()  # Replay only ever adds: scanning what it built again and again would double its time.
+    try:
+        disk.lock()
+        state, position = _load_snapshot(disk)
+        try:
+            log = journal.open_journal(
+                disk,
+                lambda record: replay(state, record),
+                after=position,
+                options=options.journal(),
+                entropy=entropy,
+            )
+        except journal.PositionMismatch:
+            state = State()
+            log = journal.open_journal(
+                disk, lambda record: replay(state, record), options=options.journal(), entropy=entropy
+            )
+        return log, state, (*disk.notices, *log.notices)
+    finally:
+        if collecting:
+            gc.enable()
+
+
+def _load_snapshot(disk: journal.Disk) -> tuple[State, journal.Position | None]:
+    for name in reversed(snapshot.names(disk)):
+        try:
+            return snapshot.load(disk, name)
+        except (snapshot.InvalidSnapshot, ValueError, FileNotFoundError):
+            continue  # only a cache: the records say the same
+    return State(), None
+
+
+def replay(state: State, record: journal.Record) -> None:
+    """Makes ``record``, which follows the last one, part of ``state``."""
+    header = record.header
+    event = wire.from_record(record)
+    if event is None:
+        state.skip(header.seq, header.time)
+    else:
+        state.apply(event, Stamp(header.seq, header.time, record.content_at))

@@ -1,0 +1,85 @@
+"""The reaper: makes space of what has ended. Readers never depend on it."""
+
+from typing import Any
+
+import trio
+
+import journal
+from engine.clock import Horizon
+from engine.commands import ExpireDue
+from engine.errors import Unavailable
+from engine.options import Options
+from engine.state import State
+from engine.writer import Writer
+
+ACTOR = "retain"
+"""Who expires things, in the audit log."""
+
+
+class Reaper:
+    """Expires what is due and removes payload files that nothing stands on, in bounded slices.
+
+    Args:
+        writer: Expiries are commands like any other, so other requests come between two slices.
+        state: For looking ahead; never changed here.
+        payloads: Where released files are unlinked, after the event that released them is durable.
+        horizon: Nothing is destroyed while it is not trusted.
+        options: Interval and size of a slice.
+    """
+
+    def __init__(
+        self,
+        writer: Writer,
+        state: State,
+        payloads: journal.PayloadStore,
+        horizon: Horizon,
+        options: Options,
+    ) -> None:
+        self._writer = writer
+        self._state = state
+        self._payloads = payloads
+        self._horizon = horizon
+        self._options = options
+
+    async def run(self) -> None:
+        """The task itself; ends by cancellation."""
+        while True:
+            await trio.sleep(self._options.sweep_interval_s)
+            try:
+                await self.sweep()
+                await self._writer.between_batches(self._writer.anchor_if_due)
+            except Unavailable:
+                # Full or failed storage shows in readiness and metrics; what is due stays hidden, and the
+                # next
+                # sweep tries again.
+                continue
+
+    async def sweep(self) -> int:
+        """Ends all that is due now, and answers how many deadlines that were.
+
+        Raises:
+            Unavailable: The storage refuses.
+        """
+        ended = 0
+        while self._due() and self._horizon.trusted():
+            ended += await self._writer.submit(ExpireDue(actor=ACTOR, limit=self._options.sweep_records))
+            await self.unlink_released()
+        await self.unlink_released()
+        return ended
+
+    def _due(self) -> bool:
+        earliest = self._state.deadlines.next()
+        return earliest is not None and earliest <= self._horizon.now()
+
+    async def unlink_released(self) -> None:
+        """Removes the payload files that durable events released."""
+        if self._state.seq > self._writer.durable:
+            await self._writer.wait_durable(self._state.seq)
+        for name in self._state.ground.take_released():
+            await trio.to_thread.run_sync(self._payloads.unlink, name)
+
+
+def lag(state: State, now: int) -> int:
+    """Nanoseconds by which the earliest deadline is overdue, 0 if none is."""
+    earliest: Any = state.deadlines.next()
+    return 0 if earliest is None else max(0, now - earliest)

@@ -1,0 +1,156 @@
+"""Snapshots: the state as bytes, so that start-up does not depend on the length of history.
+
+A snapshot is a cache: deleting it loses nothing, and one that does not verify is passed over. The file
+``snapshot-<seq>.msgpack`` is a row of blocks ``u32 length | u32 CRC-32C | msgpack``, big-endian: first the
+head
+``[magic, version, seq, root, time]``, then arrays of rows ``[slice, row]``, last
+``[number of rows, SHA-256 of all blocks before]``. It is written aside, synced and renamed.
+"""
+
+import hashlib
+import struct
+from collections.abc import Callable, Iterator
+from itertools import islice
+from typing import Any
+
+import crc32c
+import msgpack
+
+from engine.state import State
+from journal import Disk, File, Position
+
+MAGIC = "retain-snapshot"
+VERSION = 1
+ROWS_PER_BLOCK = 256
+PREFIX = "snapshot-"
+SUFFIX = ".msgpack"
+_BLOCK = struct.Struct(">II")
+_MAX_BLOCK_BYTES = 1 << 30
+
+
+class InvalidSnapshot(Exception):
+    """The file is not a whole, intact snapshot of this journal in this version."""
+
+
+def name_of(seq: int) -> str:
+    """The file's name, relative to the data folder; names sort by sequence number."""
+    return f"{PREFIX}{seq:016x}{SUFFIX}"
+
+
+def names(disk: Disk) -> list[str]:
+    """The snapshots in the data folder, oldest first."""
+    return [name for name in disk.names("") if name.startswith(PREFIX) and name.endswith(SUFFIX)]
+
+
+def write(disk: Disk, position: Position, time: int, rows: Callable[[], Iterator[tuple[str, Any]]]) -> None:
+    """Makes a snapshot durable, then removes the older ones. Blocking.
+
+    Args:
+        disk: The data folder.
+        position: The record up to which ``rows`` hold, at a frame's border.
+        time: Journal time of that record.
+        rows: What ``State.freeze`` answered.
+
+    Raises:
+        NoSpace: The disk is full; older snapshots are untouched.
+        OSError: It could not be written.
+    """
+    older = names(disk)
+    name = name_of(position.seq)
+    aside = name + ".tmp"
+    with disk.open(aside, create=True) as file:
+        out = _Blocks(file)
+        out.write([MAGIC, VERSION, position.seq, position.root, time])
+        source = rows()
+        count = 0
+        while block := list(islice(source, ROWS_PER_BLOCK)):
+            out.write(block)
+            count += len(block)
+        out.write([count, out.digest()])
+        file.sync()
+    disk.replace(aside, name)
+    disk.sync_folder("")
+    for old in older:
+        if old != name:
+            disk.unlink(old)
+    disk.sync_folder("")
+
+
+def load(disk: Disk, name: str) -> tuple[State, Position]:
+    """The state and position of snapshot ``name``. Blocking.
+
+    The position's Merkle root binds it to one journal; opening the journal at it fails for any other.
+
+    Raises:
+        InvalidSnapshot: It is damaged or of another version.
+    """
+    with disk.open(name) as file:
+        blocks = _read_blocks(file)
+        head = next(blocks)
+        if not isinstance(head, list) or head[:2] != [MAGIC, VERSION] or len(head) != 5:
+            raise InvalidSnapshot("of another version")
+        rows: dict[str, list[Any]] = {}
+        count = 0
+        last: Any = None
+        for block in blocks:
+            if last is not None:
+                count += _collect(last, rows)
+            last = block
+        if not isinstance(last, list) or last[:1] != [count]:
+            raise InvalidSnapshot("incomplete")
+    state = State()
+    try:
+        state.load(rows)
+    except (ValueError, TypeError, KeyError, IndexError) as error:
+        raise InvalidSnapshot("of another version") from error
+    state.skip(head[2], head[4])
+    return state, Position(seq=head[2], root=head[3])
+
+
+def _collect(block: list[Any], rows: dict[str, list[Any]]) -> int:
+    for name, row in block:
+        rows.setdefault(name, []).append(row)
+    return len(block)
+
+
+class _Blocks:
+    """Writes blocks one after the other."""
+
+    def __init__(self, file: File) -> None:
+        self._file = file
+        self._offset = 0
+        self._digest = hashlib.sha256()
+        self._pack = msgpack.Packer(autoreset=True).pack
+
+    def write(self, value: Any) -> None:
+        data: bytes = self._pack(value)
+        block = _BLOCK.pack(len(data), crc32c.crc32c(data)) + data
+        self._file.pwrite(self._offset, block)
+        self._digest.update(block)
+        self._offset += len(block)
+
+    def digest(self) -> bytes:
+        return self._digest.digest()
+
+
+def _read_blocks(file: File) -> Iterator[Any]:
+    """Every block's value; the digest in the last one is compared before it is handed out."""
+    size = file.size()
+    offset = 0
+    digest = hashlib.sha256()
+    while offset < size:
+        prefix = file.pread(offset, _BLOCK.size)
+        if len(prefix) < _BLOCK.size:
+            raise InvalidSnapshot("cut short")
+        length, crc = _BLOCK.unpack(prefix)
+        data = file.pread(offset + _BLOCK.size, length) if length < _MAX_BLOCK_BYTES else b""
+        if len(data) != length or crc32c.crc32c(data) != crc:
+            raise InvalidSnapshot("damaged")
+        value = msgpack.unpackb(data, strict_map_key=False, use_list=True)
+        offset += _BLOCK.size + length
+        if offset == size and value[1:] != [digest.digest()]:
+            raise InvalidSnapshot("incomplete")
+        digest.update(prefix + data)
+        yield value
+    if size == 0:
+        raise InvalidSnapshot("empty")

@@ -1,0 +1,117 @@
+"""The state: the slices of all domains, and the dispatch of events and commands to them."""
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import msgpack
+
+from engine.areas import AreasSlice
+from engine.command import Command, Decision
+from engine.commands import ExpireDue
+from engine.deadlines import Deadlines, Kind
+from engine.event import Event, Stamp
+from engine.slice import Apply, Decide, Expire, Ground, Slice
+
+
+class State:
+    """What replaying the journal up to ``seq`` gives.
+
+    :meth:`apply` is the only way to change it; it reads no clock, no random source and no file, so the same
+    events give the same
+    state on any machine at any time.
+
+    Attributes:
+        seq: Sequence number of the last record applied, 0 before the first.
+        time: Journal time of that record, nanoseconds since the epoch.
+        ground: Deadlines and payload files, shared by the slices.
+    """
+
+    def __init__(self) -> None:
+        self.seq = 0
+        self.time = 0
+        self.ground = Ground()
+        self.areas = AreasSlice(self.ground)
+        self.slices: Sequence[Slice] = (self.areas,)
+        self._apply: dict[type[Event], Apply] = _merged(part.handlers() for part in self.slices)
+        self._decide: dict[type[Command[Any]], Decide] = _merged(part.deciders() for part in self.slices)
+        self._decide[ExpireDue] = self._expire_due
+        self._expire: dict[Kind, Expire] = _merged(part.expirers() for part in self.slices)
+
+    @property
+    def deadlines(self) -> Deadlines:
+        """All that ends."""
+        return self.ground.deadlines
+
+    def apply(self, event: Event, stamp: Stamp) -> None:
+        """Makes ``event``, which follows the last one, part of the state."""
+        assert stamp.seq == self.seq + 1
+        self._apply[type(event)](event, stamp)
+        self.seq = stamp.seq
+        self.time = stamp.time
+
+    def skip(self, seq: int, time: int) -> None:
+        """Passes over a record that changes nothing here: the journal's own, or one whose parts were
+        erased."""
+        self.seq = seq
+        self.time = time
+
+    def decide(self, command: Command[Any], now: int) -> Decision[Any]:
+        """What ``command`` comes to in this state at ``now`` (nanoseconds since the epoch). Changes nothing.
+
+        Raises:
+            Refused: It cannot be done.
+        """
+        return self._decide[type(command)](command, now)
+
+    def _expire_due(self, command: ExpireDue, now: int) -> Decision[int]:
+        events: list[Event] = []
+        looked_at = 0
+        for _at, kind, key in self.deadlines.due(now, command.limit):
+            ended = self._expire[kind](key, now)
+            if events and len(events) + len(ended) > command.limit:
+                break
+            events += ended
+            looked_at += 1
+        return Decision(tuple(events), looked_at)
+
+    def place(self, seq: int, address: int) -> None:
+        """The content of record ``seq`` has been written at ``address``."""
+        for part in self.slices:
+            part.place(seq, address)
+
+    def freeze(self) -> Callable[[], Iterator[tuple[str, Any]]]:
+        """A consistent copy, cheap to take; iterating it later yields (slice name, row)."""
+        frozen = [(part.name, part.freeze()) for part in self.slices]
+
+        def rows() -> Iterator[tuple[str, Any]]:
+            for name, part in frozen:
+                for row in part():
+                    yield name, row
+
+        return rows
+
+    def load(self, rows: Mapping[str, list[Any]]) -> None:
+        """Fills an empty state from frozen rows."""
+        for part in self.slices:
+            part.load(rows.get(part.name, []))
+
+    def digest(self) -> bytes:
+        """SHA-256 over all rows: equal states have equal digests."""
+        digest = hashlib.sha256()
+        for name, row in self.freeze()():
+            digest.update(msgpack.packb((name, row)))
+        return digest.digest()
+
+    def check(self) -> None:
+        """Asserts that every index agrees with the entries."""
+        for part in self.slices:
+            part.check()
+
+
+def _merged(tables: Iterator[Mapping[Any, Any]]) -> dict[Any, Any]:
+    merged: dict[Any, Any] = {}
+    for table in tables:
+        assert not merged.keys() & table.keys(), "two slices claim the same"
+        merged.update(table)
+    return merged

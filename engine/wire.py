@@ -1,0 +1,69 @@
+"""Events as record parts: the one table of codes, and the upcasting of older shapes.
+
+A details part is the msgpack array ``[code, version, actor, fields]``; a content part is whatever the
+event's ``content()`` gives.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import msgpack
+
+from engine.event import Cause, Event
+from journal import Draft, Record
+
+CODES: dict[int, type[Event]] = {}
+"""On disk: a number once given never moves, and is never given again."""
+
+Upcast = Callable[[dict[str, Any], Any], tuple[dict[str, Any], Any]]
+UPCASTS: dict[tuple[int, int], Upcast] = {}
+"""(code, version) → how its details and content become those of the next version. Old records are never
+rewritten."""
+
+_CODE_OF = {event: code for code, event in CODES.items()}
+_pack = msgpack.Packer(autoreset=True).pack
+
+
+class UnknownEvent(Exception):
+    """A record holds an event that this version does not know: the journal was written by a newer one."""
+
+
+def to_draft(event: Event) -> Draft:
+    """The record that ``event`` is kept as."""
+    content = event.content()
+    return Draft(
+        verb=event.VERB,
+        surface=event.SURFACE,
+        resource=event.resource,
+        cause=event.cause,
+        details=_pack([_CODE_OF[type(event)], event.VERSION, event.actor, event.details()]),
+        content=b"" if content is None else _pack(content),
+    )
+
+
+def from_record(record: Record) -> Event | None:
+    """The event of ``record``; None for the journal's own records and for one of which a part was erased.
+
+    Live state never stands on a record with an erased part (what it still needs is restated first), so
+    replay passes over it.
+
+    Raises:
+        UnknownEvent: Written by a newer version.
+    """
+    if not record.details or record.content is None:
+        return None
+    code, version, actor, details = msgpack.unpackb(record.details, strict_map_key=False)
+    kind = CODES.get(code)
+    if kind is None or version > kind.VERSION:
+        raise UnknownEvent(f"record {record.header.seq} holds event {code} in version {version}")
+    content = msgpack.unpackb(record.content, strict_map_key=False) if record.content else None
+    while version < kind.VERSION:
+        details, content = UPCASTS[code, version](details, content)
+        version += 1
+    return kind.restore(
+        resource=record.header.resource,
+        actor=actor,
+        cause=Cause(record.header.cause),
+        details=details,
+        content=content,
+    )

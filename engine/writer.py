@@ -1,0 +1,325 @@
+"""The writer: the one task that changes state and appends to the journal (group commit without a timer)."""
+
+from collections import deque
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+import trio
+
+import journal
+from engine import wire
+from engine.clock import SECOND, Horizon
+from engine.command import Command, Decision
+from engine.errors import Closed, StorageFailed, StorageFull, TooLarge
+from engine.event import Stamp
+from engine.state import State
+from journal.limits import BATCH_BYTES, BATCH_RECORDS
+
+SOFT_BATCH_BYTES = BATCH_BYTES // 4
+"""A batch takes no further command beyond this, to bound the time one sync holds up the others."""
+RECORD_OVERHEAD = 512
+"""More than a record costs on disk beyond its two parts (header, salts, lengths, padding)."""
+
+Value = TypeVar("Value")
+
+
+class _Pending:
+    """A command between ``submit`` and its answer."""
+
+    __slots__ = ("answered", "command", "error", "result", "taken", "withdrawn")
+
+    def __init__(self, command: Command[Any]) -> None:
+        self.command = command
+        self.answered = trio.Event()
+        self.result: Any = None
+        self.error: Exception | None = None
+        self.taken = False
+        self.withdrawn = False
+
+
+class _Job:
+    """Work that needs state and journal to stand still, between its request and its end."""
+
+    __slots__ = ("done", "error", "result", "work")
+
+    def __init__(self, work: Callable[[], Any]) -> None:
+        self.work = work
+        self.done = trio.Event()
+        self.result: Any = None
+        self.error: Exception | None = None
+
+    def run(self) -> None:
+        try:
+            self.result = self.work()
+        except Exception as error:  # raised where the work was asked for
+            self.error = error
+
+
+class _Batch:
+    """What one frame will hold, and who waits for it."""
+
+    __slots__ = ("answers", "drafts", "size")
+
+    def __init__(self) -> None:
+        self.drafts: list[journal.Draft] = []
+        self.answers: list[_Pending] = []
+        self.size = 0
+
+
+class Writer:
+    """Takes every waiting command up to a cap, decides and applies each in order, appends one frame, syncs
+    once, and answers all.
+
+    While a batch is being synced the next one gathers. Nobody is answered before the sync, refusals
+    included. Room for a whole
+    batch is reserved before it is decided, so a full disk refuses a batch before it has changed anything.
+
+    Args:
+        log: The open journal; from here on nobody else appends to it.
+        state: The state that replaying it gave.
+        horizon: The present.
+        anchor_interval_s: Seconds between two anchors while busy.
+    """
+
+    def __init__(
+        self, log: journal.Journal, state: State, horizon: Horizon, anchor_interval_s: float = 1.0
+    ) -> None:
+        self._log = log
+        self._state = state
+        self._horizon = horizon
+        self._queue: deque[_Pending] = deque()
+        self._jobs: deque[_Job] = deque()
+        self._wake = trio.Event()
+        self._durable = state.seq
+        self._synced = trio.Event()
+        self._stopping = False
+        self._failure: StorageFailed | None = None
+        self._room = False
+        self._spare = False
+        self._anchor_interval = int(anchor_interval_s * SECOND)
+        self._anchored_seq = log.head.seq
+        self._anchored_at = horizon.elapsed()
+        self._committed: list[Callable[[int], None]] = []
+
+    @property
+    def durable(self) -> int:
+        """The sequence number up to which everything is on disk."""
+        return self._durable
+
+    @property
+    def failure(self) -> StorageFailed | None:
+        """Why writing ended for good, if it did."""
+        return self._failure
+
+    @property
+    def full(self) -> bool:
+        """Whether the last attempt to reserve room failed."""
+        return not self._room
+
+    @property
+    def waiting(self) -> int:
+        """Commands that no batch has taken yet."""
+        return len(self._queue)
+
+    def on_commit(self, callback: Callable[[int], None]) -> None:
+        """Calls ``callback(seq)`` after each batch that changed something, once it is durable."""
+        self._committed.append(callback)
+
+    async def submit(self, command: Command[Value]) -> Value:
+        """Has ``command`` decided and made durable, and answers its result.
+
+        Cancelled means it did not happen: a command still queued is withdrawn; once a batch has taken it,
+        the wait is shielded
+        (bounded by one sync) and the result is returned.
+
+        Raises:
+            Refused: The command cannot be done; nothing changed.
+            StorageFull: No room; nothing changed.
+            StorageFailed: Writing ended for good; whether this command happened is unknown.
+            Closed: The engine is stopping.
+        """
+        if self._failure is not None:
+            raise self._failure
+        if self._stopping:
+            raise Closed("the engine is stopping")
+        pending = _Pending(command)
+        self._queue.append(pending)
+        self._wake.set()
+        try:
+            await pending.answered.wait()
+        except trio.Cancelled:
+            if not pending.taken:
+                pending.withdrawn = True
+                raise
+            with trio.CancelScope(shield=True):
+                await pending.answered.wait()
+        if pending.error is not None:
+            raise pending.error
+        return cast("Value", pending.result)
+
+    async def wait_durable(self, seq: int) -> None:
+        """Returns once record ``seq`` is on disk.
+
+        Raises:
+            StorageFailed: It will never be.
+        """
+        while self._durable < seq:
+            if self._failure is not None:
+                raise self._failure
+            await self._synced.wait()
+
+    async def between_batches(self, work: Callable[[], Value]) -> Value:
+        """Runs ``work`` in a worker thread while no batch is open: state and journal agree and stand still.
+
+        Raises:
+            Closed: The engine is stopping.
+            Exception: Whatever ``work`` raised.
+        """
+        if self._stopping:
+            raise Closed("the engine is stopping")
+        job = _Job(work)
+        self._jobs.append(job)
+        self._wake.set()
+        with trio.CancelScope(shield=True):
+            await job.done.wait()
+        if job.error is not None:
+            raise job.error
+        return cast("Value", job.result)
+
+    def advance(self, seq: int) -> None:
+        """Records up to ``seq`` were appended and synced by work between batches."""
+        self._durable = seq
+
+    def stop(self) -> None:
+        """Lets the queue drain, then ends :meth:`run`."""
+        self._stopping = True
+        self._wake.set()
+
+    async def run(self) -> None:
+        """The task itself. Never cancelled from outside: it ends when :meth:`stop` was called and the queue
+        is empty."""
+        with trio.CancelScope(shield=True):
+            await self._reserve()
+            while True:
+                await self._wake.wait()
+                self._wake = trio.Event()
+                while self._queue or self._jobs:
+                    if self._jobs:
+                        job = self._jobs.popleft()
+                        await trio.to_thread.run_sync(job.run)
+                        job.done.set()
+                    if self._queue:
+                        await self._commit()
+                if self._stopping:
+                    return
+
+    async def _reserve(self) -> None:
+        try:
+            self._room, self._spare = await trio.to_thread.run_sync(self._make_room)
+        except journal.JournalError as error:
+            self._fail(error)
+
+    def _make_room(self) -> tuple[bool, bool]:
+        """(any command may be decided, those that free space may be)."""
+        try:
+            self._log.reserve()
+        except journal.NoSpace:
+            self._log.release_ballast()
+            return False, self._reserved()
+        return self._log.restore_ballast(), True
+
+    def _reserved(self) -> bool:
+        try:
+            self._log.reserve()
+        except journal.NoSpace:
+            return False
+        return True
+
+    async def _commit(self) -> None:
+        if not self._room:
+            await self._reserve()
+        batch = self._gather()
+        if batch.drafts and self._failure is None:
+            await self._append(batch)
+        self._answer(batch)
+
+    def _gather(self) -> _Batch:
+        batch = _Batch()
+        now = self._horizon.now()
+        time = max(now, self._state.time)
+        while self._queue and len(batch.drafts) < BATCH_RECORDS and batch.size < SOFT_BATCH_BYTES:
+            pending = self._queue.popleft()
+            if pending.withdrawn:
+                continue
+            pending.taken = True
+            batch.answers.append(pending)
+            try:
+                decision, drafts, size = self._decide(pending.command, now)
+            except Exception as error:  # the submitter's: raised there, with the state untouched
+                pending.error = error
+                continue
+            if batch.size + size > BATCH_BYTES or len(batch.drafts) + len(drafts) > BATCH_RECORDS:
+                pending.taken = False
+                batch.answers.pop()
+                self._queue.appendleft(pending)
+                break
+            for event in decision.events:
+                self._state.apply(event, Stamp(self._state.seq + 1, time, -1))
+            batch.drafts += drafts
+            batch.size += size
+            pending.result = decision.result
+        return batch
+
+    def _decide(self, command: Command[Any], now: int) -> tuple[Decision[Any], list[journal.Draft], int]:
+        if self._failure is not None:
+            raise self._failure
+        if not self._room and not (command.FREES_SPACE and self._spare):
+            raise StorageFull("no room on the disk for this change")
+        decision = self._state.decide(command, now)
+        drafts = [wire.to_draft(event) for event in decision.events]
+        size = sum(len(draft.details) + len(draft.content) + RECORD_OVERHEAD for draft in drafts)
+        if size > BATCH_BYTES or len(drafts) > BATCH_RECORDS:
+            raise TooLarge("the change is larger than one batch may be", reason="batch", limit=BATCH_BYTES)
+        return decision, drafts, size
+
+    async def _append(self, batch: _Batch) -> None:
+        first = self._state.seq - len(batch.drafts) + 1
+        try:
+            addresses = await trio.to_thread.run_sync(self._write, batch.drafts, self._state.time)
+        except journal.JournalError as error:
+            self._fail(error)
+            return
+        for offset, address in enumerate(addresses):
+            if address >= 0:
+                self._state.place(first + offset, address)
+        self._durable = self._state.seq
+        synced, self._synced = self._synced, trio.Event()
+        synced.set()
+        for callback in self._committed:
+            callback(self._durable)
+
+    def _write(self, drafts: list[journal.Draft], time: int) -> list[int]:
+        addresses = self._log.append(drafts, time)
+        self._room = self._room and self._reserved()
+        self.anchor_if_due()
+        return addresses
+
+    def anchor_if_due(self) -> None:
+        """Writes the anchor if there is something new and the last one is old enough. Only between batches
+        or within one."""
+        elapsed = self._horizon.elapsed()
+        if self._log.head.seq > self._anchored_seq and elapsed - self._anchored_at >= self._anchor_interval:
+            self._log.write_anchor()
+            self._anchored_seq = self._log.head.seq
+            self._anchored_at = elapsed
+
+    def _fail(self, error: journal.JournalError) -> None:
+        self._failure = StorageFailed(f"writing has ended until a restart: {error}")
+        self._failure.__cause__ = error
+        self._synced.set()
+
+    def _answer(self, batch: _Batch) -> None:
+        for pending in batch.answers:
+            if self._failure is not None and (pending.error is None or batch.drafts):
+                pending.error = self._failure
+            pending.answered.set()
