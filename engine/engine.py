@@ -135,7 +135,6 @@ class Engine:
 
     def statistics(self) -> Statistics:
         """A picture of the moment."""
-        failure = self._writer.failure
         return Statistics(
             seq=self.state.seq,
             durable=self._writer.durable,
@@ -143,7 +142,7 @@ class Engine:
             deadlines=len(self.state.deadlines),
             overdue_ns=lag(self.state, self._horizon.now()),
             full=self._writer.full,
-            failure=str(failure) if failure is not None else "",
+            failure=self._writer.failure,
             payload_files=len(self.state.ground.payloads),
         )
 
@@ -173,7 +172,7 @@ class Engine:
         await trio.to_thread.run_sync(await self._writer.between_batches(self._freeze))
 
     def _freeze(self) -> Callable[[], None]:
-        position, time, rows = self._log.position(), self.state.time, self.state.freeze()
+        position, time, rows = self._log.head.position, self.state.time, self.state.freeze()
 
         def write() -> None:
             snapshot.write(self.disk, position, time, rows)
@@ -184,7 +183,7 @@ class Engine:
     async def _housekeeping(self) -> None:
         while True:
             await trio.sleep(self.options.sweep_interval_s)
-            if self._writer.failure is not None:
+            if self._writer.failure:
                 await trio.to_thread.run_sync(self._rewind)
                 return
             grown = self._writer.durable - self._snapshot_seq
@@ -242,7 +241,7 @@ class Engine:
 
     def _shut(self) -> None:
         try:
-            if self._writer.failure is None:
+            if not self._writer.failure:
                 for name in self.state.ground.take_released():
                     self._payloads.unlink(name)
                 if self._log.head.seq > self._snapshot_seq:

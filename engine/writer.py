@@ -13,12 +13,12 @@ from engine.command import Command, Decision
 from engine.errors import Closed, StorageFailed, StorageFull, TooLarge
 from engine.event import Stamp
 from engine.state import State
-from journal.limits import BATCH_BYTES, BATCH_RECORDS
+from journal.limits import FRAME_ROOM, PART_BYTES, draft_room, part_size
 
-SOFT_BATCH_BYTES = BATCH_BYTES // 4
+GATHER_BYTES = FRAME_ROOM // 4
 """A batch takes no further command beyond this, to bound the time one sync holds up the others."""
-RECORD_OVERHEAD = 512
-"""More than a record costs on disk beyond its two parts (header, salts, lengths, padding)."""
+GATHER_RECORDS = 512
+"""Likewise for records: beyond it a frame gains little more per record."""
 
 Value = TypeVar("Value")
 
@@ -93,7 +93,8 @@ class Writer:
         self._durable = state.seq
         self._synced = trio.Event()
         self._stopping = False
-        self._failure: StorageFailed | None = None
+        self._failure = ""
+        self._thread = trio.CapacityLimiter(1)
         self._room = False
         self._spare = False
         self._anchor_interval = int(anchor_interval_s * SECOND)
@@ -107,8 +108,8 @@ class Writer:
         return self._durable
 
     @property
-    def failure(self) -> StorageFailed | None:
-        """Why writing ended for good, if it did."""
+    def failure(self) -> str:
+        """Why writing ended for good; empty while all is well."""
         return self._failure
 
     @property
@@ -138,8 +139,8 @@ class Writer:
             StorageFailed: Writing ended for good; whether this command happened is unknown.
             Closed: The engine is stopping.
         """
-        if self._failure is not None:
-            raise self._failure
+        if self._failure:
+            raise StorageFailed(self._failure)
         if self._stopping:
             raise Closed("the engine is stopping")
         pending = _Pending(command)
@@ -164,8 +165,8 @@ class Writer:
             StorageFailed: It will never be.
         """
         while self._durable < seq:
-            if self._failure is not None:
-                raise self._failure
+            if self._failure:
+                raise StorageFailed(self._failure)
             await self._synced.wait()
 
     async def between_batches(self, work: Callable[[], Value]) -> Value:
@@ -206,16 +207,20 @@ class Writer:
                 while self._queue or self._jobs:
                     if self._jobs:
                         job = self._jobs.popleft()
-                        await trio.to_thread.run_sync(job.run)
+                        await self._in_thread(job.run)
                         job.done.set()
                     if self._queue:
                         await self._commit()
                 if self._stopping:
                     return
 
+    async def _in_thread(self, work: Callable[..., Value], *args: Any) -> Value:
+        # A token of its own: bodies being written elsewhere may use up the shared ones.
+        return await trio.to_thread.run_sync(work, *args, limiter=self._thread)
+
     async def _reserve(self) -> None:
         try:
-            self._room, self._spare = await trio.to_thread.run_sync(self._make_room)
+            self._room, self._spare = await self._in_thread(self._make_room)
         except journal.JournalError as error:
             self._fail(error)
 
@@ -239,7 +244,7 @@ class Writer:
         if not self._room:
             await self._reserve()
         batch = self._gather()
-        if batch.drafts and self._failure is None:
+        if batch.drafts and not self._failure:
             await self._append(batch)
         self._answer(batch)
 
@@ -247,7 +252,7 @@ class Writer:
         batch = _Batch()
         now = self._horizon.now()
         time = max(now, self._state.time)
-        while self._queue and len(batch.drafts) < BATCH_RECORDS and batch.size < SOFT_BATCH_BYTES:
+        while self._queue and len(batch.drafts) < GATHER_RECORDS and batch.size < GATHER_BYTES:
             pending = self._queue.popleft()
             if pending.withdrawn:
                 continue
@@ -258,7 +263,7 @@ class Writer:
             except Exception as error:  # the submitter's: raised there, with the state untouched
                 pending.error = error
                 continue
-            if batch.size + size > BATCH_BYTES or len(batch.drafts) + len(drafts) > BATCH_RECORDS:
+            if batch.size + size > FRAME_ROOM:
                 pending.taken = False
                 batch.answers.pop()
                 self._queue.appendleft(pending)
@@ -271,21 +276,22 @@ class Writer:
         return batch
 
     def _decide(self, command: Command[Any], now: int) -> tuple[Decision[Any], list[journal.Draft], int]:
-        if self._failure is not None:
-            raise self._failure
+        if self._failure:
+            raise StorageFailed(self._failure)
         if not self._room and not (command.FREES_SPACE and self._spare):
             raise StorageFull("no room on the disk for this change")
         decision = self._state.decide(command, now)
         drafts = [wire.to_draft(event) for event in decision.events]
-        size = sum(len(draft.details) + len(draft.content) + RECORD_OVERHEAD for draft in drafts)
-        if size > BATCH_BYTES or len(drafts) > BATCH_RECORDS:
-            raise TooLarge("the change is larger than one batch may be", reason="batch", limit=BATCH_BYTES)
+        size = sum(draft_room(len(draft.details), len(draft.content)) for draft in drafts)
+        largest = max((part_size(max(len(draft.details), len(draft.content))) for draft in drafts), default=0)
+        if size > FRAME_ROOM or largest > PART_BYTES:
+            raise TooLarge("the change is larger than one batch may be", reason="batch", limit=PART_BYTES)
         return decision, drafts, size
 
     async def _append(self, batch: _Batch) -> None:
         first = self._state.seq - len(batch.drafts) + 1
         try:
-            addresses = await trio.to_thread.run_sync(self._write, batch.drafts, self._state.time)
+            addresses = await self._in_thread(self._write, batch.drafts, self._state.time)
         except journal.JournalError as error:
             self._fail(error)
             return
@@ -309,17 +315,19 @@ class Writer:
         or within one."""
         elapsed = self._horizon.elapsed()
         if self._log.head.seq > self._anchored_seq and elapsed - self._anchored_at >= self._anchor_interval:
-            self._log.write_anchor()
+            try:
+                self._log.write_anchor()
+            except journal.NoSpace:
+                return  # the last one still stands; the next batch tries again
             self._anchored_seq = self._log.head.seq
             self._anchored_at = elapsed
 
     def _fail(self, error: journal.JournalError) -> None:
-        self._failure = StorageFailed(f"writing has ended until a restart: {error}")
-        self._failure.__cause__ = error
+        self._failure = f"writing has ended until a restart: {error}"
         self._synced.set()
 
     def _answer(self, batch: _Batch) -> None:
         for pending in batch.answers:
-            if self._failure is not None and (pending.error is None or batch.drafts):
-                pending.error = self._failure
+            if self._failure and (pending.error is None or batch.drafts):
+                pending.error = StorageFailed(self._failure)
             pending.answered.set()
