@@ -1,0 +1,34 @@
+"""``python -m bench``: lists the scenarios; ``python -m bench NAME [--option …]`` runs one."""
+
+import importlib
+import pkgutil
+import sys
+
+import click
+
+from bench import scenarios
+
+
+class Scenarios(click.Group):
+    """One command a file of ``bench/scenarios``."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Names as on the command line."""
+        return sorted(module.name.replace("_", "-") for module in pkgutil.iter_modules(scenarios.__path__))
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The scenario's own command."""
+        name = cmd_name.replace("-", "_")
+        if name not in {module.name for module in pkgutil.iter_modules(scenarios.__path__)}:
+            return None
+        command: click.Command = importlib.import_module(f"bench.scenarios.{name}").main
+        return command
+
+
+@click.command(cls=Scenarios, help=__doc__)
+def main() -> None:
+    """The group; each scenario prints a table and writes JSON to ``bench/results``."""
+
+
+if __name__ == "__main__":
+    sys.exit(main())

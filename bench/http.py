@@ -1,0 +1,40 @@
+"""Raw requests for the load generator, and a plain client for preparing data."""
+
+import http.client
+from collections.abc import Mapping
+
+
+def request(method: str, target: str, body: bytes = b"", headers: Mapping[str, str] | None = None) -> bytes:
+    """An HTTP/1.1 request as bytes."""
+    lines = [f"{method} {target} HTTP/1.1", "Host: 127.0.0.1", "Accept: */*"]
+    lines += [f"{name}: {value}" for name, value in (headers or {}).items()]
+    if body or method in ("POST", "PUT", "PATCH"):
+        lines.append(f"Content-Length: {len(body)}")
+    return "\r\n".join([*lines, "", ""]).encode("latin-1") + body
+
+
+class Client:
+    """One keep-alive connection that raises where the status is not the expected one."""
+
+    def __init__(self, port: int) -> None:
+        self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+
+    def send(
+        self,
+        method: str,
+        target: str,
+        body: bytes = b"",
+        headers: Mapping[str, str] | None = None,
+        expect: int = 200,
+    ) -> bytes:
+        """The answer's body.
+
+        Raises:
+            RuntimeError: Another status than ``expect``.
+        """
+        self._connection.request(method, target, body or None, dict(headers or {}))
+        answer = self._connection.getresponse()
+        content = answer.read()
+        if answer.status != expect:
+            raise RuntimeError(f"{method} {target}: {answer.status} {content[:200]!r}")
+        return content
