@@ -1,0 +1,276 @@
+"""HTTP/1.1 and HTTP/2 for one connection: Hypercorn's protocols with their weak spots closed.
+
+What differs from Hypercorn 0.18, and why:
+
+- no task is started and stopped around each request to time out an idle connection (`api.connections` watches);
+- head and body of an answer go out in one write;
+- ``100 (Continue)`` is sent when a surface begins to read the body, not before anybody looked at the request;
+- ``Upgrade`` is ignored (no WebSocket, no cleartext HTTP/2), as RFC 9110 section 7.8 allows;
+- HTTP/2: CONNECT is refused, resets are rated (CVE-2023-44487), data for an answered stream is thrown away;
+- nothing that goes wrong in one connection reaches another.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+import h2.errors
+import h2.events
+import h2.exceptions
+import h2.settings
+import h11
+import trio
+from hypercorn.config import Config as HypercornConfig
+from hypercorn.events import Closed, Event, RawData, Updated
+from hypercorn.protocol.events import Body, EndBody
+from hypercorn.protocol.events import Request as StreamRequest
+from hypercorn.protocol.h2 import H2Protocol
+from hypercorn.protocol.h11 import STREAM_ID, H11Protocol
+from hypercorn.protocol.http_stream import HTTPStream
+from hypercorn.trio.task_group import TaskGroup
+from hypercorn.trio.tcp_server import TCPServer
+from hypercorn.trio.worker_context import WorkerContext
+from hypercorn.typing import AppWrapper, ConnectionState
+from hypercorn.utils import parse_socket_addr
+
+from api.connections import GuardedStream, Phase
+
+LOG = logging.getLogger("retain.http")
+
+#: A client may give up this many streams in RESET_WINDOW_S seconds before its connection is closed.
+RESETS = 200
+RESET_WINDOW_S = 10.0
+RECEIVE_BYTES = 65536
+
+#: Key in the ASGI scope's state: an async callable that tells the client to send the body it waits with.
+PROCEED = "retain.proceed"
+
+
+class Http1(H11Protocol):
+    """HTTP/1.x on one connection."""
+
+    connection: h11.Connection
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self._held = b""
+
+    async def _handle_events(self) -> None:
+        while True:
+            try:
+                event = self.connection.next_event()
+            except h11.RemoteProtocolError as error:
+                if self.connection.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+                    await self._send_error_response(error.error_status_hint)
+                await self.send(Closed())
+                return
+            if isinstance(event, h11.Request):
+                await self.send(Updated(idle=False))
+                await self._create_stream(event)
+            elif event is h11.PAUSED:
+                await self.can_read.clear()
+                await self.can_read.wait()
+            elif event is h11.NEED_DATA or isinstance(event, h11.ConnectionClosed) or self.stream is None:
+                return
+            elif isinstance(event, h11.Data):
+                await self.stream.handle(Body(stream_id=STREAM_ID, data=bytes(event.data)))
+            elif isinstance(event, h11.EndOfMessage):
+                await self.stream.handle(EndBody(stream_id=STREAM_ID))
+
+    async def _create_stream(self, request: h11.Request) -> None:
+        self.stream = HTTPStream(
+            self.app,
+            self.config,
+            self.context,
+            self.task_group,
+            self.ssl,
+            self.client,
+            self.server,
+            self.stream_send,
+            STREAM_ID,
+        )
+        state = self.connection_state
+        if self.connection.they_are_waiting_for_100_continue:
+            state = ConnectionState({PROCEED: self._proceed})
+        await self.stream.handle(
+            StreamRequest(
+                stream_id=STREAM_ID,
+                headers=list(request.headers),
+                http_version=request.http_version.decode(),
+                method=request.method.decode("ascii"),
+                raw_path=request.target,
+                state=state,
+            )
+        )
+
+    async def _proceed(self) -> None:
+        if self.connection.they_are_waiting_for_100_continue:
+            await self._send_h11_event(h11.InformationalResponse(status_code=100, headers=[]))
+
+    async def _send_h11_event(self, event: Any) -> None:
+        try:
+            data = self.connection.send(event)
+        except h11.LocalProtocolError:
+            if self.connection.their_state is not h11.ERROR:
+                raise
+            return
+        if isinstance(event, h11.Response):
+            # Held back for the body that follows: ASGI forbids a head to be sent before it anyway.
+            self._held = data or b""
+            return
+        data = self._held + (data or b"")
+        self._held = b""
+        if data:
+            await self.send(RawData(data=data))
+
+
+class Http2(H2Protocol):
+    """HTTP/2 on one connection."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.connection.local_settings[h2.settings.SettingCodes.ENABLE_CONNECT_PROTOCOL] = 0
+        self._resets = 0
+        self._resets_since = trio.current_time()
+
+    async def _handle_events(self, events: Sequence[h2.events.Event]) -> None:
+        for event in events:
+            if isinstance(event, h2.events.StreamReset) and self._resets_too_often():
+                self.connection.close_connection(h2.errors.ErrorCodes.ENHANCE_YOUR_CALM)
+                await self._flush()
+                await self.send(Closed())
+                return
+            if isinstance(event, h2.events.RequestReceived) and not _is_plain_request(event):
+                self._refuse(event.stream_id, h2.errors.ErrorCodes.PROTOCOL_ERROR)
+            elif isinstance(event, h2.events.DataReceived) and event.stream_id not in self.streams:
+                self.connection.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
+                self._refuse(event.stream_id, h2.errors.ErrorCodes.NO_ERROR)
+            else:
+                await super()._handle_events([event])
+        await self._flush()
+
+    def _refuse(self, stream_id: int, code: h2.errors.ErrorCodes) -> None:
+        try:
+            self.connection.reset_stream(stream_id, code)
+        except h2.exceptions.ProtocolError:
+            LOG.debug("a stream to be refused was closed already")
+
+    def _resets_too_often(self) -> bool:
+        now = trio.current_time()
+        if now - self._resets_since > RESET_WINDOW_S:
+            self._resets, self._resets_since = 0, now
+        self._resets += 1
+        return self._resets > RESETS
+
+
+def _is_plain_request(event: h2.events.RequestReceived) -> bool:
+    headers = dict(event.headers)
+    path = headers.get(b":path", b"")
+    return (
+        bool(path)
+        and path.isascii()
+        and headers.get(b":method", b"").isalpha()
+        and headers[b":method"] != b"CONNECT"
+    )
+
+
+class HttpConnection(TCPServer):
+    """One connection from its handshake to its end."""
+
+    stream: GuardedStream | trio.SSLStream[GuardedStream]  # type: ignore[assignment]
+
+    def __init__(
+        self,
+        app: AppWrapper,
+        config: HypercornConfig,
+        context: WorkerContext,
+        stream: GuardedStream | trio.SSLStream[GuardedStream],
+    ) -> None:
+        super().__init__(app, config, context, ConnectionState({}), stream)  # type: ignore[arg-type]
+        self.guard = stream if isinstance(stream, GuardedStream) else stream.transport_stream
+
+    async def run(self) -> None:
+        """Serve until either side closes. Nothing but cancellation comes out of here."""
+        try:
+            alpn = await self._handshake()
+            if alpn is not None:
+                async with TaskGroup() as task_group:
+                    self.protocol = self._protocol(alpn, task_group)
+                    await self.protocol.initiate()
+                    await self._read_data()
+        except (OSError, trio.BrokenResourceError, trio.ClosedResourceError):
+            LOG.debug("connection broken")
+        except Exception:
+            LOG.exception("connection ended by an error of ours")
+        finally:
+            await self._close()
+            # Breaks the cycle between protocol and connection, so that both go without the collector.
+            self.__dict__.pop("protocol", None)
+
+    async def _handshake(self) -> str | None:
+        """The application protocol; None if the peer does not manage a TLS handshake."""
+        if isinstance(self.stream, GuardedStream):
+            return "http/1.1"
+        try:
+            with trio.fail_after(self.config.ssl_handshake_timeout):
+                await self.stream.do_handshake()
+        except (trio.BrokenResourceError, trio.ClosedResourceError, trio.TooSlowError):
+            return None
+        return self.stream.selected_alpn_protocol() or "http/1.1"
+
+    def _protocol(self, alpn: str, task_group: TaskGroup) -> Any:
+        sock = self.guard.socket
+        kind: type[Http1 | Http2] = Http1
+        if alpn == "h2":
+            kind = Http2
+            self.guard.multiplexed = True
+            self.guard.enter(Phase.IDLE)
+        return kind(
+            self.app,
+            self.config,
+            self.context,
+            task_group,
+            ConnectionState({}),
+            not isinstance(self.stream, GuardedStream),
+            parse_socket_addr(sock.family, sock.getpeername()),
+            parse_socket_addr(sock.family, sock.getsockname()),
+            self.protocol_send,
+        )
+
+    async def protocol_send(self, event: Event) -> None:
+        """What the protocol wants done: bytes to send, a phase, an end."""
+        if isinstance(event, RawData):
+            async with self.send_lock:
+                try:
+                    with trio.CancelScope(shield=True):
+                        await self.stream.send_all(event.data)
+                except (trio.BrokenResourceError, trio.ClosedResourceError):
+                    self.guard.cut()
+                    await self.protocol.handle(Closed())
+        elif isinstance(event, Updated):
+            self.guard.enter(Phase.IDLE if event.idle else Phase.BUSY)
+        elif isinstance(event, Closed):
+            await self._close()
+            await self.protocol.handle(Closed())
+
+    async def _read_data(self) -> None:
+        while True:
+            try:
+                data = await self.stream.receive_some(RECEIVE_BYTES)
+            except (trio.ClosedResourceError, trio.BrokenResourceError):
+                break
+            await self.protocol.handle(RawData(data=bytes(data)))
+            if not data:
+                break
+        await self.protocol.handle(Closed())
+
+    async def _close(self) -> None:
+        try:
+            await self.stream.aclose()
+        except trio.BusyResourceError:
+            # TLS cannot say goodbye while its reader waits: close below it, where the reader is told.
+            await self.guard.aclose()
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            self.guard.cut()
