@@ -1,0 +1,32 @@
+"""Areas: forms of keys with texts and files, each key kept for its time to live (Genesys Mobile Services).
+
+An embedding program submits :class:`CreateArea`, :class:`UpdateArea` and :class:`DeleteArea`, and reads with
+the functions of :mod:`engine.areas.queries`.
+"""
+
+from engine.areas.commands import (
+    LONG_TEXT_BYTES,
+    MAX_TTL,
+    CreateArea,
+    DeleteArea,
+    NewFile,
+    NewValue,
+    Policy,
+    UpdateArea,
+)
+from engine.areas.slice import AreasSlice
+from engine.areas.state import File, Value
+
+__all__ = [
+    "LONG_TEXT_BYTES",
+    "MAX_TTL",
+    "AreasSlice",
+    "CreateArea",
+    "DeleteArea",
+    "File",
+    "NewFile",
+    "NewValue",
+    "Policy",
+    "UpdateArea",
+    "Value",
+]

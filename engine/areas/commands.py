@@ -1,0 +1,115 @@
+"""What may be asked of areas, with ids, randomness and policy carried in."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from engine.body import Body
+from engine.command import Command
+
+MAX_TTL = 630_720_000
+"""Seconds, 20 years: where the original's store stops (spec section 5)."""
+
+LONG_TEXT_BYTES = 8 * 1024
+"""Texts beyond this many UTF-8 bytes are stored as bodies, so that live state stays small."""
+
+RESERVED_IDS = frozenset({"custom", "binary"})
+"""Words of the path that no custom id may take (spec section 2)."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewFile:
+    """A file as it came in, or a text of more than :data:`LONG_TEXT_BYTES`.
+
+    Attributes:
+        filename: What the client called it, without folders.
+        media_type: Its Content-Type as sent; None for a long text, whose body is UTF-8.
+        body: The bytes.
+    """
+
+    filename: str
+    media_type: str | None
+    body: Body
+
+
+NewValue = str | NewFile
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """The rules of the interface that its operator chooses (spec section 11); the defaults bind nothing.
+
+    Attributes:
+        whole_area: An update re-arms every key of the area, not only those it carries.
+        upsert: An update with a user and an unknown id creates the area.
+        max_keys: Most keys in an area.
+        max_name_bytes: Most UTF-8 bytes of a key or a custom id.
+        quota_bytes: Most bytes in all areas together, names and values; 0 for no bound.
+        quota_areas_per_user: Most areas of one user; 0 for no bound.
+    """
+
+    whole_area: bool = False
+    upsert: bool = True
+    max_keys: int = 1000
+    max_name_bytes: int = 255
+    quota_bytes: int = 0
+    quota_areas_per_user: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CreateArea(Command[str]):
+    """Creates an area; answers its id. A custom id that its user has already is written over.
+
+    Attributes:
+        name: A fresh lower-case UUID for a plain area, else the custom id.
+        user: The customer of a custom id; None for a plain area.
+        resource: 16 random bytes that will name the area in the journal.
+        values: Key to value.
+        ttl: Seconds, 1 to :data:`MAX_TTL`.
+        policy: The rules.
+    """
+
+    name: str
+    user: str | None = None
+    resource: bytes
+    values: Mapping[str, NewValue]
+    ttl: int
+    policy: Policy = field(default_factory=Policy)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpdateArea(Command[bool]):
+    """Replaces or adds keys of an area; answers whether the area had to be created.
+
+    Attributes:
+        name: The id from the client.
+        user: The customer the client claims to act for, None if it named none.
+        resource: 16 random bytes, used if the area has to be created.
+        values: Key to value.
+        ttl: Seconds, 1 to :data:`MAX_TTL`.
+        policy: The rules.
+    """
+
+    name: str
+    user: str | None = None
+    resource: bytes
+    values: Mapping[str, NewValue]
+    ttl: int
+    policy: Policy = field(default_factory=Policy)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeleteArea(Command[None]):
+    """Deletes an area with all its keys.
+
+    Attributes:
+        name: The id from the client.
+        user: The customer the client claims to act for, None if it named none.
+        custom: Only a custom id will do.
+    """
+
+    FREES_SPACE: ClassVar[bool] = True
+
+    name: str
+    user: str | None = None
+    custom: bool = False

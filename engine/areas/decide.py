@@ -1,0 +1,275 @@
+"""Commands on areas: what they come to, or why not. Reads the state, changes nothing."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from engine.areas.commands import (
+    MAX_TTL,
+    RESERVED_IDS,
+    CreateArea,
+    DeleteArea,
+    NewFile,
+    NewValue,
+    Policy,
+    UpdateArea,
+)
+from engine.areas.events import AreaCreated, AreaDeleted, AreaEvent, AreaUpdated, FileStored, KeysExpired
+from engine.areas.queries import find
+from engine.areas.state import (
+    NO_AREA,
+    Area,
+    AreasState,
+    key_ends,
+    last_end,
+    record_key,
+    split_key,
+    text_size,
+    value_size,
+)
+from engine.clock import SECOND
+from engine.command import Decision
+from engine.errors import Conflict, Invalid, NotFound, QuotaExceeded, TooLarge
+from engine.event import Cause
+
+EVENT_TEXT_BYTES = 256 * 1024
+"""Keys and values of one event: well below what a record's part may hold."""
+
+KEEPER = "retain"
+"""The actor of what the server does by itself."""
+
+Write = CreateArea | UpdateArea
+
+
+def create(state: AreasState, command: CreateArea, now: int) -> Decision[str]:
+    """Creates a plain or custom area, or writes over the custom one that is there (spec section 3).
+
+    Raises:
+        Invalid: A reserved or empty id, a key or ttl out of its bounds.
+        Conflict: The plain id is taken already.
+        TooLarge: More keys than an area may have, or a longer name than allowed.
+        QuotaExceeded: A quota is used up.
+    """
+    _check_write(command)
+    key = record_key(command.name, command.user)
+    area = state.areas.get(key)
+    living = area is not None and last_end(area) > now
+    if command.user is None and living:
+        raise Conflict("this id is taken", reason="id")
+    if area is not None and living:
+        return Decision(_update(state, command, key, area, now), command.name)
+    return Decision(_create(state, command, key, now), command.name)
+
+
+def update(state: AreasState, command: UpdateArea, now: int) -> Decision[bool]:
+    """Replaces or adds keys; with a user and an unknown id, creates the custom area (spec sections 3 and 6).
+
+    Raises:
+        NotFound: No such area for this caller, and it may not be created.
+        Invalid: As for :func:`create`.
+        TooLarge: As for :func:`create`.
+        QuotaExceeded: As for :func:`create`.
+    """
+    try:
+        key, area = find(state, command.name, command.user, now)
+    except NotFound:
+        if command.user is None or not command.policy.upsert:
+            raise
+        _check_write(command)
+        return Decision(_create(state, command, record_key(command.name, command.user), now), True)
+    _check_values(command)
+    return Decision(_update(state, command, key, area, now), False)
+
+
+def delete(state: AreasState, command: DeleteArea, now: int) -> Decision[None]:
+    """Deletes an area.
+
+    Raises:
+        NotFound: No such area for this caller.
+    """
+    key, area = find(state, command.name, command.user, now, custom=command.custom)
+    name, user = split_key(key)
+    event = AreaDeleted(resource=area[0], actor=command.actor, cause=Cause.REQUEST, name=name, user=user)
+    return Decision((event,), None)
+
+
+def expire(state: AreasState, key: str, now: int) -> Sequence[AreaEvent]:
+    """The end of what is due under ``key``: of the whole area, or of some keys."""
+    area = state.areas[key]
+    if last_end(area) <= now:
+        return (_ended(key, area),)
+    return _keys_ended(key, area, now)
+
+
+def _ended(key: str, area: Area) -> AreaDeleted:
+    name, user = split_key(key)
+    return AreaDeleted(resource=area[0], actor=KEEPER, cause=Cause.EXPIRED, name=name, user=user)
+
+
+def _keys_ended(key: str, area: Area, now: int) -> tuple[KeysExpired, ...]:
+    due = tuple(name for name, end in zip(area[2], key_ends(area), strict=True) if end <= now)
+    if not due:
+        return ()
+    name, user = split_key(key)
+    return (KeysExpired(resource=area[0], actor=KEEPER, cause=Cause.EXPIRED, name=name, user=user, keys=due),)
+
+
+def _create(state: AreasState, command: Write, key: str, now: int) -> tuple[AreaEvent, ...]:
+    _check_quota(state, command.policy, NO_AREA, command.values)
+    _check_owned(state, command, now)
+    if len(command.values) > command.policy.max_keys:
+        raise TooLarge("too many keys", reason="keys", limit=command.policy.max_keys)
+    name, user = split_key(key)
+    until = now + command.ttl * SECOND
+    stale = state.areas.get(key)
+    events: list[AreaEvent] = [] if stale is None else [_ended(key, stale)]
+    chunks = _chunks(command.values)
+    events.append(
+        AreaCreated(
+            resource=command.resource,
+            actor=command.actor,
+            cause=Cause.REQUEST,
+            name=name,
+            user=user,
+            until=until,
+            base=0 if command.values else until,
+            texts=next(chunks, {}),
+        )
+    )
+    events += _writes(command, command.resource, key, until, chunks)
+    return tuple(events)
+
+
+def _update(state: AreasState, command: Write, key: str, area: Area, now: int) -> tuple[AreaEvent, ...]:
+    _check_quota(state, command.policy, area, command.values)
+    living = {name for name, end in zip(area[2], key_ends(area), strict=True) if end > now}
+    if len(living | command.values.keys()) > command.policy.max_keys:
+        raise TooLarge("too many keys", reason="keys", limit=command.policy.max_keys)
+    until = now + command.ttl * SECOND
+    whole = command.policy.whole_area
+    bare = not living and not command.values
+    base = until if bare or (whole and area[1]) else 0
+    events: list[AreaEvent] = list(_keys_ended(key, area, now))
+    chunks = _chunks(command.values)
+    first = next(chunks, {})
+    if first or base or (whole and living):
+        name, user = split_key(key)
+        events.append(
+            AreaUpdated(
+                resource=area[0],
+                actor=command.actor,
+                cause=Cause.REQUEST,
+                name=name,
+                user=user,
+                until=until,
+                base=base,
+                whole=whole,
+                texts=first,
+            )
+        )
+    events += _writes(command, area[0], key, until, chunks)
+    return tuple(events)
+
+
+def _writes(
+    command: Write, resource: bytes, key: str, until: int, chunks: Iterator[dict[str, str]]
+) -> Iterator[AreaEvent]:
+    """The events for what the first one does not carry: further texts, and each file by itself."""
+    name, user = split_key(key)
+    for texts in chunks:
+        yield AreaUpdated(
+            resource=resource,
+            actor=command.actor,
+            cause=Cause.REQUEST,
+            name=name,
+            user=user,
+            until=until,
+            base=0,
+            whole=False,
+            texts=texts,
+        )
+    for entry, value in command.values.items():
+        if isinstance(value, NewFile):
+            yield FileStored(
+                resource=resource,
+                actor=command.actor,
+                cause=Cause.REQUEST,
+                name=name,
+                user=user,
+                until=until,
+                key=entry,
+                filename=value.filename,
+                media_type=value.media_type,
+                body=value.body,
+            )
+
+
+def _chunks(values: Mapping[str, NewValue]) -> Iterator[dict[str, str]]:
+    """The texts, in pieces that fit into one event each."""
+    piece: dict[str, str] = {}
+    size = 0
+    for key, value in values.items():
+        if isinstance(value, NewFile):
+            continue
+        grown = size + text_size(key) + text_size(value)
+        if piece and grown > EVENT_TEXT_BYTES:
+            yield piece
+            piece, grown = {}, grown - size
+        piece[key] = value
+        size = grown
+    if piece:
+        yield piece
+
+
+def _check_write(command: Write) -> None:
+    if command.user is not None:
+        if command.name in RESERVED_IDS:
+            raise Invalid("this id is a reserved word", reason="id")
+        if "\0" in command.user:
+            raise Invalid("the user holds a NUL", reason="user")
+        if not command.user or text_size(command.user) > command.policy.max_name_bytes:
+            raise Invalid("the user is empty or too long", reason="user", limit=command.policy.max_name_bytes)
+    if not command.name or "\0" in command.name:
+        raise Invalid("the id is empty or holds a NUL", reason="id")
+    if text_size(command.name) > command.policy.max_name_bytes:
+        raise TooLarge("the id is too long", reason="id", limit=command.policy.max_name_bytes)
+    assert len(command.resource) == 16
+    _check_values(command)
+
+
+def _check_values(command: Write) -> None:
+    """Spec sections 4 and 5; S:331 forbids keys that begin with an underscore."""
+    if not 1 <= command.ttl <= MAX_TTL:
+        raise Invalid("the ttl is out of its bounds", reason="ttl", limit=MAX_TTL)
+    for key in command.values:
+        if not key:
+            raise Invalid("a key is empty", reason="key-empty")
+        if key[0] == "_":
+            raise Invalid("keys may not begin with an underscore", reason="key-underscore")
+        if "\0" in key:
+            raise Invalid("a key holds a NUL", reason="key")
+        if text_size(key) > command.policy.max_name_bytes:
+            raise TooLarge("a key is too long", reason="key", limit=command.policy.max_name_bytes)
+
+
+def _check_quota(state: AreasState, policy: Policy, area: Area, values: Mapping[str, NewValue]) -> None:
+    if not policy.quota_bytes:
+        return
+    added = sum(
+        text_size(key) + (value.body.size if isinstance(value, NewFile) else text_size(value))
+        for key, value in values.items()
+    )
+    replaced = sum(
+        text_size(key) + value_size(value)
+        for key, value in zip(area[2], area[3], strict=True)
+        if key in values
+    )
+    if state.size + added - replaced > policy.quota_bytes:
+        raise QuotaExceeded("the storage quota is used up", reason="bytes", limit=policy.quota_bytes)
+
+
+def _check_owned(state: AreasState, command: Write, now: int) -> None:
+    limit = command.policy.quota_areas_per_user
+    if not limit or command.user is None:
+        return
+    owned = state.owned.get(command.user, ())
+    if len(owned) >= limit and sum(last_end(state.areas[key]) > now for key in owned) >= limit:
+        raise QuotaExceeded("this user has as many areas as allowed", reason="areas", limit=limit)

@@ -1,0 +1,67 @@
+"""Reading areas: pure functions over the state.
+
+A deadline at or before ``now`` means gone, sweeper or not (design section 7, invariant 3).
+"""
+
+from engine.areas.state import Area, AreasState, File, Value, key_ends, last_end, record_key
+from engine.errors import NotFound
+
+__all__ = ["File", "Value", "find", "listing", "value"]
+
+
+def find(
+    state: AreasState, name: str, user: str | None, now: int, *, custom: bool = False
+) -> tuple[str, Area]:
+    """Record key and area for an id: first the user's own of that name, then the plain one (spec section 3).
+
+    Args:
+        state: The areas.
+        name: The id from the client.
+        user: The customer the client claims to act for, None if it named none.
+        now: Nanoseconds since the epoch.
+        custom: Only a custom id will do.
+
+    Raises:
+        NotFound: Unknown, expired, or another customer's: the caller cannot tell which.
+    """
+    if user is not None:
+        key = record_key(name, user)
+        area = state.areas.get(key)
+        if area is not None and last_end(area) > now:
+            return key, area
+    # A record key of a custom area begins with NUL, so no id may name it directly.
+    if not custom and not name.startswith("\0"):
+        area = state.areas.get(name)
+        if area is not None and last_end(area) > now:
+            return name, area
+    raise NotFound("there is no such storage area", reason="area")
+
+
+def listing(
+    state: AreasState, name: str, user: str | None, now: int, *, custom: bool = False
+) -> list[tuple[str, Value]]:
+    """All living keys of an area with their values.
+
+    Raises:
+        NotFound: See :func:`find`.
+    """
+    _, area = find(state, name, user, now, custom=custom)
+    _, _, names, values, ends = area
+    if isinstance(ends, int):
+        return list(zip(names, values, strict=True)) if ends > now else []
+    return [row[:2] for row in zip(names, values, ends, strict=True) if row[2] > now]
+
+
+def value(
+    state: AreasState, name: str, user: str | None, key: str, now: int, *, custom: bool = False
+) -> Value:
+    """The value of one key.
+
+    Raises:
+        NotFound: No such area (see :func:`find`), or no such living key in it.
+    """
+    _, area = find(state, name, user, now, custom=custom)
+    for found, kept, end in zip(area[2], area[3], key_ends(area), strict=True):
+        if found == key and end > now:
+            return kept
+    raise NotFound("there is no such key in the storage area", reason="key")

@@ -1,0 +1,128 @@
+"""What areas plug into the engine's state."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
+from sys import intern
+from typing import Any
+
+from engine.areas import decide
+from engine.areas.commands import CreateArea, DeleteArea, UpdateArea
+from engine.areas.events import AreaCreated, AreaDeleted, AreaUpdated, FileStored, KeysExpired
+from engine.areas.state import (
+    NO_AREA,
+    Area,
+    AreasState,
+    File,
+    Value,
+    area_size,
+    key_ends,
+    last_end,
+    next_end,
+    split_key,
+)
+from engine.body import Held, Inline, OnDisk
+from engine.command import Command
+from engine.deadlines import Kind
+from engine.event import Event
+from engine.slice import Apply, Decide, Expire
+from journal import Payload
+
+
+class AreasSlice(AreasState):
+    """The areas as :class:`engine.slice.Slice`."""
+
+    name = "areas"
+
+    def handlers(self) -> Mapping[type[Event], Apply]:
+        """See :meth:`engine.slice.Slice.handlers`."""
+        return {
+            AreaCreated: self.created,
+            AreaUpdated: self.updated,
+            FileStored: self.stored,
+            KeysExpired: self.expired,
+            AreaDeleted: self.deleted,
+        }
+
+    def deciders(self) -> Mapping[type[Command[Any]], Decide]:
+        """See :meth:`engine.slice.Slice.deciders`."""
+        return {
+            CreateArea: partial(decide.create, self),
+            UpdateArea: partial(decide.update, self),
+            DeleteArea: partial(decide.delete, self),
+        }
+
+    def expirers(self) -> Mapping[Kind, Expire]:
+        """See :meth:`engine.slice.Slice.expirers`."""
+        return {Kind.AREA: partial(decide.expire, self)}
+
+    def freeze(self) -> Callable[[], Iterator[Any]]:
+        """Rows ``[record key, resource, base, keys, values, deadlines]``."""
+        areas = dict(self.areas)
+        return lambda: (
+            [key, area[0], area[1], area[2], [_pack_value(value) for value in area[3]], area[4]]
+            for key, area in areas.items()
+        )
+
+    def load(self, rows: Iterable[Any]) -> None:
+        """See :meth:`engine.slice.Slice.load`."""
+        assert not self.areas
+        for key, resource, base, names, values, ends in rows:
+            area: Area = (
+                resource,
+                base,
+                tuple(map(intern, names)),
+                tuple(value if isinstance(value, str) else _unpack_file(value) for value in values),
+                ends if isinstance(ends, int) else tuple(ends),
+            )
+            self.areas[key] = area
+            self._account(NO_AREA, area)
+            user = split_key(key)[1]
+            if user is not None:
+                self.owned.setdefault(user, set()).add(key)
+        self.ground.deadlines.load((next_end(area), Kind.AREA, key) for key, area in self.areas.items())
+
+    def check(self) -> None:
+        """See :meth:`engine.slice.Slice.check`."""
+        owned: dict[str, set[str]] = {}
+        payloads: set[str] = set()
+        for key, area in self.areas.items():
+            resource, base, names, values, _ = area
+            assert len(resource) == 16
+            assert len(names) == len(values) == len(key_ends(area)) == len(set(names))
+            assert names or base, "an area without keys has a deadline of its own"
+            assert next_end(area) <= last_end(area)
+            user = split_key(key)[1]
+            if user is not None:
+                owned.setdefault(user, set()).add(key)
+            payloads |= {
+                value.held.name
+                for value in values
+                if isinstance(value, File) and isinstance(value.held, Payload)
+            }
+        assert owned == self.owned
+        assert payloads <= self.ground.payloads
+        assert self.size == sum(map(area_size, self.areas.values()))
+        armed = [(at, key) for at, kind, key in self.ground.deadlines.entries() if kind == Kind.AREA]
+        assert sorted(armed) == sorted((next_end(area), key) for key, area in self.areas.items())
+
+
+def _pack_value(value: Value) -> Any:
+    """A text as itself, a file as ``[filename, type, bytes' place]``."""
+    return value if isinstance(value, str) else [value.filename, value.media_type, _pack_held(value.held)]
+
+
+def _pack_held(held: Held) -> list[Any]:
+    if isinstance(held, OnDisk):
+        return [held.address, held.size]
+    if isinstance(held, Inline):
+        return [held.data, held.md5]
+    return [held.name, held.key, held.size, held.md5, held.sha256]
+
+
+def _unpack_file(packed: Any) -> File:
+    filename, media_type, held = packed
+    if len(held) == 5:
+        return File(filename, media_type, Payload(*held))
+    if isinstance(held[0], int):
+        return File(filename, media_type, OnDisk(*held))
+    return File(filename, media_type, Inline(*held))

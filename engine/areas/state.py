@@ -1,0 +1,234 @@
+"""The areas that exist, and how each event changes them.
+
+An area is a plain tuple and its parts are strings, numbers and tuples again. That is the point: a million of
+them are to stay small, and the garbage collector stops tracking tuples that hold nothing it could collect, so
+it never walks through them.
+"""
+
+from dataclasses import dataclass
+from sys import intern
+
+from engine.areas.events import AreaCreated, AreaDeleted, AreaEvent, AreaUpdated, FileStored, KeysExpired
+from engine.body import Held, Inline, OnDisk
+from engine.deadlines import Kind
+from engine.event import Stamp
+from engine.slice import Ground
+from journal import Payload
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file, or a long text, as live state keeps it.
+
+    Attributes:
+        filename: What the client called it.
+        media_type: Its Content-Type as sent; None marks a text, kept as UTF-8.
+        held: Where its bytes are.
+    """
+
+    filename: str
+    media_type: str | None
+    held: Held
+
+
+Value = str | File
+Ends = int | tuple[int, ...]
+"""Deadlines in nanoseconds: one per key, or a single number if all keys share it (0 without keys)."""
+Area = tuple[bytes, int, tuple[str, ...], tuple[Value, ...], Ends]
+"""Resource, deadline of an area created without keys (else 0), keys, values, deadlines of the keys."""
+
+NO_AREA: Area = (b"", 0, (), (), 0)
+
+
+def record_key(name: str, user: str | None) -> str:
+    """Under what an area is kept: the id itself, or customer and custom id together (spec section 3).
+
+    NUL never occurs in an id or a user, so no plain id can name a customer's area.
+    """
+    return name if user is None else f"\0{user}\0{name}"
+
+
+def split_key(key: str) -> tuple[str, str | None]:
+    """Id and customer; the inverse of :func:`record_key`."""
+    if not key.startswith("\0"):
+        return key, None
+    _, user, name = key.split("\0", 2)
+    return name, user
+
+
+def key_ends(area: Area) -> tuple[int, ...]:
+    """The deadline of each key."""
+    _, _, names, _, ends = area
+    return (ends,) * len(names) if isinstance(ends, int) else ends
+
+
+def next_end(area: Area) -> int:
+    """The next deadline of an area: of its first key to go, or its own if it has no keys."""
+    _, base, names, _, ends = area
+    if not names:
+        return base
+    return ends if isinstance(ends, int) else min(ends)
+
+
+def last_end(area: Area) -> int:
+    """When the area is gone: with its last key, or at its own deadline if it was created without keys."""
+    ends = area[4]
+    return max(area[1], ends if isinstance(ends, int) else max(ends))
+
+
+def text_size(text: str) -> int:
+    """UTF-8 bytes."""
+    return len(text) if text.isascii() else len(text.encode())
+
+
+def value_size(value: Value) -> int:
+    """Bytes of a value."""
+    return text_size(value) if isinstance(value, str) else value.held.size
+
+
+def area_size(area: Area) -> int:
+    """Bytes of all keys and values: what counts towards the quota."""
+    return sum(map(text_size, area[2])) + sum(map(value_size, area[3]))
+
+
+def _payloads(values: tuple[Value, ...]) -> set[str]:
+    return {
+        value.held.name for value in values if isinstance(value, File) and isinstance(value.held, Payload)
+    }
+
+
+def _joined(ends: list[int]) -> Ends:
+    """The shortest form of these deadlines."""
+    if not ends:
+        return 0
+    return ends[0] if ends.count(ends[0]) == len(ends) else tuple(ends)
+
+
+class AreasState:
+    """All areas and what is derived from them.
+
+    Attributes:
+        areas: Record key to area. Values are replaced, never mutated.
+        owned: Customer to the record keys of the areas he owns.
+        size: Bytes in all areas, whether or not the sweeper has been to those that are due.
+    """
+
+    def __init__(self, ground: Ground) -> None:
+        self.ground = ground
+        self.areas: dict[str, Area] = {}
+        self.owned: dict[str, set[str]] = {}
+        self.size = 0
+        self._unplaced: dict[int, tuple[str, str, Inline]] = {}
+
+    def created(self, event: AreaCreated, stamp: Stamp) -> None:
+        """Applies :class:`AreaCreated`."""
+        key = record_key(event.name, event.user)
+        names = tuple(map(intern, event.texts))
+        ends = event.until if names else 0
+        self._replace(key, (event.resource, event.base, names, tuple(event.texts.values()), ends))
+
+    def updated(self, event: AreaUpdated, stamp: Stamp) -> None:
+        """Applies :class:`AreaUpdated`."""
+        self._merge(event, dict(event.texts), event.until, base=event.base, whole=event.whole)
+
+    def stored(self, event: FileStored, stamp: Stamp) -> None:
+        """Applies :class:`FileStored`. A small body stays in memory until its record is written."""
+        held: Held = event.body
+        if isinstance(held, Inline):
+            if stamp.address >= 0:
+                held = OnDisk(stamp.address, held.size)
+            else:
+                key = record_key(event.name, event.user)
+                self._unplaced[stamp.seq] = (key, event.key, held)
+        self._merge(event, {event.key: File(event.filename, event.media_type, held)}, event.until)
+
+    def expired(self, event: KeysExpired, stamp: Stamp) -> None:
+        """Applies :class:`KeysExpired`."""
+        key = record_key(event.name, event.user)
+        area = self.areas.get(key)
+        if area is None or area[0] != event.resource:
+            return
+        gone = set(event.keys)
+        rows = [row for row in zip(area[2], area[3], key_ends(area), strict=True) if row[0] not in gone]
+        names, values, ends = (tuple(column) for column in zip(*rows, strict=True)) if rows else ((), (), ())
+        self._replace(key, (area[0], area[1], names, values, _joined(list(ends))))
+
+    def deleted(self, event: AreaDeleted, stamp: Stamp) -> None:
+        """Applies :class:`AreaDeleted`."""
+        key = record_key(event.name, event.user)
+        area = self.areas.get(key)
+        if area is None or area[0] != event.resource:
+            return
+        self._account(area, NO_AREA)
+        self.ground.deadlines.disarm(next_end(area), Kind.AREA, key)
+        del self.areas[key]
+        if event.user is not None:
+            owned = self.owned[event.user]
+            owned.remove(key)
+            if not owned:
+                del self.owned[event.user]
+
+    def place(self, seq: int, address: int) -> None:
+        """A small body has been written: from here on it is read from its record."""
+        unplaced = self._unplaced.pop(seq, None)
+        if unplaced is None:
+            return
+        key, name, inline = unplaced
+        area = self.areas.get(key)
+        if area is None:
+            return
+        resource, base, names, values, ends = area
+        for index, value in enumerate(values):
+            if isinstance(value, File) and value.held is inline and names[index] == name:
+                placed = File(value.filename, value.media_type, OnDisk(address, inline.size))
+                values = (*values[:index], placed, *values[index + 1 :])
+                self.areas[key] = (resource, base, names, values, ends)
+
+    def _merge(
+        self,
+        event: AreaEvent,
+        values: dict[str, str] | dict[str, File],
+        until: int,
+        *,
+        base: int = 0,
+        whole: bool = False,
+    ) -> None:
+        """Writes ``values`` over the area; one that is missing (its creation was erased) begins anew."""
+        key = record_key(event.name, event.user)
+        area = self.areas.get(key)
+        if area is None or area[0] != event.resource:
+            area = (event.resource, 0, (), (), 0)
+        merged: dict[str, tuple[Value, int]] = {
+            name: (value, until if whole else end)
+            for name, value, end in zip(area[2], area[3], key_ends(area), strict=True)
+        }
+        for name, value in values.items():
+            merged[intern(name)] = (value, until)
+        ends = _joined([end for _, end in merged.values()])
+        kept = tuple(value for value, _ in merged.values())
+        self._replace(key, (area[0], base or area[1], tuple(merged), kept, ends))
+
+    def _replace(self, key: str, area: Area) -> None:
+        """Puts ``area`` under ``key``, with everything derived from it."""
+        old = self.areas.get(key)
+        self._account(old or NO_AREA, area)
+        end = next_end(area)
+        deadlines = self.ground.deadlines
+        if old is None:
+            deadlines.arm(end, Kind.AREA, key)
+            user = split_key(key)[1]
+            if user is not None:
+                self.owned.setdefault(user, set()).add(key)
+        elif (before := next_end(old)) != end:
+            deadlines.disarm(before, Kind.AREA, key)
+            deadlines.arm(end, Kind.AREA, key)
+        self.areas[key] = area
+
+    def _account(self, old: Area, new: Area) -> None:
+        """Keeps the total size and the payload files in step with a change."""
+        self.size += area_size(new) - area_size(old)
+        before, after = _payloads(old[3]), _payloads(new[3])
+        for name in after - before:
+            self.ground.keep(name)
+        for name in sorted(before - after):
+            self.ground.release(name)
