@@ -1,1 +1,2 @@
-"""The benchmark harness: workloads by name, peers in the same run, ratios first. ``python -m bench`` lists them."""
+"""The benchmark harness: workloads by name, peers in the same run, ratios first. ``python -m bench`` lists
+them."""

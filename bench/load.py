@@ -1,6 +1,8 @@
-"""A closed-loop HTTP/1.1 load generator: so many keep-alive connections, each sending its next request on its last answer.
+"""A closed-loop HTTP/1.1 load generator: so many keep-alive connections, each sending its next request on
+its last answer.
 
-It runs in a process of its own, on bare sockets, so that it costs a fraction of what the server under test costs, and counts only
+It runs in a process of its own, on bare sockets, so that it costs a fraction of what the server under test
+costs, and counts only
 answers whose status is the expected one.
 """
 
@@ -61,7 +63,8 @@ def measure(load: Load) -> Rate:
         command = ["taskset", "-c", str(load.processor), *command]
     done = subprocess.run(command, input=json.dumps(order), capture_output=True, text=True, check=False)
     if done.returncode:
-        raise RuntimeError(done.stderr.strip().splitlines()[-1] if done.stderr else "the load generator failed")
+        lines = done.stderr.strip().splitlines()
+        raise RuntimeError(lines[-1] if lines else "the load generator failed")
     result = json.loads(done.stdout)
     return Rate(result["operations"], result["seconds"], Latencies(**result["latencies"]))
 

@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -27,7 +28,8 @@ config.keep_alive_max_requests = 10**9
 config.loglevel = "ERROR"
 trio.run(hypercorn.trio.serve, app, config)
 """
-"""The yardstick of performance claims: an empty Quart-Trio handler under stock Hypercorn, without an access log."""
+"""The yardstick of performance claims: an empty Quart-Trio handler under stock Hypercorn, without an access
+log."""
 
 
 def free_port() -> int:
@@ -53,16 +55,20 @@ def process(
         RuntimeError: It ended or did not listen within ``wait_s`` seconds.
     """
     pinned = ["taskset", "-c", str(processor)] if processor is not None else []
+    said = tempfile.TemporaryFile()
     server = subprocess.Popen(
-        [*pinned, *command], env={**os.environ, **(environment or {})}, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+        [*pinned, *command],
+        env={**os.environ, **(environment or {})},
+        stdout=subprocess.DEVNULL,
+        stderr=said,
     )
     try:
         deadline = time.monotonic() + wait_s
         while not _accepts(port):
             if server.poll() is not None or time.monotonic() > deadline:
                 server.kill()
-                assert server.stderr is not None
-                raise RuntimeError(f"{command[0]} did not start: {server.stderr.read()[-2000:].decode()}")
+                said.seek(0)
+                raise RuntimeError(f"{command[0]} did not start: {said.read()[-2000:].decode()}")
             time.sleep(0.02)
         yield server
     finally:
@@ -72,6 +78,7 @@ def process(
         except subprocess.TimeoutExpired:
             server.kill()
             server.wait()
+        said.close()
 
 
 @contextmanager

@@ -12,7 +12,13 @@ import msgpack
 from engine.event import Cause, Event
 from journal import Draft, Record
 
-CODES: dict[int, type[Event]] = {}
+CODES: dict[int, type[Event]] = {
+    101: areas.AreaCreated,
+    102: areas.AreaUpdated,
+    103: areas.FileStored,
+    104: areas.KeysExpired,
+    105: areas.AreaDeleted,
+}
 """On disk: a number once given never moves, and is never given again."""
 
 Upcast = Callable[[dict[str, Any], Any], tuple[dict[str, Any], Any]]

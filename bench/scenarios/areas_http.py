@@ -1,4 +1,5 @@
-"""Areas over HTTP beside an empty Quart-Trio handler under stock Hypercorn, in one run and on one core each."""
+"""Areas over HTTP beside an empty Quart-Trio handler under stock Hypercorn, in one run and on one core
+each."""
 
 import json
 import tempfile
@@ -32,7 +33,8 @@ def main(rounds: int, seconds: float, connections: int) -> None:
         with peers.retain(Path(folder) / "data", configuration, 0) as (port, _pid):
             client = Client(port)
             ids = [
-                json.loads(client.send("POST", "/genesys/1/storage/36000", BODY, FORM))["id"] for _ in range(PREPARED)
+                json.loads(client.send("POST", "/genesys/1/storage/36000", BODY, FORM))["id"]
+                for _ in range(PREPARED)
             ]
 
             def load(port: int, requests: list[bytes]) -> Callable[[], Rate]:
@@ -56,7 +58,7 @@ def main(rounds: int, seconds: float, connections: int) -> None:
     for ours, theirs in (("query all", "empty GET"), ("query one", "empty GET"), ("create", "empty POST")):
         pairs = zip(rates[ours], rates[theirs], strict=True)
         report.ratios[f"{ours} / {theirs}"] = median([a.per_second / b.per_second for a, b in pairs])
-    report.notes.append("server on core 0, load on core 1; rounds interleaved; ratios are medians of the rounds'")
+    report.notes.append("server on core 0, load on core 1; rounds interleaved; ratios are medians")
     report.show(Console())
     report.save()
 

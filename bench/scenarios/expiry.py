@@ -1,0 +1,99 @@
+"""Many areas due at once: how long another request waits while they go, and what an area costs in memory."""
+
+import gc
+import tempfile
+import time
+from itertools import islice
+from pathlib import Path
+
+import click
+import trio
+from rich.console import Console
+
+import engine
+from bench.measures import Latencies, resident_bytes
+from bench.report import Report
+from bench.workloads import areas
+from engine.areas.commands import CreateArea
+from engine.clock import SystemClock
+
+
+class LateClock(SystemClock):
+    """The machine's clock, with a lead that can be set: brings many deadlines about at once."""
+
+    def __init__(self) -> None:
+        self.lead = 0
+
+    def wall(self) -> int:
+        """The wall clock plus the lead."""
+        return super().wall() + self.lead
+
+    def monotonic(self) -> int:
+        """Moves along, so that the lead is time passed and not a clock being set."""
+        return super().monotonic() + self.lead
+
+
+@click.command(help=__doc__)
+@click.option("--entries", default=1_000_000, show_default=True, help="Areas of three short keys.")
+def main(entries: int) -> None:
+    """Fills an engine, lets everything fall due, and probes reads and commits until the index is empty."""
+    report = Report("expiry", f"python -m bench expiry --entries {entries}")
+    trio.run(_run, report, entries)
+    report.show(Console())
+    report.save()
+
+
+async def _run(report: Report, entries: int) -> None:
+    clock = LateClock()
+    before = resident_bytes()
+    with tempfile.TemporaryDirectory(prefix="retain-bench-") as folder:
+        async with engine.open_engine(Path(folder), clock=clock) as store:
+            await _fill(store, islice(areas(1, 16, keys=3, ttl=36_000), entries))
+            grown = resident_bytes() - before
+            resident = resident_bytes() / 2**20
+            report.notes.append(f"{resident:,.0f} MiB resident, {grown / entries:,.0f} bytes an area")
+            gc.collect()
+            gc.freeze()
+            clock.lead = 40_000 * 10**9
+            begin = time.perf_counter()
+            reads: list[float] = []
+            commits: list[float] = []
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(_probe_reads, store, reads)
+                nursery.start_soon(_probe_commits, store, commits)
+                while store.statistics().deadlines > len(commits):  # noqa: ASYNC110, nobody signals emptiness
+                    await trio.sleep(0.05)
+                elapsed = time.perf_counter() - begin
+                nursery.cancel_scope.cancel()
+    for case, seconds in (("read beside", reads), ("commit beside", commits)):
+        measured = Latencies.of(seconds)
+        report.add(
+            case=case, count=len(seconds), p50_ms=measured.p50, p99_ms=measured.p99, worst_ms=measured.worst
+        )
+    report.notes.append(f"{entries:,} areas expired in {elapsed:,.1f} s, {entries / elapsed:,.0f} a second")
+
+
+async def _fill(store: engine.Engine, commands: "islice[CreateArea]") -> None:
+    async def client() -> None:
+        for command in commands:
+            await store.submit(command)
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(512):
+            nursery.start_soon(client)
+
+
+async def _probe_reads(store: engine.Engine, durations: list[float]) -> None:
+    while True:
+        begin = time.perf_counter()
+        await store.read(lambda state, now: len(state.areas.areas))
+        await trio.sleep(0.002)
+        durations.append(time.perf_counter() - begin - 0.002)
+
+
+async def _probe_commits(store: engine.Engine, durations: list[float]) -> None:
+    for command in areas(2, 16):
+        begin = time.perf_counter()
+        await store.submit(command)
+        durations.append(time.perf_counter() - begin)
+        await trio.sleep(0.005)
