@@ -12,6 +12,7 @@ from api.identity.caller import (
     Unauthenticated,
     is_user_name,
 )
+from api.identity.configured import areas_identity_options, identity_options
 from api.identity.identity import Identity
 from api.identity.options import (
     NAME_CLAIMS,
@@ -40,7 +41,9 @@ __all__ = [
     "TooManyAttempts",
     "Unauthenticated",
     "User",
+    "areas_identity_options",
     "client_address",
     "hash_password",
+    "identity_options",
     "is_user_name",
 ]

@@ -14,7 +14,7 @@ from api.identity.options import IdentityOptions
 from api.identity.passwords import Passwords, basic_challenge, parse_basic
 from api.identity.proxy import client_address, proxied_caller
 from api.identity.throttle import Throttle
-from api.identity.tokens import BadToken, Tokens
+from api.identity.tokens import BadTokenError, Tokens
 
 log = logging.getLogger("retain.identity")
 
@@ -102,7 +102,7 @@ class Identity:
     async def _bearer(self, tokens: Tokens, token: str) -> Caller:
         try:
             return await tokens.authenticate(token)
-        except BadToken as refusal:
+        except BadTokenError as refusal:
             log.info("token refused: %s", refusal)
             self._refuse_token()
 

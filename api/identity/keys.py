@@ -10,6 +10,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from http.client import HTTPException
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -27,8 +28,14 @@ FETCH_S = 10.0
 RSA_BITS_MIN = 2048
 """RFC 7518 section 3.3."""
 
-_ALGORITHMS: dict[tuple[Any, Any], str] = {("RSA", None): "RS256", ("EC", "P-256"): "ES256"}
-"""The public keys that are taken, and the one algorithm of each."""
+_ALGORITHMS: dict[tuple[Any, Any], tuple[str, ...]] = {
+    ("RSA", None): ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512"),
+    ("EC", "P-256"): ("ES256",),
+    ("EC", "P-384"): ("ES384",),
+    ("EC", "P-521"): ("ES512",),
+    ("OKP", "Ed25519"): ("EdDSA",),
+}
+"""The public keys that are taken, and what each may be for; a key that does not say is for the first."""
 
 
 class KeySetError(Exception):
@@ -40,7 +47,7 @@ class Key:
     """One verification key.
 
     Attributes:
-        algorithm: The only algorithm it verifies: RS256, ES256 or HS256.
+        algorithm: The only algorithm it verifies.
         id: Its ``kid``; None if it has none.
         verify: ``verify(signed, signature)``.
     """
@@ -72,7 +79,7 @@ def read_key_set(data: bytes) -> tuple[Key, ...]:
         raise KeySetError('not a key set: there is no array "keys"')
     keys = [key for member in members[:KEYS_MAX] if (key := _read_key(member)) is not None]
     if not keys:
-        raise KeySetError("no usable key: RSA of 2048 bits or more, or EC on P-256, for signatures")
+        raise KeySetError("no usable key: RSA of 2048 bits or more, EC, or Ed25519, for signatures")
     return tuple(keys)
 
 
@@ -80,8 +87,12 @@ def _read_key(member: Any) -> Key | None:
     if not isinstance(member, Mapping):
         return None
     kind = member.get("kty")
-    algorithm = _ALGORITHMS.get((kind, member.get("crv") if kind == "EC" else None))
-    if algorithm is None or member.get("alg", algorithm) != algorithm or member.get("use", "sig") != "sig":
+    curve = None if kind == "RSA" else member.get("crv")
+    if not isinstance(kind, str) or not isinstance(curve, str | None):
+        return None
+    possible = _ALGORITHMS.get((kind, curve), ())
+    algorithm = member.get("alg", possible[0] if possible else None)
+    if algorithm not in possible or member.get("use", "sig") != "sig":
         return None
     operations = member.get("key_ops", ["verify"])
     key_id = member.get("kid")
@@ -121,7 +132,10 @@ def fetch(url: str) -> bytes:
     try:
         with opener.open(request, timeout=FETCH_S) as answer:
             data: bytes = answer.read(SET_BYTES_MAX + 1)
-    except (OSError, urllib.error.URLError, ValueError) as error:
+    except urllib.error.HTTPError as error:
+        error.close()
+        raise KeySetError(f"the key set's server answers {error.code}") from None
+    except (OSError, HTTPException, ValueError) as error:
         raise KeySetError(f"cannot fetch the key set: {type(error).__name__}") from None
     return data
 

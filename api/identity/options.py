@@ -58,7 +58,8 @@ class BearerOptions:
         secret: Shared secret for HS256, at least 32 bytes.
         issuer: What ``iss`` must be; None accepts any issuer whose key is in the set.
         audiences: One of these must be in ``aud``. Without any, a token that names an audience is refused.
-        leeway_s: Seconds that clocks may differ, 0 to 60.
+        algorithms: Signature algorithms taken from keys of the set; each key is still for one only.
+        leeway_s: Seconds that clocks may differ, 0 to 300.
         name_claims: See `NAME_CLAIMS`.
         role_claims: See `ROLE_CLAIMS`.
         refresh_s: Seconds after which a key set is read again.
@@ -70,7 +71,8 @@ class BearerOptions:
     secret: bytes | None = field(default=None, repr=False)
     issuer: str | None = None
     audiences: tuple[str, ...] = ()
-    leeway_s: float = 30.0
+    algorithms: tuple[str, ...] = ("RS256", "ES256")
+    leeway_s: float = 60.0
     name_claims: tuple[str, ...] = NAME_CLAIMS
     role_claims: tuple[str, ...] = ROLE_CLAIMS
     refresh_s: float = 3600.0
@@ -83,8 +85,10 @@ class BearerOptions:
             raise ValueError("tokens need a key: jwks_file, jwks_url or secret")
         if self.secret is not None and len(self.secret) < SECRET_BYTES_MIN:
             raise ValueError(f"the secret for HS256 needs at least {SECRET_BYTES_MIN} bytes")
-        if not 0 <= self.leeway_s <= 60:
-            raise ValueError("leeway must be 0 to 60 seconds")
+        if not 0 <= self.leeway_s <= 300:
+            raise ValueError("leeway must be 0 to 300 seconds")
+        if {name[:2] for name in self.algorithms} & {"HS", "no"}:
+            raise ValueError("keys of a set are public: an HS algorithm would turn them into secrets")
         if not self.name_claims:
             raise ValueError("at least one claim must name the user")
 
@@ -96,12 +100,14 @@ class ProxyOptions:
     Attributes:
         peers: The proxy's addresses or networks. Its headers are ignored when they come from anywhere else.
         user_header: Header with the user's name.
-        groups_header: Header with the roles, separated by commas.
+        groups_header: Header with the roles, separated by commas. None believes no roles: a header that the
+            proxy does not
+            set is one that it passes on from anybody.
     """
 
     peers: tuple[IPv4Network | IPv6Network, ...]
     user_header: str = "X-Forwarded-User"
-    groups_header: str = "X-Forwarded-Groups"
+    groups_header: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,7 +66,8 @@ def proxied_caller(request: Request, options: ProxyOptions) -> Caller | None:
     name = _utf8(users[0])
     if not is_user_name(name):
         raise Unauthenticated("the proxy names no valid user")
-    groups = _split([_utf8(value) for value in request.header_values(options.groups_header)])
+    listed = () if options.groups_header is None else request.header_values(options.groups_header)
+    groups = _split([_utf8(value) for value in listed])
     return Caller(name, groups, Method.PROXY)
 
 

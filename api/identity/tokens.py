@@ -16,10 +16,9 @@ from api.identity.options import BearerOptions
 
 TOKEN_BYTES_MAX = 16_384
 ROLES_MAX = 1_000
-ALGORITHMS = frozenset({"RS256", "ES256", "HS256"})
 
 
-class BadToken(Exception):
+class BadTokenError(Exception):
     """The token proves nothing. The text is for the log; a client only learns ``invalid_token``."""
 
 
@@ -38,12 +37,15 @@ class Tokens:
         self._ring = ring
         self._memory = memory
         self._now = now
+        self._algorithms = {"HS256"} if options.secret is not None else set()
+        if options.jwks_file is not None or options.jwks_url is not None:
+            self._algorithms.update(options.algorithms)
 
     async def authenticate(self, token: str) -> Caller:
         """The token's user.
 
         Raises:
-            BadToken: It is malformed, wrongly signed, not valid now, or not meant for this server.
+            BadTokenError: It is malformed, wrongly signed, not valid now, or not meant for this server.
             IdentityUnavailable: There is no key set to judge it by.
         """
         digest = self._memory.digest(b"bearer\0" + token.encode())
@@ -60,23 +62,23 @@ class Tokens:
     async def _verified(self, token: str) -> dict[str, Any]:
         parts = token.split(".")
         if len(token) > TOKEN_BYTES_MAX or len(parts) != 3:
-            raise BadToken("not three parts")
+            raise BadTokenError("not three parts")
         header = _object(_decode(parts[0]))
         algorithm, key_id = header.get("alg"), header.get("kid")
-        if algorithm not in ALGORITHMS or not isinstance(key_id, str | None):
-            raise BadToken("algorithm not accepted")
+        if algorithm not in self._algorithms or not isinstance(key_id, str | None):
+            raise BadTokenError("algorithm not accepted")
         # RFC 7515 section 4.1.11: what must be understood and is not refuses the token; nothing is understood
         # here.
         if "crit" in header or header.get("b64", True) is not True:
-            raise BadToken("critical header not understood")
+            raise BadTokenError("critical header not understood")
         try:
             key = await self._ring.find(key_id, algorithm)
         except KeySetError:
             raise IdentityUnavailable(int(self._options.unknown_key_pause_s)) from None
         if key is None:
-            raise BadToken("no key for it")
+            raise BadTokenError("no key for it")
         if not key.verify(f"{parts[0]}.{parts[1]}".encode(), _decode(parts[2])):
-            raise BadToken("wrong signature")
+            raise BadTokenError("wrong signature")
         return _object(_decode(parts[1]))
 
     def _check_dates(self, claims: Mapping[str, Any]) -> float:
@@ -85,29 +87,29 @@ class Tokens:
         leeway = self._options.leeway_s
         expires, begins = _date(claims, "exp"), _date(claims, "nbf")
         if expires is None or expires + leeway <= now:
-            raise BadToken("expired")
+            raise BadTokenError("expired")
         if begins is not None and begins - leeway > now:
-            raise BadToken("not valid yet")
+            raise BadTokenError("not valid yet")
         return expires + leeway - now
 
     def _check_parties(self, claims: Mapping[str, Any]) -> None:
         options = self._options
         if options.issuer is not None and claims.get("iss") != options.issuer:
-            raise BadToken("another issuer")
+            raise BadTokenError("another issuer")
         audience = claims.get("aud")
         if audience is None:
             if options.audiences:
-                raise BadToken("no audience")
+                raise BadTokenError("no audience")
             return
         named = audience if isinstance(audience, list) else [audience]
         if not any(isinstance(item, str) and item in options.audiences for item in named):
-            raise BadToken("another audience")
+            raise BadTokenError("another audience")
 
     def _caller(self, claims: Mapping[str, Any]) -> Caller:
         candidates = (claims.get(claim) for claim in self._options.name_claims)
         name = next((text for text in candidates if isinstance(text, str) and text), None)
         if name is None or not is_user_name(name):
-            raise BadToken("no usable user name")
+            raise BadTokenError("no usable user name")
         roles = [role for path in self._options.role_claims for role in _roles(claims, path)]
         return Caller(
             name,
@@ -126,9 +128,9 @@ def _decode(part: str) -> bytes:
         raw = part.encode("ascii")
         data = urlsafe_b64decode(raw + b"=" * (-len(raw) % 4))
     except (UnicodeEncodeError, binascii.Error):
-        raise BadToken("not base64url") from None
+        raise BadTokenError("not base64url") from None
     if urlsafe_b64encode(data).rstrip(b"=") != raw:
-        raise BadToken("not base64url")
+        raise BadTokenError("not base64url")
     return data
 
 
@@ -136,9 +138,9 @@ def _object(data: bytes) -> dict[str, Any]:
     try:
         value = json.loads(data, object_pairs_hook=_unique)
     except (ValueError, RecursionError):
-        raise BadToken("not JSON") from None
+        raise BadTokenError("not JSON") from None
     if not isinstance(value, dict):
-        raise BadToken("not a JSON object")
+        raise BadTokenError("not a JSON object")
     return value
 
 
@@ -146,7 +148,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """RFC 7515 section 4: member names are unique, or two readers could read two tokens."""
     members = dict(pairs)
     if len(members) != len(pairs):
-        raise BadToken("doubled member")
+        raise BadTokenError("doubled member")
     return members
 
 
@@ -156,7 +158,7 @@ def _date(claims: Mapping[str, Any], name: str) -> float | None:
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1e12:
-        raise BadToken(f"{name} is no date")
+        raise BadTokenError(f"{name} is no date")
     return float(value)
 
 

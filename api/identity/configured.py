@@ -1,0 +1,64 @@
+"""The identities of a configuration."""
+
+from ipaddress import ip_network
+from pathlib import Path
+
+from api.config import Config, IdentityConfig
+from api.identity.options import BearerOptions, IdentityOptions, ProxyOptions, User
+from api.identity.proxy import Networks
+
+
+def identity_options(config: Config) -> IdentityOptions:
+    """What `config` says about users, tokens and proxies.
+
+    Users without a password are left out: nobody can log in as them.
+
+    Raises:
+        ValueError: Something impossible that only shows here, such as a hash that is not argon2id.
+    """
+    proxies = tuple(ip_network(item, strict=False) for item in config.server.trusted_proxies)
+    return IdentityOptions(
+        realm=config.identity.realm,
+        users=tuple(
+            User(user.name, user.password, frozenset(user.roles)) for user in config.users if user.password
+        ),
+        bearer=_bearer(config.identity),
+        proxy=_proxy(config.identity, proxies),
+        trusted_proxies=proxies,
+        anonymous=config.identity.anonymous,
+    )
+
+
+def areas_identity_options(config: Config) -> IdentityOptions | None:
+    """The one user of the areas interface, roleless; None if that interface is open."""
+    if config.areas.username is None or config.areas.password is None:
+        return None
+    return IdentityOptions(
+        realm=config.identity.realm,
+        users=(User(config.areas.username, config.areas.password),),
+        trusted_proxies=tuple(ip_network(item, strict=False) for item in config.server.trusted_proxies),
+    )
+
+
+def _bearer(identity: IdentityConfig) -> BearerOptions | None:
+    keys, secret = identity.jwt_jwks, identity.jwt_secret
+    if keys is None and secret is None:
+        return None
+    remote = keys is not None and "://" in keys
+    return BearerOptions(
+        jwks_file=Path(keys) if keys is not None and not remote else None,
+        jwks_url=keys if remote else None,
+        secret=None if secret is None else secret.encode(),
+        issuer=identity.jwt_issuer,
+        audiences=() if identity.jwt_audience is None else (identity.jwt_audience,),
+        algorithms=tuple(name for name in identity.jwt_algorithms if name != "HS256"),
+        leeway_s=identity.jwt_leeway,
+        name_claims=identity.jwt_user_claims,
+        role_claims=identity.jwt_role_claims,
+    )
+
+
+def _proxy(identity: IdentityConfig, peers: Networks) -> ProxyOptions | None:
+    if identity.proxy_user_header is None:
+        return None
+    return ProxyOptions(peers, identity.proxy_user_header, identity.proxy_roles_header)

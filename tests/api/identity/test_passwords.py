@@ -1,0 +1,346 @@
+"""HTTP Basic: who gets in, at what cost, and how failures are slowed."""
+
+import base64
+import threading
+from itertools import pairwise
+
+import pytest
+import trio
+import trio.testing
+
+from api.identity import (
+    Caller,
+    Identity,
+    IdentityOptions,
+    Method,
+    ThrottleOptions,
+    TooManyAttempts,
+    Unauthenticated,
+    User,
+    hash_password,
+)
+from api.identity.passwords import WAITING_MAX, parse_basic, verify_hash
+from tests.kit.requests import make_request
+
+ANN = User("ann", "$argon2id$ann", frozenset({"Role1"}))
+BOB = User("bob", "$argon2id$bob")
+SECRETS = {ANN.password_hash: "sesame", BOB.password_hash: "open: up"}
+
+
+class Verifier:
+    """Counts the costly checks, and can be held."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[str, str]] = []
+        self.gate = threading.Event()
+        self.gate.set()
+
+    def __call__(self, stored: str, password: str) -> bool:
+        self.gate.wait()
+        self.calls.append((stored, password))
+        return SECRETS.get(stored) == password
+
+
+def basic(name: str, password: str) -> str:
+    return "Basic " + base64.b64encode(f"{name}:{password}".encode()).decode()
+
+
+def request(credentials: str | None, *, peer: str = "192.0.2.1", **headers: str):
+    pairs = [(name.replace("_", "-"), value) for name, value in headers.items()]
+    if credentials is not None:
+        pairs.append(("Authorization", credentials))
+    return make_request(headers=pairs, peer=peer)
+
+
+def make(verifier: Verifier, **options: object) -> Identity:
+    return Identity(
+        IdentityOptions(users=(ANN, BOB), **options),  # type: ignore[arg-type]
+        now=lambda: 0,
+        verify=verifier,
+    )
+
+
+async def refused(identity: Identity, credentials: str | None, **more: str) -> Unauthenticated:
+    with pytest.raises(Unauthenticated) as caught:
+        await identity.authenticate(request(credentials, **more))
+    return caught.value
+
+
+async def test_a_configured_user_gets_in_with_roles() -> None:
+    caller = await make(Verifier()).authenticate(request(basic("ann", "sesame")))
+    assert caller == Caller("ann", frozenset({"Role1"}), Method.BASIC)
+    assert caller.actor == "user:ann"
+
+
+async def test_a_password_may_hold_a_colon_and_the_scheme_any_case() -> None:
+    caller = await make(Verifier()).authenticate(request(basic("bob", "open: up").replace("Basic", "bAsIc")))
+    assert caller.name == "bob"
+
+
+async def test_a_real_hash_is_verified() -> None:
+    stored = hash_password("pässword")
+    assert stored.startswith("$argon2id$v=19$m=65536,t=3,p=4$")
+    assert verify_hash(stored, "pässword")
+    assert not verify_hash(stored, "password")
+    assert not verify_hash("$argon2id$damaged", "password")
+
+
+async def test_wrong_name_and_wrong_password_are_told_apart_by_nothing(autojump_clock: object) -> None:
+    verifier = Verifier()
+    identity = make(verifier)
+    stranger = await refused(identity, basic("eve", "sesame"))
+    wrong = await refused(identity, basic("ann", "Sesame"))
+    assert (stranger.message, stranger.headers, stranger.status) == (wrong.message, wrong.headers, 401)
+    assert len(verifier.calls) == 2
+
+
+@pytest.mark.parametrize(
+    "credentials",
+    [
+        None,
+        "",
+        "Basic",
+        "Basic !!!",
+        "Basic " + base64.b64encode(b"ann").decode(),
+        "Basic " + base64.b64encode(b"ann:\xff").decode(),
+        "Basic " + base64.b64encode(b"ann:\x07").decode(),
+        "Basic " + base64.b64encode(b"ann:" + b"x" * 5000).decode(),
+        "Basic \xff",
+        "Digest username=ann",
+        "Bearer a.b.c",
+        "Negotiate",
+    ],
+)
+async def test_malformed_or_missing_credentials_are_challenged(credentials: str | None) -> None:
+    verifier = Verifier()
+    refusal = await refused(make(verifier), credentials)
+    assert refusal.headers == [("WWW-Authenticate", 'Basic realm="Retain", charset="UTF-8"')]
+    assert verifier.calls == []
+
+
+async def test_two_authorization_headers_are_refused() -> None:
+    doubled = make_request(headers=[("Authorization", basic("ann", "sesame"))] * 2)
+    with pytest.raises(Unauthenticated):
+        await make(Verifier()).authenticate(doubled)
+
+
+def test_parse_basic_splits_at_the_first_colon() -> None:
+    assert parse_basic(base64.b64encode(b"a::b").decode()) == ("a", ":b")
+    assert parse_basic(base64.b64encode("ä:€".encode()).decode()) == ("ä", "€")
+
+
+async def test_a_right_credential_is_remembered_for_a_while(autojump_clock: object) -> None:
+    verifier = Verifier()
+    identity = make(verifier, remember_s=300.0)
+    for _ in range(5):
+        await identity.authenticate(request(basic("ann", "sesame")))
+    assert len(verifier.calls) == 1
+    await trio.sleep(301)
+    await identity.authenticate(request(basic("ann", "sesame")))
+    assert len(verifier.calls) == 2
+
+
+async def test_remembering_one_credential_lets_no_other_in(autojump_clock: object) -> None:
+    identity = make(Verifier())
+    await identity.authenticate(request(basic("ann", "sesame")))
+    await refused(identity, basic("ann", "sesam"))
+    await refused(identity, basic("bob", "sesame"))
+
+
+async def test_the_same_new_credential_at_once_is_verified_once() -> None:
+    verifier = Verifier()
+    verifier.gate.clear()
+    identity = make(verifier)
+    callers: list[Caller] = []
+
+    async def call() -> None:
+        callers.append(await identity.authenticate(request(basic("ann", "sesame"))))
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(16):
+            nursery.start_soon(call)
+        await trio.testing.wait_all_tasks_blocked()
+        verifier.gate.set()
+    assert len(callers) == 16
+    assert len(verifier.calls) == 1
+
+
+async def test_verification_does_not_hold_up_the_event_loop() -> None:
+    verifier = Verifier()
+    verifier.gate.clear()
+    identity = make(verifier)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(identity.authenticate, request(basic("ann", "sesame")))
+        for _ in range(100):
+            await trio.lowlevel.checkpoint()
+        verifier.gate.set()
+
+
+async def test_a_flood_of_logins_is_sent_away_instead_of_queued() -> None:
+    verifier = Verifier()
+    verifier.gate.clear()
+    identity = make(verifier, throttle=ThrottleOptions(free=10**6))
+    outcomes: list[type[Exception]] = []
+
+    async def call(number: int) -> None:
+        try:
+            await identity.authenticate(
+                request(basic("ann", str(number)), peer=f"198.51.{number // 250}.{number % 250}")
+            )
+        except (Unauthenticated, TooManyAttempts) as refusal:
+            outcomes.append(type(refusal))
+
+    async with trio.open_nursery() as nursery:
+        for number in range(WAITING_MAX + 12):
+            nursery.start_soon(call, number)
+        await trio.testing.wait_all_tasks_blocked()
+        assert outcomes == [TooManyAttempts] * 10
+        verifier.gate.set()
+    assert len(outcomes) == WAITING_MAX + 12
+
+
+async def test_login_serves_a_form() -> None:
+    identity = make(Verifier())
+    form = request(None)
+    assert await identity.login("ann", "wrong", form) is None
+    caller = await identity.login("ann", "sesame", form)
+    assert caller is not None
+    assert caller.name == "ann"
+
+
+async def test_an_interface_of_basic_only_takes_nothing_else() -> None:
+    identity = make(Verifier(), anonymous=True)
+    with pytest.raises(Unauthenticated) as caught:
+        await identity.basic(request(None))
+    assert caught.value.headers == [("WWW-Authenticate", 'Basic realm="Retain", charset="UTF-8"')]
+    assert (await identity.basic(request(basic("ann", "sesame")))).name == "ann"
+
+
+async def test_anonymous_callers_get_in_only_where_allowed() -> None:
+    caller = await make(Verifier(), anonymous=True).authenticate(request(None))
+    assert caller == Caller("anonymous", frozenset(), Method.ANONYMOUS)
+    assert caller.actor == "anonymous"
+    await refused(make(Verifier(), anonymous=True), basic("ann", "wrong"))
+
+
+def test_users_that_cannot_be_are_refused_at_the_start() -> None:
+    with pytest.raises(ValueError, match="colon"):
+        User("a:b", "$argon2id$x")
+    with pytest.raises(ValueError, match="retain user hash"):
+        User("ann", "sesame")
+    with pytest.raises(ValueError, match="same name"):
+        IdentityOptions(users=(ANN, ANN))
+    with pytest.raises(ValueError, match="realm"):
+        IdentityOptions(realm='a"b')
+
+
+def test_secrets_stay_out_of_representations() -> None:
+    assert ANN.password_hash not in repr(ANN)
+    assert ANN.password_hash not in repr(IdentityOptions(users=(ANN,)))
+
+
+class TestSlowing:
+    """Failed logins wait longer and longer; others do not wait with them."""
+
+    OPTIONS = ThrottleOptions(free=3, base_s=1.0, max_s=4.0, queue_s=10.0, forget_s=100.0)
+
+    async def times(self, identity: Identity, count: int, name: str, peers: list[str]) -> list[float]:
+        moments = []
+        for number in range(count):
+            await refused(identity, basic(name, f"guess {number}"), peer=peers[number % len(peers)])
+            moments.append(trio.current_time())
+        return [after - before for before, after in pairwise(moments)]
+
+    async def test_guesses_from_one_address_double_their_distance(self, autojump_clock: object) -> None:
+        identity = make(Verifier(), throttle=self.OPTIONS)
+        gaps = await self.times(identity, 7, "ann", ["192.0.2.1"])
+        assert gaps == pytest.approx([0, 0, 1, 2, 4, 4])
+
+    async def test_guesses_for_one_name_are_slowed_from_many_addresses(self, autojump_clock: object) -> None:
+        identity = make(Verifier(), throttle=self.OPTIONS)
+        gaps = await self.times(identity, 7, "ann", [f"192.0.2.{number}" for number in range(7)])
+        assert gaps == pytest.approx([0, 0, 1, 2, 4, 4])
+
+    async def test_guesses_for_many_names_from_one_address_are_slowed(self, autojump_clock: object) -> None:
+        identity = make(Verifier(), throttle=self.OPTIONS)
+        moments = []
+        for number in range(5):
+            await refused(identity, basic(f"user{number}", "x"))
+            moments.append(trio.current_time())
+        assert moments[4] - moments[0] == pytest.approx(3)
+
+    async def test_one_ipv6_network_is_one_address(self, autojump_clock: object) -> None:
+        identity = make(Verifier(), throttle=self.OPTIONS)
+        start = trio.current_time()
+        for number in range(5):
+            await refused(identity, basic(f"user{number}", "x"), peer=f"2001:db8::{number + 1}")
+        assert trio.current_time() - start == pytest.approx(3)
+
+    async def test_many_connections_guess_no_faster_than_one(self, autojump_clock: object) -> None:
+        verifier = Verifier()
+        identity = make(verifier, throttle=self.OPTIONS)
+        outcomes: list[int] = []
+
+        async def guess(number: int) -> None:
+            try:
+                await identity.authenticate(request(basic("ann", str(number))))
+            except (Unauthenticated, TooManyAttempts) as refusal:
+                outcomes.append(refusal.status)
+
+        async with trio.open_nursery() as nursery:
+            for number in range(50):
+                nursery.start_soon(guess, number)
+        assert outcomes.count(401) == len(verifier.calls) == 6
+        assert outcomes.count(429) == 44
+
+    async def test_an_attempt_beyond_the_queue_is_told_when_to_come_back(
+        self, autojump_clock: object
+    ) -> None:
+        identity = make(Verifier(), throttle=ThrottleOptions(free=1, base_s=60.0, max_s=60.0, queue_s=10.0))
+        await refused(identity, basic("ann", "x"))
+        with pytest.raises(TooManyAttempts) as caught:
+            await identity.authenticate(request(basic("ann", "sesame")))
+        assert caught.value.status == 429
+        assert 59 <= int(dict(caught.value.headers)["Retry-After"]) <= 61
+
+    async def test_other_callers_do_not_wait(self, autojump_clock: object) -> None:
+        identity = make(Verifier(), throttle=self.OPTIONS)
+        await self.times(identity, 6, "ann", ["192.0.2.1"])
+        start = trio.current_time()
+        await identity.authenticate(request(basic("bob", "open: up"), peer="192.0.2.9"))
+        assert trio.current_time() == start
+
+    async def test_who_has_logged_in_from_there_is_not_locked_out_by_strangers(
+        self, autojump_clock: object
+    ) -> None:
+        identity = make(Verifier(), throttle=self.OPTIONS, remember_s=1.0)
+        await identity.authenticate(request(basic("ann", "sesame"), peer="192.0.2.9"))
+        await self.times(identity, 8, "ann", ["198.51.100.1"])
+        start = trio.current_time()
+        await identity.authenticate(request(basic("ann", "sesame"), peer="192.0.2.9"))
+        assert trio.current_time() == start
+
+    async def test_a_success_clears_the_name_and_time_clears_the_address(
+        self, autojump_clock: object
+    ) -> None:
+        identity = make(Verifier(), throttle=self.OPTIONS, remember_s=0.0)
+        await self.times(identity, 3, "ann", ["192.0.2.1"])
+        await identity.authenticate(request(basic("ann", "sesame")))
+        await trio.sleep(101)
+        assert await self.times(identity, 3, "ann", ["192.0.2.1"]) == pytest.approx([0, 0])
+
+    async def test_behind_a_trusted_proxy_the_caller_s_own_address_counts(
+        self, autojump_clock: object
+    ) -> None:
+        from ipaddress import ip_network
+
+        identity = make(Verifier(), throttle=self.OPTIONS, trusted_proxies=(ip_network("10.0.0.0/8"),))
+        start = trio.current_time()
+        for number in range(8):
+            await refused(
+                identity,
+                basic(f"user{number}", "x"),
+                peer="10.0.0.1",
+                X_Forwarded_For=f"6.6.6.6, 198.51.100.{number}, 10.0.0.2",
+            )
+        assert trio.current_time() == start

@@ -1,0 +1,40 @@
+"""Requests as the server builds them, made by hand."""
+
+from collections.abc import Iterable
+
+from api.http import Request
+
+Pairs = Iterable[tuple[str, str]]
+
+
+def make_request(
+    method: str = "GET",
+    target: str = "/",
+    headers: Pairs = (),
+    body: bytes = b"",
+    *,
+    peer: str = "192.0.2.1",
+    scheme: str = "http",
+) -> Request:
+    """A request for ``target`` (raw path, optionally with a query), whose whole body has arrived."""
+    path, _, query = target.partition("?")
+    raw = [(name.lower().encode(), value.encode("latin-1")) for name, value in headers]
+    if body and not any(name in {b"content-length", b"transfer-encoding"} for name, _ in raw):
+        raw.append((b"content-length", str(len(body)).encode()))
+    messages = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def receive() -> dict[str, object]:
+        return messages.pop(0) if messages else {"type": "http.disconnect"}
+
+    scope = {
+        "type": "http",
+        "method": method,
+        "scheme": scheme,
+        "raw_path": path.encode("latin-1"),
+        "query_string": query.encode("latin-1"),
+        "headers": raw,
+        "client": (peer, 40000),
+        "server": ("127.0.0.1", 8080),
+        "http_version": "1.1",
+    }
+    return Request(scope, receive)
