@@ -1,25 +1,20 @@
-"""ETags as Azure makes them: the .NET tick count of the write (blobs.md, section 7).
+"""ETags as Azure writes them: a .NET tick count in hexadecimal (blobs.md, section 7).
 
-A tick is 100 ns since 0001-01-01. The count stands quoted in headers and container listings, bare in blob
-listings. Uniqueness and order per blob are the engine's duty: it hands over the instant of the write.
+A tick is 100 ns since 0001-01-01. The engine makes the number from the instant of the write; here it
+becomes text, quoted in headers and container listings, bare in blob listings.
 """
 
+import re
 from typing import Final
-
-EPOCH_TICKS: Final = 621_355_968_000_000_000
-"""Ticks from 0001-01-01 to 1970-01-01."""
 
 FILETIME_EPOCH_TICKS: Final = 116_444_736_000_000_000
 """Ticks from 1601-01-01 to 1970-01-01: the scale of the markers of Find Blobs by Tags."""
 
-
-def ticks(time: int) -> int:
-    """The .NET tick count of an instant in nanoseconds since the Unix epoch."""
-    return EPOCH_TICKS + time // 100
+_BARE: Final = re.compile("0x[0-9A-F]{15,16}", re.ASCII)
 
 
 def bare(tick: int) -> str:
-    """The ETag text without quotes: 15 or more upper-case hexadecimal digits after `0x`."""
+    """The ETag without quotes: `0x` and 15 or more upper-case hexadecimal digits."""
     return f"0x{tick:015X}"
 
 
@@ -28,11 +23,12 @@ def quoted(tick: int) -> str:
     return f'"0x{tick:015X}"'
 
 
-def time_of(text: str) -> int:
-    """The instant in nanoseconds that an ETag, quoted or bare, encodes. Raises ValueError if it is none."""
-    return (int(text.strip('"'), 16) - EPOCH_TICKS) * 100
+def parse(text: str) -> int | None:
+    """The ticks of an ETag, quoted or bare; None for one that is not ours and so matches nothing."""
+    inner = text[1:-1] if len(text) > 1 and text[0] == text[-1] == '"' else text
+    return int(inner, 16) if _BARE.fullmatch(inner) else None
 
 
 def filetime_hex(time: int) -> str:
-    """An instant in nanoseconds as 16 upper-case hexadecimal digits of a Windows FILETIME."""
+    """An instant in nanoseconds since the Unix epoch as 16 hexadecimal digits of a Windows FILETIME."""
     return f"{FILETIME_EPOCH_TICKS + time // 100:016X}"

@@ -15,7 +15,7 @@ from typing import Final
 from api.blobs import sas_fields as fields
 from api.blobs.errors import AzureError, authentication_failed, invalid_parameter
 from api.blobs.sas_token import AccountToken, Bounds, ServiceToken, Token
-from api.blobs.times import http_date, parse_sas_time
+from api.blobs.times import http_date
 
 MAX_POLICIES: Final = 5
 """Stored access policies a container may have (blobs.md, section 2.3)."""
@@ -43,11 +43,10 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """A stored access policy: each field as its owner wrote it, or None where it is left to the token."""
+    """A stored access policy: times in nanoseconds and letters, None where a field is left to the token."""
 
-    id: str
-    start: str | None = None
-    expiry: str | None = None
+    start: int | None = None
+    expiry: int | None = None
     permissions: str | None = None
 
 
@@ -129,14 +128,9 @@ def _verify_service(
 
 def _merge(token: ServiceToken, policy: Policy) -> tuple[int | None, int, str]:
     """Start, expiry and permissions, each from the one side that gives it (blobs.md, section 2.3)."""
-    try:
-        start = parse_sas_time(policy.start) if policy.start else None
-        expiry = parse_sas_time(policy.expiry) if policy.expiry else None
-    except ValueError:
-        raise authentication_failed("Signature fields not well formed.") from None
     both = (
-        ("st", token.bounds.start, start),
-        ("se", token.bounds.expiry, expiry),
+        ("st", token.bounds.start, policy.start),
+        ("se", token.bounds.expiry, policy.expiry),
         ("sp", token.permissions, policy.permissions or None),
     )
     for name, ours, stored in both:
@@ -144,13 +138,14 @@ def _merge(token: ServiceToken, policy: Policy) -> tuple[int | None, int, str]:
             raise invalid_parameter(
                 name, token.values.get(name, ""), "The stored access policy already gives this field."
             )
-    expiry = token.bounds.expiry if expiry is None else expiry
+    start = token.bounds.start if policy.start is None else policy.start
+    expiry = token.bounds.expiry if policy.expiry is None else policy.expiry
     permissions = token.permissions or policy.permissions
     if expiry is None:
         raise authentication_failed("se is mandatory. Cannot be empty")
     if not permissions:
         raise authentication_failed("sp is mandatory. Cannot be empty")
-    return token.bounds.start if start is None else start, expiry, permissions
+    return start, expiry, permissions
 
 
 def _require_signature(signature: bytes, text: str, keys: tuple[bytes, ...]) -> None:

@@ -29,7 +29,11 @@ TENANT_BLOB = {
     "overrides": {"rscd": "attachment; filename=x.mp3", "rsct": "audio/mpeg"},
 }
 BY_POLICY = {"container": "recordings", "policy": "policy1"}
-UNTIL_2030 = {"container": "recordings", "permissions": "rl", "expiry": parse_sas_time("2030-01-01T00:00:00Z")}
+UNTIL_2030 = {
+    "container": "recordings",
+    "permissions": "rl",
+    "expiry": parse_sas_time("2030-01-01T00:00:00Z"),
+}
 
 SERVICE = [
     (RECORDINGS, "2015-04-05", "PfJ2xBl8nurKEZL5sirvdMQrCamQw7mo8ZdpGiUfZsY="),
@@ -64,7 +68,7 @@ def test_a_service_sas_that_an_sdk_signed_verifies(token, version, signature):
     now = token.get("expiry", parse_sas_time("2030-01-01T00:00:00Z")) - 1
     facts = sas.Facts(now, "10.0.0.5", secure=True)
     target = sas.Target(ACCOUNT, "recordings", token.get("blob", "any/blob"))
-    policies = {("recordings", "policy1"): sas.Policy("policy1", None, "2030-01-01", "rl")}
+    policies = {("recordings", "policy1"): sas.Policy(None, parse_sas_time("2030-01-01"), "rl")}
     grant = sas.verify(parsed, target, (KEY,), facts, lambda *names: policies.get(names))
     assert grant.letters == frozenset(token.get("permissions", "rl"))
     assert sas_fields.encode_signature(parsed.signature) == signature
@@ -84,7 +88,5 @@ def test_the_account_token_of_the_genesys_page_is_signed_as_the_sdks_sign_it(ver
 
 def test_the_sample_url_of_the_genesys_page_has_the_parameters_in_our_order():
     text = issue_service_sas(KEY, account=ACCOUNT, version="2020-02-10", **RECORDINGS)
-    prefix = (
-        "sv=2020-02-10&spr=https&st=2021-05-26T10%3A56%3A11Z&se=2021-05-28T22%3A00%3A00Z&sr=c&sp=rl&sig="
-    )
+    prefix = "sv=2020-02-10&spr=https&st=2021-05-26T10%3A56%3A11Z&se=2021-05-28T22%3A00%3A00Z&sr=c&sp=rl&sig="
     assert text.startswith(prefix)

@@ -1,0 +1,95 @@
+"""Conditional headers (blobs.md, section 7), which Azure combines in its own way.
+
+Writes are judged by the engine, in the same step that decides them; this module reads the headers into the
+engine's terms, refuses the combinations that a write may not have, and judges reads. Names carry a prefix
+where a request has several sets: `x-ms-source-` for a copy's source, `x-ms-blob-` for tags.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from api.blobs import etag
+from api.blobs.errors import AzureError, invalid_header
+from api.blobs.if_tags import matches, parse_if_tags
+from api.blobs.times import SECOND, parse_http_date
+from engine.blobs.conditions import UNCONDITIONAL, Conditions, ETags
+
+Header = Callable[[str], str | None]
+"""Looks up a request header by its lower-case name."""
+
+_SOURCE: Final = "x-ms-source-"
+
+
+def parse_conditions(header: Header, *, prefix: str = "", write: bool = False) -> Conditions:
+    """Read the conditional headers whose names start with `prefix`, the tag condition, and the lease id.
+
+    Empty headers count as absent. Raises AzureError InvalidHeaderValue for a bad date or tag condition,
+    and for a write MultipleConditionHeadersNotSupported (pairs that do not go together) or
+    InvalidHeaderValue (two ETags).
+    """
+    names = ("if-match", "if-none-match", "if-modified-since", "if-unmodified-since")
+    match, none_match, modified, unmodified = (header(prefix + name) or None for name in names)
+    tags_name = f"{_SOURCE}if-tags" if prefix == _SOURCE else "x-ms-if-tags"
+    tags_text = header(tags_name)
+    lease = (header("x-ms-lease-id") or None) if prefix != _SOURCE else None
+    if not (match or none_match or modified or unmodified or tags_text or lease):
+        return UNCONDITIONAL
+    if write and (match or unmodified) and (none_match or modified):
+        raise AzureError("MultipleConditionHeadersNotSupported")
+    expression = parse_if_tags(tags_text, tags_name) if tags_text else None
+    return Conditions(
+        if_match=_etags(f"{prefix}if-match", match, single=write),
+        if_none_match=_etags(f"{prefix}if-none-match", none_match, single=write),
+        modified_since=_date(f"{prefix}if-modified-since", modified),
+        unmodified_since=_date(f"{prefix}if-unmodified-since", unmodified),
+        tags=None if expression is None else lambda tags: matches(expression, tags),
+        lease=lease,
+    )
+
+
+def check_read(conditions: Conditions, tick: int, modified: int, tags: Mapping[str, str]) -> None:
+    """Hold a read of an existing blob (its ETag, last write in ns and tags) against its conditions.
+
+    Passes if IfMatch and IfUnmodifiedSince hold, and IfNoneMatch or IfModifiedSince does; absent ones do
+    not count. Raises AzureError ConditionNotMet (412, or 304 for the last two) or UnsatisfiableCondition.
+    """
+    if conditions is UNCONDITIONAL:
+        return
+    if conditions.if_match is not None and not conditions.if_match.match(tick):
+        raise AzureError("ConditionNotMet")
+    if conditions.unmodified_since is not None and _is_later(modified, conditions.unmodified_since):
+        raise AzureError("ConditionNotMet")
+    if conditions.tags is not None and not conditions.tags(tags):
+        raise AzureError("ConditionNotMet")
+    verdicts = []
+    if conditions.if_none_match is not None:
+        if conditions.if_none_match.any:
+            raise AzureError("UnsatisfiableCondition")
+        verdicts.append(not conditions.if_none_match.match(tick))
+    if conditions.modified_since is not None:
+        verdicts.append(_is_later(modified, conditions.modified_since))
+    if verdicts and not any(verdicts):
+        raise AzureError("ConditionNotMet", status=304)
+
+
+def _is_later(modified: int, time: int) -> bool:
+    return modified // SECOND > time // SECOND
+
+
+def _etags(name: str, value: str | None, *, single: bool) -> ETags | None:
+    if value is None:
+        return None
+    parts = [part.strip() for part in value.split(",")]
+    if not all(parts) or (single and len(parts) > 1):
+        raise invalid_header(name, value)
+    numbers = (etag.parse(part) for part in parts)
+    return ETags("*" in parts, frozenset(number for number in numbers if number is not None))
+
+
+def _date(name: str, value: str | None) -> int | None:
+    if value is None:
+        return None
+    seconds = parse_http_date(value)
+    if seconds is None:
+        raise invalid_header(name, value)
+    return seconds * SECOND
