@@ -1,13 +1,15 @@
 """What can go wrong with a journal, split by who must act.
 
     JournalError
-    ├── Locked          another process has the data folder: stop it, or wait
-    ├── Corrupt         bytes that were acknowledged are damaged: restore, or `retain journal repair`
-    ├── TornTail        the last frame was cut short by a crash; opening for writing cuts it off
-    ├── UnknownVersion  written by a newer release: upgrade
-    ├── NoSpace         the disk is full: nothing was changed, free some space
-    ├── WriteFailed     a write or a sync failed: final until a restart has read the journal again
-    └── Closed          the journal was closed by its owner
+    ├── Locked            another process has the data folder: stop it, or wait
+    ├── Corrupt           bytes that were acknowledged are damaged: restore, or `retain journal repair`
+    ├── TornTail          the last frame was cut short by a crash; opening for writing cuts it off
+    ├── UnknownVersion    written by a newer release: upgrade
+    ├── PositionMismatch  this snapshot is not of this journal's history: read all of it instead
+    ├── BadTarget         what should be erased is not there to be erased
+    ├── NoSpace           the disk is full: nothing was changed, free some space
+    ├── WriteFailed       a write or a sync failed: final until a restart has read the journal again
+    └── Closed            the journal was closed by its owner
 
 Every error carries the file, offset and sequence number it speaks of, as far as they are known.
 """
@@ -48,6 +50,14 @@ class TornTail(JournalError):
 
 class UnknownVersion(JournalError):
     """The format version is newer than this release knows."""
+
+
+class PositionMismatch(JournalError):
+    """The journal never stood at the position given: its root there is another, or no frame ends there."""
+
+
+class BadTarget(JournalError):
+    """A record to be erased is not in the journal yet, or is the journal's own. Nothing was erased."""
 
 
 class NoSpace(JournalError):

@@ -1,0 +1,35 @@
+"""Overwrites parts with zeros, in place. FORMAT.md section 6.
+
+What makes this safe is around it: the erase record is durable before, the erased record follows after.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from journal.places import Spot
+from journal.segments import Segment
+from journal.storage import Disk
+
+
+def blank(disk: Disk, spots: Iterable[Spot], segments: Mapping[int, Segment]) -> None:
+    """Zeros over all these parts, one sync for each segment. Raises `OSError`."""
+    by_segment: dict[int, list[Spot]] = {}
+    for spot in spots:
+        by_segment.setdefault(spot.segment, []).append(spot)
+    for number, parts in sorted(by_segment.items()):
+        with disk.open(segments[number].file, write=True) as file:
+            for offset, size in _joined(parts):
+                file.pwrite(offset, bytes(size))
+            file.sync()
+
+
+def _joined(spots: Iterable[Spot]) -> list[tuple[int, int]]:
+    """Offsets and sizes, with neighbours written as one."""
+    joined: list[tuple[int, int]] = []
+    for _, offset, size in sorted(spots):
+        if joined and sum(joined[-1]) == offset:
+            joined[-1] = (joined[-1][0], joined[-1][1] + size)
+        else:
+            joined.append((offset, size))
+    return joined

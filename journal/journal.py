@@ -1,0 +1,316 @@
+"""The journal once it is open: appends, reads single parts, erases. Made by `store.open_journal` only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from threading import RLock
+
+from journal import ballast
+from journal.anchor import anchor_at, write_anchor
+from journal.codec import encode_batch, salts_needed
+from journal.erase import blank
+from journal.errors import Closed, Corrupt, NoSpace, WriteFailed
+from journal.frame import Chain
+from journal.handles import Handles
+from journal.holes import Ledger, Range, pack_ranges, pack_seqs, ranges_of
+from journal.limits import CONTENT_READ, ERASE_RANGES, OFFSET_LIMIT, PART_ALIGN, frame_room
+from journal.live import LiveSegment
+from journal.options import JournalOptions
+from journal.parts import BadPart, checked_body, declared_size
+from journal.places import Places, Spot
+from journal.reader import SegmentReader
+from journal.record import NO_RESOURCE, Draft, Head, Part, Verb, place
+from journal.segments import FOLDER, Segment, broken_files, create_segment
+from journal.storage import Disk, File
+from journal.whitening import Whitening
+
+_NOTHING = bytes(PART_ALIGN)
+_CLOSING_BYTES = 16
+
+
+class Journal:
+    """An open journal. One thread at a time appends, reserves, erases and anchors; any number read content.
+
+    After a write or sync failed, all changes raise `WriteFailed`; what is durable can still be read.
+    """
+
+    def __init__(
+        self,
+        disk: Disk,
+        segments: Sequence[Segment],
+        last: SegmentReader,
+        options: JournalOptions,
+        entropy: Callable[[int], bytes],
+        notices: Sequence[str],
+    ) -> None:
+        """For `open_journal`: everything has been read, and the last segment ends where `last` says."""
+        self._notices = list(notices)
+        self._disk = disk
+        self._options = options
+        self._entropy = entropy
+        self._identity = last.opener.identity
+        self._segments = {segment.number: segment for segment in segments}
+        self._whitenings = {last.segment.number: last.opener.whitening}
+        self._frontier = last.chain.frontier
+        size, root = self._frontier.size, self._frontier.root()
+        self._head = Head(size, last.chain.time, root, last.segment.number, last.offset)
+        self._live = LiveSegment(disk, last.segment, last.offset)
+        self._handles = Handles(disk, options.read_handles)
+        self._places = Places(disk)
+        self._lock = RLock()
+        self._failure = ""
+        self._closed = False
+
+    @property
+    def head(self) -> Head:
+        """Where the journal ends, durably."""
+        return self._head
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """What opening found and mended, in words for an operator."""
+        return tuple(self._notices)
+
+    @property
+    def identity(self) -> bytes:
+        """16 random bytes, the same for the journal's whole life."""
+        return self._identity
+
+    def reserve(self) -> None:
+        """Make sure the next `append` cannot meet a full disk; rolls to a new segment where this one is full.
+
+        Raises `NoSpace`, with nothing changed; `WriteFailed`, `Closed`.
+        """
+        with self._changing():
+            self._make_room(self._options.reserve_bytes)
+
+    def release_ballast(self) -> bool:
+        """Give back the room kept for hard times. False if there was none."""
+        with self._changing():
+            return ballast.release(self._disk)
+
+    def restore_ballast(self) -> bool:
+        """Set room aside again. False where the disk is too full for that."""
+        with self._changing():
+            return ballast.restore(self._disk, self._options.ballast_bytes)
+
+    def append(self, drafts: Sequence[Draft], time: int) -> list[int]:
+        """Write the drafts as one frame and sync; returns each content's address, -1 where there is none.
+
+        All records get `time` (nanoseconds), or the last record's time if that is later.
+        `limits.draft_room` and `limits.FRAME_ROOM` tell what fits. Raises `ValueError` where it does not,
+        with nothing changed; raises `WriteFailed`, which is final, and `Closed`.
+        """
+        with self._changing():
+            return self._append(drafts, time)
+
+    def content(self, address: int) -> bytes | None:
+        """The content at an address that `append` or a record gave; None if it was erased. From any thread.
+
+        Checked with the part's own CRC. Raises `Corrupt` where no sound part is at the address; `OSError`.
+        """
+        if self._closed:
+            raise Closed("the journal is closed")
+        number, offset = place(address)
+        segment = self._segments.get(number)
+        head = self._head
+        if segment is None or offset % PART_ALIGN or (number == head.segment and offset >= head.offset):
+            raise Corrupt(f"no content can be at address {address:#x}", offset=offset)
+        with self._handles.reading(segment.file) as file:
+            try:
+                return _read_part(file, offset, self._whitening(number))
+            except BadPart as error:
+                if file.pread(offset, PART_ALIGN) == _NOTHING:
+                    return None  # it was being erased while we read
+                text = f"{segment.file}, offset {offset}: {error}"
+                raise Corrupt(text, file=segment.file, offset=offset) from error
+
+    def erase(self, targets: Sequence[tuple[int, Part]], cause: int, time: int) -> None:
+        """Make the named parts of the named records unreadable for ever, from the erase record's sync on.
+
+        `cause` goes into the erase record's header. Returns when zeros are durable over all of them. Many
+        targets take several erase records. Raises `BadTarget` and `NoSpace` with nothing erased (`NoSpace`:
+        or only a first portion, wholly); `WriteFailed`, `Closed`, `Corrupt`.
+        """
+        with self._changing():
+            ranges = ranges_of(targets)
+            portions = [ranges[at : at + ERASE_RANGES] for at in range(0, len(ranges), ERASE_RANGES)]
+            for portion, spots in [(portion, self._find(portion)) for portion in portions]:
+                if "erase without event" in self._options.faults:
+                    self._blank(spots)
+                    continue
+                content = pack_ranges(portion)
+                self._make_room(frame_room(len(content)) + frame_room(_CLOSING_BYTES))
+                seq = self._append_own(Verb.ERASE, cause, content, time)
+                self._blank(spots)
+                self._append_own(Verb.ERASED, cause, pack_seqs([seq]), time)
+
+    def write_anchor(self) -> None:
+        """Note durably how far the journal reaches. Raises `NoSpace`: the last one stands; `WriteFailed`."""
+        with self._changing():
+            write_anchor(self._disk, anchor_at(self._head))
+
+    def discard_broken(self) -> list[str]:
+        """Remove the copies of torn tails that earlier starts kept; returns their names."""
+        with self._changing():
+            names = broken_files(self._disk)
+            for name in names:
+                self._disk.unlink(name)
+            if names:
+                self._disk.sync_folder(FOLDER)
+            return names
+
+    def close(self) -> None:
+        """Trim the reserved room, write the anchor, let go of the folder. May be called twice.
+
+        Raises `WriteFailed`; the folder is let go of all the same.
+        """
+        with self._lock:
+            if self._closed:
+                return
+            try:
+                if not self._failure:
+                    with self._final("close"), suppress(NoSpace):  # the anchor before still stands then
+                        self._live.trim(self._head.offset)
+                        write_anchor(self._disk, anchor_at(self._head))
+            finally:
+                self.abandon()
+                self._disk.unlock()
+
+    def settle(self, ledger: Ledger) -> None:
+        """Carry out the erasures that a crash interrupted, set ballast aside. For `open_journal`.
+
+        Raises `NoSpace`, `WriteFailed`, `Corrupt`.
+        """
+        self._finish_erasures(ledger)
+        if self._options.ballast_bytes and not self.restore_ballast():
+            self._notices.append("the disk is too full to set room aside for deletes")
+
+    def abandon(self) -> None:
+        """Close the files and nothing else: what a failed opening does."""
+        self._closed = True
+        self._live.file.close()
+        self._handles.close()
+
+    def _finish_erasures(self, ledger: Ledger) -> None:
+        spots = [Spot(*place(at), size) for at, size in ledger.remains]
+        for ranges in ledger.interrupted.values():
+            spots += self._find(ranges)
+        if not spots and not ledger.interrupted:
+            return
+        with self._changing():
+            self._blank(spots)
+            if ledger.interrupted:
+                content = pack_seqs(list(ledger.interrupted))
+                self._make_room_somehow(frame_room(len(content)))
+                self._append_own(Verb.ERASED, 0, content, self._head.time)
+        self._notices.append(f"an erasure that a crash interrupted was carried out again: {len(spots)} parts")
+
+    @contextmanager
+    def _changing(self) -> Iterator[None]:
+        with self._lock:
+            if self._closed:
+                raise Closed("the journal is closed")
+            if self._failure:
+                raise WriteFailed(self._failure)
+            yield
+
+    @contextmanager
+    def _final(self, doing: str) -> Iterator[None]:
+        """What fails in here with an `OSError` is the last thing this journal did."""
+        try:
+            yield
+        except OSError as error:
+            self._failure = f"{doing} failed, the journal must be read again by a restart: {error}"
+            raise WriteFailed(self._failure) from error
+
+    def _make_room(self, need: int) -> None:
+        with self._final("reserving room"):
+            if self._head.offset >= self._options.segment_bytes:
+                self._roll()
+            offset, options = self._head.offset, self._options
+            self._live.reserve(offset + need, min(offset + options.step_bytes, options.segment_bytes))
+
+    def _make_room_somehow(self, need: int) -> None:
+        try:
+            self._make_room(need)
+        except NoSpace:
+            if not ballast.release(self._disk):
+                raise
+            self._make_room(need)
+
+    def _roll(self) -> None:
+        """Seal the live segment, go on in a new one. `NoSpace` leaves it sealed; the next call retries."""
+        head = self._head
+        self._live.trim(head.offset)
+        segment, size = create_segment(
+            self._disk, self._identity, head.segment + 1, Chain(self._frontier, head.time)
+        )
+        live = LiveSegment(self._disk, segment, size)
+        self._live.file.close()
+        self._live = live
+        self._segments[segment.number] = segment
+        self._head = head._replace(segment=segment.number, offset=size)
+
+    def _append(self, drafts: Sequence[Draft], time: int) -> list[int]:
+        head = self._head
+        time = max(time, head.time)
+        batch = encode_batch(
+            drafts,
+            Chain(self._frontier, time),
+            head.root,
+            segment=head.segment,
+            offset=head.offset,
+            whitening=self._whitening(head.segment),
+            salts=self._entropy(salts_needed(drafts)),
+        )
+        assert head.offset + len(batch.data) < OFFSET_LIMIT, "reserve() was not called for far too long"
+        with self._final("appending"):
+            try:
+                self._live.file.pwrite(head.offset, batch.data)
+                self._sync()
+            except NoSpace as error:
+                raise OSError(str(error)) from error
+        for leaf in batch.leaves:
+            self._frontier.append(leaf)
+        size, root = self._frontier.size, self._frontier.root()
+        self._head = Head(size, time, root, head.segment, head.offset + len(batch.data))
+        return batch.addresses
+
+    def _sync(self) -> None:
+        try:
+            self._live.file.sync()
+        except OSError:
+            if "fsync retried after EIO" not in self._options.faults:
+                raise
+            self._live.file.sync()
+
+    def _append_own(self, verb: Verb, cause: int, content: bytes, time: int) -> int:
+        self._append([Draft(verb, 0, NO_RESOURCE, cause, b"", content)], time)
+        return self._head.seq
+
+    def _find(self, ranges: Sequence[Range]) -> list[Spot]:
+        return self._places.find(ranges, list(self._segments.values()), self._head.offset)
+
+    def _blank(self, spots: Sequence[Spot]) -> None:
+        with self._final("erasing"):
+            blank(self._disk, spots, self._segments)
+
+    def _whitening(self, number: int) -> Whitening:
+        whitening = self._whitenings.get(number)
+        if whitening is None:
+            whitening = self._whitenings[number] = Whitening(self._identity, number)
+        return whitening
+
+
+def _read_part(file: File, offset: int, whitening: Whitening) -> bytes | None:
+    data = file.pread(offset, CONTENT_READ)
+    if data[:PART_ALIGN] == _NOTHING:
+        return None
+    stream = whitening.stream(offset)
+    part = stream.update(data)
+    size = declared_size(part)
+    if size > len(part):
+        part += stream.update(file.pread(offset + len(part), size - len(part)))
+    return checked_body(part[:size])

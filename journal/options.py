@@ -1,0 +1,43 @@
+"""How a journal is kept: sizes that an operator or a test may choose."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from journal.limits import BALLAST_BYTES, BATCH_BYTES, READ_HANDLES, SEGMENT_BYTES, STEP_BYTES
+
+FAULTS = frozenset(
+    {
+        "fsync retried after EIO",
+        "torn tail not truncated",
+        "no fsync on reopen",
+        "truncate at any bad record",
+        "no CRC check",
+        "erase without event",
+    }
+)
+"""Deliberate bugs. The crash tests must turn red with each: a test that cannot fail tests nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class JournalOptions:
+    """Sizes in bytes.
+
+    `segment_bytes`: from here on a segment is full (it may end up to one batch later). Smaller ones are
+    seen in tests only. `reserve_bytes`: room that `Journal.reserve` guarantees, at most
+    `limits.BATCH_BYTES`. `step_bytes`: how much is reserved at once if the disk has it. `ballast_bytes`:
+    kept to be given back when the disk is full; 0 for none. `read_handles`: segments kept open for reading.
+    `faults`: for the tests of the tests only; names from `FAULTS`. They lose data.
+    """
+
+    segment_bytes: int = SEGMENT_BYTES
+    reserve_bytes: int = BATCH_BYTES
+    step_bytes: int = STEP_BYTES
+    ballast_bytes: int = BALLAST_BYTES
+    read_handles: int = READ_HANDLES
+    faults: frozenset[str] = frozenset()
+
+    def __post_init__(self) -> None:
+        assert 0 < self.segment_bytes < 1 << 31, "an offset in a segment must fit into 32 bits"
+        assert 0 < self.reserve_bytes <= BATCH_BYTES, "more than the largest batch is never needed"
+        assert self.faults <= FAULTS, f"unknown faults: {self.faults - FAULTS}"

@@ -1,0 +1,117 @@
+"""Where in the files the parts of a record stand, found by sequence number, for those who erase them."""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_right
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from journal.errors import BadTarget, Corrupt
+from journal.frame import parse_head, parse_header, parse_prefix
+from journal.holes import Range
+from journal.limits import PREFIX_BYTES
+from journal.record import Header, Part, Verb
+from journal.segments import Segment, read_opener
+from journal.storage import Disk, File
+
+_CACHED_SEGMENTS = 16
+
+
+class Spot(NamedTuple):
+    """A part on disk, in segment number `segment`."""
+
+    segment: int
+    offset: int
+    size: int
+
+
+class _Index:
+    """Where the frames of one segment start: by first sequence number. Grows with the segment."""
+
+    def __init__(self, start: int) -> None:
+        self.firsts = array("Q")
+        self.offsets = array("Q")
+        self.end = start
+
+
+class Places:
+    """Finds parts, and remembers where the frames of the segments asked for last start."""
+
+    def __init__(self, disk: Disk) -> None:
+        self._disk = disk
+        self._indexes: OrderedDict[int, _Index] = OrderedDict()
+
+    def find(self, ranges: Sequence[Range], segments: Sequence[Segment], end: int) -> list[Spot]:
+        """The parts that these ranges name; absent ones have no place. `end` is where the last segment ends.
+
+        Raises `BadTarget` where a record is not in the journal, or is one of the journal's own; `Corrupt`.
+        """
+        firsts = [segment.first for segment in segments]
+        spots: list[Spot] = []
+        for parts, first, last in ranges:
+            if first < 1:
+                raise BadTarget(f"there is no record {first}", seq=first)
+            seq = first
+            while seq <= last:
+                index = bisect_right(firsts, seq) - 1
+                stop = min(last, firsts[index + 1] - 1 if index + 1 < len(firsts) else last)
+                is_last = index + 1 == len(segments)
+                spots += self._in_segment(segments[index], end if is_last else None, parts, seq, stop)
+                seq = stop + 1
+        return spots
+
+    def _in_segment(
+        self, segment: Segment, end: int | None, parts: int, first: int, last: int
+    ) -> Iterator[Spot]:
+        with self._disk.open(segment.file) as file:
+            index = self._index(file, segment, end if end is not None else file.size())
+            at = bisect_right(index.firsts, first) - 1
+            done = first - 1
+            while done < last and 0 <= at < len(index.offsets):
+                for header, payload_at in _headers(file, index.offsets[at]):
+                    done = header.seq
+                    if first <= done <= last:
+                        yield from _spots(header, payload_at, parts, segment.number)
+                at += 1
+        if done < last:
+            raise BadTarget(f"there is no record {last}", seq=last)
+
+    def _index(self, file: File, segment: Segment, end: int) -> _Index:
+        index = self._indexes.get(segment.number)
+        if index is None:
+            index = self._indexes[segment.number] = _Index(read_opener(file, segment).size)
+            if len(self._indexes) > _CACHED_SEGMENTS:
+                self._indexes.popitem(last=False)
+        self._indexes.move_to_end(segment.number)
+        while index.end < end:
+            prefix = parse_prefix(file.pread(index.end, PREFIX_BYTES).ljust(PREFIX_BYTES, b"\x00"))
+            if prefix is None:
+                text = f"{segment.file}, offset {index.end}: no frame starts here"
+                raise Corrupt(text, file=segment.file, offset=index.end)
+            index.firsts.append(prefix.first)
+            index.offsets.append(index.end)
+            index.end += prefix.extent
+        return index
+
+
+def _headers(file: File, offset: int) -> Iterator[tuple[Header, int]]:
+    """The headers of a frame, each with the offset of its record's parts."""
+    prefix = parse_prefix(file.pread(offset, PREFIX_BYTES))
+    assert prefix is not None, "a frame has moved"
+    _, _, headers = parse_head(file.pread(offset + PREFIX_BYTES, prefix.head_length))
+    at = offset + prefix.payload_at
+    for packed in headers:
+        header = parse_header(packed)
+        yield header, at
+        at += header.details_size + header.content_size
+
+
+def _spots(header: Header, at: int, parts: int, segment: int) -> Iterator[Spot]:
+    if header.verb >= Verb.ERASE:
+        raise BadTarget(f"record {header.seq} is the journal's own: it is never erased", seq=header.seq)
+    if parts & Part.DETAILS and header.details_size:
+        yield Spot(segment, at, header.details_size)
+    if parts & Part.CONTENT and header.content_size:
+        yield Spot(segment, at + header.details_size, header.content_size)

@@ -1,0 +1,130 @@
+"""Reads one segment from its opener to its end, frame by frame: what opening and scanning have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from journal.codec import Decoder, Want
+from journal.errors import Corrupt
+from journal.frame import Chain, Damage, Frame
+from journal.limits import READ_CHUNK
+from journal.segments import Opener, Segment, read_opener
+from journal.storage import File
+from journal.tail import Tear, corrupt, judge
+
+NO_FAULTS: frozenset[str] = frozenset()
+
+
+class SegmentReader:
+    """Frames of one segment, in one of three ways: sealed, last, or growing.
+
+    Once a way is through, `chain` and `offset` say where the good frames end, and `tear` what follows them.
+    `faults` are the deliberate bugs that test the tests; empty everywhere else.
+    """
+
+    def __init__(self, file: File, segment: Segment, *, faults: frozenset[str] = NO_FAULTS) -> None:
+        """Reads the opener. Raises `Corrupt`, `UnknownVersion`."""
+        self.segment = segment
+        self.opener: Opener = read_opener(file, segment)
+        self.chain: Chain = self.opener.chain.copy()
+        self.offset = self.opener.size
+        self.tear: Tear | None = None
+        self._file = file
+        self._faults = faults
+
+    def follow(self, before: SegmentReader) -> None:
+        """Check that this segment goes on where the one before it ended. Raises `Corrupt`."""
+        file, end, start = self.segment.file, before.chain, self.opener.chain
+        if self.opener.identity != before.opener.identity:
+            raise Corrupt(f"{file} belongs to another journal", file=file, offset=0)
+        if (start.frontier.size, start.frontier.peaks, start.time) != (
+            end.frontier.size,
+            end.frontier.peaks,
+            end.time,
+        ):
+            seq = end.frontier.size
+            text = f"{file} does not go on where the segment before it ends, at record {seq}"
+            raise Corrupt(text, file=file, offset=0, seq=seq)
+
+    def sealed_frames(self) -> Iterator[Frame]:
+        """The frames of a segment that is not the last one. Raises `Corrupt` where there is anything else."""
+        self._restart()
+        while isinstance(found := self._next(), Frame):
+            yield found
+        if found.offset != self._file.size():
+            raise corrupt(self.segment.file, found)
+        self._stop()
+
+    def last_frames(self) -> Iterator[Frame]:
+        """The frames of the last segment, up to a tear. Raises `Corrupt`.
+
+        A frame with holes is handed out only when a good one follows: as the last one it is torn or damaged.
+        """
+        self._restart()
+        held: Frame | None = None
+        while isinstance(found := self._next(), Frame):
+            if held is not None:
+                yield held
+            held = found if found.holes else None
+            if held is None:
+                yield found
+        self._stop()
+        self.tear = self._judged(found)
+        if held is None:
+            return
+        if self.tear is not None:
+            yield held
+            return
+        hole = held.holes[0]
+        reason = f"a part of record {hole.seq} does not open its commitment"
+        first = held.records[0].header.seq
+        self.tear = self._judged(Damage(reason, offset=held.offset, seq=first, extent=held.extent))
+        assert held.before is not None, "a frame with holes lacks the chain before it"
+        self.chain, self.offset = held.before, held.offset
+
+    def growing_frames(self) -> Iterator[Frame]:
+        """The frames that are whole by now, of a segment that may be written to; again: those since then."""
+        self._restart()
+        while isinstance(found := self._next(), Frame):
+            yield found
+        self._stop()
+
+    def _restart(self) -> None:
+        self._read = self.offset
+        self._decoder = Decoder(
+            self.chain,
+            segment=self.segment.number,
+            offset=self.offset,
+            whitening=self.opener.whitening,
+            checked="no CRC check" not in self._faults,
+        )
+
+    def _stop(self) -> None:
+        self.chain, self.offset = self._decoder.chain, self._decoder.offset
+
+    def _next(self) -> Frame | Damage:
+        decoder = self._decoder
+        try:
+            while not isinstance(found := decoder.next(), Frame):
+                data = self._file.pread(self._read, READ_CHUNK) if found is Want.MORE else b""
+                if not data:
+                    return self._end_of(found)
+                self._read += len(data)
+                decoder.feed(data)
+        except Damage as damage:
+            return damage
+        return found
+
+    def _end_of(self, want: Want) -> Damage:
+        decoder = self._decoder
+        seq = decoder.chain.frontier.size + 1
+        return Damage(f"{want.value}", offset=decoder.offset, seq=seq, extent=decoder.extent)
+
+    def _judged(self, damage: Damage) -> Tear | None:
+        try:
+            return judge(self._file, damage)
+        except Corrupt as error:
+            if "truncate at any bad record" not in self._faults:
+                raise
+            length = self._file.size() - damage.offset
+            return Tear(self.segment.file, damage.offset, length, damage.seq, error.message)

@@ -1,0 +1,138 @@
+"""Segment files: their names, their order, the opener at their start. FORMAT.md sections 1 and 2.
+
+The only place that builds or parses the names of the journal's files.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from journal.envelope import OPENER_MAGIC, unwrap, wrap
+from journal.errors import Corrupt
+from journal.frame import MALFORMED, Chain
+from journal.limits import ENVELOPE_BYTES, SECTOR
+from journal.merkle import Frontier
+from journal.storage import TEMPORARY_SUFFIX, Disk, File
+from journal.whitening import Whitening
+
+FOLDER = "journal"
+ANCHOR_FILE = f"{FOLDER}/anchor"
+BALLAST_FILE = f"{FOLDER}/ballast"
+IDENTITY_BYTES = 16
+
+_NAME = re.compile(r"([0-9a-f]{8})-([0-9a-f]{16})\.journal")
+_BROKEN_SUFFIX = ".broken"
+
+
+class Segment(NamedTuple):
+    """A segment as its file's name describes it: number, sequence number of its first record, the file."""
+
+    number: int
+    first: int
+    file: str
+
+
+class Opener(NamedTuple):
+    """What a segment starts with. `chain` is what its first frame continues; `size` its length on disk."""
+
+    identity: bytes
+    number: int
+    first: int
+    chain: Chain
+    size: int
+
+    @property
+    def whitening(self) -> Whitening:
+        """The keystream over this segment."""
+        return Whitening(self.identity, self.number)
+
+
+def segment_file(number: int, first: int) -> str:
+    """The name of a segment's file."""
+    return f"{FOLDER}/{number:08x}-{first:016x}.journal"
+
+
+def broken_file(file: str, offset: int) -> str:
+    """Where the bytes cut off a segment's file at `offset` are kept."""
+    return f"{file}.{offset:08x}{_BROKEN_SUFFIX}"
+
+
+def broken_files(disk: Disk) -> list[str]:
+    """Everything that was ever cut off and still is there."""
+    return [f"{FOLDER}/{name}" for name in disk.names(FOLDER) if name.endswith(_BROKEN_SUFFIX)]
+
+
+def leftovers(disk: Disk) -> list[str]:
+    """Files that a dead process was still writing."""
+    return [f"{FOLDER}/{name}" for name in disk.names(FOLDER) if name.endswith(TEMPORARY_SUFFIX)]
+
+
+def list_segments(disk: Disk) -> list[Segment]:
+    """The journal's segments, in order. Raises `Corrupt` where one is missing."""
+    if not disk.exists(FOLDER):
+        return []
+    segments: list[Segment] = []
+    for name in disk.names(FOLDER):
+        match = _NAME.fullmatch(name)
+        if match is None:
+            continue
+        segment = Segment(int(match[1], 16), int(match[2], 16), f"{FOLDER}/{name}")
+        due = segments[-1].number + 1 if segments else 1
+        least = segments[-1].first + 1 if segments else 1
+        if segment.number != due or segment.first < least or (not segments and segment.first != 1):
+            reason = f"segment {due:08x} is missing, or has a wrong name: {name} is there instead"
+            raise Corrupt(reason, file=segment.file, seq=least)
+        segments.append(segment)
+    return segments
+
+
+def segment_for(segments: Sequence[Segment], seq: int) -> int:
+    """Index of the last segment that may start right after record `seq`, or holds it."""
+    return max(index for index, segment in enumerate(segments) if segment.first <= seq + 1)
+
+
+def pack_opener(identity: bytes, number: int, chain: Chain) -> bytes:
+    """An opener's bytes, whole sectors."""
+    body = {
+        "journal": identity,
+        "segment": number,
+        "first": chain.frontier.size + 1,
+        "time": chain.time,
+        "peaks": list(chain.frontier.peaks),
+    }
+    data = wrap(OPENER_MAGIC, body)
+    return data + bytes(-len(data) % SECTOR)
+
+
+def create_segment(disk: Disk, identity: bytes, number: int, chain: Chain) -> tuple[Segment, int]:
+    """A new segment that goes on where `chain` stands, durable with its name; and its opener's size.
+
+    Raises `NoSpace` and changes nothing; raises `OSError`.
+    """
+    first = chain.frontier.size + 1
+    segment = Segment(number, first, segment_file(number, first))
+    data = pack_opener(identity, number, chain)
+    disk.write_atomic(segment.file, data)
+    return segment, len(data)
+
+
+def read_opener(file: File, segment: Segment) -> Opener:
+    """The opener of a segment's file. Raises `Corrupt`, `UnknownVersion`."""
+    data = file.pread(0, ENVELOPE_BYTES)
+    body, end = unwrap(OPENER_MAGIC, data, file=segment.file)
+    size = end + -end % SECTOR
+    rest = data[end:size]
+    try:
+        identity, first = bytes(body["journal"]), body["first"]
+        opener = Opener(
+            identity, body["segment"], first, Chain(Frontier(first - 1, body["peaks"]), body["time"]), size
+        )
+    except (KeyError, *MALFORMED) as error:
+        raise Corrupt(f"{segment.file}: the opener lacks {error}", file=segment.file, offset=0) from error
+    if (opener.number, opener.first) != segment[:2] or len(identity) != IDENTITY_BYTES:
+        raise Corrupt(f"{segment.file} holds another segment than its name says", file=segment.file, offset=0)
+    if rest != bytes(size - end):
+        raise Corrupt(f"{segment.file}: the opener's padding is not zero", file=segment.file, offset=end)
+    return opener

@@ -1,0 +1,111 @@
+"""Opens a journal: locked, read, checked, mended, and only then something that can be appended to."""
+
+from __future__ import annotations
+
+import gc
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from journal.anchor import read_anchor
+from journal.errors import Corrupt, WriteFailed
+from journal.frame import Chain
+from journal.journal import Journal
+from journal.merkle import Frontier
+from journal.opening import Replay
+from journal.options import JournalOptions
+from journal.reader import SegmentReader
+from journal.record import Position, Record
+from journal.segments import FOLDER, IDENTITY_BYTES, create_segment, leftovers, list_segments
+from journal.storage import Disk
+from journal.tail import cut
+
+
+def open_journal(
+    disk: Disk,
+    replay: Callable[[Record], None],
+    *,
+    after: Position | None = None,
+    options: JournalOptions | None = None,
+    entropy: Callable[[int], bytes] = os.urandom,
+) -> Journal:
+    """Lock the data folder, read and check its journal, mend what a crash left, and return it ready to
+    append.
+
+    Every record after `after` (all of them without it) is handed to `replay`, in order, each part checked
+    against its commitment. A folder without a journal gets one. What was mended is in the journal's
+    `notices`.
+
+    Raises `Locked`, `Corrupt`, `UnknownVersion`, `NoSpace`, `WriteFailed`; `PositionMismatch` if the
+    journal never stood at `after`, before `replay` was called; and what `replay` raises.
+    """
+    disk.lock()
+    collecting = gc.isenabled()
+    gc.disable()  # a replay makes hardly anything but live objects; looking for dead ones slows it by a third
+    try:
+        return _open(disk, replay, after, options or JournalOptions(), entropy)
+    except BaseException:
+        disk.unlock()
+        raise
+    finally:
+        if collecting:
+            gc.enable()
+
+
+def _open(
+    disk: Disk,
+    replay: Callable[[Record], None],
+    after: Position | None,
+    options: JournalOptions,
+    entropy: Callable[[int], bytes],
+) -> Journal:
+    notices: list[str] = []
+    with _failing("preparing the journal's folder"):
+        disk.make_folder(FOLDER)
+        for name in leftovers(disk):
+            disk.unlink(name)
+            notices.append(f"{name} was being written when the last process died; removed")
+    segments, anchor = list_segments(disk), read_anchor(disk)
+    if not segments:
+        if anchor is not None:
+            raise Corrupt(f"{anchor.seq} records are anchored, but no segment is there", file=FOLDER)
+        with _failing("making the first segment"):
+            segment, _ = create_segment(disk, entropy(IDENTITY_BYTES), 1, Chain(Frontier(), 0))
+        segments = [segment]
+    reading = Replay(disk, segments, replay, after=after, anchor=anchor, faults=options.faults)
+    reading.run()
+    with _failing("securing what the last process wrote"):
+        notices += _secure(disk, reading.last, options.faults)
+    journal = Journal(disk, segments, reading.last, options, entropy, notices)
+    try:
+        journal.settle(reading.ledger)
+    except BaseException:
+        journal.abandon()
+        raise
+    return journal
+
+
+def _secure(disk: Disk, last: SegmentReader, faults: frozenset[str]) -> list[str]:
+    """Cut off a tear; make durable what a killed process may have left in the page cache only."""
+    notices = []
+    with disk.open(last.segment.file, write=True) as file:
+        if last.tear is not None and "torn tail not truncated" not in faults:
+            copy = cut(disk, file, last.tear)
+            tear = last.tear
+            notices.append(
+                f"{tear.file}: {tear.length} bytes from offset {tear.offset} on, an unfinished batch that would "
+                f"have started with record {tear.seq}, were cut off: {tear.reason}; a copy is in {copy}"
+            )
+        if "no fsync on reopen" not in faults:
+            file.sync()
+            disk.sync_folder(FOLDER)
+            disk.sync_folder()
+    return notices
+
+
+@contextmanager
+def _failing(doing: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise WriteFailed(f"{doing} failed: {error}") from error
