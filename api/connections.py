@@ -1,9 +1,9 @@
 """One guarded stream a connection, and the watch over all of them.
 
 Hypercorn bounds what one connection may hold in memory, but hardly how long a slow or silent peer may hold
-the connection itself. Here a single task looks at every connection a few times a second and closes the socket of
-whoever is past a limit: no task and no timer a request. Closing the socket is the only thing that also ends a
-write that Hypercorn has shielded from cancellation.
+the connection itself. Here a single task looks at every connection a few times a second and closes the
+socket of whoever is past a limit: no task and no timer a request. Closing the socket is the only thing that
+also ends a write that Hypercorn has shielded from cancellation.
 
 A connection is, at any time, in one phase:
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from dataclasses import dataclass
 from typing import TypeAlias
 from urllib.parse import unquote_to_bytes
 
@@ -46,6 +47,7 @@ __all__ = [
     "Response",
     "Scope",
     "Send",
+    "Surface",
     "TooLarge",
     "UnexpectedError",
     "decode_segment",
@@ -228,6 +230,29 @@ class Response:
 Handler: TypeAlias = Callable[[Request], Awaitable[Response]]
 #: How a surface words an error: a RequestError, an engine error, or an UnexpectedError (ours, logged).
 ErrorMapper: TypeAlias = Callable[[Request, Exception], Response]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surface:
+    """One interface, ready to be mounted.
+
+    Attributes:
+        name: Short name for logs and metrics.
+        handle: Answers a request, or raises RequestError, an engine error, or anything unexpected.
+        error: Words what `handle` raised; must not raise.
+        prefixes: First path segments (decoded) that are this interface's.
+        claims: Tells further first path segments that are its own, such as account names.
+        host_suffixes: Host name endings under which every path is its own.
+        example: A first curl line for the screen, given the server's base URL.
+    """
+
+    name: str
+    handle: Handler
+    error: ErrorMapper
+    prefixes: tuple[str, ...] = ()
+    claims: Callable[[str], bool] | None = None
+    host_suffixes: tuple[str, ...] = ()
+    example: Callable[[str], str] | None = None
 
 
 def plain_error(request: Request, error: Exception) -> Response:

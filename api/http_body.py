@@ -14,7 +14,7 @@ Message: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Message]]
 Send: TypeAlias = Callable[[Message], Awaitable[None]]
 
-#: A body must bring RATE_WINDOW_S * MIN_BODY_RATE bytes in every RATE_WINDOW_S seconds spent waiting for it.
+#: A body must bring its rate times RATE_WINDOW_S bytes in every RATE_WINDOW_S seconds spent waiting for it.
 MIN_BODY_RATE = 1024
 RATE_WINDOW_S = 10.0
 
@@ -23,16 +23,28 @@ class Body:
     """The bytes of one request: ``async for chunk in request.body``. One pass only.
 
     `declared` is the Content-Length, None where the client sent none (chunked, HTTP/2). `limit` may be set
-    by the surface before reading; the declared length is held against it before the first byte.
+    by the surface before reading; the declared length is held against it before the first byte. `min_rate` is
+    in bytes a second, 0 for none, and counts over `RATE_WINDOW_S` seconds spent waiting.
     `finished` tells that the last byte was read (or that there never was one).
     Raises TooLarge, BodyTooSlow and ClientGone while iterating.
     """
 
-    __slots__ = ("_proceed", "_receive", "_waited", "_window", "declared", "finished", "limit", "received")
+    __slots__ = (
+        "_proceed",
+        "_receive",
+        "_waited",
+        "_window",
+        "declared",
+        "finished",
+        "limit",
+        "min_rate",
+        "received",
+    )
 
     def __init__(self, receive: Receive, declared: int | None, *, empty: bool = False) -> None:
         self.declared = declared
         self.limit: int | None = None
+        self.min_rate = MIN_BODY_RATE
         self.received = 0
         self.finished = empty or declared == 0
         self._receive = receive
@@ -43,6 +55,20 @@ class Body:
     def on_first_read(self, proceed: Callable[[], Awaitable[None]]) -> None:
         """Call `proceed` once before the first read: it sends the 100 (Continue) a client waits for."""
         self._proceed = proceed
+
+    async def discard(self, at_most: int) -> None:
+        """Throw away what is left, if that is at most `at_most` bytes and nobody waits to send it.
+
+        A small rest is read so that the connection can go on to its next request; a long one is not worth it.
+        """
+        if self._proceed is not None or self.declared is None or self.declared - self.received > at_most:
+            return
+        self.limit = None
+        try:
+            async for _ in self:
+                continue
+        except (BodyTooSlow, ClientGone):
+            self.declared = None
 
     def __aiter__(self) -> Body:
         return self
@@ -69,14 +95,16 @@ class Body:
         if self._proceed is not None:
             proceed, self._proceed = self._proceed, None
             await proceed()
+        if not self.min_rate:
+            return await self._receive()
         start = trio.current_time()
         message: Message | None = None
         with trio.move_on_after(max(0.0, RATE_WINDOW_S - self._waited)):
             message = await self._receive()
         if message is None:
-            raise BodyTooSlow(f"the body came slower than {MIN_BODY_RATE} bytes a second")
+            raise BodyTooSlow(f"the body came slower than {self.min_rate} bytes a second")
         self._waited += trio.current_time() - start
         self._window += len(message.get("body", b""))
-        if self._window >= MIN_BODY_RATE * RATE_WINDOW_S:
+        if self._window >= self.min_rate * RATE_WINDOW_S:
             self._waited, self._window = 0.0, 0
         return message

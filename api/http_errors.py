@@ -1,7 +1,5 @@
 """What can be wrong with a request before any surface looks at it: typed, each with its status."""
 
-# ruff: noqa: N818 - the names are the terms of HTTP, not of Python
-
 from __future__ import annotations
 
 

@@ -2,7 +2,7 @@
 
 What differs from Hypercorn 0.18, and why:
 
-- no task is started and stopped around each request to time out an idle connection (`api.connections` watches);
+- no task is started and stopped around each request to time out idle connections (`api.connections` does);
 - head and body of an answer go out in one write;
 - ``100 (Continue)`` is sent when a surface begins to read the body, not before anybody looked at the request;
 - ``Upgrade`` is ignored (no WebSocket, no cleartext HTTP/2), as RFC 9110 section 7.8 allows;
