@@ -1,7 +1,7 @@
 """The engine's time: the only module of the project that reads a clock."""
 
 import time
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 SECOND = 1_000_000_000
 """Nanoseconds."""
@@ -40,46 +40,59 @@ class Horizon:
     """The present as the engine judges it: what has once been past its deadline stays past it.
 
     It follows the wall clock forwards and holds still while that steps back, so nothing hidden is served
-    again. A forward jump of
-    more than an hour against the monotonic clock hides at once, but is not ``trusted`` until it has held for
-    ten minutes: until then
-    nothing is destroyed by it, and if the clock is set back meanwhile the jump is forgotten.
+    again. A forward jump of more than an hour against the monotonic clock hides at once, but is not
+    ``trusted`` until it has held for ten minutes: until then nothing is destroyed by it, and if the clock is
+    set back to where it was, the jump is forgotten. Setting it back by a part of the jump proves nothing.
 
     Args:
         clock: Where time comes from.
         floor: A time already vouched for, such as that of the journal's last record; ignored if it lies more
-        than a day ahead of
-            the wall clock, where following it would freeze time.
+            than a day ahead of the wall clock, where following it would freeze time.
     """
 
     def __init__(self, clock: Clock, floor: int = 0) -> None:
         self._clock = clock
-        self._wall = clock.wall()
+        wall = clock.wall()
         self._monotonic = clock.monotonic()
-        self._now = max(self._wall, floor) if floor - self._wall <= DAY else self._wall
-        self._doubted_since: int | None = None
+        self._skew = wall - self._monotonic
+        self._now = max(wall, floor) if floor - wall <= DAY else wall
+        self._doubt: _Doubt | None = None
 
     def now(self) -> int:
         """The present, nanoseconds since the epoch."""
-        wall, monotonic = self._clock.wall(), self._clock.monotonic()
-        jump = (wall - self._wall) - (monotonic - self._monotonic)
-        self._wall, self._monotonic = wall, monotonic
-        if jump > JUMP:
-            self._doubted_since = monotonic
-        elif jump < -JUMP and self._doubted_since is not None:
-            self._doubted_since = None
-            self._now = wall
-        if wall > self._now:
-            self._now = wall
+        wall, self._monotonic = self._clock.wall(), self._clock.monotonic()
+        skew = wall - self._monotonic
+        if skew - self._skew > JUMP:
+            before = self._doubt or _Doubt(self._skew, self._now, 0)
+            self._doubt = _Doubt(before.skew, before.now, self._monotonic)
+        elif self._doubt is not None and skew - self._doubt.skew <= JUMP:
+            self._now = self._doubt.now
+            self._doubt = None
+        self._skew = skew
+        self._now = max(self._now, wall)
         return self._now
 
     def trusted(self) -> bool:
         """Whether the present may be acted upon by destroying what is due."""
         self.now()
-        if self._doubted_since is not None and self._monotonic - self._doubted_since >= CONFIRMATION:
-            self._doubted_since = None
-        return self._doubted_since is None
+        if self._doubt is not None and self._monotonic - self._doubt.since >= CONFIRMATION:
+            self._doubt = None
+        return self._doubt is None
 
     def elapsed(self) -> int:
         """The monotonic clock, for measuring durations."""
         return self._clock.monotonic()
+
+
+class _Doubt(NamedTuple):
+    """A forward jump that has not held for long enough.
+
+    Attributes:
+        skew: Wall minus monotonic clock before it.
+        now: The present before it.
+        since: Monotonic time of the (latest) jump.
+    """
+
+    skew: int
+    now: int
+    since: int

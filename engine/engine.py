@@ -15,7 +15,7 @@ from engine import snapshot, wire
 from engine.body import Held
 from engine.clock import Clock, Horizon, SystemClock
 from engine.command import Command
-from engine.errors import Closed, EngineError
+from engine.errors import EngineError, StorageFailed, StorageFull, Unavailable
 from engine.event import Stamp
 from engine.options import Options
 from engine.reaper import Reaper, lag
@@ -79,6 +79,7 @@ class Engine:
         self._writer = Writer(log, state, self._horizon, options.anchor_interval_s)
         self._reaper = Reaper(self._writer, state, self._payloads, self._horizon, options)
         self._snapshot_seq = state.seq
+        self._snapshot_turn = trio.Lock()
         self._entropy = entropy
 
     def now(self) -> int:
@@ -123,7 +124,7 @@ class Engine:
         Raises:
             NotFound: It has been erased.
         """
-        return await open_body(held, self._log, self._payloads)
+        return await open_body(held, self._log, self._payloads, self.state.ground)
 
     def on_commit(self, callback: Callable[[int], None]) -> None:
         """Calls ``callback(seq)`` after every durable batch, from the engine's task; it must not block."""
@@ -147,20 +148,41 @@ class Engine:
         )
 
     def sweep_orphans(self) -> list[str]:
-        """Removes payload files that a crash left without an event; blocking. Done once, before the engine
-        runs."""
+        """Removes what a crash left: payload files that no event names, half a snapshot. Blocking.
+
+        Done once, before the engine runs. What was released in all of history is gone with that.
+        """
+        self.state.ground.take_released()
+        snapshot.sweep(self.disk)
         return self._payloads.sweep(self.state.ground.payloads)
 
     async def erase(self, targets: list[tuple[int, journal.Part]], cause: int) -> None:
-        """Physically erases parts of records: event, zeros in place, closing event (design section 2)."""
+        """Physically erases parts of records: event, zeros in place, closing event (design section 2).
+
+        Raises:
+            journal.BadTarget: A record is not there to be erased; nothing was.
+            StorageFull: No room for the two events; nothing was erased.
+            StorageFailed: Writing has ended for good; the next start finishes what was begun.
+        """
 
         def work() -> None:
-            self._log.erase(targets, cause, self._horizon.now())
+            self._check_writing()
+            try:
+                self._log.erase(targets, cause, max(self._horizon.now(), self.state.time))
+            except journal.NoSpace as error:
+                raise StorageFull("no room on the disk for the erasure") from error
+            except journal.WriteFailed as error:
+                self._writer.fail(error)
+                raise StorageFailed(self._writer.failure) from error
             head = self._log.head
             self.state.skip(head.seq, head.time)
             self._writer.advance(head.seq)
 
         await self._writer.between_batches(work)
+
+    def _check_writing(self) -> None:
+        if self._writer.failure:
+            raise StorageFailed(self._writer.failure)
 
     async def take_snapshot(self) -> None:
         """Makes a snapshot of the present state durable, while requests go on.
@@ -168,10 +190,13 @@ class Engine:
         Raises:
             NoSpace: The disk is full; an older snapshot is untouched.
             OSError: It could not be written.
+            StorageFailed: Writing has ended for good, so the state may hold what the journal does not.
         """
-        await trio.to_thread.run_sync(await self._writer.between_batches(self._freeze))
+        async with self._snapshot_turn:
+            await trio.to_thread.run_sync(await self._writer.between_batches(self._freeze))
 
     def _freeze(self) -> Callable[[], None]:
+        self._check_writing()
         position, time, rows = self._log.head.position, self.state.time, self.state.freeze()
 
         def write() -> None:
@@ -190,10 +215,10 @@ class Engine:
             if self.options.snapshot_records and grown >= self.options.snapshot_records:
                 try:
                     await self.take_snapshot()
-                except (journal.NoSpace, OSError, Closed):
+                except (journal.NoSpace, OSError, Unavailable):
                     # A snapshot is a cache: without it only the next start takes longer. Full or failing
-                    # storage
-                    # shows in readiness by itself; another attempt is made after as many records again.
+                    # storage shows in readiness by itself; another attempt is made after as many records
+                    # again.
                     self._snapshot_seq = self._writer.durable
 
     def _rewind(self) -> None:
@@ -220,8 +245,10 @@ class Engine:
         written = trio.Event()
 
         async def write() -> None:
-            await self._writer.run()
-            written.set()
+            try:
+                await self._writer.run()
+            finally:
+                written.set()
 
         async with trio.open_nursery() as writing:
             writing.start_soon(write)
@@ -279,7 +306,11 @@ async def open_engine(
     disk = journal.RealDisk(Path(where)) if isinstance(where, str | Path) else where
     log, state, notices = await trio.to_thread.run_sync(_load, disk, options, entropy)
     engine = Engine(disk, log, state, notices, options=options, clock=clock or SystemClock(), entropy=entropy)
-    await trio.to_thread.run_sync(engine.sweep_orphans)
+    try:
+        await trio.to_thread.run_sync(engine.sweep_orphans)
+    except BaseException:
+        log.close()
+        raise
     async with engine._running():
         yield engine
 
@@ -291,7 +322,6 @@ def _load(
     collecting = gc.isenabled()
     gc.disable()  # Replay only ever adds: scanning what it built again and again would double its time.
     try:
-        disk.lock()
         state, position = _load_snapshot(disk)
         try:
             log = journal.open_journal(
@@ -316,7 +346,7 @@ def _load_snapshot(disk: journal.Disk) -> tuple[State, journal.Position | None]:
     for name in reversed(snapshot.names(disk)):
         try:
             return snapshot.load(disk, name)
-        except (snapshot.InvalidSnapshot, ValueError, FileNotFoundError):
+        except (snapshot.InvalidSnapshot, ValueError, OSError):
             continue  # only a cache: the records say the same
     return State(), None
 

@@ -14,6 +14,8 @@ from engine.writer import Writer
 
 ACTOR = "retain"
 """Who expires things, in the audit log."""
+UNLINKS = 64
+"""Payload files removed in one call to a worker thread."""
 
 
 class Reaper:
@@ -47,11 +49,10 @@ class Reaper:
             await trio.sleep(self._options.sweep_interval_s)
             try:
                 await self.sweep()
-                await self._writer.between_batches(self._writer.anchor_if_due)
+                await self._writer.between_batches(self._writer.upkeep)
             except Unavailable:
                 # Full or failed storage shows in readiness and metrics; what is due stays hidden, and the
-                # next
-                # sweep tries again.
+                # next sweep tries again.
                 continue
 
     async def sweep(self) -> int:
@@ -72,11 +73,19 @@ class Reaper:
         return earliest is not None and earliest <= self._horizon.now()
 
     async def unlink_released(self) -> None:
-        """Removes the payload files that durable events released."""
-        if self._state.seq > self._writer.durable:
-            await self._writer.wait_durable(self._state.seq)
-        for name in self._state.ground.take_released():
-            await trio.to_thread.run_sync(self._payloads.unlink, name)
+        """Removes the payload files that durable events released.
+
+        What a crash or cancellation leaves over is removed at the next start.
+        """
+        # Taken first: while this task waits, the next batch may release more, and is not durable yet.
+        released = self._state.ground.take_released()
+        await self._writer.wait_durable(self._state.seq)
+        for start in range(0, len(released), UNLINKS):
+            await trio.to_thread.run_sync(self._unlink, released[start : start + UNLINKS])
+
+    def _unlink(self, names: list[str]) -> None:
+        for name in names:
+            self._payloads.unlink(name)
 
 
 def lag(state: State, now: int) -> int:

@@ -19,9 +19,25 @@ class Ground:
         self.deadlines = Deadlines()
         self.payloads: set[str] = set()
         self._released: list[str] = []
+        self._unclaimed: set[str] = set()
+
+    def offer(self, name: str) -> None:
+        """The payload file ``name`` is durable, and an event may come to name it."""
+        self._unclaimed.add(name)
+
+    def withdraw(self, name: str) -> bool:
+        """Ends the offer. True if no event ever named the file: whoever offered it removes it then.
+
+        An event that named it may have been followed by one that released it; that one may not be durable
+        yet, so then the file is not the offerer's to remove.
+        """
+        unclaimed = name in self._unclaimed
+        self._unclaimed.discard(name)
+        return unclaimed
 
     def keep(self, name: str) -> None:
         """Live state now stands on the payload file ``name``."""
+        self._unclaimed.discard(name)
         self.payloads.add(name)
 
     def release(self, name: str) -> None:

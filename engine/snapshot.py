@@ -24,6 +24,7 @@ VERSION = 1
 ROWS_PER_BLOCK = 256
 PREFIX = "snapshot-"
 SUFFIX = ".msgpack"
+ASIDE = SUFFIX + ".tmp"
 _BLOCK = struct.Struct(">II")
 _MAX_BLOCK_BYTES = 1 << 30
 
@@ -57,23 +58,37 @@ def write(disk: Disk, position: Position, time: int, rows: Callable[[], Iterator
     """
     older = names(disk)
     name = name_of(position.seq)
-    aside = name + ".tmp"
-    with disk.open(aside, create=True) as file:
-        out = _Blocks(file)
-        out.write([MAGIC, VERSION, position.seq, position.root, time])
-        source = rows()
-        count = 0
-        while block := list(islice(source, ROWS_PER_BLOCK)):
-            out.write(block)
-            count += len(block)
-        out.write([count, out.digest()])
-        file.sync()
-    disk.replace(aside, name)
+    aside = f"{PREFIX}{position.seq:016x}{ASIDE}"
+    try:
+        with disk.open(aside, create=True) as file:
+            _write_blocks(_Blocks(file), [MAGIC, VERSION, position.seq, position.root, time], rows())
+            file.sync()
+        disk.replace(aside, name)
+    except BaseException:
+        sweep(disk)
+        raise
     disk.sync_folder("")
     for old in older:
         if old != name:
             disk.unlink(old)
     disk.sync_folder("")
+
+
+def sweep(disk: Disk) -> None:
+    """Removes what an interrupted :func:`write` left: nothing else would, and it holds data with a
+    deadline."""
+    for name in disk.names(""):
+        if name.startswith(PREFIX) and name.endswith(ASIDE):
+            disk.unlink(name)
+
+
+def _write_blocks(out: "_Blocks", head: list[Any], rows: Iterator[tuple[str, Any]]) -> None:
+    out.write(head)
+    count = 0
+    while block := list(islice(rows, ROWS_PER_BLOCK)):
+        out.write(block)
+        count += len(block)
+    out.write([count, out.digest()])
 
 
 def load(disk: Disk, name: str) -> tuple[State, Position]:

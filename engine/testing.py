@@ -18,6 +18,8 @@ EPOCH = 1_767_225_600 * SECOND
 class ManualClock:
     """A clock that follows Trio's, which tests replace by an autojump one, and can be stepped.
 
+    To be read first from a Trio task; afterwards from worker threads as well.
+
     Attributes:
         offset: Nanoseconds between the wall clock and Trio's time.
     """
@@ -25,6 +27,7 @@ class ManualClock:
     def __init__(self, start: int = EPOCH) -> None:
         self.offset = start
         self._extra = 0
+        self._trio: trio.abc.Clock | None = None
 
     def wall(self) -> int:
         """Trio's time plus ``offset``."""
@@ -32,7 +35,9 @@ class ManualClock:
 
     def monotonic(self) -> int:
         """Trio's time, plus what :meth:`advance` added."""
-        return int(trio.current_time() * SECOND) + self._extra
+        if self._trio is None:
+            self._trio = trio.lowlevel.current_clock()
+        return int(self._trio.current_time() * SECOND) + self._extra
 
     def advance(self, seconds: float) -> None:
         """Lets time pass on both clocks."""

@@ -1,6 +1,5 @@
 """Bodies on their way in and out: streamed, never held in memory as a whole."""
 
-import errno
 import hashlib
 from collections.abc import AsyncIterator, Callable
 from types import TracebackType
@@ -48,7 +47,7 @@ class Upload:
         traceback: TracebackType | None,
     ) -> None:
         if self._sealed is not None:
-            if self._sealed.name not in self._ground.payloads:
+            if self._ground.withdraw(self._sealed.name):
                 await self._shielded_unlink(self._sealed.name)
         elif self._stage is not None:
             with trio.CancelScope(shield=True):
@@ -95,6 +94,7 @@ class Upload:
         if self._buffered:
             await self._flush()
         self._sealed = await _stored(self._seal)
+        self._ground.offer(self._sealed.name)
         return self._sealed
 
     def _seal(self) -> journal.Payload:
@@ -144,19 +144,20 @@ class Download:
 async def _stored(work: Callable[..., Value], *args: object) -> Value:
     try:
         return await trio.to_thread.run_sync(lambda: work(*args))
-    except journal.NoSpace:
-        raise StorageFull("no room on the disk for this body") from None
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-            raise StorageFull("no room on the disk for this body") from error
+    except journal.NoSpace as error:
+        raise StorageFull("no room on the disk for this body") from error
+    except journal.WriteFailed as error:
         raise StorageFailed("the body could not be written") from error
 
 
-async def open_body(held: Held, log: journal.Journal, payloads: journal.PayloadStore) -> Download:
+async def open_body(
+    held: Held, log: journal.Journal, payloads: journal.PayloadStore, ground: Ground
+) -> Download:
     """Opens what live state holds.
 
     Raises:
-        NotFound: It was erased since the state was read.
+        NotFound: It was deleted since the state was read.
+        journal.Corrupt: Its file is missing or damaged although live state stands on it.
     """
     if isinstance(held, Inline):
         return Download(held.data, None, held.size)
@@ -169,6 +170,8 @@ async def open_body(held: Held, log: journal.Journal, payloads: journal.PayloadS
         return Download(msgpack.unpackb(content, strict_map_key=False)["data"], None, held.size)
     try:
         reader = await trio.to_thread.run_sync(payloads.open, held)
-    except FileNotFoundError:
+    except journal.Corrupt:
+        if held.name in ground.payloads:
+            raise
         raise NotFound("the content has been erased") from None
     return Download(None, reader, held.size)

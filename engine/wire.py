@@ -9,6 +9,7 @@ from typing import Any
 
 import msgpack
 
+from engine.areas import events as areas
 from engine.event import Cause, Event
 from journal import Draft, Record
 

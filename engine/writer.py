@@ -13,7 +13,7 @@ from engine.command import Command, Decision
 from engine.errors import Closed, StorageFailed, StorageFull, TooLarge
 from engine.event import Stamp
 from engine.state import State
-from journal.limits import FRAME_ROOM, PART_BYTES, draft_room, part_size
+from journal.limits import BATCH_RECORDS, FRAME_ROOM, PART_BYTES, draft_room, part_size
 
 GATHER_BYTES = FRAME_ROOM // 4
 """A batch takes no further command beyond this, to bound the time one sync holds up the others."""
@@ -97,6 +97,7 @@ class Writer:
         self._thread = trio.CapacityLimiter(1)
         self._room = False
         self._spare = False
+        self._full = False
         self._anchor_interval = int(anchor_interval_s * SECOND)
         self._anchored_seq = log.head.seq
         self._anchored_at = horizon.elapsed()
@@ -115,7 +116,7 @@ class Writer:
     @property
     def full(self) -> bool:
         """Whether the last attempt to reserve room failed."""
-        return not self._room
+        return self._full
 
     @property
     def waiting(self) -> int:
@@ -200,19 +201,33 @@ class Writer:
         """The task itself. Never cancelled from outside: it ends when :meth:`stop` was called and the queue
         is empty."""
         with trio.CancelScope(shield=True):
-            await self._reserve()
-            while True:
-                await self._wake.wait()
-                self._wake = trio.Event()
-                while self._queue or self._jobs:
-                    if self._jobs:
-                        job = self._jobs.popleft()
-                        await self._in_thread(job.run)
-                        job.done.set()
-                    if self._queue:
-                        await self._commit()
-                if self._stopping:
-                    return
+            try:
+                await self._reserve()
+                while not (self._stopping and not self._queue and not self._jobs):
+                    await self._wake.wait()
+                    self._wake = trio.Event()
+                    await self._drain()
+            finally:
+                self._abandon()
+
+    async def _drain(self) -> None:
+        while self._queue or self._jobs:
+            if self._jobs:
+                job = self._jobs.popleft()
+                await self._in_thread(job.run)
+                job.done.set()
+            if self._queue:
+                await self._commit()
+
+    def _abandon(self) -> None:
+        """Leaves nobody waiting for a task that has ended, be it by a bug."""
+        self._stopping = True
+        while self._queue:
+            self._queue[0].error = Closed("the engine has stopped")
+            self._queue.popleft().answered.set()
+        while self._jobs:
+            self._jobs[0].error = Closed("the engine has stopped")
+            self._jobs.popleft().done.set()
 
     async def _in_thread(self, work: Callable[..., Value], *args: Any) -> Value:
         # A token of its own: bodies being written elsewhere may use up the shared ones.
@@ -222,7 +237,7 @@ class Writer:
         try:
             self._room, self._spare = await self._in_thread(self._make_room)
         except journal.JournalError as error:
-            self._fail(error)
+            self.fail(error)
 
     def _make_room(self) -> tuple[bool, bool]:
         """(any command may be decided, those that free space may be)."""
@@ -243,13 +258,18 @@ class Writer:
     async def _commit(self) -> None:
         if not self._room:
             await self._reserve()
-        batch = self._gather()
-        if batch.drafts and not self._failure:
-            await self._append(batch)
-        self._answer(batch)
-
-    def _gather(self) -> _Batch:
         batch = _Batch()
+        try:
+            self._gather(batch)
+            if batch.drafts and not self._failure:
+                await self._append(batch)
+        except Exception as error:  # a bug of ours: state and journal may differ from here on
+            self.fail(error)
+            raise
+        finally:
+            self._answer(batch)
+
+    def _gather(self, batch: _Batch) -> None:
         now = self._horizon.now()
         time = max(now, self._state.time)
         while self._queue and len(batch.drafts) < GATHER_RECORDS and batch.size < GATHER_BYTES:
@@ -263,7 +283,7 @@ class Writer:
             except Exception as error:  # the submitter's: raised there, with the state untouched
                 pending.error = error
                 continue
-            if batch.size + size > FRAME_ROOM:
+            if batch.size + size > FRAME_ROOM or len(batch.drafts) + len(drafts) > BATCH_RECORDS:
                 pending.taken = False
                 batch.answers.pop()
                 self._queue.appendleft(pending)
@@ -273,7 +293,6 @@ class Writer:
             batch.drafts += drafts
             batch.size += size
             pending.result = decision.result
-        return batch
 
     def _decide(self, command: Command[Any], now: int) -> tuple[Decision[Any], list[journal.Draft], int]:
         if self._failure:
@@ -284,7 +303,7 @@ class Writer:
         drafts = [wire.to_draft(event) for event in decision.events]
         size = sum(draft_room(len(draft.details), len(draft.content)) for draft in drafts)
         largest = max((part_size(max(len(draft.details), len(draft.content))) for draft in drafts), default=0)
-        if size > FRAME_ROOM or largest > PART_BYTES:
+        if size > FRAME_ROOM or largest > PART_BYTES or len(drafts) > BATCH_RECORDS:
             raise TooLarge("the change is larger than one batch may be", reason="batch", limit=PART_BYTES)
         return decision, drafts, size
 
@@ -293,7 +312,7 @@ class Writer:
         try:
             addresses = await self._in_thread(self._write, batch.drafts, self._state.time)
         except journal.JournalError as error:
-            self._fail(error)
+            self.fail(error)
             return
         for offset, address in enumerate(addresses):
             if address >= 0:
@@ -307,12 +326,23 @@ class Writer:
     def _write(self, drafts: list[journal.Draft], time: int) -> list[int]:
         addresses = self._log.append(drafts, time)
         self._room = self._room and self._reserved()
-        self.anchor_if_due()
+        self._anchor_if_due()
         return addresses
 
-    def anchor_if_due(self) -> None:
-        """Writes the anchor if there is something new and the last one is old enough. Only between batches
-        or within one."""
+    def upkeep(self) -> None:
+        """Work between batches while nothing else is asked for: the anchor, and room on a disk that was
+        full."""
+        if self._failure:
+            return
+        try:
+            if not self._room:
+                self._room, self._spare = self._make_room()
+            self._anchor_if_due()
+        except journal.JournalError as error:
+            self.fail(error)
+
+    def _anchor_if_due(self) -> None:
+        """Writes the anchor if there is something new and the last one is old enough."""
         elapsed = self._horizon.elapsed()
         if self._log.head.seq > self._anchored_seq and elapsed - self._anchored_at >= self._anchor_interval:
             try:
@@ -322,8 +352,9 @@ class Writer:
             self._anchored_seq = self._log.head.seq
             self._anchored_at = elapsed
 
-    def _fail(self, error: journal.JournalError) -> None:
-        self._failure = f"writing has ended until a restart: {error}"
+    def fail(self, error: Exception) -> None:
+        """Ends writing for good: state may hold what the journal does not."""
+        self._failure = self._failure or f"writing has ended until a restart: {error}"
         self._synced.set()
 
     def _answer(self, batch: _Batch) -> None:
