@@ -1,0 +1,146 @@
+"""How events about containers and accounts change the slice. Total: an event about something that is gone
+changes nothing.
+"""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import TYPE_CHECKING
+
+from sortedcontainers import SortedDict
+
+from engine.blobs.container_events import (
+    ContainerAccessSet,
+    ContainerCreated,
+    ContainerDeleted,
+    ContainerLeaseSet,
+    ContainerMetadataSet,
+    ContainerRetentionSet,
+    PoliciesChanged,
+    RetentionConfigured,
+    ServicePropertiesSet,
+)
+from engine.blobs.containers import Container, blocks_end, lifetime_of
+from engine.blobs.entries import ContainerEntry
+from engine.blobs.leases import surviving
+from engine.deadlines import Kind
+from engine.event import Cause, Event, Stamp
+from engine.slice import Apply
+
+if TYPE_CHECKING:
+    from engine.blobs.state import BlobsSlice
+
+
+def handlers(blobs: "BlobsSlice") -> Mapping[type[Event], Apply]:
+    """The handlers, bound to the slice."""
+    table: dict[type[Event], Callable[..., None]] = {
+        ContainerCreated: _created,
+        ContainerMetadataSet: _metadata_set,
+        ContainerAccessSet: _access_set,
+        PoliciesChanged: _policies_changed,
+        ContainerRetentionSet: _retention_set,
+        ContainerLeaseSet: _lease_set,
+        ContainerDeleted: _deleted,
+        ServicePropertiesSet: _service_set,
+        RetentionConfigured: _configured,
+    }
+    return {kind: partial(handler, blobs) for kind, handler in table.items()}
+
+
+def _created(blobs: "BlobsSlice", event: ContainerCreated, _stamp: Stamp) -> None:
+    blobs.last = max(blobs.last, event.modified)
+    containers = blobs.accounts.setdefault(event.account, SortedDict())
+    old = containers.get(event.container)
+    entry = ContainerEntry(
+        resource=event.resource,
+        created=event.created,
+        modified=event.modified,
+        metadata=event.metadata,
+        public_access=event.public_access,
+        policies=event.policies,
+        days=event.days,
+        lease=None if old is None else old.entry.lease,
+    )
+    if old is None:
+        lifetime = lifetime_of(event.days, blobs.default_days)
+        containers[event.container] = Container(event.account, event.container, entry, lifetime)
+    else:
+        assert event.cause is Cause.RESTATED
+        old.entry = entry
+
+
+def _metadata_set(blobs: "BlobsSlice", event: ContainerMetadataSet, stamp: Stamp) -> None:
+    blobs.last = max(blobs.last, event.modified)
+    container = blobs.find(event.account, event.container)
+    if container is not None:
+        container.entry = container.entry._replace(
+            modified=event.modified,
+            metadata=event.metadata,
+            lease=surviving(container.entry.lease, stamp.time),
+        )
+
+
+def _access_set(blobs: "BlobsSlice", event: ContainerAccessSet, stamp: Stamp) -> None:
+    blobs.last = max(blobs.last, event.modified)
+    container = blobs.find(event.account, event.container)
+    if container is not None:
+        container.entry = container.entry._replace(
+            modified=event.modified,
+            policies=event.policies,
+            public_access=event.public_access,
+            lease=surviving(container.entry.lease, stamp.time),
+        )
+
+
+def _policies_changed(blobs: "BlobsSlice", event: PoliciesChanged, _stamp: Stamp) -> None:
+    blobs.last = max(blobs.last, event.modified)
+    container = blobs.find(event.account, event.container)
+    if container is not None:
+        gone = {*event.removed, *(policy.policy_id for policy in event.added)}
+        kept = tuple(policy for policy in container.entry.policies if policy.policy_id not in gone)
+        container.entry = container.entry._replace(modified=event.modified, policies=kept + event.added)
+
+
+def _retention_set(blobs: "BlobsSlice", event: ContainerRetentionSet, _stamp: Stamp) -> None:
+    container = blobs.find(event.account, event.container)
+    if container is not None:
+        container.entry = container.entry._replace(days=event.days)
+        container.lifetime = lifetime_of(event.days, blobs.default_days)
+        blobs.rearm(container)
+
+
+def _lease_set(blobs: "BlobsSlice", event: ContainerLeaseSet, _stamp: Stamp) -> None:
+    container = blobs.find(event.account, event.container)
+    if container is not None:
+        container.entry = container.entry._replace(lease=event.lease)
+
+
+def _deleted(blobs: "BlobsSlice", event: ContainerDeleted, _stamp: Stamp) -> None:
+    containers = blobs.accounts.get(event.account)
+    container = None if containers is None else containers.pop(event.container, None)
+    if containers is None or container is None:
+        return
+    if not containers:
+        del blobs.accounts[event.account]
+    if container.armed is not None:
+        blobs.ground.deadlines.disarm(container.armed, Kind.BLOB, (container.account, container.name))
+    for name, pending in container.pending.items():
+        key = (container.account, container.name, name)
+        blobs.ground.deadlines.disarm(blocks_end(pending), Kind.BLOCKS, key)
+    for block in container.staged.values():
+        blobs.release(block.body)
+    for entry in container.blobs.values():
+        blobs.release(entry.body)
+
+
+def _service_set(blobs: "BlobsSlice", event: ServicePropertiesSet, _stamp: Stamp) -> None:
+    if event.document is None:
+        blobs.services.pop(event.account, None)
+    else:
+        blobs.services[event.account] = event.document
+
+
+def _configured(blobs: "BlobsSlice", event: RetentionConfigured, _stamp: Stamp) -> None:
+    blobs.default_days = event.days
+    for container in blobs.containers():
+        container.lifetime = lifetime_of(container.entry.days, event.days)
+        blobs.rearm(container)

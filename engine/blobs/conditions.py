@@ -1,0 +1,100 @@
+"""The conditions of a write, judged inside the decision, so that nothing comes between check and write.
+
+Which headers may stand together, and how a read answers, is the surface's business (spec/blobs.md section 7);
+here is only what a write, a delete or a container operation demands of the thing as it is.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from engine.blobs.entries import BlobEntry, ContainerEntry
+from engine.errors import Conflict, PreconditionFailed
+
+SECOND = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class ETags:
+    """What ``If-Match`` or ``If-None-Match`` names.
+
+    Attributes:
+        any: It is ``*``.
+        values: Else the ETags as numbers of ticks; one that is no such number is left out, since it matches
+            nothing.
+    """
+
+    any: bool = False
+    values: frozenset[int] = frozenset()
+
+    def match(self, etag: int | None) -> bool:
+        """Whether it names ``etag``, None for what does not exist."""
+        return etag is not None and (self.any or etag in self.values)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conditions:
+    """What must hold for a write to happen; None is no condition.
+
+    Attributes:
+        if_match: The thing must have one of these ETags, or with ``*`` exist.
+        if_none_match: It must have none of these, or with ``*`` not exist.
+        modified_since: It must have been written after this moment; nanoseconds since the epoch, compared in
+            whole seconds.
+        unmodified_since: It must not have been written after this moment, as above. ``if_match`` takes
+            precedence.
+        tags: What its tags must satisfy (``x-ms-if-tags``).
+        lease: The id of its lease.
+    """
+
+    if_match: ETags | None = None
+    if_none_match: ETags | None = None
+    modified_since: int | None = None
+    unmodified_since: int | None = None
+    tags: Callable[[Mapping[str, str]], bool] | None = None
+    lease: str | None = None
+
+    def check(self, entry: BlobEntry | ContainerEntry | None, *, creates: bool = False) -> None:
+        """Refuses if ``entry`` does not meet them; the lease is not looked at here.
+
+        Args:
+            entry: The thing as it is; None if it does not exist.
+            creates: The write makes the thing if it is not there, so ``If-None-Match: *`` means "do not
+                overwrite".
+
+        Raises:
+            Conflict: ``blob-exists``: it should not exist, but does.
+            PreconditionFailed: ``condition``: any other does not hold.
+        """
+        etag = None if entry is None else entry.etag
+        if creates and self.if_none_match is not None and self.if_none_match.any and entry is not None:
+            raise Conflict("the blob exists already", reason="blob-exists")
+        if not (self._etags_hold(etag) and self._times_hold(entry) and self._tags_hold(entry)):
+            raise PreconditionFailed("a condition of the request does not hold", reason="condition")
+
+    def _etags_hold(self, etag: int | None) -> bool:
+        if self.if_match is not None and not self.if_match.match(etag):
+            return False
+        return self.if_none_match is None or not self.if_none_match.match(etag)
+
+    def _times_hold(self, entry: BlobEntry | ContainerEntry | None) -> bool:
+        if entry is None:
+            return True
+        written = entry.modified // SECOND
+        if (
+            self.unmodified_since is not None
+            and self.if_match is None
+            and written > self.unmodified_since // SECOND
+        ):
+            return False
+        return (
+            self.modified_since is None
+            or self.if_none_match is not None
+            or written > self.modified_since // SECOND
+        )
+
+    def _tags_hold(self, entry: BlobEntry | ContainerEntry | None) -> bool:
+        return self.tags is None or (isinstance(entry, BlobEntry) and self.tags(dict(entry.tags)))
+
+
+UNCONDITIONAL = Conditions()
+"""Demands nothing."""

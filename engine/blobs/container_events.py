@@ -1,0 +1,249 @@
+"""What happened to containers and accounts. Codes stand in ``engine/wire.py``; fields are explained at the
+entries they make.
+"""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+from engine.blobs.entries import Pairs, StoredPolicy
+from engine.blobs.leases import Lease
+from engine.event import Cause, Event, Surface
+from journal import Verb
+
+
+def pairs_of(rows: Any) -> Pairs:
+    """Metadata or tags as msgpack gave them."""
+    return tuple((name, value) for name, value in rows or ())
+
+
+def lease_of(row: Any) -> Lease | None:
+    """A lease as msgpack gave it."""
+    return None if row is None else Lease(*row)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountEvent(Event):
+    """Something about an account."""
+
+    SURFACE: ClassVar[Surface] = Surface.BLOBS
+
+    account: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContainerEvent(AccountEvent):
+    """Something about a container; ``resource`` is the container's."""
+
+    container: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContainerCreated(ContainerEvent):
+    """A container was made; or, restated, stands as it is without what it holds."""
+
+    VERB: ClassVar[Verb] = Verb.PUT
+
+    created: int
+    modified: int
+    metadata: Pairs
+    public_access: str | None
+    policies: tuple[StoredPolicy, ...] = ()
+    days: int | None = None
+
+    def details(self) -> dict[str, Any]:
+        return {
+            "account": self.account,
+            "container": self.container,
+            "created": self.created,
+            "modified": self.modified,
+            "public_access": self.public_access,
+            "policies": self.policies,
+            "days": self.days,
+        }
+
+    def content(self) -> Any:
+        return {"metadata": self.metadata}
+
+    @classmethod
+    def restore(
+        cls, *, resource: bytes, actor: str, cause: Cause, details: dict[str, Any], content: Any
+    ) -> Self:
+        policies = tuple(StoredPolicy(*policy) for policy in details.pop("policies"))
+        metadata = pairs_of(content["metadata"])
+        return cls(
+            resource=resource, actor=actor, cause=cause, policies=policies, metadata=metadata, **details
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContainerMetadataSet(ContainerEvent):
+    """All metadata of a container was replaced."""
+
+    VERB: ClassVar[Verb] = Verb.PATCH
+
+    modified: int
+    metadata: Pairs
+
+    def details(self) -> dict[str, Any]:
+        return {"account": self.account, "container": self.container, "modified": self.modified}
+
+    def content(self) -> Any:
+        return {"metadata": self.metadata}
+
+    @classmethod
+    def restore(
+        cls, *, resource: bytes, actor: str, cause: Cause, details: dict[str, Any], content: Any
+    ) -> Self:
+        metadata = pairs_of(content["metadata"])
+        return cls(resource=resource, actor=actor, cause=cause, metadata=metadata, **details)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContainerAccessSet(ContainerEvent):
+    """The stored access policies and the public access level were replaced."""
+
+    VERB: ClassVar[Verb] = Verb.TOKEN
+
+    modified: int
+    policies: tuple[StoredPolicy, ...]
+    public_access: str | None
+
+    def details(self) -> dict[str, Any]:
+        return {
+            "account": self.account,
+            "container": self.container,
+            "modified": self.modified,
+            "policies": self.policies,
+            "public_access": self.public_access,
+        }
+
+    @classmethod
+    def restore(
+        cls, *, resource: bytes, actor: str, cause: Cause, details: dict[str, Any], content: Any
+    ) -> Self:
+        policies = tuple(StoredPolicy(*policy) for policy in details.pop("policies"))
+        return cls(resource=resource, actor=actor, cause=cause, policies=policies, **details)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoliciesChanged(ContainerEvent):
+    """Some stored access policies went and some came; the others stayed. A removed id kills every token that
+    names it.
+    """
+
+    VERB: ClassVar[Verb] = Verb.TOKEN
+
+    modified: int
+    removed: tuple[str, ...] = ()
+    added: tuple[StoredPolicy, ...] = ()
+
+    def details(self) -> dict[str, Any]:
+        return {
+            "account": self.account,
+            "container": self.container,
+            "modified": self.modified,
+            "removed": self.removed,
+            "added": self.added,
+        }
+
+    @classmethod
+    def restore(
+        cls, *, resource: bytes, actor: str, cause: Cause, details: dict[str, Any], content: Any
+    ) -> Self:
+        added = tuple(StoredPolicy(*policy) for policy in details.pop("added"))
+        removed = tuple(details.pop("removed"))
+        return cls(resource=resource, actor=actor, cause=cause, added=added, removed=removed, **details)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContainerRetentionSet(ContainerEvent):
+    """How long the container's blobs are kept after their last write was set."""
+
+    VERB: ClassVar[Verb] = Verb.PATCH
+
+    days: int | None
+
+    def details(self) -> dict[str, Any]:
+        return {"account": self.account, "container": self.container, "days": self.days}
+
+    @classmethod
+    def restore(
+        cls, *, resource: bytes, actor: str, cause: Cause, details: dict[str, Any], content: Any
+    ) -> Self:
+        return cls(resource=resource, actor=actor, cause=cause, **details)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContainerLeaseSet(ContainerEvent):
+    """The container's lease was set; None was a release."""
+
+    VERB: ClassVar[Verb] = Verb.PATCH
+
+    lease: Lease | None
+
+    def details(self) -> dict[str, Any]:
+        return {"account": self.account, "container": self.container, "lease": self.lease}
+
+    @classmethod
+    def restore(
+        cls, *, resource: bytes, actor: str, cause: Cause, details: dict[str, Any], content: Any
+    ) -> Self:
+        lease = lease_of(details.pop("lease"))
+        return cls(resource=resource, actor=actor, cause=cause, lease=lease, **details)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContainerDeleted(ContainerEvent):
+    """A container went, with every blob and staged block in it."""
+
+    VERB: ClassVar[Verb] = Verb.DELETE
+
+    def details(self) -> dict[str, Any]:
+        return {"account": self.account, "container": self.container}
+
+    @classmethod
+    def restore(
+        cls, *, resource: bytes, actor: str, cause: Cause, details: dict[str, Any], content: Any
+    ) -> Self:
+        return cls(resource=resource, actor=actor, cause=cause, **details)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServicePropertiesSet(AccountEvent):
+    """An account's service properties were replaced; None: they went with the account."""
+
+    VERB: ClassVar[Verb] = Verb.PATCH
+
+    document: dict[str, Any] | None
+
+    def details(self) -> dict[str, Any]:
+        return {"account": self.account, "document": self.document}
+
+    @classmethod
+    def restore(
+        cls, *, resource: bytes, actor: str, cause: Cause, details: dict[str, Any], content: Any
+    ) -> Self:
+        return cls(resource=resource, actor=actor, cause=cause, **details)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetentionConfigured(Event):
+    """The configured retention of containers that say nothing else changed.
+
+    Attributes:
+        days: Days from a blob's last write to its end; 0 keeps for ever.
+    """
+
+    VERB: ClassVar[Verb] = Verb.PATCH
+    SURFACE: ClassVar[Surface] = Surface.BLOBS
+
+    days: int
+
+    def details(self) -> dict[str, Any]:
+        return {"days": self.days}
+
+    @classmethod
+    def restore(
+        cls, *, resource: bytes, actor: str, cause: Cause, details: dict[str, Any], content: Any
+    ) -> Self:
+        return cls(resource=resource, actor=actor, cause=cause, **details)

@@ -1,0 +1,161 @@
+"""One container with what it holds, and the indexes over it. Changed by the slice's apply handlers only."""
+
+from collections.abc import Iterator
+
+from sortedcontainers import SortedDict, SortedList
+
+from engine.blobs.entries import BlobEntry, Block, ContainerEntry, Pending
+from engine.blobs.tagindex import TagIndex
+
+DAY = 86_400 * 1_000_000_000
+UNCOMMITTED_DAYS = 7
+"""Blocks go this long after the last one was staged (spec/blobs.md section 5.1: "uncommitted garbage after a
+week").
+"""
+
+
+class Container:
+    """A container's entry, its blobs, and what is staged in it.
+
+    Attributes:
+        account: Whose it is.
+        name: Its name.
+        entry: What it is itself.
+        blobs: Every committed blob by name; those past their end are hidden by whoever reads, until the
+            sweep.
+        names: The names in ``blobs`` in order of code points.
+        ages: (modified, name) of each, so the oldest is first: all blobs of a container are kept equally
+            long.
+        tags: The index over tags.
+        pending: Names with staged blocks.
+        pending_names: The same in order.
+        staged: (name, block id) → block.
+        size: Bytes in all committed blobs.
+        lifetime: Nanoseconds from a blob's last write to its end, None for ever.
+        armed: The end of the oldest blob as it stands in the deadline index, None if it does not.
+    """
+
+    __slots__ = (
+        "account",
+        "ages",
+        "armed",
+        "blobs",
+        "entry",
+        "lifetime",
+        "name",
+        "names",
+        "pending",
+        "pending_names",
+        "size",
+        "staged",
+        "tags",
+    )
+
+    def __init__(self, account: str, name: str, entry: ContainerEntry, lifetime: int | None) -> None:
+        self.account = account
+        self.name = name
+        self.entry = entry
+        self.blobs: dict[str, BlobEntry] = {}
+        self.names: SortedList[str] = SortedList()
+        self.ages: SortedList[tuple[int, str]] = SortedList()
+        self.tags = TagIndex()
+        self.pending: dict[str, Pending] = {}
+        self.pending_names: SortedList[str] = SortedList()
+        self.staged: SortedDict[tuple[str, bytes], Block] = SortedDict()
+        self.size = 0
+        self.lifetime = lifetime
+        self.armed: int | None = None
+
+    def alive_after(self, now: int) -> int:
+        """A blob is past its end at ``now`` unless it was modified after this moment."""
+        return -1 if self.lifetime is None else now - self.lifetime
+
+    def blob(self, name: str, now: int) -> BlobEntry | None:
+        """The blob ``name`` if it is there and not past its end."""
+        entry = self.blobs.get(name)
+        return entry if entry is not None and entry.modified > self.alive_after(now) else None
+
+    def ends(self, entry: BlobEntry) -> int | None:
+        """When a blob of this container ends."""
+        return None if self.lifetime is None else entry.modified + self.lifetime
+
+    def first_end(self) -> int | None:
+        """When its oldest blob ends."""
+        if self.lifetime is None or not self.ages:
+            return None
+        return self.ages[0][0] + self.lifetime
+
+    def uncommitted(self, name: str, now: int) -> Pending | None:
+        """What is staged under ``name`` and not past its end."""
+        pending = self.pending.get(name)
+        return pending if pending is not None and now < blocks_end(pending) else None
+
+    def blocks(self, name: str) -> Iterator[Block]:
+        """What is staged under ``name``, by block id."""
+        for key in self.staged.irange((name, b""), (name + "\0", b""), (True, False)):
+            yield self.staged[key]
+
+    def put(self, name: str, entry: BlobEntry) -> None:
+        """Makes ``entry`` what stands under ``name``, in every index."""
+        old = self.blobs.get(name)
+        if old is None:
+            self.names.add(name)
+            self.ages.add((entry.modified, name))
+            self.tags.add(name, entry.tags)
+            self.size += entry.size
+        else:
+            if old.modified != entry.modified:
+                self.ages.remove((old.modified, name))
+                self.ages.add((entry.modified, name))
+            if old.tags != entry.tags:
+                self.tags.remove(name, old.tags)
+                self.tags.add(name, entry.tags)
+            self.size += entry.size - old.size
+        self.blobs[name] = entry
+
+    def remove(self, name: str) -> BlobEntry | None:
+        """Takes ``name`` out of every index, and answers what stood under it."""
+        entry = self.blobs.pop(name, None)
+        if entry is not None:
+            self.names.remove(name)
+            self.ages.remove((entry.modified, name))
+            self.tags.remove(name, entry.tags)
+            self.size -= entry.size
+        return entry
+
+    def load(self, blobs: dict[str, BlobEntry], staged: dict[tuple[str, bytes], Block]) -> None:
+        """Fills an empty container and builds its indexes at once."""
+        self.blobs = blobs
+        self.names.update(blobs)
+        self.ages.update((entry.modified, name) for name, entry in blobs.items())
+        self.tags.load((name, entry.tags) for name, entry in blobs.items() if entry.tags)
+        self.size = sum(entry.size for entry in blobs.values())
+        self.staged.update(staged)
+        self.pending_names.update(self.pending)
+
+    def check(self) -> None:
+        """Asserts that the indexes agree with the entries."""
+        assert list(self.names) == sorted(self.blobs)
+        assert list(self.ages) == sorted((entry.modified, name) for name, entry in self.blobs.items())
+        rebuilt = TagIndex()
+        rebuilt.load((name, entry.tags) for name, entry in self.blobs.items())
+        assert self.tags.rows() == rebuilt.rows()
+        assert self.size == sum(entry.size for entry in self.blobs.values())
+        assert list(self.pending_names) == sorted(self.pending)
+        counts: dict[str, int] = {}
+        for name, _block_id in self.staged:
+            counts[name] = counts.get(name, 0) + 1
+        assert counts == {name: pending.blocks for name, pending in self.pending.items()}
+
+
+def blocks_end(pending: Pending) -> int:
+    """When what is staged under one name goes."""
+    return pending.staged + UNCOMMITTED_DAYS * DAY
+
+
+def lifetime_of(days: int | None, default: int) -> int | None:
+    """Nanoseconds that ``days`` of a container come to; ``default`` are the configured days for None, 0 keeps
+    for ever.
+    """
+    effective = default if days is None else days
+    return effective * DAY if effective else None

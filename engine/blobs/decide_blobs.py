@@ -1,0 +1,185 @@
+"""What commands about committed blobs come to. Reads the slice, changes nothing."""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from engine.blobs import leases
+from engine.blobs.commands import (
+    BlobCommand,
+    CommitBlocks,
+    DeleteBlob,
+    LeaseBlob,
+    Leased,
+    PutBlob,
+    SetBlobHeaders,
+    SetBlobMetadata,
+    SetBlobTags,
+    SetBlobTier,
+    Written,
+)
+from engine.blobs.containers import Container
+from engine.blobs.decide_containers import required
+from engine.blobs.entries import BlobEntry
+from engine.blobs.events import (
+    BlobDeleted,
+    BlobHeadersSet,
+    BlobLeaseSet,
+    BlobMetadataSet,
+    BlobPut,
+    BlobTagsSet,
+    BlobTierSet,
+    BlocksDropped,
+)
+from engine.command import Command, Decision
+from engine.errors import Forbidden, NotFound
+from engine.event import Cause, Event
+from engine.slice import Decide
+
+if TYPE_CHECKING:
+    from engine.blobs.state import BlobsSlice
+
+
+def deciders(blobs: "BlobsSlice") -> Mapping[type[Command[Any]], Decide]:
+    """The deciders, bound to the slice."""
+    table: dict[type[Command[Any]], Callable[..., Decision[Any]]] = {
+        PutBlob: _put,
+        SetBlobHeaders: _set_headers,
+        SetBlobMetadata: _set_metadata,
+        SetBlobTags: _set_tags,
+        SetBlobTier: _set_tier,
+        LeaseBlob: _lease,
+        DeleteBlob: _delete,
+    }
+    return {kind: partial(decide, blobs) for kind, decide in table.items()}
+
+
+def fields(command: BlobCommand[Any], resource: bytes) -> dict[str, Any]:
+    """What every event of a blob command says."""
+    return {
+        "resource": resource,
+        "actor": command.actor,
+        "cause": Cause.REQUEST,
+        "account": command.account,
+        "container": command.container,
+        "blob": command.name,
+    }
+
+
+def writable(
+    blobs: "BlobsSlice", command: PutBlob | CommitBlocks, now: int
+) -> tuple[Container, BlobEntry | None]:
+    """The container, and what the write replaces, if the command may write.
+
+    Raises:
+        NotFound, Conflict, Forbidden, PreconditionFailed: As listed in ``commands``.
+    """
+    container = required(blobs, command.account, command.container)
+    entry = container.blob(command.name, now)
+    command.conditions.check(entry, creates=True)
+    if entry is None:
+        if command.conditions.lease is not None:
+            leases.check_write(None, command.conditions.lease, now)
+        return container, None
+    if not command.may_overwrite:
+        raise Forbidden("the blob exists and the caller may only create", reason="overwrite")
+    leases.check_write(entry.lease, command.conditions.lease, now)
+    return container, entry
+
+
+def endings(blobs: "BlobsSlice", container: Container, name: str, now: int) -> list[Event]:
+    """The events that end what stands under ``name`` past its time, so that a write does not take it for
+    alive.
+    """
+    events: list[Event] = []
+    if name in container.blobs and container.blob(name, now) is None:
+        events.append(blobs.expiry(container, name))
+    if name in container.pending and container.uncommitted(name, now) is None:
+        events.append(blobs.blocks_expiry(container, name))
+    return events
+
+
+def resource_for(container: Container, entry: BlobEntry | None, name: str, fresh: bytes, now: int) -> bytes:
+    """The id of the blob's records: what it has, else what its staged blocks have, else ``fresh``."""
+    if entry is not None:
+        return entry.resource
+    pending = container.uncommitted(name, now)
+    return fresh if pending is None else pending.resource
+
+
+def _put(blobs: "BlobsSlice", command: PutBlob, now: int) -> Decision[Written]:
+    container, entry = writable(blobs, command, now)
+    modified = blobs.next_modified(now)
+    resource = resource_for(container, entry, command.name, command.resource, now)
+    event = BlobPut(
+        **fields(command, resource),
+        created=modified if entry is None else entry.created,
+        modified=modified,
+        body=command.body,
+        headers=command.headers,
+        md5=command.md5,
+        metadata=command.metadata,
+        tags=command.tags,
+        tier=command.tier,
+        copy=command.copy,
+        lease=None if entry is None else leases.surviving(entry.lease, now),
+    )
+    return Decision((*endings(blobs, container, command.name, now), event), Written(modified))
+
+
+def _present(blobs: "BlobsSlice", command: BlobCommand[Any], now: int) -> BlobEntry:
+    container = required(blobs, command.account, command.container)
+    entry = container.blob(command.name, now)
+    if entry is None:
+        raise NotFound("there is no such blob", reason="blob")
+    command.conditions.check(entry)
+    return entry
+
+
+def _admitted(blobs: "BlobsSlice", command: BlobCommand[Any], now: int) -> BlobEntry:
+    entry = _present(blobs, command, now)
+    leases.check_write(entry.lease, command.conditions.lease, now)
+    return entry
+
+
+def _set_headers(blobs: "BlobsSlice", command: SetBlobHeaders, now: int) -> Decision[Written]:
+    entry = _admitted(blobs, command, now)
+    modified = blobs.next_modified(now)
+    event = BlobHeadersSet(
+        **fields(command, entry.resource), modified=modified, headers=command.headers, md5=command.md5
+    )
+    return Decision((event,), Written(modified))
+
+
+def _set_metadata(blobs: "BlobsSlice", command: SetBlobMetadata, now: int) -> Decision[Written]:
+    entry = _admitted(blobs, command, now)
+    modified = blobs.next_modified(now)
+    event = BlobMetadataSet(**fields(command, entry.resource), modified=modified, metadata=command.metadata)
+    return Decision((event,), Written(modified))
+
+
+def _set_tags(blobs: "BlobsSlice", command: SetBlobTags, now: int) -> Decision[None]:
+    entry = _admitted(blobs, command, now)
+    return Decision((BlobTagsSet(**fields(command, entry.resource), tags=command.tags),), None)
+
+
+def _set_tier(blobs: "BlobsSlice", command: SetBlobTier, now: int) -> Decision[None]:
+    entry = _admitted(blobs, command, now)
+    event = BlobTierSet(**fields(command, entry.resource), tier=command.tier, changed=now)
+    return Decision((event,), None)
+
+
+def _lease(blobs: "BlobsSlice", command: LeaseBlob, now: int) -> Decision[Leased]:
+    entry = _present(blobs, command, now)
+    lease = leases.changed(entry.lease, command.request, now)
+    event = BlobLeaseSet(**fields(command, entry.resource), lease=lease)
+    return Decision((event,), Leased(entry.modified, lease, leases.break_seconds(lease, now)))
+
+
+def _delete(blobs: "BlobsSlice", command: DeleteBlob, now: int) -> Decision[None]:
+    entry = _admitted(blobs, command, now)
+    events: list[Event] = [BlobDeleted(**fields(command, entry.resource))]
+    container = required(blobs, command.account, command.container)
+    if command.name in container.pending:
+        events.append(BlocksDropped(**fields(command, container.pending[command.name].resource)))
+    return Decision(tuple(events), None)

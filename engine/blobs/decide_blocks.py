@@ -1,0 +1,106 @@
+"""What staging blocks and committing lists of them come to. Reads the slice, changes nothing."""
+
+from collections.abc import Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from engine.blobs import leases
+from engine.blobs.commands import BlockSource, CommitBlocks, StageBlock, Written
+from engine.blobs.containers import Container
+from engine.blobs.decide_blobs import endings, fields, resource_for, writable
+from engine.blobs.decide_containers import required
+from engine.blobs.entries import BlobEntry, Block, Composite
+from engine.blobs.events import BlocksCommitted, BlockStaged
+from engine.command import Command, Decision
+from engine.errors import Conflict, Invalid, TooLarge
+from engine.slice import Decide
+
+if TYPE_CHECKING:
+    from engine.blobs.state import BlobsSlice
+
+MAX_BLOCKS = 50_000
+"""Blocks of one list (spec/blobs.md section 5.1)."""
+MAX_STAGED = 100_000
+"""Uncommitted blocks of one blob (spec/blobs.md section 5.1)."""
+
+
+def deciders(blobs: "BlobsSlice") -> Mapping[type[Command[Any]], Decide]:
+    """The deciders, bound to the slice."""
+    return {StageBlock: partial(_stage, blobs), CommitBlocks: partial(_commit, blobs)}
+
+
+def _stage(blobs: "BlobsSlice", command: StageBlock, now: int) -> Decision[None]:
+    container = required(blobs, command.account, command.container)
+    entry = container.blob(command.name, now)
+    lease = None if entry is None else entry.lease
+    if entry is not None or command.conditions.lease is not None:
+        leases.check_write(lease, command.conditions.lease, now)
+    pending = container.uncommitted(command.name, now)
+    length = _id_length(container, command.name, entry, now)
+    if length is not None and length != len(command.block_id):
+        raise Invalid("all block ids of a blob are of one length", reason="block-id", length=length)
+    if (
+        pending is not None
+        and pending.blocks >= MAX_STAGED
+        and (command.name, command.block_id) not in container.staged
+    ):
+        raise Conflict("too many uncommitted blocks", reason="block-count", limit=MAX_STAGED)
+    event = BlockStaged(
+        **fields(command, resource_for(container, entry, command.name, command.resource, now)),
+        block_id=command.block_id,
+        body=command.body,
+        staged=now,
+    )
+    return Decision((*endings(blobs, container, command.name, now), event), None)
+
+
+def _id_length(container: Container, name: str, entry: BlobEntry | None, now: int) -> int | None:
+    """The length that all block ids of a blob have, None if it has none yet."""
+    pending = container.uncommitted(name, now)
+    if pending is not None:
+        return pending.id_length
+    if entry is not None and isinstance(entry.body, Composite) and entry.body.blocks:
+        return len(entry.body.blocks[0].block_id)
+    return None
+
+
+def _commit(blobs: "BlobsSlice", command: CommitBlocks, now: int) -> Decision[Written]:
+    if len(command.blocks) > MAX_BLOCKS:
+        raise TooLarge("a blob has at most 50,000 blocks", reason="block-list", limit=MAX_BLOCKS)
+    container, entry = writable(blobs, command, now)
+    blocks = _resolved(container, entry, command, now)
+    modified = blobs.next_modified(now)
+    event = BlocksCommitted(
+        **fields(command, resource_for(container, entry, command.name, command.resource, now)),
+        created=modified if entry is None else entry.created,
+        modified=modified,
+        blocks=blocks,
+        headers=command.headers,
+        md5=command.md5,
+        metadata=command.metadata,
+        tags=command.tags,
+        tier=command.tier,
+        lease=None if entry is None else leases.surviving(entry.lease, now),
+    )
+    return Decision((*endings(blobs, container, command.name, now), event), Written(modified))
+
+
+def _resolved(
+    container: Container, entry: BlobEntry | None, command: CommitBlocks, now: int
+) -> tuple[int, ...]:
+    """The records that hold the blocks of the list."""
+    staged: dict[bytes, Block] = {}
+    if container.uncommitted(command.name, now) is not None:
+        staged = {block.block_id: block for block in container.blocks(command.name)}
+    committed: dict[bytes, Block] = {}
+    if entry is not None and isinstance(entry.body, Composite):
+        committed = {block.block_id: block for block in entry.body.blocks}
+    found: list[int] = []
+    for position, (source, block_id) in enumerate(command.blocks):
+        block = None if source is BlockSource.COMMITTED else staged.get(block_id)
+        if block is None and source is not BlockSource.UNCOMMITTED:
+            block = committed.get(block_id)
+        if block is None:
+            raise Invalid("the list names a block that is not there", reason="block-list", position=position)
+        found.append(block.seq)
+    return tuple(found)

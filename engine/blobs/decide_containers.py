@@ -1,0 +1,218 @@
+"""What commands about containers and accounts come to. Reads the slice, changes nothing."""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from engine.blobs import leases
+from engine.blobs.commands import (
+    ConfigureRetention,
+    ContainerCommand,
+    CreateContainer,
+    DeleteContainer,
+    EnsureContainers,
+    LeaseContainer,
+    Leased,
+    RemoveAccount,
+    SetContainerAccess,
+    SetContainerMetadata,
+    SetContainerRetention,
+    SetServiceProperties,
+    Written,
+)
+from engine.blobs.conditions import Conditions
+from engine.blobs.container_events import (
+    ContainerAccessSet,
+    ContainerCreated,
+    ContainerDeleted,
+    ContainerLeaseSet,
+    ContainerMetadataSet,
+    ContainerRetentionSet,
+    RetentionConfigured,
+    ServicePropertiesSet,
+)
+from engine.blobs.containers import Container
+from engine.command import Command, Decision
+from engine.errors import Conflict, Invalid, NotFound
+from engine.event import Cause, Event
+from engine.slice import Decide
+from journal import NO_RESOURCE
+
+if TYPE_CHECKING:
+    from engine.blobs.state import BlobsSlice
+
+MAX_POLICIES = 5
+"""Stored access policies of one container (spec/blobs.md section 2.3)."""
+
+
+def deciders(blobs: "BlobsSlice") -> Mapping[type[Command[Any]], Decide]:
+    """The deciders, bound to the slice."""
+    table: dict[type[Command[Any]], Callable[..., Decision[Any]]] = {
+        CreateContainer: _create,
+        EnsureContainers: _ensure,
+        DeleteContainer: _delete,
+        SetContainerMetadata: _set_metadata,
+        SetContainerAccess: _set_access,
+        SetContainerRetention: _set_retention,
+        LeaseContainer: _lease,
+        ConfigureRetention: _configure,
+        SetServiceProperties: _set_service,
+        RemoveAccount: _remove_account,
+    }
+    return {kind: partial(decide, blobs) for kind, decide in table.items()}
+
+
+def required(blobs: "BlobsSlice", account: str, name: str) -> Container:
+    """The container.
+
+    Raises:
+        NotFound: ``container``.
+    """
+    container = blobs.find(account, name)
+    if container is None:
+        raise NotFound("there is no such container", reason="container")
+    return container
+
+
+def _admitted(
+    blobs: "BlobsSlice", command: ContainerCommand[Any], conditions: Conditions, now: int, *, leased: bool
+) -> Container:
+    """The container, if conditions and lease let the command through; ``leased``: it needs the lease where
+    there is one.
+    """
+    container = required(blobs, command.account, command.container)
+    conditions.check(container.entry)
+    if leased or conditions.lease is not None:
+        leases.check_write(container.entry.lease, conditions.lease, now)
+    return container
+
+
+def _fields(command: Command[Any], container: Container) -> dict[str, Any]:
+    return {
+        "resource": container.entry.resource,
+        "actor": command.actor,
+        "cause": Cause.REQUEST,
+        "account": container.account,
+        "container": container.name,
+    }
+
+
+def _create(blobs: "BlobsSlice", command: CreateContainer, now: int) -> Decision[Written]:
+    if blobs.find(command.account, command.container) is not None:
+        raise Conflict("the container exists already", reason="container-exists")
+    modified = blobs.next_modified(now)
+    event = ContainerCreated(
+        resource=command.resource,
+        actor=command.actor,
+        cause=Cause.REQUEST,
+        account=command.account,
+        container=command.container,
+        created=modified,
+        modified=modified,
+        metadata=command.metadata,
+        public_access=command.public_access,
+    )
+    return Decision((event,), Written(modified))
+
+
+def _ensure(blobs: "BlobsSlice", command: EnsureContainers, now: int) -> Decision[tuple[str, ...]]:
+    modified = blobs.next_modified(now)
+    events: list[Event] = []
+    made: list[str] = []
+    for name, resource in command.containers:
+        if blobs.find(command.account, name) is None and name not in made:
+            made.append(name)
+            events.append(
+                ContainerCreated(
+                    resource=resource,
+                    actor=command.actor,
+                    cause=Cause.CONFIGURATION,
+                    account=command.account,
+                    container=name,
+                    created=modified,
+                    modified=modified,
+                    metadata=(),
+                    public_access=None,
+                )
+            )
+    return Decision(tuple(events), tuple(made))
+
+
+def _delete(blobs: "BlobsSlice", command: DeleteContainer, now: int) -> Decision[None]:
+    container = _admitted(blobs, command, command.conditions, now, leased=True)
+    return Decision((ContainerDeleted(**_fields(command, container)),), None)
+
+
+def _set_metadata(blobs: "BlobsSlice", command: SetContainerMetadata, now: int) -> Decision[Written]:
+    container = _admitted(blobs, command, command.conditions, now, leased=False)
+    modified = blobs.next_modified(now)
+    event = ContainerMetadataSet(**_fields(command, container), modified=modified, metadata=command.metadata)
+    return Decision((event,), Written(modified))
+
+
+def _set_access(blobs: "BlobsSlice", command: SetContainerAccess, now: int) -> Decision[Written]:
+    container = _admitted(blobs, command, command.conditions, now, leased=False)
+    if len(command.policies) > MAX_POLICIES:
+        raise Invalid(
+            "a container has at most five stored access policies", reason="policy-limit", limit=MAX_POLICIES
+        )
+    modified = blobs.next_modified(now)
+    event = ContainerAccessSet(
+        **_fields(command, container),
+        modified=modified,
+        policies=command.policies,
+        public_access=command.public_access,
+    )
+    return Decision((event,), Written(modified))
+
+
+def _set_retention(blobs: "BlobsSlice", command: SetContainerRetention, now: int) -> Decision[None]:
+    container = required(blobs, command.account, command.container)
+    if command.days == container.entry.days:
+        return Decision((), None)
+    return Decision((ContainerRetentionSet(**_fields(command, container), days=command.days),), None)
+
+
+def _lease(blobs: "BlobsSlice", command: LeaseContainer, now: int) -> Decision[Leased]:
+    container = required(blobs, command.account, command.container)
+    command.conditions.check(container.entry)
+    lease = leases.changed(container.entry.lease, command.request, now)
+    event = ContainerLeaseSet(**_fields(command, container), lease=lease)
+    result = Leased(container.entry.modified, lease, leases.break_seconds(lease, now))
+    return Decision((event,), result)
+
+
+def _configure(blobs: "BlobsSlice", command: ConfigureRetention, now: int) -> Decision[bool]:
+    if command.days == blobs.default_days:
+        return Decision((), False)
+    event = RetentionConfigured(
+        resource=command.resource, actor=command.actor, cause=Cause.CONFIGURATION, days=command.days
+    )
+    return Decision((event,), True)
+
+
+def _set_service(blobs: "BlobsSlice", command: SetServiceProperties, now: int) -> Decision[None]:
+    event = ServicePropertiesSet(
+        resource=command.resource,
+        actor=command.actor,
+        cause=Cause.REQUEST,
+        account=command.account,
+        document=dict(command.document),
+    )
+    return Decision((event,), None)
+
+
+def _remove_account(blobs: "BlobsSlice", command: RemoveAccount, now: int) -> Decision[int]:
+    containers = list(blobs.accounts.get(command.account, {}).values())
+    events: list[Event] = [ContainerDeleted(**_fields(command, container)) for container in containers]
+    if command.account in blobs.services:
+        events.append(
+            ServicePropertiesSet(
+                resource=NO_RESOURCE,
+                actor=command.actor,
+                cause=Cause.REQUEST,
+                account=command.account,
+                document=None,
+            )
+        )
+    return Decision(tuple(events), len(containers))

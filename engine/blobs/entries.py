@@ -1,0 +1,263 @@
+"""What live state keeps of containers and blobs: immutable tuples that are replaced, never changed.
+
+There may be a million :class:`BlobEntry` in memory, so they are plain tuples, small bodies stay on disk and
+everything that repeats from blob to blob (content headers, tags of few values) is shared.
+"""
+
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+from engine.blobs.leases import Lease
+from engine.body import Held, Inline, OnDisk
+from journal import Payload
+
+NANOSECONDS_A_TICK = 100
+UNIX_EPOCH_TICKS = 621_355_968_000_000_000
+"""1970-01-01 in ticks of 100 ns since 0001-01-01, the unit of Azure's ETags (spec/blobs.md section 7)."""
+
+Pairs = tuple[tuple[str, str], ...]
+"""Metadata or tags: names and values in the order in which they were sent."""
+
+
+def ticks(modified: int) -> int:
+    """The ETag of what was written at ``modified`` nanoseconds since the epoch, as a number (spec/blobs.md
+    section 7).
+    """
+    return modified // NANOSECONDS_A_TICK + UNIX_EPOCH_TICKS
+
+
+class ContentHeaders(NamedTuple):
+    """The five content headers besides the MD5 that a client stores with a blob and gets back; None is
+    unset.
+    """
+
+    content_type: str | None = None
+    encoding: str | None = None
+    language: str | None = None
+    disposition: str | None = None
+    cache_control: str | None = None
+
+
+class CopyInfo(NamedTuple):
+    """What a copy leaves at its destination until the next write (spec/blobs.md section 5.2).
+
+    Attributes:
+        copy_id: The id of the finished copy.
+        source: The source's URL without its query, so without any token.
+        completed: When, in nanoseconds since the epoch.
+        size: Bytes copied.
+    """
+
+    copy_id: str
+    source: str
+    completed: int
+    size: int
+
+
+class Block(NamedTuple):
+    """One block: staged, or part of a committed list.
+
+    Attributes:
+        block_id: The decoded id, 1 to 64 bytes.
+        body: Its bytes.
+        seq: The record that holds them, or the key of their payload file.
+    """
+
+    block_id: bytes
+    body: Held
+    seq: int
+
+    @property
+    def size(self) -> int:
+        """Length in bytes."""
+        return self.body.size
+
+
+class Composite(NamedTuple):
+    """The body of a blob that was committed as a list of blocks; the same block may occur more than once."""
+
+    blocks: tuple[Block, ...]
+    size: int
+
+
+class BlobEntry(NamedTuple):
+    """One committed blob.
+
+    Attributes:
+        resource: The id of its records.
+        created: When its name was first written since it was last absent; nanoseconds since the epoch.
+        modified: The last write that counts (content, content headers, metadata, copy), as ``created``; it
+            makes the ETag.
+        seq: The record of the last write of the content.
+        body: The content.
+        md5: The stored Content-MD5; None if the client set none with a block list or cleared it.
+        headers: The stored content headers.
+        metadata: As sent, names in the client's case.
+        tags: At most ten.
+        tier: The access tier that a client set, None if it is the account's.
+        tier_changed: When a client set it after the write, else None.
+        copy: Set by a copy, dropped by the next write.
+        lease: The lease in any of its states, None if there was none since the last write after it ended.
+        metadata_seq: The record of the last change of metadata after ``seq``, else 0.
+    """
+
+    resource: bytes
+    created: int
+    modified: int
+    seq: int
+    body: Held | Composite
+    md5: bytes | None
+    headers: ContentHeaders
+    metadata: Pairs
+    tags: Pairs
+    tier: str | None
+    tier_changed: int | None
+    copy: CopyInfo | None
+    lease: Lease | None
+    metadata_seq: int
+
+    @property
+    def size(self) -> int:
+        """Length of the content in bytes."""
+        return self.body.size
+
+    @property
+    def etag(self) -> int:
+        """The ETag as a number of ticks."""
+        return ticks(self.modified)
+
+
+class Pending(NamedTuple):
+    """What a blob name has staged and not committed.
+
+    Attributes:
+        resource: The id of its records.
+        staged: When the last block was staged, nanoseconds since the epoch; all of them go seven days later.
+        blocks: How many blocks are staged.
+        id_length: Length of each id in bytes; all ids of one blob are as long (spec/blobs.md section 5.1).
+    """
+
+    resource: bytes
+    staged: int
+    blocks: int
+    id_length: int
+
+
+class StoredPolicy(NamedTuple):
+    """A stored access policy of a container (spec/blobs.md section 2.3). None means that the token has to say
+    it.
+
+    Attributes:
+        policy_id: 1 to 64 characters, unique in its container.
+        start: From when, nanoseconds since the epoch.
+        expiry: Until when, nanoseconds since the epoch.
+        permissions: Permission letters, as they were set.
+    """
+
+    policy_id: str
+    start: int | None = None
+    expiry: int | None = None
+    permissions: str | None = None
+
+
+class ContainerEntry(NamedTuple):
+    """One container, without what it holds.
+
+    Attributes:
+        resource: The id of its records.
+        created: Nanoseconds since the epoch.
+        modified: The last change of metadata or access policies; it makes the ETag.
+        metadata: As sent.
+        public_access: ``container``, ``blob`` or None for private. Kept for clients that read it back.
+        policies: At most five.
+        days: Days from a blob's last write to its end; 0 keeps for ever, None follows the server's
+            configuration.
+        lease: As with a blob.
+    """
+
+    resource: bytes
+    created: int
+    modified: int
+    metadata: Pairs
+    public_access: str | None
+    policies: tuple[StoredPolicy, ...]
+    days: int | None
+    lease: Lease | None
+
+    @property
+    def etag(self) -> int:
+        """The ETag as a number of ticks."""
+        return ticks(self.modified)
+
+
+def payload_names(body: Held | Composite) -> set[str]:
+    """The payload files that a body stands on."""
+    if isinstance(body, Composite):
+        return {block.body.name for block in body.blocks if isinstance(block.body, Payload)}
+    return {body.name} if isinstance(body, Payload) else set()
+
+
+def pieces(entry: BlobEntry, start: int, stop: int) -> list[tuple[Held, int, int]]:
+    """Which stretch of which body makes up the bytes from ``start`` up to and excluding ``stop``, in
+    order.
+    """
+    if not isinstance(entry.body, Composite):
+        return [(entry.body, start, stop)]
+    found: list[tuple[Held, int, int]] = []
+    at = 0
+    for block in entry.body.blocks:
+        end = at + block.size
+        if end > start and at < stop:
+            found.append((block.body, max(start - at, 0), min(stop - at, block.size)))
+        if end >= stop:
+            break
+        at = end
+    return found
+
+
+@lru_cache(maxsize=4096)
+def shared_headers(headers: ContentHeaders) -> ContentHeaders:
+    """The one copy that all entries with equal headers share, as long as they are among the recent ones."""
+    return headers
+
+
+@lru_cache(maxsize=16384)
+def _shared_pair(pair: tuple[str, str]) -> tuple[str, str]:
+    return pair
+
+
+def shared_pairs(pairs: Pairs) -> Pairs:
+    """Equal pairs, each the one copy that recent entries share."""
+    return tuple(map(_shared_pair, pairs)) if pairs else ()
+
+
+def pack_held(body: Held | Composite) -> list[Any]:
+    """A body as a snapshot row: a kind, then its fields."""
+    if isinstance(body, OnDisk):
+        return [0, body.address, body.size]
+    if isinstance(body, Payload):
+        return [1, body.name, body.key, body.size, body.md5, body.sha256]
+    if isinstance(body, Composite):
+        return [2, [[block.block_id, pack_held(block.body), block.seq] for block in body.blocks]]
+    return [3, body.data, body.md5]
+
+
+def unpack_held(row: list[Any]) -> Held | Composite:
+    """The inverse of :func:`pack_held`."""
+    kind, *fields = row
+    if kind == 0:
+        return OnDisk(*fields)
+    if kind == 1:
+        name, key, size, md5, sha256 = fields
+        return Payload(name=name, key=key, size=size, md5=md5, sha256=sha256)
+    if kind == 2:
+        blocks = tuple(unpack_block(block) for block in fields[0])
+        return Composite(blocks, sum(block.size for block in blocks))
+    return Inline(*fields)
+
+
+def unpack_block(row: list[Any]) -> Block:
+    """A block from ``[id, body, seq]``."""
+    body = unpack_held(row[1])
+    assert not isinstance(body, Composite)
+    return Block(row[0], body, row[2])

@@ -1,0 +1,259 @@
+"""Pages of a container's blobs: by name, and by tags.
+
+A page costs what it answers: names are sought in a sorted list, and a whole group behind a delimiter is
+passed over by one seek. A find starts with its most selective clause and looks at a bounded number of blobs,
+so a page may be short, or even empty, and still have a next one (spec/blobs.md sections 5.4 and 6 allow
+that).
+"""
+
+from collections.abc import Iterator
+from heapq import nsmallest
+from itertools import islice
+from typing import NamedTuple
+
+from engine.blobs.containers import Container
+from engine.blobs.decide_containers import required
+from engine.blobs.entries import BlobEntry, Pending
+from engine.blobs.state import BlobsSlice
+from engine.blobs.tagindex import TagQuery
+
+LOOK_AT = 50_000
+"""Most blobs that one page of a find looks at: some 50 ms."""
+HIGHEST = chr(0x10FFFF)
+
+
+class Listed(NamedTuple):
+    """A blob or a group in a list.
+
+    Attributes:
+        name: The blob's name, or what the names of the group begin with, delimiter included.
+        entry: The blob; the staged blocks of one that was never committed; None for a group.
+        ends: When it goes; nanoseconds since the epoch, None for never and for groups.
+    """
+
+    name: str
+    entry: BlobEntry | Pending | None
+    ends: int | None = None
+
+
+class Page(NamedTuple):
+    """A page of a list.
+
+    Attributes:
+        next: The name from which the next page starts, None if this is the last.
+    """
+
+    items: tuple[Listed, ...]
+    next: str | None
+
+
+class Found(NamedTuple):
+    """A blob found by its tags."""
+
+    container: str
+    name: str
+    entry: BlobEntry
+
+
+class FoundPage(NamedTuple):
+    """A page of found blobs, by container, then name.
+
+    Attributes:
+        next: Container and name from which the next page starts, None if this is the last.
+    """
+
+    items: tuple[Found, ...]
+    next: tuple[str, str] | None
+
+
+def list_blobs(
+    blobs: BlobsSlice,
+    account: str,
+    container: str,
+    now: int,
+    *,
+    prefix: str = "",
+    delimiter: str = "",
+    start: str = "",
+    limit: int,
+    uncommitted: bool = False,
+) -> Page:
+    """The blobs whose names begin with ``prefix``, in order of code points, from ``start`` on, at most
+    ``limit`` items.
+
+    Args:
+        blobs: The slice.
+        account: Whose container.
+        container: Which.
+        now: Nanoseconds since the epoch; what has ended is left out.
+        prefix: What names begin with.
+        delimiter: Names that hold it after the prefix are answered as one group each; empty: none are.
+        start: The first name to answer, ``next`` of the page before.
+        limit: Most items, 1 or more; a group is one.
+        uncommitted: Also names that only have staged blocks.
+
+    Raises:
+        NotFound: ``container``.
+    """
+    found = required(blobs, account, container)
+    items: list[Listed] = []
+    at = max(prefix, start)
+    while True:
+        group: str | None = None
+        for name, entry in _from(found, at, now, uncommitted):
+            if not name.startswith(prefix):
+                return Page(tuple(items), None)
+            if len(items) == limit:
+                return Page(tuple(items), name)
+            cut = name.find(delimiter, len(prefix)) if delimiter else -1
+            if cut >= 0:
+                group = name[: cut + len(delimiter)]
+                items.append(Listed(group, None))
+                break
+            ends = found.ends(entry) if isinstance(entry, BlobEntry) else None
+            items.append(Listed(name, entry, ends))
+        if group is None:
+            return Page(tuple(items), None)
+        behind = after_prefix(group)
+        if behind is None:
+            return Page(tuple(items), None)
+        at = behind
+
+
+def after_prefix(prefix: str) -> str | None:
+    """The smallest string above all that begin with ``prefix``, None if there is none."""
+    stem = prefix.rstrip(HIGHEST)
+    return stem[:-1] + chr(ord(stem[-1]) + 1) if stem else None
+
+
+def _from(
+    container: Container, start: str, now: int, uncommitted: bool
+) -> Iterator[tuple[str, BlobEntry | Pending]]:
+    """What is alive from the name ``start`` on, in order."""
+    edge = container.alive_after(now)
+    entries = container.blobs
+    waiting = _pending_from(container, start, now) if uncommitted else iter(())
+    head = next(waiting, None)
+    for name in container.names.irange(start):
+        entry = entries[name]
+        while head is not None and head[0] < name:
+            yield head
+            head = next(waiting, None)
+        if entry.modified > edge:
+            if head is not None and head[0] == name:
+                head = next(waiting, None)
+            yield name, entry
+    if head is not None:
+        yield head
+        yield from waiting
+
+
+def _pending_from(container: Container, start: str, now: int) -> Iterator[tuple[str, Pending]]:
+    for name in container.pending_names.irange(start):
+        pending = container.uncommitted(name, now)
+        if pending is not None:
+            yield name, pending
+
+
+def find_blobs(
+    blobs: BlobsSlice,
+    account: str,
+    query: TagQuery,
+    now: int,
+    *,
+    container: str | None = None,
+    start: tuple[str, str] = ("", ""),
+    limit: int,
+) -> FoundPage:
+    """The blobs of an account, or one container, whose tags match; by container, then name.
+
+    Args:
+        blobs: The slice.
+        account: Whose.
+        query: What must hold of the tags.
+        now: Nanoseconds since the epoch; what has ended is left out.
+        container: The container that the request names.
+        start: ``next`` of the page before.
+        limit: Most blobs, 1 or more.
+
+    Raises:
+        NotFound: ``container``: the one that the request names is not there. One that only the query names
+            finds nothing.
+    """
+    if container is not None:
+        candidates = [required(blobs, account, container)]
+    else:
+        candidates = list(blobs.accounts.get(account, {}).values())
+    if query.container is not None:
+        candidates = [one for one in candidates if one.name == query.container]
+    items: list[Found] = []
+    budget = LOOK_AT
+    for one in candidates:
+        if one.name < start[0]:
+            continue
+        first = start[1] if one.name == start[0] else ""
+        search = _Search(one, query, now, budget)
+        items += [Found(one.name, name, one.blobs[name]) for name in search.run(first, limit - len(items))]
+        if search.next is not None:
+            return FoundPage(tuple(items), (one.name, search.next))
+        budget = max(search.budget, 1)
+    return FoundPage(tuple(items), None)
+
+
+class _Search:
+    """One page's worth of looking for tags in one container.
+
+    Attributes:
+        next: The name to go on from; None when the container is done.
+        budget: How many more blobs may be looked at.
+    """
+
+    def __init__(self, container: Container, query: TagQuery, now: int, budget: int) -> None:
+        self.next: str | None = None
+        self.budget = budget
+        self._container = container
+        self._query = query
+        self._edge = container.alive_after(now)
+
+    def run(self, start: str, limit: int) -> list[str]:
+        """The matching names from ``start`` on, at most ``limit``, in order."""
+        tags, ranges = self._container.tags, self._query.ranges
+        if not ranges:
+            return self._scan(self._container.names.irange(start), limit)
+        counts = {key: tags.count(key, wanted) for key, wanted in ranges.items()}
+        best = min(counts, key=lambda key: (counts[key], key))
+        if ranges[best].is_point:
+            return self._scan(tags.names_of_value(best, ranges[best].low, start), limit)
+        if counts[best] <= self.budget:
+            return self._gather(tags.names(best, ranges[best]), start, limit)
+        points = [key for key, wanted in ranges.items() if wanted.is_point]
+        if points:
+            key = min(points, key=lambda key: (counts[key], key))
+            return self._scan(tags.names_of_value(key, ranges[key].low, start), limit)
+        return self._scan(self._container.names.irange(start), limit)
+
+    def _scan(self, names: Iterator[str], limit: int) -> list[str]:
+        """Looks at names in their order, as many as the budget allows."""
+        found: list[str] = []
+        for name in names:
+            if len(found) == limit or self.budget == 0:
+                self.next = name
+                break
+            self.budget -= 1
+            if self._matches(name):
+                found.append(name)
+        return found
+
+    def _gather(self, names: Iterator[str], start: str, limit: int) -> list[str]:
+        """Looks at all names of a range, which come in the order of its values, and keeps the first by
+        name.
+        """
+        found = nsmallest(limit + 1, (name for name in names if name >= start and self._matches(name)))
+        self.budget -= min(self.budget, len(found))
+        if len(found) > limit:
+            self.next = found[limit]
+        return list(islice(found, limit))
+
+    def _matches(self, name: str) -> bool:
+        entry = self._container.blobs[name]
+        return entry.modified > self._edge and self._query.matches(entry.tags)

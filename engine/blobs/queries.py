@@ -1,0 +1,149 @@
+"""What can be read of containers and blobs: pure functions over the slice, for use inside ``engine.read``.
+
+Everything answered is an immutable value that stays valid. Nothing past its end is ever in an answer, swept
+or not. Refusals are ``NotFound(container)`` and ``NotFound(blob)``, and those of
+:func:`engine.blobs.leases.check_read`.
+"""
+
+from itertools import islice
+from typing import Any, NamedTuple
+
+from engine.blobs import leases
+from engine.blobs.containers import Container
+from engine.blobs.decide_containers import required
+from engine.blobs.entries import BlobEntry, Block, Composite, ContainerEntry
+from engine.blobs.state import BlobsSlice
+from engine.errors import NotFound
+
+
+class ContainerItem(NamedTuple):
+    """A container in a list."""
+
+    name: str
+    entry: ContainerEntry
+
+
+class ContainerPage(NamedTuple):
+    """A page of containers.
+
+    Attributes:
+        next: The name with which the next page starts, None if this is the last.
+    """
+
+    items: tuple[ContainerItem, ...]
+    next: str | None
+
+
+class BlockList(NamedTuple):
+    """The blocks of a blob.
+
+    Attributes:
+        entry: The committed blob, None if there are only uncommitted blocks.
+        committed: In the order of the content; empty for a blob that was written whole.
+        uncommitted: By id.
+    """
+
+    entry: BlobEntry | None
+    committed: tuple[Block, ...]
+    uncommitted: tuple[Block, ...]
+
+
+class Holdings(NamedTuple):
+    """What a container holds and when it goes, for the console.
+
+    Attributes:
+        blobs: Committed ones, with those past their end that were not swept yet.
+        size: Their bytes.
+        days: The retention that applies, 0 for ever.
+        first_end: When the oldest goes; nanoseconds since the epoch, None for never.
+    """
+
+    name: str
+    entry: ContainerEntry
+    blobs: int
+    size: int
+    days: int
+    first_end: int | None
+
+
+def get_container(
+    blobs: BlobsSlice, account: str, name: str, now: int, *, lease: str | None = None
+) -> ContainerEntry:
+    """A container; ``lease`` is the lease id that the request names."""
+    entry = required(blobs, account, name).entry
+    leases.check_read(entry.lease, lease, now)
+    return entry
+
+
+def get_blob(
+    blobs: BlobsSlice, account: str, container: str, name: str, now: int, *, lease: str | None = None
+) -> BlobEntry:
+    """A committed blob; ``lease`` is the lease id that the request names."""
+    entry = required(blobs, account, container).blob(name, now)
+    if entry is None:
+        raise NotFound("there is no such blob", reason="blob")
+    leases.check_read(entry.lease, lease, now)
+    return entry
+
+
+def blob_exists(blobs: BlobsSlice, account: str, container: str, name: str, now: int) -> bool:
+    """Whether a committed blob is there; False also without its container."""
+    found = blobs.find(account, container)
+    return found is not None and found.blob(name, now) is not None
+
+
+def ends_at(blobs: BlobsSlice, account: str, container: str, name: str, now: int) -> int | None:
+    """When a blob goes; nanoseconds since the epoch, None for never."""
+    found = required(blobs, account, container)
+    return found.ends(get_blob(blobs, account, container, name, now))
+
+
+def block_list(blobs: BlobsSlice, account: str, container: str, name: str, now: int) -> BlockList:
+    """The committed and uncommitted blocks of a blob."""
+    found = required(blobs, account, container)
+    entry = found.blob(name, now)
+    uncommitted: tuple[Block, ...] = ()
+    if found.uncommitted(name, now) is not None:
+        uncommitted = tuple(found.blocks(name))
+    if entry is None and not uncommitted:
+        raise NotFound("there is no such blob", reason="blob")
+    committed = entry.body.blocks if entry is not None and isinstance(entry.body, Composite) else ()
+    return BlockList(entry, committed, uncommitted)
+
+
+def list_containers(
+    blobs: BlobsSlice, account: str, *, prefix: str = "", start: str = "", limit: int
+) -> ContainerPage:
+    """The containers of an account whose names begin with ``prefix``, from ``start`` on, at most
+    ``limit``.
+    """
+    containers = blobs.accounts.get(account)
+    if containers is None:
+        return ContainerPage((), None)
+    names = [
+        name for name in islice(containers.irange(max(prefix, start)), limit + 1) if name.startswith(prefix)
+    ]
+    items = tuple(ContainerItem(name, containers[name].entry) for name in names[:limit])
+    return ContainerPage(items, names[limit] if len(names) > limit else None)
+
+
+def holdings(blobs: BlobsSlice, account: str) -> tuple[Holdings, ...]:
+    """What each container of an account holds."""
+    return tuple(_holdings(blobs, container) for container in blobs.accounts.get(account, {}).values())
+
+
+def _holdings(blobs: BlobsSlice, container: Container) -> Holdings:
+    days = container.entry.days
+    return Holdings(
+        name=container.name,
+        entry=container.entry,
+        blobs=len(container.blobs),
+        size=container.size,
+        days=blobs.default_days if days is None else days,
+        first_end=container.first_end(),
+    )
+
+
+def service_properties(blobs: BlobsSlice, account: str) -> dict[str, Any] | None:
+    """The document last set, None if there is none. Not to be changed."""
+    return blobs.services.get(account)

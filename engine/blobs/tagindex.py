@@ -1,0 +1,136 @@
+"""Finding blobs by tags: what can be asked, and an index that answers at the cost of what it finds.
+
+Values compare by code point (spec/blobs.md section 6). The smallest string above ``v`` is ``v`` followed by
+U+0000, so every comparison becomes a half-open interval.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple, Self
+
+from sortedcontainers import SortedList
+
+from engine.blobs.entries import Pairs
+
+
+class TagRange(NamedTuple):
+    """The values from ``low`` up to, not including, ``high``; None is no bound."""
+
+    low: str = ""
+    high: str | None = None
+
+    @classmethod
+    def equal(cls, value: str) -> Self:
+        """Exactly ``value``."""
+        return cls(value, _above(value))
+
+    @classmethod
+    def between(
+        cls,
+        lower: str | None = None,
+        upper: str | None = None,
+        *,
+        with_lower: bool = True,
+        with_upper: bool = True,
+    ) -> Self:
+        """From ``lower`` to ``upper``, each with or without the bound itself."""
+        low = "" if lower is None else lower if with_lower else _above(lower)
+        high = None if upper is None else _above(upper) if with_upper else upper
+        return cls(low, high)
+
+    def holds(self, value: str) -> bool:
+        """Whether ``value`` lies in it."""
+        return self.low <= value and (self.high is None or value < self.high)
+
+    @property
+    def is_point(self) -> bool:
+        """Whether it is one value."""
+        return self.high == _above(self.low)
+
+
+def _above(value: str) -> str:
+    return value + "\0"
+
+
+@dataclass(frozen=True, slots=True)
+class TagQuery:
+    """All that must hold of a blob: every key has a value in its range. A blob without the key never matches.
+
+    Attributes:
+        ranges: Per tag key; empty matches every blob that has tags.
+        container: The only container looked at (``@container = '…'``), None for all.
+    """
+
+    ranges: Mapping[str, TagRange] = field(default_factory=dict)
+    container: str | None = None
+
+    def matches(self, tags: Pairs) -> bool:
+        """Whether a blob with these tags is found."""
+        if not self.ranges:
+            return bool(tags)
+        found = 0
+        for key, value in tags:
+            wanted = self.ranges.get(key)
+            if wanted is not None:
+                if not wanted.holds(value):
+                    return False
+                found += 1
+        return found == len(self.ranges)
+
+
+class TagIndex:
+    """The tags of one container's blobs: per key a sorted list of (value, blob name)."""
+
+    def __init__(self) -> None:
+        self._keys: dict[str, SortedList[tuple[str, str]]] = {}
+
+    def add(self, name: str, tags: Pairs) -> None:
+        """Blob ``name`` now has ``tags``."""
+        for key, value in tags:
+            entries = self._keys.get(key)
+            if entries is None:
+                entries = self._keys[key] = SortedList()
+            entries.add((value, name))
+
+    def remove(self, name: str, tags: Pairs) -> None:
+        """Blob ``name`` no longer has ``tags``, which it had."""
+        for key, value in tags:
+            entries = self._keys[key]
+            entries.remove((value, name))
+            if not entries:
+                del self._keys[key]
+
+    def load(self, tagged: Iterator[tuple[str, Pairs]]) -> None:
+        """Fills the empty index at once, which is several times faster."""
+        gathered: dict[str, list[tuple[str, str]]] = {}
+        for name, tags in tagged:
+            for key, value in tags:
+                gathered.setdefault(key, []).append((value, name))
+        self._keys = {key: SortedList(entries) for key, entries in gathered.items()}
+
+    def count(self, key: str, wanted: TagRange) -> int:
+        """How many blobs have a value of ``key`` in the range; O(log n)."""
+        entries = self._keys.get(key)
+        if entries is None:
+            return 0
+        stop = len(entries) if wanted.high is None else entries.bisect_left((wanted.high, ""))
+        return stop - entries.bisect_left((wanted.low, ""))
+
+    def names(self, key: str, wanted: TagRange) -> Iterator[str]:
+        """The names with a value of ``key`` in the range, by value, then name."""
+        entries = self._keys.get(key, ())
+        if isinstance(entries, SortedList):
+            upper = None if wanted.high is None else (wanted.high, "")
+            for _value, name in entries.irange((wanted.low, ""), upper, (True, False)):
+                yield name
+
+    def names_of_value(self, key: str, value: str, start: str) -> Iterator[str]:
+        """The names from ``start`` on with exactly ``value``, in order."""
+        entries = self._keys.get(key)
+        if entries is not None:
+            for _value, name in entries.irange((value, start), (_above(value), ""), (True, False)):
+                yield name
+
+    def rows(self) -> dict[str, list[tuple[str, str]]]:
+        """A copy of everything, for checks."""
+        return {key: list(entries) for key, entries in self._keys.items()}
