@@ -1,0 +1,288 @@
+"""Reads a whole journal and reports everything that is wrong with it. Changes nothing, stops at nothing.
+
+It takes no lock and works beside a running server. What a server does meanwhile can look like damage for a
+moment; so findings are reported only if a second reading comes to the same ones.
+
+Where a frame is damaged, the tree cannot be followed up to the next segment, whose opener says where it
+stands (FORMAT.md section 2). Frames in between are still checked in themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from journal.anchor import Anchor, read_anchor
+from journal.errors import Corrupt, JournalError, UnknownVersion
+from journal.frame import Chain, Damage, Frame
+from journal.holes import Ledger, Range, unpack_ranges
+from journal.merkle import EMPTY_ROOT
+from journal.payloads import PayloadStore, payload_path
+from journal.record import Part, Verb, place
+from journal.segments import ANCHOR_FILE, FOLDER, Opener, Segment, read_opener, segment_file
+from journal.storage import Disk
+from journal.survey import Survey
+from journal.tail import Tear
+
+
+class Kind(StrEnum):
+    """What a finding is about; stable, for machines. The ones in `NOTES` are nobody's fault."""
+
+    SEGMENT = "segment"  # a file is missing, misnamed, or does not go on where the one before it ends
+    VERSION = "version"  # written by a later release
+    FRAME = "frame"  # bytes that are no good frame, where one is due
+    RECORD = "record"  # one of the journal's own records cannot be read
+    PART = "part"  # details or content are gone or changed, and no erase record names them
+    ERASURE = "erasure"  # an erase record says gone, the bytes are there
+    ANCHOR = "anchor"  # the journal ends before its anchor, or has another root there
+    PAYLOAD = "payload"  # a payload file that a record names is missing
+    TEAR = "tear"  # the last batch is incomplete, as a crash leaves it, or is being written
+    UNFINISHED = "unfinished"  # an erasure that is under way; the next start carries it out
+    ORPHAN = "orphan"  # a payload file that no record names; the next start removes it
+
+
+NOTES: Final = frozenset({Kind.TEAR, Kind.UNFINISHED, Kind.ORPHAN})
+"""Kinds that a crash or a running server explains. The next start sets them right."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing found. `offset` in bytes and `seq` are -1 where they do not apply."""
+
+    kind: Kind
+    file: str
+    offset: int
+    seq: int
+    text: str
+
+    @property
+    def harmless(self) -> bool:
+        """Whether the next start sets this right, with nothing lost."""
+        return self.kind in NOTES
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What one verification saw.
+
+    `records` and `segments` were read; `erased` parts are gone as an erase record says. `seq` and `root` are
+    where the journal ends; `root` is empty if damage keeps the tree from being followed to the end.
+    """
+
+    findings: tuple[Finding, ...]
+    records: int
+    erased: int
+    segments: int
+    seq: int
+    root: bytes
+
+    @property
+    def sound(self) -> bool:
+        """Whether everything that was acknowledged is there, and everything erased is not."""
+        return all(finding.harmless for finding in self.findings)
+
+
+def verify(disk: Disk, *, payloads: Iterable[str] | None = None) -> Report:
+    """Check all that FORMAT.md demands. `payloads`: names that live records refer to; None leaves them out.
+
+    Raises `OSError` only where the disk cannot be read.
+    """
+    reading = _Reading(disk)
+    reading.run()
+    findings = reading.findings
+    if findings:
+        reading = _Reading(disk)
+        reading.run()
+        earlier = set(findings)
+        findings = [finding for finding in reading.findings if finding in earlier]
+    if payloads is not None:
+        findings += _payload_findings(disk, set(payloads))
+    return Report(
+        tuple(findings), reading.records, reading.erased, reading.segments, reading.seq, reading.root
+    )
+
+
+def segment_files(disk: Disk) -> list[Segment]:
+    """Every file that has a segment's name, in order, whether or not the series has gaps."""
+    found = []
+    for name in disk.names(FOLDER) if disk.exists(FOLDER) else []:
+        number, _, rest = name.partition("-")
+        first = rest.partition(".")[0]
+        try:
+            segment = Segment(int(number, 16), int(first, 16), f"{FOLDER}/{name}")
+        except ValueError:
+            continue
+        if segment.file == segment_file(segment.number, segment.first):
+            found.append(segment)
+    return found
+
+
+class _Reading:
+    """One pass over all segments."""
+
+    def __init__(self, disk: Disk) -> None:
+        self.findings: list[Finding] = []
+        self.records = self.erased = self.segments = self.seq = 0
+        self.root = EMPTY_ROOT
+        self._disk = disk
+        self._ledger = Ledger()
+        self._holes = 0
+        # For each record, which of its parts are there and good: an erase record may name them later.
+        self._whole = bytearray(1)
+        self._erasures: list[tuple[int, list[Range]]] = []
+        self._files: dict[int, str] = {}
+        self._identity = b""
+        self._chain: Chain | None = None
+        self._anchor: Anchor | None = None
+        self._anchored = True
+
+    def run(self) -> None:
+        """Read everything there is. The anchor comes first: it only moves on, and never past the end."""
+        try:
+            self._anchor = read_anchor(self._disk)
+        except JournalError as error:
+            self._add(Kind.ANCHOR, error.file, error.message, offset=error.offset)
+        self._anchored = self._anchor is None
+        segments = segment_files(self._disk)
+        if not segments:
+            self._add(Kind.SEGMENT, FOLDER, "there is no journal here")
+        due = 1
+        for segment in segments:
+            if segment.number != due:
+                self._add(Kind.SEGMENT, segment.file, f"segment {due:08x} is missing before this one")
+            due = segment.number + 1
+            self._segment(segment, last=segment is segments[-1])
+        self._judge_parts()
+        self._judge_erasures()
+        if not self._anchored:
+            assert self._anchor is not None, "only an anchor can be missed"
+            text = f"the journal ends with record {self.seq}, its anchor was at {self._anchor.seq}"
+            self._add(Kind.ANCHOR, ANCHOR_FILE, text, seq=self._anchor.seq)
+
+    def _segment(self, segment: Segment, *, last: bool) -> None:
+        self.segments += 1
+        self._files[segment.number] = segment.file
+        with self._disk.open(segment.file) as file:
+            opener = None
+            try:
+                opener = read_opener(file, segment)
+            except UnknownVersion as error:
+                self._add(Kind.VERSION, segment.file, error.message, offset=0)
+                self._chain, self.root = None, b""
+                return
+            except Corrupt as error:
+                self._add(Kind.SEGMENT, segment.file, error.message, offset=error.offset, seq=segment.first)
+            else:
+                self._follow(segment, opener)
+            survey = Survey(file, segment, self._identity, opener, last=last)
+            for found in survey:
+                self._take(segment, found, opener is None)
+            self._chain = survey.chain
+            self.root = survey.chain.frontier.root() if survey.chain is not None else b""
+
+    def _follow(self, segment: Segment, opener: Opener) -> None:
+        own, before = opener.chain, self._chain
+        if self._identity not in (b"", opener.identity):
+            self._add(Kind.SEGMENT, segment.file, "the segment belongs to another journal", offset=0)
+        self._identity = opener.identity
+        if before is not None and (own.frontier.size, own.frontier.peaks, own.time) != (
+            before.frontier.size,
+            before.frontier.peaks,
+            before.time,
+        ):
+            text = f"the segment does not go on where record {self.seq} ends"
+            self._add(Kind.SEGMENT, segment.file, text, offset=0, seq=opener.first)
+        self.seq = max(self.seq, opener.first - 1)
+        self._pass_anchor(opener.first - 1, own.frontier.root())
+
+    def _take(self, segment: Segment, found: Frame | Damage | Tear, bad_opener: bool) -> None:
+        file = segment.file
+        if isinstance(found, Tear):
+            text = f"{found.length} bytes of an incomplete batch: {found.reason}"
+            self._add(Kind.TEAR, file, text, offset=found.offset, seq=found.seq)
+        elif isinstance(found, Damage):
+            if not (bad_opener and found.offset == 0):
+                self._add(Kind.FRAME, file, found.reason, offset=found.offset, seq=found.seq)
+        else:
+            self._take_frame(segment, found)
+
+    def _take_frame(self, segment: Segment, frame: Frame) -> None:
+        first = frame.records[0].header.seq
+        if first > self.seq + 1:
+            text = f"records {self.seq + 1} to {first - 1} are lost"
+            self._add(Kind.FRAME, segment.file, text, offset=frame.offset, seq=self.seq + 1)
+        self._whole.extend(bytes(max(0, frame.records[-1].header.seq + 1 - len(self._whole))))
+        for record in frame.records:
+            parts = (Part.DETAILS if record.details else 0) | (Part.CONTENT if record.content else 0)
+            self._whole[record.header.seq] = parts
+        self.records += len(frame.records)
+        self.seq = frame.records[-1].header.seq
+        self._ledger.add_holes(segment.number, frame.holes)
+        self._holes += len(frame.holes)
+        for record in frame.own:
+            try:
+                if record.header.verb == Verb.ERASE:
+                    self._erasures.append((record.header.seq, unpack_ranges(record)))
+                self._ledger.add_records([record])
+            except ValueError as error:
+                self._add(Kind.RECORD, segment.file, str(error), offset=frame.offset, seq=record.header.seq)
+        self._pass_anchor(self.seq, frame.root)
+
+    def _pass_anchor(self, seq: int, root: bytes) -> None:
+        """The tree stood at (`seq`, `root`): compare with the anchor, where it was written there."""
+        anchor = self._anchor
+        if self._anchored or anchor is None or seq < anchor.seq:
+            return
+        self._anchored = True
+        if seq > anchor.seq or (root and root != anchor.root):
+            text = f"the journal never stood at record {anchor.seq} with the root in its anchor"
+            self._add(Kind.ANCHOR, ANCHOR_FILE, text, seq=anchor.seq)
+
+    def _judge_parts(self) -> None:
+        unexplained: set[int] = set()
+        for seq, part, at in self._ledger.unexplained():
+            number, offset = place(at)
+            unexplained.add(at)
+            name = "details" if part is Part.DETAILS else "content"
+            text = f"{name} of record {seq} are gone or changed, and no erase record names them"
+            self._add(Kind.PART, self._files[number], text, offset=offset, seq=seq)
+        self.erased = self._holes - len(unexplained)
+        if self._ledger.interrupted:
+            return
+        for remains in self._ledger.remains:
+            if remains.address not in unexplained:
+                number, offset = place(remains.address)
+                text = f"{remains.size} bytes of an erased part are not all zero"
+                self._add(Kind.ERASURE, self._files[number], text, offset=offset)
+
+    def _judge_erasures(self) -> None:
+        for seq, ranges in self._erasures:
+            if seq in self._ledger.interrupted:
+                text = f"the erasure ordered by record {seq} is not finished"
+                self._add(Kind.UNFINISHED, FOLDER, text, seq=seq)
+                continue
+            for parts, first, last in ranges:
+                for named in range(first, min(last + 1, len(self._whole))):
+                    if self._whole[named] & parts:
+                        text = (
+                            f"record {seq} says parts of record {named} are erased, and they are still there"
+                        )
+                        self._add(Kind.ERASURE, FOLDER, text, seq=named)
+
+    def _add(self, kind: Kind, file: str, text: str, *, offset: int = -1, seq: int = -1) -> None:
+        self.findings.append(Finding(kind, file, offset, seq, text))
+
+
+def _payload_findings(disk: Disk, named: set[str]) -> list[Finding]:
+    present = set(PayloadStore(disk).names())
+    missing = [
+        Finding(Kind.PAYLOAD, payload_path(name), -1, -1, "a payload file that a record names is missing")
+        for name in sorted(named - present)
+    ]
+    orphans = [
+        Finding(Kind.ORPHAN, payload_path(name), -1, -1, "no record names this payload file")
+        for name in sorted(present - named)
+    ]
+    return missing + orphans

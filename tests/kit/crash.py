@@ -1,0 +1,183 @@
+"""What the crash campaigns share: a workload that knows what it was promised, and the check of what is left.
+
+`RETAIN_CRASH_N` (default 1) multiplies the number of workloads, and so of states: `make crash N=100`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from random import Random
+
+from journal.errors import JournalError
+from journal.options import JournalOptions
+from journal.record import Draft, Part, Record, Verb
+from journal.storage import Disk
+from journal.store import Journal, open_journal
+from journal.testing import MemoryDisk
+
+SCALE = int(os.environ.get("RETAIN_CRASH_N", "1"))
+
+SMALL = JournalOptions(
+    segment_bytes=6 << 10, reserve_bytes=8 << 10, step_bytes=3 << 10, ballast_bytes=1 << 10
+)
+
+Parts = tuple[bytes | None, bytes | None]
+
+
+class Broken(AssertionError):
+    """A promise was not kept. Names the workload's seed and the operation, so that it can be replayed."""
+
+
+@dataclass
+class Promises:
+    """What the workload was told. `pending` is asked for and not answered yet, `erasing` likewise."""
+
+    kept: dict[int, Parts] = field(default_factory=dict)
+    pending: dict[int, Parts] = field(default_factory=dict)
+    erased: set[tuple[int, Part]] = field(default_factory=set)
+    erasing: set[tuple[int, Part]] = field(default_factory=set)
+
+    def check(self, found: dict[int, Parts]) -> None:
+        """Raises `Broken` unless `found` is all that was acknowledged, and the rest wholly or not at all."""
+        extra = found.keys() - self.kept.keys()
+        if missing := self.kept.keys() - found.keys():
+            raise Broken(f"acknowledged records are gone: {sorted(missing)}")
+        if extra and extra != self.pending.keys():
+            raise Broken(f"records {sorted(extra)} are there, {sorted(self.pending)} were asked for")
+        for seq, parts in found.items():
+            for part, value, was in zip(Part, parts, self.kept.get(seq) or self.pending[seq], strict=True):
+                target = (seq, part)
+                if target in self.erased and was:
+                    if value is not None:
+                        raise Broken(f"{part!r} of record {seq} is back from erasure")
+                elif value != was and not (value is None and target in self.erasing):
+                    raise Broken(f"{part!r} of record {seq} is {value!r:.40}, it was {was!r:.40}")
+
+    def after(self, found: dict[int, Parts]) -> Promises:
+        """What holds from the first start on: what was served stays, asked for or not."""
+        return Promises(dict(found), {}, self.erased, self.erasing)
+
+    def check_erasing(self, found: dict[int, Parts]) -> None:
+        """After a start, an erasure has happened wholly or not at all."""
+        gone = {
+            found[seq][index] is None
+            for seq, part in self.erasing - self.erased
+            for index in [part is Part.CONTENT]
+            if self.kept[seq][index] != b""
+        }
+        if len(gone) > 1:
+            raise Broken("an erasure was carried out in part only")
+
+
+def some_bytes(rng: Random, largest: int = 1500) -> bytes:
+    """A body: often small, sometimes over several sectors, sometimes all zero."""
+    kind = rng.randrange(6)
+    if kind == 0:
+        return b""
+    if kind == 1:
+        return bytes(rng.randrange(1, 2 * largest))
+    return rng.randbytes(rng.randrange(1, 60 if kind < 5 else largest))
+
+
+def some_drafts(rng: Random, most: int = 3) -> list[Draft]:
+    """A batch."""
+    return [
+        Draft(rng.choice((1, 2, 3)), 1, rng.randbytes(16), 1, some_bytes(rng, 100), some_bytes(rng))
+        for _ in range(rng.randrange(1, most + 1))
+    ]
+
+
+def opened(disk: Disk, options: JournalOptions = SMALL, seed: int = 0) -> tuple[Journal, dict[int, Parts]]:
+    """The journal and what its replay handed out, without the journal's own records."""
+    found: dict[int, Parts] = {}
+
+    def replay(record: Record) -> None:
+        if record.header.verb < Verb.ERASE:
+            found[record.header.seq] = (record.details, record.content)
+
+    return open_journal(disk, replay, options=options, entropy=Random(seed).randbytes), found
+
+
+class Workload:
+    """Appends, erases, anchors, closes and opens again, as its seed says, and keeps track of the promises."""
+
+    def __init__(self, seed: int, options: JournalOptions = SMALL) -> None:
+        self.seed = seed
+        self.options = options
+        self.promises = Promises()
+        self._rng = Random(seed)
+        self._time = 0
+
+    def run(self, disk: Disk, steps: int) -> None:
+        """Raises what the journal raises. The journal is left open, as a crash would find it."""
+        journal, _ = opened(disk, self.options, self.seed)
+        for _ in range(steps):
+            choice = self._rng.randrange(12)
+            if choice < 8:
+                self.append(journal)
+            elif choice < 10:
+                self.erase(journal)
+            elif choice == 10:
+                journal.write_anchor()
+            else:
+                journal.close()
+                journal, _ = opened(disk, self.options, self._rng.randrange(1 << 30))
+
+    def append(self, journal: Journal, drafts: list[Draft] | None = None) -> None:
+        """One batch, promised when it returns."""
+        drafts = drafts or some_drafts(self._rng)
+        promises = self.promises
+        self._time += self._rng.randrange(3)
+        promises.pending = {}
+        journal.reserve()
+        first = journal.head.seq + 1
+        promises.pending = {seq: (draft.details, draft.content) for seq, draft in enumerate(drafts, first)}
+        journal.append(drafts, self._time)
+        promises.kept |= promises.pending
+        promises.pending = {}
+
+    def erase(self, journal: Journal) -> None:
+        """A few parts of some records."""
+        promises = self.promises
+        if not promises.kept:
+            return
+        seqs = self._rng.sample(sorted(promises.kept), min(len(promises.kept), self._rng.randrange(1, 4)))
+        targets = {(seq, part) for seq in seqs for part in Part if self._rng.random() < 0.7}
+        if targets:
+            promises.erasing = targets
+            journal.erase(sorted(targets), 7, self._time)
+            promises.erased |= targets
+            promises.erasing = set()
+
+
+def check_survivor(
+    disk: MemoryDisk,
+    promises: Promises,
+    *,
+    options: JournalOptions = SMALL,
+    thorough: bool = False,
+    context: Callable[[], str] = str,
+) -> None:
+    """Open what a crash left: the promises hold, and go on holding after a power cut right behind the start.
+
+    `thorough` also appends, and looks again after one more power cut. Raises `Broken`.
+    """
+    try:
+        journal, found = opened(disk, options, 1)
+        promises.check(found)
+        again, found_again = opened(disk.crash("none"), options, 2)
+        served = promises.after(found)
+        served.check(found_again)
+        served.check_erasing(found_again)
+        again.close()
+        if thorough:
+            journal.reserve()
+            journal.append([Draft(1, 1, bytes(16), 1, b"more", b"")], 1 << 40)
+            seq = journal.head.seq
+            served.kept[seq] = (b"more", b"")
+            _, found_more = opened(disk.crash("none"), options, 3)
+            served.check(found_more)
+    except (Broken, JournalError, AssertionError, OSError) as error:
+        raise Broken(f"{context()}: {type(error).__name__}: {error}") from error
