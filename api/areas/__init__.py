@@ -1,0 +1,29 @@
+"""The interface for Genesys Mobile Services clients: areas of keys with a time to live, under /genesys.
+
+Spec: the Genesys Mobile Services Storage API, and what its known clients do.
+"""
+
+from api.areas.interface import Areas
+from api.areas.links import Links
+from api.config import Config
+from api.external import ExternalUrl
+from api.http import Surface
+from api.identity import Identity, areas_identity_options
+from engine import Engine
+
+__all__ = ["Areas", "areas_surface"]
+
+
+def areas_surface(engine: Engine, config: Config) -> Surface:
+    """The interface over ``engine``, to be mounted by :mod:`api.app`."""
+    options = areas_identity_options(config)
+    identity = None if options is None else Identity(options, now=engine.now, entropy=engine.entropy)
+    links = Links(ExternalUrl(config.server), relative=config.areas.relative_url)
+    areas = Areas(engine, config.areas, links, identity)
+    return Surface(
+        name="areas",
+        handle=areas.handle,
+        error=areas.error,
+        prefixes=("genesys",),
+        example=lambda base: f"curl -F Key1=Value1 {base}/genesys/1/storage/3600",
+    )

@@ -1,0 +1,126 @@
+"""The answers of the interface: headers on all of them, JSON, texts, files and ranges of files."""
+
+import json
+import re
+from collections.abc import AsyncIterator, Sequence
+from urllib.parse import quote
+
+from werkzeug.http import parse_range_header
+
+from api.http import Request, Response
+from engine.uploads import Download
+
+Headers = Sequence[tuple[str, str]]
+
+COMMON: Headers = (
+    ("Cache-Control", "no-cache, no-store"),
+    ("Pragma", "no-cache"),
+    ("X-Content-Type-Options", "nosniff"),
+)
+"""On every answer, errors and files included (spec section 9)."""
+
+JSON_TYPE = "application/json;charset=utf-8"
+TEXT_TYPE = "text/plain;charset=utf-8"
+
+_JSON_HEADERS = [("Content-Type", JSON_TYPE), *COMMON]
+_TEXT_HEADERS = [("Content-Type", TEXT_TYPE), *COMMON]
+_BINARY_HEADERS = [
+    *COMMON,
+    ("Content-Security-Policy", "sandbox; default-src 'none'"),
+    ("Accept-Ranges", "bytes"),
+]
+
+_INLINE = re.compile(
+    r"(image/(png|jpeg|gif|webp)|application/pdf|audio/[\w.+-]+|video/[\w.+-]+|text/plain)", re.ASCII
+)
+"""Types a browser may show in place; anything else is a download (spec section 7)."""
+
+encode_json = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+
+
+def json_answer(value: object, *, status: int = 200, headers: Headers = ()) -> Response:
+    """A JSON answer; a lone surrogate, which no client can have sent, would be escaped rather than fail."""
+    return Response(
+        status, [*_JSON_HEADERS, *headers], encode_json(value).encode("utf-8", "backslashreplace")
+    )
+
+
+def json_stream(chunks: AsyncIterator[bytes]) -> Response:
+    """A JSON answer in pieces."""
+    return Response(200, list(_JSON_HEADERS), chunks)
+
+
+def text_answer(text: bytes) -> Response:
+    """The bare value, no quotes, no newline (S:259-261)."""
+    return Response(200, list(_TEXT_HEADERS), text)
+
+
+class Stream:
+    """A stored body as an answer's body. Gives the file back when it ends or is closed, even if it never
+    began."""
+
+    def __init__(self, download: Download, start: int, stop: int) -> None:
+        self._download = download
+        self._chunks = download.chunks(start, stop)
+
+    def __aiter__(self) -> "Stream":
+        return self
+
+    async def __anext__(self) -> bytes:
+        try:
+            return await anext(self._chunks)
+        except StopAsyncIteration:
+            await self._download.aclose()
+            raise
+
+    async def aclose(self) -> None:
+        """Gives the file back."""
+        await self._download.aclose()
+
+
+def stored_text(download: Download) -> Response:
+    """A long text, as :func:`text_answer`."""
+    return Response(200, list(_TEXT_HEADERS), Stream(download, 0, download.size), length=download.size)
+
+
+def byte_range(request: Request, size: int) -> tuple[int, int] | None:
+    """The one range of bytes that a GET asks for (RFC 9110 section 14), as (start, stop); None for the
+    whole file.
+
+    Several ranges, other units and malformed ones are ignored, as the RFC allows; so is any range under
+    If-Range, since answers carry no validator that it could match.
+
+    Raises:
+        ValueError: No byte of the file lies in it.
+    """
+    header = request.header("Range")
+    if header is None or request.method != "GET" or request.header("If-Range") is not None:
+        return None
+    parsed = parse_range_header(header)
+    if parsed is None or parsed.units != "bytes" or len(parsed.ranges) != 1:
+        return None
+    found = parsed.range_for_length(size)
+    if found is None:
+        raise ValueError("unsatisfiable range")
+    return found
+
+
+def file_answer(download: Download, media_type: str, filename: str, span: tuple[int, int] | None) -> Response:
+    """A file: its own type and name, shown in place only if that is harmless (spec section 7)."""
+    headers = [("Content-Type", media_type), *_BINARY_HEADERS]
+    headers.append(("Content-Disposition", _disposition(media_type, filename)))
+    start, stop = span or (0, download.size)
+    if span is not None:
+        headers.append(("Content-Range", f"bytes {start}-{stop - 1}/{download.size}"))
+    status = 200 if span is None else 206
+    return Response(status, headers, Stream(download, start, stop), length=stop - start)
+
+
+def _disposition(media_type: str, filename: str) -> str:
+    essence = media_type.partition(";")[0].strip().lower()
+    kind = "inline" if _INLINE.fullmatch(essence) else "attachment"
+    if not filename:
+        return kind
+    plain = re.sub(r'[^\x20-\x7e]|["\\%]', "_", filename)
+    value = f'{kind}; filename="{plain}"'
+    return value if plain == filename else f"{value}; filename*=UTF-8''{quote(filename, safe='')}"

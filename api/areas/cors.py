@@ -1,0 +1,42 @@
+"""Calls from pages of other origins (Fetch standard, CORS protocol; spec section 12). Off without
+configured origins."""
+
+from collections.abc import Iterable
+
+from api.http import Request, Response
+
+_PREFLIGHT = [
+    ("Access-Control-Allow-Methods", "GET,POST,DELETE,OPTIONS"),
+    ("Access-Control-Allow-Headers", "gms_user, content-type, authorization"),
+    ("Access-Control-Max-Age", "600"),
+]
+
+
+class Cors:
+    """Says which origins may read the answers.
+
+    Args:
+        origins: As browsers send them (``https://app.example.org``), or ``*`` for every one.
+    """
+
+    def __init__(self, origins: Iterable[str]) -> None:
+        self._origins = frozenset(origin.rstrip("/") for origin in origins)
+
+    def grant(self, request: Request, response: Response) -> None:
+        """Adds what the caller's origin needs to read ``response``; nothing for origins that are not
+        configured."""
+        if not self._origins:
+            return
+        if "*" in self._origins:
+            response.headers.append(("Access-Control-Allow-Origin", "*"))
+            return
+        response.headers.append(("Vary", "Origin"))
+        origin = request.header("origin")
+        if origin in self._origins:
+            response.headers.append(("Access-Control-Allow-Origin", origin))
+
+    def preflight(self, request: Request, response: Response) -> None:
+        """Adds what an OPTIONS request asks for before a call with ``gms_user``."""
+        origin = request.header("origin")
+        if origin in self._origins or (origin and "*" in self._origins):
+            response.headers += _PREFLIGHT

@@ -1,0 +1,124 @@
+"""What goes wrong, in the words of the interface: ``{"exception": …, "message": …}`` on every refusal (spec
+section 10).
+
+``exception`` is a class name in the style of Genesys Mobile Services; clients print it, and branch on the
+status. The example client parses a body as JSON before it looks at the status, so there is no error without
+such a body.
+"""
+
+from api.areas.answers import Headers, json_answer
+from api.http import Request, RequestError, Response, UnexpectedError
+from api.identity import IdentityError
+from engine.errors import (
+    Closed,
+    Conflict,
+    EngineError,
+    Forbidden,
+    Invalid,
+    NotFound,
+    PreconditionFailed,
+    QuotaExceeded,
+    StorageFailed,
+    StorageFull,
+    TooLarge,
+    Unsupported,
+)
+
+PACKAGE = "com.genesyslab.gsg.services.storage.exceptions"
+
+STATUS: dict[type[EngineError], int] = {
+    Invalid: 400,
+    Forbidden: 403,
+    NotFound: 404,
+    Conflict: 409,
+    PreconditionFailed: 412,
+    TooLarge: 413,
+    Unsupported: 415,
+    QuotaExceeded: 507,
+    StorageFull: 507,
+    StorageFailed: 503,
+    Closed: 503,
+}
+"""The engine's refusals as statuses."""
+
+EXCEPTION: dict[int, str] = {
+    400: "StorageExceptionBadRequest",
+    401: "StorageExceptionUnauthorized",
+    403: "StorageExceptionForbidden",
+    404: "StorageExceptionNotFound",
+    405: "StorageExceptionMethodNotAllowed",
+    408: "StorageExceptionTimeout",
+    409: "StorageExceptionConflict",
+    412: "StorageExceptionPreconditionFailed",
+    413: "StorageExceptionTooLarge",
+    415: "StorageExceptionUnsupportedType",
+    416: "StorageExceptionRange",
+    429: "StorageExceptionTooManyRequests",
+    431: "StorageExceptionHeadersTooLarge",
+    500: "StorageException",
+    503: "StorageExceptionUnavailable",
+    507: "StorageExceptionFull",
+}
+"""The class name of each status."""
+
+
+class NoRoute(RequestError):
+    """Nothing is mapped to this path, or not for this method (spec section 2)."""
+
+    status = 404
+
+    def __init__(self) -> None:
+        super().__init__("there is nothing at this address")
+
+
+class MethodNotAllowed(RequestError):
+    """The path takes other methods."""
+
+    status = 405
+
+    def __init__(self, allowed: str) -> None:
+        super().__init__("this address does not take this method")
+        self.headers = [("Allow", allowed)]
+
+
+class UnsupportedBody(RequestError):
+    """The body is no form, is compressed, or holds a file of a type that is not taken."""
+
+    status = 415
+
+
+class CrossSite(RequestError):
+    """The sample page's form was sent by another site's page."""
+
+    status = 403
+
+
+class OverLimit(RequestError):
+    """A value, or all of them together, exceed a bound of the configuration."""
+
+    status = 413
+
+
+class BadRange(RequestError):
+    """No byte of the file lies in the Range asked for."""
+
+    status = 416
+
+    def __init__(self, size: int) -> None:
+        super().__init__("the range lies outside the file")
+        self.headers = [("Content-Range", f"bytes */{size}")]
+
+
+def error_answer(request: Request, error: Exception) -> Response:
+    """The answer to any error that a request may end in; what is unknown here is a 500 without a word about
+    its cause."""
+    if isinstance(error, EngineError):
+        status = next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), 500)
+        message = error.message
+    elif isinstance(error, RequestError | IdentityError | UnexpectedError):
+        status, message = error.status, error.message
+    else:
+        status, message = 500, "internal error"
+    headers: Headers = getattr(error, "headers", [])
+    name = EXCEPTION.get(status, EXCEPTION[500])
+    return json_answer({"exception": f"{PACKAGE}.{name}", "message": message}, status=status, headers=headers)

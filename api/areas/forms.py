@@ -1,0 +1,301 @@
+"""Request bodies: multipart and urlencoded forms, streamed into values for the engine (spec section 4).
+
+Texts are short and kept in memory up to a bound for all of them together; files go to the engine's uploads
+as they arrive, so a body of any size costs a few mebibytes. Leaving the reader's block discards every
+upload that no event names by then.
+"""
+
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Self
+
+from api.areas.charsets import codec_of, decode
+from api.areas.encoding import type_parameter, unescape
+from api.areas.errors import OverLimit, UnsupportedBody
+from api.areas.mime import HEAD_BYTES, FileControl
+from api.areas.multipart import MultipartDecoder
+from api.areas.parts import PartHead
+from api.http import BadRequest, Request
+from engine.areas import LONG_TEXT_BYTES, NewFile, NewValue
+from engine.body import Inline
+from engine.uploads import Upload
+
+FORM_TEXT_BYTES = 3 * 1024 * 1024
+"""Most bytes of all texts of a request together, unless a single one may be longer; and of all small files:
+one request is one frame of the journal, which holds 4 MiB."""
+
+FALLBACK_TYPE = "application/octet-stream"
+"""The type of a file whose part declares none (spec section 4)."""
+
+CHARSET_FIELD = "_charset_"
+"""Sets the default charset of a form's texts; neither stored nor refused (RFC 7578 section 4.6)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FormRules:
+    """What a form may hold.
+
+    Attributes:
+        max_request_bytes: Bytes of the body.
+        max_file_bytes: Bytes of one file.
+        max_text_bytes: Bytes of one text, as sent.
+        max_keys: Parts or fields.
+        ignore_underscore: A key that begins with an underscore is left out instead of refused (spec section
+            4).
+        control: What files are judged by; None takes all.
+    """
+
+    max_request_bytes: int
+    max_file_bytes: int
+    max_text_bytes: int
+    max_keys: int
+    ignore_underscore: bool
+    control: FileControl | None
+
+    @property
+    def max_form_text_bytes(self) -> int:
+        """Bytes of all texts of one request together."""
+        return max(FORM_TEXT_BYTES, self.max_text_bytes)
+
+
+@dataclass(slots=True)
+class _Text:
+    """A text field while the default charset may still change."""
+
+    name: str
+    data: bytes
+    codec: str | None
+
+
+@dataclass(slots=True)
+class _Part:
+    """The part being received."""
+
+    head: PartHead
+    skipped: bool
+    pieces: list[bytes] = field(default_factory=list)
+    size: int = 0
+    upload: Upload | None = None
+    judged: bool = False
+
+
+class FormReader:
+    """Reads one request's form: ``async with FormReader(...) as reader: values = await reader.read()``.
+
+    Args:
+        request: The request; its body is read once.
+        new_upload: Makes an upload of the engine.
+        rules: What the form may hold.
+        system: If given, takes the text fields that begin with an underscore (the sample page's own), which
+            are then neither refused nor stored.
+    """
+
+    def __init__(
+        self,
+        request: Request,
+        new_upload: Callable[[], Upload],
+        rules: FormRules,
+        system: dict[str, str] | None = None,
+    ) -> None:
+        self._request = request
+        self._new_upload = new_upload
+        self._rules = rules
+        self._system = system
+        self._uploads: AsyncExitStack | None = None
+        self._fields: list[_Text | tuple[str, NewFile]] = []
+        self._text_size = 0
+        self._inline_size = 0
+        self._codec: str | None = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._uploads is not None:
+            await self._uploads.__aexit__(kind, error, traceback)
+
+    async def read(self) -> dict[str, NewValue]:
+        """Key to value; of a key that comes twice, the last one counts.
+
+        Raises:
+            BadRequest: The body is not what its type says, or holds a key that is empty or begins with an
+                underscore.
+            OverLimit, TooLarge, TooManyParts: A bound is exceeded.
+            UnsupportedBody: The type is no form, the body is compressed, or a file's type is not taken.
+            StorageFull, StorageFailed: A file could not be kept.
+        """
+        request = self._request
+        kinds = request.header_values("content-type")
+        if len(kinds) > 1:
+            raise BadRequest("two Content-Type headers")
+        encoding = request.header("content-encoding")
+        if encoding is not None and encoding.lower() != "identity":
+            raise UnsupportedBody("compressed bodies are not taken")
+        request.body.limit = self._rules.max_request_bytes
+        if not kinds:
+            await self._expect_nothing()
+            return {}
+        kind, _, rest = kinds[0].partition(";")
+        kind = kind.strip().lower()
+        if kind == "application/x-www-form-urlencoded":
+            await self._read_urlencoded(type_parameter(";" + rest, "charset") if rest else None)
+        elif kind == "multipart/form-data":
+            await self._read_multipart(type_parameter(";" + rest, "boundary") or "")
+        else:
+            raise UnsupportedBody("the body must be a multipart or an urlencoded form")
+        return await self._values()
+
+    async def _expect_nothing(self) -> None:
+        async for _ in self._request.body:
+            raise UnsupportedBody("the body has no Content-Type")
+
+    async def _read_urlencoded(self, charset: str | None) -> None:
+        rules = self._rules
+        codec = "utf-8" if charset is None else codec_of(charset)
+        # Percent-encoding triples a byte at most.
+        limit = min(rules.max_request_bytes, 3 * rules.max_form_text_bytes)
+        data = await self._request.read_body(limit)
+        if data.count(b"&") >= rules.max_keys:
+            raise OverLimit("too many keys in one request")
+        self._codec = codec
+        for item in data.split(b"&"):
+            if item:
+                name, _, value = item.partition(b"=")
+                self._take_text(decode(unescape(name), codec), unescape(value), None)
+
+    async def _read_multipart(self, boundary: str) -> None:
+        decoder = MultipartDecoder(boundary, self._rules.max_keys)
+        part: _Part | None = None
+        async for chunk in self._request.body:
+            for event in decoder.feed(chunk):
+                if isinstance(event, PartHead):
+                    part = self._begin(event)
+                elif part is None:
+                    continue
+                elif isinstance(event, bytes):
+                    await self._take(part, event)
+                else:
+                    await self._end(part)
+                    part = None
+        decoder.finish()
+
+    def _begin(self, head: PartHead) -> _Part:
+        skipped = self._is_left_out(head.name) and head.filename is not None
+        control = self._rules.control
+        if control is not None and head.filename:
+            control.check_declared(head.media_type or FALLBACK_TYPE)
+        return _Part(head, skipped)
+
+    def _is_left_out(self, name: str) -> bool:
+        """Whether a key is not for the store: the underscore rule of S:331.
+
+        Raises:
+            BadRequest: It is refused, or it is empty.
+        """
+        if not name:
+            raise BadRequest("a key is empty")
+        if name[0] != "_":
+            return False
+        if name != CHARSET_FIELD and self._system is None and not self._rules.ignore_underscore:
+            raise BadRequest("keys may not begin with an underscore")
+        return True
+
+    async def _take(self, part: _Part, data: bytes) -> None:
+        part.size += len(data)
+        if part.head.filename is None:
+            if part.size > self._rules.max_text_bytes:
+                raise OverLimit("a value is too long")
+            if self._text_size + part.size > self._rules.max_form_text_bytes:
+                raise OverLimit("the values of this request are too long together")
+            part.pieces.append(data)
+            return
+        if part.size > self._rules.max_file_bytes:
+            raise OverLimit("a file is too long")
+        if part.skipped:
+            return
+        if not part.judged:
+            part.pieces.append(data)
+            if part.size < HEAD_BYTES:
+                return
+            data = self._judge(part)
+        await (part.upload or await self._start_upload(part)).write(data)
+
+    def _judge(self, part: _Part) -> bytes:
+        """Holds the first bytes of a file against its type; answers all that came so far."""
+        data = b"".join(part.pieces)
+        part.pieces.clear()
+        part.judged = True
+        if self._rules.control is not None:
+            media_type = part.head.media_type or FALLBACK_TYPE
+            if not part.head.filename:
+                self._rules.control.check_declared(media_type)
+            self._rules.control.check_content(media_type, data[:HEAD_BYTES])
+        return data
+
+    async def _start_upload(self, part: _Part | None) -> Upload:
+        if self._uploads is None:
+            self._uploads = AsyncExitStack()
+        upload = await self._uploads.enter_async_context(self._new_upload())
+        if part is not None:
+            part.upload = upload
+        return upload
+
+    async def _end(self, part: _Part) -> None:
+        head = part.head
+        if head.filename is None:
+            self._take_text(head.name, b"".join(part.pieces), head.codec)
+            return
+        # A browser's way to say that no file was chosen.
+        if part.skipped or (not head.filename and not part.size):
+            return
+        upload = part.upload or await self._start_upload(part)
+        if not part.judged:
+            await upload.write(self._judge(part))
+        self._fields.append(
+            (head.name, await self._finish(upload, head.filename, head.media_type or FALLBACK_TYPE))
+        )
+
+    async def _finish(self, upload: Upload, filename: str, media_type: str | None) -> NewFile:
+        body = await upload.finish()
+        if isinstance(body, Inline):
+            self._inline_size += body.size
+            if self._inline_size > FORM_TEXT_BYTES:
+                raise OverLimit("too many small files in one request")
+        return NewFile(filename, media_type, body)
+
+    def _take_text(self, name: str, data: bytes, codec: str | None) -> None:
+        self._text_size += len(data)
+        if len(data) > self._rules.max_text_bytes:
+            raise OverLimit("a value is too long")
+        if self._text_size > self._rules.max_form_text_bytes:
+            raise OverLimit("the values of this request are too long together")
+        if not self._is_left_out(name):
+            self._fields.append(_Text(name, data, codec))
+        elif name == CHARSET_FIELD:
+            label = data.decode("latin-1").strip()
+            if label:
+                self._codec = codec_of(label)
+        elif self._system is not None:
+            self._system[name] = decode(data, codec)
+
+    async def _values(self) -> dict[str, NewValue]:
+        values: dict[str, NewValue] = {}
+        for entry in self._fields:
+            if isinstance(entry, tuple):
+                values[entry[0]] = entry[1]
+                continue
+            text = decode(entry.data, entry.codec or self._codec)
+            if len(text) * 4 > LONG_TEXT_BYTES and len(encoded := text.encode()) > LONG_TEXT_BYTES:
+                upload = await self._start_upload(None)
+                await upload.write(encoded)
+                values[entry.name] = await self._finish(upload, "", None)
+            else:
+                values[entry.name] = text
+        return values

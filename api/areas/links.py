@@ -1,0 +1,28 @@
+"""Links to files (spec section 7)."""
+
+from urllib.parse import quote
+
+from api.external import ExternalUrl
+from api.http import Request
+
+
+class Links:
+    """Makes the links of the interface.
+
+    Args:
+        external: Knows the URL by which a client reaches this server.
+        relative: Links are paths, without scheme and host (option ``relative_url``).
+    """
+
+    def __init__(self, external: ExternalUrl, *, relative: bool) -> None:
+        self._external = external
+        self._relative = relative
+
+    def base(self, request: Request) -> str:
+        """What stands before ``/genesys`` in a link that answers ``request``."""
+        return "" if self._relative else self._external.base(request)
+
+
+def file_link(base: str, name: str, key: str) -> str:
+    """The URL of a file, id and key percent-encoded as path segments."""
+    return f"{base}/genesys/1/storage/binary/{quote(name, safe='')}/{quote(key, safe='')}"

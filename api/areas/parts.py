@@ -1,0 +1,159 @@
+"""The headers of one part of a multipart form (RFC 7578 section 4)."""
+
+import re
+from dataclasses import dataclass
+from urllib.parse import unquote_to_bytes
+
+from api.areas.charsets import codec_of
+from api.http import BadRequest
+
+_PARAMETER = re.compile(
+    rb';[ \t]*([!#$%&\'*+\-.^_`|~0-9A-Za-z]+)[ \t]*=[ \t]*("(?:\\.|[^"\\])*"|[^;"]*)[ \t]*'
+)
+_RAW_QUOTED = re.compile(rb';[ \t]*([!#$%&\'*+\-.^_`|~0-9A-Za-z]+)[ \t]*=[ \t]*("[^"]*"|[^;"]*)[ \t]*')
+_HEADER_NAME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
+_IDENTITY_ENCODINGS = frozenset({b"7bit", b"8bit", b"binary"})
+
+
+@dataclass(frozen=True, slots=True)
+class PartHead:
+    """What the headers of a part say.
+
+    Attributes:
+        name: The field's name: the key.
+        filename: The file's name without folders; None for a text field.
+        media_type: Content-Type exactly as sent (bytes as ISO-8859-1), None if there is none.
+        codec: Python's codec for the charset that the Content-Type declares, None if it declares none.
+    """
+
+    name: str
+    filename: str | None
+    media_type: str | None
+    codec: str | None
+
+
+def parse_head(block: bytes) -> PartHead:
+    """The headers of one part.
+
+    Raises:
+        BadRequest: A header breaks RFC 7578, or asks for a transfer encoding that section 4.7 of it
+            abolished.
+    """
+    disposition = media_type = None
+    for name, value in _header_lines(block):
+        if name == b"content-disposition":
+            if disposition is not None:
+                raise BadRequest("a part has two Content-Disposition headers")
+            disposition = value
+        elif name == b"content-type":
+            media_type = value
+        elif name == b"content-transfer-encoding" and value.lower() not in _IDENTITY_ENCODINGS:
+            raise BadRequest("a part has a Content-Transfer-Encoding")
+    if disposition is None:
+        raise BadRequest("a part has no Content-Disposition header")
+    field, filename = _disposition(disposition)
+    if media_type is None:
+        return PartHead(field, filename, None, None)
+    codec = None
+    if filename is None and b"charset" in media_type.lower():
+        charset = _parameters(media_type[media_type.find(b";") :]).get(b"charset")
+        codec = codec_of(charset.decode("latin-1")) if charset is not None else None
+    return PartHead(field, filename, media_type.decode("latin-1"), codec)
+
+
+def _header_lines(block: bytes) -> list[tuple[bytes, bytes]]:
+    """Names in lower case and values; a line that begins with a blank continues the one before (RFC 5322)."""
+    lines: list[bytes] = []
+    for line in block.split(b"\r\n"):
+        if lines and line[:1] in (b" ", b"\t"):
+            lines[-1] += b" " + line.strip(b" \t")
+        else:
+            lines.append(line)
+    headers = []
+    for line in lines:
+        name, colon, value = line.partition(b":")
+        if not colon or not _HEADER_NAME.fullmatch(name) or _CONTROL.search(value):
+            raise BadRequest("a part has a malformed header")
+        headers.append((name.lower(), value.strip(b" \t")))
+    return headers
+
+
+def _disposition(value: bytes) -> tuple[str, str | None]:
+    """Field name and file name of a Content-Disposition."""
+    kind, semicolon, rest = value.partition(b";")
+    if kind.strip(b" \t").lower() != b"form-data":
+        raise BadRequest("a part is not form-data")
+    parameters = _parameters(semicolon + rest)
+    name = parameters.get(b"name")
+    if name is None:
+        raise BadRequest("a part has no name")
+    filename = parameters.get(b"filename")
+    extended = parameters.get(b"filename*")
+    if extended is not None:
+        text = _extended(extended)
+    elif filename is not None:
+        text = _text(filename).replace("%22", '"').replace("%0D", " ").replace("%0A", " ")
+    else:
+        return _text(name), None
+    return _text(name), _CONTROL_TEXT.sub(" ", re.split(r"[/\\]", text)[-1])
+
+
+_CONTROL_TEXT = re.compile(r"[\x00-\x1f\x7f]")
+
+
+def _parameters(rest: bytes) -> dict[bytes, bytes]:
+    """``; name=value`` lists. A backslash escapes a quote or a backslash; before anything else it stands
+    for itself, as in the paths that old browsers send.
+
+    Raises:
+        BadRequest: Something else than parameters, or one of them twice.
+    """
+    try:
+        return _matched(_PARAMETER, rest)
+    except BadRequest:
+        # A quoted path that ends in a backslash: `filename="C:\"`.
+        return _matched(_RAW_QUOTED, rest)
+
+
+def _matched(pattern: re.Pattern[bytes], rest: bytes) -> dict[bytes, bytes]:
+    parameters: dict[bytes, bytes] = {}
+    position = 0
+    while position < len(rest):
+        match = pattern.match(rest, position)
+        if match is None:
+            if not rest[position:].strip(b"; \t"):
+                break
+            raise BadRequest("a part has a malformed header")
+        name, value = match[1].lower(), match[2]
+        if name in parameters:
+            raise BadRequest("a part's header has a parameter twice")
+        quoted = value[:1] == b'"'
+        parameters[name] = re.sub(rb'\\(["\\])', rb"\1", value[1:-1]) if quoted else value.rstrip(b" \t")
+        position = match.end()
+    return parameters
+
+
+def _text(value: bytes) -> str:
+    """UTF-8, as all browsers send it, else ISO-8859-1."""
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return value.decode("latin-1")
+
+
+def _extended(value: bytes) -> str:
+    """The value of ``filename*`` (RFC 8187).
+
+    Raises:
+        BadRequest: It is not of that form, or its charset neither UTF-8 nor ISO-8859-1.
+    """
+    charset, _, rest = value.partition(b"'")
+    _, quote, encoded = rest.partition(b"'")
+    codec = charset.lower().decode("latin-1")
+    if not quote or codec not in ("utf-8", "iso-8859-1"):
+        raise BadRequest("a part has a malformed filename*")
+    try:
+        return unquote_to_bytes(encoded).decode(codec)
+    except UnicodeDecodeError:
+        raise BadRequest("a part has a malformed filename*") from None

@@ -1,0 +1,103 @@
+"""From a path to an operation: the table of spec section 2, with all its ambiguous forms."""
+
+from dataclasses import dataclass
+from enum import Enum
+
+from api.areas.errors import MethodNotAllowed, NoRoute
+
+
+class Operation(Enum):
+    """What a request asks for."""
+
+    CREATE = "create"
+    UPDATE = "update"
+    LIST = "list"
+    VALUE = "value"
+    BINARY = "binary"
+    DELETE = "delete"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """An operation with the names from the path, each decoded once.
+
+    Attributes:
+        operation: What to do.
+        name: The id; empty for a plain creation.
+        key: The key, for the two that read one.
+        ttl: The time to live as it stands in the path.
+        custom: The path says that the id is a custom one.
+    """
+
+    operation: Operation
+    name: str = ""
+    key: str = ""
+    ttl: str = ""
+    custom: bool = False
+
+
+_TABLED = frozenset({"GET", "POST", "DELETE"})
+
+
+def resolve(method: str, parts: list[str]) -> Target:
+    """The target of a request for ``/genesys/1/storage/<parts>``; HEAD is a GET.
+
+    Raises:
+        NoRoute: Nothing is there, or nothing for this method of the table.
+        MethodNotAllowed: The path is known and the method is not one of the interface's.
+    """
+    targets = targets_of(parts)
+    target = targets.get("GET" if method == "HEAD" else method)
+    if target is not None:
+        return target
+    if not targets or (method in _TABLED and not (method == "POST" and _is_binary(targets))):
+        raise NoRoute
+    raise MethodNotAllowed(allowed(targets))
+
+
+def allowed(targets: dict[str, Target]) -> str:
+    """The value of an Allow header."""
+    methods = [*targets, "OPTIONS"]
+    if "GET" in targets:
+        methods.append("HEAD")
+    return ", ".join(sorted(methods))
+
+
+def _is_binary(targets: dict[str, Target]) -> bool:
+    return "GET" in targets and targets["GET"].operation is Operation.BINARY
+
+
+def targets_of(parts: list[str]) -> dict[str, Target]:
+    """Method to target for a path; empty if nothing is mapped to it.
+
+    ``custom`` and ``binary`` are reserved as ids, never as keys: a key only ever stands after an id.
+    """
+    match parts:
+        case ["custom", name]:
+            return {
+                "GET": Target(Operation.LIST, name, custom=True),
+                "DELETE": Target(Operation.DELETE, name, custom=True),
+            }
+        case ["custom", name, last]:
+            return {
+                "POST": Target(Operation.CREATE, name, ttl=last, custom=True),
+                "GET": Target(Operation.VALUE, name, last, custom=True),
+            }
+        case ["binary", "custom", name, key]:
+            return {"GET": Target(Operation.BINARY, name, key, custom=True)}
+        case ["binary", name, key]:
+            return {"GET": Target(Operation.BINARY, name, key)}
+        case ["binary", _]:
+            return {}
+        case [name]:
+            return {
+                "POST": Target(Operation.CREATE, ttl=name),
+                "GET": Target(Operation.LIST, name),
+                "DELETE": Target(Operation.DELETE, name),
+            }
+        case [name, last]:
+            return {
+                "POST": Target(Operation.UPDATE, name, ttl=last),
+                "GET": Target(Operation.VALUE, name, last),
+            }
+    return {}

@@ -1,0 +1,148 @@
+"""The sample page at its old address (S:72), usable without script.
+
+A plain form cannot choose the ttl in its action URL while it is being filled in, nor send a header. So the
+page takes the operation, ttl, id and ``gms_user`` as fields of its own that begin with an underscore, which
+never are keys, and performs the operation here. Another form of the page posts to the interface itself,
+with one button for each of three ttls.
+"""
+
+import hashlib
+import json
+import re
+from base64 import b64encode
+from importlib import resources
+from typing import TYPE_CHECKING
+
+import jinja2
+
+from api.areas.answers import COMMON
+from api.areas.errors import CrossSite, MethodNotAllowed, error_answer
+from api.areas.routes import Operation, Target
+from api.http import BadRequest, Request, RequestError, Response
+from api.identity import IdentityError
+from engine import EngineError
+
+if TYPE_CHECKING:
+    from api.areas.interface import Areas
+
+PAGE_PATH = ["genesys", "resources", "storagetest.html"]
+
+_FIELDS = ("_operation", "_ttl", "_id", "_user", "_key")
+_LABELS = {
+    Operation.CREATE: "Create",
+    Operation.UPDATE: "Update",
+    Operation.LIST: "Query all keys",
+    Operation.VALUE: "Query one key",
+    Operation.BINARY: "Query one binary key",
+    Operation.DELETE: "Delete",
+}
+
+
+class SamplePage:
+    """Shows the page, and performs what its forms ask for.
+
+    Args:
+        areas: The interface.
+    """
+
+    def __init__(self, areas: "Areas") -> None:
+        self._areas = areas
+        source = resources.files("api.areas").joinpath("templates/storagetest.html").read_text("utf-8")
+        self._template = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined).from_string(
+            source
+        )
+        style = re.search(r"<style>(.*?)</style>", source, re.DOTALL)
+        assert style is not None
+        digest = b64encode(hashlib.sha256(style[1].encode()).digest()).decode()
+        self._headers = [
+            ("Content-Type", "text/html;charset=utf-8"),
+            *COMMON,
+            (
+                "Content-Security-Policy",
+                f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; form-action 'self'; "
+                "base-uri 'none'; frame-ancestors 'none'",
+            ),
+            ("Referrer-Policy", "same-origin"),
+        ]
+
+    async def answer(self, request: Request, actor: str) -> Response:
+        """The page, or what one of its forms came to.
+
+        Raises:
+            CrossSite: The form was sent by another site's page.
+            MethodNotAllowed: Neither a look at the page nor one of its forms.
+        """
+        if request.method in ("GET", "HEAD"):
+            return self._render(200, {}, None)
+        if request.method != "POST":
+            raise MethodNotAllowed("GET, HEAD, OPTIONS, POST")
+        refuse_cross_site(request)
+        fields: dict[str, str] = {}
+        try:
+            response = await self._perform(request, actor, fields)
+        except (RequestError, EngineError, IdentityError) as error:
+            response = error_answer(request, error)
+        if not isinstance(response.body, bytes):
+            return response
+        if response.status == 200 and fields.get("_operation") == Operation.BINARY.value:
+            return response
+        return self._render(response.status, fields, response.body)
+
+    async def _perform(self, request: Request, actor: str, fields: dict[str, str]) -> Response:
+        async with self._areas.reader(request, fields) as reader:
+            sent = await reader.read()
+            values = {key: value for key, value in sent.items() if value != ""}
+            name, user = fields.get("_id", "").strip(), fields.get("_user", "").strip() or None
+            target = _target(fields, name)
+            if target.operation in (Operation.CREATE, Operation.UPDATE):
+                response = await self._areas.write(target, user, actor, values)
+            else:
+                response = await self._areas.perform(request, target, user, actor)
+        if target.operation is Operation.CREATE and isinstance(response.body, bytes):
+            fields["_id"] = json.loads(response.body)["id"]
+        return response
+
+    def _render(self, status: int, fields: dict[str, str], body: bytes | None) -> Response:
+        operation = next((known for known in Operation if known.value == fields.get("_operation")), None)
+        page = self._template.render(
+            field={name.lstrip("_"): fields.get(name, "") for name in _FIELDS},
+            label=_LABELS[operation] if operation is not None else "Request",
+            status=status,
+            answer=None if body is None else body.decode("utf-8", "replace"),
+        )
+        return Response(status, list(self._headers), page.encode())
+
+
+def _target(fields: dict[str, str], name: str) -> Target:
+    """The operation that a form's own fields name.
+
+    Raises:
+        BadRequest: None, or one without its id or key.
+    """
+    try:
+        operation = Operation(fields.get("_operation", ""))
+    except ValueError:
+        raise BadRequest("the form names no operation") from None
+    key = fields.get("_key", "").strip()
+    if operation is not Operation.CREATE and not name:
+        raise BadRequest("give the id of a storage area")
+    if operation in (Operation.VALUE, Operation.BINARY) and not key:
+        raise BadRequest("give the key to query")
+    custom = operation is Operation.CREATE and bool(name)
+    return Target(operation, name, key, fields.get("_ttl", "").strip(), custom)
+
+
+def refuse_cross_site(request: Request) -> None:
+    """A form of this page names a customer, which a page elsewhere may not do in a visitor's browser.
+
+    Raises:
+        CrossSite: The browser says that the form came from elsewhere.
+    """
+    site = request.header("sec-fetch-site")
+    origin = request.header("origin")
+    if site is not None:
+        if site in ("same-origin", "none"):
+            return
+    elif origin is None or origin.partition("://")[2] == request.header("host"):
+        return
+    raise CrossSite("this form takes only what it sent itself")
