@@ -7,11 +7,13 @@ from typing import Any
 import msgpack
 
 from engine.areas import AreasSlice
+from engine.blobs import BlobsSlice
 from engine.command import Command, Decision
 from engine.commands import ExpireDue
 from engine.deadlines import Deadlines, Kind
 from engine.event import Event, Stamp
 from engine.slice import Apply, Decide, Expire, Ground, Slice
+from engine.tokens import TokensSlice
 
 
 class State:
@@ -32,7 +34,9 @@ class State:
         self.time = 0
         self.ground = Ground()
         self.areas = AreasSlice(self.ground)
-        self.slices: Sequence[Slice] = (self.areas,)
+        self.blobs = BlobsSlice(self.ground)
+        self.tokens = TokensSlice(self.ground, self.blobs)
+        self.slices: Sequence[Slice] = (self.areas, self.blobs, self.tokens)
         self._apply: dict[type[Event], Apply] = _merged(part.handlers() for part in self.slices)
         self._decide: dict[type[Command[Any]], Decide] = _merged(part.deciders() for part in self.slices)
         self._decide[ExpireDue] = self._expire_due

@@ -10,7 +10,10 @@ from typing import Any
 import msgpack
 
 from engine.areas import events as areas
+from engine.blobs import container_events as containers
+from engine.blobs import events as blobs
 from engine.event import Cause, Event
+from engine.tokens import events as tokens
 from journal import Draft, Record
 
 CODES: dict[int, type[Event]] = {
@@ -19,6 +22,29 @@ CODES: dict[int, type[Event]] = {
     103: areas.FileStored,
     104: areas.KeysExpired,
     105: areas.AreaDeleted,
+    301: containers.ContainerCreated,
+    302: containers.ContainerMetadataSet,
+    303: containers.ContainerAccessSet,
+    304: containers.PoliciesChanged,
+    305: containers.ContainerRetentionSet,
+    306: containers.ContainerLeaseSet,
+    307: containers.ContainerDeleted,
+    308: containers.ServicePropertiesSet,
+    309: containers.RetentionConfigured,
+    320: blobs.BlobPut,
+    321: blobs.BlocksCommitted,
+    322: blobs.BlockStaged,
+    323: blobs.BlocksDropped,
+    324: blobs.BlobHeadersSet,
+    325: blobs.BlobMetadataSet,
+    326: blobs.BlobTagsSet,
+    327: blobs.BlobTierSet,
+    328: blobs.BlobLeaseSet,
+    329: blobs.BlobDeleted,
+    401: tokens.TokenIssued,
+    402: tokens.TokenRevoked,
+    403: tokens.TokenExpired,
+    404: tokens.KeyRotated,
 }
 """On disk: a number once given never moves, and is never given again."""
 

@@ -225,6 +225,7 @@ class _Search:
         if ranges[best].is_point:
             return self._scan(tags.names_of_value(best, ranges[best].low, start), limit)
         if counts[best] <= self.budget:
+            self.budget -= counts[best]
             return self._gather(tags.names(best, ranges[best]), start, limit)
         points = [key for key, wanted in ranges.items() if wanted.is_point]
         if points:
@@ -236,11 +237,12 @@ class _Search:
         """Looks at names in their order, as many as the budget allows."""
         found: list[str] = []
         for name in names:
-            if len(found) == limit or self.budget == 0:
+            matches = self.budget > 0 and self._matches(name)
+            if self.budget == 0 or (matches and len(found) == limit):
                 self.next = name
                 break
             self.budget -= 1
-            if self._matches(name):
+            if matches:
                 found.append(name)
         return found
 
@@ -249,7 +251,6 @@ class _Search:
         name.
         """
         found = nsmallest(limit + 1, (name for name in names if name >= start and self._matches(name)))
-        self.budget -= min(self.budget, len(found))
         if len(found) > limit:
             self.next = found[limit]
         return list(islice(found, limit))

@@ -1,0 +1,89 @@
+"""What can be asked about tokens.
+
+==================  =================  =============================================================
+class               reason             when
+==================  =================  =============================================================
+NotFound            container          a grant names a container that is not there
+NotFound            token              RevokeTokens names a token that is not there or has expired
+Conflict            policy-limit       the container has five other stored policies already
+Conflict            not-revocable      RevokeTokens names an account token: only its key revokes it
+Invalid             token-times        a grant ends before it starts, or has ended already
+==================  =================  =============================================================
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar, NamedTuple
+
+from engine.command import Command
+from engine.tokens.record import TokenRecord
+
+
+class Grant(NamedTuple):
+    """A token to be issued.
+
+    Attributes:
+        token_id: 16 random bytes.
+        container: The container, None for an account token.
+        permissions: Permission letters.
+        start: From when, nanoseconds since the epoch.
+        expiry: Until when.
+        policy_id: A fresh id for the stored policy that a container token will name; None for an account
+            token.
+        key: Which of the account's keys signs it, 1 or 2.
+    """
+
+    token_id: bytes
+    container: str | None
+    permissions: str
+    start: int
+    expiry: int
+    policy_id: str | None
+    key: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IssueTokens(Command[tuple[TokenRecord, ...]]):
+    """Records tokens and makes their stored policies, which hold start, expiry and permissions; all or
+    nothing.
+
+    Attributes:
+        account: The tenant's account.
+        grants: What is issued.
+        revoke_existing: In the same act, all earlier container tokens of the account end.
+    """
+
+    account: str
+    grants: tuple[Grant, ...]
+    revoke_existing: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RevokeTokens(Command[tuple[TokenRecord, ...]]):
+    """Ends container tokens by removing the stored policies that they name; answers those it ended.
+
+    Attributes:
+        account: The tenant's account.
+        token_ids: Which, None for all of the account.
+    """
+
+    FREES_SPACE: ClassVar[bool] = True
+
+    account: str
+    token_ids: tuple[bytes, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordKeyRotation(Command[int]):
+    """An account key was replaced: every token that it signed has ended. Answers how many that were.
+
+    Attributes:
+        account: The tenant's account.
+        key: Which key, 1 or 2.
+        resource: 16 random bytes.
+    """
+
+    FREES_SPACE: ClassVar[bool] = True
+
+    account: str
+    key: int
+    resource: bytes

@@ -1,0 +1,184 @@
+"""What commands about tokens come to. Reads both slices, changes nothing."""
+
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from engine.blobs.container_events import PoliciesChanged
+from engine.blobs.decide_containers import MAX_POLICIES, required
+from engine.blobs.entries import StoredPolicy
+from engine.command import Command, Decision
+from engine.errors import Conflict, Invalid, NotFound
+from engine.event import Cause, Event
+from engine.slice import Decide
+from engine.tokens.commands import Grant, IssueTokens, RecordKeyRotation, RevokeTokens
+from engine.tokens.events import KeyRotated, TokenIssued, TokenRevoked
+from engine.tokens.record import TokenRecord
+
+if TYPE_CHECKING:
+    from engine.tokens.state import TokensSlice
+
+
+def deciders(tokens: "TokensSlice") -> Mapping[type[Command[Any]], Decide]:
+    """The deciders, bound to the slice."""
+    table: dict[type[Command[Any]], Callable[..., Decision[Any]]] = {
+        IssueTokens: _issue,
+        RevokeTokens: _revoke,
+        RecordKeyRotation: _rotated,
+    }
+    return {kind: partial(decide, tokens) for kind, decide in table.items()}
+
+
+def _issue(tokens: "TokensSlice", command: IssueTokens, now: int) -> Decision[tuple[TokenRecord, ...]]:
+    revoked = _revocable(tokens, command.account) if command.revoke_existing else []
+    issued = [_issued(command, grant, now) for grant in command.grants]
+    changes = _Policies(tokens, command.account)
+    for record in tokens.of_account(command.account):
+        if record.expiry <= now:
+            changes.remove(record)
+    for record in revoked:
+        changes.remove(record)
+    for grant in command.grants:
+        if grant.container is not None:
+            required(tokens.blobs, command.account, grant.container)
+            changes.add(grant)
+    events: list[Event] = [_ended(command, record, now) for record in revoked]
+    events += changes.events(command, now)
+    events += issued
+    return Decision(tuple(events), tuple(event.record() for event in issued))
+
+
+def _issued(command: IssueTokens, grant: Grant, now: int) -> TokenIssued:
+    if grant.expiry <= max(now, grant.start):
+        raise Invalid("a token ends after it starts, and in the future", reason="token-times")
+    assert (grant.container is None) == (grant.policy_id is None)
+    return TokenIssued(
+        resource=grant.token_id,
+        actor=command.actor,
+        cause=Cause.REQUEST,
+        account=command.account,
+        container=grant.container,
+        permissions=grant.permissions,
+        start=grant.start,
+        expiry=grant.expiry,
+        policy_id=grant.policy_id,
+        key=grant.key,
+        issued=now,
+    )
+
+
+def _revocable(tokens: "TokensSlice", account: str) -> list[TokenRecord]:
+    return [
+        record
+        for record in tokens.of_account(account)
+        if record.policy_id is not None and record.revoked is None
+    ]
+
+
+def _ended(command: Command[Any], record: TokenRecord, now: int) -> TokenRevoked:
+    return TokenRevoked(
+        resource=record.token_id,
+        actor=command.actor,
+        cause=Cause.REVOKED,
+        account=record.account,
+        container=record.container,
+        policy_id=record.policy_id,
+        revoked=now,
+    )
+
+
+def _revoke(tokens: "TokensSlice", command: RevokeTokens, now: int) -> Decision[tuple[TokenRecord, ...]]:
+    if command.token_ids is None:
+        revoked = _revocable(tokens, command.account)
+    else:
+        revoked = [_named(tokens, command.account, token_id, now) for token_id in command.token_ids]
+        revoked = [record for record in revoked if record.revoked is None]
+    changes = _Policies(tokens, command.account)
+    for record in revoked:
+        changes.remove(record)
+    events: list[Event] = [_ended(command, record, now) for record in revoked]
+    events += changes.events(command, now)
+    return Decision(tuple(events), tuple(record._replace(revoked=now) for record in revoked))
+
+
+def _named(tokens: "TokensSlice", account: str, token_id: bytes, now: int) -> TokenRecord:
+    record = tokens.records.get(token_id)
+    if record is None or record.account != account or record.expiry <= now:
+        raise NotFound("there is no such token", reason="token")
+    if record.policy_id is None:
+        raise Conflict("an account token ends with its expiry or its key", reason="not-revocable")
+    return record
+
+
+def _rotated(tokens: "TokensSlice", command: RecordKeyRotation, now: int) -> Decision[int]:
+    ended = [
+        record
+        for record in tokens.of_account(command.account)
+        if record.key == command.key and record.revoked is None
+    ]
+    event = KeyRotated(
+        resource=command.resource,
+        actor=command.actor,
+        cause=Cause.REQUEST,
+        account=command.account,
+        key=command.key,
+        rotated=now,
+    )
+    return Decision((event,), len(ended))
+
+
+class _Policies:
+    """Which stored policies of which container go and come in one decision."""
+
+    def __init__(self, tokens: "TokensSlice", account: str) -> None:
+        self._blobs = tokens.blobs
+        self._account = account
+        self._removed: dict[str, list[str]] = {}
+        self._added: dict[str, list[StoredPolicy]] = {}
+
+    def remove(self, record: TokenRecord) -> None:
+        if record.container is not None and record.policy_id is not None:
+            present = self._present(record.container)
+            if record.policy_id in present and record.policy_id not in self._removed.get(
+                record.container, ()
+            ):
+                self._removed.setdefault(record.container, []).append(record.policy_id)
+
+    def add(self, grant: Grant) -> None:
+        assert grant.container is not None
+        assert grant.policy_id is not None
+        policy = StoredPolicy(grant.policy_id, grant.start, grant.expiry, grant.permissions)
+        self._added.setdefault(grant.container, []).append(policy)
+
+    def _present(self, container: str) -> set[str]:
+        found = self._blobs.find(self._account, container)
+        return set() if found is None else {policy.policy_id for policy in found.entry.policies}
+
+    def events(self, command: Command[Any], now: int) -> Iterable[Event]:
+        """One event a container.
+
+        Raises:
+            Conflict: ``policy-limit``.
+        """
+        modified = self._blobs.next_modified(now)
+        for name in sorted({*self._removed, *self._added}):
+            container = required(self._blobs, self._account, name)
+            removed = tuple(self._removed.get(name, ()))
+            added = tuple(self._added.get(name, ()))
+            if len(container.entry.policies) - len(removed) + len(added) > MAX_POLICIES:
+                raise Conflict(
+                    "the container has five stored access policies; revoke tokens first",
+                    reason="policy-limit",
+                    container=name,
+                    limit=MAX_POLICIES,
+                )
+            yield PoliciesChanged(
+                resource=container.entry.resource,
+                actor=command.actor,
+                cause=Cause.REVOKED if removed and not added else Cause.REQUEST,
+                account=self._account,
+                container=name,
+                modified=modified,
+                removed=removed,
+                added=added,
+            )

@@ -1,0 +1,135 @@
+"""What happened to tokens. Codes stand in ``engine/wire.py``; none of these ever holds a token's text or
+signature.
+"""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+from engine.event import Cause, Event, Surface
+from engine.tokens.record import TokenRecord
+from journal import Verb
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenEvent(Event):
+    """Something about a token; ``resource`` is its id."""
+
+    VERB: ClassVar[Verb] = Verb.TOKEN
+    SURFACE: ClassVar[Surface] = Surface.BLOBS
+
+    account: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenIssued(TokenEvent):
+    """A token was issued; the fields are those of its record, ``actor`` is the issuer."""
+
+    container: str | None
+    permissions: str
+    start: int
+    expiry: int
+    policy_id: str | None
+    key: int
+    issued: int
+    revoked: int | None = None
+
+    def record(self) -> TokenRecord:
+        """What live state keeps of it."""
+        return TokenRecord(
+            token_id=self.resource,
+            account=self.account,
+            container=self.container,
+            permissions=self.permissions,
+            start=self.start,
+            expiry=self.expiry,
+            policy_id=self.policy_id,
+            key=self.key,
+            issuer=self.actor,
+            issued=self.issued,
+            revoked=self.revoked,
+        )
+
+    def details(self) -> dict[str, Any]:
+        return {
+            "account": self.account,
+            "container": self.container,
+            "permissions": self.permissions,
+            "start": self.start,
+            "expiry": self.expiry,
+            "policy_id": self.policy_id,
+            "key": self.key,
+            "issued": self.issued,
+            "revoked": self.revoked,
+        }
+
+    @classmethod
+    def restore(
+        cls, *, resource: bytes, actor: str, cause: Cause, details: dict[str, Any], content: Any
+    ) -> Self:
+        return cls(resource=resource, actor=actor, cause=cause, **details)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenRevoked(TokenEvent):
+    """A container token ended before its expiry.
+
+    Attributes:
+        revoked: When, nanoseconds since the epoch.
+    """
+
+    container: str | None
+    policy_id: str | None
+    revoked: int
+
+    def details(self) -> dict[str, Any]:
+        return {
+            "account": self.account,
+            "container": self.container,
+            "policy_id": self.policy_id,
+            "revoked": self.revoked,
+        }
+
+    @classmethod
+    def restore(
+        cls, *, resource: bytes, actor: str, cause: Cause, details: dict[str, Any], content: Any
+    ) -> Self:
+        return cls(resource=resource, actor=actor, cause=cause, **details)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenExpired(TokenEvent):
+    """A token's expiry passed, and its record went from live state."""
+
+    container: str | None
+
+    def details(self) -> dict[str, Any]:
+        return {"account": self.account, "container": self.container}
+
+    @classmethod
+    def restore(
+        cls, *, resource: bytes, actor: str, cause: Cause, details: dict[str, Any], content: Any
+    ) -> Self:
+        return cls(resource=resource, actor=actor, cause=cause, **details)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyRotated(TokenEvent):
+    """An account key was replaced, which ended every token that it signed; ``resource`` is the rotation's
+    own.
+
+    Attributes:
+        key: Which key, 1 or 2.
+        rotated: When, nanoseconds since the epoch.
+    """
+
+    key: int
+    rotated: int
+
+    def details(self) -> dict[str, Any]:
+        return {"account": self.account, "key": self.key, "rotated": self.rotated}
+
+    @classmethod
+    def restore(
+        cls, *, resource: bytes, actor: str, cause: Cause, details: dict[str, Any], content: Any
+    ) -> Self:
+        return cls(resource=resource, actor=actor, cause=cause, **details)
