@@ -2,6 +2,7 @@
 
 import ast
 from base64 import b64decode, b64encode
+from itertools import pairwise
 from pathlib import Path
 from urllib.parse import parse_qsl, quote
 
@@ -123,7 +124,7 @@ def field_forgeries(token):
     }.items():
         if name not in dict(pairs) and not (token == ACCOUNT and name == "rsct"):
             yield rebuilt([*pairs, (name, value)])
-    for (one, first), (two, second) in zip(pairs, pairs[1:], strict=False):
+    for (one, first), (two, second) in pairwise(pairs):
         if first and second and "sig" not in (one, two):
             swapped = {one: second, two: first}
             yield rebuilt([(name, swapped.get(name, value)) for name, value in pairs])
@@ -147,6 +148,14 @@ def accept(text, target, facts=FACTS, keys=(KEY, OTHER)):
     return token and sas.verify(token, target, keys, facts, lambda *names: POLICIES.get(names))
 
 
+def rights(text, target):
+    """What a token grants; None for one that is refused, which must be with 400 or 403."""
+    try:
+        return accept(text, target)
+    except AzureError as error:
+        return None if error.status in (400, 403) else error
+
+
 def test_the_genuine_tokens_pass_so_that_the_forgeries_prove_something():
     for token, target in TARGETS.items():
         assert accept(token, target)
@@ -158,12 +167,7 @@ def test_there_are_enough_forgeries():
 
 @pytest.mark.parametrize(("text", "target"), FORGERIES)
 def test_no_forgery_is_accepted(text, target):
-    try:
-        grant = accept(text, target)
-    except AzureError as error:
-        assert error.status in (400, 403)
-    else:
-        assert grant is None, "a tampered token gave rights"
+    assert not rights(text, target)
 
 
 @pytest.mark.parametrize(

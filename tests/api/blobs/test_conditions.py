@@ -1,0 +1,129 @@
+"""Conditional headers: the table of blobs.md, section 7, for reads, and what a write may combine."""
+
+import pytest
+
+from api.blobs import etag
+from api.blobs.conditions import check_read, parse_conditions
+from api.blobs.errors import AzureError
+from api.blobs.times import http_date, parse_sas_time
+from engine.blobs.conditions import UNCONDITIONAL
+
+WRITTEN = parse_sas_time("2021-05-21T06:21:34.5Z")
+TICK = 0x8D91C20AE6F18A7
+OURS, OTHER = '"0x8D91C20AE6F18A7"', '"0x8D91C20AE6F18A8"'
+SECOND = 10**9
+BEFORE, SAME, AFTER = (http_date(WRITTEN + shift * SECOND) for shift in (-1, 0, 1))
+
+
+def parse(headers, **more):
+    return parse_conditions(headers.get, **more)
+
+
+def read(headers):
+    try:
+        check_read(parse(headers), TICK, WRITTEN, {"status": "done"})
+    except AzureError as error:
+        return error.status, error.code
+    return 200
+
+
+NOT_MET, NOT_MODIFIED = (412, "ConditionNotMet"), (304, "ConditionNotMet")
+
+
+@pytest.mark.parametrize(
+    ("headers", "expected"),
+    [
+        ({}, 200),
+        ({"if-match": ""}, 200),
+        ({"if-match": OURS}, 200),
+        ({"if-match": OURS.strip('"')}, 200),
+        ({"if-match": "*"}, 200),
+        ({"if-match": f"{OTHER}, {OURS}"}, 200),
+        ({"if-match": OTHER}, NOT_MET),
+        ({"if-match": f"W/{OURS}"}, NOT_MET),
+        ({"if-match": '"foreign"'}, NOT_MET),
+        ({"if-unmodified-since": SAME}, 200),
+        ({"if-unmodified-since": BEFORE}, NOT_MET),
+        ({"if-match": OURS, "if-unmodified-since": BEFORE}, NOT_MET),
+        ({"if-none-match": OTHER}, 200),
+        ({"if-none-match": OURS}, NOT_MODIFIED),
+        ({"if-none-match": f"{OTHER},{OURS}"}, NOT_MODIFIED),
+        ({"if-none-match": "*"}, (400, "UnsatisfiableCondition")),
+        ({"if-modified-since": BEFORE}, 200),
+        ({"if-modified-since": SAME}, NOT_MODIFIED),
+        ({"if-modified-since": AFTER}, NOT_MODIFIED),
+        ({"if-none-match": OURS, "if-modified-since": BEFORE}, 200),
+        ({"if-none-match": OTHER, "if-modified-since": AFTER}, 200),
+        ({"if-none-match": OURS, "if-modified-since": SAME}, NOT_MODIFIED),
+        ({"if-match": OTHER, "if-none-match": OURS}, NOT_MET),
+        ({"x-ms-if-tags": "status = 'done'"}, 200),
+        ({"x-ms-if-tags": "status <> 'done'"}, NOT_MET),
+        ({"x-ms-if-tags": "other = 'done'", "if-none-match": OTHER}, NOT_MET),
+        ({"x-ms-if-tags": "status ="}, (400, "InvalidHeaderValue")),
+        ({"if-modified-since": "yesterday"}, (400, "InvalidHeaderValue")),
+        ({"if-modified-since": f"{BEFORE}, {AFTER}"}, (400, "InvalidHeaderValue")),
+        ({"if-match": f"{OURS},"}, (400, "InvalidHeaderValue")),
+    ],
+)
+def test_a_read_is_held_against_its_conditions(headers, expected):
+    assert read(headers) == expected
+
+
+PAIRS = [
+    ({"if-match", "if-unmodified-since"}, True),
+    ({"if-none-match", "if-modified-since"}, True),
+    ({"if-match", "if-none-match"}, False),
+    ({"if-match", "if-modified-since"}, False),
+    ({"if-unmodified-since", "if-none-match"}, False),
+    ({"if-unmodified-since", "if-modified-since"}, False),
+    ({"if-match", "if-unmodified-since", "if-none-match", "if-modified-since"}, False),
+]
+VALUES = {"if-match": OURS, "if-none-match": OURS, "if-modified-since": SAME, "if-unmodified-since": SAME}
+
+
+@pytest.mark.parametrize(("names", "allowed"), PAIRS)
+@pytest.mark.parametrize("prefix", ["", "x-ms-source-", "x-ms-blob-"])
+def test_a_write_takes_one_pair_of_conditions(names, allowed, prefix):
+    headers = {f"{prefix}{name}": VALUES[name] for name in names}
+    if allowed:
+        assert parse(headers, prefix=prefix, write=True) is not UNCONDITIONAL
+        return
+    with pytest.raises(AzureError) as caught:
+        parse(headers, prefix=prefix, write=True)
+    assert (caught.value.code, caught.value.status) == ("MultipleConditionHeadersNotSupported", 400)
+
+
+def test_a_write_takes_one_etag():
+    for name in ("if-match", "if-none-match"):
+        with pytest.raises(AzureError) as caught:
+            parse({name: f"{OURS},{OTHER}"}, write=True)
+        assert ("HeaderName", name) in caught.value.extras
+
+
+def test_conditions_reach_the_engine_in_its_terms():
+    conditions = parse({"if-none-match": "*", "x-ms-lease-id": "guid", "x-ms-if-tags": "a = '1'"}, write=True)
+    assert conditions.if_none_match.any
+    assert conditions.lease == "guid"
+    assert conditions.tags({"a": "1"})
+    assert not conditions.tags({})
+    conditions = parse({"if-match": OURS, "if-unmodified-since": SAME}, write=True)
+    assert conditions.if_match.values == {TICK}
+    assert conditions.unmodified_since == WRITTEN // SECOND * SECOND
+
+
+def test_each_prefix_reads_its_own_headers_only():
+    headers = {"if-match": OURS, "x-ms-lease-id": "guid", "x-ms-if-tags": "a = '1'"}
+    assert parse(headers, prefix="x-ms-source-") is UNCONDITIONAL
+    source = parse({"x-ms-source-if-match": OTHER, "x-ms-source-if-tags": "b = '1'"}, prefix="x-ms-source-")
+    assert source.if_match.values == {TICK + 1}
+    assert source.tags({"b": "1"})
+
+
+def test_an_etag_is_the_tick_count_of_its_instant():
+    modified = parse_sas_time("2021-05-21T06:21:34Z")
+    assert etag.bare(TICK) == "0x8D91C20AE6F18A7"
+    assert modified // SECOND == (TICK - 621_355_968_000_000_000) * 100 // SECOND
+    assert etag.parse(etag.quoted(TICK)) == etag.parse(etag.bare(TICK)) == TICK
+    for text in ("", '"', "0x", "0x8d91c20ae6f18a7", '"0x8D91C20AE6F18A7', "*", "8D91C20AE6F18A7"):
+        assert etag.parse(text) is None
+    assert etag.filetime_hex(0) == "019DB1DED53E8000"

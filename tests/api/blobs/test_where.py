@@ -1,0 +1,194 @@
+"""Tag queries: every rule of blobs.md, section 6, and that nothing else gets through."""
+
+import string
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from api.blobs.errors import AzureError
+from api.blobs.where import Interval, parse_where
+
+LEGAL = string.ascii_letters + string.digits + " +-./:=_"
+keys = st.text(LEGAL, min_size=1, max_size=20)
+values = st.text(LEGAL, max_size=20)
+
+
+def refused(text, **more):
+    with pytest.raises(AzureError) as caught:
+        parse_where(text, **more)
+    error = caught.value
+    assert (error.code, error.status) == ("InvalidQueryParameterValue", 400)
+    assert ("QueryParameterName", "where") in error.extras
+    assert ("QueryParameterValue", text or "") in error.extras
+    assert error.message.startswith("Error parsing query at or near character position ")
+    return error.message.removeprefix("Error parsing query at or near character position ")
+
+
+def test_the_query_of_the_genesys_page():
+    where = parse_where(
+        "@container='recordings' AND RecordingType = 'CALL' "
+        "AND StoredTime >= '2022-01-09T00:00:00Z' AND StoredTime < '2022-01-11T00:00:00Z'"
+    )
+    assert where.container == "recordings"
+    assert where.intervals == {
+        "RecordingType": Interval("CALL", True, "CALL", True),
+        "StoredTime": Interval("2022-01-09T00:00:00Z", True, "2022-01-11T00:00:00Z", False),
+    }
+    found = {"RecordingType": "CALL", "StoredTime": "2022-01-10T06:01:34Z", "Agent": "7"}
+    assert where.matches(found)
+    assert where.named(found) == {"RecordingType": "CALL", "StoredTime": "2022-01-10T06:01:34Z"}
+    assert not where.matches({**found, "StoredTime": "2022-01-11T00:00:00Z"})
+    assert not where.matches({"RecordingType": "CALL"})
+
+
+@pytest.mark.parametrize(
+    ("text", "value", "found"),
+    [
+        ("k = 'b'", "b", True),
+        ("k = 'b'", "B", False),
+        ("k > 'b'", "b", False),
+        ("k > 'b'", "ba", True),
+        ("k >= 'b'", "b", True),
+        ("k < 'b'", "b", False),
+        ("k < 'b'", "a", True),
+        ("k <= 'b'", "b", True),
+        ("k >= 'a' and k <= 'c'", "b", True),
+        ("k >= 'a' aNd k < 'b'", "b", False),
+        ("k < '9'", "10", True),
+        ("k > 'Z'", "a", True),
+        ("k = ''", "", True),
+    ],
+)
+def test_values_are_strings_and_compare_by_code_point(text, value, found):
+    assert parse_where(text).matches({"k": value}) is found
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["a='1'AND b='2'", "  a\t=\n'1'  AND  \"b\"  =  '2'  ", "a='1' and \"b\"='2'", "\"a\"='1' AND b='2'"],
+)
+def test_whitespace_is_free_and_and_has_no_case(text):
+    assert dict(parse_where(text).intervals) == {
+        "a": Interval("1", True, "1", True),
+        "b": Interval("2", True, "2", True),
+    }
+
+
+def test_quoted_keys_may_hold_any_legal_character():
+    assert list(parse_where("\"n-1\" = '1' AND \"a b:c=d/e.f+g_h\" = '2'").intervals) == [
+        "n-1",
+        "a b:c=d/e.f+g_h",
+    ]
+    assert list(parse_where("\"Year\" = '2020'").intervals) == ["Year"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (None, "1: unexpected end of query"),
+        ("", "1: unexpected end of query"),
+        ("   ", "1: unexpected end of query"),
+        ("a", "2: unexpected end of query"),
+        ("a =", "4: unexpected end of query"),
+        ("= '1'", "1: unexpected '='"),
+        ("Year = '2020'", "1: unexpected 'Year'"),
+        ("a = '1' AND month = '2'", "13: unexpected 'month'"),
+        ("@container = recordings", "14: unexpected 'recordings'"),
+        ('a = "1"', "5: unexpected '\"1\"'"),
+        ("a == '1'", "4: unexpected '='"),
+        ("a = '1' AND", "12: unexpected end of query"),
+        ("a = '1' OR b = '2'", "9: unexpected 'OR'"),
+        ("NOT a = '1'", "1: unexpected 'NOT'"),
+        ("a <> '1'", "3: unexpected '<>'"),
+        ("(a = '1')", "1: unexpected '('"),
+        ("a LIKE 'x'", "3: unexpected 'LIKE'"),
+        ("a = '1' b = '2'", "9: unexpected 'b'"),
+        ("a = 'it's'", "10: unexpected '''"),
+        ("a = 'it''s'", "5: 'it''s' is not a tag value"),
+        ("a = 'open", "5: unexpected '''"),
+        ("n-1 = '1'", "2: unexpected '-'"),
+        ("1a = '1'", "1: unexpected '1'"),
+        ("a = '1';", "8: unexpected ';'"),
+        ("a = 'ü'", "5: 'ü' is not a tag value"),
+        ("\"ü\" = '1'", "1: 'ü' is not a tag name"),
+        ("\"\" = '1'", "1: a tag name has 1 to 128 characters"),
+        (f"\"{'k' * 129}\" = '1'", "1: a tag name has 1 to 128 characters"),
+        (f"a = '{'v' * 257}'", "5: a tag value has at most 256 characters"),
+        ("@container > 'a'", "12: unexpected '>'"),
+        ("@Container = 'a'", "1: unexpected '@'"),
+        ("@containers = 'a'", "1: unexpected '@'"),
+        (" AND ".join(f"k{n} = '1'" for n in range(11)), "131: a query names at most 10 tags"),
+    ],
+)
+def test_what_is_no_query_is_refused_with_its_position(text, message):
+    assert refused(text) == message
+
+
+MULTIPLE = "can't have multiple conditions for a single tag unless they define a range"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a > '1' AND a > '2'",
+        "a >= '1' AND a > '2'",
+        "a < '1' AND a <= '2'",
+        "a = '1' AND a = '1'",
+        "a = '1' AND a > '0'",
+        "a > '0' AND a = '1'",
+        "a > '0' AND a < '5' AND a < '4'",
+        "@container = 'aaa' AND @container = 'bbb'",
+    ],
+)
+def test_one_key_has_one_value_or_one_range(text):
+    assert refused(text).endswith(MULTIPLE)
+
+
+def test_a_query_on_a_container_cannot_name_a_container():
+    assert refused("@container = 'a'", in_container=True) == "1: unexpected '@container'"
+    assert parse_where("a = '1'", in_container=True).container is None
+
+
+def test_a_very_long_query_is_refused():
+    assert "too long" in refused("a" * 20000)
+
+
+@given(st.dictionaries(keys, values, min_size=1, max_size=10), st.booleans())
+def test_a_query_made_of_a_blobs_own_tags_finds_it(tags, as_range):
+    if as_range:
+        text = " AND ".join(
+            f"\"{key}\" >= '{value}' AND \"{key}\" <= '{value}'" for key, value in tags.items()
+        )
+    else:
+        text = " AND ".join(f"\"{key}\" = '{value}'" for key, value in tags.items())
+    where = parse_where(text)
+    assert where.matches(tags)
+    assert where.named(tags) == tags
+    for key in tags:
+        assert where.intervals[key].equals == tags[key]
+        assert not where.matches({other: value for other, value in tags.items() if other != key})
+
+
+@given(
+    st.sampled_from(["=", ">", ">=", "<", "<="]),
+    st.text("'=<>\"@containerANDOR() \n\\ü0a", max_size=40),
+)
+def test_any_text_is_parsed_or_refused_with_a_position(operator, noise):
+    for text in (noise, f"a {operator} '{noise}'", f"{noise} {operator} '1'"):
+        try:
+            parse_where(text)
+        except AzureError as error:
+            position = int(error.message.split("position ")[1].split(":")[0])
+            assert 1 <= position <= len(text) + 1
+
+
+@given(values, values, values)
+def test_an_interval_holds_exactly_what_its_bounds_say(low, high, value):
+    for low_closed in (True, False):
+        for high_closed in (True, False):
+            above = value >= low if low_closed else value > low
+            below = value <= high if high_closed else value < high
+            assert Interval(low, low_closed, high, high_closed).holds(value) is (above and below)
+            assert Interval(low, low_closed).holds(value) is above
+            assert Interval(None, True, high, high_closed).holds(value) is below
