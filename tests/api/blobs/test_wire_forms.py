@@ -44,9 +44,10 @@ def test_the_four_shapes_of_a_sas_time(text, expected):
         "2021-05-21T",
         "2021-05-21T06:21:34",
         "2021-05-21T24:00Z",
-    ,
-    "2021-05-21T06:60Z", "2021-05-21T06:21:60Z", "2021-05-21 06:21Z", "2021-05-21T06:21:34.12345678Z",
-    
+        "2021-05-21T06:60Z",
+        "2021-05-21T06:21:60Z",
+        "2021-05-21 06:21Z",
+        "2021-05-21T06:21:34.12345678Z",
         "2021-05-21T06:21:34+15:00",
         "2021-05-21T06:21z",
         "２０２１-05-21",
@@ -177,8 +178,9 @@ def test_markers_read_back(name, created):
         "2!8!MDAwMDAx",
         "2!x!QUJD",
         "2!16!MDAwMDA1IWFiIQ--",
-    ,
-    "2!16!" + "A" * 20000, "2!12!MDAwMDAxIf8h"],
+        "2!16!" + "A" * 20000,
+        "2!12!MDAwMDAxIf8h",
+    ],
 )
 def test_a_broken_marker_is_refused(marker):
     with pytest.raises(AzureError) as caught:
