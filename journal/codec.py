@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import Enum
-from hashlib import blake2b, sha256
+from hashlib import blake2b
 from typing import NamedTuple
 
 import msgpack
@@ -37,11 +37,12 @@ from journal.limits import (
     PREFIX_BYTES,
     SALT_BYTES,
 )
+from journal.merkle import leaf_hash
 from journal.record import NO_COMMITMENT, RESOURCE_BYTES, Draft, Header, Part, Record, Verb, address
 from journal.whitening import Whitening
 
 _BLANK = bytes(PREFIX_BYTES)
-_LENGTH_AT = SALT_BYTES + 4
+_LENGTH_AT, _BODY_AT = 4, PART_OVERHEAD - SALT_BYTES  # in a part, counted from the end of its salt
 _NEVER_IN_SIZE = ~(2 * PART_BYTES - PART_ALIGN)
 _OWN_VERBS = Verb.ERASE
 
@@ -115,7 +116,7 @@ def encode_batch(
     base = address(segment, offset + payload_at)
     return Batch(
         data,
-        [sha256(b"\x00" + header).digest() for header in headers],
+        [leaf_hash(header) for header in headers],
         [base + content if content >= 0 else -1 for content in contents],
     )
 
@@ -194,16 +195,16 @@ class Decoder:
                 raise ValueError(f"{len(headers)} headers where {prefix.records} were announced")
             if size != self.chain.frontier.size or root != self._root:
                 raise ValueError("the frame does not continue the tree")
-            before = self.chain.copy()
             records, own, holes, time = self._records(headers, prefix)
         except MALFORMED as error:
             raise self._damage(str(error)) from error
+        before = self.chain.copy() if holes else None
         frontier = self.chain.frontier
         for header in headers:
-            frontier.append(sha256(b"\x00" + header).digest())
+            frontier.append(leaf_hash(header))
         self._root = frontier.root()
         self.chain = Chain(frontier, time)
-        return Frame(self.offset, prefix.extent, self._root, records, own, holes, before if holes else None)
+        return Frame(self.offset, prefix.extent, self._root, records, own, holes, before)
 
     def _records(
         self, headers: list[bytes], prefix: Prefix
@@ -231,9 +232,9 @@ class Decoder:
             details: bytes | None = b""
             content: bytes | None = b""
             if details_size:
-                part = plain[at : at + details_size]
-                if hashed(part[SALT_BYTES:], digest_size=32, key=part[:SALT_BYTES]).digest() == details_proof:
-                    details = part[PART_OVERHEAD : PART_OVERHEAD + number(part[_LENGTH_AT:PART_OVERHEAD])]
+                salt, part = plain[at : at + SALT_BYTES], plain[at + SALT_BYTES : at + details_size]
+                if hashed(part, digest_size=32, key=salt).digest() == details_proof:
+                    details = part[_BODY_AT : _BODY_AT + number(part[_LENGTH_AT:_BODY_AT])]
                 else:
                     details = None
                     holes.append(self._hole(due, Part.DETAILS, at, details_size))
@@ -243,9 +244,9 @@ class Decoder:
             content_at = -1
             if content_size:
                 content_at = base + at
-                part = plain[at : at + content_size]
-                if hashed(part[SALT_BYTES:], digest_size=32, key=part[:SALT_BYTES]).digest() == content_proof:
-                    content = part[PART_OVERHEAD : PART_OVERHEAD + number(part[_LENGTH_AT:PART_OVERHEAD])]
+                salt, part = plain[at : at + SALT_BYTES], plain[at + SALT_BYTES : at + content_size]
+                if hashed(part, digest_size=32, key=salt).digest() == content_proof:
+                    content = part[_BODY_AT : _BODY_AT + number(part[_LENGTH_AT:_BODY_AT])]
                 else:
                     content = None
                     holes.append(self._hole(due, Part.CONTENT, at, content_size))

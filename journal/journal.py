@@ -9,23 +9,20 @@ from threading import RLock
 from journal import ballast
 from journal.anchor import anchor_at, write_anchor
 from journal.codec import encode_batch, salts_needed
+from journal.contents import Contents
 from journal.erase import blank
 from journal.errors import Closed, Corrupt, NoSpace, WriteFailed
 from journal.frame import Chain
-from journal.handles import Handles
 from journal.holes import Ledger, Range, pack_ranges, pack_seqs, ranges_of
-from journal.limits import CONTENT_READ, ERASE_RANGES, OFFSET_LIMIT, PART_ALIGN, frame_room
+from journal.limits import ERASE_RANGES, OFFSET_LIMIT, PART_ALIGN, frame_room
 from journal.live import LiveSegment
 from journal.options import JournalOptions
-from journal.parts import BadPart, checked_body, declared_size
 from journal.places import Places, Spot
 from journal.reader import SegmentReader
 from journal.record import NO_RESOURCE, Draft, Head, Part, Verb, place
 from journal.segments import FOLDER, Segment, broken_files, create_segment
-from journal.storage import Disk, File
-from journal.whitening import Whitening
+from journal.storage import Disk
 
-_NOTHING = bytes(PART_ALIGN)
 _CLOSING_BYTES = 16
 
 
@@ -51,12 +48,11 @@ class Journal:
         self._entropy = entropy
         self._identity = last.opener.identity
         self._segments = {segment.number: segment for segment in segments}
-        self._whitenings = {last.segment.number: last.opener.whitening}
         self._frontier = last.chain.frontier
         size, root = self._frontier.size, self._frontier.root()
         self._head = Head(size, last.chain.time, root, last.segment.number, last.offset)
         self._live = LiveSegment(disk, last.segment, last.offset)
-        self._handles = Handles(disk, options.read_handles)
+        self._contents = Contents(disk, last.opener.identity, options.read_handles)
         self._places = Places(disk)
         self._lock = RLock()
         self._failure = ""
@@ -82,17 +78,17 @@ class Journal:
 
         Raises `NoSpace`, with nothing changed; `WriteFailed`, `Closed`.
         """
-        with self._changing():
+        with self._changing("reserving room"):
             self._make_room(self._options.reserve_bytes)
 
     def release_ballast(self) -> bool:
         """Give back the room kept for hard times. False if there was none."""
-        with self._changing():
+        with self._changing("giving the ballast back"):
             return ballast.release(self._disk)
 
     def restore_ballast(self) -> bool:
         """Set room aside again. False where the disk is too full for that."""
-        with self._changing():
+        with self._changing("setting ballast aside"):
             return ballast.restore(self._disk, self._options.ballast_bytes)
 
     def append(self, drafts: Sequence[Draft], time: int) -> list[int]:
@@ -102,7 +98,7 @@ class Journal:
         `limits.draft_room` and `limits.FRAME_ROOM` tell what fits. Raises `ValueError` where it does not,
         with nothing changed; raises `WriteFailed`, which is final, and `Closed`.
         """
-        with self._changing():
+        with self._changing("appending"):
             return self._append(drafts, time)
 
     def content(self, address: int) -> bytes | None:
@@ -117,14 +113,7 @@ class Journal:
         head = self._head
         if segment is None or offset % PART_ALIGN or (number == head.segment and offset >= head.offset):
             raise Corrupt(f"no content can be at address {address:#x}", offset=offset)
-        with self._handles.reading(segment.file) as file:
-            try:
-                return _read_part(file, offset, self._whitening(number))
-            except BadPart as error:
-                if file.pread(offset, PART_ALIGN) == _NOTHING:
-                    return None  # it was being erased while we read
-                text = f"{segment.file}, offset {offset}: {error}"
-                raise Corrupt(text, file=segment.file, offset=offset) from error
+        return self._contents.read(segment, offset)
 
     def erase(self, targets: Sequence[tuple[int, Part]], cause: int, time: int) -> None:
         """Make the named parts of the named records unreadable for ever, from the erase record's sync on.
@@ -133,27 +122,27 @@ class Journal:
         targets take several erase records. Raises `BadTarget` and `NoSpace` with nothing erased (`NoSpace`:
         or only a first portion, wholly); `WriteFailed`, `Closed`, `Corrupt`.
         """
-        with self._changing():
+        with self._changing("erasing"):
             ranges = ranges_of(targets)
             portions = [ranges[at : at + ERASE_RANGES] for at in range(0, len(ranges), ERASE_RANGES)]
             for portion, spots in [(portion, self._find(portion)) for portion in portions]:
                 if "erase without event" in self._options.faults:
-                    self._blank(spots)
+                    blank(self._disk, spots, self._segments)
                     continue
                 content = pack_ranges(portion)
                 self._make_room(frame_room(len(content)) + frame_room(_CLOSING_BYTES))
                 seq = self._append_own(Verb.ERASE, cause, content, time)
-                self._blank(spots)
+                blank(self._disk, spots, self._segments)
                 self._append_own(Verb.ERASED, cause, pack_seqs([seq]), time)
 
     def write_anchor(self) -> None:
         """Note durably how far the journal reaches. Raises `NoSpace`: the last one stands; `WriteFailed`."""
-        with self._changing():
+        with self._changing("writing the anchor"):
             write_anchor(self._disk, anchor_at(self._head))
 
     def discard_broken(self) -> list[str]:
         """Remove the copies of torn tails that earlier starts kept; returns their names."""
-        with self._changing():
+        with self._changing("discarding torn tails"):
             names = broken_files(self._disk)
             for name in names:
                 self._disk.unlink(name)
@@ -191,7 +180,7 @@ class Journal:
         """Close the files and nothing else: what a failed opening does."""
         self._closed = True
         self._live.file.close()
-        self._handles.close()
+        self._contents.close()
 
     def _finish_erasures(self, ledger: Ledger) -> None:
         spots = [Spot(*place(at), size) for at, size in ledger.remains]
@@ -199,26 +188,27 @@ class Journal:
             spots += self._find(ranges)
         if not spots and not ledger.interrupted:
             return
-        with self._changing():
-            self._blank(spots)
+        with self._changing("erasing"):
+            blank(self._disk, spots, self._segments)
             if ledger.interrupted:
                 content = pack_seqs(list(ledger.interrupted))
-                self._make_room_somehow(frame_room(len(content)))
+                self._make_room_here(frame_room(len(content)))
                 self._append_own(Verb.ERASED, 0, content, self._head.time)
         self._notices.append(f"an erasure that a crash interrupted was carried out again: {len(spots)} parts")
 
     @contextmanager
-    def _changing(self) -> Iterator[None]:
+    def _changing(self, doing: str) -> Iterator[None]:
+        """One change at a time. If it fails with an `OSError`, it was the last one."""
         with self._lock:
             if self._closed:
                 raise Closed("the journal is closed")
             if self._failure:
                 raise WriteFailed(self._failure)
-            yield
+            with self._final(doing):
+                yield
 
     @contextmanager
     def _final(self, doing: str) -> Iterator[None]:
-        """What fails in here with an `OSError` is the last thing this journal did."""
         try:
             yield
         except OSError as error:
@@ -226,19 +216,20 @@ class Journal:
             raise WriteFailed(self._failure) from error
 
     def _make_room(self, need: int) -> None:
-        with self._final("reserving room"):
-            if self._head.offset >= self._options.segment_bytes:
-                self._roll()
-            offset, options = self._head.offset, self._options
-            self._live.reserve(offset + need, min(offset + options.step_bytes, options.segment_bytes))
+        if self._head.offset >= self._options.segment_bytes:
+            self._roll()
+        offset, options = self._head.offset, self._options
+        self._live.reserve(offset + need, min(offset + options.step_bytes, options.segment_bytes))
 
-    def _make_room_somehow(self, need: int) -> None:
+    def _make_room_here(self, need: int) -> None:
+        """In this segment, be it full: an erase record and its erased record stand in the same one."""
+        end = self._head.offset + need
         try:
-            self._make_room(need)
+            self._live.reserve(end, end)
         except NoSpace:
             if not ballast.release(self._disk):
                 raise
-            self._make_room(need)
+            self._live.reserve(end, end)
 
     def _roll(self) -> None:
         """Seal the live segment, go on in a new one. `NoSpace` leaves it sealed; the next call retries."""
@@ -262,16 +253,15 @@ class Journal:
             head.root,
             segment=head.segment,
             offset=head.offset,
-            whitening=self._whitening(head.segment),
+            whitening=self._contents.whitening(head.segment),
             salts=self._entropy(salts_needed(drafts)),
         )
         assert head.offset + len(batch.data) < OFFSET_LIMIT, "reserve() was not called for far too long"
-        with self._final("appending"):
-            try:
-                self._live.file.pwrite(head.offset, batch.data)
-                self._sync()
-            except NoSpace as error:
-                raise OSError(str(error)) from error
+        try:
+            self._live.file.pwrite(head.offset, batch.data)
+            self._sync()
+        except NoSpace as error:  # after the state has changed there is no way back: as final as any other
+            raise OSError(str(error)) from error
         for leaf in batch.leaves:
             self._frontier.append(leaf)
         size, root = self._frontier.size, self._frontier.root()
@@ -292,25 +282,3 @@ class Journal:
 
     def _find(self, ranges: Sequence[Range]) -> list[Spot]:
         return self._places.find(ranges, list(self._segments.values()), self._head.offset)
-
-    def _blank(self, spots: Sequence[Spot]) -> None:
-        with self._final("erasing"):
-            blank(self._disk, spots, self._segments)
-
-    def _whitening(self, number: int) -> Whitening:
-        whitening = self._whitenings.get(number)
-        if whitening is None:
-            whitening = self._whitenings[number] = Whitening(self._identity, number)
-        return whitening
-
-
-def _read_part(file: File, offset: int, whitening: Whitening) -> bytes | None:
-    data = file.pread(offset, CONTENT_READ)
-    if data[:PART_ALIGN] == _NOTHING:
-        return None
-    stream = whitening.stream(offset)
-    part = stream.update(data)
-    size = declared_size(part)
-    if size > len(part):
-        part += stream.update(file.pread(offset + len(part), size - len(part)))
-    return checked_body(part[:size])

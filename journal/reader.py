@@ -10,7 +10,7 @@ from journal.frame import Chain, Damage, Frame
 from journal.limits import READ_CHUNK
 from journal.segments import Opener, Segment, read_opener
 from journal.storage import File
-from journal.tail import Tear, corrupt, judge
+from journal.tail import Tear, corrupt, judge, last_byte
 
 NO_FAULTS: frozenset[str] = frozenset()
 
@@ -56,9 +56,32 @@ class SegmentReader:
         self._stop()
 
     def last_frames(self) -> Iterator[Frame]:
-        """The frames of the last segment, up to a tear. Raises `Corrupt`.
+        """The frames of the last segment, up to a tear. Raises `Corrupt`."""
+        yield from self._settled_frames()
+        self.tear = self._judged(self._ending)
 
-        A frame with holes is handed out only when a good one follows: as the last one it is torn or damaged.
+    def growing_frames(self) -> Iterator[Frame]:
+        """The frames that are whole by now, of a segment that may be written to; again: those since then.
+
+        Raises `Corrupt` for what looks like damage twice: the first time it may be a frame half written.
+        """
+        suspicious = False
+        while True:
+            start = self.offset
+            yield from self._settled_frames()
+            try:
+                judge(self._file, self._ending)
+            except Corrupt:
+                if suspicious and self.offset == start:
+                    raise
+                suspicious = True
+            else:
+                return
+
+    def _settled_frames(self) -> Iterator[Frame]:
+        """The frames up to a bad one, which is then `_ending`, as the zeros after the last one are.
+
+        A frame with holes at the end is a bad one too: where no good frame follows, no erase record can.
         """
         self._restart()
         held: Frame | None = None
@@ -69,25 +92,12 @@ class SegmentReader:
             if held is None:
                 yield found
         self._stop()
-        self.tear = self._judged(found)
-        if held is None:
-            return
-        if self.tear is not None:
+        if held is not None and last_byte(self._file, found.offset) > found.offset:
             yield held
-            return
-        hole = held.holes[0]
-        reason = f"a part of record {hole.seq} does not open its commitment"
-        first = held.records[0].header.seq
-        self.tear = self._judged(Damage(reason, offset=held.offset, seq=first, extent=held.extent))
-        assert held.before is not None, "a frame with holes lacks the chain before it"
-        self.chain, self.offset = held.before, held.offset
-
-    def growing_frames(self) -> Iterator[Frame]:
-        """The frames that are whole by now, of a segment that may be written to; again: those since then."""
-        self._restart()
-        while isinstance(found := self._next(), Frame):
-            yield found
-        self._stop()
+        elif held is not None and held.before is not None:
+            self.chain, self.offset = held.before, held.offset
+            found = _unopened(held)
+        self._ending = found
 
     def _restart(self) -> None:
         self._read = self.offset
@@ -128,3 +138,8 @@ class SegmentReader:
                 raise
             length = self._file.size() - damage.offset
             return Tear(self.segment.file, damage.offset, length, damage.seq, error.message)
+
+
+def _unopened(frame: Frame) -> Damage:
+    reason = f"a part of record {frame.holes[0].seq} does not open its commitment"
+    return Damage(reason, offset=frame.offset, seq=frame.records[0].header.seq, extent=frame.extent)

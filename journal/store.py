@@ -29,8 +29,7 @@ def open_journal(
     options: JournalOptions | None = None,
     entropy: Callable[[int], bytes] = os.urandom,
 ) -> Journal:
-    """Lock the data folder, read and check its journal, mend what a crash left, and return it ready to
-    append.
+    """Lock the data folder, read and check its journal, mend what a crash left; return it ready to append.
 
     Every record after `after` (all of them without it) is handed to `replay`, in order, each part checked
     against its commitment. A folder without a journal gets one. What was mended is in the journal's
@@ -93,8 +92,8 @@ def _secure(disk: Disk, last: SegmentReader, faults: frozenset[str]) -> list[str
             copy = cut(disk, file, last.tear)
             tear = last.tear
             notices.append(
-                f"{tear.file}: {tear.length} bytes from offset {tear.offset} on, an unfinished batch that would "
-                f"have started with record {tear.seq}, were cut off: {tear.reason}; a copy is in {copy}"
+                f"{tear.file}: cut off {tear.length} bytes from offset {tear.offset} on, an unfinished batch "
+                f"before record {tear.seq}: {tear.reason}; a copy is in {copy}"
             )
         if "no fsync on reopen" not in faults:
             file.sync()
