@@ -13,9 +13,9 @@ _KNOWN = frozenset(
     for label in (
         *("us-ascii", "utf-8", "utf-16", "utf-16-le", "utf-16-be"),
         *(f"iso-8859-{number}" for number in (*range(1, 12), *range(13, 17))),
-        *(f"windows-{number}" for number in (874, *range(1250, 1259))),
-        *("koi8-r", "koi8-u", "macintosh", "ibm866", "shift_jis", "euc-jp", "iso-2022-jp", "euc-kr"),
-        *("gbk", "gb2312", "gb18030", "big5"),
+        *(f"windows-{number}" for number in range(1250, 1259)),
+        *("cp874", "koi8-r", "koi8-u", "macintosh", "ibm866", "shift_jis", "euc-jp", "iso-2022-jp"),
+        *("euc-kr", "gbk", "gb2312", "gb18030", "big5"),
     )
 )
 
