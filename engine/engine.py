@@ -241,7 +241,11 @@ class Engine:
 
     @asynccontextmanager
     async def _running(self) -> AsyncIterator[None]:
-        """The engine's own tasks; on leaving, the queue drains and everything is written down."""
+        """The engine's own tasks; on leaving, the queue drains and everything is written down.
+
+        What the caller's block raises goes through as it is, not wrapped in the groups of these nurseries.
+        """
+        raised: Exception | None = None
         written = trio.Event()
 
         async def write() -> None:
@@ -258,6 +262,8 @@ class Engine:
                     background.start_soon(self._housekeeping)
                     try:
                         yield
+                    except Exception as error:
+                        raised = error
                     finally:
                         background.cancel_scope.cancel()
             finally:
@@ -265,6 +271,8 @@ class Engine:
                 with trio.CancelScope(shield=True):
                     await written.wait()
                     await trio.to_thread.run_sync(self._shut)
+        if raised is not None:
+            raise raised
 
     def _shut(self) -> None:
         try:

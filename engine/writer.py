@@ -20,6 +20,9 @@ GATHER_BYTES = FRAME_ROOM // 4
 GATHER_RECORDS = 512
 """Likewise for records: beyond it a frame gains little more per record."""
 
+FAILURES = (journal.JournalError, OSError)
+"""What working on the journal may raise; whatever is not handled by itself ends writing for good."""
+
 Value = TypeVar("Value")
 
 
@@ -235,18 +238,19 @@ class Writer:
 
     async def _reserve(self) -> None:
         try:
-            self._room, self._spare = await self._in_thread(self._make_room)
-        except journal.JournalError as error:
+            await self._in_thread(self._make_room)
+        except FAILURES as error:
             self.fail(error)
 
-    def _make_room(self) -> tuple[bool, bool]:
-        """(any command may be decided, those that free space may be)."""
+    def _make_room(self) -> None:
+        """Finds out whether any command may be decided, and whether those that free space may be."""
         try:
             self._log.reserve()
+            self._room, self._spare = self._log.restore_ballast(), True
         except journal.NoSpace:
             self._log.release_ballast()
-            return False, self._reserved()
-        return self._log.restore_ballast(), True
+            self._room, self._spare = False, self._reserved()
+        self._full = not self._room
 
     def _reserved(self) -> bool:
         try:
@@ -311,7 +315,7 @@ class Writer:
         first = self._state.seq - len(batch.drafts) + 1
         try:
             addresses = await self._in_thread(self._write, batch.drafts, self._state.time)
-        except journal.JournalError as error:
+        except FAILURES as error:
             self.fail(error)
             return
         for offset, address in enumerate(addresses):
@@ -336,9 +340,9 @@ class Writer:
             return
         try:
             if not self._room:
-                self._room, self._spare = self._make_room()
+                self._make_room()
             self._anchor_if_due()
-        except journal.JournalError as error:
+        except FAILURES as error:
             self.fail(error)
 
     def _anchor_if_due(self) -> None:

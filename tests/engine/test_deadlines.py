@@ -1,0 +1,72 @@
+"""The deadline index: what is due, in order, with nothing dead left behind."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.deadlines import Deadlines, Kind
+
+NAMES = st.sampled_from("abcdef")
+TIMES = st.integers(0, 20)
+
+
+def test_nothing_ends_in_an_empty_index() -> None:
+    index = Deadlines()
+    assert index.next() is None
+    assert index.due(1 << 62, 10) == []
+    assert len(index) == 0
+
+
+def test_due_means_at_or_before_now() -> None:
+    index = Deadlines()
+    index.arm(100, Kind.AREA, "a")
+    assert index.due(99, 10) == []
+    assert index.due(100, 10) == [(100, Kind.AREA, "a")]
+
+
+def test_due_is_ordered_and_bounded() -> None:
+    index = Deadlines()
+    index.load(iter([(3, Kind.BLOB, "c"), (1, Kind.AREA, "a"), (2, Kind.TOKEN, "b"), (9, Kind.AREA, "d")]))
+    assert index.next() == 1
+    assert index.due(5, 2) == [(1, Kind.AREA, "a"), (2, Kind.TOKEN, "b")]
+    assert [key for _, _, key in index.due(5, 10)] == ["a", "b", "c"]
+    assert [kind for _, kind, _ in index.due(5, 10)] == [Kind.AREA, Kind.TOKEN, Kind.BLOB]
+
+
+def test_keys_of_different_kinds_are_never_compared() -> None:
+    index = Deadlines()
+    index.arm(1, Kind.AREA, "text")
+    index.arm(1, Kind.BLOB, 7)
+    index.arm(1, Kind.TOKEN, (1, b"bytes"))
+    assert len(index.due(1, 10)) == 3
+
+
+def test_disarming_what_was_not_armed_is_a_bug() -> None:
+    index = Deadlines()
+    index.arm(1, Kind.AREA, "a")
+    with pytest.raises(ValueError, match="not in list"):
+        index.disarm(2, Kind.AREA, "a")
+    with pytest.raises(ValueError, match="not in list"):
+        index.disarm(1, Kind.BLOB, "a")
+
+
+@given(st.lists(st.tuples(NAMES, TIMES | st.none()), max_size=60), TIMES, st.integers(1, 8))
+def test_equals_a_sorted_dict_and_leaves_nothing_dead(
+    moves: list[tuple[str, int | None]], now: int, limit: int
+) -> None:
+    index = Deadlines()
+    model: dict[str, int] = {}
+    for name, at in moves:
+        if name in model:
+            index.disarm(model.pop(name), Kind.AREA, name)
+        if at is not None:
+            index.arm(at, Kind.AREA, name)
+            model[name] = at
+    expected = sorted((at, name) for name, at in model.items())
+    assert [(at, key) for at, _, key in index.entries()] == expected
+    assert len(index) == len(model)
+    assert index.next() == (expected[0][0] if expected else None)
+    due = [(at, key) for at, _, key in index.due(now, limit)]
+    assert due == [(at, key) for at, key in expected if at <= now][:limit]

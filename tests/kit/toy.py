@@ -1,0 +1,254 @@
+"""The smallest domain there can be: notes under names, each with a deadline. For tests of the engine's core.
+
+Notes are bodies, so that records, payload files, addresses and deadlines all take part; ``Broken`` events and
+commands stand for bugs in a domain.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, ClassVar, Self
+
+import pytest
+
+import engine.engine
+import engine.snapshot
+from engine import wire
+from engine.body import Body, Held, Inline, OnDisk, pack_body, unpack_body
+from engine.command import Command, Decision
+from engine.commands import ExpireDue
+from engine.deadlines import Kind
+from engine.errors import NotFound
+from engine.event import Cause, Event, Stamp, Surface
+from engine.slice import Apply, Decide, Expire, Ground
+from engine.state import State
+from journal import Payload, Verb
+
+RESOURCE = b"toy-resource-016"
+NEVER = 1 << 62
+Note = tuple[int, Held]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Noted(Event):
+    VERB: ClassVar[Verb] = Verb.PUT
+    SURFACE: ClassVar[Surface] = Surface.AREAS
+
+    name: str
+    until: int
+    body: Body
+
+    def details(self) -> dict[str, Any]:
+        return {"name": self.name, "until": self.until}
+
+    def content(self) -> Any:
+        return pack_body(self.body)
+
+    @classmethod
+    def restore(
+        cls, *, resource: bytes, actor: str, cause: Cause, details: dict[str, Any], content: Any
+    ) -> Self:
+        return cls(resource=resource, actor=actor, cause=cause, body=unpack_body(content), **details)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dropped(Event):
+    VERB: ClassVar[Verb] = Verb.DELETE
+    SURFACE: ClassVar[Surface] = Surface.AREAS
+
+    name: str
+
+    def details(self) -> dict[str, Any]:
+        return {"name": self.name}
+
+    @classmethod
+    def restore(
+        cls, *, resource: bytes, actor: str, cause: Cause, details: dict[str, Any], content: Any
+    ) -> Self:
+        return cls(resource=resource, actor=actor, cause=cause, **details)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Broken(Dropped):
+    """An event whose apply handler has a bug."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Put(Command[int]):
+    """Notes ``count`` times the same; answers the count."""
+
+    actor: str = "tester"
+    name: str = "a"
+    until: int = NEVER
+    body: Body = Inline(b"", b"")  # noqa: RUF009 - immutable
+    count: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Urgent(Put):
+    """The same, also on a full disk."""
+
+    FREES_SPACE: ClassVar[bool] = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drop(Command[None]):
+    FREES_SPACE: ClassVar[bool] = True
+
+    actor: str = "tester"
+    name: str = "a"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Break(Command[None]):
+    """Fails in decide with ``error``, or in apply if there is none."""
+
+    actor: str = "tester"
+    error: Exception | None = None
+
+
+class ToySlice:
+    """See :class:`engine.slice.Slice`."""
+
+    name = "toy"
+
+    def __init__(self, ground: Ground) -> None:
+        self.ground = ground
+        self.notes: dict[str, Note] = {}
+        self.unplaced: dict[int, str] = {}
+        self.decided = 0
+
+    def handlers(self) -> Mapping[type[Event], Apply]:
+        return {Noted: self._noted, Dropped: self._dropped, Broken: self._broken}
+
+    def deciders(self) -> Mapping[type[Command[Any]], Decide]:
+        return {Put: self._put, Urgent: self._put, Drop: self._drop, Break: self._break}
+
+    def expirers(self) -> Mapping[Kind, Expire]:
+        return {Kind.AREA: self._expire}
+
+    def place(self, seq: int, address: int) -> None:
+        name = self.unplaced.pop(seq, "")
+        if name:
+            until, held = self.notes[name]
+            assert isinstance(held, Inline)
+            self.notes[name] = (until, OnDisk(address, held.size))
+
+    def freeze(self) -> Callable[[], Iterator[Any]]:
+        notes = dict(self.notes)
+        return lambda: ([name, until, _packed(held)] for name, (until, held) in notes.items())
+
+    def load(self, rows: Iterable[Any]) -> None:
+        for name, until, held in rows:
+            self._keep(name, (until, OnDisk(*held) if len(held) == 2 else Payload(*held)))
+
+    def check(self) -> None:
+        armed = sorted((until, name) for name, (until, _) in self.notes.items())
+        assert [(at, key) for at, _, key in self.ground.deadlines.entries()] == armed
+        assert self.ground.payloads == {
+            held.name for _, held in self.notes.values() if isinstance(held, Payload)
+        }
+
+    def _put(self, command: Put, now: int) -> Decision[int]:
+        self.decided += 1
+        event = Noted(
+            resource=RESOURCE,
+            actor=command.actor,
+            cause=Cause.REQUEST,
+            name=command.name,
+            until=command.until,
+            body=command.body,
+        )
+        return Decision((event,) * command.count, command.count)
+
+    def _drop(self, command: Drop, now: int) -> Decision[None]:
+        if self.find(command.name, now) is None:
+            raise NotFound("no such note")
+        event = Dropped(resource=RESOURCE, actor=command.actor, cause=Cause.REQUEST, name=command.name)
+        return Decision((event,), None)
+
+    def _break(self, command: Break, now: int) -> Decision[None]:
+        if command.error is not None:
+            raise command.error
+        event = Broken(resource=RESOURCE, actor=command.actor, cause=Cause.REQUEST, name="")
+        return Decision((event,), None)
+
+    def _expire(self, key: str, now: int) -> Sequence[Event]:
+        return (Dropped(resource=RESOURCE, actor="retain", cause=Cause.EXPIRED, name=key),)
+
+    def find(self, name: str, now: int) -> Held | None:
+        until, held = self.notes.get(name, (0, None))
+        return held if until > now else None
+
+    def _noted(self, event: Noted, stamp: Stamp) -> None:
+        held: Held = event.body
+        if isinstance(held, Inline) and stamp.address >= 0:
+            held = OnDisk(stamp.address, held.size)
+        self._keep(event.name, (event.until, held))
+        if isinstance(held, Inline):
+            self.unplaced[stamp.seq] = event.name
+
+    def _dropped(self, event: Dropped, stamp: Stamp) -> None:
+        self._keep(event.name, None)
+
+    def _broken(self, event: Broken, stamp: Stamp) -> None:
+        raise ZeroDivisionError("a bug in apply")
+
+    def _keep(self, name: str, note: Note | None) -> None:
+        if name in self.notes:
+            self.unplaced = {seq: one for seq, one in self.unplaced.items() if one != name}
+            until, held = self.notes.pop(name)
+            self.ground.deadlines.disarm(until, Kind.AREA, name)
+            if isinstance(held, Payload):
+                self.ground.release(held.name)
+        if note is not None:
+            self.notes[name] = note
+            self.ground.deadlines.arm(note[0], Kind.AREA, name)
+            if isinstance(note[1], Payload):
+                self.ground.keep(note[1].name)
+
+
+def _packed(held: Held) -> list[Any]:
+    if isinstance(held, OnDisk):
+        return [held.address, held.size]
+    assert isinstance(held, Payload), "placed by now"
+    return [held.name, held.key, held.size, held.md5, held.sha256]
+
+
+class ToyState(State):
+    """The engine's state with the toy as its only domain."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.toy = ToySlice(self.ground)
+        self.slices = (self.toy,)
+        self._apply = dict(self.toy.handlers())
+        self._decide = {**self.toy.deciders(), ExpireDue: self._expire_due}
+        self._expire = dict(self.toy.expirers())
+
+
+CODES: dict[int, type[Event]] = {901: Noted, 902: Dropped, 903: Broken}
+
+
+def install(patch: pytest.MonkeyPatch) -> None:
+    """Makes engines opened from here on keep notes and nothing else."""
+    patch.setattr(engine.engine, "State", ToyState)
+    patch.setattr(engine.snapshot, "State", ToyState)
+    patch.setattr(wire, "CODES", CODES)
+    patch.setattr(wire, "_CODE_OF", {event: code for code, event in CODES.items()})
+
+
+def held(name: str = "a") -> Callable[[Any, int], Held | None]:
+    """A query: what is noted under ``name``."""
+    return partial(_held, name)
+
+
+def _held(name: str, state: Any, now: int) -> Held | None:
+    return state.toy.find(name, now)  # type: ignore[no-any-return]
+
+
+def inline(data: bytes) -> Inline:
+    """A small body; its digest plays no part here."""
+    return Inline(data, bytes(16))
