@@ -1,0 +1,143 @@
+"""Drives a state without journal, disk or Trio: decide, through the wire form, apply, place; then replay and
+compare.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any, TypeVar
+
+from engine import wire
+from engine.body import Inline
+from engine.command import Command
+from engine.commands import ExpireDue
+from engine.event import Event, Stamp
+from engine.state import State
+from engine.testing import EPOCH
+from journal import Draft, Header, Payload, Record, Verb
+
+Value = TypeVar("Value")
+SECOND = 1_000_000_000
+DAY = 86_400 * SECOND
+
+
+class Desk:
+    """A state and its records.
+
+    Attributes:
+        state: Live state.
+        now: The present; a test moves it.
+        history: Every event and its stamp, with the address that its content got.
+    """
+
+    def __init__(self, now: int = EPOCH) -> None:
+        self.state = State()
+        self.now = now
+        self.history: list[tuple[Draft, Stamp]] = []
+        self._ids = 0
+
+    def fresh(self) -> bytes:
+        """Sixteen bytes not given before."""
+        self._ids += 1
+        return self._ids.to_bytes(16, "big")
+
+    def do(self, command: Command[Value], *, placed: bool = True) -> Value:
+        """Decides and applies one command as a batch of its own."""
+        return self.batch(command, placed=placed)[0]
+
+    def batch(self, *commands: Command[Any], placed: bool = True) -> list[Any]:
+        """Decides and applies several commands in one batch, so none of their bodies has an address before
+        the end.
+        """
+        results: list[Any] = []
+        first = len(self.history)
+        for command in commands:
+            decision = self.state.decide(command, self.now)
+            for event in decision.events:
+                self._apply(event)
+            results.append(decision.result)
+        if placed:
+            self.place(first)
+        return results
+
+    def _apply(self, event: Event) -> None:
+        draft = wire.to_draft(event)
+        seq = self.state.seq + 1
+        assert wire.from_record(_record(draft, Stamp(seq, self.now, -1))) == event
+        self.state.apply(event, Stamp(seq, self.now, -1))
+        self.history.append((draft, Stamp(seq, self.now, seq << 10 if draft.content else -1)))
+
+    def place(self, first: int = 0) -> None:
+        """Tells the addresses of everything from the ``first`` record on."""
+        for _draft, stamp in self.history[first:]:
+            if stamp.address >= 0:
+                self.state.place(stamp.seq, stamp.address)
+
+    def sweep(self) -> int:
+        """Ends all that is due; answers how many events that took."""
+        before = len(self.history)
+        while (due := self.state.deadlines.next()) is not None and due <= self.now:
+            self.do(ExpireDue(actor="retain", limit=128))
+        return len(self.history) - before
+
+    def events(self, first: int = 0) -> list[Event]:
+        """What happened from the ``first`` record on."""
+        found = [wire.from_record(_record(draft, stamp)) for draft, stamp in self.history[first:]]
+        return [event for event in found if event is not None]
+
+    def replayed(self, erased: frozenset[int] = frozenset()) -> State:
+        """A fresh state from the records, the contents of those in ``erased`` being gone."""
+        state = State()
+        for draft, stamp in self.history:
+            gone = stamp.seq in erased and bool(draft.content)
+            event = None if gone else wire.from_record(_record(draft, stamp))
+            if event is None:
+                state.skip(stamp.seq, stamp.time)
+            else:
+                state.apply(event, stamp)
+        return state
+
+    def verify(self) -> None:
+        """Asserts that the indexes agree, and that replay and a snapshot give the same state."""
+        self.state.check()
+        replayed = self.replayed()
+        replayed.check()
+        assert replayed.digest() == self.state.digest()
+        loaded = State()
+        rows: dict[str, list[Any]] = {}
+        for name, row in self.state.freeze()():
+            rows.setdefault(name, []).append(
+                wire.msgpack.unpackb(wire.msgpack.packb(row), strict_map_key=False)
+            )
+        loaded.load(rows)
+        loaded.check()
+        assert loaded.digest() == self.state.digest()
+        assert loaded.ground.payloads == self.state.ground.payloads
+        assert loaded.deadlines.entries() == self.state.deadlines.entries()
+
+
+def _record(draft: Draft, stamp: Stamp) -> Record:
+    header = Header(
+        seq=stamp.seq,
+        time=stamp.time,
+        verb=Verb(draft.verb),
+        surface=draft.surface,
+        resource=draft.resource,
+        cause=draft.cause,
+        details_size=0,
+        content_size=0,
+        details_commitment=bytes(32),
+        content_commitment=bytes(32),
+    )
+    return Record(header, draft.details, draft.content, stamp.address)
+
+
+def inline(data: bytes) -> Inline:
+    """A small body."""
+    return Inline(data, hashlib.md5(data).digest())
+
+
+def payload(name: str, size: int = 100_000) -> Payload:
+    """A large body that is said to be in a file."""
+    digest = hashlib.sha256(name.encode()).digest()
+    return Payload(name=name, key=digest, size=size, md5=digest[:16], sha256=digest)
