@@ -170,7 +170,7 @@ class App:
         if not request.body.finished:
             await request.body.discard(DISCARD_BYTES)
         unread = not request.body.finished
-        if unread and request.http_version[0] == "1":
+        if unread and request.http_version != "2":
             head["headers"].append((b"Connection", b"close"))
         try:
             await send_response(head, response, receive, send, method=request.method, unread=unread)
@@ -193,7 +193,7 @@ class App:
 
     async def _refuse(self, error: RequestError, scope: Scope, receive: Receive, send: Send) -> int:
         response = Response.text(error.status, f"{error.message}\n", [("Cache-Control", "no-store")])
-        if scope["http_version"][0] == "1":
+        if scope["http_version"] != "2":
             response.headers.append(("Connection", "close"))
         head = response.head_message()
         await send_response(head, response, receive, send, method=scope["method"], unread=True)

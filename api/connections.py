@@ -35,6 +35,9 @@ from api.config import ServerConfig
 LINGER_S = 2.0
 LINGER_BYTES = 4 << 20
 
+#: Seconds for a request's head while others wait for the connection: silence must not hold the last places.
+PRESSED_HEAD_S = 1.0
+
 OnCut: TypeAlias = Callable[[str], None]
 
 
@@ -191,6 +194,11 @@ class Connections:
         idle = [stream for stream in self._open if stream.phase is Phase.IDLE]
         if idle:
             self._cut(min(idle, key=lambda stream: stream.since), "evicted")
+            return
+        late = trio.current_time() - PRESSED_HEAD_S
+        for stream in list(self._open):
+            if stream.phase is Phase.HEAD and stream.since < late:
+                self._cut(stream, "evicted")
 
     def admit(self, stream: trio.SocketStream) -> GuardedStream | None:
         """Guard an accepted connection; None if its peer has too many already, or has gone."""

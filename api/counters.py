@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
@@ -24,6 +24,9 @@ _ENGINE: tuple[tuple[str, str, Callable[[Statistics], float]], ...] = (
     ("retain_storage_full", "1 while the disk has no room for changes.", lambda s: float(s.full)),
     ("retain_storage_failed", "1 once writing has ended for good.", lambda s: float(bool(s.failure))),
 )
+
+
+disable_created_metrics()  # type: ignore[no-untyped-call]
 
 
 class Counters:

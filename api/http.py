@@ -106,7 +106,7 @@ class Request(SansIORequest):
         self.peer: str = client[0] if client else ""
         self.remote_addr = self.peer or None
         declared, framed = self._framing()
-        self.body = Body(receive, declared, empty=not framed and self.http_version[0] == "1")
+        self.body = Body(receive, declared, empty=not framed and self.http_version != "2")
         self._segments: list[str] | None = None
 
     def _framing(self) -> tuple[int | None, bool]:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from http import HTTPStatus
 from typing import Any
 
 import h2.errors
@@ -26,6 +27,7 @@ from hypercorn.config import Config as HypercornConfig
 from hypercorn.events import Closed, Event, RawData, Updated
 from hypercorn.protocol.events import Body, EndBody
 from hypercorn.protocol.events import Request as StreamRequest
+from hypercorn.protocol.events import Response as StreamResponse
 from hypercorn.protocol.h2 import H2Protocol
 from hypercorn.protocol.h11 import STREAM_ID, H11Protocol
 from hypercorn.protocol.http_stream import HTTPStream
@@ -44,6 +46,8 @@ RESETS = 200
 RESET_WINDOW_S = 10.0
 RECEIVE_BYTES = 65536
 
+REASONS = {status.value: status.phrase.encode() for status in HTTPStatus}
+
 #: Key in the ASGI scope's state: an async callable that tells the client to send the body it waits with.
 PROCEED = "retain.proceed"
 
@@ -56,6 +60,17 @@ class Http1(H11Protocol):
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
         self._held = b""
+
+    async def stream_send(self, event: Any) -> None:
+        """As Hypercorn's, with the reason phrase that old clients look for."""
+        if isinstance(event, StreamResponse):
+            headers = [*event.headers, *self.config.response_headers("h11")]
+            reason = REASONS.get(event.status_code, b"")
+            await self._send_h11_event(
+                h11.Response(status_code=event.status_code, headers=headers, reason=reason)
+            )
+        else:
+            await super().stream_send(event)
 
     async def _handle_events(self) -> None:
         while True:

@@ -1,0 +1,39 @@
+"""Fixtures every test may use. Helpers without state live in ``tests/kit``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+from tests.kit.server import Server, running
+
+# Shared machines stall: a slow example is no bug, and a failing one must print how to repeat it.
+settings.register_profile(
+    "retain", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("retain")
+
+
+@pytest.fixture
+def launch(tmp_path: Path) -> Iterator[Callable[..., Server]]:
+    """Starts real servers in folders of their own; all are stopped after the test."""
+    with ExitStack() as stack:
+        count = 0
+
+        def start(config: str = "", **options: object) -> Server:
+            nonlocal count
+            count += 1
+            return stack.enter_context(running(tmp_path / f"server{count}", config, **options))  # type: ignore[arg-type]
+
+        yield start
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One real server in its default configuration for all tests that only talk to it."""
+    with running(tmp_path_factory.mktemp("server")) as instance:
+        yield instance

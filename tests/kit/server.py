@@ -1,0 +1,128 @@
+"""The real server as a process: on a free port, with a configuration and a data folder of the test's own."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+
+_LISTENS = re.compile(r"listens on (https?)://(\S+):(\d+)")
+START_S = 60
+STOP_S = 60
+
+
+@dataclass
+class Server:
+    """A running server. `output` and `log` (standard output and error) fill while it runs."""
+
+    process: subprocess.Popen[str]
+    folder: Path
+    scheme: str = ""
+    host: str = ""
+    port: int = 0
+    output: list[str] = field(default_factory=list)
+    _ready: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def url(self) -> str:
+        """Base URL without a trailing slash."""
+        return f"{self.scheme}://{self.host}:{self.port}"
+
+    @property
+    def data(self) -> Path:
+        """The data folder."""
+        return self.folder / "data"
+
+    def log(self) -> str:
+        """Standard error so far."""
+        return (self.folder / "server.log").read_text()
+
+    def stop(self, within_s: float = STOP_S) -> int:
+        """SIGTERM and wait; the exit code."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(within_s)
+
+    def kill(self) -> None:
+        """SIGKILL and wait, as a crash of the process."""
+        self.process.kill()
+        self.process.wait(STOP_S)
+
+    def read_output(self) -> None:
+        """Collect standard output; tells once the first screen says where the server is."""
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self.output.append(line)
+            if not self.port and (match := _LISTENS.search(line)):
+                self.scheme, self.host, self.port = match[1], match[2], int(match[3])
+            if line.startswith("Health:"):
+                self._ready.set()
+        self._ready.set()
+
+    def wait_ready(self) -> None:
+        """Wait until connections are accepted. Raises AssertionError with the log if the server ended."""
+        assert self._ready.wait(START_S), f"the server is not ready after {START_S} s:\n{self.log()}"
+        assert self.port, f"the server ended with {self.process.wait(STOP_S)}:\n{self.log()}"
+
+
+def command(folder: Path, *extra: str) -> list[str]:
+    """The command line that starts a server in `folder`."""
+    return [sys.executable, "-m", "api.cli", "serve", "--config", str(folder / "retain.toml"), *extra]
+
+
+def start(
+    folder: Path, config: str = "", *, environ: Mapping[str, str] | None = None, prefix: tuple[str, ...] = ()
+) -> Server:
+    """Start a server whose files are below `folder`; `config` is TOML, without storage.data and server.bind.
+
+    `prefix` goes before the command (``prlimit``, ``strace``). The caller stops or kills it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "retain.toml").write_text(config)
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("RETAIN_")}
+    environment |= {"RETAIN_STORAGE_DATA": str(folder / "data"), "RETAIN_SERVER_BIND": "127.0.0.1:0"}
+    environment |= {"PYTHONUNBUFFERED": "1", **(environ or {})}
+    with (folder / "server.log").open("a") as log:
+        process = subprocess.Popen(
+            [*prefix, *command(folder)],
+            cwd=ROOT,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+        )
+    server = Server(process, folder)
+    reader = threading.Thread(target=server.read_output, daemon=True)
+    reader.start()
+    try:
+        server.wait_ready()
+    except BaseException:
+        server.kill()
+        raise
+    return server
+
+
+@contextmanager
+def running(
+    folder: Path, config: str = "", *, environ: Mapping[str, str] | None = None, prefix: tuple[str, ...] = ()
+) -> Iterator[Server]:
+    """A server for the length of a ``with`` block; stopped cleanly at its end if it still runs."""
+    server = start(folder, config, environ=environ, prefix=prefix)
+    try:
+        yield server
+    finally:
+        try:
+            server.stop()
+        finally:
+            server.kill()
+            assert server.process.stdout is not None
+            server.process.stdout.close()
