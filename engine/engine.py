@@ -229,10 +229,11 @@ class Engine:
     def replayed(self) -> State:
         """A fresh state from every durable record, whatever live state says. Blocking."""
         state = State()
-        for record in journal.scan(self.disk):
-            if record.header.seq > self._writer.durable:
-                break
-            replay(state, record)
+        with state.deadlines.in_bulk():
+            for record in journal.scan(self.disk):
+                if record.header.seq > self._writer.durable:
+                    break
+                replay(state, record)
         return state
 
     async def between_batches(self, work: Callable[[], Value]) -> Value:
@@ -332,22 +333,30 @@ def _load(
     try:
         state, position = _load_snapshot(disk)
         try:
-            log = journal.open_journal(
-                disk,
-                lambda record: replay(state, record),
-                after=position,
-                options=options.journal(),
-                entropy=entropy,
-            )
+            log = _open_journal(disk, state, position, options, entropy)
         except journal.PositionMismatch:
             state = State()
-            log = journal.open_journal(
-                disk, lambda record: replay(state, record), options=options.journal(), entropy=entropy
-            )
+            log = _open_journal(disk, state, None, options, entropy)
         return log, state, (*disk.notices, *log.notices)
     finally:
         if collecting:
             gc.enable()
+
+
+def _open_journal(
+    disk: journal.Disk,
+    state: State,
+    after: journal.Position | None,
+    options: Options,
+    entropy: Callable[[int], bytes],
+) -> journal.Journal:
+    def next_record(record: journal.Record) -> None:
+        replay(state, record)
+
+    with state.deadlines.in_bulk():
+        return journal.open_journal(
+            disk, next_record, after=after, options=options.journal(), entropy=entropy
+        )
 
 
 def _load_snapshot(disk: journal.Disk) -> tuple[State, journal.Position | None]:

@@ -7,7 +7,7 @@ their codes.
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 from journal import Verb
 
@@ -44,9 +44,8 @@ class Cause(IntEnum):
     """An import of earlier data."""
 
 
-@dataclass(frozen=True, slots=True)
-class Stamp:
-    """Where an event stands in the journal.
+class Stamp(NamedTuple):
+    """Where an event stands in the journal. A tuple because replay makes one per record.
 
     Attributes:
         seq: Sequence number, from 1, without gaps.

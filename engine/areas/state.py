@@ -38,6 +38,7 @@ Area = tuple[bytes, int, tuple[str, ...], tuple[Value, ...], Ends]
 """Resource, deadline of an area created without keys (else 0), keys, values, deadlines of the keys."""
 
 NO_AREA: Area = (b"", 0, (), (), 0)
+NO_PAYLOADS: frozenset[str] = frozenset()
 
 
 def record_key(name: str, user: str | None) -> str:
@@ -88,13 +89,19 @@ def value_size(value: Value) -> int:
 
 def area_size(area: Area) -> int:
     """Bytes of all keys and values: what counts towards the quota."""
-    return sum(map(text_size, area[2])) + sum(map(value_size, area[3]))
+    names = text_size("".join(area[2]))
+    try:
+        return names + text_size("".join(area[3]))  # type: ignore[arg-type]  # texts alone, as most areas have
+    except TypeError:
+        return names + sum(map(value_size, area[3]))
 
 
-def _payloads(values: tuple[Value, ...]) -> set[str]:
-    return {
+def _payloads(values: tuple[Value, ...]) -> frozenset[str]:
+    if File not in map(type, values):
+        return NO_PAYLOADS
+    return frozenset(
         value.held.name for value in values if isinstance(value, File) and isinstance(value.held, Payload)
-    }
+    )
 
 
 def _joined(ends: list[int]) -> Ends:
@@ -226,8 +233,10 @@ class AreasState:
 
     def _account(self, old: Area, new: Area) -> None:
         """Keeps the total size and the payload files in step with a change."""
-        self.size += area_size(new) - area_size(old)
+        self.size += area_size(new) - (area_size(old) if old is not NO_AREA else 0)
         before, after = _payloads(old[3]), _payloads(new[3])
+        if before is after:
+            return
         for name in after - before:
             self.ground.keep(name)
         for name in sorted(before - after):
