@@ -14,6 +14,7 @@ from ipaddress import ip_network
 
 import trio
 
+from api.areas import areas_surface
 from api.config import Config
 from api.counters import Counters
 from api.http import (
@@ -225,4 +226,4 @@ def create_app(engine: Engine, config: Config) -> App:
 
 def mounted(engine: Engine, config: Config) -> list[Surface]:
     """The interfaces, in the order they are shown to people."""
-    return []
+    return [areas_surface(engine, config)] if config.areas.enabled else []
