@@ -13,6 +13,7 @@ import fcntl
 import os
 import stat
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from types import TracebackType
 from typing import Self
@@ -185,9 +186,11 @@ class RealDisk(Disk):
             holder = os.pread(descriptor, 20, 0).strip()
             raise Locked(int(holder) if holder.isdigit() else 0, file=LOCK_FILE) from None
         else:
-            os.ftruncate(descriptor, 0)
-            os.pwrite(descriptor, b"%d\n" % os.getpid(), 0)
-            self._lock, descriptor = descriptor, -1
+            self._lock, locked, descriptor = descriptor, descriptor, -1
+            # The number only helps whom we refuse. On a full disk the server must start, or nothing can go.
+            with suppress(OSError):
+                os.ftruncate(locked, 0)
+                os.pwrite(locked, b"%d\n" % os.getpid(), 0)
         finally:
             if descriptor >= 0:
                 os.close(descriptor)

@@ -132,7 +132,7 @@ class Journal:
                 content = pack_ranges(portion)
                 self._make_room(frame_room(len(content)) + frame_room(_CLOSING_BYTES))
                 seq = self._append_own(Verb.ERASE, cause, content, time)
-                blank(self._disk, spots, self._segments)
+                self._blank(spots)
                 self._append_own(Verb.ERASED, cause, pack_seqs([seq]), time)
 
     def write_anchor(self) -> None:
@@ -279,6 +279,12 @@ class Journal:
     def _append_own(self, verb: Verb, cause: int, content: bytes, time: int) -> int:
         self._append([Draft(verb, 0, NO_RESOURCE, cause, b"", content)], time)
         return self._head.seq
+
+    def _blank(self, spots: Sequence[Spot]) -> None:
+        try:
+            blank(self._disk, spots, self._segments)
+        except NoSpace as error:  # copy-on-write file systems need room to overwrite; the erase record stands
+            raise OSError(str(error)) from error
 
     def _find(self, ranges: Sequence[Range]) -> list[Spot]:
         return self._places.find(ranges, list(self._segments.values()), self._head.offset)

@@ -18,7 +18,8 @@ NO_FAULTS: frozenset[str] = frozenset()
 class SegmentReader:
     """Frames of one segment, in one of three ways: sealed, last, or growing.
 
-    Once a way is through, `chain` and `offset` say where the good frames end, and `tear` what follows them.
+    Once a way is through, `chain` and `offset` say where the good frames end, `last_frame_at` where the last
+    one starts (-1: there is none), and `tear` what follows them.
     `faults` are the deliberate bugs that test the tests; empty everywhere else.
     """
 
@@ -29,6 +30,7 @@ class SegmentReader:
         self.chain: Chain = self.opener.chain.copy()
         self.offset = self.opener.size
         self.tear: Tear | None = None
+        self.last_frame_at = -1
         self._file = file
         self._faults = faults
 
@@ -123,6 +125,7 @@ class SegmentReader:
                 decoder.feed(data)
         except Damage as damage:
             return damage
+        self.last_frame_at = found.offset
         return found
 
     def _end_of(self, want: Want) -> Damage:

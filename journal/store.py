@@ -17,7 +17,7 @@ from journal.options import JournalOptions
 from journal.reader import SegmentReader
 from journal.record import Position, Record
 from journal.segments import FOLDER, IDENTITY_BYTES, create_segment, leftovers, list_segments
-from journal.storage import Disk
+from journal.storage import Disk, File
 from journal.tail import cut
 
 
@@ -96,10 +96,21 @@ def _secure(disk: Disk, last: SegmentReader, faults: frozenset[str]) -> list[str
                 f"before record {tear.seq}: {tear.reason}; a copy is in {copy}"
             )
         if "no fsync on reopen" not in faults:
+            _rewrite(file, last)
             file.sync()
             disk.sync_folder(FOLDER)
             disk.sync_folder()
     return notices
+
+
+def _rewrite(file: File, last: SegmentReader) -> None:
+    """Write the last frame over itself, so that the sync that follows has something to carry.
+
+    Where its own sync failed, the page cache still holds it and calls it clean, and the disk may not have it.
+    No earlier frame can be so: none is written before the sync of the one before it returned.
+    """
+    if 0 <= last.last_frame_at < last.offset:
+        file.pwrite(last.last_frame_at, file.pread(last.last_frame_at, last.offset - last.last_frame_at))
 
 
 @contextmanager

@@ -4,7 +4,8 @@ It promises the least that a file system may promise:
 - each 512-byte sector written since the file's last sync may or may not survive, apart from the others;
 - a changed size (growth, truncation, allocation) may or may not survive, or may stop in between;
 - a name made, renamed or removed may or may not be so until its folder is synced; renames are atomic;
-- a sync that failed marks the sectors clean all the same: later syncs succeed, and the bytes are lost.
+- a file's sync that failed marks the sectors clean all the same: later syncs succeed, and the bytes are lost
+  (names are different: a file system journals them, and stops altogether when it cannot).
 
 A campaign runs a workload once with `before_each` set, and asks at each operation for the states a power cut
 could leave there (`crash`), or for the one that a killed process leaves (`kill`).
@@ -20,7 +21,7 @@ from types import TracebackType
 from typing import Self
 
 from journal.errors import Locked
-from journal.storage import LOCK_FILE, Disk, File, explained, folder_of
+from journal.storage import LOCK_FILE, SECTOR, Disk, File, explained, folder_of
 from journal.volatile import CrashMode, Inode, NameChange
 
 
@@ -70,7 +71,9 @@ class MemoryFile(File):
 
     def pwrite(self, offset: int, data: bytes) -> None:
         inode = self._usable(write=True)
-        half = data[: len(data) // 2]
+        # Systems write whole pages, or sectors at least, before they notice what stops them.
+        border = (offset + len(data) // 2) // SECTOR * SECTOR
+        half = data[: max(0, border - offset)]
         self._disk.enter("pwrite", self._name, halfway=lambda: inode.write(offset, half))
         room = self._disk.room(inode)
         fits = data if room is None else data[: max(0, room - offset)]
@@ -160,7 +163,8 @@ class MemoryDisk(Disk):
     def fail_at(self, number: int, error: int, *, short: bool = False, lasting: bool = False) -> None:
         """Let operation `number` fail with `error` (an `errno` number).
 
-        `short`: half of a write's bytes get through first. `lasting`: all later operations fail as well.
+        `short`: half of a write's bytes get through first, up to a sector's border.
+        `lasting`: all later operations fail as well.
         """
         self._faults.append(Fault(number, error, short, lasting))
 
@@ -296,16 +300,13 @@ class MemoryDisk(Disk):
         self._change(NameChange(folder_of(name), self._file(name), old=name))
 
     def sync_folder(self, folder: str = "") -> None:
-        def lose() -> None:
-            self._pending = [change for change in self._pending if change.folder != folder]
-
-        self.enter("sync_folder", folder, failed=lose)
+        self.enter("sync_folder", folder)
         if folder:
             self._parent_must_exist(f"{folder}/any")
         for change in self._pending:
             if change.folder == folder:
                 change.apply(self._stable)
-        lose()
+        self._pending = [change for change in self._pending if change.folder != folder]
 
     def add_folder(self, folder: str) -> None:
         self.enter("add_folder", folder)

@@ -34,7 +34,7 @@ def test_every_promise_survives_a_power_cut_at_every_operation(seed: int) -> Non
                 state,
                 workload.promises,
                 thorough=rng.randrange(4) == 0,
-                context=lambda name=name: f"seed {seed}, {name} at {operation}",
+                context=f"seed {seed}, {name} at {operation}",
             )
 
     disk.before_each = cut
@@ -57,11 +57,11 @@ def test_every_promise_survives_a_second_power_cut_during_recovery(seed: int) ->
             check_survivor(
                 first.crash("random", rng),
                 workload.promises,
-                context=lambda: f"seed {seed}, at {operation}, and again at {second} of the recovery",
+                context=f"seed {seed}, at {operation}, and again at {second} of the recovery",
             )
 
         first.before_each = cut_again
-        check_survivor(first, workload.promises, context=lambda: f"seed {seed}, at {operation}")
+        check_survivor(first, workload.promises, context=f"seed {seed}, at {operation}")
 
     disk.before_each = cut
     workload.run(disk, STEPS)

@@ -23,6 +23,13 @@ from journal.testing import MemoryDisk
 ROOT = Path(__file__).parents[2]
 
 
+def raising(number: int) -> Callable[..., int]:
+    def call(*_: object, **__: object) -> int:
+        raise OSError(number, os.strerror(number))
+
+    return call
+
+
 @pytest.fixture(params=["real", "memory"])
 def disk(request: pytest.FixtureRequest, tmp_path: Path) -> Disk:
     return RealDisk(tmp_path / "data") if request.param == "real" else MemoryDisk()
@@ -268,6 +275,16 @@ def test_an_unreadable_holder_is_told_as_zero(real: RealDisk) -> None:
     real.unlock()
 
 
+def test_a_full_disk_can_still_be_locked(real: RealDisk, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "pwrite", raising(errno.ENOSPC))
+        real.lock()
+    with pytest.raises(Locked) as caught:
+        RealDisk(real.path).lock()
+    assert caught.value.pid == 0
+    real.unlock()
+
+
 def test_short_writes_go_on_until_all_is_written(real: RealDisk, monkeypatch: pytest.MonkeyPatch) -> None:
     genuine = os.pwrite
     monkeypatch.setattr(os, "pwrite", lambda fd, data, offset: genuine(fd, data[:7], offset))
@@ -289,13 +306,6 @@ def test_a_write_that_makes_no_progress_is_an_error(real: RealDisk, monkeypatch:
     monkeypatch.setattr(os, "pwrite", lambda *_: 0)
     with real.open("file", create=True) as file, pytest.raises(OSError, match="wrote nothing"):
         file.pwrite(0, b"x")
-
-
-def raising(number: int) -> Callable[..., int]:
-    def call(*_: object, **__: object) -> int:
-        raise OSError(number, os.strerror(number))
-
-    return call
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG])

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from random import Random
 
@@ -158,7 +157,7 @@ def check_survivor(
     *,
     options: JournalOptions = SMALL,
     thorough: bool = False,
-    context: Callable[[], str] = str,
+    context: str = "",
 ) -> None:
     """Open what a crash left: the promises hold, and go on holding after a power cut right behind the start.
 
@@ -180,4 +179,4 @@ def check_survivor(
             _, found_more = opened(disk.crash("none"), options, 3)
             served.check(found_more)
     except (Broken, JournalError, AssertionError, OSError) as error:
-        raise Broken(f"{context()}: {type(error).__name__}: {error}") from error
+        raise Broken(f"{context}: {type(error).__name__}: {error}") from error
