@@ -12,6 +12,7 @@ from engine.command import Command, Decision
 from engine.commands import ExpireDue
 from engine.deadlines import Deadlines, Kind
 from engine.event import Event, Stamp
+from engine.settings import SettingsSlice
 from engine.slice import Apply, Decide, Expire, Ground, Slice
 from engine.tokens import TokensSlice
 
@@ -36,7 +37,8 @@ class State:
         self.areas = AreasSlice(self.ground)
         self.blobs = BlobsSlice(self.ground)
         self.tokens = TokensSlice(self.ground, self.blobs)
-        self.slices: Sequence[Slice] = (self.areas, self.blobs, self.tokens)
+        self.settings = SettingsSlice(self.ground)
+        self.slices: Sequence[Slice] = (self.areas, self.settings, self.blobs, self.tokens)
         self._apply: dict[type[Event], Apply] = _merged(part.handlers() for part in self.slices)
         self._decide: dict[type[Command[Any]], Decide] = _merged(part.deciders() for part in self.slices)
         self._decide[ExpireDue] = self._expire_due

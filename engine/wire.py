@@ -13,6 +13,7 @@ from engine.areas import events as areas
 from engine.blobs import container_events as containers
 from engine.blobs import events as blobs
 from engine.event import Cause, Event
+from engine.settings import events as settings
 from engine.tokens import events as tokens
 from journal import Draft, Record
 
@@ -22,6 +23,10 @@ CODES: dict[int, type[Event]] = {
     103: areas.FileStored,
     104: areas.KeysExpired,
     105: areas.AreaDeleted,
+    201: settings.DocumentStated,
+    202: settings.DocumentChanged,
+    203: settings.ChangeContinued,
+    204: settings.DocumentDeleted,
     301: containers.ContainerCreated,
     302: containers.ContainerMetadataSet,
     303: containers.ContainerAccessSet,
@@ -54,6 +59,7 @@ UPCASTS: dict[tuple[int, int], Upcast] = {}
 rewritten."""
 
 _CODE_OF = {event: code for code, event in CODES.items()}
+_CAUSES = {int(cause): cause for cause in Cause}
 _pack = msgpack.Packer(autoreset=True).pack
 
 
@@ -87,7 +93,7 @@ def from_record(record: Record) -> Event | None:
         return None
     code, version, actor, details = msgpack.unpackb(record.details, strict_map_key=False)
     kind = CODES.get(code)
-    if kind is None or version > kind.VERSION:
+    if kind is None or version > kind.VERSION or record.header.cause not in _CAUSES:
         raise UnknownEvent(f"record {record.header.seq} holds event {code} in version {version}")
     content = msgpack.unpackb(record.content, strict_map_key=False) if record.content else None
     while version < kind.VERSION:
@@ -96,7 +102,7 @@ def from_record(record: Record) -> Event | None:
     return kind.restore(
         resource=record.header.resource,
         actor=actor,
-        cause=Cause(record.header.cause),
+        cause=_CAUSES[record.header.cause],
         details=details,
         content=content,
     )

@@ -1,0 +1,59 @@
+"""Settings: JSON configuration at application, user and device level, with roles (SAP Mobile Services).
+
+An embedding program submits the commands of `engine.settings.commands` and reads with
+`engine.settings.queries`.
+"""
+
+from engine.settings.commands import (
+    DeleteValue,
+    ForgetUser,
+    ImportDocument,
+    MergeValue,
+    PatchValue,
+    PostValue,
+    PutValue,
+    RestateDocument,
+    RestoreValue,
+    Written,
+)
+from engine.settings.model import (
+    METADATA,
+    MISSING,
+    UNCONDITIONAL,
+    Asker,
+    Conditions,
+    Document,
+    Level,
+    Missing,
+    Path,
+    Place,
+    Policy,
+)
+from engine.settings.slice import SettingsSlice
+from engine.settings.value import Body
+
+__all__ = [
+    "METADATA",
+    "MISSING",
+    "UNCONDITIONAL",
+    "Asker",
+    "Body",
+    "Conditions",
+    "DeleteValue",
+    "Document",
+    "ForgetUser",
+    "ImportDocument",
+    "Level",
+    "MergeValue",
+    "Missing",
+    "PatchValue",
+    "Path",
+    "Place",
+    "Policy",
+    "PostValue",
+    "PutValue",
+    "RestateDocument",
+    "RestoreValue",
+    "SettingsSlice",
+    "Written",
+]

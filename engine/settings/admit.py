@@ -1,0 +1,168 @@
+"""What a write may bring and whom it may touch: the rules before anything is decided (spec sections 6 and
+7)."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from engine.errors import Forbidden, Invalid, NotFound, PreconditionFailed, QuotaExceeded
+from engine.settings.commands import Write
+from engine.settings.model import METADATA, MISSING, Document, Level, Missing, Path
+from engine.settings.queries import NO_RIGHT, NO_SUCH, own_tag
+from engine.settings.roles import Right, as_stored, bare, check_metadata, permits
+from engine.settings.state import SettingsState
+from engine.settings.value import Body, check_body, same
+
+UNREACHABLE = frozenset({"", ".", ".."})
+"""Names that no URL can carry to us: collapsed or removed on the way (spec section 2)."""
+
+
+def target_path(command: Write, own: Document | None) -> Path:
+    """The path of a write, with role lists spelled as stored.
+
+    Raises:
+        Invalid: ``__metadata`` where it has no force; at user and device level that is everywhere.
+    """
+    path = command.path
+    if METADATA in path:
+        if METADATA in (path[:1] + path[2:]):
+            raise Invalid(f"{METADATA} belongs directly into a configuration", reason="metadata")
+        if command.place.level != Level.GLOBAL:
+            raise Invalid(f"{METADATA} has no meaning at this level", reason="metadata")
+    return as_stored(own.value if own else None, path)
+
+
+def admit(command: Write, path: Path, body: Body, *, merging: bool = False) -> Body:
+    """The body as it may be stored: role lists are left out where they have no meaning.
+
+    Raises:
+        Invalid: It breaks the value rule, or is no object where only one can be.
+    """
+    policy = command.policy
+    if len(path) + body.depth > policy.max_depth:
+        raise Invalid(f"nested deeper than {policy.max_depth}", reason="depth")
+    if not path and not isinstance(body.value, dict):
+        raise Invalid("a level document must be an object", reason="object")
+    if not path:
+        for name, configuration in body.value.items():
+            check_configuration(command, name, configuration, removable=merging)
+    elif len(path) == 1:
+        check_configuration(command, path[0], body.value)
+    check_body(body, len(path), policy)
+    if command.place.level == Level.GLOBAL or METADATA.encode() not in body.text:
+        return body
+    if not path:
+        return Body.of({name: bare(configuration) for name, configuration in body.value.items()})
+    return Body.of(bare(body.value)) if len(path) == 1 else body
+
+
+def check_configuration(command: Write, name: str, value: Any, *, removable: bool = False) -> None:
+    """A configuration's name and kind: at global level an object, as role lists stand in it (S:179),
+    elsewhere anything but null."""
+    if name in UNREACHABLE or name == METADATA or "\0" in name:
+        raise Invalid("a configuration cannot have this name", reason="name")
+    if value is None and removable:
+        return
+    if value is None or (command.place.level == Level.GLOBAL and not isinstance(value, dict)):
+        raise Invalid("a configuration must be an object", reason="object")
+
+
+def authorise(command: Write, own: Document | None, names: Iterable[str]) -> None:
+    """The right to write every one of these configurations that exists.
+
+    Raises:
+        Forbidden: One may not be written by this asker, so nothing is.
+    """
+    if own is None or command.place.level != Level.GLOBAL:
+        return
+    for name in names:
+        if name in own.value and not permits(own.value[name], Right.WRITE, command.asker):
+            raise Forbidden(NO_RIGHT, reason="role")
+
+
+def authorise_reading(command: Write, own: Document | None, names: Iterable[str]) -> None:
+    """The right to read configurations that a JSON patch could copy from, or probe with a test."""
+    if own is None or command.place.level != Level.GLOBAL:
+        return
+    for name in names:
+        if name in own.value and not permits(own.value[name], Right.READ, command.asker):
+            raise Forbidden(NO_RIGHT, reason="role")
+
+
+def check_result(command: Write, old: dict[str, Any], new: Any, touched: Iterable[str]) -> None:
+    """What a write would leave: role lists that are lists, set by whom they may be, and new configurations by
+    whom they may be made.
+
+    Raises:
+        Invalid: A configuration or its lists would be malformed.
+        Forbidden: The asker may not make a configuration, or not set its lists.
+    """
+    if command.place.level != Level.GLOBAL:
+        return
+    asker, policy = command.asker, command.policy
+    for name in touched:
+        if name not in new:
+            continue
+        check_configuration(command, name, new[name])
+        before = old[name].get(METADATA, MISSING) if isinstance(old.get(name), dict) else MISSING
+        after = new[name].get(METADATA, MISSING)
+        makers = policy.global_create_roles
+        if name not in old and makers and not asker.admin and makers.isdisjoint(asker.roles):
+            raise Forbidden("no permission to make a configuration", reason="create")
+        if after is before or (isinstance(after, Missing) and isinstance(before, Missing)):
+            continue
+        if not isinstance(after, Missing):
+            check_metadata(after)
+        if policy.admin_metadata and not asker.admin and not same(before, after):
+            raise Forbidden("only administrators set role lists here", reason="metadata")
+
+
+def check_bounds(state: SettingsState, command: Write, own: Document | None, size: int) -> None:
+    """The bounds on documents, applications and devices. What shrinks always passes.
+
+    Raises:
+        QuotaExceeded: One would be passed.
+    """
+    policy, place = command.policy, command.place
+    grown = size - (own.size if own else 0)
+    if grown > 0 and size > policy.max_document_bytes:
+        raise QuotaExceeded(
+            "the document of this level is full", reason="document", limit=policy.max_document_bytes
+        )
+    quota = policy.quota_application_bytes
+    if quota and grown > 0 and state.usage.get(place.application, 0) + grown > quota:
+        raise QuotaExceeded("the application's storage is full", reason="application", limit=quota)
+    quota = policy.quota_devices
+    if own is None and place.level == Level.DEVICE and quota:
+        held = state.user_devices.get((place.application, place.user), 0)
+        if held >= quota:
+            raise QuotaExceeded("no more devices for this user", reason="devices", limit=quota)
+
+
+def check_conditions(state: SettingsState, command: Write, shown: str, *, exists: bool) -> None:
+    """The request's preconditions, against the tags that reads of the target show (RFC 9110 section 13.1).
+
+    Args:
+        state: The settings.
+        command: The write.
+        shown: The tag of a plain read; that of a read of the own level alone counts too.
+        exists: Whether a plain read finds the target.
+
+    Raises:
+        PreconditionFailed: One does not hold.
+    """
+    conditions = command.conditions
+    present = {shown, own_tag(state, command.place)}
+    if conditions.match is not None and present.isdisjoint(conditions.match):
+        raise PreconditionFailed("the document has changed", reason="match")
+    if conditions.match_any and not exists:
+        raise PreconditionFailed("there is nothing to match", reason="match")
+    if conditions.none_match is not None and not present.isdisjoint(conditions.none_match):
+        raise PreconditionFailed("the document is the one excluded", reason="none-match")
+    if conditions.none_match_any and exists:
+        raise PreconditionFailed("the target exists", reason="none-match")
+
+
+def missing(hidden: Any) -> Exception:
+    """What to answer about a target that the asker does not see: 403 if it is there all the same (spec
+    section 4)."""
+    return NotFound(NO_SUCH) if isinstance(hidden, Missing) else Forbidden(NO_RIGHT, reason="role")

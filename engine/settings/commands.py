@@ -1,0 +1,146 @@
+"""What can be asked of the settings. Commands carry the policy and everything random."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from engine.command import Command
+from engine.settings.json_patch import Step
+from engine.settings.model import UNCONDITIONAL, Asker, Conditions, Path, Place, Policy
+from engine.settings.value import Body
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """The answer to a write.
+
+    Attributes:
+        created: Whether the target came into being.
+        tag: The tag that a plain read of the target will show; empty if the write left nothing to read.
+    """
+
+    created: bool
+    tag: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Write(Command[Written]):
+    """Base of the writes that clients ask for.
+
+    Attributes:
+        asker: Who asks. At device level, the user of `place` is the asker too.
+        place: Which level document.
+        path: Where in it; empty for the whole.
+        policy: What the operator allows.
+        conditions: Preconditions; judged last, as they count only where the write would succeed.
+        resource: 16 random bytes for the document, should this write make it.
+    """
+
+    METHOD: ClassVar[str]
+
+    asker: Asker
+    place: Place
+    path: Path
+    policy: Policy
+    conditions: Conditions = UNCONDITIONAL
+    resource: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PostValue(Write):
+    """Makes the target, which must not exist on its own level, out of `body`."""
+
+    METHOD: ClassVar[str] = "POST"
+
+    body: Body
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PutValue(Write):
+    """Replaces the target by `body`; at device level also makes it."""
+
+    METHOD: ClassVar[str] = "PUT"
+
+    body: Body
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MergeValue(Write):
+    """Merges `body` into the target (RFC 7396)."""
+
+    METHOD: ClassVar[str] = "PATCH"
+
+    body: Body
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PatchValue(Write):
+    """Applies the `steps` of a JSON patch (RFC 6902) to the target, as it is on its own level."""
+
+    METHOD: ClassVar[str] = "PATCH"
+
+    steps: tuple[Step, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeleteValue(Write):
+    """Removes the target from its own level; without a path, ends the document."""
+
+    METHOD: ClassVar[str] = "DELETE"
+    FREES_SPACE: ClassVar[bool] = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RestoreValue(Write):
+    """Puts back what stood at the target in an earlier revision.
+
+    Attributes:
+        body: What stood there.
+        whose: The resource of the document that the revision belongs to.
+    """
+
+    METHOD: ClassVar[str] = "RESTORE"
+
+    body: Body
+    whose: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImportDocument(Command[bool]):
+    """States one level document whole, past roles, ownership and the rule on arrays (K26). Answers whether
+    that changed it.
+
+    Attributes:
+        place: Which one.
+        value: The document; None ends it.
+        policy: For its bounds.
+        resource: 16 random bytes, should the document be new.
+    """
+
+    place: Place
+    value: Mapping[str, Any] | None
+    policy: Policy
+    resource: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RestateDocument(Command[bool]):
+    """Writes a document down whole, unchanged, so that its older records may be erased. Answers whether there
+    is one."""
+
+    place: Place
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForgetUser(Command[int]):
+    """Ends the user and device documents of a person who asked to be forgotten. Answers how many there were.
+
+    Attributes:
+        user: The person's user name.
+        limit: Most documents to end at once.
+    """
+
+    FREES_SPACE: ClassVar[bool] = True
+
+    user: str
+    limit: int = 100

@@ -1,0 +1,301 @@
+"""Deciding what clients ask for: spec sections 3, 7 and 8. Reads the state, answers events, changes
+nothing."""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from engine.command import Command, Decision
+from engine.errors import Conflict, NotFound
+from engine.event import Cause, Event
+from engine.settings.admit import (
+    admit,
+    authorise,
+    authorise_reading,
+    check_bounds,
+    check_conditions,
+    check_result,
+    missing,
+    target_path,
+)
+from engine.settings.commands import (
+    DeleteValue,
+    MergeValue,
+    PatchValue,
+    PostValue,
+    PutValue,
+    RestoreValue,
+    Write,
+    Written,
+)
+from engine.settings.events import Change, DocumentDeleted, Op, changed, stated
+from engine.settings.json_patch import apply_steps
+from engine.settings.merge import is_blocked, resolve
+from engine.settings.model import METADATA, MISSING, Document, Level, Missing, Path, tag_of
+from engine.settings.paths import walk
+from engine.settings.queries import NO_SUCH, View, check_device, look
+from engine.settings.state import SettingsState, apply_changes
+from engine.settings.value import Body, check_body, same, to_text
+
+Decider = Callable[[SettingsState, Any, int], Decision[Written]]
+
+
+def deciders(state: SettingsState) -> Mapping[type[Command[Any]], Callable[[Any, int], Decision[Any]]]:
+    """Which command is decided how."""
+    table: dict[type[Command[Any]], Decider] = {
+        PostValue: post,
+        PutValue: put,
+        MergeValue: merge,
+        PatchValue: patch,
+        DeleteValue: delete,
+        RestoreValue: restore,
+    }
+    return {command: partial(decide, state) for command, decide in table.items()}
+
+
+class _Target:
+    """What a write is about, looked up once.
+
+    Attributes:
+        own: The document of the place itself.
+        path: Where in it.
+        view: The layers on which existence is judged (spec section 3): at global level the document itself,
+            whatever the asker
+            may read of it; elsewhere what the asker sees.
+        present: What a plain read would find there; `MISSING` if nothing.
+    """
+
+    __slots__ = ("command", "own", "path", "present", "state", "view")
+
+    def __init__(self, state: SettingsState, command: Write) -> None:
+        place, policy = command.place, command.policy
+        if policy.applications and place.application not in policy.applications:
+            raise NotFound(NO_SUCH)
+        check_device(state, place, policy)
+        self.state = state
+        self.command = command
+        self.own: Document | None = state.documents.get(place)
+        self.path: Path = target_path(command, self.own)
+        self.view: View = look(state, command.asker, place, self.path)
+        if place.level == Level.GLOBAL:
+            self.view = View((self.own.value,) if self.own else (), MISSING, self.view.tag)
+        self.present = resolve(self.view.layers, self.path)
+
+    def value(self, path: Path) -> Any:
+        """What stands under `path` in the place's own document."""
+        return walk(self.own.value, path) if self.own else MISSING
+
+    def refuse_missing(self, path: Path) -> None:
+        """Raises NotFound, or Forbidden if it is there but hidden."""
+        there = walk(self.view.hidden, path)
+        raise missing(MISSING if isinstance(self.view.hidden, Missing) else there)
+
+    def commit(
+        self,
+        changes: Sequence[Change],
+        *,
+        touched: Sequence[str],
+        created: bool,
+        whole: Body | None = None,
+    ) -> Decision[Written]:
+        """The events of a write that passed its own rules, after those that all writes share."""
+        command, own = self.command, self.own
+        old = own.value if own else {}
+        if whole is not None:
+            new, size = whole.value, len(whole.text)
+        else:
+            new, longer = apply_changes(old, changes)
+            size = (own.size if own else 2) + longer
+        check_result(command, old, new, touched)
+        check_bounds(self.state, command, own, size)
+        check_conditions(self.state, command, self.view.tag, exists=not isinstance(self.present, Missing))
+        resource = own.resource if own else command.resource
+        revision = own.revision + 1 if own else 1
+        facts = {
+            "resource": resource,
+            "actor": command.actor,
+            "cause": Cause.REQUEST,
+            "place": command.place,
+            "revision": revision,
+            "method": command.METHOD,
+            "path": self.path,
+        }
+        events: Sequence[Event]
+        if whole is not None or own is None:
+            text = whole.text if whole is not None else to_text(new)
+            events = tuple(stated(text, new, born=own.born if own else 0, **facts))
+        else:
+            events = tuple(changed(changes, **facts))
+        return Decision(tuple(events), Written(created, self._tag(tag_of(resource, revision))))
+
+    def _tag(self, own: str) -> str:
+        """The tag of a plain read after the write: the present one with the own document's part replaced."""
+        tags, dash, mark = self.view.tag.partition("-")
+        *above, _ = tags.split("_")
+        return "_".join([*above, own]) + dash + mark
+
+
+def post(state: SettingsState, command: PostValue, _: int) -> Decision[Written]:
+    """POST makes what is not there yet on its own level; its parents must show."""
+    target = _Target(state, command)
+    path = target.path
+    body = admit(command, path, command.body)
+    own = target.own.value if target.own else {}
+    if not path:
+        authorise(command, target.own, body.value)
+        if not own.keys().isdisjoint(body.value):
+            raise Conflict("a configuration of that name exists already")
+        changes = [_set((name,), Body.of(value)) for name, value in body.value.items()]
+        return target.commit(changes, touched=list(body.value), created=True)
+    authorise(command, target.own, path[:1])
+    if not isinstance(target.value(path), Missing):
+        raise Conflict("it exists already")
+    if len(path) > 1:
+        parent = resolve(target.view.layers, path[:-1])
+        if isinstance(parent, Missing):
+            target.refuse_missing(path[:-1])
+        if not isinstance(parent, dict):
+            raise NotFound(NO_SUCH)
+    return target.commit([_set(path, body)], touched=path[:1], created=True)
+
+
+def put(state: SettingsState, command: PutValue, _: int) -> Decision[Written]:
+    """PUT replaces what shows; at device level, or where the operator allows it, it also makes (K2)."""
+    target = _Target(state, command)
+    path = target.path
+    body = admit(command, path, command.body)
+    created = isinstance(target.present, Missing)
+    authorise(command, target.own, path[:1] if path else (target.own.value if target.own else ()))
+    if created:
+        creates = command.policy.put_creates or command.place.level == Level.DEVICE
+        if not creates or is_blocked(target.view.layers, path):
+            target.refuse_missing(path)
+    body = _keep_lists(target, body)
+    if not path:
+        return target.commit([], touched=list(body.value), created=created, whole=body)
+    return target.commit([_set(path, body)], touched=path[:1], created=created)
+
+
+def merge(state: SettingsState, command: MergeValue, _: int) -> Decision[Written]:
+    """PATCH with a merge patch: the target must show, the change goes to the own level (K25)."""
+    target = _Target(state, command)
+    path = target.path
+    body = admit(command, path, command.body, merging=True)
+    touched = path[:1] or tuple(body.value)
+    authorise(command, target.own, touched)
+    if isinstance(target.present, Missing):
+        target.refuse_missing(path)
+    op = Op.MERGE if isinstance(body.value, dict) else Op.SET
+    return target.commit([Change(op, path, body.value, body.text)], touched=touched, created=False)
+
+
+def patch(state: SettingsState, command: PatchValue, _: int) -> Decision[Written]:
+    """PATCH with a JSON patch, on the own level's value; what it comes to is recorded, not its operations."""
+    target = _Target(state, command)
+    path, policy = target.path, command.policy
+    named = path[:1] or _named(target, command)
+    authorise(command, target.own, named)
+    authorise_reading(command, target.own, named)
+    if isinstance(target.present, Missing):
+        target.refuse_missing(path)
+    old = target.value(path)
+    base = {} if isinstance(old, Missing) else old
+    new = apply_steps(
+        base, command.steps, max_bytes=policy.max_document_bytes, max_depth=policy.max_depth - len(path)
+    )
+    if not path and not isinstance(new, dict):
+        new = Body.of(new).value
+    changes = list(_differences(base, new, path))
+    for change in changes:
+        if change.op is Op.SET:
+            body = Body.of(change.value)
+            check_body(body, len(change.path), policy)
+            admit(command, change.path, body)
+    touched = path[:1] or tuple({change.path[0]: None for change in changes if change.path})
+    return target.commit(changes, touched=touched, created=False)
+
+
+def delete(state: SettingsState, command: DeleteValue, _: int) -> Decision[Written]:
+    """DELETE removes from the own level only: what is inherited shows again, or cannot be removed from
+    below."""
+    target = _Target(state, command)
+    path, own = target.path, target.own
+    authorise(command, own, path[:1] if path else (own.value if own else ()))
+    if own is None or isinstance(target.value(path), Missing):
+        raise NotFound(NO_SUCH)
+    if path:
+        return target.commit([Change(Op.REMOVE, path)], touched=path[:1], created=False)
+    check_conditions(state, command, target.view.tag, exists=True)
+    event = DocumentDeleted(
+        resource=own.resource,
+        actor=command.actor,
+        cause=Cause.REQUEST,
+        place=command.place,
+        revision=own.revision + 1,
+        method=command.METHOD,
+    )
+    return Decision((event,), Written(False, ""))
+
+
+def restore(state: SettingsState, command: RestoreValue, _: int) -> Decision[Written]:
+    """Puts back an earlier value, role lists included, under the same rights as a PUT."""
+    target = _Target(state, command)
+    path, own, body = target.path, target.own, command.body
+    if own is None or own.resource != command.whose:
+        raise Conflict("the document has been deleted meanwhile")
+    names = path[:1] if path else (*own.value, *body.value)
+    authorise(command, own, names)
+    created = isinstance(target.value(path), Missing)
+    if not path:
+        return target.commit([], touched=list(body.value), created=created, whole=body)
+    return target.commit([_set(path, body)], touched=path[:1], created=created)
+
+
+def _set(path: Path, body: Body) -> Change:
+    return Change(Op.SET, path, body.value, body.text)
+
+
+def _keep_lists(target: _Target, body: Body) -> Body:
+    """A replacement without ``__metadata`` keeps the old lists: it would drop protection by accident (spec
+    section 7)."""
+    own, path = target.own, target.path
+    if own is None or target.command.place.level != Level.GLOBAL or len(path) > 1:
+        return body
+
+    def kept(name: str, configuration: Any) -> Any:
+        old = own.value.get(name)
+        if METADATA in configuration or not isinstance(old, dict) or METADATA not in old:
+            return configuration
+        return {**configuration, METADATA: old[METADATA]}
+
+    if path:
+        value = kept(path[0], body.value)
+    else:
+        value = {name: kept(name, configuration) for name, configuration in body.value.items()}
+        if all(value[name] is body.value[name] for name in value):
+            return body
+    return body if value is body.value else Body.of(value)
+
+
+def _named(target: _Target, command: PatchValue) -> tuple[str, ...]:
+    """The configurations that a patch of a whole level names; all of them if it names the level itself."""
+    pointers = [step.path for step in command.steps]
+    pointers += [step.origin for step in command.steps if step.origin is not None]
+    if not all(pointers):
+        return tuple(target.own.value) if target.own else ()
+    return tuple({pointer[0]: None for pointer in pointers})
+
+
+def _differences(old: Any, new: Any, path: Path) -> Sequence[Change]:
+    """The smallest settings and removals that lead from `old` to `new`; nothing for what both share."""
+    if same(old, new):
+        return ()
+    if not isinstance(old, dict) or not isinstance(new, dict):
+        return (_set(path, Body.of(new)),)
+    changes = [Change(Op.REMOVE, (*path, name)) for name in old if name not in new]
+    for name, value in new.items():
+        if name in old:
+            changes += _differences(old[name], value, (*path, name))
+        else:
+            changes.append(_set((*path, name), Body.of(value)))
+    return changes

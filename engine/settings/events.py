@@ -1,0 +1,279 @@
+"""What happens to settings: the facts, with their split into details (audit) and content (the data itself).
+
+The resource is the level document. The verb says what became of it: ``put`` states it whole, ``patch``
+changes a part, and only the change is recorded, ``delete`` ends it. What request did it stands in the
+details.
+"""
+
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Any, ClassVar, Self
+
+from engine.event import Cause, Event, Surface
+from engine.settings.model import MISSING, Path, Place
+from engine.settings.value import from_text, to_text
+from journal import Verb
+
+PIECE_BYTES = 768 << 10
+"""Most content of one record, well below the journal's bound; a larger change goes on in
+`ChangeContinued`."""
+
+DEFLATE_BYTES = 64 << 10
+"""Content from this size on is deflated, so that the largest document fits into one frame."""
+
+
+class Op(IntEnum):
+    """What a change does under its path. On disk: numbers never move."""
+
+    SET = 1
+    REMOVE = 2
+    MERGE = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One change of a document.
+
+    Attributes:
+        op: Set, remove, or merge by RFC 7396.
+        path: Names from the document downwards.
+        value: The new value, or the merge patch; `MISSING` for a removal.
+        text: The compact JSON text of the value; empty for a removal.
+    """
+
+    op: Op
+    path: Path
+    value: Any = MISSING
+    text: bytes = b""
+
+
+def pack_changes(changes: Sequence[Change]) -> bytes:
+    """The changes as JSON: ``[[op, [names], value], …]``; JSON, because msgpack holds no integer beyond 64
+    bits."""
+    rows = [
+        b"[%d,%s%s]" % (change.op, to_text(change.path), b"," + change.text if change.text else b"")
+        for change in changes
+    ]
+    return b"[" + b",".join(rows) + b"]"
+
+
+def unpack_changes(packed: bytes) -> tuple[Change, ...]:
+    """The inverse of `pack_changes`, without the texts."""
+    return tuple(
+        Change(Op(op), tuple(path), value[0] if value else MISSING) for op, path, *value in from_text(packed)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """A JSON text on its way into records: deflated if it is long, cut if it is longer than one record holds.
+
+    Attributes:
+        codec: ``json`` or ``deflate``.
+        pieces: How many records it takes.
+        first: What the first of them holds.
+    """
+
+    codec: str
+    pieces: int
+    first: bytes
+
+    @classmethod
+    def of(cls, text: bytes) -> tuple["Content", list[bytes]]:
+        """The content of `text`, and its further pieces."""
+        if len(text) < DEFLATE_BYTES:
+            return cls("json", 1, text), []
+        packed = zlib.compress(text, 1)
+        pieces = [packed[at : at + PIECE_BYTES] for at in range(0, len(packed), PIECE_BYTES)]
+        return cls("deflate", len(pieces), pieces[0]), pieces[1:]
+
+    def text(self, further: Sequence[bytes] = ()) -> bytes:
+        """The text again, given its further pieces."""
+        packed = b"".join([self.first, *further])
+        return packed if self.codec == "json" else zlib.decompress(packed)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SettingsEvent(Event):
+    """Base of the events of this domain.
+
+    Attributes:
+        place: Which level document.
+        revision: The document's number of this change; a restated document keeps the one it has.
+        method: What was done: POST, PUT, PATCH, DELETE, RESTORE, IMPORT, RESTATE or FORGET.
+        path: Where in the document the request pointed to.
+    """
+
+    SURFACE: ClassVar[Surface] = Surface.SETTINGS
+
+    place: Place
+    revision: int
+    method: str
+    path: Path = ()
+
+    def details(self) -> dict[str, Any]:
+        """Who, where and how; never a value."""
+        return {
+            "application": self.place.application,
+            "level": int(self.place.level),
+            "device": self.place.device,
+            "user": self.place.user,
+            "revision": self.revision,
+            "method": self.method,
+            "path": list(self.path),
+        }
+
+    @staticmethod
+    def _common(details: dict[str, Any]) -> dict[str, Any]:
+        return {
+            "place": Place(details["application"], details["level"], details["device"], details["user"]),
+            "revision": details["revision"],
+            "method": details["method"],
+            "path": tuple(details["path"]),
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Carrying(SettingsEvent):
+    """An event with JSON content.
+
+    Attributes:
+        data: The content, or its first piece.
+    """
+
+    data: Content
+
+    def content(self) -> dict[str, Any]:
+        """The JSON text, plain or deflated."""
+        return {self.data.codec: self.data.first}
+
+    @staticmethod
+    def _data(details: dict[str, Any], content: dict[str, bytes]) -> Content:
+        [(codec, first)] = content.items()
+        return Content(codec, details["pieces"], first)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DocumentStated(_Carrying):
+    """A level document was made, replaced as a whole, or restated so that older records may be erased.
+
+    Attributes:
+        born: When the document was made, nanoseconds since the epoch; 0: by this event.
+        value: The document, where it is at hand; not part of the fact, which is in `data`.
+    """
+
+    VERB: ClassVar[Verb] = Verb.PUT
+
+    born: int = 0
+    value: Any = field(default=MISSING, compare=False, repr=False)
+
+    def details(self) -> dict[str, Any]:
+        """Who, where and how, and when the document was made."""
+        return {**_Carrying.details(self), "born": self.born, "pieces": self.data.pieces}
+
+    @classmethod
+    def restore(
+        cls, *, resource: bytes, actor: str, cause: Cause, details: dict[str, Any], content: Any
+    ) -> Self:
+        """The inverse of `details` and `content`."""
+        return cls(
+            resource=resource,
+            actor=actor,
+            cause=cause,
+            born=details["born"],
+            data=cls._data(details, content),
+            **cls._common(details),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DocumentChanged(_Carrying):
+    """A part of a level document changed: the record holds the change, not the document.
+
+    Attributes:
+        changes: The changes, where they are at hand; not part of the fact, which is in `data`.
+    """
+
+    VERB: ClassVar[Verb] = Verb.PATCH
+
+    changes: tuple[Change, ...] = field(default=(), compare=False, repr=False)
+
+    def details(self) -> dict[str, Any]:
+        """Who, where and how."""
+        return {**_Carrying.details(self), "pieces": self.data.pieces}
+
+    @classmethod
+    def restore(
+        cls, *, resource: bytes, actor: str, cause: Cause, details: dict[str, Any], content: Any
+    ) -> Self:
+        """The inverse of `details` and `content`."""
+        return cls(
+            resource=resource,
+            actor=actor,
+            cause=cause,
+            data=cls._data(details, content),
+            **cls._common(details),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChangeContinued(SettingsEvent):
+    """A further piece of the content of the event before it: same document, same revision, same frame.
+
+    Attributes:
+        piece: The bytes.
+    """
+
+    VERB: ClassVar[Verb] = Verb.PATCH
+
+    piece: bytes
+
+    def content(self) -> dict[str, bytes]:
+        """The piece."""
+        return {"piece": self.piece}
+
+    @classmethod
+    def restore(
+        cls, *, resource: bytes, actor: str, cause: Cause, details: dict[str, Any], content: Any
+    ) -> Self:
+        """The inverse of `details` and `content`."""
+        return cls(
+            resource=resource,
+            actor=actor,
+            cause=cause,
+            piece=content["piece"],
+            **cls._common(details),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DocumentDeleted(SettingsEvent):
+    """A level document ended."""
+
+    VERB: ClassVar[Verb] = Verb.DELETE
+
+    @classmethod
+    def restore(
+        cls, *, resource: bytes, actor: str, cause: Cause, details: dict[str, Any], content: Any
+    ) -> Self:
+        """The inverse of `details`."""
+        return cls(resource=resource, actor=actor, cause=cause, **cls._common(details))
+
+
+def stated(text: bytes, value: Any, **facts: Any) -> Iterator[SettingsEvent]:
+    """The events that state a document whole."""
+    data, further = Content.of(text)
+    yield DocumentStated(data=data, value=value if data.pieces == 1 else MISSING, **facts)
+    facts.pop("born", None)
+    for piece in further:
+        yield ChangeContinued(piece=piece, **facts)
+
+
+def changed(changes: Sequence[Change], **facts: Any) -> Iterator[SettingsEvent]:
+    """The events of a change."""
+    data, further = Content.of(pack_changes(changes))
+    yield DocumentChanged(data=data, changes=tuple(changes) if data.pieces == 1 else (), **facts)
+    for piece in further:
+        yield ChangeContinued(piece=piece, **facts)

@@ -1,0 +1,73 @@
+"""Earlier versions of a level document, from the events that are still kept."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from engine.event import Event, Stamp
+from engine.settings.events import (
+    ChangeContinued,
+    DocumentChanged,
+    DocumentDeleted,
+    DocumentStated,
+    SettingsEvent,
+)
+from engine.settings.model import MISSING, Path
+from engine.settings.state import SettingsState
+from engine.slice import Ground
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """One earlier state of a document.
+
+    Attributes:
+        revision: Its number; the ETag ends with it.
+        time: When it came about, nanoseconds since the epoch.
+        actor: Who did it.
+        method: By what; see `SettingsEvent.method`.
+        path: Where in the document.
+        value: The whole document afterwards; `MISSING` after a deletion.
+    """
+
+    revision: int
+    time: int
+    actor: str
+    method: str
+    path: Path
+    value: Any
+
+
+def versions(records: Iterable[tuple[Event, Stamp]]) -> list[Version]:
+    """The versions of one document, oldest first, as far as its records are kept.
+
+    Args:
+        records: All events of its resource that are left, in order. Changes whose beginning was erased come
+            to nothing until
+            the document is stated whole again.
+    """
+    state = SettingsState(Ground())
+    found: dict[int, Version] = {}
+    for event, stamp in records:
+        if not isinstance(event, SettingsEvent):
+            continue
+        match event:
+            case DocumentStated():
+                state.stated(event, stamp)
+            case DocumentChanged():
+                state.changed(event, stamp)
+            case ChangeContinued():
+                state.continued(event, stamp)
+            case DocumentDeleted():
+                state.deleted(event, stamp)
+        document = state.documents.get(event.place)
+        if document is not None and document.revision != event.revision:
+            continue
+        value = MISSING if document is None else document.value
+        if document is None and not isinstance(event, DocumentDeleted):
+            continue
+        # A restated document is the version it restates: who made that stays.
+        found.setdefault(
+            event.revision, Version(event.revision, stamp.time, event.actor, event.method, event.path, value)
+        )
+    return list(found.values())

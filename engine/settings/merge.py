@@ -1,0 +1,58 @@
+"""Laying levels over one another for reading: device over user over application (spec section 4).
+
+This is not a merge patch: a null of the lower level wins and is shown.
+"""
+
+from collections.abc import Sequence
+from functools import reduce
+from typing import Any
+
+from engine.settings.model import MISSING, Path
+
+
+def overlay(below: Any, above: Any) -> Any:
+    """`above` laid over `below`: objects merge by member, everything else of `above` replaces."""
+    if not isinstance(below, dict) or not isinstance(above, dict):
+        return above
+    merged = dict(below)
+    for name, value in above.items():
+        merged[name] = overlay(merged[name], value) if name in merged else value
+    return merged
+
+
+def resolve(layers: Sequence[Any], path: Path) -> Any:
+    """What stands under `path` in the layers (lowest first) laid over one another; `MISSING` if nothing does.
+
+    The same as laying everything over and walking then, at the cost of what is under the path.
+    """
+    visible = descend(layers, path)
+    return reduce(overlay, visible) if visible else MISSING
+
+
+def descend(layers: Sequence[Any], path: Path) -> list[Any]:
+    """The parts of the layers under `path` that show; empty if nothing does."""
+    found = list(layers)
+    for name in path:
+        found = [layer[name] for layer in _objects_on_top(found) if name in layer]
+    return found
+
+
+def is_blocked(layers: Sequence[Any], path: Path) -> bool:
+    """Whether a primitive or an array stands where `path` needs an object, so that nothing can be put under
+    it."""
+    found = list(layers)
+    for name in path:
+        if found and not isinstance(found[-1], dict):
+            return True
+        found = [layer[name] for layer in _objects_on_top(found) if name in layer]
+    return False
+
+
+def _objects_on_top(layers: list[Any]) -> list[dict[str, Any]]:
+    """The layers above the highest that is no object: it hides all below it, and itself has no members."""
+    top: list[dict[str, Any]] = []
+    for layer in reversed(layers):
+        if not isinstance(layer, dict):
+            break
+        top.append(layer)
+    return top[::-1]

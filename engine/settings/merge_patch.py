@@ -1,0 +1,38 @@
+"""JSON Merge Patch (RFC 7396): what PATCH means (spec section 5)."""
+
+from typing import Any
+
+from engine.settings.model import MISSING, Missing
+from engine.settings.value import measure, member_size
+
+
+def merge_patch(target: Any, patch: Any) -> Any:
+    """RFC 7396 section 2, without touching `target`: objects merge member by member, null removes, all else
+    replaces."""
+    return merge_sized(target, patch)[0]
+
+
+def merge_sized(target: Any, patch: Any) -> tuple[Any, int]:
+    """`merge_patch`, and by how many bytes of compact JSON the result is longer than `target`.
+
+    What the patch does not name is shared, not copied, and not measured either.
+    """
+    if not isinstance(patch, dict):
+        return patch, measure(patch) - measure(target)
+    base, difference = (target, 0) if isinstance(target, dict) else ({}, 2 - measure(target))
+    merged = dict(base) if patch else base
+    for name, change in patch.items():
+        old = merged.get(name, MISSING)
+        if change is None:
+            if not isinstance(old, Missing):
+                del merged[name]
+                difference -= member_size(name) + measure(old)
+            continue
+        merged[name], longer = merge_sized(old, change)
+        difference += longer + (member_size(name) if isinstance(old, Missing) else 0)
+    return merged, difference + commas(merged) - commas(base)
+
+
+def commas(members: dict[str, Any]) -> int:
+    """How many commas an object with these members has."""
+    return max(0, len(members) - 1)

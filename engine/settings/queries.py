@@ -1,0 +1,184 @@
+"""Reading settings: pure functions over the state (spec sections 4, 7 and 8)."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+from zlib import crc32
+
+from engine.errors import Forbidden, NotFound
+from engine.settings.merge import resolve
+from engine.settings.model import METADATA, MISSING, Asker, Document, Level, Missing, Path, Place, Policy
+from engine.settings.paths import walk
+from engine.settings.roles import Right, as_stored, bare, permits, without_metadata
+from engine.settings.state import SettingsState
+
+NO_SUCH = "there is no such application, configuration or property"
+NO_RIGHT = "no permission to access this configuration"
+FOREIGN_DEVICE = "this device belongs to another user"
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The answer to a read.
+
+    Attributes:
+        value: What stands there, as the asker may see it.
+        tag: Names the state of all that the value may come from.
+    """
+
+    value: Any
+    tag: str
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What an asker sees of a place, as layers to be laid over one another, lowest first.
+
+    Attributes:
+        layers: Level documents, or the parts of them that matter for the path.
+        hidden: The application's part that the asker has no right to read; `MISSING` if there is none.
+        tag: See `Found`.
+    """
+
+    layers: tuple[Any, ...]
+    hidden: Any
+    tag: str
+
+
+def read_value(
+    state: SettingsState, asker: Asker, place: Place, path: Path, policy: Policy, *, merged: bool = True
+) -> Found:
+    """What a GET shows.
+
+    Args:
+        state: The settings.
+        asker: Who reads; at user and device level the user of `place`, or an admin.
+        place: Which level.
+        path: Where in it.
+        policy: For the ownership of devices.
+        merged: Whether the levels above show through; at global level there are none.
+
+    Raises:
+        NotFound: Nothing stands there.
+        Forbidden: All that stands there may not be read by this asker, or the device is another user's.
+    """
+    check_device(state, place, policy)
+    view = look(state, asker, place, path, merged=merged)
+    path = as_stored(view.layers[-1] if view.layers else None, path) if place.level == Level.GLOBAL else path
+    value = resolve(view.layers, path)
+    if isinstance(value, Missing):
+        if not isinstance(view.hidden, Missing) and not isinstance(walk(view.hidden, path), Missing):
+            raise Forbidden(NO_RIGHT, reason="role")
+        raise NotFound(NO_SUCH)
+    if not path and value == {} and not isinstance(view.hidden, Missing) and len(view.layers) == 1:
+        raise Forbidden(NO_RIGHT, reason="role")
+    return Found(value, view.tag)
+
+
+def look(state: SettingsState, asker: Asker, place: Place, path: Path, *, merged: bool = True) -> View:
+    """The layers that `asker` sees, as far as they matter for `path`."""
+    application = state.documents.get(Place(place.application, Level.GLOBAL))
+    if place.level == Level.GLOBAL:
+        if application is None:
+            return View((), MISSING, "0")
+        visible, hidden, mark = _readable(application, asker, path)
+        return View((visible,), hidden, application.tag + mark)
+    own = state.documents.get(place)
+    if not merged:
+        return View(_present(own), MISSING, _tag(own))
+    user = None
+    tags = [_tag(application)]
+    if place.level == Level.DEVICE:
+        user = state.documents.get(Place(place.application, Level.USER, user=place.user))
+        tags.append(_tag(user))
+    tags.append(_tag(own))
+    if application is None:
+        return View(_present(user, own), MISSING, "_".join(tags))
+    visible, hidden, mark = _readable(application, asker, path)
+    shown = {path[0]: bare(visible[path[0]])} if path and path[0] in visible else {}
+    layer = shown if path else without_metadata(visible)
+    return View((layer, *_present(user, own)), hidden, "_".join(tags) + mark)
+
+
+def _readable(document: Document, asker: Asker, path: Path) -> tuple[dict[str, Any], Any, str]:
+    """(what the asker may read, what he may not, a mark for the tag that tells one from the other)."""
+    if path:
+        if path[0] not in document.value or permits(document.value[path[0]], Right.READ, asker):
+            return document.value, MISSING, ""
+        return {}, document.value, f"-{crc32(path[0].encode()):08x}"
+    kept: dict[str, Any] = {}
+    hidden: dict[str, Any] = {}
+    for name, configuration in document.value.items():
+        (kept if permits(configuration, Right.READ, asker) else hidden)[name] = configuration
+    if not hidden:
+        return document.value, MISSING, ""
+    return kept, hidden, f"-{crc32(repr(sorted(hidden)).encode()):08x}"
+
+
+def _present(*documents: Document | None) -> tuple[Any, ...]:
+    return tuple(document.value for document in documents if document is not None)
+
+
+def _tag(document: Document | None) -> str:
+    return "0" if document is None else document.tag
+
+
+def own_tag(state: SettingsState, place: Place) -> str:
+    """The tag of the place's own document; ``0`` if there is none."""
+    return _tag(state.documents.get(place))
+
+
+def owner_of(state: SettingsState, application: str, device: str) -> str | None:
+    """The user whose device it is: the first writer, while his record exists (spec section 8)."""
+    users = state.devices.get((application, device))
+    return users[0] if users else None
+
+
+def check_device(state: SettingsState, place: Place, policy: Policy) -> None:
+    """Refuses another user's device, unless devices are shared.
+
+    Raises:
+        Forbidden: It is another user's.
+    """
+    if place.level == Level.DEVICE and not policy.shared_devices:
+        owner = owner_of(state, place.application, place.device)
+        if owner is not None and owner != place.user:
+            raise Forbidden(FOREIGN_DEVICE, reason="device")
+
+
+def seen_by(state: SettingsState, asker: Asker, application: str, device: str = "") -> Any:
+    """What a user's device (or, without one, the user) saw altogether: for time travel over an earlier state.
+    `MISSING`: nothing."""
+    level = Level.DEVICE if device else Level.USER
+    view = look(state, asker, Place(application, level, device, asker.name), ())
+    return resolve(view.layers, ())
+
+
+def places_concerned(place: Place, *, merged: bool = True) -> tuple[Place, ...]:
+    """The level documents that a read of `place` may come from: what a watcher waits for."""
+    if place.level == Level.GLOBAL or not merged:
+        return (place,)
+    above = [Place(place.application, Level.GLOBAL)]
+    if place.level == Level.DEVICE:
+        above.append(Place(place.application, Level.USER, user=place.user))
+    return (*above, place)
+
+
+def places_of_application(state: SettingsState, application: str) -> list[Place]:
+    """Every level document of an application, in order."""
+    return sorted(place for place in state.documents if place.application == application)
+
+
+def places_of_user(state: SettingsState, user: str) -> Iterator[Place]:
+    """The user and device documents of a person, in every application."""
+    return (place for place in state.documents if place.user == user and place.level != Level.GLOBAL)
+
+
+def readable_names(state: SettingsState, asker: Asker, place: Place, names: Sequence[str]) -> bool:
+    """Whether `asker` may read every one of these configurations, as far as they still exist."""
+    if place.level != Level.GLOBAL:
+        return True
+    document = state.documents.get(place)
+    return document is None or all(
+        permits(document.value.get(name), Right.READ, asker) for name in names if name != METADATA
+    )

@@ -1,0 +1,79 @@
+"""What the settings plug into the engine's state."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+from engine.command import Command
+from engine.deadlines import Kind
+from engine.event import Event
+from engine.settings import decide, upkeep
+from engine.settings.events import ChangeContinued, DocumentChanged, DocumentDeleted, DocumentStated
+from engine.settings.model import Document, Level, Place
+from engine.settings.state import SettingsState
+from engine.settings.value import from_text, measure, to_text
+from engine.slice import Apply, Decide, Expire
+
+
+class SettingsSlice(SettingsState):
+    """The settings as `engine.slice.Slice`."""
+
+    name = "settings"
+
+    def handlers(self) -> Mapping[type[Event], Apply]:
+        """See `engine.slice.Slice.handlers`."""
+        return {
+            DocumentStated: self.stated,
+            DocumentChanged: self.changed,
+            ChangeContinued: self.continued,
+            DocumentDeleted: self.deleted,
+        }
+
+    def deciders(self) -> Mapping[type[Command[Any]], Decide]:
+        """See `engine.slice.Slice.deciders`."""
+        return {**decide.deciders(self), **upkeep.deciders(self)}
+
+    def expirers(self) -> Mapping[Kind, Expire]:
+        """Settings end only when somebody ends them."""
+        return {}
+
+    def place(self, seq: int, address: int) -> None:
+        """Settings live in memory: where their records lie does not matter."""
+
+    def freeze(self) -> Callable[[], Iterator[Any]]:
+        """Rows ``[place, resource, revision, born, JSON text]`` in the order of the places: a restated
+        document keeps its place in it, whatever else was erased."""
+        documents = dict(self.documents)
+
+        def rows() -> Iterator[Any]:
+            for place, document in sorted(documents.items()):
+                text = to_text(document.value)
+                yield [list(place), document.resource, document.revision, document.born, text]
+
+        return rows
+
+    def load(self, rows: Iterable[Any]) -> None:
+        """See `engine.slice.Slice.load`."""
+        assert not self.documents
+        for place, resource, revision, born, text in rows:
+            document = Document(resource, revision, from_text(text), len(text), born)
+            self._put(Place(*place), document)
+
+    def check(self) -> None:
+        """See `engine.slice.Slice.check`."""
+        devices: dict[tuple[str, str], list[Place]] = {}
+        usage: dict[str, int] = {}
+        counts: dict[tuple[str, str], int] = {}
+        for place, document in self.documents.items():
+            assert len(document.resource) == 16
+            assert document.revision > 0
+            assert document.size == measure(document.value), "a size was not kept up"
+            usage[place.application] = usage.get(place.application, 0) + document.size
+            if place.level == Level.DEVICE:
+                devices.setdefault((place.application, place.device), []).append(place)
+                owned = (place.application, place.user)
+                counts[owned] = counts.get(owned, 0) + 1
+        for places in devices.values():
+            places.sort(key=lambda place: (self.documents[place].born, place.user))
+        assert self.devices == {key: tuple(place.user for place in found) for key, found in devices.items()}
+        assert self.usage == usage
+        assert self.user_devices == counts

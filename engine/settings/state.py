@@ -1,0 +1,151 @@
+"""The settings' part of the state: level documents, who owns which device, and what an application takes
+up."""
+
+from collections import deque
+from collections.abc import Iterable
+from functools import partial
+from typing import Any
+
+from engine.event import Stamp
+from engine.settings.events import (
+    Change,
+    ChangeContinued,
+    DocumentChanged,
+    DocumentDeleted,
+    DocumentStated,
+    Op,
+    SettingsEvent,
+    unpack_changes,
+)
+from engine.settings.merge_patch import merge_sized
+from engine.settings.model import Document, Level, Missing, Place
+from engine.settings.paths import removing, setting, update
+from engine.settings.value import from_text, measure
+from engine.slice import Ground
+
+RECENT_MAX = 10_000
+"""How many changes are remembered for those who watch; who falls further behind looks again at everything."""
+
+
+def apply_changes(value: Any, changes: Iterable[Change]) -> tuple[Any, int]:
+    """`value` after `changes`, and by how many bytes of compact JSON it is longer. Total: never refuses."""
+    difference = 0
+    for change in changes:
+        match change.op:
+            case Op.SET:
+                edit = setting(change.value, len(change.text) or measure(change.value))
+            case Op.REMOVE:
+                edit = removing
+            case Op.MERGE:
+                edit = partial(_merging, change.value)
+        value, longer = update(value, change.path, edit)
+        difference += longer
+    return value, difference
+
+
+def _merging(patch: Any, old: Any) -> tuple[Any, int]:
+    return merge_sized(old, patch)
+
+
+class SettingsState:
+    """Level documents by place. See `engine.slice.Slice` for the rules that the methods keep.
+
+    Attributes:
+        documents: Every level document.
+        devices: (application, device) → the users that have a document there, oldest document first.
+        usage: Application → bytes of its documents.
+        user_devices: (application, user) → how many device documents.
+        recent: The last changes as (sequence number, place), for those who watch; rebuilt by nothing, needed
+            by nothing else.
+    """
+
+    def __init__(self, ground: Ground) -> None:
+        self.ground = ground
+        self.documents: dict[Place, Document] = {}
+        self.devices: dict[tuple[str, str], tuple[str, ...]] = {}
+        self.usage: dict[str, int] = {}
+        self.user_devices: dict[tuple[str, str], int] = {}
+        self.recent: deque[tuple[int, Place]] = deque(maxlen=RECENT_MAX)
+        self._begun: tuple[DocumentStated | DocumentChanged, list[bytes]] | None = None
+
+    def stated(self, event: DocumentStated, stamp: Stamp) -> None:
+        """Applies `DocumentStated`."""
+        self._begun = (event, []) if event.data.pieces > 1 else None
+        if self._begun is not None:
+            return
+        self._state(
+            event, from_text(event.data.text()) if isinstance(event.value, Missing) else event.value, stamp
+        )
+
+    def changed(self, event: DocumentChanged, stamp: Stamp) -> None:
+        """Applies `DocumentChanged`."""
+        self._begun = (event, []) if event.data.pieces > 1 else None
+        if self._begun is not None:
+            return
+        self._change(event, event.changes or unpack_changes(event.data.text()), stamp)
+
+    def continued(self, event: ChangeContinued, stamp: Stamp) -> None:
+        """Applies `ChangeContinued`: the last piece applies the whole."""
+        if self._begun is None or self._begun[0].resource != event.resource:
+            return
+        whole, pieces = self._begun
+        pieces.append(event.piece)
+        if len(pieces) + 1 < whole.data.pieces:
+            return
+        self._begun = None
+        text = whole.data.text(pieces)
+        if isinstance(whole, DocumentStated):
+            self._state(whole, from_text(text), stamp)
+        else:
+            self._change(whole, unpack_changes(text), stamp)
+
+    def deleted(self, event: DocumentDeleted, stamp: Stamp) -> None:
+        """Applies `DocumentDeleted`."""
+        self._put(event.place, None)
+        self.recent.append((stamp.seq, event.place))
+
+    def _state(self, event: DocumentStated, value: dict[str, Any], stamp: Stamp) -> None:
+        size = measure(value)
+        document = Document(event.resource, event.revision, value, size, event.born or stamp.time)
+        self._put(event.place, document)
+        self.recent.append((stamp.seq, event.place))
+
+    def _change(self, event: SettingsEvent, changes: Iterable[Change], stamp: Stamp) -> None:
+        old = self.documents.get(event.place)
+        if old is None:
+            return
+        value, longer = apply_changes(old.value, changes)
+        self._put(event.place, Document(old.resource, event.revision, value, old.size + longer, old.born))
+        self.recent.append((stamp.seq, event.place))
+
+    def _put(self, place: Place, document: Document | None) -> None:
+        """The one place where a document comes, changes or goes, together with all indexes."""
+        old = self.documents.get(place)
+        if document is None:
+            self.documents.pop(place, None)
+        else:
+            self.documents[place] = document
+        used = self.usage.get(place.application, 0)
+        used += (document.size if document else 0) - (old.size if old else 0)
+        if used:
+            self.usage[place.application] = used
+        else:
+            self.usage.pop(place.application, None)
+        if place.level == Level.DEVICE and (old is None) != (document is None):
+            self._index_device(place, 1 if old is None else -1)
+
+    def _index_device(self, place: Place, step: int) -> None:
+        shared, owned = (place.application, place.device), (place.application, place.user)
+        users = [user for user in self.devices.get(shared, ()) if user != place.user]
+        if step > 0:
+            users.append(place.user)
+            users.sort(key=lambda user: (self.documents[place._replace(user=user)].born, user))
+        if users:
+            self.devices[shared] = tuple(users)
+        else:
+            self.devices.pop(shared, None)
+        count = self.user_devices.get(owned, 0) + step
+        if count:
+            self.user_devices[owned] = count
+        else:
+            self.user_devices.pop(owned, None)

@@ -1,0 +1,104 @@
+"""Deciding what operators ask for: import, restatement, and forgetting a person."""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from itertools import islice
+from typing import Any
+
+from engine.command import Command, Decision
+from engine.errors import Invalid, QuotaExceeded
+from engine.event import Cause
+from engine.settings.commands import ForgetUser, ImportDocument, RestateDocument
+from engine.settings.events import DocumentDeleted, SettingsEvent, stated
+from engine.settings.model import METADATA, Document, Level, Place
+from engine.settings.queries import places_of_user
+from engine.settings.roles import without_metadata
+from engine.settings.state import SettingsState
+from engine.settings.value import Body, same, to_text
+
+
+def deciders(state: SettingsState) -> Mapping[type[Command[Any]], Callable[[Any, int], Decision[Any]]]:
+    """Which command is decided how."""
+    return {
+        ImportDocument: partial(import_document, state),
+        RestateDocument: partial(restate, state),
+        ForgetUser: partial(forget_user, state),
+    }
+
+
+def import_document(state: SettingsState, command: ImportDocument, _: int) -> Decision[bool]:
+    """States a document as an export holds it; what is the same already stays without a record."""
+    place, policy = command.place, command.policy
+    own = state.documents.get(place)
+    if command.value is None:
+        if own is None:
+            return Decision((), False)
+        return Decision((_ended(place, own, command.actor, Cause.IMPORT, "IMPORT"),), True)
+    value = dict(command.value) if place.level == Level.GLOBAL else without_metadata(command.value)
+    if METADATA in value:
+        raise Invalid("a configuration cannot have this name", reason="name")
+    body = Body.of(value)
+    if body.depth > policy.max_depth:
+        raise Invalid(f"nested deeper than {policy.max_depth}", reason="depth")
+    if len(body.text) > policy.max_document_bytes:
+        raise QuotaExceeded(
+            "the document is larger than a level may be", reason="document", limit=policy.max_document_bytes
+        )
+    if own is not None and same(own.value, value):
+        return Decision((), False)
+    events = stated(
+        body.text,
+        value,
+        resource=own.resource if own else command.resource,
+        actor=command.actor,
+        cause=Cause.IMPORT,
+        place=place,
+        revision=own.revision + 1 if own else 1,
+        method="IMPORT",
+        born=own.born if own else 0,
+    )
+    return Decision(tuple(events), True)
+
+
+def restate(state: SettingsState, command: RestateDocument, _: int) -> Decision[bool]:
+    """The same document once more, whole: afterwards it stands on this record alone."""
+    own = state.documents.get(command.place)
+    if own is None:
+        return Decision((), False)
+    events: tuple[SettingsEvent, ...] = tuple(
+        stated(
+            to_text(own.value),
+            own.value,
+            resource=own.resource,
+            actor=command.actor,
+            cause=Cause.RESTATED,
+            place=command.place,
+            revision=own.revision,
+            method="RESTATE",
+            born=own.born,
+        )
+    )
+    return Decision(events, True)
+
+
+def forget_user(state: SettingsState, command: ForgetUser, _: int) -> Decision[int]:
+    """Ends a person's documents; submit again while it answers `limit`."""
+    places = list(islice(places_of_user(state, command.user), command.limit))
+    return Decision(
+        tuple(
+            _ended(place, state.documents[place], command.actor, Cause.ERASURE_REQUEST, "FORGET")
+            for place in places
+        ),
+        len(places),
+    )
+
+
+def _ended(place: Place, own: Document, actor: str, cause: Cause, method: str) -> DocumentDeleted:
+    return DocumentDeleted(
+        resource=own.resource,
+        actor=actor,
+        cause=cause,
+        place=place,
+        revision=own.revision + 1,
+        method=method,
+    )

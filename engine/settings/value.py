@@ -1,0 +1,120 @@
+"""JSON values as the settings keep them: their text, their size, and what may not be stored (spec section
+6)."""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from engine.errors import Invalid
+from engine.settings.model import METADATA, Missing, Policy
+
+_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+
+
+def to_text(value: Any) -> bytes:
+    """The compact JSON text of `value`, UTF-8.
+
+    Raises:
+        UnicodeEncodeError: A string holds a lone surrogate, which no UTF-8 can carry.
+        ValueError: A number is not finite.
+    """
+    return _encode(value).encode()
+
+
+def from_text(text: bytes) -> Any:
+    """The value of a text that `to_text` made."""
+    return json.loads(text)
+
+
+def measure(value: Any) -> int:
+    """Bytes of `value` as compact JSON; 0 for what is missing."""
+    return 0 if isinstance(value, Missing) else len(to_text(value))
+
+
+def member_size(name: str) -> int:
+    """Bytes that a member of this name takes in its object beside the value: the name and the colon."""
+    return len(to_text(name)) + 1
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """A value with its compact text, which is made once and serves for its size and for the journal.
+
+    Attributes:
+        value: The value; never changed in place.
+        text: What `to_text` makes of it.
+        depth: How deep it is nested, see `depth_of`.
+    """
+
+    value: Any
+    text: bytes
+    depth: int
+
+    @classmethod
+    def of(cls, value: Any) -> "Body":
+        """The body of `value`. Raises as `to_text`."""
+        return cls(value, to_text(value), depth_of(value))
+
+
+def check_body(body: Body, depth: int, policy: Policy) -> None:
+    """The value rule, for a body that is to stand `depth` names below its level document.
+
+    Args:
+        body: What a client sent.
+        depth: Names in the path of the target.
+        policy: Whether arrays may hold objects.
+
+    Raises:
+        Invalid: An array holds an object (K14); or ``__metadata`` stands where it would have no force, which
+            must not be
+            ignored silently (spec section 7).
+    """
+    arrays = not policy.allow_object_arrays and b"[" in body.text
+    if arrays or METADATA.encode() in body.text:
+        _check(body.value, depth, arrays)
+
+
+def _check(value: Any, depth: int, arrays: bool) -> None:
+    if isinstance(value, dict):
+        if METADATA in value and depth != 1:
+            raise Invalid(f"{METADATA} belongs directly into a configuration", reason="metadata")
+        for member in value.values():
+            _check(member, depth + 1, arrays)
+    elif isinstance(value, list) and value:
+        if arrays and holds_object(value):
+            raise Invalid("an array must not hold objects", reason="object-array")
+        for item in value:
+            _check(item, depth + 1, arrays)
+
+
+def holds_object(items: list[Any]) -> bool:
+    """Whether an object stands in `items`, directly or in a nested array."""
+    return any(isinstance(item, dict) or (isinstance(item, list) and holds_object(item)) for item in items)
+
+
+def depth_of(value: Any) -> int:
+    """How deep `value` is nested: 0 for a primitive, 1 for an empty object or array."""
+    depth, layer = 0, [value]
+    while True:
+        layer = [item for item in layer if isinstance(item, dict | list)]
+        if not layer:
+            return depth
+        depth += 1
+        layer = [inner for item in layer for inner in (item.values() if isinstance(item, dict) else item)]
+
+
+def same(one: Any, other: Any) -> bool:
+    """Whether two values are the same JSON value (RFC 6902 section 4.6): a number is never a boolean, order
+    of members does not count."""
+    if one is other:
+        return True
+    if isinstance(one, bool) or isinstance(other, bool):
+        return one is other
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(same(one[name], other[name]) for name in one)
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(same, one, other))
+    return type(one) in _COMPARABLE and type(other) in _COMPARABLE and one == other
+
+
+_COMPARABLE = {str, int, float}
