@@ -223,8 +223,9 @@ class AreasState:
         deadlines = self.ground.deadlines
         if old is None:
             deadlines.arm(end, Kind.AREA, key)
-            user = split_key(key)[1]
-            if user is not None:
+            if key[0] == "\0":
+                user = split_key(key)[1]
+                assert user is not None
                 self.owned.setdefault(user, set()).add(key)
         elif (before := next_end(old)) != end:
             deadlines.disarm(before, Kind.AREA, key)
@@ -233,8 +234,13 @@ class AreasState:
 
     def _account(self, old: Area, new: Area) -> None:
         """Keeps the total size and the payload files in step with a change."""
-        self.size += area_size(new) - (area_size(old) if old is not NO_AREA else 0)
-        before, after = _payloads(old[3]), _payloads(new[3])
+        self.size += area_size(new)
+        after = _payloads(new[3])
+        if old is NO_AREA:
+            before = NO_PAYLOADS
+        else:
+            self.size -= area_size(old)
+            before = _payloads(old[3])
         if before is after:
             return
         for name in after - before:
