@@ -59,6 +59,7 @@ def _created(blobs: "BlobsSlice", event: ContainerCreated, _stamp: Stamp) -> Non
         policies=event.policies,
         days=event.days,
         lease=None if old is None else old.entry.lease,
+        ended=event.ended,
     )
     if old is None:
         lifetime = lifetime_of(event.days, blobs.default_days)
@@ -103,8 +104,7 @@ def _policies_changed(blobs: "BlobsSlice", event: PoliciesChanged, _stamp: Stamp
 def _retention_set(blobs: "BlobsSlice", event: ContainerRetentionSet, _stamp: Stamp) -> None:
     container = blobs.find(event.account, event.container)
     if container is not None:
-        container.entry = container.entry._replace(days=event.days)
-        container.lifetime = lifetime_of(event.days, blobs.default_days)
+        container.keep(event.days, blobs.default_days, event.at)
         blobs.rearm(container)
 
 
@@ -142,5 +142,6 @@ def _service_set(blobs: "BlobsSlice", event: ServicePropertiesSet, _stamp: Stamp
 def _configured(blobs: "BlobsSlice", event: RetentionConfigured, _stamp: Stamp) -> None:
     blobs.default_days = event.days
     for container in blobs.containers():
-        container.lifetime = lifetime_of(container.entry.days, event.days)
+        if container.entry.days is None:
+            container.keep(None, event.days, event.at)
         blobs.rearm(container)

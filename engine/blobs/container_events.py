@@ -49,6 +49,7 @@ class ContainerCreated(ContainerEvent):
     public_access: str | None
     policies: tuple[StoredPolicy, ...] = ()
     days: int | None = None
+    ended: int = -1
 
     def details(self) -> dict[str, Any]:
         return {
@@ -59,6 +60,7 @@ class ContainerCreated(ContainerEvent):
             "public_access": self.public_access,
             "policies": self.policies,
             "days": self.days,
+            "ended": self.ended,
         }
 
     def content(self) -> Any:
@@ -157,14 +159,19 @@ class PoliciesChanged(ContainerEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContainerRetentionSet(ContainerEvent):
-    """How long the container's blobs are kept after their last write was set."""
+    """How long the container's blobs are kept after their last write was set.
+
+    Attributes:
+        at: When, nanoseconds since the epoch.
+    """
 
     VERB: ClassVar[Verb] = Verb.PATCH
 
     days: int | None
+    at: int
 
     def details(self) -> dict[str, Any]:
-        return {"account": self.account, "container": self.container, "days": self.days}
+        return {"account": self.account, "container": self.container, "days": self.days, "at": self.at}
 
     @classmethod
     def restore(
@@ -232,15 +239,17 @@ class RetentionConfigured(Event):
 
     Attributes:
         days: Days from a blob's last write to its end; 0 keeps for ever.
+        at: When, nanoseconds since the epoch.
     """
 
     VERB: ClassVar[Verb] = Verb.PATCH
     SURFACE: ClassVar[Surface] = Surface.BLOBS
 
     days: int
+    at: int
 
     def details(self) -> dict[str, Any]:
-        return {"days": self.days}
+        return {"days": self.days, "at": self.at}
 
     @classmethod
     def restore(

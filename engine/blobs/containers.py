@@ -68,7 +68,7 @@ class Container:
 
     def alive_after(self, now: int) -> int:
         """A blob is past its end at ``now`` unless it was modified after this moment."""
-        return -1 if self.lifetime is None else now - self.lifetime
+        return self.entry.ended if self.lifetime is None else max(self.entry.ended, now - self.lifetime)
 
     def blob(self, name: str, now: int) -> BlobEntry | None:
         """The blob ``name`` if it is there and not past its end."""
@@ -80,10 +80,19 @@ class Container:
         return None if self.lifetime is None else entry.modified + self.lifetime
 
     def first_end(self) -> int | None:
-        """When its oldest blob ends."""
-        if self.lifetime is None or not self.ages:
+        """When its oldest blob ends, or should have."""
+        if not self.ages:
             return None
-        return self.ages[0][0] + self.lifetime
+        oldest: int = self.ages[0][0]
+        if oldest <= self.entry.ended:
+            return oldest
+        return None if self.lifetime is None else oldest + self.lifetime
+
+    def keep(self, days: int | None, default: int, at: int) -> None:
+        """From ``at`` on blobs are kept ``days``; those that ended by then stay ended."""
+        ended = self.alive_after(at)
+        self.entry = self.entry._replace(days=days, ended=ended)
+        self.lifetime = lifetime_of(days, default)
 
     def uncommitted(self, name: str, now: int) -> Pending | None:
         """What is staged under ``name`` and not past its end."""

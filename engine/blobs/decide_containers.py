@@ -170,7 +170,8 @@ def _set_retention(blobs: "BlobsSlice", command: SetContainerRetention, now: int
     container = required(blobs, command.account, command.container)
     if command.days == container.entry.days:
         return Decision((), None)
-    return Decision((ContainerRetentionSet(**_fields(command, container), days=command.days),), None)
+    event = ContainerRetentionSet(**_fields(command, container), days=command.days, at=now)
+    return Decision((event,), None)
 
 
 def _lease(blobs: "BlobsSlice", command: LeaseContainer, now: int) -> Decision[Leased]:
@@ -186,7 +187,11 @@ def _configure(blobs: "BlobsSlice", command: ConfigureRetention, now: int) -> De
     if command.days == blobs.default_days:
         return Decision((), False)
     event = RetentionConfigured(
-        resource=command.resource, actor=command.actor, cause=Cause.CONFIGURATION, days=command.days
+        resource=command.resource,
+        actor=command.actor,
+        cause=Cause.CONFIGURATION,
+        days=command.days,
+        at=now,
     )
     return Decision((event,), True)
 

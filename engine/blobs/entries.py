@@ -173,6 +173,8 @@ class ContainerEntry(NamedTuple):
         days: Days from a blob's last write to its end; 0 keeps for ever, None follows the server's
             configuration.
         lease: As with a blob.
+        ended: Blobs last modified up to this moment have ended, whatever ``days`` says now: a longer
+            retention does not bring back what a shorter one ended.
     """
 
     resource: bytes
@@ -183,6 +185,7 @@ class ContainerEntry(NamedTuple):
     policies: tuple[StoredPolicy, ...]
     days: int | None
     lease: Lease | None
+    ended: int = -1
 
     @property
     def etag(self) -> int:

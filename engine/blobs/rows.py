@@ -100,7 +100,7 @@ class Loader:
     def _next_container(self, row: list[Any]) -> None:
         self.finish()
         account, name = row[1:3]
-        resource, created, modified, metadata, public_access, policies, days, lease = row[3:]
+        resource, created, modified, metadata, public_access, policies, days, lease, ended = row[3:]
         entry = ContainerEntry(
             resource,
             created,
@@ -110,6 +110,7 @@ class Loader:
             tuple(StoredPolicy(*policy) for policy in policies),
             days,
             lease_of(lease),
+            ended,
         )
         self._container = Container(account, name, entry, lifetime_of(days, self._blobs.default_days))
         self._blobs.accounts.setdefault(account, SortedDict())[name] = self._container

@@ -199,6 +199,16 @@ class TestRetention:
         with pytest.raises(NotFound):
             desk.get("b", "gim-export")
 
+    @pytest.mark.parametrize("days", [0, 90])
+    def test_a_longer_retention_brings_nothing_back(self, desk: BlobDesk, days: int) -> None:
+        desk.put("a")
+        desk.now += 31 * DAY
+        desk.do(SetContainerRetention(**desk.where(), days=days))
+        desk.do(ConfigureRetention(actor="retain", days=days, resource=desk.fresh()))
+        with pytest.raises(NotFound):
+            desk.get("a")
+        assert desk.sweep() == 1
+
     def test_an_expired_blob_cannot_be_written_conditionally(self, desk: BlobDesk) -> None:
         etag = desk.put("a").etag
         desk.now += 31 * DAY

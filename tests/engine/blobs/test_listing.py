@@ -1,0 +1,294 @@
+"""Pages of blobs by name and by tags, compared with looking at everything."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from engine.blobs import listing
+from engine.blobs.commands import StageBlock
+from engine.blobs.entries import Pairs, Pending
+from engine.blobs.listing import Listed, after_prefix, find_blobs, list_blobs
+from engine.blobs.tagindex import TagQuery, TagRange
+from engine.errors import NotFound
+from tests.kit.blobs import ACCOUNT, BlobDesk
+from tests.kit.slices import DAY, SECOND, inline
+
+
+def pages(
+    desk: BlobDesk, limit: int, container: str = "recordings", **query: str | bool
+) -> Iterator[list[Listed]]:
+    start: str | None = ""
+    while start is not None:
+        page = list_blobs(
+            desk.state.blobs,
+            ACCOUNT,
+            container,
+            desk.now,
+            start=start,
+            limit=limit,
+            **query,  # type: ignore[arg-type]
+        )
+        assert len(page.items) <= limit
+        yield list(page.items)
+        start = page.next
+
+
+def listed(desk: BlobDesk, limit: int = 5000, **query: str | bool) -> list[str]:
+    return [item.name for page in pages(desk, limit, **query) for item in page]
+
+
+def test_order_is_by_code_point(desk: BlobDesk) -> None:
+    names = ["a", "B", "Z/x", "ä", "a b", "\U0001f600", "\ufffd", "a!"]
+    for name in names:
+        desk.put(name)
+    assert listed(desk) == sorted(names) == ["B", "Z/x", "a", "a b", "a!", "ä", "\ufffd", "\U0001f600"]
+
+
+def test_groups_and_blobs_interleave(desk: BlobDesk) -> None:
+    for name in ("a/1", "a/2", "a", "b", "a0", "c/d/e", "c/d/f", "c/x"):
+        desk.put(name)
+    assert listed(desk, delimiter="/") == ["a", "a/", "a0", "b", "c/"]
+    assert listed(desk, delimiter="/", prefix="c/") == ["c/d/", "c/x"]
+    assert listed(desk, delimiter="/", prefix="c") == ["c/"]
+    assert listed(desk, prefix="c/d") == ["c/d/e", "c/d/f"]
+
+
+def test_a_group_costs_one_seek(desk: BlobDesk, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(1000):
+        desk.put(f"big/{number:04}")
+    desk.put("small")
+    seen: list[str] = []
+    original = listing._from
+
+    def counting(*args: object) -> Iterator[tuple[str, object]]:
+        for item in original(*args):  # type: ignore[arg-type]
+            seen.append(item[0])
+            yield item
+
+    monkeypatch.setattr(listing, "_from", counting)
+    assert listed(desk, delimiter="/") == ["big/", "small"]
+    assert seen == ["big/0000", "small"]
+
+
+@pytest.mark.parametrize(
+    ("prefix", "after"),
+    [("a", "b"), ("a/", "a0"), ("a\U0010ffff", "b"), ("\U0010ffff", None), ("", None), ("\ud7ff", "\ud800")],
+)
+def test_what_comes_after_a_prefix(prefix: str, after: str | None) -> None:
+    assert after_prefix(prefix) == after
+
+
+def test_what_has_ended_is_in_no_page(desk: BlobDesk) -> None:
+    desk.put("old/1", tags=(("k", "v"),))
+    desk.now += 20 * DAY
+    desk.put("new/1", tags=(("k", "v"),))
+    desk.now += 10 * DAY + SECOND
+    assert listed(desk) == ["new/1"]
+    assert listed(desk, delimiter="/") == ["new/"]
+    assert found(desk, {"k": TagRange.equal("v")}) == [("recordings", "new/1")]
+
+
+def test_uncommitted_blobs_are_listed_on_request(desk: BlobDesk) -> None:
+    for name in ("b", "a", "committed"):
+        desk.do(StageBlock(**desk.where(), name=name, resource=desk.fresh(), block_id=b"1", body=inline(b"")))
+    desk.put("aa")
+    desk.put("committed")
+    desk.do(
+        StageBlock(**desk.where(), name="committed", resource=desk.fresh(), block_id=b"1", body=inline(b""))
+    )
+    assert listed(desk) == ["aa", "committed"]
+    (page,) = pages(desk, 10, uncommitted=True)
+    assert [item.name for item in page] == ["a", "aa", "b", "committed"]
+    assert [isinstance(item.entry, Pending) for item in page] == [True, False, True, False]
+    desk.now += 7 * DAY
+    assert listed(desk, uncommitted=True) == ["aa", "committed"]
+
+
+def test_listing_a_missing_container_is_refused(desk: BlobDesk) -> None:
+    with pytest.raises(NotFound):
+        list(pages(desk, 1, container="nowhere"))
+
+
+NAMES = st.lists(st.text("ab/\U0010ffff", min_size=1, max_size=6), unique=True, max_size=20)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    names=NAMES,
+    prefix=st.text("ab/", max_size=3),
+    delimiter=st.sampled_from(["", "/", "a/", "b"]),
+    limit=st.integers(1, 6),
+)
+def test_pages_together_are_the_naive_listing(
+    names: list[str], prefix: str, delimiter: str, limit: int
+) -> None:
+    desk = BlobDesk()
+    desk.create("recordings")
+    for name in names:
+        desk.put(name)
+    expected: list[str] = []
+    for name in sorted(names):
+        if name.startswith(prefix):
+            cut = name.find(delimiter, len(prefix)) if delimiter else -1
+            item = name if cut < 0 else name[: cut + len(delimiter)]
+            if item not in expected:
+                expected.append(item)
+    assert listed(desk, limit, prefix=prefix, delimiter=delimiter) == expected
+
+
+def found(
+    desk: BlobDesk,
+    ranges: dict[str, TagRange],
+    limit: int = 5000,
+    container: str | None = None,
+    only: str | None = None,
+) -> list[tuple[str, str]]:
+    start: tuple[str, str] | None = ("", "")
+    names: list[tuple[str, str]] = []
+    while start is not None:
+        page = find_blobs(
+            desk.state.blobs,
+            ACCOUNT,
+            TagQuery(ranges, only),
+            desk.now,
+            container=container,
+            start=start,
+            limit=limit,
+        )
+        assert len(page.items) <= limit
+        names += [(item.container, item.name) for item in page.items]
+        start = page.next
+    return names
+
+
+class TestFindingByTags:
+    @pytest.fixture
+    def tagged(self, desk: BlobDesk) -> BlobDesk:
+        for number in range(20):
+            kind = "CALL" if number % 2 else "CHAT"
+            tags: Pairs = (("RecordingType", kind), ("StoredTime", f"2022-01-{number + 1:02}T00:00:00Z"))
+            desk.put(f"{97 - number}", tags=tags)
+        desk.put("x", container="gim-export", tags=(("RecordingType", "CALL"),))
+        desk.put("untagged")
+        return desk
+
+    def test_the_seeds_query(self, tagged: BlobDesk) -> None:
+        ranges = {
+            "RecordingType": TagRange.equal("CALL"),
+            "StoredTime": TagRange.between("2022-01-09T00:00:00Z", "2022-01-12T00:00:00Z", with_upper=False),
+        }
+        assert found(tagged, ranges, only="recordings") == [("recordings", "88")]
+
+    def test_results_are_by_container_then_name(self, tagged: BlobDesk) -> None:
+        names = found(tagged, {"RecordingType": TagRange.equal("CALL")}, limit=3)
+        assert names == sorted(names)
+        assert len(names) == 11
+        assert names[0] == ("gim-export", "x")
+
+    def test_a_container_may_be_named_by_request_or_query(self, tagged: BlobDesk) -> None:
+        ranges = {"RecordingType": TagRange.equal("CALL")}
+        assert found(tagged, ranges, container="gim-export") == [("gim-export", "x")]
+        assert found(tagged, ranges, only="gim-export") == [("gim-export", "x")]
+        assert found(tagged, ranges, only="nowhere") == []
+        with pytest.raises(NotFound):
+            found(tagged, ranges, container="nowhere")
+
+    def test_without_ranges_all_tagged_blobs_are_found(self, tagged: BlobDesk) -> None:
+        names = found(tagged, {}, only="recordings", limit=7)
+        assert len(names) == 20
+        assert ("recordings", "untagged") not in names
+
+    def test_values_compare_as_strings(self, desk: BlobDesk) -> None:
+        for value in ("10", "9", "a", "A", ""):
+            desk.put(f"v{value}", tags=(("k", value),))
+
+        def values(wanted: TagRange) -> list[str]:
+            return [name[1:] for _container, name in found(desk, {"k": wanted})]
+
+        assert values(TagRange.between("10", with_lower=False)) == ["9", "A", "a"]
+        assert values(TagRange.between(None, "9")) == ["", "10", "9"]
+        assert values(TagRange.between(None, "9", with_upper=False)) == ["", "10"]
+        assert values(TagRange.equal("")) == [""]
+
+    def test_a_page_looks_at_a_bounded_number(
+        self, tagged: BlobDesk, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(listing, "LOOK_AT", 3)
+        ranges = {
+            "RecordingType": TagRange.equal("CALL"),
+            "StoredTime": TagRange.between("2022-01-01", "2022-01-06"),
+        }
+        assert [name for _, name in found(tagged, ranges)] == ["94", "96"]
+        page = find_blobs(tagged.state.blobs, ACCOUNT, TagQuery(ranges), tagged.now, limit=10)
+        assert page.items == ()
+        assert page.next is not None
+
+
+TAGS = st.dictionaries(st.sampled_from("kl"), st.text("ab", max_size=2), max_size=2)
+RANGES = st.dictionaries(
+    st.sampled_from("klm"),
+    st.builds(
+        lambda bounds, lower, upper: TagRange.between(*bounds, with_lower=lower, with_upper=upper),
+        st.tuples(st.none() | st.text("ab", max_size=2), st.none() | st.text("ab", max_size=2)),
+        st.booleans(),
+        st.booleans(),
+    )
+    | st.builds(TagRange.equal, st.text("ab", max_size=2)),
+    max_size=3,
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    blobs=st.dictionaries(st.text("xyz", min_size=1, max_size=3), TAGS, max_size=15),
+    ranges=RANGES,
+    limit=st.integers(1, 5),
+    look_at=st.integers(1, 20),
+)
+def test_pages_together_are_the_naive_find(
+    blobs: dict[str, dict[str, str]], ranges: dict[str, TagRange], limit: int, look_at: int
+) -> None:
+    desk = BlobDesk()
+    desk.create("recordings")
+    for name, tags in blobs.items():
+        desk.put(name, tags=tuple(tags.items()))
+    expected = [
+        ("recordings", name)
+        for name, tags in sorted(blobs.items())
+        if tags and all(key in tags and wanted.holds(tags[key]) for key, wanted in ranges.items())
+    ]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(listing, "LOOK_AT", look_at)
+        assert found(desk, ranges, limit) == expected
+
+
+@pytest.mark.slow
+def test_a_page_of_five_thousand_takes_less_than_a_tenth_of_a_second(desk: BlobDesk) -> None:
+    for number in range(20_000):
+        desk.put(f"mytenant/{number:06}", b"x", tags=(("n", f"{number % 1000:04}"),))
+    best = min(
+        _seconds(
+            lambda: list_blobs(
+                desk.state.blobs, ACCOUNT, "recordings", desk.now, start="mytenant/010000", limit=5000
+            )
+        )
+        for _ in range(3)
+    )
+    assert best < 0.1
+    query = TagQuery({"n": TagRange.equal("0500")})
+    best = min(
+        _seconds(lambda: find_blobs(desk.state.blobs, ACCOUNT, query, desk.now, limit=5000)) for _ in range(3)
+    )
+    assert best < 0.01
+
+
+def _seconds(work: object) -> float:
+    assert callable(work)
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began
