@@ -1,6 +1,6 @@
 """The configuration as documents, made from the same fields the loader checks by.
 
-`commented_file` is what ``retain init`` writes; `reference` is the table part of ``docs/configuration.md``.
+`commented_file` is what ``retain init`` writes; `page` is ``docs/configuration.md``.
 """
 
 from __future__ import annotations
@@ -73,6 +73,34 @@ def reference() -> str:
             rows.append(f"| `{key.name}` | {default} | {notes.replace('|', chr(92) + '|')} |")
         parts.append("\n".join([f"### `{opener}`", "", doc, "", *rows]))
     return "\n\n".join(parts) + "\n"
+
+
+PREAMBLE = f"""\
+# Configuration
+
+One TOML file, all of it optional. `retain init` writes one with every key explained and none of them
+set; `retain serve --config FILE` reads it, or `./retain.toml` where no file is named, or the file in
+`RETAIN_CONFIG`.
+
+Every key of the single tables can be given in the environment, as `{PREFIX}` + section + `_` + key in
+capitals: `{PREFIX}SERVER_BIND=127.0.0.1:9090`,
+`{PREFIX}AREAS_CORS_ALLOWED_ORIGINS=https://a.example,https://b.example`. The environment wins over the
+file, the options of `retain serve` over both.
+
+An unknown key, a wrong type or an impossible value stops the start with exit code 2 and the file, the
+key and the reason. So does an address other machines can reach without TLS, unless `behind_proxy` or
+`insecure_bind` says that it is meant. Relative paths in the file start at the file's folder.
+
+This page is made from the fields the loader checks by (`make fix` writes it).
+
+## Keys
+
+"""
+
+
+def page() -> str:
+    """``docs/configuration.md``."""
+    return PREAMBLE + reference()
 
 
 def _default(key: Key) -> str:

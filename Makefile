@@ -1,0 +1,66 @@
+# `make` alone says what there is. Everything runs in ./.venv, made when it is missing.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+DATA ?= ./retain-data
+N ?= 20
+MINUTES ?= 10
+
+.DEFAULT_GOAL := help
+.PHONY: help install serve test check format-check lint types fix coverage bench crash soak clean
+
+help: ## Show this list
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: $(VENV)/.installed ## Make the environment in .venv
+
+$(VENV)/.installed: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Retain needs Python 3.11 or newer; $(PYTHON) is older. Say make PYTHON=python3.12 …" >&2; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || \
+		{ echo "No virtual environment could be made; on Debian: apt install python3-venv" >&2; exit 1; }
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+serve: $(VENV)/.installed ## Start the server on DATA=./retain-data
+	$(BIN)/retain serve --data $(DATA)
+
+test: $(VENV)/.installed ## Run all tests
+	$(BIN)/python -m pytest -q
+
+check: format-check lint types test ## What CI runs: format, lint, types, tests
+
+format-check: $(VENV)/.installed ## Is everything formatted? (make fix does it)
+	$(BIN)/ruff format --check .
+
+lint: $(VENV)/.installed ## Look for mistakes (make fix mends what can be mended)
+	$(BIN)/ruff check .
+
+types: $(VENV)/.installed ## Check the types
+	$(BIN)/mypy
+
+fix: $(VENV)/.installed ## Format, mend what the linter can, write the generated pages
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+	$(BIN)/python -c 'from api.config_document import page; print(page(), end="")' > docs/configuration.md
+
+coverage: $(VENV)/.installed ## Run all tests and show which branches none of them takes
+	$(BIN)/python -m pytest -q --cov --cov-report=term-missing:skip-covered
+
+bench: $(VENV)/.installed ## Measure; ARGS="commit --quick" chooses
+	$(BIN)/python -m bench $(ARGS)
+
+crash: $(VENV)/.installed ## The crash tests, N=20 times as many power cuts and faults as in make test
+	RETAIN_CRASH_N=$(N) $(BIN)/python -m pytest -q tests/journal tests/engine
+
+soak: $(VENV)/.installed ## All tests over and over for MINUTES=10, each round with other random numbers
+	@end=$$(( $$(date +%s) + $(MINUTES) * 60 )); round=0; \
+	while [ $$(date +%s) -lt $$end ]; do \
+		round=$$((round + 1)); echo "round $$round"; \
+		$(BIN)/python -m pytest -q -x || exit 1; \
+	done
+
+clean: ## Remove the environment and all caches (never data)
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
