@@ -5,6 +5,7 @@ their codes.
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, ClassVar, NamedTuple, Self
@@ -86,6 +87,12 @@ class Event(ABC):
     @abstractmethod
     def details(self) -> dict[str, Any]:
         """The fields of the details part, msgpack types only."""
+
+    @classmethod
+    def subject(cls, details: Mapping[str, Any]) -> str:
+        """What an operator calls the resource, from the details: they outlive the content. Empty if nothing
+        names it."""
+        return ""
 
     def content(self) -> Any:
         """The content part, msgpack types only; None if the event has none."""

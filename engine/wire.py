@@ -5,6 +5,7 @@ event's ``content()`` gives.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import msgpack
@@ -78,6 +79,31 @@ def to_draft(event: Event) -> Draft:
         details=_pack([_CODE_OF[type(event)], event.VERSION, event.actor, event.details()]),
         content=b"" if content is None else _pack(content),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What the details part of a record tells, for the audit; its content may be gone.
+
+    Attributes:
+        code: Number of the kind of event.
+        kind: The event's class; None for one this version does not know.
+        actor: Who did it.
+        details: Who and what, as the event's ``details()`` gave it, in the version it was written in.
+    """
+
+    code: int
+    kind: type[Event] | None
+    actor: str
+    details: dict[str, Any]
+
+
+def about(record: Record) -> About | None:
+    """What is known of ``record`` from its details alone; None if they were erased or there are none."""
+    if not record.details:
+        return None
+    code, _version, actor, details = msgpack.unpackb(record.details, strict_map_key=False)
+    return About(code, CODES.get(code), actor, details)
 
 
 def from_record(record: Record) -> Event | None:

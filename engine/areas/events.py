@@ -1,5 +1,6 @@
 """What happens to areas: the facts, with their split into details (audit) and content (the data itself)."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
@@ -21,6 +22,12 @@ class AreaEvent(Event):
 
     name: str
     user: str | None
+
+    @classmethod
+    def subject(cls, details: Mapping[str, Any]) -> str:
+        """``id``, or ``customer/id`` for a custom one."""
+        name, user = details["name"], details["user"]
+        return str(name) if user is None else f"{user}/{name}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,6 +2,7 @@
 entries they make.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
@@ -28,6 +29,11 @@ class AccountEvent(Event):
     SURFACE: ClassVar[Surface] = Surface.BLOBS
 
     account: str
+
+    @classmethod
+    def subject(cls, details: Mapping[str, Any]) -> str:
+        """``account``, ``account/container`` or ``account/container/blob``."""
+        return "/".join(details[key] for key in ("account", "container", "blob") if details.get(key))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

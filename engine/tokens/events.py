@@ -2,6 +2,7 @@
 signature.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
@@ -18,6 +19,11 @@ class TokenEvent(Event):
     SURFACE: ClassVar[Surface] = Surface.BLOBS
 
     account: str
+
+    @classmethod
+    def subject(cls, details: Mapping[str, Any]) -> str:
+        """``account``, or ``account/container`` for a token that opens only that."""
+        return "/".join(details[key] for key in ("account", "container") if details.get(key))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

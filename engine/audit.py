@@ -1,0 +1,281 @@
+"""The audit: who did what to which resource and why, what was held at a moment, and whether all of it holds.
+
+Everything here only reads, takes no lock, and works beside a running server. Blocking; nothing here knows
+Trio.
+"""
+
+import re
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
+from typing import Any
+
+import msgpack
+
+import journal
+from engine import wire
+from engine.engine import replay
+from engine.event import Cause, Surface
+from engine.state import State
+from journal import NO_RESOURCE, Disk, Part, Record, Verb
+from journal.verify import Kind, Report, verify
+
+INTERFACES = {"journal": Surface.ENGINE, **{one.name.lower(): one for one in Surface if one.value}}
+"""Name → number in the header. Tokens belong to the blobs; ``journal`` are the journal's own records."""
+VERBS = {verb.name.lower(): verb for verb in Verb}
+CAUSES = {cause.name.lower().replace("_", "-"): cause for cause in Cause}
+
+_INTERFACE_NAMES = {int(number): name for name, number in INTERFACES.items()}
+_VERB_NAMES = {int(number): name for name, number in VERBS.items()}
+_CAUSE_NAMES = {int(number): name for name, number in CAUSES.items()}
+
+Progress = Callable[[int], None]
+"""Told the sequence number of each record that was read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which records are wanted; what is None does not matter.
+
+    Attributes:
+        interface: A key of :data:`INTERFACES`.
+        resource: The number of a resource in 32 hexadecimal digits, or its name; ``*`` stands for anything.
+        actor: Who; ``*`` stands for anything.
+        verb: A key of :data:`VERBS`.
+        cause: A key of :data:`CAUSES`.
+        since: Not before this time, nanoseconds since the epoch.
+        until: Before this time.
+    """
+
+    interface: str | None = None
+    resource: str | None = None
+    actor: str | None = None
+    verb: str | None = None
+    cause: str | None = None
+    since: int | None = None
+    until: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line of the audit log.
+
+    Attributes:
+        seq: Sequence number of the record.
+        time: Nanoseconds since the epoch.
+        interface: A key of :data:`INTERFACES`, or the number in the header if it is unknown.
+        verb: A key of :data:`VERBS`, or the number.
+        event: What happened, as ``area-created``; empty if the details were erased.
+        resource: The resource's number in hexadecimal digits; empty for records about none.
+        subject: Its name; empty if it has none, or if the details were erased.
+        actor: Who did it; empty if the details were erased.
+        cause: A key of :data:`CAUSES`, or the number; empty if there is none.
+        erased: Which parts are gone for ever: ``details``, ``content``.
+        details: Who and what, as plain JSON values; None if erased or if there are none.
+    """
+
+    seq: int
+    time: int
+    interface: str
+    verb: str
+    event: str
+    resource: str
+    subject: str
+    actor: str
+    cause: str
+    erased: tuple[str, ...]
+    details: dict[str, Any] | None = field(repr=False)
+
+
+def log(disk: Disk, wanted: Filter, progress: Progress | None = None) -> Iterator[Entry]:
+    """What happened, oldest first. A resource asked for by its name is followed by its number: so records of
+    it whose details were erased are found as well.
+
+    Raises:
+        journal.Corrupt: The journal is damaged.
+        OSError: It cannot be read.
+    """
+    resources = None
+    if wanted.resource is not None:
+        if re.fullmatch("[0-9a-f]{32}", wanted.resource):
+            resources = {wanted.resource}
+        else:
+            resources = _resources_called(disk, wanted, progress)
+            if not resources:
+                return
+    wanted = replace(wanted, resource=None)
+    for record in journal.scan(disk):
+        if progress is not None:
+            progress(record.header.seq)
+        if not _header_matches(record, wanted):
+            continue
+        if resources is not None and record.header.resource.hex() not in resources:
+            continue
+        entry = entry_of(record)
+        if wanted.actor is None or fnmatchcase(entry.actor, wanted.actor):
+            yield entry
+
+
+def newest(entries: Iterator[Entry], limit: int) -> list[Entry]:
+    """The last ``limit`` of them, oldest first; all of them if that is 0."""
+    return list(deque(entries, maxlen=limit or None))
+
+
+def entry_of(record: Record) -> Entry:
+    """A record as a line of the audit log."""
+    header = record.header
+    about = wire.about(record)
+    kind = None if about is None else about.kind
+    details = None if about is None else about.details
+    event = ""
+    if about is not None:
+        event = f"unknown-{about.code}" if kind is None else name_of(kind.__name__)
+    elif header.surface == Surface.ENGINE and record.content:
+        details = _own_details(header.verb, record.content)
+    return Entry(
+        seq=header.seq,
+        time=header.time,
+        interface=_INTERFACE_NAMES.get(header.surface, str(header.surface)),
+        verb=_VERB_NAMES.get(header.verb, str(header.verb)),
+        event=event,
+        resource="" if header.resource == NO_RESOURCE else header.resource.hex(),
+        subject="" if kind is None or details is None else kind.subject(details),
+        actor="" if about is None else about.actor,
+        cause=_CAUSE_NAMES.get(header.cause, str(header.cause) if header.cause else ""),
+        erased=erased_parts(record),
+        details=None if details is None else plain(details),
+    )
+
+
+def erased_parts(record: Record) -> tuple[str, ...]:
+    """Which parts of ``record`` are gone for ever."""
+    parts = (("details", record.details), ("content", record.content))
+    return tuple(name for name, part in parts if part is None)
+
+
+def name_of(event: str) -> str:
+    """``AreaCreated`` → ``area-created``."""
+    return re.sub(r"(?<!^)(?=[A-Z])", "-", event).lower()
+
+
+def plain(value: Any) -> Any:
+    """``value`` with JSON's types only: bytes in hexadecimal digits, keys as texts."""
+    if isinstance(value, bytes):
+        return value.hex()
+    if isinstance(value, dict):
+        return {str(plain(key)): plain(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(one) for one in value]
+    return value
+
+
+def state_at(disk: Disk, time: int | None, progress: Progress | None = None) -> State:
+    """What the journal up to ``time`` (nanoseconds since the epoch; None: to its end) replays to.
+
+    As far as the data still exists: what was erased since is missing, as if it had never been.
+
+    Raises:
+        journal.Corrupt: The journal is damaged.
+        wire.UnknownEvent: It was written by a newer version.
+        OSError: It cannot be read.
+    """
+    state = State()
+    for record in journal.scan(disk):
+        if time is not None and record.header.time > time:
+            break
+        replay(state, record)
+        if progress is not None:
+            progress(record.header.seq)
+    return state
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """What checking everything came to.
+
+    Attributes:
+        journal: Frames, tree, parts, erasures, anchor, payload files.
+        events: What is wrong with the events in it; empty if nothing is, or if the journal cannot be read.
+    """
+
+    journal: Report
+    events: tuple[str, ...]
+
+    @property
+    def sound(self) -> bool:
+        """Whether nothing was lost, changed or kept against its erasure."""
+        return self.journal.sound and not self.events
+
+
+def verification(disk: Disk, progress: Progress | None = None) -> Verification:
+    """Checks the whole journal, that its events can be read, and that the payload files they name are there.
+
+    Raises:
+        OSError: It cannot be read.
+    """
+    events: list[str] = []
+    named = _payloads_named(disk, events, progress)
+    report = verify(disk, payloads=named)
+    if named is not None and any(one.kind == Kind.PAYLOAD for one in report.findings):
+        # A running server may have removed a file, with good reason, after its name was read.
+        still = _payloads_named(disk, [], progress) or set()
+        report = replace(
+            report,
+            findings=tuple(
+                one
+                for one in report.findings
+                if one.kind != Kind.PAYLOAD or one.file.rpartition("/")[2] in still
+            ),
+        )
+    return Verification(report, tuple(events))
+
+
+def _payloads_named(disk: Disk, events: list[str], progress: Progress | None) -> set[str] | None:
+    """The payload files that the state at the end stands on; None if the journal cannot be replayed."""
+    try:
+        state = state_at(disk, None, progress)
+        state.check()
+    except journal.JournalError:
+        return None  # the report tells all about it
+    except wire.UnknownEvent as error:
+        events.append(str(error))
+        return None
+    except (ValueError, TypeError, KeyError, AssertionError) as error:
+        events.append(f"the events do not replay: {error!r}")
+        return None
+    return state.ground.payloads
+
+
+def _header_matches(record: Record, wanted: Filter) -> bool:
+    header = record.header
+    return (
+        (wanted.interface is None or header.surface == INTERFACES[wanted.interface])
+        and (wanted.verb is None or header.verb == VERBS[wanted.verb])
+        and (wanted.cause is None or header.cause == CAUSES[wanted.cause])
+        and (wanted.since is None or header.time >= wanted.since)
+        and (wanted.until is None or header.time < wanted.until)
+    )
+
+
+def _resources_called(disk: Disk, wanted: Filter, progress: Progress | None) -> set[str]:
+    """The numbers of all resources that ever had the name."""
+    assert wanted.resource is not None
+    return {
+        entry.resource
+        for entry in log(disk, Filter(interface=wanted.interface), progress)
+        if entry.resource and fnmatchcase(entry.subject, wanted.resource)
+    }
+
+
+def _own_details(verb: int, content: bytes) -> dict[str, Any]:
+    """What the journal's own records say (journal/FORMAT.md, section 6)."""
+    value = msgpack.unpackb(content)
+    if verb == Verb.ERASE:
+        return {
+            "erases": [
+                {"parts": [str(part.name).lower() for part in Part(parts)], "first": first, "last": last}
+                for parts, first, last in value
+            ]
+        }
+    return {"carried_out": value} if verb == Verb.ERASED else {"content": value}
