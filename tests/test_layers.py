@@ -1,0 +1,266 @@
+"""The rules of the code that a reader should be able to rely on, read from the syntax tree."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+OURS = frozenset(("api", "bench", "engine", "journal", "tests"))
+SHIPPED = ("journal", "engine", "api")
+
+#: Aim at 300; beyond 350 a module is two.
+MODULE_LINES = 350
+FUNCTION_LINES = 60
+#: What is longer today may not grow; whoever shortens one lowers its number here.
+LONG_MODULES: dict[str, int] = {"engine/engine.py": 390, "engine/writer.py": 380}
+LONG_FUNCTIONS: dict[str, int] = {}
+
+MAY_IMPORT = {
+    "journal": frozenset(("journal",)),
+    "engine": frozenset(("engine", "journal")),
+    "api": frozenset(("api", "engine", "journal")),
+}
+#: The files of the engine that know Trio; the rest is plain functions and data.
+TRIO_IN_ENGINE = frozenset(("writer.py", "reaper.py", "engine.py", "uploads.py", "testing.py"))
+SURFACES = ("areas", "settings", "blobs")
+
+CLOCKS = frozenset(
+    f"time.{name}{suffix}"
+    for name in ("time", "monotonic", "perf_counter", "process_time", "clock_gettime", "localtime", "gmtime")
+    for suffix in ("", "_ns")
+) | frozenset(("datetime.now", "datetime.utcnow", "datetime.today", "date.today", "datetime.datetime.now"))
+CLOCK_FILES = frozenset(("engine/clock.py",))
+
+FILE_CALLS = frozenset(("open", "io.open"))
+OS_CALLS = frozenset(
+    """access chmod chown close copy_file_range fdatasync fstat fsync ftruncate link listdir lstat makedirs
+    mkdir mkfifo open posix_fallocate pread pwrite read remove removedirs rename replace rmdir scandir
+    sendfile stat statvfs symlink sync truncate unlink utime walk write""".split()  # noqa: SIM905 - read as a paragraph
+)
+FILE_METHODS = frozenset(
+    """chmod glob hardlink_to iterdir mkdir read_bytes read_text rglob rmdir stat symlink_to touch write_bytes
+    write_text""".split()  # noqa: SIM905 - read as a paragraph
+)
+FILE_MODULES = frozenset(("shutil", "tempfile", "fcntl", "mmap", "glob"))
+#: Who touches files besides the disk, and why that is not the data folder.
+FILES_ELSEWHERE = {
+    "api/config.py": "reads the configuration",
+    "api/cli_init.py": "writes a configuration",
+    "api/cli_serve.py": "looks at the key file's mode",
+    "api/areas/sample.py": "reads a page shipped with the code",
+    "api/identity/keys.py": "reads the key set an operator named",
+}
+
+RANDOM_MODULES = frozenset(("random", "secrets"))
+#: Seeded, for tests and for embedding programs' tests.
+RANDOM_FILES = frozenset(("journal/testing.py", "journal/volatile.py", "engine/testing.py"))
+RANDOM_CALLS = frozenset(("os.urandom", "uuid.uuid1", "uuid.uuid4", "os.getrandom"))
+
+
+@dataclass(frozen=True)
+class Module:
+    path: Path
+    name: str
+    tree: ast.Module
+    lines: int
+
+    @property
+    def package(self) -> str:
+        return self.name.partition("/")[0]
+
+
+@cache
+def modules(*packages: str) -> tuple[Module, ...]:
+    found = []
+    for package in packages:
+        for path in sorted((ROOT / package).rglob("*.py")):
+            text = path.read_text()
+            name = path.relative_to(ROOT).as_posix()
+            found.append(Module(path, name, ast.parse(text, name), len(text.splitlines())))
+    return tuple(found)
+
+
+def imported(module: Module) -> Iterator[tuple[int, str]]:
+    """(line, dotted name) of everything a module imports, also inside functions."""
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{module.name}:{node.lineno}: relative import"
+            yield from ((node.lineno, f"{node.module}.{alias.name}") for alias in node.names)
+
+
+def calls(module: Module) -> Iterator[tuple[int, str]]:
+    """(line, dotted name) of every call whose target is a plain dotted name."""
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.Call) and (name := dotted(node.func)):
+            yield node.lineno, name
+
+
+def touches_files(call: str) -> bool:
+    owner, _, name = call.rpartition(".")
+    return call in FILE_CALLS or (owner == "os" and name in OS_CALLS) or bool(owner and name in FILE_METHODS)
+
+
+def dotted(node: ast.expr) -> str:
+    if isinstance(node, ast.Name):
+        return node.id
+    if isinstance(node, ast.Attribute):
+        return f"{dotted(node.value)}.{node.attr}"
+    return ""
+
+
+@pytest.mark.parametrize("package", SHIPPED)
+def test_imports_go_in_one_direction(package: str) -> None:
+    wrong = [
+        f"{module.name}:{line} imports {name}"
+        for module in modules(package)
+        for line, name in imported(module)
+        if (top := name.partition(".")[0]) in OURS and top not in MAY_IMPORT[package]
+    ]
+    assert wrong == []
+
+
+def test_the_journal_and_most_of_the_engine_know_no_trio() -> None:
+    wrong = [
+        f"{module.name}:{line}"
+        for module in modules("journal", "engine")
+        for line, name in imported(module)
+        if name.partition(".")[0] == "trio"
+        and not (module.package == "engine" and module.path.name in TRIO_IN_ENGINE)
+    ]
+    assert wrong == []
+
+
+def test_only_the_command_line_imports_the_journal() -> None:
+    wrong = [
+        f"{module.name}:{line}"
+        for module in modules("api")
+        for line, name in imported(module)
+        if name.partition(".")[0] == "journal" and not module.path.name.startswith("cli_")
+    ]
+    assert wrong == []
+
+
+@pytest.mark.parametrize("surface", SURFACES)
+def test_interfaces_do_not_import_one_another(surface: str) -> None:
+    others = tuple(f"api.{other}" for other in SURFACES if other != surface)
+    own = [m for m in modules("api") if m.name.startswith((f"api/{surface}/", f"api/{surface}.py"))]
+    wrong = [
+        f"{module.name}:{line} imports {name}"
+        for module in own
+        for line, name in imported(module)
+        if any(name == other or name.startswith(f"{other}.") for other in others)
+    ]
+    assert wrong == []
+
+
+def test_only_one_module_reads_a_clock() -> None:
+    wrong = [
+        f"{module.name}:{line} calls {name}"
+        for module in modules(*SHIPPED)
+        if module.name not in CLOCK_FILES
+        for line, name in calls(module)
+        if name in CLOCKS
+    ]
+    assert wrong == []
+
+
+def test_only_the_disk_touches_files() -> None:
+    wrong = []
+    for module in modules(*SHIPPED):
+        if module.name == "journal/disk.py" or module.name in FILES_ELSEWHERE:
+            continue
+        wrong += [f"{module.name}:{line} calls {name}" for line, name in calls(module) if touches_files(name)]
+        wrong += [
+            f"{module.name}:{line} imports {name}"
+            for line, name in imported(module)
+            if name.partition(".")[0] in FILE_MODULES
+        ]
+    assert wrong == []
+
+
+def test_every_exception_to_the_file_rule_is_needed() -> None:
+    names = {module.name for module in modules(*SHIPPED)}
+    assert set(FILES_ELSEWHERE) <= names
+
+
+def test_random_bytes_are_injected() -> None:
+    wrong = []
+    for module in (module for module in modules(*SHIPPED) if module.name not in RANDOM_FILES):
+        wrong += [
+            f"{module.name}:{line} calls {name}" for line, name in calls(module) if name in RANDOM_CALLS
+        ]
+        wrong += [
+            f"{module.name}:{line} imports {name}"
+            for line, name in imported(module)
+            if name.partition(".")[0] in RANDOM_MODULES
+        ]
+    assert wrong == []
+
+
+@pytest.mark.parametrize("package", [*SHIPPED, "bench"])
+def test_modules_stay_short(package: str) -> None:
+    wrong = [
+        f"{module.name} has {module.lines} lines"
+        for module in modules(package)
+        if module.lines > LONG_MODULES.get(module.name, MODULE_LINES)
+    ]
+    assert wrong == []
+
+
+@pytest.mark.parametrize("package", [*SHIPPED, "bench", "tests"])
+def test_functions_stay_short(package: str) -> None:
+    wrong = []
+    for module in modules(package):
+        for node in ast.walk(module.tree):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                length = (node.end_lineno or node.lineno) - node.lineno + 1
+                name = f"{module.name}:{node.name}"
+                if length > LONG_FUNCTIONS.get(name, FUNCTION_LINES):
+                    wrong.append(f"{name} has {length} lines")
+    assert wrong == []
+
+
+def test_nothing_is_left_for_later_and_no_error_is_swallowed() -> None:
+    later = ("TODO", "FIXME", "XXX", "HACK")
+    wrong = []
+    for module in modules(*SHIPPED, "bench"):
+        text = module.path.read_text()
+        wrong += [f"{module.name}: {word}" for word in later if word in text]
+        wrong += [
+            f"{module.name}:{node.lineno} swallows every error"
+            for node in ast.walk(module.tree)
+            if isinstance(node, ast.ExceptHandler)
+            and (node.type is None or dotted(node.type) in ("Exception", "BaseException"))
+            and all(isinstance(statement, ast.Pass) for statement in node.body)
+        ]
+    assert wrong == []
+
+
+def test_no_module_is_called_after_nothing() -> None:
+    empty = ("utils", "util", "helpers", "common", "misc", "tools")
+    assert [module.name for module in modules(*SHIPPED, "bench") if module.path.stem in empty] == []
+
+
+def test_every_module_says_what_it_is_for() -> None:
+    assert [module.name for module in modules(*SHIPPED, "bench") if not ast.get_docstring(module.tree)] == []
+
+
+def test_no_file_names_a_place_of_its_makers_machine() -> None:
+    places = ("/" + "work/", "/" + "root/")
+    wrong = [
+        f"{path.relative_to(ROOT)}: {place}"
+        for pattern in ("*.py", "*.md", "Makefile", "*.toml", "*.html")
+        for folder in (*OURS, "docs")
+        for path in [*(ROOT / folder).rglob(pattern), *ROOT.glob(pattern)]
+        for place in places
+        if place in path.read_text()
+    ]
+    assert sorted(set(wrong)) == []
