@@ -4,6 +4,7 @@ There may be a million :class:`BlobEntry` in memory, so they are plain tuples, s
 everything that repeats from blob to blob (content headers, tags of few values) is shared.
 """
 
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -225,35 +226,39 @@ def shared_headers(headers: ContentHeaders) -> ContentHeaders:
 
 
 @lru_cache(maxsize=16384)
-def _shared_pair(pair: tuple[str, str]) -> tuple[str, str]:
-    return pair
+def _shared_pair(pair: tuple[str, ...]) -> tuple[str, str]:
+    key, value = pair
+    return key, value
 
 
-def shared_pairs(pairs: Pairs) -> Pairs:
+def shared_pairs(pairs: Iterable[tuple[str, ...]]) -> Pairs:
     """Equal pairs, each the one copy that recent entries share."""
-    return tuple(map(_shared_pair, pairs)) if pairs else ()
+    return tuple(map(_shared_pair, pairs))
+
+
+ON_DISK, PAYLOAD, COMPOSITE, INLINE = range(4)
 
 
 def pack_held(body: Held | Composite) -> list[Any]:
     """A body as a snapshot row: a kind, then its fields."""
     if isinstance(body, OnDisk):
-        return [0, body.address, body.size]
+        return [ON_DISK, body.address, body.size]
     if isinstance(body, Payload):
-        return [1, body.name, body.key, body.size, body.md5, body.sha256]
+        return [PAYLOAD, body.name, body.key, body.size, body.md5, body.sha256]
     if isinstance(body, Composite):
-        return [2, [[block.block_id, pack_held(block.body), block.seq] for block in body.blocks]]
-    return [3, body.data, body.md5]
+        return [COMPOSITE, [[block.block_id, pack_held(block.body), block.seq] for block in body.blocks]]
+    return [INLINE, body.data, body.md5]
 
 
 def unpack_held(row: list[Any]) -> Held | Composite:
     """The inverse of :func:`pack_held`."""
     kind, *fields = row
-    if kind == 0:
+    if kind == ON_DISK:
         return OnDisk(*fields)
-    if kind == 1:
+    if kind == PAYLOAD:
         name, key, size, md5, sha256 = fields
         return Payload(name=name, key=key, size=size, md5=md5, sha256=sha256)
-    if kind == 2:
+    if kind == COMPOSITE:
         blocks = tuple(unpack_block(block) for block in fields[0])
         return Composite(blocks, sum(block.size for block in blocks))
     return Inline(*fields)

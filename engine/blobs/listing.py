@@ -17,7 +17,7 @@ from engine.blobs.entries import BlobEntry, Pending
 from engine.blobs.state import BlobsSlice
 from engine.blobs.tagindex import TagQuery
 
-LOOK_AT = 50_000
+LOOK_AT = 20_000
 """Most blobs that one page of a find looks at: some 50 ms."""
 HIGHEST = chr(0x10FFFF)
 

@@ -181,7 +181,8 @@ class BlobsSlice:
         loader.finish()
         for container in self.containers():
             for entry in container.blobs.values():
-                self._keep(entry.body)
+                if not isinstance(entry.body, OnDisk):
+                    self._keep(entry.body)
             for block in container.staged.values():
                 self._keep(block.body)
             for blob, pending in container.pending.items():
@@ -192,9 +193,8 @@ class BlobsSlice:
             self.last = max(self.last, newest, container.entry.modified)
 
     def _keep(self, body: Held | Composite) -> None:
-        if not isinstance(body, OnDisk):
-            for name in payload_names(body):
-                self.ground.keep(name)
+        for name in payload_names(body):
+            self.ground.keep(name)
 
     def check(self) -> None:
         """See :class:`engine.slice.Slice`."""
