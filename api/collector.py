@@ -23,7 +23,7 @@ GEN0 = 10_000
 GEN1 = 4
 GEN2 = 3
 
-#: Most objects a full collection can meet under this rule.
+#: About as many objects as a full collection can meet under this rule.
 MOST_WALKED = GEN0 * (GEN1 + 1) * (GEN2 + 2)
 
 
