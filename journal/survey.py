@@ -25,8 +25,8 @@ class Survey:
     """All that is in one segment, in order: frames, damage, and a tear at the end of the last segment.
 
     `opener` is None where it cannot be read; the frames behind it can be, knowing the journal's `identity`.
-    Once through, `chain` says where the tree stands, None if damage hides it, and `border` how far the frames
-    are good from the start on.
+    `border` is how far all is good from the start on, and `chain` how the tree stands there (None without an
+    opener). `lost` tells whether there was damage, so that how the tree stands at the end cannot be known.
     """
 
     def __init__(
@@ -34,6 +34,7 @@ class Survey:
     ) -> None:
         self.chain: Chain | None = opener.chain.copy() if opener is not None else None
         self.border = opener.size if opener is not None else 0
+        self.lost = opener is None
         self._file = file
         self._segment = segment
         self._last = last
@@ -42,36 +43,39 @@ class Survey:
 
     def __iter__(self) -> Iterator[Frame | Damage | Tear]:
         held: Frame | None = None
+        held_chain = self.chain
         while True:
             found = self._next()
+            chain = self._decoder.chain.copy() if self._decoder is not None else None
+            if held is not None and (isinstance(found, Frame) or not self._is_torn(held, found)):
+                yield self._good(held, held_chain)
+                held = None
             if isinstance(found, Frame):
-                if held is not None:
-                    yield self._good(held)
-                held = found if found.holes and self._last else None
-                if held is None:
-                    yield self._good(found)
+                if found.holes and self._last:
+                    held, held_chain = found, chain
+                else:
+                    yield self._good(found, chain)
                 continue
             place = self._resumption(found.offset)
-            end = self._end(found) if place is None else None
-            if held is not None:
-                torn = self._end(_as_damage(held)) if place is None and end is None else None
-                if isinstance(torn, Tear):
-                    self.chain = held.before if self.chain is not None else None
-                    yield torn
-                    return
-                yield self._good(held)
-                held = None
             if place is None:
+                end = self._end(found if held is None else _as_damage(held))
                 if end is not None:
+                    self.lost = self.lost or isinstance(end, Damage)
                     yield end
                 return
             yield found
-            self.chain = None
+            self.lost = True
             self._decoder = self._adopted(*place)
 
-    def _good(self, frame: Frame) -> Frame:
-        if self.chain is not None:
-            self.border = frame.offset + frame.extent
+    def _is_torn(self, held: Frame, following: Damage) -> bool:
+        """Whether a frame with holes is the last one, cut short by a crash."""
+        if self._resumption(following.offset) is not None or self._end(following) is not None:
+            return False
+        return isinstance(self._end(_as_damage(held)), Tear)
+
+    def _good(self, frame: Frame, chain: Chain | None) -> Frame:
+        if not self.lost:
+            self.border, self.chain = frame.offset + frame.extent, chain
         return frame
 
     def _next(self) -> Frame | Damage:
@@ -83,15 +87,13 @@ class Survey:
             except Damage as damage:
                 again = self._prefix_at(damage.offset)
                 # Behind damage each frame starts from its own head; a gap in the sequence is still damage.
-                if self.chain is None and again is not None and again.first == damage.seq:
+                if self.lost and again is not None and again.first == damage.seq:
                     decoder = self._adopted(damage.offset, again)
                     if decoder is not None:
                         self._decoder = decoder
                         continue
                 return damage
             if isinstance(found, Frame):
-                if self.chain is not None:
-                    self.chain = self._decoder.chain
                 return found
             data = self._file.pread(self._read, READ_CHUNK) if found is Want.MORE else b""
             if not data:

@@ -179,18 +179,21 @@ class _Reading:
             survey = Survey(file, segment, self._identity, opener, last=last)
             for found in survey:
                 self._take(segment, found, opener is None)
-            self._chain = survey.chain
-            self.root = survey.chain.frontier.root() if survey.chain is not None else b""
+            self._chain = None if survey.lost else survey.chain
+            self.root = self._chain.frontier.root() if self._chain is not None else b""
 
     def _follow(self, segment: Segment, opener: Opener) -> None:
         own, before = opener.chain, self._chain
         if self._identity not in (b"", opener.identity):
             self._add(Kind.SEGMENT, segment.file, "the segment belongs to another journal", offset=0)
         self._identity = opener.identity
-        if before is not None and (own.frontier.size, own.frontier.peaks, own.time) != (
+        if opener.first > self.seq + 1:
+            text = f"records {self.seq + 1} to {opener.first - 1} are lost"
+            self._add(Kind.SEGMENT, segment.file, text, offset=0, seq=self.seq + 1)
+        elif before is not None and (own.time, own.frontier.size, own.frontier.peaks) != (
+            before.time,
             before.frontier.size,
             before.frontier.peaks,
-            before.time,
         ):
             text = f"the segment does not go on where record {self.seq} ends"
             self._add(Kind.SEGMENT, segment.file, text, offset=0, seq=opener.first)
