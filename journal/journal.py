@@ -216,7 +216,8 @@ class Journal:
             raise WriteFailed(self._failure) from error
 
     def _make_room(self, need: int) -> None:
-        if self._head.offset >= self._options.segment_bytes:
+        is_full = self._head.offset >= self._options.segment_bytes
+        if is_full and self._head.seq >= self._live.segment.first:
             self._roll()
         offset, options = self._head.offset, self._options
         self._live.reserve(offset + need, min(offset + options.step_bytes, options.segment_bytes))
@@ -287,4 +288,4 @@ class Journal:
             raise OSError(str(error)) from error
 
     def _find(self, ranges: Sequence[Range]) -> list[Spot]:
-        return self._places.find(ranges, list(self._segments.values()), self._head.offset)
+        return self._places.find(ranges, list(self._segments.values()), self._head)

@@ -43,7 +43,6 @@ class Replay:
         self._after = after or Position(0, b"")
         self._matched = after is None
         self._anchor = anchor
-        self._reached = False
         self._faults = faults
 
     def run(self) -> None:
@@ -104,11 +103,10 @@ class Replay:
         if seq == anchor.seq:
             if root != anchor.root or (segment == anchor.segment and offset != anchor.offset):
                 raise _unanchored(anchor, "the journal has another content there")
-            self._reached = True
-        elif not self._reached:
+            if segment >= anchor.segment:
+                self._anchor = None
+        else:
             raise _unanchored(anchor, "no frame ends there")
-        if segment >= anchor.segment:
-            self._anchor = None
 
     def _finish(self) -> None:
         end, anchor = self.last.chain.frontier.size, self._anchor

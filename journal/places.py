@@ -5,14 +5,14 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_right
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from journal.errors import BadTarget, Corrupt
 from journal.frame import parse_head, parse_header, parse_prefix
 from journal.holes import Range
 from journal.limits import PREFIX_BYTES
-from journal.record import Header, Part, Verb
+from journal.record import Head, Header, Part, Verb
 from journal.segments import Segment, read_opener
 from journal.storage import Disk, File
 
@@ -36,6 +36,14 @@ class _Index:
         self.end = start
 
 
+class _Frame(NamedTuple):
+    """The records of one frame, each with the offset of its parts."""
+
+    segment: int
+    first: int
+    records: list[tuple[Header, int]]
+
+
 class Places:
     """Finds parts, and remembers where the frames of the segments asked for last start."""
 
@@ -43,40 +51,29 @@ class Places:
         self._disk = disk
         self._indexes: OrderedDict[int, _Index] = OrderedDict()
 
-    def find(self, ranges: Sequence[Range], segments: Sequence[Segment], end: int) -> list[Spot]:
-        """The parts that these ranges name; absent ones have no place. `end` is where the last segment ends.
+    def find(self, ranges: Iterable[Range], segments: Sequence[Segment], head: Head) -> list[Spot]:
+        """The parts that these ascending ranges name; absent ones have no place.
 
         Raises `BadTarget` where a record is not in the journal, or is one of the journal's own; `Corrupt`.
         """
-        firsts = [segment.first for segment in segments]
         spots: list[Spot] = []
+        frame = _Frame(0, 0, [])
         for parts, first, last in ranges:
-            if first < 1:
-                raise BadTarget(f"there is no record {first}", seq=first)
-            seq = first
-            while seq <= last:
-                index = bisect_right(firsts, seq) - 1
-                stop = min(last, firsts[index + 1] - 1 if index + 1 < len(firsts) else last)
-                is_last = index + 1 == len(segments)
-                spots += self._in_segment(segments[index], end if is_last else None, parts, seq, stop)
-                seq = stop + 1
+            if first < 1 or last > head.seq:
+                raise BadTarget(f"there are no records {first} to {last}", seq=first)
+            for seq in range(first, last + 1):
+                if not frame.first <= seq < frame.first + len(frame.records):
+                    frame = self._frame(seq, segments, head)
+                spots += _spots(*frame.records[seq - frame.first], parts, frame.segment)
         return spots
 
-    def _in_segment(
-        self, segment: Segment, end: int | None, parts: int, first: int, last: int
-    ) -> Iterator[Spot]:
+    def _frame(self, seq: int, segments: Sequence[Segment], head: Head) -> _Frame:
+        segment = segments[bisect_right(segments, seq, key=lambda one: one.first) - 1]
         with self._disk.open(segment.file) as file:
-            index = self._index(file, segment, end if end is not None else file.size())
-            at = bisect_right(index.firsts, first) - 1
-            done = first - 1
-            while done < last and 0 <= at < len(index.offsets):
-                for header, payload_at in _headers(file, index.offsets[at]):
-                    done = header.seq
-                    if first <= done <= last:
-                        yield from _spots(header, payload_at, parts, segment.number)
-                at += 1
-        if done < last:
-            raise BadTarget(f"there is no record {last}", seq=last)
+            end = head.offset if segment.number == head.segment else file.size()
+            index = self._index(file, segment, end)
+            at = bisect_right(index.firsts, seq) - 1
+            return _Frame(segment.number, index.firsts[at], list(_headers(file, index.offsets[at])))
 
     def _index(self, file: File, segment: Segment, end: int) -> _Index:
         index = self._indexes.get(segment.number)
