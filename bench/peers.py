@@ -55,7 +55,7 @@ def process(
         RuntimeError: It ended or did not listen within ``wait_s`` seconds.
     """
     pinned = ["taskset", "-c", str(processor)] if processor is not None else []
-    said = tempfile.TemporaryFile()
+    said = tempfile.TemporaryFile()  # noqa: SIM115, closed below: it must outlive the process
     server = subprocess.Popen(
         [*pinned, *command],
         env={**os.environ, **(environment or {})},
