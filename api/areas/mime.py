@@ -72,6 +72,9 @@ _HTML = re.compile(
     rb"(?i)\A(?:\xef\xbb\xbf)?[\t\n\f\r ]*"
     rb"<(?:!doctype html|html|head|script|iframe|body|style|svg|h1|div|table|a|br|p|!--|\?xml)[\t\n\f\r />-]"
 )
+_FTYP_ALWAYS = frozenset({"image/heic", "image/heif", "image/avif", "video/mp4", "audio/mp4"})
+_BINARY = re.compile(rb"[\x00-\x08\x0b\x0e-\x1a\x1c-\x1f]")
+_BYTE_ORDER_MARKS = (b"\xfe\xff", b"\xff\xfe")
 _KNOWN_TYPES = frozenset().union(*(types for _, _, types in _SIGNATURES))
 
 
@@ -83,9 +86,9 @@ def essence(media_type: str) -> str:
 def contradicts(declared: str, head: bytes) -> bool:
     """Whether the first bytes of a file speak against its declared type (an :func:`essence`).
 
-    They do if they are the signature of something else, or if the declared type has a signature that they
-    lack. An empty file speaks against nothing, and a type without a signature of its own agrees with bytes
-    that are no known signature.
+    They do if they are the signature of something else, if the declared type has a signature that they
+    lack, or if it is a text and they hold bytes that no text has. An empty file speaks against nothing, and
+    a type without a signature of its own agrees with bytes that are no known signature.
     """
     if not head:
         return False
@@ -100,7 +103,13 @@ def contradicts(declared: str, head: bytes) -> bool:
     for offset, magic, types in _SIGNATURES:
         if head.startswith(magic, offset) and (len(magic) > 2 or declared in types):
             return declared not in types
-    return declared in _KNOWN_TYPES or bool(_ZIP.fullmatch(declared) or _OLE.fullmatch(declared))
+    if declared.startswith("text/"):
+        return bool(_BINARY.search(head)) and not head.startswith(_BYTE_ORDER_MARKS)
+    return (
+        declared in _KNOWN_TYPES
+        or declared in _FTYP_ALWAYS
+        or bool(_ZIP.fullmatch(declared) or _OLE.fullmatch(declared))
+    )
 
 
 class FileControl:

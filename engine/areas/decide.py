@@ -229,7 +229,7 @@ def _check_write(command: Write) -> None:
             raise Invalid("the user is empty or too long", reason="user", limit=command.policy.max_name_bytes)
     if not command.name or "\0" in command.name:
         raise Invalid("the id is empty or holds a NUL", reason="id")
-    if text_size(command.name) > command.policy.max_name_bytes:
+    if command.user is not None and text_size(command.name) > command.policy.max_name_bytes:
         raise TooLarge("the id is too long", reason="id", limit=command.policy.max_name_bytes)
     assert len(command.resource) == 16
     _check_values(command)
