@@ -82,6 +82,27 @@ TABLE: Final[dict[str, Row]] = {
     ),
     "LeaseNotPresentWithBlobOperation": Row(412, "There is currently no lease on the blob."),
     "LeaseNotPresentWithContainerOperation": Row(412, "There is currently no lease on the container."),
+    "LeaseIdMismatchWithContainerOperation": Row(
+        412, "The lease ID specified did not match the lease ID for the container."
+    ),
+    "LeaseLost": Row(412, "A lease ID was specified, but the lease for the resource has expired."),
+    "LeaseAlreadyPresent": Row(409, "There is already a lease present."),
+    "LeaseNotPresentWithLeaseOperation": Row(409, "There is currently no lease on the resource."),
+    "LeaseIdMismatchWithLeaseOperation": Row(
+        409,
+        "The lease ID specified did not match the lease ID for the resource "
+        "with the specified lease operation.",
+    ),
+    "LeaseIsBreakingAndCannotBeAcquired": Row(
+        409, "The lease ID matched, but the lease is currently in breaking state and cannot be acquired."
+    ),
+    "LeaseIsBreakingAndCannotBeChanged": Row(
+        409, "The lease ID matched, but the lease is currently in breaking state and cannot be changed."
+    ),
+    "LeaseIsBrokenAndCannotBeRenewed": Row(
+        409, "The lease ID matched, but the lease has been broken explicitly and cannot be renewed."
+    ),
+    "CorsPreflightFailure": Row(403, "CORS not enabled or no matching rule found for this request."),
     "InvalidRange": Row(416, "The range specified is invalid for the current size of the resource."),
     "InvalidBlockList": Row(400, "The specified block list is invalid."),
     "InvalidBlobOrBlock": Row(400, "The specified blob or block content is invalid."),

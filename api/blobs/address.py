@@ -1,0 +1,54 @@
+"""What a URL names: account, container, blob, in both URL styles (blobs.md, section 1)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+ROOT: Final = "$root"
+"""The container of blobs that stand directly below the account."""
+
+_SECONDARY: Final = "-secondary"
+_CONTAINER_TYPES: Final = frozenset({"container", "account"})
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Decoded names; container and blob are None at the account's root, blob at a container.
+
+    `path_style` tells that the account stands in the path, not in the host name.
+    """
+
+    account: str
+    container: str | None
+    blob: str | None
+    path_style: bool
+
+
+def host_account(host: str, suffixes: Sequence[str]) -> str | None:
+    """The account in front of a configured host suffix; None if the host has none of them. Without a port."""
+    lowered = host.lower()
+    for suffix in suffixes:
+        if lowered.endswith(suffix) and len(lowered) > len(suffix):
+            return lowered[: -len(suffix)].rstrip(".").partition(".")[0].removesuffix(_SECONDARY)
+    return None
+
+
+def parse_address(
+    segments: Sequence[str], account: str | None, restype: str | None, comp: str | None
+) -> Address:
+    """Read the decoded segments of a path; `account` is the one the host names, None in path style.
+
+    A single name below the account is a container only if `restype` says so, else a blob in `$root`; the
+    one leniency is `comp=blobs`, a search on a container's URL.
+    """
+    path_style = account is None
+    rest = list(segments[1:] if path_style else segments)
+    name = segments[0] if account is None else account
+    if not rest or rest == [""]:
+        return Address(name, None, None, path_style)
+    container, blob = rest[0], "/".join(rest[1:])
+    if blob:
+        return Address(name, container, blob, path_style)
+    if restype in _CONTAINER_TYPES or comp == "blobs":
+        return Address(name, container, None, path_style)
+    return Address(name, ROOT, container, path_style)

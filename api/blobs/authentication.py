@@ -1,0 +1,162 @@
+"""Who sends a request: from its token or its Shared Key to a grant (blobs.md, sections 1 to 4).
+
+Everything is judged by pure modules; here they get what they are held against: the keys, the clock, the
+stored policies, the address and the protocol as a trusted proxy tells them.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Final
+
+from api.blobs import sas, shared_key
+from api.blobs.address import Address
+from api.blobs.errors import AzureError, invalid_header, missing_header
+from api.blobs.query import Query
+from api.blobs.sas_fields import is_version
+from api.blobs.sas_token import Token, parse_token
+from api.blobs.service_properties import ServiceProperties
+from api.config import Config
+from api.external import ExternalUrl
+from api.http import Request
+from api.identity import client_address
+from api.identity.proxy import Networks
+from engine import Engine, State
+from engine.blobs import queries
+
+KeysOf = Callable[[str], tuple[bytes, ...] | None]
+"""The decoded keys of an account, newest first; None if there is no such account."""
+
+_CHALLENGE: Final = ("WWW-Authenticate", "SharedKey")
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """How requests reach the server: which proxies are believed, and about what."""
+
+    proxies: Networks
+    forwarded: ExternalUrl
+    fixed_https: bool
+
+    @classmethod
+    def of(cls, config: Config, proxies: Networks) -> "Origin":
+        """As configured."""
+        fixed = (config.server.external_url or "").startswith("https:")
+        return cls(proxies, ExternalUrl(replace(config.server, external_url=None)), fixed)
+
+    def facts(self, request: Request, now: int) -> sas.Facts:
+        """What a token is held against. A trusted proxy's word counts for address and protocol, nobody
+        else's."""
+        secure = request.scheme == "https"
+        if not secure and self.forwarded.is_trusted(request.peer):
+            secure = self.fixed_https or self.forwarded.base(request).startswith("https:")
+        return sas.Facts(now, client_address(request, self.proxies), secure)
+
+
+@dataclass(frozen=True, slots=True)
+class Authenticated:
+    """A request whose sender is known: the grant, the version that executes, the actor for the journal."""
+
+    grant: sas.Grant
+    version: str
+    actor: str
+
+
+async def authenticate(
+    request: Request,
+    headers: Mapping[str, str],
+    address: Address,
+    query: Query,
+    *,
+    engine: Engine,
+    origin: Origin,
+    keys: tuple[bytes, ...],
+) -> Authenticated:
+    """Judge what a request brings as its credentials. Raises AzureError; never touches the resource
+    itself."""
+    token = parse_token(request.raw_query)
+    authorization = headers.get("authorization")
+    if token is not None:
+        if authorization:
+            raise AzureError(
+                "InvalidAuthenticationInfo", message="Only one kind of authentication may be given."
+            )
+        facts = origin.facts(request, engine.now())
+        grant = await verify_token(engine, token, _target(address, query), keys, facts)
+        chosen = _version(headers) or _api_version(query) or token.version
+        return Authenticated(grant, chosen, _actor(grant))
+    if not authorization:
+        raise AzureError("NoAuthenticationInformation", headers=(_CHALLENGE,))
+    parsed = shared_key.parse_authorization(authorization)
+    default = await engine.read(lambda state, _: _default_version(state, address.account))
+    version = _version(headers) or default
+    if version is None:
+        raise missing_header("x-ms-version")
+    pairs = [(name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in request.raw_headers]
+    signed = shared_key.Signed(request.method, request.raw_path, request.raw_query, pairs)
+    shared_key.verify(parsed, signed, address.account, keys, version, engine.now())
+    return Authenticated(sas.KEY_GRANT, version, "shared key")
+
+
+async def verify_token(
+    engine: Engine, token: Token, target: sas.Target, keys: tuple[bytes, ...], facts: sas.Facts
+) -> sas.Grant:
+    """Judge a token against the account's keys and the stored policies as they are now. Raises AzureError.
+
+    A refusal waits for the disk like any answer: it, too, tells what the state was.
+    """
+
+    def judge(state: State, _now: int) -> sas.Grant | AzureError:
+        try:
+            return sas.verify(
+                token, target, keys, facts, lambda *names: _policy(state, target.account, *names)
+            )
+        except AzureError as error:
+            return error
+
+    verdict = await engine.read(judge)
+    if isinstance(verdict, AzureError):
+        raise verdict
+    return verdict
+
+
+def request_version(headers: Mapping[str, str], fallback: str) -> str:
+    """The version an answer names although the request was refused early."""
+    version = headers.get("x-ms-version") or ""
+    return version if is_version(version) else fallback
+
+
+def _policy(state: State, account: str, container: str, name: str) -> sas.Policy | None:
+    found = state.blobs.find(account, container)
+    for policy in found.entry.policies if found is not None else ():
+        if policy.policy_id == name:
+            return sas.Policy(policy.start, policy.expiry, policy.permissions)
+    return None
+
+
+def _default_version(state: State, account: str) -> str | None:
+    return ServiceProperties.stored(queries.service_properties(state.blobs, account)).default_version
+
+
+def _target(address: Address, query: Query) -> sas.Target:
+    snapshot = query.filled("snapshot") or query.filled("versionid") or ""
+    return sas.Target(address.account, address.container, address.blob, snapshot)
+
+
+def _version(headers: Mapping[str, str]) -> str | None:
+    version = headers.get("x-ms-version")
+    if version and not is_version(version):
+        raise invalid_header("x-ms-version", version)
+    return version or None
+
+
+def _api_version(query: Query) -> str | None:
+    version = query.filled("api-version")
+    if version and not is_version(version):
+        raise invalid_header("x-ms-version", version)
+    return version
+
+
+def _actor(grant: sas.Grant) -> str:
+    if grant.kind is sas.Kind.ACCOUNT:
+        return "account token"
+    return f"token of policy {grant.policy}" if grant.policy else "ad-hoc token"

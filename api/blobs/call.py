@@ -1,0 +1,109 @@
+"""One request on its way through the surface: what it names, who may do what, and how it is answered."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from api.blobs import etag
+from api.blobs.address import Address
+from api.blobs.authentication import KeysOf
+from api.blobs.conditions import parse_conditions
+from api.blobs.errors import AzureError, invalid_parameter, out_of_range_parameter
+from api.blobs.query import Query
+from api.blobs.sas import Facts, Grant
+from api.blobs.times import http_date
+from api.http import Request, Response
+from engine import Engine
+from engine.blobs.conditions import Conditions
+
+XML: Final = ("Content-Type", "application/xml")
+MAX_RESULTS: Final = 5000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """A request that was authorized.
+
+    `headers` by lower-case names, repeated ones joined by commas. `version` is the one that executes. `actor`
+    stands in the journal. `endpoint` is the account's URL with a slash at its end. `may_overwrite` is
+    False for a token that creates only.
+    """
+
+    request: Request
+    engine: Engine
+    address: Address
+    query: Query
+    headers: Mapping[str, str]
+    grant: Grant
+    version: str
+    actor: str
+    endpoint: str
+    may_overwrite: bool
+    facts: Facts
+    keys_of: KeysOf
+    own_hosts: frozenset[str]
+    host_suffixes: tuple[str, ...]
+
+    @property
+    def account(self) -> str:
+        """The account's name."""
+        return self.address.account
+
+    @property
+    def container(self) -> str:
+        """The container's name, at a container or blob."""
+        assert self.address.container is not None
+        return self.address.container
+
+    @property
+    def blob(self) -> str:
+        """The blob's name, at a blob."""
+        assert self.address.blob is not None
+        return self.address.blob
+
+    def header(self, name: str) -> str | None:
+        """A header by its lower-case name; an empty one counts as absent (rclone sends such)."""
+        return self.headers.get(name) or None
+
+    def cased_headers(self) -> list[tuple[str, str]]:
+        """The headers with the case of their names as far as the server kept it, values trimmed."""
+        return [
+            (name.decode("latin-1"), value.decode("latin-1").strip(" \t"))
+            for name, value in self.request.raw_headers
+        ]
+
+    def conditions(self, *, prefix: str = "", write: bool = False) -> Conditions:
+        """The conditional headers. Raises AzureError as `parse_conditions` does."""
+        return parse_conditions(self.headers.get, prefix=prefix, write=write)
+
+    def flag(self, name: str) -> bool:
+        """A header that is `true` or `false`."""
+        return (self.headers.get(name) or "").lower() == "true"
+
+    def max_results(self) -> int | None:
+        """The page size a listing asks for, cut to 5,000; None if it asks for none. Raises AzureError."""
+        text = self.query.filled("maxresults")
+        if text is None:
+            return None
+        if not text.lstrip("-").isascii() or not text.lstrip("-").isdigit():
+            raise invalid_parameter("maxresults", text, "Not a number.")
+        if len(text) > 9 or int(text) <= 0:
+            if text.startswith("-") or int(text) == 0:
+                raise out_of_range_parameter("maxresults", text, 1, MAX_RESULTS)
+            return MAX_RESULTS
+        return min(int(text), MAX_RESULTS)
+
+    def require_no_version(self) -> None:
+        """Snapshots and versions do not exist here, so none is found. Raises AzureError BlobNotFound."""
+        if self.query.filled("snapshot") or self.query.filled("versionid"):
+            raise AzureError("BlobNotFound")
+
+
+def written(tick: int, modified: int) -> list[tuple[str, str]]:
+    """The headers that every write answers: the ETag as ticks, Last-Modified from nanoseconds."""
+    return [("ETag", etag.quoted(tick)), ("Last-Modified", http_date(modified))]
+
+
+def xml_response(body: bytes, headers: Iterable[tuple[str, str]] = ()) -> Response:
+    """An XML answer; Azure's clients refuse one without the XML content type."""
+    return Response(200, [XML, *headers], body)

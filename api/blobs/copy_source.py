@@ -1,0 +1,101 @@
+"""The source of a copy: a blob of this server, named by URL (blobs.md, section 5.2).
+
+Nothing is ever fetched from elsewhere. A source in the caller's own account may be read with the account's
+key; every other needs a token of its own, judged exactly as if the blob were asked for directly.
+"""
+
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from api.blobs.address import Address, host_account, parse_address
+from api.blobs.authentication import verify_token
+from api.blobs.call import Call
+from api.blobs.errors import AzureError, invalid_header
+from api.blobs.permissions import Operation, authorize
+from api.blobs.sas import Facts, Kind, Target
+from api.blobs.sas_token import parse_token
+from api.http import BadRequest, decode_segment
+from engine import EngineError, NotFound
+from engine.blobs import queries
+from engine.blobs.entries import BlobEntry
+from engine.errors import PreconditionFailed
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A source that may be read: the blob as it is, and its URL without the query, so without any token."""
+
+    entry: BlobEntry
+    url: str
+
+
+async def find_source(call: Call, *, with_tags: bool = False) -> Source:
+    """Find and authorize what `x-ms-copy-source` names; `with_tags` if its tags are to be copied as well.
+
+    Raises AzureError InvalidHeaderValue, CannotVerifyCopySource (403 or 404), SourceConditionNotMet.
+    """
+    text = call.header("x-ms-copy-source") or ""
+    if call.header("x-ms-copy-source-authorization"):
+        raise AzureError("UnsupportedHeader", extras=(("HeaderName", "x-ms-copy-source-authorization"),))
+    address, query, url = _parse(call, text)
+    await _authorize(call, address, query, with_tags=with_tags)
+    container, blob = address.container or "", address.blob or ""
+    conditions = call.conditions(prefix="x-ms-source-", write=True)
+    try:
+        entry = await call.engine.read(
+            lambda state, now: queries.get_blob(state.blobs, address.account, container, blob, now)
+        )
+    except NotFound as error:
+        message = "The specified container does not exist." if error.reason == "container" else None
+        raise AzureError(
+            "CannotVerifyCopySource", message=message or "The specified blob does not exist."
+        ) from None
+    try:
+        conditions.check(entry)
+    except EngineError as error:
+        assert isinstance(error, PreconditionFailed)
+        raise AzureError("SourceConditionNotMet") from None
+    return Source(entry, url)
+
+
+def _parse(call: Call, text: str) -> tuple[Address, str, str]:
+    try:
+        parts = urlsplit(text)
+        host, port = parts.hostname or "", parts.port
+        raw = parts.path.encode("latin-1")
+        segments = [decode_segment(piece) for piece in raw[raw.startswith(b"/") :].split(b"/")]
+    except (ValueError, BadRequest):
+        raise invalid_header("x-ms-copy-source", text.partition("?")[0]) from None
+    shown = text.partition("?")[0].partition("#")[0]
+    if parts.scheme not in ("http", "https") or not host or parts.username is not None or len(text) > 8192:
+        raise invalid_header("x-ms-copy-source", shown)
+    account = host_account(host, call.host_suffixes)
+    netloc = host if port is None else f"{host}:{port}"
+    if account is None and netloc not in call.own_hosts:
+        raise AzureError("CannotVerifyCopySource", message="The copy source is not on this server.")
+    address = parse_address(segments, account, None, None)
+    if address.container is None or not address.blob:
+        raise invalid_header("x-ms-copy-source", shown)
+    return address, parts.query, shown
+
+
+async def _authorize(call: Call, address: Address, query: str, *, with_tags: bool) -> None:
+    keys = call.keys_of(address.account)
+    if keys is None:
+        raise AzureError("CannotVerifyCopySource", message="The specified account does not exist.")
+    try:
+        raw = query.encode("latin-1")
+        token = parse_token(raw)
+        if token is None:
+            if address.account == call.account and call.grant.kind is Kind.KEY:
+                return
+            raise AzureError("NoAuthenticationInformation")
+        target = Target(address.account, address.container, address.blob)
+        facts = Facts(call.engine.now(), call.facts.peer, call.facts.secure)
+        grant = await verify_token(call.engine, token, target, keys, facts)
+        authorize(grant, Operation.GET_BLOB, with_tags=with_tags)
+    except AzureError as error:
+        status = 401 if error.status == 401 else 403
+        raise AzureError(
+            "CannotVerifyCopySource", status=status, message=error.message, detail=error.detail
+        ) from None

@@ -1,0 +1,66 @@
+"""Cross-origin requests, by the rules an account has stored (none by default).
+
+The first rule that matches decides, as on the real service; without a match an ordinary request is answered
+without CORS headers, and a preflight is refused with 403 CorsPreflightFailure.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from api.blobs.errors import AzureError
+from api.blobs.service_properties import CorsRule
+
+
+def response_headers(
+    rules: Sequence[CorsRule], method: str, headers: Mapping[str, str]
+) -> list[tuple[str, str]]:
+    """The CORS headers of an ordinary answer; none without an Origin or a rule for it."""
+    origin = headers.get("origin")
+    if not origin or not rules:
+        return []
+    for rule in rules:
+        if _covers(rule, origin, method):
+            exposed = [("Access-Control-Expose-Headers", ",".join(rule.exposed))] if rule.exposed else []
+            return [*_origin_headers(rule, origin), *exposed]
+    return [("Vary", "Origin")]
+
+
+def preflight_headers(rules: Sequence[CorsRule], headers: Mapping[str, str]) -> list[tuple[str, str]]:
+    """The headers of a preflight's answer. Raises AzureError CorsPreflightFailure or
+    MissingRequiredHeader."""
+    origin = headers.get("origin")
+    method = headers.get("access-control-request-method")
+    if not origin or not method:
+        name = "Access-Control-Request-Method" if origin else "Origin"
+        raise AzureError("MissingRequiredHeader", extras=(("HeaderName", name),))
+    asked = [name.strip().lower() for name in headers.get("access-control-request-headers", "").split(",")]
+    wanted = [name for name in asked if name]
+    for rule in rules:
+        if _covers(rule, origin, method) and all(_allows(rule, name) for name in wanted):
+            found = _origin_headers(rule, origin)
+            found.append(("Access-Control-Allow-Methods", method))
+            if wanted:
+                found.append(("Access-Control-Allow-Headers", ",".join(wanted)))
+            found.append(("Access-Control-Max-Age", str(rule.max_age)))
+            return found
+    raise AzureError("CorsPreflightFailure")
+
+
+def _covers(rule: CorsRule, origin: str, method: str) -> bool:
+    return method in rule.methods and ("*" in rule.origins or origin in rule.origins)
+
+
+def _allows(rule: CorsRule, name: str) -> bool:
+    return any(
+        name.startswith(allowed[:-1].lower()) if allowed.endswith("*") else name == allowed.lower()
+        for allowed in rule.allowed
+    )
+
+
+def _origin_headers(rule: CorsRule, origin: str) -> list[tuple[str, str]]:
+    if "*" in rule.origins:
+        return [("Access-Control-Allow-Origin", "*")]
+    return [
+        ("Access-Control-Allow-Origin", origin),
+        ("Access-Control-Allow-Credentials", "true"),
+        ("Vary", "Origin"),
+    ]

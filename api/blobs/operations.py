@@ -1,0 +1,105 @@
+"""Which operation a request asks for: a table over level, restype, comp and method (blobs.md, section 5).
+
+What Azure offers and this server does not is in the table too, so that it is refused as such and by name.
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+from api.blobs.address import Address
+from api.blobs.errors import AzureError, invalid_parameter
+from api.blobs.permissions import Operation as Op
+
+_GET: Final = ("GET", "HEAD")
+
+Table = dict[tuple[str, str, str], Op]
+
+
+def _rows(restype: str, comp: str, operations: Mapping[str | tuple[str, ...], Op]) -> Table:
+    table: Table = {}
+    for methods, operation in operations.items():
+        for method in (methods,) if isinstance(methods, str) else methods:
+            table[restype, comp, method] = operation
+    return table
+
+
+_ANYWHERE: Final = _rows("account", "properties", {_GET: Op.GET_ACCOUNT_INFORMATION})
+
+ACCOUNT: Final[Table] = {
+    **_ANYWHERE,
+    **_rows("", "list", {"GET": Op.LIST_CONTAINERS}),
+    **_rows("", "blobs", {"GET": Op.FIND_BLOBS}),
+    **_rows("service", "properties", {"GET": Op.GET_SERVICE_PROPERTIES, "PUT": Op.SET_SERVICE_PROPERTIES}),
+}
+
+CONTAINER: Final[Table] = {
+    **_ANYWHERE,
+    **_rows("", "blobs", {"GET": Op.FIND_BLOBS}),
+    **_rows(
+        "container",
+        "",
+        {_GET: Op.GET_CONTAINER_PROPERTIES, "PUT": Op.CREATE_CONTAINER, "DELETE": Op.DELETE_CONTAINER},
+    ),
+    **_rows("container", "metadata", {_GET: Op.GET_CONTAINER_PROPERTIES, "PUT": Op.SET_CONTAINER_METADATA}),
+    **_rows("container", "acl", {_GET: Op.GET_CONTAINER_ACL, "PUT": Op.SET_CONTAINER_ACL}),
+    **_rows("container", "lease", {"PUT": Op.LEASE_CONTAINER}),
+    **_rows("container", "list", {"GET": Op.LIST_BLOBS}),
+    **_rows("container", "blobs", {"GET": Op.FIND_BLOBS_IN_CONTAINER}),
+}
+
+BLOB: Final[Table] = {
+    **_ANYWHERE,
+    **_rows(
+        "",
+        "",
+        {"GET": Op.GET_BLOB, "HEAD": Op.GET_BLOB_PROPERTIES, "PUT": Op.PUT_BLOB, "DELETE": Op.DELETE_BLOB},
+    ),
+    **_rows("", "metadata", {_GET: Op.GET_BLOB_METADATA, "PUT": Op.SET_BLOB_METADATA}),
+    **_rows("", "properties", {"PUT": Op.SET_BLOB_PROPERTIES}),
+    **_rows("", "tags", {"GET": Op.GET_BLOB_TAGS, "PUT": Op.SET_BLOB_TAGS}),
+    **_rows("", "block", {"PUT": Op.PUT_BLOCK}),
+    **_rows("", "blocklist", {"GET": Op.GET_BLOCK_LIST, "PUT": Op.PUT_BLOCK_LIST}),
+    **_rows("", "lease", {"PUT": Op.LEASE_BLOB}),
+    **_rows("", "tier", {"PUT": Op.SET_BLOB_TIER}),
+    **_rows("", "copy", {"PUT": Op.ABORT_COPY}),
+}
+
+NOT_OFFERED: Final = frozenset(
+    {
+        *("batch", "stats", "userdelegationkey", "undelete", "rename", "query", "expiry", "seal", "snapshot"),
+        *("page", "pagelist", "appendblock", "incrementalcopy", "immutabilityPolicies", "legalhold"),
+    }
+)
+"""Values of comp that Azure knows and this server refuses with 501: page and append blobs, snapshots and
+so on."""
+
+
+def resolve(address: Address, method: str, restype: str, comp: str, headers: Mapping[str, str]) -> Op:
+    """The operation a request asks for. `headers` by lower-case names.
+
+    Raises AzureError NotImplemented for what Azure has and this server has not, UnsupportedHttpVerb for a
+    method that the resource has not, InvalidQueryParameterValue for an unknown comp or restype.
+    """
+    table = ACCOUNT if address.container is None else CONTAINER if address.blob is None else BLOB
+    operation = table.get((restype, comp, method))
+    if operation is None:
+        raise _refusal(table, method, restype, comp)
+    if operation is Op.PUT_BLOB and headers.get("x-ms-copy-source"):
+        return Op.COPY_BLOB
+    if headers.get("x-ms-lease-action", "").lower() == "break":
+        return {Op.LEASE_BLOB: Op.BREAK_BLOB_LEASE, Op.LEASE_CONTAINER: Op.BREAK_CONTAINER_LEASE}.get(
+            operation, operation
+        )
+    return operation
+
+
+def _refusal(table: Table, method: str, restype: str, comp: str) -> AzureError:
+    if comp in NOT_OFFERED:
+        return AzureError("NotImplemented")
+    methods = sorted({known for kind, part, known in table if (kind, part) == (restype, comp)})
+    if methods:
+        return AzureError("UnsupportedHttpVerb", headers=(("Allow", ", ".join(methods)),))
+    known_comps = {part for kind, part, _ in table if kind == restype}
+    if not known_comps:
+        return invalid_parameter("restype", restype, "No such type of resource here.")
+    return invalid_parameter("comp", comp, "No such component here.")

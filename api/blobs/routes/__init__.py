@@ -1,0 +1,23 @@
+"""The operations of the surface, one module a noun; `TABLE` says who answers which."""
+
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from api.blobs.call import Call
+from api.blobs.permissions import Operation
+from api.blobs.routes import account, blobs, blocks, containers, copy, find, leases, listing, reading
+from api.http import Response
+
+Handler = Callable[[Call], Awaitable[Response]]
+
+TABLE: Final[dict[Operation, Handler]] = {
+    **account.HANDLERS,
+    **containers.HANDLERS,
+    **listing.HANDLERS,
+    **find.HANDLERS,
+    **reading.HANDLERS,
+    **blobs.HANDLERS,
+    **blocks.HANDLERS,
+    **copy.HANDLERS,
+    **leases.HANDLERS,
+}

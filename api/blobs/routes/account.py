@@ -1,0 +1,83 @@
+"""Operations on the account: its containers, its service properties, what kind it is (blobs.md, section
+5)."""
+
+from api.blobs import markers, xml_lists
+from api.blobs.call import MAX_RESULTS, Call, xml_response
+from api.blobs.errors import invalid_parameter
+from api.blobs.permissions import Operation
+from api.blobs.service_properties import ServiceProperties
+from api.blobs.views import lease_of
+from api.blobs.xml_bodies import MAX_SMALL_BYTES
+from api.http import Response
+from engine.blobs import queries
+from engine.blobs.commands import SetServiceProperties
+
+_INCLUDES = frozenset({"metadata", "deleted", "system"})
+
+
+async def list_containers(call: Call) -> Response:
+    """List Containers."""
+    prefix, marker, size = call.query.filled("prefix"), call.query.filled("marker"), call.max_results()
+    include = {part.strip().lower() for part in (call.query.filled("include") or "").split(",")} - {""}
+    if not include <= _INCLUDES:
+        raise invalid_parameter("include", call.query.get("include") or "", "Unknown value.")
+    start = markers.read_container_marker(call.account, marker) if marker else ""
+    page, now = await call.engine.read(
+        lambda state, now: (
+            queries.list_containers(
+                state.blobs, call.account, prefix=prefix or "", start=start, limit=size or MAX_RESULTS
+            ),
+            now,
+        )
+    )
+    items = [
+        xml_lists.container_element(
+            item.name, item.entry, lease_of(item.entry.lease, now), metadata="metadata" in include
+        )
+        for item in page.items
+    ]
+    asked = xml_lists.Asked(prefix=prefix, marker=marker, max_results=size)
+    following = markers.container_marker(call.account, page.next) if page.next is not None else None
+    return xml_response(xml_lists.containers_page(call.endpoint, asked, items, following))
+
+
+async def get_service_properties(call: Call) -> Response:
+    """Get Blob Service Properties."""
+    document = await call.engine.read(lambda state, _: queries.service_properties(state.blobs, call.account))
+    return xml_response(ServiceProperties.stored(document).to_xml())
+
+
+async def set_service_properties(call: Call) -> Response:
+    """Set Blob Service Properties: what its body leaves out stays as it is."""
+    body = await call.request.read_body(MAX_SMALL_BYTES)
+    document = await call.engine.read(lambda state, _: queries.service_properties(state.blobs, call.account))
+    properties = ServiceProperties.stored(document).updated(body)
+    await call.engine.submit(
+        SetServiceProperties(
+            actor=call.actor,
+            account=call.account,
+            document=properties.document(),
+            resource=call.engine.entropy(16),
+        )
+    )
+    return Response(202)
+
+
+async def get_account_information(_call: Call) -> Response:
+    """Get Account Information, which any container or blob URL answers as well."""
+    return Response(
+        200,
+        [
+            ("x-ms-sku-name", "Standard_LRS"),
+            ("x-ms-account-kind", "StorageV2"),
+            ("x-ms-is-hns-enabled", "false"),
+        ],
+    )
+
+
+HANDLERS = {
+    Operation.LIST_CONTAINERS: list_containers,
+    Operation.GET_SERVICE_PROPERTIES: get_service_properties,
+    Operation.SET_SERVICE_PROPERTIES: set_service_properties,
+    Operation.GET_ACCOUNT_INFORMATION: get_account_information,
+}

@@ -1,0 +1,193 @@
+"""Writing a blob: Put Blob, its properties, metadata, tags and tier, delete (blobs.md, sections 5.1 and
+5.5)."""
+
+from typing import Final
+
+from api.blobs.call import Call, written
+from api.blobs.errors import AzureError, invalid_header, missing_header
+from api.blobs.names import check_blob
+from api.blobs.permissions import Operation
+from api.blobs.writing import (
+    MEBIBYTE,
+    check_md5,
+    content_headers,
+    md5_header,
+    md5_mismatch,
+    metadata_of,
+    precheck,
+    receive,
+    require_length,
+    size_limit,
+    tags_of,
+    tier_of,
+)
+from api.blobs.xml_bodies import MAX_SMALL_BYTES, parse_tag_set
+from api.http import Response
+from engine.blobs.commands import (
+    DeleteBlob,
+    PutBlob,
+    SetBlobHeaders,
+    SetBlobMetadata,
+    SetBlobTags,
+    SetBlobTier,
+)
+
+ENCRYPTED: Final = ("x-ms-request-server-encrypted", "true")
+
+_OTHER_TYPES: Final = frozenset({"pageblob", "appendblob"})
+_DELETE_SNAPSHOTS: Final = frozenset({"include", "only"})
+
+
+def require_block_blob(call: Call) -> None:
+    """Only block blobs live here. Raises AzureError: missing, unknown, or NotImplemented for the other
+    two."""
+    kind = call.header("x-ms-blob-type")
+    if kind is None:
+        raise missing_header("x-ms-blob-type")
+    if kind.lower() in _OTHER_TYPES:
+        raise AzureError("NotImplemented")
+    if kind.lower() != "blockblob":
+        raise invalid_header("x-ms-blob-type", kind)
+
+
+async def put_blob(call: Call) -> Response:
+    """Put Blob: the body becomes the blob, whole; a broken upload leaves nothing."""
+    check_blob(call.blob)
+    length = require_length(call)
+    require_block_blob(call)
+    headers, metadata, tags, tier = (
+        content_headers(call, plain=True),
+        metadata_of(call),
+        tags_of(call),
+        tier_of(call),
+    )
+    stored_md5 = md5_header(call, "x-ms-blob-content-md5")
+    conditions = call.conditions(write=True)
+    limit = size_limit(call.version, 64 * MEBIBYTE, 256 * MEBIBYTE, 5000 * MEBIBYTE)
+    if 0 < length <= limit:
+        await precheck(call, conditions)
+    async with call.engine.upload() as upload:
+        received = await receive(call, upload, limit)
+        if stored_md5 is not None and stored_md5 != received.md5:
+            raise md5_mismatch(stored_md5, received.md5)
+        result = await call.engine.submit(
+            PutBlob(
+                actor=call.actor,
+                account=call.account,
+                container=call.container,
+                name=call.blob,
+                conditions=conditions,
+                resource=call.engine.entropy(16),
+                body=received.body,
+                headers=headers,
+                md5=received.md5,
+                metadata=metadata,
+                tags=tags,
+                tier=tier,
+                may_overwrite=call.may_overwrite,
+            )
+        )
+    return Response(201, [*written(result.etag, result.modified), *received.sum_headers(), ENCRYPTED])
+
+
+async def set_blob_properties(call: Call) -> Response:
+    """Set Blob Properties: all content headers at once; those not named are cleared, the MD5 too."""
+    call.require_no_version()
+    result = await call.engine.submit(
+        SetBlobHeaders(
+            actor=call.actor,
+            account=call.account,
+            container=call.container,
+            name=call.blob,
+            conditions=call.conditions(write=True),
+            headers=content_headers(call, plain=False, default_type=None),
+            md5=md5_header(call, "x-ms-blob-content-md5"),
+        )
+    )
+    return Response(200, written(result.etag, result.modified))
+
+
+async def set_blob_metadata(call: Call) -> Response:
+    """Set Blob Metadata: replaces all of it."""
+    call.require_no_version()
+    result = await call.engine.submit(
+        SetBlobMetadata(
+            actor=call.actor,
+            account=call.account,
+            container=call.container,
+            name=call.blob,
+            conditions=call.conditions(write=True),
+            metadata=metadata_of(call),
+        )
+    )
+    return Response(200, [*written(result.etag, result.modified), ENCRYPTED])
+
+
+async def set_blob_tags(call: Call) -> Response:
+    """Set Blob Tags: replaces all of them; neither ETag nor Last-Modified change."""
+    call.require_no_version()
+    conditions = call.conditions(prefix="x-ms-blob-", write=True)
+    md5 = md5_header(call, "content-md5")
+    body = await call.request.read_body(MAX_SMALL_BYTES)
+    if md5 is not None:
+        check_md5(md5, body)
+    await call.engine.submit(
+        SetBlobTags(
+            actor=call.actor,
+            account=call.account,
+            container=call.container,
+            name=call.blob,
+            conditions=conditions,
+            tags=tuple(parse_tag_set(body).items()),
+        )
+    )
+    return Response(204)
+
+
+async def set_blob_tier(call: Call) -> Response:
+    """Set Blob Tier. The tier is kept and shown; all blobs are on the same disk."""
+    call.require_no_version()
+    tier = tier_of(call)
+    if tier is None:
+        raise missing_header("x-ms-access-tier")
+    await call.engine.submit(
+        SetBlobTier(
+            actor=call.actor,
+            account=call.account,
+            container=call.container,
+            name=call.blob,
+            conditions=call.conditions(write=True),
+            tier=tier,
+        )
+    )
+    return Response(200)
+
+
+async def delete_blob(call: Call) -> Response:
+    """Delete Blob. There are no snapshots, so deleting only those finds nothing."""
+    call.require_no_version()
+    snapshots = call.header("x-ms-delete-snapshots")
+    if snapshots is not None and snapshots.lower() not in _DELETE_SNAPSHOTS:
+        raise invalid_header("x-ms-delete-snapshots", snapshots)
+    if snapshots is not None and snapshots.lower() == "only":
+        raise AzureError("BlobNotFound")
+    await call.engine.submit(
+        DeleteBlob(
+            actor=call.actor,
+            account=call.account,
+            container=call.container,
+            name=call.blob,
+            conditions=call.conditions(write=True),
+        )
+    )
+    return Response(202, [("x-ms-delete-type-permanent", "true")])
+
+
+HANDLERS = {
+    Operation.PUT_BLOB: put_blob,
+    Operation.SET_BLOB_PROPERTIES: set_blob_properties,
+    Operation.SET_BLOB_METADATA: set_blob_metadata,
+    Operation.SET_BLOB_TAGS: set_blob_tags,
+    Operation.SET_BLOB_TIER: set_blob_tier,
+    Operation.DELETE_BLOB: delete_blob,
+}

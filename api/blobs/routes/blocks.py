@@ -1,0 +1,129 @@
+"""Blobs made of blocks: Put Block, Put Block List, Get Block List (blobs.md, section 5.1)."""
+
+import hashlib
+from typing import Final
+
+from api.blobs import xml_lists
+from api.blobs.call import Call, written, xml_response
+from api.blobs.conditions import check_read
+from api.blobs.errors import invalid_parameter
+from api.blobs.names import block_id, check_blob
+from api.blobs.permissions import Operation
+from api.blobs.routes.blobs import ENCRYPTED
+from api.blobs.routes.copy import put_block_from_url
+from api.blobs.views import md5_text
+from api.blobs.writing import (
+    MEBIBYTE,
+    check_md5,
+    content_headers,
+    md5_header,
+    metadata_of,
+    precheck,
+    receive,
+    require_length,
+    size_limit,
+    tags_of,
+    tier_of,
+)
+from api.blobs.xml_bodies import MAX_BLOCK_LIST_BYTES, parse_block_list
+from api.http import Response
+from engine.blobs import queries
+from engine.blobs.commands import BlockSource, CommitBlocks, StageBlock
+from engine.blobs.conditions import UNCONDITIONAL, Conditions
+
+_SOURCES: Final = {
+    "latest": BlockSource.LATEST,
+    "committed": BlockSource.COMMITTED,
+    "uncommitted": BlockSource.UNCOMMITTED,
+}
+
+
+async def put_block(call: Call) -> Response:
+    """Put Block; from a URL if the request names one. A repeated id replaces the block."""
+    check_blob(call.blob)
+    identity = block_id(call.query.get("blockid"))
+    if call.header("x-ms-copy-source"):
+        return await put_block_from_url(call, identity)
+    length = require_length(call)
+    conditions = Conditions(lease=call.header("x-ms-lease-id"))
+    limit = size_limit(call.version, 4 * MEBIBYTE, 100 * MEBIBYTE, 4000 * MEBIBYTE)
+    if 0 < length <= limit:
+        await precheck(call, conditions)
+    async with call.engine.upload() as upload:
+        received = await receive(call, upload, limit)
+        await call.engine.submit(
+            StageBlock(
+                actor=call.actor,
+                account=call.account,
+                container=call.container,
+                name=call.blob,
+                conditions=conditions,
+                resource=call.engine.entropy(16),
+                block_id=identity,
+                body=received.body,
+            )
+        )
+    return Response(201, [*received.sum_headers(), ENCRYPTED])
+
+
+async def put_block_list(call: Call) -> Response:
+    """Put Block List: the blocks named become the blob, in that order; an empty list makes an empty blob."""
+    check_blob(call.blob)
+    require_length(call)
+    md5 = md5_header(call, "content-md5")
+    headers, metadata, tags, tier = (
+        content_headers(call, plain=False),
+        metadata_of(call),
+        tags_of(call),
+        tier_of(call),
+    )
+    body = await call.request.read_body(MAX_BLOCK_LIST_BYTES)
+    if md5 is not None:
+        check_md5(md5, body)
+    result = await call.engine.submit(
+        CommitBlocks(
+            actor=call.actor,
+            account=call.account,
+            container=call.container,
+            name=call.blob,
+            conditions=call.conditions(write=True),
+            resource=call.engine.entropy(16),
+            blocks=tuple((_SOURCES[kind], identity) for kind, identity in parse_block_list(body)),
+            headers=headers,
+            md5=md5_header(call, "x-ms-blob-content-md5"),
+            metadata=metadata,
+            tags=tags,
+            tier=tier,
+            may_overwrite=call.may_overwrite,
+        )
+    )
+    own_sum = md5_text(hashlib.md5(body, usedforsecurity=False).digest())
+    return Response(201, [*written(result.etag, result.modified), ("Content-MD5", own_sum), ENCRYPTED])
+
+
+async def get_block_list(call: Call) -> Response:
+    """Get Block List: committed (the default), uncommitted or all blocks."""
+    call.require_no_version()
+    kind = (call.query.filled("blocklisttype") or "committed").lower()
+    if kind not in ("committed", "uncommitted", "all"):
+        raise invalid_parameter("blocklisttype", kind, "Not committed, uncommitted or all.")
+    conditions = call.conditions()
+    found = await call.engine.read(
+        lambda state, now: queries.block_list(state.blobs, call.account, call.container, call.blob, now)
+    )
+    headers: list[tuple[str, str]] = []
+    if found.entry is not None:
+        if conditions is not UNCONDITIONAL:
+            check_read(conditions, found.entry.etag, found.entry.modified, dict(found.entry.tags))
+        headers = written(found.entry.etag, found.entry.modified)
+    headers.append(("x-ms-blob-content-length", str(found.entry.size if found.entry is not None else 0)))
+    committed = found.committed if kind != "uncommitted" else None
+    uncommitted = found.uncommitted if kind != "committed" else None
+    return xml_response(xml_lists.block_list(committed, uncommitted), headers)
+
+
+HANDLERS = {
+    Operation.PUT_BLOCK: put_block,
+    Operation.PUT_BLOCK_LIST: put_block_list,
+    Operation.GET_BLOCK_LIST: get_block_list,
+}

@@ -1,0 +1,128 @@
+"""Operations on a container: create, properties, metadata, access policies, delete (blobs.md, sections 2.3
+and 5)."""
+
+from api.blobs.acl import parse_policies, policies_document
+from api.blobs.call import Call, written, xml_response
+from api.blobs.errors import invalid_header
+from api.blobs.names import check_container, metadata_headers
+from api.blobs.permissions import Operation
+from api.blobs.views import container_headers
+from api.blobs.writing import metadata_of
+from api.blobs.xml_bodies import MAX_SMALL_BYTES
+from api.http import Response
+from engine.blobs import queries
+from engine.blobs.commands import (
+    CreateContainer,
+    DeleteContainer,
+    SetContainerAccess,
+    SetContainerMetadata,
+)
+from engine.blobs.entries import ContainerEntry
+
+_ACCESS_LEVELS = frozenset({"container", "blob"})
+
+
+async def create_container(call: Call) -> Response:
+    """Create Container."""
+    check_container(call.container)
+    result = await call.engine.submit(
+        CreateContainer(
+            actor=call.actor,
+            account=call.account,
+            container=call.container,
+            resource=call.engine.entropy(16),
+            metadata=metadata_of(call),
+            public_access=_public_access(call),
+        )
+    )
+    return Response(201, written(result.etag, result.modified))
+
+
+async def get_container_properties(call: Call) -> Response:
+    """Get Container Properties, or only the metadata of it with comp=metadata."""
+    entry, now = await _entry(call)
+    headers = written(entry.etag, entry.modified) + metadata_headers(dict(entry.metadata))
+    if call.query.filled("comp") != "metadata":
+        headers += container_headers(entry, now)
+    return Response(200, headers)
+
+
+async def set_container_metadata(call: Call) -> Response:
+    """Set Container Metadata: replaces all of it."""
+    result = await call.engine.submit(
+        SetContainerMetadata(
+            actor=call.actor,
+            account=call.account,
+            container=call.container,
+            metadata=metadata_of(call),
+            conditions=call.conditions(write=True),
+        )
+    )
+    return Response(200, written(result.etag, result.modified))
+
+
+async def get_container_acl(call: Call) -> Response:
+    """Get Container ACL."""
+    entry, _ = await _entry(call)
+    headers = written(entry.etag, entry.modified)
+    if entry.public_access:
+        headers.append(("x-ms-blob-public-access", entry.public_access))
+    return xml_response(policies_document(entry.policies), headers)
+
+
+async def set_container_acl(call: Call) -> Response:
+    """Set Container ACL: replaces every stored access policy; an empty body removes them all."""
+    access = _public_access(call)
+    policies = parse_policies(await call.request.read_body(MAX_SMALL_BYTES))
+    result = await call.engine.submit(
+        SetContainerAccess(
+            actor=call.actor,
+            account=call.account,
+            container=call.container,
+            policies=policies,
+            public_access=access,
+            conditions=call.conditions(write=True),
+        )
+    )
+    return Response(200, written(result.etag, result.modified))
+
+
+async def delete_container(call: Call) -> Response:
+    """Delete Container, with all it holds."""
+    await call.engine.submit(
+        DeleteContainer(
+            actor=call.actor,
+            account=call.account,
+            container=call.container,
+            conditions=call.conditions(write=True),
+        )
+    )
+    return Response(202)
+
+
+async def _entry(call: Call) -> tuple[ContainerEntry, int]:
+    lease = call.header("x-ms-lease-id")
+    return await call.engine.read(
+        lambda state, now: (
+            queries.get_container(state.blobs, call.account, call.container, now, lease=lease),
+            now,
+        )
+    )
+
+
+def _public_access(call: Call) -> str | None:
+    """The level asked for. It is kept and shown; anonymous requests are refused all the same."""
+    level = call.header("x-ms-blob-public-access")
+    if level is not None and level not in _ACCESS_LEVELS:
+        raise invalid_header("x-ms-blob-public-access", level)
+    return level
+
+
+HANDLERS = {
+    Operation.CREATE_CONTAINER: create_container,
+    Operation.GET_CONTAINER_PROPERTIES: get_container_properties,
+    Operation.SET_CONTAINER_METADATA: set_container_metadata,
+    Operation.GET_CONTAINER_ACL: get_container_acl,
+    Operation.SET_CONTAINER_ACL: set_container_acl,
+    Operation.DELETE_CONTAINER: delete_container,
+}

@@ -1,0 +1,70 @@
+"""Find Blobs by Tags, for the account and for a container (blobs.md, section 6)."""
+
+from api.blobs import markers
+from api.blobs.call import MAX_RESULTS, Call, xml_response
+from api.blobs.permissions import Operation
+from api.blobs.where import Interval, Where, parse_where
+from api.blobs.xml_lists import Asked, found_element, found_page
+from api.http import Response
+from engine import State
+from engine.blobs.listing import FoundPage
+from engine.blobs.listing import find_blobs as query
+from engine.blobs.tagindex import TagQuery, TagRange
+
+
+async def find_in_account(call: Call) -> Response:
+    """Find Blobs by Tags."""
+    return await _find(call, None)
+
+
+async def find_in_container(call: Call) -> Response:
+    """Find Blobs by Tags in Container."""
+    return await _find(call, call.container)
+
+
+async def _find(call: Call, container: str | None) -> Response:
+    text = call.query.get("where")
+    where = parse_where(text, in_container=container is not None)
+    marker, size = call.query.filled("marker"), call.max_results()
+    start = markers.read_find_marker(marker) if marker else ("", "")
+
+    def search(state: State, now: int) -> tuple[FoundPage, int]:
+        page = query(
+            state.blobs,
+            call.account,
+            _query(where),
+            now,
+            container=container,
+            start=start,
+            limit=size or MAX_RESULTS,
+        )
+        following = state.blobs.find(call.account, page.next[0]) if page.next is not None else None
+        return page, following.entry.created if following is not None else 0
+
+    page, created = await call.engine.read(search)
+    items = [
+        found_element(found.name, found.container, where.named(dict(found.entry.tags)), call.version)
+        for found in page.items
+    ]
+    next_marker = None if page.next is None else markers.find_marker(page.next[0], created, page.next[1])
+    asked = Asked(marker=marker, max_results=size)
+    return xml_response(found_page(call.endpoint, text or "", asked, items, next_marker))
+
+
+def _query(where: Where) -> TagQuery:
+    return TagQuery({key: _range(interval) for key, interval in where.intervals.items()}, where.container)
+
+
+def _range(interval: Interval) -> TagRange:
+    return TagRange.between(
+        interval.low,
+        interval.high,
+        with_lower=interval.low_closed,
+        with_upper=interval.high_closed,
+    )
+
+
+HANDLERS = {
+    Operation.FIND_BLOBS: find_in_account,
+    Operation.FIND_BLOBS_IN_CONTAINER: find_in_container,
+}

@@ -1,0 +1,72 @@
+"""List Blobs, flat and by hierarchy (blobs.md, section 5.4)."""
+
+from typing import Final
+
+from api.blobs import markers
+from api.blobs.call import MAX_RESULTS, Call, xml_response
+from api.blobs.errors import AzureError, invalid_parameter
+from api.blobs.permissions import Operation
+from api.blobs.views import lease_of
+from api.blobs.xml_lists import Asked, Include, blob_element, blobs_page, pending_element, prefix_element
+from api.http import Response
+from engine.blobs.entries import BlobEntry
+from engine.blobs.listing import Listed
+from engine.blobs.listing import list_blobs as query
+
+INCLUDES: Final = frozenset(
+    {
+        *("snapshots", "metadata", "uncommittedblobs", "copy", "deleted", "tags", "versions"),
+        *("deletedwithversions", "immutabilitypolicy", "legalhold", "permissions"),
+    }
+)
+
+
+def included(call: Call) -> frozenset[str]:
+    """What `include` asks for. Raises AzureError InvalidQueryParameterValue for an unknown word."""
+    text = call.query.filled("include") or ""
+    words = frozenset(word.strip().lower() for word in text.split(",")) - {""}
+    if not words <= INCLUDES:
+        raise invalid_parameter("include", text, "Unknown value.")
+    return words
+
+
+async def list_blobs(call: Call) -> Response:
+    """List Blobs. An empty prefix, delimiter or marker counts as absent, as some clients send them."""
+    include = included(call)
+    prefix, delimiter = call.query.filled("prefix"), call.query.filled("delimiter")
+    marker, size = call.query.filled("marker"), call.max_results()
+    if delimiter is not None and "snapshots" in include:
+        raise AzureError("InvalidQueryParameterValue", extras=(("QueryParameterName", "include"),))
+    start = markers.read_blob_marker(marker) if marker else ""
+    page, now = await call.engine.read(
+        lambda state, now: (
+            query(
+                state.blobs,
+                call.account,
+                call.container,
+                now,
+                prefix=prefix or "",
+                delimiter=delimiter or "",
+                start=start,
+                limit=size or MAX_RESULTS,
+                uncommitted="uncommittedblobs" in include,
+            ),
+            now,
+        )
+    )
+    shown = Include("metadata" in include, "tags" in include, "copy" in include)
+    asked = Asked(prefix=prefix, marker=marker, max_results=size, delimiter=delimiter)
+    following = markers.blob_marker(page.next) if page.next is not None else None
+    items = [_element(item, now, shown) for item in page.items]
+    return xml_response(blobs_page(call.endpoint, call.container, asked, items, following))
+
+
+def _element(item: Listed, now: int, include: Include) -> str:
+    if item.entry is None:
+        return prefix_element(item.name)
+    if isinstance(item.entry, BlobEntry):
+        return blob_element(item.name, item.entry, lease_of(item.entry.lease, now), include)
+    return pending_element(item.name, item.entry)
+
+
+HANDLERS = {Operation.LIST_BLOBS: list_blobs}

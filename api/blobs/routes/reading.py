@@ -1,0 +1,166 @@
+"""Reading a blob: Get Blob whole and by range, its properties, metadata and tags (blobs.md, section 5.3)."""
+
+import hashlib
+from collections.abc import AsyncGenerator, AsyncIterator
+from typing import Final
+
+from api.blobs import crc64, structured_body
+from api.blobs.call import Call, written, xml_response
+from api.blobs.conditions import check_read
+from api.blobs.errors import invalid_header
+from api.blobs.names import metadata_headers
+from api.blobs.permissions import Operation
+from api.blobs.ranges import content_range, parse_range
+from api.blobs.tags import tags_document
+from api.blobs.views import Headers, blob_headers, md5_text, override
+from api.http import Response
+from engine import Download, Engine
+from engine.blobs import queries
+from engine.blobs.conditions import UNCONDITIONAL
+from engine.blobs.entries import BlobEntry, pieces
+from engine.body import Held, Inline, OnDisk
+
+MAX_SUMMED_RANGE: Final = 4 * 1024 * 1024
+"""Largest range whose own checksum a client may ask for, in bytes."""
+
+_GUARDS: Final = [
+    ("X-Content-Type-Options", "nosniff"),
+    ("Content-Security-Policy", "sandbox"),
+    ("Referrer-Policy", "no-referrer"),
+]
+"""A browser runs nothing it finds in a blob, and tells no other site the URL, which may hold a token."""
+
+
+async def find_blob(call: Call, *, prefix: str = "") -> tuple[BlobEntry, int]:
+    """The blob a read names, held against its conditions, and the instant it was read. Raises as the
+    engine."""
+    call.require_no_version()
+    conditions = call.conditions(prefix=prefix)
+    entry, now = await call.engine.read(
+        lambda state, now: (
+            queries.get_blob(
+                state.blobs, call.account, call.container, call.blob, now, lease=conditions.lease
+            ),
+            now,
+        )
+    )
+    if conditions is not UNCONDITIONAL:
+        check_read(conditions, entry.etag, entry.modified, dict(entry.tags))
+    return entry, now
+
+
+async def get_blob(call: Call) -> Response:
+    """Get Blob."""
+    entry, now = await find_blob(call)
+    part = parse_range(call.headers.get("range"), call.headers.get("x-ms-range"), entry.size)
+    headers = blob_headers(entry, now, tier=False)
+    start, stop = part or (0, entry.size)
+    if part is not None:
+        headers.append(("Content-Range", content_range(start, stop, entry.size)))
+    if entry.md5 is not None:
+        name = "Content-MD5" if part is None else "x-ms-blob-content-md5"
+        headers.append((name, md5_text(entry.md5)))
+    headers = override(headers, call.grant.overrides) if call.grant.overrides else headers
+    headers += _GUARDS
+    status = 200 if part is None else 206
+    wants_sum = _summed(call, part)
+    if wants_sum is not None:
+        data = b"".join([chunk async for chunk in read_blob(call.engine, entry, start, stop)])
+        return Response(status, [*headers, _sum_header(wants_sum, data)], data)
+    return await _answer(call, status, headers, entry, start, stop)
+
+
+async def _answer(
+    call: Call, status: int, headers: Headers, entry: BlobEntry, start: int, stop: int
+) -> Response:
+    held = pieces(entry, start, stop)
+    framed = call.header("x-ms-structured-body")
+    if framed is None and len(held) == 1 and isinstance(held[0][0], Inline | OnDisk):
+        body, first, last = held[0]
+        data = await (await call.engine.open_body(body)).read()
+        return Response(status, headers, data if last - first == len(data) else data[first:last])
+    first_one = await call.engine.open_body(held[0][0]) if held else None
+    chunks = _stream(call.engine, held, first_one)
+    if framed is None:
+        return Response(status, headers, chunks, length=stop - start)
+    if framed.replace(" ", "") != structured_body.HEADER_VALUE.replace(" ", ""):
+        await chunks.aclose()
+        raise invalid_header("x-ms-structured-body", framed)
+    headers += [
+        ("x-ms-structured-body", structured_body.HEADER_VALUE),
+        ("x-ms-structured-content-length", str(stop - start)),
+    ]
+    length = structured_body.framed_length(stop - start)
+    return Response(status, headers, structured_body.frame(chunks, stop - start), length=length)
+
+
+async def _stream(
+    engine: Engine, held: list[tuple[Held, int, int]], first: Download | None
+) -> AsyncGenerator[bytes, None]:
+    """The stretches one after the other. The first is open before the answer begins; each is closed at its
+    end."""
+    download = first
+    try:
+        for body, start, stop in held:
+            if download is None:
+                download = await engine.open_body(body)
+            async for chunk in download.chunks(start, stop):
+                yield chunk
+            await download.aclose()
+            download = None
+    finally:
+        if download is not None:
+            await download.aclose()
+
+
+async def read_blob(engine: Engine, entry: BlobEntry, start: int, stop: int) -> AsyncIterator[bytes]:
+    """The bytes of a blob from `start` up to, not including, `stop`, as they come from the disk."""
+    async for chunk in _stream(engine, pieces(entry, start, stop), None):
+        yield chunk
+
+
+def _summed(call: Call, part: tuple[int, int] | None) -> str | None:
+    """Which checksum of the range is asked for: `md5`, `crc64` or none. Raises AzureError."""
+    names = [kind for kind in ("md5", "crc64") if call.flag(f"x-ms-range-get-content-{kind}")]
+    if not names:
+        return None
+    name = f"x-ms-range-get-content-{names[0]}"
+    if len(names) > 1 or part is None or part[1] - part[0] > MAX_SUMMED_RANGE:
+        raise invalid_header(name, "true")
+    return names[0]
+
+
+def _sum_header(kind: str, data: bytes) -> tuple[str, str]:
+    if kind == "md5":
+        return "Content-MD5", md5_text(hashlib.md5(data, usedforsecurity=False).digest())
+    return "x-ms-content-crc64", crc64.encode(crc64.crc64(data))
+
+
+async def get_blob_properties(call: Call) -> Response:
+    """Get Blob Properties: HEAD."""
+    entry, now = await find_blob(call)
+    headers = blob_headers(entry, now, tier=True)
+    if entry.md5 is not None:
+        headers.append(("Content-MD5", md5_text(entry.md5)))
+    headers = override(headers, call.grant.overrides) if call.grant.overrides else headers
+    return Response(200, headers, length=entry.size)
+
+
+async def get_blob_metadata(call: Call) -> Response:
+    """Get Blob Metadata."""
+    entry, _ = await find_blob(call)
+    return Response(200, written(entry.etag, entry.modified) + metadata_headers(dict(entry.metadata)))
+
+
+async def get_blob_tags(call: Call) -> Response:
+    """Get Blob Tags."""
+    entry, _ = await find_blob(call, prefix="x-ms-blob-")
+    return xml_response(tags_document(dict(entry.tags)))
+
+
+HANDLERS = {
+    Operation.GET_BLOB: get_blob,
+    Operation.GET_BLOB_PROPERTIES: get_blob_properties,
+    Operation.GET_BLOB_METADATA: get_blob_metadata,
+    Operation.GET_BLOB_TAGS: get_blob_tags,
+}

@@ -1,0 +1,207 @@
+"""The Blob surface: from a request to its operation, its sender, its handler, and to an answer in Azure's
+form."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from ipaddress import ip_network
+from typing import Final
+from uuid import UUID
+
+from api.blobs import cors
+from api.blobs.address import Address, host_account, parse_address
+from api.blobs.authentication import KeysOf, Origin, authenticate, request_version
+from api.blobs.call import Call
+from api.blobs.engine_errors import from_engine, from_request
+from api.blobs.errors import AzureError, invalid_parameter, render
+from api.blobs.operations import resolve
+from api.blobs.permissions import Operation, authorize
+from api.blobs.query import Query, parse_query
+from api.blobs.routes import TABLE
+from api.blobs.routes.listing import included
+from api.blobs.sas_fields import ALL as SAS_PARAMETERS
+from api.blobs.service_properties import CorsRule, ServiceProperties
+from api.config import Config
+from api.external import ExternalUrl
+from api.http import Request, RequestError, Response, Surface
+from engine import Engine, EngineError
+from engine.blobs import queries
+
+FALLBACK_VERSION: Final = "2021-12-02"
+"""Named in answers to requests that were refused before their version was known."""
+
+_MAX_CLIENT_ID: Final = 1024
+_WRITES_TAGS: Final = frozenset({Operation.PUT_BLOB, Operation.PUT_BLOCK_LIST, Operation.COPY_BLOB})
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """What the URL of a request says."""
+
+    address: Address
+    query: Query
+    headers: Mapping[str, str]
+
+
+class BlobSurface:
+    """Azure Blob Storage for the accounts that `keys_of` knows."""
+
+    def __init__(self, engine: Engine, config: Config, keys_of: KeysOf) -> None:
+        self._engine = engine
+        self._keys_of = keys_of
+        self._suffixes = tuple(suffix.lower() for suffix in config.blobs.host_suffixes)
+        self._external = ExternalUrl(config.server)
+        proxies = tuple(ip_network(entry) for entry in config.server.trusted_proxies)
+        self._origin = Origin.of(config, proxies)
+
+    def mount(self) -> Surface:
+        """The surface as the application mounts it: path style by account name, virtual hosts by suffix."""
+        return Surface(
+            name="blobs",
+            handle=self.handle,
+            error=self.error,
+            claims=lambda segment: self._keys_of(segment) is not None,
+            host_suffixes=self._suffixes,
+        )
+
+    async def handle(self, request: Request) -> Response:
+        """Answer a request; refusals are answers too."""
+        headers = _headers(request)
+        version = request_version(headers, FALLBACK_VERSION)
+        rules: tuple[CorsRule, ...] = ()
+        try:
+            place = self._place(request, headers)
+            if "origin" in headers:
+                rules = await self._cors_rules(place.address.account)
+            if request.method == "OPTIONS":
+                response = Response(200, cors.preflight_headers(rules, headers))
+            else:
+                version, response = await self._serve(request, place, version)
+        except AzureError as error:
+            response = self._refused(error)
+        except EngineError as error:
+            at_container = "restype=container" in request.raw_query.decode("latin-1")
+            response = self._refused(from_engine(error, at_container=at_container))
+        except RequestError as error:
+            response = self._refused(from_request(error))
+        if rules and request.method != "OPTIONS":
+            response.headers += cors.response_headers(rules, request.method, headers)
+        return self._finished(response, headers, version)
+
+    def error(self, request: Request, error: Exception) -> Response:
+        """Word what went wrong around `handle`: a broken request, or a fault of ours, already logged."""
+        if isinstance(error, RequestError):
+            refusal = from_request(error)
+        elif isinstance(error, EngineError):
+            refusal = from_engine(error)
+        else:
+            refusal = AzureError("InternalError")
+        headers = _headers(request)
+        return self._finished(self._refused(refusal), headers, request_version(headers, FALLBACK_VERSION))
+
+    def _place(self, request: Request, headers: Mapping[str, str]) -> _Place:
+        query = parse_query(request.raw_query)
+        account = host_account(_host(request, headers), self._suffixes) if self._suffixes else None
+        address = parse_address(request.segments(), account, query.get("restype"), query.get("comp"))
+        return _Place(address, query, headers)
+
+    async def _serve(self, request: Request, place: _Place, version: str) -> tuple[str, Response]:
+        """Authenticate, then authorize, then look: nobody learns what exists without the right to."""
+        address, query, headers = place.address, place.query, place.headers
+        keys = self._keys_of(address.account)
+        if keys is None:
+            raise AzureError("ResourceNotFound")
+        known = await authenticate(
+            request, headers, address, query, engine=self._engine, origin=self._origin, keys=keys
+        )
+        doubled = query.doubled - SAS_PARAMETERS
+        if doubled:
+            name = min(doubled)
+            raise invalid_parameter(name, query.get(name) or "", "Given more than once.")
+        restype, comp = query.get("restype") or "", query.get("comp") or ""
+        operation = resolve(address, request.method, restype, comp, headers)
+        call = Call(
+            request=request,
+            engine=self._engine,
+            address=address,
+            query=query,
+            headers=headers,
+            grant=known.grant,
+            version=known.version,
+            actor=known.actor,
+            endpoint=self._endpoint(request, address),
+            may_overwrite=False,
+            facts=self._origin.facts(request, self._engine.now()),
+            keys_of=self._keys_of,
+            own_hosts=self._own_hosts(request, headers),
+            host_suffixes=self._suffixes,
+        )
+        may_overwrite = authorize(known.grant, operation, with_tags=_with_tags(call, operation))
+        handler = TABLE[operation]
+        response = await handler(replace(call, may_overwrite=may_overwrite))
+        return known.version, response
+
+    async def _cors_rules(self, account: str) -> tuple[CorsRule, ...]:
+        document = await self._engine.read(lambda state, _: queries.service_properties(state.blobs, account))
+        return ServiceProperties.stored(document).cors
+
+    def _endpoint(self, request: Request, address: Address) -> str:
+        base = self._external.base(request)
+        return f"{base}/{address.account}/" if address.path_style else f"{base}/"
+
+    def _own_hosts(self, request: Request, headers: Mapping[str, str]) -> frozenset[str]:
+        """The names under which this server is asked, with their ports: a copy's source must be one of
+        them."""
+        base = self._external.base(request)
+        return frozenset(
+            {_host_and_port(request, headers), base.partition("://")[2].partition("/")[0].lower()}
+        )
+
+    def _refused(self, error: AzureError) -> Response:
+        now = self._engine.now()
+        request_id = str(UUID(bytes=self._engine.entropy(16), version=4))
+        headers, body = render(error, request_id, now)
+        return Response(error.status, [*headers, ("x-ms-request-id", request_id)], body)
+
+    def _finished(self, response: Response, headers: Mapping[str, str], version: str) -> Response:
+        """Add what every answer carries."""
+        own = {name for name, _ in response.headers}
+        if "x-ms-request-id" not in own:
+            request_id = str(UUID(bytes=self._engine.entropy(16), version=4))
+            response.headers.append(("x-ms-request-id", request_id))
+        response.headers.append(("x-ms-version", version))
+        client_id = headers.get("x-ms-client-request-id")
+        if client_id and len(client_id) <= _MAX_CLIENT_ID and client_id.isascii() and client_id.isprintable():
+            response.headers.append(("x-ms-client-request-id", client_id))
+        return response
+
+
+def _headers(request: Request) -> dict[str, str]:
+    """The headers by lower-case names; repeated ones joined by commas (RFC 9110, section 5.3)."""
+    headers: dict[str, str] = {}
+    for raw_name, raw_value in request.raw_headers:
+        name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1").strip(" \t")
+        headers[name] = f"{headers[name]},{value}" if name in headers else value
+    return headers
+
+
+def _host_and_port(request: Request, headers: Mapping[str, str]) -> str:
+    if request.authority is not None:
+        return request.authority.decode("latin-1").lower()
+    return headers.get("host", "").lower()
+
+
+def _host(request: Request, headers: Mapping[str, str]) -> str:
+    """The host name without its port."""
+    host = _host_and_port(request, headers)
+    return host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() and ":" in host else host
+
+
+def _with_tags(call: Call, operation: Operation) -> bool:
+    """Whether an operation reads or writes tags along, which asks for a letter of its own."""
+    if operation is Operation.LIST_BLOBS:
+        return "tags" in included(call)
+    if operation not in _WRITES_TAGS:
+        return False
+    return bool(
+        call.header("x-ms-tags") or (call.header("x-ms-copy-source-tag-option") or "").upper() == "COPY"
+    )
