@@ -15,8 +15,8 @@ import msgpack
 
 import journal
 from engine import wire
-from engine.engine import replay
 from engine.event import Cause, Surface
+from engine.loading import rebuilt
 from engine.state import State
 from journal import NO_RESOURCE, Disk, Part, Record, Verb
 from journal.verify import Kind, Report, verify
@@ -180,14 +180,16 @@ def state_at(disk: Disk, time: int | None, progress: Progress | None = None) -> 
         wire.UnknownEvent: It was written by a newer version.
         OSError: It cannot be read.
     """
-    state = State()
-    for record in journal.scan(disk):
-        if time is not None and record.header.time > time:
-            break
-        replay(state, record)
-        if progress is not None:
-            progress(record.header.seq)
-    return state
+
+    def records() -> Iterator[Record]:
+        for record in journal.scan(disk):
+            if time is not None and record.header.time > time:
+                return
+            yield record
+            if progress is not None:
+                progress(record.header.seq)
+
+    return rebuilt(records())
 
 
 @dataclass(frozen=True, slots=True)

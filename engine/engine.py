@@ -1,22 +1,22 @@
 """Opening, reading, changing and closing a data folder, from any Trio program and without HTTP."""
 
-import gc
 import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 from typing import TypeVar
 
 import trio
 
 import journal
-from engine import snapshot, wire
+from engine import snapshot
 from engine.body import Held
 from engine.clock import Clock, Horizon, SystemClock
 from engine.command import Command
 from engine.errors import EngineError, StorageFailed, StorageFull, Unavailable
-from engine.event import Stamp
+from engine.loading import load, rebuilt
 from engine.options import Options
 from engine.reaper import Reaper, lag
 from engine.state import State
@@ -228,13 +228,8 @@ class Engine:
 
     def replayed(self) -> State:
         """A fresh state from every durable record, whatever live state says. Blocking."""
-        state = State()
-        with state.deadlines.in_bulk():
-            for record in journal.scan(self.disk):
-                if record.header.seq > self._writer.durable:
-                    break
-                replay(state, record)
-        return state
+        durable = self._writer.durable
+        return rebuilt(takewhile(lambda record: record.header.seq <= durable, journal.scan(self.disk)))
 
     async def between_batches(self, work: Callable[[], Value]) -> Value:
         """Runs blocking ``work`` in a thread while journal and state stand still. For checks and backups."""
@@ -313,7 +308,7 @@ async def open_engine(
     """
     options = options or Options()
     disk = journal.RealDisk(Path(where)) if isinstance(where, str | Path) else where
-    log, state, notices = await trio.to_thread.run_sync(_load, disk, options, entropy)
+    log, state, notices = await trio.to_thread.run_sync(load, disk, options, entropy)
     engine = Engine(disk, log, state, notices, options=options, clock=clock or SystemClock(), entropy=entropy)
     try:
         await trio.to_thread.run_sync(engine.sweep_orphans)
@@ -322,57 +317,3 @@ async def open_engine(
         raise
     async with engine._running():
         yield engine
-
-
-def _load(
-    disk: journal.Disk, options: Options, entropy: Callable[[int], bytes]
-) -> tuple[journal.Journal, State, tuple[str, ...]]:
-    """Newest snapshot that verifies plus the records after it; all records if there is none."""
-    collecting = gc.isenabled()
-    gc.disable()  # Replay only ever adds: scanning what it built again and again would double its time.
-    try:
-        state, position = _load_snapshot(disk)
-        try:
-            log = _open_journal(disk, state, position, options, entropy)
-        except journal.PositionMismatch:
-            state = State()
-            log = _open_journal(disk, state, None, options, entropy)
-        return log, state, (*disk.notices, *log.notices)
-    finally:
-        if collecting:
-            gc.enable()
-
-
-def _open_journal(
-    disk: journal.Disk,
-    state: State,
-    after: journal.Position | None,
-    options: Options,
-    entropy: Callable[[int], bytes],
-) -> journal.Journal:
-    def next_record(record: journal.Record) -> None:
-        replay(state, record)
-
-    with state.deadlines.in_bulk():
-        return journal.open_journal(
-            disk, next_record, after=after, options=options.journal(), entropy=entropy
-        )
-
-
-def _load_snapshot(disk: journal.Disk) -> tuple[State, journal.Position | None]:
-    for name in reversed(snapshot.names(disk)):
-        try:
-            return snapshot.load(disk, name)
-        except (snapshot.InvalidSnapshot, ValueError, OSError):
-            continue  # only a cache: the records say the same
-    return State(), None
-
-
-def replay(state: State, record: journal.Record) -> None:
-    """Makes ``record``, which follows the last one, part of ``state``."""
-    header = record.header
-    event = wire.from_record(record)
-    if event is None:
-        state.skip(header.seq, header.time)
-    else:
-        state.apply(event, Stamp(header.seq, header.time, record.content_at))

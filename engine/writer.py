@@ -8,10 +8,11 @@ import trio
 
 import journal
 from engine import wire
-from engine.clock import SECOND, Horizon
+from engine.clock import Horizon
 from engine.command import Command, Decision
 from engine.errors import Closed, StorageFailed, StorageFull, TooLarge
 from engine.event import Stamp
+from engine.room import Anchors, Room
 from engine.state import State
 from journal.limits import BATCH_RECORDS, FRAME_ROOM, PART_BYTES, draft_room, part_size
 
@@ -98,12 +99,8 @@ class Writer:
         self._stopping = False
         self._failure = ""
         self._thread = trio.CapacityLimiter(1)
-        self._room = False
-        self._spare = False
-        self._full = False
-        self._anchor_interval = int(anchor_interval_s * SECOND)
-        self._anchored_seq = log.head.seq
-        self._anchored_at = horizon.elapsed()
+        self._room = Room(log)
+        self._anchors = Anchors(log, horizon, anchor_interval_s)
         self._committed: list[Callable[[int], None]] = []
 
     @property
@@ -119,7 +116,7 @@ class Writer:
     @property
     def full(self) -> bool:
         """Whether the last attempt to reserve room failed."""
-        return self._full
+        return self._room.full
 
     @property
     def waiting(self) -> int:
@@ -238,29 +235,12 @@ class Writer:
 
     async def _reserve(self) -> None:
         try:
-            await self._in_thread(self._make_room)
+            await self._in_thread(self._room.find)
         except FAILURES as error:
             self.fail(error)
 
-    def _make_room(self) -> None:
-        """Finds out whether any command may be decided, and whether those that free space may be."""
-        try:
-            self._log.reserve()
-            self._room, self._spare = self._log.restore_ballast(), True
-        except journal.NoSpace:
-            self._log.release_ballast()
-            self._room, self._spare = False, self._reserved()
-        self._full = not self._room
-
-    def _reserved(self) -> bool:
-        try:
-            self._log.reserve()
-        except journal.NoSpace:
-            return False
-        return True
-
     async def _commit(self) -> None:
-        if not self._room:
+        if not self._room.for_all:
             await self._reserve()
         batch = _Batch()
         try:
@@ -301,7 +281,7 @@ class Writer:
     def _decide(self, command: Command[Any], now: int) -> tuple[Decision[Any], list[journal.Draft], int]:
         if self._failure:
             raise StorageFailed(self._failure)
-        if not self._room and not (command.FREES_SPACE and self._spare):
+        if not self._room.allows(command):
             raise StorageFull("no room on the disk for this change")
         decision = self._state.decide(command, now)
         drafts = [wire.to_draft(event) for event in decision.events]
@@ -329,8 +309,8 @@ class Writer:
 
     def _write(self, drafts: list[journal.Draft], time: int) -> list[int]:
         addresses = self._log.append(drafts, time)
-        self._room = self._room and self._reserved()
-        self._anchor_if_due()
+        self._room.find_again()
+        self._anchors.write_if_due()
         return addresses
 
     def upkeep(self) -> None:
@@ -339,22 +319,11 @@ class Writer:
         if self._failure:
             return
         try:
-            if not self._room:
-                self._make_room()
-            self._anchor_if_due()
+            if not self._room.for_all:
+                self._room.find()
+            self._anchors.write_if_due()
         except FAILURES as error:
             self.fail(error)
-
-    def _anchor_if_due(self) -> None:
-        """Writes the anchor if there is something new and the last one is old enough."""
-        elapsed = self._horizon.elapsed()
-        if self._log.head.seq > self._anchored_seq and elapsed - self._anchored_at >= self._anchor_interval:
-            try:
-                self._log.write_anchor()
-            except journal.NoSpace:
-                return  # the last one still stands; the next batch tries again
-            self._anchored_seq = self._log.head.seq
-            self._anchored_at = elapsed
 
     def fail(self, error: Exception) -> None:
         """Ends writing for good: state may hold what the journal does not."""

@@ -10,7 +10,7 @@ import trio
 import trio.testing
 
 from engine import StorageFailed, open_engine, snapshot
-from engine.engine import _load
+from engine.loading import load
 from engine.options import Options
 from engine.testing import ManualClock, SteppedClock, open_memory_engine
 from journal import NoSpace
@@ -49,7 +49,7 @@ def snapshots(disk: MemoryDisk) -> list[str]:
 
 def reopened(files: dict[str, bytes]) -> bytes:
     """The digest of what a start makes of these files."""
-    log, state, _ = _load(MemoryDisk(files), QUIET, bytes)
+    log, state, _ = load(MemoryDisk(files), QUIET, bytes)
     log.abandon()
     state.check()
     return state.digest()
@@ -63,7 +63,7 @@ async def test_a_stop_leaves_one_snapshot_that_the_next_start_uses(
     state, position = snapshot.load(disk, snapshot.name_of(6))
     assert state.digest() == digest
     assert position.seq == 6
-    monkeypatch.setattr("engine.engine.replay", _never)
+    monkeypatch.setattr("engine.loading.replay", _never)
     assert reopened(disk.files()) == digest
 
 
@@ -177,7 +177,7 @@ async def test_a_file_that_cannot_be_read_is_passed_over(disk: MemoryDisk) -> No
     digest = await history(disk)
     broken = MemoryDisk(disk.files(), count_reads=True)
     fail_next(broken, "pread", "snapshot-")
-    log, state, _ = _load(broken, QUIET, bytes)
+    log, state, _ = load(broken, QUIET, bytes)
     log.abandon()
     assert state.digest() == digest
 

@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Self
 
 import pytest
 
-import engine.engine
+import engine.loading
 import engine.snapshot
 from engine import wire
 from engine.body import Body, Held, Inline, OnDisk, pack_body, unpack_body
@@ -234,7 +234,7 @@ CODES: dict[int, type[Event]] = {901: Noted, 902: Dropped, 903: Broken}
 
 def install(patch: pytest.MonkeyPatch) -> None:
     """Makes engines opened from here on keep notes and nothing else."""
-    patch.setattr(engine.engine, "State", ToyState)
+    patch.setattr(engine.loading, "State", ToyState)
     patch.setattr(engine.snapshot, "State", ToyState)
     patch.setattr(wire, "CODES", CODES)
     patch.setattr(wire, "_CODE_OF", {event: code for code, event in CODES.items()})

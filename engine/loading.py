@@ -1,0 +1,80 @@
+"""From bytes on disk to state: the newest snapshot and the records after it, or all of history."""
+
+import gc
+from collections.abc import Callable, Iterable
+
+import journal
+from engine import snapshot, wire
+from engine.event import Stamp
+from engine.options import Options
+from engine.state import State
+
+
+def load(
+    disk: journal.Disk, options: Options, entropy: Callable[[int], bytes]
+) -> tuple[journal.Journal, State, tuple[str, ...]]:
+    """Opens the journal and answers it with the state at its end, and with notices for an operator.
+
+    That is the newest snapshot that verifies plus the records after it; all records if there is none.
+
+    Raises:
+        journal.JournalError: See ``journal.open_journal``.
+        wire.UnknownEvent: It was written by a newer version.
+    """
+    collecting = gc.isenabled()
+    gc.disable()  # Replay only ever adds: scanning what it built again and again would double its time.
+    try:
+        state, position = _load_snapshot(disk)
+        try:
+            log = _open_journal(disk, state, position, options, entropy)
+        except journal.PositionMismatch:
+            state = State()
+            log = _open_journal(disk, state, None, options, entropy)
+        return log, state, (*disk.notices, *log.notices)
+    finally:
+        if collecting:
+            gc.enable()
+
+
+def rebuilt(records: Iterable[journal.Record]) -> State:
+    """A fresh state from the first record on."""
+    state = State()
+    with state.deadlines.in_bulk():
+        for record in records:
+            replay(state, record)
+    return state
+
+
+def replay(state: State, record: journal.Record) -> None:
+    """Makes ``record``, which follows the last one, part of ``state``."""
+    header = record.header
+    event = wire.from_record(record)
+    if event is None:
+        state.skip(header.seq, header.time)
+    else:
+        state.apply(event, Stamp(header.seq, header.time, record.content_at))
+
+
+def _open_journal(
+    disk: journal.Disk,
+    state: State,
+    after: journal.Position | None,
+    options: Options,
+    entropy: Callable[[int], bytes],
+) -> journal.Journal:
+    def next_record(record: journal.Record) -> None:
+        replay(state, record)
+
+    with state.deadlines.in_bulk():
+        return journal.open_journal(
+            disk, next_record, after=after, options=options.journal(), entropy=entropy
+        )
+
+
+def _load_snapshot(disk: journal.Disk) -> tuple[State, journal.Position | None]:
+    for name in reversed(snapshot.names(disk)):
+        try:
+            return snapshot.load(disk, name)
+        except (snapshot.InvalidSnapshot, ValueError, OSError):
+            continue  # only a cache: the records say the same
+    return State(), None
