@@ -245,7 +245,7 @@ class _Repair:
     def _mark_erased(self, file: File, good: _Good) -> Anchor:
         """Append erase records for the parts that are missing; the next start carries them out."""
         ranges = ranges_of(self._damages.missing)
-        offset, chain = good.border, good.chain
+        offset, chain = good.border, good.chain.copy()
         for at in range(0, len(ranges), ERASE_RANGES):
             content = pack_ranges(ranges[at : at + ERASE_RANGES])
             batch = encode_batch(

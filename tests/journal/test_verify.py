@@ -7,12 +7,14 @@ from collections.abc import Callable
 from dataclasses import replace
 from random import Random
 
+import msgpack
 import pytest
 from crc32c import crc32c
 
 from journal.errors import JournalError
+from journal.frame import pack_prefix
 from journal.payloads import PayloadStore
-from journal.record import Draft, Part
+from journal.record import Draft, Part, Verb
 from journal.segments import ANCHOR_FILE
 from journal.storage import SECTOR
 from journal.testing import MemoryDisk, Operation
@@ -267,6 +269,54 @@ def test_damage_in_the_last_batch_is_no_tear() -> None:
         raw[place + at] ^= 1
         report = verify(MemoryDisk({**files, THIRD: bytes(raw)}))
         assert not report.sound
+
+
+def many_frames() -> tuple[str, dict[str, bytes], list[int]]:
+    """One segment of eight frames, not anchored: its name, the files, where frames start."""
+    disk = MemoryDisk()
+    store, _ = opened(disk)
+    for number in range(8):
+        store.append([Draft(1, 1, bytes(16), 1, b"who", bytes(300))], number)
+    store.close()
+    files = disk.files()
+    del files[ANCHOR_FILE]
+    name = next(one for one in files if one.endswith(".journal"))
+    raw = files[name]
+    return name, files, [at for at in range(0, len(raw), SECTOR) if raw[at : at + 4] == b"RETF"]
+
+
+def test_damage_behind_damage_is_found() -> None:
+    name, files, starts = many_frames()
+    raw = bytearray(files[name])
+    for frame, at in ((1, 40), (3, 40), (5, 500), (6, 40)):
+        raw[starts[frame] + at] ^= 1
+    report = verify(MemoryDisk({**files, name: bytes(raw)}))
+    found = [(one.kind, one.seq) for one in report.findings]
+    heads = [(Kind.FRAME, 2), (Kind.FRAME, 4), (Kind.FRAME, 7)]
+    assert set(found) == {*heads, (Kind.PART, 6)}
+    assert report.records == 5
+
+
+@pytest.mark.parametrize(
+    "head", [b"\xc1", msgpack.packb([7, bytes(32), b""])], ids=["no msgpack", "elsewhere"]
+)
+def test_a_frame_whose_head_makes_no_sense_is_passed_over(head: bytes) -> None:
+    name, files, starts = many_frames()
+    raw = bytearray(files[name])
+    frame = pack_prefix(1, 3, head, 0) + head
+    raw[starts[2] : starts[3]] = frame + bytes(starts[3] - starts[2] - len(frame))
+    report = verify(MemoryDisk({**files, name: bytes(raw)}))
+    assert [(one.kind, one.seq) for one in report.findings] == [(Kind.FRAME, 3), (Kind.FRAME, 3)]
+    assert report.records == 7
+
+
+def test_an_erase_record_that_cannot_be_read_is_found() -> None:
+    disk = MemoryDisk()
+    store, _ = opened(disk)
+    store.append([Draft(Verb.ERASE, 0, bytes(16), 7, b"", b"\xc1")], 1)
+    store.close()
+    (finding,) = verify(disk).findings
+    assert (finding.kind, finding.seq) == (Kind.RECORD, 1)
 
 
 def test_payload_files_are_compared_with_the_names_given() -> None:
