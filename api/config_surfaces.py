@@ -136,15 +136,36 @@ class SettingsConfig:
     admin_roles: tuple[str, ...] = setting(
         ("admin",), "Roles that pass every list of roles and may act for any user."
     )
-    max_body_bytes: int = setting(MEBIBYTE, "Bytes of one request's body.", minimum=64, maximum=64 * MEBIBYTE)
+    max_body_bytes: int = setting(MEBIBYTE, "Bytes of one request's body.", minimum=64, maximum=4 * MEBIBYTE)
     max_document_bytes: int = setting(
         4 * MEBIBYTE,
         "Bytes of the document of one level; more are answered 507.",
         minimum=64,
-        maximum=256 * MEBIBYTE,
+        maximum=4 * MEBIBYTE,
     )
     max_depth: int = setting(64, "How deep JSON may be nested.", minimum=4, maximum=200)
     max_name_bytes: int = setting(255, "Bytes of one name in a path.", minimum=8, maximum=4096)
+    quota_application_bytes: int = setting(
+        0,
+        "Bytes all documents of one application may hold together; more are answered 507. "
+        "0: as much as the disk takes.",
+        minimum=0,
+    )
+    quota_devices_per_user: int = setting(
+        0, "Devices one user may have in one application; more are answered 507. 0: any number.", minimum=0
+    )
+    max_wait_seconds: int = setting(
+        300, "Longest a read with ?wait= waits for a change.", minimum=1, maximum=3600
+    )
+    max_watchers: int = setting(
+        1000,
+        "Requests that may wait for changes at once; more are answered 429.",
+        minimum=0,
+        maximum=100_000,
+    )
+    max_watchers_per_user: int = setting(
+        50, "Of those, how many one user may have.", minimum=0, maximum=100_000
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

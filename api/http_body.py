@@ -70,6 +70,11 @@ class Body:
         except (BodyTooSlow, ClientGone):
             self.declared = None
 
+    async def wait_gone(self) -> None:
+        """Until the client has gone away, for answers that wait. What is left of the body is thrown away."""
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+
     def __aiter__(self) -> Body:
         return self
 

@@ -75,6 +75,10 @@ class Identity:
             case _:
                 raise Unauthenticated("this way to authenticate is not offered", self._challenges())
 
+    def challenge(self, message: str) -> Unauthenticated:
+        """A refusal of what anonymous callers may not do, to be raised."""
+        return Unauthenticated(message, self._challenges())
+
     async def basic(self, request: Request) -> Caller:
         """Like `authenticate`, for an interface that knows HTTP Basic only: other credentials are none."""
         if not (request.header("Authorization") or "").lower().startswith("basic "):

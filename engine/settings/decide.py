@@ -123,7 +123,7 @@ class _Target:
         events: Sequence[Event]
         if whole is not None or own is None:
             text = whole.text if whole is not None else to_text(new)
-            events = tuple(stated(text, new, born=own.born if own else 0, **facts))
+            events = tuple(stated(text, new, **_origin(own), **facts))
         else:
             events = tuple(changed(changes, **facts))
         return Decision(tuple(events), Written(created, self._tag(tag_of(resource, revision))))
@@ -249,6 +249,10 @@ def restore(state: SettingsState, command: RestoreValue, _: int) -> Decision[Wri
     if not path:
         return target.commit([], touched=list(body.value), created=created, whole=body)
     return target.commit([_set(path, body)], touched=path[:1], created=created)
+
+
+def _origin(own: Document | None) -> dict[str, int]:
+    return {"born": own.born, "first": own.first} if own else {}
 
 
 def _set(path: Path, body: Body) -> Change:

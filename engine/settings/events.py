@@ -6,13 +6,13 @@ details.
 """
 
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any, ClassVar, Self
 
 from engine.event import Cause, Event, Surface
-from engine.settings.model import MISSING, Path, Place
+from engine.settings.model import MISSING, Level, Path, Place
 from engine.settings.value import from_text, to_text
 from journal import Verb
 
@@ -113,6 +113,17 @@ class SettingsEvent(Event):
     method: str
     path: Path = ()
 
+    @classmethod
+    def subject(cls, details: Mapping[str, Any]) -> str:
+        """``application``, ``application/user:name`` or ``application/device:id``."""
+        match details["level"]:
+            case Level.GLOBAL:
+                return str(details["application"])
+            case Level.USER:
+                return f"{details['application']}/user:{details['user']}"
+            case _:
+                return f"{details['application']}/device:{details['device']}"
+
     def details(self) -> dict[str, Any]:
         """Who, where and how; never a value."""
         return {
@@ -161,17 +172,19 @@ class DocumentStated(_Carrying):
 
     Attributes:
         born: When the document was made, nanoseconds since the epoch; 0: by this event.
+        first: Sequence number of the record that made it; 0: this one.
         value: The document, where it is at hand; not part of the fact, which is in `data`.
     """
 
     VERB: ClassVar[Verb] = Verb.PUT
 
     born: int = 0
+    first: int = 0
     value: Any = field(default=MISSING, compare=False, repr=False)
 
     def details(self) -> dict[str, Any]:
         """Who, where and how, and when the document was made."""
-        return {**_Carrying.details(self), "born": self.born, "pieces": self.data.pieces}
+        return {**_Carrying.details(self), "born": self.born, "first": self.first, "pieces": self.data.pieces}
 
     @classmethod
     def restore(
@@ -183,6 +196,7 @@ class DocumentStated(_Carrying):
             actor=actor,
             cause=cause,
             born=details["born"],
+            first=details["first"],
             data=cls._data(details, content),
             **cls._common(details),
         )
@@ -267,6 +281,7 @@ def stated(text: bytes, value: Any, **facts: Any) -> Iterator[SettingsEvent]:
     data, further = Content.of(text)
     yield DocumentStated(data=data, value=value if data.pieces == 1 else MISSING, **facts)
     facts.pop("born", None)
+    facts.pop("first", None)
     for piece in further:
         yield ChangeContinued(piece=piece, **facts)
 

@@ -4,6 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+import journal
+from engine import wire
 from engine.event import Event, Stamp
 from engine.settings.events import (
     ChangeContinued,
@@ -12,7 +14,7 @@ from engine.settings.events import (
     DocumentStated,
     SettingsEvent,
 )
-from engine.settings.model import MISSING, Path
+from engine.settings.model import MISSING, Document, Path
 from engine.settings.state import SettingsState
 from engine.slice import Ground
 
@@ -36,6 +38,25 @@ class Version:
     method: str
     path: Path
     value: Any
+
+
+def kept_events(disk: journal.Disk, document: Document, durable: int) -> list[tuple[Event, Stamp]]:
+    """All events of a document that the journal still holds, oldest first. Blocking: it reads from the
+    document's beginning on.
+
+    Args:
+        disk: Where the journal is.
+        document: The document as it is now.
+        durable: The last record that counts.
+    """
+    found: list[tuple[Event, Stamp]] = []
+    for record in journal.scan(disk, start=document.first):
+        header = record.header
+        if header.seq > durable:
+            break
+        if header.resource == document.resource and (event := wire.from_record(record)) is not None:
+            found.append((event, Stamp(header.seq, header.time, record.content_at)))
+    return found
 
 
 def versions(records: Iterable[tuple[Event, Stamp]]) -> list[Version]:

@@ -56,6 +56,7 @@ class Document:
         value: Configuration name to value.
         size: Bytes of the value as compact JSON.
         born: When it was made, nanoseconds since the epoch.
+        first: Sequence number of the record that made it: where its history begins.
     """
 
     resource: bytes
@@ -63,6 +64,7 @@ class Document:
     value: dict[str, Any]
     size: int
     born: int
+    first: int
 
     @property
     def tag(self) -> str:

@@ -40,22 +40,23 @@ class SettingsSlice(SettingsState):
         """Settings live in memory: where their records lie does not matter."""
 
     def freeze(self) -> Callable[[], Iterator[Any]]:
-        """Rows ``[place, resource, revision, born, JSON text]`` in the order of the places: a restated
+        """Rows ``[place, resource, revision, born, first, JSON text]`` in the order of the places: a restated
         document keeps its place in it, whatever else was erased."""
         documents = dict(self.documents)
 
         def rows() -> Iterator[Any]:
             for place, document in sorted(documents.items()):
                 text = to_text(document.value)
-                yield [list(place), document.resource, document.revision, document.born, text]
+                facts = [document.resource, document.revision, document.born, document.first]
+                yield [list(place), *facts, text]
 
         return rows
 
     def load(self, rows: Iterable[Any]) -> None:
         """See `engine.slice.Slice.load`."""
         assert not self.documents
-        for place, resource, revision, born, text in rows:
-            document = Document(resource, revision, from_text(text), len(text), born)
+        for place, resource, revision, born, first, text in rows:
+            document = Document(resource, revision, from_text(text), len(text), born, first)
             self._put(Place(*place), document)
 
     def check(self) -> None:

@@ -66,11 +66,11 @@ class SettingsState:
         self.usage: dict[str, int] = {}
         self.user_devices: dict[tuple[str, str], int] = {}
         self.recent: deque[tuple[int, Place]] = deque(maxlen=RECENT_MAX)
-        self._begun: tuple[DocumentStated | DocumentChanged, list[bytes]] | None = None
+        self._begun: tuple[DocumentStated | DocumentChanged, Stamp, list[bytes]] | None = None
 
     def stated(self, event: DocumentStated, stamp: Stamp) -> None:
         """Applies `DocumentStated`."""
-        self._begun = (event, []) if event.data.pieces > 1 else None
+        self._begun = (event, stamp, []) if event.data.pieces > 1 else None
         if self._begun is not None:
             return
         self._state(
@@ -79,25 +79,25 @@ class SettingsState:
 
     def changed(self, event: DocumentChanged, stamp: Stamp) -> None:
         """Applies `DocumentChanged`."""
-        self._begun = (event, []) if event.data.pieces > 1 else None
+        self._begun = (event, stamp, []) if event.data.pieces > 1 else None
         if self._begun is not None:
             return
         self._change(event, event.changes or unpack_changes(event.data.text()), stamp)
 
-    def continued(self, event: ChangeContinued, stamp: Stamp) -> None:
+    def continued(self, event: ChangeContinued, _: Stamp) -> None:
         """Applies `ChangeContinued`: the last piece applies the whole."""
         if self._begun is None or self._begun[0].resource != event.resource:
             return
-        whole, pieces = self._begun
+        whole, begun, pieces = self._begun
         pieces.append(event.piece)
         if len(pieces) + 1 < whole.data.pieces:
             return
         self._begun = None
         text = whole.data.text(pieces)
         if isinstance(whole, DocumentStated):
-            self._state(whole, from_text(text), stamp)
+            self._state(whole, from_text(text), begun)
         else:
-            self._change(whole, unpack_changes(text), stamp)
+            self._change(whole, unpack_changes(text), begun)
 
     def deleted(self, event: DocumentDeleted, stamp: Stamp) -> None:
         """Applies `DocumentDeleted`."""
@@ -106,7 +106,8 @@ class SettingsState:
 
     def _state(self, event: DocumentStated, value: dict[str, Any], stamp: Stamp) -> None:
         size = measure(value)
-        document = Document(event.resource, event.revision, value, size, event.born or stamp.time)
+        born, first = event.born or stamp.time, event.first or stamp.seq
+        document = Document(event.resource, event.revision, value, size, born, first)
         self._put(event.place, document)
         self.recent.append((stamp.seq, event.place))
 
@@ -115,7 +116,9 @@ class SettingsState:
         if old is None:
             return
         value, longer = apply_changes(old.value, changes)
-        self._put(event.place, Document(old.resource, event.revision, value, old.size + longer, old.born))
+        size = old.size + longer
+        document = Document(old.resource, event.revision, value, size, old.born, old.first)
+        self._put(event.place, document)
         self.recent.append((stamp.seq, event.place))
 
     def _put(self, place: Place, document: Document | None) -> None:

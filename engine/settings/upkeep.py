@@ -56,6 +56,7 @@ def import_document(state: SettingsState, command: ImportDocument, _: int) -> De
         revision=own.revision + 1 if own else 1,
         method="IMPORT",
         born=own.born if own else 0,
+        first=own.first if own else 0,
     )
     return Decision(tuple(events), True)
 
@@ -76,6 +77,7 @@ def restate(state: SettingsState, command: RestateDocument, _: int) -> Decision[
             revision=own.revision,
             method="RESTATE",
             born=own.born,
+            first=own.first,
         )
     )
     return Decision(events, True)

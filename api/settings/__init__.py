@@ -1,0 +1,36 @@
+"""Settings: the SAP Mobile Services storage interface (runtime API), with identities and roles."""
+
+from api.config import Config
+from api.http import Surface
+from api.identity import Identity, identity_options
+from api.settings.address import PREFIXES
+from api.settings.interface import Settings
+from engine import Engine
+
+__all__ = ["Settings", "settings_surface"]
+
+_EXAMPLE = (
+    "/mobileservices/Storage/v1/runtime/application/app/global -H 'Content-Type: application/json' "
+    """-d '{"endpoints":{"ep1":{"url":"https://example.org"}}}'"""
+)
+
+
+def settings_surface(engine: Engine, config: Config, identity: Identity | None = None) -> Surface:
+    """The interface as `config` describes it, ready to be mounted.
+
+    Args:
+        engine: Where settings are kept.
+        config: The whole configuration.
+        identity: Shared with other interfaces, so that a credential is verified once for all; made if
+            missing.
+    """
+    if identity is None:
+        identity = Identity(identity_options(config), now=engine.now, entropy=engine.entropy)
+    settings = Settings(engine, config.settings, identity)
+    return Surface(
+        name="settings",
+        handle=settings.handle,
+        error=settings.error,
+        prefixes=PREFIXES,
+        example=lambda base: f"curl -u operator {base}{_EXAMPLE}",
+    )

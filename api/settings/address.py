@@ -1,0 +1,126 @@
+"""From a raw path to a level document and a path in it: every URL form of spec section 2."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from api.http import BadRequest
+from api.settings.errors import NoRoute, OverLimit
+from engine.errors import Forbidden
+from engine.settings import Asker, Level, Path, Place
+
+RUNTIME = ["Storage", "v1", "runtime", "application"]
+PREFIXES = ("mobileservices", "Storage")
+"""First path segments of this interface."""
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """What a URL points to.
+
+    Attributes:
+        application: The application's id.
+        level: Which level.
+        device: The device's id, at device level.
+        user: The user's name where the URL spells it out; None means whoever asks.
+        path: Names below the level document.
+    """
+
+    application: str
+    level: Level
+    device: str = ""
+    user: str | None = None
+    path: Path = ()
+
+    def place(self, asker: Asker) -> Place:
+        """The level document, given who asks (K10, K11).
+
+        Raises:
+            Forbidden: Another user's, and the asker is no admin.
+        """
+        if self.level is Level.GLOBAL:
+            return Place(self.application, Level.GLOBAL)
+        user = asker.name if self.user is None else self.user
+        if user != asker.name and not asker.admin:
+            raise Forbidden("cannot access another user's configuration", reason="user")
+        return Place(self.application, self.level, self.device, user)
+
+
+@dataclass(frozen=True, slots=True)
+class Me:
+    """The neighbouring service that tells a client who he is (spec section 9).
+
+    Attributes:
+        application: The application's id.
+    """
+
+    application: str
+
+
+def parse(segments: Sequence[str], origin: str, max_name_bytes: int) -> Address | Me:
+    """What a path points to.
+
+    Args:
+        segments: The path's segments, each decoded exactly once.
+        origin: The one origin there is.
+        max_name_bytes: Bound on every name.
+
+    Raises:
+        NoRoute: No form of the interface.
+        BadRequest: ``.`` or ``..``, which clients and proxies take out of paths.
+        OverLimit: A name is too long.
+        Forbidden: The application form with two different applications.
+    """
+    names = [name for name in segments if name]
+    for name in names:
+        if name in {".", ".."}:
+            raise BadRequest("a name must not be a dot or two")
+        if len(name) * 4 > max_name_bytes and len(name.encode()) > max_name_bytes:
+            raise OverLimit(f"a name is longer than {max_name_bytes} bytes")
+    owner, rest = _strip_prefix(names, origin)
+    if owner is not None and rest[:1] == ["roleservice"]:
+        return _me(owner, rest)
+    if rest[:4] != RUNTIME or len(rest) < 5:
+        raise NoRoute
+    application = rest[4]
+    if owner is not None and owner != application:
+        raise Forbidden("this application's address cannot reach another one", reason="application")
+    return _tail(application, rest[5:])
+
+
+def _strip_prefix(names: list[str], origin: str) -> tuple[str | None, list[str]]:
+    """(the application that a prefix names, what follows the prefix)."""
+    match names:
+        case ["mobileservices", "origin", found, *rest]:
+            if found != origin:
+                raise NoRoute
+            return None, rest
+        case ["mobileservices", "application", owner, *rest]:
+            return owner, rest
+        case ["mobileservices", *rest]:
+            return None, rest
+    return None, names
+
+
+def _me(owner: str, rest: list[str]) -> Me:
+    match rest:
+        case ["roleservice", "application", application, "v2", "Me"]:
+            if application != owner:
+                raise Forbidden("this application's address cannot reach another one", reason="application")
+            return Me(application)
+    raise NoRoute
+
+
+def _tail(application: str, tail: list[str]) -> Address:
+    """A first segment that is no level word is a configuration at global level (K9)."""
+    match tail:
+        case ["global", *path]:
+            return Address(application, Level.GLOBAL, path=tuple(path))
+        case ["currentuser", *path]:
+            return Address(application, Level.USER, path=tuple(path))
+        case ["user", user, *path]:
+            return Address(application, Level.USER, user=user, path=tuple(path))
+        case ["device", device, *path]:
+            return Address(application, Level.DEVICE, device=device, path=tuple(path))
+        case ["user"] | ["device"]:
+            raise NoRoute
+    return Address(application, Level.GLOBAL, path=tuple(tail))

@@ -1,0 +1,36 @@
+"""The answers of the interface."""
+
+from urllib.parse import quote
+
+from api.http import Request, Response
+from api.settings.conditions import quoted
+from api.settings.errors import ACCEPT_PATCH, ALLOW, COMMON, Headers
+
+JSON_TYPE = ("Content-Type", "application/json")
+VARY = ("Vary", "Authorization")
+
+
+def value_answer(text: bytes, tag: str, headers: Headers = ()) -> Response:
+    """The JSON text of a value with its tag."""
+    return Response(200, [JSON_TYPE, ("ETag", quoted(tag)), VARY, *COMMON, *headers], text)
+
+
+def unchanged_answer(tag: str, headers: Headers = ()) -> Response:
+    """304: the client has it already."""
+    return Response(304, [("ETag", quoted(tag)), VARY, *COMMON, *headers])
+
+
+def created_answer(request: Request, tag: str) -> Response:
+    """201 without a body, with the address and the tag of what was made."""
+    location = quote(request.raw_path, safe="/%:@!$&'()*+,;=~-._")
+    return Response(201, [("Location", location), ("ETag", quoted(tag)), *COMMON])
+
+
+def done_answer(tag: str) -> Response:
+    """204, with the tag of what is there now, if anything is."""
+    return Response(204, [*([("ETag", quoted(tag))] if tag else []), *COMMON])
+
+
+def options_answer() -> Response:
+    """What can be done here."""
+    return Response(204, [ALLOW, ACCEPT_PATCH, *COMMON])

@@ -1,0 +1,65 @@
+"""Preconditions of requests (RFC 9110 section 13) and the tags they compare."""
+
+import re
+
+from api.http import BadRequest, Request
+from engine.errors import PreconditionFailed
+from engine.settings import UNCONDITIONAL, Conditions
+
+_ETAG = re.compile(r'(W/)?"([\x21\x23-\x7e\x80-\xff]*)"')
+_SEPARATOR = re.compile(r"[ \t]*,[ \t,]*")
+
+
+def quoted(tag: str) -> str:
+    """A tag as it stands in a header. Always a strong one."""
+    return f'"{tag}"'
+
+
+def read_conditions(request: Request) -> Conditions:
+    """The request's preconditions.
+
+    Raises:
+        BadRequest: A header that is neither ``*`` nor a list of entity tags: ignoring it could lose an
+            update.
+    """
+    match, match_any = _read(request, "If-Match", weak=False)
+    none_match, none_match_any = _read(request, "If-None-Match", weak=True)
+    if match is None and none_match is None and not match_any and not none_match_any:
+        return UNCONDITIONAL
+    return Conditions(match, match_any, none_match, none_match_any)
+
+
+def _read(request: Request, header: str, *, weak: bool) -> tuple[frozenset[str] | None, bool]:
+    """(the tags, whether it is ``*``). A weak tag never matches strongly, so it is left out where `weak` is
+    false."""
+    values = request.header_values(header)
+    if not values:
+        return None, False
+    text = ", ".join(values)
+    if text == "*":
+        return None, True
+    tags, position = set(), 0
+    while position < len(text):
+        found = _ETAG.match(text, position)
+        if found is None:
+            raise BadRequest(f"bad {header}")
+        if weak or not found[1]:
+            tags.add(found[2])
+        position = found.end()
+        if position < len(text):
+            separator = _SEPARATOR.match(text, position)
+            if separator is None:
+                raise BadRequest(f"bad {header}")
+            position = separator.end()
+    return frozenset(tags), False
+
+
+def is_unchanged(conditions: Conditions, tag: str) -> bool:
+    """Whether a read is to be answered with 304.
+
+    Raises:
+        PreconditionFailed: ``If-Match`` does not hold.
+    """
+    if conditions.match is not None and tag not in conditions.match:
+        raise PreconditionFailed("the document has changed", reason="match")
+    return conditions.none_match_any or (conditions.none_match is not None and tag in conditions.none_match)

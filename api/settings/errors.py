@@ -1,0 +1,126 @@
+"""What goes wrong, in the words of the interface: ``{"code": …, "message": …}`` on every refusal.
+
+The source prints statuses only (K28); codes are Retain's own and stable.
+"""
+
+from collections.abc import Sequence
+
+from api.http import Request, RequestError, Response, UnexpectedError
+from api.identity import IdentityError
+from engine.errors import (
+    Closed,
+    Conflict,
+    EngineError,
+    Forbidden,
+    Invalid,
+    NotFound,
+    PreconditionFailed,
+    QuotaExceeded,
+    StorageFailed,
+    StorageFull,
+    TooLarge,
+    Unsupported,
+)
+
+Headers = Sequence[tuple[str, str]]
+
+STATUS: dict[type[EngineError], int] = {
+    Invalid: 400,
+    Forbidden: 403,
+    NotFound: 404,
+    Conflict: 409,
+    PreconditionFailed: 412,
+    TooLarge: 413,
+    Unsupported: 415,
+    QuotaExceeded: 507,
+    StorageFull: 507,
+    StorageFailed: 503,
+    Closed: 503,
+}
+"""The engine's refusals as statuses."""
+
+CODE: dict[int, str] = {
+    400: "invalid",
+    401: "unauthenticated",
+    403: "forbidden",
+    404: "not-found",
+    405: "method-not-allowed",
+    408: "timeout",
+    409: "conflict",
+    412: "precondition-failed",
+    413: "too-large",
+    415: "unsupported",
+    429: "too-many-requests",
+    431: "headers-too-large",
+    500: "internal",
+    503: "unavailable",
+    507: "full",
+}
+"""The code of each status."""
+
+COMMON: Headers = (("Cache-Control", "no-cache"), ("X-Content-Type-Options", "nosniff"))
+"""On every answer: settings may be kept by a client, who must ask again before using them."""
+
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+ALLOW = ("Allow", ", ".join(METHODS))
+ACCEPT_PATCH = ("Accept-Patch", "application/merge-patch+json, application/json-patch+json, application/json")
+
+
+class NoRoute(RequestError):
+    """No form of the interface."""
+
+    status = 404
+
+    def __init__(self) -> None:
+        super().__init__("there is nothing at this address")
+
+
+class MethodNotAllowed(RequestError):
+    """Not a method of the interface."""
+
+    status = 405
+
+    def __init__(self, allowed: tuple[str, str] = ALLOW) -> None:
+        super().__init__("this address does not take this method")
+        self.headers = [allowed]
+
+
+class OverLimit(RequestError):
+    """A name is longer than the configuration allows."""
+
+    status = 413
+
+
+class UnsupportedBody(RequestError):
+    """The body is no JSON by its type, in another charset, or compressed."""
+
+    status = 415
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.headers = [ACCEPT_PATCH]
+
+
+class TooManyWaiting(RequestError):
+    """More requests wait for changes, or read history, than the server holds."""
+
+    status = 429
+
+    def __init__(self) -> None:
+        super().__init__("too many requests of this kind at once")
+        self.headers = [("Retry-After", "5")]
+
+
+def error_answer(request: Request, error: Exception) -> Response:
+    """The answer to any error that a request may end in; what is unknown here is a 500 without a word about
+    its cause."""
+    if isinstance(error, EngineError):
+        status = next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), 500)
+        message = error.message
+    elif isinstance(error, RequestError | IdentityError | UnexpectedError):
+        status, message = error.status, error.message
+    else:
+        status, message = 500, "internal error"
+    headers: Headers = getattr(error, "headers", ())
+    body = {"code": CODE.get(status, CODE[500]), "message": message}
+    return Response.json(status, body, [*COMMON, *headers])

@@ -1,0 +1,115 @@
+"""The interface itself: a request in, who asks and for what, an answer out."""
+
+from api.config import SettingsConfig
+from api.http import Request, RequestError, Response
+from api.identity import Caller, Identity, IdentityError, Method
+from api.settings.address import Address, Me, parse
+from api.settings.answers import options_answer
+from api.settings.errors import COMMON, METHODS, Headers, MethodNotAllowed, NoRoute, error_answer
+from api.settings.query import read_query
+from api.settings.reads import Reader, Wanted
+from api.settings.watch import Watchers
+from api.settings.writes import Writer
+from engine import Engine, EngineError
+from engine.settings import Asker, Level, Policy
+
+ME_METHODS = ("Allow", "GET, HEAD, OPTIONS")
+
+
+class Settings:
+    """SAP Mobile Services storage over an engine.
+
+    Args:
+        engine: Where settings are kept.
+        config: The section ``settings`` of the configuration.
+        identity: Recognises callers.
+    """
+
+    def __init__(self, engine: Engine, config: SettingsConfig, identity: Identity) -> None:
+        self._engine = engine
+        self._config = config
+        self._identity = identity
+        self._admins = frozenset(config.admin_roles)
+        policy = policy_of(config)
+        self.watchers = Watchers(engine, config.max_watchers, config.max_watchers_per_user)
+        self._reader = Reader(engine, policy, self.watchers)
+        self._writer = Writer(engine, policy, self._reader, config.max_body_bytes)
+
+    async def handle(self, request: Request) -> Response:
+        """Answers `request`; refusals included, but for faults of ours and clients that went away."""
+        try:
+            return await self._answer(request)
+        except (RequestError, EngineError, IdentityError) as error:
+            return error_answer(request, error)
+
+    def error(self, request: Request, error: Exception) -> Response:
+        """The answer to an error that `handle` let pass."""
+        return error_answer(request, error)
+
+    async def _answer(self, request: Request) -> Response:
+        address = parse(request.segments(), self._config.origin, self._config.max_name_bytes)
+        if request.method not in METHODS:
+            raise MethodNotAllowed
+        if request.method == "OPTIONS":
+            return options_answer() if isinstance(address, Address) else Response(204, [ME_METHODS, *COMMON])
+        caller = await self._identity.authenticate(request)
+        if isinstance(address, Me):
+            return self._me(request, address, caller)
+        if caller.method is Method.ANONYMOUS and address.level is not Level.GLOBAL:
+            # Nobody in particular has no settings of his own.
+            raise self._identity.challenge("credentials needed")
+        asker = Asker(caller.name, caller.roles, not self._admins.isdisjoint(caller.roles))
+        reading = request.method in {"GET", "HEAD"}
+        query = read_query(
+            request,
+            merging=reading and address.level is not Level.GLOBAL,
+            max_wait_s=self._config.max_wait_seconds,
+        )
+        headers = self._token(request) if reading else ()
+        wanted = Wanted(asker, address.place(asker), address.path, query, headers)
+        if reading:
+            return await self._reader.answer(request, wanted)
+        return await self._writer.answer(request, wanted, caller)
+
+    def _token(self, request: Request) -> Headers:
+        """SAP's clients fetch a token before they write (spec section 9). Any will do, and none is demanded:
+        what authenticates them is never sent by a browser on its own."""
+        if (request.header("X-CSRF-Token") or "").lower() != "fetch":
+            return ()
+        return [("X-CSRF-Token", self._engine.entropy(16).hex())]
+
+    def _me(self, request: Request, me: Me, caller: Caller) -> Response:
+        """Who the caller is, in the words of SCIM (RFC 7643 section 4.1)."""
+        if request.method not in {"GET", "HEAD"}:
+            raise MethodNotAllowed(ME_METHODS)
+        if self._config.applications and me.application not in self._config.applications:
+            raise NoRoute
+        name = {"givenName": caller.given_name, "familyName": caller.family_name}
+        return Response.json(
+            200,
+            {
+                "schemas": ["urn:ietf:params:scim:schemas:core:2.0:User"],
+                "id": caller.name,
+                "userName": caller.name,
+                "name": {part: text for part, text in name.items() if text is not None},
+                "emails": [] if caller.email is None else [{"value": caller.email, "primary": True}],
+                "roles": [{"value": role} for role in sorted(caller.roles)],
+            },
+            [*COMMON, ("Vary", "Authorization"), *self._token(request)],
+        )
+
+
+def policy_of(config: SettingsConfig) -> Policy:
+    """What the configuration allows, as the engine's commands carry it."""
+    return Policy(
+        applications=frozenset(config.applications),
+        put_creates=config.put_creates,
+        allow_object_arrays=config.allow_object_arrays,
+        global_create_roles=frozenset(config.global_create_roles),
+        admin_metadata=config.metadata_writers == "admin",
+        shared_devices=config.device_isolation == "per_user",
+        max_document_bytes=config.max_document_bytes,
+        max_depth=config.max_depth,
+        quota_application_bytes=config.quota_application_bytes,
+        quota_devices=config.quota_devices_per_user,
+    )

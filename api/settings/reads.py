@@ -1,0 +1,225 @@
+"""GET and HEAD: values, names of children, waiting for changes, and earlier versions."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import trio
+
+from api.http import BadRequest, Request, Response
+from api.settings.answers import JSON_TYPE, unchanged_answer, value_answer
+from api.settings.conditions import is_unchanged, read_conditions
+from api.settings.errors import COMMON, Headers, TooManyWaiting
+from api.settings.query import Query
+from api.settings.stream import change_stream
+from api.settings.watch import Watch, Watchers
+from engine import Engine, Forbidden, NotFound
+from engine.settings import METADATA, Asker, Conditions, Document, Level, Missing, Path, Place, Policy
+from engine.settings.history import Version, kept_events, versions
+from engine.settings.paths import walk
+from engine.settings.queries import (
+    NO_RIGHT,
+    NO_SUCH,
+    Found,
+    check_device,
+    places_concerned,
+    read_value,
+)
+from engine.settings.roles import Right, as_stored, permits
+from engine.settings.value import to_text
+
+HISTORY_WAITING_MAX = 8
+"""Readers of history that may queue: each reads the journal from the document's beginning on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a read is about.
+
+    Attributes:
+        asker: Who reads.
+        place: Which level document.
+        path: Where in it.
+        query: The parameters.
+        headers: What the answer carries beside its own.
+    """
+
+    asker: Asker
+    place: Place
+    path: Path
+    query: Query
+    headers: Headers
+
+
+class Reader:
+    """Answers reads.
+
+    Args:
+        engine: Where settings are kept.
+        policy: What the operator allows.
+        watchers: Who waits.
+    """
+
+    def __init__(self, engine: Engine, policy: Policy, watchers: Watchers) -> None:
+        self._engine = engine
+        self._policy = policy
+        self._watchers = watchers
+        self._history = trio.CapacityLimiter(1)
+
+    async def answer(self, request: Request, wanted: Wanted) -> Response:
+        """The answer to a GET or HEAD.
+
+        Raises:
+            NotFound: Nothing there.
+            Forbidden: No right to read it.
+            PreconditionFailed: ``If-Match`` does not hold.
+            TooManyWaiting: Too many wait, or read history.
+        """
+        query = wanted.query
+        if query.history:
+            return await self._versions(wanted)
+        if query.version is not None:
+            return await self._version(wanted, query.version)
+        if query.watch and request.method == "GET":
+            return await self._stream(request, wanted)
+        conditions = read_conditions(request)
+        found = await self.find(wanted)
+        if is_unchanged(conditions, found.tag):
+            if query.wait_s and request.method == "GET" and conditions.none_match is not None:
+                found = await self._changed(request, wanted, conditions)
+            if is_unchanged(conditions, found.tag):
+                return unchanged_answer(found.tag, wanted.headers)
+        return value_answer(to_text(found.value), found.tag, wanted.headers)
+
+    async def find(self, wanted: Wanted) -> Found:
+        """The value asked for, or the names of its children."""
+        place, path, policy, query = wanted.place, wanted.path, self._policy, wanted.query
+        found = await self._engine.read(
+            lambda state, _: read_value(
+                state.settings, wanted.asker, place, path, policy, merged=query.merged
+            )
+        )
+        if not query.keys:
+            return found
+        if not isinstance(found.value, dict):
+            raise BadRequest("only an object has keys")
+        return Found(list(found.value), f"{found.tag}~keys")
+
+    async def _changed(self, request: Request, wanted: Wanted, conditions: Conditions) -> Found:
+        """What is there when it is no longer what the client has, or after the time it wants to wait."""
+        places = places_concerned(wanted.place, merged=wanted.query.merged)
+        with self._watchers.watch(places, wanted.asker.name) as watch:
+            found = await self.find(wanted)
+            with trio.move_on_after(wanted.query.wait_s) as waiting:
+                while is_unchanged(conditions, found.tag):
+                    await _change_or_gone(request, watch, waiting)
+                    watch.arm()
+                    found = await self.find(wanted)
+        return found
+
+    async def _stream(self, request: Request, wanted: Wanted) -> Response:
+        """A stream of the value's changes. Refusals come before it begins, as an answer of their own."""
+        await self.find(wanted)
+        places = places_concerned(wanted.place, merged=wanted.query.merged)
+        body = change_stream(
+            self._watchers.watch(places, wanted.asker.name),
+            lambda: self.find(wanted),
+            known=request.header("Last-Event-ID") or "",
+        )
+        headers = [("Content-Type", "text/event-stream"), ("X-Accel-Buffering", "no"), *COMMON]
+        return Response(200, [*headers, *wanted.headers], body)
+
+    async def _versions(self, wanted: Wanted) -> Response:
+        """The versions that touched the target, newest first: who, when and how; never a value."""
+        document, found = await self._past(wanted)
+        rows = [
+            {
+                "revision": version.revision,
+                "time": _moment(version.time),
+                "actor": version.actor,
+                "method": version.method,
+                "path": list(version.path),
+                "etag": document.resource[:6].hex() + f".{version.revision}",
+            }
+            for version in reversed(found)
+            if _touches(version.path, wanted.path)
+        ]
+        body = to_text(rows[: wanted.query.history])
+        return Response(200, [JSON_TYPE, *COMMON, *wanted.headers], body)
+
+    async def _version(self, wanted: Wanted, revision: int) -> Response:
+        value, document = await self.earlier(wanted, revision)
+        tag = document.resource[:6].hex() + f".{revision}"
+        return value_answer(to_text(value), tag, wanted.headers)
+
+    async def earlier(self, wanted: Wanted, revision: int) -> tuple[Any, Document]:
+        """What stood at the target of its own level in an earlier revision, and the document as it is now.
+
+        Raises:
+            NotFound: No such revision is kept, or nothing stood there.
+            Forbidden: The role lists of then or of now do not let this asker read it.
+        """
+        document, found = await self._past(wanted)
+        version = next((version for version in found if version.revision == revision), None)
+        if version is None:
+            raise NotFound("this version is not kept", reason="version")
+        self._check_readable(wanted, version.value)
+        value = walk(version.value, as_stored(version.value, wanted.path))
+        if isinstance(value, Missing):
+            raise NotFound(NO_SUCH)
+        return value, document
+
+    async def _past(self, wanted: Wanted) -> tuple[Document, list[Version]]:
+        """The document and its versions, oldest first."""
+        document = await self._engine.read(
+            lambda state, _: _own_document(state.settings, wanted.place, self._policy)
+        )
+        self._check_readable(wanted, document.value)
+        if self._history.statistics().tasks_waiting >= HISTORY_WAITING_MAX:
+            raise TooManyWaiting
+        engine = self._engine
+
+        def read() -> list[Version]:
+            return versions(kept_events(engine.disk, document, engine.statistics().durable))
+
+        return document, await trio.to_thread.run_sync(read, limiter=self._history)
+
+    def _check_readable(self, wanted: Wanted, value: Any) -> None:
+        """History shows all of a configuration, and a level's history all of them: so all must be
+        readable."""
+        if wanted.place.level != Level.GLOBAL or not isinstance(value, dict):
+            return
+        names = wanted.path[:1] or tuple(value)
+        for name in names:
+            if name != METADATA and not permits(value.get(name), Right.READ, wanted.asker):
+                raise Forbidden(NO_RIGHT, reason="role")
+
+
+def _own_document(state: Any, place: Place, policy: Policy) -> Document:
+    check_device(state, place, policy)
+    document: Document | None = state.documents.get(place)
+    if document is None:
+        raise NotFound(NO_SUCH)
+    return document
+
+
+async def _change_or_gone(request: Request, watch: Watch, waiting: trio.CancelScope) -> None:
+    """Until something changes; if the client goes away before that, all waiting ends."""
+
+    async def leave() -> None:
+        await request.body.wait_gone()
+        waiting.cancel()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(leave)
+        await watch.wait()
+        nursery.cancel_scope.cancel()
+
+
+def _touches(changed: Path, wanted: Path) -> bool:
+    shorter = min(len(changed), len(wanted))
+    return changed[:shorter] == wanted[:shorter]
+
+
+def _moment(time: int) -> str:
+    return datetime.fromtimestamp(time / 1e9, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,95 @@
+"""A stream of changes as server-sent events (WHATWG HTML, section 9.2)."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractContextManager
+
+import trio
+
+from api.settings.watch import Watch
+from engine import EngineError, Forbidden, NotFound
+from engine.settings.queries import Found
+from engine.settings.value import to_text
+
+HEARTBEAT_S = 20.0
+"""Silence beyond this makes proxies close a connection; a comment line keeps it open."""
+
+LIFETIME_S = 3600.0
+"""After this a stream ends, so that credentials are shown again; the client reconnects with Last-Event-ID by
+itself."""
+
+RETRY = b"retry: 2000\n\n"
+_BEAT = b":\n\n"
+
+
+class ChangeStream:
+    """The body of the answer. Holds its watch from the first byte on, and gives it back when it ends or is
+    closed."""
+
+    def __init__(
+        self,
+        watching: AbstractContextManager[Watch],
+        find: Callable[[], Awaitable[Found]],
+        known: str,
+    ) -> None:
+        self._watching = watching
+        self._watch = watching.__enter__()
+        self._find = find
+        self._known = known
+        self._first = True
+        self._ends: float | None = None
+        self._closed = False
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        if self._ends is None:
+            self._ends = trio.current_time() + LIFETIME_S
+            return RETRY
+        if self._closed or trio.current_time() >= self._ends:
+            raise StopAsyncIteration
+        if not self._first:
+            with trio.move_on_after(min(HEARTBEAT_S, self._ends - trio.current_time())) as silence:
+                await self._watch.wait()
+            if silence.cancelled_caught:
+                return _BEAT
+        self._first = False
+        self._watch.arm()
+        return await self._event()
+
+    async def _event(self) -> bytes:
+        """The present value; nothing new is a beat. Losing it, or the right to it, is told, and ends the
+        stream."""
+        try:
+            found = await self._find()
+        except NotFound:
+            if self._known == "0":
+                return _BEAT
+            self._known = "0"
+            return _event("gone", "0", b"null")
+        except EngineError as refusal:
+            self._ends = 0.0
+            kind = "forbidden" if isinstance(refusal, Forbidden) else "end"
+            return _event(kind, "0", b"null")
+        if found.tag == self._known:
+            return _BEAT
+        self._known = found.tag
+        return _event("value", found.tag, to_text(found.value))
+
+    async def aclose(self) -> None:
+        """Gives the watch back."""
+        if not self._closed:
+            self._closed = True
+            self._watching.__exit__(None, None, None)
+
+
+def change_stream(
+    watching: AbstractContextManager[Watch], find: Callable[[], Awaitable[Found]], *, known: str
+) -> ChangeStream:
+    """A stream that begins with the present value, unless its tag is `known` to the client already."""
+    return ChangeStream(watching, find, known)
+
+
+def _event(kind: str, tag: str, text: bytes) -> bytes:
+    """One event. Compact JSON has no line breaks, so one data line holds it."""
+    return b"event: %s\nid: %s\ndata: %s\n\n" % (kind.encode(), tag.encode(), text)

@@ -1,0 +1,118 @@
+"""POST, PUT, PATCH and DELETE: the body read, the command made, the answer worded."""
+
+from typing import Any
+
+from api.http import BadRequest, Request, Response
+from api.identity import Caller
+from api.settings.answers import created_answer, done_answer
+from api.settings.conditions import read_conditions
+from api.settings.errors import UnsupportedBody
+from api.settings.jsontext import read_json
+from api.settings.reads import Reader, Wanted
+from engine import Engine
+from engine.settings import (
+    Body,
+    DeleteValue,
+    MergeValue,
+    PatchValue,
+    Policy,
+    PostValue,
+    PutValue,
+    RestoreValue,
+)
+from engine.settings.json_patch import read_steps
+
+JSON = "application/json"
+MERGE_PATCH = "application/merge-patch+json"
+JSON_PATCH = "application/json-patch+json"
+
+
+class Writer:
+    """Does writes.
+
+    Args:
+        engine: Where settings are kept.
+        policy: What the operator allows.
+        reader: For earlier versions.
+        max_body_bytes: Longest body.
+    """
+
+    def __init__(self, engine: Engine, policy: Policy, reader: Reader, max_body_bytes: int) -> None:
+        self._engine = engine
+        self._policy = policy
+        self._reader = reader
+        self._max_body_bytes = max_body_bytes
+
+    async def answer(self, request: Request, wanted: Wanted, caller: Caller) -> Response:
+        """The answer to a write.
+
+        Raises:
+            EngineError: It cannot be done.
+            RequestError: The body is not what the method takes.
+        """
+        facts: dict[str, Any] = {
+            "actor": caller.actor,
+            "asker": wanted.asker,
+            "place": wanted.place,
+            "path": wanted.path,
+            "policy": self._policy,
+            "conditions": read_conditions(request),
+            "resource": self._engine.entropy(16),
+        }
+        match request.method:
+            case "POST" if wanted.query.restore is not None:
+                return await self._restore(wanted, wanted.query.restore, facts)
+            case "POST":
+                _, body = await self._body(request, {JSON})
+                written = await self._engine.submit(PostValue(body=body, **facts))
+            case "PUT":
+                _, body = await self._body(request, {JSON})
+                written = await self._engine.submit(PutValue(body=body, **facts))
+            case "PATCH":
+                kind, body = await self._body(request, {JSON, MERGE_PATCH, JSON_PATCH})
+                if kind == JSON_PATCH:
+                    steps = read_steps(body.value)
+                    written = await self._engine.submit(PatchValue(steps=steps, **facts))
+                else:
+                    written = await self._engine.submit(MergeValue(body=body, **facts))
+            case _:
+                written = await self._engine.submit(DeleteValue(**facts))
+        return created_answer(request, written.tag) if written.created else done_answer(written.tag)
+
+    async def _restore(self, wanted: Wanted, revision: int, facts: dict[str, Any]) -> Response:
+        value, document = await self._reader.earlier(wanted, revision)
+        command = RestoreValue(body=Body.of(value), whose=document.resource, **facts)
+        return done_answer((await self._engine.submit(command)).tag)
+
+    async def _body(self, request: Request, kinds: set[str]) -> tuple[str, Body]:
+        """(media type, value) of the body.
+
+        Raises:
+            UnsupportedBody: By its type it is something else.
+            BadRequest: There is none.
+        """
+        kind = _media_type(request)
+        if kind not in kinds:
+            raise UnsupportedBody("the body must be JSON")
+        data = await request.read_body(self._max_body_bytes)
+        if not data:
+            raise BadRequest("the body is empty")
+        return kind, await read_json(data, self._policy.max_depth)
+
+
+def _media_type(request: Request) -> str:
+    """The body's type, JSON if it has none. UTF-8 is the only charset and no coding is undone: both are how
+    bombs come.
+
+    Raises:
+        UnsupportedBody: Another charset, or a content coding.
+    """
+    coding = request.header("Content-Encoding")
+    if coding is not None and coding.lower() not in {"", "identity"}:
+        raise UnsupportedBody("a compressed body is not accepted")
+    kind, *parameters = (request.header("Content-Type") or JSON).split(";")
+    for parameter in parameters:
+        name, _, value = parameter.partition("=")
+        if name.strip().lower() == "charset" and value.strip(' "').lower() not in {"utf-8", "utf8"}:
+            raise UnsupportedBody("the body must be in UTF-8")
+    return kind.strip().lower() or JSON
