@@ -1,4 +1,4 @@
-"""Areas against a model of plain dicts, with time as a rule: whatever order, reads agree to the nanosecond."""
+"""Areas against a model of plain dicts, with time as a rule: in any order, reads agree to the nanosecond."""
 
 from __future__ import annotations
 

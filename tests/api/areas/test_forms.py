@@ -1,0 +1,379 @@
+"""Bodies: multipart and urlencoded, charsets, underscore keys, limits (spec section 4)."""
+
+import pytest
+
+from tests.kit.areas import (
+    BOUNDARY,
+    STORAGE,
+    URLENCODED,
+    Client,
+    FilePart,
+    areas_client,
+    multipart,
+    multipart_type,
+)
+
+
+async def stored(client: Client, answer) -> dict[str, str]:
+    assert answer.status == 200, answer.text
+    return (await client.get(f"/{answer.json()['id']}")).json()
+
+
+async def post(client: Client, body: bytes, kind: str | None, *headers: tuple[str, str]):
+    sent = [("Content-Type", kind)] if kind is not None else []
+    return await client.send("POST", f"{STORAGE}/60", [*sent, *headers], body)
+
+
+def part(head: str, data: bytes = b"v") -> bytes:
+    return f"--{BOUNDARY}\r\n{head}\r\n\r\n".encode("latin-1") + data + f"\r\n--{BOUNDARY}--\r\n".encode()
+
+
+MULTIPART = f"multipart/form-data; boundary={BOUNDARY}"
+FORM = "application/x-www-form-urlencoded"
+
+
+# --- urlencoded -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("body", "values"),
+    [
+        (b"", {}),
+        (b"a=1&b=2", {"a": "1", "b": "2"}),
+        (b"a=1&a=2", {"a": "2"}),
+        (b"a", {"a": ""}),
+        (b"a=", {"a": ""}),
+        (b"a=b=c", {"a": "b=c"}),
+        (b"a=1;b=2", {"a": "1;b=2"}),
+        (b"&&a=1&", {"a": "1"}),
+        (b"a+b=c+d%2B", {"a b": "c d+"}),
+        (b"%6b=%c3%a9", {"k": "é"}),
+        ("k=é".encode(), {"k": "é"}),
+        (b"k=%00", {"k": "\0"}),
+        (b"k=%250", {"k": "%0"}),
+    ],
+)
+async def test_urlencoded(client: Client, body: bytes, values: dict[str, str]):
+    assert await stored(client, await post(client, body, FORM)) == values
+
+
+@pytest.mark.parametrize(
+    "body", [b"a=%", b"a=%4", b"a=%zz", b"%=1", b"a=%FF", b"%ff=1", b"=v", b"a%00=v", b"=", b"a=\xff"]
+)
+async def test_undecodable_urlencoded(client: Client, body: bytes):
+    assert (await post(client, body, FORM)).status == 400
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "text"),
+    [
+        (f"{FORM}; charset=ISO-8859-1", b"k=%e9", "é"),
+        (f'{FORM};charset="windows-1252"', b"k=%80", "€"),
+        (f"{FORM}; charset=UTF-8", b"k=%c3%a9", "é"),
+        (f"{FORM}; charset=utf-16-be", b"k=%20%ac", None),
+        (FORM, b"_charset_=iso-8859-1&k=%e9", "é"),
+        ("APPLICATION/X-WWW-FORM-URLENCODED", b"k=v", "v"),
+    ],
+)
+async def test_declared_charsets_of_urlencoded_forms(
+    client: Client, kind: str, body: bytes, text: str | None
+):
+    answer = await post(client, body, kind)
+    if text is None:
+        assert answer.status == 400
+    else:
+        assert await stored(client, answer) == {"k": text}
+
+
+@pytest.mark.parametrize(
+    "label", ["hex", "zlib", "rot13", "unicode_escape", "idna", "utf-7", "nonsense", "\x00"]
+)
+async def test_only_charsets_of_the_web_are_known(client: Client, label: str):
+    if label.isprintable():
+        assert (await post(client, b"k=v", f"{FORM}; charset={label}")).status == 400
+    assert (await client.post_multipart("/60", [("_charset_", label), ("k", "v")])).status == 400
+
+
+# --- multipart ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("head", "key"),
+    [
+        ('Content-Disposition: form-data; name="k"', "k"),
+        ("Content-Disposition: form-data; name=k", "k"),
+        ("content-disposition:form-data;name=k", "k"),
+        ('Content-Disposition: form-data;\r\n name="k"', "k"),
+        ('Content-Disposition: form-data; name="a\\"b"', 'a"b'),
+        ('Content-Disposition: form-data; name="a;b"', "a;b"),
+        ('X-Other: 1\r\nContent-Disposition: form-data; name="k"\r\nContent-Length: 1', "k"),
+        ('Content-Disposition: form-data; name="k"\r\nContent-Transfer-Encoding: 8BIT', "k"),
+        ('Content-Disposition: form-data; name="\xc3\xa9"', "é"),
+        ('Content-Disposition: form-data; name="\xe9"', "é"),
+        ('Content-Disposition: form-data; name="a%22b"', "a%22b"),
+    ],
+)
+async def test_text_parts(client: Client, head: str, key: str):
+    assert await stored(client, await post(client, part(head), MULTIPART)) == {key: "v"}
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        "X-Other: 1",
+        "Content-Disposition: form-data",
+        'Content-Disposition: attachment; name="k"',
+        'Content-Disposition: form-data; name=""',
+        'Content-Disposition: form-data; name="k"; name="l"',
+        'Content-Disposition: form-data; name="k"\r\nContent-Disposition: form-data; name="k"',
+        'Content-Disposition: form-data; name="k"\r\nContent-Transfer-Encoding: base64',
+        'Content-Disposition: form-data; name="k"\r\nContent-Transfer-Encoding: quoted-printable',
+        'Content-Disposition: form-data; name="k"\r\nContent-Type: text/plain; charset=nonsense',
+        'Content-Disposition: form-data; name="k"\r\nno colon',
+        'Content-Disposition: form-data; name="k"\r\nBad Name: x',
+        'Content-Disposition: form-data; name="k"\nX: y',
+        'Content-Disposition: form-data; name="a\x00b"',
+        'Content-Disposition: form-data; name="k"; filename*=nonsense',
+        "Content-Disposition: form-data; name=\"k\"; filename*=utf-7''x",
+        "Content-Disposition: form-data; name=\"k\"; filename*=utf-8''%ff",
+        'Content-Disposition: form-data; name="k" trailing',
+        "Content-Disposition: form-data; name=\"k\r\n\r\n",
+        "X: " + "y" * 20_000 + '\r\nContent-Disposition: form-data; name="k"',
+        "\r\nContent-Disposition: form-data; name=\"k\"",
+    ],
+)  # fmt: skip
+async def test_malformed_parts(client: Client, head: str):
+    assert (await post(client, part(head), MULTIPART)).status == 400
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"nonsense",
+        multipart([("k", "v")])[:-4],
+        multipart([("k", "v")]).replace(b"\r\n", b"\n"),
+        multipart([("k", "v")]).replace(b"\r\n", b"\r"),
+        f"--{BOUNDARY}\r\n".encode(),
+        f"--{BOUNDARY}".encode(),
+        multipart([("k", "v")]).replace(b"--" + BOUNDARY.encode(), b"-" + BOUNDARY.encode()),
+        b"-----WebKitFormBoundaryy16\r\nContent-Disposition: form-data; name=\"Key1\"\r\nValue1\r\n",
+        multipart([("k", "v")]).replace(BOUNDARY.encode() + b"\r\n", BOUNDARY.encode() + b" " * 100 + b"\r\n"),
+    ],
+)  # fmt: skip
+async def test_broken_multipart(client: Client, body: bytes):
+    assert (await post(client, body, MULTIPART)).status == 400
+
+
+@pytest.mark.parametrize(
+    ("body", "values"),
+    [
+        (b"", {}),
+        (f"--{BOUNDARY}--".encode(), {}),
+        (f"--{BOUNDARY}--\r\nepilogue".encode(), {}),
+        (b"preamble\r\n" + multipart([("k", "v")]) + b"epilogue", {"k": "v"}),
+        (multipart([("k", "v")])[:-2], {"k": "v"}),
+        (
+            multipart([("k", "v")]).replace(BOUNDARY.encode() + b"\r\n", BOUNDARY.encode() + b" \t\r\n"),
+            {"k": "v"},
+        ),
+        (multipart([("k", ""), ("l", "\r\n"), ("m", "\r\n--")]), {"k": "", "l": "\r\n", "m": "\r\n--"}),
+        (multipart([("k", f"\r\n--{BOUNDARY}X")]), {"k": f"\r\n--{BOUNDARY}X"}),
+        (multipart([("k", f"--{BOUNDARY}X")]), {"k": f"--{BOUNDARY}X"}),
+        (multipart([("k", "1"), ("k", "2")]), {"k": "2"}),
+        (multipart([("k", "v")]).replace(b"\r\n\r\nv", b"\r\n"), {"k": ""}),
+    ],
+)
+async def test_unusual_but_valid_multipart(client: Client, body: bytes, values: dict[str, str]):
+    assert await stored(client, await post(client, body, MULTIPART)) == values
+
+
+@pytest.mark.parametrize(
+    ("kind", "status"),
+    [
+        (f'multipart/form-data; boundary="{BOUNDARY}"', 200),
+        (f"Multipart/Form-Data;BOUNDARY={BOUNDARY}", 200),
+        (f"multipart/form-data; charset=utf-8; boundary={BOUNDARY}", 200),
+        ("multipart/form-data", 400),
+        ("multipart/form-data; boundary=", 400),
+        ('multipart/form-data; boundary=""', 400),
+        (f"multipart/form-data; boundary={'x' * 71}", 400),
+        (f"multipart/form-data; boundary={BOUNDARY}; boundary={BOUNDARY}", 400),
+        ('multipart/form-data; boundary="a{b"', 400),
+        (f"multipart/mixed; boundary={BOUNDARY}", 415),
+        ("application/json", 415),
+        ("text/plain", 415),
+        ("", 415),
+        ("nonsense", 415),
+    ],
+)
+async def test_types_of_bodies(client: Client, kind: str, status: int):
+    assert (await post(client, multipart([("k", "v")]), kind)).status == status
+
+
+async def test_a_body_needs_a_type_and_no_body_needs_none(client: Client):
+    assert (await post(client, b"k=v", None)).status == 415
+    assert await stored(client, await post(client, b"", None)) == {}
+    two = [URLENCODED, URLENCODED]
+    assert (await client.send("POST", f"{STORAGE}/60", two, b"k=v")).status == 400
+
+
+@pytest.mark.parametrize(
+    ("encoding", "status"), [("gzip", 415), ("br", 415), ("identity", 200), ("Identity", 200)]
+)
+async def test_compressed_bodies_are_refused(client: Client, encoding: str, status: int):
+    assert (await post(client, b"k=v", FORM, ("Content-Encoding", encoding))).status == status
+
+
+async def test_text_parts_without_a_charset_are_utf_8_or_else_latin_1(client: Client):
+    body = multipart([("utf8", "é€".encode()), ("latin1", b"\xe9")])
+    assert await stored(client, await post(client, body, MULTIPART)) == {"utf8": "é€", "latin1": "é"}
+
+
+@pytest.mark.parametrize(
+    ("charset", "data", "text"),
+    [
+        ("utf-8", "é".encode(), "é"),
+        ('"iso-8859-15"', b"\xa4", "€"),
+        ("UTF-16", "é".encode("utf-16"), "é"),
+        ("shift_jis", "名".encode("shift_jis"), "名"),
+        ("utf-8", b"\xe9", None),
+        ("us-ascii", b"\xe9", None),
+        ("utf-16-le", b"\x00\xd8", None),
+    ],
+)
+async def test_a_text_part_may_declare_its_charset(
+    client: Client, charset: str, data: bytes, text: str | None
+):
+    head = f'Content-Disposition: form-data; name="k"\r\nContent-Type: text/plain; charset={charset}'
+    answer = await post(client, part(head, data), MULTIPART)
+    if text is None:
+        assert answer.status == 400
+    else:
+        assert await stored(client, answer) == {"k": text}
+
+
+@pytest.mark.parametrize("position", [0, 1])
+async def test_the_charset_field_holds_for_the_whole_form_and_is_not_stored(client: Client, position: int):
+    fields: list[tuple[str, str | bytes | FilePart]] = [("k", b"\xa4")]
+    fields.insert(position, ("_charset_", "iso-8859-15"))
+    assert await stored(client, await client.post_multipart("/60", fields)) == {"k": "€"}
+
+
+async def test_an_empty_charset_field_says_nothing(client: Client):
+    assert await stored(client, await client.post_multipart("/60", [("_charset_", ""), ("k", "é")])) == {
+        "k": "é"
+    }
+
+
+# --- underscore keys ------------------------------------------------------------------------------------
+
+
+async def test_underscore_keys_are_refused_with_the_whole_request(client: Client):
+    for answer in (
+        await post(client, b"_subject=a&_customer_number=b", FORM),
+        await post(client, b"good=1&_bad=2", FORM),
+        await client.post_multipart("/60", [("good", "1"), ("_bad", "2")]),
+        await client.post_multipart("/60", [("good", "1"), ("_file", FilePart(b"x" * 100_000))]),
+        await client.post_multipart("/60", [("_charset_", FilePart(b"utf-8"))]),
+    ):
+        assert answer.status in (200, 400)
+    assert (await post(client, b"good=1&_bad=2", FORM)).status == 400
+    assert client.payload_files() == []
+
+
+async def test_only_the_first_character_counts(client: Client):
+    assert await stored(client, await post(client, b"a_b=1&K_=2", FORM)) == {"a_b": "1", "K_": "2"}
+
+
+async def test_underscore_keys_can_be_left_out_instead():
+    async with areas_client(underscore_keys="ignore") as client:
+        assert await stored(client, await post(client, b"_subject=a&_customer_number=b", FORM)) == {}
+        fields = [("_t", "1"), ("_f", FilePart(b"x" * 100_000)), ("k", "v")]
+        name = (await client.post_multipart("/60", fields)).json()["id"]
+        assert (await client.get(f"/{name}")).json() == {"k": "v"}
+        assert (await client.get(f"/{name}/_t")).status == 404
+        assert client.payload_files() == []
+
+
+# --- limits ---------------------------------------------------------------------------------------------
+
+
+async def test_limits_are_answered_413_and_leave_nothing():
+    settings = {
+        "max_request_bytes": 300_000,
+        "max_value_bytes": 150_000,
+        "max_text_bytes": 1000,
+        "max_keys": 5,
+    }
+    async with areas_client(**settings, max_key_bytes=20) as client:
+        big = FilePart(b"x" * 100_000)
+        for fields in (
+            [("a", big), ("b", big), ("c", big), ("d", "v")],
+            [("a", FilePart(b"x" * 150_001))],
+            [("a", big), ("b", "v" * 1001)],
+            [("a", big), *((f"k{number}", "v") for number in range(5))],
+            [("a", big), ("k" * 21, "v")],
+        ):
+            answer = await client.post_multipart("/60", fields)
+            assert answer.status == 413, fields
+            assert set(answer.json()) == {"exception", "message"}
+            assert client.payload_files() == []
+        for body in (
+            b"k=" + b"v" * 1001,
+            b"&".join(b"k%d=v" % number for number in range(6)),
+            b"k" * 21 + b"=v",
+        ):
+            assert (await post(client, body, FORM)).status == 413
+        fits = [("a", FilePart(b"x" * 150_000)), ("b", "v" * 1000), ("c", "v"), ("d", "v"), ("e", "v")]
+        answer = await client.post_multipart("/60", fits)
+        assert answer.status == 200, answer.text
+
+
+async def test_a_declared_length_over_the_limit_is_refused_before_the_body(client: Client):
+    for kind in (FORM, MULTIPART):
+        answer = await post(client, b"", kind, ("Content-Length", str(20 << 40)))
+        assert answer.status == 413
+
+
+async def test_five_thousand_parts_are_too_many(client: Client):
+    body = multipart((f"k{number}", "v") for number in range(5000))
+    assert (await post(client, body, MULTIPART)).status == 413
+
+
+async def test_all_texts_together_are_bounded(client: Client):
+    fields = [(f"k{number}", "v" * 500_000) for number in range(7)]
+    assert (await client.post_multipart("/60", fields)).status == 413
+    assert (
+        await post(client, b"&".join(b"k%d=%s" % (n, b"v" * 900_000) for n in range(4)), FORM)
+    ).status == 413
+
+
+async def test_many_keys_in_one_request(client: Client):
+    fields = {f"key{number}": "value" * 300 for number in range(1000)}
+    name = await client.create(fields)
+    assert (await client.get(f"/{name}")).json() == fields
+    assert (await client.post(f"/{name}/60", {"one more": "v"})).status == 413
+    assert (await client.post(f"/{name}/60", {"key0": "v"})).status == 200
+
+
+async def test_several_files_in_one_request(client: Client):
+    files = {f"f{size}": FilePart(bytes([size % 251]) * size) for size in (0, 1, 65_536, 65_537, 300_000)}
+    name = await client.create({"text": "v", **files})
+    for key, file in files.items():
+        assert (await client.get(f"/binary/{name}/{key}")).body == file.data
+    assert client.engine.statistics().payload_files == 2
+
+
+async def test_a_file_sent_twice_under_one_key_leaves_one(client: Client):
+    fields = [("f", FilePart(b"a" * 100_000)), ("f", FilePart(b"b" * 100_000))]
+    name = (await client.post_multipart("/60", fields)).json()["id"]
+    assert (await client.get(f"/binary/{name}/f")).body == b"b" * 100_000
+    assert len(client.payload_files()) == 1
+
+
+async def test_a_body_that_stops_half_way_leaves_nothing(client: Client):
+    body = multipart([("f", FilePart(b"a" * 3_000_000)), ("k", "v")])
+    for cut in (100, 200_000, 2_500_000, len(body) - 5):
+        assert (await post(client, body[:cut], MULTIPART)).status == 400
+        assert client.payload_files() == []
+    assert (await client.send("POST", f"{STORAGE}/60", [multipart_type()], body)).status == 200

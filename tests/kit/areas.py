@@ -1,0 +1,147 @@
+"""A client of the areas interface without a network: requests in, whole answers out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+from urllib.parse import quote
+
+from api.areas import areas_surface
+from api.config import AreasConfig, Config, ServerConfig
+from api.http import Surface
+from engine import Engine, Options
+from engine.testing import SteppedClock, open_memory_engine
+from journal import PayloadStore
+from journal.testing import MemoryDisk
+from tests.kit.requests import make_request
+
+BOUNDARY = "----WebKitFormBoundaryPu8S1YopPtZq8Z54"
+STORAGE = "/genesys/1/storage"
+URLENCODED = ("Content-Type", "application/x-www-form-urlencoded")
+QUIET = Options(sweep_interval_s=3600.0)
+
+Pairs = Iterable[tuple[str, str]]
+
+
+@dataclass
+class Answer:
+    """A whole answer."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def text(self) -> str:
+        return self.body.decode()
+
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+@dataclass
+class FilePart:
+    """A part with a file name."""
+
+    data: bytes
+    filename: str = "file.bin"
+    media_type: str | None = None
+    headers: str = ""
+
+
+def multipart(fields: Iterable[tuple[str, str | bytes | FilePart]], boundary: str = BOUNDARY) -> bytes:
+    """A multipart form as a browser sends it."""
+    body = b""
+    for name, value in fields:
+        body += f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"'.encode()
+        if isinstance(value, FilePart):
+            body += f'; filename="{value.filename}"'.encode()
+            if value.media_type is not None:
+                body += f"\r\nContent-Type: {value.media_type}".encode()
+            body += value.headers.encode() + b"\r\n\r\n" + value.data
+        else:
+            body += b"\r\n\r\n" + (value.encode() if isinstance(value, str) else value)
+        body += b"\r\n"
+    return body + f"--{boundary}--\r\n".encode()
+
+
+def multipart_type(boundary: str = BOUNDARY) -> tuple[str, str]:
+    return ("Content-Type", f"multipart/form-data; boundary={boundary}")
+
+
+class Client:
+    """Talks to the interface over an engine on a memory disk."""
+
+    def __init__(self, engine: Engine, surface: Surface, clock: SteppedClock, disk: MemoryDisk) -> None:
+        self.engine = engine
+        self.surface = surface
+        self.clock = clock
+        self.disk = disk
+
+    async def send(
+        self, method: str, target: str, headers: Pairs = (), body: bytes = b"", **more: Any
+    ) -> Answer:
+        response = await self.surface.handle(make_request(method, target, headers, body, **more))
+        response.head_message()
+        content = response.body
+        if not isinstance(content, bytes):
+            content = b"".join([chunk async for chunk in content])
+        assert response.length is None or method == "HEAD" or response.length == len(content)
+        names = [name for name, _ in response.headers]
+        assert len(set(names)) == len(names), "a header is there twice"
+        return Answer(response.status, dict(response.headers), content)
+
+    async def get(self, path: str, headers: Pairs = (), **more: Any) -> Answer:
+        return await self.send("GET", STORAGE + path, headers, **more)
+
+    async def delete(self, path: str, headers: Pairs = ()) -> Answer:
+        return await self.send("DELETE", STORAGE + path, headers)
+
+    async def post(
+        self, path: str, fields: dict[str, str | FilePart] | None = None, headers: Pairs = ()
+    ) -> Answer:
+        """A form: multipart if it has a file, else urlencoded."""
+        fields = fields or {}
+        if any(isinstance(value, FilePart) for value in fields.values()):
+            kind, body = multipart_type(), multipart(fields.items())
+        else:
+            pairs = (f"{quote(key)}={quote(str(value))}" for key, value in fields.items())
+            kind, body = URLENCODED, "&".join(pairs).encode()
+        return await self.send("POST", STORAGE + path, [kind, *headers], body)
+
+    async def post_multipart(
+        self, path: str, fields: Iterable[tuple[str, str | bytes | FilePart]], headers: Pairs = ()
+    ) -> Answer:
+        return await self.send("POST", STORAGE + path, [multipart_type(), *headers], multipart(fields))
+
+    async def create(self, fields: dict[str, str | FilePart] | None = None, ttl: str | int = 3600) -> str:
+        """A plain area; its id."""
+        answer = await self.post(f"/{ttl}", fields)
+        assert answer.status == 200, answer.text
+        name: str = answer.json()["id"]
+        return name
+
+    def payload_files(self) -> list[str]:
+        """Names of all payload files, finished or not."""
+        try:
+            staged = self.disk.names("payloads/staging")
+        except FileNotFoundError:
+            staged = []
+        return [*PayloadStore(self.disk).names(), *staged]
+
+
+@asynccontextmanager
+async def areas_client(
+    *, server: dict[str, Any] | None = None, options: Options = QUIET, **settings: Any
+) -> AsyncIterator[Client]:
+    """A client of an interface with these settings of the section ``areas``; the engine is verified at the
+    end."""
+    config = replace(
+        Config(), areas=replace(AreasConfig(), **settings), server=replace(ServerConfig(), **(server or {}))
+    )
+    clock, disk = SteppedClock(), MemoryDisk()
+    async with open_memory_engine(disk, clock=clock, options=options) as engine:
+        yield Client(engine, areas_surface(engine, config), clock, disk)
