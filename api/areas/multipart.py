@@ -128,9 +128,9 @@ class MultipartDecoder:
     def _delimiter_end(self, position: int) -> tuple[_State, int] | None:
         """What follows a delimiter: another part's head, the end, or proof that it was content; None: not
         here yet."""
-        tail = bytes(self._buffer[position : position + MAX_PADDING + 2])
-        if tail[:2] == b"\r\n":
+        if self._buffer.startswith(b"\r\n", position):
             return _State.HEAD, position + 2
+        tail = bytes(self._buffer[position : position + MAX_PADDING + 2])
         if tail[:2] == b"--":
             return _State.EPILOGUE, position + 2
         blank = tail.lstrip(b" \t")
