@@ -1,7 +1,8 @@
 """What a hostile client sends to any route: names that mean two things, and requests that want too much.
 
 Every interface's tests can run both lists over its own routes: `NAMES` in a path, `bombs` at a route that
-takes a body. The demand is always the same: a well-formed answer below 500 in bounded time, and no traceback in it.
+takes a body. The demand is always the same: a well-formed answer below 500 in bounded time, without a
+traceback.
 """
 
 from __future__ import annotations

@@ -1,0 +1,70 @@
+"""The command line: it finds its commands, helps, and ends with a code a script can use."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from api import cli
+from api.cli_serve import engine_options
+from api.config import Config, StorageConfig
+from api.identity.passwords import verify_hash
+
+
+def test_commands_are_the_modules_of_that_name() -> None:
+    result = CliRunner().invoke(cli.main, ["--help"])
+    assert result.exit_code == 0
+    for name in ("init", "serve", "user"):
+        assert f"\n  {name} " in result.output
+
+
+def test_an_unknown_command_is_a_usage_error() -> None:
+    assert CliRunner().invoke(cli.main, ["destroy"]).exit_code == cli.WRONG
+
+
+def test_init_writes_a_file_once(tmp_path: Path) -> None:
+    path = tmp_path / "retain.toml"
+    runner = CliRunner()
+    assert runner.invoke(cli.main, ["init", str(path)]).exit_code == cli.DONE
+    assert tomllib.loads(path.read_text())["server"] == {}
+    assert path.stat().st_mode & 0o077 == 0
+    path.write_text("mine")
+    refused = runner.invoke(cli.main, ["init", str(path)])
+    assert (refused.exit_code, path.read_text()) == (cli.FAILED, "mine")
+    assert runner.invoke(cli.main, ["init", "--force", str(path)]).exit_code == cli.DONE
+    assert path.read_text() != "mine"
+    assert runner.invoke(cli.main, ["init", "-"]).stdout == path.read_text()
+    assert runner.invoke(cli.main, ["init", str(tmp_path / "no" / "such")]).exit_code == cli.FAILED
+
+
+def test_user_hash_reads_a_line_and_prints_what_verifies() -> None:
+    result = CliRunner().invoke(cli.main, ["user", "hash"], input="a pass word\n")
+    assert result.exit_code == cli.DONE
+    assert verify_hash(result.output.strip(), "a pass word")
+    assert CliRunner().invoke(cli.main, ["user", "hash"], input="\n").exit_code == cli.WRONG
+
+
+def test_serve_refuses_a_configuration_that_is_not_there(tmp_path: Path) -> None:
+    result = CliRunner().invoke(cli.main, ["serve", "--config", str(tmp_path / "none.toml")])
+    assert result.exit_code == cli.WRONG
+    assert "retain init" in result.output
+
+
+def test_the_default_file_is_used_only_if_it_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert cli.configuration_path(None) is None
+    assert cli.configuration_path(Path("x")) == Path("x")
+    (tmp_path / "retain.toml").touch()
+    assert cli.configuration_path(None) == Path("retain.toml")
+
+
+def test_the_engine_gets_its_part_of_the_configuration() -> None:
+    config = Config(storage=StorageConfig(inline_bytes=1000, snapshot_records=7, segment_bytes=1 << 20))
+    options = engine_options(config)
+    assert (options.inline_bytes, options.snapshot_records, options.segment_bytes) == (1000, 7, 1 << 20)
+    assert options.sweep_interval_s == config.areas.sweep_interval

@@ -1,0 +1,228 @@
+"""TLS and HTTP/2: served, and their floods ended without anybody else noticing."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import warnings
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+
+import h2.config
+import h2.connection
+import h2.events
+import h2.exceptions
+import pytest
+import trio
+
+from api.config import ServerConfig
+from tests.kit.certificates import certified
+from tests.kit.serving import Served, serving
+
+Scenario = Callable[[int, Path], None]
+
+
+async def run(folder: Path, *scenarios: Scenario) -> Served:
+    """Serve with TLS and let each scenario talk to the server from a thread: (port, certificate)."""
+    certificate, key = certified(folder)
+    config = ServerConfig(bind="127.0.0.1:0", tls_certificate=str(certificate), tls_key=str(key))
+    async with serving(config) as served:
+        for scenario in scenarios:
+            with trio.fail_after(30):
+                await trio.to_thread.run_sync(scenario, served.port, certificate)
+    return served
+
+
+def trusting(port: int, certificate: Path, *protocols: str) -> ssl.SSLSocket:
+    context = ssl.create_default_context(cafile=str(certificate))
+    context.set_alpn_protocols(list(protocols))
+    plain = socket.create_connection(("127.0.0.1", port), timeout=10)
+    return context.wrap_socket(plain, server_hostname="localhost")
+
+
+def until_closed(stream: socket.socket) -> bytes:
+    return b"".join(iter(lambda: stream.recv(65536), b""))
+
+
+def over_http_1(port: int, certificate: Path) -> None:
+    with trusting(port, certificate, "http/1.1") as stream:
+        stream.sendall(b"GET /echo/a HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        assert until_closed(stream).endswith(b'["echo","a"]')
+
+
+async def test_tls_is_served(tmp_path: Path) -> None:
+    await run(tmp_path, over_http_1)
+
+
+async def test_a_refused_upload_over_tls_still_gets_its_answer(tmp_path: Path) -> None:
+    def upload(port: int, certificate: Path) -> None:
+        with trusting(port, certificate, "http/1.1") as stream:
+            stream.sendall(b"POST /echo/limited HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999\r\n\r\n")
+            stream.sendall(b"y" * 200_000)
+            answer = stream.recv(65536)
+            assert answer.startswith(b"HTTP/1.1 413 ")
+
+    await run(tmp_path, upload)
+
+
+async def test_plain_text_and_broken_handshakes_harm_nobody(tmp_path: Path) -> None:
+    def plain(port: int, certificate: Path) -> None:
+        for data in (b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", b"\x16\x03\x01\x00\x05hello", b""):
+            with socket.create_connection(("127.0.0.1", port), timeout=10) as stream:
+                stream.sendall(data)
+                if data:
+                    assert b"200" not in stream.recv(1000)
+
+    await run(tmp_path, plain, over_http_1)
+
+
+async def test_tls_1_1_is_refused(tmp_path: Path) -> None:
+    def old(port: int, certificate: Path) -> None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.load_verify_locations(str(certificate))
+        context.set_ciphers("ALL:@SECLEVEL=0")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1_1
+        with (
+            socket.create_connection(("127.0.0.1", port), timeout=10) as stream,
+            pytest.raises((ssl.SSLError, ConnectionResetError)),
+        ):
+            context.wrap_socket(stream, server_hostname="localhost")
+
+    await run(tmp_path, old)
+
+
+class H2Client:
+    """HTTP/2 in the plain: frames out, events in."""
+
+    def __init__(self, stream: ssl.SSLSocket) -> None:
+        self.stream = stream
+        self.connection = h2.connection.H2Connection(h2.config.H2Configuration(header_encoding=None))
+        self.connection.initiate_connection()
+        self.flush()
+
+    def flush(self) -> None:
+        self.stream.sendall(self.connection.data_to_send())
+
+    def request(self, path: bytes, *, method: bytes = b"GET", end: bool = True) -> int:
+        stream_id = self.connection.get_next_available_stream_id()
+        headers = [
+            (b":method", method),
+            (b":path", path),
+            (b":scheme", b"https"),
+            (b":authority", b"localhost"),
+        ]
+        self.connection.send_headers(stream_id, headers, end_stream=end)
+        self.flush()
+        return stream_id
+
+    def events(self) -> list[h2.events.Event]:
+        """What the next bytes bring; empty at the end of the connection only."""
+        while True:
+            try:
+                data = self.stream.recv(65536)
+            except ConnectionResetError:
+                return []
+            if not data:
+                return []
+            found = list(self.connection.receive_data(data))
+            for event in found:
+                if isinstance(event, h2.events.DataReceived):
+                    self.connection.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
+            self.flush()
+            if found:
+                return found
+
+    def answer(self, stream_id: int) -> tuple[int, bytes]:
+        status, body = 0, b""
+        while True:
+            events = self.events()
+            assert events, "closed before the answer"
+            for event in events:
+                if getattr(event, "stream_id", None) != stream_id:
+                    continue
+                if isinstance(event, h2.events.ResponseReceived):
+                    status = int(dict(event.headers)[b":status"])
+                    assert b"server" not in dict(event.headers)
+                elif isinstance(event, h2.events.DataReceived):
+                    body += event.data
+                elif isinstance(event, h2.events.StreamEnded):
+                    return status, body
+                elif isinstance(event, h2.events.StreamReset):
+                    return 0, body
+
+
+async def test_http_2_is_served(tmp_path: Path) -> None:
+    def talk(port: int, certificate: Path) -> None:
+        with trusting(port, certificate, "h2") as stream:
+            assert stream.selected_alpn_protocol() == "h2"
+            client = H2Client(stream)
+            assert client.answer(client.request(b"/healthz")) == (200, b"ok\n")
+            assert client.answer(client.request(b"/echo/a%2Fb")) == (200, b'["echo","a/b"]')
+            assert client.answer(client.request(b"/nothing"))[0] == 404
+            assert client.answer(client.request(b"/%ff"))[0] == 400
+            assert client.answer(client.request(b"/echo/x", method=b"TRACE"))[0] == 405
+            assert len(client.answer(client.request(b"/echo/big/300000"))[1]) == 300_000
+            assert client.answer(client.request(b"/healthz")) == (200, b"ok\n")
+
+    await run(tmp_path, talk)
+
+
+async def test_a_path_that_is_not_ascii_ends_the_connection_at_most(tmp_path: Path) -> None:
+    def ask(port: int, certificate: Path) -> None:
+        with trusting(port, certificate, "h2") as stream:
+            client = H2Client(stream)
+            stream_id = client.request(b"/echo/x\xff")
+            found = client.events()
+            while found and not any(isinstance(event, h2.events.StreamReset) for event in found):
+                assert not any(isinstance(event, h2.events.ResponseReceived) for event in found)
+                found = client.events()
+            assert stream_id
+
+    await run(tmp_path, ask, over_http_1)
+
+
+async def test_http_2_bodies_are_limited_and_what_comes_later_is_thrown_away(tmp_path: Path) -> None:
+    def upload(port: int, certificate: Path) -> None:
+        with trusting(port, certificate, "h2") as stream:
+            client = H2Client(stream)
+            small = client.request(b"/echo/read", method=b"POST", end=False)
+            client.connection.send_data(small, b"abc", end_stream=True)
+            client.flush()
+            assert client.answer(small) == (200, b"3")
+            large = client.request(b"/echo/limited", method=b"POST", end=False)
+            client.connection.send_data(large, b"y" * 16_000)
+            client.flush()
+            assert client.answer(large)[0] == 413
+            client.connection.send_data(large, b"y" * 16_000)
+            client.flush()
+            assert client.answer(client.request(b"/healthz")) == (200, b"ok\n")
+
+    await run(tmp_path, upload)
+
+
+async def test_a_flood_of_resets_ends_the_connection_and_nobody_elses(tmp_path: Path) -> None:
+    def flood(port: int, certificate: Path) -> None:
+        with trusting(port, certificate, "h2") as stream:
+            client = H2Client(stream)
+            with ExitStack() as ended:
+                ended.enter_context(pytest.raises((OSError, h2.exceptions.ProtocolError, AssertionError)))
+                for _ in range(40):
+                    for _ in range(20):
+                        client.connection.reset_stream(client.request(b"/healthz", end=False))
+                    client.flush()
+                while True:
+                    assert client.events()
+
+    await run(tmp_path, flood, over_http_1)
+
+
+async def test_garbage_instead_of_frames_ends_the_connection(tmp_path: Path) -> None:
+    def garbage(port: int, certificate: Path) -> None:
+        with trusting(port, certificate, "h2") as stream:
+            stream.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+            until_closed(stream)
+
+    await run(tmp_path, garbage, over_http_1)
