@@ -44,7 +44,7 @@ from journal.whitening import Whitening
 _BLANK = bytes(PREFIX_BYTES)
 _LENGTH_AT, _BODY_AT = 4, PART_OVERHEAD - SALT_BYTES  # in a part, counted from the end of its salt
 _NEVER_IN_SIZE = ~(2 * PART_BYTES - PART_ALIGN)
-_OWN_VERBS = Verb.ERASE
+_FIRST_OWN_VERB = int(Verb.ERASE)
 
 
 class Want(Enum):
@@ -255,7 +255,7 @@ class Decoder:
                 raise ValueError(f"record {due} commits to content it does not have")
             record = make_record(Record, (header, details, content, content_at))
             records.append(record)
-            if verb >= _OWN_VERBS:
+            if verb >= _FIRST_OWN_VERB:
                 own.append(record)
         if at - first != prefix.payload_length:
             raise ValueError("the parts do not fill the payload area")

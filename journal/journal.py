@@ -185,7 +185,7 @@ class Journal:
     def _finish_erasures(self, ledger: Ledger) -> None:
         spots = [Spot(*place(at), size) for at, size in ledger.remains]
         for ranges in ledger.interrupted.values():
-            spots += self._find(ranges)
+            spots += self._find(ranges, own=True)
         if not spots and not ledger.interrupted:
             return
         with self._changing("erasing"):
@@ -287,5 +287,5 @@ class Journal:
         except NoSpace as error:  # copy-on-write file systems need room to overwrite; the erase record stands
             raise OSError(str(error)) from error
 
-    def _find(self, ranges: Sequence[Range]) -> list[Spot]:
-        return self._places.find(ranges, list(self._segments.values()), self._head)
+    def _find(self, ranges: Sequence[Range], *, own: bool = False) -> list[Spot]:
+        return self._places.find(ranges, list(self._segments.values()), self._head, own=own)

@@ -51,10 +51,13 @@ class Places:
         self._disk = disk
         self._indexes: OrderedDict[int, _Index] = OrderedDict()
 
-    def find(self, ranges: Iterable[Range], segments: Sequence[Segment], head: Head) -> list[Spot]:
+    def find(
+        self, ranges: Iterable[Range], segments: Sequence[Segment], head: Head, *, own: bool = False
+    ) -> list[Spot]:
         """The parts that these ascending ranges name; absent ones have no place.
 
-        Raises `BadTarget` where a record is not in the journal, or is one of the journal's own; `Corrupt`.
+        Raises `BadTarget` where a record is not in the journal or, without `own`, is the journal's own:
+        those are named only by a repair that gave up on their content. Raises `Corrupt`.
         """
         spots: list[Spot] = []
         frame = _Frame(0, 0, [])
@@ -64,7 +67,10 @@ class Places:
             for seq in range(first, last + 1):
                 if not frame.first <= seq < frame.first + len(frame.records):
                     frame = self._frame(seq, segments, head)
-                spots += _spots(*frame.records[seq - frame.first], parts, frame.segment)
+                header, at = frame.records[seq - frame.first]
+                if header.verb >= Verb.ERASE and not own:
+                    raise BadTarget(f"record {seq} is the journal's own: it is never erased", seq=seq)
+                spots += _spots(header, at, parts, frame.segment)
         return spots
 
     def _frame(self, seq: int, segments: Sequence[Segment], head: Head) -> _Frame:
@@ -106,8 +112,6 @@ def _headers(file: File, offset: int) -> Iterator[tuple[Header, int]]:
 
 
 def _spots(header: Header, at: int, parts: int, segment: int) -> Iterator[Spot]:
-    if header.verb >= Verb.ERASE:
-        raise BadTarget(f"record {header.seq} is the journal's own: it is never erased", seq=header.seq)
     if parts & Part.DETAILS and header.details_size:
         yield Spot(segment, at, header.details_size)
     if parts & Part.CONTENT and header.content_size:

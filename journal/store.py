@@ -36,7 +36,8 @@ def open_journal(
     `notices`.
 
     Raises `Locked`, `Corrupt`, `UnknownVersion`, `NoSpace`, `WriteFailed`; `PositionMismatch` if the
-    journal never stood at `after`, before `replay` was called; and what `replay` raises.
+    journal never stood at `after`, before `replay` was called; what `replay` raises; and `OSError` where the
+    disk cannot be read.
     """
     disk.lock()
     collecting = gc.isenabled()

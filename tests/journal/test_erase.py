@@ -255,6 +255,21 @@ def test_after_a_snapshot_an_interrupted_erasure_is_still_found() -> None:
     assert by_seq(opened(disk)[1])[2].content is None
 
 
+def test_a_repair_may_have_given_up_on_one_of_the_journals_own_records() -> None:
+    disk, log = marked(batches=1)
+    log.erase([(1, BOTH)], 7, T0)
+    append(log, draft(b"", pack_ranges([(int(Part.CONTENT), 5, 5)]), verb=Verb.ERASE))
+    log.close()
+    again, _ = opened(disk)
+    again.close()
+
+    assert [record.content for record in opened(disk)[1][-3:]] == [
+        None,
+        pack_ranges([(2, 5, 5)]),
+        msgpack.packb([6]),
+    ]
+
+
 def test_it_is_finished_on_a_full_disk_with_the_ballasts_room() -> None:
     disk, log = marked()
     log.restore_ballast()
