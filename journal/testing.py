@@ -17,6 +17,7 @@ import errno
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from random import Random
+from threading import RLock
 from types import TracebackType
 from typing import Self
 
@@ -146,6 +147,8 @@ class MemoryDisk(Disk):
         self._locked = False
         self._stop = 0
         self._faults: list[Fault] = []
+        # Payloads are written from worker threads; the tables of names are shared by all of them.
+        self._tables = RLock()
         for name, data in (files or {}).items():
             self._names[name] = Inode(bytearray(data), bytearray(data))
             parent = folder_of(name)
@@ -174,8 +177,9 @@ class MemoryDisk(Disk):
         "none": only what was synced; "all": everything written; "random": any legal state between.
         """
         rng = rng or Random(0)  # noqa: S311 - picks a test case, guards no secret
-        names = dict(self._stable)
-        for change in self._pending:
+        with self._tables:
+            names, pending = dict(self._stable), list(self._pending)
+        for change in pending:
             if mode == "all" or (mode == "random" and rng.getrandbits(1)):
                 change.apply(names)
         done: dict[int, Inode] = {}
@@ -200,15 +204,18 @@ class MemoryDisk(Disk):
         def copied(inode: Inode | None) -> Inode | None:
             return None if inode is None else copies.setdefault(id(inode), inode.copy())
 
-        return self._successor(
-            {name: copied(inode) for name, inode in self._names.items()},
-            {name: copied(inode) for name, inode in self._stable.items()},
-            [NameChange(one.folder, copied(one.target), one.old, one.new) for one in self._pending],
-        )
+        with self._tables:
+            return self._successor(
+                {name: copied(inode) for name, inode in self._names.items()},
+                {name: copied(inode) for name, inode in self._stable.items()},
+                [NameChange(one.folder, copied(one.target), one.old, one.new) for one in self._pending],
+            )
 
     def files(self) -> dict[str, bytes]:
         """Every file's bytes as a reader sees them now."""
-        return {name: bytes(inode.now) for name, inode in sorted(self._names.items()) if inode is not None}
+        with self._tables:
+            names = sorted(self._names.items())
+        return {name: bytes(inode.now) for name, inode in names if inode is not None}
 
     def _successor(
         self, names: dict[str, Inode | None], stable: dict[str, Inode | None], pending: list[NameChange]
@@ -270,7 +277,7 @@ class MemoryDisk(Disk):
         if folder and self._names[folder] is not None:
             raise _os_error(errno.ENOTDIR, folder)
         start = len(folder) + 1 if folder else 0
-        found = sorted(name[start:] for name in self._names if folder_of(name) == folder)
+        found = sorted(name[start:] for name in list(self._names) if folder_of(name) == folder)
         return sorted([*found, LOCK_FILE]) if self._locked and not folder else found
 
     def exists(self, name: str) -> bool:
@@ -303,10 +310,11 @@ class MemoryDisk(Disk):
         self.enter("sync_folder", folder)
         if folder:
             self._parent_must_exist(f"{folder}/any")
-        for change in self._pending:
-            if change.folder == folder:
-                change.apply(self._stable)
-        self._pending = [change for change in self._pending if change.folder != folder]
+        with self._tables:
+            for change in self._pending:
+                if change.folder == folder:
+                    change.apply(self._stable)
+            self._pending = [change for change in self._pending if change.folder != folder]
 
     def add_folder(self, folder: str) -> None:
         self.enter("add_folder", folder)
@@ -326,12 +334,13 @@ class MemoryDisk(Disk):
     def free_bytes(self) -> int:
         if self.capacity is None:
             return 1 << 40
-        used = sum(len(inode.now) for inode in self._names.values() if inode is not None)
+        used = sum(len(inode.now) for inode in list(self._names.values()) if inode is not None)
         return max(0, self.capacity - used)
 
     def _change(self, change: NameChange) -> None:
-        change.apply(self._names)
-        self._pending.append(change)
+        with self._tables:
+            change.apply(self._names)
+            self._pending.append(change)
 
     def _file(self, name: str) -> Inode:
         inode = self._names.get(name)

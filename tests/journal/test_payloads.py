@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from hashlib import md5, sha256
 from itertools import pairwise
 from pathlib import Path
@@ -356,3 +357,16 @@ def test_keys_and_names_come_from_the_entropy_given_and_never_twice() -> None:
         assert one.name != other.name
     drawn = seeded()
     assert (payloads[0].name, payloads[0].key) == (drawn(16).hex(), drawn(32))
+
+
+def test_payloads_sealed_by_several_threads_at_once_are_all_durable() -> None:
+    disk = MemoryDisk()
+    store = PayloadStore(disk)
+    with ThreadPoolExecutor(8) as pool:
+        payloads = list(pool.map(lambda size: sealed(store, DATA[:size]), range(0, 4000, 50)))
+    survivor = PayloadStore(disk.crash("none"))
+    for payload in payloads:
+        with survivor.open(payload) as reader:
+            assert reader.read(0, payload.size) == DATA[: payload.size]
+    assert len(survivor.names()) == len(payloads)
+    assert disk.open_files == []
