@@ -15,38 +15,17 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from random import Random
 from threading import RLock
 from types import TracebackType
 from typing import Self
 
 from journal.errors import Locked
+from journal.faults import Fault, Operation, PowerCut
 from journal.storage import LOCK_FILE, SECTOR, Disk, File, explained, folder_of
 from journal.volatile import CrashMode, Inode, NameChange
 
-
-class PowerCut(BaseException):
-    """The machine is off from here on. Not an `Exception`: no handler in the code under test may catch it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Operation:
-    """One call that reached the disk: its number from 1, its kind (the method called) and the name."""
-
-    number: int
-    kind: str
-    name: str
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """What `fail_at` arms: an `errno` number, whether half of a write gets through, whether it lasts."""
-
-    number: int
-    error: int
-    short: bool
-    lasting: bool
+__all__ = ["CrashMode", "MemoryDisk", "MemoryFile", "Operation", "PowerCut"]
 
 
 class MemoryFile(File):
