@@ -37,6 +37,7 @@ from api.identity import IdentityError, client_address
 from api.identity.proxy import is_listed
 from api.operations import bare_app, operations
 from api.protocol import PROCEED
+from api.settings import settings_surface
 from engine import Engine, EngineError
 
 LOG = logging.getLogger("retain.http")
@@ -58,13 +59,17 @@ class _Refused(RequestError):
 
 
 class App:
-    """See the module's text. Made by `create_app`; `surfaces` must not claim each other's paths."""
+    """See the module's text. Made by `create_app`; `surfaces` must not claim each other's paths.
+
+    `stopping` is set when the server stops: answers that wait for something end then.
+    """
 
     def __init__(self, engine: Engine, config: Config, surfaces: Sequence[Surface]) -> None:
         self.engine = engine
         self.config = config
         self.surfaces = tuple(surfaces)
         self.counters = Counters()
+        self.stopping = trio.Event()
         self.quart = bare_app("retain")
         self.quart.register_blueprint(operations(engine, self.counters, metrics=config.operations.metrics))
         self._prefixes = {prefix.encode(): surface for surface in surfaces for prefix in surface.prefixes}
@@ -96,6 +101,7 @@ class App:
             status = await self._refuse(error, scope, receive, send)
         else:
             request.body.min_rate = self.config.server.min_body_rate
+            request.body.stopping = self.stopping
             if surface is None:
                 status = await self._fall_through(request, scope, receive, send)
             else:
@@ -174,7 +180,15 @@ class App:
         if unread and request.http_version != "2":
             head["headers"].append((b"Connection", b"close"))
         try:
-            await send_response(head, response, receive, send, method=request.method, unread=unread)
+            await send_response(
+                head,
+                response,
+                receive,
+                send,
+                method=request.method,
+                unread=unread,
+                stopping=self.stopping,
+            )
         except Exception as error:
             # The head is out: all that is left is to end the connection, which tells the client.
             self._log_fault(error)
@@ -226,4 +240,9 @@ def create_app(engine: Engine, config: Config) -> App:
 
 def mounted(engine: Engine, config: Config) -> list[Surface]:
     """The interfaces, in the order they are shown to people."""
-    return [areas_surface(engine, config)] if config.areas.enabled else []
+    surfaces = []
+    if config.areas.enabled:
+        surfaces.append(areas_surface(engine, config))
+    if config.settings.enabled:
+        surfaces.append(settings_surface(engine, config))
+    return surfaces

@@ -39,6 +39,7 @@ class Body:
         "limit",
         "min_rate",
         "received",
+        "stopping",
     )
 
     def __init__(self, receive: Receive, declared: int | None, *, empty: bool = False) -> None:
@@ -46,6 +47,7 @@ class Body:
         self.limit: int | None = None
         self.min_rate = MIN_BODY_RATE
         self.received = 0
+        self.stopping: trio.Event | None = None
         self.finished = empty or declared == 0
         self._receive = receive
         self._proceed: Callable[[], Awaitable[None]] | None = None
@@ -71,9 +73,16 @@ class Body:
             self.declared = None
 
     async def wait_gone(self) -> None:
-        """Until the client has gone away, for answers that wait. What is left of the body is thrown away."""
-        while (await self._receive())["type"] != "http.disconnect":
-            pass
+        """Until nobody is to be kept waiting: the client has gone away, or the server is about to stop.
+
+        For answers that wait for something. What is left of the body is thrown away.
+        """
+        async with trio.open_nursery() as nursery:
+            if self.stopping is not None:
+                nursery.start_soon(cancel_after, self.stopping, nursery.cancel_scope)
+            while (await self._receive())["type"] != "http.disconnect":
+                pass
+            nursery.cancel_scope.cancel()
 
     def __aiter__(self) -> Body:
         return self
@@ -113,3 +122,9 @@ class Body:
         if self._window >= self.min_rate * RATE_WINDOW_S:
             self._waited, self._window = 0.0, 0
         return message
+
+
+async def cancel_after(event: trio.Event, scope: trio.CancelScope) -> None:
+    """Cancel `scope` once `event` is set."""
+    await event.wait()
+    scope.cancel()

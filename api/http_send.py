@@ -7,17 +7,25 @@ from typing import Protocol, runtime_checkable
 import trio
 
 from api.http import Message, Receive, Response, Send
+from api.http_body import cancel_after
 
 
 async def send_response(
-    head: Message, response: Response, receive: Receive, send: Send, *, method: str, unread: bool
+    head: Message,
+    response: Response,
+    receive: Receive,
+    send: Send,
+    *,
+    method: str,
+    unread: bool,
+    stopping: trio.Event | None = None,
 ) -> None:
     """Put `response`, whose `head_message` is `head`, on the wire.
 
     Bytes after a request that was read to its end take no task: the common case. Otherwise (`unread`)
     whatever is left of the request is thrown away beside the answer, because a peer that goes on sending
     would fill the queue towards us and hold the connection for ever; and a client that goes away ends a
-    streaming answer.
+    streaming answer. A stream of events, which has no end of its own, ends when the server is `stopping`.
     """
     body = response.body
     if method == "HEAD" or response.status in (204, 304):
@@ -34,13 +42,23 @@ async def send_response(
             if isinstance(body, bytes):
                 await send({"type": "http.response.body", "body": body, "more_body": False})
             else:
-                async for chunk in body:
-                    await send({"type": "http.response.body", "body": chunk, "more_body": True})
+                with trio.CancelScope() as streaming:
+                    if stopping is not None and _is_endless(response):
+                        nursery.start_soon(cancel_after, stopping, streaming)
+                    async for chunk in body:
+                        await send({"type": "http.response.body", "body": chunk, "more_body": True})
                 await send({"type": "http.response.body", "body": b"", "more_body": False})
         finally:
             with trio.CancelScope(shield=True):
                 await _close_iterator(body)
         nursery.cancel_scope.cancel()
+
+
+def _is_endless(response: Response) -> bool:
+    return any(
+        name.lower() == "content-type" and value.startswith("text/event-stream")
+        for name, value in response.headers
+    )
 
 
 async def _discard_until_gone(receive: Receive, answer: trio.CancelScope) -> None:

@@ -131,6 +131,7 @@ async def serve(
                 await announce([_url(scheme, listener) for listener in listeners])
                 await stop.wait()
                 accepting.cancel_scope.cancel()
+            app.stopping.set()
             await worker.terminated.set()
             await _drain(connections, server.stop_timeout)
             handlers.cancel_scope.cancel()

@@ -194,6 +194,18 @@ async def test_the_stop_finishes_requests_in_flight_and_closes_idle_ones() -> No
             await trio.open_tcp_stream("127.0.0.1", served.port)
 
 
+async def test_the_stop_ends_answers_that_wait_for_something() -> None:
+    async with serving() as served, connected(served.port) as events, connected(served.port) as waiting:
+        await events.send(b"GET /echo/events HTTP/1.1\r\nHost: a\r\n\r\n")
+        await waiting.send(b"GET /echo/wait HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert b"200 OK" in await events.stream.receive_some(1000)
+        await trio.sleep(0.1)
+        served.stop.set()
+        with trio.fail_after(5):
+            assert (await waiting.answer()).body == b"nothing new"
+            assert (await events.rest()).endswith(b"0\r\n\r\n")
+
+
 async def test_the_stop_does_not_wait_for_ever() -> None:
     from api.config import ServerConfig
 

@@ -149,6 +149,11 @@ async def _echo(request: Request) -> Response:
         return Response(200, [], _endless(request))
     if what == "breaks":
         return Response(200, [], _breaks())
+    if what == "events":
+        return Response(200, [("Content-Type", "text/event-stream")], _silent())
+    if what == "wait":
+        await request.body.wait_gone()
+        return Response.text(200, "nothing new")
     if what == "slow":
         await trio.sleep(0.3)
     if what == "big":
@@ -165,6 +170,11 @@ async def _endless(request: Request) -> AsyncIterator[bytes]:
             yield b"x" * 65536
     finally:
         CLOSED.append(request.segments()[-1])
+
+
+async def _silent() -> AsyncIterator[bytes]:
+    yield b"data: 1\n\n"
+    await trio.sleep_forever()
 
 
 async def _breaks() -> AsyncIterator[bytes]:
