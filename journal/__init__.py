@@ -23,9 +23,11 @@ from journal.journal import Journal
 from journal.options import JournalOptions
 from journal.payloads import Payload, PayloadReader, PayloadStore, Stage
 from journal.record import NO_RESOURCE, Draft, Head, Header, Part, Position, Record, Verb
+from journal.repair import Loss, RepairReport, repair
 from journal.scan import scan
 from journal.storage import Disk, File
 from journal.store import open_journal
+from journal.verify import Finding, Kind, Report, verify
 
 __all__ = [
     "NO_RESOURCE",
@@ -35,12 +37,15 @@ __all__ = [
     "Disk",
     "Draft",
     "File",
+    "Finding",
     "Head",
     "Header",
     "Journal",
     "JournalError",
     "JournalOptions",
+    "Kind",
     "Locked",
+    "Loss",
     "NoSpace",
     "Part",
     "Payload",
@@ -50,11 +55,15 @@ __all__ = [
     "PositionMismatch",
     "RealDisk",
     "Record",
+    "RepairReport",
+    "Report",
     "Stage",
     "TornTail",
     "UnknownVersion",
     "Verb",
     "WriteFailed",
     "open_journal",
+    "repair",
     "scan",
+    "verify",
 ]
