@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from random import Random
 
@@ -17,7 +18,7 @@ from journal.errors import Closed, JournalError, NoSpace, WriteFailed
 from journal.options import JournalOptions
 from journal.record import Draft
 from journal.store import Journal
-from journal.testing import MemoryDisk
+from journal.testing import MemoryDisk, Operation
 from journal.verify import verify
 from tests.kit.crash import SCALE, SMALL, Broken, Workload, check_survivor, opened
 
@@ -84,6 +85,35 @@ def test_an_error_at_any_operation_breaks_no_promise(seed: int, number: int, sho
         for name, state in zip(("kill", "none", "all", "random"), states, strict=True):
             context = f"seed {seed}, {errno.errorcode[number]} at {disk.trace[place - 1]}, then {name}"
             check_survivor(state, workload.promises, thorough=place % 4 == 0, context=context)
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.ENOSPC], ids=["EIO", "ENOSPC"])
+@pytest.mark.parametrize("seed", range(2 * SCALE))
+def test_an_error_during_recovery_is_told_and_the_next_start_recovers(seed: int, number: int) -> None:
+    workload, disk = Workload(seed), MemoryDisk()
+    rng = Random(seed)
+
+    def cut(operation: Operation) -> None:
+        if rng.randrange(8):
+            return
+        crashed = disk.crash("random", rng)
+        clean = crashed.kill()
+        opened(clean)[0].close()
+        for place in range(1, clean.operations + 1):
+            failing = crashed.kill()
+            failing.fail_at(place, number, lasting=place % 2 == 0)
+            with suppress(JournalError):
+                opened(failing)[0].close()
+            assert failing.open_files == []
+            failing.lock()  # it was let go of
+            context = (
+                f"seed {seed}, {operation}, then {errno.errorcode[number]} at {failing.trace[place - 1]}"
+            )
+            check_survivor(failing.kill(), workload.promises, context=context)
+            check_survivor(failing.crash("random", rng), workload.promises, context=context)
+
+    disk.before_each = cut
+    workload.run(disk, STEPS)
 
 
 def test_a_failed_sync_is_final_and_never_tried_again() -> None:
