@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from ipaddress import ip_network
 
 import trio
+from quart import Blueprint
 
 from api.areas import areas_surface
 from api.config import Config
@@ -233,9 +234,21 @@ class App:
         return status
 
 
-def create_app(engine: Engine, config: Config) -> App:
-    """The application with every interface that `config` enables."""
-    return App(engine, config, mounted(engine, config))
+def create_app(
+    engine: Engine, config: Config, *, surfaces: Sequence[Surface] = (), blueprints: Sequence[Blueprint] = ()
+) -> App:
+    """The application with every interface that `config` enables.
+
+    Args:
+        engine: The open data folder.
+        config: The whole configuration.
+        surfaces: Interfaces that need more than the engine and the configuration, made by the caller.
+        blueprints: Pages, to stand beside health and metrics.
+    """
+    app = App(engine, config, [*mounted(engine, config), *surfaces])
+    for blueprint in blueprints:
+        app.quart.register_blueprint(blueprint)
+    return app
 
 
 def mounted(engine: Engine, config: Config) -> list[Surface]:
