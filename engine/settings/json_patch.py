@@ -51,9 +51,9 @@ def read_steps(document: Any) -> tuple[Step, ...]:
 
 
 def _read_step(item: Any) -> Step:
-    if not isinstance(item, dict) or item.get("op") not in _STEPS:
+    op = item.get("op") if isinstance(item, dict) else None
+    if not isinstance(op, str) or op not in _STEPS:
         raise Invalid("an operation needs a known op", reason="json-patch")
-    op: str = item["op"]
     origin = _pointer(item.get("from")) if op in {"move", "copy"} else None
     value = MISSING
     if op in {"add", "replace", "test"}:

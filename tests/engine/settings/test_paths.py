@@ -1,0 +1,41 @@
+"""Changing values by path: sharing what stays, and keeping up the size."""
+
+from typing import Any
+
+from hypothesis import given
+
+from engine.settings.model import MISSING, Missing, Path
+from engine.settings.paths import removing, setting, update, walk
+from engine.settings.value import measure
+from tests.engine.settings.strategies import OBJECTS, PATHS, VALUES
+
+
+@given(OBJECTS, PATHS, VALUES)
+def test_what_is_set_is_there_and_the_size_is_right(document: Any, path: Path, value: Any) -> None:
+    before = repr(document)
+    result, longer = update(document, path, setting(value, measure(value)))
+    assert walk(result, path) == value
+    assert measure(result) == measure(document) + longer
+    assert repr(document) == before
+
+
+@given(OBJECTS, PATHS)
+def test_what_is_removed_is_gone_and_the_size_is_right(document: Any, path: Path) -> None:
+    result, longer = update(document, path, removing)
+    assert isinstance(walk(result, path), Missing)
+    assert measure(result) == measure(document) + longer
+    if path and isinstance(walk(document, path), Missing):
+        assert result is document
+
+
+def test_walking_stops_at_arrays_and_primitives() -> None:
+    """Array elements are not addressable (spec section 2)."""
+    document = {"a": [1, {"b": 2}], "c": "text", "d": None}
+    for path in [("a", "0"), ("a", "1", "b"), ("c", "0"), ("d", "x"), ("e",)]:
+        assert walk(document, path) is MISSING
+    assert walk(document, ("d",)) is None
+
+
+def test_members_keep_their_order() -> None:
+    document = {"a": 1, "b": 2, "c": 3}
+    assert list(update(document, ("b",), setting(9, 1))[0]) == ["a", "b", "c"]
