@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -84,13 +84,15 @@ class Figures:
 def stat_command(config_path: Path | None, data: str | None, as_json: bool) -> None:
     """Show segments, sizes, how many records of which kind, and how much of them is erased.
 
-    Only reads; works beside a running server.
+    Only reads; works beside a running server. Parts are what of a record can be erased: its details (who and
+    what) and its content (the data). Sizes are bytes on disk, padding included.
     """
     disk = open_data(config_path, data)
     with told_apart(), progress(disk, "Reading") as update:
         figures = _figures(disk, update)
     if as_json:
-        values = asdict(figures) | {"erased_share": round(figures.erased_share, 4)}
+        values = {one.name: getattr(figures, one.name) for one in fields(figures)}
+        values["erased_share"] = round(figures.erased_share, 4)
         values |= {"first": _time(figures.first), "last": _time(figures.last)}
         click.echo(json.dumps(values))
     else:
