@@ -100,6 +100,19 @@ def check_key_file(config: Config) -> None:
         raise ConfigError(path, "server.tls_key", "group or others may use this file; chmod 600 it")
 
 
+NO_USERS = (
+    "Nobody can log in to settings yet: make a hash with `retain user hash`, and put it with a name\n"
+    "into [[users]] of the configuration (`retain init` writes one)."
+)
+
+
+def can_log_in(config: Config) -> bool:
+    """Whether the configuration knows any way to be somebody."""
+    identity = config.identity
+    ways = (identity.jwt_jwks, identity.jwt_secret, identity.proxy_user_header, identity.anonymous)
+    return any(user.password for user in config.users) or any(ways)
+
+
 def show(app: App, urls: Sequence[str], notices: Sequence[str]) -> None:
     """The first screen: where the server is, and a first curl line for each interface."""
     console = Console(highlight=False, soft_wrap=True)
@@ -113,6 +126,8 @@ def show(app: App, urls: Sequence[str], notices: Sequence[str]) -> None:
         if surface.example is not None:
             console.print(Text.assemble("\n", (f"{surface.name}:", "bold")))
             console.print(f"  {surface.example(base)}", markup=False)
+    if "settings" in {surface.name for surface in app.surfaces} and not can_log_in(app.config):
+        console.print(f"\n{NO_USERS}", markup=False)
     console.print(f"\nHealth: {base}/healthz  {base}/readyz  {base}/metrics   Stop: Ctrl-C", markup=False)
     console.file.flush()
 

@@ -6,7 +6,7 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import click
@@ -17,6 +17,7 @@ from api.cli import main
 from api.config import SECTIONS, TABLES, Config
 from api.config_document import page
 from api.config_fields import keys_of
+from api.identity import hash_password
 from engine.testing import open_memory_engine
 from tests.kit.server import ROOT, Server
 
@@ -118,29 +119,34 @@ def matches(shown: str, got: str) -> bool:
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
-def test_the_readmes_sessions_run_as_shown(server: Server, tmp_path: Path) -> None:
+def test_the_readmes_sessions_run_as_shown(launch: Callable[..., Server], tmp_path: Path) -> None:
+    users = f"[[users]]\nname = 'operator'\npassword = '{hash_password('secret')}'\n"
+    server = launch(users)
     shutil.copy(ROOT / "LICENSE", tmp_path)
-    identity = ""
+    environ = dict(os.environ)
     steps = [step for session in sessions() for step in session]
-    assert len(steps) >= 8
+    assert len(steps) >= 12
     for command, shown in steps:
-        if command.startswith("ID="):
+        line = command.replace("http://127.0.0.1:8080", server.url)
+        if assigned := re.fullmatch(r"(APP)=(\S+)", line):
+            environ[assigned[1]] = assigned[2]
+        if not line.startswith("curl "):
             continue
-        # curl's own progress and configuration are the user's business, not the session's.
-        line = command.replace("http://127.0.0.1:8080", server.url).replace("curl ", "curl -qsS ", 1)
         result = subprocess.run(
-            ["/bin/sh", "-c", line],
+            # curl's own configuration and progress are the user's business, not the session's.
+            ["/bin/sh", "-c", line.replace("curl ", "curl -qsSf ", 1)],
             cwd=tmp_path,
-            env={**os.environ, "ID": identity},
+            env=environ,
             capture_output=True,
             text=True,
             timeout=30,
-            check=True,
+            check=False,
         )
         got = result.stdout.replace(server.url, "http://127.0.0.1:8080")
+        assert result.returncode == 0, (command, result.stderr)
         assert matches(shown, got), (command, shown, got)
         if found := re.search(r'"id":"([0-9a-f-]{36})"', got):
-            identity = found[1]
+            environ["ID"] = found[1]
     assert (tmp_path / "LICENSE.copy").read_bytes() == (ROOT / "LICENSE").read_bytes()
 
 

@@ -30,8 +30,8 @@ MAY_IMPORT = {
 TRIO_IN_ENGINE = frozenset(("writer.py", "reaper.py", "engine.py", "uploads.py", "testing.py"))
 #: What others need who keep files of their own under the data folder.
 DISK_NAMES = frozenset(("journal.Disk", "journal.NoSpace", "journal.RealDisk"))
-#: Shared by the commands that read a journal beside a running server.
-READING_TOOLS = frozenset(("api/reading.py", "api/audit_output.py"))
+#: Shared by commands: reading a journal beside a running server, or acting through one.
+COMMAND_PARTS = frozenset(("api/acting.py", "api/audit_output.py", "api/reading.py"))
 SURFACES = ("areas", "settings", "blobs")
 
 CLOCKS = frozenset(
@@ -150,7 +150,7 @@ def test_only_the_command_line_imports_more_of_the_journal_than_its_disk() -> No
         if name.partition(".")[0] == "journal"
         and name not in DISK_NAMES
         and not module.path.name.startswith("cli_")
-        and module.name not in READING_TOOLS
+        and module.name not in COMMAND_PARTS
     ]
     assert wrong == []
 
