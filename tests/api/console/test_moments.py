@@ -1,0 +1,41 @@
+"""Dates in time zones."""
+
+from __future__ import annotations
+
+import pytest
+
+from api.console.moments import instant, written, zone_of
+from engine import Invalid
+
+
+@pytest.mark.parametrize(
+    ("date", "zone", "utc"),
+    [
+        ("2022-05-13", "UTC-08:00", "2022-05-13T08:00:00Z"),
+        ("2022-05-13", "UTC(-08:00)".replace("(", "").replace(")", ""), "2022-05-13T08:00:00Z"),
+        ("2022-05-13", "UTC", "2022-05-13T00:00:00Z"),
+        ("2022-05-13T12:30", "+05:30", "2022-05-13T07:00:00Z"),
+        ("2022-07-01T12:30:15", "Europe/Berlin", "2022-07-01T10:30:15Z"),
+        ("2022-01-01", "America/Los_Angeles", "2022-01-01T08:00:00Z"),
+        ("2022-01-01T00:00:00Z", "America/Los_Angeles", "2022-01-01T00:00:00Z"),
+        ("2022-10-30T02:30", "Europe/Berlin", "2022-10-30T00:30:00Z"),
+    ],
+)
+def test_instants(date: str, zone: str, utc: str) -> None:
+    assert written(instant(date, zone_of(zone))) == utc
+
+
+@pytest.mark.parametrize("zone", ["", "Nowhere/Else", "../../etc/passwd", "UTC+99:00", "UTC-08:75", "+1"])
+def test_unknown_zones_are_refused(zone: str) -> None:
+    with pytest.raises(Invalid) as refused:
+        zone_of(zone)
+    assert refused.value.reason == "timezone"
+
+
+@pytest.mark.parametrize(
+    "date", ["", "13.05.2022", "2022-13-01", "2022-05-13 noon", "9999-12-31T23:59:59-23:00x"]
+)
+def test_other_dates_are_refused(date: str) -> None:
+    with pytest.raises(Invalid) as refused:
+        instant(date, zone_of("UTC"))
+    assert refused.value.reason == "date"

@@ -1,0 +1,160 @@
+"""The control socket, and the commands that use it or do without."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+from click.testing import CliRunner, Result
+
+from api import control
+from api.acting import act
+from api.cli import FAILED, IN_USE, WRONG, Stopped, main
+from api.control import ActRefused, Unreachable, ask, serve_control
+from engine import NotFound
+from journal import RealDisk
+
+
+async def echo(**arguments: Any) -> Any:
+    return arguments
+
+
+async def refuse(**arguments: Any) -> Any:
+    raise NotFound("there is no such thing", reason="thing")
+
+
+async def fail(**arguments: Any) -> Any:
+    raise ZeroDivisionError("secret")
+
+
+ACTS = {"echo": echo, "refuse": refuse, "fail": fail}
+
+
+@asynccontextmanager
+async def serving(folder: Path) -> AsyncIterator[bool]:
+    async with trio.open_nursery() as nursery:
+        yield await nursery.start(serve_control, RealDisk(folder), folder, ACTS)
+        nursery.cancel_scope.cancel()
+
+
+async def test_an_act_is_done_and_answered(tmp_path: Path) -> None:
+    async with serving(tmp_path):
+        assert await ask(tmp_path, "echo", text="ä\n", number=1) == {"text": "ä\n", "number": 1}
+    assert not (tmp_path / "control").exists()
+
+
+async def test_refusals_reach_the_caller(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    async with serving(tmp_path):
+        with pytest.raises(ActRefused) as refused:
+            await ask(tmp_path, "refuse")
+        assert (refused.value.message, refused.value.reason) == ("there is no such thing", "thing")
+        with pytest.raises(ActRefused):
+            await ask(tmp_path, "unknown")
+        with pytest.raises(ActRefused) as failed:
+            await ask(tmp_path, "fail")
+        assert "secret" not in failed.value.message
+    assert "ZeroDivisionError" in caplog.text
+
+
+async def test_without_a_server_nothing_is_reached(tmp_path: Path) -> None:
+    with pytest.raises(Unreachable):
+        await ask(tmp_path, "echo")
+
+
+async def test_a_socket_left_by_a_dead_process_is_replaced(tmp_path: Path) -> None:
+    (tmp_path / "control").write_bytes(b"")
+    with pytest.raises(Unreachable):
+        await ask(tmp_path, "echo")
+    async with serving(tmp_path):
+        assert await ask(tmp_path, "echo") == {}
+
+
+async def test_a_path_too_long_for_a_socket_serves_without(tmp_path: Path) -> None:
+    deep = tmp_path / ("d" * 110)
+    async with serving(deep) as listens:
+        assert not listens
+
+
+@pytest.mark.parametrize(
+    "line", [b"\n", b"[]\n", b"{}\n", b'{"act": "echo"}\n', b'{"act": [], "arguments": {}}\n']
+)
+async def test_nonsense_is_refused(tmp_path: Path, line: bytes) -> None:
+    async with serving(tmp_path):
+        stream = await trio.open_unix_socket(str(tmp_path / "control"))
+        async with stream:
+            await stream.send_all(line)
+            answer = json.loads(b"".join([chunk async for chunk in stream]))
+        assert answer["refused"]["reason"] == "act"
+        assert await ask(tmp_path, "echo") == {}
+
+
+async def test_a_caller_that_leaves_or_never_ends_does_no_harm(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(control, "LINE_BYTES", 10)
+    async with serving(tmp_path):
+        for sent in (b"", b"x" * 100):
+            async with await trio.open_unix_socket(str(tmp_path / "control")) as stream:
+                if sent:
+                    await stream.send_all(sent)
+        monkeypatch.setattr(control, "LINE_BYTES", 1000)
+        assert await ask(tmp_path, "echo") == {}
+
+
+def run(folder: Path, *arguments: str) -> Result:
+    environ = {"RETAIN_STORAGE_DATA": str(folder / "data")}
+    return CliRunner().invoke(main, list(arguments), env=environ)
+
+
+def test_the_commands_from_tenant_to_refusal(tmp_path: Path) -> None:
+    assert run(tmp_path, "tenant", "add", "mytenant").exit_code == 0
+    created = run(tmp_path, "token", "create", "mytenant", "--expiry", "2100-01-01", "--json")
+    tokens = json.loads(created.output)
+    assert [token["container"] for token in tokens] == [None, "recordings", "gim-export"]
+    shown = run(tmp_path, "token", "create", "mytenant", "--expiry", "2100-01-01", "--revoke-existing")
+    assert "?sv=" in shown.output
+    listed = run(tmp_path, "token", "list", "mytenant")
+    assert tokens[1]["id"] in listed.output
+    assert "sig=" not in listed.output
+    assert "Revoked 2 tokens" in run(tmp_path, "token", "revoke", "mytenant", "--all").output
+    assert "for ever" in run(tmp_path, "tenant", "retention", "mytenant", "recordings", "forever").output
+    assert "4 tokens" not in run(tmp_path, "tenant", "rotate-key", "mytenant").output
+    assert "AccountKey=" in run(tmp_path, "tenant", "show", "mytenant", "--keys").output
+    assert "AccountKey=" not in run(tmp_path, "tenant", "show", "mytenant").output
+    assert "mytenant" in run(tmp_path, "tenant", "list").output
+    assert run(tmp_path, "tenant", "remove", "mytenant", "--yes").exit_code == 0
+    gone = run(tmp_path, "token", "list", "mytenant")
+    assert (gone.exit_code, gone.output.strip()) == (FAILED, "Error: there is no such tenant")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("token", "create", "mytenant"),
+        ("token", "revoke", "mytenant"),
+        ("token", "revoke", "mytenant", "aa", "--all"),
+        ("tenant", "retention", "mytenant", "recordings", "soon"),
+        ("tenant", "rotate-key", "mytenant", "--key", "3"),
+    ],
+)
+def test_wrong_usage(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    assert run(tmp_path, *arguments).exit_code == WRONG
+
+
+def test_a_data_folder_in_use_by_a_deaf_process_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RETAIN_STORAGE_DATA", str(tmp_path))
+    disk = RealDisk(tmp_path)
+    disk.lock()
+    try:
+        with pytest.raises(Stopped) as stopped:
+            act(None, "tenant list")
+        assert stopped.value.exit_code == IN_USE
+    finally:
+        disk.unlock()
