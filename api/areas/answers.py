@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from urllib.parse import quote
 
 from werkzeug.http import parse_range_header
@@ -75,6 +75,8 @@ class Stream:
 
     async def aclose(self) -> None:
         """Gives the file back."""
+        if isinstance(self._chunks, AsyncGenerator):
+            await self._chunks.aclose()
         await self._download.aclose()
 
 

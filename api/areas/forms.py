@@ -177,9 +177,9 @@ class FormReader:
             for event in decoder.feed(chunk):
                 if isinstance(event, PartHead):
                     part = self._begin(event)
-                elif part is None:
                     continue
-                elif isinstance(event, bytes):
+                assert part is not None
+                if isinstance(event, bytes):
                     await self._take(part, event)
                 else:
                     await self._end(part)

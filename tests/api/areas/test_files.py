@@ -1,9 +1,12 @@
 """Files: types, names and safety of what comes back, ranges, links, file control (spec sections 7 and 11)."""
 
+import json
+
 import pytest
 
 from api.areas.mime import contradicts
 from tests.kit.areas import Client, FilePart, areas_client
+from tests.kit.requests import make_request
 
 DATA = bytes(range(256)) * 4
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(100)
@@ -115,6 +118,26 @@ async def test_other_ranges_are_ignored(client: Client, asked: str):
     answer = await client.get(path, [("Range", "bytes=0-1"), ("If-Range", '"x"')])
     assert (answer.status, answer.body) == (200, DATA)
     assert (await client.send("HEAD", "/genesys/1/storage" + path, [("Range", "bytes=0-1")])).status == 200
+
+
+async def test_an_answer_that_is_not_read_gives_its_file_back(client: Client):
+    path = await stored(client, FilePart(bytes(3 << 20)))
+    for pieces in (0, 1):
+        response = await client.surface.handle(make_request("GET", "/genesys/1/storage" + path))
+        assert not isinstance(response.body, bytes)
+        for _ in range(pieces):
+            assert len(await anext(response.body)) == 1 << 20
+        await response.body.aclose()
+
+
+async def test_a_long_text_that_goes_while_a_listing_is_sent_is_left_out(client: Client):
+    name = await client.create({"a": "1", "long": "x" * 200_000, "z": "2"})
+    response = await client.surface.handle(make_request("GET", f"/genesys/1/storage/{name}"))
+    await client.delete(f"/{name}")
+    await client.engine.sweep()
+    assert client.payload_files() == []
+    assert not isinstance(response.body, bytes)
+    assert json.loads(b"".join([chunk async for chunk in response.body])) == {"a": "1", "z": "2"}
 
 
 # --- links ----------------------------------------------------------------------------------------------

@@ -364,6 +364,13 @@ async def test_several_files_in_one_request(client: Client):
     assert client.engine.statistics().payload_files == 2
 
 
+async def test_small_files_together_are_bounded_by_one_frame_of_the_journal(client: Client):
+    files: dict[str, str | FilePart] = {f"f{number}": FilePart(bytes(65_536)) for number in range(49)}
+    assert (await client.post("/60", files)).status == 413
+    del files["f0"]
+    assert (await client.post("/60", files)).status == 200
+
+
 async def test_a_file_sent_twice_under_one_key_leaves_one(client: Client):
     fields = [("f", FilePart(b"a" * 100_000)), ("f", FilePart(b"b" * 100_000))]
     name = (await client.post_multipart("/60", fields)).json()["id"]
