@@ -1,5 +1,6 @@
 """One request on its way through the surface: what it names, who may do what, and how it is answered."""
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -18,6 +19,8 @@ from engine.blobs.conditions import Conditions
 
 XML: Final = ("Content-Type", "application/xml")
 MAX_RESULTS: Final = 5000
+
+_NUMBER: Final = re.compile("-?[0-9]+", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,13 +88,11 @@ class Call:
         text = self.query.filled("maxresults")
         if text is None:
             return None
-        if not text.lstrip("-").isascii() or not text.lstrip("-").isdigit():
+        if _NUMBER.fullmatch(text) is None:
             raise invalid_parameter("maxresults", text, "Not a number.")
-        if len(text) > 9 or int(text) <= 0:
-            if text.startswith("-") or int(text) == 0:
-                raise out_of_range_parameter("maxresults", text, 1, MAX_RESULTS)
-            return MAX_RESULTS
-        return min(int(text), MAX_RESULTS)
+        if text.startswith("-") or not text.strip("0"):
+            raise out_of_range_parameter("maxresults", text, 1, MAX_RESULTS)
+        return MAX_RESULTS if len(text) > 9 else min(int(text), MAX_RESULTS)
 
     def require_no_version(self) -> None:
         """Snapshots and versions do not exist here, so none is found. Raises AzureError BlobNotFound."""

@@ -15,10 +15,9 @@ from api.blobs.permissions import Operation, authorize
 from api.blobs.sas import Facts, Kind, Target
 from api.blobs.sas_token import parse_token
 from api.http import BadRequest, decode_segment
-from engine import EngineError, NotFound
+from engine import NotFound, PreconditionFailed
 from engine.blobs import queries
 from engine.blobs.entries import BlobEntry
-from engine.errors import PreconditionFailed
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +51,7 @@ async def find_source(call: Call, *, with_tags: bool = False) -> Source:
         ) from None
     try:
         conditions.check(entry)
-    except EngineError as error:
-        assert isinstance(error, PreconditionFailed)
+    except PreconditionFailed:
         raise AzureError("SourceConditionNotMet") from None
     return Source(entry, url)
 

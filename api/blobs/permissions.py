@@ -18,7 +18,6 @@ class Operation(Enum):
     LIST_CONTAINERS = "List Containers"
     GET_SERVICE_PROPERTIES = "Get Blob Service Properties"
     SET_SERVICE_PROPERTIES = "Set Blob Service Properties"
-    GET_SERVICE_STATS = "Get Blob Service Stats"
     GET_ACCOUNT_INFORMATION = "Get Account Information"
     FIND_BLOBS = "Find Blobs by Tags"
     CREATE_CONTAINER = "Create Container"
@@ -70,7 +69,6 @@ RULES: Final[dict[Operation, Rule]] = {
     Operation.LIST_CONTAINERS: Rule("", "s", "l"),
     Operation.GET_SERVICE_PROPERTIES: Rule("", "s", "r"),
     Operation.SET_SERVICE_PROPERTIES: Rule("", "s", "w"),
-    Operation.GET_SERVICE_STATS: Rule("", "s", "r"),
     Operation.GET_ACCOUNT_INFORMATION: Rule("r", "sco", "rwdlcup", on_blob=True),
     Operation.FIND_BLOBS: Rule("", "o", "f"),
     Operation.CREATE_CONTAINER: Rule("", "c", "cw"),

@@ -16,7 +16,6 @@ EXPECTED = """
 List Containers                 | -   | -   | s   l
 Get Blob Service Properties     | -   | -   | s   r
 Set Blob Service Properties     | -   | -   | s   w
-Get Blob Service Stats          | -   | -   | s   r
 Get Account Information         | r   | r   | sco rwdlcup
 Find Blobs by Tags              | -   | -   | o   f
 Create Container                | -   | -   | c   cw

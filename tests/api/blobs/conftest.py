@@ -1,0 +1,14 @@
+"""A client on a Blob surface with its default settings and one container."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from tests.kit.blob_client import BlobClient, blob_client
+
+
+@pytest.fixture
+async def client() -> AsyncIterator[BlobClient]:
+    async with blob_client() as connected:
+        await connected.create()
+        yield connected

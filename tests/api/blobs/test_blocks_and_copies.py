@@ -1,0 +1,280 @@
+"""Blobs made of blocks, and copies inside the server (blobs.md, sections 5.1 and 5.2)."""
+
+import hashlib
+from base64 import b64encode
+from urllib.parse import quote
+
+import pytest
+
+from api.blobs.times import http_date
+from tests.kit.blob_client import HOST
+
+
+def md5(data):
+    return b64encode(hashlib.md5(data).digest()).decode()
+
+
+def block_path(identity, name="a"):
+    return f"/recordings/{name}?comp=block&blockid={quote(b64encode(identity).decode(), safe='')}"
+
+
+def block_list(*blocks):
+    inner = "".join(f"<{kind}>{b64encode(identity).decode()}</{kind}>" for kind, identity in blocks)
+    return f'<?xml version="1.0" encoding="utf-8"?><BlockList>{inner}</BlockList>'.encode()
+
+
+async def stage(client, identity, data, headers=(), **more):
+    return await client.send("PUT", block_path(identity), headers, data, **more)
+
+
+async def commit(client, *blocks, headers=(), **more):
+    return await client.send("PUT", "/recordings/a?comp=blocklist", headers, block_list(*blocks), **more)
+
+
+async def listed(client, kind="all"):
+    answer = await client.send("GET", f"/recordings/a?comp=blocklist&blocklisttype={kind}")
+    return answer, [
+        [(b.findtext("Name"), int(b.findtext("Size"))) for b in answer.xml.iterfind(f"{name}/Block")]
+        for name in ("CommittedBlocks", "UncommittedBlocks")
+    ]
+
+
+async def test_blocks_become_a_blob_in_the_order_of_the_list(client):
+    for identity, data in ((b"2", b"world"), (b"1", b"hello "), (b"3", b"never")):
+        answer = await stage(client, identity, data)
+        assert (answer.status, answer.headers["content-md5"]) == (201, md5(data))
+        assert not {"etag", "last-modified"} & answer.headers.keys()
+    assert (await client.get("a")).code == "BlobNotFound"
+    answer, blocks = await listed(client)
+    assert blocks == [[], [("MQ==", 6), ("Mg==", 5), ("Mw==", 5)]]
+    assert "etag" not in answer.headers
+    body = block_list(("Latest", b"1"), ("Uncommitted", b"2"), ("Latest", b"1"))
+    answer = await client.send("PUT", "/recordings/a?comp=blocklist", [("x-ms-meta-m", "1")], body)
+    assert (answer.status, answer.headers["content-md5"]) == (201, md5(body))
+    found = await client.get("a")
+    assert found.body == b"hello worldhello "
+    assert found.headers["content-type"] == "application/octet-stream"
+    assert "content-md5" not in found.headers
+    answer, blocks = await listed(client)
+    assert blocks == [[("MQ==", 6), ("Mg==", 5), ("MQ==", 6)], []]
+    assert answer.headers["x-ms-blob-content-length"] == "17"
+    assert answer.headers["etag"] == found.headers["etag"]
+    assert b"Uncommitted" not in (await listed(client, "committed"))[0].body
+    assert b"<Committed" not in (await listed(client, "uncommitted"))[0].body
+
+
+async def test_headers_of_a_block_list_are_those_of_the_blob_and_blank_ones_are_unset(client):
+    await stage(client, b"1", b"x")
+    headers = [
+        ("content-type", "text/plain; charset=UTF-8"),
+        ("x-ms-blob-content-type", "audio/mpeg"),
+        ("x-ms-blob-content-encoding", ""),
+        ("x-ms-blob-content-md5", md5(b"anything at all")),
+        ("x-ms-tags", "k=v"),
+    ]
+    await commit(client, ("Latest", b"1"), headers=headers)
+    found = await client.get("a")
+    assert found.headers["content-type"] == "audio/mpeg"
+    assert found.headers["content-md5"] == md5(b"anything at all")
+    assert found.headers["x-ms-tag-count"] == "1"
+    assert "content-encoding" not in found.headers
+
+
+async def test_ranges_cross_blocks(client):
+    data = bytes(number % 251 for number in range(300_000))
+    for number in range(3):
+        await stage(client, b"%d" % number, data[number * 100_000 : (number + 1) * 100_000])
+    await commit(client, *(("Latest", b"%d" % number) for number in range(3)))
+    for start, stop in ((0, 300_000), (99_999, 100_001), (150_000, 250_000), (299_999, 300_000), (0, 1)):
+        answer = await client.get("a", [("x-ms-range", f"bytes={start}-{stop - 1}")])
+        assert answer.body == data[start:stop]
+
+
+async def test_an_empty_list_makes_an_empty_blob(client):
+    assert (await commit(client)).status == 201
+    assert (await client.get("a")).body == b""
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status", "code"),
+    [
+        ("?comp=block", b"1", 400, "MissingRequiredQueryParameter"),
+        ("?comp=block&blockid=%21", b"1", 400, "InvalidQueryParameterValue"),
+        (f"?comp=block&blockid={quote(b64encode(b'x' * 65).decode())}", b"1", 400, "OutOfRangeInput"),
+        ("?comp=block&blockid=QUJD", b"1", 400, "InvalidBlobOrBlock"),
+        ("?comp=blocklist", b"<BlockList>", 400, "InvalidXmlDocument"),
+        ("?comp=blocklist", block_list(("Latest", b"9")), 400, "InvalidBlockList"),
+        ("?comp=blocklist", block_list(("Committed", b"1")), 400, "InvalidBlockList"),
+        ("?comp=blocklist", block_list(*[("Latest", b"1")] * 50_001), 400, "BlockListTooLong"),
+    ],
+)
+async def test_what_is_refused_of_blocks(client, path, body, status, code):
+    await stage(client, b"1", b"x")
+    answer = await client.send("PUT", f"/recordings/a{path}", [], body)
+    assert (answer.status, answer.code) == (status, code)
+
+
+async def test_the_body_of_a_list_is_held_against_its_md5(client):
+    answer = await commit(client, headers=[("content-md5", md5(b"other"))])
+    assert answer.code == "Md5Mismatch"
+    assert (await stage(client, b"1", b"x", [("content-md5", md5(b"y"))])).code == "Md5Mismatch"
+    assert (await client.send("GET", "/recordings/a?comp=blocklist&blocklisttype=none")).status == 400
+
+
+async def test_a_blob_with_staged_blocks_only_is_listed_on_request(client):
+    await stage(client, b"1", b"x")
+    path = "/recordings?restype=container&comp=list"
+    assert (await client.send("GET", path)).texts("Blobs/Blob/Name") == []
+    assert (await client.send("GET", f"{path}&include=uncommittedblobs")).texts("Blobs/Blob/Name") == ["a"]
+
+
+async def test_the_size_of_a_block_is_limited_by_version(client):
+    for version, limit in (("2015-12-11", 4), ("2018-11-09", 100), ("2020-02-10", 4000)):
+        size = limit * 1024 * 1024 + 1
+        headers = [("content-length", str(size)), ("x-ms-version", version)]
+        target = f"/tenant{block_path(b'1')}&{client.service_sas('w')}"
+        answer = await client.raw("PUT", target, headers, b"1")
+        assert (answer.code, answer.xml.findtext("MaxLimit")) == ("RequestBodyTooLarge", str(size - 1))
+
+
+SOURCE = f"http://{HOST}/tenant/recordings/a"
+
+
+async def copy(client, source=SOURCE, headers=(), target="/recordings/b", **more):
+    return await client.send("PUT", target, [("x-ms-copy-source", source), *headers], **more)
+
+
+@pytest.mark.parametrize("size", [0, 5, 300_000])
+async def test_a_copy_finishes_at_once_and_can_be_polled(client, size):
+    data = bytes(number % 251 for number in range(size))
+    await client.put(
+        "a", data, [("x-ms-meta-m", "1"), ("x-ms-tags", "k=v"), ("x-ms-blob-content-language", "de")]
+    )
+    answer = await copy(client)
+    assert (answer.status, answer.headers["x-ms-copy-status"]) == (202, "success")
+    assert "content-md5" not in answer.headers
+    found = await client.get("b")
+    assert found.body == data
+    assert found.headers["etag"] == answer.headers["etag"]
+    for name, value in {
+        "x-ms-copy-id": answer.headers["x-ms-copy-id"],
+        "x-ms-copy-status": "success",
+        "x-ms-copy-progress": f"{size}/{size}",
+        "x-ms-copy-source": SOURCE,
+        "x-ms-copy-completion-time": http_date(client.engine.now()),
+        "x-ms-meta-m": "1",
+        "content-language": "de",
+        "content-md5": md5(data),
+    }.items():
+        assert found.headers[name] == value
+    assert "x-ms-tag-count" not in found.headers
+    await client.send("PUT", "/recordings/b?comp=metadata")
+    assert "x-ms-copy-id" not in (await client.head("b")).headers
+
+
+async def test_a_copy_takes_its_own_metadata_and_tags(client):
+    await client.put("a", b"1", [("x-ms-meta-m", "1"), ("x-ms-tags", "k=v")])
+    await copy(client, headers=[("x-ms-meta-n", "2"), ("x-ms-tags", "x=y")])
+    headers = (await client.head("b")).headers
+    assert "x-ms-meta-m" not in headers
+    assert headers["x-ms-meta-n"] == "2"
+    answer = await copy(
+        client, headers=[("x-ms-requires-sync", "true"), ("x-ms-copy-source-tag-option", "COPY")]
+    )
+    assert answer.headers["content-md5"] == md5(b"1")
+    assert (await client.send("GET", "/recordings/b?comp=tags")).texts("TagSet/Tag/Key") == ["k"]
+    answer = await copy(client, headers=[("x-ms-copy-source-tag-option", "MERGE")])
+    assert answer.code == "InvalidHeaderValue"
+
+
+async def test_put_blob_from_url(client):
+    await client.put("a", b"1", [("x-ms-blob-content-language", "de")])
+    answer = await copy(client, headers=[("x-ms-blob-type", "BlockBlob"), ("x-ms-blob-content-type", "x/y")])
+    assert (answer.status, answer.headers["content-md5"]) == (201, md5(b"1"))
+    found = await client.get("b")
+    assert found.headers["content-type"] == "x/y"
+    assert not {"x-ms-copy-id", "content-language"} & found.headers.keys()
+    wrong = [("x-ms-blob-type", "BlockBlob"), ("x-ms-source-content-md5", md5(b"2"))]
+    assert (await copy(client, headers=wrong)).code == "Md5Mismatch"
+
+
+async def test_put_block_from_url(client):
+    await client.put("a", b"0123456789")
+    headers = [("x-ms-copy-source", SOURCE), ("x-ms-source-range", "bytes=2-5")]
+    answer = await client.send("PUT", block_path(b"1", "b"), headers)
+    assert (answer.status, answer.headers["content-md5"]) == (201, md5(b"2345"))
+    for wrong, code in (("bytes=20-", "InvalidRange"), ("bytes=-3", "InvalidHeaderValue")):
+        answer = await client.send("PUT", block_path(b"1", "b"), [headers[0], ("x-ms-source-range", wrong)])
+        assert answer.code == code
+
+
+async def test_a_copy_onto_itself(client):
+    await client.put("a", b"x" * 100_000, [("x-ms-meta-m", "1")])
+    assert (await copy(client, target="/recordings/a", headers=[("x-ms-meta-n", "2")])).status == 202
+    found = await client.get("a")
+    assert found.body == b"x" * 100_000
+    assert found.headers["x-ms-meta-n"] == "2"
+    await client.engine.sweep()
+    assert len(client.payload_files()) >= 1
+
+
+async def test_conditions_of_a_copy(client):
+    etag = (await client.put("a", b"1")).headers["etag"]
+    assert (await copy(client, headers=[("x-ms-source-if-match", etag)])).status == 202
+    for headers, status, code in (
+        ([("x-ms-source-if-none-match", etag)], 412, "SourceConditionNotMet"),
+        ([("x-ms-source-if-tags", "k = 'v'")], 412, "SourceConditionNotMet"),
+        ([("if-match", etag)], 412, "TargetConditionNotMet"),
+        ([("if-none-match", "*")], 409, "BlobAlreadyExists"),
+    ):
+        answer = await copy(client, headers=headers)
+        assert (answer.status, answer.code) == (status, code)
+
+
+async def test_the_source_of_a_copy_must_be_here_and_readable(client):
+    await client.put("a", b"1")
+    read, write = client.service_sas("r"), client.service_sas("w")
+    await client.create("other")
+    for source, status, code in (
+        (f"http://{HOST}/tenant/recordings/none", 404, "CannotVerifyCopySource"),
+        (f"http://{HOST}/tenant/nothing/a", 404, "CannotVerifyCopySource"),
+        (f"http://{HOST}/nobody/recordings/a", 404, "CannotVerifyCopySource"),
+        ("http://elsewhere.test/tenant/recordings/a", 404, "CannotVerifyCopySource"),
+        ("http://retain.test:8081/tenant/recordings/a", 404, "CannotVerifyCopySource"),
+        (f"http://{HOST}/second/recordings/a", 401, "CannotVerifyCopySource"),
+        (f"{SOURCE}?{write}", 403, "CannotVerifyCopySource"),
+        (f"{SOURCE}?{read}0", 403, "CannotVerifyCopySource"),
+        ("file:///etc/passwd", 400, "InvalidHeaderValue"),
+        (f"http://user@{HOST}/tenant/recordings/a", 400, "InvalidHeaderValue"),
+        (f"http://{HOST}/tenant", 400, "InvalidHeaderValue"),
+        (f"http://{HOST}/tenant/recordings/%zz", 400, "InvalidHeaderValue"),
+        ("http://[::1/tenant/recordings/a", 400, "InvalidHeaderValue"),
+        ("nonsense", 400, "InvalidHeaderValue"),
+    ):
+        answer = await copy(client, source)
+        assert (source, answer.status, answer.code) == (source, status, code)
+    assert (await copy(client, f"{SOURCE}?{read}")).status == 202
+    assert read not in (await client.head("b")).headers["x-ms-copy-source"]
+
+
+async def test_a_token_reads_no_source_without_a_token_of_its_own(client):
+    await client.put("a", b"1")
+    token, read = client.service_sas("w"), client.service_sas("r")
+    answer = await copy(client, sas=token)
+    assert (answer.status, answer.code) == (401, "CannotVerifyCopySource")
+    assert (await copy(client, f"{SOURCE}?{read}", sas=token)).status == 202
+    assert (await copy(client, f"{SOURCE}?{token}", sas=token)).status == 403
+
+
+async def test_a_token_that_creates_copies_to_new_names_only(client):
+    await client.put("a", b"1")
+    token, read = client.service_sas("c"), client.service_sas("r")
+    assert (await copy(client, f"{SOURCE}?{read}", sas=token)).status == 202
+    answer = await copy(client, f"{SOURCE}?{read}", sas=token)
+    assert (answer.status, answer.code) == (403, "UnauthorizedBlobOverwrite")
+
+
+async def test_no_copy_is_ever_pending(client):
+    await client.put("a", b"1")
+    answer = await client.send("PUT", "/recordings/a?comp=copy&copyid=1", [("x-ms-copy-action", "abort")])
+    assert (answer.status, answer.code) == (409, "NoPendingCopyOperation")
