@@ -163,6 +163,6 @@ def check_conditions(state: SettingsState, command: Write, shown: str, *, exists
 
 
 def missing(hidden: Any) -> Exception:
-    """What to answer about a target that the asker does not see: 403 if it is there all the same (spec
-    section 4)."""
+    """What to answer about a target that the asker does not see: 403 if it may be in what is hidden
+    from him (spec section 4)."""
     return NotFound(NO_SUCH) if isinstance(hidden, Missing) else Forbidden(NO_RIGHT, reason="role")

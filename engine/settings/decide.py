@@ -3,7 +3,7 @@ nothing."""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, NoReturn
 
 from engine.command import Command, Decision
 from engine.errors import Conflict, NotFound
@@ -85,10 +85,9 @@ class _Target:
         """What stands under `path` in the place's own document."""
         return walk(self.own.value, path) if self.own else MISSING
 
-    def refuse_missing(self, path: Path) -> None:
-        """Raises NotFound, or Forbidden if it is there but hidden."""
-        there = walk(self.view.hidden, path)
-        raise missing(MISSING if isinstance(self.view.hidden, Missing) else there)
+    def refuse_missing(self) -> NoReturn:
+        """Raises NotFound, or Forbidden if the application's part is hidden from the asker."""
+        raise missing(self.view.hidden)
 
     def commit(
         self,
@@ -153,7 +152,7 @@ def post(state: SettingsState, command: PostValue, _: int) -> Decision[Written]:
     if len(path) > 1:
         parent = resolve(target.view.layers, path[:-1])
         if isinstance(parent, Missing):
-            target.refuse_missing(path[:-1])
+            target.refuse_missing()
         if not isinstance(parent, dict):
             raise NotFound(NO_SUCH)
     return target.commit([_set(path, body)], touched=path[:1], created=True)
@@ -169,7 +168,7 @@ def put(state: SettingsState, command: PutValue, _: int) -> Decision[Written]:
     if created:
         creates = command.policy.put_creates or command.place.level == Level.DEVICE
         if not creates or is_blocked(target.view.layers, path):
-            target.refuse_missing(path)
+            target.refuse_missing()
     body = _keep_lists(target, body)
     if not path:
         return target.commit([], touched=list(body.value), created=created, whole=body)
@@ -184,7 +183,7 @@ def merge(state: SettingsState, command: MergeValue, _: int) -> Decision[Written
     touched = path[:1] or tuple(body.value)
     authorise(command, target.own, touched)
     if isinstance(target.present, Missing):
-        target.refuse_missing(path)
+        target.refuse_missing()
     op = Op.MERGE if isinstance(body.value, dict) else Op.SET
     return target.commit([Change(op, path, body.value, body.text)], touched=touched, created=False)
 
@@ -197,7 +196,7 @@ def patch(state: SettingsState, command: PatchValue, _: int) -> Decision[Written
     authorise(command, target.own, named)
     authorise_reading(command, target.own, named)
     if isinstance(target.present, Missing):
-        target.refuse_missing(path)
+        target.refuse_missing()
     old = target.value(path)
     base = {} if isinstance(old, Missing) else old
     new = apply_steps(

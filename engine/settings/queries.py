@@ -8,7 +8,6 @@ from zlib import crc32
 from engine.errors import Forbidden, NotFound
 from engine.settings.merge import resolve
 from engine.settings.model import METADATA, MISSING, Asker, Document, Level, Missing, Path, Place, Policy
-from engine.settings.paths import walk
 from engine.settings.roles import Right, as_stored, bare, permits, without_metadata
 from engine.settings.state import SettingsState
 
@@ -67,7 +66,9 @@ def read_value(
     path = as_stored(view.layers[-1] if view.layers else None, path) if place.level == Level.GLOBAL else path
     value = resolve(view.layers, path)
     if isinstance(value, Missing):
-        if not isinstance(view.hidden, Missing) and not isinstance(walk(view.hidden, path), Missing):
+        if not isinstance(view.hidden, Missing):
+            # Also about a property that does not exist: its name is no business of one who may not read the
+            # rest.
             raise Forbidden(NO_RIGHT, reason="role")
         raise NotFound(NO_SUCH)
     if not path and value == {} and not isinstance(view.hidden, Missing) and len(view.layers) == 1:

@@ -1,7 +1,7 @@
 """A client of the settings interface without a network: requests in, whole answers out."""
 
 import json
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from ipaddress import ip_network
@@ -86,11 +86,12 @@ class Client:
         *,
         app: str = "app",
         user: User | None = None,
-        headers: Pairs = (),
+        headers: Sequence[tuple[str, str]] = (),
     ) -> Answer:
         """The target is a tail below the application, and the body a value."""
         body = b"" if value is ... else json.dumps(value, ensure_ascii=False).encode()
-        kind = [] if value is ... else [("Content-Type", "application/json")]
+        typed = any(name == "Content-Type" for name, _ in headers)
+        kind = [] if value is ... or typed else [("Content-Type", "application/json")]
         target = f"{ROOT}/{quote(app, safe='')}{'/' if tail else ''}{tail}"
         return await self.send(method, target, [*kind, *headers], body, user=user)
 

@@ -59,7 +59,7 @@ class TestGet:
         await put_up(client)
         assert (await unchanged(client, "GET", f"{level}/g")).status == 403
         assert (await unchanged(client, "GET", f"{level}/g/v")).status == 403
-        assert (await unchanged(client, "GET", f"{level}/g/none")).status == 404
+        assert (await unchanged(client, "GET", f"{level}/g/none")).status == 403
 
     async def test_403_another_user(self, client: Client) -> None:
         """K22."""
