@@ -148,6 +148,19 @@ def test_a_large_file_costs_no_memory_and_comes_back_whole(server: Server):
     assert peak - start < 64 * MEBIBYTE
 
 
+def test_a_folded_content_type_of_an_old_client(server: Server):
+    form = multipart([("k", "v")])
+    kind = multipart_type()[1].replace("; ", ";\r\n ")
+    head = (
+        f"POST {STORAGE}/60 HTTP/1.1\r\nHost: h\r\nConnection: close\r\nContent-Type: {kind}\r\n"
+        f"Content-Length: {len(form)}\r\n\r\n"
+    )
+    with socket.create_connection((server.host, server.port), timeout=10) as connection:
+        connection.sendall(head.encode() + form)
+        answer = connection.makefile("rb").read()
+    assert answer.startswith(b"HTTP/1.1 200")
+
+
 def payload_files(server: Server) -> set[str]:
     return {path.name for path in (server.data / "payloads").rglob("*") if path.is_file()}
 
