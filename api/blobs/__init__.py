@@ -2,6 +2,6 @@
 them.
 
 Reading order: `sas_token`, `sas`, `permissions` (who may do what); `operations`, `surface` (how a request
-finds its handler); `routes` (what each operation does). Mounted as `BlobSurface(engine, config,
-keys_of).mount()`, after `accounts.prepare`.
+finds its handler); `routes` (what each operation does). Mounted as `surface.blobs_surface(engine, config,
+keys_of)`.
 """

@@ -7,12 +7,13 @@ from typing import Final
 
 from api.blobs import etag
 from api.blobs.address import Address
-from api.blobs.authentication import KeysOf
+from api.blobs.authentication import KeysOf, Origin
 from api.blobs.conditions import parse_conditions
 from api.blobs.errors import AzureError, invalid_parameter, out_of_range_parameter
 from api.blobs.query import Query
-from api.blobs.sas import Facts, Grant
+from api.blobs.sas import Grant
 from api.blobs.times import http_date
+from api.external import ExternalUrl
 from api.http import Request, Response
 from engine import Engine
 from engine.blobs.conditions import Conditions
@@ -23,29 +24,35 @@ MAX_RESULTS: Final = 5000
 _NUMBER: Final = re.compile("-?[0-9]+", re.ASCII)
 
 
+@dataclass(frozen=True, slots=True)
+class Site:
+    """What all requests share: the accounts' keys, the host suffixes, the server's URL, which proxies are
+    believed."""
+
+    keys_of: KeysOf
+    host_suffixes: tuple[str, ...]
+    external: ExternalUrl
+    origin: Origin
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
     """A request that was authorized.
 
     `headers` by lower-case names, repeated ones joined by commas. `version` is the one that executes. `actor`
-    stands in the journal. `endpoint` is the account's URL with a slash at its end. `may_overwrite` is
-    False for a token that creates only.
+    stands in the journal. `may_overwrite` is False for a token that creates only.
     """
 
     request: Request
     engine: Engine
+    site: Site
     address: Address
     query: Query
     headers: Mapping[str, str]
     grant: Grant
     version: str
     actor: str
-    endpoint: str
     may_overwrite: bool
-    facts: Facts
-    keys_of: KeysOf
-    own_hosts: frozenset[str]
-    host_suffixes: tuple[str, ...]
 
     @property
     def account(self) -> str:
@@ -63,6 +70,12 @@ class Call:
         """The blob's name, at a blob."""
         assert self.address.blob is not None
         return self.address.blob
+
+    @property
+    def endpoint(self) -> str:
+        """The account's URL, with a slash at its end."""
+        base = self.site.external.base(self.request)
+        return f"{base}/{self.address.account}/" if self.address.path_style else f"{base}/"
 
     def header(self, name: str) -> str | None:
         """A header by its lower-case name; an empty one counts as absent (rclone sends such)."""

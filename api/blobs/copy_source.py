@@ -12,7 +12,7 @@ from api.blobs.authentication import verify_token
 from api.blobs.call import Call
 from api.blobs.errors import AzureError, invalid_header
 from api.blobs.permissions import Operation, authorize
-from api.blobs.sas import Facts, Kind, Target
+from api.blobs.sas import Kind, Target
 from api.blobs.sas_token import parse_token
 from api.http import BadRequest, decode_segment
 from engine import NotFound, PreconditionFailed
@@ -67,9 +67,9 @@ def _parse(call: Call, text: str) -> tuple[Address, str, str]:
     shown = text.partition("?")[0].partition("#")[0]
     if parts.scheme not in ("http", "https") or not host or parts.username is not None or len(text) > 8192:
         raise invalid_header("x-ms-copy-source", shown)
-    account = host_account(host, call.host_suffixes)
+    account = host_account(host, call.site.host_suffixes)
     netloc = host if port is None else f"{host}:{port}"
-    if account is None and netloc not in call.own_hosts:
+    if account is None and netloc not in _own_hosts(call):
         raise AzureError("CannotVerifyCopySource", message="The copy source is not on this server.")
     address = parse_address(segments, account, None, None)
     if address.container is None or not address.blob:
@@ -77,8 +77,17 @@ def _parse(call: Call, text: str) -> tuple[Address, str, str]:
     return address, parts.query, shown
 
 
+def _own_hosts(call: Call) -> frozenset[str]:
+    """The names under which this server is asked, with their ports: a copy's source must be one of them."""
+    base = call.site.external.base(call.request)
+    asked = (
+        call.request.authority.decode("latin-1") if call.request.authority else call.headers.get("host", "")
+    )
+    return frozenset({asked.lower(), base.partition("://")[2].partition("/")[0].lower()})
+
+
 async def _authorize(call: Call, address: Address, query: str, *, with_tags: bool) -> None:
-    keys = call.keys_of(address.account)
+    keys = call.site.keys_of(address.account)
     if keys is None:
         raise AzureError("CannotVerifyCopySource", message="The specified account does not exist.")
     try:
@@ -89,7 +98,7 @@ async def _authorize(call: Call, address: Address, query: str, *, with_tags: boo
                 return
             raise AzureError("NoAuthenticationInformation")
         target = Target(address.account, address.container, address.blob)
-        facts = Facts(call.engine.now(), call.facts.peer, call.facts.secure)
+        facts = call.site.origin.facts(call.request, call.engine.now())
         grant = await verify_token(call.engine, token, target, keys, facts)
         authorize(grant, Operation.GET_BLOB, with_tags=with_tags)
     except AzureError as error:

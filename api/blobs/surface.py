@@ -2,7 +2,7 @@
 form."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from ipaddress import ip_network
 from typing import Final
 from uuid import UUID
@@ -10,7 +10,7 @@ from uuid import UUID
 from api.blobs import cors
 from api.blobs.address import Address, host_account, parse_address
 from api.blobs.authentication import KeysOf, Origin, authenticate, request_version
-from api.blobs.call import Call
+from api.blobs.call import Call, Site
 from api.blobs.engine_errors import from_engine, from_request
 from api.blobs.errors import AzureError, invalid_parameter, render
 from api.blobs.operations import resolve
@@ -47,11 +47,9 @@ class BlobSurface:
 
     def __init__(self, engine: Engine, config: Config, keys_of: KeysOf) -> None:
         self._engine = engine
-        self._keys_of = keys_of
-        self._suffixes = tuple(suffix.lower() for suffix in config.blobs.host_suffixes)
-        self._external = ExternalUrl(config.server)
+        suffixes = tuple(suffix.lower() for suffix in config.blobs.host_suffixes)
         proxies = tuple(ip_network(entry) for entry in config.server.trusted_proxies)
-        self._origin = Origin.of(config, proxies)
+        self._site = Site(keys_of, suffixes, ExternalUrl(config.server), Origin.of(config, proxies))
 
     def mount(self) -> Surface:
         """The surface as the application mounts it: path style by account name, virtual hosts by suffix."""
@@ -59,8 +57,8 @@ class BlobSurface:
             name="blobs",
             handle=self.handle,
             error=self.error,
-            claims=lambda segment: self._keys_of(segment) is not None,
-            host_suffixes=self._suffixes,
+            claims=lambda segment: self._site.keys_of(segment) is not None,
+            host_suffixes=self._site.host_suffixes,
         )
 
     async def handle(self, request: Request) -> Response:
@@ -100,18 +98,19 @@ class BlobSurface:
 
     def _place(self, request: Request, headers: Mapping[str, str]) -> _Place:
         query = parse_query(request.raw_query)
-        account = host_account(_host(request, headers), self._suffixes) if self._suffixes else None
+        suffixes = self._site.host_suffixes
+        account = host_account(_host(request, headers), suffixes) if suffixes else None
         address = parse_address(request.segments(), account, query.get("restype"), query.get("comp"))
         return _Place(address, query, headers)
 
     async def _serve(self, request: Request, place: _Place, version: str) -> tuple[str, Response]:
         """Authenticate, then authorize, then look: nobody learns what exists without the right to."""
         address, query, headers = place.address, place.query, place.headers
-        keys = self._keys_of(address.account)
+        keys = self._site.keys_of(address.account)
         if keys is None:
             raise AzureError("ResourceNotFound")
         known = await authenticate(
-            request, headers, address, query, engine=self._engine, origin=self._origin, keys=keys
+            request, headers, address, query, engine=self._engine, origin=self._site.origin, keys=keys
         )
         doubled = query.doubled - SAS_PARAMETERS
         if doubled:
@@ -119,42 +118,24 @@ class BlobSurface:
             raise invalid_parameter(name, query.get(name) or "", "Given more than once.")
         restype, comp = query.get("restype") or "", query.get("comp") or ""
         operation = resolve(address, request.method, restype, comp, headers)
+        may_overwrite = authorize(known.grant, operation, with_tags=_with_tags(operation, query, headers))
         call = Call(
             request=request,
             engine=self._engine,
+            site=self._site,
             address=address,
             query=query,
             headers=headers,
             grant=known.grant,
             version=known.version,
             actor=known.actor,
-            endpoint=self._endpoint(request, address),
-            may_overwrite=False,
-            facts=self._origin.facts(request, self._engine.now()),
-            keys_of=self._keys_of,
-            own_hosts=self._own_hosts(request, headers),
-            host_suffixes=self._suffixes,
+            may_overwrite=may_overwrite,
         )
-        may_overwrite = authorize(known.grant, operation, with_tags=_with_tags(call, operation))
-        handler = TABLE[operation]
-        response = await handler(replace(call, may_overwrite=may_overwrite))
-        return known.version, response
+        return known.version, await TABLE[operation](call)
 
     async def _cors_rules(self, account: str) -> tuple[CorsRule, ...]:
         document = await self._engine.read(lambda state, _: queries.service_properties(state.blobs, account))
         return ServiceProperties.stored(document).cors
-
-    def _endpoint(self, request: Request, address: Address) -> str:
-        base = self._external.base(request)
-        return f"{base}/{address.account}/" if address.path_style else f"{base}/"
-
-    def _own_hosts(self, request: Request, headers: Mapping[str, str]) -> frozenset[str]:
-        """The names under which this server is asked, with their ports: a copy's source must be one of
-        them."""
-        base = self._external.base(request)
-        return frozenset(
-            {_host_and_port(request, headers), base.partition("://")[2].partition("/")[0].lower()}
-        )
 
     def _refused(self, error: AzureError) -> Response:
         now = self._engine.now()
@@ -184,24 +165,21 @@ def _headers(request: Request) -> dict[str, str]:
     return headers
 
 
-def _host_and_port(request: Request, headers: Mapping[str, str]) -> str:
-    if request.authority is not None:
-        return request.authority.decode("latin-1").lower()
-    return headers.get("host", "").lower()
-
-
 def _host(request: Request, headers: Mapping[str, str]) -> str:
     """The host name without its port."""
-    host = _host_and_port(request, headers)
+    host = request.authority.decode("latin-1") if request.authority is not None else headers.get("host", "")
     return host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() and ":" in host else host
 
 
-def _with_tags(call: Call, operation: Operation) -> bool:
+def _with_tags(operation: Operation, query: Query, headers: Mapping[str, str]) -> bool:
     """Whether an operation reads or writes tags along, which asks for a letter of its own."""
     if operation is Operation.LIST_BLOBS:
-        return "tags" in included(call)
+        return "tags" in included(query)
     if operation not in _WRITES_TAGS:
         return False
-    return bool(
-        call.header("x-ms-tags") or (call.header("x-ms-copy-source-tag-option") or "").upper() == "COPY"
-    )
+    return bool(headers.get("x-ms-tags")) or headers.get("x-ms-copy-source-tag-option", "").upper() == "COPY"
+
+
+def blobs_surface(engine: Engine, config: Config, keys_of: KeysOf) -> Surface:
+    """The surface, ready to be mounted; `keys_of` knows the accounts."""
+    return BlobSurface(engine, config, keys_of).mount()

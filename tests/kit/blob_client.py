@@ -10,12 +10,12 @@ from urllib.parse import quote
 from xml.etree.ElementTree import Element, fromstring
 
 from api.blobs import shared_key
-from api.blobs.accounts import prepare
 from api.blobs.sas_issue import issue_account_sas, issue_service_sas
 from api.blobs.surface import BlobSurface
 from api.blobs.times import http_date
 from api.config import BlobsConfig, Config, ServerConfig
 from engine import Engine, Options
+from engine.blobs.commands import ConfigureRetention
 from engine.testing import SteppedClock, open_memory_engine
 from journal import PayloadStore
 from journal.testing import MemoryDisk
@@ -173,5 +173,6 @@ async def blob_client(
     )
     clock, disk = SteppedClock(), MemoryDisk()
     async with open_memory_engine(disk, clock=clock, options=options) as engine:
-        await prepare(engine, config)
+        days = config.retention.recordings_days
+        await engine.submit(ConfigureRetention(actor="test", days=days, resource=bytes(16)))
         yield BlobClient(engine, BlobSurface(engine, config, KEYS.get), clock, disk)

@@ -6,12 +6,13 @@ from api.blobs import markers
 from api.blobs.call import MAX_RESULTS, Call, xml_response
 from api.blobs.errors import AzureError, invalid_parameter
 from api.blobs.permissions import Operation
+from api.blobs.query import Query
 from api.blobs.views import lease_of
 from api.blobs.xml_lists import Asked, Include, blob_element, blobs_page, pending_element, prefix_element
 from api.http import Response
 from engine.blobs.entries import BlobEntry
 from engine.blobs.listing import Listed
-from engine.blobs.listing import list_blobs as query
+from engine.blobs.listing import list_blobs as search
 
 INCLUDES: Final = frozenset(
     {
@@ -21,9 +22,9 @@ INCLUDES: Final = frozenset(
 )
 
 
-def included(call: Call) -> frozenset[str]:
+def included(query: Query) -> frozenset[str]:
     """What `include` asks for. Raises AzureError InvalidQueryParameterValue for an unknown word."""
-    text = call.query.filled("include") or ""
+    text = query.filled("include") or ""
     words = frozenset(word.strip().lower() for word in text.split(",")) - {""}
     if not words <= INCLUDES:
         raise invalid_parameter("include", text, "Unknown value.")
@@ -32,7 +33,7 @@ def included(call: Call) -> frozenset[str]:
 
 async def list_blobs(call: Call) -> Response:
     """List Blobs. An empty prefix, delimiter or marker counts as absent, as some clients send them."""
-    include = included(call)
+    include = included(call.query)
     prefix, delimiter = call.query.filled("prefix"), call.query.filled("delimiter")
     marker, size = call.query.filled("marker"), call.max_results()
     if delimiter is not None and "snapshots" in include:
@@ -40,7 +41,7 @@ async def list_blobs(call: Call) -> Response:
     start = markers.read_blob_marker(marker) if marker else ""
     page, now = await call.engine.read(
         lambda state, now: (
-            query(
+            search(
                 state.blobs,
                 call.account,
                 call.container,
