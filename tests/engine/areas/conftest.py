@@ -1,0 +1,10 @@
+"""A state of areas, driven by hand."""
+
+import pytest
+
+from tests.kit.areas_state import Harness
+
+
+@pytest.fixture
+def areas() -> Harness:
+    return Harness()

@@ -1,0 +1,77 @@
+"""What areas refuse: bad names, bad ttls, quotas."""
+
+import pytest
+
+from engine import Inline, Invalid, QuotaExceeded, TooLarge
+from engine.areas import (
+    MAX_TTL,
+    NewFile,
+    Policy,
+)
+from tests.kit.areas_state import A, B
+
+
+@pytest.mark.parametrize(
+    ("values", "error"),
+    [
+        ({"": "v"}, Invalid),
+        ({"_k": "v"}, Invalid),
+        ({"_": "v"}, Invalid),
+        ({"a\0b": "v"}, Invalid),
+        ({"k" * 256: "v"}, TooLarge),
+        ({"é" * 128: "v"}, TooLarge),
+        ({str(number): "v" for number in range(1001)}, TooLarge),
+    ],
+)
+def test_a_bad_key_refuses_the_whole_command(areas, values, error):
+    areas.create(A, {"kept": "1"})
+    for command in (
+        lambda: areas.create(B, {"good": "1", **values}),
+        lambda: areas.update(A, {"good": "1", **values}),
+    ):
+        with pytest.raises(error):
+            command()
+    assert areas.listing(A) == {"kept": "1"}
+    assert areas.is_gone(B)
+
+
+@pytest.mark.parametrize("ttl", [0, -1, MAX_TTL + 1])
+def test_a_ttl_out_of_bounds_is_refused(areas, ttl):
+    with pytest.raises(Invalid):
+        areas.create(A, {"k": "v"}, ttl=ttl)
+
+
+def test_the_number_of_keys_counts_living_ones_of_the_whole_area(areas):
+    few = Policy(max_keys=2)
+    areas.create(A, {"a": "1", "b": "1"}, ttl=10, policy=few)
+    areas.update(A, {"a": "2"}, ttl=20, policy=few)
+    with pytest.raises(TooLarge):
+        areas.update(A, {"c": "1"}, policy=few)
+    areas.pass_time(10)
+    areas.update(A, {"c": "1"}, policy=few)
+    assert areas.listing(A) == {"a": "2", "c": "1"}
+
+
+def test_quota_of_bytes(areas):
+    policy = Policy(quota_bytes=10)
+    areas.create(A, {"k": "12345"}, policy=policy)
+    with pytest.raises(QuotaExceeded):
+        areas.create(B, {"k": "1234"}, policy=policy)
+    areas.create(B, {"k": "123"}, policy=policy)
+    with pytest.raises(QuotaExceeded):
+        areas.update(A, {"k": "123456"}, policy=policy)
+    areas.update(A, {"k": "54321"}, policy=policy)
+    areas.delete(B)
+    areas.update(A, {"é": NewFile("f", "t/t", Inline(b"12", b"m" * 16))}, policy=policy)
+    assert areas.state.areas.size == 10
+
+
+def test_quota_of_areas_per_user_counts_the_living(areas):
+    policy = Policy(quota_areas_per_user=1)
+    areas.create("a", {"k": "1"}, ttl=1, user="u", policy=policy)
+    areas.create("a", {"k": "2"}, ttl=1, user="u", policy=policy)
+    with pytest.raises(QuotaExceeded):
+        areas.update("b", {"k": "1"}, user="u", policy=policy)
+    areas.create("b", {"k": "1"}, user="other", policy=policy)
+    areas.pass_time(1)
+    areas.create("b", {"k": "1"}, ttl=1, user="u", policy=policy)

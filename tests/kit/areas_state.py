@@ -1,0 +1,119 @@
+"""Areas without an engine: a state that is decided, applied and told the time by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from uuid import UUID
+
+from engine import NotFound, Stamp
+from engine.areas import (
+    CreateArea,
+    DeleteArea,
+    NewValue,
+    Policy,
+    UpdateArea,
+    Value,
+    queries,
+)
+from engine.clock import SECOND
+from engine.command import Command
+from engine.commands import ExpireDue
+from engine.event import Event
+from engine.state import State
+from journal import Payload
+
+START = 1_800_000_000 * SECOND
+A, B, C = (str(UUID(int=number, version=4)) for number in (1, 2, 3))
+
+
+class Harness:
+    """A state driven without an engine: decide, apply, tell the time."""
+
+    def __init__(self) -> None:
+        self.state = State()
+        self.now = START
+        self.events: list[Event] = []
+        self._resource = 0
+
+    def do(self, command: Command[object]) -> object:
+        decision = self.state.decide(command, self.now)
+        for event in decision.events:
+            self.apply(event)
+        self.state.check()
+        return decision.result
+
+    def apply(self, event: Event) -> None:
+        self.state.apply(event, Stamp(self.state.seq + 1, self.now, -1))
+        self.events.append(event)
+
+    def resource(self) -> bytes:
+        self._resource += 1
+        return self._resource.to_bytes(16, "big")
+
+    def create(
+        self,
+        name: str,
+        values: Mapping[str, NewValue],
+        ttl: int = 60,
+        *,
+        user: str | None = None,
+        policy: Policy | None = None,
+    ) -> object:
+        return self.do(
+            CreateArea(
+                actor="anonymous",
+                name=name,
+                user=user,
+                resource=self.resource(),
+                values=values,
+                ttl=ttl,
+                policy=policy or Policy(),
+            )
+        )
+
+    def update(
+        self,
+        name: str,
+        values: Mapping[str, NewValue],
+        ttl: int = 60,
+        *,
+        user: str | None = None,
+        policy: Policy | None = None,
+    ) -> object:
+        return self.do(
+            UpdateArea(
+                actor="anonymous",
+                name=name,
+                user=user,
+                resource=self.resource(),
+                values=values,
+                ttl=ttl,
+                policy=policy or Policy(),
+            )
+        )
+
+    def delete(self, name: str, *, user: str | None = None, custom: bool = False) -> None:
+        self.do(DeleteArea(actor="anonymous", name=name, user=user, custom=custom))
+
+    def pass_time(self, seconds: float) -> None:
+        self.now += round(seconds * SECOND)
+
+    def sweep(self) -> None:
+        self.do(ExpireDue(actor="retain", limit=1000))
+
+    def listing(self, name: str, *, user: str | None = None, custom: bool = False) -> dict[str, Value]:
+        return dict(queries.listing(self.state.areas, name, user, self.now, custom=custom))
+
+    def value(self, name: str, key: str, *, user: str | None = None) -> Value:
+        return queries.value(self.state.areas, name, user, key, self.now)
+
+    def is_gone(self, name: str, *, user: str | None = None) -> bool:
+        try:
+            self.listing(name, user=user)
+        except NotFound:
+            return True
+        return False
+
+
+def payload(name: str, size: int = 100_000) -> Payload:
+    return Payload(name=name, key=b"k" * 32, size=size, md5=b"m" * 16, sha256=b"s" * 32)
