@@ -7,10 +7,14 @@ import logging
 
 import pytest
 import trio
+from quart import Blueprint
 
-from api.config import Config, OperationsConfig, ServerConfig
-from api.http import Request, Response, Surface, plain_error
-from tests.kit.serving import CLOSED, connected, eventually, exchange, serving
+from api.app import create_app
+from api.config import AreasConfig, Config, LogConfig, OperationsConfig, ServerConfig, SettingsConfig
+from api.http import Message, Request, Response, Surface, plain_error
+from engine import NotFound
+from engine.testing import open_memory_engine
+from tests.kit.serving import CLOSED, ECHO, connected, eventually, exchange, serving
 
 HOST = b"Host: localhost\r\n"
 
@@ -178,8 +182,6 @@ async def test_an_engine_error_is_worded_by_the_interface() -> None:
         return Response.json(410, [type(error).__name__, str(error)])
 
     async def refuse(request: Request) -> Response:
-        from engine import NotFound
-
         async with trio.open_nursery():
             raise NotFound("gone")
 
@@ -226,6 +228,44 @@ async def test_the_host_suffix_wins_over_the_path() -> None:
             assert (body == b"hosted") == (host.startswith("a.") or "acct" in target)
 
 
+async def test_a_client_that_leaves_inside_its_body_is_nobodys_fault(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with serving() as served:
+        async with connected(served.port) as peer:
+            await peer.send(head("POST", "/echo/read", "Content-Length: 1000") + b"half")
+        labels = {"interface": "echo", "method": "POST", "status": "0"}
+        value = served.app.counters.registry.get_sample_value
+        await eventually(lambda: value("retain_http_requests_total", labels) == 1)
+    assert [record for record in caplog.records if record.name.startswith("retain")] == []
+
+
+async def test_the_configuration_says_which_interfaces_there_are() -> None:
+    async with open_memory_engine() as engine:
+        names = {surface.name for surface in create_app(engine, Config()).surfaces}
+        assert {"areas", "settings"} <= names
+        without = Config(areas=AreasConfig(enabled=False), settings=SettingsConfig(enabled=False))
+        assert create_app(engine, without).surfaces == ()
+        pages = Blueprint("pages", "pages")
+        app = create_app(engine, without, surfaces=[ECHO], blueprints=[pages])
+        assert app.surfaces == (ECHO,)
+        assert "pages" in app.quart.blueprints
+
+
+async def test_a_websocket_scope_is_closed() -> None:
+    sent: list[Message] = []
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    async def receive() -> Message:
+        raise AssertionError("nothing is to be received")
+
+    async with open_memory_engine() as engine:
+        await create_app(engine, Config())({"type": "websocket"}, receive, send)
+    assert sent == [{"type": "websocket.close"}]
+
+
 async def test_a_websocket_is_not_opened() -> None:
     upgrade = (
         "Connection: Upgrade",
@@ -251,8 +291,6 @@ async def test_metrics_are_for_listed_addresses_only() -> None:
 
 
 async def test_each_request_is_logged_without_what_it_carries(caplog: pytest.LogCaptureFixture) -> None:
-    from api.config import LogConfig
-
     caplog.set_level(logging.INFO, "retain.requests")
     config = Config(server=ServerConfig(bind="127.0.0.1:0"), log=LogConfig(requests=True))
     async with serving(config=config) as served:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import os
 import re
+import resource
 import shutil
 import signal
 import socket
@@ -16,6 +17,8 @@ from pathlib import Path
 import pytest
 import trio
 
+from api.config import ServerConfig
+from api.serve import capacity
 from tests.kit.certificates import certified
 from tests.kit.server import ROOT, Server, command
 from tests.kit.serving import connected, eventually, serving
@@ -128,6 +131,38 @@ def test_two_hundred_connections_at_sixty_four_open_files_do_not_hurt(launch: La
     assert "Traceback" not in server.log()
 
 
+async def test_running_out_of_files_is_told_once_waited_out_and_forgotten(launch: Launch) -> None:
+    server = launch()
+    pid = server.process.pid
+    limits = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (len(os.listdir(f"/proc/{pid}/fd")) + 1, limits[1]))
+    told = "no more connections for now"
+    crowd = [socket.create_connection((server.host, server.port), timeout=10) for _ in range(5)]
+    await eventually(lambda: told in server.log())
+    before = cpu_seconds(server)
+    await trio.sleep(1.0)
+    assert cpu_seconds(server) - before < 0.5, "the accept loop spins"
+    assert server.log().count(told) == 1
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, limits)
+    assert await trio.to_thread.run_sync(get, server, "/readyz") == (200, b"ok\n")
+    for one in crowd:
+        one.close()
+
+
+@pytest.mark.parametrize(
+    ("soft", "hard", "wanted", "expected"),
+    [(64, 64, 1024, 32), (1024, 1_000_000, 1024, 1024), (10, 10, 5, 1), (100, 100, 20, 20)],
+)
+def test_connections_leave_room_for_the_journals_files(
+    monkeypatch: pytest.MonkeyPatch, soft: int, hard: int, wanted: int, expected: int
+) -> None:
+    raised: list[tuple[int, int]] = []
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (soft, hard))
+    monkeypatch.setattr(resource, "setrlimit", lambda _, limits: raised.append(limits))
+    assert capacity(ServerConfig(max_connections=wanted)) == expected
+    assert all(limit[0] <= hard for limit in raised)
+
+
 def cpu_seconds(server: Server) -> float:
     fields = Path(f"/proc/{server.process.pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
@@ -207,8 +242,6 @@ async def test_the_stop_ends_answers_that_wait_for_something() -> None:
 
 
 async def test_the_stop_does_not_wait_for_ever() -> None:
-    from api.config import ServerConfig
-
     config = ServerConfig(bind="127.0.0.1:0", stop_timeout=0.2)
     async with serving(config) as served, connected(served.port) as endless:
         await endless.send(b"GET /echo/endless HTTP/1.1\r\nHost: a\r\n\r\n")
