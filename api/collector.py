@@ -8,7 +8,8 @@ The rule here: what has survived one full collection is *frozen* (`gc.freeze`), 
 full collection then walks only what was made since the last one. The thresholds bound that number: a
 collection of the second generation promotes at most GEN0 * (GEN1 + 1) objects, and after GEN2 + 1 of these a
 full one is due. (Python postpones it while fewer objects are new than a quarter of those that survived the
-last; that number has the same bound.) At about 80 ns an object the longest pause is near 20 ms.
+last; that number has the same bound.) At 60 ns an object the longest pause is about 6 ms of processor
+time; with twice the first number it would be 20, because the objects then no longer fit the cache.
 
 The price: a cycle that survives a full collection and dies later is never freed. The long-lived objects that
 form cycles are connections; they break theirs themselves (`api.protocol`).
@@ -19,8 +20,8 @@ from __future__ import annotations
 import gc
 from typing import Literal
 
-GEN0 = 10_000
-GEN1 = 4
+GEN0 = 5_000
+GEN1 = 3
 GEN2 = 3
 
 #: About as many objects as a full collection can meet under this rule.
