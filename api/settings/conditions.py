@@ -38,6 +38,8 @@ def _read(request: Request, header: str, *, weak: bool) -> tuple[frozenset[str] 
     text = ", ".join(values)
     if text == "*":
         return None, True
+    if not text:
+        raise BadRequest(f"bad {header}")
     tags, position = set(), 0
     while position < len(text):
         found = _ETAG.match(text, position)

@@ -22,13 +22,17 @@ def target_path(command: Write, own: Document | None) -> Path:
     Raises:
         Invalid: ``__metadata`` where it has no force; at user and device level that is everywhere.
     """
-    path = command.path
+    check_path(command, command.path)
+    return as_stored(own.value if own else None, command.path)
+
+
+def check_path(command: Write, path: Path) -> None:
+    """Where role lists may stand. Raises as `target_path`."""
     if METADATA in path:
         if METADATA in (path[:1] + path[2:]):
             raise Invalid(f"{METADATA} belongs directly into a configuration", reason="metadata")
         if command.place.level != Level.GLOBAL:
             raise Invalid(f"{METADATA} has no meaning at this level", reason="metadata")
-    return as_stored(own.value if own else None, path)
 
 
 def admit(command: Write, path: Path, body: Body, *, merging: bool = False) -> Body:

@@ -14,6 +14,7 @@ from engine.settings.admit import (
     authorise_reading,
     check_bounds,
     check_conditions,
+    check_path,
     check_result,
     missing,
     target_path,
@@ -35,7 +36,7 @@ from engine.settings.model import METADATA, MISSING, Document, Level, Missing, P
 from engine.settings.paths import walk
 from engine.settings.queries import NO_SUCH, View, check_device, look
 from engine.settings.state import SettingsState, apply_changes
-from engine.settings.value import Body, check_body, same, to_text
+from engine.settings.value import Body, depth_of, same, to_text
 
 Decider = Callable[[SettingsState, Any, int], Decision[Written]]
 
@@ -202,14 +203,7 @@ def patch(state: SettingsState, command: PatchValue, _: int) -> Decision[Written
     new = apply_steps(
         base, command.steps, max_bytes=policy.max_document_bytes, max_depth=policy.max_depth - len(path)
     )
-    if not path and not isinstance(new, dict):
-        new = Body.of(new).value
-    changes = list(_differences(base, new, path))
-    for change in changes:
-        if change.op is Op.SET:
-            body = Body.of(change.value)
-            check_body(body, len(change.path), policy)
-            admit(command, change.path, body)
+    changes = [_admitted(command, change) for change in _differences(base, new, path)]
     touched = path[:1] or tuple({change.path[0]: None for change in changes if change.path})
     return target.commit(changes, touched=touched, created=False)
 
@@ -278,6 +272,16 @@ def _keep_lists(target: _Target, body: Body) -> Body:
         if all(value[name] is body.value[name] for name in value):
             return body
     return body if value is body.value else Body.of(value)
+
+
+def _admitted(command: PatchValue, change: Change) -> Change:
+    """One change that a JSON patch comes to, under the rules for any body."""
+    check_path(command, change.path)
+    if change.op is not Op.SET:
+        return change
+    return _set(
+        change.path, admit(command, change.path, Body(change.value, change.text, depth_of(change.value)))
+    )
 
 
 def _named(target: _Target, command: PatchValue) -> tuple[str, ...]:
