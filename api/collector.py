@@ -25,7 +25,7 @@ GEN1 = 3
 GEN2 = 3
 
 #: About as many objects as a full collection can meet under this rule.
-MOST_WALKED = GEN0 * (GEN1 + 1) * (GEN2 + 2)
+MOST_WALKED = GEN0 * ((GEN1 + 1) * (GEN2 + 2) + 1)
 
 
 def settle() -> None:

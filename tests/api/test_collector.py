@@ -39,7 +39,7 @@ def test_a_full_collection_meets_only_what_is_new() -> None:
     finally:
         gc.callbacks.remove(measure)
     # A collection begins a few objects late where the interpreter makes several at once.
-    assert 0 < most <= collector.MOST_WALKED * 1.05
+    assert 0 < most <= collector.MOST_WALKED * 1.01
     assert gc.get_freeze_count() > 600_000
     assert len(kept) == 600_000
 
