@@ -16,11 +16,16 @@ from rich.text import Text
 
 import journal
 from api import collector, logs
+from api.administration import Administration
 from api.app import App, create_app
+from api.blobs.surface import BlobSurface
 from api.cli import DAMAGED, FAILED, IN_USE, WRONG, Stopped, config_option, configuration_path
 from api.config import Config, ConfigError, load
+from api.console.token_routes import token_routes
+from api.control import serve_control
+from api.identity import Identity, identity_options
 from api.serve import serve, stop_on_signal
-from engine import Options, open_engine
+from engine import Engine, EngineError, Options, open_engine
 
 E = TypeVar("E", bound=BaseException)
 
@@ -54,6 +59,10 @@ def command(config_path: Path | None, bind: str | None, data: str | None) -> Non
     except* OSError as group:
         failure = _first(group)
         raise Stopped(f"cannot serve on {config.server.bind}: {failure}", FAILED) from None
+    except* ConfigError as group:
+        raise Stopped(str(_first(group)), WRONG) from None
+    except* EngineError as group:
+        raise Stopped(f"{config.storage.data}: {_first(group).message}", FAILED) from None
 
 
 async def run(config: Config) -> None:
@@ -62,14 +71,29 @@ async def run(config: Config) -> None:
     async with trio.open_nursery() as nursery:
         await nursery.start(_signals, stop)
         async with open_engine(config.storage.data, options=engine_options(config)) as engine:
-            app = create_app(engine, config)
+            administration = await Administration.open(engine, config)
+            app = assembled(engine, config, administration)
             collector.settle()
 
             async def announce(urls: Sequence[str]) -> None:
                 show(app, urls, engine.notices)
 
-            await serve(app, stop=stop, announce=announce)
+            async with trio.open_nursery() as control:
+                folder = Path(config.storage.data)
+                await control.start(serve_control, engine.disk, folder, administration.acts())
+                await serve(app, stop=stop, announce=announce)
+                control.cancel_scope.cancel()
         nursery.cancel_scope.cancel()
+
+
+def assembled(engine: Engine, config: Config, administration: Administration) -> App:
+    """The application with the interfaces and routes that need the tenants."""
+    surfaces = []
+    if config.blobs.enabled:
+        surfaces.append(BlobSurface(engine, config, administration.tenants.keys_of).mount())
+    identity = Identity(identity_options(config), now=engine.now, entropy=engine.entropy)
+    blueprints = [token_routes(administration, identity, config)]
+    return create_app(engine, config, surfaces=surfaces, blueprints=blueprints)
 
 
 async def _signals(stop: trio.Event, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import urllib.error
+import urllib.request
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -18,6 +20,7 @@ from api.cli import FAILED, IN_USE, WRONG, Stopped, main
 from api.control import ActRefused, Unreachable, ask, serve_control
 from engine import NotFound
 from journal import RealDisk
+from tests.kit.server import running
 
 
 async def echo(**arguments: Any) -> Any:
@@ -158,3 +161,28 @@ def test_a_data_folder_in_use_by_a_deaf_process_is_told(
         assert stopped.value.exit_code == IN_USE
     finally:
         disk.unlock()
+
+
+@pytest.mark.slow
+def test_a_running_server_obeys_before_the_command_returns(tmp_path: Path) -> None:
+    with running(tmp_path) as server:
+        environ = {"RETAIN_STORAGE_DATA": str(server.data), "RETAIN_SERVER_EXTERNAL_URL": server.url}
+
+        def retain(*arguments: str) -> Result:
+            return CliRunner().invoke(main, list(arguments), env=environ)
+
+        assert retain("tenant", "add", "mytenant").exit_code == 0
+        created = retain("token", "create", "mytenant", "--expiry", "2100-01-01", "--json")
+        token = json.loads(created.output)[1]["token"]
+        url = f"{server.url}/mytenant/recordings?restype=container&comp=list&{token}"
+        with urllib.request.urlopen(url, timeout=10) as answer:
+            assert answer.status == 200
+        assert retain("token", "revoke", "mytenant", "--all").exit_code == 0
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            urllib.request.urlopen(url, timeout=10)
+        with refused.value as answer:
+            assert answer.code == 403
+            assert answer.headers["x-ms-error-code"] == "AuthenticationFailed"
+        assert server.stop() == 0
+        assert not (server.data / "control").exists()
+        assert token not in server.log()
