@@ -77,6 +77,8 @@ class Http1(H11Protocol):
             try:
                 event = self.connection.next_event()
             except h11.RemoteProtocolError as error:
+                # h11 raises it from a frame that holds it: a cycle that would keep this connection alive.
+                error.__traceback__ = None
                 if self.connection.our_state in (h11.IDLE, h11.SEND_RESPONSE):
                     await self._send_error_response(error.error_status_hint)
                 await self.send(Closed())

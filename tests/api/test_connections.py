@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections import Counter
 from collections.abc import Iterator
 
@@ -10,6 +11,7 @@ import trio
 
 from api import connections as connections_module
 from api.config import ServerConfig
+from api.protocol import Http1
 from tests.kit.serving import Served, connected, eventually, exchange, serving
 
 GET = b"GET /echo/a HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -167,3 +169,33 @@ async def still_open(peer: object) -> bool:
     except trio.BrokenResourceError:
         return False
     return True
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        GET * 3,
+        b"GARBAGE\r\n\r\n",
+        b"POST /echo/limited HTTP/1.1\r\nHost: a\r\nContent-Length: 9999999\r\n\r\n",
+        b"G",
+    ],
+)
+async def test_a_connection_that_ended_needs_no_collector_to_go(sent: bytes) -> None:
+    def alive() -> int:
+        return sum(isinstance(thing, Http1) for thing in gc.get_objects())
+
+    async with serving(limits(header_timeout=0.2)) as served:
+        await exchange(served.port, CLOSE)
+        gc.collect()
+        gc.disable()
+        try:
+            before = alive()
+            for _ in range(5):
+                async with connected(served.port) as peer:
+                    await peer.send(sent)
+                    if sent != b"G":
+                        await peer.answer()
+            await eventually(lambda: gauge(served, "retain_http_connections") == 0)
+            assert alive() <= before
+        finally:
+            gc.enable()
