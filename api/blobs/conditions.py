@@ -11,7 +11,7 @@ from typing import Final
 from api.blobs import etag
 from api.blobs.errors import AzureError, invalid_header
 from api.blobs.if_tags import matches, parse_if_tags
-from api.blobs.times import SECOND, parse_http_date
+from api.blobs.times import SECOND, http_date, parse_http_date
 from engine.blobs.conditions import UNCONDITIONAL, Conditions, ETags
 
 Header = Callable[[str], str | None]
@@ -51,7 +51,8 @@ def check_read(conditions: Conditions, tick: int, modified: int, tags: Mapping[s
     """Hold a read of an existing blob (its ETag, last write in ns and tags) against its conditions.
 
     Passes if IfMatch and IfUnmodifiedSince hold, and IfNoneMatch or IfModifiedSince does; absent ones do
-    not count. Raises AzureError ConditionNotMet (412, or 304 for the last two) or UnsatisfiableCondition.
+    not count. Raises AzureError ConditionNotMet (412, or 304 for the last two, with the
+    validators that RFC 9110, section 15.4.5 asks for) or UnsatisfiableCondition.
     """
     if conditions is UNCONDITIONAL:
         return
@@ -69,7 +70,8 @@ def check_read(conditions: Conditions, tick: int, modified: int, tags: Mapping[s
     if conditions.modified_since is not None:
         verdicts.append(_is_later(modified, conditions.modified_since))
     if verdicts and not any(verdicts):
-        raise AzureError("ConditionNotMet", status=304)
+        validators = (("ETag", etag.quoted(tick)), ("Last-Modified", http_date(modified)))
+        raise AzureError("ConditionNotMet", status=304, headers=validators)
 
 
 def _is_later(modified: int, time: int) -> bool:

@@ -68,8 +68,9 @@ def _parse(call: Call, text: str) -> tuple[Address, str, str]:
     if parts.scheme not in ("http", "https") or not host or parts.username is not None or len(text) > 8192:
         raise invalid_header("x-ms-copy-source", shown)
     account = host_account(host, call.site.host_suffixes)
-    netloc = host if port is None else f"{host}:{port}"
-    if account is None and netloc not in _own_hosts(call):
+    netloc = f"[{host}]" if ":" in host else host
+    netloc = netloc if port is None else f"{netloc}:{port}"
+    if account is None and _without_default_port(netloc) not in _own_hosts(call):
         raise AzureError("CannotVerifyCopySource", message="The copy source is not on this server.")
     address = parse_address(segments, account, None, None)
     if address.container is None or not address.blob:
@@ -83,7 +84,12 @@ def _own_hosts(call: Call) -> frozenset[str]:
     asked = (
         call.request.authority.decode("latin-1") if call.request.authority else call.headers.get("host", "")
     )
-    return frozenset({asked.lower(), base.partition("://")[2].partition("/")[0].lower()})
+    names = (asked, base.partition("://")[2].partition("/")[0])
+    return frozenset(_without_default_port(name.lower()) for name in names)
+
+
+def _without_default_port(name: str) -> str:
+    return name.removesuffix(":80").removesuffix(":443")
 
 
 async def _authorize(call: Call, address: Address, query: str, *, with_tags: bool) -> None:

@@ -1,6 +1,7 @@
 """The Blob surface: from a request to its operation, its sender, its handler, and to an answer in Azure's
 form."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import ip_network
@@ -12,7 +13,7 @@ from api.blobs.address import Address, host_account, parse_address
 from api.blobs.authentication import KeysOf, Origin, authenticate, request_version
 from api.blobs.call import Call, Site
 from api.blobs.engine_errors import from_engine, from_request
-from api.blobs.errors import AzureError, invalid_parameter, render
+from api.blobs.errors import AzureError, invalid_header, invalid_parameter, render
 from api.blobs.operations import resolve
 from api.blobs.permissions import Operation, authorize
 from api.blobs.query import Query, parse_query
@@ -30,6 +31,17 @@ FALLBACK_VERSION: Final = "2021-12-02"
 """Named in answers to requests that were refused before their version was known."""
 
 _MAX_CLIENT_ID: Final = 1024
+_CONTROL: Final = re.compile("[\x00-\x08\x0a-\x1f\x7f]")
+
+_UNSUPPORTED_HEADERS: Final = (
+    "x-ms-encryption-key",
+    "x-ms-encryption-scope",
+    "x-ms-default-encryption-scope",
+    "x-ms-immutability-policy-until-date",
+    "x-ms-expiry-option",
+)
+"""What they ask for is not done here, and must not seem to be: keys and scopes of clients, immutability."""
+
 _WRITES_TAGS: Final = frozenset({Operation.PUT_BLOB, Operation.PUT_BLOCK_LIST, Operation.COPY_BLOB})
 
 
@@ -97,6 +109,14 @@ class BlobSurface:
         return self._finished(self._refused(refusal), headers, request_version(headers, FALLBACK_VERSION))
 
     def _place(self, request: Request, headers: Mapping[str, str]) -> _Place:
+        """Read the URL; refuse what no header may hold (HTTP/2 lets it through) and headers not honoured
+        here."""
+        for name, value in headers.items():
+            if _CONTROL.search(value) is not None:
+                raise invalid_header(name, value)
+        for name in _UNSUPPORTED_HEADERS:
+            if headers.get(name):
+                raise AzureError("UnsupportedHeader", extras=(("HeaderName", name),))
         query = parse_query(request.raw_query)
         suffixes = self._site.host_suffixes
         account = host_account(_host(request, headers), suffixes) if suffixes else None
@@ -178,8 +198,3 @@ def _with_tags(operation: Operation, query: Query, headers: Mapping[str, str]) -
     if operation not in _WRITES_TAGS:
         return False
     return bool(headers.get("x-ms-tags")) or headers.get("x-ms-copy-source-tag-option", "").upper() == "COPY"
-
-
-def blobs_surface(engine: Engine, config: Config, keys_of: KeysOf) -> Surface:
-    """The surface, ready to be mounted; `keys_of` knows the accounts."""
-    return BlobSurface(engine, config, keys_of).mount()

@@ -69,6 +69,12 @@ def test_a_read_is_held_against_its_conditions(headers, expected):
     assert read(headers) == expected
 
 
+def test_a_304_names_the_validators():
+    with pytest.raises(AzureError) as caught:
+        check_read(parse({"if-none-match": OURS}), TICK, WRITTEN, {})
+    assert caught.value.headers == (("ETag", OURS), ("Last-Modified", SAME))
+
+
 PAIRS = [
     ({"if-match", "if-unmodified-since"}, True),
     ({"if-none-match", "if-modified-since"}, True),
