@@ -72,7 +72,7 @@ class ServerConfig:
         100, "Header fields in one request; more are answered 431.", minimum=10, maximum=1000
     )
     max_header_bytes: int = setting(
-        32768,
+        16384,
         "Bytes of all header fields of one request; more are answered 431.",
         minimum=1024,
         maximum=1048576,

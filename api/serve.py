@@ -43,7 +43,7 @@ class WireConfig(HypercornConfig):
         super().__init__()
         self.accesslog = None
         self.errorlog = logging.getLogger("retain.hypercorn")
-        self.h11_max_incomplete_size = 16 * 1024
+        self.h11_max_incomplete_size = server.max_header_bytes
         self.h2_max_concurrent_streams = 100
         self.h2_max_header_list_size = 2 * server.max_header_bytes
         self.include_server_header = False
