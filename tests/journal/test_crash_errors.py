@@ -185,9 +185,10 @@ except (JournalError, OSError) as error:
     sys.exit(3)
 """
 
+# The first calls belong to the lock and the first segment, the later ones to appends and rolls.
 INJECTIONS = [
     f"{call}:{how}:when={when}"
-    for when in range(1, 1 + 2 * SCALE)
+    for when in ((1, 4, 8) if SCALE == 1 else range(1, 14))
     for call, how in (
         ("pwrite64", "error=EIO"),
         ("pwrite64", "error=ENOSPC"),
@@ -215,16 +216,16 @@ def why_no_strace() -> str:
 
 
 NO_STRACE = why_no_strace()
+FIRED: list[tuple[str, bool, int]] = []
 
 
 @pytest.mark.skipif(bool(NO_STRACE), reason=NO_STRACE or "strace works")
 @pytest.mark.parametrize("injection", INJECTIONS)
 def test_what_was_acknowledged_survives_a_failing_system_call(injection: str, tmp_path: Path) -> None:
-    data = tmp_path / "data"
+    data, log = tmp_path / "data", tmp_path / "strace"
     victim = subprocess.run(
-        # Only calls on the data folder fail, not those of the interpreter's start.
         [
-            *("strace", "-f", "-o", os.devnull, "-e", f"trace={injection.partition(':')[0]}"),
+            *("strace", "-f", "-o", str(log), "-e", f"trace={injection.partition(':')[0]}"),
             *("-e", f"inject={injection}", sys.executable, "-c", VICTIM, str(data)),
         ],
         capture_output=True,
@@ -234,6 +235,13 @@ def test_what_was_acknowledged_survives_a_failing_system_call(injection: str, tm
     )
     acknowledged = [int(line) for line in victim.stdout.split()]
     assert victim.returncode in (0, 3, -9, 137), victim.stderr.decode()
+    calls = log.read_text()
+    fired = "INJECTED" in calls or "killed by SIGKILL" in calls
+    when = int(injection.rpartition("=")[2])
+    assert fired or calls.count(f"{injection.partition(':')[0]}(") < when, (
+        "the call was made and did not fail"
+    )
+    FIRED.append((injection, fired, len(acknowledged)))
     journal, found = opened(RealDisk(data), SMALL)
     try:
         for number in acknowledged:
@@ -245,6 +253,19 @@ def test_what_was_acknowledged_survives_a_failing_system_call(injection: str, tm
     finally:
         journal.close()
     assert verify(RealDisk(data)).sound
+
+
+@pytest.mark.skipif(bool(NO_STRACE), reason=NO_STRACE or "strace works")
+def test_the_injected_failures_did_happen_also_between_appends() -> None:
+    if len(FIRED) < len(INJECTIONS):
+        pytest.skip("only a part of the injections was run")
+    for call in (
+        "pwrite64:error=EIO",
+        "pwrite64:signal=KILL",
+        "fdatasync:error=EIO",
+        "fdatasync:signal=KILL",
+    ):
+        assert any(one.startswith(call) and fired and 0 < acks < 12 for one, fired, acks in FIRED)
 
 
 def test_the_workload_of_these_tests_would_notice_a_loss() -> None:

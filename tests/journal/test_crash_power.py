@@ -10,7 +10,7 @@ from random import Random
 import pytest
 
 from journal.testing import MemoryDisk, Operation
-from tests.kit.crash import SCALE, Workload, check_survivor
+from tests.kit.crash import SCALE, SEEN, Workload, check_survivor
 
 STEPS = 22
 
@@ -65,3 +65,9 @@ def test_every_promise_survives_a_second_power_cut_during_recovery(seed: int) ->
 
     disk.before_each = cut
     workload.run(disk, STEPS)
+
+
+def test_the_campaign_met_what_it_is_about() -> None:
+    if SEEN["states"] < 5000:
+        pytest.skip("only a part of the campaign was run")
+    assert all(SEEN[kind] > 50 for kind in ("rolled", "unasked", "torn", "erased again")), SEEN

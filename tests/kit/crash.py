@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from dataclasses import dataclass, field
 from random import Random
 
@@ -23,6 +24,9 @@ SMALL = JournalOptions(
 )
 
 Parts = tuple[bytes | None, bytes | None]
+
+SEEN: Counter[str] = Counter()
+"""What the states checked so far went through: a campaign that meets no tear proves nothing about tears."""
 
 
 class Broken(AssertionError):
@@ -166,6 +170,11 @@ def check_survivor(
     try:
         journal, found = opened(disk, options, 1)
         promises.check(found)
+        SEEN["states"] += 1
+        SEEN["rolled"] += journal.head.segment > 1
+        SEEN["unasked"] += found.keys() > promises.kept.keys()
+        SEEN["torn"] += any("cut off" in notice for notice in journal.notices)
+        SEEN["erased again"] += any("carried out again" in notice for notice in journal.notices)
         again, found_again = opened(disk.crash("none"), options, 2)
         served = promises.after(found)
         served.check(found_again)
