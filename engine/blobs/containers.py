@@ -137,7 +137,7 @@ class Container:
         self.blobs = blobs
         self.names.update(blobs)
         self.ages.update((entry.modified, name) for name, entry in blobs.items())
-        self.tags.load((name, blobs[name].tags) for name in self.names)
+        self.tags.load((name, entry.tags) for name, entry in blobs.items() if entry.tags)
         self.size = sum(entry.size for entry in blobs.values())
         self.staged.update(staged)
         self.pending_names.update(self.pending)
@@ -147,7 +147,7 @@ class Container:
         assert list(self.names) == sorted(self.blobs)
         assert list(self.ages) == sorted((entry.modified, name) for name, entry in self.blobs.items())
         rebuilt = TagIndex()
-        rebuilt.load((name, self.blobs[name].tags) for name in self.names)
+        rebuilt.load((name, entry.tags) for name, entry in self.blobs.items())
         assert self.tags.rows() == rebuilt.rows()
         assert self.size == sum(entry.size for entry in self.blobs.values())
         assert list(self.pending_names) == sorted(self.pending)

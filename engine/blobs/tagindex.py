@@ -101,17 +101,15 @@ class TagIndex:
                 del self._keys[key]
 
     def load(self, tagged: Iterable[tuple[str, Pairs]]) -> None:
-        """Fills the empty index at once, several times faster than one by one.
-
-        Args:
-            tagged: Names in order, each with its tags. Then only the distinct values of a key need sorting.
+        """Fills the empty index at once, several times faster than one by one: values and names are sorted
+        as strings, not as pairs.
         """
         gathered: dict[str, dict[str, list[str]]] = {}
         for name, tags in tagged:
             for key, value in tags:
                 gathered.setdefault(key, {}).setdefault(value, []).append(name)
         for key, values in gathered.items():
-            entries = ((value, name) for value in sorted(values) for name in values[value])
+            entries = ((value, name) for value in sorted(values) for name in sorted(values[value]))
             self._keys[key] = SortedList(entries)
 
     def count(self, key: str, wanted: TagRange) -> int:
