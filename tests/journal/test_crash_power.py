@@ -15,7 +15,7 @@ from tests.kit.crash import SCALE, SEEN, Workload, check_survivor
 STEPS = 22
 
 
-@pytest.mark.parametrize("seed", range(16 * SCALE))
+@pytest.mark.parametrize("seed", range(10 * SCALE))
 def test_every_promise_survives_a_power_cut_at_every_operation(seed: int) -> None:
     workload = Workload(seed)
     disk = MemoryDisk()
@@ -42,7 +42,7 @@ def test_every_promise_survives_a_power_cut_at_every_operation(seed: int) -> Non
     assert disk.operations > 2 * STEPS
 
 
-@pytest.mark.parametrize("seed", range(100, 100 + 6 * SCALE))
+@pytest.mark.parametrize("seed", range(100, 100 + 4 * SCALE))
 def test_every_promise_survives_a_second_power_cut_during_recovery(seed: int) -> None:
     workload = Workload(seed)
     disk = MemoryDisk()
