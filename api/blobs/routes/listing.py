@@ -2,6 +2,8 @@
 
 from typing import Final
 
+import trio
+
 from api.blobs import markers
 from api.blobs.call import MAX_RESULTS, Call, xml_response
 from api.blobs.errors import AzureError, invalid_parameter
@@ -20,6 +22,9 @@ INCLUDES: Final = frozenset(
         *("deletedwithversions", "immutabilitypolicy", "legalhold", "permissions"),
     }
 )
+
+_AT_ONCE: Final = 500
+"""Entries rendered before other requests get their turn: some 4 ms."""
 
 
 def included(query: Query) -> frozenset[str]:
@@ -58,7 +63,10 @@ async def list_blobs(call: Call) -> Response:
     shown = Include("metadata" in include, "tags" in include, "copy" in include)
     asked = Asked(prefix=prefix, marker=marker, max_results=size, delimiter=delimiter)
     following = markers.blob_marker(page.next) if page.next is not None else None
-    items = [_element(item, now, shown) for item in page.items]
+    items: list[str] = []
+    for at in range(0, len(page.items), _AT_ONCE):
+        items += [_element(item, now, shown) for item in page.items[at : at + _AT_ONCE]]
+        await trio.lowlevel.checkpoint()
     return xml_response(blobs_page(call.endpoint, call.container, asked, items, following))
 
 

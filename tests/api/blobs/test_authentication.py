@@ -10,7 +10,7 @@ from api.blobs.routes import TABLE
 from api.blobs.sas_issue import issue_service_sas
 from api.http import BadRequest, BodyTooSlow, RequestError, TooLarge, UnexpectedError
 from engine import Closed, StorageFailed, StorageFull
-from tests.kit.blob_client import HOUR, KEYS, blob_client
+from tests.kit.blob_client import HOST, HOUR, KEYS, blob_client
 from tests.kit.requests import make_request
 
 
@@ -251,3 +251,53 @@ async def test_what_goes_wrong_around_a_request_is_worded_as_azure_does(client, 
 
 def test_a_grant_shows_no_secret():
     assert "sig" not in repr(sas.KEY_GRANT)
+
+
+@pytest.mark.parametrize(
+    ("headers", "code"),
+    [
+        ([("x-ms-encryption-key", "AAAA")], "UnsupportedHeader"),
+        ([("x-ms-encryption-scope", "mine")], "UnsupportedHeader"),
+        ([("x-ms-immutability-policy-until-date", "later")], "UnsupportedHeader"),
+        ([("content-type", "a\x01b")], "InvalidHeaderValue"),
+        ([("x-ms-meta-a", "a\x7fb")], "InvalidHeaderValue"),
+    ],
+)
+async def test_headers_that_cannot_be_honoured_are_refused(client, headers, code):
+    answer = await client.put("a", b"1", headers)
+    assert (answer.status, answer.code) == (400, code)
+
+
+async def test_a_bad_api_version_is_refused(client):
+    answer = await client.raw("GET", f"/tenant/recordings/a?{client.service_sas('r')}&api-version=new")
+    assert answer.code == "InvalidHeaderValue"
+
+
+async def test_a_repeated_header_is_one_list_and_no_second_value(client):
+    await client.put("a", b"1")
+    other = '"0x8D91C20AE6F18A7"'
+    etag = (await client.head("a")).headers["etag"]
+    target = f"/tenant/recordings/a?{client.service_sas('rw')}"
+    assert (await client.raw("GET", target, [("if-match", other), ("if-match", etag)])).status == 200
+    twice = [("x-ms-blob-type", "BlockBlob"), ("x-ms-blob-type", "BlockBlob"), ("content-length", "0")]
+    assert (await client.raw("PUT", target, twice)).code == "InvalidHeaderValue"
+
+
+async def test_a_copy_source_may_name_the_default_port(client):
+    await client.put("a", b"1")
+    token = client.account_sas("rwc")
+    for host, source in (
+        ("retain.test", "retain.test:80"),
+        ("retain.test:80", "retain.test"),
+        ("[::1]", "[::1]"),
+    ):
+        url = f"http://{source}/tenant/recordings/a?{token}"
+        headers = [("host", host), ("x-ms-copy-source", url), ("content-length", "0")]
+        assert (await client.raw("PUT", f"/tenant/recordings/b?{token}", headers)).status == 202
+
+
+async def test_a_copy_refuses_foreign_authorization_and_sources_too_large(client):
+    await client.put("a", b"1")
+    url = ("x-ms-copy-source", f"http://{HOST}/tenant/recordings/a")
+    answer = await client.send("PUT", "/recordings/b", [url, ("x-ms-copy-source-authorization", "Bearer x")])
+    assert answer.code == "UnsupportedHeader"

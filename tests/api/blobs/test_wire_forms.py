@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.blobs import crc64, errors, markers, times
+from api.blobs import cors, crc64, errors, markers, times
 from api.blobs.errors import TABLE, AzureError
 from api.blobs.query import parse_query
 from api.blobs.ranges import content_range, parse_range
+from api.blobs.service_properties import CorsRule
 
 SECOND = 10**9
 MOMENT = 1_621_578_094 * SECOND
@@ -295,3 +296,21 @@ STATUSES = {
 @pytest.mark.parametrize(("status", "codes"), STATUSES.items())
 def test_the_statuses_are_those_of_the_specification(status, codes):
     assert {code: TABLE[code].status for code in codes.split()} == dict.fromkeys(codes.split(), status)
+
+
+def rule(**changes):
+    blank = {"origins": ("https://a.test",), "methods": ("GET",), "allowed": (), "exposed": (), "max_age": 5}
+    return CorsRule(**{**blank, **changes})
+
+
+def test_the_first_rule_that_covers_a_request_decides():
+    rules = [rule(methods=("PUT",)), rule(exposed=("x-ms-a",)), rule(origins=("*",), exposed=("x-ms-b",))]
+    found = dict(cors.response_headers(rules, "GET", {"origin": "https://a.test"}))
+    assert found["Access-Control-Expose-Headers"] == "x-ms-a"
+    assert found["Access-Control-Allow-Credentials"] == "true"
+    found = dict(cors.response_headers(rules, "GET", {"origin": "https://b.test"}))
+    assert found == {"Access-Control-Allow-Origin": "*", "Access-Control-Expose-Headers": "x-ms-b"}
+    assert cors.response_headers(rules[:1], "GET", {"origin": "https://a.test"}) == [("Vary", "Origin")]
+    assert cors.response_headers(rules, "GET", {}) == []
+    asked = {"origin": "https://a.test", "access-control-request-method": "GET"}
+    assert "Access-Control-Allow-Headers" not in dict(cors.preflight_headers(rules, asked))
