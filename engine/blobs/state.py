@@ -5,7 +5,14 @@ from typing import Any
 
 from sortedcontainers import SortedDict
 
-from engine.blobs import apply_blobs, apply_containers, decide_blobs, decide_blocks, decide_containers
+from engine.blobs import (
+    apply_blobs,
+    apply_containers,
+    decide_blobs,
+    decide_blocks,
+    decide_containers,
+    standing,
+)
 from engine.blobs.containers import Container, blocks_end, lifetime_of
 from engine.blobs.entries import BlobEntry, Composite, payload_names
 from engine.blobs.events import BlobDeleted, BlocksDropped
@@ -168,6 +175,10 @@ class BlobsSlice:
         entry = container.blobs.get(blob)
         if entry is not None:
             container.blobs[blob] = entry._replace(body=_placed(entry, seq, address))
+
+    def stands_on(self, event: Event, seq: int) -> bool:
+        """Whether live state needs record ``seq``, which holds ``event`` (:mod:`engine.blobs.standing`)."""
+        return standing.stands_on(self, event, seq)
 
     def freeze(self) -> Callable[[], Iterator[Any]]:
         """See :class:`engine.slice.Slice`."""

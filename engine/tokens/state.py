@@ -105,6 +105,15 @@ class TokensSlice:
             )
         return ended
 
+    def stands_on(self, event: Event, seq: int) -> bool:
+        """Whether live state needs record ``seq``, which holds ``event``; False for other domains' events."""
+        if isinstance(event, TokenIssued | TokenRevoked):
+            return event.resource in self.records
+        return isinstance(event, KeyRotated) and any(
+            record.revoked == event.rotated and record.key == event.key
+            for record in self.of_account(event.account)
+        )
+
     def place(self, seq: int, address: int) -> None:
         """See :class:`engine.slice.Slice`. No token has content."""
 

@@ -85,11 +85,14 @@ class Desk:
         found = [wire.from_record(_record(draft, stamp)) for draft, stamp in self.history[first:]]
         return [event for event in found if event is not None]
 
-    def replayed(self, erased: frozenset[int] = frozenset()) -> State:
-        """A fresh state from the records, the contents of those in ``erased`` being gone."""
+    def replayed(
+        self, erased: frozenset[int] = frozenset(), forgotten: frozenset[int] = frozenset()
+    ) -> State:
+        """A fresh state from the records, the contents of those in ``erased`` being gone, and of those in
+        ``forgotten`` both parts."""
         state = State()
         for draft, stamp in self.history:
-            gone = stamp.seq in erased and bool(draft.content)
+            gone = stamp.seq in forgotten or (stamp.seq in erased and bool(draft.content))
             event = None if gone else wire.from_record(_record(draft, stamp))
             if event is None:
                 state.skip(stamp.seq, stamp.time)
@@ -97,12 +100,30 @@ class Desk:
                 state.apply(event, stamp)
         return state
 
+    def needless(self) -> frozenset[int]:
+        """The records that live state does not stand on."""
+        slices = (self.state.blobs, self.state.tokens)
+        return frozenset(
+            stamp.seq
+            for event, (_draft, stamp) in zip(self.events(), self.history, strict=True)
+            if not any(part.stands_on(event, stamp.seq) for part in slices)
+        )
+
     def verify(self) -> None:
-        """Asserts that the indexes agree, and that replay and a snapshot give the same state."""
+        """Asserts that the indexes agree, and that replay and a snapshot give the same state; so does replay
+        without the records that nothing stands on, erased in part or wholly.
+        """
         self.state.check()
         replayed = self.replayed()
         replayed.check()
         assert replayed.digest() == self.state.digest()
+        needless = self.needless()
+        for erased in (
+            self.replayed(erased=needless),
+            self.replayed(forgotten=needless),
+        ):
+            erased.check()
+            assert erased.digest() == self.state.digest(), "a record was needed"
         loaded = State()
         rows: dict[str, list[Any]] = {}
         for name, row in self.state.freeze()():
