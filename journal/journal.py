@@ -176,6 +176,18 @@ class Journal:
         if self._options.ballast_bytes and not self.restore_ballast():
             self._notices.append("the disk is too full to set room aside for deletes")
 
+    def anchor_anew(self) -> None:
+        """Write the anchor that is missing. For `open_journal`. Raises `WriteFailed`; `NoSpace` if new."""
+        try:
+            self.write_anchor()
+        except NoSpace:
+            if not self._head.seq:
+                raise
+        if self._head.seq:
+            self._notices.append(
+                f"the anchor was missing: whether records after {self._head.seq} were lost cannot be told"
+            )
+
     def abandon(self) -> None:
         """Close the files and nothing else: what a failed opening does."""
         self._closed = True

@@ -22,7 +22,7 @@ ANCHOR_FILE = f"{FOLDER}/anchor"
 BALLAST_FILE = f"{FOLDER}/ballast"
 IDENTITY_BYTES = 16
 
-_NAME = re.compile(r"([0-9a-f]{8})-([0-9a-f]{16})\.journal")
+_NAME = re.compile(r"([0-9a-f]{8})-([0-9a-f]{16})(?:\.([0-9a-f]{4}))?\.journal")
 _BROKEN_SUFFIX = ".broken"
 
 
@@ -49,9 +49,21 @@ class Opener(NamedTuple):
         return Whitening(self.identity, self.number)
 
 
-def segment_file(number: int, first: int) -> str:
-    """The name of a segment's file."""
-    return f"{FOLDER}/{number:08x}-{first:016x}.journal"
+def segment_file(number: int, first: int, generation: int = 0) -> str:
+    """The name of a segment's file. `generation` counts how often it was rewritten."""
+    again = f".{generation:04x}" if generation else ""
+    return f"{FOLDER}/{number:08x}-{first:016x}{again}.journal"
+
+
+def generation(file: str) -> int:
+    """How often the segment in this file was rewritten."""
+    match = _NAME.fullmatch(file.rpartition("/")[2])
+    return int(match[3] or "0", 16) if match is not None else 0
+
+
+def index_file(segment: Segment) -> str:
+    """The name of a segment's index (FORMAT.md section 10)."""
+    return f"{FOLDER}/{segment.number:08x}-{segment.first:016x}.index"
 
 
 def broken_file(file: str, offset: int) -> str:
@@ -69,19 +81,32 @@ def leftovers(disk: Disk) -> list[str]:
     return [f"{FOLDER}/{name}" for name in disk.names(FOLDER) if name.endswith(TEMPORARY_SUFFIX)]
 
 
-def list_segments(disk: Disk) -> list[Segment]:
-    """The journal's segments, in order. Raises `Corrupt` where one is missing."""
-    if not disk.exists(FOLDER):
-        return []
-    segments: list[Segment] = []
-    for name in disk.names(FOLDER):
+def find_segments(disk: Disk) -> tuple[list[Segment], list[Segment]]:
+    """Every file that has a segment's name, in order, whether or not the series has gaps; and apart from
+    them the superseded ones: of a segment there is also a file that was written later."""
+    current: dict[tuple[int, int], tuple[int, Segment]] = {}
+    superseded: list[Segment] = []
+    for name in disk.names(FOLDER) if disk.exists(FOLDER) else []:
         match = _NAME.fullmatch(name)
-        if match is None:
+        if match is None or match[3] == "0000":
             continue
         segment = Segment(int(match[1], 16), int(match[2], 16), f"{FOLDER}/{name}")
+        found = (int(match[3] or "0", 16), segment)
+        other = current.setdefault(segment[:2], found)
+        if other is not found:
+            current[segment[:2]] = max(found, other)
+            superseded.append(min(found, other)[1])
+    return [segment for _, (_, segment) in sorted(current.items())], superseded
+
+
+def list_segments(disk: Disk) -> list[Segment]:
+    """The journal's segments, in order. Raises `Corrupt` where one is missing."""
+    segments: list[Segment] = []
+    for segment in find_segments(disk)[0]:
         due = segments[-1].number + 1 if segments else 1
         least = segments[-1].first + 1 if segments else 1
         if segment.number != due or segment.first < least or (not segments and segment.first != 1):
+            name = segment.file.rpartition("/")[2]
             reason = f"segment {due:08x} is missing, or has a wrong name: {name} is there instead"
             raise Corrupt(reason, file=segment.file, seq=least)
         segments.append(segment)

@@ -79,6 +79,8 @@ def _open(
     journal = Journal(disk, segments, reading.last, options, entropy, notices)
     try:
         journal.settle(reading.ledger)
+        if anchor is None:
+            journal.anchor_anew()
     except BaseException:
         journal.abandon()
         raise

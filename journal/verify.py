@@ -21,7 +21,7 @@ from journal.holes import Ledger, Range, unpack_ranges
 from journal.merkle import EMPTY_ROOT
 from journal.payloads import PayloadStore, payload_path
 from journal.record import Part, Verb, place
-from journal.segments import ANCHOR_FILE, FOLDER, Opener, Segment, read_opener, segment_file
+from journal.segments import ANCHOR_FILE, FOLDER, Opener, Segment, find_segments, read_opener
 from journal.storage import Disk
 from journal.survey import Survey
 from journal.tail import Tear
@@ -36,7 +36,7 @@ class Kind(StrEnum):
     RECORD = "record"  # one of the journal's own records cannot be read
     PART = "part"  # details or content are gone or changed, and no erase record names them
     ERASURE = "erasure"  # an erase record says gone, the bytes are there
-    ANCHOR = "anchor"  # the journal ends before its anchor, or has another root there
+    ANCHOR = "anchor"  # it is missing, or the journal ends before it, or has another root there
     PAYLOAD = "payload"  # a payload file that a record names is missing
     TEAR = "tear"  # the last batch is incomplete, as a crash leaves it, or is being written
     UNFINISHED = "unfinished"  # an erasure that is under way; the next start carries it out
@@ -105,18 +105,8 @@ def verify(disk: Disk, *, payloads: Iterable[str] | None = None) -> Report:
 
 
 def segment_files(disk: Disk) -> list[Segment]:
-    """Every file that has a segment's name, in order, whether or not the series has gaps."""
-    found = []
-    for name in disk.names(FOLDER) if disk.exists(FOLDER) else []:
-        number, _, rest = name.partition("-")
-        first = rest.partition(".")[0]
-        try:
-            segment = Segment(int(number, 16), int(first, 16), f"{FOLDER}/{name}")
-        except ValueError:
-            continue
-        if segment.file == segment_file(segment.number, segment.first):
-            found.append(segment)
-    return found
+    """Every segment there is, in order, whether or not the series has gaps."""
+    return find_segments(disk)[0]
 
 
 class _Reading:
@@ -160,6 +150,9 @@ class _Reading:
             assert self._anchor is not None, "only an anchor can be missed"
             text = f"the journal ends with record {self.seq}, its anchor was at {self._anchor.seq}"
             self._add(Kind.ANCHOR, ANCHOR_FILE, text, seq=self._anchor.seq)
+        if self._anchor is None and self.seq and not self._disk.exists(ANCHOR_FILE):
+            text = f"the anchor is missing: whether records after {self.seq} were lost cannot be told"
+            self._add(Kind.ANCHOR, ANCHOR_FILE, text, seq=self.seq)
 
     def _segment(self, segment: Segment, *, last: bool) -> None:
         self.segments += 1

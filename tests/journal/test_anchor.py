@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgpack
 import pytest
 
-from journal import Corrupt
+from journal import Corrupt, Kind, NoSpace, verify
 from journal.anchor import Anchor, read_anchor, write_anchor
 from journal.envelope import ANCHOR_MAGIC, wrap
 from journal.segments import ANCHOR_FILE
@@ -151,3 +151,51 @@ def test_it_is_written_at_a_stop() -> None:
 
     assert read_anchor(disk) == Anchor(head.seq, head.segment, head.offset, head.root)
     assert msgpack.packb(list(Anchor(1, 2, 3, b""))) == b"\x94\x01\x02\x03\xc4\x00"
+
+
+def test_a_new_journal_is_anchored_before_its_first_record() -> None:
+    disk = MemoryDisk()
+    log, _ = opened(disk)
+
+    assert read_anchor(disk) == Anchor(0, 1, log.head.offset, log.head.root)
+    again, _ = opened(disk.crash("none"))
+    assert again.notices == ()
+
+
+def test_a_missing_anchor_beside_records_is_told_and_mended() -> None:
+    disk = MemoryDisk()
+    log, _ = opened(disk)
+    fill(log, 3)
+    log.close()
+    files = {name: data for name, data in disk.files().items() if name != ANCHOR_FILE}
+    bare = MemoryDisk(files)
+    (finding,) = verify(bare).findings
+    log, _ = opened(bare)
+
+    assert (finding.kind, finding.file, finding.seq, finding.harmless) == (Kind.ANCHOR, ANCHOR_FILE, 6, False)
+    assert log.notices == ("the anchor was missing: whether records after 6 were lost cannot be told",)
+    assert read_anchor(bare) is not None
+    assert verify(bare).findings == ()
+
+
+def test_a_journal_without_records_needs_no_anchor_to_be_sound() -> None:
+    disk = MemoryDisk()
+    opened(disk)[0].close()
+    files = {name: data for name, data in disk.files().items() if name != ANCHOR_FILE}
+
+    assert verify(MemoryDisk(files)).findings == ()
+    assert opened(MemoryDisk(files))[0].notices == ()
+
+
+def test_a_full_disk_stops_a_new_journal_without_an_anchor_but_no_old_one() -> None:
+    with pytest.raises(NoSpace):
+        opened(MemoryDisk(capacity=512))
+    disk = MemoryDisk()
+    log, _ = opened(disk)
+    fill(log, 3)
+    log.close()
+    files = {name: data for name, data in disk.files().items() if name != ANCHOR_FILE}
+    full = MemoryDisk(files, capacity=sum(map(len, files.values())))
+
+    assert "anchor was missing" in opened(full)[0].notices[0]
+    assert read_anchor(full) is None

@@ -9,10 +9,10 @@ import pytest
 from journal import Corrupt, Journal, JournalOptions
 from journal.envelope import OPENER_MAGIC, unwrap, wrap
 from journal.limits import BATCH_BYTES
-from journal.segments import broken_files
+from journal.segments import ANCHOR_FILE, broken_files
 from journal.testing import MemoryDisk
 from tests.kit.disks import count
-from tests.kit.journals import T0, append, draft, fill, opened
+from tests.kit.journals import FIRST_ANCHOR, T0, append, draft, fill, opened
 
 NAME = "journal/00000001-0000000000000001.journal"
 ROOMY = JournalOptions(segment_bytes=1 << 20, reserve_bytes=16384, step_bytes=8192, ballast_bytes=0)
@@ -41,7 +41,7 @@ def written() -> Written:
 
 
 def survivors(data: bytes) -> tuple[int, tuple[str, ...], MemoryDisk]:
-    disk = MemoryDisk({NAME: data})
+    disk = MemoryDisk({NAME: data, ANCHOR_FILE: FIRST_ANCHOR})
     log, records = opened(disk, options=ROOMY)
     assert len(records) == log.head.seq
     append(log, draft(content=b"and on it goes"))

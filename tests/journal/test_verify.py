@@ -20,6 +20,7 @@ from journal.storage import SECTOR
 from journal.testing import MemoryDisk, Operation
 from journal.verify import Finding, Kind, Report, verify
 from tests.kit.crash import SMALL, Workload, opened
+from tests.kit.journals import FIRST_ANCHOR
 
 
 def built(*, segments: int = 3, erase: bool = True) -> dict[str, bytes]:
@@ -107,7 +108,7 @@ def test_every_damage_is_found_not_only_the_first() -> None:
     raw = bytearray(files[THIRD])
     raw[frames(THIRD)[0] + 1000] ^= 1  # in a part
     files[THIRD] = bytes(raw)
-    del files[ANCHOR_FILE]
+    files[ANCHOR_FILE] = FIRST_ANCHOR
     report = verify(MemoryDisk(files))
     sound = verify(disk)
     heads = [one for one in report.findings if "checksum" in one.text]
@@ -249,7 +250,7 @@ def test_an_anchor_of_another_history_is_found() -> None:
 
 def test_a_tear_at_the_end_is_a_note() -> None:
     place = frames(THIRD)[-1]
-    files = {name: data for name, data in FILES.items() if name != ANCHOR_FILE}
+    files = {**FILES, ANCHOR_FILE: FIRST_ANCHOR}
     files[THIRD] = FILES[THIRD][: place + 700]
     report = verify(MemoryDisk(files))
     (finding,) = report.findings
@@ -263,7 +264,7 @@ def test_a_tear_at_the_end_is_a_note() -> None:
 
 def test_damage_in_the_last_batch_is_no_tear() -> None:
     place = frames(THIRD)[-1]
-    files = {name: data for name, data in FILES.items() if name != ANCHOR_FILE}
+    files = {**FILES, ANCHOR_FILE: FIRST_ANCHOR}
     for at in (5, 40, 900):
         raw = bytearray(FILES[THIRD])
         raw[place + at] ^= 1
@@ -272,14 +273,14 @@ def test_damage_in_the_last_batch_is_no_tear() -> None:
 
 
 def many_frames() -> tuple[str, dict[str, bytes], list[int]]:
-    """One segment of eight frames, not anchored: its name, the files, where frames start."""
+    """One segment of eight frames, anchored at its start: its name, the files, where frames start."""
     disk = MemoryDisk()
     store, _ = opened(disk)
     for number in range(8):
         store.append([Draft(1, 1, bytes(16), 1, b"who", bytes(300))], number)
     store.close()
     files = disk.files()
-    del files[ANCHOR_FILE]
+    files[ANCHOR_FILE] = FIRST_ANCHOR
     name = next(one for one in files if one.endswith(".journal"))
     raw = files[name]
     return name, files, [at for at in range(0, len(raw), SECTOR) if raw[at : at + 4] == b"RETF"]

@@ -8,10 +8,15 @@ from itertools import count
 import msgpack
 
 from journal import Draft, Journal, JournalOptions, Position, Record, Verb, open_journal
+from journal.envelope import ANCHOR_MAGIC, wrap
+from journal.merkle import EMPTY_ROOT
 from journal.storage import Disk
 
 SMALL = JournalOptions(segment_bytes=4096, reserve_bytes=16384, step_bytes=8192, ballast_bytes=0)
 """Segments of a few batches, and nothing set aside."""
+
+FIRST_ANCHOR = wrap(ANCHOR_MAGIC, [0, 1, 512, EMPTY_ROOT])
+"""What a journal's anchor holds until it is written again."""
 
 T0 = 1_800_000_000_000_000_000
 
