@@ -1,8 +1,8 @@
 """Which records live state stands on. The others may be erased: replay without them gives the same state.
 
-The answers are exact for records that hold bytes or metadata, and on the careful side for small changes, which
-count as long as the thing they changed is there. Of records that end something none is needed once what they
-ended is erased: they are to be erased after it, as the shorter life of contents sees to.
+The answers are exact for records that hold bytes or metadata, and on the careful side for small changes,
+which count as long as the thing they changed is there. Of records that end something none is needed once what
+they ended is erased: they are to be erased after it, as the shorter life of contents sees to.
 """
 
 from typing import TYPE_CHECKING
