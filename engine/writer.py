@@ -247,7 +247,7 @@ class Writer:
             self._gather(batch)
             if batch.drafts and not self._failure:
                 await self._append(batch)
-        except Exception as error:  # a bug of ours: state and journal may differ from here on
+        except BaseException as error:  # a bug of ours, or an interrupt: state and journal may differ
             self.fail(error)
             raise
         finally:
@@ -325,7 +325,7 @@ class Writer:
         except FAILURES as error:
             self.fail(error)
 
-    def fail(self, error: Exception) -> None:
+    def fail(self, error: BaseException) -> None:
         """Ends writing for good: state may hold what the journal does not."""
         self._failure = self._failure or f"writing has ended until a restart: {error}"
         self._synced.set()

@@ -17,6 +17,7 @@ from engine.testing import EPOCH, ManualClock, SteppedClock, open_memory_engine
 from journal import Verb, scan
 from journal.testing import MemoryDisk
 from tests.kit.disks import Halt, fail_next
+from tests.kit.engines import pass_time
 from tests.kit.toy import Drop, Dropped, Put, Urgent, held, inline
 
 pytestmark = pytest.mark.usefixtures("toys")
@@ -210,31 +211,27 @@ async def test_nothing_due_in_downtime_is_served_even_before_a_sweep(
         assert await engine.read(held("kept")) is not None
 
 
-async def test_the_reaper_runs_by_itself(disk: MemoryDisk, autojump_clock: trio.testing.MockClock) -> None:
-    autojump_clock.autojump_threshold = 0.02
+async def test_the_reaper_runs_by_itself(disk: MemoryDisk, mock_clock: trio.testing.MockClock) -> None:
     async with open_memory_engine(disk, clock=ManualClock(), options=Options()) as engine:
         until = engine.now() + 30 * SECOND
         await engine.submit(Put(name="a", until=until))
-        await trio.sleep(28)
+        await pass_time(engine, mock_clock, 28)
         assert expiries(disk) == []
-        await trio.sleep(4)
+        await pass_time(engine, mock_clock, 4)
         assert expiries(disk) == ["a"]
 
 
-async def test_the_reaper_survives_a_full_disk(
-    disk: MemoryDisk, autojump_clock: trio.testing.MockClock
-) -> None:
-    autojump_clock.autojump_threshold = 0.02
+async def test_the_reaper_survives_a_full_disk(disk: MemoryDisk, mock_clock: trio.testing.MockClock) -> None:
     async with open_memory_engine(disk, clock=ManualClock(), options=Options()) as engine:
         await engine.submit(Put(name="a", until=engine.now() + 5 * SECOND))
         disk.capacity = 0
         with pytest.raises(StorageFull):
             await forever(engine, Urgent(name="filler", body=inline(bytes(1_000_000))))
-        await trio.sleep(10)
+        await pass_time(engine, mock_clock, 10)
         assert expiries(disk) == []
         assert await engine.read(held("a")) is None
         disk.capacity = None
-        await trio.sleep(3)
+        await pass_time(engine, mock_clock, 3)
         assert expiries(disk) == ["a"]
 
 
@@ -263,20 +260,16 @@ async def test_files_released_by_the_next_batch_wait_for_that_one(
     async with opened(disk, clock) as engine, trio.open_nursery() as nursery:
         await put_file(engine, "a", due(60))
         await put_file(engine, "b", due(60))
-        with Halt(disk) as first:
+        with Halt(disk) as halt:
             nursery.start_soon(engine.submit, Drop(name="a"))
-            await first.reached.wait()
+            await halt.reached.wait()
             nursery.start_soon(engine.sweep)
             nursery.start_soon(engine.submit, Drop(name="b"))
             await trio.testing.wait_all_tasks_blocked(0.01)
-            second = Halt(disk)
-            disk.before_each = second._hook
-            first._released.set()
-            await second.reached.wait()
+            halt.next("pwrite")
+            await halt.reached.wait()
             await trio.testing.wait_all_tasks_blocked(0.02)
-            cut = disk.crash("none")
-            assert len(payloads(disk)) == 1
-            second.release()
+            cut = disk.crash("all")
     async with opened(cut, clock) as engine:
         found = await engine.read(held("b"))
         assert len(await (await engine.open_body(found)).read()) == 70_000

@@ -16,6 +16,7 @@ from engine.testing import ManualClock, SteppedClock, open_memory_engine
 from journal import NoSpace
 from journal.testing import MemoryDisk, PowerCut
 from tests.kit.disks import Halt, count, fail_next
+from tests.kit.engines import pass_time
 from tests.kit.toy import Drop, Put, held, inline
 
 pytestmark = pytest.mark.usefixtures("toys")
@@ -249,32 +250,30 @@ async def test_after_a_failed_write_no_snapshot_is_taken(disk: MemoryDisk) -> No
 
 
 async def test_a_busy_engine_takes_one_now_and_then(
-    disk: MemoryDisk, autojump_clock: trio.testing.MockClock
+    disk: MemoryDisk, mock_clock: trio.testing.MockClock
 ) -> None:
-    autojump_clock.autojump_threshold = 0.02
     async with open_memory_engine(disk, clock=ManualClock(), options=Options(snapshot_records=5)) as engine:
         await engine.submit(Put(count=4))
-        await trio.sleep(3)
+        await pass_time(engine, mock_clock, 3)
         assert snapshots(disk) == []
         await engine.submit(Put())
-        await trio.sleep(3)
+        await pass_time(engine, mock_clock, 3)
         assert snapshots(disk) == [snapshot.name_of(5)]
         fail_next(disk, "create", "snapshot", errno.ENOSPC)
         await engine.submit(Put(count=5))
-        await trio.sleep(3)
+        await pass_time(engine, mock_clock, 3)
         assert snapshots(disk) == [snapshot.name_of(5)]
         await engine.submit(Put(count=5))
-        await trio.sleep(3)
+        await pass_time(engine, mock_clock, 3)
         assert snapshots(disk) == [snapshot.name_of(15)]
 
 
 async def test_an_engine_told_so_takes_none_while_running(
-    disk: MemoryDisk, autojump_clock: trio.testing.MockClock
+    disk: MemoryDisk, mock_clock: trio.testing.MockClock
 ) -> None:
-    autojump_clock.autojump_threshold = 0.02
     async with open_memory_engine(disk, clock=ManualClock(), options=Options(snapshot_records=0)) as engine:
         await engine.submit(Put(count=50))
-        await trio.sleep(5)
+        await pass_time(engine, mock_clock, 5)
         assert snapshots(disk) == []
 
 

@@ -145,7 +145,7 @@ async def test_a_file_replaced_before_its_upload_ends_waits_for_the_replacement_
 ) -> None:
     """The next batch may be applied before whoever sent this body wakes up; a crash may take it back."""
     async with opened(disk) as engine, trio.open_nursery() as nursery:
-        with Halt(disk) as first:
+        with Halt(disk) as halt:
 
             async def send() -> None:
                 async with engine.upload() as upload:
@@ -153,16 +153,13 @@ async def test_a_file_replaced_before_its_upload_ends_waits_for_the_replacement_
                     await engine.submit(Put(name="a", body=await upload.finish()))
 
             nursery.start_soon(send)
-            await first.reached.wait()
+            await halt.reached.wait()
             nursery.start_soon(engine.submit, Drop(name="a"))
             await trio.testing.wait_all_tasks_blocked(0.01)
-            second = Halt(disk)
-            disk.before_each = second._hook
-            first._released.set()
-            await second.reached.wait()
+            halt.next("pwrite")
+            await halt.reached.wait()
             await trio.testing.wait_all_tasks_blocked(0.02)
-            cut = disk.crash("none")
-            second.release()
+            cut = disk.crash("all")
     async with opened(cut) as engine:
         found = await engine.read(held("a"))
         assert len(await (await engine.open_body(found)).read()) == 2 * CHUNK

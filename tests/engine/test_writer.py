@@ -18,6 +18,7 @@ from engine.writer import GATHER_RECORDS
 from journal.limits import BATCH_RECORDS, PART_BYTES
 from journal.testing import MemoryDisk
 from tests.kit.disks import Halt, count, fail_next
+from tests.kit.engines import pass_time
 from tests.kit.toy import Break, Drop, Put, Urgent, held, inline
 
 pytestmark = pytest.mark.usefixtures("toys")
@@ -286,13 +287,12 @@ async def test_writing_goes_on_once_there_is_room(disk: MemoryDisk) -> None:
 
 
 async def test_a_disk_that_was_full_is_noticed_to_have_room_without_a_command(
-    disk: MemoryDisk, autojump_clock: trio.testing.MockClock
+    disk: MemoryDisk, mock_clock: trio.testing.MockClock
 ) -> None:
-    autojump_clock.autojump_threshold = 0.02
     async with open_memory_engine(disk, clock=SteppedClock(), options=Options()) as engine:
         await fill(engine, disk)
         disk.capacity = None
-        await trio.sleep(1.5)
+        await pass_time(engine, mock_clock, 2)
         assert not engine.statistics().full
 
 
@@ -408,28 +408,26 @@ async def test_a_failing_anchor_ends_writing(disk: MemoryDisk, clock: SteppedClo
 
 
 async def test_the_anchor_of_an_idle_engine_catches_up(
-    disk: MemoryDisk, autojump_clock: trio.testing.MockClock
+    disk: MemoryDisk, mock_clock: trio.testing.MockClock
 ) -> None:
-    autojump_clock.autojump_threshold = 0.02
     async with open_memory_engine(disk, options=Options()) as engine:
         await engine.submit(Put())
         before = count(disk, "replace", "anchor")
-        await trio.sleep(3)
+        await pass_time(engine, mock_clock, 3)
         assert count(disk, "replace", "anchor") == before + 1
-        await trio.sleep(30)
+        await pass_time(engine, mock_clock, 30)
         assert count(disk, "replace", "anchor") == before + 1
 
 
 async def test_upkeep_on_a_failing_disk_ends_writing(
-    disk: MemoryDisk, autojump_clock: trio.testing.MockClock
+    disk: MemoryDisk, mock_clock: trio.testing.MockClock
 ) -> None:
-    autojump_clock.autojump_threshold = 0.02
     async with open_engine(disk, clock=ManualClock(), options=Options()) as engine:
         await engine.submit(Put())
         fail_next(disk, "sync", "anchor")
-        await trio.sleep(3)
+        await pass_time(engine, mock_clock, 3)
         assert engine.statistics().failure
-        await trio.sleep(3)
+        await pass_time(engine, mock_clock, 3)
 
 
 async def test_a_stopped_engine_takes_nothing(disk: MemoryDisk) -> None:

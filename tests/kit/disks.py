@@ -32,6 +32,13 @@ class Halt:
     def __exit__(self, *_: object) -> None:
         self.release()
 
+    def next(self, kind: str) -> None:
+        """Lets it go on up to the next operation of that kind; ``reached`` tells again."""
+        released, self._released = self._released, threading.Event()
+        self._kind = kind
+        self.reached = trio.Event()
+        released.set()
+
     def release(self) -> None:
         """Lets it go on."""
         self._disk.before_each = None
@@ -39,8 +46,9 @@ class Halt:
 
     def _hook(self, operation: Operation) -> None:
         if operation.kind == self._kind and self._part in operation.name and not self.reached.is_set():
+            released = self._released
             trio.from_thread.run_sync(self.reached.set)
-            assert self._released.wait(30), "never released"
+            assert released.wait(30), "never released"
 
 
 def fail_next(
