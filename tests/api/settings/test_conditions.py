@@ -60,8 +60,8 @@ async def test_a_change_above_changes_the_tag_below(client: Client) -> None:
 
 @pytest.mark.parametrize("level", LEVELS)
 @pytest.mark.parametrize(("method", "tail", "value"), [
-    ("POST", "c/new", 1), ("PUT", "c/x", 1), ("PATCH", "c", {"x": 2}), ("DELETE", "c/x", ...), ("DELETE", "", ...),
-    ("PUT", "", {"c": {}}),
+    ("POST", "c/new", 1), ("PUT", "c/x", 1), ("PATCH", "c", {"x": 2}), ("DELETE", "c/x", ...),
+    ("DELETE", "", ...), ("PUT", "", {"c": {}}),
 ])  # fmt: skip
 async def test_412_when_another_was_faster(
     client: Client, level: str, method: str, tail: str, value: object

@@ -1,0 +1,269 @@
+"""Waiting for changes: long polls and streams, woken by the commits that concern them and by no others."""
+
+from collections import deque
+from typing import Any
+
+import pytest
+import trio
+import trio.testing
+from trio.testing import MockClock
+
+from api.http import Request, Response
+from api.settings import stream as stream_module
+from api.settings.stream import HEARTBEAT_S
+from tests.kit.settings import ANN, BOB, PROXY, ROOT, Client, User, settings_client, whole
+
+
+@pytest.fixture
+def patient_clock() -> MockClock:
+    """Time jumps when nothing has happened for a moment: a sync in its thread is no idleness."""
+    return MockClock(autojump_threshold=0.05)
+
+
+def held_request(
+    client: Client, target: str, headers: list[tuple[str, str]], user: User = ANN
+) -> tuple[Any, Request]:
+    """A request whose client stays until told; tells by the memory channel."""
+    send, receive = trio.open_memory_channel[dict[str, Any]](1)
+    template = client.request("GET", f"{ROOT}/app/{target}", headers, user=user)
+    scope = {
+        "type": "http", "method": "GET", "scheme": "http", "raw_path": template.raw_path,
+        "query_string": template.raw_query, "headers": template.raw_headers, "client": (PROXY, 1),
+        "server": ("127.0.0.1", 80), "http_version": "1.1",
+    }  # fmt: skip
+    return send, Request(scope, receive.receive)
+
+
+async def poll(client: Client, target: str, tag: str, user: User = ANN) -> Any:
+    _, request = held_request(client, target, [("If-None-Match", tag)], user)
+    return await whole(await client.settings.handle(request))
+
+
+async def put_up(client: Client) -> str:
+    await client.call("POST", "global", {"c": {"x": 1}})
+    await client.call("POST", "currentuser", {"c": {"y": 1}})
+    await client.call("POST", "device/d", {"c": {"z": 1}})
+    return (await client.call("GET", "device/d/c")).tag
+
+
+@pytest.mark.parametrize("level", ["global", "currentuser", "device/d"])
+async def test_a_poll_ends_with_the_change_of_any_level_it_shows(client: Client, level: str) -> None:
+    tag = await put_up(client)
+    answers = []
+
+    async def wait() -> None:
+        answers.append(await poll(client, "device/d/c?wait=300", tag))
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(wait)
+        await trio.testing.wait_all_tasks_blocked()
+        assert len(client.settings.watchers) == 1
+        assert (await client.call("PATCH", f"{level}/c", {"new": 7})).status == 204
+    assert (answers[0].status, answers[0].json()["new"]) == (200, 7)
+    assert len(client.settings.watchers) == 0
+
+
+async def test_a_poll_without_a_change_ends_with_304_in_time(
+    patient_clock: MockClock, client: Client
+) -> None:
+    tag = await put_up(client)
+    start = trio.current_time()
+    answer = await poll(client, "device/d/c?wait=60", tag)
+    assert (answer.status, answer.body, answer.tag) == (304, b"", tag)
+    assert trio.current_time() - start == pytest.approx(60)
+    assert len(client.settings.watchers) == 0
+
+
+async def test_a_longer_wait_is_cut_down(patient_clock: MockClock, client: Client) -> None:
+    tag = await put_up(client)
+    start = trio.current_time()
+    await poll(client, "device/d/c?wait=99999", tag)
+    assert trio.current_time() - start == pytest.approx(300)
+
+
+async def test_other_documents_wake_nobody(client: Client) -> None:
+    tag = await put_up(client)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(poll, client, "device/d/c?wait=300&overwrite=false", tag)
+        nursery.start_soon(poll, client, "device/d/c?wait=300", tag)
+        await trio.testing.wait_all_tasks_blocked()
+        seen = len(client.settings.watchers)
+        for _ in range(3):
+            await client.call("PUT", "device/other/c", {}, user=BOB)
+            await client.call("PUT", "device/d/c", {}, app="other")
+            await client.call("PATCH", "user/bob", {"c": {}}, user=BOB)
+        await trio.testing.wait_all_tasks_blocked()
+        assert len(client.settings.watchers) == seen
+        nursery.cancel_scope.cancel()
+    assert len(client.settings.watchers) == 0
+
+
+async def test_a_poll_that_is_out_of_date_is_answered_at_once(client: Client) -> None:
+    await put_up(client)
+    assert (await poll(client, "device/d/c?wait=300", '"older"')).status == 200
+    _, request = held_request(client, "device/d/c?wait=300", [])
+    assert (await client.settings.handle(request)).status == 200
+
+
+async def test_a_document_that_goes_away_ends_the_poll(client: Client) -> None:
+    await client.call("POST", "currentuser", {"c": {"x": 1}})
+    tag = (await client.call("GET", "currentuser/c")).tag
+    answers = []
+
+    async def wait() -> None:
+        answers.append(await poll(client, "currentuser/c?wait=300", tag))
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(wait)
+        await trio.testing.wait_all_tasks_blocked()
+        await client.call("DELETE", "currentuser")
+    assert answers[0].status == 404
+
+
+async def test_a_client_that_leaves_gives_its_place_back(client: Client) -> None:
+    tag = await put_up(client)
+    send, request = held_request(client, "device/d/c?wait=300", [("If-None-Match", tag)])
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(client.settings.handle, request)
+        await trio.testing.wait_all_tasks_blocked()
+        assert len(client.settings.watchers) == 1
+        await send.send({"type": "http.disconnect"})
+    assert len(client.settings.watchers) == 0
+
+
+async def test_only_so_many_may_wait(patient_clock: MockClock) -> None:
+    async with settings_client(max_watchers=3, max_watchers_per_user=2) as client:
+        tag = await put_up(client)
+        answers: list[int] = []
+
+        async def wait(user: User, tag: str) -> None:
+            answers.append((await poll(client, "global/c?wait=100", tag, user)).status)
+
+        tag = (await client.call("GET", "global/c")).tag
+        async with trio.open_nursery() as nursery:
+            for user in [ANN, ANN, ANN, BOB, BOB]:
+                nursery.start_soon(wait, user, tag)
+            await trio.sleep(1)
+            assert answers == [429, 429]
+        assert answers == [429, 429, 304, 304, 304]
+        stream = await open_stream(client, "global?watch")
+        await stream.body.aclose()
+
+
+async def test_bad_waits_are_refused(client: Client) -> None:
+    await put_up(client)
+    for query in ["wait=", "wait=x", "wait=-1", "wait=1.5", "wait=1&wait=2", "wait=99999999999"]:
+        assert (await client.call("GET", f"global/c?{query}")).status == 400
+
+
+class Stream:
+    """The events of an open stream, one by one."""
+
+    def __init__(self, response: Response) -> None:
+        assert response.status == 200
+        assert ("Content-Type", "text/event-stream") in response.headers
+        self.body: Any = response.body
+
+    async def next(self) -> dict[str, str]:
+        while True:
+            chunk = (await anext(self.body)).decode()
+            if chunk.startswith("event:"):
+                return dict(line.split(": ", 1) for line in chunk.splitlines() if line)
+
+
+async def open_stream(client: Client, target: str, **headers: str) -> Stream:
+    pairs = [(name.replace("_", "-"), value) for name, value in headers.items()]
+    return Stream(await client.settings.handle(client.request("GET", f"{ROOT}/app/{target}", pairs)))
+
+
+async def test_a_stream_begins_with_the_value_and_tells_every_change(client: Client) -> None:
+    await put_up(client)
+    stream = await open_stream(client, "device/d/c?watch")
+    first = await stream.next()
+    assert (first["event"], first["data"]) == ("value", '{"x":1,"y":1,"z":1}')
+    for level, name in [("global", "x"), ("currentuser", "y"), ("device/d", "z")]:
+        written = await client.call("PUT", f"{level}/c/{name}", 2)
+        event = await stream.next()
+        assert event["data"].count("2") >= 1
+        if level == "device/d":
+            assert f'"{event["id"]}"' == written.tag
+    await stream.body.aclose()
+    assert len(client.settings.watchers) == 0
+
+
+async def test_a_stream_goes_on_where_it_was(client: Client) -> None:
+    await put_up(client)
+    tag = (await client.call("GET", "global/c")).tag.strip('"')
+    stream = await open_stream(client, "global/c?watch", Last_Event_ID=tag)
+    await client.call("PUT", "global/c/x", 9)
+    assert (await stream.next())["data"] == '{"x":9}'
+    await stream.body.aclose()
+
+
+async def test_a_stream_tells_when_the_value_goes_and_comes(client: Client) -> None:
+    await client.call("POST", "currentuser", {"c": {"x": 1}})
+    stream = await open_stream(client, "currentuser/c?watch")
+    assert (await stream.next())["event"] == "value"
+    await client.call("DELETE", "currentuser")
+    assert (await stream.next())["event"] == "gone"
+    await client.call("POST", "currentuser", {"c": {"x": 2}})
+    assert (await stream.next())["data"] == '{"x":2}'
+    await stream.body.aclose()
+
+
+async def test_a_stream_ends_with_the_right_to_read(client: Client) -> None:
+    await client.call("POST", "global", {"c": {"x": 1}})
+    stream = await open_stream(client, "global/c?watch")
+    await stream.next()
+    await client.call("PATCH", "global/c", {"__metadata": {"readRoles": ["R"]}})
+    assert (await stream.next())["event"] == "forbidden"
+    with pytest.raises(StopAsyncIteration):
+        await anext(stream.body)
+    await stream.body.aclose()
+
+
+async def test_a_silent_stream_beats_and_ends_after_its_time(
+    patient_clock: MockClock, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stream_module, "LIFETIME_S", 3 * HEARTBEAT_S)
+    await put_up(client)
+    stream = await open_stream(client, "global/c?watch")
+    await stream.next()
+    start = trio.current_time()
+    assert await anext(stream.body) == b":\n\n"
+    assert trio.current_time() - start == pytest.approx(HEARTBEAT_S)
+    beats = [chunk async for chunk in stream.body]
+    assert set(beats) == {b":\n\n"}
+    assert trio.current_time() - start == pytest.approx(3 * HEARTBEAT_S)
+    await stream.body.aclose()
+    await stream.body.aclose()
+    assert len(client.settings.watchers) == 0
+
+
+async def test_a_stream_is_refused_before_it_begins(client: Client) -> None:
+    assert (await client.call("GET", "global/none?watch")).status == 404
+    await client.call("POST", "global/c", {"__metadata": {"readRoles": ["R"]}})
+    assert (await client.call("GET", "global/c?watch")).status == 403
+    assert len(client.settings.watchers) == 0
+
+
+async def test_who_falls_far_behind_looks_again(client: Client, short_memory: None) -> None:
+    tag = await put_up(client)
+    answers = []
+
+    async def wait() -> None:
+        answers.append(await poll(client, "device/d/c?wait=300", tag))
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(wait)
+        await trio.testing.wait_all_tasks_blocked()
+        async with trio.open_nursery() as writers:
+            writers.start_soon(client.call, "PUT", "global/c/x", 5)
+            for number in range(20):
+                writers.start_soon(client.call, "PUT", f"device/o{number}/c", {})
+    assert answers[0].status == 200
+
+
+@pytest.fixture
+def short_memory(client: Client) -> None:
+    client.engine.state.settings.recent = deque(maxlen=3)
