@@ -20,7 +20,6 @@ from rich.table import Table
 import journal
 from api.administration import Administration
 from api.cli import DAMAGED, FAILED, IN_USE, WRONG, Stopped, configuration_path
-from api.cli_serve import engine_options
 from api.config import Config, ConfigError, load
 from api.control import ActRefused, Unreachable, ask
 from engine import EngineError, open_engine
@@ -64,6 +63,9 @@ async def _act(folder: Path, config: Config, name: str, arguments: Mapping[str, 
     try:
         return await ask(folder, name, **arguments)
     except Unreachable:
+        # Only here: the server's modules take as long to import as all else a command does.
+        from api.cli_serve import engine_options
+
         async with open_engine(folder, options=engine_options(config)) as engine:
             administration = await Administration.open(engine, config)
             return await administration.acts()[name](**arguments)

@@ -35,10 +35,12 @@ class Administration:
 
     Attributes:
         tenants: Accounts and keys, also what requests are verified against.
+        listens_at: The server's URL where it is not as configured, such as on a free port; None else.
     """
 
     def __init__(self, engine: Engine, tenants: Tenants, config: Config) -> None:
         self.tenants = tenants
+        self.listens_at: str | None = None
         self._engine = engine
         self._config = config
 
@@ -77,7 +79,7 @@ class Administration:
         """The account's URL, without a slash at its end; ``base`` is how a client reached the server."""
         server, suffixes = self._config.server, self._config.blobs.host_suffixes
         scheme = "https" if server.tls_certificate or server.behind_proxy else "http"
-        base = server.external_url or base or f"{scheme}://{server.bind}"
+        base = server.external_url or base or self.listens_at or f"{scheme}://{server.bind}"
         if suffixes:
             scheme, _, rest = base.partition("://")
             port = rest.partition("/")[0].rpartition(":")[2]

@@ -76,6 +76,7 @@ async def run(config: Config) -> None:
             collector.settle()
 
             async def announce(urls: Sequence[str]) -> None:
+                administration.listens_at = urls[0]
                 show(app, urls, engine.notices)
 
             async with trio.open_nursery() as control:

@@ -166,15 +166,17 @@ def test_a_data_folder_in_use_by_a_deaf_process_is_told(
 @pytest.mark.slow
 def test_a_running_server_obeys_before_the_command_returns(tmp_path: Path) -> None:
     with running(tmp_path) as server:
-        environ = {"RETAIN_STORAGE_DATA": str(server.data), "RETAIN_SERVER_EXTERNAL_URL": server.url}
+        environ = {"RETAIN_STORAGE_DATA": str(server.data)}
 
         def retain(*arguments: str) -> Result:
             return CliRunner().invoke(main, list(arguments), env=environ)
 
         assert retain("tenant", "add", "mytenant").exit_code == 0
         created = retain("token", "create", "mytenant", "--expiry", "2100-01-01", "--json")
-        token = json.loads(created.output)[1]["token"]
-        url = f"{server.url}/mytenant/recordings?restype=container&comp=list&{token}"
+        issued = json.loads(created.output)[1]
+        token = issued["token"]
+        assert issued["url"] == f"{server.url}/mytenant/recordings"
+        url = f"{issued['url']}?restype=container&comp=list&{token}"
         with urllib.request.urlopen(url, timeout=10) as answer:
             assert answer.status == 200
         assert retain("token", "revoke", "mytenant", "--all").exit_code == 0
