@@ -59,6 +59,9 @@ _ABSOLUTE_FORM = re.compile(rb"(?i)https?://([^/?#]*)")
 _UNSAFE_IN_HEADER = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _LENGTH = re.compile(rb"[0-9]{1,19}")
 
+#: Key in the ASGI scope's state: a callable that gives the headers with their names as the client wrote them.
+CASED_HEADERS = "retain.cased_headers"
+
 
 def decode_segment(raw: bytes) -> str:
     """One path segment or query field, percent-decoded exactly once as strict UTF-8; ``+`` stays a plus.
@@ -83,7 +86,8 @@ class Request(SansIORequest):
 
     Beyond Werkzeug's request: `raw_path` and `raw_query` as they came (an absolute-form target is reduced to
     its path, RFC 9112 section 3.2.2, its authority kept), `peer` (address of the TCP peer, never a forwarded
-    one), `raw_headers` (names in lower case), `body`, `segments()`, `query_pairs()` and `header()`.
+    one), `raw_headers` (names in lower case), `cased_headers()`, `body`, `segments()`, `query_pairs()` and
+    `header()`.
     Raises BadRequest on a Content-Length that is not one number.
     """
 
@@ -108,6 +112,9 @@ class Request(SansIORequest):
         declared, framed = self._framing()
         self.body = Body(receive, declared, empty=not framed and self.http_version != "2")
         self._segments: list[str] | None = None
+        self._cased: Callable[[], list[tuple[bytes, bytes]]] | None = scope.get("state", {}).get(
+            CASED_HEADERS
+        )
 
     def _framing(self) -> tuple[int | None, bool]:
         """(declared length, whether a body is announced)."""
@@ -146,6 +153,11 @@ class Request(SansIORequest):
         """Every header of that name, in order, blanks trimmed: who allows only one sees doubled ones."""
         wanted = name.lower().encode("latin-1")
         return [value.decode("latin-1").strip(" \t") for found, value in self.raw_headers if found == wanted]
+
+    def cased_headers(self) -> list[tuple[str, str]]:
+        """All headers in order, blanks trimmed, names in the case sent; HTTP/2 knows lower case only."""
+        pairs = self.raw_headers if self._cased is None else self._cased()
+        return [(name.decode("latin-1"), value.decode("latin-1").strip(" \t")) for name, value in pairs]
 
     def segments(self) -> list[str]:
         """The path's segments after the leading slash, each decoded exactly once.

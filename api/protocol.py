@@ -38,6 +38,7 @@ from hypercorn.typing import AppWrapper, ConnectionState
 from hypercorn.utils import parse_socket_addr
 
 from api.connections import GuardedStream, Phase
+from api.http import CASED_HEADERS
 
 LOG = logging.getLogger("retain.http")
 
@@ -108,9 +109,9 @@ class Http1(H11Protocol):
             self.stream_send,
             STREAM_ID,
         )
-        state = self.connection_state
+        state = ConnectionState({CASED_HEADERS: request.headers.raw_items})
         if self.connection.they_are_waiting_for_100_continue:
-            state = ConnectionState({PROCEED: self._proceed})
+            state[PROCEED] = self._proceed
         await self.stream.handle(
             StreamRequest(
                 stream_id=STREAM_ID,

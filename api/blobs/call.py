@@ -81,13 +81,6 @@ class Call:
         """A header by its lower-case name; an empty one counts as absent (rclone sends such)."""
         return self.headers.get(name) or None
 
-    def cased_headers(self) -> list[tuple[str, str]]:
-        """The headers with the case of their names as far as the server kept it, values trimmed."""
-        return [
-            (name.decode("latin-1"), value.decode("latin-1").strip(" \t"))
-            for name, value in self.request.raw_headers
-        ]
-
     def conditions(self, *, prefix: str = "", write: bool = False) -> Conditions:
         """The conditional headers. Raises AzureError as `parse_conditions` does."""
         return parse_conditions(self.headers.get, prefix=prefix, write=write)

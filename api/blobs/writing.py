@@ -194,7 +194,7 @@ def content_headers(call: Call, *, plain: bool, default_type: str | None = DEFAU
 
 def metadata_of(call: Call) -> Pairs:
     """The metadata of a request, in the case sent. Raises AzureError."""
-    return tuple(parse_metadata(call.cased_headers()).items())
+    return tuple(parse_metadata(call.request.cased_headers()).items())
 
 
 def tags_of(call: Call) -> Pairs:
