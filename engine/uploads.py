@@ -23,8 +23,7 @@ class Upload:
     """One body being received.
 
     Use as ``async with engine.upload() as upload``. On leaving, a payload file that no durable event names
-    is removed, so a refused
-    or broken request leaves nothing behind.
+    is removed, so a refused or broken request leaves nothing behind.
     """
 
     def __init__(self, payloads: journal.PayloadStore, ground: Ground, inline_bytes: int) -> None:
@@ -81,14 +80,18 @@ class Upload:
             self._stage = self._payloads.stage()
         self._stage.write(data)
 
-    async def finish(self) -> Body:
+    async def finish(self, *, inline: bool = True) -> Body:
         """The whole body: inline if it is small, else as a sealed payload file that is durable.
+
+        Args:
+            inline: False makes a payload file of a small body as well, for a change whose inline bodies would
+                together outgrow a frame.
 
         Raises:
             StorageFull: No room.
             StorageFailed: It could not be written.
         """
-        if self.size <= self._inline_bytes and self._stage is None:
+        if self._stage is None and (not self.size or (inline and self.size <= self._inline_bytes)):
             data = b"".join(self._buffer)
             return Inline(data, hashlib.md5(data, usedforsecurity=False).digest())
         if self._buffered:

@@ -23,8 +23,8 @@ from engine.body import Inline
 from engine.uploads import Upload
 
 FORM_TEXT_BYTES = 3 * 1024 * 1024
-"""Most bytes of all texts of a request together, unless a single one may be longer; and of all small files:
-one request is one frame of the journal, which holds 4 MiB."""
+"""Most bytes of all texts of a request together, unless a single one may be longer: one request is one frame
+of the journal, which holds 4 MiB. Small files share this room; when it is used up they become payload files."""
 
 FALLBACK_TYPE = "application/octet-stream"
 """The type of a file whose part declares none (spec section 4)."""
@@ -263,11 +263,10 @@ class FormReader:
         )
 
     async def _finish(self, upload: Upload, filename: str, media_type: str | None) -> NewFile:
-        body = await upload.finish()
+        room = FORM_TEXT_BYTES - self._text_size - self._inline_size
+        body = await upload.finish(inline=upload.size <= room)
         if isinstance(body, Inline):
             self._inline_size += body.size
-            if self._inline_size > FORM_TEXT_BYTES:
-                raise OverLimit("too many small files in one request")
         return NewFile(filename, media_type, body)
 
     def _take_text(self, name: str, data: bytes, codec: str | None) -> None:
