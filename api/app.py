@@ -92,14 +92,15 @@ class App:
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = trio.current_time()
         name = "none"
+        surface: Surface | None = None
         try:
             request = Request(scope, receive)
-            self._check(request)
             surface = self._find(request)
+            self._check(request)
             if surface is None:
                 request.segments()
         except RequestError as error:
-            status = await self._refuse(error, scope, receive, send)
+            status = await self._refuse(error, scope, receive, send, surface)
         else:
             request.body.min_rate = self.config.server.min_body_rate
             request.body.stopping = self.stopping
@@ -207,8 +208,19 @@ class App:
         LOG.error("request ended by an error of ours", exc_info=error, extra={"facts": {"id": log_id}})
         return log_id
 
-    async def _refuse(self, error: RequestError, scope: Scope, receive: Receive, send: Send) -> int:
-        response = Response.text(error.status, f"{error.message}\n", [("Cache-Control", "no-store")])
+    async def _refuse(
+        self,
+        error: RequestError,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        surface: Surface | None = None,
+    ) -> int:
+        """Answers a request that nobody handles, in its surface's words if it has one, and closes."""
+        if surface is not None:
+            response = self._worded(surface, Request(scope, receive), error)
+        else:
+            response = Response.text(error.status, f"{error.message}\n", [("Cache-Control", "no-store")])
         if scope["http_version"] != "2":
             response.headers.append(("Connection", "close"))
         head = response.head_message()

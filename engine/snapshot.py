@@ -104,28 +104,26 @@ def load(disk: Disk, name: str) -> tuple[State, Position]:
         head = next(blocks)
         if not isinstance(head, list) or head[:2] != [MAGIC, VERSION] or len(head) != 5:
             raise InvalidSnapshot("of another version")
-        rows: dict[str, list[Any]] = {}
-        count = 0
-        last: Any = None
-        for block in blocks:
-            if last is not None:
-                count += _collect(last, rows)
-            last = block
-        if not isinstance(last, list) or last[:1] != [count]:
-            raise InvalidSnapshot("incomplete")
-    state = State()
-    try:
-        state.load(rows)
-    except (ValueError, TypeError, KeyError, IndexError) as error:
-        raise InvalidSnapshot("of another version") from error
+        state = State()
+        try:
+            state.load(_rows(blocks))
+        except (ValueError, TypeError, KeyError, IndexError) as error:
+            raise InvalidSnapshot("of another version") from error
     state.skip(head[2], head[4])
     return state, Position(seq=head[2], root=head[3])
 
 
-def _collect(block: list[Any], rows: dict[str, list[Any]]) -> int:
-    for name, row in block:
-        rows.setdefault(name, []).append(row)
-    return len(block)
+def _rows(blocks: Iterator[Any]) -> Iterator[tuple[str, Any]]:
+    """The rows of all blocks but the last, which must confirm their number."""
+    count = 0
+    last: Any = None
+    for block in blocks:
+        if last is not None:
+            count += len(last)
+            yield from last
+        last = block
+    if not isinstance(last, list) or last[:1] != [count]:
+        raise InvalidSnapshot("incomplete")
 
 
 class _Blocks:

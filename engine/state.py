@@ -2,6 +2,8 @@
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 import msgpack
@@ -97,10 +99,11 @@ class State:
 
         return rows
 
-    def load(self, rows: Mapping[str, list[Any]]) -> None:
-        """Fills an empty state from frozen rows."""
-        for part in self.slices:
-            part.load(rows.get(part.name, []))
+    def load(self, rows: Iterator[tuple[str, Any]]) -> None:
+        """Fills an empty state from frozen rows, (slice name, row), as :meth:`freeze` gave them."""
+        parts = {part.name: part for part in self.slices}
+        for name, own in groupby(rows, key=itemgetter(0)):
+            parts[name].load(row for _, row in own)
 
     def digest(self) -> bytes:
         """SHA-256 over all rows: equal states have equal digests."""

@@ -125,12 +125,10 @@ class Desk:
             erased.check()
             assert erased.digest() == self.state.digest(), "a record was needed"
         loaded = State()
-        rows: dict[str, list[Any]] = {}
-        for name, row in self.state.freeze()():
-            rows.setdefault(name, []).append(
-                wire.msgpack.unpackb(wire.msgpack.packb(row), strict_map_key=False)
-            )
-        loaded.load(rows)
+        loaded.load(
+            (name, wire.msgpack.unpackb(wire.msgpack.packb(row), strict_map_key=False))
+            for name, row in self.state.freeze()()
+        )
         loaded.check()
         assert loaded.digest() == self.state.digest()
         assert loaded.ground.payloads == self.state.ground.payloads

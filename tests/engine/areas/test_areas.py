@@ -114,7 +114,7 @@ def test_rows_restore_the_state(areas):
     frozen = areas.state.areas.freeze()
     areas.delete(B)
     other = State()
-    other.load({"areas": list(frozen())})
+    other.load(("areas", row) for row in frozen())
     other.check()
     assert other.digest() == before
     assert other.deadlines.entries() == [

@@ -225,7 +225,7 @@ class AreasMachine(RuleBasedStateMachine):
         assert replayed.ground.payloads == self.state.ground.payloads
         rows = list(self.state.areas.freeze()())
         loaded = State()
-        loaded.load({"areas": msgpack.unpackb(msgpack.packb(rows), strict_map_key=False)})
+        loaded.load(("areas", msgpack.unpackb(msgpack.packb(row), strict_map_key=False)) for row in rows)
         loaded.check()
         assert loaded.digest() == self.state.digest()
 
