@@ -15,6 +15,7 @@ from api.config import Config
 from api.config_checks import container_names
 from api.console import tokens
 from api.console.moments import instant, written, zone_of
+from api.settings.acts import SettingsActs
 from api.tenants import KEYS, Tenants, encoded
 from engine import Engine, Invalid
 from engine.blobs import queries
@@ -73,6 +74,7 @@ class Administration:
             "token create": self.create_tokens,
             "token list": self.list_tokens,
             "token revoke": self.revoke_tokens,
+            **SettingsActs(self._engine, self._config).acts(),
         }
 
     def url_of(self, account: str, base: str | None = None) -> str:

@@ -22,7 +22,8 @@ from journal import Disk
 
 LOG = logging.getLogger("retain.control")
 NAME: Final = "control"
-LINE_BYTES: Final = 1 << 20
+LINE_BYTES: Final = 64 << 20
+"""Longest request: an import brings whole documents."""
 SECONDS: Final = 60.0
 """How long one request may take, from connecting to answering."""
 PATH_BYTES: Final = 107
@@ -121,13 +122,14 @@ def _packed(answer: Mapping[str, Any]) -> bytes:
 
 async def _line(stream: trio.SocketStream) -> bytes:
     """Everything up to the first newline. Raises ValueError if there is none within bounds."""
-    data = b""
-    while b"\n" not in data:
+    data = bytearray()
+    while True:
         chunk = await stream.receive_some()
         if not chunk or len(data) + len(chunk) > LINE_BYTES:
             raise ValueError("no line")
         data += chunk
-    return data.partition(b"\n")[0]
+        if b"\n" in chunk:
+            return bytes(data.partition(b"\n")[0])
 
 
 async def ask(folder: Path, act: str, /, **arguments: Any) -> Any:
