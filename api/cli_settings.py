@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import click
 
@@ -56,11 +55,12 @@ def list_command(config_path: Path | None, as_json: bool) -> None:
 @click.option(
     "--output",
     "-o",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=click.File("w", encoding="utf-8", lazy=True),
+    default="-",
     help="Write to this file instead of standard output.",
 )
 @config_option
-def export_command(application: str, output: Path | None, config_path: Path | None) -> None:
+def export_command(application: str, output: IO[str], config_path: Path | None) -> None:
     """Write all documents of APPLICATION, role lists and owners included, as JSON.
 
     `retain settings import` reads it back, here or on another server.
@@ -68,26 +68,19 @@ def export_command(application: str, output: Path | None, config_path: Path | No
     exported = act(config_path, "settings export", application=application)
     if not exported["documents"]:
         raise Stopped(f"there is no application {application!r}", FAILED)
-    text = json.dumps(exported, indent=2, ensure_ascii=False) + "\n"
-    if output is None:
-        click.echo(text, nl=False)
-        return
-    try:
-        output.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise Stopped(f"{output}: {error.strerror}") from None
-    click.echo(f"Wrote {len(exported['documents'])} documents of {application} to {output}", err=True)
+    output.write(json.dumps(exported, indent=2, ensure_ascii=False) + "\n")
+    click.echo(f"Wrote {len(exported['documents'])} documents of {visible(application)}.", err=True)
 
 
 @command.command(name="import")
-@click.argument("file", type=click.Path(path_type=Path, allow_dash=True))
+@click.argument("file", type=click.File("rb"))
 @click.option("--application", help="Import under this id instead of the one in the file.")
 @click.option("--replace", is_flag=True, help="End documents of the application that the file does not hold.")
 @click.option("--dry-run", is_flag=True, help="Only show what would change.")
 @config_option
 @json_option
 def import_command(
-    file: Path,
+    file: IO[bytes],
     application: str | None,
     replace: bool,
     dry_run: bool,
@@ -103,7 +96,7 @@ def import_command(
     try:
         new = unpack(application, document["documents"])
     except EngineError as refusal:
-        raise Stopped(f"{file}: {refusal.message}", WRONG) from None
+        raise Stopped(refusal.message, WRONG) from None
     current = act(config_path, "settings export", application=application)
     old = unpack(application, current["documents"])
     found = list(differences(old, new, replace=replace))
@@ -139,21 +132,14 @@ def forget(user: str, config_path: Path | None, as_json: bool) -> None:
         click.echo(f"Ended {ended} documents of {visible(user)}.")
 
 
-def _read(file: Path, application: str | None) -> tuple[dict[str, Any], str]:
-    try:
-        if str(file) == "-":
-            data = sys.stdin.buffer.read(FILE_BYTES_MAX + 1)
-        else:
-            with file.open("rb") as stream:
-                data = stream.read(FILE_BYTES_MAX + 1)
-    except OSError as error:
-        raise Stopped(f"{file}: {error.strerror}", WRONG) from None
+def _read(file: IO[bytes], application: str | None) -> tuple[dict[str, Any], str]:
+    data = file.read(FILE_BYTES_MAX + 1)
     if len(data) > FILE_BYTES_MAX:
-        raise Stopped(f"{file}: longer than {FILE_BYTES_MAX} bytes", WRONG)
+        raise Stopped(f"the file is longer than {FILE_BYTES_MAX} bytes", WRONG)
     try:
         document = read_export(data, IMPORT_DEPTH)
     except EngineError as refusal:
-        raise Stopped(f"{file}: {refusal.message}", WRONG) from None
+        raise Stopped(refusal.message, WRONG) from None
     return document, application or document["application"]
 
 

@@ -117,54 +117,49 @@ class Model:
         if shared and any(name in before and not may(before[name], "write", who) for name in touched):
             return 403
         shown, hidden = (own, set()) if shared else self.effective(who, level, device, True)
-        there = dig(shown, path)
         missing = 403 if hidden and (not path or path[0] in hidden) else 404
         match method:
             case "POST":
-                if not path:
-                    if set(body) & set(before):
-                        return 409
-                    after = {**before, **body}
-                else:
-                    if dig(own, path) is not NOTHING:
-                        return 409
-                    if len(path) > 1:
-                        parent = dig(shown, path[:-1])
-                        if parent is NOTHING:
-                            return missing
-                        if not isinstance(parent, dict):
-                            return 404
-                    after = put(before, path, body)
-                status = 201
+                status, after = posted(own, before, shown, path, body, missing)
             case "PUT":
-                status = 204
-                if there is NOTHING:
-                    if level != "device":
-                        return missing
-                    if any(
-                        not isinstance(dig(shown, path[:length]), dict)
-                        for length in range(len(path))
-                        if dig(shown, path[:length]) is not NOTHING
-                    ):
-                        return missing
-                    status = 201
                 if shared:
                     keep_lists(before, path, body)
-                after = put(before, path, body) if path else body
+                status, after = replaced(before, shown, path, body, missing, creates=level == "device")
             case "PATCH":
-                if there is NOTHING:
-                    return missing
-                after = put(before, path, patched(dig(own, path), body))
-                status = 204
+                there = dig(shown, path)
+                status = missing if there is NOTHING else 204
+                after = put(before, path, patched(dig(own, path), body)) if status == 204 else NOTHING
             case _:
-                if dig(own, path) is NOTHING:
-                    return 404
-                if not path:
+                status = 404 if dig(own, path) is NOTHING else 204
+                after = drop(before, path) if status == 204 and path else NOTHING
+                if status == 204 and not path:
                     del self.documents[key]
-                    return 204
-                after, status = drop(before, path), 204
-        self.documents[key] = after
+        if after is not NOTHING:
+            self.documents[key] = after
         return status
+
+
+def posted(own: Any, before: Any, shown: Any, path: list[str], body: Any, missing: int) -> tuple[int, Any]:
+    if not path:
+        return (409, NOTHING) if set(body) & set(before) else (201, {**before, **body})
+    if dig(own, path) is not NOTHING:
+        return 409, NOTHING
+    parent = dig(shown, path[:-1]) if len(path) > 1 else {}
+    if parent is NOTHING:
+        return missing, NOTHING
+    return (201, put(before, path, body)) if isinstance(parent, dict) else (404, NOTHING)
+
+
+def replaced(
+    before: Any, shown: Any, path: list[str], body: Any, missing: int, *, creates: bool
+) -> tuple[int, Any]:
+    after = put(before, path, body) if path else body
+    if dig(shown, path) is not NOTHING:
+        return 204, after
+    parents = [dig(shown, path[:length]) for length in range(len(path))]
+    if not creates or any(not isinstance(parent, dict) for parent in parents if parent is not NOTHING):
+        return missing, NOTHING
+    return 201, after
 
 
 def may(config: Any, right: str, who: Who) -> bool:
