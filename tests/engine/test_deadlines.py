@@ -70,3 +70,26 @@ def test_equals_a_sorted_dict_and_leaves_nothing_dead(
     assert index.next() == (expected[0][0] if expected else None)
     due = [(at, key) for at, _, key in index.due(now, limit)]
     assert due == [(at, key) for at, key in expected if at <= now][:limit]
+
+
+def test_in_bulk_comes_to_the_same_in_the_end() -> None:
+    index = Deadlines()
+    index.arm(5, Kind.AREA, "kept")
+    index.arm(6, Kind.AREA, "moved")
+    with index.in_bulk():
+        index.disarm(6, Kind.AREA, "moved")
+        index.arm(2, Kind.AREA, "moved")
+        index.load(iter([(9, Kind.BLOB, "b"), (1, Kind.BLOB, "a")]))
+        with pytest.raises(KeyError):
+            index.disarm(3, Kind.AREA, "never armed")
+    assert index.next() == 1
+    assert [key for _, _, key in index.due(9, 10)] == ["a", "moved", "kept", "b"]
+
+
+def test_in_bulk_orders_although_it_was_left_by_an_error() -> None:
+    index = Deadlines()
+    with pytest.raises(ZeroDivisionError), index.in_bulk():
+        index.arm(2, Kind.AREA, "b")
+        index.arm(1, Kind.AREA, "a")
+        raise ZeroDivisionError
+    assert index.next() == 1
