@@ -6,9 +6,9 @@ their codes.
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import Any, ClassVar, NamedTuple, Self, TypeVar, dataclass_transform
 
 from journal import Verb
 
@@ -59,7 +59,20 @@ class Stamp(NamedTuple):
     address: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+Fact = TypeVar("Fact")
+
+
+@dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(field,))
+def fact(cls: type[Fact]) -> type[Fact]:
+    """Makes a class of events: keyword fields, slots, compared by value, and not to be changed.
+
+    That nobody changes one is the type checker's to enforce, not the class's: a frozen dataclass sets each
+    field through ``object.__setattr__``, 1.3 us an event against 0.5, and replay makes one per record.
+    """
+    return dataclass(slots=True, kw_only=True)(cls)
+
+
+@fact
 class Event(ABC):
     """Base of all events.
 

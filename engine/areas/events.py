@@ -1,15 +1,14 @@
 """What happens to areas: the facts, with their split into details (audit) and content (the data itself)."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 from engine.body import Body, pack_body, unpack_body
-from engine.event import Cause, Event, Surface
+from engine.event import Cause, Event, Surface, fact
 from journal import Verb
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@fact
 class AreaEvent(Event):
     """Base of the events of this domain.
 
@@ -30,7 +29,7 @@ class AreaEvent(Event):
         return str(name) if user is None else f"{user}/{name}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@fact
 class AreaCreated(AreaEvent):
     """An area began to exist.
 
@@ -77,7 +76,7 @@ class AreaCreated(AreaEvent):
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@fact
 class AreaUpdated(AreaEvent):
     """Keys of an area were replaced or added (spec section 6).
 
@@ -128,7 +127,7 @@ class AreaUpdated(AreaEvent):
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@fact
 class FileStored(AreaEvent):
     """A file, or a text too long for memory, was stored under a key of an area.
 
@@ -185,7 +184,7 @@ class FileStored(AreaEvent):
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@fact
 class KeysExpired(AreaEvent):
     """Some keys of an area reached their deadline; the area goes on.
 
@@ -216,7 +215,7 @@ class KeysExpired(AreaEvent):
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@fact
 class AreaDeleted(AreaEvent):
     """An area ended with all its keys: the cause tells whether on request or at its deadline."""
 

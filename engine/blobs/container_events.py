@@ -3,12 +3,11 @@ entries they make.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 from engine.blobs.entries import Pairs, StoredPolicy
 from engine.blobs.leases import Lease
-from engine.event import Cause, Event, Surface
+from engine.event import Cause, Event, Surface, fact
 from journal import Verb
 
 
@@ -22,7 +21,7 @@ def lease_of(row: Any) -> Lease | None:
     return None if row is None else Lease(*row)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@fact
 class AccountEvent(Event):
     """Something about an account."""
 
@@ -36,14 +35,14 @@ class AccountEvent(Event):
         return "/".join(details[key] for key in ("account", "container", "blob") if details.get(key))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@fact
 class ContainerEvent(AccountEvent):
     """Something about a container; ``resource`` is the container's."""
 
     container: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@fact
 class ContainerCreated(ContainerEvent):
     """A container was made; or, restated, stands as it is without what it holds."""
 
@@ -83,7 +82,7 @@ class ContainerCreated(ContainerEvent):
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@fact
 class ContainerMetadataSet(ContainerEvent):
     """All metadata of a container was replaced."""
 
@@ -106,7 +105,7 @@ class ContainerMetadataSet(ContainerEvent):
         return cls(resource=resource, actor=actor, cause=cause, metadata=metadata, **details)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@fact
 class ContainerAccessSet(ContainerEvent):
     """The stored access policies and the public access level were replaced."""
 
@@ -133,7 +132,7 @@ class ContainerAccessSet(ContainerEvent):
         return cls(resource=resource, actor=actor, cause=cause, policies=policies, **details)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@fact
 class PoliciesChanged(ContainerEvent):
     """Some stored access policies went and some came; the others stayed. A removed id kills every token that
     names it.
@@ -163,7 +162,7 @@ class PoliciesChanged(ContainerEvent):
         return cls(resource=resource, actor=actor, cause=cause, added=added, removed=removed, **details)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@fact
 class ContainerRetentionSet(ContainerEvent):
     """How long the container's blobs are kept after their last write was set.
 
@@ -186,7 +185,7 @@ class ContainerRetentionSet(ContainerEvent):
         return cls(resource=resource, actor=actor, cause=cause, **details)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@fact
 class ContainerLeaseSet(ContainerEvent):
     """The container's lease was set; None was a release."""
 
@@ -205,7 +204,7 @@ class ContainerLeaseSet(ContainerEvent):
         return cls(resource=resource, actor=actor, cause=cause, lease=lease, **details)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@fact
 class ContainerDeleted(ContainerEvent):
     """A container went, with every blob and staged block in it."""
 
@@ -221,7 +220,7 @@ class ContainerDeleted(ContainerEvent):
         return cls(resource=resource, actor=actor, cause=cause, **details)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@fact
 class ServicePropertiesSet(AccountEvent):
     """An account's service properties were replaced; None: they went with the account."""
 
@@ -239,7 +238,7 @@ class ServicePropertiesSet(AccountEvent):
         return cls(resource=resource, actor=actor, cause=cause, **details)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@fact
 class RetentionConfigured(Event):
     """The configured retention of containers that say nothing else changed.
 

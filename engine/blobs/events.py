@@ -4,7 +4,6 @@ Names, headers, tags and dates are details; bytes, metadata and digests of the b
 nothing by which the data could be guessed outlives it.
 """
 
-from dataclasses import dataclass
 from itertools import accumulate, pairwise
 from typing import Any, ClassVar, Self
 
@@ -12,11 +11,11 @@ from engine.blobs.container_events import ContainerEvent, lease_of, pairs_of
 from engine.blobs.entries import ContentHeaders, CopyInfo, Pairs
 from engine.blobs.leases import Lease
 from engine.body import Body, pack_body, unpack_body
-from engine.event import Cause
+from engine.event import Cause, fact
 from journal import Verb
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@fact
 class BlobEvent(ContainerEvent):
     """Something about a blob; ``resource`` is the blob's, the same from its first write or block until it is
     gone.
@@ -28,7 +27,7 @@ class BlobEvent(ContainerEvent):
         return {"account": self.account, "container": self.container, "blob": self.blob}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@fact
 class BlobWritten(BlobEvent):
     """A blob was written: everything about it but its bytes is new. Base of the two ways to write one."""
 
@@ -74,7 +73,7 @@ def _written(details: dict[str, Any], content: Any) -> dict[str, Any]:
     }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@fact
 class BlobPut(BlobWritten):
     """A blob was written whole; blocks staged under its name went."""
 
@@ -91,7 +90,7 @@ class BlobPut(BlobWritten):
         return cls(resource=resource, actor=actor, cause=cause, body=unpack_body(content), **fields)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@fact
 class BlocksCommitted(BlobWritten):
     """A blob was made of blocks; blocks staged under its name and not named here went.
 
@@ -116,7 +115,7 @@ class BlocksCommitted(BlobWritten):
         return cls(resource=resource, actor=actor, cause=cause, blocks=blocks, **fields)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@fact
 class BlockStaged(BlobEvent):
     """A block came in; one staged under the same id went.
 
@@ -150,7 +149,7 @@ class BlockStaged(BlobEvent):
         return cls(resource=resource, actor=actor, cause=cause, body=unpack_body(content), **details)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@fact
 class BlocksDropped(BlobEvent):
     """Everything staged under a name and never committed went."""
 
@@ -166,7 +165,7 @@ class BlocksDropped(BlobEvent):
         return cls(resource=resource, actor=actor, cause=cause, **details)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@fact
 class BlobHeadersSet(BlobEvent):
     """The stored content headers and the MD5 were replaced."""
 
@@ -191,7 +190,7 @@ class BlobHeadersSet(BlobEvent):
         return cls(resource=resource, actor=actor, cause=cause, headers=headers, md5=md5, **details)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@fact
 class BlobMetadataSet(BlobEvent):
     """All metadata of a blob was replaced."""
 
@@ -214,7 +213,7 @@ class BlobMetadataSet(BlobEvent):
         return cls(resource=resource, actor=actor, cause=cause, metadata=metadata, **details)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@fact
 class BlobTagsSet(BlobEvent):
     """All tags of a blob were replaced."""
 
@@ -233,7 +232,7 @@ class BlobTagsSet(BlobEvent):
         return cls(resource=resource, actor=actor, cause=cause, tags=tags, **details)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@fact
 class BlobTierSet(BlobEvent):
     """The access tier was set.
 
@@ -256,7 +255,7 @@ class BlobTierSet(BlobEvent):
         return cls(resource=resource, actor=actor, cause=cause, **details)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@fact
 class BlobLeaseSet(BlobEvent):
     """The blob's lease was set; None was a release."""
 
@@ -275,7 +274,7 @@ class BlobLeaseSet(BlobEvent):
         return cls(resource=resource, actor=actor, cause=cause, lease=lease, **details)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@fact
 class BlobDeleted(BlobEvent):
     """A blob went; what is staged under its name stays unless :class:`BlocksDropped` says so too."""
 

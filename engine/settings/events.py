@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any, ClassVar, Self
 
-from engine.event import Cause, Event, Surface
+from engine.event import Cause, Event, Surface, fact
 from engine.settings.model import MISSING, Level, Path, Place
 from engine.settings.value import from_text, to_text
 from journal import Verb
@@ -95,7 +95,7 @@ class Content:
         return packed if self.codec == "json" else zlib.decompress(packed)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@fact
 class SettingsEvent(Event):
     """Base of the events of this domain.
 
@@ -146,7 +146,7 @@ class SettingsEvent(Event):
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@fact
 class _Carrying(SettingsEvent):
     """An event with JSON content.
 
@@ -166,7 +166,7 @@ class _Carrying(SettingsEvent):
         return Content(codec, details["pieces"], first)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@fact
 class DocumentStated(_Carrying):
     """A level document was made, replaced as a whole, or restated so that older records may be erased.
 
@@ -202,7 +202,7 @@ class DocumentStated(_Carrying):
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@fact
 class DocumentChanged(_Carrying):
     """A part of a level document changed: the record holds the change, not the document.
 
@@ -232,7 +232,7 @@ class DocumentChanged(_Carrying):
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@fact
 class ChangeContinued(SettingsEvent):
     """A further piece of the content of the event before it: same document, same revision, same frame.
 
@@ -262,7 +262,7 @@ class ChangeContinued(SettingsEvent):
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@fact
 class DocumentDeleted(SettingsEvent):
     """A level document ended."""
 

@@ -3,15 +3,14 @@ signature.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
-from engine.event import Cause, Event, Surface
+from engine.event import Cause, Event, Surface, fact
 from engine.tokens.record import TokenRecord
 from journal import Verb
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@fact
 class TokenEvent(Event):
     """Something about a token; ``resource`` is its id."""
 
@@ -26,7 +25,7 @@ class TokenEvent(Event):
         return "/".join(details[key] for key in ("account", "container") if details.get(key))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@fact
 class TokenIssued(TokenEvent):
     """A token was issued; the fields are those of its record, ``actor`` is the issuer."""
 
@@ -75,7 +74,7 @@ class TokenIssued(TokenEvent):
         return cls(resource=resource, actor=actor, cause=cause, **details)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@fact
 class TokenRevoked(TokenEvent):
     """A container token ended before its expiry.
 
@@ -102,7 +101,7 @@ class TokenRevoked(TokenEvent):
         return cls(resource=resource, actor=actor, cause=cause, **details)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@fact
 class TokenExpired(TokenEvent):
     """A token's expiry passed, and its record went from live state."""
 
@@ -118,7 +117,7 @@ class TokenExpired(TokenEvent):
         return cls(resource=resource, actor=actor, cause=cause, **details)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@fact
 class KeyRotated(TokenEvent):
     """An account key was replaced, which ended every token that it signed; ``resource`` is the rotation's
     own.

@@ -21,7 +21,7 @@ from engine.command import Command, Decision
 from engine.commands import ExpireDue
 from engine.deadlines import Kind
 from engine.errors import NotFound
-from engine.event import Cause, Event, Stamp, Surface
+from engine.event import Cause, Event, Stamp, Surface, fact
 from engine.slice import Apply, Decide, Expire, Ground
 from engine.state import State
 from journal import Payload, Verb
@@ -31,7 +31,7 @@ NEVER = 1 << 62
 Note = tuple[int, Held]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@fact
 class Noted(Event):
     VERB: ClassVar[Verb] = Verb.PUT
     SURFACE: ClassVar[Surface] = Surface.AREAS
@@ -53,7 +53,7 @@ class Noted(Event):
         return cls(resource=resource, actor=actor, cause=cause, body=unpack_body(content), **details)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@fact
 class Dropped(Event):
     VERB: ClassVar[Verb] = Verb.DELETE
     SURFACE: ClassVar[Surface] = Surface.AREAS
@@ -70,7 +70,7 @@ class Dropped(Event):
         return cls(resource=resource, actor=actor, cause=cause, **details)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@fact
 class Broken(Dropped):
     """An event whose apply handler has a bug."""
 
