@@ -28,6 +28,9 @@ class Deadlines:
 
     def __init__(self) -> None:
         self._entries: SortedList[tuple[int, int, Any]] = SortedList()
+        self.asleep: set[tuple[int, Any]] = set()
+        """Kinds and keys whose deadlines end nothing at present, because a legal hold keeps them."""
+        self._sleeping: dict[tuple[int, Any], int] = {}
 
     @contextmanager
     def in_bulk(self) -> Iterator[None]:
@@ -41,11 +44,14 @@ class Deadlines:
             self._entries = SortedList(self._entries)
 
     def __len__(self) -> int:
-        return len(self._entries)
+        return len(self._entries) + len(self._sleeping)
 
     def arm(self, at: int, kind: Kind, key: Hashable) -> None:
         """Adds the deadline ``at`` (nanoseconds since the epoch) of ``key``."""
-        self._entries.add((at, int(kind), key))
+        if self.asleep and (int(kind), key) in self.asleep:
+            self._sleeping[int(kind), key] = at
+        else:
+            self._entries.add((at, int(kind), key))
 
     def disarm(self, at: int, kind: Kind, key: Hashable) -> None:
         """Removes exactly what was armed.
@@ -53,11 +59,32 @@ class Deadlines:
         Raises:
             ValueError: It was not armed (KeyError within ``in_bulk``): a bug in the slice that owns the key.
         """
-        self._entries.remove((at, int(kind), key))
+        if self._sleeping and self._sleeping.get((int(kind), key)) == at:
+            del self._sleeping[int(kind), key]
+        else:
+            self._entries.remove((at, int(kind), key))
 
     def load(self, entries: Iterator[tuple[int, Kind, Any]]) -> None:
         """Adds many at once, which is several times faster than one by one."""
-        self._entries.update((at, int(kind), key) for at, kind, key in entries)
+        if self.asleep:
+            for at, kind, key in entries:
+                self.arm(at, kind, key)
+        else:
+            self._entries.update((at, int(kind), key) for at, kind, key in entries)
+
+    def sleep(self, kind: Kind, key: Hashable, at: int | None) -> None:
+        """From now on a deadline of ``key`` is kept but never due. ``at`` is the present one."""
+        if at is not None:
+            self.disarm(at, kind, key)
+            self._sleeping[int(kind), key] = at
+        self.asleep.add((int(kind), key))
+
+    def wake(self, kind: Kind, key: Hashable) -> None:
+        """The deadline that ``key`` has, if any, counts again."""
+        self.asleep.discard((int(kind), key))
+        at = self._sleeping.pop((int(kind), key), None)
+        if at is not None:
+            self.arm(at, kind, key)
 
     def next(self) -> int | None:
         """The earliest deadline, None if nothing ends."""
@@ -73,5 +100,6 @@ class Deadlines:
         return found
 
     def entries(self) -> list[tuple[int, int, Any]]:
-        """A copy of everything, for checks."""
-        return list(self._entries)
+        """A copy of everything in order, those asleep too, for checks."""
+        sleeping = [(at, kind, key) for (kind, key), at in self._sleeping.items()]
+        return sorted([*self._entries, *sleeping])

@@ -6,6 +6,7 @@ from typing import Any, Protocol
 from engine.command import Command, Decision
 from engine.deadlines import Deadlines, Kind
 from engine.event import Event, Stamp
+from engine.held import Held
 
 Apply = Callable[[Any, Stamp], None]
 Decide = Callable[[Any, int], Decision[Any]]
@@ -13,10 +14,12 @@ Expire = Callable[[Any, int], Sequence[Event]]
 
 
 class Ground:
-    """What the slices share: the deadline index and the payload files that live state stands on."""
+    """What the slices share: the deadline index, what is under a legal hold, and the payload files that live
+    state stands on."""
 
     def __init__(self) -> None:
         self.deadlines = Deadlines()
+        self.held = Held()
         self.payloads: set[str] = set()
         self._released: list[str] = []
         self._unclaimed: set[str] = set()

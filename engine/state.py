@@ -14,6 +14,8 @@ from engine.command import Command, Decision
 from engine.commands import ExpireDue
 from engine.deadlines import Deadlines, Kind
 from engine.event import Event, Stamp
+from engine.holds import HoldsSlice
+from engine.holds.decide import refuse_held
 from engine.settings import SettingsSlice
 from engine.slice import Apply, Decide, Expire, Ground, Slice
 from engine.tokens import TokensSlice
@@ -40,7 +42,8 @@ class State:
         self.blobs = BlobsSlice(self.ground)
         self.tokens = TokensSlice(self.ground, self.blobs)
         self.settings = SettingsSlice(self.ground)
-        self.slices: Sequence[Slice] = (self.areas, self.settings, self.blobs, self.tokens)
+        self.holds = HoldsSlice(self.ground, self.areas, self.settings, self.blobs)
+        self.slices: Sequence[Slice] = (self.holds, self.areas, self.settings, self.blobs, self.tokens)
         self._apply: dict[type[Event], Apply] = _merged(part.handlers() for part in self.slices)
         self._decide: dict[type[Command[Any]], Decide] = _merged(part.deciders() for part in self.slices)
         self._decide[ExpireDue] = self._expire_due
@@ -70,7 +73,10 @@ class State:
         Raises:
             Refused: It cannot be done.
         """
-        return self._decide[type(command)](command, now)
+        decision = self._decide[type(command)](command, now)
+        if self.ground.held:
+            refuse_held(self.holds, decision.events)
+        return decision
 
     def _expire_due(self, command: ExpireDue, now: int) -> Decision[int]:
         events: list[Event] = []

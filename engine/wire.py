@@ -14,6 +14,7 @@ from engine.areas import events as areas
 from engine.blobs import container_events as containers
 from engine.blobs import events as blobs
 from engine.event import Cause, Event
+from engine.holds import events as holds
 from engine.settings import events as settings
 from engine.tokens import events as tokens
 from journal import Draft, Record
@@ -51,6 +52,8 @@ CODES: dict[int, type[Event]] = {
     402: tokens.TokenRevoked,
     403: tokens.TokenExpired,
     404: tokens.KeyRotated,
+    501: holds.HoldSet,
+    502: holds.HoldLifted,
 }
 """On disk: a number once given never moves, and is never given again."""
 

@@ -19,6 +19,7 @@ TABLE: Final[dict[tuple[str, str], str]] = {
     ("conflict", "lease-breaking-acquire"): "LeaseIsBreakingAndCannotBeAcquired",
     ("conflict", "lease-breaking-change"): "LeaseIsBreakingAndCannotBeChanged",
     ("conflict", "lease-broken"): "LeaseIsBrokenAndCannotBeRenewed",
+    ("conflict", "held"): "BlobImmutableDueToPolicy",
     ("forbidden", "overwrite"): "UnauthorizedBlobOverwrite",
     ("precondition-failed", "condition"): "ConditionNotMet",
     ("precondition-failed", "lease-missing"): "LeaseIdMissing",
@@ -50,6 +51,7 @@ BY_CLASS: Final[dict[str, str]] = {
 """The code alone, where a reason is new to this table."""
 
 AT_CONTAINER: Final[dict[str, str]] = {
+    "BlobImmutableDueToPolicy": "ContainerImmutableDueToPolicy",
     "LeaseIdMismatchWithBlobOperation": "LeaseIdMismatchWithContainerOperation",
     "LeaseNotPresentWithBlobOperation": "LeaseNotPresentWithContainerOperation",
 }

@@ -59,6 +59,12 @@ TABLE: Final[dict[str, Row]] = {
     "ContainerAlreadyExists": Row(409, "The specified container already exists."),
     "ContainerBeingDeleted": Row(409, "The specified container is being deleted. Try operation later."),
     "BlobAlreadyExists": Row(409, "The specified blob already exists."),
+    "BlobImmutableDueToPolicy": Row(
+        409, "This operation is not permitted as the blob is immutable due to a policy."
+    ),
+    "ContainerImmutableDueToPolicy": Row(
+        409, "This operation is not permitted as the container is immutable due to a policy."
+    ),
     "InvalidBlobType": Row(409, "The blob type is invalid for this operation."),
     "SnapshotsPresent": Row(409, "This operation is not permitted while the blob has snapshots."),
     "BlockCountExceedsLimit": Row(

@@ -1,6 +1,6 @@
 """One container with what it holds, and the indexes over it. Changed by the slice's apply handlers only."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from sortedcontainers import SortedDict, SortedList
 
@@ -79,11 +79,11 @@ class Container:
         """When a blob of this container ends."""
         return None if self.lifetime is None else entry.modified + self.lifetime
 
-    def first_end(self) -> int | None:
-        """When its oldest blob ends, or should have."""
-        if not self.ages:
+    def first_end(self, held: Collection[str] = ()) -> int | None:
+        """When its oldest blob that is not among ``held`` ends, or should have."""
+        oldest: int | None = next((modified for modified, name in self.ages if name not in held), None)
+        if oldest is None:
             return None
-        oldest: int = self.ages[0][0]
         if oldest <= self.entry.ended:
             return oldest
         return None if self.lifetime is None else oldest + self.lifetime

@@ -77,11 +77,13 @@ class BlobsSlice:
         container = self.find(account, name)
         assert container is not None
         edge = container.alive_after(now)
+        held = self.ground.held.blobs_in(account, name)
         ended: list[Event] = []
-        for modified, blob in container.ages.islice(0, EXPIRIES):
-            if modified > edge:
+        for modified, blob in container.ages:
+            if modified > edge or len(ended) == EXPIRIES:
                 break
-            ended.append(self.expiry(container, blob))
+            if blob not in held:
+                ended.append(self.expiry(container, blob))
         return ended
 
     def expiry(self, container: Container, blob: str) -> BlobDeleted:
@@ -130,7 +132,7 @@ class BlobsSlice:
 
     def rearm(self, container: Container) -> None:
         """Makes the deadline index say when the oldest blob of ``container`` ends."""
-        end = container.first_end()
+        end = self.first_end(container)
         if end != container.armed:
             key = (container.account, container.name)
             if container.armed is not None:
@@ -138,6 +140,15 @@ class BlobsSlice:
             if end is not None:
                 self.ground.deadlines.arm(end, Kind.BLOB, key)
             container.armed = end
+
+    def first_end(self, container: Container) -> int | None:
+        """When its oldest blob that is not under a legal hold ends, or should have."""
+        held = self.ground.held
+        if not held:
+            return container.first_end()
+        if held.container(container.account, container.name):
+            return None
+        return container.first_end(held.blobs_in(container.account, container.name))
 
     def hold(self, container: Container, blob: str, block_id: bytes, event_body: Any, stamp: Stamp) -> Held:
         """What live state keeps of an event's body: a small one goes to disk as soon as its address is known.
@@ -216,7 +227,7 @@ class BlobsSlice:
                 assert (container.account, container.name) == (account, name)
                 assert container.lifetime == lifetime_of(container.entry.days, self.default_days)
                 container.check()
-                assert container.armed == container.first_end()
+                assert container.armed == self.first_end(container)
                 if container.armed is not None:
                     armed.add((container.armed, int(Kind.BLOB), (account, name)))
                 for blob, pending in container.pending.items():

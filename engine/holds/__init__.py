@@ -1,0 +1,12 @@
+"""Legal holds: what is held is neither erased nor ended by its deadline, and no client deletes or overwrites
+it, until every hold on it is lifted.
+
+An embedding program submits :class:`SetHold` and :class:`LiftHold`; the eraser asks
+:meth:`HoldsSlice.held`.
+"""
+
+from engine.holds.commands import LiftHold, RestateHold, SetHold
+from engine.holds.state import HoldsSlice
+from engine.holds.target import NAMES, Hold, Kind, Target
+
+__all__ = ["NAMES", "Hold", "HoldsSlice", "Kind", "LiftHold", "RestateHold", "SetHold", "Target"]

@@ -1,0 +1,57 @@
+"""What can be asked about holds.
+
+==================  ==========  =======================================================
+class               reason      when
+==================  ==========  =======================================================
+NotFound            target      nothing of that kind has that name
+NotFound            hold        LiftHold names a hold that is not there
+Invalid             reason      the reason is empty or longer than :data:`REASON_BYTES`
+Conflict            held        any command that would delete or overwrite what is held
+==================  ==========  =======================================================
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from engine.command import Command
+from engine.holds.target import Hold, Kind
+
+REASON_BYTES = 1000
+"""Longest reason in UTF-8."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetHold(Command[Hold]):
+    """Holds something until the hold is lifted; several holds may keep one thing.
+
+    Attributes:
+        hold_id: 16 random bytes.
+        kind: What it is; ``RESOURCE`` finds the living thing of that number, if there is one.
+        names: What :data:`engine.holds.target.NAMES` lists for the kind.
+        resource: Its number, for the kind ``RESOURCE`` alone.
+        reason: Why: a case number.
+    """
+
+    hold_id: bytes
+    kind: Kind
+    names: tuple[Any, ...] = ()
+    resource: bytes = b""
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiftHold(Command[Hold]):
+    """Ends a hold, and answers which. Other holds on the same thing stay.
+
+    Attributes:
+        hold_id: Which.
+    """
+
+    hold_id: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RestateHold(Command[bool]):
+    """Writes a hold down once more, so that its older record may be erased. Answers whether there is one."""
+
+    hold_id: bytes

@@ -1,0 +1,160 @@
+"""What commands about holds come to, and which other events a hold forbids. Reads the state, no more."""
+
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from engine.areas.events import AreaDeleted, AreaUpdated, FileStored, KeysExpired
+from engine.areas.state import record_key, split_key
+from engine.blobs.container_events import ContainerDeleted
+from engine.blobs.events import BlobDeleted, BlobEvent, BlobWritten
+from engine.command import Command, Decision
+from engine.errors import Conflict, Invalid, NotFound
+from engine.event import Cause, Event
+from engine.holds.commands import REASON_BYTES, LiftHold, RestateHold, SetHold
+from engine.holds.events import HoldLifted, HoldSet
+from engine.holds.target import Hold, Kind, Target
+from engine.settings.events import DocumentDeleted
+from engine.settings.model import Place
+from engine.slice import Decide
+from journal import NO_RESOURCE
+
+if TYPE_CHECKING:
+    from engine.holds.state import HoldsSlice
+
+
+def deciders(holds: "HoldsSlice") -> Mapping[type[Command[Any]], Decide]:
+    """The deciders, bound to the slice."""
+    table: dict[type[Command[Any]], Callable[..., Decision[Any]]] = {
+        SetHold: _set,
+        LiftHold: _lift,
+        RestateHold: _restate,
+    }
+    return {kind: partial(decide, holds) for kind, decide in table.items()}
+
+
+def _set(holds: "HoldsSlice", command: SetHold, now: int) -> Decision[Hold]:
+    assert len(command.hold_id) == 16
+    if not command.reason.strip() or len(command.reason.encode()) > REASON_BYTES:
+        raise Invalid(
+            f"a hold needs a reason of at most {REASON_BYTES} bytes", reason="reason", limit=REASON_BYTES
+        )
+    event = HoldSet(
+        resource=command.hold_id,
+        actor=command.actor,
+        cause=Cause.REQUEST,
+        target=_target(holds, command),
+        reason=command.reason,
+        setter=command.actor,
+        time=now,
+    )
+    return Decision((event,), event.hold())
+
+
+def _lift(holds: "HoldsSlice", command: LiftHold, _now: int) -> Decision[Hold]:
+    hold = holds.holds.get(command.hold_id)
+    if hold is None:
+        raise NotFound("there is no such hold", reason="hold")
+    event = HoldLifted(resource=hold.hold_id, actor=command.actor, cause=Cause.REQUEST, target=hold.target)
+    return Decision((event,), hold)
+
+
+def _restate(holds: "HoldsSlice", command: RestateHold, _now: int) -> Decision[bool]:
+    hold = holds.holds.get(command.hold_id)
+    if hold is None:
+        return Decision((), False)
+    event = HoldSet(
+        resource=hold.hold_id,
+        actor=command.actor,
+        cause=Cause.RESTATED,
+        target=hold.target,
+        reason=hold.reason,
+        setter=hold.actor,
+        time=hold.time,
+    )
+    return Decision((event,), True)
+
+
+def _target(holds: "HoldsSlice", command: SetHold) -> Target:
+    """What the command names, with its number.
+
+    Raises:
+        NotFound: ``target``.
+    """
+    names = command.names
+    resource: bytes | None = None
+    match command.kind:
+        case Kind.AREA:
+            area = holds.areas.areas.get(record_key(*names))
+            resource = None if area is None else area[0]
+        case Kind.DOCUMENT:
+            document = holds.settings.documents.get(Place(*names))
+            resource = None if document is None else document.resource
+        case Kind.BLOB:
+            container = holds.blobs.find(names[0], names[1])
+            blob = None if container is None else container.blobs.get(names[2])
+            resource = None if blob is None else blob.resource
+        case Kind.CONTAINER:
+            container = holds.blobs.find(names[0], names[1])
+            resource = None if container is None else container.entry.resource
+        case Kind.TENANT:
+            resource = NO_RESOURCE if names[0] in holds.blobs.accounts else None
+        case Kind.RESOURCE:
+            return living(holds, command.resource) or Target(Kind.RESOURCE, command.resource, ())
+    if resource is None:
+        raise NotFound(f"there is no such {command.kind}", reason="target")
+    return Target(command.kind, resource, names)
+
+
+def living(holds: "HoldsSlice", resource: bytes) -> Target | None:
+    """What live state has under a number; None if nothing. Looks at everything there is."""
+    for key, area in holds.areas.areas.items():
+        if area[0] == resource:
+            return Target(Kind.AREA, resource, split_key(key))
+    for place, document in holds.settings.documents.items():
+        if document.resource == resource:
+            return Target(Kind.DOCUMENT, resource, tuple(place))
+    for container in holds.blobs.containers():
+        names = (container.account, container.name)
+        if container.entry.resource == resource:
+            return Target(Kind.CONTAINER, resource, names)
+        for name, blob in container.blobs.items():
+            if blob.resource == resource:
+                return Target(Kind.BLOB, resource, (*names, name))
+    return None
+
+
+def refuse_held(holds: "HoldsSlice", events: Iterable[Event]) -> None:
+    """Refuses a decision that would end or overwrite what is held. Restating it is no change.
+
+    An area or blob that is held can be read but not changed. Settings documents can be changed, because every
+    version of a held one stays in the journal; they cannot be deleted.
+
+    Raises:
+        Conflict: ``held``.
+    """
+    for event in events:
+        if event.cause is not Cause.RESTATED and _ends_held(holds, event):
+            raise Conflict("it is under a legal hold", reason="held")
+
+
+def _ends_held(holds: "HoldsSlice", event: Event) -> bool:
+    held = holds.ground.held
+    match event:
+        case AreaDeleted() | AreaUpdated() | FileStored() | KeysExpired() | DocumentDeleted():
+            return held.resource(event.resource)
+        case BlobDeleted() | BlobWritten():
+            return _is_there(holds, event) and (
+                held.resource(event.resource) or held.container(event.account, event.container)
+            )
+        case ContainerDeleted():
+            return held.container(event.account, event.container) or bool(
+                held.blobs_in(event.account, event.container)
+            )
+        case _:
+            return False
+
+
+def _is_there(holds: "HoldsSlice", event: BlobEvent) -> bool:
+    container = holds.blobs.find(event.account, event.container)
+    return container is not None and event.blob in container.blobs

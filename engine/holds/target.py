@@ -1,0 +1,86 @@
+"""What a hold keeps, and the hold itself."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+from engine.areas.events import AreaEvent
+from engine.blobs.container_events import AccountEvent
+from engine.settings.events import SettingsEvent
+
+
+class Kind(StrEnum):
+    """What kind of thing is held. On disk: words never change."""
+
+    AREA = "area"
+    DOCUMENT = "document"
+    BLOB = "blob"
+    CONTAINER = "container"
+    TENANT = "tenant"
+    RESOURCE = "resource"
+    """Something of which only records are left: known by its number alone."""
+
+
+NAMES: dict[Kind, tuple[str, ...]] = {
+    Kind.AREA: ("name", "user"),
+    Kind.DOCUMENT: ("application", "level", "device", "user"),
+    Kind.BLOB: ("account", "container", "blob"),
+    Kind.CONTAINER: ("account", "container"),
+    Kind.TENANT: ("account",),
+    Kind.RESOURCE: (),
+}
+"""What names a thing of each kind: the fields of :attr:`Target.names`, as in its own events' details."""
+
+
+class Target(NamedTuple):
+    """What is held.
+
+    Attributes:
+        kind: What it is.
+        resource: The number of its records; ``NO_RESOURCE`` for a tenant, which has none.
+        names: The values of :data:`NAMES` for the kind. An area's user is None if it is a plain one.
+    """
+
+    kind: Kind
+    resource: bytes
+    names: tuple[Any, ...]
+
+    def named(self) -> dict[str, Any]:
+        """The names with what they are."""
+        return dict(zip(NAMES[self.kind], self.names, strict=True))
+
+    @property
+    def subject(self) -> str:
+        """Its name as the audit log writes it; its number if it has none."""
+        return subject_of(self.kind, self.named()) or self.resource.hex()
+
+
+def subject_of(kind: Kind, names: Mapping[str, Any]) -> str:
+    """A thing's name as the audit log writes it; empty if only its number is known."""
+    match kind:
+        case Kind.AREA:
+            return AreaEvent.subject(names)
+        case Kind.DOCUMENT:
+            return SettingsEvent.subject(names)
+        case Kind.RESOURCE:
+            return ""
+        case _:
+            return AccountEvent.subject(names)
+
+
+class Hold(NamedTuple):
+    """A hold that has not been lifted.
+
+    Attributes:
+        hold_id: 16 random bytes, also the resource of its records.
+        target: What it keeps.
+        reason: Why, in the operator's words: a case number.
+        actor: Who set it.
+        time: When, nanoseconds since the epoch.
+    """
+
+    hold_id: bytes
+    target: Target
+    reason: str
+    actor: str
+    time: int

@@ -1,0 +1,401 @@
+"""Legal holds: what they keep from deadlines, deletes and overwriting, and what lifting them does."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from engine import Conflict, Invalid, NotFound
+from engine.areas import CreateArea, DeleteArea, UpdateArea
+from engine.areas.queries import listing
+from engine.blobs.commands import (
+    ConfigureRetention,
+    DeleteBlob,
+    DeleteContainer,
+    RemoveAccount,
+    SetBlobMetadata,
+    SetContainerRetention,
+    StageBlock,
+)
+from engine.command import Command
+from engine.held import Held
+from engine.holds import Hold, Kind, LiftHold, RestateHold, SetHold
+from engine.holds.commands import REASON_BYTES
+from engine.settings.commands import DeleteValue, MergeValue, PutValue, RestateDocument
+from engine.settings.model import Asker, Level, Place, Policy
+from engine.settings.value import Body
+from engine.wire import about
+from journal import NO_RESOURCE
+from tests.kit.blobs import ACCOUNT, BlobDesk
+from tests.kit.slices import DAY, SECOND, _record, inline
+
+PLACE = Place("app", Level.USER, user="ann")
+
+
+class HoldDesk(BlobDesk):
+    """With short forms for holds, areas and settings."""
+
+    def needless(self) -> frozenset[int]:
+        """Which records nothing stands on is told by others; here every record is replayed."""
+        return frozenset()
+
+    def hold(self, kind: Kind, *names: Any, resource: bytes = b"", reason: str = "case 7") -> Hold:
+        hold_id = self.fresh()
+        return self.do(
+            SetHold(
+                actor="cli:dpo", hold_id=hold_id, kind=kind, names=names, resource=resource, reason=reason
+            )
+        )
+
+    def lift(self, hold: Hold) -> Hold:
+        return self.do(LiftHold(actor="cli:dpo", hold_id=hold.hold_id))
+
+    def area(self, name: str = "cart", user: str | None = None, *, ttl: int = 60, **values: str) -> None:
+        self.do(
+            CreateArea(
+                actor="anonymous",
+                name=name,
+                user=user,
+                resource=self.fresh(),
+                values=values or {"a": "1"},
+                ttl=ttl,
+            )
+        )
+
+    def document(self, command: type[Any], value: Any = None, path: tuple[str, ...] = ()) -> Any:
+        fields: dict[str, Any] = {} if value is None else {"body": Body.of(value)}
+        return self.do(
+            command(
+                actor="user:ann",
+                asker=Asker("ann"),
+                place=PLACE,
+                path=path,
+                policy=Policy(put_creates=True),
+                resource=self.fresh(),
+                **fields,
+            )
+        )
+
+    def refused(self, command: Command[Any]) -> None:
+        before = self.state.digest()
+        with pytest.raises(Conflict) as refusal:
+            self.do(command)
+        assert refusal.value.reason == "held"
+        assert self.state.digest() == before
+
+
+@pytest.fixture
+def desk() -> HoldDesk:
+    desk = HoldDesk()
+    desk.create("recordings")
+    return desk
+
+
+# --- setting and lifting ----------
+
+
+def test_a_hold_says_what_it_keeps_and_why(desk: HoldDesk) -> None:
+    desk.area("cart", "bob")
+    hold = desk.hold(Kind.AREA, "cart", "bob", reason="case 7")
+    assert hold.target.subject == "bob/cart"
+    assert (hold.reason, hold.actor, hold.time) == ("case 7", "cli:dpo", desk.now)
+    assert list(desk.state.holds.holds.values()) == [hold]
+    assert desk.lift(hold) == hold
+    assert not desk.state.holds.holds
+    assert not desk.state.ground.held
+    desk.verify()
+
+
+def test_the_audit_log_names_what_was_held(desk: HoldDesk) -> None:
+    desk.area("cart", "bob")
+    desk.document(PutValue, {"theme": {"dark": True}})
+    desk.put("call.opus")
+    desk.hold(Kind.AREA, "cart", "bob")
+    desk.hold(Kind.DOCUMENT, *PLACE)
+    desk.hold(Kind.BLOB, ACCOUNT, "recordings", "call.opus")
+    desk.hold(Kind.CONTAINER, ACCOUNT, "recordings")
+    desk.hold(Kind.TENANT, ACCOUNT)
+    desk.hold(Kind.RESOURCE, resource=b"gone" * 4)
+    told = [about(_record(draft, stamp)) for draft, stamp in desk.history[-6:]]
+    assert [one.kind.subject(one.details) for one in told if one is not None and one.kind is not None] == [
+        "bob/cart",
+        "app/user:ann",
+        f"{ACCOUNT}/recordings/call.opus",
+        f"{ACCOUNT}/recordings",
+        ACCOUNT,
+        (b"gone" * 4).hex(),
+    ]
+    desk.verify()
+
+
+@pytest.mark.parametrize(
+    ("kind", "names"),
+    [
+        (Kind.AREA, ("cart", None)),
+        (Kind.DOCUMENT, tuple(PLACE)),
+        (Kind.BLOB, (ACCOUNT, "recordings", "call.opus")),
+        (Kind.BLOB, (ACCOUNT, "nothing", "call.opus")),
+        (Kind.CONTAINER, (ACCOUNT, "nothing")),
+        (Kind.TENANT, ("nobody",)),
+    ],
+)
+def test_only_what_is_there_can_be_held(desk: HoldDesk, kind: Kind, names: tuple[Any, ...]) -> None:
+    with pytest.raises(NotFound) as refusal:
+        desk.hold(kind, *names)
+    assert refusal.value.reason == "target"
+
+
+@pytest.mark.parametrize("reason", ["", " \n", "x" * (REASON_BYTES + 1), "ä" * REASON_BYTES])
+def test_a_hold_needs_a_reason_of_bounded_length(desk: HoldDesk, reason: str) -> None:
+    with pytest.raises(Invalid) as refusal:
+        desk.hold(Kind.TENANT, ACCOUNT, reason=reason)
+    assert refusal.value.reason == "reason"
+
+
+def test_an_unknown_hold_cannot_be_lifted_or_restated(desk: HoldDesk) -> None:
+    with pytest.raises(NotFound) as refusal:
+        desk.do(LiftHold(actor="x", hold_id=bytes(16)))
+    assert refusal.value.reason == "hold"
+    assert not desk.do(RestateHold(actor="x", hold_id=bytes(16)))
+
+
+def test_a_number_finds_the_living_thing(desk: HoldDesk) -> None:
+    desk.area("other")
+    desk.area("cart", "bob")
+    desk.document(PutValue, {"theme": {"dark": True}})
+    desk.put("first.opus")
+    desk.put("call.opus")
+    desk.create("exports")
+    state = desk.state
+    found = {
+        Kind.AREA: next(area[0] for key, area in state.areas.areas.items() if key != "other"),
+        Kind.DOCUMENT: state.settings.documents[PLACE].resource,
+        Kind.BLOB: desk.get("call.opus").resource,
+        Kind.CONTAINER: state.blobs.accounts[ACCOUNT]["recordings"].entry.resource,
+    }
+    for kind, resource in found.items():
+        assert desk.hold(Kind.RESOURCE, resource=resource).target.kind is kind
+    unknown = desk.hold(Kind.RESOURCE, resource=b"?" * 16).target
+    assert (unknown.kind, unknown.subject) == (Kind.RESOURCE, (b"?" * 16).hex())
+    desk.verify()
+
+
+def test_restating_a_hold_changes_nothing(desk: HoldDesk) -> None:
+    desk.area()
+    hold = desk.hold(Kind.AREA, "cart", None)
+    before = desk.state.digest()
+    desk.now += DAY
+    assert desk.do(RestateHold(actor="retain", hold_id=hold.hold_id))
+    assert desk.state.digest() == before
+    assert desk.replayed(forgotten=frozenset({desk.state.seq - 1})).digest() == before
+    desk.verify()
+
+
+# --- areas ----------
+
+
+def test_a_held_area_outlives_its_deadline_but_nobody_sees_it(desk: HoldDesk) -> None:
+    desk.area()
+    hold = desk.hold(Kind.AREA, "cart", None)
+    desk.now += 61 * SECOND
+    assert desk.sweep() == 0
+    with pytest.raises(NotFound):
+        listing(desk.state.areas, "cart", None, desk.now)
+    assert "cart" in desk.state.areas.areas
+    desk.verify()
+    desk.lift(hold)
+    assert desk.sweep() == 1
+    assert not desk.state.areas.areas
+    desk.verify()
+
+
+def test_other_areas_end_beside_a_held_one(desk: HoldDesk) -> None:
+    desk.area()
+    desk.area("other")
+    desk.hold(Kind.AREA, "cart", None)
+    desk.now += 61 * SECOND
+    assert desk.sweep() == 1
+    assert list(desk.state.areas.areas) == ["cart"]
+    desk.verify()
+
+
+def test_a_held_area_cannot_be_changed_or_deleted(desk: HoldDesk) -> None:
+    desk.area("cart", "bob", ttl=100, a="1")
+    desk.do(UpdateArea(actor="x", name="cart", user="bob", resource=desk.fresh(), values={"b": "2"}, ttl=10))
+    hold = desk.hold(Kind.AREA, "cart", "bob")
+    update = UpdateArea(actor="x", name="cart", user="bob", resource=desk.fresh(), values={"c": "3"}, ttl=9)
+    delete = DeleteArea(actor="x", name="cart", user="bob")
+    desk.refused(update)
+    desk.refused(delete)
+    desk.now += 11 * SECOND
+    assert desk.sweep() == 0, "one key is past its deadline and held"
+    desk.refused(update)
+    desk.lift(hold)
+    desk.do(update)
+    desk.do(delete)
+    desk.verify()
+
+
+def test_what_is_held_past_its_deadline_keeps_its_name(desk: HoldDesk) -> None:
+    desk.area()
+    desk.hold(Kind.AREA, "cart", None)
+    desk.now += 61 * SECOND
+    desk.refused(CreateArea(actor="x", name="cart", resource=desk.fresh(), values={"a": "2"}, ttl=60))
+
+
+def test_every_hold_must_be_lifted(desk: HoldDesk) -> None:
+    desk.area()
+    first, second = desk.hold(Kind.AREA, "cart", None), desk.hold(Kind.AREA, "cart", None, reason="case 8")
+    desk.verify()
+    desk.lift(first)
+    desk.now += 61 * SECOND
+    assert desk.sweep() == 0
+    desk.verify()
+    desk.lift(second)
+    assert desk.sweep() == 1
+
+
+def test_a_hold_read_before_the_area_it_keeps_holds_as_well(desk: HoldDesk) -> None:
+    """An area may be restated after its hold was set, and its older records erased."""
+    desk.area()
+    desk.hold(Kind.AREA, "cart", None)
+    created, held = desk.history[-2:]
+    desk.history[-2:] = [(held[0], created[1]), (created[0], held[1])]
+    assert desk.replayed().digest() == desk.state.digest()
+    replayed = desk.replayed()
+    replayed.check()
+    assert replayed.deadlines.next() is None
+
+
+# --- settings ----------
+
+
+def test_a_held_document_can_be_changed_but_not_deleted(desk: HoldDesk) -> None:
+    desk.document(PutValue, {"theme": {"dark": True}})
+    hold = desk.hold(Kind.DOCUMENT, *PLACE)
+    desk.document(MergeValue, {"theme": {"dark": False}})
+    desk.do(RestateDocument(actor="retain", place=PLACE))
+    with pytest.raises(Conflict):
+        desk.document(DeleteValue)
+    desk.lift(hold)
+    desk.document(DeleteValue)
+    desk.verify()
+
+
+# --- blobs ----------
+
+
+def test_a_held_blob_stays_while_others_of_its_container_go(desk: HoldDesk) -> None:
+    for name in ("a", "b", "c"):
+        desk.put(name)
+        desk.now += SECOND
+    hold = desk.hold(Kind.BLOB, ACCOUNT, "recordings", "a")
+    again = desk.hold(Kind.BLOB, ACCOUNT, "recordings", "a")
+    desk.now += 31 * DAY
+    assert desk.sweep() == 2
+    container = desk.state.blobs.accounts[ACCOUNT]["recordings"]
+    assert list(container.blobs) == ["a"]
+    assert container.blob("a", desk.now) is None, "hidden all the same"
+    desk.verify()
+    desk.lift(again)
+    assert desk.sweep() == 0
+    desk.lift(hold)
+    assert desk.sweep() == 1
+    desk.verify()
+
+
+def test_many_held_blobs_do_not_keep_the_sweep_from_the_next(desk: HoldDesk) -> None:
+    for number in range(70):
+        desk.put(f"held-{number}")
+        desk.hold(Kind.BLOB, ACCOUNT, "recordings", f"held-{number}")
+    for number in range(70):
+        desk.put(f"free-{number}")
+    desk.now += 31 * DAY
+    assert desk.sweep() == 70
+    assert len(desk.state.blobs.accounts[ACCOUNT]["recordings"].blobs) == 70
+
+
+@pytest.mark.parametrize("kind", [Kind.BLOB, Kind.CONTAINER, Kind.TENANT])
+def test_a_held_blob_cannot_be_overwritten_or_deleted(desk: HoldDesk, kind: Kind) -> None:
+    desk.put("a")
+    names = {Kind.BLOB: (ACCOUNT, "recordings", "a"), Kind.CONTAINER: (ACCOUNT, "recordings")}
+    hold = desk.hold(kind, *names.get(kind, (ACCOUNT,)))
+    desk.refused(desk.putting("a", b"other"))
+    desk.refused(DeleteBlob(**desk.where(), name="a"))
+    desk.refused(DeleteContainer(**desk.where()))
+    desk.refused(RemoveAccount(actor="x", account=ACCOUNT))
+    desk.do(SetBlobMetadata(**desk.where(), name="a", metadata=(("case", "7"),)))
+    desk.put("b")
+    desk.verify()
+    desk.lift(hold)
+    desk.put("a", b"other")
+    desk.do(DeleteBlob(**desk.where(), name="a"))
+    desk.do(DeleteContainer(**desk.where()))
+    desk.verify()
+
+
+@pytest.mark.parametrize("kind", [Kind.CONTAINER, Kind.TENANT])
+def test_nothing_in_a_held_container_ends(desk: HoldDesk, kind: Kind) -> None:
+    desk.put("old")
+    hold = desk.hold(kind, *((ACCOUNT, "recordings") if kind is Kind.CONTAINER else (ACCOUNT,)))
+    desk.create("exports")
+    desk.put("new")
+    desk.put("free", container="exports")
+    desk.do(SetContainerRetention(**desk.where(), days=1))
+    desk.do(ConfigureRetention(actor="retain", days=2, resource=desk.fresh()))
+    desk.now += 31 * DAY
+    assert desk.sweep() == (1 if kind is Kind.CONTAINER else 0)
+    desk.refused(desk.putting("old"))
+    desk.verify()
+    desk.lift(hold)
+    assert desk.sweep() == (2 if kind is Kind.CONTAINER else 3)
+    desk.verify()
+
+
+def test_blocks_that_were_never_committed_are_no_blob_yet(desk: HoldDesk) -> None:
+    desk.hold(Kind.CONTAINER, ACCOUNT, "recordings")
+    desk.do(StageBlock(**desk.where(), name="a", resource=desk.fresh(), block_id=b"1", body=inline(b"data")))
+    desk.now += 8 * DAY
+    assert desk.sweep() == 1
+    desk.verify()
+
+
+def test_other_containers_are_free(desk: HoldDesk) -> None:
+    desk.create("exports")
+    desk.put("a", container="exports")
+    desk.put("a")
+    desk.hold(Kind.CONTAINER, ACCOUNT, "recordings")
+    desk.do(DeleteBlob(**desk.where("exports"), name="a"))
+    desk.do(DeleteContainer(**desk.where("exports")))
+    desk.verify()
+
+
+# --- what the eraser asks ----------
+
+
+def test_the_eraser_is_told_by_number_or_by_container(desk: HoldDesk) -> None:
+    desk.area()
+    hold = desk.hold(Kind.AREA, "cart", None)
+    holds = desk.state.holds
+    assert holds.held(hold.target.resource)
+    assert not holds.held(b"?" * 16)
+    assert not desk.state.ground.held.needs_details
+    desk.hold(Kind.CONTAINER, ACCOUNT, "recordings")
+    assert desk.state.ground.held.needs_details
+    there = {"account": ACCOUNT, "container": "recordings", "blob": "long gone"}
+    assert holds.held(b"?" * 16, there)
+    assert not holds.held(b"?" * 16, {**there, "container": "exports"})
+    assert not holds.held(b"?" * 16, {"name": "cart"})
+    assert not holds.held(b"?" * 16, None)
+    desk.hold(Kind.TENANT, ACCOUNT)
+    assert holds.held(b"?" * 16, {"account": ACCOUNT, "document": None})
+    assert not holds.held(NO_RESOURCE)
+
+
+def test_what_is_held_compares_by_what_and_how_often() -> None:
+    one, other = Held(), Held()
+    assert one == other
+    one.tenants["a"] += 1
+    assert one != other
+    assert Held.__eq__(one, "held") is NotImplemented
