@@ -1,0 +1,30 @@
+"""One real server with tenants for all tests with real clients."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from api.identity import hash_password
+from tests.kit.server import running
+from tests.kit.site import EMULATOR_ACCOUNT, EMULATOR_KEY, PASSWORD, Site
+
+CONFIG = f"""
+[[users]]
+name = "operator"
+password = '{hash_password(PASSWORD)}'
+roles = ["admin"]
+
+[[tenants]]
+name = "{EMULATOR_ACCOUNT}"
+key = "{EMULATOR_KEY}"
+"""
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """An account as emulators have it, without containers, and an administrator."""
+    with running(tmp_path_factory.mktemp("clients"), CONFIG) as server:
+        yield Site(server)
+        assert "error of ours" not in server.log()
