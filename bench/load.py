@@ -99,16 +99,23 @@ class _Connection:
             head = self._buffer[:end].lower()
             if int(head[9:12]) != expect:
                 raise RuntimeError(f"answered {self._buffer[:300]!r}")
-            length = head.find(b"\r\ncontent-length:")
-            if length < 0:
-                raise RuntimeError("an answer without Content-Length")
-            self._needed = end + 4 + int(head[length + 17 :].split(b"\r\n", 1)[0]) - len(self._buffer)
+            self._needed = end + 4 + self._length(head, expect) - len(self._buffer)
         else:
             self._needed -= len(data)
         if self._needed > 0:
             return False
         self._buffer, self._needed = b"", -1
         return True
+
+    @staticmethod
+    def _length(head: bytes, status: int) -> int:
+        """Bytes of the body."""
+        if status in (204, 304):
+            return 0
+        length = head.find(b"\r\ncontent-length:")
+        if length < 0:
+            raise RuntimeError("an answer without Content-Length")
+        return int(head[length + 17 :].split(b"\r\n", 1)[0])
 
 
 def _run(order: dict[str, Any]) -> dict[str, Any]:
