@@ -88,8 +88,13 @@ def test_in_bulk_comes_to_the_same_in_the_end() -> None:
 
 def test_in_bulk_orders_although_it_was_left_by_an_error() -> None:
     index = Deadlines()
-    with pytest.raises(ZeroDivisionError), index.in_bulk():
-        index.arm(2, Kind.AREA, "b")
-        index.arm(1, Kind.AREA, "a")
-        raise ZeroDivisionError
+
+    def broken_replay() -> None:
+        with index.in_bulk():
+            index.arm(2, Kind.AREA, "b")
+            index.arm(1, Kind.AREA, "a")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        broken_replay()
     assert index.next() == 1

@@ -18,7 +18,7 @@ from journal import Verb, scan
 from journal.testing import MemoryDisk
 from tests.kit.disks import Halt, fail_next
 from tests.kit.engines import pass_time
-from tests.kit.toy import Drop, Dropped, Put, Urgent, held, inline
+from tests.kit.toy import Drop, Dropped, Put, ToySlice, Urgent, held, inline
 
 pytestmark = pytest.mark.usefixtures("toys")
 QUIET = Options(sweep_interval_s=3600.0, sweep_records=10)
@@ -112,6 +112,21 @@ async def test_slices_are_bounded_and_others_come_between(disk: MemoryDisk, cloc
         assert max(later - earlier for earlier, later in pairwise(batches)) <= 11
         assert answered_at[0] <= 95 + 21
         assert expiries(disk) == [f"{number:02}" for number in range(95)]
+
+
+async def test_keys_that_end_in_many_events_keep_to_the_bound(
+    disk: MemoryDisk, clock: SteppedClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = ToySlice._expire
+    monkeypatch.setattr(ToySlice, "_expire", lambda self, key, now: tuple(original(self, key, now)) * 4)
+    async with opened(disk, clock) as engine:
+        for number in range(7):
+            await engine.submit(Put(name=str(number), until=due(1)))
+        clock.advance(1)
+        batches = [engine.state.seq]
+        engine.on_commit(batches.append)
+        assert await engine.sweep() == 7
+        assert [later - earlier for earlier, later in pairwise(batches)] == [8, 8, 8, 4]
 
 
 async def test_a_clock_set_back_shows_nothing_again_and_expires_nothing_twice(

@@ -115,6 +115,20 @@ async def test_a_cut_at_any_byte_is_noticed(disk: MemoryDisk) -> None:
         snapshot.load(MemoryDisk({name: data + bytes(8)}), name)
 
 
+async def test_a_snapshot_with_other_rows_than_it_counts_is_noticed(disk: MemoryDisk) -> None:
+    digest = await history(disk)
+    (name,) = snapshots(disk)
+    with disk.open(name) as file:
+        head, *_ = snapshot._read_blocks(file)
+    with disk.open(name, create=True) as file:
+        blocks = snapshot._Blocks(file)
+        blocks.write(head)
+        blocks.write([7, blocks.digest()])
+    with pytest.raises(snapshot.InvalidSnapshot):
+        snapshot.load(disk, name)
+    assert reopened(disk.files()) == digest
+
+
 async def test_a_damaged_snapshot_is_passed_over_for_all_of_history(disk: MemoryDisk) -> None:
     digest = await history(disk)
     (name,) = snapshots(disk)

@@ -1,0 +1,88 @@
+"""Events as record parts: every code once, older shapes upcast, newer ones refused."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import msgpack
+import pytest
+
+from engine import wire
+from engine.event import Cause, Event
+from journal import Header, Record
+from tests.kit import toy
+from tests.kit.toy import Noted, inline
+
+pytestmark = pytest.mark.usefixtures("toys")
+NOTED = Noted(
+    resource=toy.RESOURCE, actor="user:a", cause=Cause.REQUEST, name="n", until=7, body=inline(b"data")
+)
+
+
+def record(event: Event, **changes: Any) -> Record:
+    """The record that an event is read back from."""
+    draft = wire.to_draft(event)
+    header = Header(
+        1, 2, draft.verb, draft.surface, draft.resource, draft.cause, 64, 64, bytes(32), bytes(32)
+    )
+    values = {"header": header, "details": draft.details, "content": draft.content, "content_at": 64}
+    return Record(**{**values, **changes})
+
+
+def all_events(kind: type[Event]) -> set[type[Event]]:
+    found = {one for child in kind.__subclasses__() for one in all_events(child)}
+    return found if inspect.isabstract(kind) else found | {kind}
+
+
+def test_what_is_written_is_read_back() -> None:
+    assert wire.from_record(record(NOTED)) == NOTED
+
+
+@pytest.mark.parametrize("erased", [{"details": None}, {"content": None}])
+def test_a_record_with_an_erased_part_is_no_event_any_more(erased: dict[str, Any]) -> None:
+    assert wire.from_record(record(NOTED, **erased)) is None
+
+
+def test_the_journals_own_records_are_no_events() -> None:
+    own = record(NOTED, details=b"", content=b"\x90")
+    assert wire.from_record(own) is None
+    assert wire.about(own) is None
+
+
+def test_details_are_told_although_the_content_is_gone() -> None:
+    about = wire.about(record(NOTED, content=None))
+    assert about is not None
+    assert (about.code, about.kind, about.actor) == (901, Noted, "user:a")
+    assert about.details == {"name": "n", "until": 7}
+
+
+@pytest.mark.parametrize(("code", "version"), [(999, 1), (901, 2)])
+def test_what_a_newer_version_wrote_is_refused(code: int, version: int) -> None:
+    details = msgpack.packb([code, version, "a", {}])
+    with pytest.raises(wire.UnknownEvent, match="record 1 "):
+        wire.from_record(record(NOTED, details=details))
+
+
+def test_an_unknown_cause_is_refused() -> None:
+    header = record(NOTED).header._replace(cause=9999)
+    with pytest.raises(wire.UnknownEvent):
+        wire.from_record(record(NOTED, header=header))
+
+
+def test_older_shapes_are_upcast_step_by_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    old = record(NOTED, details=msgpack.packb([901, 1, "user:a", {"title": "n"}]))
+    monkeypatch.setattr(Noted, "VERSION", 3)
+    monkeypatch.setitem(
+        wire.UPCASTS, (901, 1), lambda details, content: ({"name": details["title"]}, content)
+    )
+    monkeypatch.setitem(wire.UPCASTS, (901, 2), lambda details, content: ({**details, "until": 7}, content))
+    assert wire.from_record(old) == NOTED
+
+
+def test_every_event_has_one_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
+    ours = {kind for kind in all_events(Event) if kind.__module__.startswith("engine.")}
+    ours = {kind for kind in ours if not kind.__subclasses__()}
+    assert ours == set(wire.CODES.values())
+    assert len(set(wire.CODES.values())) == len(wire.CODES)
