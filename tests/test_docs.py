@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -102,58 +105,98 @@ def test_the_index_names_every_page() -> None:
         assert path.name == "README.md" or f"]({path.name})" in index, path.name
 
 
-def sessions() -> list[list[tuple[str, str]]]:
-    """The README's console blocks: commands, each with the output shown under it."""
-    found = []
-    for block in re.findall(r"```console\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL):
+def sessions() -> Iterator[list[tuple[str, str]] | str]:
+    """The README's blocks in order: of a console, commands each with the output shown under it; of Python,
+    the code."""
+    found = re.findall(r"```(console|python)\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    for kind, block in found:
+        if kind == "python":
+            yield block
+            continue
         steps: list[tuple[str, str]] = []
         for line in block.splitlines():
             if line.startswith("$ "):
                 steps.append((line[2:], ""))
             else:
-                steps[-1] = (steps[-1][0], steps[-1][1] + line)
-        found.append(steps)
-    return found
+                steps[-1] = (steps[-1][0], f"{steps[-1][1]}\n{line}".removeprefix("\n"))
+        yield steps
 
 
 def matches(shown: str, got: str) -> bool:
-    """Whether `got` is what was `shown`, with any id for an id; … stands for the rest of one."""
+    """Whether `got` is what was `shown`, with any id for an id; … is the rest of a word."""
     identity = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
     pattern = re.escape(shown)
     pattern = re.sub(r"[0-9a-f]{8}\\-(?:[0-9a-f\\-]{28,40}|…)", lambda _: identity, pattern)
-    return re.fullmatch(pattern, got) is not None
+    return re.fullmatch(pattern.replace("…", r"\S*"), got) is not None
+
+
+class Session:
+    """A shell that has read the README: its variables, its folder, and what its commands printed."""
+
+    def __init__(self, server: Server, folder: Path) -> None:
+        self.server = server
+        self.folder = folder
+        self.environ = {**os.environ, "RETAIN_STORAGE_DATA": str(server.data)}
+        self.tokens: list[str] = []
+
+    def run(self, command: str) -> str:
+        """What it prints, with the documented address for ours."""
+        line = command.replace("http://127.0.0.1:8080", self.server.url)
+        if assigned := re.fullmatch(r"([A-Z]+)=(.*)", line):
+            self._assign(assigned[1], assigned[2])
+            return ""
+        if line.startswith(".venv/bin/retain "):
+            config = shlex.quote(str(self.server.folder / "retain.toml"))
+            line = line.replace(".venv/bin/retain", f"{sys.executable} -m api.cli", 1) + f" --config {config}"
+        # curl's own configuration and progress are the user's business, not the session's.
+        line = re.sub(r"^curl ", "curl -qsSf ", line)
+        done = subprocess.run(
+            ["/bin/sh", "-c", line],
+            cwd=self.folder,
+            env=self.environ,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        got = done.stdout.replace(self.server.url, "http://127.0.0.1:8080").rstrip("\n")
+        assert done.returncode == 0, (command, done.stderr)
+        if found := re.search(r'"id":"([0-9a-f-]{36})"', got):
+            self.environ["ID"] = found[1]
+        self.tokens += re.findall(r"\?(sv=\S+)", got)
+        return got
+
+    def _assign(self, name: str, value: str) -> None:
+        if name != "ID":
+            value = self.tokens.pop(0) if value == "'sv=…'" else value.strip('"')
+            self.environ[name] = value
+
+    def python(self, code: str) -> None:
+        """A Python block, with the connection string that the tenant was given."""
+        keys = json.loads(self.run(".venv/bin/retain tenant show mytenant --keys --json"))["keys"]
+        code = code.replace("BlobEndpoint=…", f"BlobEndpoint={self.server.url}/mytenant")
+        code = code.replace("AccountKey=…", f"AccountKey={keys[0]}").replace(
+            '"LICENSE"', repr(str(ROOT / "LICENSE"))
+        )
+        exec(compile(code, "README.md", "exec"), {})
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
 def test_the_readmes_sessions_run_as_shown(launch: Callable[..., Server], tmp_path: Path) -> None:
     users = f"[[users]]\nname = 'operator'\npassword = '{hash_password('secret')}'\n"
-    server = launch(users)
     shutil.copy(ROOT / "LICENSE", tmp_path)
-    environ = dict(os.environ)
-    steps = [step for session in sessions() for step in session]
-    assert len(steps) >= 12
-    for command, shown in steps:
-        line = command.replace("http://127.0.0.1:8080", server.url)
-        if assigned := re.fullmatch(r"(APP)=(\S+)", line):
-            environ[assigned[1]] = assigned[2]
-        if not line.startswith("curl "):
+    session = Session(launch(users), tmp_path)
+    blocks = list(sessions())
+    assert sum(len(steps) for steps in blocks if not isinstance(steps, str)) >= 22
+    for steps in blocks:
+        if isinstance(steps, str):
+            session.python(steps)
             continue
-        result = subprocess.run(
-            # curl's own configuration and progress are the user's business, not the session's.
-            ["/bin/sh", "-c", line.replace("curl ", "curl -qsSf ", 1)],
-            cwd=tmp_path,
-            env=environ,
-            capture_output=True,
-            text=True,
-            timeout=30,
-            check=False,
-        )
-        got = result.stdout.replace(server.url, "http://127.0.0.1:8080")
-        assert result.returncode == 0, (command, result.stderr)
-        assert matches(shown, got), (command, shown, got)
-        if found := re.search(r'"id":"([0-9a-f-]{36})"', got):
-            environ["ID"] = found[1]
-    assert (tmp_path / "LICENSE.copy").read_bytes() == (ROOT / "LICENSE").read_bytes()
+        for command, shown in steps:
+            got = session.run(command)
+            assert matches(shown, got), (command, shown, got)
+    for copy in ("LICENSE.copy", "call.mp3"):
+        assert (tmp_path / copy).read_bytes() == (ROOT / "LICENSE").read_bytes()
 
 
 def test_make_alone_lists_every_target() -> None:

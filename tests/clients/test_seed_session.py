@@ -58,7 +58,7 @@ class Curl:
 
     def find(self, token: Token, where: str) -> list[str]:
         data = ("-G", "-d", token["token"], "-d", "comp=blobs", "--data-urlencode", f"where={where}")
-        found = fromstring(self._run(*data, f"{token['url']}/")).iterfind("Blobs/Blob/Name")
+        found = fromstring(self._run(*data, token["url"].rstrip("/") + "/")).iterfind("Blobs/Blob/Name")
         return [element.text or "" for element in found]
 
 
