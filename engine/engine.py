@@ -209,7 +209,10 @@ class Engine:
         while True:
             await trio.sleep(self.options.sweep_interval_s)
             if self._writer.failure:
-                await trio.to_thread.run_sync(self._rewind)
+                try:
+                    await trio.to_thread.run_sync(self._rewind)
+                except (journal.JournalError, OSError):
+                    continue  # as long as the disk cannot be read, neither can what was not made durable
                 return
             grown = self._writer.durable - self._snapshot_seq
             if self.options.snapshot_records and grown >= self.options.snapshot_records:

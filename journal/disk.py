@@ -151,7 +151,10 @@ class RealDisk(Disk):
         return self._notices
 
     def names(self, folder: str = "") -> list[str]:
-        return sorted(os.listdir(self._place(folder)))
+        try:
+            return sorted(os.listdir(self._place(folder)))
+        except OSError as error:
+            raise explained(error, folder, 0) from error
 
     def open(self, name: str, *, create: bool = False, write: bool = False) -> RealFile:
         flags = os.O_CREAT | os.O_TRUNC | os.O_RDWR if create else os.O_RDWR if write else os.O_RDONLY
@@ -170,7 +173,11 @@ class RealDisk(Disk):
         self._place(name).unlink()
 
     def sync_folder(self, folder: str = "") -> None:
-        _sync_path(self._place(folder))
+        try:
+            descriptor = os.open(self._place(folder), os.O_RDONLY | os.O_DIRECTORY)
+        except OSError as error:
+            raise explained(error, folder, 0) from error
+        _sync_descriptor(descriptor)
 
     def add_folder(self, folder: str) -> None:
         try:
@@ -230,7 +237,10 @@ def file_system_kind(path: Path, table: Path = Path("/proc/self/mountinfo")) -> 
 
 
 def _sync_path(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    _sync_descriptor(os.open(folder, os.O_RDONLY | os.O_DIRECTORY))
+
+
+def _sync_descriptor(descriptor: int) -> None:
     try:
         os.fsync(descriptor)
     finally:

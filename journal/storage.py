@@ -22,6 +22,7 @@ TEMPORARY_SUFFIX: Final = ".tmp"
 SECTOR: Final = 512
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_SHORT = frozenset({errno.EMFILE, errno.ENFILE})
 
 
 class File(Protocol):
@@ -158,7 +159,12 @@ def folder_of(name: str) -> str:
 
 
 def explained(error: OSError, name: str, offset: int) -> Exception:
-    """What to raise for a failed call: `NoSpace` for a full disk, quota or file-size limit, else `error`."""
+    """What to raise for a failed call: `NoSpace` for a full disk, quota or file-size limit, else `error`.
+
+    `NoSpace` also where no file could be opened because too many are open: it passes, and changed nothing.
+    """
     if error.errno in _FULL:
         return NoSpace(f"no room on disk for {name}: {error.strerror}", file=name, offset=offset)
+    if error.errno in _SHORT:
+        return NoSpace(f"no file descriptor left for {name}: {error.strerror}", file=name, offset=offset)
     return error

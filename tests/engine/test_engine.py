@@ -144,6 +144,48 @@ async def test_after_a_failure_reading_goes_on_with_what_is_on_disk(
         await verify(engine)
 
 
+async def test_going_back_is_tried_again_until_the_disk_can_be_read(
+    disk: MemoryDisk, mock_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_engine(disk, clock=ManualClock(), options=Options()) as engine:
+        await engine.submit(Put(name="a", body=inline(b"durable")))
+        fail_next(disk, "sync", error=errno.EIO)
+        with pytest.raises(StorageFailed):
+            await engine.submit(Put(name="a", body=inline(b"lost")))
+        with monkeypatch.context() as patch:
+            patch.setattr(MemoryDisk, "names", _unreadable)
+            await pass_time(engine, mock_clock, 3)
+            with pytest.raises(StorageFailed):
+                await engine.read(held("a"))
+        await pass_time(engine, mock_clock, 1)
+        assert await text(engine, "a") == b"durable"
+
+
+def _unreadable(*_: Any) -> list[str]:
+    raise OSError(errno.EIO, "cannot be read")
+
+
+@pytest.mark.parametrize("error", [errno.EMFILE, errno.ENFILE])
+async def test_a_lack_of_descriptors_passes(disk: MemoryDisk, error: int) -> None:
+    clock = SteppedClock()
+    async with opened(disk, clock) as engine:
+        await engine.submit(Put(name="a"))
+        clock.advance(2)
+        fail_next(disk, "create", "anchor", error)
+        assert await engine.submit(Put(name="b")) == 1
+        fail_next(disk, "create", "payloads", error)
+        with pytest.raises(StorageFull):
+            await upload_of(engine, 100_000)
+        await upload_of(engine, 100_000)
+        assert engine.statistics().failure == ""
+
+
+async def upload_of(engine: Any, size: int) -> None:
+    async with engine.upload() as upload:
+        await upload.write(bytes(size))
+        await engine.submit(Put(name="file", body=await upload.finish()))
+
+
 async def test_orphans_of_a_crash_are_removed_at_the_start(disk: MemoryDisk) -> None:
     async with opened(disk) as engine:
         async with engine.upload() as upload:
