@@ -9,6 +9,7 @@ from threading import Lock
 
 from journal.errors import Corrupt
 from journal.limits import CONTENT_READ, PART_ALIGN
+from journal.mapped import SegmentFile
 from journal.parts import BadPart, checked_body, declared_size
 from journal.segments import Segment
 from journal.storage import Disk, File
@@ -27,7 +28,7 @@ class _Handle:
 
 
 class Handles:
-    """Open files by name, the least recently used closed first, and none while somebody reads from it."""
+    """Open segments, the least recently used closed first, and none while somebody reads from it."""
 
     def __init__(self, disk: Disk, limit: int) -> None:
         assert limit > 0, "at least one file must be open to be read"
@@ -37,12 +38,13 @@ class Handles:
         self._handles: OrderedDict[str, _Handle] = OrderedDict()
 
     @contextmanager
-    def reading(self, name: str) -> Iterator[File]:
-        """A file, open for the time of the block. Raises `OSError`."""
+    def reading(self, segment: Segment) -> Iterator[File]:
+        """A segment's file, open for the time of the block. Raises `OSError`."""
+        name = segment.file
         with self._lock:
             handle = self._handles.get(name)
             if handle is None:
-                handle = self._handles[name] = _Handle(self._disk.open(name))
+                handle = self._handles[name] = _Handle(SegmentFile(self._disk, segment))
             self._handles.move_to_end(name)
             handle.users += 1
             while len(self._handles) > self._limit:
@@ -54,6 +56,12 @@ class Handles:
                 handle.users -= 1
                 if not handle.users and not handle.kept:
                     handle.file.close()
+
+    def drop(self, name: str) -> None:
+        """Close one, or as soon as its readers are done."""
+        with self._lock:
+            if name in self._handles:
+                self._drop(name)
 
     def close(self) -> None:
         """Close all, or as soon as their readers are done."""
@@ -81,7 +89,7 @@ class Contents:
 
         Raises `Corrupt`, `OSError`.
         """
-        with self._handles.reading(segment.file) as file:
+        with self._handles.reading(segment) as file:
             try:
                 return _read_part(file, offset, self.whitening(segment.number))
             except BadPart as error:
@@ -96,6 +104,10 @@ class Contents:
         if whitening is None:
             whitening = self._whitenings[number] = Whitening(self._identity, number)
         return whitening
+
+    def forget(self, segment: Segment) -> None:
+        """Close a segment's file: another one took its place."""
+        self._handles.drop(segment.file)
 
     def close(self) -> None:
         """Close all files."""

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from journal.limits import READ_CHUNK
+from journal.mapped import SegmentFile
 from journal.places import Spot
 from journal.segments import Segment
 from journal.storage import Disk
@@ -18,10 +20,24 @@ def blank(disk: Disk, spots: Iterable[Spot], segments: Mapping[int, Segment]) ->
     for spot in spots:
         by_segment.setdefault(spot.segment, []).append(spot)
     for number, parts in sorted(by_segment.items()):
-        with disk.open(segments[number].file, write=True) as file:
+        with SegmentFile(disk, segments[number], write=True) as file:
             for offset, size in _joined(parts):
                 file.pwrite(offset, bytes(size))
             file.sync()
+
+
+def wipe(disk: Disk, name: str) -> None:
+    """Overwrite a file with zeros from its start on, durably, and remove its name.
+
+    The blocks that this gives back to the disk hold nothing that a later erasure could not reach. The folder
+    is not synced. Raises `NoSpace` (only where overwriting takes room), `OSError`.
+    """
+    with disk.open(name, write=True) as file:
+        size = file.size()
+        for at in range(0, size, READ_CHUNK):
+            file.pwrite(at, bytes(min(READ_CHUNK, size - at)))
+        file.sync()
+    disk.unlink(name)
 
 
 def _joined(spots: Iterable[Spot]) -> list[tuple[int, int]]:

@@ -9,9 +9,10 @@ from threading import RLock
 from journal import ballast
 from journal.anchor import anchor_at, write_anchor
 from journal.codec import encode_batch, salts_needed
+from journal.compaction import Compaction
 from journal.contents import Contents
-from journal.erase import blank
-from journal.errors import Closed, Corrupt, NoSpace, WriteFailed
+from journal.erase import blank, wipe
+from journal.errors import BadTarget, Closed, Corrupt, NoSpace, WriteFailed
 from journal.frame import Chain
 from journal.holes import Ledger, Range, pack_ranges, pack_seqs, ranges_of
 from journal.limits import ERASE_RANGES, OFFSET_LIMIT, PART_ALIGN, frame_room
@@ -54,6 +55,7 @@ class Journal:
         self._live = LiveSegment(disk, last.segment, last.offset)
         self._contents = Contents(disk, last.opener.identity, options.read_handles)
         self._places = Places(disk)
+        self._compaction = Compaction(disk, self._changing, self._replaced)
         self._lock = RLock()
         self._failure = ""
         self._closed = False
@@ -141,14 +143,42 @@ class Journal:
             write_anchor(self._disk, anchor_at(self._head))
 
     def discard_broken(self) -> list[str]:
-        """Remove the copies of torn tails that earlier starts kept; returns their names."""
+        """Overwrite and remove the copies of torn tails that earlier starts kept; returns their names."""
         with self._changing("discarding torn tails"):
             names = broken_files(self._disk)
             for name in names:
-                self._disk.unlink(name)
+                wipe(self._disk, name)
             if names:
                 self._disk.sync_folder(FOLDER)
             return names
+
+    def sparse(self, most: int = 16) -> list[int]:
+        """Numbers of sealed segments worth a `rewrite`: more than a quarter of their payload is erased.
+
+        Reads segments of which it does not know, and those erased from since; at most `most` of them in one
+        call. To be called from any thread, and again after erasures. Raises `Corrupt`, `OSError`.
+        """
+        return self._compaction.sparse(self._sealed(), most)
+
+    def rewrite(self, number: int) -> int:
+        """Replace a sealed segment by a file without what was erased; returns the bytes given back.
+
+        Addresses stay as they are. From any thread, one at a time; appending goes on meanwhile, but for the
+        change of names. Raises `NoSpace`, with nothing changed; `WriteFailed`, `Closed`, `Corrupt`.
+        """
+        segment = next((one for one in self._sealed() if one.number == number), None)
+        if segment is None:
+            raise BadTarget(f"there is no sealed segment {number}")
+        with self._final("rewriting a segment"):
+            return self._compaction.rewrite(segment)
+
+    def build_index(self) -> bool:
+        """Write the index of one sealed segment that has none; False if all have. From any thread.
+
+        Raises `NoSpace`, `Corrupt`, `WriteFailed`, `Closed`.
+        """
+        with self._final("writing an index"):
+            return self._compaction.build_index(self._sealed())
 
     def close(self) -> None:
         """Trim the reserved room, write the anchor, let go of the folder. May be called twice.
@@ -293,7 +323,15 @@ class Journal:
         self._append([Draft(verb, 0, NO_RESOURCE, cause, b"", content)], time)
         return self._head.seq
 
+    def _sealed(self) -> list[Segment]:
+        return [segment for segment in list(self._segments.values()) if segment.number < self._head.segment]
+
+    def _replaced(self, old: Segment, new: Segment) -> None:
+        self._segments[new.number] = new
+        self._contents.forget(old)
+
     def _blank(self, spots: Sequence[Spot]) -> None:
+        self._compaction.note(spots)
         try:
             blank(self._disk, spots, self._segments)
         except NoSpace as error:  # copy-on-write file systems need room to overwrite; the erase record stands

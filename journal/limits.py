@@ -44,6 +44,12 @@ HEAD_OVERHEAD = 64
 ENVELOPE_BYTES = 64 * KIB
 """FORMAT. Largest opener or anchor; what declares more is damaged."""
 
+WIDE_ENVELOPE_BYTES = 2 * MIB
+"""FORMAT. Largest opener of a rewritten segment, which holds a table."""
+
+LEFT_OUT_RUNS = 1 << 17
+"""Most runs that a rewritten segment leaves out; the smaller ones of more stay in."""
+
 SEGMENT_BYTES = 64 * MIB
 """Default size from which on a segment is full. It may end up to one batch later."""
 
@@ -95,4 +101,5 @@ assert BATCH_RECORDS * HEADER_BYTES + HEAD_OVERHEAD <= HEAD_BYTES
 assert 2 * PART_BYTES + HEADER_BYTES <= FRAME_ROOM
 assert SEGMENT_BYTES + BATCH_BYTES < OFFSET_LIMIT
 assert STEP_BYTES >= BATCH_BYTES
+assert 8 * LEFT_OUT_RUNS + ENVELOPE_BYTES <= WIDE_ENVELOPE_BYTES
 assert PART_OVERHEAD + ERASE_RANGES * 24 <= PART_BYTES

@@ -12,6 +12,7 @@ from journal.anchor import Anchor
 from journal.errors import Corrupt, PositionMismatch
 from journal.frame import Frame
 from journal.holes import Ledger
+from journal.mapped import SegmentFile
 from journal.reader import NO_FAULTS, SegmentReader
 from journal.record import Position, Record
 from journal.segments import ANCHOR_FILE, Segment, segment_for
@@ -59,8 +60,8 @@ class Replay:
         self._finish()
 
     def _read(self, segment: Segment, before: SegmentReader | None) -> SegmentReader:
-        with self._disk.open(segment.file) as file:
-            reader = SegmentReader(file, segment, faults=self._faults)
+        with SegmentFile(self._disk, segment) as file:
+            reader = SegmentReader(file, faults=self._faults)
             if before is not None:
                 reader.follow(before)
             frontier = reader.chain.frontier

@@ -12,8 +12,9 @@ from journal.errors import BadTarget, Corrupt
 from journal.frame import parse_head, parse_header, parse_prefix
 from journal.holes import Range
 from journal.limits import PREFIX_BYTES
+from journal.mapped import SegmentFile
 from journal.record import Head, Header, Part, Verb
-from journal.segments import Segment, read_opener
+from journal.segments import Segment
 from journal.storage import Disk, File
 
 _CACHED_SEGMENTS = 16
@@ -75,16 +76,16 @@ class Places:
 
     def _frame(self, seq: int, segments: Sequence[Segment], head: Head) -> _Frame:
         segment = segments[bisect_right(segments, seq, key=lambda one: one.first) - 1]
-        with self._disk.open(segment.file) as file:
+        with SegmentFile(self._disk, segment) as file:
             end = head.offset if segment.number == head.segment else file.size()
             index = self._index(file, segment, end)
             at = bisect_right(index.firsts, seq) - 1
             return _Frame(segment.number, index.firsts[at], list(_headers(file, index.offsets[at])))
 
-    def _index(self, file: File, segment: Segment, end: int) -> _Index:
+    def _index(self, file: SegmentFile, segment: Segment, end: int) -> _Index:
         index = self._indexes.get(segment.number)
         if index is None:
-            index = self._indexes[segment.number] = _Index(read_opener(file, segment).size)
+            index = self._indexes[segment.number] = _Index(file.opener().size)
             if len(self._indexes) > _CACHED_SEGMENTS:
                 self._indexes.popitem(last=False)
         self._indexes.move_to_end(segment.number)

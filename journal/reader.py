@@ -8,8 +8,8 @@ from journal.codec import Decoder, Want
 from journal.errors import Corrupt
 from journal.frame import Chain, Damage, Frame
 from journal.limits import READ_CHUNK
-from journal.segments import Opener, Segment, read_opener
-from journal.storage import File
+from journal.mapped import SegmentFile
+from journal.segments import Opener
 from journal.tail import Tear, corrupt, judge, last_byte
 
 NO_FAULTS: frozenset[str] = frozenset()
@@ -23,10 +23,10 @@ class SegmentReader:
     `faults` are the deliberate bugs that test the tests; empty everywhere else.
     """
 
-    def __init__(self, file: File, segment: Segment, *, faults: frozenset[str] = NO_FAULTS) -> None:
+    def __init__(self, file: SegmentFile, *, faults: frozenset[str] = NO_FAULTS) -> None:
         """Reads the opener. Raises `Corrupt`, `UnknownVersion`."""
-        self.segment = segment
-        self.opener: Opener = read_opener(file, segment)
+        self.segment = file.segment
+        self.opener: Opener = file.opener()
         self.chain: Chain = self.opener.chain.copy()
         self.offset = self.opener.size
         self.tear: Tear | None = None

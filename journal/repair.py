@@ -23,9 +23,11 @@ from journal.errors import Corrupt
 from journal.frame import Chain, Damage, Frame
 from journal.holes import Ledger, pack_ranges, ranges_of
 from journal.limits import ERASE_RANGES, SALT_BYTES
+from journal.mapped import SegmentFile
 from journal.merkle import Frontier
 from journal.record import NO_RESOURCE, Draft, Part, Verb, place
-from journal.segments import ANCHOR_FILE, FOLDER, Opener, Segment, broken_file, read_opener
+from journal.rewriting import expand
+from journal.segments import ANCHOR_FILE, FOLDER, Opener, Segment, broken_file
 from journal.storage import Disk, File
 from journal.survey import Survey
 from journal.tail import Tear, last_byte
@@ -126,10 +128,10 @@ class _Damages:
         return RepairReport(tuple(losses), done, tuple(kept), self.seq)
 
     def _read(self, segment: Segment, *, last: bool) -> None:
-        with self._disk.open(segment.file) as file:
+        with SegmentFile(self._disk, segment) as file:
             opener: Opener | None = None
             try:
-                opener = read_opener(file, segment)
+                opener = file.opener()
                 if not self._cut:
                     self._must_follow(segment, opener)
             except Corrupt as error:
@@ -143,6 +145,8 @@ class _Damages:
                 self._take(segment, found, file.size())
                 if not self._cut:
                     border, chain = survey.border, survey.chain
+            if last and opener is not None and opener.table is not None:
+                self._lose(segment, file.size(), 0, "the segment was rewritten, so another one was behind it")
             if not self.behind and opener is not None and chain is not None:
                 self.good = _Good(segment, opener, border, chain)
 
@@ -213,10 +217,12 @@ class _Repair:
 
     def run(self) -> list[str]:
         """Returns the names of the files that now hold what was cut off."""
+        good = self._damages.good
+        if good is not None and good.opener.table is not None:
+            good = good._replace(segment=expand(self._disk, good.segment))
         # From the end on: what remains after a crash here is the same damage with less behind it.
         for segment in reversed(self._damages.behind):
             self._set_aside(segment.file)
-        good = self._damages.good
         if good is None:
             if self._disk.exists(ANCHOR_FILE):
                 self._set_aside(ANCHOR_FILE)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from journal.errors import Corrupt
 from journal.frame import Frame
 from journal.holes import Ledger
+from journal.mapped import SegmentFile
 from journal.reader import SegmentReader
 from journal.record import Record
 from journal.segments import Segment, list_segments, segment_for
@@ -30,8 +31,8 @@ def scan(disk: Disk, *, start: int = 1) -> Iterator[Record]:
     while index < len(segments):
         segment = segments[index]
         files[segment.number] = segment.file
-        with disk.open(segment.file) as file:
-            reader = SegmentReader(file, segment)
+        with SegmentFile(disk, segment) as file:
+            reader = SegmentReader(file)
             if before is not None:
                 reader.follow(before)
             if index + 1 == len(segments):

@@ -7,14 +7,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from journal.envelope import OPENER_MAGIC, unwrap, wrap
+from journal.envelope import (
+    FORMAT_VERSION,
+    OPENER_MAGIC,
+    REWRITTEN_VERSION,
+    unwrap,
+    version_and_length,
+    wrap,
+)
 from journal.errors import Corrupt
 from journal.frame import MALFORMED, Chain
-from journal.limits import ENVELOPE_BYTES, SECTOR
+from journal.limits import ENVELOPE_BYTES, SECTOR, WIDE_ENVELOPE_BYTES
 from journal.merkle import Frontier
 from journal.storage import TEMPORARY_SUFFIX, Disk, File
+from journal.table import Table
 from journal.whitening import Whitening
 
 FOLDER = "journal"
@@ -35,13 +43,15 @@ class Segment(NamedTuple):
 
 
 class Opener(NamedTuple):
-    """What a segment starts with. `chain` is what its first frame continues; `size` its length on disk."""
+    """What a segment starts with. `chain` is what its first frame continues, `size` that frame's logical
+    offset; `table` is there if the segment was rewritten."""
 
     identity: bytes
     number: int
     first: int
     chain: Chain
     size: int
+    table: Table | None = None
 
     @property
     def whitening(self) -> Whitening:
@@ -62,7 +72,7 @@ def generation(file: str) -> int:
 
 
 def index_file(segment: Segment) -> str:
-    """The name of a segment's index (FORMAT.md section 10)."""
+    """The name of a segment's index (FORMAT.md section 11)."""
     return f"{FOLDER}/{segment.number:08x}-{segment.first:016x}.index"
 
 
@@ -118,16 +128,20 @@ def segment_for(segments: Sequence[Segment], seq: int) -> int:
     return max(index for index, segment in enumerate(segments) if segment.first <= seq + 1)
 
 
-def pack_opener(identity: bytes, number: int, chain: Chain) -> bytes:
+def pack_opener(identity: bytes, number: int, chain: Chain, table: Table | None = None) -> bytes:
     """An opener's bytes, whole sectors."""
-    body = {
+    body: dict[str, Any] = {
         "journal": identity,
         "segment": number,
         "first": chain.frontier.size + 1,
         "time": chain.time,
         "peaks": list(chain.frontier.peaks),
     }
-    data = wrap(OPENER_MAGIC, body)
+    if table is None:
+        data = wrap(OPENER_MAGIC, body)
+    else:
+        body |= {"start": table.start, "end": table.end, "left out": table.packed()}
+        data = wrap(OPENER_MAGIC, body, REWRITTEN_VERSION)
     return data + bytes(-len(data) % SECTOR)
 
 
@@ -144,16 +158,21 @@ def create_segment(disk: Disk, identity: bytes, number: int, chain: Chain) -> tu
 
 
 def read_opener(file: File, segment: Segment) -> Opener:
-    """The opener of a segment's file. Raises `Corrupt`, `UnknownVersion`."""
+    """The opener of a segment's file, as it is on disk. Raises `Corrupt`, `UnknownVersion`."""
     data = file.pread(0, ENVELOPE_BYTES)
-    body, end = unwrap(OPENER_MAGIC, data, file=segment.file)
+    version, length = version_and_length(data)
+    if version == REWRITTEN_VERSION and length > len(data) - SECTOR:
+        data = file.pread(0, min(length, WIDE_ENVELOPE_BYTES) + SECTOR)
+    body, end = unwrap(OPENER_MAGIC, data, file=segment.file, versions=(FORMAT_VERSION, REWRITTEN_VERSION))
     size = end + -end % SECTOR
     rest = data[end:size]
     try:
         identity, first = bytes(body["journal"]), body["first"]
-        opener = Opener(
-            identity, body["segment"], first, Chain(Frontier(first - 1, body["peaks"]), body["time"]), size
-        )
+        chain = Chain(Frontier(first - 1, body["peaks"]), body["time"])
+        opener = Opener(identity, body["segment"], first, chain, size)
+        if version == REWRITTEN_VERSION:
+            table = Table.unpack(body["left out"], start=body["start"], end=body["end"], data_at=size)
+            opener = opener._replace(size=table.start, table=table)
     except (KeyError, *MALFORMED) as error:
         raise Corrupt(f"{segment.file}: the opener lacks {error}", file=segment.file, offset=0) from error
     if (opener.number, opener.first) != segment[:2] or len(identity) != IDENTITY_BYTES:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from journal.anchor import read_anchor
+from journal.erase import wipe
 from journal.errors import Corrupt, WriteFailed
 from journal.frame import Chain
 from journal.journal import Journal
@@ -16,6 +17,7 @@ from journal.opening import Replay
 from journal.options import JournalOptions
 from journal.reader import SegmentReader
 from journal.record import Position, Record
+from journal.rewriting import wipe_superseded
 from journal.segments import FOLDER, IDENTITY_BYTES, create_segment, leftovers, list_segments
 from journal.storage import Disk, File
 from journal.tail import cut
@@ -63,7 +65,7 @@ def _open(
     with _failing("preparing the journal's folder"):
         disk.make_folder(FOLDER)
         for name in leftovers(disk):
-            disk.unlink(name)
+            wipe(disk, name)
             notices.append(f"{name} was being written when the last process died; removed")
     segments, anchor = list_segments(disk), read_anchor(disk)
     if not segments:
@@ -74,8 +76,13 @@ def _open(
         segments = [segment]
     reading = Replay(disk, segments, replay, after=after, anchor=anchor, faults=options.faults)
     reading.run()
+    if reading.last.opener.table is not None:
+        file = reading.last.segment.file
+        raise Corrupt(f"{file} was rewritten, so another segment must follow it", file=file)
     with _failing("securing what the last process wrote"):
         notices += _secure(disk, reading.last, options.faults)
+        for name in wipe_superseded(disk):
+            notices.append(f"{name} had been rewritten when the last process died; removed")
     journal = Journal(disk, segments, reading.last, options, entropy, notices)
     try:
         journal.settle(reading.ledger)

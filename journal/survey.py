@@ -13,8 +13,8 @@ from crc32c import crc32c
 from journal.codec import Decoder, Want
 from journal.errors import Corrupt
 from journal.frame import Chain, Damage, Frame, Prefix, parse_head, parse_prefix
+from journal.frames import Believed
 from journal.limits import PREFIX_BYTES, READ_CHUNK, SECTOR
-from journal.merkle import Frontier
 from journal.segments import Opener, Segment
 from journal.storage import File
 from journal.tail import Tear, judge
@@ -148,33 +148,11 @@ class Survey:
             return None
         if size != prefix.first - 1:
             return None
-        return self._decoder_at(offset, Chain(_Believed(size, root), 0))
+        return self._decoder_at(offset, Chain(Believed(size, root), 0))
 
     def _decoder_at(self, offset: int, chain: Chain) -> Decoder:
         self._read = offset
         return Decoder(chain, segment=self._segment.number, offset=offset, whitening=self._whitening)
-
-
-class _Believed(Frontier):
-    """A tree of which only size and root are known. Behind the next leaf, the root is not known any more."""
-
-    __slots__ = ("_believed",)
-
-    def __init__(self, size: int, root: bytes) -> None:
-        super().__init__()
-        self._size = size
-        self._believed = root
-
-    def append(self, leaf: bytes) -> None:
-        del leaf
-        self._size += 1
-        self._believed = b""
-
-    def root(self) -> bytes:
-        return self._believed
-
-    def copy(self) -> Frontier:
-        return _Believed(self._size, self._believed)
 
 
 def _as_damage(frame: Frame) -> Damage:

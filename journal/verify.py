@@ -18,10 +18,11 @@ from journal.anchor import Anchor, read_anchor
 from journal.errors import Corrupt, JournalError, UnknownVersion
 from journal.frame import Chain, Damage, Frame
 from journal.holes import Ledger, Range, unpack_ranges
+from journal.mapped import SegmentFile
 from journal.merkle import EMPTY_ROOT
 from journal.payloads import PayloadStore, payload_path
 from journal.record import Part, Verb, place
-from journal.segments import ANCHOR_FILE, FOLDER, Opener, Segment, find_segments, read_opener
+from journal.segments import ANCHOR_FILE, FOLDER, Opener, Segment, find_segments
 from journal.storage import Disk
 from journal.survey import Survey
 from journal.tail import Tear
@@ -39,7 +40,7 @@ class Kind(StrEnum):
     ANCHOR = "anchor"  # it is missing, or the journal ends before it, or has another root there
     PAYLOAD = "payload"  # a payload file that a record names is missing
     TEAR = "tear"  # the last batch is incomplete, as a crash leaves it, or is being written
-    UNFINISHED = "unfinished"  # an erasure that is under way; the next start carries it out
+    UNFINISHED = "unfinished"  # an erasure or rewriting that is under way; the next start carries it out
     ORPHAN = "orphan"  # a payload file that no record names; the next start removes it
 
 
@@ -135,7 +136,9 @@ class _Reading:
         except JournalError as error:
             self._add(Kind.ANCHOR, error.file, error.message, offset=error.offset)
         self._anchored = self._anchor is None
-        segments = segment_files(self._disk)
+        segments, superseded = find_segments(self._disk)
+        for old in superseded:
+            self._add(Kind.UNFINISHED, old.file, "the segment was rewritten, and this file is still there")
         if not segments:
             self._add(Kind.SEGMENT, FOLDER, "there is no journal here")
         due = 1
@@ -157,10 +160,10 @@ class _Reading:
     def _segment(self, segment: Segment, *, last: bool) -> None:
         self.segments += 1
         self._files[segment.number] = segment.file
-        with self._disk.open(segment.file) as file:
+        with SegmentFile(self._disk, segment) as file:
             opener = None
             try:
-                opener = read_opener(file, segment)
+                opener = file.opener()
             except UnknownVersion as error:
                 self._add(Kind.VERSION, segment.file, error.message, offset=0)
                 self._chain, self.root = None, b""

@@ -148,6 +148,8 @@ def test_an_unfinished_erasure_reads_as_erased() -> None:
 
         def pread(self, offset: int, length: int) -> bytes:
             data = self.file.pread(offset, length)
+            if offset < 512:  # the opener
+                return data
             if not seen:
                 with real_open(name, write=True) as file:
                     file.pwrite(offset, bytes(5056))

@@ -45,11 +45,11 @@ def crc32c(data: bytes) -> int:
     return crc ^ 0xFFFFFFFF
 
 
-def envelope(data: bytes, magic: bytes) -> tuple[Any, int]:
+def envelope(data: bytes, magic: bytes, version: int = 1) -> tuple[Any, int]:
     """Section 2."""
     assert data[:8] == magic
-    version, zero, length = struct.unpack_from(">HHI", data, 8)
-    assert (version, zero) == (1, 0)
+    found, zero, length = struct.unpack_from(">HHI", data, 8)
+    assert (found, zero) == (version, 0)
     end = 16 + length
     assert crc32c(data[:end]) == struct.unpack_from(">I", data, end)[0]
     return msgpack.unpackb(data[16:end]), end + 4
@@ -84,6 +84,22 @@ def whiten(data: bytes, offset: int, identity: bytes, number: int) -> bytes:
     return Cipher(algorithms.AES(key), modes.CTR(counter)).encryptor().update(data)
 
 
+def expanded(data: bytes) -> tuple[bytes, int]:
+    """Section 10: a rewritten segment's frames as they were, behind room for its first opener."""
+    body, end = envelope(data, b"RETAINSG", 2)
+    at = -(-end // SECTOR) * SECTOR
+    pieces, logical = [bytes(body["start"])], body["start"]
+    for offset, length in struct.iter_unpack(">II", body["left out"]):
+        pieces.append(data[at : at + offset - logical])
+        at += offset - logical
+        size = length & 0x7FFFFFFF
+        zeros = whiten(bytes(offset % 16 + size), offset // 16 * 16, body["journal"], body["segment"])
+        pieces.append(zeros[offset % 16 :] if length >> 31 else bytes(size))
+        logical = offset + size
+    assert len(data) - at == body["end"] - logical
+    return b"".join((*pieces, data[at:])), body["start"]
+
+
 def part(data: bytes, commitment: bytes) -> bytes | None:
     """Section 5: the bytes in a part, or None if it does not open its commitment."""
     salt, rest = data[:32], data[32:]
@@ -98,17 +114,20 @@ def part(data: bytes, commitment: bytes) -> bytes | None:
 
 def read(files: Mapping[str, bytes]) -> PlainJournal:
     """A whole journal, from its files' bytes by name. Raises `AssertionError` where a rule does not hold."""
-    segments = sorted(name for name in files if name.endswith(".journal"))
+    newest = {
+        name[:33]: name for name in sorted(files, key=lambda one: (len(one), one)) if name[-8:] == ".journal"
+    }
+    segments = [newest[number] for number in sorted(newest)]
     records: list[PlainRecord] = []
     leaves: list[bytes] = []
     ends: dict[tuple[int, int], int] = {}
     identity, tear, time = b"", b"", 0
     for number, name in enumerate(segments, 1):
         data = files[name]
-        body, end = envelope(data, b"RETAINSG")
+        body, end = envelope(data, b"RETAINSG", data[9])
         identity = identity or body["journal"]
-        assert name == f"journal/{number:08x}-{len(records) + 1:016x}.journal"
-        assert body == {
+        assert name.startswith(f"journal/{number:08x}-{len(records) + 1:016x}.")
+        assert {key: body[key] for key in ("journal", "segment", "first", "time", "peaks")} == {
             "journal": identity,
             "segment": number,
             "first": len(records) + 1,
@@ -117,6 +136,8 @@ def read(files: Mapping[str, bytes]) -> PlainJournal:
         }
         at = -(-end // SECTOR) * SECTOR
         assert not any(data[end:at])
+        if data[9] == 2:
+            data, at = expanded(data)
         ends[number, at] = len(records)
         for frame, headers, found in frames(data, at, number, identity, leaves):
             at += len(frame)

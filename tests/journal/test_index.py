@@ -1,0 +1,215 @@
+"""Indexes: the same records with and without them, and never more than a cache."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from journal import Corrupt, Journal, JournalOptions, Part, Record, scan
+from journal.history import between, headers, history
+from journal.index import BLOCK, Indexes, SegmentIndex, read_index, unindexed, write_index, write_indexes
+from journal.mapped import SegmentFile
+from journal.merkle import leaf_hash, tree_root
+from journal.record import NO_RESOURCE, address
+from journal.segments import index_file, list_segments
+from journal.storage import Disk
+from journal.testing import MemoryDisk
+from tests.kit.journals import T0, append, draft, opened
+
+OPTIONS = JournalOptions(segment_bytes=100_000, reserve_bytes=40_000, ballast_bytes=0)
+
+
+def resource(number: int) -> bytes:
+    return bytes([number]) * 8 + b"resource"
+
+
+@pytest.fixture(scope="module")
+def made() -> tuple[dict[str, bytes], list[Record]]:
+    """Four segments: 7 resources in turn, a few without one, some erased; time passes with each batch."""
+    disk = MemoryDisk()
+    log, _ = opened(disk, options=OPTIONS)
+    seq = 0
+    while log.head.segment < 4 or log.head.offset < 9000:
+        batch = []
+        for _ in range(seq % 5 + 1):
+            seq += 1
+            batch.append(draft(b"who %d" % seq, b"what %d" % seq, resource=resource(seq % 7)))
+        append(log, *batch, draft(b"", b"", resource=NO_RESOURCE), time=T0 + log.head.seq * 10)
+        seq = log.head.seq
+    log.erase([(one, Part.CONTENT) for one in range(10, 40)], 7, T0 + 10 * seq)
+    log.close()
+    return disk.files(), list(scan(disk))
+
+
+@pytest.fixture(params=["indexed", "bare"])
+def disk(request: pytest.FixtureRequest, made: tuple[dict[str, bytes], list[Record]]) -> Disk:
+    disk = MemoryDisk(made[0])
+    if request.param == "indexed":
+        assert write_indexes(disk) == 3
+    return disk
+
+
+def test_the_history_of_a_resource_is_all_its_records_in_order(
+    disk: Disk, made: tuple[dict[str, bytes], list[Record]]
+) -> None:
+    for number in range(8):
+        wanted = [record for record in made[1] if record.header.resource == resource(number)]
+        assert list(history(disk, resource(number))) == wanted
+    assert any(record.content is None for record in history(disk, resource(3)))
+
+
+def test_resources_that_start_alike_are_told_apart(disk: Disk) -> None:
+    assert list(history(disk, resource(3)[:8] + b"another.")) == []
+
+
+@pytest.mark.parametrize("span", [(0, 300), (300, 310), (301, 302), (900, 4000), (0, 10**9), (10**8, 10**9)])
+def test_a_span_of_time_is_all_records_in_it(
+    disk: Disk, made: tuple[dict[str, bytes], list[Record]], span: tuple[int, int]
+) -> None:
+    start, stop = T0 + span[0], T0 + span[1]
+    wanted = [record for record in made[1] if start <= record.header.time < stop]
+
+    assert list(between(disk, start, stop)) == wanted
+
+
+def test_only_the_segments_of_the_time_are_read(made: tuple[dict[str, bytes], list[Record]]) -> None:
+    disk = MemoryDisk(made[0], count_reads=True)
+    segments = list_segments(disk)
+    start = made[1][segments[1].first + 10].header.time
+    before = len(disk.trace)
+    done: list[int] = []
+    assert len(list(between(disk, start, start + 1, done.append))) > 0
+    big = {one.name for one in disk.trace[before:] if one.kind == "pread"}
+
+    assert done == [segments[2].first - 1]
+    assert big >= {segments[1].file}
+
+
+def test_headers_are_the_leaves(disk: Disk, made: tuple[dict[str, bytes], list[Record]]) -> None:
+    found = headers(disk, range(1, len(made[1]) + 1))
+
+    assert tree_root(leaf_hash(found[seq]) for seq in sorted(found)) == opened(disk)[0].head.root
+    with pytest.raises(KeyError):
+        headers(disk, [len(made[1]) + 1])
+
+
+def test_an_index_tells_where_records_are(made: tuple[dict[str, bytes], list[Record]]) -> None:
+    disk = MemoryDisk(made[0])
+    records = {record.header.seq: record for record in made[1]}
+    for segment, after in zip(list_segments(disk)[:3], list_segments(disk)[1:], strict=True):
+        write_index(disk, segment)
+        index = read_index(disk, segment)
+        assert index is not None
+        assert (index.first, index.last) == (segment.first, after.first - 1)
+        assert index.first_time == records[index.first].header.time
+        assert index.last_time == records[index.last].header.time
+        assert index.end == len(made[0][segment.file])
+        for seq in range(index.first, index.last + 1):
+            at = records[seq].content_at
+            if at >= 0:
+                assert address(segment.number, index.frame_of(seq)) < at
+
+
+def test_the_subtrees_are_the_hashes_of_whole_blocks(made: tuple[dict[str, bytes], list[Record]]) -> None:
+    disk = MemoryDisk(made[0])
+    leaves = [leaf_hash(one) for one in headers(disk, range(1, len(made[1]) + 1)).values()]
+    blocks = 0
+    for segment in list_segments(disk):
+        with SegmentFile(disk, segment) as file:
+            first, hashes = SegmentIndex.of(file, growing=True).subtrees()
+        for number in range(len(hashes) // 32):
+            start = (first + number) * BLOCK
+            assert hashes[number * 32 : number * 32 + 32] == tree_root(leaves[start : start + BLOCK])
+            blocks += 1
+    assert blocks > 0
+
+
+def test_an_index_that_is_damaged_missing_or_of_another_journal_is_not_used(
+    made: tuple[dict[str, bytes], list[Record]],
+) -> None:
+    disk = MemoryDisk(made[0])
+    segments = list_segments(disk)
+    write_indexes(disk)
+    name = index_file(segments[1])
+    good = disk.files()[name]
+    for at in range(0, len(good), 37):
+        other = MemoryDisk({**disk.files(), name: good[:at] + bytes([good[at] ^ 1]) + good[at + 1 :]})
+        assert read_index(other, segments[1]) is None
+    for length in (0, 3, 100, len(good) - 1):
+        assert read_index(MemoryDisk({**disk.files(), name: good[:length]}), segments[1]) is None
+    foreign = MemoryDisk({**disk.files(), index_file(segments[0]): good})
+    assert read_index(foreign, segments[0]) is None
+    done: list[int] = []
+    assert write_indexes(foreign, done.append) == 1
+    assert done == [segments[1].first - 1]
+    assert unindexed(foreign) == []
+    assert foreign.files() == disk.files()
+
+
+def test_a_crash_while_indexes_are_made_leaves_them_or_none(
+    made: tuple[dict[str, bytes], list[Record]],
+) -> None:
+    disk = MemoryDisk(made[0])
+    states: list[MemoryDisk] = []
+    disk.before_each = lambda _: states.append(disk.crash("random"))
+    write_indexes(disk)
+    wanted = list(history(disk, resource(2)))
+    for state in [*states, disk.crash("none")]:
+        assert list(history(state, resource(2))) == wanted
+        opened(state, options=OPTIONS)[0].close()
+
+
+def test_records_appended_meanwhile_are_found(disk: Disk) -> None:
+    log, _ = opened(disk, options=OPTIONS)
+    before = list(history(disk, resource(99)))
+    append(log, draft(b"late", b"later", resource=resource(99)), time=T0 * 2)
+
+    assert before == []
+    assert [record.content for record in history(disk, resource(99))] == [b"later"]
+    assert [record.details for record in between(disk, T0 * 2, T0 * 2 + 1)] == [b"late"]
+
+
+def half_written(disk: Disk) -> Iterator[MemoryDisk]:
+    """The journal with its last frame written up to each sector."""
+    assert isinstance(disk, MemoryDisk)
+    log: Journal = opened(disk, options=OPTIONS)[0]
+    start = log.head.offset
+    append(log, draft(b"late", b"later" * 300, resource=resource(99)), time=T0 * 2)
+    files, name = disk.files(), list_segments(disk)[-1].file
+    for border in range(start, log.head.offset, 512):
+        yield MemoryDisk({**files, name: files[name][:border] + bytes(8192)})
+
+
+def test_a_frame_half_written_is_not_there_yet(disk: Disk) -> None:
+    for state in half_written(disk):
+        assert list(history(state, resource(99))) == []
+        assert list(between(state, T0 * 2, T0 * 3)) == []
+
+
+def test_a_damaged_segment_is_refused_not_skipped(made: tuple[dict[str, bytes], list[Record]]) -> None:
+    segments = list_segments(MemoryDisk(made[0]))
+    raw = bytearray(made[0][segments[1].file])
+    raw[512 + 60] ^= 1
+    disk = MemoryDisk({**made[0], segments[1].file: bytes(raw)})
+
+    with pytest.raises(Corrupt):
+        list(history(disk, resource(2)))
+    with pytest.raises(Corrupt):
+        list(between(disk, 0, T0 * 2))
+    with pytest.raises(Corrupt):
+        write_indexes(disk)
+
+
+def test_progress_is_told_of_segments_without_an_index(made: tuple[dict[str, bytes], list[Record]]) -> None:
+    disk = MemoryDisk(made[0])
+    done: list[int] = []
+    list(history(disk, resource(2), done.append))
+    lasts = [segment.first - 1 for segment in list_segments(disk)[1:]]
+
+    assert done == [*lasts, len(made[1])]
+    made_here: list[int] = []
+    indexes = Indexes(disk, made_here.append)
+    for segment in indexes.segments:
+        assert indexes.of(segment) is indexes.of(segment)
+    assert made_here == done
