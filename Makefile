@@ -26,8 +26,8 @@ $(VENV)/.installed: pyproject.toml
 serve: $(VENV)/.installed ## Start the server on DATA=./retain-data
 	$(BIN)/retain serve --data $(DATA)
 
-test: $(VENV)/.installed ## Run all tests
-	$(BIN)/python -m pytest -q
+test: $(VENV)/.installed ## Run all tests, one process per core
+	$(BIN)/python -m pytest -q -n auto --dist worksteal
 
 check: format-check lint types test ## What CI runs: format, lint, types, tests
 
@@ -52,13 +52,13 @@ bench: $(VENV)/.installed ## Measure; ARGS="commit --quick" chooses
 	$(BIN)/python -m bench $(ARGS)
 
 crash: $(VENV)/.installed ## The crash tests, N=20 times as many power cuts and faults as in make test
-	RETAIN_CRASH_N=$(N) $(BIN)/python -m pytest -q tests/journal tests/engine
+	RETAIN_CRASH_N=$(N) $(BIN)/python -m pytest -q tests/journal tests/engine tests/test_crash_server.py
 
 soak: $(VENV)/.installed ## All tests over and over for MINUTES=10, each round with other random numbers
 	@end=$$(( $$(date +%s) + $(MINUTES) * 60 )); round=0; \
 	while [ $$(date +%s) -lt $$end ]; do \
 		round=$$((round + 1)); echo "round $$round"; \
-		$(BIN)/python -m pytest -q -x || exit 1; \
+		$(BIN)/python -m pytest -q -x -n auto --dist worksteal || exit 1; \
 	done
 
 clean: ## Remove the environment and all caches (never data)

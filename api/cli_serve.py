@@ -26,6 +26,7 @@ from api.control import serve_control
 from api.identity import Identity, identity_options
 from api.serve import serve, stop_on_signal
 from engine import Engine, EngineError, Options, open_engine
+from engine.wire import UnknownEvent
 
 E = TypeVar("E", bound=BaseException)
 
@@ -53,6 +54,8 @@ def command(config_path: Path | None, bind: str | None, data: str | None) -> Non
     except* journal.Locked as group:
         pid = _first(group).pid
         raise Stopped(f"{config.storage.data} is in use by process {pid or 'unknown'}", IN_USE) from None
+    except* (journal.NoSpace, UnknownEvent) as group:
+        raise Stopped(f"{config.storage.data}: {_first(group)}", FAILED) from None
     except* journal.JournalError as group:
         reason = _first(group)
         raise Stopped(f"{config.storage.data}: {reason}\nSee `retain journal --help`.", DAMAGED) from None
