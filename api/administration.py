@@ -15,6 +15,7 @@ from api.config import Config
 from api.config_checks import container_names
 from api.console import tokens
 from api.console.moments import instant, written, zone_of
+from api.rights import Rights
 from api.settings.acts import SettingsActs
 from api.tenants import KEYS, Tenants, encoded
 from engine import Engine, Invalid
@@ -75,6 +76,7 @@ class Administration:
             "token list": self.list_tokens,
             "token revoke": self.revoke_tokens,
             **SettingsActs(self._engine, self._config).acts(),
+            **Rights(self._engine).acts(),
         }
 
     def url_of(self, account: str, base: str | None = None) -> str:
