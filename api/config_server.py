@@ -115,13 +115,13 @@ class StorageConfig:
         64 * MEBIBYTE,
         "Size at which the journal starts a new file.",
         minimum=MEBIBYTE,
-        maximum=4096 * MEBIBYTE,
+        maximum=2048 * MEBIBYTE,
     )
     inline_bytes: int = setting(
         65536,
         "Content up to this size lives in the journal, larger content in a file of its own.",
         minimum=0,
-        maximum=MEBIBYTE,
+        maximum=MEBIBYTE // 2,
     )
     snapshot_records: int = setting(
         500_000,
