@@ -5,6 +5,7 @@ import json
 import tempfile
 from base64 import b64encode
 from collections.abc import Callable
+from contextlib import nullcontext
 from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from rich.console import Console
 
 import journal
 from api.identity import hash_password
-from bench import peers
+from bench import kinto, peers
 from bench.http import Client, request
 from bench.load import Load, measure
 from bench.measures import Rate, median
@@ -60,7 +61,12 @@ def main(rounds: int, seconds: float, connections: int) -> None:
                     Load("127.0.0.1", port, requests, expect, connections, seconds, processor=1)
                 )
 
-            rates = run(cases(empty, port, load), rounds)
+            measured = cases(empty, port, load)
+            values = {f"d{number}": document(number) for number in range(DEVICES)}
+            with kinto.kinto(HEADERS, values, 0) if kinto.command() else nullcontext(0) as peer:
+                if peer:
+                    measured |= kinto_cases(peer, load)
+                rates = run(measured, rounds)
             report.ratios["journal bytes, PATCH of 1 MiB / of 1 KiB"] = journal_cost(port, data)
     for name, results in rates.items():
         middle = sorted(results, key=lambda rate: rate.per_second)[len(results) // 2]
@@ -70,6 +76,13 @@ def main(rounds: int, seconds: float, connections: int) -> None:
     for ours, theirs in (("GET merged", "empty GET"), ("PUT", "empty POST"), ("PATCH", "empty POST")):
         pairs = zip(rates[ours], rates[theirs], strict=True)
         report.ratios[f"{ours} / {theirs}"] = median([a.per_second / b.per_second for a, b in pairs])
+    for name in ("GET merged", "PUT", "PATCH"):
+        if (theirs := f"Kinto {name.split()[0]}") in rates:
+            pairs = zip(rates[name], rates[theirs], strict=True)
+            report.ratios[f"{name} / {theirs}"] = median([a.per_second / b.per_second for a, b in pairs])
+    report.notes.append(
+        "Kinto with its memory backend, which keeps nothing" if kinto.command() else "no Kinto here"
+    )
     report.notes.append("server on core 0, load on core 1; rounds interleaved; ratios are medians")
     report.show(Console())
     report.save()
@@ -98,6 +111,18 @@ def cases(empty: int, port: int, load: Callable[..., Callable[[], Rate]]) -> dic
         "empty POST": load(empty, [request("POST", "/", body, HEADERS)]),
         "PUT": load(port, puts, 204),
         "PATCH": load(port, patches, 204),
+    }
+
+
+def kinto_cases(port: int, load: Callable[..., Callable[[], Rate]]) -> dict[str, Callable[[], Rate]]:
+    """The same three of a store that merges nothing and syncs nothing."""
+    names = [f"d{number}" for number in range(DEVICES)]
+    change = {"home": {"menu": {"title": "changed"}}}
+    patching = {**HEADERS, "Content-Type": "application/merge-patch+json"}
+    return {
+        "Kinto GET": load(port, kinto.requests_of("GET", names, None, HEADERS)),
+        "Kinto PUT": load(port, kinto.requests_of("PUT", names, document(7), HEADERS)),
+        "Kinto PATCH": load(port, kinto.requests_of("PATCH", names, change, patching)),
     }
 
 

@@ -1,0 +1,88 @@
+"""Kinto (PyPI) as a peer of the settings interface: HTTP storage of JSON with rights.
+
+It is not installed with Retain: give it an environment of its own and name its command in ``BENCH_KINTO``, or
+have ``kinto`` on the path. It is measured with its memory backend, which keeps nothing when it stops: in its
+favour.
+"""
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from bench import peers
+from bench.http import Client, request
+
+RECORDS = "/v1/buckets/default/collections/bench/records"
+
+CONFIGURATION = """
+[server:main]
+use = egg:waitress
+host = 127.0.0.1
+port = PORT
+threads = 8
+
+[app:main]
+use = egg:kinto
+kinto.storage_backend = kinto.core.storage.memory
+kinto.cache_backend = kinto.core.cache.memory
+kinto.permission_backend = kinto.core.permission.memory
+kinto.includes = kinto.plugins.default_bucket
+multiauth.policies = basicauth
+kinto.userid_hmac_secret = bench
+kinto.bucket_create_principals = system.Everyone
+
+[loggers]
+keys = root
+[handlers]
+keys = console
+[formatters]
+keys = generic
+[logger_root]
+level = ERROR
+handlers = console
+[handler_console]
+class = StreamHandler
+args = (sys.stderr,)
+formatter = generic
+[formatter_generic]
+format = %(message)s
+"""
+
+
+def command() -> str | None:
+    """Kinto's command, if it is installed."""
+    return os.environ.get("BENCH_KINTO") or shutil.which("kinto")
+
+
+@contextmanager
+def kinto(headers: Mapping[str, str], values: Mapping[str, Any], processor: int) -> Iterator[int]:
+    """A running Kinto that holds ``values`` as records by their ids: its port."""
+    found = command()
+    assert found is not None
+    with tempfile.TemporaryDirectory() as folder:
+        configuration = Path(folder) / "kinto.ini"
+        port = peers.free_port()
+        configuration.write_text(CONFIGURATION.replace("PORT", str(port)))
+        start = [found, "start", "--ini", str(configuration), "--port", str(port)]
+        with peers.process(start, port, processor=processor):
+            client = Client(port)
+            client.send("PUT", "/v1/buckets/default/collections/bench", b"{}", headers, 201)
+            for name, value in values.items():
+                client.send("PUT", f"{RECORDS}/{name}", body_of(value), headers, 201)
+            yield port
+
+
+def body_of(value: Any) -> bytes:
+    """A record's body."""
+    return json.dumps({"data": value}).encode()
+
+
+def requests_of(method: str, names: list[str], value: Any, headers: Mapping[str, str]) -> list[bytes]:
+    """One request for each record; without a value, a body is left out."""
+    body = b"" if value is None else body_of(value)
+    return [request(method, f"{RECORDS}/{name}", body, headers) for name in names]
