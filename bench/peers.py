@@ -1,6 +1,7 @@
 """Servers to measure beside ours, in the same run: started as processes, stopped at the end."""
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -97,6 +98,65 @@ def retain(data: Path, configuration: Path, processor: int | None = None) -> Ite
     environment = {"RETAIN_SERVER_BIND": f"127.0.0.1:{port}", "RETAIN_STORAGE_DATA": str(data)}
     with process(command, port, processor=processor, environment=environment, wait_s=300) as server:
         yield port, server.pid
+
+
+@contextmanager
+def azurite(data: Path, processor: int | None = None) -> Iterator[tuple[int, int]]:
+    """Azurite's blob service (npm package ``azurite``) on ``data``: its port and process number.
+
+    ``azurite-blob`` is looked for on the PATH. It is told not to reach outside, and not to refuse clients
+    newer than itself.
+
+    Raises:
+        RuntimeError: It is not installed, or did not start.
+    """
+    found = shutil.which("azurite-blob")
+    if found is None:
+        raise RuntimeError("azurite-blob is not on the PATH (npm install azurite)")
+    port = free_port()
+    where = ["--blobHost", "127.0.0.1", "--blobPort", str(port), "--location", str(data), "--silent"]
+    command = [found, *where, "--disableTelemetry", "--skipApiVersionCheck"]
+    with process(command, port, processor=processor) as server:
+        yield port, server.pid
+
+
+NGINX = """
+daemon off;
+pid %(folder)s/nginx.pid;
+error_log stderr;
+worker_processes 1;
+events {}
+http {
+    access_log off;
+    client_body_temp_path %(folder)s;
+    server {
+        listen 127.0.0.1:%(port)d;
+        root %(root)s;
+        client_max_body_size 0;
+        location / { dav_methods PUT; sendfile on; }
+    }
+}
+"""
+
+
+@contextmanager
+def nginx(root: Path, folder: Path, processor: int | None = None) -> Iterator[tuple[int, int]]:
+    """nginx serving, and taking by PUT, the files below ``root``: its port and its worker's process number.
+
+    Raises:
+        RuntimeError: It is not installed, or did not start.
+    """
+    found = shutil.which("nginx", path=os.environ.get("PATH", "") + ":/usr/sbin")
+    if found is None:
+        raise RuntimeError("nginx is not installed")
+    port = free_port()
+    written = folder / "nginx.conf"
+    user = "user root;" if os.geteuid() == 0 else ""
+    written.write_text(user + NGINX % {"folder": folder, "port": port, "root": root})
+    command = [found, "-c", str(written), "-e", "stderr"]
+    with process(command, port, processor=processor) as server:
+        children = Path(f"/proc/{server.pid}/task/{server.pid}/children").read_text().split()
+        yield port, int(children[0])
 
 
 def _accepts(port: int) -> bool:
