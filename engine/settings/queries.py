@@ -1,13 +1,13 @@
 """Reading settings: pure functions over the state (spec sections 4, 7 and 8)."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 from zlib import crc32
 
 from engine.errors import Forbidden, NotFound
 from engine.settings.merge import resolve
-from engine.settings.model import METADATA, MISSING, Asker, Document, Level, Missing, Path, Place, Policy
+from engine.settings.model import MISSING, Asker, Document, Level, Missing, Path, Place, Policy
 from engine.settings.roles import Right, as_stored, bare, permits, without_metadata
 from engine.settings.state import SettingsState
 
@@ -173,13 +173,3 @@ def places_of_application(state: SettingsState, application: str) -> list[Place]
 def places_of_user(state: SettingsState, user: str) -> Iterator[Place]:
     """The user and device documents of a person, in every application."""
     return (place for place in state.documents if place.user == user and place.level != Level.GLOBAL)
-
-
-def readable_names(state: SettingsState, asker: Asker, place: Place, names: Sequence[str]) -> bool:
-    """Whether `asker` may read every one of these configurations, as far as they still exist."""
-    if place.level != Level.GLOBAL:
-        return True
-    document = state.documents.get(place)
-    return document is None or all(
-        permits(document.value.get(name), Right.READ, asker) for name in names if name != METADATA
-    )

@@ -106,6 +106,17 @@ def test_a_target_that_does_not_exist(step: Any) -> None:
         run({"l": [1, 2, 3], "n": 5, "o": {"p": {}}}, [step])
 
 
+def test_values_in_arrays_are_changed() -> None:
+    document = {"l": [1, {"x": 1}, 3]}
+    steps = [
+        {"op": "replace", "path": "/l/0", "value": 9},
+        {"op": "add", "path": "/l/1/y", "value": 2},
+        {"op": "remove", "path": "/l/2"},
+    ]
+    assert run(document, steps) == {"l": [9, {"x": 1, "y": 2}]}
+    assert document == {"l": [1, {"x": 1}, 3]}
+
+
 def test_a_test_tells_true_from_one() -> None:
     for stored, expected in [(1, True), (True, 1), (0, False), (None, False), ("1", 1)]:
         with pytest.raises(PreconditionFailed):

@@ -8,7 +8,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import journal
-from engine import Cause, Engine, Stamp, TooLarge, wire
+from engine import (
+    Cause,
+    Conflict,
+    Engine,
+    Forbidden,
+    Invalid,
+    QuotaExceeded,
+    Stamp,
+    TooLarge,
+    wire,
+)
 from engine.settings import (
     MISSING,
     Asker,
@@ -23,6 +33,7 @@ from engine.settings import (
     PostValue,
     PutValue,
     RestateDocument,
+    RestoreValue,
     SettingsSlice,
 )
 from engine.settings.commands import Write
@@ -290,3 +301,58 @@ async def test_reading_needs_no_write() -> None:
         )
         assert found.value == 1
         assert engine.state.seq == 1
+
+
+def test_the_audit_names_documents_by_level() -> None:
+    places = {GLOBAL: "app", Place("app", Level.USER, user="ann"): "app/user:ann", DEVICE: "app/device:d"}
+    for place, subject in places.items():
+        event = DocumentDeleted(**{**EVENT, "place": place})
+        assert DocumentDeleted.subject(event.details()) == subject
+
+
+async def test_imports_have_bounds() -> None:
+    async with open_memory_engine() as engine:
+        deep: Any = 1
+        for _ in range(70):
+            deep = {"a": deep}
+        for value, refusal in [
+            ({"__metadata": {}}, Invalid),
+            ({"c": deep}, Invalid),
+            ({"c": "x" * (5 << 20)}, QuotaExceeded),
+        ]:
+            with pytest.raises(refusal):
+                await engine.submit(
+                    ImportDocument(
+                        actor="cli", place=GLOBAL, value=value, policy=POLICY, resource=os.urandom(16)
+                    )
+                )
+        assert engine.state.seq == 0
+
+
+async def test_lists_that_an_import_brought_and_that_are_none_let_nobody_in_but_admins() -> None:
+    async with open_memory_engine() as engine:
+        for metadata in [5, [], {"readRoles": "everyone"}, {"readRoles": {"R": 1}}]:
+            value = {"c": {"x": 1, "__metadata": metadata}}
+            await engine.submit(
+                ImportDocument(actor="cli", place=GLOBAL, value=value, policy=POLICY, resource=os.urandom(16))
+            )
+            settings = engine.state.settings
+            with pytest.raises(Forbidden):
+                read_value(settings, Asker("ann", frozenset({"everyone"})), GLOBAL, ("c",), POLICY)
+            assert read_value(settings, Asker("root", admin=True), GLOBAL, ("c", "x"), POLICY).value == 1
+
+
+async def test_what_was_deleted_meanwhile_is_not_put_back() -> None:
+    async with open_memory_engine() as engine:
+        await put(engine, GLOBAL, {"c": {}})
+        with pytest.raises(Conflict):
+            await engine.submit(RestoreValue(body=Body.of({}), whose=bytes(16), **facts(GLOBAL)))
+
+
+def test_a_history_that_lost_its_beginning_starts_where_the_document_is_stated() -> None:
+    lost = changed([Change(Op.SET, ("c",), 1, b"1")], **EVENT)
+    kept = stated(b'{"c":2}', {"c": 2}, **{**EVENT, "revision": 4})
+    ended = DocumentDeleted(**{**EVENT, "revision": 5})
+    events = [*lost, *kept, ended]
+    found = versions([(event, Stamp(seq, seq, -1)) for seq, event in enumerate(events, 1)])
+    assert [(version.revision, version.value) for version in found] == [(4, {"c": 2}), (5, MISSING)]
