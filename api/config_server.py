@@ -115,7 +115,7 @@ class StorageConfig:
         64 * MEBIBYTE,
         "Size at which the journal starts a new file.",
         minimum=MEBIBYTE,
-        maximum=2048 * MEBIBYTE,
+        maximum=1024 * MEBIBYTE,
     )
     inline_bytes: int = setting(
         65536,

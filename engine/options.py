@@ -12,7 +12,7 @@ class Options:
     """Storage and housekeeping.
 
     Attributes:
-        segment_bytes: Size at which the journal starts a new segment file, 1 MiB to 2 GiB.
+        segment_bytes: Size at which the journal starts a new segment file, 1 MiB to 1 GiB.
         inline_bytes: Bodies up to this size live in their record, larger ones in a payload file; 0 to 512 KiB.
         sweep_interval_s: Seconds between two sweeps of the deadline index; only space depends on it, reads
         never do.
@@ -30,7 +30,7 @@ class Options:
     anchor_interval_s: float = 1.0
 
     def __post_init__(self) -> None:
-        assert 0 < self.segment_bytes <= 2048 * MEBIBYTE
+        assert 0 < self.segment_bytes <= 1024 * MEBIBYTE
         assert 0 <= self.inline_bytes <= MEBIBYTE // 2
         assert self.sweep_interval_s > 0
         assert self.sweep_records > 0
