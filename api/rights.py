@@ -75,6 +75,7 @@ class Rights:
         dry_run: bool = False,
         now: bool = False,
         names: bool = False,
+        more: bool = False,
     ) -> dict[str, Any]:
         """Ends areas, settings documents and blobs on request, and, with `now`, erases all that their records
         hold before it answers; else the eraser does, within ``erase_within_hours``. What is held stays.
@@ -85,6 +86,7 @@ class Rights:
             dry_run: Only tell what each is: ``living``, ``ended`` or ``held``.
             now: Erase before answering.
             names: Erase names and actors, too; goes with `now`.
+            more: Another such act follows: files and snapshots are left to it.
 
         Raises:
             Invalid: ``target``.
@@ -108,50 +110,46 @@ class Rights:
         if now or names:
             free = [one.target.resource for one in results if one.status != HELD]
             parts = await self._erase(free, names=names)
+            if not more:
+                await self._engine.sweep()
+                await self._engine.take_snapshot()
         told = [{**one, "status": "ended-now"} if one["status"] == LIVING else one for one in _told(results)]
         return {"results": told, "erased_parts": parts}
 
     async def _erase(self, resources: Sequence[bytes], *, names: bool) -> int:
-        """Erases what the journal holds of these, then whatever else may: files and snapshots."""
+        """Erases what the journal holds of these; answers how many parts of records that were."""
         engine = self._engine
         found = await trio.to_thread.run_sync(lambda: remains(engine.disk, resources, names=names))
         waiting = iter(found)
         while some := list(islice(waiting, PARTS)):
             await engine.erase(some, Cause.ERASURE_REQUEST)
-        await engine.sweep()
-        await engine.take_snapshot()
-        return len(found)
+        return sum(int(part).bit_count() for _, part in found)
 
     async def add_hold(
         self,
         *,
         actor: str,
-        kind: str,
-        names: Sequence[Any] = (),
-        resource: str = "",
+        target: Mapping[str, Any],
         reason: str,
     ) -> dict[str, Any]:
         """Sets a legal hold.
 
         Args:
             actor: Who asks.
-            kind: A word of `engine.holds.Kind`.
-            names: What `engine.holds.NAMES` lists for it.
-            resource: A number in hexadecimal digits, for the kind ``resource``.
+            target: What, as `packed` makes it; a container's or tenant's number is zeros.
             reason: Why.
 
         Raises:
             NotFound: ``target``.
             Invalid: ``target``, ``reason``.
         """
-        filler = resource if kind == Kind.RESOURCE else bytes(16).hex()
-        target = unpacked({"kind": kind, "resource": filler, "names": names})
+        wanted = unpacked(target)
         command = SetHold(
             actor=actor,
             hold_id=self._engine.entropy(16),
-            kind=target.kind,
-            names=target.names,
-            resource=target.resource,
+            kind=wanted.kind,
+            names=wanted.names,
+            resource=wanted.resource if any(wanted.resource) else b"",
             reason=reason,
         )
         return shown(await self._engine.submit(command))

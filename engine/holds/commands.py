@@ -28,7 +28,8 @@ class SetHold(Command[Hold]):
         hold_id: 16 random bytes.
         kind: What it is; ``RESOURCE`` finds the living thing of that number, if there is one.
         names: What :data:`engine.holds.target.NAMES` lists for the kind.
-        resource: Its number, for the kind ``RESOURCE`` alone.
+        resource: Its number, if only the thing of that number will do: where the name means nothing or
+            something else by now, the records of that number are held.
         reason: Why: a case number.
     """
 

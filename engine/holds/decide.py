@@ -101,6 +101,8 @@ def _target(holds: "HoldsSlice", command: SetHold) -> Target:
             resource = NO_RESOURCE if names[0] in holds.blobs.accounts else None
         case Kind.RESOURCE:
             return living(holds, command.resource) or Target(Kind.RESOURCE, command.resource, ())
+    if command.resource and command.resource != resource:
+        return Target(Kind.RESOURCE, command.resource, ())
     if resource is None:
         raise NotFound(f"there is no such {command.kind}", reason="target")
     return Target(command.kind, resource, names)
