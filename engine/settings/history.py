@@ -6,17 +6,19 @@ from typing import Any
 
 import journal
 from engine import wire
-from engine.event import Event, Stamp
+from engine.event import Stamp
 from engine.settings.events import (
     ChangeContinued,
     DocumentChanged,
     DocumentDeleted,
     DocumentStated,
-    SettingsEvent,
 )
 from engine.settings.model import MISSING, Document, Path
 from engine.settings.state import SettingsState
 from engine.slice import Ground
+
+Recorded = DocumentStated | DocumentChanged | ChangeContinued | DocumentDeleted
+"""What a document's records hold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +42,7 @@ class Version:
     value: Any
 
 
-def kept_events(disk: journal.Disk, document: Document, durable: int) -> list[tuple[Event, Stamp]]:
+def kept_events(disk: journal.Disk, document: Document, durable: int) -> list[tuple[Recorded, Stamp]]:
     """All events of a document that the journal still holds, oldest first. Blocking: it reads from the
     document's beginning on.
 
@@ -49,17 +51,17 @@ def kept_events(disk: journal.Disk, document: Document, durable: int) -> list[tu
         document: The document as it is now.
         durable: The last record that counts.
     """
-    found: list[tuple[Event, Stamp]] = []
+    found: list[tuple[Recorded, Stamp]] = []
     for record in journal.scan(disk, start=document.first):
         header = record.header
         if header.seq > durable:
             break
-        if header.resource == document.resource and (event := wire.from_record(record)) is not None:
+        if header.resource == document.resource and isinstance(event := wire.from_record(record), Recorded):
             found.append((event, Stamp(header.seq, header.time, record.content_at)))
     return found
 
 
-def versions(records: Iterable[tuple[Event, Stamp]]) -> list[Version]:
+def versions(records: Iterable[tuple[Recorded, Stamp]]) -> list[Version]:
     """The versions of one document, oldest first, as far as its records are kept.
 
     Args:
@@ -70,8 +72,6 @@ def versions(records: Iterable[tuple[Event, Stamp]]) -> list[Version]:
     state = SettingsState(Ground())
     found: dict[int, Version] = {}
     for event, stamp in records:
-        if not isinstance(event, SettingsEvent):
-            continue
         match event:
             case DocumentStated():
                 state.stated(event, stamp)
@@ -79,7 +79,7 @@ def versions(records: Iterable[tuple[Event, Stamp]]) -> list[Version]:
                 state.changed(event, stamp)
             case ChangeContinued():
                 state.continued(event, stamp)
-            case DocumentDeleted():
+            case _:
                 state.deleted(event, stamp)
         document = state.documents.get(event.place)
         if document is not None and document.revision != event.revision:
