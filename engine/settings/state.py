@@ -36,7 +36,7 @@ def apply_changes(value: Any, changes: Iterable[Change]) -> tuple[Any, int]:
                 edit = setting(change.value, len(change.text) or measure(change.value))
             case Op.REMOVE:
                 edit = removing
-            case Op.MERGE:
+            case _:
                 edit = partial(_merging, change.value)
         value, longer = update(value, change.path, edit)
         difference += longer
