@@ -200,8 +200,7 @@ class Decoder:
             raise self._damage(str(error)) from error
         before = self.chain.copy() if holes else None
         frontier = self.chain.frontier
-        for header in headers:
-            frontier.append(leaf_hash(header))
+        frontier.extend(headers)
         self._root = frontier.root()
         self.chain = Chain(frontier, time)
         return Frame(self.offset, prefix.extent, self._root, records, own, holes, before)

@@ -18,14 +18,13 @@ from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
 from journal.anchor import Anchor, read_anchor, write_anchor
-from journal.codec import encode_batch
 from journal.errors import Corrupt
 from journal.frame import Chain, Damage, Frame
-from journal.holes import Ledger, pack_ranges, ranges_of
-from journal.limits import ERASE_RANGES, SALT_BYTES
+from journal.holes import Ledger, ranges_of
 from journal.mapped import SegmentFile
+from journal.marking import mark_erased
 from journal.merkle import Frontier
-from journal.record import NO_RESOURCE, Draft, Part, Verb, place
+from journal.record import Part, place
 from journal.rewriting import expand
 from journal.segments import ANCHOR_FILE, FOLDER, Opener, Segment, broken_file
 from journal.storage import Disk, File
@@ -251,24 +250,7 @@ class _Repair:
     def _mark_erased(self, file: File, good: _Good) -> Anchor:
         """Append erase records for the parts that are missing; the next start carries them out."""
         ranges = ranges_of(self._damages.missing)
-        offset, chain = good.border, good.chain.copy()
-        for at in range(0, len(ranges), ERASE_RANGES):
-            content = pack_ranges(ranges[at : at + ERASE_RANGES])
-            batch = encode_batch(
-                [Draft(Verb.ERASE, 0, NO_RESOURCE, REPAIR_CAUSE, b"", content)],
-                chain,
-                chain.frontier.root(),
-                segment=good.segment.number,
-                offset=offset,
-                whitening=good.opener.whitening,
-                salts=self._entropy(SALT_BYTES),
-            )
-            file.pwrite(offset, batch.data)
-            file.sync()
-            offset += len(batch.data)
-            for leaf in batch.leaves:
-                chain.frontier.append(leaf)
-        return Anchor(chain.frontier.size, good.segment.number, offset, chain.frontier.root())
+        return mark_erased(file, good.opener, good.border, good.chain, ranges, REPAIR_CAUSE, self._entropy)
 
 
 def _read_anchor(disk: Disk) -> tuple[Anchor | None, str]:

@@ -1,9 +1,9 @@
 """Gives room back: replaces a segment that holds much erased data by a file without it. FORMAT.md section 10.
 
 The long part, reading and copying, is done beside a journal in use; only for the change of names it has to
-stand still. Sealed segments never change but for erasures, and these only ever put zeros in place of something; so
-what was zero when the table was made is still zero when the bytes are copied, and what is erased after its
-bytes were copied is erased in the copy as well before the copy counts.
+stand still. Sealed segments never change but for erasures, and these only ever put zeros in place of
+something; so what was zero when the table was made is still zero when the bytes are copied, and what is
+erased after its bytes were copied is erased in the copy as well before the copy counts.
 """
 
 from __future__ import annotations

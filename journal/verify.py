@@ -17,9 +17,11 @@ from typing import Final
 from journal.anchor import Anchor, read_anchor
 from journal.errors import Corrupt, JournalError, UnknownVersion
 from journal.frame import Chain, Damage, Frame
+from journal.frames import head_at
 from journal.holes import Ledger, Range, unpack_ranges
 from journal.mapped import SegmentFile
 from journal.merkle import EMPTY_ROOT
+from journal.note import Checkpoint
 from journal.payloads import PayloadStore, payload_path
 from journal.record import Part, Verb, place
 from journal.segments import ANCHOR_FILE, FOLDER, Opener, Segment, find_segments
@@ -37,6 +39,7 @@ class Kind(StrEnum):
     RECORD = "record"  # one of the journal's own records cannot be read
     PART = "part"  # details or content are gone or changed, and no erase record names them
     ERASURE = "erasure"  # an erase record says gone, the bytes are there
+    CHECKPOINT = "checkpoint"  # history is not what an old checkpoint says it was
     ANCHOR = "anchor"  # it is missing, or the journal ends before it, or has another root there
     PAYLOAD = "payload"  # a payload file that a record names is missing
     TEAR = "tear"  # the last batch is incomplete, as a crash leaves it, or is being written
@@ -46,6 +49,9 @@ class Kind(StrEnum):
 
 NOTES: Final = frozenset({Kind.TEAR, Kind.UNFINISHED, Kind.ORPHAN})
 """Kinds that a crash or a running server explains. The next start sets them right."""
+
+
+_DETAILS, _CONTENT = int(Part.DETAILS), int(Part.CONTENT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,16 +91,17 @@ class Report:
         return all(finding.harmless for finding in self.findings)
 
 
-def verify(disk: Disk, *, payloads: Iterable[str] | None = None) -> Report:
+def verify(disk: Disk, *, payloads: Iterable[str] | None = None, since: Checkpoint | None = None) -> Report:
     """Check all that FORMAT.md demands. `payloads`: names that live records refer to; None leaves them out.
 
-    Raises `OSError` only where the disk cannot be read.
+    `since`: a checkpoint of this journal, kept elsewhere; history must only have been extended since. Indexes
+    are not asked, here everything is read. Raises `OSError` only where the disk cannot be read.
     """
-    reading = _Reading(disk)
+    reading = _Reading(disk, since)
     reading.run()
     findings = reading.findings
     if findings:
-        reading = _Reading(disk)
+        reading = _Reading(disk, since)
         reading.run()
         earlier = set(findings)
         findings = [finding for finding in reading.findings if finding in earlier]
@@ -113,8 +120,9 @@ def segment_files(disk: Disk) -> list[Segment]:
 class _Reading:
     """One pass over all segments."""
 
-    def __init__(self, disk: Disk) -> None:
+    def __init__(self, disk: Disk, since: Checkpoint | None) -> None:
         self.findings: list[Finding] = []
+        self._since = since if since is not None and since.size else None
         self.records = self.erased = self.segments = self.seq = 0
         self.root = EMPTY_ROOT
         self._disk = disk
@@ -153,6 +161,9 @@ class _Reading:
             assert self._anchor is not None, "only an anchor can be missed"
             text = f"the journal ends with record {self.seq}, its anchor was at {self._anchor.seq}"
             self._add(Kind.ANCHOR, ANCHOR_FILE, text, seq=self._anchor.seq)
+        if self._since is not None:
+            text = f"the journal ends with record {self.seq}, the checkpoint was at {self._since.size}"
+            self._add(Kind.CHECKPOINT, FOLDER, text, seq=self._since.size)
         if self._anchor is None and self.seq and not self._disk.exists(ANCHOR_FILE):
             text = f"the anchor is missing: whether records after {self.seq} were lost cannot be told"
             self._add(Kind.ANCHOR, ANCHOR_FILE, text, seq=self.seq)
@@ -173,8 +184,12 @@ class _Reading:
             else:
                 self._follow(segment, opener)
             survey = Survey(file, segment, self._identity, opener, last=last)
+            before = opener.chain if opener is not None else None
             for found in survey:
                 self._take(segment, found, opener is None)
+                if self._since is not None and isinstance(found, Frame):
+                    self._pass_checkpoint(file, found, before)
+                before = None if survey.lost else survey.chain
             self._chain = None if survey.lost else survey.chain
             self.root = self._chain.frontier.root() if self._chain is not None else b""
 
@@ -212,10 +227,10 @@ class _Reading:
         if first > self.seq + 1:
             text = f"records {self.seq + 1} to {first - 1} are lost"
             self._add(Kind.FRAME, segment.file, text, offset=frame.offset, seq=self.seq + 1)
-        self._whole.extend(bytes(max(0, frame.records[-1].header.seq + 1 - len(self._whole))))
-        for record in frame.records:
-            parts = (Part.DETAILS if record.details else 0) | (Part.CONTENT if record.content else 0)
-            self._whole[record.header.seq] = parts
+        self._whole.extend(bytes(max(0, first - len(self._whole))))
+        self._whole[first : first + len(frame.records)] = bytes(
+            [(_DETAILS if record[1] else 0) | (_CONTENT if record[2] else 0) for record in frame.records]
+        )
         self.records += len(frame.records)
         self.seq = frame.records[-1].header.seq
         self._ledger.add_holes(segment.number, frame.holes)
@@ -238,6 +253,23 @@ class _Reading:
         if seq > anchor.seq or (root and root != anchor.root):
             text = f"the journal never stood at record {anchor.seq} with the root in its anchor"
             self._add(Kind.ANCHOR, ANCHOR_FILE, text, seq=anchor.seq)
+
+    def _pass_checkpoint(self, file: SegmentFile, frame: Frame, before: Chain | None) -> None:
+        """If the checkpoint was made at this frame's end, or inside it: compare its root with the tree's."""
+        since, first = self._since, frame.records[0].header.seq
+        if since is None or self.seq < since.size:
+            return
+        self._since = None
+        root = b""
+        if before is not None and before.frontier.size == first - 1 < since.size:
+            frontier = before.frontier.copy()
+            frontier.extend(head_at(file, frame.offset).headers()[: since.size - first + 1])
+            root = frontier.root()
+        if root != since.root:
+            text = f"the first {since.size} records are not those of the checkpoint"
+            if not root:
+                text = f"damage hides whether the first {since.size} records are those of the checkpoint"
+            self._add(Kind.CHECKPOINT, file.name, text, offset=frame.offset, seq=since.size)
 
     def _judge_parts(self) -> None:
         unexplained: set[int] = set()

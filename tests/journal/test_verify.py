@@ -13,7 +13,9 @@ from crc32c import crc32c
 
 from journal.errors import JournalError
 from journal.frame import pack_prefix
+from journal.note import Checkpoint
 from journal.payloads import PayloadStore
+from journal.proofs import Prover
 from journal.record import Draft, Part, Verb
 from journal.segments import ANCHOR_FILE
 from journal.storage import SECTOR
@@ -370,3 +372,34 @@ def test_findings_are_values() -> None:
     assert replace(finding, seq=2) == finding
     assert not finding.harmless
     assert SMALL.segment_bytes < 1 << 20
+
+
+def checkpoints() -> dict[int, bytes]:
+    return {size: Prover(MemoryDisk(FILES)).root(size) for size in range(verify(MemoryDisk(FILES)).seq + 1)}
+
+
+def test_history_since_every_checkpoint_was_only_extended() -> None:
+    for size, root in checkpoints().items():
+        assert verify(MemoryDisk(FILES), since=Checkpoint("log", size, root)).findings == ()
+
+
+def test_another_history_than_a_checkpoints_is_found() -> None:
+    for size in list(checkpoints())[1:]:
+        (finding,) = verify(MemoryDisk(FILES), since=Checkpoint("log", size, bytes(32))).findings
+        assert (finding.kind, finding.seq) == (Kind.CHECKPOINT, size)
+        assert "are not those of the checkpoint" in finding.text
+
+
+def test_a_journal_that_ends_before_a_checkpoint_is_found() -> None:
+    size = max(checkpoints()) + 1
+    (finding,) = verify(MemoryDisk(FILES), since=Checkpoint("log", size, bytes(32))).findings
+    assert (finding.kind, finding.seq) == (Kind.CHECKPOINT, size)
+    assert "the journal ends with record" in finding.text
+
+
+def test_damage_before_a_checkpoint_leaves_it_open() -> None:
+    size, root = list(checkpoints().items())[-1]
+    disk = changed(THIRD, lambda raw: raw.__setitem__(frames(THIRD)[0] + 40, raw[frames(THIRD)[0] + 40] ^ 1))
+    found = verify(disk, since=Checkpoint("log", size, root)).findings
+    assert Kind.CHECKPOINT in [one.kind for one in found]
+    assert any("damage hides" in one.text for one in found)

@@ -1,0 +1,50 @@
+"""Appends erase records to a journal that is not open: what repairing and restoring have in common.
+
+The next start carries the erasures out and closes them (FORMAT.md section 6).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from journal.anchor import Anchor
+from journal.codec import encode_batch
+from journal.frame import Chain
+from journal.holes import Range, pack_ranges
+from journal.limits import ERASE_RANGES, SALT_BYTES
+from journal.record import NO_RESOURCE, Draft, Verb
+from journal.segments import Opener
+from journal.storage import File
+
+
+def mark_erased(
+    file: File,
+    opener: Opener,
+    offset: int,
+    chain: Chain,
+    ranges: Sequence[Range],
+    cause: int,
+    entropy: Callable[[int], bytes],
+) -> Anchor:
+    """Append at `offset` of the last segment, where the tree stands as `chain` says; returns the new end.
+
+    `chain.time` is the time of the records. Raises `NoSpace`, `OSError`.
+    """
+    chain = chain.copy()
+    for at in range(0, len(ranges), ERASE_RANGES):
+        content = pack_ranges(ranges[at : at + ERASE_RANGES])
+        batch = encode_batch(
+            [Draft(Verb.ERASE, 0, NO_RESOURCE, cause, b"", content)],
+            chain,
+            chain.frontier.root(),
+            segment=opener.number,
+            offset=offset,
+            whitening=opener.whitening,
+            salts=entropy(SALT_BYTES),
+        )
+        file.pwrite(offset, batch.data)
+        file.sync()
+        offset += len(batch.data)
+        for leaf in batch.leaves:
+            chain.frontier.append(leaf)
+    return Anchor(chain.frontier.size, opener.number, offset, chain.frontier.root())
