@@ -47,7 +47,11 @@ REQUESTS = logging.getLogger("retain.requests")
 #: A rest of a request body this small is read away, so that the connection can be used again.
 DISCARD_BYTES = 65536
 
-_HOST = re.compile(rb"[A-Za-z0-9.\-_\[\]:%]{0,255}")
+#: A name of labels as DNS bounds them, or an address in brackets; a port. Looser forms mean nothing to
+#: anybody, and Quart's routing fails at them.
+_HOST = re.compile(
+    rb"(?=.{0,261}$)(?:\[[0-9A-Za-z:.%]{2,64}\]|(?:[A-Za-z0-9_%-]{1,63}\.)*[A-Za-z0-9_%-]{0,63})(?::[0-9]{0,5})?"
+)
 _PORT = re.compile(rb":[0-9]*$")
 _VERSIONS = frozenset(("1.1", "2", "1.0"))
 _REFUSED_METHODS = frozenset(("TRACE", "TRACK", "CONNECT"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import ssl
 import stat
 from collections.abc import Sequence
 from dataclasses import replace
@@ -24,7 +25,7 @@ from api.config import Config, ConfigError, load
 from api.console.token_routes import token_routes
 from api.control import serve_control
 from api.identity import Identity, identity_options
-from api.serve import serve, stop_on_signal
+from api.serve import CannotListen, serve, stop_on_signal, tls_context
 from engine import Engine, EngineError, Options, open_engine
 from engine.wire import UnknownEvent
 
@@ -44,7 +45,7 @@ def command(config_path: Path | None, bind: str | None, data: str | None) -> Non
     environ = {**os.environ, **{name: value for name, value in given.items() if value is not None}}
     try:
         config = load(configuration_path(config_path), environ)
-        check_key_file(config)
+        check_tls(config)
     except ConfigError as error:
         raise Stopped(str(error), WRONG) from None
     logs.configure(config.log)
@@ -59,9 +60,12 @@ def command(config_path: Path | None, bind: str | None, data: str | None) -> Non
     except* journal.JournalError as group:
         reason = _first(group)
         raise Stopped(f"{config.storage.data}: {reason}\nSee `retain journal --help`.", DAMAGED) from None
+    except* CannotListen as group:
+        raise Stopped(str(_first(group)), FAILED) from None
     except* OSError as group:
         failure = _first(group)
-        raise Stopped(f"cannot serve on {config.server.bind}: {failure}", FAILED) from None
+        reason = f"the data folder {config.storage.data} cannot be used: {failure.strerror or failure}"
+        raise Stopped(reason, FAILED) from None
     except* ConfigError as group:
         raise Stopped(str(_first(group)), WRONG) from None
     except* EngineError as group:
@@ -69,7 +73,10 @@ def command(config_path: Path | None, bind: str | None, data: str | None) -> Non
 
 
 async def run(config: Config) -> None:
-    """Open the engine, serve until told to stop, close the engine. Raises journal.JournalError, OSError."""
+    """Open the engine, serve until told to stop, close the engine.
+
+    Raises journal.JournalError, EngineError, CannotListen, OSError (the data folder).
+    """
     stop = trio.Event()
     async with trio.open_nursery() as nursery:
         await nursery.start(_signals, stop)
@@ -115,8 +122,8 @@ def engine_options(config: Config) -> Options:
     )
 
 
-def check_key_file(config: Config) -> None:
-    """The TLS key must be its owner's alone. Raises ConfigError."""
+def check_tls(config: Config) -> None:
+    """The TLS key must be its owner's alone, and the certificate's. Raises ConfigError."""
     path = config.server.tls_key
     if path is None:
         return
@@ -126,6 +133,14 @@ def check_key_file(config: Config) -> None:
         raise ConfigError(path, "server.tls_key", error.strerror or "cannot be read") from None
     if mode & (stat.S_IRWXG | stat.S_IRWXO):
         raise ConfigError(path, "server.tls_key", "group or others may use this file; chmod 600 it")
+    try:
+        tls_context(config.server)
+    except ssl.SSLError as error:
+        reason = f"is no certificate (PEM) for tls_key, or that key is encrypted ({error.reason or error})"
+        raise ConfigError(str(config.server.tls_certificate), "server.tls_certificate", reason) from None
+    except OSError as error:
+        reason = error.strerror or "cannot be read"
+        raise ConfigError(str(config.server.tls_certificate), "server.tls_certificate", reason) from None
 
 
 NO_USERS = (

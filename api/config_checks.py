@@ -11,6 +11,7 @@ _MIME = re.compile(r"[a-z0-9!#$&^_.+-]+/([a-z0-9!#$&^_.+-]+|\*)")
 _ACCOUNT = re.compile(r"[a-z0-9]{3,24}")
 _CONTAINER = re.compile(r"(?=.{3,63}$)[a-z0-9]+(-[a-z0-9]+)*")
 _NAME = re.compile(r"[^\x00-\x20\x7f:]+")
+_ARGON2ID = re.compile(r"\$argon2id\$v=19\$m=[0-9]+,t=[0-9]+,p=[0-9]+(\$[A-Za-z0-9+/]{11,}){2}")
 _FIELD = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 
 #: First path segments that belong to other interfaces (path-style blob URLs put the account first).
@@ -85,10 +86,17 @@ def mime_types(values: tuple[str, ...]) -> str | None:
     return None
 
 
+def path(value: str) -> str | None:
+    """The name of a file or folder."""
+    if not value or any(c < " " or c == "\x7f" for c in value):
+        return "must name a file or folder"
+    return None
+
+
 def password_hash(value: str) -> str | None:
-    """An argon2 hash: a password in clear text does not belong into a file."""
-    if not value.startswith("$argon2"):
-        return "must be an argon2 hash, made by `retain user hash`"
+    """A whole argon2id hash in PHC form: a password in clear text does not belong into a file."""
+    if not _ARGON2ID.fullmatch(value):
+        return "must be an argon2id hash, whole as printed by `retain user hash`"
     return None
 
 

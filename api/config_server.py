@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from api.config_checks import base_url, bind_address, networks
+from api.config_checks import base_url, bind_address, networks, path
 from api.config_fields import setting
 
 MEBIBYTE = 1 << 20
@@ -25,11 +25,13 @@ class ServerConfig:
         None,
         "Certificate chain (PEM file); with tls_key it turns TLS and HTTP/2 on.",
         example="/etc/retain/cert.pem",
+        check=path,
     )
     tls_key: str | None = setting(
         None,
         "Private key (PEM file). Refused if group or others may read it.",
         example="/etc/retain/key.pem",
+        check=path,
     )
     external_url: str | None = setting(
         None,
@@ -110,6 +112,7 @@ class StorageConfig:
         "./retain-data",
         "The data folder; made at the first start, for its owner only. A relative path starts at "
         "this file's folder.",
+        check=path,
     )
     segment_bytes: int = setting(
         64 * MEBIBYTE,

@@ -85,8 +85,17 @@ def tls_context(server: ServerConfig) -> ssl.SSLContext | None:
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
     context.set_alpn_protocols(["h2", "http/1.1"])
-    context.load_cert_chain(server.tls_certificate, server.tls_key)
+    # An encrypted key must fail: without a passphrase given here OpenSSL would ask the terminal for one.
+    context.load_cert_chain(server.tls_certificate, server.tls_key, password="")
     return context
+
+
+class CannotListen(Exception):
+    """The address is taken, not this machine's, or not allowed to this user."""
+
+    def __init__(self, bind: str, error: OSError) -> None:
+        # A name that does not resolve has its reason in strerror; trio puts several reasons into a text.
+        super().__init__(f"cannot listen on {bind}: {error.strerror or error}")
 
 
 async def serve(
@@ -97,7 +106,7 @@ async def serve(
 ) -> None:
     """Listen and answer until `stop` is set; then finish the requests in flight, at most `stop_timeout` long.
 
-    `announce` gets the base URLs once connections are accepted. Raises OSError if the address cannot be had.
+    `announce` gets the base URLs once connections are accepted. Raises CannotListen.
     """
     server = app.config.server
     host, port = split_bind(server.bind)
@@ -107,7 +116,10 @@ async def serve(
     wire = WireConfig(server)
     worker = WorkerContext(None)
     wrapped = ASGIWrapper(app)  # type: ignore[arg-type]
-    listeners = await trio.open_tcp_listeners(port, host=host, backlog=BACKLOG)
+    try:
+        listeners = await trio.open_tcp_listeners(port, host=host, backlog=BACKLOG)
+    except OSError as error:
+        raise CannotListen(server.bind, error) from error
 
     async def handle(stream: GuardedStream) -> None:
         try:

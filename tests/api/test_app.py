@@ -63,6 +63,11 @@ async def test_a_request_reaches_its_interface_with_raw_names_and_case_is_kept()
         (head("GET", "/nothing/%ff"), 400),
         (b"GET /echo/x HTTP/1.1\r\nHost: a b\r\n\r\n", 400),
         (b"GET /echo/x HTTP/1.1\r\nHost: evil/..\r\n\r\n", 400),
+        (b"GET /healthz HTTP/1.1\r\nHost: a..b\r\n\r\n", 400),
+        (b"GET /healthz HTTP/1.1\r\nHost: .a\r\n\r\n", 400),
+        (b"GET /healthz HTTP/1.1\r\nHost: " + b"a" * 64 + b"\r\n\r\n", 400),
+        (b"GET /healthz HTTP/1.1\r\nHost: " + b"a." * 140 + b"\r\n\r\n", 400),
+        (b"GET /healthz HTTP/1.1\r\nHost: a:b\r\n\r\n", 400),
         (b"GET /echo/x HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400),
         (b"GET /echo/x HTTP/1.1\r\n\r\n", 400),
         (b"GET http://evil<>/echo/x HTTP/1.1\r\nHost: a\r\n\r\n", 400),
@@ -100,6 +105,14 @@ async def test_no_redirect_is_ever_made_and_host_is_never_repeated(target: str) 
         assert int(answer.split(b" ", 2)[1]) in (200, 404)
         assert b"location" not in answer.lower()
         assert b"evil" not in answer
+
+
+@pytest.mark.parametrize("host", ["", "localhost.", "a-b_c.example:80", "[::1]:8080", "127.0.0.1:", "A" * 63])
+async def test_every_host_that_can_be_is_served(host: str) -> None:
+    async with serving() as served:
+        for target in ("/echo/x", "/healthz"):
+            data = f"GET {target} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode()
+            assert (await exchange(served.port, data)).startswith(b"HTTP/1.1 200 OK")
 
 
 async def test_http_1_0_is_served() -> None:

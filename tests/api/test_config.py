@@ -13,6 +13,10 @@ from api.config_document import commented_file, reference
 from api.config_fields import keys_of
 
 
+#: A hash in the form `retain user hash` prints, of no password.
+HASH = f"$argon2id$v=19$m=65536,t=3,p=4${'a' * 22}${'b' * 43}"
+
+
 def given(tmp_path: Path, text: str) -> Path:
     path = tmp_path / "retain.toml"
     path.write_text(text)
@@ -32,7 +36,7 @@ def test_the_commented_file_changes_nothing(tmp_path: Path) -> None:
 def test_the_commented_file_is_valid_with_every_comment_sign_taken_away(tmp_path: Path) -> None:
     lines = commented_file().splitlines()
     active = [line.removeprefix("# ") for line in lines if line.startswith(("# [[", "[")) or " = " in line]
-    text = "\n".join(active).replace("argon2id$…", "argon2id$v=19$x").replace("…base64…", "a2V5")
+    text = "\n".join(active).replace("$argon2id$…", HASH).replace("…base64…", "a2V5")
     tables: dict[str, Any] = tomllib.loads(text)
     for section, cls in SECTIONS.items():
         assert set(tables[section]) == {key.name for key in keys_of(cls)}
@@ -79,6 +83,12 @@ def _toml(tables: dict[str, dict[str, Any]]) -> str:
         ("[areas]\ndefault_ttl = 60\nmax_ttl = 30", "areas.default_ttl", "max_ttl"),
         ("[areas]\nusername = 'a'", "areas.username", "go together"),
         ("[areas]\nusername = 'a'\npassword = 'clear'", "areas.password", "argon2"),
+        ("[areas]\nusername = 'a'\npassword = '$argon2id$…'", "areas.password", "argon2id"),
+        (f"[[users]]\nname = 'a'\npassword = '{HASH[:-40]}'", "users[1].password", "whole"),
+        (f"[[users]]\nname = 'a'\npassword = '{HASH.replace('2id', '2i')}'", "users[1].password", "argon2id"),
+        ("[storage]\ndata = ''", "storage.data", "file or folder"),
+        ('[storage]\ndata = "a\\u0000b"', "storage.data", "file or folder"),
+        ("[server]\ntls_certificate = ''\ntls_key = 'x'", "server.tls_certificate", "file or folder"),
         ("[areas]\nallowed_mime_types = ['png']", "areas.allowed_mime_types", "MIME"),
         ("[areas]\ncors_allowed_origins = ['app']", "areas.cors_allowed_origins", "origin"),
         ("[identity]\njwt_secret = 'short'", "identity.jwt_secret", "32 characters"),
