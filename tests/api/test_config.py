@@ -12,7 +12,6 @@ from api.config import SECTIONS, TABLES, Config, ConfigError, is_loopback, load
 from api.config_document import commented_file, reference
 from api.config_fields import keys_of
 
-
 #: A hash in the form `retain user hash` prints, of no password.
 HASH = f"$argon2id$v=19$m=65536,t=3,p=4${'a' * 22}${'b' * 43}"
 
