@@ -1,4 +1,4 @@
-"""``retain settings``: whole applications of the settings interface out and in, and people forgotten."""
+"""``retain settings``: whole applications of the settings interface out and in."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ IMPORT_DEPTH = 200
 
 @click.group(name="settings")
 def command() -> None:
-    """Applications of the settings interface: export, import, and the documents of a person.
+    """Applications of the settings interface: what there is, export, import.
 
     These commands work whether or not the server runs.
     """
@@ -114,22 +114,6 @@ def import_command(
     places = len({difference.place for difference in found})
     done = "would change" if dry_run else "changed"
     click.echo(f"{places} of {len(new)} documents of {visible(application)} {done}.", err=True)
-
-
-@command.command(name="forget")
-@click.argument("user")
-@config_option
-@json_option
-def forget(user: str, config_path: Path | None, as_json: bool) -> None:
-    """End every document of USER, at user and device level, in every application.
-
-    The cause in the audit log is an erasure request.
-    """
-    ended = act(config_path, "settings forget", user=user)
-    if as_json:
-        print_json({"user": user, "documents": ended})
-    else:
-        click.echo(f"Ended {ended} documents of {visible(user)}.")
 
 
 def _read(file: IO[bytes], application: str | None) -> tuple[dict[str, Any], str]:

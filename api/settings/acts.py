@@ -10,10 +10,8 @@ from api.config import Config
 from api.settings.interface import policy_of
 from api.settings.transfer import pack, unpack
 from engine import Engine
-from engine.settings import ForgetUser, ImportDocument
+from engine.settings import ImportDocument
 from engine.settings.queries import places_of_application
-
-FORGET_BATCH = 100
 
 
 class SettingsActs:
@@ -34,7 +32,6 @@ class SettingsActs:
             "settings list": self.list_applications,
             "settings export": self.export_application,
             "settings import": self.import_documents,
-            "settings forget": self.forget_user,
         }
 
     async def list_applications(self, *, actor: str) -> list[dict[str, Any]]:
@@ -86,10 +83,3 @@ class SettingsActs:
                 )
             )
         return changed
-
-    async def forget_user(self, *, actor: str, user: str) -> int:
-        """Ends every user and device document of a person. Answers how many there were."""
-        ended = 0
-        while count := await self._engine.submit(ForgetUser(actor=actor, user=user, limit=FORGET_BATCH)):
-            ended += count
-        return ended

@@ -6,7 +6,6 @@ An embedding program submits the commands of `engine.settings.commands` and read
 
 from engine.settings.commands import (
     DeleteValue,
-    ForgetUser,
     ImportDocument,
     MergeValue,
     PatchValue,
@@ -41,7 +40,6 @@ __all__ = [
     "Conditions",
     "DeleteValue",
     "Document",
-    "ForgetUser",
     "ImportDocument",
     "Level",
     "MergeValue",

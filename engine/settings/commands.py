@@ -129,18 +129,3 @@ class RestateDocument(Command[bool]):
     is one."""
 
     place: Place
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ForgetUser(Command[int]):
-    """Ends the user and device documents of a person who asked to be forgotten. Answers how many there were.
-
-    Attributes:
-        user: The person's user name.
-        limit: Most documents to end at once.
-    """
-
-    FREES_SPACE: ClassVar[bool] = True
-
-    user: str
-    limit: int = 100

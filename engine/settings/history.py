@@ -6,7 +6,7 @@ from typing import Any
 
 import journal
 from engine import wire
-from engine.event import Stamp
+from engine.event import Event, Stamp
 from engine.settings.events import (
     ChangeContinued,
     DocumentChanged,
@@ -61,7 +61,7 @@ def kept_events(disk: journal.Disk, document: Document, durable: int) -> list[tu
     return found
 
 
-def versions(records: Iterable[tuple[Recorded, Stamp]]) -> list[Version]:
+def versions(records: Iterable[tuple[Event, Stamp]]) -> list[Version]:
     """The versions of one document, oldest first, as far as its records are kept.
 
     Args:
@@ -72,6 +72,8 @@ def versions(records: Iterable[tuple[Recorded, Stamp]]) -> list[Version]:
     state = SettingsState(Ground())
     found: dict[int, Version] = {}
     for event, stamp in records:
+        if not isinstance(event, Recorded):
+            continue
         match event:
             case DocumentStated():
                 state.stated(event, stamp)

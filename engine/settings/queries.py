@@ -1,6 +1,5 @@
 """Reading settings: pure functions over the state (spec sections 4, 7 and 8)."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 from zlib import crc32
@@ -168,8 +167,3 @@ def places_concerned(place: Place, *, merged: bool = True) -> tuple[Place, ...]:
 def places_of_application(state: SettingsState, application: str) -> list[Place]:
     """Every level document of an application, in order."""
     return sorted(place for place in state.documents if place.application == application)
-
-
-def places_of_user(state: SettingsState, user: str) -> Iterator[Place]:
-    """The user and device documents of a person, in every application."""
-    return (place for place in state.documents if place.user == user and place.level != Level.GLOBAL)

@@ -1,17 +1,15 @@
-"""Deciding what operators ask for: import, restatement, and forgetting a person."""
+"""Deciding what operators ask for: import and restatement."""
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from itertools import islice
 from typing import Any
 
 from engine.command import Command, Decision
 from engine.errors import Invalid, QuotaExceeded
 from engine.event import Cause
-from engine.settings.commands import ForgetUser, ImportDocument, RestateDocument
+from engine.settings.commands import ImportDocument, RestateDocument
 from engine.settings.events import DocumentDeleted, SettingsEvent, stated
-from engine.settings.model import METADATA, Document, Level, Place
-from engine.settings.queries import places_of_user
+from engine.settings.model import METADATA, Level
 from engine.settings.roles import without_metadata
 from engine.settings.state import SettingsState
 from engine.settings.value import Body, same, to_text
@@ -22,7 +20,6 @@ def deciders(state: SettingsState) -> Mapping[type[Command[Any]], Callable[[Any,
     return {
         ImportDocument: partial(import_document, state),
         RestateDocument: partial(restate, state),
-        ForgetUser: partial(forget_user, state),
     }
 
 
@@ -33,7 +30,15 @@ def import_document(state: SettingsState, command: ImportDocument, _: int) -> De
     if command.value is None:
         if own is None:
             return Decision((), False)
-        return Decision((_ended(place, own, command.actor, Cause.IMPORT, "IMPORT"),), True)
+        ended = DocumentDeleted(
+            resource=own.resource,
+            actor=command.actor,
+            cause=Cause.IMPORT,
+            place=place,
+            revision=own.revision + 1,
+            method="IMPORT",
+        )
+        return Decision((ended,), True)
     value = dict(command.value) if place.level == Level.GLOBAL else without_metadata(command.value)
     if METADATA in value:
         raise Invalid("a configuration cannot have this name", reason="name")
@@ -81,26 +86,3 @@ def restate(state: SettingsState, command: RestateDocument, _: int) -> Decision[
         )
     )
     return Decision(events, True)
-
-
-def forget_user(state: SettingsState, command: ForgetUser, _: int) -> Decision[int]:
-    """Ends a person's documents; submit again while it answers `limit`."""
-    places = list(islice(places_of_user(state, command.user), command.limit))
-    return Decision(
-        tuple(
-            _ended(place, state.documents[place], command.actor, Cause.ERASURE_REQUEST, "FORGET")
-            for place in places
-        ),
-        len(places),
-    )
-
-
-def _ended(place: Place, own: Document, actor: str, cause: Cause, method: str) -> DocumentDeleted:
-    return DocumentDeleted(
-        resource=own.resource,
-        actor=actor,
-        cause=cause,
-        place=place,
-        revision=own.revision + 1,
-        method=method,
-    )

@@ -1,4 +1,4 @@
-"""``retain settings``: applications out and in, with a dry run and a diff, and people forgotten."""
+"""``retain settings``: applications out and in, with a dry run and a diff."""
 
 import json
 import os
@@ -96,13 +96,6 @@ def test_an_application_can_be_imported_under_another_id(folder: Path) -> None:
     assert [row["application"] for row in rows] == ["app", "copy"]
     assert rows[0] == {**rows[1], "application": "app", "global": 1, "users": 1, "devices": 1}
     assert "copy" in retain("list").stdout
-
-
-def test_a_person_is_forgotten(folder: Path) -> None:
-    retain("import", "-", text=export())
-    assert json.loads(retain("forget", "änn", "--json").stdout) == {"user": "änn", "documents": 2}
-    assert "Ended 0 documents" in retain("forget", "änn").stdout
-    assert exported() == pack("app", {GLOBAL: DOCUMENTS[GLOBAL]})
 
 
 def test_a_large_import_is_sent_in_pieces(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

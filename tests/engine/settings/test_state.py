@@ -19,12 +19,12 @@ from engine import (
     TooLarge,
     wire,
 )
+from engine.areas.events import AreaDeleted
 from engine.settings import (
     MISSING,
     Asker,
     Body,
     DeleteValue,
-    ForgetUser,
     ImportDocument,
     Level,
     MergeValue,
@@ -205,21 +205,6 @@ async def test_older_records_can_be_erased_once_a_document_is_restated() -> None
         assert engine.state.settings.documents[GLOBAL] == document
 
 
-async def test_a_person_is_forgotten_everywhere() -> None:
-    async with open_memory_engine() as engine:
-        for application in ("one", "two"):
-            await put(engine, Place(application, Level.GLOBAL), {"c": {"x": 1}})
-            for user in ("ann", "bob"):
-                await put(engine, Place(application, Level.USER, user=user), {"c": {}})
-                await put(engine, Place(application, Level.DEVICE, f"{user}'s", user), {"c": {}})
-        assert await engine.submit(ForgetUser(actor="op", user="ann", limit=3)) == 3
-        assert await engine.submit(ForgetUser(actor="op", user="ann", limit=3)) == 1
-        assert await engine.submit(ForgetUser(actor="op", user="ann", limit=3)) == 0
-        assert {place.user for place in engine.state.settings.documents} == {"", "bob"}
-        causes = [r.header.cause for r in journal.scan(engine.disk) if r.header.verb == journal.Verb.DELETE]
-        assert causes == [Cause.ERASURE_REQUEST] * 4
-
-
 async def test_time_travel_tells_what_a_device_saw() -> None:
     """What did ann's device see before bob's change? The answer comes from an earlier state."""
     disk = MemoryDisk()
@@ -289,7 +274,6 @@ async def test_what_a_change_does_not_touch_is_shared() -> None:
 
 async def test_a_deletion_works_on_a_full_disk() -> None:
     assert DeleteValue.FREES_SPACE
-    assert ForgetUser.FREES_SPACE
     assert not Write.FREES_SPACE
 
 
@@ -353,6 +337,7 @@ def test_a_history_that_lost_its_beginning_starts_where_the_document_is_stated()
     lost = changed([Change(Op.SET, ("c",), 1, b"1")], **EVENT)
     kept = stated(b'{"c":2}', {"c": 2}, **{**EVENT, "revision": 4})
     ended = DocumentDeleted(**{**EVENT, "revision": 5})
-    events = [*lost, *kept, ended]
+    other = AreaDeleted(resource=bytes(16), actor="a", cause=Cause.REQUEST, name="x", user=None)
+    events = [other, *lost, *kept, ended]
     found = versions([(event, Stamp(seq, seq, -1)) for seq, event in enumerate(events, 1)])
     assert [(version.revision, version.value) for version in found] == [(4, {"c": 2}), (5, MISSING)]
