@@ -1,0 +1,48 @@
+"""A part with its salt, for those who have a header and nothing else."""
+
+from __future__ import annotations
+
+import pytest
+
+import journal
+from journal import BadTarget, Draft, JournalOptions, Part
+from journal.exhibit import exhibit, opened
+from journal.testing import MemoryDisk
+
+SMALL = JournalOptions(
+    segment_bytes=12 << 10, reserve_bytes=16 << 10, step_bytes=4 << 10, ballast_bytes=8 << 10
+)
+
+
+@pytest.fixture
+def disk() -> MemoryDisk:
+    """Several segments of three records a frame."""
+    disk = MemoryDisk()
+    log = journal.open_journal(disk, lambda record: None, options=SMALL)
+    for number in range(60):
+        drafts = [Draft(1, 1, bytes(16), 1, b"\x01", bytes([number, part]) * 300) for part in range(3)]
+        log.reserve()
+        log.append(drafts, 1)
+    log.close()
+    return disk
+
+
+def test_every_part_opens_its_own_commitment(disk: MemoryDisk) -> None:
+    records = list(journal.scan(disk))
+    for record in records[::7]:
+        header = record.header
+        for part, body, commitment in (
+            (Part.DETAILS, record.details, header.details_commitment),
+            (Part.CONTENT, record.content, header.content_commitment),
+        ):
+            shown = exhibit(disk, header.seq, part)
+            assert shown is not None
+            assert opened(shown, commitment) == body
+            assert opened(shown, bytes(32)) is None
+            assert opened(shown[:-1], commitment) is None
+
+
+@pytest.mark.parametrize("seq", [0, 181, 10**6])
+def test_there_is_no_exhibit_of_a_record_that_is_not_there(disk: MemoryDisk, seq: int) -> None:
+    with pytest.raises(BadTarget):
+        exhibit(disk, seq, Part.CONTENT)
