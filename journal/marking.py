@@ -5,7 +5,7 @@ The next start carries the erasures out and closes them (FORMAT.md section 6).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from journal.anchor import Anchor
 from journal.codec import encode_batch
@@ -22,17 +22,21 @@ def mark_erased(
     opener: Opener,
     offset: int,
     chain: Chain,
-    ranges: Sequence[Range],
-    cause: int,
+    orders: Iterable[tuple[int, Sequence[Range]]],
     entropy: Callable[[int], bytes],
 ) -> Anchor:
     """Append at `offset` of the last segment, where the tree stands as `chain` says; returns the new end.
 
-    `chain.time` is the time of the records. Raises `NoSpace`, `OSError`.
+    `orders` are causes, each with what is to be erased for it. `chain.time` is the time of the records.
+    Raises `NoSpace`, `OSError`.
     """
     chain = chain.copy()
-    for at in range(0, len(ranges), ERASE_RANGES):
-        content = pack_ranges(ranges[at : at + ERASE_RANGES])
+    portions = [
+        (cause, pack_ranges(ranges[at : at + ERASE_RANGES]))
+        for cause, ranges in orders
+        for at in range(0, len(ranges), ERASE_RANGES)
+    ]
+    for cause, content in portions:
         batch = encode_batch(
             [Draft(Verb.ERASE, 0, NO_RESOURCE, cause, b"", content)],
             chain,

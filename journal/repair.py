@@ -250,7 +250,9 @@ class _Repair:
     def _mark_erased(self, file: File, good: _Good) -> Anchor:
         """Append erase records for the parts that are missing; the next start carries them out."""
         ranges = ranges_of(self._damages.missing)
-        return mark_erased(file, good.opener, good.border, good.chain, ranges, REPAIR_CAUSE, self._entropy)
+        return mark_erased(
+            file, good.opener, good.border, good.chain, [(REPAIR_CAUSE, ranges)], self._entropy
+        )
 
 
 def _read_anchor(disk: Disk) -> tuple[Anchor | None, str]:
