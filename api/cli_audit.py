@@ -29,6 +29,8 @@ from engine.audit import (
     verification,
 )
 from engine.holdings import HELD_BY, holdings, timestamp
+from engine.settings.model import MISSING, Asker
+from engine.settings.queries import seen_by
 from engine.wire import UnknownEvent
 
 TABLE_ROWS = 200
@@ -237,3 +239,42 @@ def state_command(
     else:
         picture = {"at": timestamp(time), "seq": state.seq, "holds": list(found)}
         click.echo(json.dumps(picture, ensure_ascii=False, indent=2))
+
+
+@command.command(name="seen")
+@data_options
+@click.option("--at", "time", type=MOMENT, required=True, help=f"The moment: {MOMENT_HELP}")
+@click.option("--application", "-p", metavar="ID", required=True, help="The application of the settings.")
+@click.option("--user", "-u", metavar="NAME", required=True, help="Who looked.")
+@click.option(
+    "--device", "-d", metavar="ID", default="", help="On which device; without it the user's own settings."
+)
+@click.option("--role", "roles", metavar="NAME", multiple=True, help="A role the user had then; repeatable.")
+def seen_command(
+    config_path: Path | None,
+    data: str | None,
+    time: int,
+    application: str,
+    user: str,
+    device: str,
+    roles: tuple[str, ...],
+) -> None:
+    """Show the settings that a user, or a user's device, saw at a moment: all levels merged, as JSON.
+
+    Roles are not in the journal, they come from whoever vouched for the user: name those that count.
+
+    Exit code: 0 shown; 1 there was nothing to see.
+
+    \b
+    retain audit seen --at 2026-05-03T12:00+02:00 -p shop -u anna -d tablet-7 --role Sales
+    """
+    disk = open_data(config_path, data)
+    try:
+        with told_apart(), progress(disk, "Replaying") as update:
+            state = state_at(disk, time, update)
+    except UnknownEvent as error:
+        raise Stopped(f"{error}: written by a newer version", FAILED) from None
+    seen = seen_by(state.settings, Asker(user, frozenset(roles)), application, device)
+    if seen is MISSING:
+        raise Stopped("nothing was there for this user to see", FAILED)
+    click.echo(json.dumps(seen, ensure_ascii=False, indent=2))
