@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import trio
 
+from api.checkpoints import Checkpoints
 from api.config import Config
 from api.config_checks import container_names
 from api.console import tokens
@@ -26,6 +27,7 @@ from engine.blobs.commands import (
     RemoveAccount,
     SetContainerRetention,
 )
+from engine.checkpoints import ensure_key
 from engine.tokens import RecordKeyRotation
 
 RETAIN: Final = "retain"
@@ -37,11 +39,13 @@ class Administration:
 
     Attributes:
         tenants: Accounts and keys, also what requests are verified against.
+        checkpoints: Signs the audit log, also on a schedule.
         listens_at: The server's URL where it is not as configured, such as on a free port; None else.
     """
 
-    def __init__(self, engine: Engine, tenants: Tenants, config: Config) -> None:
+    def __init__(self, engine: Engine, tenants: Tenants, checkpoints: Checkpoints, config: Config) -> None:
         self.tenants = tenants
+        self.checkpoints = checkpoints
         self.listens_at: str | None = None
         self._engine = engine
         self._config = config
@@ -56,7 +60,8 @@ class Administration:
         """
         tenants = Tenants(engine.disk, config.tenants, engine.entropy)
         await trio.to_thread.run_sync(tenants.load)
-        self = cls(engine, tenants, config)
+        signer = await trio.to_thread.run_sync(ensure_key, engine.disk, engine.entropy, config.audit.origin)
+        self = cls(engine, tenants, Checkpoints(engine, signer, config.audit), config)
         days = config.retention.recordings_days
         await engine.submit(ConfigureRetention(actor=RETAIN, days=days, resource=engine.entropy(16)))
         for tenant in config.tenants:
@@ -77,6 +82,7 @@ class Administration:
             "token revoke": self.revoke_tokens,
             **SettingsActs(self._engine, self._config).acts(),
             **Rights(self._engine).acts(),
+            **self.checkpoints.acts(),
         }
 
     def url_of(self, account: str, base: str | None = None) -> str:

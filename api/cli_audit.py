@@ -7,13 +7,14 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import click
 from rich.console import Console
 from rich.text import Text
 
 from api.audit_output import write_csv, write_json, write_table
+from api.audit_proofs import COMMANDS, KEY_HELP, trusted_checkpoint
 from api.cli import FAILED, WRONG, Stopped
 from api.reading import MOMENT, MOMENT_HELP, data_options, open_data, progress, told_apart, visible
 from engine.audit import (
@@ -133,8 +134,17 @@ def _print_table(entries: list[Entry], total: int) -> None:
 
 @command.command(name="verify")
 @data_options
+@click.option(
+    "--since",
+    type=click.File("rb"),
+    metavar="CHECKPOINT",
+    help="Also prove that history up to this checkpoint is what it was when that was signed.",
+)
+@click.option("--key", metavar="KEY", help=f"For --since. {KEY_HELP} Default: this log's own.")
 @click.option("--json", "as_json", is_flag=True, help="The report as one JSON object.")
-def verify_command(config_path: Path | None, data: str | None, as_json: bool) -> None:
+def verify_command(
+    config_path: Path | None, data: str | None, since: IO[bytes] | None, key: str | None, as_json: bool
+) -> None:
     """Check that everything is there and unchanged.
 
     Checks every frame, the hash tree over all records, that every part opens its commitment or is named by an
@@ -144,15 +154,20 @@ def verify_command(config_path: Path | None, data: str | None, as_json: bool) ->
     Exit code: 0 all is well; 1 something was found; 2 the journal cannot be read.
     """
     disk = open_data(config_path, data, WRONG)
+    earlier = None if since is None else trusted_checkpoint(since, disk, key)
     try:
         with progress(disk, "Verifying") as update:
-            found = verification(disk, update)
+            found = verification(disk, update, since=earlier)
     except OSError as error:
         raise Stopped(f"the journal cannot be read: {error}", WRONG) from None
     if as_json:
-        click.echo(json.dumps(_as_json(found), ensure_ascii=False))
+        since_size = None if earlier is None else earlier.size
+        click.echo(json.dumps({**_as_json(found), "since": since_size}, ensure_ascii=False))
     else:
         _tell(found)
+        if earlier is not None and found.sound:
+            told = f"History up to record {earlier.size} is what the checkpoint of {earlier.origin} says."
+            click.echo(visible(told))
     if not found.sound:
         raise SystemExit(FAILED)
 
@@ -278,3 +293,7 @@ def seen_command(
     if seen is MISSING:
         raise Stopped("nothing was there for this user to see", FAILED)
     click.echo(json.dumps(seen, ensure_ascii=False, indent=2))
+
+
+for proof in COMMANDS:
+    command.add_command(proof)

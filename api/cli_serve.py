@@ -92,6 +92,8 @@ async def run(config: Config) -> None:
             async with trio.open_nursery() as control:
                 folder = Path(config.storage.data)
                 await control.start(serve_control, engine.disk, folder, administration.acts())
+                if administration.checkpoints.wanted:
+                    control.start_soon(administration.checkpoints.run)
                 await serve(app, stop=stop, announce=announce)
                 control.cancel_scope.cancel()
         nursery.cancel_scope.cancel()

@@ -16,7 +16,14 @@ from typing import Any
 
 from api.config_checks import split_bind
 from api.config_fields import ConfigError, build, convert_text, keys_of
-from api.config_server import LogConfig, OperationsConfig, RetentionConfig, ServerConfig, StorageConfig
+from api.config_server import (
+    AuditConfig,
+    LogConfig,
+    OperationsConfig,
+    RetentionConfig,
+    ServerConfig,
+    StorageConfig,
+)
 from api.config_surfaces import (
     AreasConfig,
     BlobsConfig,
@@ -28,6 +35,7 @@ from api.config_surfaces import (
 
 __all__ = [
     "AreasConfig",
+    "AuditConfig",
     "BlobsConfig",
     "Config",
     "ConfigError",
@@ -49,6 +57,7 @@ SECTIONS: dict[str, type[Any]] = {
     "server": ServerConfig,
     "storage": StorageConfig,
     "retention": RetentionConfig,
+    "audit": AuditConfig,
     "areas": AreasConfig,
     "settings": SettingsConfig,
     "blobs": BlobsConfig,
@@ -60,7 +69,12 @@ SECTIONS: dict[str, type[Any]] = {
 TABLES: dict[str, type[Any]] = {"users": UserConfig, "tenants": TenantConfig}
 
 #: Keys that name files or folders.
-PATHS = (("storage", "data"), ("server", "tls_certificate"), ("server", "tls_key"))
+PATHS = (
+    ("storage", "data"),
+    ("server", "tls_certificate"),
+    ("server", "tls_key"),
+    ("audit", "checkpoint_folder"),
+)
 
 PREFIX = "RETAIN_"
 ENVIRONMENT = "environment"
@@ -73,6 +87,7 @@ class Config:
     server: ServerConfig = field(default_factory=ServerConfig)
     storage: StorageConfig = field(default_factory=StorageConfig)
     retention: RetentionConfig = field(default_factory=RetentionConfig)
+    audit: AuditConfig = field(default_factory=AuditConfig)
     areas: AreasConfig = field(default_factory=AreasConfig)
     settings: SettingsConfig = field(default_factory=SettingsConfig)
     blobs: BlobsConfig = field(default_factory=BlobsConfig)

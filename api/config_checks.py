@@ -60,6 +60,13 @@ def base_url(value: str) -> str | None:
     return None
 
 
+def log_name(value: str) -> str | None:
+    """What can stand in a signed note as a key's name (C2SP signed-note)."""
+    if not value or "+" in value or not value.isascii() or not value.isprintable() or " " in value:
+        return "must be a name without spaces and plus signs, such as retain.example.org/log"
+    return None
+
+
 def networks(values: tuple[str, ...]) -> str | None:
     """IP addresses or networks in CIDR form."""
     for value in values:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from api.config_checks import base_url, bind_address, networks, path
+from api.config_checks import base_url, bind_address, log_name, networks, path
 from api.config_fields import setting
 
 MEBIBYTE = 1 << 20
@@ -154,6 +154,37 @@ class RetentionConfig:
         "Hours after a deadline within which the bytes are gone from the data folder.",
         minimum=0.01,
         maximum=720,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditConfig:
+    """Signed checkpoints of the audit log, for others to keep."""
+
+    origin: str | None = setting(
+        None,
+        "The name of this log in checkpoints and receipts, unique in the world, best a domain of yours and a "
+        "path. Taken once, when the key is made at the first start; random without this.",
+        example="retain.example.org/log",
+        check=log_name,
+    )
+    checkpoint_folder: str | None = setting(
+        None,
+        "A folder to which checkpoints are written, one file each and the newest as latest.checkpoint. Best "
+        "where this server's operator cannot remove them. A relative path starts at this file's folder.",
+        example="/mnt/auditor/checkpoints",
+    )
+    checkpoint_url: str | None = setting(
+        None,
+        "A URL that checkpoints are posted to as text/plain; redirects are not followed.",
+        example="https://auditor.example.org/checkpoints",
+        check=base_url,
+    )
+    checkpoint_hours: float = setting(
+        24.0,
+        "Hours between two checkpoints; the first goes out at the start. Without new records none does.",
+        minimum=0.01,
+        maximum=8760,
     )
 
 

@@ -19,6 +19,7 @@ from engine.event import Cause, Surface
 from engine.loading import rebuilt
 from engine.state import State
 from journal import NO_RESOURCE, Disk, Part, Record, Verb
+from journal.note import Checkpoint
 from journal.verify import Kind, Report, verify
 
 INTERFACES = {"journal": Surface.ENGINE, **{one.name.lower(): one for one in Surface if one.value}}
@@ -210,15 +211,22 @@ class Verification:
         return self.journal.sound and not self.events
 
 
-def verification(disk: Disk, progress: Progress | None = None) -> Verification:
+def verification(
+    disk: Disk, progress: Progress | None = None, *, since: Checkpoint | None = None
+) -> Verification:
     """Checks the whole journal, that its events can be read, and that the payload files they name are there.
+
+    Args:
+        disk: Where it is.
+        progress: Told how far the events are replayed.
+        since: An old checkpoint of it: history up to then must be what it was.
 
     Raises:
         OSError: It cannot be read.
     """
     events: list[str] = []
     named = _payloads_named(disk, events, progress)
-    report = verify(disk, payloads=named)
+    report = verify(disk, payloads=named, since=since)
     if named is not None and any(one.kind == Kind.PAYLOAD for one in report.findings):
         # A running server may have removed a file, with good reason, after its name was read.
         still = _payloads_named(disk, [], progress) or set()

@@ -7,10 +7,22 @@ origin line of every checkpoint, names this log and no other. Formats: C2SP sign
 from collections.abc import Callable
 from typing import Final
 
-from engine.errors import Invalid, NotFound
-from journal import Disk
+from engine.errors import Invalid, NotFound, Unavailable
+from journal import Disk, JournalError
 from journal.note import BadNote, Checkpoint, Signer, Verifier, open_checkpoint, sign_checkpoint
 from journal.proofs import Prover
+
+__all__ = [
+    "KEY_FILE",
+    "BadNote",
+    "Checkpoint",
+    "Signer",
+    "Verifier",
+    "checkpoint",
+    "ensure_key",
+    "open_signed",
+    "read_key",
+]
 
 KEY_FILE: Final = "audit.key"
 _SEED_BYTES = 32
@@ -57,9 +69,12 @@ def checkpoint(disk: Disk, signer: Signer, durable: int) -> bytes:
     that was signed.
 
     Raises:
-        journal.Corrupt: The journal is damaged.
+        Unavailable: The journal cannot be read.
     """
-    root = Prover(disk).root(durable)
+    try:
+        root = Prover(disk).root(durable)
+    except (JournalError, OSError) as error:
+        raise Unavailable(f"the journal cannot be read: {error}", reason="journal") from error
     return sign_checkpoint(Checkpoint(signer.verifier.name, durable, root), signer)
 
 
