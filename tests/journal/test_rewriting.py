@@ -197,6 +197,67 @@ def test_readers_go_on_at_every_moment_of_a_rewriting() -> None:
     assert len(readers) > 20
 
 
+def test_a_file_that_is_open_goes_on_in_the_one_that_takes_its_place() -> None:
+    disk, log = sparse()
+    segment = list_segments(disk)[1]
+    before = logical(disk, segment)
+    early = SegmentFile(disk, segment)
+    start, seen = early.opener().size, 0
+
+    def read(_: Operation) -> None:
+        nonlocal seen
+        seen += 1
+        assert early.pread(start, len(before)) == before
+        assert early.size() == start + len(before)
+
+    disk.before_each = read
+    log.rewrite(2)
+    disk.before_each = None
+
+    assert seen > 8
+    assert early.segment != segment
+    assert early.pread(start, len(before)) == before
+    with SegmentFile(disk, segment) as late:
+        assert (late.segment, late.pread(start, len(before))) == (early.segment, before)
+    early.close()
+    assert [one.name for one in disk.open_files if one.name.startswith("journal/00000002")] == []
+
+
+def test_a_file_whose_start_is_damaged_is_read_as_it_is() -> None:
+    disk, log = sparse()
+    segment = list_segments(disk)[1]
+    log.close()
+    with SegmentFile(disk, segment) as file:
+        start = file.opener().size
+        before = file.pread(start, 5000)
+        with disk.open(segment.file, write=True) as raw:
+            raw.pwrite(0, bytes(start))
+        assert file.pread(start, 5000) == before
+    with SegmentFile(disk, segment) as file:
+        assert file.pread(start, 5000) == before
+        with pytest.raises(Corrupt):
+            file.opener()
+    with pytest.raises(FileNotFoundError):
+        SegmentFile(disk, Segment(99, 99, "journal/none"))
+
+
+def test_only_a_segment_of_format_1_can_grow() -> None:
+    disk, log = sparse()
+    log.rewrite(2)
+    with SegmentFile(disk, list_segments(disk)[1], write=True) as file:
+        with pytest.raises(AssertionError):
+            file.truncate(0)
+        with pytest.raises(AssertionError):
+            file.allocate(0, 10)
+        with pytest.raises(AssertionError, match="only zeros"):
+            file.pwrite(file.opener().size, b"x" * 4000)
+    with SegmentFile(disk, list_segments(disk)[-1], write=True) as file:
+        file.allocate(file.size(), 512)
+        size = file.size()
+        file.truncate(size - 512)
+        assert file.size() == size - 512
+
+
 @pytest.mark.parametrize("seed", range(8))
 def test_a_crash_at_every_operation_loses_nothing_and_leaves_nothing(seed: int) -> None:
     disk, log = sparse(seed=seed)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from random import Random
 
 from journal import Journal, JournalOptions, Part, scan
 from journal.record import place
 from journal.segments import list_segments
+from journal.storage import Disk
 from journal.testing import MemoryDisk, Operation
+from tests.kit.crash import SMALL, Workload
+from tests.kit.crash import opened as opened_again
 from tests.kit.journals import T0, append, draft, opened
 
 OPTIONS = JournalOptions(segment_bytes=8 << 10, reserve_bytes=16 << 10, step_bytes=8 << 10, ballast_bytes=0)
@@ -57,3 +61,27 @@ def raw_details(disk: MemoryDisk) -> dict[int, bytes]:
             number, offset = place(record.content_at)
             found[record.header.seq] = segments[number][offset - record.header.details_size : offset]
     return found
+
+
+class RewritingWorkload(Workload):
+    """Erases much, rewrites what became sparse, makes indexes; else as the one it is made from."""
+
+    def __init__(self, seed: int) -> None:
+        super().__init__(seed, replace(SMALL, segment_bytes=3 << 10))
+
+    def run(self, disk: Disk, steps: int) -> None:
+        journal, _ = opened_again(disk, self.options, self.seed)
+        for _ in range(steps):
+            choice = self._rng.randrange(12)
+            if choice < 5:
+                self.append(journal)
+            elif choice < 8:
+                self.erase(journal)
+            elif choice < 10:
+                for number in journal.sparse()[:2]:
+                    journal.rewrite(number)
+            elif choice == 10:
+                journal.build_index()
+            else:
+                journal.close()
+                journal, _ = opened_again(disk, self.options, self._rng.randrange(1 << 30))

@@ -1,0 +1,70 @@
+"""The power goes at every operation while segments are rewritten, erased from, indexed and opened again."""
+
+from __future__ import annotations
+
+from random import Random
+
+import pytest
+
+from journal import verify
+from journal.segments import find_segments
+from journal.testing import MemoryDisk, Operation
+from tests.kit.crash import SCALE, check_survivor
+from tests.kit.rewritten import RewritingWorkload, assert_wiped
+
+STEPS = 30
+
+
+@pytest.mark.parametrize("seed", range(5 * SCALE))
+def test_every_promise_survives_a_power_cut_at_every_operation(seed: int) -> None:
+    workload = RewritingWorkload(seed)
+    disk = MemoryDisk()
+
+    def cut(operation: Operation) -> None:
+        assert_wiped(disk, operation)
+        rng = Random(seed << 20 | operation.number)
+        states = {"none": disk.crash("none"), "random": disk.crash("random", rng), "kill": disk.kill()}
+        for name, state in states.items():
+            check_survivor(
+                state,
+                workload.promises,
+                options=workload.options,
+                thorough=rng.randrange(4) == 0,
+                context=f"seed {seed}, {name} at {operation}",
+            )
+            if rng.randrange(8) == 0:
+                assert find_segments(state)[1] == []
+                assert verify(state).sound
+
+    disk.before_each = cut
+    workload.run(disk, STEPS)
+    disk.before_each = None
+    assert any(".0001." in name for name in disk.files()), "nothing was rewritten"
+
+
+@pytest.mark.parametrize("seed", range(100, 100 + 2 * SCALE))
+def test_every_promise_survives_a_second_power_cut_during_recovery(seed: int) -> None:
+    workload = RewritingWorkload(seed)
+    disk = MemoryDisk()
+
+    def cut(operation: Operation) -> None:
+        rng = Random(seed << 20 | operation.number)
+        if rng.randrange(5):
+            return
+        first = rng.choice((disk.kill(), disk.crash("random", rng)))
+
+        def cut_again(second: Operation) -> None:
+            check_survivor(
+                first.crash("random", rng),
+                workload.promises,
+                options=workload.options,
+                context=f"seed {seed}, at {operation}, and again at {second} of the recovery",
+            )
+
+        first.before_each = cut_again
+        check_survivor(
+            first, workload.promises, options=workload.options, context=f"seed {seed}, at {operation}"
+        )
+
+    disk.before_each = cut
+    workload.run(disk, STEPS)
