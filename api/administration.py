@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import trio
 
+from api.backups import Backups
 from api.checkpoints import Checkpoints
 from api.config import Config
 from api.config_checks import container_names
@@ -83,6 +84,7 @@ class Administration:
             **SettingsActs(self._engine, self._config).acts(),
             **Rights(self._engine).acts(),
             **self.checkpoints.acts(),
+            **Backups(self._engine).acts(),
         }
 
     def url_of(self, account: str, base: str | None = None) -> str:

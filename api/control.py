@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import socket
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
@@ -25,7 +26,9 @@ NAME: Final = "control"
 LINE_BYTES: Final = 64 << 20
 """Longest request: an import brings whole documents."""
 SECONDS: Final = 60.0
-"""How long one request may take, from connecting to answering."""
+"""How long asking, acting and answering may each take."""
+PATIENT: Final = frozenset({"erase", "backup create"})
+"""Acts that take as long as there is data; whoever asks for them waits."""
 PATH_BYTES: Final = 107
 """Longest path of a Unix socket on Linux."""
 
@@ -89,7 +92,9 @@ async def _answer(acts: Acts, stream: trio.SocketStream) -> None:
     async with stream:
         try:
             with trio.fail_after(SECONDS):
-                answer = await _act(acts, await _line(stream))
+                line = await _line(stream)
+            answer = await _act(acts, line)
+            with trio.fail_after(SECONDS):
                 await stream.send_all(answer)
         except (trio.BrokenResourceError, trio.ClosedResourceError, trio.TooSlowError, ValueError):
             return  # whoever asked is gone or never spoke; nobody is left to tell
@@ -142,7 +147,7 @@ async def ask(folder: Path, act: str, /, **arguments: Any) -> Any:
     try:
         stream = await trio.open_unix_socket(str(folder / NAME))
         async with stream:
-            with trio.fail_after(SECONDS):
+            with trio.fail_after(math.inf if act in PATIENT else SECONDS):
                 await stream.send_all(_packed({"act": act, "arguments": arguments}))
                 answer = json.loads(await _line_of_any_length(stream))
     except (OSError, ValueError, trio.BrokenResourceError, trio.TooSlowError) as error:
