@@ -5,7 +5,8 @@ segments u16); per segment a head of 10 bytes (number from 1 u16, length u64), t
 end the CRC-64 of the whole content.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from struct import Struct
 from typing import Final
 
@@ -35,25 +36,26 @@ def _segment_bytes(length: int) -> int:
     return max(SEGMENT_BYTES, -(-length // 0xFFFF))
 
 
-async def frame(chunks: AsyncIterator[bytes], length: int) -> AsyncIterator[bytes]:
-    """Frame content of a known length while it streams."""
+async def frame(chunks: AsyncGenerator[bytes, None], length: int) -> AsyncGenerator[bytes, None]:
+    """Frame content of a known length while it streams; closes `chunks` when it ends or is closed."""
     step = _segment_bytes(length)
     yield _HEAD.pack(1, framed_length(length), _FLAG_CRC64, _segments(length))
     whole = part = 0
     number, left_here, left = 0, 0, length
-    async for chunk in chunks:
-        while chunk:
-            if left_here == 0:
-                number += 1
-                left_here, part = min(step, left), 0
-                yield _SEGMENT.pack(number, left_here)
-            piece, chunk = chunk[:left_here], chunk[left_here:]
-            whole, part = crc64.crc64(piece, whole), crc64.crc64(piece, part)
-            left_here -= len(piece)
-            left -= len(piece)
-            yield piece
-            if left_here == 0:
-                yield _SUM.pack(part)
+    async with aclosing(chunks):
+        async for chunk in chunks:
+            while chunk:
+                if left_here == 0:
+                    number += 1
+                    left_here, part = min(step, left), 0
+                    yield _SEGMENT.pack(number, left_here)
+                piece, chunk = chunk[:left_here], chunk[left_here:]
+                whole, part = crc64.crc64(piece, whole), crc64.crc64(piece, part)
+                left_here -= len(piece)
+                left -= len(piece)
+                yield piece
+                if left_here == 0:
+                    yield _SUM.pack(part)
     yield _SUM.pack(whole)
 
 

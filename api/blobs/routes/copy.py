@@ -5,6 +5,7 @@ with it.
 """
 
 import hmac
+from contextlib import aclosing
 from dataclasses import replace
 from typing import Final
 from uuid import UUID
@@ -102,8 +103,9 @@ async def abort_copy(call: Call) -> Response:
 
 async def _fetch(call: Call, upload: Upload, source: Source, start: int, stop: int) -> Body:
     """The source's bytes as a body of their own, held against `x-ms-source-content-md5`."""
-    async for chunk in read_blob(call.engine, source.entry, start, stop):
-        await upload.write(chunk)
+    async with aclosing(read_blob(call.engine, source.entry, start, stop)) as chunks:
+        async for chunk in chunks:
+            await upload.write(chunk)
     body = await upload.finish()
     expected = md5_header(call, "x-ms-source-content-md5")
     if expected is not None and not hmac.compare_digest(expected, body.md5):

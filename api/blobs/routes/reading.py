@@ -1,8 +1,9 @@
 """Reading a blob: Get Blob whole and by range, its properties, metadata and tags (blobs.md, section 5.3)."""
 
 import hashlib
-from collections.abc import AsyncGenerator, AsyncIterator
-from typing import Final
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Final, cast
 
 from api.blobs import crc64, structured_body
 from api.blobs.call import Call, written, xml_response
@@ -65,7 +66,8 @@ async def get_blob(call: Call) -> Response:
     status = 200 if part is None else 206
     wants_sum = _summed(call, part)
     if wants_sum is not None:
-        data = b"".join([chunk async for chunk in read_blob(call.engine, entry, start, stop)])
+        async with aclosing(read_blob(call.engine, entry, start, stop)) as chunks:
+            data = b"".join([chunk async for chunk in chunks])
         return Response(status, [*headers, _sum_header(wants_sum, data)], data)
     return await _answer(call, status, headers, entry, start, stop)
 
@@ -79,44 +81,77 @@ async def _answer(
         body, first, last = held[0]
         data = await (await call.engine.open_body(body)).read()
         return Response(status, headers, data if last - first == len(data) else data[first:last])
-    first_one = await call.engine.open_body(held[0][0]) if held else None
-    chunks = _stream(call.engine, held, first_one)
-    if framed is None:
-        return Response(status, headers, chunks, length=stop - start)
-    if framed.replace(" ", "") != structured_body.HEADER_VALUE.replace(" ", ""):
-        await chunks.aclose()
+    if framed is not None and framed.replace(" ", "") != structured_body.HEADER_VALUE.replace(" ", ""):
         raise invalid_header("x-ms-structured-body", framed)
+    first_one = await call.engine.open_body(held[0][0]) if held else None
+    stretches = _Stretches(call.engine, held, first_one)
+    if framed is None:
+        return Response(status, headers, _Body(stretches.chunks(), stretches), length=stop - start)
     headers += [
         ("x-ms-structured-body", structured_body.HEADER_VALUE),
         ("x-ms-structured-content-length", str(stop - start)),
     ]
-    length = structured_body.framed_length(stop - start)
-    return Response(status, headers, structured_body.frame(chunks, stop - start), length=length)
+    framing = _Body(structured_body.frame(stretches.chunks(), stop - start), stretches)
+    return Response(status, headers, framing, length=structured_body.framed_length(stop - start))
 
 
-async def _stream(
-    engine: Engine, held: list[tuple[Held, int, int]], first: Download | None
-) -> AsyncGenerator[bytes, None]:
-    """The stretches one after the other. The first is open before the answer begins; each is closed at its
-    end."""
-    download = first
-    try:
-        for body, start, stop in held:
-            if download is None:
-                download = await engine.open_body(body)
-            async for chunk in download.chunks(start, stop):
-                yield chunk
-            await download.aclose()
-            download = None
-    finally:
+class _Stretches:
+    """Stretches of stored bodies, read one after the other; at most one of their files is open."""
+
+    def __init__(
+        self, engine: Engine, held: list[tuple[Held, int, int]], first: Download | None = None
+    ) -> None:
+        self._engine = engine
+        self._held = held
+        self._open = first
+
+    async def chunks(self) -> AsyncGenerator[bytes, None]:
+        """The bytes. The first stretch may have been opened before the answer began."""
+        for body, start, stop in self._held:
+            if self._open is None:
+                self._open = await self._engine.open_body(body)
+            chunks = cast("AsyncGenerator[bytes, None]", self._open.chunks(start, stop))
+            async with aclosing(chunks):
+                async for chunk in chunks:
+                    yield chunk
+            await self.aclose()
+
+    async def aclose(self) -> None:
+        """Gives the open file back."""
+        download, self._open = self._open, None
         if download is not None:
             await download.aclose()
 
 
-async def read_blob(engine: Engine, entry: BlobEntry, start: int, stop: int) -> AsyncIterator[bytes]:
+class _Body:
+    """An answer's body; closed, it gives the file back even if nothing was read, which a generator that was
+    never begun would not."""
+
+    def __init__(self, chunks: AsyncGenerator[bytes, None], stretches: _Stretches) -> None:
+        self._chunks = chunks
+        self._stretches = stretches
+
+    def __aiter__(self) -> "_Body":
+        return self
+
+    async def __anext__(self) -> bytes:
+        return await anext(self._chunks)
+
+    async def aclose(self) -> None:
+        """Ends reading."""
+        await self._chunks.aclose()
+        await self._stretches.aclose()
+
+
+async def read_blob(engine: Engine, entry: BlobEntry, start: int, stop: int) -> AsyncGenerator[bytes, None]:
     """The bytes of a blob from `start` up to, not including, `stop`, as they come from the disk."""
-    async for chunk in _stream(engine, pieces(entry, start, stop), None):
-        yield chunk
+    stretches = _Stretches(engine, pieces(entry, start, stop))
+    try:
+        async with aclosing(stretches.chunks()) as chunks:
+            async for chunk in chunks:
+                yield chunk
+    finally:
+        await stretches.aclose()
 
 
 def _summed(call: Call, part: tuple[int, int] | None) -> str | None:

@@ -8,6 +8,8 @@ import pytest
 from api.blobs import crc64
 from api.blobs.structured_body import framed_length
 from api.blobs.times import http_date
+from tests.kit.blob_client import ACCOUNT, VERSION
+from tests.kit.requests import make_request
 
 CREATED = 1_767_225_600 * 10**9
 
@@ -293,6 +295,24 @@ async def test_a_structured_body_is_framed_both_ways(client, size):
     ):
         assert (await client.put("c", answer.body, headers)).code == "InvalidHeaderValue"
     assert (await client.get("a", [("x-ms-structured-body", "XSM/2.0")])).code == "InvalidHeaderValue"
+
+
+@pytest.mark.parametrize("form", [None, "XSM/1.0; properties=crc64", "XSM/2.0"])
+@pytest.mark.parametrize("chunks", [0, 1, 2])
+async def test_an_answer_nobody_reads_to_its_end_gives_its_file_back(client, form, chunks):
+    size = 3 << 20
+    await client.put("a", bytes(size))
+    before = list(client.disk.open_files)
+    headers = [("x-ms-structured-body", form)] if form else []
+    token = client.service_sas("r")
+    request = make_request("GET", f"/{ACCOUNT}/recordings/a?{token}", [("x-ms-version", VERSION), *headers])
+    response = await client.surface.handle(request)
+    assert response.status == (400 if form == "XSM/2.0" else 200)
+    if response.status == 200:
+        for _ in range(chunks):
+            await anext(response.body)
+        await response.body.aclose()
+    assert client.disk.open_files == before
 
 
 async def test_conditions_of_reads_and_writes(client):
