@@ -46,6 +46,10 @@ LOG = logging.getLogger("retain.http")
 RESETS = 200
 RESET_WINDOW_S = 10.0
 RECEIVE_BYTES = 65536
+#: Bytes taken at a time from a peer that has filled RECEIVE_BYTES: a large body costs fewer steps then.
+RECEIVE_MORE_BYTES = 256 * 1024
+#: A piece of an answer from this length on is not copied together with what goes before it.
+PASSED_ON_BYTES = 65536
 
 REASONS = {status.value: status.phrase.encode() for status in HTTPStatus}
 
@@ -129,19 +133,22 @@ class Http1(H11Protocol):
 
     async def _send_h11_event(self, event: Any) -> None:
         try:
-            data = self.connection.send(event)
+            pieces = self.connection.send_with_data_passthrough(event)
         except h11.LocalProtocolError:
             if self.connection.their_state is not h11.ERROR:
                 raise
             return
         if isinstance(event, h11.Response):
             # Held back for the body that follows: ASGI forbids a head to be sent before it anyway.
-            self._held = data or b""
+            self._held = b"".join(pieces or ())
             return
-        data = self._held + (data or b"")
+        pieces = [self._held, *(pieces or ())]
         self._held = b""
-        if data:
-            await self.send(RawData(data=data))
+        if sum(map(len, pieces)) < PASSED_ON_BYTES:
+            pieces = [b"".join(pieces)]
+        for piece in pieces:
+            if piece:
+                await self.send(RawData(data=piece))
 
 
 class Http2(H2Protocol):
@@ -274,11 +281,13 @@ class HttpConnection(TCPServer):
             await self.protocol.handle(Closed())
 
     async def _read_data(self) -> None:
+        size = RECEIVE_BYTES
         while True:
             try:
-                data = await self.stream.receive_some(RECEIVE_BYTES)
+                data = await self.stream.receive_some(size)
             except (trio.ClosedResourceError, trio.BrokenResourceError):
                 break
+            size = RECEIVE_MORE_BYTES if len(data) >= RECEIVE_BYTES else RECEIVE_BYTES
             await self.protocol.handle(RawData(data=bytes(data)))
             if not data:
                 break

@@ -1,9 +1,11 @@
 """Bodies on their way in and out: streamed, never held in memory as a whole."""
 
 import hashlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Any, Self
 
 import msgpack
 import trio
@@ -13,10 +15,42 @@ from engine.body import Body, Held, Inline, OnDisk
 from engine.errors import NotFound, StorageFailed, StorageFull
 from engine.slice import Ground
 
-Value = TypeVar("Value")
-
 CHUNK = 1 << 20
 """Bytes handed to a worker thread, or to the client, at a time."""
+
+
+class _Behind:
+    """One piece of work at a time in a thread, while this task goes on."""
+
+    def __init__(self) -> None:
+        self._ended: trio.Event | None = None
+        self._outcome: Any = None  # an outcome.Outcome once there is one
+
+    def start(self, work: Callable[[], Any]) -> None:
+        """Begins ``work``; the last one has been waited for."""
+        ended = self._ended = trio.Event()
+        token = trio.lowlevel.current_trio_token()
+
+        def deliver(result: Any) -> None:
+            self._outcome = result
+            token.run_sync_soon(ended.set)
+
+        trio.lowlevel.start_thread_soon(work, deliver)
+
+    async def result(self) -> Any:
+        """What the work answered or raised; None if there was none since the last call."""
+        if self._ended is not None:
+            await self._ended.wait()
+            self._ended = None
+        result, self._outcome = self._outcome, None
+        return None if result is None else result.unwrap()
+
+    async def settle(self) -> None:
+        """Until nothing is under way, whatever comes of it. Not to be cancelled: a thread cannot be."""
+        with trio.CancelScope(shield=True):
+            if self._ended is not None:
+                await self._ended.wait()
+                self._ended = None
 
 
 class Upload:
@@ -24,6 +58,9 @@ class Upload:
 
     Use as ``async with engine.upload() as upload``. On leaving, a payload file that no durable event names
     is removed, so a refused or broken request leaves nothing behind.
+
+    While one mebibyte is summed, encrypted and written in a thread, the next is received: three of them are
+    in memory at most.
     """
 
     def __init__(self, payloads: journal.PayloadStore, ground: Ground, inline_bytes: int) -> None:
@@ -32,6 +69,8 @@ class Upload:
         self._inline_bytes = inline_bytes
         self._buffer: list[bytes] = []
         self._buffered = 0
+        self._behind = _Behind()
+        self._staged = False
         self._stage: journal.Stage | None = None
         self._sealed: journal.Payload | None = None
         self.size = 0
@@ -45,6 +84,7 @@ class Upload:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        await self._behind.settle()
         if self._sealed is not None:
             if self._ground.withdraw(self._sealed.name):
                 await self._shielded_unlink(self._sealed.name)
@@ -66,19 +106,24 @@ class Upload:
         self._buffer.append(chunk)
         self._buffered += len(chunk)
         self.size += len(chunk)
-        if self._buffered >= CHUNK or (self._stage is not None and self._buffered >= CHUNK // 4):
+        if self._buffered >= CHUNK:
             await self._flush()
 
     async def _flush(self) -> None:
-        data = b"".join(self._buffer)
-        self._buffer.clear()
-        self._buffered = 0
-        await _stored(self._write, data)
+        pieces, self._buffer, self._buffered = self._buffer, [], 0
+        await self._written()
+        self._staged = True
+        self._behind.start(lambda: self._write(pieces))
 
-    def _write(self, data: bytes) -> None:
+    async def _written(self) -> None:
+        with _worded():
+            await self._behind.result()
+
+    def _write(self, pieces: list[bytes]) -> None:
         if self._stage is None:
             self._stage = self._payloads.stage()
-        self._stage.write(data)
+        for piece in pieces:
+            self._stage.write(piece)
 
     async def finish(self, *, inline: bool = True) -> Body:
         """The whole body: inline if it is small, else as a sealed payload file that is durable.
@@ -91,12 +136,14 @@ class Upload:
             StorageFull: No room.
             StorageFailed: It could not be written.
         """
-        if self._stage is None and (not self.size or (inline and self.size <= self._inline_bytes)):
+        if not self._staged and (not self.size or (inline and self.size <= self._inline_bytes)):
             data = b"".join(self._buffer)
             return Inline(data, hashlib.md5(data, usedforsecurity=False).digest())
         if self._buffered:
             await self._flush()
-        self._sealed = await _stored(self._seal)
+        await self._written()
+        with _worded():
+            self._sealed = await trio.to_thread.run_sync(self._seal)
         self._ground.offer(self._sealed.name)
         return self._sealed
 
@@ -116,6 +163,7 @@ class Download:
     def __init__(self, data: bytes | None, reader: journal.PayloadReader | None, size: int) -> None:
         self._data = data
         self._reader = reader
+        self._ahead = _Behind()
         self.size = size
 
     async def read(self) -> bytes:
@@ -130,13 +178,22 @@ class Download:
             assert self._data is not None
             yield self._data[start:stop]
             return
+        await self._ahead.settle()
+        ahead = self._ahead = _Behind()
+        end = min(start - start % CHUNK + CHUNK, stop)
+        if start < stop:
+            ahead.start(partial(self._reader.read, start, end - start))
         while start < stop:
-            length = min(CHUNK - start % CHUNK, stop - start)
-            yield await trio.to_thread.run_sync(self._reader.read, start, length)
-            start += length
+            chunk = await ahead.result()
+            start, end = end, min(end + CHUNK, stop)
+            if start < stop:
+                # While this chunk is sent, the next is read and decrypted.
+                ahead.start(partial(self._reader.read, start, end - start))
+            yield chunk
 
     async def aclose(self) -> None:
         """Gives the file back."""
+        await self._ahead.settle()
         if self._reader is not None:
             with trio.CancelScope(shield=True):
                 await trio.to_thread.run_sync(self._reader.close)
@@ -144,9 +201,10 @@ class Download:
             self._data = b""
 
 
-async def _stored(work: Callable[..., Value], *args: object) -> Value:
+@contextmanager
+def _worded() -> Iterator[None]:
     try:
-        return await trio.to_thread.run_sync(lambda: work(*args))
+        yield
     except journal.NoSpace as error:
         raise StorageFull("no room on the disk for this body") from error
     except journal.WriteFailed as error:

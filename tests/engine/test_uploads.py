@@ -220,3 +220,46 @@ async def test_a_body_is_never_held_as_a_whole(disk: MemoryDisk) -> None:
             assert upload._buffered < CHUNK
             assert sum(map(len, upload._buffer)) == upload._buffered
         await upload.finish()
+
+
+async def test_the_next_piece_is_received_while_one_is_written(disk: MemoryDisk) -> None:
+    async with opened(disk) as engine, engine.upload() as upload:
+        with Halt(disk, "pwrite", "payloads") as halt:
+            await upload.write(bytes(2 * CHUNK))
+            await halt.reached.wait()
+            await upload.write(bytes(CHUNK - 1))
+            assert upload.size == 3 * CHUNK - 1
+        assert (await upload.finish()).size == 3 * CHUNK - 1
+
+
+async def test_a_cancelled_piece_is_waited_for_and_discarded(disk: MemoryDisk) -> None:
+    async with opened(disk) as engine:
+        with Halt(disk, "pwrite", "payloads") as halt:
+            with trio.CancelScope() as scope:
+                async with engine.upload() as upload, trio.open_nursery() as nursery:
+                    await upload.write(bytes(2 * CHUNK))
+                    await halt.reached.wait()
+                    nursery.start_soon(upload.write, bytes(2 * CHUNK))
+                    await trio.testing.wait_all_tasks_blocked()
+                    scope.cancel()
+                    halt.release()
+            assert scope.cancelled_caught
+        assert payloads(disk) == []
+
+
+async def test_a_read_that_was_given_up_does_not_disturb_the_next(disk: MemoryDisk) -> None:
+    data = random_bytes(4 * CHUNK)
+    async with opened(disk) as engine:
+        async with engine.upload() as upload:
+            await upload.write(data)
+            await engine.submit(Put(name="a", body=await upload.finish()))
+        download = await engine.open_body(await engine.read(held("a")))
+        for _ in range(3):
+            given_up = download.chunks()
+            assert await anext(given_up) == data[:CHUNK]
+            await given_up.aclose()  # type: ignore[attr-defined]
+        assert b"".join([chunk async for chunk in download.chunks(5)]) == data[5:]
+        given_up = download.chunks()
+        assert await anext(given_up) == data[:CHUNK]
+        await download.aclose()
+        await given_up.aclose()  # type: ignore[attr-defined]

@@ -24,8 +24,10 @@ class Halt:
         self._part = part
         self._released = threading.Event()
         self.reached = trio.Event()
+        self._token: trio.lowlevel.TrioToken | None = None
 
     def __enter__(self) -> Halt:
+        self._token = trio.lowlevel.current_trio_token()
         self._disk.before_each = self._hook
         return self
 
@@ -47,7 +49,7 @@ class Halt:
     def _hook(self, operation: Operation) -> None:
         if operation.kind == self._kind and self._part in operation.name and not self.reached.is_set():
             released = self._released
-            trio.from_thread.run_sync(self.reached.set)
+            trio.from_thread.run_sync(self.reached.set, trio_token=self._token)
             assert released.wait(30), "never released"
 
 
