@@ -45,6 +45,14 @@ Held = Inline | OnDisk | Payload
 """What live state keeps of a body."""
 
 
+def stored_bytes(held: Held) -> int:
+    """About how many bytes the record takes up that holds the body, or the key of its payload file."""
+    return PAYLOAD_RECORD if isinstance(held, Payload) else held.size
+
+
+PAYLOAD_RECORD = 512
+
+
 def pack_body(body: Body) -> dict[str, Any]:
     """The body as msgpack types, for an event's content. A payload file's key appears nowhere else (design
     section 2)."""

@@ -1,9 +1,10 @@
 """Opening, reading, changing and closing a data folder, from any Trio program and without HTTP."""
 
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from itertools import takewhile
 from pathlib import Path
 from typing import TypeVar
@@ -22,8 +23,13 @@ from engine.reaper import Reaper, lag
 from engine.state import State
 from engine.uploads import Download, Upload, open_body
 from engine.writer import Writer
+from journal.backup import Moment
+from journal.holes import ranges_of
 
 Value = TypeVar("Value")
+
+ERASE_TARGETS = 4096
+"""Parts erased in one go at most: they fit into one erase record, however they are spread."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,33 +162,51 @@ class Engine:
         snapshot.sweep(self.disk)
         return self._payloads.sweep(self.state.ground.payloads)
 
-    async def erase(self, targets: list[tuple[int, journal.Part]], cause: int) -> None:
+    async def erase(self, targets: Sequence[tuple[int, journal.Part]], cause: int) -> None:
         """Physically erases parts of records: event, zeros in place, closing event (design section 2).
 
+        Many are erased in slices, with other requests between them.
+
         Raises:
-            journal.BadTarget: A record is not there to be erased; nothing was.
-            StorageFull: No room for the two events; nothing was erased.
+            journal.BadTarget: A record is not there to be erased.
+            StorageFull: No room for the two events.
             StorageFailed: Writing has ended for good; the next start finishes what was begun.
         """
+        for start in range(0, len(targets), ERASE_TARGETS):
+            slice_ = targets[start : start + ERASE_TARGETS]
+            await self._writer.between_batches(partial(self._erase, slice_, cause))
 
-        def work() -> None:
-            self._check_writing()
-            try:
-                self._log.erase(targets, cause, max(self._horizon.now(), self.state.time))
-            except journal.NoSpace as error:
-                raise StorageFull("no room on the disk for the erasure") from error
-            except journal.WriteFailed as error:
-                self._writer.fail(error)
-                raise StorageFailed(self._writer.failure) from error
-            head = self._log.head
-            self.state.skip(head.seq, head.time)
-            self._writer.advance(head.seq)
-
-        await self._writer.between_batches(work)
+    def _erase(self, targets: Sequence[tuple[int, journal.Part]], cause: int) -> None:
+        """One slice, between two batches: the state hears of it as a replay would. Blocking."""
+        self._check_writing()
+        try:
+            self._log.erase(targets, cause, max(self._horizon.now(), self.state.time))
+        except journal.NoSpace as error:
+            raise StorageFull("no room on the disk for the erasure") from error
+        except journal.WriteFailed as error:
+            self._writer.fail(error)
+            raise StorageFailed(self._writer.failure) from error
+        head = self._log.head
+        self.state.skip(head.seq, head.time)
+        self.state.erased(ranges_of(targets), cause)
+        self._writer.advance(head.seq)
 
     def _check_writing(self) -> None:
         if self._writer.failure:
             raise StorageFailed(self._writer.failure)
+
+    async def moment(self) -> Moment:
+        """Where the journal durably ends now, and the payload files that the state stands on: what a backup
+        is of.
+
+        Raises:
+            StorageFailed: Writing has ended for good.
+        """
+        return await self._writer.between_batches(self._moment)
+
+    def _moment(self) -> Moment:
+        self._check_writing()
+        return Moment(self._log.head, frozenset(self.state.ground.payloads))
 
     async def take_snapshot(self) -> None:
         """Makes a snapshot of the present state durable, while requests go on.

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any, ClassVar, NamedTuple, Self, TypeVar, dataclass_transform
 
+from engine.records import OVERWRITTEN, Locator, Standing
 from journal import Verb
 
 
@@ -52,12 +53,23 @@ class Stamp(NamedTuple):
         seq: Sequence number, from 1, without gaps.
         time: Nanoseconds since the epoch, never going back along the journal.
         address: Where the record's content lies, -1 if it has none or is not written yet.
+        size: Bytes that the content takes up on disk.
     """
 
     seq: int
     time: int
     address: int
+    size: int = 0
 
+
+_BY_VERB = {
+    Verb.PUT: Standing.WHOLE,
+    Verb.PATCH: Standing.PART,
+    Verb.DELETE: Standing.END,
+    Verb.TOKEN: Standing.PART,
+}
+
+assert Cause.OVERWRITTEN == OVERWRITTEN
 
 Fact = TypeVar("Fact")
 
@@ -77,10 +89,8 @@ class Event(ABC):
     """Base of all events.
 
     A subclass says its ``VERB`` and ``SURFACE``, adds its fields, and splits them: ``details`` are who and
-    what, kept for the
-    audit period; ``content`` is the data itself, kept until its deadline (design section 2). Nothing of
-    either reaches the
-    header.
+    what, kept for the audit period; ``content`` is the data itself, kept until its deadline (design section
+    2). Nothing of either reaches the header.
 
     Attributes:
         resource: 16 random bytes that name the resource for ever, without telling whose it is.
@@ -92,10 +102,22 @@ class Event(ABC):
     SURFACE: ClassVar[Surface]
     VERSION: ClassVar[int] = 1
     """Version of the two shapes below; ``engine/wire.py`` upcasts older ones on reading."""
+    STANDING: ClassVar[Standing]
+    """What the record means to the others of its resource; if a class does not say, the verb does."""
+    HISTORY: ClassVar[bool] = False
+    """Whether what an event of this kind overwrites is kept as history for a while."""
 
     resource: bytes
     actor: str
     cause: Cause
+
+    def __init_subclass__(cls) -> None:
+        if "VERB" in cls.__dict__ and "STANDING" not in cls.__dict__:
+            cls.STANDING = _BY_VERB[cls.VERB]
+
+    def locator(self) -> Locator:
+        """Where the slice finds what the event is about. Empty: it is never restated."""
+        return ()
 
     @abstractmethod
     def details(self) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from engine import snapshot, wire
 from engine.event import Stamp
 from engine.options import Options
 from engine.state import State
+from journal.holes import unpack_ranges
 
 
 def load(
@@ -49,10 +50,12 @@ def replay(state: State, record: journal.Record) -> None:
     """Makes ``record``, which follows the last one, part of ``state``."""
     header = record.header
     event = wire.from_record(record)
-    if event is None:
-        state.skip(header.seq, header.time)
-    else:
-        state.apply(event, Stamp(header.seq, header.time, record.content_at))
+    if event is not None:
+        state.apply(event, Stamp(header.seq, header.time, record.content_at, header.content_size))
+        return
+    state.skip(header.seq, header.time)
+    if header.verb == journal.Verb.ERASE:
+        state.erased(unpack_ranges(record), header.cause)
 
 
 def _open_journal(

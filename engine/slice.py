@@ -1,25 +1,88 @@
 """What a domain plugs into the engine's state."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, Protocol
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from typing import Any, NamedTuple, Protocol
 
+from engine.body import Held, Inline, OnDisk
 from engine.command import Command, Decision
 from engine.deadlines import Deadlines, Kind
 from engine.event import Event, Stamp
-from engine.held import Held
+from engine.held import Held as Holds
+from engine.records import Locator, Records
 
 Apply = Callable[[Any, Stamp], None]
 Decide = Callable[[Any, int], Decision[Any]]
 Expire = Callable[[Any, int], Sequence[Event]]
 
 
+class Restated(NamedTuple):
+    """One step of restating an entry.
+
+    Attributes:
+        events: What it comes to; none if the entry is not there.
+        more: Whether another step is needed.
+    """
+
+    events: Sequence[Event]
+    more: bool
+
+
+class Restater(ABC):
+    """How a slice writes entries of one kind down once more, unchanged, so that their older records may be
+    erased.
+
+    Nobody can see that it happened, but for where bodies lie and which records hold what.
+    """
+
+    @abstractmethod
+    def apart(self, locator: Locator, resource: bytes) -> Collection[int]:
+        """The records outside of its chain that the entry stands on; none if it is not there."""
+
+    @abstractmethod
+    def bodies(self, locator: Locator, resource: bytes, before: int) -> Sequence[OnDisk]:
+        """The bodies on disk that the next step needs, a few MiB at most."""
+
+    @abstractmethod
+    def restate(
+        self, locator: Locator, resource: bytes, before: int, bodies: Mapping[int, Inline]
+    ) -> Restated:
+        """The events of the next step, with the cause ``RESTATED``. Changes nothing.
+
+        Args:
+            locator: Where the entry is found.
+            resource: Its resource: another one that has its name meanwhile is left alone.
+            before: Records up to this one are to be left. Those that stand apart may be kept if it is 0.
+            bodies: Address → what is there, for those asked for; if one is missing, it is asked for again.
+        """
+
+
+STEP_RECORDS = 128
+"""Most records in one step of restating."""
+STEP_BYTES = 1 << 20
+"""A step reads no further body from disk beyond this."""
+
+
+def first_bytes(held: Iterable[Held | None]) -> Iterator[OnDisk]:
+    """Those on disk among the first of ``held``, as many as one step takes."""
+    size = 0
+    for body in islice(held, STEP_RECORDS):
+        if isinstance(body, OnDisk):
+            yield body
+            size += body.size
+            if size > STEP_BYTES:
+                return
+
+
 class Ground:
-    """What the slices share: the deadline index, what is under a legal hold, and the payload files that live
-    state stands on."""
+    """What the slices share: the deadline index, the records that live state stands on, what is under a legal
+    hold, and the payload files that live state stands on."""
 
     def __init__(self) -> None:
         self.deadlines = Deadlines()
-        self.held = Held()
+        self.held = Holds()
+        self.records = Records()
         self.payloads: set[str] = set()
         self._released: list[str] = []
         self._unclaimed: set[str] = set()
@@ -81,6 +144,12 @@ class Slice(Protocol):
     def expirers(self) -> Mapping[Kind, Expire]:
         """``expire(key, now)`` answers the events that end what is due under ``key``; called with due keys
         only."""
+
+    def restaters(self) -> Mapping[str, Restater]:
+        """How entries are restated, by the first word of their locators."""
+
+    def resources(self) -> Iterable[bytes]:
+        """The resources of all entries, as the very objects that the entries hold."""
 
     def place(self, seq: int, address: int) -> None:
         """The content of record ``seq``, applied with address -1, has been written at ``address``."""

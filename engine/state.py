@@ -2,7 +2,8 @@
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import groupby
+from functools import partial
+from itertools import chain, groupby
 from operator import itemgetter
 from typing import Any
 
@@ -11,14 +12,19 @@ import msgpack
 from engine.areas import AreasSlice
 from engine.blobs import BlobsSlice
 from engine.command import Command, Decision
-from engine.commands import ExpireDue
+from engine.commands import ExpireDue, Restate
 from engine.deadlines import Deadlines, Kind
-from engine.event import Event, Stamp
+from engine.event import Cause, Event, Stamp
 from engine.holds import HoldsSlice
 from engine.holds.decide import refuse_held
+from engine.records import WHOLE
 from engine.settings import SettingsSlice
-from engine.slice import Apply, Decide, Expire, Ground, Slice
+from engine.slice import Apply, Decide, Expire, Ground, Restater, Slice
+from engine.subjects import EndSubjects, end
 from engine.tokens import TokensSlice
+
+RECORDS = "records"
+"""Names the rows that tell which records the slices stand on."""
 
 
 class State:
@@ -31,13 +37,15 @@ class State:
     Attributes:
         seq: Sequence number of the last record applied, 0 before the first.
         time: Journal time of that record, nanoseconds since the epoch.
-        ground: Deadlines and payload files, shared by the slices.
+        ground: What the slices share.
+        records: Which records all this stands on.
     """
 
     def __init__(self) -> None:
         self.seq = 0
         self.time = 0
         self.ground = Ground()
+        self.records = self.ground.records
         self.areas = AreasSlice(self.ground)
         self.blobs = BlobsSlice(self.ground)
         self.tokens = TokensSlice(self.ground, self.blobs)
@@ -47,7 +55,10 @@ class State:
         self._apply: dict[type[Event], Apply] = _merged(part.handlers() for part in self.slices)
         self._decide: dict[type[Command[Any]], Decide] = _merged(part.deciders() for part in self.slices)
         self._decide[ExpireDue] = self._expire_due
+        self._decide[Restate] = self._restate
+        self._decide[EndSubjects] = partial(end, self)
         self._expire: dict[Kind, Expire] = _merged(part.expirers() for part in self.slices)
+        self.restaters: Mapping[str, Restater] = _merged(part.restaters() for part in self.slices)
 
     @property
     def deadlines(self) -> Deadlines:
@@ -56,16 +67,29 @@ class State:
 
     def apply(self, event: Event, stamp: Stamp) -> None:
         """Makes ``event``, which follows the last one, part of the state."""
-        assert stamp.seq == self.seq + 1
-        self._apply[type(event)](event, stamp)
-        self.seq = stamp.seq
-        self.time = stamp.time
+        seq, self.time, _, size = stamp
+        assert seq == self.seq + 1
+        kind = type(event)
+        self._apply[kind](event, stamp)
+        self.seq = seq
+        records = self.records
+        resource = event.resource
+        if kind.STANDING is WHOLE and resource not in records.chains and not records.said:
+            # What `follow` would do, for the most frequent case: a new resource.
+            records.chains[resource] = seq << 4 | (size + 4095 >> 12).bit_length()
+        else:
+            records.follow(event, stamp)
 
     def skip(self, seq: int, time: int) -> None:
         """Passes over a record that changes nothing here: the journal's own, or one whose parts were
         erased."""
         self.seq = seq
         self.time = time
+
+    def erased(self, ranges: Sequence[tuple[int, int, int]], cause: int) -> None:
+        """An erase record names ``ranges``, each of parts, first and last sequence number."""
+        for parts, first, last in ranges:
+            self.records.erased(parts, first, last, audit=cause == Cause.RETENTION)
 
     def decide(self, command: Command[Any], now: int) -> Decision[Any]:
         """What ``command`` comes to in this state at ``now`` (nanoseconds since the epoch). Changes nothing.
@@ -89,6 +113,11 @@ class State:
             looked_at += 1
         return Decision(tuple(events), looked_at)
 
+    def _restate(self, command: Restate, now: int) -> Decision[bool]:
+        restater = self.restaters[command.locator[0]]
+        step = restater.restate(command.locator, command.resource, command.before, command.bodies)
+        return Decision(tuple(step.events), step.more)
+
     def place(self, seq: int, address: int) -> None:
         """The content of record ``seq`` has been written at ``address``."""
         for part in self.slices:
@@ -97,6 +126,7 @@ class State:
     def freeze(self) -> Callable[[], Iterator[tuple[str, Any]]]:
         """A consistent copy, cheap to take; iterating it later yields (slice name, row)."""
         frozen = [(part.name, part.freeze()) for part in self.slices]
+        frozen.append((RECORDS, self.records.freeze()))
 
         def rows() -> Iterator[tuple[str, Any]]:
             for name, part in frozen:
@@ -109,19 +139,27 @@ class State:
         """Fills an empty state from frozen rows, (slice name, row), as :meth:`freeze` gave them."""
         parts = {part.name: part for part in self.slices}
         for name, own in groupby(rows, key=itemgetter(0)):
-            parts[name].load(row for _, row in own)
+            if name == RECORDS:
+                resources = chain.from_iterable(part.resources() for part in self.slices)
+                self.records.load((row for _, row in own), resources)
+            else:
+                parts[name].load(row for _, row in own)
 
     def digest(self) -> bytes:
         """SHA-256 over all rows: equal states have equal digests."""
         digest = hashlib.sha256()
-        for name, row in self.freeze()():
-            digest.update(msgpack.packb((name, row)))
+        for part in self.slices:
+            for row in part.freeze()():
+                digest.update(msgpack.packb((part.name, row)))
+        for row in self.records.digest_rows():
+            digest.update(msgpack.packb((RECORDS, row)))
         return digest.digest()
 
     def check(self) -> None:
         """Asserts that every index agrees with the entries."""
         for part in self.slices:
             part.check()
+        self.records.check()
 
 
 def _merged(tables: Iterator[Mapping[Any, Any]]) -> dict[Any, Any]:

@@ -25,6 +25,7 @@ CODES: dict[int, type[Event]] = {
     103: areas.FileStored,
     104: areas.KeysExpired,
     105: areas.AreaDeleted,
+    106: areas.AreaRestated,
     201: settings.DocumentStated,
     202: settings.DocumentChanged,
     203: settings.ChangeContinued,

@@ -189,8 +189,13 @@ class Writer:
         return cast("Value", job.result)
 
     def advance(self, seq: int) -> None:
-        """Records up to ``seq`` were appended and synced by work between batches."""
+        """Records up to ``seq`` were appended and synced by work between batches, which this is part of:
+        readers hear of it, and the next batch finds its room again. Blocking."""
         self._durable = seq
+        try:
+            self._room.find_again()
+        except FAILURES as error:
+            self.fail(error)
 
     def stop(self) -> None:
         """Lets the queue drain, then ends :meth:`run`."""
@@ -272,8 +277,9 @@ class Writer:
                 batch.answers.pop()
                 self._queue.appendleft(pending)
                 break
-            for event in decision.events:
-                self._state.apply(event, Stamp(self._state.seq + 1, time, -1))
+            for event, draft in zip(decision.events, drafts, strict=True):
+                stamp = Stamp(self._state.seq + 1, time, -1, part_size(len(draft.content)))
+                self._state.apply(event, stamp)
             batch.drafts += drafts
             batch.size += size
             pending.result = decision.result

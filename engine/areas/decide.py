@@ -33,6 +33,11 @@ from engine.event import Cause
 EVENT_TEXT_BYTES = 256 * 1024
 """Keys and values of one event: well below what a record's part may hold."""
 
+AREA_TEXT_BYTES = 2 << 20
+"""Most UTF-8 bytes of an area's texts together; long ones are stored as files and do not count."""
+AREA_NAME_BYTES = 512 << 10
+"""Most UTF-8 bytes of an area's keys together."""
+
 KEEPER = "retain"
 """The actor of what the server does by itself."""
 
@@ -117,11 +122,12 @@ def _create(state: AreasState, command: Write, key: str, now: int) -> tuple[Area
     _check_owned(state, command, now)
     if len(command.values) > command.policy.max_keys:
         raise TooLarge("too many keys", reason="keys", limit=command.policy.max_keys)
+    _check_restatable(NO_AREA, command.values)
     name, user = split_key(key)
     until = now + command.ttl * SECOND
     stale = state.areas.get(key)
     events: list[AreaEvent] = [] if stale is None else [_ended(key, stale)]
-    chunks = _chunks(command.values)
+    chunks = text_chunks(_texts(command.values))
     events.append(
         AreaCreated(
             resource=command.resource,
@@ -143,12 +149,13 @@ def _update(state: AreasState, command: Write, key: str, area: Area, now: int) -
     living = {name for name, end in zip(area[2], key_ends(area), strict=True) if end > now}
     if len(living | command.values.keys()) > command.policy.max_keys:
         raise TooLarge("too many keys", reason="keys", limit=command.policy.max_keys)
+    _check_restatable(area, command.values)
     until = now + command.ttl * SECOND
     whole = command.policy.whole_area
     bare = not living and not command.values
     base = until if bare or (whole and area[1]) else 0
     events: list[AreaEvent] = list(_keys_ended(key, area, now))
-    chunks = _chunks(command.values)
+    chunks = text_chunks(_texts(command.values))
     first = next(chunks, {})
     if first or base or (whole and living):
         name, user = split_key(key)
@@ -202,13 +209,15 @@ def _writes(
             )
 
 
-def _chunks(values: Mapping[str, NewValue]) -> Iterator[dict[str, str]]:
+def _texts(values: Mapping[str, NewValue]) -> dict[str, str]:
+    return {key: value for key, value in values.items() if isinstance(value, str)}
+
+
+def text_chunks(texts: Mapping[str, str]) -> Iterator[dict[str, str]]:
     """The texts, in pieces that fit into one event each."""
     piece: dict[str, str] = {}
     size = 0
-    for key, value in values.items():
-        if isinstance(value, NewFile):
-            continue
+    for key, value in texts.items():
         grown = size + text_size(key) + text_size(value)
         if piece and grown > EVENT_TEXT_BYTES:
             yield piece
@@ -264,6 +273,20 @@ def _check_quota(state: AreasState, policy: Policy, area: Area, values: Mapping[
     )
     if state.size + added - replaced > policy.quota_bytes:
         raise QuotaExceeded("the storage quota is used up", reason="bytes", limit=policy.quota_bytes)
+
+
+def _check_restatable(area: Area, values: Mapping[str, NewValue]) -> None:
+    """An area fits into one frame of the journal, files and long texts apart, so that it can be restated."""
+    names = {*area[2], *values}
+    if sum(map(text_size, names)) > AREA_NAME_BYTES:
+        raise TooLarge("the area's keys are too long together", reason="keys", limit=AREA_NAME_BYTES)
+    kept = sum(
+        text_size(value)
+        for key, value in zip(area[2], area[3], strict=True)
+        if isinstance(value, str) and key not in values
+    )
+    if kept + sum(map(text_size, _texts(values).values())) > AREA_TEXT_BYTES:
+        raise TooLarge("the area's texts are too long together", reason="texts", limit=AREA_TEXT_BYTES)
 
 
 def _check_owned(state: AreasState, command: Write, now: int) -> None:

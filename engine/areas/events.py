@@ -5,7 +5,11 @@ from typing import Any, ClassVar, Self
 
 from engine.body import Body, pack_body, unpack_body
 from engine.event import Cause, Event, Surface, fact
+from engine.records import Locator, Standing
 from journal import Verb
+
+AREA = "area"
+"""The first word of an area's locator; the id and the customer follow."""
 
 
 @fact
@@ -21,6 +25,10 @@ class AreaEvent(Event):
 
     name: str
     user: str | None
+
+    def locator(self) -> Locator:
+        """Names the area."""
+        return (AREA, self.name, self.user)
 
     @classmethod
     def subject(cls, details: Mapping[str, Any]) -> str:
@@ -80,6 +88,8 @@ class AreaCreated(AreaEvent):
 class AreaUpdated(AreaEvent):
     """Keys of an area were replaced or added (spec section 6).
 
+    One with the cause ``RESTATED`` goes on where :class:`AreaRestated` ended, and leaves deadlines alone.
+
     Attributes:
         until: New deadline of the keys written here, nanoseconds since the epoch.
         base: New deadline of an area without keys; 0 leaves it as it is.
@@ -131,7 +141,7 @@ class AreaUpdated(AreaEvent):
 class FileStored(AreaEvent):
     """A file, or a text too long for memory, was stored under a key of an area.
 
-    Each has a record of its own, so that its content can be read and erased by itself.
+    Each has a record of its own, so that its content can be read and erased by itself: the area knows which.
 
     Attributes:
         until: Deadline of the key, nanoseconds since the epoch.
@@ -142,6 +152,7 @@ class FileStored(AreaEvent):
     """
 
     VERB: ClassVar[Verb] = Verb.PATCH
+    STANDING: ClassVar[Standing] = Standing.APART
 
     until: int
     key: str
@@ -193,6 +204,7 @@ class KeysExpired(AreaEvent):
     """
 
     VERB: ClassVar[Verb] = Verb.DELETE
+    STANDING: ClassVar[Standing] = Standing.NONE
 
     keys: tuple[str, ...]
 
@@ -231,3 +243,57 @@ class AreaDeleted(AreaEvent):
     ) -> Self:
         """The inverse of :meth:`details`."""
         return cls(resource=resource, actor=actor, cause=cause, name=details["name"], user=details["user"])
+
+
+@fact
+class AreaRestated(AreaEvent):
+    """An area as it is, once more, so that older records of its texts may be erased.
+
+    Its files stay in the records that they have.
+
+    Attributes:
+        base: Deadline of the area itself for one that was created without keys, else 0.
+        keys: All keys in their order, those of files included.
+        ends: The deadline of each, nanoseconds since the epoch.
+        texts: The first texts; :class:`AreaUpdated` holds the others.
+    """
+
+    VERB: ClassVar[Verb] = Verb.PUT
+
+    base: int
+    keys: tuple[str, ...]
+    ends: tuple[int, ...]
+    texts: dict[str, str]
+
+    def details(self) -> dict[str, Any]:
+        """Names and deadlines; never a value."""
+        return {
+            "name": self.name,
+            "user": self.user,
+            "base": self.base,
+            "keys": list(self.keys),
+            "ends": list(self.ends),
+            "texts": [self.keys.index(key) for key in self.texts],
+        }
+
+    def content(self) -> list[str] | None:
+        """The texts, in the order in which the details number their keys; None if there are none."""
+        return list(self.texts.values()) if self.texts else None
+
+    @classmethod
+    def restore(
+        cls, *, resource: bytes, actor: str, cause: Cause, details: dict[str, Any], content: Any
+    ) -> Self:
+        """The inverse of :meth:`details` and :meth:`content`."""
+        keys = tuple(details["keys"])
+        return cls(
+            resource=resource,
+            actor=actor,
+            cause=cause,
+            name=details["name"],
+            user=details["user"],
+            base=details["base"],
+            keys=keys,
+            ends=tuple(details["ends"]),
+            texts={keys[at]: text for at, text in zip(details["texts"], content or (), strict=True)},
+        )

@@ -7,7 +7,16 @@ from typing import Any
 
 from engine.areas import decide
 from engine.areas.commands import CreateArea, DeleteArea, UpdateArea
-from engine.areas.events import AreaCreated, AreaDeleted, AreaUpdated, FileStored, KeysExpired
+from engine.areas.events import (
+    AREA,
+    AreaCreated,
+    AreaDeleted,
+    AreaRestated,
+    AreaUpdated,
+    FileStored,
+    KeysExpired,
+)
+from engine.areas.restate import AreaRestater
 from engine.areas.state import (
     NO_AREA,
     Area,
@@ -23,9 +32,12 @@ from engine.areas.state import (
 from engine.body import Held, Inline, OnDisk
 from engine.command import Command
 from engine.deadlines import Kind
-from engine.event import Event
-from engine.slice import Apply, Decide, Expire
+from engine.event import Cause, Event, Stamp
+from engine.slice import Apply, Decide, Expire, Restater
 from journal import Payload
+
+LOADING = Stamp(0, 0, -1)
+"""In place of a record's."""
 
 
 class AreasSlice(AreasState):
@@ -40,6 +52,7 @@ class AreasSlice(AreasState):
             AreaUpdated: self.updated,
             FileStored: self.stored,
             KeysExpired: self.expired,
+            AreaRestated: self.restated,
             AreaDeleted: self.deleted,
         }
 
@@ -54,6 +67,14 @@ class AreasSlice(AreasState):
     def expirers(self) -> Mapping[Kind, Expire]:
         """See :meth:`engine.slice.Slice.expirers`."""
         return {Kind.AREA: partial(decide.expire, self)}
+
+    def restaters(self) -> Mapping[str, Restater]:
+        """See :meth:`engine.slice.Slice.restaters`."""
+        return {AREA: AreaRestater(self)}
+
+    def resources(self) -> Iterable[bytes]:
+        """See :meth:`engine.slice.Slice.resources`."""
+        return (area[0] for area in self.areas.values())
 
     def freeze(self) -> Callable[[], Iterator[Any]]:
         """Rows ``[record key, resource, base, keys, values, deadlines]``."""
@@ -75,7 +96,7 @@ class AreasSlice(AreasState):
                 ends if isinstance(ends, int) else tuple(ends),
             )
             self.areas[key] = area
-            self._account(NO_AREA, area)
+            self._account(NO_AREA, area, LOADING, Cause.RESTATED)
             user = split_key(key)[1]
             if user is not None:
                 self.owned.setdefault(user, set()).add(key)
@@ -107,8 +128,10 @@ class AreasSlice(AreasState):
 
 
 def _pack_value(value: Value) -> Any:
-    """A text as itself, a file as ``[filename, type, bytes' place]``."""
-    return value if isinstance(value, str) else [value.filename, value.media_type, _pack_held(value.held)]
+    """A text as itself, a file as ``[filename, type, bytes' place, record]``."""
+    if isinstance(value, str):
+        return value
+    return [value.filename, value.media_type, _pack_held(value.held), value.seq]
 
 
 def _pack_held(held: Held) -> list[Any]:
@@ -120,9 +143,9 @@ def _pack_held(held: Held) -> list[Any]:
 
 
 def _unpack_file(packed: Any) -> File:
-    filename, media_type, held = packed
+    filename, media_type, held, seq = packed
     if len(held) == 5:
-        return File(filename, media_type, Payload(*held))
+        return File(filename, media_type, Payload(*held), seq)
     if isinstance(held[0], int):
-        return File(filename, media_type, OnDisk(*held))
-    return File(filename, media_type, Inline(*held))
+        return File(filename, media_type, OnDisk(*held), seq)
+    return File(filename, media_type, Inline(*held), seq)

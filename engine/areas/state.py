@@ -5,13 +5,23 @@ them are to stay small, and the garbage collector stops tracking tuples that hol
 it never walks through them.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from sys import intern
+from types import MappingProxyType
 
-from engine.areas.events import AreaCreated, AreaDeleted, AreaEvent, AreaUpdated, FileStored, KeysExpired
-from engine.body import Held, Inline, OnDisk
+from engine.areas.events import (
+    AreaCreated,
+    AreaDeleted,
+    AreaEvent,
+    AreaRestated,
+    AreaUpdated,
+    FileStored,
+    KeysExpired,
+)
+from engine.body import Held, Inline, OnDisk, stored_bytes
 from engine.deadlines import Kind
-from engine.event import Stamp
+from engine.event import Cause, Stamp
 from engine.slice import Ground
 from journal import Payload
 
@@ -24,11 +34,13 @@ class File:
         filename: What the client called it.
         media_type: Its Content-Type as sent; None marks a text, kept as UTF-8.
         held: Where its bytes are.
+        seq: The record that holds them, or the key of their payload file.
     """
 
     filename: str
     media_type: str | None
     held: Held
+    seq: int
 
 
 Value = str | File
@@ -38,7 +50,7 @@ Area = tuple[bytes, int, tuple[str, ...], tuple[Value, ...], Ends]
 """Resource, deadline of an area created without keys (else 0), keys, values, deadlines of the keys."""
 
 NO_AREA: Area = (b"", 0, (), (), 0)
-NO_PAYLOADS: frozenset[str] = frozenset()
+NO_FILES: Mapping[int, File] = MappingProxyType({})
 
 
 def record_key(name: str, user: str | None) -> str:
@@ -96,12 +108,11 @@ def area_size(area: Area) -> int:
         return names + sum(map(value_size, area[3]))
 
 
-def _payloads(values: tuple[Value, ...]) -> frozenset[str]:
+def files_of(values: tuple[Value, ...]) -> Mapping[int, File]:
+    """The files and long texts among values, by their records."""
     if File not in map(type, values):
-        return NO_PAYLOADS
-    return frozenset(
-        value.held.name for value in values if isinstance(value, File) and isinstance(value.held, Payload)
-    )
+        return NO_FILES
+    return {value.seq: value for value in values if isinstance(value, File)}
 
 
 def _joined(ends: list[int]) -> Ends:
@@ -132,11 +143,35 @@ class AreasState:
         key = record_key(event.name, event.user)
         names = tuple(map(intern, event.texts))
         ends = event.until if names else 0
-        self._replace(key, (event.resource, event.base, names, tuple(event.texts.values()), ends))
+        self._replace(key, (event.resource, event.base, names, tuple(event.texts.values()), ends), stamp)
 
     def updated(self, event: AreaUpdated, stamp: Stamp) -> None:
         """Applies :class:`AreaUpdated`."""
-        self._merge(event, dict(event.texts), event.until, base=event.base, whole=event.whole)
+        if event.cause is Cause.RESTATED:
+            self._fill(event, stamp)
+        else:
+            until, base, whole = event.until, event.base, event.whole
+            self._merge(event, stamp, dict(event.texts), until, base=base, whole=whole)
+
+    def restated(self, event: AreaRestated, stamp: Stamp) -> None:
+        """Applies :class:`AreaRestated`. Texts that it does not hold follow; nobody looks before they do."""
+        key = record_key(event.name, event.user)
+        area = self.areas.get(key)
+        if area is None or area[0] != event.resource:
+            area = NO_AREA
+        present = {**dict(zip(area[2], area[3], strict=True)), **event.texts}
+        names = tuple(map(intern, event.keys))
+        values = tuple(present.get(name, "") for name in names)
+        self._replace(key, (event.resource, event.base, names, values, _joined(list(event.ends))), stamp)
+        # In order of the last full statement: the first one may be erased by the time of a replay.
+        self.areas[key] = self.areas.pop(key)
+
+    def _fill(self, event: AreaUpdated, stamp: Stamp) -> None:
+        key = record_key(event.name, event.user)
+        area = self.areas.get(key)
+        if area is not None and area[0] == event.resource:
+            values = tuple(event.texts.get(name, value) for name, value in zip(area[2], area[3], strict=True))
+            self._replace(key, (*area[:3], values, area[4]), stamp)
 
     def stored(self, event: FileStored, stamp: Stamp) -> None:
         """Applies :class:`FileStored`. A small body stays in memory until its record is written."""
@@ -147,7 +182,8 @@ class AreasState:
             else:
                 key = record_key(event.name, event.user)
                 self._unplaced[stamp.seq] = (key, event.key, held)
-        self._merge(event, {event.key: File(event.filename, event.media_type, held)}, event.until)
+        file = File(event.filename, event.media_type, held, stamp.seq)
+        self._merge(event, stamp, {event.key: file}, event.until)
 
     def expired(self, event: KeysExpired, stamp: Stamp) -> None:
         """Applies :class:`KeysExpired`."""
@@ -158,7 +194,10 @@ class AreasState:
         gone = set(event.keys)
         rows = [row for row in zip(area[2], area[3], key_ends(area), strict=True) if row[0] not in gone]
         names, values, ends = (tuple(column) for column in zip(*rows, strict=True)) if rows else ((), (), ())
-        self._replace(key, (area[0], area[1], names, values, _joined(list(ends))))
+        if any(name in gone and isinstance(value, str) for name, value in zip(area[2], area[3], strict=True)):
+            self.ground.records.mix()
+        area = (area[0], area[1], names, values, _joined(list(ends)))
+        self._replace(key, area, stamp, Cause.EXPIRED)
 
     def deleted(self, event: AreaDeleted, stamp: Stamp) -> None:
         """Applies :class:`AreaDeleted`."""
@@ -166,7 +205,7 @@ class AreasState:
         area = self.areas.get(key)
         if area is None or area[0] != event.resource:
             return
-        self._account(area, NO_AREA)
+        self._account(area, NO_AREA, stamp, event.cause)
         self.ground.deadlines.disarm(next_end(area), Kind.AREA, key)
         del self.areas[key]
         if event.user is not None:
@@ -187,13 +226,14 @@ class AreasState:
         resource, base, names, values, ends = area
         for index, value in enumerate(values):
             if isinstance(value, File) and value.held is inline and names[index] == name:
-                placed = File(value.filename, value.media_type, OnDisk(address, inline.size))
+                placed = File(value.filename, value.media_type, OnDisk(address, inline.size), seq)
                 values = (*values[:index], placed, *values[index + 1 :])
                 self.areas[key] = (resource, base, names, values, ends)
 
     def _merge(
         self,
         event: AreaEvent,
+        stamp: Stamp,
         values: dict[str, str] | dict[str, File],
         until: int,
         *,
@@ -210,15 +250,17 @@ class AreasState:
             for name, value, end in zip(area[2], area[3], key_ends(area), strict=True)
         }
         for name, value in values.items():
+            if name in merged and isinstance(merged[name][0], str):
+                self.ground.records.mix()
             merged[intern(name)] = (value, until)
         ends = _joined([end for _, end in merged.values()])
         kept = tuple(value for value, _ in merged.values())
-        self._replace(key, (area[0], base or area[1], tuple(merged), kept, ends))
+        self._replace(key, (area[0], base or area[1], tuple(merged), kept, ends), stamp)
 
-    def _replace(self, key: str, area: Area) -> None:
+    def _replace(self, key: str, area: Area, stamp: Stamp, cause: Cause = Cause.OVERWRITTEN) -> None:
         """Puts ``area`` under ``key``, with everything derived from it."""
         old = self.areas.get(key)
-        self._account(old or NO_AREA, area)
+        self._account(old or NO_AREA, area, stamp, cause)
         end = next_end(area)
         deadlines = self.ground.deadlines
         if old is None:
@@ -232,18 +274,22 @@ class AreasState:
             deadlines.arm(end, Kind.AREA, key)
         self.areas[key] = area
 
-    def _account(self, old: Area, new: Area) -> None:
-        """Keeps the total size and the payload files in step with a change."""
+    def _account(self, old: Area, new: Area, stamp: Stamp, cause: Cause) -> None:
+        """Keeps the total size, the payload files and the records of files in step with a change."""
         self.size += area_size(new)
-        after = _payloads(new[3])
+        after = files_of(new[3])
         if old is NO_AREA:
-            before = NO_PAYLOADS
+            before = NO_FILES
         else:
             self.size -= area_size(old)
-            before = _payloads(old[3])
+            before = files_of(old[3])
         if before is after:
             return
-        for name in after - before:
+        kept = {file.held.name for file in after.values() if isinstance(file.held, Payload)}
+        for name in kept:
             self.ground.keep(name)
-        for name in sorted(before - after):
+        gone = {seq: file.held for seq, file in before.items() if seq not in after}
+        for seq, held in gone.items():
+            self.ground.records.leave(stamp, seq, stored_bytes(held), old[0], cause)
+        for name in sorted({held.name for held in gone.values() if isinstance(held, Payload)} - kept):
             self.ground.release(name)

@@ -50,32 +50,40 @@ def handlers(blobs: "BlobsSlice") -> Mapping[type[Event], Apply]:
     return {kind: partial(handler, blobs) for kind, handler in table.items()}
 
 
+def _container(blobs: "BlobsSlice", event: BlobEvent) -> Container:
+    return blobs.find(event.account, event.container) or blobs.ghost(event.account, event.container)
+
+
 def _put(blobs: "BlobsSlice", event: BlobPut, stamp: Stamp) -> None:
     blobs.last = max(blobs.last, event.modified)
-    container = blobs.find(event.account, event.container)
-    if container is None:
-        return
-    if event.cause is not Cause.RESTATED:
-        _drop_staged(blobs, container, event.blob, kept=frozenset())
+    container = _container(blobs, event)
+    _drop_staged(blobs, container, event, stamp, before=event.restates or stamp.seq)
     body = blobs.hold(container, event.blob, WHOLE, event.body, stamp)
-    _write(blobs, container, event, body, stamp.seq)
+    _write(blobs, container, event, body, stamp)
 
 
 def _committed(blobs: "BlobsSlice", event: BlocksCommitted, stamp: Stamp) -> None:
     blobs.last = max(blobs.last, event.modified)
-    container = blobs.find(event.account, event.container)
-    if container is None:
-        return
+    container = _container(blobs, event)
     known = {block.seq: block for block in container.blocks(event.blob)}
     old = container.blobs.get(event.blob)
     if old is not None and isinstance(old.body, Composite):
-        known.update((block.seq, block) for block in old.body.blocks)
-    if not known.keys() >= set(event.blocks):
-        return
-    blocks = tuple(known[seq] for seq in event.blocks)
-    if event.cause is not Cause.RESTATED:
-        _drop_staged(blobs, container, event.blob, kept=frozenset(event.blocks))
-    _write(blobs, container, event, Composite(blocks, sum(block.size for block in blocks)), stamp.seq)
+        used = {block.seq: block for block in old.body.blocks}
+        known.update(used)
+        if not used.keys().isdisjoint(event.blocks):
+            # Without the old list, replay would take the block for a staged one, which a later block of the
+            # same id replaces.
+            blobs.ground.records.keep()
+    restated = container.restated.get(event.blob, {})
+    if event.restates:
+        known.update((block.seq, block) for block in restated.values())
+    # A later list does without those whose records were erased since.
+    blocks = tuple(known[seq] for seq in event.blocks if seq in known)
+    kept = frozenset(event.blocks)
+    _drop_staged(blobs, container, event, stamp, before=event.restates or stamp.seq, kept=kept)
+    if event.restates:
+        container.restated.pop(event.blob, None)
+    _write(blobs, container, event, Composite(blocks, sum(block.size for block in blocks)), stamp)
 
 
 def _write(
@@ -83,7 +91,7 @@ def _write(
     container: Container,
     event: BlobWritten,
     body: Held | Composite,
-    seq: int,
+    stamp: Stamp,
 ) -> None:
     old = container.blobs.get(event.blob)
     entry = BlobEntry(
@@ -91,7 +99,7 @@ def _write(
         # An equal number that is one object for both costs a million entries 32 MB less.
         created=event.modified if event.created == event.modified else event.created,
         modified=event.modified,
-        seq=seq,
+        seq=stamp.seq,
         body=body,
         md5=event.md5,
         headers=shared_headers(event.headers),
@@ -106,23 +114,23 @@ def _write(
     container.put(event.blob, entry)
     # In order of the last write, not the first: that record may be erased by the time of a replay.
     container.blobs[event.blob] = container.blobs.pop(event.blob)
+    blobs.leave_restated(container, event.resource, event.blob, stamp)
     if old is not None:
-        blobs.release(old.body, remaining=body)
+        blobs.leave(event.resource, old.body, stamp, Cause.OVERWRITTEN, remaining=body)
     blobs.rearm(container)
 
 
 def _staged(blobs: "BlobsSlice", event: BlockStaged, stamp: Stamp) -> None:
-    container = blobs.find(event.account, event.container)
-    if container is None:
-        return
-    if event.replaces:
-        _restate_block(blobs, container, event, stamp)
-        return
+    container = _container(blobs, event)
     body = blobs.hold(container, event.blob, event.block_id, event.body, stamp)
+    if event.replaces:
+        block = Block(event.block_id, body, stamp.seq)
+        container.restated.setdefault(event.blob, {})[event.replaces] = block
+        return
     key = (event.blob, event.block_id)
     old = container.staged.get(key)
     if old is not None:
-        blobs.release(old.body)
+        blobs.leave_block(event.resource, old, stamp, Cause.OVERWRITTEN)
     container.staged[key] = Block(event.block_id, body, stamp.seq)
     pending = container.pending.get(event.blob)
     where = (event.account, event.container, event.blob)
@@ -137,39 +145,43 @@ def _staged(blobs: "BlobsSlice", event: BlockStaged, stamp: Stamp) -> None:
     blobs.ground.deadlines.arm(blocks_end(pending), Kind.BLOCKS, where)
 
 
-def _restate_block(blobs: "BlobsSlice", container: Container, event: BlockStaged, stamp: Stamp) -> None:
-    """The block that record ``replaces`` held is now held by this one, wherever it is used."""
-    key = (event.blob, event.block_id)
-    staged = container.staged.get(key)
-    if staged is not None and staged.seq == event.replaces:
-        body = blobs.hold(container, event.blob, event.block_id, event.body, stamp)
-        container.staged[key] = Block(event.block_id, body, stamp.seq)
-    entry = container.blobs.get(event.blob)
-    if entry is not None and isinstance(entry.body, Composite):
-        if all(block.seq != event.replaces for block in entry.body.blocks):
-            return
-        new = Block(event.block_id, blobs.hold(container, event.blob, WHOLE, event.body, stamp), stamp.seq)
-        blocks = tuple(new if block.seq == event.replaces else block for block in entry.body.blocks)
-        container.blobs[event.blob] = entry._replace(body=entry.body._replace(blocks=blocks))
-
-
-def _drop_staged(blobs: "BlobsSlice", container: Container, name: str, kept: frozenset[int]) -> None:
-    """Nothing is staged under ``name`` any more; bodies of the records in ``kept`` live on in the blob."""
-    pending = container.pending.pop(name, None)
+def _drop_staged(
+    blobs: "BlobsSlice",
+    container: Container,
+    event: BlobEvent,
+    stamp: Stamp,
+    *,
+    before: int,
+    kept: frozenset[int] = frozenset(),
+) -> None:
+    """Nothing in records before ``before`` is staged under the name any more; blocks in ``kept`` live on in
+    the blob."""
+    name = event.blob
+    pending = container.pending.get(name)
     if pending is None:
         return
-    container.pending_names.remove(name)
-    blobs.ground.deadlines.disarm(blocks_end(pending), Kind.BLOCKS, (container.account, container.name, name))
+    where = (container.account, container.name, name)
+    left = 0
     for block in list(container.blocks(name)):
+        if block.seq >= before:
+            left += 1
+            continue
         del container.staged[name, block.block_id]
         if block.seq not in kept:
-            blobs.release(block.body)
+            cause = event.cause if isinstance(event, BlocksDropped) else Cause.OVERWRITTEN
+            blobs.leave_block(event.resource, block, stamp, cause)
+    if left:
+        container.pending[name] = pending._replace(blocks=left)
+        return
+    del container.pending[name]
+    container.pending_names.remove(name)
+    blobs.ground.deadlines.disarm(blocks_end(pending), Kind.BLOCKS, where)
 
 
-def _dropped(blobs: "BlobsSlice", event: BlocksDropped, _stamp: Stamp) -> None:
+def _dropped(blobs: "BlobsSlice", event: BlocksDropped, stamp: Stamp) -> None:
     container = blobs.find(event.account, event.container)
     if container is not None:
-        _drop_staged(blobs, container, event.blob, kept=frozenset())
+        _drop_staged(blobs, container, event, stamp, before=stamp.seq)
 
 
 def _present(blobs: "BlobsSlice", event: BlobEvent) -> tuple[Container, BlobEntry] | None:
@@ -185,6 +197,8 @@ def _headers_set(blobs: "BlobsSlice", event: BlobHeadersSet, stamp: Stamp) -> No
     blobs.last = max(blobs.last, event.modified)
     if (present := _present(blobs, event)) is not None:
         container, entry = present
+        if entry.md5 is not None and entry.md5 != event.md5:
+            blobs.ground.records.mix()
         new = entry._replace(
             modified=event.modified,
             headers=shared_headers(event.headers),
@@ -200,6 +214,8 @@ def _metadata_set(blobs: "BlobsSlice", event: BlobMetadataSet, stamp: Stamp) -> 
     blobs.last = max(blobs.last, event.modified)
     if (present := _present(blobs, event)) is not None:
         container, entry = present
+        if entry.metadata:
+            blobs.ground.records.mix()
         new = entry._replace(
             modified=event.modified,
             metadata=event.metadata,
@@ -229,9 +245,10 @@ def _lease_set(blobs: "BlobsSlice", event: BlobLeaseSet, _stamp: Stamp) -> None:
         container.put(event.blob, entry._replace(lease=event.lease))
 
 
-def _deleted(blobs: "BlobsSlice", event: BlobDeleted, _stamp: Stamp) -> None:
+def _deleted(blobs: "BlobsSlice", event: BlobDeleted, stamp: Stamp) -> None:
     if (present := _present(blobs, event)) is not None:
         container, entry = present
         container.remove(event.blob)
-        blobs.release(entry.body)
+        blobs.leave_restated(container, event.resource, event.blob, stamp)
+        blobs.leave(event.resource, entry.body, stamp, event.cause)
         blobs.rearm(container)

@@ -23,7 +23,7 @@ from engine.blobs.containers import Container, blocks_end, lifetime_of
 from engine.blobs.entries import ContainerEntry
 from engine.blobs.leases import surviving
 from engine.deadlines import Kind
-from engine.event import Cause, Event, Stamp
+from engine.event import Event, Stamp
 from engine.slice import Apply
 
 if TYPE_CHECKING:
@@ -65,14 +65,17 @@ def _created(blobs: "BlobsSlice", event: ContainerCreated, _stamp: Stamp) -> Non
         lifetime = lifetime_of(event.days, blobs.default_days)
         containers[event.container] = Container(event.account, event.container, entry, lifetime)
     else:
-        assert event.cause is Cause.RESTATED
         old.entry = entry
+        old.lifetime = lifetime_of(event.days, blobs.default_days)
+        blobs.rearm(old)
 
 
 def _metadata_set(blobs: "BlobsSlice", event: ContainerMetadataSet, stamp: Stamp) -> None:
     blobs.last = max(blobs.last, event.modified)
     container = blobs.find(event.account, event.container)
     if container is not None:
+        if container.entry.metadata:
+            blobs.ground.records.mix()
         container.entry = container.entry._replace(
             modified=event.modified,
             metadata=event.metadata,
@@ -114,7 +117,7 @@ def _lease_set(blobs: "BlobsSlice", event: ContainerLeaseSet, _stamp: Stamp) -> 
         container.entry = container.entry._replace(lease=event.lease)
 
 
-def _deleted(blobs: "BlobsSlice", event: ContainerDeleted, _stamp: Stamp) -> None:
+def _deleted(blobs: "BlobsSlice", event: ContainerDeleted, stamp: Stamp) -> None:
     containers = blobs.accounts.get(event.account)
     container = None if containers is None else containers.pop(event.container, None)
     if containers is None or container is None:
@@ -126,17 +129,20 @@ def _deleted(blobs: "BlobsSlice", event: ContainerDeleted, _stamp: Stamp) -> Non
     for name, pending in container.pending.items():
         key = (container.account, container.name, name)
         blobs.ground.deadlines.disarm(blocks_end(pending), Kind.BLOCKS, key)
-    for block in container.staged.values():
-        blobs.release(block.body)
-    for entry in container.blobs.values():
-        blobs.release(entry.body)
+    for (name, _block_id), block in container.staged.items():
+        blobs.leave_block(container.pending[name].resource, block, stamp, event.cause)
+    for name, entry in container.blobs.items():
+        blobs.leave_restated(container, entry.resource, name, stamp)
+        blobs.leave(entry.resource, entry.body, stamp, event.cause)
+        blobs.ground.records.leave_chain(stamp, entry.resource, event.cause)
 
 
 def _service_set(blobs: "BlobsSlice", event: ServicePropertiesSet, _stamp: Stamp) -> None:
     if event.document is None:
         blobs.services.pop(event.account, None)
+        blobs.ground.records.end()
     else:
-        blobs.services[event.account] = event.document
+        blobs.services[event.account] = (event.resource, event.document)
 
 
 def _configured(blobs: "BlobsSlice", event: RetentionConfigured, _stamp: Stamp) -> None:

@@ -8,7 +8,11 @@ from typing import Any, ClassVar, Self
 from engine.blobs.entries import Pairs, StoredPolicy
 from engine.blobs.leases import Lease
 from engine.event import Cause, Event, Surface, fact
+from engine.records import Locator, Standing
 from journal import Verb
+
+CONTAINER, BLOB, SERVICE = "container", "blob", "service"
+"""First words of locators; names follow."""
 
 
 def pairs_of(rows: Any) -> Pairs:
@@ -40,6 +44,10 @@ class ContainerEvent(AccountEvent):
     """Something about a container; ``resource`` is the container's."""
 
     container: str
+
+    def locator(self) -> Locator:
+        """Names the container."""
+        return (CONTAINER, self.account, self.container)
 
 
 @fact
@@ -225,8 +233,13 @@ class ServicePropertiesSet(AccountEvent):
     """An account's service properties were replaced; None: they went with the account."""
 
     VERB: ClassVar[Verb] = Verb.PATCH
+    STANDING: ClassVar[Standing] = Standing.WHOLE
 
     document: dict[str, Any] | None
+
+    def locator(self) -> Locator:
+        """Names the account."""
+        return (SERVICE, self.account)
 
     def details(self) -> dict[str, Any]:
         return {"account": self.account, "document": self.document}
@@ -242,6 +255,8 @@ class ServicePropertiesSet(AccountEvent):
 class RetentionConfigured(Event):
     """The configured retention of containers that say nothing else changed.
 
+    Its record is never erased, nor restated: it tells of nobody, and moments in the past depend on it.
+
     Attributes:
         days: Days from a blob's last write to its end; 0 keeps for ever.
         at: When, nanoseconds since the epoch.
@@ -249,6 +264,7 @@ class RetentionConfigured(Event):
 
     VERB: ClassVar[Verb] = Verb.PATCH
     SURFACE: ClassVar[Surface] = Surface.BLOBS
+    STANDING: ClassVar[Standing] = Standing.WHOLE
 
     days: int
     at: int

@@ -30,6 +30,8 @@ class Container:
         pending: Names with staged blocks.
         pending_names: The same in order.
         staged: (name, block id) → block.
+        restated: Name → record of a block of the blob → the same block in a newer record, until all are there
+            and a list names them.
         size: Bytes in all committed blobs.
         lifetime: Nanoseconds from a blob's last write to its end, None for ever.
         armed: The end of the oldest blob as it stands in the deadline index, None if it does not.
@@ -46,6 +48,7 @@ class Container:
         "names",
         "pending",
         "pending_names",
+        "restated",
         "size",
         "staged",
         "tags",
@@ -62,6 +65,7 @@ class Container:
         self.pending: dict[str, Pending] = {}
         self.pending_names: SortedList[str] = SortedList()
         self.staged: SortedDict[tuple[str, bytes], Block] = SortedDict()
+        self.restated: dict[str, dict[int, Block]] = {}
         self.size = 0
         self.lifetime = lifetime
         self.armed: int | None = None

@@ -36,7 +36,6 @@ from engine.command import Command, Decision
 from engine.errors import Conflict, Invalid, NotFound
 from engine.event import Cause, Event
 from engine.slice import Decide
-from journal import NO_RESOURCE
 
 if TYPE_CHECKING:
     from engine.blobs.state import BlobsSlice
@@ -198,7 +197,7 @@ def _configure(blobs: "BlobsSlice", command: ConfigureRetention, now: int) -> De
 
 def _set_service(blobs: "BlobsSlice", command: SetServiceProperties, now: int) -> Decision[None]:
     event = ServicePropertiesSet(
-        resource=command.resource,
+        resource=blobs.services.get(command.account, (command.resource,))[0],
         actor=command.actor,
         cause=Cause.REQUEST,
         account=command.account,
@@ -213,7 +212,7 @@ def _remove_account(blobs: "BlobsSlice", command: RemoveAccount, now: int) -> De
     if command.account in blobs.services:
         events.append(
             ServicePropertiesSet(
-                resource=NO_RESOURCE,
+                resource=blobs.services[command.account][0],
                 actor=command.actor,
                 cause=Cause.REQUEST,
                 account=command.account,

@@ -7,11 +7,12 @@ nothing by which the data could be guessed outlives it.
 from itertools import accumulate, pairwise
 from typing import Any, ClassVar, Self
 
-from engine.blobs.container_events import ContainerEvent, lease_of, pairs_of
+from engine.blobs.container_events import BLOB, ContainerEvent, lease_of, pairs_of
 from engine.blobs.entries import ContentHeaders, CopyInfo, Pairs
 from engine.blobs.leases import Lease
 from engine.body import Body, pack_body, unpack_body
 from engine.event import Cause, fact
+from engine.records import Locator, Standing
 from journal import Verb
 
 
@@ -23,13 +24,22 @@ class BlobEvent(ContainerEvent):
 
     blob: str
 
+    def locator(self) -> Locator:
+        """Names the blob."""
+        return (BLOB, self.account, self.container, self.blob)
+
     def _where(self) -> dict[str, Any]:
         return {"account": self.account, "container": self.container, "blob": self.blob}
 
 
 @fact
 class BlobWritten(BlobEvent):
-    """A blob was written: everything about it but its bytes is new. Base of the two ways to write one."""
+    """A blob was written: everything about it but its bytes is new. Base of the two ways to write one.
+
+    Attributes:
+        restates: With the cause ``RESTATED``: the record of the last write until now. What was staged before
+            it went with it. Else 0.
+    """
 
     VERB: ClassVar[Verb] = Verb.PUT
 
@@ -43,6 +53,7 @@ class BlobWritten(BlobEvent):
     tier_changed: int | None = None
     copy: CopyInfo | None = None
     lease: Lease | None = None
+    restates: int = 0
 
     def details(self) -> dict[str, Any]:
         return {
@@ -55,6 +66,7 @@ class BlobWritten(BlobEvent):
             "tier_changed": self.tier_changed,
             "copy": self.copy,
             "lease": self.lease,
+            "restates": self.restates,
         }
 
     def content(self) -> Any:
@@ -121,10 +133,12 @@ class BlockStaged(BlobEvent):
 
     Attributes:
         staged: When, nanoseconds since the epoch.
-        replaces: Restated: the record that held the same block until now. Else 0.
+        replaces: Restated: the record that holds the same block of the blob, until a restated list names this
+            one. Else 0.
     """
 
     VERB: ClassVar[Verb] = Verb.PUT
+    STANDING: ClassVar[Standing] = Standing.APART
 
     block_id: bytes
     body: Body
@@ -154,6 +168,7 @@ class BlocksDropped(BlobEvent):
     """Everything staged under a name and never committed went."""
 
     VERB: ClassVar[Verb] = Verb.DELETE
+    STANDING: ClassVar[Standing] = Standing.NONE
 
     def details(self) -> dict[str, Any]:
         return self._where()

@@ -146,4 +146,4 @@ def _holdings(blobs: BlobsSlice, container: Container) -> Holdings:
 
 def service_properties(blobs: BlobsSlice, account: str) -> dict[str, Any] | None:
     """The document last set, None if there is none. Not to be changed."""
-    return blobs.services.get(account)
+    return blobs.services.get(account, (b"", None))[1]

@@ -32,7 +32,7 @@ from engine.body import OnDisk
 if TYPE_CHECKING:
     from engine.blobs.state import BlobsSlice
 
-SLICE, SERVICE, CONTAINER, BLOB, PENDING, BLOCK = range(6)
+SLICE, SERVICE, CONTAINER, BLOB, PENDING, BLOCK, RESTATED = range(7)
 
 
 def frozen_rows(blobs: "BlobsSlice") -> Callable[[], Iterator[Any]]:
@@ -45,15 +45,16 @@ def frozen_rows(blobs: "BlobsSlice") -> Callable[[], Iterator[Any]]:
             container.blobs.copy(),
             container.pending.copy(),
             list(container.staged.items()),
+            {name: dict(found) for name, found in container.restated.items()},
         )
         for container in blobs.containers()
     ]
 
     def rows() -> Iterator[Any]:
         yield head
-        for account, document in services:
-            yield [SERVICE, account, document]
-        for row, entries, pending, staged in frozen:
+        for account, (resource, document) in services:
+            yield [SERVICE, account, resource, document]
+        for row, entries, pending, staged, restated in frozen:
             yield row
             for name, entry in entries.items():
                 yield [BLOB, name, *entry[:4], pack_held(entry.body), *entry[5:]]
@@ -61,8 +62,21 @@ def frozen_rows(blobs: "BlobsSlice") -> Callable[[], Iterator[Any]]:
                 yield [PENDING, name, *waiting]
             for (name, _block_id), block in staged:
                 yield [BLOCK, name, [block.block_id, pack_held(block.body), block.seq]]
+            for name, found in restated.items():
+                for replaced, block in found.items():
+                    yield [RESTATED, name, [block.block_id, pack_held(block.body), block.seq], replaced]
 
     return rows
+
+
+def resources_of(blobs: "BlobsSlice") -> Iterator[bytes]:
+    """The resources of all accounts, containers and blobs, as the very objects that their entries hold."""
+    for resource, _document in blobs.services.values():
+        yield resource
+    for container in blobs.containers():
+        yield container.entry.resource
+        for entry in container.blobs.values():
+            yield entry.resource
 
 
 class Loader:
@@ -85,10 +99,13 @@ class Loader:
         elif kind == BLOCK:
             block = unpack_block(row[2])
             self._staged[row[1], block.block_id] = block
+        elif kind == RESTATED:
+            assert self._container is not None
+            self._container.restated.setdefault(row[1], {})[row[3]] = unpack_block(row[2])
         elif kind == CONTAINER:
             self._next_container(row)
         elif kind == SERVICE:
-            self._blobs.services[row[1]] = row[2]
+            self._blobs.services[row[1]] = (row[2], row[3])
         elif kind == SLICE:
             self._blobs.default_days = row[1]
         else:

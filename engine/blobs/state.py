@@ -11,18 +11,18 @@ from engine.blobs import (
     decide_blobs,
     decide_blocks,
     decide_containers,
-    standing,
+    restate,
 )
 from engine.blobs.containers import Container, blocks_end, lifetime_of
-from engine.blobs.entries import BlobEntry, Composite, payload_names
+from engine.blobs.entries import BlobEntry, Block, Composite, ContainerEntry, payload_names
 from engine.blobs.events import BlobDeleted, BlocksDropped
-from engine.blobs.rows import Loader, frozen_rows
-from engine.body import Held, Inline, OnDisk
+from engine.blobs.rows import Loader, frozen_rows, resources_of
+from engine.body import Held, Inline, OnDisk, stored_bytes
 from engine.command import Command
 from engine.deadlines import Kind
 from engine.event import Cause, Event, Stamp
-from engine.slice import Apply, Decide, Expire, Ground
-from journal import Payload
+from engine.slice import Apply, Decide, Expire, Ground, Restater
+from journal import NO_RESOURCE, Payload
 
 ACTOR = "retain"
 """Who ends things, in the audit log."""
@@ -40,7 +40,7 @@ class BlobsSlice:
     Attributes:
         ground: Deadlines and payload files, shared with the other slices.
         accounts: Account → container name → container; an account appears with its first container.
-        services: Account → service properties.
+        services: Account → resource and service properties.
         default_days: The configured retention.
         last: The newest ``modified`` seen; the next is later, so no two writes share an ETag. Not part of
             snapshots: after a restart the newest of what is left does as well.
@@ -51,7 +51,7 @@ class BlobsSlice:
     def __init__(self, ground: Ground) -> None:
         self.ground = ground
         self.accounts: dict[str, SortedDict[str, Container]] = {}
-        self.services: dict[str, dict[str, Any]] = {}
+        self.services: dict[str, tuple[bytes, dict[str, Any]]] = {}
         self.default_days = DEFAULT_DAYS
         self.last = 0
         self._placing: dict[int, tuple[str, str, str, bytes]] = {}
@@ -119,6 +119,14 @@ class BlobsSlice:
         containers = self.accounts.get(account)
         return None if containers is None else containers.get(name)
 
+    def ghost(self, account: str, name: str) -> Container:
+        """A container for blobs whose container is restated later, or ends later: its older records were
+        erased. Nobody sees one, because by the end of a replay one of the two has come."""
+        entry = ContainerEntry(NO_RESOURCE, 0, 0, (), None, (), None, None)
+        container = Container(account, name, entry, lifetime_of(None, self.default_days))
+        self.accounts.setdefault(account, SortedDict())[name] = container
+        return container
+
     def containers(self) -> Iterator[Container]:
         """All containers of all accounts, in order."""
         for account in sorted(self.accounts):
@@ -164,11 +172,41 @@ class BlobsSlice:
         self._placing[stamp.seq] = (container.account, container.name, blob, block_id)
         return event_body
 
-    def release(self, body: Held | Composite, remaining: Held | Composite | None = None) -> None:
-        """Live state no longer stands on ``body``, but for what of it is in ``remaining``."""
-        kept = set() if remaining is None else payload_names(remaining)
+    def leave(
+        self, resource: bytes, body: Held | Composite, stamp: Stamp, cause: Cause, remaining: object = None
+    ) -> None:
+        """Live state no longer stands on a blob's ``body``, but for what of it is in ``remaining``."""
+        kept: set[str] = set()
+        seqs: set[int] = set()
+        if isinstance(remaining, Composite):
+            seqs = {block.seq for block in remaining.blocks}
+        if isinstance(remaining, Composite | Payload):
+            kept = payload_names(remaining)
         for name in sorted(payload_names(body) - kept):
             self.ground.release(name)
+        if isinstance(body, Composite):
+            for seq, block in {block.seq: block for block in body.blocks}.items():
+                if seq not in seqs:
+                    self.ground.records.leave(stamp, seq, stored_bytes(block.body), resource, cause)
+
+    def leave_block(self, resource: bytes, block: Block, stamp: Stamp, cause: Cause) -> None:
+        """Live state no longer stands on a block that was staged."""
+        self.leave(resource, Composite((block,), block.size), stamp, cause)
+
+    def leave_restated(self, container: Container, resource: bytes, blob: str, stamp: Stamp) -> None:
+        """Blocks of ``blob`` that were being restated are not needed any more; their payload files are those
+        of the blob itself."""
+        for block in container.restated.pop(blob, {}).values():
+            size = stored_bytes(block.body)
+            self.ground.records.leave(stamp, block.seq, size, resource, Cause.OVERWRITTEN)
+
+    def restaters(self) -> Mapping[str, Restater]:
+        """See :class:`engine.slice.Slice`."""
+        return restate.restaters(self)
+
+    def resources(self) -> Iterable[bytes]:
+        """See :class:`engine.slice.Slice`."""
+        return resources_of(self)
 
     def place(self, seq: int, address: int) -> None:
         """See :class:`engine.slice.Slice`."""
@@ -183,13 +221,13 @@ class BlobsSlice:
         if staged is not None and staged.seq == seq:
             container.staged[blob, block_id] = staged._replace(body=OnDisk(address, staged.size))
             return
+        for replaced, block in container.restated.get(blob, {}).items():
+            if block.seq == seq:
+                container.restated[blob][replaced] = block._replace(body=OnDisk(address, block.size))
+                return
         entry = container.blobs.get(blob)
         if entry is not None:
             container.blobs[blob] = entry._replace(body=_placed(entry, seq, address))
-
-    def stands_on(self, event: Event, seq: int) -> bool:
-        """Whether live state needs record ``seq``, which holds ``event`` (:mod:`engine.blobs.standing`)."""
-        return standing.stands_on(self, event, seq)
 
     def freeze(self) -> Callable[[], Iterator[Any]]:
         """See :class:`engine.slice.Slice`."""

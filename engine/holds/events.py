@@ -5,7 +5,11 @@ from typing import Any, ClassVar, Self
 
 from engine.event import Cause, Event, Surface, fact
 from engine.holds.target import Hold, Kind, Target, subject_of
+from engine.records import Locator
 from journal import Verb
+
+HOLD = "hold"
+"""The first word of a hold's locator; its number follows."""
 
 
 @fact
@@ -19,6 +23,10 @@ class HoldEvent(Event):
     SURFACE: ClassVar[Surface] = Surface.ENGINE
 
     target: Target
+
+    def locator(self) -> Locator:
+        """Names the hold."""
+        return (HOLD, self.resource)
 
     @classmethod
     def subject(cls, details: Mapping[str, Any]) -> str:

@@ -1,19 +1,22 @@
 """The holds' slice of the state: which holds stand, and what that does to deadlines."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from engine.areas.state import AreasState, next_end, record_key
 from engine.blobs.state import BlobsSlice
+from engine.body import Inline, OnDisk
 from engine.command import Command
 from engine.deadlines import Kind as Ends
 from engine.event import Event, Stamp
 from engine.held import Held, less
 from engine.holds import decide
-from engine.holds.events import HoldLifted, HoldSet
+from engine.holds.commands import RestateHold
+from engine.holds.events import HOLD, HoldLifted, HoldSet
 from engine.holds.target import Hold, Kind, Target
+from engine.records import Locator
 from engine.settings.state import SettingsState
-from engine.slice import Apply, Decide, Expire, Ground
+from engine.slice import Apply, Decide, Expire, Ground, Restated, Restater
 
 
 class HoldsSlice:
@@ -109,6 +112,14 @@ class HoldsSlice:
         for container in concerned:
             self.blobs.rearm(container)
 
+    def restaters(self) -> Mapping[str, Restater]:
+        """See :meth:`engine.slice.Slice.restaters`."""
+        return {HOLD: HoldRestater(self)}
+
+    def resources(self) -> Iterable[bytes]:
+        """See :meth:`engine.slice.Slice.resources`."""
+        return self.holds
+
     def place(self, seq: int, address: int) -> None:
         """See :class:`engine.slice.Slice`. No hold has content."""
 
@@ -147,3 +158,25 @@ class HoldsSlice:
             rebuilt._keep(hold.target)
         assert self.ground.held == ground.held
         assert self.ground.deadlines.asleep == ground.deadlines.asleep
+
+
+class HoldRestater(Restater):
+    """A hold as it stands."""
+
+    def __init__(self, holds: HoldsSlice) -> None:
+        self._holds = holds
+
+    def apart(self, locator: Locator, resource: bytes) -> Collection[int]:
+        """None."""
+        return ()
+
+    def bodies(self, locator: Locator, resource: bytes, before: int) -> Sequence[OnDisk]:
+        """None."""
+        return ()
+
+    def restate(
+        self, locator: Locator, resource: bytes, before: int, bodies: Mapping[int, Inline]
+    ) -> Restated:
+        """See :meth:`engine.slice.Restater.restate`."""
+        decide = self._holds.deciders()[RestateHold]
+        return Restated(decide(RestateHold(actor="retain", hold_id=resource), 0).events, False)

@@ -12,6 +12,7 @@ from enum import IntEnum
 from typing import Any, ClassVar, Self
 
 from engine.event import Cause, Event, Surface, fact
+from engine.records import Locator
 from engine.settings.model import MISSING, Level, Path, Place
 from engine.settings.value import from_text, to_text
 from journal import Verb
@@ -22,6 +23,10 @@ PIECE_BYTES = 768 << 10
 
 DEFLATE_BYTES = 64 << 10
 """Content from this size on is deflated, so that the largest document fits into one frame."""
+
+
+DOCUMENT = "document"
+"""The first word of a document's locator; its place follows."""
 
 
 class Op(IntEnum):
@@ -107,11 +112,16 @@ class SettingsEvent(Event):
     """
 
     SURFACE: ClassVar[Surface] = Surface.SETTINGS
+    HISTORY: ClassVar[bool] = True
 
     place: Place
     revision: int
     method: str
     path: Path = ()
+
+    def locator(self) -> Locator:
+        """Names the document."""
+        return (DOCUMENT, *self.place)
 
     @classmethod
     def subject(cls, details: Mapping[str, Any]) -> str:

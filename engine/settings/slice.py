@@ -1,17 +1,26 @@
 """What the settings plug into the engine's state."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from engine.body import Inline, OnDisk
 from engine.command import Command
 from engine.deadlines import Kind
 from engine.event import Event
+from engine.records import Locator
 from engine.settings import decide, upkeep
-from engine.settings.events import ChangeContinued, DocumentChanged, DocumentDeleted, DocumentStated
+from engine.settings.commands import RestateDocument
+from engine.settings.events import (
+    DOCUMENT,
+    ChangeContinued,
+    DocumentChanged,
+    DocumentDeleted,
+    DocumentStated,
+)
 from engine.settings.model import Document, Level, Place
 from engine.settings.state import SettingsState
 from engine.settings.value import from_text, measure, to_text
-from engine.slice import Apply, Decide, Expire
+from engine.slice import Apply, Decide, Expire, Restated, Restater
 
 
 class SettingsSlice(SettingsState):
@@ -35,6 +44,14 @@ class SettingsSlice(SettingsState):
     def expirers(self) -> Mapping[Kind, Expire]:
         """Settings end only when somebody ends them."""
         return {}
+
+    def restaters(self) -> Mapping[str, Restater]:
+        """See :meth:`engine.slice.Slice.restaters`."""
+        return {DOCUMENT: DocumentRestater(self)}
+
+    def resources(self) -> Iterable[bytes]:
+        """See :meth:`engine.slice.Slice.resources`."""
+        return (document.resource for document in self.documents.values())
 
     def place(self, seq: int, address: int) -> None:
         """Settings live in memory: where their records lie does not matter."""
@@ -78,3 +95,29 @@ class SettingsSlice(SettingsState):
         assert self.devices == {key: tuple(place.user for place in found) for key, found in devices.items()}
         assert self.usage == usage
         assert self.user_devices == counts
+
+
+class DocumentRestater(Restater):
+    """A level document whole, as it is."""
+
+    def __init__(self, state: SettingsState) -> None:
+        self._state = state
+
+    def apart(self, locator: Locator, resource: bytes) -> Collection[int]:
+        """None."""
+        return ()
+
+    def bodies(self, locator: Locator, resource: bytes, before: int) -> Sequence[OnDisk]:
+        """None: documents live in memory."""
+        return ()
+
+    def restate(
+        self, locator: Locator, resource: bytes, before: int, bodies: Mapping[int, Inline]
+    ) -> Restated:
+        """See `engine.slice.Restater.restate`."""
+        place = Place(*locator[1:])
+        own = self._state.documents.get(place)
+        if own is None or own.resource != resource:
+            return Restated((), False)
+        command = RestateDocument(actor="retain", place=place)
+        return Restated(upkeep.restate(self._state, command, 0).events, False)

@@ -115,6 +115,7 @@ class SettingsState:
         old = self.documents.get(event.place)
         if old is None:
             return
+        self.ground.records.mix()
         value, longer = apply_changes(old.value, changes)
         size = old.size + longer
         document = Document(old.resource, event.revision, value, size, old.born, old.first)

@@ -6,8 +6,12 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
 from engine.event import Cause, Event, Surface, fact
+from engine.records import Locator, Standing
 from engine.tokens.record import TokenRecord
 from journal import Verb
+
+TOKEN = "token"  # noqa: S105, a word in a locator
+"""The first word of a token's locator; its id follows."""
 
 
 @fact
@@ -19,6 +23,10 @@ class TokenEvent(Event):
 
     account: str
 
+    def locator(self) -> Locator:
+        """Names the token."""
+        return (TOKEN, self.resource)
+
     @classmethod
     def subject(cls, details: Mapping[str, Any]) -> str:
         """``account``, or ``account/container`` for a token that opens only that."""
@@ -27,7 +35,9 @@ class TokenEvent(Event):
 
 @fact
 class TokenIssued(TokenEvent):
-    """A token was issued; the fields are those of its record, ``actor`` is the issuer."""
+    """A token was issued; the fields are those of its record, ``actor`` is the issuer, also when restated."""
+
+    STANDING: ClassVar[Standing] = Standing.WHOLE
 
     container: str | None
     permissions: str
@@ -105,6 +115,8 @@ class TokenRevoked(TokenEvent):
 class TokenExpired(TokenEvent):
     """A token's expiry passed, and its record went from live state."""
 
+    STANDING: ClassVar[Standing] = Standing.END
+
     container: str | None
 
     def details(self) -> dict[str, Any]:
@@ -122,10 +134,15 @@ class KeyRotated(TokenEvent):
     """An account key was replaced, which ended every token that it signed; ``resource`` is the rotation's
     own.
 
+    Nothing stands on it: tokens issued before have older records, which are restated, revoked, before it
+    goes.
+
     Attributes:
         key: Which key, 1 or 2.
         rotated: When, nanoseconds since the epoch.
     """
+
+    STANDING: ClassVar[Standing] = Standing.NONE
 
     key: int
     rotated: int

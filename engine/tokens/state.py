@@ -2,17 +2,19 @@
 events.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from engine.blobs.container_events import PoliciesChanged
 from engine.blobs.state import ACTOR, BlobsSlice
+from engine.body import Inline, OnDisk
 from engine.command import Command
 from engine.deadlines import Kind
 from engine.event import Cause, Event, Stamp
-from engine.slice import Apply, Decide, Expire, Ground
+from engine.records import Locator
+from engine.slice import Apply, Decide, Expire, Ground, Restated, Restater
 from engine.tokens import decide
-from engine.tokens.events import KeyRotated, TokenExpired, TokenIssued, TokenRevoked
+from engine.tokens.events import TOKEN, KeyRotated, TokenExpired, TokenIssued, TokenRevoked
 from engine.tokens.record import TokenRecord
 
 
@@ -54,7 +56,7 @@ class TokensSlice:
         return (record for record in self.records.values() if record.account == account)
 
     def _issued(self, event: TokenIssued, _stamp: Stamp) -> None:
-        old = self.records.get(event.resource)
+        old = self.records.pop(event.resource, None)  # in order of the last full statement
         if old is not None:
             self.ground.deadlines.disarm(old.expiry, Kind.TOKEN, old.token_id)
         self.records[event.resource] = event.record()
@@ -105,14 +107,13 @@ class TokensSlice:
             )
         return ended
 
-    def stands_on(self, event: Event, seq: int) -> bool:
-        """Whether live state needs record ``seq``, which holds ``event``; False for other domains' events."""
-        if isinstance(event, TokenIssued | TokenRevoked):
-            return event.resource in self.records
-        return isinstance(event, KeyRotated) and any(
-            record.revoked == event.rotated and record.key == event.key
-            for record in self.of_account(event.account)
-        )
+    def restaters(self) -> Mapping[str, Restater]:
+        """See :meth:`engine.slice.Slice.restaters`."""
+        return {TOKEN: TokenRestater(self)}
+
+    def resources(self) -> Iterable[bytes]:
+        """See :meth:`engine.slice.Slice.resources`."""
+        return self.records
 
     def place(self, seq: int, address: int) -> None:
         """See :class:`engine.slice.Slice`. No token has content."""
@@ -133,6 +134,33 @@ class TokensSlice:
         """See :class:`engine.slice.Slice`."""
         armed = {(record.expiry, int(Kind.TOKEN), token_id) for token_id, record in self.records.items()}
         assert armed == {entry for entry in self.ground.deadlines.entries() if entry[1] == Kind.TOKEN}
+
+
+class TokenRestater(Restater):
+    """A token as it is, revoked or not."""
+
+    def __init__(self, tokens: TokensSlice) -> None:
+        self._tokens = tokens
+
+    def apart(self, locator: Locator, resource: bytes) -> Collection[int]:
+        """None."""
+        return ()
+
+    def bodies(self, locator: Locator, resource: bytes, before: int) -> Sequence[OnDisk]:
+        """None."""
+        return ()
+
+    def restate(
+        self, locator: Locator, resource: bytes, before: int, bodies: Mapping[int, Inline]
+    ) -> Restated:
+        """See :meth:`engine.slice.Restater.restate`."""
+        record = self._tokens.records.get(resource)
+        if record is None:
+            return Restated((), False)
+        fields = record._asdict()
+        resource, actor = fields.pop("token_id"), fields.pop("issuer")
+        event = TokenIssued(resource=resource, actor=actor, cause=Cause.RESTATED, **fields)
+        return Restated((event,), False)
 
 
 def list_tokens(tokens: TokensSlice, account: str, now: int) -> tuple[TokenRecord, ...]:

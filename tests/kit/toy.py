@@ -6,6 +6,7 @@ commands stand for bugs in a domain.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -22,7 +23,7 @@ from engine.commands import ExpireDue
 from engine.deadlines import Kind
 from engine.errors import NotFound
 from engine.event import Cause, Event, Stamp, Surface, fact
-from engine.slice import Apply, Decide, Expire, Ground
+from engine.slice import Apply, Decide, Expire, Ground, Restater
 from engine.state import State
 from journal import Payload, Verb
 
@@ -129,6 +130,12 @@ class ToySlice:
     def expirers(self) -> Mapping[Kind, Expire]:
         return {Kind.AREA: self._expire}
 
+    def restaters(self) -> Mapping[str, Restater]:
+        return {}
+
+    def resources(self) -> Iterable[bytes]:
+        return ()
+
     def place(self, seq: int, address: int) -> None:
         name = self.unplaced.pop(seq, "")
         if name:
@@ -154,7 +161,7 @@ class ToySlice:
     def _put(self, command: Put, now: int) -> Decision[int]:
         self.decided += 1
         event = Noted(
-            resource=RESOURCE,
+            resource=resource_of(command.name),
             actor=command.actor,
             cause=Cause.REQUEST,
             name=command.name,
@@ -166,17 +173,19 @@ class ToySlice:
     def _drop(self, command: Drop, now: int) -> Decision[None]:
         if self.find(command.name, now) is None:
             raise NotFound("no such note")
-        event = Dropped(resource=RESOURCE, actor=command.actor, cause=Cause.REQUEST, name=command.name)
+        event = Dropped(
+            resource=resource_of(command.name), actor=command.actor, cause=Cause.REQUEST, name=command.name
+        )
         return Decision((event,), None)
 
     def _break(self, command: Break, now: int) -> Decision[None]:
         if command.error is not None:
             raise command.error
-        event = Broken(resource=RESOURCE, actor=command.actor, cause=Cause.REQUEST, name="")
+        event = Broken(resource=bytes(16), actor=command.actor, cause=Cause.REQUEST, name="")
         return Decision((event,), None)
 
     def _expire(self, key: str, now: int) -> Sequence[Event]:
-        return (Dropped(resource=RESOURCE, actor="retain", cause=Cause.EXPIRED, name=key),)
+        return (Dropped(resource=resource_of(key), actor="retain", cause=Cause.EXPIRED, name=key),)
 
     def find(self, name: str, now: int) -> Held | None:
         until, held = self.notes.get(name, (0, None))
@@ -247,6 +256,11 @@ def held(name: str = "a") -> Callable[[Any, int], Held | None]:
 
 def _held(name: str, state: Any, now: int) -> Held | None:
     return state.toy.find(name, now)  # type: ignore[no-any-return]
+
+
+def resource_of(name: str) -> bytes:
+    """What a note's records are about. Real resources are random; these need not be."""
+    return hashlib.md5(name.encode()).digest()
 
 
 def inline(data: bytes) -> Inline:

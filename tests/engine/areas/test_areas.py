@@ -40,11 +40,11 @@ def test_files_are_events_of_their_own_and_a_small_one_moves_to_its_record(areas
     assert isinstance(created, AreaCreated)
     assert isinstance(stored, FileStored)
     assert created.base == 0
-    assert areas.value(A, "f") == File("a.png", "image/png", inline)
+    assert areas.value(A, "f") == File("a.png", "image/png", inline, 2)
     areas.state.place(areas.state.seq, 4711)
-    assert areas.value(A, "f") == File("a.png", "image/png", OnDisk(4711, 5))
+    assert areas.value(A, "f") == File("a.png", "image/png", OnDisk(4711, 5), 2)
     areas.state.place(areas.state.seq, 4712)
-    assert areas.value(A, "f") == File("a.png", "image/png", OnDisk(4711, 5))
+    assert areas.value(A, "f") == File("a.png", "image/png", OnDisk(4711, 5), 2)
 
 
 def test_a_file_replaced_or_gone_before_it_was_placed_stays_so(areas):
@@ -111,10 +111,10 @@ def test_rows_restore_the_state(areas):
     areas.create("x", {"s": NewFile("", None, Inline(b"long", b"m" * 16))}, user="ann")
     areas.create(B, {})
     before = areas.state.digest()
-    frozen = areas.state.areas.freeze()
+    frozen = areas.state.freeze()
     areas.delete(B)
     other = State()
-    other.load(("areas", row) for row in frozen())
+    other.load(frozen())
     other.check()
     assert other.digest() == before
     assert other.deadlines.entries() == [

@@ -223,9 +223,9 @@ class AreasMachine(RuleBasedStateMachine):
         assert replayed.digest() == self.state.digest()
         assert replayed.deadlines.entries() == self.state.deadlines.entries()
         assert replayed.ground.payloads == self.state.ground.payloads
-        rows = list(self.state.areas.freeze()())
+        rows = list(self.state.freeze()())
         loaded = State()
-        loaded.load(("areas", msgpack.unpackb(msgpack.packb(row), strict_map_key=False)) for row in rows)
+        loaded.load((name, msgpack.unpackb(msgpack.packb(row), strict_map_key=False)) for name, row in rows)
         loaded.check()
         assert loaded.digest() == self.state.digest()
 

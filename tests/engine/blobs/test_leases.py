@@ -186,7 +186,7 @@ def test_a_lease_survives_replay_of_overwritten_records(desk: BlobDesk) -> None:
     desk.put("a")
     acquire(desk)
     desk.put("a", conditions=Conditions(lease=A))
-    assert desk.replayed(erased=frozenset({3})).digest() == desk.state.digest()
+    assert desk.standing(desk.replayed(erased=frozenset({3}))) == desk.standing(desk.state)
 
 
 def test_a_leased_container_is_deleted_with_its_lease_only(desk: BlobDesk) -> None:

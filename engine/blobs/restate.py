@@ -1,0 +1,212 @@
+"""Restating blobs, containers and accounts: the same in new records. Reads the slice, changes nothing."""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from engine.blobs.container_events import (
+    BLOB,
+    CONTAINER,
+    SERVICE,
+    ContainerCreated,
+    ContainerLeaseSet,
+    ServicePropertiesSet,
+)
+from engine.blobs.containers import Container
+from engine.blobs.entries import BlobEntry, Block, Composite
+from engine.blobs.events import BlobEvent, BlobPut, BlocksCommitted, BlockStaged
+from engine.body import Body, Held, Inline, OnDisk
+from engine.event import Cause
+from engine.records import Locator
+from engine.slice import STEP_RECORDS, Restated, Restater, first_bytes
+
+if TYPE_CHECKING:
+    from engine.blobs.state import BlobsSlice
+
+ACTOR = "retain"
+NOTHING = Restated((), False)
+
+
+def restaters(blobs: "BlobsSlice") -> Mapping[str, Restater]:
+    """By the first words of the locators in the events of this domain."""
+    return {
+        BLOB: BlobRestater(blobs),
+        CONTAINER: ContainerRestater(blobs),
+        SERVICE: ServiceRestater(blobs),
+    }
+
+
+class BlobRestater(Restater):
+    """A blob in one record, or block by block and then the list.
+
+    What is staged is never restated: it ends by itself.
+    """
+
+    def __init__(self, blobs: "BlobsSlice") -> None:
+        self._blobs = blobs
+
+    def apart(self, locator: Locator, resource: bytes) -> Collection[int]:
+        """The records of its blocks, staged ones included."""
+        _, account, name, blob = locator
+        container = self._blobs.find(account, name)
+        if container is None:
+            return ()
+        blocks: list[Block] = [*container.blocks(blob), *container.restated.get(blob, {}).values()]
+        entry = container.blobs.get(blob)
+        if entry is not None and isinstance(entry.body, Composite):
+            blocks += entry.body.blocks
+        return {block.seq for block in blocks}
+
+    def bodies(self, locator: Locator, resource: bytes, before: int) -> Sequence[OnDisk]:
+        """The blob's own, or those of its next few blocks."""
+        container, entry = self._find(locator, resource)
+        if container is None or entry is None:
+            return ()
+        held: Iterable[Held]
+        if isinstance(entry.body, Composite):
+            held = (block.body for block in _missing(container, locator[3], entry.body))
+        else:
+            held = (entry.body,)
+        return list(first_bytes(held))
+
+    def restate(
+        self, locator: Locator, resource: bytes, before: int, bodies: Mapping[int, Inline]
+    ) -> Restated:
+        """See :meth:`engine.slice.Restater.restate`."""
+        container, entry = self._find(locator, resource)
+        if container is None or entry is None:
+            return NOTHING
+        name = locator[3]
+        facts = {
+            "resource": resource,
+            "actor": ACTOR,
+            "cause": Cause.RESTATED,
+            "account": container.account,
+            "container": container.name,
+            "blob": name,
+        }
+        if not isinstance(entry.body, Composite):
+            body = _body(entry.body, bodies)
+            if body is None:
+                return Restated((), True)
+            return Restated((BlobPut(body=body, **facts, **_written(entry)),), False)
+        missing = list(islice(_missing(container, name, entry.body), STEP_RECORDS))
+        if missing:
+            return Restated(list(_blocks(missing, bodies, facts)), True)
+        restated = container.restated.get(name, {})
+        blocks = tuple(restated[block.seq].seq for block in entry.body.blocks)
+        return Restated((BlocksCommitted(blocks=blocks, **facts, **_written(entry)),), False)
+
+    def _find(self, locator: Locator, resource: bytes) -> tuple[Container, BlobEntry] | tuple[None, None]:
+        _, account, name, blob = locator
+        container = self._blobs.find(account, name)
+        entry = None if container is None else container.blobs.get(blob)
+        if container is None or entry is None or entry.resource != resource:
+            return None, None
+        return container, entry
+
+
+class ContainerRestater(Restater):
+    """A container without what is in it."""
+
+    def __init__(self, blobs: "BlobsSlice") -> None:
+        self._blobs = blobs
+
+    def apart(self, locator: Locator, resource: bytes) -> Collection[int]:
+        """None: blobs have resources of their own."""
+        return ()
+
+    def bodies(self, locator: Locator, resource: bytes, before: int) -> Sequence[OnDisk]:
+        """None."""
+        return ()
+
+    def restate(
+        self, locator: Locator, resource: bytes, before: int, bodies: Mapping[int, Inline]
+    ) -> Restated:
+        """See :meth:`engine.slice.Restater.restate`."""
+        container = self._blobs.find(locator[1], locator[2])
+        if container is None or container.entry.resource != resource:
+            return NOTHING
+        entry = container.entry
+        facts: dict[str, Any] = {
+            "resource": resource,
+            "actor": ACTOR,
+            "cause": Cause.RESTATED,
+            "account": container.account,
+            "container": container.name,
+        }
+        created = ContainerCreated(
+            created=entry.created,
+            modified=entry.modified,
+            metadata=entry.metadata,
+            public_access=entry.public_access,
+            policies=entry.policies,
+            days=entry.days,
+            ended=entry.ended,
+            **facts,
+        )
+        return Restated((created, ContainerLeaseSet(lease=entry.lease, **facts)), False)
+
+
+class ServiceRestater(Restater):
+    """An account's service properties."""
+
+    def __init__(self, blobs: "BlobsSlice") -> None:
+        self._blobs = blobs
+
+    def apart(self, locator: Locator, resource: bytes) -> Collection[int]:
+        """None."""
+        return ()
+
+    def bodies(self, locator: Locator, resource: bytes, before: int) -> Sequence[OnDisk]:
+        """None."""
+        return ()
+
+    def restate(
+        self, locator: Locator, resource: bytes, before: int, bodies: Mapping[int, Inline]
+    ) -> Restated:
+        """See :meth:`engine.slice.Restater.restate`."""
+        found, document = self._blobs.services.get(locator[1], (b"", {}))
+        if found != resource:
+            return NOTHING
+        event = ServicePropertiesSet(
+            resource=resource, actor=ACTOR, cause=Cause.RESTATED, account=locator[1], document=document
+        )
+        return Restated((event,), False)
+
+
+def _missing(container: Container, name: str, body: Composite) -> Iterator[Block]:
+    """The blocks that have no newer record yet, each once."""
+    restated = container.restated.get(name, {})
+    blocks = {block.seq: block for block in body.blocks}
+    return (block for seq, block in blocks.items() if seq not in restated)
+
+
+def _body(held: Held, bodies: Mapping[int, Inline]) -> Body | None:
+    return bodies.get(held.address) if isinstance(held, OnDisk) else held
+
+
+def _blocks(
+    blocks: Iterable[Block], bodies: Mapping[int, Inline], facts: dict[str, Any]
+) -> Iterator[BlobEvent]:
+    for block in blocks:
+        body = _body(block.body, bodies)
+        if body is None:
+            return
+        yield BlockStaged(block_id=block.block_id, body=body, staged=0, replaces=block.seq, **facts)
+
+
+def _written(entry: BlobEntry) -> dict[str, Any]:
+    return {
+        "created": entry.created,
+        "modified": entry.modified,
+        "headers": entry.headers,
+        "md5": entry.md5,
+        "metadata": entry.metadata,
+        "tags": entry.tags,
+        "tier": entry.tier,
+        "tier_changed": entry.tier_changed,
+        "copy": entry.copy,
+        "lease": entry.lease,
+        "restates": entry.seq,
+    }
