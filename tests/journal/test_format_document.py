@@ -5,14 +5,17 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
+
 import journal
-from journal import NO_RESOURCE, Part, RealDisk, Record, Verb, scan
+from journal import NO_RESOURCE, JournalOptions, Part, RealDisk, Record, Verb, scan, unindexed, verify
+from journal.segments import list_segments
 from journal.testing import MemoryDisk
 from tests.kit import plain_reader
 from tests.kit.journals import T0, append, draft, fill, opened
 
 FORMAT = Path(journal.__file__).with_name("FORMAT.md")
-GOLDEN = Path(__file__).parents[1] / "golden" / "format-1"
+GOLDEN = Path(__file__).parents[1] / "golden"
 
 
 def files_of(folder: Path) -> dict[str, bytes]:
@@ -108,10 +111,50 @@ def test_the_worked_example_is_what_we_write() -> None:
     assert example() == written[1]
 
 
-def test_the_golden_journal_of_format_1_reads_for_ever(tmp_path: Path) -> None:
-    files = files_of(GOLDEN)
+def test_it_reads_an_index() -> None:
+    disk = MemoryDisk()
+    log, _ = opened(disk, options=JournalOptions(segment_bytes=99_000, ballast_bytes=0))
+    while log.head.segment < 3:
+        fill(log, 7, records=3, size=30)
+        append(log, draft(resource=NO_RESOURCE), draft(resource=b"Q" * 16), time=T0 + log.head.seq)
+    assert log.build_index()
+    assert log.build_index()
+    assert not log.build_index()
+    log.close()
+    files = disk.files()
+    read = plain_reader.read(files)
+    leaves = read.leaves
+    for number in (1, 2):
+        name = next(
+            one for one in files if one.endswith(".index") and one.startswith(f"journal/{number:08x}")
+        )
+        found = plain_reader.index(files[name])
+        first, last = found.facts["first"], found.facts["last"]
+        records = [record for record in read.records if first <= record.header[0] <= last]
+        assert [record.header[0] for record in records] == list(range(first, last + 1))
+        assert (found.facts["journal"], found.facts["segment"]) == (read.identity, number)
+        assert found.facts["times"] == [records[0].header[1], records[-1].header[1]]
+        assert found.facts["peaks"] == plain_reader.peaks(leaves[:last])
+        assert found.resources == sorted(
+            (record.header[4][:8], record.header[0]) for record in records if any(record.header[4])
+        )
+        data = files[name.replace(".index", ".journal")]
+        assert found.facts["end"] == len(data)
+        frames = [at for at in range(512, len(data), 512) if data[at : at + 4] == b"RETF"]
+        assert [offset for _, offset, _ in found.frames] == frames
+        assert found.facts["heads"] == sum(
+            32 + int.from_bytes(data[at + 16 : at + 20], "big") for at in frames
+        )
+        assert all(read.records[one - 1].header[1] == time for one, _, time in found.frames)
+        blocks = [at for at in range(0, last - 255, 256) if at >= first - 1]
+        assert found.subtrees == [plain_reader.tree_root(leaves[at : at + 256]) for at in blocks]
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_golden_journals_read_for_ever(tmp_path: Path, version: int) -> None:
+    files = files_of(GOLDEN / f"format-{version}")
     found = plain_reader.read(files)
-    expected = (GOLDEN.parent / "format-1.txt").read_text(encoding="utf-8")
+    expected = (GOLDEN / f"format-{version}.txt").read_text(encoding="utf-8")
 
     assert describe(found) == expected
     for name, data in files.items():
@@ -119,6 +162,8 @@ def test_the_golden_journal_of_format_1_reads_for_ever(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(data)
     disk = RealDisk(tmp_path)
     assert_same(found, list(scan(disk)))
+    assert verify(disk).findings == ()
+    assert unindexed(disk) == (list_segments(disk)[:-1] if version == 1 else [])
     log, records = opened(disk)
     assert log.head.root == found.root
     assert log.notices == ()

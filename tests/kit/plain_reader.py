@@ -31,6 +31,7 @@ class PlainJournal(NamedTuple):
     identity: bytes
     records: list[PlainRecord]
     root: bytes
+    leaves: list[bytes]
     tear: bytes
     erased: set[tuple[int, int]]
 
@@ -100,6 +101,37 @@ def expanded(data: bytes) -> tuple[bytes, int]:
     return b"".join((*pieces, data[at:])), body["start"]
 
 
+class PlainIndex(NamedTuple):
+    """What an index says."""
+
+    facts: dict[str, Any]
+    frames: list[tuple[int, int, int]]
+    resources: list[tuple[bytes, int]]
+    subtrees: list[bytes]
+
+
+def index(data: bytes) -> PlainIndex:
+    """Section 11."""
+    facts, at = envelope(data, b"RETAINIX")
+    sections = []
+    for length, crc in facts["sections"]:
+        sections.append(data[at : at + length])
+        assert crc32c(sections[-1]) == crc
+        at += length
+    assert at == len(data)
+    count = len(sections[0]) // 16
+    firsts, offsets, times = (
+        struct.unpack_from(f">{count}{kind}", sections[0], place)
+        for kind, place in (("I", 0), ("I", 4 * count), ("Q", 8 * count))
+    )
+    first = facts["first"]
+    frames = [(first + one, offset, time) for one, offset, time in zip(firsts, offsets, times, strict=True)]
+    resources = [(key, first + number) for key, number in struct.iter_unpack(">8sI", sections[1])]
+    return PlainIndex(
+        facts, frames, resources, [sections[2][at : at + 32] for at in range(0, len(sections[2]), 32)]
+    )
+
+
 def part(data: bytes, commitment: bytes) -> bytes | None:
     """Section 5: the bytes in a part, or None if it does not open its commitment."""
     salt, rest = data[:32], data[32:]
@@ -153,7 +185,7 @@ def read(files: Mapping[str, bytes]) -> PlainJournal:
         (seq, segment, offset, root), _ = envelope(files["journal/anchor"], b"RETAINAN")
         assert ends[segment, offset] == seq
         assert tree_root(leaves[:seq]) == root
-    return PlainJournal(identity, records, tree_root(leaves), tear, erased(records))
+    return PlainJournal(identity, records, tree_root(leaves), leaves, tear, erased(records))
 
 
 def frames(
