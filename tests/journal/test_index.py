@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
+import msgpack
 import pytest
 
-from journal import Corrupt, Journal, JournalOptions, Part, Record, scan
+from journal import Corrupt, Journal, JournalOptions, Part, RealDisk, Record, scan
+from journal.envelope import INDEX_MAGIC, unwrap, wrap
+from journal.frame import pack_prefix
+from journal.frames import head_at
 from journal.history import between, headers, history
 from journal.index import BLOCK, Indexes, SegmentIndex, read_index, unindexed, write_index, write_indexes
 from journal.mapped import SegmentFile
@@ -213,3 +218,86 @@ def test_progress_is_told_of_segments_without_an_index(made: tuple[dict[str, byt
     for segment in indexes.segments:
         assert indexes.of(segment) is indexes.of(segment)
     assert made_here == done
+
+
+def test_frames_of_every_length_are_walked_and_read() -> None:
+    """Heads longer than what is read ahead, frames longer than that, and many small ones."""
+    disk = MemoryDisk()
+    log, _ = opened(disk, options=JournalOptions(segment_bytes=3 << 20, ballast_bytes=0))
+    for number in range(6):
+        append(log, *(draft(b"", b"x" * 200, resource=resource(number)) for _ in range(3500)), time=T0)
+        append(log, draft(b"who", bytes(900_000), resource=resource(9)), time=T0 + number)
+        append(log, draft(b"who", b"", resource=resource(8)), time=T0 + number)
+    log.close()
+    wanted = list(scan(disk))
+    for _ in range(2):
+        for number in (2, 8, 9):
+            found = [record for record in wanted if record.header.resource == resource(number)]
+            assert list(history(disk, resource(number))) == found
+        assert write_indexes(disk) in (0, log.head.segment - 1)
+    for segment in list_segments(disk)[:-1]:
+        index = read_index(disk, segment)
+        assert index is not None
+        assert index.subtrees()[1]
+
+
+def test_a_head_that_makes_no_sense_is_refused(made: tuple[dict[str, bytes], list[Record]]) -> None:
+    segment = list_segments(MemoryDisk(made[0]))[1]
+    data = made[0][segment.file]
+    count = int.from_bytes(data[516:520], "big")
+    for head in (
+        msgpack.packb([segment.first - 1, bytes(32)]),
+        msgpack.packb([segment.first - 1, bytes(32), *[b"\xc1"] * count]),
+        b"\xc1",
+    ):
+        frame = pack_prefix(count, segment.first, head, 0) + head
+        disk = MemoryDisk({**made[0], segment.file: data[:512] + frame.ljust(4096, b"\x00")})
+        with pytest.raises(Corrupt):
+            headers(disk, [segment.first])
+        with pytest.raises(Corrupt):
+            list(between(disk, 0, T0 * 2))
+    with SegmentFile(MemoryDisk(made[0]), segment) as file, pytest.raises(Corrupt, match="no frame starts"):
+        head_at(file, 520)
+
+
+def test_an_index_of_more_or_less_than_its_segment_is_not_used(
+    made: tuple[dict[str, bytes], list[Record]],
+) -> None:
+    disk = MemoryDisk(made[0])
+    segment = list_segments(disk)[1]
+    write_index(disk, segment)
+    data = disk.files()[index_file(segment)]
+    facts, start = unwrap(INDEX_MAGIC, data, file="")
+    for change in ({"end": facts["end"] + 512}, {"segment": 9}, {"journal": bytes(16)}, {"peaks": []}):
+        disk.write_atomic(index_file(segment), wrap(INDEX_MAGIC, facts | change) + data[start:])
+        assert read_index(disk, segment) is None
+    del facts["times"]
+    disk.write_atomic(index_file(segment), wrap(INDEX_MAGIC, facts) + data[start:])
+    assert read_index(disk, segment) is None
+
+
+def test_a_header_out_of_order_makes_no_index() -> None:
+    disk = MemoryDisk()
+    log, _ = opened(disk, options=OPTIONS)
+    header = msgpack.packb([7, T0, 1, 1, resource(1), 1, 0, 0, bytes(32), bytes(32)])
+    head = msgpack.packb([0, log.head.root, header])
+    frame = pack_prefix(1, 1, head, 0) + head
+    name, start = list_segments(disk)[0].file, log.head.offset
+    with disk.open(name, write=True) as file:
+        file.pwrite(start, frame.ljust(512, b"\x00"))
+    with SegmentFile(disk, list_segments(disk)[0]) as file, pytest.raises(Corrupt, match="out of order"):
+        SegmentIndex.of(file)
+
+
+def test_a_folder_that_cannot_be_written_to_is_read_all_the_same(
+    tmp_path: Path, made: tuple[dict[str, bytes], list[Record]]
+) -> None:
+    for name, data in made[0].items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(data)
+    disk = RealDisk(tmp_path, create=False)
+    before = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "journal").iterdir()}
+    wanted = [record for record in made[1] if record.header.resource == resource(3)]
+
+    assert list(history(disk, resource(3))) == wanted
+    assert {path.name: path.stat().st_mtime_ns for path in (tmp_path / "journal").iterdir()} == before
