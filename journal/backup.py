@@ -87,7 +87,10 @@ class _Backup:
         else:
             raise Corrupt("the data folder does not stand still, or lacks payload files")
         entries += [self._done[payload_path(name)] for name in sorted(now.payloads)]
-        entries += [self._copy(name, OTHERS_FOLDER) for name in others]
+        try:
+            entries += [self._copy(name, OTHERS_FOLDER) for name in others]
+        except _Moved:
+            raise Corrupt("another file of the data folder does not stand still") from None
         manifest = manifest._replace(entries=tuple(entries))
         for folder in sorted({folder_of(entry.stored) for entry in entries}):
             self._target.sync_folder(folder)
@@ -128,6 +131,8 @@ class _Backup:
             try:
                 source = self._source.open(name)
             except FileNotFoundError:
+                if folder == OTHERS_FOLDER:
+                    raise
                 raise _Moved from None
             with source:
                 digest, size = digest_of(source, stop)

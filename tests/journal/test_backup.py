@@ -445,3 +445,109 @@ def test_a_list_of_erasures_cut_short_or_out_of_range_is_refused() -> None:
         Erasures.unpack(data[:first] + b"[1]\n" + data[first:])
     with pytest.raises(Corrupt):
         Erasures.unpack(data + b"[1, 2, 3, 4, 5, 6]\n")
+
+
+@pytest.mark.parametrize("what", ["erase", "rewrite"])
+@pytest.mark.parametrize("kind", ["create", "pwrite", "replace"])
+def test_what_happens_to_a_segment_while_it_is_copied_is_copied_with_it(what: str, kind: str) -> None:
+    disk, log = sparse()
+    target = MemoryDisk()
+    done = False
+
+    def disturb(operation: Operation) -> None:
+        nonlocal done
+        if operation.kind == kind and "00000002" in operation.name and not done:
+            done = True
+            if what == "erase":
+                log.erase([(list_segments(disk)[1].first + 3, BOTH)], 7, T0 * 2)
+            else:
+                log.rewrite(2)
+
+    target.before_each = disturb
+    backup(disk, target, now_of(log))
+    assert done
+    target.before_each = None
+    again = restored(target)
+    assert verify(again).findings == ()
+    assert [one.header for one in records_of(again)] == [one.header for one in records_of(disk)][
+        : len(records_of(again))
+    ]
+    named = {entry.stored for entry in check_backup(target)[0].entries}
+    assert set(target.files()) == {*named, MANIFEST_FILE}
+
+
+def test_a_last_segment_that_is_long_sealed_and_rewritten_takes_another_moment() -> None:
+    disk, log = marked()
+    calls = 0
+
+    def moment() -> Moment:
+        nonlocal calls
+        calls += 1
+        head = log.head
+        while calls == 2 and log.head.segment == head.segment:
+            append(log, draft(b"more", b"more" * 800))
+        if calls == 2:
+            log.erase([(seq, BOTH) for seq in range(31, head.seq + 1)], 7, T0 * 2)
+            assert log.rewrite(head.segment) > 0
+        return Moment(head, frozenset())
+
+    target = MemoryDisk()
+    report = backup(disk, target, moment)
+
+    assert calls == 3
+    assert report.manifest.seq == log.head.seq
+    assert records_of(restored(target)) == records_of(disk)
+
+
+def test_a_folder_that_never_stands_still_is_given_up() -> None:
+    disk, log = marked()
+    disk.write_atomic("key", b"0")
+    target = MemoryDisk()
+    with pytest.raises(FileNotFoundError):
+        backup(disk, target, now_of(log), others=["nothing"])
+    disk.count_reads = True
+    numbers = iter(range(10**6))
+
+    def change(operation: Operation) -> None:
+        if operation.kind == "pread" and operation.name == "key":
+            disk.before_each = None
+            with disk.open("key", write=True) as file:
+                file.pwrite(0, b"%d" % next(numbers))
+            disk.before_each = change
+
+    disk.before_each = change
+    with pytest.raises(Corrupt, match="does not stand still"):
+        backup(disk, target, now_of(log), others=["key"])
+
+
+def test_a_kept_file_that_vanished_from_the_backup_is_copied_again() -> None:
+    disk, log = marked()
+    target = MemoryDisk()
+    first = backup(disk, target, now_of(log))
+    target.unlink(first.manifest.entries[1].stored)
+    _, wrong = check_backup(target)
+    assert wrong == [first.manifest.entries[1].stored]
+    report = backup(disk, target, now_of(log))
+
+    assert (report.copied, report.kept) == (1, 3)
+    assert check_backup(target)[1] == []
+
+
+def test_a_file_that_changes_while_it_is_restored_is_refused() -> None:
+    disk, log = marked()
+    target = MemoryDisk()
+    report = backup(disk, target, now_of(log))
+    victim = report.manifest.entries[1].stored
+    again = MemoryDisk()
+
+    def spoil(operation: Operation) -> None:
+        if operation.kind == "create" and "00000002" in operation.name:
+            with target.open(victim, write=True) as file:
+                file.pwrite(900, b"spoilt")
+
+    again.before_each = spoil
+    with pytest.raises(Corrupt, match="is not what the manifest says"):
+        restore(target, again, None)
+    again.before_each = None
+    with pytest.raises(Corrupt):
+        opened(again, options=OPTIONS)
