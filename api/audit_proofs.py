@@ -123,7 +123,7 @@ def _number(disk: Any, resource: str, update: Callable[[int], None]) -> bytes:
     found = {
         entry.resource: f"{entry.resource}  since {timestamp(entry.time)}  {entry.interface}"
         for entry in reversed(list(log(disk, Filter(resource=resource), update)))
-        if entry.subject == resource or "*" in resource
+        if entry.interface in HELD_BY and (entry.subject == resource or "*" in resource)
     }
     if not found:
         raise Stopped("nothing in the journal has this name", FAILED)

@@ -97,6 +97,6 @@ def _tell(rows: list[dict[str, Any]], parts: int, *, yes: bool, now: bool) -> No
     if not yes:
         click.echo(f"{len(rows)} found. Nothing was changed; --yes erases this.", err=True)
     elif now:
-        click.echo(f"Erased {parts} parts of records.", err=True)
+        click.echo(f"Parts of records erased: {parts}.", err=True)
     else:
         click.echo("Hidden now; gone from the disk within retention.erase_within_hours.", err=True)
