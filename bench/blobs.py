@@ -73,11 +73,17 @@ def body_of(number: int, size: int = SMALL) -> bytes:
     return (f"{number:016}" * -(-size // 16)).encode()[:size]
 
 
-def tags_of(number: int, count: int) -> str:
-    """Its tags as a header: ``FOUND`` of ``count`` blobs, evenly spread, have one that the others lack."""
+def tag_pairs(number: int, count: int) -> tuple[tuple[str, str], ...]:
+    """Its tags: ``FOUND`` of ``count`` blobs, evenly spread, have one that the others lack."""
     every = max(1, count // FOUND)
     kind = "RARE" if number % every == every - 1 else "CALL"
-    return f"RecordingType={kind}&StoredTime=2022-01-{number % 28 + 1:02}T{number % 24:02}%3A00%3A00Z"
+    moment = f"2022-01-{number % 28 + 1:02}T{number % 24:02}:00:00Z"
+    return (("RecordingType", kind), ("StoredTime", moment))
+
+
+def tags_of(number: int, count: int) -> str:
+    """Its tags as a header."""
+    return "&".join(f"{key}={quote(value)}" for key, value in tag_pairs(number, count))
 
 
 def gets(numbers: Iterable[int]) -> list[bytes]:
