@@ -108,9 +108,11 @@ async def test_cancelling_the_block_closes_in_order(disk: MemoryDisk) -> None:
 async def test_what_a_read_answers_is_never_taken_back(disk: MemoryDisk) -> None:
     async with opened(disk) as engine, trio.open_nursery() as nursery:
         seen: list[Any] = []
+        answered = trio.Event()
 
         async def look() -> None:
             seen.append(await engine.read(held("a")))
+            answered.set()
 
         with Halt(disk) as halt:
             nursery.start_soon(engine.submit, Put(name="a"))
@@ -119,7 +121,7 @@ async def test_what_a_read_answers_is_never_taken_back(disk: MemoryDisk) -> None
             await trio.testing.wait_all_tasks_blocked(0.01)
             assert seen == []
             cut = disk.crash("none")
-        await trio.testing.wait_all_tasks_blocked(0.01)
+        await answered.wait()
         assert seen[0] is not None
     async with opened(cut) as engine:
         assert await engine.read(held("a")) is None
