@@ -41,7 +41,9 @@ TABLE_ROWS = 200
 def command() -> None:
     """Who did what, is all of it there, what was held when.
 
-    These commands only read. They work beside a running server, on its data folder or on a copy of it.
+    These commands only read. They work beside a running server, on its data folder or on a copy of it. Only
+    `checkpoint` and `receipt` need the folder itself: what they sign must be durable, so they ask the server,
+    or open the folder where none runs.
     """
 
 

@@ -35,12 +35,13 @@ def lease_headers(lease: Lease | None, now: int) -> Headers:
     return headers
 
 
-def container_headers(entry: ContainerEntry, now: int) -> Headers:
-    """The headers of Get Container Properties beyond ETag, Last-Modified and metadata."""
+def container_headers(entry: ContainerEntry, now: int, *, held: bool) -> Headers:
+    """The headers of Get Container Properties beyond ETag, Last-Modified and metadata; `held`: it is under a
+    legal hold."""
     headers = lease_headers(entry.lease, now)
     headers += [
         ("x-ms-has-immutability-policy", "false"),
-        ("x-ms-has-legal-hold", "false"),
+        ("x-ms-has-legal-hold", "true" if held else "false"),
         ("x-ms-default-encryption-scope", "$account-encryption-key"),
         ("x-ms-deny-encryption-scope-override", "false"),
     ]

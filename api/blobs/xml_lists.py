@@ -170,9 +170,14 @@ def metadata_element(metadata: Pairs) -> str:
 
 
 def container_element(
-    name: str, entry: ContainerEntry, lease: tuple[str, str, str | None], *, metadata: bool
+    name: str,
+    entry: ContainerEntry,
+    lease: tuple[str, str, str | None],
+    *,
+    metadata: bool,
+    held: bool = False,
 ) -> str:
-    """`<Container>`; its ETag is quoted here, unlike a blob's."""
+    """`<Container>`; its ETag is quoted here, unlike a blob's. `held`: it is under a legal hold."""
     status, state, duration = lease
     access = f"<PublicAccess>{entry.public_access}</PublicAccess>" if entry.public_access else ""
     return (
@@ -182,7 +187,8 @@ def container_element(
         f"{'' if duration is None else f'<LeaseDuration>{duration}</LeaseDuration>'}{access}"
         "<DefaultEncryptionScope>$account-encryption-key</DefaultEncryptionScope>"
         "<DenyEncryptionScopeOverride>false</DenyEncryptionScopeOverride>"
-        "<HasImmutabilityPolicy>false</HasImmutabilityPolicy><HasLegalHold>false</HasLegalHold></Properties>"
+        "<HasImmutabilityPolicy>false</HasImmutabilityPolicy>"
+        f"<HasLegalHold>{'true' if held else 'false'}</HasLegalHold></Properties>"
         f"{metadata_element(entry.metadata) if metadata else ''}</Container>"
     )
 

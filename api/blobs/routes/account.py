@@ -22,17 +22,22 @@ async def list_containers(call: Call) -> Response:
     if not include <= _INCLUDES:
         raise invalid_parameter("include", call.query.get("include") or "", "Unknown value.")
     start = markers.read_container_marker(call.account, marker) if marker else ""
-    page, now = await call.engine.read(
+    page, held, now = await call.engine.read(
         lambda state, now: (
-            queries.list_containers(
+            page := queries.list_containers(
                 state.blobs, call.account, prefix=prefix or "", start=start, limit=size or MAX_RESULTS
             ),
+            {item.name for item in page.items if state.ground.held.container(call.account, item.name)},
             now,
         )
     )
     items = [
         xml_lists.container_element(
-            item.name, item.entry, lease_of(item.entry.lease, now), metadata="metadata" in include
+            item.name,
+            item.entry,
+            lease_of(item.entry.lease, now),
+            metadata="metadata" in include,
+            held=item.name in held,
         )
         for item in page.items
     ]

@@ -43,7 +43,10 @@ async def get_container_properties(call: Call) -> Response:
     entry, now = await _entry(call)
     headers = written(entry.etag, entry.modified) + metadata_headers(dict(entry.metadata))
     if call.query.filled("comp") != "metadata":
-        headers += container_headers(entry, now)
+        held = await call.engine.read(
+            lambda state, _: state.ground.held.container(call.account, call.container)
+        )
+        headers += container_headers(entry, now, held=held)
     return Response(200, headers)
 
 
