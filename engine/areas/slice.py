@@ -18,8 +18,6 @@ from engine.areas.events import (
 )
 from engine.areas.restate import AreaRestater
 from engine.areas.state import (
-    NO_AREA,
-    Area,
     AreasState,
     File,
     Value,
@@ -32,12 +30,9 @@ from engine.areas.state import (
 from engine.body import Held, Inline, OnDisk
 from engine.command import Command
 from engine.deadlines import Kind
-from engine.event import Cause, Event, Stamp
+from engine.event import Event
 from engine.slice import Apply, Decide, Expire, Restater
 from journal import Payload
-
-LOADING = Stamp(0, 0, -1)
-"""In place of a record's."""
 
 
 class AreasSlice(AreasState):
@@ -77,28 +72,36 @@ class AreasSlice(AreasState):
         return (area[0] for area in self.areas.values())
 
     def freeze(self) -> Callable[[], Iterator[Any]]:
-        """Rows ``[record key, resource, base, keys, values, deadlines]``."""
-        areas = dict(self.areas)
-        return lambda: (
-            [key, area[0], area[1], area[2], [_pack_value(value) for value in area[3]], area[4]]
-            for key, area in areas.items()
-        )
+        """First the total size, then rows ``[record key, resource, base, keys, values, deadlines]``."""
+        areas, size = dict(self.areas), self.size
+
+        def rows() -> Iterator[Any]:
+            yield size
+            for key, area in areas.items():
+                yield [key, area[0], area[1], area[2], [_pack_value(value) for value in area[3]], area[4]]
+
+        return rows
 
     def load(self, rows: Iterable[Any]) -> None:
         """See :meth:`engine.slice.Slice.load`."""
         assert not self.areas
-        for key, resource, base, names, values, ends in rows:
-            area: Area = (
-                resource,
-                base,
-                tuple(map(intern, names)),
-                tuple(value if isinstance(value, str) else _unpack_file(value) for value in values),
-                ends if isinstance(ends, int) else tuple(ends),
-            )
-            self.areas[key] = area
-            self._account(NO_AREA, area, LOADING, Cause.RESTATED)
-            user = split_key(key)[1]
-            if user is not None:
+        source = iter(rows)
+        self.size = next(source)
+        known: dict[tuple[str, ...], tuple[str, ...]] = {}
+        for key, resource, base, names, values, ends in source:
+            # Most areas of a site have the same keys: one tuple serves them all.
+            shape = tuple(names)
+            shape = known.get(shape) or known.setdefault(shape, tuple(map(intern, shape)))
+            kept: tuple[Value, ...] = tuple(values)
+            if list in map(type, kept):
+                kept = tuple(value if isinstance(value, str) else _unpack_file(value) for value in kept)
+                for value in kept:
+                    if isinstance(value, File) and isinstance(value.held, Payload):
+                        self.ground.keep(value.held.name)
+            self.areas[key] = (resource, base, shape, kept, ends if isinstance(ends, int) else tuple(ends))
+            if key[0] == "\0":
+                user = split_key(key)[1]
+                assert user is not None
                 self.owned.setdefault(user, set()).add(key)
         self.ground.deadlines.load((next_end(area), Kind.AREA, key) for key, area in self.areas.items())
 
