@@ -4,7 +4,7 @@ HTTP."""
 from engine.body import Body, Held, Inline, OnDisk
 from engine.clock import Clock, SystemClock
 from engine.command import Command, Decision
-from engine.engine import Engine, Statistics, open_engine
+from engine.engine import Engine, open_engine
 from engine.errors import (
     Closed,
     Conflict,
@@ -24,6 +24,7 @@ from engine.errors import (
 from engine.event import Cause, Event, Stamp, Surface
 from engine.options import Options
 from engine.state import State
+from engine.statistics import Statistics
 from engine.uploads import Download, Upload
 
 __all__ = [

@@ -3,7 +3,6 @@
 import os
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from functools import partial
 from itertools import takewhile
 from pathlib import Path
@@ -16,11 +15,14 @@ from engine import snapshot
 from engine.body import Held
 from engine.clock import Clock, Horizon, SystemClock
 from engine.command import Command
+from engine.eraser import Eraser
 from engine.errors import EngineError, StorageFailed, StorageFull, Unavailable
 from engine.loading import load, rebuilt
 from engine.options import Options
 from engine.reaper import Reaper, lag
+from engine.retention import lag as erasure_lag
 from engine.state import State
+from engine.statistics import Statistics
 from engine.uploads import Download, Upload, open_body
 from engine.writer import Writer
 from journal.backup import Moment
@@ -30,30 +32,6 @@ Value = TypeVar("Value")
 
 ERASE_TARGETS = 4096
 """Parts erased in one go at most: they fit into one erase record, however they are spread."""
-
-
-@dataclass(frozen=True, slots=True)
-class Statistics:
-    """What an operator watches.
-
-    Attributes:
-        seq: Last record decided; ``durable`` of them are on disk.
-        waiting: Commands queued.
-        deadlines: Entries of the deadline index.
-        overdue_ns: By how much the earliest of them is overdue.
-        full: The disk has no room for changes.
-        failure: Why writing ended for good; empty while all is well.
-        payload_files: Files that live state stands on.
-    """
-
-    seq: int
-    durable: int
-    waiting: int
-    deadlines: int
-    overdue_ns: int
-    full: bool
-    failure: str
-    payload_files: int
 
 
 class Engine:
@@ -85,6 +63,17 @@ class Engine:
         self._writer = Writer(log, state, self._horizon, options.anchor_interval_s)
         self._reaper = Reaper(self._writer, state, self._payloads, self._horizon, options)
         self._snapshot_seq = state.seq
+        self._oldest_snapshot: tuple[int, int] | None = None
+        self._eraser = Eraser(
+            self._writer,
+            state,
+            log,
+            disk,
+            self._horizon,
+            options,
+            erase=self.erase,
+            renew=self._renew_snapshot,
+        )
         self._snapshot_turn = trio.Lock()
         self._entropy = entropy
 
@@ -147,10 +136,12 @@ class Engine:
             durable=self._writer.durable,
             waiting=self._writer.waiting,
             deadlines=len(self.state.deadlines),
-            overdue_ns=lag(self.state, self._horizon.now()),
+            overdue_ns=lag(self.state, self.now()),
             full=self._writer.full,
             failure=self._writer.failure,
             payload_files=len(self.state.ground.payloads),
+            to_erase=self.state.records.waiting,
+            erasure_lag_ns=erasure_lag(self.state.records, self._horizon.now(), self.options.retention()),
         )
 
     def sweep_orphans(self) -> list[str]:
@@ -160,6 +151,7 @@ class Engine:
         """
         self.state.ground.take_released()
         snapshot.sweep(self.disk)
+        self._oldest_snapshot = snapshot.oldest(self.disk)
         return self._payloads.sweep(self.state.ground.payloads)
 
     async def erase(self, targets: Sequence[tuple[int, journal.Part]], cause: int) -> None:
@@ -175,6 +167,15 @@ class Engine:
         for start in range(0, len(targets), ERASE_TARGETS):
             slice_ = targets[start : start + ERASE_TARGETS]
             await self._writer.between_batches(partial(self._erase, slice_, cause))
+
+    async def erase_due(self) -> int:
+        """Erases all that is due now, without waiting for the eraser's next round; answers how many records
+        that were. What is under a legal hold stays.
+
+        Raises:
+            Unavailable: The storage refuses.
+        """
+        return await self._eraser.drain()
 
     def _erase(self, targets: Sequence[tuple[int, journal.Part]], cause: int) -> None:
         """One slice, between two batches: the state hears of it as a replay would. Blocking."""
@@ -226,8 +227,23 @@ class Engine:
         def write() -> None:
             snapshot.write(self.disk, position, time, rows)
             self._snapshot_seq = position.seq
+            self._oldest_snapshot = position.seq, time
 
         return write
+
+    async def _renew_snapshot(self, before: int) -> None:
+        """Replaces a snapshot taken at or before the moment ``before`` if something in it was left behind
+        since; if there is no room for a new one, goes without."""
+        if self._oldest_snapshot is None:
+            return
+        seq, time = self._oldest_snapshot
+        if seq >= self.state.records.last_left or time > before:
+            return
+        try:
+            await self.take_snapshot()
+        except (journal.NoSpace, OSError):
+            await trio.to_thread.run_sync(snapshot.discard, self.disk)
+            self._oldest_snapshot = None
 
     async def _housekeeping(self) -> None:
         while True:
@@ -282,6 +298,7 @@ class Engine:
             try:
                 async with trio.open_nursery() as background:
                     background.start_soon(self._reaper.run)
+                    background.start_soon(self._eraser.run)
                     background.start_soon(self._housekeeping)
                     try:
                         yield

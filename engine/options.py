@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from engine.clock import DAY, HOUR
+from engine.retention import Policy
 from journal import JournalOptions
 
 MEBIBYTE = 1 << 20
@@ -13,13 +15,18 @@ class Options:
 
     Attributes:
         segment_bytes: Size at which the journal starts a new segment file, 1 MiB to 1 GiB.
-        inline_bytes: Bodies up to this size live in their record, larger ones in a payload file; 0 to 512 KiB.
+        inline_bytes: Bodies up to this size live in their record, larger ones in a payload file; 0 to 512
+        KiB.
         sweep_interval_s: Seconds between two sweeps of the deadline index; only space depends on it, reads
         never do.
         sweep_records: Most expiries in one batch, so that a sweep never delays other requests noticeably.
         snapshot_records: Records after which a new snapshot is taken while running; 0 takes one at a clean
         stop only.
         anchor_interval_s: Seconds between two anchors while busy.
+        erase_interval_s: Seconds between two rounds of erasing; never less than between two sweeps.
+        erase_within_hours: From a deadline to the absence of the bytes from every file.
+        audit_days: How long it is kept who did what.
+        history_days: How long earlier versions of settings are kept, at most ``audit_days``; 0: not at all.
     """
 
     segment_bytes: int = 64 * MEBIBYTE
@@ -28,12 +35,26 @@ class Options:
     sweep_records: int = 128
     snapshot_records: int = 500_000
     anchor_interval_s: float = 1.0
+    erase_interval_s: float = 5.0
+    erase_within_hours: float = 24.0
+    audit_days: float = 365.0
+    history_days: float = 90.0
 
     def __post_init__(self) -> None:
         assert 0 < self.segment_bytes <= 1024 * MEBIBYTE
         assert 0 <= self.inline_bytes <= MEBIBYTE // 2
         assert self.sweep_interval_s > 0
         assert self.sweep_records > 0
+        assert self.erase_within_hours > 0
+        assert 0 <= self.history_days <= self.audit_days
+
+    def retention(self) -> Policy:
+        """The periods."""
+        return Policy(
+            erase_within=round(self.erase_within_hours * HOUR),
+            audit=round(self.audit_days * DAY),
+            history=round(self.history_days * DAY),
+        )
 
     def journal(self) -> JournalOptions:
         """The journal's part."""

@@ -79,10 +79,12 @@ class Mixed(NamedTuple):
     Attributes:
         since: When the first of that died, nanoseconds since the epoch.
         locator: Where the entry is found.
+        history: Whether what is dead is kept as history for a while.
     """
 
     since: int
     locator: Locator
+    history: bool
 
 
 def mark_of(seq: int, size: int) -> Mark:
@@ -175,7 +177,7 @@ class Records:
         mark = mark_of(stamp.seq, stamp.size)
         before = marks_of(self.chains.get(resource, ()))
         if kind is WHOLE and not said & _KEEPS:
-            since = self.mixed.pop(resource, Mixed(stamp.time, ())).since
+            since = self.mixed.pop(resource, Mixed(stamp.time, (), False)).since
             self.crowded.pop(resource, None)
             for old in reversed(before):
                 self._leave(Left(since, old, resource, OVERWRITTEN), stamp.seq, history=event.HISTORY)
@@ -200,7 +202,7 @@ class Records:
         """
         if audit and parts & Part.DETAILS:
             self.audited = max(self.audited, last)
-        waiting = len(self.left) + len(self._past)
+        waiting = self.waiting
         if not waiting:
             return
         seqs: Iterable[int] = range(first, last + 1)
@@ -224,6 +226,11 @@ class Records:
     def oldest_past(self) -> int | None:
         """When the oldest history was overwritten; None if there is none."""
         return self._past_order[0].since if self._past else None
+
+    @property
+    def waiting(self) -> int:
+        """How many records are left behind and not erased, history included."""
+        return len(self.left) + len(self._past)
 
     def waits(self, seq: int) -> bool:
         """Whether record ``seq`` is left behind and not erased."""
@@ -270,7 +277,7 @@ class Records:
                 case "audited":
                     self.audited, self.last_left = fields
                 case "mixed":
-                    self.mixed[fields[0]] = Mixed(fields[1], tuple(fields[2]))
+                    self.mixed[fields[0]] = Mixed(fields[1], tuple(fields[2]), fields[3])
                 case "crowded":
                     self.crowded[fields[0]] = tuple(fields[1])
                 case "left":
@@ -307,7 +314,7 @@ class Records:
 
     def _mix(self, event: "Event", stamp: "Stamp") -> None:
         if event.resource not in self.mixed:
-            self.mixed[event.resource] = Mixed(stamp.time, event.locator())
+            self.mixed[event.resource] = Mixed(stamp.time, event.locator(), event.HISTORY)
 
     def _leave(self, left: Left, by: int, *, history: bool = False) -> None:
         self.last_left = by

@@ -20,7 +20,7 @@ from engine.state import State
 from journal import Disk, File, Position
 
 MAGIC = "retain-snapshot"
-VERSION = 1
+VERSION = 2
 ROWS_PER_BLOCK = 256
 PREFIX = "snapshot-"
 SUFFIX = ".msgpack"
@@ -71,6 +71,30 @@ def write(disk: Disk, position: Position, time: int, rows: Callable[[], Iterator
     for old in older:
         if old != name:
             disk.unlink(old)
+    disk.sync_folder("")
+
+
+def oldest(disk: Disk) -> tuple[int, int] | None:
+    """Sequence number and journal time of the oldest snapshot in the folder, None without any. One that is
+    damaged counts as being from the beginning of time. Blocking."""
+    for name in names(disk):
+        try:
+            with disk.open(name) as file:
+                _, _, seq, _, time = next(_read_blocks(file))
+                return seq, time
+        except (InvalidSnapshot, ValueError, TypeError):
+            return 0, 0
+    return None
+
+
+def discard(disk: Disk) -> None:
+    """Removes all snapshots: they hold what is to be erased, and no newer one can be written. Blocking.
+
+    Raises:
+        OSError: They could not be removed.
+    """
+    for name in names(disk):
+        disk.unlink(name)
     disk.sync_folder("")
 
 

@@ -27,7 +27,7 @@ MAY_IMPORT = {
     "api": frozenset(("api", "engine", "journal")),
 }
 #: The files of the engine that know Trio; the rest is plain functions and data.
-TRIO_IN_ENGINE = frozenset(("writer.py", "reaper.py", "engine.py", "uploads.py", "testing.py"))
+TRIO_IN_ENGINE = frozenset(("writer.py", "reaper.py", "eraser.py", "engine.py", "uploads.py", "testing.py"))
 #: What others need who keep files of their own under the data folder.
 DISK_NAMES = frozenset(("journal.Disk", "journal.NoSpace", "journal.RealDisk"))
 #: Shared by commands: reading a journal beside a running server, or acting through one.

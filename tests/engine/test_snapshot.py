@@ -266,7 +266,8 @@ async def test_after_a_failed_write_no_snapshot_is_taken(disk: MemoryDisk) -> No
 async def test_a_busy_engine_takes_one_now_and_then(
     disk: MemoryDisk, mock_clock: trio.testing.MockClock
 ) -> None:
-    async with open_memory_engine(disk, clock=ManualClock(), options=Options(snapshot_records=5)) as engine:
+    options = Options(snapshot_records=5, erase_interval_s=3600.0)
+    async with open_memory_engine(disk, clock=ManualClock(), options=options) as engine:
         await engine.submit(Put(count=4))
         await pass_time(engine, mock_clock, 3)
         assert snapshots(disk) == []

@@ -1,0 +1,339 @@
+"""The eraser: makes what is due physically absent, in slices that leave requests undisturbed.
+
+What is due was hidden when it fell due; this is about the bytes. Four kinds of work, again and again: entries
+that are dead in part are restated, details are erased once their audit period is over, what was left behind
+is erased, and a snapshot from before that is replaced.
+"""
+
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby, islice
+from typing import Any
+
+import msgpack
+import trio
+
+import journal
+from engine import wire
+from engine.body import Inline, OnDisk, unpack_body
+from engine.clock import Horizon
+from engine.commands import Restate
+from engine.errors import EngineError
+from engine.event import Cause
+from engine.options import Options
+from engine.records import Left, Locator, Standing, seq_of, size_of
+from engine.retention import due, to_restate
+from engine.state import State
+from engine.writer import Writer
+from journal import Part, Record, Verb
+
+ACTOR = "retain"
+SLICE_RECORDS = 256
+"""Most records erased in one go."""
+SLICE_BYTES = 1 << 20
+"""A slice takes no further record beyond this much content."""
+RESTATERS = 16
+"""Entries restated at the same time: their records share syncs."""
+PAUSE_MOST_S = 0.05
+"""After each slice the journal is left to others for as long as the slice took, but no longer than this."""
+TORN_KEPT = 3600 * 1_000_000_000
+"""Copies of torn tails are kept this long after a start, for whoever wants to look; shorter if the bound on
+erasure is."""
+
+TIDY_EVERY = 60 * 1_000_000_000
+"""Nanoseconds between two looks for sparse segments."""
+
+Targets = Sequence[tuple[int, Part]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Old:
+    """A record whose details are due: what the audit's pass needs to know of it."""
+
+    seq: int
+    time: int
+    resource: bytes
+    parts: Part
+    locator: Locator
+    chained: bool
+    details: dict[str, Any] | None
+
+
+class Eraser:
+    """Erases what is due. One task runs it; :meth:`drain` may be called beside.
+
+    Args:
+        writer: For restating, and for work between batches.
+        state: Read for what is due; changed by erasing only.
+        log: Where bodies are read from.
+        disk: Where the audit's pass reads records.
+        horizon: Nothing is destroyed while it is not trusted.
+        options: The periods.
+        erase: Erases one slice: targets and cause.
+        renew: Replaces a snapshot that is older than this moment, or than nothing, and that still holds what
+            was left behind since.
+    """
+
+    def __init__(
+        self,
+        writer: Writer,
+        state: State,
+        log: journal.Journal,
+        disk: journal.Disk,
+        horizon: Horizon,
+        options: Options,
+        *,
+        erase: Callable[[Targets, int], Awaitable[None]],
+        renew: Callable[[int], Awaitable[None]],
+    ) -> None:
+        self._writer = writer
+        self._state = state
+        self._log = log
+        self._disk = disk
+        self._horizon = horizon
+        self._interval = max(options.erase_interval_s, options.sweep_interval_s)
+        self._policy = options.retention()
+        self._erase = erase
+        self._renew = renew
+        self._turn = trio.Lock()
+        self._started = horizon.elapsed()
+        self._torn_discarded = False
+        self._tidied: int | None = None
+        self._cursor: int | None = None
+        self._skipped: int | None = None
+        self._holds = 0
+        self._next_old: int | None = None
+
+    async def run(self) -> None:
+        """The task itself; ends by cancellation."""
+        while True:
+            await trio.sleep(self._interval)
+            try:
+                await self.turn()
+            except (EngineError, journal.JournalError, OSError):
+                # Full or failed storage shows in readiness and metrics, and so does how far erasing lags
+                # behind. The next turn tries again.
+                continue
+
+    async def drain(self) -> int:
+        """Erases all that is due now, without waiting for more to come together; answers how many records
+        that were.
+
+        Raises:
+            Unavailable: The storage refuses.
+        """
+        return await self.turn(at_once=True)
+
+    async def turn(self, *, at_once: bool = False) -> int:
+        """One round of everything; answers how many records were erased."""
+        async with self._turn:
+            if not self._horizon.trusted():
+                return 0
+            now = self._horizon.now()
+            await self.restate(to_restate(self._state.records, now, self._policy, at_once=at_once))
+            erased = await self._audit(now)
+            erased += await self._erase_due(now, at_once=at_once)
+            await self._renew(now if at_once else now - self._policy.erase_within // 4)
+            await self._discard_torn(at_once)
+            await self._tidy(at_once)
+            return erased
+
+    async def restate(self, entries: Iterable[tuple[Locator, bytes]], before: int = 0) -> None:
+        """Restates entries, several at a time.
+
+        Raises:
+            EngineError: The storage refuses.
+        """
+        waiting = iter(list(entries))
+
+        async def work() -> None:
+            for locator, resource in waiting:
+                await self._restate(locator, resource, before)
+
+        failures: list[EngineError] = []
+
+        async def worker() -> None:
+            try:
+                await work()
+            except EngineError as error:
+                failures.append(error)
+
+        async with trio.open_nursery() as nursery:
+            for _ in range(RESTATERS):
+                nursery.start_soon(worker)
+        if failures:
+            raise failures[0]
+
+    async def _restate(self, locator: Locator, resource: bytes, before: int) -> None:
+        restater = self._state.restaters[locator[0]]
+        while True:
+            wanted = restater.bodies(locator, resource, before)
+            bodies = await trio.to_thread.run_sync(self._bodies, wanted) if wanted else {}
+            if bodies is None:
+                return  # erased meanwhile: it is going as a whole
+            command = Restate(actor=ACTOR, locator=locator, resource=resource, before=before, bodies=bodies)
+            if not await self._writer.submit(command):
+                return
+
+    def _bodies(self, wanted: Sequence[OnDisk]) -> dict[int, Inline] | None:
+        found: dict[int, Inline] = {}
+        for body in wanted:
+            content = self._log.content(body.address)
+            if content is None:
+                return None
+            unpacked = unpack_body(msgpack.unpackb(content, strict_map_key=False))
+            assert isinstance(unpacked, Inline)
+            found[body.address] = unpacked
+        return found
+
+    async def _erase_due(self, now: int, *, at_once: bool) -> int:
+        waiting = list(due(self._state.records, now, self._policy))
+        if self._state.ground.held:
+            waiting = await trio.to_thread.run_sync(self._without_held, waiting)
+        erased = 0
+        for cause, slice_ in _slices(waiting):
+            audited = max(self._cursor or 0, self._state.records.audited)
+            targets = [(seq, _BOTH if seq <= audited else Part.CONTENT) for seq in map(_seq, slice_)]
+            await self._paced(targets, cause, at_once=at_once)
+            erased += len(slice_)
+        return erased
+
+    async def _paced(self, targets: Targets, cause: int, *, at_once: bool = False) -> None:
+        begin = trio.current_time()
+        await self._erase(targets, cause)
+        if not at_once:
+            await trio.sleep(min(trio.current_time() - begin, PAUSE_MOST_S))
+
+    def _without_held(self, waiting: list[Left]) -> list[Left]:
+        held = self._state.ground.held
+        answers: dict[bytes, bool] = {}
+        free: list[Left] = []
+        for left in waiting:
+            if left.resource not in answers:
+                details = self._details(seq_of(left.mark)) if held.needs_details else None
+                answers[left.resource] = held.record(left.resource, details)
+            if not answers[left.resource]:
+                free.append(left)
+        return free
+
+    def _details(self, seq: int) -> dict[str, Any] | None:
+        record = next(journal.scan(self._disk, start=seq), None)
+        about = None if record is None else wire.about(record)
+        return None if about is None else about.details
+
+    async def _audit(self, now: int) -> int:
+        """Erases the details that nobody needs after the audit period; what live state stands on is restated
+        first. In the order of the journal, so that what changed something outlives it."""
+        records = self._state.records
+        until = now - self._policy.audit
+        holds = len(self._state.holds.holds)
+        if self._cursor is None:
+            # What was skipped because a hold kept it is found again from the beginning.
+            self._cursor = 0 if holds else records.audited
+        if self._skipped is not None and holds < self._holds:
+            self._cursor, self._skipped, self._next_old = self._skipped - 1, None, None
+        if self._next_old is not None and self._next_old > until:
+            return 0
+        self._holds = holds
+        erased = 0
+        old = self._old(self._cursor + 1)
+        while slice_ := await trio.to_thread.run_sync(lambda: list(islice(old, SLICE_RECORDS))):
+            young = next((at for at, one in enumerate(slice_) if one.time > until), None)
+            if young is not None:
+                self._next_old = slice_[young].time
+                slice_ = slice_[:young]
+            if slice_:
+                erased += await self._audit_slice(slice_)
+                self._cursor = slice_[-1].seq
+            if young is not None:
+                break
+        return erased
+
+    async def _audit_slice(self, slice_: list[_Old]) -> int:
+        held = self._state.ground.held
+        last = slice_[-1].seq
+        entries = {one.resource: one.locator for one in slice_ if one.locator and self._stands(one)}
+        await self.restate(((locator, resource) for resource, locator in entries.items()), last)
+        targets: list[tuple[int, Part]] = []
+        for one in slice_:
+            if not one.parts or self._stands(one) or self._state.records.waits(one.seq):
+                continue
+            if held and held.record(one.resource, one.details):
+                self._skipped = one.seq if self._skipped is None else self._skipped
+            else:
+                targets.append((one.seq, one.parts))
+        if targets:
+            await self._paced(targets, Cause.RETENTION)
+        return len(targets)
+
+    def _stands(self, one: _Old) -> bool:
+        if one.chained:
+            return self._state.records.stands_on(one.resource, one.seq)
+        if not one.locator:
+            return False
+        return one.seq in self._state.restaters[one.locator[0]].apart(one.locator, one.resource)
+
+    def _old(self, start: int) -> Iterator[_Old]:
+        for record in journal.scan(self._disk, start=start):
+            yield _old(record)
+
+    async def _tidy(self, at_once: bool) -> None:
+        """Gives the space of sparse segments back, and writes the indexes that the audit looks things up by;
+        now and then, one segment after the other, in a thread: the journal goes on meanwhile."""
+        elapsed = self._horizon.elapsed()
+        if not at_once and self._tidied is not None and elapsed - self._tidied < TIDY_EVERY:
+            return
+        self._tidied = elapsed
+        for number in await trio.to_thread.run_sync(self._log.sparse):
+            await trio.to_thread.run_sync(self._log.rewrite, number)
+        while await trio.to_thread.run_sync(self._log.build_index):
+            await trio.lowlevel.checkpoint()
+
+    async def _discard_torn(self, at_once: bool) -> None:
+        kept = min(TORN_KEPT, self._policy.erase_within // 4)
+        if self._torn_discarded or not (at_once or self._horizon.elapsed() - self._started >= kept):
+            return
+        await self._writer.between_batches(self._log.discard_broken)
+        self._torn_discarded = True
+
+
+_BOTH = Part.DETAILS | Part.CONTENT
+
+
+def _seq(left: Left) -> int:
+    return seq_of(left.mark)
+
+
+def _slices(waiting: Iterable[Left]) -> Iterator[tuple[int, list[Left]]]:
+    """Bounded runs in the same order, each of one cause."""
+    for asked, run in groupby(waiting, key=lambda left: left.cause == Cause.ERASURE_REQUEST):
+        cause = Cause.ERASURE_REQUEST if asked else Cause.RETENTION
+        slice_: list[Left] = []
+        size = 0
+        for left in run:
+            slice_.append(left)
+            size += size_of(left.mark)
+            if len(slice_) == SLICE_RECORDS or size >= SLICE_BYTES:
+                yield cause, slice_
+                slice_, size = [], 0
+        if slice_:
+            yield cause, slice_
+
+
+def _old(record: Record) -> _Old:
+    header = record.header
+    parts = Part(0)
+    if header.verb < Verb.ERASE:
+        parts |= Part.DETAILS if record.details else Part(0)
+        parts |= Part.CONTENT if record.content else Part(0)
+    about = wire.about(record) if parts else None
+    event = wire.from_record(record) if about is not None else None
+    return _Old(
+        header.seq,
+        header.time,
+        header.resource,
+        parts,
+        () if event is None else event.locator(),
+        event is not None and event.STANDING in (Standing.WHOLE, Standing.PART),
+        None if about is None else about.details,
+    )

@@ -1,0 +1,81 @@
+"""How long what was left behind may still lie: which records are due for erasure, and by how much. Pure."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from engine.clock import DAY, HOUR
+from engine.records import Left, Locator, Records
+
+MINUTE = HOUR // 60
+PATIENCE = 30 * MINUTE
+"""An entry that is dead in part is restated this long after at most, so that many changes share one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """The operator's periods, all in nanoseconds.
+
+    Attributes:
+        erase_within: From a deadline to the absence of the bytes.
+        audit: How long the details of a record are kept.
+        history: How long earlier versions of settings are kept.
+    """
+
+    erase_within: int = DAY
+    audit: int = 365 * DAY
+    history: int = 90 * DAY
+
+    @property
+    def patience(self) -> int:
+        """How long after the first part of an entry died it is restated."""
+        return min(PATIENCE, self.erase_within // 8)
+
+
+def due(records: Records, now: int, policy: Policy) -> Iterator[Left]:
+    """What may be erased at ``now``, in the order in which it must be: what changes or ends something after
+    what it changes or ends, but of one resource's chain the newest first."""
+    yield from records.left.values()
+    yield from records.past(now - policy.history)
+
+
+def to_restate(
+    records: Records, now: int, policy: Policy, *, at_once: bool = False
+) -> Iterator[tuple[Locator, bytes]]:
+    """Locators and resources of entries to be restated at ``now``.
+
+    Args:
+        records: Which records live state stands on.
+        now: Nanoseconds since the epoch.
+        policy: The periods.
+        at_once: Without waiting for more changes to come together.
+    """
+    for resource, mixed in records.mixed.items():
+        wait = max(policy.history // 8, policy.patience) if mixed.history else policy.patience
+        if at_once and not (mixed.history and policy.history):
+            wait = 0
+        if mixed.since + wait <= now and mixed.locator:
+            yield mixed.locator, resource
+    for resource, locator in records.crowded.items():
+        if resource not in records.mixed or not at_once:
+            yield locator, resource
+
+
+def lag(records: Records, now: int, policy: Policy) -> int:
+    """Nanoseconds by which the oldest due erasure is late; 0 if none is due."""
+    oldest = oldest_due(records, policy)
+    return 0 if oldest is None else max(0, now - oldest)
+
+
+def oldest_due(records: Records, policy: Policy) -> int | None:
+    """Since when something is, or will be, due to be erased; None if nothing waits."""
+    found: list[int] = []
+    left = next(iter(records.left.values()), None)
+    if left is not None:
+        found.append(left.since)
+    mixed = next(iter(records.mixed.values()), None)
+    if mixed is not None:
+        found.append(mixed.since + (policy.history if mixed.history else 0))
+    past = records.oldest_past
+    if past is not None:
+        found.append(past + policy.history)
+    return min(found, default=None)

@@ -1,0 +1,31 @@
+"""What an operator watches."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """What an operator watches.
+
+    Attributes:
+        seq: Last record decided; ``durable`` of them are on disk.
+        waiting: Commands queued.
+        deadlines: Entries of the deadline index.
+        overdue_ns: By how much the earliest of them is overdue.
+        full: The disk has no room for changes.
+        failure: Why writing ended for good; empty while all is well.
+        payload_files: Files that live state stands on.
+        to_erase: Records left behind that are to be erased, history included.
+        erasure_lag_ns: By how much the oldest erasure that is due is late.
+    """
+
+    seq: int
+    durable: int
+    waiting: int
+    deadlines: int
+    overdue_ns: int
+    full: bool
+    failure: str
+    payload_files: int
+    to_erase: int = 0
+    erasure_lag_ns: int = 0
