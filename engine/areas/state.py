@@ -140,10 +140,19 @@ class AreasState:
 
     def created(self, event: AreaCreated, stamp: Stamp) -> None:
         """Applies :class:`AreaCreated`."""
-        key = record_key(event.name, event.user)
-        names = tuple(map(intern, event.texts))
-        ends = event.until if names else 0
-        self._replace(key, (event.resource, event.base, names, tuple(event.texts.values()), ends), stamp)
+        name, user, texts, until = event.name, event.user, event.texts, event.until
+        key = name if user is None else record_key(name, user)
+        names, values = tuple(map(intern, texts)), tuple(texts.values())
+        area: Area = (event.resource, event.base, names, values, until if names else 0)
+        if key in self.areas:
+            self._replace(key, area, stamp)
+            return
+        # What `_replace` would do, shorter: replay consists of this.
+        self.areas[key] = area
+        self.size += text_size("".join(names)) + text_size("".join(values))
+        self.ground.deadlines.arm(until if names else event.base, Kind.AREA, key)
+        if user is not None:
+            self.owned.setdefault(user, set()).add(key)
 
     def updated(self, event: AreaUpdated, stamp: Stamp) -> None:
         """Applies :class:`AreaUpdated`."""
