@@ -40,6 +40,8 @@ def command(
     RESOURCE is a name as `retain audit log` shows it, in which * stands for anything, or a number. What is
     named adds up.
 
+    With --now alone, what is past its deadline and due by policy goes now.
+
     \b
     retain erase --user ann --gms-user 4711
     retain erase --tag customer=4711 --yes --now
@@ -47,6 +49,9 @@ def command(
 
     Exit code: 0 done, or nothing to do; 1 something is under a legal hold and stays; 2 wrong usage.
     """
+    if now and not any(selection.values()):
+        _erase_due(config_path, as_json=as_json)
+        return
     asked = asked_from(**selection)
     disk = open_data(config_path, None)
     with told_apart(), progress(disk, "Searching") as update:
@@ -67,6 +72,14 @@ def command(
         _tell(rows, parts, yes=yes, now=now or with_names)
     if yes and any(row["status"] == HELD for row in rows):
         raise Stopped("something is under a legal hold and stays; `retain hold list` tells why", FAILED)
+
+
+def _erase_due(config_path: Path | None, *, as_json: bool) -> None:
+    answer = act(config_path, "erase due")
+    if as_json:
+        print_json(answer)
+    else:
+        click.echo(f"Ended {answer['ended']} deadlines; erased {answer['erased_records']} records.", err=True)
 
 
 def _row(subject: Subject, result: dict[str, Any]) -> dict[str, Any]:

@@ -27,7 +27,7 @@ LINE_BYTES: Final = 64 << 20
 """Longest request: an import brings whole documents."""
 SECONDS: Final = 60.0
 """How long asking, acting and answering may each take."""
-PATIENT: Final = frozenset({"erase", "backup create"})
+PATIENT: Final = frozenset({"erase", "erase due", "backup create"})
 """Acts that take as long as there is data; whoever asks for them waits."""
 PATH_BYTES: Final = 107
 """Longest path of a Unix socket on Linux."""

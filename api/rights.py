@@ -62,6 +62,7 @@ class Rights:
         """The acts by the names under which they are asked for."""
         return {
             "erase": self.erase,
+            "erase due": self.erase_due,
             "hold add": self.add_hold,
             "hold list": self.list_holds,
             "hold lift": self.lift_hold,
@@ -112,9 +113,15 @@ class Rights:
             parts = await self._erase(free, names=names)
             if not more:
                 await self._engine.sweep()
-                await self._engine.take_snapshot()
+                await self._engine.erase_due()
         told = [{**one, "status": "ended-now"} if one["status"] == LIVING else one for one in _told(results)]
         return {"results": told, "erased_parts": parts}
+
+    async def erase_due(self, *, actor: str) -> dict[str, Any]:
+        """Ends what is past its deadline, and erases all that is due, instead of within
+        ``erase_within_hours``."""
+        ended = await self._engine.sweep()
+        return {"ended": ended, "erased_records": await self._engine.erase_due()}
 
     async def _erase(self, resources: Sequence[bytes], *, names: bool) -> int:
         """Erases what the journal holds of these; answers how many parts of records that were."""

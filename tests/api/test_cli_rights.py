@@ -122,6 +122,15 @@ def test_names_can_go_as_well(folder: Path) -> None:
     assert run(folder, "audit", "verify").exit_code == DONE
 
 
+def test_with_now_alone_what_is_due_goes(folder: Path) -> None:
+    told = answer(folder, "erase", "--now")
+    assert told["erased_records"] >= 2
+    found = {row["name"]: row["kept"] for row in answer(folder, "erase", "bob/*")["found"]}
+    assert found == {"bob/cart": 2, "bob/gone": 0}
+    assert answer(folder, "erase", "--now") == {"ended": 0, "erased_records": 0}
+    assert "erased 0 records" in run(folder, "erase", "--now").stderr
+
+
 def test_without_now_it_is_hidden_at_once(folder: Path) -> None:
     result = run(folder, "erase", "--tag", "customer=4711", "--yes")
     assert result.exit_code == DONE
