@@ -121,6 +121,9 @@ def engine_options(config: Config) -> Options:
         inline_bytes=config.storage.inline_bytes,
         snapshot_records=config.storage.snapshot_records,
         sweep_interval_s=config.areas.sweep_interval,
+        erase_within_hours=config.retention.erase_within_hours,
+        audit_days=config.retention.audit_days,
+        history_days=config.settings.history_days,
     )
 
 

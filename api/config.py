@@ -206,6 +206,8 @@ def _check_together(config: Config, source: str) -> None:
         )
     if config.areas.default_ttl > config.areas.max_ttl:
         raise ConfigError(source, "areas.default_ttl", "must not be greater than max_ttl")
+    if config.settings.history_days > config.retention.audit_days:
+        raise ConfigError(source, "settings.history_days", "must not be greater than retention.audit_days")
     if (config.areas.username is None) != (config.areas.password is None):
         raise ConfigError(source, "areas.username", "username and password go together")
     if config.identity.proxy_user_header and not server.trusted_proxies:

@@ -154,6 +154,13 @@ class SettingsConfig:
     quota_devices_per_user: int = setting(
         0, "Devices one user may have in one application; more are answered 507. 0: any number.", minimum=0
     )
+    history_days: int = setting(
+        90,
+        "Days an earlier version of a document can still be read and restored; at most retention.audit_days. "
+        "0: what is overwritten is erased.",
+        minimum=0,
+        maximum=36500,
+    )
     max_wait_seconds: int = setting(
         300, "Longest a read with ?wait= waits for a change.", minimum=1, maximum=3600
     )

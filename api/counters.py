@@ -20,6 +20,12 @@ _ENGINE: tuple[tuple[str, str, Callable[[Statistics], float]], ...] = (
     ("retain_commands_waiting", "Commands queued for the writer.", lambda s: s.waiting),
     ("retain_deadlines", "Things that end at a known time.", lambda s: s.deadlines),
     ("retain_overdue_seconds", "How late the earliest of them is.", lambda s: s.overdue_ns / 1e9),
+    ("retain_records_to_erase", "Records left behind, history included.", lambda s: s.to_erase),
+    (
+        "retain_erasure_lag_seconds",
+        "How late the oldest erasure that is due is.",
+        lambda s: s.erasure_lag_ns / 1e9,
+    ),
     ("retain_payload_files", "Files that live content stands in.", lambda s: s.payload_files),
     ("retain_storage_full", "1 while the disk has no room for changes.", lambda s: float(s.full)),
     ("retain_storage_failed", "1 once writing has ended for good.", lambda s: float(bool(s.failure))),

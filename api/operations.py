@@ -70,10 +70,14 @@ def readiness(statistics: Statistics) -> tuple[bool, str]:
         return False, "storage failed; restart to read back what is truly on disk"
     if statistics.overdue_ns > OVERDUE_ALARM_S * 1_000_000_000:
         return False, "expiry is more than 12 hours behind"
+    if statistics.erasure_lag_ns > OVERDUE_ALARM_S * 1_000_000_000:
+        return False, "erasure is more than 12 hours behind"
     if statistics.full:
         return True, "degraded: the disk is full; reads and deletes work"
     if statistics.overdue_ns > OVERDUE_WARNING_S * 1_000_000_000:
         return True, "degraded: expiry is more than an hour behind"
+    if statistics.erasure_lag_ns > OVERDUE_WARNING_S * 1_000_000_000:
+        return True, "degraded: erasure is more than an hour behind"
     return True, "ok"
 
 

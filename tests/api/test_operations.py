@@ -22,6 +22,8 @@ WELL = Statistics(
         (replace(WELL, full=True), True, "disk is full"),
         (replace(WELL, overdue_ns=(OVERDUE_WARNING_S + 1) * 10**9), True, "hour behind"),
         (replace(WELL, overdue_ns=(OVERDUE_ALARM_S + 1) * 10**9), False, "12 hours"),
+        (replace(WELL, erasure_lag_ns=(OVERDUE_WARNING_S + 1) * 10**9), True, "erasure is more than an hour"),
+        (replace(WELL, erasure_lag_ns=(OVERDUE_ALARM_S + 1) * 10**9), False, "erasure is more than 12 hours"),
         (replace(WELL, failure="fdatasync: EIO"), False, "storage failed"),
     ],
 )
