@@ -1,0 +1,133 @@
+"""Holds and the eraser: nothing held is erased, whether it ended before the hold or is kept by it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+import journal
+from engine import Options
+from engine.areas import DeleteArea
+from engine.blobs.commands import DeleteBlob
+from engine.holds import Hold, Kind, LiftHold, SetHold
+from engine.settings import MergeValue
+from engine.subjects import Asked, recorded
+from engine.testing import SteppedClock, open_memory_engine
+from journal.testing import MemoryDisk
+from tests.engine.test_subjects import ANN, Store
+
+SECONDS_A_DAY = 86_400
+QUIET = replace(Options(), sweep_interval_s=3600.0)
+
+
+class Kept(Store):
+    """A store with short forms for holds and what is left."""
+
+    async def hold(self, kind: Kind, *names: Any, resource: bytes = b"") -> Hold:
+        command = SetHold(
+            actor="x",
+            hold_id=self.engine.entropy(16),
+            kind=kind,
+            names=names,
+            resource=resource,
+            reason="case 7",
+        )
+        return await self.engine.submit(command)
+
+    async def lift(self, hold: Hold) -> None:
+        await self.engine.submit(LiftHold(actor="x", hold_id=hold.hold_id))
+
+    async def erase_due(self) -> None:
+        await self.engine.sweep()
+        await self.engine.erase_due()
+
+    def left(self, **asked: Any) -> dict[str, int]:
+        """Names, and how many records of each still have their content."""
+        return {one.target.subject: one.kept for one in recorded(self.engine.disk, Asked(**asked))}
+
+
+@pytest.fixture
+async def kept() -> AsyncIterator[tuple[Kept, SteppedClock]]:
+    clock = SteppedClock()
+    async with open_memory_engine(MemoryDisk(), clock=clock, options=QUIET) as engine:
+        yield Kept(engine), clock
+
+
+Fixture = tuple[Kept, SteppedClock]
+
+
+async def test_what_a_hold_keeps_beyond_its_deadline_is_not_erased(kept: Fixture) -> None:
+    store, clock = kept
+    await store.area("cart", "bob")
+    await store.area("other", "bob")
+    hold = await store.hold(Kind.AREA, "cart", "bob")
+    clock.advance(SECONDS_A_DAY)
+    await store.erase_due()
+    assert store.left(customers=frozenset({"bob"})) == {"bob/cart": 2, "bob/other": 0}
+    await store.lift(hold)
+    await store.erase_due()
+    assert store.left(customers=frozenset({"bob"})) == {"bob/cart": 0, "bob/other": 0}
+    assert journal.verify(store.engine.disk).sound
+
+
+async def test_what_ended_before_the_hold_is_not_erased(kept: Fixture) -> None:
+    store, _ = kept
+    await store.area("cart", "bob")
+    number = store.engine.state.areas.areas["\0bob\0cart"][0]
+    await store.engine.submit(DeleteArea(actor="x", name="cart", user="bob"))
+    hold = await store.hold(Kind.AREA, "cart", "bob", resource=number)
+    assert hold.target.kind is Kind.RESOURCE
+    await store.erase_due()
+    assert store.left(customers=frozenset({"bob"})) == {"bob/cart": 2}
+    await store.lift(hold)
+    await store.erase_due()
+    assert store.left(customers=frozenset({"bob"})) == {"bob/cart": 0}
+
+
+@pytest.mark.parametrize("kind", [Kind.CONTAINER, Kind.TENANT])
+async def test_what_ended_in_a_container_before_its_hold_is_not_erased(kept: Fixture, kind: Kind) -> None:
+    store, _ = kept
+    await store.container()
+    await store.container("other")
+    for account in ("mytenant", "other"):
+        await store.blob("a", account=account)
+        await store.engine.submit(DeleteBlob(actor="x", account=account, container="recordings", name="a"))
+    hold = await store.hold(kind, *("mytenant", "recordings")[: 2 if kind is Kind.CONTAINER else 1])
+    await store.erase_due()
+    assert store.left(names=("*",)) == {"mytenant/recordings/a": 1, "other/recordings/a": 0}
+    await store.lift(hold)
+    await store.erase_due()
+    assert store.left(names=("*",)) == {"mytenant/recordings/a": 0, "other/recordings/a": 0}
+
+
+async def test_every_version_of_a_held_document_stays(kept: Fixture) -> None:
+    store, clock = kept
+    await store.document(ANN)
+    hold = await store.hold(Kind.DOCUMENT, *ANN)
+    for dark in (False, True, False):
+        await store.document(ANN, MergeValue, {"theme": {"dark": dark}})
+    clock.advance(1000 * SECONDS_A_DAY)
+    await store.erase_due()
+    assert store.left(users=frozenset({"ann"}))["app/user:ann"] >= 4
+    await store.lift(hold)
+    await store.erase_due()
+    assert store.left(users=frozenset({"ann"})) == {"app/user:ann": 1}
+
+
+async def test_names_and_the_hold_itself_outlast_the_audit_period(kept: Fixture) -> None:
+    store, clock = kept
+    await store.area("cart", "bob")
+    hold = await store.hold(Kind.AREA, "cart", "bob")
+    for _ in range(3):
+        clock.advance(400 * SECONDS_A_DAY)
+        await store.erase_due()
+    assert list(store.engine.state.holds.holds.values()) == [hold]
+    assert store.left(customers=frozenset({"bob"}))["bob/cart"] >= 2
+    await store.lift(hold)
+    await store.erase_due()
+    clock.advance(400 * SECONDS_A_DAY)
+    await store.erase_due()
+    assert store.left(customers=frozenset({"bob"})) == {}
