@@ -1,4 +1,4 @@
-"""HTTP/1.1 and HTTP/2 for one connection: Hypercorn's protocols with their weak spots closed.
+"""One connection, and HTTP/1.1 on it: Hypercorn's protocol with its weak spots closed (HTTP/2: `api.http2`).
 
 What differs from Hypercorn 0.18, and why:
 
@@ -6,21 +6,17 @@ What differs from Hypercorn 0.18, and why:
 - head and body of an answer go out in one write;
 - ``100 (Continue)`` is sent when a surface begins to read the body, not before anybody looked at the request;
 - ``Upgrade`` is ignored (no WebSocket, no cleartext HTTP/2), as RFC 9110 section 7.8 allows;
-- HTTP/2: CONNECT is refused, resets are rated (CVE-2023-44487), data for an answered stream is thrown away;
 - nothing that goes wrong in one connection reaches another.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 
-import h2.errors
-import h2.events
-import h2.exceptions
-import h2.settings
 import h11
 import trio
 from hypercorn.config import Config as HypercornConfig
@@ -28,7 +24,6 @@ from hypercorn.events import Closed, Event, RawData, Updated
 from hypercorn.protocol.events import Body, EndBody
 from hypercorn.protocol.events import Request as StreamRequest
 from hypercorn.protocol.events import Response as StreamResponse
-from hypercorn.protocol.h2 import H2Protocol
 from hypercorn.protocol.h11 import STREAM_ID, H11Protocol
 from hypercorn.protocol.http_stream import HTTPStream
 from hypercorn.trio.task_group import TaskGroup
@@ -39,12 +34,10 @@ from hypercorn.utils import parse_socket_addr
 
 from api.connections import GuardedStream, Phase
 from api.http import CASED_HEADERS
+from api.http2 import Http2
 
 LOG = logging.getLogger("retain.http")
 
-#: A client may give up this many streams in RESET_WINDOW_S seconds before its connection is closed.
-RESETS = 200
-RESET_WINDOW_S = 10.0
 RECEIVE_BYTES = 65536
 #: Bytes taken at a time from a peer that has filled RECEIVE_BYTES: a large body costs fewer steps then.
 RECEIVE_MORE_BYTES = 256 * 1024
@@ -151,56 +144,6 @@ class Http1(H11Protocol):
                 await self.send(RawData(data=piece))
 
 
-class Http2(H2Protocol):
-    """HTTP/2 on one connection."""
-
-    def __init__(self, *arguments: Any) -> None:
-        super().__init__(*arguments)
-        self.connection.local_settings[h2.settings.SettingCodes.ENABLE_CONNECT_PROTOCOL] = 0
-        self._resets = 0
-        self._resets_since = trio.current_time()
-
-    async def _handle_events(self, events: Sequence[h2.events.Event]) -> None:
-        for event in events:
-            if isinstance(event, h2.events.StreamReset) and self._resets_too_often():
-                self.connection.close_connection(h2.errors.ErrorCodes.ENHANCE_YOUR_CALM)
-                await self._flush()
-                await self.send(Closed())
-                return
-            if isinstance(event, h2.events.RequestReceived) and not _is_plain_request(event):
-                self._refuse(event.stream_id, h2.errors.ErrorCodes.PROTOCOL_ERROR)
-            elif isinstance(event, h2.events.DataReceived) and event.stream_id not in self.streams:
-                self.connection.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
-                self._refuse(event.stream_id, h2.errors.ErrorCodes.NO_ERROR)
-            else:
-                await super()._handle_events([event])
-        await self._flush()
-
-    def _refuse(self, stream_id: int, code: h2.errors.ErrorCodes) -> None:
-        try:
-            self.connection.reset_stream(stream_id, code)
-        except h2.exceptions.ProtocolError:
-            LOG.debug("a stream to be refused was closed already")
-
-    def _resets_too_often(self) -> bool:
-        now = trio.current_time()
-        if now - self._resets_since > RESET_WINDOW_S:
-            self._resets, self._resets_since = 0, now
-        self._resets += 1
-        return self._resets > RESETS
-
-
-def _is_plain_request(event: h2.events.RequestReceived) -> bool:
-    headers = dict(event.headers)
-    path = headers.get(b":path", b"")
-    return (
-        bool(path)
-        and path.isascii()
-        and headers.get(b":method", b"").isalpha()
-        and headers[b":method"] != b"CONNECT"
-    )
-
-
 class HttpConnection(TCPServer):
     """One connection from its handshake to its end."""
 
@@ -212,8 +155,10 @@ class HttpConnection(TCPServer):
         config: HypercornConfig,
         context: WorkerContext,
         stream: GuardedStream | trio.SSLStream[GuardedStream],
+        write_timeout: float,
     ) -> None:
         super().__init__(app, config, context, ConnectionState({}), stream)  # type: ignore[arg-type]
+        self.write_timeout = write_timeout
         self.guard = stream if isinstance(stream, GuardedStream) else stream.transport_stream
 
     async def run(self) -> None:
@@ -247,9 +192,9 @@ class HttpConnection(TCPServer):
 
     def _protocol(self, alpn: str, task_group: TaskGroup) -> Any:
         sock = self.guard.socket
-        kind: type[Http1 | Http2] = Http1
+        kind: Callable[..., Http1 | Http2] = Http1
         if alpn == "h2":
-            kind = Http2
+            kind = partial(Http2, write_timeout=self.write_timeout)
             self.guard.multiplexed = True
             self.guard.enter(Phase.IDLE)
         return kind(

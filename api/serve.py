@@ -124,7 +124,7 @@ async def serve(
     async def handle(stream: GuardedStream) -> None:
         try:
             carrier = stream if context is None else _encrypted(stream, context)
-            await HttpConnection(wrapped, wire, worker, carrier).run()
+            await HttpConnection(wrapped, wire, worker, carrier, server.write_timeout).run()
         finally:
             stream.cut()
             connections.forget(stream)

@@ -4,29 +4,34 @@ from __future__ import annotations
 
 import socket
 import ssl
+import threading
 import warnings
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
+from typing import Any
 
 import h2.config
 import h2.connection
+import h2.errors
 import h2.events
 import h2.exceptions
+import h2.settings
 import pytest
 import trio
 
 from api.config import ServerConfig
+from api.http2 import OUTFLOW_BYTES
 from tests.kit.certificates import certified
-from tests.kit.serving import Served, serving
+from tests.kit.serving import CLOSED, TAKEN, Served, serving
 
 Scenario = Callable[[int, Path], None]
 
 
-async def run(folder: Path, *scenarios: Scenario) -> Served:
+async def run(folder: Path, *scenarios: Scenario, **server: Any) -> Served:
     """Serve with TLS and let each scenario talk to the server from a thread: (port, certificate)."""
     certificate, key = certified(folder)
-    config = ServerConfig(bind="127.0.0.1:0", tls_certificate=str(certificate), tls_key=str(key))
+    config = ServerConfig(bind="127.0.0.1:0", tls_certificate=str(certificate), tls_key=str(key), **server)
     async with serving(config) as served:
         for scenario in scenarios:
             with trio.fail_after(30):
@@ -97,9 +102,11 @@ async def test_tls_1_1_is_refused(tmp_path: Path) -> None:
 class H2Client:
     """HTTP/2 in the plain: frames out, events in."""
 
-    def __init__(self, stream: ssl.SSLSocket) -> None:
+    def __init__(self, stream: ssl.SSLSocket, *, window: int = 65535) -> None:
         self.stream = stream
         self.connection = h2.connection.H2Connection(h2.config.H2Configuration(header_encoding=None))
+        initial = {h2.settings.SettingCodes.INITIAL_WINDOW_SIZE: window}
+        self.connection.local_settings = h2.settings.Settings(client=True, initial_values=initial)
         self.connection.initiate_connection()
         self.flush()
 
@@ -213,6 +220,89 @@ async def test_a_flood_of_resets_ends_the_connection_and_nobody_elses(tmp_path: 
                     for _ in range(20):
                         client.connection.reset_stream(client.request(b"/healthz", end=False))
                     client.flush()
+                while True:
+                    assert client.events()
+
+    await run(tmp_path, flood, over_http_1)
+
+
+async def test_an_answer_waits_for_a_closed_window_in_little_memory_and_not_for_ever(tmp_path: Path) -> None:
+    TAKEN.clear()
+
+    def wait(port: int, certificate: Path) -> None:
+        with trusting(port, certificate, "h2") as stream:
+            client = H2Client(stream, window=0)
+            endless = client.request(b"/echo/endless/window")
+            small = client.request(b"/echo/a")
+            ended: dict[int, object] = {}
+            while len(ended) < 2:
+                for event in client.events():
+                    if isinstance(event, h2.events.StreamReset):
+                        ended[event.stream_id] = event.error_code
+            assert set(ended) == {endless, small}
+            assert set(ended.values()) == {h2.errors.ErrorCodes.CANCEL}
+            client.connection.update_settings({h2.settings.SettingCodes.INITIAL_WINDOW_SIZE: 65535})
+            client.flush()
+            assert client.answer(client.request(b"/healthz")) == (200, b"ok\n")
+
+    await run(tmp_path, wait, write_timeout=0.3)
+    assert "window" in CLOSED
+    assert TAKEN["window"] <= 3 * OUTFLOW_BYTES
+
+
+async def test_a_slow_reader_gets_all_of_a_large_answer(tmp_path: Path) -> None:
+    def read(port: int, certificate: Path) -> None:
+        with trusting(port, certificate, "h2") as stream:
+            client = H2Client(stream, window=1000)
+            assert client.answer(client.request(b"/echo/big/300001")) == (200, b"x" * 300_001)
+
+    await run(tmp_path, read)
+
+
+PRIORITY = b"\0\0\x05\x02\0\0\0\0\x07\0\0\0\0\1"
+WINDOW_UPDATE = b"\0\0\x04\x08\0\0\0\0\0\0\0\0\1"
+PING = b"\0\0\x08\x06\0\0\0\0\0pingpong"
+SETTINGS = b"\0\0\0\x04\0\0\0\0\0"
+UNKNOWN = b"\0\0\0\xee\0\0\0\0\0"
+GOAWAY_CALM = b"\x07\0" + bytes(8) + b"\0\0\0\x0b"
+
+
+@pytest.mark.parametrize("frame", [PRIORITY, WINDOW_UPDATE, PING, SETTINGS, UNKNOWN])
+async def test_a_flood_of_frames_without_content_ends_the_connection(tmp_path: Path, frame: bytes) -> None:
+    def flood(port: int, certificate: Path) -> None:
+        with trusting(port, certificate, "h2") as stream:
+            H2Client(stream)
+            stream.settimeout(None)
+            answered = bytearray()
+            reader = threading.Thread(target=read_into, args=(stream, answered))
+            reader.start()
+            with suppress(OSError):
+                send_on(stream, frame * 1000, times=200)
+            reader.join()
+            assert GOAWAY_CALM in answered
+
+    await run(tmp_path, flood, over_http_1)
+
+
+def send_on(stream: ssl.SSLSocket, data: bytes, *, times: int) -> None:
+    for _ in range(times):
+        stream.sendall(data)
+
+
+def read_into(stream: ssl.SSLSocket, data: bytearray) -> None:
+    with suppress(OSError):
+        while piece := stream.recv(65536):
+            data += piece
+
+
+async def test_a_flood_of_requests_that_are_refused_ends_the_connection(tmp_path: Path) -> None:
+    def flood(port: int, certificate: Path) -> None:
+        with trusting(port, certificate, "h2") as stream:
+            client = H2Client(stream)
+            with ExitStack() as ended:
+                ended.enter_context(pytest.raises((OSError, h2.exceptions.ProtocolError, AssertionError)))
+                for _ in range(400):
+                    client.request(b"/healthz", method=b"C-D")
                 while True:
                     assert client.events()
 

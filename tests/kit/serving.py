@@ -162,14 +162,18 @@ async def _echo(request: Request) -> Response:
 
 
 CLOSED: list[str] = []
+#: Bytes taken from each endless answer.
+TAKEN: dict[str, int] = {}
 
 
 async def _endless(request: Request) -> AsyncIterator[bytes]:
+    name = request.segments()[-1]
     try:
         while True:
+            TAKEN[name] = TAKEN.get(name, 0) + 65536
             yield b"x" * 65536
     finally:
-        CLOSED.append(request.segments()[-1])
+        CLOSED.append(name)
 
 
 async def _silent() -> AsyncIterator[bytes]:
