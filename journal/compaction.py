@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 from threading import Lock
 
 from journal.erase import wipe
+from journal.errors import Corrupt
 from journal.index import read_index, write_index
 from journal.places import Spot
 from journal.rewriting import is_sparse, put_in_place, wipe_superseded, write_aside
@@ -63,6 +64,9 @@ class Compaction:
                 with self._changing("rewriting a segment"):
                     new = put_in_place(self._disk, segment, aside, self._erased)
                     self._replaced(segment, new)
+            except Corrupt:
+                self._sparse.discard(segment.number)  # verification is the one to tell, not every attempt
+                raise
             finally:
                 self._copied = 0
             wipe(self._disk, segment.file)

@@ -147,10 +147,17 @@ def write_index(disk: Disk, segment: Segment) -> None:
 
     Raises `Corrupt`: the segment is damaged; `NoSpace`, `OSError`.
     """
-    with SegmentFile(disk, segment) as file:
-        facts, sections = _collect(file)
-    facts["sections"] = [[len(section), crc32c(section)] for section in sections]
-    disk.write_atomic(index_file(segment), b"".join((wrap(INDEX_MAGIC, facts), *sections)))
+    disk.write_atomic(index_file(segment), _packed_index(disk, segment))
+
+
+def is_wrong(disk: Disk, segment: Segment) -> bool:
+    """Whether a sealed segment has an index that would be believed and says something else than its heads.
+
+    Damage does not make such a one; somebody did. Raises `Corrupt`: the segment is damaged; `OSError`.
+    """
+    if read_index(disk, segment) is None:
+        return False
+    return disk.read(index_file(segment)) != _packed_index(disk, segment)
 
 
 def unindexed(disk: Disk) -> list[Segment]:
@@ -200,6 +207,13 @@ class Indexes:
             self._indexes[segment.number] = index
             self._progress(index.last)
         return index
+
+
+def _packed_index(disk: Disk, segment: Segment) -> bytes:
+    with SegmentFile(disk, segment) as file:
+        facts, sections = _collect(file)
+    facts["sections"] = [[len(section), crc32c(section)] for section in sections]
+    return b"".join((wrap(INDEX_MAGIC, facts), *sections))
 
 
 def _collect(file: SegmentFile, *, growing: bool = False) -> tuple[dict[str, Any], list[bytes]]:

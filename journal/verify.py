@@ -10,92 +10,42 @@ stands (FORMAT.md section 2). Frames in between are still checked in themselves.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
-from enum import StrEnum
-from typing import Final
+from contextlib import suppress
 
 from journal.anchor import Anchor, read_anchor
 from journal.errors import Corrupt, JournalError, UnknownVersion
+from journal.findings import NOTES, Finding, Kind, Report
 from journal.frame import Chain, Damage, Frame
 from journal.frames import head_at
 from journal.holes import Ledger, Range, unpack_ranges
+from journal.index import is_wrong
 from journal.mapped import SegmentFile
 from journal.merkle import EMPTY_ROOT
 from journal.note import Checkpoint
 from journal.payloads import PayloadStore, payload_path
 from journal.record import Part, Verb, place
-from journal.segments import ANCHOR_FILE, FOLDER, Opener, Segment, find_segments
+from journal.segments import ANCHOR_FILE, FOLDER, Opener, Segment, find_segments, index_file
 from journal.storage import Disk
 from journal.survey import Survey
 from journal.tail import Tear
 
-
-class Kind(StrEnum):
-    """What a finding is about; stable, for machines. The ones in `NOTES` are nobody's fault."""
-
-    SEGMENT = "segment"  # a file is missing, misnamed, or does not go on where the one before it ends
-    VERSION = "version"  # written by a later release
-    FRAME = "frame"  # bytes that are no good frame, where one is due
-    RECORD = "record"  # one of the journal's own records cannot be read
-    PART = "part"  # details or content are gone or changed, and no erase record names them
-    ERASURE = "erasure"  # an erase record says gone, the bytes are there
-    CHECKPOINT = "checkpoint"  # history is not what an old checkpoint says it was
-    ANCHOR = "anchor"  # it is missing, or the journal ends before it, or has another root there
-    PAYLOAD = "payload"  # a payload file that a record names is missing
-    TEAR = "tear"  # the last batch is incomplete, as a crash leaves it, or is being written
-    UNFINISHED = "unfinished"  # an erasure or rewriting that is under way; the next start carries it out
-    ORPHAN = "orphan"  # a payload file that no record names; the next start removes it
-
-
-NOTES: Final = frozenset({Kind.TEAR, Kind.UNFINISHED, Kind.ORPHAN})
-"""Kinds that a crash or a running server explains. The next start sets them right."""
-
+__all__ = ["NOTES", "Finding", "Kind", "Report", "segment_files", "verify"]
 
 _DETAILS, _CONTENT = int(Part.DETAILS), int(Part.CONTENT)
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing found. `offset` in bytes and `seq` are -1 where they do not apply."""
-
-    kind: Kind
-    file: str
-    offset: int
-    seq: int
-    text: str
-
-    @property
-    def harmless(self) -> bool:
-        """Whether the next start sets this right, with nothing lost."""
-        return self.kind in NOTES
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    """What one verification saw.
-
-    `records` and `segments` were read; `erased` parts are gone as an erase record says. `seq` and `root` are
-    where the journal ends; `root` is empty if damage keeps the tree from being followed to the end.
-    """
-
-    findings: tuple[Finding, ...]
-    records: int
-    erased: int
-    segments: int
-    seq: int
-    root: bytes
-
-    @property
-    def sound(self) -> bool:
-        """Whether everything that was acknowledged is there, and everything erased is not."""
-        return all(finding.harmless for finding in self.findings)
-
-
-def verify(disk: Disk, *, payloads: Iterable[str] | None = None, since: Checkpoint | None = None) -> Report:
+def verify(
+    disk: Disk,
+    *,
+    payloads: Iterable[str] | None = None,
+    since: Checkpoint | None = None,
+    indexes: bool = False,
+) -> Report:
     """Check all that FORMAT.md demands. `payloads`: names that live records refer to; None leaves them out.
 
-    `since`: a checkpoint of this journal, kept elsewhere; history must only have been extended since. Indexes
-    are not asked, here everything is read. Raises `OSError` only where the disk cannot be read.
+    `since`: a checkpoint of this journal, kept elsewhere; history must only have been extended since.
+    `indexes`: compare them, too, with what they speak of; that takes half as long again. Nothing else here
+    believes them. Raises `OSError` only where the disk cannot be read.
     """
     reading = _Reading(disk, since)
     reading.run()
@@ -105,6 +55,8 @@ def verify(disk: Disk, *, payloads: Iterable[str] | None = None, since: Checkpoi
         reading.run()
         earlier = set(findings)
         findings = [finding for finding in reading.findings if finding in earlier]
+    if indexes:
+        findings += _index_findings(disk)
     if payloads is not None:
         findings += _payload_findings(disk, set(payloads))
     return Report(
@@ -304,6 +256,16 @@ class _Reading:
 
     def _add(self, kind: Kind, file: str, text: str, *, offset: int = -1, seq: int = -1) -> None:
         self.findings.append(Finding(kind, file, offset, seq, text))
+
+
+def _index_findings(disk: Disk) -> list[Finding]:
+    found = []
+    for segment in find_segments(disk)[0][:-1]:
+        with suppress(JournalError):  # a damaged segment has its own findings
+            if is_wrong(disk, segment):
+                text = "the index hides or invents records; remove it, and it is made anew"
+                found.append(Finding(Kind.INDEX, index_file(segment), -1, segment.first, text))
+    return found
 
 
 def _payload_findings(disk: Disk, named: set[str]) -> list[Finding]:

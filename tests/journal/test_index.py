@@ -7,8 +7,9 @@ from pathlib import Path
 
 import msgpack
 import pytest
+from crc32c import crc32c
 
-from journal import Corrupt, Journal, JournalOptions, Part, RealDisk, Record, scan
+from journal import Corrupt, Journal, JournalOptions, Part, RealDisk, Record, scan, verify
 from journal.envelope import INDEX_MAGIC, unwrap, wrap
 from journal.frame import pack_prefix
 from journal.frames import head_at
@@ -20,6 +21,7 @@ from journal.record import NO_RESOURCE, address
 from journal.segments import index_file, list_segments
 from journal.storage import Disk
 from journal.testing import MemoryDisk
+from journal.verify import Kind
 from tests.kit.journals import T0, append, draft, opened
 
 OPTIONS = JournalOptions(segment_bytes=100_000, reserve_bytes=40_000, ballast_bytes=0)
@@ -301,3 +303,29 @@ def test_a_folder_that_cannot_be_written_to_is_read_all_the_same(
 
     assert list(history(disk, resource(3))) == wanted
     assert {path.name: path.stat().st_mtime_ns for path in (tmp_path / "journal").iterdir()} == before
+
+
+def test_an_index_that_hides_a_record_is_found(made: tuple[dict[str, bytes], list[Record]]) -> None:
+    disk = MemoryDisk(made[0])
+    segment = list_segments(disk)[1]
+    write_indexes(disk)
+    assert verify(disk, indexes=True).findings == ()
+    data = disk.files()[index_file(segment)]
+    facts, start = unwrap(INDEX_MAGIC, data, file="")
+    frames, resources, _ = (length for length, _ in facts["sections"])
+    at = start + frames
+    kept = data[at + 12 : at + resources]
+    facts["sections"][1] = [len(kept), crc32c(kept)]
+    lying = wrap(INDEX_MAGIC, facts) + data[start:at] + kept + data[at + resources :]
+    disk.write_atomic(index_file(segment), lying)
+
+    assert len(list(history(disk, resource(0)))) < sum(
+        record.header.resource == resource(0) for record in made[1]
+    )
+    assert verify(disk).findings == ()
+    (finding,) = verify(disk, indexes=True).findings
+    assert (finding.kind, finding.file) == (Kind.INDEX, index_file(segment))
+    segment_data = bytearray(made[0][segment.file])
+    segment_data[512 + 60] ^= 1
+    disk.write_atomic(segment.file, bytes(segment_data))
+    assert Kind.INDEX not in [one.kind for one in verify(disk, indexes=True).findings]

@@ -364,12 +364,15 @@ def test_a_damaged_segment_is_not_rewritten() -> None:
     disk, log = sparse()
     segment = list_segments(disk)[0]
     with disk.open(segment.file, write=True) as file:
-        file.pwrite(512 + 40, b"wrong")
+        file.pwrite(file.size() - 3000, b"wrong")
+        file.truncate(file.size() - 512)
     files = disk.files()
 
+    assert log.sparse() == [1, 2, 3]
     with pytest.raises(Corrupt):
         log.rewrite(1)
     assert disk.files() == files
+    assert log.sparse() == [2, 3]
 
 
 def test_both_files_beside_each_other_are_told_and_mended() -> None:

@@ -1,0 +1,66 @@
+"""What a verification says: findings, and the report they stand in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+
+class Kind(StrEnum):
+    """What a finding is about; stable, for machines. The ones in `NOTES` are nobody's fault."""
+
+    SEGMENT = "segment"  # a file is missing, misnamed, or does not go on where the one before it ends
+    VERSION = "version"  # written by a later release
+    FRAME = "frame"  # bytes that are no good frame, where one is due
+    RECORD = "record"  # one of the journal's own records cannot be read
+    PART = "part"  # details or content are gone or changed, and no erase record names them
+    ERASURE = "erasure"  # an erase record says gone, the bytes are there
+    CHECKPOINT = "checkpoint"  # history is not what an old checkpoint says it was
+    ANCHOR = "anchor"  # it is missing, or the journal ends before it, or has another root there
+    INDEX = "index"  # it says something else than its segment: whoever believes it misses records
+    PAYLOAD = "payload"  # a payload file that a record names is missing
+    TEAR = "tear"  # the last batch is incomplete, as a crash leaves it, or is being written
+    UNFINISHED = "unfinished"  # an erasure or rewriting that is under way; the next start carries it out
+    ORPHAN = "orphan"  # a payload file that no record names; the next start removes it
+
+
+NOTES: Final = frozenset({Kind.TEAR, Kind.UNFINISHED, Kind.ORPHAN})
+"""Kinds that a crash or a running server explains. The next start sets them right."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing found. `offset` in bytes and `seq` are -1 where they do not apply."""
+
+    kind: Kind
+    file: str
+    offset: int
+    seq: int
+    text: str
+
+    @property
+    def harmless(self) -> bool:
+        """Whether the next start sets this right, with nothing lost."""
+        return self.kind in NOTES
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What one verification saw.
+
+    `records` and `segments` were read; `erased` parts are gone as an erase record says. `seq` and `root` are
+    where the journal ends; `root` is empty if damage keeps the tree from being followed to the end.
+    """
+
+    findings: tuple[Finding, ...]
+    records: int
+    erased: int
+    segments: int
+    seq: int
+    root: bytes
+
+    @property
+    def sound(self) -> bool:
+        """Whether everything that was acknowledged is there, and everything erased is not."""
+        return all(finding.harmless for finding in self.findings)
