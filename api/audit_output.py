@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, TextIO
 
@@ -14,6 +14,7 @@ from rich.text import Text
 
 from api.reading import visible
 from engine.audit import Entry
+from engine.erasures import ErasedPart
 from engine.holdings import timestamp
 
 FIELDS = (
@@ -32,25 +33,37 @@ FIELDS = (
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
-def as_row(entry: Entry) -> dict[str, Any]:
-    """The entry's fields in the order of output, the time in RFC 3339."""
+Erasures = Mapping[int, Sequence[ErasedPart]]
+"""By record: when and why its parts were erased."""
+
+
+def as_row(entry: Entry, erasures: Erasures | None = None) -> dict[str, Any]:
+    """The entry's fields in the order of output, the time in RFC 3339; with ``erasures`` these at the end."""
     values = asdict(entry)
-    return {name: values[name] for name in FIELDS} | {"time": timestamp(entry.time)}
+    row = {name: values[name] for name in FIELDS} | {"time": timestamp(entry.time)}
+    if erasures is not None:
+        row["erasures"] = [
+            {"part": one.part, "time": timestamp(one.time), "cause": one.cause, "by": one.by}
+            for one in erasures.get(entry.seq, ())
+        ]
+    return row
 
 
-def write_json(entries: Iterable[Entry], out: TextIO) -> None:
+def write_json(entries: Iterable[Entry], out: TextIO, erasures: Erasures | None = None) -> None:
     """One JSON object a line."""
     for entry in entries:
-        out.write(json.dumps(as_row(entry), ensure_ascii=False) + "\n")
+        out.write(json.dumps(as_row(entry, erasures), ensure_ascii=False) + "\n")
 
 
-def write_csv(entries: Iterable[Entry], out: TextIO) -> None:
+def write_csv(entries: Iterable[Entry], out: TextIO, erasures: Erasures | None = None) -> None:
     """RFC 4180 with a header line."""
     writer = csv.writer(out, lineterminator="\r\n")
-    writer.writerow(FIELDS)
+    writer.writerow(FIELDS if erasures is None else (*FIELDS, "erasures"))
     for entry in entries:
-        row = as_row(entry)
+        row = as_row(entry, erasures)
         row["erased"] = " ".join(row["erased"])
+        if erasures is not None:
+            row["erasures"] = "; ".join(" ".join(map(str, one.values())) for one in row["erasures"])
         row["details"] = "" if entry.details is None else json.dumps(entry.details, ensure_ascii=False)
         writer.writerow([as_cell(value) for value in row.values()])
 
@@ -61,7 +74,7 @@ def as_cell(value: Any) -> str:
     return f"'{text}" if text.startswith(_FORMULA) else text
 
 
-def write_table(entries: Iterable[Entry], console: Console) -> None:
+def write_table(entries: Iterable[Entry], console: Console, erasures: Erasures | None = None) -> None:
     """A table; what was erased is told as erased."""
     table = Table(box=None, pad_edge=False, header_style="bold", show_edge=False)
     table.add_column("SEQ", justify="right", no_wrap=True)
@@ -79,9 +92,16 @@ def write_table(entries: Iterable[Entry], console: Console) -> None:
             _told(entry.subject or entry.resource, entry),
             _told(entry.actor, entry),
             entry.cause,
-            Text(", ".join(entry.erased), style="dim"),
+            Text(_gone(entry, erasures), style="dim"),
         )
     console.print(table)
+
+
+def _gone(entry: Entry, erasures: Erasures | None) -> str:
+    if erasures is None:
+        return ", ".join(entry.erased)
+    found = erasures.get(entry.seq, ())
+    return ", ".join(f"{one.part} {timestamp(one.time)[:16].replace('T', ' ')} {one.cause}" for one in found)
 
 
 def _told(text: str, entry: Entry) -> Text:

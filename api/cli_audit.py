@@ -13,7 +13,7 @@ import click
 from rich.console import Console
 from rich.text import Text
 
-from api.audit_output import write_csv, write_json, write_table
+from api.audit_output import Erasures, write_csv, write_json, write_table
 from api.audit_proofs import COMMANDS, KEY_HELP, trusted_checkpoint
 from api.cli import FAILED, WRONG, Stopped
 from api.reading import MOMENT, MOMENT_HELP, data_options, open_data, progress, told_apart, visible
@@ -29,6 +29,7 @@ from engine.audit import (
     state_at,
     verification,
 )
+from engine.erasures import erasures_of
 from engine.holdings import HELD_BY, holdings, timestamp
 from engine.settings.model import MISSING, Asker
 from engine.settings.queries import seen_by
@@ -70,6 +71,7 @@ def command() -> None:
     help=f"At most so many, the newest. Default: {TABLE_ROWS} in a table, else all. 0: all.",
 )
 @click.option("--reverse", is_flag=True, help="Newest first.")
+@click.option("--erasures", "why", is_flag=True, help="Also tell when and why parts were erased.")
 @click.option(
     "--format",
     "-f",
@@ -85,6 +87,7 @@ def log_command(
     data: str | None,
     limit: int | None,
     reverse: bool,
+    why: bool,
     form: str,
     as_json: bool,
     **wanted: Any,
@@ -112,24 +115,26 @@ def log_command(
                 total += 1
                 yield entry
 
-        if form == "table" or shown or reverse:
+        erasures = None
+        if form == "table" or shown or reverse or why:
             found = newest(counted(), shown)
             entries = reversed(found) if reverse else iter(found)
+            erasures = erasures_of(disk, (one.seq for one in found if one.erased)) if why else None
         if form == "json":
-            write_json(entries, sys.stdout)
+            write_json(entries, sys.stdout, erasures)
         elif form == "csv":
-            write_csv(entries, sys.stdout)
+            write_csv(entries, sys.stdout, erasures)
     if form == "table":
-        _print_table(list(entries), total)
+        _print_table(list(entries), total, erasures)
 
 
-def _print_table(entries: list[Entry], total: int) -> None:
+def _print_table(entries: list[Entry], total: int, erasures: Erasures | None) -> None:
     console = Console(highlight=False)
     if not entries:
         click.echo("Nothing in the journal matches.", err=True)
         return
     # A pipe gets whole lines: cutting names to some default width would lose what was asked for.
-    write_table(entries, console if console.is_terminal else Console(highlight=False, width=1000))
+    write_table(entries, console if console.is_terminal else Console(highlight=False, width=1000), erasures)
     if total > len(entries):
         click.echo(f"The newest {len(entries)} of {total}; --limit 0 shows all.", err=True)
 

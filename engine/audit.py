@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
+from heapq import merge
 from typing import Any
 
 import msgpack
@@ -19,6 +20,7 @@ from engine.event import Cause, Surface
 from engine.loading import rebuilt
 from engine.state import State
 from journal import NO_RESOURCE, Disk, Part, Record, Verb
+from journal.history import between, history
 from journal.note import Checkpoint
 from journal.verify import Kind, Report, verify
 
@@ -30,6 +32,10 @@ CAUSES = {cause.name.lower().replace("_", "-"): cause for cause in Cause}
 _INTERFACE_NAMES = {int(number): name for name, number in INTERFACES.items()}
 _VERB_NAMES = {int(number): name for name, number in VERBS.items()}
 _CAUSE_NAMES = {int(number): name for name, number in CAUSES.items()}
+
+FEW = 16
+"""So many resources are looked up by the index; for more, the whole journal is read."""
+LAST_MOMENT = (1 << 63) - 1
 
 Progress = Callable[[int], None]
 """Told the sequence number of each record that was read."""
@@ -93,6 +99,9 @@ def log(disk: Disk, wanted: Filter, progress: Progress | None = None) -> Iterato
     """What happened, oldest first. A resource asked for by its name is followed by its number: so records of
     it whose details were erased are found as well.
 
+    A resource asked for by its number, and a span of time, are looked up in the journal's indexes; a name
+    stands in the records alone, so all of them are read to find it.
+
     Raises:
         journal.Corrupt: The journal is damaged.
         OSError: It cannot be read.
@@ -106,7 +115,7 @@ def log(disk: Disk, wanted: Filter, progress: Progress | None = None) -> Iterato
             if not resources:
                 return
     wanted = replace(wanted, resource=None)
-    for record in journal.scan(disk):
+    for record in _candidates(disk, wanted, resources):
         if progress is not None:
             progress(record.header.seq)
         if not _header_matches(record, wanted):
@@ -116,6 +125,17 @@ def log(disk: Disk, wanted: Filter, progress: Progress | None = None) -> Iterato
         entry = entry_of(record)
         if wanted.actor is None or fnmatchcase(entry.actor, wanted.actor):
             yield entry
+
+
+def _candidates(disk: Disk, wanted: Filter, resources: set[str] | None) -> Iterator[Record]:
+    """The records to look at, in order: as few as the indexes can tell."""
+    if resources is not None and len(resources) <= FEW and NO_RESOURCE.hex() not in resources:
+        histories = [history(disk, bytes.fromhex(number)) for number in sorted(resources)]
+        return merge(*histories, key=lambda record: record.header.seq)
+    if wanted.since is not None or wanted.until is not None:
+        start = 0 if wanted.since is None else max(wanted.since, 0)
+        return between(disk, start, LAST_MOMENT if wanted.until is None else max(wanted.until, 0))
+    return journal.scan(disk)
 
 
 def newest(entries: Iterator[Entry], limit: int) -> list[Entry]:

@@ -113,6 +113,31 @@ def test_csv_is_safe_to_open_in_a_spreadsheet(folder: Path) -> None:
     assert not [cell for row in rows for cell in row.values() if cell[:1] in set("=+-@\t\r")]
 
 
+def test_when_and_why_it_was_erased_is_told(folder: Path) -> None:
+    erased = {"part": "details", "time": "2026-01-01T00:01:00.000000Z", "cause": "erasure-request", "by": 5}
+    found = lines(run("audit", "log", "--erasures", "--json", "--data", str(folder)))
+    assert found[2]["erasures"] == [erased, {**erased, "part": "content"}]
+    assert all(one["erasures"] == [] for one in found if not one["erased"])
+    table = run("audit", "log", "--erasures", "--data", str(folder)).stdout
+    assert "details 2026-01-01 00:01 erasure-request, content 2026-01-01 00:01" in table
+    written = run("audit", "log", "--erasures", "-f", "csv", "--data", str(folder)).stdout
+    rows = list(csv.DictReader(io.StringIO(written, newline="")))
+    assert rows[2]["erasures"].startswith("details 2026-01-01T00:01:00.000000Z erasure-request 5; content")
+    assert rows[0]["erasures"] == ""
+
+
+def test_a_span_and_a_number_are_looked_up_alike(folder: Path) -> None:
+    everything = lines(run("audit", "log", "--json", "--data", str(folder)))
+    span = lines(run("audit", "log", "--since", "2026-01-01T00:00:30", "--json", "--data", str(folder)))
+    assert span == everything[2:]
+    assert (
+        lines(run("audit", "log", "--until", "2026-01-01T00:00:30", "--json", "--data", str(folder)))
+        == everything[:2]
+    )
+    number = RESOURCE.hex()
+    assert lines(run("audit", "log", "-r", number, "--json", "--data", str(folder))) == everything[:2]
+
+
 @pytest.mark.parametrize("text", ["=1", "+1", "-1", "@a", "\ta", "\ra"])
 def test_formulas_are_defused(text: str) -> None:
     assert as_cell(text) == "'" + text
