@@ -64,8 +64,8 @@ def command(config_path: Path | None, bind: str | None, data: str | None) -> Non
         raise Stopped(str(_first(group)), FAILED) from None
     except* OSError as group:
         failure = _first(group)
-        reason = f"the data folder {config.storage.data} cannot be used: {failure.strerror or failure}"
-        raise Stopped(reason, FAILED) from None
+        told = f"the data folder {config.storage.data} cannot be used: {failure.strerror or failure}"
+        raise Stopped(told, FAILED) from None
     except* ConfigError as group:
         raise Stopped(str(_first(group)), WRONG) from None
     except* EngineError as group:

@@ -11,7 +11,7 @@ import trio
 
 from engine import Inline, holdings, open_engine, wire
 from engine.areas import CreateArea, DeleteArea, NewFile, UpdateArea
-from engine.audit import Filter, entry_of, log, newest, plain, state_at, verification
+from engine.audit import FEW, Filter, entry_of, log, newest, plain, state_at, verification
 from engine.blobs import commands as blobs
 from engine.blobs.entries import ContentHeaders
 from engine.clock import DAY, SECOND
@@ -113,6 +113,16 @@ def test_filters(disk: MemoryDisk, wanted: dict[str, Any], expected: list[int]) 
 def test_the_newest_are_the_last_ones(disk: MemoryDisk) -> None:
     assert [one.seq for one in newest(log(disk, Filter()), 2)] == [4, 5]
     assert len(newest(log(disk, Filter()), 0)) == 5
+
+
+async def test_many_resources_of_one_name_are_found_in_one_reading(clock: SteppedClock) -> None:
+    disk = MemoryDisk()
+    async with open_memory_engine(disk, clock=clock, options=QUIET) as engine:
+        for number in range(FEW + 1):
+            await engine.submit(create(f"cart-{number}", "bob", resource=engine.entropy(16)))
+            await engine.submit(create("other", f"eve-{number}", resource=engine.entropy(16)))
+        found = [entry.subject for entry in log(disk, Filter(resource="bob/*"))]
+    assert found == [f"bob/cart-{number}" for number in range(FEW + 1)]
 
 
 def test_tells_how_far_it_is(disk: MemoryDisk) -> None:
