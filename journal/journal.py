@@ -164,8 +164,8 @@ class Journal:
         """Replace a sealed segment by a file without what was erased; returns the bytes given back.
 
         Addresses stay as they are. From any thread, one at a time; appending goes on meanwhile, but for the
-        change of names. What is erased from the segment meanwhile is gone from all files when this returns, or
-        after the next start. Raises `NoSpace`, with nothing changed; `WriteFailed`, `Closed`, `Corrupt`.
+        change of names. What is erased from the segment meanwhile is gone from all files when this returns,
+        or after the next start. Raises `NoSpace`, with nothing changed; `WriteFailed`, `Closed`, `Corrupt`.
         """
         segment = next((one for one in self._sealed() if one.number == number), None)
         if segment is None:
