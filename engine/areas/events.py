@@ -1,6 +1,6 @@
 """What happens to areas: the facts, with their split into details (audit) and content (the data itself)."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, Self
 
 from engine.body import Body, pack_body, unpack_body
@@ -255,6 +255,7 @@ class AreaRestated(AreaEvent):
         base: Deadline of the area itself for one that was created without keys, else 0.
         keys: All keys in their order, those of files included.
         ends: The deadline of each, nanoseconds since the epoch.
+        files: Those of the keys that hold files.
         texts: The first texts; :class:`AreaUpdated` holds the others.
     """
 
@@ -263,6 +264,7 @@ class AreaRestated(AreaEvent):
     base: int
     keys: tuple[str, ...]
     ends: tuple[int, ...]
+    files: tuple[str, ...]
     texts: dict[str, str]
 
     def details(self) -> dict[str, Any]:
@@ -273,8 +275,13 @@ class AreaRestated(AreaEvent):
             "base": self.base,
             "keys": list(self.keys),
             "ends": list(self.ends),
-            "texts": [self.keys.index(key) for key in self.texts],
+            "files": self._numbers(self.files),
+            "texts": self._numbers(self.texts),
         }
+
+    def _numbers(self, keys: Iterable[str]) -> list[int]:
+        places = {key: at for at, key in enumerate(self.keys)}
+        return [places[key] for key in keys]
 
     def content(self) -> list[str] | None:
         """The texts, in the order in which the details number their keys; None if there are none."""
@@ -295,5 +302,6 @@ class AreaRestated(AreaEvent):
             base=details["base"],
             keys=keys,
             ends=tuple(details["ends"]),
+            files=tuple(keys[at] for at in details["files"]),
             texts={keys[at]: text for at, text in zip(details["texts"], content or (), strict=True)},
         )

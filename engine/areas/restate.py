@@ -84,6 +84,9 @@ def _older(area: Area, before: int) -> Iterator[tuple[str, File, int]]:
 def _texts(area: Area, facts: dict[str, Any]) -> Iterator[AreaEvent]:
     texts = {key: value for key, value in zip(area[2], area[3], strict=True) if isinstance(value, str)}
     chunks = text_chunks(texts)
-    yield AreaRestated(base=area[1], keys=area[2], ends=key_ends(area), texts=next(chunks, {}), **facts)
+    files = tuple(key for key in area[2] if key not in texts)
+    yield AreaRestated(
+        base=area[1], keys=area[2], ends=key_ends(area), files=files, texts=next(chunks, {}), **facts
+    )
     for chunk in chunks:
         yield AreaUpdated(until=0, base=0, whole=False, texts=chunk, **facts)

@@ -168,10 +168,14 @@ class AreasState:
         area = self.areas.get(key)
         if area is None or area[0] != event.resource:
             area = NO_AREA
-        present = {**dict(zip(area[2], area[3], strict=True)), **event.texts}
-        names = tuple(map(intern, event.keys))
+        present: dict[str, Value] = {**dict(zip(area[2], area[3], strict=True)), **event.texts}
+        # A file that is not there was replaced later, and its record erased since.
+        gone = {name for name in event.files if name not in present}
+        rows = [row for row in zip(event.keys, event.ends, strict=True) if row[0] not in gone]
+        names = tuple(intern(name) for name, _ in rows)
         values = tuple(present.get(name, "") for name in names)
-        self._replace(key, (event.resource, event.base, names, values, _joined(list(event.ends))), stamp)
+        ends = _joined([end for _, end in rows])
+        self._replace(key, (event.resource, event.base, names, values, ends), stamp)
         # In order of the last full statement: the first one may be erased by the time of a replay.
         self.areas[key] = self.areas.pop(key)
 
@@ -259,8 +263,11 @@ class AreasState:
             for name, value, end in zip(area[2], area[3], key_ends(area), strict=True)
         }
         for name, value in values.items():
-            if name in merged and isinstance(merged[name][0], str):
+            old = merged.get(name)
+            if old is not None and isinstance(old[0], str):
                 self.ground.records.mix()
+            elif old is not None and event.cause is not Cause.RESTATED:
+                del merged[name]  # to the end: by the time of a replay the old file's record may be erased
             merged[intern(name)] = (value, until)
         ends = _joined([end for _, end in merged.values()])
         kept = tuple(value for value, _ in merged.values())
