@@ -18,6 +18,34 @@ from engine.slice import Ground
 CHUNK = 1 << 20
 """Bytes handed to a worker thread, or to the client, at a time."""
 
+CRUMB = 64 * 1024
+"""Bytes handed to the client at a time by a download that may not hold whole chunks."""
+HASTY = 12
+"""Downloads that may hold whole chunks at once, up to three each. However many slow clients there are, and
+over HTTP/2 one connection can be a hundred, memory is bounded; the others decrypt the same chunk again for
+each crumb of it."""
+SLOW_S = 1.0
+"""A client that takes longer for a chunk leaves its place among the hasty to another, for the next mebibyte
+at least."""
+
+
+class Haste:
+    """The places for downloads that hold whole chunks."""
+
+    def __init__(self, places: int = HASTY) -> None:
+        self._free = places
+
+    def enter(self) -> bool:
+        """Take a place, if there is one."""
+        if not self._free:
+            return False
+        self._free -= 1
+        return True
+
+    def leave(self) -> None:
+        """Give a place back."""
+        self._free += 1
+
 
 class _Behind:
     """One piece of work at a time in a thread, while this task goes on."""
@@ -160,9 +188,17 @@ class Download:
         size: Length in bytes.
     """
 
-    def __init__(self, data: bytes | None, reader: journal.PayloadReader | None, size: int) -> None:
+    def __init__(
+        self,
+        data: bytes | None,
+        reader: journal.PayloadReader | None,
+        size: int,
+        haste: Haste | None = None,
+    ) -> None:
         self._data = data
         self._reader = reader
+        self._haste = haste or Haste()
+        self._hasty = False
         self._ahead = _Behind()
         self.size = size
 
@@ -171,7 +207,7 @@ class Download:
         return b"".join([chunk async for chunk in self.chunks()])
 
     async def chunks(self, start: int = 0, stop: int | None = None) -> AsyncIterator[bytes]:
-        """The bytes from ``start`` up to, not including, ``stop`` (default: the end), a mebibyte at a
+        """The bytes from ``start`` up to, not including, ``stop`` (default: the end), at most a mebibyte at a
         time."""
         stop = self.size if stop is None else min(stop, self.size)
         if self._reader is None:
@@ -179,26 +215,53 @@ class Download:
             yield self._data[start:stop]
             return
         await self._ahead.settle()
-        ahead = self._ahead = _Behind()
-        end = min(start - start % CHUNK + CHUNK, stop)
-        if start < stop:
-            ahead.start(partial(self._reader.read, start, end - start))
+        ahead: _Behind | None = None
+        crumbs_until = start
         while start < stop:
+            if ahead is None:
+                self._hasty = self._hasty or (start >= crumbs_until and self._haste.enter())
+                step = CHUNK if self._hasty else CRUMB
+                end = min(start - start % step + step, stop)
+                ahead = self._start(self._reader, start, end)
             chunk = await ahead.result()
-            start, end = end, min(end + CHUNK, stop)
-            if start < stop:
+            start, end, ahead = end, min(end + CHUNK, stop), None
+            if start < stop and self._hasty:
                 # While this chunk is sent, the next is read and decrypted.
-                ahead.start(partial(self._reader.read, start, end - start))
+                ahead = self._start(self._reader, start, end)
+            before = trio.current_time()
             yield chunk
+            del chunk
+            if self._hasty and trio.current_time() - before > SLOW_S:
+                ahead, crumbs_until = None, start + CHUNK
+                await self._slow_down()
+
+    def _start(self, reader: journal.PayloadReader, start: int, stop: int) -> _Behind:
+        read = reader.read if self._hasty else partial(_read_and_forget, reader)
+        self._ahead = _Behind()
+        self._ahead.start(partial(read, start, stop - start))
+        return self._ahead
+
+    async def _slow_down(self) -> None:
+        await self._ahead.settle()
+        self._ahead = _Behind()
+        if self._hasty:
+            self._hasty = False
+            self._haste.leave()
 
     async def aclose(self) -> None:
         """Gives the file back."""
-        await self._ahead.settle()
+        await self._slow_down()
         if self._reader is not None:
             with trio.CancelScope(shield=True):
                 await trio.to_thread.run_sync(self._reader.close)
             self._reader = None
             self._data = b""
+
+
+def _read_and_forget(reader: journal.PayloadReader, start: int, length: int) -> bytes:
+    data = reader.read(start, length)
+    reader.forget()
+    return data
 
 
 @contextmanager
@@ -212,7 +275,11 @@ def _worded() -> Iterator[None]:
 
 
 async def open_body(
-    held: Held, log: journal.Journal, payloads: journal.PayloadStore, ground: Ground
+    held: Held,
+    log: journal.Journal,
+    payloads: journal.PayloadStore,
+    ground: Ground,
+    haste: Haste | None = None,
 ) -> Download:
     """Opens what live state holds.
 
@@ -235,4 +302,4 @@ async def open_body(
         if held.name in ground.payloads:
             raise
         raise NotFound("the content has been erased") from None
-    return Download(None, reader, held.size)
+    return Download(None, reader, held.size, haste)

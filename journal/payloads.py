@@ -292,10 +292,14 @@ class PayloadReader:
             offset += len(piece)
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
+    def forget(self) -> None:
+        """Give back the memory of the chunk last read; the next read decrypts anew."""
+        self._index, self._chunk = -1, b""
+
     def close(self) -> None:
         """Close the file and forget the chunk last read. May be called twice."""
         self._file.close()
-        self._index, self._chunk = -1, b""
+        self.forget()
 
     def __enter__(self) -> Self:
         return self

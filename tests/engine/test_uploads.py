@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import errno
 import hashlib
+from collections.abc import AsyncGenerator
 from random import Random
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import trio
 import trio.testing
 
-from engine import Inline, NotFound, StorageFailed, StorageFull
+from engine import Download, Engine, Inline, NotFound, StorageFailed, StorageFull
 from engine.options import Options
 from engine.testing import SteppedClock, open_memory_engine
-from engine.uploads import CHUNK
+from engine.uploads import CHUNK, CRUMB, HASTY, SLOW_S
 from journal import Payload
 from journal.testing import MemoryDisk
 from tests.kit.disks import Halt, fail_next
@@ -257,9 +258,75 @@ async def test_a_read_that_was_given_up_does_not_disturb_the_next(disk: MemoryDi
         for _ in range(3):
             given_up = download.chunks()
             assert await anext(given_up) == data[:CHUNK]
-            await given_up.aclose()  # type: ignore[attr-defined]
+            await given_up.aclose()
         assert b"".join([chunk async for chunk in download.chunks(5)]) == data[5:]
         given_up = download.chunks()
         assert await anext(given_up) == data[:CHUNK]
         await download.aclose()
-        await given_up.aclose()  # type: ignore[attr-defined]
+        await given_up.aclose()
+
+
+class Reading:
+    """A client that takes one piece when it is told to."""
+
+    def __init__(self, download: Download) -> None:
+        self.download = download
+        self.pieces = cast("AsyncGenerator[bytes, None]", download.chunks())
+
+    async def take(self) -> bytes:
+        return await anext(self.pieces)
+
+    async def stop(self) -> None:
+        await self.pieces.aclose()
+        await self.download.aclose()
+
+
+async def reading(engine: Engine, count: int) -> list[Reading]:
+    where = await engine.read(held("a"))
+    assert where is not None
+    return [Reading(await engine.open_body(where)) for _ in range(count)]
+
+
+async def stored(engine: Engine, data: bytes) -> None:
+    async with engine.upload() as upload:
+        await upload.write(data)
+        await engine.submit(Put(name="a", body=await upload.finish()))
+
+
+async def test_however_many_clients_stall_few_hold_whole_chunks(disk: MemoryDisk) -> None:
+    data = random_bytes(3 * CHUNK + 5)
+    async with opened(disk) as engine:
+        await stored(engine, data)
+        stalled = await reading(engine, HASTY + 3)
+        assert [len(await one.take()) for one in stalled] == [CHUNK] * HASTY + [CRUMB] * 3
+        late = (await reading(engine, 1))[0].download
+        assert b"".join([piece async for piece in late.chunks(7, 2 * CHUNK)]) == data[7 : 2 * CHUNK]
+        for one in stalled:
+            await one.stop()
+            await one.stop()
+        assert await late.read() == data
+        await late.aclose()
+        again = await reading(engine, HASTY)
+        assert {len(await one.take()) for one in again} == {CHUNK}
+        for one in again:
+            await one.stop()
+
+
+async def test_a_client_that_takes_its_time_leaves_its_place_to_another(
+    disk: MemoryDisk, autojump_clock: trio.testing.MockClock
+) -> None:
+    data = random_bytes(4 * CHUNK)
+    async with opened(disk) as engine:
+        await stored(engine, data)
+        slow, *others = await reading(engine, HASTY + 1)
+        taken = [await slow.take()]
+        assert [len(await one.take()) for one in others] == [CHUNK] * (HASTY - 1) + [CRUMB]
+        autojump_clock.jump(SLOW_S + 1)
+        taken.append(await slow.take())
+        rest = [len(await others[-1].take()) for _ in range(2)]
+        assert rest == [CHUNK - CRUMB, CHUNK]
+        taken += [piece async for piece in slow.pieces]
+        assert [len(piece) for piece in taken] == [CHUNK] + [CRUMB] * (3 * CHUNK // CRUMB)
+        assert b"".join(taken) == data
+        for one in (slow, *others):
+            await one.stop()
