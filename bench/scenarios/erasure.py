@@ -1,0 +1,125 @@
+"""Much content due at once, in records and in files: how long another request waits while it is erased."""
+
+import gc
+import hashlib
+import random
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import trio
+from rich.console import Console
+
+import engine
+from bench.measures import Latencies
+from bench.report import Report
+from bench.scenarios.expiry import LateClock
+from bench.workloads import areas
+from engine.blobs.commands import CreateContainer, PutBlob
+from engine.blobs.entries import ContentHeaders
+from engine.body import Inline
+
+MEBIBYTE = 1 << 20
+DAY_NS = 86_400 * 10**9
+WHERE = {"actor": "bench", "account": "bench", "container": "recordings"}
+
+
+@click.command(help=__doc__)
+@click.option(
+    "--mebibytes", default=1024, show_default=True, help="Due content: half in records, half in files."
+)
+@click.option("--inline-bytes", default=65_536, show_default=True, help="Size of a blob that is in a record.")
+@click.option("--file-bytes", default=4 * MEBIBYTE, show_default=True, help="Size of a blob in a file.")
+def main(mebibytes: int, inline_bytes: int, file_bytes: int) -> None:
+    """Fills an engine with blobs, lets all of them fall due, and probes commits until they are erased."""
+    report = Report("erasure", f"python -m bench erasure --mebibytes {mebibytes}")
+    trio.run(_run, report, mebibytes * MEBIBYTE, inline_bytes, file_bytes)
+    report.show(Console())
+    report.save()
+
+
+async def _run(report: Report, size: int, inline_bytes: int, file_bytes: int) -> None:
+    clock = LateClock()
+    with tempfile.TemporaryDirectory(prefix="retain-bench-") as folder:
+        async with engine.open_engine(Path(folder), clock=clock) as store:
+            await store.submit(CreateContainer(**WHERE, resource=bytes(15) + b"c"))
+            await _fill_records(store, size // 2 // inline_bytes, inline_bytes)
+            await _fill_files(store, size // 2 // file_bytes, file_bytes)
+            gc.collect()
+            gc.freeze()
+            quiet: list[float] = []
+            with trio.move_on_after(5):
+                await _probe(store, 2, quiet)
+            clock.lead = 31 * DAY_NS
+            begin = time.perf_counter()
+            busy: list[float] = []
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(_probe, store, 3, busy)
+                while _waiting(store):  # noqa: ASYNC110, nobody signals that all is erased
+                    await trio.sleep(0.1)
+                elapsed = time.perf_counter() - begin
+                nursery.cancel_scope.cancel()
+            assert store.statistics().failure == ""
+    for case, seconds in (("commit, nothing else to do", quiet), ("commit beside expiry and erasure", busy)):
+        measured = Latencies.of(seconds)
+        report.add(
+            case=case, count=len(seconds), p50_ms=measured.p50, p99_ms=measured.p99, worst_ms=measured.worst
+        )
+    report.notes.append(f"{size / MEBIBYTE:,.0f} MiB gone in {elapsed:,.1f} s")
+
+
+def _waiting(store: engine.Engine) -> bool:
+    told = store.statistics()
+    blobs = sum(len(container.blobs) for container in store.state.blobs.containers())
+    return bool(blobs or told.to_erase or told.payload_files)
+
+
+def _bodies(count: int, size: int) -> Iterator[tuple[int, bytes]]:
+    source = random.Random(1)
+    block = source.randbytes(size)
+    return ((number, number.to_bytes(8, "big") + block[8:]) for number in range(count))
+
+
+async def _fill_records(store: engine.Engine, count: int, size: int) -> None:
+    bodies = _bodies(count, size)
+
+    async def client() -> None:
+        for number, data in bodies:
+            await store.submit(_put(f"r{number}", number, Inline(data, hashlib.md5(data).digest())))
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(32):
+            nursery.start_soon(client)
+
+
+async def _fill_files(store: engine.Engine, count: int, size: int) -> None:
+    for number, data in _bodies(count, size):
+        async with store.upload() as upload:
+            for start in range(0, size, MEBIBYTE):
+                await upload.write(data[start : start + MEBIBYTE])
+            body = await upload.finish(inline=False)
+            await store.submit(_put(f"f{number}", 1 << 40 | number, body))
+
+
+def _put(name: str, number: int, body: engine.Body) -> PutBlob:
+    return PutBlob(
+        **WHERE,
+        name=name,
+        resource=(number + 1).to_bytes(16, "little"),
+        body=body,
+        md5=body.md5,
+        headers=ContentHeaders(),
+        metadata=(),
+        tags=(),
+        tier=None,
+    )
+
+
+async def _probe(store: engine.Engine, seed: int, durations: list[float]) -> None:
+    for command in areas(seed, 16):
+        begin = time.perf_counter()
+        await store.submit(command)
+        durations.append(time.perf_counter() - begin)
+        await trio.sleep(0.005)
