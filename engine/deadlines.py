@@ -1,6 +1,6 @@
 """The deadline index: one sorted list over all that ends."""
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterable, Iterator
 from contextlib import contextmanager
 from enum import IntEnum
 from typing import Any, cast
@@ -17,6 +17,23 @@ class Kind(IntEnum):
     TOKEN = 4
     SETTING = 5
     ERASURE = 6
+
+
+class _Collected:
+    """Entries in the order they came, which is nearly that of their times: sorting them is linear then."""
+
+    def __init__(self, entries: Iterable[tuple[int, int, Any]]) -> None:
+        self._entries = dict.fromkeys(entries)
+        self.remove = self._entries.__delitem__
+
+    def add(self, entry: tuple[int, int, Any]) -> None:
+        self._entries[entry] = None
+
+    def update(self, entries: Iterable[tuple[int, int, Any]]) -> None:
+        self._entries.update(dict.fromkeys(entries))
+
+    def __iter__(self) -> Iterator[tuple[int, int, Any]]:
+        return iter(self._entries)
 
 
 class Deadlines:
@@ -37,7 +54,7 @@ class Deadlines:
         """For replay: meanwhile entries are only collected, and sorted once at the end, which is several
         times cheaper than keeping order through a long history. Nothing may be looked up within."""
         ordered = self._entries
-        self._entries = cast("SortedList[tuple[int, int, Any]]", set(ordered))
+        self._entries = cast("SortedList[tuple[int, int, Any]]", _Collected(ordered))
         try:
             yield
         finally:
