@@ -17,13 +17,13 @@ from engine.clock import Clock, Horizon, SystemClock
 from engine.command import Command
 from engine.eraser import Eraser
 from engine.errors import EngineError, StorageFailed, StorageFull, Unavailable
-from engine.loading import load, rebuilt
+from engine.loading import Loaded, load, rebuilt
 from engine.options import Options
 from engine.reaper import Reaper, lag
 from engine.retention import lag as erasure_lag
 from engine.state import State
 from engine.statistics import Statistics
-from engine.uploads import Download, Upload, open_body
+from engine.uploads import Download, Haste, Upload, open_body
 from engine.writer import Writer
 from journal.backup import Moment
 from journal.holes import ranges_of
@@ -45,24 +45,22 @@ class Engine:
     def __init__(
         self,
         disk: journal.Disk,
-        log: journal.Journal,
-        state: State,
-        notices: tuple[str, ...],
+        loaded: Loaded,
         *,
         options: Options,
         clock: Clock,
         entropy: Callable[[int], bytes],
     ) -> None:
+        log, state, self.notices, self._snapshot_seq = loaded
         self.disk = disk
         self.state = state
-        self.notices = notices
         self.options = options
         self._log = log
         self._payloads = journal.PayloadStore(disk, entropy=entropy)
+        self._haste = Haste()
         self._horizon = Horizon(clock, floor=state.time)
         self._writer = Writer(log, state, self._horizon, options.anchor_interval_s)
         self._reaper = Reaper(self._writer, state, self._payloads, self._horizon, options)
-        self._snapshot_seq = state.seq
         self._oldest_snapshot: tuple[int, int] | None = None
         self._eraser = Eraser(
             self._writer,
@@ -119,7 +117,7 @@ class Engine:
         Raises:
             NotFound: It has been erased.
         """
-        return await open_body(held, self._log, self._payloads, self.state.ground)
+        return await open_body(held, self._log, self._payloads, self.state.ground, self._haste)
 
     def on_commit(self, callback: Callable[[int], None]) -> None:
         """Calls ``callback(seq)`` after every durable batch, from the engine's task; it must not block."""
@@ -352,12 +350,12 @@ async def open_engine(
     """
     options = options or Options()
     disk = journal.RealDisk(Path(where)) if isinstance(where, str | Path) else where
-    log, state, notices = await trio.to_thread.run_sync(load, disk, options, entropy)
-    engine = Engine(disk, log, state, notices, options=options, clock=clock or SystemClock(), entropy=entropy)
+    loaded = await trio.to_thread.run_sync(load, disk, options, entropy)
+    engine = Engine(disk, loaded, options=options, clock=clock or SystemClock(), entropy=entropy)
     try:
         await trio.to_thread.run_sync(engine.sweep_orphans)
     except BaseException:
-        log.close()
+        loaded.log.close()
         raise
     async with engine._running():
         yield engine

@@ -2,6 +2,7 @@
 
 import gc
 from collections.abc import Callable, Iterable
+from typing import NamedTuple
 
 import journal
 from engine import snapshot, wire
@@ -11,10 +12,24 @@ from engine.state import State
 from journal.holes import unpack_ranges
 
 
-def load(
-    disk: journal.Disk, options: Options, entropy: Callable[[int], bytes]
-) -> tuple[journal.Journal, State, tuple[str, ...]]:
-    """Opens the journal and answers it with the state at its end, and with notices for an operator.
+class Loaded(NamedTuple):
+    """An open data folder.
+
+    Attributes:
+        log: The journal, locked.
+        state: The state at its end.
+        notices: What was found and mended, for an operator.
+        covered: The last record that the snapshot in use covers, 0 without one.
+    """
+
+    log: journal.Journal
+    state: State
+    notices: tuple[str, ...]
+    covered: int
+
+
+def load(disk: journal.Disk, options: Options, entropy: Callable[[int], bytes]) -> Loaded:
+    """Opens the journal and makes the state at its end.
 
     That is the newest snapshot that verifies plus the records after it; all records if there is none.
 
@@ -29,9 +44,10 @@ def load(
         try:
             log = _open_journal(disk, state, position, options, entropy)
         except journal.PositionMismatch:
-            state = State()
+            state, position = State(), None
             log = _open_journal(disk, state, None, options, entropy)
-        return log, state, (*disk.notices, *log.notices)
+        covered = 0 if position is None else position.seq
+        return Loaded(log, state, (*disk.notices, *log.notices), covered)
     finally:
         if collecting:
             gc.enable()

@@ -392,7 +392,7 @@ async def test_damage_is_told_by_the_journal_alone(disk: MemoryDisk) -> None:
 async def test_events_that_cannot_be_read_are_found(
     disk: MemoryDisk, code: int, details: dict[str, Any], expected: str
 ) -> None:
-    log_, _, _ = load(disk, QUIET, os.urandom)
+    log_ = load(disk, QUIET, os.urandom).log
     log_.append([Draft(Verb.PUT, Surface.AREAS, OTHER, 1, wire._pack([code, 1, "a", details]), b"")], EPOCH)
     log_.close()
     found = verification(disk)

@@ -50,7 +50,7 @@ def snapshots(disk: MemoryDisk) -> list[str]:
 
 def reopened(files: dict[str, bytes]) -> bytes:
     """The digest of what a start makes of these files."""
-    log, state, _ = load(MemoryDisk(files), QUIET, bytes)
+    log, state, *_ = load(MemoryDisk(files), QUIET, bytes)
     log.abandon()
     state.check()
     return state.digest()
@@ -64,6 +64,23 @@ async def test_a_stop_leaves_one_snapshot_that_the_next_start_uses(
     state, position = snapshot.load(disk, snapshot.name_of(6))
     assert state.digest() == digest
     assert position.seq == 6
+    monkeypatch.setattr("engine.loading.replay", _never)
+    assert reopened(disk.files()) == digest
+
+
+@pytest.mark.parametrize("damage", ["missing", "unusable"])
+async def test_a_start_without_a_snapshot_leaves_one_although_nothing_changed(
+    disk: MemoryDisk, damage: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    digest = await history(disk)
+    (name,) = snapshots(disk)
+    files = {**disk.files(), name: b"\x00"}
+    if damage == "missing":
+        del files[name]
+    disk = MemoryDisk(files)
+    async with opened(disk):
+        pass
+    assert snapshots(disk) == [name]
     monkeypatch.setattr("engine.loading.replay", _never)
     assert reopened(disk.files()) == digest
 
@@ -192,7 +209,7 @@ async def test_a_file_that_cannot_be_read_is_passed_over(disk: MemoryDisk) -> No
     digest = await history(disk)
     broken = MemoryDisk(disk.files(), count_reads=True)
     fail_next(broken, "pread", "snapshot-")
-    log, state, _ = load(broken, QUIET, bytes)
+    log, state, *_ = load(broken, QUIET, bytes)
     log.abandon()
     assert state.digest() == digest
 
