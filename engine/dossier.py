@@ -27,6 +27,7 @@ from engine.settings.model import Missing
 from engine.state import State
 from engine.subjects import HELD, Asked, Subject, recorded, status_of
 from journal.history import history
+from journal.index import Indexes
 
 CHUNK = 1 << 20
 HIDDEN = "hidden"
@@ -83,6 +84,7 @@ class Dossier:
         self._asked = asked
         self._state = audit.state_at(disk, None, progress)
         self.subjects = recorded(disk, asked, progress)
+        self._indexes = Indexes(disk)
         wanted = {subject.target.resource.hex() for subject in self.subjects}
         self._present = {
             holding["resource"]: holding
@@ -105,7 +107,7 @@ class Dossier:
 
     def _entry(self, subject: Subject) -> Entry:
         target = subject.target
-        records = list(history(self._disk, target.resource))
+        records = list(history(self._disk, target.resource, indexes=self._indexes))
         contents = {record.content_at: record.content for record in records if record.content}
         live = list(_bodies(self._state, subject))
         files = [self._attached(name, held, contents) for name, held in live]

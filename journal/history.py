@@ -20,22 +20,25 @@ from journal.storage import Disk
 Progress = Callable[[int], None]
 
 
-def history(disk: Disk, resource: bytes, progress: Progress | None = None) -> Iterator[Record]:
+def history(
+    disk: Disk, resource: bytes, progress: Progress | None = None, *, indexes: Indexes | None = None
+) -> Iterator[Record]:
     """Every record of a resource (16 bytes), in order; erased parts are None.
 
     `progress` is called with the last sequence number of each segment that had to be searched for want of an
-    index. Raises `Corrupt`, `UnknownVersion`, `OSError`.
+    index. Whoever asks for many resources gives `indexes`, made once: segments without an index are then
+    indexed in memory instead of being searched each time. Raises `Corrupt`, `UnknownVersion`, `OSError`.
     """
     assert len(resource) == RESOURCE_BYTES, "a resource is 16 bytes"
-    indexes = Indexes(disk)
-    for segment in indexes.segments:
-        index = indexes.kept(segment)
+    found_by = indexes or Indexes(disk)
+    for segment in found_by.segments:
+        index = found_by.kept(segment) if indexes is None else found_by.of(segment)
         with SegmentFile(disk, segment) as file:
             if index is not None:
                 offsets = dict.fromkeys(index.frame_of(seq) for seq in index.seqs_of(resource))
                 found: Iterator[Head] = (head_at(file, offset) for offset in offsets)
             else:
-                found = _searched(file, resource, last=segment is indexes.segments[-1], progress=progress)
+                found = _searched(file, resource, last=segment is found_by.segments[-1], progress=progress)
             for head in found:
                 wanted = {header.seq for _, header in headers_of(file, head) if header.resource == resource}
                 yield from records_in(file, head, wanted)

@@ -130,7 +130,7 @@ async def test_an_empty_body_needs_no_record(kept: Fixture) -> None:
     store, _ = kept
     empty = NewFile("empty.txt", "text/plain", Inline(b"", bytes(16)))
     await store.engine.submit(
-        CreateArea(actor="x", name="cart", user="bob", resource=bytes(16), values={"file": empty}, ttl=60)
+        CreateArea(actor="x", name="cart", user="bob", resource=b"\1" * 16, values={"file": empty}, ttl=60)
     )
     assert store.files(customers=frozenset({"bob"})) == {"empty.txt": b""}
 

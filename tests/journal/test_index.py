@@ -60,9 +60,11 @@ def disk(request: pytest.FixtureRequest, made: tuple[dict[str, bytes], list[Reco
 def test_the_history_of_a_resource_is_all_its_records_in_order(
     disk: Disk, made: tuple[dict[str, bytes], list[Record]]
 ) -> None:
+    shared = Indexes(disk)
     for number in range(8):
         wanted = [record for record in made[1] if record.header.resource == resource(number)]
         assert list(history(disk, resource(number))) == wanted
+        assert list(history(disk, resource(number), indexes=shared)) == wanted
     assert any(record.content is None for record in history(disk, resource(3)))
 
 
