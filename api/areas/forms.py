@@ -24,7 +24,7 @@ from engine.uploads import Upload
 
 FORM_TEXT_BYTES = 3 * 1024 * 1024
 """Most bytes of all texts of a request together, unless a single one may be longer: one request is one frame
-of the journal, which holds 4 MiB. Small files share this room; when it is used up they become payload files."""
+of the journal, which holds 4 MiB. Small files share this room; beyond it they become payload files."""
 
 FALLBACK_TYPE = "application/octet-stream"
 """The type of a file whose part declares none (spec section 4)."""

@@ -44,7 +44,14 @@ async def _run(report: Report, size: int, inline_bytes: int, file_bytes: int) ->
     clock = LateClock()
     with tempfile.TemporaryDirectory(prefix="retain-bench-") as folder:
         async with engine.open_engine(Path(folder), clock=clock) as store:
-            await store.submit(CreateContainer(**WHERE, resource=bytes(15) + b"c"))
+            await store.submit(
+                CreateContainer(
+                    actor=WHERE["actor"],
+                    account=WHERE["account"],
+                    container=WHERE["container"],
+                    resource=bytes(15) + b"c",
+                )
+            )
             await _fill_records(store, size // 2 // inline_bytes, inline_bytes)
             await _fill_files(store, size // 2 // file_bytes, file_bytes)
             gc.collect()
@@ -105,7 +112,9 @@ async def _fill_files(store: engine.Engine, count: int, size: int) -> None:
 
 def _put(name: str, number: int, body: engine.Body) -> PutBlob:
     return PutBlob(
-        **WHERE,
+        actor=WHERE["actor"],
+        account=WHERE["account"],
+        container=WHERE["container"],
         name=name,
         resource=(number + 1).to_bytes(16, "little"),
         body=body,

@@ -128,17 +128,27 @@ class BlobClient:
         assert answer.status == 201, answer.body
 
     async def put(
-        self, name: str, body: bytes = b"content", headers: Pairs = (), *, container: str = "recordings", **more: Any
+        self,
+        name: str,
+        body: bytes = b"content",
+        headers: Pairs = (),
+        *,
+        container: str = "recordings",
+        **more: Any,
     ) -> Answer:
         """Put Blob."""
         sent = [("x-ms-blob-type", "BlockBlob"), *headers]
         return await self.send("PUT", f"/{container}/{quote(name)}", sent, body, **more)
 
-    async def get(self, name: str, headers: Pairs = (), *, container: str = "recordings", **more: Any) -> Answer:
+    async def get(
+        self, name: str, headers: Pairs = (), *, container: str = "recordings", **more: Any
+    ) -> Answer:
         """Get Blob."""
         return await self.send("GET", f"/{container}/{quote(name)}", headers, **more)
 
-    async def head(self, name: str, headers: Pairs = (), *, container: str = "recordings", **more: Any) -> Answer:
+    async def head(
+        self, name: str, headers: Pairs = (), *, container: str = "recordings", **more: Any
+    ) -> Answer:
         """Get Blob Properties."""
         return await self.send("HEAD", f"/{container}/{quote(name)}", headers, **more)
 
@@ -146,13 +156,19 @@ class BlobClient:
         """A token for a container or blob, good for an hour."""
         fields = {"expiry": self.engine.now() + HOUR, **more}
         return issue_service_sas(
-            KEYS[self.account][0], account=self.account, container=container, permissions=permissions, **fields
+            KEYS[self.account][0],
+            account=self.account,
+            container=container,
+            permissions=permissions,
+            **fields,
         )
 
     def account_sas(self, permissions: str, **more: Any) -> str:
         """A token for the account, good for an hour."""
         fields = {"expiry": self.engine.now() + HOUR, **more}
-        return issue_account_sas(KEYS[self.account][0], account=self.account, permissions=permissions, **fields)
+        return issue_account_sas(
+            KEYS[self.account][0], account=self.account, permissions=permissions, **fields
+        )
 
     def payload_files(self) -> list[str]:
         """Names of all payload files, finished or not."""
@@ -167,7 +183,7 @@ class BlobClient:
 async def blob_client(
     *, server: dict[str, Any] | None = None, options: Options = QUIET, **settings: Any
 ) -> AsyncIterator[BlobClient]:
-    """A client of a surface with these settings of the section ``blobs``; the engine is verified at the end."""
+    """A client of a surface with these settings of ``blobs``; the engine is verified at the end."""
     config = replace(
         Config(), blobs=replace(BlobsConfig(), **settings), server=replace(ServerConfig(), **(server or {}))
     )
