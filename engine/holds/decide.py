@@ -81,31 +81,34 @@ def _target(holds: "HoldsSlice", command: SetHold) -> Target:
     Raises:
         NotFound: ``target``.
     """
-    names = command.names
-    resource: bytes | None = None
-    match command.kind:
-        case Kind.AREA:
-            area = holds.areas.areas.get(record_key(*names))
-            resource = None if area is None else area[0]
-        case Kind.DOCUMENT:
-            document = holds.settings.documents.get(Place(*names))
-            resource = None if document is None else document.resource
-        case Kind.BLOB:
-            container = holds.blobs.find(names[0], names[1])
-            blob = None if container is None else container.blobs.get(names[2])
-            resource = None if blob is None else blob.resource
-        case Kind.CONTAINER:
-            container = holds.blobs.find(names[0], names[1])
-            resource = None if container is None else container.entry.resource
-        case Kind.TENANT:
-            resource = NO_RESOURCE if names[0] in holds.blobs.accounts else None
-        case Kind.RESOURCE:
-            return living(holds, command.resource) or Target(Kind.RESOURCE, command.resource, ())
+    if command.kind is Kind.RESOURCE:
+        return living(holds, command.resource) or Target(Kind.RESOURCE, command.resource, ())
+    resource = _resource_of(holds, command.kind, command.names)
     if command.resource and command.resource != resource:
         return Target(Kind.RESOURCE, command.resource, ())
     if resource is None:
         raise NotFound(f"there is no such {command.kind}", reason="target")
-    return Target(command.kind, resource, names)
+    return Target(command.kind, resource, command.names)
+
+
+def _resource_of(holds: "HoldsSlice", kind: Kind, names: tuple[Any, ...]) -> bytes | None:
+    """The number of what has that name now; None if nothing has."""
+    match kind:
+        case Kind.AREA:
+            area = holds.areas.areas.get(record_key(*names))
+            return None if area is None else area[0]
+        case Kind.DOCUMENT:
+            document = holds.settings.documents.get(Place(*names))
+            return None if document is None else document.resource
+        case Kind.BLOB:
+            container = holds.blobs.find(names[0], names[1])
+            blob = None if container is None else container.blobs.get(names[2])
+            return None if blob is None else blob.resource
+        case Kind.CONTAINER:
+            container = holds.blobs.find(names[0], names[1])
+            return None if container is None else container.entry.resource
+        case _:
+            return NO_RESOURCE if names[0] in holds.blobs.accounts else None
 
 
 def living(holds: "HoldsSlice", resource: bytes) -> Target | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,12 @@ import pytest
 import trio
 from click.testing import CliRunner, Result
 
+import journal
 from api.cli import DONE, FAILED, WRONG, main
-from api.rights import Rights, unpacked
+from api.rights import Rights, packed, unpacked
 from engine import Invalid, open_engine
 from engine.areas import CreateArea, NewFile
+from engine.dossier import Dossier
 from engine.testing import open_memory_engine
 from tests.engine.test_subjects import ANN, QUIET, DeleteArea, MergeValue, Store
 from tests.kit.server import running
@@ -255,6 +258,33 @@ def test_an_export_of_nothing_says_so(folder: Path) -> None:
     told = run(folder, "export", "--actor", "cli:nobody", "-o", str(folder / "out"))
     assert told.exit_code == DONE
     assert told.stdout.startswith("Wrote 0 things, 0 files, 0 lines of the log")
+
+
+def test_what_is_erased_while_it_is_exported_is_told(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def vanishing(self: Dossier, held: Any, contents: Any) -> Iterator[bytes]:
+        yield b"first half"
+        raise journal.Corrupt("the content was erased meanwhile", file="journal")
+
+    monkeypatch.setattr(Dossier, "_read", vanishing)
+    out = folder / "out"
+    told = run(folder, "export", "bob/cart", "-o", str(out))
+    assert told.exit_code == DONE
+    assert "Erased while this was written: scan.pdf" in told.stderr
+    assert list((out / "files").iterdir()) == []
+    (thing,) = json.loads((out / "export.json").read_text())["things"]
+    assert thing["files"][0]["path"] is None
+
+
+async def test_acts_that_follow_one_another_tidy_up_once() -> None:
+    async with open_memory_engine(options=QUIET) as engine:
+        store = Store(engine)
+        await store.area("cart", "bob")
+        (target,) = store.targets(customers=frozenset({"bob"}))
+        act = Rights(engine).erase
+        told = await act(actor="x", targets=[packed(target)], now=True, more=True)
+        assert told["erased_parts"] == 2
+        again = await act(actor="x", targets=[packed(target)], now=True)
+        assert again["results"][0]["status"] == "ended"
 
 
 # --- hold ----------

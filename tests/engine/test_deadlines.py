@@ -98,3 +98,31 @@ def test_in_bulk_orders_although_it_was_left_by_an_error() -> None:
     with pytest.raises(ZeroDivisionError):
         broken_replay()
     assert index.next() == 1
+
+
+def test_what_sleeps_is_never_due_until_it_wakes() -> None:
+    index = Deadlines()
+    index.arm(1, Kind.AREA, "armed before")
+    index.arm(2, Kind.AREA, "free")
+    index.sleep(Kind.AREA, "armed before", 1)
+    index.sleep(Kind.AREA, "armed after", None)
+    index.arm(1, Kind.AREA, "armed after")
+    index.sleep(Kind.AREA, "loaded", None)
+    index.load(iter([(1, Kind.AREA, "loaded"), (3, Kind.AREA, "beside it")]))
+    assert index.next() == 2
+    assert [key for _, _, key in index.due(9, 9)] == ["free", "beside it"]
+    assert len(index) == len(index.entries()) == 5
+    assert index.entries() == sorted(index.entries())
+    index.disarm(1, Kind.AREA, "armed after")
+    for key in ("armed before", "armed after", "loaded"):
+        index.wake(Kind.AREA, key)
+    assert [key for _, _, key in index.due(1, 9)] == ["armed before", "loaded"]
+    assert not index.asleep
+
+
+def test_only_what_is_armed_is_disarmed_asleep_or_not() -> None:
+    index = Deadlines()
+    index.arm(1, Kind.AREA, "a")
+    index.sleep(Kind.AREA, "a", 1)
+    with pytest.raises(ValueError, match="not in list"):
+        index.disarm(2, Kind.AREA, "a")

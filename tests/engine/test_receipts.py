@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 import journal
-from engine import Cause, Engine, Invalid, NotFound
+from engine import Cause, Engine, Invalid, NotFound, Unavailable
 from engine.checkpoints import KEY_FILE, checkpoint, ensure_key, open_signed, read_key
 from engine.receipts import BadReceipt, Verdict, check, receipt
 from engine.subjects import Asked, recorded, remains
@@ -99,6 +99,17 @@ async def test_a_checkpoint_signs_the_root_of_what_is_durable() -> None:
         await Store(engine).area("more", "bob")
         assert journal.verify(engine.disk, since=found).sound
         assert not journal.verify(engine.disk, since=Checkpoint(found.origin, 2, bytes(32))).sound
+
+
+async def test_a_damaged_journal_is_not_signed() -> None:
+    disk = MemoryDisk()
+    async with open_memory_engine(disk, clock=SteppedClock(), options=QUIET) as engine:
+        await Store(engine).area("cart", "bob")
+    (name,) = [name for name in disk.names("journal") if name.endswith(".journal")]
+    with disk.open(f"journal/{name}", write=True) as file:
+        file.pwrite(0, bytes(64))
+    with pytest.raises(Unavailable):
+        checkpoint(disk, SIGNER, 2)
 
 
 def test_a_checkpoint_of_another_log_is_refused() -> None:

@@ -196,6 +196,15 @@ def test_a_name_with_a_number_means_that_one_only(desk: HoldDesk) -> None:
     desk.verify()
 
 
+def test_lifting_what_is_not_there_changes_nothing(desk: HoldDesk) -> None:
+    """The record that set it may have been erased."""
+    desk.area()
+    hold = desk.hold(Kind.AREA, "cart", None)
+    desk.lift(hold)
+    replayed = desk.replayed(forgotten=frozenset({len(desk.history) - 1}))
+    assert seen(replayed) == seen(desk.state)
+
+
 def test_restating_a_hold_changes_nothing(desk: HoldDesk) -> None:
     desk.area()
     hold = desk.hold(Kind.AREA, "cart", None)
