@@ -15,9 +15,10 @@ from ipaddress import ip_network
 import trio
 from quart import Blueprint
 
-from api.areas import areas_surface
+from api.areas import SAMPLE_PAGE, areas_surface
 from api.config import Config
 from api.counters import Counters
+from api.external import ExternalUrl
 from api.http import (
     BadRequest,
     ClientGone,
@@ -36,6 +37,7 @@ from api.http import (
 from api.http_send import send_response
 from api.identity import IdentityError, client_address
 from api.identity.proxy import is_listed
+from api.landing import Landing
 from api.operations import bare_app, operations
 from api.protocol import PROCEED
 from api.settings import settings_surface
@@ -261,10 +263,22 @@ def create_app(
         surfaces: Interfaces that need more than the engine and the configuration, made by the caller.
         blueprints: Pages, to stand beside health and metrics.
     """
-    app = App(engine, config, [*mounted(engine, config), *surfaces])
+    interfaces = [*mounted(engine, config), *surfaces]
+    landing = Landing(interfaces, linked_pages(config), ExternalUrl(config.server))
+    app = App(engine, config, [*interfaces, landing.mount()])
     for blueprint in blueprints:
         app.quart.register_blueprint(blueprint)
     return app
+
+
+def linked_pages(config: Config) -> list[tuple[str, str]]:
+    """What the landing page links to: (path, label)."""
+    pages = [("healthz", "Health"), ("readyz", "Readiness")]
+    if config.operations.metrics:
+        pages.append(("metrics", "Metrics"))
+    if config.areas.enabled:
+        pages.insert(0, (SAMPLE_PAGE, "Try areas in a form"))
+    return pages
 
 
 def mounted(engine: Engine, config: Config) -> list[Surface]:

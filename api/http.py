@@ -255,7 +255,9 @@ class Surface:
         prefixes: First path segments (decoded) that are this interface's.
         claims: Tells further first path segments that are its own, such as account names.
         host_suffixes: Host name endings under which every path is its own.
-        example: A first curl line for the screen, given the server's base URL.
+        about: One sentence for people: what it stores, for whose clients.
+        root: Where its addresses begin, after the server's base URL.
+        example: A first curl line for people, given the server's base URL.
     """
 
     name: str
@@ -264,6 +266,8 @@ class Surface:
     prefixes: tuple[str, ...] = ()
     claims: Callable[[str], bool] | None = None
     host_suffixes: tuple[str, ...] = ()
+    about: str = ""
+    root: str = ""
     example: Callable[[str], str] | None = None
 
 

@@ -5,13 +5,17 @@ Spec: the Genesys Mobile Services Storage API, and what its known clients do.
 
 from api.areas.interface import Areas
 from api.areas.links import Links
+from api.areas.sample import PAGE_PATH
 from api.config import Config
 from api.external import ExternalUrl
 from api.http import Surface
 from api.identity import Identity, areas_identity_options
 from engine import Engine
 
-__all__ = ["Areas", "areas_surface"]
+__all__ = ["SAMPLE_PAGE", "Areas", "areas_surface"]
+
+SAMPLE_PAGE = "/".join(PAGE_PATH)
+"""Path of the sample page, without its leading slash."""
 
 
 def areas_surface(engine: Engine, config: Config) -> Surface:
@@ -25,5 +29,8 @@ def areas_surface(engine: Engine, config: Config) -> Surface:
         handle=areas.handle,
         error=areas.error,
         prefixes=("genesys",),
+        about="Forms of keys, values and files, kept for a time to live, for clients of Genesys Mobile "
+        "Services.",
+        root="/genesys/1/storage",
         example=lambda base: f"curl -F Key1=Value1 {base}/genesys/1/storage/3600",
     )

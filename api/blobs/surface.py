@@ -71,6 +71,10 @@ class BlobSurface:
             error=self.error,
             claims=lambda segment: self._site.keys_of(segment) is not None,
             host_suffixes=self._site.host_suffixes,
+            about="Recordings and exports in containers, for clients of Azure Blob Storage. "
+            "Its tokens come from: retain token create ACCOUNT.",
+            root="/ACCOUNT",
+            example=lambda base: f'curl "{base}/ACCOUNT/recordings?restype=container&comp=list&TOKEN"',
         )
 
     async def handle(self, request: Request) -> Response:

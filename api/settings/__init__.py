@@ -9,8 +9,9 @@ from engine import Engine
 
 __all__ = ["Settings", "settings_surface"]
 
+_ROOT = "/mobileservices/Storage/v1/runtime"
 _EXAMPLE = (
-    "/mobileservices/Storage/v1/runtime/application/app/global -H 'Content-Type: application/json' "
+    f"{_ROOT}/application/app/global -H 'Content-Type: application/json' "
     """-d '{"endpoints":{"ep1":{"url":"https://example.org"}}}'"""
 )
 
@@ -32,5 +33,7 @@ def settings_surface(engine: Engine, config: Config, identity: Identity | None =
         handle=settings.handle,
         error=settings.error,
         prefixes=PREFIXES,
+        about="JSON configuration of applications, users and devices, for clients of SAP Mobile Services.",
+        root=_ROOT,
         example=lambda base: f"curl -u operator {base}{_EXAMPLE}",
     )
