@@ -37,10 +37,6 @@ PLACE = Place("app", Level.USER, user="ann")
 class HoldDesk(BlobDesk):
     """With short forms for holds, areas and settings."""
 
-    def needless(self) -> frozenset[int]:
-        """Which records nothing stands on is told by others; here every record is replayed."""
-        return frozenset()
-
     def hold(self, kind: Kind, *names: Any, resource: bytes = b"", reason: str = "case 7") -> Hold:
         hold_id = self.fresh()
         return self.do(
