@@ -21,8 +21,8 @@ from tests.kit.disks import fail_next
 async def fill(client: Client) -> None:
     """Uses up what the disk has left."""
     client.disk.capacity = sum(map(len, client.disk.files().values()))
-    for _ in range(20):
-        if (await client.post("/3600", {f"k{number}": "x" * 8000 for number in range(300)})).status == 507:
+    for _ in range(30):
+        if (await client.post("/3600", {f"k{number}": "x" * 8000 for number in range(200)})).status == 507:
             return
     raise AssertionError("never full")
 
