@@ -15,6 +15,7 @@ from rich.text import Text
 
 from api.audit_output import Erasures, write_csv, write_json, write_table
 from api.audit_proofs import COMMANDS, KEY_HELP, trusted_checkpoint
+from api.audit_retention import command as retention
 from api.cli import FAILED, WRONG, Stopped
 from api.reading import MOMENT, MOMENT_HELP, data_options, open_data, progress, told_apart, visible
 from engine.audit import (
@@ -302,5 +303,5 @@ def seen_command(
     click.echo(json.dumps(seen, ensure_ascii=False, indent=2))
 
 
-for proof in COMMANDS:
+for proof in (*COMMANDS, retention):
     command.add_command(proof)

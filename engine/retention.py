@@ -72,9 +72,10 @@ def oldest_due(records: Records, policy: Policy) -> int | None:
     left = next(iter(records.left.values()), None)
     if left is not None:
         found.append(left.since)
-    mixed = next(iter(records.mixed.values()), None)
-    if mixed is not None:
-        found.append(mixed.since + (policy.history if mixed.history else 0))
+    for history, period in ((False, 0), (True, policy.history)):
+        mixed = next((one for one in records.mixed.values() if one.history is history), None)
+        if mixed is not None:
+            found.append(mixed.since + period)
     past = records.oldest_past
     if past is not None:
         found.append(past + policy.history)

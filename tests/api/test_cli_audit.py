@@ -443,3 +443,33 @@ def test_help_teaches(command: str) -> None:
         shown = run(command, name, "--help")
         assert shown.exit_code == DONE
         assert len(shown.stdout.split()) > 60
+
+
+# --- retain audit retention -----------------------------------------------------------------------------------
+
+
+def test_retention_tells_what_is_held_and_what_waits(folder: Path) -> None:
+    result = run("audit", "retention", "--data", str(folder), "--json")
+    found = json.loads(result.stdout)
+    assert [(one["interface"], one["tenant"], one["entries"]) for one in found["holdings"]] == [
+        ("areas", "plain", 2)
+    ]
+    assert (found["waiting"], found["lag_seconds"], found["oldest_due"]) == (0, 0.0, None)
+    assert result.exit_code == DONE
+    assert run("audit", "retention", "--data", str(folder)).stdout.endswith(
+        "0 records wait to be erased, 0 entries to be restated; nothing is due\n"
+    )
+
+
+def test_retention_fails_where_erasing_is_late(tmp_path: Path) -> None:
+    async def fill() -> None:
+        async with open_engine(tmp_path / "data", clock=SteppedClock()) as engine:
+            values = {"a": "secret"}
+            await engine.submit(CreateArea(actor="a", name="plain", resource=RESOURCE, values=values, ttl=30))
+            await engine.submit(DeleteArea(actor="a", name="plain"))
+
+    trio.run(fill)
+    result = run("audit", "retention", "--data", str(tmp_path / "data"))
+    assert result.exit_code == FAILED
+    assert "1 records wait to be erased" in result.stdout
+    assert "more than an hour behind" in result.stderr

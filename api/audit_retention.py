@@ -1,0 +1,87 @@
+"""``retain audit retention``: what is held, what falls due when, and what is due and not erased yet."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict
+from operator import itemgetter
+from pathlib import Path
+
+import click
+
+from api.acting import json_option, print_json, print_table
+from api.cli import FAILED, WRONG, Stopped, configuration_path
+from api.config import Config, ConfigError, load
+from api.operations import OVERDUE_WARNING_S
+from api.reading import data_options, open_data, progress, told_apart
+from engine import Options, SystemClock
+from engine.audit import state_at
+from engine.holdings import timestamp
+from engine.outlook import BUCKETS, LATER, NEVER, Report, report
+from engine.wire import UnknownEvent
+
+SECOND = 1_000_000_000
+
+
+@click.command(name="retention")
+@data_options
+@json_option
+def command(config_path: Path | None, data: str | None, *, as_json: bool) -> None:
+    """What is held, what falls due when, and what is due and not erased yet.
+
+    One line for each interface, application or account, and container. Beside a running server the last line
+    tells how far its eraser has come; what it says should never be older than an hour.
+
+    Exit code: 0 erasing keeps up; 1 something due is more than an hour late.
+
+    \b
+    retain audit retention
+    retain audit retention --json | jq '.holdings[] | select(.interface == "blobs")'
+    """
+    config = _config(config_path, data)
+    disk = open_data(config_path, data)
+    now = SystemClock().wall()
+    try:
+        with told_apart(), progress(disk, "Replaying") as update:
+            state = state_at(disk, None, update)
+    except UnknownEvent as error:
+        raise Stopped(f"{error}: written by a newer version", FAILED) from None
+    options = Options(
+        erase_within_hours=config.retention.erase_within_hours,
+        audit_days=config.retention.audit_days,
+        history_days=config.settings.history_days,
+    )
+    found = report(state, now, options.retention())
+    if as_json:
+        told = asdict(found)
+        lag = told.pop("lag") / SECOND
+        told["oldest_due"] = None if found.oldest_due is None else timestamp(found.oldest_due)
+        print_json({"at": timestamp(now), **told, "lag_seconds": lag})
+    else:
+        _print(found)
+    if found.lag > OVERDUE_WARNING_S * SECOND:
+        raise Stopped("erasure is more than an hour behind", FAILED)
+
+
+def _config(config_path: Path | None, data: str | None) -> Config:
+    try:
+        return load(configuration_path(config_path), os.environ)
+    except ConfigError as error:
+        if data is not None:
+            return Config()  # a copy of a folder, somewhere without its configuration
+        raise Stopped(str(error), WRONG) from None
+
+
+def _print(found: Report) -> None:
+    names = [*(name for name, _ in BUCKETS), LATER, NEVER]
+    rows: list[dict[str, str]] = []
+    for one in found.holdings:
+        row = {"interface": one.interface, "tenant": one.tenant, "container": one.container or "-"}
+        row |= {"entries": f"{one.entries:,}", "bytes": f"{one.size:,}"}
+        row |= {name.replace("-", " "): f"{one.ends.get(name, 0):,}" for name in names}
+        rows.append({**row, "hold": "held" if one.held else ""})
+    titles = list(rows[0]) if rows else ["interface", "tenant", "container"]
+    print_table({title: itemgetter(title) for title in titles}, rows)
+    waits = f"{found.waiting:,} records wait to be erased, {found.restating:,} entries to be restated"
+    oldest = "nothing is due" if found.oldest_due is None else f"oldest due {timestamp(found.oldest_due)}"
+    click.echo(f"{waits}; {oldest}")
