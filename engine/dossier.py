@@ -13,10 +13,11 @@ import msgpack
 
 import journal
 from engine import audit, wire
-from engine.areas.events import AreaCreated, AreaUpdated
+from engine.areas.events import AreaCreated, AreaRestated, AreaUpdated
 from engine.areas.state import File as AreaFile
 from engine.areas.state import record_key
 from engine.blobs.entries import Composite
+from engine.blobs.events import BlobMetadataSet, BlobWritten
 from engine.body import Held, Inline, OnDisk, unpack_body
 from engine.event import Event, Stamp
 from engine.holdings import HELD_BY, timestamp
@@ -125,7 +126,7 @@ class Dossier:
             "last": timestamp(subject.last),
             "present": present,
             "files": [{"name": file.name, "size": file.size} for file in files],
-            "history": [{**_line(audit.entry_of(record)), **_texts(record)} for record in records],
+            "history": [{**_line(audit.entry_of(record)), **_values(record)} for record in records],
         }
         if target.kind is Kind.DOCUMENT:
             facts["versions"] = list(_versions(records))
@@ -207,10 +208,15 @@ def _bodies(state: State, subject: Subject) -> Iterator[tuple[str, Held | Compos
                 yield f"{blob}.block-{block.block_id.hex()}", block.body
 
 
-def _texts(record: journal.Record) -> dict[str, Any]:
+def _values(record: journal.Record) -> dict[str, Any]:
     """The short values that a record holds; nothing if it holds none, or if they were erased."""
-    event = wire.from_record(record)
-    return {"values": event.texts} if isinstance(event, AreaCreated | AreaUpdated) and event.texts else {}
+    match wire.from_record(record):
+        case AreaCreated(texts=texts) | AreaUpdated(texts=texts) | AreaRestated(texts=texts) if texts:
+            return {"values": texts}
+        case BlobWritten(metadata=pairs) | BlobMetadataSet(metadata=pairs) if pairs:
+            return {"metadata": dict(pairs)}
+        case _:
+            return {}
 
 
 def _versions(records: Iterable[journal.Record]) -> Iterator[dict[str, Any]]:

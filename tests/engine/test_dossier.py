@@ -9,8 +9,14 @@ import pytest
 
 import journal
 from engine import Cause, Inline
-from engine.areas import CreateArea, DeleteArea, NewFile
-from engine.blobs.commands import BlockSource, CommitBlocks, DeleteBlob, DeleteContainer
+from engine.areas import CreateArea, DeleteArea, NewFile, UpdateArea
+from engine.blobs.commands import (
+    BlockSource,
+    CommitBlocks,
+    DeleteBlob,
+    DeleteContainer,
+    SetBlobMetadata,
+)
 from engine.blobs.entries import ContentHeaders
 from engine.dossier import CHUNK, HIDDEN, Attachment, Dossier
 from engine.settings import DeleteValue, PutValue
@@ -153,6 +159,25 @@ async def test_what_is_erased_while_it_is_read_is_told(kept: Fixture) -> None:
 
 def _on_disk(store: Kept) -> Any:
     return store.engine.state.areas.areas["\0bob\0cart"][3][1].held  # type: ignore[union-attr]
+
+
+async def test_earlier_values_come_with_their_records(kept: Fixture) -> None:
+    store, clock = kept
+    await store.area("cart", "bob")
+    clock.advance(500)
+    values = {"note": "later"}
+    update = UpdateArea(actor="x", name="cart", user="bob", resource=bytes(16), values=values, ttl=1000)
+    await store.engine.submit(update)
+    clock.advance(600)
+    await store.engine.sweep()
+    await store.engine.erase_due()
+    await store.blob("call.opus", metadata=(("case", "7"),))
+    change = SetBlobMetadata(**store.where("call.opus"), metadata=(("case", "8"),))
+    await store.engine.submit(change)
+    area, blob = store.facts(customers=frozenset({"bob"}), tenants=frozenset({"mytenant"}))
+    assert {"note": "later"} in [line.get("values") for line in area["history"]]
+    assert [line["event"] for line in area["history"]][-1] == "area-restated"
+    assert [line["metadata"] for line in blob["history"]] == [{"case": "7"}, {"case": "8"}]
 
 
 async def test_documents_come_with_their_versions(kept: Fixture) -> None:
