@@ -3,14 +3,15 @@
 A snapshot is a cache: deleting it loses nothing, and one that does not verify is passed over. The file
 ``snapshot-<seq>.msgpack`` is a row of blocks ``u32 length | u32 CRC-32C | msgpack``, big-endian: first the
 head
-``[magic, version, seq, root, time]``, then arrays of rows ``[slice, row]``, last
+``[magic, version, seq, root, time]``, then ``[slice, rows]`` each, last
 ``[number of rows, SHA-256 of all blocks before]``. It is written aside, synced and renamed.
 """
 
 import hashlib
 import struct
 from collections.abc import Callable, Iterator
-from itertools import islice
+from itertools import groupby, islice
+from operator import itemgetter
 from typing import Any
 
 import crc32c
@@ -109,9 +110,10 @@ def sweep(disk: Disk) -> None:
 def _write_blocks(out: "_Blocks", head: list[Any], rows: Iterator[tuple[str, Any]]) -> None:
     out.write(head)
     count = 0
-    while block := list(islice(rows, ROWS_PER_BLOCK)):
-        out.write(block)
-        count += len(block)
+    for name, own in groupby(rows, itemgetter(0)):
+        while block := [row for _, row in islice(own, ROWS_PER_BLOCK)]:
+            out.write([name, block])
+            count += len(block)
     out.write([count, out.digest()])
 
 
@@ -130,21 +132,22 @@ def load(disk: Disk, name: str) -> tuple[State, Position]:
             raise InvalidSnapshot("of another version")
         state = State()
         try:
-            state.load(_rows(blocks))
+            state.load(_row_blocks(blocks))
         except (ValueError, TypeError, KeyError, IndexError) as error:
             raise InvalidSnapshot("of another version") from error
     state.skip(head[2], head[4])
     return state, Position(seq=head[2], root=head[3])
 
 
-def _rows(blocks: Iterator[Any]) -> Iterator[tuple[str, Any]]:
-    """The rows of all blocks but the last, which must confirm their number."""
+def _row_blocks(blocks: Iterator[Any]) -> Iterator[tuple[str, list[Any]]]:
+    """All blocks but the last, which must confirm the number of rows."""
     count = 0
     last: Any = None
     for block in blocks:
         if last is not None:
-            count += len(last)
-            yield from last
+            name, rows = last
+            count += len(rows)
+            yield name, rows
         last = block
     if not isinstance(last, list) or last[:1] != [count]:
         raise InvalidSnapshot("incomplete")

@@ -135,15 +135,16 @@ class State:
 
         return rows
 
-    def load(self, rows: Iterator[tuple[str, Any]]) -> None:
-        """Fills an empty state from frozen rows, (slice name, row), as :meth:`freeze` gave them."""
+    def load(self, blocks: Iterator[tuple[str, list[Any]]]) -> None:
+        """Fills an empty state from frozen rows in the order of :meth:`freeze`: (slice name, some rows)."""
         parts = {part.name: part for part in self.slices}
-        for name, own in groupby(rows, key=itemgetter(0)):
+        for name, group in groupby(blocks, key=itemgetter(0)):
+            rows = chain.from_iterable(map(itemgetter(1), group))
             if name == RECORDS:
                 resources = chain.from_iterable(part.resources() for part in self.slices)
-                self.records.load((row for _, row in own), resources)
+                self.records.load(rows, resources)
             else:
-                parts[name].load(row for _, row in own)
+                parts[name].load(rows)
 
     def digest(self) -> bytes:
         """SHA-256 over all rows: equal states have equal digests."""

@@ -145,7 +145,7 @@ class Desk:
             assert self.standing(erased) == self.standing(self.state), "a record was needed"
         rows = msgpack.unpackb(msgpack.packb(list(self.state.freeze()())), strict_map_key=False)
         loaded = State()
-        loaded.load((name, row) for name, row in rows)
+        loaded.load((name, [row]) for name, row in rows)
         loaded.check()
         assert loaded.digest() == self.state.digest()
         assert loaded.ground.payloads == self.state.ground.payloads
