@@ -17,7 +17,9 @@ from api.reading import data_options, open_data, progress, told_apart
 from engine import Options, SystemClock
 from engine.audit import state_at
 from engine.holdings import timestamp
+from engine.kept import kept_by_holds
 from engine.outlook import BUCKETS, LATER, NEVER, Report, report
+from engine.retention import due
 from engine.wire import UnknownEvent
 
 SECOND = 1_000_000_000
@@ -51,7 +53,10 @@ def command(config_path: Path | None, data: str | None, *, as_json: bool) -> Non
         audit_days=config.retention.audit_days,
         history_days=config.settings.history_days,
     )
-    found = report(state, now, options.retention())
+    policy = options.retention()
+    with told_apart():
+        kept = kept_by_holds(state, due(state.records, now, policy), disk)
+    found = report(state, now, policy, kept)
     if as_json:
         told = asdict(found)
         lag = told.pop("lag") / SECOND
@@ -83,5 +88,7 @@ def _print(found: Report) -> None:
     titles = list(rows[0]) if rows else ["interface", "tenant", "container"]
     print_table({title: itemgetter(title) for title in titles}, rows)
     waits = f"{found.waiting:,} records wait to be erased, {found.restating:,} entries to be restated"
+    if found.kept:
+        waits += f"; a legal hold keeps {found.kept:,} of the records"
     oldest = "nothing is due" if found.oldest_due is None else f"oldest due {timestamp(found.oldest_due)}"
     click.echo(f"{waits}; {oldest}")

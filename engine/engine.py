@@ -139,7 +139,9 @@ class Engine:
             failure=self._writer.failure,
             payload_files=len(self.state.ground.payloads),
             to_erase=self.state.records.waiting,
-            erasure_lag_ns=erasure_lag(self.state.records, self._horizon.now(), self.options.retention()),
+            erasure_lag_ns=erasure_lag(
+                self.state.records, self.now(), self.options.retention(), self._eraser.kept
+            ),
         )
 
     def sweep_orphans(self) -> list[str]:

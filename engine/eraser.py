@@ -20,6 +20,7 @@ from engine.clock import Horizon
 from engine.commands import Restate
 from engine.errors import EngineError
 from engine.event import Cause
+from engine.kept import kept_by_holds
 from engine.options import Options
 from engine.records import Left, Locator, Standing, seq_of, size_of
 from engine.retention import due, to_restate
@@ -72,6 +73,9 @@ class Eraser:
         erase: Erases one slice: targets and cause.
         renew: Replaces a snapshot that is older than this moment, or than nothing, and that still holds what
             was left behind since.
+
+    Attributes:
+        kept: What was due in the last round and stayed because a legal hold keeps it.
     """
 
     def __init__(
@@ -99,6 +103,7 @@ class Eraser:
         self._started = horizon.elapsed()
         self._torn_discarded = False
         self._tidied: int | None = None
+        self.kept: frozenset[int] = frozenset()
         self._cursor: int | None = None
         self._skipped: int | None = None
         self._holds = 0
@@ -188,8 +193,10 @@ class Eraser:
 
     async def _erase_due(self, now: int, *, at_once: bool) -> int:
         waiting = list(due(self._state.records, now, self._policy))
+        self.kept = frozenset()
         if self._state.ground.held:
-            waiting = await trio.to_thread.run_sync(self._without_held, waiting)
+            self.kept = await trio.to_thread.run_sync(kept_by_holds, self._state, waiting, self._disk)
+            waiting = [left for left in waiting if _seq(left) not in self.kept]
         erased = 0
         for cause, slice_ in _slices(waiting):
             audited = max(self._cursor or 0, self._state.records.audited)
@@ -203,23 +210,6 @@ class Eraser:
         await self._erase(targets, cause)
         if not at_once:
             await trio.sleep(min(trio.current_time() - begin, PAUSE_MOST_S))
-
-    def _without_held(self, waiting: list[Left]) -> list[Left]:
-        held = self._state.ground.held
-        answers: dict[bytes, bool] = {}
-        free: list[Left] = []
-        for left in waiting:
-            if left.resource not in answers:
-                details = self._details(seq_of(left.mark)) if held.needs_details else None
-                answers[left.resource] = held.record(left.resource, details)
-            if not answers[left.resource]:
-                free.append(left)
-        return free
-
-    def _details(self, seq: int) -> dict[str, Any] | None:
-        record = next(journal.scan(self._disk, start=seq), None)
-        about = None if record is None else wire.about(record)
-        return None if about is None else about.details
 
     async def _audit(self, now: int) -> int:
         """Erases the details that nobody needs after the audit period; what live state stands on is restated

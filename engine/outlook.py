@@ -2,7 +2,7 @@
 is due and not erased yet.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 
 from engine.areas.state import key_ends, split_key, text_size, value_size
@@ -59,6 +59,7 @@ class Report:
     Attributes:
         holdings: Row by row.
         waiting: Records that nothing stands on any more and that are not erased, history included.
+        kept: Of these, how many a legal hold keeps.
         restating: Entries of which a part is dead, to be restated.
         oldest_due: Since when the oldest of what waits is, or will be, due; None if nothing waits.
         lag: By how many nanoseconds that is late.
@@ -66,6 +67,7 @@ class Report:
 
     holdings: tuple[Holding, ...]
     waiting: int
+    kept: int
     restating: int
     oldest_due: int | None
     lag: int
@@ -78,16 +80,24 @@ def bucket(end: int | None, now: int) -> str:
     return next((name for name, after in BUCKETS if end <= now + after), LATER)
 
 
-def report(state: State, now: int, policy: Policy) -> Report:
-    """What ``state`` holds at ``now`` (nanoseconds since the epoch). Looks at every entry."""
+def report(state: State, now: int, policy: Policy, kept: Collection[int] = ()) -> Report:
+    """What ``state`` holds at ``now`` (nanoseconds since the epoch). Looks at every entry.
+
+    Args:
+        state: The state.
+        now: The moment.
+        policy: The periods.
+        kept: Records that wait and that a legal hold keeps.
+    """
     holdings = (*_areas(state, now), *_settings(state, now), *_blobs(state, now))
     records = state.records
     return Report(
         holdings=tuple(one for one in holdings if one.entries),
         waiting=records.waiting,
+        kept=len(kept),
         restating=len(records.mixed),
-        oldest_due=oldest_due(records, policy),
-        lag=lag(records, now, policy),
+        oldest_due=oldest_due(records, policy, kept),
+        lag=lag(records, now, policy, kept),
     )
 
 

@@ -223,11 +223,6 @@ class Records:
             yield from reversed(list(together))
 
     @property
-    def oldest_past(self) -> int | None:
-        """When the oldest history was overwritten; None if there is none."""
-        return self._past_order[0].since if self._past else None
-
-    @property
     def waiting(self) -> int:
         """How many records are left behind and not erased, history included."""
         return len(self.left) + len(self._past)

@@ -1,12 +1,13 @@
 """How long what was left behind may still lie: which records are due for erasure, and by how much. Pure."""
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass
 
 from engine.clock import DAY, HOUR
-from engine.records import Left, Locator, Records
+from engine.records import Left, Locator, Records, seq_of
 
 MINUTE = HOUR // 60
+FOR_EVER = 1 << 63
 PATIENCE = 30 * MINUTE
 """An entry that is dead in part is restated this long after at most, so that many changes share one."""
 
@@ -60,23 +61,30 @@ def to_restate(
             yield locator, resource
 
 
-def lag(records: Records, now: int, policy: Policy) -> int:
-    """Nanoseconds by which the oldest due erasure is late; 0 if none is due."""
-    oldest = oldest_due(records, policy)
+def lag(records: Records, now: int, policy: Policy, kept: Container[int] = ()) -> int:
+    """Nanoseconds by which the oldest due erasure is late; 0 if none is due. Arguments as for
+    :func:`oldest_due`."""
+    oldest = oldest_due(records, policy, kept)
     return 0 if oldest is None else max(0, now - oldest)
 
 
-def oldest_due(records: Records, policy: Policy) -> int | None:
-    """Since when something is, or will be, due to be erased; None if nothing waits."""
+def oldest_due(records: Records, policy: Policy, kept: Container[int] = ()) -> int | None:
+    """Since when something is, or will be, due to be erased; None if nothing waits.
+
+    Args:
+        records: Which records live state stands on.
+        policy: The periods.
+        kept: Records that a legal hold keeps: they are not due.
+    """
     found: list[int] = []
-    left = next(iter(records.left.values()), None)
+    left = next((one for seq, one in records.left.items() if seq not in kept), None)
     if left is not None:
         found.append(left.since)
     for history, period in ((False, 0), (True, policy.history)):
         mixed = next((one for one in records.mixed.values() if one.history is history), None)
         if mixed is not None:
             found.append(mixed.since + period)
-    past = records.oldest_past
+    past = next((one for one in records.past(FOR_EVER) if seq_of(one.mark) not in kept), None)
     if past is not None:
-        found.append(past + policy.history)
+        found.append(past.since + policy.history)
     return min(found, default=None)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+import trio.testing
 
 from engine import Engine, Options, open_engine
 from engine.areas import CreateArea, DeleteArea, NewFile, UpdateArea
@@ -16,18 +18,27 @@ from engine.blobs.commands import (
     BlockSource,
     CommitBlocks,
     CreateContainer,
+    DeleteBlob,
+    PutBlob,
     SetBlobMetadata,
+    SetBlobTags,
     StageBlock,
 )
 from engine.blobs.entries import ContentHeaders
 from engine.body import Inline
 from engine.clock import HOUR
+from engine.event import Cause
+from engine.holds import Kind, LiftHold, SetHold
+from engine.records import chain_rows
 from engine.settings import Asker, DeleteValue, Place, PutValue
 from engine.settings import Body as Json
 from engine.settings import Policy as SettingsPolicy
-from engine.testing import SteppedClock, verify
-from journal import scan
+from engine.testing import ManualClock, SteppedClock, verify
+from journal import Part, scan
+from journal.segments import broken_files
 from journal.testing import MemoryDisk
+from tests.kit.disks import fail_next
+from tests.kit.engines import pass_time
 
 OPTIONS = Options(sweep_interval_s=3600.0, history_days=10, audit_days=30)
 NAME = "0" * 8 + "-0000-4000-8000-" + "0" * 12
@@ -63,6 +74,23 @@ class Site:
                 policy=SettingsPolicy(put_creates=True),
                 resource=self.engine.entropy(16),
                 body=Json.of(value),
+            )
+        )
+
+    async def put_blob(self, name: str, data: bytes) -> None:
+        await self.engine.submit(
+            PutBlob(
+                actor="a",
+                account="acc",
+                container="box",
+                name=name,
+                resource=self.engine.entropy(16),
+                body=small(data),
+                md5=None,
+                headers=ContentHeaders(),
+                metadata=(),
+                tags=(),
+                tier=None,
             )
         )
 
@@ -237,3 +265,90 @@ async def test_how_far_erasing_lags_behind_is_told(site: Site) -> None:
     assert site.engine.statistics().to_erase == 1
     await site.erase(0)
     assert site.engine.statistics().erasure_lag_ns == 0
+
+
+async def test_what_a_hold_keeps_stays_and_is_not_late(site: Site) -> None:
+    where = {"actor": "a", "account": "acc", "container": "box"}
+    await site.engine.submit(CreateContainer(**where, resource=site.engine.entropy(16)))
+    await site.put_blob("b", b"old-marker")
+    await site.put_blob("b", b"new")
+    held = await site.engine.submit(
+        SetHold(actor="a", hold_id=bytes(16), kind=Kind.CONTAINER, names=("acc", "box"), reason="case 7")
+    )
+    await site.area(secret="gone-marker")
+    await site.engine.submit(DeleteArea(actor="a", name=NAME))
+    assert await site.erase() == 1
+    await site.erase(40 * 24)
+    assert site.found(b"old-marker")
+    assert site.engine.statistics().erasure_lag_ns == 0
+    assert site.engine.statistics().to_erase == 3, "what was restated for the audit stays as well"
+    await site.engine.submit(LiftHold(actor="a", hold_id=held.hold_id))
+    await site.erase()
+    assert site.found(b"old-marker") == []
+    assert site.found(b"new") == [], "its retention had ended meanwhile"
+    assert site.found(b"box"), "names of what just ended are kept for the audit period"
+    await site.erase(31 * 24)
+    assert site.found(b'"b"') == []
+
+
+async def test_a_long_chain_is_restated_although_nothing_in_it_is_dead(site: Site) -> None:
+    where = {"actor": "a", "account": "acc", "container": "box"}
+    await site.engine.submit(CreateContainer(**where, resource=site.engine.entropy(16)))
+    await site.put_blob("b", b"body")
+    for number in range(300):
+        await site.engine.submit(SetBlobTags(**where, name="b", tags=(("t", str(number)),)))
+    assert len(site.engine.state.records.crowded) == 1
+    await site.erase()
+    assert site.engine.state.records.crowded == {}
+    assert max(map(len, chain_rows(site.engine.state.records).values())) == 1
+
+
+async def test_the_eraser_works_by_itself_and_survives_a_full_disk(
+    mock_clock: trio.testing.MockClock,
+) -> None:
+    disk = MemoryDisk()
+    options = Options(history_days=10, audit_days=30)
+    async with open_engine(disk, clock=ManualClock(), options=options) as engine:
+        site = Site(engine, disk, SteppedClock())
+        await site.area(secret="gone-marker")
+        await engine.submit(DeleteArea(actor="a", name=NAME))
+        fail_next(disk, "allocate", error=errno.ENOSPC)
+        await pass_time(engine, mock_clock, 20)
+        disk.before_each = None
+        await pass_time(engine, mock_clock, 20)
+        assert site.found(b"gone-marker") == []
+
+
+async def test_without_room_for_a_newer_snapshot_there_is_none(site: Site) -> None:
+    await site.area(secret="gone-marker")
+    await site.engine.take_snapshot()
+    await site.engine.submit(DeleteArea(actor="a", name=NAME))
+    fail_next(site.disk, "create", "snapshot", errno.ENOSPC)
+    await site.erase()
+    assert not [name for name in site.disk.names("") if name.startswith("snapshot-")]
+
+
+async def test_a_body_that_is_erased_while_it_is_restated_ends_the_attempt(site: Site) -> None:
+    where = {"actor": "a", "account": "acc", "container": "box"}
+    await site.engine.submit(CreateContainer(**where, resource=site.engine.entropy(16)))
+    await site.put_blob("b", b"body")
+    await site.engine.erase([(2, Part.CONTENT)], Cause.ERASURE_REQUEST)
+    state = site.engine.state
+    [(resource, _)] = [
+        row for row in state.records.chains.items() if chain_rows(state.records)[row[0]] == (2,)
+    ]
+    await site.engine._eraser.restate([(("blob", "acc", "box", "b"), resource)])
+    assert chain_rows(state.records)[resource] == (2,)
+    await site.engine.submit(DeleteBlob(**where, name="b"))
+
+
+async def test_torn_tails_that_were_kept_are_discarded_after_an_hour(site: Site) -> None:
+    await site.area(secret="x")
+    [segment] = [name for name in site.disk.names("journal") if name.endswith(".journal")]
+    with site.disk.open(f"journal/{segment}.00000400.broken", create=True) as file:
+        file.pwrite(0, b"torn")
+    await site.engine._eraser.turn()
+    assert broken_files(site.disk)
+    site.clock.advance(3600)
+    await site.engine._eraser.turn()
+    assert broken_files(site.disk) == []
