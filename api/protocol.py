@@ -40,7 +40,7 @@ LOG = logging.getLogger("retain.http")
 
 RECEIVE_BYTES = 65536
 #: Bytes taken at a time from a peer that has filled RECEIVE_BYTES: a large body costs fewer steps then.
-RECEIVE_MORE_BYTES = 256 * 1024
+RECEIVE_MORE_BYTES = 512 * 1024
 #: A piece of an answer from this length on is not copied together with what goes before it.
 PASSED_ON_BYTES = 65536
 

@@ -68,7 +68,7 @@ class RealFile(File):
             missing -= len(data)
         return b"".join(pieces)
 
-    def pwrite(self, offset: int, data: bytes) -> None:
+    def pwrite(self, offset: int, data: bytes | memoryview) -> None:
         done = 0
         view = memoryview(data)
         try:

@@ -59,7 +59,7 @@ class SegmentFile(File):
             if self._file.pread(0, _MAGIC_BYTES) != _BLANK or not self._follow():
                 return data
 
-    def pwrite(self, offset: int, data: bytes) -> None:
+    def pwrite(self, offset: int, data: bytes | memoryview) -> None:
         if self._table is None:
             self._file.pwrite(offset, data)
             return

@@ -27,6 +27,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from journal.disk import Disk, File, explained
@@ -160,7 +161,7 @@ class PayloadStore:
 class Stage:
     """A payload being written. Not durable, and not reachable, before `seal` returned.
 
-    Holds at most one chunk in memory. To be used by one thread at a time, not always the same one.
+    Holds one chunk in memory, plain and sealed. To be used by one thread at a time, not always the same one.
     """
 
     def __init__(
@@ -171,19 +172,18 @@ class Stage:
         make_folder: Callable[[str], None],
         forget: Callable[[str], None],
     ) -> None:
-        self._disk = disk
-        self._name = name
-        self._key = key
+        self._disk, self._name, self._key = disk, name, key
         self._make_folder = make_folder
         self._forget = forget
         self._path = f"{FOLDER}/{STAGING}/{name}"
         self._file: File | None = disk.open(self._path, create=True)
-        self._cipher = AESGCM(key)
+        self._cipher = algorithms.AES(key)
         self._md5 = md5(usedforsecurity=False)
         self._sha256 = sha256()
-        self._buffer = bytearray()
-        self._index = 0
-        self._size = 0
+        # Made once: memory given back and asked for again with each chunk costs more than encrypting it.
+        self._chunk = bytearray(CHUNK_BYTES)
+        self._sealed = bytearray(CHUNK_BYTES + TAG_BYTES)
+        self._filled = self._index = self._size = 0
         self._broken: Exception | None = None
 
     @property
@@ -198,14 +198,14 @@ class Stage:
         self._sha256.update(data)
         self._size += len(data)
         view = memoryview(data)
-        # A full buffer waits for one more byte: only then is it known not to be the last chunk.
-        while len(self._buffer) + len(view) > CHUNK_BYTES:
-            taken = CHUNK_BYTES - len(self._buffer)
-            self._buffer += view[:taken]
-            view = view[taken:]
+        while True:
+            end = min(self._filled + len(view), CHUNK_BYTES)
+            taken = end - self._filled
+            self._chunk[self._filled : end], self._filled, view = view[:taken], end, view[taken:]
+            if not view:
+                return  # A full chunk waits for one more byte: only then is it known not to be the last one.
             with self._final_errors():
                 self._write_chunk(file, last=False)
-        self._buffer += view
 
     def seal(self) -> Payload:
         """Make it durable under its final name. Raises `NoSpace`, `WriteFailed`; `discard` it then."""
@@ -252,11 +252,15 @@ class Stage:
         self._forget(self._name)
 
     def _write_chunk(self, file: File, *, last: bool) -> None:
-        sealed = self._cipher.encrypt(_nonce(self._index, last=last), self._buffer, MARK)
+        encryptor = Cipher(self._cipher, modes.GCM(_nonce(self._index, last=last))).encryptor()
+        encryptor.authenticate_additional_data(MARK)
+        size = encryptor.update_into(memoryview(self._chunk)[: self._filled], self._sealed)
+        encryptor.finalize()
+        self._sealed[size : size + TAG_BYTES] = encryptor.tag
         if self._index == 0:
             file.pwrite(0, MARK)
-        file.pwrite(_chunk_offset(self._index), sealed)
-        self._buffer.clear()
+        file.pwrite(_chunk_offset(self._index), memoryview(self._sealed)[: size + TAG_BYTES])
+        self._filled = 0
         self._index += 1
 
 

@@ -39,7 +39,7 @@ class File(Protocol):
         """The bytes at `offset`: fewer than `length` only where the file ends."""
         ...
 
-    def pwrite(self, offset: int, data: bytes) -> None:
+    def pwrite(self, offset: int, data: bytes | memoryview) -> None:
         """Write all of `data`, in as many calls as it takes; past the end, the gap reads as zeros.
 
         Raises `NoSpace` when the disk fills up; a part of `data` may then be in the file.

@@ -49,7 +49,8 @@ class MemoryFile(File):
         self._disk.enter("pread", self._name, reads=True)
         return bytes(self._usable().now[offset : offset + length])
 
-    def pwrite(self, offset: int, data: bytes) -> None:
+    def pwrite(self, offset: int, data: bytes | memoryview) -> None:
+        data = bytes(data)
         inode = self._usable(write=True)
         # Systems write whole pages, or sectors at least, before they notice what stops them.
         border = (offset + len(data) // 2) // SECTOR * SECTOR
