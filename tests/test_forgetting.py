@@ -7,27 +7,35 @@ from __future__ import annotations
 import base64
 import json
 import logging
+import random
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from urllib.parse import quote
 
 import msgpack
 import pytest
+import trio
 
 from api.areas import areas_surface
 from api.blobs.surface import BlobSurface
 from api.config import Config, SettingsConfig
 from api.settings.interface import Settings
-from engine import Engine, Options, open_engine
+from engine import Engine, Options, State, open_engine
+from engine.areas import queries as areas
 from engine.audit import verification
 from engine.testing import SteppedClock, verify
-from journal import RealDisk
+from journal import RealDisk, scan
 from journal.segments import list_segments, read_opener
 from journal.whitening import Whitening
 from tests.kit import areas as areas_kit
 from tests.kit import settings as settings_kit
 from tests.kit.blob_client import KEYS, BlobClient
+from tests.kit.crash import SCALE
+from tests.kit.server import ROOT
 
 OPTIONS = Options(sweep_interval_s=3600.0, inline_bytes=4096, history_days=5, audit_days=60)
 ERASE_WITHIN_S = 24 * 3600
@@ -213,3 +221,45 @@ def payload_keys(engine: Engine) -> dict[str, bytes]:
             if (key := getattr(blob.body, "key", None)) is not None:
                 found[blob.body.name] = key  # type: ignore[union-attr]
     return found
+
+
+@pytest.mark.slow
+async def test_a_killed_process_is_made_up_for(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    kept: dict[str, str] = {}
+    ended: set[str] = set()
+    pick = random.Random(7)
+    for _ in range(6 * SCALE):
+        process = await trio.lowlevel.open_process(
+            [sys.executable, "-m", "tests.kit.forgetful", str(folder)], stdout=subprocess.PIPE, cwd=ROOT
+        )
+        assert process.stdout is not None
+        told = b""
+        while told.count(b"ended") < 3:
+            told += await process.stdout.receive_some()
+        await trio.sleep(pick.random() * 0.3)
+        process.kill()
+        while more := await process.stdout.receive_some():
+            told += more
+        await process.wait()
+        for line in told.decode().splitlines(keepends=True):
+            if line.endswith("\n"):
+                what, name, text = line.split()
+                if what == "kept":
+                    kept[name] = text
+                else:
+                    ended.add(text)
+    async with open_engine(folder) as engine:
+        await engine.erase_due()
+        await verify(engine)
+        left = b"".join((record.content or b"") for record in scan(RealDisk(folder)))
+        left += b"".join(path.read_bytes() for path in folder.glob("snapshot-*"))
+        assert [text for text in ended if text.encode() in left] == []
+        for name, text in kept.items():
+            assert await engine.read(partial(short, name)) == text
+    assert len(ended) > 20
+    assert verification(RealDisk(folder)).sound
+
+
+def short(name: str, state: State, now: int) -> object:
+    return areas.value(state.areas, name, None, "short", now)
