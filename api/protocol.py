@@ -5,6 +5,7 @@ What differs from Hypercorn 0.18, and why:
 - no task is started and stopped around each request to time out idle connections (`api.connections` does);
 - head and body of an answer go out in one write;
 - ``100 (Continue)`` is sent when a surface begins to read the body, not before anybody looked at the request;
+- bytes after the last request of a connection do not cost that request its answer;
 - ``Upgrade`` is ignored (no WebSocket, no cleartext HTTP/2), as RFC 9110 section 7.8 allows;
 - nothing that goes wrong in one connection reaches another.
 """
@@ -70,8 +71,17 @@ class Http1(H11Protocol):
         else:
             await super().stream_send(event)
 
+    async def handle(self, event: Event) -> None:
+        """As Hypercorn's; what comes after the last request of a connection is thrown away."""
+        if not (isinstance(event, RawData) and self._is_last_request_read()):
+            await super().handle(event)
+
+    def _is_last_request_read(self) -> bool:
+        return self.connection.their_state in (h11.MUST_CLOSE, h11.CLOSED)
+
     async def _handle_events(self) -> None:
-        while True:
+        # h11 takes bytes after the last request for an error, but the request before them has its answer.
+        while not self._is_last_request_read():
             try:
                 event = self.connection.next_event()
             except h11.RemoteProtocolError as error:

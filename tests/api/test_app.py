@@ -130,6 +130,34 @@ async def test_head_has_the_length_and_no_body() -> None:
         assert (await peer.answer()).body == b'["echo","x"]'
 
 
+CLOSING = "Connection: close"
+
+
+@pytest.mark.parametrize(
+    ("data", "status"),
+    [
+        (head("POST", "/echo/read", "Content-Length: 3", "Transfer-Encoding: chunked") + b"0\r\n\r\n", 400),
+        (head("POST", "/echo/read", CLOSING, "Content-Length: 3") + b"a=b", 200),
+        (head("GET", "/echo/slow", CLOSING), 200),
+        (head("GET", "/echo/big/300000", CLOSING), 200),
+        (head("TRACE", "/echo/x"), 405),
+    ],
+)
+@pytest.mark.parametrize("rest", [b"\r\n", head("GET", "/healthz"), b"x" * 70_000])
+async def test_what_follows_the_last_request_does_not_cost_its_answer(
+    data: bytes, status: int, rest: bytes
+) -> None:
+    async with serving() as served:
+        for together in (True, False) * 3:
+            async with connected(served.port) as peer:
+                await peer.send(data + rest if together else data)
+                if not together:
+                    await peer.send(rest)
+                answer = await peer.answer()
+                assert answer.status == status
+                assert answer.header("connection") == "close"
+
+
 async def test_a_connection_serves_many_requests_also_pipelined() -> None:
     async with serving() as served, connected(served.port) as peer:
         await peer.send(b"".join(head("GET", f"/echo/{n}") for n in range(50)))
