@@ -34,7 +34,7 @@ from api.http import (
     UnexpectedError,
     decode_segment,
 )
-from api.http_send import send_response
+from api.http_send import close_iterator, send_response
 from api.identity import IdentityError, client_address
 from api.identity.proxy import is_listed
 from api.landing import Landing
@@ -174,12 +174,15 @@ class App:
         """Have `surface` answer; the status, 0 if the client went away before there was one."""
         if proceed := scope.get("state", {}).get(PROCEED):
             request.body.on_first_read(proceed)
+        handled: Response | None = None
         try:
-            response = await surface.handle(request)
+            response = handled = await surface.handle(request)
             head = response.head_message()
         except ClientGone:
             return 0
         except Exception as error:
+            if handled is not None:
+                await close_iterator(handled.body)
             response = self._worded(surface, request, error)
             head = response.head_message()
         if not request.body.finished:

@@ -29,7 +29,7 @@ async def send_response(
     """
     body = response.body
     if method == "HEAD" or response.status in (204, 304):
-        await _close_iterator(body)
+        await close_iterator(body)
         body = b""
     if isinstance(body, bytes) and not unread:
         await send(head)
@@ -50,7 +50,7 @@ async def send_response(
                 await send({"type": "http.response.body", "body": b"", "more_body": False})
         finally:
             with trio.CancelScope(shield=True):
-                await _close_iterator(body)
+                await close_iterator(body)
         nursery.cancel_scope.cancel()
 
 
@@ -72,6 +72,7 @@ class _Closable(Protocol):
     async def aclose(self) -> None: ...
 
 
-async def _close_iterator(body: object) -> None:
+async def close_iterator(body: object) -> None:
+    """Close an answer's body that is an iterator, so that it gives back what it reads from."""
     if isinstance(body, _Closable):
         await body.aclose()

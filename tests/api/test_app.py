@@ -130,6 +130,14 @@ async def test_head_has_the_length_and_no_body() -> None:
         assert (await peer.answer()).body == b'["echo","x"]'
 
 
+async def test_a_body_whose_head_cannot_be_sent_is_closed() -> None:
+    CLOSED.clear()
+    async with serving() as served:
+        status, _, _ = await ask(served.port, head("GET", "/echo/split-stream"))
+        assert status == 500
+    assert CLOSED == ["closing"]
+
+
 CLOSING = "Connection: close"
 
 

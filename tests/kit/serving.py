@@ -145,6 +145,8 @@ async def _echo(request: Request) -> Response:
         raise NotFound("nothing here")
     if what == "split":
         return Response(200, [("X-Bad", "a\r\nSet-Cookie: b")])
+    if what == "split-stream":
+        return Response(200, [("X-Bad", "a\r\nb")], Closing())
     if what == "endless":
         return Response(200, [], _endless(request))
     if what == "breaks":
@@ -164,6 +166,20 @@ async def _echo(request: Request) -> Response:
 CLOSED: list[str] = []
 #: Bytes taken from each endless answer.
 TAKEN: dict[str, int] = {}
+
+
+class Closing:
+    """A body that counts in `CLOSED` however it ends, even if it never began."""
+
+    def __aiter__(self) -> Closing:
+        return self
+
+    async def __anext__(self) -> bytes:
+        raise StopAsyncIteration
+
+    async def aclose(self) -> None:
+        """Tell."""
+        CLOSED.append("closing")
 
 
 async def _endless(request: Request) -> AsyncIterator[bytes]:
