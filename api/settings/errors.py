@@ -50,10 +50,12 @@ CODE: dict[int, str] = {
     412: "precondition-failed",
     413: "too-large",
     415: "unsupported",
+    417: "expectation-failed",
     429: "too-many-requests",
     431: "headers-too-large",
     500: "internal",
     503: "unavailable",
+    505: "version-not-supported",
     507: "full",
 }
 """The code of each status."""

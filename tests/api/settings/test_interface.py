@@ -15,6 +15,14 @@ from engine import EngineError
 from tests.kit.requests import make_request
 from tests.kit.settings import ADMIN, ANN, ROOT, Client, User, identity, settings_client, whole
 
+
+def refused(status: int) -> RequestError:
+    """A refusal that comes before any interface is asked (`api.app`)."""
+    error = RequestError("x")
+    error.status = status
+    return error
+
+
 TABLE: list[tuple[Exception, int, str]] = [
     (kinds.Invalid("x"), 400, "invalid"),
     (BadRequest("x"), 400, "invalid"),
@@ -27,6 +35,7 @@ TABLE: list[tuple[Exception, int, str]] = [
     (kinds.TooLarge("x"), 413, "too-large"),
     (TooLarge(1), 413, "too-large"),
     (kinds.Unsupported("x"), 415, "unsupported"),
+    (refused(417), 417, "expectation-failed"),
     (TooManyAttempts(3), 429, "too-many-requests"),
     (TooManyWaiting(), 429, "too-many-requests"),
     (HeadersTooLarge("x"), 431, "headers-too-large"),
@@ -34,6 +43,7 @@ TABLE: list[tuple[Exception, int, str]] = [
     (IdentityUnavailable(3), 503, "unavailable"),
     (kinds.StorageFailed("x"), 503, "unavailable"),
     (kinds.Closed("x"), 503, "unavailable"),
+    (refused(505), 505, "version-not-supported"),
     (kinds.QuotaExceeded("x"), 507, "full"),
     (kinds.StorageFull("x"), 507, "full"),
     (kinds.EngineError("x"), 500, "internal"),
