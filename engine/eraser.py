@@ -149,23 +149,20 @@ class Eraser:
         Raises:
             EngineError: The storage refuses.
         """
-        waiting = iter(list(entries))
-
-        async def work() -> None:
-            for locator, resource in waiting:
-                await self._restate(locator, resource, before)
-
+        chosen = list(entries)
+        waiting = iter(chosen)
         failures: list[EngineError] = []
 
-        async def worker() -> None:
+        async def work() -> None:
             try:
-                await work()
+                for locator, resource in waiting:
+                    await self._restate(locator, resource, before)
             except EngineError as error:
                 failures.append(error)
 
         async with trio.open_nursery() as nursery:
-            for _ in range(RESTATERS):
-                nursery.start_soon(worker)
+            for _ in range(min(RESTATERS, len(chosen))):
+                nursery.start_soon(work)
         if failures:
             raise failures[0]
 

@@ -50,14 +50,16 @@ def to_restate(
         policy: The periods.
         at_once: Without waiting for more changes to come together.
     """
+    told: set[bytes] = set()
     for resource, mixed in records.mixed.items():
         wait = max(policy.history // 8, policy.patience) if mixed.history else policy.patience
         if at_once and not (mixed.history and policy.history):
             wait = 0
-        if mixed.since + wait <= now and mixed.locator:
+        if mixed.since + wait <= now:
+            told.add(resource)
             yield mixed.locator, resource
     for resource, locator in records.crowded.items():
-        if resource not in records.mixed or not at_once:
+        if resource not in told:
             yield locator, resource
 
 

@@ -6,12 +6,13 @@ import errno
 import hashlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 import trio.testing
 
-from engine import Engine, Options, open_engine
+from engine import Engine, Options, StorageFailed, open_engine
 from engine.areas import CreateArea, DeleteArea, NewFile, UpdateArea
 from engine.areas import queries as areas
 from engine.blobs.commands import (
@@ -29,7 +30,7 @@ from engine.body import Inline
 from engine.clock import HOUR
 from engine.event import Cause
 from engine.holds import Kind, LiftHold, SetHold
-from engine.records import chain_rows
+from engine.records import CROWDED, chain_rows
 from engine.settings import Asker, DeleteValue, Place, PutValue
 from engine.settings import Body as Json
 from engine.settings import Policy as SettingsPolicy
@@ -352,3 +353,50 @@ async def test_torn_tails_that_were_kept_are_discarded_after_an_hour(site: Site)
     site.clock.advance(3600)
     await site.engine._eraser.turn()
     assert broken_files(site.disk) == []
+
+
+async def test_space_of_what_was_erased_comes_back(tmp_path: Path) -> None:
+    clock = SteppedClock()
+    options = Options(sweep_interval_s=3600.0, segment_bytes=1 << 20, history_days=10, audit_days=30)
+    async with open_engine(tmp_path, clock=clock, options=options) as engine:
+        for number in range(60):
+            body = small(number.to_bytes(4, "big") * 10_000)
+            values = {"f": NewFile("f", "a/b", body)}
+            await engine.submit(
+                CreateArea(actor="a", name=f"n{number}", resource=engine.entropy(16), values=values, ttl=60)
+            )
+        size = sealed_bytes(tmp_path)
+        clock.advance(3600)
+        await engine.sweep()
+        await engine.erase_due()
+        await verify(engine)
+        after = sealed_bytes(tmp_path)
+    assert size > 1 << 20
+    assert after < size // 10
+
+
+def sealed_bytes(folder: Path) -> int:
+    """Of the segments that are full: the last one has room ahead."""
+    return sum(path.stat().st_size for path in sorted((folder / "journal").glob("*.journal"))[:-1])
+
+
+async def test_a_failing_disk_ends_a_restatement(site: Site) -> None:
+    await site.area(first="old", second="kept")
+    await site.update(first="new")
+    fail_next(site.disk, "sync")
+    with pytest.raises(StorageFailed):
+        await site.engine.erase_due()
+    with pytest.raises(StorageFailed):
+        await site.engine.erase_due()
+
+
+async def test_a_document_that_is_patched_all_day_is_restated_once_in_a_while(site: Site) -> None:
+    await site.put({"c": {"p": "0"}})
+    for number in range(CROWDED + 5):
+        await site.put({"p": str(number)}, ("c",))
+    assert len(site.engine.state.records.crowded) == 1
+    await site.erase()
+    assert site.engine.state.records.crowded == {}
+    assert site.engine.statistics().to_erase == CROWDED + 6, "history"
+    await site.erase(10 * 24)
+    assert site.engine.statistics().to_erase == 0
