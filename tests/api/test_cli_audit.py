@@ -445,7 +445,7 @@ def test_help_teaches(command: str) -> None:
         assert len(shown.stdout.split()) > 60
 
 
-# --- retain audit retention -----------------------------------------------------------------------------------
+# --- retain audit retention ----------
 
 
 def test_retention_tells_what_is_held_and_what_waits(folder: Path) -> None:
