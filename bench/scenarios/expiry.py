@@ -1,6 +1,5 @@
 """Many areas due at once: how long another request waits while they go, and what an area costs in memory."""
 
-import gc
 import tempfile
 import time
 from itertools import islice
@@ -11,6 +10,7 @@ import trio
 from rich.console import Console
 
 import engine
+from api import collector
 from bench.measures import Latencies, resident_bytes
 from bench.report import Report
 from bench.workloads import areas
@@ -52,8 +52,7 @@ async def _run(report: Report, entries: int) -> None:
             grown = resident_bytes() - before
             resident = resident_bytes() / 2**20
             report.notes.append(f"{resident:,.0f} MiB resident, {grown / entries:,.0f} bytes an area")
-            gc.collect()
-            gc.freeze()
+            collector.settle()
             clock.lead = 40_000 * 10**9
             begin = time.perf_counter()
             reads: list[float] = []
