@@ -3,6 +3,7 @@
 Azurite answers a PUT seconds before it is on disk; every PUT of ours is durable when it is answered.
 """
 
+import os
 import tempfile
 import time
 from collections.abc import Callable
@@ -120,13 +121,18 @@ def compare(report: Report, both: list[Peer], cases: dict[str, Case], rounds: in
     rates: dict[str, list[tuple[float, float]]] = {name: [] for name in cases}
     for _ in range(rounds):
         for name, case in cases.items():
-            ours, theirs = (case(peer) for peer in both)
+            ours, theirs = (_measured(case, peer) for peer in both)
             rates[name].append((ours, theirs))
     for name, pairs in rates.items():
         report.add(
             case=name, ours=median([ours for ours, _ in pairs]), azurite=median([other for _, other in pairs])
         )
         report.ratios[name] = median([ours / theirs for ours, theirs in pairs])
+
+
+def _measured(case: Case, peer: Peer) -> float:
+    os.sync()  # What one server has left for the system to write must not slow the other down.
+    return case(peer)
 
 
 def starts(report: Report, folder: Path, count: int, rounds: int) -> None:
