@@ -25,6 +25,7 @@ from engine import open_engine
 from engine.areas import CreateArea, DeleteArea, NewFile
 from engine.clock import DAY, SECOND
 from engine.event import Cause
+from engine.holds import Kind, SetHold
 from engine.testing import EPOCH, SteppedClock
 from journal import Part
 
@@ -473,3 +474,24 @@ def test_retention_fails_where_erasing_is_late(tmp_path: Path) -> None:
     assert result.exit_code == FAILED
     assert "1 records wait to be erased" in result.stdout
     assert "more than an hour behind" in result.stderr
+
+
+def test_retention_without_its_configuration_counts_with_the_defaults(folder: Path, tmp_path: Path) -> None:
+    environ = {"RETAIN_CONFIG": str(tmp_path / "nowhere.toml")}
+    assert run("audit", "retention", "--data", str(folder), environ=environ).exit_code == DONE
+    assert run("audit", "retention", environ=environ).exit_code == WRONG
+
+
+def test_retention_tells_what_a_hold_keeps(tmp_path: Path) -> None:
+    async def fill() -> None:
+        async with open_engine(tmp_path / "data", clock=SteppedClock()) as engine:
+            values = {"a": "secret"}
+            await engine.submit(CreateArea(actor="a", name="plain", resource=RESOURCE, values=values, ttl=30))
+            await engine.submit(DeleteArea(actor="a", name="plain"))
+            hold = SetHold(actor="a", hold_id=OTHER, kind=Kind.RESOURCE, resource=RESOURCE, reason="case 7")
+            await engine.submit(hold)
+
+    trio.run(fill)
+    result = run("audit", "retention", "--data", str(tmp_path / "data"))
+    assert result.exit_code == DONE
+    assert "a legal hold keeps 1 of the records; nothing is due" in result.stdout
