@@ -13,6 +13,10 @@ from engine.blobs.entries import StoredPolicy
 
 MAX_ID: Final = 64
 
+EARLIEST: Final = parse_sas_time("1700-01-01")
+LATEST: Final = parse_sas_time("2500-01-01")
+"""Clients write the year 1 or 9999 for never; a record's nanoseconds in 64 bits do not reach as far."""
+
 
 def parse_policies(data: bytes) -> tuple[StoredPolicy, ...]:
     """The body of Set Container ACL; no body at all removes every policy.
@@ -70,7 +74,7 @@ def _time(name: str, fields: dict[str, str]) -> int | None:
     if not text:
         return None
     try:
-        return parse_sas_time(text)
+        return min(max(parse_sas_time(text), EARLIEST), LATEST)
     except ValueError:
         raise _bad_value(name, text) from None
 

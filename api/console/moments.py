@@ -10,6 +10,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from engine import Invalid
 
 NANOSECONDS: Final = 1_000_000_000
+LATEST_S: Final = int(datetime(2500, 1, 1, tzinfo=UTC).timestamp())
+"""A record's nanoseconds in 64 bits do not reach as far as dates do."""
 _OFFSET = re.compile(r"(?:UTC|GMT)?([+-])(\d{1,2}):?(\d{2})")
 _ZONE_NAME = re.compile(r"[A-Za-z0-9_+\-]+(/[A-Za-z0-9_+\-]+){0,2}")
 
@@ -53,9 +55,12 @@ def instant(text: str, zone: tzinfo) -> int:
             moment = datetime.fromisoformat(text)
             if moment.tzinfo is None:
                 moment = moment.replace(tzinfo=zone)
-        return int(moment.timestamp()) * NANOSECONDS
+        seconds = int(moment.timestamp())
     except (ValueError, OverflowError):
         raise Invalid("dates are written 2022-05-08 or 2022-05-08T12:00", reason="date") from None
+    if not 0 <= seconds <= LATEST_S:
+        raise Invalid("dates lie between 1970 and 2500", reason="date")
+    return seconds * NANOSECONDS
 
 
 def written(nanoseconds: int) -> str:

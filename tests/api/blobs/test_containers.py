@@ -67,6 +67,25 @@ def policies(*names, expiry):
     return f"<SignedIdentifiers>{inner}</SignedIdentifiers>".encode()
 
 
+@pytest.mark.parametrize(
+    ("written", "kept"),
+    [
+        ("9999-12-31T23:59:59.9999999Z", "2500-01-01T00:00:00.0000000Z"),
+        ("2499-12-31T23:59:59Z", "2499-12-31T23:59:59.0000000Z"),
+        ("0001-01-01", "1700-01-01T00:00:00.0000000Z"),
+    ],
+)
+async def test_a_policys_time_that_means_never_is_taken(client, written, kept):
+    body = (
+        "<SignedIdentifiers><SignedIdentifier><Id>x</Id><AccessPolicy>"
+        f"<Expiry>{written}</Expiry></AccessPolicy></SignedIdentifier></SignedIdentifiers>"
+    )
+    target = "/recordings?restype=container&comp=acl"
+    assert (await client.send("PUT", target, body=body.encode())).status == 200
+    answer = await client.send("GET", target)
+    assert answer.texts(".//Expiry") == [kept]
+
+
 async def test_a_stored_policy_gives_and_its_removal_takes_at_once(client):
     await client.put("a", b"1")
     path = "/recordings?restype=container&comp=acl"

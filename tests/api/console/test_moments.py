@@ -33,7 +33,18 @@ def test_unknown_zones_are_refused(zone: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "date", ["", "13.05.2022", "2022-13-01", "2022-05-13 noon", "9999-12-31T23:59:59-23:00x"]
+    "date",
+    [
+        "9999-12-31",
+        "2500-01-02",
+        "1969-12-31",
+        "0001-01-01",
+        "",
+        "13.05.2022",
+        "2022-13-01",
+        "2022-05-13 noon",
+        "9999-12-31T23:59:59-23:00x",
+    ],
 )
 def test_other_dates_are_refused(date: str) -> None:
     with pytest.raises(Invalid) as refused:
