@@ -127,7 +127,11 @@ def compare(report: Report, both: list[Peer], cases: dict[str, Case], rounds: in
         report.add(
             case=name, ours=median([ours for ours, _ in pairs]), azurite=median([other for _, other in pairs])
         )
-        report.ratios[name] = median([ours / theirs for ours, theirs in pairs])
+        whole = [ours / theirs for ours, theirs in pairs if theirs]
+        if len(whole) < len(pairs):
+            report.notes.append(f"{name}: Azurite finished none in {len(pairs) - len(whole)} rounds")
+        if whole:
+            report.ratios[name] = median(whole)
 
 
 def _measured(case: Case, peer: Peer) -> float:
