@@ -51,6 +51,9 @@ def load(disk: journal.Disk, options: Options, entropy: Callable[[int], bytes]) 
             state, position = State(), None
             log = _open_journal(disk, state, None, options, entropy)
         covered = 0 if position is None else position.seq
+        # Opening finishes an erasure that a crash interrupted; its closing record was not replayed.
+        if log.head.seq > state.seq:
+            state.skip(log.head.seq, log.head.time)
         return Loaded(log, state, (*disk.notices, *log.notices), covered)
     finally:
         if collecting:
