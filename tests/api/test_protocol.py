@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import socket
 import ssl
-import threading
 import warnings
 from collections.abc import Callable
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -267,7 +266,6 @@ WINDOW_UPDATE = b"\0\0\x04\x08\0\0\0\0\0\0\0\0\1"
 PING = b"\0\0\x08\x06\0\0\0\0\0pingpong"
 SETTINGS = b"\0\0\0\x04\0\0\0\0\0"
 UNKNOWN = b"\0\0\0\xee\0\0\0\0\0"
-GOAWAY_CALM = b"\x07\0" + bytes(8) + b"\0\0\0\x0b"
 
 
 @pytest.mark.parametrize("frame", [PRIORITY, WINDOW_UPDATE, PING, SETTINGS, UNKNOWN])
@@ -275,27 +273,21 @@ async def test_a_flood_of_frames_without_content_ends_the_connection(tmp_path: P
     def flood(port: int, certificate: Path) -> None:
         with trusting(port, certificate, "h2") as stream:
             H2Client(stream)
-            stream.settimeout(None)
-            answered = bytearray()
-            reader = threading.Thread(target=read_into, args=(stream, answered))
-            reader.start()
-            with suppress(OSError):
-                send_on(stream, frame * 1000, times=200)
-            reader.join()
-            assert GOAWAY_CALM in answered
+            stream.settimeout(0.02)
+            assert any(has_ended(stream, frame * 100) for _ in range(2000))
 
     await run(tmp_path, flood, over_http_1)
 
 
-def send_on(stream: ssl.SSLSocket, data: bytes, *, times: int) -> None:
-    for _ in range(times):
+def has_ended(stream: ssl.SSLSocket, data: bytes) -> bool:
+    """Sends, then reads: one after the other, because two threads must not share a TLS socket."""
+    try:
         stream.sendall(data)
-
-
-def read_into(stream: ssl.SSLSocket, data: bytearray) -> None:
-    with suppress(OSError):
-        while piece := stream.recv(65536):
-            data += piece
+        return not stream.recv(65536)
+    except TimeoutError:
+        return False
+    except OSError:
+        return True
 
 
 async def test_a_flood_of_requests_that_are_refused_ends_the_connection(tmp_path: Path) -> None:
