@@ -7,6 +7,9 @@ from engine.event import Event
 
 Result = TypeVar("Result")
 
+KEEPER = "retain"
+"""The actor of what nobody asked for: expiry, restating. In the audit log."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Command(Generic[Result]):

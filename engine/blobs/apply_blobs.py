@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import TYPE_CHECKING
 
 from engine.blobs.containers import Container, blocks_end
 from engine.blobs.entries import BlobEntry, Block, Composite, Pending, shared_headers, shared_pairs
@@ -21,19 +20,17 @@ from engine.blobs.events import (
     BlockStaged,
 )
 from engine.blobs.leases import surviving
+from engine.blobs.state import BlobsState
 from engine.body import Held
 from engine.deadlines import Kind
 from engine.event import Cause, Event, Stamp
 from engine.slice import Apply
 
-if TYPE_CHECKING:
-    from engine.blobs.state import BlobsSlice
-
 WHOLE = b""
 """In place of a block id: the body is the blob's own. No block id is empty."""
 
 
-def handlers(blobs: "BlobsSlice") -> Mapping[type[Event], Apply]:
+def handlers(blobs: BlobsState) -> Mapping[type[Event], Apply]:
     """The handlers, bound to the slice."""
     table: dict[type[Event], Callable[..., None]] = {
         BlobPut: _put,
@@ -50,11 +47,11 @@ def handlers(blobs: "BlobsSlice") -> Mapping[type[Event], Apply]:
     return {kind: partial(handler, blobs) for kind, handler in table.items()}
 
 
-def _container(blobs: "BlobsSlice", event: BlobEvent) -> Container:
+def _container(blobs: BlobsState, event: BlobEvent) -> Container:
     return blobs.find(event.account, event.container) or blobs.ghost(event.account, event.container)
 
 
-def _put(blobs: "BlobsSlice", event: BlobPut, stamp: Stamp) -> None:
+def _put(blobs: BlobsState, event: BlobPut, stamp: Stamp) -> None:
     blobs.last = max(blobs.last, event.modified)
     container = _container(blobs, event)
     _drop_staged(blobs, container, event, stamp, before=event.restates or stamp.seq)
@@ -62,7 +59,7 @@ def _put(blobs: "BlobsSlice", event: BlobPut, stamp: Stamp) -> None:
     _write(blobs, container, event, body, stamp)
 
 
-def _committed(blobs: "BlobsSlice", event: BlocksCommitted, stamp: Stamp) -> None:
+def _committed(blobs: BlobsState, event: BlocksCommitted, stamp: Stamp) -> None:
     blobs.last = max(blobs.last, event.modified)
     container = _container(blobs, event)
     known = {block.seq: block for block in container.blocks(event.blob)}
@@ -87,7 +84,7 @@ def _committed(blobs: "BlobsSlice", event: BlocksCommitted, stamp: Stamp) -> Non
 
 
 def _write(
-    blobs: "BlobsSlice",
+    blobs: BlobsState,
     container: Container,
     event: BlobWritten,
     body: Held | Composite,
@@ -120,7 +117,7 @@ def _write(
     blobs.rearm(container)
 
 
-def _staged(blobs: "BlobsSlice", event: BlockStaged, stamp: Stamp) -> None:
+def _staged(blobs: BlobsState, event: BlockStaged, stamp: Stamp) -> None:
     container = _container(blobs, event)
     body = blobs.hold(container, event.blob, event.block_id, event.body, stamp)
     if event.replaces:
@@ -146,7 +143,7 @@ def _staged(blobs: "BlobsSlice", event: BlockStaged, stamp: Stamp) -> None:
 
 
 def _drop_staged(
-    blobs: "BlobsSlice",
+    blobs: BlobsState,
     container: Container,
     event: BlobEvent,
     stamp: Stamp,
@@ -178,13 +175,13 @@ def _drop_staged(
     blobs.ground.deadlines.disarm(blocks_end(pending), Kind.BLOCKS, where)
 
 
-def _dropped(blobs: "BlobsSlice", event: BlocksDropped, stamp: Stamp) -> None:
+def _dropped(blobs: BlobsState, event: BlocksDropped, stamp: Stamp) -> None:
     container = blobs.find(event.account, event.container)
     if container is not None:
         _drop_staged(blobs, container, event, stamp, before=stamp.seq)
 
 
-def _present(blobs: "BlobsSlice", event: BlobEvent) -> tuple[Container, BlobEntry] | None:
+def _present(blobs: BlobsState, event: BlobEvent) -> tuple[Container, BlobEntry] | None:
     """The blob that ``event`` is about, None if it is gone or another one has its name."""
     container = blobs.find(event.account, event.container)
     entry = None if container is None else container.blobs.get(event.blob)
@@ -193,7 +190,7 @@ def _present(blobs: "BlobsSlice", event: BlobEvent) -> tuple[Container, BlobEntr
     return container, entry
 
 
-def _headers_set(blobs: "BlobsSlice", event: BlobHeadersSet, stamp: Stamp) -> None:
+def _headers_set(blobs: BlobsState, event: BlobHeadersSet, stamp: Stamp) -> None:
     blobs.last = max(blobs.last, event.modified)
     if (present := _present(blobs, event)) is not None:
         container, entry = present
@@ -210,7 +207,7 @@ def _headers_set(blobs: "BlobsSlice", event: BlobHeadersSet, stamp: Stamp) -> No
         blobs.rearm(container)
 
 
-def _metadata_set(blobs: "BlobsSlice", event: BlobMetadataSet, stamp: Stamp) -> None:
+def _metadata_set(blobs: BlobsState, event: BlobMetadataSet, stamp: Stamp) -> None:
     blobs.last = max(blobs.last, event.modified)
     if (present := _present(blobs, event)) is not None:
         container, entry = present
@@ -227,25 +224,25 @@ def _metadata_set(blobs: "BlobsSlice", event: BlobMetadataSet, stamp: Stamp) -> 
         blobs.rearm(container)
 
 
-def _tags_set(blobs: "BlobsSlice", event: BlobTagsSet, _stamp: Stamp) -> None:
+def _tags_set(blobs: BlobsState, event: BlobTagsSet, _stamp: Stamp) -> None:
     if (present := _present(blobs, event)) is not None:
         container, entry = present
         container.put(event.blob, entry._replace(tags=shared_pairs(event.tags)))
 
 
-def _tier_set(blobs: "BlobsSlice", event: BlobTierSet, _stamp: Stamp) -> None:
+def _tier_set(blobs: BlobsState, event: BlobTierSet, _stamp: Stamp) -> None:
     if (present := _present(blobs, event)) is not None:
         container, entry = present
         container.put(event.blob, entry._replace(tier=event.tier, tier_changed=event.changed))
 
 
-def _lease_set(blobs: "BlobsSlice", event: BlobLeaseSet, _stamp: Stamp) -> None:
+def _lease_set(blobs: BlobsState, event: BlobLeaseSet, _stamp: Stamp) -> None:
     if (present := _present(blobs, event)) is not None:
         container, entry = present
         container.put(event.blob, entry._replace(lease=event.lease))
 
 
-def _deleted(blobs: "BlobsSlice", event: BlobDeleted, stamp: Stamp) -> None:
+def _deleted(blobs: BlobsState, event: BlobDeleted, stamp: Stamp) -> None:
     if (present := _present(blobs, event)) is not None:
         container, entry = present
         container.remove(event.blob)

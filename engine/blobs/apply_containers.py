@@ -4,7 +4,6 @@ changes nothing.
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import TYPE_CHECKING
 
 from sortedcontainers import SortedDict
 
@@ -22,15 +21,13 @@ from engine.blobs.container_events import (
 from engine.blobs.containers import Container, blocks_end, lifetime_of
 from engine.blobs.entries import ContainerEntry
 from engine.blobs.leases import surviving
+from engine.blobs.state import BlobsState
 from engine.deadlines import Kind
 from engine.event import Event, Stamp
 from engine.slice import Apply
 
-if TYPE_CHECKING:
-    from engine.blobs.state import BlobsSlice
 
-
-def handlers(blobs: "BlobsSlice") -> Mapping[type[Event], Apply]:
+def handlers(blobs: BlobsState) -> Mapping[type[Event], Apply]:
     """The handlers, bound to the slice."""
     table: dict[type[Event], Callable[..., None]] = {
         ContainerCreated: _created,
@@ -46,7 +43,7 @@ def handlers(blobs: "BlobsSlice") -> Mapping[type[Event], Apply]:
     return {kind: partial(handler, blobs) for kind, handler in table.items()}
 
 
-def _created(blobs: "BlobsSlice", event: ContainerCreated, _stamp: Stamp) -> None:
+def _created(blobs: BlobsState, event: ContainerCreated, _stamp: Stamp) -> None:
     blobs.last = max(blobs.last, event.modified)
     containers = blobs.accounts.setdefault(event.account, SortedDict())
     old = containers.get(event.container)
@@ -70,7 +67,7 @@ def _created(blobs: "BlobsSlice", event: ContainerCreated, _stamp: Stamp) -> Non
         blobs.rearm(old)
 
 
-def _metadata_set(blobs: "BlobsSlice", event: ContainerMetadataSet, stamp: Stamp) -> None:
+def _metadata_set(blobs: BlobsState, event: ContainerMetadataSet, stamp: Stamp) -> None:
     blobs.last = max(blobs.last, event.modified)
     container = blobs.find(event.account, event.container)
     if container is not None:
@@ -83,7 +80,7 @@ def _metadata_set(blobs: "BlobsSlice", event: ContainerMetadataSet, stamp: Stamp
         )
 
 
-def _access_set(blobs: "BlobsSlice", event: ContainerAccessSet, stamp: Stamp) -> None:
+def _access_set(blobs: BlobsState, event: ContainerAccessSet, stamp: Stamp) -> None:
     blobs.last = max(blobs.last, event.modified)
     container = blobs.find(event.account, event.container)
     if container is not None:
@@ -95,7 +92,7 @@ def _access_set(blobs: "BlobsSlice", event: ContainerAccessSet, stamp: Stamp) ->
         )
 
 
-def _policies_changed(blobs: "BlobsSlice", event: PoliciesChanged, _stamp: Stamp) -> None:
+def _policies_changed(blobs: BlobsState, event: PoliciesChanged, _stamp: Stamp) -> None:
     blobs.last = max(blobs.last, event.modified)
     container = blobs.find(event.account, event.container)
     if container is not None:
@@ -104,20 +101,20 @@ def _policies_changed(blobs: "BlobsSlice", event: PoliciesChanged, _stamp: Stamp
         container.entry = container.entry._replace(modified=event.modified, policies=kept + event.added)
 
 
-def _retention_set(blobs: "BlobsSlice", event: ContainerRetentionSet, _stamp: Stamp) -> None:
+def _retention_set(blobs: BlobsState, event: ContainerRetentionSet, _stamp: Stamp) -> None:
     container = blobs.find(event.account, event.container)
     if container is not None:
         container.keep(event.days, blobs.default_days, event.at)
         blobs.rearm(container)
 
 
-def _lease_set(blobs: "BlobsSlice", event: ContainerLeaseSet, _stamp: Stamp) -> None:
+def _lease_set(blobs: BlobsState, event: ContainerLeaseSet, _stamp: Stamp) -> None:
     container = blobs.find(event.account, event.container)
     if container is not None:
         container.entry = container.entry._replace(lease=event.lease)
 
 
-def _deleted(blobs: "BlobsSlice", event: ContainerDeleted, stamp: Stamp) -> None:
+def _deleted(blobs: BlobsState, event: ContainerDeleted, stamp: Stamp) -> None:
     containers = blobs.accounts.get(event.account)
     container = None if containers is None else containers.pop(event.container, None)
     if containers is None or container is None:
@@ -137,7 +134,7 @@ def _deleted(blobs: "BlobsSlice", event: ContainerDeleted, stamp: Stamp) -> None
         blobs.ground.records.leave_chain(stamp, entry.resource, event.cause)
 
 
-def _service_set(blobs: "BlobsSlice", event: ServicePropertiesSet, _stamp: Stamp) -> None:
+def _service_set(blobs: BlobsState, event: ServicePropertiesSet, _stamp: Stamp) -> None:
     if event.document is None:
         blobs.services.pop(event.account, None)
         blobs.ground.records.end()
@@ -145,7 +142,7 @@ def _service_set(blobs: "BlobsSlice", event: ServicePropertiesSet, _stamp: Stamp
         blobs.services[event.account] = (event.resource, event.document)
 
 
-def _configured(blobs: "BlobsSlice", event: RetentionConfigured, _stamp: Stamp) -> None:
+def _configured(blobs: BlobsState, event: RetentionConfigured, _stamp: Stamp) -> None:
     blobs.default_days = event.days
     for container in blobs.containers():
         if container.entry.days is None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from engine.blobs import leases
 from engine.blobs.commands import (
@@ -31,16 +31,15 @@ from engine.blobs.events import (
     BlobTierSet,
     BlocksDropped,
 )
+from engine.blobs.expiry import blob_expiry, blocks_expiry
+from engine.blobs.state import BlobsState
 from engine.command import Command, Decision
 from engine.errors import Forbidden, NotFound
 from engine.event import Cause, Event
 from engine.slice import Decide
 
-if TYPE_CHECKING:
-    from engine.blobs.state import BlobsSlice
 
-
-def deciders(blobs: "BlobsSlice") -> Mapping[type[Command[Any]], Decide]:
+def deciders(blobs: BlobsState) -> Mapping[type[Command[Any]], Decide]:
     """The deciders, bound to the slice."""
     table: dict[type[Command[Any]], Callable[..., Decision[Any]]] = {
         PutBlob: _put,
@@ -67,7 +66,7 @@ def fields(command: BlobCommand[Any], resource: bytes) -> dict[str, Any]:
 
 
 def writable(
-    blobs: "BlobsSlice", command: PutBlob | CommitBlocks, now: int
+    blobs: BlobsState, command: PutBlob | CommitBlocks, now: int
 ) -> tuple[Container, BlobEntry | None]:
     """The container, and what the write replaces, if the command may write.
 
@@ -87,15 +86,15 @@ def writable(
     return container, entry
 
 
-def endings(blobs: "BlobsSlice", container: Container, name: str, now: int) -> list[Event]:
+def endings(container: Container, name: str, now: int) -> list[Event]:
     """The events that end what stands under ``name`` past its time, so that a write does not take it for
     alive.
     """
     events: list[Event] = []
     if name in container.blobs and container.blob(name, now) is None:
-        events.append(blobs.expiry(container, name))
+        events.append(blob_expiry(container, name))
     if name in container.pending and container.uncommitted(name, now) is None:
-        events.append(blobs.blocks_expiry(container, name))
+        events.append(blocks_expiry(container, name))
     return events
 
 
@@ -107,7 +106,7 @@ def resource_for(container: Container, entry: BlobEntry | None, name: str, fresh
     return fresh if pending is None else pending.resource
 
 
-def _put(blobs: "BlobsSlice", command: PutBlob, now: int) -> Decision[Written]:
+def _put(blobs: BlobsState, command: PutBlob, now: int) -> Decision[Written]:
     container, entry = writable(blobs, command, now)
     modified = blobs.next_modified(now)
     resource = resource_for(container, entry, command.name, command.resource, now)
@@ -124,10 +123,10 @@ def _put(blobs: "BlobsSlice", command: PutBlob, now: int) -> Decision[Written]:
         copy=command.copy,
         lease=None if entry is None else leases.surviving(entry.lease, now),
     )
-    return Decision((*endings(blobs, container, command.name, now), event), Written(modified))
+    return Decision((*endings(container, command.name, now), event), Written(modified))
 
 
-def _present(blobs: "BlobsSlice", command: BlobCommand[Any], now: int) -> BlobEntry:
+def _present(blobs: BlobsState, command: BlobCommand[Any], now: int) -> BlobEntry:
     container = required(blobs, command.account, command.container)
     entry = container.blob(command.name, now)
     if entry is None:
@@ -136,13 +135,13 @@ def _present(blobs: "BlobsSlice", command: BlobCommand[Any], now: int) -> BlobEn
     return entry
 
 
-def _admitted(blobs: "BlobsSlice", command: BlobCommand[Any], now: int) -> BlobEntry:
+def _admitted(blobs: BlobsState, command: BlobCommand[Any], now: int) -> BlobEntry:
     entry = _present(blobs, command, now)
     leases.check_write(entry.lease, command.conditions.lease, now)
     return entry
 
 
-def _set_headers(blobs: "BlobsSlice", command: SetBlobHeaders, now: int) -> Decision[Written]:
+def _set_headers(blobs: BlobsState, command: SetBlobHeaders, now: int) -> Decision[Written]:
     entry = _admitted(blobs, command, now)
     modified = blobs.next_modified(now)
     event = BlobHeadersSet(
@@ -151,32 +150,32 @@ def _set_headers(blobs: "BlobsSlice", command: SetBlobHeaders, now: int) -> Deci
     return Decision((event,), Written(modified))
 
 
-def _set_metadata(blobs: "BlobsSlice", command: SetBlobMetadata, now: int) -> Decision[Written]:
+def _set_metadata(blobs: BlobsState, command: SetBlobMetadata, now: int) -> Decision[Written]:
     entry = _admitted(blobs, command, now)
     modified = blobs.next_modified(now)
     event = BlobMetadataSet(**fields(command, entry.resource), modified=modified, metadata=command.metadata)
     return Decision((event,), Written(modified))
 
 
-def _set_tags(blobs: "BlobsSlice", command: SetBlobTags, now: int) -> Decision[None]:
+def _set_tags(blobs: BlobsState, command: SetBlobTags, now: int) -> Decision[None]:
     entry = _admitted(blobs, command, now)
     return Decision((BlobTagsSet(**fields(command, entry.resource), tags=command.tags),), None)
 
 
-def _set_tier(blobs: "BlobsSlice", command: SetBlobTier, now: int) -> Decision[None]:
+def _set_tier(blobs: BlobsState, command: SetBlobTier, now: int) -> Decision[None]:
     entry = _admitted(blobs, command, now)
     event = BlobTierSet(**fields(command, entry.resource), tier=command.tier, changed=now)
     return Decision((event,), None)
 
 
-def _lease(blobs: "BlobsSlice", command: LeaseBlob, now: int) -> Decision[Leased]:
+def _lease(blobs: BlobsState, command: LeaseBlob, now: int) -> Decision[Leased]:
     entry = _present(blobs, command, now)
     lease = leases.changed(entry.lease, command.request, now)
     event = BlobLeaseSet(**fields(command, entry.resource), lease=lease)
     return Decision((event,), Leased(entry.modified, lease, leases.break_seconds(lease, now)))
 
 
-def _delete(blobs: "BlobsSlice", command: DeleteBlob, now: int) -> Decision[None]:
+def _delete(blobs: BlobsState, command: DeleteBlob, now: int) -> Decision[None]:
     entry = _admitted(blobs, command, now)
     events: list[Event] = [BlobDeleted(**fields(command, entry.resource))]
     container = required(blobs, command.account, command.container)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from engine.blobs import leases
 from engine.blobs.commands import BlockSource, CommitBlocks, StageBlock, Written
@@ -11,12 +11,10 @@ from engine.blobs.decide_blobs import endings, fields, resource_for, writable
 from engine.blobs.decide_containers import required
 from engine.blobs.entries import BlobEntry, Block, Composite
 from engine.blobs.events import BlocksCommitted, BlockStaged
+from engine.blobs.state import BlobsState
 from engine.command import Command, Decision
 from engine.errors import Conflict, Invalid, TooLarge
 from engine.slice import Decide
-
-if TYPE_CHECKING:
-    from engine.blobs.state import BlobsSlice
 
 MAX_BLOCKS = 50_000
 """Blocks of one list (spec/blobs.md section 5.1)."""
@@ -24,12 +22,12 @@ MAX_STAGED = 100_000
 """Uncommitted blocks of one blob (spec/blobs.md section 5.1)."""
 
 
-def deciders(blobs: "BlobsSlice") -> Mapping[type[Command[Any]], Decide]:
+def deciders(blobs: BlobsState) -> Mapping[type[Command[Any]], Decide]:
     """The deciders, bound to the slice."""
     return {StageBlock: partial(_stage, blobs), CommitBlocks: partial(_commit, blobs)}
 
 
-def _stage(blobs: "BlobsSlice", command: StageBlock, now: int) -> Decision[None]:
+def _stage(blobs: BlobsState, command: StageBlock, now: int) -> Decision[None]:
     container = required(blobs, command.account, command.container)
     entry = container.blob(command.name, now)
     lease = None if entry is None else entry.lease
@@ -51,7 +49,7 @@ def _stage(blobs: "BlobsSlice", command: StageBlock, now: int) -> Decision[None]
         body=command.body,
         staged=now,
     )
-    return Decision((*endings(blobs, container, command.name, now), event), None)
+    return Decision((*endings(container, command.name, now), event), None)
 
 
 def _id_length(container: Container, name: str, entry: BlobEntry | None, now: int) -> int | None:
@@ -64,7 +62,7 @@ def _id_length(container: Container, name: str, entry: BlobEntry | None, now: in
     return None
 
 
-def _commit(blobs: "BlobsSlice", command: CommitBlocks, now: int) -> Decision[Written]:
+def _commit(blobs: BlobsState, command: CommitBlocks, now: int) -> Decision[Written]:
     if len(command.blocks) > MAX_BLOCKS:
         raise TooLarge("a blob has at most 50,000 blocks", reason="block-list", limit=MAX_BLOCKS)
     container, entry = writable(blobs, command, now)
@@ -82,7 +80,7 @@ def _commit(blobs: "BlobsSlice", command: CommitBlocks, now: int) -> Decision[Wr
         tier=command.tier,
         lease=None if entry is None else leases.surviving(entry.lease, now),
     )
-    return Decision((*endings(blobs, container, command.name, now), event), Written(modified))
+    return Decision((*endings(container, command.name, now), event), Written(modified))
 
 
 def _resolved(

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from engine.blobs import leases
 from engine.blobs.commands import (
@@ -32,19 +32,17 @@ from engine.blobs.container_events import (
     ServicePropertiesSet,
 )
 from engine.blobs.containers import Container
+from engine.blobs.state import BlobsState
 from engine.command import Command, Decision
 from engine.errors import Conflict, Invalid, NotFound
 from engine.event import Cause, Event
 from engine.slice import Decide
 
-if TYPE_CHECKING:
-    from engine.blobs.state import BlobsSlice
-
 MAX_POLICIES = 5
 """Stored access policies of one container (spec/blobs.md section 2.3)."""
 
 
-def deciders(blobs: "BlobsSlice") -> Mapping[type[Command[Any]], Decide]:
+def deciders(blobs: BlobsState) -> Mapping[type[Command[Any]], Decide]:
     """The deciders, bound to the slice."""
     table: dict[type[Command[Any]], Callable[..., Decision[Any]]] = {
         CreateContainer: _create,
@@ -61,7 +59,7 @@ def deciders(blobs: "BlobsSlice") -> Mapping[type[Command[Any]], Decide]:
     return {kind: partial(decide, blobs) for kind, decide in table.items()}
 
 
-def required(blobs: "BlobsSlice", account: str, name: str) -> Container:
+def required(blobs: BlobsState, account: str, name: str) -> Container:
     """The container.
 
     Raises:
@@ -74,7 +72,7 @@ def required(blobs: "BlobsSlice", account: str, name: str) -> Container:
 
 
 def _admitted(
-    blobs: "BlobsSlice", command: ContainerCommand[Any], conditions: Conditions, now: int, *, leased: bool
+    blobs: BlobsState, command: ContainerCommand[Any], conditions: Conditions, now: int, *, leased: bool
 ) -> Container:
     """The container, if conditions and lease let the command through; ``leased``: it needs the lease where
     there is one.
@@ -96,7 +94,7 @@ def _fields(command: Command[Any], container: Container) -> dict[str, Any]:
     }
 
 
-def _create(blobs: "BlobsSlice", command: CreateContainer, now: int) -> Decision[Written]:
+def _create(blobs: BlobsState, command: CreateContainer, now: int) -> Decision[Written]:
     if blobs.find(command.account, command.container) is not None:
         raise Conflict("the container exists already", reason="container-exists")
     modified = blobs.next_modified(now)
@@ -114,7 +112,7 @@ def _create(blobs: "BlobsSlice", command: CreateContainer, now: int) -> Decision
     return Decision((event,), Written(modified))
 
 
-def _ensure(blobs: "BlobsSlice", command: EnsureContainers, now: int) -> Decision[tuple[str, ...]]:
+def _ensure(blobs: BlobsState, command: EnsureContainers, now: int) -> Decision[tuple[str, ...]]:
     modified = blobs.next_modified(now)
     events: list[Event] = []
     made: list[str] = []
@@ -137,19 +135,19 @@ def _ensure(blobs: "BlobsSlice", command: EnsureContainers, now: int) -> Decisio
     return Decision(tuple(events), tuple(made))
 
 
-def _delete(blobs: "BlobsSlice", command: DeleteContainer, now: int) -> Decision[None]:
+def _delete(blobs: BlobsState, command: DeleteContainer, now: int) -> Decision[None]:
     container = _admitted(blobs, command, command.conditions, now, leased=True)
     return Decision((ContainerDeleted(**_fields(command, container)),), None)
 
 
-def _set_metadata(blobs: "BlobsSlice", command: SetContainerMetadata, now: int) -> Decision[Written]:
+def _set_metadata(blobs: BlobsState, command: SetContainerMetadata, now: int) -> Decision[Written]:
     container = _admitted(blobs, command, command.conditions, now, leased=False)
     modified = blobs.next_modified(now)
     event = ContainerMetadataSet(**_fields(command, container), modified=modified, metadata=command.metadata)
     return Decision((event,), Written(modified))
 
 
-def _set_access(blobs: "BlobsSlice", command: SetContainerAccess, now: int) -> Decision[Written]:
+def _set_access(blobs: BlobsState, command: SetContainerAccess, now: int) -> Decision[Written]:
     container = _admitted(blobs, command, command.conditions, now, leased=False)
     if len(command.policies) > MAX_POLICIES:
         raise Invalid(
@@ -165,7 +163,7 @@ def _set_access(blobs: "BlobsSlice", command: SetContainerAccess, now: int) -> D
     return Decision((event,), Written(modified))
 
 
-def _set_retention(blobs: "BlobsSlice", command: SetContainerRetention, now: int) -> Decision[None]:
+def _set_retention(blobs: BlobsState, command: SetContainerRetention, now: int) -> Decision[None]:
     container = required(blobs, command.account, command.container)
     if command.days == container.entry.days:
         return Decision((), None)
@@ -173,7 +171,7 @@ def _set_retention(blobs: "BlobsSlice", command: SetContainerRetention, now: int
     return Decision((event,), None)
 
 
-def _lease(blobs: "BlobsSlice", command: LeaseContainer, now: int) -> Decision[Leased]:
+def _lease(blobs: BlobsState, command: LeaseContainer, now: int) -> Decision[Leased]:
     container = required(blobs, command.account, command.container)
     command.conditions.check(container.entry)
     lease = leases.changed(container.entry.lease, command.request, now)
@@ -182,7 +180,7 @@ def _lease(blobs: "BlobsSlice", command: LeaseContainer, now: int) -> Decision[L
     return Decision((event,), result)
 
 
-def _configure(blobs: "BlobsSlice", command: ConfigureRetention, now: int) -> Decision[bool]:
+def _configure(blobs: BlobsState, command: ConfigureRetention, now: int) -> Decision[bool]:
     if command.days == blobs.default_days:
         return Decision((), False)
     event = RetentionConfigured(
@@ -195,7 +193,7 @@ def _configure(blobs: "BlobsSlice", command: ConfigureRetention, now: int) -> De
     return Decision((event,), True)
 
 
-def _set_service(blobs: "BlobsSlice", command: SetServiceProperties, now: int) -> Decision[None]:
+def _set_service(blobs: BlobsState, command: SetServiceProperties, now: int) -> Decision[None]:
     event = ServicePropertiesSet(
         resource=blobs.services.get(command.account, (command.resource,))[0],
         actor=command.actor,
@@ -206,7 +204,7 @@ def _set_service(blobs: "BlobsSlice", command: SetServiceProperties, now: int) -
     return Decision((event,), None)
 
 
-def _remove_account(blobs: "BlobsSlice", command: RemoveAccount, now: int) -> Decision[int]:
+def _remove_account(blobs: BlobsState, command: RemoveAccount, now: int) -> Decision[int]:
     containers = list(blobs.accounts.get(command.account, {}).values())
     events: list[Event] = [ContainerDeleted(**_fields(command, container)) for container in containers]
     if command.account in blobs.services:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from engine.blobs.containers import Container
 from engine.blobs.decide_containers import required
 from engine.blobs.entries import BlobEntry, Pending
-from engine.blobs.state import BlobsSlice
+from engine.blobs.state import BlobsState
 from engine.blobs.tagindex import TagQuery
 
 LOOK_AT = 20_000
@@ -67,7 +67,7 @@ class FoundPage(NamedTuple):
 
 
 def list_blobs(
-    blobs: BlobsSlice,
+    blobs: BlobsState,
     account: str,
     container: str,
     now: int,
@@ -156,7 +156,7 @@ def _pending_from(container: Container, start: str, now: int) -> Iterator[tuple[
 
 
 def find_blobs(
-    blobs: BlobsSlice,
+    blobs: BlobsState,
     account: str,
     query: TagQuery,
     now: int,

@@ -12,7 +12,7 @@ from engine.blobs import leases
 from engine.blobs.containers import Container
 from engine.blobs.decide_containers import required
 from engine.blobs.entries import BlobEntry, Block, Composite, ContainerEntry
-from engine.blobs.state import BlobsSlice
+from engine.blobs.state import BlobsState
 from engine.errors import NotFound
 
 
@@ -67,7 +67,7 @@ class Holdings(NamedTuple):
 
 
 def get_container(
-    blobs: BlobsSlice, account: str, name: str, now: int, *, lease: str | None = None
+    blobs: BlobsState, account: str, name: str, now: int, *, lease: str | None = None
 ) -> ContainerEntry:
     """A container; ``lease`` is the lease id that the request names."""
     entry = required(blobs, account, name).entry
@@ -76,7 +76,7 @@ def get_container(
 
 
 def get_blob(
-    blobs: BlobsSlice, account: str, container: str, name: str, now: int, *, lease: str | None = None
+    blobs: BlobsState, account: str, container: str, name: str, now: int, *, lease: str | None = None
 ) -> BlobEntry:
     """A committed blob; ``lease`` is the lease id that the request names."""
     entry = required(blobs, account, container).blob(name, now)
@@ -86,19 +86,19 @@ def get_blob(
     return entry
 
 
-def blob_exists(blobs: BlobsSlice, account: str, container: str, name: str, now: int) -> bool:
+def blob_exists(blobs: BlobsState, account: str, container: str, name: str, now: int) -> bool:
     """Whether a committed blob is there; False also without its container."""
     found = blobs.find(account, container)
     return found is not None and found.blob(name, now) is not None
 
 
-def ends_at(blobs: BlobsSlice, account: str, container: str, name: str, now: int) -> int | None:
+def ends_at(blobs: BlobsState, account: str, container: str, name: str, now: int) -> int | None:
     """When a blob goes; nanoseconds since the epoch, None for never."""
     found = required(blobs, account, container)
     return found.ends(get_blob(blobs, account, container, name, now))
 
 
-def block_list(blobs: BlobsSlice, account: str, container: str, name: str, now: int) -> BlockList:
+def block_list(blobs: BlobsState, account: str, container: str, name: str, now: int) -> BlockList:
     """The committed and uncommitted blocks of a blob."""
     found = required(blobs, account, container)
     entry = found.blob(name, now)
@@ -112,7 +112,7 @@ def block_list(blobs: BlobsSlice, account: str, container: str, name: str, now: 
 
 
 def list_containers(
-    blobs: BlobsSlice, account: str, *, prefix: str = "", start: str = "", limit: int
+    blobs: BlobsState, account: str, *, prefix: str = "", start: str = "", limit: int
 ) -> ContainerPage:
     """The containers of an account whose names begin with ``prefix``, from ``start`` on, at most
     ``limit``.
@@ -127,12 +127,12 @@ def list_containers(
     return ContainerPage(items, names[limit] if len(names) > limit else None)
 
 
-def holdings(blobs: BlobsSlice, account: str) -> tuple[Holdings, ...]:
+def holdings(blobs: BlobsState, account: str) -> tuple[Holdings, ...]:
     """What each container of an account holds."""
     return tuple(_holdings(blobs, container) for container in blobs.accounts.get(account, {}).values())
 
 
-def _holdings(blobs: BlobsSlice, container: Container) -> Holdings:
+def _holdings(blobs: BlobsState, container: Container) -> Holdings:
     days = container.entry.days
     return Holdings(
         name=container.name,
@@ -144,6 +144,6 @@ def _holdings(blobs: BlobsSlice, container: Container) -> Holdings:
     )
 
 
-def service_properties(blobs: BlobsSlice, account: str) -> dict[str, Any] | None:
+def service_properties(blobs: BlobsState, account: str) -> dict[str, Any] | None:
     """The document last set, None if there is none. Not to be changed."""
     return blobs.services.get(account, (b"", None))[1]

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from engine.blobs.container_events import (
     BLOB,
@@ -15,19 +15,17 @@ from engine.blobs.container_events import (
 from engine.blobs.containers import Container
 from engine.blobs.entries import BlobEntry, Block, Composite
 from engine.blobs.events import BlobEvent, BlobPut, BlocksCommitted, BlockStaged
+from engine.blobs.state import BlobsState
 from engine.body import Body, Held, Inline, OnDisk
+from engine.command import KEEPER
 from engine.event import Cause
 from engine.records import Locator
 from engine.slice import STEP_RECORDS, Restated, Restater, first_bytes
 
-if TYPE_CHECKING:
-    from engine.blobs.state import BlobsSlice
-
-ACTOR = "retain"
 NOTHING = Restated((), False)
 
 
-def restaters(blobs: "BlobsSlice") -> Mapping[str, Restater]:
+def restaters(blobs: BlobsState) -> Mapping[str, Restater]:
     """By the first words of the locators in the events of this domain."""
     return {
         BLOB: BlobRestater(blobs),
@@ -42,7 +40,7 @@ class BlobRestater(Restater):
     What is staged is never restated: it ends by itself.
     """
 
-    def __init__(self, blobs: "BlobsSlice") -> None:
+    def __init__(self, blobs: BlobsState) -> None:
         self._blobs = blobs
 
     def apart(self, locator: Locator, resource: bytes) -> Collection[int]:
@@ -79,7 +77,7 @@ class BlobRestater(Restater):
         name = locator[3]
         facts = {
             "resource": resource,
-            "actor": ACTOR,
+            "actor": KEEPER,
             "cause": Cause.RESTATED,
             "account": container.account,
             "container": container.name,
@@ -109,7 +107,7 @@ class BlobRestater(Restater):
 class ContainerRestater(Restater):
     """A container without what is in it."""
 
-    def __init__(self, blobs: "BlobsSlice") -> None:
+    def __init__(self, blobs: BlobsState) -> None:
         self._blobs = blobs
 
     def apart(self, locator: Locator, resource: bytes) -> Collection[int]:
@@ -130,7 +128,7 @@ class ContainerRestater(Restater):
         entry = container.entry
         facts: dict[str, Any] = {
             "resource": resource,
-            "actor": ACTOR,
+            "actor": KEEPER,
             "cause": Cause.RESTATED,
             "account": container.account,
             "container": container.name,
@@ -151,7 +149,7 @@ class ContainerRestater(Restater):
 class ServiceRestater(Restater):
     """An account's service properties."""
 
-    def __init__(self, blobs: "BlobsSlice") -> None:
+    def __init__(self, blobs: BlobsState) -> None:
         self._blobs = blobs
 
     def apart(self, locator: Locator, resource: bytes) -> Collection[int]:
@@ -170,7 +168,7 @@ class ServiceRestater(Restater):
         if found != resource:
             return NOTHING
         event = ServicePropertiesSet(
-            resource=resource, actor=ACTOR, cause=Cause.RESTATED, account=locator[1], document=document
+            resource=resource, actor=KEEPER, cause=Cause.RESTATED, account=locator[1], document=document
         )
         return Restated((event,), False)
 

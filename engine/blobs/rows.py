@@ -6,7 +6,7 @@ its staged names and its staged blocks.
 
 from collections.abc import Callable, Iterator
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sortedcontainers import SortedDict
 
@@ -27,15 +27,13 @@ from engine.blobs.entries import (
     unpack_block,
     unpack_held,
 )
+from engine.blobs.state import BlobsState
 from engine.body import OnDisk
-
-if TYPE_CHECKING:
-    from engine.blobs.state import BlobsSlice
 
 SLICE, SERVICE, CONTAINER, BLOB, PENDING, BLOCK, RESTATED = range(7)
 
 
-def frozen_rows(blobs: "BlobsSlice") -> Callable[[], Iterator[Any]]:
+def frozen_rows(blobs: BlobsState) -> Callable[[], Iterator[Any]]:
     """Copies the tables of entries; what it answers yields the rows of that moment later."""
     head = [SLICE, blobs.default_days]
     services = sorted(blobs.services.items())
@@ -69,7 +67,7 @@ def frozen_rows(blobs: "BlobsSlice") -> Callable[[], Iterator[Any]]:
     return rows
 
 
-def resources_of(blobs: "BlobsSlice") -> Iterator[bytes]:
+def resources_of(blobs: BlobsState) -> Iterator[bytes]:
     """The resources of all accounts, containers and blobs, as the very objects that their entries hold."""
     for resource, _document in blobs.services.values():
         yield resource
@@ -82,7 +80,7 @@ def resources_of(blobs: "BlobsSlice") -> Iterator[bytes]:
 class Loader:
     """Fills an empty slice from rows, one container at a time."""
 
-    def __init__(self, blobs: "BlobsSlice") -> None:
+    def __init__(self, blobs: BlobsState) -> None:
         self._blobs = blobs
         self._container: Container | None = None
         self._entries: dict[str, BlobEntry] = {}

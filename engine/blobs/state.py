@@ -1,40 +1,25 @@
 """The blobs' slice of the state: accounts, containers, blobs, and how events change them."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 from sortedcontainers import SortedDict
 
-from engine.blobs import (
-    apply_blobs,
-    apply_containers,
-    decide_blobs,
-    decide_blocks,
-    decide_containers,
-    restate,
-)
-from engine.blobs.containers import Container, blocks_end, lifetime_of
+from engine.blobs.containers import Container, lifetime_of
 from engine.blobs.entries import BlobEntry, Block, Composite, ContainerEntry, payload_names
-from engine.blobs.events import BlobDeleted, BlocksDropped
-from engine.blobs.rows import Loader, frozen_rows, resources_of
 from engine.body import Held, Inline, OnDisk, stored_bytes
-from engine.command import Command
 from engine.deadlines import Kind
-from engine.event import Cause, Event, Stamp
-from engine.slice import Apply, Decide, Expire, Ground, Restater
+from engine.event import Cause, Stamp
+from engine.slice import Ground
 from journal import NO_RESOURCE, Payload
 
-ACTOR = "retain"
-"""Who ends things, in the audit log."""
 DEFAULT_DAYS = 30
 """Days from a blob's last write to its end before any configuration said otherwise (the Genesys page: 30
 days).
 """
-EXPIRIES = 64
-"""Most blobs that one look at a container ends, so that other requests come between two looks."""
 
 
-class BlobsSlice:
+class BlobsState:
     """All accounts.
 
     Attributes:
@@ -46,8 +31,6 @@ class BlobsSlice:
             snapshots: after a restart the newest of what is left does as well.
     """
 
-    name = "blobs"
-
     def __init__(self, ground: Ground) -> None:
         self.ground = ground
         self.accounts: dict[str, SortedDict[str, Container]] = {}
@@ -55,64 +38,6 @@ class BlobsSlice:
         self.default_days = DEFAULT_DAYS
         self.last = 0
         self._placing: dict[int, tuple[str, str, str, bytes]] = {}
-
-    def handlers(self) -> Mapping[type[Event], Apply]:
-        """See :class:`engine.slice.Slice`."""
-        return {**apply_containers.handlers(self), **apply_blobs.handlers(self)}
-
-    def deciders(self) -> Mapping[type[Command[Any]], Decide]:
-        """See :class:`engine.slice.Slice`."""
-        return {
-            **decide_containers.deciders(self),
-            **decide_blobs.deciders(self),
-            **decide_blocks.deciders(self),
-        }
-
-    def expirers(self) -> Mapping[Kind, Expire]:
-        """See :class:`engine.slice.Slice`."""
-        return {Kind.BLOB: self._end_blobs, Kind.BLOCKS: self._end_blocks}
-
-    def _end_blobs(self, key: Any, now: int) -> Sequence[Event]:
-        account, name = key
-        container = self.find(account, name)
-        assert container is not None
-        edge = container.alive_after(now)
-        held = self.ground.held.blobs_in(account, name)
-        ended: list[Event] = []
-        for modified, blob in container.ages:
-            if modified > edge or len(ended) == EXPIRIES:
-                break
-            if blob not in held:
-                ended.append(self.expiry(container, blob))
-        return ended
-
-    def expiry(self, container: Container, blob: str) -> BlobDeleted:
-        """The event that ends a blob whose time has come."""
-        return BlobDeleted(
-            resource=container.blobs[blob].resource,
-            actor=ACTOR,
-            cause=Cause.EXPIRED,
-            account=container.account,
-            container=container.name,
-            blob=blob,
-        )
-
-    def _end_blocks(self, key: Any, now: int) -> Sequence[Event]:
-        account, name, blob = key
-        container = self.find(account, name)
-        assert container is not None
-        return [self.blocks_expiry(container, blob)]
-
-    def blocks_expiry(self, container: Container, blob: str) -> BlocksDropped:
-        """The event that ends what was staged too long ago."""
-        return BlocksDropped(
-            resource=container.pending[blob].resource,
-            actor=ACTOR,
-            cause=Cause.EXPIRED,
-            account=container.account,
-            container=container.name,
-            blob=blob,
-        )
 
     def find(self, account: str, name: str) -> Container | None:
         """A container, None if it is not there."""
@@ -200,14 +125,6 @@ class BlobsSlice:
             size = stored_bytes(block.body)
             self.ground.records.leave(stamp, block.seq, size, resource, Cause.OVERWRITTEN)
 
-    def restaters(self) -> Mapping[str, Restater]:
-        """See :class:`engine.slice.Slice`."""
-        return restate.restaters(self)
-
-    def resources(self) -> Iterable[bytes]:
-        """See :class:`engine.slice.Slice`."""
-        return resources_of(self)
-
     def place(self, seq: int, address: int) -> None:
         """See :class:`engine.slice.Slice`."""
         where = self._placing.pop(seq, None)
@@ -228,53 +145,6 @@ class BlobsSlice:
         entry = container.blobs.get(blob)
         if entry is not None:
             container.blobs[blob] = entry._replace(body=_placed(entry, seq, address))
-
-    def freeze(self) -> Callable[[], Iterator[Any]]:
-        """See :class:`engine.slice.Slice`."""
-        return frozen_rows(self)
-
-    def load(self, rows: Iterable[Any]) -> None:
-        """See :class:`engine.slice.Slice`."""
-        loader = Loader(self)
-        for row in rows:
-            loader.take(row)
-        loader.finish()
-        for container in self.containers():
-            for entry in container.blobs.values():
-                if not isinstance(entry.body, OnDisk):
-                    self._keep(entry.body)
-            for block in container.staged.values():
-                self._keep(block.body)
-            for blob, pending in container.pending.items():
-                key = (container.account, container.name, blob)
-                self.ground.deadlines.arm(blocks_end(pending), Kind.BLOCKS, key)
-            self.rearm(container)
-            newest = container.ages[-1][0] if container.ages else 0
-            self.last = max(self.last, newest, container.entry.modified)
-
-    def _keep(self, body: Held | Composite) -> None:
-        for name in payload_names(body):
-            self.ground.keep(name)
-
-    def check(self) -> None:
-        """See :class:`engine.slice.Slice`."""
-        armed: set[tuple[int, int, Any]] = set()
-        for account, containers in self.accounts.items():
-            assert containers, "an account without containers is none"
-            for name, container in containers.items():
-                assert (container.account, container.name) == (account, name)
-                assert container.lifetime == lifetime_of(container.entry.days, self.default_days)
-                container.check()
-                assert container.armed == self.first_end(container)
-                if container.armed is not None:
-                    armed.add((container.armed, int(Kind.BLOB), (account, name)))
-                for blob, pending in container.pending.items():
-                    armed.add((blocks_end(pending), int(Kind.BLOCKS), (account, name, blob)))
-                bodies: list[Held | Composite] = [entry.body for entry in container.blobs.values()]
-                bodies += [block.body for block in container.staged.values()]
-                assert all(payload_names(body) <= self.ground.payloads for body in bodies)
-        kinds = (int(Kind.BLOB), int(Kind.BLOCKS))
-        assert armed == {entry for entry in self.ground.deadlines.entries() if entry[1] in kinds}
 
 
 def _placed(entry: BlobEntry, seq: int, address: int) -> Held | Composite:

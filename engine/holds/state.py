@@ -4,9 +4,9 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from typing import Any
 
 from engine.areas.state import AreasState, next_end, record_key
-from engine.blobs.state import BlobsSlice
+from engine.blobs.state import BlobsState
 from engine.body import Inline, OnDisk
-from engine.command import Command
+from engine.command import KEEPER, Command
 from engine.deadlines import Kind as Ends
 from engine.event import Event, Stamp
 from engine.held import Held, less
@@ -32,7 +32,7 @@ class HoldsSlice:
 
     name = "holds"
 
-    def __init__(self, ground: Ground, areas: AreasState, settings: SettingsState, blobs: BlobsSlice) -> None:
+    def __init__(self, ground: Ground, areas: AreasState, settings: SettingsState, blobs: BlobsState) -> None:
         self.ground = ground
         self.areas = areas
         self.settings = settings
@@ -151,7 +151,7 @@ class HoldsSlice:
     def check(self) -> None:
         """See :class:`engine.slice.Slice`."""
         ground = Ground()
-        rebuilt = HoldsSlice(ground, AreasState(ground), self.settings, BlobsSlice(ground))
+        rebuilt = HoldsSlice(ground, AreasState(ground), self.settings, BlobsState(ground))
         for hold_id, hold in self.holds.items():
             assert len(hold_id) == len(hold.target.resource) == 16
             assert hold.target.subject
@@ -179,4 +179,4 @@ class HoldRestater(Restater):
     ) -> Restated:
         """See :meth:`engine.slice.Restater.restate`."""
         decide = self._holds.deciders()[RestateHold]
-        return Restated(decide(RestateHold(actor="retain", hold_id=resource), 0).events, False)
+        return Restated(decide(RestateHold(actor=KEEPER, hold_id=resource), 0).events, False)

@@ -6,9 +6,9 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from typing import Any
 
 from engine.blobs.container_events import PoliciesChanged
-from engine.blobs.state import ACTOR, BlobsSlice
+from engine.blobs.state import BlobsState
 from engine.body import Inline, OnDisk
-from engine.command import Command
+from engine.command import KEEPER, Command
 from engine.deadlines import Kind
 from engine.event import Cause, Event, Stamp
 from engine.records import Locator
@@ -29,7 +29,7 @@ class TokensSlice:
 
     name = "tokens"
 
-    def __init__(self, ground: Ground, blobs: BlobsSlice) -> None:
+    def __init__(self, ground: Ground, blobs: BlobsState) -> None:
         self.ground = ground
         self.blobs = blobs
         self.records: dict[bytes, TokenRecord] = {}
@@ -82,7 +82,7 @@ class TokensSlice:
         ended: list[Event] = [
             TokenExpired(
                 resource=record.token_id,
-                actor=ACTOR,
+                actor=KEEPER,
                 cause=Cause.EXPIRED,
                 account=record.account,
                 container=record.container,
@@ -97,7 +97,7 @@ class TokensSlice:
             ended.append(
                 PoliciesChanged(
                     resource=container.entry.resource,
-                    actor=ACTOR,
+                    actor=KEEPER,
                     cause=Cause.EXPIRED,
                     account=container.account,
                     container=container.name,

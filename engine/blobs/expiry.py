@@ -1,0 +1,61 @@
+"""What ends blobs and staged blocks whose time has come. Reads the slice, changes nothing."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from engine.blobs.containers import Container
+from engine.blobs.events import BlobDeleted, BlocksDropped
+from engine.blobs.state import BlobsState
+from engine.command import KEEPER
+from engine.event import Cause, Event
+
+EXPIRIES = 64
+"""Most blobs that one look at a container ends, so that other requests come between two looks."""
+
+
+def end_blobs(blobs: BlobsState, key: Any, now: int) -> Sequence[Event]:
+    """The events that end the oldest blobs of the container ``key``."""
+    account, name = key
+    container = blobs.find(account, name)
+    assert container is not None
+    edge = container.alive_after(now)
+    held = blobs.ground.held.blobs_in(account, name)
+    ended: list[Event] = []
+    for modified, blob in container.ages:
+        if modified > edge or len(ended) == EXPIRIES:
+            break
+        if blob not in held:
+            ended.append(blob_expiry(container, blob))
+    return ended
+
+
+def end_blocks(blobs: BlobsState, key: Any, _now: int) -> Sequence[Event]:
+    """The event that ends what is staged under the name in ``key``."""
+    account, name, blob = key
+    container = blobs.find(account, name)
+    assert container is not None
+    return [blocks_expiry(container, blob)]
+
+
+def blob_expiry(container: Container, blob: str) -> BlobDeleted:
+    """The event that ends a blob whose time has come."""
+    return BlobDeleted(
+        resource=container.blobs[blob].resource,
+        actor=KEEPER,
+        cause=Cause.EXPIRED,
+        account=container.account,
+        container=container.name,
+        blob=blob,
+    )
+
+
+def blocks_expiry(container: Container, blob: str) -> BlocksDropped:
+    """The event that ends what was staged too long ago."""
+    return BlocksDropped(
+        resource=container.pending[blob].resource,
+        actor=KEEPER,
+        cause=Cause.EXPIRED,
+        account=container.account,
+        container=container.name,
+        blob=blob,
+    )

@@ -1,0 +1,104 @@
+"""What containers and blobs plug into the engine's state."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
+from typing import Any
+
+from engine.blobs import (
+    apply_blobs,
+    apply_containers,
+    decide_blobs,
+    decide_blocks,
+    decide_containers,
+    expiry,
+    restate,
+)
+from engine.blobs.containers import blocks_end, lifetime_of
+from engine.blobs.entries import Composite, payload_names
+from engine.blobs.rows import Loader, frozen_rows, resources_of
+from engine.blobs.state import BlobsState
+from engine.body import Held, OnDisk
+from engine.command import Command
+from engine.deadlines import Kind
+from engine.event import Event
+from engine.slice import Apply, Decide, Expire, Restater
+
+
+class BlobsSlice(BlobsState):
+    """The blobs as :class:`engine.slice.Slice`."""
+
+    name = "blobs"
+
+    def handlers(self) -> Mapping[type[Event], Apply]:
+        """See :class:`engine.slice.Slice`."""
+        return {**apply_containers.handlers(self), **apply_blobs.handlers(self)}
+
+    def deciders(self) -> Mapping[type[Command[Any]], Decide]:
+        """See :class:`engine.slice.Slice`."""
+        return {
+            **decide_containers.deciders(self),
+            **decide_blobs.deciders(self),
+            **decide_blocks.deciders(self),
+        }
+
+    def expirers(self) -> Mapping[Kind, Expire]:
+        """See :class:`engine.slice.Slice`."""
+        return {
+            Kind.BLOB: partial(expiry.end_blobs, self),
+            Kind.BLOCKS: partial(expiry.end_blocks, self),
+        }
+
+    def restaters(self) -> Mapping[str, Restater]:
+        """See :class:`engine.slice.Slice`."""
+        return restate.restaters(self)
+
+    def resources(self) -> Iterable[bytes]:
+        """See :class:`engine.slice.Slice`."""
+        return resources_of(self)
+
+    def freeze(self) -> Callable[[], Iterator[Any]]:
+        """See :class:`engine.slice.Slice`."""
+        return frozen_rows(self)
+
+    def load(self, rows: Iterable[Any]) -> None:
+        """See :class:`engine.slice.Slice`."""
+        loader = Loader(self)
+        for row in rows:
+            loader.take(row)
+        loader.finish()
+        for container in self.containers():
+            for entry in container.blobs.values():
+                if not isinstance(entry.body, OnDisk):
+                    self._keep(entry.body)
+            for block in container.staged.values():
+                self._keep(block.body)
+            for blob, pending in container.pending.items():
+                key = (container.account, container.name, blob)
+                self.ground.deadlines.arm(blocks_end(pending), Kind.BLOCKS, key)
+            self.rearm(container)
+            newest = container.ages[-1][0] if container.ages else 0
+            self.last = max(self.last, newest, container.entry.modified)
+
+    def _keep(self, body: Held | Composite) -> None:
+        for name in payload_names(body):
+            self.ground.keep(name)
+
+    def check(self) -> None:
+        """See :class:`engine.slice.Slice`."""
+        armed: set[tuple[int, int, Any]] = set()
+        for account, containers in self.accounts.items():
+            assert containers, "an account without containers is none"
+            for name, container in containers.items():
+                assert (container.account, container.name) == (account, name)
+                assert container.lifetime == lifetime_of(container.entry.days, self.default_days)
+                container.check()
+                assert container.armed == self.first_end(container)
+                if container.armed is not None:
+                    armed.add((container.armed, int(Kind.BLOB), (account, name)))
+                for blob, pending in container.pending.items():
+                    armed.add((blocks_end(pending), int(Kind.BLOCKS), (account, name, blob)))
+                bodies: list[Held | Composite] = [entry.body for entry in container.blobs.values()]
+                bodies += [block.body for block in container.staged.values()]
+                assert all(payload_names(body) <= self.ground.payloads for body in bodies)
+        kinds = (int(Kind.BLOB), int(Kind.BLOCKS))
+        assert armed == {entry for entry in self.ground.deadlines.entries() if entry[1] in kinds}
