@@ -75,16 +75,20 @@ class Persistent(Workload):
 def test_an_error_at_any_operation_breaks_no_promise(seed: int, number: int, short: bool) -> None:
     clean = MemoryDisk()
     Persistent(seed).run(clean, STEPS)
+    told = 0
     for place in range(1, clean.operations + 1):
         disk = MemoryDisk()
         disk.fail_at(place, number, short=short)
         workload = Persistent(seed)
         workload.run(disk, STEPS)
+        assert disk.operations >= place, "the error was never met"
+        told += workload.failure is not None
         rng = Random(place)
         states = [disk.kill(), disk.crash("none"), disk.crash("all"), disk.crash("random", rng)]
         for name, state in zip(("kill", "none", "all", "random"), states, strict=True):
             context = f"seed {seed}, {errno.errorcode[number]} at {disk.trace[place - 1]}, then {name}"
             check_survivor(state, workload.promises, thorough=place % 4 == 0, context=context)
+    assert told > clean.operations // 2
 
 
 @pytest.mark.parametrize("number", [errno.EIO, errno.ENOSPC], ids=["EIO", "ENOSPC"])

@@ -93,6 +93,7 @@ async def test_any_path(requests):
         for verb, path, user, body in requests:
             headers = [("gms_user", user.strip()), ("Content-Type", "application/x-www-form-urlencoded")]
             await judge(client, verb, path.decode("latin-1").replace("?", ""), headers, body)
+        assert client.engine.statistics().payload_files == len(client.payload_files())
 
 
 @given(st.lists(st.tuples(kinds, multipart_bytes | urlencoded_bytes), min_size=BATCH, max_size=BATCH))

@@ -11,6 +11,15 @@ from api.blobs.errors import AzureError
 from api.blobs.xml_bodies import parse_tag_set
 
 
+def verdict(function, *arguments):
+    """The code with which a value is refused; None for one that passes."""
+    try:
+        function(*arguments)
+    except AzureError as error:
+        return error.code
+    return None
+
+
 def code(function, *arguments):
     with pytest.raises(AzureError) as caught:
         function(*arguments)
@@ -20,7 +29,8 @@ def code(function, *arguments):
 
 @pytest.mark.parametrize("name", ["abc", "a-b-c", "123", "a" * 63, "$root", "$web", "$logs", "gim-export"])
 def test_container_names_that_pass(name):
-    names.check_container(name)
+    assert verdict(names.check_container, name) is None
+    assert verdict(names.check_container, name + "_") is not None
 
 
 @pytest.mark.parametrize(
@@ -47,7 +57,8 @@ def test_container_names_that_do_not(name, expected):
     "name", ["a", "a/b", "x" * 1024, "Ä ö+%?#&='\"<>", "a//b", "/".join("a" * 254), "🙂"]
 )
 def test_blob_names_that_pass(name):
-    names.check_blob(name)
+    assert verdict(names.check_blob, name) is None
+    assert verdict(names.check_blob, name + "\0") is not None
 
 
 @pytest.mark.parametrize(

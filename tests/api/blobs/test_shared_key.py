@@ -29,7 +29,12 @@ def header_for(text, scheme="SharedKey", account="tenant"):
 
 
 def verify(text, request, version="2026-10-06", scheme="SharedKey", now=NOW):
+    """The signature of `text` is accepted; that of a text with one more byte, and one of no key, are not."""
     shared_key.verify(header_for(text, scheme), request, "tenant", (b"other key", KEY), version, now)
+    for header, keys in ((header_for(text + "\n", scheme), (KEY,)), (header_for(text, scheme), (b"other",))):
+        with pytest.raises(AzureError) as refused:
+            shared_key.verify(header, request, "tenant", keys, version, now)
+        assert refused.value.code == "AuthenticationFailed"
 
 
 def test_a_listing_signed_as_the_documentation_says():
@@ -123,6 +128,7 @@ def test_shared_key_lite_signs_less():
 def test_our_own_header_verifies():
     request = signed("PUT", headers=[("content-length", "3")])
     value = shared_key.authorize_header(KEY, request, "tenant", "2026-10-06")
+    assert value == f"SharedKey tenant:{mac(shared_key.strings_to_sign(request, 'tenant', '2026-10-06')[0])}"
     shared_key.verify(shared_key.parse_authorization(value), request, "tenant", (KEY,), "2026-10-06", NOW)
 
 

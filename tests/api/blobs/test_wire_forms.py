@@ -237,7 +237,12 @@ def test_a_304_has_its_code_in_the_header_only():
 @given(st.text())
 def test_an_error_echoes_any_input_as_well_formed_xml(text):
     _, body = errors.render(errors.invalid_header("x", text), "guid", MOMENT)
-    fromstring(body)
+    document = fromstring(body)
+    assert document.findtext("Code") == "InvalidHeaderValue"
+    assert document.findtext("HeaderName") == "x"
+    if text.isalnum() and text.isascii():
+        assert document.findtext("HeaderValue") == text
+    assert "RequestId:guid" in (document.findtext("Message") or "")
 
 
 STATUSES = {

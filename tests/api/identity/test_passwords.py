@@ -32,10 +32,13 @@ class Verifier:
 
     def __init__(self) -> None:
         self.calls: list[tuple[str, str]] = []
+        self.threads: set[int] = set()
         self.gate = threading.Event()
         self.gate.set()
 
     def __call__(self, stored: str, password: str) -> bool:
+        self.threads.add(threading.get_ident())
+        assert threading.current_thread() is not threading.main_thread(), "the event loop would stand still"
         self.gate.wait()
         self.calls.append((stored, password))
         return SECRETS.get(stored) == password
@@ -145,6 +148,7 @@ async def test_remembering_one_credential_lets_no_other_in(autojump_clock: objec
     await identity.authenticate(request(basic("ann", "sesame")))
     await refused(identity, basic("ann", "sesam"))
     await refused(identity, basic("bob", "sesame"))
+    assert (await identity.authenticate(request(basic("ann", "sesame")))).name == "ann"
 
 
 async def test_the_same_new_credential_at_once_is_verified_once() -> None:
@@ -169,11 +173,16 @@ async def test_verification_does_not_hold_up_the_event_loop() -> None:
     verifier = Verifier()
     verifier.gate.clear()
     identity = make(verifier)
+    turns = 0
     async with trio.open_nursery() as nursery:
         nursery.start_soon(identity.authenticate, request(basic("ann", "sesame")))
         for _ in range(100):
             await trio.lowlevel.checkpoint()
+            turns += not verifier.calls
         verifier.gate.set()
+    assert turns == 100, "others went on while the password was looked at"
+    assert verifier.calls == [(ANN.password_hash, "sesame")]
+    assert threading.get_ident() not in verifier.threads
 
 
 async def test_a_flood_of_logins_is_sent_away_instead_of_queued() -> None:

@@ -262,6 +262,7 @@ def test_what_is_held_past_its_deadline_keeps_its_name(desk: HoldDesk) -> None:
     desk.hold(Kind.AREA, "cart", None)
     desk.now += 61 * SECOND
     desk.refused(CreateArea(actor="x", name="cart", resource=desk.fresh(), values={"a": "2"}, ttl=60))
+    assert len(desk.state.areas.areas) == 1
 
 
 def test_every_hold_must_be_lifted(desk: HoldDesk) -> None:
@@ -351,7 +352,9 @@ def test_a_held_blob_cannot_be_overwritten_or_deleted(desk: HoldDesk, kind: Kind
     desk.lift(hold)
     desk.put("a", b"other")
     desk.do(DeleteBlob(**desk.where(), name="a"))
+    assert list(desk.state.blobs.accounts[ACCOUNT]["recordings"].blobs) == ["b"]
     desk.do(DeleteContainer(**desk.where()))
+    assert "recordings" not in desk.state.blobs.accounts.get(ACCOUNT, {})
     desk.verify()
 
 
@@ -388,6 +391,7 @@ def test_other_containers_are_free(desk: HoldDesk) -> None:
     desk.hold(Kind.CONTAINER, ACCOUNT, "recordings")
     desk.do(DeleteBlob(**desk.where("exports"), name="a"))
     desk.do(DeleteContainer(**desk.where("exports")))
+    assert list(desk.state.blobs.accounts[ACCOUNT]) == ["recordings"]
     desk.verify()
 
 
