@@ -12,7 +12,8 @@ from api.cli import FAILED, Stopped, config_option
 from api.reading import open_data, progress, told_apart, visible
 from api.rights import MOST_TARGETS, packed
 from api.selecting import asked_from, selection_options
-from engine.subjects import HELD, Subject, recorded
+from engine.ending import HELD
+from engine.subjects import Subject, recorded
 
 
 @click.command(name="erase")

@@ -14,9 +14,10 @@ from typing import Any, Final
 import trio
 
 from engine import Cause, Engine, Invalid
+from engine.ending import HELD, LIVING, Ended, EndSubjects, status_of
 from engine.holdings import timestamp
 from engine.holds import NAMES, Hold, Kind, LiftHold, SetHold, Target
-from engine.subjects import HELD, LIVING, Ended, EndSubjects, remains, status_of
+from engine.subjects import remains
 
 BATCH: Final = 100
 """Things ended in one command, so that other requests come between two."""

@@ -8,7 +8,7 @@ from engine.event import Event
 Result = TypeVar("Result")
 
 KEEPER = "retain"
-"""The actor of what nobody asked for: expiry, restating. In the audit log."""
+"""The actor of what the server does by itself, in the audit log."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,6 +19,7 @@ from engine.areas.state import record_key
 from engine.blobs.entries import Composite
 from engine.blobs.events import BlobMetadataSet, BlobWritten
 from engine.body import Held, Inline, OnDisk, unpack_body
+from engine.ending import HELD, status_of
 from engine.event import Event, Stamp
 from engine.holdings import HELD_BY, timestamp
 from engine.holds.target import Kind
@@ -26,7 +27,7 @@ from engine.settings.events import SettingsEvent
 from engine.settings.history import versions
 from engine.settings.model import Missing
 from engine.state import State
-from engine.subjects import HELD, Asked, Subject, recorded, status_of
+from engine.subjects import Asked, Subject, recorded
 from journal.history import history
 from journal.index import Indexes
 

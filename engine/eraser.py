@@ -17,6 +17,7 @@ import journal
 from engine import wire
 from engine.body import Inline, OnDisk, unpack_body
 from engine.clock import Horizon
+from engine.command import KEEPER
 from engine.commands import Restate
 from engine.errors import EngineError
 from engine.event import Cause
@@ -28,7 +29,6 @@ from engine.state import State
 from engine.writer import Writer
 from journal import Part, Record, Verb
 
-ACTOR = "retain"
 SLICE_RECORDS = 256
 """Most records erased in one go."""
 SLICE_BYTES = 1 << 20
@@ -173,7 +173,7 @@ class Eraser:
             bodies = await trio.to_thread.run_sync(self._bodies, wanted) if wanted else {}
             if bodies is None:
                 return  # erased meanwhile: it is going as a whole
-            command = Restate(actor=ACTOR, locator=locator, resource=resource, before=before, bodies=bodies)
+            command = Restate(actor=KEEPER, locator=locator, resource=resource, before=before, bodies=bodies)
             if not await self._writer.submit(command):
                 return
 

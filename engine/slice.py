@@ -33,16 +33,17 @@ class Restater(ABC):
     """How a slice writes entries of one kind down once more, unchanged, so that their older records may be
     erased.
 
-    Nobody can see that it happened, but for where bodies lie and which records hold what.
+    Nobody can see that it happened, but for where bodies lie and which records hold what. Most entries stand
+    on their chain alone and live in memory as a whole; the others say more than that.
     """
 
-    @abstractmethod
     def apart(self, locator: Locator, resource: bytes) -> Collection[int]:
         """The records outside of its chain that the entry stands on; none if it is not there."""
+        return ()
 
-    @abstractmethod
     def bodies(self, locator: Locator, resource: bytes, before: int) -> Sequence[OnDisk]:
         """The bodies on disk that the next step needs, a few MiB at most."""
+        return ()
 
     @abstractmethod
     def restate(

@@ -14,13 +14,13 @@ from engine.blobs import BlobsSlice
 from engine.command import Command, Decision
 from engine.commands import ExpireDue, Restate
 from engine.deadlines import Deadlines, Kind
+from engine.ending import EndSubjects, end
 from engine.event import Cause, Event, Stamp
 from engine.holds import HoldsSlice
 from engine.holds.decide import refuse_held
 from engine.records import WHOLE
 from engine.settings import SettingsSlice
 from engine.slice import Apply, Decide, Expire, Ground, Restater, Slice
-from engine.subjects import EndSubjects, end
 from engine.tokens import TokensSlice
 
 RECORDS = "records"

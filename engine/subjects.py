@@ -1,32 +1,24 @@
-"""What is kept about a person, a tenant or a query: found in the journal, and ended on request.
-
-GDPR, articles 15 and 17.
+"""What is kept about a person, a tenant or a query: found in the journal (GDPR, articles 15 and 17).
 
 The journal knows more than live state: also what was overwritten or deleted and is not erased yet. So it is
 what is searched, and nothing that any client can still see, or any file still holds, is missed.
 """
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import Any
 
 import msgpack
 
 import journal
 from engine import wire
-from engine.areas.events import AreaDeleted, AreaEvent
-from engine.areas.state import record_key
-from engine.blobs.events import BlobDeleted, BlobEvent, BlocksDropped
-from engine.command import Command, Decision
-from engine.event import Cause, Event
+from engine.areas.events import AreaEvent
+from engine.blobs.events import BlobEvent
 from engine.holds.target import NAMES, Kind, Target
-from engine.settings.events import DocumentDeleted, SettingsEvent
-from engine.settings.model import Level, Place
+from engine.settings.events import SettingsEvent
+from engine.settings.model import Level
 from journal.history import history
-
-if TYPE_CHECKING:
-    from engine.state import State
 
 Progress = Callable[[int], None]
 
@@ -207,110 +199,3 @@ def remains(
         if part:
             found.append((record.header.seq, part))
     return sorted(found)
-
-
-class Ended(NamedTuple):
-    """What became of one thing that was to be forgotten.
-
-    Attributes:
-        target: Which.
-        status: ``living`` (or, answered by :class:`EndSubjects`, ended by it), ``ended`` before, or ``held``
-            by a legal hold.
-    """
-
-    target: Target
-    status: str
-
-
-LIVING, ENDED, HELD = "living", "ended", "held"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EndSubjects(Command[tuple[Ended, ...]]):
-    """Ends what still lives of these, on request of the person whom it is about. What is held stays.
-
-    Attributes:
-        targets: What; a number that meanwhile belongs to nothing living is passed over.
-    """
-
-    FREES_SPACE: ClassVar[bool] = True
-
-    targets: Sequence[Target]
-
-
-def status_of(state: "State", target: Target) -> str:
-    """Whether it lives (whether or not it is past its deadline), has ended, or is held."""
-    details = target.named() if target.kind is Kind.BLOB else None
-    if state.holds.held(target.resource, details):
-        return HELD
-    return LIVING if _living(state, target) else ENDED
-
-
-def end(state: "State", command: EndSubjects, _now: int) -> Decision[tuple[Ended, ...]]:
-    """Deletes, with the cause ``erasure-request``, what lives and is not held."""
-    results = tuple(Ended(target, status_of(state, target)) for target in command.targets)
-    events: list[Event] = []
-    for target, status in results:
-        if status == LIVING:
-            events += _endings(state, command.actor, target)
-    return Decision(tuple(events), results)
-
-
-def _living(state: "State", target: Target) -> bool:
-    names = target.names
-    match target.kind:
-        case Kind.AREA:
-            area = state.areas.areas.get(record_key(*names))
-            return area is not None and area[0] == target.resource
-        case Kind.DOCUMENT:
-            document = state.settings.documents.get(Place(*names))
-            return document is not None and document.resource == target.resource
-        case _:
-            return bool(_of_blob(state, target))
-
-
-def _of_blob(state: "State", target: Target) -> list[type[BlobDeleted] | type[BlocksDropped]]:
-    """Which events end what is there of a blob: itself, and what is staged under its name."""
-    account, name, blob = target.names
-    container = state.blobs.find(account, name)
-    if container is None:
-        return []
-    found: list[type[BlobDeleted] | type[BlocksDropped]] = []
-    if blob in container.blobs and container.blobs[blob].resource == target.resource:
-        found.append(BlobDeleted)
-    if blob in container.pending and container.pending[blob].resource == target.resource:
-        found.append(BlocksDropped)
-    return found
-
-
-def _endings(state: "State", actor: str, target: Target) -> Iterator[Event]:
-    names = target.names
-    match target.kind:
-        case Kind.AREA:
-            yield AreaDeleted(
-                resource=target.resource,
-                actor=actor,
-                cause=Cause.ERASURE_REQUEST,
-                name=names[0],
-                user=names[1],
-            )
-        case Kind.DOCUMENT:
-            place = Place(*names)
-            yield DocumentDeleted(
-                resource=target.resource,
-                actor=actor,
-                cause=Cause.ERASURE_REQUEST,
-                place=place,
-                revision=state.settings.documents[place].revision + 1,
-                method="FORGET",
-            )
-        case _:
-            for ending in _of_blob(state, target):
-                yield ending(
-                    resource=target.resource,
-                    actor=actor,
-                    cause=Cause.ERASURE_REQUEST,
-                    account=names[0],
-                    container=names[1],
-                    blob=names[2],
-                )

@@ -26,7 +26,7 @@ from engine.areas.state import (
     value_size,
 )
 from engine.clock import SECOND
-from engine.command import Decision
+from engine.command import KEEPER, Decision
 from engine.errors import Conflict, Invalid, NotFound, QuotaExceeded, TooLarge
 from engine.event import Cause
 
@@ -38,8 +38,6 @@ AREA_TEXT_BYTES = 2 << 20
 AREA_NAME_BYTES = 512 << 10
 """Most UTF-8 bytes of an area's keys together."""
 
-KEEPER = "retain"
-"""The actor of what the server does by itself."""
 
 Write = CreateArea | UpdateArea
 

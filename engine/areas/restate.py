@@ -4,10 +4,11 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
-from engine.areas.decide import KEEPER, text_chunks
+from engine.areas.decide import text_chunks
 from engine.areas.events import AreaEvent, AreaRestated, AreaUpdated, FileStored
 from engine.areas.state import Area, AreasState, File, files_of, key_ends, record_key
 from engine.body import Body, Inline, OnDisk
+from engine.command import KEEPER
 from engine.event import Cause
 from engine.records import Locator
 from engine.slice import STEP_RECORDS, Restated, Restater, first_bytes

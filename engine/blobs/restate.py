@@ -110,14 +110,6 @@ class ContainerRestater(Restater):
     def __init__(self, blobs: BlobsState) -> None:
         self._blobs = blobs
 
-    def apart(self, locator: Locator, resource: bytes) -> Collection[int]:
-        """None: blobs have resources of their own."""
-        return ()
-
-    def bodies(self, locator: Locator, resource: bytes, before: int) -> Sequence[OnDisk]:
-        """None."""
-        return ()
-
     def restate(
         self, locator: Locator, resource: bytes, before: int, bodies: Mapping[int, Inline]
     ) -> Restated:
@@ -151,14 +143,6 @@ class ServiceRestater(Restater):
 
     def __init__(self, blobs: BlobsState) -> None:
         self._blobs = blobs
-
-    def apart(self, locator: Locator, resource: bytes) -> Collection[int]:
-        """None."""
-        return ()
-
-    def bodies(self, locator: Locator, resource: bytes, before: int) -> Sequence[OnDisk]:
-        """None."""
-        return ()
 
     def restate(
         self, locator: Locator, resource: bytes, before: int, bodies: Mapping[int, Inline]

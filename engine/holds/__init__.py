@@ -6,7 +6,7 @@ An embedding program submits :class:`SetHold` and :class:`LiftHold`; the eraser 
 """
 
 from engine.holds.commands import LiftHold, RestateHold, SetHold
-from engine.holds.state import HoldsSlice
+from engine.holds.slice import HoldsSlice
 from engine.holds.target import NAMES, Hold, Kind, Target
 
 __all__ = ["NAMES", "Hold", "HoldsSlice", "Kind", "LiftHold", "RestateHold", "SetHold", "Target"]

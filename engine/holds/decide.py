@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from engine.areas.events import AreaDeleted, AreaUpdated, FileStored, KeysExpired
 from engine.areas.state import record_key, split_key
@@ -13,27 +13,25 @@ from engine.errors import Conflict, Invalid, NotFound
 from engine.event import Cause, Event
 from engine.holds.commands import REASON_BYTES, LiftHold, RestateHold, SetHold
 from engine.holds.events import HoldLifted, HoldSet
+from engine.holds.state import HoldsState
 from engine.holds.target import Hold, Kind, Target
 from engine.settings.events import DocumentDeleted
 from engine.settings.model import Place
 from engine.slice import Decide
 from journal import NO_RESOURCE
 
-if TYPE_CHECKING:
-    from engine.holds.state import HoldsSlice
 
-
-def deciders(holds: "HoldsSlice") -> Mapping[type[Command[Any]], Decide]:
+def deciders(holds: HoldsState) -> Mapping[type[Command[Any]], Decide]:
     """The deciders, bound to the slice."""
     table: dict[type[Command[Any]], Callable[..., Decision[Any]]] = {
         SetHold: _set,
         LiftHold: _lift,
-        RestateHold: _restate,
+        RestateHold: restate,
     }
     return {kind: partial(decide, holds) for kind, decide in table.items()}
 
 
-def _set(holds: "HoldsSlice", command: SetHold, now: int) -> Decision[Hold]:
+def _set(holds: HoldsState, command: SetHold, now: int) -> Decision[Hold]:
     assert len(command.hold_id) == 16
     if not command.reason.strip() or len(command.reason.encode()) > REASON_BYTES:
         raise Invalid(
@@ -51,7 +49,7 @@ def _set(holds: "HoldsSlice", command: SetHold, now: int) -> Decision[Hold]:
     return Decision((event,), event.hold())
 
 
-def _lift(holds: "HoldsSlice", command: LiftHold, _now: int) -> Decision[Hold]:
+def _lift(holds: HoldsState, command: LiftHold, _now: int) -> Decision[Hold]:
     hold = holds.holds.get(command.hold_id)
     if hold is None:
         raise NotFound("there is no such hold", reason="hold")
@@ -59,7 +57,8 @@ def _lift(holds: "HoldsSlice", command: LiftHold, _now: int) -> Decision[Hold]:
     return Decision((event,), hold)
 
 
-def _restate(holds: "HoldsSlice", command: RestateHold, _now: int) -> Decision[bool]:
+def restate(holds: HoldsState, command: RestateHold, _now: int) -> Decision[bool]:
+    """The hold as it stands, once more."""
     hold = holds.holds.get(command.hold_id)
     if hold is None:
         return Decision((), False)
@@ -75,7 +74,7 @@ def _restate(holds: "HoldsSlice", command: RestateHold, _now: int) -> Decision[b
     return Decision((event,), True)
 
 
-def _target(holds: "HoldsSlice", command: SetHold) -> Target:
+def _target(holds: HoldsState, command: SetHold) -> Target:
     """What the command names, with its number.
 
     Raises:
@@ -91,7 +90,7 @@ def _target(holds: "HoldsSlice", command: SetHold) -> Target:
     return Target(command.kind, resource, command.names)
 
 
-def _resource_of(holds: "HoldsSlice", kind: Kind, names: tuple[Any, ...]) -> bytes | None:
+def _resource_of(holds: HoldsState, kind: Kind, names: tuple[Any, ...]) -> bytes | None:
     """The number of what has that name now; None if nothing has."""
     match kind:
         case Kind.AREA:
@@ -111,7 +110,7 @@ def _resource_of(holds: "HoldsSlice", kind: Kind, names: tuple[Any, ...]) -> byt
             return NO_RESOURCE if names[0] in holds.blobs.accounts else None
 
 
-def living(holds: "HoldsSlice", resource: bytes) -> Target | None:
+def living(holds: HoldsState, resource: bytes) -> Target | None:
     """What live state has under a number; None if nothing. Looks at everything there is."""
     for key, area in holds.areas.areas.items():
         if area[0] == resource:
@@ -129,7 +128,7 @@ def living(holds: "HoldsSlice", resource: bytes) -> Target | None:
     return None
 
 
-def refuse_held(holds: "HoldsSlice", events: Iterable[Event]) -> None:
+def refuse_held(holds: HoldsState, events: Iterable[Event]) -> None:
     """Refuses a decision that would end or overwrite what is held. Restating it is no change.
 
     An area or blob that is held can be read but not changed. Settings documents can be changed, because every
@@ -143,7 +142,7 @@ def refuse_held(holds: "HoldsSlice", events: Iterable[Event]) -> None:
             raise Conflict("it is under a legal hold", reason="held")
 
 
-def _ends_held(holds: "HoldsSlice", event: Event) -> bool:
+def _ends_held(holds: HoldsState, event: Event) -> bool:
     held = holds.ground.held
     match event:
         case AreaDeleted() | AreaUpdated() | FileStored() | KeysExpired() | DocumentDeleted():
@@ -160,6 +159,6 @@ def _ends_held(holds: "HoldsSlice", event: Event) -> bool:
             return False
 
 
-def _is_there(holds: "HoldsSlice", event: BlobEvent) -> bool:
+def _is_there(holds: HoldsState, event: BlobEvent) -> bool:
     container = holds.blobs.find(event.account, event.container)
     return container is not None and event.blob in container.blobs

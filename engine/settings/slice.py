@@ -1,10 +1,10 @@
 """What the settings plug into the engine's state."""
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-from engine.body import Inline, OnDisk
-from engine.command import Command
+from engine.body import Inline
+from engine.command import KEEPER, Command
 from engine.deadlines import Kind
 from engine.event import Event
 from engine.records import Locator
@@ -103,14 +103,6 @@ class DocumentRestater(Restater):
     def __init__(self, state: SettingsState) -> None:
         self._state = state
 
-    def apart(self, locator: Locator, resource: bytes) -> Collection[int]:
-        """None."""
-        return ()
-
-    def bodies(self, locator: Locator, resource: bytes, before: int) -> Sequence[OnDisk]:
-        """None: documents live in memory."""
-        return ()
-
     def restate(
         self, locator: Locator, resource: bytes, before: int, bodies: Mapping[int, Inline]
     ) -> Restated:
@@ -119,5 +111,5 @@ class DocumentRestater(Restater):
         own = self._state.documents.get(place)
         if own is None or own.resource != resource:
             return Restated((), False)
-        command = RestateDocument(actor="retain", place=place)
+        command = RestateDocument(actor=KEEPER, place=place)
         return Restated(upkeep.restate(self._state, command, 0).events, False)

@@ -3,8 +3,9 @@ once).
 """
 
 from engine.tokens.commands import Grant, IssueTokens, RecordKeyRotation, RevokeTokens
+from engine.tokens.queries import list_tokens
 from engine.tokens.record import TokenRecord
-from engine.tokens.state import TokensSlice, list_tokens
+from engine.tokens.slice import TokensSlice
 
 __all__ = [
     "Grant",

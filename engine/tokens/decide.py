@@ -1,25 +1,23 @@
 """What commands about tokens come to. Reads both slices, changes nothing."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from engine.blobs.container_events import PoliciesChanged
 from engine.blobs.decide_containers import MAX_POLICIES, required
 from engine.blobs.entries import StoredPolicy
-from engine.command import Command, Decision
+from engine.command import KEEPER, Command, Decision
 from engine.errors import Conflict, Invalid, NotFound
 from engine.event import Cause, Event
 from engine.slice import Decide
 from engine.tokens.commands import Grant, IssueTokens, RecordKeyRotation, RevokeTokens
-from engine.tokens.events import KeyRotated, TokenIssued, TokenRevoked
+from engine.tokens.events import KeyRotated, TokenExpired, TokenIssued, TokenRevoked
 from engine.tokens.record import TokenRecord
-
-if TYPE_CHECKING:
-    from engine.tokens.state import TokensSlice
+from engine.tokens.state import TokensState
 
 
-def deciders(tokens: "TokensSlice") -> Mapping[type[Command[Any]], Decide]:
+def deciders(tokens: TokensState) -> Mapping[type[Command[Any]], Decide]:
     """The deciders, bound to the slice."""
     table: dict[type[Command[Any]], Callable[..., Decision[Any]]] = {
         IssueTokens: _issue,
@@ -29,7 +27,7 @@ def deciders(tokens: "TokensSlice") -> Mapping[type[Command[Any]], Decide]:
     return {kind: partial(decide, tokens) for kind, decide in table.items()}
 
 
-def _issue(tokens: "TokensSlice", command: IssueTokens, now: int) -> Decision[tuple[TokenRecord, ...]]:
+def _issue(tokens: TokensState, command: IssueTokens, now: int) -> Decision[tuple[TokenRecord, ...]]:
     revoked = _revocable(tokens, command.account) if command.revoke_existing else []
     issued = [_issued(command, grant, now) for grant in command.grants]
     changes = _Policies(tokens, command.account)
@@ -67,7 +65,7 @@ def _issued(command: IssueTokens, grant: Grant, now: int) -> TokenIssued:
     )
 
 
-def _revocable(tokens: "TokensSlice", account: str) -> list[TokenRecord]:
+def _revocable(tokens: TokensState, account: str) -> list[TokenRecord]:
     return [
         record
         for record in tokens.of_account(account)
@@ -87,7 +85,7 @@ def _ended(command: Command[Any], record: TokenRecord, now: int) -> TokenRevoked
     )
 
 
-def _revoke(tokens: "TokensSlice", command: RevokeTokens, now: int) -> Decision[tuple[TokenRecord, ...]]:
+def _revoke(tokens: TokensState, command: RevokeTokens, now: int) -> Decision[tuple[TokenRecord, ...]]:
     if command.token_ids is None:
         revoked = _revocable(tokens, command.account)
     else:
@@ -101,7 +99,7 @@ def _revoke(tokens: "TokensSlice", command: RevokeTokens, now: int) -> Decision[
     return Decision(tuple(events), tuple(record._replace(revoked=now) for record in revoked))
 
 
-def _named(tokens: "TokensSlice", account: str, token_id: bytes, now: int) -> TokenRecord:
+def _named(tokens: TokensState, account: str, token_id: bytes, now: int) -> TokenRecord:
     record = tokens.records.get(token_id)
     if record is None or record.account != account or record.expiry <= now:
         raise NotFound("there is no such token", reason="token")
@@ -110,7 +108,7 @@ def _named(tokens: "TokensSlice", account: str, token_id: bytes, now: int) -> To
     return record
 
 
-def _rotated(tokens: "TokensSlice", command: RecordKeyRotation, now: int) -> Decision[int]:
+def _rotated(tokens: TokensState, command: RecordKeyRotation, now: int) -> Decision[int]:
     ended = [
         record
         for record in tokens.of_account(command.account)
@@ -127,10 +125,42 @@ def _rotated(tokens: "TokensSlice", command: RecordKeyRotation, now: int) -> Dec
     return Decision((event,), len(ended))
 
 
+def expire(tokens: TokensState, key: Any, now: int) -> Sequence[Event]:
+    """The events that end a token that is past its time, and the stored policy that was made for it."""
+    record = tokens.records[key]
+    ended: list[Event] = [
+        TokenExpired(
+            resource=record.token_id,
+            actor=KEEPER,
+            cause=Cause.EXPIRED,
+            account=record.account,
+            container=record.container,
+        )
+    ]
+    container = None if record.container is None else tokens.blobs.find(record.account, record.container)
+    if container is not None and any(
+        policy.policy_id == record.policy_id and policy.expiry is not None and policy.expiry <= now
+        for policy in container.entry.policies
+    ):
+        assert record.policy_id is not None
+        ended.append(
+            PoliciesChanged(
+                resource=container.entry.resource,
+                actor=KEEPER,
+                cause=Cause.EXPIRED,
+                account=container.account,
+                container=container.name,
+                modified=tokens.blobs.next_modified(now),
+                removed=(record.policy_id,),
+            )
+        )
+    return ended
+
+
 class _Policies:
     """Which stored policies of which container go and come in one decision."""
 
-    def __init__(self, tokens: "TokensSlice", account: str) -> None:
+    def __init__(self, tokens: TokensState, account: str) -> None:
         self._blobs = tokens.blobs
         self._account = account
         self._removed: dict[str, list[str]] = {}

@@ -19,8 +19,9 @@ from engine.blobs.commands import (
 )
 from engine.blobs.entries import ContentHeaders
 from engine.dossier import CHUNK, HIDDEN, Attachment, Dossier
+from engine.ending import ENDED
 from engine.settings import DeleteValue, PutValue
-from engine.subjects import ENDED, Asked, remains
+from engine.subjects import Asked, remains
 from engine.testing import SteppedClock, open_memory_engine
 from tests.engine.test_subjects import ANN, QUIET, Store
 

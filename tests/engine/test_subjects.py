@@ -12,23 +12,12 @@ from engine import Cause, Engine, Options
 from engine.areas import CreateArea, DeleteArea, NewFile, UpdateArea
 from engine.blobs.commands import CreateContainer, PutBlob, SetBlobTags, StageBlock
 from engine.blobs.entries import ContentHeaders
+from engine.ending import ENDED, HELD, LIVING, Ended, EndSubjects, status_of
 from engine.holds import Kind, SetHold, Target
 from engine.settings import DeleteValue, MergeValue, PutValue
 from engine.settings.model import Asker, Level, Place, Policy
 from engine.settings.value import Body
-from engine.subjects import (
-    ENDED,
-    FEW,
-    HELD,
-    LIVING,
-    Asked,
-    Ended,
-    EndSubjects,
-    kind_of,
-    recorded,
-    remains,
-    status_of,
-)
+from engine.subjects import FEW, Asked, kind_of, recorded, remains
 from engine.testing import SteppedClock, open_memory_engine
 from engine.wire import About
 from journal import Part

@@ -1,0 +1,100 @@
+"""What holds plug into the engine's state."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+from engine.areas.state import AreasState
+from engine.blobs.state import BlobsState
+from engine.body import Inline
+from engine.command import KEEPER, Command
+from engine.deadlines import Kind as Ends
+from engine.event import Event
+from engine.holds import decide
+from engine.holds.commands import RestateHold
+from engine.holds.events import HOLD, HoldLifted, HoldSet
+from engine.holds.state import HoldsState
+from engine.holds.target import Hold, Kind, Target
+from engine.records import Locator
+from engine.slice import Apply, Decide, Expire, Ground, Restated, Restater
+
+
+class HoldsSlice(HoldsState):
+    """The holds as :class:`engine.slice.Slice`.
+
+    It comes first among the slices, so that what others load is armed or held from the start.
+    """
+
+    name = "holds"
+
+    def handlers(self) -> Mapping[type[Event], Apply]:
+        """See :class:`engine.slice.Slice`."""
+        return {HoldSet: self.set, HoldLifted: self.lifted}
+
+    def deciders(self) -> Mapping[type[Command[Any]], Decide]:
+        """See :class:`engine.slice.Slice`."""
+        return decide.deciders(self)
+
+    def expirers(self) -> Mapping[Ends, Expire]:
+        """A hold ends when somebody lifts it."""
+        return {}
+
+    def restaters(self) -> Mapping[str, Restater]:
+        """See :meth:`engine.slice.Slice.restaters`."""
+        return {HOLD: HoldRestater(self)}
+
+    def resources(self) -> Iterable[bytes]:
+        """See :meth:`engine.slice.Slice.resources`."""
+        return self.holds
+
+    def place(self, seq: int, address: int) -> None:
+        """See :class:`engine.slice.Slice`. No hold has content."""
+
+    def freeze(self) -> Callable[[], Iterator[Any]]:
+        """Rows ``[hold id, kind, resource, names, reason, actor, time]`` in the order of their ids: a
+        restated hold keeps its place."""
+        holds = dict(self.holds)
+        return lambda: (
+            [
+                hold.hold_id,
+                str(hold.target.kind),
+                hold.target.resource,
+                hold.target.names,
+                hold.reason,
+                hold.actor,
+                hold.time,
+            ]
+            for _, hold in sorted(holds.items())
+        )
+
+    def load(self, rows: Iterable[Any]) -> None:
+        """See :class:`engine.slice.Slice`."""
+        assert not self.holds
+        for hold_id, kind, resource, names, reason, actor, time in rows:
+            target = Target(Kind(kind), resource, tuple(names))
+            self.holds[hold_id] = Hold(hold_id, target, reason, actor, time)
+            self.keep(target)
+
+    def check(self) -> None:
+        """See :class:`engine.slice.Slice`."""
+        ground = Ground()
+        rebuilt = HoldsState(ground, AreasState(ground), self.settings, BlobsState(ground))
+        for hold_id, hold in self.holds.items():
+            assert len(hold_id) == len(hold.target.resource) == 16
+            assert hold.target.subject
+            rebuilt.keep(hold.target)
+        assert self.ground.held == ground.held
+        assert self.ground.deadlines.asleep == ground.deadlines.asleep
+
+
+class HoldRestater(Restater):
+    """A hold as it stands."""
+
+    def __init__(self, holds: HoldsState) -> None:
+        self._holds = holds
+
+    def restate(
+        self, locator: Locator, resource: bytes, before: int, bodies: Mapping[int, Inline]
+    ) -> Restated:
+        """See :meth:`engine.slice.Restater.restate`."""
+        command = RestateHold(actor=KEEPER, hold_id=resource)
+        return Restated(decide.restate(self._holds, command, 0).events, False)

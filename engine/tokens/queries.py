@@ -1,0 +1,9 @@
+"""What can be read of tokens: pure functions over the state."""
+
+from engine.tokens.record import TokenRecord
+from engine.tokens.state import TokensState
+
+
+def list_tokens(tokens: TokensState, account: str, now: int) -> tuple[TokenRecord, ...]:
+    """The tokens of an account that have not expired, revoked ones included, in order of issue."""
+    return tuple(record for record in tokens.of_account(account) if now < record.expiry)

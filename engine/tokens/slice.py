@@ -1,0 +1,86 @@
+"""What tokens plug into the engine's state."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
+from typing import Any
+
+from engine.body import Inline
+from engine.command import Command
+from engine.deadlines import Kind
+from engine.event import Cause, Event
+from engine.records import Locator
+from engine.slice import Apply, Decide, Expire, Restated, Restater
+from engine.tokens import decide
+from engine.tokens.events import TOKEN, KeyRotated, TokenExpired, TokenIssued, TokenRevoked
+from engine.tokens.record import TokenRecord
+from engine.tokens.state import TokensState
+
+
+class TokensSlice(TokensState):
+    """The tokens as :class:`engine.slice.Slice`."""
+
+    name = "tokens"
+
+    def handlers(self) -> Mapping[type[Event], Apply]:
+        """See :class:`engine.slice.Slice`."""
+        return {
+            TokenIssued: self.issued,
+            TokenRevoked: self.revoked,
+            TokenExpired: self.expired,
+            KeyRotated: self.key_rotated,
+        }
+
+    def deciders(self) -> Mapping[type[Command[Any]], Decide]:
+        """See :class:`engine.slice.Slice`."""
+        return decide.deciders(self)
+
+    def expirers(self) -> Mapping[Kind, Expire]:
+        """See :class:`engine.slice.Slice`."""
+        return {Kind.TOKEN: partial(decide.expire, self)}
+
+    def restaters(self) -> Mapping[str, Restater]:
+        """See :meth:`engine.slice.Slice.restaters`."""
+        return {TOKEN: TokenRestater(self)}
+
+    def resources(self) -> Iterable[bytes]:
+        """See :meth:`engine.slice.Slice.resources`."""
+        return self.records
+
+    def place(self, seq: int, address: int) -> None:
+        """See :class:`engine.slice.Slice`. No token has content."""
+
+    def freeze(self) -> Callable[[], Iterator[Any]]:
+        """See :class:`engine.slice.Slice`."""
+        records = list(self.records.values())
+        return lambda: (list(record) for record in records)
+
+    def load(self, rows: Iterable[Any]) -> None:
+        """See :class:`engine.slice.Slice`."""
+        for row in rows:
+            record = TokenRecord(*row)
+            self.records[record.token_id] = record
+            self.ground.deadlines.arm(record.expiry, Kind.TOKEN, record.token_id)
+
+    def check(self) -> None:
+        """See :class:`engine.slice.Slice`."""
+        armed = {(record.expiry, int(Kind.TOKEN), token_id) for token_id, record in self.records.items()}
+        assert armed == {entry for entry in self.ground.deadlines.entries() if entry[1] == Kind.TOKEN}
+
+
+class TokenRestater(Restater):
+    """A token as it is, revoked or not."""
+
+    def __init__(self, tokens: TokensState) -> None:
+        self._tokens = tokens
+
+    def restate(
+        self, locator: Locator, resource: bytes, before: int, bodies: Mapping[int, Inline]
+    ) -> Restated:
+        """See :meth:`engine.slice.Restater.restate`."""
+        record = self._tokens.records.get(resource)
+        if record is None:
+            return Restated((), False)
+        fields = record._asdict()
+        resource, actor = fields.pop("token_id"), fields.pop("issuer")
+        event = TokenIssued(resource=resource, actor=actor, cause=Cause.RESTATED, **fields)
+        return Restated((event,), False)
