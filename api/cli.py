@@ -1,20 +1,20 @@
-"""The command line. Each command is a module ``api/cli_<name>.py`` with a `command`; dropping one in adds it.
+"""The command line. Each command is a module ``api/cli_<name>.py`` with a `command`, named in `SUMMARIES`.
 
 Exit codes: 0 done; 1 failed; 2 wrong usage or configuration; 3 the data folder is in use; 4 the journal is
-damaged. Commands are imported when they are called, so that help and completion stay quick.
+damaged. A command is imported when it is called; the list of them and completion import none.
 """
 
 from __future__ import annotations
 
 import gc
-import pkgutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import Final
 
 import click
-
-import api
+from click.shell_completion import CompletionItem
 
 DONE: Final = 0
 FAILED: Final = 1
@@ -22,7 +22,21 @@ WRONG: Final = 2
 IN_USE: Final = 3
 DAMAGED: Final = 4
 
-_PREFIX = "cli_"
+SUMMARIES: Final[Mapping[str, str]] = {
+    "audit": "Who did what, is all of it there, what was held when.",
+    "backup": "Back up the data folder, restore it without what was erased since.",
+    "erase": "Erase what is kept about a person, a tenant, or in single resources.",
+    "export": "Write down everything that is kept about a person, a tenant, or of single resources.",
+    "hold": "Legal holds: what is held is neither erased nor ended by its deadline.",
+    "init": "Write a commented configuration file.",
+    "journal": "Look into the journal; mend a damaged one, deliberately.",
+    "serve": "Start the server; it runs until SIGTERM or Ctrl-C.",
+    "settings": "Applications of the settings interface: what there is, export, import.",
+    "tenant": "Tenants of the blob interface: accounts, their two keys, their containers.",
+    "token": "Tokens that open a tenant's containers until they expire.",
+    "user": "Hash the password of a user of the interfaces.",
+}
+"""What there is, in a line each; said here, because importing all commands takes most of a second."""
 
 
 class Stopped(click.ClickException):
@@ -34,25 +48,42 @@ class Stopped(click.ClickException):
 
 
 class Commands(click.Group):
-    """Finds the commands among the modules of this package."""
+    """The commands of `SUMMARIES`, each imported when it is asked for."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """The names, from the modules' names."""
-        names = (module.name for module in pkgutil.iter_modules(api.__path__))
-        return sorted(name.removeprefix(_PREFIX) for name in names if name.startswith(_PREFIX))
+        """The names."""
+        return sorted(SUMMARIES)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command of that name, imported now."""
-        if cmd_name not in self.list_commands(ctx):
+        if cmd_name not in SUMMARIES:
             return None
-        collecting = gc.isenabled()
-        gc.disable()  # Importing only ever adds; walking all of it again and again takes a tenth of the time.
-        try:
-            command: click.Command = import_module(f"api.{_PREFIX}{cmd_name}").command
-        finally:
-            if collecting:
-                gc.enable()
+        with importing():
+            command: click.Command = import_module(f"api.cli_{cmd_name}").command
         return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The list in the help."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, SUMMARIES[name]) for name in self.list_commands(ctx)])
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """The commands and options that begin like this."""
+        names = [name for name in self.list_commands(ctx) if name.startswith(incomplete)]
+        items = [CompletionItem(name, help=SUMMARIES[name]) for name in names]
+        return [*items, *click.Command.shell_complete(self, ctx, incomplete)]
+
+
+@contextmanager
+def importing() -> Iterator[None]:
+    """Around many imports: they only add, and collecting garbage meanwhile takes a tenth of their time."""
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collecting:
+            gc.enable()
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

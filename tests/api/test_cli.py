@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner
 
@@ -12,13 +15,40 @@ from api import cli
 from api.cli_serve import engine_options
 from api.config import Config, StorageConfig
 from api.identity.passwords import verify_hash
+from tests.kit.server import ROOT
 
 
 def test_commands_are_the_modules_of_that_name() -> None:
     result = CliRunner().invoke(cli.main, ["--help"])
     assert result.exit_code == 0
-    for name in ("init", "serve", "user"):
+    modules = {path.stem.removeprefix("cli_") for path in Path(cli.__file__).parent.glob("cli_*.py")}
+    assert set(cli.SUMMARIES) == modules
+    for name in modules:
         assert f"\n  {name} " in result.output
+
+
+def test_completion_offers_commands_and_options() -> None:
+    context = click.Context(cli.main)
+    assert [item.value for item in cli.main.shell_complete(context, "to")] == ["token"]
+    assert "--version" in [item.value for item in cli.main.shell_complete(context, "--")]
+
+
+HEAVY = ("engine", "journal", "quart", "rich", "trio", "werkzeug")
+
+
+def loaded(*arguments: str) -> set[str]:
+    """What of `HEAVY`, and which modules of ours, a command imports."""
+    code = (
+        "import sys\nfrom api.cli import main\n"
+        "try: main(sys.argv[1:])\nfinally: print(*sys.modules, file=sys.stderr)"
+    )
+    command = [sys.executable, "-c", code, *arguments]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=60)
+    return {name for name in done.stderr.split() if name in HEAVY or name.startswith("api.")}
+
+
+def test_the_list_of_commands_imports_none_of_them() -> None:
+    assert loaded("--help") == {"api.cli"}
 
 
 def test_an_unknown_command_is_a_usage_error() -> None:
