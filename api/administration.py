@@ -22,7 +22,7 @@ from api.settings.acts import SettingsActs
 from api.tenants import KEYS, Tenants, encoded
 from engine import Engine, Invalid
 from engine.blobs import queries
-from engine.blobs.commands import (
+from engine.blobs.container_commands import (
     ConfigureRetention,
     EnsureContainers,
     RemoveAccount,

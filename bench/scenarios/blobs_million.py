@@ -19,8 +19,9 @@ from bench.http import Client, request
 from bench.load import Load, measure
 from bench.measures import resident_bytes
 from bench.report import Report
-from engine.blobs.commands import EnsureContainers, PutBlob
+from engine.blobs.commands import PutBlob
 from engine.blobs.conditions import UNCONDITIONAL
+from engine.blobs.container_commands import EnsureContainers
 from engine.blobs.entries import ContentHeaders
 
 WRITERS = 256

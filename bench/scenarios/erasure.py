@@ -17,7 +17,8 @@ from bench.measures import Latencies
 from bench.report import Report
 from bench.scenarios.expiry import LateClock
 from bench.workloads import areas
-from engine.blobs.commands import CreateContainer, PutBlob
+from engine.blobs.commands import PutBlob
+from engine.blobs.container_commands import CreateContainer
 from engine.blobs.entries import ContentHeaders
 from engine.body import Inline
 

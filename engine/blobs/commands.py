@@ -1,4 +1,4 @@
-"""What can be asked of containers and blobs.
+"""What can be asked of blobs; of containers and accounts, see ``container_commands``.
 
 Names, header values, tags and XML are validated before they come here; a command carries everything random
 (``resource``) and every policy. Refusals, by class and ``reason``, beside the shared ``StorageFull``,
@@ -36,52 +36,18 @@ TooLarge            block-list              CommitBlocks with more than 50,000 b
 Order of judgement: container, blob, conditions, lease, then the rest.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
+from typing import ClassVar, Generic, TypeVar
 
+from engine.blobs.answers import Leased, Written
 from engine.blobs.conditions import UNCONDITIONAL, Conditions
-from engine.blobs.entries import ContentHeaders, CopyInfo, Pairs, StoredPolicy, ticks
-from engine.blobs.leases import Lease, LeaseRequest
+from engine.blobs.container_commands import ContainerCommand
+from engine.blobs.entries import ContentHeaders, CopyInfo, Pairs
+from engine.blobs.leases import LeaseRequest
 from engine.body import Body
-from engine.command import Command
 
 Result = TypeVar("Result")
-
-
-class Written(NamedTuple):
-    """What a write answers.
-
-    Attributes:
-        modified: When it counts as written, nanoseconds since the epoch: Last-Modified.
-    """
-
-    modified: int
-
-    @property
-    def etag(self) -> int:
-        """The new ETag as a number of ticks."""
-        return ticks(self.modified)
-
-
-class Leased(NamedTuple):
-    """What a lease operation answers.
-
-    Attributes:
-        modified: Unchanged by it; Last-Modified and ETag follow from it.
-        lease: The lease after it, None after a release.
-        remaining: Seconds until a breaking lease is broken.
-    """
-
-    modified: int
-    lease: Lease | None
-    remaining: int
-
-    @property
-    def etag(self) -> int:
-        """The ETag as a number of ticks."""
-        return ticks(self.modified)
 
 
 class BlockSource(IntEnum):
@@ -90,133 +56,6 @@ class BlockSource(IntEnum):
     LATEST = 0
     COMMITTED = 1
     UNCOMMITTED = 2
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ContainerCommand(Command[Result], Generic[Result]):
-    """Something about a container.
-
-    Attributes:
-        account: The tenant's account.
-        container: A valid container name.
-    """
-
-    account: str
-    container: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CreateContainer(ContainerCommand[Written]):
-    """Makes a container.
-
-    Attributes:
-        resource: 16 random bytes.
-        metadata: As sent.
-        public_access: ``container``, ``blob`` or None.
-    """
-
-    resource: bytes
-    metadata: Pairs = ()
-    public_access: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EnsureContainers(Command[tuple[str, ...]]):
-    """Makes those containers of an account that are not there; answers which it made. Changes nothing that
-    exists.
-
-    Attributes:
-        account: The tenant's account.
-        containers: Names, each with 16 random bytes.
-    """
-
-    account: str
-    containers: tuple[tuple[str, bytes], ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeleteContainer(ContainerCommand[None]):
-    """Deletes a container with all it holds."""
-
-    FREES_SPACE: ClassVar[bool] = True
-
-    conditions: Conditions = UNCONDITIONAL
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SetContainerMetadata(ContainerCommand[Written]):
-    """Replaces all metadata of a container."""
-
-    metadata: Pairs
-    conditions: Conditions = UNCONDITIONAL
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SetContainerAccess(ContainerCommand[Written]):
-    """Replaces the stored access policies and the public access level (Set Container ACL)."""
-
-    policies: tuple[StoredPolicy, ...]
-    public_access: str | None
-    conditions: Conditions = UNCONDITIONAL
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SetContainerRetention(ContainerCommand[None]):
-    """Sets how long blobs are kept after their last write, for those there already too.
-
-    Attributes:
-        days: 0 keeps for ever, None follows the server's configuration.
-    """
-
-    days: int | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LeaseContainer(ContainerCommand[Leased]):
-    """A lease operation on a container; ``conditions.lease`` is not used."""
-
-    request: LeaseRequest
-    conditions: Conditions = UNCONDITIONAL
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ConfigureRetention(Command[bool]):
-    """Tells the configured ``recordings_days``, at each start; answers whether it changed.
-
-    Attributes:
-        days: Days from a blob's last write to its end; 0 keeps for ever.
-        resource: 16 random bytes.
-    """
-
-    days: int
-    resource: bytes
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SetServiceProperties(Command[None]):
-    """Replaces an account's service properties (CORS rules, default version, logging …).
-
-    Attributes:
-        account: The tenant's account.
-        document: The properties as msgpack types; what they mean is the surface's business. Never changed
-            afterwards.
-        resource: 16 random bytes.
-    """
-
-    account: str
-    document: Mapping[str, Any]
-    resource: bytes
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RemoveAccount(Command[int]):
-    """Deletes every container of an account and its service properties; answers how many containers that
-    were.
-    """
-
-    FREES_SPACE: ClassVar[bool] = True
-
-    account: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,18 +5,17 @@ from functools import partial
 from typing import Any
 
 from engine.blobs import leases
+from engine.blobs.answers import Leased, Written
 from engine.blobs.commands import (
     BlobCommand,
     CommitBlocks,
     DeleteBlob,
     LeaseBlob,
-    Leased,
     PutBlob,
     SetBlobHeaders,
     SetBlobMetadata,
     SetBlobTags,
     SetBlobTier,
-    Written,
 )
 from engine.blobs.containers import Container
 from engine.blobs.decide_containers import required

@@ -5,7 +5,8 @@ from functools import partial
 from typing import Any
 
 from engine.blobs import leases
-from engine.blobs.commands import BlockSource, CommitBlocks, StageBlock, Written
+from engine.blobs.answers import Written
+from engine.blobs.commands import BlockSource, CommitBlocks, StageBlock
 from engine.blobs.containers import Container
 from engine.blobs.decide_blobs import endings, fields, resource_for, writable
 from engine.blobs.decide_containers import required

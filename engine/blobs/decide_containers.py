@@ -5,22 +5,21 @@ from functools import partial
 from typing import Any
 
 from engine.blobs import leases
-from engine.blobs.commands import (
+from engine.blobs.answers import Leased, Written
+from engine.blobs.conditions import Conditions
+from engine.blobs.container_commands import (
     ConfigureRetention,
     ContainerCommand,
     CreateContainer,
     DeleteContainer,
     EnsureContainers,
     LeaseContainer,
-    Leased,
     RemoveAccount,
     SetContainerAccess,
     SetContainerMetadata,
     SetContainerRetention,
     SetServiceProperties,
-    Written,
 )
-from engine.blobs.conditions import Conditions
 from engine.blobs.container_events import (
     ContainerAccessSet,
     ContainerCreated,

@@ -10,13 +10,8 @@ import pytest
 import journal
 from engine import Cause, Inline
 from engine.areas import CreateArea, DeleteArea, NewFile, UpdateArea
-from engine.blobs.commands import (
-    BlockSource,
-    CommitBlocks,
-    DeleteBlob,
-    DeleteContainer,
-    SetBlobMetadata,
-)
+from engine.blobs.commands import BlockSource, CommitBlocks, DeleteBlob, SetBlobMetadata
+from engine.blobs.container_commands import DeleteContainer
 from engine.blobs.entries import ContentHeaders
 from engine.dossier import CHUNK, HIDDEN, Attachment, Dossier
 from engine.ending import ENDED

@@ -18,13 +18,13 @@ from engine.areas import queries as areas
 from engine.blobs.commands import (
     BlockSource,
     CommitBlocks,
-    CreateContainer,
     DeleteBlob,
     PutBlob,
     SetBlobMetadata,
     SetBlobTags,
     StageBlock,
 )
+from engine.blobs.container_commands import CreateContainer
 from engine.blobs.entries import ContentHeaders
 from engine.body import Inline
 from engine.clock import HOUR

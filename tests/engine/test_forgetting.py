@@ -18,20 +18,22 @@ from engine.areas.state import File
 from engine.blobs.commands import (
     BlockSource,
     CommitBlocks,
-    ConfigureRetention,
-    CreateContainer,
     DeleteBlob,
-    DeleteContainer,
     LeaseBlob,
     PutBlob,
-    RemoveAccount,
     SetBlobHeaders,
     SetBlobMetadata,
     SetBlobTags,
+    StageBlock,
+)
+from engine.blobs.container_commands import (
+    ConfigureRetention,
+    CreateContainer,
+    DeleteContainer,
+    RemoveAccount,
     SetContainerMetadata,
     SetContainerRetention,
     SetServiceProperties,
-    StageBlock,
 )
 from engine.blobs.entries import BlobEntry, Composite, ContentHeaders
 from engine.blobs.leases import LeaseAction, LeaseRequest

@@ -14,10 +14,9 @@ from engine.blobs.commands import (
     DeleteBlob,
     SetBlobHeaders,
     SetBlobMetadata,
-    SetContainerMetadata,
-    SetServiceProperties,
     StageBlock,
 )
+from engine.blobs.container_commands import SetContainerMetadata, SetServiceProperties
 from engine.blobs.entries import Composite, ContentHeaders
 from engine.body import Inline, OnDisk
 from engine.commands import Restate

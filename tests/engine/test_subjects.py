@@ -10,7 +10,8 @@ import pytest
 import journal
 from engine import Cause, Engine, Options
 from engine.areas import CreateArea, DeleteArea, NewFile, UpdateArea
-from engine.blobs.commands import CreateContainer, PutBlob, SetBlobTags, StageBlock
+from engine.blobs.commands import PutBlob, SetBlobTags, StageBlock
+from engine.blobs.container_commands import CreateContainer
 from engine.blobs.entries import ContentHeaders
 from engine.ending import ENDED, HELD, LIVING, Ended, EndSubjects, status_of
 from engine.holds import Kind, SetHold, Target

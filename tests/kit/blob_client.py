@@ -15,7 +15,7 @@ from api.blobs.surface import BlobSurface
 from api.blobs.times import http_date
 from api.config import BlobsConfig, Config, ServerConfig
 from engine import Engine, Options
-from engine.blobs.commands import ConfigureRetention
+from engine.blobs.container_commands import ConfigureRetention
 from engine.testing import SteppedClock, open_memory_engine
 from journal import PayloadStore
 from journal.testing import MemoryDisk

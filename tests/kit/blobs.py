@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from engine.blobs.commands import CreateContainer, PutBlob, Written
+from engine.blobs.answers import Written
+from engine.blobs.commands import PutBlob
+from engine.blobs.container_commands import CreateContainer
 from engine.blobs.entries import BlobEntry, ContentHeaders
 from engine.blobs.queries import get_blob
 from engine.body import Body

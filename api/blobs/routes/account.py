@@ -10,7 +10,7 @@ from api.blobs.views import lease_of
 from api.blobs.xml_bodies import MAX_SMALL_BYTES
 from api.http import Response
 from engine.blobs import queries
-from engine.blobs.commands import SetServiceProperties
+from engine.blobs.container_commands import SetServiceProperties
 
 _INCLUDES = frozenset({"metadata", "deleted", "system"})
 

@@ -11,7 +11,7 @@ from api.blobs.writing import metadata_of
 from api.blobs.xml_bodies import MAX_SMALL_BYTES
 from api.http import Response
 from engine.blobs import queries
-from engine.blobs.commands import (
+from engine.blobs.container_commands import (
     CreateContainer,
     DeleteContainer,
     SetContainerAccess,

@@ -29,7 +29,8 @@ from api.blobs.writing import (
 )
 from api.http import Response
 from engine import PreconditionFailed
-from engine.blobs.commands import PutBlob, StageBlock, Written
+from engine.blobs.answers import Written
+from engine.blobs.commands import PutBlob, StageBlock
 from engine.blobs.conditions import Conditions
 from engine.blobs.entries import CopyInfo, Pairs
 from engine.body import Body

@@ -8,7 +8,9 @@ from api.blobs.call import Call, written
 from api.blobs.errors import invalid_header, missing_header
 from api.blobs.permissions import Operation
 from api.http import Response
-from engine.blobs.commands import LeaseBlob, LeaseContainer, Leased
+from engine.blobs.answers import Leased
+from engine.blobs.commands import LeaseBlob
+from engine.blobs.container_commands import LeaseContainer
 from engine.blobs.leases import LeaseAction, LeaseRequest
 
 _STATUSES: Final = {

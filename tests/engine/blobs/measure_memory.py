@@ -16,7 +16,7 @@ from typing import Any
 
 import msgpack
 
-from engine.blobs.commands import CreateContainer
+from engine.blobs.container_commands import CreateContainer
 from engine.blobs.entries import ContentHeaders, Pairs
 from engine.blobs.events import BlobPut
 from engine.blobs.listing import find_blobs, list_blobs

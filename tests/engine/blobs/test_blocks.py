@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from engine.blobs import decide_blocks
-from engine.blobs.commands import BlockSource, CommitBlocks, DeleteBlob, DeleteContainer, StageBlock
+from engine.blobs.commands import BlockSource, CommitBlocks, DeleteBlob, StageBlock
 from engine.blobs.conditions import Conditions, ETags
+from engine.blobs.container_commands import DeleteContainer
 from engine.blobs.entries import Composite, ContentHeaders, pieces
 from engine.blobs.queries import BlockList, block_list
 from engine.body import Body, Inline, OnDisk

@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import pytest
 
-from engine.blobs.commands import (
+from engine.blobs.commands import DeleteBlob, PutBlob, SetBlobMetadata, SetBlobTags
+from engine.blobs.conditions import Conditions, ETags
+from engine.blobs.container_commands import (
     ConfigureRetention,
     CreateContainer,
-    DeleteBlob,
     DeleteContainer,
     EnsureContainers,
-    PutBlob,
     RemoveAccount,
-    SetBlobMetadata,
-    SetBlobTags,
     SetContainerAccess,
     SetContainerMetadata,
     SetContainerRetention,
     SetServiceProperties,
 )
-from engine.blobs.conditions import Conditions, ETags
 from engine.blobs.entries import StoredPolicy
 from engine.blobs.events import BlobDeleted, BlobPut
 from engine.blobs.queries import (

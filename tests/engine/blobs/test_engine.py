@@ -9,16 +9,10 @@ import pytest
 
 from engine import Conflict, Engine, Options
 from engine.blobs import queries
-from engine.blobs.commands import (
-    BlockSource,
-    CommitBlocks,
-    CreateContainer,
-    DeleteBlob,
-    PutBlob,
-    StageBlock,
-    Written,
-)
+from engine.blobs.answers import Written
+from engine.blobs.commands import BlockSource, CommitBlocks, DeleteBlob, PutBlob, StageBlock
 from engine.blobs.conditions import Conditions, ETags
+from engine.blobs.container_commands import CreateContainer
 from engine.blobs.entries import BlobEntry, ContentHeaders, pieces
 from engine.blobs.listing import list_blobs
 from engine.testing import SteppedClock, open_memory_engine

@@ -5,18 +5,10 @@ from __future__ import annotations
 import pytest
 
 from engine.blobs import leases
-from engine.blobs.commands import (
-    CommitBlocks,
-    DeleteBlob,
-    DeleteContainer,
-    LeaseBlob,
-    LeaseContainer,
-    Leased,
-    SetBlobTags,
-    SetContainerMetadata,
-    StageBlock,
-)
+from engine.blobs.answers import Leased
+from engine.blobs.commands import CommitBlocks, DeleteBlob, LeaseBlob, SetBlobTags, StageBlock
 from engine.blobs.conditions import Conditions
+from engine.blobs.container_commands import DeleteContainer, LeaseContainer, SetContainerMetadata
 from engine.blobs.entries import ContentHeaders
 from engine.blobs.leases import Lease, LeaseAction, LeaseRequest, LeaseState
 from engine.errors import Conflict, Invalid, NotFound, PreconditionFailed

@@ -12,12 +12,11 @@ from engine.blobs.commands import (
     BlockSource,
     CommitBlocks,
     DeleteBlob,
-    DeleteContainer,
     SetBlobMetadata,
     SetBlobTags,
-    SetContainerRetention,
     StageBlock,
 )
+from engine.blobs.container_commands import DeleteContainer, SetContainerRetention
 from engine.blobs.entries import Composite, ContentHeaders, Pairs
 from engine.blobs.listing import find_blobs, list_blobs
 from engine.blobs.tagindex import TagQuery, TagRange

@@ -9,14 +9,12 @@ import pytest
 from engine import Conflict, Invalid, NotFound
 from engine.areas import CreateArea, DeleteArea, UpdateArea
 from engine.areas.queries import listing
-from engine.blobs.commands import (
+from engine.blobs.commands import DeleteBlob, SetBlobMetadata, StageBlock
+from engine.blobs.container_commands import (
     ConfigureRetention,
-    DeleteBlob,
     DeleteContainer,
     RemoveAccount,
-    SetBlobMetadata,
     SetContainerRetention,
-    StageBlock,
 )
 from engine.command import Command
 from engine.held import Held

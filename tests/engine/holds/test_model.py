@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.areas import DeleteArea, UpdateArea
-from engine.blobs.commands import DeleteBlob, DeleteContainer, SetContainerRetention, StageBlock
+from engine.blobs.commands import DeleteBlob, StageBlock
+from engine.blobs.container_commands import DeleteContainer, SetContainerRetention
 from engine.errors import Refused
 from engine.holds import Hold, Kind
 from tests.engine.holds.test_holds import HoldDesk

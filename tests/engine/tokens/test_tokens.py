@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from engine.blobs.commands import DeleteContainer, SetContainerAccess
+from engine.blobs.container_commands import DeleteContainer, SetContainerAccess
 from engine.blobs.container_events import PoliciesChanged
 from engine.blobs.entries import StoredPolicy
 from engine.blobs.queries import get_container

@@ -1,0 +1,40 @@
+"""What commands about containers and blobs answer."""
+
+from typing import NamedTuple
+
+from engine.blobs.entries import ticks
+from engine.blobs.leases import Lease
+
+
+class Written(NamedTuple):
+    """What a write answers.
+
+    Attributes:
+        modified: When it counts as written, nanoseconds since the epoch: Last-Modified.
+    """
+
+    modified: int
+
+    @property
+    def etag(self) -> int:
+        """The new ETag as a number of ticks."""
+        return ticks(self.modified)
+
+
+class Leased(NamedTuple):
+    """What a lease operation answers.
+
+    Attributes:
+        modified: Unchanged by it; Last-Modified and ETag follow from it.
+        lease: The lease after it, None after a release.
+        remaining: Seconds until a breaking lease is broken.
+    """
+
+    modified: int
+    lease: Lease | None
+    remaining: int
+
+    @property
+    def etag(self) -> int:
+        """The ETag as a number of ticks."""
+        return ticks(self.modified)
