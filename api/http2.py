@@ -6,9 +6,13 @@ What differs from Hypercorn 0.18, and why:
   whenever anything was asked of it, so that a client with a closed window had whole files put into memory;
 - a client that takes nothing of an answer for the write timeout loses that stream, as over HTTP/1.1 its
   connection;
+- sending to a stream that is gone lets other tasks run: Hypercorn returns at once, so that an answer made in
+  memory is sent to nobody for ever, and nothing else happens in the process;
+- a stream given up while it waits to be sent ends alone: Hypercorn's sender may fail, and with it the rest;
 - CONNECT is refused; what a client gives up or makes us give up is rated (CVE-2023-44487, CVE-2025-8671), so
   are frames that ask for work and carry nothing (CVE-2019-9512, -9513, -9515, -9518);
-- data for an answered stream is thrown away.
+- an answer that breaks off resets its stream, where Hypercorn leaves the client waiting;
+- data for an answered stream is thrown away; priorities are ignored (RFC 9113 section 5.3.2 deprecates them).
 """
 
 from __future__ import annotations
@@ -23,12 +27,11 @@ import h2.exceptions
 import h2.settings
 import trio
 from hypercorn.events import Closed
-from hypercorn.protocol.events import Body, Event
+from hypercorn.protocol.events import Body, Event, StreamClosed
 from hypercorn.protocol.events import Request as StreamRequest
 from hypercorn.protocol.h2 import BufferCompleteError, H2Protocol
 from hypercorn.protocol.http_stream import HTTPStream
 from hypercorn.utils import filter_pseudo_headers
-from priority.priority import DuplicateStreamError
 
 LOG = logging.getLogger("retain.http")
 
@@ -77,6 +80,11 @@ class Outflow:
         self._waiting = bytearray()
         self._ended = False
         self._moved = trio.Event()
+
+    @property
+    def ended(self) -> bool:
+        """Nothing more will come."""
+        return self._ended
 
     @property
     def complete(self) -> bool:
@@ -142,12 +150,13 @@ class Http2(H2Protocol):
                 for start in range(0, len(event.data), OUTFLOW_BYTES):
                     piece = event.data[start : start + OUTFLOW_BYTES]
                     await super().stream_send(Body(stream_id=event.stream_id, data=piece))
+                await trio.lowlevel.checkpoint()
             else:
+                if isinstance(event, StreamClosed) and self._is_unfinished(event.stream_id):
+                    await self._give_up(event.stream_id, h2.errors.ErrorCodes.INTERNAL_ERROR)
                 await super().stream_send(event)
         except trio.TooSlowError:
-            self._reset(event.stream_id, h2.errors.ErrorCodes.CANCEL)
-            await self._flush()
-            await self._window_updated(event.stream_id)
+            await self._give_up(event.stream_id, h2.errors.ErrorCodes.CANCEL)
             await self._close_stream(event.stream_id)
 
     async def _handle_events(self, events: Sequence[h2.events.Event]) -> None:
@@ -178,8 +187,24 @@ class Http2(H2Protocol):
         return self._empty.exceeded()
 
     async def _send_data(self, stream_id: int) -> None:
-        await super()._send_data(stream_id)
-        self._empty.allow(UPDATES_PER_FRAME)
+        outflow = self.stream_buffers[stream_id]
+        try:
+            window = self.connection.local_flow_control_window(stream_id)
+            data = await outflow.pop(max(0, min(window, self.connection.max_outbound_frame_size)))
+            if data:
+                self.connection.send_data(stream_id, data)
+                await self._flush()
+                self._empty.allow(UPDATES_PER_FRAME)
+            else:
+                self.priority.block(stream_id)
+            if not outflow.complete:
+                return
+            self.connection.end_stream(stream_id)
+            await self._flush()
+        except h2.exceptions.ProtocolError:
+            await outflow.close()
+        del self.stream_buffers[stream_id]
+        self.priority.remove_stream(stream_id)
 
     async def _create_stream(self, request: h2.events.RequestReceived) -> None:
         """As Hypercorn's, without its WebSockets and its buffer."""
@@ -199,12 +224,8 @@ class Http2(H2Protocol):
             stream_id,
         )
         self.stream_buffers[stream_id] = Outflow(self._write_timeout)
-        try:
-            self.priority.insert_stream(stream_id)
-        except DuplicateStreamError:
-            LOG.debug("a stream was prioritised before it was opened")
-        else:
-            self.priority.block(stream_id)
+        self.priority.insert_stream(stream_id)
+        self.priority.block(stream_id)
         await stream.handle(
             StreamRequest(
                 stream_id=stream_id,
@@ -215,6 +236,19 @@ class Http2(H2Protocol):
                 state=self.connection_state,
             )
         )
+
+    async def _priority_updated(self, event: h2.events.PriorityUpdated) -> None:
+        """Nothing: a tree that clients may shape has its own limits and loops to guard."""
+
+    def _is_unfinished(self, stream_id: int) -> bool:
+        outflow = self.stream_buffers.get(stream_id)
+        return outflow is not None and not outflow.ended
+
+    async def _give_up(self, stream_id: int, code: h2.errors.ErrorCodes) -> None:
+        """Reset the stream; the sender meets it, and forgets what waited."""
+        self._reset(stream_id, code)
+        await self._flush()
+        await self._window_updated(stream_id)
 
     def _reset(self, stream_id: int, code: h2.errors.ErrorCodes) -> None:
         try:
