@@ -14,14 +14,14 @@ could leave there (`crash`), or for the one that a killed process leaves (`kill`
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from random import Random
 from threading import RLock
 from types import TracebackType
 from typing import Self
 
 from journal.errors import Locked
-from journal.faults import Fault, Operation, PowerCut
+from journal.faults import Faulty, Operation, PowerCut, os_error
 from journal.storage import LOCK_FILE, SECTOR, Disk, File, explained, folder_of
 from journal.volatile import CrashMode, Inode, NameChange
 
@@ -61,7 +61,7 @@ class MemoryFile(File):
         if fits:
             inode.write(offset, fits)
         if len(fits) < len(data):
-            raise explained(_os_error(errno.ENOSPC, self._name), self._name, offset + len(fits))
+            raise explained(os_error(errno.ENOSPC, self._name), self._name, offset + len(fits))
 
     def sync(self) -> None:
         inode = self._usable()
@@ -78,7 +78,7 @@ class MemoryFile(File):
         self._disk.enter("allocate", self._name)
         room = self._disk.room(inode)
         if room is not None and offset + length > room:
-            raise explained(_os_error(errno.ENOSPC, self._name), self._name, offset)
+            raise explained(os_error(errno.ENOSPC, self._name), self._name, offset)
         inode.resize(max(len(inode.now), offset + length))
 
     def close(self) -> None:
@@ -96,15 +96,14 @@ class MemoryFile(File):
 
     def _usable(self, *, write: bool = False) -> Inode:
         if self._inode is None or (write and not self._write):
-            raise _os_error(errno.EBADF, self._name)
+            raise os_error(errno.EBADF, self._name)
         return self._inode
 
 
-class MemoryDisk(Disk):
+class MemoryDisk(Faulty, Disk):
     """A data folder in memory. `files` are there and durable from the start; `capacity` (bytes) can run out.
 
-    With `count_reads` the calls that only read are operations too, so that they can be made to fail.
-    `pid` is what a second one who asks for the lock is told.
+    For `count_reads` see `Faulty`. `pid` is what a second one who asks for the lock is told.
     """
 
     def __init__(
@@ -115,18 +114,13 @@ class MemoryDisk(Disk):
         count_reads: bool = False,
         pid: int = 4711,
     ) -> None:
+        super().__init__(count_reads=count_reads)
         self.capacity = capacity
-        self.count_reads = count_reads
         self.pid = pid
-        self.operations = 0
-        self.trace: list[Operation] = []
-        self.before_each: Callable[[Operation], None] | None = None
         self.open_files: list[MemoryFile] = []
         self._names: dict[str, Inode | None] = {}
         self._pending: list[NameChange] = []
         self._locked = False
-        self._stop = 0
-        self._faults: list[Fault] = []
         # Payloads are written from worker threads; the tables of names are shared by all of them.
         self._tables = RLock()
         for name, data in (files or {}).items():
@@ -138,18 +132,6 @@ class MemoryDisk(Disk):
         self._stable = dict(self._names)
 
     # --- what a campaign asks for ---------------------------------------------------------------------------
-
-    def stop_at(self, number: int) -> None:
-        """Raise `PowerCut` in place of operation `number` (counted from 1) and of every later one."""
-        self._stop = number
-
-    def fail_at(self, number: int, error: int, *, short: bool = False, lasting: bool = False) -> None:
-        """Let operation `number` fail with `error` (an `errno` number).
-
-        `short`: half of a write's bytes get through first, up to a sector's border.
-        `lasting`: all later operations fail as well.
-        """
-        self._faults.append(Fault(number, error, short, lasting))
 
     def crash(self, mode: CrashMode = "random", rng: Random | None = None) -> MemoryDisk:
         """The disk as it may look after a power cut now; this one is left as it is.
@@ -206,37 +188,7 @@ class MemoryDisk(Disk):
         disk._pending = pending
         return disk
 
-    # --- what files and calls below report to ---------------------------------------------------------------
-
-    def enter(
-        self,
-        kind: str,
-        name: str,
-        *,
-        reads: bool = False,
-        halfway: Callable[[], None] | None = None,
-        failed: Callable[[], None] | None = None,
-    ) -> None:
-        """Count an operation before it happens; raises what `stop_at` and `fail_at` ordered for it."""
-        if self._stop and self.operations >= self._stop:
-            raise PowerCut(f"the power is off since operation {self._stop}")
-        if reads and not self.count_reads:
-            return
-        self.operations += 1
-        operation = Operation(self.operations, kind, name)
-        self.trace.append(operation)
-        if self.before_each is not None:
-            self.before_each(operation)
-        if self._stop and self.operations >= self._stop:
-            raise PowerCut(f"power cut at operation {self.operations}: {kind} {name}")
-        for fault in self._faults:
-            if fault.number == self.operations or (fault.lasting and fault.number < self.operations):
-                if failed is not None:
-                    failed()
-                if halfway is not None and fault.short:
-                    halfway()
-                error = _os_error(fault.error, name)
-                raise error if kind in ("sync", "sync_folder") else explained(error, name, 0)
+    # --- what files ask for ---------------------------------------------------------------------------------
 
     def room(self, inode: Inode) -> int | None:
         """The size up to which this file may grow; None where nothing limits it."""
@@ -253,9 +205,9 @@ class MemoryDisk(Disk):
     def names(self, folder: str = "") -> list[str]:
         self.enter("names", folder, reads=True)
         if folder and folder not in self._names:
-            raise _os_error(errno.ENOENT, folder)
+            raise os_error(errno.ENOENT, folder)
         if folder and self._names[folder] is not None:
-            raise _os_error(errno.ENOTDIR, folder)
+            raise os_error(errno.ENOTDIR, folder)
         start = len(folder) + 1 if folder else 0
         found = sorted(name[start:] for name in list(self._names) if folder_of(name) == folder)
         return sorted([*found, LOCK_FILE]) if self._locked and not folder else found
@@ -272,7 +224,7 @@ class MemoryDisk(Disk):
             inode = Inode()
             self._change(NameChange(folder_of(name), inode, new=name))
         elif inode is None:
-            raise _os_error(errno.ENOENT, name)
+            raise os_error(errno.ENOENT, name)
         elif create:
             inode.resize(0)
         return MemoryFile(self, name, inode, write=write or create)
@@ -300,7 +252,7 @@ class MemoryDisk(Disk):
         self.enter("add_folder", folder)
         self._parent_must_exist(folder)
         if folder in self._names:
-            raise _os_error(errno.EEXIST, folder)
+            raise os_error(errno.EEXIST, folder)
         self._change(NameChange(folder_of(folder), None, new=folder))
 
     def lock(self) -> None:
@@ -325,14 +277,10 @@ class MemoryDisk(Disk):
     def _file(self, name: str) -> Inode:
         inode = self._names.get(name)
         if inode is None:
-            raise _os_error(errno.ENOENT, name)
+            raise os_error(errno.ENOENT, name)
         return inode
 
     def _parent_must_exist(self, name: str) -> None:
         parent = folder_of(name)
         if parent and (parent not in self._names or self._names[parent] is not None):
-            raise _os_error(errno.ENOENT, parent)
-
-
-def _os_error(number: int, name: str) -> OSError:
-    return OSError(number, errno.errorcode[number], name)
+            raise os_error(errno.ENOENT, parent)
