@@ -11,16 +11,16 @@ from typing import TypeVar
 import trio
 
 import journal
-from engine import snapshot
 from engine.body import Held
 from engine.clock import Clock, Horizon, SystemClock
 from engine.command import Command
 from engine.eraser import Eraser
-from engine.errors import EngineError, StorageFailed, StorageFull, Unavailable
+from engine.errors import EngineError, StorageFailed, StorageFull
 from engine.loading import Loaded, load, rebuilt
 from engine.options import Options
 from engine.reaper import Reaper, lag
 from engine.retention import lag as erasure_lag
+from engine.snapshots import Snapshots
 from engine.state import State
 from engine.statistics import Statistics
 from engine.uploads import Download, Haste, Upload, open_body
@@ -51,7 +51,7 @@ class Engine:
         clock: Clock,
         entropy: Callable[[int], bytes],
     ) -> None:
-        log, state, self.notices, self._snapshot_seq = loaded
+        log, state, self.notices, covered = loaded
         self.disk = disk
         self.state = state
         self.options = options
@@ -61,7 +61,7 @@ class Engine:
         self._horizon = Horizon(clock, floor=state.time)
         self._writer = Writer(log, state, self._horizon, options.anchor_interval_s)
         self._reaper = Reaper(self._writer, state, self._payloads, self._horizon, options)
-        self._oldest_snapshot: tuple[int, int] | None = None
+        self._snapshots = Snapshots(self._writer, state, log, disk, covered)
         self._eraser = Eraser(
             self._writer,
             state,
@@ -70,9 +70,8 @@ class Engine:
             self._horizon,
             options,
             erase=self.erase,
-            renew=self._renew_snapshot,
+            renew=self._snapshots.renew,
         )
-        self._snapshot_turn = trio.Lock()
         self._entropy = entropy
 
     def now(self) -> int:
@@ -150,8 +149,7 @@ class Engine:
         Done once, before the engine runs. What was released in all of history is gone with that.
         """
         self.state.ground.take_released()
-        snapshot.sweep(self.disk)
-        self._oldest_snapshot = snapshot.oldest(self.disk)
+        self._snapshots.sweep()
         return self._payloads.sweep(self.state.ground.payloads)
 
     async def erase(self, targets: Sequence[tuple[int, journal.Part]], cause: int) -> None:
@@ -179,7 +177,7 @@ class Engine:
 
     def _erase(self, targets: Sequence[tuple[int, journal.Part]], cause: int) -> None:
         """One slice, between two batches: the state hears of it as a replay would. Blocking."""
-        self._check_writing()
+        self._writer.check()
         try:
             self._log.erase(targets, cause, max(self._horizon.now(), self.state.time))
         except journal.NoSpace as error:
@@ -192,10 +190,6 @@ class Engine:
         self.state.erased(ranges_of(targets), cause)
         self._writer.advance(head.seq)
 
-    def _check_writing(self) -> None:
-        if self._writer.failure:
-            raise StorageFailed(self._writer.failure)
-
     async def moment(self) -> Moment:
         """Where the journal durably ends now, and the payload files that the state stands on: what a backup
         is of.
@@ -206,7 +200,7 @@ class Engine:
         return await self._writer.between_batches(self._moment)
 
     def _moment(self) -> Moment:
-        self._check_writing()
+        self._writer.check()
         return Moment(self._log.head, frozenset(self.state.ground.payloads))
 
     async def take_snapshot(self) -> None:
@@ -217,33 +211,7 @@ class Engine:
             OSError: It could not be written.
             StorageFailed: Writing has ended for good, so the state may hold what the journal does not.
         """
-        async with self._snapshot_turn:
-            await trio.to_thread.run_sync(await self._writer.between_batches(self._freeze))
-
-    def _freeze(self) -> Callable[[], None]:
-        self._check_writing()
-        position, time, rows = self._log.head.position, self.state.time, self.state.freeze()
-
-        def write() -> None:
-            snapshot.write(self.disk, position, time, rows)
-            self._snapshot_seq = position.seq
-            self._oldest_snapshot = position.seq, time
-
-        return write
-
-    async def _renew_snapshot(self, before: int) -> None:
-        """Replaces a snapshot taken at or before the moment ``before`` if something in it was left behind
-        since; if there is no room for a new one, goes without."""
-        if self._oldest_snapshot is None:
-            return
-        seq, time = self._oldest_snapshot
-        if seq >= self.state.records.last_left or time > before:
-            return
-        try:
-            await self.take_snapshot()
-        except (journal.NoSpace, OSError):
-            await trio.to_thread.run_sync(snapshot.discard, self.disk)
-            self._oldest_snapshot = None
+        await self._snapshots.take()
 
     async def _housekeeping(self) -> None:
         while True:
@@ -254,15 +222,7 @@ class Engine:
                 except (journal.JournalError, OSError):
                     continue  # as long as the disk cannot be read, neither can what was not made durable
                 return
-            grown = self._writer.durable - self._snapshot_seq
-            if self.options.snapshot_records and grown >= self.options.snapshot_records:
-                try:
-                    await self.take_snapshot()
-                except (journal.NoSpace, OSError, Unavailable):
-                    # A snapshot is a cache: without it only the next start takes longer. Full or failing
-                    # storage shows in readiness by itself; another attempt is made after as many records
-                    # again.
-                    self._snapshot_seq = self._writer.durable
+            await self._snapshots.take_if_grown(self.options.snapshot_records)
 
     def _rewind(self) -> None:
         """Goes back to the state that is truly on disk, so that reading goes on after writing has ended for
@@ -319,8 +279,7 @@ class Engine:
             if not self._writer.failure:
                 for name in self.state.ground.take_released():
                     self._payloads.unlink(name)
-                if self._log.head.seq > self._snapshot_seq:
-                    self._freeze()()
+                self._snapshots.take_at_stop()
         except (journal.NoSpace, OSError) as error:
             self.notices = (*self.notices, f"no snapshot at the stop: {error}")
         finally:

@@ -5,34 +5,26 @@ that are dead in part are restated, details are erased once their audit period i
 is erased, and a snapshot from before that is replaced.
 """
 
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from itertools import groupby, islice
-from typing import Any
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 import msgpack
 import trio
 
 import journal
-from engine import wire
 from engine.body import Inline, OnDisk, unpack_body
 from engine.clock import Horizon
 from engine.command import KEEPER
 from engine.commands import Restate
 from engine.errors import EngineError
-from engine.event import Cause
 from engine.kept import kept_by_holds
+from engine.old_details import OldDetails
 from engine.options import Options
-from engine.records import Left, Locator, Standing, seq_of, size_of
-from engine.retention import due, to_restate
+from engine.records import Left, Locator, seq_of
+from engine.retention import Targets, due, slices, to_restate
 from engine.state import State
 from engine.writer import Writer
-from journal import Part, Record, Verb
+from journal import Part
 
-SLICE_RECORDS = 256
-"""Most records erased in one go."""
-SLICE_BYTES = 1 << 20
-"""A slice takes no further record beyond this much content."""
 RESTATERS = 16
 """Entries restated at the same time: their records share syncs."""
 PAUSE_MOST_S = 0.05
@@ -43,21 +35,6 @@ erasure is."""
 
 TIDY_EVERY = 60 * 1_000_000_000
 """Nanoseconds between two looks for sparse segments."""
-
-Targets = Sequence[tuple[int, Part]]
-
-
-@dataclass(frozen=True, slots=True)
-class _Old:
-    """A record whose details are due: what the audit's pass needs to know of it."""
-
-    seq: int
-    time: int
-    resource: bytes
-    parts: Part
-    locator: Locator
-    chained: bool
-    details: dict[str, Any] | None
 
 
 class Eraser:
@@ -104,10 +81,7 @@ class Eraser:
         self._torn_discarded = False
         self._tidied: int | None = None
         self.kept: frozenset[int] = frozenset()
-        self._cursor: int | None = None
-        self._skipped: int | None = None
-        self._holds = 0
-        self._next_old: int | None = None
+        self._details = OldDetails(state, disk, self._policy.audit, restate=self.restate, erase=self._paced)
 
     async def run(self) -> None:
         """The task itself; ends by cancellation."""
@@ -136,7 +110,7 @@ class Eraser:
                 return 0
             now = self._horizon.now()
             await self.restate(to_restate(self._state.records, now, self._policy, at_once=at_once))
-            erased = await self._audit(now)
+            erased = await self._details.erase(now)
             erased += await self._erase_due(now, at_once=at_once)
             await self._renew(now if at_once else now - self._policy.erase_within // 4)
             await self._discard_torn(at_once)
@@ -195,8 +169,8 @@ class Eraser:
             self.kept = await trio.to_thread.run_sync(kept_by_holds, self._state, waiting, self._disk)
             waiting = [left for left in waiting if _seq(left) not in self.kept]
         erased = 0
-        for cause, slice_ in _slices(waiting):
-            audited = max(self._cursor or 0, self._state.records.audited)
+        for cause, slice_ in slices(waiting):
+            audited = max(self._details.reached, self._state.records.audited)
             targets = [(seq, _BOTH if seq <= audited else Part.CONTENT) for seq in map(_seq, slice_)]
             await self._paced(targets, cause, at_once=at_once)
             erased += len(slice_)
@@ -207,62 +181,6 @@ class Eraser:
         await self._erase(targets, cause)
         if not at_once:
             await trio.sleep(min(trio.current_time() - begin, PAUSE_MOST_S))
-
-    async def _audit(self, now: int) -> int:
-        """Erases the details that nobody needs after the audit period; what live state stands on is restated
-        first. In the order of the journal, so that what changed something outlives it."""
-        records = self._state.records
-        until = now - self._policy.audit
-        holds = len(self._state.holds.holds)
-        if self._cursor is None:
-            # What was skipped because a hold kept it is found again from the beginning.
-            self._cursor = 0 if holds else records.audited
-        if self._skipped is not None and holds < self._holds:
-            self._cursor, self._skipped, self._next_old = self._skipped - 1, None, None
-        if self._next_old is not None and self._next_old > until:
-            return 0
-        self._holds = holds
-        erased = 0
-        old = self._old(self._cursor + 1)
-        while slice_ := await trio.to_thread.run_sync(lambda: list(islice(old, SLICE_RECORDS))):
-            young = next((at for at, one in enumerate(slice_) if one.time > until), None)
-            if young is not None:
-                self._next_old = slice_[young].time
-                slice_ = slice_[:young]
-            if slice_:
-                erased += await self._audit_slice(slice_)
-                self._cursor = slice_[-1].seq
-            if young is not None:
-                break
-        return erased
-
-    async def _audit_slice(self, slice_: list[_Old]) -> int:
-        held = self._state.ground.held
-        last = slice_[-1].seq
-        entries = {one.resource: one.locator for one in slice_ if one.locator and self._stands(one)}
-        await self.restate(((locator, resource) for resource, locator in entries.items()), last)
-        targets: list[tuple[int, Part]] = []
-        for one in slice_:
-            if not one.parts or self._stands(one) or self._state.records.waits(one.seq):
-                continue
-            if held and held.record(one.resource, one.details):
-                self._skipped = one.seq if self._skipped is None else self._skipped
-            else:
-                targets.append((one.seq, one.parts))
-        if targets:
-            await self._paced(targets, Cause.RETENTION)
-        return len(targets)
-
-    def _stands(self, one: _Old) -> bool:
-        if one.chained:
-            return self._state.records.stands_on(one.resource, one.seq)
-        if not one.locator:
-            return False
-        return one.seq in self._state.restaters[one.locator[0]].apart(one.locator, one.resource)
-
-    def _old(self, start: int) -> Iterator[_Old]:
-        for record in journal.scan(self._disk, start=start):
-            yield _old(record)
 
     async def _tidy(self, at_once: bool) -> None:
         """Gives the space of sparse segments back, and writes the indexes that the audit looks things up by;
@@ -289,38 +207,3 @@ _BOTH = Part.DETAILS | Part.CONTENT
 
 def _seq(left: Left) -> int:
     return seq_of(left.mark)
-
-
-def _slices(waiting: Iterable[Left]) -> Iterator[tuple[int, list[Left]]]:
-    """Bounded runs in the same order, each of one cause."""
-    for asked, run in groupby(waiting, key=lambda left: left.cause == Cause.ERASURE_REQUEST):
-        cause = Cause.ERASURE_REQUEST if asked else Cause.RETENTION
-        slice_: list[Left] = []
-        size = 0
-        for left in run:
-            slice_.append(left)
-            size += size_of(left.mark)
-            if len(slice_) == SLICE_RECORDS or size >= SLICE_BYTES:
-                yield cause, slice_
-                slice_, size = [], 0
-        if slice_:
-            yield cause, slice_
-
-
-def _old(record: Record) -> _Old:
-    header = record.header
-    parts = Part(0)
-    if header.verb < Verb.ERASE:
-        parts |= Part.DETAILS if record.details else Part(0)
-        parts |= Part.CONTENT if record.content else Part(0)
-    about = wire.about(record) if parts else None
-    event = wire.from_record(record) if about is not None else None
-    return _Old(
-        header.seq,
-        header.time,
-        header.resource,
-        parts,
-        () if event is None else event.locator(),
-        event is not None and event.STANDING in (Standing.WHOLE, Standing.PART),
-        None if about is None else about.details,
-    )

@@ -1,15 +1,26 @@
 """How long what was left behind may still lie: which records are due for erasure, and by how much. Pure."""
 
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 from engine.clock import DAY, HOUR
-from engine.records import Left, Locator, Records, seq_of
+from engine.event import Cause
+from engine.records import Left, Locator, Records, seq_of, size_of
+from journal import Part
 
 MINUTE = HOUR // 60
 FOR_EVER = 1 << 63
 PATIENCE = 30 * MINUTE
 """An entry that is dead in part is restated this long after at most, so that many changes share one."""
+
+SLICE_RECORDS = 256
+"""Most records erased in one go."""
+SLICE_BYTES = 1 << 20
+"""A slice takes no further record beyond this much content."""
+
+Targets = Sequence[tuple[int, Part]]
+"""Parts of records to be erased."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +48,22 @@ def due(records: Records, now: int, policy: Policy) -> Iterator[Left]:
     what it changes or ends, but of one resource's chain the newest first."""
     yield from records.left.values()
     yield from records.past(now - policy.history)
+
+
+def slices(waiting: Iterable[Left]) -> Iterator[tuple[int, list[Left]]]:
+    """Bounded runs in the same order, each of one cause."""
+    for asked, run in groupby(waiting, key=lambda left: left.cause == Cause.ERASURE_REQUEST):
+        cause = Cause.ERASURE_REQUEST if asked else Cause.RETENTION
+        slice_: list[Left] = []
+        size = 0
+        for left in run:
+            slice_.append(left)
+            size += size_of(left.mark)
+            if len(slice_) == SLICE_RECORDS or size >= SLICE_BYTES:
+                yield cause, slice_
+                slice_, size = [], 0
+        if slice_:
+            yield cause, slice_
 
 
 def to_restate(

@@ -8,6 +8,7 @@ import trio
 
 import journal
 from engine import wire
+from engine.batch import Batch, Job, Pending
 from engine.clock import Horizon
 from engine.command import Command, Decision
 from engine.errors import Closed, StorageFailed, StorageFull, TooLarge
@@ -25,49 +26,6 @@ FAILURES = (journal.JournalError, OSError)
 """What working on the journal may raise; whatever is not handled by itself ends writing for good."""
 
 Value = TypeVar("Value")
-
-
-class _Pending:
-    """A command between ``submit`` and its answer."""
-
-    __slots__ = ("answered", "command", "error", "result", "taken", "withdrawn")
-
-    def __init__(self, command: Command[Any]) -> None:
-        self.command = command
-        self.answered = trio.Event()
-        self.result: Any = None
-        self.error: Exception | None = None
-        self.taken = False
-        self.withdrawn = False
-
-
-class _Job:
-    """Work that needs state and journal to stand still, between its request and its end."""
-
-    __slots__ = ("done", "error", "result", "work")
-
-    def __init__(self, work: Callable[[], Any]) -> None:
-        self.work = work
-        self.done = trio.Event()
-        self.result: Any = None
-        self.error: Exception | None = None
-
-    def run(self) -> None:
-        try:
-            self.result = self.work()
-        except Exception as error:  # raised where the work was asked for
-            self.error = error
-
-
-class _Batch:
-    """What one frame will hold, and who waits for it."""
-
-    __slots__ = ("answers", "drafts", "size")
-
-    def __init__(self) -> None:
-        self.drafts: list[journal.Draft] = []
-        self.answers: list[_Pending] = []
-        self.size = 0
 
 
 class Writer:
@@ -91,8 +49,8 @@ class Writer:
         self._log = log
         self._state = state
         self._horizon = horizon
-        self._queue: deque[_Pending] = deque()
-        self._jobs: deque[_Job] = deque()
+        self._queue: deque[Pending] = deque()
+        self._jobs: deque[Job] = deque()
         self._wake = trio.Event()
         self._durable = state.seq
         self._synced = trio.Event()
@@ -127,6 +85,15 @@ class Writer:
         """Calls ``callback(seq)`` after each batch that changed something, once it is durable."""
         self._committed.append(callback)
 
+    def check(self) -> None:
+        """Does nothing while all is well.
+
+        Raises:
+            StorageFailed: Writing ended for good: the state may hold what the journal does not.
+        """
+        if self._failure:
+            raise StorageFailed(self._failure)
+
     async def submit(self, command: Command[Value]) -> Value:
         """Has ``command`` decided and made durable, and answers its result.
 
@@ -140,11 +107,10 @@ class Writer:
             StorageFailed: Writing ended for good; whether this command happened is unknown.
             Closed: The engine is stopping.
         """
-        if self._failure:
-            raise StorageFailed(self._failure)
+        self.check()
         if self._stopping:
             raise Closed("the engine is stopping")
-        pending = _Pending(command)
+        pending = Pending(command)
         self._queue.append(pending)
         self._wake.set()
         try:
@@ -166,8 +132,7 @@ class Writer:
             StorageFailed: It will never be.
         """
         while self._durable < seq:
-            if self._failure:
-                raise StorageFailed(self._failure)
+            self.check()
             await self._synced.wait()
 
     async def between_batches(self, work: Callable[[], Value]) -> Value:
@@ -179,7 +144,7 @@ class Writer:
         """
         if self._stopping:
             raise Closed("the engine is stopping")
-        job = _Job(work)
+        job = Job(work)
         self._jobs.append(job)
         self._wake.set()
         with trio.CancelScope(shield=True):
@@ -247,7 +212,7 @@ class Writer:
     async def _commit(self) -> None:
         if not self._room.for_all:
             await self._reserve()
-        batch = _Batch()
+        batch = Batch()
         try:
             self._gather(batch)
             if batch.drafts and not self._failure:
@@ -258,7 +223,7 @@ class Writer:
         finally:
             self._answer(batch)
 
-    def _gather(self, batch: _Batch) -> None:
+    def _gather(self, batch: Batch) -> None:
         now = self._horizon.now()
         time = max(now, self._state.time)
         while self._queue and len(batch.drafts) < GATHER_RECORDS and batch.size < GATHER_BYTES:
@@ -285,8 +250,7 @@ class Writer:
             pending.result = decision.result
 
     def _decide(self, command: Command[Any], now: int) -> tuple[Decision[Any], list[journal.Draft], int]:
-        if self._failure:
-            raise StorageFailed(self._failure)
+        self.check()
         if not self._room.allows(command):
             raise StorageFull("no room on the disk for this change")
         decision = self._state.decide(command, now)
@@ -297,7 +261,7 @@ class Writer:
             raise TooLarge("the change is larger than one batch may be", reason="batch", limit=PART_BYTES)
         return decision, drafts, size
 
-    async def _append(self, batch: _Batch) -> None:
+    async def _append(self, batch: Batch) -> None:
         first = self._state.seq - len(batch.drafts) + 1
         try:
             addresses = await self._in_thread(self._write, batch.drafts, self._state.time)
@@ -336,7 +300,7 @@ class Writer:
         self._failure = self._failure or f"writing has ended until a restart: {error}"
         self._synced.set()
 
-    def _answer(self, batch: _Batch) -> None:
+    def _answer(self, batch: Batch) -> None:
         for pending in batch.answers:
             if self._failure and (pending.error is None or batch.drafts):
                 pending.error = StorageFailed(self._failure)

@@ -18,7 +18,7 @@ SHIPPED = ("journal", "engine", "api")
 MODULE_LINES = 350
 FUNCTION_LINES = 60
 #: What is longer today may not grow; whoever shortens one lowers its number here.
-LONG_MODULES: dict[str, int] = {"engine/engine.py": 390, "engine/writer.py": 380}
+LONG_MODULES: dict[str, int] = {}
 LONG_FUNCTIONS: dict[str, int] = {}
 
 MAY_IMPORT = {

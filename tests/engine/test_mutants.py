@@ -18,13 +18,15 @@ import tests.engine.test_snapshot as of_snapshot
 import tests.engine.test_uploads as of_uploads
 import tests.engine.test_writer as of_writer
 from engine import snapshot
+from engine.batch import Pending
 from engine.clock import Horizon
 from engine.engine import Engine
 from engine.reaper import Reaper
 from engine.room import Room
 from engine.slice import Ground
+from engine.snapshots import Snapshots
 from engine.testing import SteppedClock
-from engine.writer import Writer, _Pending
+from engine.writer import Writer
 from journal import RealDisk
 from journal.testing import MemoryDisk
 from tests.kit.toy import ToySlice
@@ -67,7 +69,7 @@ def cancelled_commands_happen_all_the_same(patch: Patch) -> None:
 
 def taken_commands_are_not_waited_for(patch: Patch) -> None:
     async def submit(self: Writer, command: Any) -> Any:
-        pending = _Pending(command)
+        pending = Pending(command)
         self._queue.append(pending)
         self._wake.set()
         await pending.answered.wait()
@@ -126,7 +128,14 @@ def uploads_remove_nothing(patch: Patch) -> None:
 
 
 def snapshot_of_what_is_not_on_disk(patch: Patch) -> None:
-    patch.setattr(Engine, "_check_writing", lambda self: None)
+    original = Snapshots._freeze
+
+    def freeze(self: Snapshots) -> Callable[[], None]:
+        with patch.context() as unchecked:
+            unchecked.setattr(Writer, "check", lambda writer: None)
+            return original(self)
+
+    patch.setattr(Snapshots, "_freeze", freeze)
 
 
 def snapshot_is_believed_unread(patch: Patch) -> None:
