@@ -29,7 +29,8 @@ from journal import RealDisk
 from tests.kit.crash import SCALE
 from tests.kit.server import ROOT, Server, command, running, start
 
-KILLS = 20 * SCALE
+KILLS = 20
+WAIT_S = 120
 WRITERS = 8
 STORAGE = "/genesys/1/storage"
 BROKEN = (OSError, http.client.HTTPException)
@@ -39,7 +40,7 @@ GONE = -1
 class Client:
     """One keep-alive connection."""
 
-    def __init__(self, server: Server, timeout_s: float = 30) -> None:
+    def __init__(self, server: Server, timeout_s: float = WAIT_S) -> None:
         self._connection = http.client.HTTPConnection(server.host, server.port, timeout=timeout_s)
 
     def request(
@@ -164,8 +165,19 @@ def check_journal(server: Server, ledgers: list[Ledger]) -> None:
             assert held is None or dict(zip(held[2], held[3], strict=True))["a"] == str(expected)
 
 
+def under_way(ledgers: list[Ledger], writers: list[Writer], answers: int) -> None:
+    """Returns once the writers have that many more answers than they began with."""
+    deadline = time.monotonic() + WAIT_S
+    wanted = answers + sum(ledger.answers for ledger in ledgers)
+    while sum(ledger.answers for ledger in ledgers) < wanted:
+        assert time.monotonic() < deadline, "the server answers nobody"
+        assert all(writer.is_alive() for writer in writers), [writer.refused for writer in writers]
+        time.sleep(0.001)
+
+
 @pytest.mark.slow
-def test_what_was_acknowledged_survives_sigkill(tmp_path: Path) -> None:
+@pytest.mark.parametrize("campaign", range(SCALE))
+def test_what_was_acknowledged_survives_sigkill(tmp_path: Path, campaign: int) -> None:
     seed = Random().randrange(1 << 32) if SCALE > 1 else 5
     rng = Random(seed)
     ledgers = [Ledger() for _ in range(WRITERS)]
@@ -181,13 +193,13 @@ def test_what_was_acknowledged_survives_sigkill(tmp_path: Path) -> None:
             ]
             for writer in writers:
                 writer.start()
-            time.sleep(rng.uniform(0, 0.06) + 0.05 * (kill % 5))
+            under_way(ledgers, writers, kill % 5 * rng.randrange(100))
         finally:
             server.kill()
             assert server.process.stdout is not None
             server.process.stdout.close()
         for writer in writers:
-            writer.join(30)
+            writer.join(WAIT_S)
             assert not writer.is_alive()
             assert not writer.refused
     assert min(ledger.answers for ledger in ledgers) > 0
@@ -204,7 +216,9 @@ def test_what_was_acknowledged_survives_sigkill(tmp_path: Path) -> None:
 def second(folder: Path, data: Path) -> subprocess.CompletedProcess[str]:
     """Another server on the same data."""
     environ = {**os.environ, "RETAIN_STORAGE_DATA": str(data), "RETAIN_SERVER_BIND": "127.0.0.1:0"}
-    return subprocess.run(command(folder), cwd=ROOT, env=environ, capture_output=True, text=True, timeout=60)
+    return subprocess.run(
+        command(folder), cwd=ROOT, env=environ, capture_output=True, text=True, timeout=WAIT_S
+    )
 
 
 @pytest.mark.slow
@@ -269,7 +283,7 @@ def test_a_full_disk_refuses_and_deletes_make_room(tmp_path: Path) -> None:
         assert json.loads(client.request("GET", f"/{kept}")[1]) == {"key": "kept"}
         for area in [*large, *small]:
             assert client.request("DELETE", f"/{area}")[0] == 200
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + WAIT_S
         while client.request("POST", f"/{kept}/3600", {"key": "again"})[0] != 200:
             assert time.monotonic() < deadline, "no room although all was deleted"
             time.sleep(0.2)
@@ -296,13 +310,13 @@ def processor_seconds(pid: int) -> float:
 @pytest.mark.skipif(shutil.which("prlimit") is None, reason="needs prlimit")
 def test_without_descriptors_the_journal_lives_and_nothing_spins(tmp_path: Path) -> None:
     limit = ("prlimit", "--nofile=64:64")
-    with running(tmp_path, "[server]\nheader_timeout = 0.5\n", prefix=limit) as server:
+    with running(tmp_path, prefix=limit) as server:
         wait_for(server)
-        crowd = [socket.create_connection((server.host, server.port), timeout=10) for _ in range(200)]
+        began, before = time.monotonic(), processor_seconds(server.process.pid)
+        crowd = [socket.create_connection((server.host, server.port), timeout=WAIT_S) for _ in range(200)]
         wait_for(server)
-        before = processor_seconds(server.process.pid)
-        time.sleep(1)
-        assert processor_seconds(server.process.pid) - before < 0.5, "the accept loop spins"
+        used, passed = processor_seconds(server.process.pid) - before, time.monotonic() - began
+        assert used < 2 + passed / 3, "the accept loop spins"
         wait_for(server)
         for one in crowd:
             one.close()
@@ -315,7 +329,7 @@ def test_without_descriptors_the_journal_lives_and_nothing_spins(tmp_path: Path)
 
 def wait_for(server: Server) -> None:
     """Returns once a newcomer's change is acknowledged."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + WAIT_S
     while not let_in(server):
         assert time.monotonic() < deadline, "nobody is let in any more"
         time.sleep(0.1)
@@ -323,6 +337,6 @@ def wait_for(server: Server) -> None:
 
 def let_in(server: Server) -> bool:
     """Whether a newcomer's change is acknowledged."""
-    with suppress(*BROKEN), Client(server, 5) as newcomer:
+    with suppress(*BROKEN), Client(server, WAIT_S / 2) as newcomer:
         return newcomer.request("POST", "/3600", {"a": "new"})[0] == 200
     return False

@@ -4,15 +4,25 @@ from __future__ import annotations
 
 import gc
 from collections import Counter
-from collections.abc import Iterator
 
 import pytest
 import trio
+from trio.testing import MockClock
 
-from api import connections as connections_module
 from api.config import ServerConfig
+from api.connections import LINGER_S
 from api.protocol import Http1
-from tests.kit.serving import Served, connected, eventually, exchange, serving
+from tests.kit.serving import (
+    CLOSED,
+    STARTED,
+    TAKEN,
+    Served,
+    connected,
+    eventually,
+    exchange,
+    let_pass,
+    serving,
+)
 
 GET = b"GET /echo/a HTTP/1.1\r\nHost: a\r\n\r\n"
 CLOSE = b"GET /echo/a HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
@@ -35,79 +45,102 @@ def gauge(served: Served, name: str) -> float | None:
     return served.app.counters.registry.get_sample_value(name)
 
 
-@pytest.fixture
-def brief_linger(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(connections_module, "LINGER_S", 0.2)
-    return
+async def settled(served: Served, connections: int = 1) -> None:
+    """Wait until the server has that many connections."""
+    await eventually(lambda: gauge(served, "retain_http_connections") == connections)
 
 
 @pytest.mark.parametrize(
     "sent", [b"", b"G", b"GET /echo/a HTTP/1.1\r\n", b"GET /echo/a HTTP/1.1\r\nHost: a\r\nX: "]
 )
-async def test_a_head_that_does_not_come_is_cut(sent: bytes) -> None:
-    async with serving(limits(header_timeout=0.2)) as served:
-        with trio.fail_after(5):
-            assert await exchange(served.port, sent) == b""
-        assert cuts(served)["header-timeout"] == 1
+async def test_a_head_that_does_not_come_is_cut(sent: bytes, mock_clock: MockClock) -> None:
+    async with serving(limits(header_timeout=10)) as served, connected(served.port) as peer:
+        await peer.send(sent)
+        await settled(served)
+        await let_pass(mock_clock, 9.9)
+        assert not cuts(served)
+        await let_pass(mock_clock, 1)
+        assert await peer.rest() == b""
+        assert cuts(served) == {"header-timeout": 1}
 
 
-async def test_a_trickled_head_is_cut_however_often_a_byte_comes() -> None:
-    async with serving(limits(header_timeout=0.3)) as served, connected(served.port) as peer:
+async def test_a_trickled_head_is_cut_however_often_a_byte_comes(mock_clock: MockClock) -> None:
+    async with serving(limits(header_timeout=10)) as served, connected(served.port) as peer:
         await peer.send(b"GET /echo/a HTTP/1.1\r\nHost: a\r\nX: ")
-        with trio.fail_after(5):
-            while not cuts(served)["header-timeout"]:
-                await peer.send(b"y")
-                await trio.sleep(0.02)
+        await settled(served)
+        for _ in range(9):
+            await peer.send(b"y")
+            await let_pass(mock_clock, 1)
+        assert not cuts(served)
+        await peer.send(b"y")
+        await let_pass(mock_clock, 2)
+        assert cuts(served) == {"header-timeout": 1}
 
 
-async def test_the_second_requests_head_has_its_own_time() -> None:
+async def test_the_second_requests_head_has_its_own_time(mock_clock: MockClock) -> None:
     async with (
-        serving(limits(header_timeout=0.3, keep_alive_timeout=60)) as served,
+        serving(limits(header_timeout=10, keep_alive_timeout=60)) as served,
         connected(served.port) as peer,
     ):
         await peer.send(GET)
         assert (await peer.answer()).status == 200
-        await trio.sleep(0.6)
+        await let_pass(mock_clock, 50)
         await peer.send(GET + b"G")
         assert (await peer.answer()).status == 200
         await peer.send(b"ET")
-        with trio.fail_after(5):
-            assert await peer.rest() == b""
+        await let_pass(mock_clock, 9)
+        assert not cuts(served)
+        await let_pass(mock_clock, 2)
+        assert await peer.rest() == b""
         assert cuts(served) == {"header-timeout": 1}
 
 
-async def test_an_idle_connection_is_closed() -> None:
-    async with serving(limits(keep_alive_timeout=0.2)) as served, connected(served.port) as peer:
+async def test_an_idle_connection_is_closed(mock_clock: MockClock) -> None:
+    async with serving(limits(keep_alive_timeout=20)) as served, connected(served.port) as peer:
         await peer.send(GET)
         assert (await peer.answer()).status == 200
-        with trio.fail_after(5):
-            assert await peer.rest() == b""
-        assert cuts(served)["idle"] == 1
-
-
-async def test_a_slow_handler_is_nobodys_timeout() -> None:
-    async with serving(limits(header_timeout=0.1, keep_alive_timeout=0.1)) as served:
-        with trio.fail_after(5):
-            assert b" 200 OK" in await exchange(served.port, CLOSE.replace(b"/a", b"/slow"))
-
-
-async def test_a_reader_that_stalls_is_cut_and_its_answer_ended() -> None:
-    async with serving(limits(write_timeout=0.3)) as served, connected(served.port) as peer:
-        await peer.send(GET.replace(b"/a", b"/endless"))
-        await eventually(lambda: cuts(served)["write-timeout"] == 1)
-
-
-async def test_a_slow_reader_that_goes_on_is_not_cut() -> None:
-    size = 4 << 20
-    async with serving(limits(write_timeout=0.5)) as served, connected(served.port) as peer:
-        await peer.send(CLOSE.replace(b"/a", b"/big/%d" % size))
-        total = 0
-        with trio.fail_after(30):
-            while chunk := await peer.stream.receive_some(128 * 1024):
-                total += len(chunk)
-                await trio.sleep(0.02)
-        assert total > size
+        await let_pass(mock_clock, 19)
         assert not cuts(served)
+        await let_pass(mock_clock, 2)
+        assert await peer.rest() == b""
+        assert cuts(served) == {"idle": 1}
+
+
+async def test_a_slow_handler_is_nobodys_timeout(mock_clock: MockClock) -> None:
+    async with (
+        serving(limits(header_timeout=1, keep_alive_timeout=1)) as served,
+        connected(served.port) as peer,
+    ):
+        await peer.send(CLOSE.replace(b"/a", b"/slow/100/handler"))
+        await eventually(lambda: "slow/100/handler" in STARTED)
+        await let_pass(mock_clock, 99)
+        assert not cuts(served)
+        await let_pass(mock_clock, 2)
+        assert (await peer.answer()).status == 200
+
+
+async def test_a_reader_that_stalls_is_cut_and_its_answer_ended(mock_clock: MockClock) -> None:
+    async with serving(limits(write_timeout=30)) as served, connected(served.port) as peer:
+        await peer.send(GET.replace(b"/a", b"/endless/stalls"))
+        await eventually(lambda: TAKEN.get("stalls", 0) > 0)
+        await let_pass(mock_clock, 29)  # goes on once the pipe between the two is full
+        assert not cuts(served)
+        await let_pass(mock_clock, 2)
+        assert cuts(served) == {"write-timeout": 1}
+        await eventually(lambda: "stalls" in CLOSED)
+
+
+async def test_a_slow_reader_that_goes_on_is_not_cut(mock_clock: MockClock) -> None:
+    size = 16 << 20
+    async with serving(limits(write_timeout=30)) as served, connected(served.port) as peer:
+        await peer.send(CLOSE.replace(b"/a", b"/big/%d" % size))
+        total, start = 0, trio.current_time()
+        while chunk := await peer.stream.receive_some(256 * 1024):
+            total += len(chunk)
+            await let_pass(mock_clock, 1)
+        assert total > size
+        assert trio.current_time() - start > 2 * 30
+        assert not cuts(served)["write-timeout"]
 
 
 async def test_one_peer_may_hold_only_so_many_connections() -> None:
@@ -137,38 +170,41 @@ async def test_idle_connections_make_room_for_new_ones() -> None:
         for peer in (first, second):
             await peer.send(GET)
             assert (await peer.answer()).status == 200
-        with trio.fail_after(5):
+        with trio.fail_after(60):
             assert b" 200 OK" in await exchange(served.port, CLOSE)
-        assert await first.rest() == b""
+            assert await first.rest() == b""
         assert cuts(served)["evicted"] >= 1
 
 
-async def test_a_full_server_serves_the_next_as_soon_as_one_ends() -> None:
+async def test_a_full_server_serves_the_next_as_soon_as_one_ends(mock_clock: MockClock) -> None:
+    """Who is silent has less time than else while others wait."""
     async with (
-        serving(limits(max_connections=1, header_timeout=0.3)) as served,
+        serving(limits(max_connections=1, header_timeout=30)) as served,
         connected(served.port) as silent,
+        connected(served.port) as next_one,
     ):
-        with trio.fail_after(5):
-            assert b" 200 OK" in await exchange(served.port, CLOSE)
+        await settled(served)
+        await next_one.send(CLOSE)
+        start = trio.current_time()
+        while not cuts(served):
+            await let_pass(mock_clock, 0.5)
+        assert trio.current_time() - start < 3
+        assert cuts(served) == {"evicted": 1}
         assert await silent.rest() == b""
+        assert (await next_one.answer()).status == 200
 
 
-async def test_a_peer_that_goes_on_sending_after_its_answer_is_cut(brief_linger: None) -> None:
+async def test_a_peer_that_goes_on_sending_after_its_answer_is_cut(mock_clock: MockClock) -> None:
     async with serving(limits()) as served, connected(served.port) as peer:
         await peer.send(b"POST /echo/limited HTTP/1.1\r\nHost: a\r\nContent-Length: 999999999\r\n\r\n")
         assert (await peer.answer()).status == 413
-        with trio.fail_after(5):
-            while cuts(served)["linger"] + (not await still_open(peer)) == 0:
-                await peer.send(b"y" * 1000)
-                await trio.sleep(0.02)
-
-
-async def still_open(peer: object) -> bool:
-    try:
-        await peer.stream.send_all(b"y")  # type: ignore[attr-defined]
-    except trio.BrokenResourceError:
-        return False
-    return True
+        start = trio.current_time()
+        while not cuts(served):
+            await peer.send(b"y" * 1000)
+            await let_pass(mock_clock, 0.5)
+        assert cuts(served) == {"linger": 1}
+        assert LINGER_S < trio.current_time() - start < LINGER_S + 2
+        await eventually(lambda: gauge(served, "retain_http_connections") == 0)
 
 
 @pytest.mark.parametrize(
@@ -184,7 +220,7 @@ async def test_a_connection_that_ended_needs_no_collector_to_go(sent: bytes) -> 
     def alive() -> int:
         return sum(isinstance(thing, Http1) for thing in gc.get_objects())
 
-    async with serving(limits(header_timeout=0.2)) as served:
+    async with serving() as served:
         await exchange(served.port, CLOSE)
         gc.collect()
         gc.disable()
@@ -195,7 +231,7 @@ async def test_a_connection_that_ended_needs_no_collector_to_go(sent: bytes) -> 
                     await peer.send(sent)
                     if sent != b"G":
                         await peer.answer()
-            await eventually(lambda: gauge(served, "retain_http_connections") == 0)
+            await eventually(lambda: gauge(served, "retain_http_connections") == 0 and alive() <= before)
             assert alive() <= before
         finally:
             gc.enable()

@@ -121,7 +121,7 @@ def every_bomb() -> list[Bomb]:
 
 @pytest.mark.parametrize("bomb", every_bomb(), ids=lambda bomb: bomb.name)
 async def test_every_bomb_is_refused_in_bounded_time(server: Server, bomb: Bomb) -> None:
-    assert_refused_well(await throw(server.port, bomb, within_s=15), bomb.statuses)
+    assert_refused_well(await throw(server.port, bomb), bomb.statuses)
 
 
 async def test_a_flood_of_headers_does_not_fill_the_memory(server: Server) -> None:

@@ -234,15 +234,18 @@ def test_a_link_in_place_of_a_file_is_not_followed(real: RealDisk, tmp_path: Pat
     assert caught.value.errno == errno.ELOOP
 
 
-HOLDER = "import sys, time; from journal.disk import RealDisk; RealDisk(sys.argv[1]).lock(); " + (
-    "print('held', flush=True); time.sleep(60)"
+HOLDER = "import sys; from journal.disk import RealDisk; RealDisk(sys.argv[1]).lock(); " + (
+    "print('held', flush=True); sys.stdin.read()"
 )
 
 
 @pytest.fixture
 def holder(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
     with subprocess.Popen(
-        [sys.executable, "-c", HOLDER, str(tmp_path / "data")], stdout=subprocess.PIPE, cwd=ROOT
+        [sys.executable, "-c", HOLDER, str(tmp_path / "data")],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        cwd=ROOT,
     ) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == b"held\n"

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import trio
+import trio.testing
 
 from api.app import App
 from api.config import Config, ServerConfig
@@ -98,11 +100,23 @@ class Peer:
         return rest
 
 
-async def eventually(condition: Callable[[], bool], within_s: float = 15) -> None:
-    """Wait until `condition` holds, for what a server does in its own time. Raises trio.TooSlowError."""
-    with trio.fail_after(within_s):
-        while not condition():  # noqa: ASYNC110 - there is no event: the other side is a real server
-            await trio.sleep(0.01)
+async def eventually(condition: Callable[[], bool], within_s: float = 60) -> None:
+    """Wait until `condition` holds, for what a server does in its own time; also while trio's clock stands.
+
+    Raises trio.TooSlowError: not within that many seconds of the machine's clock.
+    """
+    deadline = time.monotonic() + within_s
+    while not condition():
+        if time.monotonic() > deadline:
+            raise trio.TooSlowError
+        await trio.to_thread.run_sync(time.sleep, 0.005)
+
+
+async def let_pass(clock: trio.testing.MockClock, seconds: float) -> None:
+    """Trio's clock goes on by `seconds` at once; returns when everybody has done what that makes them do."""
+    await trio.testing.wait_all_tasks_blocked(0.01)
+    clock.jump(seconds)
+    await trio.testing.wait_all_tasks_blocked(0.01)
 
 
 @asynccontextmanager
@@ -135,6 +149,7 @@ async def _echo(request: Request) -> Response:
     """A surface that shows what reached it; the second segment says what to do."""
     segments = request.segments()
     what = segments[1] if len(segments) > 1 else ""
+    STARTED.append("/".join(segments[1:]))
     if what == "read":
         return Response.json(200, len(await request.read_body(1 << 20)))
     if what == "limited":
@@ -157,12 +172,14 @@ async def _echo(request: Request) -> Response:
         await request.body.wait_gone()
         return Response.text(200, "nothing new")
     if what == "slow":
-        await trio.sleep(0.3)
+        await trio.sleep(float(segments[2]) if len(segments) > 2 else 0.3)
     if what == "big":
         return Response(200, [], b"x" * int(segments[2]))
     return Response.json(200, segments, [("X-Case-Kept", "yes")])
 
 
+#: What was asked of the echo, by all tests of this process: each test asks for a name of its own.
+STARTED: list[str] = []
 CLOSED: list[str] = []
 #: Bytes taken from each endless answer.
 TAKEN: dict[str, int] = {}
@@ -209,7 +226,10 @@ ECHO = Surface(name="echo", handle=_echo, error=plain_error, prefixes=("echo",))
 async def serving(
     server: ServerConfig | None = None, *, surfaces: Sequence[Surface] = (ECHO,), config: Config | None = None
 ) -> AsyncIterator[Served]:
-    """Serve `surfaces` over an engine in memory, on a free port of 127.0.0.1."""
+    """Serve `surfaces` over an engine in memory, on a free port of 127.0.0.1.
+
+    A clock of the test's own may stand still until the end; from there on it goes.
+    """
     config = config or Config(server=server or ServerConfig(bind="127.0.0.1:0"))
     ready = trio.Event()
     urls: list[str] = []
@@ -231,6 +251,8 @@ async def serving(
         await ready.wait()
         try:
             yield Served(app, int(urls[0].rpartition(":")[2]), stop)
+            if isinstance(clock := trio.lowlevel.current_clock(), trio.testing.MockClock):
+                clock.rate = 1.0
             stop.set()
             await ended.wait()
         finally:
