@@ -120,7 +120,7 @@ def test_a_running_server_is_backed_up(tmp_path: Path) -> None:
     with running(tmp_path) as server:
         environ = {"RETAIN_STORAGE_DATA": str(server.data), "RETAIN_CONFIG": None}
         url = f"{server.url}/genesys/1/storage/60"
-        with urllib.request.urlopen(url, data=b"phone=1", timeout=30) as reply:
+        with urllib.request.urlopen(url, data=b"phone=1", timeout=120) as reply:
             area = json.loads(reply.read())["id"]
         result = CliRunner().invoke(main, ["backup", "create", str(tmp_path / "backup")], env=environ)
         assert result.exit_code == DONE, result.output

@@ -178,7 +178,7 @@ def test_a_running_server_does_it(tmp_path: Path) -> None:
             return CliRunner().invoke(main, list(arguments), env=config)
 
         url = f"{server.url}/genesys/1/storage/60"
-        with urllib.request.urlopen(url, data=b"phone=secret-number", timeout=30) as reply:
+        with urllib.request.urlopen(url, data=b"phone=secret-number", timeout=120) as reply:
             area = json.loads(reply.read())["id"]
         assert ask("hold", "add", area, "--reason", "case 7").exit_code == DONE
         (hold,) = json.loads(ask("hold", "list", "--json").stdout)

@@ -144,7 +144,7 @@ def test_metadata_keeps_its_case_in_bytes(site: Site, container: ContainerClient
     token = generate_container_sas(EMULATOR_ACCOUNT, "names", EMULATOR_KEY, permission="rcwd", expiry=soon())
     path = urlsplit(container.url).path + "/wire?" + token
     address = (site.server.host, site.server.port)
-    with socket.create_connection(address, timeout=30) as raw:
+    with socket.create_connection(address, timeout=120) as raw:
         for line, status in (
             (
                 f"PUT {path} HTTP/1.1\r\nX-MS-BLOB-TYPE: BlockBlob\r\nX-Ms-Meta-CamelCase: v"

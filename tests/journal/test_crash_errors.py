@@ -212,7 +212,7 @@ def why_no_strace() -> str:
         return "strace is not installed"
     try:
         probe = subprocess.run(
-            ["strace", "-o", os.devnull, "true"], capture_output=True, timeout=20, check=False
+            ["strace", "-o", os.devnull, "true"], capture_output=True, timeout=60, check=False
         )
     except subprocess.TimeoutExpired:
         return "strace hangs here"

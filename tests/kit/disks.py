@@ -50,7 +50,7 @@ class Halt:
         if operation.kind == self._kind and self._part in operation.name and not self.reached.is_set():
             released = self._released
             trio.from_thread.run_sync(self.reached.set, trio_token=self._token)
-            assert released.wait(30), "never released"
+            assert released.wait(120), "never released"
 
 
 def fail_next(

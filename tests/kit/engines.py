@@ -44,7 +44,7 @@ class Puppet:
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._failure: BaseException | None = None
         self._thread.start()
-        failure = self._ready.get(timeout=30)
+        failure = self._ready.get(timeout=120)
         if failure is not None:
             raise failure
 
@@ -61,7 +61,7 @@ class Puppet:
         if verified:
             self.do(verify)
         trio.from_thread.run_sync(self._stop.set, trio_token=self._token)
-        self._thread.join(30)
+        self._thread.join(120)
         assert not self._thread.is_alive()
         if self._failure is not None:
             raise self._failure

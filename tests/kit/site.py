@@ -80,6 +80,6 @@ class Site:
             json.dumps(fields).encode(),
             {"Content-Type": "application/json", "Authorization": f"Basic {credentials}"},
         )
-        with urllib.request.urlopen(request, timeout=30) as answer:
+        with urllib.request.urlopen(request, timeout=120) as answer:
             tokens: list[Token] = json.load(answer)["tokens"]
         return tokens

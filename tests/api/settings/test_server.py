@@ -42,7 +42,7 @@ def server(tmp_path: Path, config: str) -> Iterator[Server]:
 
 
 def call(server: Server, method: str, target: str, value: Any = None, **headers: str) -> tuple[int, Any, str]:
-    connection = http.client.HTTPConnection(server.host, server.port, timeout=30)
+    connection = http.client.HTTPConnection(server.host, server.port, timeout=120)
     body = None if value is None else json.dumps(value)
     sent = {**BASIC, **{name.replace("_", "-"): text for name, text in headers.items()}}
     if body is not None:
@@ -82,7 +82,7 @@ def test_raw_paths_reach_the_interface_undecoded(server: Server) -> None:
 
 def come_and_go(server: Server, query: str, tag: str) -> None:
     """A client that asks and hangs up; it comes again as long as it is sent away."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     said = b"HTTP/1.1 429"
     while said.startswith(b"HTTP/1.1 429"):
         assert time.monotonic() < deadline
@@ -100,7 +100,7 @@ def test_clients_that_leave_give_their_places_back(server: Server) -> None:
     for _ in range(3):
         come_and_go(server, "wait=300", tag)
         come_and_go(server, "watch", tag)
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while (status := call(server, "GET", f"{ROOT}/device/d/c?wait=1", If_None_Match=tag)[0]) == 429:
         assert time.monotonic() < deadline
     assert status == 304
