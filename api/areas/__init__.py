@@ -5,7 +5,7 @@ Spec: the Genesys Mobile Services Storage API, and what its known clients do.
 
 from api.areas.interface import Areas
 from api.areas.links import Links
-from api.areas.sample import PAGE_PATH
+from api.areas.routes import PAGE
 from api.config import Config
 from api.external import ExternalUrl
 from api.http import Surface
@@ -14,7 +14,7 @@ from engine import Engine
 
 __all__ = ["SAMPLE_PAGE", "Areas", "areas_surface"]
 
-SAMPLE_PAGE = "/".join(PAGE_PATH)
+SAMPLE_PAGE = "/".join(PAGE)
 """Path of the sample page, without its leading slash."""
 
 

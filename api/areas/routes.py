@@ -36,6 +36,9 @@ class Target:
     custom: bool = False
 
 
+PAGE = ["genesys", "resources", "storagetest.html"]
+"""Where the sample page is."""
+
 _TABLED = frozenset({"GET", "POST", "DELETE"})
 
 

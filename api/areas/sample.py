@@ -11,21 +11,16 @@ import json
 import re
 from base64 import b64encode
 from importlib import resources
-from typing import TYPE_CHECKING
 
 import jinja2
 
 from api.areas.answers import COMMON
 from api.areas.errors import CrossSite, MethodNotAllowed, error_answer
 from api.areas.routes import Operation, Target
+from api.areas.storage import Storage
 from api.http import BadRequest, Request, RequestError, Response
 from api.identity import IdentityError
 from engine import EngineError
-
-if TYPE_CHECKING:
-    from api.areas.interface import Areas
-
-PAGE_PATH = ["genesys", "resources", "storagetest.html"]
 
 _FIELDS = ("_operation", "_ttl", "_id", "_user", "_key")
 _LABELS = {
@@ -42,11 +37,11 @@ class SamplePage:
     """Shows the page, and performs what its forms ask for.
 
     Args:
-        areas: The interface.
+        storage: Performs it.
     """
 
-    def __init__(self, areas: "Areas") -> None:
-        self._areas = areas
+    def __init__(self, storage: Storage) -> None:
+        self._storage = storage
         source = resources.files("api.areas").joinpath("templates/storagetest.html").read_text("utf-8")
         self._template = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined).from_string(
             source
@@ -89,15 +84,15 @@ class SamplePage:
         return self._render(response.status, fields, response.body)
 
     async def _perform(self, request: Request, actor: str, fields: dict[str, str]) -> Response:
-        async with self._areas.reader(request, fields) as reader:
+        async with self._storage.reader(request, fields) as reader:
             sent = await reader.read()
             values = {key: value for key, value in sent.items() if value != ""}
             name, user = fields.get("_id", "").strip(), fields.get("_user", "").strip() or None
             target = _target(fields, name)
             if target.operation in (Operation.CREATE, Operation.UPDATE):
-                response = await self._areas.write(target, user, actor, values)
+                response = await self._storage.write(target, user, actor, values)
             else:
-                response = await self._areas.perform(request, target, user, actor)
+                response = await self._storage.perform(request, target, user, actor)
         if target.operation is Operation.CREATE and isinstance(response.body, bytes):
             fields["_id"] = json.loads(response.body)["id"]
         return response

@@ -1,7 +1,10 @@
 """Bodies: multipart and urlencoded, charsets (spec section 4)."""
 
+import codecs
+
 import pytest
 
+from api.areas.charsets import KNOWN
 from tests.kit.areas import (
     BOUNDARY,
     STORAGE,
@@ -261,3 +264,7 @@ async def test_an_empty_charset_field_says_nothing(client: Client):
     assert await stored(client, await client.post_multipart("/60", [("_charset_", ""), ("k", "é")])) == {
         "k": "é"
     }
+
+
+def test_the_charsets_are_named_as_pythons_codecs_are() -> None:
+    assert {codecs.lookup(name).name for name in KNOWN} == KNOWN

@@ -1,0 +1,190 @@
+"""What requests do to areas, by whichever page or path they ask for it."""
+
+from collections.abc import AsyncIterator
+from uuid import UUID
+
+from api.areas.answers import (
+    byte_range,
+    encode_json,
+    file_answer,
+    json_answer,
+    json_stream,
+    stored_text,
+    text_answer,
+)
+from api.areas.errors import BadRange
+from api.areas.forms import FormReader, FormRules
+from api.areas.links import Links, file_link
+from api.areas.mime import FileControl
+from api.areas.routes import Operation, Target
+from api.areas.ttl import parse_ttl
+from api.config import AreasConfig
+from api.http import BadRequest, Request, Response
+from engine import Engine, NotFound
+from engine.areas import CreateArea, DeleteArea, NewValue, Policy, UpdateArea, Value, queries
+
+
+class Storage:
+    """The operations of the interface.
+
+    Args:
+        engine: Where areas are kept.
+        config: The section ``areas`` of the configuration.
+        links: Makes links to files.
+    """
+
+    def __init__(self, engine: Engine, config: AreasConfig, links: Links) -> None:
+        self._engine = engine
+        self._config = config
+        self._links = links
+        self._policy = Policy(
+            whole_area=config.ttl_scope == "area",
+            upsert=config.upsert_with_user,
+            max_keys=config.max_keys,
+            max_name_bytes=config.max_key_bytes,
+            quota_bytes=config.quota_bytes,
+            quota_areas_per_user=config.quota_areas_per_user,
+        )
+        self._rules = FormRules(
+            max_request_bytes=config.max_request_bytes,
+            max_file_bytes=config.max_value_bytes,
+            max_text_bytes=config.max_text_bytes,
+            max_keys=config.max_keys,
+            ignore_underscore=config.underscore_keys == "ignore",
+            control=FileControl(config.allowed_mime_types) if config.allow_file_control else None,
+        )
+
+    async def perform(self, request: Request, target: Target, user: str | None, actor: str) -> Response:
+        """Does what ``target`` says for ``user`` (``gms_user``).
+
+        Raises:
+            EngineError: It cannot be done.
+            RequestError: The request breaks a rule of the interface.
+        """
+        match target.operation:
+            case Operation.LIST:
+                return await self._list(request, target, user)
+            case Operation.VALUE:
+                return await self._value(request, target, user)
+            case Operation.BINARY:
+                return await self._binary(request, target, user)
+            case Operation.DELETE:
+                command = DeleteArea(actor=actor, name=target.name, user=user, custom=target.custom)
+                await self._engine.submit(command)
+                return json_answer({})
+        async with self.reader(request) as reader:
+            return await self.write(target, user, actor, await reader.read())
+
+    def reader(self, request: Request, system: dict[str, str] | None = None) -> FormReader:
+        """Reads the form of ``request`` by the configured rules."""
+        return FormReader(request, self._engine.upload, self._rules, system)
+
+    async def write(
+        self, target: Target, user: str | None, actor: str, values: dict[str, NewValue]
+    ) -> Response:
+        """Creates or updates an area.
+
+        Raises:
+            EngineError: It cannot be done.
+        """
+        config = self._config
+        ttl = parse_ttl(target.ttl, default=config.default_ttl, maximum=config.max_ttl)
+        random = self._engine.entropy(32)
+        if target.operation is Operation.UPDATE:
+            await self._engine.submit(
+                UpdateArea(
+                    actor=actor,
+                    name=target.name,
+                    user=user,
+                    resource=random[:16],
+                    values=values,
+                    ttl=ttl,
+                    policy=self._policy,
+                )
+            )
+            return json_answer({})
+        name, owner = target.name, user
+        if not target.custom:
+            name, owner = str(UUID(bytes=random[16:], version=4)), None
+        elif user is None:
+            raise BadRequest("a custom id needs the gms_user header")
+        created = await self._engine.submit(
+            CreateArea(
+                actor=actor,
+                name=name,
+                user=owner,
+                resource=random[:16],
+                values=values,
+                ttl=ttl,
+                policy=self._policy,
+            )
+        )
+        return json_answer({"id": created})
+
+    async def _list(self, request: Request, target: Target, user: str | None) -> Response:
+        found = await self._engine.read(
+            lambda state, now: queries.listing(state.areas, target.name, user, now, custom=target.custom)
+        )
+        listing: dict[str, str] = {}
+        base = None
+        for key, value in found:
+            if isinstance(value, str):
+                listing[key] = value
+            elif value.media_type is None:
+                return json_stream(self._long_listing(self._links.base(request), target.name, found))
+            else:
+                base = self._links.base(request) if base is None else base
+                listing[key] = file_link(base, target.name, key)
+        return json_answer(listing)
+
+    async def _long_listing(
+        self, base: str, name: str, found: list[tuple[str, Value]]
+    ) -> AsyncIterator[bytes]:
+        """A listing with texts too long for memory, one of them at a time. What was erased since is left
+        out."""
+        opening = "{"
+        for key, value in found:
+            if isinstance(value, str):
+                text = value
+            elif value.media_type is not None:
+                text = file_link(base, name, key)
+            else:
+                try:
+                    download = await self._engine.open_body(value.held)
+                except NotFound:
+                    continue
+                try:
+                    text = (await download.read()).decode()
+                finally:
+                    await download.aclose()
+            yield f"{opening}{encode_json(key)}:{encode_json(text)}".encode()
+            opening = ","
+        yield b"{}" if opening == "{" else b"}"
+
+    async def _find(self, target: Target, user: str | None) -> Value:
+        return await self._engine.read(
+            lambda state, now: queries.value(
+                state.areas, target.name, user, target.key, now, custom=target.custom
+            )
+        )
+
+    async def _value(self, request: Request, target: Target, user: str | None) -> Response:
+        value = await self._find(target, user)
+        if isinstance(value, str):
+            return text_answer(value.encode())
+        if value.media_type is None:
+            return stored_text(await self._engine.open_body(value.held))
+        return text_answer(file_link(self._links.base(request), target.name, target.key).encode())
+
+    async def _binary(self, request: Request, target: Target, user: str | None) -> Response:
+        value = await self._find(target, user)
+        if isinstance(value, str):
+            return text_answer(value.encode())
+        if value.media_type is None:
+            return stored_text(await self._engine.open_body(value.held))
+        try:
+            span = byte_range(request, value.held.size)
+        except ValueError:
+            raise BadRange(value.held.size) from None
+        download = await self._engine.open_body(value.held)
+        return file_answer(download, value.media_type, value.filename, span)
