@@ -64,7 +64,7 @@ async def _act(folder: Path, config: Config, name: str, arguments: Mapping[str, 
         return await ask(folder, name, **arguments)
     except Unreachable:
         # Only here: the server's modules take as long to import as all else a command does.
-        from api.cli_serve import engine_options
+        from api.config_engine import engine_options
 
         async with open_engine(folder, options=engine_options(config)) as engine:
             administration = await Administration.open(engine, config)

@@ -2,20 +2,22 @@
 
 The interfaces are not Quart routes: raw paths, the case of headers and the absence of redirects matter to
 their clients, and a bare ASGI callable in front of Quart answers half as fast again. Whatever no interface
-claims falls through to the Quart-Trio application of `api.operations`.
+claims falls through to the Quart-Trio application of `api.operations`, which is imported and made once the
+interfaces answer (`App.pages`): Quart and Flask are a sixth of what a start imports.
 """
 
 from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from ipaddress import ip_network
+from typing import TYPE_CHECKING
 
 import trio
-from quart import Blueprint
 
 from api.areas import SAMPLE_PAGE, areas_surface
+from api.cli import importing
 from api.config import Config
 from api.counters import Counters
 from api.external import ExternalUrl
@@ -38,10 +40,13 @@ from api.http_send import close_iterator, send_response
 from api.identity import IdentityError, client_address
 from api.identity.proxy import is_listed
 from api.landing import Landing
-from api.operations import bare_app, operations
 from api.protocol import PROCEED
 from api.settings import settings_surface
 from engine import Engine, EngineError
+
+if TYPE_CHECKING:
+    from quart import Blueprint
+    from quart_trio import QuartTrio
 
 LOG = logging.getLogger("retain.http")
 REQUESTS = logging.getLogger("retain.requests")
@@ -71,14 +76,21 @@ class App:
     `stopping` is set when the server stops: answers that wait for something end then.
     """
 
-    def __init__(self, engine: Engine, config: Config, surfaces: Sequence[Surface]) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        config: Config,
+        surfaces: Sequence[Surface],
+        pages: Sequence[Callable[[], Blueprint]] = (),
+    ) -> None:
         self.engine = engine
         self.config = config
         self.surfaces = tuple(surfaces)
         self.counters = Counters()
         self.stopping = trio.Event()
-        self.quart = bare_app("retain")
-        self.quart.register_blueprint(operations(engine, self.counters, metrics=config.operations.metrics))
+        self._blueprints = tuple(pages)
+        self._pages: QuartTrio | None = None
+        self._pages_turn = trio.Lock()
         self._prefixes = {prefix.encode(): surface for surface in surfaces for prefix in surface.prefixes}
         self._claims = [(surface.claims, surface) for surface in surfaces if surface.claims is not None]
         self._hosts = [(end.encode(), surface) for surface in surfaces for end in surface.host_suffixes]
@@ -93,7 +105,27 @@ class App:
         elif kind == "websocket":
             await send({"type": "websocket.close"})
         else:
-            await self.quart(scope, receive, send)  # type: ignore[arg-type]
+            pages = await self.pages()
+            await pages(scope, receive, send)  # type: ignore[arg-type]
+
+    async def pages(self) -> QuartTrio:
+        """The Quart-Trio application, made when it is first asked for, in a thread: requests go on."""
+        if self._pages is None:
+            async with self._pages_turn:
+                if self._pages is None:
+                    self._pages = await trio.to_thread.run_sync(self._made_pages)
+        return self._pages
+
+    def _made_pages(self) -> QuartTrio:
+        with importing():
+            from api.operations import bare_app, operations
+        quart = bare_app("retain")
+        quart.register_blueprint(
+            operations(self.engine, self.counters, metrics=self.config.operations.metrics)
+        )
+        for blueprint in self._blueprints:
+            quart.register_blueprint(blueprint())
+        return quart
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = trio.current_time()
@@ -251,12 +283,17 @@ class App:
 
         if proceed := scope.get("state", {}).get(PROCEED):
             await proceed()
-        await self.quart(scope, receive, noting)  # type: ignore[arg-type]
+        pages = await self.pages()
+        await pages(scope, receive, noting)  # type: ignore[arg-type]
         return status
 
 
 def create_app(
-    engine: Engine, config: Config, *, surfaces: Sequence[Surface] = (), blueprints: Sequence[Blueprint] = ()
+    engine: Engine,
+    config: Config,
+    *,
+    surfaces: Sequence[Surface] = (),
+    pages: Sequence[Callable[[], Blueprint]] = (),
 ) -> App:
     """The application with every interface that `config` enables.
 
@@ -264,14 +301,11 @@ def create_app(
         engine: The open data folder.
         config: The whole configuration.
         surfaces: Interfaces that need more than the engine and the configuration, made by the caller.
-        blueprints: Pages, to stand beside health and metrics.
+        pages: Make the blueprints that stand beside health and metrics.
     """
     interfaces = [*mounted(engine, config), *surfaces]
     landing = Landing(interfaces, linked_pages(config), ExternalUrl(config.server))
-    app = App(engine, config, [*interfaces, landing.mount()])
-    for blueprint in blueprints:
-        app.quart.register_blueprint(blueprint)
-    return app
+    return App(engine, config, [*interfaces, landing.mount()], pages)
 
 
 def linked_pages(config: Config) -> list[tuple[str, str]]:

@@ -12,9 +12,10 @@ import click
 from api.acting import json_option, print_json, print_table
 from api.cli import FAILED, WRONG, Stopped, configuration_path
 from api.config import Config, ConfigError, load
-from api.operations import OVERDUE_WARNING_S
+from api.config_engine import engine_options
+from api.readiness import OVERDUE_WARNING_S
 from api.reading import data_options, open_data, progress, told_apart
-from engine import Options, SystemClock
+from engine import SystemClock
 from engine.audit import state_at
 from engine.holdings import timestamp
 from engine.kept import kept_by_holds
@@ -48,12 +49,7 @@ def command(config_path: Path | None, data: str | None, *, as_json: bool) -> Non
             state = state_at(disk, None, update)
     except UnknownEvent as error:
         raise Stopped(f"{error}: written by a newer version", FAILED) from None
-    options = Options(
-        erase_within_hours=config.retention.erase_within_hours,
-        audit_days=config.retention.audit_days,
-        history_days=config.settings.history_days,
-    )
-    policy = options.retention()
+    policy = engine_options(config).retention()
     with told_apart():
         kept = kept_by_holds(state, due(state.records, now, policy), disk)
     found = report(state, now, policy, kept)

@@ -31,8 +31,9 @@ MOST_WALKED = GEN0 * ((GEN1 + 1) * (GEN2 + 2) + 1)
 def settle() -> None:
     """Freeze what is there, and from now on freeze whatever survives a full collection.
 
-    To be called after the state was loaded and before the first request. What is there is not walked first:
-    among a million entries that takes a second of the start, and finds no more than imports leave behind.
+    To be called after all was imported, and again after the state was loaded, before the first request. What
+    is there is not walked first: among a million entries that takes a second of the start, and finds no more
+    than imports leave behind.
     """
     if _freeze_survivors not in gc.callbacks:
         gc.callbacks.append(_freeze_survivors)

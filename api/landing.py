@@ -9,11 +9,14 @@ import hashlib
 import re
 from base64 import b64encode
 from collections.abc import Sequence
-
-import jinja2
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 from api.external import ExternalUrl
 from api.http import Request, RequestError, Response, Surface, plain_error
+
+if TYPE_CHECKING:
+    import jinja2
 
 TEMPLATE = "landing.html"
 
@@ -45,16 +48,21 @@ class Landing:
         self._interfaces = [surface for surface in surfaces if surface.example is not None]
         self._pages = list(pages)
         self._external = external
+
+    @cached_property
+    def _page(self) -> tuple[jinja2.Template, list[tuple[str, str]]]:
+        """The template, and the headers that go with it."""
+        import jinja2  # no start has to wait for it
+
         loader = jinja2.PackageLoader("api")
         environment = jinja2.Environment(
             loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
         )
-        self._template = environment.get_template(TEMPLATE)
         source, _, _ = loader.get_source(environment, TEMPLATE)
         style = re.search(r"<style>(.*?)</style>", source, re.DOTALL)
         assert style is not None
         digest = b64encode(hashlib.sha256(style[1].encode()).digest()).decode()
-        self._headers = [
+        return environment.get_template(TEMPLATE), [
             ("Content-Type", "text/html;charset=utf-8"),
             ("Cache-Control", "no-store"),
             (
@@ -76,10 +84,11 @@ class Landing:
             raise NotHere("Not Found")
         if request.method not in ("GET", "HEAD"):
             raise NotAllowed("Method Not Allowed")
-        text = self._template.render(
+        template, headers = self._page
+        text = template.render(
             base=self._external.base(request), interfaces=self._interfaces, pages=self._pages
         )
-        return Response(200, self._headers, text.encode())
+        return Response(200, list(headers), text.encode())
 
 
 def _error(request: Request, error: Exception) -> Response:

@@ -7,7 +7,6 @@ client's Host), doubled slashes are not merged, errors are one line of text with
 from __future__ import annotations
 
 import logging
-from typing import Final
 
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from quart import Blueprint, Response
@@ -15,13 +14,10 @@ from quart_trio import QuartTrio
 from werkzeug.exceptions import HTTPException
 
 from api.counters import Counters
-from engine import Engine, Statistics
+from api.readiness import readiness
+from engine import Engine
 
 LOG = logging.getLogger("retain.http")
-
-#: Deadlines may be overdue this long before readiness tells: expiry is exact for readers, only space waits.
-OVERDUE_WARNING_S: Final = 3600
-OVERDUE_ALARM_S: Final = 12 * 3600
 
 _HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -62,23 +58,6 @@ def bare_app(name: str) -> QuartTrio:
     app.register_error_handler(Exception, fault)
     app.after_request(harden)
     return app
-
-
-def readiness(statistics: Statistics) -> tuple[bool, str]:
-    """Whether requests should be sent here, and a word on why: ok, degraded (still yes), or what is wrong."""
-    if statistics.failure:
-        return False, "storage failed; restart to read back what is truly on disk"
-    if statistics.overdue_ns > OVERDUE_ALARM_S * 1_000_000_000:
-        return False, "expiry is more than 12 hours behind"
-    if statistics.erasure_lag_ns > OVERDUE_ALARM_S * 1_000_000_000:
-        return False, "erasure is more than 12 hours behind"
-    if statistics.full:
-        return True, "degraded: the disk is full; reads and deletes work"
-    if statistics.overdue_ns > OVERDUE_WARNING_S * 1_000_000_000:
-        return True, "degraded: expiry is more than an hour behind"
-    if statistics.erasure_lag_ns > OVERDUE_WARNING_S * 1_000_000_000:
-        return True, "degraded: erasure is more than an hour behind"
-    return True, "ok"
 
 
 def operations(engine: Engine, counters: Counters, *, metrics: bool) -> Blueprint:

@@ -107,7 +107,8 @@ async def serve(
 ) -> None:
     """Listen and answer until `stop` is set; then finish the requests in flight, at most `stop_timeout` long.
 
-    `announce` gets the base URLs once connections are accepted. Raises CannotListen.
+    `announce` gets the base URLs once all of it answers; the interfaces do so before the pages are there.
+    Raises CannotListen.
     """
     server = app.config.server
     host, port = split_bind(server.bind)
@@ -131,15 +132,16 @@ async def serve(
             connections.forget(stream)
 
     async with trio.open_nursery() as background:
-        lifespan = Lifespan(wrapped, wire, {})
-        await background.start(lifespan.handle_lifespan)
-        await lifespan.wait_for_startup()
         background.start_soon(connections.watch)
+        lifespan = Lifespan(wrapped, wire, {})
         async with trio.open_nursery() as handlers:
             async with trio.open_nursery() as accepting:
                 for listener in listeners:
                     guarded = GuardedListener(listener, connections)
                     accepting.start_soon(_accept, guarded, handlers, handle)
+                await app.pages()
+                await background.start(lifespan.handle_lifespan)
+                await lifespan.wait_for_startup()
                 scheme = "http" if context is None else "https"
                 await announce([_url(scheme, listener) for listener in listeners])
                 await stop.wait()

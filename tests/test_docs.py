@@ -64,7 +64,7 @@ def test_every_command_is_documented_and_helps() -> None:
 async def test_every_route_is_documented() -> None:
     async with open_memory_engine() as engine:
         app = App(engine, Config(), [])
-        rules = [rule.rule for rule in app.quart.url_map.iter_rules()]
+        rules = [rule.rule for rule in (await app.pages()).url_map.iter_rules()]
     assert {"/healthz", "/readyz", "/metrics"} <= set(rules)
     for rule in rules:
         assert f"`{rule.split('<')[0]}" in OPERATING, rule

@@ -27,7 +27,7 @@ MAY_IMPORT = {
     "api": frozenset(("api", "engine", "journal")),
 }
 #: Modules that import one another, by whatever way round. Who unties one takes it out; none comes in.
-CIRCLES = frozenset(("api.areas.interface", "api.areas.sample", "engine.event", "engine.records"))
+CIRCLES = frozenset(("engine.event", "engine.records"))
 #: The files of the engine that know Trio; the rest is plain functions and data.
 TRIO_IN_ENGINE = frozenset(
     f"{name}.py"
@@ -35,8 +35,8 @@ TRIO_IN_ENGINE = frozenset(
 )
 #: What others need who keep files of their own under the data folder.
 DISK_NAMES = frozenset(("journal.Disk", "journal.NoSpace", "journal.RealDisk"))
-#: Shared by commands: reading a journal beside a running server, or acting through one.
-COMMAND_PARTS = frozenset(("api/acting.py", "api/audit_output.py", "api/reading.py"))
+#: Parts of commands: reading a journal beside a running server, acting through one, being one.
+COMMAND_PARTS = frozenset(("api/acting.py", "api/audit_output.py", "api/composition.py", "api/reading.py"))
 SURFACES = ("areas", "settings", "blobs")
 
 CLOCKS = frozenset(
@@ -61,7 +61,7 @@ FILE_MODULES = frozenset(("shutil", "tempfile", "fcntl", "mmap", "glob"))
 FILES_ELSEWHERE = {
     "api/config.py": "reads the configuration",
     "api/cli_init.py": "writes a configuration",
-    "api/cli_serve.py": "looks at the key file's mode",
+    "api/composition.py": "looks at the key file's mode",
     "api/areas/sample.py": "reads a page shipped with the code",
     "api/identity/keys.py": "reads the key set an operator named",
 }

@@ -47,9 +47,10 @@ class IdentityError(Exception):
 
         IdentityError
         ├── Unauthenticated       401  no credentials, or wrong ones; with the challenges
-        ├── TooManyAttempts       429  failed logins from there, or for that name, are slowed; with
-        Retry-After └── IdentityUnavailable   503  the keys that tokens are signed with cannot be had now;
-        with Retry-After
+        ├── TooManyAttempts       429  failed logins from there, or for that name, are slowed
+        └── IdentityUnavailable   503  the keys that tokens are signed with cannot be had now
+
+    The last two say when to try again (Retry-After).
 
     Messages are constant for all credentials: they never tell a wrong name from a wrong password.
     """
@@ -88,6 +89,10 @@ class IdentityUnavailable(IdentityError):
             "tokens cannot be verified at the moment", [("Retry-After", str(max(1, retry_after)))]
         )
         self.retry_after = retry_after
+
+
+class BadTokenError(Exception):
+    """A token proves nothing. The text is for the log; a client only learns ``invalid_token``."""
 
 
 NAME_BYTES_MAX = 255

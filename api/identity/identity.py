@@ -4,17 +4,18 @@ themselves."""
 import logging
 import os
 from collections.abc import Callable
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from api.http import Request
-from api.identity.caller import Caller, Method, Unauthenticated
-from api.identity.keys import KeyRing
+from api.identity.caller import BadTokenError, Caller, Method, Unauthenticated
 from api.identity.memory import Memory
 from api.identity.options import IdentityOptions
 from api.identity.passwords import Passwords, basic_challenge, parse_basic
 from api.identity.proxy import client_address, proxied_caller
 from api.identity.throttle import Throttle
-from api.identity.tokens import BadTokenError, Tokens
+
+if TYPE_CHECKING:
+    from api.identity.tokens import Tokens
 
 log = logging.getLogger("retain.identity")
 
@@ -44,8 +45,7 @@ class Identity:
         self._options = options
         memory = Memory(options.remember_s, entropy)
         self._passwords = Passwords(options.users, Throttle(options.throttle), memory, verify=verify)
-        bearer = options.bearer
-        self._tokens = None if bearer is None else Tokens(bearer, KeyRing(bearer, read_keys), memory, now)
+        self._tokens = _tokens(options, memory, now, read_keys)
 
     async def authenticate(self, request: Request) -> Caller:
         """The caller of `request`.
@@ -103,7 +103,7 @@ class Identity:
             raise Unauthenticated("wrong user name or password", self._challenges())
         return caller
 
-    async def _bearer(self, tokens: Tokens, token: str) -> Caller:
+    async def _bearer(self, tokens: "Tokens", token: str) -> Caller:
         try:
             return await tokens.authenticate(token)
         except BadTokenError as refusal:
@@ -123,3 +123,18 @@ class Identity:
         if self._tokens is not None:
             challenges.append(("WWW-Authenticate", f'Bearer realm="{self._options.realm}"'))
         return challenges
+
+
+def _tokens(
+    options: IdentityOptions,
+    memory: Memory,
+    now: Callable[[], int],
+    read_keys: Callable[[], bytes] | None,
+) -> "Tokens | None":
+    if options.bearer is None:
+        return None
+    # What few servers need: PyJWT and, through it, cryptography's X.509.
+    from api.identity.keys import KeyRing
+    from api.identity.tokens import Tokens
+
+    return Tokens(options.bearer, KeyRing(options.bearer, read_keys), memory, now)

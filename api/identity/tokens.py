@@ -9,17 +9,13 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from api.identity.caller import Caller, IdentityUnavailable, Method, is_user_name
+from api.identity.caller import BadTokenError, Caller, IdentityUnavailable, Method, is_user_name
 from api.identity.keys import KeyRing, KeySetError
 from api.identity.memory import Memory
 from api.identity.options import BearerOptions
 
 TOKEN_BYTES_MAX = 16_384
 ROLES_MAX = 1_000
-
-
-class BadTokenError(Exception):
-    """The token proves nothing. The text is for the log; a client only learns ``invalid_token``."""
 
 
 class Tokens:

@@ -296,9 +296,9 @@ async def test_the_configuration_says_which_interfaces_there_are() -> None:
         without = Config(areas=AreasConfig(enabled=False), settings=SettingsConfig(enabled=False))
         assert {surface.name for surface in create_app(engine, without).surfaces} == {"landing"}
         pages = Blueprint("pages", "pages")
-        app = create_app(engine, without, surfaces=[ECHO], blueprints=[pages])
+        app = create_app(engine, without, surfaces=[ECHO], pages=[lambda: pages])
         assert app.surfaces[0] is ECHO
-        assert "pages" in app.quart.blueprints
+        assert "pages" in (await app.pages()).blueprints
 
 
 async def test_a_websocket_scope_is_closed() -> None:

@@ -12,9 +12,10 @@ import pytest
 from click.testing import CliRunner
 
 from api import cli
-from api.cli_serve import engine_options
 from api.config import Config, StorageConfig
+from api.config_engine import engine_options
 from api.identity.passwords import verify_hash
+from journal import RealDisk
 from tests.kit.server import ROOT
 
 
@@ -43,12 +44,27 @@ def loaded(*arguments: str) -> set[str]:
         "try: main(sys.argv[1:])\nfinally: print(*sys.modules, file=sys.stderr)"
     )
     command = [sys.executable, "-c", code, *arguments]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=60)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
     return {name for name in done.stderr.split() if name in HEAVY or name.startswith("api.")}
 
 
 def test_the_list_of_commands_imports_none_of_them() -> None:
     assert loaded("--help") == {"api.cli"}
+
+
+@pytest.mark.slow
+def test_a_start_imports_no_pages_and_a_second_one_no_server(tmp_path: Path) -> None:
+    code = "import sys, api.composition; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert not {"quart", "flask", "jinja2", "rich", "jwt", "hypercorn.asyncio"} & set(done.stdout.split())
+    disk = RealDisk(tmp_path)
+    disk.lock()
+    try:
+        second = loaded("serve", "--data", str(tmp_path))
+    finally:
+        disk.unlock()
+    assert "journal" in second
+    assert not second & {"api.composition", "engine", "trio"}
 
 
 def test_an_unknown_command_is_a_usage_error() -> None:

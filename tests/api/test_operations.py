@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from api.operations import OVERDUE_ALARM_S, OVERDUE_WARNING_S, readiness
+from api.readiness import OVERDUE_ALARM_S, OVERDUE_WARNING_S, readiness
 from engine import Statistics
 from tests.kit.serving import exchange, serving
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from api.administration import Administration
-from api.cli_serve import assembled
+from api.composition import assembled
 from api.config import Config, SettingsConfig, UserConfig
 from api.identity import hash_password
 from engine.testing import open_memory_engine
@@ -33,7 +33,7 @@ async def console(**settings: Any) -> AsyncIterator[Any]:
     async with open_memory_engine() as engine:
         office = await Administration.open(engine, config)
         await office.add_tenant(actor="cli", name="mytenant")
-        yield assembled(engine, config, office).quart.test_client()
+        yield (await assembled(engine, config, office).pages()).test_client()
 
 
 async def test_one_act_makes_three_tokens() -> None:
