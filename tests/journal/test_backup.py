@@ -23,7 +23,9 @@ from journal import (
 )
 from journal.backup import Moment, backup, check_backup
 from journal.erasures import Erasure, Erasures, export_erasures
+from journal.frames import heads
 from journal.manifest import MANIFEST_FILE, read_manifest
+from journal.mapped import SegmentFile
 from journal.payloads import PayloadStore, payload_path
 from journal.restoring import restore
 from journal.segments import ANCHOR_FILE, list_segments
@@ -129,6 +131,21 @@ def test_what_was_erased_since_does_not_come_back() -> None:
     assert [one.header.cause for one in found.values() if one.header.verb == 5] == [7, 8]
     assert verify(again).findings == ()
     assert log.head.seq == report.seq + 1
+
+
+def test_an_erasure_that_is_half_written_is_not_listed_yet() -> None:
+    disk, log = marked()
+    log.erase([(2, BOTH)], 7, T0 * 2)
+    listed, start = export_erasures(disk), log.head.offset
+    segment = list_segments(disk)[-1]
+    log.erase([(5, BOTH)], 7, T0 * 2)
+    assert list_segments(disk)[-1] == segment
+    assert len(export_erasures(disk).entries) == len(listed.entries) + 1
+    with SegmentFile(disk, segment) as file:
+        frame = next(heads(file, start))
+    growing = disk.files()[segment.file][: start + frame.prefix.payload_at] + bytes(8192)
+    seen = export_erasures(MemoryDisk({**disk.files(), segment.file: growing}))
+    assert seen.entries == listed.entries
 
 
 def test_without_a_list_of_erasures_they_are_back() -> None:

@@ -337,6 +337,18 @@ def test_a_full_disk_has_its_own_error(real: RealDisk, monkeypatch: pytest.Monke
                 real.replace("file", "other")
 
 
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE])
+def test_too_many_open_files_are_as_a_full_disk(
+    real: RealDisk, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    real.write_atomic("file", b"x")
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "open", raising(number))
+        with pytest.raises(NoSpace, match="no file descriptor left for other"):
+            real.open("other", create=True)
+    assert real.read("file") == b"x"
+
+
 def test_other_errors_stay_what_they_are(real: RealDisk, monkeypatch: pytest.MonkeyPatch) -> None:
     with real.open("file", create=True) as file:
         monkeypatch.setattr(os, "pwrite", raising(errno.EIO))

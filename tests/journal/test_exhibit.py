@@ -5,8 +5,11 @@ from __future__ import annotations
 import pytest
 
 import journal
-from journal import BadTarget, Draft, JournalOptions, Part
+from journal import BadTarget, Corrupt, Draft, JournalOptions, Part
 from journal.exhibit import exhibit, opened
+from journal.index import write_indexes
+from journal.limits import PREFIX_BYTES
+from journal.segments import list_segments
 from journal.testing import MemoryDisk
 
 SMALL = JournalOptions(
@@ -41,6 +44,25 @@ def test_every_part_opens_its_own_commitment(disk: MemoryDisk) -> None:
             assert opened(shown, commitment) == body
             assert opened(shown, bytes(32)) is None
             assert opened(shown[:-1], commitment) is None
+
+
+def test_a_part_that_was_never_there_has_no_exhibit() -> None:
+    disk = MemoryDisk()
+    log = journal.open_journal(disk, lambda record: None, options=SMALL)
+    log.append([Draft(1, 1, bytes(16), 1, b"who", b""), Draft(1, 1, bytes(16), 1, b"", b"what")], 1)
+    assert exhibit(disk, 1, Part.CONTENT) is None
+    assert exhibit(disk, 2, Part.DETAILS) is None
+    assert exhibit(disk, 1, Part.DETAILS) is not None
+
+
+def test_a_damaged_head_is_told_also_where_an_index_leads_to_it(disk: MemoryDisk) -> None:
+    assert write_indexes(disk) > 0
+    segment = list_segments(disk)[0]
+    with disk.open(segment.file, write=True) as file:
+        place = 512 + PREFIX_BYTES + 5
+        file.pwrite(place, bytes([file.pread(place, 1)[0] ^ 1]))
+    with pytest.raises(Corrupt, match="no frame starts here"):
+        exhibit(disk, 1, Part.CONTENT)
 
 
 @pytest.mark.parametrize("seq", [0, 181, 10**6])

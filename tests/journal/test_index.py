@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,10 +12,20 @@ from crc32c import crc32c
 
 from journal import Corrupt, Journal, JournalOptions, Part, RealDisk, Record, scan, verify
 from journal.envelope import INDEX_MAGIC, unwrap, wrap
+from journal.erasures import export_erasures
 from journal.frame import pack_prefix
 from journal.frames import head_at
 from journal.history import between, headers, history
-from journal.index import BLOCK, Indexes, SegmentIndex, read_index, unindexed, write_index, write_indexes
+from journal.index import (
+    BLOCK,
+    Indexes,
+    SegmentIndex,
+    is_wrong,
+    read_index,
+    unindexed,
+    write_index,
+    write_indexes,
+)
 from journal.mapped import SegmentFile
 from journal.merkle import leaf_hash, tree_root
 from journal.record import NO_RESOURCE, address
@@ -262,6 +273,8 @@ def test_a_head_that_makes_no_sense_is_refused(made: tuple[dict[str, bytes], lis
             headers(disk, [segment.first])
         with pytest.raises(Corrupt):
             list(between(disk, 0, T0 * 2))
+        with pytest.raises(Corrupt):
+            export_erasures(disk)
     with SegmentFile(MemoryDisk(made[0]), segment) as file, pytest.raises(Corrupt, match="no frame starts"):
         head_at(file, 520)
 
@@ -293,6 +306,56 @@ def test_a_header_out_of_order_makes_no_index() -> None:
         file.pwrite(start, frame.ljust(512, b"\x00"))
     with SegmentFile(disk, list_segments(disk)[0]) as file, pytest.raises(Corrupt, match="out of order"):
         SegmentIndex.of(file)
+
+
+def test_an_index_is_big_endian_whatever_the_machine(
+    made: tuple[dict[str, bytes], list[Record]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As if the words in memory were: then they are written, and read, as they lie."""
+    disk, other = MemoryDisk(made[0]), MemoryDisk(made[0])
+    write_indexes(disk)
+    file = index_file(list_segments(disk)[0])
+    monkeypatch.setattr(sys, "byteorder", "big" if sys.byteorder == "little" else "little")
+    write_indexes(other)
+    facts, start = unwrap(INDEX_MAGIC, disk.files()[file], file="")
+    swapped, _ = unwrap(INDEX_MAGIC, other.files()[file], file="")
+    count = facts["sections"][0][0] // 16  # frames: two words of 4 bytes and one of 8 for each
+    assert {**facts, "sections": 0} == {**swapped, "sections": 0}
+    for width, places in ((4, range(0, 8 * count, 4)), (8, range(8 * count, 16 * count, 8))):
+        for place in places:
+            word = other.files()[file][start + place : start + place + width]
+            assert disk.files()[file][start + place : start + place + width] == word[::-1]
+    index = read_index(other, list_segments(other)[0])
+    assert index is not None
+    wanted = {record.header.seq for record in made[1] if record.header.resource == resource(3)}
+    assert {record.header.seq for record in history(other, resource(3))} == wanted
+    monkeypatch.undo()
+
+
+def test_a_segment_without_an_index_has_no_wrong_one(made: tuple[dict[str, bytes], list[Record]]) -> None:
+    disk = MemoryDisk(made[0])
+    segment = list_segments(disk)[0]
+    assert not is_wrong(disk, segment)
+    write_index(disk, segment)
+    assert not is_wrong(disk, segment)
+    data = disk.files()[index_file(segment)]
+    disk.write_atomic(index_file(segment), data[:-1])
+    assert read_index(disk, segment) is None
+    assert not is_wrong(disk, segment), "damage makes no wrong index"
+
+
+def test_indexes_that_are_shared_are_read_once(made: tuple[dict[str, bytes], list[Record]]) -> None:
+    disk = MemoryDisk(made[0], count_reads=True)
+    write_indexes(disk)
+    shared = Indexes(disk)
+    for segment in shared.segments[:-1]:
+        first = shared.kept(segment)
+        before = len(disk.trace)
+        assert first is not None
+        assert shared.kept(segment) is first
+        assert shared.of(segment) is first
+        assert len(disk.trace) == before
+    assert shared.kept(shared.segments[-1]) is None
 
 
 def test_a_folder_that_cannot_be_written_to_is_read_all_the_same(

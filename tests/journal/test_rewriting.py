@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import errno
+import sys
 from random import Random
 
 import pytest
 
-from journal import BadTarget, Corrupt, NoSpace, Record, WriteFailed, repair, scan, verify
+from journal import BadTarget, Corrupt, NoSpace, Record, WriteFailed, repair, rewriting, scan, verify
 from journal.history import history
 from journal.index import write_indexes
 from journal.mapped import SegmentFile
@@ -168,6 +169,54 @@ def test_what_is_erased_while_a_segment_is_copied_is_erased_in_the_copy(kind: st
     found = {record.header.seq: record for record in records_of(disk)}
     assert found[target][1:3] == (None, None)
     assert verify(disk).findings == ()
+
+
+@pytest.mark.parametrize("kind", ["pwrite", "sync"])
+def test_what_is_erased_meanwhile_is_found_in_whatever_piece_it_stands(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rewriting, "READ_CHUNK", 1000)
+    disk, log = sparse()
+    raw = raw_details(disk)
+    kept = [seq for seq in raw if seq % 4 == 0 and seq < list_segments(disk)[1].first]
+    assert len(kept) > 1
+
+    def erase(operation: Operation) -> None:
+        if operation.kind == kind and operation.name.endswith(".tmp"):
+            disk.before_each = None
+            log.erase([(seq, BOTH) for seq in kept], 7, T0 * 2)
+
+    disk.before_each = erase
+    log.rewrite(1)
+
+    assert not any(raw[seq] in data for data in disk.files().values() for seq in kept)
+    assert verify(disk).findings == ()
+
+
+def test_only_the_longest_runs_are_left_out_where_there_are_too_many(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    disk, log = sparse()
+    before = records_of(disk)
+    monkeypatch.setattr(rewriting, "LEFT_OUT_RUNS", 3)
+    log.rewrite(1)
+    segment = list_segments(disk)[0]
+    with SegmentFile(disk, segment) as file:
+        table = file.opener().table
+        assert table is not None
+        assert len(table) == 3
+        runs = list(table.runs(0, 1 << 31))
+    assert records_of(disk) == before
+    assert verify(disk).findings == ()
+    disk, log = sparse()
+    monkeypatch.undo()
+    log.rewrite(1)
+    with SegmentFile(disk, list_segments(disk)[0]) as file:
+        table = file.opener().table
+        assert table is not None
+        lengths = sorted(run.length for run in table.runs(0, 1 << 31))
+    assert len(lengths) > 3
+    assert sorted(run.length for run in runs) == lengths[-3:]
 
 
 def test_readers_go_on_at_every_moment_of_a_rewriting() -> None:
@@ -361,6 +410,20 @@ def test_a_disk_that_forgets_what_was_written_is_noticed() -> None:
         log.rewrite(1)
 
 
+def test_a_disk_that_makes_a_file_longer_is_noticed() -> None:
+    disk, log = sparse()
+
+    def add(operation: Operation) -> None:
+        if operation.kind == "sync" and operation.name.endswith(".tmp"):
+            disk.before_each = None
+            with disk.open(operation.name, write=True) as file:
+                file.pwrite(file.size(), bytes(512))
+
+    disk.before_each = add
+    with pytest.raises(WriteFailed, match="does not hold"):
+        log.rewrite(1)
+
+
 def test_a_damaged_segment_is_not_rewritten() -> None:
     disk, log = sparse()
     segment = list_segments(disk)[0]
@@ -471,6 +534,16 @@ def test_a_table_leads_from_logical_places_to_actual_ones() -> None:
     assert (len(table), table.left_out) == (3, 65)
     again = Table.unpack(table.packed(), start=64, end=300, data_at=512)
     assert again.packed() == table.packed()
+
+
+def test_a_table_is_big_endian_whatever_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    table = Table.of([Run(100, 50, False), Run(150, 10, True)], start=64, end=300, data_at=512)
+    packed = table.packed()
+    assert packed == bytes.fromhex("00000064 00000032 00000096 8000000a")
+    monkeypatch.setattr(sys, "byteorder", "big" if sys.byteorder == "little" else "little")
+    as_they_lie = table.packed()
+    assert as_they_lie == b"".join(packed[at : at + 4][::-1] for at in range(0, 16, 4))
+    assert Table.unpack(as_they_lie, start=64, end=300, data_at=512).packed() == as_they_lie
 
 
 OUT_OF_ORDER = [
