@@ -163,7 +163,7 @@ class Eraser:
         return found
 
     async def _erase_due(self, now: int, *, at_once: bool) -> int:
-        waiting = list(due(self._state.records, now, self._policy))
+        waiting = due(self._state.records, now, self._policy)
         self.kept = frozenset()
         if self._state.ground.held:
             self.kept = await trio.to_thread.run_sync(kept_by_holds, self._state, waiting, self._disk)

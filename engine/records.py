@@ -9,7 +9,7 @@ hold a thing of their own, such as a file of an area or a block: they stand *apa
 their sequence numbers, and its slice says when one is left behind.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from enum import IntEnum
 from itertools import groupby, islice, takewhile
 from operator import attrgetter
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sortedcontainers import SortedList
 
+from engine.table import Frozen, Table
 from journal import Part
 
 if TYPE_CHECKING:
@@ -122,10 +123,10 @@ class Records:
     """
 
     def __init__(self) -> None:
-        self.chains: dict[bytes, Chain] = {}
+        self.chains: Table[bytes, Chain] = Table()
         self.mixed: dict[bytes, Mixed] = {}
         self.crowded: dict[bytes, Locator] = {}
-        self.left: dict[int, Left] = {}
+        self.left: Table[int, Left] = Table()
         self.audited = 0
         self.last_left = 0
         self._past: dict[int, Left] = {}
@@ -235,23 +236,23 @@ class Records:
         """Whether ``seq`` is in the chain of ``resource``."""
         return any(seq_of(mark) == seq for mark in marks_of(self.chains.get(resource, ())))
 
-    def freeze(self) -> Callable[[], Iterator[Any]]:
-        """A copy, cheap to take; iterating it later yields msgpack rows."""
-        chains = dict(self.chains)
+    def freeze(self) -> Frozen:
+        """All of this moment."""
+        chains, left = self.chains.view(), self.left.view()
         others: list[Any] = [["audited", self.audited, self.last_left]]
         others += [["mixed", resource, *mixed] for resource, mixed in self.mixed.items()]
         others += [["crowded", resource, locator] for resource, locator in self.crowded.items()]
-        left, past = list(self.left.values()), list(self._past.values())
+        past = list(self._past.values())
 
         def rows() -> Iterator[Any]:
-            items = iter(chains.items())
+            items = chains.items()
             while row := list(islice(items, RESOURCES_PER_ROW)):
                 yield ["chains", b"".join(resource for resource, _ in row), [chain for _, chain in row]]
             yield from others
-            yield from (["left", *one] for one in left)
+            yield from (["left", *one] for _, one in left.items())
             yield from (["past", *one] for one in past)
 
-        return rows
+        return Frozen(rows, (chains, left))
 
     def load(self, rows: Iterable[Any], resources: Iterable[bytes]) -> None:
         """Fills empty records from rows.
@@ -285,7 +286,8 @@ class Records:
         for resource in resources:
             if (chain := chains.pop(resource, None)) is not None:
                 self.chains[resource] = chain
-        self.chains.update(chains)
+        for resource, chain in chains.items():
+            self.chains[resource] = chain
 
     def digest_rows(self) -> Iterator[Any]:
         """What is the same whenever the same is held and waits, whatever was erased before, in one order."""

@@ -43,11 +43,10 @@ class Policy:
         return min(PATIENCE, self.erase_within // 8)
 
 
-def due(records: Records, now: int, policy: Policy) -> Iterator[Left]:
+def due(records: Records, now: int, policy: Policy) -> list[Left]:
     """What may be erased at ``now``, in the order in which it must be: what changes or ends something after
     what it changes or ends, but of one resource's chain the newest first."""
-    yield from records.left.values()
-    yield from records.past(now - policy.history)
+    return [*records.left.values(), *records.past(now - policy.history)]
 
 
 def slices(waiting: Iterable[Left]) -> Iterator[tuple[int, list[Left]]]:

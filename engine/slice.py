@@ -11,6 +11,7 @@ from engine.deadlines import Deadlines, Kind
 from engine.event import Event, Stamp
 from engine.held import Held as Holds
 from engine.records import Locator, Records
+from engine.table import Frozen
 
 Apply = Callable[[Any, Stamp], None]
 Decide = Callable[[Any, int], Decision[Any]]
@@ -121,9 +122,8 @@ class Ground:
 class Slice(Protocol):
     """One domain's part of the state.
 
-    Entries are immutable values held in dicts and replaced on change, never mutated: so a shallow copy of
-    the dicts is a
-    consistent snapshot, taken between two batches.
+    Entries are immutable values held in tables and replaced on change, never mutated: so a view of the
+    tables, made between two batches, is a consistent snapshot.
     """
 
     name: str
@@ -155,10 +155,9 @@ class Slice(Protocol):
     def place(self, seq: int, address: int) -> None:
         """The content of record ``seq``, applied with address -1, has been written at ``address``."""
 
-    def freeze(self) -> Callable[[], Iterator[Any]]:
-        """A shallow copy of the entries; what it returns yields them as msgpack rows later, in another
-        thread, in the
-        order of the dicts, which replay repeats: so equal states give equal rows."""
+    def freeze(self) -> Frozen:
+        """The entries of this moment: its rows come in the order of the tables, which replay repeats, so
+        equal states give equal rows."""
 
     def load(self, rows: Iterable[Any]) -> None:
         """Fills the empty slice from rows, arms its deadlines and keeps its payload files."""

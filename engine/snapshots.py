@@ -1,6 +1,7 @@
 """When snapshots of a running engine are taken, and when they have to go."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import trio
 
@@ -8,6 +9,7 @@ import journal
 from engine import snapshot
 from engine.errors import Unavailable
 from engine.state import State
+from engine.table import View
 from engine.writer import Writer
 
 
@@ -41,7 +43,10 @@ class Snapshots:
     async def take(self) -> None:
         """Makes a snapshot of the present state durable. See :meth:`engine.engine.Engine.take_snapshot`."""
         async with self._turn:
-            await trio.to_thread.run_sync(await self._writer.between_batches(self._freeze))
+            write, views = await self._writer.between_batches(self._freeze)
+            for view in views:
+                await self._writer.between_batches(view.list_keys)
+            await trio.to_thread.run_sync(write)
 
     async def take_if_grown(self, records: int) -> None:
         """Takes one if as many records, 0 for never, came since the last."""
@@ -61,7 +66,8 @@ class Snapshots:
             NoSpace, OSError, StorageFailed: As :meth:`take`.
         """
         if self._log.head.seq > self._covered:
-            self._freeze()()
+            write, _ = self._freeze()
+            write()
 
     async def renew(self, before: int) -> None:
         """Replaces a snapshot taken at or before the moment ``before`` if something in it was left behind
@@ -77,13 +83,13 @@ class Snapshots:
             await trio.to_thread.run_sync(snapshot.discard, self._disk)
             self._oldest = None
 
-    def _freeze(self) -> Callable[[], None]:
+    def _freeze(self) -> tuple[Callable[[], None], Sequence[View[Any, Any]]]:
         self._writer.check()
-        position, time, rows = self._log.head.position, self._state.time, self._state.freeze()
+        position, time, frozen = self._log.head.position, self._state.time, self._state.freeze()
 
         def write() -> None:
-            snapshot.write(self._disk, position, time, rows)
+            snapshot.write(self._disk, position, time, frozen.rows)
             self._covered = position.seq
             self._oldest = position.seq, time
 
-        return write
+        return write, frozen.views

@@ -1,7 +1,7 @@
 """The state: the slices of all domains, and the dispatch of events and commands to them."""
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from itertools import chain, groupby
 from operator import itemgetter
@@ -21,6 +21,7 @@ from engine.holds.decide import refuse_held
 from engine.records import WHOLE
 from engine.settings import SettingsSlice
 from engine.slice import Apply, Decide, Expire, Ground, Restater, Slice
+from engine.table import Frozen
 from engine.tokens import TokensSlice
 
 RECORDS = "records"
@@ -123,17 +124,17 @@ class State:
         for part in self.slices:
             part.place(seq, address)
 
-    def freeze(self) -> Callable[[], Iterator[tuple[str, Any]]]:
-        """A consistent copy, cheap to take; iterating it later yields (slice name, row)."""
+    def freeze(self) -> Frozen:
+        """All that is held at this moment; its rows are (slice name, row)."""
         frozen = [(part.name, part.freeze()) for part in self.slices]
         frozen.append((RECORDS, self.records.freeze()))
 
         def rows() -> Iterator[tuple[str, Any]]:
             for name, part in frozen:
-                for row in part():
+                for row in part.rows():
                     yield name, row
 
-        return rows
+        return Frozen(rows, tuple(view for _, part in frozen for view in part.views))
 
     def load(self, blocks: Iterator[tuple[str, list[Any]]]) -> None:
         """Fills an empty state from frozen rows in the order of :meth:`freeze`: (slice name, some rows)."""
@@ -150,7 +151,7 @@ class State:
         """SHA-256 over all rows: equal states have equal digests."""
         digest = hashlib.sha256()
         for part in self.slices:
-            for row in part.freeze()():
+            for row in part.freeze().rows():
                 digest.update(msgpack.packb((part.name, row)))
         for row in self.records.digest_rows():
             digest.update(msgpack.packb((RECORDS, row)))

@@ -1,6 +1,6 @@
 """What areas plug into the engine's state."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from sys import intern
 from typing import Any
@@ -32,6 +32,7 @@ from engine.command import Command
 from engine.deadlines import Kind
 from engine.event import Event
 from engine.slice import Apply, Decide, Expire, Restater
+from engine.table import Frozen
 from journal import Payload
 
 
@@ -71,16 +72,16 @@ class AreasSlice(AreasState):
         """See :meth:`engine.slice.Slice.resources`."""
         return (area[0] for area in self.areas.values())
 
-    def freeze(self) -> Callable[[], Iterator[Any]]:
+    def freeze(self) -> Frozen:
         """First the total size, then rows ``[record key, resource, base, keys, values, deadlines]``."""
-        areas, size = dict(self.areas), self.size
+        view, size = self.areas.view(), self.size
 
         def rows() -> Iterator[Any]:
             yield size
-            for key, area in areas.items():
+            for key, area in view.items():
                 yield [key, area[0], area[1], area[2], [_pack_value(value) for value in area[3]], area[4]]
 
-        return rows
+        return Frozen(rows, (view,))
 
     def load(self, rows: Iterable[Any]) -> None:
         """See :meth:`engine.slice.Slice.load`."""

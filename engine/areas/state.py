@@ -23,6 +23,7 @@ from engine.body import Held, Inline, OnDisk, stored_bytes
 from engine.deadlines import Kind
 from engine.event import Cause, Stamp
 from engine.slice import Ground
+from engine.table import Table
 from journal import Payload
 
 
@@ -133,7 +134,7 @@ class AreasState:
 
     def __init__(self, ground: Ground) -> None:
         self.ground = ground
-        self.areas: dict[str, Area] = {}
+        self.areas: Table[str, Area] = Table()
         self.owned: dict[str, set[str]] = {}
         self.size = 0
         self._unplaced: dict[int, tuple[str, str, Inline]] = {}

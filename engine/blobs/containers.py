@@ -6,6 +6,7 @@ from sortedcontainers import SortedDict, SortedList
 
 from engine.blobs.entries import BlobEntry, Block, ContainerEntry, Pending
 from engine.blobs.tagindex import TagIndex
+from engine.table import Table
 
 DAY = 86_400 * 1_000_000_000
 UNCOMMITTED_DAYS = 7
@@ -58,7 +59,7 @@ class Container:
         self.account = account
         self.name = name
         self.entry = entry
-        self.blobs: dict[str, BlobEntry] = {}
+        self.blobs: Table[str, BlobEntry] = Table()
         self.names: SortedList[str] = SortedList()
         self.ages: SortedList[tuple[int, str]] = SortedList()
         self.tags = TagIndex()
@@ -136,7 +137,7 @@ class Container:
             self.size -= entry.size
         return entry
 
-    def load(self, blobs: dict[str, BlobEntry], staged: dict[tuple[str, bytes], Block]) -> None:
+    def load(self, blobs: Table[str, BlobEntry], staged: dict[tuple[str, bytes], Block]) -> None:
         """Fills an empty container and builds its indexes at once."""
         self.blobs = blobs
         self.names.update(blobs)

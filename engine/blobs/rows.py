@@ -4,7 +4,7 @@ A row is a kind and fields: the slice, an account's service properties, a contai
 its staged names and its staged blocks.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
 
@@ -29,18 +29,19 @@ from engine.blobs.entries import (
 )
 from engine.blobs.state import BlobsState
 from engine.body import OnDisk
+from engine.table import Frozen, Table
 
 SLICE, SERVICE, CONTAINER, BLOB, PENDING, BLOCK, RESTATED = range(7)
 
 
-def frozen_rows(blobs: BlobsState) -> Callable[[], Iterator[Any]]:
-    """Copies the tables of entries; what it answers yields the rows of that moment later."""
+def freeze(blobs: BlobsState) -> Frozen:
+    """See :meth:`engine.slice.Slice.freeze`."""
     head = [SLICE, blobs.default_days]
     services = sorted(blobs.services.items())
     frozen = [
         (
             [CONTAINER, container.account, container.name, *container.entry],
-            container.blobs.copy(),
+            container.blobs.view(),
             container.pending.copy(),
             list(container.staged.items()),
             {name: dict(found) for name, found in container.restated.items()},
@@ -64,7 +65,7 @@ def frozen_rows(blobs: BlobsState) -> Callable[[], Iterator[Any]]:
                 for replaced, block in found.items():
                     yield [RESTATED, name, [block.block_id, pack_held(block.body), block.seq], replaced]
 
-    return rows
+    return Frozen(rows, tuple(view for _, view, *_ in frozen))
 
 
 def resources_of(blobs: BlobsState) -> Iterator[bytes]:
@@ -83,7 +84,7 @@ class Loader:
     def __init__(self, blobs: BlobsState) -> None:
         self._blobs = blobs
         self._container: Container | None = None
-        self._entries: dict[str, BlobEntry] = {}
+        self._entries: Table[str, BlobEntry] = Table()
         self._staged: dict[tuple[str, bytes], Block] = {}
 
     def take(self, row: list[Any]) -> None:
@@ -113,7 +114,7 @@ class Loader:
         """After the last row, or container."""
         if self._container is not None:
             self._container.load(self._entries, self._staged)
-        self._container, self._entries, self._staged = None, {}, {}
+        self._container, self._entries, self._staged = None, Table(), {}
 
     def _next_container(self, row: list[Any]) -> None:
         self.finish()

@@ -15,12 +15,13 @@ from engine.blobs import (
 )
 from engine.blobs.containers import blocks_end, lifetime_of
 from engine.blobs.entries import Composite, payload_names
-from engine.blobs.rows import Loader, frozen_rows, resources_of
+from engine.blobs.rows import Loader, freeze, resources_of
 from engine.blobs.state import BlobsState
 from engine.body import Held, OnDisk
 from engine.command import Command
 from engine.deadlines import Kind
 from engine.event import Event
+from engine.table import Frozen
 from engine.slice import Apply, Decide, Expire, Restater
 
 
@@ -56,9 +57,9 @@ class BlobsSlice(BlobsState):
         """See :class:`engine.slice.Slice`."""
         return resources_of(self)
 
-    def freeze(self) -> Callable[[], Iterator[Any]]:
+    def freeze(self) -> Frozen:
         """See :class:`engine.slice.Slice`."""
-        return frozen_rows(self)
+        return freeze(self)
 
     def load(self, rows: Iterable[Any]) -> None:
         """See :class:`engine.slice.Slice`."""

@@ -1,6 +1,6 @@
 """What holds plug into the engine's state."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from engine.areas.state import AreasState
@@ -16,6 +16,7 @@ from engine.holds.state import HoldsState
 from engine.holds.target import Hold, Kind, Target
 from engine.records import Locator
 from engine.slice import Apply, Decide, Expire, Ground, Restated, Restater
+from engine.table import Frozen
 
 
 class HoldsSlice(HoldsState):
@@ -49,21 +50,23 @@ class HoldsSlice(HoldsState):
     def place(self, seq: int, address: int) -> None:
         """See :class:`engine.slice.Slice`. No hold has content."""
 
-    def freeze(self) -> Callable[[], Iterator[Any]]:
+    def freeze(self) -> Frozen:
         """Rows ``[hold id, kind, resource, names, reason, actor, time]`` in the order of their ids: a
         restated hold keeps its place."""
         holds = dict(self.holds)
-        return lambda: (
-            [
-                hold.hold_id,
-                str(hold.target.kind),
-                hold.target.resource,
-                hold.target.names,
-                hold.reason,
-                hold.actor,
-                hold.time,
-            ]
-            for _, hold in sorted(holds.items())
+        return Frozen(
+            lambda: (
+                [
+                    hold.hold_id,
+                    str(hold.target.kind),
+                    hold.target.resource,
+                    hold.target.names,
+                    hold.reason,
+                    hold.actor,
+                    hold.time,
+                ]
+                for _, hold in sorted(holds.items())
+            )
         )
 
     def load(self, rows: Iterable[Any]) -> None:

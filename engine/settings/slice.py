@@ -1,6 +1,6 @@
 """What the settings plug into the engine's state."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from engine.body import Inline
@@ -21,6 +21,7 @@ from engine.settings.model import Document, Level, Place
 from engine.settings.state import SettingsState
 from engine.settings.value import from_text, measure, to_text
 from engine.slice import Apply, Decide, Expire, Restated, Restater
+from engine.table import Frozen
 
 
 class SettingsSlice(SettingsState):
@@ -56,7 +57,7 @@ class SettingsSlice(SettingsState):
     def place(self, seq: int, address: int) -> None:
         """Settings live in memory: where their records lie does not matter."""
 
-    def freeze(self) -> Callable[[], Iterator[Any]]:
+    def freeze(self) -> Frozen:
         """Rows ``[place, resource, revision, born, first, JSON text]`` in the order of the places: a restated
         document keeps its place in it, whatever else was erased."""
         documents = dict(self.documents)
@@ -67,7 +68,7 @@ class SettingsSlice(SettingsState):
                 facts = [document.resource, document.revision, document.born, document.first]
                 yield [list(place), *facts, text]
 
-        return rows
+        return Frozen(rows)
 
     def load(self, rows: Iterable[Any]) -> None:
         """See `engine.slice.Slice.load`."""

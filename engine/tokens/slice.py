@@ -1,6 +1,6 @@
 """What tokens plug into the engine's state."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import Any
 
@@ -10,6 +10,7 @@ from engine.deadlines import Kind
 from engine.event import Cause, Event
 from engine.records import Locator
 from engine.slice import Apply, Decide, Expire, Restated, Restater
+from engine.table import Frozen
 from engine.tokens import decide
 from engine.tokens.events import TOKEN, KeyRotated, TokenExpired, TokenIssued, TokenRevoked
 from engine.tokens.record import TokenRecord
@@ -49,10 +50,10 @@ class TokensSlice(TokensState):
     def place(self, seq: int, address: int) -> None:
         """See :class:`engine.slice.Slice`. No token has content."""
 
-    def freeze(self) -> Callable[[], Iterator[Any]]:
+    def freeze(self) -> Frozen:
         """See :class:`engine.slice.Slice`."""
         records = list(self.records.values())
-        return lambda: (list(record) for record in records)
+        return Frozen(lambda: (list(record) for record in records))
 
     def load(self, rows: Iterable[Any]) -> None:
         """See :class:`engine.slice.Slice`."""

@@ -12,6 +12,7 @@ import trio.testing
 from engine import StorageFailed, open_engine, snapshot
 from engine.loading import load
 from engine.options import Options
+from engine.table import Frozen
 from engine.testing import ManualClock, SteppedClock, open_memory_engine
 from journal import NoSpace
 from journal.testing import MemoryDisk, PowerCut
@@ -196,7 +197,7 @@ async def test_rows_of_another_shape_are_passed_over(
     from tests.kit.toy import ToySlice
 
     with monkeypatch.context() as patch:
-        patch.setattr(ToySlice, "freeze", lambda self: lambda: iter([["only a name"]]))
+        patch.setattr(ToySlice, "freeze", lambda self: Frozen(lambda: iter([["only a name"]])))
         disk_of_then = MemoryDisk()
         async with open_engine(disk_of_then, clock=SteppedClock(), options=QUIET) as engine:
             await engine.submit(Put(name="a"))
@@ -326,12 +327,12 @@ async def test_a_power_cut_at_any_operation_of_a_snapshot_costs_nothing(disk: Me
         await engine.submit(Put(name="b"))
         digest = engine.state.digest()
         start = disk.kill()
-        position, time, rows = engine._log.head.position, engine.state.time, engine.state.freeze()
+        position, time, state = engine._log.head.position, engine.state.time, engine.state
     for number in range(1, 100):
         trial = start.kill()
         trial.stop_at(number)
         try:
-            snapshot.write(trial, position, time, rows)
+            snapshot.write(trial, position, time, state.freeze().rows)
         except PowerCut:
             assert reopened(trial.crash(mode).files()) == digest
         else:

@@ -125,7 +125,7 @@ class Desk:
 
     def standing(self, state: State) -> list[Any]:
         """What a state holds and stands on, whatever waits for its erasure."""
-        rows = [(part.name, row) for part in state.slices for row in part.freeze()()]
+        rows = [(part.name, row) for part in state.slices for row in part.freeze().rows()]
         return [*rows, sorted(state.records.chains.items()), sorted(state.records.mixed)]
 
     def verify(self) -> None:
@@ -143,7 +143,7 @@ class Desk:
         ):
             erased.check()
             assert self.standing(erased) == self.standing(self.state), "a record was needed"
-        rows = msgpack.unpackb(msgpack.packb(list(self.state.freeze()())), strict_map_key=False)
+        rows = msgpack.unpackb(msgpack.packb(list(self.state.freeze().rows())), strict_map_key=False)
         loaded = State()
         loaded.load((name, [row]) for name, row in rows)
         loaded.check()

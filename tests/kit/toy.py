@@ -7,7 +7,7 @@ commands stand for bugs in a domain.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar, Self
@@ -25,6 +25,7 @@ from engine.errors import NotFound
 from engine.event import Cause, Event, Stamp, Surface, fact
 from engine.slice import Apply, Decide, Expire, Ground, Restater
 from engine.state import State
+from engine.table import Frozen
 from journal import Payload, Verb
 
 RESOURCE = b"toy-resource-016"
@@ -143,9 +144,9 @@ class ToySlice:
             assert isinstance(held, Inline)
             self.notes[name] = (until, OnDisk(address, held.size))
 
-    def freeze(self) -> Callable[[], Iterator[Any]]:
+    def freeze(self) -> Frozen:
         notes = dict(self.notes)
-        return lambda: ([name, until, _packed(held)] for name, (until, held) in notes.items())
+        return Frozen(lambda: ([name, until, _packed(held)] for name, (until, held) in notes.items()))
 
     def load(self, rows: Iterable[Any]) -> None:
         for name, until, held in rows:

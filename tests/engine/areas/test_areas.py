@@ -114,7 +114,7 @@ def test_rows_restore_the_state(areas):
     frozen = areas.state.freeze()
     areas.delete(B)
     other = State()
-    other.load((name, [row]) for name, row in frozen())
+    other.load((name, [row]) for name, row in frozen.rows())
     other.check()
     assert other.digest() == before
     assert other.deadlines.entries() == [

@@ -223,7 +223,7 @@ class AreasMachine(RuleBasedStateMachine):
         assert replayed.digest() == self.state.digest()
         assert replayed.deadlines.entries() == self.state.deadlines.entries()
         assert replayed.ground.payloads == self.state.ground.payloads
-        rows = list(self.state.freeze()())
+        rows = list(self.state.freeze().rows())
         loaded = State()
         loaded.load((name, [msgpack.unpackb(msgpack.packb(row), strict_map_key=False)]) for name, row in rows)
         loaded.check()

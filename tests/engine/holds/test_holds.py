@@ -82,7 +82,7 @@ class HoldDesk(BlobDesk):
 
 def seen(state: State) -> list[Any]:
     """All rows but those that tell on which records the others stand."""
-    return [(name, row) for name, row in state.freeze()() if name != "records"]
+    return [(name, row) for name, row in state.freeze().rows() if name != "records"]
 
 
 @pytest.fixture

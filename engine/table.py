@@ -1,0 +1,124 @@
+"""Tables: dicts of which one moment can be read while they go on changing.
+
+Copying a dict of a million entries holds everything up for a quarter of a second. A table is not copied:
+from the moment on, what each change replaces is put aside, and reading goes over what is there now and what
+was put aside. While nobody reads, a table is as fast as a dict: the methods that put aside belong to a
+subclass, which a table is turned into for as long as it takes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, Final, Generic, Literal, TypeVar
+from weakref import ref
+
+Key = TypeVar("Key")
+Value = TypeVar("Value")
+
+
+class _Absent(Enum):
+    ABSENT = 0
+
+
+ABSENT: Final = _Absent.ABSENT
+
+
+class Table(dict[Key, Value]):
+    """A dict whose values are replaced on change, never mutated."""
+
+    __slots__ = ("_views",)
+
+    _views: list[ref[View[Key, Value]]]
+
+    def view(self) -> View[Key, Value]:
+        """The entries of this moment, to be read later. Takes no time, whatever the size."""
+        view = View(self)
+        views = [] if type(self) is Table else [known for known in self._views if known() is not None]
+        self._views = [*views, ref(view)]
+        self.__class__ = _Watched
+        return view
+
+
+class View(Generic[Key, Value]):
+    """What a table held when :meth:`Table.view` was called."""
+
+    def __init__(self, table: Table[Key, Value]) -> None:
+        self._table = table
+        self._before: dict[Key, Value | Literal[_Absent.ABSENT]] = {}
+        self._keys: list[Key] | None = None
+
+    def list_keys(self) -> None:
+        """Finds out what is to be read: 20 ms for a million entries. No change may happen meanwhile, and all
+        changes since the view was made must be sure to last: whatever was removed by them comes last."""
+        if self._keys is None:
+            table = self._table
+            gone = [key for key, old in self._before.items() if old is not ABSENT and key not in table]
+            self._keys = [*table, *gone]
+
+    def items(self) -> Iterator[tuple[Key, Value]]:
+        """The entries, in the order of the table but for what was changed since. Once only; may run in
+        another thread than the changes."""
+        self.list_keys()
+        table, before = self._table, self._before
+        keys = self._keys
+        assert keys is not None
+        keys.reverse()
+        while keys:  # what was read is given back one by one: all at once would take as long as the list did
+            key = keys.pop()
+            # In this order: what is put aside is so before the table changes.
+            now = table.get(key, ABSENT)
+            value = before.get(key, now)
+            if value is not ABSENT:
+                yield key, value
+
+    def note(self, key: Key) -> None:
+        """``key`` is about to change."""
+        if key not in self._before:
+            self._before[key] = self._table.get(key, ABSENT)
+
+
+class _Watched(Table[Key, Value]):
+    """A table that somebody reads a moment of."""
+
+    __slots__ = ()
+
+    def _note(self, key: Key) -> None:
+        """Puts aside what ``key`` has. Turns back into a mere table if nobody reads any more, so no method
+        here may go on with ``super()``."""
+        views = [view for known in self._views if (view := known()) is not None]
+        if not views:
+            self.__class__ = Table  # type: ignore[assignment]
+        for view in views:
+            view.note(key)
+
+    def __setitem__(self, key: Key, value: Value) -> None:
+        self._note(key)
+        dict.__setitem__(self, key, value)
+
+    def __delitem__(self, key: Key) -> None:
+        self._note(key)
+        dict.__delitem__(self, key)
+
+    def pop(self, key: Key, *default: Any) -> Any:
+        self._note(key)
+        return dict.pop(self, key, *default)
+
+    def _refuse(self, *_: Any, **__: Any) -> Any:
+        raise TypeError("a table changes by one key at a time")
+
+    clear = popitem = setdefault = update = __ior__ = _refuse
+
+
+@dataclass(frozen=True, slots=True)
+class Frozen:
+    """A part of the state as it was at one moment.
+
+    Attributes:
+        rows: Yields it as msgpack rows, later and in another thread.
+        views: What lists keys for that: each in a pause of its own, so that none takes long.
+    """
+
+    rows: Callable[[], Iterator[Any]]
+    views: Sequence[View[Any, Any]] = ()

@@ -1,0 +1,90 @@
+"""Tables: a moment of them can be read, and changes go on."""
+
+import gc
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.table import Table, View
+
+KEYS = st.integers(0, 9)
+CHANGES = st.lists(st.tuples(KEYS, st.one_of(st.none(), st.integers())), max_size=30)
+
+
+def change(table: Table[int, int], key: int, value: int | None) -> None:
+    if value is None:
+        table.pop(key, None)
+    else:
+        table[key] = value
+
+
+def read_on(items: Iterator[tuple[int, int]], count: int) -> list[tuple[int, int]]:
+    return [item for _, item in zip(range(count), items, strict=False)]
+
+
+@given(CHANGES, CHANGES, st.lists(st.tuples(st.integers(0, 3), KEYS, st.one_of(st.none(), st.integers()))))
+def test_a_view_gives_what_was_there(
+    first: list[tuple[int, int | None]],
+    then: list[tuple[int, int | None]],
+    beside: list[tuple[int, int, int | None]],
+) -> None:
+    table: Table[int, int] = Table()
+    for key, value in first:
+        change(table, key, value)
+    held = dict(table)
+    view = table.view()
+    for key, value in then:
+        change(table, key, value)
+    view.list_keys()
+    items = view.items()
+    found: list[tuple[int, int]] = []
+    for count, key, value in beside:
+        found += read_on(items, count)
+        change(table, key, value)
+    found += items
+    assert len(found) == len(held)
+    assert dict(found) == held
+    unchanged = [key for key in held if key not in dict(then)]
+    assert [key for key, _ in found if key in unchanged] == unchanged
+
+
+@given(CHANGES, CHANGES, CHANGES)
+def test_two_views_give_two_moments(
+    first: list[tuple[int, int | None]],
+    second: list[tuple[int, int | None]],
+    third: list[tuple[int, int | None]],
+) -> None:
+    table: Table[int, int] = Table()
+    moments: list[tuple[dict[int, int], View[int, int]]] = []
+    for changes in (first, second, third):
+        for key, value in changes:
+            change(table, key, value)
+        moments.append((dict(table), table.view()))
+    for key in list(table):
+        del table[key]
+    for held, view in moments:
+        assert dict(view.items()) == held
+
+
+def test_once_nobody_reads_nothing_is_put_aside() -> None:
+    table: Table[int, int] = Table({1: 1})
+    view = table.view()
+    table[1] = 2
+    assert type(table) is not Table
+    assert list(view.items()) == [(1, 1)]
+    del view
+    gc.collect()
+    table[1] = 3
+    assert type(table) is Table
+    assert table == {1: 3}
+
+
+@pytest.mark.parametrize("name", ["clear", "popitem", "setdefault", "update", "__ior__"])
+def test_what_changes_many_keys_at_once_is_refused_while_somebody_reads(name: str) -> None:
+    table: Table[int, int] = Table({1: 1})
+    view = table.view()
+    with pytest.raises(TypeError, match="one key at a time"):
+        getattr(table, name)({2: 2})
+    assert list(view.items()) == [(1, 1)]
