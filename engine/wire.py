@@ -66,6 +66,7 @@ rewritten."""
 _CODE_OF = {event: code for code, event in CODES.items()}
 _CAUSES = {int(cause): cause for cause in Cause}
 _pack = msgpack.Packer(autoreset=True).pack
+_unpack = msgpack.unpackb
 
 
 class UnknownEvent(Exception):
@@ -118,21 +119,17 @@ def from_record(record: Record) -> Event | None:
 
     Raises:
         UnknownEvent: Written by a newer version.
+        ValueError: It is none: a field is missing.
     """
-    if not record.details or record.content is None:
+    header, packed, data, _ = record
+    if not packed or data is None:
         return None
-    code, version, actor, details = msgpack.unpackb(record.details, strict_map_key=False)
-    kind = CODES.get(code)
-    if kind is None or version > kind.VERSION or record.header.cause not in _CAUSES:
-        raise UnknownEvent(f"record {record.header.seq} holds event {code} in version {version}")
-    content = msgpack.unpackb(record.content, strict_map_key=False) if record.content else None
+    code, version, actor, details = _unpack(packed, strict_map_key=False, use_list=False)
+    kind, cause = CODES.get(code), _CAUSES.get(header.cause)
+    if kind is None or version > kind.VERSION or cause is None:
+        raise UnknownEvent(f"record {header.seq} holds event {code} in version {version}")
+    content = _unpack(data, strict_map_key=False, use_list=False) if data else None
     while version < kind.VERSION:
         details, content = UPCASTS[code, version](details, content)
         version += 1
-    return kind.restore(
-        resource=record.header.resource,
-        actor=actor,
-        cause=_CAUSES[record.header.cause],
-        details=details,
-        content=content,
-    )
+    return kind.restore(header.resource, actor, cause, details, content)

@@ -126,6 +126,7 @@ def _create(state: AreasState, command: Write, key: str, now: int) -> tuple[Area
     stale = state.areas.get(key)
     events: list[AreaEvent] = [] if stale is None else [_ended(key, stale)]
     chunks = text_chunks(_texts(command.values))
+    first = next(chunks, {})
     events.append(
         AreaCreated(
             resource=command.resource,
@@ -135,7 +136,8 @@ def _create(state: AreasState, command: Write, key: str, now: int) -> tuple[Area
             user=user,
             until=until,
             base=0 if command.values else until,
-            texts=next(chunks, {}),
+            keys=tuple(first),
+            values=tuple(first.values()),
         )
     )
     events += _writes(command, command.resource, key, until, chunks)
@@ -167,7 +169,8 @@ def _update(state: AreasState, command: Write, key: str, area: Area, now: int) -
                 until=until,
                 base=base,
                 whole=whole,
-                texts=first,
+                keys=tuple(first),
+                values=tuple(first.values()),
             )
         )
     events += _writes(command, area[0], key, until, chunks)
@@ -189,7 +192,8 @@ def _writes(
             until=until,
             base=0,
             whole=False,
-            texts=texts,
+            keys=tuple(texts),
+            values=tuple(texts.values()),
         )
     for entry, value in command.values.items():
         if isinstance(value, NewFile):

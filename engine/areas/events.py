@@ -1,10 +1,11 @@
 """What happens to areas: the facts, with their split into details (audit) and content (the data itself)."""
 
-from collections.abc import Iterable, Mapping
-from typing import Any, ClassVar, Self
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 from engine.body import Body, pack_body, unpack_body
-from engine.event import Cause, Event, Surface, fact
+from engine.event import Event, Surface, fact
+from engine.fields import beside, datum, detail
 from engine.records import Locator, Standing
 from journal import Verb
 
@@ -38,103 +39,48 @@ class AreaEvent(Event):
 
 
 @fact
-class AreaCreated(AreaEvent):
-    """An area began to exist.
+class TextsWritten(AreaEvent):
+    """Base of the two events with the short strings of a request.
 
     Attributes:
         until: Deadline of the keys written here, nanoseconds since the epoch.
-        base: Deadline of the area itself for one that was created without keys, else 0.
-        texts: Key to value, the short strings of the request.
+        base: Deadline of the area itself where it has no keys, else 0.
+        keys: The keys, each once.
+        values: Their values.
     """
-
-    VERB: ClassVar[Verb] = Verb.PUT
 
     until: int
     base: int
-    texts: dict[str, str]
+    keys: tuple[str, ...]
+    values: tuple[str, ...] = datum(spread=True, default=())
 
-    def details(self) -> dict[str, Any]:
-        """Names and deadlines; never a value."""
-        return {
-            "name": self.name,
-            "user": self.user,
-            "until": self.until,
-            "base": self.base,
-            "keys": list(self.texts),
-        }
-
-    def content(self) -> list[str] | None:
-        """The values, in the order of the keys; None if there are none."""
-        return list(self.texts.values()) if self.texts else None
-
-    @classmethod
-    def restore(
-        cls, *, resource: bytes, actor: str, cause: Cause, details: dict[str, Any], content: Any
-    ) -> Self:
-        """The inverse of :meth:`details` and :meth:`content`."""
-        return cls(
-            resource=resource,
-            actor=actor,
-            cause=cause,
-            name=details["name"],
-            user=details["user"],
-            until=details["until"],
-            base=details["base"],
-            texts=dict(zip(details["keys"], content or (), strict=True)),
-        )
+    @property
+    def texts(self) -> dict[str, str]:
+        """Key to value."""
+        return dict(zip(self.keys, self.values, strict=True))
 
 
 @fact
-class AreaUpdated(AreaEvent):
-    """Keys of an area were replaced or added (spec section 6).
+class AreaCreated(TextsWritten):
+    """An area began to exist."""
+
+    VERB: ClassVar[Verb] = Verb.PUT
+
+
+@fact
+class AreaUpdated(TextsWritten):
+    """Keys of an area were replaced or added (spec section 6). A ``base`` of 0 leaves the area's deadline as
+    it is.
 
     One with the cause ``RESTATED`` goes on where :class:`AreaRestated` ended, and leaves deadlines alone.
 
     Attributes:
-        until: New deadline of the keys written here, nanoseconds since the epoch.
-        base: New deadline of an area without keys; 0 leaves it as it is.
         whole: ``until`` is the new deadline of every key of the area (setting ``ttl_scope = "area"``).
-        texts: Key to value, the short strings of the request.
     """
 
     VERB: ClassVar[Verb] = Verb.PATCH
 
-    until: int
-    base: int
     whole: bool
-    texts: dict[str, str]
-
-    def details(self) -> dict[str, Any]:
-        """Names and deadlines; never a value."""
-        return {
-            "name": self.name,
-            "user": self.user,
-            "until": self.until,
-            "base": self.base,
-            "whole": self.whole,
-            "keys": list(self.texts),
-        }
-
-    def content(self) -> list[str] | None:
-        """The values, in the order of the keys; None if there are none."""
-        return list(self.texts.values()) if self.texts else None
-
-    @classmethod
-    def restore(
-        cls, *, resource: bytes, actor: str, cause: Cause, details: dict[str, Any], content: Any
-    ) -> Self:
-        """The inverse of :meth:`details` and :meth:`content`."""
-        return cls(
-            resource=resource,
-            actor=actor,
-            cause=cause,
-            name=details["name"],
-            user=details["user"],
-            until=details["until"],
-            base=details["base"],
-            whole=details["whole"],
-            texts=dict(zip(details["keys"], content or (), strict=True)),
-        )
 
 
 @fact
@@ -148,7 +94,7 @@ class FileStored(AreaEvent):
         key: The key.
         filename: What the client called the file; empty if it gave no name.
         media_type: Its Content-Type as sent; None marks a text, kept as UTF-8.
-        body: The bytes.
+        body: The bytes; the details tell their number.
     """
 
     VERB: ClassVar[Verb] = Verb.PATCH
@@ -157,42 +103,12 @@ class FileStored(AreaEvent):
     until: int
     key: str
     filename: str
-    media_type: str | None
-    body: Body
+    media_type: str | None = detail(key="type")
+    body: Body = datum(unpack_body, pack_body, spread=True)
 
     def details(self) -> dict[str, Any]:
         """Names, type, size and deadline."""
-        return {
-            "name": self.name,
-            "user": self.user,
-            "until": self.until,
-            "key": self.key,
-            "filename": self.filename,
-            "type": self.media_type,
-            "size": self.body.size,
-        }
-
-    def content(self) -> dict[str, Any]:
-        """The bytes, or what names and opens the payload file."""
-        return pack_body(self.body)
-
-    @classmethod
-    def restore(
-        cls, *, resource: bytes, actor: str, cause: Cause, details: dict[str, Any], content: Any
-    ) -> Self:
-        """The inverse of :meth:`details` and :meth:`content`."""
-        return cls(
-            resource=resource,
-            actor=actor,
-            cause=cause,
-            name=details["name"],
-            user=details["user"],
-            until=details["until"],
-            key=details["key"],
-            filename=details["filename"],
-            media_type=details["type"],
-            body=unpack_body(content),
-        )
+        return {**super().details(), "size": self.body.size}
 
 
 @fact
@@ -208,41 +124,12 @@ class KeysExpired(AreaEvent):
 
     keys: tuple[str, ...]
 
-    def details(self) -> dict[str, Any]:
-        """Names."""
-        return {"name": self.name, "user": self.user, "keys": list(self.keys)}
-
-    @classmethod
-    def restore(
-        cls, *, resource: bytes, actor: str, cause: Cause, details: dict[str, Any], content: Any
-    ) -> Self:
-        """The inverse of :meth:`details`."""
-        return cls(
-            resource=resource,
-            actor=actor,
-            cause=cause,
-            name=details["name"],
-            user=details["user"],
-            keys=tuple(details["keys"]),
-        )
-
 
 @fact
 class AreaDeleted(AreaEvent):
     """An area ended with all its keys: the cause tells whether on request or at its deadline."""
 
     VERB: ClassVar[Verb] = Verb.DELETE
-
-    def details(self) -> dict[str, Any]:
-        """Names."""
-        return {"name": self.name, "user": self.user}
-
-    @classmethod
-    def restore(
-        cls, *, resource: bytes, actor: str, cause: Cause, details: dict[str, Any], content: Any
-    ) -> Self:
-        """The inverse of :meth:`details`."""
-        return cls(resource=resource, actor=actor, cause=cause, name=details["name"], user=details["user"])
 
 
 @fact
@@ -264,44 +151,24 @@ class AreaRestated(AreaEvent):
     base: int
     keys: tuple[str, ...]
     ends: tuple[int, ...]
-    files: tuple[str, ...]
-    texts: dict[str, str]
+    files: tuple[str, ...] = beside()
+    texts: dict[str, str] = beside()
 
     def details(self) -> dict[str, Any]:
-        """Names and deadlines; never a value."""
-        return {
-            "name": self.name,
-            "user": self.user,
-            "base": self.base,
-            "keys": list(self.keys),
-            "ends": list(self.ends),
-            "files": self._numbers(self.files),
-            "texts": self._numbers(self.texts),
-        }
-
-    def _numbers(self, keys: Iterable[str]) -> list[int]:
+        """Names and deadlines; never a value. Keys are named by their number."""
         places = {key: at for at, key in enumerate(self.keys)}
-        return [places[key] for key in keys]
+        files, texts = [places[key] for key in self.files], [places[key] for key in self.texts]
+        return {**super().details(), "files": files, "texts": texts}
 
     def content(self) -> list[str] | None:
         """The texts, in the order in which the details number their keys; None if there are none."""
-        return list(self.texts.values()) if self.texts else None
+        return list(self.texts.values()) or None
 
     @classmethod
-    def restore(
-        cls, *, resource: bytes, actor: str, cause: Cause, details: dict[str, Any], content: Any
-    ) -> Self:
-        """The inverse of :meth:`details` and :meth:`content`."""
-        keys = tuple(details["keys"])
-        return cls(
-            resource=resource,
-            actor=actor,
-            cause=cause,
-            name=details["name"],
-            user=details["user"],
-            base=details["base"],
-            keys=keys,
-            ends=tuple(details["ends"]),
-            files=tuple(keys[at] for at in details["files"]),
-            texts={keys[at]: text for at, text in zip(details["texts"], content or (), strict=True)},
-        )
+    def fields(cls, details: dict[str, Any], content: Any) -> dict[str, Any]:
+        """See :meth:`engine.event.Event.fields`."""
+        found = super().fields(details, content)
+        keys = found["keys"]
+        found["files"] = tuple(keys[at] for at in found["files"])
+        found["texts"] = {keys[at]: text for at, text in zip(found["texts"], content or (), strict=True)}
+        return found

@@ -90,4 +90,5 @@ def _texts(area: Area, facts: dict[str, Any]) -> Iterator[AreaEvent]:
         base=area[1], keys=area[2], ends=key_ends(area), files=files, texts=next(chunks, {}), **facts
     )
     for chunk in chunks:
-        yield AreaUpdated(until=0, base=0, whole=False, texts=chunk, **facts)
+        values = tuple(chunk.values())
+        yield AreaUpdated(until=0, base=0, whole=False, keys=tuple(chunk), values=values, **facts)

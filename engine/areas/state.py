@@ -141,9 +141,9 @@ class AreasState:
 
     def created(self, event: AreaCreated, stamp: Stamp) -> None:
         """Applies :class:`AreaCreated`."""
-        name, user, texts, until = event.name, event.user, event.texts, event.until
+        name, user, values, until = event.name, event.user, event.values, event.until
         key = name if user is None else record_key(name, user)
-        names, values = tuple(map(intern, texts)), tuple(texts.values())
+        names = tuple(map(intern, event.keys))
         area: Area = (event.resource, event.base, names, values, until if names else 0)
         if key in self.areas:
             self._replace(key, area, stamp)
@@ -161,7 +161,7 @@ class AreasState:
             self._fill(event, stamp)
         else:
             until, base, whole = event.until, event.base, event.whole
-            self._merge(event, stamp, dict(event.texts), until, base=base, whole=whole)
+            self._merge(event, stamp, event.texts, until, base=base, whole=whole)
 
     def restated(self, event: AreaRestated, stamp: Stamp) -> None:
         """Applies :class:`AreaRestated`. Texts that it does not hold follow; nobody looks before they do."""
@@ -184,7 +184,8 @@ class AreasState:
         key = record_key(event.name, event.user)
         area = self.areas.get(key)
         if area is not None and area[0] == event.resource:
-            values = tuple(event.texts.get(name, value) for name, value in zip(area[2], area[3], strict=True))
+            texts = event.texts
+            values = tuple(texts.get(name, value) for name, value in zip(area[2], area[3], strict=True))
             self._replace(key, (*area[:3], values, area[4]), stamp)
 
     def stored(self, event: FileStored, stamp: Stamp) -> None:

@@ -3,11 +3,12 @@ entries they make.
 """
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 from engine.blobs.entries import Pairs, StoredPolicy
 from engine.blobs.leases import Lease
-from engine.event import Cause, Event, Surface, fact
+from engine.event import Event, Surface, fact
+from engine.fields import datum, detail, row_of, rows_of
 from engine.records import Locator, Standing
 from journal import Verb
 
@@ -58,36 +59,11 @@ class ContainerCreated(ContainerEvent):
 
     created: int
     modified: int
-    metadata: Pairs
+    metadata: Pairs = datum(pairs_of)
     public_access: str | None
-    policies: tuple[StoredPolicy, ...] = ()
+    policies: tuple[StoredPolicy, ...] = detail(rows_of(StoredPolicy), default=())
     days: int | None = None
     ended: int = -1
-
-    def details(self) -> dict[str, Any]:
-        return {
-            "account": self.account,
-            "container": self.container,
-            "created": self.created,
-            "modified": self.modified,
-            "public_access": self.public_access,
-            "policies": self.policies,
-            "days": self.days,
-            "ended": self.ended,
-        }
-
-    def content(self) -> Any:
-        return {"metadata": self.metadata}
-
-    @classmethod
-    def restore(
-        cls, *, resource: bytes, actor: str, cause: Cause, details: dict[str, Any], content: Any
-    ) -> Self:
-        policies = tuple(StoredPolicy(*policy) for policy in details.pop("policies"))
-        metadata = pairs_of(content["metadata"])
-        return cls(
-            resource=resource, actor=actor, cause=cause, policies=policies, metadata=metadata, **details
-        )
 
 
 @fact
@@ -97,20 +73,7 @@ class ContainerMetadataSet(ContainerEvent):
     VERB: ClassVar[Verb] = Verb.PATCH
 
     modified: int
-    metadata: Pairs
-
-    def details(self) -> dict[str, Any]:
-        return {"account": self.account, "container": self.container, "modified": self.modified}
-
-    def content(self) -> Any:
-        return {"metadata": self.metadata}
-
-    @classmethod
-    def restore(
-        cls, *, resource: bytes, actor: str, cause: Cause, details: dict[str, Any], content: Any
-    ) -> Self:
-        metadata = pairs_of(content["metadata"])
-        return cls(resource=resource, actor=actor, cause=cause, metadata=metadata, **details)
+    metadata: Pairs = datum(pairs_of)
 
 
 @fact
@@ -120,24 +83,8 @@ class ContainerAccessSet(ContainerEvent):
     VERB: ClassVar[Verb] = Verb.TOKEN
 
     modified: int
-    policies: tuple[StoredPolicy, ...]
+    policies: tuple[StoredPolicy, ...] = detail(rows_of(StoredPolicy))
     public_access: str | None
-
-    def details(self) -> dict[str, Any]:
-        return {
-            "account": self.account,
-            "container": self.container,
-            "modified": self.modified,
-            "policies": self.policies,
-            "public_access": self.public_access,
-        }
-
-    @classmethod
-    def restore(
-        cls, *, resource: bytes, actor: str, cause: Cause, details: dict[str, Any], content: Any
-    ) -> Self:
-        policies = tuple(StoredPolicy(*policy) for policy in details.pop("policies"))
-        return cls(resource=resource, actor=actor, cause=cause, policies=policies, **details)
 
 
 @fact
@@ -150,24 +97,7 @@ class PoliciesChanged(ContainerEvent):
 
     modified: int
     removed: tuple[str, ...] = ()
-    added: tuple[StoredPolicy, ...] = ()
-
-    def details(self) -> dict[str, Any]:
-        return {
-            "account": self.account,
-            "container": self.container,
-            "modified": self.modified,
-            "removed": self.removed,
-            "added": self.added,
-        }
-
-    @classmethod
-    def restore(
-        cls, *, resource: bytes, actor: str, cause: Cause, details: dict[str, Any], content: Any
-    ) -> Self:
-        added = tuple(StoredPolicy(*policy) for policy in details.pop("added"))
-        removed = tuple(details.pop("removed"))
-        return cls(resource=resource, actor=actor, cause=cause, added=added, removed=removed, **details)
+    added: tuple[StoredPolicy, ...] = detail(rows_of(StoredPolicy), default=())
 
 
 @fact
@@ -183,15 +113,6 @@ class ContainerRetentionSet(ContainerEvent):
     days: int | None
     at: int
 
-    def details(self) -> dict[str, Any]:
-        return {"account": self.account, "container": self.container, "days": self.days, "at": self.at}
-
-    @classmethod
-    def restore(
-        cls, *, resource: bytes, actor: str, cause: Cause, details: dict[str, Any], content: Any
-    ) -> Self:
-        return cls(resource=resource, actor=actor, cause=cause, **details)
-
 
 @fact
 class ContainerLeaseSet(ContainerEvent):
@@ -199,17 +120,7 @@ class ContainerLeaseSet(ContainerEvent):
 
     VERB: ClassVar[Verb] = Verb.PATCH
 
-    lease: Lease | None
-
-    def details(self) -> dict[str, Any]:
-        return {"account": self.account, "container": self.container, "lease": self.lease}
-
-    @classmethod
-    def restore(
-        cls, *, resource: bytes, actor: str, cause: Cause, details: dict[str, Any], content: Any
-    ) -> Self:
-        lease = lease_of(details.pop("lease"))
-        return cls(resource=resource, actor=actor, cause=cause, lease=lease, **details)
+    lease: Lease | None = detail(row_of(Lease))
 
 
 @fact
@@ -217,15 +128,6 @@ class ContainerDeleted(ContainerEvent):
     """A container went, with every blob and staged block in it."""
 
     VERB: ClassVar[Verb] = Verb.DELETE
-
-    def details(self) -> dict[str, Any]:
-        return {"account": self.account, "container": self.container}
-
-    @classmethod
-    def restore(
-        cls, *, resource: bytes, actor: str, cause: Cause, details: dict[str, Any], content: Any
-    ) -> Self:
-        return cls(resource=resource, actor=actor, cause=cause, **details)
 
 
 @fact
@@ -240,15 +142,6 @@ class ServicePropertiesSet(AccountEvent):
     def locator(self) -> Locator:
         """Names the account."""
         return (SERVICE, self.account)
-
-    def details(self) -> dict[str, Any]:
-        return {"account": self.account, "document": self.document}
-
-    @classmethod
-    def restore(
-        cls, *, resource: bytes, actor: str, cause: Cause, details: dict[str, Any], content: Any
-    ) -> Self:
-        return cls(resource=resource, actor=actor, cause=cause, **details)
 
 
 @fact
@@ -268,12 +161,3 @@ class RetentionConfigured(Event):
 
     days: int
     at: int
-
-    def details(self) -> dict[str, Any]:
-        return {"days": self.days, "at": self.at}
-
-    @classmethod
-    def restore(
-        cls, *, resource: bytes, actor: str, cause: Cause, details: dict[str, Any], content: Any
-    ) -> Self:
-        return cls(resource=resource, actor=actor, cause=cause, **details)

@@ -4,14 +4,16 @@ Names, headers, tags and dates are details; bytes, metadata and digests of the b
 nothing by which the data could be guessed outlives it.
 """
 
+from collections.abc import Sequence
 from itertools import accumulate, pairwise
-from typing import Any, ClassVar, Self
+from typing import ClassVar
 
-from engine.blobs.container_events import BLOB, ContainerEvent, lease_of, pairs_of
+from engine.blobs.container_events import BLOB, ContainerEvent, pairs_of
 from engine.blobs.entries import ContentHeaders, CopyInfo, Pairs
 from engine.blobs.leases import Lease
 from engine.body import Body, pack_body, unpack_body
-from engine.event import Cause, fact
+from engine.event import fact
+from engine.fields import datum, detail, row_of
 from engine.records import Locator, Standing
 from journal import Verb
 
@@ -28,9 +30,6 @@ class BlobEvent(ContainerEvent):
         """Names the blob."""
         return (BLOB, self.account, self.container, self.blob)
 
-    def _where(self) -> dict[str, Any]:
-        return {"account": self.account, "container": self.container, "blob": self.blob}
-
 
 @fact
 class BlobWritten(BlobEvent):
@@ -45,61 +44,30 @@ class BlobWritten(BlobEvent):
 
     created: int
     modified: int
-    headers: ContentHeaders
-    md5: bytes | None
-    metadata: Pairs
-    tags: Pairs
+    headers: ContentHeaders = detail(row_of(ContentHeaders))
+    md5: bytes | None = datum(key="stored_md5")
+    metadata: Pairs = datum(pairs_of)
+    tags: Pairs = detail(pairs_of)
     tier: str | None
     tier_changed: int | None = None
-    copy: CopyInfo | None = None
-    lease: Lease | None = None
+    copy: CopyInfo | None = detail(row_of(CopyInfo), default=None)
+    lease: Lease | None = detail(row_of(Lease), default=None)
     restates: int = 0
-
-    def details(self) -> dict[str, Any]:
-        return {
-            **self._where(),
-            "created": self.created,
-            "modified": self.modified,
-            "headers": self.headers,
-            "tags": self.tags,
-            "tier": self.tier,
-            "tier_changed": self.tier_changed,
-            "copy": self.copy,
-            "lease": self.lease,
-            "restates": self.restates,
-        }
-
-    def content(self) -> Any:
-        return {"stored_md5": self.md5, "metadata": self.metadata}
-
-
-def _written(details: dict[str, Any], content: Any) -> dict[str, Any]:
-    return {
-        **details,
-        "headers": ContentHeaders(*details["headers"]),
-        "tags": pairs_of(details["tags"]),
-        "copy": None if details["copy"] is None else CopyInfo(*details["copy"]),
-        "lease": lease_of(details["lease"]),
-        "md5": content["stored_md5"],
-        "metadata": pairs_of(content["metadata"]),
-    }
 
 
 @fact
 class BlobPut(BlobWritten):
     """A blob was written whole; blocks staged under its name went."""
 
-    body: Body
+    body: Body = datum(unpack_body, pack_body, spread=True)
 
-    def content(self) -> Any:
-        return {**pack_body(self.body), "stored_md5": self.md5, "metadata": self.metadata}
 
-    @classmethod
-    def restore(
-        cls, *, resource: bytes, actor: str, cause: Cause, details: dict[str, Any], content: Any
-    ) -> Self:
-        fields = _written(details, content)
-        return cls(resource=resource, actor=actor, cause=cause, body=unpack_body(content), **fields)
+def _to_steps(blocks: Sequence[int]) -> list[int]:
+    return [later - earlier for earlier, later in pairwise((0, *blocks))]
+
+
+def _from_steps(steps: Sequence[int]) -> tuple[int, ...]:
+    return tuple(accumulate(steps))
 
 
 @fact
@@ -111,20 +79,7 @@ class BlocksCommitted(BlobWritten):
             them fit a record.
     """
 
-    blocks: tuple[int, ...]
-
-    def details(self) -> dict[str, Any]:
-        steps = [later - earlier for earlier, later in pairwise((0, *self.blocks))]
-        # Python does not find a base's method by ``super()`` in a class that ``slots=True`` made anew.
-        return {**BlobWritten.details(self), "blocks": steps}
-
-    @classmethod
-    def restore(
-        cls, *, resource: bytes, actor: str, cause: Cause, details: dict[str, Any], content: Any
-    ) -> Self:
-        blocks = tuple(accumulate(details.pop("blocks")))
-        fields = _written(details, content)
-        return cls(resource=resource, actor=actor, cause=cause, blocks=blocks, **fields)
+    blocks: tuple[int, ...] = detail(_from_steps, _to_steps)
 
 
 @fact
@@ -141,26 +96,9 @@ class BlockStaged(BlobEvent):
     STANDING: ClassVar[Standing] = Standing.APART
 
     block_id: bytes
-    body: Body
+    body: Body = datum(unpack_body, pack_body, spread=True)
     staged: int
     replaces: int = 0
-
-    def details(self) -> dict[str, Any]:
-        return {
-            **self._where(),
-            "block_id": self.block_id,
-            "staged": self.staged,
-            "replaces": self.replaces,
-        }
-
-    def content(self) -> Any:
-        return pack_body(self.body)
-
-    @classmethod
-    def restore(
-        cls, *, resource: bytes, actor: str, cause: Cause, details: dict[str, Any], content: Any
-    ) -> Self:
-        return cls(resource=resource, actor=actor, cause=cause, body=unpack_body(content), **details)
 
 
 @fact
@@ -170,15 +108,6 @@ class BlocksDropped(BlobEvent):
     VERB: ClassVar[Verb] = Verb.DELETE
     STANDING: ClassVar[Standing] = Standing.NONE
 
-    def details(self) -> dict[str, Any]:
-        return self._where()
-
-    @classmethod
-    def restore(
-        cls, *, resource: bytes, actor: str, cause: Cause, details: dict[str, Any], content: Any
-    ) -> Self:
-        return cls(resource=resource, actor=actor, cause=cause, **details)
-
 
 @fact
 class BlobHeadersSet(BlobEvent):
@@ -187,22 +116,8 @@ class BlobHeadersSet(BlobEvent):
     VERB: ClassVar[Verb] = Verb.PATCH
 
     modified: int
-    headers: ContentHeaders
-    md5: bytes | None
-
-    def details(self) -> dict[str, Any]:
-        return {**self._where(), "modified": self.modified, "headers": self.headers}
-
-    def content(self) -> Any:
-        return {"stored_md5": self.md5}
-
-    @classmethod
-    def restore(
-        cls, *, resource: bytes, actor: str, cause: Cause, details: dict[str, Any], content: Any
-    ) -> Self:
-        headers = ContentHeaders(*details.pop("headers"))
-        md5 = content["stored_md5"]
-        return cls(resource=resource, actor=actor, cause=cause, headers=headers, md5=md5, **details)
+    headers: ContentHeaders = detail(row_of(ContentHeaders))
+    md5: bytes | None = datum(key="stored_md5")
 
 
 @fact
@@ -212,20 +127,7 @@ class BlobMetadataSet(BlobEvent):
     VERB: ClassVar[Verb] = Verb.PATCH
 
     modified: int
-    metadata: Pairs
-
-    def details(self) -> dict[str, Any]:
-        return {**self._where(), "modified": self.modified}
-
-    def content(self) -> Any:
-        return {"metadata": self.metadata}
-
-    @classmethod
-    def restore(
-        cls, *, resource: bytes, actor: str, cause: Cause, details: dict[str, Any], content: Any
-    ) -> Self:
-        metadata = pairs_of(content["metadata"])
-        return cls(resource=resource, actor=actor, cause=cause, metadata=metadata, **details)
+    metadata: Pairs = datum(pairs_of)
 
 
 @fact
@@ -234,17 +136,7 @@ class BlobTagsSet(BlobEvent):
 
     VERB: ClassVar[Verb] = Verb.PATCH
 
-    tags: Pairs
-
-    def details(self) -> dict[str, Any]:
-        return {**self._where(), "tags": self.tags}
-
-    @classmethod
-    def restore(
-        cls, *, resource: bytes, actor: str, cause: Cause, details: dict[str, Any], content: Any
-    ) -> Self:
-        tags = pairs_of(details.pop("tags"))
-        return cls(resource=resource, actor=actor, cause=cause, tags=tags, **details)
+    tags: Pairs = detail(pairs_of)
 
 
 @fact
@@ -260,15 +152,6 @@ class BlobTierSet(BlobEvent):
     tier: str
     changed: int
 
-    def details(self) -> dict[str, Any]:
-        return {**self._where(), "tier": self.tier, "changed": self.changed}
-
-    @classmethod
-    def restore(
-        cls, *, resource: bytes, actor: str, cause: Cause, details: dict[str, Any], content: Any
-    ) -> Self:
-        return cls(resource=resource, actor=actor, cause=cause, **details)
-
 
 @fact
 class BlobLeaseSet(BlobEvent):
@@ -276,17 +159,7 @@ class BlobLeaseSet(BlobEvent):
 
     VERB: ClassVar[Verb] = Verb.PATCH
 
-    lease: Lease | None
-
-    def details(self) -> dict[str, Any]:
-        return {**self._where(), "lease": self.lease}
-
-    @classmethod
-    def restore(
-        cls, *, resource: bytes, actor: str, cause: Cause, details: dict[str, Any], content: Any
-    ) -> Self:
-        lease = lease_of(details.pop("lease"))
-        return cls(resource=resource, actor=actor, cause=cause, lease=lease, **details)
+    lease: Lease | None = detail(row_of(Lease))
 
 
 @fact
@@ -294,12 +167,3 @@ class BlobDeleted(BlobEvent):
     """A blob went; what is staged under its name stays unless :class:`BlocksDropped` says so too."""
 
     VERB: ClassVar[Verb] = Verb.DELETE
-
-    def details(self) -> dict[str, Any]:
-        return self._where()
-
-    @classmethod
-    def restore(
-        cls, *, resource: bytes, actor: str, cause: Cause, details: dict[str, Any], content: Any
-    ) -> Self:
-        return cls(resource=resource, actor=actor, cause=cause, **details)

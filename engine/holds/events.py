@@ -1,15 +1,25 @@
 """What happened to holds. Codes stand in ``engine/wire.py``."""
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
-from engine.event import Cause, Event, Surface, fact
+from engine.event import Event, Surface, fact
+from engine.fields import detail
 from engine.holds.target import Hold, Kind, Target, subject_of
 from engine.records import Locator
 from journal import Verb
 
 HOLD = "hold"
 """The first word of a hold's locator; its number follows."""
+
+
+def _write_target(target: Target) -> dict[str, Any]:
+    return {"kind": str(target.kind), "target": target.resource, "names": target.named()}
+
+
+def _read_target(details: dict[str, Any]) -> Target:
+    kind, resource, names = (details.pop(key) for key in ("kind", "target", "names"))
+    return Target(Kind(kind), resource, tuple(names.values()))
 
 
 @fact
@@ -22,7 +32,7 @@ class HoldEvent(Event):
 
     SURFACE: ClassVar[Surface] = Surface.ENGINE
 
-    target: Target
+    target: Target = detail(_read_target, _write_target, spread=True)
 
     def locator(self) -> Locator:
         """Names the hold."""
@@ -32,14 +42,6 @@ class HoldEvent(Event):
     def subject(cls, details: Mapping[str, Any]) -> str:
         """The name of what is held, or its number."""
         return subject_of(Kind(details["kind"]), details["names"]) or details["target"].hex()
-
-    def _about(self) -> dict[str, Any]:
-        target = self.target
-        return {"kind": str(target.kind), "target": target.resource, "names": target.named()}
-
-
-def _target(details: dict[str, Any]) -> Target:
-    return Target(Kind(details["kind"]), details["target"], tuple(details["names"].values()))
 
 
 @fact
@@ -62,35 +64,9 @@ class HoldSet(HoldEvent):
         """What live state keeps of it."""
         return Hold(self.resource, self.target, self.reason, self.setter, self.time)
 
-    def details(self) -> dict[str, Any]:
-        return {**self._about(), "reason": self.reason, "setter": self.setter, "time": self.time}
-
-    @classmethod
-    def restore(
-        cls, *, resource: bytes, actor: str, cause: Cause, details: dict[str, Any], content: Any
-    ) -> Self:
-        return cls(
-            resource=resource,
-            actor=actor,
-            cause=cause,
-            target=_target(details),
-            reason=details["reason"],
-            setter=details["setter"],
-            time=details["time"],
-        )
-
 
 @fact
 class HoldLifted(HoldEvent):
     """A hold was lifted: what fell due meanwhile goes now."""
 
     VERB: ClassVar[Verb] = Verb.DELETE
-
-    def details(self) -> dict[str, Any]:
-        return self._about()
-
-    @classmethod
-    def restore(
-        cls, *, resource: bytes, actor: str, cause: Cause, details: dict[str, Any], content: Any
-    ) -> Self:
-        return cls(resource=resource, actor=actor, cause=cause, target=_target(details))

@@ -7,11 +7,12 @@ details.
 
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
-from engine.event import Cause, Event, Surface, fact
+from engine.event import Event, Surface, fact
+from engine.fields import beside, datum, detail
 from engine.records import Locator
 from engine.settings.model import MISSING, Level, Path, Place
 from engine.settings.value import from_text, to_text
@@ -100,6 +101,10 @@ class Content:
         return packed if self.codec == "json" else zlib.decompress(packed)
 
 
+def _read_place(details: dict[str, Any]) -> Place:
+    return Place(*(details.pop(name) for name in Place._fields))
+
+
 @fact
 class SettingsEvent(Event):
     """Base of the events of this domain.
@@ -114,7 +119,7 @@ class SettingsEvent(Event):
     SURFACE: ClassVar[Surface] = Surface.SETTINGS
     HISTORY: ClassVar[bool] = True
 
-    place: Place
+    place: Place = detail(_read_place, Place._asdict, spread=True)
     revision: int
     method: str
     path: Path = ()
@@ -134,27 +139,6 @@ class SettingsEvent(Event):
             case _:
                 return f"{details['application']}/device:{details['device']}"
 
-    def details(self) -> dict[str, Any]:
-        """Who, where and how; never a value."""
-        return {
-            "application": self.place.application,
-            "level": int(self.place.level),
-            "device": self.place.device,
-            "user": self.place.user,
-            "revision": self.revision,
-            "method": self.method,
-            "path": list(self.path),
-        }
-
-    @staticmethod
-    def _common(details: dict[str, Any]) -> dict[str, Any]:
-        return {
-            "place": Place(details["application"], details["level"], details["device"], details["user"]),
-            "revision": details["revision"],
-            "method": details["method"],
-            "path": tuple(details["path"]),
-        }
-
 
 @fact
 class _Carrying(SettingsEvent):
@@ -164,16 +148,23 @@ class _Carrying(SettingsEvent):
         data: The content, or its first piece.
     """
 
-    data: Content
+    data: Content = beside()
+
+    def details(self) -> dict[str, Any]:
+        """Who, where and how, and in how many pieces."""
+        return {**super().details(), "pieces": self.data.pieces}
 
     def content(self) -> dict[str, Any]:
         """The JSON text, plain or deflated."""
         return {self.data.codec: self.data.first}
 
-    @staticmethod
-    def _data(details: dict[str, Any], content: dict[str, bytes]) -> Content:
+    @classmethod
+    def fields(cls, details: dict[str, Any], content: Any) -> dict[str, Any]:
+        """See `Event.fields`."""
         [(codec, first)] = content.items()
-        return Content(codec, details["pieces"], first)
+        found = super().fields(details, content)
+        found["data"] = Content(codec, details.pop("pieces"), first)
+        return found
 
 
 @fact
@@ -190,26 +181,7 @@ class DocumentStated(_Carrying):
 
     born: int = 0
     first: int = 0
-    value: Any = field(default=MISSING, compare=False, repr=False)
-
-    def details(self) -> dict[str, Any]:
-        """Who, where and how, and when the document was made."""
-        return {**_Carrying.details(self), "born": self.born, "first": self.first, "pieces": self.data.pieces}
-
-    @classmethod
-    def restore(
-        cls, *, resource: bytes, actor: str, cause: Cause, details: dict[str, Any], content: Any
-    ) -> Self:
-        """The inverse of `details` and `content`."""
-        return cls(
-            resource=resource,
-            actor=actor,
-            cause=cause,
-            born=details["born"],
-            first=details["first"],
-            data=cls._data(details, content),
-            **cls._common(details),
-        )
+    value: Any = beside(default=MISSING, compare=False)
 
 
 @fact
@@ -222,24 +194,7 @@ class DocumentChanged(_Carrying):
 
     VERB: ClassVar[Verb] = Verb.PATCH
 
-    changes: tuple[Change, ...] = field(default=(), compare=False, repr=False)
-
-    def details(self) -> dict[str, Any]:
-        """Who, where and how."""
-        return {**_Carrying.details(self), "pieces": self.data.pieces}
-
-    @classmethod
-    def restore(
-        cls, *, resource: bytes, actor: str, cause: Cause, details: dict[str, Any], content: Any
-    ) -> Self:
-        """The inverse of `details` and `content`."""
-        return cls(
-            resource=resource,
-            actor=actor,
-            cause=cause,
-            data=cls._data(details, content),
-            **cls._common(details),
-        )
+    changes: tuple[Change, ...] = beside(default=(), compare=False)
 
 
 @fact
@@ -252,24 +207,7 @@ class ChangeContinued(SettingsEvent):
 
     VERB: ClassVar[Verb] = Verb.PATCH
 
-    piece: bytes
-
-    def content(self) -> dict[str, bytes]:
-        """The piece."""
-        return {"piece": self.piece}
-
-    @classmethod
-    def restore(
-        cls, *, resource: bytes, actor: str, cause: Cause, details: dict[str, Any], content: Any
-    ) -> Self:
-        """The inverse of `details` and `content`."""
-        return cls(
-            resource=resource,
-            actor=actor,
-            cause=cause,
-            piece=content["piece"],
-            **cls._common(details),
-        )
+    piece: bytes = datum()
 
 
 @fact
@@ -277,13 +215,6 @@ class DocumentDeleted(SettingsEvent):
     """A level document ended."""
 
     VERB: ClassVar[Verb] = Verb.DELETE
-
-    @classmethod
-    def restore(
-        cls, *, resource: bytes, actor: str, cause: Cause, details: dict[str, Any], content: Any
-    ) -> Self:
-        """The inverse of `details`."""
-        return cls(resource=resource, actor=actor, cause=cause, **cls._common(details))
 
 
 def stated(text: bytes, value: Any, **facts: Any) -> Iterator[SettingsEvent]:

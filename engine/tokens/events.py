@@ -3,9 +3,9 @@ signature.
 """
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
-from engine.event import Cause, Event, Surface, fact
+from engine.event import Event, Surface, fact
 from engine.records import Locator, Standing
 from engine.tokens.record import TokenRecord
 from journal import Verb
@@ -64,25 +64,6 @@ class TokenIssued(TokenEvent):
             revoked=self.revoked,
         )
 
-    def details(self) -> dict[str, Any]:
-        return {
-            "account": self.account,
-            "container": self.container,
-            "permissions": self.permissions,
-            "start": self.start,
-            "expiry": self.expiry,
-            "policy_id": self.policy_id,
-            "key": self.key,
-            "issued": self.issued,
-            "revoked": self.revoked,
-        }
-
-    @classmethod
-    def restore(
-        cls, *, resource: bytes, actor: str, cause: Cause, details: dict[str, Any], content: Any
-    ) -> Self:
-        return cls(resource=resource, actor=actor, cause=cause, **details)
-
 
 @fact
 class TokenRevoked(TokenEvent):
@@ -96,20 +77,6 @@ class TokenRevoked(TokenEvent):
     policy_id: str | None
     revoked: int
 
-    def details(self) -> dict[str, Any]:
-        return {
-            "account": self.account,
-            "container": self.container,
-            "policy_id": self.policy_id,
-            "revoked": self.revoked,
-        }
-
-    @classmethod
-    def restore(
-        cls, *, resource: bytes, actor: str, cause: Cause, details: dict[str, Any], content: Any
-    ) -> Self:
-        return cls(resource=resource, actor=actor, cause=cause, **details)
-
 
 @fact
 class TokenExpired(TokenEvent):
@@ -118,15 +85,6 @@ class TokenExpired(TokenEvent):
     STANDING: ClassVar[Standing] = Standing.END
 
     container: str | None
-
-    def details(self) -> dict[str, Any]:
-        return {"account": self.account, "container": self.container}
-
-    @classmethod
-    def restore(
-        cls, *, resource: bytes, actor: str, cause: Cause, details: dict[str, Any], content: Any
-    ) -> Self:
-        return cls(resource=resource, actor=actor, cause=cause, **details)
 
 
 @fact
@@ -146,12 +104,3 @@ class KeyRotated(TokenEvent):
 
     key: int
     rotated: int
-
-    def details(self) -> dict[str, Any]:
-        return {"account": self.account, "key": self.key, "rotated": self.rotated}
-
-    @classmethod
-    def restore(
-        cls, *, resource: bytes, actor: str, cause: Cause, details: dict[str, Any], content: Any
-    ) -> Self:
-        return cls(resource=resource, actor=actor, cause=cause, **details)

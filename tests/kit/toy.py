@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import pytest
 
@@ -23,6 +23,7 @@ from engine.commands import ExpireDue
 from engine.deadlines import Kind
 from engine.errors import NotFound
 from engine.event import Cause, Event, Stamp, Surface, fact
+from engine.fields import datum
 from engine.slice import Apply, Decide, Expire, Ground, Restater
 from engine.state import State
 from engine.table import Frozen
@@ -40,19 +41,7 @@ class Noted(Event):
 
     name: str
     until: int
-    body: Body
-
-    def details(self) -> dict[str, Any]:
-        return {"name": self.name, "until": self.until}
-
-    def content(self) -> Any:
-        return pack_body(self.body)
-
-    @classmethod
-    def restore(
-        cls, *, resource: bytes, actor: str, cause: Cause, details: dict[str, Any], content: Any
-    ) -> Self:
-        return cls(resource=resource, actor=actor, cause=cause, body=unpack_body(content), **details)
+    body: Body = datum(unpack_body, pack_body, spread=True)
 
 
 @fact
@@ -61,15 +50,6 @@ class Dropped(Event):
     SURFACE: ClassVar[Surface] = Surface.AREAS
 
     name: str
-
-    def details(self) -> dict[str, Any]:
-        return {"name": self.name}
-
-    @classmethod
-    def restore(
-        cls, *, resource: bytes, actor: str, cause: Cause, details: dict[str, Any], content: Any
-    ) -> Self:
-        return cls(resource=resource, actor=actor, cause=cause, **details)
 
 
 @fact

@@ -8,9 +8,9 @@ from engine.event import Cause
 
 WHO = {"resource": b"r" * 16, "actor": "anonymous", "cause": Cause.REQUEST}
 EVENTS = [
-    AreaCreated(**WHO, name="a", user=None, until=1, base=0, texts={"k": "secret"}),
-    AreaCreated(**WHO, name="a", user="ann", until=1, base=1, texts={}),
-    AreaUpdated(**WHO, name="a", user="ann", until=1, base=0, whole=True, texts={"k": "secret"}),
+    AreaCreated(**WHO, name="a", user=None, until=1, base=0, keys=("k",), values=("secret",)),
+    AreaCreated(**WHO, name="a", user="ann", until=1, base=1, keys=(), values=()),
+    AreaUpdated(**WHO, name="a", user="ann", until=1, base=0, whole=True, keys=("k",), values=("secret",)),
     FileStored(
         **WHO,
         name="a",

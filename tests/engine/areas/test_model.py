@@ -236,9 +236,9 @@ class AreasMachine(RuleBasedStateMachine):
 
 def restored(event: Event) -> Event:
     """The event after a way through its record's parts."""
-    details = msgpack.unpackb(msgpack.packb(event.details()))
+    details = msgpack.unpackb(msgpack.packb(event.details()), use_list=False)
     packed = event.content()
-    content = None if packed is None else msgpack.unpackb(msgpack.packb(packed))
+    content = None if packed is None else msgpack.unpackb(msgpack.packb(packed), use_list=False)
     copy = type(event).restore(
         resource=event.resource, actor=event.actor, cause=event.cause, details=details, content=content
     )
