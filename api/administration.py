@@ -15,7 +15,7 @@ from api.backups import Backups
 from api.checkpoints import Checkpoints
 from api.config import Config
 from api.config_checks import container_names
-from api.console import tokens
+from api.console import CONTAINERS, tokens
 from api.console.moments import instant, written, zone_of
 from api.rights import Rights
 from api.settings.acts import SettingsActs
@@ -104,7 +104,7 @@ class Administration:
         await self._engine.submit(EnsureContainers(actor=actor, account=account, containers=named))
 
     async def add_tenant(
-        self, *, actor: str, name: str, containers: Sequence[str] = tokens.CONTAINERS
+        self, *, actor: str, name: str, containers: Sequence[str] = CONTAINERS
     ) -> dict[str, Any]:
         """Makes an account with two keys, and its containers.
 
@@ -201,7 +201,7 @@ class Administration:
         start: str | None = None,
         timezone: str = "UTC",
         revoke_existing: bool = False,
-        containers: Sequence[str] = tokens.CONTAINERS,
+        containers: Sequence[str] = CONTAINERS,
         base: str | None = None,
     ) -> list[dict[str, Any]]:
         """Makes one token for the account and one for each container; the texts are in the answer and nowhere

@@ -11,8 +11,8 @@ from typing import IO, Any
 import click
 
 from api.acting import act, json_option, print_json, print_table
-from api.cli import FAILED, WRONG, Stopped, config_option
-from api.reading import MOMENT, MOMENT_HELP, data_options, open_data, progress, told_apart, visible
+from api.cli import FAILED, WRONG, Stopped, data_options
+from api.reading import MOMENT, MOMENT_HELP, open_data, progress, told_apart, visible
 from api.receipt_page import embedded, page, told
 from engine import EngineError
 from engine.audit import Filter, log, state_at
@@ -71,16 +71,16 @@ def key_command(config_path: Path | None, data: str | None, as_json: bool) -> No
 
 @click.command(name="checkpoint")
 @click.option("--output", "-o", type=click.File("wb", lazy=True), default="-", help="Write to this file.")
-@config_option
+@data_options
 @json_option
-def checkpoint_command(output: IO[bytes], config_path: Path | None, as_json: bool) -> None:
+def checkpoint_command(output: IO[bytes], config_path: Path | None, data: str | None, as_json: bool) -> None:
     """Sign what the log is now: its name, its number of records, the root of the tree over them.
 
     Keep it where nobody who runs this server can change it. `retain audit verify --since FILE` later proves
     that history up to then is still the same. A C2SP tlog-checkpoint: other tools read it, too.
     The server need not run. [audit] of the configuration exports checkpoints on a schedule.
     """
-    answer = act(config_path, "audit checkpoint")
+    answer = act(config_path, data, "audit checkpoint")
     text = json.dumps(answer, ensure_ascii=False) + "\n" if as_json else answer["checkpoint"]
     output.write(text.encode())
 
@@ -90,9 +90,9 @@ def checkpoint_command(output: IO[bytes], config_path: Path | None, as_json: boo
 @click.option("--output", "-o", type=click.File("wb", lazy=True), default="-", help="Write to this file.")
 @click.option("--html", is_flag=True, help="A page for people, with the same proof in it, instead of JSON.")
 @click.option("--names", is_flag=True, help="Also prove names and actors, as far as they are not erased.")
-@config_option
+@data_options
 def receipt_command(
-    resource: str, output: IO[bytes], html: bool, names: bool, config_path: Path | None
+    resource: str, output: IO[bytes], html: bool, names: bool, config_path: Path | None, data: str | None
 ) -> None:
     """Prove that RESOURCE was kept and that it was erased, and when.
 
@@ -103,8 +103,8 @@ def receipt_command(
     \b
     retain audit receipt bob/cart --html --output receipt.html
     """
-    answer = act(config_path, "audit checkpoint")
-    disk = open_data(config_path, None)
+    answer = act(config_path, data, "audit checkpoint")
+    disk = open_data(config_path, data)
     key = Verifier.parse(answer["key"])
     with told_apart(), progress(disk, "Proving") as update:
         number = _number(disk, resource, update)

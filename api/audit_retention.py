@@ -10,11 +10,11 @@ from pathlib import Path
 import click
 
 from api.acting import json_option, print_json, print_table
-from api.cli import FAILED, WRONG, Stopped, configuration_path
+from api.cli import FAILED, WRONG, Stopped, configuration_path, data_options
 from api.config import Config, ConfigError, load
 from api.config_engine import engine_options
 from api.readiness import OVERDUE_WARNING_S
-from api.reading import data_options, open_data, progress, told_apart
+from api.reading import open_data, progress, told_apart
 from engine import SystemClock
 from engine.audit import state_at
 from engine.holdings import timestamp

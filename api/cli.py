@@ -7,14 +7,16 @@ damaged. A command is imported when it is called; the list of them and completio
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, TypeVar
 
 import click
 from click.shell_completion import CompletionItem
+
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 DONE: Final = 0
 FAILED: Final = 1
@@ -104,6 +106,12 @@ config_option = click.option(
     type=click.Path(path_type=Path, dir_okay=False),
     help="Configuration file. Default: ./retain.toml if there is one.",
 )
+
+
+def data_options(function: Function) -> Function:
+    """``--config`` and ``--data``, for a command that works on a data folder."""
+    data = click.option("--data", metavar="FOLDER", help="The data folder, instead of storage.data.")
+    return config_option(data(function))
 
 
 def configuration_path(given: Path | None) -> Path | None:

@@ -16,8 +16,8 @@ from rich.text import Text
 from api.audit_output import Erasures, write_csv, write_json, write_table
 from api.audit_proofs import COMMANDS, KEY_HELP, trusted_checkpoint
 from api.audit_retention import command as retention
-from api.cli import FAILED, WRONG, Stopped
-from api.reading import MOMENT, MOMENT_HELP, data_options, open_data, progress, told_apart, visible
+from api.cli import FAILED, WRONG, Stopped, data_options
+from api.reading import MOMENT, MOMENT_HELP, open_data, progress, told_apart, visible
 from engine.audit import (
     CAUSES,
     INTERFACES,

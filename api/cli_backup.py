@@ -9,8 +9,8 @@ import click
 
 import journal
 from api.acting import act, json_option, print_json
-from api.cli import DAMAGED, FAILED, IN_USE, WRONG, Stopped, config_option
-from api.reading import data_options, open_data, told_apart, visible
+from api.cli import DAMAGED, FAILED, IN_USE, WRONG, Stopped, data_options
+from api.reading import open_data, told_apart, visible
 from engine.backups import told
 from engine.holdings import timestamp
 from journal.backup import check_backup
@@ -33,15 +33,15 @@ def command() -> None:
 
 @command.command(name="create")
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
-@config_option
+@data_options
 @json_option
-def create_command(folder: Path, config_path: Path | None, as_json: bool) -> None:
+def create_command(folder: Path, config_path: Path | None, data: str | None, as_json: bool) -> None:
     """Bring the backup in FOLDER up to the present; the first time, make it.
 
     Requests go on meanwhile. What the new backup does not need any more is overwritten and removed, above all
     journal files as they were before something was erased. It holds keys: mode 0700, keep it so.
     """
-    report = act(config_path, "backup create", folder=str(folder.absolute()))
+    report = act(config_path, data, "backup create", folder=str(folder.absolute()))
     if as_json:
         print_json(report)
         return

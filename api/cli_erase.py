@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from api.acting import act, json_option, print_json, print_table
-from api.cli import FAILED, Stopped, config_option
+from api.cli import FAILED, Stopped, data_options
 from api.reading import open_data, progress, told_apart, visible
 from api.rights import MOST_TARGETS, packed
 from api.selecting import asked_from, selection_options
@@ -26,10 +26,16 @@ from engine.subjects import Subject, recorded
     is_flag=True,
     help="Erase names and actors from the audit log as well, now; only that something happened remains.",
 )
-@config_option
+@data_options
 @json_option
 def command(
-    yes: bool, now: bool, with_names: bool, config_path: Path | None, as_json: bool, **selection: Any
+    yes: bool,
+    now: bool,
+    with_names: bool,
+    config_path: Path | None,
+    data: str | None,
+    as_json: bool,
+    **selection: Any,
 ) -> None:
     """Erase what is kept about a person, a tenant, or in single resources.
 
@@ -51,10 +57,10 @@ def command(
     Exit code: 0 done, or nothing to do; 1 something is under a legal hold and stays; 2 wrong usage.
     """
     if now and not any(selection.values()):
-        _erase_due(config_path, as_json=as_json)
+        _erase_due(config_path, data, as_json=as_json)
         return
     asked = asked_from(**selection)
-    disk = open_data(config_path, None)
+    disk = open_data(config_path, data)
     with told_apart(), progress(disk, "Searching") as update:
         found = recorded(disk, asked, update)
     results: list[dict[str, Any]] = []
@@ -63,7 +69,7 @@ def command(
         chunk = [packed(subject.target) for subject in found[start : start + MOST_TARGETS]]
         more = start + MOST_TARGETS < len(found)
         options = {"dry_run": not yes, "now": now, "names": with_names, "more": more}
-        answer = act(config_path, "erase", targets=chunk, **options)
+        answer = act(config_path, data, "erase", targets=chunk, **options)
         results += answer["results"]
         parts += answer["erased_parts"]
     rows = [_row(subject, result) for subject, result in zip(found, results, strict=True)]
@@ -75,8 +81,8 @@ def command(
         raise Stopped("something is under a legal hold and stays; `retain hold list` tells why", FAILED)
 
 
-def _erase_due(config_path: Path | None, *, as_json: bool) -> None:
-    answer = act(config_path, "erase due")
+def _erase_due(config_path: Path | None, data: str | None, *, as_json: bool) -> None:
+    answer = act(config_path, data, "erase due")
     if as_json:
         print_json(answer)
     else:

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 import journal
-from api.cli import FAILED, Stopped, config_option
+from api.cli import FAILED, Stopped, data_options
 from api.reading import open_data, progress, told_apart, visible
 from api.selecting import asked_from, selection_options
 from engine import SystemClock
@@ -41,9 +41,11 @@ _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
     type=click.Path(path_type=Path, file_okay=False),
     help="Write to this folder: export.json, and bodies under files/.",
 )
-@config_option
+@data_options
 @click.option("--json", "as_json", is_flag=True, help="Print what was written as one JSON object.")
-def command(output: Path, config_path: Path | None, as_json: bool, **selection: Any) -> None:
+def command(
+    output: Path, config_path: Path | None, data: str | None, as_json: bool, **selection: Any
+) -> None:
     """Write down everything that is kept about a person, a tenant, or of single resources.
 
     That is what clients see, what is past its deadline or deleted and not erased yet, every earlier version,
@@ -56,7 +58,7 @@ def command(output: Path, config_path: Path | None, as_json: bool, **selection: 
     Exit code: 0 written, or nothing is kept; 1 the data cannot be read or the folder not be written.
     """
     asked = asked_from(**selection)
-    disk = open_data(config_path, None)
+    disk = open_data(config_path, data)
     now = SystemClock().wall()
     try:
         with told_apart(), progress(disk, "Reading") as update:

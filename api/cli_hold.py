@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from api.acting import act, json_option, print_json, print_table
-from api.cli import FAILED, WRONG, Stopped, config_option
+from api.cli import FAILED, WRONG, Stopped, data_options
 from api.reading import open_data, progress, told_apart, visible
 from api.rights import packed
 from api.selecting import asked_from, selection_options
@@ -35,7 +35,7 @@ def command() -> None:
 )
 @click.option("--reason", required=True, help="Why, for the audit log: a case number.")
 @click.option("--dry-run", is_flag=True, help="Only show what would be held.")
-@config_option
+@data_options
 @json_option
 def add(
     containers: tuple[str, ...],
@@ -43,6 +43,7 @@ def add(
     reason: str,
     dry_run: bool,
     config_path: Path | None,
+    data: str | None,
     as_json: bool,
     **selection: Any,
 ) -> None:
@@ -61,7 +62,7 @@ def add(
     targets += [Target(Kind.TENANT, NO_NUMBER, (account,)) for account in accounts]
     if any(selection.values()) or not targets:
         asked = asked_from(**selection)
-        disk = open_data(config_path, None)
+        disk = open_data(config_path, data)
         with told_apart(), progress(disk, "Searching") as update:
             found = [subject.target for subject in recorded(disk, asked, update)]
         if not found:
@@ -70,7 +71,9 @@ def add(
     if dry_run:
         holds = [{**packed(target), "reason": reason} for target in targets]
     else:
-        holds = [act(config_path, "hold add", target=packed(target), reason=reason) for target in targets]
+        holds = [
+            act(config_path, data, "hold add", target=packed(target), reason=reason) for target in targets
+        ]
     if as_json:
         print_json(holds)
         return
@@ -86,11 +89,11 @@ def _container(text: str) -> tuple[str, str]:
 
 
 @command.command(name="list")
-@config_option
+@data_options
 @json_option
-def list_command(config_path: Path | None, as_json: bool) -> None:
+def list_command(config_path: Path | None, data: str | None, as_json: bool) -> None:
     """List the holds that stand: what each keeps, why, since when and by whom."""
-    holds = act(config_path, "hold list")
+    holds = act(config_path, data, "hold list")
     if as_json:
         print_json(holds)
     else:
@@ -100,13 +103,15 @@ def list_command(config_path: Path | None, as_json: bool) -> None:
 @command.command(name="lift")
 @click.argument("holds", nargs=-1, required=True, metavar="HOLD...")
 @click.option("--yes", "-y", is_flag=True, help="Do not ask.")
-@config_option
+@data_options
 @json_option
-def lift(holds: tuple[str, ...], yes: bool, config_path: Path | None, as_json: bool) -> None:
+def lift(
+    holds: tuple[str, ...], yes: bool, config_path: Path | None, data: str | None, as_json: bool
+) -> None:
     """Lift holds, by their numbers. What fell due meanwhile goes at once, unless another hold keeps it."""
     if not yes:
         click.confirm(f"Lift {len(holds)} holds? What fell due meanwhile goes at once.", abort=True, err=True)
-    lifted = [act(config_path, "hold lift", hold=hold) for hold in holds]
+    lifted = [act(config_path, data, "hold lift", hold=hold) for hold in holds]
     if as_json:
         print_json(lifted)
         return

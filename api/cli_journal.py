@@ -13,8 +13,8 @@ from rich.console import Console
 from rich.table import Table
 
 import journal
-from api.cli import DONE, FAILED, IN_USE, Stopped
-from api.reading import data_options, open_data, progress, told_apart, visible
+from api.cli import DONE, FAILED, IN_USE, Stopped, data_options
+from api.reading import open_data, progress, told_apart, visible
 from engine.audit import entry_of
 from engine.holdings import timestamp
 from journal.payloads import payload_path

@@ -10,7 +10,7 @@ from typing import IO, Any
 import click
 
 from api.acting import act, json_option, print_json, print_table
-from api.cli import FAILED, WRONG, Stopped, config_option
+from api.cli import FAILED, WRONG, Stopped, data_options
 from api.reading import visible
 from api.settings.transfer import Difference, differences, entry, line_of, read_export, text_of, unpack
 from engine.errors import EngineError
@@ -32,11 +32,11 @@ def command() -> None:
 
 
 @command.command(name="list")
-@config_option
+@data_options
 @json_option
-def list_command(config_path: Path | None, as_json: bool) -> None:
+def list_command(config_path: Path | None, data: str | None, as_json: bool) -> None:
     """List the applications with what they hold."""
-    rows = act(config_path, "settings list")
+    rows = act(config_path, data, "settings list")
     if as_json:
         print_json(rows)
         return
@@ -59,13 +59,13 @@ def list_command(config_path: Path | None, as_json: bool) -> None:
     default="-",
     help="Write to this file instead of standard output.",
 )
-@config_option
-def export_command(application: str, output: IO[str], config_path: Path | None) -> None:
+@data_options
+def export_command(application: str, output: IO[str], config_path: Path | None, data: str | None) -> None:
     """Write all documents of APPLICATION, role lists and owners included, as JSON.
 
     `retain settings import` reads it back, here or on another server.
     """
-    exported = act(config_path, "settings export", application=application)
+    exported = act(config_path, data, "settings export", application=application)
     if not exported["documents"]:
         raise Stopped(f"there is no application {application!r}", FAILED)
     output.write(json.dumps(exported, indent=2, ensure_ascii=False) + "\n")
@@ -77,7 +77,7 @@ def export_command(application: str, output: IO[str], config_path: Path | None) 
 @click.option("--application", help="Import under this id instead of the one in the file.")
 @click.option("--replace", is_flag=True, help="End documents of the application that the file does not hold.")
 @click.option("--dry-run", is_flag=True, help="Only show what would change.")
-@config_option
+@data_options
 @json_option
 def import_command(
     file: IO[bytes],
@@ -85,6 +85,7 @@ def import_command(
     replace: bool,
     dry_run: bool,
     config_path: Path | None,
+    data: str | None,
     as_json: bool,
 ) -> None:
     """Read an export from FILE (- for standard input), show what it changes, and change it.
@@ -97,7 +98,7 @@ def import_command(
         new = unpack(application, document["documents"])
     except EngineError as refusal:
         raise Stopped(refusal.message, WRONG) from None
-    current = act(config_path, "settings export", application=application)
+    current = act(config_path, data, "settings export", application=application)
     old = unpack(application, current["documents"])
     found = list(differences(old, new, replace=replace))
     if not dry_run:
@@ -105,7 +106,9 @@ def import_command(
         stated = [entry(place, value) for place, value in new.items() if place in touched]
         ended = [entry(place, {}) for place in old if place in touched and place not in new]
         for documents, gone in _chunks(stated, ended):
-            act(config_path, "settings import", application=application, documents=documents, ended=gone)
+            act(
+                config_path, data, "settings import", application=application, documents=documents, ended=gone
+            )
     if as_json:
         print_json([_row(difference) for difference in found])
         return

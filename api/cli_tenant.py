@@ -8,8 +8,8 @@ from typing import Any
 import click
 
 from api.acting import act, json_option, print_json, print_table
-from api.cli import config_option
-from api.console.tokens import CONTAINERS
+from api.cli import data_options
+from api.console import CONTAINERS
 
 
 @click.group(name="tenant")
@@ -29,15 +29,17 @@ def command() -> None:
     metavar="NAME",
     help=f"Make this container; repeat for more. Default: {' and '.join(CONTAINERS)}.",
 )
-@config_option
+@data_options
 @json_option
-def add(name: str, containers: tuple[str, ...], config_path: Path | None, as_json: bool) -> None:
+def add(
+    name: str, containers: tuple[str, ...], config_path: Path | None, data: str | None, as_json: bool
+) -> None:
     """Make the tenant NAME (3 to 24 lower-case letters and digits) with two keys and its containers.
 
     Hand out access with `retain token create`; `retain tenant show --keys` shows the keys.
     """
     chosen = list(containers or CONTAINERS)
-    tenant = act(config_path, "tenant add", name=name, containers=chosen)
+    tenant = act(config_path, data, "tenant add", name=name, containers=chosen)
     if as_json:
         print_json(tenant)
     else:
@@ -45,11 +47,11 @@ def add(name: str, containers: tuple[str, ...], config_path: Path | None, as_jso
 
 
 @command.command(name="list")
-@config_option
+@data_options
 @json_option
-def list_command(config_path: Path | None, as_json: bool) -> None:
+def list_command(config_path: Path | None, data: str | None, as_json: bool) -> None:
     """List the tenants with what they hold."""
-    tenants = act(config_path, "tenant list")
+    tenants = act(config_path, data, "tenant list")
     if as_json:
         print_json(tenants)
         return
@@ -67,11 +69,11 @@ def list_command(config_path: Path | None, as_json: bool) -> None:
 @command.command(name="show")
 @click.argument("name")
 @click.option("--keys", "with_keys", is_flag=True, help="Show the account's keys and a connection string.")
-@config_option
+@data_options
 @json_option
-def show(name: str, with_keys: bool, config_path: Path | None, as_json: bool) -> None:
+def show(name: str, with_keys: bool, config_path: Path | None, data: str | None, as_json: bool) -> None:
     """Show the tenant NAME: its containers, what they hold and what goes when."""
-    tenant = act(config_path, "tenant show", name=name, with_keys=with_keys)
+    tenant = act(config_path, data, "tenant show", name=name, with_keys=with_keys)
     if as_json:
         print_json(tenant)
         return
@@ -102,15 +104,15 @@ def _keeps(days: int) -> str:
 @command.command(name="rotate-key")
 @click.argument("name")
 @click.option("--key", type=click.IntRange(1, 2), default=1, show_default=True, help="Which of the two keys.")
-@config_option
+@data_options
 @json_option
-def rotate_key(name: str, key: int, config_path: Path | None, as_json: bool) -> None:
+def rotate_key(name: str, key: int, config_path: Path | None, data: str | None, as_json: bool) -> None:
     """Replace a key of the tenant NAME. Every token it signed ends at once.
 
     Tokens of `retain token create` are signed with key 1. Clients that use the key itself need the new one:
     let them use key 2 meanwhile.
     """
-    result = act(config_path, "tenant rotate-key", name=name, key=key)
+    result = act(config_path, data, "tenant rotate-key", name=name, key=key)
     if as_json:
         print_json(result)
     else:
@@ -121,9 +123,11 @@ def rotate_key(name: str, key: int, config_path: Path | None, as_json: bool) -> 
 @click.argument("name")
 @click.argument("container")
 @click.argument("days")
-@config_option
+@data_options
 @json_option
-def retention(name: str, container: str, days: str, config_path: Path | None, as_json: bool) -> None:
+def retention(
+    name: str, container: str, days: str, config_path: Path | None, data: str | None, as_json: bool
+) -> None:
     """Keep blobs in CONTAINER of the tenant NAME for DAYS after their last write.
 
     DAYS is a number, "forever", or "default" for retention.recordings_days of the configuration. It holds for
@@ -133,7 +137,7 @@ def retention(name: str, container: str, days: str, config_path: Path | None, as
     if days not in words and not (days.isdecimal() and days.isascii()):
         raise click.BadParameter('must be a number, "forever" or "default"', param_hint="DAYS")
     number = words[days] if days in words else int(days)
-    tenant = act(config_path, "tenant retention", name=name, container=container, days=number)
+    tenant = act(config_path, data, "tenant retention", name=name, container=container, days=number)
     if as_json:
         print_json(tenant)
     else:
@@ -143,13 +147,13 @@ def retention(name: str, container: str, days: str, config_path: Path | None, as
 @command.command(name="remove")
 @click.argument("name")
 @click.option("--yes", is_flag=True, help="Do not ask.")
-@config_option
+@data_options
 @json_option
-def remove(name: str, yes: bool, config_path: Path | None, as_json: bool) -> None:
+def remove(name: str, yes: bool, config_path: Path | None, data: str | None, as_json: bool) -> None:
     """Remove the tenant NAME with its containers, everything in them, its tokens and keys."""
     if not yes:
         click.confirm(f"Delete {name} and everything it holds?", abort=True, err=True)
-    result = act(config_path, "tenant remove", name=name)
+    result = act(config_path, data, "tenant remove", name=name)
     if as_json:
         print_json(result)
     else:

@@ -7,8 +7,8 @@ from pathlib import Path
 import click
 
 from api.acting import act, json_option, print_json, print_table
-from api.cli import config_option
-from api.console.tokens import CONTAINERS
+from api.cli import data_options
+from api.console import CONTAINERS
 
 
 @click.group(name="token")
@@ -38,7 +38,7 @@ def command() -> None:
     metavar="NAME",
     help=f"Make a token for this container; repeat for more. Default: {' and '.join(CONTAINERS)}.",
 )
-@config_option
+@data_options
 @json_option
 def create(
     tenant: str,
@@ -48,6 +48,7 @@ def create(
     revoke_existing: bool,
     containers: tuple[str, ...],
     config_path: Path | None,
+    data: str | None,
     as_json: bool,
 ) -> None:
     """Make one token for the account of TENANT (finds blobs by tags) and one for each container (reads,
@@ -58,6 +59,7 @@ def create(
     """
     issued = act(
         config_path,
+        data,
         "token create",
         tenant=tenant,
         expiry=expiry,
@@ -77,11 +79,11 @@ def create(
 
 @command.command(name="list")
 @click.argument("tenant")
-@config_option
+@data_options
 @json_option
-def list_command(tenant: str, config_path: Path | None, as_json: bool) -> None:
+def list_command(tenant: str, config_path: Path | None, data: str | None, as_json: bool) -> None:
     """List the tokens of TENANT that have not expired: who issued what for when. Their texts are not kept."""
-    tokens = act(config_path, "token list", tenant=tenant)
+    tokens = act(config_path, data, "token list", tenant=tenant)
     if as_json:
         print_json(tokens)
         return
@@ -101,15 +103,20 @@ def list_command(tenant: str, config_path: Path | None, as_json: bool) -> None:
 @click.argument("tenant")
 @click.argument("ids", nargs=-1)
 @click.option("--all", "all_tokens", is_flag=True, help="All container tokens of the tenant.")
-@config_option
+@data_options
 @json_option
 def revoke(
-    tenant: str, ids: tuple[str, ...], all_tokens: bool, config_path: Path | None, as_json: bool
+    tenant: str,
+    ids: tuple[str, ...],
+    all_tokens: bool,
+    config_path: Path | None,
+    data: str | None,
+    as_json: bool,
 ) -> None:
     """End the container tokens IDS of TENANT; the first request after this command returns is refused."""
     if bool(ids) == all_tokens:
         raise click.UsageError("give the ids of tokens, or --all")
-    ended = act(config_path, "token revoke", tenant=tenant, ids=None if all_tokens else list(ids))
+    ended = act(config_path, data, "token revoke", tenant=tenant, ids=None if all_tokens else list(ids))
     if as_json:
         print_json(ended)
     else:

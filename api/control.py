@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import logging
-import math
 import socket
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
@@ -18,39 +17,17 @@ from typing import Any, Final
 
 import trio
 
+from api.asking import NAME, SECONDS
 from engine import EngineError
 from journal import Disk
 
 LOG = logging.getLogger("retain.control")
-NAME: Final = "control"
 LINE_BYTES: Final = 64 << 20
 """Longest request: an import brings whole documents."""
-SECONDS: Final = 60.0
-"""How long asking, acting and answering may each take."""
-PATIENT: Final = frozenset({"erase", "erase due", "backup create"})
-"""Acts that take as long as there is data; whoever asks for them waits."""
 PATH_BYTES: Final = 107
 """Longest path of a Unix socket on Linux."""
 
 Acts = Mapping[str, Callable[..., Awaitable[Any]]]
-
-
-class Unreachable(Exception):
-    """No server answers on the control socket of that data folder."""
-
-
-class ActRefused(Exception):
-    """The server refused the act.
-
-    Attributes:
-        message: One sentence.
-        reason: A short stable word, or empty.
-    """
-
-    def __init__(self, message: str, reason: str) -> None:
-        super().__init__(message)
-        self.message = message
-        self.reason = reason
 
 
 async def serve_control(
@@ -135,27 +112,3 @@ async def _line(stream: trio.SocketStream) -> bytes:
         data += chunk
         if b"\n" in chunk:
             return bytes(data.partition(b"\n")[0])
-
-
-async def ask(folder: Path, act: str, /, **arguments: Any) -> Any:
-    """Has the server that runs on ``folder`` do something, and answers its result.
-
-    Raises:
-        Unreachable: None runs there, or it went away.
-        ActRefused: It refused.
-    """
-    try:
-        stream = await trio.open_unix_socket(str(folder / NAME))
-        async with stream:
-            with trio.fail_after(math.inf if act in PATIENT else SECONDS):
-                await stream.send_all(_packed({"act": act, "arguments": arguments}))
-                answer = json.loads(await _line_of_any_length(stream))
-    except (OSError, ValueError, trio.BrokenResourceError, trio.TooSlowError) as error:
-        raise Unreachable(str(folder)) from error
-    if "refused" in answer:
-        raise ActRefused(answer["refused"]["message"], answer["refused"]["reason"])
-    return answer["result"]
-
-
-async def _line_of_any_length(stream: trio.SocketStream) -> bytes:
-    return b"".join([chunk async for chunk in stream])

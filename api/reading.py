@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 from rich.console import Console
@@ -22,12 +22,10 @@ from rich.progress import (
 )
 
 import journal
-from api.cli import DAMAGED, FAILED, WRONG, Stopped, config_option, configuration_path
+from api.cli import DAMAGED, FAILED, WRONG, Stopped, configuration_path
 from api.config import ConfigError, load
 from engine import SystemClock
 from journal.verify import segment_files
-
-Function = TypeVar("Function", bound=Callable[..., Any])
 
 SECOND = 1_000_000_000
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
@@ -68,12 +66,6 @@ def parse_moment(text: str, now: int) -> int:
         moment = moment.replace(tzinfo=UTC)
     whole = moment.replace(microsecond=0)
     return int(whole.timestamp()) * SECOND + moment.microsecond * 1000
-
-
-def data_options(function: Function) -> Function:
-    """``--config`` and ``--data``."""
-    data = click.option("--data", metavar="FOLDER", help="The data folder, instead of storage.data.")
-    return config_option(data(function))
 
 
 def open_data(config_path: Path | None, data: str | None, missing: int = WRONG) -> journal.Disk:

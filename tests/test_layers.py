@@ -36,7 +36,9 @@ TRIO_IN_ENGINE = frozenset(
 #: What others need who keep files of their own under the data folder.
 DISK_NAMES = frozenset(("journal.Disk", "journal.NoSpace", "journal.RealDisk"))
 #: Parts of commands: reading a journal beside a running server, acting through one, being one.
-COMMAND_PARTS = frozenset(("api/acting.py", "api/audit_output.py", "api/composition.py", "api/reading.py"))
+COMMAND_PARTS = frozenset(
+    f"api/{name}.py" for name in ("acting_alone", "audit_output", "composition", "reading")
+)
 SURFACES = ("areas", "settings", "blobs")
 
 CLOCKS = frozenset(

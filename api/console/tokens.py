@@ -14,12 +14,11 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from api.blobs.sas_issue import issue_account_sas, issue_service_sas
+from api.console import CONTAINERS
 from api.console.moments import NANOSECONDS, written
 from engine import Engine, Invalid
 from engine.tokens import Grant, IssueTokens, RevokeTokens, TokenRecord, list_tokens
 
-CONTAINERS: Final = ("recordings", "gim-export")
-"""The containers that tokens are made for by default (the Genesys page)."""
 ACCOUNT_PERMISSIONS: Final = "f"
 CONTAINER_PERMISSIONS: Final = "rl"
 SIGNING_KEY: Final = 1

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import socket
 import subprocess
 import sys
+import threading
 import tomllib
 from pathlib import Path
 
@@ -12,6 +15,7 @@ import pytest
 from click.testing import CliRunner
 
 from api import cli
+from api.asking import NAME
 from api.config import Config, StorageConfig
 from api.config_engine import engine_options
 from api.identity.passwords import verify_hash
@@ -65,6 +69,24 @@ def test_a_start_imports_no_pages_and_a_second_one_no_server(tmp_path: Path) -> 
         disk.unlock()
     assert "journal" in second
     assert not second & {"api.composition", "engine", "trio"}
+
+
+def test_a_command_beside_a_server_imports_neither_engine_nor_server(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(tmp_path / NAME))
+        listening.listen()
+
+        def answer() -> None:
+            asked, _ = listening.accept()
+            with asked, asked.makefile("rb") as line:
+                assert json.loads(line.readline())["act"] == "tenant list"
+                asked.sendall(b'{"result": []}\n')
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        told = loaded("tenant", "list", "--json", "--data", str(tmp_path))
+        thread.join()
+    assert not told & set(HEAVY)
 
 
 def test_an_unknown_command_is_a_usage_error() -> None:

@@ -7,6 +7,7 @@ import urllib.error
 import urllib.request
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,9 @@ from click.testing import CliRunner, Result
 
 from api import control
 from api.acting import act
+from api.asking import ActRefused, Unreachable, ask
 from api.cli import FAILED, IN_USE, WRONG, Stopped, main
-from api.control import ActRefused, Unreachable, ask, serve_control
+from api.control import serve_control
 from engine import NotFound
 from journal import RealDisk
 from tests.kit.server import running
@@ -45,36 +47,40 @@ async def serving(folder: Path) -> AsyncIterator[bool]:
         nursery.cancel_scope.cancel()
 
 
+async def asked(folder: Path, act: str, **arguments: Any) -> Any:
+    return await trio.to_thread.run_sync(partial(ask, folder, act, **arguments))
+
+
 async def test_an_act_is_done_and_answered(tmp_path: Path) -> None:
     async with serving(tmp_path):
-        assert await ask(tmp_path, "echo", text="ä\n", number=1) == {"text": "ä\n", "number": 1}
+        assert await asked(tmp_path, "echo", text="ä\n", number=1) == {"text": "ä\n", "number": 1}
     assert not (tmp_path / "control").exists()
 
 
 async def test_refusals_reach_the_caller(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     async with serving(tmp_path):
         with pytest.raises(ActRefused) as refused:
-            await ask(tmp_path, "refuse")
+            await asked(tmp_path, "refuse")
         assert (refused.value.message, refused.value.reason) == ("there is no such thing", "thing")
         with pytest.raises(ActRefused):
-            await ask(tmp_path, "unknown")
+            await asked(tmp_path, "unknown")
         with pytest.raises(ActRefused) as failed:
-            await ask(tmp_path, "fail")
+            await asked(tmp_path, "fail")
         assert "secret" not in failed.value.message
     assert "ZeroDivisionError" in caplog.text
 
 
 async def test_without_a_server_nothing_is_reached(tmp_path: Path) -> None:
     with pytest.raises(Unreachable):
-        await ask(tmp_path, "echo")
+        await asked(tmp_path, "echo")
 
 
 async def test_a_socket_left_by_a_dead_process_is_replaced(tmp_path: Path) -> None:
     (tmp_path / "control").write_bytes(b"")
     with pytest.raises(Unreachable):
-        await ask(tmp_path, "echo")
+        await asked(tmp_path, "echo")
     async with serving(tmp_path):
-        assert await ask(tmp_path, "echo") == {}
+        assert await asked(tmp_path, "echo") == {}
 
 
 async def test_a_path_too_long_for_a_socket_serves_without(tmp_path: Path) -> None:
@@ -93,7 +99,7 @@ async def test_nonsense_is_refused(tmp_path: Path, line: bytes) -> None:
             await stream.send_all(line)
             answer = json.loads(b"".join([chunk async for chunk in stream]))
         assert answer["refused"]["reason"] == "act"
-        assert await ask(tmp_path, "echo") == {}
+        assert await asked(tmp_path, "echo") == {}
 
 
 async def test_a_caller_that_leaves_or_never_ends_does_no_harm(
@@ -106,7 +112,7 @@ async def test_a_caller_that_leaves_or_never_ends_does_no_harm(
                 if sent:
                     await stream.send_all(sent)
         monkeypatch.setattr(control, "LINE_BYTES", 1000)
-        assert await ask(tmp_path, "echo") == {}
+        assert await asked(tmp_path, "echo") == {}
 
 
 def run(folder: Path, *arguments: str) -> Result:
@@ -135,6 +141,22 @@ def test_the_commands_from_tenant_to_refusal(tmp_path: Path) -> None:
     assert (gone.exit_code, gone.output.strip()) == (FAILED, "Error: there is no such tenant")
 
 
+def test_another_data_folder_is_named_by_an_option(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "retain.toml").write_text("[storage]\ndata = 'configured'\n")
+    for arguments in (
+        ("tenant", "add", "mytenant"),
+        ("token", "create", "mytenant", "--expiry", "2100-01-01"),
+        ("settings", "list"),
+        ("hold", "add", "--whole-tenant", "mytenant", "--reason", "case 7"),
+    ):
+        done = CliRunner().invoke(main, [*arguments, "--data", "other"])
+        assert done.exit_code == 0, done.output
+    assert not (tmp_path / "configured").exists()
+    found = CliRunner().invoke(main, ["tenant", "list", "--data", "other", "--json"])
+    assert [tenant["name"] for tenant in json.loads(found.output)] == ["mytenant"]
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -157,7 +179,7 @@ def test_a_data_folder_in_use_by_a_deaf_process_is_told(
     disk.lock()
     try:
         with pytest.raises(Stopped) as stopped:
-            act(None, "tenant list")
+            act(None, None, "tenant list")
         assert stopped.value.exit_code == IN_USE
     finally:
         disk.unlock()
