@@ -97,7 +97,7 @@ def _living(state: Slices, target: Target) -> bool:
 def _of_blob(state: Slices, target: Target) -> list[type[BlobDeleted] | type[BlocksDropped]]:
     """Which events end what is there of a blob: itself, and what is staged under its name."""
     account, name, blob = target.names
-    container = state.blobs.find(account, name)
+    container = state.blobs.trace(account, name)
     if container is None:
         return []
     found: list[type[BlobDeleted] | type[BlocksDropped]] = []

@@ -39,6 +39,8 @@ CODES: dict[int, type[Event]] = {
     307: containers.ContainerDeleted,
     308: containers.ServicePropertiesSet,
     309: containers.RetentionConfigured,
+    310: containers.ContainerClosed,
+    311: containers.BlobsFreed,
     320: blobs.BlobPut,
     321: blobs.BlocksCommitted,
     322: blobs.BlockStaged,

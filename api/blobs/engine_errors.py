@@ -11,6 +11,7 @@ TABLE: Final[dict[tuple[str, str], str]] = {
     ("not-found", "container"): "ContainerNotFound",
     ("not-found", "blob"): "BlobNotFound",
     ("conflict", "container-exists"): "ContainerAlreadyExists",
+    ("conflict", "being-deleted"): "ContainerBeingDeleted",
     ("conflict", "blob-exists"): "BlobAlreadyExists",
     ("conflict", "block-count"): "BlockCountExceedsLimit",
     ("conflict", "lease-present"): "LeaseAlreadyPresent",

@@ -183,7 +183,7 @@ def _dropped(blobs: BlobsState, event: BlocksDropped, stamp: Stamp) -> None:
 
 def _present(blobs: BlobsState, event: BlobEvent) -> tuple[Container, BlobEntry] | None:
     """The blob that ``event`` is about, None if it is gone or another one has its name."""
-    container = blobs.find(event.account, event.container)
+    container = blobs.trace(event.account, event.container)
     entry = None if container is None else container.blobs.get(event.blob)
     if container is None or entry is None or entry.resource != event.resource:
         return None

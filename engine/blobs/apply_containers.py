@@ -8,9 +8,12 @@ from functools import partial
 from sortedcontainers import SortedDict
 
 from engine.blobs.container_events import (
+    BlobsFreed,
     ContainerAccessSet,
+    ContainerClosed,
     ContainerCreated,
     ContainerDeleted,
+    ContainerEvent,
     ContainerLeaseSet,
     ContainerMetadataSet,
     ContainerRetentionSet,
@@ -19,7 +22,7 @@ from engine.blobs.container_events import (
     ServicePropertiesSet,
 )
 from engine.blobs.containers import Container, blocks_end, lifetime_of
-from engine.blobs.entries import ContainerEntry
+from engine.blobs.entries import BlobEntry, ContainerEntry
 from engine.blobs.leases import surviving
 from engine.blobs.state import BlobsState
 from engine.deadlines import Kind
@@ -37,6 +40,8 @@ def handlers(blobs: BlobsState) -> Mapping[type[Event], Apply]:
         ContainerRetentionSet: _retention_set,
         ContainerLeaseSet: _lease_set,
         ContainerDeleted: _deleted,
+        ContainerClosed: _closed,
+        BlobsFreed: _freed,
         ServicePropertiesSet: _service_set,
         RetentionConfigured: _configured,
     }
@@ -115,23 +120,48 @@ def _lease_set(blobs: BlobsState, event: ContainerLeaseSet, _stamp: Stamp) -> No
 
 
 def _deleted(blobs: BlobsState, event: ContainerDeleted, stamp: Stamp) -> None:
-    containers = blobs.accounts.get(event.account)
-    container = None if containers is None else containers.pop(event.container, None)
-    if containers is None or container is None:
-        return
-    if not containers:
-        del blobs.accounts[event.account]
-    if container.armed is not None:
-        blobs.ground.deadlines.disarm(container.armed, Kind.BLOB, (container.account, container.name))
+    container = blobs.trace(event.account, event.container)
+    if container is not None:
+        blobs.drop(container)
+        _drop_staged(blobs, container, event, stamp)
+        for name, entry in container.blobs.items():
+            _let_go(blobs, container, name, entry, event, stamp)
+
+
+def _closed(blobs: BlobsState, event: ContainerClosed, stamp: Stamp) -> None:
+    container = blobs.find(event.account, event.container)
+    if container is not None:
+        blobs.close(container, stamp.time)
+        _drop_staged(blobs, container, event, stamp)
+
+
+def _freed(blobs: BlobsState, event: BlobsFreed, stamp: Stamp) -> None:
+    container = blobs.closed.get((event.account, event.container))
+    while container is not None and container.ages and container.ages[0][0] <= event.through:
+        name = container.ages[0][1]
+        entry = container.blobs[name]
+        container.remove(name)
+        _let_go(blobs, container, name, entry, event, stamp)
+
+
+def _drop_staged(blobs: BlobsState, container: Container, event: ContainerEvent, stamp: Stamp) -> None:
     for name, pending in container.pending.items():
         key = (container.account, container.name, name)
         blobs.ground.deadlines.disarm(blocks_end(pending), Kind.BLOCKS, key)
     for (name, _block_id), block in container.staged.items():
         blobs.leave_block(container.pending[name].resource, block, stamp, event.cause)
-    for name, entry in container.blobs.items():
-        blobs.leave_restated(container, entry.resource, name, stamp)
-        blobs.leave(entry.resource, entry.body, stamp, event.cause)
-        blobs.ground.records.leave_chain(stamp, entry.resource, event.cause)
+    container.pending.clear()
+    container.pending_names.clear()
+    container.staged.clear()
+
+
+def _let_go(
+    blobs: BlobsState, container: Container, name: str, entry: BlobEntry, event: ContainerEvent, stamp: Stamp
+) -> None:
+    """The blob went with its container."""
+    blobs.leave_restated(container, entry.resource, name, stamp)
+    blobs.leave(entry.resource, entry.body, stamp, event.cause)
+    blobs.ground.records.leave_chain(stamp, entry.resource, event.cause)
 
 
 def _service_set(blobs: BlobsState, event: ServicePropertiesSet, _stamp: Stamp) -> None:

@@ -10,6 +10,7 @@ class               reason                  when
 NotFound            container               the container (or its account) is not there
 NotFound            blob                    it is not there, has ended, or was never committed
 Conflict            container-exists        CreateContainer
+Conflict            being-deleted           CreateContainer: one of that name is being let go
 Conflict            blob-exists             ``If-None-Match: *`` of a put or commit, and it is there
 Conflict            block-count             StageBlock beyond 100,000 uncommitted blocks
 Conflict            policy-limit            IssueTokens beyond five stored policies in a container

@@ -125,9 +125,33 @@ class ContainerLeaseSet(ContainerEvent):
 
 @fact
 class ContainerDeleted(ContainerEvent):
-    """A container went, with every blob and staged block in it."""
+    """A container went, with every blob and staged block that was in it."""
 
     VERB: ClassVar[Verb] = Verb.DELETE
+
+
+@fact
+class ContainerClosed(ContainerEvent):
+    """A container with many blobs went, for everybody. They are let go bit by bit; the last of them with the
+    container itself.
+    """
+
+    VERB: ClassVar[Verb] = Verb.DELETE
+    STANDING: ClassVar[Standing] = Standing.PART
+
+
+@fact
+class BlobsFreed(ContainerEvent):
+    """Blobs of a closed container were let go.
+
+    Attributes:
+        through: Those last modified up to then; nanoseconds since the epoch.
+    """
+
+    VERB: ClassVar[Verb] = Verb.DELETE
+    STANDING: ClassVar[Standing] = Standing.NONE
+
+    through: int
 
 
 @fact

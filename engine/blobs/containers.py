@@ -36,6 +36,7 @@ class Container:
         size: Bytes in all committed blobs.
         lifetime: Nanoseconds from a blob's last write to its end, None for ever.
         armed: The end of the oldest blob as it stands in the deadline index, None if it does not.
+        closed: When it was deleted; None while it is not.
     """
 
     __slots__ = (
@@ -43,6 +44,7 @@ class Container:
         "ages",
         "armed",
         "blobs",
+        "closed",
         "entry",
         "lifetime",
         "name",
@@ -70,6 +72,7 @@ class Container:
         self.size = 0
         self.lifetime = lifetime
         self.armed: int | None = None
+        self.closed: int | None = None
 
     def alive_after(self, now: int) -> int:
         """A blob is past its end at ``now`` unless it was modified after this moment."""

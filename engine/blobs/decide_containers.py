@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
-from engine.blobs import leases
+from engine.blobs import expiry, leases
 from engine.blobs.answers import Leased, Written
 from engine.blobs.conditions import Conditions
 from engine.blobs.container_commands import (
@@ -22,6 +22,7 @@ from engine.blobs.container_commands import (
 )
 from engine.blobs.container_events import (
     ContainerAccessSet,
+    ContainerClosed,
     ContainerCreated,
     ContainerDeleted,
     ContainerLeaseSet,
@@ -96,6 +97,8 @@ def _fields(command: Command[Any], container: Container) -> dict[str, Any]:
 def _create(blobs: BlobsState, command: CreateContainer, now: int) -> Decision[Written]:
     if blobs.find(command.account, command.container) is not None:
         raise Conflict("the container exists already", reason="container-exists")
+    if (command.account, command.container) in blobs.closed:
+        raise Conflict("the container is being deleted", reason="being-deleted")
     modified = blobs.next_modified(now)
     event = ContainerCreated(
         resource=command.resource,
@@ -118,6 +121,8 @@ def _ensure(blobs: BlobsState, command: EnsureContainers, now: int) -> Decision[
     for name, resource in command.containers:
         if blobs.find(command.account, name) is None and name not in made:
             made.append(name)
+            if (closed := blobs.closed.get((command.account, name))) is not None:
+                events.append(_deletion(closed, command, all_at_once=True))
             events.append(
                 ContainerCreated(
                     resource=resource,
@@ -136,7 +141,11 @@ def _ensure(blobs: BlobsState, command: EnsureContainers, now: int) -> Decision[
 
 def _delete(blobs: BlobsState, command: DeleteContainer, now: int) -> Decision[None]:
     container = _admitted(blobs, command, command.conditions, now, leased=True)
-    return Decision((ContainerDeleted(**_fields(command, container)),), None)
+    return Decision((_deletion(container, command, all_at_once=len(container.blobs) <= expiry.FREED),), None)
+
+
+def _deletion(container: Container, command: Command[Any], *, all_at_once: bool) -> Event:
+    return (ContainerDeleted if all_at_once else ContainerClosed)(**_fields(command, container))
 
 
 def _set_metadata(blobs: BlobsState, command: SetContainerMetadata, now: int) -> Decision[Written]:
@@ -205,7 +214,8 @@ def _set_service(blobs: BlobsState, command: SetServiceProperties, now: int) -> 
 
 def _remove_account(blobs: BlobsState, command: RemoveAccount, now: int) -> Decision[int]:
     containers = list(blobs.accounts.get(command.account, {}).values())
-    events: list[Event] = [ContainerDeleted(**_fields(command, container)) for container in containers]
+    all_at_once = sum(len(container.blobs) for container in containers) <= expiry.FREED
+    events = [_deletion(container, command, all_at_once=all_at_once) for container in containers]
     if command.account in blobs.services:
         events.append(
             ServicePropertiesSet(

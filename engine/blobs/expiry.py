@@ -1,8 +1,11 @@
-"""What ends blobs and staged blocks whose time has come. Reads the slice, changes nothing."""
+"""What ends blobs and staged blocks whose time has come, and lets go what deleted containers held. Reads the
+slice, changes nothing.
+"""
 
 from collections.abc import Sequence
 from typing import Any
 
+from engine.blobs.container_events import BlobsFreed, ContainerDeleted
 from engine.blobs.containers import Container
 from engine.blobs.events import BlobDeleted, BlocksDropped
 from engine.blobs.state import BlobsState
@@ -13,8 +16,14 @@ EXPIRIES = 64
 """Most blobs that one look at a container ends, so that other requests come between two looks."""
 
 
+FREED = 500
+"""Most blobs that are let go in one event of their container: some 10 ms of work."""
+
+
 def end_blobs(blobs: BlobsState, key: Any, now: int) -> Sequence[Event]:
-    """The events that end the oldest blobs of the container ``key``."""
+    """The events that end the oldest blobs of the container ``key``, or some of those in a closed one."""
+    if (closed := blobs.closed.get(key)) is not None:
+        return [letting_go(closed)]
     account, name = key
     container = blobs.find(account, name)
     assert container is not None
@@ -27,6 +36,20 @@ def end_blobs(blobs: BlobsState, key: Any, now: int) -> Sequence[Event]:
         if blob not in held:
             ended.append(blob_expiry(container, blob))
     return ended
+
+
+def letting_go(closed: Container) -> Event:
+    """The event that lets the next blobs of a closed container go, at last with the container."""
+    facts: dict[str, Any] = {
+        "resource": closed.entry.resource,
+        "actor": KEEPER,
+        "cause": Cause.REQUEST,
+        "account": closed.account,
+        "container": closed.name,
+    }
+    if len(closed.ages) <= FREED:
+        return ContainerDeleted(**facts)
+    return BlobsFreed(through=closed.ages[FREED - 1][0], **facts)
 
 
 def end_blocks(blobs: BlobsState, key: Any, _now: int) -> Sequence[Event]:

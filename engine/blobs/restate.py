@@ -46,7 +46,7 @@ class BlobRestater(Restater):
     def apart(self, locator: Locator, resource: bytes) -> Collection[int]:
         """The records of its blocks, staged ones included."""
         _, account, name, blob = locator
-        container = self._blobs.find(account, name)
+        container = self._blobs.trace(account, name)
         if container is None:
             return ()
         blocks: list[Block] = [*container.blocks(blob), *container.restated.get(blob, {}).values()]

@@ -6,6 +6,7 @@ its staged names and its staged blocks.
 
 from collections.abc import Iterator
 from functools import lru_cache
+from itertools import chain
 from typing import Any
 
 from sortedcontainers import SortedDict
@@ -31,7 +32,7 @@ from engine.blobs.state import BlobsState
 from engine.body import OnDisk
 from engine.table import Frozen, Table
 
-SLICE, SERVICE, CONTAINER, BLOB, PENDING, BLOCK, RESTATED = range(7)
+SLICE, SERVICE, CONTAINER, BLOB, PENDING, BLOCK, RESTATED, CLOSED = range(8)
 
 
 def freeze(blobs: BlobsState) -> Frozen:
@@ -41,20 +42,23 @@ def freeze(blobs: BlobsState) -> Frozen:
     frozen = [
         (
             [CONTAINER, container.account, container.name, *container.entry],
+            container.closed,
             container.blobs.view(),
             container.pending.copy(),
             list(container.staged.items()),
             {name: dict(found) for name, found in container.restated.items()},
         )
-        for container in blobs.containers()
+        for container in chain(blobs.containers(), blobs.closed.values())
     ]
 
     def rows() -> Iterator[Any]:
         yield head
         for account, (resource, document) in services:
             yield [SERVICE, account, resource, document]
-        for row, entries, pending, staged, restated in frozen:
+        for row, closed, entries, pending, staged, restated in frozen:
             yield row
+            if closed is not None:
+                yield [CLOSED, closed]
             for name, entry in entries.items():
                 yield [BLOB, name, *entry[:4], pack_held(entry.body), *entry[5:]]
             for name, waiting in pending.items():
@@ -65,14 +69,14 @@ def freeze(blobs: BlobsState) -> Frozen:
                 for replaced, block in found.items():
                     yield [RESTATED, name, [block.block_id, pack_held(block.body), block.seq], replaced]
 
-    return Frozen(rows, tuple(view for _, view, *_ in frozen))
+    return Frozen(rows, tuple(view for _, _, view, *_ in frozen))
 
 
 def resources_of(blobs: BlobsState) -> Iterator[bytes]:
     """The resources of all accounts, containers and blobs, as the very objects that their entries hold."""
     for resource, _document in blobs.services.values():
         yield resource
-    for container in blobs.containers():
+    for container in chain(blobs.containers(), blobs.closed.values()):
         yield container.entry.resource
         for entry in container.blobs.values():
             yield entry.resource
@@ -103,6 +107,9 @@ class Loader:
             self._container.restated.setdefault(row[1], {})[row[3]] = unpack_block(row[2])
         elif kind == CONTAINER:
             self._next_container(row)
+        elif kind == CLOSED:
+            assert self._container is not None
+            self._blobs.close(self._container, row[1])
         elif kind == SERVICE:
             self._blobs.services[row[1]] = (row[2], row[3])
         elif kind == SLICE:

@@ -1,6 +1,6 @@
 """What containers and blobs plug into the engine's state."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import Any
 
@@ -21,8 +21,8 @@ from engine.body import Held, OnDisk
 from engine.command import Command
 from engine.deadlines import Kind
 from engine.event import Event
-from engine.table import Frozen
 from engine.slice import Apply, Decide, Expire, Restater
+from engine.table import Frozen
 
 
 class BlobsSlice(BlobsState):
@@ -67,7 +67,7 @@ class BlobsSlice(BlobsState):
         for row in rows:
             loader.take(row)
         loader.finish()
-        for container in self.containers():
+        for container in (*self.containers(), *self.closed.values()):
             for entry in container.blobs.values():
                 if not isinstance(entry.body, OnDisk):
                     self._keep(entry.body)
@@ -98,8 +98,17 @@ class BlobsSlice(BlobsState):
                     armed.add((container.armed, int(Kind.BLOB), (account, name)))
                 for blob, pending in container.pending.items():
                     armed.add((blocks_end(pending), int(Kind.BLOCKS), (account, name, blob)))
-                bodies: list[Held | Composite] = [entry.body for entry in container.blobs.values()]
-                bodies += [block.body for block in container.staged.values()]
-                assert all(payload_names(body) <= self.ground.payloads for body in bodies)
+        for key, container in self.closed.items():
+            assert (container.account, container.name) == key
+            assert self.find(*key) is None
+            assert container.closed is not None
+            assert not container.staged
+            container.check()
+            if container is next(iter(self.closed.values())):
+                armed.add((container.closed, int(Kind.BLOB), key))
+        for container in (*self.containers(), *self.closed.values()):
+            bodies: list[Held | Composite] = [entry.body for entry in container.blobs.values()]
+            bodies += [block.body for block in container.staged.values()]
+            assert all(payload_names(body) <= self.ground.payloads for body in bodies)
         kinds = (int(Kind.BLOB), int(Kind.BLOCKS))
         assert armed == {entry for entry in self.ground.deadlines.entries() if entry[1] in kinds}

@@ -25,6 +25,7 @@ class BlobsState:
     Attributes:
         ground: Deadlines and payload files, shared with the other slices.
         accounts: Account → container name → container; an account appears with its first container.
+        closed: Account and name → container that is deleted and not yet let go, in that order.
         services: Account → resource and service properties.
         default_days: The configured retention.
         last: The newest ``modified`` seen; the next is later, so no two writes share an ETag. Not part of
@@ -34,6 +35,7 @@ class BlobsState:
     def __init__(self, ground: Ground) -> None:
         self.ground = ground
         self.accounts: dict[str, SortedDict[str, Container]] = {}
+        self.closed: dict[tuple[str, str], Container] = {}
         self.services: dict[str, tuple[bytes, dict[str, Any]]] = {}
         self.default_days = DEFAULT_DAYS
         self.last = 0
@@ -43,6 +45,34 @@ class BlobsState:
         """A container, None if it is not there."""
         containers = self.accounts.get(account)
         return None if containers is None else containers.get(name)
+
+    def trace(self, account: str, name: str) -> Container | None:
+        """A container, also one that is deleted and not yet let go, which nobody else gets to see."""
+        return self.find(account, name) or self.closed.get((account, name))
+
+    def close(self, container: Container, at: int) -> None:
+        """Takes ``container``, deleted at ``at``, from everybody's sight."""
+        self.drop(container)
+        container.closed = at
+        self.closed[container.account, container.name] = container
+        self.rearm(container)
+
+    def drop(self, container: Container) -> None:
+        """Takes ``container`` out of the tables and the deadline index."""
+        key = (container.account, container.name)
+        if container.armed is not None:
+            self.ground.deadlines.disarm(container.armed, Kind.BLOB, key)
+            container.armed = None
+        if container.closed is not None:
+            del self.closed[key]
+            for following in self.closed.values():
+                self.rearm(following)
+                break
+        else:
+            containers = self.accounts[container.account]
+            del containers[container.name]
+            if not containers:
+                del self.accounts[container.account]
 
     def ghost(self, account: str, name: str) -> Container:
         """A container for blobs whose container is restated later, or ends later: its older records were
@@ -75,7 +105,12 @@ class BlobsState:
             container.armed = end
 
     def first_end(self, container: Container) -> int | None:
-        """When its oldest blob that is not under a legal hold ends, or should have."""
+        """When its oldest blob that is not under a legal hold ends, or should have.
+
+        For a closed container: when it was closed, if it is the next to be let go.
+        """
+        if container.closed is not None:
+            return container.closed if container is next(iter(self.closed.values())) else None
         held = self.ground.held
         if not held:
             return container.first_end()
@@ -131,7 +166,7 @@ class BlobsState:
         if where is None:
             return
         account, name, blob, block_id = where
-        container = self.find(account, name)
+        container = self.trace(account, name)
         if container is None:
             return
         staged = container.staged.get((blob, block_id))

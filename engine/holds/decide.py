@@ -6,7 +6,7 @@ from typing import Any
 
 from engine.areas.events import AreaDeleted, AreaUpdated, FileStored, KeysExpired
 from engine.areas.state import record_key, split_key
-from engine.blobs.container_events import ContainerDeleted
+from engine.blobs.container_events import ContainerClosed, ContainerDeleted
 from engine.blobs.events import BlobDeleted, BlobEvent, BlobWritten
 from engine.command import Command, Decision
 from engine.errors import Conflict, Invalid, NotFound
@@ -151,7 +151,9 @@ def _ends_held(holds: HoldsState, event: Event) -> bool:
             return _is_there(holds, event) and (
                 held.resource(event.resource) or held.container(event.account, event.container)
             )
-        case ContainerDeleted():
+        case ContainerDeleted() | ContainerClosed():
+            if (event.account, event.container) in holds.blobs.closed:
+                return False  # it went before the hold was set; its records stay
             return held.container(event.account, event.container) or bool(
                 held.blobs_in(event.account, event.container)
             )

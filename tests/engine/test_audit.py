@@ -12,7 +12,8 @@ import trio
 from engine import Inline, holdings, open_engine, wire
 from engine.areas import CreateArea, DeleteArea, NewFile, UpdateArea
 from engine.audit import FEW, Filter, entry_of, log, newest, plain, state_at, verification
-from engine.blobs import commands as blobs
+from engine.blobs.commands import PutBlob
+from engine.blobs.container_commands import CreateContainer
 from engine.blobs.entries import ContentHeaders
 from engine.clock import DAY, SECOND
 from engine.event import Cause, Event, Surface
@@ -256,8 +257,8 @@ async def test_blobs_tokens_and_settings_are_told_as_well(clock: SteppedClock) -
     disk = MemoryDisk()
     async with open_memory_engine(disk, clock=clock, options=QUIET) as engine:
         where = {"actor": "a", "account": "acc", "container": "rec"}
-        await engine.submit(blobs.CreateContainer(**where, resource=RESOURCE))
-        put = blobs.PutBlob(
+        await engine.submit(CreateContainer(**where, resource=RESOURCE))
+        put = PutBlob(
             **where,
             name="x/y.opus",
             resource=OTHER,

@@ -15,6 +15,7 @@ import pytest
 from engine import EngineError, Options, open_engine, wire
 from engine.areas import CreateArea, DeleteArea, NewFile, UpdateArea
 from engine.areas.state import File
+from engine.blobs import expiry
 from engine.blobs.commands import (
     BlockSource,
     CommitBlocks,
@@ -211,8 +212,11 @@ OPTIONS = Options(
 )
 
 
-@pytest.mark.parametrize("seed", range(8))
-async def test_erasing_changes_nothing_that_anybody_sees(seed: int) -> None:
+@pytest.mark.parametrize(("seed", "freed"), [*((seed, 500) for seed in range(8)), (8, 1), (9, 1)])
+async def test_erasing_changes_nothing_that_anybody_sees(
+    monkeypatch: pytest.MonkeyPatch, seed: int, freed: int
+) -> None:
+    monkeypatch.setattr(expiry, "FREED", freed)
     life = Life(seed)
     clock = SteppedClock()
     disk = MemoryDisk()

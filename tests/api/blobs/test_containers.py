@@ -6,6 +6,7 @@ from urllib.parse import quote
 import pytest
 
 from api.blobs.times import iso_date
+from engine.blobs import expiry
 from tests.kit.blob_client import HOUR
 
 KV, ABOVE = quote("k = 'v'"), quote("k > 'a'")
@@ -419,3 +420,16 @@ async def test_cross_origin_requests_follow_the_rules(client):
     assert found.headers["vary"] == "Origin"
     other = await client.get("a", [("origin", "https://evil.test")])
     assert "access-control-allow-origin" not in other.headers
+
+
+async def test_a_large_container_is_gone_at_once_and_its_name_is_free_later(client, monkeypatch):
+    monkeypatch.setattr(expiry, "FREED", 1)
+    await client.put("a")
+    await client.put("b")
+    assert (await client.send("DELETE", "/recordings?restype=container")).status == 202
+    assert (await listing(client)).code == (await client.get("a")).code == "ContainerNotFound"
+    answer = await client.send("PUT", "/recordings?restype=container")
+    assert (answer.status, answer.code) == (409, "ContainerBeingDeleted")
+    await client.engine.sweep()
+    await client.create()
+    assert (await client.get("a")).code == "BlobNotFound"

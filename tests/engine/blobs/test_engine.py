@@ -7,14 +7,15 @@ from typing import Any
 
 import pytest
 
-from engine import Conflict, Engine, Options
-from engine.blobs import queries
+from engine import Conflict, Engine, NotFound, Options
+from engine.blobs import expiry, queries
 from engine.blobs.answers import Written
 from engine.blobs.commands import BlockSource, CommitBlocks, DeleteBlob, PutBlob, StageBlock
 from engine.blobs.conditions import Conditions, ETags
-from engine.blobs.container_commands import CreateContainer
+from engine.blobs.container_commands import CreateContainer, DeleteContainer
 from engine.blobs.entries import BlobEntry, ContentHeaders, pieces
 from engine.blobs.listing import list_blobs
+from engine.commands import ExpireDue
 from engine.testing import SteppedClock, open_memory_engine
 from journal import PayloadStore
 from journal.testing import MemoryDisk
@@ -156,3 +157,28 @@ async def test_what_a_reader_found_stays_readable_while_its_record_is_being_writ
         found = await entry(engine, "a")
         await put(engine, "a", b"newer")
         assert await (await engine.open_body(pieces(found, 0, 5)[0][0])).read() == SMALL
+
+
+async def test_a_crash_amid_letting_go_a_deleted_container_brings_nothing_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(expiry, "FREED", 2)
+    disk, clock = MemoryDisk(), SteppedClock()
+    async with open_memory_engine(disk, clock=clock, options=QUIET) as engine:
+        await create(engine)
+        for number in range(5):
+            await put(engine, f"blob-{number}", bytes(5000))
+        await engine.submit(DeleteContainer(**where()))
+        await engine.submit(ExpireDue(actor="retain", limit=1))
+        assert len(engine.state.ground.payloads) == 3
+        crashed = disk.crash("none")
+    async with open_memory_engine(crashed, clock=clock, options=QUIET) as engine:
+        with pytest.raises(NotFound):
+            await names(engine)
+        with pytest.raises(Conflict):
+            await create(engine)
+        await engine.sweep()
+        assert await engine.erase_due() == 6
+        assert not [name for name in crashed.files() if name.startswith("payloads/")]
+        await create(engine)
+        assert await names(engine) == []

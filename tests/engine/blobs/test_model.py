@@ -8,6 +8,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from engine.blobs import expiry
 from engine.blobs.commands import (
     BlockSource,
     CommitBlocks,
@@ -21,6 +22,8 @@ from engine.blobs.entries import Composite, ContentHeaders, Pairs
 from engine.blobs.listing import find_blobs, list_blobs
 from engine.blobs.tagindex import TagQuery, TagRange
 from engine.body import Body
+from engine.command import KEEPER
+from engine.commands import ExpireDue
 from engine.errors import Invalid, NotFound
 from journal import Payload
 from tests.kit.blobs import ACCOUNT, BlobDesk
@@ -154,6 +157,10 @@ class Blobs(RuleBasedStateMachine):
     @rule(container=CONTAINERS)
     def delete_container_and_make_it_again(self, container: str) -> None:
         self.desk.do(DeleteContainer(**self.desk.where(container)))
+        if self.desk.state.blobs.closed:
+            self.desk.do(ExpireDue(actor=KEEPER, limit=128))
+            self.desk.verify()
+            self.desk.sweep()
         self._create(container)
 
     @rule(container=CONTAINERS, days=st.sampled_from([0, 5, 30]))
@@ -215,5 +222,21 @@ class Blobs(RuleBasedStateMachine):
         assert self.desk.state.ground.payloads == standing
 
 
+class FewAtATime(Blobs):
+    """Deleted containers are let go blob by blob."""
+
+    def __init__(self) -> None:
+        self.freed, expiry.FREED = expiry.FREED, 1
+        super().__init__()
+
+    def teardown(self) -> None:
+        try:
+            super().teardown()
+        finally:
+            expiry.FREED = self.freed
+
+
 TestBlobs = Blobs.TestCase
 TestBlobs.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestFewAtATime = FewAtATime.TestCase
+TestFewAtATime.settings = settings(max_examples=20, stateful_step_count=40, deadline=None)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from contextlib import suppress
 from typing import Any
+from unittest.mock import patch
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.areas import DeleteArea, UpdateArea
+from engine.blobs import expiry
 from engine.blobs.commands import DeleteBlob, StageBlock
 from engine.blobs.container_commands import DeleteContainer, SetContainerRetention
 from engine.errors import Refused
@@ -119,6 +121,16 @@ class Campaign(HoldDesk):
 
 @given(st.lists(STEPS, max_size=40))
 def test_what_is_held_stays_as_it_is_and_nothing_else_is_kept(steps: list[tuple[Any, ...]]) -> None:
+    compare(steps)
+
+
+@given(st.lists(STEPS, max_size=40))
+def test_also_where_deleted_containers_are_let_go_blob_by_blob(steps: list[tuple[Any, ...]]) -> None:
+    with patch.object(expiry, "FREED", 1):
+        compare(steps)
+
+
+def compare(steps: list[tuple[Any, ...]]) -> None:
     desk = Campaign()
     desk.create("one")
     for step in steps:
@@ -142,6 +154,7 @@ def test_what_is_held_stays_as_it_is_and_nothing_else_is_kept(steps: list[tuple[
     desk.now += 2 * DAY
     desk.sweep()
     assert not desk.state.areas.areas, kept
+    assert not desk.state.blobs.closed
     assert not [name for container in desk.state.blobs.containers() for name in container.blobs], kept
     assert not desk.state.ground.held
     assert not desk.state.deadlines.asleep

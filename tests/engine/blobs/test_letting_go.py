@@ -1,0 +1,220 @@
+"""A deleted container with many blobs: gone at once for everybody, let go bit by bit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from engine.blobs import expiry
+from engine.blobs.commands import DeleteBlob, SetBlobTags, StageBlock
+from engine.blobs.container_commands import DeleteContainer, EnsureContainers, RemoveAccount
+from engine.blobs.container_events import BlobsFreed, ContainerClosed, ContainerCreated, ContainerDeleted
+from engine.blobs.listing import find_blobs
+from engine.blobs.queries import get_container, holdings, list_containers
+from engine.blobs.tagindex import TagQuery
+from engine.command import KEEPER
+from engine.commands import ExpireDue
+from engine.ending import ENDED, LIVING, EndSubjects
+from engine.errors import Conflict, EngineError, NotFound
+from engine.event import Cause
+from engine.holds import Kind, LiftHold, SetHold, Target
+from tests.kit.blobs import ACCOUNT, BlobDesk
+from tests.kit.slices import DAY, inline, payload
+
+MOST = 3
+CLOSED = (ACCOUNT, "recordings")
+
+
+@pytest.fixture(autouse=True)
+def few_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(expiry, "FREED", MOST)
+
+
+def fill(desk: BlobDesk, count: int, container: str = "recordings") -> None:
+    for number in range(count):
+        body = payload(f"{container}-{number:026x}") if number % 2 else inline(b"small")
+        desk.put(f"blob-{9 - number}", body, container, tags=(("k", str(number)),))
+
+
+def delete(desk: BlobDesk, container: str = "recordings") -> None:
+    desk.do(DeleteContainer(**desk.where(container)))
+
+
+def look(desk: BlobDesk) -> None:
+    """What the sweep does once."""
+    desk.do(ExpireDue(actor=KEEPER, limit=128))
+
+
+def kinds(desk: BlobDesk, first: int) -> list[type]:
+    return [type(event) for event in desk.events(first)]
+
+
+def test_up_to_a_bound_all_goes_in_one_event(desk: BlobDesk) -> None:
+    fill(desk, MOST)
+    first = len(desk.history)
+    delete(desk)
+    assert kinds(desk, first) == [ContainerDeleted]
+    assert desk.state.ground.payloads == set()
+    desk.create("recordings")
+
+
+def test_beyond_it_is_gone_at_once_and_goes_bit_by_bit(desk: BlobDesk) -> None:
+    fill(desk, 2 * MOST + 1)
+    first = len(desk.history)
+    delete(desk)
+    assert kinds(desk, first) == [ContainerClosed]
+    standing = len(desk.state.ground.payloads)
+    seen = []
+    while desk.state.blobs.closed:
+        desk.verify()
+        seen.append(len(desk.state.blobs.closed[CLOSED].blobs))
+        look(desk)
+    assert seen == [7, 4, 1]
+    assert kinds(desk, first) == [ContainerClosed, BlobsFreed, BlobsFreed, ContainerDeleted]
+    assert {event.cause for event in desk.events(first)} == {Cause.REQUEST}
+    assert len(desk.state.ground.take_released()) == standing
+    assert desk.state.ground.payloads == set()
+    assert len(desk.state.records.left) == 7 + 1, "the blobs, and what made the container"
+
+
+READS: list[Callable[[BlobDesk], Any]] = [
+    lambda desk: desk.get("blob-9"),
+    lambda desk: get_container(desk.state.blobs, ACCOUNT, "recordings", desk.now),
+    lambda desk: desk.put("new"),
+    lambda desk: desk.do(DeleteBlob(**desk.where(), name="blob-9")),
+    lambda desk: desk.do(SetBlobTags(**desk.where(), name="blob-9", tags=())),
+    delete,
+    lambda desk: desk.do(
+        SetHold(actor="x", hold_id=desk.fresh(), kind=Kind.CONTAINER, names=CLOSED, reason="case")
+    ),
+]
+
+
+def test_nobody_sees_what_is_being_let_go(desk: BlobDesk) -> None:
+    fill(desk, 5)
+    delete(desk)
+    for read in READS:
+        with pytest.raises(NotFound):
+            read(desk)
+    page = list_containers(desk.state.blobs, ACCOUNT, limit=5)
+    assert [item.name for item in page.items] == ["gim-export"]
+    assert find_blobs(desk.state.blobs, ACCOUNT, TagQuery(), desk.now, limit=9).items == ()
+    assert [one.blobs for one in holdings(desk.state.blobs, ACCOUNT)] == [0]
+
+
+def test_its_name_is_taken_until_all_is_let_go(desk: BlobDesk) -> None:
+    fill(desk, 5)
+    delete(desk)
+    with pytest.raises(Conflict) as refused:
+        desk.create("recordings")
+    assert refused.value.reason == "being-deleted"
+    desk.sweep()
+    desk.create("recordings")
+    with pytest.raises(NotFound):
+        desk.get("blob-9")
+
+
+def test_what_the_configuration_wants_is_made_without_waiting(desk: BlobDesk) -> None:
+    fill(desk, 5)
+    delete(desk)
+    first = len(desk.history)
+    wanted = (("recordings", desk.fresh()),)
+    made = desk.do(EnsureContainers(actor=KEEPER, account=ACCOUNT, containers=wanted))
+    assert made == ("recordings",)
+    assert kinds(desk, first) == [ContainerDeleted, ContainerCreated]
+    assert not desk.state.blobs.closed
+
+
+def test_one_container_after_the_other(desk: BlobDesk) -> None:
+    fill(desk, 5)
+    fill(desk, 4, "gim-export")
+    desk.do(RemoveAccount(actor="x", account=ACCOUNT))
+    assert ACCOUNT not in desk.state.blobs.accounts
+    first = len(desk.history)
+    look(desk)
+    desk.verify()
+    assert kinds(desk, first) == [BlobsFreed]
+    desk.sweep()
+    assert kinds(desk, first) == [BlobsFreed, ContainerDeleted, BlobsFreed, ContainerDeleted]
+    assert not desk.state.blobs.closed
+    assert desk.state.ground.payloads == set()
+
+
+def test_an_account_of_small_containers_goes_bit_by_bit_as_well(desk: BlobDesk) -> None:
+    fill(desk, 2)
+    fill(desk, 2, "gim-export")
+    first = len(desk.history)
+    desk.do(RemoveAccount(actor="x", account=ACCOUNT))
+    assert kinds(desk, first) == [ContainerClosed, ContainerClosed]
+    desk.sweep()
+    assert not desk.state.blobs.closed
+
+
+def test_what_is_staged_goes_at_once(desk: BlobDesk) -> None:
+    fill(desk, 5)
+    facts = {**desk.where(), "name": "staged", "resource": desk.fresh(), "block_id": b"1"}
+    desk.do(StageBlock(**facts, body=payload("f" * 32)))
+    delete(desk)
+    assert "f" * 32 not in desk.state.ground.payloads
+    desk.verify()
+    desk.now += 8 * DAY
+    desk.sweep()
+
+
+def test_bodies_of_the_same_batch_find_their_place(desk: BlobDesk) -> None:
+    puts = [desk.putting(f"blob-{number}", b"small") for number in range(5)]
+    desk.batch(*puts, DeleteContainer(**desk.where()))
+    desk.verify()
+
+
+def test_a_hold_beforehand_refuses_it(desk: BlobDesk) -> None:
+    fill(desk, 5)
+    names = (*CLOSED, "blob-9")
+    held = desk.do(SetHold(actor="x", hold_id=desk.fresh(), kind=Kind.BLOB, names=names, reason="case"))
+    with pytest.raises(Conflict) as refused:
+        delete(desk)
+    assert refused.value.reason == "held"
+    desk.do(LiftHold(actor="x", hold_id=held.hold_id))
+    delete(desk)
+
+
+def test_a_hold_afterwards_does_not_stop_it(desk: BlobDesk) -> None:
+    fill(desk, 5)
+    delete(desk)
+    desk.do(SetHold(actor="x", hold_id=desk.fresh(), kind=Kind.TENANT, names=(ACCOUNT,), reason="case"))
+    desk.sweep()
+    assert not desk.state.blobs.closed
+
+
+def test_a_person_may_ask_for_what_is_being_let_go(desk: BlobDesk) -> None:
+    fill(desk, 5)
+    resource = desk.get("blob-9").resource
+    target = Target(Kind.BLOB, resource, (*CLOSED, "blob-9"))
+    delete(desk)
+    command = EndSubjects(actor="x", targets=(target,))
+    assert [one.status for one in desk.do(command)] == [LIVING]
+    assert [one.status for one in desk.do(command)] == [ENDED]
+    assert desk.state.records.left[3].cause == Cause.ERASURE_REQUEST
+    desk.verify()
+
+
+def test_even_all_of_it(desk: BlobDesk) -> None:
+    fill(desk, 5)
+    blobs = dict(desk.state.blobs.accounts[ACCOUNT]["recordings"].blobs)
+    delete(desk)
+    targets = tuple(Target(Kind.BLOB, entry.resource, (*CLOSED, name)) for name, entry in blobs.items())
+    desk.do(EndSubjects(actor="x", targets=targets))
+    desk.verify()
+    desk.sweep()
+    desk.create("recordings")
+
+
+def test_refusals_change_nothing(desk: BlobDesk) -> None:
+    fill(desk, 5)
+    delete(desk)
+    before = desk.state.digest()
+    with pytest.raises(EngineError):
+        desk.create("recordings")
+    assert desk.state.digest() == before
