@@ -130,6 +130,16 @@ class ContainerDeleted(ContainerEvent):
     VERB: ClassVar[Verb] = Verb.DELETE
 
 
+def _with_lists(value: Any) -> Any:
+    """The surface's own document comes back as it was: arrays are tuples in events, and lists in it."""
+    match value:
+        case tuple():
+            return [_with_lists(one) for one in value]
+        case dict():
+            return {key: _with_lists(one) for key, one in value.items()}
+    return value
+
+
 @fact
 class ContainerClosed(ContainerEvent):
     """A container with many blobs went, for everybody. They are let go bit by bit; the last of them with the
@@ -161,7 +171,7 @@ class ServicePropertiesSet(AccountEvent):
     VERB: ClassVar[Verb] = Verb.PATCH
     STANDING: ClassVar[Standing] = Standing.WHOLE
 
-    document: dict[str, Any] | None
+    document: dict[str, Any] | None = detail(_with_lists)
 
     def locator(self) -> Locator:
         """Names the account."""
