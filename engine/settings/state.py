@@ -22,6 +22,7 @@ from engine.settings.model import Document, Level, Missing, Place
 from engine.settings.paths import removing, setting, update
 from engine.settings.value import from_text, measure
 from engine.slice import Ground
+from engine.table import Table
 
 RECENT_MAX = 10_000
 """How many changes are remembered for those who watch; who falls further behind looks again at everything."""
@@ -61,7 +62,7 @@ class SettingsState:
 
     def __init__(self, ground: Ground) -> None:
         self.ground = ground
-        self.documents: dict[Place, Document] = {}
+        self.documents: Table[Place, Document] = Table()
         self.devices: dict[tuple[str, str], tuple[str, ...]] = {}
         self.usage: dict[str, int] = {}
         self.user_devices: dict[tuple[str, str], int] = {}
