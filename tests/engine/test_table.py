@@ -1,13 +1,22 @@
 """Tables: a moment of them can be read, and changes go on."""
 
 import gc
+from collections import deque
 from collections.abc import Iterator
 
 import pytest
+import trio
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bench.workloads import areas
+from engine import snapshot
+from engine.areas.commands import DeleteArea
+from engine.loading import load
+from engine.options import Options
 from engine.table import Table, View
+from engine.testing import open_memory_engine
+from journal.testing import MemoryDisk
 
 KEYS = st.integers(0, 9)
 CHANGES = st.lists(st.tuples(KEYS, st.one_of(st.none(), st.integers())), max_size=30)
@@ -88,3 +97,41 @@ def test_what_changes_many_keys_at_once_is_refused_while_somebody_reads(name: st
     with pytest.raises(TypeError, match="one key at a time"):
         getattr(table, name)({2: 2})
     assert list(view.items()) == [(1, 1)]
+
+
+def restarted(files: dict[str, bytes]) -> bytes:
+    """The digest of what a start makes of these files."""
+    log, state, *_ = load(MemoryDisk(files), Options(), bytes)
+    log.abandon()
+    state.check()
+    return state.digest()
+
+
+async def test_what_changes_while_snapshots_are_written_is_neither_lost_nor_there_twice() -> None:
+    disk = MemoryDisk()
+    options = Options(sweep_interval_s=3600.0)
+    async with open_memory_engine(disk, options=options) as engine:
+        commands = areas(1, 16, ttl=100_000)
+        names: deque[str] = deque()
+
+        async def churn() -> None:
+            while True:
+                names.append(await engine.submit(next(commands)))
+                if len(names) > 2000:
+                    await engine.submit(DeleteArea(actor="tester", name=names.popleft()))
+
+        async with trio.open_nursery() as nursery:
+            for _ in range(16):
+                nursery.start_soon(churn)
+            while len(names) < 2000:
+                await trio.lowlevel.checkpoint()
+            for _ in range(3):
+                before = engine.state.seq
+                await engine.take_snapshot()
+                assert engine.state.seq > before
+            nursery.cancel_scope.cancel()
+        digest = engine.state.digest()
+        files = disk.kill().files()
+    assert len(snapshot.names(MemoryDisk(files))) == 1
+    assert restarted(files) == digest
+    assert restarted({name: data for name, data in files.items() if "snapshot" not in name}) == digest
