@@ -224,12 +224,13 @@ def payload_keys(engine: Engine) -> dict[str, bytes]:
 
 
 @pytest.mark.slow
-async def test_a_killed_process_is_made_up_for(tmp_path: Path) -> None:
+@pytest.mark.parametrize("campaign", range(SCALE))
+async def test_a_killed_process_is_made_up_for(tmp_path: Path, campaign: int) -> None:
     folder = tmp_path / "data"
     kept: dict[str, str] = {}
     ended: set[str] = set()
-    pick = random.Random(7)
-    for _ in range(6 * SCALE):
+    pick = random.Random(campaign)
+    for _ in range(6):
         process = await trio.lowlevel.open_process(
             [sys.executable, "-m", "tests.kit.forgetful", str(folder)], stdout=subprocess.PIPE, cwd=ROOT
         )

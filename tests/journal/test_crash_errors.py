@@ -20,7 +20,7 @@ from journal.record import Draft
 from journal.store import Journal
 from journal.testing import MemoryDisk, Operation
 from journal.verify import verify
-from tests.kit.crash import SCALE, SMALL, Broken, Workload, check_survivor, opened
+from tests.kit.crash import SCALE, SMALL, Broken, Survivors, Workload, check_survivor, opened
 
 ROOT = Path(__file__).parents[2]
 STEPS = 16
@@ -76,6 +76,7 @@ def test_an_error_at_any_operation_breaks_no_promise(seed: int, number: int, sho
     clean = MemoryDisk()
     Persistent(seed).run(clean, STEPS)
     told = 0
+    survivors = Survivors()
     for place in range(1, clean.operations + 1):
         disk = MemoryDisk()
         disk.fail_at(place, number, short=short)
@@ -87,8 +88,9 @@ def test_an_error_at_any_operation_breaks_no_promise(seed: int, number: int, sho
         states = [disk.kill(), disk.crash("none"), disk.crash("all"), disk.crash("random", rng)]
         for name, state in zip(("kill", "none", "all", "random"), states, strict=True):
             context = f"seed {seed}, {errno.errorcode[number]} at {disk.trace[place - 1]}, then {name}"
-            check_survivor(state, workload.promises, thorough=place % 4 == 0, context=context)
+            survivors.check(state, workload.promises, thorough=place % 4 == 0, context=context)
     assert told > clean.operations // 2
+    assert survivors.states > clean.operations
 
 
 @pytest.mark.parametrize("number", [errno.EIO, errno.ENOSPC], ids=["EIO", "ENOSPC"])
@@ -96,6 +98,7 @@ def test_an_error_at_any_operation_breaks_no_promise(seed: int, number: int, sho
 def test_an_error_during_recovery_is_told_and_the_next_start_recovers(seed: int, number: int) -> None:
     workload, disk = Workload(seed), MemoryDisk()
     rng = Random(seed)
+    survivors = Survivors()
 
     def cut(operation: Operation) -> None:
         if rng.randrange(8):
@@ -113,11 +116,12 @@ def test_an_error_during_recovery_is_told_and_the_next_start_recovers(seed: int,
             context = (
                 f"seed {seed}, {operation}, then {errno.errorcode[number]} at {failing.trace[place - 1]}"
             )
-            check_survivor(failing.kill(), workload.promises, context=context)
-            check_survivor(failing.crash("random", rng), workload.promises, context=context)
+            survivors.check(failing.kill(), workload.promises, context=context)
+            survivors.check(failing.crash("random", rng), workload.promises, context=context)
 
     disk.before_each = cut
     workload.run(disk, STEPS)
+    assert survivors.states > 20
 
 
 def test_a_failed_sync_is_final_and_never_tried_again() -> None:

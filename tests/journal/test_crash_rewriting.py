@@ -9,35 +9,33 @@ import pytest
 from journal import verify
 from journal.segments import find_segments
 from journal.testing import MemoryDisk, Operation
-from tests.kit.crash import SCALE, check_survivor
+from tests.kit.crash import SCALE, Survivors, check_survivor
 from tests.kit.rewritten import RewritingWorkload, assert_wiped
 
 STEPS = 30
 
 
-@pytest.mark.parametrize("seed", range(5 * SCALE))
+@pytest.mark.parametrize("seed", range(12 * SCALE))
 def test_every_promise_survives_a_power_cut_at_every_operation(seed: int) -> None:
     workload = RewritingWorkload(seed)
     disk = MemoryDisk()
+    survivors = Survivors(workload.options)
 
     def cut(operation: Operation) -> None:
         assert_wiped(disk, operation)
         rng = Random(seed << 20 | operation.number)
         states = {"none": disk.crash("none"), "random": disk.crash("random", rng), "kill": disk.kill()}
         for name, state in states.items():
-            check_survivor(
-                state,
-                workload.promises,
-                options=workload.options,
-                thorough=rng.randrange(4) == 0,
-                context=f"seed {seed}, {name} at {operation}",
-            )
-            if rng.randrange(8) == 0:
+            thorough = rng.randrange(4) == 0
+            context = f"seed {seed}, {name} at {operation}"
+            new = survivors.check(state, workload.promises, thorough=thorough, context=context)
+            if new and rng.randrange(8) == 0:
                 assert find_segments(state)[1] == []
                 assert verify(state).sound
 
     disk.before_each = cut
     workload.run(disk, STEPS)
+    assert survivors.states > 100
 
 
 def test_most_of_these_workloads_rewrite() -> None:
@@ -49,10 +47,11 @@ def test_most_of_these_workloads_rewrite() -> None:
     assert rewritten >= 3
 
 
-@pytest.mark.parametrize("seed", range(100, 100 + 2 * SCALE))
+@pytest.mark.parametrize("seed", range(1000, 1000 + 4 * SCALE))
 def test_every_promise_survives_a_second_power_cut_during_recovery(seed: int) -> None:
     workload = RewritingWorkload(seed)
     disk = MemoryDisk()
+    survivors = Survivors(workload.options)
 
     def cut(operation: Operation) -> None:
         rng = Random(seed << 20 | operation.number)
@@ -61,17 +60,13 @@ def test_every_promise_survives_a_second_power_cut_during_recovery(seed: int) ->
         first = rng.choice((disk.kill(), disk.crash("random", rng)))
 
         def cut_again(second: Operation) -> None:
-            check_survivor(
-                first.crash("random", rng),
-                workload.promises,
-                options=workload.options,
-                context=f"seed {seed}, at {operation}, and again at {second} of the recovery",
-            )
+            context = f"seed {seed}, at {operation}, and again at {second} of the recovery"
+            survivors.check(first.crash("random", rng), workload.promises, context=context)
 
         first.before_each = cut_again
-        check_survivor(
-            first, workload.promises, options=workload.options, context=f"seed {seed}, at {operation}"
-        )
+        context = f"seed {seed}, at {operation}"
+        check_survivor(first, workload.promises, options=workload.options, context=context)
 
     disk.before_each = cut
     workload.run(disk, STEPS)
+    assert survivors.states > 30

@@ -25,9 +25,6 @@ SMALL = JournalOptions(
 
 Parts = tuple[bytes | None, bytes | None]
 
-SEEN: Counter[str] = Counter()
-"""What the states checked so far went through: a campaign that meets no tear proves nothing about tears."""
-
 
 class Broken(AssertionError):
     """A promise was not kept. Names the workload's seed and the operation, so that it can be replayed."""
@@ -41,6 +38,11 @@ class Promises:
     pending: dict[int, Parts] = field(default_factory=dict)
     erased: set[tuple[int, Part]] = field(default_factory=set)
     erasing: set[tuple[int, Part]] = field(default_factory=set)
+
+    def fingerprint(self) -> int:
+        """Equal for equal promises."""
+        parts = (self.kept.items(), self.pending.items(), self.erased, self.erasing)
+        return hash(tuple(map(frozenset, parts)))
 
     def check(self, found: dict[int, Parts]) -> None:
         """Raises `Broken` unless `found` is all that was acknowledged, and the rest wholly or not at all."""
@@ -162,19 +164,20 @@ def check_survivor(
     options: JournalOptions = SMALL,
     thorough: bool = False,
     context: str = "",
-) -> None:
+) -> Counter[str]:
     """Open what a crash left: the promises hold, and go on holding after a power cut right behind the start.
 
-    `thorough` also appends, and looks again after one more power cut. Raises `Broken`.
+    `thorough` also appends, and looks again after one more power cut. What the start met is counted in the
+    answer. Raises `Broken`.
     """
+    met: Counter[str] = Counter()
     try:
         journal, found = opened(disk, options, 1)
         promises.check(found)
-        SEEN["states"] += 1
-        SEEN["rolled"] += journal.head.segment > 1
-        SEEN["unasked"] += found.keys() > promises.kept.keys()
-        SEEN["torn"] += any("cut off" in notice for notice in journal.notices)
-        SEEN["erased again"] += any("carried out again" in notice for notice in journal.notices)
+        met["rolled"] += journal.head.segment > 1
+        met["unasked"] += found.keys() > promises.kept.keys()
+        met["torn"] += any("cut off" in notice for notice in journal.notices)
+        met["erased again"] += any("carried out again" in notice for notice in journal.notices)
         again, found_again = opened(disk.crash("none"), options, 2)
         served = promises.after(found)
         served.check(found_again)
@@ -189,3 +192,32 @@ def check_survivor(
             served.check(found_more)
     except (Broken, JournalError, AssertionError, OSError) as error:
         raise Broken(f"{context}: {type(error).__name__}: {error}") from error
+    return met
+
+
+class Survivors:
+    """Checks states of one campaign, each once: what neighbouring operations leave is mostly the same.
+
+    `states` counts the different ones; `met` what they went through: a campaign that meets no tear proves
+    nothing about tears.
+    """
+
+    def __init__(self, options: JournalOptions = SMALL) -> None:
+        self.options = options
+        self.states = 0
+        self.met: Counter[str] = Counter()
+        self._known: set[tuple[int, int]] = set()
+
+    def check(
+        self, disk: MemoryDisk, promises: Promises, *, thorough: bool = False, context: str = ""
+    ) -> bool:
+        """As `check_survivor`, and whether this state is a new one."""
+        # After SIGKILL a file may hold more than a power cut would leave of it.
+        files = (disk.files(), disk.crash("none").files())
+        state = (hash(tuple(frozenset(one.items()) for one in files)), promises.fingerprint())
+        if state in self._known:
+            return False
+        self._known.add(state)
+        self.states += 1
+        self.met += check_survivor(disk, promises, options=self.options, thorough=thorough, context=context)
+        return True
