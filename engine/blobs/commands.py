@@ -73,30 +73,39 @@ class BlobCommand(ContainerCommand[Result], Generic[Result]):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PutBlob(BlobCommand[Written]):
-    """Writes a blob whole: Put Blob, and the destination of a copy. Staged blocks of that name go.
+class WriteBlob(BlobCommand[Written]):
+    """Writes a blob. Staged blocks of that name go.
 
     Attributes:
         resource: 16 random bytes, used if the name is new.
-        body: The content.
         headers: The stored content headers.
-        md5: The MD5 to store: the body's, or what a copy brings along.
+        md5: The MD5 to store: the body's, or what a copy or a list of blocks brings along.
         metadata: As sent.
         tags: At most ten.
         tier: The access tier asked for.
-        copy: Where the content was copied from.
         may_overwrite: False for a caller that may create but not overwrite.
     """
 
     resource: bytes
-    body: Body
     headers: ContentHeaders
     md5: bytes | None
     metadata: Pairs = ()
     tags: Pairs = ()
     tier: str | None = None
-    copy: CopyInfo | None = None
     may_overwrite: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PutBlob(WriteBlob):
+    """Writes a blob whole: Put Blob, and the destination of a copy.
+
+    Attributes:
+        body: The content.
+        copy: Where the content was copied from.
+    """
+
+    body: Body
+    copy: CopyInfo | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,21 +125,14 @@ class StageBlock(BlobCommand[None]):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CommitBlocks(BlobCommand[Written]):
-    """Makes a blob of blocks; uncommitted blocks that it does not name go. See :class:`PutBlob` for the rest.
+class CommitBlocks(WriteBlob):
+    """Makes a blob of blocks; uncommitted blocks that it does not name go.
 
     Attributes:
         blocks: Where to look and for which decoded id, in the order of the content; at most 50,000.
     """
 
-    resource: bytes
     blocks: tuple[tuple[BlockSource, bytes], ...]
-    headers: ContentHeaders
-    md5: bytes | None
-    metadata: Pairs = ()
-    tags: Pairs = ()
-    tier: str | None = None
-    may_overwrite: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,6 @@ from engine.blobs import leases
 from engine.blobs.answers import Leased, Written
 from engine.blobs.commands import (
     BlobCommand,
-    CommitBlocks,
     DeleteBlob,
     LeaseBlob,
     PutBlob,
@@ -16,6 +15,7 @@ from engine.blobs.commands import (
     SetBlobMetadata,
     SetBlobTags,
     SetBlobTier,
+    WriteBlob,
 )
 from engine.blobs.containers import Container
 from engine.blobs.decide_containers import required
@@ -64,9 +64,7 @@ def fields(command: BlobCommand[Any], resource: bytes) -> dict[str, Any]:
     }
 
 
-def writable(
-    blobs: BlobsState, command: PutBlob | CommitBlocks, now: int
-) -> tuple[Container, BlobEntry | None]:
+def writable(blobs: BlobsState, command: WriteBlob, now: int) -> tuple[Container, BlobEntry | None]:
     """The container, and what the write replaces, if the command may write.
 
     Raises:
@@ -105,23 +103,27 @@ def resource_for(container: Container, entry: BlobEntry | None, name: str, fresh
     return fresh if pending is None else pending.resource
 
 
+def written(
+    container: Container, entry: BlobEntry | None, command: WriteBlob, modified: int, now: int
+) -> dict[str, Any]:
+    """What every event of a write says; ``entry`` is what it replaces."""
+    return {
+        **fields(command, resource_for(container, entry, command.name, command.resource, now)),
+        "created": modified if entry is None else entry.created,
+        "modified": modified,
+        "headers": command.headers,
+        "md5": command.md5,
+        "metadata": command.metadata,
+        "tags": command.tags,
+        "tier": command.tier,
+        "lease": None if entry is None else leases.surviving(entry.lease, now),
+    }
+
+
 def _put(blobs: BlobsState, command: PutBlob, now: int) -> Decision[Written]:
     container, entry = writable(blobs, command, now)
     modified = blobs.next_modified(now)
-    resource = resource_for(container, entry, command.name, command.resource, now)
-    event = BlobPut(
-        **fields(command, resource),
-        created=modified if entry is None else entry.created,
-        modified=modified,
-        body=command.body,
-        headers=command.headers,
-        md5=command.md5,
-        metadata=command.metadata,
-        tags=command.tags,
-        tier=command.tier,
-        copy=command.copy,
-        lease=None if entry is None else leases.surviving(entry.lease, now),
-    )
+    event = BlobPut(**written(container, entry, command, modified, now), body=command.body, copy=command.copy)
     return Decision((*endings(container, command.name, now), event), Written(modified))
 
 

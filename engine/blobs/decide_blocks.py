@@ -8,7 +8,7 @@ from engine.blobs import leases
 from engine.blobs.answers import Written
 from engine.blobs.commands import BlockSource, CommitBlocks, StageBlock
 from engine.blobs.containers import Container
-from engine.blobs.decide_blobs import endings, fields, resource_for, writable
+from engine.blobs.decide_blobs import endings, fields, resource_for, writable, written
 from engine.blobs.decide_containers import required
 from engine.blobs.entries import BlobEntry, Block, Composite
 from engine.blobs.events import BlocksCommitted, BlockStaged
@@ -69,18 +69,7 @@ def _commit(blobs: BlobsState, command: CommitBlocks, now: int) -> Decision[Writ
     container, entry = writable(blobs, command, now)
     blocks = _resolved(container, entry, command, now)
     modified = blobs.next_modified(now)
-    event = BlocksCommitted(
-        **fields(command, resource_for(container, entry, command.name, command.resource, now)),
-        created=modified if entry is None else entry.created,
-        modified=modified,
-        blocks=blocks,
-        headers=command.headers,
-        md5=command.md5,
-        metadata=command.metadata,
-        tags=command.tags,
-        tier=command.tier,
-        lease=None if entry is None else leases.surviving(entry.lease, now),
-    )
+    event = BlocksCommitted(**written(container, entry, command, modified, now), blocks=blocks)
     return Decision((*endings(container, command.name, now), event), Written(modified))
 
 

@@ -32,6 +32,7 @@ from engine.blobs.container_events import (
     ServicePropertiesSet,
 )
 from engine.blobs.containers import Container
+from engine.blobs.facts import container_facts
 from engine.blobs.state import BlobsState
 from engine.command import Command, Decision
 from engine.errors import Conflict, Invalid, NotFound
@@ -85,13 +86,7 @@ def _admitted(
 
 
 def _fields(command: Command[Any], container: Container) -> dict[str, Any]:
-    return {
-        "resource": container.entry.resource,
-        "actor": command.actor,
-        "cause": Cause.REQUEST,
-        "account": container.account,
-        "container": container.name,
-    }
+    return container_facts(container, command.actor, Cause.REQUEST)
 
 
 def _create(blobs: BlobsState, command: CreateContainer, now: int) -> Decision[Written]:

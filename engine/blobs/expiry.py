@@ -8,6 +8,7 @@ from typing import Any
 from engine.blobs.container_events import BlobsFreed, ContainerDeleted
 from engine.blobs.containers import Container
 from engine.blobs.events import BlobDeleted, BlocksDropped
+from engine.blobs.facts import blob_facts, container_facts
 from engine.blobs.state import BlobsState
 from engine.command import KEEPER
 from engine.event import Cause, Event
@@ -40,13 +41,7 @@ def end_blobs(blobs: BlobsState, key: Any, now: int) -> Sequence[Event]:
 
 def letting_go(closed: Container) -> Event:
     """The event that lets the next blobs of a closed container go, at last with the container."""
-    facts: dict[str, Any] = {
-        "resource": closed.entry.resource,
-        "actor": KEEPER,
-        "cause": Cause.REQUEST,
-        "account": closed.account,
-        "container": closed.name,
-    }
+    facts = container_facts(closed, KEEPER, Cause.REQUEST)
     if len(closed.ages) <= FREED:
         return ContainerDeleted(**facts)
     return BlobsFreed(through=closed.ages[FREED - 1][0], **facts)
@@ -62,23 +57,11 @@ def end_blocks(blobs: BlobsState, key: Any, _now: int) -> Sequence[Event]:
 
 def blob_expiry(container: Container, blob: str) -> BlobDeleted:
     """The event that ends a blob whose time has come."""
-    return BlobDeleted(
-        resource=container.blobs[blob].resource,
-        actor=KEEPER,
-        cause=Cause.EXPIRED,
-        account=container.account,
-        container=container.name,
-        blob=blob,
-    )
+    resource = container.blobs[blob].resource
+    return BlobDeleted(**blob_facts(container, blob, resource, KEEPER, Cause.EXPIRED))
 
 
 def blocks_expiry(container: Container, blob: str) -> BlocksDropped:
     """The event that ends what was staged too long ago."""
-    return BlocksDropped(
-        resource=container.pending[blob].resource,
-        actor=KEEPER,
-        cause=Cause.EXPIRED,
-        account=container.account,
-        container=container.name,
-        blob=blob,
-    )
+    resource = container.pending[blob].resource
+    return BlocksDropped(**blob_facts(container, blob, resource, KEEPER, Cause.EXPIRED))

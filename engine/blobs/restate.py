@@ -15,6 +15,7 @@ from engine.blobs.container_events import (
 from engine.blobs.containers import Container
 from engine.blobs.entries import BlobEntry, Block, Composite
 from engine.blobs.events import BlobEvent, BlobPut, BlocksCommitted, BlockStaged
+from engine.blobs.facts import blob_facts, container_facts
 from engine.blobs.state import BlobsState
 from engine.body import Body, Held, Inline, OnDisk
 from engine.command import KEEPER
@@ -75,14 +76,7 @@ class BlobRestater(Restater):
         if container is None or entry is None:
             return NOTHING
         name = locator[3]
-        facts = {
-            "resource": resource,
-            "actor": KEEPER,
-            "cause": Cause.RESTATED,
-            "account": container.account,
-            "container": container.name,
-            "blob": name,
-        }
+        facts = blob_facts(container, name, resource, KEEPER, Cause.RESTATED)
         if not isinstance(entry.body, Composite):
             body = _body(entry.body, bodies)
             if body is None:
@@ -118,13 +112,7 @@ class ContainerRestater(Restater):
         if container is None or container.entry.resource != resource:
             return NOTHING
         entry = container.entry
-        facts: dict[str, Any] = {
-            "resource": resource,
-            "actor": KEEPER,
-            "cause": Cause.RESTATED,
-            "account": container.account,
-            "container": container.name,
-        }
+        facts = container_facts(container, KEEPER, Cause.RESTATED)
         created = ContainerCreated(
             created=entry.created,
             modified=entry.modified,

@@ -7,6 +7,7 @@ from typing import Any
 from engine.blobs.container_events import PoliciesChanged
 from engine.blobs.decide_containers import MAX_POLICIES, required
 from engine.blobs.entries import StoredPolicy
+from engine.blobs.facts import container_facts
 from engine.command import KEEPER, Command, Decision
 from engine.errors import Conflict, Invalid, NotFound
 from engine.event import Cause, Event
@@ -145,11 +146,7 @@ def expire(tokens: TokensState, key: Any, now: int) -> Sequence[Event]:
         assert record.policy_id is not None
         ended.append(
             PoliciesChanged(
-                resource=container.entry.resource,
-                actor=KEEPER,
-                cause=Cause.EXPIRED,
-                account=container.account,
-                container=container.name,
+                **container_facts(container, KEEPER, Cause.EXPIRED),
                 modified=tokens.blobs.next_modified(now),
                 removed=(record.policy_id,),
             )
@@ -202,12 +199,9 @@ class _Policies:
                     container=name,
                     limit=MAX_POLICIES,
                 )
+            cause = Cause.REVOKED if removed and not added else Cause.REQUEST
             yield PoliciesChanged(
-                resource=container.entry.resource,
-                actor=command.actor,
-                cause=Cause.REVOKED if removed and not added else Cause.REQUEST,
-                account=self._account,
-                container=name,
+                **container_facts(container, command.actor, cause),
                 modified=modified,
                 removed=removed,
                 added=added,
