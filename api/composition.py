@@ -24,7 +24,7 @@ from api.cli import DAMAGED, FAILED, IN_USE, WRONG, Stopped
 from api.config import Config, ConfigError
 from api.config_engine import engine_options
 from api.control import serve_control
-from api.identity import Identity, identity_options
+from api.identity import Identity, areas_identity_options, identity_options
 from api.serve import CannotListen, serve, stop_on_signal, tls_context
 from engine import Engine, EngineError, open_engine
 from engine.wire import UnknownEvent
@@ -40,6 +40,7 @@ def run(config: Config) -> None:
     collector.settle()  # what was imported stays
     try:
         check_tls(config)
+        check_identity(config)
         trio.run(_run, config)
     except* journal.Locked as group:
         pid = _first(group).pid
@@ -127,6 +128,23 @@ def check_tls(config: Config) -> None:
     except OSError as error:
         reason = error.strerror or "cannot be read"
         raise ConfigError(str(config.server.tls_certificate), "server.tls_certificate", reason) from None
+
+
+def check_identity(config: Config) -> None:
+    """Users and keys must be usable; of a URL that shows later. Raises ConfigError."""
+    try:
+        bearer = identity_options(config).bearer
+        areas_identity_options(config)
+    except ValueError as error:
+        raise ConfigError("configuration", "identity", str(error)) from None
+    if bearer is None or bearer.jwks_file is None:
+        return
+    from api.identity.keys import KeySetError, read_file, read_key_set  # see api.identity.identity
+
+    try:
+        read_key_set(read_file(bearer.jwks_file))
+    except KeySetError as error:
+        raise ConfigError(str(bearer.jwks_file), "identity.jwt_jwks", str(error)) from None
 
 
 NO_USERS = (

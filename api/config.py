@@ -68,12 +68,13 @@ SECTIONS: dict[str, type[Any]] = {
 #: The repeated tables.
 TABLES: dict[str, type[Any]] = {"users": UserConfig, "tenants": TenantConfig}
 
-#: Keys that name files or folders.
+#: Keys that name files or folders; a URL, where it may stand instead, is left as it is.
 PATHS = (
     ("storage", "data"),
     ("server", "tls_certificate"),
     ("server", "tls_key"),
     ("audit", "checkpoint_folder"),
+    ("identity", "jwt_jwks"),
 )
 
 PREFIX = "RETAIN_"
@@ -165,7 +166,7 @@ def _beside(config: Config, path: Path, environ: Mapping[str, str]) -> Config:
     """Relative paths in a file start at its folder; in the environment, where one is."""
     for section, key in PATHS:
         value = getattr(getattr(config, section), key)
-        if value is not None and f"{PREFIX}{section}_{key}".upper() not in environ:
+        if value is not None and "://" not in value and f"{PREFIX}{section}_{key}".upper() not in environ:
             beside = replace(getattr(config, section), **{key: str(path.parent / value)})
             config = replace(config, **{section: beside})
     return config

@@ -60,6 +60,28 @@ def base_url(value: str) -> str | None:
     return None
 
 
+def cannot_be_changed_underway(url: str) -> bool:
+    """Whether what ``url`` brings is what its server sent: https, or http to this machine."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
+    local = parts.hostname in ("localhost", "127.0.0.1", "::1")
+    return bool(parts.hostname) and (parts.scheme == "https" or (parts.scheme == "http" and local))
+
+
+def key_set(value: str) -> str | None:
+    """A file, or a URL whose keys nobody can swap on their way."""
+    if "://" not in value:
+        return path(value)
+    return None if cannot_be_changed_underway(value) else "must be a file, or a URL with https://"
+
+
+def claims(values: tuple[str, ...]) -> str | None:
+    """At least one claim."""
+    return None if values else "must name at least one claim"
+
+
 def log_name(value: str) -> str | None:
     """What can stand in a signed note as a key's name (C2SP signed-note)."""
     if not value or "+" in value or not value.isascii() or not value.isprintable() or " " in value:

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from api.config_checks import (
     account_name,
     algorithms,
+    claims,
     container_names,
     header_name,
     host_suffixes,
+    key_set,
     mime_types,
     origins,
     password_hash,
@@ -198,8 +200,10 @@ class IdentityConfig:
     )
     jwt_jwks: str | None = setting(
         None,
-        "File or https URL of the keys (JWKS) that bearer tokens are signed with.",
+        "File or https URL of the keys (JWKS) that bearer tokens are signed with. A relative path starts at "
+        "this file's folder.",
         example="https://login.example.org/keys",
+        check=key_set,
     )
     jwt_secret: str | None = setting(
         None,
@@ -222,6 +226,7 @@ class IdentityConfig:
     jwt_user_claims: tuple[str, ...] = setting(
         ("user_name", "preferred_username", "email", "sub"),
         "Claims that name the user; the first present one counts.",
+        check=claims,
     )
     jwt_role_claims: tuple[str, ...] = setting(
         ("roles", "groups", "scope", "realm_access.roles", "xs.system.attributes.xs.rolecollections"),

@@ -10,14 +10,16 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from http.client import HTTPException
+from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import jwt
 import trio
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
+from api.config_checks import cannot_be_changed_underway
 from api.identity.options import BearerOptions
 
 log = logging.getLogger("retain.identity")
@@ -146,9 +148,7 @@ def check_url(url: str) -> None:
     Raises:
         KeySetError: Another scheme, or plain http to another machine.
     """
-    parts = urlsplit(url)
-    local = parts.hostname in {"localhost", "127.0.0.1", "::1"}
-    if not parts.hostname or not (parts.scheme == "https" or (parts.scheme == "http" and local)):
+    if not cannot_be_changed_underway(url):
         raise KeySetError("the key set's URL must be https")
 
 
@@ -215,14 +215,17 @@ def _reader(options: BearerOptions) -> Callable[[], bytes] | None:
     file, url = options.jwks_file, options.jwks_url
     if url is not None:
         return lambda: fetch(url)
-    if file is None:
-        return None
+    return None if file is None else partial(read_file, file)
 
-    def read() -> bytes:
-        try:
-            with file.open("rb") as stream:
-                return stream.read(SET_BYTES_MAX + 1)
-        except OSError as error:
-            raise KeySetError(f"cannot read the key set: {error.strerror}") from None
 
-    return read
+def read_file(file: Path) -> bytes:
+    """The bytes of `file`, and none beyond the first too many; blocking.
+
+    Raises:
+        KeySetError: It cannot be read.
+    """
+    try:
+        with file.open("rb") as stream:
+            return stream.read(SET_BYTES_MAX + 1)
+    except OSError as error:
+        raise KeySetError(f"cannot read the key set: {error.strerror}") from None

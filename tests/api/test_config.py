@@ -92,6 +92,9 @@ def _toml(tables: dict[str, dict[str, Any]]) -> str:
         ("[areas]\ncors_allowed_origins = ['app']", "areas.cors_allowed_origins", "origin"),
         ("[identity]\njwt_secret = 'short'", "identity.jwt_secret", "32 characters"),
         ("[identity]\njwt_algorithms = ['none']", "identity.jwt_algorithms", "must be taken from"),
+        ("[identity]\njwt_jwks = ''", "identity.jwt_jwks", "file or folder"),
+        ("[identity]\njwt_jwks = 'http://login.example.org/keys'", "identity.jwt_jwks", "https"),
+        ("[identity]\njwt_user_claims = []", "identity.jwt_user_claims", "at least one"),
         ("[identity]\nproxy_user_header = 'X-User'", "identity.proxy_user_header", "trusted_proxies"),
         ("[users]\nname = 'x'", "users", "[[users]]"),
         ("[[users]]\nroles = []", "users[1].name", "is missing"),
@@ -160,6 +163,17 @@ def test_an_address_others_reach_needs_an_explicit_word(tmp_path: Path, bind: st
     proxied = f"[server]\nbind = '{bind}'\nbehind_proxy = true\ntrusted_proxies = ['192.0.2.9']"
     load(given(tmp_path, proxied), {})
     load(given(tmp_path, f"[server]\nbind = '{bind}'\ntls_certificate = 'c'\ntls_key = 'k'"), {})
+
+
+def test_relative_paths_of_a_file_start_at_its_folder(tmp_path: Path) -> None:
+    path = given(tmp_path, "[identity]\njwt_jwks = 'keys.json'\n[audit]\ncheckpoint_folder = 'out'\n")
+    config = load(path, {"RETAIN_STORAGE_DATA": "data"})
+    assert config.identity.jwt_jwks == str(tmp_path / "keys.json")
+    assert config.audit.checkpoint_folder == str(tmp_path / "out")
+    assert config.storage.data == "data"
+    url = "https://login.example.org/keys"
+    assert load(given(tmp_path, f"[identity]\njwt_jwks = '{url}'"), {}).identity.jwt_jwks == url
+    assert load(path, {"RETAIN_IDENTITY_JWT_JWKS": "k"}).identity.jwt_jwks == "k"
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,7 @@ from cryptography.hazmat.primitives.serialization import (
 from trio.testing import MockClock
 
 from api.config import ServerConfig
+from api.identity import hash_password
 from api.serve import capacity
 from tests.kit.certificates import certified
 from tests.kit.server import ROOT, Server, command
@@ -110,6 +111,30 @@ def test_a_certificate_that_cannot_be_used_is_named(tmp_path: Path, what: str) -
     assert result.returncode == 2
     assert f"{certificate}: server.tls_certificate: " in result.stderr
     assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (None, "cannot read the key set: No such file or directory"),
+        (b"{", "not JSON"),
+        (b'{"keys": []}', "no usable key: RSA of 2048 bits or more, EC, or Ed25519, for signatures"),
+    ],
+)
+def test_a_key_set_that_cannot_be_used_is_named(tmp_path: Path, content: bytes | None, reason: str) -> None:
+    if content is not None:
+        (tmp_path / "keys.json").write_bytes(content)
+    result = refused(tmp_path, "[identity]\njwt_jwks = 'keys.json'\n", RETAIN_SERVER_BIND="127.0.0.1:0")
+    assert result.returncode == 2
+    assert result.stderr == f"Error: {tmp_path / 'keys.json'}: identity.jwt_jwks: {reason}\n"
+    assert not (tmp_path / "data").exists()
+
+
+def test_a_user_that_nobody_can_be_is_named(tmp_path: Path) -> None:
+    user = f"[[users]]\nname = '{'a' * 256}'\npassword = '{hash_password('x')}'\n"
+    result = refused(tmp_path, user, RETAIN_SERVER_BIND="127.0.0.1:0")
+    assert result.returncode == 2
+    assert "cannot be a user name" in result.stderr
 
 
 def test_an_encrypted_key_is_refused_without_asking_for_its_passphrase(tmp_path: Path) -> None:
