@@ -24,16 +24,15 @@ from engine.audit import (
     VERBS,
     Entry,
     Filter,
-    Verification,
     log,
     newest,
     state_at,
-    verification,
 )
 from engine.erasures import erasures_of
 from engine.holdings import HELD_BY, holdings, timestamp
 from engine.settings.model import MISSING, Asker
 from engine.settings.queries import seen_by
+from engine.verification import Verification, verification
 from engine.wire import UnknownEvent
 
 TABLE_ROWS = 200
@@ -149,15 +148,22 @@ def _print_table(entries: list[Entry], total: int, erasures: Erasures | None) ->
     help="Also prove that history up to this checkpoint is what it was when that was signed.",
 )
 @click.option("--key", metavar="KEY", help=f"For --since. {KEY_HELP} Default: this log's own.")
+@click.option("--bodies", is_flag=True, help="Read every payload file, too: as much as is stored.")
 @click.option("--json", "as_json", is_flag=True, help="The report as one JSON object.")
 def verify_command(
-    config_path: Path | None, data: str | None, since: IO[bytes] | None, key: str | None, as_json: bool
+    config_path: Path | None,
+    data: str | None,
+    since: IO[bytes] | None,
+    key: str | None,
+    bodies: bool,
+    as_json: bool,
 ) -> None:
     """Check that everything is there and unchanged.
 
     Checks every frame, the hash tree over all records, that every part opens its commitment or is named by an
-    erasure, that erased means zeros, that the events replay, and that their payload files are there. Nothing
-    is changed. Beside a running server, what it does meanwhile is not mistaken for damage.
+    erasure, that erased means zeros, that the events replay, and that their payload files are there; with
+    --bodies also that these hold the bytes that their records speak of. Nothing is changed. Beside a running
+    server, what it does meanwhile is not mistaken for damage.
 
     Exit code: 0 all is well; 1 something was found; 2 the journal cannot be read.
     """
@@ -165,7 +171,7 @@ def verify_command(
     earlier = None if since is None else trusted_checkpoint(since, disk, key)
     try:
         with progress(disk, "Verifying") as update:
-            found = verification(disk, update, since=earlier)
+            found = verification(disk, update, since=earlier, bodies=bodies)
     except OSError as error:
         raise Stopped(f"the journal cannot be read: {error}", WRONG) from None
     if as_json:
@@ -186,6 +192,8 @@ def _as_json(found: Verification) -> dict[str, Any]:
         "sound": found.sound,
         "records": report.records,
         "erased_parts": report.erased,
+        "payload_files": found.payloads,
+        "bodies_read": found.bodies,
         "segments": report.segments,
         "seq": report.seq,
         "root": report.root.hex(),
@@ -219,6 +227,8 @@ def _tell(found: Verification) -> None:
         console.print(f"The tree over {report.seq} records has the root {report.root.hex()}.")
     if found.sound:
         console.print(Text("All is there and unchanged.", style="green"))
+        if found.payloads and not found.bodies:
+            console.print(f"The bytes in {found.payloads} payload files were not read: --bodies does that.")
         return
     kinds = Counter(str(one.kind) for one in report.findings if not one.harmless)
     kinds.update({"event": len(found.events)} if found.events else {})

@@ -21,8 +21,6 @@ from engine.loading import rebuilt
 from engine.state import State
 from journal import NO_RESOURCE, Disk, Part, Record, Verb
 from journal.history import between, history
-from journal.note import Checkpoint
-from journal.verify import Kind, Report, verify
 
 INTERFACES = {"journal": Surface.ENGINE, **{one.name.lower(): one for one in Surface if one.value}}
 """Name → number in the header. Tokens belong to the blobs; ``journal`` are the journal's own records."""
@@ -211,70 +209,6 @@ def state_at(disk: Disk, time: int | None, progress: Progress | None = None) -> 
                 progress(record.header.seq)
 
     return rebuilt(records())
-
-
-@dataclass(frozen=True, slots=True)
-class Verification:
-    """What checking everything came to.
-
-    Attributes:
-        journal: Frames, tree, parts, erasures, anchor, payload files.
-        events: What is wrong with the events in it; empty if nothing is, or if the journal cannot be read.
-    """
-
-    journal: Report
-    events: tuple[str, ...]
-
-    @property
-    def sound(self) -> bool:
-        """Whether nothing was lost, changed or kept against its erasure."""
-        return self.journal.sound and not self.events
-
-
-def verification(
-    disk: Disk, progress: Progress | None = None, *, since: Checkpoint | None = None
-) -> Verification:
-    """Checks the whole journal, that its events can be read, and that the payload files they name are there.
-
-    Args:
-        disk: Where it is.
-        progress: Told how far the events are replayed.
-        since: An old checkpoint of it: history up to then must be what it was.
-
-    Raises:
-        OSError: It cannot be read.
-    """
-    events: list[str] = []
-    named = _payloads_named(disk, events, progress)
-    report = verify(disk, payloads=named, since=since)
-    if named is not None and any(one.kind == Kind.PAYLOAD for one in report.findings):
-        # A running server may have removed a file, with good reason, after its name was read.
-        still = _payloads_named(disk, [], progress) or set()
-        report = replace(
-            report,
-            findings=tuple(
-                one
-                for one in report.findings
-                if one.kind != Kind.PAYLOAD or one.file.rpartition("/")[2] in still
-            ),
-        )
-    return Verification(report, tuple(events))
-
-
-def _payloads_named(disk: Disk, events: list[str], progress: Progress | None) -> set[str] | None:
-    """The payload files that the state at the end stands on; None if the journal cannot be replayed."""
-    try:
-        state = state_at(disk, None, progress)
-        state.check()
-    except journal.JournalError:
-        return None  # the report tells all about it
-    except wire.UnknownEvent as error:
-        events.append(str(error))
-        return None
-    except (ValueError, TypeError, KeyError, AssertionError) as error:
-        events.append(f"the events do not replay: {error!r}")
-        return None
-    return state.ground.payloads
 
 
 def _header_matches(record: Record, wanted: Filter) -> bool:

@@ -1,5 +1,6 @@
 """Bodies: bytes that a client sent, either inside a record or in a payload file of their own."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -78,3 +79,17 @@ def unpack_body(packed: dict[str, Any]) -> Body:
         md5=packed["md5"],
         sha256=packed["sha256"],
     )
+
+
+def payloads_in(part: Any) -> Iterator[Payload]:
+    """All payload files that a content part names, wherever in it they stand."""
+    if isinstance(part, dict):
+        if isinstance(part.get("key"), bytes) and "payload" in part:  # no client's data are bytes there
+            body = unpack_body(part)
+            assert isinstance(body, Payload)
+            yield body
+            return
+        part = list(part.values())
+    if isinstance(part, list):
+        for member in part:
+            yield from payloads_in(member)

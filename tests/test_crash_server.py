@@ -24,7 +24,8 @@ import pytest
 
 from api.cli import IN_USE
 from engine.areas.state import Area
-from engine.audit import state_at, verification
+from engine.audit import state_at
+from engine.verification import verification
 from journal import RealDisk
 from tests.kit.crash import SCALE
 from tests.kit.server import ROOT, Server, command, running, start

@@ -11,7 +11,7 @@ import trio
 
 from engine import Inline, holdings, open_engine, wire
 from engine.areas import CreateArea, DeleteArea, NewFile, UpdateArea
-from engine.audit import FEW, Filter, entry_of, log, newest, plain, state_at, verification
+from engine.audit import FEW, Filter, entry_of, log, newest, plain, state_at
 from engine.blobs.commands import PutBlob
 from engine.blobs.container_commands import CreateContainer
 from engine.blobs.entries import ContentHeaders
@@ -24,6 +24,7 @@ from engine.settings.commands import ImportDocument
 from engine.settings.model import Level, Place, Policy
 from engine.testing import EPOCH, SteppedClock, open_memory_engine
 from engine.tokens.commands import Grant, IssueTokens, RevokeTokens
+from engine.verification import verification
 from journal import Draft, Part, Payload, Record, Verb, scan
 from journal.payloads import payload_path
 from journal.testing import MemoryDisk
