@@ -2,10 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import ClassVar, Generic, TypeVar
 
 from engine.body import Body
 from engine.command import Command
+
+Result = TypeVar("Result")
 
 MAX_TTL = 630_720_000
 """Seconds, 20 years: where the original's store stops (spec section 5)."""
@@ -57,13 +59,13 @@ class Policy:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CreateArea(Command[str]):
-    """Creates an area; answers its id. A custom id that its user has already is written over.
+class WriteArea(Command[Result], Generic[Result]):
+    """Gives keys of an area values.
 
     Attributes:
-        name: A fresh lower-case UUID for a plain area, else the custom id.
-        user: The customer of a custom id; None for a plain area.
-        resource: 16 random bytes that will name the area in the journal.
+        name: See the subclasses.
+        user: The customer of a custom id, or that the client claims to act for; None if there is none.
+        resource: 16 random bytes that will name the area in the journal if it is new.
         values: Key to value.
         ttl: Seconds, 1 to :data:`MAX_TTL`.
         policy: The rules.
@@ -78,24 +80,19 @@ class CreateArea(Command[str]):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class UpdateArea(Command[bool]):
-    """Replaces or adds keys of an area; answers whether the area had to be created.
+class CreateArea(WriteArea[str]):
+    """Creates an area; answers its id. A custom id that its user has already is written over.
 
-    Attributes:
-        name: The id from the client.
-        user: The customer the client claims to act for, None if it named none.
-        resource: 16 random bytes, used if the area has to be created.
-        values: Key to value.
-        ttl: Seconds, 1 to :data:`MAX_TTL`.
-        policy: The rules.
+    ``name`` is a fresh lower-case UUID for a plain area, else the custom id.
     """
 
-    name: str
-    user: str | None = None
-    resource: bytes
-    values: Mapping[str, NewValue]
-    ttl: int
-    policy: Policy = field(default_factory=Policy)
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpdateArea(WriteArea[bool]):
+    """Replaces or adds keys of an area; answers whether the area had to be created.
+
+    ``name`` is the id from the client.
+    """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,6 +11,7 @@ from engine.areas.commands import (
     NewValue,
     Policy,
     UpdateArea,
+    WriteArea,
 )
 from engine.areas.events import AreaCreated, AreaDeleted, AreaEvent, AreaUpdated, FileStored, KeysExpired
 from engine.areas.queries import find
@@ -39,7 +40,7 @@ AREA_NAME_BYTES = 512 << 10
 """Most UTF-8 bytes of an area's keys together."""
 
 
-Write = CreateArea | UpdateArea
+Write = WriteArea[str] | WriteArea[bool]
 
 
 def create(state: AreasState, command: CreateArea, now: int) -> Decision[str]:
