@@ -107,7 +107,7 @@ class Identity:
         try:
             return await tokens.authenticate(token)
         except BadTokenError as refusal:
-            log.info("token refused: %s", refusal)
+            log.info("token refused", extra={"facts": {"reason": str(refusal)}})
             self._refuse_token()
 
     def _refuse_token(self) -> NoReturn:

@@ -206,7 +206,7 @@ class KeyRing:
             try:
                 self._public = read_key_set(await trio.to_thread.run_sync(self._read, abandon_on_cancel=True))
             except KeySetError as error:
-                log.warning("key set not refreshed: %s", error)
+                log.warning("key set not refreshed", extra={"facts": {"reason": str(error)}})
                 return
             self._read_at = trio.current_time()
 

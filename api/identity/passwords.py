@@ -107,8 +107,9 @@ class Passwords:
         stored = self._decoy if user is None else user.password_hash
         right = await trio.to_thread.run_sync(self._verify, stored, password, limiter=self._limiter)
         if user is None or not right:
-            # The name of a stranger is not logged: people type passwords into the wrong field.
-            log.warning("failed login as %s from %s", repr(name) if user else "an unknown user", address)
+            # The address, so that whoever guesses can be shut out. The name only if the configuration has it:
+            # any other may be a password that was typed into the wrong field, and is a client's text.
+            log.warning("failed login", extra={"facts": {"user": user and user.name, "address": address}})
             return None
         self._throttle.succeeded(address, name)
         caller = Caller(user.name, user.roles, Method.BASIC)

@@ -97,6 +97,19 @@ async def test_wrong_name_and_wrong_password_are_told_apart_by_nothing(autojump_
     assert len(verifier.calls) == 2
 
 
+async def test_a_failed_login_is_logged_as_facts_and_a_name_only_if_it_is_a_users(
+    caplog: pytest.LogCaptureFixture, autojump_clock: object
+) -> None:
+    identity = make(Verifier())
+    await refused(identity, basic("ann", "sesame\u2003s"))
+    await refused(identity, basic("sesame s", "ann"))
+    known, stranger = [record for record in caplog.records if record.name == "retain.identity"]
+    assert known.getMessage() == stranger.getMessage() == "failed login"
+    assert known.__dict__["facts"] == {"user": "ann", "address": "192.0.2.1"}
+    assert stranger.__dict__["facts"] == {"user": None, "address": "192.0.2.1"}
+    assert "sesame" not in caplog.text
+
+
 @pytest.mark.parametrize(
     "credentials",
     [
