@@ -24,10 +24,8 @@ class _Collected:
 
     def __init__(self, entries: Iterable[tuple[int, int, Any]]) -> None:
         self._entries = dict.fromkeys(entries)
+        self.add = self._entries.setdefault
         self.remove = self._entries.__delitem__
-
-    def add(self, entry: tuple[int, int, Any]) -> None:
-        self._entries[entry] = None
 
     def update(self, entries: Iterable[tuple[int, int, Any]]) -> None:
         self._entries.update(dict.fromkeys(entries))

@@ -210,7 +210,7 @@ class Decoder:
     ) -> tuple[list[Record], list[Record], list[Hole], int]:
         """The innermost loop of every start-up: no calls that can be spared, no attribute looked up twice."""
         plain, unpack, hashed, number = self._plain, msgpack.unpackb, blake2b, int.from_bytes
-        make_header, make_record = tuple.__new__, tuple.__new__
+        make = tuple.__new__
         records: list[Record] = []
         own: list[Record] = []
         holes: list[Hole] = []
@@ -218,8 +218,8 @@ class Decoder:
         base = address(self._segment, self._base)
         last = self.chain.time
         for due, packed in enumerate(headers, prefix.first):
-            header = make_header(Header, unpack(packed, use_list=False))
-            seq, time, verb, _, resource, _, details_size, content_size, details_proof, content_proof = header
+            fields = unpack(packed, use_list=False)
+            seq, time, verb, _, resource, _, details_size, content_size, details_proof, content_proof = fields
             if (
                 seq != due
                 or time < last
@@ -231,9 +231,11 @@ class Decoder:
             details: bytes | None = b""
             content: bytes | None = b""
             if details_size:
-                salt, part = plain[at : at + SALT_BYTES], plain[at + SALT_BYTES : at + details_size]
-                if hashed(part, digest_size=32, key=salt).digest() == details_proof:
-                    details = part[_BODY_AT : _BODY_AT + number(part[_LENGTH_AT:_BODY_AT])]
+                body = at + SALT_BYTES
+                end = at + details_size
+                if hashed(plain[body:end], digest_size=32, key=plain[at:body]).digest() == details_proof:
+                    body += _BODY_AT
+                    details = plain[body : body + number(plain[body - 4 : body])]
                 else:
                     details = None
                     holes.append(self._hole(due, Part.DETAILS, at, details_size))
@@ -252,7 +254,7 @@ class Decoder:
                 at += content_size
             elif content_proof != NO_COMMITMENT:
                 raise ValueError(f"record {due} commits to content it does not have")
-            record = make_record(Record, (header, details, content, content_at))
+            record = make(Record, (make(Header, fields), details, content, content_at))
             records.append(record)
             if verb >= _FIRST_OWN_VERB:
                 own.append(record)

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
-from sys import intern
 from typing import Any
 
 from engine.areas import decide
@@ -25,6 +24,7 @@ from engine.areas.state import (
     key_ends,
     last_end,
     next_end,
+    shared,
     split_key,
 )
 from engine.body import Held, Inline, OnDisk
@@ -88,18 +88,20 @@ class AreasSlice(AreasState):
         assert not self.areas
         source = iter(rows)
         self.size = next(source)
-        known: dict[tuple[str, ...], tuple[str, ...]] = {}
         for key, resource, base, names, values, ends in source:
-            # Most areas of a site have the same keys: one tuple serves them all.
-            shape = tuple(names)
-            shape = known.get(shape) or known.setdefault(shape, tuple(map(intern, shape)))
             kept: tuple[Value, ...] = tuple(values)
             if list in map(type, kept):
                 kept = tuple(value if isinstance(value, str) else _unpack_file(value) for value in kept)
                 for value in kept:
                     if isinstance(value, File) and isinstance(value.held, Payload):
                         self.ground.keep(value.held.name)
-            self.areas[key] = (resource, base, shape, kept, ends if isinstance(ends, int) else tuple(ends))
+            self.areas[key] = (
+                resource,
+                base,
+                shared(tuple(names)),
+                kept,
+                ends if isinstance(ends, int) else tuple(ends),
+            )
             if key[0] == "\0":
                 user = split_key(key)[1]
                 assert user is not None

@@ -7,6 +7,7 @@ it never walks through them.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from sys import intern
 from types import MappingProxyType
 
@@ -90,6 +91,12 @@ def last_end(area: Area) -> int:
     return max(area[1], ends if isinstance(ends, int) else max(ends))
 
 
+@lru_cache(maxsize=4096)
+def shared(names: tuple[str, ...]) -> tuple[str, ...]:
+    """These keys, the same object for all areas that have them: most areas of a site have the same."""
+    return tuple(map(intern, names))
+
+
 def text_size(text: str) -> int:
     """UTF-8 bytes."""
     return len(text) if text.isascii() else len(text.encode())
@@ -143,14 +150,14 @@ class AreasState:
         """Applies :class:`AreaCreated`."""
         name, user, values, until = event.name, event.user, event.values, event.until
         key = name if user is None else record_key(name, user)
-        names = tuple(map(intern, event.keys))
+        names = shared(event.keys)
         area: Area = (event.resource, event.base, names, values, until if names else 0)
         if key in self.areas:
             self._replace(key, area, stamp)
             return
         # What `_replace` would do, shorter: replay consists of this.
         self.areas[key] = area
-        self.size += text_size("".join(names)) + text_size("".join(values))
+        self.size += text_size("".join(names + values))
         self.ground.deadlines.arm(until if names else event.base, Kind.AREA, key)
         if user is not None:
             self.owned.setdefault(user, set()).add(key)
@@ -173,7 +180,7 @@ class AreasState:
         # A file that is not there was replaced later, and its record erased since.
         gone = {name for name in event.files if name not in present}
         rows = [row for row in zip(event.keys, event.ends, strict=True) if row[0] not in gone]
-        names = tuple(intern(name) for name, _ in rows)
+        names = shared(tuple(name for name, _ in rows))
         values = tuple(present.get(name, "") for name in names)
         ends = _joined([end for _, end in rows])
         self._replace(key, (event.resource, event.base, names, values, ends), stamp)
@@ -270,10 +277,10 @@ class AreasState:
                 self.ground.records.mix()
             elif old is not None and event.cause is not Cause.RESTATED:
                 del merged[name]  # to the end: by the time of a replay the old file's record may be erased
-            merged[intern(name)] = (value, until)
+            merged[name] = (value, until)
         ends = _joined([end for _, end in merged.values()])
         kept = tuple(value for value, _ in merged.values())
-        self._replace(key, (area[0], base or area[1], tuple(merged), kept, ends), stamp)
+        self._replace(key, (area[0], base or area[1], shared(tuple(merged)), kept, ends), stamp)
 
     def _replace(self, key: str, area: Area, stamp: Stamp, cause: Cause = Cause.OVERWRITTEN) -> None:
         """Puts ``area`` under ``key``, with everything derived from it."""
