@@ -16,12 +16,13 @@ from engine import Engine, Options
 from engine.testing import SteppedClock, open_memory_engine
 from journal import PayloadStore
 from journal.testing import MemoryDisk
+from tests.kit.engines import LightOptions
 from tests.kit.requests import make_request
 
 BOUNDARY = "----WebKitFormBoundaryPu8S1YopPtZq8Z54"
 STORAGE = "/genesys/1/storage"
 URLENCODED = ("Content-Type", "application/x-www-form-urlencoded")
-QUIET = Options(sweep_interval_s=3600.0)
+QUIET = LightOptions(sweep_interval_s=3600.0)
 
 Pairs = Iterable[tuple[str, str]]
 

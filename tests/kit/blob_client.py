@@ -19,13 +19,14 @@ from engine.blobs.container_commands import ConfigureRetention
 from engine.testing import SteppedClock, open_memory_engine
 from journal import PayloadStore
 from journal.testing import MemoryDisk
+from tests.kit.engines import LightOptions
 from tests.kit.requests import make_request
 
 ACCOUNT = "tenant"
 KEYS = {ACCOUNT: (b"new key", b"old key"), "second": (b"key of the second",)}
 VERSION = "2026-10-06"
 HOUR = 3600 * 10**9
-QUIET = Options(sweep_interval_s=3600.0)
+QUIET = LightOptions(sweep_interval_s=3600.0)
 HOST = "retain.test:8080"
 
 Pairs = Iterable[tuple[str, str]]

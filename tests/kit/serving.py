@@ -17,6 +17,7 @@ from api.http import Request, Response, Surface, plain_error
 from api.serve import serve
 from engine import NotFound
 from engine.testing import open_memory_engine
+from tests.kit.engines import LightOptions
 
 
 @dataclass
@@ -238,7 +239,7 @@ async def serving(
         urls.extend(found)
         ready.set()
 
-    async with open_memory_engine() as engine, trio.open_nursery() as nursery:
+    async with open_memory_engine(options=LightOptions()) as engine, trio.open_nursery() as nursery:
         app = App(engine, config, surfaces)
         stop = trio.Event()
         ended = trio.Event()

@@ -12,13 +12,14 @@ from api.config import SettingsConfig
 from api.http import Request, Response
 from api.identity import Identity, IdentityOptions, ProxyOptions
 from api.settings import Settings
-from engine import Engine, Options
+from engine import Engine
 from engine.testing import ManualClock, open_memory_engine
 from journal.testing import MemoryDisk
+from tests.kit.engines import LightOptions
 from tests.kit.requests import make_request
 
 ROOT = "/mobileservices/Storage/v1/runtime/application"
-QUIET = Options(sweep_interval_s=3600.0)
+QUIET = LightOptions(sweep_interval_s=3600.0)
 PROXY = "127.0.0.1"
 
 Pairs = Iterable[tuple[str, str]]
