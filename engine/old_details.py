@@ -9,6 +9,7 @@ import trio
 
 import journal
 from engine import wire
+from engine.blobs.container_events import ContainerDeleted
 from engine.event import Cause
 from engine.records import Locator, Standing
 from engine.retention import SLICE_RECORDS, Targets
@@ -18,7 +19,11 @@ from journal import Part, Record, Verb
 
 @dataclass(frozen=True, slots=True)
 class _Old:
-    """A record whose details are due: what the audit's pass needs to know of it."""
+    """A record whose details are due: what the audit's pass needs to know of it.
+
+    ``ends_others``: it ended things that have records of their own. If a hold keeps one of those, this must
+    stay as well: without it a replay would bring the thing back.
+    """
 
     seq: int
     time: int
@@ -26,6 +31,7 @@ class _Old:
     parts: Part
     locator: Locator
     chained: bool
+    ends_others: bool
     details: dict[str, Any] | None
 
 
@@ -103,11 +109,11 @@ class OldDetails:
         await self._restate(((locator, resource) for resource, locator in entries.items()), last)
         targets: list[tuple[int, Part]] = []
         for one in slice_:
-            if not one.parts or self._stands(one) or self._state.records.waits(one.seq):
+            if not one.parts or self._stands(one):
                 continue
-            if held and held.record(one.resource, one.details):
-                self._skipped = one.seq if self._skipped is None else self._skipped
-            else:
+            if held and (held.record(one.resource, one.details) or (one.ends_others and self._skipped)):
+                self._skipped = self._skipped or one.seq
+            elif not self._state.records.waits(one.seq):
                 targets.append((one.seq, one.parts))
         if targets:
             await self._erase(targets, Cause.RETENTION)
@@ -140,5 +146,6 @@ def _old(record: Record) -> _Old:
         parts,
         () if event is None else event.locator(),
         event is not None and event.STANDING in (Standing.WHOLE, Standing.PART),
+        isinstance(event, ContainerDeleted),
         None if about is None else about.details,
     )

@@ -12,6 +12,7 @@ import journal
 from engine import Options
 from engine.areas import DeleteArea
 from engine.blobs.commands import DeleteBlob
+from engine.blobs.container_commands import DeleteContainer
 from engine.holds import Hold, Kind, LiftHold, SetHold
 from engine.settings import MergeValue
 from engine.subjects import Asked, recorded
@@ -131,3 +132,23 @@ async def test_names_and_the_hold_itself_outlast_the_audit_period(kept: Fixture)
     clock.advance(400 * SECONDS_A_DAY)
     await store.erase_due()
     assert store.left(customers=frozenset({"bob"})) == {}
+
+
+async def test_what_ended_a_held_blob_stays_for_as_long_as_its_record() -> None:
+    clock, disk = SteppedClock(), MemoryDisk()
+    options = replace(QUIET, audit_days=40.0, history_days=10.0, snapshot_records=0)
+    async with open_memory_engine(disk, clock=clock, options=options) as engine:
+        store = Kept(engine)
+        await store.container()
+        await store.blob("film")
+        blob = engine.state.blobs.accounts["mytenant"]["recordings"].blobs["film"].resource
+        await engine.submit(DeleteContainer(actor="x", account="mytenant", container="recordings"))
+        hold = await store.hold(Kind.RESOURCE, resource=blob)
+        clock.advance(60 * SECONDS_A_DAY)
+        await store.area("later", "bob")
+        await store.erase_due()
+        assert not engine.replayed().blobs.accounts, "a replay would bring it back"
+        await store.lift(hold)
+        await store.erase_due()
+        assert not store.left(tenants=frozenset({"mytenant"}))
+        assert not engine.replayed().blobs.accounts
