@@ -6,14 +6,13 @@ import trio
 
 import journal
 from engine.clock import Horizon
+from engine.command import KEEPER
 from engine.commands import ExpireDue
 from engine.errors import Unavailable
 from engine.options import Options
 from engine.state import State
 from engine.writer import Writer
 
-ACTOR = "retain"
-"""Who expires things, in the audit log."""
 UNLINKS = 64
 """Payload files removed in one call to a worker thread."""
 
@@ -63,7 +62,7 @@ class Reaper:
         """
         ended = 0
         while self._due() and self._horizon.trusted():
-            ended += await self._writer.submit(ExpireDue(actor=ACTOR, limit=self._options.sweep_records))
+            ended += await self._writer.submit(ExpireDue(actor=KEEPER, limit=self._options.sweep_records))
             await self.unlink_released()
         await self.unlink_released()
         return ended
