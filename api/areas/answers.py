@@ -2,15 +2,14 @@
 
 import json
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator
 from urllib.parse import quote
 
 from werkzeug.http import parse_range_header
 
 from api.http import Request, Response
+from api.refusals import Headers
 from engine.uploads import Download
-
-Headers = Sequence[tuple[str, str]]
 
 COMMON: Headers = (
     ("Cache-Control", "no-cache, no-store"),

@@ -6,40 +6,11 @@ status. The example client parses a body as JSON before it looks at the status, 
 such a body.
 """
 
-from api.areas.answers import Headers, json_answer
-from api.http import Request, RequestError, Response, UnexpectedError
-from api.identity import IdentityError
-from engine.errors import (
-    Closed,
-    Conflict,
-    EngineError,
-    Forbidden,
-    Invalid,
-    NotFound,
-    PreconditionFailed,
-    QuotaExceeded,
-    StorageFailed,
-    StorageFull,
-    TooLarge,
-    Unsupported,
-)
+from api.areas.answers import json_answer
+from api.http import Request, RequestError, Response
+from api.refusals import worded
 
 PACKAGE = "com.genesyslab.gsg.services.storage.exceptions"
-
-STATUS: dict[type[EngineError], int] = {
-    Invalid: 400,
-    Forbidden: 403,
-    NotFound: 404,
-    Conflict: 409,
-    PreconditionFailed: 412,
-    TooLarge: 413,
-    Unsupported: 415,
-    QuotaExceeded: 507,
-    StorageFull: 507,
-    StorageFailed: 503,
-    Closed: 503,
-}
-"""The engine's refusals as statuses."""
 
 EXCEPTION: dict[int, str] = {
     400: "StorageExceptionBadRequest",
@@ -110,15 +81,7 @@ class BadRange(RequestError):
 
 
 def error_answer(request: Request, error: Exception) -> Response:
-    """The answer to any error that a request may end in; what is unknown here is a 500 without a word about
-    its cause."""
-    if isinstance(error, EngineError):
-        status = next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), 500)
-        message = error.message
-    elif isinstance(error, RequestError | IdentityError | UnexpectedError):
-        status, message = error.status, error.message
-    else:
-        status, message = 500, "internal error"
-    headers: Headers = getattr(error, "headers", [])
+    """The answer to any error that a request may end in."""
+    status, message, headers = worded(error)
     name = EXCEPTION.get(status, EXCEPTION[500])
     return json_answer({"exception": f"{PACKAGE}.{name}", "message": message}, status=status, headers=headers)

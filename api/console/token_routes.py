@@ -18,28 +18,10 @@ from api.config import Config
 from api.external import ExternalUrl
 from api.http import Message, Request
 from api.identity import Caller, Identity, IdentityError
-from engine import (
-    Conflict,
-    EngineError,
-    Forbidden,
-    Invalid,
-    NotFound,
-    StorageFull,
-    Unavailable,
-    Unsupported,
-)
+from api.refusals import status_of
+from engine import EngineError, Forbidden, Invalid, Unsupported
 
 BODY_BYTES: Final = 65_536
-STATUS: Final[Mapping[type[EngineError], int]] = {
-    Invalid: 400,
-    Forbidden: 403,
-    NotFound: 404,
-    Conflict: 409,
-    Unsupported: 415,
-    StorageFull: 507,
-    Unavailable: 503,
-}
-"""What an engine error is here; the first class that it is an instance of counts."""
 
 Fields = Mapping[str, Any]
 
@@ -78,9 +60,8 @@ class _Routes:
             except IdentityError as error:
                 return _answer(error.status, {"error": {"message": error.message}}, error.headers)
             except EngineError as error:
-                status = next(code for kind, code in STATUS.items() if isinstance(error, kind))
                 worded = {"code": error.code, "reason": error.reason, "message": error.message}
-                return _answer(status, {"error": worded})
+                return _answer(status_of(error), {"error": worded})
 
         return view
 

@@ -3,8 +3,9 @@
 from urllib.parse import quote
 
 from api.http import Request, Response
+from api.refusals import Headers
 from api.settings.conditions import quoted
-from api.settings.errors import ACCEPT_PATCH, ALLOW, COMMON, Headers
+from api.settings.errors import ACCEPT_PATCH, ALLOW, COMMON
 
 JSON_TYPE = ("Content-Type", "application/json")
 VARY = ("Vary", "Authorization")

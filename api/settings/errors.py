@@ -3,41 +3,8 @@
 The source prints statuses only (K28); codes are Retain's own and stable.
 """
 
-from collections.abc import Sequence
-
-from api.http import Request, RequestError, Response, UnexpectedError
-from api.identity import IdentityError
-from engine.errors import (
-    Closed,
-    Conflict,
-    EngineError,
-    Forbidden,
-    Invalid,
-    NotFound,
-    PreconditionFailed,
-    QuotaExceeded,
-    StorageFailed,
-    StorageFull,
-    TooLarge,
-    Unsupported,
-)
-
-Headers = Sequence[tuple[str, str]]
-
-STATUS: dict[type[EngineError], int] = {
-    Invalid: 400,
-    Forbidden: 403,
-    NotFound: 404,
-    Conflict: 409,
-    PreconditionFailed: 412,
-    TooLarge: 413,
-    Unsupported: 415,
-    QuotaExceeded: 507,
-    StorageFull: 507,
-    StorageFailed: 503,
-    Closed: 503,
-}
-"""The engine's refusals as statuses."""
+from api.http import Request, RequestError, Response
+from api.refusals import Headers, worded
 
 CODE: dict[int, str] = {
     400: "invalid",
@@ -114,15 +81,7 @@ class TooManyWaiting(RequestError):
 
 
 def error_answer(request: Request, error: Exception) -> Response:
-    """The answer to any error that a request may end in; what is unknown here is a 500 without a word about
-    its cause."""
-    if isinstance(error, EngineError):
-        status = next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), 500)
-        message = error.message
-    elif isinstance(error, RequestError | IdentityError | UnexpectedError):
-        status, message = error.status, error.message
-    else:
-        status, message = 500, "internal error"
-    headers: Headers = getattr(error, "headers", ())
+    """The answer to any error that a request may end in."""
+    status, message, headers = worded(error)
     body = {"code": CODE.get(status, CODE[500]), "message": message}
     return Response.json(status, body, [*COMMON, *headers])

@@ -3,9 +3,10 @@
 from api.config import SettingsConfig
 from api.http import Request, RequestError, Response
 from api.identity import Caller, Identity, IdentityError, Method
+from api.refusals import Headers
 from api.settings.address import Address, Me, parse
 from api.settings.answers import options_answer
-from api.settings.errors import COMMON, METHODS, Headers, MethodNotAllowed, NoRoute, error_answer
+from api.settings.errors import COMMON, METHODS, MethodNotAllowed, NoRoute, error_answer
 from api.settings.query import read_query
 from api.settings.reads import Reader, Wanted
 from api.settings.watch import Watchers

@@ -7,9 +7,10 @@ from typing import Any
 import trio
 
 from api.http import BadRequest, Request, Response
+from api.refusals import Headers
 from api.settings.answers import JSON_TYPE, unchanged_answer, value_answer
 from api.settings.conditions import is_unchanged, read_conditions
-from api.settings.errors import COMMON, Headers, TooManyWaiting
+from api.settings.errors import COMMON, TooManyWaiting
 from api.settings.query import Query
 from api.settings.stream import change_stream
 from api.settings.watch import Watch, Watchers

@@ -1,0 +1,54 @@
+"""What ends a request, as a status: one table for all but the blobs, which speak Azure's codes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from api.http import RequestError, UnexpectedError
+from api.identity import IdentityError
+from engine.errors import (
+    Conflict,
+    EngineError,
+    Forbidden,
+    Invalid,
+    NotFound,
+    PreconditionFailed,
+    QuotaExceeded,
+    StorageFull,
+    TooLarge,
+    Unavailable,
+    Unsupported,
+)
+
+Headers = Sequence[tuple[str, str]]
+
+STATUS: Final[Mapping[type[EngineError], int]] = {
+    Invalid: 400,
+    Forbidden: 403,
+    NotFound: 404,
+    Conflict: 409,
+    PreconditionFailed: 412,
+    TooLarge: 413,
+    Unsupported: 415,
+    Unavailable: 503,
+    QuotaExceeded: 507,
+    StorageFull: 507,
+}
+"""The engine's refusals; the nearest class that an error is an instance of counts."""
+
+
+def status_of(error: EngineError) -> int:
+    """The status of what the engine refuses; 500 for a kind that the table does not know."""
+    return next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), 500)
+
+
+def worded(error: Exception) -> tuple[int, str, Headers]:
+    """Status, message and headers for any error that a request may end in; what is unknown here is a 500
+    without a word about its cause."""
+    headers: Headers = getattr(error, "headers", ())
+    if isinstance(error, EngineError):
+        return status_of(error), error.message, headers
+    if isinstance(error, RequestError | IdentityError | UnexpectedError):
+        return error.status, error.message, headers
+    return 500, "internal error", headers
