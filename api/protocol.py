@@ -4,6 +4,7 @@ What differs from Hypercorn 0.18, and why:
 
 - no task is started and stopped around each request to time out idle connections (`api.connections` does);
 - head and body of an answer go out in one write;
+- a body of known length is not copied on its way in;
 - ``100 (Continue)`` is sent when a surface begins to read the body, not before anybody looked at the request;
 - bytes after the last request of a connection do not cost that request its answer;
 - ``Upgrade`` is ignored (no WebSocket, no cleartext HTTP/2), as RFC 9110 section 7.8 allows;
@@ -40,7 +41,8 @@ from api.http2 import Http2
 LOG = logging.getLogger("retain.http")
 
 RECEIVE_BYTES = 65536
-#: Bytes taken at a time from a peer that has filled RECEIVE_BYTES: a large body costs fewer steps then.
+#: To a peer that brought this much at once, RECEIVE_MORE_BYTES are offered: a large body costs fewer steps.
+PLENTY_BYTES = 16384
 RECEIVE_MORE_BYTES = 512 * 1024
 #: A piece of an answer from this length on is not copied together with what goes before it.
 PASSED_ON_BYTES = 65536
@@ -72,9 +74,31 @@ class Http1(H11Protocol):
             await super().stream_send(event)
 
     async def handle(self, event: Event) -> None:
-        """As Hypercorn's; what comes after the last request of a connection is thrown away."""
-        if not (isinstance(event, RawData) and self._is_last_request_read()):
-            await super().handle(event)
+        """As Hypercorn's; a body of known length goes to its reader as it came, and what comes after the last
+        request of a connection is thrown away."""
+        if isinstance(event, RawData):
+            if self._is_last_request_read():
+                return
+            if self.stream is not None and self._is_only_body(len(event.data)):
+                await self.stream.handle(Body(stream_id=STREAM_ID, data=event.data))
+                return
+        await super().handle(event)
+
+    def _is_only_body(self, size: int) -> bool:
+        """Whether the `size` bytes that came are all of a body of known length, and not yet its last ones.
+
+        They are counted then. h11 would copy each byte four times, which costs a fifth of an upload. What is
+        left of a body it keeps in an attribute that is not public: without it all goes through h11.
+        """
+        connection = self.connection
+        if connection.their_state is not h11.SEND_BODY or connection.they_are_waiting_for_100_continue:
+            return False
+        reader: Any = getattr(connection, "_reader", None)
+        left: int = getattr(reader, "_remaining", 0)
+        if not 0 < size < left:
+            return False
+        reader._remaining = left - size
+        return True
 
     def _is_last_request_read(self) -> bool:
         return self.connection.their_state in (h11.MUST_CLOSE, h11.CLOSED)
@@ -207,6 +231,8 @@ class HttpConnection(TCPServer):
             kind = partial(Http2, write_timeout=self.write_timeout)
             self.guard.multiplexed = True
             self.guard.enter(Phase.IDLE)
+        else:
+            self.guard.send_ahead()
         return kind(
             self.app,
             self.config,
@@ -242,7 +268,7 @@ class HttpConnection(TCPServer):
                 data = await self.stream.receive_some(size)
             except (trio.ClosedResourceError, trio.BrokenResourceError):
                 break
-            size = RECEIVE_MORE_BYTES if len(data) >= RECEIVE_BYTES else RECEIVE_BYTES
+            size = RECEIVE_MORE_BYTES if len(data) >= PLENTY_BYTES else RECEIVE_BYTES
             await self.protocol.handle(RawData(data=bytes(data)))
             if not data:
                 break

@@ -38,9 +38,10 @@ _FILE_MODE = 0o600
 _NETWORK_FILE_SYSTEMS = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "fuse.sshfs", "ceph"})
 _ZEROS = bytes(1 << 20)
 
-# macOS has neither call; there `fsync` is the closest, and zeros are written to reserve room.
+# macOS has none of these; there `fsync` is the closest, and zeros are written to reserve room.
 _fdatasync: Callable[[int], None] = getattr(os, "fdatasync", os.fsync)
 _fallocate: Callable[[int, int, int], None] | None = getattr(os, "posix_fallocate", None)
+_fadvise: Callable[[int, int, int, int], None] | None = getattr(os, "posix_fadvise", None)
 
 
 class RealFile(File):
@@ -82,6 +83,13 @@ class RealFile(File):
 
     def sync(self) -> None:
         _fdatasync(self._descriptor)
+
+    def begin_writing(self, offset: int, length: int) -> None:
+        # Linux starts to write what is dirty there, and drops from its cache only what is clean; POSIX makes
+        # it advice, so nothing depends on it.
+        if _fadvise is not None:
+            with suppress(OSError):
+                _fadvise(self._descriptor, offset, length, os.POSIX_FADV_DONTNEED)
 
     def truncate(self, size: int) -> None:
         os.ftruncate(self._descriptor, size)

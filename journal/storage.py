@@ -50,6 +50,13 @@ class File(Protocol):
         """Return when bytes and size are durable (fdatasync). Never call again after it raised."""
         ...
 
+    def begin_writing(self, offset: int, length: int) -> None:
+        """Ask for these bytes to be put on the disk from now on, so that `sync` has less to wait for.
+
+        Promises nothing and never fails: what goes wrong there, `sync` tells.
+        """
+        return
+
     def truncate(self, size: int) -> None: ...
 
     def allocate(self, offset: int, length: int) -> None:

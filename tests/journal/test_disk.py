@@ -386,6 +386,19 @@ def test_room_is_reserved_with_zeros_where_the_system_has_no_call_for_it(
         assert file.pread(0, 20) == b"0123456789" + bytes(10)
 
 
+@pytest.mark.parametrize("fadvise", [journal.disk._fadvise, None, raising(errno.EINVAL)])
+def test_writing_that_was_begun_early_changes_nothing_but_the_wait(
+    real: RealDisk, monkeypatch: pytest.MonkeyPatch, fadvise: Callable[..., int] | None
+) -> None:
+    monkeypatch.setattr(journal.disk, "_fadvise", fadvise)
+    with real.open("file", create=True) as file:
+        file.pwrite(0, bytes(10_000) + b"end")
+        file.begin_writing(0, 8192)
+        file.sync()
+        assert file.size() == 10_003
+        assert file.pread(9_999, 10) == b"\0end"
+
+
 def test_a_network_file_system_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(journal.disk, "file_system_kind", lambda _: "nfs4")
     (notice,) = RealDisk(tmp_path).notices

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from journal.disk import RealDisk
+from journal.disk import RealDisk, RealFile
 from journal.errors import Closed, Corrupt, NoSpace, WriteFailed
 from journal.payloads import (
     CHUNK_BYTES,
@@ -96,6 +96,18 @@ def test_the_file_is_the_documented_one() -> None:
     first = cipher.decrypt((0).to_bytes(11, "big") + b"\0", raw[16:border], raw[:16])
     second = cipher.decrypt((1).to_bytes(11, "big") + b"\1", raw[border:], raw[:16])
     assert first + second == data
+
+
+def test_the_disk_is_asked_early_for_every_byte_but_the_last_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[int, int]] = []
+    monkeypatch.setattr(RealFile, "begin_writing", lambda _, offset, length: asked.append((offset, length)))
+    payload = sealed(PayloadStore(RealDisk(tmp_path)), DATA[:CHUNK_BYTES] * 10)
+    ends = [offset + length for offset, length in asked]
+    assert [offset for offset, _ in asked[1:]] == ends[:-1]
+    assert asked[0][0] <= len(MARK)
+    assert file_size(payload.size) - ends[-1] <= 4 * (CHUNK_BYTES + TAG_BYTES)
 
 
 READ = MemoryDisk()
