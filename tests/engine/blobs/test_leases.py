@@ -74,6 +74,51 @@ def outcome(lease: Lease | None, asked: LeaseRequest) -> str:
     return after.state(NOW).value if after.breaking else {A: "A", B: "B"}[after.lease_id]
 
 
+@pytest.mark.parametrize(
+    ("asked", "reason"),
+    [
+        (LeaseRequest(LeaseAction.ACQUIRE, None, None, 30), "lease-id"),
+        (LeaseRequest(LeaseAction.ACQUIRE, None, A, None), "lease-duration"),
+        (LeaseRequest(LeaseAction.ACQUIRE, None, A, 14), "lease-duration"),
+        (LeaseRequest(LeaseAction.ACQUIRE, None, A, 61), "lease-duration"),
+        (LeaseRequest(LeaseAction.RENEW, None, None, None), "lease-id"),
+        (LeaseRequest(LeaseAction.CHANGE, None, B, None), "lease-id"),
+        (LeaseRequest(LeaseAction.CHANGE, A, None, None), "lease-id"),
+        (LeaseRequest(LeaseAction.RELEASE, None, None, None), "lease-id"),
+        (LeaseRequest(LeaseAction.BREAK, None, None, None, 61), "lease-duration"),
+        (LeaseRequest(LeaseAction.BREAK, None, None, None, -1), "lease-duration"),
+    ],
+    ids=str,
+)
+def test_what_is_no_request_for_a_lease(asked: LeaseRequest, reason: str) -> None:
+    with pytest.raises(Invalid) as refused:
+        leases.changed(LEASES[LeaseState.LEASED], asked, NOW)
+    assert refused.value.reason == reason
+
+
+@pytest.mark.parametrize(
+    ("state", "given", "expected"),
+    [
+        (LeaseState.AVAILABLE, None, ""),
+        (LeaseState.AVAILABLE, A, "lease-not-present"),
+        (LeaseState.LEASED, None, ""),
+        (LeaseState.LEASED, A.upper(), ""),
+        (LeaseState.LEASED, B, "lease-mismatch"),
+        (LeaseState.BREAKING, A, ""),
+        (LeaseState.BROKEN, A, "lease-lost"),
+        (LeaseState.BROKEN, B, "lease-mismatch"),
+        (LeaseState.EXPIRED, A, "lease-lost"),
+    ],
+)
+def test_a_read_that_names_a_lease_needs_it(state: LeaseState, given: str | None, expected: str) -> None:
+    try:
+        leases.check_read(LEASES[state], given, NOW)
+    except PreconditionFailed as refused:
+        assert refused.reason == expected  # noqa: PT017 - both outcomes are looked at
+    else:
+        assert expected == ""
+
+
 @pytest.mark.parametrize("asked", OUTCOMES, ids=str)
 def test_outcomes_by_state(asked: LeaseRequest) -> None:
     assert tuple(outcome(lease, asked) for lease in LEASES.values()) == OUTCOMES[asked]

@@ -84,6 +84,23 @@ def test_what_comes_after_a_prefix(prefix: str, after: str | None) -> None:
     assert after_prefix(prefix) == after
 
 
+def test_a_group_at_the_end_of_all_names_ends_the_list(desk: BlobDesk) -> None:
+    top = "\U0010ffff"
+    for name in ("a", f"{top}1", f"{top}2"):
+        desk.put(name)
+    assert listed(desk, delimiter=top) == ["a", top]
+    assert listed(desk, limit=1, delimiter=top) == ["a", top]
+
+
+def test_what_is_not_committed_stands_between_and_behind_the_others(desk: BlobDesk) -> None:
+    for name in ("a", "c", "d", "z", "zz"):
+        desk.do(StageBlock(**desk.where(), name=name, resource=desk.fresh(), block_id=b"1", body=inline(b"")))
+    for name in ("b", "e"):
+        desk.put(name)
+    for limit in (1, 2, 3, 100):
+        assert listed(desk, limit, uncommitted=True) == ["a", "b", "c", "d", "e", "z", "zz"]
+
+
 def test_what_has_ended_is_in_no_page(desk: BlobDesk) -> None:
     desk.put("old/1", tags=(("k", "v"),))
     desk.now += 20 * DAY
