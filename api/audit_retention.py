@@ -16,9 +16,9 @@ from api.config_engine import engine_options
 from api.readiness import OVERDUE_WARNING_S
 from api.reading import open_data, progress, told_apart
 from engine import SystemClock
-from engine.audit import state_at
 from engine.holdings import timestamp
 from engine.kept import kept_by_holds
+from engine.loading import present
 from engine.outlook import BUCKETS, LATER, NEVER, Report, report
 from engine.retention import due
 from engine.wire import UnknownEvent
@@ -46,7 +46,7 @@ def command(config_path: Path | None, data: str | None, *, as_json: bool) -> Non
     now = SystemClock().wall()
     try:
         with told_apart(), progress(disk, "Replaying") as update:
-            state = state_at(disk, None, update)
+            state = present(disk, update)
     except UnknownEvent as error:
         raise Stopped(f"{error}: written by a newer version", FAILED) from None
     policy = engine_options(config).retention()

@@ -23,6 +23,7 @@ from engine.ending import HELD, status_of
 from engine.event import Event, Stamp
 from engine.holdings import HELD_BY, timestamp
 from engine.holds.target import Kind
+from engine.loading import present
 from engine.settings.events import SettingsEvent
 from engine.settings.history import versions
 from engine.settings.model import Missing
@@ -84,7 +85,7 @@ class Dossier:
     ) -> None:
         self._disk = disk
         self._asked = asked
-        self._state = audit.state_at(disk, None, progress)
+        self._state = present(disk, progress)
         self.subjects = recorded(disk, asked, progress)
         self._indexes = Indexes(disk)
         wanted = {subject.target.resource.hex() for subject in self.subjects}

@@ -69,6 +69,36 @@ def rebuilt(records: Iterable[journal.Record]) -> State:
     return state
 
 
+def present(disk: journal.Disk, progress: Callable[[int], None] | None = None) -> State:
+    """The state at the journal's end just now, read beside a running server: from the newest snapshot that
+    this journal's tree bears out, and the records after it; from all records if there is none. Blocking.
+
+    Args:
+        disk: The data folder.
+        progress: Told the sequence number of each record that is replayed.
+
+    Raises:
+        journal.Corrupt: The journal is damaged.
+        wire.UnknownEvent: It was written by a newer version.
+        OSError: It cannot be read.
+    """
+    state, position = _load_snapshot(disk)
+    if position is None or not _stood_at(disk, position):
+        state, position = State(), None
+    with state.deadlines.in_bulk() if position is None else nullcontext():
+        for record in journal.scan(disk, start=state.seq + 1):
+            replay(state, record)
+            if progress is not None:
+                progress(record.header.seq)
+    return state
+
+
+def _stood_at(disk: journal.Disk, position: journal.Position) -> bool:
+    """Whether the journal once ended at ``position``, or a snapshot there is another journal's."""
+    prover = journal.Prover(disk)
+    return position.seq <= prover.size and prover.root(position.seq) == position.root
+
+
 def replay(state: State, record: journal.Record) -> None:
     """Makes ``record``, which follows the last one, part of ``state``."""
     header = record.header

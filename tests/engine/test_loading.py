@@ -1,9 +1,11 @@
-"""Opening a data folder whose last process died in the middle of something."""
+"""Opening a data folder whose last process died in the middle of something; reading one beside a server."""
 
 import msgpack
 
 import journal
 from engine.areas import CreateArea, DeleteArea
+from engine.audit import state_at
+from engine.loading import present
 from engine.testing import SteppedClock, open_memory_engine
 from journal import Draft, Part, Verb
 from journal.record import NO_RESOURCE
@@ -36,3 +38,40 @@ async def test_numbers_go_on_after_an_erasure_that_opening_had_to_finish() -> No
             *(Verb.ERASE, Verb.ERASED, Verb.PUT),
         ]
         assert engine.state.seq == records[-1].seq == 6
+
+
+def area(name: str) -> CreateArea:
+    return CreateArea(actor="test", name=name, resource=name.encode() * 16, values={"k": "v"}, ttl=60)
+
+
+async def test_the_present_is_the_newest_snapshot_and_what_came_after_it() -> None:
+    disk = MemoryDisk()
+    async with open_memory_engine(disk, clock=SteppedClock()) as engine:
+        await engine.submit(area("a"))
+        await engine.take_snapshot()
+        await engine.submit(area("b"))
+        await engine.submit(DeleteArea(actor="test", name="a"))
+        read: list[int] = []
+        assert present(disk, read.append).digest() == engine.state.digest()
+        assert read == [2, 3]
+        files = disk.files()
+    without = {name: data for name, data in files.items() if "snapshot" not in name}
+    read = []
+    assert present(MemoryDisk(without), read.append).digest() == present(MemoryDisk(files)).digest()
+    assert read == [1, 2, 3]
+
+
+async def test_the_present_believes_no_snapshot_of_another_journal() -> None:
+    mine, other = MemoryDisk(), MemoryDisk()
+    for disk, names in ((mine, "ab"), (other, "cd")):
+        async with open_memory_engine(disk, clock=SteppedClock()) as engine:
+            for name in names:
+                await engine.submit(area(name))
+    strange = {name: data for name, data in other.files().items() if "snapshot" in name}
+    mixed = MemoryDisk({**mine.files(), **strange})
+    assert present(mixed).digest() == state_at(mine, None).digest()
+    longer = {name: data for name, data in mine.files().items() if "snapshot" not in name}
+    async with open_memory_engine(other, clock=SteppedClock()) as engine:
+        await engine.submit(area("e"))
+    late = {name: data for name, data in other.files().items() if "snapshot" in name}
+    assert present(MemoryDisk({**longer, **late})).digest() == state_at(mine, None).digest()
