@@ -3,6 +3,7 @@
 from collections.abc import Hashable, Iterable, Iterator
 from contextlib import contextmanager
 from enum import IntEnum
+from itertools import repeat
 from typing import Any, cast
 
 from sortedcontainers import SortedList
@@ -79,13 +80,13 @@ class Deadlines:
         else:
             self._entries.remove((at, int(kind), key))
 
-    def load(self, entries: Iterator[tuple[int, Kind, Any]]) -> None:
-        """Adds many at once, which is several times faster than one by one."""
+    def load(self, kind: Kind, ends: Iterable[int], keys: Iterable[Hashable]) -> None:
+        """Adds many of a kind at once, which is several times faster than one by one."""
         if self.asleep:
-            for at, kind, key in entries:
+            for at, key in zip(ends, keys, strict=True):
                 self.arm(at, kind, key)
         else:
-            self._entries.update((at, int(kind), key) for at, kind, key in entries)
+            self._entries.update(zip(ends, repeat(int(kind)), keys, strict=False))
 
     def sleep(self, kind: Kind, key: Hashable, at: int | None) -> None:
         """From now on a deadline of ``key`` is kept but never due. ``at`` is the present one."""

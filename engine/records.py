@@ -11,7 +11,7 @@ their sequence numbers, and its slice says when one is left behind.
 
 from collections.abc import Iterable, Iterator, Mapping
 from enum import IntEnum
-from itertools import groupby, islice, takewhile
+from itertools import groupby, islice, repeat, takewhile
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -56,6 +56,8 @@ WHOLE = Standing.WHOLE
 OVERWRITTEN = 5
 """``Cause.OVERWRITTEN``; that module needs this one."""
 _MIXES, _KEEPS, _ENDS = 1, 2, 4
+_NOTHING: Chain = ()
+"""Of an entry that stands on no record of its own."""
 
 
 class Left(NamedTuple):
@@ -261,15 +263,15 @@ class Records:
             rows: From :meth:`freeze`.
             resources: The objects that the entries hold, to be the keys here as well.
         """
-        chains: dict[bytes, Chain] = {}
+        # A dict keeps the key that it has when a value is set under an equal one.
+        self.chains.update(zip(resources, repeat(_NOTHING), strict=False))
         for kind, *fields in rows:
             match kind:
                 case "chains":
-                    names, found = fields
-                    for at, chain in enumerate(found):
-                        chains[names[16 * at : 16 * at + 16]] = (
-                            chain if isinstance(chain, int) else tuple(chain)
-                        )
+                    joined, found = fields
+                    names = [joined[at : at + 16] for at in range(0, len(joined), 16)]
+                    chains = (chain if type(chain) is int else tuple(chain) for chain in found)
+                    self.chains.update(zip(names, chains, strict=True))
                 case "audited":
                     self.audited, self.last_left = fields
                 case "mixed":
@@ -283,11 +285,8 @@ class Records:
                     self._add_past(Left(*fields))
                 case _:
                     raise ValueError(f"a row of the unknown kind {kind}")
-        for resource in resources:
-            if (chain := chains.pop(resource, None)) is not None:
-                self.chains[resource] = chain
-        for resource, chain in chains.items():
-            self.chains[resource] = chain
+        for resource in [resource for resource, chain in self.chains.items() if chain is _NOTHING]:
+            del self.chains[resource]
 
     def digest_rows(self) -> Iterator[Any]:
         """What is the same whenever the same is held and waits, whatever was erased before, in one order."""

@@ -9,8 +9,8 @@ head
 
 import hashlib
 import struct
-from collections.abc import Callable, Iterator
-from itertools import groupby, islice
+from collections.abc import Callable, Iterator, Sequence
+from itertools import groupby
 from operator import itemgetter
 from typing import Any
 
@@ -21,8 +21,10 @@ from engine.state import State
 from journal import Disk, File, Position
 
 MAGIC = "retain-snapshot"
-VERSION = 2
+VERSION = 3
 ROWS_PER_BLOCK = 256
+LARGE_ROW = 64 << 10
+"""A row of more bytes ends its block."""
 PREFIX = "snapshot-"
 SUFFIX = ".msgpack"
 ASIDE = SUFFIX + ".tmp"
@@ -111,9 +113,15 @@ def _write_blocks(out: "_Blocks", head: list[Any], rows: Iterator[tuple[str, Any
     out.write(head)
     count = 0
     for name, own in groupby(rows, itemgetter(0)):
-        while block := [row for _, row in islice(own, ROWS_PER_BLOCK)]:
-            out.write([name, block])
-            count += len(block)
+        block: list[bytes] = []
+        for _, row in own:
+            block.append(out.pack(row))
+            count += 1
+            if len(block) == ROWS_PER_BLOCK or len(block[-1]) > LARGE_ROW:
+                out.write_rows(name, block)
+                block.clear()
+        if block:
+            out.write_rows(name, block)
     out.write([count, out.digest()])
 
 
@@ -160,10 +168,21 @@ class _Blocks:
         self._file = file
         self._offset = 0
         self._digest = hashlib.sha256()
-        self._pack = msgpack.Packer(autoreset=True).pack
+        self._packer = msgpack.Packer()
+
+    def pack(self, value: Any) -> bytes:
+        packed: bytes = self._packer.pack(value)
+        return packed
 
     def write(self, value: Any) -> None:
-        data: bytes = self._pack(value)
+        self._write(self.pack(value))
+
+    def write_rows(self, name: str, rows: Sequence[bytes]) -> None:
+        """The block ``[name, rows]``, given packed rows."""
+        header = self._packer.pack_array_header
+        self._write(b"".join((header(2), self.pack(name), header(len(rows)), *rows)))
+
+    def _write(self, data: bytes) -> None:
         block = _BLOCK.pack(len(data), crc32c.crc32c(data)) + data
         self._file.pwrite(self._offset, block)
         self._digest.update(block)

@@ -16,24 +16,21 @@ from engine.areas.events import (
     KeysExpired,
 )
 from engine.areas.restate import AreaRestater
+from engine.areas.rows import area_of, areas_of, ends_of, rows_of
 from engine.areas.state import (
     AreasState,
-    File,
-    Value,
     area_size,
     key_ends,
     last_end,
     next_end,
-    shared,
+    payload_names,
     split_key,
 )
-from engine.body import Held, Inline, OnDisk
 from engine.command import Command
 from engine.deadlines import Kind
 from engine.event import Event
 from engine.slice import Apply, Decide, Expire, Restater
 from engine.table import Frozen
-from journal import Payload
 
 
 class AreasSlice(AreasState):
@@ -73,13 +70,12 @@ class AreasSlice(AreasState):
         return (area[0] for area in self.areas.values())
 
     def freeze(self) -> Frozen:
-        """First the total size, then rows ``[record key, resource, base, keys, values, deadlines]``."""
+        """First the total size, then rows: see ``engine/areas/rows.py``."""
         view, size = self.areas.view(), self.size
 
         def rows() -> Iterator[Any]:
             yield size
-            for key, area in view.items():
-                yield [key, area[0], area[1], area[2], [_pack_value(value) for value in area[3]], area[4]]
+            yield from rows_of(view.items())
 
         return Frozen(rows, (view,))
 
@@ -88,25 +84,23 @@ class AreasSlice(AreasState):
         assert not self.areas
         source = iter(rows)
         self.size = next(source)
-        for key, resource, base, names, values, ends in source:
-            kept: tuple[Value, ...] = tuple(values)
-            if list in map(type, kept):
-                kept = tuple(value if isinstance(value, str) else _unpack_file(value) for value in kept)
-                for value in kept:
-                    if isinstance(value, File) and isinstance(value.held, Payload):
-                        self.ground.keep(value.held.name)
-            self.areas[key] = (
-                resource,
-                base,
-                shared(tuple(names)),
-                kept,
-                ends if isinstance(ends, int) else tuple(ends),
-            )
+        ends: list[int] = []
+        for row in source:
+            if isinstance(row[0], str):
+                key, area = area_of(row)
+                self.areas[key] = area
+                ends.append(next_end(area))
+                for name in payload_names(area):
+                    self.ground.keep(name)
+            else:
+                self.areas.update(areas_of(row))
+                ends += ends_of(row)
+        self.ground.deadlines.load(Kind.AREA, ends, self.areas)
+        for key in self.areas:
             if key[0] == "\0":
                 user = split_key(key)[1]
                 assert user is not None
                 self.owned.setdefault(user, set()).add(key)
-        self.ground.deadlines.load((next_end(area), Kind.AREA, key) for key, area in self.areas.items())
 
     def check(self) -> None:
         """See :meth:`engine.slice.Slice.check`."""
@@ -121,37 +115,9 @@ class AreasSlice(AreasState):
             user = split_key(key)[1]
             if user is not None:
                 owned.setdefault(user, set()).add(key)
-            payloads |= {
-                value.held.name
-                for value in values
-                if isinstance(value, File) and isinstance(value.held, Payload)
-            }
+            payloads |= payload_names(area)
         assert owned == self.owned
         assert payloads <= self.ground.payloads
         assert self.size == sum(map(area_size, self.areas.values()))
         armed = [(at, key) for at, kind, key in self.ground.deadlines.entries() if kind == Kind.AREA]
         assert sorted(armed) == sorted((next_end(area), key) for key, area in self.areas.items())
-
-
-def _pack_value(value: Value) -> Any:
-    """A text as itself, a file as ``[filename, type, bytes' place, record]``."""
-    if isinstance(value, str):
-        return value
-    return [value.filename, value.media_type, _pack_held(value.held), value.seq]
-
-
-def _pack_held(held: Held) -> list[Any]:
-    if isinstance(held, OnDisk):
-        return [held.address, held.size]
-    if isinstance(held, Inline):
-        return [held.data, held.md5]
-    return [held.name, held.key, held.size, held.md5, held.sha256]
-
-
-def _unpack_file(packed: Any) -> File:
-    filename, media_type, held, seq = packed
-    if len(held) == 5:
-        return File(filename, media_type, Payload(*held), seq)
-    if isinstance(held[0], int):
-        return File(filename, media_type, OnDisk(*held), seq)
-    return File(filename, media_type, Inline(*held), seq)

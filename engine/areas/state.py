@@ -123,6 +123,12 @@ def files_of(values: tuple[Value, ...]) -> Mapping[int, File]:
     return {value.seq: value for value in values if isinstance(value, File)}
 
 
+def payload_names(area: Area) -> set[str]:
+    """The payload files that the area stands on."""
+    files = files_of(area[3]).values()
+    return {file.held.name for file in files if isinstance(file.held, Payload)}
+
+
 def _joined(ends: list[int]) -> Ends:
     """The shortest form of these deadlines."""
     if not ends:

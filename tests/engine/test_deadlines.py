@@ -28,7 +28,9 @@ def test_due_means_at_or_before_now() -> None:
 
 def test_due_is_ordered_and_bounded() -> None:
     index = Deadlines()
-    index.load(iter([(3, Kind.BLOB, "c"), (1, Kind.AREA, "a"), (2, Kind.TOKEN, "b"), (9, Kind.AREA, "d")]))
+    index.load(Kind.AREA, [9, 1], ["d", "a"])
+    index.load(Kind.BLOB, [3], ["c"])
+    index.load(Kind.TOKEN, [2], ["b"])
     assert index.next() == 1
     assert index.due(5, 2) == [(1, Kind.AREA, "a"), (2, Kind.TOKEN, "b")]
     assert [key for _, _, key in index.due(5, 10)] == ["a", "b", "c"]
@@ -79,7 +81,7 @@ def test_in_bulk_comes_to_the_same_in_the_end() -> None:
     with index.in_bulk():
         index.disarm(6, Kind.AREA, "moved")
         index.arm(2, Kind.AREA, "moved")
-        index.load(iter([(9, Kind.BLOB, "b"), (1, Kind.BLOB, "a")]))
+        index.load(Kind.BLOB, [9, 1], ["b", "a"])
         with pytest.raises(KeyError):
             index.disarm(3, Kind.AREA, "never armed")
     assert index.next() == 1
@@ -108,7 +110,7 @@ def test_what_sleeps_is_never_due_until_it_wakes() -> None:
     index.sleep(Kind.AREA, "armed after", None)
     index.arm(1, Kind.AREA, "armed after")
     index.sleep(Kind.AREA, "loaded", None)
-    index.load(iter([(1, Kind.AREA, "loaded"), (3, Kind.AREA, "beside it")]))
+    index.load(Kind.AREA, [1, 3], ["loaded", "beside it"])
     assert index.next() == 2
     assert [key for _, _, key in index.due(9, 9)] == ["free", "beside it"]
     assert len(index) == len(index.entries()) == 5

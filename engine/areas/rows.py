@@ -1,0 +1,93 @@
+"""Areas as rows of a snapshot, and back.
+
+Most areas hold a few short texts that end together. Runs of these stand in columns: msgpack and ``zip`` then
+make a million of them without a step in Python for each.
+"""
+
+from collections.abc import Iterable, Iterator
+from itertools import groupby, islice, repeat
+from typing import Any
+
+from engine.areas.state import Area, File, Value, shared
+from engine.body import Held, Inline, OnDisk
+from journal import Payload
+
+RUN_AREAS = 64
+"""Most areas in one row: with the largest texts a row stays far below the bound of a block."""
+_RESOURCE_BYTES = 16
+
+
+def rows_of(areas: Iterable[tuple[str, Area]]) -> Iterator[Any]:
+    """Rows ``[record key, resource, base, keys, values, deadlines]``, and for runs of simple areas rows of
+    columns ``[[record key, …], resources, [keys, …], [number of the keys, …], [values, …], [deadline, …]]``:
+    each list of keys stands there once."""
+    for simple, run in groupby(areas, key=_is_simple):
+        while simple and (some := list(islice(run, RUN_AREAS))):
+            yield _columns(some)
+        for key, (resource, base, names, values, ends) in run:
+            yield [key, resource, base, names, [_pack_value(value) for value in values], ends]
+
+
+def area_of(row: Any) -> tuple[str, Area]:
+    """The area in a row of one, after its record key."""
+    key, resource, base, names, values, ends = row
+    kept = tuple(value if isinstance(value, str) else _unpack_file(value) for value in values)
+    return key, (resource, base, shared(tuple(names)), kept, ends if isinstance(ends, int) else tuple(ends))
+
+
+def areas_of(row: Any) -> Iterable[tuple[str, Area]]:
+    """The areas in a row of columns, each after its record key."""
+    keys, joined, shapes, places, values, ends = row
+    resources = [joined[at : at + _RESOURCE_BYTES] for at in range(0, len(joined), _RESOURCE_BYTES)]
+    shapes = [shared(tuple(names)) for names in shapes]
+    names = [shapes[place] for place in places]
+    areas = zip(resources, repeat(0), names, map(tuple, values), ends, strict=False)
+    return zip(keys, areas, strict=True)
+
+
+def ends_of(row: Any) -> list[int]:
+    """Their deadlines."""
+    ends: list[int] = row[5]
+    return ends
+
+
+def _is_simple(entry: tuple[str, Area]) -> bool:
+    _, base, names, values, ends = entry[1]
+    return bool(names) and not base and isinstance(ends, int) and File not in map(type, values)
+
+
+def _columns(run: list[tuple[str, Area]]) -> list[Any]:
+    shapes: dict[tuple[str, ...], int] = {}
+    places = [shapes.setdefault(area[2], len(shapes)) for _, area in run]
+    return [
+        [key for key, _ in run],
+        b"".join(area[0] for _, area in run),
+        list(shapes),
+        places,
+        [area[3] for _, area in run],
+        [area[4] for _, area in run],
+    ]
+
+
+def _pack_value(value: Value) -> Any:
+    """A text as itself, a file as ``[filename, type, bytes' place, record]``."""
+    if isinstance(value, str):
+        return value
+    return [value.filename, value.media_type, _pack_held(value.held), value.seq]
+
+
+def _pack_held(held: Held) -> list[Any]:
+    if isinstance(held, OnDisk):
+        return [held.address, held.size]
+    if isinstance(held, Inline):
+        return [held.data, held.md5]
+    return [held.name, held.key, held.size, held.md5, held.sha256]
+
+
+def _unpack_file(packed: Any) -> File:
+    filename, media_type, held, seq = packed
+    if len(held) == 5:
+        return File(filename, media_type, Payload(*held), seq)
+    if isinstance(held[0], int):
+        return File(filename, media_type, OnDisk(*held), seq)
+    return File(filename, media_type, Inline(*held), seq)
