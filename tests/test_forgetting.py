@@ -26,8 +26,8 @@ from api.config import Config, SettingsConfig
 from api.settings.interface import Settings
 from engine import Engine, Options, State, open_engine
 from engine.areas import queries as areas
-from engine.audit import verification
 from engine.testing import SteppedClock, verify
+from engine.verification import verification
 from journal import RealDisk, scan
 from journal.segments import list_segments, read_opener
 from journal.whitening import Whitening
