@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from engine.options import Options
 from engine.testing import SteppedClock
 from journal.testing import MemoryDisk
 from tests.kit import toy
+from tests.kit.engines import LightOptions
 
-QUIET = Options(sweep_interval_s=3600.0)
+QUIET = LightOptions(sweep_interval_s=3600.0)
 """No sweeps of its own: the test says when."""
 
 
