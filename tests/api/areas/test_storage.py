@@ -27,7 +27,13 @@ async def fill(client: Client) -> None:
     raise AssertionError("never full")
 
 
-async def test_a_full_disk_is_507_deletes_work_and_room_is_used_again(client: Client):
+async def test_a_full_disk_is_507_deletes_work_and_room_is_used_again():
+    """With the room set aside that a server sets aside."""
+    async with areas_client(options=Options(sweep_interval_s=3600.0)) as client:
+        await meet_a_full_disk(client)
+
+
+async def meet_a_full_disk(client: Client) -> None:
     name = await client.create({"k": "v"})
     await fill(client)
     answer = await client.post(f"/{name}/60", {"k": "w"})
