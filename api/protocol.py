@@ -7,6 +7,7 @@ What differs from Hypercorn 0.18, and why:
 - a body of known length is not copied on its way in;
 - ``100 (Continue)`` is sent when a surface begins to read the body, not before anybody looked at the request;
 - bytes after the last request of a connection do not cost that request its answer;
+- an empty line before a request is passed over;
 - ``Upgrade`` is ignored (no WebSocket, no cleartext HTTP/2), as RFC 9110 section 7.8 allows;
 - nothing that goes wrong in one connection reaches another.
 """
@@ -106,6 +107,8 @@ class Http1(H11Protocol):
     async def _handle_events(self) -> None:
         # h11 takes bytes after the last request for an error, but the request before them has its answer.
         while not self._is_last_request_read():
+            if self.connection.their_state is h11.IDLE:
+                self._skip_empty_line()
             try:
                 event = self.connection.next_event()
             except h11.RemoteProtocolError as error:
@@ -127,6 +130,15 @@ class Http1(H11Protocol):
                 await self.stream.handle(Body(stream_id=STREAM_ID, data=bytes(event.data)))
             elif isinstance(event, h11.EndOfMessage):
                 await self.stream.handle(EndBody(stream_id=STREAM_ID))
+
+    def _skip_empty_line(self) -> None:
+        """RFC 9112 section 2.2: one before a request means nothing; old clients send it after a body.
+
+        h11 refuses it. Its buffer is not public: without that it stays refused.
+        """
+        buffer: Any = getattr(self.connection, "_receive_buffer", None)
+        if getattr(buffer, "_data", b"").startswith(b"\r\n"):
+            buffer.maybe_extract_at_most(2)
 
     async def _create_stream(self, request: h11.Request) -> None:
         self.stream = HTTPStream(

@@ -7,6 +7,7 @@ import logging
 
 import pytest
 import trio
+import trio.testing
 from quart import Blueprint
 
 from api.app import create_app
@@ -275,6 +276,23 @@ async def test_the_host_suffix_wins_over_the_path() -> None:
             status, _, body = await ask(served.port, data)
             assert status == expected
             assert (body == b"hosted") == (host.startswith("a.") or "acct" in target)
+
+
+async def test_an_empty_line_before_a_request_is_passed_over() -> None:
+    """RFC 9112 section 2.2: old clients send one after a body."""
+    blank = b"\r\n"
+    async with serving() as served, connected(served.port) as peer:
+        await peer.send(blank + head("GET", "/echo/a"))
+        assert (await peer.answer()).status == 200
+        await peer.send(head("POST", "/echo/read", "Content-Length: 4") + b"body" + blank)
+        assert (await peer.answer()).status == 200
+        await peer.send(blank)
+        await peer.send(b"GET /echo/b HTTP/1.1")
+        await trio.testing.wait_all_tasks_blocked(0.05)
+        await peer.send(b"\r\nHost: a\r\n\r\n")
+        assert (await peer.answer()).status == 200
+        await peer.send(blank * 1000)
+        assert (await peer.answer()).status == 400
 
 
 async def test_a_client_that_leaves_inside_its_body_is_nobodys_fault(
