@@ -6,8 +6,7 @@ import sys
 
 import click
 
-from api.cli import WRONG, Stopped
-from api.identity import hash_password
+from api.cli import WRONG, Stopped, importing
 
 
 @click.group(name="user")
@@ -21,6 +20,8 @@ def hash_command() -> None:
 
     The hash goes into the configuration: password = "…".
     """
+    with importing():
+        from api.identity import hash_password
     if sys.stdin.isatty():
         password = click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
     else:
