@@ -18,6 +18,7 @@ from engine.blobs import queries
 from engine.testing import open_memory_engine
 from journal import scan
 from journal.testing import MemoryDisk
+from tests.kit.engines import LightOptions
 
 ACTOR = "user:operator"
 EXPIRY = "2060-02-01"
@@ -25,7 +26,7 @@ EXPIRY = "2060-02-01"
 
 @asynccontextmanager
 async def opened(config: Config | None = None) -> AsyncIterator[tuple[Engine, Administration]]:
-    async with open_memory_engine() as engine:
+    async with open_memory_engine(options=LightOptions()) as engine:
         yield engine, await Administration.open(engine, config or Config())
 
 

@@ -19,7 +19,6 @@ from engine.clock import DAY, SECOND
 from engine.event import Cause, Event, Surface
 from engine.holdings import timestamp
 from engine.loading import load
-from engine.options import Options
 from engine.settings.commands import ImportDocument
 from engine.settings.model import Level, Place, Policy
 from engine.testing import EPOCH, SteppedClock, open_memory_engine
@@ -28,8 +27,9 @@ from engine.verification import verification
 from journal import Draft, Part, Payload, Record, Verb, scan
 from journal.payloads import payload_path
 from journal.testing import MemoryDisk
+from tests.kit.engines import LightOptions
 
-QUIET = Options(sweep_interval_s=3600.0, inline_bytes=1000)
+QUIET = LightOptions(sweep_interval_s=3600.0, inline_bytes=1000)
 RESOURCE = bytes(range(16))
 OTHER = bytes(range(16, 32))
 PLAIN = "0b6ec7a3-1a1e-4d05-9b30-6a3c5d0f1f3e"

@@ -20,11 +20,11 @@ from engine.testing import EPOCH, ManualClock, SteppedClock, open_memory_engine,
 from journal import Part
 from journal.testing import MemoryDisk
 from tests.kit.disks import Halt, fail_next
-from tests.kit.engines import pass_time
+from tests.kit.engines import LightOptions, pass_time
 from tests.kit.toy import Drop, Put, held, inline
 
 pytestmark = pytest.mark.usefixtures("toys")
-QUIET = Options(sweep_interval_s=3600.0)
+QUIET = LightOptions(sweep_interval_s=3600.0)
 
 
 def opened(disk: MemoryDisk, clock: SteppedClock | None = None) -> Any:

@@ -39,9 +39,9 @@ from journal import Part, scan
 from journal.segments import broken_files
 from journal.testing import MemoryDisk
 from tests.kit.disks import fail_next
-from tests.kit.engines import pass_time
+from tests.kit.engines import LightOptions, pass_time
 
-OPTIONS = Options(sweep_interval_s=3600.0, history_days=10, audit_days=30)
+OPTIONS = LightOptions(sweep_interval_s=3600.0, history_days=10, audit_days=30)
 NAME = "0" * 8 + "-0000-4000-8000-" + "0" * 12
 ASKER = Asker("ann", admin=True)
 PLACE = Place("app", 0)

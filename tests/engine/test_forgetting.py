@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from engine import EngineError, Options, open_engine, wire
+from engine import EngineError, open_engine, wire
 from engine.areas import CreateArea, DeleteArea, NewFile, UpdateArea
 from engine.areas.state import File
 from engine.blobs import expiry
@@ -51,7 +51,7 @@ from engine.tokens import Grant, IssueTokens, RecordKeyRotation, RevokeTokens
 from journal import Verb, scan
 from journal.testing import MemoryDisk, Operation
 from tests.kit.crash import SCALE
-from tests.kit.engines import SmallOptions
+from tests.kit.engines import LightOptions, SmallOptions
 from tests.kit.slices import inline
 
 AREAS = ("00000000-0000-4000-8000-000000000000", "00000000-0000-4000-8000-000000000001")
@@ -207,7 +207,7 @@ async def seen(engine: Engine) -> Any:
     return areas, dict(state.settings.documents), containers, services, tokens, state.blobs.default_days
 
 
-OPTIONS = Options(
+OPTIONS = LightOptions(
     sweep_interval_s=3600.0, segment_bytes=1 << 20, history_days=10.0, audit_days=40.0, snapshot_records=0
 )
 

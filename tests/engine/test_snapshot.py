@@ -17,11 +17,11 @@ from engine.testing import ManualClock, SteppedClock, open_memory_engine
 from journal import NoSpace
 from journal.testing import MemoryDisk, PowerCut
 from tests.kit.disks import Halt, count, fail_next
-from tests.kit.engines import pass_time
+from tests.kit.engines import LightOptions, pass_time
 from tests.kit.toy import Drop, Put, held, inline
 
 pytestmark = pytest.mark.usefixtures("toys")
-QUIET = Options(sweep_interval_s=3600.0)
+QUIET = LightOptions(sweep_interval_s=3600.0)
 BALLAST = "journal/ballast"
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import journal
-from engine import Cause, Engine, Options
+from engine import Cause, Engine
 from engine.areas import CreateArea, DeleteArea, NewFile, UpdateArea
 from engine.blobs.commands import PutBlob, SetBlobTags, StageBlock
 from engine.blobs.container_commands import CreateContainer
@@ -22,10 +22,11 @@ from engine.subjects import FEW, Asked, kind_of, recorded, remains
 from engine.testing import SteppedClock, open_memory_engine
 from engine.wire import About
 from journal import Part
+from tests.kit.engines import LightOptions
 from tests.kit.slices import inline
 
 ANN = Place("app", Level.USER, user="ann")
-QUIET = Options(sweep_interval_s=3600.0)
+QUIET = LightOptions(sweep_interval_s=3600.0)
 
 
 class Store:

@@ -19,11 +19,12 @@ from engine.uploads import CHUNK, CRUMB, HASTY, SLOW_S
 from journal import Payload
 from journal.testing import MemoryDisk
 from tests.kit.disks import Halt, fail_next
+from tests.kit.engines import LightOptions
 from tests.kit.toy import Drop, Put, held, inline
 
 pytestmark = pytest.mark.usefixtures("toys")
 INLINE = 1000
-QUIET = Options(sweep_interval_s=3600.0, inline_bytes=INLINE)
+QUIET = LightOptions(sweep_interval_s=3600.0, inline_bytes=INLINE)
 
 
 def opened(disk: MemoryDisk) -> Any:

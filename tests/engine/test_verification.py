@@ -8,15 +8,15 @@ import pytest
 
 from engine.areas.commands import CreateArea, NewFile
 from engine.body import payloads_in
-from engine.options import Options
 from engine.testing import EPOCH, ManualClock, open_memory_engine
 from engine.verification import verification
 from journal import Disk, Payload, PayloadStore
 from journal.payloads import CHUNK_BYTES, payload_path
 from journal.testing import MemoryDisk
 from journal.verify import Kind
+from tests.kit.engines import LightOptions
 
-QUIET = Options(sweep_interval_s=3600.0)
+QUIET = LightOptions(sweep_interval_s=3600.0)
 
 
 @dataclass

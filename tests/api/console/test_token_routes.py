@@ -15,6 +15,7 @@ from api.config import Config, SettingsConfig, UserConfig
 from api.identity import hash_password
 from engine import EngineError, QuotaExceeded, TooLarge
 from engine.testing import open_memory_engine
+from tests.kit.engines import LightOptions
 
 PATH = "/console/api/tokens"
 USERS = (
@@ -31,7 +32,7 @@ def basic(name: str = "operator", password: str = "right") -> dict[str, str]:
 @asynccontextmanager
 async def console(**settings: Any) -> AsyncIterator[Any]:
     config = Config(users=USERS, settings=SettingsConfig(**settings))
-    async with open_memory_engine() as engine:
+    async with open_memory_engine(options=LightOptions()) as engine:
         office = await Administration.open(engine, config)
         await office.add_tenant(actor="cli", name="mytenant")
         yield (await assembled(engine, config, office).pages()).test_client()

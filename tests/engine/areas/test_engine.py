@@ -5,14 +5,15 @@ from __future__ import annotations
 
 import pytest
 
-from engine import Engine, NotFound, Options
+from engine import Engine, NotFound
 from engine.areas import CreateArea, DeleteArea, File, NewFile, UpdateArea, queries
 from engine.body import OnDisk
 from engine.testing import SteppedClock, open_memory_engine
 from journal import Payload, PayloadStore
 from journal.testing import MemoryDisk
+from tests.kit.engines import LightOptions
 
-QUIET = Options(sweep_interval_s=3600.0)
+QUIET = LightOptions(sweep_interval_s=3600.0)
 SMALL, LARGE = b"small", b"large" * 20_000
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from engine import Conflict, Engine, NotFound, Options
+from engine import Conflict, Engine, NotFound
 from engine.blobs import expiry, queries
 from engine.blobs.answers import Written
 from engine.blobs.commands import BlockSource, CommitBlocks, DeleteBlob, PutBlob, StageBlock
@@ -19,9 +19,10 @@ from engine.commands import ExpireDue
 from engine.testing import SteppedClock, open_memory_engine
 from journal import PayloadStore
 from journal.testing import MemoryDisk
+from tests.kit.engines import LightOptions
 
 ACCOUNT = "mytenant"
-QUIET = Options(inline_bytes=1000, sweep_interval_s=3600)
+QUIET = LightOptions(inline_bytes=1000, sweep_interval_s=3600)
 DAYS = 86_400
 
 

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 import journal
-from engine import Options
 from engine.areas import DeleteArea
 from engine.blobs.commands import DeleteBlob
 from engine.blobs.container_commands import DeleteContainer
@@ -19,9 +18,10 @@ from engine.subjects import Asked, recorded
 from engine.testing import SteppedClock, open_memory_engine
 from journal.testing import MemoryDisk
 from tests.engine.test_subjects import ANN, Store
+from tests.kit.engines import LightOptions
 
 SECONDS_A_DAY = 86_400
-QUIET = replace(Options(), sweep_interval_s=3600.0)
+QUIET = replace(LightOptions(), sweep_interval_s=3600.0)
 
 
 class Kept(Store):
