@@ -68,10 +68,21 @@ class Replay:
             if before is None and self._anchor is not None and frontier.size > self._anchor.seq:
                 self._anchor = None
             self._passed(frontier.size, frontier.root(), segment.number, reader.offset)
+            if not self._matched:
+                self._skip(reader)
             is_last = segment is self._segments[-1]
             for frame in reader.last_frames() if is_last else reader.sealed_frames():
                 self._take(frame, segment)
         return reader
+
+    def _skip(self, reader: SegmentReader) -> None:
+        """What the position covers is not read again: its heads tell where it ends, and what was erased."""
+        at = reader.offset
+        for own in reader.skip(self._after.seq):
+            self._note(own, reader.segment, at)
+            at, frontier = reader.offset, reader.chain.frontier
+            compared = frontier.size in (self._after.seq, self._anchor.seq if self._anchor else 0)
+            self._passed(frontier.size, frontier.root() if compared else b"", reader.segment.number, at)
 
     def _take(self, frame: Frame, segment: Segment) -> None:
         records, replay = frame.records, self._replay
@@ -85,12 +96,15 @@ class Replay:
             self._passed(last, frame.root, segment.number, frame.offset + frame.extent)
         if frame.holes:
             self.ledger.add_holes(segment.number, frame.holes)
-        if frame.own:
-            try:
-                self.ledger.add_records(frame.own)
-            except ValueError as error:
-                file, seq = segment.file, records[0].header.seq
-                raise Corrupt(f"{file}: {error}", file=file, offset=frame.offset, seq=seq) from error
+        self._note(frame.own, segment, frame.offset)
+
+    def _note(self, own: Sequence[Record], segment: Segment, offset: int) -> None:
+        """Tell the ledger about the journal's own records in a frame at `offset`."""
+        try:
+            self.ledger.add_records(own)
+        except ValueError as error:
+            file, seq = segment.file, own[0].header.seq
+            raise Corrupt(f"{file}: {error}", file=file, offset=offset, seq=seq) from error
 
     def _passed(self, seq: int, root: bytes, segment: int, offset: int) -> None:
         """A frame or opener ends here, after record `seq`: compare with what is known of this place."""

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 from journal.codec import Decoder, Want
 from journal.errors import Corrupt
 from journal.frame import Chain, Damage, Frame
+from journal.frames import Head, headers_of, heads, records_in
 from journal.limits import READ_CHUNK
 from journal.mapped import SegmentFile
+from journal.record import Header, Record, Verb
 from journal.segments import Opener
 from journal.tail import Tear, corrupt, judge, last_byte
 
@@ -47,6 +50,36 @@ class SegmentReader:
             seq = end.frontier.size
             text = f"{file} does not go on where the segment before it ends, at record {seq}"
             raise Corrupt(text, file=file, offset=0, seq=seq)
+
+    def skip(self, last: int) -> Iterator[list[Record]]:
+        """Pass over the frames up to record `last` by their heads alone, to `chain` and `offset` after each;
+        yields the journal's own records in it.
+
+        Stops early before a frame that cannot be taken so, and before the segment's last one: whoever goes on
+        with reading learns why. That the frames continue the tree shows in its root after the last of them.
+        """
+        for head, following in pairwise(heads(self._file, self.offset)):
+            if following.prefix.first > last + 1 or (found := self._headers_of(head)) is None:
+                return
+            own = {header.seq for _, header in found if header.verb >= Verb.ERASE}
+            records = list(records_in(self._file, head, own)) if own else []
+            if any(record.content is None for record in records):
+                return
+            self.chain.frontier.extend(packed for packed, _ in found)
+            self.chain = self.chain._replace(time=found[-1][1].time)
+            self.offset = head.stop
+            yield records
+
+    def _headers_of(self, head: Head) -> list[tuple[bytes, Header]] | None:
+        """Those of the frame that is due, None if it is another one."""
+        try:
+            found = headers_of(self._file, head)
+        except Corrupt:
+            return None
+        due = self.chain.frontier.size + 1
+        times = [self.chain.time, *(header.time for _, header in found)]
+        in_order = all(header.seq == seq for seq, (_, header) in enumerate(found, due))
+        return found if in_order and times == sorted(times) else None
 
     def sealed_frames(self) -> Iterator[Frame]:
         """The frames of a segment that is not the last one. Raises `Corrupt` where there is anything else."""

@@ -26,6 +26,7 @@ from journal import (
 )
 from journal.limits import CONTENT_READ
 from journal.record import address
+from journal.record import place as address_place
 from journal.segments import BALLAST_FILE
 from journal.storage import Disk
 from journal.testing import MemoryDisk
@@ -301,6 +302,48 @@ def test_only_the_segments_needed_are_read() -> None:
     log, _ = opened(MemoryDisk(files), after=position)
 
     assert log.head.position == position
+
+
+def test_of_frames_before_the_position_only_the_heads_are_read() -> None:
+    disk = MemoryDisk()
+    log, _ = opened(disk)
+    (inside, *_) = append(log, draft(content=b"covered"))
+    fill(log, 1)
+    position = log.head.position
+    (behind, *_) = append(log, draft(content=b"to be replayed"))
+    log.close()
+    (segment,) = segments(disk)
+
+    def damaged(at: int) -> MemoryDisk:
+        data = bytearray(disk.files()[segment])
+        data[address_place(at)[1] + 45] ^= 0xFF
+        return MemoryDisk({**disk.files(), segment: bytes(data)})
+
+    log, records = opened(damaged(inside), after=position)
+    assert [record.content for record in records] == [b"to be replayed"]
+    log.close()
+    with pytest.raises(Corrupt):
+        opened(damaged(inside))
+    with pytest.raises(Corrupt):
+        opened(damaged(behind), after=position)
+
+
+def test_a_damaged_head_before_the_position_is_told() -> None:
+    disk = MemoryDisk()
+    log, _ = opened(disk, options=ROOMY)
+    places = [log.head.offset]
+    for _ in range(4):
+        fill(log, 1)
+        places.append(log.head.offset)
+    position = log.head.position
+    log.close()
+    (segment,) = segments(disk)
+    for place in places[:-1]:
+        data = bytearray(disk.files()[segment])
+        data[place + 40] ^= 0xFF
+        with pytest.raises(Corrupt) as caught:
+            opened(MemoryDisk({**disk.files(), segment: bytes(data)}), after=position, options=ROOMY)
+        assert caught.value.offset == place
 
 
 @pytest.mark.parametrize("seq", [0, 3, 7, 42, 45])
