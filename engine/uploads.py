@@ -193,17 +193,19 @@ class Download:
         data: bytes | None,
         reader: journal.PayloadReader | None,
         size: int,
-        haste: Haste | None = None,
+        haste: Haste,
     ) -> None:
         self._data = data
         self._reader = reader
-        self._haste = haste or Haste()
+        self._haste = haste
         self._hasty = False
-        self._ahead = _Behind()
+        self._ahead: _Behind | None = None
         self.size = size
 
     async def read(self) -> bytes:
         """The whole body, for small ones."""
+        if self._data is not None:
+            return self._data
         return b"".join([chunk async for chunk in self.chunks()])
 
     async def chunks(self, start: int = 0, stop: int | None = None) -> AsyncIterator[bytes]:
@@ -214,7 +216,7 @@ class Download:
             assert self._data is not None
             yield self._data[start:stop]
             return
-        await self._ahead.settle()
+        await self._settle()
         ahead: _Behind | None = None
         crumbs_until = start
         while start < stop:
@@ -237,13 +239,17 @@ class Download:
 
     def _start(self, reader: journal.PayloadReader, start: int, stop: int) -> _Behind:
         read = reader.read if self._hasty else partial(_read_and_forget, reader)
-        self._ahead = _Behind()
-        self._ahead.start(partial(read, start, stop - start))
-        return self._ahead
+        ahead = self._ahead = _Behind()
+        ahead.start(partial(read, start, stop - start))
+        return ahead
+
+    async def _settle(self) -> None:
+        if self._ahead is not None:
+            await self._ahead.settle()
+            self._ahead = None
 
     async def _slow_down(self) -> None:
-        await self._ahead.settle()
-        self._ahead = _Behind()
+        await self._settle()
         if self._hasty:
             self._hasty = False
             self._haste.leave()
@@ -279,7 +285,7 @@ async def open_body(
     log: journal.Journal,
     payloads: journal.PayloadStore,
     ground: Ground,
-    haste: Haste | None = None,
+    haste: Haste,
 ) -> Download:
     """Opens what live state holds.
 
@@ -288,14 +294,14 @@ async def open_body(
         journal.Corrupt: Its file is missing or damaged although live state stands on it.
     """
     if isinstance(held, Inline):
-        return Download(held.data, None, held.size)
+        return Download(held.data, None, held.size, haste)
     if isinstance(held, OnDisk):
         # One pread of at most a mebibyte, nearly always from the page cache: a thread would cost more than
         # it saves.
         content = log.content(held.address)
         if content is None:
             raise NotFound("the content has been erased")
-        return Download(msgpack.unpackb(content, strict_map_key=False)["data"], None, held.size)
+        return Download(msgpack.unpackb(content, strict_map_key=False)["data"], None, held.size, haste)
     try:
         reader = await trio.to_thread.run_sync(payloads.open, held)
     except journal.Corrupt:
