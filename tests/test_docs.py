@@ -156,7 +156,7 @@ class Session:
             env=self.environ,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=200,
             check=False,
         )
         got = done.stdout.replace(self.server.url, "http://127.0.0.1:8080").rstrip("\n")
@@ -207,6 +207,6 @@ def test_make_alone_lists_every_target() -> None:
         assert re.search(rf"(?m)^{target}:.* ## \S", text), target
     if shutil.which("make"):
         listed = subprocess.run(
-            ["make"], cwd=ROOT, capture_output=True, text=True, timeout=30, check=True
+            ["make"], cwd=ROOT, capture_output=True, text=True, timeout=120, check=True
         ).stdout
         assert all(f"make {target}" in listed for target in targets[1].split())

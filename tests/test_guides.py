@@ -74,7 +74,7 @@ def test_the_session_runs_as_shown(guide: str, launch: Callable[..., Server], tm
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=60,
+            timeout=200,
             check=False,
         )
         if assigned:
@@ -89,7 +89,7 @@ def test_the_session_runs_as_shown(guide: str, launch: Callable[..., Server], tm
         cwd=ROOT,
         env=environ,
         capture_output=True,
-        timeout=60,
+        timeout=200,
         check=False,
     )
     assert verified.returncode == 0, verified.stdout

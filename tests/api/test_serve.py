@@ -52,7 +52,7 @@ def refused(folder: Path, config: str, **environ: str) -> subprocess.CompletedPr
     environment = {name: value for name, value in os.environ.items() if not name.startswith("RETAIN_")}
     environment |= {"RETAIN_STORAGE_DATA": str(folder / "data"), **environ}
     return subprocess.run(
-        command(folder), cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120, check=False
+        command(folder), cwd=ROOT, env=environment, capture_output=True, text=True, timeout=200, check=False
     )
 
 

@@ -41,7 +41,7 @@ class Rclone:
     def __call__(self, *arguments: str) -> str:
         command = ["rclone", "--retries", "1", "--low-level-retries", "1", *arguments]
         done = subprocess.run(
-            command, env=self._environment, capture_output=True, text=True, timeout=120, check=False
+            command, env=self._environment, capture_output=True, text=True, timeout=200, check=False
         )
         assert done.returncode == 0, done.stderr
         return done.stdout

@@ -43,7 +43,7 @@ class Curl:
 
     def _run(self, *arguments: str) -> bytes:
         command = ["curl", "-qsS", "--max-time", "30", "-w", "%{stderr}%{http_code}", *arguments]
-        done = subprocess.run(command, capture_output=True, timeout=60, check=True)
+        done = subprocess.run(command, capture_output=True, timeout=200, check=True)
         if done.stderr[-3:] != b"200":
             raise RefusedError(done.stderr.decode(), done.stdout)
         return done.stdout
@@ -102,7 +102,7 @@ class Rclone(Curl):
             "RCLONE_CONFIG_OURS_SAS_URL": f"{token['url']}?{token['token']}",
         }
         command = ["rclone", "--retries", "1", "--low-level-retries", "1", *arguments]
-        done = subprocess.run(command, env=environment, capture_output=True, timeout=60, check=False)
+        done = subprocess.run(command, env=environment, capture_output=True, timeout=200, check=False)
         if done.returncode:
             raise RefusedError(done.stderr.decode())
         return done.stdout

@@ -251,7 +251,7 @@ async def test_without_a_lock_two_engines_share_a_folder(
 async def is_red(check: Check) -> bool:
     """Whether the check fails, in whatever way a failing test may."""
     try:
-        with trio.fail_after(20):
+        with trio.fail_after(60):
             await check()
     except (Exception, pytest.fail.Exception, BaseExceptionGroup):
         return True

@@ -238,7 +238,7 @@ def test_what_was_acknowledged_survives_a_failing_system_call(injection: str, tm
         ],
         capture_output=True,
         cwd=ROOT,
-        timeout=60,
+        timeout=200,
         check=False,
     )
     acknowledged = [int(line) for line in victim.stdout.split()]

@@ -16,8 +16,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 
 _LISTENS = re.compile(r"listens on (https?)://(\S+):(\d+)")
-START_S = 60
-STOP_S = 60
+START_S = 120
+STOP_S = 120
 
 
 @dataclass
