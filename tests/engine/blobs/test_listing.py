@@ -208,6 +208,13 @@ class TestFindingByTags:
         assert len(names) == 11
         assert names[0] == ("gim-export", "x")
 
+    def test_a_range_of_values_comes_in_pages_by_name(self, desk: BlobDesk) -> None:
+        for number in range(10):
+            desk.put(f"b{9 - number}", tags=(("n", f"{number}"),))
+        wanted = [("recordings", f"b{number}") for number in range(8)]
+        for limit in (1, 3, 8, 100):
+            assert found(desk, {"n": TagRange.between("2")}, limit) == wanted
+
     def test_a_container_may_be_named_by_request_or_query(self, tagged: BlobDesk) -> None:
         ranges = {"RecordingType": TagRange.equal("CALL")}
         assert found(tagged, ranges, container="gim-export") == [("gim-export", "x")]

@@ -11,7 +11,7 @@ from engine.blobs.container_events import PoliciesChanged
 from engine.blobs.entries import StoredPolicy
 from engine.blobs.queries import get_container
 from engine.errors import Conflict, Invalid, NotFound
-from engine.event import Cause
+from engine.event import Cause, Stamp
 from engine.tokens import (
     Grant,
     IssueTokens,
@@ -184,3 +184,19 @@ def test_a_token_for_a_missing_container_is_refused(desk: TokenDesk) -> None:
     with pytest.raises(NotFound) as refused:
         desk.issue("nowhere")
     assert refused.value.reason == "container"
+
+
+def test_the_end_of_a_token_that_is_gone_changes_nothing() -> None:
+    desk = TokenDesk()
+    desk.create("recordings")
+    desk.issue("recordings")
+    first = len(desk.history)
+    desk.now += 11 * DAY
+    desk.sweep()
+    events = desk.events(first)
+    assert not desk.state.tokens.records
+    before = desk.state.deadlines.entries()
+    for event in events:
+        desk.state.apply(event, Stamp(desk.state.seq + 1, desk.now, -1, 0))
+    assert not desk.state.tokens.records
+    assert desk.state.deadlines.entries() == before
