@@ -1,5 +1,6 @@
 """The deadline index: one sorted list over all that ends."""
 
+from collections import Counter
 from collections.abc import Hashable, Iterable, Iterator
 from contextlib import contextmanager
 from enum import IntEnum
@@ -20,19 +21,35 @@ class Kind(IntEnum):
     ERASURE = 6
 
 
+_Entry = tuple[int, int, Any]
+
+
 class _Collected:
-    """Entries in the order they came, which is nearly that of their times: sorting them is linear then."""
+    """Entries in the order they came, which is nearly that of their times: sorting them is linear then. Those
+    that went again are taken out now and then, so that there are never many more than live."""
 
-    def __init__(self, entries: Iterable[tuple[int, int, Any]]) -> None:
-        self._entries = dict.fromkeys(entries)
-        self.add = self._entries.setdefault
-        self.remove = self._entries.__delitem__
+    def __init__(self, entries: Iterable[_Entry]) -> None:
+        self._came = list(entries)
+        self._went: list[_Entry] = []
+        self.add = self._came.append
+        self.update = self._came.extend
 
-    def update(self, entries: Iterable[tuple[int, int, Any]]) -> None:
-        self._entries.update(dict.fromkeys(entries))
+    def remove(self, entry: _Entry) -> None:
+        self._went.append(entry)
+        if 2 * len(self._went) > len(self._came):
+            self._take_out()
 
-    def __iter__(self) -> Iterator[tuple[int, int, Any]]:
-        return iter(self._entries)
+    def __iter__(self) -> Iterator[_Entry]:
+        if self._went:
+            self._take_out()
+        return iter(self._came)
+
+    def _take_out(self) -> None:
+        left = Counter(self._came)
+        left.subtract(self._went)
+        assert min(left.values()) >= 0, "a deadline was disarmed that had not been armed"
+        self._came[:] = left.elements()
+        self._went.clear()
 
 
 class Deadlines:
@@ -43,7 +60,7 @@ class Deadlines:
     """
 
     def __init__(self) -> None:
-        self._entries: SortedList[tuple[int, int, Any]] = SortedList()
+        self._entries: SortedList[_Entry] = SortedList()
         self.asleep: set[tuple[int, Any]] = set()
         """Kinds and keys whose deadlines end nothing at present, because a legal hold keeps them."""
         self._sleeping: dict[tuple[int, Any], int] = {}
@@ -53,7 +70,7 @@ class Deadlines:
         """For replay: meanwhile entries are only collected, and sorted once at the end, which is several
         times cheaper than keeping order through a long history. Nothing may be looked up within."""
         ordered = self._entries
-        self._entries = cast("SortedList[tuple[int, int, Any]]", _Collected(ordered))
+        self._entries = cast("SortedList[_Entry]", _Collected(ordered))
         try:
             yield
         finally:
@@ -73,7 +90,8 @@ class Deadlines:
         """Removes exactly what was armed.
 
         Raises:
-            ValueError: It was not armed (KeyError within ``in_bulk``): a bug in the slice that owns the key.
+            ValueError: It was not armed: a bug in the slice that owns the key. Within ``in_bulk`` that shows
+                later, as an AssertionError.
         """
         if self._sleeping and self._sleeping.get((int(kind), key)) == at:
             del self._sleeping[int(kind), key]

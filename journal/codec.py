@@ -231,11 +231,9 @@ class Decoder:
             details: bytes | None = b""
             content: bytes | None = b""
             if details_size:
-                body = at + SALT_BYTES
-                end = at + details_size
-                if hashed(plain[body:end], digest_size=32, key=plain[at:body]).digest() == details_proof:
-                    body += _BODY_AT
-                    details = plain[body : body + number(plain[body - 4 : body])]
+                salt, part = plain[at : at + SALT_BYTES], plain[at + SALT_BYTES : at + details_size]
+                if hashed(part, digest_size=32, key=salt).digest() == details_proof:
+                    details = part[_BODY_AT : _BODY_AT + number(part[_LENGTH_AT:_BODY_AT])]
                 else:
                     details = None
                     holes.append(self._hole(due, Part.DETAILS, at, details_size))

@@ -65,15 +65,16 @@ class Frontier:
 
     def extend(self, entries: Iterable[bytes]) -> None:
         """Add entries, not yet hashed. What `append` does for the leaf of each, without calls in between."""
-        peaks, hashed = self._peaks, sha256
+        peaks, hashed, size = self._peaks, sha256, self._size
         for entry in entries:
             node = hashed(b"\x00" + entry).digest()
-            size = self._size
-            while size & 1:
+            full = size
+            while full & 1:
                 node = hashed(b"\x01" + peaks.pop() + node).digest()
-                size >>= 1
+                full >>= 1
             peaks.append(node)
-            self._size += 1
+            size += 1
+        self._size = size
 
     def root(self) -> bytes:
         """The tree's head: O(log n). Of no leaves at all it is SHA-256("")."""

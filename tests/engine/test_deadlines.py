@@ -82,10 +82,35 @@ def test_in_bulk_comes_to_the_same_in_the_end() -> None:
         index.disarm(6, Kind.AREA, "moved")
         index.arm(2, Kind.AREA, "moved")
         index.load(Kind.BLOB, [9, 1], ["b", "a"])
-        with pytest.raises(KeyError):
-            index.disarm(3, Kind.AREA, "never armed")
     assert index.next() == 1
     assert [key for _, _, key in index.due(9, 10)] == ["a", "moved", "kept", "b"]
+
+
+def test_in_bulk_what_comes_and_goes_takes_no_room() -> None:
+    index = Deadlines()
+    with index.in_bulk():
+        for at in range(1000):
+            index.arm(at, Kind.AREA, "a")
+            index.arm(at, Kind.BLOB, at)
+            index.disarm(at, Kind.AREA, "a")
+            if at >= 10:
+                index.disarm(at - 10, Kind.BLOB, at - 10)
+            assert len(vars(index._entries)["_came"]) <= 2 * 12
+        index.arm(5, Kind.AREA, "a")
+    assert [key for _, _, key in index.due(5000, 20)] == ["a", *range(990, 1000)]
+
+
+def test_in_bulk_disarming_what_was_not_armed_is_a_bug_too() -> None:
+    index = Deadlines()
+
+    def broken() -> None:
+        with index.in_bulk():
+            for key in "abc":
+                index.arm(1, Kind.AREA, key)
+            index.disarm(3, Kind.AREA, "never armed")
+
+    with pytest.raises(AssertionError, match="had not been armed"):
+        broken()
 
 
 def test_in_bulk_orders_although_it_was_left_by_an_error() -> None:
