@@ -52,7 +52,8 @@ bench: $(VENV)/.installed ## Measure; ARGS="commit --quick" chooses
 	$(BIN)/python -m bench $(ARGS)
 
 crash: $(VENV)/.installed ## The crash tests, N=20 times as many power cuts and faults as in make test
-	RETAIN_CRASH_N=$(N) $(BIN)/python -m pytest -q tests/journal tests/engine tests/test_crash_server.py
+	RETAIN_CRASH_N=$(N) $(BIN)/python -m pytest -q -n auto --dist worksteal -o faulthandler_timeout=7200 \
+		tests/journal tests/engine tests/test_crash_server.py tests/test_forgetting.py
 
 soak: $(VENV)/.installed ## All tests over and over for MINUTES=10, each round with other random numbers
 	@end=$$(( $$(date +%s) + $(MINUTES) * 60 )); round=0; \

@@ -161,8 +161,7 @@ class Disk(Protocol):
 
 def folder_of(name: str) -> str:
     """The folder a name is in; "" for the data folder itself."""
-    parent = str(PurePosixPath(name).parent)
-    return "" if parent == "." else parent
+    return name.rpartition("/")[0]
 
 
 def explained(error: OSError, name: str, offset: int) -> Exception:
