@@ -20,6 +20,8 @@ CHUNK = 1 << 20
 
 CRUMB = 64 * 1024
 """Bytes handed to the client at a time by a download that may not hold whole chunks."""
+SMALL = 4096
+"""Pieces of an upload below this are put together: kept one by one, they would take many times their size."""
 HASTY = 12
 """Downloads that may hold whole chunks at once, up to three each. However many slow clients there are, and
 over HTTP/2 one connection can be a hundred, memory is bounded; the others decrypt the same chunk again for
@@ -95,7 +97,7 @@ class Upload:
         self._payloads = payloads
         self._ground = ground
         self._inline_bytes = inline_bytes
-        self._buffer: list[bytes] = []
+        self._buffer: list[bytes | bytearray] = []
         self._buffered = 0
         self._behind = _Behind()
         self._staged = False
@@ -131,7 +133,11 @@ class Upload:
             StorageFull: No room for the payload file.
             StorageFailed: It could not be written.
         """
-        self._buffer.append(chunk)
+        last = self._buffer[-1] if self._buffer else None
+        if len(chunk) < SMALL and isinstance(last, bytearray) and len(last) < CRUMB:
+            last += chunk
+        else:
+            self._buffer.append(bytearray(chunk) if len(chunk) < SMALL else chunk)
         self._buffered += len(chunk)
         self.size += len(chunk)
         if self._buffered >= CHUNK:
@@ -147,7 +153,7 @@ class Upload:
         with _worded():
             await self._behind.result()
 
-    def _write(self, pieces: list[bytes]) -> None:
+    def _write(self, pieces: list[bytes | bytearray]) -> None:
         if self._stage is None:
             self._stage = self._payloads.stage()
         for piece in pieces:

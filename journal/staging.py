@@ -28,8 +28,8 @@ from journal.payload_file import (
     payload_path,
 )
 
-#: Two sums and a copy of the same bytes: done in steps that the processor's cache holds.
-_STEP_BYTES: Final = 1 << 16
+#: Both sums over the same bytes: in steps that the processor's cache holds.
+_STEP_BYTES: Final = 1 << 17
 #: The disk begins to write after so many chunks, so that little is left to wait for when the last one came.
 _WRITE_OUT_CHUNKS: Final = 4
 _WRITE_OUT_BYTES: Final = _WRITE_OUT_CHUNKS * (CHUNK_BYTES + TAG_BYTES)
@@ -38,7 +38,8 @@ _WRITE_OUT_BYTES: Final = _WRITE_OUT_CHUNKS * (CHUNK_BYTES + TAG_BYTES)
 class Stage:
     """A payload being written. Not durable, and not reachable, before `seal` returned.
 
-    Holds one chunk in memory, plain and sealed. To be used by one thread at a time, not always the same one.
+    Holds one chunk in memory, in the pieces it came in and sealed. To be used by one thread at a time, not
+    always the same one.
     """
 
     def __init__(
@@ -58,8 +59,8 @@ class Stage:
         self._md5 = md5(usedforsecurity=False)
         self._sha256 = sha256()
         # Made once: memory given back and asked for again with each chunk costs more than encrypting it.
-        self._chunk = bytearray(CHUNK_BYTES)
         self._sealed = bytearray(CHUNK_BYTES + TAG_BYTES)
+        self._pieces: list[memoryview] = []
         self._filled = self._index = self._size = 0
         self._broken: Exception | None = None
 
@@ -69,9 +70,14 @@ class Stage:
         return self._size
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
-        """Append. Raises `NoSpace`, `WriteFailed`; all but `discard` raises the same from then on."""
+        """Append. What cannot change is kept as it is until its chunk is written, so large pieces cost least.
+
+        Raises `NoSpace`, `WriteFailed`; all but `discard` raises the same from then on.
+        """
         file = self._open_file()
         whole = memoryview(data)
+        if not whole.readonly:
+            whole = memoryview(bytes(whole))
         for start in range(0, len(whole), _STEP_BYTES):
             self._append(file, whole[start : start + _STEP_BYTES])
 
@@ -80,9 +86,9 @@ class Stage:
         self._sha256.update(view)
         self._size += len(view)
         while True:
-            end = min(self._filled + len(view), CHUNK_BYTES)
-            taken = end - self._filled
-            self._chunk[self._filled : end], self._filled, view = view[:taken], end, view[taken:]
+            taken = min(len(view), CHUNK_BYTES - self._filled)
+            self._pieces.append(view[:taken])
+            self._filled, view = self._filled + taken, view[taken:]
             if not view:
                 return  # A full chunk waits for one more byte: only then is it known not to be the last one.
             with self._final_errors():
@@ -135,12 +141,16 @@ class Stage:
     def _write_chunk(self, file: File, *, last: bool) -> None:
         encryptor = Cipher(self._cipher, modes.GCM(nonce(self._index, last=last))).encryptor()
         encryptor.authenticate_additional_data(MARK)
-        size = encryptor.update_into(memoryview(self._chunk)[: self._filled], self._sealed)
+        size = 0
+        sealed = memoryview(self._sealed)
+        for piece in self._pieces:
+            size += encryptor.update_into(piece, sealed[size:])
+        self._pieces.clear()
         encryptor.finalize()
         self._sealed[size : size + TAG_BYTES] = encryptor.tag
         if self._index == 0:
             file.pwrite(0, MARK)
-        file.pwrite(chunk_offset(self._index), memoryview(self._sealed)[: size + TAG_BYTES])
+        file.pwrite(chunk_offset(self._index), sealed[: size + TAG_BYTES])
         self._filled = 0
         self._index += 1
         if self._index % _WRITE_OUT_CHUNKS == 0:

@@ -224,6 +224,19 @@ async def test_a_body_is_never_held_as_a_whole(disk: MemoryDisk) -> None:
         await upload.finish()
 
 
+async def test_tiny_pieces_are_put_together(disk: MemoryDisk) -> None:
+    data = random_bytes(CHUNK + CHUNK // 2)
+    async with opened(disk) as engine:
+        async with engine.upload() as upload:
+            for start in range(0, len(data), 50):
+                await upload.write(data[start : start + 50])
+                assert len(upload._buffer) <= CHUNK // CRUMB + 1
+            await engine.submit(Put(name="a", body=await upload.finish()))
+        download = await engine.open_body(await engine.read(held("a")))
+        assert await download.read() == data
+        await download.aclose()
+
+
 async def test_the_next_piece_is_received_while_one_is_written(disk: MemoryDisk) -> None:
     async with opened(disk) as engine, engine.upload() as upload:
         with Halt(disk, "pwrite", "payloads") as halt:

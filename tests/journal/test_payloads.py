@@ -85,6 +85,18 @@ def test_the_steps_of_writing_do_not_show(step: int) -> None:
     assert files[0] == files[1]
 
 
+@pytest.mark.parametrize("size", [10, CHUNK_BYTES, CHUNK_BYTES + 10])
+def test_what_is_changed_after_it_was_written_is_stored_as_it_was(disk: Disk, size: int) -> None:
+    store = PayloadStore(disk, seeded())
+    data = bytearray(DATA[:size])
+    stage = store.stage()
+    stage.write(data)
+    data[:] = bytes(size)
+    stage.write(data)
+    with store.open(stage.seal()) as reader:
+        assert reader.read(0, 2 * size) == DATA[:size] + bytes(size)
+
+
 def test_the_file_is_the_documented_one() -> None:
     disk = MemoryDisk()
     data = DATA[: CHUNK_BYTES + 5]
