@@ -57,6 +57,10 @@ def load(disk: journal.Disk, options: Options, entropy: Callable[[int], bytes]) 
         return Loaded(log, state, (*disk.notices, *log.notices), covered)
     finally:
         if collecting:
+            if not gc.get_freeze_count():
+                # Into the oldest generation unwalked: the next collection would walk all of it as new.
+                gc.freeze()
+                gc.unfreeze()
             gc.enable()
 
 
