@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from engine.body import Inline
 from engine.command import Command
-from engine.records import Locator
+from engine.standing import Locator
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

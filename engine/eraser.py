@@ -19,8 +19,9 @@ from engine.errors import EngineError
 from engine.kept import kept_by_holds
 from engine.old_details import OldDetails
 from engine.options import Options
-from engine.records import Left, Locator, seq_of
+from engine.records import Left, seq_of
 from engine.retention import Targets, due, slices, to_restate
+from engine.standing import Locator
 from engine.state import State
 from engine.writer import Writer
 from journal import Part

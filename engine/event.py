@@ -10,7 +10,7 @@ from enum import IntEnum
 from typing import Any, ClassVar, NamedTuple, Self, TypeVar, dataclass_transform
 
 from engine.fields import Layout, beside, datum, detail, read_part, write_part
-from engine.records import OVERWRITTEN, Locator, Standing
+from engine.standing import Locator, Standing
 from journal import Verb
 
 
@@ -68,8 +68,6 @@ _BY_VERB = {
     Verb.DELETE: Standing.END,
     Verb.TOKEN: Standing.PART,
 }
-
-assert Cause.OVERWRITTEN == OVERWRITTEN
 
 Fact = TypeVar("Fact", bound="Event")
 

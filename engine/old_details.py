@@ -11,8 +11,8 @@ import journal
 from engine import wire
 from engine.blobs.container_events import ContainerDeleted
 from engine.event import Cause
-from engine.records import Locator, Standing
 from engine.retention import SLICE_RECORDS, Targets
+from engine.standing import Locator, Standing
 from engine.state import State
 from journal import Part, Record, Verb
 

@@ -10,51 +10,31 @@ their sequence numbers, and its slice says when one is left behind.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from enum import IntEnum
 from itertools import groupby, islice, repeat, takewhile
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from sortedcontainers import SortedList
 
+from engine.event import Cause, Event, Stamp
+from engine.standing import Locator, Standing
 from engine.table import Frozen, Table
 from journal import Part
-
-if TYPE_CHECKING:
-    from engine.event import Event, Stamp
 
 CROWDED = 256
 """A chain longer than this is to be restated, whatever is in it: memory must not grow with history."""
 RESOURCES_PER_ROW = 1024
 """Of a snapshot."""
 
-Locator = tuple[Any, ...]
-"""Where a slice finds an entry: the name of a kind of entry, then what names it. Texts, numbers, None."""
 Mark = int
 """A sequence number with the size class of the record's content in its lowest four bits: one small object."""
 Chain = Mark | tuple[Mark, ...]
 """The records a resource stands on, ascending; by far the most have one, and then it stands by itself."""
 
 
-class Standing(IntEnum):
-    """What an event's record means to the others of its resource."""
-
-    WHOLE = 1
-    """It states the resource whole: those before are not needed any more."""
-    PART = 2
-    """It changes the resource: those before are needed as well."""
-    END = 3
-    """It ends the resource: neither those before nor itself are needed."""
-    NONE = 4
-    """Live state does not stand on it; to the others it changes nothing but what the slice says."""
-    APART = 5
-    """It holds a thing of its own; the slice says when it is left behind."""
-
-
 WHOLE = Standing.WHOLE
 
-OVERWRITTEN = 5
-"""``Cause.OVERWRITTEN``; that module needs this one."""
+OVERWRITTEN = int(Cause.OVERWRITTEN)
 _MIXES, _KEEPS, _ENDS = 1, 2, 4
 _NOTHING: Chain = ()
 """Of an entry that stands on no record of its own."""
@@ -149,11 +129,11 @@ class Records:
         """Said by a slice: this event ended its resource."""
         self.said |= _ENDS
 
-    def leave(self, stamp: "Stamp", seq: int, size: int, resource: bytes, cause: int) -> None:
+    def leave(self, stamp: Stamp, seq: int, size: int, resource: bytes, cause: int) -> None:
         """Said by a slice: since the event at ``stamp`` nothing stands on ``seq``, which stood apart."""
         self._leave(Left(stamp.time, mark_of(seq, size), resource, cause), stamp.seq)
 
-    def leave_chain(self, stamp: "Stamp", resource: bytes, cause: int) -> None:
+    def leave_chain(self, stamp: Stamp, resource: bytes, cause: int) -> None:
         """The event at ``stamp`` ended ``resource``. Said by a slice where that was the event of something
         else, which held it."""
         self.mixed.pop(resource, None)
@@ -166,7 +146,7 @@ class Records:
             self._past_order.remove(left)
             self._leave(left._replace(since=stamp.time, cause=cause), stamp.seq)
 
-    def follow(self, event: "Event", stamp: "Stamp") -> None:
+    def follow(self, event: Event, stamp: Stamp) -> None:
         """Takes the record of ``event`` in, after its slice has applied it."""
         said, self.said = self.said, 0
         kind, resource = event.STANDING, event.resource
@@ -308,7 +288,7 @@ class Records:
         waiting = [*self.left, *self._past]
         assert len(set(standing) | set(waiting)) == len(standing) + len(waiting), "a record is counted twice"
 
-    def _mix(self, event: "Event", stamp: "Stamp") -> None:
+    def _mix(self, event: Event, stamp: Stamp) -> None:
         if event.resource not in self.mixed:
             self.mixed[event.resource] = Mixed(stamp.time, event.locator(), event.HISTORY)
 

@@ -6,7 +6,8 @@ from itertools import groupby
 
 from engine.clock import DAY, HOUR
 from engine.event import Cause
-from engine.records import Left, Locator, Records, seq_of, size_of
+from engine.records import Left, Records, seq_of, size_of
+from engine.standing import Locator
 from journal import Part
 
 MINUTE = HOUR // 60

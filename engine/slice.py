@@ -10,7 +10,8 @@ from engine.command import Command, Decision
 from engine.deadlines import Deadlines, Kind
 from engine.event import Event, Stamp
 from engine.held import Held as Holds
-from engine.records import Locator, Records
+from engine.records import Records
+from engine.standing import Locator
 from engine.table import Frozen
 
 Apply = Callable[[Any, Stamp], None]

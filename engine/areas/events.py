@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 from engine.body import Body, pack_body, unpack_body
 from engine.event import Event, Surface, fact
 from engine.fields import beside, datum, detail
-from engine.records import Locator, Standing
+from engine.standing import Locator, Standing
 from journal import Verb
 
 AREA = "area"

@@ -10,8 +10,8 @@ from engine.areas.state import Area, AreasState, File, files_of, key_ends, recor
 from engine.body import Body, Inline, OnDisk
 from engine.command import KEEPER
 from engine.event import Cause
-from engine.records import Locator
 from engine.slice import STEP_RECORDS, Restated, Restater, first_bytes
+from engine.standing import Locator
 
 
 class AreaRestater(Restater):

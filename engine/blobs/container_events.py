@@ -9,7 +9,7 @@ from engine.blobs.entries import Pairs, StoredPolicy
 from engine.blobs.leases import Lease
 from engine.event import Event, Surface, fact
 from engine.fields import datum, detail, row_of, rows_of
-from engine.records import Locator, Standing
+from engine.standing import Locator, Standing
 from journal import Verb
 
 CONTAINER, BLOB, SERVICE = "container", "blob", "service"

@@ -14,7 +14,7 @@ from engine.blobs.leases import Lease
 from engine.body import Body, pack_body, unpack_body
 from engine.event import fact
 from engine.fields import datum, detail, row_of
-from engine.records import Locator, Standing
+from engine.standing import Locator, Standing
 from journal import Verb
 
 

@@ -20,8 +20,8 @@ from engine.blobs.state import BlobsState
 from engine.body import Body, Held, Inline, OnDisk
 from engine.command import KEEPER
 from engine.event import Cause
-from engine.records import Locator
 from engine.slice import STEP_RECORDS, Restated, Restater, first_bytes
+from engine.standing import Locator
 
 NOTHING = Restated((), False)
 

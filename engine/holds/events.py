@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 from engine.event import Event, Surface, fact
 from engine.fields import detail
 from engine.holds.target import Hold, Kind, Target, subject_of
-from engine.records import Locator
+from engine.standing import Locator
 from journal import Verb
 
 HOLD = "hold"

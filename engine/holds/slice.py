@@ -14,8 +14,8 @@ from engine.holds.commands import RestateHold
 from engine.holds.events import HOLD, HoldLifted, HoldSet
 from engine.holds.state import HoldsState
 from engine.holds.target import Hold, Kind, Target
-from engine.records import Locator
 from engine.slice import Apply, Decide, Expire, Ground, Restated, Restater
+from engine.standing import Locator
 from engine.table import Frozen
 
 

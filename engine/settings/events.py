@@ -13,9 +13,9 @@ from typing import Any, ClassVar
 
 from engine.event import Event, Surface, fact
 from engine.fields import beside, datum, detail
-from engine.records import Locator
 from engine.settings.model import MISSING, Level, Path, Place
 from engine.settings.value import from_text, to_text
+from engine.standing import Locator
 from journal import Verb
 
 PIECE_BYTES = 768 << 10

@@ -9,7 +9,6 @@ from engine.body import Inline
 from engine.command import KEEPER, Command
 from engine.deadlines import Kind
 from engine.event import Event
-from engine.records import Locator
 from engine.settings import decide, upkeep
 from engine.settings.commands import RestateDocument
 from engine.settings.events import (
@@ -23,6 +22,7 @@ from engine.settings.model import Document, Level, Place
 from engine.settings.state import SettingsState
 from engine.settings.value import from_text, measure, to_text
 from engine.slice import Apply, Decide, Expire, Restated, Restater
+from engine.standing import Locator
 from engine.table import Frozen
 
 SORTED_AT_ONCE = 4096

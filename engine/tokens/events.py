@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from engine.event import Event, Surface, fact
-from engine.records import Locator, Standing
+from engine.standing import Locator, Standing
 from engine.tokens.record import TokenRecord
 from journal import Verb
 

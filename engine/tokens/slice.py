@@ -8,8 +8,8 @@ from engine.body import Inline
 from engine.command import Command
 from engine.deadlines import Kind
 from engine.event import Cause, Event
-from engine.records import Locator
 from engine.slice import Apply, Decide, Expire, Restated, Restater
+from engine.standing import Locator
 from engine.table import Frozen
 from engine.tokens import decide
 from engine.tokens.events import TOKEN, KeyRotated, TokenExpired, TokenIssued, TokenRevoked
