@@ -84,7 +84,7 @@ class Deadlines:
         if self.asleep and (int(kind), key) in self.asleep:
             self._sleeping[int(kind), key] = at
         else:
-            self._entries.add((at, int(kind), key))
+            self._entries.add((at, kind, key))
 
     def disarm(self, at: int, kind: Kind, key: Hashable) -> None:
         """Removes exactly what was armed.
@@ -96,7 +96,7 @@ class Deadlines:
         if self._sleeping and self._sleeping.get((int(kind), key)) == at:
             del self._sleeping[int(kind), key]
         else:
-            self._entries.remove((at, int(kind), key))
+            self._entries.remove((at, kind, key))
 
     def load(self, kind: Kind, ends: Iterable[int], keys: Iterable[Hashable]) -> None:
         """Adds many of a kind at once, which is several times faster than one by one."""

@@ -144,8 +144,11 @@ class Event:
         layout = cls.LAYOUT
         if layout.changed:
             read_part(details, layout.changed, details)
-        if layout.content and content is not None:
-            read_part(content, layout.content, details)
+        if content is not None:
+            if layout.whole:
+                details[layout.whole] = content
+            else:
+                read_part(content, layout.content, details)
         return details
 
     @classmethod

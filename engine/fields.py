@@ -34,6 +34,7 @@ class Layout(NamedTuple):
         details: Those in the details.
         content: Those in the content.
         changed: Those in the details that do not stand there under their own name and as they are.
+        whole: The field that is the content as it stands; empty if none is.
         needed: The names of all fields that have no default.
         total: How many fields an event has that was read from a record as it is written today.
     """
@@ -41,6 +42,7 @@ class Layout(NamedTuple):
     details: tuple[Kept, ...]
     content: tuple[Kept, ...]
     changed: tuple[Kept, ...]
+    whole: str
     needed: frozenset[str]
     total: int
 
@@ -52,12 +54,13 @@ class Layout(NamedTuple):
             if one.name not in every:
                 part, key, read, write = one.metadata.get("kept", (_DETAILS, None, None, None))
                 parts[part].append(Kept(one.name, one.name if key is None else key, read, write))
-        details = parts[_DETAILS]
+        details, content = parts[_DETAILS], parts[_CONTENT]
         changed = (kept for kept in details if kept.key != kept.name or kept.read is not None)
         return cls(
             details=tuple(details),
-            content=tuple(parts[_CONTENT]),
+            content=tuple(content),
             changed=tuple(changed),
+            whole=content[0].name if len(content) == 1 and content[0][1:3] == ("", None) else "",
             needed=frozenset(one.name for one in fields(event) if one.default is MISSING),
             total=sum(one.compare for one in fields(event)),
         )

@@ -126,12 +126,13 @@ def from_record(record: Record) -> Event | None:
     header, packed, data, _ = record
     if not packed or data is None:
         return None
+    seq, resource, number = header[0], header[4], header[5]
     code, version, actor, details = _unpack(packed, strict_map_key=False, use_list=False)
-    kind, cause = CODES.get(code), _CAUSES.get(header.cause)
+    kind, cause = CODES.get(code), _CAUSES.get(number)
     if kind is None or version > kind.VERSION or cause is None:
-        raise UnknownEvent(f"record {header.seq} holds event {code} in version {version}")
+        raise UnknownEvent(f"record {seq} holds event {code} in version {version}")
     content = _unpack(data, strict_map_key=False, use_list=False) if data else None
     while version < kind.VERSION:
         details, content = UPCASTS[code, version](details, content)
         version += 1
-    return kind.restore(header.resource, actor, cause, details, content)
+    return kind.restore(resource, actor, cause, details, content)
