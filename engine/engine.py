@@ -23,6 +23,7 @@ from engine.retention import lag as erasure_lag
 from engine.snapshots import Snapshots
 from engine.state import State
 from engine.statistics import Statistics
+from engine.stride import Stride
 from engine.uploads import Download, Haste, Upload, open_body
 from engine.writer import Writer
 from journal.backup import Moment
@@ -72,6 +73,7 @@ class Engine:
             erase=self.erase,
             renew=self._snapshots.renew,
         )
+        self._stride = Stride(ERASE_TARGETS)
         self._entropy = entropy
 
     def now(self) -> int:
@@ -162,9 +164,10 @@ class Engine:
             StorageFull: No room for the two events.
             StorageFailed: Writing has ended for good; the next start finishes what was begun.
         """
-        for start in range(0, len(targets), ERASE_TARGETS):
-            slice_ = targets[start : start + ERASE_TARGETS]
-            await self._writer.between_batches(partial(self._erase, slice_, cause))
+        while targets:
+            slice_, targets = targets[: self._stride.records], targets[self._stride.records :]
+            took = await self._writer.between_batches(partial(self._erase, slice_, cause))
+            self._stride.took(took, len(slice_))
 
     async def erase_due(self) -> int:
         """Erases all that is due now, without waiting for the eraser's next round; answers how many records
@@ -175,8 +178,10 @@ class Engine:
         """
         return await self._eraser.drain()
 
-    def _erase(self, targets: Sequence[tuple[int, journal.Part]], cause: int) -> None:
-        """One slice, between two batches: the state hears of it as a replay would. Blocking."""
+    def _erase(self, targets: Sequence[tuple[int, journal.Part]], cause: int) -> int:
+        """One slice, between two batches: the state hears of it as a replay would. Answers how many
+        nanoseconds that took. Blocking."""
+        begin = self._horizon.elapsed()
         self._writer.check()
         try:
             self._log.erase(targets, cause, max(self._horizon.now(), self.state.time))
@@ -189,6 +194,7 @@ class Engine:
         self.state.skip(head.seq, head.time)
         self.state.erased(ranges_of(targets), cause)
         self._writer.advance(head.seq)
+        return self._horizon.elapsed() - begin
 
     async def moment(self) -> Moment:
         """Where the journal durably ends now, and the payload files that the state stands on: what a backup
