@@ -86,5 +86,12 @@ async def test_the_kernel_may_take_the_next_mebibyte_while_one_is_sent() -> None
     async with serving(surfaces=[SUM]) as served, connected(served.port) as peer:
         await peer.send(NEXT)
         await peer.answer()
-        (stream,) = (thing for thing in gc.get_objects() if isinstance(thing, GuardedStream))
+        ours = peer.stream.socket.getsockname()
+        (stream,) = (
+            thing
+            for thing in gc.get_objects()
+            if isinstance(thing, GuardedStream)
+            and thing.socket.fileno() >= 0
+            and thing.socket.getpeername() == ours
+        )
         assert stream.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT) == SEND_AHEAD_BYTES
