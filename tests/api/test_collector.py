@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -66,3 +67,13 @@ def test_unsettle_takes_everything_back() -> None:
     collector.unsettle()
     assert gc.get_freeze_count() == 0
     assert not gc.callbacks or all(callback.__module__ != collector.__name__ for callback in gc.callbacks)
+
+
+def test_threads_take_turns_often_while_settled() -> None:
+    own = sys.getswitchinterval()
+    collector.settle()
+    try:
+        assert sys.getswitchinterval() == pytest.approx(collector.SWITCH_S)
+    finally:
+        collector.unsettle()
+    assert sys.getswitchinterval() == pytest.approx(own)
