@@ -1,5 +1,4 @@
-"""What of Python itself would stop the server now and then: the cyclic garbage collector, and the interpreter's
-lock.
+"""What of Python itself would stop the server now and then: the garbage collector, the interpreter's lock.
 
 A full collection walks every container the process holds. With a million entries in memory that takes a
 second, and it happens in the middle of somebody's request. The entries form no cycles, so the walk finds
@@ -16,8 +15,8 @@ A thread that computes, such as one that writes a snapshot, gives the lock up on
 SWITCH_S: a request goes through several threads and waits that long each time. Python's own 5 ms made commits
 beside a snapshot wait twice as long (p99 32 ms instead of 17).
 
-The price of freezing: a cycle that survives a full collection and dies later is never freed. The long-lived objects that
-form cycles are connections; they break theirs themselves (`api.protocol`).
+The price of freezing: a cycle that survives a full collection and dies later is never freed. The long-lived
+objects that form cycles are connections; they break theirs themselves (`api.protocol`).
 """
 
 from __future__ import annotations
@@ -39,8 +38,7 @@ MOST_WALKED = GEN0 * ((GEN1 + 1) * (GEN2 + 2) + 1)
 
 
 def settle() -> None:
-    """Freeze what is there, from now on freeze whatever survives a full collection, and let threads take turns
-    often.
+    """Freeze what is there and, from now on, whatever survives a full collection; let threads take turns often.
 
     To be called after all was imported, and again after the state was loaded, before the first request. What
     is there is not walked first: among a million entries that takes a second of the start, and finds no more
