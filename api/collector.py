@@ -38,7 +38,7 @@ MOST_WALKED = GEN0 * ((GEN1 + 1) * (GEN2 + 2) + 1)
 
 
 def settle() -> None:
-    """Freeze what is there and, from now on, whatever survives a full collection; let threads take turns often.
+    """Freeze what is there and whatever survives a full collection from now on; let threads take turns often.
 
     To be called after all was imported, and again after the state was loaded, before the first request. What
     is there is not walked first: among a million entries that takes a second of the start, and finds no more
