@@ -111,9 +111,13 @@ class Eraser:
                 return 0
             now = self._horizon.now()
             await self.restate(to_restate(self._state.records, now, self._policy, at_once=at_once))
+            # First what was left behind: the details of what ended something must not go before its content,
+            # or a crash in between would bring it back.
+            erased = await self._erase_due(now, at_once=at_once)
             # What a deleted container still holds stands on records that nobody can restate any more.
-            erased = 0 if self._state.blobs.closed else await self._details.erase(now)
-            erased += await self._erase_due(now, at_once=at_once)
+            if not self._state.blobs.closed:
+                erased += await self._details.erase(now)
+                erased += await self._erase_due(now, at_once=at_once)  # what was restated for that
             await self._renew(now if at_once else now - self._policy.erase_within // 4)
             await self._discard_torn(at_once)
             await self._tidy(at_once)
