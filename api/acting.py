@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import getpass
 import json
-import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -15,8 +14,9 @@ from typing import Any, Final
 import click
 
 from api.asking import ActRefused, Unreachable, ask
-from api.cli import FAILED, WRONG, Stopped, configuration_path, importing
-from api.config import Config, ConfigError, load
+from api.cli import FAILED, Stopped
+from api.configured import configured
+from api.importing import importing
 
 PIPE_COLUMNS: Final = 1000
 
@@ -35,7 +35,7 @@ def act(config_path: Path | None, data: str | None, name: str, /, **arguments: A
     Raises:
         Stopped: It was refused, or the data folder cannot be used; with the exit code for the reason.
     """
-    config = configured(config_path, data)
+    config = configured(config_path, data=data)
     arguments["actor"] = actor()
     folder = Path(config.storage.data).absolute()
     try:
@@ -46,15 +46,6 @@ def act(config_path: Path | None, data: str | None, name: str, /, **arguments: A
         with importing():
             from api.acting_alone import act_alone
     return act_alone(folder, config, name, arguments)
-
-
-def configured(config_path: Path | None, data: str | None) -> Config:
-    """The configuration, with another data folder if ``data`` names one. Raises Stopped."""
-    environ = dict(os.environ) if data is None else {**os.environ, "RETAIN_STORAGE_DATA": data}
-    try:
-        return load(configuration_path(config_path), environ)
-    except ConfigError as error:
-        raise Stopped(str(error), WRONG) from None
 
 
 def actor() -> str:

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import trio
 
 import journal
 from api.administration import Administration
-from api.cli import DAMAGED, FAILED, IN_USE, WRONG, Stopped
+from api.cli import DAMAGED, FAILED, IN_USE, WRONG, Stopped, first_leaf
 from api.config import Config, ConfigError
 from api.config_engine import engine_options
 from engine import EngineError, open_engine
-
-E = TypeVar("E", bound=BaseException)
 
 
 def act_alone(folder: Path, config: Config, name: str, arguments: Mapping[str, Any]) -> Any:
@@ -23,26 +21,20 @@ def act_alone(folder: Path, config: Config, name: str, arguments: Mapping[str, A
     try:
         return trio.run(_act, folder, config, name, arguments)
     except* EngineError as group:
-        raise Stopped(_first(group).message, FAILED) from None
+        raise Stopped(first_leaf(group).message, FAILED) from None
     except* ConfigError as group:
-        raise Stopped(str(_first(group)), WRONG) from None
+        raise Stopped(str(first_leaf(group)), WRONG) from None
     except* journal.Locked as group:
-        process = _first(group).pid or "unknown"
+        process = first_leaf(group).pid or "unknown"
         message = f"{config.storage.data} is in use by process {process}, which takes no commands"
         raise Stopped(message, IN_USE) from None
     except* journal.JournalError as group:
-        raise Stopped(f"{config.storage.data}: {_first(group)}", DAMAGED) from None
+        raise Stopped(f"{config.storage.data}: {first_leaf(group)}", DAMAGED) from None
     except* OSError as group:
-        raise Stopped(f"{config.storage.data}: {_first(group)}", FAILED) from None
+        raise Stopped(f"{config.storage.data}: {first_leaf(group)}", FAILED) from None
 
 
 async def _act(folder: Path, config: Config, name: str, arguments: Mapping[str, Any]) -> Any:
     async with open_engine(folder, options=engine_options(config)) as engine:
         administration = await Administration.open(engine, config)
         return await administration.acts()[name](**arguments)
-
-
-def _first(group: BaseExceptionGroup[E]) -> E:
-    """The first leaf of a group."""
-    inner = group.exceptions[0]
-    return _first(inner) if isinstance(inner, BaseExceptionGroup) else inner

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING
 import trio
 
 from api.areas import SAMPLE_PAGE, areas_surface
-from api.cli import importing
 from api.config import Config
 from api.counters import Counters
 from api.external import ExternalUrl
@@ -39,6 +38,7 @@ from api.http import (
 from api.http_send import close_iterator, send_response
 from api.identity import IdentityError, client_address
 from api.identity.proxy import is_listed
+from api.importing import importing
 from api.landing import Landing
 from api.protocol import PROCEED
 from api.settings import settings_surface

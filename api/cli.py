@@ -6,9 +6,7 @@ damaged. A command is imported when it is called; the list of them and completio
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -16,7 +14,10 @@ from typing import Any, Final, TypeVar
 import click
 from click.shell_completion import CompletionItem
 
+from api.importing import importing
+
 Function = TypeVar("Function", bound=Callable[..., Any])
+E = TypeVar("E", bound=BaseException)
 
 DONE: Final = 0
 FAILED: Final = 1
@@ -76,16 +77,10 @@ class Commands(click.Group):
         return [*items, *click.Command.shell_complete(self, ctx, incomplete)]
 
 
-@contextmanager
-def importing() -> Iterator[None]:
-    """Around many imports: they only add, and collecting garbage meanwhile takes a tenth of their time."""
-    collecting = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if collecting:
-            gc.enable()
+def first_leaf(group: BaseExceptionGroup[E]) -> E:
+    """The first error in a group that is not a group itself."""
+    inner = group.exceptions[0]
+    return first_leaf(inner) if isinstance(inner, BaseExceptionGroup) else inner
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

@@ -8,8 +8,9 @@ from pathlib import Path
 import click
 
 from api import logs
-from api.cli import IN_USE, WRONG, Stopped, config_option, configuration_path, importing
-from api.config import ConfigError, load
+from api.cli import IN_USE, Stopped, config_option
+from api.configured import configured
+from api.importing import importing
 
 
 @click.command(name="serve")
@@ -21,12 +22,7 @@ def command(config_path: Path | None, bind: str | None, data: str | None) -> Non
 
     Without a configuration it listens on 127.0.0.1:8080 and stores in ./retain-data.
     """
-    given = {"RETAIN_SERVER_BIND": bind, "RETAIN_STORAGE_DATA": data}
-    environ = {**os.environ, **{name: value for name, value in given.items() if value is not None}}
-    try:
-        config = load(configuration_path(config_path), environ)
-    except ConfigError as error:
-        raise Stopped(str(error), WRONG) from None
+    config = configured(config_path, data=data, bind=bind)
     logs.configure(config.log)
     os.umask(0o077)
     refuse_if_in_use(config.storage.data)

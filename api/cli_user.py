@@ -6,7 +6,8 @@ import sys
 
 import click
 
-from api.cli import WRONG, Stopped, importing
+from api.cli import WRONG, Stopped
+from api.importing import importing
 
 
 @click.group(name="user")

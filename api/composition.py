@@ -10,7 +10,7 @@ import stat
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import click
 import trio
@@ -20,7 +20,7 @@ from api import collector
 from api.administration import Administration
 from api.app import App, create_app
 from api.blobs.surface import BlobSurface
-from api.cli import DAMAGED, FAILED, IN_USE, WRONG, Stopped
+from api.cli import DAMAGED, FAILED, IN_USE, WRONG, Stopped, first_leaf
 from api.config import Config, ConfigError
 from api.config_engine import engine_options
 from api.control import serve_control
@@ -32,8 +32,6 @@ from engine.wire import UnknownEvent
 if TYPE_CHECKING:
     from quart import Blueprint
 
-E = TypeVar("E", bound=BaseException)
-
 
 def run(config: Config) -> None:
     """Serves until told to stop. Raises Stopped with the reason if it cannot, or cannot go on."""
@@ -43,23 +41,23 @@ def run(config: Config) -> None:
         check_identity(config)
         trio.run(_run, config)
     except* journal.Locked as group:
-        pid = _first(group).pid
+        pid = first_leaf(group).pid
         raise Stopped(f"{config.storage.data} is in use by process {pid or 'unknown'}", IN_USE) from None
     except* (journal.NoSpace, UnknownEvent) as group:
-        raise Stopped(f"{config.storage.data}: {_first(group)}", FAILED) from None
+        raise Stopped(f"{config.storage.data}: {first_leaf(group)}", FAILED) from None
     except* journal.JournalError as group:
-        reason = _first(group)
+        reason = first_leaf(group)
         raise Stopped(f"{config.storage.data}: {reason}\nSee `retain journal --help`.", DAMAGED) from None
     except* CannotListen as group:
-        raise Stopped(str(_first(group)), FAILED) from None
+        raise Stopped(str(first_leaf(group)), FAILED) from None
     except* OSError as group:
-        failure = _first(group)
+        failure = first_leaf(group)
         told = f"the data folder {config.storage.data} cannot be used: {failure.strerror or failure}"
         raise Stopped(told, FAILED) from None
     except* ConfigError as group:
-        raise Stopped(str(_first(group)), WRONG) from None
+        raise Stopped(str(first_leaf(group)), WRONG) from None
     except* EngineError as group:
-        raise Stopped(f"{config.storage.data}: {_first(group).message}", FAILED) from None
+        raise Stopped(f"{config.storage.data}: {first_leaf(group).message}", FAILED) from None
 
 
 async def _run(config: Config) -> None:
@@ -173,9 +171,3 @@ def show(app: App, urls: Sequence[str], notices: Sequence[str]) -> None:
         lines += ["", NO_USERS]
     lines += ["", f"Health: {base}/healthz  {base}/readyz  {base}/metrics   Stop: Ctrl-C"]
     click.echo("\n".join(lines))  # which flushes
-
-
-def _first(group: BaseExceptionGroup[E]) -> E:
-    """The first leaf of a group."""
-    inner = group.exceptions[0]
-    return _first(inner) if isinstance(inner, BaseExceptionGroup) else inner

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -22,8 +21,8 @@ from rich.progress import (
 )
 
 import journal
-from api.cli import DAMAGED, FAILED, WRONG, Stopped, configuration_path
-from api.config import ConfigError, load
+from api.cli import DAMAGED, FAILED, WRONG, Stopped
+from api.configured import configured
 from engine import SystemClock
 from journal.verify import segment_files
 
@@ -71,10 +70,7 @@ def parse_moment(text: str, now: int) -> int:
 def open_data(config_path: Path | None, data: str | None, missing: int = WRONG) -> journal.Disk:
     """The data folder for reading. Raises Stopped with the exit code ``missing`` if there is none."""
     if data is None:
-        try:
-            data = load(configuration_path(config_path), os.environ).storage.data
-        except ConfigError as error:
-            raise Stopped(str(error), WRONG) from None
+        data = configured(config_path).storage.data
     try:
         disk = journal.RealDisk(data, create=False)
     except OSError as error:
