@@ -164,8 +164,10 @@ class Engine:
             StorageFull: No room for the two events.
             StorageFailed: Writing has ended for good; the next start finishes what was begun.
         """
-        while targets:
-            slice_, targets = targets[: self._stride.records], targets[self._stride.records :]
+        done = 0
+        while done < len(targets):
+            slice_ = targets[done : done + self._stride.records]
+            done += len(slice_)
             took = await self._writer.between_batches(partial(self._erase, slice_, cause))
             self._stride.took(took, len(slice_))
 

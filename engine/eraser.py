@@ -116,8 +116,10 @@ class Eraser:
             erased = await self._erase_due(now, at_once=at_once)
             # What a deleted container still holds stands on records that nobody can restate any more.
             if not self._state.blobs.closed:
+                before = self._state.records.last_left
                 erased += await self._details.erase(now)
-                erased += await self._erase_due(now, at_once=at_once)  # what was restated for that
+                if self._state.records.last_left != before:  # entries were restated for that
+                    erased += await self._erase_due(now, at_once=at_once)
             await self._renew(now if at_once else now - self._policy.erase_within // 4)
             await self._discard_torn(at_once)
             await self._tidy(at_once)
