@@ -59,7 +59,7 @@ def verification(
     named = _payloads_named(disk, events, progress)
     report = verify(disk, payloads=named, since=since)
     if bodies and named:
-        report = replace(report, findings=(*report.findings, *_other_bodies(disk, named, progress)))
+        report = replace(report, findings=(*report.findings, *_wrong_bodies(disk, named, progress)))
     if named is not None and any(one.kind == Kind.PAYLOAD for one in report.findings):
         # A running server may have removed a file, with good reason, after its name was read.
         still = _payloads_named(disk, [], progress) or set()
@@ -90,7 +90,7 @@ def _payloads_named(disk: Disk, events: list[str], progress: Progress | None) ->
     return state.ground.payloads
 
 
-def _other_bodies(disk: Disk, named: set[str], progress: Progress | None) -> Iterator[Finding]:
+def _wrong_bodies(disk: Disk, named: set[str], progress: Progress | None) -> Iterator[Finding]:
     """The payload files whose bytes are not those that a record speaks of."""
     store = PayloadStore(disk)
     present = set(store.names())
@@ -101,10 +101,10 @@ def _other_bodies(disk: Disk, named: set[str], progress: Progress | None) -> Ite
         for payload in payloads_in(content):
             if payload.name in named and payload.name in present:
                 present.remove(payload.name)
-                yield from _other(store, payload, record.header.seq)
+                yield from _wrong_body(store, payload, record.header.seq)
 
 
-def _other(store: PayloadStore, payload: Payload, seq: int) -> Iterator[Finding]:
+def _wrong_body(store: PayloadStore, payload: Payload, seq: int) -> Iterator[Finding]:
     digest = sha256()
     try:
         with store.open(payload) as reader:
