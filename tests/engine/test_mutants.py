@@ -13,6 +13,7 @@ import pytest
 import trio
 
 import tests.engine.test_engine as of_engine
+import tests.engine.test_erasing_order as of_erasing_order
 import tests.engine.test_reaper as of_reaper
 import tests.engine.test_snapshot as of_snapshot
 import tests.engine.test_uploads as of_uploads
@@ -21,6 +22,7 @@ from engine import snapshot
 from engine.batch import Pending
 from engine.clock import Horizon
 from engine.engine import Engine
+from engine.eraser import Eraser
 from engine.reaper import Reaper
 from engine.room import Room
 from engine.slice import Ground
@@ -169,6 +171,17 @@ def batches_without_bound(patch: Patch) -> None:
     patch.setattr("engine.writer.GATHER_RECORDS", 1 << 30)
 
 
+def old_details_go_before_what_they_ended(patch: Patch) -> None:
+    original = Eraser._erase_due
+
+    async def erase_due(self: Eraser, now: int, *, at_once: bool) -> int:
+        if not self._state.blobs.closed:
+            await self._details.erase(now)
+        return await original(self, now, at_once=at_once)
+
+    patch.setattr(Eraser, "_erase_due", erase_due)
+
+
 def on_a_disk(check: Callable[[MemoryDisk], Awaitable[None]]) -> Check:
     return lambda: check(MemoryDisk())
 
@@ -246,6 +259,14 @@ async def test_without_a_lock_two_engines_share_a_folder(
 ) -> None:
     no_lock(monkeypatch)
     assert await is_red(lambda: of_engine.test_a_second_opener_is_told_who_has_the_folder(tmp_path))
+
+
+async def test_erasing_old_details_first_brings_back_what_was_deleted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    old_details_go_before_what_they_ended(monkeypatch)
+    with pytest.raises(AssertionError, match="replay differs from live state"):
+        await of_erasing_order.check_order(monkeypatch, modes=("all",))
 
 
 async def is_red(check: Check) -> bool:
