@@ -250,9 +250,9 @@ class Engine:
     async def _running(self) -> AsyncIterator[None]:
         """The engine's own tasks; on leaving, the queue drains and everything is written down.
 
-        What the caller's block raises goes through as it is, not wrapped in the groups of these nurseries.
-        """
+        What the caller's block raises goes through unwrapped, and so does that the journal was not closed."""
         raised: Exception | None = None
+        unclosed: StorageFailed | None = None
         written = trio.Event()
 
         async def write() -> None:
@@ -261,28 +261,35 @@ class Engine:
             finally:
                 written.set()
 
-        async with trio.open_nursery() as writing:
-            writing.start_soon(write)
-            try:
-                async with trio.open_nursery() as background:
-                    background.start_soon(self._reaper.run)
-                    background.start_soon(self._eraser.run)
-                    background.start_soon(self._housekeeping)
-                    try:
-                        yield
-                    except Exception as error:
-                        raised = error
-                    finally:
-                        background.cancel_scope.cancel()
-            finally:
-                self._writer.stop()
-                with trio.CancelScope(shield=True):
-                    await written.wait()
-                    await trio.to_thread.run_sync(self._shut)
+        try:
+            async with trio.open_nursery() as writing:
+                writing.start_soon(write)
+                try:
+                    async with trio.open_nursery() as background:
+                        background.start_soon(self._reaper.run)
+                        background.start_soon(self._eraser.run)
+                        background.start_soon(self._housekeeping)
+                        try:
+                            yield
+                        except Exception as error:
+                            raised = error
+                        finally:
+                            background.cancel_scope.cancel()
+                finally:
+                    self._writer.stop()
+                    with trio.CancelScope(shield=True):
+                        await written.wait()
+                        unclosed = await trio.to_thread.run_sync(self._shut)
+        finally:
+            if raised is None and unclosed is not None:  # also where the block was left by cancellation
+                raise unclosed
         if raised is not None:
+            if unclosed is not None:
+                raised.add_note(unclosed.message)
             raise raised
 
-    def _shut(self) -> None:
+    def _shut(self) -> StorageFailed | None:
+        """Answers why the journal could not be closed in order."""
         try:
             if not self._writer.failure:
                 for name in self.state.ground.take_released():
@@ -291,7 +298,16 @@ class Engine:
         except (journal.NoSpace, OSError) as error:
             self.notices = (*self.notices, f"no snapshot at the stop: {error}")
         finally:
-            self._log.close()
+            unclosed = _closed(self._log)
+        return unclosed
+
+
+def _closed(log: journal.Journal) -> StorageFailed | None:
+    try:
+        log.close()
+    except journal.WriteFailed as error:
+        return StorageFailed(str(error))
+    return None
 
 
 @asynccontextmanager
@@ -316,15 +332,19 @@ async def open_engine(
     Raises:
         journal.Locked: Another process has the folder.
         journal.Corrupt: It is damaged; ``retain journal repair`` makes the choice explicit.
+        StorageFailed: A write or sync failed at opening, or at closing. What was answered is on disk.
     """
     options = options or Options()
     disk = journal.RealDisk(Path(where)) if isinstance(where, str | Path) else where
-    loaded = await trio.to_thread.run_sync(load, disk, options, entropy)
+    try:
+        loaded = await trio.to_thread.run_sync(load, disk, options, entropy)
+    except journal.WriteFailed as error:
+        raise StorageFailed(str(error)) from error
     engine = Engine(disk, loaded, options=options, clock=clock or SystemClock(), entropy=entropy)
     try:
         await trio.to_thread.run_sync(engine.sweep_orphans)
     except BaseException:
-        loaded.log.close()
+        _closed(loaded.log)
         raise
     async with engine._running():
         yield engine

@@ -75,7 +75,7 @@ async def test_a_failed_opening_lets_go_of_the_folder(disk: MemoryDisk, clean: b
         fail_next(after, "unlink", "payloads")
     else:
         fail_next(after, "sync")
-    with pytest.raises((OSError, journal.WriteFailed)):
+    with pytest.raises((OSError, StorageFailed)):
         async with opened(after):
             pytest.fail("opened")
     async with opened(after):
@@ -343,3 +343,42 @@ async def test_any_crash_leaves_what_was_answered(disk: MemoryDisk, seed: int) -
             disk = disk.crash("random", rng)
         async with opened(disk) as engine:
             assert await engine.read(lambda state, _: set(state.toy.notes)) == names
+
+
+@pytest.mark.parametrize("leaving", ["by itself", "by an error", "by cancellation"])
+async def test_a_journal_that_cannot_be_closed_is_told_as_a_failed_write(
+    disk: MemoryDisk, leaving: str
+) -> None:
+    async def program() -> None:
+        with trio.CancelScope() as scope:
+            async with opened(disk) as engine:
+                await engine.submit(Put(name="a", body=inline(b"kept")))
+                fail_next(disk, "create", "anchor", errno.EIO)
+                if leaving == "by an error":
+                    raise ZeroDivisionError
+                if leaving == "by cancellation":
+                    scope.cancel()
+                    await trio.sleep_forever()
+
+    wanted = ZeroDivisionError if leaving == "by an error" else StorageFailed
+    with pytest.raises(wanted) as raised:
+        await program()
+    told = raised.value.args[0] if wanted is StorageFailed else raised.value.__notes__[0]
+    assert "close failed" in told
+    assert not disk.open_files
+    async with opened(disk.crash("none")) as engine:
+        assert await text(engine, "a") == b"kept"
+
+
+async def test_a_journal_that_cannot_be_opened_for_writing_is_told_as_a_failed_write(
+    disk: MemoryDisk,
+) -> None:
+    async with opened(disk) as engine:
+        await engine.submit(Put(name="a", body=inline(b"kept")))
+    left = disk.crash("none")
+    fail_next(left, "sync", "journal", errno.EIO)
+    with pytest.raises(StorageFailed):
+        async with opened(left):
+            pytest.fail("opened")
+    async with opened(left) as engine:
+        assert await text(engine, "a") == b"kept"
