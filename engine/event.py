@@ -70,6 +70,7 @@ _BY_VERB = {
 }
 
 Fact = TypeVar("Fact", bound="Event")
+_new = object.__new__
 
 
 @dataclass_transform(
@@ -139,17 +140,10 @@ class Event:
         return write_part(self, self.LAYOUT.content) or None
 
     @classmethod
-    def fields(cls, details: dict[str, Any], content: Any) -> dict[str, Any]:
-        """The fields that these parts hold. ``details`` becomes the answer: most stand there as they are."""
-        layout = cls.LAYOUT
-        if layout.changed:
-            read_part(details, layout.changed, details)
-        if content is not None:
-            if layout.whole:
-                details[layout.whole] = content
-            else:
-                read_part(content, layout.content, details)
-        return details
+    def complete(cls, found: dict[str, Any], content: Any) -> None:
+        """Adds the fields that are declared :func:`beside` to those ``found``, which still holds whatever
+        else is in the details. For classes that have such fields."""
+        raise NotImplementedError
 
     @classmethod
     def restore(
@@ -161,12 +155,22 @@ class Event:
         Raises:
             ValueError: A field is missing that has none.
         """
-        found = cls.fields(details, content)
+        layout = cls.LAYOUT
+        found = details  # most fields stand there as they are
+        if layout.changed:
+            read_part(details, layout.changed, found)
+        if content is not None:
+            if layout.whole:
+                found[layout.whole] = content
+            else:
+                read_part(content, layout.content, found)
+        if layout.beside:
+            cls.complete(found, content)
         found["resource"] = resource
         found["actor"] = actor
         found["cause"] = cause
-        if len(found) != cls.LAYOUT.total:
-            cls.LAYOUT.check(found)
-        event = object.__new__(cls)
+        if len(found) != layout.total:
+            layout.check(found)
+        event = _new(cls)
         event.__dict__ = found
         return event

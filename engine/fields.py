@@ -35,6 +35,7 @@ class Layout(NamedTuple):
         content: Those in the content.
         changed: Those in the details that do not stand there under their own name and as they are.
         whole: The field that is the content as it stands; empty if none is.
+        beside: Whether the class sees to fields itself.
         needed: The names of all fields that have no default.
         total: How many fields an event has that was read from a record as it is written today.
     """
@@ -43,6 +44,7 @@ class Layout(NamedTuple):
     content: tuple[Kept, ...]
     changed: tuple[Kept, ...]
     whole: str
+    beside: bool
     needed: frozenset[str]
     total: int
 
@@ -54,15 +56,17 @@ class Layout(NamedTuple):
             if one.name not in every:
                 part, key, read, write = one.metadata.get("kept", (_DETAILS, None, None, None))
                 parts[part].append(Kept(one.name, one.name if key is None else key, read, write))
-        details, content = parts[_DETAILS], parts[_CONTENT]
+        details, content, own = parts[_DETAILS], parts[_CONTENT], parts[_NEITHER]
+        compared = {one.name for one in fields(event) if one.compare}
         changed = (kept for kept in details if kept.key != kept.name or kept.read is not None)
         return cls(
             details=tuple(details),
             content=tuple(content),
             changed=tuple(changed),
             whole=content[0].name if len(content) == 1 and content[0][1:3] == ("", None) else "",
+            beside=any(kept.name in compared for kept in own),
             needed=frozenset(one.name for one in fields(event) if one.default is MISSING),
-            total=sum(one.compare for one in fields(event)),
+            total=len(compared),
         )
 
     def check(self, found: Collection[str]) -> None:

@@ -3,6 +3,7 @@
 import gc
 from collections.abc import Callable, Iterable
 from contextlib import nullcontext
+from functools import partial
 from typing import NamedTuple
 
 import journal
@@ -124,13 +125,10 @@ def _open_journal(
     options: Options,
     entropy: Callable[[int], bytes],
 ) -> journal.Journal:
-    def next_record(record: journal.Record) -> None:
-        replay(state, record)
-
     # In bulk only from the start: after a snapshot, what it brought is in order already, and is most of it.
     with state.deadlines.in_bulk() if after is None else nullcontext():
         return journal.open_journal(
-            disk, next_record, after=after, options=options.journal(), entropy=entropy
+            disk, partial(replay, state), after=after, options=options.journal(), entropy=entropy
         )
 
 

@@ -10,6 +10,7 @@ their sequence numbers, and its slice says when one is left behind.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain as chained
 from itertools import groupby, islice, repeat, takewhile
 from operator import attrgetter
 from typing import Any, NamedTuple
@@ -243,14 +244,17 @@ class Records:
             rows: From :meth:`freeze`.
             resources: The objects that the entries hold, to be the keys here as well.
         """
-        # A dict keeps the key that it has when a value is set under an equal one.
-        self.chains.update(zip(resources, repeat(_NOTHING), strict=False))
+        expected = iter(resources)
         for kind, *fields in rows:
             match kind:
                 case "chains":
-                    joined, found = fields
-                    names = [joined[at : at + 16] for at in range(0, len(joined), 16)]
-                    chains = (chain if type(chain) is int else tuple(chain) for chain in found)
+                    joined, chains = fields
+                    names = list(islice(expected, len(chains)))
+                    if b"".join(names) != joined:
+                        # In another order. A dict keeps the key that it has when a value is set under an
+                        # equal one.
+                        self.chains.update(zip(chained(names, expected), repeat(_NOTHING), strict=False))
+                        names = [joined[at : at + 16] for at in range(0, len(joined), 16)]
                     self.chains.update(zip(names, chains, strict=True))
                 case "audited":
                     self.audited, self.last_left = fields
@@ -265,7 +269,7 @@ class Records:
                     self._add_past(Left(*fields))
                 case _:
                     raise ValueError(f"a row of the unknown kind {kind}")
-        for resource in [resource for resource, chain in self.chains.items() if chain is _NOTHING]:
+        for resource in [resource for resource, found in self.chains.items() if found is _NOTHING]:
             del self.chains[resource]
 
     def digest_rows(self) -> Iterator[Any]:

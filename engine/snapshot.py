@@ -136,7 +136,7 @@ def load(disk: Disk, name: str) -> tuple[State, Position]:
     with disk.open(name) as file:
         blocks = _read_blocks(file)
         head = next(blocks)
-        if not isinstance(head, list) or head[:2] != [MAGIC, VERSION] or len(head) != 5:
+        if not isinstance(head, tuple) or head[:2] != (MAGIC, VERSION) or len(head) != 5:
             raise InvalidSnapshot("of another version")
         state = State()
         try:
@@ -147,7 +147,7 @@ def load(disk: Disk, name: str) -> tuple[State, Position]:
     return state, Position(seq=head[2], root=head[3])
 
 
-def _row_blocks(blocks: Iterator[Any]) -> Iterator[tuple[str, list[Any]]]:
+def _row_blocks(blocks: Iterator[Any]) -> Iterator[tuple[str, Sequence[Any]]]:
     """All blocks but the last, which must confirm the number of rows."""
     count = 0
     last: Any = None
@@ -157,7 +157,7 @@ def _row_blocks(blocks: Iterator[Any]) -> Iterator[tuple[str, list[Any]]]:
             count += len(rows)
             yield name, rows
         last = block
-    if not isinstance(last, list) or last[:1] != [count]:
+    if not isinstance(last, tuple) or last[:1] != (count,):
         raise InvalidSnapshot("incomplete")
 
 
@@ -193,7 +193,7 @@ class _Blocks:
 
 
 def _read_blocks(file: File) -> Iterator[Any]:
-    """Every block's value; the digest in the last one is compared before it is handed out."""
+    """Every block's value, of tuples; the digest in the last one is compared before it is handed out."""
     size = file.size()
     offset = 0
     digest = hashlib.sha256()
@@ -205,9 +205,9 @@ def _read_blocks(file: File) -> Iterator[Any]:
         data = file.pread(offset + _BLOCK.size, length) if length < _MAX_BLOCK_BYTES else b""
         if len(data) != length or crc32c.crc32c(data) != crc:
             raise InvalidSnapshot("damaged")
-        value = msgpack.unpackb(data, strict_map_key=False, use_list=True)
+        value = msgpack.unpackb(data, strict_map_key=False, use_list=False)
         offset += _BLOCK.size + length
-        if offset == size and value[1:] != [digest.digest()]:
+        if offset == size and value[1:] != (digest.digest(),):
             raise InvalidSnapshot("incomplete")
         digest.update(prefix + data)
         yield value

@@ -136,7 +136,7 @@ class State:
 
         return Frozen(rows, tuple(view for _, part in frozen for view in part.views))
 
-    def load(self, blocks: Iterator[tuple[str, list[Any]]]) -> None:
+    def load(self, blocks: Iterator[tuple[str, Sequence[Any]]]) -> None:
         """Fills an empty state from frozen rows in the order of :meth:`freeze`: (slice name, some rows)."""
         parts = {part.name: part for part in self.slices}
         for name, group in groupby(blocks, key=itemgetter(0)):

@@ -165,10 +165,8 @@ class AreaRestated(AreaEvent):
         return list(self.texts.values()) or None
 
     @classmethod
-    def fields(cls, details: dict[str, Any], content: Any) -> dict[str, Any]:
-        """See :meth:`engine.event.Event.fields`."""
-        found = super().fields(details, content)
+    def complete(cls, found: dict[str, Any], content: Any) -> None:
+        """See :meth:`engine.event.Event.complete`."""
         keys = found["keys"]
         found["files"] = tuple(keys[at] for at in found["files"])
         found["texts"] = {keys[at]: text for at, text in zip(found["texts"], content or (), strict=True)}
-        return found

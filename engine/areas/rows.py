@@ -4,7 +4,7 @@ Most areas hold a few short texts that end together. Runs of these stand in colu
 make a million of them without a step in Python for each.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby, islice, repeat
 from typing import Any
 
@@ -32,22 +32,22 @@ def area_of(row: Any) -> tuple[str, Area]:
     """The area in a row of one, after its record key."""
     key, resource, base, names, values, ends = row
     kept = tuple(value if isinstance(value, str) else _unpack_file(value) for value in values)
-    return key, (resource, base, shared(tuple(names)), kept, ends if isinstance(ends, int) else tuple(ends))
+    return key, (resource, base, shared(names), kept, ends)
 
 
 def areas_of(row: Any) -> Iterable[tuple[str, Area]]:
     """The areas in a row of columns, each after its record key."""
     keys, joined, shapes, places, values, ends = row
     resources = [joined[at : at + _RESOURCE_BYTES] for at in range(0, len(joined), _RESOURCE_BYTES)]
-    shapes = [shared(tuple(names)) for names in shapes]
+    shapes = [shared(names) for names in shapes]
     names = [shapes[place] for place in places]
-    areas = zip(resources, repeat(0), names, map(tuple, values), ends, strict=False)
+    areas = zip(resources, repeat(0), names, values, ends, strict=False)
     return zip(keys, areas, strict=True)
 
 
-def ends_of(row: Any) -> list[int]:
+def ends_of(row: Any) -> Sequence[int]:
     """Their deadlines."""
-    ends: list[int] = row[5]
+    ends: tuple[int, ...] = row[5]
     return ends
 
 

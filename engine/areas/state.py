@@ -51,6 +51,7 @@ Ends = int | tuple[int, ...]
 Area = tuple[bytes, int, tuple[str, ...], tuple[Value, ...], Ends]
 """Resource, deadline of an area created without keys (else 0), keys, values, deadlines of the keys."""
 
+_AREA = Kind.AREA
 NO_AREA: Area = (b"", 0, (), (), 0)
 NO_FILES: Mapping[int, File] = MappingProxyType({})
 
@@ -154,17 +155,18 @@ class AreasState:
 
     def created(self, event: AreaCreated, stamp: Stamp) -> None:
         """Applies :class:`AreaCreated`."""
-        name, user, values, until = event.name, event.user, event.values, event.until
-        key = name if user is None else record_key(name, user)
+        user, values, until = event.user, event.values, event.until
+        key = event.name if user is None else record_key(event.name, user)
         names = shared(event.keys)
         area: Area = (event.resource, event.base, names, values, until if names else 0)
-        if key in self.areas:
+        areas = self.areas
+        if key in areas:
             self._replace(key, area, stamp)
             return
         # What `_replace` would do, shorter: replay consists of this.
-        self.areas[key] = area
+        areas[key] = area
         self.size += text_size("".join(names + values))
-        self.ground.deadlines.arm(until if names else event.base, Kind.AREA, key)
+        self.ground.deadlines.arm(until if names else event.base, _AREA, key)
         if user is not None:
             self.owned.setdefault(user, set()).add(key)
 

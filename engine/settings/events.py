@@ -159,12 +159,10 @@ class _Carrying(SettingsEvent):
         return {self.data.codec: self.data.first}
 
     @classmethod
-    def fields(cls, details: dict[str, Any], content: Any) -> dict[str, Any]:
-        """See `Event.fields`."""
+    def complete(cls, found: dict[str, Any], content: Any) -> None:
+        """See `Event.complete`."""
         [(codec, first)] = content.items()
-        found = super().fields(details, content)
-        found["data"] = Content(codec, details.pop("pieces"), first)
-        return found
+        found["data"] = Content(codec, found.pop("pieces"), first)
 
 
 @fact

@@ -143,7 +143,7 @@ class Desk:
         ):
             erased.check()
             assert self.standing(erased) == self.standing(self.state), "a record was needed"
-        rows = msgpack.unpackb(msgpack.packb(list(self.state.freeze().rows())), strict_map_key=False)
+        rows = msgpack.unpackb(msgpack.packb(list(self.state.freeze().rows())), use_list=False)
         loaded = State()
         loaded.load((name, [row]) for name, row in rows)
         loaded.check()

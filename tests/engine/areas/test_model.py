@@ -225,7 +225,7 @@ class AreasMachine(RuleBasedStateMachine):
         assert replayed.ground.payloads == self.state.ground.payloads
         rows = list(self.state.freeze().rows())
         loaded = State()
-        loaded.load((name, [msgpack.unpackb(msgpack.packb(row), strict_map_key=False)]) for name, row in rows)
+        loaded.load((name, [msgpack.unpackb(msgpack.packb(row), use_list=False)]) for name, row in rows)
         loaded.check()
         assert loaded.digest() == self.state.digest()
 
