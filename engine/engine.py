@@ -60,7 +60,8 @@ class Engine:
         self._payloads = journal.PayloadStore(disk, entropy=entropy)
         self._haste = Haste()
         self._horizon = Horizon(clock, floor=state.time)
-        self._writer = Writer(log, state, self._horizon, options.anchor_interval_s)
+        room = options.journal().batch_room
+        self._writer = Writer(log, state, self._horizon, options.anchor_interval_s, room)
         self._reaper = Reaper(self._writer, state, self._payloads, self._horizon, options)
         self._snapshots = Snapshots(self._writer, state, log, disk, covered)
         self._eraser = Eraser(
@@ -233,8 +234,7 @@ class Engine:
             await self._snapshots.take_if_grown(self.options.snapshot_records)
 
     def _rewind(self) -> None:
-        """Goes back to the state that is truly on disk, so that reading goes on after writing has ended for
-        good."""
+        """Goes back to what is truly on disk, so that reading goes on after writing has ended for good."""
         self.state = self.replayed()
 
     def replayed(self) -> State:

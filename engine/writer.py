@@ -41,12 +41,19 @@ class Writer:
         state: The state that replaying it gave.
         horizon: The present.
         anchor_interval_s: Seconds between two anchors while busy.
+        room: What a batch may take: what ``log`` reserves for one.
     """
 
     def __init__(
-        self, log: journal.Journal, state: State, horizon: Horizon, anchor_interval_s: float = 1.0
+        self,
+        log: journal.Journal,
+        state: State,
+        horizon: Horizon,
+        anchor_interval_s: float = 1.0,
+        room: int = FRAME_ROOM,
     ) -> None:
         self._log = log
+        self._most = room
         self._state = state
         self._horizon = horizon
         self._queue: deque[Pending] = deque()
@@ -237,7 +244,7 @@ class Writer:
             except Exception as error:  # the submitter's: raised there, with the state untouched
                 pending.error = error
                 continue
-            if batch.size + size > FRAME_ROOM or len(batch.drafts) + len(drafts) > BATCH_RECORDS:
+            if batch.size + size > self._most or len(batch.drafts) + len(drafts) > BATCH_RECORDS:
                 pending.taken = False
                 batch.answers.pop()
                 self._queue.appendleft(pending)
@@ -257,8 +264,9 @@ class Writer:
         drafts = [wire.to_draft(event) for event in decision.events]
         size = sum(draft_room(len(draft.details), len(draft.content)) for draft in drafts)
         largest = max((part_size(max(len(draft.details), len(draft.content))) for draft in drafts), default=0)
-        if size > FRAME_ROOM or largest > PART_BYTES or len(drafts) > BATCH_RECORDS:
-            raise TooLarge("the change is larger than one batch may be", reason="batch", limit=PART_BYTES)
+        if size > self._most or largest > PART_BYTES or len(drafts) > BATCH_RECORDS:
+            limit = min(PART_BYTES, self._most)
+            raise TooLarge("the change is larger than one batch may be", reason="batch", limit=limit)
         return decision, drafts, size
 
     async def _append(self, batch: Batch) -> None:

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from journal.limits import BALLAST_BYTES, BATCH_BYTES, READ_HANDLES, SEGMENT_BYTES, STEP_BYTES
+from journal.limits import (
+    BALLAST_BYTES,
+    BATCH_BYTES,
+    FRAME_ROOM,
+    READ_HANDLES,
+    SEGMENT_BYTES,
+    STEP_BYTES,
+    frame_room,
+)
 
 FAULTS = frozenset(
     {
@@ -25,7 +33,8 @@ class JournalOptions:
 
     `segment_bytes`: from here on a segment is full (it may end up to one batch later). Smaller ones are
     seen in tests only. `reserve_bytes`: room that `Journal.reserve` guarantees, at most
-    `limits.BATCH_BYTES`. `step_bytes`: how much is reserved at once if the disk has it. `ballast_bytes`:
+    `limits.BATCH_BYTES`, and at least what the smallest batch takes; no batch may be larger than `batch_room`
+    then. `step_bytes`: how much is reserved at once if the disk has it. `ballast_bytes`:
     kept to be given back when the disk is full; 0 for none. `read_handles`: segments kept open for reading.
     `faults`: for the tests of the tests only; names from `FAULTS`. They lose data.
     """
@@ -40,4 +49,14 @@ class JournalOptions:
     def __post_init__(self) -> None:
         assert 0 < self.segment_bytes < 1 << 31, "an offset in a segment must fit into 32 bits"
         assert 0 < self.reserve_bytes <= BATCH_BYTES, "more than the largest batch is never needed"
+        assert self.reserve_bytes >= frame_room(1), "not even the smallest batch fits into what is reserved"
         assert self.faults <= FAULTS, f"unknown faults: {self.faults - FAULTS}"
+
+    @property
+    def batch_room(self) -> int:
+        """Sum of `limits.draft_room` that always fits into what is reserved; `limits.FRAME_ROOM` by default.
+
+        Room is reserved before a batch is decided: what is appended without having fitted meets a full disk
+        when there is no way back.
+        """
+        return self.reserve_bytes - (BATCH_BYTES - FRAME_ROOM)

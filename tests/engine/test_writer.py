@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
@@ -15,7 +16,8 @@ from engine import Closed, Engine, NotFound, StorageFailed, StorageFull, TooLarg
 from engine.options import Options
 from engine.testing import ManualClock, SteppedClock, open_memory_engine, verify
 from engine.writer import GATHER_RECORDS
-from journal.limits import BATCH_RECORDS, PART_BYTES
+from journal import JournalOptions, scan
+from journal.limits import BATCH_RECORDS, PART_BYTES, draft_room
 from journal.testing import MemoryDisk
 from tests.kit.disks import Halt, count, fail_next
 from tests.kit.engines import pass_time
@@ -471,3 +473,50 @@ async def test_journal_time_never_goes_back(disk: MemoryDisk, clock: SteppedCloc
             await engine.submit(Put())
             times.append(engine.state.time)
     assert times == sorted(times)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NarrowOptions(Options):
+    """Little room ahead: a program that embeds the engine on a small disk may want that."""
+
+    sweep_interval_s: float = 3600.0
+
+    def journal(self) -> JournalOptions:
+        return JournalOptions(
+            reserve_bytes=NARROW, step_bytes=NARROW, ballast_bytes=16 << 10, segment_bytes=8 << 20
+        )
+
+
+NARROW = 16 << 10
+
+
+async def test_a_batch_is_never_larger_than_the_room_reserved_for_it(disk: MemoryDisk) -> None:
+    frames: list[int] = []
+    async with (
+        open_memory_engine(disk, clock=SteppedClock(), options=NarrowOptions()) as engine,
+        trio.open_nursery() as nursery,
+    ):
+        with Halt(disk) as halt:
+            nursery.start_soon(engine.submit, Put())
+            await halt.reached.wait()
+            for number in range(20):
+                nursery.start_soon(engine.submit, Put(name=str(number), body=inline(bytes(3000))))
+            await trio.testing.wait_all_tasks_blocked(0.01)
+            engine.on_commit(frames.append)
+            halt.release()
+            await engine.submit(Drop())
+    sizes: dict[int, int] = {}
+    for record in scan(disk):
+        last = next(seq for seq in [1, *frames] if seq >= record.header.seq)
+        sizes[last] = sizes.get(last, 0) + draft_room(len(record.details or b""), len(record.content or b""))
+    assert max(sizes.values()) <= NarrowOptions().journal().batch_room
+    assert len(sizes) > 4
+
+
+async def test_a_change_that_does_not_fit_the_room_reserved_for_it_is_refused(disk: MemoryDisk) -> None:
+    async with open_memory_engine(disk, clock=SteppedClock(), options=NarrowOptions()) as engine:
+        await engine.submit(Put(name="a", body=inline(bytes(12 << 10))))
+        with pytest.raises(TooLarge) as refused:
+            await engine.submit(Put(name="b", body=inline(bytes(NARROW))))
+        assert refused.value.data["limit"] == NarrowOptions().journal().batch_room
+        assert await names(engine) == {"a"}

@@ -24,7 +24,7 @@ from journal import (
     WriteFailed,
     open_journal,
 )
-from journal.limits import CONTENT_READ
+from journal.limits import BATCH_BYTES, CONTENT_READ, FRAME_ROOM, draft_room, frame_room
 from journal.record import address
 from journal.record import place as address_place
 from journal.segments import BALLAST_FILE
@@ -624,6 +624,16 @@ def test_the_switch_for_no_sync_on_opening_syncs_nothing() -> None:
 def test_an_unknown_switch_is_a_bug() -> None:
     with pytest.raises(AssertionError, match="unknown faults"):
         JournalOptions(faults=frozenset({"no such bug"}))
+
+
+def test_room_that_not_even_the_smallest_batch_fits_is_a_mistake() -> None:
+    smallest = frame_room(1)
+    with pytest.raises(AssertionError, match="not even the smallest batch"):
+        JournalOptions(reserve_bytes=smallest - 1)
+    assert JournalOptions(reserve_bytes=smallest).batch_room == draft_room(0, 1)
+    assert JournalOptions().batch_room == FRAME_ROOM
+    with pytest.raises(AssertionError, match="never needed"):
+        JournalOptions(reserve_bytes=BATCH_BYTES + 1)
 
 
 def test_the_largest_batch_fits_what_reserve_promises(tmp_path: Path) -> None:
