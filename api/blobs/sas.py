@@ -79,6 +79,8 @@ class Grant:
 
 KEY_GRANT: Final = Grant(Kind.KEY)
 
+_NO_POLICY: Final = Policy()
+
 
 def verify(
     token: Token, target: Target, keys: tuple[bytes, ...], facts: Facts, policy_of: PolicyLookup
@@ -97,6 +99,7 @@ def verify(
 def _verify_account(token: AccountToken, target: Target, keys: tuple[bytes, ...], facts: Facts) -> Grant:
     text = fields.account_string(token.signed, {**token.values, "account": target.account})
     _require_signature(token.signature, text, keys)
+    assert token.bounds.expiry is not None, "parse_token requires it"
     _check_times(token.bounds.start, token.bounds.expiry, facts.now)
     _check_origin(token.bounds, facts)
     return Grant(Kind.ACCOUNT, frozenset(token.permissions), token.services, token.types)
@@ -114,16 +117,14 @@ def _verify_service(
     if token.resource in ("bs", "bv"):
         values["snapshot"] = target.snapshot
     _require_signature(token.signature, fields.service_string(token.signed, values), keys)
-    start, expiry, permissions = token.bounds.start, token.bounds.expiry, token.permissions
-    if token.policy is not None:
-        policy = policy_of(container, token.policy)
-        if policy is None:
-            raise authentication_failed("SAS identifier cannot be found for specified signed identifier")
-        start, expiry, permissions = _merge(token, policy)
+    policy = _NO_POLICY if token.policy is None else policy_of(container, token.policy)
+    if policy is None:
+        raise authentication_failed("SAS identifier cannot be found for specified signed identifier")
+    start, expiry, permissions = _merge(token, policy)
     _check_times(start, expiry, facts.now)
     _check_origin(token.bounds, facts)
     kind = Kind.CONTAINER if is_container else Kind.BLOB
-    return Grant(kind, frozenset(permissions or ""), overrides=token.overrides, policy=token.policy)
+    return Grant(kind, frozenset(permissions), overrides=token.overrides, policy=token.policy)
 
 
 def _merge(token: ServiceToken, policy: Policy) -> tuple[int | None, int, str]:
@@ -153,10 +154,8 @@ def _require_signature(signature: bytes, text: str, keys: tuple[bytes, ...]) -> 
         raise authentication_failed(f"Signature did not match. String to sign used was {text}")
 
 
-def _check_times(start: int | None, expiry: int | None, now: int) -> None:
+def _check_times(start: int | None, expiry: int, now: int) -> None:
     """Valid from the start on, and until just before the expiry."""
-    if expiry is None:
-        raise authentication_failed("se is mandatory. Cannot be empty")
     if start is not None and start >= expiry:
         raise authentication_failed(
             f"Signed expiry time [{http_date(expiry)}] has to be after signed start time [{http_date(start)}]"

@@ -134,6 +134,8 @@ class StructuredBody:
         self._next_segment()
 
     def _read_whole_sum(self, field: bytes) -> None:
-        if _SUM.unpack(field)[0] != self.checksum or self._total - len(self._buffer) != self._message:
+        if self._total - len(self._buffer) != self._message:
+            raise AzureError("InvalidInput", message="The structured body has another length than it says.")
+        if _SUM.unpack(field)[0] != self.checksum:
             raise AzureError("Crc64Mismatch")
         self._wanted = 0

@@ -143,9 +143,7 @@ def _key(key: str, position: int) -> str:
 
 
 def tag_value(word: Word) -> str:
-    """The meaning of a value that is held against a tag. Raises QueryError if no tag can have it."""
-    if word.sort is not Sort.VALUE:
-        raise unexpected(word)
+    """The meaning of a VALUE that is held against a tag. Raises QueryError if no tag can have it."""
     if len(word.meaning) > tags.MAX_VALUE:
         raise QueryError(word.position, f"a tag value has at most {tags.MAX_VALUE} characters")
     if not tags.is_legal(word.meaning):

@@ -28,8 +28,9 @@ async def test_nobody_gets_in_without_credentials(client):
 
 
 async def test_public_access_is_kept_but_opens_nothing(client):
-    headers = [("x-ms-blob-public-access", "container")]
-    await client.send("PUT", "/recordings?restype=container&comp=acl", headers)
+    path, headers = "/recordings?restype=container&comp=acl", [("x-ms-blob-public-access", "container")]
+    assert (await client.send("PUT", path, headers)).status == 200
+    assert (await client.send("GET", path)).headers["x-ms-blob-public-access"] == "container"
     assert (await client.raw("GET", "/tenant/recordings?restype=container&comp=list")).status == 401
 
 

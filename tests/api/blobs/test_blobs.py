@@ -297,6 +297,17 @@ async def test_a_structured_body_is_framed_both_ways(client, size):
     assert (await client.get("a", [("x-ms-structured-body", "XSM/2.0")])).code == "InvalidHeaderValue"
 
 
+async def test_an_md5_beside_a_frame_is_the_one_of_the_message(client):
+    data = b"content"
+    form = ("x-ms-structured-body", "XSM/1.0; properties=crc64")
+    await client.put("a", data)
+    message = (await client.get("a", [form])).body
+    sent = [form, ("x-ms-structured-content-length", str(len(data)))]
+    assert (await client.put("b", message, [*sent, ("content-md5", md5(data))])).code == "Md5Mismatch"
+    assert (await client.put("b", message, [*sent, ("content-md5", md5(message))])).status == 201
+    assert (await client.head("b")).headers["content-md5"] == md5(data)
+
+
 @pytest.mark.parametrize("form", [None, "XSM/1.0; properties=crc64", "XSM/2.0"])
 @pytest.mark.parametrize("chunks", [0, 1, 2])
 async def test_an_answer_nobody_reads_to_its_end_gives_its_file_back(client, form, chunks):
@@ -374,6 +385,10 @@ async def test_the_tier_is_kept(client):
     headers = (await client.head("a")).headers
     assert headers["x-ms-access-tier"] == "Cool"
     assert "x-ms-access-tier-inferred" not in headers
+    assert "x-ms-access-tier-change-time" not in headers
+    answer = await client.send("GET", "/recordings?restype=container&comp=list")
+    assert answer.texts(".//AccessTier") == ["Cool"]
+    assert answer.texts(".//AccessTierInferred") == answer.texts(".//AccessTierChangeTime") == []
     client.clock.advance(5)
     answer = await client.send("PUT", "/recordings/a?comp=tier", [("x-ms-access-tier", "Archive")])
     assert answer.status == 200

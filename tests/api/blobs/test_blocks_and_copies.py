@@ -3,6 +3,7 @@
 import hashlib
 from base64 import b64encode
 from urllib.parse import quote
+from uuid import UUID
 
 import pytest
 
@@ -55,6 +56,7 @@ async def test_blocks_become_a_blob_in_the_order_of_the_list(client):
     assert found.body == b"hello worldhello "
     assert found.headers["content-type"] == "application/octet-stream"
     assert "content-md5" not in found.headers
+    assert "content-md5" not in (await client.head("a")).headers
     answer, blocks = await listed(client)
     assert blocks == [[("MQ==", 6), ("Mg==", 5), ("MQ==", 6)], []]
     assert answer.headers["x-ms-blob-content-length"] == "17"
@@ -119,6 +121,19 @@ async def test_the_body_of_a_list_is_held_against_its_md5(client):
     assert answer.code == "Md5Mismatch"
     assert (await stage(client, b"1", b"x", [("content-md5", md5(b"y"))])).code == "Md5Mismatch"
     assert (await client.send("GET", "/recordings/a?comp=blocklist&blocklisttype=none")).status == 400
+
+
+async def test_conditions_of_a_block_list(client):
+    etag = (await client.put("a", b"x", [("x-ms-tags", "k=v")])).headers["etag"]
+    for headers, status in (
+        ([("if-match", etag)], 200),
+        ([("x-ms-if-tags", "k = 'v'")], 200),
+        ([("if-match", '"0x8"')], 412),
+        ([("x-ms-if-tags", "k <> 'v'")], 412),
+    ):
+        answer = await client.send("GET", "/recordings/a?comp=blocklist", headers)
+        assert (headers, answer.status) == (headers, status)
+        assert answer.code == (None if status == 200 else "ConditionNotMet")
 
 
 async def test_a_blob_with_staged_blocks_only_is_listed_on_request(client):
@@ -196,6 +211,29 @@ async def test_put_blob_from_url(client):
     assert not {"x-ms-copy-id", "content-language"} & found.headers.keys()
     wrong = [("x-ms-blob-type", "BlockBlob"), ("x-ms-source-content-md5", md5(b"2"))]
     assert (await copy(client, headers=wrong)).code == "Md5Mismatch"
+
+
+async def test_what_a_target_refuses_is_worded_by_the_operation(client):
+    etag = (await client.put("a", b"1")).headers["etag"]
+    await client.put("b", b"2")
+    put = ("x-ms-blob-type", "BlockBlob")
+    for headers, code in (
+        ([put, ("if-match", etag)], "ConditionNotMet"),
+        ([("if-match", etag)], "TargetConditionNotMet"),
+        ([("x-ms-lease-id", str(UUID(int=1)))], "LeaseNotPresentWithBlobOperation"),
+    ):
+        answer = await copy(client, headers=headers)
+        assert (answer.status, answer.code) == (412, code)
+    assert (await client.get("b")).body == b"2"
+
+
+async def test_a_long_source_is_copied_only_by_who_can_wait_for_it(client, monkeypatch):
+    monkeypatch.setattr("api.blobs.routes.copy.MAX_SYNC", 10)
+    await client.put("a", b"x" * 11)
+    answer = await copy(client, headers=[("x-ms-requires-sync", "true")])
+    assert (answer.status, answer.code) == (413, "RequestBodyTooLarge")
+    assert answer.xml.findtext("MaxLimit") == "10"
+    assert (await copy(client)).status == 202
 
 
 async def test_put_block_from_url(client):

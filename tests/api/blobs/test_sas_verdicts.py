@@ -205,6 +205,8 @@ def test_a_version_signs_only_what_it_knows():
     ):
         with pytest.raises(ValueError, match="not part of this version"):
             service(version=version, **changes)
+    with pytest.raises(ValueError, match="signs no such token"):
+        issue_account_sas(KEYS[0], account="tenant", permissions="r", expiry=NOW, version="2014-02-14")
 
 
 @pytest.mark.parametrize(

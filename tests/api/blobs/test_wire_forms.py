@@ -181,6 +181,8 @@ def test_markers_read_back(name, created):
         "2!16!MDAwMDA1IWFiIQ--",
         "2!16!" + "A" * 20000,
         "2!12!MDAwMDAxIf8h",
+        "2!12!MDAwMDAxIWEh",
+        "2!36!MDAwMDAxIWEhMDAwMDAxIWEhMDAwMDAxIWEh",
     ],
 )
 def test_a_broken_marker_is_refused(marker):
