@@ -124,11 +124,9 @@ def _staged(blobs: BlobsState, event: BlockStaged, stamp: Stamp) -> None:
         block = Block(event.block_id, body, stamp.seq)
         container.restated.setdefault(event.blob, {})[event.replaces] = block
         return
-    key = (event.blob, event.block_id)
-    old = container.staged.get(key)
+    old = container.stage(event.blob, Block(event.block_id, body, stamp.seq))
     if old is not None:
         blobs.leave_block(event.resource, old, stamp, Cause.OVERWRITTEN)
-    container.staged[key] = Block(event.block_id, body, stamp.seq)
     pending = container.pending.get(event.blob)
     where = (event.account, event.container, event.blob)
     if pending is None:
@@ -163,7 +161,7 @@ def _drop_staged(
         if block.seq >= before:
             left += 1
             continue
-        del container.staged[name, block.block_id]
+        container.unstage(name, block.block_id)
         if block.seq not in kept:
             cause = event.cause if isinstance(event, BlocksDropped) else Cause.OVERWRITTEN
             blobs.leave_block(event.resource, block, stamp, cause)
@@ -176,7 +174,7 @@ def _drop_staged(
 
 
 def _dropped(blobs: BlobsState, event: BlocksDropped, stamp: Stamp) -> None:
-    container = blobs.find(event.account, event.container)
+    container = blobs.trace(event.account, event.container)
     if container is not None:
         _drop_staged(blobs, container, event, stamp, before=stamp.seq)
 

@@ -4,6 +4,7 @@ changes nothing.
 
 from collections.abc import Callable, Mapping
 from functools import partial
+from itertools import takewhile
 
 from sortedcontainers import SortedDict
 
@@ -132,12 +133,17 @@ def _closed(blobs: BlobsState, event: ContainerClosed, stamp: Stamp) -> None:
     container = blobs.find(event.account, event.container)
     if container is not None:
         blobs.close(container, stamp.time)
-        _drop_staged(blobs, container, event, stamp)
+        if not event.staged:
+            _drop_staged(blobs, container, event, stamp)
 
 
 def _freed(blobs: BlobsState, event: BlobsFreed, stamp: Stamp) -> None:
     container = blobs.closed.get((event.account, event.container))
-    while container is not None and container.ages and container.ages[0][0] <= event.through:
+    if container is None:
+        return
+    for seq in list(takewhile(event.blocks.__ge__, container.stagings)):
+        _drop_block(blobs, container, *container.stagings[seq], event, stamp)
+    while container.ages and container.ages[0][0] <= event.through:
         name = container.ages[0][1]
         entry = container.blobs[name]
         container.remove(name)
@@ -153,6 +159,24 @@ def _drop_staged(blobs: BlobsState, container: Container, event: ContainerEvent,
     container.pending.clear()
     container.pending_names.clear()
     container.staged.clear()
+    container.stagings.clear()
+
+
+def _drop_block(
+    blobs: BlobsState, container: Container, name: str, block_id: bytes, event: ContainerEvent, stamp: Stamp
+) -> None:
+    """One staged block went with its container."""
+    block = container.unstage(name, block_id)
+    pending = container.pending[name]
+    assert block is not None
+    blobs.leave_block(pending.resource, block, stamp, event.cause)
+    if pending.blocks > 1:
+        container.pending[name] = pending._replace(blocks=pending.blocks - 1)
+        return
+    del container.pending[name]
+    container.pending_names.remove(name)
+    key = (container.account, container.name, name)
+    blobs.ground.deadlines.disarm(blocks_end(pending), Kind.BLOCKS, key)
 
 
 def _let_go(

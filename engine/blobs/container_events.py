@@ -142,26 +142,33 @@ def _with_lists(value: Any) -> Any:
 
 @fact
 class ContainerClosed(ContainerEvent):
-    """A container with many blobs went, for everybody. They are let go bit by bit; the last of them with the
-    container itself.
+    """A container with many blobs or staged blocks went, for everybody. They are let go bit by bit; the last
+    of them with the container itself.
+
+    Attributes:
+        staged: Whether staged blocks are among them. If not, as in the oldest records, they went at once.
     """
 
     VERB: ClassVar[Verb] = Verb.DELETE
     STANDING: ClassVar[Standing] = Standing.PART
 
+    staged: bool = False
+
 
 @fact
 class BlobsFreed(ContainerEvent):
-    """Blobs of a closed container were let go.
+    """Blobs or staged blocks of a closed container were let go.
 
     Attributes:
-        through: Those last modified up to then; nanoseconds since the epoch.
+        through: The blobs last modified up to then; nanoseconds since the epoch, -1 for none.
+        blocks: The staged blocks that records up to this one hold; 0 for none.
     """
 
     VERB: ClassVar[Verb] = Verb.DELETE
     STANDING: ClassVar[Standing] = Standing.NONE
 
     through: int
+    blocks: int = 0
 
 
 @fact

@@ -31,6 +31,7 @@ class Container:
         pending: Names with staged blocks.
         pending_names: The same in order.
         staged: (name, block id) → block.
+        stagings: Record → the key of the block in ``staged`` that it holds, oldest first.
         restated: Name → record of a block of the blob → the same block in a newer record, until all are there
             and a list names them.
         size: Bytes in all committed blobs.
@@ -54,6 +55,7 @@ class Container:
         "restated",
         "size",
         "staged",
+        "stagings",
         "tags",
     )
 
@@ -68,6 +70,7 @@ class Container:
         self.pending: dict[str, Pending] = {}
         self.pending_names: SortedList[str] = SortedList()
         self.staged: SortedDict[tuple[str, bytes], Block] = SortedDict()
+        self.stagings: dict[int, tuple[str, bytes]] = {}
         self.restated: dict[str, dict[int, Block]] = {}
         self.size = 0
         self.lifetime = lifetime
@@ -112,6 +115,20 @@ class Container:
         for key in self.staged.irange((name, b""), (name + "\0", b""), (True, False)):
             yield self.staged[key]
 
+    def stage(self, name: str, block: Block) -> Block | None:
+        """Stages ``block``, and answers which one had its id."""
+        old = self.unstage(name, block.block_id)
+        self.staged[name, block.block_id] = block
+        self.stagings[block.seq] = (name, block.block_id)
+        return old
+
+    def unstage(self, name: str, block_id: bytes) -> Block | None:
+        """Takes a block out, and answers it. What ``pending`` says of the name is the caller's to mend."""
+        block: Block | None = self.staged.pop((name, block_id), None)
+        if block is not None:
+            del self.stagings[block.seq]
+        return block
+
     def put(self, name: str, entry: BlobEntry) -> None:
         """Makes ``entry`` what stands under ``name``, in every index."""
         old = self.blobs.get(name)
@@ -148,6 +165,7 @@ class Container:
         self.tags.load((name, entry.tags) for name, entry in blobs.items() if entry.tags)
         self.size = sum(entry.size for entry in blobs.values())
         self.staged.update(staged)
+        self.stagings.update(sorted((block.seq, key) for key, block in staged.items()))
         self.pending_names.update(self.pending)
 
     def check(self) -> None:
@@ -163,6 +181,7 @@ class Container:
         for name, _block_id in self.staged:
             counts[name] = counts.get(name, 0) + 1
         assert counts == {name: pending.blocks for name, pending in self.pending.items()}
+        assert list(self.stagings.items()) == sorted((block.seq, key) for key, block in self.staged.items())
 
 
 def blocks_end(pending: Pending) -> int:

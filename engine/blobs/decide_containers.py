@@ -136,11 +136,12 @@ def _ensure(blobs: BlobsState, command: EnsureContainers, now: int) -> Decision[
 
 def _delete(blobs: BlobsState, command: DeleteContainer, now: int) -> Decision[None]:
     container = _admitted(blobs, command, command.conditions, now, leased=True)
-    return Decision((_deletion(container, command, all_at_once=len(container.blobs) <= expiry.FREED),), None)
+    return Decision((_deletion(container, command, all_at_once=expiry.few_in(container)),), None)
 
 
 def _deletion(container: Container, command: Command[Any], *, all_at_once: bool) -> Event:
-    return (ContainerDeleted if all_at_once else ContainerClosed)(**_fields(command, container))
+    facts = _fields(command, container)
+    return ContainerDeleted(**facts) if all_at_once else ContainerClosed(staged=True, **facts)
 
 
 def _set_metadata(blobs: BlobsState, command: SetContainerMetadata, now: int) -> Decision[Written]:
@@ -209,7 +210,7 @@ def _set_service(blobs: BlobsState, command: SetServiceProperties, now: int) -> 
 
 def _remove_account(blobs: BlobsState, command: RemoveAccount, now: int) -> Decision[int]:
     containers = list(blobs.accounts.get(command.account, {}).values())
-    all_at_once = sum(len(container.blobs) for container in containers) <= expiry.FREED
+    all_at_once = expiry.few_in(*containers)
     events = [_deletion(container, command, all_at_once=all_at_once) for container in containers]
     if command.account in blobs.services:
         events.append(

@@ -3,10 +3,12 @@ slice, changes nothing.
 """
 
 from collections.abc import Sequence
+from itertools import islice
 from typing import Any
 
 from engine.blobs.container_events import BlobsFreed, ContainerDeleted
 from engine.blobs.containers import Container
+from engine.blobs.entries import BlobEntry, Composite
 from engine.blobs.events import BlobDeleted, BlocksDropped
 from engine.blobs.facts import blob_facts, container_facts
 from engine.blobs.state import BlobsState
@@ -18,7 +20,21 @@ EXPIRIES = 64
 
 
 FREED = 500
-"""Most blobs that are let go in one event of their container: some 10 ms of work."""
+"""Most records that are left behind in one event of their container, if no blob alone has more: some 10 ms of
+work. A blob stands on one, or on one for each of its blocks; so does a staged block."""
+
+
+def few_in(*containers: Container) -> bool:
+    """Whether all they hold may go in one event."""
+    count = sum(len(container.blobs) + len(container.staged) for container in containers)
+    if count > FREED:
+        return False
+    blobs = (entry for container in containers for entry in container.blobs.values())
+    return count + sum(_records_of(entry) - 1 for entry in blobs) <= FREED
+
+
+def _records_of(entry: BlobEntry) -> int:
+    return len(entry.body.blocks) if isinstance(entry.body, Composite) and entry.body.blocks else 1
 
 
 def end_blobs(blobs: BlobsState, key: Any, now: int) -> Sequence[Event]:
@@ -40,17 +56,26 @@ def end_blobs(blobs: BlobsState, key: Any, now: int) -> Sequence[Event]:
 
 
 def letting_go(closed: Container) -> Event:
-    """The event that lets the next blobs of a closed container go, at last with the container."""
+    """The event that lets the next of what a closed container holds go, at last with the container."""
     facts = container_facts(closed, KEEPER, Cause.REQUEST)
-    if len(closed.ages) <= FREED:
+    if few_in(closed):
         return ContainerDeleted(**facts)
-    return BlobsFreed(through=closed.ages[FREED - 1][0], **facts)
+    if closed.stagings:
+        *_, last = islice(closed.stagings, FREED)
+        return BlobsFreed(through=-1, blocks=last, **facts)
+    through, room = -1, FREED
+    for modified, name in closed.ages:
+        room -= _records_of(closed.blobs[name])
+        if room < 0 and through >= 0:
+            break
+        through = modified
+    return BlobsFreed(through=through, **facts)
 
 
 def end_blocks(blobs: BlobsState, key: Any, _now: int) -> Sequence[Event]:
     """The event that ends what is staged under the name in ``key``."""
     account, name, blob = key
-    container = blobs.find(account, name)
+    container = blobs.trace(account, name)
     assert container is not None
     return [blocks_expiry(container, blob)]
 

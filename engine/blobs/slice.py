@@ -102,8 +102,9 @@ class BlobsSlice(BlobsState):
             assert (container.account, container.name) == key
             assert self.find(*key) is None
             assert container.closed is not None
-            assert not container.staged
             container.check()
+            for blob, pending in container.pending.items():
+                armed.add((blocks_end(pending), int(Kind.BLOCKS), (*key, blob)))
             if container is next(iter(self.closed.values())):
                 armed.add((container.closed, int(Kind.BLOB), key))
         for container in (*self.containers(), *self.closed.values()):

@@ -8,9 +8,12 @@ from typing import Any
 import pytest
 
 from engine.blobs import expiry
-from engine.blobs.commands import DeleteBlob, SetBlobTags, StageBlock
+from engine.blobs.commands import BlockSource, CommitBlocks, DeleteBlob, SetBlobTags, StageBlock
 from engine.blobs.container_commands import DeleteContainer, EnsureContainers, RemoveAccount
 from engine.blobs.container_events import BlobsFreed, ContainerClosed, ContainerCreated, ContainerDeleted
+from engine.blobs.entries import ContentHeaders
+from engine.blobs.events import BlocksDropped
+from engine.blobs.facts import container_facts
 from engine.blobs.listing import find_blobs
 from engine.blobs.queries import get_container, holdings, list_containers
 from engine.blobs.tagindex import TagQuery
@@ -20,6 +23,7 @@ from engine.ending import ENDED, LIVING, EndSubjects
 from engine.errors import Conflict, EngineError, NotFound
 from engine.event import Cause
 from engine.holds import Kind, LiftHold, SetHold, Target
+from engine.state import State
 from tests.kit.blobs import ACCOUNT, BlobDesk
 from tests.kit.slices import DAY, inline, payload
 
@@ -152,15 +156,111 @@ def test_an_account_of_small_containers_goes_bit_by_bit_as_well(desk: BlobDesk) 
     assert not desk.state.blobs.closed
 
 
-def test_what_is_staged_goes_at_once(desk: BlobDesk) -> None:
-    fill(desk, 5)
-    facts = {**desk.where(), "name": "staged", "resource": desk.fresh(), "block_id": b"1"}
-    desk.do(StageBlock(**facts, body=payload("f" * 32)))
+def stage(desk: BlobDesk, *blobs: str, ids: range = range(3), container: str = "recordings") -> None:
+    """Blocks of all these names in turns, so that none is the oldest as a whole."""
+    for number in ids:
+        for blob in blobs:
+            facts = {**desk.where(container), "name": blob, "resource": desk.fresh()}
+            body = payload(f"{container}-{blob}-{number:017x}") if number % 2 else inline(b"block")
+            desk.do(StageBlock(**facts, block_id=b"%d" % (9 - number), body=body))
+
+
+def commit(desk: BlobDesk, blob: str, ids: range) -> None:
+    desk.do(
+        CommitBlocks(
+            **desk.where(),
+            name=blob,
+            resource=desk.fresh(),
+            blocks=tuple((BlockSource.LATEST, b"%d" % (9 - number)) for number in ids),
+            headers=ContentHeaders(),
+            md5=None,
+        )
+    )
+
+
+def left_by_event(desk: BlobDesk, first: int) -> list[int]:
+    """How many records each event from the ``first`` on left behind, its container's own aside."""
+    state = State()
+    found = []
+    for event, (draft, stamp) in zip(desk.events(), desk.history, strict=True):
+        assert stamp.seq == state.seq + 1, draft
+        before = set(state.records.left)
+        state.apply(event, stamp)
+        left = [state.records.left[seq] for seq in set(state.records.left) - before]
+        if stamp.seq > first:
+            own = getattr(event, "container", None) and event.resource
+            found.append(sum(one.resource != own for one in left))
+    return found
+
+
+def test_what_is_staged_goes_bit_by_bit_as_well(desk: BlobDesk) -> None:
+    fill(desk, 4)
+    stage(desk, "one", "two", "three")
+    first = len(desk.history)
     delete(desk)
-    assert "f" * 32 not in desk.state.ground.payloads
+    seen = []
+    while desk.state.blobs.closed:
+        desk.verify()
+        closed = desk.state.blobs.closed[CLOSED]
+        seen.append((len(closed.staged), len(closed.blobs)))
+        look(desk)
+    assert seen == [(9, 4), (6, 4), (3, 4), (0, 4), (0, 1)]
+    assert kinds(desk, first) == [ContainerClosed, *[BlobsFreed] * 4, ContainerDeleted]
+    assert left_by_event(desk, first) == [0, MOST, MOST, MOST, MOST, 1]
+    assert desk.state.ground.payloads == set()
     desk.verify()
     desk.now += 8 * DAY
+    assert desk.sweep() == 0
+
+
+def test_what_is_staged_alone_makes_many(desk: BlobDesk) -> None:
+    stage(desk, "one", "two")
+    first = len(desk.history)
+    delete(desk)
     desk.sweep()
+    assert kinds(desk, first) == [ContainerClosed, BlobsFreed, ContainerDeleted]
+    assert max(left_by_event(desk, first)) == MOST
+
+
+def test_blobs_of_many_blocks_count_as_many(desk: BlobDesk) -> None:
+    stage(desk, "a", "b", ids=range(2))
+    stage(desk, "c", ids=range(5))
+    for name, blocks in (("a", 2), ("b", 2), ("c", 5)):
+        commit(desk, name, range(blocks))
+    first = len(desk.history)
+    delete(desk)
+    desk.sweep()
+    assert kinds(desk, first) == [ContainerClosed, *[BlobsFreed] * 3, ContainerDeleted]
+    assert left_by_event(desk, first) == [0, 2 + 1, 2 + 1, 5 + 1, 0], "blocks, and the list"
+    assert desk.state.ground.payloads == set()
+
+
+def test_what_was_staged_went_at_once_in_the_oldest_records(desk: BlobDesk) -> None:
+    fill(desk, 4)
+    stage(desk, "one", "two")
+    container = desk.state.blobs.accounts[ACCOUNT]["recordings"]
+    event = ContainerClosed(**container_facts(container, "user:test", Cause.REQUEST))
+    assert not event.staged
+    desk._apply(event)
+    assert not container.staged
+    desk.verify()
+    desk.sweep()
+    assert desk.state.ground.payloads == set()
+
+
+def test_blocks_whose_own_time_comes_meanwhile_end_then(desk: BlobDesk) -> None:
+    stage(desk, "one", "two")
+    stage(desk, "three", ids=range(4), container="gim-export")
+    delete(desk)
+    delete(desk, "gim-export")
+    desk.now += 8 * DAY
+    first = len(desk.history)
+    look(desk)
+    desk.verify()
+    assert set(kinds(desk, first)) == {BlobsFreed, BlocksDropped}
+    desk.sweep()
+    assert not desk.state.blobs.closed
+    assert desk.state.ground.payloads == set()
 
 
 def test_bodies_of_the_same_batch_find_their_place(desk: BlobDesk) -> None:
