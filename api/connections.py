@@ -89,6 +89,8 @@ class GuardedStream(trio.abc.HalfCloseableStream):
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
         """As trio's, and once the connection is closing, what comes is thrown away until its end."""
+        if self._reading:
+            raise trio.ClosedResourceError("the connection is being closed here")
         self._reading = True
         try:
             data = await self._receive(max_bytes or 65536)
@@ -117,8 +119,6 @@ class GuardedStream(trio.abc.HalfCloseableStream):
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         """As trio's, noting when the last byte was taken."""
-        if not data:
-            return
         try:
             self.stuck_since = trio.current_time()
             sent = await self.socket.send(data)
@@ -150,15 +150,22 @@ class GuardedStream(trio.abc.HalfCloseableStream):
             if self.phase is not Phase.CLOSING:
                 self.enter(Phase.CLOSING)
                 await self.send_eof()
-            if self._reading:
-                return  # The reader throws away the rest, and closes.
-            await self._discard(0)
+            if not self._reading:
+                await self._read_off()
+            # Else whoever reads throws away the rest, and closes: the reader, or another who closes.
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             self.socket.close()
         finally:
             if not self._reading:
                 self.socket.close()
         await trio.lowlevel.checkpoint()
+
+    async def _read_off(self) -> None:
+        self._reading = True
+        try:
+            await self._discard(0)
+        finally:
+            self._reading = False
 
 
 def _translated(error: OSError) -> Exception:
@@ -228,12 +235,11 @@ class Connections:
 
     def forget(self, stream: GuardedStream) -> None:
         """The connection has ended."""
-        if stream in self._open:
-            self._open.discard(stream)
-            self._peers[stream.peer] -= 1
-            if not self._peers[stream.peer]:
-                del self._peers[stream.peer]
-            self._room.set()
+        self._open.remove(stream)
+        self._peers[stream.peer] -= 1
+        if not self._peers[stream.peer]:
+            del self._peers[stream.peer]
+        self._room.set()
 
     def _is_trusted(self, peer: str) -> bool:
         return any(ip_address(peer) in network for network in self._trusted)

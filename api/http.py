@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 from urllib.parse import unquote_to_bytes
@@ -39,6 +39,7 @@ __all__ = [
     "ClientGone",
     "ErrorMapper",
     "Handler",
+    "HeaderFields",
     "HeadersTooLarge",
     "Message",
     "Receive",
@@ -188,6 +189,10 @@ class Request(SansIORequest):
         return b"".join([chunk async for chunk in self.body])
 
 
+#: Header fields of an answer: names in the case that is sent, in the order in which they are sent.
+HeaderFields: TypeAlias = Sequence[tuple[str, str]]
+
+
 class Response:
     """A status, headers (order and case are kept on the wire), and bytes or an async iterator of bytes.
 
@@ -201,7 +206,7 @@ class Response:
     def __init__(
         self,
         status: int,
-        headers: Iterable[tuple[str, str]] = (),
+        headers: HeaderFields = (),
         body: bytes | AsyncIterator[bytes] = b"",
         *,
         length: int | None = None,
@@ -212,12 +217,12 @@ class Response:
         self.length = length
 
     @classmethod
-    def text(cls, status: int, text: str, headers: Iterable[tuple[str, str]] = ()) -> Response:
+    def text(cls, status: int, text: str, headers: HeaderFields = ()) -> Response:
         """A plain text answer."""
         return cls(status, [("Content-Type", "text/plain;charset=utf-8"), *headers], text.encode())
 
     @classmethod
-    def json(cls, status: int, value: object, headers: Iterable[tuple[str, str]] = ()) -> Response:
+    def json(cls, status: int, value: object, headers: HeaderFields = ()) -> Response:
         """A JSON answer. Raises ValueError on NaN and infinities."""
         text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
         return cls(status, [("Content-Type", "application/json"), *headers], text.encode())

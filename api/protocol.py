@@ -128,7 +128,8 @@ class Http1(H11Protocol):
                 return
             elif isinstance(event, h11.Data):
                 await self.stream.handle(Body(stream_id=STREAM_ID, data=bytes(event.data)))
-            elif isinstance(event, h11.EndOfMessage):
+            else:
+                assert isinstance(event, h11.EndOfMessage)
                 await self.stream.handle(EndBody(stream_id=STREAM_ID))
 
     def _skip_empty_line(self) -> None:
@@ -216,12 +217,12 @@ class HttpConnection(TCPServer):
                     self.protocol = self._protocol(alpn, task_group)
                     await self.protocol.initiate()
                     await self._read_data()
-        except (OSError, trio.BrokenResourceError, trio.ClosedResourceError):
+        except* (OSError, trio.BrokenResourceError, trio.ClosedResourceError):
             LOG.debug("connection broken")
-        except Exception:
+        except* Exception:
             LOG.exception("connection ended by an error of ours")
         finally:
-            await self._close()
+            await self.stream.aclose()
             # Breaks the cycle between protocol and connection, so that both go without the collector.
             self.__dict__.pop("protocol", None)
 
@@ -269,8 +270,9 @@ class HttpConnection(TCPServer):
                     await self.protocol.handle(Closed())
         elif isinstance(event, Updated):
             self.guard.enter(Phase.IDLE if event.idle else Phase.BUSY)
-        elif isinstance(event, Closed):
-            await self._close()
+        else:
+            assert isinstance(event, Closed)
+            await self.stream.aclose()
             await self.protocol.handle(Closed())
 
     async def _read_data(self) -> None:
@@ -285,12 +287,3 @@ class HttpConnection(TCPServer):
             if not data:
                 break
         await self.protocol.handle(Closed())
-
-    async def _close(self) -> None:
-        try:
-            await self.stream.aclose()
-        except trio.BusyResourceError:
-            # TLS cannot say goodbye while its reader waits: close below it, where the reader is told.
-            await self.guard.aclose()
-        except (trio.BrokenResourceError, trio.ClosedResourceError):
-            self.guard.cut()

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Final
 
-from api.http import RequestError, UnexpectedError
+from api.http import HeaderFields, RequestError, UnexpectedError
 from api.identity import IdentityError
 from engine.errors import (
     Conflict,
@@ -20,8 +20,6 @@ from engine.errors import (
     Unavailable,
     Unsupported,
 )
-
-Headers = Sequence[tuple[str, str]]
 
 STATUS: Final[Mapping[type[EngineError], int]] = {
     Invalid: 400,
@@ -43,10 +41,10 @@ def status_of(error: EngineError) -> int:
     return next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), 500)
 
 
-def worded(error: Exception) -> tuple[int, str, Headers]:
+def worded(error: Exception) -> tuple[int, str, HeaderFields]:
     """Status, message and headers for any error that a request may end in; what is unknown here is a 500
     without a word about its cause."""
-    headers: Headers = getattr(error, "headers", ())
+    headers: HeaderFields = getattr(error, "headers", ())
     if isinstance(error, EngineError):
         return status_of(error), error.message, headers
     if isinstance(error, RequestError | IdentityError | UnexpectedError):

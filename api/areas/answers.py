@@ -2,16 +2,16 @@
 
 import json
 import re
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncIterator
 from urllib.parse import quote
 
 from werkzeug.http import parse_range_header
 
-from api.http import Request, Response
-from api.refusals import Headers
+from api.http import HeaderFields, Request, Response
+from api.http_send import close_iterator
 from engine.uploads import Download
 
-COMMON: Headers = (
+COMMON: HeaderFields = (
     ("Cache-Control", "no-cache, no-store"),
     ("Pragma", "no-cache"),
     ("X-Content-Type-Options", "nosniff"),
@@ -37,7 +37,7 @@ _INLINE = re.compile(
 encode_json = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 
 
-def json_answer(value: object, *, status: int = 200, headers: Headers = ()) -> Response:
+def json_answer(value: object, *, status: int = 200, headers: HeaderFields = ()) -> Response:
     """A JSON answer; a lone surrogate, which no client can have sent, would be escaped rather than fail."""
     return Response(
         status, [*_JSON_HEADERS, *headers], encode_json(value).encode("utf-8", "backslashreplace")
@@ -74,8 +74,7 @@ class Stream:
 
     async def aclose(self) -> None:
         """Gives the file back."""
-        if isinstance(self._chunks, AsyncGenerator):
-            await self._chunks.aclose()
+        await close_iterator(self._chunks)
         await self._download.aclose()
 
 

@@ -59,15 +59,12 @@ def resolve(method: str, parts: list[str]) -> Target:
 
 
 def allowed(targets: dict[str, Target]) -> str:
-    """The value of an Allow header."""
-    methods = [*targets, "OPTIONS"]
-    if "GET" in targets:
-        methods.append("HEAD")
-    return ", ".join(sorted(methods))
+    """The value of an Allow header: every path that has a target has one for GET."""
+    return ", ".join(sorted([*targets, "HEAD", "OPTIONS"]))
 
 
 def _is_binary(targets: dict[str, Target]) -> bool:
-    return "GET" in targets and targets["GET"].operation is Operation.BINARY
+    return targets["GET"].operation is Operation.BINARY
 
 
 def targets_of(parts: list[str]) -> dict[str, Target]:

@@ -11,7 +11,7 @@ from api.blobs.xml_lists import DEFAULT_TIER
 from engine.blobs.entries import BlobEntry, ContainerEntry, ContentHeaders
 from engine.blobs.leases import INFINITE, Lease, LeaseState, locked, state_of
 
-Headers = list[tuple[str, str]]
+HeaderList = list[tuple[str, str]]
 
 _AVAILABLE: Final = ("unlocked", "available", None)
 _UNSPOKEN: Final = ContentHeaders()
@@ -26,7 +26,7 @@ def lease_of(lease: Lease | None, now: int) -> tuple[str, str, str | None]:
     return "locked" if locked(lease, now) else "unlocked", state.value, duration
 
 
-def lease_headers(lease: Lease | None, now: int) -> Headers:
+def lease_headers(lease: Lease | None, now: int) -> HeaderList:
     """The lease headers of blobs and containers."""
     status, state, duration = lease_of(lease, now)
     headers = [("x-ms-lease-status", status), ("x-ms-lease-state", state)]
@@ -35,7 +35,7 @@ def lease_headers(lease: Lease | None, now: int) -> Headers:
     return headers
 
 
-def container_headers(entry: ContainerEntry, now: int, *, held: bool) -> Headers:
+def container_headers(entry: ContainerEntry, now: int, *, held: bool) -> HeaderList:
     """The headers of Get Container Properties beyond ETag, Last-Modified and metadata; `held`: it is under a
     legal hold."""
     headers = lease_headers(entry.lease, now)
@@ -50,7 +50,7 @@ def container_headers(entry: ContainerEntry, now: int, *, held: bool) -> Headers
     return headers
 
 
-def blob_headers(entry: BlobEntry, now: int, *, tier: bool) -> Headers:
+def blob_headers(entry: BlobEntry, now: int, *, tier: bool) -> HeaderList:
     """The headers of Get Blob and Get Blob Properties but for length, range and checksums.
 
     `tier` adds the access tier, which only HEAD tells.
@@ -83,14 +83,14 @@ def md5_text(digest: bytes) -> str:
     return b64encode(digest).decode("ascii")
 
 
-def override(headers: Headers, overrides: tuple[tuple[str, str], ...]) -> Headers:
+def override(headers: HeaderList, overrides: tuple[tuple[str, str], ...]) -> HeaderList:
     """Put the values of a SAS in the place of stored headers; what Latin-1 cannot hold goes out as UTF-8."""
     wanted = {OVERRIDE_HEADERS[name]: value.encode("utf-8").decode("latin-1") for name, value in overrides}
     kept = [(name, value) for name, value in headers if name not in wanted]
     return kept + list(wanted.items())
 
 
-def _content_headers(stored: ContentHeaders) -> Headers:
+def _content_headers(stored: ContentHeaders) -> HeaderList:
     named = (
         ("Content-Encoding", stored.encoding),
         ("Content-Language", stored.language),
@@ -100,7 +100,7 @@ def _content_headers(stored: ContentHeaders) -> Headers:
     return [(name, value) for name, value in named if value is not None]
 
 
-def _tier_headers(entry: BlobEntry) -> Headers:
+def _tier_headers(entry: BlobEntry) -> HeaderList:
     if entry.tier is None:
         return [("x-ms-access-tier", DEFAULT_TIER), ("x-ms-access-tier-inferred", "true")]
     if entry.tier_changed is None:
@@ -109,7 +109,7 @@ def _tier_headers(entry: BlobEntry) -> Headers:
     return [("x-ms-access-tier", entry.tier), changed]
 
 
-def _copy_headers(entry: BlobEntry) -> Headers:
+def _copy_headers(entry: BlobEntry) -> HeaderList:
     copy = entry.copy
     assert copy is not None
     return [

@@ -2,8 +2,7 @@
 
 from urllib.parse import quote
 
-from api.http import Request, Response
-from api.refusals import Headers
+from api.http import HeaderFields, Request, Response
 from api.settings.conditions import quoted
 from api.settings.errors import ACCEPT_PATCH, ALLOW, COMMON
 
@@ -11,12 +10,12 @@ JSON_TYPE = ("Content-Type", "application/json")
 VARY = ("Vary", "Authorization")
 
 
-def value_answer(text: bytes, tag: str, headers: Headers = ()) -> Response:
+def value_answer(text: bytes, tag: str, headers: HeaderFields = ()) -> Response:
     """The JSON text of a value with its tag."""
     return Response(200, [JSON_TYPE, ("ETag", quoted(tag)), VARY, *COMMON, *headers], text)
 
 
-def unchanged_answer(tag: str, headers: Headers = ()) -> Response:
+def unchanged_answer(tag: str, headers: HeaderFields = ()) -> Response:
     """304: the client has it already."""
     return Response(304, [("ETag", quoted(tag)), VARY, *COMMON, *headers])
 

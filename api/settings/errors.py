@@ -3,8 +3,8 @@
 The source prints statuses only (K28); codes are Retain's own and stable.
 """
 
-from api.http import Request, RequestError, Response
-from api.refusals import Headers, worded
+from api.http import HeaderFields, Request, RequestError, Response
+from api.refusals import worded
 
 CODE: dict[int, str] = {
     400: "invalid",
@@ -27,7 +27,7 @@ CODE: dict[int, str] = {
 }
 """The code of each status."""
 
-COMMON: Headers = (("Cache-Control", "no-cache"), ("X-Content-Type-Options", "nosniff"))
+COMMON: HeaderFields = (("Cache-Control", "no-cache"), ("X-Content-Type-Options", "nosniff"))
 """On every answer: settings may be kept by a client, who must ask again before using them."""
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")

@@ -1,9 +1,8 @@
 """The interface itself: a request in, who asks and for what, an answer out."""
 
 from api.config import SettingsConfig
-from api.http import Request, RequestError, Response
+from api.http import HeaderFields, Request, RequestError, Response
 from api.identity import Caller, Identity, IdentityError, Method
-from api.refusals import Headers
 from api.settings.address import Address, Me, parse
 from api.settings.answers import options_answer
 from api.settings.errors import COMMON, METHODS, MethodNotAllowed, NoRoute, error_answer
@@ -72,7 +71,7 @@ class Settings:
             return await self._reader.answer(request, wanted)
         return await self._writer.answer(request, wanted, caller)
 
-    def _token(self, request: Request) -> Headers:
+    def _token(self, request: Request) -> HeaderFields:
         """SAP's clients fetch a token before they write (spec section 9). Any will do, and none is demanded:
         what authenticates them is never sent by a browser on its own."""
         if (request.header("X-CSRF-Token") or "").lower() != "fetch":

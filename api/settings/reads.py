@@ -6,8 +6,7 @@ from typing import Any
 
 import trio
 
-from api.http import BadRequest, Request, Response
-from api.refusals import Headers
+from api.http import BadRequest, HeaderFields, Request, Response
 from api.settings.answers import JSON_TYPE, unchanged_answer, value_answer
 from api.settings.conditions import is_unchanged, read_conditions
 from api.settings.errors import COMMON, TooManyWaiting
@@ -49,7 +48,7 @@ class Wanted:
     place: Place
     path: Path
     query: Query
-    headers: Headers
+    headers: HeaderFields
 
 
 class Reader:

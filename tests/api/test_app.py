@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import AsyncIterator
 
 import pytest
 import trio
@@ -213,6 +214,42 @@ async def test_the_client_is_asked_for_the_body_only_if_it_is_read() -> None:
             assert (answer.status, b" 100 " in answer.head, answer.body) == (200, True, b"3")
 
 
+async def test_a_client_that_sends_its_body_unasked_is_not_asked_for_it() -> None:
+    async with serving() as served, connected(served.port) as peer:
+        await peer.send(head("POST", "/echo/read", "Expect: 100-continue", "Content-Length: 3") + b"abc")
+        answer = await peer.answer()
+        assert (answer.status, b" 100 " in answer.head, answer.body) == (200, False, b"3")
+
+
+async def test_where_no_interface_is_the_body_is_asked_for_and_the_connection_goes_on() -> None:
+    async with serving() as served, connected(served.port) as peer:
+        await peer.send(head("POST", "/nothing", "Expect: 100-continue", "Content-Length: 3"))
+        assert (await peer.stream.receive_some(1000)).startswith(b"HTTP/1.1 100 ")
+        await peer.send(b"abc" + head("GET", "/echo/a"))
+        assert [(await peer.answer()).status for _ in range(2)] == [404, 200]
+
+
+@pytest.mark.parametrize("length", [2, 4])
+async def test_an_answer_of_another_length_than_announced_is_cut_and_logged(
+    length: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A fault of ours, and never the beginning of another answer."""
+
+    async def pieces() -> AsyncIterator[bytes]:
+        yield b"abc"
+
+    async def wrong(request: Request) -> Response:
+        return Response(200, [], pieces(), length=length)
+
+    surface = Surface(name="wrong", handle=wrong, error=plain_error, prefixes=("wrong",))
+    async with serving(surfaces=[surface]) as served:
+        answer = await exchange(served.port, head("GET", "/wrong") * 2)
+        assert answer.count(b"HTTP/1.1 ") == answer.count(b"200 OK") <= 1
+        assert not answer.endswith(b"abc") or length == 4
+        assert (await ask(served.port, head("GET", "/healthz")))[0] == 200
+    assert [record.levelname for record in caplog.records if record.name == "retain.http"] == ["ERROR"]
+
+
 @pytest.mark.parametrize("target", ["/echo/fault", "/echo/split"])
 async def test_a_fault_of_ours_tells_an_id_and_nothing_else(
     target: str, caplog: pytest.LogCaptureFixture
@@ -305,6 +342,20 @@ async def test_a_client_that_leaves_inside_its_body_is_nobodys_fault(
         value = served.app.counters.registry.get_sample_value
         await eventually(lambda: value("retain_http_requests_total", labels) == 1)
     assert [record for record in caplog.records if record.name.startswith("retain")] == []
+
+
+async def test_the_pages_are_made_once_however_many_ask_for_them_first() -> None:
+    async with open_memory_engine() as engine, trio.open_nursery() as nursery:
+        app = create_app(engine, Config())
+        made: list[object] = []
+
+        async def ask_for_them() -> None:
+            made.append(await app.pages())
+
+        for _ in range(3):
+            nursery.start_soon(ask_for_them)
+    assert len(made) == 3
+    assert len(set(map(id, made))) == 1
 
 
 async def test_the_configuration_says_which_interfaces_there_are() -> None:

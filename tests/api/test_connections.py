@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import gc
+import logging
+import socket
+import struct
 from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
 import trio
-from trio.testing import MockClock
+from hypercorn.trio.worker_context import WorkerContext
+from trio.testing import MockClock, wait_all_tasks_blocked
 
 from api.config import ServerConfig
-from api.connections import LINGER_S
-from api.protocol import Http1
+from api.connections import LINGER_S, Connections, GuardedStream
+from api.protocol import Http1, HttpConnection
+from api.serve import WireConfig
 from tests.kit.serving import (
     CLOSED,
     STARTED,
@@ -237,3 +244,77 @@ async def test_a_connection_that_ended_needs_no_collector_to_go(sent: bytes) -> 
             assert alive() <= before
         finally:
             gc.enable()
+
+
+@asynccontextmanager
+async def accepted() -> AsyncIterator[tuple[trio.SocketStream, trio.SocketStream]]:
+    """Both ends of a connection: the server's, the client's."""
+    [listener] = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    async with (
+        listener,
+        await trio.open_tcp_stream(*listener.socket.getsockname()) as client,
+        await listener.accept() as server,
+    ):
+        yield server, client
+
+
+async def vanish(client: trio.SocketStream) -> None:
+    """The client's machine resets the connection."""
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    await trio.aclose_forcefully(client)
+
+
+async def test_a_connection_closed_from_two_sides_at_once_still_lets_its_answer_be_read() -> None:
+    async with accepted() as (server, client), trio.open_nursery() as nursery:
+        stream = GuardedStream(server, "127.0.0.1")
+        await stream.send_all(b"answer")
+        for _ in range(2):
+            nursery.start_soon(stream.aclose)
+        await wait_all_tasks_blocked()
+        with pytest.raises(trio.ClosedResourceError):
+            await stream.receive_some()
+        await client.send_all(b"more of the request")
+        assert await client.receive_some() == b"answer"
+        assert await client.receive_some() == b""
+        assert stream.socket.fileno() != -1
+        await client.send_eof()
+        with trio.fail_after(60):
+            while stream.socket.fileno() != -1:
+                await trio.lowlevel.checkpoint()
+
+
+async def test_a_write_may_block_until_the_peer_takes_what_was_sent() -> None:
+    async with accepted() as (server, client), trio.open_nursery() as nursery:
+        stream = GuardedStream(server, "127.0.0.1")
+        await stream.wait_send_all_might_not_block()
+        nursery.start_soon(stream.send_all, bytes(32 << 20))
+        await wait_all_tasks_blocked(0.05)
+        assert stream.stuck_since <= trio.current_time()
+        nursery.cancel_scope.cancel()
+        with trio.CancelScope(shield=True):
+            with trio.move_on_after(0) as early:
+                await stream.wait_send_all_might_not_block()
+            assert early.cancelled_caught
+            await trio.aclose_forcefully(client)
+            with trio.fail_after(60):
+                await stream.wait_send_all_might_not_block()
+
+
+async def test_a_peer_that_is_gone_before_it_is_looked_at_is_not_counted() -> None:
+    async with accepted() as (server, client):
+        connections = Connections(ServerConfig(), 1, on_cut=lambda reason: None)
+        await vanish(client)
+        assert connections.admit(server) is None
+        assert len(connections) == 0
+
+
+async def test_a_peer_that_is_gone_before_its_first_request_is_no_error_of_ours(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.DEBUG, "retain")
+    async with accepted() as (server, client):
+        stream = GuardedStream(server, "127.0.0.1")
+        await vanish(client)
+        await HttpConnection(None, WireConfig(ServerConfig()), WorkerContext(None), stream, 1.0).run()
+        assert stream.socket.fileno() == -1
+    assert [record.levelname for record in caplog.records if record.name.startswith("retain")] == ["DEBUG"]

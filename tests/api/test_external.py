@@ -31,6 +31,17 @@ def test_a_host_that_is_none_is_never_repeated(host: str) -> None:
     assert base(ServerConfig(), ("Host", host)) == "http://127.0.0.1:8080"
 
 
+def test_without_a_usable_host_it_is_the_address_that_was_connected_to() -> None:
+    request = make_request()
+    for server, expected in (
+        (("::1", 8080), "http://[::1]:8080"),
+        (("10.0.0.1", 80), "http://10.0.0.1:80"),
+        (None, "http://localhost"),
+    ):
+        request.server = server
+        assert ExternalUrl(ServerConfig()).base(request) == expected
+
+
 @pytest.mark.parametrize(
     ("headers", "expected"),
     [

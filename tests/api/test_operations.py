@@ -5,9 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from quart import Blueprint
 
+from api.app import create_app
+from api.config import Config, OperationsConfig, ServerConfig
 from api.readiness import OVERDUE_ALARM_S, OVERDUE_WARNING_S, readiness
 from engine import Statistics
+from engine.testing import open_memory_engine
 from tests.kit.serving import exchange, serving
 
 WELL = Statistics(
@@ -62,3 +66,26 @@ async def test_metrics_count_requests_and_show_the_engine() -> None:
         assert 'retain_http_requests_total{interface="echo",method="other",status="200"} 1.0' in text
         assert "retain_journal_sequence 0.0" in text
         assert "retain_http_connections 1.0" in text
+
+
+async def test_metrics_can_be_switched_off() -> None:
+    config = Config(server=ServerConfig(bind="127.0.0.1:0"), operations=OperationsConfig(metrics=False))
+    async with serving(config=config) as served:
+        assert (await get(served.port, "/metrics")).startswith(b"HTTP/1.1 404 ")
+        assert (await get(served.port, "/healthz")).startswith(b"HTTP/1.1 200 ")
+
+
+async def test_a_page_with_a_fault_tells_nothing_and_logs_it(caplog: pytest.LogCaptureFixture) -> None:
+    page = Blueprint("faulty", __name__)
+
+    @page.get("/faulty")
+    async def faulty() -> str:
+        raise RuntimeError("a secret value")
+
+    async with open_memory_engine() as engine:
+        app = await create_app(engine, Config(), pages=[lambda: page]).pages()
+        answer = await app.test_client().get("/faulty")
+        assert (answer.status_code, await answer.get_data()) == (500, b"Internal Server Error\n")
+        assert answer.headers["Cache-Control"] == "no-store"
+    [record] = [record for record in caplog.records if record.name == "retain.http"]
+    assert record.exc_info

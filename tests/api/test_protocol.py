@@ -20,11 +20,13 @@ import h2.settings
 import pytest
 import trio
 import trio.testing
-from hypercorn.protocol.events import Body
+from hypercorn.events import RawData
+from hypercorn.protocol.events import Body, StreamClosed
+from hypercorn.protocol.h2 import BufferCompleteError
 from hypercorn.trio.worker_context import WorkerContext
 
 from api.config import ServerConfig
-from api.http2 import OUTFLOW_BYTES, Http2
+from api.http2 import OUTFLOW_BYTES, RATE_WINDOW_S, Http2, Outflow, Rate
 from api.serve import WireConfig
 from tests.kit.certificates import certified
 from tests.kit.serving import CLOSED, TAKEN, Served, serving
@@ -339,16 +341,55 @@ async def test_streams_reset_while_their_answers_wait_end_alone(tmp_path: Path) 
     assert TAKEN["reset"] <= 50 * 3 * OUTFLOW_BYTES
 
 
-async def test_sending_to_a_stream_that_is_gone_lets_others_run() -> None:
-    async def send(event: object) -> None:
-        raise AssertionError(event)
+def on_nothing() -> Http2:
+    """HTTP/2 on a connection of which nothing came yet, and to which nothing may be sent."""
 
-    server = ServerConfig()
-    protocol = Http2(
-        None, WireConfig(server), WorkerContext(None), None, {}, True, None, None, send, write_timeout=1
+    async def send(event: object) -> None:
+        assert not isinstance(event, RawData), event
+
+    return Http2(
+        None,
+        WireConfig(ServerConfig()),
+        WorkerContext(None),
+        None,
+        {},
+        True,
+        None,
+        None,
+        send,
+        write_timeout=1,
     )
+
+
+async def test_sending_to_a_stream_that_is_gone_lets_others_run() -> None:
     with trio.testing.assert_checkpoints():
-        await protocol.stream_send(Body(stream_id=1, data=b"to nobody"))
+        await on_nothing().stream_send(Body(stream_id=1, data=b"to nobody"))
+
+
+async def test_giving_up_a_stream_that_the_connection_has_forgotten_harms_nobody() -> None:
+    protocol = on_nothing()
+    outflow = protocol.stream_buffers[1] = Outflow(1)
+    protocol.priority.insert_stream(1)
+    await protocol.stream_send(StreamClosed(stream_id=1))
+    assert outflow.ended
+
+
+async def test_what_comes_after_the_end_of_an_answer_is_refused() -> None:
+    outflow = Outflow(1)
+    await outflow.push(b"abc")
+    await outflow.close()
+    assert outflow.complete
+    with pytest.raises(BufferCompleteError):
+        await outflow.push(b"d")
+
+
+async def test_a_rate_starts_anew_after_its_time(mock_clock: trio.testing.MockClock) -> None:
+    rate = Rate(2)
+    assert [rate.exceeded() for _ in range(3)] == [False, False, True]
+    mock_clock.jump(RATE_WINDOW_S)
+    assert rate.exceeded()
+    mock_clock.jump(0.1)
+    assert [rate.exceeded() for _ in range(3)] == [False, False, True]
 
 
 async def test_an_answer_that_breaks_off_resets_its_stream(tmp_path: Path) -> None:

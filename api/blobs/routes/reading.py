@@ -13,7 +13,7 @@ from api.blobs.names import metadata_headers
 from api.blobs.permissions import Operation
 from api.blobs.ranges import content_range, parse_range
 from api.blobs.tags import tags_document
-from api.blobs.views import Headers, blob_headers, md5_text, override
+from api.blobs.views import HeaderList, blob_headers, md5_text, override
 from api.http import Response
 from engine import Download, Engine
 from engine.blobs import queries
@@ -73,7 +73,7 @@ async def get_blob(call: Call) -> Response:
 
 
 async def _answer(
-    call: Call, status: int, headers: Headers, entry: BlobEntry, start: int, stop: int
+    call: Call, status: int, headers: HeaderList, entry: BlobEntry, start: int, stop: int
 ) -> Response:
     held = pieces(entry, start, stop)
     framed = call.header("x-ms-structured-body")

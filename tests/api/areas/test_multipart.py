@@ -166,3 +166,8 @@ def test_a_media_type_is_kept_as_sent():
         b'Content-Disposition: form-data; name="f"; filename="a"\r\nContent-Type:  Image/PNG; x="\xe9" '
     )
     assert head.media_type == 'Image/PNG; x="é"'
+
+
+def test_a_semicolon_at_the_end_means_nothing():
+    head = parse_head(b'Content-Disposition: form-data; name="f"; filename="a.png"; ')
+    assert (head.name, head.filename) == ("f", "a.png")

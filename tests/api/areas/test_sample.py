@@ -66,6 +66,8 @@ async def test_all_operations_without_script(client: Client):
     assert "<pre>Value1</pre>" in one.text
     binary = await submit(client, {"_id": name, "_key": "FileKey", "_operation": "binary"})
     assert (binary.headers["Content-Type"], binary.body) == ("image/png", PNG)
+    text = await submit(client, {"_id": name, "_key": "Key1", "_operation": "binary"})
+    assert (text.headers["Content-Type"], text.body) == ("text/plain;charset=utf-8", b"Value1")
     assert (
         await submit(client, {"_id": name, "_ttl": "60", "Key1": "Value2", "_operation": "update"})
     ).status == 200

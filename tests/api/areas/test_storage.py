@@ -30,24 +30,20 @@ async def fill(client: Client) -> None:
 async def test_a_full_disk_is_507_deletes_work_and_room_is_used_again():
     """With the room set aside that a server sets aside."""
     async with areas_client(options=Options(sweep_interval_s=3600.0)) as client:
-        await meet_a_full_disk(client)
-
-
-async def meet_a_full_disk(client: Client) -> None:
-    name = await client.create({"k": "v"})
-    await fill(client)
-    answer = await client.post(f"/{name}/60", {"k": "w"})
-    assert answer.status == 507
-    assert set(answer.json()) == {"exception", "message"}
-    assert (await client.post("/60", {"f": FilePart(bytes(1_000_000))})).status == 507
-    assert client.payload_files() == []
-    assert (await client.get(f"/{name}")).json() == {"k": "v"}
-    assert (await client.delete(f"/{name}")).status == 200
-    assert (await client.get(f"/{name}")).status == 404
-    client.disk.capacity = None
-    for _ in range(3):
-        answer = await client.post("/60", {"k": "v"})
-    assert answer.status == 200
+        name = await client.create({"k": "v"})
+        await fill(client)
+        answer = await client.post(f"/{name}/60", {"k": "w"})
+        assert answer.status == 507
+        assert set(answer.json()) == {"exception", "message"}
+        assert (await client.post("/60", {"f": FilePart(bytes(1_000_000))})).status == 507
+        assert client.payload_files() == []
+        assert (await client.get(f"/{name}")).json() == {"k": "v"}
+        assert (await client.delete(f"/{name}")).status == 200
+        assert (await client.get(f"/{name}")).status == 404
+        client.disk.capacity = None
+        for _ in range(3):
+            answer = await client.post("/60", {"k": "v"})
+        assert answer.status == 200
 
 
 async def test_a_failed_sync_ends_writing_and_says_so():
