@@ -21,7 +21,7 @@ from engine.state import State
 from journal import Disk, File, Position
 
 MAGIC = "retain-snapshot"
-VERSION = 3
+VERSION = 4
 ROWS_PER_BLOCK = 256
 LARGE_ROW = 64 << 10
 """A row of more bytes ends its block."""

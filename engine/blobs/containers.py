@@ -1,6 +1,7 @@
 """One container with what it holds, and the indexes over it. Changed by the slice's apply handlers only."""
 
 from collections.abc import Collection, Iterator
+from operator import attrgetter
 
 from sortedcontainers import SortedDict, SortedList
 
@@ -161,9 +162,9 @@ class Container:
         """Fills an empty container and builds its indexes at once."""
         self.blobs = blobs
         self.names.update(blobs)
-        self.ages.update((entry.modified, name) for name, entry in blobs.items())
-        self.tags.load((name, entry.tags) for name, entry in blobs.items() if entry.tags)
-        self.size = sum(entry.size for entry in blobs.values())
+        self.ages.update(zip(map(attrgetter("modified"), blobs.values()), blobs, strict=True))
+        self.tags.load(zip(blobs, map(attrgetter("tags"), blobs.values()), strict=True))
+        self.size = sum(map(attrgetter("body.size"), blobs.values()))
         self.staged.update(staged)
         self.stagings.update(sorted((block.seq, key) for key, block in staged.items()))
         self.pending_names.update(self.pending)

@@ -1,16 +1,18 @@
 """The slice as snapshot rows and back.
 
-A row is a kind and fields: the slice, an account's service properties, a container, and after it its blobs,
-its staged names and its staged blocks.
+A row is a kind and fields: the slice, an account's service properties, a container, and after it its blobs
+(plain ones in columns, see ``engine/blobs/columns.py``), its staged names and its staged blocks.
 """
 
 from collections.abc import Iterator
 from functools import lru_cache
 from itertools import chain
+from operator import attrgetter
 from typing import Any
 
 from sortedcontainers import SortedDict
 
+from engine.blobs.columns import blobs_of, rows_of
 from engine.blobs.container_events import lease_of, pairs_of
 from engine.blobs.containers import Container, lifetime_of
 from engine.blobs.entries import (
@@ -23,6 +25,7 @@ from engine.blobs.entries import (
     Pending,
     StoredPolicy,
     pack_held,
+    payload_names,
     shared_headers,
     shared_pairs,
     unpack_block,
@@ -31,8 +34,9 @@ from engine.blobs.entries import (
 from engine.blobs.state import BlobsState
 from engine.body import OnDisk
 from engine.table import Frozen, Table
+from journal import Payload
 
-SLICE, SERVICE, CONTAINER, BLOB, PENDING, BLOCK, RESTATED, CLOSED = range(8)
+SLICE, SERVICE, CONTAINER, BLOB, PENDING, BLOCK, RESTATED, CLOSED, COLUMNS = range(9)
 
 
 def freeze(blobs: BlobsState) -> Frozen:
@@ -59,8 +63,7 @@ def freeze(blobs: BlobsState) -> Frozen:
             yield row
             if closed is not None:
                 yield [CLOSED, closed]
-            for name, entry in entries.items():
-                yield [BLOB, name, *entry[:4], pack_held(entry.body), *entry[5:]]
+            yield from rows_of(entries.items(), _row, COLUMNS)
             for name, waiting in pending.items():
                 yield [PENDING, name, *waiting]
             for (name, _block_id), block in staged:
@@ -72,20 +75,28 @@ def freeze(blobs: BlobsState) -> Frozen:
     return Frozen(rows, tuple(view for _, _, view, *_ in frozen))
 
 
+def _row(name: str, entry: BlobEntry) -> list[Any]:
+    return [BLOB, name, *entry[:4], pack_held(entry.body), *entry[5:]]
+
+
 def resources_of(blobs: BlobsState) -> Iterator[bytes]:
     """The resources of all accounts, containers and blobs, as the very objects that their entries hold."""
     for resource, _document in blobs.services.values():
         yield resource
     for container in chain(blobs.containers(), blobs.closed.values()):
         yield container.entry.resource
-        for entry in container.blobs.values():
-            yield entry.resource
+        yield from map(attrgetter("resource"), container.blobs.values())
 
 
 class Loader:
-    """Fills an empty slice from rows, one container at a time."""
+    """Fills an empty slice from rows, one container at a time.
+
+    Attributes:
+        files: The payload files that blobs and staged blocks stand on.
+    """
 
     def __init__(self, blobs: BlobsState) -> None:
+        self.files: set[str] = set()
         self._blobs = blobs
         self._container: Container | None = None
         self._entries: Table[str, BlobEntry] = Table()
@@ -94,14 +105,21 @@ class Loader:
     def take(self, row: list[Any]) -> None:
         """The next row."""
         kind = row[0]
-        if kind == BLOB:
-            self._entries[row[1]] = _blob(row)
+        if kind == COLUMNS:
+            names, entries, files = blobs_of(row[1:])
+            self._entries.update(zip(names, entries, strict=True))
+            self.files.update(files)
+        elif kind == BLOB:
+            entry = self._entries[row[1]] = _blob(row)
+            self.files.update(payload_names(entry.body))
         elif kind == PENDING:
             assert self._container is not None
             self._container.pending[row[1]] = Pending(*row[2:])
         elif kind == BLOCK:
             block = unpack_block(row[2])
             self._staged[row[1], block.block_id] = block
+            if isinstance(block.body, Payload):
+                self.files.add(block.body.name)
         elif kind == RESTATED:
             assert self._container is not None
             self._container.restated.setdefault(row[1], {})[row[3]] = unpack_block(row[2])

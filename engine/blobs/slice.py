@@ -17,7 +17,7 @@ from engine.blobs.containers import blocks_end, lifetime_of
 from engine.blobs.entries import Composite, payload_names
 from engine.blobs.rows import Loader, freeze, resources_of
 from engine.blobs.state import BlobsState
-from engine.body import Held, OnDisk
+from engine.body import Held
 from engine.command import Command
 from engine.deadlines import Kind
 from engine.event import Event
@@ -67,22 +67,15 @@ class BlobsSlice(BlobsState):
         for row in rows:
             loader.take(row)
         loader.finish()
+        for name in loader.files:
+            self.ground.keep(name)
         for container in (*self.containers(), *self.closed.values()):
-            for entry in container.blobs.values():
-                if not isinstance(entry.body, OnDisk):
-                    self._keep(entry.body)
-            for block in container.staged.values():
-                self._keep(block.body)
             for blob, pending in container.pending.items():
                 key = (container.account, container.name, blob)
                 self.ground.deadlines.arm(blocks_end(pending), Kind.BLOCKS, key)
             self.rearm(container)
             newest = container.ages[-1][0] if container.ages else 0
             self.last = max(self.last, newest, container.entry.modified)
-
-    def _keep(self, body: Held | Composite) -> None:
-        for name in payload_names(body):
-            self.ground.keep(name)
 
     def check(self) -> None:
         """See :class:`engine.slice.Slice`."""

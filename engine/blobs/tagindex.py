@@ -4,8 +4,11 @@ Values compare by code point (spec/blobs.md section 6). The smallest string abov
 U+0000, so every comparison becomes a half-open interval.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import chain, groupby, repeat
+from operator import itemgetter
 from typing import NamedTuple, Self
 
 from sortedcontainers import SortedList
@@ -104,13 +107,13 @@ class TagIndex:
         """Fills the empty index at once, several times faster than one by one: values and names are sorted
         as strings, not as pairs.
         """
-        gathered: dict[str, dict[str, list[str]]] = {}
+        gathered: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
         for name, tags in tagged:
-            for key, value in tags:
-                gathered.setdefault(key, {}).setdefault(value, []).append(name)
-        for key, values in gathered.items():
-            entries = ((value, name) for value in sorted(values) for name in sorted(values[value]))
-            self._keys[key] = SortedList(entries)
+            for pair in tags:
+                gathered[pair].append(name)
+        for key, pairs in groupby(sorted(gathered), key=itemgetter(0)):
+            entries = (zip(repeat(value), sorted(gathered[key, value]), strict=False) for _, value in pairs)
+            self._keys[key] = SortedList(chain.from_iterable(entries))
 
     def count(self, key: str, wanted: TagRange) -> int:
         """How many blobs have a value of ``key`` in the range; O(log n)."""
