@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import asdict
+from itertools import chain
 from operator import itemgetter
 from pathlib import Path
 
@@ -51,7 +52,7 @@ def command(config_path: Path | None, data: str | None, *, as_json: bool) -> Non
         raise Stopped(f"{error}: written by a newer version", FAILED) from None
     policy = engine_options(config).retention()
     with told_apart():
-        kept = kept_by_holds(state, due(state.records, now, policy), disk)
+        kept = kept_by_holds(state, chain.from_iterable(due(state.records, now, policy)), disk)
     found = report(state, now, policy, kept)
     if as_json:
         told = asdict(found)

@@ -26,10 +26,11 @@ class Pending:
 class Job:
     """Work that needs state and journal to stand still, between its request and its end."""
 
-    __slots__ = ("done", "error", "result", "work")
+    __slots__ = ("done", "error", "follow", "result", "work")
 
-    def __init__(self, work: Callable[[], Any]) -> None:
+    def __init__(self, work: Callable[[], Any], follow: Callable[[Any], None] | None) -> None:
         self.work = work
+        self.follow = follow
         self.done = trio.Event()
         self.result: Any = None
         self.error: Exception | None = None
@@ -40,6 +41,12 @@ class Job:
             self.result = self.work()
         except Exception as error:  # raised where the work was asked for
             self.error = error
+
+    def finish(self) -> None:
+        """Has what follows done, in the caller's thread, and tells whoever asked."""
+        if self.error is None and self.follow is not None:
+            self.follow(self.result)
+        self.done.set()
 
 
 class Batch:

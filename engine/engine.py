@@ -3,7 +3,6 @@
 import os
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from functools import partial
 from itertools import takewhile
 from pathlib import Path
 from typing import TypeVar
@@ -15,7 +14,8 @@ from engine.body import Held
 from engine.clock import Clock, Horizon, SystemClock
 from engine.command import Command
 from engine.eraser import Eraser
-from engine.errors import EngineError, StorageFailed, StorageFull
+from engine.erasing import Erasing
+from engine.errors import EngineError, StorageFailed
 from engine.loading import Loaded, load, rebuilt
 from engine.options import Options
 from engine.reaper import Reaper, lag
@@ -23,16 +23,11 @@ from engine.retention import lag as erasure_lag
 from engine.snapshots import Snapshots
 from engine.state import State
 from engine.statistics import Statistics
-from engine.stride import Stride
 from engine.uploads import Download, Haste, Upload, open_body
 from engine.writer import Writer
 from journal.backup import Moment
-from journal.holes import ranges_of
 
 Value = TypeVar("Value")
-
-ERASE_TARGETS = 4096
-"""Parts erased in one go at most: they fit into one erase record, however they are spread."""
 
 
 class Engine:
@@ -64,6 +59,7 @@ class Engine:
         self._writer = Writer(log, state, self._horizon, options.anchor_interval_s, room)
         self._reaper = Reaper(self._writer, state, self._payloads, self._horizon, options)
         self._snapshots = Snapshots(self._writer, state, log, disk, covered)
+        self._erasing = Erasing(self._writer, state, log, self._horizon)
         self._eraser = Eraser(
             self._writer,
             state,
@@ -71,10 +67,9 @@ class Engine:
             disk,
             self._horizon,
             options,
-            erase=self.erase,
+            erase=self._erasing.erase,
             renew=self._snapshots.renew,
         )
-        self._stride = Stride(ERASE_TARGETS)
         self._entropy = entropy
 
     def now(self) -> int:
@@ -158,19 +153,16 @@ class Engine:
     async def erase(self, targets: Sequence[tuple[int, journal.Part]], cause: int) -> None:
         """Physically erases parts of records: event, zeros in place, closing event (design section 2).
 
-        Many are erased in slices, with other requests between them.
+        Other requests go on meanwhile: they wait for the two events only. Cancelled, it stops after the part
+        that was begun.
 
         Raises:
             journal.BadTarget: A record is not there to be erased.
             StorageFull: No room for the two events.
             StorageFailed: Writing has ended for good; the next start finishes what was begun.
+            Unavailable: The journal cannot be read.
         """
-        done = 0
-        while done < len(targets):
-            slice_ = targets[done : done + self._stride.records]
-            done += len(slice_)
-            took = await self._writer.between_batches(partial(self._erase, slice_, cause))
-            self._stride.took(took, len(slice_))
+        await self._erasing.erase(targets, cause)
 
     async def erase_due(self) -> int:
         """Erases all that is due now, without waiting for the eraser's next round; answers how many records
@@ -180,24 +172,6 @@ class Engine:
             Unavailable: The storage refuses.
         """
         return await self._eraser.drain()
-
-    def _erase(self, targets: Sequence[tuple[int, journal.Part]], cause: int) -> int:
-        """One slice, between two batches: the state hears of it as a replay would. Answers how many
-        nanoseconds that took. Blocking."""
-        begin = self._horizon.elapsed()
-        self._writer.check()
-        try:
-            self._log.erase(targets, cause, max(self._horizon.now(), self.state.time))
-        except journal.NoSpace as error:
-            raise StorageFull("no room on the disk for the erasure") from error
-        except journal.WriteFailed as error:
-            self._writer.fail(error)
-            raise StorageFailed(self._writer.failure) from error
-        head = self._log.head
-        self.state.skip(head.seq, head.time)
-        self.state.erased(ranges_of(targets), cause)
-        self._writer.advance(head.seq)
-        return self._horizon.elapsed() - begin
 
     async def moment(self) -> Moment:
         """Where the journal durably ends now, and the payload files that the state stands on: what a backup

@@ -171,17 +171,19 @@ class Eraser:
         return found
 
     async def _erase_due(self, now: int, *, at_once: bool) -> int:
-        waiting = due(self._state.records, now, self._policy)
-        self.kept = frozenset()
-        if self._state.ground.held:
-            self.kept = await trio.to_thread.run_sync(kept_by_holds, self._state, waiting, self._disk)
-            waiting = [left for left in waiting if _seq(left) not in self.kept]
         erased = 0
-        for cause, slice_ in slices(waiting):
-            audited = max(self._details.reached, self._state.records.audited)
-            targets = [(seq, _BOTH if seq <= audited else Part.CONTENT) for seq in map(_seq, slice_)]
-            await self._paced(targets, cause, at_once=at_once)
-            erased += len(slice_)
+        kept: frozenset[int] = frozenset()
+        for waiting in due(self._state.records, now, self._policy):
+            if self._state.ground.held:
+                here = await trio.to_thread.run_sync(kept_by_holds, self._state, waiting, self._disk)
+                waiting = [left for left in waiting if _seq(left) not in here]
+                kept |= here
+            for cause, slice_ in slices(waiting):
+                audited = max(self._details.reached, self._state.records.audited)
+                targets = [(seq, _BOTH if seq <= audited else Part.CONTENT) for seq in map(_seq, slice_)]
+                await self._paced(targets, cause, at_once=at_once)
+                erased += len(slice_)
+        self.kept = kept
         return erased
 
     async def _paced(self, targets: Targets, cause: int, *, at_once: bool = False) -> None:

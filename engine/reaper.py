@@ -48,7 +48,7 @@ class Reaper:
             await trio.sleep(self._options.sweep_interval_s)
             try:
                 await self.sweep()
-                await self._writer.between_batches(self._writer.upkeep)
+                await self._writer.upkeep()
             except Unavailable:
                 # Full or failed storage shows in readiness and metrics; what is due stays hidden, and the
                 # next sweep tries again.

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 from sortedcontainers import SortedList
 
 from engine.event import Cause, Event, Stamp
+from engine.generations import Generations
 from engine.standing import Locator, Standing
 from engine.table import Frozen, Table
 from journal import Part
@@ -109,7 +110,7 @@ class Records:
         self.chains: Table[bytes, Chain] = Table()
         self.mixed: dict[bytes, Mixed] = {}
         self.crowded: dict[bytes, Locator] = {}
-        self.left: Table[int, Left] = Table()
+        self.left: Generations[int, Left] = Generations()
         self.audited = 0
         self.last_left = 0
         self._past: dict[int, Left] = {}
@@ -196,7 +197,7 @@ class Records:
             left = self.left.get(seq) or self._past.get(seq)
             if left is None or not (parts & Part.CONTENT or left.mark & 15 == 0):
                 continue
-            if self.left.pop(seq, None) is None:
+            if self.left.pop(seq) is None:
                 self._drop_past(seq)
 
     def past(self, until: int) -> Iterator[Left]:
@@ -221,7 +222,7 @@ class Records:
 
     def freeze(self) -> Frozen:
         """All of this moment."""
-        chains, left = self.chains.view(), self.left.view()
+        chains, left = self.chains.view(), self.left.views()
         others: list[Any] = [["audited", self.audited, self.last_left]]
         others += [["mixed", resource, *mixed] for resource, mixed in self.mixed.items()]
         others += [["crowded", resource, locator] for resource, locator in self.crowded.items()]
@@ -232,10 +233,11 @@ class Records:
             while row := list(islice(items, RESOURCES_PER_ROW)):
                 yield ["chains", b"".join(resource for resource, _ in row), [chain for _, chain in row]]
             yield from others
-            yield from (["left", *one] for _, one in left.items())
+            for view in left:
+                yield from (["left", *one] for _, one in view.items())
             yield from (["past", *one] for one in past)
 
-        return Frozen(rows, (chains, left))
+        return Frozen(rows, (chains, *left))
 
     def load(self, rows: Iterable[Any], resources: Iterable[bytes]) -> None:
         """Fills empty records from rows.
@@ -264,7 +266,7 @@ class Records:
                     self.crowded[fields[0]] = tuple(fields[1])
                 case "left":
                     left = Left(*fields)
-                    self.left[seq_of(left.mark)] = left
+                    self.left.add(seq_of(left.mark), left)
                 case "past":
                     self._add_past(Left(*fields))
                 case _:
@@ -303,7 +305,7 @@ class Records:
         if history:
             self._add_past(left)
         else:
-            self.left[seq_of(left.mark)] = left
+            self.left.add(seq_of(left.mark), left)
 
     def _add_past(self, left: Left) -> None:
         seq = seq_of(left.mark)

@@ -11,8 +11,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from itertools import chain
 from typing import Any, Final, Generic, Literal, TypeVar
 from weakref import ref
+
+PARTS: Final = 64
+"""Of what a view puts aside."""
 
 Key = TypeVar("Key")
 Value = TypeVar("Value")
@@ -46,7 +50,8 @@ class View(Generic[Key, Value]):
 
     def __init__(self, table: Table[Key, Value]) -> None:
         self._table = table
-        self._before: dict[Key, Value | Literal[_Absent.ABSENT]] = {}
+        # In parts, each of which is small when it has to grow.
+        self._before: tuple[dict[Key, Value | Literal[_Absent.ABSENT]], ...] = tuple({} for _ in range(PARTS))
         self._keys: list[Key] | None = None
 
     def list_keys(self) -> None:
@@ -54,7 +59,8 @@ class View(Generic[Key, Value]):
         changes since the view was made must be sure to last: whatever was removed by them comes last."""
         if self._keys is None:
             table = self._table
-            gone = [key for key, old in self._before.items() if old is not ABSENT and key not in table]
+            before = chain.from_iterable(part.items() for part in self._before)
+            gone = [key for key, old in before if old is not ABSENT and key not in table]
             self._keys = [*table, *gone]
 
     def items(self) -> Iterator[tuple[Key, Value]]:
@@ -69,14 +75,17 @@ class View(Generic[Key, Value]):
             key = keys.pop()
             # In this order: what is put aside is so before the table changes.
             now = table.get(key, ABSENT)
-            value = before.get(key, now)
+            value = before[hash(key) % PARTS].get(key, now)
             if value is not ABSENT:
                 yield key, value
+        for part in before:
+            part.clear()  # here, and bit by bit, rather than where the view is let go of
 
     def note(self, key: Key) -> None:
         """``key`` is about to change."""
-        if key not in self._before:
-            self._before[key] = self._table.get(key, ABSENT)
+        before = self._before[hash(key) % PARTS]
+        if key not in before:
+            before[key] = self._table.get(key, ABSENT)
 
 
 class _Watched(Table[Key, Value]):

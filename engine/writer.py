@@ -142,8 +142,15 @@ class Writer:
             self.check()
             await self._synced.wait()
 
-    async def between_batches(self, work: Callable[[], Value]) -> Value:
+    async def between_batches(
+        self, work: Callable[[], Value], follow: Callable[[Value], None] | None = None
+    ) -> Value:
         """Runs ``work`` in a worker thread while no batch is open: state and journal agree and stand still.
+
+        Args:
+            work: May read both, and write to the journal. A ``WriteFailed`` that it raises ends writing.
+            follow: Changes the state as ``work``, whose result it is given, changed the journal: before the
+                next batch, and in the Trio thread, where no reader can meet a state half changed.
 
         Raises:
             Closed: The engine is stopping.
@@ -151,7 +158,7 @@ class Writer:
         """
         if self._stopping:
             raise Closed("the engine is stopping")
-        job = Job(work)
+        job = Job(work, follow)
         self._jobs.append(job)
         self._wake.set()
         with trio.CancelScope(shield=True):
@@ -160,14 +167,19 @@ class Writer:
             raise job.error
         return cast("Value", job.result)
 
+    def find_room(self) -> None:
+        """For work between batches that appended something: the next batch finds its room again. Blocking.
+
+        Raises:
+            JournalError: The journal cannot be written any more.
+        """
+        self._room.find_again()
+
     def advance(self, seq: int) -> None:
-        """Records up to ``seq`` were appended and synced by work between batches, which this is part of:
-        readers hear of it, and the next batch finds its room again. Blocking."""
+        """Records up to ``seq`` are durable: readers and watchers hear of it."""
         self._durable = seq
-        try:
-            self._room.find_again()
-        except FAILURES as error:
-            self.fail(error)
+        synced, self._synced = self._synced, trio.Event()
+        synced.set()
 
     def stop(self) -> None:
         """Lets the queue drain, then ends :meth:`run`."""
@@ -192,7 +204,9 @@ class Writer:
             if self._jobs:
                 job = self._jobs.popleft()
                 await self._in_thread(job.run)
-                job.done.set()
+                if isinstance(job.error, journal.WriteFailed):
+                    self.fail(job.error)
+                job.finish()
             if self._queue:
                 await self._commit()
 
@@ -279,9 +293,7 @@ class Writer:
         for offset, address in enumerate(addresses):
             if address >= 0:
                 self._state.place(first + offset, address)
-        self._durable = self._state.seq
-        synced, self._synced = self._synced, trio.Event()
-        synced.set()
+        self.advance(self._state.seq)
         for callback in self._committed:
             callback(self._durable)
 
@@ -291,17 +303,23 @@ class Writer:
         self._anchors.write_if_due()
         return addresses
 
-    def upkeep(self) -> None:
-        """Work between batches while nothing else is asked for: the anchor, and room on a disk that was
-        full."""
-        if self._failure:
-            return
+    async def upkeep(self) -> None:
+        """What is to be done while nothing else is asked for: the anchor, and room on a disk that was full.
+
+        Raises:
+            Closed: The engine is stopping.
+        """
         try:
-            if not self._room.for_all:
-                self._room.find()
-            self._anchors.write_if_due()
+            await self.between_batches(self._look_after)
         except FAILURES as error:
             self.fail(error)
+
+    def _look_after(self) -> None:
+        if self._failure:
+            return
+        if not self._room.for_all:
+            self._room.find()
+        self._anchors.write_if_due()
 
     def fail(self, error: BaseException) -> None:
         """Ends writing for good: state may hold what the journal does not."""

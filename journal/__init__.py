@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from journal.backup import BackupReport, Moment, backup, check_backup
 from journal.disk import RealDisk
+from journal.erase import ErasurePlan
 from journal.erasures import Erasure, Erasures, export_erasures
 from journal.errors import (
     BadTarget,
@@ -62,6 +63,7 @@ __all__ = [
     "Disk",
     "Draft",
     "Erasure",
+    "ErasurePlan",
     "Erasures",
     "File",
     "Finding",

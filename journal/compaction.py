@@ -16,7 +16,11 @@ from journal.storage import Disk
 
 
 class Compaction:
-    """Keeps what is known of sealed segments, and what is erased from one while it is being copied."""
+    """Keeps what is known of sealed segments, and what is erased from one while it is being copied.
+
+    `settled`, a lock, is held by whoever opens segments' files by name, outside of a change: no other file
+    takes the place of one meanwhile. It is taken before the journal's own lock, never within.
+    """
 
     def __init__(
         self,
@@ -28,6 +32,7 @@ class Compaction:
         self._disk = disk
         self._changing = changing
         self._replaced = replaced
+        self.settled = Lock()
         self._turn = Lock()
         self._dense: set[int] = set()
         self._sparse: set[int] = set()
@@ -61,7 +66,7 @@ class Compaction:
             before = self._size(segment)
             try:
                 aside = write_aside(self._disk, segment, self._erased)
-                with self._changing("rewriting a segment"):
+                with self.settled, self._changing("rewriting a segment"):
                     new = put_in_place(self._disk, segment, aside, self._erased)
                     self._replaced(segment, new)
             except Corrupt:

@@ -5,13 +5,26 @@ What makes this safe is around it: the erase record is durable before, the erase
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
+from journal.holes import Range
 from journal.limits import READ_CHUNK
 from journal.mapped import SegmentFile
 from journal.places import Spot
 from journal.segments import Segment
 from journal.storage import Disk
+
+
+@dataclass(slots=True)
+class ErasurePlan:
+    """An erasure under way: what its erase record names and why, and where that stands. `seq` is the erase
+    record's number, 0 before there is one."""
+
+    ranges: Sequence[Range]
+    spots: Sequence[Spot]
+    cause: int
+    seq: int = 0
 
 
 def blank(disk: Disk, spots: Iterable[Spot], segments: Mapping[int, Segment]) -> None:

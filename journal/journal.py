@@ -8,20 +8,18 @@ from threading import RLock
 
 from journal import ballast
 from journal.anchor import anchor_at, write_anchor
-from journal.codec import encode_batch, salts_needed
+from journal.appender import Appender
 from journal.compaction import Compaction
 from journal.contents import Contents
-from journal.erase import blank, wipe
+from journal.erase import ErasurePlan, blank, wipe
 from journal.errors import BadTarget, Closed, Corrupt, NoSpace, WriteFailed
-from journal.frame import Chain
 from journal.holes import Ledger, Range, pack_ranges, pack_seqs, ranges_of
-from journal.limits import ERASE_RANGES, OFFSET_LIMIT, PART_ALIGN, frame_room
-from journal.live import LiveSegment
+from journal.limits import ERASE_RANGES, PART_ALIGN, frame_room
 from journal.options import JournalOptions
 from journal.places import Places, Spot
 from journal.reader import SegmentReader
-from journal.record import NO_RESOURCE, Draft, Head, Part, Verb, place
-from journal.segments import FOLDER, Segment, broken_files, create_segment
+from journal.record import Draft, Head, Part, Verb, place
+from journal.segments import FOLDER, Segment, broken_files
 from journal.storage import Disk
 
 _CLOSING_BYTES = 16
@@ -46,15 +44,13 @@ class Journal:
         self._notices = list(notices)
         self._disk = disk
         self._options = options
-        self._entropy = entropy
         self._identity = last.opener.identity
         self._segments = {segment.number: segment for segment in segments}
-        self._frontier = last.chain.frontier
-        size, root = self._frontier.size, self._frontier.root()
-        self._head = Head(size, last.chain.time, root, last.segment.number, last.offset)
-        self._live = LiveSegment(disk, last.segment, last.offset)
         self._contents = Contents(disk, last.opener.identity, options.read_handles)
         self._places = Places(disk)
+        self._end = Appender(
+            disk, last, options, entropy, whitening=self._contents.whitening, started=self._add
+        )
         self._compaction = Compaction(disk, self._changing, self._replaced)
         self._lock = RLock()
         self._failure = ""
@@ -63,7 +59,7 @@ class Journal:
     @property
     def head(self) -> Head:
         """Where the journal ends, durably."""
-        return self._head
+        return self._end.head
 
     @property
     def notices(self) -> tuple[str, ...]:
@@ -81,7 +77,7 @@ class Journal:
         Raises `NoSpace`, with nothing changed; `WriteFailed`, `Closed`.
         """
         with self._changing("reserving room"):
-            self._make_room(self._options.reserve_bytes)
+            self._end.make_room(self._options.reserve_bytes)
 
     def release_ballast(self) -> bool:
         """Give back the room kept for hard times. False if there was none."""
@@ -101,7 +97,7 @@ class Journal:
         with nothing changed; raises `WriteFailed`, which is final, and `Closed`.
         """
         with self._changing("appending"):
-            return self._append(drafts, time)
+            return self._end.append(drafts, time)
 
     def content(self, address: int) -> bytes | None:
         """The content at an address that `append` or a record gave; None if it was erased. From any thread.
@@ -112,7 +108,7 @@ class Journal:
             raise Closed("the journal is closed")
         number, offset = place(address)
         segment = self._segments.get(number)
-        head = self._head
+        head = self._end.head
         if segment is None or offset % PART_ALIGN or (number == head.segment and offset >= head.offset):
             raise Corrupt(f"no content can be at address {address:#x}", offset=offset)
         return self._contents.read(segment, offset)
@@ -120,27 +116,62 @@ class Journal:
     def erase(self, targets: Sequence[tuple[int, Part]], cause: int, time: int) -> None:
         """Make the named parts of the named records unreadable for ever, from the erase record's sync on.
 
-        `cause` goes into the erase record's header. Returns when zeros are durable over all of them. Many
-        targets take several erase records. Raises `BadTarget` and `NoSpace` with nothing erased (`NoSpace`:
-        or only a first portion, wholly); `WriteFailed`, `Closed`, `Corrupt`.
+        Returns when zeros are durable over all of them: the four steps below, one after the other. Raises
+        what they raise; of many targets, which take several erase records, a first portion may be erased by
+        then.
+        """
+        self._check()
+        for plan in self.plan_erasures(targets, cause):
+            self.begin_erasure(plan, time)
+            self.blank(plan)
+            self.end_erasure(plan, time)
+
+    def plan_erasures(self, targets: Sequence[tuple[int, Part]], cause: int) -> list[ErasurePlan]:
+        """Find out where the named parts of the named records stand. From any thread; changes nothing.
+
+        `cause` goes into the erase records' headers. Raises `BadTarget`, `Corrupt`, `OSError`.
+        """
+        ranges = ranges_of(targets)
+        portions = (ranges[at : at + ERASE_RANGES] for at in range(0, len(ranges), ERASE_RANGES))
+        return [ErasurePlan(portion, self._find(portion), cause) for portion in portions]
+
+    def begin_erasure(self, plan: ErasurePlan, time: int) -> None:
+        """Append the erase record: from here on the parts count as gone. One erasure at a time; `append`
+        and `reserve` go on until it is ended, but no new segment begins.
+
+        Raises `NoSpace`, with nothing changed; `WriteFailed`, `Closed`.
         """
         with self._changing("erasing"):
-            ranges = ranges_of(targets)
-            portions = [ranges[at : at + ERASE_RANGES] for at in range(0, len(ranges), ERASE_RANGES)]
-            for portion, spots in [(portion, self._find(portion)) for portion in portions]:
-                if "erase without event" in self._options.faults:
-                    blank(self._disk, spots, self._segments)
-                    continue
-                content = pack_ranges(portion)
-                self._make_room(frame_room(len(content)) + frame_room(_CLOSING_BYTES))
-                seq = self._append_own(Verb.ERASE, cause, content, time)
-                self._blank(spots)
-                self._append_own(Verb.ERASED, cause, pack_seqs([seq]), time)
+            assert not self._end.kept, "an erasure has not been ended"
+            if "erase without event" in self._options.faults:
+                return
+            content, closing = pack_ranges(plan.ranges), frame_room(_CLOSING_BYTES)
+            self._end.make_room(frame_room(len(content)) + closing)
+            plan.seq = self._end.append_own(Verb.ERASE, plan.cause, content, time)
+            self._end.kept = closing
+            self._compaction.note(plan.spots)
+
+    def blank(self, plan: ErasurePlan) -> None:
+        """Write zeros over the parts, durably. From any thread, between its begin and its end; the journal
+        goes on meanwhile. Raises `WriteFailed`, `Closed`."""
+        self._check()
+        with self._final("erasing"), self._compaction.settled:
+            try:
+                blank(self._disk, plan.spots, self._segments)
+            except NoSpace as error:  # copy-on-write file systems need room to overwrite; the record stands
+                raise OSError(str(error)) from error
+
+    def end_erasure(self, plan: ErasurePlan, time: int) -> None:
+        """Append the erased record, after `blank`; its room was kept. Raises `WriteFailed`, `Closed`."""
+        with self._changing("erasing"):
+            self._end.kept = 0
+            if plan.seq:
+                self._end.append_own(Verb.ERASED, plan.cause, pack_seqs([plan.seq]), time)
 
     def write_anchor(self) -> None:
         """Note durably how far the journal reaches. Raises `NoSpace`: the last one stands; `WriteFailed`."""
         with self._changing("writing the anchor"):
-            write_anchor(self._disk, anchor_at(self._head))
+            write_anchor(self._disk, anchor_at(self._end.head))
 
     def discard_broken(self) -> list[str]:
         """Overwrite and remove the copies of torn tails that earlier starts kept; returns their names."""
@@ -192,8 +223,8 @@ class Journal:
             try:
                 if not self._failure:
                     with self._final("close"), suppress(NoSpace):  # the anchor before still stands then
-                        self._live.trim(self._head.offset)
-                        write_anchor(self._disk, anchor_at(self._head))
+                        self._end.trim()
+                        write_anchor(self._disk, anchor_at(self._end.head))
             finally:
                 self.abandon()
                 self._disk.unlock()
@@ -212,17 +243,17 @@ class Journal:
         try:
             self.write_anchor()
         except NoSpace:
-            if not self._head.seq:
+            if not self._end.head.seq:
                 raise
-        if self._head.seq:
+        if self._end.head.seq:
             self._notices.append(
-                f"the anchor was missing: whether records after {self._head.seq} were lost cannot be told"
+                f"the anchor was missing: whether records after {self._end.head.seq} were lost cannot be told"
             )
 
     def abandon(self) -> None:
         """Close the files and nothing else: what a failed opening does."""
         self._closed = True
-        self._live.file.close()
+        self._end.close()
         self._contents.close()
 
     def _finish_erasures(self, ledger: Ledger) -> None:
@@ -235,20 +266,23 @@ class Journal:
             blank(self._disk, spots, self._segments)
             if ledger.interrupted:
                 content = pack_seqs(list(ledger.interrupted))
-                self._make_room_here(frame_room(len(content)))
-                self._append_own(Verb.ERASED, 0, content, self._head.time)
+                self._end.make_room_here(frame_room(len(content)))
+                self._end.append_own(Verb.ERASED, 0, content, self._end.head.time)
         self._notices.append(f"an erasure that a crash interrupted was carried out again: {len(spots)} parts")
 
     @contextmanager
     def _changing(self, doing: str) -> Iterator[None]:
         """One change at a time. If it fails with an `OSError`, it was the last one."""
         with self._lock:
-            if self._closed:
-                raise Closed("the journal is closed")
-            if self._failure:
-                raise WriteFailed(self._failure)
+            self._check()
             with self._final(doing):
                 yield
+
+    def _check(self) -> None:
+        if self._closed:
+            raise Closed("the journal is closed")
+        if self._failure:
+            raise WriteFailed(self._failure)
 
     @contextmanager
     def _final(self, doing: str) -> Iterator[None]:
@@ -258,85 +292,19 @@ class Journal:
             self._failure = f"{doing} failed, the journal must be read again by a restart: {error}"
             raise WriteFailed(self._failure) from error
 
-    def _make_room(self, need: int) -> None:
-        is_full = self._head.offset >= self._options.segment_bytes
-        if is_full and self._head.seq >= self._live.segment.first:
-            self._roll()
-        offset, options = self._head.offset, self._options
-        self._live.reserve(offset + need, min(offset + options.step_bytes, options.segment_bytes))
-
-    def _make_room_here(self, need: int) -> None:
-        """In this segment, be it full: an erase record and its erased record stand in the same one."""
-        end = self._head.offset + need
-        try:
-            self._live.reserve(end, end)
-        except NoSpace:
-            if not ballast.release(self._disk):
-                raise
-            self._live.reserve(end, end)
-
-    def _roll(self) -> None:
-        """Seal the live segment, go on in a new one. `NoSpace` leaves it sealed; the next call retries."""
-        head = self._head
-        self._live.trim(head.offset)
-        segment, size = create_segment(
-            self._disk, self._identity, head.segment + 1, Chain(self._frontier, head.time)
-        )
-        live = LiveSegment(self._disk, segment, size)
-        self._live.file.close()
-        self._live = live
-        self._segments[segment.number] = segment
-        self._head = head._replace(segment=segment.number, offset=size)
-
-    def _append(self, drafts: Sequence[Draft], time: int) -> list[int]:
-        head = self._head
-        time = max(time, head.time)
-        batch = encode_batch(
-            drafts,
-            Chain(self._frontier, time),
-            head.root,
-            segment=head.segment,
-            offset=head.offset,
-            whitening=self._contents.whitening(head.segment),
-            salts=self._entropy(salts_needed(drafts)),
-        )
-        assert head.offset + len(batch.data) < OFFSET_LIMIT, "reserve() was not called for far too long"
-        try:
-            self._live.file.pwrite(head.offset, batch.data)
-            self._sync()
-        except NoSpace as error:  # after the state has changed there is no way back: as final as any other
-            raise OSError(str(error)) from error
-        for leaf in batch.leaves:
-            self._frontier.append(leaf)
-        size, root = self._frontier.size, self._frontier.root()
-        self._head = Head(size, time, root, head.segment, head.offset + len(batch.data))
-        return batch.addresses
-
-    def _sync(self) -> None:
-        try:
-            self._live.file.sync()
-        except OSError:
-            if "fsync retried after EIO" not in self._options.faults:
-                raise
-            self._live.file.sync()
-
-    def _append_own(self, verb: Verb, cause: int, content: bytes, time: int) -> int:
-        self._append([Draft(verb, 0, NO_RESOURCE, cause, b"", content)], time)
-        return self._head.seq
-
     def _sealed(self) -> list[Segment]:
-        return [segment for segment in list(self._segments.values()) if segment.number < self._head.segment]
+        return [
+            segment for segment in list(self._segments.values()) if segment.number < self._end.head.segment
+        ]
+
+    def _add(self, segment: Segment) -> None:
+        self._segments[segment.number] = segment
 
     def _replaced(self, old: Segment, new: Segment) -> None:
         self._segments[new.number] = new
         self._contents.forget(old)
 
-    def _blank(self, spots: Sequence[Spot]) -> None:
-        self._compaction.note(spots)
-        try:
-            blank(self._disk, spots, self._segments)
-        except NoSpace as error:  # copy-on-write file systems need room to overwrite; the erase record stands
-            raise OSError(str(error)) from error
-
     def _find(self, ranges: Sequence[Range], *, own: bool = False) -> list[Spot]:
-        return self._places.find(ranges, list(self._segments.values()), self._head, own=own)
+        head = self._end.head
+        with self._compaction.settled:
+            return self._places.find(ranges, list(self._segments.values()), head, own=own)

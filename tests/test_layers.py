@@ -29,7 +29,7 @@ MAY_IMPORT = {
 #: The files of the engine that know Trio; the rest is plain functions and data.
 TRIO_IN_ENGINE = frozenset(
     f"{name}.py"
-    for name in "batch engine eraser old_details reaper snapshots testing uploads writer".split()  # noqa: SIM905
+    for name in "batch engine eraser erasing old_details reaper snapshots testing uploads writer".split()  # noqa: SIM905
 )
 #: What others need who keep files of their own under the data folder.
 DISK_NAMES = frozenset(("journal.Disk", "journal.NoSpace", "journal.RealDisk"))

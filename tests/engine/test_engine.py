@@ -255,7 +255,7 @@ async def test_erasing_on_a_full_disk_changes_nothing(
     async with opened(disk) as engine:
         await engine.submit(Put(name="a", body=inline(b"still there")))
         with monkeypatch.context() as patch:
-            patch.setattr(journal.Journal, "erase", full)
+            patch.setattr(journal.Journal, "begin_erasure", full)
             with pytest.raises(StorageFull):
                 await engine.erase([(1, Part.CONTENT)], Cause.ERASURE_REQUEST)
         assert await text(engine, "a") == b"still there"

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass, field
 from random import Random
 
-from journal.errors import JournalError
+from journal.errors import JournalError, NoSpace
 from journal.options import JournalOptions
 from journal.record import Draft, Part, Record, Verb
 from journal.storage import Disk
@@ -144,7 +145,7 @@ class Workload:
         promises.pending = {}
 
     def erase(self, journal: Journal) -> None:
-        """A few parts of some records."""
+        """A few parts of some records, often with batches between the steps."""
         promises = self.promises
         if not promises.kept:
             return
@@ -152,9 +153,19 @@ class Workload:
         targets = {(seq, part) for seq in seqs for part in Part if self._rng.random() < 0.7}
         if targets:
             promises.erasing = targets
-            journal.erase(sorted(targets), 7, self._time)
+            for plan in journal.plan_erasures(sorted(targets), 7):
+                journal.begin_erasure(plan, self._time)
+                self._perhaps_append(journal)
+                journal.blank(plan)
+                self._perhaps_append(journal)
+                journal.end_erasure(plan, self._time)
             promises.erased |= targets
             promises.erasing = set()
+
+    def _perhaps_append(self, journal: Journal) -> None:
+        if self._rng.random() < 0.4:
+            with suppress(NoSpace):  # what was begun is ended all the same
+                self.append(journal)
 
 
 def check_survivor(
