@@ -1,7 +1,10 @@
-"""Many areas due at once: how long another request waits while they go, and what an area costs in memory."""
+"""Many areas due at once: how long another request waits while they go, and without that; what an area costs
+in memory."""
 
 import tempfile
 import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from itertools import islice
 from pathlib import Path
 
@@ -16,6 +19,9 @@ from bench.report import Report
 from bench.workloads import areas
 from engine.areas.commands import CreateArea
 from engine.clock import SystemClock
+
+ALONE_S = 20
+"""Seconds for which the same requests are measured with nothing due: what the disk does to them by itself."""
 
 
 class LateClock(SystemClock):
@@ -53,22 +59,16 @@ async def _run(report: Report, entries: int) -> None:
             resident = resident_bytes() / 2**20
             report.notes.append(f"{resident:,.0f} MiB resident, {grown / entries:,.0f} bytes an area")
             collector.settle()
+            others = areas(2, 16)
+            async with _probed(store, report, "alone", others):
+                await trio.sleep(ALONE_S)
+            alone = store.statistics().deadlines - entries
             clock.lead = 40_000 * 10**9
             begin = time.perf_counter()
-            reads: list[float] = []
-            commits: list[float] = []
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(_probe_reads, store, reads)
-                nursery.start_soon(_probe_commits, store, commits)
-                while store.statistics().deadlines > len(commits):  # noqa: ASYNC110, nobody signals emptiness
+            async with _probed(store, report, "beside", others) as commits:
+                while store.statistics().deadlines > alone + len(commits):  # noqa: ASYNC110, nobody signals it
                     await trio.sleep(0.05)
                 elapsed = time.perf_counter() - begin
-                nursery.cancel_scope.cancel()
-    for case, seconds in (("read beside", reads), ("commit beside", commits)):
-        measured = Latencies.of(seconds)
-        report.add(
-            case=case, count=len(seconds), p50_ms=measured.p50, p99_ms=measured.p99, worst_ms=measured.worst
-        )
     report.notes.append(f"{entries:,} areas expired in {elapsed:,.1f} s, {entries / elapsed:,.0f} a second")
 
 
@@ -82,6 +82,30 @@ async def _fill(store: engine.Engine, commands: "islice[CreateArea]") -> None:
             nursery.start_soon(client)
 
 
+@asynccontextmanager
+async def _probed(
+    store: engine.Engine, report: Report, when: str, others: Iterator[CreateArea]
+) -> AsyncIterator[list[float]]:
+    """Measures reads and commits, of ``others``, while the block runs. Gives the durations of the commits so
+    far."""
+    reads: list[float] = []
+    commits: list[float] = []
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(_probe_reads, store, reads)
+        nursery.start_soon(_probe_commits, store, others, commits)
+        yield commits
+        nursery.cancel_scope.cancel()
+    for case, seconds in (("read", reads), ("commit", commits)):
+        measured = Latencies.of(seconds)
+        report.add(
+            case=f"{case} {when}",
+            count=len(seconds),
+            p50_ms=measured.p50,
+            p99_ms=measured.p99,
+            worst_ms=measured.worst,
+        )
+
+
 async def _probe_reads(store: engine.Engine, durations: list[float]) -> None:
     while True:
         begin = time.perf_counter()
@@ -90,8 +114,8 @@ async def _probe_reads(store: engine.Engine, durations: list[float]) -> None:
         durations.append(time.perf_counter() - begin - 0.002)
 
 
-async def _probe_commits(store: engine.Engine, durations: list[float]) -> None:
-    for command in areas(2, 16):
+async def _probe_commits(store: engine.Engine, others: Iterator[CreateArea], durations: list[float]) -> None:
+    for command in others:
         begin = time.perf_counter()
         await store.submit(command)
         durations.append(time.perf_counter() - begin)
