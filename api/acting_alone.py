@@ -14,6 +14,7 @@ from api.cli import DAMAGED, FAILED, IN_USE, WRONG, Stopped, first_leaf
 from api.config import Config, ConfigError
 from api.config_engine import engine_options
 from engine import EngineError, open_engine
+from engine.wire import UnknownEvent
 
 
 def act_alone(folder: Path, config: Config, name: str, arguments: Mapping[str, Any]) -> Any:
@@ -28,6 +29,11 @@ def act_alone(folder: Path, config: Config, name: str, arguments: Mapping[str, A
         process = first_leaf(group).pid or "unknown"
         message = f"{config.storage.data} is in use by process {process}, which takes no commands"
         raise Stopped(message, IN_USE) from None
+    except* journal.NoSpace as group:
+        raise Stopped(f"{config.storage.data}: {first_leaf(group)}", FAILED) from None
+    except* UnknownEvent as group:
+        told = f"{config.storage.data}: {first_leaf(group)}: written by a newer version"
+        raise Stopped(told, FAILED) from None
     except* journal.JournalError as group:
         raise Stopped(f"{config.storage.data}: {first_leaf(group)}", DAMAGED) from None
     except* OSError as group:

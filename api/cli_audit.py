@@ -33,7 +33,6 @@ from engine.holdings import HELD_BY, holdings, timestamp
 from engine.settings.model import MISSING, Asker
 from engine.settings.queries import seen_by
 from engine.verification import Verification, verification
-from engine.wire import UnknownEvent
 
 TABLE_ROWS = 200
 
@@ -260,11 +259,8 @@ def state_command(
     retain audit state --at 1h -i areas -r 7c9a0f2e-…
     """
     disk = open_data(config_path, data)
-    try:
-        with told_apart(), progress(disk, "Replaying") as update:
-            state = state_at(disk, time, update)
-    except UnknownEvent as error:
-        raise Stopped(f"{error}: written by a newer version", FAILED) from None
+    with told_apart(), progress(disk, "Replaying") as update:
+        state = state_at(disk, time, update)
     found = holdings(state, time, interface=interface, resource=resource)
     if compact:
         for holding in found:
@@ -302,11 +298,8 @@ def seen_command(
     retain audit seen --at 2026-05-03T12:00+02:00 -p shop -u anna -d tablet-7 --role Sales
     """
     disk = open_data(config_path, data)
-    try:
-        with told_apart(), progress(disk, "Replaying") as update:
-            state = state_at(disk, time, update)
-    except UnknownEvent as error:
-        raise Stopped(f"{error}: written by a newer version", FAILED) from None
+    with told_apart(), progress(disk, "Replaying") as update:
+        state = state_at(disk, time, update)
     seen = seen_by(state.settings, Asker(user, frozenset(roles)), application, device)
     if seen is MISSING:
         raise Stopped("nothing was there for this user to see", FAILED)

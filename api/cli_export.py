@@ -11,18 +11,18 @@ from typing import Any
 import click
 
 import journal
-from api.cli import FAILED, Stopped, data_options
+from api.cli import data_options
 from api.reading import open_data, progress, told_apart, visible
 from api.selecting import asked_from, selection_options
 from engine import SystemClock
 from engine.dossier import Attachment, Dossier
 from engine.holdings import timestamp
-from engine.wire import UnknownEvent
 
 FORMAT = "retain-export/1"
 DOCUMENT = "export.json"
 FILES = "files"
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
+_WRITTEN = re.compile(r"[0-9]{5,}-.*", re.DOTALL)
 
 
 @click.command(name="export")
@@ -60,13 +60,10 @@ def command(
     asked = asked_from(**selection)
     disk = open_data(config_path, data)
     now = SystemClock().wall()
-    try:
-        with told_apart(), progress(disk, "Reading") as update:
-            dossier = Dossier(disk, asked, now, update)
-            acts = list(dossier.acts(update))
-            written = _written(output, dossier, acts, now, selection)
-    except UnknownEvent as error:
-        raise Stopped(f"{error}: written by a newer version", FAILED) from None
+    with told_apart(), progress(disk, "Reading") as update:
+        dossier = Dossier(disk, asked, now, update)
+        acts = list(dossier.acts(update))
+        written = _written(output, dossier, acts, now, selection)
     if as_json:
         click.echo(json.dumps(written, ensure_ascii=False))
     else:
@@ -80,6 +77,7 @@ def _written(
     output: Path, dossier: Dossier, acts: list[dict[str, Any]], now: int, selection: dict[str, Any]
 ) -> dict[str, Any]:
     folder = journal.RealDisk(output)
+    _clear(folder)
     things: list[dict[str, Any]] = []
     missing: list[str] = []
     count = 0
@@ -110,15 +108,22 @@ def _written(
     }
 
 
+def _clear(folder: journal.Disk) -> None:
+    """Takes an earlier export out of the folder: it may be of somebody else."""
+    if folder.exists(DOCUMENT):
+        folder.unlink(DOCUMENT)
+    folder.make_folder(FILES)
+    for name in folder.names(FILES):
+        if _WRITTEN.fullmatch(name):
+            folder.unlink(f"{FILES}/{name}")
+
+
 def _path(number: int, name: str) -> str:
     """A file name that no body's name can steer out of the folder, or into another body's."""
     return f"{FILES}/{number:05}-{_UNSAFE.sub('_', name.rpartition('/')[2])[-100:].lstrip('.')}"
 
 
 def _store(folder: journal.Disk, path: str, attachment: Attachment) -> None:
-    folder.make_folder(FILES)
-    if folder.exists(path):
-        folder.unlink(path)
     at = 0
     try:
         with folder.open(path, create=True) as file:

@@ -43,8 +43,11 @@ def run(config: Config) -> None:
     except* journal.Locked as group:
         pid = first_leaf(group).pid
         raise Stopped(f"{config.storage.data} is in use by process {pid or 'unknown'}", IN_USE) from None
-    except* (journal.NoSpace, UnknownEvent) as group:
+    except* journal.NoSpace as group:
         raise Stopped(f"{config.storage.data}: {first_leaf(group)}", FAILED) from None
+    except* UnknownEvent as group:
+        told = f"{config.storage.data}: {first_leaf(group)}: written by a newer version"
+        raise Stopped(told, FAILED) from None
     except* journal.JournalError as group:
         reason = first_leaf(group)
         raise Stopped(f"{config.storage.data}: {reason}\nSee `retain journal --help`.", DAMAGED) from None

@@ -24,6 +24,7 @@ import journal
 from api.cli import DAMAGED, FAILED, WRONG, Stopped
 from api.configured import configured
 from engine import SystemClock
+from engine.wire import UnknownEvent
 from journal.verify import segment_files
 
 SECOND = 1_000_000_000
@@ -83,12 +84,14 @@ def open_data(config_path: Path | None, data: str | None, missing: int = WRONG) 
 
 @contextmanager
 def told_apart(disk_name: str = "the journal") -> Iterator[None]:
-    """Turns what can go wrong while reading into exit codes: 4 damaged, 1 unreadable."""
+    """Turns what can go wrong in reading into exit codes: 4 damaged, 1 unreadable, or of a newer version."""
     try:
         yield
     except journal.JournalError as error:
         text = f"{disk_name} is damaged: {error}\n`retain audit verify` tells all that is wrong with it."
         raise Stopped(text, DAMAGED) from None
+    except UnknownEvent as error:
+        raise Stopped(f"{error}: written by a newer version", FAILED) from None
     except BrokenPipeError:
         raise  # click ends quietly
     except OSError as error:

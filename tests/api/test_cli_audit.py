@@ -273,7 +273,32 @@ def test_unreadable_events_are_told(folder: Path, monkeypatch: pytest.MonkeyPatc
     result = run("audit", "verify", "--data", str(folder))
     assert result.exit_code == FAILED
     assert "event: " in result.stdout
-    assert run("audit", "state", "--at", "now", "--data", str(folder)).exit_code == FAILED
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("audit", "state", "--at", "now"),
+        ("audit", "seen", "--at", "now", "-p", "shop", "-u", "ann"),
+        ("audit", "diff", "--from", "1h", "--to", "now"),
+        ("audit", "retention"),
+        ("audit", "receipt", "plain"),
+        ("export", "plain", "--output", "out"),
+        ("tenant", "list"),
+    ],
+)
+def test_a_journal_of_a_newer_version_is_told(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]
+) -> None:
+    for snapshot in folder.glob("snapshot-*"):
+        snapshot.unlink()
+    monkeypatch.setattr("engine.wire.CODES", {})
+    monkeypatch.chdir(folder)
+    result = run(*arguments, "--data", str(folder))
+    assert isinstance(result.exception, SystemExit), result.exception
+    assert result.exit_code == FAILED
+    assert "Error: " in result.stderr
+    assert result.stderr.endswith(": written by a newer version\n")
 
 
 def test_a_journal_that_cannot_be_read(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

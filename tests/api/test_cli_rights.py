@@ -251,7 +251,17 @@ def test_everything_about_a_person_is_written_down(folder: Path) -> None:
     assert {act["actor"] for act in document["acts"]} == {"user:ann"}
     assert told["acts"] == 2
     assert (out.stat().st_mode & 0o777) == 0o700
-    assert run(folder, "export", "--user", "ann", "-o", str(out)).exit_code == DONE
+
+
+def test_an_export_leaves_nothing_of_an_earlier_one_in_its_folder(folder: Path) -> None:
+    """Whoever gets the folder must not get what was somebody else's."""
+    out = folder / "out"
+    assert answer(folder, "export", "--gms-user", "bob", "-o", str(out))["files"] == 2
+    (out / "files" / "mine").write_bytes(b"put there by hand")
+    for _ in range(2):
+        assert answer(folder, "export", "mytenant/recordings/other.opus", "-o", str(out))["files"] == 1
+        assert [path.name for path in sorted((out / "files").iterdir())] == ["00001-other.opus", "mine"]
+    assert b"bob" not in (out / "export.json").read_bytes()
 
 
 def test_an_export_of_nothing_says_so(folder: Path) -> None:

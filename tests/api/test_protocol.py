@@ -368,10 +368,11 @@ async def test_sending_to_a_stream_that_is_gone_lets_others_run() -> None:
 
 async def test_giving_up_a_stream_that_the_connection_has_forgotten_harms_nobody() -> None:
     protocol = on_nothing()
-    outflow = protocol.stream_buffers[1] = Outflow(1)
+    protocol.stream_buffers[1] = Outflow(1)
     protocol.priority.insert_stream(1)
+    protocol.priority.block(1)
     await protocol.stream_send(StreamClosed(stream_id=1))
-    assert outflow.ended
+    assert next(protocol.priority) == 1, "the sender forgets what waited"
 
 
 async def test_what_comes_after_the_end_of_an_answer_is_refused() -> None:
