@@ -93,6 +93,13 @@ def test_what_to_do_about_erasures_must_be_said_once(folder: Path, options: tupl
     assert result.exit_code == WRONG
 
 
+def test_a_target_that_cannot_be_made_is_told(folder: Path) -> None:
+    target = folder / "retain.toml" / "new"
+    result = run(folder, "backup", "restore", str(folder / "backup"), str(target), "--bring-back-erased")
+    assert (result.exit_code, result.stderr.count("\n")) == (FAILED, 1)
+    assert str(target) in result.stderr
+
+
 def test_a_folder_in_use_is_not_restored_into(folder: Path) -> None:
     arguments = ("backup", "restore", str(folder / "backup"), str(folder / "data"), "--bring-back-erased")
     assert run(folder, *arguments).exit_code == FAILED

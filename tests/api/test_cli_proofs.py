@@ -15,6 +15,7 @@ from api.cli import DONE, FAILED, WRONG, main
 from api.receipt_page import embedded
 from engine import open_engine
 from engine.checkpoints import KEY_FILE, Signer
+from engine.receipts import MOST_BYTES
 from engine.testing import EPOCH, SteppedClock
 from tests.engine.test_subjects import QUIET, Store
 from tests.kit.server import running
@@ -218,7 +219,7 @@ def changed(value: dict[str, Any]) -> bytes:
     return json.dumps({**value, "resource": "0" * 32}).encode()
 
 
-@pytest.mark.parametrize("data", [b"", b"{}", b"[1]", b"\xff", b"[" * 100_000, None])
+@pytest.mark.parametrize("data", [b"", b"{}", b"[1]", b"\xff", b"[" * 100_000, b" " * (MOST_BYTES + 1), None])
 def test_what_is_no_receipt_does_not_hold(kept: tuple[Path, str], data: bytes | None) -> None:
     file, key = kept
     data = changed(json.loads(file.read_text())) if data is None else data

@@ -132,6 +132,16 @@ def test_what_is_no_export_is_refused(folder: Path, text: str) -> None:
     assert "Error" in result.stderr
 
 
+def test_a_file_that_is_too_long_is_not_read(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = export()
+    monkeypatch.setattr("api.cli_settings.FILE_BYTES_MAX", len(text.encode()) - 1)
+    result = retain("import", "-", text=text)
+    assert result.exit_code == WRONG
+    assert f"longer than {len(text.encode()) - 1} bytes" in result.stderr
+    monkeypatch.setattr("api.cli_settings.FILE_BYTES_MAX", len(text.encode()))
+    assert retain("import", "-", text=text).exit_code == DONE
+
+
 def test_files_that_cannot_be_used(folder: Path) -> None:
     assert retain("import", str(folder / "none.json")).exit_code != DONE
     assert retain("export", "none").exit_code == FAILED

@@ -103,6 +103,11 @@ def _toml(tables: dict[str, dict[str, Any]]) -> str:
         ("[[tenants]]\nname = 'genesys'", "tenants[1].name", "another interface"),
         ("[[tenants]]\nname = 'abc'\ncontainers = ['A']", "tenants[1].containers", "container name"),
         ("[blobs]\nhost_suffixes = ['blob.core']", "blobs.host_suffixes", "suffix"),
+        ("[server]\nbind = 'a b:80'", "server.bind", "host:port"),
+        ("[server]\nexternal_url = 'http://[::1/'", "server.external_url", "absolute"),
+        ("[identity]\njwt_jwks = 'https://[::1/keys'", "identity.jwt_jwks", "https"),
+        ("[audit]\norigin = 'a b'", "audit.origin", "without spaces"),
+        ("[settings]\nhistory_days = 40\n[retention]\naudit_days = 30", "settings.history_days", "greater"),
         ("x = = 1", "", "is not TOML"),
     ],
 )
@@ -115,6 +120,18 @@ def test_what_cannot_be_stops_the_start_naming_file_key_and_reason(
     assert caught.value.source == str(path)
     assert caught.value.key == key
     assert reason in caught.value.reason
+
+
+def test_a_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path, {})
+    assert (caught.value.source, caught.value.reason) == (str(tmp_path), "Is a directory")
+
+
+def test_a_whole_number_of_seconds_is_a_number(tmp_path: Path) -> None:
+    config = load(given(tmp_path, "[server]\nheader_timeout = 7"), {})
+    assert config.server.header_timeout == 7.0
+    assert isinstance(config.server.header_timeout, float)
 
 
 def test_a_missing_file_says_how_to_get_one(tmp_path: Path) -> None:

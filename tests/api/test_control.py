@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import urllib.error
 import urllib.request
@@ -13,12 +14,13 @@ from typing import Any
 
 import pytest
 import trio
+import trio.testing
 from click.testing import CliRunner, Result
 
 from api import control
-from api.acting import act
-from api.asking import ActRefused, Unreachable, ask
-from api.cli import FAILED, IN_USE, WRONG, Stopped, main
+from api.acting import act, actor
+from api.asking import NAME, ActRefused, Unreachable, ask
+from api.cli import DAMAGED, DONE, FAILED, IN_USE, WRONG, Stopped, main
 from api.control import serve_control
 from engine import NotFound
 from journal import RealDisk
@@ -37,7 +39,11 @@ async def fail(**arguments: Any) -> Any:
     raise ZeroDivisionError("secret")
 
 
-ACTS = {"echo": echo, "refuse": refuse, "fail": fail}
+async def lack(**arguments: Any) -> Any:
+    raise OSError(errno.EROFS, "Read-only file system", "/secret/path")
+
+
+ACTS = {"echo": echo, "refuse": refuse, "fail": fail, "lack": lack}
 
 
 @asynccontextmanager
@@ -68,6 +74,28 @@ async def test_refusals_reach_the_caller(tmp_path: Path, caplog: pytest.LogCaptu
             await asked(tmp_path, "fail")
         assert "secret" not in failed.value.message
     assert "ZeroDivisionError" in caplog.text
+
+
+async def test_a_disk_that_cannot_be_written_is_told_without_its_paths(tmp_path: Path) -> None:
+    async with serving(tmp_path):
+        with pytest.raises(ActRefused) as refused:
+            await asked(tmp_path, "lack")
+    assert refused.value.message == "Read-only file system"
+
+
+async def test_a_request_may_come_in_pieces(tmp_path: Path) -> None:
+    async with serving(tmp_path), await trio.open_unix_socket(str(tmp_path / NAME)) as stream:
+        await stream.send_all(b'{"act": "echo", ')
+        await trio.testing.wait_all_tasks_blocked()
+        await stream.send_all(b'"arguments": {"a": 1}}\n')
+        assert json.loads(await stream.receive_some()) == {"result": {"a": 1}}
+
+
+async def test_a_socket_that_somebody_took_away_does_not_disturb_the_stop(tmp_path: Path) -> None:
+    async with serving(tmp_path) as there:
+        assert there
+        (tmp_path / NAME).unlink()
+    assert not (tmp_path / NAME).exists()
 
 
 async def test_without_a_server_nothing_is_reached(tmp_path: Path) -> None:
@@ -138,7 +166,79 @@ def test_the_commands_from_tenant_to_refusal(tmp_path: Path) -> None:
     assert "mytenant" in run(tmp_path, "tenant", "list").output
     assert run(tmp_path, "tenant", "remove", "mytenant", "--yes").exit_code == 0
     gone = run(tmp_path, "token", "list", "mytenant")
+    assert "Traceback" not in gone.output
     assert (gone.exit_code, gone.output.strip()) == (FAILED, "Error: there is no such tenant")
+
+
+def test_every_command_speaks_json(tmp_path: Path) -> None:
+    def told(*arguments: str) -> Any:
+        result = run(tmp_path, *arguments, "--json")
+        assert result.exit_code == DONE, result.output
+        return json.loads(result.stdout)
+
+    assert told("tenant", "add", "mytenant")["name"] == "mytenant"
+    ids = [token["id"] for token in told("token", "create", "mytenant", "--expiry", "2100-01-01")]
+    assert len(told("tenant", "show", "mytenant", "--keys")["keys"]) == 2
+    assert {token["id"] for token in told("token", "list", "mytenant")} == set(ids)
+    assert len(told("token", "revoke", "mytenant", ids[1])) == 1
+    kept = told("tenant", "retention", "mytenant", "recordings", "30")
+    assert {one["name"]: one["keeps_days"] for one in kept["containers"]}["recordings"] == 30
+    assert told("tenant", "rotate-key", "mytenant", "--key", "2")["tokens_ended"] == 0
+    hold = told("hold", "add", "--whole-tenant", "mytenant", "--reason", "case 7")[0]["hold"]
+    assert [one["reason"] for one in told("hold", "lift", str(hold), "--yes")] == ["case 7"]
+    assert told("tenant", "remove", "mytenant", "--yes")["containers"] == 2
+    assert told("tenant", "list") == []
+
+
+@pytest.mark.parametrize(("word", "left"), [("n", ["mytenant"]), ("", ["mytenant"]), ("y", [])])
+def test_what_cannot_be_taken_back_is_asked_for_first(tmp_path: Path, word: str, left: list[str]) -> None:
+    run(tmp_path, "tenant", "add", "mytenant")
+    environ = {"RETAIN_STORAGE_DATA": str(tmp_path / "data")}
+    asked = CliRunner().invoke(main, ["tenant", "remove", "mytenant"], input=f"{word}\n", env=environ)
+    assert "Delete mytenant and everything it holds?" in asked.stderr
+    assert asked.exit_code == (DONE if word == "y" else FAILED)
+    found = json.loads(run(tmp_path, "tenant", "list", "--json").stdout)
+    assert [tenant["name"] for tenant in found] == left
+
+
+async def test_what_a_running_server_refuses_ends_the_command(tmp_path: Path) -> None:
+    async with trio.open_nursery() as nursery:
+        acts = {"tenant list": refuse}
+        await nursery.start(serve_control, RealDisk(tmp_path), tmp_path, acts)
+        with pytest.raises(Stopped, match="there is no such thing") as stopped:
+            await trio.to_thread.run_sync(act, None, str(tmp_path), "tenant list")
+        assert stopped.value.exit_code == FAILED
+        nursery.cancel_scope.cancel()
+
+
+def test_who_acts_may_have_no_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.delenv(name, raising=False)
+    assert actor().startswith("cli:")
+    monkeypatch.setattr("os.getuid", lambda: 2**31 - 7)
+    assert actor() == "cli"
+
+
+def test_a_data_folder_that_cannot_be_used_is_told_with_the_code_for_why(tmp_path: Path) -> None:
+    (tmp_path / "data").write_text("no folder")
+    result = run(tmp_path, "tenant", "list")
+    assert (result.exit_code, result.stderr.count("\n")) == (FAILED, 1)
+    assert str(tmp_path / "data") in result.stderr
+    (tmp_path / "data").unlink()
+    assert run(tmp_path, "tenant", "add", "mytenant").exit_code == DONE
+    config = tmp_path / "retain.toml"
+    config.write_text("[[tenants]]\nname = 'other'\nkey = 'short'\n")
+    result = run(tmp_path, "tenant", "list", "--config", str(config))
+    assert (result.exit_code, result.stderr.count("\n")) == (WRONG, 1)
+    assert "base64" in result.stderr
+    for snapshot in (tmp_path / "data").glob("snapshot-*"):
+        snapshot.unlink()
+    [segment] = (tmp_path / "data" / "journal").glob("*.journal")
+    with segment.open("r+b") as file:
+        file.seek(600)
+        file.write(b"\xff" * 8)
+    result = run(tmp_path, "tenant", "list")
+    assert (result.exit_code, "Traceback" in result.output) == (DAMAGED, False)
 
 
 def test_another_data_folder_is_named_by_an_option(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -231,7 +231,7 @@ async def test_a_machine_short_of_files_is_not_asked_again_and_again(
 
 @pytest.mark.parametrize(
     ("soft", "hard", "wanted", "expected"),
-    [(64, 64, 1024, 32), (1024, 1_000_000, 1024, 1024), (10, 10, 5, 1), (100, 100, 20, 20)],
+    [(64, 64, 1024, 32), (1024, 1_000_000, 1024, 1024), (10, 10, 5, 1), (100, 100, 20, 20), (-1, -1, 9, 9)],
 )
 def test_connections_leave_room_for_the_journals_files(
     monkeypatch: pytest.MonkeyPatch, soft: int, hard: int, wanted: int, expected: int
@@ -243,9 +243,26 @@ def test_connections_leave_room_for_the_journals_files(
     assert all(limit[0] <= hard for limit in raised)
 
 
-def cpu_seconds(server: Server) -> float:
-    fields = Path(f"/proc/{server.process.pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+async def test_a_connection_that_breaks_before_it_is_accepted_costs_no_other(
+    monkeypatch: pytest.MonkeyPatch, mock_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    accept = trio.SocketListener.accept
+    broken = iter([OSError(errno.ECONNABORTED, "Software caused connection abort")])
+
+    async def once(listener: trio.SocketListener) -> trio.SocketStream:
+        for error in broken:
+            raise error
+        return await accept(listener)
+
+    monkeypatch.setattr(trio.SocketListener, "accept", once)
+    async with serving() as served, connected(served.port) as peer:
+        await let_pass(mock_clock, 1)
+        await peer.send(b"GET /echo/a HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert (await peer.answer()).status == 200
+    told = [record for record in caplog.records if record.name == "retain.serve"]
+    assert [(record.levelname, record.__dict__["facts"]) for record in told] == [
+        ("WARNING", {"errno": errno.ECONNABORTED})
+    ]
 
 
 async def test_five_hundred_slow_clients_do_not_slow_anybody_else(launch: Launch) -> None:
