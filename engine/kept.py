@@ -17,8 +17,6 @@ def kept_by_holds(state: State, waiting: Iterable[Left], disk: journal.Disk) -> 
         journal.JournalError, OSError: The journal cannot be read.
     """
     held = state.ground.held
-    if not held:
-        return frozenset()
     answers: dict[bytes, bool] = {}
     kept: set[int] = set()
     for left in waiting:

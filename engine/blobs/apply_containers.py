@@ -145,9 +145,7 @@ def _freed(blobs: BlobsState, event: BlobsFreed, stamp: Stamp) -> None:
         _drop_block(blobs, container, *container.stagings[seq], event, stamp)
     while container.ages and container.ages[0][0] <= event.through:
         name = container.ages[0][1]
-        entry = container.blobs[name]
-        container.remove(name)
-        _let_go(blobs, container, name, entry, event, stamp)
+        _let_go(blobs, container, name, container.remove(name), event, stamp)
 
 
 def _drop_staged(blobs: BlobsState, container: Container, event: ContainerEvent, stamp: Stamp) -> None:

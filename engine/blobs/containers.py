@@ -148,14 +148,13 @@ class Container:
             self.size += entry.size - old.size
         self.blobs[name] = entry
 
-    def remove(self, name: str) -> BlobEntry | None:
-        """Takes ``name`` out of every index, and answers what stood under it."""
-        entry = self.blobs.pop(name, None)
-        if entry is not None:
-            self.names.remove(name)
-            self.ages.remove((entry.modified, name))
-            self.tags.remove(name, entry.tags)
-            self.size -= entry.size
+    def remove(self, name: str) -> BlobEntry:
+        """Takes the blob ``name`` out of every index, and answers it."""
+        entry: BlobEntry = self.blobs.pop(name)
+        self.names.remove(name)
+        self.ages.remove((entry.modified, name))
+        self.tags.remove(name, entry.tags)
+        self.size -= entry.size
         return entry
 
     def load(self, blobs: Table[str, BlobEntry], staged: dict[tuple[str, bytes], Block]) -> None:

@@ -154,8 +154,7 @@ def changed(lease: Lease | None, request: LeaseRequest, now: int) -> Lease | Non
         case LeaseAction.RELEASE:
             _named(lease, request)
             return None
-        case LeaseAction.BREAK:
-            return _broken(lease, request, now)
+    return _broken(lease, request, now)
 
 
 def _acquired(lease: Lease | None, request: LeaseRequest, now: int) -> Lease:

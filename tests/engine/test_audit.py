@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from typing import Any
 
 import pytest
@@ -18,14 +17,11 @@ from engine.blobs.entries import ContentHeaders
 from engine.clock import DAY, SECOND
 from engine.event import Cause, Event, Surface
 from engine.holdings import timestamp
-from engine.loading import load
 from engine.settings.commands import ImportDocument
 from engine.settings.model import Level, Place, Policy
 from engine.testing import EPOCH, SteppedClock, open_memory_engine
 from engine.tokens.commands import Grant, IssueTokens, RevokeTokens
-from engine.verification import verification
-from journal import Draft, Part, Payload, Record, Verb, scan
-from journal.payloads import payload_path
+from journal import Part, Record, Verb, scan
 from journal.testing import MemoryDisk
 from tests.kit.engines import LightOptions
 
@@ -312,102 +308,10 @@ def test_times_are_rfc_3339_as_far_as_that_goes() -> None:
     assert timestamp(1 << 90).endswith(" ns")
 
 
-# --- verification ------------------------------------------------------------------------------------------
-
-
-async def with_file(clock: SteppedClock) -> tuple[MemoryDisk, str]:
-    """A journal whose state stands on one payload file; answers its name too."""
-    disk = MemoryDisk()
-    async with open_memory_engine(disk, clock=clock, options=QUIET) as engine, engine.upload() as upload:
-        await upload.write(bytes(5000))
-        body = await upload.finish()
-        assert isinstance(body, Payload)
-        file = NewFile("a.bin", "application/octet-stream", body)
-        await engine.submit(
-            CreateArea(actor="a", name=PLAIN, resource=RESOURCE, values={"file": file}, ttl=100)
-        )
-    return disk, body.name
-
-
-async def test_a_sound_journal_verifies(clock: SteppedClock) -> None:
-    disk, _ = await with_file(clock)
-    found = verification(disk)
-    assert found.sound
-    assert found.journal.findings == ()
-    assert found.journal.records == 2
-
-
-async def test_a_missing_payload_file_is_found(clock: SteppedClock) -> None:
-    disk, name = await with_file(clock)
-    disk.unlink(payload_path(name))
-    found = verification(disk)
-    assert not found.sound
-    assert [one.file for one in found.journal.findings] == [payload_path(name)]
-
-
-async def test_an_orphan_is_a_note(clock: SteppedClock) -> None:
-    disk, name = await with_file(clock)
-    files = disk.files()
-    other = payload_path("ab" * 16)
-    found = verification(MemoryDisk({**files, other: files[payload_path(name)]}))
-    assert found.sound
-    assert [one.file for one in found.journal.findings] == [other]
-
-
-async def test_a_file_that_the_server_removes_meanwhile_is_not_missed(clock: SteppedClock) -> None:
-    disk, name = await with_file(clock)
-    after = disk.kill()
-    async with open_memory_engine(after, clock=clock, options=QUIET) as engine:
-        await engine.submit(DeleteArea(actor="a", name=PLAIN))
-    assert name not in str(after.files())
-    half_way = _Removing(disk.files(), after)
-    assert verification(half_way).sound
-
-
-class _Removing(MemoryDisk):
-    """Shows another disk's files from the moment on when payload files are first listed."""
-
-    def __init__(self, files: dict[str, bytes], later: MemoryDisk) -> None:
-        super().__init__(files)
-        self._later = later
-
-    def names(self, folder: str = "") -> list[str]:
-        if folder == "payloads":
-            self._names = self._later._names
-        return super().names(folder)
-
-
-async def test_damage_is_told_by_the_journal_alone(disk: MemoryDisk) -> None:
-    files = disk.files()
-    (segment,) = [name for name in files if name.endswith(".journal")]
-    damaged = bytearray(files[segment])
-    damaged[600] ^= 0xFF
-    found = verification(MemoryDisk({**files, segment: bytes(damaged)}))
-    assert not found.sound
-    assert found.events == ()
-    assert found.journal.findings
-
-
-@pytest.mark.parametrize(
-    ("code", "details", "expected"), [(9999, {}, "event 9999"), (101, {}, "do not replay")]
-)
-async def test_events_that_cannot_be_read_are_found(
-    disk: MemoryDisk, code: int, details: dict[str, Any], expected: str
-) -> None:
-    log_ = load(disk, QUIET, os.urandom).log
-    log_.append([Draft(Verb.PUT, Surface.AREAS, OTHER, 1, wire._pack([code, 1, "a", details]), b"")], EPOCH)
-    log_.close()
-    found = verification(disk)
-    assert found.journal.sound
-    assert not found.sound
-    assert expected in found.events[0]
-
-
 async def test_works_beside_a_running_engine(clock: SteppedClock) -> None:
     disk = MemoryDisk()
     async with open_engine(disk, clock=clock, options=QUIET) as engine:
         for number in range(20):
             await engine.submit(create(str(number), a="b"))
             assert seqs(disk) == list(range(1, number + 2))
-        assert verification(disk).sound
         assert len(held(disk, clock.wall())) == 20

@@ -279,3 +279,28 @@ def _committing(desk: BlobDesk, *ids: bytes) -> CommitBlocks:
         tags=(),
         tier=None,
     )
+
+
+def test_a_block_whose_body_was_not_read_waits_for_the_next_step() -> None:
+    desk = RestatingDesk()
+    desk.create("recordings")
+    for number in (b"1", b"2"):
+        facts = {**desk.where(), "name": "b", "resource": desk.fresh()}
+        desk.do(StageBlock(**facts, block_id=number, body=inline(b"block" + number)))
+    desk.do(
+        CommitBlocks(
+            **desk.where(),
+            name="b",
+            resource=desk.fresh(),
+            blocks=tuple((BlockSource.LATEST, number) for number in (b"1", b"2")),
+            headers=ContentHeaders(),
+            md5=None,
+        )
+    )
+    restater, resource = desk.state.restaters["blob"], desk.resource(BLOB)
+    first, second = restater.bodies(BLOB, resource, 0)
+    assert restater.restate(BLOB, resource, 0, {}) == ([], True)
+    only = {second.address: desk.body(second.address)}
+    assert restater.restate(BLOB, resource, 0, only) == ([], True), "they come in order"
+    [event] = restater.restate(BLOB, resource, 0, {first.address: desk.body(first.address)}).events
+    assert getattr(event, "block_id", None) == b"1"

@@ -1,16 +1,21 @@
-"""Verification of bodies: payload files hold what their records speak of, to the last bit."""
+"""Verification: of the journal, its events and the payload files they name, to the last bit of the bodies."""
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
-from engine.areas.commands import CreateArea, NewFile
+from engine import open_engine, wire
+from engine.areas.commands import CreateArea, DeleteArea, NewFile
 from engine.body import payloads_in
+from engine.event import Surface
+from engine.loading import load
 from engine.testing import EPOCH, ManualClock, open_memory_engine
 from engine.verification import verification
-from journal import Disk, Payload, PayloadStore
+from journal import Disk, Draft, Payload, PayloadStore, Verb
 from journal.payloads import CHUNK_BYTES, payload_path
 from journal.testing import MemoryDisk
 from journal.verify import Kind
@@ -96,3 +101,98 @@ def test_payloads_are_found_wherever_they_stand_in_a_part() -> None:
     part = {"body": one, "list": [[1, {"x": one}], "payload"], "n": None}
     assert [found.name for found in payloads_in(part)] == ["a" * 32] * 2
     assert list(payloads_in(None)) == []
+
+
+async def test_a_sound_journal_verifies(stored: Stored) -> None:
+    disk = stored.disk
+    found = verification(disk)
+    assert found.sound
+    assert found.journal.findings == ()
+    assert found.journal.records == 3
+
+
+async def test_a_missing_payload_file_is_found(stored: Stored) -> None:
+    disk, name = stored.disk, stored.payload.name
+    disk.unlink(payload_path(name))
+    found = verification(disk)
+    assert not found.sound
+    assert [one.file for one in found.journal.findings] == [payload_path(name)]
+
+
+async def test_an_orphan_is_a_note(stored: Stored) -> None:
+    disk, name = stored.disk, stored.payload.name
+    files = disk.files()
+    other = payload_path("ab" * 16)
+    found = verification(MemoryDisk({**files, other: files[payload_path(name)]}))
+    assert found.sound
+    assert [one.file for one in found.journal.findings] == [other]
+
+
+async def test_a_file_that_the_server_removes_meanwhile_is_not_missed(stored: Stored) -> None:
+    disk, name = stored.disk, stored.payload.name
+    after = disk.kill()
+    async with open_memory_engine(after, clock=ManualClock(EPOCH), options=QUIET) as engine:
+        await engine.submit(DeleteArea(actor="a", name="one"))
+    assert name not in str(after.files())
+    half_way = _Removing(disk.files(), after)
+    assert verification(half_way).sound
+
+
+class _Removing(MemoryDisk):
+    """Shows another disk's files from the moment on when payload files are first listed."""
+
+    def __init__(self, files: dict[str, bytes], later: MemoryDisk) -> None:
+        super().__init__(files)
+        self._later = later
+
+    def names(self, folder: str = "") -> list[str]:
+        if folder == "payloads":
+            self._names = self._later._names
+        return super().names(folder)
+
+
+async def test_damage_is_told_by_the_journal_alone(stored: Stored) -> None:
+    files = stored.disk.files()
+    (segment,) = [name for name in files if name.endswith(".journal")]
+    damaged = bytearray(files[segment])
+    damaged[600] ^= 0xFF
+    found = verification(MemoryDisk({**files, segment: bytes(damaged)}))
+    assert not found.sound
+    assert found.events == ()
+    assert found.journal.findings
+
+
+@pytest.mark.parametrize(
+    ("code", "details", "expected"), [(9999, {}, "event 9999"), (101, {}, "do not replay")]
+)
+async def test_events_that_cannot_be_read_are_found(
+    stored: Stored, code: int, details: dict[str, Any], expected: str
+) -> None:
+    disk = stored.disk
+    log_ = load(disk, QUIET, os.urandom).log
+    packed = wire._pack([code, 1, "a", details])
+    log_.append([Draft(Verb.PUT, Surface.AREAS, bytes(16), 1, packed, b"")], EPOCH)
+    log_.close()
+    found = verification(disk)
+    assert found.journal.sound
+    assert not found.sound
+    assert expected in found.events[0]
+
+
+async def test_works_beside_a_running_engine() -> None:
+    disk = MemoryDisk()
+    async with open_engine(disk, clock=ManualClock(EPOCH), options=QUIET) as engine:
+        for number in range(5):
+            await engine.submit(
+                CreateArea(actor="a", name=str(number), resource=bytes(16), values={"a": "b"}, ttl=100)
+            )
+            assert verification(disk).sound
+
+
+async def test_tells_how_far_it_is_with_the_events_and_then_with_the_bodies(stored: Stored) -> None:
+    told: list[int] = []
+    verification(stored.disk, told.append)
+    assert told == [1, 2, 3]
+    told.clear()
+    assert verification(stored.disk, told.append, bodies=True).sound
+    assert told == [1, 2, 3] * 2

@@ -9,6 +9,7 @@ import msgpack
 import pytest
 
 from engine import wire
+from engine.blobs.container_events import ContainerCreated
 from engine.event import Cause, Event
 from journal import Header, Record
 from tests.kit import toy
@@ -86,3 +87,11 @@ def test_every_event_has_one_code(monkeypatch: pytest.MonkeyPatch) -> None:
     ours = {kind for kind in ours if not kind.__subclasses__()}
     assert ours == set(wire.CODES.values())
     assert len(set(wire.CODES.values())) == len(wire.CODES)
+
+
+def test_a_field_that_an_older_record_does_not_have_has_its_default() -> None:
+    facts = {"account": "acc", "container": "box", "created": 1, "modified": 1, "public_access": None}
+    made = ContainerCreated.restore(toy.RESOURCE, "user:a", Cause.REQUEST, dict(facts), {"metadata": []})
+    assert (made.policies, made.days, made.ended) == ((), None, -1)
+    with pytest.raises(ValueError, match="no event without metadata"):
+        ContainerCreated.restore(toy.RESOURCE, "user:a", Cause.REQUEST, dict(facts), {})

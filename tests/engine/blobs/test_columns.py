@@ -165,3 +165,8 @@ def shortened(column: list[Any]) -> None:
 def test_switching_columns_off_is_what_the_property_compares_with(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(columns, "SHORT", 1 << 30)
     assert {row[0] for row in rows_of(recordings(RUN), _row, COLUMNS)} == {BLOB}
+
+
+def test_a_row_of_an_unknown_kind_is_refused() -> None:
+    with pytest.raises(ValueError, match="unknown kind 99"):
+        loaded([[99]], use_list=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from engine.blobs.commands import (
+    CommitBlocks,
     DeleteBlob,
     SetBlobHeaders,
     SetBlobMetadata,
@@ -12,7 +13,8 @@ from engine.blobs.commands import (
     SetBlobTier,
 )
 from engine.blobs.conditions import Conditions, ETags
-from engine.blobs.entries import ContentHeaders, CopyInfo, ticks
+from engine.blobs.container_commands import DeleteContainer
+from engine.blobs.entries import ContentHeaders, CopyInfo, pieces, ticks
 from engine.blobs.queries import blob_exists, get_blob
 from engine.body import Inline, OnDisk
 from engine.errors import Conflict, Forbidden, NotFound, PreconditionFailed
@@ -235,3 +237,26 @@ def test_reading_names_a_lease_that_is_not_there(desk: BlobDesk) -> None:
     with pytest.raises(PreconditionFailed) as refused:
         get_blob(desk.state.blobs, ACCOUNT, "recordings", "a", desk.now, lease="some-id")
     assert refused.value.reason == "lease-not-present"
+
+
+@pytest.mark.parametrize("ending", ["blob", "container"])
+def test_a_body_whose_blob_went_in_the_same_batch_finds_no_place_and_needs_none(
+    desk: BlobDesk, ending: str
+) -> None:
+    where = desk.where()
+    gone = DeleteBlob(**where, name="a") if ending == "blob" else DeleteContainer(**where)
+    desk.batch(desk.putting("a", b"short-lived"), gone)
+    with pytest.raises(NotFound):
+        desk.get("a")
+    desk.verify()
+
+
+def test_a_list_of_no_blocks_makes_a_blob_of_no_bytes(desk: BlobDesk) -> None:
+    desk.do(
+        CommitBlocks(
+            **desk.where(), name="a", resource=desk.fresh(), blocks=(), headers=ContentHeaders(), md5=None
+        )
+    )
+    entry = desk.get("a")
+    assert entry.size == 0
+    assert pieces(entry, 0, 0) == []
