@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.kit.crash import STATES
 from tests.kit.server import Server, running
 
 # Shared machines stall: a slow example is no bug, and a failing one must print how to repeat it.
@@ -16,6 +17,14 @@ settings.register_profile(
     "retain", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("retain")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Says how many different states the crash campaigns checked (reliability plan, T3: at least 40,000)."""
+    reports = [report for kind in ("passed", "failed") for report in terminalreporter.getreports(kind)]
+    told = [value for report in reports for name, value in report.user_properties if name == STATES]
+    if told:
+        terminalreporter.write_line(f"{sum(told):,} {STATES}")
 
 
 @pytest.fixture

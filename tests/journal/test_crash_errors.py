@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from random import Random
@@ -20,7 +21,7 @@ from journal.record import Draft
 from journal.store import Journal
 from journal.testing import MemoryDisk, Operation
 from journal.verify import verify
-from tests.kit.crash import SCALE, SMALL, Broken, Survivors, Workload, check_survivor, opened
+from tests.kit.crash import SCALE, SMALL, STATES, Broken, Survivors, Workload, check_survivor, opened
 
 ROOT = Path(__file__).parents[2]
 STEPS = 16
@@ -72,7 +73,9 @@ class Persistent(Workload):
 @pytest.mark.parametrize("short", [False, True], ids=["", "short"])
 @pytest.mark.parametrize("number", [errno.EIO, errno.ENOSPC], ids=["EIO", "ENOSPC"])
 @pytest.mark.parametrize("seed", range(2 * SCALE))
-def test_an_error_at_any_operation_breaks_no_promise(seed: int, number: int, short: bool) -> None:
+def test_an_error_at_any_operation_breaks_no_promise(
+    seed: int, number: int, short: bool, record_property: Callable[[str, object], None]
+) -> None:
     clean = MemoryDisk()
     Persistent(seed).run(clean, STEPS)
     told = 0
@@ -90,12 +93,15 @@ def test_an_error_at_any_operation_breaks_no_promise(seed: int, number: int, sho
             context = f"seed {seed}, {errno.errorcode[number]} at {disk.trace[place - 1]}, then {name}"
             survivors.check(state, workload.promises, thorough=place % 4 == 0, context=context)
     assert told > clean.operations // 2
+    record_property(STATES, survivors.states)
     assert survivors.states > clean.operations
 
 
 @pytest.mark.parametrize("number", [errno.EIO, errno.ENOSPC], ids=["EIO", "ENOSPC"])
 @pytest.mark.parametrize("seed", range(2 * SCALE))
-def test_an_error_during_recovery_is_told_and_the_next_start_recovers(seed: int, number: int) -> None:
+def test_an_error_during_recovery_is_told_and_the_next_start_recovers(
+    seed: int, number: int, record_property: Callable[[str, object], None]
+) -> None:
     workload, disk = Workload(seed), MemoryDisk()
     rng = Random(seed)
     survivors = Survivors()
@@ -121,6 +127,7 @@ def test_an_error_during_recovery_is_told_and_the_next_start_recovers(seed: int,
 
     disk.before_each = cut
     workload.run(disk, STEPS)
+    record_property(STATES, survivors.states)
     assert survivors.states > 20
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from random import Random
 
 import pytest
@@ -9,14 +10,16 @@ import pytest
 from journal import verify
 from journal.segments import find_segments
 from journal.testing import MemoryDisk, Operation
-from tests.kit.crash import SCALE, Survivors, check_survivor
+from tests.kit.crash import SCALE, STATES, Survivors, check_survivor
 from tests.kit.rewritten import RewritingWorkload, assert_wiped
 
 STEPS = 30
 
 
 @pytest.mark.parametrize("seed", range(12 * SCALE))
-def test_every_promise_survives_a_power_cut_at_every_operation(seed: int) -> None:
+def test_every_promise_survives_a_power_cut_at_every_operation(
+    seed: int, record_property: Callable[[str, object], None]
+) -> None:
     workload = RewritingWorkload(seed)
     disk = MemoryDisk()
     survivors = Survivors(workload.options)
@@ -35,6 +38,7 @@ def test_every_promise_survives_a_power_cut_at_every_operation(seed: int) -> Non
 
     disk.before_each = cut
     workload.run(disk, STEPS)
+    record_property(STATES, survivors.states)
     assert survivors.states > 100
 
 
@@ -48,7 +52,9 @@ def test_most_of_these_workloads_rewrite() -> None:
 
 
 @pytest.mark.parametrize("seed", range(1000, 1000 + 4 * SCALE))
-def test_every_promise_survives_a_second_power_cut_during_recovery(seed: int) -> None:
+def test_every_promise_survives_a_second_power_cut_during_recovery(
+    seed: int, record_property: Callable[[str, object], None]
+) -> None:
     workload = RewritingWorkload(seed)
     disk = MemoryDisk()
     survivors = Survivors(workload.options)
@@ -69,4 +75,5 @@ def test_every_promise_survives_a_second_power_cut_during_recovery(seed: int) ->
 
     disk.before_each = cut
     workload.run(disk, STEPS)
+    record_property(STATES, survivors.states)
     assert survivors.states > 30

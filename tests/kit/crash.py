@@ -19,6 +19,8 @@ from journal.store import Journal, open_journal
 from journal.testing import MemoryDisk
 
 SCALE = int(os.environ.get("RETAIN_CRASH_N", "1"))
+STATES = "different crash states"
+"""The property under which a test tells how many it checked; `tests/conftest.py` adds them up."""
 
 SMALL = JournalOptions(
     segment_bytes=6 << 10, reserve_bytes=8 << 10, step_bytes=3 << 10, ballast_bytes=1 << 10
