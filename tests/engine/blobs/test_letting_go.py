@@ -301,6 +301,20 @@ def test_a_person_may_ask_for_what_is_being_let_go(desk: BlobDesk) -> None:
     desk.verify()
 
 
+def test_a_person_may_ask_for_blocks_that_are_being_let_go(desk: BlobDesk) -> None:
+    stage(desk, "one", "two")
+    resource = desk.state.blobs.accounts[ACCOUNT]["recordings"].pending["two"].resource
+    delete(desk)
+    first = len(desk.history)
+    target = Target(Kind.BLOB, resource, (*CLOSED, "two"))
+    assert [one.status for one in desk.do(EndSubjects(actor="x", targets=(target,)))] == [LIVING]
+    assert kinds(desk, first) == [BlocksDropped]
+    assert set(desk.state.blobs.closed[CLOSED].pending) == {"one"}
+    desk.verify()
+    desk.sweep()
+    assert desk.state.ground.payloads == set()
+
+
 def test_even_all_of_it(desk: BlobDesk) -> None:
     fill(desk, 5)
     blobs = dict(desk.state.blobs.accounts[ACCOUNT]["recordings"].blobs)
