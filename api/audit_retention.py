@@ -22,7 +22,6 @@ from engine.kept import kept_by_holds
 from engine.loading import present
 from engine.outlook import BUCKETS, LATER, NEVER, Report, report
 from engine.retention import due
-from engine.wire import UnknownEvent
 
 SECOND = 1_000_000_000
 
@@ -45,11 +44,8 @@ def command(config_path: Path | None, data: str | None, *, as_json: bool) -> Non
     config = _config(config_path, data)
     disk = open_data(config_path, data)
     now = SystemClock().wall()
-    try:
-        with told_apart(), progress(disk, "Replaying") as update:
-            state = present(disk, update)
-    except UnknownEvent as error:
-        raise Stopped(f"{error}: written by a newer version", FAILED) from None
+    with told_apart(), progress(disk, "Replaying") as update:
+        state = present(disk, update)
     policy = engine_options(config).retention()
     with told_apart():
         kept = kept_by_holds(state, chain.from_iterable(due(state.records, now, policy)), disk)

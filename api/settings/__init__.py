@@ -16,17 +16,9 @@ _EXAMPLE = (
 )
 
 
-def settings_surface(engine: Engine, config: Config, identity: Identity | None = None) -> Surface:
-    """The interface as `config` describes it, ready to be mounted.
-
-    Args:
-        engine: Where settings are kept.
-        config: The whole configuration.
-        identity: Shared with other interfaces, so that a credential is verified once for all; made if
-            missing.
-    """
-    if identity is None:
-        identity = Identity(identity_options(config), now=engine.now, entropy=engine.entropy)
+def settings_surface(engine: Engine, config: Config) -> Surface:
+    """The interface as `config` describes it, ready to be mounted."""
+    identity = Identity(identity_options(config), now=engine.now, entropy=engine.entropy)
     settings = Settings(engine, config.settings, identity)
     return Surface(
         name="settings",

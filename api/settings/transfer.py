@@ -143,7 +143,7 @@ def _between(place: Place, path: Path, old: Any, new: Any) -> Iterator[Differenc
         for name in {**old, **new}:
             before, after = old.get(name, MISSING), new.get(name, MISSING)
             yield from _between(place, (*path, name), before, after)
-    elif not (isinstance(old, Missing) and isinstance(new, Missing)):
+    else:
         yield Difference(place, path, old, new)
 
 

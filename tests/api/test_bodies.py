@@ -13,6 +13,7 @@ import pytest
 
 from api.connections import SEND_AHEAD_BYTES, GuardedStream
 from api.http import Request, Response, Surface, plain_error
+from tests.kit.requests import make_request
 from tests.kit.serving import connected, serving
 
 DATA = Random(5).randbytes(3 << 20)
@@ -95,3 +96,13 @@ async def test_the_kernel_may_take_the_next_mebibyte_while_one_is_sent() -> None
             and thing.socket.getpeername() == ours
         )
         assert stream.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT) == SEND_AHEAD_BYTES
+
+
+async def test_a_rest_that_never_comes_is_given_up_quietly() -> None:
+    request = make_request("POST", headers=[("Content-Length", "10")], body=b"abc")
+    request.body.finished = False
+    assert await anext(request.body) == b"abc"
+    request.body.finished = False
+    await request.body.discard(100)
+    assert request.body.received == 3
+    assert request.body.declared is None, "so nobody takes the connection to be ready for the next request"

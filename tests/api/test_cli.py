@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
+import pty
 import socket
 import subprocess
 import sys
+import termios
 import threading
 import tomllib
 from pathlib import Path
@@ -113,6 +117,48 @@ def test_user_hash_reads_a_line_and_prints_what_verifies() -> None:
     assert result.exit_code == cli.DONE
     assert verify_hash(result.output.strip(), "a pass word")
     assert CliRunner().invoke(cli.main, ["user", "hash"], input="\n").exit_code == cli.WRONG
+
+
+def test_user_hash_asks_a_terminal_twice_and_shows_nothing() -> None:
+    ours, theirs = pty.openpty()
+
+    def take_terminal() -> None:
+        os.setsid()
+        fcntl.ioctl(theirs, termios.TIOCSCTTY, 0)
+
+    with subprocess.Popen(
+        [sys.executable, "-m", "api.cli", "user", "hash"],
+        cwd=ROOT,
+        stdin=theirs,
+        stderr=theirs,
+        stdout=subprocess.PIPE,
+        preexec_fn=take_terminal,
+    ) as process:
+        os.close(theirs)
+        shown = b""
+        for prompt in (b"Password: ", b"confirmation: "):
+            while not shown.endswith(prompt):
+                shown += os.read(ours, 1000)
+            os.write(ours, b"sesame\n")
+        assert process.stdout is not None
+        told = process.stdout.read().decode().strip()
+    os.close(ours)
+    assert process.returncode == cli.DONE
+    assert verify_hash(told, "sesame")
+    assert b"sesame" not in shown
+
+
+def test_a_reader_that_has_enough_ends_a_command_quietly(tmp_path: Path) -> None:
+    added = [sys.executable, "-m", "api.cli", "tenant", "add", "mytenant", "--data", str(tmp_path)]
+    subprocess.run(added, cwd=ROOT, check=True, capture_output=True, timeout=60)
+    reading, writing = os.pipe()
+    os.close(reading)
+    log = [sys.executable, "-m", "api.cli", "audit", "log", "--json", "--data", str(tmp_path)]
+    done = subprocess.run(
+        log, cwd=ROOT, stdout=writing, stderr=subprocess.PIPE, text=True, timeout=60, check=False
+    )
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (cli.FAILED, "")
 
 
 def test_serve_refuses_a_configuration_that_is_not_there(tmp_path: Path) -> None:

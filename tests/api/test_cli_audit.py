@@ -348,6 +348,16 @@ def test_stat_counts(folder: Path) -> None:
     assert len(figures["segments"]) == 1
 
 
+def test_stat_beside_a_server_that_removes_files(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = journal.PayloadStore.names
+    gone = "0" * 32
+    monkeypatch.setattr(journal.PayloadStore, "names", lambda store: [*names(store), gone])
+    result = run("journal", "stat", "--json", "--data", str(folder))
+    assert result.exit_code == DONE, result.output
+    told = json.loads(result.stdout)
+    assert told["payload_files"] == len(names(journal.PayloadStore(journal.RealDisk(folder)))) + 1
+
+
 def test_stat_of_an_empty_journal(tmp_path: Path) -> None:
     async def make() -> None:
         async with open_engine(tmp_path):

@@ -13,6 +13,7 @@ import socket
 import stat
 import subprocess
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -181,6 +182,43 @@ def test_a_second_server_on_the_folder_is_told_who_has_it(launch: Launch, tmp_pa
     server.kill()
     again = launch(environ={"RETAIN_STORAGE_DATA": str(server.data)})
     assert get(again)[0] == 200
+
+
+@pytest.mark.slow
+def test_of_servers_that_start_at_once_on_a_folder_one_goes_on_and_the_others_are_told(
+    tmp_path: Path,
+) -> None:
+    """Whoever is refused was refused by one that holds the folder; so not all can be."""
+    (tmp_path / "retain.toml").write_text("[server]\nbind = '127.0.0.1:0'\n")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("RETAIN_")}
+    environment |= {"RETAIN_STORAGE_DATA": str(tmp_path / "data"), "PYTHONUNBUFFERED": "1"}
+    (tmp_path / "data").mkdir()
+    crowd = [
+        subprocess.Popen(
+            command(tmp_path),
+            cwd=ROOT,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(4)
+    ]
+    with ExitStack() as stack:
+        for process in crowd:
+            stack.enter_context(process)
+            stack.callback(process.kill)
+        first_lines = [process.stdout.readline() for process in crowd if process.stdout is not None]
+        [going] = [process for process, line in zip(crowd, first_lines, strict=True) if "listens" in line]
+        for process in crowd:
+            if process is not going:
+                _, told = process.communicate(timeout=120)
+                assert process.returncode == 3
+                assert "in use by process" in told
+        assert going.poll() is None
+        going.terminate()
+        going.communicate(timeout=120)
+        assert going.returncode == 0
 
 
 @pytest.mark.skipif(shutil.which("prlimit") is None, reason="prlimit is not installed")

@@ -19,7 +19,9 @@ from api.identity import (
     User,
     hash_password,
 )
+from api.identity.memory import Memory
 from api.identity.passwords import WAITING_MAX, parse_basic, verify_hash
+from api.identity.throttle import Throttle
 from tests.kit.requests import make_request
 
 ANN = User("ann", "$argon2id$ann", frozenset({"Role1"}))
@@ -261,6 +263,17 @@ def test_secrets_stay_out_of_representations() -> None:
     assert ANN.password_hash not in repr(IdentityOptions(users=(ANN,)))
 
 
+async def test_the_longest_unused_credential_is_forgotten_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("api.identity.memory.ENTRIES_MAX", 2)
+    memory = Memory(60.0, bytes)
+    callers = {name: Caller(name, frozenset(), Method.BASIC) for name in "abc"}
+    memory.remember(b"a", callers["a"])
+    memory.remember(b"b", callers["b"])
+    assert memory.recall(b"a") == callers["a"]
+    memory.remember(b"c", callers["c"])
+    assert [memory.recall(key) for key in (b"a", b"b", b"c")] == [callers["a"], None, callers["c"]]
+
+
 class TestSlowing:
     """Failed logins wait longer and longer; others do not wait with them."""
 
@@ -297,6 +310,38 @@ class TestSlowing:
         for number in range(5):
             await refused(identity, basic(f"user{number}", "x"), peer=f"2001:db8::{number + 1}")
         assert trio.current_time() - start == pytest.approx(3)
+
+    async def test_an_ipv4_address_is_the_same_however_it_is_written(self, autojump_clock: object) -> None:
+        identity = make(Verifier(), throttle=self.OPTIONS)
+        start = trio.current_time()
+        for number in range(5):
+            peer = "::ffff:192.0.2.1" if number % 2 else "192.0.2.1"
+            await refused(identity, basic(f"user{number}", "x"), peer=peer)
+        assert trio.current_time() - start == pytest.approx(3)
+
+    async def test_what_is_counted_is_bounded_and_the_oldest_goes(
+        self, autojump_clock: object, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("api.identity.throttle.KEYS_MAX", 4)
+        monkeypatch.setattr("api.identity.throttle.KNOWN_MAX", 1)
+        throttle = Throttle(self.OPTIONS)
+        start = trio.current_time()
+        for _ in range(4):
+            await throttle.turn("192.0.2.1", "ann")
+        assert trio.current_time() - start == pytest.approx(1)
+        await throttle.turn("192.0.2.2", "bob")
+        await throttle.turn("192.0.2.3", "eve")
+        start = trio.current_time()
+        await throttle.turn("192.0.2.1", "ann")
+        assert trio.current_time() == start
+        throttle.succeeded("192.0.2.1", "ann")
+        throttle.succeeded("192.0.2.2", "bob")
+        for place, name, waits in (("192.0.2.2", "bob", False), ("192.0.2.1", "ann", True)):
+            for number in range(4):
+                await throttle.turn(f"198.51.100.{number}", name)
+            start = trio.current_time()
+            await throttle.turn(place, name)
+            assert (trio.current_time() > start) is waits
 
     async def test_many_connections_guess_no_faster_than_one(self, autojump_clock: object) -> None:
         verifier = Verifier()

@@ -147,6 +147,11 @@ class TestBelieved:
     ) -> None:
         assert (await call(make(Source()), sign({**CLAIMS, **claims}))).name == name
 
+    async def test_a_dotted_claim_is_looked_for_in_every_place_it_can_be(self) -> None:
+        identity = make(Source(), role_claims=("a.b.c", "none.b", "roles.x"))
+        claims = {**CLAIMS, "a": {"b.x": 1}, "a.b": {"c": ["R"]}, "none": {"x": 1}}
+        assert (await call(identity, sign(claims))).roles == {"R"}
+
     async def test_roles_come_from_every_role_claim(self) -> None:
         claims = {
             **CLAIMS,
@@ -189,6 +194,11 @@ class TestRefused:
 
     async def test_a_token_for_somebody_where_no_audience_is_configured(self) -> None:
         await refuse(make(Source(), audiences=()), sign(CLAIMS))
+
+    async def test_a_token_for_nobody_in_particular_where_no_audience_is_configured(self) -> None:
+        claims = {name: value for name, value in CLAIMS.items() if name != "aud"}
+        assert (await call(make(Source(), audiences=()), sign(claims))).name == "ann"
+        await refuse(make(Source()), sign(claims))
 
     async def test_leeway_covers_clocks_that_differ_a_little(self) -> None:
         identity = make(Source(), leeway_s=30)
@@ -256,7 +266,7 @@ class TestRefused:
     @pytest.mark.parametrize(
         "token",
         [
-            "", ".", "..", "...", "a.b", "a.b.c", "a.b.c.d.e", "é.é.é", "e30.e30.e30",
+            "", ".", "..", "...", "W10.e30.e30", "a.b", "a.b.c", "a.b.c.d.e", "é.é.é", "e30.e30.e30",
             b"".join([b"[" * 20000]).decode(), "x" * 20_000,
             base64.urlsafe_b64encode(b"[" * 9000).decode().rstrip("=") + ".e30.e30",
             base64.urlsafe_b64encode(b'{"alg":"none","alg":"RS256"}').decode().rstrip("=") + ".e30.e30",
@@ -403,6 +413,8 @@ class TestKeys:
                 return fetch(f"http://127.0.0.1:{port}{target}")
 
             assert await trio.to_thread.run_sync(get, "/keys") == SET
+            reading = make(jwks_url=f"http://127.0.0.1:{port}/keys")
+            assert (await call(reading, sign(CLAIMS))).name == "ann"
             for target in ("/moved", "/missing"):
                 with pytest.raises(KeySetError):
                     await trio.to_thread.run_sync(get, target)

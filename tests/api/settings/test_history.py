@@ -2,6 +2,8 @@
 
 import re
 
+import pytest
+
 from tests.kit.settings import ADMIN, ANN, Client, User, settings_client
 
 
@@ -110,3 +112,13 @@ async def test_large_changes_have_a_history_too(client: Client) -> None:
             assert (await large.call("PUT", "device/d/c", value)).status in {201, 204}
         assert [row["revision"] for row in (await large.call("GET", "device/d?history")).json()] == [2, 1]
         assert (await large.call("GET", "device/d/c/n?version=1")).json() == 0
+
+
+async def test_only_so_many_may_wait_for_history(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    await client.call("POST", "global", {"c": {"x": 1}})
+    monkeypatch.setattr("api.settings.reads.HISTORY_WAITING_MAX", 0)
+    refused = await client.call("GET", "global?history")
+    assert refused.status == 429
+    assert refused.json()["code"] == "too-many-requests"
+    assert refused.headers["Retry-After"] == "5"
+    assert (await client.call("GET", "global")).status == 200

@@ -200,6 +200,27 @@ async def test_a_stream_goes_on_where_it_was(client: Client) -> None:
     await stream.body.aclose()
 
 
+async def test_a_stream_does_not_repeat_what_the_client_knows(client: Client) -> None:
+    await put_up(client)
+    tag = (await client.call("GET", "global/c")).tag.strip('"')
+    stream = await open_stream(client, "global/c?watch", Last_Event_ID=tag)
+    assert [await anext(stream.body) for _ in range(2)] == [b"retry: 2000\n\n", b":\n\n"]
+    await stream.body.aclose()
+
+
+async def test_a_value_that_stays_away_is_told_once(client: Client) -> None:
+    await client.call("POST", "currentuser", {"c": {"x": 1}})
+    stream = await open_stream(client, "currentuser/c?watch")
+    await stream.next()
+    assert (await client.call("DELETE", "currentuser/c")).status == 204
+    assert (await stream.next())["event"] == "gone"
+    assert (await client.call("POST", "currentuser/other", {})).status == 201
+    assert await anext(stream.body) == b":\n\n"
+    assert (await client.call("POST", "currentuser/c", {"x": 7})).status == 201
+    assert (await stream.next())["data"] == '{"x":7}'
+    await stream.body.aclose()
+
+
 async def test_a_stream_tells_when_the_value_goes_and_comes(client: Client) -> None:
     await client.call("POST", "currentuser", {"c": {"x": 1}})
     stream = await open_stream(client, "currentuser/c?watch")
@@ -262,6 +283,23 @@ async def test_who_falls_far_behind_looks_again(client: Client, short_memory: No
             for number in range(20):
                 writers.start_soon(client.call, "PUT", f"device/o{number}/c", {})
     assert answers[0].status == 200
+
+
+async def test_every_change_that_is_remembered_is_looked_at(client: Client) -> None:
+    tag = await put_up(client)
+    client.engine.state.settings.recent = deque(maxlen=1)
+    answers = []
+
+    async def wait() -> None:
+        answers.append(await poll(client, "device/d/c?wait=300", tag))
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(wait)
+        await trio.testing.wait_all_tasks_blocked()
+        await client.call("PUT", "device/other/c", {})
+        assert answers == []
+        await client.call("PUT", "global/c/x", 5)
+    assert (answers[0].status, answers[0].json()) == (200, {"x": 5, "y": 1, "z": 1})
 
 
 @pytest.fixture
