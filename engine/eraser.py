@@ -175,6 +175,7 @@ class Eraser:
         kept: frozenset[int] = frozenset()
         for waiting in due(self._state.records, now, self._policy):
             if self._state.ground.held:
+                waiting = list(waiting)
                 here = await trio.to_thread.run_sync(kept_by_holds, self._state, waiting, self._disk)
                 waiting = [left for left in waiting if _seq(left) not in here]
                 kept |= here

@@ -32,7 +32,7 @@ class Options:
     segment_bytes: int = 64 * MEBIBYTE
     inline_bytes: int = 64 * 1024
     sweep_interval_s: float = 1.0
-    sweep_records: int = 128
+    sweep_records: int = 64
     snapshot_records: int = 500_000
     anchor_interval_s: float = 1.0
     erase_interval_s: float = 5.0

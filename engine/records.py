@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain as chained
 from itertools import groupby, islice, repeat, takewhile
 from operator import attrgetter
+from struct import Struct
 from typing import Any, NamedTuple
 
 from sortedcontainers import SortedList
@@ -56,6 +57,17 @@ class Left(NamedTuple):
     mark: Mark
     resource: bytes
     cause: int
+
+
+_LEFT = Struct(">QQ16sI")
+
+
+def _pack_left(left: Left) -> bytes:
+    return _LEFT.pack(*left)
+
+
+def _unpack_left(packed: bytes) -> Left:
+    return Left(*_LEFT.unpack(packed))
 
 
 class Mixed(NamedTuple):
@@ -110,7 +122,7 @@ class Records:
         self.chains: Table[bytes, Chain] = Table()
         self.mixed: dict[bytes, Mixed] = {}
         self.crowded: dict[bytes, Locator] = {}
-        self.left: Generations[int, Left] = Generations()
+        self.left: Generations[int, Left] = Generations(_pack_left, _unpack_left)
         self.audited = 0
         self.last_left = 0
         self._past: dict[int, Left] = {}
@@ -234,7 +246,7 @@ class Records:
                 yield ["chains", b"".join(resource for resource, _ in row), [chain for _, chain in row]]
             yield from others
             for view in left:
-                yield from (["left", *one] for _, one in view.items())
+                yield from (["left", *_unpack_left(packed)] for _, packed in view.items())
             yield from (["past", *one] for one in past)
 
         return Frozen(rows, (chains, *left))

@@ -44,10 +44,10 @@ class Policy:
         return min(PATIENCE, self.erase_within // 8)
 
 
-def due(records: Records, now: int, policy: Policy) -> Iterator[list[Left]]:
-    """What may be erased at ``now``, in portions, each of which may be erased before the next is taken; in
-    the order in which it must be: what changes or ends something after what it changes or ends, but of one
-    resource's chain the newest first."""
+def due(records: Records, now: int, policy: Policy) -> Iterator[Iterable[Left]]:
+    """What may be erased at ``now``, in portions, each to be gone through once and before the next is taken;
+    it may be erased meanwhile. In the order in which it must be: what changes or ends something after what it
+    changes or ends, but of one resource's chain the newest first."""
     yield from records.left.portions()
     yield list(records.past(now - policy.history))
 

@@ -1,6 +1,8 @@
 """When snapshots of a running engine are taken, and when they have to go."""
 
-from collections.abc import Callable, Sequence
+import gc
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import trio
@@ -45,7 +47,9 @@ class Snapshots:
         async with self._turn:
             write, views = await self._writer.between_batches(self._freeze)
             for view in views:
-                await self._writer.between_batches(view.list_keys)
+                with uncollected():
+                    await self._writer.between_batches(view.list_keys)
+                    await trio.to_thread.run_sync(view.pack_keys)
             await trio.to_thread.run_sync(write)
 
     async def take_if_grown(self, records: int) -> None:
@@ -93,3 +97,15 @@ class Snapshots:
             self._oldest = position.seq, time
 
         return write, frozen.views
+
+
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """Keeps the garbage collector away for a moment, from what is large and soon gone."""
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collecting:
+            gc.enable()

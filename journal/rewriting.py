@@ -9,6 +9,7 @@ erased after its bytes were copied is erased in the copy as well before the copy
 from __future__ import annotations
 
 import errno
+import re
 from collections.abc import Iterable, Iterator
 from heapq import nlargest
 
@@ -29,6 +30,7 @@ _WORTH = 32
 """Shorter runs cost about as much as they save."""
 
 _ZEROS = bytes(PART_ALIGN)
+_RUN_OF_ZEROS = re.compile(rb"\x00{%d,}" % PART_ALIGN)
 
 
 def is_sparse(disk: Disk, segment: Segment) -> bool:
@@ -167,11 +169,8 @@ def _runs(file: SegmentFile, opener: Opener) -> list[Run]:
 
 
 def _zero_runs(data: bytes, base: int) -> Iterator[Run]:
-    at = 0
-    while (start := data.find(_ZEROS, at)) >= 0:
-        rest = data[start:].lstrip(b"\x00")
-        at = len(data) - len(rest)
-        yield Run(base + start, at - start, False)
+    for run in _RUN_OF_ZEROS.finditer(data):
+        yield Run(base + run.start(), run.end() - run.start(), False)
 
 
 def _last_stop(file: SegmentFile, opener: Opener) -> None:
