@@ -1,5 +1,6 @@
 """Generations against a dict."""
 
+import gc
 from collections.abc import Iterator
 
 import pytest
@@ -77,6 +78,18 @@ def test_what_is_taken_out_between_two_portions_is_not_in_the_later_one() -> Non
         "what came into a new generation is not looked at"
     )
     assert list(table) == [4, 6, 7, 8, 9, 10, 11, 12]
+
+
+def test_what_it_holds_is_nothing_for_the_collector() -> None:
+    """A million of these come while as many other things go: Python then never looks, and at last at all."""
+    table: Generations[int, tuple[int, bytes]] = Generations(
+        lambda value: b"%d %b" % value, lambda packed: (int(packed.split()[0]), packed.split()[1])
+    )
+    table.add(1, (7, b"seven"))
+    assert table.get(1) == (7, b"seven")
+    [(key, packed)] = [item for view in table.views() for item in view.items()]
+    assert not gc.is_tracked(key)
+    assert not gc.is_tracked(packed)
 
 
 def test_no_part_ever_takes_in_more_than_a_generation() -> None:

@@ -3,6 +3,7 @@
 import gc
 from collections import deque
 from collections.abc import Iterator
+from itertools import islice
 
 import pytest
 import trio
@@ -135,3 +136,38 @@ async def test_what_changes_while_snapshots_are_written_is_neither_lost_nor_ther
     assert len(snapshot.names(MemoryDisk(files))) == 1
     assert restarted(files) == digest
     assert restarted({name: data for name, data in files.items() if "snapshot" not in name}) == digest
+
+
+def test_keys_that_were_put_away_are_read_as_they_were() -> None:
+    table: Table[object, int] = Table()
+    keys = ["a", b"b" * 16, 3, ("application", 1, None)]
+    for value, key in enumerate(keys):
+        table[key] = value
+    view = table.view()
+    del table[3]
+    view.list_keys()
+    view.pack_keys()
+    table["a"] = 9
+    table["later"] = 10
+    assert sorted(value for _, value in view.items()) == [0, 1, 2, 3]
+
+
+async def test_the_collector_is_kept_away_while_keys_are_listed_and_no_longer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen: list[bool] = []
+    original = View.list_keys
+
+    def list_keys(self: View[object, object]) -> None:
+        seen.append(gc.isenabled())
+        original(self)
+
+    monkeypatch.setattr(View, "list_keys", list_keys)
+    async with open_memory_engine(MemoryDisk()) as engine:
+        for command in islice(areas(1, 16), 3):
+            await engine.submit(command)
+        seen.clear()
+        await engine.take_snapshot()
+        listed = [one for one in seen if not one]
+        assert len(listed) >= 3, "areas, chains, and what was left behind"
+        assert gc.isenabled()
