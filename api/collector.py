@@ -11,6 +11,10 @@ full one is due. (Python postpones it while fewer objects are new than a quarter
 last; that number has the same bound.) At 60 ns an object the longest pause is about 6 ms of processor
 time; with twice the first number it would be 20, because the objects then no longer fit the cache.
 
+Python counts what is made minus what is freed. So while as much goes as comes, nothing is collected, and the
+bound does not hold for what has come when that ends. What is made in great numbers while other things go is
+therefore nothing to collect: bytes, numbers and texts (`engine/generations.py`, `engine/table.py`).
+
 A thread that computes, such as one that writes a snapshot, gives the lock up only when it has had it for
 SWITCH_S: a request goes through several threads and waits that long each time. Python's own 5 ms made commits
 beside a snapshot wait twice as long (p99 32 ms instead of 17).

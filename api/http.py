@@ -17,10 +17,6 @@ from dataclasses import dataclass
 from typing import TypeAlias
 from urllib.parse import unquote_to_bytes
 
-from werkzeug.datastructures import Headers
-from werkzeug.sansio.request import Request as SansIORequest
-from werkzeug.utils import cached_property
-
 from api.http_body import Body, Message, Receive, Scope, Send
 from api.http_errors import (
     BadRequest,
@@ -82,13 +78,12 @@ def decode_segment(raw: bytes) -> str:
     return text
 
 
-class Request(SansIORequest):
+class Request:
     """One request, built from an ASGI http scope. Headers are decoded only when asked for.
 
-    Beyond Werkzeug's request: `raw_path` and `raw_query` as they came (an absolute-form target is reduced to
-    its path, RFC 9112 section 3.2.2, its authority kept), `peer` (address of the TCP peer, never a forwarded
-    one), `raw_headers` (names in lower case), `cased_headers()`, `body`, `segments()`, `query_pairs()` and
-    `header()`.
+    `raw_path` and `raw_query` are as they came (an absolute-form target is reduced to its path, RFC 9112
+    section 3.2.2, its authority kept), `peer` is the address of the TCP peer, never a forwarded one, and
+    `raw_headers` have names in lower case.
     Raises BadRequest on a Content-Length that is not one number.
     """
 
@@ -98,18 +93,15 @@ class Request(SansIORequest):
         if not raw_path.startswith(b"/") and (absolute := _ABSOLUTE_FORM.match(raw_path)):
             self.authority = absolute.group(1)
             raw_path = raw_path[absolute.end() :] or b"/"
-        self.method = scope["method"]
-        self.scheme = scope["scheme"]
-        self.server = scope.get("server")
-        self.root_path = ""
+        self.method: str = scope["method"]
+        self.scheme: str = scope["scheme"]
+        self.server: tuple[str, int | None] | None = scope.get("server")
         self.raw_path = raw_path
         self.raw_query: bytes = scope.get("query_string", b"")
-        self.query_string = self.raw_query
         self.raw_headers: list[tuple[bytes, bytes]] = scope["headers"]
         self.http_version: str = scope.get("http_version", "1.1")
         client = scope.get("client")
         self.peer: str = client[0] if client else ""
-        self.remote_addr = self.peer or None
         declared, framed = self._framing()
         self.body = Body(receive, declared, empty=not framed and self.http_version != "2")
         self._segments: list[str] | None = None
@@ -129,18 +121,6 @@ class Request(SansIORequest):
             elif name == b"transfer-encoding":
                 framed = True
         return declared, framed
-
-    @cached_property
-    def headers(self) -> Headers:
-        """All headers, case-insensitive, in the order they came."""
-        return Headers(
-            [(name.decode("latin-1"), value.decode("latin-1")) for name, value in self.raw_headers]
-        )
-
-    @cached_property
-    def path(self) -> str:
-        """The path decoded for display and for Werkzeug's own helpers; routing uses `segments`."""
-        return unquote_to_bytes(self.raw_path).decode("utf-8", "replace")
 
     def header(self, name: str) -> str | None:
         """The first header of that name (any case), outer blanks trimmed; None if there is none."""
