@@ -9,7 +9,10 @@ from contextlib import contextmanager
 
 @contextmanager
 def importing() -> Iterator[None]:
-    """Around many imports: they only add, and collecting garbage meanwhile takes a tenth of their time."""
+    """Around many imports: they only add, and collecting garbage meanwhile takes a tenth of their time.
+
+    As `journal.uncollected`, which lies behind imports itself.
+    """
     collecting = gc.isenabled()
     gc.disable()
     try:

@@ -12,6 +12,7 @@ from engine.event import Stamp
 from engine.options import Options
 from engine.state import State
 from journal.holes import unpack_ranges
+from journal.uncollected import uncollected
 
 
 class Loaded(NamedTuple):
@@ -42,9 +43,7 @@ def load(disk: journal.Disk, options: Options, entropy: Callable[[int], bytes]) 
         journal.JournalError: See ``journal.open_journal``.
         wire.UnknownEvent: It was written by a newer version.
     """
-    collecting = gc.isenabled()
-    gc.disable()  # Replay only ever adds: scanning what it built again and again would double its time.
-    try:
+    with uncollected() as collecting:
         state, position = _load_snapshot(disk)
         try:
             log = _open_journal(disk, state, position, options, entropy)
@@ -55,14 +54,11 @@ def load(disk: journal.Disk, options: Options, entropy: Callable[[int], bytes]) 
         # Opening finishes an erasure that a crash interrupted; its closing record was not replayed.
         if log.head.seq > state.seq:
             state.skip(log.head.seq, log.head.time)
+        if collecting and not gc.get_freeze_count():
+            # Into the oldest generation unwalked: the next collection would walk all of it as new.
+            gc.freeze()
+            gc.unfreeze()
         return Loaded(log, state, (*disk.notices, *log.notices), covered)
-    finally:
-        if collecting:
-            if not gc.get_freeze_count():
-                # Into the oldest generation unwalked: the next collection would walk all of it as new.
-                gc.freeze()
-                gc.unfreeze()
-            gc.enable()
 
 
 def rebuilt(records: Iterable[journal.Record]) -> State:

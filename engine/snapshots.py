@@ -1,8 +1,6 @@
 """When snapshots of a running engine are taken, and when they have to go."""
 
-import gc
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import trio
@@ -13,6 +11,7 @@ from engine.errors import Unavailable
 from engine.state import State
 from engine.table import View
 from engine.writer import Writer
+from journal.uncollected import uncollected
 
 
 class Snapshots:
@@ -97,15 +96,3 @@ class Snapshots:
             self._oldest = position.seq, time
 
         return write, frozen.views
-
-
-@contextmanager
-def uncollected() -> Iterator[None]:
-    """Keeps the garbage collector away for a moment, from what is large and soon gone."""
-    collecting = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if collecting:
-            gc.enable()

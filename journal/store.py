@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,6 +20,7 @@ from journal.rewriting import wipe_superseded
 from journal.segments import FOLDER, IDENTITY_BYTES, create_segment, leftovers, list_segments
 from journal.storage import Disk, File
 from journal.tail import cut
+from journal.uncollected import uncollected
 
 
 def open_journal(
@@ -42,16 +42,12 @@ def open_journal(
     disk cannot be read.
     """
     disk.lock()
-    collecting = gc.isenabled()
-    gc.disable()  # a replay makes hardly anything but live objects; looking for dead ones slows it by a third
     try:
-        return _open(disk, replay, after, options or JournalOptions(), entropy)
+        with uncollected():
+            return _open(disk, replay, after, options or JournalOptions(), entropy)
     except BaseException:
         disk.unlock()
         raise
-    finally:
-        if collecting:
-            gc.enable()
 
 
 def _open(

@@ -1,6 +1,8 @@
 """Waiting for changes: long polls and streams, woken by the commits that concern them and by no others."""
 
 from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
@@ -39,6 +41,20 @@ async def poll(client: Client, target: str, tag: str, user: User = ANN) -> Any:
     return await whole(await client.settings.handle(request))
 
 
+@asynccontextmanager
+async def polling(client: Client, target: str, tag: str) -> AsyncIterator[list[Any]]:
+    """A poll that waits when the block begins, and has its answer when that has ended."""
+    answers: list[Any] = []
+
+    async def wait() -> None:
+        answers.append(await poll(client, target, tag))
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(wait)
+        await trio.testing.wait_all_tasks_blocked()
+        yield answers
+
+
 async def put_up(client: Client) -> str:
     await client.call("POST", "global", {"c": {"x": 1}})
     await client.call("POST", "currentuser", {"c": {"y": 1}})
@@ -49,14 +65,7 @@ async def put_up(client: Client) -> str:
 @pytest.mark.parametrize("level", ["global", "currentuser", "device/d"])
 async def test_a_poll_ends_with_the_change_of_any_level_it_shows(client: Client, level: str) -> None:
     tag = await put_up(client)
-    answers = []
-
-    async def wait() -> None:
-        answers.append(await poll(client, "device/d/c?wait=300", tag))
-
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(wait)
-        await trio.testing.wait_all_tasks_blocked()
+    async with polling(client, "device/d/c?wait=300", tag) as answers:
         assert len(client.settings.watchers) == 1
         assert (await client.call("PATCH", f"{level}/c", {"new": 7})).status == 204
     assert (answers[0].status, answers[0].json()["new"]) == (200, 7)
@@ -108,14 +117,7 @@ async def test_a_poll_that_is_out_of_date_is_answered_at_once(client: Client) ->
 async def test_a_document_that_goes_away_ends_the_poll(client: Client) -> None:
     await client.call("POST", "currentuser", {"c": {"x": 1}})
     tag = (await client.call("GET", "currentuser/c")).tag
-    answers = []
-
-    async def wait() -> None:
-        answers.append(await poll(client, "currentuser/c?wait=300", tag))
-
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(wait)
-        await trio.testing.wait_all_tasks_blocked()
+    async with polling(client, "currentuser/c?wait=300", tag) as answers:
         await client.call("DELETE", "currentuser")
     assert answers[0].status == 404
 
@@ -270,32 +272,17 @@ async def test_a_stream_is_refused_before_it_begins(client: Client) -> None:
 
 async def test_who_falls_far_behind_looks_again(client: Client, short_memory: None) -> None:
     tag = await put_up(client)
-    answers = []
-
-    async def wait() -> None:
-        answers.append(await poll(client, "device/d/c?wait=300", tag))
-
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(wait)
-        await trio.testing.wait_all_tasks_blocked()
-        async with trio.open_nursery() as writers:
-            writers.start_soon(client.call, "PUT", "global/c/x", 5)
-            for number in range(20):
-                writers.start_soon(client.call, "PUT", f"device/o{number}/c", {})
+    async with polling(client, "device/d/c?wait=300", tag) as answers, trio.open_nursery() as writers:
+        writers.start_soon(client.call, "PUT", "global/c/x", 5)
+        for number in range(20):
+            writers.start_soon(client.call, "PUT", f"device/o{number}/c", {})
     assert answers[0].status == 200
 
 
 async def test_every_change_that_is_remembered_is_looked_at(client: Client) -> None:
     tag = await put_up(client)
     client.engine.state.settings.recent = deque(maxlen=1)
-    answers = []
-
-    async def wait() -> None:
-        answers.append(await poll(client, "device/d/c?wait=300", tag))
-
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(wait)
-        await trio.testing.wait_all_tasks_blocked()
+    async with polling(client, "device/d/c?wait=300", tag) as answers:
         await client.call("PUT", "device/other/c", {})
         assert answers == []
         await client.call("PUT", "global/c/x", 5)
