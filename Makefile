@@ -43,13 +43,13 @@ types: $(VENV)/.installed ## Check the types
 fix: $(VENV)/.installed ## Format, mend what the linter can, write the generated pages
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
-	$(BIN)/python -c 'from api.config_document import page; print(page(), end="")' > docs/configuration.md
+	$(BIN)/python -c 'from retain.api.config.document import page; print(page(), end="")' > docs/configuration.md
 
 coverage: $(VENV)/.installed ## Run all tests and show which branches none of them takes
 	$(BIN)/python -m pytest -q --cov --cov-report=term-missing:skip-covered
 
 bench: $(VENV)/.installed ## Measure; ARGS="commit --quick" chooses
-	$(BIN)/python -m bench $(ARGS)
+	$(BIN)/python -m retain.bench $(ARGS)
 
 crash: $(VENV)/.installed ## The crash tests, N=20 times as many power cuts and faults as in make test
 	RETAIN_CRASH_N=$(N) $(BIN)/python -m pytest -q -n auto --dist worksteal -o faulthandler_timeout=7200 \

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from api.http import HeaderFields, RequestError, UnexpectedError
-from api.identity import IdentityError
-from engine.errors import (
+from retain.api.http.message import HeaderFields, RequestError, UnexpectedError
+from retain.api.identity import IdentityError
+from retain.engine.core.errors import (
     Conflict,
     EngineError,
     Forbidden,

@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from bench import scenarios
+from retain.bench import scenarios
 
 
 class Scenarios(click.Group):
@@ -21,7 +21,7 @@ class Scenarios(click.Group):
         name = cmd_name.replace("-", "_")
         if name not in {module.name for module in pkgutil.iter_modules(scenarios.__path__)}:
             return None
-        command: click.Command = importlib.import_module(f"bench.scenarios.{name}").main
+        command: click.Command = importlib.import_module(f"retain.bench.scenarios.{name}").main
         return command
 
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-from api.blobs.sas_issue import issue_account_sas
-from bench.http import Client, request
+from retain.api.blobs.sas.issue import issue_account_sas
+from retain.bench.http import Client, request
 
 ACCOUNT = "devstoreaccount1"
 #: The key that every emulator has: the only one Azurite takes unasked.

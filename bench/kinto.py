@@ -14,8 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from bench import peers
-from bench.http import Client, request
+from retain.bench import peers
+from retain.bench.http import Client, request
 
 RECORDS = "/v1/buckets/default/collections/bench/records"
 

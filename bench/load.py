@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bench.measures import Latencies, Rate
+from retain.bench.measures import Latencies, Rate
 
 LAST_CHUNK = b"\r\n0\r\n\r\n"
 
@@ -60,7 +60,7 @@ def measure(load: Load) -> Rate:
         "seconds": load.seconds,
         "warmup": load.warmup,
     }
-    command = [sys.executable, "-m", "bench.load"]
+    command = [sys.executable, "-m", "retain.bench.load"]
     if load.processor is not None:
         command = ["taskset", "-c", str(load.processor), *command]
     done = subprocess.run(command, input=json.dumps(order), capture_output=True, text=True, check=False)

@@ -11,7 +11,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from bench.http import request
+from retain.bench.http import request
 
 PIECE = 1 << 20
 
@@ -39,7 +39,7 @@ def transfer(
     }
     pinned = [] if processor is None else ["taskset", "-c", str(processor)]
     done = subprocess.run(
-        [*pinned, sys.executable, "-m", "bench.transfer"],
+        [*pinned, sys.executable, "-m", "retain.bench.transfer"],
         input=json.dumps(order),
         capture_output=True,
         text=True,

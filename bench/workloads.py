@@ -4,7 +4,7 @@ import random
 import uuid
 from collections.abc import Iterator
 
-from engine.areas.commands import CreateArea, Policy
+from retain.engine.areas.commands import CreateArea, Policy
 
 LONG = 10 * 365 * 24 * 3600
 """A ttl in seconds that no benchmark outlives."""

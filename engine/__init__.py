@@ -1,11 +1,10 @@
 """The engine: what is kept, for how long, and who changed it. Embeddable in any Trio program, without
 HTTP."""
 
-from engine.body import Body, Held, Inline, OnDisk
-from engine.clock import Clock, SystemClock
-from engine.command import Command, Decision
-from engine.engine import Engine, open_engine
-from engine.errors import (
+from retain.engine.core.body import Body, Held, Inline, OnDisk
+from retain.engine.core.clock import Clock, SystemClock
+from retain.engine.core.command import Command, Decision
+from retain.engine.core.errors import (
     Closed,
     Conflict,
     EngineError,
@@ -21,11 +20,12 @@ from engine.errors import (
     Unavailable,
     Unsupported,
 )
-from engine.event import Cause, Event, Stamp, Surface
-from engine.options import Options
-from engine.state import State
-from engine.statistics import Statistics
-from engine.uploads import Download, Upload
+from retain.engine.core.event import Cause, Event, Stamp, Surface
+from retain.engine.engine import Engine, open_engine
+from retain.engine.options import Options
+from retain.engine.state import State
+from retain.engine.statistics import Statistics
+from retain.engine.writing.bodies import Download, Upload
 
 __all__ = [
     "Body",

@@ -9,23 +9,23 @@ from typing import TypeVar
 
 import trio
 
-import journal
-from engine.body import Held
-from engine.clock import Clock, Horizon, SystemClock
-from engine.command import Command
-from engine.eraser import Eraser
-from engine.erasing import Erasing
-from engine.errors import EngineError, StorageFailed
-from engine.loading import Loaded, load, rebuilt
-from engine.options import Options
-from engine.reaper import Reaper, lag
-from engine.retention import lag as erasure_lag
-from engine.snapshots import Snapshots
-from engine.state import State
-from engine.statistics import Statistics
-from engine.uploads import Download, Haste, Upload, open_body
-from engine.writer import Writer
-from journal.backup import Moment
+from retain import journal
+from retain.engine.core.body import Held
+from retain.engine.core.clock import Clock, Horizon, SystemClock
+from retain.engine.core.command import Command
+from retain.engine.core.errors import EngineError, StorageFailed
+from retain.engine.core.policy import lag as erasure_lag
+from retain.engine.erasure.erase import Erasing
+from retain.engine.erasure.eraser import Eraser
+from retain.engine.erasure.reaper import Reaper, lag
+from retain.engine.options import Options
+from retain.engine.snapshots.load import Loaded, load, rebuilt
+from retain.engine.snapshots.schedule import Snapshots
+from retain.engine.state import State
+from retain.engine.statistics import Statistics
+from retain.engine.writing.bodies import Download, Haste, Upload, open_body
+from retain.engine.writing.writer import Writer
+from retain.journal.backup.create import Moment
 
 Value = TypeVar("Value")
 

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from engine.clock import DAY, HOUR
-from engine.retention import Policy
-from journal import JournalOptions
+from retain.engine.core.clock import DAY, HOUR
+from retain.engine.core.policy import Policy
+from retain.journal import JournalOptions
 
 MEBIBYTE = 1 << 20
 

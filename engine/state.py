@@ -9,20 +9,20 @@ from typing import Any
 
 import msgpack
 
-from engine.areas import AreasSlice
-from engine.blobs import BlobsSlice
-from engine.command import Command, Decision
-from engine.commands import ExpireDue, Restate
-from engine.deadlines import Deadlines, Kind
-from engine.ending import EndSubjects, end
-from engine.event import Cause, Event, Stamp
-from engine.holds import HoldsSlice
-from engine.holds.decide import refuse_held
-from engine.records import WHOLE
-from engine.settings import SettingsSlice
-from engine.slice import Apply, Decide, Expire, Ground, Restater, Slice
-from engine.table import Frozen
-from engine.tokens import TokensSlice
+from retain.engine.areas import AreasSlice
+from retain.engine.blobs import BlobsSlice
+from retain.engine.core.command import Command, Decision
+from retain.engine.core.common_commands import ExpireDue, Restate
+from retain.engine.core.deadlines import Deadlines, Kind
+from retain.engine.core.domain import Apply, Decide, Expire, Ground, Restater, Slice
+from retain.engine.core.event import Cause, Event, Stamp
+from retain.engine.core.ledger import WHOLE
+from retain.engine.core.snapshot_table import Frozen
+from retain.engine.holds import HoldsSlice
+from retain.engine.holds.decide import refuse_held
+from retain.engine.persons.end import EndSubjects, end
+from retain.engine.settings import SettingsSlice
+from retain.engine.tokens import TokensSlice
 
 RECORDS = "records"
 """Names the rows that tell which records the slices stand on."""

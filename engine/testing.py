@@ -5,11 +5,11 @@ from contextlib import asynccontextmanager
 
 import trio
 
-from engine.clock import SECOND
-from engine.engine import Engine, open_engine
-from engine.options import Options
-from journal import Disk
-from journal.testing import MemoryDisk
+from retain.engine.core.clock import SECOND
+from retain.engine.engine import Engine, open_engine
+from retain.engine.options import Options
+from retain.journal import Disk
+from retain.journal.testing.memory import MemoryDisk
 
 EPOCH = 1_767_225_600 * SECOND
 """2026-01-01T00:00:00Z, where manual clocks start."""

@@ -10,14 +10,14 @@ from typing import Any
 
 import msgpack
 
-from engine.areas import events as areas
-from engine.blobs import container_events as containers
-from engine.blobs import events as blobs
-from engine.event import Cause, Event
-from engine.holds import events as holds
-from engine.settings import events as settings
-from engine.tokens import events as tokens
-from journal import Draft, Record
+from retain.engine.areas import events as areas
+from retain.engine.blobs import container_events as containers
+from retain.engine.blobs import events as blobs
+from retain.engine.core.event import Cause, Event
+from retain.engine.holds import events as holds
+from retain.engine.settings import events as settings
+from retain.engine.tokens import events as tokens
+from retain.journal import Draft, Record
 
 CODES: dict[int, type[Event]] = {
     101: areas.AreaCreated,

@@ -7,11 +7,16 @@ here imports from the rest of the project.
 
 from __future__ import annotations
 
-from journal.backup import BackupReport, Moment, backup, check_backup
-from journal.disk import RealDisk
-from journal.erase import ErasurePlan
-from journal.erasures import Erasure, Erasures, export_erasures
-from journal.errors import (
+from retain.journal.backup.create import BackupReport, Moment, backup, check_backup
+from retain.journal.backup.manifest import Manifest, read_manifest
+from retain.journal.backup.restore import RestoreReport, restore
+from retain.journal.check.repair import Loss, RepairReport, repair
+from retain.journal.check.verify import Finding, Kind, Report, verify
+from retain.journal.disk.interface import Disk, File
+from retain.journal.disk.real import RealDisk
+from retain.journal.erasure.manifest import Erasure, Erasures, export_erasures
+from retain.journal.erasure.zero import ErasurePlan
+from retain.journal.errors import (
     BadTarget,
     Closed,
     Corrupt,
@@ -23,11 +28,15 @@ from journal.errors import (
     UnknownVersion,
     WriteFailed,
 )
-from journal.history import between, history
-from journal.index import unindexed, write_indexes
-from journal.journal import Journal
-from journal.manifest import Manifest, read_manifest
-from journal.note import (
+from retain.journal.format.record import NO_RESOURCE, Draft, Head, Header, Part, Position, Record, Verb
+from retain.journal.journal import Journal
+from retain.journal.lookup.history import between, history
+from retain.journal.lookup.index import unindexed, write_indexes
+from retain.journal.lookup.scan import scan
+from retain.journal.open import open_journal
+from retain.journal.options import JournalOptions
+from retain.journal.payloads.store import Payload, PayloadReader, PayloadStore, Stage
+from retain.journal.proofs.note import (
     BadNote,
     Checkpoint,
     Note,
@@ -40,16 +49,7 @@ from journal.note import (
     sign_checkpoint,
     sign_note,
 )
-from journal.options import JournalOptions
-from journal.payloads import Payload, PayloadReader, PayloadStore, Stage
-from journal.proofs import Consistency, Inclusion, Prover
-from journal.record import NO_RESOURCE, Draft, Head, Header, Part, Position, Record, Verb
-from journal.repair import Loss, RepairReport, repair
-from journal.restoring import RestoreReport, restore
-from journal.scan import scan
-from journal.storage import Disk, File
-from journal.store import open_journal
-from journal.verify import Finding, Kind, Report, verify
+from retain.journal.proofs.prover import Consistency, Inclusion, Prover
 
 __all__ = [
     "NO_RESOURCE",

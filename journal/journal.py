@@ -6,21 +6,21 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from threading import RLock
 
-from journal import ballast
-from journal.anchor import anchor_at, write_anchor
-from journal.appender import Appender
-from journal.compaction import Compaction
-from journal.contents import Contents
-from journal.erase import ErasurePlan, blank, wipe
-from journal.errors import BadTarget, Closed, Corrupt, NoSpace, WriteFailed
-from journal.holes import Ledger, Range, pack_ranges, pack_seqs, ranges_of
-from journal.limits import ERASE_RANGES, PART_ALIGN, frame_room
-from journal.options import JournalOptions
-from journal.places import Places, Spot
-from journal.reader import SegmentReader
-from journal.record import Draft, Head, Part, Verb, place
-from journal.segments import FOLDER, Segment, broken_files
-from journal.storage import Disk
+from retain.journal.compaction.compaction import Compaction
+from retain.journal.disk.interface import Disk
+from retain.journal.erasure.ledger import Ledger, Range, pack_ranges, pack_seqs, ranges_of
+from retain.journal.erasure.locate import Places, Spot
+from retain.journal.erasure.zero import ErasurePlan, blank, wipe
+from retain.journal.errors import BadTarget, Closed, Corrupt, NoSpace, WriteFailed
+from retain.journal.format.limits import ERASE_RANGES, PART_ALIGN, frame_room
+from retain.journal.format.record import Draft, Head, Part, Verb, place
+from retain.journal.lookup.contents import Contents
+from retain.journal.options import JournalOptions
+from retain.journal.segments.anchor import anchor_at, write_anchor
+from retain.journal.segments.files import FOLDER, Segment, broken_files
+from retain.journal.segments.reader import SegmentReader
+from retain.journal.writer import ballast
+from retain.journal.writer.appender import Appender
 
 _CLOSING_BYTES = 16
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from journal.limits import (
+from retain.journal.format.limits import (
     BALLAST_BYTES,
     BATCH_BYTES,
     FRAME_ROOM,

@@ -22,11 +22,11 @@ from urllib.parse import urlencode
 
 import pytest
 
-from api.cli import IN_USE
-from engine.areas.state import Area
-from engine.audit import state_at
-from engine.verification import verification
-from journal import RealDisk
+from retain.api.cli.main import IN_USE
+from retain.engine.areas.state import Area
+from retain.engine.audit.log import state_at
+from retain.engine.audit.verify import verification
+from retain.journal import RealDisk
 from tests.kit.crash import SCALE
 from tests.kit.server import ROOT, Server, command, running, start
 

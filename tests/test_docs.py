@@ -15,13 +15,13 @@ from pathlib import Path
 import click
 import pytest
 
-from api.app import App
-from api.cli import main
-from api.config import SECTIONS, TABLES, Config
-from api.config_document import page
-from api.config_fields import keys_of
-from api.identity import hash_password
-from engine.testing import open_memory_engine
+from retain.api.cli.main import main
+from retain.api.config.document import page
+from retain.api.config.fields import keys_of
+from retain.api.config.load import SECTIONS, TABLES, Config
+from retain.api.identity import hash_password
+from retain.api.server.app import App
+from retain.engine.testing import open_memory_engine
 from tests.kit.server import ROOT, Server
 
 OPERATING = (ROOT / "docs" / "operating.md").read_text()
@@ -79,7 +79,7 @@ async def test_every_metric_is_documented() -> None:
 
 
 def test_every_exit_code_is_documented() -> None:
-    from api import cli
+    from retain.api.cli import main as cli
 
     codes = {getattr(cli, name) for name in ("DONE", "FAILED", "WRONG", "IN_USE", "DAMAGED")}
     sentence = re.search(r"Exit codes: ([^\n]+\n?[^\n]*)", OPERATING)
@@ -147,7 +147,7 @@ class Session:
             return ""
         if line.startswith(".venv/bin/retain "):
             config = shlex.quote(str(self.server.folder / "retain.toml"))
-            line = line.replace(".venv/bin/retain", f"{sys.executable} -m api.cli", 1) + f" --config {config}"
+            line = line.replace(".venv/bin/retain", f"{sys.executable} -m retain", 1) + f" --config {config}"
         # curl's own configuration and progress are the user's business, not the session's.
         line = re.sub(r"^curl ", "curl -qsSf ", line)
         done = subprocess.run(

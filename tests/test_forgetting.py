@@ -20,17 +20,17 @@ import msgpack
 import pytest
 import trio
 
-from api.areas import areas_surface
-from api.blobs.surface import BlobSurface
-from api.config import Config, SettingsConfig
-from api.settings.interface import Settings
-from engine import Engine, Options, State, open_engine
-from engine.areas import queries as areas
-from engine.testing import SteppedClock, verify
-from engine.verification import verification
-from journal import RealDisk, scan
-from journal.segments import list_segments, read_opener
-from journal.whitening import Whitening
+from retain.api.areas import areas_surface
+from retain.api.blobs.surface import BlobSurface
+from retain.api.config.load import Config, SettingsConfig
+from retain.api.settings.interface import Settings
+from retain.engine import Engine, Options, State, open_engine
+from retain.engine.areas import queries as areas
+from retain.engine.audit.verify import verification
+from retain.engine.testing import SteppedClock, verify
+from retain.journal import RealDisk, scan
+from retain.journal.format.whitening import Whitening
+from retain.journal.segments.files import list_segments, read_opener
 from tests.kit import areas as areas_kit
 from tests.kit import settings as settings_kit
 from tests.kit.blob_client import KEYS, BlobClient

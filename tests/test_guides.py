@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from api.identity import hash_password
+from retain.api.identity import hash_password
 from tests.kit.server import ROOT, Server
 
 GUIDES = ("auditors-guide.md", "data-protection.md")
@@ -85,7 +85,7 @@ def test_the_session_runs_as_shown(guide: str, launch: Callable[..., Server], tm
         assert (result.returncode == 0) == ("Error:" not in shown), (command, result.returncode)
     assert server.stop() == 0
     verified = subprocess.run(
-        [sys.executable, "-m", "api.cli", "audit", "verify"],
+        [sys.executable, "-m", "retain", "audit", "verify"],
         cwd=ROOT,
         env=environ,
         capture_output=True,

@@ -3,14 +3,14 @@
 Spec: the Genesys Mobile Services Storage API, and what its known clients do.
 """
 
-from api.areas.interface import Areas
-from api.areas.links import Links
-from api.areas.routes import PAGE
-from api.config import Config
-from api.external import ExternalUrl
-from api.http import Surface
-from api.identity import Identity, areas_identity_options
-from engine import Engine
+from retain.api.areas.interface import Areas
+from retain.api.areas.links import Links
+from retain.api.areas.routes import PAGE
+from retain.api.config.load import Config
+from retain.api.http.external import ExternalUrl
+from retain.api.http.message import Surface
+from retain.api.identity import Identity, areas_identity_options
+from retain.engine import Engine
 
 __all__ = ["SAMPLE_PAGE", "Areas", "areas_surface"]
 

@@ -7,9 +7,9 @@ from urllib.parse import quote
 
 from werkzeug.http import parse_range_header
 
-from api.http import HeaderFields, Request, Response
-from api.http_send import close_iterator
-from engine.uploads import Download
+from retain.api.http.message import HeaderFields, Request, Response
+from retain.api.http.send import close_iterator
+from retain.engine.writing.bodies import Download
 
 COMMON: HeaderFields = (
     ("Cache-Control", "no-cache, no-store"),

@@ -6,7 +6,7 @@ transformations such as ``hex``, ``zlib`` or ``unicode_escape``, which no client
 
 import codecs
 
-from api.http import BadRequest
+from retain.api.http.message import BadRequest
 
 KNOWN = frozenset(
     (

@@ -3,7 +3,7 @@ configured origins."""
 
 from collections.abc import Iterable
 
-from api.http import Request, Response
+from retain.api.http.message import Request, Response
 
 _PREFLIGHT = [
     ("Access-Control-Allow-Methods", "GET,POST,DELETE,OPTIONS"),

@@ -3,7 +3,7 @@
 import re
 from urllib.parse import unquote_to_bytes
 
-from api.http import BadRequest
+from retain.api.http.message import BadRequest
 
 _BAD_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 _TYPE_PARAMETER = re.compile(r';\s*([!#$%&\'*+\-.^_`|~0-9A-Za-z]+)\s*=\s*("[^"]*"|[^;\s]*)')

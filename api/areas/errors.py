@@ -6,9 +6,9 @@ status. The example client parses a body as JSON before it looks at the status, 
 such a body.
 """
 
-from api.areas.answers import json_answer
-from api.http import Request, RequestError, Response
-from api.refusals import worded
+from retain.api.areas.answers import json_answer
+from retain.api.http.message import Request, RequestError, Response
+from retain.api.refusals import worded
 
 PACKAGE = "com.genesyslab.gsg.services.storage.exceptions"
 

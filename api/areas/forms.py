@@ -11,16 +11,16 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
-from api.areas.charsets import codec_of, decode
-from api.areas.encoding import type_parameter, unescape
-from api.areas.errors import OverLimit, UnsupportedBody
-from api.areas.mime import HEAD_BYTES, FileControl
-from api.areas.multipart import MultipartDecoder
-from api.areas.parts import PartHead
-from api.http import BadRequest, Request
-from engine.areas import LONG_TEXT_BYTES, NewFile, NewValue
-from engine.body import Inline
-from engine.uploads import Upload
+from retain.api.areas.charsets import codec_of, decode
+from retain.api.areas.encoding import type_parameter, unescape
+from retain.api.areas.errors import OverLimit, UnsupportedBody
+from retain.api.areas.mime import HEAD_BYTES, FileControl
+from retain.api.areas.multipart import MultipartDecoder
+from retain.api.areas.parts import PartHead
+from retain.api.http.message import BadRequest, Request
+from retain.engine.areas import LONG_TEXT_BYTES, NewFile, NewValue
+from retain.engine.core.body import Inline
+from retain.engine.writing.bodies import Upload
 
 FORM_TEXT_BYTES = 3 * 1024 * 1024
 """Most bytes of all texts of a request together, unless a single one may be longer: one request is one frame

@@ -2,19 +2,19 @@
 
 from typing import TYPE_CHECKING
 
-from api.areas.answers import COMMON, TEXT_TYPE
-from api.areas.cors import Cors
-from api.areas.errors import MethodNotAllowed, NoRoute, error_answer
-from api.areas.links import Links
-from api.areas.routes import PAGE, allowed, resolve, targets_of
-from api.areas.storage import Storage
-from api.config import AreasConfig
-from api.http import BadRequest, Request, RequestError, Response
-from api.identity import Identity, IdentityError
-from engine import Engine, EngineError
+from retain.api.areas.answers import COMMON, TEXT_TYPE
+from retain.api.areas.cors import Cors
+from retain.api.areas.errors import MethodNotAllowed, NoRoute, error_answer
+from retain.api.areas.links import Links
+from retain.api.areas.routes import PAGE, allowed, resolve, targets_of
+from retain.api.areas.storage import Storage
+from retain.api.config.load import AreasConfig
+from retain.api.http.message import BadRequest, Request, RequestError, Response
+from retain.api.identity import Identity, IdentityError
+from retain.engine import Engine, EngineError
 
 if TYPE_CHECKING:
-    from api.areas.sample import SamplePage
+    from retain.api.areas.sample import SamplePage
 
 _STORAGE = ["genesys", "1", "storage"]
 _NODE_STATUS = ["genesys", "1", "admin", "node", "status"]
@@ -67,7 +67,7 @@ class Areas:
 
     def _sample_page(self) -> "SamplePage":
         if self._page is None:
-            from api.areas.sample import SamplePage  # with Jinja2, which no start has to wait for
+            from retain.api.areas.sample import SamplePage  # with Jinja2, which no start has to wait for
 
             self._page = SamplePage(self._storage)
         return self._page

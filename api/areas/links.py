@@ -2,8 +2,8 @@
 
 from urllib.parse import quote
 
-from api.external import ExternalUrl
-from api.http import Request
+from retain.api.http.external import ExternalUrl
+from retain.api.http.message import Request
 
 
 class Links:

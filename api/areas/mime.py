@@ -8,7 +8,7 @@ signatures are those of the WHATWG MIME Sniffing standard (section 6) and of the
 import re
 from collections.abc import Iterable
 
-from api.areas.errors import UnsupportedBody
+from retain.api.areas.errors import UnsupportedBody
 
 HEAD_BYTES = 1024
 """First bytes of a file that are looked at; a tar archive shows itself at offset 257."""

@@ -8,8 +8,8 @@ decoder is not used because a piece that ends within a closing delimiter leaves 
 import re
 from enum import Enum
 
-from api.areas.parts import PartHead, parse_head
-from api.http import BadRequest, RequestError
+from retain.api.areas.parts import PartHead, parse_head
+from retain.api.http.message import BadRequest, RequestError
 
 MAX_HEAD_BYTES = 16 * 1024
 """Most bytes of the headers of one part."""

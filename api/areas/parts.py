@@ -4,8 +4,8 @@ import re
 from dataclasses import dataclass
 from urllib.parse import unquote_to_bytes
 
-from api.areas.charsets import codec_of
-from api.http import BadRequest
+from retain.api.areas.charsets import codec_of
+from retain.api.http.message import BadRequest
 
 _PARAMETER = re.compile(
     rb';[ \t]*([!#$%&\'*+\-.^_`|~0-9A-Za-z]+)[ \t]*=[ \t]*("(?:\\.|[^"\\])*"|[^;"]*)[ \t]*'

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import Enum
 
-from api.areas.errors import MethodNotAllowed, NoRoute
+from retain.api.areas.errors import MethodNotAllowed, NoRoute
 
 
 class Operation(Enum):

@@ -14,13 +14,13 @@ from importlib import resources
 
 import jinja2
 
-from api.areas.answers import COMMON
-from api.areas.errors import CrossSite, MethodNotAllowed, error_answer
-from api.areas.routes import Operation, Target
-from api.areas.storage import Storage
-from api.http import BadRequest, Request, RequestError, Response
-from api.identity import IdentityError
-from engine import EngineError
+from retain.api.areas.answers import COMMON
+from retain.api.areas.errors import CrossSite, MethodNotAllowed, error_answer
+from retain.api.areas.routes import Operation, Target
+from retain.api.areas.storage import Storage
+from retain.api.http.message import BadRequest, Request, RequestError, Response
+from retain.api.identity import IdentityError
+from retain.engine import EngineError
 
 _FIELDS = ("_operation", "_ttl", "_id", "_user", "_key")
 _LABELS = {
@@ -42,7 +42,7 @@ class SamplePage:
 
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
-        source = resources.files("api.areas").joinpath("templates/storagetest.html").read_text("utf-8")
+        source = resources.files("retain.api.areas").joinpath("templates/storagetest.html").read_text("utf-8")
         self._template = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined).from_string(
             source
         )

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from uuid import UUID
 
-from api.areas.answers import (
+from retain.api.areas.answers import (
     byte_range,
     encode_json,
     file_answer,
@@ -12,16 +12,16 @@ from api.areas.answers import (
     stored_text,
     text_answer,
 )
-from api.areas.errors import BadRange
-from api.areas.forms import FormReader, FormRules
-from api.areas.links import Links, file_link
-from api.areas.mime import FileControl
-from api.areas.routes import Operation, Target
-from api.areas.ttl import parse_ttl
-from api.config import AreasConfig
-from api.http import BadRequest, Request, Response
-from engine import Engine, NotFound
-from engine.areas import CreateArea, DeleteArea, NewValue, Policy, UpdateArea, Value, queries
+from retain.api.areas.errors import BadRange
+from retain.api.areas.forms import FormReader, FormRules
+from retain.api.areas.links import Links, file_link
+from retain.api.areas.mime import FileControl
+from retain.api.areas.routes import Operation, Target
+from retain.api.areas.ttl import parse_ttl
+from retain.api.config.load import AreasConfig
+from retain.api.http.message import BadRequest, Request, Response
+from retain.engine import Engine, NotFound
+from retain.engine.areas import CreateArea, DeleteArea, NewValue, Policy, UpdateArea, Value, queries
 
 
 class Storage:

@@ -8,20 +8,21 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
-from api.blobs import sas, shared_key
-from api.blobs.address import Address
-from api.blobs.errors import AzureError, invalid_header, missing_header
-from api.blobs.query import Query
-from api.blobs.sas_fields import is_version
-from api.blobs.sas_token import Token, parse_token
-from api.blobs.service_properties import ServiceProperties
-from api.config import Config
-from api.external import ExternalUrl
-from api.http import Request
-from api.identity import client_address
-from api.identity.proxy import Networks
-from engine import Engine, State
-from engine.blobs import queries
+from retain.api.blobs.sas import shared_key
+from retain.api.blobs.sas import verify as sas
+from retain.api.blobs.sas.fields import is_version
+from retain.api.blobs.sas.token import Token, parse_token
+from retain.api.blobs.wire.address import Address
+from retain.api.blobs.wire.errors import AzureError, invalid_header, missing_header
+from retain.api.blobs.wire.query import Query
+from retain.api.blobs.xml.service_properties import ServiceProperties
+from retain.api.config.load import Config
+from retain.api.http.external import ExternalUrl
+from retain.api.http.message import Request
+from retain.api.identity import client_address
+from retain.api.identity.proxy import Networks
+from retain.engine import Engine, State
+from retain.engine.blobs import queries
 
 KeysOf = Callable[[str], tuple[bytes, ...] | None]
 """The decoded keys of an account, newest first; None if there is no such account."""

@@ -5,18 +5,18 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from api.blobs import etag
-from api.blobs.address import Address
-from api.blobs.authentication import KeysOf, Origin
-from api.blobs.conditions import parse_conditions
-from api.blobs.errors import AzureError, invalid_parameter, out_of_range_parameter
-from api.blobs.query import Query
-from api.blobs.sas import Grant
-from api.blobs.times import http_date
-from api.external import ExternalUrl
-from api.http import Request, Response
-from engine import Engine
-from engine.blobs.conditions import Conditions
+from retain.api.blobs.authentication import KeysOf, Origin
+from retain.api.blobs.conditions import parse_conditions
+from retain.api.blobs.sas.verify import Grant
+from retain.api.blobs.wire import etag
+from retain.api.blobs.wire.address import Address
+from retain.api.blobs.wire.errors import AzureError, invalid_parameter, out_of_range_parameter
+from retain.api.blobs.wire.query import Query
+from retain.api.blobs.wire.times import http_date
+from retain.api.http.external import ExternalUrl
+from retain.api.http.message import Request, Response
+from retain.engine import Engine
+from retain.engine.blobs.conditions import Conditions
 
 XML: Final = ("Content-Type", "application/xml")
 MAX_RESULTS: Final = 5000

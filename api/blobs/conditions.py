@@ -8,11 +8,11 @@ where a request has several sets: `x-ms-source-` for a copy's source, `x-ms-blob
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from api.blobs import etag
-from api.blobs.errors import AzureError, invalid_header
-from api.blobs.if_tags import matches, parse_if_tags
-from api.blobs.times import SECOND, http_date, parse_http_date
-from engine.blobs.conditions import UNCONDITIONAL, Conditions, ETags
+from retain.api.blobs.tagquery.if_tags import matches, parse_if_tags
+from retain.api.blobs.wire import etag
+from retain.api.blobs.wire.errors import AzureError, invalid_header
+from retain.api.blobs.wire.times import SECOND, http_date, parse_http_date
+from retain.engine.blobs.conditions import UNCONDITIONAL, Conditions, ETags
 
 Header = Callable[[str], str | None]
 """Looks up a request header by its lower-case name."""

@@ -6,8 +6,8 @@ without CORS headers, and a preflight is refused with 403 CorsPreflightFailure.
 
 from collections.abc import Mapping, Sequence
 
-from api.blobs.errors import AzureError
-from api.blobs.service_properties import CorsRule
+from retain.api.blobs.wire.errors import AzureError
+from retain.api.blobs.xml.service_properties import CorsRule
 
 
 def response_headers(

@@ -6,9 +6,9 @@ What Azure offers and this server does not is in the table too, so that it is re
 from collections.abc import Mapping
 from typing import Final
 
-from api.blobs.address import Address
-from api.blobs.errors import AzureError, invalid_parameter
-from api.blobs.permissions import Operation as Op
+from retain.api.blobs.sas.permissions import Operation as Op
+from retain.api.blobs.wire.address import Address
+from retain.api.blobs.wire.errors import AzureError, invalid_parameter
 
 _GET: Final = ("GET", "HEAD")
 

@@ -8,24 +8,24 @@ from ipaddress import ip_network
 from typing import Final
 from uuid import UUID
 
-from api.blobs import cors
-from api.blobs.address import Address, host_account, parse_address
-from api.blobs.authentication import KeysOf, Origin, authenticate, request_version
-from api.blobs.call import Call, Site
-from api.blobs.engine_errors import from_engine, from_request
-from api.blobs.errors import AzureError, invalid_header, invalid_parameter, render
-from api.blobs.operations import resolve
-from api.blobs.permissions import Operation, authorize
-from api.blobs.query import Query, parse_query
-from api.blobs.routes import TABLE
-from api.blobs.routes.listing import included
-from api.blobs.sas_fields import ALL as SAS_PARAMETERS
-from api.blobs.service_properties import CorsRule, ServiceProperties
-from api.config import Config
-from api.external import ExternalUrl
-from api.http import Request, RequestError, Response, Surface
-from engine import Engine, EngineError
-from engine.blobs import queries
+from retain.api.blobs import cors
+from retain.api.blobs.authentication import KeysOf, Origin, authenticate, request_version
+from retain.api.blobs.call import Call, Site
+from retain.api.blobs.operations import resolve
+from retain.api.blobs.routes import TABLE
+from retain.api.blobs.routes.listing import included
+from retain.api.blobs.sas.fields import ALL as SAS_PARAMETERS
+from retain.api.blobs.sas.permissions import Operation, authorize
+from retain.api.blobs.wire.address import Address, host_account, parse_address
+from retain.api.blobs.wire.engine_errors import from_engine, from_request
+from retain.api.blobs.wire.errors import AzureError, invalid_header, invalid_parameter, render
+from retain.api.blobs.wire.query import Query, parse_query
+from retain.api.blobs.xml.service_properties import CorsRule, ServiceProperties
+from retain.api.config.load import Config
+from retain.api.http.external import ExternalUrl
+from retain.api.http.message import Request, RequestError, Response, Surface
+from retain.engine import Engine, EngineError
+from retain.engine.blobs import queries
 
 FALLBACK_VERSION: Final = "2021-12-02"
 """Named in answers to requests that were refused before their version was known."""

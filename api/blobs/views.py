@@ -3,13 +3,13 @@
 from base64 import b64encode
 from typing import Final
 
-from api.blobs import etag
-from api.blobs.names import metadata_headers
-from api.blobs.sas_fields import OVERRIDE_HEADERS
-from api.blobs.times import http_date
-from api.blobs.xml_lists import DEFAULT_TIER
-from engine.blobs.entries import BlobEntry, ContainerEntry, ContentHeaders
-from engine.blobs.leases import INFINITE, Lease, LeaseState, locked, state_of
+from retain.api.blobs.sas.fields import OVERRIDE_HEADERS
+from retain.api.blobs.wire import etag
+from retain.api.blobs.wire.names import metadata_headers
+from retain.api.blobs.wire.times import http_date
+from retain.api.blobs.xml.write import DEFAULT_TIER
+from retain.engine.blobs.entries import BlobEntry, ContainerEntry, ContentHeaders
+from retain.engine.blobs.leases import INFINITE, Lease, LeaseState, locked, state_of
 
 HeaderList = list[tuple[str, str]]
 

@@ -3,7 +3,7 @@
 Every interface asks `Identity.authenticate` who is calling; how that was found out is nobody else's business.
 """
 
-from api.identity.caller import (
+from retain.api.identity.caller import (
     Caller,
     IdentityError,
     IdentityUnavailable,
@@ -12,9 +12,9 @@ from api.identity.caller import (
     Unauthenticated,
     is_user_name,
 )
-from api.identity.configured import areas_identity_options, identity_options
-from api.identity.identity import Identity
-from api.identity.options import (
+from retain.api.identity.configured import areas_identity_options, identity_options
+from retain.api.identity.identity import Identity
+from retain.api.identity.options import (
     NAME_CLAIMS,
     ROLE_CLAIMS,
     BearerOptions,
@@ -23,8 +23,8 @@ from api.identity.options import (
     ThrottleOptions,
     User,
 )
-from api.identity.passwords import hash_password
-from api.identity.proxy import client_address
+from retain.api.identity.passwords import hash_password
+from retain.api.identity.proxy import client_address
 
 __all__ = [
     "NAME_CLAIMS",

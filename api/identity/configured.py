@@ -3,9 +3,9 @@
 from ipaddress import ip_network
 from pathlib import Path
 
-from api.config import Config, IdentityConfig
-from api.identity.options import BearerOptions, IdentityOptions, ProxyOptions, User
-from api.identity.proxy import Networks
+from retain.api.config.load import Config, IdentityConfig
+from retain.api.identity.options import BearerOptions, IdentityOptions, ProxyOptions, User
+from retain.api.identity.proxy import Networks
 
 
 def identity_options(config: Config) -> IdentityOptions:

@@ -6,16 +6,16 @@ import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NoReturn
 
-from api.http import Request
-from api.identity.caller import BadTokenError, Caller, Method, Unauthenticated
-from api.identity.memory import Memory
-from api.identity.options import IdentityOptions
-from api.identity.passwords import Passwords, basic_challenge, parse_basic
-from api.identity.proxy import client_address, proxied_caller
-from api.identity.throttle import Throttle
+from retain.api.http.message import Request
+from retain.api.identity.caller import BadTokenError, Caller, Method, Unauthenticated
+from retain.api.identity.memory import Memory
+from retain.api.identity.options import IdentityOptions
+from retain.api.identity.passwords import Passwords, basic_challenge, parse_basic
+from retain.api.identity.proxy import client_address, proxied_caller
+from retain.api.identity.throttle import Throttle
 
 if TYPE_CHECKING:
-    from api.identity.tokens import Tokens
+    from retain.api.identity.tokens import Tokens
 
 log = logging.getLogger("retain.identity")
 
@@ -134,7 +134,7 @@ def _tokens(
     if options.bearer is None:
         return None
     # What few servers need: PyJWT and, through it, cryptography's X.509.
-    from api.identity.keys import KeyRing
-    from api.identity.tokens import Tokens
+    from retain.api.identity.keys import KeyRing
+    from retain.api.identity.tokens import Tokens
 
     return Tokens(options.bearer, KeyRing(options.bearer, read_keys), memory, now)

@@ -19,8 +19,8 @@ import jwt
 import trio
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
-from api.config_checks import cannot_be_changed_underway
-from api.identity.options import BearerOptions
+from retain.api.config.checks import cannot_be_changed_underway
+from retain.api.identity.options import BearerOptions
 
 log = logging.getLogger("retain.identity")
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import trio
 
-from api.identity.caller import Caller
+from retain.api.identity.caller import Caller
 
 ENTRIES_MAX = 10_000
 """Credentials remembered at once; beyond that the one used longest ago goes."""

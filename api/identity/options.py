@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 
-from api.identity.caller import is_user_name
+from retain.api.identity.caller import is_user_name
 
 NAME_CLAIMS = ("user_name", "preferred_username", "email", "sub")
 """Where a token's user name stands: the first of these that holds one (settings spec section 9)."""

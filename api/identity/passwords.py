@@ -9,10 +9,10 @@ import trio
 from argon2 import PasswordHasher
 from argon2.exceptions import Argon2Error, InvalidHashError
 
-from api.identity.caller import Caller, Method, TooManyAttempts
-from api.identity.memory import Memory
-from api.identity.options import User
-from api.identity.throttle import Throttle
+from retain.api.identity.caller import Caller, Method, TooManyAttempts
+from retain.api.identity.memory import Memory
+from retain.api.identity.options import User
+from retain.api.identity.throttle import Throttle
 
 log = logging.getLogger("retain.identity")
 

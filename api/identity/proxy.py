@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
-from api.http import Request
-from api.identity.caller import Caller, Method, Unauthenticated, is_user_name
-from api.identity.options import ProxyOptions
+from retain.api.http.message import Request
+from retain.api.identity.caller import Caller, Method, Unauthenticated, is_user_name
+from retain.api.identity.options import ProxyOptions
 
 Networks = tuple[IPv4Network | IPv6Network, ...]
 

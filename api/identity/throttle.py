@@ -12,8 +12,8 @@ from ipaddress import IPv6Address, ip_address
 
 import trio
 
-from api.identity.caller import TooManyAttempts
-from api.identity.options import ThrottleOptions
+from retain.api.identity.caller import TooManyAttempts
+from retain.api.identity.options import ThrottleOptions
 
 KEYS_MAX = 20_000
 """Keys remembered at once; beyond that the one used longest ago goes. About 4 MiB."""

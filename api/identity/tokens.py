@@ -9,10 +9,10 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from api.identity.caller import BadTokenError, Caller, IdentityUnavailable, Method, is_user_name
-from api.identity.keys import KeyRing, KeySetError
-from api.identity.memory import Memory
-from api.identity.options import BearerOptions
+from retain.api.identity.caller import BadTokenError, Caller, IdentityUnavailable, Method, is_user_name
+from retain.api.identity.keys import KeyRing, KeySetError
+from retain.api.identity.memory import Memory
+from retain.api.identity.options import BearerOptions
 
 TOKEN_BYTES_MAX = 16_384
 ROLES_MAX = 1_000

@@ -1,11 +1,11 @@
 """Settings: the SAP Mobile Services storage interface (runtime API), with identities and roles."""
 
-from api.config import Config
-from api.http import Surface
-from api.identity import Identity, identity_options
-from api.settings.address import PREFIXES
-from api.settings.interface import Settings
-from engine import Engine
+from retain.api.config.load import Config
+from retain.api.http.message import Surface
+from retain.api.identity import Identity, identity_options
+from retain.api.settings.address import PREFIXES
+from retain.api.settings.interface import Settings
+from retain.engine import Engine
 
 __all__ = ["Settings", "settings_surface"]
 

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from api.http import BadRequest
-from api.settings.errors import NoRoute, OverLimit
-from engine.errors import Forbidden
-from engine.settings import Asker, Level, Path, Place
+from retain.api.http.message import BadRequest
+from retain.api.settings.errors import NoRoute, OverLimit
+from retain.engine.core.errors import Forbidden
+from retain.engine.settings import Asker, Level, Path, Place
 
 RUNTIME = ["Storage", "v1", "runtime", "application"]
 PREFIXES = ("mobileservices", "Storage")

@@ -2,9 +2,9 @@
 
 from urllib.parse import quote
 
-from api.http import HeaderFields, Request, Response
-from api.settings.conditions import quoted
-from api.settings.errors import ACCEPT_PATCH, ALLOW, COMMON
+from retain.api.http.message import HeaderFields, Request, Response
+from retain.api.settings.conditions import quoted
+from retain.api.settings.errors import ACCEPT_PATCH, ALLOW, COMMON
 
 JSON_TYPE = ("Content-Type", "application/json")
 VARY = ("Vary", "Authorization")

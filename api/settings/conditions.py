@@ -2,9 +2,9 @@
 
 import re
 
-from api.http import BadRequest, Request
-from engine.errors import PreconditionFailed
-from engine.settings import UNCONDITIONAL, Conditions
+from retain.api.http.message import BadRequest, Request
+from retain.engine.core.errors import PreconditionFailed
+from retain.engine.settings import UNCONDITIONAL, Conditions
 
 _ETAG = re.compile(r'(W/)?"([\x21\x23-\x7e\x80-\xff]*)"')
 _SEPARATOR = re.compile(r"[ \t]*,[ \t,]*")

@@ -3,8 +3,8 @@
 The source prints statuses only (K28); codes are Retain's own and stable.
 """
 
-from api.http import HeaderFields, Request, RequestError, Response
-from api.refusals import worded
+from retain.api.http.message import HeaderFields, Request, RequestError, Response
+from retain.api.refusals import worded
 
 CODE: dict[int, str] = {
     400: "invalid",

@@ -1,17 +1,17 @@
 """The interface itself: a request in, who asks and for what, an answer out."""
 
-from api.config import SettingsConfig
-from api.http import HeaderFields, Request, RequestError, Response
-from api.identity import Caller, Identity, IdentityError, Method
-from api.settings.address import Address, Me, parse
-from api.settings.answers import options_answer
-from api.settings.errors import COMMON, METHODS, MethodNotAllowed, NoRoute, error_answer
-from api.settings.query import read_query
-from api.settings.reads import Reader, Wanted
-from api.settings.watch import Watchers
-from api.settings.writes import Writer
-from engine import Engine, EngineError
-from engine.settings import Asker, Level, Policy
+from retain.api.config.load import SettingsConfig
+from retain.api.http.message import HeaderFields, Request, RequestError, Response
+from retain.api.identity import Caller, Identity, IdentityError, Method
+from retain.api.settings.address import Address, Me, parse
+from retain.api.settings.answers import options_answer
+from retain.api.settings.errors import COMMON, METHODS, MethodNotAllowed, NoRoute, error_answer
+from retain.api.settings.query import read_query
+from retain.api.settings.reads import Reader, Wanted
+from retain.api.settings.watch import Watchers
+from retain.api.settings.writes import Writer
+from retain.engine import Engine, EngineError
+from retain.engine.settings import Asker, Level, Policy
 
 ME_METHODS = ("Allow", "GET, HEAD, OPTIONS")
 

@@ -7,9 +7,9 @@ from typing import Any, NoReturn
 
 import trio
 
-from engine.errors import Invalid
-from engine.settings import Body
-from engine.settings.value import depth_of, to_text
+from retain.engine.core.errors import Invalid
+from retain.engine.settings import Body
+from retain.engine.settings.value import depth_of, to_text
 
 THREAD_BYTES = 256 << 10
 """From this size on a text is read in a thread, so that others are served meanwhile."""

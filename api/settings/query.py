@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from api.http import BadRequest, Request
+from retain.api.http.message import BadRequest, Request
 
 _NUMBER = re.compile(r"[0-9]{1,9}")
 

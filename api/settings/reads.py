@@ -6,18 +6,18 @@ from typing import Any
 
 import trio
 
-from api.http import BadRequest, HeaderFields, Request, Response
-from api.settings.answers import JSON_TYPE, unchanged_answer, value_answer
-from api.settings.conditions import is_unchanged, read_conditions
-from api.settings.errors import COMMON, TooManyWaiting
-from api.settings.query import Query
-from api.settings.stream import change_stream
-from api.settings.watch import Watch, Watchers
-from engine import Engine, Forbidden, NotFound
-from engine.settings import METADATA, Asker, Conditions, Document, Level, Missing, Path, Place, Policy
-from engine.settings.history import Version, kept_events, versions
-from engine.settings.paths import walk
-from engine.settings.queries import (
+from retain.api.http.message import BadRequest, HeaderFields, Request, Response
+from retain.api.settings.answers import JSON_TYPE, unchanged_answer, value_answer
+from retain.api.settings.conditions import is_unchanged, read_conditions
+from retain.api.settings.errors import COMMON, TooManyWaiting
+from retain.api.settings.query import Query
+from retain.api.settings.stream import change_stream
+from retain.api.settings.watch import Watch, Watchers
+from retain.engine import Engine, Forbidden, NotFound
+from retain.engine.audit.settings_versions import Version, kept_events, versions
+from retain.engine.settings import METADATA, Asker, Conditions, Document, Level, Missing, Path, Place, Policy
+from retain.engine.settings.paths import walk
+from retain.engine.settings.queries import (
     NO_RIGHT,
     NO_SUCH,
     Found,
@@ -25,8 +25,8 @@ from engine.settings.queries import (
     places_concerned,
     read_value,
 )
-from engine.settings.roles import Right, as_stored, permits
-from engine.settings.value import to_text
+from retain.engine.settings.roles import Right, as_stored, permits
+from retain.engine.settings.value import to_text
 
 HISTORY_WAITING_MAX = 8
 """Readers of history that may queue: each reads the journal from the document's beginning on."""

@@ -5,10 +5,10 @@ from contextlib import AbstractContextManager
 
 import trio
 
-from api.settings.watch import Watch
-from engine import EngineError, Forbidden, NotFound
-from engine.settings.queries import Found
-from engine.settings.value import to_text
+from retain.api.settings.watch import Watch
+from retain.engine import EngineError, Forbidden, NotFound
+from retain.engine.settings.queries import Found
+from retain.engine.settings.value import to_text
 
 HEARTBEAT_S = 20.0
 """Silence beyond this makes proxies close a connection; a comment line keeps it open."""

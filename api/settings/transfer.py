@@ -5,10 +5,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from api.settings.jsontext import parse
-from engine.errors import Invalid
-from engine.settings import MISSING, Level, Missing, Path, Place
-from engine.settings.value import same
+from retain.api.settings.jsontext import parse
+from retain.engine.core.errors import Invalid
+from retain.engine.settings import MISSING, Level, Missing, Path, Place
+from retain.engine.settings.value import same
 
 FORMAT = "retain-settings-1"
 LEVELS = {"global": Level.GLOBAL, "user": Level.USER, "device": Level.DEVICE}

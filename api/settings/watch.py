@@ -5,9 +5,9 @@ from contextlib import contextmanager
 
 import trio
 
-from api.settings.errors import TooManyWaiting
-from engine import Engine
-from engine.settings import Place
+from retain.api.settings.errors import TooManyWaiting
+from retain.engine import Engine
+from retain.engine.settings import Place
 
 
 class Watch:

@@ -2,15 +2,15 @@
 
 from typing import Any
 
-from api.http import BadRequest, Request, Response
-from api.identity import Caller
-from api.settings.answers import created_answer, done_answer
-from api.settings.conditions import read_conditions
-from api.settings.errors import UnsupportedBody
-from api.settings.jsontext import read_json
-from api.settings.reads import Reader, Wanted
-from engine import Engine
-from engine.settings import (
+from retain.api.http.message import BadRequest, Request, Response
+from retain.api.identity import Caller
+from retain.api.settings.answers import created_answer, done_answer
+from retain.api.settings.conditions import read_conditions
+from retain.api.settings.errors import UnsupportedBody
+from retain.api.settings.jsontext import read_json
+from retain.api.settings.reads import Reader, Wanted
+from retain.engine import Engine
+from retain.engine.settings import (
     Body,
     DeleteValue,
     MergeValue,
@@ -20,7 +20,7 @@ from engine.settings import (
     PutValue,
     RestoreValue,
 )
-from engine.settings.json_patch import read_steps
+from retain.engine.settings.json_patch import read_steps
 
 JSON = "application/json"
 MERGE_PATCH = "application/merge-patch+json"

@@ -9,11 +9,11 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from bench import peers
-from bench.http import Client, request
-from bench.load import Load, measure
-from bench.measures import Rate, median
-from bench.report import Report
+from retain.bench import peers
+from retain.bench.http import Client, request
+from retain.bench.load import Load, measure
+from retain.bench.measures import Rate, median
+from retain.bench.report import Report
 
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 BODY = b"Key1=Value1&Key2=Value2&Key3=Value3"

@@ -13,12 +13,12 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from bench import blobs, peers
-from bench.blobs import Peer
-from bench.http import Client, request
-from bench.load import Load, measure
-from bench.measures import median, resident_bytes
-from bench.report import Report
+from retain.bench import blobs, peers
+from retain.bench.blobs import Peer
+from retain.bench.http import Client, request
+from retain.bench.load import Load, measure
+from retain.bench.measures import median, resident_bytes
+from retain.bench.report import Report
 
 FEW = 1000
 PAGE = 5000

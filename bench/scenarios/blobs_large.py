@@ -10,10 +10,10 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from bench import blobs, peers
-from bench.measures import median, peak_resident_bytes, resident_bytes
-from bench.report import Report
-from bench.transfer import transfer
+from retain.bench import blobs, peers
+from retain.bench.measures import median, peak_resident_bytes, resident_bytes
+from retain.bench.report import Report
+from retain.bench.transfer import transfer
 
 
 @click.command(help=__doc__)

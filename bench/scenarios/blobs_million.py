@@ -13,16 +13,16 @@ import click
 import trio
 from rich.console import Console
 
-import engine
-from bench import blobs, peers
-from bench.http import Client, request
-from bench.load import Load, measure
-from bench.measures import resident_bytes
-from bench.report import Report
-from engine.blobs.commands import PutBlob
-from engine.blobs.conditions import UNCONDITIONAL
-from engine.blobs.container_commands import EnsureContainers
-from engine.blobs.entries import ContentHeaders
+from retain import engine
+from retain.bench import blobs, peers
+from retain.bench.http import Client, request
+from retain.bench.load import Load, measure
+from retain.bench.measures import resident_bytes
+from retain.bench.report import Report
+from retain.engine.blobs.commands import PutBlob
+from retain.engine.blobs.conditions import UNCONDITIONAL
+from retain.engine.blobs.container_commands import EnsureContainers
+from retain.engine.blobs.entries import ContentHeaders
 
 WRITERS = 256
 PAGE = 5000

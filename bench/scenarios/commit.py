@@ -9,11 +9,11 @@ import click
 import trio
 from rich.console import Console
 
-import engine
-from bench.measures import Latencies, Rate, median
-from bench.report import Report
-from bench.workloads import areas
-from engine.areas.commands import CreateArea
+from retain import engine
+from retain.bench.measures import Latencies, Rate, median
+from retain.bench.report import Report
+from retain.bench.workloads import areas
+from retain.engine.areas.commands import CreateArea
 
 
 @click.command(help=__doc__)

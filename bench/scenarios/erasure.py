@@ -12,15 +12,15 @@ import click
 import trio
 from rich.console import Console
 
-import engine
-from bench.measures import Latencies
-from bench.report import Report
-from bench.scenarios.expiry import LateClock
-from bench.workloads import areas
-from engine.blobs.commands import PutBlob
-from engine.blobs.container_commands import CreateContainer
-from engine.blobs.entries import ContentHeaders
-from engine.body import Inline
+from retain import engine
+from retain.bench.measures import Latencies
+from retain.bench.report import Report
+from retain.bench.scenarios.expiry import LateClock
+from retain.bench.workloads import areas
+from retain.engine.blobs.commands import PutBlob
+from retain.engine.blobs.container_commands import CreateContainer
+from retain.engine.blobs.entries import ContentHeaders
+from retain.engine.core.body import Inline
 
 MEBIBYTE = 1 << 20
 DAY_NS = 86_400 * 10**9

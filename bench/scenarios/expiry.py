@@ -12,13 +12,13 @@ import click
 import trio
 from rich.console import Console
 
-import engine
-from api import collector
-from bench.measures import Latencies, resident_bytes
-from bench.report import Report
-from bench.workloads import areas
-from engine.areas.commands import CreateArea
-from engine.clock import SystemClock
+from retain import engine
+from retain.api.server import collector
+from retain.bench.measures import Latencies, resident_bytes
+from retain.bench.report import Report
+from retain.bench.workloads import areas
+from retain.engine.areas.commands import CreateArea
+from retain.engine.core.clock import SystemClock
 
 ALONE_S = 20
 """Seconds for which the same requests are measured with nothing due: what the disk does to them by itself."""

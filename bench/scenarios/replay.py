@@ -11,10 +11,10 @@ import click
 import trio
 from rich.console import Console
 
-import engine
-from bench.measures import median
-from bench.report import Report
-from bench.workloads import areas
+from retain import engine
+from retain.bench.measures import median
+from retain.bench.report import Report
+from retain.bench.workloads import areas
 
 
 @click.command(help=__doc__)

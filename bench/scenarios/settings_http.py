@@ -13,13 +13,13 @@ from typing import Any
 import click
 from rich.console import Console
 
-import journal
-from api.identity import hash_password
-from bench import kinto, peers
-from bench.http import Client, request
-from bench.load import Load, measure
-from bench.measures import Rate, median
-from bench.report import Report
+from retain import journal
+from retain.api.identity import hash_password
+from retain.bench import kinto, peers
+from retain.bench.http import Client, request
+from retain.bench.load import Load, measure
+from retain.bench.measures import Rate, median
+from retain.bench.report import Report
 
 ROOT = "/mobileservices/Storage/v1/runtime/application/bench"
 HEADERS = {

@@ -4,7 +4,7 @@ An embedding program submits :class:`CreateArea`, :class:`UpdateArea` and :class
 the functions of :mod:`engine.areas.queries`.
 """
 
-from engine.areas.commands import (
+from retain.engine.areas.commands import (
     LONG_TEXT_BYTES,
     MAX_TTL,
     CreateArea,
@@ -14,8 +14,8 @@ from engine.areas.commands import (
     Policy,
     UpdateArea,
 )
-from engine.areas.slice import AreasSlice
-from engine.areas.state import File, Value
+from retain.engine.areas.slice import AreasSlice
+from retain.engine.areas.state import File, Value
 
 __all__ = [
     "LONG_TEXT_BYTES",

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar, Generic, TypeVar
 
-from engine.body import Body
-from engine.command import Command
+from retain.engine.core.body import Body
+from retain.engine.core.command import Command
 
 Result = TypeVar("Result")
 

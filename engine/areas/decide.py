@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from engine.areas.commands import (
+from retain.engine.areas.commands import (
     MAX_TTL,
     RESERVED_IDS,
     CreateArea,
@@ -13,9 +13,16 @@ from engine.areas.commands import (
     UpdateArea,
     WriteArea,
 )
-from engine.areas.events import AreaCreated, AreaDeleted, AreaEvent, AreaUpdated, FileStored, KeysExpired
-from engine.areas.queries import find
-from engine.areas.state import (
+from retain.engine.areas.events import (
+    AreaCreated,
+    AreaDeleted,
+    AreaEvent,
+    AreaUpdated,
+    FileStored,
+    KeysExpired,
+)
+from retain.engine.areas.queries import find
+from retain.engine.areas.state import (
     NO_AREA,
     Area,
     AreasState,
@@ -26,10 +33,10 @@ from engine.areas.state import (
     text_size,
     value_size,
 )
-from engine.clock import SECOND
-from engine.command import KEEPER, Decision
-from engine.errors import Conflict, Invalid, NotFound, QuotaExceeded, TooLarge
-from engine.event import Cause
+from retain.engine.core.clock import SECOND
+from retain.engine.core.command import KEEPER, Decision
+from retain.engine.core.errors import Conflict, Invalid, NotFound, QuotaExceeded, TooLarge
+from retain.engine.core.event import Cause
 
 EVENT_TEXT_BYTES = 256 * 1024
 """Keys and values of one event: well below what a record's part may hold."""

@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from engine.body import Body, pack_body, unpack_body
-from engine.event import Event, Surface, fact
-from engine.fields import beside, datum, detail
-from engine.standing import Locator, Standing
-from journal import Verb
+from retain.engine.core.body import Body, pack_body, unpack_body
+from retain.engine.core.event import Event, Surface, fact
+from retain.engine.core.fields import beside, datum, detail
+from retain.engine.core.role import Locator, Standing
+from retain.journal import Verb
 
 AREA = "area"
 """The first word of an area's locator; the id and the customer follow."""

@@ -3,8 +3,8 @@
 A deadline at or before ``now`` means gone, sweeper or not (design section 7, invariant 3).
 """
 
-from engine.areas.state import Area, AreasState, File, Value, key_ends, last_end, record_key
-from engine.errors import NotFound
+from retain.engine.areas.state import Area, AreasState, File, Value, key_ends, last_end, record_key
+from retain.engine.core.errors import NotFound
 
 __all__ = ["File", "Value", "find", "listing", "value"]
 

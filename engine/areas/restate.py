@@ -4,14 +4,14 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
-from engine.areas.decide import text_chunks
-from engine.areas.events import AreaEvent, AreaRestated, AreaUpdated, FileStored
-from engine.areas.state import Area, AreasState, File, files_of, key_ends, record_key
-from engine.body import Body, Inline, OnDisk
-from engine.command import KEEPER
-from engine.event import Cause
-from engine.slice import STEP_RECORDS, Restated, Restater, first_bytes
-from engine.standing import Locator
+from retain.engine.areas.decide import text_chunks
+from retain.engine.areas.events import AreaEvent, AreaRestated, AreaUpdated, FileStored
+from retain.engine.areas.state import Area, AreasState, File, files_of, key_ends, record_key
+from retain.engine.core.body import Body, Inline, OnDisk
+from retain.engine.core.command import KEEPER
+from retain.engine.core.domain import STEP_RECORDS, Restated, Restater, first_bytes
+from retain.engine.core.event import Cause
+from retain.engine.core.role import Locator
 
 
 class AreaRestater(Restater):

@@ -8,9 +8,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby, islice, repeat
 from typing import Any
 
-from engine.areas.state import Area, File, Value, shared
-from engine.body import Held, Inline, OnDisk
-from journal import Payload
+from retain.engine.areas.state import Area, File, Value, shared
+from retain.engine.core.body import Held, Inline, OnDisk
+from retain.journal import Payload
 
 RUN_AREAS = 64
 """Most areas in one row: with the largest texts a row stays far below the bound of a block."""

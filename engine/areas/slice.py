@@ -4,9 +4,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
-from engine.areas import decide
-from engine.areas.commands import CreateArea, DeleteArea, UpdateArea
-from engine.areas.events import (
+from retain.engine.areas import decide
+from retain.engine.areas.commands import CreateArea, DeleteArea, UpdateArea
+from retain.engine.areas.events import (
     AREA,
     AreaCreated,
     AreaDeleted,
@@ -15,9 +15,9 @@ from engine.areas.events import (
     FileStored,
     KeysExpired,
 )
-from engine.areas.restate import AreaRestater
-from engine.areas.rows import area_of, areas_of, ends_of, rows_of
-from engine.areas.state import (
+from retain.engine.areas.restate import AreaRestater
+from retain.engine.areas.rows import area_of, areas_of, ends_of, rows_of
+from retain.engine.areas.state import (
     AreasState,
     area_size,
     key_ends,
@@ -26,11 +26,11 @@ from engine.areas.state import (
     payload_names,
     split_key,
 )
-from engine.command import Command
-from engine.deadlines import Kind
-from engine.event import Event
-from engine.slice import Apply, Decide, Expire, Restater
-from engine.table import Frozen
+from retain.engine.core.command import Command
+from retain.engine.core.deadlines import Kind
+from retain.engine.core.domain import Apply, Decide, Expire, Restater
+from retain.engine.core.event import Event
+from retain.engine.core.snapshot_table import Frozen
 
 
 class AreasSlice(AreasState):

@@ -11,7 +11,7 @@ from functools import lru_cache
 from sys import intern
 from types import MappingProxyType
 
-from engine.areas.events import (
+from retain.engine.areas.events import (
     AreaCreated,
     AreaDeleted,
     AreaEvent,
@@ -20,12 +20,12 @@ from engine.areas.events import (
     FileStored,
     KeysExpired,
 )
-from engine.body import Held, Inline, OnDisk, stored_bytes
-from engine.deadlines import Kind
-from engine.event import Cause, Stamp
-from engine.slice import Ground
-from engine.table import Table
-from journal import Payload
+from retain.engine.core.body import Held, Inline, OnDisk, stored_bytes
+from retain.engine.core.deadlines import Kind
+from retain.engine.core.domain import Ground
+from retain.engine.core.event import Cause, Stamp
+from retain.engine.core.snapshot_table import Table
+from retain.journal import Payload
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,5 @@
 """Containers, blobs, their tags and leases: the domain behind the Azure Blob surface."""
 
-from engine.blobs.slice import BlobsSlice
+from retain.engine.blobs.slice import BlobsSlice
 
 __all__ = ["BlobsSlice"]

@@ -2,8 +2,8 @@
 
 from typing import NamedTuple
 
-from engine.blobs.entries import ticks
-from engine.blobs.leases import Lease
+from retain.engine.blobs.entries import ticks
+from retain.engine.blobs.leases import Lease
 
 
 class Written(NamedTuple):

@@ -3,9 +3,9 @@
 from collections.abc import Callable, Mapping
 from functools import partial
 
-from engine.blobs.containers import Container, blocks_end
-from engine.blobs.entries import BlobEntry, Block, Composite, Pending, shared_headers, shared_pairs
-from engine.blobs.events import (
+from retain.engine.blobs.containers import Container, blocks_end
+from retain.engine.blobs.entries import BlobEntry, Block, Composite, Pending, shared_headers, shared_pairs
+from retain.engine.blobs.events import (
     BlobDeleted,
     BlobEvent,
     BlobHeadersSet,
@@ -19,12 +19,12 @@ from engine.blobs.events import (
     BlocksDropped,
     BlockStaged,
 )
-from engine.blobs.leases import surviving
-from engine.blobs.state import BlobsState
-from engine.body import Held
-from engine.deadlines import Kind
-from engine.event import Cause, Event, Stamp
-from engine.slice import Apply
+from retain.engine.blobs.leases import surviving
+from retain.engine.blobs.state import BlobsState
+from retain.engine.core.body import Held
+from retain.engine.core.deadlines import Kind
+from retain.engine.core.domain import Apply
+from retain.engine.core.event import Cause, Event, Stamp
 
 WHOLE = b""
 """In place of a block id: the body is the blob's own. No block id is empty."""

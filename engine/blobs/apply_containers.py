@@ -8,7 +8,7 @@ from itertools import takewhile
 
 from sortedcontainers import SortedDict
 
-from engine.blobs.container_events import (
+from retain.engine.blobs.container_events import (
     BlobsFreed,
     ContainerAccessSet,
     ContainerClosed,
@@ -22,13 +22,13 @@ from engine.blobs.container_events import (
     RetentionConfigured,
     ServicePropertiesSet,
 )
-from engine.blobs.containers import Container, blocks_end, lifetime_of
-from engine.blobs.entries import BlobEntry, ContainerEntry
-from engine.blobs.leases import surviving
-from engine.blobs.state import BlobsState
-from engine.deadlines import Kind
-from engine.event import Event, Stamp
-from engine.slice import Apply
+from retain.engine.blobs.containers import Container, blocks_end, lifetime_of
+from retain.engine.blobs.entries import BlobEntry, ContainerEntry
+from retain.engine.blobs.leases import surviving
+from retain.engine.blobs.state import BlobsState
+from retain.engine.core.deadlines import Kind
+from retain.engine.core.domain import Apply
+from retain.engine.core.event import Event, Stamp
 
 
 def handlers(blobs: BlobsState) -> Mapping[type[Event], Apply]:

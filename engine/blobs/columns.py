@@ -12,9 +12,9 @@ from itertools import groupby, islice, repeat
 from operator import attrgetter
 from typing import Any, NamedTuple
 
-from engine.blobs.entries import BlobEntry, ContentHeaders, shared_headers, shared_pairs
-from engine.body import OnDisk
-from journal import Payload
+from retain.engine.blobs.entries import BlobEntry, ContentHeaders, shared_headers, shared_pairs
+from retain.engine.core.body import OnDisk
+from retain.journal import Payload
 
 RUN = 128
 """Most blobs in one row: with the longest names, metadata and tags it stays far below a block's bound."""

@@ -41,12 +41,12 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import ClassVar, Generic, TypeVar
 
-from engine.blobs.answers import Leased, Written
-from engine.blobs.conditions import UNCONDITIONAL, Conditions
-from engine.blobs.container_commands import ContainerCommand
-from engine.blobs.entries import ContentHeaders, CopyInfo, Pairs
-from engine.blobs.leases import LeaseRequest
-from engine.body import Body
+from retain.engine.blobs.answers import Leased, Written
+from retain.engine.blobs.conditions import UNCONDITIONAL, Conditions
+from retain.engine.blobs.container_commands import ContainerCommand
+from retain.engine.blobs.entries import ContentHeaders, CopyInfo, Pairs
+from retain.engine.blobs.leases import LeaseRequest
+from retain.engine.core.body import Body
 
 Result = TypeVar("Result")
 

@@ -7,8 +7,8 @@ here is only what a write, a delete or a container operation demands of the thin
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from engine.blobs.entries import BlobEntry, ContainerEntry
-from engine.errors import Conflict, PreconditionFailed
+from retain.engine.blobs.entries import BlobEntry, ContainerEntry
+from retain.engine.core.errors import Conflict, PreconditionFailed
 
 SECOND = 1_000_000_000
 

@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, TypeVar
 
-from engine.blobs.answers import Leased, Written
-from engine.blobs.conditions import UNCONDITIONAL, Conditions
-from engine.blobs.entries import Pairs, StoredPolicy
-from engine.blobs.leases import LeaseRequest
-from engine.command import Command
+from retain.engine.blobs.answers import Leased, Written
+from retain.engine.blobs.conditions import UNCONDITIONAL, Conditions
+from retain.engine.blobs.entries import Pairs, StoredPolicy
+from retain.engine.blobs.leases import LeaseRequest
+from retain.engine.core.command import Command
 
 Result = TypeVar("Result")
 

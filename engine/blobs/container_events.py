@@ -5,12 +5,12 @@ entries they make.
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from engine.blobs.entries import Pairs, StoredPolicy
-from engine.blobs.leases import Lease
-from engine.event import Event, Surface, fact
-from engine.fields import datum, detail, row_of, rows_of
-from engine.standing import Locator, Standing
-from journal import Verb
+from retain.engine.blobs.entries import Pairs, StoredPolicy
+from retain.engine.blobs.leases import Lease
+from retain.engine.core.event import Event, Surface, fact
+from retain.engine.core.fields import datum, detail, row_of, rows_of
+from retain.engine.core.role import Locator, Standing
+from retain.journal import Verb
 
 CONTAINER, BLOB, SERVICE = "container", "blob", "service"
 """First words of locators; names follow."""

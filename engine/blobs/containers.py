@@ -5,9 +5,9 @@ from operator import attrgetter
 
 from sortedcontainers import SortedDict, SortedList
 
-from engine.blobs.entries import BlobEntry, Block, ContainerEntry, Pending
-from engine.blobs.tagindex import TagIndex
-from engine.table import Table
+from retain.engine.blobs.entries import BlobEntry, Block, ContainerEntry, Pending
+from retain.engine.blobs.tagindex import TagIndex
+from retain.engine.core.snapshot_table import Table
 
 DAY = 86_400 * 1_000_000_000
 UNCOMMITTED_DAYS = 7

@@ -4,9 +4,9 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
-from engine.blobs import leases
-from engine.blobs.answers import Leased, Written
-from engine.blobs.commands import (
+from retain.engine.blobs import leases
+from retain.engine.blobs.answers import Leased, Written
+from retain.engine.blobs.commands import (
     BlobCommand,
     DeleteBlob,
     LeaseBlob,
@@ -17,10 +17,10 @@ from engine.blobs.commands import (
     SetBlobTier,
     WriteBlob,
 )
-from engine.blobs.containers import Container
-from engine.blobs.decide_containers import required
-from engine.blobs.entries import BlobEntry
-from engine.blobs.events import (
+from retain.engine.blobs.containers import Container
+from retain.engine.blobs.decide_containers import required
+from retain.engine.blobs.entries import BlobEntry
+from retain.engine.blobs.events import (
     BlobDeleted,
     BlobHeadersSet,
     BlobLeaseSet,
@@ -30,12 +30,12 @@ from engine.blobs.events import (
     BlobTierSet,
     BlocksDropped,
 )
-from engine.blobs.expiry import blob_expiry, blocks_expiry
-from engine.blobs.state import BlobsState
-from engine.command import Command, Decision
-from engine.errors import Forbidden, NotFound
-from engine.event import Cause, Event
-from engine.slice import Decide
+from retain.engine.blobs.expiry import blob_expiry, blocks_expiry
+from retain.engine.blobs.state import BlobsState
+from retain.engine.core.command import Command, Decision
+from retain.engine.core.domain import Decide
+from retain.engine.core.errors import Forbidden, NotFound
+from retain.engine.core.event import Cause, Event
 
 
 def deciders(blobs: BlobsState) -> Mapping[type[Command[Any]], Decide]:

@@ -4,18 +4,18 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from engine.blobs import leases
-from engine.blobs.answers import Written
-from engine.blobs.commands import BlockSource, CommitBlocks, StageBlock
-from engine.blobs.containers import Container
-from engine.blobs.decide_blobs import endings, fields, resource_for, writable, written
-from engine.blobs.decide_containers import required
-from engine.blobs.entries import BlobEntry, Block, Composite
-from engine.blobs.events import BlocksCommitted, BlockStaged
-from engine.blobs.state import BlobsState
-from engine.command import Command, Decision
-from engine.errors import Conflict, Invalid, TooLarge
-from engine.slice import Decide
+from retain.engine.blobs import leases
+from retain.engine.blobs.answers import Written
+from retain.engine.blobs.commands import BlockSource, CommitBlocks, StageBlock
+from retain.engine.blobs.containers import Container
+from retain.engine.blobs.decide_blobs import endings, fields, resource_for, writable, written
+from retain.engine.blobs.decide_containers import required
+from retain.engine.blobs.entries import BlobEntry, Block, Composite
+from retain.engine.blobs.events import BlocksCommitted, BlockStaged
+from retain.engine.blobs.state import BlobsState
+from retain.engine.core.command import Command, Decision
+from retain.engine.core.domain import Decide
+from retain.engine.core.errors import Conflict, Invalid, TooLarge
 
 MAX_BLOCKS = 50_000
 """Blocks of one list (spec/blobs.md section 5.1)."""

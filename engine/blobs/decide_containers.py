@@ -4,10 +4,10 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
-from engine.blobs import expiry, leases
-from engine.blobs.answers import Leased, Written
-from engine.blobs.conditions import Conditions
-from engine.blobs.container_commands import (
+from retain.engine.blobs import expiry, leases
+from retain.engine.blobs.answers import Leased, Written
+from retain.engine.blobs.conditions import Conditions
+from retain.engine.blobs.container_commands import (
     ConfigureRetention,
     ContainerCommand,
     CreateContainer,
@@ -20,7 +20,7 @@ from engine.blobs.container_commands import (
     SetContainerRetention,
     SetServiceProperties,
 )
-from engine.blobs.container_events import (
+from retain.engine.blobs.container_events import (
     ContainerAccessSet,
     ContainerClosed,
     ContainerCreated,
@@ -31,13 +31,13 @@ from engine.blobs.container_events import (
     RetentionConfigured,
     ServicePropertiesSet,
 )
-from engine.blobs.containers import Container
-from engine.blobs.facts import container_facts
-from engine.blobs.state import BlobsState
-from engine.command import Command, Decision
-from engine.errors import Conflict, Invalid, NotFound
-from engine.event import Cause, Event
-from engine.slice import Decide
+from retain.engine.blobs.containers import Container
+from retain.engine.blobs.facts import container_facts
+from retain.engine.blobs.state import BlobsState
+from retain.engine.core.command import Command, Decision
+from retain.engine.core.domain import Decide
+from retain.engine.core.errors import Conflict, Invalid, NotFound
+from retain.engine.core.event import Cause, Event
 
 MAX_POLICIES = 5
 """Stored access policies of one container (spec/blobs.md section 2.3)."""

@@ -8,9 +8,9 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from engine.blobs.leases import Lease
-from engine.body import Held, Inline, OnDisk
-from journal import Payload
+from retain.engine.blobs.leases import Lease
+from retain.engine.core.body import Held, Inline, OnDisk
+from retain.journal import Payload
 
 NANOSECONDS_A_TICK = 100
 UNIX_EPOCH_TICKS = 621_355_968_000_000_000

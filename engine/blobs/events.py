@@ -8,14 +8,14 @@ from collections.abc import Sequence
 from itertools import accumulate, pairwise
 from typing import ClassVar
 
-from engine.blobs.container_events import BLOB, ContainerEvent, pairs_of
-from engine.blobs.entries import ContentHeaders, CopyInfo, Pairs
-from engine.blobs.leases import Lease
-from engine.body import Body, pack_body, unpack_body
-from engine.event import fact
-from engine.fields import datum, detail, row_of
-from engine.standing import Locator, Standing
-from journal import Verb
+from retain.engine.blobs.container_events import BLOB, ContainerEvent, pairs_of
+from retain.engine.blobs.entries import ContentHeaders, CopyInfo, Pairs
+from retain.engine.blobs.leases import Lease
+from retain.engine.core.body import Body, pack_body, unpack_body
+from retain.engine.core.event import fact
+from retain.engine.core.fields import datum, detail, row_of
+from retain.engine.core.role import Locator, Standing
+from retain.journal import Verb
 
 
 @fact

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from itertools import islice
 from typing import Any
 
-from engine.blobs.container_events import BlobsFreed, ContainerDeleted
-from engine.blobs.containers import Container
-from engine.blobs.entries import BlobEntry, Composite
-from engine.blobs.events import BlobDeleted, BlocksDropped
-from engine.blobs.facts import blob_facts, container_facts
-from engine.blobs.state import BlobsState
-from engine.command import KEEPER
-from engine.event import Cause, Event
+from retain.engine.blobs.container_events import BlobsFreed, ContainerDeleted
+from retain.engine.blobs.containers import Container
+from retain.engine.blobs.entries import BlobEntry, Composite
+from retain.engine.blobs.events import BlobDeleted, BlocksDropped
+from retain.engine.blobs.facts import blob_facts, container_facts
+from retain.engine.blobs.state import BlobsState
+from retain.engine.core.command import KEEPER
+from retain.engine.core.event import Cause, Event
 
 EXPIRIES = 64
 """Most blobs that one look at a container ends, so that other requests come between two looks."""

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from engine.blobs.containers import Container
-from engine.event import Cause
+from retain.engine.blobs.containers import Container
+from retain.engine.core.event import Cause
 
 
 def container_facts(container: Container, actor: str, cause: Cause) -> dict[str, Any]:

@@ -9,7 +9,7 @@ lease state".
 from enum import StrEnum
 from typing import NamedTuple
 
-from engine.errors import Conflict, Invalid, PreconditionFailed
+from retain.engine.core.errors import Conflict, Invalid, PreconditionFailed
 
 SECOND = 1_000_000_000
 INFINITE = -1

@@ -11,11 +11,11 @@ from heapq import nsmallest
 from itertools import islice
 from typing import NamedTuple
 
-from engine.blobs.containers import Container
-from engine.blobs.decide_containers import required
-from engine.blobs.entries import BlobEntry, Pending
-from engine.blobs.state import BlobsState
-from engine.blobs.tagindex import TagQuery
+from retain.engine.blobs.containers import Container
+from retain.engine.blobs.decide_containers import required
+from retain.engine.blobs.entries import BlobEntry, Pending
+from retain.engine.blobs.state import BlobsState
+from retain.engine.blobs.tagindex import TagQuery
 
 LOOK_AT = 20_000
 """Most blobs that one page of a find looks at: some 50 ms."""

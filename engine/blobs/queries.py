@@ -8,12 +8,12 @@ or not. Refusals are ``NotFound(container)`` and ``NotFound(blob)``, and those o
 from itertools import islice
 from typing import Any, NamedTuple
 
-from engine.blobs import leases
-from engine.blobs.containers import Container
-from engine.blobs.decide_containers import required
-from engine.blobs.entries import BlobEntry, Block, Composite, ContainerEntry
-from engine.blobs.state import BlobsState
-from engine.errors import NotFound
+from retain.engine.blobs import leases
+from retain.engine.blobs.containers import Container
+from retain.engine.blobs.decide_containers import required
+from retain.engine.blobs.entries import BlobEntry, Block, Composite, ContainerEntry
+from retain.engine.blobs.state import BlobsState
+from retain.engine.core.errors import NotFound
 
 
 class ContainerItem(NamedTuple):

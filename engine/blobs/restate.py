@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
-from engine.blobs.container_events import (
+from retain.engine.blobs.container_events import (
     BLOB,
     CONTAINER,
     SERVICE,
@@ -12,16 +12,16 @@ from engine.blobs.container_events import (
     ContainerLeaseSet,
     ServicePropertiesSet,
 )
-from engine.blobs.containers import Container
-from engine.blobs.entries import BlobEntry, Block, Composite
-from engine.blobs.events import BlobEvent, BlobPut, BlocksCommitted, BlockStaged
-from engine.blobs.facts import blob_facts, container_facts
-from engine.blobs.state import BlobsState
-from engine.body import Body, Held, Inline, OnDisk
-from engine.command import KEEPER
-from engine.event import Cause
-from engine.slice import STEP_RECORDS, Restated, Restater, first_bytes
-from engine.standing import Locator
+from retain.engine.blobs.containers import Container
+from retain.engine.blobs.entries import BlobEntry, Block, Composite
+from retain.engine.blobs.events import BlobEvent, BlobPut, BlocksCommitted, BlockStaged
+from retain.engine.blobs.facts import blob_facts, container_facts
+from retain.engine.blobs.state import BlobsState
+from retain.engine.core.body import Body, Held, Inline, OnDisk
+from retain.engine.core.command import KEEPER
+from retain.engine.core.domain import STEP_RECORDS, Restated, Restater, first_bytes
+from retain.engine.core.event import Cause
+from retain.engine.core.role import Locator
 
 NOTHING = Restated((), False)
 

@@ -12,10 +12,10 @@ from typing import Any
 
 from sortedcontainers import SortedDict
 
-from engine.blobs.columns import blobs_of, rows_of
-from engine.blobs.container_events import lease_of, pairs_of
-from engine.blobs.containers import Container, lifetime_of
-from engine.blobs.entries import (
+from retain.engine.blobs.columns import blobs_of, rows_of
+from retain.engine.blobs.container_events import lease_of, pairs_of
+from retain.engine.blobs.containers import Container, lifetime_of
+from retain.engine.blobs.entries import (
     ON_DISK,
     BlobEntry,
     Block,
@@ -31,10 +31,10 @@ from engine.blobs.entries import (
     unpack_block,
     unpack_held,
 )
-from engine.blobs.state import BlobsState
-from engine.body import OnDisk
-from engine.table import Frozen, Table
-from journal import Payload
+from retain.engine.blobs.state import BlobsState
+from retain.engine.core.body import OnDisk
+from retain.engine.core.snapshot_table import Frozen, Table
+from retain.journal import Payload
 
 SLICE, SERVICE, CONTAINER, BLOB, PENDING, BLOCK, RESTATED, CLOSED, COLUMNS = range(9)
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import Any
 
-from engine.blobs import (
+from retain.engine.blobs import (
     apply_blobs,
     apply_containers,
     decide_blobs,
@@ -13,16 +13,16 @@ from engine.blobs import (
     expiry,
     restate,
 )
-from engine.blobs.containers import blocks_end, lifetime_of
-from engine.blobs.entries import Composite, payload_names
-from engine.blobs.rows import Loader, freeze, resources_of
-from engine.blobs.state import BlobsState
-from engine.body import Held
-from engine.command import Command
-from engine.deadlines import Kind
-from engine.event import Event
-from engine.slice import Apply, Decide, Expire, Restater
-from engine.table import Frozen
+from retain.engine.blobs.containers import blocks_end, lifetime_of
+from retain.engine.blobs.entries import Composite, payload_names
+from retain.engine.blobs.rows import Loader, freeze, resources_of
+from retain.engine.blobs.state import BlobsState
+from retain.engine.core.body import Held
+from retain.engine.core.command import Command
+from retain.engine.core.deadlines import Kind
+from retain.engine.core.domain import Apply, Decide, Expire, Restater
+from retain.engine.core.event import Event
+from retain.engine.core.snapshot_table import Frozen
 
 
 class BlobsSlice(BlobsState):

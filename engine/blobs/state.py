@@ -5,13 +5,13 @@ from typing import Any
 
 from sortedcontainers import SortedDict
 
-from engine.blobs.containers import Container, lifetime_of
-from engine.blobs.entries import BlobEntry, Block, Composite, ContainerEntry, payload_names
-from engine.body import Held, Inline, OnDisk, stored_bytes
-from engine.deadlines import Kind
-from engine.event import Cause, Stamp
-from engine.slice import Ground
-from journal import NO_RESOURCE, Payload
+from retain.engine.blobs.containers import Container, lifetime_of
+from retain.engine.blobs.entries import BlobEntry, Block, Composite, ContainerEntry, payload_names
+from retain.engine.core.body import Held, Inline, OnDisk, stored_bytes
+from retain.engine.core.deadlines import Kind
+from retain.engine.core.domain import Ground
+from retain.engine.core.event import Cause, Stamp
+from retain.journal import NO_RESOURCE, Payload
 
 DEFAULT_DAYS = 30
 """Days from a blob's last write to its end before any configuration said otherwise (the Genesys page: 30

@@ -13,7 +13,7 @@ from typing import NamedTuple, Self
 
 from sortedcontainers import SortedList
 
-from engine.blobs.entries import Pairs
+from retain.engine.blobs.entries import Pairs
 
 
 class TagRange(NamedTuple):

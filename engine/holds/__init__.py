@@ -5,8 +5,8 @@ An embedding program submits :class:`SetHold` and :class:`LiftHold`; the eraser 
 :meth:`HoldsSlice.held`.
 """
 
-from engine.holds.commands import LiftHold, RestateHold, SetHold
-from engine.holds.slice import HoldsSlice
-from engine.holds.target import NAMES, Hold, Kind, Target
+from retain.engine.holds.commands import LiftHold, RestateHold, SetHold
+from retain.engine.holds.slice import HoldsSlice
+from retain.engine.holds.target import NAMES, Hold, Kind, Target
 
 __all__ = ["NAMES", "Hold", "HoldsSlice", "Kind", "LiftHold", "RestateHold", "SetHold", "Target"]

@@ -13,8 +13,8 @@ Conflict            held        any command that would delete or overwrite what 
 from dataclasses import dataclass
 from typing import Any
 
-from engine.command import Command
-from engine.holds.target import Hold, Kind
+from retain.engine.core.command import Command
+from retain.engine.holds.target import Hold, Kind
 
 REASON_BYTES = 1000
 """Longest reason in UTF-8."""

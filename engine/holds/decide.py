@@ -4,21 +4,21 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any
 
-from engine.areas.events import AreaDeleted, AreaUpdated, FileStored, KeysExpired
-from engine.areas.state import record_key, split_key
-from engine.blobs.container_events import ContainerClosed, ContainerDeleted
-from engine.blobs.events import BlobDeleted, BlobEvent, BlobWritten
-from engine.command import Command, Decision
-from engine.errors import Conflict, Invalid, NotFound
-from engine.event import Cause, Event
-from engine.holds.commands import REASON_BYTES, LiftHold, RestateHold, SetHold
-from engine.holds.events import HoldLifted, HoldSet
-from engine.holds.state import HoldsState
-from engine.holds.target import Hold, Kind, Target
-from engine.settings.events import DocumentDeleted
-from engine.settings.model import Place
-from engine.slice import Decide
-from journal import NO_RESOURCE
+from retain.engine.areas.events import AreaDeleted, AreaUpdated, FileStored, KeysExpired
+from retain.engine.areas.state import record_key, split_key
+from retain.engine.blobs.container_events import ContainerClosed, ContainerDeleted
+from retain.engine.blobs.events import BlobDeleted, BlobEvent, BlobWritten
+from retain.engine.core.command import Command, Decision
+from retain.engine.core.domain import Decide
+from retain.engine.core.errors import Conflict, Invalid, NotFound
+from retain.engine.core.event import Cause, Event
+from retain.engine.holds.commands import REASON_BYTES, LiftHold, RestateHold, SetHold
+from retain.engine.holds.events import HoldLifted, HoldSet
+from retain.engine.holds.state import HoldsState
+from retain.engine.holds.target import Hold, Kind, Target
+from retain.engine.settings.events import DocumentDeleted
+from retain.engine.settings.model import Place
+from retain.journal import NO_RESOURCE
 
 
 def deciders(holds: HoldsState) -> Mapping[type[Command[Any]], Decide]:

@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from engine.event import Event, Surface, fact
-from engine.fields import detail
-from engine.holds.target import Hold, Kind, Target, subject_of
-from engine.standing import Locator
-from journal import Verb
+from retain.engine.core.event import Event, Surface, fact
+from retain.engine.core.fields import detail
+from retain.engine.core.role import Locator
+from retain.engine.holds.target import Hold, Kind, Target, subject_of
+from retain.journal import Verb
 
 HOLD = "hold"
 """The first word of a hold's locator; its number follows."""

@@ -3,20 +3,20 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from engine.areas.state import AreasState
-from engine.blobs.state import BlobsState
-from engine.body import Inline
-from engine.command import KEEPER, Command
-from engine.deadlines import Kind as Ends
-from engine.event import Event
-from engine.holds import decide
-from engine.holds.commands import RestateHold
-from engine.holds.events import HOLD, HoldLifted, HoldSet
-from engine.holds.state import HoldsState
-from engine.holds.target import Hold, Kind, Target
-from engine.slice import Apply, Decide, Expire, Ground, Restated, Restater
-from engine.standing import Locator
-from engine.table import Frozen
+from retain.engine.areas.state import AreasState
+from retain.engine.blobs.state import BlobsState
+from retain.engine.core.body import Inline
+from retain.engine.core.command import KEEPER, Command
+from retain.engine.core.deadlines import Kind as Ends
+from retain.engine.core.domain import Apply, Decide, Expire, Ground, Restated, Restater
+from retain.engine.core.event import Event
+from retain.engine.core.role import Locator
+from retain.engine.core.snapshot_table import Frozen
+from retain.engine.holds import decide
+from retain.engine.holds.commands import RestateHold
+from retain.engine.holds.events import HOLD, HoldLifted, HoldSet
+from retain.engine.holds.state import HoldsState
+from retain.engine.holds.target import Hold, Kind, Target
 
 
 class HoldsSlice(HoldsState):

@@ -3,15 +3,15 @@
 from collections.abc import Mapping
 from typing import Any
 
-from engine.areas.state import AreasState, next_end, record_key
-from engine.blobs.state import BlobsState
-from engine.deadlines import Kind as Ends
-from engine.event import Stamp
-from engine.held import Held, less
-from engine.holds.events import HoldLifted, HoldSet
-from engine.holds.target import Hold, Kind, Target
-from engine.settings.state import SettingsState
-from engine.slice import Ground
+from retain.engine.areas.state import AreasState, next_end, record_key
+from retain.engine.blobs.state import BlobsState
+from retain.engine.core.deadlines import Kind as Ends
+from retain.engine.core.domain import Ground
+from retain.engine.core.event import Stamp
+from retain.engine.core.hold_index import Held, less
+from retain.engine.holds.events import HoldLifted, HoldSet
+from retain.engine.holds.target import Hold, Kind, Target
+from retain.engine.settings.state import SettingsState
 
 
 class HoldsState:

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from engine.areas.events import AreaEvent
-from engine.blobs.container_events import AccountEvent
-from engine.settings.events import SettingsEvent
+from retain.engine.areas.events import AreaEvent
+from retain.engine.blobs.container_events import AccountEvent
+from retain.engine.settings.events import SettingsEvent
 
 
 class Kind(StrEnum):

@@ -4,7 +4,7 @@ An embedding program submits the commands of `engine.settings.commands` and read
 `engine.settings.queries`.
 """
 
-from engine.settings.commands import (
+from retain.engine.settings.commands import (
     DeleteValue,
     ImportDocument,
     MergeValue,
@@ -15,7 +15,7 @@ from engine.settings.commands import (
     RestoreValue,
     Written,
 )
-from engine.settings.model import (
+from retain.engine.settings.model import (
     METADATA,
     MISSING,
     UNCONDITIONAL,
@@ -28,8 +28,8 @@ from engine.settings.model import (
     Place,
     Policy,
 )
-from engine.settings.slice import SettingsSlice
-from engine.settings.value import Body
+from retain.engine.settings.slice import SettingsSlice
+from retain.engine.settings.value import Body
 
 __all__ = [
     "METADATA",

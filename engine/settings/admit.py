@@ -4,13 +4,13 @@
 from collections.abc import Iterable
 from typing import Any
 
-from engine.errors import Forbidden, Invalid, NotFound, PreconditionFailed, QuotaExceeded
-from engine.settings.commands import Write
-from engine.settings.model import METADATA, MISSING, Document, Level, Missing, Path
-from engine.settings.queries import NO_RIGHT, NO_SUCH, own_tag
-from engine.settings.roles import Right, as_stored, bare, check_metadata, permits
-from engine.settings.state import SettingsState
-from engine.settings.value import Body, check_body, same
+from retain.engine.core.errors import Forbidden, Invalid, NotFound, PreconditionFailed, QuotaExceeded
+from retain.engine.settings.commands import Write
+from retain.engine.settings.model import METADATA, MISSING, Document, Level, Missing, Path
+from retain.engine.settings.queries import NO_RIGHT, NO_SUCH, own_tag
+from retain.engine.settings.roles import Right, as_stored, bare, check_metadata, permits
+from retain.engine.settings.state import SettingsState
+from retain.engine.settings.value import Body, check_body, same
 
 UNREACHABLE = frozenset({"", ".", ".."})
 """Names that no URL can carry to us: collapsed or removed on the way (spec section 2)."""

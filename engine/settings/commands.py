@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from engine.command import Command
-from engine.settings.json_patch import Step
-from engine.settings.model import UNCONDITIONAL, Asker, Conditions, Path, Place, Policy
-from engine.settings.value import Body
+from retain.engine.core.command import Command
+from retain.engine.settings.json_patch import Step
+from retain.engine.settings.model import UNCONDITIONAL, Asker, Conditions, Path, Place, Policy
+from retain.engine.settings.value import Body
 
 
 @dataclass(frozen=True, slots=True)

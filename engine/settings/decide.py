@@ -5,10 +5,10 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, NoReturn
 
-from engine.command import Command, Decision
-from engine.errors import Conflict, NotFound
-from engine.event import Cause, Event
-from engine.settings.admit import (
+from retain.engine.core.command import Command, Decision
+from retain.engine.core.errors import Conflict, NotFound
+from retain.engine.core.event import Cause, Event
+from retain.engine.settings.admit import (
     admit,
     authorise,
     authorise_reading,
@@ -19,7 +19,7 @@ from engine.settings.admit import (
     missing,
     target_path,
 )
-from engine.settings.commands import (
+from retain.engine.settings.commands import (
     DeleteValue,
     MergeValue,
     PatchValue,
@@ -29,14 +29,14 @@ from engine.settings.commands import (
     Write,
     Written,
 )
-from engine.settings.events import Change, DocumentDeleted, Op, changed, stated
-from engine.settings.json_patch import apply_steps
-from engine.settings.merge import is_blocked, resolve
-from engine.settings.model import METADATA, MISSING, Document, Level, Missing, Path, tag_of
-from engine.settings.paths import walk
-from engine.settings.queries import NO_SUCH, View, check_device, look
-from engine.settings.state import SettingsState, apply_changes
-from engine.settings.value import Body, depth_of, same, to_text
+from retain.engine.settings.events import Change, DocumentDeleted, Op, changed, stated
+from retain.engine.settings.json_patch import apply_steps
+from retain.engine.settings.merge import is_blocked, resolve
+from retain.engine.settings.model import METADATA, MISSING, Document, Level, Missing, Path, tag_of
+from retain.engine.settings.paths import walk
+from retain.engine.settings.queries import NO_SUCH, View, check_device, look
+from retain.engine.settings.state import SettingsState, apply_changes
+from retain.engine.settings.value import Body, depth_of, same, to_text
 
 Decider = Callable[[SettingsState, Any, int], Decision[Written]]
 

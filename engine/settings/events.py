@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, ClassVar
 
-from engine.event import Event, Surface, fact
-from engine.fields import beside, datum, detail
-from engine.settings.model import MISSING, Level, Path, Place
-from engine.settings.value import from_text, to_text
-from engine.standing import Locator
-from journal import Verb
+from retain.engine.core.event import Event, Surface, fact
+from retain.engine.core.fields import beside, datum, detail
+from retain.engine.core.role import Locator
+from retain.engine.settings.model import MISSING, Level, Path, Place
+from retain.engine.settings.value import from_text, to_text
+from retain.journal import Verb
 
 PIECE_BYTES = 768 << 10
 """Most content of one record, well below the journal's bound; a larger change goes on in

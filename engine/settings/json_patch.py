@@ -9,9 +9,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from engine.errors import Conflict, Invalid, PreconditionFailed, TooLarge
-from engine.settings.model import MISSING, Missing, Path
-from engine.settings.value import depth_of, measure, same
+from retain.engine.core.errors import Conflict, Invalid, PreconditionFailed, TooLarge
+from retain.engine.settings.model import MISSING, Missing, Path
+from retain.engine.settings.value import depth_of, measure, same
 
 STEPS_MAX = 1_000
 """Most operations in one patch."""

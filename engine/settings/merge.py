@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from functools import reduce
 from typing import Any
 
-from engine.settings.model import MISSING, Path
+from retain.engine.settings.model import MISSING, Path
 
 
 def overlay(below: Any, above: Any) -> Any:

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from engine.settings.model import MISSING, Missing
-from engine.settings.value import measure, member_size
+from retain.engine.settings.model import MISSING, Missing
+from retain.engine.settings.value import measure, member_size
 
 
 def merge_patch(target: Any, patch: Any) -> Any:

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
-from engine.settings.model import MISSING, Missing, Path
-from engine.settings.value import measure, member_size
+from retain.engine.settings.model import MISSING, Missing, Path
+from retain.engine.settings.value import measure, member_size
 
 Edit = Callable[[Any], tuple[Any, int]]
 """Old value (or `MISSING`) to new value (or `MISSING`) and by how many bytes of compact JSON it is longer."""

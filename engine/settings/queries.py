@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from typing import Any
 from zlib import crc32
 
-from engine.errors import Forbidden, NotFound
-from engine.settings.merge import resolve
-from engine.settings.model import MISSING, Asker, Document, Level, Missing, Path, Place, Policy
-from engine.settings.roles import Right, as_stored, bare, permits, without_metadata
-from engine.settings.state import SettingsState
+from retain.engine.core.errors import Forbidden, NotFound
+from retain.engine.settings.merge import resolve
+from retain.engine.settings.model import MISSING, Asker, Document, Level, Missing, Path, Place, Policy
+from retain.engine.settings.roles import Right, as_stored, bare, permits, without_metadata
+from retain.engine.settings.state import SettingsState
 
 NO_SUCH = "there is no such application, configuration or property"
 NO_RIGHT = "no permission to access this configuration"

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any
 
-from engine.errors import Invalid
-from engine.settings.model import METADATA, Asker, Path
+from retain.engine.core.errors import Invalid
+from retain.engine.settings.model import METADATA, Asker, Path
 
 
 class Right(StrEnum):

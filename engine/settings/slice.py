@@ -5,25 +5,25 @@ from heapq import merge
 from itertools import islice
 from typing import Any
 
-from engine.body import Inline
-from engine.command import KEEPER, Command
-from engine.deadlines import Kind
-from engine.event import Event
-from engine.settings import decide, upkeep
-from engine.settings.commands import RestateDocument
-from engine.settings.events import (
+from retain.engine.core.body import Inline
+from retain.engine.core.command import KEEPER, Command
+from retain.engine.core.deadlines import Kind
+from retain.engine.core.domain import Apply, Decide, Expire, Restated, Restater
+from retain.engine.core.event import Event
+from retain.engine.core.role import Locator
+from retain.engine.core.snapshot_table import Frozen
+from retain.engine.settings import decide, upkeep
+from retain.engine.settings.commands import RestateDocument
+from retain.engine.settings.events import (
     DOCUMENT,
     ChangeContinued,
     DocumentChanged,
     DocumentDeleted,
     DocumentStated,
 )
-from engine.settings.model import Document, Level, Place
-from engine.settings.state import SettingsState
-from engine.settings.value import from_text, measure, to_text
-from engine.slice import Apply, Decide, Expire, Restated, Restater
-from engine.standing import Locator
-from engine.table import Frozen
+from retain.engine.settings.model import Document, Level, Place
+from retain.engine.settings.state import SettingsState
+from retain.engine.settings.value import from_text, measure, to_text
 
 SORTED_AT_ONCE = 4096
 """Documents sorted in one step, about 5 ms."""

@@ -6,8 +6,10 @@ from collections.abc import Iterable
 from functools import partial
 from typing import Any
 
-from engine.event import Stamp
-from engine.settings.events import (
+from retain.engine.core.domain import Ground
+from retain.engine.core.event import Stamp
+from retain.engine.core.snapshot_table import Table
+from retain.engine.settings.events import (
     Change,
     ChangeContinued,
     DocumentChanged,
@@ -17,12 +19,10 @@ from engine.settings.events import (
     SettingsEvent,
     unpack_changes,
 )
-from engine.settings.merge_patch import merge_sized
-from engine.settings.model import Document, Level, Missing, Place
-from engine.settings.paths import removing, setting, update
-from engine.settings.value import from_text, measure
-from engine.slice import Ground
-from engine.table import Table
+from retain.engine.settings.merge_patch import merge_sized
+from retain.engine.settings.model import Document, Level, Missing, Place
+from retain.engine.settings.paths import removing, setting, update
+from retain.engine.settings.value import from_text, measure
 
 RECENT_MAX = 10_000
 """How many changes are remembered for those who watch; who falls further behind looks again at everything."""

@@ -4,15 +4,15 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
-from engine.command import Command, Decision
-from engine.errors import Invalid, QuotaExceeded
-from engine.event import Cause
-from engine.settings.commands import ImportDocument, RestateDocument
-from engine.settings.events import DocumentDeleted, SettingsEvent, stated
-from engine.settings.model import METADATA, Level
-from engine.settings.roles import without_metadata
-from engine.settings.state import SettingsState
-from engine.settings.value import Body, same, to_text
+from retain.engine.core.command import Command, Decision
+from retain.engine.core.errors import Invalid, QuotaExceeded
+from retain.engine.core.event import Cause
+from retain.engine.settings.commands import ImportDocument, RestateDocument
+from retain.engine.settings.events import DocumentDeleted, SettingsEvent, stated
+from retain.engine.settings.model import METADATA, Level
+from retain.engine.settings.roles import without_metadata
+from retain.engine.settings.state import SettingsState
+from retain.engine.settings.value import Body, same, to_text
 
 
 def deciders(state: SettingsState) -> Mapping[type[Command[Any]], Callable[[Any, int], Decision[Any]]]:

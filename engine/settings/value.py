@@ -5,8 +5,8 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from engine.errors import Invalid
-from engine.settings.model import METADATA, Missing, Policy
+from retain.engine.core.errors import Invalid
+from retain.engine.settings.model import METADATA, Missing, Policy
 
 _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 

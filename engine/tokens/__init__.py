@@ -2,10 +2,10 @@
 once).
 """
 
-from engine.tokens.commands import Grant, IssueTokens, RecordKeyRotation, RevokeTokens
-from engine.tokens.queries import list_tokens
-from engine.tokens.record import TokenRecord
-from engine.tokens.slice import TokensSlice
+from retain.engine.tokens.commands import Grant, IssueTokens, RecordKeyRotation, RevokeTokens
+from retain.engine.tokens.queries import list_tokens
+from retain.engine.tokens.record import TokenRecord
+from retain.engine.tokens.slice import TokensSlice
 
 __all__ = [
     "Grant",

@@ -14,8 +14,8 @@ Invalid             token-times        a grant ends before it starts, or has end
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
-from engine.command import Command
-from engine.tokens.record import TokenRecord
+from retain.engine.core.command import Command
+from retain.engine.tokens.record import TokenRecord
 
 
 class Grant(NamedTuple):

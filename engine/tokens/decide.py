@@ -4,18 +4,18 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from engine.blobs.container_events import PoliciesChanged
-from engine.blobs.decide_containers import MAX_POLICIES, required
-from engine.blobs.entries import StoredPolicy
-from engine.blobs.facts import container_facts
-from engine.command import KEEPER, Command, Decision
-from engine.errors import Conflict, Invalid, NotFound
-from engine.event import Cause, Event
-from engine.slice import Decide
-from engine.tokens.commands import Grant, IssueTokens, RecordKeyRotation, RevokeTokens
-from engine.tokens.events import KeyRotated, TokenExpired, TokenIssued, TokenRevoked
-from engine.tokens.record import TokenRecord
-from engine.tokens.state import TokensState
+from retain.engine.blobs.container_events import PoliciesChanged
+from retain.engine.blobs.decide_containers import MAX_POLICIES, required
+from retain.engine.blobs.entries import StoredPolicy
+from retain.engine.blobs.facts import container_facts
+from retain.engine.core.command import KEEPER, Command, Decision
+from retain.engine.core.domain import Decide
+from retain.engine.core.errors import Conflict, Invalid, NotFound
+from retain.engine.core.event import Cause, Event
+from retain.engine.tokens.commands import Grant, IssueTokens, RecordKeyRotation, RevokeTokens
+from retain.engine.tokens.events import KeyRotated, TokenExpired, TokenIssued, TokenRevoked
+from retain.engine.tokens.record import TokenRecord
+from retain.engine.tokens.state import TokensState
 
 
 def deciders(tokens: TokensState) -> Mapping[type[Command[Any]], Decide]:

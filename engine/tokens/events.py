@@ -5,10 +5,10 @@ signature.
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from engine.event import Event, Surface, fact
-from engine.standing import Locator, Standing
-from engine.tokens.record import TokenRecord
-from journal import Verb
+from retain.engine.core.event import Event, Surface, fact
+from retain.engine.core.role import Locator, Standing
+from retain.engine.tokens.record import TokenRecord
+from retain.journal import Verb
 
 TOKEN = "token"  # noqa: S105, a word in a locator
 """The first word of a token's locator; its id follows."""

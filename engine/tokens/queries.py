@@ -1,7 +1,7 @@
 """What can be read of tokens: pure functions over the state."""
 
-from engine.tokens.record import TokenRecord
-from engine.tokens.state import TokensState
+from retain.engine.tokens.record import TokenRecord
+from retain.engine.tokens.state import TokensState
 
 
 def list_tokens(tokens: TokensState, account: str, now: int) -> tuple[TokenRecord, ...]:

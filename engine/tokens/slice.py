@@ -4,17 +4,17 @@ from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import Any
 
-from engine.body import Inline
-from engine.command import Command
-from engine.deadlines import Kind
-from engine.event import Cause, Event
-from engine.slice import Apply, Decide, Expire, Restated, Restater
-from engine.standing import Locator
-from engine.table import Frozen
-from engine.tokens import decide
-from engine.tokens.events import TOKEN, KeyRotated, TokenExpired, TokenIssued, TokenRevoked
-from engine.tokens.record import TokenRecord
-from engine.tokens.state import TokensState
+from retain.engine.core.body import Inline
+from retain.engine.core.command import Command
+from retain.engine.core.deadlines import Kind
+from retain.engine.core.domain import Apply, Decide, Expire, Restated, Restater
+from retain.engine.core.event import Cause, Event
+from retain.engine.core.role import Locator
+from retain.engine.core.snapshot_table import Frozen
+from retain.engine.tokens import decide
+from retain.engine.tokens.events import TOKEN, KeyRotated, TokenExpired, TokenIssued, TokenRevoked
+from retain.engine.tokens.record import TokenRecord
+from retain.engine.tokens.state import TokensState
 
 
 class TokensSlice(TokensState):

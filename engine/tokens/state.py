@@ -4,12 +4,12 @@ events.
 
 from collections.abc import Iterator
 
-from engine.blobs.state import BlobsState
-from engine.deadlines import Kind
-from engine.event import Stamp
-from engine.slice import Ground
-from engine.tokens.events import KeyRotated, TokenExpired, TokenIssued, TokenRevoked
-from engine.tokens.record import TokenRecord
+from retain.engine.blobs.state import BlobsState
+from retain.engine.core.deadlines import Kind
+from retain.engine.core.domain import Ground
+from retain.engine.core.event import Stamp
+from retain.engine.tokens.events import KeyRotated, TokenExpired, TokenIssued, TokenRevoked
+from retain.engine.tokens.record import TokenRecord
 
 
 class TokensState:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from api.importing import importing
+from retain.api.importing import importing
 
 
 @pytest.fixture(autouse=True)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from api.http import BadRequest, UnexpectedError
-from api.identity import Unauthenticated
-from api.refusals import STATUS, status_of, worded
-from engine import Closed, EngineError, Refused, StorageFailed, StorageFull
+from retain.api.http.message import BadRequest, UnexpectedError
+from retain.api.identity import Unauthenticated
+from retain.api.refusals import STATUS, status_of, worded
+from retain.engine import Closed, EngineError, Refused, StorageFailed, StorageFull
 
 
 def test_every_kind_of_refusal_has_a_status() -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from api.identity import hash_password
+from retain.api.identity import hash_password
 from tests.kit.server import running
 from tests.kit.site import EMULATOR_ACCOUNT, EMULATOR_KEY, PASSWORD, Site
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from engine.testing import SteppedClock
-from journal.testing import MemoryDisk
+from retain.engine.testing import SteppedClock
+from retain.journal.testing.memory import MemoryDisk
 from tests.kit import toy
 from tests.kit.engines import LightOptions
 

@@ -12,13 +12,13 @@ import pytest
 import trio
 import trio.testing
 
-import journal
-from engine import NotFound, StorageFailed, StorageFull, open_engine
-from engine.event import Cause
-from engine.options import Options
-from engine.testing import EPOCH, ManualClock, SteppedClock, open_memory_engine, verify
-from journal import Part
-from journal.testing import MemoryDisk
+from retain import journal
+from retain.engine import NotFound, StorageFailed, StorageFull, open_engine
+from retain.engine.core.event import Cause
+from retain.engine.options import Options
+from retain.engine.testing import EPOCH, ManualClock, SteppedClock, open_memory_engine, verify
+from retain.journal import Part
+from retain.journal.testing.memory import MemoryDisk
 from tests.kit.disks import Halt, fail_next
 from tests.kit.engines import LightOptions, pass_time
 from tests.kit.toy import Drop, Put, held, inline

@@ -17,13 +17,13 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from engine import Conflict, Engine, EngineError, NotFound, Refused, State, StorageFailed
-from engine.areas import CreateArea, DeleteArea, UpdateArea
-from engine.areas.state import key_ends, last_end, split_key
-from engine.clock import SECOND
-from engine.command import Command
-from engine.testing import SteppedClock
-from journal.testing import MemoryDisk, Operation
+from retain.engine import Conflict, Engine, EngineError, NotFound, Refused, State, StorageFailed
+from retain.engine.areas import CreateArea, DeleteArea, UpdateArea
+from retain.engine.areas.state import key_ends, last_end, split_key
+from retain.engine.core.clock import SECOND
+from retain.engine.core.command import Command
+from retain.engine.testing import SteppedClock
+from retain.journal.testing.memory import MemoryDisk, Operation
 from tests.kit.crash import SCALE
 from tests.kit.disks import Halt, fail_next
 from tests.kit.engines import Puppet, in_order

@@ -1,6 +1,6 @@
 """The tests of the tests: each deliberate bug of the engine turns a named check red (reliability.md, T7).
 
-The journal's own are in `tests/journal/test_crash_mutants.py`.
+The journal's own are in `tests/journal/crash/test_mutants.py`.
 """
 
 from __future__ import annotations
@@ -12,25 +12,25 @@ from typing import Any
 import pytest
 import trio
 
+import tests.engine.erasure.test_erasing_order as of_erasing_order
+import tests.engine.erasure.test_reaper as of_reaper
+import tests.engine.snapshots.test_file as of_snapshot
 import tests.engine.test_engine as of_engine
-import tests.engine.test_erasing_order as of_erasing_order
-import tests.engine.test_reaper as of_reaper
-import tests.engine.test_snapshot as of_snapshot
-import tests.engine.test_uploads as of_uploads
-import tests.engine.test_writer as of_writer
-from engine import snapshot
-from engine.batch import Pending
-from engine.clock import Horizon
-from engine.engine import Engine
-from engine.eraser import Eraser
-from engine.reaper import Reaper
-from engine.room import Room
-from engine.slice import Ground
-from engine.snapshots import Snapshots
-from engine.testing import SteppedClock
-from engine.writer import Writer
-from journal import RealDisk
-from journal.testing import MemoryDisk
+import tests.engine.writing.test_bodies as of_uploads
+import tests.engine.writing.test_writer as of_writer
+from retain.engine.core.clock import Horizon
+from retain.engine.core.domain import Ground
+from retain.engine.engine import Engine
+from retain.engine.erasure.eraser import Eraser
+from retain.engine.erasure.reaper import Reaper
+from retain.engine.snapshots import file as snapshot
+from retain.engine.snapshots.schedule import Snapshots
+from retain.engine.testing import SteppedClock
+from retain.engine.writing.batch import Pending
+from retain.engine.writing.room import Room
+from retain.engine.writing.writer import Writer
+from retain.journal import RealDisk
+from retain.journal.testing.memory import MemoryDisk
 from tests.kit.toy import ToySlice
 
 Patch = pytest.MonkeyPatch
@@ -168,7 +168,7 @@ def no_lock(patch: Patch) -> None:
 
 
 def batches_without_bound(patch: Patch) -> None:
-    patch.setattr("engine.writer.GATHER_RECORDS", 1 << 30)
+    patch.setattr("retain.engine.writing.writer.GATHER_RECORDS", 1 << 30)
 
 
 def old_details_go_before_what_they_ended(patch: Patch) -> None:

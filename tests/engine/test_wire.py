@@ -8,10 +8,10 @@ from typing import Any
 import msgpack
 import pytest
 
-from engine import wire
-from engine.blobs.container_events import ContainerCreated
-from engine.event import Cause, Event
-from journal import Header, Record
+from retain.engine import wire
+from retain.engine.blobs.container_events import ContainerCreated
+from retain.engine.core.event import Cause, Event
+from retain.journal import Header, Record
 from tests.kit import toy
 from tests.kit.toy import Noted, inline
 
@@ -83,7 +83,7 @@ def test_older_shapes_are_upcast_step_by_step(monkeypatch: pytest.MonkeyPatch) -
 
 def test_every_event_has_one_code(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
-    ours = {kind for kind in all_events(Event) if kind.__module__.startswith("engine.")}
+    ours = {kind for kind in all_events(Event) if kind.__module__.startswith("retain.engine.")}
     ours = {kind for kind in ours if not kind.__subclasses__()}
     assert ours == set(wire.CODES.values())
     assert len(set(wire.CODES.values())) == len(wire.CODES)

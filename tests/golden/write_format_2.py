@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from journal import JournalOptions, Part, RealDisk, open_journal
-from tests.journal.test_format_document import describe, files_of
+from retain.journal import JournalOptions, Part, RealDisk, open_journal
+from tests.journal.format.test_format_document import describe, files_of
 from tests.kit import plain_reader
 from tests.kit.journals import T0, counting_entropy, fill
 

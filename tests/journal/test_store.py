@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from journal import (
+from retain.journal import (
     Closed,
     Corrupt,
     Draft,
@@ -24,12 +24,12 @@ from journal import (
     WriteFailed,
     open_journal,
 )
-from journal.limits import BATCH_BYTES, CONTENT_READ, FRAME_ROOM, draft_room, frame_room
-from journal.record import address
-from journal.record import place as address_place
-from journal.segments import BALLAST_FILE
-from journal.storage import Disk
-from journal.testing import MemoryDisk
+from retain.journal.disk.interface import Disk
+from retain.journal.format.limits import BATCH_BYTES, CONTENT_READ, FRAME_ROOM, draft_room, frame_room
+from retain.journal.format.record import address
+from retain.journal.format.record import place as address_place
+from retain.journal.segments.files import BALLAST_FILE
+from retain.journal.testing.memory import MemoryDisk
 from tests.kit.disks import fail_next
 from tests.kit.journals import SMALL, T0, append, counting_entropy, draft, fill, opened
 

@@ -9,13 +9,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import quote
 
-from api.areas import areas_surface
-from api.config import AreasConfig, Config, ServerConfig
-from api.http import Surface
-from engine import Engine, Options
-from engine.testing import SteppedClock, open_memory_engine
-from journal import PayloadStore
-from journal.testing import MemoryDisk
+from retain.api.areas import areas_surface
+from retain.api.config.load import AreasConfig, Config, ServerConfig
+from retain.api.http.message import Surface
+from retain.engine import Engine, Options
+from retain.engine.testing import SteppedClock, open_memory_engine
+from retain.journal import PayloadStore
+from retain.journal.testing.memory import MemoryDisk
 from tests.kit.engines import LightOptions
 from tests.kit.requests import make_request
 

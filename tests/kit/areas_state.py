@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from uuid import UUID
 
-from engine import NotFound, Stamp
-from engine.areas import (
+from retain.engine import NotFound, Stamp
+from retain.engine.areas import (
     CreateArea,
     DeleteArea,
     NewValue,
@@ -15,12 +15,12 @@ from engine.areas import (
     Value,
     queries,
 )
-from engine.clock import SECOND
-from engine.command import Command
-from engine.commands import ExpireDue
-from engine.event import Event
-from engine.state import State
-from journal import Payload
+from retain.engine.core.clock import SECOND
+from retain.engine.core.command import Command
+from retain.engine.core.common_commands import ExpireDue
+from retain.engine.core.event import Event
+from retain.engine.state import State
+from retain.journal import Payload
 
 START = 1_800_000_000 * SECOND
 A, B, C = (str(UUID(int=number, version=4)) for number in (1, 2, 3))

@@ -9,16 +9,16 @@ from typing import Any
 from urllib.parse import quote
 from xml.etree.ElementTree import Element, fromstring
 
-from api.blobs import shared_key
-from api.blobs.sas_issue import issue_account_sas, issue_service_sas
-from api.blobs.surface import BlobSurface
-from api.blobs.times import http_date
-from api.config import BlobsConfig, Config, ServerConfig
-from engine import Engine, Options
-from engine.blobs.container_commands import ConfigureRetention
-from engine.testing import SteppedClock, open_memory_engine
-from journal import PayloadStore
-from journal.testing import MemoryDisk
+from retain.api.blobs.sas import shared_key
+from retain.api.blobs.sas.issue import issue_account_sas, issue_service_sas
+from retain.api.blobs.surface import BlobSurface
+from retain.api.blobs.wire.times import http_date
+from retain.api.config.load import BlobsConfig, Config, ServerConfig
+from retain.engine import Engine, Options
+from retain.engine.blobs.container_commands import ConfigureRetention
+from retain.engine.testing import SteppedClock, open_memory_engine
+from retain.journal import PayloadStore
+from retain.journal.testing.memory import MemoryDisk
 from tests.kit.engines import LightOptions
 from tests.kit.requests import make_request
 

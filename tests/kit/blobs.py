@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from engine.blobs.answers import Written
-from engine.blobs.commands import PutBlob
-from engine.blobs.container_commands import CreateContainer
-from engine.blobs.entries import BlobEntry, ContentHeaders
-from engine.blobs.queries import get_blob
-from engine.body import Body
+from retain.engine.blobs.answers import Written
+from retain.engine.blobs.commands import PutBlob
+from retain.engine.blobs.container_commands import CreateContainer
+from retain.engine.blobs.entries import BlobEntry, ContentHeaders
+from retain.engine.blobs.queries import get_blob
+from retain.engine.core.body import Body
 from tests.kit.slices import Desk, inline
 
 ACCOUNT = "mytenant"

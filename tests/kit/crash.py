@@ -11,12 +11,12 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from random import Random
 
-from journal.errors import JournalError, NoSpace
-from journal.options import JournalOptions
-from journal.record import Draft, Part, Record, Verb
-from journal.storage import Disk
-from journal.store import Journal, open_journal
-from journal.testing import MemoryDisk
+from retain.journal.disk.interface import Disk
+from retain.journal.errors import JournalError, NoSpace
+from retain.journal.format.record import Draft, Part, Record, Verb
+from retain.journal.open import Journal, open_journal
+from retain.journal.options import JournalOptions
+from retain.journal.testing.memory import MemoryDisk
 
 SCALE = int(os.environ.get("RETAIN_CRASH_N", "1"))
 STATES = "different crash states"

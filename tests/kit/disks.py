@@ -7,7 +7,7 @@ import threading
 
 import trio
 
-from journal.testing import MemoryDisk, Operation
+from retain.journal.testing.memory import MemoryDisk, Operation
 
 JOURNAL = ".journal"
 

@@ -11,11 +11,11 @@ from typing import Any, TypeVar
 import trio
 import trio.testing
 
-from engine import Engine, Options, open_engine
-from engine.testing import SteppedClock, verify
-from journal import JournalOptions
-from journal.limits import BATCH_BYTES
-from journal.testing import MemoryDisk
+from retain.engine import Engine, Options, open_engine
+from retain.engine.testing import SteppedClock, verify
+from retain.journal import JournalOptions
+from retain.journal.format.limits import BATCH_BYTES
+from retain.journal.testing.memory import MemoryDisk
 
 Value = TypeVar("Value")
 

@@ -11,8 +11,8 @@ import uuid
 
 import trio
 
-from engine import Engine, Options, open_engine
-from engine.areas import CreateArea, DeleteArea
+from retain.engine import Engine, Options, open_engine
+from retain.engine.areas import CreateArea, DeleteArea
 
 OPTIONS = Options(erase_interval_s=0.01, sweep_interval_s=0.01, segment_bytes=1 << 20, snapshot_records=50)
 

@@ -7,10 +7,10 @@ from itertools import count
 
 import msgpack
 
-from journal import Draft, Journal, JournalOptions, Position, Record, Verb, open_journal
-from journal.envelope import ANCHOR_MAGIC, wrap
-from journal.merkle import EMPTY_ROOT
-from journal.storage import Disk
+from retain.journal import Draft, Journal, JournalOptions, Position, Record, Verb, open_journal
+from retain.journal.disk.interface import Disk
+from retain.journal.format.envelope import ANCHOR_MAGIC, wrap
+from retain.journal.format.merkle import EMPTY_ROOT
 
 SMALL = JournalOptions(segment_bytes=4096, reserve_bytes=16384, step_bytes=8192, ballast_bytes=0)
 """Segments of a few batches, and nothing set aside."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from api.http import Request
+from retain.api.http.message import Request
 
 Pairs = Iterable[tuple[str, str]]
 

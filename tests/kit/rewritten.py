@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from random import Random
 
-from journal import Journal, JournalOptions, Part, scan
-from journal.record import place
-from journal.segments import list_segments
-from journal.storage import Disk
-from journal.testing import MemoryDisk, Operation
+from retain.journal import Journal, JournalOptions, Part, scan
+from retain.journal.disk.interface import Disk
+from retain.journal.format.record import place
+from retain.journal.segments.files import list_segments
+from retain.journal.testing.memory import MemoryDisk, Operation
 from tests.kit.crash import SMALL, Workload
 from tests.kit.crash import opened as opened_again
 from tests.kit.journals import T0, append, draft, opened

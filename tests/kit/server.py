@@ -76,7 +76,7 @@ class Server:
 
 def command(folder: Path, *extra: str) -> list[str]:
     """The command line that starts a server in `folder`."""
-    return [sys.executable, "-m", "api.cli", "serve", "--config", str(folder / "retain.toml"), *extra]
+    return [sys.executable, "-m", "retain", "serve", "--config", str(folder / "retain.toml"), *extra]
 
 
 def start(

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 import trio
 import trio.testing
 
-from api.app import App
-from api.config import Config, ServerConfig
-from api.http import Request, Response, Surface, plain_error
-from api.serve import serve
-from engine import NotFound
-from engine.testing import open_memory_engine
+from retain.api.config.load import Config, ServerConfig
+from retain.api.http.message import Request, Response, Surface, plain_error
+from retain.api.server.app import App
+from retain.api.server.serve import serve
+from retain.engine import NotFound
+from retain.engine.testing import open_memory_engine
 from tests.kit.engines import LightOptions
 
 

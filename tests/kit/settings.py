@@ -8,13 +8,13 @@ from ipaddress import ip_network
 from typing import Any
 from urllib.parse import quote
 
-from api.config import SettingsConfig
-from api.http import Request, Response
-from api.identity import Identity, IdentityOptions, ProxyOptions
-from api.settings import Settings
-from engine import Engine
-from engine.testing import ManualClock, open_memory_engine
-from journal.testing import MemoryDisk
+from retain.api.config.load import SettingsConfig
+from retain.api.http.message import Request, Response
+from retain.api.identity import Identity, IdentityOptions, ProxyOptions
+from retain.api.settings import Settings
+from retain.engine import Engine
+from retain.engine.testing import ManualClock, open_memory_engine
+from retain.journal.testing.memory import MemoryDisk
 from tests.kit.engines import LightOptions
 from tests.kit.requests import make_request
 

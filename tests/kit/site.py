@@ -61,7 +61,7 @@ class Site:
         environment = {**os.environ, "RETAIN_STORAGE_DATA": str(self.server.data)}
         config = ("--config", str(self.server.folder / "retain.toml"))
         done = subprocess.run(
-            [sys.executable, "-m", "api.cli", *arguments, "--json", *config],
+            [sys.executable, "-m", "retain", *arguments, "--json", *config],
             cwd=ROOT,
             env=environment,
             capture_output=True,

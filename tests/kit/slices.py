@@ -9,18 +9,18 @@ from typing import Any, TypeVar
 
 import msgpack
 
-from engine import wire
-from engine.areas.events import KeysExpired
-from engine.body import Inline
-from engine.command import Command
-from engine.commands import ExpireDue
-from engine.event import Event, Stamp
-from engine.records import chain_rows
-from engine.state import State
-from engine.testing import EPOCH
-from engine.tokens.events import KeyRotated
-from journal import Draft, Header, Payload, Record, Verb
-from journal.limits import part_size
+from retain.engine import wire
+from retain.engine.areas.events import KeysExpired
+from retain.engine.core.body import Inline
+from retain.engine.core.command import Command
+from retain.engine.core.common_commands import ExpireDue
+from retain.engine.core.event import Event, Stamp
+from retain.engine.core.ledger import chain_rows
+from retain.engine.state import State
+from retain.engine.testing import EPOCH
+from retain.engine.tokens.events import KeyRotated
+from retain.journal import Draft, Header, Payload, Record, Verb
+from retain.journal.format.limits import part_size
 
 Value = TypeVar("Value")
 SECOND = 1_000_000_000

@@ -14,20 +14,19 @@ from typing import Any, ClassVar
 
 import pytest
 
-import engine.loading
-import engine.snapshot
-from engine import wire
-from engine.body import Body, Held, Inline, OnDisk, pack_body, unpack_body
-from engine.command import Command, Decision
-from engine.commands import ExpireDue
-from engine.deadlines import Kind
-from engine.errors import NotFound
-from engine.event import Cause, Event, Stamp, Surface, fact
-from engine.fields import datum
-from engine.slice import Apply, Decide, Expire, Ground, Restater
-from engine.state import State
-from engine.table import Frozen
-from journal import Payload, Verb
+from retain.engine import wire
+from retain.engine.core.body import Body, Held, Inline, OnDisk, pack_body, unpack_body
+from retain.engine.core.command import Command, Decision
+from retain.engine.core.common_commands import ExpireDue
+from retain.engine.core.deadlines import Kind
+from retain.engine.core.domain import Apply, Decide, Expire, Ground, Restater
+from retain.engine.core.errors import NotFound
+from retain.engine.core.event import Cause, Event, Stamp, Surface, fact
+from retain.engine.core.fields import datum
+from retain.engine.core.snapshot_table import Frozen
+from retain.engine.snapshots import file, load
+from retain.engine.state import State
+from retain.journal import Payload, Verb
 
 RESOURCE = b"toy-resource-016"
 NEVER = 1 << 62
@@ -224,8 +223,8 @@ CODES: dict[int, type[Event]] = {901: Noted, 902: Dropped, 903: Broken}
 
 def install(patch: pytest.MonkeyPatch) -> None:
     """Makes engines opened from here on keep notes and nothing else."""
-    patch.setattr(engine.loading, "State", ToyState)
-    patch.setattr(engine.snapshot, "State", ToyState)
+    patch.setattr(load, "State", ToyState)
+    patch.setattr(file, "State", ToyState)
     patch.setattr(wire, "CODES", CODES)
     patch.setattr(wire, "_CODE_OF", {event: code for code, event in CODES.items()})
 

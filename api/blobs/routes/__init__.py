@@ -3,10 +3,10 @@
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from api.blobs.call import Call
-from api.blobs.permissions import Operation
-from api.blobs.routes import account, blobs, blocks, containers, copy, find, leases, listing, reading
-from api.http import Response
+from retain.api.blobs.call import Call
+from retain.api.blobs.routes import account, blobs, blocks, containers, copy, find, leases, listing, reading
+from retain.api.blobs.sas.permissions import Operation
+from retain.api.http.message import Response
 
 Handler = Callable[[Call], Awaitable[Response]]
 

@@ -1,16 +1,17 @@
 """Operations on the account: its containers, its service properties, what kind it is (blobs.md, section
 5)."""
 
-from api.blobs import markers, xml_lists
-from api.blobs.call import MAX_RESULTS, Call, xml_response
-from api.blobs.errors import invalid_parameter
-from api.blobs.permissions import Operation
-from api.blobs.service_properties import ServiceProperties
-from api.blobs.views import lease_of
-from api.blobs.xml_bodies import MAX_SMALL_BYTES
-from api.http import Response
-from engine.blobs import queries
-from engine.blobs.container_commands import SetServiceProperties
+from retain.api.blobs.call import MAX_RESULTS, Call, xml_response
+from retain.api.blobs.sas.permissions import Operation
+from retain.api.blobs.views import lease_of
+from retain.api.blobs.wire import markers
+from retain.api.blobs.wire.errors import invalid_parameter
+from retain.api.blobs.xml import write as xml_lists
+from retain.api.blobs.xml.read import MAX_SMALL_BYTES
+from retain.api.blobs.xml.service_properties import ServiceProperties
+from retain.api.http.message import Response
+from retain.engine.blobs import queries
+from retain.engine.blobs.container_commands import SetServiceProperties
 
 _INCLUDES = frozenset({"metadata", "deleted", "system"})
 

@@ -3,11 +3,8 @@
 
 from typing import Final
 
-from api.blobs.call import Call, written
-from api.blobs.errors import AzureError, invalid_header, missing_header
-from api.blobs.names import check_blob
-from api.blobs.permissions import Operation
-from api.blobs.writing import (
+from retain.api.blobs.call import Call, written
+from retain.api.blobs.routes.upload import (
     MEBIBYTE,
     check_md5,
     content_headers,
@@ -21,9 +18,12 @@ from api.blobs.writing import (
     tags_of,
     tier_of,
 )
-from api.blobs.xml_bodies import MAX_SMALL_BYTES, parse_tag_set
-from api.http import Response
-from engine.blobs.commands import (
+from retain.api.blobs.sas.permissions import Operation
+from retain.api.blobs.wire.errors import AzureError, invalid_header, missing_header
+from retain.api.blobs.wire.names import check_blob
+from retain.api.blobs.xml.read import MAX_SMALL_BYTES, parse_tag_set
+from retain.api.http.message import Response
+from retain.engine.blobs.commands import (
     DeleteBlob,
     PutBlob,
     SetBlobHeaders,

@@ -3,16 +3,11 @@
 import hashlib
 from typing import Final
 
-from api.blobs import xml_lists
-from api.blobs.call import Call, written, xml_response
-from api.blobs.conditions import check_read
-from api.blobs.errors import invalid_parameter
-from api.blobs.names import block_id, check_blob
-from api.blobs.permissions import Operation
-from api.blobs.routes.blobs import ENCRYPTED
-from api.blobs.routes.copy import put_block_from_url
-from api.blobs.views import md5_text
-from api.blobs.writing import (
+from retain.api.blobs.call import Call, written, xml_response
+from retain.api.blobs.conditions import check_read
+from retain.api.blobs.routes.blobs import ENCRYPTED
+from retain.api.blobs.routes.copy import put_block_from_url
+from retain.api.blobs.routes.upload import (
     MEBIBYTE,
     check_md5,
     content_headers,
@@ -25,11 +20,16 @@ from api.blobs.writing import (
     tags_of,
     tier_of,
 )
-from api.blobs.xml_bodies import MAX_BLOCK_LIST_BYTES, parse_block_list
-from api.http import Response
-from engine.blobs import queries
-from engine.blobs.commands import BlockSource, CommitBlocks, StageBlock
-from engine.blobs.conditions import UNCONDITIONAL, Conditions
+from retain.api.blobs.sas.permissions import Operation
+from retain.api.blobs.views import md5_text
+from retain.api.blobs.wire.errors import invalid_parameter
+from retain.api.blobs.wire.names import block_id, check_blob
+from retain.api.blobs.xml import write as xml_lists
+from retain.api.blobs.xml.read import MAX_BLOCK_LIST_BYTES, parse_block_list
+from retain.api.http.message import Response
+from retain.engine.blobs import queries
+from retain.engine.blobs.commands import BlockSource, CommitBlocks, StageBlock
+from retain.engine.blobs.conditions import UNCONDITIONAL, Conditions
 
 _SOURCES: Final = {
     "latest": BlockSource.LATEST,

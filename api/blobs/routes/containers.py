@@ -1,23 +1,23 @@
 """Operations on a container: create, properties, metadata, access policies, delete (blobs.md, sections 2.3
 and 5)."""
 
-from api.blobs.acl import parse_policies, policies_document
-from api.blobs.call import Call, written, xml_response
-from api.blobs.errors import invalid_header
-from api.blobs.names import check_container, metadata_headers
-from api.blobs.permissions import Operation
-from api.blobs.views import container_headers
-from api.blobs.writing import metadata_of
-from api.blobs.xml_bodies import MAX_SMALL_BYTES
-from api.http import Response
-from engine.blobs import queries
-from engine.blobs.container_commands import (
+from retain.api.blobs.call import Call, written, xml_response
+from retain.api.blobs.routes.upload import metadata_of
+from retain.api.blobs.sas.permissions import Operation
+from retain.api.blobs.views import container_headers
+from retain.api.blobs.wire.errors import invalid_header
+from retain.api.blobs.wire.names import check_container, metadata_headers
+from retain.api.blobs.xml.policies import parse_policies, policies_document
+from retain.api.blobs.xml.read import MAX_SMALL_BYTES
+from retain.api.http.message import Response
+from retain.engine.blobs import queries
+from retain.engine.blobs.container_commands import (
     CreateContainer,
     DeleteContainer,
     SetContainerAccess,
     SetContainerMetadata,
 )
-from engine.blobs.entries import ContainerEntry
+from retain.engine.blobs.entries import ContainerEntry
 
 _ACCESS_LEVELS = frozenset({"container", "blob"})
 

@@ -10,15 +10,10 @@ from dataclasses import replace
 from typing import Final
 from uuid import UUID
 
-from api.blobs.call import Call, written
-from api.blobs.copy_source import Source, find_source
-from api.blobs.errors import AzureError, invalid_header
-from api.blobs.names import check_blob
-from api.blobs.permissions import Operation
-from api.blobs.ranges import parse_range
-from api.blobs.routes.reading import read_blob
-from api.blobs.views import md5_text
-from api.blobs.writing import (
+from retain.api.blobs.call import Call, written
+from retain.api.blobs.routes.reading import read_blob
+from retain.api.blobs.routes.source import Source, find_source
+from retain.api.blobs.routes.upload import (
     MEBIBYTE,
     content_headers,
     md5_header,
@@ -27,14 +22,19 @@ from api.blobs.writing import (
     tags_of,
     tier_of,
 )
-from api.http import Response
-from engine import PreconditionFailed
-from engine.blobs.answers import Written
-from engine.blobs.commands import PutBlob, StageBlock
-from engine.blobs.conditions import Conditions
-from engine.blobs.entries import CopyInfo, Pairs
-from engine.body import Body
-from engine.uploads import Upload
+from retain.api.blobs.sas.permissions import Operation
+from retain.api.blobs.views import md5_text
+from retain.api.blobs.wire.errors import AzureError, invalid_header
+from retain.api.blobs.wire.names import check_blob
+from retain.api.blobs.wire.ranges import parse_range
+from retain.api.http.message import Response
+from retain.engine import PreconditionFailed
+from retain.engine.blobs.answers import Written
+from retain.engine.blobs.commands import PutBlob, StageBlock
+from retain.engine.blobs.conditions import Conditions
+from retain.engine.blobs.entries import CopyInfo, Pairs
+from retain.engine.core.body import Body
+from retain.engine.writing.bodies import Upload
 
 MAX_SYNC: Final = 256 * MEBIBYTE
 """Largest source of Copy Blob From URL, in bytes."""

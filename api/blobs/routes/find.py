@@ -1,15 +1,15 @@
 """Find Blobs by Tags, for the account and for a container (blobs.md, section 6)."""
 
-from api.blobs import markers
-from api.blobs.call import MAX_RESULTS, Call, xml_response
-from api.blobs.permissions import Operation
-from api.blobs.where import Interval, Where, parse_where
-from api.blobs.xml_lists import Asked, found_element, found_page
-from api.http import Response
-from engine import State
-from engine.blobs.listing import FoundPage
-from engine.blobs.listing import find_blobs as query
-from engine.blobs.tagindex import TagQuery, TagRange
+from retain.api.blobs.call import MAX_RESULTS, Call, xml_response
+from retain.api.blobs.sas.permissions import Operation
+from retain.api.blobs.tagquery.where import Interval, Where, parse_where
+from retain.api.blobs.wire import markers
+from retain.api.blobs.xml.write import Asked, found_element, found_page
+from retain.api.http.message import Response
+from retain.engine import State
+from retain.engine.blobs.listing import FoundPage
+from retain.engine.blobs.listing import find_blobs as query
+from retain.engine.blobs.tagindex import TagQuery, TagRange
 
 
 async def find_in_account(call: Call) -> Response:

@@ -4,14 +4,14 @@ import re
 from typing import Final
 from uuid import UUID
 
-from api.blobs.call import Call, written
-from api.blobs.errors import invalid_header, missing_header
-from api.blobs.permissions import Operation
-from api.http import Response
-from engine.blobs.answers import Leased
-from engine.blobs.commands import LeaseBlob
-from engine.blobs.container_commands import LeaseContainer
-from engine.blobs.leases import LeaseAction, LeaseRequest
+from retain.api.blobs.call import Call, written
+from retain.api.blobs.sas.permissions import Operation
+from retain.api.blobs.wire.errors import invalid_header, missing_header
+from retain.api.http.message import Response
+from retain.engine.blobs.answers import Leased
+from retain.engine.blobs.commands import LeaseBlob
+from retain.engine.blobs.container_commands import LeaseContainer
+from retain.engine.blobs.leases import LeaseAction, LeaseRequest
 
 _STATUSES: Final = {
     LeaseAction.ACQUIRE: 201,

@@ -4,17 +4,24 @@ from typing import Final
 
 import trio
 
-from api.blobs import markers
-from api.blobs.call import MAX_RESULTS, Call, xml_response
-from api.blobs.errors import AzureError, invalid_parameter
-from api.blobs.permissions import Operation
-from api.blobs.query import Query
-from api.blobs.views import lease_of
-from api.blobs.xml_lists import Asked, Include, blob_element, blobs_page, pending_element, prefix_element
-from api.http import Response
-from engine.blobs.entries import BlobEntry
-from engine.blobs.listing import Listed
-from engine.blobs.listing import list_blobs as search
+from retain.api.blobs.call import MAX_RESULTS, Call, xml_response
+from retain.api.blobs.sas.permissions import Operation
+from retain.api.blobs.views import lease_of
+from retain.api.blobs.wire import markers
+from retain.api.blobs.wire.errors import AzureError, invalid_parameter
+from retain.api.blobs.wire.query import Query
+from retain.api.blobs.xml.write import (
+    Asked,
+    Include,
+    blob_element,
+    blobs_page,
+    pending_element,
+    prefix_element,
+)
+from retain.api.http.message import Response
+from retain.engine.blobs.entries import BlobEntry
+from retain.engine.blobs.listing import Listed
+from retain.engine.blobs.listing import list_blobs as search
 
 INCLUDES: Final = frozenset(
     {

@@ -5,21 +5,21 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Final, cast
 
-from api.blobs import crc64, structured_body
-from api.blobs.call import Call, written, xml_response
-from api.blobs.conditions import check_read
-from api.blobs.errors import invalid_header
-from api.blobs.names import metadata_headers
-from api.blobs.permissions import Operation
-from api.blobs.ranges import content_range, parse_range
-from api.blobs.tags import tags_document
-from api.blobs.views import HeaderList, blob_headers, md5_text, override
-from api.http import Response
-from engine import Download, Engine
-from engine.blobs import queries
-from engine.blobs.conditions import UNCONDITIONAL
-from engine.blobs.entries import BlobEntry, pieces
-from engine.body import Held, Inline, OnDisk
+from retain.api.blobs.call import Call, written, xml_response
+from retain.api.blobs.conditions import check_read
+from retain.api.blobs.sas.permissions import Operation
+from retain.api.blobs.views import HeaderList, blob_headers, md5_text, override
+from retain.api.blobs.wire import crc64, structured_body
+from retain.api.blobs.wire.errors import invalid_header
+from retain.api.blobs.wire.names import metadata_headers
+from retain.api.blobs.wire.ranges import content_range, parse_range
+from retain.api.blobs.wire.tags import tags_document
+from retain.api.http.message import Response
+from retain.engine import Download, Engine
+from retain.engine.blobs import queries
+from retain.engine.blobs.conditions import UNCONDITIONAL
+from retain.engine.blobs.entries import BlobEntry, pieces
+from retain.engine.core.body import Held, Inline, OnDisk
 
 MAX_SUMMED_RANGE: Final = 4 * 1024 * 1024
 """Largest range whose own checksum a client may ask for, in bytes."""

@@ -4,11 +4,11 @@ from base64 import b64encode
 
 import pytest
 
-from api.areas.errors import EXCEPTION, PACKAGE, error_answer
-from api.http import BadRequest, UnexpectedError
-from api.identity import hash_password
-from api.refusals import STATUS
-from engine import (
+from retain.api.areas.errors import EXCEPTION, PACKAGE, error_answer
+from retain.api.http.message import BadRequest, UnexpectedError
+from retain.api.identity import hash_password
+from retain.api.refusals import STATUS
+from retain.engine import (
     Closed,
     Conflict,
     EngineError,

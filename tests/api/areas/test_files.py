@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from api.areas.mime import contradicts
+from retain.api.areas.mime import contradicts
 from tests.kit.areas import Client, FilePart, areas_client
 from tests.kit.requests import make_request
 

@@ -4,7 +4,7 @@ import codecs
 
 import pytest
 
-from api.areas.charsets import KNOWN
+from retain.api.areas.charsets import KNOWN
 from tests.kit.areas import (
     BOUNDARY,
     STORAGE,

@@ -9,11 +9,11 @@ from itertools import pairwise
 import hypothesis.strategies as st
 from hypothesis import HealthCheck, given, settings
 
-from api.areas.encoding import unescape
-from api.areas.multipart import PART_END, MultipartDecoder
-from api.areas.parts import PartHead
-from api.areas.ttl import parse_ttl
-from api.http import BadRequest, RequestError
+from retain.api.areas.encoding import unescape
+from retain.api.areas.multipart import PART_END, MultipartDecoder
+from retain.api.areas.parts import PartHead
+from retain.api.areas.ttl import parse_ttl
+from retain.api.http.message import BadRequest, RequestError
 from tests.kit.areas import BOUNDARY, STORAGE, Client, FilePart, areas_client, multipart
 
 BATCH = 50

@@ -7,9 +7,9 @@ import pytest
 from werkzeug.sansio.multipart import Data, Epilogue, Field, File
 from werkzeug.sansio.multipart import MultipartDecoder as ForeignDecoder
 
-from api.areas.multipart import PART_END, MultipartDecoder, TooManyParts
-from api.areas.parts import PartHead, parse_head
-from api.http import BadRequest
+from retain.api.areas.multipart import PART_END, MultipartDecoder, TooManyParts
+from retain.api.areas.parts import PartHead, parse_head
+from retain.api.http.message import BadRequest
 from tests.kit.areas import BOUNDARY, FilePart, multipart
 
 Part = tuple[str, str | None, bytes]

@@ -2,8 +2,8 @@
 
 import pytest
 
-from api.areas.errors import MethodNotAllowed, NoRoute
-from api.areas.routes import Operation, Target, resolve
+from retain.api.areas.errors import MethodNotAllowed, NoRoute
+from retain.api.areas.routes import Operation, Target, resolve
 from tests.kit.areas import STORAGE, Client
 
 CREATE, UPDATE, LIST = Operation.CREATE, Operation.UPDATE, Operation.LIST

@@ -5,15 +5,15 @@ from __future__ import annotations
 import tracemalloc
 from uuid import UUID
 
-from api.areas import areas_surface
-from api.config import Config
-from engine import Options, open_engine
-from engine.areas import CreateArea
-from engine.clock import SECOND
-from engine.event import Stamp
-from engine.state import State
-from engine.testing import SteppedClock
-from journal.testing import MemoryDisk
+from retain.api.areas import areas_surface
+from retain.api.config.load import Config
+from retain.engine import Options, open_engine
+from retain.engine.areas import CreateArea
+from retain.engine.core.clock import SECOND
+from retain.engine.core.event import Stamp
+from retain.engine.state import State
+from retain.engine.testing import SteppedClock
+from retain.journal.testing.memory import MemoryDisk
 from tests.kit.areas import QUIET, STORAGE, Client, FilePart, areas_client, multipart, multipart_type
 from tests.kit.disks import fail_next
 

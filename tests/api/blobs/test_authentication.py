@@ -3,13 +3,14 @@ wire."""
 
 import pytest
 
-from api.blobs import permissions, sas
-from api.blobs.operations import ACCOUNT, BLOB, CONTAINER
-from api.blobs.permissions import Operation
-from api.blobs.routes import TABLE
-from api.blobs.sas_issue import issue_service_sas
-from api.http import BadRequest, BodyTooSlow, RequestError, TooLarge, UnexpectedError
-from engine import Closed, StorageFailed, StorageFull
+from retain.api.blobs.operations import ACCOUNT, BLOB, CONTAINER
+from retain.api.blobs.routes import TABLE
+from retain.api.blobs.sas import permissions
+from retain.api.blobs.sas import verify as sas
+from retain.api.blobs.sas.issue import issue_service_sas
+from retain.api.blobs.sas.permissions import Operation
+from retain.api.http.message import BadRequest, BodyTooSlow, RequestError, TooLarge, UnexpectedError
+from retain.engine import Closed, StorageFailed, StorageFull
 from tests.kit.blob_client import HOST, HOUR, KEYS, blob_client
 from tests.kit.requests import make_request
 

@@ -5,9 +5,9 @@ from base64 import b64encode
 
 import pytest
 
-from api.blobs import crc64
-from api.blobs.structured_body import framed_length
-from api.blobs.times import http_date
+from retain.api.blobs.wire import crc64
+from retain.api.blobs.wire.structured_body import framed_length
+from retain.api.blobs.wire.times import http_date
 from tests.kit.blob_client import ACCOUNT, VERSION
 from tests.kit.requests import make_request
 

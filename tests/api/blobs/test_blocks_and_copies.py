@@ -7,7 +7,7 @@ from uuid import UUID
 
 import pytest
 
-from api.blobs.times import http_date
+from retain.api.blobs.wire.times import http_date
 from tests.kit.blob_client import HOST
 
 
@@ -228,7 +228,7 @@ async def test_what_a_target_refuses_is_worded_by_the_operation(client):
 
 
 async def test_a_long_source_is_copied_only_by_who_can_wait_for_it(client, monkeypatch):
-    monkeypatch.setattr("api.blobs.routes.copy.MAX_SYNC", 10)
+    monkeypatch.setattr("retain.api.blobs.routes.copy.MAX_SYNC", 10)
     await client.put("a", b"x" * 11)
     answer = await copy(client, headers=[("x-ms-requires-sync", "true")])
     assert (answer.status, answer.code) == (413, "RequestBodyTooLarge")

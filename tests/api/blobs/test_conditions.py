@@ -2,11 +2,11 @@
 
 import pytest
 
-from api.blobs import etag
-from api.blobs.conditions import check_read, parse_conditions
-from api.blobs.errors import AzureError
-from api.blobs.times import http_date, parse_sas_time
-from engine.blobs.conditions import UNCONDITIONAL
+from retain.api.blobs.conditions import check_read, parse_conditions
+from retain.api.blobs.wire import etag
+from retain.api.blobs.wire.errors import AzureError
+from retain.api.blobs.wire.times import http_date, parse_sas_time
+from retain.engine.blobs.conditions import UNCONDITIONAL
 
 WRITTEN = parse_sas_time("2021-05-21T06:21:34.5Z")
 TICK = 0x8D91C20AE6F18A7

@@ -5,8 +5,8 @@ from urllib.parse import quote
 
 import pytest
 
-from api.blobs.times import iso_date
-from engine.blobs import expiry
+from retain.api.blobs.wire.times import iso_date
+from retain.engine.blobs import expiry
 from tests.kit.blob_client import HOUR
 
 KV, ABOVE = quote("k = 'v'"), quote("k > 'a'")

@@ -2,8 +2,8 @@
 
 import pytest
 
-from api.blobs.errors import AzureError
-from api.blobs.if_tags import AllOf, AnyOf, Comparison, matches, parse_if_tags
+from retain.api.blobs.tagquery.if_tags import AllOf, AnyOf, Comparison, matches, parse_if_tags
+from retain.api.blobs.wire.errors import AzureError
 
 TAGS = {"status": "done", "rank": "010", "n-1": "x"}
 

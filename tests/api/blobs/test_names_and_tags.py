@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.blobs import names, tags
-from api.blobs.errors import AzureError
-from api.blobs.xml_bodies import parse_tag_set
+from retain.api.blobs.wire import names, tags
+from retain.api.blobs.wire.errors import AzureError
+from retain.api.blobs.xml.read import parse_tag_set
 
 
 def verdict(function, *arguments):

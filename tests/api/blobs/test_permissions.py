@@ -6,10 +6,10 @@ The expectation is written down here once more, in the spec's own shape, and not
 
 import pytest
 
-from api.blobs import sas
-from api.blobs.errors import AzureError
-from api.blobs.permissions import RULES, Operation, authorize
-from api.blobs.sas_fields import ACCOUNT_LETTERS, SERVICE_LETTERS
+from retain.api.blobs.sas import verify as sas
+from retain.api.blobs.sas.fields import ACCOUNT_LETTERS, SERVICE_LETTERS
+from retain.api.blobs.sas.permissions import RULES, Operation, authorize
+from retain.api.blobs.wire.errors import AzureError
 
 # operation | service SAS for the container | service SAS for the blob | account SAS: srt, sp  (- is never)
 EXPECTED = """

@@ -8,10 +8,12 @@ from urllib.parse import parse_qsl, quote
 
 import pytest
 
-from api.blobs import sas, sas_fields, sas_token
-from api.blobs.errors import AzureError
-from api.blobs.sas_issue import issue_account_sas, issue_service_sas
-from api.blobs.times import parse_sas_time
+from retain.api.blobs.sas import fields as sas_fields
+from retain.api.blobs.sas import token as sas_token
+from retain.api.blobs.sas import verify as sas
+from retain.api.blobs.sas.issue import issue_account_sas, issue_service_sas
+from retain.api.blobs.wire.errors import AzureError
+from retain.api.blobs.wire.times import parse_sas_time
 
 KEY, OTHER = b"k" * 64, b"o" * 64
 NOW = parse_sas_time("2026-11-22T12:00:00Z")
@@ -201,7 +203,7 @@ def test_signatures_are_compared_in_constant_time_and_nowhere_else():
     """Reads our own source: `==` never touches a signature, and every comparison is compare_digest."""
     folder = Path(sas.__file__).parent
     compared = 0
-    for name in ("sas.py", "sas_fields.py", "sas_token.py", "shared_key.py"):
+    for name in ("verify.py", "fields.py", "token.py", "shared_key.py"):
         for node in ast.walk(ast.parse((folder / name).read_text("utf-8"))):
             if isinstance(node, ast.Attribute) and node.attr == "compare_digest":
                 compared += 1

@@ -5,10 +5,11 @@ from urllib.parse import parse_qs, quote
 
 import pytest
 
-from api.blobs import sas, sas_fields
-from api.blobs.sas_issue import issue_account_sas, issue_service_sas
-from api.blobs.sas_token import parse_token
-from api.blobs.times import parse_sas_time
+from retain.api.blobs.sas import fields as sas_fields
+from retain.api.blobs.sas import verify as sas
+from retain.api.blobs.sas.issue import issue_account_sas, issue_service_sas
+from retain.api.blobs.sas.token import parse_token
+from retain.api.blobs.wire.times import parse_sas_time
 
 ACCOUNT = "devstoreaccount1"
 KEY = b64decode("Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==")

@@ -2,10 +2,11 @@
 
 import pytest
 
-from api.blobs import sas, sas_token
-from api.blobs.errors import AzureError
-from api.blobs.sas_issue import issue_account_sas, issue_service_sas
-from api.blobs.times import parse_sas_time
+from retain.api.blobs.sas import token as sas_token
+from retain.api.blobs.sas import verify as sas
+from retain.api.blobs.sas.issue import issue_account_sas, issue_service_sas
+from retain.api.blobs.wire.errors import AzureError
+from retain.api.blobs.wire.times import parse_sas_time
 
 KEYS = (b"first key", b"second key")
 NOW = parse_sas_time("2026-11-22T12:00:00Z")

@@ -6,9 +6,9 @@ from base64 import b64encode
 
 import pytest
 
-from api.blobs import shared_key
-from api.blobs.errors import AzureError
-from api.blobs.times import http_date, parse_sas_time
+from retain.api.blobs.sas import shared_key
+from retain.api.blobs.wire.errors import AzureError
+from retain.api.blobs.wire.times import http_date, parse_sas_time
 
 KEY = b"the key of the account"
 NOW = parse_sas_time("2026-11-22T12:00:00Z")

@@ -4,10 +4,10 @@ import struct
 
 import pytest
 
-from api.blobs import structured_body
-from api.blobs.crc64 import crc64
-from api.blobs.errors import AzureError
-from api.blobs.structured_body import StructuredBody, frame, framed_length
+from retain.api.blobs.wire import structured_body
+from retain.api.blobs.wire.crc64 import crc64
+from retain.api.blobs.wire.errors import AzureError
+from retain.api.blobs.wire.structured_body import StructuredBody, frame, framed_length
 
 CONTENT = b"abcdefghij"
 

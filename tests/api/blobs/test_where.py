@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.blobs.errors import AzureError
-from api.blobs.where import Interval, parse_where
+from retain.api.blobs.tagquery.where import Interval, parse_where
+from retain.api.blobs.wire.errors import AzureError
 
 LEGAL = string.ascii_letters + string.digits + " +-./:=_"
 keys = st.text(LEGAL, min_size=1, max_size=20)

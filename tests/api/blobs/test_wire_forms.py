@@ -7,11 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.blobs import cors, crc64, errors, markers, times
-from api.blobs.errors import TABLE, AzureError
-from api.blobs.query import parse_query
-from api.blobs.ranges import content_range, parse_range
-from api.blobs.service_properties import CorsRule
+from retain.api.blobs import cors
+from retain.api.blobs.wire import crc64, errors, markers, times
+from retain.api.blobs.wire.errors import TABLE, AzureError
+from retain.api.blobs.wire.query import parse_query
+from retain.api.blobs.wire.ranges import content_range, parse_range
+from retain.api.blobs.xml.service_properties import CorsRule
 
 SECOND = 10**9
 MOMENT = 1_621_578_094 * SECOND

@@ -8,12 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.blobs import acl, xml_lists
-from api.blobs.errors import AzureError
-from api.blobs.times import parse_sas_time
-from api.blobs.xml_bodies import MAX_BLOCKS, parse_block_list, parse_document
-from api.blobs.xml_text import escape, name_element
-from engine.blobs.entries import (
+from retain.api.blobs.wire.errors import AzureError
+from retain.api.blobs.wire.escape import escape, name_element
+from retain.api.blobs.wire.times import parse_sas_time
+from retain.api.blobs.xml import policies as acl
+from retain.api.blobs.xml import write as xml_lists
+from retain.api.blobs.xml.read import MAX_BLOCKS, parse_block_list, parse_document
+from retain.engine.blobs.entries import (
     BlobEntry,
     Block,
     ContainerEntry,
@@ -22,7 +23,7 @@ from engine.blobs.entries import (
     Pending,
     StoredPolicy,
 )
-from engine.body import Inline
+from retain.engine.core.body import Inline
 
 WRITTEN = (0x8D91C20AE6F18A7 - 621_355_968_000_000_000) * 100
 AVAILABLE = ("unlocked", "available", None)

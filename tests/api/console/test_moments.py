@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from api.console.moments import instant, written, zone_of
-from engine import Invalid
+from retain.api.admin.moments import instant, written, zone_of
+from retain.engine import Invalid
 
 
 @pytest.mark.parametrize(

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from api.administration import Administration
-from api.composition import assembled
-from api.config import Config, SettingsConfig, UserConfig
-from api.identity import hash_password
-from engine import EngineError, QuotaExceeded, TooLarge
-from engine.testing import open_memory_engine
+from retain.api.admin.acts import Administration
+from retain.api.cli.assemble import assembled
+from retain.api.config.load import Config, SettingsConfig, UserConfig
+from retain.api.identity import hash_password
+from retain.engine import EngineError, QuotaExceeded, TooLarge
+from retain.engine.testing import open_memory_engine
 from tests.kit.engines import LightOptions
 
 PATH = "/console/api/tokens"

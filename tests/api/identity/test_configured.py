@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from api.config import AreasConfig, Config, IdentityConfig, ServerConfig, UserConfig
-from api.identity import ProxyOptions, User, areas_identity_options, identity_options
+from retain.api.config.load import AreasConfig, Config, IdentityConfig, ServerConfig, UserConfig
+from retain.api.identity import ProxyOptions, User, areas_identity_options, identity_options
 
 
 def test_nothing_configured_offers_nothing() -> None:

@@ -8,7 +8,7 @@ import pytest
 import trio
 import trio.testing
 
-from api.identity import (
+from retain.api.identity import (
     Caller,
     Identity,
     IdentityOptions,
@@ -19,9 +19,9 @@ from api.identity import (
     User,
     hash_password,
 )
-from api.identity.memory import Memory
-from api.identity.passwords import WAITING_MAX, parse_basic, verify_hash
-from api.identity.throttle import Throttle
+from retain.api.identity.memory import Memory
+from retain.api.identity.passwords import WAITING_MAX, parse_basic, verify_hash
+from retain.api.identity.throttle import Throttle
 from tests.kit.requests import make_request
 
 ANN = User("ann", "$argon2id$ann", frozenset({"Role1"}))
@@ -264,7 +264,7 @@ def test_secrets_stay_out_of_representations() -> None:
 
 
 async def test_the_longest_unused_credential_is_forgotten_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("api.identity.memory.ENTRIES_MAX", 2)
+    monkeypatch.setattr("retain.api.identity.memory.ENTRIES_MAX", 2)
     memory = Memory(60.0, bytes)
     callers = {name: Caller(name, frozenset(), Method.BASIC) for name in "abc"}
     memory.remember(b"a", callers["a"])
@@ -322,8 +322,8 @@ class TestSlowing:
     async def test_what_is_counted_is_bounded_and_the_oldest_goes(
         self, autojump_clock: object, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("api.identity.throttle.KEYS_MAX", 4)
-        monkeypatch.setattr("api.identity.throttle.KNOWN_MAX", 1)
+        monkeypatch.setattr("retain.api.identity.throttle.KEYS_MAX", 4)
+        monkeypatch.setattr("retain.api.identity.throttle.KNOWN_MAX", 1)
         throttle = Throttle(self.OPTIONS)
         start = trio.current_time()
         for _ in range(4):

@@ -4,7 +4,7 @@ from ipaddress import ip_network
 
 import pytest
 
-from api.identity import (
+from retain.api.identity import (
     Caller,
     Identity,
     IdentityOptions,

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 
-from api.identity import (
+from retain.api.identity import (
     BearerOptions,
     Caller,
     Identity,
@@ -23,7 +23,7 @@ from api.identity import (
     Method,
     Unauthenticated,
 )
-from api.identity.keys import KeySetError, check_url, fetch, read_key_set
+from retain.api.identity.keys import KeySetError, check_url, fetch, read_key_set
 from tests.kit.requests import make_request
 
 NOW = 1_800_000_000

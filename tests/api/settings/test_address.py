@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.http import RequestError
-from api.settings.address import Address, Me, parse
-from engine import Forbidden
-from engine.settings import Asker, Level, Place
+from retain.api.http.message import RequestError
+from retain.api.settings.address import Address, Me, parse
+from retain.engine import Forbidden
+from retain.engine.settings import Asker, Level, Place
 from tests.kit.requests import make_request
 from tests.kit.settings import ROOT, Client, path
 

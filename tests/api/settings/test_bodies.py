@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.settings.jsontext import nesting, parse
-from engine import Invalid
-from engine.settings.value import depth_of
+from retain.api.settings.jsontext import nesting, parse
+from retain.engine import Invalid
+from retain.engine.settings.value import depth_of
 from tests.engine.settings.strategies import VALUES
 from tests.engine.settings.test_merge_patch import APPENDIX_A
 from tests.kit.settings import ROOT, Client, settings_client

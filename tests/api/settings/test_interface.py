@@ -5,12 +5,25 @@ from typing import Any
 
 import pytest
 
-import engine.errors as kinds
-from api.config import Config, SettingsConfig
-from api.http import BadRequest, BodyTooSlow, HeadersTooLarge, RequestError, TooLarge, UnexpectedError
-from api.identity import BearerOptions, IdentityError, IdentityUnavailable, TooManyAttempts, Unauthenticated
-from api.settings import Settings, settings_surface
-from api.settings.errors import CODE, TooManyWaiting, error_answer
+import retain.engine.core.errors as kinds
+from retain.api.config.load import Config, SettingsConfig
+from retain.api.http.message import (
+    BadRequest,
+    BodyTooSlow,
+    HeadersTooLarge,
+    RequestError,
+    TooLarge,
+    UnexpectedError,
+)
+from retain.api.identity import (
+    BearerOptions,
+    IdentityError,
+    IdentityUnavailable,
+    TooManyAttempts,
+    Unauthenticated,
+)
+from retain.api.settings import Settings, settings_surface
+from retain.api.settings.errors import CODE, TooManyWaiting, error_answer
 from tests.kit.requests import make_request
 from tests.kit.settings import ADMIN, ANN, ROOT, Client, User, identity, settings_client, whole
 
@@ -179,10 +192,10 @@ async def test_the_surface_stands_on_the_configuration(client: Client) -> None:
 
 
 async def test_every_change_names_its_actor_and_cause(client: Client) -> None:
-    from engine import Cause
-    from engine.settings.events import DocumentChanged, DocumentDeleted, DocumentStated
-    from engine.wire import from_record
-    from journal import scan
+    from retain.engine import Cause
+    from retain.engine.settings.events import DocumentChanged, DocumentDeleted, DocumentStated
+    from retain.engine.wire import from_record
+    from retain.journal import scan
 
     await client.call("POST", "global/c", {"x": 1}, user=ANN)
     await client.call("PATCH", "global/c", {"x": 2}, user=ADMIN)

@@ -6,7 +6,7 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from journal.testing import MemoryDisk
+from retain.journal.testing.memory import MemoryDisk
 from tests.kit.settings import Client, User, path, settings_client
 from tests.kit.settings_model import META, Model, Who
 

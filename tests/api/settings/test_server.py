@@ -12,7 +12,7 @@ from typing import Any
 import jwt
 import pytest
 
-from api.identity import hash_password
+from retain.api.identity import hash_password
 from tests.kit.server import Server, running
 
 ROOT = "/mobileservices/origin/hcpms/Storage/v1/runtime/application/app"

@@ -10,9 +10,9 @@ import trio
 import trio.testing
 from trio.testing import MockClock
 
-from api.http import Request, Response
-from api.settings import stream as stream_module
-from api.settings.stream import HEARTBEAT_S
+from retain.api.http.message import Request, Response
+from retain.api.settings import stream as stream_module
+from retain.api.settings.stream import HEARTBEAT_S
 from tests.kit.settings import ANN, BOB, PROXY, ROOT, Client, User, settings_client, whole
 
 

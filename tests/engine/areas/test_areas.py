@@ -2,16 +2,16 @@
 
 import pytest
 
-from engine import Inline, NotFound, OnDisk
-from engine.areas import (
+from retain.engine import Inline, NotFound, OnDisk
+from retain.engine.areas import (
     File,
     NewFile,
 )
-from engine.areas.events import AreaCreated, AreaDeleted, AreaUpdated, FileStored, KeysExpired
-from engine.clock import SECOND
-from engine.deadlines import Kind
-from engine.event import Cause
-from engine.state import State
+from retain.engine.areas.events import AreaCreated, AreaDeleted, AreaUpdated, FileStored, KeysExpired
+from retain.engine.core.clock import SECOND
+from retain.engine.core.deadlines import Kind
+from retain.engine.core.event import Cause
+from retain.engine.state import State
 from tests.kit.areas_state import START, A, B, Harness, payload
 
 

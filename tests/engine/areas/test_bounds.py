@@ -2,8 +2,8 @@
 
 import pytest
 
-from engine import Inline, Invalid, QuotaExceeded, TooLarge
-from engine.areas import (
+from retain.engine import Inline, Invalid, QuotaExceeded, TooLarge
+from retain.engine.areas import (
     MAX_TTL,
     NewFile,
     Policy,

@@ -2,8 +2,8 @@
 
 import pytest
 
-from engine import Conflict, Invalid, NotFound, TooLarge
-from engine.areas import (
+from retain.engine import Conflict, Invalid, NotFound, TooLarge
+from retain.engine.areas import (
     Policy,
 )
 from tests.kit.areas_state import A

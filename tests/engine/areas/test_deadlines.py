@@ -2,14 +2,14 @@
 
 import pytest
 
-from engine import NotFound
-from engine.areas import (
+from retain.engine import NotFound
+from retain.engine.areas import (
     NewFile,
     Policy,
 )
-from engine.areas.events import AreaCreated, AreaDeleted, AreaUpdated, KeysExpired
-from engine.clock import SECOND
-from engine.event import Cause
+from retain.engine.areas.events import AreaCreated, AreaDeleted, AreaUpdated, KeysExpired
+from retain.engine.core.clock import SECOND
+from retain.engine.core.event import Cause
 from tests.kit.areas_state import START, A, B, payload
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 
 import pytest
 
-from engine import Engine, NotFound
-from engine.areas import CreateArea, DeleteArea, File, NewFile, UpdateArea, queries
-from engine.body import OnDisk
-from engine.testing import SteppedClock, open_memory_engine
-from journal import Payload, PayloadStore
-from journal.testing import MemoryDisk
+from retain.engine import Engine, NotFound
+from retain.engine.areas import CreateArea, DeleteArea, File, NewFile, UpdateArea, queries
+from retain.engine.core.body import OnDisk
+from retain.engine.testing import SteppedClock, open_memory_engine
+from retain.journal import Payload, PayloadStore
+from retain.journal.testing.memory import MemoryDisk
 from tests.kit.engines import LightOptions
 
 QUIET = LightOptions(sweep_interval_s=3600.0)

@@ -2,10 +2,10 @@
 
 import pytest
 
-from engine.areas.events import AreaCreated, AreaDeleted, AreaUpdated, FileStored, KeysExpired
-from engine.body import Inline
-from engine.event import Cause, Stamp
-from engine.state import State
+from retain.engine.areas.events import AreaCreated, AreaDeleted, AreaUpdated, FileStored, KeysExpired
+from retain.engine.core.body import Inline
+from retain.engine.core.event import Cause, Stamp
+from retain.engine.state import State
 
 WHO = {"resource": b"r" * 16, "actor": "anonymous", "cause": Cause.REQUEST}
 EVENTS = [

@@ -12,13 +12,13 @@ import pytest
 from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from engine import Inline, NotFound, OnDisk, Stamp
-from engine.areas import CreateArea, DeleteArea, File, NewFile, Policy, UpdateArea, queries
-from engine.clock import SECOND
-from engine.commands import ExpireDue
-from engine.event import Event
-from engine.state import State
-from journal import Payload
+from retain.engine import Inline, NotFound, OnDisk, Stamp
+from retain.engine.areas import CreateArea, DeleteArea, File, NewFile, Policy, UpdateArea, queries
+from retain.engine.core.clock import SECOND
+from retain.engine.core.common_commands import ExpireDue
+from retain.engine.core.event import Event
+from retain.engine.state import State
+from retain.journal import Payload
 
 PLAIN = [str(UUID(int=number, version=4)) for number in range(4)]
 CUSTOM = ["x", "60", PLAIN[0]]

@@ -16,14 +16,14 @@ from typing import Any
 
 import msgpack
 
-from engine.blobs.container_commands import CreateContainer
-from engine.blobs.entries import ContentHeaders, Pairs
-from engine.blobs.events import BlobPut
-from engine.blobs.listing import find_blobs, list_blobs
-from engine.blobs.tagindex import TagQuery, TagRange
-from engine.event import Cause, Stamp
-from engine.state import State
-from engine.testing import EPOCH
+from retain.engine.blobs.container_commands import CreateContainer
+from retain.engine.blobs.entries import ContentHeaders, Pairs
+from retain.engine.blobs.events import BlobPut
+from retain.engine.blobs.listing import find_blobs, list_blobs
+from retain.engine.blobs.tagindex import TagQuery, TagRange
+from retain.engine.core.event import Cause, Stamp
+from retain.engine.state import State
+from retain.engine.testing import EPOCH
 from tests.kit.slices import DAY, inline
 
 ACCOUNT, CONTAINER = "mytenant", "recordings"

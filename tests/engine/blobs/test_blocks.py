@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 
-from engine.blobs import decide_blocks
-from engine.blobs.commands import BlockSource, CommitBlocks, DeleteBlob, StageBlock
-from engine.blobs.conditions import Conditions, ETags
-from engine.blobs.container_commands import DeleteContainer
-from engine.blobs.entries import Composite, ContentHeaders, pieces
-from engine.blobs.queries import BlockList, block_list
-from engine.body import Body, Inline, OnDisk
-from engine.errors import Conflict, Invalid, NotFound, TooLarge
+from retain.engine.blobs import decide_blocks
+from retain.engine.blobs.commands import BlockSource, CommitBlocks, DeleteBlob, StageBlock
+from retain.engine.blobs.conditions import Conditions, ETags
+from retain.engine.blobs.container_commands import DeleteContainer
+from retain.engine.blobs.entries import Composite, ContentHeaders, pieces
+from retain.engine.blobs.queries import BlockList, block_list
+from retain.engine.core.body import Body, Inline, OnDisk
+from retain.engine.core.errors import Conflict, Invalid, NotFound, TooLarge
 from tests.kit.blobs import ACCOUNT, BlobDesk
 from tests.kit.slices import DAY, inline, payload
 

@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.blobs import columns
-from engine.blobs.columns import RUN, SHORT, blobs_of, rows_of
-from engine.blobs.entries import BlobEntry, Block, Composite, ContentHeaders, CopyInfo
-from engine.blobs.leases import Lease
-from engine.blobs.rows import BLOB, COLUMNS, _row
-from engine.body import Inline, OnDisk
-from engine.state import State
-from journal import NO_RESOURCE, Payload
+from retain.engine.blobs import columns
+from retain.engine.blobs.columns import RUN, SHORT, blobs_of, rows_of
+from retain.engine.blobs.entries import BlobEntry, Block, Composite, ContentHeaders, CopyInfo
+from retain.engine.blobs.leases import Lease
+from retain.engine.blobs.rows import BLOB, COLUMNS, _row
+from retain.engine.core.body import Inline, OnDisk
+from retain.engine.state import State
+from retain.journal import NO_RESOURCE, Payload
 from tests.kit.slices import payload
 
 WORDS = st.sampled_from(["a", "b", "ä", "", "x" * 40])

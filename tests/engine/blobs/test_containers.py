@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from engine.blobs.commands import DeleteBlob, PutBlob, SetBlobMetadata, SetBlobTags
-from engine.blobs.conditions import Conditions, ETags
-from engine.blobs.container_commands import (
+from retain.engine.blobs.commands import DeleteBlob, PutBlob, SetBlobMetadata, SetBlobTags
+from retain.engine.blobs.conditions import Conditions, ETags
+from retain.engine.blobs.container_commands import (
     ConfigureRetention,
     CreateContainer,
     DeleteContainer,
@@ -17,17 +17,17 @@ from engine.blobs.container_commands import (
     SetContainerRetention,
     SetServiceProperties,
 )
-from engine.blobs.entries import StoredPolicy
-from engine.blobs.events import BlobDeleted, BlobPut
-from engine.blobs.queries import (
+from retain.engine.blobs.entries import StoredPolicy
+from retain.engine.blobs.events import BlobDeleted, BlobPut
+from retain.engine.blobs.queries import (
     ends_at,
     get_container,
     holdings,
     list_containers,
     service_properties,
 )
-from engine.errors import Conflict, Invalid, NotFound, PreconditionFailed
-from engine.event import Cause
+from retain.engine.core.errors import Conflict, Invalid, NotFound, PreconditionFailed
+from retain.engine.core.event import Cause
 from tests.kit.blobs import ACCOUNT, BlobDesk
 from tests.kit.slices import DAY, SECOND, payload
 

@@ -7,18 +7,18 @@ from typing import Any
 
 import pytest
 
-from engine import Conflict, Engine, NotFound
-from engine.blobs import expiry, queries
-from engine.blobs.answers import Written
-from engine.blobs.commands import BlockSource, CommitBlocks, DeleteBlob, PutBlob, StageBlock
-from engine.blobs.conditions import Conditions, ETags
-from engine.blobs.container_commands import CreateContainer, DeleteContainer
-from engine.blobs.entries import BlobEntry, ContentHeaders, pieces
-from engine.blobs.listing import list_blobs
-from engine.commands import ExpireDue
-from engine.testing import SteppedClock, open_memory_engine
-from journal import PayloadStore
-from journal.testing import MemoryDisk
+from retain.engine import Conflict, Engine, NotFound
+from retain.engine.blobs import expiry, queries
+from retain.engine.blobs.answers import Written
+from retain.engine.blobs.commands import BlockSource, CommitBlocks, DeleteBlob, PutBlob, StageBlock
+from retain.engine.blobs.conditions import Conditions, ETags
+from retain.engine.blobs.container_commands import CreateContainer, DeleteContainer
+from retain.engine.blobs.entries import BlobEntry, ContentHeaders, pieces
+from retain.engine.blobs.listing import list_blobs
+from retain.engine.core.common_commands import ExpireDue
+from retain.engine.testing import SteppedClock, open_memory_engine
+from retain.journal import PayloadStore
+from retain.journal.testing.memory import MemoryDisk
 from tests.kit.engines import LightOptions
 
 ACCOUNT = "mytenant"

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from engine.blobs.commands import (
+from retain.engine.blobs.commands import (
     DeleteBlob,
     LeaseBlob,
     SetBlobHeaders,
@@ -16,18 +16,18 @@ from engine.blobs.commands import (
     SetBlobTags,
     SetBlobTier,
 )
-from engine.blobs.conditions import Conditions
-from engine.blobs.container_commands import (
+from retain.engine.blobs.conditions import Conditions
+from retain.engine.blobs.container_commands import (
     DeleteContainer,
     LeaseContainer,
     SetContainerAccess,
     SetContainerMetadata,
     SetContainerRetention,
 )
-from engine.blobs.entries import ContentHeaders
-from engine.blobs.leases import LeaseAction, LeaseRequest
-from engine.command import Command
-from engine.event import Stamp
+from retain.engine.blobs.entries import ContentHeaders
+from retain.engine.blobs.leases import LeaseAction, LeaseRequest
+from retain.engine.core.command import Command
+from retain.engine.core.event import Stamp
 from tests.kit.blobs import BlobDesk
 from tests.kit.slices import SECOND
 

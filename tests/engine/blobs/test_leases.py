@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from engine.blobs import leases
-from engine.blobs.answers import Leased
-from engine.blobs.commands import CommitBlocks, DeleteBlob, LeaseBlob, SetBlobTags, StageBlock
-from engine.blobs.conditions import Conditions
-from engine.blobs.container_commands import DeleteContainer, LeaseContainer, SetContainerMetadata
-from engine.blobs.entries import ContentHeaders
-from engine.blobs.leases import Lease, LeaseAction, LeaseRequest, LeaseState
-from engine.errors import Conflict, Invalid, NotFound, PreconditionFailed
+from retain.engine.blobs import leases
+from retain.engine.blobs.answers import Leased
+from retain.engine.blobs.commands import CommitBlocks, DeleteBlob, LeaseBlob, SetBlobTags, StageBlock
+from retain.engine.blobs.conditions import Conditions
+from retain.engine.blobs.container_commands import DeleteContainer, LeaseContainer, SetContainerMetadata
+from retain.engine.blobs.entries import ContentHeaders
+from retain.engine.blobs.leases import Lease, LeaseAction, LeaseRequest, LeaseState
+from retain.engine.core.errors import Conflict, Invalid, NotFound, PreconditionFailed
 from tests.kit.blobs import BlobDesk
 from tests.kit.slices import SECOND, inline
 

@@ -7,23 +7,28 @@ from typing import Any
 
 import pytest
 
-from engine.blobs import expiry
-from engine.blobs.commands import BlockSource, CommitBlocks, DeleteBlob, SetBlobTags, StageBlock
-from engine.blobs.container_commands import DeleteContainer, EnsureContainers, RemoveAccount
-from engine.blobs.container_events import BlobsFreed, ContainerClosed, ContainerCreated, ContainerDeleted
-from engine.blobs.entries import ContentHeaders
-from engine.blobs.events import BlocksDropped
-from engine.blobs.facts import container_facts
-from engine.blobs.listing import find_blobs
-from engine.blobs.queries import get_container, holdings, list_containers
-from engine.blobs.tagindex import TagQuery
-from engine.command import KEEPER
-from engine.commands import ExpireDue
-from engine.ending import ENDED, LIVING, EndSubjects
-from engine.errors import Conflict, EngineError, NotFound
-from engine.event import Cause
-from engine.holds import Kind, LiftHold, SetHold, Target
-from engine.state import State
+from retain.engine.blobs import expiry
+from retain.engine.blobs.commands import BlockSource, CommitBlocks, DeleteBlob, SetBlobTags, StageBlock
+from retain.engine.blobs.container_commands import DeleteContainer, EnsureContainers, RemoveAccount
+from retain.engine.blobs.container_events import (
+    BlobsFreed,
+    ContainerClosed,
+    ContainerCreated,
+    ContainerDeleted,
+)
+from retain.engine.blobs.entries import ContentHeaders
+from retain.engine.blobs.events import BlocksDropped
+from retain.engine.blobs.facts import container_facts
+from retain.engine.blobs.listing import find_blobs
+from retain.engine.blobs.queries import get_container, holdings, list_containers
+from retain.engine.blobs.tagindex import TagQuery
+from retain.engine.core.command import KEEPER
+from retain.engine.core.common_commands import ExpireDue
+from retain.engine.core.errors import Conflict, EngineError, NotFound
+from retain.engine.core.event import Cause
+from retain.engine.holds import Kind, LiftHold, SetHold, Target
+from retain.engine.persons.end import ENDED, LIVING, EndSubjects
+from retain.engine.state import State
 from tests.kit.blobs import ACCOUNT, BlobDesk
 from tests.kit.slices import DAY, inline, payload
 

@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.blobs import listing
-from engine.blobs.commands import StageBlock
-from engine.blobs.entries import Pairs, Pending
-from engine.blobs.listing import Listed, after_prefix, find_blobs, list_blobs
-from engine.blobs.tagindex import TagQuery, TagRange
-from engine.errors import NotFound
+from retain.engine.blobs import listing
+from retain.engine.blobs.commands import StageBlock
+from retain.engine.blobs.entries import Pairs, Pending
+from retain.engine.blobs.listing import Listed, after_prefix, find_blobs, list_blobs
+from retain.engine.blobs.tagindex import TagQuery, TagRange
+from retain.engine.core.errors import NotFound
 from tests.kit.blobs import ACCOUNT, BlobDesk
 from tests.kit.slices import DAY, SECOND, inline
 

@@ -8,8 +8,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from engine.blobs import expiry
-from engine.blobs.commands import (
+from retain.engine.blobs import expiry
+from retain.engine.blobs.commands import (
     BlockSource,
     CommitBlocks,
     DeleteBlob,
@@ -17,15 +17,15 @@ from engine.blobs.commands import (
     SetBlobTags,
     StageBlock,
 )
-from engine.blobs.container_commands import DeleteContainer, SetContainerRetention
-from engine.blobs.entries import Composite, ContentHeaders, Pairs
-from engine.blobs.listing import find_blobs, list_blobs
-from engine.blobs.tagindex import TagQuery, TagRange
-from engine.body import Body
-from engine.command import KEEPER
-from engine.commands import ExpireDue
-from engine.errors import Invalid, NotFound
-from journal import Payload
+from retain.engine.blobs.container_commands import DeleteContainer, SetContainerRetention
+from retain.engine.blobs.entries import Composite, ContentHeaders, Pairs
+from retain.engine.blobs.listing import find_blobs, list_blobs
+from retain.engine.blobs.tagindex import TagQuery, TagRange
+from retain.engine.core.body import Body
+from retain.engine.core.command import KEEPER
+from retain.engine.core.common_commands import ExpireDue
+from retain.engine.core.errors import Invalid, NotFound
+from retain.journal import Payload
 from tests.kit.blobs import ACCOUNT, BlobDesk
 from tests.kit.slices import DAY, inline, payload
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from engine.blobs.commands import (
+from retain.engine.blobs.commands import (
     CommitBlocks,
     DeleteBlob,
     SetBlobHeaders,
@@ -12,12 +12,12 @@ from engine.blobs.commands import (
     SetBlobTags,
     SetBlobTier,
 )
-from engine.blobs.conditions import Conditions, ETags
-from engine.blobs.container_commands import DeleteContainer
-from engine.blobs.entries import ContentHeaders, CopyInfo, pieces, ticks
-from engine.blobs.queries import blob_exists, get_blob
-from engine.body import Inline, OnDisk
-from engine.errors import Conflict, Forbidden, NotFound, PreconditionFailed
+from retain.engine.blobs.conditions import Conditions, ETags
+from retain.engine.blobs.container_commands import DeleteContainer
+from retain.engine.blobs.entries import ContentHeaders, CopyInfo, pieces, ticks
+from retain.engine.blobs.queries import blob_exists, get_blob
+from retain.engine.core.body import Inline, OnDisk
+from retain.engine.core.errors import Conflict, Forbidden, NotFound, PreconditionFailed
 from tests.kit.blobs import ACCOUNT, BlobDesk
 from tests.kit.slices import SECOND, payload
 

@@ -8,16 +8,16 @@ from typing import Any
 
 import pytest
 
-import journal
-from engine.areas import DeleteArea
-from engine.blobs.commands import DeleteBlob
-from engine.blobs.container_commands import DeleteContainer
-from engine.holds import Hold, Kind, LiftHold, SetHold
-from engine.settings import MergeValue
-from engine.subjects import Asked, recorded
-from engine.testing import SteppedClock, open_memory_engine
-from journal.testing import MemoryDisk
-from tests.engine.test_subjects import ANN, Store
+from retain import journal
+from retain.engine.areas import DeleteArea
+from retain.engine.blobs.commands import DeleteBlob
+from retain.engine.blobs.container_commands import DeleteContainer
+from retain.engine.holds import Hold, Kind, LiftHold, SetHold
+from retain.engine.persons.find import Asked, recorded
+from retain.engine.settings import MergeValue
+from retain.engine.testing import SteppedClock, open_memory_engine
+from retain.journal.testing.memory import MemoryDisk
+from tests.engine.persons.test_find import ANN, Store
 from tests.kit.engines import LightOptions
 
 SECONDS_A_DAY = 86_400

@@ -6,26 +6,26 @@ from typing import Any
 
 import pytest
 
-from engine import Conflict, Invalid, NotFound
-from engine.areas import CreateArea, DeleteArea, UpdateArea
-from engine.areas.queries import listing
-from engine.blobs.commands import DeleteBlob, SetBlobMetadata, StageBlock
-from engine.blobs.container_commands import (
+from retain.engine import Conflict, Invalid, NotFound
+from retain.engine.areas import CreateArea, DeleteArea, UpdateArea
+from retain.engine.areas.queries import listing
+from retain.engine.blobs.commands import DeleteBlob, SetBlobMetadata, StageBlock
+from retain.engine.blobs.container_commands import (
     ConfigureRetention,
     DeleteContainer,
     RemoveAccount,
     SetContainerRetention,
 )
-from engine.command import Command
-from engine.held import Held
-from engine.holds import Hold, Kind, LiftHold, RestateHold, SetHold
-from engine.holds.commands import REASON_BYTES
-from engine.settings.commands import DeleteValue, MergeValue, PutValue, RestateDocument
-from engine.settings.model import Asker, Level, Place, Policy
-from engine.settings.value import Body
-from engine.state import State
-from engine.wire import about
-from journal import NO_RESOURCE
+from retain.engine.core.command import Command
+from retain.engine.core.hold_index import Held
+from retain.engine.holds import Hold, Kind, LiftHold, RestateHold, SetHold
+from retain.engine.holds.commands import REASON_BYTES
+from retain.engine.settings.commands import DeleteValue, MergeValue, PutValue, RestateDocument
+from retain.engine.settings.model import Asker, Level, Place, Policy
+from retain.engine.settings.value import Body
+from retain.engine.state import State
+from retain.engine.wire import about
+from retain.journal import NO_RESOURCE
 from tests.kit.blobs import ACCOUNT, BlobDesk
 from tests.kit.slices import DAY, SECOND, _record, inline
 

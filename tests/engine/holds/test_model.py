@@ -9,12 +9,12 @@ from unittest.mock import patch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.areas import DeleteArea, UpdateArea
-from engine.blobs import expiry
-from engine.blobs.commands import DeleteBlob, StageBlock
-from engine.blobs.container_commands import DeleteContainer, SetContainerRetention
-from engine.errors import Refused
-from engine.holds import Hold, Kind
+from retain.engine.areas import DeleteArea, UpdateArea
+from retain.engine.blobs import expiry
+from retain.engine.blobs.commands import DeleteBlob, StageBlock
+from retain.engine.blobs.container_commands import DeleteContainer, SetContainerRetention
+from retain.engine.core.errors import Refused
+from retain.engine.holds import Hold, Kind
 from tests.engine.holds.test_holds import HoldDesk
 from tests.kit.blobs import ACCOUNT
 from tests.kit.slices import DAY, SECOND, inline

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.errors import Conflict, EngineError, Invalid, PreconditionFailed, TooLarge
-from engine.settings.json_patch import STEPS_MAX, apply_steps, read_steps
-from engine.settings.value import same
+from retain.engine.core.errors import Conflict, EngineError, Invalid, PreconditionFailed, TooLarge
+from retain.engine.settings.json_patch import STEPS_MAX, apply_steps, read_steps
+from retain.engine.settings.value import same
 
 APPENDIX_A: list[tuple[str, Any, Any, Any]] = [
     ("A.1", {"foo": "bar"}, [{"op": "add", "path": "/baz", "value": "qux"}], {"baz": "qux", "foo": "bar"}),

@@ -6,9 +6,9 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.settings.merge import is_blocked, overlay, resolve
-from engine.settings.model import MISSING, Missing, Path
-from engine.settings.paths import walk
+from retain.engine.settings.merge import is_blocked, overlay, resolve
+from retain.engine.settings.model import MISSING, Missing, Path
+from retain.engine.settings.paths import walk
 from tests.engine.settings.strategies import NAMES, OBJECTS, PATHS, VALUES
 
 SMALL = st.recursive(

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.settings.merge_patch import merge_patch, merge_sized
-from engine.settings.value import measure
+from retain.engine.settings.merge_patch import merge_patch, merge_sized
+from retain.engine.settings.value import measure
 from tests.engine.settings.strategies import OBJECTS, PRIMITIVES, VALUES
 
 APPENDIX_A: list[tuple[int, Any, Any, Any]] = [

@@ -4,9 +4,9 @@ from typing import Any
 
 from hypothesis import given
 
-from engine.settings.model import MISSING, Missing, Path
-from engine.settings.paths import removing, setting, update, walk
-from engine.settings.value import measure
+from retain.engine.settings.model import MISSING, Missing, Path
+from retain.engine.settings.paths import removing, setting, update, walk
+from retain.engine.settings.value import measure
 from tests.engine.settings.strategies import OBJECTS, PATHS, VALUES
 
 

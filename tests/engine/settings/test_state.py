@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import journal
-from engine import (
+from retain import journal
+from retain.engine import (
     Cause,
     Conflict,
     Engine,
@@ -19,8 +19,10 @@ from engine import (
     TooLarge,
     wire,
 )
-from engine.areas.events import AreaDeleted
-from engine.settings import (
+from retain.engine.areas.events import AreaDeleted
+from retain.engine.audit.settings_versions import kept_events, versions
+from retain.engine.core.domain import Ground
+from retain.engine.settings import (
     MISSING,
     Asker,
     Body,
@@ -36,8 +38,8 @@ from engine.settings import (
     RestoreValue,
     SettingsSlice,
 )
-from engine.settings.commands import Write
-from engine.settings.events import (
+from retain.engine.settings.commands import Write
+from retain.engine.settings.events import (
     Change,
     ChangeContinued,
     Content,
@@ -48,13 +50,11 @@ from engine.settings.events import (
     stated,
     unpack_changes,
 )
-from engine.settings.history import kept_events, versions
-from engine.settings.queries import places_of_application, read_value, seen_by
-from engine.settings.value import to_text
-from engine.slice import Ground
-from engine.state import State
-from engine.testing import open_memory_engine, verify
-from journal.testing import MemoryDisk
+from retain.engine.settings.queries import places_of_application, read_value, seen_by
+from retain.engine.settings.value import to_text
+from retain.engine.state import State
+from retain.engine.testing import open_memory_engine, verify
+from retain.journal.testing.memory import MemoryDisk
 from tests.engine.settings.strategies import OBJECTS, PATHS, VALUES
 
 ANN = Asker("ann")

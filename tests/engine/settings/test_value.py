@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 from hypothesis import given
 
-from engine.errors import Invalid
-from engine.settings import Body, Policy
-from engine.settings.value import check_body, depth_of, from_text, measure, same, to_text
+from retain.engine.core.errors import Invalid
+from retain.engine.settings import Body, Policy
+from retain.engine.settings.value import check_body, depth_of, from_text, measure, same, to_text
 from tests.engine.settings.strategies import VALUES
 
 

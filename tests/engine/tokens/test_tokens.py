@@ -6,13 +6,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from engine.blobs.container_commands import DeleteContainer, SetContainerAccess
-from engine.blobs.container_events import PoliciesChanged
-from engine.blobs.entries import StoredPolicy
-from engine.blobs.queries import get_container
-from engine.errors import Conflict, Invalid, NotFound
-from engine.event import Cause, Stamp
-from engine.tokens import (
+from retain.engine.blobs.container_commands import DeleteContainer, SetContainerAccess
+from retain.engine.blobs.container_events import PoliciesChanged
+from retain.engine.blobs.entries import StoredPolicy
+from retain.engine.blobs.queries import get_container
+from retain.engine.core.errors import Conflict, Invalid, NotFound
+from retain.engine.core.event import Cause, Stamp
+from retain.engine.tokens import (
     Grant,
     IssueTokens,
     RecordKeyRotation,
@@ -20,7 +20,7 @@ from engine.tokens import (
     TokenRecord,
     list_tokens,
 )
-from journal import Verb
+from retain.journal import Verb
 from tests.kit.blobs import ACCOUNT, BlobDesk
 from tests.kit.slices import DAY
 

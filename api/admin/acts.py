@@ -1,0 +1,262 @@
+"""What operators do with tenants and tokens, each act once, for the command line and the console alike.
+
+Every act takes and answers plain JSON values, so that it can be asked for over the control socket of a
+running server (``api/admin/control.py``) as well as in this process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Final
+
+import trio
+
+from retain.api.admin import tokens
+from retain.api.admin.backups import Backups
+from retain.api.admin.exporter import Checkpoints
+from retain.api.admin.moments import instant, written, zone_of
+from retain.api.admin.rights import Rights
+from retain.api.admin.settings import SettingsActs
+from retain.api.admin.tenants import KEYS, Tenants, encoded
+from retain.api.config.checks import container_names
+from retain.api.config.load import Config
+from retain.api.console import CONTAINERS
+from retain.engine import Engine, Invalid
+from retain.engine.audit.checkpoints import ensure_key
+from retain.engine.blobs import queries
+from retain.engine.blobs.container_commands import (
+    ConfigureRetention,
+    EnsureContainers,
+    RemoveAccount,
+    SetContainerRetention,
+)
+from retain.engine.tokens import RecordKeyRotation
+
+RETAIN: Final = "retain"
+"""Who acts on behalf of the configuration, in the audit log."""
+
+
+class Administration:
+    """The acts. Made once beside the engine.
+
+    Attributes:
+        tenants: Accounts and keys, also what requests are verified against.
+        checkpoints: Signs the audit log, also on a schedule.
+        listens_at: The server's URL where it is not as configured, such as on a free port; None else.
+    """
+
+    def __init__(self, engine: Engine, tenants: Tenants, checkpoints: Checkpoints, config: Config) -> None:
+        self.tenants = tenants
+        self.checkpoints = checkpoints
+        self.listens_at: str | None = None
+        self._engine = engine
+        self._config = config
+
+    @classmethod
+    async def open(cls, engine: Engine, config: Config) -> Administration:
+        """Reads the accounts, makes what the configuration names and is missing, and tells the engine the
+        configured retention. To be done at each start, before anything is served.
+
+        Raises:
+            ConfigError, Invalid, NoSpace, OSError: See :class:`api.tenants.Tenants`.
+        """
+        tenants = Tenants(engine.disk, config.tenants, engine.entropy)
+        await trio.to_thread.run_sync(tenants.load)
+        signer = await trio.to_thread.run_sync(ensure_key, engine.disk, engine.entropy, config.audit.origin)
+        self = cls(engine, tenants, Checkpoints(engine, signer, config.audit), config)
+        days = config.retention.recordings_days
+        await engine.submit(ConfigureRetention(actor=RETAIN, days=days, resource=engine.entropy(16)))
+        for tenant in config.tenants:
+            await self._ensure(tenant.name, tenant.containers, RETAIN)
+        return self
+
+    def acts(self) -> dict[str, Callable[..., Awaitable[Any]]]:
+        """The acts by the names under which they are asked for."""
+        return {
+            "tenant add": self.add_tenant,
+            "tenant list": self.list_tenants,
+            "tenant show": self.show_tenant,
+            "tenant rotate-key": self.rotate_key,
+            "tenant retention": self.set_retention,
+            "tenant remove": self.remove_tenant,
+            "token create": self.create_tokens,
+            "token list": self.list_tokens,
+            "token revoke": self.revoke_tokens,
+            **SettingsActs(self._engine, self._config).acts(),
+            **Rights(self._engine).acts(),
+            **self.checkpoints.acts(),
+            **Backups(self._engine).acts(),
+        }
+
+    def url_of(self, account: str, base: str | None = None) -> str:
+        """The account's URL, without a slash at its end; ``base`` is how a client reached the server."""
+        server, suffixes = self._config.server, self._config.blobs.host_suffixes
+        scheme = "https" if server.tls_certificate or server.behind_proxy else "http"
+        base = server.external_url or base or self.listens_at or f"{scheme}://{server.bind}"
+        if suffixes:
+            scheme, _, rest = base.partition("://")
+            port = rest.partition("/")[0].rpartition(":")[2]
+            end = f":{port}" if port.isdigit() else ""
+            return f"{scheme}://{account}{suffixes[0]}{end}"
+        return f"{base.rstrip('/')}/{account}"
+
+    async def _ensure(self, account: str, containers: Sequence[str], actor: str) -> None:
+        named = tuple((name, self._engine.entropy(16)) for name in containers)
+        await self._engine.submit(EnsureContainers(actor=actor, account=account, containers=named))
+
+    async def add_tenant(
+        self, *, actor: str, name: str, containers: Sequence[str] = CONTAINERS
+    ) -> dict[str, Any]:
+        """Makes an account with two keys, and its containers.
+
+        Raises:
+            Invalid: ``account-name`` or ``container-name``.
+            Conflict: ``tenant-exists``.
+        """
+        if (complaint := container_names(tuple(containers))) is not None:
+            raise Invalid(complaint, reason="container-name")
+        await trio.to_thread.run_sync(self.tenants.add, name)
+        await self._ensure(name, containers, actor)
+        return await self.show_tenant(actor=actor, name=name)
+
+    async def list_tenants(self, *, actor: str) -> list[dict[str, Any]]:
+        """All tenants, without keys."""
+        return [await self.show_tenant(actor=actor, name=name) for name in self.tenants.names()]
+
+    async def show_tenant(self, *, actor: str, name: str, with_keys: bool = False) -> dict[str, Any]:
+        """One tenant: where its keys come from, what its containers hold and what falls due when.
+
+        Raises:
+            NotFound: ``tenant``.
+        """
+        keys = self.tenants.required(name)
+        found = await self._engine.read(lambda state, _: queries.holdings(state.blobs, name))
+        tenant = {
+            "name": name,
+            "url": self.url_of(name),
+            "source": "configuration" if self.tenants.is_configured(name) else "command line",
+            "fixed_key": self.tenants.is_fixed(name),
+            "containers": [_container(one) for one in found],
+        }
+        return {**tenant, "keys": [encoded(key) for key in keys]} if with_keys else tenant
+
+    async def rotate_key(self, *, actor: str, name: str, key: int) -> dict[str, Any]:
+        """Replaces a key. Every token that it signed ends at once, and every client that uses it must get the
+        new one.
+
+        Raises:
+            NotFound: ``tenant``.
+            Invalid: ``key``.
+            Conflict: ``fixed-key``.
+        """
+        await trio.to_thread.run_sync(self.tenants.rotate, name, key)
+        ended = await self._rotated(actor, name, key)
+        return {"name": name, "key": key, "tokens_ended": ended}
+
+    async def _rotated(self, actor: str, name: str, key: int) -> int:
+        resource = self._engine.entropy(16)
+        return await self._engine.submit(
+            RecordKeyRotation(actor=actor, account=name, key=key, resource=resource)
+        )
+
+    async def set_retention(
+        self, *, actor: str, name: str, container: str, days: int | None
+    ) -> dict[str, Any]:
+        """How long a container keeps blobs after their last write: 0 for ever, None as configured.
+
+        Raises:
+            NotFound: ``tenant``, ``container``.
+            Invalid: ``days``.
+        """
+        self.tenants.required(name)
+        if days is not None and not 0 <= days <= 36_500:
+            raise Invalid("days are 0 to 36500", reason="days")
+        await self._engine.submit(
+            SetContainerRetention(actor=actor, account=name, container=container, days=days)
+        )
+        return await self.show_tenant(actor=actor, name=name)
+
+    async def remove_tenant(self, *, actor: str, name: str) -> dict[str, Any]:
+        """Removes a tenant with its containers, all they hold, its tokens and keys.
+
+        Raises:
+            NotFound: ``tenant``.
+            Conflict: ``configured``.
+        """
+        self.tenants.check_removable(name)
+        removal = RemoveAccount(actor=actor, account=name)
+        containers = await self._engine.submit(removal)
+        await trio.to_thread.run_sync(self.tenants.remove, name)
+        # Whoever held a key could still make a container until it was gone.
+        containers += await self._engine.submit(removal)
+        for key in KEYS:
+            await self._rotated(actor, name, key)
+        return {"name": name, "containers": containers}
+
+    async def create_tokens(
+        self,
+        *,
+        actor: str,
+        tenant: str,
+        expiry: str,
+        start: str | None = None,
+        timezone: str = "UTC",
+        revoke_existing: bool = False,
+        containers: Sequence[str] = CONTAINERS,
+        base: str | None = None,
+    ) -> list[dict[str, Any]]:
+        """Makes one token for the account and one for each container; the texts are in the answer and nowhere
+        else.
+
+        Raises:
+            NotFound: ``tenant``, ``container``.
+            Conflict: ``policy-limit``.
+            Invalid: ``timezone``, ``date``, ``token-times``, ``container``.
+        """
+        keys = self.tenants.required(tenant)
+        zone = zone_of(timezone)
+        issued = await tokens.generate_tokens(
+            self._engine,
+            keys,
+            account=tenant,
+            url=self.url_of(tenant, base),
+            start=None if start is None else instant(start, zone),
+            expiry=instant(expiry, zone),
+            revoke_existing=revoke_existing,
+            actor=actor,
+            containers=containers,
+        )
+        return [token.shown() for token in issued]
+
+    async def list_tokens(self, *, actor: str, tenant: str) -> list[dict[str, Any]]:
+        """The tenant's tokens that have not expired, without their texts.
+
+        Raises:
+            NotFound: ``tenant``.
+        """
+        self.tenants.required(tenant)
+        return await tokens.tokens_of(self._engine, tenant)
+
+    async def revoke_tokens(
+        self, *, actor: str, tenant: str, ids: Sequence[str] | None = None
+    ) -> list[dict[str, Any]]:
+        """Ends container tokens, all if ``ids`` is None; answers those it ended.
+
+        Raises:
+            NotFound: ``tenant``, ``token``.
+            Conflict: ``not-revocable``.
+            Invalid: ``token``.
+        """
+        self.tenants.required(tenant)
+        return await tokens.revoke_tokens(self._engine, tenant, ids, actor)
+
+
+def _container(found: queries.Holdings) -> dict[str, Any]:
+    return {
+        "name": found.name,
+        "blobs": found.blobs,
+        "bytes": found.size,
+        "keeps_days": found.days,
+        "policies": len(found.entry.policies),
+        "next_end": None if found.first_end is None else written(found.first_end),
+    }

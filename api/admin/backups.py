@@ -1,0 +1,53 @@
+"""The act of backing up, for a running server and for the command line alone (see `api.administration`)."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import trio
+
+from retain.engine import Engine, Invalid
+from retain.engine.audit.backups import create, told
+from retain.engine.audit.contents import timestamp
+from retain.journal import RealDisk
+
+
+class Backups:
+    """The acts.
+
+    Args:
+        engine: What is backed up.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def acts(self) -> dict[str, Callable[..., Awaitable[Any]]]:
+        """The acts by the names under which they are asked for."""
+        return {"backup create": self.create}
+
+    async def create(self, *, actor: str, folder: str) -> dict[str, Any]:
+        """Brings the backup in ``folder`` (an absolute path) up to the present, while requests go on.
+
+        Raises:
+            Invalid: ``folder``: the path is not absolute.
+            Unavailable: The folder cannot be written, or holds another journal's backup.
+        """
+        if not Path(folder).is_absolute():
+            raise Invalid("the backup's folder must be an absolute path", reason="folder")
+        report = await trio.to_thread.run_sync(self._create, folder)
+        facts = told(report.manifest)
+        return {
+            **facts,
+            "time": timestamp(facts["time"]),
+            "copied": report.copied,
+            "copied_bytes": report.copied_bytes,
+            "kept": report.kept,
+            "removed": report.removed,
+        }
+
+    def _create(self, folder: str) -> Any:
+        target = RealDisk(folder)
+        return create(self._engine.disk, target, lambda: trio.from_thread.run(self._engine.moment))

@@ -1,0 +1,114 @@
+"""The control socket: how the command line reaches a running server, which alone may change its data folder.
+
+A Unix socket ``control`` in the data folder, whose mode (0700) lets only its owner in. One request and one
+answer a connection, each a line of JSON: ``{"act": …, "arguments": {…}}``, then ``{"result": …}`` or
+``{"refused": {"message", "reason", "code"}}``. Nothing of it is logged: answers may hold tokens.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import socket
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+import trio
+
+from retain.api.admin.control_client import NAME, SECONDS
+from retain.engine import EngineError
+from retain.journal import Disk
+
+LOG = logging.getLogger("retain.control")
+LINE_BYTES: Final = 64 << 20
+"""Longest request: an import brings whole documents."""
+PATH_BYTES: Final = 107
+"""Longest path of a Unix socket on Linux."""
+
+Acts = Mapping[str, Callable[..., Awaitable[Any]]]
+
+
+async def serve_control(
+    disk: Disk,
+    folder: Path,
+    acts: Acts,
+    *,
+    task_status: trio.TaskStatus[bool] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """Answers on the control socket of ``folder`` until cancelled. Started with whether there is a socket: a
+    path that is too long for one is none of our business to fail for.
+
+    Args:
+        disk: The data folder, locked by this process: a socket left in it is a dead process's.
+        folder: Where it is.
+        acts: What can be asked for.
+        task_status: Told once connections are taken.
+    """
+    path = str(folder / NAME)
+    if len(path.encode()) > PATH_BYTES:
+        task_status.started(False)
+        return
+    if disk.exists(NAME):
+        disk.unlink(NAME)
+    with trio.socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listening:
+        await listening.bind(path)
+        listening.listen(16)
+        try:
+            listener = trio.SocketListener(listening)
+            async with trio.open_nursery() as nursery:
+                await nursery.start(trio.serve_listeners, partial(_answer, acts), [listener])
+                task_status.started(True)
+        finally:
+            if disk.exists(NAME):
+                disk.unlink(NAME)
+
+
+async def _answer(acts: Acts, stream: trio.SocketStream) -> None:
+    async with stream:
+        try:
+            with trio.fail_after(SECONDS):
+                line = await _line(stream)
+            answer = await _act(acts, line)
+            with trio.fail_after(SECONDS):
+                await stream.send_all(answer)
+        except (trio.BrokenResourceError, trio.ClosedResourceError, trio.TooSlowError, ValueError):
+            return  # whoever asked is gone or never spoke; nobody is left to tell
+
+
+async def _act(acts: Acts, line: bytes) -> bytes:
+    try:
+        request = json.loads(line)
+        act, arguments = acts[request["act"]], dict(request["arguments"])
+    except (ValueError, TypeError, KeyError):
+        return _refusal("the server does not know this act", "act", "invalid")
+    try:
+        return _packed({"result": await act(**arguments)})
+    except EngineError as error:
+        return _refusal(error.message, error.reason, error.code)
+    except OSError as error:
+        return _refusal(error.strerror or "the data folder cannot be written", "", "storage-failed")
+    except Exception as error:
+        LOG.error("an act ended by an error of ours", exc_info=error)
+        return _refusal("an error of the server's; its log says more", "", "fault")
+
+
+def _refusal(message: str, reason: str, code: str) -> bytes:
+    return _packed({"refused": {"message": message, "reason": reason, "code": code}})
+
+
+def _packed(answer: Mapping[str, Any]) -> bytes:
+    return json.dumps(answer, ensure_ascii=False).encode() + b"\n"
+
+
+async def _line(stream: trio.SocketStream) -> bytes:
+    """Everything up to the first newline. Raises ValueError if there is none within bounds."""
+    data = bytearray()
+    while True:
+        chunk = await stream.receive_some()
+        if not chunk or len(data) + len(chunk) > LINE_BYTES:
+            raise ValueError("no line")
+        data += chunk
+        if b"\n" in chunk:
+            return bytes(data.partition(b"\n")[0])

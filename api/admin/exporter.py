@@ -1,0 +1,110 @@
+"""Checkpoints of the audit log on a schedule: signed, to a folder or a URL, where others keep them.
+
+A checkpoint that somebody else holds is what keeps a log honest: history before it cannot be changed any more
+without being found out (`retain audit verify --since`).
+"""
+
+from __future__ import annotations
+
+import logging
+import urllib.error
+import urllib.request
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+import trio
+
+from retain.api.config.load import AuditConfig
+from retain.engine import Engine, EngineError
+from retain.engine.audit.checkpoints import Signer, checkpoint
+from retain.journal import RealDisk
+
+LOG = logging.getLogger("retain.checkpoints")
+HOUR: Final = 3600.0
+RETRY_S: Final = 300.0
+"""After a failure; sooner if the schedule says so."""
+TIMEOUT_S: Final = 30.0
+LATEST: Final = "latest.checkpoint"
+MEDIA_TYPE: Final = "text/plain; charset=utf-8"
+
+
+class _NoRedirects(urllib.request.HTTPRedirectHandler):
+    """A checkpoint goes where the operator said, and nowhere else."""
+
+    def redirect_request(self, *_: Any) -> None:
+        return None
+
+
+_OPENER = urllib.request.build_opener(_NoRedirects)
+
+
+class Checkpoints:
+    """Signs the log's tree as far as it is durable.
+
+    Args:
+        engine: Whose journal.
+        signer: The log's key.
+        config: Where to and how often.
+    """
+
+    def __init__(self, engine: Engine, signer: Signer, config: AuditConfig) -> None:
+        self._engine = engine
+        self._signer = signer
+        self._config = config
+        self._exported = -1
+
+    def acts(self) -> dict[str, Callable[..., Awaitable[Any]]]:
+        """The acts by the names under which they are asked for."""
+        return {"audit checkpoint": self.tell}
+
+    async def tell(self, *, actor: str) -> dict[str, Any]:
+        """A checkpoint of this moment, and the public key that it is signed for."""
+        note, size = await self._made()
+        return {"checkpoint": note.decode(), "size": size, "key": str(self._signer.verifier)}
+
+    async def _made(self) -> tuple[bytes, int]:
+        durable = await self._engine.read(lambda state, _: state.seq)
+        note = await trio.to_thread.run_sync(checkpoint, self._engine.disk, self._signer, durable)
+        return note, durable
+
+    @property
+    def wanted(self) -> bool:
+        """Whether the configuration says where checkpoints go."""
+        return self._config.checkpoint_folder is not None or self._config.checkpoint_url is not None
+
+    async def run(self) -> None:
+        """Exports at the start and then on schedule, until cancelled; a failure is logged and tried again."""
+        while True:
+            pause = self._config.checkpoint_hours * HOUR
+            if not await self.export():
+                pause = min(pause, RETRY_S)
+            await trio.sleep(pause)
+
+    async def export(self) -> bool:
+        """Exports a checkpoint unless nothing happened since the last; whether that worked."""
+        try:
+            note, size = await self._made()
+            if size != self._exported:
+                await trio.to_thread.run_sync(self._send, note, size, abandon_on_cancel=True)
+                self._exported = size
+        except (OSError, EngineError) as error:
+            # A refused delivery is for whoever watches the log; nothing that is kept depends on it.
+            LOG.warning("a checkpoint was not exported", extra={"facts": {"error": type(error).__name__}})
+            return False
+        return True
+
+    def _send(self, note: bytes, size: int) -> None:
+        """Raises OSError, of which urllib's errors are."""
+        if self._config.checkpoint_folder is not None:
+            folder = RealDisk(self._config.checkpoint_folder)
+            folder.write_atomic(f"{size:020}.checkpoint", note)
+            folder.write_atomic(LATEST, note)
+        if self._config.checkpoint_url is not None:
+            request = urllib.request.Request(  # noqa: S310 - the configuration takes http and https only
+                self._config.checkpoint_url, data=note, headers={"Content-Type": MEDIA_TYPE}, method="POST"
+            )
+            try:
+                _OPENER.open(request, timeout=TIMEOUT_S).close()
+            except urllib.error.HTTPError as refusal:
+                refusal.close()
+                raise OSError(f"answered {refusal.code}") from None

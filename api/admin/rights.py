@@ -1,0 +1,196 @@
+"""What operators do for the rights of persons: erasure on request and legal holds, each act once.
+
+For a running server and for the command line alone.
+
+Every act takes and answers plain JSON values, as `api.administration` says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from itertools import islice
+from typing import Any, Final
+
+import trio
+
+from retain.engine import Cause, Engine, Invalid
+from retain.engine.audit.contents import timestamp
+from retain.engine.holds import NAMES, Hold, Kind, LiftHold, SetHold, Target
+from retain.engine.persons.end import HELD, LIVING, Ended, EndSubjects, status_of
+from retain.engine.persons.find import remains
+
+BATCH: Final = 100
+"""Things ended in one command, so that other requests come between two."""
+PARTS: Final = 256
+"""Parts of records erased at a time, for the same reason."""
+MOST_TARGETS: Final = 1000
+"""Targets of one act: a request on the control socket is a line of bounded length."""
+
+
+def packed(target: Target) -> dict[str, Any]:
+    """A target as JSON."""
+    return {
+        "kind": str(target.kind),
+        "resource": target.resource.hex(),
+        "names": list(target.names),
+        "subject": target.subject,
+    }
+
+
+def unpacked(value: Mapping[str, Any]) -> Target:
+    """The inverse of `packed`. Raises Invalid."""
+    try:
+        kind = Kind(value["kind"])
+        target = Target(kind, bytes.fromhex(value["resource"]), tuple(value["names"]))
+    except (ValueError, TypeError, KeyError):
+        raise Invalid("this names nothing that could be kept", reason="target") from None
+    if len(target.resource) != 16 or len(target.names) != len(NAMES[kind]):
+        raise Invalid("this names nothing that could be kept", reason="target")
+    return target
+
+
+class Rights:
+    """The acts.
+
+    Args:
+        engine: Where everything is kept.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def acts(self) -> dict[str, Callable[..., Awaitable[Any]]]:
+        """The acts by the names under which they are asked for."""
+        return {
+            "erase": self.erase,
+            "erase due": self.erase_due,
+            "hold add": self.add_hold,
+            "hold list": self.list_holds,
+            "hold lift": self.lift_hold,
+        }
+
+    async def erase(
+        self,
+        *,
+        actor: str,
+        targets: Sequence[Mapping[str, Any]],
+        dry_run: bool = False,
+        now: bool = False,
+        names: bool = False,
+        more: bool = False,
+    ) -> dict[str, Any]:
+        """Ends areas, settings documents and blobs on request, and, with `now`, erases all that their records
+        hold before it answers; else the eraser does, within ``erase_within_hours``. What is held stays.
+
+        Args:
+            actor: Who asks.
+            targets: Areas, documents and blobs, as `packed` makes them, at most `MOST_TARGETS`.
+            dry_run: Only tell what each is: ``living``, ``ended`` or ``held``.
+            now: Erase before answering.
+            names: Erase names and actors, too; goes with `now`.
+            more: Another such act follows: files and snapshots are left to it.
+
+        Raises:
+            Invalid: ``target``.
+        """
+        asked = [unpacked(value) for value in targets]
+        if len(asked) > MOST_TARGETS or any(
+            one.kind not in (Kind.AREA, Kind.DOCUMENT, Kind.BLOB) for one in asked
+        ):
+            raise Invalid("these cannot be erased together", reason="target")
+        if dry_run:
+            seen = await self._engine.read(
+                lambda state, _: [Ended(one, status_of(state, one)) for one in asked]
+            )
+            return {"results": _told(seen), "erased_parts": 0}
+        results: list[Ended] = []
+        for start in range(0, len(asked), BATCH):
+            command = EndSubjects(actor=actor, targets=asked[start : start + BATCH])
+            ended = await self._engine.submit(command)
+            results.extend(ended)
+        parts = 0
+        if now or names:
+            free = [one.target.resource for one in results if one.status != HELD]
+            parts = await self._erase(free, names=names)
+            if not more:
+                await self._engine.sweep()
+                await self._engine.erase_due()
+        told = [{**one, "status": "ended-now"} if one["status"] == LIVING else one for one in _told(results)]
+        return {"results": told, "erased_parts": parts}
+
+    async def erase_due(self, *, actor: str) -> dict[str, Any]:
+        """Ends what is past its deadline, and erases all that is due, instead of within
+        ``erase_within_hours``."""
+        ended = await self._engine.sweep()
+        return {"ended": ended, "erased_records": await self._engine.erase_due()}
+
+    async def _erase(self, resources: Sequence[bytes], *, names: bool) -> int:
+        """Erases what the journal holds of these; answers how many parts of records that were."""
+        engine = self._engine
+        found = await trio.to_thread.run_sync(lambda: remains(engine.disk, resources, names=names))
+        waiting = iter(found)
+        while some := list(islice(waiting, PARTS)):
+            await engine.erase(some, Cause.ERASURE_REQUEST)
+        return sum(int(part).bit_count() for _, part in found)
+
+    async def add_hold(
+        self,
+        *,
+        actor: str,
+        target: Mapping[str, Any],
+        reason: str,
+    ) -> dict[str, Any]:
+        """Sets a legal hold.
+
+        Args:
+            actor: Who asks.
+            target: What, as `packed` makes it; a container's or tenant's number is zeros.
+            reason: Why.
+
+        Raises:
+            NotFound: ``target``.
+            Invalid: ``target``, ``reason``.
+        """
+        wanted = unpacked(target)
+        command = SetHold(
+            actor=actor,
+            hold_id=self._engine.entropy(16),
+            kind=wanted.kind,
+            names=wanted.names,
+            resource=wanted.resource if any(wanted.resource) else b"",
+            reason=reason,
+        )
+        return shown(await self._engine.submit(command))
+
+    async def list_holds(self, *, actor: str) -> list[dict[str, Any]]:
+        """All holds that stand, in the order in which they were set."""
+        holds = await self._engine.read(lambda state, _: list(state.holds.holds.values()))
+        return [shown(hold) for hold in sorted(holds, key=lambda hold: (hold.time, hold.hold_id))]
+
+    async def lift_hold(self, *, actor: str, hold: str) -> dict[str, Any]:
+        """Ends a hold; what fell due meanwhile goes.
+
+        Raises:
+            NotFound: ``hold``.
+            Invalid: ``hold``: that is no number of one.
+        """
+        try:
+            hold_id = bytes.fromhex(hold)
+        except ValueError:
+            raise Invalid("a hold's number is 32 hexadecimal digits", reason="hold") from None
+        return shown(await self._engine.submit(LiftHold(actor=actor, hold_id=hold_id)))
+
+
+def _told(results: Sequence[Ended]) -> list[dict[str, Any]]:
+    return [{**packed(one.target), "status": one.status} for one in results]
+
+
+def shown(hold: Hold) -> dict[str, Any]:
+    """A hold as JSON."""
+    return {
+        "hold": hold.hold_id.hex(),
+        **packed(hold.target),
+        "reason": hold.reason,
+        "actor": hold.actor,
+        "set": timestamp(hold.time),
+    }

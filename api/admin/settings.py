@@ -1,0 +1,85 @@
+"""What operators do with settings, each act once, for a running server and for the command line alone.
+
+Every act takes and answers plain JSON values, as `api.administration` says.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from retain.api.config.load import Config
+from retain.api.settings.interface import policy_of
+from retain.api.settings.transfer import pack, unpack
+from retain.engine import Engine
+from retain.engine.settings import ImportDocument
+from retain.engine.settings.queries import places_of_application
+
+
+class SettingsActs:
+    """The acts.
+
+    Args:
+        engine: Where settings are kept.
+        config: The whole configuration.
+    """
+
+    def __init__(self, engine: Engine, config: Config) -> None:
+        self._engine = engine
+        self._policy = policy_of(config.settings)
+
+    def acts(self) -> dict[str, Callable[..., Awaitable[Any]]]:
+        """The acts by the names under which they are asked for."""
+        return {
+            "settings list": self.list_applications,
+            "settings export": self.export_application,
+            "settings import": self.import_documents,
+        }
+
+    async def list_applications(self, *, actor: str) -> list[dict[str, Any]]:
+        """Every application: how many documents of which level, and their bytes."""
+
+        def count(state: Any) -> list[dict[str, Any]]:
+            rows: dict[str, dict[str, Any]] = {}
+            for place, document in sorted(state.settings.documents.items()):
+                row = rows.setdefault(
+                    place.application,
+                    {"application": place.application, "global": 0, "users": 0, "devices": 0, "bytes": 0},
+                )
+                row[("global", "users", "devices")[place.level]] += 1
+                row["bytes"] += document.size
+            return list(rows.values())
+
+        return await self._engine.read(lambda state, _: count(state))
+
+    async def export_application(self, *, actor: str, application: str) -> dict[str, Any]:
+        """All documents of an application; none, if there is no such application."""
+
+        def collect(state: Any) -> dict[str, Any]:
+            places = places_of_application(state.settings, application)
+            return pack(application, {place: state.settings.documents[place].value for place in places})
+
+        return await self._engine.read(lambda state, _: collect(state))
+
+    async def import_documents(
+        self, *, actor: str, application: str, documents: list[Any], ended: list[Any]
+    ) -> int:
+        """States `documents` and ends the documents of `ended` (entries whose values do not matter). Answers
+        how many of them that changed. Each document changes as a whole, one after another.
+
+        Raises:
+            Invalid: An entry is none; nothing was changed.
+            QuotaExceeded: A document is larger than a level may be; those before it were imported.
+        """
+        stated = unpack(application, documents)
+        gone = unpack(application, ended)
+        changed = 0
+        for place, value in [*stated.items(), *((place, None) for place in gone)]:
+            changed += await self._engine.submit(
+                ImportDocument(
+                    actor=actor,
+                    place=place,
+                    value=value,
+                    policy=self._policy,
+                    resource=self._engine.entropy(16),
+                )
+            )
+        return changed

@@ -1,0 +1,174 @@
+"""Tenants of the blob interface: their accounts and the accounts' keys.
+
+Keys are in one file an account, ``accounts/<name>`` under the data folder, mode 0600, made when the account
+is; or one fixed key stands in the configuration, as emulators have one. A key never reaches the journal, a
+log or an error.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+
+from retain.api.config.checks import account_name
+from retain.api.config.load import ConfigError, TenantConfig
+from retain.engine import Conflict, Invalid, NotFound
+from retain.journal import Disk
+
+FOLDER: Final = "accounts"
+KEY_BYTES: Final = 64
+"""As long as Azure's account keys."""
+KEYS: Final = (1, 2)
+"""An account has two, so that one can be replaced while the other is in use."""
+
+
+class Tenants:
+    """The accounts and their keys, held in memory and kept in files.
+
+    Args:
+        disk: The data folder.
+        configured: The accounts of the configuration; those without a key get a file like all others.
+        entropy: Where keys come from.
+
+    Raises:
+        ConfigError: A fixed key is not base64 of at least 16 bytes.
+    """
+
+    def __init__(
+        self, disk: Disk, configured: Sequence[TenantConfig], entropy: Callable[[int], bytes]
+    ) -> None:
+        self._disk = disk
+        self._entropy = entropy
+        self._fixed = {tenant.name: _fixed_key(tenant) for tenant in configured if tenant.key is not None}
+        self._keys: dict[str, tuple[bytes, ...]] = {name: (key,) for name, key in self._fixed.items()}
+        self._configured = {tenant.name: tenant for tenant in configured}
+
+    def load(self) -> None:
+        """Reads every account's file, and makes those that the configuration names and that are missing;
+        blocking.
+
+        Raises:
+            Invalid: A file is not what this class writes.
+            NoSpace, OSError: A file cannot be made or read.
+        """
+        for name in self._disk.names(FOLDER) if self._disk.exists(FOLDER) else ():
+            if account_name(name) is None and name not in self._fixed:
+                self._keys[name] = _unpacked(name, self._disk.read(f"{FOLDER}/{name}"))
+        for name in self._configured:
+            if name not in self._keys:
+                self._write(name, (self._new_key(), self._new_key()))
+
+    def names(self) -> tuple[str, ...]:
+        """All accounts, in order."""
+        return tuple(sorted(self._keys))
+
+    def keys_of(self, account: str) -> tuple[bytes, ...] | None:
+        """The decoded keys, the first one signing; None if there is no such account."""
+        return self._keys.get(account)
+
+    def required(self, account: str) -> tuple[bytes, ...]:
+        """As :meth:`keys_of`.
+
+        Raises:
+            NotFound: ``tenant``.
+        """
+        keys = self._keys.get(account)
+        if keys is None:
+            raise NotFound("there is no such tenant", reason="tenant")
+        return keys
+
+    def is_configured(self, account: str) -> bool:
+        """Whether it stands in the configuration, so that only a change there removes it."""
+        return account in self._configured
+
+    def is_fixed(self, account: str) -> bool:
+        """Whether its key stands in the configuration, so that only a change there replaces it."""
+        return account in self._fixed
+
+    def add(self, account: str) -> None:
+        """Makes an account with two fresh keys; blocking.
+
+        Raises:
+            Invalid: ``account-name``.
+            Conflict: ``tenant-exists``.
+            NoSpace, OSError: The file cannot be made.
+        """
+        if (complaint := account_name(account)) is not None:
+            raise Invalid(f"the tenant's name {complaint}", reason="account-name")
+        if account in self._keys:
+            raise Conflict("the tenant exists already", reason="tenant-exists")
+        self._write(account, (self._new_key(), self._new_key()))
+
+    def rotate(self, account: str, key: int) -> None:
+        """Replaces one of the two keys; blocking.
+
+        Raises:
+            NotFound: ``tenant``.
+            Invalid: ``key``: there is no key of that number.
+            Conflict: ``fixed-key``.
+            NoSpace, OSError: The file cannot be written; the old keys stay.
+        """
+        keys = list(self.required(account))
+        if account in self._fixed:
+            raise Conflict("the tenant's key stands in the configuration", reason="fixed-key")
+        if key not in KEYS:
+            raise Invalid("an account has the keys 1 and 2", reason="key")
+        keys[key - 1] = self._new_key()
+        self._write(account, tuple(keys))
+
+    def check_removable(self, account: str) -> None:
+        """Refuses what :meth:`remove` would refuse."""
+        self.required(account)
+        if account in self._configured:
+            raise Conflict("the tenant stands in the configuration; remove it there", reason="configured")
+
+    def remove(self, account: str) -> None:
+        """Forgets an account and its keys; blocking.
+
+        Raises:
+            NotFound: ``tenant``.
+            Conflict: ``configured``.
+        """
+        self.check_removable(account)
+        self._disk.unlink(f"{FOLDER}/{account}")
+        self._disk.sync_folder(FOLDER)
+        del self._keys[account]
+
+    def _new_key(self) -> bytes:
+        return self._entropy(KEY_BYTES)
+
+    def _write(self, account: str, keys: tuple[bytes, ...]) -> None:
+        self._disk.make_folder(FOLDER)
+        packed = {f"key{number}": encoded(key) for number, key in enumerate(keys, 1)}
+        self._disk.write_atomic(f"{FOLDER}/{account}", json.dumps(packed, indent=1).encode() + b"\n")
+        self._keys[account] = keys
+
+
+def encoded(key: bytes) -> str:
+    """A key as clients want it."""
+    return base64.b64encode(key).decode("ascii")
+
+
+def _fixed_key(tenant: TenantConfig) -> bytes:
+    assert tenant.key is not None
+    try:
+        key = base64.b64decode(tenant.key, validate=True)
+    except (binascii.Error, ValueError):
+        key = b""
+    if len(key) < 16:
+        where = f"tenants.{tenant.name}.key"
+        raise ConfigError("configuration", where, "must be base64 of at least 16 bytes")
+    return key
+
+
+def _unpacked(account: str, data: bytes) -> tuple[bytes, ...]:
+    try:
+        packed = json.loads(data)
+        if not isinstance(packed, Mapping) or set(packed) != {"key1", "key2"}:
+            raise ValueError
+        return tuple(base64.b64decode(packed[f"key{number}"], validate=True) for number in KEYS)
+    except (ValueError, TypeError):
+        raise Invalid(f"{FOLDER}/{account} in the data folder holds no keys", reason="key-file") from None

@@ -1,0 +1,114 @@
+"""The source of a copy: a blob of this server, named by URL (blobs.md, section 5.2).
+
+Nothing is ever fetched from elsewhere. A source in the caller's own account may be read with the account's
+key; every other needs a token of its own, judged exactly as if the blob were asked for directly.
+"""
+
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from retain.api.blobs.authentication import verify_token
+from retain.api.blobs.call import Call
+from retain.api.blobs.sas.permissions import Operation, authorize
+from retain.api.blobs.sas.token import parse_token
+from retain.api.blobs.sas.verify import Kind, Target
+from retain.api.blobs.wire.address import Address, host_account, parse_address
+from retain.api.blobs.wire.errors import AzureError, invalid_header
+from retain.api.http.message import BadRequest, decode_segment
+from retain.engine import NotFound, PreconditionFailed
+from retain.engine.blobs import queries
+from retain.engine.blobs.entries import BlobEntry
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A source that may be read: the blob as it is, and its URL without the query, so without any token."""
+
+    entry: BlobEntry
+    url: str
+
+
+async def find_source(call: Call, *, with_tags: bool = False) -> Source:
+    """Find and authorize what `x-ms-copy-source` names; `with_tags` if its tags are to be copied as well.
+
+    Raises AzureError InvalidHeaderValue, CannotVerifyCopySource (403 or 404), SourceConditionNotMet.
+    """
+    text = call.header("x-ms-copy-source") or ""
+    if call.header("x-ms-copy-source-authorization"):
+        raise AzureError("UnsupportedHeader", extras=(("HeaderName", "x-ms-copy-source-authorization"),))
+    address, query, url = _parse(call, text)
+    await _authorize(call, address, query, with_tags=with_tags)
+    container, blob = address.container or "", address.blob or ""
+    conditions = call.conditions(prefix="x-ms-source-", write=True)
+    try:
+        entry = await call.engine.read(
+            lambda state, now: queries.get_blob(state.blobs, address.account, container, blob, now)
+        )
+    except NotFound as error:
+        message = "The specified container does not exist." if error.reason == "container" else None
+        raise AzureError(
+            "CannotVerifyCopySource", message=message or "The specified blob does not exist."
+        ) from None
+    try:
+        conditions.check(entry)
+    except PreconditionFailed:
+        raise AzureError("SourceConditionNotMet") from None
+    return Source(entry, url)
+
+
+def _parse(call: Call, text: str) -> tuple[Address, str, str]:
+    try:
+        parts = urlsplit(text)
+        host, port = parts.hostname or "", parts.port
+        raw = parts.path.encode("latin-1")
+        segments = [decode_segment(piece) for piece in raw[raw.startswith(b"/") :].split(b"/")]
+    except (ValueError, BadRequest):
+        raise invalid_header("x-ms-copy-source", text.partition("?")[0]) from None
+    shown = text.partition("?")[0].partition("#")[0]
+    if parts.scheme not in ("http", "https") or not host or parts.username is not None or len(text) > 8192:
+        raise invalid_header("x-ms-copy-source", shown)
+    account = host_account(host, call.site.host_suffixes)
+    netloc = f"[{host}]" if ":" in host else host
+    netloc = netloc if port is None else f"{netloc}:{port}"
+    if account is None and _without_default_port(netloc) not in _own_hosts(call):
+        raise AzureError("CannotVerifyCopySource", message="The copy source is not on this server.")
+    address = parse_address(segments, account, None, None)
+    if address.container is None or not address.blob:
+        raise invalid_header("x-ms-copy-source", shown)
+    return address, parts.query, shown
+
+
+def _own_hosts(call: Call) -> frozenset[str]:
+    """The names under which this server is asked, with their ports: a copy's source must be one of them."""
+    base = call.site.external.base(call.request)
+    asked = (
+        call.request.authority.decode("latin-1") if call.request.authority else call.headers.get("host", "")
+    )
+    names = (asked, base.partition("://")[2].partition("/")[0])
+    return frozenset(_without_default_port(name.lower()) for name in names)
+
+
+def _without_default_port(name: str) -> str:
+    return name.removesuffix(":80").removesuffix(":443")
+
+
+async def _authorize(call: Call, address: Address, query: str, *, with_tags: bool) -> None:
+    keys = call.site.keys_of(address.account)
+    if keys is None:
+        raise AzureError("CannotVerifyCopySource", message="The specified account does not exist.")
+    try:
+        raw = query.encode("latin-1")
+        token = parse_token(raw)
+        if token is None:
+            if address.account == call.account and call.grant.kind is Kind.KEY:
+                return
+            raise AzureError("NoAuthenticationInformation")
+        target = Target(address.account, address.container, address.blob)
+        facts = call.site.origin.facts(call.request, call.engine.now())
+        grant = await verify_token(call.engine, token, target, keys, facts)
+        authorize(grant, Operation.GET_BLOB, with_tags=with_tags)
+    except AzureError as error:
+        status = 401 if error.status == 401 else 403
+        raise AzureError(
+            "CannotVerifyCopySource", status=status, message=error.message, detail=error.detail
+        ) from None

@@ -1,0 +1,213 @@
+"""What writes have in common: checksums of a body, stored content headers, metadata, tags and tier as
+sent."""
+
+import hashlib
+import hmac
+from base64 import b64encode
+from dataclasses import dataclass
+from typing import Any, Final
+
+from retain.api.blobs.call import Call
+from retain.api.blobs.wire import crc64
+from retain.api.blobs.wire.errors import AzureError, invalid_header
+from retain.api.blobs.wire.names import decode_base64, parse_metadata
+from retain.api.blobs.wire.structured_body import StructuredBody
+from retain.api.blobs.wire.tags import parse_tags_header
+from retain.engine import Body, Forbidden, NotFound, State, Upload
+from retain.engine.blobs import leases
+from retain.engine.blobs.conditions import Conditions
+from retain.engine.blobs.entries import ContentHeaders, Pairs
+
+DEFAULT_TYPE: Final = "application/octet-stream"
+MEBIBYTE: Final = 1 << 20
+
+TIERS: Final = {
+    tier.lower(): tier
+    for tier in (
+        "Hot",
+        "Cool",
+        "Cold",
+        "Archive",
+        "Premium",
+        *(f"P{n}" for n in (4, 6, 10, 15, 20, 30, 40, 50)),
+    )
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Sums:
+    """The checksums a client sent along: 16 bytes of MD5, a CRC-64, and whether the body comes framed."""
+
+    md5: bytes | None
+    crc64: int | None
+    framed: bool
+    plain_length: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A body that arrived whole and matched its checksums. `md5` of its bytes; `crc64` only if one was
+    sent."""
+
+    body: Body
+    md5: bytes
+    crc64: int | None
+
+    def sum_headers(self) -> list[tuple[str, str]]:
+        """The checksum a write answers with: CRC-64 to who sent one, else MD5."""
+        if self.crc64 is not None:
+            return [("x-ms-content-crc64", crc64.encode(self.crc64))]
+        return [("Content-MD5", b64encode(self.md5).decode("ascii"))]
+
+
+def require_length(call: Call) -> int:
+    """The declared Content-Length. Raises AzureError MissingContentLengthHeader (411)."""
+    length = call.request.body.declared
+    if length is None:
+        if call.request.body.finished:
+            return 0
+        raise AzureError("MissingContentLengthHeader")
+    return length
+
+
+def size_limit(version: str, before_2016: int, before_2019: int, now: int) -> int:
+    """The largest body of a write, in bytes, by version (blobs.md, section 5.1)."""
+    if version < "2016-05-31":
+        return before_2016
+    return before_2019 if version < "2019-12-12" else now
+
+
+def md5_header(call: Call, name: str) -> bytes | None:
+    """An MD5 as a header carries it. Raises AzureError InvalidMd5 unless it is Base64 of 16 bytes."""
+    text = call.header(name)
+    if text is None:
+        return None
+    digest = decode_base64(text)
+    if digest is None or len(digest) != 16:
+        raise AzureError("InvalidMd5", extras=(("HeaderName", name), ("HeaderValue", text)))
+    return digest
+
+
+def sent_sums(call: Call) -> Sums:
+    """The checksums of a request. Raises AzureError for a bad one, and for MD5 and CRC-64 at once."""
+    md5 = md5_header(call, "content-md5")
+    text = call.header("x-ms-content-crc64")
+    crc = crc64.decode(text) if text else None
+    if text and (crc is None or md5 is not None):
+        raise invalid_header("x-ms-content-crc64", text)
+    framed = call.header("x-ms-structured-body")
+    if framed is None:
+        return Sums(md5, crc, False, None)
+    length = call.header("x-ms-structured-content-length") or ""
+    if framed.replace(" ", "") != "XSM/1.0;properties=crc64":
+        raise invalid_header("x-ms-structured-body", framed)
+    if not length.isascii() or not length.isdigit() or len(length) > 18:
+        raise invalid_header("x-ms-structured-content-length", length)
+    return Sums(md5, crc, True, int(length))
+
+
+async def precheck(call: Call, conditions: Conditions) -> None:
+    """Refuse a write before its body is read, where the state already says that it will be refused.
+
+    The engine judges again when it decides; this only spares both sides the transfer. Raises AzureError
+    and engine errors.
+    """
+    may_overwrite = call.may_overwrite
+
+    def look(state: State, now: int) -> None:
+        found = state.blobs.find(call.account, call.container)
+        if found is None:
+            raise NotFound("there is no such container", reason="container")
+        entry = found.blob(call.blob, now)
+        conditions.check(entry, creates=True)
+        leases.check_write(None if entry is None else entry.lease, conditions.lease, now)
+        if entry is not None and not may_overwrite:
+            raise Forbidden("this caller may create, not overwrite", reason="overwrite")
+
+    await call.engine.read(look)
+
+
+async def receive(call: Call, upload: Upload, limit: int) -> Received:
+    """Stream the body into an upload and hold it against its checksums.
+
+    Nothing is kept of a body that does not match. Raises AzureError Md5Mismatch, Crc64Mismatch,
+    InvalidInput for a broken frame; RequestError for a body that is too long, too slow or gone.
+    """
+    sums = sent_sums(call)
+    call.request.body.limit = limit
+    unframe = StructuredBody(sums.plain_length) if sums.framed else None
+    # A framed body's MD5 covers the frame, so it cannot be the one of what is stored.
+    outer: Any = hashlib.md5(usedforsecurity=False) if unframe and sums.md5 is not None else None
+    running = 0
+    async for chunk in call.request.body:
+        if outer is not None:
+            outer.update(chunk)
+        content = chunk if unframe is None else unframe.feed(chunk)
+        if sums.crc64 is not None:
+            running = crc64.crc64(content, running)
+        await upload.write(content)
+    if unframe is not None:
+        unframe.close()
+    body = await upload.finish()
+    computed = body.md5 if outer is None else outer.digest()
+    if sums.md5 is not None and not hmac.compare_digest(sums.md5, computed):
+        raise md5_mismatch(sums.md5, computed)
+    if sums.crc64 is not None and running != sums.crc64:
+        extras = (
+            ("UserSpecifiedCrc", crc64.encode(sums.crc64)),
+            ("ServerCalculatedCrc", crc64.encode(running)),
+        )
+        raise AzureError("Crc64Mismatch", extras=extras)
+    return Received(body, body.md5, sums.crc64 if unframe is None else unframe.checksum)
+
+
+def check_md5(sent: bytes, body: bytes) -> None:
+    """Hold a small body against the MD5 sent along. Raises AzureError Md5Mismatch."""
+    computed = hashlib.md5(body, usedforsecurity=False).digest()
+    if not hmac.compare_digest(sent, computed):
+        raise md5_mismatch(sent, computed)
+
+
+def md5_mismatch(sent: bytes, computed: bytes) -> AzureError:
+    """Md5Mismatch with both sums."""
+    extras = (
+        ("UserSpecifiedMd5", b64encode(sent).decode("ascii")),
+        ("ServerCalculatedMd5", b64encode(computed).decode("ascii")),
+    )
+    return AzureError("Md5Mismatch", extras=extras)
+
+
+def content_headers(call: Call, *, plain: bool, default_type: str | None = DEFAULT_TYPE) -> ContentHeaders:
+    """The content headers to store: `x-ms-blob-*` first, then (if `plain`) those of the request itself."""
+
+    def pick(name: str) -> str | None:
+        return call.header(f"x-ms-blob-{name}") or (call.header(name) if plain else None)
+
+    return ContentHeaders(
+        content_type=pick("content-type") or default_type,
+        encoding=pick("content-encoding"),
+        language=pick("content-language"),
+        disposition=call.header("x-ms-blob-content-disposition"),
+        cache_control=pick("cache-control"),
+    )
+
+
+def metadata_of(call: Call) -> Pairs:
+    """The metadata of a request, in the case sent. Raises AzureError."""
+    return tuple(parse_metadata(call.request.cased_headers()).items())
+
+
+def tags_of(call: Call) -> Pairs:
+    """The tags of `x-ms-tags`. Raises AzureError."""
+    return tuple(parse_tags_header(call.header("x-ms-tags") or "").items())
+
+
+def tier_of(call: Call) -> str | None:
+    """The access tier asked for. Raises AzureError InvalidHeaderValue for an unknown one."""
+    text = call.header("x-ms-access-tier")
+    if text is None:
+        return None
+    tier = TIERS.get(text.lower())
+    if tier is None:
+        raise invalid_header("x-ms-access-tier", text)
+    return tier

@@ -1,0 +1,127 @@
+"""Which operation needs which right, as data (blobs.md, section 3.1), and the walk through it.
+
+The order of checks is the service's: whether this kind of token may do such a thing at all, then services,
+resource types and letters. All of it precedes the question whether the resource exists.
+"""
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final
+
+from retain.api.blobs.sas.verify import Grant, Kind
+from retain.api.blobs.wire.errors import AzureError
+
+
+class Operation(Enum):
+    """Every operation of the surface; the value is its name in Azure's documentation."""
+
+    LIST_CONTAINERS = "List Containers"
+    GET_SERVICE_PROPERTIES = "Get Blob Service Properties"
+    SET_SERVICE_PROPERTIES = "Set Blob Service Properties"
+    GET_ACCOUNT_INFORMATION = "Get Account Information"
+    FIND_BLOBS = "Find Blobs by Tags"
+    CREATE_CONTAINER = "Create Container"
+    GET_CONTAINER_PROPERTIES = "Get Container Properties"
+    SET_CONTAINER_METADATA = "Set Container Metadata"
+    GET_CONTAINER_ACL = "Get Container ACL"
+    SET_CONTAINER_ACL = "Set Container ACL"
+    DELETE_CONTAINER = "Delete Container"
+    LEASE_CONTAINER = "Lease Container"
+    BREAK_CONTAINER_LEASE = "Lease Container (break)"
+    LIST_BLOBS = "List Blobs"
+    FIND_BLOBS_IN_CONTAINER = "Find Blobs by Tags in Container"
+    PUT_BLOB = "Put Blob"
+    PUT_BLOCK = "Put Block"
+    PUT_BLOCK_LIST = "Put Block List"
+    GET_BLOCK_LIST = "Get Block List"
+    GET_BLOB = "Get Blob"
+    GET_BLOB_PROPERTIES = "Get Blob Properties"
+    GET_BLOB_METADATA = "Get Blob Metadata"
+    SET_BLOB_PROPERTIES = "Set Blob Properties"
+    SET_BLOB_METADATA = "Set Blob Metadata"
+    SET_BLOB_TIER = "Set Blob Tier"
+    GET_BLOB_TAGS = "Get Blob Tags"
+    SET_BLOB_TAGS = "Set Blob Tags"
+    COPY_BLOB = "Copy Blob"
+    ABORT_COPY = "Abort Copy Blob"
+    DELETE_BLOB = "Delete Blob"
+    LEASE_BLOB = "Lease Blob"
+    BREAK_BLOB_LEASE = "Lease Blob (break)"
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One row: any one of the letters suffices; an empty text means that this kind of token never may.
+
+    `service` holds for a service SAS, `account` for an account SAS whose `srt` has one of `types`. `on_blob`
+    says that the operation is one on a blob, so that a blob's own token may do it. `creates` says that the
+    letter c covers it only while no such blob exists.
+    """
+
+    service: str
+    types: str
+    account: str
+    on_blob: bool = False
+    creates: bool = False
+
+
+RULES: Final[dict[Operation, Rule]] = {
+    Operation.LIST_CONTAINERS: Rule("", "s", "l"),
+    Operation.GET_SERVICE_PROPERTIES: Rule("", "s", "r"),
+    Operation.SET_SERVICE_PROPERTIES: Rule("", "s", "w"),
+    Operation.GET_ACCOUNT_INFORMATION: Rule("r", "sco", "rwdlcup", on_blob=True),
+    Operation.FIND_BLOBS: Rule("", "o", "f"),
+    Operation.CREATE_CONTAINER: Rule("", "c", "cw"),
+    Operation.GET_CONTAINER_PROPERTIES: Rule("", "c", "r"),
+    Operation.SET_CONTAINER_METADATA: Rule("", "c", "w"),
+    Operation.GET_CONTAINER_ACL: Rule("", "", ""),
+    Operation.SET_CONTAINER_ACL: Rule("", "", ""),
+    Operation.DELETE_CONTAINER: Rule("", "c", "d"),
+    Operation.LEASE_CONTAINER: Rule("", "c", "w"),
+    Operation.BREAK_CONTAINER_LEASE: Rule("", "c", "wd"),
+    Operation.LIST_BLOBS: Rule("l", "c", "l"),
+    Operation.FIND_BLOBS_IN_CONTAINER: Rule("f", "co", "f"),
+    Operation.PUT_BLOB: Rule("cw", "o", "cw", on_blob=True, creates=True),
+    Operation.PUT_BLOCK: Rule("w", "o", "w", on_blob=True),
+    Operation.PUT_BLOCK_LIST: Rule("w", "o", "w", on_blob=True),
+    Operation.GET_BLOCK_LIST: Rule("r", "o", "r", on_blob=True),
+    Operation.GET_BLOB: Rule("r", "o", "r", on_blob=True),
+    Operation.GET_BLOB_PROPERTIES: Rule("r", "o", "r", on_blob=True),
+    Operation.GET_BLOB_METADATA: Rule("r", "o", "r", on_blob=True),
+    Operation.SET_BLOB_PROPERTIES: Rule("w", "o", "w", on_blob=True),
+    Operation.SET_BLOB_METADATA: Rule("w", "o", "w", on_blob=True),
+    Operation.SET_BLOB_TIER: Rule("w", "o", "w", on_blob=True),
+    Operation.GET_BLOB_TAGS: Rule("t", "o", "t", on_blob=True),
+    Operation.SET_BLOB_TAGS: Rule("t", "o", "t", on_blob=True),
+    Operation.COPY_BLOB: Rule("cw", "o", "cw", on_blob=True, creates=True),
+    Operation.ABORT_COPY: Rule("w", "o", "w", on_blob=True),
+    Operation.DELETE_BLOB: Rule("d", "o", "d", on_blob=True),
+    Operation.LEASE_BLOB: Rule("w", "o", "w", on_blob=True),
+    Operation.BREAK_BLOB_LEASE: Rule("wd", "o", "wd", on_blob=True),
+}
+
+
+def authorize(grant: Grant, operation: Operation, *, with_tags: bool = False) -> bool:
+    """Check a verified grant against an operation; returns whether it may replace an existing blob.
+
+    `with_tags` asks for the letter t as well: tags written along with a blob, or listed with include=tags
+    (a service SAS only, blobs.md section 3.1). Raises AzureError AuthorizationFailure,
+    AuthorizationServiceMismatch, AuthorizationResourceTypeMismatch or AuthorizationPermissionMismatch.
+    """
+    if grant.kind is Kind.KEY:
+        return True
+    rule = RULES[operation]
+    letters = rule.account if grant.kind is Kind.ACCOUNT else rule.service
+    if not letters or (grant.kind is Kind.BLOB and not rule.on_blob):
+        raise AzureError("AuthorizationFailure")
+    if grant.kind is Kind.ACCOUNT:
+        if "b" not in grant.services:
+            raise AzureError("AuthorizationServiceMismatch")
+        if grant.types.isdisjoint(rule.types):
+            raise AzureError("AuthorizationResourceTypeMismatch")
+    if grant.letters.isdisjoint(letters):
+        raise AzureError("AuthorizationPermissionMismatch")
+    needs_t = with_tags and not (operation is Operation.LIST_BLOBS and grant.kind is Kind.ACCOUNT)
+    if needs_t and "t" not in grant.letters:
+        raise AzureError("AuthorizationPermissionMismatch")
+    return not rule.creates or "w" in grant.letters

@@ -1,0 +1,196 @@
+"""Judging a shared access signature: signature, policy, times, protocol, address (blobs.md, sections 2 and
+3).
+
+Pure: the token, what the URL names, the account's keys, the facts of the request and a look-up of stored
+access policies go in; a Grant comes out, or an AzureError. Rights are judged after that, by `permissions`,
+so a forged token learns nothing about them. Existence of the resource comes last of all.
+"""
+
+import ipaddress
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final
+
+from retain.api.blobs.sas import fields as fields
+from retain.api.blobs.sas.token import AccountToken, Bounds, ServiceToken, Token
+from retain.api.blobs.wire.errors import AzureError, authentication_failed, invalid_parameter
+from retain.api.blobs.wire.times import http_date
+
+MAX_POLICIES: Final = 5
+"""Stored access policies a container may have (blobs.md, section 2.3)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What the URL names, decoded: container and blob are None at the account's root or at a container."""
+
+    account: str
+    container: str | None = None
+    blob: str | None = None
+    snapshot: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the token is held against: the instant in nanoseconds, the caller's address, and whether TLS
+    was used."""
+
+    now: int
+    peer: str
+    secure: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """A stored access policy: times in nanoseconds and letters, None where a field is left to the token."""
+
+    start: int | None = None
+    expiry: int | None = None
+    permissions: str | None = None
+
+
+PolicyLookup = Callable[[str, str], Policy | None]
+"""The policy of a container (first argument) by its id (second), None if there is none."""
+
+
+class Kind(Enum):
+    """How a request is authorized."""
+
+    KEY = "shared key"
+    ACCOUNT = "account SAS"
+    CONTAINER = "service SAS for a container"
+    BLOB = "service SAS for a blob"
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What a verified request may do: letters, for an account SAS the services and resource types too, and
+    the response headers a service SAS overrides (parameter, value). `policy` names the stored policy, for
+    the audit."""
+
+    kind: Kind
+    letters: frozenset[str] = frozenset()
+    services: frozenset[str] = frozenset()
+    types: frozenset[str] = frozenset()
+    overrides: tuple[tuple[str, str], ...] = ()
+    policy: str | None = None
+
+
+KEY_GRANT: Final = Grant(Kind.KEY)
+
+_NO_POLICY: Final = Policy()
+
+
+def verify(
+    token: Token, target: Target, keys: tuple[bytes, ...], facts: Facts, policy_of: PolicyLookup
+) -> Grant:
+    """Judge a token in the order of the service: signature, times, protocol, address.
+
+    Both of an account's keys are tried. Raises AzureError: AuthenticationFailed,
+    AuthorizationProtocolMismatch, AuthorizationSourceIPMismatch, or InvalidQueryParameterValue where token
+    and policy both give a field.
+    """
+    if isinstance(token, AccountToken):
+        return _verify_account(token, target, keys, facts)
+    return _verify_service(token, target, keys, facts, policy_of)
+
+
+def _verify_account(token: AccountToken, target: Target, keys: tuple[bytes, ...], facts: Facts) -> Grant:
+    text = fields.account_string(token.signed, {**token.values, "account": target.account})
+    _require_signature(token.signature, text, keys)
+    assert token.bounds.expiry is not None, "parse_token requires it"
+    _check_times(token.bounds.start, token.bounds.expiry, facts.now)
+    _check_origin(token.bounds, facts)
+    return Grant(Kind.ACCOUNT, frozenset(token.permissions), token.services, token.types)
+
+
+def _verify_service(
+    token: ServiceToken, target: Target, keys: tuple[bytes, ...], facts: Facts, policy_of: PolicyLookup
+) -> Grant:
+    # A service SAS says nothing about the account's root; the real service signs it against $root there.
+    container = target.container or "$root"
+    is_container = token.resource == "c"
+    blob = None if is_container else target.blob
+    resource = fields.canonical_resource(token.version, target.account, container, blob)
+    values = {**token.values, "cr": resource}
+    if token.resource in ("bs", "bv"):
+        values["snapshot"] = target.snapshot
+    _require_signature(token.signature, fields.service_string(token.signed, values), keys)
+    policy = _NO_POLICY if token.policy is None else policy_of(container, token.policy)
+    if policy is None:
+        raise authentication_failed("SAS identifier cannot be found for specified signed identifier")
+    start, expiry, permissions = _merge(token, policy)
+    _check_times(start, expiry, facts.now)
+    _check_origin(token.bounds, facts)
+    kind = Kind.CONTAINER if is_container else Kind.BLOB
+    return Grant(kind, frozenset(permissions), overrides=token.overrides, policy=token.policy)
+
+
+def _merge(token: ServiceToken, policy: Policy) -> tuple[int | None, int, str]:
+    """Start, expiry and permissions, each from the one side that gives it (blobs.md, section 2.3)."""
+    both = (
+        ("st", token.bounds.start, policy.start),
+        ("se", token.bounds.expiry, policy.expiry),
+        ("sp", token.permissions, policy.permissions or None),
+    )
+    for name, ours, stored in both:
+        if ours is not None and stored is not None:
+            raise invalid_parameter(
+                name, token.values.get(name, ""), "The stored access policy already gives this field."
+            )
+    start = token.bounds.start if policy.start is None else policy.start
+    expiry = token.bounds.expiry if policy.expiry is None else policy.expiry
+    permissions = token.permissions or policy.permissions
+    if expiry is None:
+        raise authentication_failed("se is mandatory. Cannot be empty")
+    if not permissions:
+        raise authentication_failed("sp is mandatory. Cannot be empty")
+    return start, expiry, permissions
+
+
+def _require_signature(signature: bytes, text: str, keys: tuple[bytes, ...]) -> None:
+    if not fields.is_signed_by(signature, text, keys):
+        raise authentication_failed(f"Signature did not match. String to sign used was {text}")
+
+
+def _check_times(start: int | None, expiry: int, now: int) -> None:
+    """Valid from the start on, and until just before the expiry."""
+    if start is not None and start >= expiry:
+        raise authentication_failed(
+            f"Signed expiry time [{http_date(expiry)}] has to be after signed start time [{http_date(start)}]"
+        )
+    if now >= expiry or (start is not None and now < start):
+        begins = "" if start is None else f"Start [{http_date(start)}] - "
+        raise authentication_failed(
+            "Signature not valid in the specified time frame: "
+            f"{begins}Expiry [{http_date(expiry)}] - Current [{http_date(now)}]"
+        )
+
+
+def _check_origin(bounds: Bounds, facts: Facts) -> None:
+    if bounds.https_only and not facts.secure:
+        raise AzureError("AuthorizationProtocolMismatch")
+    if bounds.addresses is None:
+        return
+    low, high = bounds.addresses
+    address = _ipv4(facts.peer)
+    if address is None or not low <= address <= high:
+        raise AzureError(
+            "AuthorizationSourceIPMismatch",
+            message="This request is not authorized to perform this operation using this source IP "
+            f"{facts.peer}.",
+            extras=(("SourceIP", facts.peer),),
+        )
+
+
+def _ipv4(peer: str) -> int | None:
+    """An IPv4 address as a number; an IPv4-mapped IPv6 address counts as the one inside. None for all
+    others."""
+    try:
+        address = ipaddress.ip_address(peer)
+    except ValueError:
+        return None
+    if isinstance(address, ipaddress.IPv6Address):
+        return None if address.ipv4_mapped is None else int(address.ipv4_mapped)
+    return int(address)

@@ -1,0 +1,1 @@
+"""Find Blobs by Tags and the conditions on tags: tokens, grammar, evaluation."""

@@ -1,0 +1,126 @@
+"""Find Blobs by Tags: the `where` parameter (blobs.md, section 6), as one interval per key.
+
+An index can look each interval up; `matches` judges a single blob. Values are strings and compare by code
+point.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from retain.api.blobs.tagquery.words import CONTAINER, QueryError, Sort, Word, tag_value, unexpected, words
+from retain.api.blobs.wire.errors import invalid_parameter
+from retain.api.blobs.wire.tags import MAX_TAGS
+
+_MULTIPLE: Final = "can't have multiple conditions for a single tag unless they define a range"
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """Which values of one key match: None is unbounded, and equality is a closed interval of one value."""
+
+    low: str | None = None
+    low_closed: bool = True
+    high: str | None = None
+    high_closed: bool = True
+
+    def holds(self, value: str) -> bool:
+        """Whether a value lies inside."""
+        if self.low is not None and (value < self.low or (value == self.low and not self.low_closed)):
+            return False
+        return self.high is None or value < self.high or (value == self.high and self.high_closed)
+
+    @property
+    def equals(self) -> str | None:
+        """The one value that matches, None if there may be others."""
+        return self.low if self.low is not None and self.low == self.high else None
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """A parsed query: the container it names, if any, and an interval for each key, in the order of the
+    text."""
+
+    container: str | None
+    intervals: Mapping[str, Interval]
+
+    def matches(self, tags: Mapping[str, str]) -> bool:
+        """Whether a blob with these tags is found; one without a key of the query never is."""
+        for key, interval in self.intervals.items():
+            value = tags.get(key)
+            if value is None or not interval.holds(value):
+                return False
+        return True
+
+    def named(self, tags: Mapping[str, str]) -> dict[str, str]:
+        """The tags a result lists: only those whose keys the query names."""
+        return {key: value for key, value in tags.items() if key in self.intervals}
+
+
+def parse_where(text: str | None, *, in_container: bool = False) -> Where:
+    """Read the `where` parameter; `in_container` for a query on a container's URL, which cannot name
+    another one.
+
+    Raises AzureError InvalidQueryParameterValue with the position of what is wrong.
+    """
+    if text is None or not text.strip():
+        raise invalid_parameter(
+            "where", text or "", "The query is empty.", str(QueryError(1, "unexpected end of query"))
+        )
+    try:
+        return _parse(text, in_container)
+    except QueryError as error:
+        raise invalid_parameter("where", text, str(error), str(error)) from None
+
+
+def _parse(text: str, in_container: bool) -> Where:
+    rest = iter(words(text))
+    container: str | None = None
+    intervals: dict[str, Interval] = {}
+    while True:
+        key, operator, value = next(rest), next(rest, None), next(rest, None)
+        if key.sort is not Sort.KEY:
+            raise unexpected(key)
+        if operator is None or operator.sort is not Sort.OPERATOR or operator.meaning == "<>":
+            raise unexpected(operator or key)
+        if value is None or value.sort is not Sort.VALUE:
+            raise unexpected(value or operator)
+        if key.meaning == CONTAINER:
+            container = _container(key, operator, value, container, in_container)
+        else:
+            wanted = _narrow(intervals.get(key.meaning), operator.meaning, tag_value(value), key.position)
+            intervals[key.meaning] = wanted
+            if len(intervals) > MAX_TAGS:
+                raise QueryError(key.position, f"a query names at most {MAX_TAGS} tags")
+        joint = next(rest)
+        if joint.sort is Sort.END:
+            return Where(container, intervals)
+        if joint.sort is not Sort.AND:
+            raise unexpected(joint)
+
+
+def _container(key: Word, operator: Word, value: Word, before: str | None, in_container: bool) -> str:
+    if in_container:
+        raise unexpected(key)
+    if operator.meaning != "=":
+        raise unexpected(operator)
+    if before is not None:
+        raise QueryError(key.position, _MULTIPLE)
+    return value.meaning
+
+
+def _narrow(before: Interval | None, operator: str, value: str, position: int) -> Interval:
+    """Add a condition to a key: one lower and one upper bound at most, equality only alone."""
+    if operator == "=":
+        if before is not None:
+            raise QueryError(position, _MULTIPLE)
+        return Interval(value, True, value, True)
+    interval = before or Interval()
+    closed = operator.endswith("=")
+    if operator.startswith(">"):
+        if interval.low is not None:
+            raise QueryError(position, _MULTIPLE)
+        return Interval(value, closed, interval.high, interval.high_closed)
+    if interval.high is not None:
+        raise QueryError(position, _MULTIPLE)
+    return Interval(interval.low, interval.low_closed, value, closed)

@@ -1,0 +1,80 @@
+"""CRC-64/NVME, the checksum of `x-ms-content-crc64` (blobs.md, section 5.1).
+
+Reflected polynomial 0x9A6C9329AC4BC9B5, all ones before and after. Computed only where a client asks for
+it. The optional package `awscrt` does it at memory speed; without it tables take eight bytes a step, about
+80 ns each, so callers feed pieces of a few KiB and give way between them.
+"""
+
+from base64 import b64encode
+from struct import iter_unpack
+from typing import Any, Final
+
+from retain.api.blobs.wire.names import decode_base64
+
+_POLYNOMIAL: Final = 0x9A6C9329AC4BC9B5
+_ONES: Final = 0xFFFFFFFFFFFFFFFF
+
+
+def _make_tables() -> list[list[int]]:
+    """Table n says what a byte does to the register n zero bytes later."""
+    first = []
+    for byte in range(256):
+        register = byte
+        for _ in range(8):
+            register = (register >> 1) ^ (_POLYNOMIAL if register & 1 else 0)
+        first.append(register)
+    tables = [first]
+    for _ in range(7):
+        tables.append([(register >> 8) ^ first[register & 0xFF] for register in tables[-1]])
+    return tables
+
+
+_T0, _T1, _T2, _T3, _T4, _T5, _T6, _T7 = _make_tables()
+
+
+def crc64_by_tables(data: bytes, before: int = 0) -> int:
+    """The checksum of `data`, continuing from the checksum `before` of what precedes it."""
+    register = before ^ _ONES
+    whole = len(data) & ~7
+    for (word,) in iter_unpack("<Q", data[:whole]):
+        register ^= word
+        register = (
+            _T7[register & 0xFF]
+            ^ _T6[register >> 8 & 0xFF]
+            ^ _T5[register >> 16 & 0xFF]
+            ^ _T4[register >> 24 & 0xFF]
+            ^ _T3[register >> 32 & 0xFF]
+            ^ _T2[register >> 40 & 0xFF]
+            ^ _T1[register >> 48 & 0xFF]
+            ^ _T0[register >> 56]
+        )
+    for byte in data[whole:]:
+        register = (register >> 8) ^ _T0[(register ^ byte) & 0xFF]
+    return register ^ _ONES
+
+
+def _native() -> Any:
+    try:
+        from awscrt import checksums  # type: ignore[import-not-found, unused-ignore]
+    except ImportError:
+        return crc64_by_tables
+    return checksums.crc64nvme
+
+
+_update: Final = _native()
+
+
+def crc64(data: bytes, before: int = 0) -> int:
+    """The checksum of `data`, continuing from the checksum `before` of what precedes it."""
+    return int(_update(data, before))
+
+
+def encode(checksum: int) -> str:
+    """A checksum as its header carries it: Base64 of eight little-endian bytes."""
+    return b64encode(checksum.to_bytes(8, "little")).decode("ascii")
+
+
+def decode(text: str) -> int | None:
+    """The checksum a header carries, None if it is none."""
+    raw = decode_base64(text)
+    return int.from_bytes(raw, "little") if raw is not None and len(raw) == 8 else None

@@ -1,0 +1,264 @@
+"""The errors of this surface: one table, one exception, one rendering (blobs.md, section 8).
+
+The table maps Azure's code to its usual status and message; a few codes have a second status, which the place
+that raises names. Clients read the code from the XML body, or from `x-ms-error-code` where there is no body.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from retain.api.blobs.wire.escape import DECLARATION, echo
+from retain.api.blobs.wire.times import iso_date
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of the table: the status a code has unless its place says otherwise, and its message."""
+
+    status: int
+    message: str
+
+
+TABLE: Final[dict[str, Row]] = {
+    "AuthenticationFailed": Row(
+        403,
+        "Server failed to authenticate the request. Make sure the value of Authorization header is formed "
+        "correctly including the signature.",
+    ),
+    "NoAuthenticationInformation": Row(
+        401,
+        "Server failed to authenticate the request. Please refer to the information in the www-authenticate "
+        "header.",
+    ),
+    "InvalidAuthenticationInfo": Row(
+        400,
+        "Authentication information is not given in the correct format. "
+        "Check the value of Authorization header.",
+    ),
+    "AuthorizationFailure": Row(403, "This request is not authorized to perform this operation."),
+    "AuthorizationPermissionMismatch": Row(
+        403, "This request is not authorized to perform this operation using this permission."
+    ),
+    "AuthorizationServiceMismatch": Row(
+        403, "This request is not authorized to perform this operation using this service."
+    ),
+    "AuthorizationResourceTypeMismatch": Row(
+        403, "This request is not authorized to perform this operation using this resource type."
+    ),
+    "AuthorizationProtocolMismatch": Row(
+        403, "This request is not authorized to perform this operation using this protocol."
+    ),
+    "AuthorizationSourceIPMismatch": Row(
+        403, "This request is not authorized to perform this operation using this source IP."
+    ),
+    "UnauthorizedBlobOverwrite": Row(403, "This request is not authorized to perform blob overwrites."),
+    "ContainerNotFound": Row(404, "The specified container does not exist."),
+    "BlobNotFound": Row(404, "The specified blob does not exist."),
+    "ResourceNotFound": Row(404, "The specified resource does not exist."),
+    "ContainerAlreadyExists": Row(409, "The specified container already exists."),
+    "ContainerBeingDeleted": Row(409, "The specified container is being deleted. Try operation later."),
+    "BlobAlreadyExists": Row(409, "The specified blob already exists."),
+    "BlobImmutableDueToPolicy": Row(
+        409, "This operation is not permitted as the blob is immutable due to a policy."
+    ),
+    "ContainerImmutableDueToPolicy": Row(
+        409, "This operation is not permitted as the container is immutable due to a policy."
+    ),
+    "InvalidBlobType": Row(409, "The blob type is invalid for this operation."),
+    "SnapshotsPresent": Row(409, "This operation is not permitted while the blob has snapshots."),
+    "BlockCountExceedsLimit": Row(
+        409, "The uncommitted block count cannot exceed the maximum limit of 100,000 blocks."
+    ),
+    "FeatureVersionMismatch": Row(
+        409, "The operation for AppendBlob or PageBlob requires a feature that this account does not have."
+    ),
+    "ConditionNotMet": Row(412, "The condition specified using HTTP conditional header(s) is not met."),
+    "SourceConditionNotMet": Row(
+        412, "The source condition specified using HTTP conditional header(s) is not met."
+    ),
+    "TargetConditionNotMet": Row(
+        412, "The target condition specified using HTTP conditional header(s) is not met."
+    ),
+    "LeaseIdMissing": Row(
+        412, "There is currently a lease on the resource and no lease ID was specified in the request."
+    ),
+    "LeaseIdMismatchWithBlobOperation": Row(
+        412, "The lease ID specified did not match the lease ID for the blob."
+    ),
+    "LeaseNotPresentWithBlobOperation": Row(412, "There is currently no lease on the blob."),
+    "LeaseNotPresentWithContainerOperation": Row(412, "There is currently no lease on the container."),
+    "LeaseIdMismatchWithContainerOperation": Row(
+        412, "The lease ID specified did not match the lease ID for the container."
+    ),
+    "LeaseLost": Row(412, "A lease ID was specified, but the lease for the resource has expired."),
+    "LeaseAlreadyPresent": Row(409, "There is already a lease present."),
+    "LeaseNotPresentWithLeaseOperation": Row(409, "There is currently no lease on the resource."),
+    "LeaseIdMismatchWithLeaseOperation": Row(
+        409,
+        "The lease ID specified did not match the lease ID for the resource "
+        "with the specified lease operation.",
+    ),
+    "LeaseIsBreakingAndCannotBeAcquired": Row(
+        409, "The lease ID matched, but the lease is currently in breaking state and cannot be acquired."
+    ),
+    "LeaseIsBreakingAndCannotBeChanged": Row(
+        409, "The lease ID matched, but the lease is currently in breaking state and cannot be changed."
+    ),
+    "LeaseIsBrokenAndCannotBeRenewed": Row(
+        409, "The lease ID matched, but the lease has been broken explicitly and cannot be renewed."
+    ),
+    "CorsPreflightFailure": Row(403, "CORS not enabled or no matching rule found for this request."),
+    "InvalidRange": Row(416, "The range specified is invalid for the current size of the resource."),
+    "InvalidBlockList": Row(400, "The specified block list is invalid."),
+    "InvalidBlobOrBlock": Row(400, "The specified blob or block content is invalid."),
+    "InvalidBlockId": Row(400, "The specified block ID is invalid. The block ID must be Base64-encoded."),
+    "BlockListTooLong": Row(400, "The block list may not contain more than 50,000 blocks."),
+    "Md5Mismatch": Row(
+        400, "The MD5 value specified in the request did not match the MD5 value calculated by the server."
+    ),
+    "InvalidMd5": Row(
+        400,
+        "The MD5 value specified in the request is invalid. MD5 value must be 128 bits and base64 encoded.",
+    ),
+    "Crc64Mismatch": Row(
+        400,
+        "The CRC64 value specified in the request did not match with the CRC64 value calculated "
+        "by the server.",
+    ),
+    "InvalidHeaderValue": Row(400, "The value for one of the HTTP headers is not in the correct format."),
+    "MissingRequiredHeader": Row(400, "An HTTP header that's mandatory for this request is not specified."),
+    "UnsupportedHeader": Row(400, "One of the headers specified in the request is not supported."),
+    "ConditionHeadersNotSupported": Row(400, "Condition headers are not supported."),
+    "MultipleConditionHeadersNotSupported": Row(400, "Multiple condition headers are not supported."),
+    "UnsatisfiableCondition": Row(400, "The request includes an unsatisfiable condition for this operation."),
+    "InvalidQueryParameterValue": Row(
+        400, "Value for one of the query parameters specified in the request URI is invalid."
+    ),
+    "OutOfRangeQueryParameterValue": Row(
+        400, "One of the query parameters specified in the request URI is outside the permissible range."
+    ),
+    "MissingRequiredQueryParameter": Row(
+        400, "A query parameter that's mandatory for this request is not specified."
+    ),
+    "UnsupportedQueryParameter": Row(
+        400, "One of the query parameters specified in the request URI is not supported."
+    ),
+    "OutOfRangeInput": Row(400, "One of the request inputs is out of range."),
+    "InvalidResourceName": Row(400, "The specified resource name contains invalid characters."),
+    "InvalidUri": Row(400, "The requested URI does not represent any resource on the server."),
+    "InvalidInput": Row(400, "One of the request inputs is not valid."),
+    "InvalidMetadata": Row(
+        400, "The metadata specified is invalid. It has characters that are not permitted."
+    ),
+    "EmptyMetadataKey": Row(400, "The key for one of the metadata key-value pairs is empty."),
+    "MetadataTooLarge": Row(400, "The size of the specified metadata exceeds the maximum size permitted."),
+    "InvalidXmlDocument": Row(400, "XML specified is not syntactically valid."),
+    "InvalidXmlNodeValue": Row(400, "The value for one of the XML nodes is not in the correct format."),
+    "MissingRequiredXmlNode": Row(400, "A required XML node was not specified in the request body."),
+    "UnsupportedXmlNode": Row(400, "One of the XML nodes specified in the request body is not supported."),
+    "EmptyTagName": Row(400, "The name of one of the tag key-value pairs is empty."),
+    "DuplicateTagNames": Row(400, "The tags specified contain duplicate names."),
+    "TagsTooLarge": Row(400, "The tags specified exceed the maximum permissible limits."),
+    "InvalidTag": Row(400, "The tags specified are invalid. They contain characters that are not permitted."),
+    "CannotVerifyCopySource": Row(404, "Could not verify the copy source."),
+    "CopyIdMismatch": Row(
+        409, "The specified copy ID did not match the copy ID for the pending copy operation."
+    ),
+    "NoPendingCopyOperation": Row(409, "There is currently no pending copy operation."),
+    "UnsupportedHttpVerb": Row(405, "The resource doesn't support the specified HTTP verb."),
+    "MissingContentLengthHeader": Row(411, "The Content-Length header was not specified."),
+    "RequestBodyTooLarge": Row(
+        413, "The request body is too large and exceeds the maximum permissible limit."
+    ),
+    "RequestUrlFailedToParse": Row(400, "The URL in the request could not be parsed."),
+    "InternalError": Row(500, "The server encountered an internal error. Please retry the request."),
+    "OperationTimedOut": Row(500, "Operation could not be completed within the specified time."),
+    "NotImplemented": Row(501, "The requested operation is not implemented on the specified resource."),
+    "ServerBusy": Row(503, "The server is currently unable to receive requests. Please retry your request."),
+    "InsufficientAccountStorage": Row(507, "The account has no room left for this request."),
+}
+
+
+class AzureError(Exception):
+    """A refusal in Azure's terms.
+
+    `code` is a key of TABLE. `status` and `message` default to its row. `detail` becomes the element
+    AuthenticationErrorDetail. `extras` are further elements of the body, in order; `headers` further headers.
+    """
+
+    def __init__(
+        self,
+        code: str,
+        *,
+        status: int | None = None,
+        message: str | None = None,
+        detail: str | None = None,
+        extras: Sequence[tuple[str, str]] = (),
+        headers: Sequence[tuple[str, str]] = (),
+    ) -> None:
+        row = TABLE[code]
+        self.code = code
+        self.status = row.status if status is None else status
+        self.message = row.message if message is None else message
+        self.detail = detail
+        self.extras = tuple(extras)
+        self.headers = tuple(headers)
+        super().__init__(f"{self.status} {code}: {detail or self.message}")
+
+
+def authentication_failed(detail: str) -> AzureError:
+    """AuthenticationFailed with the detail that tells a client's author what was wrong."""
+    return AzureError("AuthenticationFailed", detail=detail)
+
+
+def invalid_header(name: str, value: str, message: str | None = None) -> AzureError:
+    """InvalidHeaderValue naming the header, as clients expect it (Python special-cases x-ms-version)."""
+    return AzureError(
+        "InvalidHeaderValue", message=message, extras=(("HeaderName", name), ("HeaderValue", value))
+    )
+
+
+def missing_header(name: str) -> AzureError:
+    """MissingRequiredHeader naming the header."""
+    return AzureError("MissingRequiredHeader", extras=(("HeaderName", name),))
+
+
+def invalid_parameter(name: str, value: str, reason: str, message: str | None = None) -> AzureError:
+    """InvalidQueryParameterValue naming parameter, value and reason."""
+    extras = (("QueryParameterName", name), ("QueryParameterValue", value), ("Reason", reason))
+    return AzureError("InvalidQueryParameterValue", message=message, extras=extras)
+
+
+def out_of_range_parameter(name: str, value: str, minimum: int, maximum: int) -> AzureError:
+    """OutOfRangeQueryParameterValue naming the parameter and its limits."""
+    extras = (
+        ("QueryParameterName", name),
+        ("QueryParameterValue", value),
+        ("MinimumAllowed", str(minimum)),
+        ("MaximumAllowed", str(maximum)),
+    )
+    return AzureError("OutOfRangeQueryParameterValue", extras=extras)
+
+
+def render(error: AzureError, request_id: str, time: int) -> tuple[list[tuple[str, str]], bytes]:
+    """The headers and the XML body of an error.
+
+    `time` in nanoseconds goes into the message, as on the real service. A 304 has no body; for HEAD the
+    caller drops it. The code is in `x-ms-error-code` always: the only signal where there is no body.
+    """
+    headers = [("x-ms-error-code", error.code), *error.headers]
+    if error.status == 304:
+        return headers, b""
+    parts = [
+        f"{DECLARATION}<Error><Code>{error.code}",
+        "</Code><Message>",
+        echo(error.message),
+        f"\nRequestId:{request_id}\nTime:{iso_date(time)}</Message>",
+    ]
+    if error.detail is not None:
+        parts.append(f"<AuthenticationErrorDetail>{echo(error.detail)}</AuthenticationErrorDetail>")
+    parts.extend(f"<{name}>{echo(value)}</{name}>" for name, value in error.extras)
+    parts.append("</Error>")
+    headers.append(("Content-Type", "application/xml"))
+    return headers, "".join(parts).encode("utf-8")

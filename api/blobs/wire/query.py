@@ -1,0 +1,77 @@
+"""The query string, parsed once from the raw bytes by our own code (blobs.md, section 1).
+
+`+` means a space, except in `sig`, where it is kept: Base64 has pluses and no spaces, and some clients forget
+to encode them. Names stay as sent; nothing is folded, so that no name can be spelled in two ways.
+"""
+
+import re
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Final
+from urllib.parse import unquote_to_bytes
+
+from retain.api.blobs.wire.errors import AzureError
+
+_BROKEN_ESCAPE: Final = re.compile(rb"%(?![0-9A-Fa-f]{2})")
+_CACHED_BYTES: Final = 2048
+"""Longer queries are parsed anew each time, which bounds the cache to a few MiB."""
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """The parameters of a request: `pairs` in the order sent, decoded; `doubled` the names sent
+    repeatedly."""
+
+    pairs: tuple[tuple[str, str], ...]
+    doubled: frozenset[str]
+    values: dict[str, str] = field(repr=False)
+    has_plus: bool = False
+
+    def get(self, name: str) -> str | None:
+        """The value of a parameter, None if absent. The first one, if it was sent repeatedly."""
+        return self.values.get(name)
+
+    def filled(self, name: str) -> str | None:
+        """The value of a parameter; an empty one counts as absent (rclone and adlfs send such)."""
+        return self.values.get(name) or None
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.values
+
+
+def parse_query(raw: bytes) -> Query:
+    """Parse a raw query string (without the question mark).
+
+    Raises AzureError InvalidUri for a broken percent escape or for bytes that are not UTF-8.
+    """
+    return _cached(raw) if len(raw) <= _CACHED_BYTES else _parse(raw)
+
+
+def _parse(raw: bytes) -> Query:
+    if _BROKEN_ESCAPE.search(raw):
+        raise AzureError("InvalidUri")
+    pairs: list[tuple[str, str]] = []
+    values: dict[str, str] = {}
+    doubled: set[str] = set()
+    for piece in raw.split(b"&"):
+        if not piece:
+            continue
+        raw_name, _, raw_value = piece.partition(b"=")
+        name = _decode(raw_name.replace(b"+", b" "))
+        value = _decode(raw_value if name == "sig" else raw_value.replace(b"+", b" "))
+        if name in values:
+            doubled.add(name)
+        else:
+            values[name] = value
+        pairs.append((name, value))
+    return Query(tuple(pairs), frozenset(doubled), values, b"+" in raw)
+
+
+_cached = lru_cache(maxsize=1024)(_parse)
+
+
+def _decode(raw: bytes) -> str:
+    try:
+        return (unquote_to_bytes(raw) if b"%" in raw else raw).decode("utf-8")
+    except UnicodeDecodeError:
+        raise AzureError("InvalidUri") from None

@@ -1,0 +1,1 @@
+"""XML bodies of the blob interface: read, written, and the policies and properties they carry."""

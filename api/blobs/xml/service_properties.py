@@ -1,0 +1,173 @@
+"""Service properties: what an account remembers of them, and their XML (blobs.md, section 5.4).
+
+Only what this server can honour is taken: CORS rules and the default version. Logging, metrics, soft
+delete and static websites may be given switched off, as clients do; switched on they are refused, never
+silently dropped.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+from xml.etree.ElementTree import Element
+
+from retain.api.blobs.sas.fields import is_version
+from retain.api.blobs.wire.errors import AzureError
+from retain.api.blobs.wire.escape import DECLARATION, escape
+from retain.api.blobs.xml.read import child_texts, parse_document
+
+MAX_RULES: Final = 5
+_METHODS: Final = frozenset(
+    {"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "MERGE", "PATCH", "CONNECT", "TRACE"}
+)
+_RULE_FIELDS: Final = (
+    "AllowedOrigins",
+    "AllowedMethods",
+    "AllowedHeaders",
+    "ExposedHeaders",
+    "MaxAgeInSeconds",
+)
+
+_VISIBLE: Final = re.compile("[!-~]{1,256}")
+
+# What must not be switched on: element of the document → names of its switches.
+_OFF: Final = {
+    "Logging": ("Delete", "Read", "Write"),
+    "HourMetrics": ("Enabled",),
+    "MinuteMetrics": ("Enabled",),
+    "DeleteRetentionPolicy": ("Enabled",),
+    "StaticWebsite": ("Enabled",),
+}
+
+_FIXED: Final = (
+    "<Logging><Version>1.0</Version><Delete>false</Delete><Read>false</Read><Write>false</Write>"
+    "<RetentionPolicy><Enabled>false</Enabled></RetentionPolicy></Logging>"
+    "<HourMetrics><Version>1.0</Version><Enabled>false</Enabled>"
+    "<RetentionPolicy><Enabled>false</Enabled></RetentionPolicy></HourMetrics>"
+    "<MinuteMetrics><Version>1.0</Version><Enabled>false</Enabled>"
+    "<RetentionPolicy><Enabled>false</Enabled></RetentionPolicy></MinuteMetrics>"
+)
+_TAIL: Final = (
+    "<DeleteRetentionPolicy><Enabled>false</Enabled></DeleteRetentionPolicy>"
+    "<StaticWebsite><Enabled>false</Enabled></StaticWebsite>"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class CorsRule:
+    """One CORS rule: origins, methods and header names, each a comma list in the document; age in seconds."""
+
+    origins: tuple[str, ...]
+    methods: tuple[str, ...]
+    allowed: tuple[str, ...]
+    exposed: tuple[str, ...]
+    max_age: int
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceProperties:
+    """What an account remembers: its CORS rules, at most five, and the version of requests that name none."""
+
+    cors: tuple[CorsRule, ...] = ()
+    default_version: str | None = None
+
+    @classmethod
+    def stored(cls, document: Mapping[str, Any] | None) -> "ServiceProperties":
+        """From the document the engine keeps; None if nothing was ever set."""
+        if document is None:
+            return cls()
+        rules = (
+            CorsRule(tuple(origins), tuple(methods), tuple(allowed), tuple(exposed), age)
+            for origins, methods, allowed, exposed, age in document["cors"]
+        )
+        return cls(tuple(rules), document["default_version"])
+
+    def document(self) -> dict[str, Any]:
+        """The document the engine keeps."""
+        rules = [
+            [list(r.origins), list(r.methods), list(r.allowed), list(r.exposed), r.max_age] for r in self.cors
+        ]
+        return {"cors": rules, "default_version": self.default_version}
+
+    def updated(self, body: bytes) -> "ServiceProperties":
+        """What Set Blob Service Properties makes of these; elements that its body leaves out stay.
+
+        Raises AzureError: InvalidXmlDocument, InvalidXmlNodeValue, or UnsupportedXmlNode for what cannot be
+        switched on here.
+        """
+        cors, version = self.cors, self.default_version
+        for element in parse_document(body, "StorageServiceProperties"):
+            if element.tag == "Cors":
+                cors = tuple(map(_rule, element))
+                if len(cors) > MAX_RULES:
+                    raise AzureError("InvalidXmlDocument")
+            elif element.tag == "DefaultServiceVersion":
+                version = (element.text or "").strip() or None
+                if version is not None and not is_version(version):
+                    raise _bad_value(element.tag, version)
+            elif element.tag in _OFF:
+                _require_off(element)
+            else:
+                raise _unsupported(element.tag)
+        return ServiceProperties(cors, version)
+
+    def to_xml(self) -> bytes:
+        """The body of Get Blob Service Properties."""
+        rules = "".join(map(_rule_element, self.cors))
+        cors = f"<Cors>{rules}</Cors>" if rules else "<Cors />"
+        version = (
+            ""
+            if self.default_version is None
+            else f"<DefaultServiceVersion>{self.default_version}</DefaultServiceVersion>"
+        )
+        return (
+            f"{DECLARATION}<StorageServiceProperties>{_FIXED}{cors}{version}{_TAIL}</StorageServiceProperties>"
+        ).encode()
+
+
+def _rule(element: Element) -> CorsRule:
+    texts = child_texts(element)
+    if element.tag != "CorsRule" or not texts.keys() <= set(_RULE_FIELDS):
+        raise AzureError("InvalidXmlDocument")
+    lists = [_list(name, texts.get(name, "")) for name in _RULE_FIELDS[:4]]
+    age = texts.get("MaxAgeInSeconds", "0").strip()
+    if not lists[0]:
+        raise AzureError("MissingRequiredXmlNode", extras=(("XmlNodeName", "AllowedOrigins"),))
+    if not lists[1] or not _METHODS.issuperset(lists[1]):
+        raise _bad_value("AllowedMethods", texts.get("AllowedMethods", ""))
+    if not age.isascii() or not age.isdigit() or len(age) > 9:
+        raise _bad_value("MaxAgeInSeconds", age)
+    return CorsRule(lists[0], lists[1], lists[2], lists[3], int(age))
+
+
+def _list(name: str, text: str) -> tuple[str, ...]:
+    """A comma list whose parts can stand in a header. Raises AzureError InvalidXmlNodeValue."""
+    parts = tuple(part.strip() for part in text.split(",") if part.strip())
+    if not all(_VISIBLE.fullmatch(part) for part in parts):
+        raise _bad_value(name, text)
+    return parts
+
+
+def _rule_element(rule: CorsRule) -> str:
+    values = (rule.origins, rule.methods, rule.allowed, rule.exposed)
+    lists = "".join(
+        f"<{name}>{escape(','.join(value))}</{name}>"
+        for name, value in zip(_RULE_FIELDS, values, strict=False)
+    )
+    return f"<CorsRule>{lists}<MaxAgeInSeconds>{rule.max_age}</MaxAgeInSeconds></CorsRule>"
+
+
+def _require_off(element: Element) -> None:
+    for child in element:
+        if child.tag in _OFF[element.tag] and (child.text or "").strip().lower() != "false":
+            raise _unsupported(element.tag)
+        if child.tag == "RetentionPolicy" and (child.findtext("Enabled") or "").strip().lower() == "true":
+            raise _unsupported(f"{element.tag}/RetentionPolicy")
+
+
+def _unsupported(name: str) -> AzureError:
+    return AzureError("UnsupportedXmlNode", extras=(("XmlNodeName", name),))
+
+
+def _bad_value(name: str, value: str) -> AzureError:
+    return AzureError("InvalidXmlNodeValue", extras=(("XmlNodeName", name), ("XmlNodeValue", value)))

@@ -1,0 +1,176 @@
+"""What a server consists of: engine, administration, application and sockets, put together and taken down.
+
+``retain serve`` imports this once it has seen that the data folder is free: it is most of what a start costs.
+"""
+
+from __future__ import annotations
+
+import ssl
+import stat
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+import trio
+
+from retain import journal
+from retain.api.admin.acts import Administration
+from retain.api.admin.control import serve_control
+from retain.api.blobs.surface import BlobSurface
+from retain.api.cli.main import DAMAGED, FAILED, IN_USE, WRONG, Stopped, first_leaf
+from retain.api.config.engine import engine_options
+from retain.api.config.load import Config, ConfigError
+from retain.api.identity import Identity, areas_identity_options, identity_options
+from retain.api.server import collector
+from retain.api.server.app import App, create_app
+from retain.api.server.serve import CannotListen, serve, stop_on_signal, tls_context
+from retain.engine import Engine, EngineError, open_engine
+from retain.engine.wire import UnknownEvent
+
+if TYPE_CHECKING:
+    from quart import Blueprint
+
+
+def run(config: Config) -> None:
+    """Serves until told to stop. Raises Stopped with the reason if it cannot, or cannot go on."""
+    collector.settle()  # what was imported stays
+    try:
+        check_tls(config)
+        check_identity(config)
+        trio.run(_run, config)
+    except* journal.Locked as group:
+        pid = first_leaf(group).pid
+        raise Stopped(f"{config.storage.data} is in use by process {pid or 'unknown'}", IN_USE) from None
+    except* journal.NoSpace as group:
+        raise Stopped(f"{config.storage.data}: {first_leaf(group)}", FAILED) from None
+    except* UnknownEvent as group:
+        told = f"{config.storage.data}: {first_leaf(group)}: written by a newer version"
+        raise Stopped(told, FAILED) from None
+    except* journal.JournalError as group:
+        reason = first_leaf(group)
+        raise Stopped(f"{config.storage.data}: {reason}\nSee `retain journal --help`.", DAMAGED) from None
+    except* CannotListen as group:
+        raise Stopped(str(first_leaf(group)), FAILED) from None
+    except* OSError as group:
+        failure = first_leaf(group)
+        told = f"the data folder {config.storage.data} cannot be used: {failure.strerror or failure}"
+        raise Stopped(told, FAILED) from None
+    except* ConfigError as group:
+        raise Stopped(str(first_leaf(group)), WRONG) from None
+    except* EngineError as group:
+        raise Stopped(f"{config.storage.data}: {first_leaf(group).message}", FAILED) from None
+
+
+async def _run(config: Config) -> None:
+    """Open the engine, serve until told to stop, close the engine.
+
+    Raises journal.JournalError, EngineError, CannotListen, OSError (the data folder).
+    """
+    stop = trio.Event()
+    async with trio.open_nursery() as nursery:
+        await nursery.start(_signals, stop)
+        async with open_engine(config.storage.data, options=engine_options(config)) as engine:
+            administration = await Administration.open(engine, config)
+            app = assembled(engine, config, administration)
+            collector.settle()
+
+            async def announce(urls: Sequence[str]) -> None:
+                administration.listens_at = urls[0]
+                show(app, urls, engine.notices)
+
+            async with trio.open_nursery() as control:
+                folder = Path(config.storage.data)
+                await control.start(serve_control, engine.disk, folder, administration.acts())
+                if administration.checkpoints.wanted:
+                    control.start_soon(administration.checkpoints.run)
+                await serve(app, stop=stop, announce=announce)
+                control.cancel_scope.cancel()
+        nursery.cancel_scope.cancel()
+
+
+def assembled(engine: Engine, config: Config, administration: Administration) -> App:
+    """The application with the interfaces and routes that need the tenants."""
+    surfaces = []
+    if config.blobs.enabled:
+        surfaces.append(BlobSurface(engine, config, administration.tenants.keys_of).mount())
+    identity = Identity(identity_options(config), now=engine.now, entropy=engine.entropy)
+    pages = [partial(_token_pages, administration, identity, config)]
+    return create_app(engine, config, surfaces=surfaces, pages=pages)
+
+
+def _token_pages(administration: Administration, identity: Identity, config: Config) -> Blueprint:
+    from retain.api.web.token_routes import token_routes  # with Quart, see api.app
+
+    return token_routes(administration, identity, config)
+
+
+async def _signals(stop: trio.Event, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+    await stop_on_signal(stop, task_status=task_status)
+
+
+def check_tls(config: Config) -> None:
+    """The TLS key must be its owner's alone, and the certificate's. Raises ConfigError."""
+    path = config.server.tls_key
+    if path is None:
+        return
+    try:
+        mode = Path(path).stat().st_mode
+    except OSError as error:
+        raise ConfigError(path, "server.tls_key", error.strerror or "cannot be read") from None
+    if mode & (stat.S_IRWXG | stat.S_IRWXO):
+        raise ConfigError(path, "server.tls_key", "group or others may use this file; chmod 600 it")
+    try:
+        tls_context(config.server)
+    except ssl.SSLError as error:
+        reason = f"is no certificate (PEM) for tls_key, or that key is encrypted ({error.reason or error})"
+        raise ConfigError(str(config.server.tls_certificate), "server.tls_certificate", reason) from None
+    except OSError as error:
+        reason = error.strerror or "cannot be read"
+        raise ConfigError(str(config.server.tls_certificate), "server.tls_certificate", reason) from None
+
+
+def check_identity(config: Config) -> None:
+    """Users and keys must be usable; of a URL that shows later. Raises ConfigError."""
+    try:
+        bearer = identity_options(config).bearer
+        areas_identity_options(config)
+    except ValueError as error:
+        raise ConfigError("configuration", "identity", str(error)) from None
+    if bearer is None or bearer.jwks_file is None:
+        return
+    from retain.api.identity.keys import KeySetError, read_file, read_key_set  # see api.identity.identity
+
+    try:
+        read_key_set(read_file(bearer.jwks_file))
+    except KeySetError as error:
+        raise ConfigError(str(bearer.jwks_file), "identity.jwt_jwks", str(error)) from None
+
+
+NO_USERS = (
+    "Nobody can log in to settings yet: make a hash with `retain user hash`, and put it with a name\n"
+    "into [[users]] of the configuration (`retain init` writes one)."
+)
+
+
+def can_log_in(config: Config) -> bool:
+    """Whether the configuration knows any way to be somebody."""
+    identity = config.identity
+    ways = (identity.jwt_jwks, identity.jwt_secret, identity.proxy_user_header, identity.anonymous)
+    return any(user.password for user in config.users) or any(ways)
+
+
+def show(app: App, urls: Sequence[str], notices: Sequence[str]) -> None:
+    """The first screen: where the server is, and a first curl line for each interface."""
+    base = app.config.server.external_url or urls[0]
+    lines = [f"Retain listens on {click.style(url, bold=True)}" for url in urls]
+    lines.append(f"Data in {Path(app.config.storage.data).resolve()}")
+    lines += [click.style(f"Note: {notice}", fg="yellow") for notice in notices]
+    for surface in app.surfaces:
+        if surface.example is not None:
+            lines += ["", click.style(f"{surface.name}:", bold=True), f"  {surface.example(base)}"]
+    if "settings" in {surface.name for surface in app.surfaces} and not can_log_in(app.config):
+        lines += ["", NO_USERS]
+    lines += ["", f"Health: {base}/healthz  {base}/readyz  {base}/metrics   Stop: Ctrl-C"]
+    click.echo("\n".join(lines))  # which flushes

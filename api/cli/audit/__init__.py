@@ -1,0 +1,1 @@
+"""Parts of `retain audit`: how the log is shown, proofs and receipts, the retention report."""

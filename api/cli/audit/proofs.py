@@ -1,0 +1,242 @@
+"""The commands of `retain audit` that prove something: key, checkpoint, receipt, check-receipt, diff."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import IO, Any
+
+import click
+
+from retain.api.cli.audit.receipt_page import embedded, page, told
+from retain.api.cli.data_folder import MOMENT, MOMENT_HELP, open_data, progress, told_apart, visible
+from retain.api.cli.main import FAILED, WRONG, Stopped, data_options
+from retain.api.cli.run import act, json_option, print_json, print_table
+from retain.engine import EngineError
+from retain.engine.audit.checkpoints import BadNote, Checkpoint, Verifier, open_signed, read_key
+from retain.engine.audit.contents import HELD_BY, holdings, timestamp
+from retain.engine.audit.diff import Difference, differences
+from retain.engine.audit.log import Filter, log, state_at
+from retain.engine.audit.receipts import MOST_BYTES, BadReceipt, Receipt, check, receipt
+
+KEY_HELP = "The log's public key, as `retain audit key` prints it, or a file with it."
+
+
+def verifier(key: str) -> Verifier:
+    """A public key, given as text or as the name of a file. Raises Stopped."""
+    try:
+        if "+" not in key or Path(key).is_file():
+            with click.open_file(key, encoding="utf-8") as file:
+                key = file.read(4096)
+        return Verifier.parse(key)
+    except OSError as error:
+        raise Stopped(f"--key: {error.strerror}", WRONG) from None
+    except (BadNote, UnicodeDecodeError) as error:
+        raise Stopped(f"--key: {error}", WRONG) from None
+
+
+def trusted_checkpoint(file: IO[bytes], disk: Any, key: str | None) -> Checkpoint:
+    """A checkpoint that ``key`` signed, or, without one, the log's own key. Raises Stopped."""
+    try:
+        trusted = read_key(disk).verifier if key is None else verifier(key)
+        return open_signed(file.read(MOST_BYTES), trusted)
+    except EngineError as error:
+        raise Stopped(f"{error.message}; --key names one", WRONG) from None
+    except BadNote as error:
+        raise Stopped(f"the checkpoint does not hold: {error}", FAILED) from None
+
+
+@click.command(name="key")
+@data_options
+@click.option("--json", "as_json", is_flag=True, help="As one JSON object.")
+def key_command(config_path: Path | None, data: str | None, as_json: bool) -> None:
+    """Print the public key of this log, with which others check checkpoints and receipts.
+
+    Give it to them on a way of its own: whoever could swap it could sign anything. The private key is made at
+    the first start, in the file audit.key of the data folder, for its owner only.
+    """
+    disk = open_data(config_path, data)
+    try:
+        found = read_key(disk).verifier
+    except EngineError as error:
+        raise Stopped(error.message, FAILED) from None
+    if as_json:
+        click.echo(json.dumps({"name": found.name, "id": found.key_id.hex(), "key": str(found)}))
+    else:
+        click.echo(str(found))
+
+
+@click.command(name="checkpoint")
+@click.option("--output", "-o", type=click.File("wb", lazy=True), default="-", help="Write to this file.")
+@data_options
+@json_option
+def checkpoint_command(output: IO[bytes], config_path: Path | None, data: str | None, as_json: bool) -> None:
+    """Sign what the log is now: its name, its number of records, the root of the tree over them.
+
+    Keep it where nobody who runs this server can change it. `retain audit verify --since FILE` later proves
+    that history up to then is still the same. A C2SP tlog-checkpoint: other tools read it, too.
+    The server need not run. [audit] of the configuration exports checkpoints on a schedule.
+    """
+    answer = act(config_path, data, "audit checkpoint")
+    text = json.dumps(answer, ensure_ascii=False) + "\n" if as_json else answer["checkpoint"]
+    output.write(text.encode())
+
+
+@click.command(name="receipt")
+@click.argument("resource")
+@click.option("--output", "-o", type=click.File("wb", lazy=True), default="-", help="Write to this file.")
+@click.option("--html", is_flag=True, help="A page for people, with the same proof in it, instead of JSON.")
+@click.option("--names", is_flag=True, help="Also prove names and actors, as far as they are not erased.")
+@data_options
+def receipt_command(
+    resource: str, output: IO[bytes], html: bool, names: bool, config_path: Path | None, data: str | None
+) -> None:
+    """Prove that RESOURCE was kept and that it was erased, and when.
+
+    RESOURCE is a name as `retain audit log` shows it, or a number. The receipt holds no data: headers, erase
+    records, proofs and a fresh signed checkpoint. Anybody checks it with `retain audit check-receipt` and the
+    public key alone, without this server.
+
+    \b
+    retain audit receipt bob/cart --html --output receipt.html
+    """
+    answer = act(config_path, data, "audit checkpoint")
+    disk = open_data(config_path, data)
+    key = Verifier.parse(answer["key"])
+    with told_apart(), progress(disk, "Proving") as update:
+        number = _number(disk, resource, update)
+        try:
+            made = receipt(disk, number, answer["checkpoint"].encode(), key, names=names)
+        except BadReceipt as error:
+            raise Stopped(str(error), FAILED) from None
+    text = page(made, check(made, key)) if html else json.dumps(made, ensure_ascii=False, indent=1) + "\n"
+    output.write(text.encode())
+
+
+def _number(disk: Any, resource: str, update: Callable[[int], None]) -> bytes:
+    """The one resource of that name or number. Raises Stopped if there is none, or more than one."""
+    if re.fullmatch("[0-9a-f]{32}", resource):
+        return bytes.fromhex(resource)
+    found = {
+        entry.resource: f"{entry.resource}  since {timestamp(entry.time)}  {entry.interface}"
+        for entry in reversed(list(log(disk, Filter(resource=resource), update)))
+        if entry.interface in HELD_BY and (entry.subject == resource or "*" in resource)
+    }
+    if not found:
+        raise Stopped("nothing in the journal has this name", FAILED)
+    if len(found) > 1:
+        lines = "\n".join(reversed(found.values()))
+        raise Stopped(f"several things had this name; say which by its number:\n{lines}", WRONG)
+    return bytes.fromhex(next(iter(found)))
+
+
+@click.command(name="check-receipt")
+@click.argument("file", type=click.File("rb"))
+@click.option("--key", required=True, metavar="KEY", help=KEY_HELP)
+@json_option
+def check_command(file: IO[bytes], key: str, as_json: bool) -> None:
+    """Check a receipt (FILE: JSON or page; - for standard input) with the log's public key and nothing else.
+
+    Needs no server, no data folder and no network.
+
+    Exit code: 0 it holds; 1 it does not; 2 there is no such file or key.
+    """
+    trusted = verifier(key)
+    try:
+        verdict = check(_read(file), trusted)
+    except BadReceipt as error:
+        if as_json:
+            print_json({"holds": False, "reason": str(error)})
+            raise SystemExit(FAILED) from None
+        raise Stopped(f"the receipt does not hold: {error}", FAILED) from None
+    facts = told(verdict)
+    if as_json:
+        print_json({"holds": True, **facts})
+        return
+    click.echo(f"The receipt holds, under a checkpoint of {facts['log']} over {facts['size']} records.")
+    click.echo(f"Resource {facts['resource']}:")
+    columns = {
+        "RECORD": lambda row: row["seq"],
+        "TIME": lambda row: row["time"],
+        "WHAT": lambda row: row["what"],
+        "NAME": lambda row: visible(row["name"] or "-"),
+        "CONTENT": lambda row: row["content"],
+        "NAMES": lambda row: row["details"],
+    }
+    print_table(columns, facts["records"])
+    click.echo(facts["verdict"])
+
+
+def _read(file: IO[bytes]) -> Receipt:
+    data = file.read(MOST_BYTES + 1)
+    try:
+        if len(data) > MOST_BYTES:
+            raise BadReceipt("it is too long")
+        value = json.loads(embedded(data.decode()))
+        if not isinstance(value, dict):
+            raise BadReceipt("this is no receipt")
+    except BadReceipt:
+        raise
+    except (ValueError, RecursionError):
+        raise BadReceipt("this is no receipt") from None
+    return value
+
+
+@click.command(name="diff")
+@data_options
+@click.option("--from", "start", type=MOMENT, required=True, help=f"The earlier moment: {MOMENT_HELP}")
+@click.option("--to", "stop", type=MOMENT, default="now", show_default=True, help="The later one, likewise.")
+@click.option("--interface", "-i", type=click.Choice(list(HELD_BY)), help="Only this interface.")
+@click.option("--resource", "-r", metavar="NAME|ID", help="Only this one; as for `retain audit log`.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="One JSON object a line, with all that was and is held."
+)
+def diff_command(
+    config_path: Path | None,
+    data: str | None,
+    start: int,
+    stop: int,
+    interface: str | None,
+    resource: str | None,
+    as_json: bool,
+) -> None:
+    """Show what was added, removed or changed between two moments.
+
+    What has been erased since is not there any more, at neither moment.
+
+    \b
+    retain audit diff --from 2026-05-03 --to 2026-05-04 -i settings
+    """
+    if start > stop:
+        raise Stopped("--from is later than --to", WRONG)
+    disk = open_data(config_path, data)
+    found: list[list[dict[str, Any]]] = []
+    with told_apart(), progress(disk, "Replaying") as update:
+        for time in (start, stop):
+            state = state_at(disk, time, update)
+            found.append(list(holdings(state, time, interface=interface, resource=resource)))
+    changes = list(differences(*found))
+    if as_json:
+        for one in changes:
+            row = {"what": one.what, "fields": list(one.fields), "before": one.before, "after": one.after}
+            click.echo(json.dumps(row, ensure_ascii=False))
+    elif changes:
+        columns: Mapping[str, Callable[[Any], object]] = {
+            "WHAT": lambda row: row["what"],
+            "INTERFACE": lambda row: row["interface"],
+            "KIND": lambda row: row["kind"],
+            "RESOURCE": lambda row: visible(row["subject"]),
+            "FIELDS": lambda row: visible(", ".join(row["fields"])),
+        }
+        print_table(columns, [_row(one) for one in changes])
+    else:
+        click.echo("Nothing changed.", err=True)
+
+
+def _row(one: Difference) -> dict[str, Any]:
+    return {**one.holding, "what": one.what, "fields": one.fields}
+
+
+COMMANDS = (key_command, checkpoint_command, receipt_command, check_command, diff_command)

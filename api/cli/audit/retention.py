@@ -1,0 +1,87 @@
+"""``retain audit retention``: what is held, what falls due when, and what is due and not erased yet."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict
+from itertools import chain
+from operator import itemgetter
+from pathlib import Path
+
+import click
+
+from retain.api.cli.data_folder import open_data, progress, told_apart
+from retain.api.cli.main import FAILED, WRONG, Stopped, configuration_path, data_options
+from retain.api.cli.run import json_option, print_json, print_table
+from retain.api.config.engine import engine_options
+from retain.api.config.load import Config, ConfigError, load
+from retain.api.web.readiness import OVERDUE_WARNING_S
+from retain.engine import SystemClock
+from retain.engine.audit.contents import timestamp
+from retain.engine.audit.retention_report import BUCKETS, LATER, NEVER, Report, report
+from retain.engine.core.policy import due
+from retain.engine.erasure.kept_by_holds import kept_by_holds
+from retain.engine.snapshots.load import present
+
+SECOND = 1_000_000_000
+
+
+@click.command(name="retention")
+@data_options
+@json_option
+def command(config_path: Path | None, data: str | None, *, as_json: bool) -> None:
+    """What is held, what falls due when, and what is due and not erased yet.
+
+    One line for each interface, application or account, and container. Beside a running server the last line
+    tells how far its eraser has come; what it says should never be older than an hour.
+
+    Exit code: 0 erasing keeps up; 1 something due is more than an hour late.
+
+    \b
+    retain audit retention
+    retain audit retention --json | jq '.holdings[] | select(.interface == "blobs")'
+    """
+    config = _config(config_path, data)
+    disk = open_data(config_path, data)
+    now = SystemClock().wall()
+    with told_apart(), progress(disk, "Replaying") as update:
+        state = present(disk, update)
+    policy = engine_options(config).retention()
+    with told_apart():
+        kept = kept_by_holds(state, chain.from_iterable(due(state.records, now, policy)), disk)
+    found = report(state, now, policy, kept)
+    if as_json:
+        told = asdict(found)
+        lag = told.pop("lag") / SECOND
+        told["oldest_due"] = None if found.oldest_due is None else timestamp(found.oldest_due)
+        print_json({"at": timestamp(now), **told, "lag_seconds": lag})
+    else:
+        _print(found)
+    if found.lag > OVERDUE_WARNING_S * SECOND:
+        raise Stopped("erasure is more than an hour behind", FAILED)
+
+
+def _config(config_path: Path | None, data: str | None) -> Config:
+    try:
+        return load(configuration_path(config_path), os.environ)
+    except ConfigError as error:
+        if data is not None:
+            return Config()  # a copy of a folder, somewhere without its configuration
+        raise Stopped(str(error), WRONG) from None
+
+
+def _print(found: Report) -> None:
+    names = [*(name for name, _ in BUCKETS), LATER, NEVER]
+    rows: list[dict[str, str]] = []
+    for one in found.holdings:
+        row = {"interface": one.interface, "tenant": one.tenant, "container": one.container or "-"}
+        row |= {"entries": f"{one.entries:,}", "bytes": f"{one.size:,}"}
+        row |= {name.replace("-", " "): f"{one.ends.get(name, 0):,}" for name in names}
+        rows.append({**row, "hold": "held" if one.held else ""})
+    titles = list(rows[0]) if rows else ["interface", "tenant", "container"]
+    print_table({title: itemgetter(title) for title in titles}, rows)
+    waits = f"{found.waiting:,} records wait to be erased, {found.restating:,} entries to be restated"
+    if found.kept:
+        waits += f"; a legal hold keeps {found.kept:,} of the records"
+    oldest = "nothing is due" if found.oldest_due is None else f"oldest due {timestamp(found.oldest_due)}"
+    click.echo(f"{waits}; {oldest}")

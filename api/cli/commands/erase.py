@@ -1,0 +1,122 @@
+"""``retain erase``: erasure on request (GDPR, article 17)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from retain.api.admin.rights import MOST_TARGETS, packed
+from retain.api.cli.data_folder import open_data, progress, told_apart, visible
+from retain.api.cli.main import FAILED, Stopped, data_options
+from retain.api.cli.run import act, json_option, print_json, print_table
+from retain.api.cli.selection import asked_from, selection_options
+from retain.engine.persons.end import HELD
+from retain.engine.persons.find import Subject, recorded
+
+
+@click.command(name="erase")
+@selection_options
+@click.option("--yes", "-y", is_flag=True, help="Do it. Without this, only show what would go.")
+@click.option("--now", is_flag=True, help="Be gone from the disk before this returns, not within a day.")
+@click.option(
+    "--names",
+    "with_names",
+    is_flag=True,
+    help="Erase names and actors from the audit log as well, now; only that something happened remains.",
+)
+@data_options
+@json_option
+def command(
+    yes: bool,
+    now: bool,
+    with_names: bool,
+    config_path: Path | None,
+    data: str | None,
+    as_json: bool,
+    **selection: Any,
+) -> None:
+    """Erase what is kept about a person, a tenant, or in single resources.
+
+    Shows what it finds: what clients see, and also what was overwritten or deleted and is not yet erased.
+    Nothing goes without --yes. Then it is hidden at once, and gone from every file within
+    retention.erase_within_hours, or with --now before the command returns. What is under a legal hold stays.
+    Doing it again does no harm.
+
+    RESOURCE is a name as `retain audit log` shows it, in which * stands for anything, or a number. What is
+    named adds up.
+
+    With --now alone, what is past its deadline and due by policy goes now.
+
+    \b
+    retain erase --user ann --gms-user 4711
+    retain erase --tag customer=4711 --yes --now
+    retain erase 'mytenant/recordings/2026-05-*' --yes
+
+    Exit code: 0 done, or nothing to do; 1 something is under a legal hold and stays; 2 wrong usage.
+    """
+    if now and not any(selection.values()):
+        _erase_due(config_path, data, as_json=as_json)
+        return
+    asked = asked_from(**selection)
+    disk = open_data(config_path, data)
+    with told_apart(), progress(disk, "Searching") as update:
+        found = recorded(disk, asked, update)
+    results: list[dict[str, Any]] = []
+    parts = 0
+    for start in range(0, len(found), MOST_TARGETS):
+        chunk = [packed(subject.target) for subject in found[start : start + MOST_TARGETS]]
+        more = start + MOST_TARGETS < len(found)
+        options = {"dry_run": not yes, "now": now, "names": with_names, "more": more}
+        answer = act(config_path, data, "erase", targets=chunk, **options)
+        results += answer["results"]
+        parts += answer["erased_parts"]
+    rows = [_row(subject, result) for subject, result in zip(found, results, strict=True)]
+    if as_json:
+        print_json({"done": yes, "erased_parts": parts, "found": rows})
+    else:
+        _tell(rows, parts, yes=yes, now=now or with_names)
+    if yes and any(row["status"] == HELD for row in rows):
+        raise Stopped("something is under a legal hold and stays; `retain hold list` tells why", FAILED)
+
+
+def _erase_due(config_path: Path | None, data: str | None, *, as_json: bool) -> None:
+    answer = act(config_path, data, "erase due")
+    if as_json:
+        print_json(answer)
+    else:
+        click.echo(f"Ended {answer['ended']} deadlines; erased {answer['erased_records']} records.", err=True)
+
+
+def _row(subject: Subject, result: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "interface": subject.interface,
+        "name": subject.target.subject,
+        "resource": subject.target.resource.hex(),
+        "status": result["status"],
+        "records": subject.records,
+        "kept": subject.kept,
+        "bytes": subject.size,
+    }
+
+
+def _tell(rows: list[dict[str, Any]], parts: int, *, yes: bool, now: bool) -> None:
+    if not rows:
+        click.echo("Nothing is kept that this asks for.", err=True)
+        return
+    columns = {
+        "INTERFACE": lambda row: row["interface"],
+        "RESOURCE": lambda row: visible(row["name"]),
+        "STATUS": lambda row: row["status"],
+        "RECORDS": lambda row: row["records"],
+        "WITH CONTENT": lambda row: row["kept"],
+        "BYTES": lambda row: row["bytes"],
+    }
+    print_table(columns, rows)
+    if not yes:
+        click.echo(f"{len(rows)} found. Nothing was changed; --yes erases this.", err=True)
+    elif now:
+        click.echo(f"Parts of records erased: {parts}.", err=True)
+    else:
+        click.echo("Hidden now; gone from the disk within retention.erase_within_hours.", err=True)

@@ -1,0 +1,131 @@
+"""``retain hold``: legal holds, which keep data from being erased until they are lifted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from retain.api.admin.rights import packed
+from retain.api.cli.data_folder import open_data, progress, told_apart, visible
+from retain.api.cli.main import FAILED, WRONG, Stopped, data_options
+from retain.api.cli.run import act, json_option, print_json, print_table
+from retain.api.cli.selection import asked_from, selection_options
+from retain.engine.holds import Kind, Target
+from retain.engine.persons.find import recorded
+
+NO_NUMBER = bytes(16)
+
+
+@click.group(name="hold")
+def command() -> None:
+    """Legal holds: what is held is neither erased nor ended by its deadline.
+
+    Clients cannot delete or overwrite it either. They do not see more of it than before: what is past its
+    deadline stays hidden. These commands work whether or not the server runs.
+    """
+
+
+@command.command(name="add")
+@selection_options
+@click.option("--container", "containers", multiple=True, metavar="ACCOUNT/NAME", help="All in a container.")
+@click.option(
+    "--whole-tenant", "accounts", multiple=True, metavar="ACCOUNT", help="All containers of a tenant."
+)
+@click.option("--reason", required=True, help="Why, for the audit log: a case number.")
+@click.option("--dry-run", is_flag=True, help="Only show what would be held.")
+@data_options
+@json_option
+def add(
+    containers: tuple[str, ...],
+    accounts: tuple[str, ...],
+    reason: str,
+    dry_run: bool,
+    config_path: Path | None,
+    data: str | None,
+    as_json: bool,
+    **selection: Any,
+) -> None:
+    """Hold resources, all that is kept about a person now, a container, or a tenant.
+
+    A hold on a container or tenant also keeps what is put there later. Each thing found gets a hold of its
+    own, to be lifted by its number. RESOURCE is a name as `retain audit log` shows it, in which * stands for
+    anything, or a number.
+
+    \b
+    retain hold add bob/cart --reason 'case 7'
+    retain hold add --container mytenant/recordings --reason 'case 7'
+    retain hold add --user ann --gms-user 4711 --reason 'case 8'
+    """
+    targets = [Target(Kind.CONTAINER, NO_NUMBER, _container(one)) for one in containers]
+    targets += [Target(Kind.TENANT, NO_NUMBER, (account,)) for account in accounts]
+    if any(selection.values()) or not targets:
+        asked = asked_from(**selection)
+        disk = open_data(config_path, data)
+        with told_apart(), progress(disk, "Searching") as update:
+            found = [subject.target for subject in recorded(disk, asked, update)]
+        if not found:
+            raise Stopped("nothing is kept that this asks for", FAILED)
+        targets += found
+    if dry_run:
+        holds = [{**packed(target), "reason": reason} for target in targets]
+    else:
+        holds = [
+            act(config_path, data, "hold add", target=packed(target), reason=reason) for target in targets
+        ]
+    if as_json:
+        print_json(holds)
+        return
+    _print(holds)
+    click.echo(f"{len(holds)} {'would be ' if dry_run else ''}held.", err=True)
+
+
+def _container(text: str) -> tuple[str, str]:
+    account, slash, name = text.partition("/")
+    if not (account and slash and name):
+        raise Stopped(f"--container {text}: must be ACCOUNT/NAME", WRONG)
+    return account, name
+
+
+@command.command(name="list")
+@data_options
+@json_option
+def list_command(config_path: Path | None, data: str | None, as_json: bool) -> None:
+    """List the holds that stand: what each keeps, why, since when and by whom."""
+    holds = act(config_path, data, "hold list")
+    if as_json:
+        print_json(holds)
+    else:
+        _print(holds)
+
+
+@command.command(name="lift")
+@click.argument("holds", nargs=-1, required=True, metavar="HOLD...")
+@click.option("--yes", "-y", is_flag=True, help="Do not ask.")
+@data_options
+@json_option
+def lift(
+    holds: tuple[str, ...], yes: bool, config_path: Path | None, data: str | None, as_json: bool
+) -> None:
+    """Lift holds, by their numbers. What fell due meanwhile goes at once, unless another hold keeps it."""
+    if not yes:
+        click.confirm(f"Lift {len(holds)} holds? What fell due meanwhile goes at once.", abort=True, err=True)
+    lifted = [act(config_path, data, "hold lift", hold=hold) for hold in holds]
+    if as_json:
+        print_json(lifted)
+        return
+    for hold in lifted:
+        click.echo(f"Lifted the hold on {visible(hold['subject'])} ({visible(hold['reason'])}).")
+
+
+def _print(holds: list[dict[str, Any]]) -> None:
+    columns = {
+        "HOLD": lambda hold: hold.get("hold", "-"),
+        "SINCE": lambda hold: hold.get("set", "-")[:19].replace("T", " "),
+        "KIND": lambda hold: hold["kind"],
+        "RESOURCE": lambda hold: visible(hold["subject"]),
+        "REASON": lambda hold: visible(hold["reason"]),
+        "BY": lambda hold: visible(hold.get("actor", "-")),
+    }
+    print_table(columns, holds)

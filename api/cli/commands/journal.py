@@ -1,0 +1,225 @@
+"""``retain journal``: what it consists of, and the explicit repair of a damaged one."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from retain import journal
+from retain.api.cli.data_folder import open_data, progress, told_apart, visible
+from retain.api.cli.main import DONE, FAILED, IN_USE, Stopped, data_options
+from retain.engine.audit.contents import timestamp
+from retain.engine.audit.log import entry_of
+from retain.journal.check.repair import RepairReport, repair
+from retain.journal.check.verify import segment_files
+from retain.journal.payloads.store import payload_path
+
+
+@click.group(name="journal")
+def command() -> None:
+    """Look into the journal; mend a damaged one, deliberately."""
+
+
+@dataclass(slots=True)
+class Figures:
+    """What ``stat`` counts. Sizes in bytes.
+
+    Attributes:
+        segments: File, first record, size, per segment.
+        records: How many.
+        first, last: Times of the first and last record, nanoseconds since the epoch; 0 without records.
+        kinds: ``interface verb`` → how many records.
+        details, content: Parts: how many, their bytes on disk, and how many of both are erased.
+        payload_files, payload_bytes: Payload files.
+        snapshots, broken: Names of snapshots, and of bytes that a crash or repair cut off.
+    """
+
+    segments: list[dict[str, Any]] = field(default_factory=list)
+    records: int = 0
+    first: int = 0
+    last: int = 0
+    kinds: Counter[str] = field(default_factory=Counter)
+    details: Counter[str] = field(default_factory=Counter)
+    content: Counter[str] = field(default_factory=Counter)
+    payload_files: int = 0
+    payload_bytes: int = 0
+    snapshots: list[str] = field(default_factory=list)
+    broken: list[str] = field(default_factory=list)
+
+    def add(self, record: journal.Record) -> None:
+        """Counts one record."""
+        header = record.header
+        self.records += 1
+        self.first = self.first or header.time
+        self.last = header.time
+        entry = entry_of(record)
+        self.kinds[f"{entry.interface} {entry.verb}"] += 1
+        for counts, size, part in (
+            (self.details, header.details_size, record.details),
+            (self.content, header.content_size, record.content),
+        ):
+            if size:
+                counts["parts"] += 1
+                counts["bytes"] += size
+                counts["erased_parts"] += part is None
+                counts["erased_bytes"] += size if part is None else 0
+
+    @property
+    def erased_share(self) -> float:
+        """Erased bytes of all bytes of parts, 0 to 1."""
+        total = self.details["bytes"] + self.content["bytes"]
+        return (self.details["erased_bytes"] + self.content["erased_bytes"]) / total if total else 0.0
+
+
+@command.command(name="stat")
+@data_options
+@click.option("--json", "as_json", is_flag=True, help="As one JSON object.")
+def stat_command(config_path: Path | None, data: str | None, as_json: bool) -> None:
+    """Show segments, sizes, how many records of which kind, and how much of them is erased.
+
+    Only reads; works beside a running server. Parts are what of a record can be erased: its details (who and
+    what) and its content (the data). Sizes are bytes on disk, padding included.
+    """
+    disk = open_data(config_path, data)
+    with told_apart(), progress(disk, "Reading") as update:
+        figures = _figures(disk, update)
+    if as_json:
+        values = {one.name: getattr(figures, one.name) for one in fields(figures)}
+        values["erased_share"] = round(figures.erased_share, 4)
+        values |= {"first": _time(figures.first), "last": _time(figures.last)}
+        click.echo(json.dumps(values))
+    else:
+        _tell(figures)
+
+
+def _figures(disk: journal.Disk, update: Any) -> Figures:
+    figures = Figures()
+    for record in journal.scan(disk):
+        update(record.header.seq)
+        figures.add(record)
+    for segment in segment_files(disk):
+        size = _size(disk, segment.file)
+        figures.segments.append({"file": segment.file, "first": segment.first, "bytes": size})
+    for name in journal.PayloadStore(disk).names():
+        figures.payload_files += 1
+        figures.payload_bytes += _size(disk, payload_path(name))
+    figures.snapshots = [name for name in disk.names() if name.startswith("snapshot-")]
+    figures.broken = [f"journal/{name}" for name in disk.names("journal") if name.endswith(".broken")]
+    return figures
+
+
+def _size(disk: journal.Disk, name: str) -> int:
+    try:
+        with disk.open(name) as file:
+            return file.size()
+    except FileNotFoundError:
+        return 0  # removed by the running server since it was listed
+
+
+def _time(time: int) -> str | None:
+    return timestamp(time) if time else None
+
+
+def _tell(figures: Figures) -> None:
+    console = Console(highlight=False, soft_wrap=True)
+    if figures.records:
+        console.print(f"{figures.records} records, {_time(figures.first)} to {_time(figures.last)}")
+    else:
+        console.print("No records yet.")
+    table = _table("SEGMENT", "FIRST RECORD", "BYTES")
+    for segment in figures.segments:
+        table.add_row(segment["file"], str(segment["first"]), f"{segment['bytes']:,}")
+    console.print(table)
+    if figures.kinds:
+        table = _table("INTERFACE AND VERB", "RECORDS")
+        for kind, count in sorted(figures.kinds.items()):
+            table.add_row(kind, f"{count:,}")
+        console.print(table)
+    table = _table("PARTS", "PARTS", "BYTES", "ERASED", "ERASED BYTES")
+    for name, counts in (("details", figures.details), ("content", figures.content)):
+        cells = (counts[key] for key in ("parts", "bytes", "erased_parts", "erased_bytes"))
+        table.add_row(name, *(f"{cell:,}" for cell in cells))
+    console.print(table)
+    console.print(f"{figures.erased_share:.1%} of all bytes of parts are erased.")
+    console.print(f"{figures.payload_files:,} payload files, {figures.payload_bytes:,} bytes.")
+    for name in figures.snapshots:
+        console.print(f"Snapshot: {name}")
+    for name in figures.broken:
+        console.print(f"Cut off and kept: {name}")
+
+
+def _table(first: str, *others: str) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column(first, no_wrap=True)
+    for other in others:
+        table.add_column(other, justify="right")
+    return table
+
+
+@command.command(name="repair")
+@data_options
+@click.option("--accept-loss", is_flag=True, help="Give up what is damaged, so that the server starts again.")
+@click.option("--yes", "-y", is_flag=True, help="Do not ask.")
+@click.option("--json", "as_json", is_flag=True, help="The report as one JSON object; asks nothing.")
+def repair_command(
+    config_path: Path | None, data: str | None, accept_loss: bool, yes: bool, as_json: bool
+) -> None:
+    """Show what of a damaged journal would be lost; with --accept-loss, give it up.
+
+    What a crash leaves behind needs none of this: the server mends it when it starts. Damage beyond that is
+    never guessed around. Restore from a backup if there is one. Otherwise --accept-loss cuts the journal
+    behind its last good frame (the bytes cut off are kept beside it as *.broken), or, where only single parts
+    are damaged, marks these as erased. The server must be stopped.
+
+    Exit code: 0 nothing to repair, or repaired; 1 damaged, and nothing was changed; 3 the folder is in use.
+    """
+    disk = open_data(config_path, data)
+    with told_apart():
+        report = repair(disk)
+    if report.needed and accept_loss:
+        if not as_json:
+            _tell_losses(report)
+        if not (yes or as_json):
+            click.confirm("Give up what is listed above?", abort=True, err=True)
+        report = _repaired(disk)
+        if not as_json:
+            for name in report.kept:
+                click.echo(f"Kept: {name}")
+            click.echo(f"Repaired. The journal ends with record {report.seq}.")
+    elif not as_json:
+        _tell_losses(report)
+        if report.needed:
+            click.echo("Nothing was changed. --accept-loss gives up what is listed.", err=True)
+    if as_json:
+        values = {"needed": report.needed, "done": report.done, "seq": report.seq, "kept": report.kept}
+        click.echo(json.dumps(values | {"losses": [asdict(loss) for loss in report.losses]}))
+    raise SystemExit(FAILED if report.needed and not report.done else DONE)
+
+
+def _repaired(disk: journal.Disk) -> RepairReport:
+    with told_apart():
+        try:
+            return repair(disk, accept_loss=True)
+        except journal.Locked as error:
+            told = f"the data folder is in use by process {error.pid}; stop it first"
+            raise Stopped(told, IN_USE) from None
+
+
+def _tell_losses(report: RepairReport) -> None:
+    if not report.needed:
+        click.echo("Nothing to repair.")
+        return
+    for loss in report.losses:
+        records = (
+            f"record {loss.first}" if loss.first == loss.last else f"records {loss.first} to {loss.last}"
+        )
+        place = f"{loss.file}, offset {loss.offset}, {loss.length} bytes"
+        click.echo(visible(f"Lost: {records}: {loss.text} ({place})"))
+    click.echo(f"The journal would then end with record {report.seq}.")

@@ -1,0 +1,49 @@
+"""``retain serve``: what can be refused quickly is, before the server's modules are imported."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import click
+
+from retain.api.cli.main import IN_USE, Stopped, config_option
+from retain.api.cli.options import configured
+from retain.api.importing import importing
+from retain.api.web import logs
+
+
+@click.command(name="serve")
+@config_option
+@click.option("--bind", metavar="HOST:PORT", help="Listen here instead of server.bind; port 0: any free one.")
+@click.option("--data", metavar="FOLDER", help="Store here instead of storage.data.")
+def command(config_path: Path | None, bind: str | None, data: str | None) -> None:
+    """Start the server; it runs until SIGTERM or Ctrl-C and then finishes the requests in flight.
+
+    Without a configuration it listens on 127.0.0.1:8080 and stores in ./retain-data.
+    """
+    config = configured(config_path, data=data, bind=bind)
+    logs.configure(config.log)
+    os.umask(0o077)
+    refuse_if_in_use(config.storage.data)
+    with importing():
+        from retain.api.cli.assemble import run  # takes most of a second
+    run(config)
+
+
+def refuse_if_in_use(data: str) -> None:
+    """Ends the command at once if another process has the data folder.
+
+    Whoever starts a second server, a supervisor perhaps, and again and again, need not wait for what only a
+    first one needs. The lock that counts is taken when the folder is opened.
+    """
+    with importing():
+        from retain import journal
+    try:
+        disk = journal.RealDisk(data, create=False)
+        disk.lock()
+        disk.unlock()
+    except journal.Locked as error:
+        raise Stopped(f"{data} is in use by process {error.pid or 'unknown'}", IN_USE) from None
+    except OSError:
+        return  # not made yet, or not to be had, which opening it words

@@ -1,0 +1,158 @@
+"""``retain settings``: whole applications of the settings interface out and in."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+import click
+
+from retain.api.cli.data_folder import visible
+from retain.api.cli.main import FAILED, WRONG, Stopped, data_options
+from retain.api.cli.run import act, json_option, print_json, print_table
+from retain.api.settings.transfer import Difference, differences, entry, line_of, read_export, text_of, unpack
+from retain.engine.core.errors import EngineError
+from retain.engine.settings import Missing
+
+FILE_BYTES_MAX = 1 << 30
+CHUNK_BYTES = 8 << 20
+"""How much of an import is sent to a running server at once; at least one document."""
+
+IMPORT_DEPTH = 200
+
+
+@click.group(name="settings")
+def command() -> None:
+    """Applications of the settings interface: what there is, export, import.
+
+    These commands work whether or not the server runs.
+    """
+
+
+@command.command(name="list")
+@data_options
+@json_option
+def list_command(config_path: Path | None, data: str | None, as_json: bool) -> None:
+    """List the applications with what they hold."""
+    rows = act(config_path, data, "settings list")
+    if as_json:
+        print_json(rows)
+        return
+    columns = {
+        "APPLICATION": lambda row: visible(row["application"]),
+        "GLOBAL": lambda row: row["global"],
+        "USERS": lambda row: row["users"],
+        "DEVICES": lambda row: row["devices"],
+        "BYTES": lambda row: row["bytes"],
+    }
+    print_table(columns, rows)
+
+
+@command.command(name="export")
+@click.argument("application")
+@click.option(
+    "--output",
+    "-o",
+    type=click.File("w", encoding="utf-8", lazy=True),
+    default="-",
+    help="Write to this file instead of standard output.",
+)
+@data_options
+def export_command(application: str, output: IO[str], config_path: Path | None, data: str | None) -> None:
+    """Write all documents of APPLICATION, role lists and owners included, as JSON.
+
+    `retain settings import` reads it back, here or on another server.
+    """
+    exported = act(config_path, data, "settings export", application=application)
+    if not exported["documents"]:
+        raise Stopped(f"there is no application {application!r}", FAILED)
+    output.write(json.dumps(exported, indent=2, ensure_ascii=False) + "\n")
+    click.echo(f"Wrote {len(exported['documents'])} documents of {visible(application)}.", err=True)
+
+
+@command.command(name="import")
+@click.argument("file", type=click.File("rb"))
+@click.option("--application", help="Import under this id instead of the one in the file.")
+@click.option("--replace", is_flag=True, help="End documents of the application that the file does not hold.")
+@click.option("--dry-run", is_flag=True, help="Only show what would change.")
+@data_options
+@json_option
+def import_command(
+    file: IO[bytes],
+    application: str | None,
+    replace: bool,
+    dry_run: bool,
+    config_path: Path | None,
+    data: str | None,
+    as_json: bool,
+) -> None:
+    """Read an export from FILE (- for standard input), show what it changes, and change it.
+
+    Each document is replaced as a whole; documents that are the same already are left alone. Arrays that hold
+    objects are taken, as SAP's own managed settings have them.
+    """
+    document, application = _read(file, application)
+    try:
+        new = unpack(application, document["documents"])
+    except EngineError as refusal:
+        raise Stopped(refusal.message, WRONG) from None
+    current = act(config_path, data, "settings export", application=application)
+    old = unpack(application, current["documents"])
+    found = list(differences(old, new, replace=replace))
+    if not dry_run:
+        touched = {difference.place for difference in found}
+        stated = [entry(place, value) for place, value in new.items() if place in touched]
+        ended = [entry(place, {}) for place in old if place in touched and place not in new]
+        for documents, gone in _chunks(stated, ended):
+            act(
+                config_path, data, "settings import", application=application, documents=documents, ended=gone
+            )
+    if as_json:
+        print_json([_row(difference) for difference in found])
+        return
+    for difference in found:
+        click.echo(visible(line_of(difference)))
+    places = len({difference.place for difference in found})
+    done = "would change" if dry_run else "changed"
+    click.echo(f"{places} of {len(new)} documents of {visible(application)} {done}.", err=True)
+
+
+def _read(file: IO[bytes], application: str | None) -> tuple[dict[str, Any], str]:
+    data = file.read(FILE_BYTES_MAX + 1)
+    if len(data) > FILE_BYTES_MAX:
+        raise Stopped(f"the file is longer than {FILE_BYTES_MAX} bytes", WRONG)
+    try:
+        document = read_export(data, IMPORT_DEPTH)
+    except EngineError as refusal:
+        raise Stopped(refusal.message, WRONG) from None
+    return document, application or document["application"]
+
+
+def _chunks(stated: list[Any], ended: list[Any]) -> Iterator[tuple[list[Any], list[Any]]]:
+    """What to send at once."""
+    batch: list[Any] = []
+    size = 0
+    for item in stated:
+        length = len(json.dumps(item))
+        if batch and size + length > CHUNK_BYTES:
+            yield batch, []
+            batch, size = [], 0
+        batch.append(item)
+        size += length
+    if batch or ended:
+        yield batch, ended
+
+
+def _row(difference: Difference) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "sign": difference.sign,
+        "document": text_of(difference.place),
+        "path": list(difference.path),
+    }
+    if not isinstance(difference.old, Missing):
+        row["old"] = difference.old
+    if not isinstance(difference.new, Missing):
+        row["new"] = difference.new
+    return row

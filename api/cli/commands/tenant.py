@@ -1,0 +1,160 @@
+"""``retain tenant``: accounts of the blob interface, their keys and their containers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from retain.api.cli.main import data_options
+from retain.api.cli.run import act, json_option, print_json, print_table
+from retain.api.console import CONTAINERS
+
+
+@click.group(name="tenant")
+def command() -> None:
+    """Tenants of the blob interface: accounts, their two keys, their containers.
+
+    These commands work whether or not the server runs.
+    """
+
+
+@command.command(name="add")
+@click.argument("name")
+@click.option(
+    "--container",
+    "containers",
+    multiple=True,
+    metavar="NAME",
+    help=f"Make this container; repeat for more. Default: {' and '.join(CONTAINERS)}.",
+)
+@data_options
+@json_option
+def add(
+    name: str, containers: tuple[str, ...], config_path: Path | None, data: str | None, as_json: bool
+) -> None:
+    """Make the tenant NAME (3 to 24 lower-case letters and digits) with two keys and its containers.
+
+    Hand out access with `retain token create`; `retain tenant show --keys` shows the keys.
+    """
+    chosen = list(containers or CONTAINERS)
+    tenant = act(config_path, data, "tenant add", name=name, containers=chosen)
+    if as_json:
+        print_json(tenant)
+    else:
+        click.echo(f"Made {name} at {tenant['url']}")
+
+
+@command.command(name="list")
+@data_options
+@json_option
+def list_command(config_path: Path | None, data: str | None, as_json: bool) -> None:
+    """List the tenants with what they hold."""
+    tenants = act(config_path, data, "tenant list")
+    if as_json:
+        print_json(tenants)
+        return
+    columns = {
+        "NAME": lambda tenant: tenant["name"],
+        "FROM": lambda tenant: tenant["source"],
+        "CONTAINERS": lambda tenant: len(tenant["containers"]),
+        "BLOBS": lambda tenant: sum(container["blobs"] for container in tenant["containers"]),
+        "BYTES": lambda tenant: sum(container["bytes"] for container in tenant["containers"]),
+        "URL": lambda tenant: tenant["url"],
+    }
+    print_table(columns, tenants)
+
+
+@command.command(name="show")
+@click.argument("name")
+@click.option("--keys", "with_keys", is_flag=True, help="Show the account's keys and a connection string.")
+@data_options
+@json_option
+def show(name: str, with_keys: bool, config_path: Path | None, data: str | None, as_json: bool) -> None:
+    """Show the tenant NAME: its containers, what they hold and what goes when."""
+    tenant = act(config_path, data, "tenant show", name=name, with_keys=with_keys)
+    if as_json:
+        print_json(tenant)
+        return
+    click.echo(f"{tenant['name']}  {tenant['url']}  (from the {tenant['source']})\n")
+    _print_containers(tenant)
+    for number, key in enumerate(tenant.get("keys", ()), 1):
+        click.echo(f"\nkey {number}: {key}", nl=False)
+    if with_keys:
+        first = tenant["keys"][0]
+        click.echo(f"\n\nBlobEndpoint={tenant['url']};AccountName={name};AccountKey={first};")
+
+
+def _print_containers(tenant: dict[str, Any]) -> None:
+    columns = {
+        "CONTAINER": lambda container: container["name"],
+        "BLOBS": lambda container: container["blobs"],
+        "BYTES": lambda container: container["bytes"],
+        "KEEPS": lambda container: _keeps(container["keeps_days"]),
+        "NEXT END": lambda container: container["next_end"] or "-",
+    }
+    print_table(columns, tenant["containers"])
+
+
+def _keeps(days: int) -> str:
+    return f"{days} days" if days else "for ever"
+
+
+@command.command(name="rotate-key")
+@click.argument("name")
+@click.option("--key", type=click.IntRange(1, 2), default=1, show_default=True, help="Which of the two keys.")
+@data_options
+@json_option
+def rotate_key(name: str, key: int, config_path: Path | None, data: str | None, as_json: bool) -> None:
+    """Replace a key of the tenant NAME. Every token it signed ends at once.
+
+    Tokens of `retain token create` are signed with key 1. Clients that use the key itself need the new one:
+    let them use key 2 meanwhile.
+    """
+    result = act(config_path, data, "tenant rotate-key", name=name, key=key)
+    if as_json:
+        print_json(result)
+    else:
+        click.echo(f"Replaced key {key} of {name}; {result['tokens_ended']} tokens ended.")
+
+
+@command.command(name="retention")
+@click.argument("name")
+@click.argument("container")
+@click.argument("days")
+@data_options
+@json_option
+def retention(
+    name: str, container: str, days: str, config_path: Path | None, data: str | None, as_json: bool
+) -> None:
+    """Keep blobs in CONTAINER of the tenant NAME for DAYS after their last write.
+
+    DAYS is a number, "forever", or "default" for retention.recordings_days of the configuration. It holds for
+    blobs that are there already, too: those that are older go at once.
+    """
+    words = {"forever": 0, "default": None}
+    if days not in words and not (days.isdecimal() and days.isascii()):
+        raise click.BadParameter('must be a number, "forever" or "default"', param_hint="DAYS")
+    number = words[days] if days in words else int(days)
+    tenant = act(config_path, data, "tenant retention", name=name, container=container, days=number)
+    if as_json:
+        print_json(tenant)
+    else:
+        _print_containers(tenant)
+
+
+@command.command(name="remove")
+@click.argument("name")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@data_options
+@json_option
+def remove(name: str, yes: bool, config_path: Path | None, data: str | None, as_json: bool) -> None:
+    """Remove the tenant NAME with its containers, everything in them, its tokens and keys."""
+    if not yes:
+        click.confirm(f"Delete {name} and everything it holds?", abort=True, err=True)
+    result = act(config_path, data, "tenant remove", name=name)
+    if as_json:
+        print_json(result)
+    else:
+        click.echo(f"Removed {name} with {result['containers']} containers.")

@@ -1,0 +1,131 @@
+"""What the commands share that read a data folder beside a running server: where it is, moments, progress."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+)
+
+from retain import journal
+from retain.api.cli.main import DAMAGED, FAILED, WRONG, Stopped
+from retain.api.cli.options import configured
+from retain.engine import SystemClock
+from retain.engine.wire import UnknownEvent
+from retain.journal.check.verify import segment_files
+
+SECOND = 1_000_000_000
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
+_AGO = re.compile(r"(\d{1,9})([smhdw])")
+
+
+class Moment(click.ParamType):  # type: ignore[type-arg]  # generic in newer releases only
+    """A moment, as nanoseconds since the epoch."""
+
+    name = "time"
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:
+        """What help calls it."""
+        return "TIME"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """See :func:`parse_moment`."""
+        try:
+            return value if isinstance(value, int) else parse_moment(value, SystemClock().wall())
+        except ValueError:
+            self.fail(f"{value!r} is neither a date like 2026-05-03T12:00 nor an age like 2h.", param, ctx)
+
+
+MOMENT = Moment()
+MOMENT_HELP = (
+    "2026-05-03, 2026-05-03T12:00 (UTC), 2026-05-03T12:00+02:00, now, or an age like 90s, 15m, 2h, 30d."
+)
+
+
+def parse_moment(text: str, now: int) -> int:
+    """An ISO 8601 date or time (UTC if it names no zone), ``now``, or how long ago. Raises ValueError."""
+    if text == "now":
+        return now
+    if ago := _AGO.fullmatch(text):
+        return now - int(ago[1]) * _UNITS[ago[2]] * SECOND
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    whole = moment.replace(microsecond=0)
+    return int(whole.timestamp()) * SECOND + moment.microsecond * 1000
+
+
+def open_data(config_path: Path | None, data: str | None, missing: int = WRONG) -> journal.Disk:
+    """The data folder for reading. Raises Stopped with the exit code ``missing`` if there is none."""
+    if data is None:
+        data = configured(config_path).storage.data
+    try:
+        disk = journal.RealDisk(data, create=False)
+    except OSError as error:
+        hint = "" if isinstance(error, PermissionError) else "; --data names another folder"
+        raise Stopped(f"{data}: {error.strerror}{hint}", missing) from None
+    if not segment_files(disk):
+        raise Stopped(f"{data}: there is no journal in this folder; --data names another", missing)
+    return disk
+
+
+@contextmanager
+def told_apart(disk_name: str = "the journal") -> Iterator[None]:
+    """Turns what can go wrong in reading into exit codes: 4 damaged, 1 unreadable, or of a newer version."""
+    try:
+        yield
+    except journal.JournalError as error:
+        text = f"{disk_name} is damaged: {error}\n`retain audit verify` tells all that is wrong with it."
+        raise Stopped(text, DAMAGED) from None
+    except UnknownEvent as error:
+        raise Stopped(f"{error}: written by a newer version", FAILED) from None
+    except BrokenPipeError:
+        raise  # click ends quietly
+    except OSError as error:
+        raise Stopped(f"{disk_name} cannot be read: {error}", FAILED) from None
+
+
+@contextmanager
+def progress(disk: journal.Disk, what: str) -> Iterator[Callable[[int], None]]:
+    """A bar on standard error while a long journal is read, if people are looking; yields what to call with
+    each record's sequence number."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield lambda _seq: None
+        return
+    expected = segment_files(disk)[-1].first
+    columns = (
+        SpinnerColumn(),
+        TextColumn(what),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("records"),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=console, transient=True) as bar:
+        # Only the last segment's length in records is not known beforehand.
+        task = bar.add_task(what, total=expected if expected > 1 else None)
+
+        def update(seq: int) -> None:
+            if seq % 1024 == 0:
+                bar.update(task, completed=seq, total=seq if seq > expected > 1 else None)
+
+        yield update
+
+
+def visible(text: str) -> str:
+    """``text`` with whatever could steer a terminal, or hide something from its reader, made visible."""
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)

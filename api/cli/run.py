@@ -1,0 +1,78 @@
+"""How a command of the command line has something done: by the running server, or, if none runs, in this
+process.
+"""
+
+from __future__ import annotations
+
+import getpass
+import json
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from retain.api.admin.control_client import ActRefused, Unreachable, ask
+from retain.api.cli.main import FAILED, Stopped
+from retain.api.cli.options import configured
+from retain.api.importing import importing
+
+PIPE_COLUMNS: Final = 1000
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for machines.")
+
+
+def act(config_path: Path | None, data: str | None, name: str, /, **arguments: Any) -> Any:
+    """Has the act ``name`` of :class:`api.administration.Administration` done, and answers its result.
+
+    Args:
+        config_path: As ``--config`` gives it.
+        data: As ``--data`` gives it.
+        name: Of the act.
+        arguments: Its arguments, but for who acts.
+
+    Raises:
+        Stopped: It was refused, or the data folder cannot be used; with the exit code for the reason.
+    """
+    config = configured(config_path, data=data)
+    arguments["actor"] = actor()
+    folder = Path(config.storage.data).absolute()
+    try:
+        return ask(folder, name, **arguments)
+    except ActRefused as refusal:
+        raise Stopped(refusal.message, FAILED) from None
+    except Unreachable:
+        with importing():
+            from retain.api.cli.run_here import act_alone
+    return act_alone(folder, config, name, arguments)
+
+
+def actor() -> str:
+    """Who acts on the command line, for the audit log."""
+    try:
+        return f"cli:{getpass.getuser()}"
+    except (KeyError, OSError):  # a user id without a name, as in some containers
+        return "cli"
+
+
+def print_json(value: Any) -> None:
+    """For machines."""
+    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def print_table(
+    columns: Mapping[str, Callable[[Mapping[str, Any]], object]], rows: Sequence[Mapping[str, Any]]
+) -> None:
+    """For people: a column's title and what stands in it."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for title in columns:
+        table.add_column(title, overflow="fold")
+    for row in rows:
+        table.add_row(*(str(value(row)) for value in columns.values()))
+    # A pipe has no width; what reads it wants whole lines.
+    width = None if sys.stdout.isatty() else PIPE_COLUMNS
+    Console(highlight=False, markup=False, width=width).print(table)

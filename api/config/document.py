@@ -1,0 +1,109 @@
+"""The configuration as documents, made from the same fields the loader checks by.
+
+`commented_file` is what ``retain init`` writes; `page` is ``docs/configuration.md``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import textwrap
+
+from retain.api.config.fields import Key, keys_of
+from retain.api.config.load import PREFIX, SECTIONS, TABLES
+
+WIDTH = 100
+
+
+def _toml(value: object) -> str:
+    """`value` in TOML; JSON's texts, lists of texts and booleans are TOML, too."""
+    if isinstance(value, tuple):
+        value = list(value)
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _bounds(key: Key) -> str:
+    rule = key.rule
+    if rule.choices:
+        return " or ".join(rule.choices)
+    if rule.minimum is not None and rule.maximum is not None:
+        return f"{rule.minimum} to {rule.maximum}"
+    return f"at least {rule.minimum}" if rule.minimum is not None else ""
+
+
+def _shown(key: Key) -> str:
+    """The line of the key: its default, or an example where there is none."""
+    example = key.needed or key.default in (None, (), "")
+    value = key.rule.example if example and key.rule.example is not None else key.default
+    return f"# {key.name} = {_toml('' if value is None else value)}"
+
+
+def commented_file() -> str:
+    """A configuration file that changes nothing until a line's comment sign is taken away."""
+    lines = [
+        "# Retain's configuration. Every key is optional; what is commented out shows the default,",
+        f"# or an example where there is none. The environment wins: {PREFIX}SERVER_BIND=127.0.0.1:9090.",
+    ]
+    for name, section in [*SECTIONS.items(), *TABLES.items()]:
+        doc = (section.__doc__ or "").strip().splitlines()[0]
+        opener = f"[{name}]" if name in SECTIONS else f"# [[{name}]]"
+        lines += ["", *_comment(doc), opener]
+        for key in keys_of(section):
+            bounds = _bounds(key)
+            lines += [*_comment(key.rule.doc + (f" ({bounds})" if bounds else "")), _shown(key)]
+    return "\n".join(lines) + "\n"
+
+
+def _comment(text: str) -> list[str]:
+    return textwrap.wrap(text, WIDTH, initial_indent="# ", subsequent_indent="# ", break_on_hyphens=False)
+
+
+def reference() -> str:
+    """One table a section, in Markdown."""
+    parts = []
+    for name, section in [*SECTIONS.items(), *TABLES.items()]:
+        opener = f"[{name}]" if name in SECTIONS else f"[[{name}]]"
+        doc = (section.__doc__ or "").strip().splitlines()[0]
+        rows = ["| key | default | meaning |", "| --- | --- | --- |"]
+        for key in keys_of(section):
+            default = "required" if key.needed else _default(key)
+            notes = " ".join(
+                part for part in (key.rule.doc, f"({_bounds(key)})" if _bounds(key) else "") if part
+            )
+            rows.append(f"| `{key.name}` | {default} | {notes.replace('|', chr(92) + '|')} |")
+        parts.append("\n".join([f"### `{opener}`", "", doc, "", *rows]))
+    return "\n\n".join(parts) + "\n"
+
+
+PREAMBLE = f"""\
+# Configuration
+
+One TOML file, all of it optional. `retain init` writes one with every key explained and none of them
+set; `retain serve --config FILE` reads it, or `./retain.toml` where no file is named, or the file in
+`RETAIN_CONFIG`.
+
+Every key of the single tables can be given in the environment, as `{PREFIX}` + section + `_` + key in
+capitals: `{PREFIX}SERVER_BIND=127.0.0.1:9090`,
+`{PREFIX}AREAS_CORS_ALLOWED_ORIGINS=https://a.example,https://b.example`. The environment wins over the
+file, the options of `retain serve` over both.
+
+An unknown key, a wrong type or an impossible value stops the start with exit code 2 and the file, the
+key and the reason. So does an address other machines can reach without TLS, unless `behind_proxy` or
+`insecure_bind` says that it is meant. Relative paths in the file start at the file's folder.
+
+This page is made from the fields the loader checks by (`make fix` writes it).
+
+## Keys
+
+"""
+
+
+def page() -> str:
+    """``docs/configuration.md``."""
+    return PREAMBLE + reference()
+
+
+def _default(key: Key) -> str:
+    if key.default is dataclasses.MISSING or key.default in (None, (), ""):
+        return "none"
+    return f"`{_toml(key.default)}`"

@@ -1,0 +1,220 @@
+"""The configuration: one TOML file, all of it optional, and the environment; checked before anything starts.
+
+Unknown keys, wrong types and impossible values stop the start with file, key and reason. Every key
+``[section] key`` can be given as ``RETAIN_SECTION_KEY``. ``RETAIN_CONFIG`` names the file itself.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+from retain.api.config.checks import split_bind
+from retain.api.config.fields import ConfigError, build, convert_text, keys_of
+from retain.api.config.interfaces import (
+    AreasConfig,
+    BlobsConfig,
+    IdentityConfig,
+    SettingsConfig,
+    TenantConfig,
+    UserConfig,
+)
+from retain.api.config.server import (
+    AuditConfig,
+    LogConfig,
+    OperationsConfig,
+    RetentionConfig,
+    ServerConfig,
+    StorageConfig,
+)
+
+__all__ = [
+    "AreasConfig",
+    "AuditConfig",
+    "BlobsConfig",
+    "Config",
+    "ConfigError",
+    "IdentityConfig",
+    "LogConfig",
+    "OperationsConfig",
+    "RetentionConfig",
+    "ServerConfig",
+    "SettingsConfig",
+    "StorageConfig",
+    "TenantConfig",
+    "UserConfig",
+    "is_loopback",
+    "load",
+]
+
+#: The single tables, in the order of the file.
+SECTIONS: dict[str, type[Any]] = {
+    "server": ServerConfig,
+    "storage": StorageConfig,
+    "retention": RetentionConfig,
+    "audit": AuditConfig,
+    "areas": AreasConfig,
+    "settings": SettingsConfig,
+    "blobs": BlobsConfig,
+    "identity": IdentityConfig,
+    "operations": OperationsConfig,
+    "log": LogConfig,
+}
+#: The repeated tables.
+TABLES: dict[str, type[Any]] = {"users": UserConfig, "tenants": TenantConfig}
+
+#: Keys that name files or folders; a URL, where it may stand instead, is left as it is.
+PATHS = (
+    ("storage", "data"),
+    ("server", "tls_certificate"),
+    ("server", "tls_key"),
+    ("audit", "checkpoint_folder"),
+    ("identity", "jwt_jwks"),
+)
+
+PREFIX = "RETAIN_"
+ENVIRONMENT = "environment"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """The whole configuration. `Config()` is what runs without a file."""
+
+    server: ServerConfig = field(default_factory=ServerConfig)
+    storage: StorageConfig = field(default_factory=StorageConfig)
+    retention: RetentionConfig = field(default_factory=RetentionConfig)
+    audit: AuditConfig = field(default_factory=AuditConfig)
+    areas: AreasConfig = field(default_factory=AreasConfig)
+    settings: SettingsConfig = field(default_factory=SettingsConfig)
+    blobs: BlobsConfig = field(default_factory=BlobsConfig)
+    identity: IdentityConfig = field(default_factory=IdentityConfig)
+    operations: OperationsConfig = field(default_factory=OperationsConfig)
+    log: LogConfig = field(default_factory=LogConfig)
+    users: tuple[UserConfig, ...] = ()
+    tenants: tuple[TenantConfig, ...] = ()
+
+    def __post_init__(self) -> None:
+        assert [item.name for item in fields(self)] == [*SECTIONS, *TABLES]
+
+
+def load(path: Path | None, environ: Mapping[str, str]) -> Config:
+    """Read `path` (None: no file), lay the environment over it, check all of it. Raises ConfigError."""
+    source = str(path) if path is not None else "configuration"
+    table = _read(path) if path is not None else {}
+    sections: dict[str, Any] = {}
+    for name, value in table.items():
+        if name in SECTIONS:
+            if not isinstance(value, dict):
+                raise ConfigError(source, name, f"must be a table, [{name}]")
+            sections[name] = build(SECTIONS[name], value, source=source, where=name)
+        elif name in TABLES:
+            sections[name] = _repeated(name, value, source)
+        else:
+            raise ConfigError(source, name, f"unknown section; known are {', '.join([*SECTIONS, *TABLES])}")
+    config = _overlay(Config(**sections), environ)
+    if path is not None:
+        config = _beside(config, path, environ)
+    _check_together(config, source)
+    return config
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        with path.open("rb") as file:
+            return tomllib.load(file)
+    except FileNotFoundError:
+        raise ConfigError(str(path), "", "there is no such file; `retain init` writes one") from None
+    except OSError as error:
+        raise ConfigError(str(path), "", error.strerror or "cannot be read") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(str(path), "", f"is not TOML: {error}") from None
+
+
+def _repeated(name: str, value: object, source: str) -> tuple[Any, ...]:
+    if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
+        raise ConfigError(source, name, f"must be repeated tables, [[{name}]]")
+    return tuple(
+        build(TABLES[name], item, source=source, where=f"{name}[{number}]")
+        for number, item in enumerate(value, 1)
+    )
+
+
+def _overlay(config: Config, environ: Mapping[str, str]) -> Config:
+    names = {
+        f"{PREFIX}{s}_{key.name}".upper(): (s, key) for s, cls in SECTIONS.items() for key in keys_of(cls)
+    }
+    changes: dict[str, dict[str, Any]] = {}
+    for name, text in environ.items():
+        if not name.startswith(PREFIX) or name == f"{PREFIX}CONFIG":
+            continue
+        if name not in names:
+            raise ConfigError(ENVIRONMENT, name, "names no key of the configuration")
+        section, key = names[name]
+        try:
+            changes.setdefault(section, {})[key.name] = convert_text(key, text)
+        except ValueError as error:
+            raise ConfigError(ENVIRONMENT, name, str(error)) from None
+    return replace(config, **{s: replace(getattr(config, s), **values) for s, values in changes.items()})
+
+
+def _beside(config: Config, path: Path, environ: Mapping[str, str]) -> Config:
+    """Relative paths in a file start at its folder; in the environment, where one is."""
+    for section, key in PATHS:
+        value = getattr(getattr(config, section), key)
+        if value is not None and "://" not in value and f"{PREFIX}{section}_{key}".upper() not in environ:
+            beside = replace(getattr(config, section), **{key: str(path.parent / value)})
+            config = replace(config, **{section: beside})
+    return config
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach `host`; a name is what it resolves to, a wildcard never is."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        pass
+    try:
+        found = {info[4][0] for info in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)}
+    except OSError:
+        return False
+    return bool(found) and all(ipaddress.ip_address(address).is_loopback for address in found)
+
+
+def _check_together(config: Config, source: str) -> None:
+    """What single keys cannot know."""
+    server = config.server
+    host, _ = split_bind(server.bind)
+    tls = server.tls_certificate is not None
+    if tls != (server.tls_key is not None):
+        missing = "tls_key" if tls else "tls_certificate"
+        raise ConfigError(source, f"server.{missing}", "is missing: TLS needs tls_certificate and tls_key")
+    if server.behind_proxy and not server.trusted_proxies:
+        raise ConfigError(
+            source, "server.trusted_proxies", "is missing: behind_proxy needs the proxy's address"
+        )
+    if not (tls or server.behind_proxy or server.insecure_bind or is_loopback(host)):
+        raise ConfigError(
+            source,
+            "server.bind",
+            f"{server.bind} can be reached from other machines without encryption; give "
+            f"tls_certificate and tls_key, "
+            "or behind_proxy = true with trusted_proxies, or insecure_bind = true",
+        )
+    if config.areas.default_ttl > config.areas.max_ttl:
+        raise ConfigError(source, "areas.default_ttl", "must not be greater than max_ttl")
+    if config.settings.history_days > config.retention.audit_days:
+        raise ConfigError(source, "settings.history_days", "must not be greater than retention.audit_days")
+    if (config.areas.username is None) != (config.areas.password is None):
+        raise ConfigError(source, "areas.username", "username and password go together")
+    if config.identity.proxy_user_header and not server.trusted_proxies:
+        raise ConfigError(source, "identity.proxy_user_header", "needs server.trusted_proxies")
+    for name, entries in (("users", config.users), ("tenants", config.tenants)):
+        seen = [entry.name for entry in entries]
+        for entry in seen:
+            if seen.count(entry) > 1:
+                raise ConfigError(source, name, f"{entry!r} is there twice")

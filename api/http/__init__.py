@@ -1,0 +1,4 @@
+"""HTTP messages as the interfaces see them: request, body, response, refusals, links.
+
+No interface is known here.
+"""

@@ -1,0 +1,130 @@
+"""The bytes of a request body, as they arrive: limited in length, and in how slowly they may come."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any, TypeAlias
+
+import trio
+
+from retain.api.http.errors import BodyTooSlow, ClientGone, TooLarge
+
+Scope: TypeAlias = MutableMapping[str, Any]
+Message: TypeAlias = MutableMapping[str, Any]
+Receive: TypeAlias = Callable[[], Awaitable[Message]]
+Send: TypeAlias = Callable[[Message], Awaitable[None]]
+
+#: A body must bring its rate times RATE_WINDOW_S bytes in every RATE_WINDOW_S seconds spent waiting for it.
+MIN_BODY_RATE = 1024
+RATE_WINDOW_S = 10.0
+
+
+class Body:
+    """The bytes of one request: ``async for chunk in request.body``. One pass only.
+
+    `declared` is the Content-Length, None where the client sent none (chunked, HTTP/2). `limit` may be set
+    by the surface before reading; the declared length is held against it before the first byte. `min_rate` is
+    in bytes a second, 0 for none, and counts over `RATE_WINDOW_S` seconds spent waiting.
+    `finished` tells that the last byte was read (or that there never was one).
+    Raises TooLarge, BodyTooSlow and ClientGone while iterating.
+    """
+
+    __slots__ = (
+        "_proceed",
+        "_receive",
+        "_waited",
+        "_window",
+        "declared",
+        "finished",
+        "limit",
+        "min_rate",
+        "received",
+        "stopping",
+    )
+
+    def __init__(self, receive: Receive, declared: int | None, *, empty: bool = False) -> None:
+        self.declared = declared
+        self.limit: int | None = None
+        self.min_rate = MIN_BODY_RATE
+        self.received = 0
+        self.stopping: trio.Event | None = None
+        self.finished = empty or declared == 0
+        self._receive = receive
+        self._proceed: Callable[[], Awaitable[None]] | None = None
+        self._waited = 0.0
+        self._window = 0
+
+    def on_first_read(self, proceed: Callable[[], Awaitable[None]]) -> None:
+        """Call `proceed` once before the first read: it sends the 100 (Continue) a client waits for."""
+        self._proceed = proceed
+
+    async def discard(self, at_most: int) -> None:
+        """Throw away what is left, if that is at most `at_most` bytes and nobody waits to send it.
+
+        A small rest is read so that the connection can go on to its next request; a long one is not worth it.
+        """
+        if self._proceed is not None or self.declared is None or self.declared - self.received > at_most:
+            return
+        self.limit = None
+        try:
+            async for _ in self:
+                continue
+        except (BodyTooSlow, ClientGone):
+            self.declared = None
+
+    async def wait_gone(self) -> None:
+        """Until nobody is to be kept waiting: the client has gone away, or the server is about to stop.
+
+        For answers that wait for something. What is left of the body is thrown away.
+        """
+        async with trio.open_nursery() as nursery:
+            if self.stopping is not None:
+                nursery.start_soon(cancel_after, self.stopping, nursery.cancel_scope)
+            while (await self._receive())["type"] != "http.disconnect":
+                pass
+            nursery.cancel_scope.cancel()
+
+    def __aiter__(self) -> Body:
+        return self
+
+    async def __anext__(self) -> bytes:
+        limit = self.limit
+        if limit is not None and self.declared is not None and self.declared > limit:
+            raise TooLarge(limit)
+        while not self.finished:
+            message = await self._next_message()
+            if message["type"] != "http.request":
+                raise ClientGone
+            self.finished = not message.get("more_body", False)
+            chunk: bytes = message.get("body", b"")
+            if chunk:
+                self.received += len(chunk)
+                if limit is not None and self.received > limit:
+                    raise TooLarge(limit)
+                return chunk
+        raise StopAsyncIteration
+
+    async def _next_message(self) -> Message:
+        """The next message. Only time spent waiting counts: a slow disk here is not a slow client."""
+        if self._proceed is not None:
+            proceed, self._proceed = self._proceed, None
+            await proceed()
+        if not self.min_rate:
+            return await self._receive()
+        start = trio.current_time()
+        message: Message | None = None
+        with trio.move_on_after(max(0.0, RATE_WINDOW_S - self._waited)):
+            message = await self._receive()
+        if message is None:
+            raise BodyTooSlow(f"the body came slower than {self.min_rate} bytes a second")
+        self._waited += trio.current_time() - start
+        self._window += len(message.get("body", b""))
+        if self._window >= self.min_rate * RATE_WINDOW_S:
+            self._waited, self._window = 0.0, 0
+        return message
+
+
+async def cancel_after(event: trio.Event, scope: trio.CancelScope) -> None:
+    """Cancel `scope` once `event` is set."""
+    await event.wait()
+    scope.cancel()

@@ -1,0 +1,76 @@
+"""The URL by which a client reaches this server: what links in answers begin with.
+
+Order: `external_url`; what a trusted proxy forwarded (``Forwarded``, RFC 7239, else ``X-Forwarded-*``); the
+request's Host; the address the request came in by. A Host that is no host name is never repeated.
+"""
+
+from __future__ import annotations
+
+import re
+from ipaddress import ip_address, ip_network
+
+from retain.api.config.load import ServerConfig
+from retain.api.http.message import Request
+
+_HOST = re.compile(r"[A-Za-z0-9.\-\[\]:]{1,255}")
+_PREFIX = re.compile(r"(/[A-Za-z0-9._~\-]+)*/?")
+_PAIR = re.compile(r'\s*([A-Za-z]+)\s*=\s*(?:"([^"]*)"|([^\s;,"]*))\s*')
+
+
+class ExternalUrl:
+    """Answers `base` for each request."""
+
+    def __init__(self, server: ServerConfig) -> None:
+        self._fixed = server.external_url.rstrip("/") if server.external_url else None
+        self._trusted = [ip_network(entry) for entry in server.trusted_proxies]
+
+    def base(self, request: Request) -> str:
+        """Scheme, host and path prefix without a trailing slash, such as ``https://retain.example.org/x``."""
+        if self._fixed is not None:
+            return self._fixed
+        scheme, host, prefix = request.scheme, _host(request), ""
+        if self.is_trusted(request.peer):
+            said = _forwarded(request)
+            scheme = said.get("proto", scheme)
+            host = said.get("host", host)
+            prefix = said.get("prefix", "").rstrip("/")
+        return f"{scheme}://{host}{prefix}"
+
+    def is_trusted(self, peer: str) -> bool:
+        """Whether `peer` is one of `trusted_proxies`."""
+        if not self._trusted or not peer:
+            return False
+        address = ip_address(peer)
+        return any(address in network for network in self._trusted)
+
+
+def _host(request: Request) -> str:
+    host = request.authority.decode("latin-1") if request.authority else request.header("host") or ""
+    if _HOST.fullmatch(host):
+        return host
+    address, port = request.server or ("localhost", None)
+    if ":" in address:
+        address = f"[{address}]"
+    return f"{address}:{port}" if port else address
+
+
+def _forwarded(request: Request) -> dict[str, str]:
+    """proto, host, prefix, as far as the nearest proxy told them in a usable form."""
+    said: dict[str, str] = {}
+    if forwarded := request.header_values("forwarded"):
+        # The last element is the nearest proxy's; what stands before it may be the client's invention.
+        for pair in forwarded[-1].rpartition(",")[2].split(";"):
+            if match := _PAIR.fullmatch(pair):
+                said[match[1].lower()] = match[2] if match[2] is not None else match[3]
+    else:
+        for name in ("proto", "host", "port", "prefix"):
+            if values := request.header_values(f"x-forwarded-{name}"):
+                said[name] = values[-1].rpartition(",")[2].strip()
+        host, port = said.get("host", ""), said.get("port", "")
+        if host and re.fullmatch(r"[0-9]{1,5}", port) and not re.search(r":[0-9]+$", host):
+            default = {"http": "80", "https": "443"}.get(said.get("proto", request.scheme))
+            said["host"] = host if port == default else f"{host}:{port}"
+    checks = {"proto": re.compile(r"https?"), "host": _HOST, "prefix": _PREFIX}
+    return {
+        name: said[name] for name, check in checks.items() if name in said and check.fullmatch(said[name])
+    }

@@ -1,0 +1,263 @@
+"""One HTTP request and one HTTP response, as every surface sees them.
+
+A surface is ``async def handle(request: Request) -> Response``. This module knows the wire (RFC 9110, RFC
+3986) and nothing of any surface; `api.app` builds the requests, sends the responses, decides who gets which.
+
+The rule that keeps two names from meaning one thing (`Request.segments`): the *raw* path is split on ``/``
+first, then each segment is percent-decoded exactly once, as strict UTF-8. A bad escape, bad UTF-8 or a NUL
+is refused, never guessed at.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+from urllib.parse import unquote_to_bytes
+
+from retain.api.http.body import Body, Message, Receive, Scope, Send
+from retain.api.http.errors import (
+    BadRequest,
+    BodyTooSlow,
+    ClientGone,
+    HeadersTooLarge,
+    RequestError,
+    TooLarge,
+    UnexpectedError,
+)
+
+__all__ = [
+    "BadRequest",
+    "Body",
+    "BodyTooSlow",
+    "ClientGone",
+    "ErrorMapper",
+    "Handler",
+    "HeaderFields",
+    "HeadersTooLarge",
+    "Message",
+    "Receive",
+    "Request",
+    "RequestError",
+    "Response",
+    "Scope",
+    "Send",
+    "Surface",
+    "TooLarge",
+    "UnexpectedError",
+    "decode_segment",
+    "plain_error",
+]
+
+_BAD_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
+_ABSOLUTE_FORM = re.compile(rb"(?i)https?://([^/?#]*)")
+_UNSAFE_IN_HEADER = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+_LENGTH = re.compile(rb"[0-9]{1,19}")
+
+#: Key in the ASGI scope's state: a callable that gives the headers with their names as the client wrote them.
+CASED_HEADERS = "retain.cased_headers"
+
+
+def decode_segment(raw: bytes) -> str:
+    """One path segment or query field, percent-decoded exactly once as strict UTF-8; ``+`` stays a plus.
+
+    Raises BadRequest on a bad escape, on bad UTF-8 (overlong forms and surrogates included) and on NUL.
+    """
+    if b"%" in raw:
+        if _BAD_ESCAPE.search(raw):
+            raise BadRequest("bad percent escape")
+        raw = unquote_to_bytes(raw)
+    try:
+        text = raw.decode("utf-8")
+    except UnicodeDecodeError:
+        raise BadRequest("a name is not UTF-8") from None
+    if "\0" in text:
+        raise BadRequest("a name holds a NUL")
+    return text
+
+
+class Request:
+    """One request, built from an ASGI http scope. Headers are decoded only when asked for.
+
+    `raw_path` and `raw_query` are as they came (an absolute-form target is reduced to its path, RFC 9112
+    section 3.2.2, its authority kept), `peer` is the address of the TCP peer, never a forwarded one, and
+    `raw_headers` have names in lower case.
+    Raises BadRequest on a Content-Length that is not one number.
+    """
+
+    def __init__(self, scope: Scope, receive: Receive) -> None:
+        raw_path: bytes = scope["raw_path"]
+        self.authority: bytes | None = None
+        if not raw_path.startswith(b"/") and (absolute := _ABSOLUTE_FORM.match(raw_path)):
+            self.authority = absolute.group(1)
+            raw_path = raw_path[absolute.end() :] or b"/"
+        self.method: str = scope["method"]
+        self.scheme: str = scope["scheme"]
+        self.server: tuple[str, int | None] | None = scope.get("server")
+        self.raw_path = raw_path
+        self.raw_query: bytes = scope.get("query_string", b"")
+        self.raw_headers: list[tuple[bytes, bytes]] = scope["headers"]
+        self.http_version: str = scope.get("http_version", "1.1")
+        client = scope.get("client")
+        self.peer: str = client[0] if client else ""
+        declared, framed = self._framing()
+        self.body = Body(receive, declared, empty=not framed and self.http_version != "2")
+        self._segments: list[str] | None = None
+        self._cased: Callable[[], list[tuple[bytes, bytes]]] | None = scope.get("state", {}).get(
+            CASED_HEADERS
+        )
+
+    def _framing(self) -> tuple[int | None, bool]:
+        """(declared length, whether a body is announced)."""
+        declared: int | None = None
+        framed = False
+        for name, value in self.raw_headers:
+            if name == b"content-length":
+                if not _LENGTH.fullmatch(value) or (declared is not None and declared != int(value)):
+                    raise BadRequest("bad Content-Length")
+                declared, framed = int(value), True
+            elif name == b"transfer-encoding":
+                framed = True
+        return declared, framed
+
+    def header(self, name: str) -> str | None:
+        """The first header of that name (any case), outer blanks trimmed; None if there is none."""
+        wanted = name.lower().encode("latin-1")
+        for found, value in self.raw_headers:
+            if found == wanted:
+                return value.decode("latin-1").strip(" \t")
+        return None
+
+    def header_values(self, name: str) -> list[str]:
+        """Every header of that name, in order, blanks trimmed: who allows only one sees doubled ones."""
+        wanted = name.lower().encode("latin-1")
+        return [value.decode("latin-1").strip(" \t") for found, value in self.raw_headers if found == wanted]
+
+    def cased_headers(self) -> list[tuple[str, str]]:
+        """All headers in order, blanks trimmed, names in the case sent; HTTP/2 knows lower case only."""
+        pairs = self.raw_headers if self._cased is None else self._cased()
+        return [(name.decode("latin-1"), value.decode("latin-1").strip(" \t")) for name, value in pairs]
+
+    def segments(self) -> list[str]:
+        """The path's segments after the leading slash, each decoded exactly once.
+
+        Doubled slashes give empty ones: ``/a%2Fb//c%20d/`` → ``["a/b", "", "c d", ""]``; ``/`` → ``[""]``.
+        Raises BadRequest (see `decode_segment`).
+        """
+        if self._segments is None:
+            raw = self.raw_path
+            self._segments = [decode_segment(part) for part in raw[raw.startswith(b"/") :].split(b"/")]
+        return self._segments
+
+    def query_pairs(self) -> list[tuple[str, str]]:
+        """The query's fields in order, decoded once; ``+`` is a plus, a field without ``=`` is empty.
+
+        Raises BadRequest (see `decode_segment`).
+        """
+        pairs = []
+        for field in self.raw_query.split(b"&"):
+            if field:
+                name, _, value = field.partition(b"=")
+                pairs.append((decode_segment(name), decode_segment(value)))
+        return pairs
+
+    async def read_body(self, limit: int) -> bytes:
+        """The whole body in memory. Raises TooLarge above `limit` bytes, BodyTooSlow, ClientGone."""
+        self.body.limit = limit
+        return b"".join([chunk async for chunk in self.body])
+
+
+#: Header fields of an answer: names in the case that is sent, in the order in which they are sent.
+HeaderFields: TypeAlias = Sequence[tuple[str, str]]
+
+
+class Response:
+    """A status, headers (order and case are kept on the wire), and bytes or an async iterator of bytes.
+
+    `length` announces a Content-Length for an iterator, or for a HEAD answer with no body at hand; bytes are
+    counted. An iterator of unknown length is sent chunked. A surface sets its own headers only: Date and the
+    framing are the server's. The iterator is closed (`aclose`) whatever happens to the client.
+    """
+
+    __slots__ = ("body", "headers", "length", "status")
+
+    def __init__(
+        self,
+        status: int,
+        headers: HeaderFields = (),
+        body: bytes | AsyncIterator[bytes] = b"",
+        *,
+        length: int | None = None,
+    ) -> None:
+        self.status = status
+        self.headers = list(headers)
+        self.body = body
+        self.length = length
+
+    @classmethod
+    def text(cls, status: int, text: str, headers: HeaderFields = ()) -> Response:
+        """A plain text answer."""
+        return cls(status, [("Content-Type", "text/plain;charset=utf-8"), *headers], text.encode())
+
+    @classmethod
+    def json(cls, status: int, value: object, headers: HeaderFields = ()) -> Response:
+        """A JSON answer. Raises ValueError on NaN and infinities."""
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        return cls(status, [("Content-Type", "application/json"), *headers], text.encode())
+
+    def head_message(self) -> Message:
+        """The ASGI start message. Raises ValueError on a header that would break out of its line."""
+        encoded = []
+        for name, value in self.headers:
+            if _UNSAFE_IN_HEADER.search(value):
+                raise ValueError(f"control character in the response header {name}")
+            encoded.append((name.encode("ascii"), value.encode("latin-1")))
+        length = self.length
+        if length is None and isinstance(self.body, bytes):
+            length = len(self.body)
+        # RFC 9110 section 8.6: never with a 204; a 304 stays silent unless the length is known.
+        if length is not None and self.status != 204 and not (self.status == 304 and self.length is None):
+            encoded.append((b"Content-Length", b"%d" % length))
+        return {"type": "http.response.start", "status": self.status, "headers": encoded}
+
+
+#: What a surface is.
+Handler: TypeAlias = Callable[[Request], Awaitable[Response]]
+#: How a surface words an error: a RequestError, an engine error, or an UnexpectedError (ours, logged).
+ErrorMapper: TypeAlias = Callable[[Request, Exception], Response]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surface:
+    """One interface, ready to be mounted.
+
+    Attributes:
+        name: Short name for logs and metrics.
+        handle: Answers a request, or raises RequestError, an engine error, or anything unexpected.
+        error: Words what `handle` raised; must not raise.
+        prefixes: First path segments (decoded) that are this interface's.
+        claims: Tells further first path segments that are its own, such as account names.
+        host_suffixes: Host name endings under which every path is its own.
+        about: One sentence for people: what it stores, for whose clients.
+        root: Where its addresses begin, after the server's base URL.
+        example: A first curl line for people, given the server's base URL.
+    """
+
+    name: str
+    handle: Handler
+    error: ErrorMapper
+    prefixes: tuple[str, ...] = ()
+    claims: Callable[[str], bool] | None = None
+    host_suffixes: tuple[str, ...] = ()
+    about: str = ""
+    root: str = ""
+    example: Callable[[str], str] | None = None
+
+
+def plain_error(request: Request, error: Exception) -> Response:
+    """The error mapper of everything that belongs to no surface: one line of text."""
+    status: int = getattr(error, "status", 500)
+    message: str = getattr(error, "message", "internal error")
+    return Response.text(status, f"{message}\n", [("Cache-Control", "no-store")])

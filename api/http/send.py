@@ -1,0 +1,78 @@
+"""Putting a response on the wire, and noticing a client that went away where that matters."""
+
+from __future__ import annotations
+
+from typing import Protocol, runtime_checkable
+
+import trio
+
+from retain.api.http.body import cancel_after
+from retain.api.http.message import Message, Receive, Response, Send
+
+
+async def send_response(
+    head: Message,
+    response: Response,
+    receive: Receive,
+    send: Send,
+    *,
+    method: str,
+    unread: bool,
+    stopping: trio.Event | None = None,
+) -> None:
+    """Put `response`, whose `head_message` is `head`, on the wire.
+
+    Bytes after a request that was read to its end take no task: the common case. Otherwise (`unread`)
+    whatever is left of the request is thrown away beside the answer, because a peer that goes on sending
+    would fill the queue towards us and hold the connection for ever; and a client that goes away ends a
+    streaming answer. A stream of events, which has no end of its own, ends when the server is `stopping`.
+    """
+    body = response.body
+    if method == "HEAD" or response.status in (204, 304):
+        await close_iterator(body)
+        body = b""
+    if isinstance(body, bytes) and not unread:
+        await send(head)
+        await send({"type": "http.response.body", "body": body, "more_body": False})
+        return
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(_discard_until_gone, receive, nursery.cancel_scope)
+        try:
+            await send(head)
+            if isinstance(body, bytes):
+                await send({"type": "http.response.body", "body": body, "more_body": False})
+            else:
+                with trio.CancelScope() as streaming:
+                    if stopping is not None and _is_endless(response):
+                        nursery.start_soon(cancel_after, stopping, streaming)
+                    async for chunk in body:
+                        await send({"type": "http.response.body", "body": chunk, "more_body": True})
+                await send({"type": "http.response.body", "body": b"", "more_body": False})
+        finally:
+            with trio.CancelScope(shield=True):
+                await close_iterator(body)
+        nursery.cancel_scope.cancel()
+
+
+def _is_endless(response: Response) -> bool:
+    return any(
+        name.lower() == "content-type" and value.startswith("text/event-stream")
+        for name, value in response.headers
+    )
+
+
+async def _discard_until_gone(receive: Receive, answer: trio.CancelScope) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    answer.cancel()
+
+
+@runtime_checkable
+class _Closable(Protocol):
+    async def aclose(self) -> None: ...
+
+
+async def close_iterator(body: object) -> None:
+    """Close an answer's body that is an iterator, so that it gives back what it reads from."""
+    if isinstance(body, _Closable):
+        await body.aclose()

@@ -1,0 +1,328 @@
+"""The one ASGI application: what is wrong with every request is refused here, the rest goes to its interface.
+
+The interfaces are not Quart routes: raw paths, the case of headers and the absence of redirects matter to
+their clients, and a bare ASGI callable in front of Quart answers half as fast again. Whatever no interface
+claims falls through to the Quart-Trio application of `api.operations`, which is imported and made once the
+interfaces answer (`App.pages`): Quart and Flask are a sixth of what a start imports.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Callable, Sequence
+from ipaddress import ip_network
+from typing import TYPE_CHECKING
+
+import trio
+
+from retain.api.areas import SAMPLE_PAGE, areas_surface
+from retain.api.config.load import Config
+from retain.api.http.external import ExternalUrl
+from retain.api.http.message import (
+    BadRequest,
+    ClientGone,
+    HeadersTooLarge,
+    Message,
+    Receive,
+    Request,
+    RequestError,
+    Response,
+    Scope,
+    Send,
+    Surface,
+    UnexpectedError,
+    decode_segment,
+)
+from retain.api.http.send import close_iterator, send_response
+from retain.api.identity import IdentityError, client_address
+from retain.api.identity.proxy import is_listed
+from retain.api.importing import importing
+from retain.api.server.http1 import PROCEED
+from retain.api.settings import settings_surface
+from retain.api.web.landing import Landing
+from retain.api.web.metrics import Counters
+from retain.engine import Engine, EngineError
+
+if TYPE_CHECKING:
+    from quart import Blueprint
+    from quart_trio import QuartTrio
+
+LOG = logging.getLogger("retain.http")
+REQUESTS = logging.getLogger("retain.requests")
+
+#: A rest of a request body this small is read away, so that the connection can be used again.
+DISCARD_BYTES = 65536
+
+#: A name of labels as DNS bounds them, or an address in brackets; a port. Looser forms mean nothing to
+#: anybody, and Quart's routing fails at them.
+_HOST = re.compile(
+    rb"(?=.{0,261}$)(?:\[[0-9A-Za-z:.%]{2,64}\]|(?:[A-Za-z0-9_%-]{1,63}\.)*[A-Za-z0-9_%-]{0,63})(?::[0-9]{0,5})?"
+)
+_PORT = re.compile(rb":[0-9]*$")
+_VERSIONS = frozenset(("1.1", "2", "1.0"))
+_REFUSED_METHODS = frozenset(("TRACE", "TRACK", "CONNECT"))
+
+
+class _Refused(RequestError):
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class App:
+    """See the module's text. Made by `create_app`; `surfaces` must not claim each other's paths.
+
+    `stopping` is set when the server stops: answers that wait for something end then.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        config: Config,
+        surfaces: Sequence[Surface],
+        pages: Sequence[Callable[[], Blueprint]] = (),
+    ) -> None:
+        self.engine = engine
+        self.config = config
+        self.surfaces = tuple(surfaces)
+        self.counters = Counters()
+        self.stopping = trio.Event()
+        self._blueprints = tuple(pages)
+        self._pages: QuartTrio | None = None
+        self._pages_turn = trio.Lock()
+        self._prefixes = {prefix.encode(): surface for surface in surfaces for prefix in surface.prefixes}
+        self._claims = [(surface.claims, surface) for surface in surfaces if surface.claims is not None]
+        self._hosts = [(end.encode(), surface) for surface in surfaces for end in surface.host_suffixes]
+        self._metrics_from = tuple(ip_network(entry) for entry in config.operations.metrics_from)
+        self._proxies = tuple(ip_network(entry) for entry in config.server.trusted_proxies)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The ASGI interface."""
+        kind = scope["type"]
+        if kind == "http":
+            await self._serve(scope, receive, send)
+        elif kind == "websocket":
+            await send({"type": "websocket.close"})
+        else:
+            pages = await self.pages()
+            await pages(scope, receive, send)  # type: ignore[arg-type]
+
+    async def pages(self) -> QuartTrio:
+        """The Quart-Trio application, made when it is first asked for, in a thread: requests go on."""
+        if self._pages is None:
+            async with self._pages_turn:
+                if self._pages is None:
+                    self._pages = await trio.to_thread.run_sync(self._made_pages)
+        return self._pages
+
+    def _made_pages(self) -> QuartTrio:
+        with importing():
+            from retain.api.web.health import bare_app, operations
+        quart = bare_app("retain")
+        quart.register_blueprint(
+            operations(self.engine, self.counters, metrics=self.config.operations.metrics)
+        )
+        for blueprint in self._blueprints:
+            quart.register_blueprint(blueprint())
+        return quart
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started = trio.current_time()
+        name = "none"
+        surface: Surface | None = None
+        try:
+            request = Request(scope, receive)
+            surface = self._find(request)
+            self._check(request)
+            if surface is None:
+                request.segments()
+        except RequestError as error:
+            status = await self._refuse(error, scope, receive, send, surface)
+        else:
+            request.body.min_rate = self.config.server.min_body_rate
+            request.body.stopping = self.stopping
+            if surface is None:
+                status = await self._fall_through(request, scope, receive, send)
+            else:
+                name = surface.name
+                status = await self._answer(surface, request, scope, receive, send)
+        seconds = trio.current_time() - started
+        self.counters.request(name, scope["method"], status, seconds)
+        if self.config.log.requests:
+            facts = {"method": scope["method"], "interface": name, "status": status}
+            REQUESTS.info("request", extra={"facts": {**facts, "seconds": round(seconds, 6)}})
+
+    def _check(self, request: Request) -> None:
+        """What no interface should have to think of. Raises RequestError."""
+        server = self.config.server
+        if request.http_version not in _VERSIONS:
+            raise _Refused(505, "this version of HTTP is not spoken here")
+        if request.method in _REFUSED_METHODS:
+            raise _Refused(405, f"{request.method} is not allowed")
+        if len(request.raw_headers) > server.max_headers:
+            raise HeadersTooLarge(f"more than {server.max_headers} header fields")
+        size = 0
+        lengths = encodings = 0
+        for name, value in request.raw_headers:
+            size += len(name) + len(value)
+            if name == b"host" and not _HOST.fullmatch(value):
+                raise BadRequest("bad Host")
+            if name == b"content-length":
+                lengths += 1
+            elif name == b"transfer-encoding":
+                encodings += 1
+            elif name == b"expect" and value.lower() != b"100-continue":
+                raise _Refused(417, "this expectation is not understood")
+        if size > server.max_header_bytes:
+            raise HeadersTooLarge(f"more than {server.max_header_bytes} bytes of header fields")
+        if lengths and encodings:
+            # RFC 9112 section 6.1: it may be an attempt at request smuggling.
+            raise BadRequest("both Content-Length and Transfer-Encoding")
+        if request.authority is not None and not _HOST.fullmatch(request.authority):
+            raise BadRequest("bad host in the request target")
+
+    def _find(self, request: Request) -> Surface | None:
+        """The interface a request is meant for. Raises BadRequest on an undecodable first segment."""
+        if self._hosts:
+            host = request.authority or next((v for n, v in request.raw_headers if n == b"host"), b"")
+            host = _PORT.sub(b"", host).lower()
+            for ending, surface in self._hosts:
+                if host.endswith(ending):
+                    return surface
+        first = request.raw_path[1:].partition(b"/")[0]
+        found = self._prefixes.get(first)
+        if found is not None or not first:
+            return found
+        decoded = decode_segment(first)
+        found = self._prefixes.get(decoded.encode())
+        if found is None:
+            found = next((surface for claims, surface in self._claims if claims(decoded)), None)
+        return found
+
+    async def _answer(
+        self, surface: Surface, request: Request, scope: Scope, receive: Receive, send: Send
+    ) -> int:
+        """Have `surface` answer; the status, 0 if the client went away before there was one."""
+        if proceed := scope.get("state", {}).get(PROCEED):
+            request.body.on_first_read(proceed)
+        handled: Response | None = None
+        try:
+            response = handled = await surface.handle(request)
+            head = response.head_message()
+        except ClientGone:
+            return 0
+        except Exception as error:
+            if handled is not None:
+                await close_iterator(handled.body)
+            response = self._worded(surface, request, error)
+            head = response.head_message()
+        if not request.body.finished:
+            await request.body.discard(DISCARD_BYTES)
+        unread = not request.body.finished
+        if unread and request.http_version != "2":
+            head["headers"].append((b"Connection", b"close"))
+        try:
+            await send_response(
+                head,
+                response,
+                receive,
+                send,
+                method=request.method,
+                unread=unread,
+                stopping=self.stopping,
+            )
+        except Exception as error:
+            # The head is out: all that is left is to end the connection, which tells the client.
+            self._log_fault(error)
+        return response.status
+
+    def _worded(self, surface: Surface, request: Request, error: Exception) -> Response:
+        while isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
+            error = error.exceptions[0]
+        if not isinstance(error, RequestError | EngineError | IdentityError):
+            error = UnexpectedError(self._log_fault(error))
+        return surface.error(request, error)
+
+    def _log_fault(self, error: Exception) -> str:
+        log_id = self.engine.entropy(6).hex()
+        LOG.error("request ended by an error of ours", exc_info=error, extra={"facts": {"id": log_id}})
+        return log_id
+
+    async def _refuse(
+        self,
+        error: RequestError,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        surface: Surface | None = None,
+    ) -> int:
+        """Answers a request that nobody handles, in its surface's words if it has one, and closes."""
+        if surface is not None:
+            response = self._worded(surface, Request(scope, receive), error)
+        else:
+            response = Response.text(error.status, f"{error.message}\n", [("Cache-Control", "no-store")])
+        if scope["http_version"] != "2":
+            response.headers.append(("Connection", "close"))
+        head = response.head_message()
+        await send_response(head, response, receive, send, method=scope["method"], unread=True)
+        return response.status
+
+    async def _fall_through(self, request: Request, scope: Scope, receive: Receive, send: Send) -> int:
+        """What no interface claims: health, metrics, and 404 for all else."""
+        if request.segments()[0] == "metrics" and not is_listed(
+            client_address(request, self._proxies), self._metrics_from
+        ):
+            return await self._refuse(_Refused(403, "not from this address"), scope, receive, send)
+        status = 0
+
+        async def noting(message: Message) -> None:
+            nonlocal status
+            status = message.get("status", status)
+            await send(message)
+
+        if proceed := scope.get("state", {}).get(PROCEED):
+            await proceed()
+        pages = await self.pages()
+        await pages(scope, receive, noting)  # type: ignore[arg-type]
+        return status
+
+
+def create_app(
+    engine: Engine,
+    config: Config,
+    *,
+    surfaces: Sequence[Surface] = (),
+    pages: Sequence[Callable[[], Blueprint]] = (),
+) -> App:
+    """The application with every interface that `config` enables.
+
+    Args:
+        engine: The open data folder.
+        config: The whole configuration.
+        surfaces: Interfaces that need more than the engine and the configuration, made by the caller.
+        pages: Make the blueprints that stand beside health and metrics.
+    """
+    interfaces = [*mounted(engine, config), *surfaces]
+    landing = Landing(interfaces, linked_pages(config), ExternalUrl(config.server))
+    return App(engine, config, [*interfaces, landing.mount()], pages)
+
+
+def linked_pages(config: Config) -> list[tuple[str, str]]:
+    """What the landing page links to: (path, label)."""
+    pages = [("healthz", "Health"), ("readyz", "Readiness")]
+    if config.operations.metrics:
+        pages.append(("metrics", "Metrics"))
+    if config.areas.enabled:
+        pages.insert(0, (SAMPLE_PAGE, "Try areas in a form"))
+    return pages
+
+
+def mounted(engine: Engine, config: Config) -> list[Surface]:
+    """The interfaces, in the order they are shown to people."""
+    surfaces = []
+    if config.areas.enabled:
+        surfaces.append(areas_surface(engine, config))
+    if config.settings.enabled:
+        surfaces.append(settings_surface(engine, config))
+    return surfaces

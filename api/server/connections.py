@@ -1,0 +1,303 @@
+"""One guarded stream a connection, and the watch over all of them.
+
+Hypercorn bounds what one connection may hold in memory, but hardly how long a slow or silent peer may hold
+the connection itself. Here a single task looks at every connection a few times a second and closes the
+socket of whoever is past a limit: no task and no timer a request. Closing the socket is the only thing that
+also ends a write that Hypercorn has shielded from cancellation.
+
+A connection is, at any time, in one phase:
+
+HEAD     bytes of a request's head are awaited or came in part; at most `header_timeout`
+BUSY     a request is being handled; its body's rate is watched where it is read (`api.http_body`)
+IDLE     kept alive between two requests; at most `keep_alive_timeout`, less when room is needed
+CLOSING  our side is closed, the peer's last bytes are thrown away; at most `LINGER_S`
+
+Beside that, a write that makes no progress for `write_timeout` is cut in every phase.
+"""
+
+from __future__ import annotations
+
+import errno
+import math
+import socket
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+from enum import Enum
+from ipaddress import ip_address, ip_network
+from typing import TypeAlias
+
+import trio
+
+from retain.api.config.load import ServerConfig
+
+#: How long, and how much, a peer may go on sending after we have answered and closed. Closing at once would
+#: make the kernel reset the connection, and the answer would be lost with it.
+LINGER_S = 2.0
+LINGER_BYTES = 4 << 20
+
+#: Bytes the kernel may take of an answer beyond what the peer has room for: a mebibyte goes in one call, and
+#: the next is made ready while it is sent. (Trio asks for 16 KiB, which had us wait for the peer in between.)
+SEND_AHEAD_BYTES = 1 << 20
+
+#: Seconds for a request's head while others wait for the connection: silence must not hold the last places.
+PRESSED_HEAD_S = 1.0
+
+OnCut: TypeAlias = Callable[[str], None]
+
+
+class Phase(Enum):
+    """See the module's text."""
+
+    HEAD = "head"
+    BUSY = "busy"
+    IDLE = "idle"
+    CLOSING = "closing"
+
+
+class GuardedStream(trio.abc.HalfCloseableStream):
+    """A TCP stream that knows in which phase it is, since when, and since when a write is stuck."""
+
+    def __init__(self, stream: trio.SocketStream, peer: str) -> None:
+        self.socket = stream.socket
+        self.peer = peer
+        self.phase = Phase.HEAD
+        self.since = trio.current_time()
+        self.stuck_since = math.inf
+        self.multiplexed = False
+        self.received_end = False
+        self._reading = False
+        self._lingered = 0
+
+    def enter(self, phase: Phase) -> None:
+        """Change the phase, unless the connection is closing already."""
+        if self.phase is not Phase.CLOSING:
+            self.phase = phase
+            self.since = trio.current_time()
+
+    def send_ahead(self) -> None:
+        """Let the kernel take `SEND_AHEAD_BYTES`; not where several answers share the connection, because a
+        small one would wait behind what it took of a large one."""
+        # Not every system has this (tcp(7)), nor every Python its name.
+        with suppress(AttributeError, OSError):
+            self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, SEND_AHEAD_BYTES)
+
+    def cut(self) -> None:
+        """Close the socket now: every wait on it ends with ClosedResourceError."""
+        self.phase = Phase.CLOSING
+        self.socket.close()
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes:
+        """As trio's, and once the connection is closing, what comes is thrown away until its end."""
+        if self._reading:
+            raise trio.ClosedResourceError("the connection is being closed here")
+        self._reading = True
+        try:
+            data = await self._receive(max_bytes or 65536)
+            if self.phase is Phase.CLOSING:
+                await self._discard(len(data))
+                self.socket.close()
+                raise trio.ClosedResourceError("the connection was closed here")
+        finally:
+            self._reading = False
+        if self.phase is Phase.IDLE and data and not self.multiplexed:
+            self.enter(Phase.HEAD)
+        return data
+
+    async def _receive(self, max_bytes: int) -> bytes:
+        try:
+            data = await self.socket.recv(max_bytes)
+        except OSError as error:
+            raise _translated(error) from error
+        self.received_end = not data
+        return data
+
+    async def _discard(self, count: int) -> None:
+        while not self.received_end and self._lingered < LINGER_BYTES:
+            self._lingered += count
+            count = len(await self._receive(65536))
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        """As trio's, noting when the last byte was taken."""
+        try:
+            self.stuck_since = trio.current_time()
+            sent = await self.socket.send(data)
+            if sent < len(data):
+                with memoryview(data) as view:
+                    while sent < len(data):
+                        self.stuck_since = trio.current_time()
+                        sent += await self.socket.send(view[sent:])
+        except OSError as error:
+            raise _translated(error) from error
+        finally:
+            self.stuck_since = math.inf
+
+    async def wait_send_all_might_not_block(self) -> None:
+        """As trio's."""
+        await self.socket.wait_writable()
+
+    async def send_eof(self) -> None:
+        """Close our side."""
+        try:
+            self.socket.shutdown(socket.SHUT_WR)
+        except OSError as error:
+            raise _translated(error) from error
+        await trio.lowlevel.checkpoint()
+
+    async def aclose(self) -> None:
+        """Close our side, let the peer read the answer, then close; the watch ends the wait."""
+        try:
+            if self.phase is not Phase.CLOSING:
+                self.enter(Phase.CLOSING)
+                await self.send_eof()
+            if not self._reading:
+                await self._read_off()
+            # Else whoever reads throws away the rest, and closes: the reader, or another who closes.
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            self.socket.close()
+        finally:
+            if not self._reading:
+                self.socket.close()
+        await trio.lowlevel.checkpoint()
+
+    async def _read_off(self) -> None:
+        self._reading = True
+        try:
+            await self._discard(0)
+        finally:
+            self._reading = False
+
+
+def _translated(error: OSError) -> Exception:
+    if error.errno in (errno.EBADF, errno.ENOTSOCK):
+        return trio.ClosedResourceError("this socket was already closed")
+    return trio.BrokenResourceError(f"connection broken: {error}")
+
+
+class Connections:
+    """All open connections: who may come in, and who is cut.
+
+    `on_cut` is told the reason of each cut and refusal: header-timeout, idle, write-timeout, linger, evicted,
+    peer.
+    """
+
+    def __init__(self, config: ServerConfig, capacity: int, on_cut: OnCut) -> None:
+        assert capacity > 0
+        self.capacity = capacity
+        self._config = config
+        self._on_cut = on_cut
+        self._open: set[GuardedStream] = set()
+        self._peers: Counter[str] = Counter()
+        self._trusted = [ip_network(entry) for entry in config.trusted_proxies]
+        self._room = trio.Event()
+        self._wanted = False
+        self._limits = {
+            Phase.HEAD: (config.header_timeout, "header-timeout"),
+            Phase.IDLE: (config.keep_alive_timeout, "idle"),
+            Phase.CLOSING: (LINGER_S, "linger"),
+        }
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    async def wait_for_room(self) -> None:
+        """Return when one more connection may be accepted; meanwhile the longest idle ones make room."""
+        while len(self._open) >= self.capacity:
+            self._make_room()
+            self._room = trio.Event()
+            self._wanted = True
+            await self._room.wait()
+        self._wanted = False
+
+    def _make_room(self) -> None:
+        idle = [stream for stream in self._open if stream.phase is Phase.IDLE]
+        if idle:
+            self._cut(min(idle, key=lambda stream: stream.since), "evicted")
+            return
+        late = trio.current_time() - PRESSED_HEAD_S
+        for stream in list(self._open):
+            if stream.phase is Phase.HEAD and stream.since < late:
+                self._cut(stream, "evicted")
+
+    def admit(self, stream: trio.SocketStream) -> GuardedStream | None:
+        """Guard an accepted connection; None if its peer has too many already, or has gone."""
+        try:
+            peer: str = stream.socket.getpeername()[0]
+        except OSError:
+            return None
+        if self._peers[peer] >= self._config.connections_per_peer and not self._is_trusted(peer):
+            self._on_cut("peer")
+            return None
+        guarded = GuardedStream(stream, peer)
+        self._open.add(guarded)
+        self._peers[peer] += 1
+        return guarded
+
+    def forget(self, stream: GuardedStream) -> None:
+        """The connection has ended."""
+        self._open.remove(stream)
+        self._peers[stream.peer] -= 1
+        if not self._peers[stream.peer]:
+            del self._peers[stream.peer]
+        self._room.set()
+
+    def _is_trusted(self, peer: str) -> bool:
+        return any(ip_address(peer) in network for network in self._trusted)
+
+    async def watch(self) -> None:
+        """Cut whoever is past a limit; runs until cancelled."""
+        shortest = min(self._config.write_timeout, *(limit for limit, _ in self._limits.values()))
+        pause = min(1.0, max(0.02, shortest / 4))
+        while True:
+            await trio.sleep(pause)
+            self.check(trio.current_time())
+
+    def check(self, now: float) -> None:
+        """One look at all connections at the time `now` (trio's clock)."""
+        write_timeout = self._config.write_timeout
+        for stream in list(self._open):
+            limit, reason = self._limits.get(stream.phase, (math.inf, ""))
+            if now - stream.stuck_since > write_timeout:
+                self._cut(stream, "write-timeout")
+            elif now - stream.since > limit:
+                self._cut(stream, reason)
+        if self._wanted and len(self._open) >= self.capacity:
+            self._make_room()
+
+    def close_unused(self) -> None:
+        """The server stops: connections without a request in hand end now."""
+        for stream in list(self._open):
+            if stream.phase in (Phase.HEAD, Phase.IDLE):
+                stream.cut()
+
+    def cut_all(self) -> None:
+        """The time for requests in flight is over."""
+        for stream in list(self._open):
+            stream.cut()
+
+    def _cut(self, stream: GuardedStream, reason: str) -> None:
+        self._on_cut(reason)
+        stream.cut()
+
+
+class GuardedListener(trio.abc.Listener[GuardedStream]):
+    """Accepts only while there is room, and refuses peers that hold too many connections."""
+
+    def __init__(self, listener: trio.SocketListener, connections: Connections) -> None:
+        self.socket = listener.socket
+        self._listener = listener
+        self._connections = connections
+
+    async def accept(self) -> GuardedStream:
+        """The next connection. Raises OSError as accept(2) does."""
+        while True:
+            await self._connections.wait_for_room()
+            stream = await self._listener.accept()
+            guarded = self._connections.admit(stream)
+            if guarded is not None:
+                return guarded
+            await trio.aclose_forcefully(stream)
+
+    async def aclose(self) -> None:
+        """Stop listening."""
+        await self._listener.aclose()

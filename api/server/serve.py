@@ -1,0 +1,207 @@
+"""Serving: sockets, TLS, the connections' handlers, and a stop that loses nothing.
+
+Hypercorn's protocols run each connection (`api.protocol`); listening, admission and stopping are here,
+because Hypercorn's own loop wraps no stream, and lets one connection's fault end the server.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import resource
+import signal
+import ssl
+from collections.abc import Awaitable, Callable, Sequence
+
+import trio
+from hypercorn.app_wrappers import ASGIWrapper
+from hypercorn.config import Config as HypercornConfig
+from hypercorn.trio.lifespan import Lifespan
+from hypercorn.trio.worker_context import WorkerContext
+
+from retain.api.config.checks import split_bind
+from retain.api.config.load import ServerConfig
+from retain.api.server.app import App
+from retain.api.server.connections import Connections, GuardedListener, GuardedStream
+from retain.api.server.http1 import HttpConnection
+
+LOG = logging.getLogger("retain.serve")
+
+#: accept(2) errors that mean the machine is short of something: wait, never spin.
+_SHORT_OF = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
+_ACCEPT_PAUSE_S = 0.25
+BACKLOG = 1024
+
+#: File descriptors kept for the journal, payload files, logs and the standard streams.
+RESERVED_FILES = 32
+
+
+class WireConfig(HypercornConfig):
+    """Hypercorn's configuration with every limit set, and its Date header formatted once a second."""
+
+    def __init__(self, server: ServerConfig) -> None:
+        super().__init__()
+        self.accesslog = None
+        self.errorlog = logging.getLogger("retain.hypercorn")
+        self.h11_max_incomplete_size = server.max_header_bytes
+        self.h2_max_concurrent_streams = 100
+        self.h2_max_header_list_size = 2 * server.max_header_bytes
+        self.include_server_header = False
+        self.keep_alive_max_requests = 1 << 62
+        self.max_app_queue_size = 4  # pieces of a body received ahead of whoever takes them
+        self.read_timeout = None  # api.connections watches the phases instead
+        self.ssl_handshake_timeout = server.header_timeout
+        self._headers: list[tuple[bytes, bytes]] = []
+        self._headers_until = -1.0
+
+    def response_headers(self, protocol: str) -> list[tuple[bytes, bytes]]:
+        """Date, at most a second old."""
+        now = trio.current_time()
+        if now >= self._headers_until:
+            self._headers = [(b"Date", value) for _, value in super().response_headers(protocol)]
+            self._headers_until = now + 1.0
+        return self._headers
+
+
+def capacity(server: ServerConfig) -> int:
+    """Connections to accept: `max_connections`, or what the limit of open files leaves room for.
+
+    The soft limit is raised to what is needed as far as the hard limit lets it be.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = server.max_connections * 2 + RESERVED_FILES
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    if soft == resource.RLIM_INFINITY:
+        return server.max_connections
+    return max(1, min(server.max_connections, soft - RESERVED_FILES))
+
+
+def tls_context(server: ServerConfig) -> ssl.SSLContext | None:
+    """TLS 1.2 or newer with HTTP/2 offered; None without a certificate. Raises OSError, ssl.SSLError."""
+    if server.tls_certificate is None:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
+    context.set_alpn_protocols(["h2", "http/1.1"])
+    # An encrypted key must fail: without a passphrase given here OpenSSL would ask the terminal for one.
+    context.load_cert_chain(server.tls_certificate, server.tls_key, password="")
+    return context
+
+
+class CannotListen(Exception):
+    """The address is taken, not this machine's, or not allowed to this user."""
+
+    def __init__(self, bind: str, error: OSError) -> None:
+        # A name that does not resolve has its reason in strerror; trio puts several reasons into a text.
+        super().__init__(f"cannot listen on {bind}: {error.strerror or error}")
+
+
+async def serve(
+    app: App,
+    *,
+    stop: trio.Event,
+    announce: Callable[[Sequence[str]], Awaitable[None]],
+) -> None:
+    """Listen and answer until `stop` is set; then finish the requests in flight, at most `stop_timeout` long.
+
+    `announce` gets the base URLs once all of it answers; the interfaces do so before the pages are there.
+    Raises CannotListen.
+    """
+    server = app.config.server
+    host, port = split_bind(server.bind)
+    context = tls_context(server)
+    connections = Connections(server, capacity(server), app.counters.cut)
+    app.counters.watch(app.engine, lambda: len(connections))
+    wire = WireConfig(server)
+    worker = WorkerContext(None)
+    wrapped = ASGIWrapper(app)  # type: ignore[arg-type]
+    try:
+        listeners = await trio.open_tcp_listeners(port, host=host, backlog=BACKLOG)
+    except OSError as error:
+        raise CannotListen(server.bind, error) from error
+
+    async def handle(stream: GuardedStream) -> None:
+        try:
+            carrier = stream if context is None else _encrypted(stream, context)
+            await HttpConnection(wrapped, wire, worker, carrier, server.write_timeout).run()
+        finally:
+            stream.cut()
+            connections.forget(stream)
+
+    async with trio.open_nursery() as background:
+        background.start_soon(connections.watch)
+        lifespan = Lifespan(wrapped, wire, {})
+        async with trio.open_nursery() as handlers:
+            async with trio.open_nursery() as accepting:
+                for listener in listeners:
+                    guarded = GuardedListener(listener, connections)
+                    accepting.start_soon(_accept, guarded, handlers, handle)
+                await app.pages()
+                await background.start(lifespan.handle_lifespan)
+                await lifespan.wait_for_startup()
+                scheme = "http" if context is None else "https"
+                await announce([_url(scheme, listener) for listener in listeners])
+                await stop.wait()
+                accepting.cancel_scope.cancel()
+            app.stopping.set()
+            await worker.terminated.set()
+            await _drain(connections, server.stop_timeout)
+            handlers.cancel_scope.cancel()
+        await lifespan.wait_for_shutdown()
+        background.cancel_scope.cancel()
+
+
+def _encrypted(stream: GuardedStream, context: ssl.SSLContext) -> trio.SSLStream[GuardedStream]:
+    return trio.SSLStream(stream, context, server_side=True, https_compatible=True)
+
+
+async def _accept(
+    listener: GuardedListener, handlers: trio.Nursery, handle: Callable[[GuardedStream], Awaitable[None]]
+) -> None:
+    short = False
+    async with listener:
+        while True:
+            try:
+                stream = await listener.accept()
+            except OSError as error:
+                if error.errno not in _SHORT_OF:
+                    # Errors of the connection that was to be accepted come out of accept(2), too.
+                    LOG.warning("accept failed", extra={"facts": {"errno": error.errno}})
+                elif not short:
+                    LOG.error("no more connections for now", extra={"facts": {"errno": error.errno}})
+                    short = True
+                await trio.sleep(_ACCEPT_PAUSE_S)
+            else:
+                short = False
+                handlers.start_soon(handle, stream)
+
+
+async def _drain(connections: Connections, patience: float) -> None:
+    """Wait until the requests in flight are answered; cut what is left after `patience` seconds."""
+    with trio.move_on_after(patience):
+        while len(connections):
+            connections.close_unused()
+            await trio.sleep(0.02)
+    if len(connections):
+        LOG.warning("requests cut off by the stop", extra={"facts": {"connections": len(connections)}})
+        connections.cut_all()
+
+
+def _url(scheme: str, listener: trio.SocketListener) -> str:
+    host, port = listener.socket.getsockname()[:2]
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
+
+
+async def stop_on_signal(stop: trio.Event, *, task_status: trio.TaskStatus[None]) -> None:
+    """Set `stop` at SIGTERM or SIGINT; a second one ends the process at once, as after a crash."""
+    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        task_status.started()
+        async for number in signals:
+            LOG.info("stopping", extra={"facts": {"signal": signal.Signals(number).name}})
+            stop.set()
+            break
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)

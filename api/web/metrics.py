@@ -1,0 +1,95 @@
+"""What is counted for operators, in Prometheus' terms. Nothing in it names a client, a key or a value."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from retain.engine import Engine, Statistics
+
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+_METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
+
+#: What `engine.statistics()` shows, as gauges: name, meaning, value.
+_ENGINE: tuple[tuple[str, str, Callable[[Statistics], float]], ...] = (
+    ("retain_journal_sequence", "Last record that is durable.", lambda s: s.durable),
+    ("retain_commands_waiting", "Commands queued for the writer.", lambda s: s.waiting),
+    ("retain_deadlines", "Things that end at a known time.", lambda s: s.deadlines),
+    ("retain_overdue_seconds", "How late the earliest of them is.", lambda s: s.overdue_ns / 1e9),
+    ("retain_records_to_erase", "Records left behind, history included.", lambda s: s.to_erase),
+    (
+        "retain_erasure_lag_seconds",
+        "How late the oldest erasure that is due is.",
+        lambda s: s.erasure_lag_ns / 1e9,
+    ),
+    ("retain_payload_files", "Files that live content stands in.", lambda s: s.payload_files),
+    ("retain_storage_full", "1 while the disk has no room for changes.", lambda s: float(s.full)),
+    ("retain_storage_failed", "1 once writing has ended for good.", lambda s: float(bool(s.failure))),
+)
+
+
+disable_created_metrics()  # type: ignore[no-untyped-call]
+
+
+class Counters:
+    """The registry of one server."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry(auto_describe=True)
+        self._requests = Counter(
+            "retain_http_requests",
+            "Requests answered.",
+            ("interface", "method", "status"),
+            registry=self.registry,
+        )
+        self._seconds = Histogram(
+            "retain_http_request_seconds",
+            "Time from a request's head to its answer's last byte.",
+            ("interface",),
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
+        self._cuts = Counter(
+            "retain_http_connections_cut",
+            "Connections cut or refused by a limit.",
+            ("reason",),
+            registry=self.registry,
+        )
+        self._known: dict[tuple[str, str, int], Counter] = {}
+        self._histograms: dict[str, Histogram] = {}
+
+    def request(self, interface: str, method: str, status: int, seconds: float) -> None:
+        """One request was answered."""
+        if method not in _METHODS:
+            method = "other"
+        key = (interface, method, status)
+        counter = self._known.get(key)
+        if counter is None:
+            counter = self._known[key] = self._requests.labels(interface, method, str(status))
+            self._histograms[interface] = self._seconds.labels(interface)
+        counter.inc()
+        self._histograms[interface].observe(seconds)
+
+    def cut(self, reason: str) -> None:
+        """A connection was cut or refused."""
+        self._cuts.labels(reason).inc()
+
+    def watch(self, engine: Engine, connections: Callable[[], int]) -> None:
+        """Show the engine's statistics and the number of open connections, too."""
+        self.registry.register(_Live(engine, connections))
+
+
+class _Live(Collector):
+    def __init__(self, engine: Engine, connections: Callable[[], int]) -> None:
+        self._engine = engine
+        self._connections = connections
+
+    def collect(self) -> Iterable[Metric]:
+        statistics = self._engine.statistics()
+        for name, meaning, value in _ENGINE:
+            yield GaugeMetricFamily(name, meaning, value=value(statistics))
+        yield GaugeMetricFamily("retain_http_connections", "Open connections.", value=self._connections())

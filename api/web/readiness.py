@@ -1,0 +1,28 @@
+"""Whether a server should be sent requests: for ``/readyz``, and for commands that ask the same."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from retain.engine import Statistics
+
+#: Deadlines may be overdue this long before readiness tells: expiry is exact for readers, only space waits.
+OVERDUE_WARNING_S: Final = 3600
+OVERDUE_ALARM_S: Final = 12 * 3600
+
+
+def readiness(statistics: Statistics) -> tuple[bool, str]:
+    """Whether requests should be sent here, and a word on why: ok, degraded (still yes), or what is wrong."""
+    if statistics.failure:
+        return False, "storage failed; restart to read back what is truly on disk"
+    if statistics.overdue_ns > OVERDUE_ALARM_S * 1_000_000_000:
+        return False, "expiry is more than 12 hours behind"
+    if statistics.erasure_lag_ns > OVERDUE_ALARM_S * 1_000_000_000:
+        return False, "erasure is more than 12 hours behind"
+    if statistics.full:
+        return True, "degraded: the disk is full; reads and deletes work"
+    if statistics.overdue_ns > OVERDUE_WARNING_S * 1_000_000_000:
+        return True, "degraded: expiry is more than an hour behind"
+    if statistics.erasure_lag_ns > OVERDUE_WARNING_S * 1_000_000_000:
+        return True, "degraded: erasure is more than an hour behind"
+    return True, "ok"

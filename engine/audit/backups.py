@@ -1,0 +1,46 @@
+"""Backups of a data folder: with everything that a restored server needs, and without anything that it makes
+anew."""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from retain.engine.audit.checkpoints import KEY_FILE
+from retain.engine.core.errors import Unavailable
+from retain.journal import Disk, JournalError
+from retain.journal.backup.create import BackupReport, Moment, backup
+from retain.journal.backup.manifest import Manifest
+
+ACCOUNTS: Final = "accounts"
+"""Where tenants' keys are (api/admin/tenants.py)."""
+
+
+def others(disk: Disk) -> list[str]:
+    """The files besides the journal and its payloads that a restored server needs: keys."""
+    keys = [KEY_FILE] if disk.exists(KEY_FILE) else []
+    accounts = sorted(disk.names(ACCOUNTS)) if disk.exists(ACCOUNTS) else []
+    return [*keys, *(f"{ACCOUNTS}/{name}" for name in accounts)]
+
+
+def create(disk: Disk, target: Disk, moment: Callable[[], Moment]) -> BackupReport:
+    """Brings the backup in ``target`` up to the present of an open engine, whose moments ``moment`` tells.
+    Blocking; requests go on.
+
+    Raises:
+        Unavailable: The journal cannot be read, or the backup not be written; the one before is as it was.
+    """
+    try:
+        return backup(disk, target, moment, others=others(disk))
+    except (JournalError, OSError) as error:
+        raise Unavailable(f"no backup was made: {error}", reason="backup") from error
+
+
+def told(manifest: Manifest) -> dict[str, Any]:
+    """What a backup is of, as JSON values."""
+    return {
+        "journal": manifest.identity.hex(),
+        "seq": manifest.seq,
+        "root": manifest.root.hex(),
+        "time": manifest.time,
+        "files": len(manifest.entries),
+        "bytes": sum(entry.size for entry in manifest.entries),
+    }

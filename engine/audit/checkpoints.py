@@ -1,0 +1,90 @@
+"""Signed checkpoints: what the audit log's tree was at a moment, for others to keep.
+
+The key (Ed25519) is made at the first start and never leaves the data folder; its name, which is also the
+origin line of every checkpoint, names this log and no other. Formats: C2SP signed-note and tlog-checkpoint.
+"""
+
+from collections.abc import Callable
+from typing import Final
+
+from retain.engine.core.errors import Invalid, NotFound, Unavailable
+from retain.journal import Disk, JournalError
+from retain.journal.proofs.note import BadNote, Checkpoint, Signer, Verifier, open_checkpoint, sign_checkpoint
+from retain.journal.proofs.prover import Prover
+
+__all__ = [
+    "KEY_FILE",
+    "BadNote",
+    "Checkpoint",
+    "Signer",
+    "Verifier",
+    "checkpoint",
+    "ensure_key",
+    "open_signed",
+    "read_key",
+]
+
+KEY_FILE: Final = "audit.key"
+_SEED_BYTES = 32
+_NAME_BYTES = 8
+
+
+def ensure_key(disk: Disk, entropy: Callable[[int], bytes], origin: str | None = None) -> Signer:
+    """The log's key; made if there is none, under the name ``origin`` or a random one. Blocking.
+
+    Raises:
+        Invalid: The file holds no key, or ``origin`` cannot be a key's name.
+        NoSpace, OSError: It cannot be read or written.
+    """
+    if disk.exists(KEY_FILE):
+        return read_key(disk)
+    name = origin or f"retain/{entropy(_NAME_BYTES).hex()}"
+    try:
+        signer = Signer(name, entropy(_SEED_BYTES))
+    except BadNote as error:
+        raise Invalid(str(error), reason="origin") from None
+    disk.write_atomic(KEY_FILE, signer.text().encode() + b"\n")
+    return signer
+
+
+def read_key(disk: Disk) -> Signer:
+    """The log's key. Blocking.
+
+    Raises:
+        NotFound: ``audit-key``: no server has made one yet.
+        Invalid: ``audit-key``: the file holds none.
+    """
+    try:
+        return Signer.parse(disk.read(KEY_FILE).decode())
+    except FileNotFoundError:
+        raise NotFound("there is no audit key yet; the first start makes it", reason="audit-key") from None
+    except (BadNote, UnicodeDecodeError):
+        raise Invalid(f"{KEY_FILE} in the data folder holds no key", reason="audit-key") from None
+
+
+def checkpoint(disk: Disk, signer: Signer, durable: int) -> bytes:
+    """A checkpoint over the first ``durable`` records as a signed note. Blocking.
+
+    Only what is durable may be signed: a power cut takes back what is not, and history would not be the one
+    that was signed.
+
+    Raises:
+        Unavailable: The journal cannot be read.
+    """
+    try:
+        root = Prover(disk).root(durable)
+    except (JournalError, OSError) as error:
+        raise Unavailable(f"the journal cannot be read: {error}", reason="journal") from error
+    return sign_checkpoint(Checkpoint(signer.verifier.name, durable, root), signer)
+
+
+def open_signed(note: bytes, key: Verifier) -> Checkpoint:
+    """The checkpoint in a note that ``key`` signed, of the log that ``key`` belongs to.
+
+    Raises:
+        BadNote: It is none, or another log's, or its signature does not hold.
+    """
+    found = open_checkpoint(note, [key])
+    if found.origin != key.name:
+        raise BadNote(f"this checkpoint is of the log {found.origin}, not {key.name}")
+    return found

@@ -1,0 +1,59 @@
+"""What changed between two moments, from what was held at each."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from retain.engine.audit.contents import Holding
+
+ADDED, REMOVED, CHANGED = "added", "removed", "changed"
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One thing that is not as it was.
+
+    Attributes:
+        what: ``added``, ``removed`` or ``changed``.
+        before: What was held, None if nothing.
+        after: What is held, None if nothing.
+        fields: Paths of what differs in a changed one, as ``keys.phone.text``.
+    """
+
+    what: str
+    before: Holding | None
+    after: Holding | None
+    fields: tuple[str, ...] = ()
+
+    @property
+    def holding(self) -> Holding:
+        """The newer of the two."""
+        found = self.before if self.after is None else self.after
+        assert found is not None, "a difference is between something and something else"
+        return found
+
+
+def differences(before: Iterable[Holding], after: Iterable[Holding]) -> Iterator[Difference]:
+    """What came, changed or went: in the order of ``after``, then what is gone.
+
+    A thing is the same as long as its number and kind are: what was deleted and made anew under its old name
+    is one removed and one added.
+    """
+    old = {(one["kind"], one["resource"]): one for one in before}
+    for new in after:
+        was = old.pop((new["kind"], new["resource"]), None)
+        if was is None:
+            yield Difference(ADDED, None, new)
+        elif was != new:
+            yield Difference(CHANGED, was, new, tuple(_differing(was, new)))
+    for gone in old.values():
+        yield Difference(REMOVED, gone, None)
+
+
+def _differing(old: Any, new: Any, path: str = "") -> Iterator[str]:
+    if not isinstance(old, dict) or not isinstance(new, dict):
+        yield path
+        return
+    for name in (*old, *(name for name in new if name not in old)):
+        if name not in old or name not in new or old[name] != new[name]:
+            yield from _differing(old.get(name), new.get(name), f"{path}.{name}" if path else str(name))

@@ -1,0 +1,49 @@
+"""When and why parts of records were erased: what the audit log tells beside that they are gone."""
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from retain.engine.audit.log import CAUSES
+from retain.journal import Disk, Part
+from retain.journal.erasure.manifest import export_erasures
+
+_CAUSES = {int(number): name for name, number in CAUSES.items()}
+
+
+class ErasedPart(NamedTuple):
+    """A part of a record that is gone.
+
+    Attributes:
+        part: ``details`` or ``content``.
+        time: When the erase record was written, nanoseconds since the epoch.
+        cause: A key of :data:`engine.audit.CAUSES`, or the number.
+        by: The erase record's number.
+    """
+
+    part: str
+    time: int
+    cause: str
+    by: int
+
+
+def erasures_of(disk: Disk, seqs: Iterable[int]) -> dict[int, tuple[ErasedPart, ...]]:
+    """The erasures that name any of these records, by record: each part once, by the first that names it.
+
+    Reads the heads of the whole journal, beside a running server too.
+
+    Raises:
+        journal.Corrupt: The journal is damaged.
+        OSError: It cannot be read.
+    """
+    wanted = sorted(set(seqs))
+    found: dict[int, dict[str, ErasedPart]] = {}
+    for erasure in export_erasures(disk).entries if wanted else ():
+        named = wanted[bisect_left(wanted, erasure.first) : bisect_right(wanted, erasure.last)]
+        cause = _CAUSES.get(erasure.cause, str(erasure.cause))
+        for part in Part(erasure.parts):
+            name = str(part.name).lower()
+            told = ErasedPart(name, erasure.time, cause, erasure.seq)
+            for seq in named:
+                found.setdefault(seq, {}).setdefault(name, told)
+    return {seq: tuple(parts.values()) for seq, parts in found.items()}

@@ -1,0 +1,245 @@
+"""The audit: who did what to which resource and why, what was held at a moment, and whether all of it holds.
+
+Everything here only reads, takes no lock, and works beside a running server. Blocking; nothing here knows
+Trio.
+"""
+
+import re
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
+from heapq import merge
+from typing import Any
+
+import msgpack
+
+from retain import journal
+from retain.engine import wire
+from retain.engine.core.event import Cause, Surface
+from retain.engine.snapshots.load import rebuilt
+from retain.engine.state import State
+from retain.journal import NO_RESOURCE, Disk, Part, Record, Verb
+from retain.journal.lookup.history import between, history
+
+INTERFACES = {"journal": Surface.ENGINE, **{one.name.lower(): one for one in Surface if one.value}}
+"""Name → number in the header. Tokens belong to the blobs; ``journal`` are the journal's own records."""
+VERBS = {verb.name.lower(): verb for verb in Verb}
+CAUSES = {cause.name.lower().replace("_", "-"): cause for cause in Cause}
+
+_INTERFACE_NAMES = {int(number): name for name, number in INTERFACES.items()}
+_VERB_NAMES = {int(number): name for name, number in VERBS.items()}
+_CAUSE_NAMES = {int(number): name for name, number in CAUSES.items()}
+
+FEW = 16
+"""So many resources are looked up by the index; for more, the whole journal is read."""
+LAST_MOMENT = (1 << 63) - 1
+
+Progress = Callable[[int], None]
+"""Told the sequence number of each record that was read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which records are wanted; what is None does not matter.
+
+    Attributes:
+        interface: A key of :data:`INTERFACES`.
+        resource: The number of a resource in 32 hexadecimal digits, or its name; ``*`` stands for anything.
+        actor: Who; ``*`` stands for anything.
+        verb: A key of :data:`VERBS`.
+        cause: A key of :data:`CAUSES`.
+        since: Not before this time, nanoseconds since the epoch.
+        until: Before this time.
+    """
+
+    interface: str | None = None
+    resource: str | None = None
+    actor: str | None = None
+    verb: str | None = None
+    cause: str | None = None
+    since: int | None = None
+    until: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line of the audit log.
+
+    Attributes:
+        seq: Sequence number of the record.
+        time: Nanoseconds since the epoch.
+        interface: A key of :data:`INTERFACES`, or the number in the header if it is unknown.
+        verb: A key of :data:`VERBS`, or the number.
+        event: What happened, as ``area-created``; empty if the details were erased.
+        resource: The resource's number in hexadecimal digits; empty for records about none.
+        subject: Its name; empty if it has none, or if the details were erased.
+        actor: Who did it; empty if the details were erased.
+        cause: A key of :data:`CAUSES`, or the number; empty if there is none.
+        erased: Which parts are gone for ever: ``details``, ``content``.
+        details: Who and what, as plain JSON values; None if erased or if there are none.
+    """
+
+    seq: int
+    time: int
+    interface: str
+    verb: str
+    event: str
+    resource: str
+    subject: str
+    actor: str
+    cause: str
+    erased: tuple[str, ...]
+    details: dict[str, Any] | None = field(repr=False)
+
+
+def log(disk: Disk, wanted: Filter, progress: Progress | None = None) -> Iterator[Entry]:
+    """What happened, oldest first. A resource asked for by its name is followed by its number: so records of
+    it whose details were erased are found as well.
+
+    A resource asked for by its number, and a span of time, are looked up in the journal's indexes; a name
+    stands in the records alone, so all of them are read to find it.
+
+    Raises:
+        journal.Corrupt: The journal is damaged.
+        OSError: It cannot be read.
+    """
+    resources = None
+    if wanted.resource is not None:
+        if re.fullmatch("[0-9a-f]{32}", wanted.resource):
+            resources = {wanted.resource}
+        else:
+            resources = _resources_called(disk, wanted, progress)
+            if not resources:
+                return
+    wanted = replace(wanted, resource=None)
+    for record in _candidates(disk, wanted, resources):
+        if progress is not None:
+            progress(record.header.seq)
+        if not _header_matches(record, wanted):
+            continue
+        if resources is not None and record.header.resource.hex() not in resources:
+            continue
+        entry = entry_of(record)
+        if wanted.actor is None or fnmatchcase(entry.actor, wanted.actor):
+            yield entry
+
+
+def _candidates(disk: Disk, wanted: Filter, resources: set[str] | None) -> Iterator[Record]:
+    """The records to look at, in order: as few as the indexes can tell."""
+    if resources is not None and len(resources) <= FEW and NO_RESOURCE.hex() not in resources:
+        histories = [history(disk, bytes.fromhex(number)) for number in sorted(resources)]
+        return merge(*histories, key=lambda record: record.header.seq)
+    if wanted.since is not None or wanted.until is not None:
+        start = 0 if wanted.since is None else max(wanted.since, 0)
+        return between(disk, start, LAST_MOMENT if wanted.until is None else max(wanted.until, 0))
+    return journal.scan(disk)
+
+
+def newest(entries: Iterator[Entry], limit: int) -> list[Entry]:
+    """The last ``limit`` of them, oldest first; all of them if that is 0."""
+    return list(deque(entries, maxlen=limit or None))
+
+
+def entry_of(record: Record) -> Entry:
+    """A record as a line of the audit log."""
+    header = record.header
+    about = wire.about(record)
+    kind = None if about is None else about.kind
+    details = None if about is None else about.details
+    event = ""
+    if about is not None:
+        event = f"unknown-{about.code}" if kind is None else name_of(kind.__name__)
+    elif header.surface == Surface.ENGINE and record.content:
+        details = _own_details(header.verb, record.content)
+    return Entry(
+        seq=header.seq,
+        time=header.time,
+        interface=_INTERFACE_NAMES.get(header.surface, str(header.surface)),
+        verb=_VERB_NAMES.get(header.verb, str(header.verb)),
+        event=event,
+        resource="" if header.resource == NO_RESOURCE else header.resource.hex(),
+        subject="" if kind is None or details is None else kind.subject(details),
+        actor="" if about is None else about.actor,
+        cause=_CAUSE_NAMES.get(header.cause, str(header.cause) if header.cause else ""),
+        erased=erased_parts(record),
+        details=None if details is None else plain(details),
+    )
+
+
+def erased_parts(record: Record) -> tuple[str, ...]:
+    """Which parts of ``record`` are gone for ever."""
+    parts = (("details", record.details), ("content", record.content))
+    return tuple(name for name, part in parts if part is None)
+
+
+def name_of(event: str) -> str:
+    """``AreaCreated`` → ``area-created``."""
+    return re.sub(r"(?<!^)(?=[A-Z])", "-", event).lower()
+
+
+def plain(value: Any) -> Any:
+    """``value`` with JSON's types only: bytes in hexadecimal digits, keys as texts."""
+    if isinstance(value, bytes):
+        return value.hex()
+    if isinstance(value, dict):
+        return {str(plain(key)): plain(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(one) for one in value]
+    return value
+
+
+def state_at(disk: Disk, time: int | None, progress: Progress | None = None) -> State:
+    """What the journal up to ``time`` (nanoseconds since the epoch; None: to its end) replays to.
+
+    As far as the data still exists: what was erased since is missing, as if it had never been.
+
+    Raises:
+        journal.Corrupt: The journal is damaged.
+        wire.UnknownEvent: It was written by a newer version.
+        OSError: It cannot be read.
+    """
+
+    def records() -> Iterator[Record]:
+        for record in journal.scan(disk):
+            if time is not None and record.header.time > time:
+                return
+            yield record
+            if progress is not None:
+                progress(record.header.seq)
+
+    return rebuilt(records())
+
+
+def _header_matches(record: Record, wanted: Filter) -> bool:
+    header = record.header
+    return (
+        (wanted.interface is None or header.surface == INTERFACES[wanted.interface])
+        and (wanted.verb is None or header.verb == VERBS[wanted.verb])
+        and (wanted.cause is None or header.cause == CAUSES[wanted.cause])
+        and (wanted.since is None or header.time >= wanted.since)
+        and (wanted.until is None or header.time < wanted.until)
+    )
+
+
+def _resources_called(disk: Disk, wanted: Filter, progress: Progress | None) -> set[str]:
+    """The numbers of all resources that ever had the name."""
+    assert wanted.resource is not None
+    return {
+        entry.resource
+        for entry in log(disk, Filter(interface=wanted.interface), progress)
+        if entry.resource and fnmatchcase(entry.subject, wanted.resource)
+    }
+
+
+def _own_details(verb: int, content: bytes) -> dict[str, Any]:
+    """What the journal's own records say (journal/FORMAT.md, section 6)."""
+    value = msgpack.unpackb(content)
+    if verb == Verb.ERASE:
+        return {
+            "erases": [
+                {"parts": [str(part.name).lower() for part in Part(parts)], "first": first, "last": last}
+                for parts, first, last in value
+            ]
+        }
+    return {"carried_out": value} if verb == Verb.ERASED else {"content": value}

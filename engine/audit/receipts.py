@@ -1,0 +1,253 @@
+"""Receipts: what happened to one resource, and that it was erased, proven without the journal.
+
+A receipt holds the headers of the resource's records, the erase records that name them with the salts that
+open these, for each a proof that it is in the tree (RFC 9162, section 2.1.3), and a signed checkpoint of the
+tree. Whoever trusts the log's public key can check it with nothing else.
+"""
+
+from base64 import b64decode, b64encode
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgpack
+
+from retain import journal
+from retain.engine import wire
+from retain.engine.audit.checkpoints import open_signed
+from retain.journal import NO_RESOURCE, Header, Part, Record, Verb
+from retain.journal.erasure.manifest import Erasure, export_erasures
+from retain.journal.format.frame import parse_header
+from retain.journal.lookup.history import history
+from retain.journal.proofs.note import BadNote, Checkpoint, Verifier
+from retain.journal.proofs.opening import exhibit, opened
+from retain.journal.proofs.prover import Inclusion, Prover
+
+FORMAT = "retain-receipt/1"
+MOST_BYTES = 64 << 20
+"""Longer receipts are refused."""
+
+Receipt = dict[str, Any]
+
+
+class BadReceipt(ValueError):
+    """This is no receipt, or one that does not hold. The text says why."""
+
+
+def receipt(
+    disk: journal.Disk, resource: bytes, note: bytes, key: Verifier, *, names: bool = False
+) -> Receipt:
+    """A receipt for ``resource`` (16 bytes) under the checkpoint in ``note``, as JSON values. Blocking.
+
+    Args:
+        disk: Where the journal is.
+        resource: Whose records.
+        note: A signed checkpoint of this journal; what happened after it is not in the receipt.
+        key: The log's public key.
+        names: Also open the details that are not erased yet: names and actors.
+
+    Raises:
+        BadReceipt: There is no record of this resource up to the checkpoint.
+        BadNote: The note is not a checkpoint of this log.
+        journal.Corrupt, OSError: The journal cannot be read.
+    """
+    size = open_signed(note, key).size
+    prover = Prover(disk)
+    records = [record for record in history(disk, resource) if record.header.seq <= size]
+    if not records:
+        raise BadReceipt("there is no record of this resource up to the checkpoint")
+    shown = []
+    for record in records:
+        seq = record.header.seq
+        part = exhibit(disk, seq, Part.DETAILS) if names and record.details else None
+        shown.append(_proven(prover.inclusion(seq, size), part))
+    named = _named([record.header.seq for record in records], export_erasures(disk).entries, size)
+    return {
+        "format": FORMAT,
+        "resource": resource.hex(),
+        "key": str(key),
+        "checkpoint": note.decode(),
+        "records": shown,
+        "erasures": [_erasure(disk, prover, seq, size) for seq in named],
+    }
+
+
+def _named(seqs: Sequence[int], entries: Sequence[Erasure], size: int) -> list[int]:
+    """The erase records up to ``size`` that name any of ``seqs``."""
+    found = {
+        one.seq for one in entries if one.seq <= size and any(one.first <= seq <= one.last for seq in seqs)
+    }
+    return sorted(found)
+
+
+def _erasure(disk: journal.Disk, prover: Prover, seq: int, size: int) -> dict[str, Any]:
+    carried = _carried_out(disk, seq, size)
+    return {
+        "erase": _proven(prover.inclusion(seq, size), exhibit(disk, seq, Part.CONTENT)),
+        "erased": None
+        if carried is None
+        else _proven(prover.inclusion(carried, size), exhibit(disk, carried, Part.CONTENT)),
+    }
+
+
+def _carried_out(disk: journal.Disk, erase: int, size: int) -> int | None:
+    """The record up to ``size`` that says that an erasure was carried out; it follows soon."""
+    closing = (record for record in journal.scan(disk, start=erase + 1) if _closes(record, erase))
+    seq = next((record.header.seq for record in closing), size + 1)
+    return seq if seq <= size else None
+
+
+def _closes(record: Record, erase: int) -> bool:
+    return record.header.verb == Verb.ERASED and erase in msgpack.unpackb(record.content or b"\x90")
+
+
+def _proven(proof: Inclusion, part: bytes | None) -> dict[str, Any]:
+    shown: dict[str, Any] = {
+        "seq": proof.seq,
+        "header": b64encode(proof.header).decode(),
+        "proof": [b64encode(one).decode() for one in proof.path],
+    }
+    return shown if part is None else {**shown, "part": b64encode(part).decode()}
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """When and why a part was erased.
+
+    Attributes:
+        ordered: When the erase record was written, nanoseconds since the epoch: from then on it is hidden.
+        done: When the record was written that says it is gone; None if the receipt does not show that.
+        cause: A number of :class:`engine.Cause`.
+    """
+
+    ordered: int
+    done: int | None
+    cause: int
+
+
+@dataclass(frozen=True, slots=True)
+class Proven:
+    """One record, as a receipt proves it.
+
+    Attributes:
+        header: What of it is kept for ever.
+        about: Who and what, if the receipt opens the details.
+        details: The erasure of its details, None if they are not proven to be gone.
+        content: The erasure of its content; likewise.
+    """
+
+    header: Header
+    about: wire.About | None
+    details: Gone | None
+    content: Gone | None
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a receipt proves.
+
+    Attributes:
+        checkpoint: The tree that everything is in.
+        resource: The resource's number.
+        records: Its records, in order. That there are no others is not proven.
+    """
+
+    checkpoint: Checkpoint
+    resource: bytes
+    records: tuple[Proven, ...]
+
+    @property
+    def erased(self) -> bool:
+        """Whether all content that these records ever had is proven to be gone."""
+        return all(
+            one.content is not None and one.content.done is not None
+            for one in self.records
+            if one.header.content_size
+        )
+
+
+def check(value: Mapping[str, Any], key: Verifier) -> Verdict:
+    """Checks a receipt with nothing but the log's public key. Pure.
+
+    Raises:
+        BadReceipt: It does not hold.
+    """
+    try:
+        if value["format"] != FORMAT:
+            raise BadReceipt("this is no receipt of a version that is known here")
+        resource = bytes.fromhex(value["resource"])
+        under = open_signed(value["checkpoint"].encode(), key)
+        named = _erasures_of(value["erasures"], under)
+        records = tuple(_record(one, resource, under, named) for one in value["records"])
+    except BadNote as error:
+        raise BadReceipt(f"the checkpoint does not hold: {error}") from error
+    except (KeyError, TypeError, AttributeError, IndexError, ValueError) as error:
+        if isinstance(error, BadReceipt):
+            raise
+        raise BadReceipt(f"this is no receipt: {error!r}") from error
+    seqs = [one.header.seq for one in records]
+    if not seqs or seqs != sorted(set(seqs)):
+        raise BadReceipt("its records are none, or out of order")
+    return Verdict(under, resource, records)
+
+
+def _opened_header(one: Mapping[str, Any], under: Checkpoint) -> Header:
+    """A header that is proven to be in the tree."""
+    packed = b64decode(one["header"], validate=True)
+    path = tuple(b64decode(step, validate=True) for step in one["proof"])
+    header = parse_header(packed)
+    if header.seq != one["seq"]:
+        raise BadReceipt(f"the header of record {one['seq']} is another's")
+    if not Inclusion(header.seq, packed, under.size, path).holds(under.root):
+        raise BadReceipt(f"record {header.seq} is not proven to be in the log")
+    return header
+
+
+def _content(one: Mapping[str, Any], header: Header) -> Any:
+    body = opened(b64decode(one["part"], validate=True), header.content_commitment)
+    if body is None:
+        raise BadReceipt(f"record {header.seq} does not say what the receipt makes it say")
+    return msgpack.unpackb(body)
+
+
+_Range = tuple[int, int, int, Gone]
+
+
+def _erasures_of(shown: Sequence[Mapping[str, Any]], under: Checkpoint) -> list[_Range]:
+    """What the erase records name: parts, first and last record, and when."""
+    ranges: list[_Range] = []
+    for one in shown:
+        order = _opened_header(one["erase"], under)
+        if order.verb != Verb.ERASE or order.resource != NO_RESOURCE:
+            raise BadReceipt(f"record {order.seq} is no erasure")
+        done = None
+        if one["erased"] is not None:
+            closing = _opened_header(one["erased"], under)
+            if closing.verb != Verb.ERASED or order.seq not in _content(one["erased"], closing):
+                raise BadReceipt(
+                    f"record {closing.seq} does not say that erasure {order.seq} was carried out"
+                )
+            done = closing.time
+        gone = Gone(order.time, done, order.cause)
+        for parts, first, last in _content(one["erase"], order):
+            ranges.append((parts, first, last, gone))
+    return ranges
+
+
+def _record(one: Mapping[str, Any], resource: bytes, under: Checkpoint, named: Sequence[_Range]) -> Proven:
+    header = _opened_header(one, under)
+    if header.resource != resource:
+        raise BadReceipt(f"record {header.seq} is about another resource")
+    about = None
+    if "part" in one:
+        body = opened(b64decode(one["part"], validate=True), header.details_commitment)
+        if body is None:
+            raise BadReceipt(f"record {header.seq} does not say what the receipt makes it say")
+        about = wire.about(Record(header, body, None, -1))
+
+    def gone(part: Part) -> Gone | None:
+        return next(
+            (gone for parts, first, last, gone in named if parts & part and first <= header.seq <= last), None
+        )
+
+    return Proven(header, about, gone(Part.DETAILS), gone(Part.CONTENT))

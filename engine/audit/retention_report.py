@@ -1,0 +1,131 @@
+"""The retention report: what is held by interface, tenant and container, what of it falls due when, and what
+is due and not erased yet.
+"""
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field
+
+from retain.engine.areas.state import key_ends, split_key, text_size, value_size
+from retain.engine.blobs.containers import blocks_end
+from retain.engine.core.clock import DAY
+from retain.engine.core.policy import Policy, lag, oldest_due
+from retain.engine.state import State
+
+BUCKETS: tuple[tuple[str, int], ...] = (
+    ("due", 0),
+    ("within-1-day", DAY),
+    ("within-7-days", 7 * DAY),
+    ("within-30-days", 30 * DAY),
+    ("within-365-days", 365 * DAY),
+)
+"""Names, and how long after the moment of the report; what ends later or not at all is told apart."""
+LATER, NEVER = "later", "never"
+
+
+@dataclass
+class Holding:
+    """One row: everything of one interface, tenant and container.
+
+    Attributes:
+        interface: ``areas``, ``settings`` or ``blobs``.
+        tenant: The account, the application, or the kind of area.
+        container: The container; empty elsewhere.
+        entries: How many keys, documents, blobs and staged blocks.
+        size: Bytes of their content.
+        ends: Bucket → how many of the entries end in it.
+        held: Under a legal hold as a whole: nothing of it ends.
+    """
+
+    interface: str
+    tenant: str
+    container: str = ""
+    entries: int = 0
+    size: int = 0
+    ends: dict[str, int] = field(default_factory=dict)
+    held: bool = False
+
+    def add(self, size: int, end: int | None, now: int, count: int = 1) -> None:
+        """``count`` more entries of ``size`` bytes together that end at ``end``; None for never."""
+        self.entries += count
+        self.size += size
+        name = bucket(end, now)
+        self.ends[name] = self.ends.get(name, 0) + count
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a state holds at a moment.
+
+    Attributes:
+        holdings: Row by row.
+        waiting: Records that nothing stands on any more and that are not erased, history included.
+        kept: Of these, how many a legal hold keeps.
+        restating: Entries of which a part is dead, to be restated.
+        oldest_due: Since when the oldest of what waits is, or will be, due; None if nothing waits.
+        lag: By how many nanoseconds that is late.
+    """
+
+    holdings: tuple[Holding, ...]
+    waiting: int
+    kept: int
+    restating: int
+    oldest_due: int | None
+    lag: int
+
+
+def bucket(end: int | None, now: int) -> str:
+    """The name of the bucket that ``end`` falls into."""
+    if end is None:
+        return NEVER
+    return next((name for name, after in BUCKETS if end <= now + after), LATER)
+
+
+def report(state: State, now: int, policy: Policy, kept: Collection[int] = ()) -> Report:
+    """What ``state`` holds at ``now`` (nanoseconds since the epoch). Looks at every entry.
+
+    Args:
+        state: The state.
+        now: The moment.
+        policy: The periods.
+        kept: Records that wait and that a legal hold keeps.
+    """
+    holdings = (*_areas(state, now), *_settings(state, now), *_blobs(state, now))
+    records = state.records
+    return Report(
+        holdings=tuple(one for one in holdings if one.entries),
+        waiting=records.waiting,
+        kept=len(kept),
+        restating=len(records.mixed),
+        oldest_due=oldest_due(records, policy, kept),
+        lag=lag(records, now, policy, kept),
+    )
+
+
+def _areas(state: State, now: int) -> Iterator[Holding]:
+    plain, custom = Holding("areas", "plain"), Holding("areas", "custom")
+    for key, area in state.areas.areas.items():
+        row = plain if split_key(key)[1] is None else custom
+        for name, value, end in zip(area[2], area[3], key_ends(area), strict=True):
+            row.add(text_size(name) + value_size(value), end, now)
+    yield plain
+    yield custom
+
+
+def _settings(state: State, now: int) -> Iterator[Holding]:
+    rows: dict[str, Holding] = {}
+    for place, document in sorted(state.settings.documents.items()):
+        row = rows.setdefault(place.application, Holding("settings", place.application))
+        row.add(document.size, None, now)
+    yield from rows.values()
+
+
+def _blobs(state: State, now: int) -> Iterator[Holding]:
+    for container in state.blobs.containers():
+        held = state.ground.held.container(container.account, container.name)
+        row = Holding("blobs", container.account, container.name, held=held)
+        for blob in container.blobs.values():
+            row.add(blob.size, container.ends(blob), now)
+        for name, pending in container.pending.items():
+            size = sum(block.size for block in container.blocks(name))
+            row.add(size, blocks_end(pending), now, pending.blocks)
+        yield row

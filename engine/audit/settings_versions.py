@@ -1,0 +1,96 @@
+"""Earlier versions of a level document, from the events that are still kept."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from retain import journal
+from retain.engine import wire
+from retain.engine.core.domain import Ground
+from retain.engine.core.event import Event, Stamp
+from retain.engine.settings.events import (
+    ChangeContinued,
+    DocumentChanged,
+    DocumentDeleted,
+    DocumentStated,
+)
+from retain.engine.settings.model import MISSING, Document, Path
+from retain.engine.settings.state import SettingsState
+
+Recorded = DocumentStated | DocumentChanged | ChangeContinued | DocumentDeleted
+"""What a document's records hold."""
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """One earlier state of a document.
+
+    Attributes:
+        revision: Its number; the ETag ends with it.
+        time: When it came about, nanoseconds since the epoch.
+        actor: Who did it.
+        method: By what; see `SettingsEvent.method`.
+        path: Where in the document.
+        value: The whole document afterwards; `MISSING` after a deletion.
+    """
+
+    revision: int
+    time: int
+    actor: str
+    method: str
+    path: Path
+    value: Any
+
+
+def kept_events(disk: journal.Disk, document: Document, durable: int) -> list[tuple[Recorded, Stamp]]:
+    """All events of a document that the journal still holds, oldest first. Blocking: it reads from the
+    document's beginning on.
+
+    Args:
+        disk: Where the journal is.
+        document: The document as it is now.
+        durable: The last record that counts.
+    """
+    found: list[tuple[Recorded, Stamp]] = []
+    for record in journal.scan(disk, start=document.first):
+        header = record.header
+        if header.seq > durable:
+            break
+        if header.resource == document.resource and isinstance(event := wire.from_record(record), Recorded):
+            found.append((event, Stamp(header.seq, header.time, record.content_at)))
+    return found
+
+
+def versions(records: Iterable[tuple[Event, Stamp]]) -> list[Version]:
+    """The versions of one document, oldest first, as far as its records are kept.
+
+    Args:
+        records: All events of its resource that are left, in order. Changes whose beginning was erased come
+            to nothing until
+            the document is stated whole again.
+    """
+    state = SettingsState(Ground())
+    found: dict[int, Version] = {}
+    for event, stamp in records:
+        if not isinstance(event, Recorded):
+            continue
+        match event:
+            case DocumentStated():
+                state.stated(event, stamp)
+            case DocumentChanged():
+                state.changed(event, stamp)
+            case ChangeContinued():
+                state.continued(event, stamp)
+            case _:
+                state.deleted(event, stamp)
+        document = state.documents.get(event.place)
+        if document is not None and document.revision != event.revision:
+            continue
+        value = MISSING if document is None else document.value
+        if document is None and not isinstance(event, DocumentDeleted):
+            continue
+        # A restated document is the version it restates: who made that stays.
+        found.setdefault(
+            event.revision, Version(event.revision, stamp.time, event.actor, event.method, event.path, value)
+        )
+    return list(found.values())

@@ -1,0 +1,342 @@
+"""Which records live state stands on, and which it has left behind: what may be erased, and since when.
+
+Pure and part of the state: it follows from the events and the journal's erase records alone, so replay gives
+the same, also over records that were erased meanwhile. How long something left behind may still lie is policy
+and stands elsewhere (``engine/core/policy.py``).
+
+A resource stands on a *chain*: the record that states it whole and those that changed it since. Some records
+hold a thing of their own, such as a file of an area or a block: they stand *apart*, the entry knows them by
+their sequence numbers, and its slice says when one is left behind.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain as chained
+from itertools import groupby, islice, repeat, takewhile
+from operator import attrgetter
+from struct import Struct
+from typing import Any, NamedTuple
+
+from sortedcontainers import SortedList
+
+from retain.engine.core.event import Cause, Event, Stamp
+from retain.engine.core.generations import Generations
+from retain.engine.core.role import Locator, Standing
+from retain.engine.core.snapshot_table import Frozen, Table
+from retain.journal import Part
+
+CROWDED = 256
+"""A chain longer than this is to be restated, whatever is in it: memory must not grow with history."""
+RESOURCES_PER_ROW = 1024
+"""Of a snapshot."""
+
+Mark = int
+"""A sequence number with the size class of the record's content in its lowest four bits: one small object."""
+Chain = Mark | tuple[Mark, ...]
+"""The records a resource stands on, ascending; by far the most have one, and then it stands by itself."""
+
+
+WHOLE = Standing.WHOLE
+
+OVERWRITTEN = int(Cause.OVERWRITTEN)
+_MIXES, _KEEPS, _ENDS = 1, 2, 4
+_NOTHING: Chain = ()
+"""Of an entry that stands on no record of its own."""
+
+
+class Left(NamedTuple):
+    """A record that nothing stands on any more and whose content, or what else is due of it, is still there.
+
+    Attributes:
+        since: When it was left behind, nanoseconds since the epoch.
+        mark: Which, and how large its content is.
+        resource: Whose.
+        cause: Why: the cause of what ended it.
+    """
+
+    since: int
+    mark: Mark
+    resource: bytes
+    cause: int
+
+
+_LEFT = Struct(">QQ16sI")
+
+
+def _pack_left(left: Left) -> bytes:
+    return _LEFT.pack(*left)
+
+
+def _unpack_left(packed: bytes) -> Left:
+    return Left(*_LEFT.unpack(packed))
+
+
+class Mixed(NamedTuple):
+    """A resource that stands on a record of which a part is dead.
+
+    Attributes:
+        since: When the first of that died, nanoseconds since the epoch.
+        locator: Where the entry is found.
+        history: Whether what is dead is kept as history for a while.
+    """
+
+    since: int
+    locator: Locator
+    history: bool
+
+
+def mark_of(seq: int, size: int) -> Mark:
+    """The mark of record ``seq`` with ``size`` bytes of content on disk."""
+    return seq << 4 | (size + 4095 >> 12).bit_length()
+
+
+def seq_of(mark: Mark) -> int:
+    """Its sequence number."""
+    return mark >> 4
+
+
+def size_of(mark: Mark) -> int:
+    """At least as many bytes as its content has on disk; 0 if it has none."""
+    return 4096 << (mark & 15) if mark & 15 else 0
+
+
+def marks_of(chain: Chain) -> tuple[Mark, ...]:
+    """The chain as a tuple."""
+    return (chain,) if isinstance(chain, int) else chain
+
+
+class Records:
+    """The chains of everything that lives, and what was left behind.
+
+    Attributes:
+        chains: Resource → its chain. The keys are the objects that the entries hold.
+        mixed: Resources to be restated before what is dead in their chains can go, oldest first but for
+            those restated before.
+        crowded: Resources with long chains → where they are found.
+        left: Sequence number → what was left behind and is due at once.
+        audited: Up to this record, details that nothing stands on have been erased.
+        said: What the slice said about the event being applied.
+        last_left: The last record that left something behind: a snapshot from before still holds that.
+    """
+
+    def __init__(self) -> None:
+        self.chains: Table[bytes, Chain] = Table()
+        self.mixed: dict[bytes, Mixed] = {}
+        self.crowded: dict[bytes, Locator] = {}
+        self.left: Generations[int, Left] = Generations(_pack_left, _unpack_left)
+        self.audited = 0
+        self.last_left = 0
+        self._past: dict[int, Left] = {}
+        self._past_order: SortedList[Left] = SortedList()
+        self._past_of: dict[bytes, list[int]] = {}
+        self.said = 0
+
+    def mix(self) -> None:
+        """Said by a slice: this event replaced or ended a part of what earlier records of its resource hold,
+        and live state still stands on them for the rest."""
+        self.said |= _MIXES
+
+    def keep(self) -> None:
+        """Said by a slice: this event states its resource whole, but earlier records are still needed."""
+        self.said |= _KEEPS
+
+    def end(self) -> None:
+        """Said by a slice: this event ended its resource."""
+        self.said |= _ENDS
+
+    def leave(self, stamp: Stamp, seq: int, size: int, resource: bytes, cause: int) -> None:
+        """Said by a slice: since the event at ``stamp`` nothing stands on ``seq``, which stood apart."""
+        self._leave(Left(stamp.time, mark_of(seq, size), resource, cause), stamp.seq)
+
+    def leave_chain(self, stamp: Stamp, resource: bytes, cause: int) -> None:
+        """The event at ``stamp`` ended ``resource``. Said by a slice where that was the event of something
+        else, which held it."""
+        self.mixed.pop(resource, None)
+        self.crowded.pop(resource, None)
+        # Newest first, as they are erased: what changes something never outlives what it changes.
+        for mark in reversed(marks_of(self.chains.pop(resource, ()))):
+            self._leave(Left(stamp.time, mark, resource, cause), stamp.seq)
+        for seq in reversed(self._past_of.pop(resource, ())):  # the history of what has ended is due as well
+            left = self._past.pop(seq)
+            self._past_order.remove(left)
+            self._leave(left._replace(since=stamp.time, cause=cause), stamp.seq)
+
+    def follow(self, event: Event, stamp: Stamp) -> None:
+        """Takes the record of ``event`` in, after its slice has applied it."""
+        said, self.said = self.said, 0
+        kind, resource = event.STANDING, event.resource
+        if kind is Standing.NONE or kind is Standing.APART:
+            if said and resource in self.chains:
+                self._mix(event, stamp)
+            return
+        if kind is Standing.END or said & _ENDS:
+            self.leave_chain(stamp, resource, event.cause)
+            return
+        mark = mark_of(stamp.seq, stamp.size)
+        before = marks_of(self.chains.get(resource, ()))
+        if kind is WHOLE and not said & _KEEPS:
+            since = self.mixed.pop(resource, Mixed(stamp.time, (), False)).since
+            self.crowded.pop(resource, None)
+            for old in reversed(before):
+                self._leave(Left(since, old, resource, OVERWRITTEN), stamp.seq, history=event.HISTORY)
+            self.chains[resource] = mark
+            return
+        if not before:
+            return  # what it changes was erased since
+        self.chains[resource] = (*before, mark)
+        if said:
+            self._mix(event, stamp)
+        if len(before) >= CROWDED:
+            self.crowded.setdefault(resource, event.locator())
+
+    def erased(self, parts: int, first: int, last: int, *, audit: bool) -> None:
+        """The journal erased ``parts`` of the records ``first`` to ``last``.
+
+        Args:
+            parts: A ``journal.Part`` value.
+            first: Sequence number.
+            last: Sequence number, included.
+            audit: Whether it was because the audit period of their details was over.
+        """
+        if audit and parts & Part.DETAILS:
+            self.audited = max(self.audited, last)
+        waiting = self.waiting
+        if not waiting:
+            return
+        seqs: Iterable[int] = range(first, last + 1)
+        if last - first > waiting:
+            seqs = [seq for seq in (*self.left, *self._past) if first <= seq <= last]
+        for seq in seqs:
+            left = self.left.get(seq) or self._past.get(seq)
+            if left is None or not (parts & Part.CONTENT or left.mark & 15 == 0):
+                continue
+            if self.left.pop(seq) is None:
+                self._drop_past(seq)
+
+    def past(self, until: int) -> Iterator[Left]:
+        """The history that was overwritten at or before ``until``, oldest first; of each resource the newest
+        first."""
+        found = takewhile(lambda one: one.since <= until, self._past_order)
+        for _, together in groupby(found, key=attrgetter("since")):
+            yield from reversed(list(together))
+
+    @property
+    def waiting(self) -> int:
+        """How many records are left behind and not erased, history included."""
+        return len(self.left) + len(self._past)
+
+    def waits(self, seq: int) -> bool:
+        """Whether record ``seq`` is left behind and not erased."""
+        return seq in self.left or seq in self._past
+
+    def stands_on(self, resource: bytes, seq: int) -> bool:
+        """Whether ``seq`` is in the chain of ``resource``."""
+        return any(seq_of(mark) == seq for mark in marks_of(self.chains.get(resource, ())))
+
+    def freeze(self) -> Frozen:
+        """All of this moment."""
+        chains, left = self.chains.view(), self.left.views()
+        others: list[Any] = [["audited", self.audited, self.last_left]]
+        others += [["mixed", resource, *mixed] for resource, mixed in self.mixed.items()]
+        others += [["crowded", resource, locator] for resource, locator in self.crowded.items()]
+        past = list(self._past.values())
+
+        def rows() -> Iterator[Any]:
+            items = chains.items()
+            while row := list(islice(items, RESOURCES_PER_ROW)):
+                yield ["chains", b"".join(resource for resource, _ in row), [chain for _, chain in row]]
+            yield from others
+            for view in left:
+                yield from (["left", *_unpack_left(packed)] for _, packed in view.items())
+            yield from (["past", *one] for one in past)
+
+        return Frozen(rows, (chains, *left))
+
+    def load(self, rows: Iterable[Any], resources: Iterable[bytes]) -> None:
+        """Fills empty records from rows.
+
+        Args:
+            rows: From :meth:`freeze`.
+            resources: The objects that the entries hold, to be the keys here as well.
+        """
+        expected = iter(resources)
+        for kind, *fields in rows:
+            match kind:
+                case "chains":
+                    joined, chains = fields
+                    names = list(islice(expected, len(chains)))
+                    if b"".join(names) != joined:
+                        # In another order. A dict keeps the key that it has when a value is set under an
+                        # equal one.
+                        self.chains.update(zip(chained(names, expected), repeat(_NOTHING), strict=False))
+                        names = [joined[at : at + 16] for at in range(0, len(joined), 16)]
+                    self.chains.update(zip(names, chains, strict=True))
+                case "audited":
+                    self.audited, self.last_left = fields
+                case "mixed":
+                    self.mixed[fields[0]] = Mixed(fields[1], tuple(fields[2]), fields[3])
+                case "crowded":
+                    self.crowded[fields[0]] = tuple(fields[1])
+                case "left":
+                    left = Left(*fields)
+                    self.left.add(seq_of(left.mark), left)
+                case "past":
+                    self._add_past(Left(*fields))
+                case _:
+                    raise ValueError(f"a row of the unknown kind {kind}")
+        for resource in [resource for resource, found in self.chains.items() if found is _NOTHING]:
+            del self.chains[resource]
+
+    def digest_rows(self) -> Iterator[Any]:
+        """What is the same whenever the same is held and waits, whatever was erased before, in one order."""
+        yield from sorted(self.chains.items())
+        yield from sorted((resource, mixed.locator) for resource, mixed in self.mixed.items())
+        yield sorted(self.crowded)
+        yield sorted(self.left)
+        yield sorted(self._past)
+
+    def check(self) -> None:
+        """Asserts that the indexes agree."""
+        assert not self.said
+        assert sorted(self._past.values()) == list(self._past_order)
+        assert sorted(seq for found in self._past_of.values() for seq in found) == sorted(self._past)
+        assert all(seq == seq_of(one.mark) for seq, one in (*self.left.items(), *self._past.items()))
+        assert self.mixed.keys() <= self.chains.keys()
+        assert self.crowded.keys() <= self.chains.keys()
+        standing = [seq_of(mark) for chain in self.chains.values() for mark in marks_of(chain)]
+        waiting = [*self.left, *self._past]
+        assert len(set(standing) | set(waiting)) == len(standing) + len(waiting), "a record is counted twice"
+
+    def _mix(self, event: Event, stamp: Stamp) -> None:
+        if event.resource not in self.mixed:
+            self.mixed[event.resource] = Mixed(stamp.time, event.locator(), event.HISTORY)
+
+    def _leave(self, left: Left, by: int, *, history: bool = False) -> None:
+        self.last_left = by
+        if left.mark & 15 == 0 and seq_of(left.mark) > self.audited:
+            return  # no content: its details go with the audit period
+        if history:
+            self._add_past(left)
+        else:
+            self.left.add(seq_of(left.mark), left)
+
+    def _add_past(self, left: Left) -> None:
+        seq = seq_of(left.mark)
+        self._past[seq] = left
+        self._past_order.add(left)
+        self._past_of.setdefault(left.resource, []).append(seq)
+
+    def _drop_past(self, seq: int) -> None:
+        left = self._past.pop(seq)
+        self._past_order.remove(left)
+        found = self._past_of[left.resource]
+        found.remove(seq)
+        if not found:
+            del self._past_of[left.resource]
+
+
+def chain_rows(records: Records) -> Mapping[bytes, tuple[int, ...]]:
+    """Resource → sequence numbers of its chain, for tests and reports."""
+    return {
+        resource: tuple(seq_of(mark) for mark in marks_of(chain))
+        for resource, chain in records.chains.items()
+    }

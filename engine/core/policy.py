@@ -1,0 +1,121 @@
+"""How long what was left behind may still lie: which records are due for erasure, and by how much. Pure."""
+
+from collections.abc import Container, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+from retain.engine.core.clock import DAY, HOUR
+from retain.engine.core.event import Cause
+from retain.engine.core.ledger import Left, Records, seq_of, size_of
+from retain.engine.core.role import Locator
+from retain.journal import Part
+
+MINUTE = HOUR // 60
+FOR_EVER = 1 << 63
+PATIENCE = 30 * MINUTE
+"""An entry that is dead in part is restated this long after at most, so that many changes share one."""
+
+SLICE_RECORDS = 256
+"""Most records erased in one go."""
+SLICE_BYTES = 1 << 20
+"""A slice takes no further record beyond this much content."""
+
+Targets = Sequence[tuple[int, Part]]
+"""Parts of records to be erased."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """The operator's periods, all in nanoseconds.
+
+    Attributes:
+        erase_within: From a deadline to the absence of the bytes.
+        audit: How long the details of a record are kept.
+        history: How long earlier versions of settings are kept.
+    """
+
+    erase_within: int = DAY
+    audit: int = 365 * DAY
+    history: int = 90 * DAY
+
+    @property
+    def patience(self) -> int:
+        """How long after the first part of an entry died it is restated."""
+        return min(PATIENCE, self.erase_within // 8)
+
+
+def due(records: Records, now: int, policy: Policy) -> Iterator[Iterable[Left]]:
+    """What may be erased at ``now``, in portions, each to be gone through once and before the next is taken;
+    it may be erased meanwhile. In the order in which it must be: what changes or ends something after what it
+    changes or ends, but of one resource's chain the newest first."""
+    yield from records.left.portions()
+    yield list(records.past(now - policy.history))
+
+
+def slices(waiting: Iterable[Left]) -> Iterator[tuple[int, list[Left]]]:
+    """Bounded runs in the same order, each of one cause."""
+    for asked, run in groupby(waiting, key=lambda left: left.cause == Cause.ERASURE_REQUEST):
+        cause = Cause.ERASURE_REQUEST if asked else Cause.RETENTION
+        slice_: list[Left] = []
+        size = 0
+        for left in run:
+            slice_.append(left)
+            size += size_of(left.mark)
+            if len(slice_) == SLICE_RECORDS or size >= SLICE_BYTES:
+                yield cause, slice_
+                slice_, size = [], 0
+        if slice_:
+            yield cause, slice_
+
+
+def to_restate(
+    records: Records, now: int, policy: Policy, *, at_once: bool = False
+) -> Iterator[tuple[Locator, bytes]]:
+    """Locators and resources of entries to be restated at ``now``.
+
+    Args:
+        records: Which records live state stands on.
+        now: Nanoseconds since the epoch.
+        policy: The periods.
+        at_once: Without waiting for more changes to come together.
+    """
+    told: set[bytes] = set()
+    for resource, mixed in records.mixed.items():
+        wait = max(policy.history // 8, policy.patience) if mixed.history else policy.patience
+        if at_once and not (mixed.history and policy.history):
+            wait = 0
+        if mixed.since + wait <= now:
+            told.add(resource)
+            yield mixed.locator, resource
+    for resource, locator in records.crowded.items():
+        if resource not in told:
+            yield locator, resource
+
+
+def lag(records: Records, now: int, policy: Policy, kept: Container[int] = ()) -> int:
+    """Nanoseconds by which the oldest due erasure is late; 0 if none is due. Arguments as for
+    :func:`oldest_due`."""
+    oldest = oldest_due(records, policy, kept)
+    return 0 if oldest is None else max(0, now - oldest)
+
+
+def oldest_due(records: Records, policy: Policy, kept: Container[int] = ()) -> int | None:
+    """Since when something is, or will be, due to be erased; None if nothing waits.
+
+    Args:
+        records: Which records live state stands on.
+        policy: The periods.
+        kept: Records that a legal hold keeps: they are not due.
+    """
+    found: list[int] = []
+    left = next((one for seq, one in records.left.items() if seq not in kept), None)
+    if left is not None:
+        found.append(left.since)
+    for history, period in ((False, 0), (True, policy.history)):
+        mixed = next((one for one in records.mixed.values() if one.history is history), None)
+        if mixed is not None:
+            found.append(mixed.since + period)
+    past = next((one for one in records.past(FOR_EVER) if seq_of(one.mark) not in kept), None)
+    if past is not None:
+        found.append(past.since + policy.history)
+    return min(found, default=None)

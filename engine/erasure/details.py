@@ -1,0 +1,151 @@
+"""Details of records that nobody needs any more, because their audit period is over."""
+
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+import trio
+
+from retain import journal
+from retain.engine import wire
+from retain.engine.blobs.container_events import ContainerDeleted
+from retain.engine.core.event import Cause
+from retain.engine.core.policy import SLICE_RECORDS, Targets
+from retain.engine.core.role import Locator, Standing
+from retain.engine.state import State
+from retain.journal import Part, Record, Verb
+
+
+@dataclass(frozen=True, slots=True)
+class _Old:
+    """A record whose details are due: what the audit's pass needs to know of it.
+
+    ``ends_others``: it ended things that have records of their own. If a hold keeps one of those, this must
+    stay as well: without it a replay would bring the thing back.
+    """
+
+    seq: int
+    time: int
+    resource: bytes
+    parts: Part
+    locator: Locator
+    chained: bool
+    ends_others: bool
+    details: dict[str, Any] | None
+
+
+class OldDetails:
+    """Erases details after the audit period; what live state stands on is restated first. In the order of the
+    journal, so that what changed something outlives it.
+
+    Args:
+        state: Read for what stands on what.
+        disk: Where records are read from.
+        period: How long details are kept, in nanoseconds.
+        restate: Restates entries, away from records up to this one.
+        erase: Erases one slice: targets and cause.
+    """
+
+    def __init__(
+        self,
+        state: State,
+        disk: journal.Disk,
+        period: int,
+        *,
+        restate: Callable[[Iterable[tuple[Locator, bytes]], int], Awaitable[None]],
+        erase: Callable[[Targets, int], Awaitable[None]],
+    ) -> None:
+        self._state = state
+        self._disk = disk
+        self._period = period
+        self._restate = restate
+        self._erase = erase
+        self._cursor: int | None = None
+        self._skipped: int | None = None
+        self._holds = 0
+        self._next_old: int | None = None
+
+    @property
+    def reached(self) -> int:
+        """Up to this record all details were looked at."""
+        return self._cursor or 0
+
+    async def erase(self, now: int) -> int:
+        """Erases what is due at ``now``, nanoseconds since the epoch; answers how many records that were.
+
+        Raises:
+            EngineError: The storage refuses.
+        """
+        records = self._state.records
+        until = now - self._period
+        holds = len(self._state.holds.holds)
+        if self._cursor is None:
+            # What was skipped because a hold kept it is found again from the beginning.
+            self._cursor = 0 if holds else records.audited
+        if self._skipped is not None and holds < self._holds:
+            self._cursor, self._skipped, self._next_old = self._skipped - 1, None, None
+        if self._next_old is not None and self._next_old > until:
+            return 0
+        self._holds = holds
+        erased = 0
+        old = self._old(self._cursor + 1)
+        while slice_ := await trio.to_thread.run_sync(lambda: list(islice(old, SLICE_RECORDS))):
+            young = next((at for at, one in enumerate(slice_) if one.time > until), None)
+            if young is not None:
+                self._next_old = slice_[young].time
+                slice_ = slice_[:young]
+            if slice_:
+                erased += await self._erase_slice(slice_)
+                self._cursor = slice_[-1].seq
+            if young is not None:
+                break
+        return erased
+
+    async def _erase_slice(self, slice_: list[_Old]) -> int:
+        held = self._state.ground.held
+        last = slice_[-1].seq
+        entries = {one.resource: one.locator for one in slice_ if one.locator and self._stands(one)}
+        await self._restate(((locator, resource) for resource, locator in entries.items()), last)
+        targets: list[tuple[int, Part]] = []
+        for one in slice_:
+            if not one.parts or self._stands(one):
+                continue
+            if held and (held.record(one.resource, one.details) or (one.ends_others and self._skipped)):
+                self._skipped = self._skipped or one.seq
+            elif not self._state.records.waits(one.seq):
+                targets.append((one.seq, one.parts))
+        if targets:
+            await self._erase(targets, Cause.RETENTION)
+        return len(targets)
+
+    def _stands(self, one: _Old) -> bool:
+        if one.chained:
+            return self._state.records.stands_on(one.resource, one.seq)
+        if not one.locator:
+            return False
+        return one.seq in self._state.restaters[one.locator[0]].apart(one.locator, one.resource)
+
+    def _old(self, start: int) -> Iterator[_Old]:
+        for record in journal.scan(self._disk, start=start):
+            yield _old(record)
+
+
+def _old(record: Record) -> _Old:
+    header = record.header
+    parts = Part(0)
+    if header.verb < Verb.ERASE:
+        parts |= Part.DETAILS if record.details else Part(0)
+        parts |= Part.CONTENT if record.content else Part(0)
+    about = wire.about(record) if parts else None
+    event = wire.from_record(record) if about is not None else None
+    return _Old(
+        header.seq,
+        header.time,
+        header.resource,
+        parts,
+        () if event is None else event.locator(),
+        event is not None and event.STANDING in (Standing.WHOLE, Standing.PART),
+        isinstance(event, ContainerDeleted),
+        None if about is None else about.details,
+    )

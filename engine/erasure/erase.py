@@ -1,0 +1,83 @@
+"""Erasing while requests go on: only the two records that an erasure needs are work between batches."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import trio
+
+from retain import journal
+from retain.engine.core.clock import Horizon
+from retain.engine.core.errors import StorageFailed, StorageFull, Unavailable
+from retain.engine.state import State
+from retain.engine.writing.writer import Writer
+
+TARGETS = 4096
+"""Parts erased in one go at most: they fit into one erase record, however they are spread."""
+
+
+class Erasing:
+    """Erases named parts, one erasure after the other.
+
+    Args:
+        writer: Lets the two records in between batches.
+        state: Hears of them as a replay would.
+        log: Where the parts stand.
+        horizon: The present.
+    """
+
+    def __init__(self, writer: Writer, state: State, log: journal.Journal, horizon: Horizon) -> None:
+        self._writer = writer
+        self._state = state
+        self._log = log
+        self._horizon = horizon
+        self._turn = trio.Lock()
+
+    async def erase(self, targets: Sequence[tuple[int, journal.Part]], cause: int) -> None:
+        """See :meth:`engine.engine.Engine.erase`."""
+        async with self._turn:
+            for at in range(0, len(targets), TARGETS):
+                # What is begun is ended: an erasure left open would have to be done again by the next start.
+                with trio.CancelScope(shield=True):
+                    for plan in await self._plan(targets[at : at + TARGETS], cause):
+                        await self._carry_out(plan)
+                await trio.lowlevel.checkpoint_if_cancelled()
+
+    async def _plan(
+        self, targets: Sequence[tuple[int, journal.Part]], cause: int
+    ) -> list[journal.ErasurePlan]:
+        self._writer.check()
+        try:
+            return await trio.to_thread.run_sync(self._log.plan_erasures, targets, cause)
+        except (journal.Corrupt, OSError) as error:
+            raise Unavailable(f"the journal cannot be read: {error}", reason="journal") from error
+
+    async def _carry_out(self, plan: journal.ErasurePlan) -> None:
+        try:
+            await self._writer.between_batches(
+                partial(self._append, self._log.begin_erasure, plan), partial(self._begun, plan)
+            )
+            await trio.to_thread.run_sync(self._log.blank, plan)
+            await self._writer.between_batches(
+                partial(self._append, self._log.end_erasure, plan), self._passed
+            )
+        except journal.NoSpace as error:
+            raise StorageFull("no room on the disk for the erasure") from error
+        except journal.WriteFailed as error:
+            self._writer.fail(error)
+            raise StorageFailed(self._writer.failure) from error
+
+    def _append(
+        self, write: Callable[[journal.ErasurePlan, int], None], plan: journal.ErasurePlan
+    ) -> journal.Head:
+        self._writer.check()
+        write(plan, max(self._horizon.now(), self._state.time))
+        self._writer.find_room()
+        return self._log.head
+
+    def _begun(self, plan: journal.ErasurePlan, head: journal.Head) -> None:
+        self._passed(head)
+        self._state.erased(plan.ranges, plan.cause)
+
+    def _passed(self, head: journal.Head) -> None:
+        self._state.skip(head.seq, head.time)
+        self._writer.advance(head.seq)

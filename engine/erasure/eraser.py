@@ -1,0 +1,220 @@
+"""The eraser: makes what is due physically absent, in slices that leave requests undisturbed.
+
+What is due was hidden when it fell due; this is about the bytes. Four kinds of work, again and again: entries
+that are dead in part are restated, details are erased once their audit period is over, what was left behind
+is erased, and a snapshot from before that is replaced.
+"""
+
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+
+import msgpack
+import trio
+
+from retain import journal
+from retain.engine.core.body import Inline, OnDisk, unpack_body
+from retain.engine.core.clock import Horizon
+from retain.engine.core.command import KEEPER
+from retain.engine.core.common_commands import Restate
+from retain.engine.core.errors import EngineError
+from retain.engine.core.ledger import Left, seq_of
+from retain.engine.core.policy import Targets, due, slices, to_restate
+from retain.engine.core.role import Locator
+from retain.engine.erasure.details import OldDetails
+from retain.engine.erasure.kept_by_holds import kept_by_holds
+from retain.engine.options import Options
+from retain.engine.state import State
+from retain.engine.writing.writer import Writer
+from retain.journal import Part
+
+RESTATERS = 16
+"""Entries restated at the same time: their records share syncs."""
+PAUSE_MOST_S = 0.05
+"""After each slice the journal is left to others for as long as the slice took, but no longer than this."""
+TORN_KEPT = 3600 * 1_000_000_000
+"""Copies of torn tails are kept this long after a start, for whoever wants to look; shorter if the bound on
+erasure is."""
+
+TIDY_EVERY = 60 * 1_000_000_000
+"""Nanoseconds between two looks for sparse segments."""
+
+
+class Eraser:
+    """Erases what is due. One task runs it; :meth:`drain` may be called beside.
+
+    Args:
+        writer: For restating, and for work between batches.
+        state: Read for what is due; changed by erasing only.
+        log: Where bodies are read from.
+        disk: Where the audit's pass reads records.
+        horizon: Nothing is destroyed while it is not trusted.
+        options: The periods.
+        erase: Erases one slice: targets and cause.
+        renew: Replaces a snapshot that is older than this moment, or than nothing, and that still holds what
+            was left behind since.
+
+    Attributes:
+        kept: What was due in the last round and stayed because a legal hold keeps it.
+    """
+
+    def __init__(
+        self,
+        writer: Writer,
+        state: State,
+        log: journal.Journal,
+        disk: journal.Disk,
+        horizon: Horizon,
+        options: Options,
+        *,
+        erase: Callable[[Targets, int], Awaitable[None]],
+        renew: Callable[[int], Awaitable[None]],
+    ) -> None:
+        self._writer = writer
+        self._state = state
+        self._log = log
+        self._disk = disk
+        self._horizon = horizon
+        self._interval = max(options.erase_interval_s, options.sweep_interval_s)
+        self._policy = options.retention()
+        self._erase = erase
+        self._renew = renew
+        self._turn = trio.Lock()
+        self._started = horizon.elapsed()
+        self._torn_discarded = False
+        self._tidied: int | None = None
+        self.kept: frozenset[int] = frozenset()
+        self._details = OldDetails(state, disk, self._policy.audit, restate=self.restate, erase=self._paced)
+
+    async def run(self) -> None:
+        """The task itself; ends by cancellation."""
+        while True:
+            await trio.sleep(self._interval)
+            try:
+                await self.turn()
+            except (EngineError, journal.JournalError, OSError):
+                # Full or failed storage shows in readiness and metrics, and so does how far erasing lags
+                # behind. The next turn tries again.
+                continue
+
+    async def drain(self) -> int:
+        """Erases all that is due now, without waiting for more to come together; answers how many records
+        that were.
+
+        Raises:
+            Unavailable: The storage refuses.
+        """
+        return await self.turn(at_once=True)
+
+    async def turn(self, *, at_once: bool = False) -> int:
+        """One round of everything; answers how many records were erased."""
+        async with self._turn:
+            if not self._horizon.trusted():
+                return 0
+            now = self._horizon.now()
+            await self.restate(to_restate(self._state.records, now, self._policy, at_once=at_once))
+            # First what was left behind: the details of what ended something must not go before its content,
+            # or a crash in between would bring it back.
+            erased = await self._erase_due(now, at_once=at_once)
+            # What a deleted container still holds stands on records that nobody can restate any more.
+            if not self._state.blobs.closed:
+                before = self._state.records.last_left
+                erased += await self._details.erase(now)
+                if self._state.records.last_left != before:  # entries were restated for that
+                    erased += await self._erase_due(now, at_once=at_once)
+            await self._renew(now if at_once else now - self._policy.erase_within // 4)
+            await self._discard_torn(at_once)
+            await self._tidy(at_once)
+            return erased
+
+    async def restate(self, entries: Iterable[tuple[Locator, bytes]], before: int = 0) -> None:
+        """Restates entries, several at a time.
+
+        Raises:
+            EngineError: The storage refuses.
+        """
+        chosen = list(entries)
+        waiting = iter(chosen)
+        failures: list[EngineError] = []
+
+        async def work() -> None:
+            try:
+                for locator, resource in waiting:
+                    await self._restate(locator, resource, before)
+            except EngineError as error:
+                failures.append(error)
+
+        async with trio.open_nursery() as nursery:
+            for _ in range(min(RESTATERS, len(chosen))):
+                nursery.start_soon(work)
+        if failures:
+            raise failures[0]
+
+    async def _restate(self, locator: Locator, resource: bytes, before: int) -> None:
+        restater = self._state.restaters[locator[0]]
+        while True:
+            wanted = restater.bodies(locator, resource, before)
+            bodies = await trio.to_thread.run_sync(self._bodies, wanted) if wanted else {}
+            if bodies is None:
+                return  # erased meanwhile: it is going as a whole
+            command = Restate(actor=KEEPER, locator=locator, resource=resource, before=before, bodies=bodies)
+            if not await self._writer.submit(command):
+                return
+
+    def _bodies(self, wanted: Sequence[OnDisk]) -> dict[int, Inline] | None:
+        found: dict[int, Inline] = {}
+        for body in wanted:
+            content = self._log.content(body.address)
+            if content is None:
+                return None
+            unpacked = unpack_body(msgpack.unpackb(content, strict_map_key=False))
+            assert isinstance(unpacked, Inline)
+            found[body.address] = unpacked
+        return found
+
+    async def _erase_due(self, now: int, *, at_once: bool) -> int:
+        erased = 0
+        kept: frozenset[int] = frozenset()
+        for waiting in due(self._state.records, now, self._policy):
+            if self._state.ground.held:
+                waiting = list(waiting)
+                here = await trio.to_thread.run_sync(kept_by_holds, self._state, waiting, self._disk)
+                waiting = [left for left in waiting if _seq(left) not in here]
+                kept |= here
+            for cause, slice_ in slices(waiting):
+                audited = max(self._details.reached, self._state.records.audited)
+                targets = [(seq, _BOTH if seq <= audited else Part.CONTENT) for seq in map(_seq, slice_)]
+                await self._paced(targets, cause, at_once=at_once)
+                erased += len(slice_)
+        self.kept = kept
+        return erased
+
+    async def _paced(self, targets: Targets, cause: int, *, at_once: bool = False) -> None:
+        begin = trio.current_time()
+        await self._erase(targets, cause)
+        if not at_once:
+            await trio.sleep(min(trio.current_time() - begin, PAUSE_MOST_S))
+
+    async def _tidy(self, at_once: bool) -> None:
+        """Gives the space of sparse segments back, and writes the indexes that the audit looks things up by;
+        now and then, one segment after the other, in a thread: the journal goes on meanwhile."""
+        elapsed = self._horizon.elapsed()
+        if not at_once and self._tidied is not None and elapsed - self._tidied < TIDY_EVERY:
+            return
+        self._tidied = elapsed
+        for number in await trio.to_thread.run_sync(self._log.sparse):
+            await trio.to_thread.run_sync(self._log.rewrite, number)
+        while await trio.to_thread.run_sync(self._log.build_index):
+            await trio.lowlevel.checkpoint()
+
+    async def _discard_torn(self, at_once: bool) -> None:
+        kept = min(TORN_KEPT, self._policy.erase_within // 4)
+        if self._torn_discarded or not (at_once or self._horizon.elapsed() - self._started >= kept):
+            return
+        await self._writer.between_batches(self._log.discard_broken)
+        self._torn_discarded = True
+
+
+_BOTH = Part.DETAILS | Part.CONTENT
+
+
+def _seq(left: Left) -> int:
+    return seq_of(left.mark)

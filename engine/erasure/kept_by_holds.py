@@ -1,0 +1,35 @@
+"""What waits for its erasure and may not go, because a legal hold keeps it."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from retain import journal
+from retain.engine import wire
+from retain.engine.core.ledger import Left, seq_of
+from retain.engine.state import State
+
+
+def kept_by_holds(state: State, waiting: Iterable[Left], disk: journal.Disk) -> frozenset[int]:
+    """The sequence numbers among ``waiting`` that a hold keeps. Blocking where only details tell the
+    container.
+
+    Raises:
+        journal.JournalError, OSError: The journal cannot be read.
+    """
+    held = state.ground.held
+    answers: dict[bytes, bool] = {}
+    kept: set[int] = set()
+    for left in waiting:
+        seq, resource = seq_of(left.mark), left.resource
+        if resource not in answers:
+            details = _details(disk, seq) if held.needs_details else None
+            answers[resource] = held.record(resource, details)
+        if answers[resource]:
+            kept.add(seq)
+    return frozenset(kept)
+
+
+def _details(disk: journal.Disk, seq: int) -> dict[str, Any] | None:
+    record = next(journal.scan(disk, start=seq), None)
+    about = None if record is None else wire.about(record)
+    return None if about is None else about.details

@@ -1,0 +1,93 @@
+"""The reaper: makes space of what has ended. Readers never depend on it."""
+
+from typing import Any
+
+import trio
+
+from retain import journal
+from retain.engine.core.clock import Horizon
+from retain.engine.core.command import KEEPER
+from retain.engine.core.common_commands import ExpireDue
+from retain.engine.core.errors import Unavailable
+from retain.engine.options import Options
+from retain.engine.state import State
+from retain.engine.writing.writer import Writer
+
+UNLINKS = 64
+"""Payload files removed in one call to a worker thread."""
+
+
+class Reaper:
+    """Expires what is due and removes payload files that nothing stands on, in bounded slices.
+
+    Args:
+        writer: Expiries are commands like any other, so other requests come between two slices.
+        state: For looking ahead; never changed here.
+        payloads: Where released files are unlinked, after the event that released them is durable.
+        horizon: Nothing is destroyed while it is not trusted.
+        options: Interval and size of a slice.
+    """
+
+    def __init__(
+        self,
+        writer: Writer,
+        state: State,
+        payloads: journal.PayloadStore,
+        horizon: Horizon,
+        options: Options,
+    ) -> None:
+        self._writer = writer
+        self._state = state
+        self._payloads = payloads
+        self._horizon = horizon
+        self._options = options
+
+    async def run(self) -> None:
+        """The task itself; ends by cancellation."""
+        while True:
+            await trio.sleep(self._options.sweep_interval_s)
+            try:
+                await self.sweep()
+                await self._writer.upkeep()
+            except Unavailable:
+                # Full or failed storage shows in readiness and metrics; what is due stays hidden, and the
+                # next sweep tries again.
+                continue
+
+    async def sweep(self) -> int:
+        """Ends all that is due now, and answers how many deadlines that were.
+
+        Raises:
+            Unavailable: The storage refuses.
+        """
+        ended = 0
+        while self._due() and self._horizon.trusted():
+            ended += await self._writer.submit(ExpireDue(actor=KEEPER, limit=self._options.sweep_records))
+            await self.unlink_released()
+        await self.unlink_released()
+        return ended
+
+    def _due(self) -> bool:
+        earliest = self._state.deadlines.next()
+        return earliest is not None and earliest <= self._horizon.now()
+
+    async def unlink_released(self) -> None:
+        """Removes the payload files that durable events released.
+
+        What a crash or cancellation leaves over is removed at the next start.
+        """
+        # Taken first: while this task waits, the next batch may release more, and is not durable yet.
+        released = self._state.ground.take_released()
+        await self._writer.wait_durable(self._state.seq)
+        for start in range(0, len(released), UNLINKS):
+            await trio.to_thread.run_sync(self._unlink, released[start : start + UNLINKS])
+
+    def _unlink(self, names: list[str]) -> None:
+        for name in names:
+            self._payloads.unlink(name)
+
+
+def lag(state: State, now: int) -> int:
+    """Nanoseconds by which the earliest deadline is overdue, 0 if none is."""
+    earliest: Any = state.deadlines.next()
+    return 0 if earliest is None else max(0, now - earliest)

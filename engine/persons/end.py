@@ -1,0 +1,141 @@
+"""What is kept about persons, ended on their request where no legal hold keeps it (GDPR, article 17)."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, NamedTuple, Protocol
+
+from retain.engine.areas.events import AreaDeleted
+from retain.engine.areas.state import AreasState, record_key
+from retain.engine.blobs.events import BlobDeleted, BlocksDropped
+from retain.engine.blobs.state import BlobsState
+from retain.engine.core.command import Command, Decision
+from retain.engine.core.event import Cause, Event
+from retain.engine.holds.state import HoldsState
+from retain.engine.holds.target import Kind, Target
+from retain.engine.settings.events import DocumentDeleted
+from retain.engine.settings.model import Place
+from retain.engine.settings.state import SettingsState
+
+
+class Slices(Protocol):
+    """What of the state is looked at: all that holds data about persons, and the holds."""
+
+    @property
+    def areas(self) -> AreasState:
+        """See :class:`engine.state.State`, as for the others."""
+
+    @property
+    def settings(self) -> SettingsState: ...
+
+    @property
+    def blobs(self) -> BlobsState: ...
+
+    @property
+    def holds(self) -> HoldsState: ...
+
+
+class Ended(NamedTuple):
+    """What became of one thing that was to be forgotten.
+
+    Attributes:
+        target: Which.
+        status: ``living`` (or, answered by :class:`EndSubjects`, ended by it), ``ended`` before, or ``held``
+            by a legal hold.
+    """
+
+    target: Target
+    status: str
+
+
+LIVING, ENDED, HELD = "living", "ended", "held"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndSubjects(Command[tuple[Ended, ...]]):
+    """Ends what still lives of these, on request of the person whom it is about. What is held stays.
+
+    Attributes:
+        targets: What; a number that meanwhile belongs to nothing living is passed over.
+    """
+
+    FREES_SPACE: ClassVar[bool] = True
+
+    targets: Sequence[Target]
+
+
+def status_of(state: Slices, target: Target) -> str:
+    """Whether it lives (whether or not it is past its deadline), has ended, or is held."""
+    details = target.named() if target.kind is Kind.BLOB else None
+    if state.holds.held(target.resource, details):
+        return HELD
+    return LIVING if _living(state, target) else ENDED
+
+
+def end(state: Slices, command: EndSubjects, _now: int) -> Decision[tuple[Ended, ...]]:
+    """Deletes, with the cause ``erasure-request``, what lives and is not held."""
+    results = tuple(Ended(target, status_of(state, target)) for target in command.targets)
+    events: list[Event] = []
+    for target, status in results:
+        if status == LIVING:
+            events += _endings(state, command.actor, target)
+    return Decision(tuple(events), results)
+
+
+def _living(state: Slices, target: Target) -> bool:
+    names = target.names
+    match target.kind:
+        case Kind.AREA:
+            area = state.areas.areas.get(record_key(*names))
+            return area is not None and area[0] == target.resource
+        case Kind.DOCUMENT:
+            document = state.settings.documents.get(Place(*names))
+            return document is not None and document.resource == target.resource
+        case _:
+            return bool(_of_blob(state, target))
+
+
+def _of_blob(state: Slices, target: Target) -> list[type[BlobDeleted] | type[BlocksDropped]]:
+    """Which events end what is there of a blob: itself, and what is staged under its name."""
+    account, name, blob = target.names
+    container = state.blobs.trace(account, name)
+    if container is None:
+        return []
+    found: list[type[BlobDeleted] | type[BlocksDropped]] = []
+    if blob in container.blobs and container.blobs[blob].resource == target.resource:
+        found.append(BlobDeleted)
+    if blob in container.pending and container.pending[blob].resource == target.resource:
+        found.append(BlocksDropped)
+    return found
+
+
+def _endings(state: Slices, actor: str, target: Target) -> Iterator[Event]:
+    names = target.names
+    match target.kind:
+        case Kind.AREA:
+            yield AreaDeleted(
+                resource=target.resource,
+                actor=actor,
+                cause=Cause.ERASURE_REQUEST,
+                name=names[0],
+                user=names[1],
+            )
+        case Kind.DOCUMENT:
+            place = Place(*names)
+            yield DocumentDeleted(
+                resource=target.resource,
+                actor=actor,
+                cause=Cause.ERASURE_REQUEST,
+                place=place,
+                revision=state.settings.documents[place].revision + 1,
+                method="FORGET",
+            )
+        case _:
+            for ending in _of_blob(state, target):
+                yield ending(
+                    resource=target.resource,
+                    actor=actor,
+                    cause=Cause.ERASURE_REQUEST,
+                    account=names[0],
+                    container=names[1],
+                    blob=names[2],
+                )

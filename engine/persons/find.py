@@ -1,0 +1,201 @@
+"""What is kept about a person, a tenant or a query: found in the journal (GDPR, articles 15 and 17).
+
+The journal knows more than live state: also what was overwritten or deleted and is not erased yet. So it is
+what is searched, and nothing that any client can still see, or any file still holds, is missed.
+"""
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from typing import Any
+
+import msgpack
+
+from retain import journal
+from retain.engine import wire
+from retain.engine.areas.events import AreaEvent
+from retain.engine.blobs.events import BlobEvent
+from retain.engine.holds.target import NAMES, Kind, Target
+from retain.engine.settings.events import SettingsEvent
+from retain.engine.settings.model import Level
+from retain.journal.lookup.history import history
+
+Progress = Callable[[int], None]
+
+FEW = 64
+"""So many resources are looked up one by one; for more, the whole journal is read once."""
+
+KINDS: dict[Kind, Any] = {
+    Kind.AREA: AreaEvent,
+    Kind.DOCUMENT: SettingsEvent,
+    Kind.BLOB: BlobEvent,
+}
+"""What data is kept as, and whose events tell of it. Containers, tokens and holds are none: they hold nothing
+about the persons whose data they are there for."""
+
+INTERFACES: dict[Kind, str] = {Kind.AREA: "areas", Kind.DOCUMENT: "settings", Kind.BLOB: "blobs"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """Whose or which data. What is named adds up; only ``names`` and ``tags``, the query, narrow each other.
+
+    Attributes:
+        users: User names of the settings interface.
+        customers: ``gms_user`` of the areas interface.
+        tenants: Accounts of the blob interface.
+        actors: Whoever did something, as the audit log names them; ``*`` stands for anything.
+        resources: Numbers, 16 bytes each.
+        names: Names as the audit log writes them; ``*`` stands for anything.
+        tags: Blob tags that all must have been set, in one record of the blob.
+    """
+
+    users: frozenset[str] = frozenset()
+    customers: frozenset[str] = frozenset()
+    tenants: frozenset[str] = frozenset()
+    actors: frozenset[str] = frozenset()
+    resources: frozenset[bytes] = frozenset()
+    names: tuple[str, ...] = ()
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+    def __bool__(self) -> bool:
+        """Whether anything is asked for."""
+        return any(getattr(self, name) for name in self.__slots__)
+
+    @property
+    def by_number(self) -> bool:
+        """Whether only numbers are asked for: then no search through the journal is needed."""
+        return not any(getattr(self, name) for name in self.__slots__ if name != "resources")
+
+    def matches(self, kind: Kind, resource: bytes, about: wire.About) -> bool:
+        """Whether a record tells that its resource is meant."""
+        details = about.details
+        if resource in self.resources:
+            return True
+        if kind is Kind.DOCUMENT and details["level"] != Level.GLOBAL and details["user"] in self.users:
+            return True
+        if kind is Kind.AREA and details["user"] is not None and details["user"] in self.customers:
+            return True
+        if kind is Kind.BLOB and details["account"] in self.tenants:
+            return True
+        if any(fnmatchcase(about.actor, actor) for actor in self.actors):
+            return True
+        return self._queried(str(KINDS[kind].subject(details)), details)
+
+    def _queried(self, subject: str, details: Mapping[str, Any]) -> bool:
+        if self.names and not any(fnmatchcase(subject, name) for name in self.names):
+            return False
+        if self.tags:
+            tags = dict(details.get("tags") or ())
+            return all(tags.get(name) == value for name, value in self.tags.items())
+        return bool(self.names)
+
+
+@dataclass(slots=True)
+class Subject:
+    """Something that is kept, and what of it the journal holds.
+
+    Attributes:
+        target: What it is: kind, number, names.
+        first: Time of its first record, nanoseconds since the epoch.
+        last: Time of its last.
+        records: How many there are.
+        kept: How many of them have content that is not erased.
+        size: Bytes of that content; of bodies in files, their length.
+    """
+
+    target: Target
+    first: int = 0
+    last: int = 0
+    records: int = 0
+    kept: int = 0
+    size: int = 0
+
+    @property
+    def interface(self) -> str:
+        """The interface it belongs to."""
+        return INTERFACES[self.target.kind]
+
+    def add(self, record: journal.Record) -> None:
+        """Counts one of its records."""
+        self.first = self.first or record.header.time
+        self.last = record.header.time
+        self.records += 1
+        if record.content:
+            self.kept += 1
+            self.size += _size(record.content)
+
+
+def _size(content: bytes) -> int:
+    unpacked = msgpack.unpackb(content, strict_map_key=False)
+    return int(unpacked["size"]) if isinstance(unpacked, dict) and "payload" in unpacked else len(content)
+
+
+def kind_of(about: wire.About | None) -> Kind | None:
+    """What kind of data a record is about; None if about none, or if its details were erased."""
+    if about is None or about.kind is None:
+        return None
+    return next((kind for kind, base in KINDS.items() if issubclass(about.kind, base)), None)
+
+
+def target_of(kind: Kind, resource: bytes, details: Mapping[str, Any]) -> Target:
+    """What a record is about."""
+    return Target(kind, resource, tuple(details[name] for name in NAMES[kind]))
+
+
+def recorded(disk: journal.Disk, asked: Asked, progress: Progress | None = None) -> list[Subject]:
+    """All that was ever asked for and of which the journal still tells, in the order of first records.
+
+    Reads the whole journal unless only numbers are asked for; beside a running server, without a lock.
+
+    Raises:
+        journal.Corrupt: The journal is damaged.
+        OSError: It cannot be read.
+    """
+    found: dict[bytes, Subject] = {}
+    records = _records_of(disk, asked.resources) if asked.by_number else journal.scan(disk)
+    for record in records:
+        if progress is not None:
+            progress(record.header.seq)
+        resource = record.header.resource
+        about = wire.about(record)
+        kind = kind_of(about)
+        if resource in found or kind is None or about is None:
+            continue
+        if asked.matches(kind, resource, about):
+            found[resource] = Subject(target_of(kind, resource, about.details))
+    for record in _records_of(disk, found):
+        found[record.header.resource].add(record)
+    return list(found.values())
+
+
+def _records_of(disk: journal.Disk, resources: Collection[bytes]) -> Iterator[journal.Record]:
+    """All records of these resources: by the indexes for a few, else by reading everything once."""
+    if len(resources) <= FEW:
+        for resource in resources:
+            yield from history(disk, resource)
+    else:
+        wanted = frozenset(resources)
+        yield from (record for record in journal.scan(disk) if record.header.resource in wanted)
+
+
+def remains(
+    disk: journal.Disk, resources: Collection[bytes], *, names: bool = False
+) -> list[tuple[int, journal.Part]]:
+    """The parts of all records of these resources that are not erased, as ``Engine.erase`` takes them.
+
+    Args:
+        disk: Where the journal is.
+        resources: Whose records.
+        names: Also the details: who did what, and what it was called.
+    """
+    found: list[tuple[int, journal.Part]] = []
+    for record in _records_of(disk, resources):
+        part = journal.Part(0)
+        if record.content:
+            part |= journal.Part.CONTENT
+        if names and record.details:
+            part |= journal.Part.DETAILS
+        if part:
+            found.append((record.header.seq, part))
+    return sorted(found)

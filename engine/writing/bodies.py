@@ -1,0 +1,317 @@
+"""Bodies on their way in and out: streamed, never held in memory as a whole."""
+
+import hashlib
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from types import TracebackType
+from typing import Any, Self
+
+import msgpack
+import trio
+
+from retain import journal
+from retain.engine.core.body import Body, Held, Inline, OnDisk
+from retain.engine.core.domain import Ground
+from retain.engine.core.errors import NotFound, StorageFailed, StorageFull
+
+CHUNK = 1 << 20
+"""Bytes handed to a worker thread, or to the client, at a time."""
+
+CRUMB = 64 * 1024
+"""Bytes handed to the client at a time by a download that may not hold whole chunks."""
+SMALL = 4096
+"""Pieces of an upload below this are put together: kept one by one, they would take many times their size."""
+HASTY = 12
+"""Downloads that may hold whole chunks at once, up to three each. However many slow clients there are, and
+over HTTP/2 one connection can be a hundred, memory is bounded; the others decrypt the same chunk again for
+each crumb of it."""
+SLOW_S = 1.0
+"""A client that takes longer for a chunk leaves its place among the hasty to another, for the next mebibyte
+at least."""
+
+
+class Haste:
+    """The places for downloads that hold whole chunks."""
+
+    def __init__(self, places: int = HASTY) -> None:
+        self._free = places
+
+    def enter(self) -> bool:
+        """Take a place, if there is one."""
+        if not self._free:
+            return False
+        self._free -= 1
+        return True
+
+    def leave(self) -> None:
+        """Give a place back."""
+        self._free += 1
+
+
+class _Behind:
+    """One piece of work at a time in a thread, while this task goes on."""
+
+    def __init__(self) -> None:
+        self._ended: trio.Event | None = None
+        self._outcome: Any = None  # an outcome.Outcome once there is one
+
+    def start(self, work: Callable[[], Any]) -> None:
+        """Begins ``work``; the last one has been waited for."""
+        ended = self._ended = trio.Event()
+        token = trio.lowlevel.current_trio_token()
+
+        def deliver(result: Any) -> None:
+            self._outcome = result
+            token.run_sync_soon(ended.set)
+
+        trio.lowlevel.start_thread_soon(work, deliver)
+
+    async def result(self) -> Any:
+        """What the work answered or raised; None if there was none since the last call."""
+        if self._ended is not None:
+            await self._ended.wait()
+            self._ended = None
+        result, self._outcome = self._outcome, None
+        return None if result is None else result.unwrap()
+
+    async def settle(self) -> None:
+        """Until nothing is under way, whatever comes of it. Not to be cancelled: a thread cannot be."""
+        with trio.CancelScope(shield=True):
+            if self._ended is not None:
+                await self._ended.wait()
+                self._ended = None
+
+
+class Upload:
+    """One body being received.
+
+    Use as ``async with engine.upload() as upload``. On leaving, a payload file that no durable event names
+    is removed, so a refused or broken request leaves nothing behind.
+
+    While one mebibyte is summed, encrypted and written in a thread, the next is received: three of them are
+    in memory at most.
+    """
+
+    def __init__(self, payloads: journal.PayloadStore, ground: Ground, inline_bytes: int) -> None:
+        self._payloads = payloads
+        self._ground = ground
+        self._inline_bytes = inline_bytes
+        self._buffer: list[bytes | bytearray] = []
+        self._buffered = 0
+        self._behind = _Behind()
+        self._staged = False
+        self._stage: journal.Stage | None = None
+        self._sealed: journal.Payload | None = None
+        self.size = 0
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self._behind.settle()
+        if self._sealed is not None:
+            if self._ground.withdraw(self._sealed.name):
+                await self._shielded_unlink(self._sealed.name)
+        elif self._stage is not None:
+            with trio.CancelScope(shield=True):
+                await trio.to_thread.run_sync(self._stage.discard)
+
+    async def _shielded_unlink(self, name: str) -> None:
+        with trio.CancelScope(shield=True):
+            await trio.to_thread.run_sync(self._payloads.unlink, name)
+
+    async def write(self, chunk: bytes) -> None:
+        """Takes the next bytes.
+
+        Raises:
+            StorageFull: No room for the payload file.
+            StorageFailed: It could not be written.
+        """
+        last = self._buffer[-1] if self._buffer else None
+        if len(chunk) < SMALL and isinstance(last, bytearray) and len(last) < CRUMB:
+            last += chunk
+        else:
+            self._buffer.append(bytearray(chunk) if len(chunk) < SMALL else chunk)
+        self._buffered += len(chunk)
+        self.size += len(chunk)
+        if self._buffered >= CHUNK:
+            await self._flush()
+
+    async def _flush(self) -> None:
+        pieces, self._buffer, self._buffered = self._buffer, [], 0
+        await self._written()
+        self._staged = True
+        self._behind.start(lambda: self._write(pieces))
+
+    async def _written(self) -> None:
+        with _worded():
+            await self._behind.result()
+
+    def _write(self, pieces: list[bytes | bytearray]) -> None:
+        if self._stage is None:
+            self._stage = self._payloads.stage()
+        for piece in pieces:
+            self._stage.write(piece)
+
+    async def finish(self, *, inline: bool = True) -> Body:
+        """The whole body: inline if it is small, else as a sealed payload file that is durable.
+
+        Args:
+            inline: False makes a payload file of a small body as well, for a change whose inline bodies would
+                together outgrow a frame.
+
+        Raises:
+            StorageFull: No room.
+            StorageFailed: It could not be written.
+        """
+        if not self._staged and (not self.size or (inline and self.size <= self._inline_bytes)):
+            data = b"".join(self._buffer)
+            return Inline(data, hashlib.md5(data, usedforsecurity=False).digest())
+        if self._buffered:
+            await self._flush()
+        await self._written()
+        with _worded():
+            self._sealed = await trio.to_thread.run_sync(self._seal)
+        self._ground.offer(self._sealed.name)
+        return self._sealed
+
+    def _seal(self) -> journal.Payload:
+        assert self._stage is not None
+        return self._stage.seal()
+
+
+class Download:
+    """One body being sent. Opened before the answer begins, so that what was found stays readable although
+    it is deleted meanwhile.
+
+    Attributes:
+        size: Length in bytes.
+    """
+
+    def __init__(
+        self,
+        data: bytes | None,
+        reader: journal.PayloadReader | None,
+        size: int,
+        haste: Haste,
+    ) -> None:
+        self._data = data
+        self._reader = reader
+        self._haste = haste
+        self._hasty = False
+        self._ahead: _Behind | None = None
+        self.size = size
+
+    async def read(self) -> bytes:
+        """The whole body, for small ones."""
+        if self._data is not None:
+            return self._data
+        return b"".join([chunk async for chunk in self.chunks()])
+
+    async def chunks(self, start: int = 0, stop: int | None = None) -> AsyncIterator[bytes]:
+        """The bytes from ``start`` up to, not including, ``stop`` (default: the end), at most a mebibyte at a
+        time."""
+        stop = self.size if stop is None else min(stop, self.size)
+        if self._reader is None:
+            assert self._data is not None
+            yield self._data[start:stop]
+            return
+        await self._settle()
+        ahead: _Behind | None = None
+        crumbs_until = start
+        while start < stop:
+            if ahead is None:
+                self._hasty = self._hasty or (start >= crumbs_until and self._haste.enter())
+                step = CHUNK if self._hasty else CRUMB
+                end = min(start - start % step + step, stop)
+                ahead = self._start(self._reader, start, end)
+            chunk = await ahead.result()
+            start, end, ahead = end, min(end + CHUNK, stop), None
+            if start < stop and self._hasty:
+                # While this chunk is sent, the next is read and decrypted.
+                ahead = self._start(self._reader, start, end)
+            before = trio.current_time()
+            yield chunk
+            del chunk
+            if self._hasty and trio.current_time() - before > SLOW_S:
+                ahead, crumbs_until = None, start + CHUNK
+                await self._slow_down()
+
+    def _start(self, reader: journal.PayloadReader, start: int, stop: int) -> _Behind:
+        read = reader.read if self._hasty else partial(_read_and_forget, reader)
+        ahead = self._ahead = _Behind()
+        ahead.start(partial(read, start, stop - start))
+        return ahead
+
+    async def _settle(self) -> None:
+        if self._ahead is not None:
+            await self._ahead.settle()
+            self._ahead = None
+
+    async def _slow_down(self) -> None:
+        await self._settle()
+        if self._hasty:
+            self._hasty = False
+            self._haste.leave()
+
+    async def aclose(self) -> None:
+        """Gives the file back."""
+        await self._slow_down()
+        if self._reader is not None:
+            with trio.CancelScope(shield=True):
+                await trio.to_thread.run_sync(self._reader.close)
+            self._reader = None
+            self._data = b""
+
+
+def _read_and_forget(reader: journal.PayloadReader, start: int, length: int) -> bytes:
+    data = reader.read(start, length)
+    reader.forget()
+    return data
+
+
+@contextmanager
+def _worded() -> Iterator[None]:
+    try:
+        yield
+    except journal.NoSpace as error:
+        raise StorageFull("no room on the disk for this body") from error
+    except journal.WriteFailed as error:
+        raise StorageFailed("the body could not be written") from error
+
+
+async def open_body(
+    held: Held,
+    log: journal.Journal,
+    payloads: journal.PayloadStore,
+    ground: Ground,
+    haste: Haste,
+) -> Download:
+    """Opens what live state holds.
+
+    Raises:
+        NotFound: It was deleted since the state was read.
+        journal.Corrupt: Its file is missing or damaged although live state stands on it.
+    """
+    if isinstance(held, Inline):
+        return Download(held.data, None, held.size, haste)
+    if isinstance(held, OnDisk):
+        # One pread of at most a mebibyte, nearly always from the page cache: a thread would cost more than
+        # it saves.
+        content = log.content(held.address)
+        if content is None:
+            raise NotFound("the content has been erased")
+        return Download(msgpack.unpackb(content, strict_map_key=False)["data"], None, held.size, haste)
+    try:
+        reader = await trio.to_thread.run_sync(payloads.open, held)
+    except journal.Corrupt:
+        if held.name in ground.payloads:
+            raise
+        raise NotFound("the content has been erased") from None
+    return Download(None, reader, held.size, haste)

@@ -1,0 +1,333 @@
+"""The writer: the one task that changes state and appends to the journal (group commit without a timer)."""
+
+from collections import deque
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+import trio
+
+from retain import journal
+from retain.engine import wire
+from retain.engine.core.clock import Horizon
+from retain.engine.core.command import Command, Decision
+from retain.engine.core.errors import Closed, StorageFailed, StorageFull, TooLarge
+from retain.engine.core.event import Stamp
+from retain.engine.state import State
+from retain.engine.writing.batch import Batch, Job, Pending
+from retain.engine.writing.room import Anchors, Room
+from retain.journal.format.limits import BATCH_RECORDS, FRAME_ROOM, PART_BYTES, draft_room, part_size
+
+GATHER_BYTES = FRAME_ROOM // 4
+"""A batch takes no further command beyond this, to bound the time one sync holds up the others."""
+GATHER_RECORDS = 512
+"""Likewise for records: beyond it a frame gains little more per record."""
+
+FAILURES = (journal.JournalError, OSError)
+"""What working on the journal may raise; whatever is not handled by itself ends writing for good."""
+
+Value = TypeVar("Value")
+
+
+class Writer:
+    """Takes every waiting command up to a cap, decides and applies each in order, appends one frame, syncs
+    once, and answers all.
+
+    While a batch is being synced the next one gathers. Nobody is answered before the sync, refusals
+    included. Room for a whole
+    batch is reserved before it is decided, so a full disk refuses a batch before it has changed anything.
+
+    Args:
+        log: The open journal; from here on nobody else appends to it.
+        state: The state that replaying it gave.
+        horizon: The present.
+        anchor_interval_s: Seconds between two anchors while busy.
+        room: What a batch may take: what ``log`` reserves for one.
+    """
+
+    def __init__(
+        self,
+        log: journal.Journal,
+        state: State,
+        horizon: Horizon,
+        anchor_interval_s: float = 1.0,
+        room: int = FRAME_ROOM,
+    ) -> None:
+        self._log = log
+        self._most = room
+        self._state = state
+        self._horizon = horizon
+        self._queue: deque[Pending] = deque()
+        self._jobs: deque[Job] = deque()
+        self._wake = trio.Event()
+        self._durable = state.seq
+        self._synced = trio.Event()
+        self._stopping = False
+        self._failure = ""
+        self._thread = trio.CapacityLimiter(1)
+        self._room = Room(log)
+        self._anchors = Anchors(log, horizon, anchor_interval_s)
+        self._committed: list[Callable[[int], None]] = []
+
+    @property
+    def durable(self) -> int:
+        """The sequence number up to which everything is on disk."""
+        return self._durable
+
+    @property
+    def failure(self) -> str:
+        """Why writing ended for good; empty while all is well."""
+        return self._failure
+
+    @property
+    def full(self) -> bool:
+        """Whether the last attempt to reserve room failed."""
+        return self._room.full
+
+    @property
+    def waiting(self) -> int:
+        """Commands that no batch has taken yet."""
+        return len(self._queue)
+
+    def on_commit(self, callback: Callable[[int], None]) -> None:
+        """Calls ``callback(seq)`` after each batch that changed something, once it is durable."""
+        self._committed.append(callback)
+
+    def check(self) -> None:
+        """Does nothing while all is well.
+
+        Raises:
+            StorageFailed: Writing ended for good: the state may hold what the journal does not.
+        """
+        if self._failure:
+            raise StorageFailed(self._failure)
+
+    async def submit(self, command: Command[Value]) -> Value:
+        """Has ``command`` decided and made durable, and answers its result.
+
+        Cancelled means it did not happen: a command still queued is withdrawn; once a batch has taken it,
+        the wait is shielded
+        (bounded by one sync) and the result is returned.
+
+        Raises:
+            Refused: The command cannot be done; nothing changed.
+            StorageFull: No room; nothing changed.
+            StorageFailed: Writing ended for good; whether this command happened is unknown.
+            Closed: The engine is stopping.
+        """
+        self.check()
+        if self._stopping:
+            raise Closed("the engine is stopping")
+        pending = Pending(command)
+        self._queue.append(pending)
+        self._wake.set()
+        try:
+            await pending.answered.wait()
+        except trio.Cancelled:
+            if not pending.taken:
+                pending.withdrawn = True
+                raise
+            with trio.CancelScope(shield=True):
+                await pending.answered.wait()
+        if pending.error is not None:
+            raise pending.error
+        return cast("Value", pending.result)
+
+    async def wait_durable(self, seq: int) -> None:
+        """Returns once record ``seq`` is on disk.
+
+        Raises:
+            StorageFailed: It will never be.
+        """
+        while self._durable < seq:
+            self.check()
+            await self._synced.wait()
+
+    async def between_batches(
+        self, work: Callable[[], Value], follow: Callable[[Value], None] | None = None
+    ) -> Value:
+        """Runs ``work`` in a worker thread while no batch is open: state and journal agree and stand still.
+
+        Args:
+            work: May read both, and write to the journal. A ``WriteFailed`` that it raises ends writing.
+            follow: Changes the state as ``work``, whose result it is given, changed the journal: before the
+                next batch, and in the Trio thread, where no reader can meet a state half changed.
+
+        Raises:
+            Closed: The engine is stopping.
+            Exception: Whatever ``work`` raised.
+        """
+        if self._stopping:
+            raise Closed("the engine is stopping")
+        job = Job(work, follow)
+        self._jobs.append(job)
+        self._wake.set()
+        with trio.CancelScope(shield=True):
+            await job.done.wait()
+        if job.error is not None:
+            raise job.error
+        return cast("Value", job.result)
+
+    def find_room(self) -> None:
+        """For work between batches that appended something: the next batch finds its room again. Blocking.
+
+        Raises:
+            JournalError: The journal cannot be written any more.
+        """
+        self._room.find_again()
+
+    def advance(self, seq: int) -> None:
+        """Records up to ``seq`` are durable: readers and watchers hear of it."""
+        self._durable = seq
+        synced, self._synced = self._synced, trio.Event()
+        synced.set()
+
+    def stop(self) -> None:
+        """Lets the queue drain, then ends :meth:`run`."""
+        self._stopping = True
+        self._wake.set()
+
+    async def run(self) -> None:
+        """The task itself. Never cancelled from outside: it ends when :meth:`stop` was called and the queue
+        is empty."""
+        with trio.CancelScope(shield=True):
+            try:
+                await self._reserve()
+                while not (self._stopping and not self._queue and not self._jobs):
+                    await self._wake.wait()
+                    self._wake = trio.Event()
+                    await self._drain()
+            finally:
+                self._abandon()
+
+    async def _drain(self) -> None:
+        while self._queue or self._jobs:
+            if self._jobs:
+                job = self._jobs.popleft()
+                await self._in_thread(job.run)
+                if isinstance(job.error, journal.WriteFailed):
+                    self.fail(job.error)
+                job.finish()
+            if self._queue:
+                await self._commit()
+
+    def _abandon(self) -> None:
+        """Leaves nobody waiting for a task that has ended, be it by a bug."""
+        self._stopping = True
+        while self._queue:
+            self._queue[0].error = Closed("the engine has stopped")
+            self._queue.popleft().answered.set()
+        while self._jobs:
+            self._jobs[0].error = Closed("the engine has stopped")
+            self._jobs.popleft().done.set()
+
+    async def _in_thread(self, work: Callable[..., Value], *args: Any) -> Value:
+        # A token of its own: bodies being written elsewhere may use up the shared ones.
+        return await trio.to_thread.run_sync(work, *args, limiter=self._thread)
+
+    async def _reserve(self) -> None:
+        try:
+            await self._in_thread(self._room.find)
+        except FAILURES as error:
+            self.fail(error)
+
+    async def _commit(self) -> None:
+        if not self._room.for_all:
+            await self._reserve()
+        batch = Batch()
+        try:
+            self._gather(batch)
+            if batch.drafts and not self._failure:
+                await self._append(batch)
+        except BaseException as error:  # a bug of ours, or an interrupt: state and journal may differ
+            self.fail(error)
+            raise
+        finally:
+            self._answer(batch)
+
+    def _gather(self, batch: Batch) -> None:
+        now = self._horizon.now()
+        time = max(now, self._state.time)
+        while self._queue and len(batch.drafts) < GATHER_RECORDS and batch.size < GATHER_BYTES:
+            pending = self._queue.popleft()
+            if pending.withdrawn:
+                continue
+            pending.taken = True
+            batch.answers.append(pending)
+            try:
+                decision, drafts, size = self._decide(pending.command, now)
+            except Exception as error:  # the submitter's: raised there, with the state untouched
+                pending.error = error
+                continue
+            if batch.size + size > self._most or len(batch.drafts) + len(drafts) > BATCH_RECORDS:
+                pending.taken = False
+                batch.answers.pop()
+                self._queue.appendleft(pending)
+                break
+            for event, draft in zip(decision.events, drafts, strict=True):
+                stamp = Stamp(self._state.seq + 1, time, -1, part_size(len(draft.content)))
+                self._state.apply(event, stamp)
+            batch.drafts += drafts
+            batch.size += size
+            pending.result = decision.result
+
+    def _decide(self, command: Command[Any], now: int) -> tuple[Decision[Any], list[journal.Draft], int]:
+        self.check()
+        if not self._room.allows(command):
+            raise StorageFull("no room on the disk for this change")
+        decision = self._state.decide(command, now)
+        drafts = [wire.to_draft(event) for event in decision.events]
+        size = sum(draft_room(len(draft.details), len(draft.content)) for draft in drafts)
+        largest = max((part_size(max(len(draft.details), len(draft.content))) for draft in drafts), default=0)
+        if size > self._most or largest > PART_BYTES or len(drafts) > BATCH_RECORDS:
+            limit = min(PART_BYTES, self._most)
+            raise TooLarge("the change is larger than one batch may be", reason="batch", limit=limit)
+        return decision, drafts, size
+
+    async def _append(self, batch: Batch) -> None:
+        first = self._state.seq - len(batch.drafts) + 1
+        try:
+            addresses = await self._in_thread(self._write, batch.drafts, self._state.time)
+        except FAILURES as error:
+            self.fail(error)
+            return
+        for offset, address in enumerate(addresses):
+            if address >= 0:
+                self._state.place(first + offset, address)
+        self.advance(self._state.seq)
+        for callback in self._committed:
+            callback(self._durable)
+
+    def _write(self, drafts: list[journal.Draft], time: int) -> list[int]:
+        addresses = self._log.append(drafts, time)
+        self._room.find_again()
+        self._anchors.write_if_due()
+        return addresses
+
+    async def upkeep(self) -> None:
+        """What is to be done while nothing else is asked for: the anchor, and room on a disk that was full.
+
+        Raises:
+            Closed: The engine is stopping.
+        """
+        try:
+            await self.between_batches(self._look_after)
+        except FAILURES as error:
+            self.fail(error)
+
+    def _look_after(self) -> None:
+        if self._failure:
+            return
+        if not self._room.for_all:
+            self._room.find()
+        self._anchors.write_if_due()
+
+    def fail(self, error: BaseException) -> None:
+        """Ends writing for good: state may hold what the journal does not."""
+        self._failure = self._failure or f"writing has ended until a restart: {error}"
+        self._synced.set()
+
+    def _answer(self, batch: Batch) -> None:
+        for pending in batch.answers:
+            if self._failure and (pending.error is None or batch.drafts):
+                pending.error = StorageFailed(self._failure)
+            pending.answered.set()

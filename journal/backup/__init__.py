@@ -1,0 +1,1 @@
+"""Backing up a journal beside its running server, and restoring one without what was erased since."""

@@ -1,0 +1,240 @@
+"""Backups: consistent, taken beside a running server, and each only what is new since the last.
+
+FORMAT.md section 12. A backup is a folder of files under names that tell their content, and a manifest that
+is written last. So one that is cut short leaves the one before it as it was. What a new manifest does not
+name any more, above all segments as they were before an erasure, is overwritten and removed after that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
+
+from retain.journal.backup.manifest import MANIFEST_FILE, Entry, Manifest, copy_file, digest_of, read_manifest
+from retain.journal.disk.interface import Disk, folder_of
+from retain.journal.erasure.zero import wipe
+from retain.journal.errors import BadTarget, Corrupt
+from retain.journal.format.record import Head
+from retain.journal.payloads import store as payloads
+from retain.journal.payloads.store import payload_path
+from retain.journal.segments.file import SegmentFile
+from retain.journal.segments.files import Segment, find_segments
+from retain.journal.segments.reader import SegmentReader
+
+SEGMENT_FOLDER = "segments"
+OTHERS_FOLDER = "others"
+_ATTEMPTS = 8
+_BLANK = bytes(8)
+
+
+class Moment(NamedTuple):
+    """One moment of a data folder: where its journal ended, durably, and the payload files it stood on.
+
+    `head` is None where no server is running: all that is there counts.
+    """
+
+    head: Head | None
+    payloads: frozenset[str]
+
+
+class BackupReport(NamedTuple):
+    """What a backup did: the manifest, and how much was copied, was there already, and was removed."""
+
+    manifest: Manifest
+    copied: int
+    copied_bytes: int
+    kept: int
+    removed: int
+
+
+def backup(
+    source: Disk, target: Disk, moment: Callable[[], Moment], *, others: Sequence[str] = ()
+) -> BackupReport:
+    """Bring the backup in `target` up to the present.
+
+    `moment` is called twice: before the long part, and again for the moment that the backup will be of.
+    `others`: further files of the data folder that belong to it, e.g. keys. Raises `BadTarget` where `target`
+    holds another journal's backup; `Corrupt`, `NoSpace`, `OSError`: the backup before is as it was.
+    """
+    return _Backup(source, target).run(moment, others)
+
+
+class _Moved(Exception):
+    """The file read was replaced, or erased from, meanwhile: look again."""
+
+
+class _Backup:
+    def __init__(self, source: Disk, target: Disk) -> None:
+        self._source = source
+        self._target = target
+        before = read_manifest(target)
+        self._identity = before.identity if before is not None else b""
+        self._known = {entry.stored: entry for entry in before.entries} if before is not None else {}
+        self._done: dict[str, Entry] = {}
+        self._copied = self._copied_bytes = self._kept = 0
+
+    def run(self, moment: Callable[[], Moment], others: Sequence[str]) -> BackupReport:
+        self._check_identity()
+        self._copy_payloads(moment().payloads)
+        for _ in range(_ATTEMPTS):
+            now = moment()
+            try:
+                manifest, entries = self._journal(now.head)
+            except _Moved:
+                continue
+            if self._copy_payloads(now.payloads):
+                break
+        else:
+            raise Corrupt("the data folder does not stand still, or lacks payload files")
+        entries += [self._done[payload_path(name)] for name in sorted(now.payloads)]
+        try:
+            entries += [self._copy(name, OTHERS_FOLDER) for name in others]
+        except _Moved:
+            raise Corrupt("another file of the data folder does not stand still") from None
+        manifest = manifest._replace(entries=tuple(entries))
+        for folder in sorted({folder_of(entry.stored) for entry in entries}):
+            self._target.sync_folder(folder)
+        self._target.write_atomic(MANIFEST_FILE, manifest.pack())
+        removed = _prune(self._target, {entry.stored for entry in entries})
+        return BackupReport(manifest, self._copied, self._copied_bytes, self._kept, removed)
+
+    def _check_identity(self) -> None:
+        segments = find_segments(self._source)[0]
+        if not segments:
+            raise Corrupt("there is no journal to be backed up")
+        with SegmentFile(self._source, segments[0]) as file:
+            identity = file.opener().identity
+        if self._identity not in (b"", identity):
+            raise BadTarget("what is there is the backup of another journal")
+        self._identity = identity
+
+    def _journal(self, head: Head | None) -> tuple[Manifest, list[Entry]]:
+        """All segments up to the durable end. Raises `_Moved`."""
+        segments = find_segments(self._source)[0]
+        if head is None:
+            head = _end(self._source, segments[-1])
+        segments = [segment for segment in segments if segment.number <= head.segment]
+        entries = [
+            self._done.get(segment.file) or self._copy(segment.file, SEGMENT_FOLDER)
+            for segment in segments[:-1]
+        ]
+        with SegmentFile(self._source, segments[-1]) as file:
+            if file.table is not None:  # sealed and rewritten meanwhile: the end given is long past
+                raise _Moved
+        entries.append(self._copy(segments[-1].file, SEGMENT_FOLDER, head.offset))
+        manifest = Manifest(self._identity, head.seq, head.root, head.time, head.segment, head.offset, ())
+        return manifest, entries
+
+    def _copy(self, name: str, folder: str, stop: int | None = None) -> Entry:
+        """Copy a file, or its first `stop` bytes, unless it is there. Raises `_Moved`."""
+        for _ in range(_ATTEMPTS):
+            try:
+                source = self._source.open(name)
+            except FileNotFoundError:
+                if folder == OTHERS_FOLDER:
+                    raise
+                raise _Moved from None
+            with source:
+                digest, size = digest_of(source, stop)
+                stored = f"{folder}/{name.rpartition('/')[2]}.{digest[:32]}"
+                entry = Entry(name, stored, size, digest)
+                if self._known.get(stored) == entry and self._is_there(entry):
+                    self._kept += 1
+                elif copy_file(source, self._target, stored, stop) != (digest, size):
+                    continue  # something was erased from it between the two readings
+                else:
+                    self._copied += 1
+                    self._copied_bytes += size
+                # Whoever replaces a segment blanks the old file's start before anything else in it.
+                if folder == SEGMENT_FOLDER and source.pread(0, len(_BLANK)) == _BLANK:
+                    raise _Moved
+            if stop is None:
+                self._done[name] = entry
+            return entry
+        raise _Moved
+
+    def _copy_payloads(self, names: frozenset[str]) -> bool:
+        """Copy those that are not there. False where one is gone: it was let go of meanwhile."""
+        whole = True
+        for path in sorted(payload_path(name) for name in names):
+            known = self._known.get(path)
+            if path in self._done:
+                continue
+            if known is not None and self._is_there(known):
+                self._done[path] = known
+                self._kept += 1
+                continue
+            try:
+                with self._source.open(path) as file:
+                    digest, size = copy_file(file, self._target, path)
+            except FileNotFoundError:
+                whole = False
+                continue
+            self._done[path] = Entry(path, path, size, digest)
+            self._copied += 1
+            self._copied_bytes += size
+        return whole
+
+    def _is_there(self, entry: Entry) -> bool:
+        try:
+            with self._target.open(entry.stored) as file:
+                return file.size() == entry.size
+        except FileNotFoundError:
+            return False
+
+
+def check_backup(target: Disk) -> tuple[Manifest, list[str]]:
+    """The backup's manifest, and the files that are missing or not what it says.
+
+    Raises `Corrupt` where there is no finished backup; `UnknownVersion`, `OSError`.
+    """
+    manifest = read_manifest(target)
+    if manifest is None:
+        raise Corrupt("there is no finished backup here", file=MANIFEST_FILE)
+    wrong = []
+    for entry in manifest.entries:
+        try:
+            with target.open(entry.stored) as file:
+                if digest_of(file) != (entry.sha256, entry.size):
+                    wrong.append(entry.stored)
+        except FileNotFoundError:
+            wrong.append(entry.stored)
+    return manifest, wrong
+
+
+def _end(source: Disk, segment: Segment) -> Head:
+    """Where a journal ends that nobody is writing to, or as far as it is written by now."""
+    with SegmentFile(source, segment) as file:
+        reader = SegmentReader(file)
+        for _ in reader.growing_frames():
+            pass
+    frontier = reader.chain.frontier
+    return Head(frontier.size, reader.chain.time, frontier.root(), segment.number, reader.offset)
+
+
+def _prune(target: Disk, keep: set[str]) -> int:
+    """Overwrite and remove what the manifest does not name any more. Returns how many files that were."""
+    removed = 0
+    for folder in (SEGMENT_FOLDER, OTHERS_FOLDER, payloads.FOLDER):
+        for name in list(_files(target, folder)):
+            if name in keep:
+                continue
+            if folder == payloads.FOLDER:
+                target.unlink(name)  # its key went with the segment that held it
+            else:
+                wipe(target, name)
+            target.sync_folder(folder_of(name))
+            removed += 1
+    return removed
+
+
+def _files(disk: Disk, folder: str) -> Iterator[str]:
+    try:
+        names = disk.names(folder)
+    except FileNotFoundError:
+        return
+    except NotADirectoryError:
+        yield folder
+        return
+    for name in names:
+        yield from _files(disk, f"{folder}/{name}")

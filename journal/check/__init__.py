@@ -1,0 +1,1 @@
+"""Verifying a journal, and repairing a damaged one at an explicit order. Nothing here runs by itself."""

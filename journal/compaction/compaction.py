@@ -1,0 +1,95 @@
+"""What an open journal does with its sealed segments beside its use: rewrites sparse ones, makes indexes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
+from threading import Lock
+
+from retain.journal.compaction.rewrite import is_sparse, put_in_place, wipe_superseded, write_aside
+from retain.journal.disk.interface import Disk
+from retain.journal.erasure.locate import Spot
+from retain.journal.erasure.zero import wipe
+from retain.journal.errors import Corrupt
+from retain.journal.lookup.index import read_index, write_index
+from retain.journal.segments.files import FOLDER, Segment
+
+
+class Compaction:
+    """Keeps what is known of sealed segments, and what is erased from one while it is being copied.
+
+    `settled`, a lock, is held by whoever opens segments' files by name, outside of a change: no other file
+    takes the place of one meanwhile. It is taken before the journal's own lock, never within.
+    """
+
+    def __init__(
+        self,
+        disk: Disk,
+        changing: Callable[[str], AbstractContextManager[None]],
+        replaced: Callable[[Segment, Segment], None],
+    ) -> None:
+        """`changing` makes the journal stand still; `replaced` is told of the old segment and the new one."""
+        self._disk = disk
+        self._changing = changing
+        self._replaced = replaced
+        self.settled = Lock()
+        self._turn = Lock()
+        self._dense: set[int] = set()
+        self._sparse: set[int] = set()
+        self._indexed: set[int] = set()
+        self._copied = 0
+        self._erased: list[Spot] = []
+
+    def note(self, spots: Iterable[Spot]) -> None:
+        """These parts are about to be blanked. Called while the journal stands still."""
+        for spot in spots:
+            self._dense.discard(spot.segment)
+            if spot.segment == self._copied:
+                self._erased.append(spot)
+
+    def sparse(self, sealed: Sequence[Segment], most: int) -> list[int]:
+        """Those among the sealed segments that are worth it; at most `most` are looked at anew."""
+        unknown = [one for one in sealed if one.number not in self._dense | self._sparse]
+        for segment in unknown[:most]:
+            # Noted first: what is erased while it is being read makes it unknown again.
+            self._dense.add(segment.number)
+            if is_sparse(self._disk, segment):
+                self._sparse.add(segment.number)
+        return sorted(self._sparse)
+
+    def rewrite(self, segment: Segment) -> int:
+        """See `Journal.rewrite`."""
+        with self._turn:
+            with self._changing("rewriting a segment"):
+                self._copied, self._erased = segment.number, []
+            wipe_superseded(self._disk)
+            before = self._size(segment)
+            try:
+                aside = write_aside(self._disk, segment, self._erased)
+                with self.settled, self._changing("rewriting a segment"):
+                    new = put_in_place(self._disk, segment, aside, self._erased)
+                    self._replaced(segment, new)
+            except Corrupt:
+                self._sparse.discard(segment.number)  # verification is the one to tell, not every attempt
+                raise
+            finally:
+                self._copied = 0
+            wipe(self._disk, segment.file)
+            self._disk.sync_folder(FOLDER)
+            self._sparse.discard(segment.number)
+            return before - self._size(new)
+
+    def build_index(self, sealed: Sequence[Segment]) -> bool:
+        """See `Journal.build_index`."""
+        for segment in sealed:
+            if segment.number in self._indexed:
+                continue
+            self._indexed.add(segment.number)
+            if read_index(self._disk, segment) is None:
+                write_index(self._disk, segment)
+                return True
+        return False
+
+    def _size(self, segment: Segment) -> int:
+        with self._disk.open(segment.file) as file:
+            return file.size()

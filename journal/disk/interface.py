@@ -1,0 +1,176 @@
+"""What the journal needs of a disk: one data folder with files, and calls that make them durable.
+
+`journal.disk.RealDisk` is the real one; `journal.testing.MemoryDisk` forgets whatever was not synced.
+
+Names are relative to the data folder, with "/" between folders; the data folder itself is "".
+Offsets, lengths and sizes are in bytes. A failing call raises `OSError`, except where the disk is full: that
+is `NoSpace`, because the caller can do something about it.
+"""
+
+from __future__ import annotations
+
+import errno
+from contextlib import suppress
+from pathlib import PurePosixPath
+from types import TracebackType
+from typing import Final, Protocol, Self
+
+from retain.journal.errors import NoSpace
+
+LOCK_FILE: Final = "lock"
+TEMPORARY_SUFFIX: Final = ".tmp"
+SECTOR: Final = 512
+
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_SHORT = frozenset({errno.EMFILE, errno.ENFILE})
+
+
+class File(Protocol):
+    """An open file. Safe to read from several threads; written by one. `close` may be called twice."""
+
+    @property
+    def name(self) -> str:
+        """The name it was opened under, relative to the data folder."""
+        ...
+
+    def size(self) -> int: ...
+
+    def pread(self, offset: int, length: int) -> bytes:
+        """The bytes at `offset`: fewer than `length` only where the file ends."""
+        ...
+
+    def pwrite(self, offset: int, data: bytes | memoryview) -> None:
+        """Write all of `data`, in as many calls as it takes; past the end, the gap reads as zeros.
+
+        Raises `NoSpace` when the disk fills up; a part of `data` may then be in the file.
+        """
+        ...
+
+    def sync(self) -> None:
+        """Return when bytes and size are durable (fdatasync). Never call again after it raised."""
+        ...
+
+    def begin_writing(self, offset: int, length: int) -> None:
+        """Ask for these bytes to be put on the disk from now on, so that `sync` has less to wait for.
+
+        Promises nothing and never fails: what goes wrong there, `sync` tells.
+        """
+        return
+
+    def truncate(self, size: int) -> None: ...
+
+    def allocate(self, offset: int, length: int) -> None:
+        """Reserve room, so that writes there cannot meet a full disk; the file grows, the new part is zero.
+
+        Raises `NoSpace`.
+        """
+        ...
+
+    def close(self) -> None: ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+class Disk(Protocol):
+    """One data folder. The calls that follow from the others are written here, once for all disks."""
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """What an operator should be told about this place, e.g. that it is a network file system."""
+        ...
+
+    def names(self, folder: str = "") -> list[str]:
+        """Files and folders in `folder`, sorted. Raises `FileNotFoundError`."""
+        ...
+
+    def open(self, name: str, *, create: bool = False, write: bool = False) -> File:
+        """Open for reading, or for reading and writing. `create` makes the file, or empties an existing one,
+        and implies `write`. Raises `FileNotFoundError`, `NoSpace`."""
+        ...
+
+    def replace(self, old: str, new: str) -> None:
+        """Rename in one step, over an existing `new` if there is one. Durable after `sync_folder`."""
+        ...
+
+    def unlink(self, name: str) -> None:
+        """Remove a file's name; open files stay readable. Durable after `sync_folder`."""
+        ...
+
+    def sync_folder(self, folder: str = "") -> None:
+        """Return when the names in `folder` are durable (fsync of the folder)."""
+        ...
+
+    def add_folder(self, folder: str) -> None:
+        """Make one folder. Raises `FileExistsError`, `FileNotFoundError` (no parent), `NoSpace`."""
+        ...
+
+    def lock(self) -> None:
+        """Become the one process that may write here. Raises `Locked` with the holder's process number."""
+        ...
+
+    def unlock(self) -> None:
+        """Let go of the lock, if held. A process that dies lets go of it too."""
+        ...
+
+    def free_bytes(self) -> int:
+        """Room left for us, as far as the file system tells."""
+        ...
+
+    def exists(self, name: str) -> bool:
+        """Whether a file or folder has this name."""
+        place = PurePosixPath(name)
+        try:
+            return place.name in self.names(folder_of(name))
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+
+    def make_folder(self, folder: str) -> None:
+        """Make a folder and the ones above it, durably.
+
+        The parents are synced even if the folder is there: a process that was killed may have made it and not
+        come to syncing it.
+        """
+        parent = folder_of(folder)
+        if parent:
+            self.make_folder(parent)
+        with suppress(FileExistsError):
+            self.add_folder(folder)
+        self.sync_folder(parent)
+
+    def read(self, name: str) -> bytes:
+        """A whole small file. Raises `FileNotFoundError`."""
+        with self.open(name) as file:
+            return file.pread(0, file.size())
+
+    def write_atomic(self, name: str, data: bytes) -> None:
+        """Make `name` hold exactly `data`, durably: after a crash it holds the old bytes or the new ones.
+
+        Raises `NoSpace`, `OSError`; `name` is then unchanged, unless it was the folder's sync that failed.
+        """
+        aside = name + TEMPORARY_SUFFIX
+        with self.open(aside, create=True) as file:
+            file.pwrite(0, data)
+            file.sync()
+        self.replace(aside, name)
+        self.sync_folder(folder_of(name))
+
+
+def folder_of(name: str) -> str:
+    """The folder a name is in; "" for the data folder itself."""
+    return name.rpartition("/")[0]
+
+
+def explained(error: OSError, name: str, offset: int) -> Exception:
+    """What to raise for a failed call: `NoSpace` for a full disk, quota or file-size limit, else `error`.
+
+    `NoSpace` also where no file could be opened because too many are open: it passes, and changed nothing.
+    """
+    if error.errno in _FULL:
+        return NoSpace(f"no room on disk for {name}: {error.strerror}", file=name, offset=offset)
+    if error.errno in _SHORT:
+        return NoSpace(f"no file descriptor left for {name}: {error.strerror}", file=name, offset=offset)
+    return error

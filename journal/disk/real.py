@@ -1,0 +1,263 @@
+"""The real disk: a folder of the operating system's. The only module of the project with `os` calls on files.
+
+Rules kept here (each is forced by a test in `tests/journal/test_crash_*.py`):
+- a file's bytes are durable after `File.sync`; its name is durable after `sync_folder` of its folder;
+- a name that must appear with all its bytes is written aside, synced, renamed, and its folder synced;
+- a failed sync is never tried again: Linux marks the pages clean all the same.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import stat
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path, PurePosixPath
+from types import TracebackType
+from typing import Self
+
+from retain.journal.disk.interface import (
+    LOCK_FILE,
+    SECTOR,
+    TEMPORARY_SUFFIX,
+    Disk,
+    File,
+    explained,
+    folder_of,
+)
+from retain.journal.errors import Locked
+
+__all__ = [
+    "LOCK_FILE",
+    "SECTOR",
+    "TEMPORARY_SUFFIX",
+    "Disk",
+    "File",
+    "RealDisk",
+    "RealFile",
+    "explained",
+    "folder_of",
+]
+
+_FOLDER_MODE = 0o700
+_FILE_MODE = 0o600
+_NETWORK_FILE_SYSTEMS = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "fuse.sshfs", "ceph"})
+_ZEROS = bytes(1 << 20)
+
+# macOS has none of these; there `fsync` is the closest, and zeros are written to reserve room.
+_fdatasync: Callable[[int], None] = getattr(os, "fdatasync", os.fsync)
+_fallocate: Callable[[int, int, int], None] | None = getattr(os, "posix_fallocate", None)
+_fadvise: Callable[[int, int, int, int], None] | None = getattr(os, "posix_fadvise", None)
+
+
+class RealFile(File):
+    """A file descriptor."""
+
+    def __init__(self, descriptor: int, name: str) -> None:
+        self._descriptor = descriptor
+        self._name = name
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    def size(self) -> int:
+        return os.fstat(self._descriptor).st_size
+
+    def pread(self, offset: int, length: int) -> bytes:
+        data = os.pread(self._descriptor, length, offset)
+        if len(data) in (0, length):
+            return data
+        pieces = [data]
+        missing = length - len(data)
+        while missing and (data := os.pread(self._descriptor, missing, offset + length - missing)):
+            pieces.append(data)
+            missing -= len(data)
+        return b"".join(pieces)
+
+    def pwrite(self, offset: int, data: bytes | memoryview) -> None:
+        done = 0
+        view = memoryview(data)
+        try:
+            while done < len(data):
+                written = os.pwrite(self._descriptor, view[done:], offset + done)
+                if not written:
+                    raise OSError(errno.EIO, "the system wrote nothing and gave no reason")
+                done += written
+        except OSError as error:
+            raise explained(error, self._name, offset + done) from error
+
+    def sync(self) -> None:
+        _fdatasync(self._descriptor)
+
+    def begin_writing(self, offset: int, length: int) -> None:
+        # Linux starts to write what is dirty there, and drops from its cache only what is clean; POSIX makes
+        # it advice, so nothing depends on it.
+        if _fadvise is not None:
+            with suppress(OSError):
+                _fadvise(self._descriptor, offset, length, os.POSIX_FADV_DONTNEED)
+
+    def truncate(self, size: int) -> None:
+        os.ftruncate(self._descriptor, size)
+
+    def allocate(self, offset: int, length: int) -> None:
+        try:
+            if _fallocate is not None:
+                _fallocate(self._descriptor, offset, length)
+                return
+        except OSError as error:
+            if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL):
+                raise explained(error, self._name, offset) from error
+        end = offset + length
+        for start in range(max(offset, self.size()), end, len(_ZEROS)):
+            self.pwrite(start, _ZEROS[: end - start])
+
+    def close(self) -> None:
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class RealDisk(Disk):
+    """A folder of the operating system's, made (mode 0700) if it is missing; its files get mode 0600.
+
+    With `create=False` nothing is made or changed, as reading tools beside a running server need it.
+    Raises `FileNotFoundError`, `NotADirectoryError`, `PermissionError`.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], *, create: bool = True) -> None:
+        self._path = Path(path).absolute()
+        self._lock = -1
+        if create:
+            missing = [place for place in (self._path, *self._path.parents) if not place.exists()]
+            for place in reversed(missing):
+                place.mkdir(mode=_FOLDER_MODE)
+                _sync_path(place.parent)
+            if stat.S_IMODE(self._path.stat().st_mode) != _FOLDER_MODE:
+                self._path.chmod(_FOLDER_MODE)
+        if not stat.S_ISDIR(self._path.stat().st_mode):
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(self._path))
+        kind = file_system_kind(self._path)
+        self._notices = (
+            (
+                f"{self._path} is on a network file system ({kind}): locks and syncs may not hold there; "
+                "keep the data on a local disk",
+            )
+            if kind in _NETWORK_FILE_SYSTEMS
+            else ()
+        )
+
+    @property
+    def path(self) -> Path:
+        """The data folder."""
+        return self._path
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        return self._notices
+
+    def names(self, folder: str = "") -> list[str]:
+        try:
+            return sorted(os.listdir(self._place(folder)))
+        except OSError as error:
+            raise explained(error, folder, 0) from error
+
+    def open(self, name: str, *, create: bool = False, write: bool = False) -> RealFile:
+        flags = os.O_CREAT | os.O_TRUNC | os.O_RDWR if create else os.O_RDWR if write else os.O_RDONLY
+        try:
+            return RealFile(os.open(self._place(name), flags | os.O_NOFOLLOW, _FILE_MODE), name)
+        except OSError as error:
+            raise explained(error, name, 0) from error
+
+    def replace(self, old: str, new: str) -> None:
+        try:
+            self._place(old).replace(self._place(new))
+        except OSError as error:
+            raise explained(error, new, 0) from error
+
+    def unlink(self, name: str) -> None:
+        self._place(name).unlink()
+
+    def sync_folder(self, folder: str = "") -> None:
+        try:
+            descriptor = os.open(self._place(folder), os.O_RDONLY | os.O_DIRECTORY)
+        except OSError as error:
+            raise explained(error, folder, 0) from error
+        _sync_descriptor(descriptor)
+
+    def add_folder(self, folder: str) -> None:
+        try:
+            self._place(folder).mkdir(mode=_FOLDER_MODE)
+        except OSError as error:
+            raise explained(error, folder, 0) from error
+
+    def lock(self) -> None:
+        descriptor = os.open(self._path / LOCK_FILE, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW, _FILE_MODE)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.pread(descriptor, 20, 0).strip()
+            raise Locked(int(holder) if holder.isdigit() else 0, file=LOCK_FILE) from None
+        else:
+            self._lock, locked, descriptor = descriptor, descriptor, -1
+            # The number only helps whom we refuse. On a full disk the server must start, or nothing can go.
+            with suppress(OSError):
+                os.ftruncate(locked, 0)
+                os.pwrite(locked, b"%d\n" % os.getpid(), 0)
+        finally:
+            if descriptor >= 0:
+                os.close(descriptor)
+
+    def unlock(self) -> None:
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
+
+    def free_bytes(self) -> int:
+        room = os.statvfs(self._path)
+        return room.f_bavail * room.f_frsize
+
+    def _place(self, name: str) -> Path:
+        parts = PurePosixPath(name).parts
+        assert ".." not in parts, f"{name!r} leads out of the data folder"
+        assert not name.startswith("/"), f"{name!r} is not relative to the data folder"
+        return self._path.joinpath(*parts)
+
+
+def file_system_kind(path: Path, table: Path = Path("/proc/self/mountinfo")) -> str:
+    """The name of the file system `path` is on, e.g. "ext4"; "" where the kernel keeps no such table.
+
+    Source: proc(5), /proc/pid/mountinfo: the third field is the device, the type follows the hyphen.
+    """
+    device = path.stat().st_dev
+    wanted = f"{os.major(device)}:{os.minor(device)}"
+    try:
+        lines = table.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+    except OSError:
+        return ""
+    for line in lines:
+        place, _, kind = line.partition(" - ")
+        if place.split(" ")[2:3] == [wanted]:
+            return kind.split(" ")[0]
+    return ""
+
+
+def _sync_path(folder: Path) -> None:
+    _sync_descriptor(os.open(folder, os.O_RDONLY | os.O_DIRECTORY))
+
+
+def _sync_descriptor(descriptor: int) -> None:
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,294 @@
+"""Indexes: where a segment's records are, by resource and by time. FORMAT.md section 11.
+
+An index holds facts from headers only, which are never erased, so no erasure and no rewriting concerns it. It
+is a cache: made by the process that holds the lock (`write_index`), checked on reading, and where there is
+none, `SegmentIndex.of` makes one in memory from the segment's heads.
+"""
+
+from __future__ import annotations
+
+import sys
+from array import array
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+from typing import Any
+
+from crc32c import crc32c
+
+from retain.journal.disk.interface import Disk
+from retain.journal.errors import Corrupt, JournalError
+from retain.journal.format.envelope import INDEX_MAGIC, unwrap, wrap
+from retain.journal.format.frame import MALFORMED, parse_head, parse_header
+from retain.journal.format.limits import ENVELOPE_BYTES, PREFIX_BYTES
+from retain.journal.format.merkle import Frontier, leaf_hash
+from retain.journal.format.record import NO_RESOURCE
+from retain.journal.segments.file import SegmentFile
+from retain.journal.segments.files import Segment, find_segments, index_file
+from retain.journal.segments.heads import Head, heads, is_whole
+
+BLOCK = 256
+"""Leaves under one of the subtrees whose hashes an index holds."""
+
+_KEY_BYTES = 8
+_ENTRY_BYTES = _KEY_BYTES + 4
+_FRAMES, _RESOURCES, _SUBTREES = range(3)
+
+
+class SegmentIndex:
+    """The index of one segment.
+
+    `first` and `last` are its records, `end` is where its last frame ends, `heads` the bytes of all heads,
+    `frontier` the tree after it. Frames are numbered from 0.
+    """
+
+    def __init__(self, facts: dict[str, Any], section: Callable[[int], bytes]) -> None:
+        """`section` gives a section's bytes. Raises what `MALFORMED` names where facts are missing."""
+        self.first: int = facts["first"]
+        self.last: int = facts["last"]
+        self.end: int = facts["end"]
+        self.heads: int = facts["heads"]
+        self.frontier = Frontier(self.last, facts["peaks"])
+        self.first_time, self.last_time = facts["times"]
+        self._section = section
+        self._columns: tuple[array[int], array[int], array[int]] | None = None
+        self._entries: _Entries | None = None
+
+    @classmethod
+    def of(cls, file: SegmentFile, *, growing: bool = False) -> SegmentIndex:
+        """The index of a segment, from its heads.
+
+        `growing`: it may be written to, so the last frame counts only if it is whole. Raises `Corrupt`.
+        """
+        facts, sections = _collect(file, growing=growing)
+        return cls(facts, sections.__getitem__)
+
+    def frames(self) -> tuple[array[int], array[int], array[int]]:
+        """Per frame: first record, counted from `first`; logical offset; time of the first record."""
+        if self._columns is None:
+            data = self._section(_FRAMES)
+            count = len(data) // 16
+            self._columns = (
+                _words("I", data[: 4 * count]),
+                _words("I", data[4 * count : 8 * count]),
+                _words("Q", data[8 * count :]),
+            )
+        return self._columns
+
+    def frame_of(self, seq: int) -> int:
+        """The logical offset of the frame that holds record `seq`."""
+        assert self.first <= seq <= self.last, f"record {seq} is in another segment"
+        firsts, offsets, _ = self.frames()
+        return offsets[bisect_right(firsts, seq - self.first) - 1]
+
+    def offsets_between(self, start: int, stop: int) -> list[int]:
+        """The frames that may hold records with `start` <= time < `stop`."""
+        _, offsets, times = self.frames()
+        low = max(0, bisect_left(times, start) - 1)
+        return list(offsets[low : bisect_left(times, stop)])
+
+    def seqs_of(self, resource: bytes) -> list[int]:
+        """The records whose resource starts with the same 8 bytes, ascending."""
+        if self._entries is None:
+            self._entries = _Entries(self._section(_RESOURCES))
+        entries, key = self._entries, resource[:_KEY_BYTES]
+        found: list[int] = []
+        at = bisect_left(entries, key)
+        while at < len(entries) and (entry := entries[at]).startswith(key):
+            found.append(self.first + int.from_bytes(entry[_KEY_BYTES:], "big"))
+            at += 1
+        return found
+
+    def subtrees(self) -> tuple[int, bytes]:
+        """The number *k* of the first whole block of leaves in this segment, and the hashes from it on."""
+        return -(-(self.first - 1) // BLOCK), self._section(_SUBTREES)
+
+
+class _Entries:
+    """The resources section as a sorted sequence."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+
+    def __len__(self) -> int:
+        return len(self._data) // _ENTRY_BYTES
+
+    def __getitem__(self, index: int) -> bytes:
+        return self._data[index * _ENTRY_BYTES : (index + 1) * _ENTRY_BYTES]
+
+
+def read_index(disk: Disk, segment: Segment) -> SegmentIndex | None:
+    """The index of a sealed segment; None where there is no good one that fits it. Raises `OSError`."""
+    name = index_file(segment)
+    try:
+        with disk.open(name) as file:
+            data = file.pread(0, ENVELOPE_BYTES)
+            facts, start = unwrap(INDEX_MAGIC, data, file=name)
+            sections: list[bytes] = []
+            at = start
+            for length, crc in facts["sections"]:
+                section = file.pread(at, length)
+                if len(section) != length or crc32c(section) != crc:
+                    raise Corrupt(f"{name}: a checksum does not hold", file=name, offset=at)
+                sections.append(section)
+                at += length
+            _, _, _ = sections
+        with SegmentFile(disk, segment) as kept:
+            fits = kept.opener().identity == facts["journal"] and kept.size() == facts["end"]
+        if fits and (facts["segment"], facts["first"]) == segment[:2]:
+            return SegmentIndex(facts, sections.__getitem__)
+    except (FileNotFoundError, PermissionError, JournalError, KeyError, *MALFORMED):
+        pass  # an index is a cache: whatever is wrong with it, the segment tells the same
+    return None
+
+
+def write_index(disk: Disk, segment: Segment) -> None:
+    """Make a sealed segment's index, durably. For the holder of the lock.
+
+    Raises `Corrupt`: the segment is damaged; `NoSpace`, `OSError`.
+    """
+    disk.write_atomic(index_file(segment), _packed_index(disk, segment))
+
+
+def is_wrong(disk: Disk, segment: Segment) -> bool:
+    """Whether a sealed segment has an index that would be believed and says something else than its heads.
+
+    Damage does not make such a one; somebody did. Raises `Corrupt`: the segment is damaged; `OSError`.
+    """
+    if read_index(disk, segment) is None:
+        return False
+    return disk.read(index_file(segment)) != _packed_index(disk, segment)
+
+
+def unindexed(disk: Disk) -> list[Segment]:
+    """The sealed segments that have no good index. Raises `OSError`."""
+    return [segment for segment in find_segments(disk)[0][:-1] if read_index(disk, segment) is None]
+
+
+def write_indexes(disk: Disk, progress: Callable[[int], None] | None = None) -> int:
+    """Make all indexes that are missing; returns how many. For the holder of the lock.
+
+    `progress` is called with the last record of each segment done. Raises `Corrupt`, `NoSpace`, `OSError`.
+    """
+    segments = find_segments(disk)[0]
+    lasts = {segment: after.first - 1 for segment, after in pairwise(segments)}
+    missing = unindexed(disk)
+    for segment in missing:
+        write_index(disk, segment)
+        if progress is not None:
+            progress(lasts[segment])
+    return len(missing)
+
+
+class Indexes:
+    """The indexes of all segments of a journal, those on disk and those made in memory, each read once."""
+
+    def __init__(self, disk: Disk, progress: Callable[[int], None] | None = None) -> None:
+        """`progress` is called with the last record of each segment that had no index. Raises `OSError`."""
+        self.disk = disk
+        self.segments = find_segments(disk)[0]
+        self._progress = progress or (lambda _: None)
+        self._indexes: dict[int, SegmentIndex | None] = {}
+
+    def kept(self, segment: Segment) -> SegmentIndex | None:
+        """The index on disk, if there is a good one; never of the last segment."""
+        if segment is self.segments[-1]:
+            return None
+        if segment.number not in self._indexes:
+            self._indexes[segment.number] = read_index(self.disk, segment)
+        return self._indexes[segment.number]
+
+    def of(self, segment: Segment) -> SegmentIndex:
+        """The index on disk, or one made now. Raises `Corrupt`, `OSError`."""
+        index = self._indexes.get(segment.number) or self.kept(segment)
+        if index is None:
+            with SegmentFile(self.disk, segment) as file:
+                index = SegmentIndex.of(file, growing=segment is self.segments[-1])
+            self._indexes[segment.number] = index
+            self._progress(index.last)
+        return index
+
+
+def _packed_index(disk: Disk, segment: Segment) -> bytes:
+    with SegmentFile(disk, segment) as file:
+        facts, sections = _collect(file)
+    facts["sections"] = [[len(section), crc32c(section)] for section in sections]
+    return b"".join((wrap(INDEX_MAGIC, facts), *sections))
+
+
+def _collect(file: SegmentFile, *, growing: bool = False) -> tuple[dict[str, Any], list[bytes]]:
+    """Facts and sections of an index. Raises `Corrupt`."""
+    opener = file.opener()
+    frontier = opener.chain.frontier.copy()
+    first, size = opener.first, frontier.size
+    firsts, offsets, times = array("I"), array("I"), array("Q")
+    entries: list[bytes] = []
+    subtrees: list[bytes] = []
+    block, whole, taken = Frontier(), size % BLOCK == 0, 0
+    time, end = opener.chain.time, opener.size
+    for head in _good_heads(file, growing=growing):
+        firsts.append(size + 1 - first)
+        offsets.append(head.offset)
+        try:
+            if parse_head(head.data)[:2] != (size, frontier.root()):
+                raise ValueError("the frame does not continue the tree")
+            for at, packed in enumerate(head.headers()):
+                seq, time, _, _, resource, *_ = parse_header(packed)
+                if seq != size + 1:
+                    raise ValueError(f"the header of record {size + 1} is out of order")
+                if not at:
+                    times.append(time)
+                if resource != NO_RESOURCE:
+                    entries.append(resource[:_KEY_BYTES] + (size + 1 - first).to_bytes(4, "big"))
+                leaf = leaf_hash(packed)
+                frontier.append(leaf)
+                block.append(leaf)
+                size += 1
+                if not size % BLOCK:
+                    if whole:
+                        subtrees.append(block.root())
+                    block, whole = Frontier(), True
+        except ValueError as error:
+            text = f"{file.name}, offset {head.offset}: {error}"
+            raise Corrupt(text, file=file.name, offset=head.offset, seq=size + 1) from error
+        taken += PREFIX_BYTES + head.prefix.head_length
+        end = head.stop
+    if not growing and end != file.size():
+        text = f"{file.name}, offset {end}: no frame starts here"
+        raise Corrupt(text, file=file.name, offset=end, seq=size + 1)
+    entries.sort()
+    facts = {
+        "journal": opener.identity,
+        "segment": file.segment.number,
+        "first": first,
+        "last": size,
+        "times": [times[0] if times else time, time],
+        "end": end,
+        "heads": taken,
+        "peaks": list(frontier.peaks),
+    }
+    columns = b"".join((_packed(firsts), _packed(offsets), _packed(times)))
+    return facts, [columns, b"".join(entries), b"".join(subtrees)]
+
+
+def _good_heads(file: SegmentFile, *, growing: bool) -> Iterator[Head]:
+    held: Head | None = None
+    for head in heads(file, file.opener().size):
+        if held is not None:
+            yield held
+        held = head
+    if held is not None and (not growing or is_whole(file, held)):
+        yield held
+
+
+def _words(kind: str, data: bytes) -> array[int]:
+    words = array(kind, data)
+    if sys.byteorder == "little":
+        words.byteswap()
+    return words
+
+
+def _packed(words: array[int]) -> bytes:
+    if sys.byteorder == "little":
+        words.byteswap()
+    return words.tobytes()

@@ -1,0 +1,127 @@
+"""Opens a journal: locked, read, checked, mended, and only then something that can be appended to."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from retain.journal.compaction.rewrite import wipe_superseded
+from retain.journal.disk.interface import Disk, File
+from retain.journal.erasure.zero import wipe
+from retain.journal.errors import Corrupt, WriteFailed
+from retain.journal.format.frame import Chain
+from retain.journal.format.merkle import Frontier
+from retain.journal.format.record import Position, Record
+from retain.journal.journal import Journal
+from retain.journal.options import JournalOptions
+from retain.journal.replay import Replay
+from retain.journal.segments.anchor import read_anchor
+from retain.journal.segments.files import FOLDER, IDENTITY_BYTES, create_segment, leftovers, list_segments
+from retain.journal.segments.reader import SegmentReader
+from retain.journal.segments.tail import cut
+from retain.journal.uncollected import uncollected
+
+
+def open_journal(
+    disk: Disk,
+    replay: Callable[[Record], None],
+    *,
+    after: Position | None = None,
+    options: JournalOptions | None = None,
+    entropy: Callable[[int], bytes] = os.urandom,
+) -> Journal:
+    """Lock the data folder, read and check its journal, mend what a crash left; return it ready to append.
+
+    Every record after `after` (all of them without it) is handed to `replay`, in order, each part checked
+    against its commitment. A folder without a journal gets one. What was mended is in the journal's
+    `notices`.
+
+    Raises `Locked`, `Corrupt`, `UnknownVersion`, `NoSpace`, `WriteFailed`; `PositionMismatch` if the
+    journal never stood at `after`, before `replay` was called; what `replay` raises; and `OSError` where the
+    disk cannot be read.
+    """
+    disk.lock()
+    try:
+        with uncollected():
+            return _open(disk, replay, after, options or JournalOptions(), entropy)
+    except BaseException:
+        disk.unlock()
+        raise
+
+
+def _open(
+    disk: Disk,
+    replay: Callable[[Record], None],
+    after: Position | None,
+    options: JournalOptions,
+    entropy: Callable[[int], bytes],
+) -> Journal:
+    notices: list[str] = []
+    with _failing("preparing the journal's folder"):
+        disk.make_folder(FOLDER)
+        for name in leftovers(disk):
+            wipe(disk, name)
+            notices.append(f"{name} was being written when the last process died; removed")
+    segments, anchor = list_segments(disk), read_anchor(disk)
+    if not segments:
+        if anchor is not None:
+            raise Corrupt(f"{anchor.seq} records are anchored, but no segment is there", file=FOLDER)
+        with _failing("making the first segment"):
+            segment, _ = create_segment(disk, entropy(IDENTITY_BYTES), 1, Chain(Frontier(), 0))
+        segments = [segment]
+    reading = Replay(disk, segments, replay, after=after, anchor=anchor, faults=options.faults)
+    reading.run()
+    if reading.last.opener.table is not None:
+        file = reading.last.segment.file
+        raise Corrupt(f"{file} was rewritten, so another segment must follow it", file=file)
+    with _failing("securing what the last process wrote"):
+        notices += _secure(disk, reading.last, options.faults)
+        for name in wipe_superseded(disk):
+            notices.append(f"{name} had been rewritten when the last process died; removed")
+    journal = Journal(disk, segments, reading.last, options, entropy, notices)
+    try:
+        journal.settle(reading.ledger)
+        if anchor is None:
+            journal.anchor_anew()
+    except BaseException:
+        journal.abandon()
+        raise
+    return journal
+
+
+def _secure(disk: Disk, last: SegmentReader, faults: frozenset[str]) -> list[str]:
+    """Cut off a tear; make durable what a killed process may have left in the page cache only."""
+    notices = []
+    with disk.open(last.segment.file, write=True) as file:
+        if last.tear is not None and "torn tail not truncated" not in faults:
+            copy = cut(disk, file, last.tear)
+            tear = last.tear
+            notices.append(
+                f"{tear.file}: cut off {tear.length} bytes from offset {tear.offset} on, an unfinished batch "
+                f"before record {tear.seq}: {tear.reason}; a copy is in {copy}"
+            )
+        if "no fsync on reopen" not in faults:
+            _rewrite(file, last)
+            file.sync()
+            disk.sync_folder(FOLDER)
+            disk.sync_folder()
+    return notices
+
+
+def _rewrite(file: File, last: SegmentReader) -> None:
+    """Write the last frame over itself, so that the sync that follows has something to carry.
+
+    Where its own sync failed, the page cache still holds it and calls it clean, and the disk may not have it.
+    No earlier frame can be so: none is written before the sync of the one before it returned.
+    """
+    if 0 <= last.last_frame_at < last.offset:
+        file.pwrite(last.last_frame_at, file.pread(last.last_frame_at, last.offset - last.last_frame_at))
+
+
+@contextmanager
+def _failing(doing: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise WriteFailed(f"{doing} failed: {error}") from error

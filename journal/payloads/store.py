@@ -1,0 +1,210 @@
+"""Payload files: content too large for the journal, each encrypted under a key of its own.
+
+The key exists only in the content part of the record that names the payload, so erasing that part makes the
+file unreadable everywhere, in backups too. The file goes as well, but nothing depends on that.
+
+The file is described in `journal.payload_file`, how it comes to be in `journal.staging`. On erasure the event
+comes first. What a crash leaves over is removed by `sweep` at the start.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Container, Iterator
+from types import TracebackType
+from typing import Self
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from retain.journal.disk.real import Disk, File
+from retain.journal.errors import Corrupt
+from retain.journal.payloads.file import (
+    CHUNK_BYTES,
+    FOLDER,
+    KEY_BYTES,
+    MARK,
+    NAME_BYTES,
+    STAGING,
+    TAG_BYTES,
+    Payload,
+    chunk_offset,
+    file_size,
+    is_name,
+    nonce,
+    payload_path,
+)
+from retain.journal.payloads.stage import Stage, failed
+
+__all__ = [
+    "CHUNK_BYTES",
+    "FOLDER",
+    "MARK",
+    "TAG_BYTES",
+    "Payload",
+    "PayloadReader",
+    "PayloadStore",
+    "Stage",
+    "file_size",
+    "payload_path",
+]
+
+_LEVEL = re.compile(r"[0-9a-f]{2}")
+
+
+class PayloadStore:
+    """The payload files of a data folder. `entropy` gives keys and names."""
+
+    def __init__(self, disk: Disk, entropy: Callable[[int], bytes] = os.urandom) -> None:
+        self._disk = disk
+        self._entropy = entropy
+        self._staged: set[str] = set()
+        self._folders: set[str] = set()
+
+    def stage(self) -> Stage:
+        """Begin a payload. Raises `NoSpace`, `WriteFailed`."""
+        name = self._entropy(NAME_BYTES).hex()
+        try:
+            self._make_folder(f"{FOLDER}/{STAGING}")
+            self._staged.add(name)
+            return Stage(self._disk, name, self._entropy(KEY_BYTES), self._make_folder, self._staged.discard)
+        except OSError as error:
+            self._staged.discard(name)
+            raise failed(error, f"{FOLDER}/{STAGING}") from error
+
+    def open(self, payload: Payload) -> PayloadReader:
+        """Raises `Corrupt` if the file is missing or has not the length that belongs to `payload.size`."""
+        path = payload_path(payload.name)
+        try:
+            file = self._disk.open(path)
+        except FileNotFoundError:
+            raise Corrupt("the payload file is missing", file=path) from None
+        expected = file_size(payload.size)
+        if file.size() != expected or file.pread(0, len(MARK)) != MARK:
+            found = file.size()
+            file.close()
+            raise Corrupt(
+                f"not a payload file of {payload.size} bytes: {found} bytes long, expected {expected}",
+                file=path,
+                offset=min(found, expected),
+            )
+        return PayloadReader(file, payload)
+
+    def unlink(self, name: str) -> bool:
+        """Remove a sealed payload; False if it was gone already.
+
+        Not synced: its key is gone for good by then, and `sweep` meets a file that comes back after a crash.
+        """
+        try:
+            self._disk.unlink(payload_path(name))
+        except FileNotFoundError:
+            return False
+        return True
+
+    def sweep(self, keep: Container[str]) -> list[str]:
+        """Remove what no record names: sealed payloads not in `keep`, and stages nobody here is writing.
+
+        For the start, before anything is staged: a payload sealed but not yet recorded must be in `keep`.
+        Returns the names removed.
+        """
+        removed = []
+        for folder, name in self._sealed():
+            if name not in keep:
+                self._disk.unlink(f"{folder}/{name}")
+                removed.append(name)
+        staging = f"{FOLDER}/{STAGING}"
+        for name in self._listed(staging):
+            if name not in self._staged:
+                self._disk.unlink(f"{staging}/{name}")
+                removed.append(name)
+        return removed
+
+    def names(self) -> list[str]:
+        """Names of all sealed payloads, sorted."""
+        return [name for _, name in self._sealed()]
+
+    def _make_folder(self, folder: str) -> None:
+        # Entered only after the sync, so that no other thread relies on a folder that may yet be lost.
+        if folder not in self._folders:
+            self._disk.make_folder(folder)
+            self._folders.add(folder)
+
+    def _sealed(self) -> Iterator[tuple[str, str]]:
+        for first in self._listed(FOLDER):
+            if not _LEVEL.fullmatch(first):
+                continue
+            for second in self._listed(f"{FOLDER}/{first}"):
+                folder = f"{FOLDER}/{first}/{second}"
+                yield from ((folder, name) for name in self._listed(folder) if is_name(name))
+
+    def _listed(self, folder: str) -> list[str]:
+        try:
+            return self._disk.names(folder)
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+
+
+class PayloadReader:
+    """A sealed payload, open for reading any range. To be used by one thread at a time."""
+
+    def __init__(self, file: File, payload: Payload) -> None:
+        self._file = file
+        self._cipher = AESGCM(payload.key)
+        self._size = payload.size
+        self._last = max(0, payload.size - 1) // CHUNK_BYTES
+        self._index = -1
+        self._chunk = b""
+
+    @property
+    def size(self) -> int:
+        """Plain bytes in all."""
+        return self._size
+
+    def read(self, offset: int, length: int) -> bytes:
+        """The bytes from `offset` on: fewer than `length` only at the end. Decrypts only the chunks touched.
+
+        Raises `Corrupt` and gives no byte of a chunk that is not authentic; `ValueError` below zero.
+        """
+        if offset < 0 or length < 0:
+            raise ValueError(f"no bytes at {offset}, length {length}")
+        stop = min(offset + length, self._size)
+        pieces = []
+        while offset < stop:
+            index, start = divmod(offset, CHUNK_BYTES)
+            piece = self._decrypted(index)[start : start + stop - offset]
+            pieces.append(piece)
+            offset += len(piece)
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def forget(self) -> None:
+        """Give back the memory of the chunk last read; the next read decrypts anew."""
+        self._index, self._chunk = -1, b""
+
+    def close(self) -> None:
+        """Close the file and forget the chunk last read. May be called twice."""
+        self._file.close()
+        self.forget()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _decrypted(self, index: int) -> bytes:
+        # Reads in small steps come back to the same chunk many times.
+        if index != self._index:
+            size = min(CHUNK_BYTES, self._size - index * CHUNK_BYTES)
+            place = chunk_offset(index)
+            sealed = self._file.pread(place, size + TAG_BYTES)
+            try:
+                self._chunk = self._cipher.decrypt(nonce(index, last=index == self._last), sealed, MARK)
+            except InvalidTag:
+                raise Corrupt(
+                    f"chunk {index} of the payload is damaged", file=self._file.name, offset=place
+                ) from None
+            self._index = index
+        return self._chunk

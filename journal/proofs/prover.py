@@ -1,0 +1,170 @@
+"""Proofs about a journal: that a record is in it, that it was only extended. RFC 9162, section 2.1.
+
+Made from the subtree hashes that indexes hold, and from the few heads between them; so fast where there are
+indexes, and still right, from all heads, where there are none. Checked with nothing but `merkle.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from retain.journal.disk.interface import Disk
+from retain.journal.errors import BadTarget
+from retain.journal.format.merkle import (
+    EMPTY_ROOT,
+    HASH_SIZE,
+    Frontier,
+    leaf_hash,
+    node_hash,
+    tree_root,
+    verify_consistency,
+    verify_inclusion,
+)
+from retain.journal.lookup.history import headers
+from retain.journal.lookup.index import BLOCK, Indexes
+
+
+@dataclass(frozen=True, slots=True)
+class Inclusion:
+    """Record `seq` has `header` (its bytes as they stand on disk), and is in the tree over `size` records.
+
+    `path` is the audit path, from the leaf's sibling up.
+    """
+
+    seq: int
+    header: bytes
+    size: int
+    path: tuple[bytes, ...]
+
+    def holds(self, root: bytes) -> bool:
+        """Whether this proves it to someone who trusts `root`."""
+        leaf = leaf_hash(self.header)
+        return verify_inclusion(leaf, self.seq - 1, self.size, self.path, root)
+
+
+@dataclass(frozen=True, slots=True)
+class Consistency:
+    """The tree over `new_size` records only extends the one over `old_size`."""
+
+    old_size: int
+    new_size: int
+    path: tuple[bytes, ...]
+
+    def holds(self, old_root: bytes, new_root: bytes) -> bool:
+        """Whether this proves it to someone who trusts the roots. Every tree extends the empty one."""
+        if not self.old_size:
+            return not self.path and old_root == EMPTY_ROOT
+        return verify_consistency(self.old_size, old_root, self.new_size, new_root, self.path)
+
+
+class Prover:
+    """Makes proofs about a journal as it stood when this was made."""
+
+    def __init__(self, disk: Disk, progress: Callable[[int], None] | None = None) -> None:
+        """`progress` is called with the last record of each segment that had no index.
+
+        Raises `Corrupt`, `UnknownVersion`, `OSError`.
+        """
+        self._indexes = Indexes(disk, progress)
+        self._blocks: dict[int, bytes] = {}
+        for segment in self._indexes.segments:
+            index = self._indexes.of(segment)
+            first, hashes = index.subtrees()
+            for at in range(0, len(hashes), HASH_SIZE):
+                self._blocks[first + at // HASH_SIZE] = hashes[at : at + HASH_SIZE]
+        last = self._indexes.of(self._indexes.segments[-1]) if self._indexes.segments else None
+        self.size = last.last if last is not None else 0
+        self._leaves: dict[int, bytes] = {}
+        self._load_borders()
+
+    def root(self, size: int) -> bytes:
+        """The root over the first `size` records. Raises `BadTarget`."""
+        self._check(size)
+        return self._range(0, size) if size else EMPTY_ROOT
+
+    def inclusion(self, seq: int, size: int | None = None) -> Inclusion:
+        """That record `seq` is in the tree over `size` records (all there are). Raises `BadTarget`."""
+        size = self.size if size is None else size
+        self._check(size)
+        if not 0 < seq <= size:
+            raise BadTarget(f"record {seq} is not among the first {size}", seq=seq)
+        index, start, stop = seq - 1, 0, size
+        path: list[bytes] = []
+        while stop - start > 1:
+            middle = start + _split(stop - start)
+            if index < middle:
+                path.append(self._range(middle, stop))
+                stop = middle
+            else:
+                path.append(self._range(start, middle))
+                start = middle
+        header = headers(self._indexes.disk, [seq], self._indexes)[seq]
+        return Inclusion(seq, header, size, tuple(reversed(path)))
+
+    def consistency(self, old_size: int, new_size: int | None = None) -> Consistency:
+        """That the tree over `new_size` records (all there are) extends that over `old_size`.
+
+        Raises `BadTarget`.
+        """
+        new_size = self.size if new_size is None else new_size
+        self._check(new_size)
+        if not 0 <= old_size <= new_size:
+            raise BadTarget(f"a tree of {old_size} records is no part of one of {new_size}", seq=old_size)
+        path: list[bytes] = []
+        start, stop, whole = 0, new_size, True
+        while 0 < old_size < stop:
+            middle = start + _split(stop - start)
+            if old_size <= middle:
+                path.append(self._range(middle, stop))
+                stop = middle
+            else:
+                path.append(self._range(start, middle))
+                start, whole = middle, False
+        if not whole:
+            path.append(self._range(start, stop))
+        return Consistency(old_size, new_size, tuple(reversed(path)))
+
+    def _check(self, size: int) -> None:
+        if not 0 <= size <= self.size:
+            raise BadTarget(f"the journal has {self.size} records, not {size}", seq=size)
+
+    def _range(self, start: int, stop: int) -> bytes:
+        """The hash over leaves `start` to `stop`: a subtree, so `start` is a multiple of its width.
+
+        Blocks count as leaves of the tree above them: RFC 9162's shape is the same at every level.
+        """
+        if stop - start < BLOCK:
+            return tree_root(self._leaf_range(start, stop))
+        border = stop // BLOCK
+        frontier = Frontier()
+        for block in range(start // BLOCK, border):
+            frontier.append(self._block(block))
+        node = tree_root(self._leaf_range(border * BLOCK, stop)) if stop % BLOCK else b""
+        for peak in reversed(frontier.peaks):
+            node = node_hash(peak, node) if node else peak
+        return node
+
+    def _block(self, number: int) -> bytes:
+        if number not in self._blocks:
+            self._blocks[number] = tree_root(self._leaf_range(number * BLOCK, (number + 1) * BLOCK))
+        return self._blocks[number]
+
+    def _leaf_range(self, start: int, stop: int) -> list[bytes]:
+        missing = [seq for seq in range(start + 1, stop + 1) if seq not in self._leaves]
+        if missing:
+            for seq, header in headers(self._indexes.disk, missing, self._indexes).items():
+                self._leaves[seq] = leaf_hash(header)
+        return [self._leaves[seq] for seq in range(start + 1, stop + 1)]
+
+    def _load_borders(self) -> None:
+        """The leaves of all blocks that lie in two segments, read in one go."""
+        borders = [number for number in range(self.size // BLOCK) if number not in self._blocks]
+        seqs = [number * BLOCK + at for number in borders for at in range(1, BLOCK + 1)]
+        for seq, header in headers(self._indexes.disk, seqs, self._indexes).items():
+            self._leaves[seq] = leaf_hash(header)
+
+
+def _split(size: int) -> int:
+    """The largest power of two smaller than `size` (RFC 9162, section 2.1.1: k)."""
+    return 1 << (size - 1).bit_length() - 1

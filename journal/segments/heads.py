@@ -1,0 +1,152 @@
+"""Finds frames in a segment, and single records in frames, without reading what lies between them.
+
+For those who need a few records of a long journal: `index.py`, `history.py`, `proofs.py`. Heads are checked
+with their CRC and parts against their commitments; that the frames continue the tree, `index.py` checks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterable, Iterator
+from typing import NamedTuple
+
+from crc32c import crc32c
+
+from retain.journal.errors import Corrupt
+from retain.journal.format import parts
+from retain.journal.format.codec import Decoder
+from retain.journal.format.frame import Chain, Damage, Frame, Prefix, parse_head, parse_header, parse_prefix
+from retain.journal.format.limits import PREFIX_BYTES, READ_CHUNK
+from retain.journal.format.merkle import Frontier
+from retain.journal.format.record import Header, Record, address
+from retain.journal.format.whitening import Whitening
+from retain.journal.segments.file import SegmentFile
+
+
+class Head(NamedTuple):
+    """A frame's start: where it is, its prefix, and its head's bytes, whose CRC holds."""
+
+    offset: int
+    prefix: Prefix
+    data: bytes
+
+    @property
+    def stop(self) -> int:
+        """Where the next frame starts."""
+        return self.offset + self.prefix.extent
+
+    def headers(self) -> list[bytes]:
+        """Its records' headers as they stand on disk. Raises `ValueError`."""
+        headers = parse_head(self.data)[2]
+        if len(headers) != self.prefix.records:
+            raise ValueError(f"{len(headers)} headers where {self.prefix.records} were announced")
+        return headers
+
+
+def heads(file: SegmentFile, start: int) -> Iterator[Head]:
+    """The heads of all frames from `start` on, up to where no good one follows."""
+    data, base, at, ahead = b"", start, start, READ_CHUNK
+    while True:
+        rest = data[at - base : at - base + PREFIX_BYTES]
+        if len(rest) < PREFIX_BYTES:
+            data, base = file.pread(at, ahead), at
+            rest = data[:PREFIX_BYTES]
+        prefix = parse_prefix(rest) if len(rest) == PREFIX_BYTES else None
+        if prefix is None:
+            return
+        first, last = at - base + PREFIX_BYTES, at - base + PREFIX_BYTES + prefix.head_length
+        if last > len(data):
+            data, base = file.pread(at, max(ahead, PREFIX_BYTES + prefix.head_length)), at
+            first, last = PREFIX_BYTES, PREFIX_BYTES + prefix.head_length
+        head = data[first:last]
+        if crc32c(head) != prefix.head_crc:
+            return
+        yield Head(at, prefix, head)
+        # Where frames are long, what lies ahead of the next one is not worth reading.
+        ahead = READ_CHUNK if prefix.extent < READ_CHUNK // 16 else 4 * (PREFIX_BYTES + prefix.head_length)
+        at += prefix.extent
+
+
+def head_at(file: SegmentFile, offset: int) -> Head:
+    """The head of the frame at `offset`. Raises `Corrupt` where there is no good one."""
+    data = file.pread(offset, PREFIX_BYTES)
+    prefix = parse_prefix(data) if len(data) == PREFIX_BYTES else None
+    if prefix is not None:
+        head = file.pread(offset + PREFIX_BYTES, prefix.head_length)
+        if crc32c(head) == prefix.head_crc:
+            return Head(offset, prefix, head)
+    raise Corrupt(f"{file.name}, offset {offset}: no frame starts here", file=file.name, offset=offset)
+
+
+def headers_of(file: SegmentFile, head: Head) -> list[tuple[bytes, Header]]:
+    """A frame's headers, each as it stands on disk and read. Raises `Corrupt`."""
+    try:
+        return [(packed, parse_header(packed)) for packed in head.headers()]
+    except ValueError as error:
+        text = f"{file.name}, offset {head.offset}: {error}"
+        raise Corrupt(text, file=file.name, offset=head.offset, seq=head.prefix.first) from error
+
+
+def records_in(file: SegmentFile, head: Head, wanted: Container[int]) -> Iterator[Record]:
+    """The records of a frame whose sequence numbers are wanted; a part that is missing is None.
+
+    Raises `Corrupt`.
+    """
+    whitening = file.opener().whitening
+    at = head.offset + head.prefix.payload_at
+    for _, header in headers_of(file, head):
+        middle = at + header.details_size
+        end = middle + header.content_size
+        if header.seq in wanted:
+            area = whitening.apply(file.pread(at, end - at), at) if end > at else b""
+            details = _body(area[: middle - at], header.details_size, header.details_commitment)
+            content = _body(area[middle - at :], header.content_size, header.content_commitment)
+            content_at = address(file.segment.number, middle) if header.content_size else -1
+            yield Record(header, details, content, content_at)
+        at = end
+
+
+def is_whole(file: SegmentFile, head: Head) -> bool:
+    """Whether every part of a frame is there: the last one of a growing segment may be half written."""
+    prefix = head.prefix
+    root = parse_head(head.data)[1]
+    whitening = Whitening(file.opener().identity, file.segment.number)
+    decoder = Decoder(
+        Chain(Believed(prefix.first - 1, root), 0),
+        segment=file.segment.number,
+        offset=head.offset,
+        whitening=whitening,
+    )
+    decoder.feed(file.pread(head.offset, prefix.extent))
+    try:
+        frame = decoder.next()
+    except Damage:
+        return False
+    return isinstance(frame, Frame) and not frame.holes
+
+
+def _body(part: bytes, size: int, commitment: bytes) -> bytes | None:
+    if not size:
+        return b""
+    whole = len(part) == size and parts.commitment(part) == commitment
+    return parts.body(part) if whole else None
+
+
+class Believed(Frontier):
+    """A tree of which only size and root are known. Behind the next leaf, the root is not known any more."""
+
+    __slots__ = ("_believed",)
+
+    def __init__(self, size: int, root: bytes) -> None:
+        super().__init__()
+        self._size = size
+        self._believed = root
+
+    def extend(self, entries: Iterable[bytes]) -> None:
+        self._size += sum(1 for _ in entries)
+        self._believed = b""
+
+    def root(self) -> bytes:
+        return self._believed
+
+    def copy(self) -> Frontier:
+        return Believed(self._size, self._believed)

@@ -1,0 +1,181 @@
+"""Reads one segment from its opener to its end, frame by frame: what opening and scanning have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import pairwise
+
+from retain.journal.errors import Corrupt
+from retain.journal.format.codec import Decoder, Want
+from retain.journal.format.frame import Chain, Damage, Frame
+from retain.journal.format.limits import READ_CHUNK
+from retain.journal.format.record import Header, Record, Verb
+from retain.journal.segments.file import SegmentFile
+from retain.journal.segments.files import Opener
+from retain.journal.segments.heads import Head, headers_of, heads, records_in
+from retain.journal.segments.tail import Tear, corrupt, judge, last_byte
+
+NO_FAULTS: frozenset[str] = frozenset()
+
+
+class SegmentReader:
+    """Frames of one segment, in one of three ways: sealed, last, or growing.
+
+    Once a way is through, `chain` and `offset` say where the good frames end, `last_frame_at` where the last
+    one starts (-1: there is none), and `tear` what follows them.
+    `faults` are the deliberate bugs that test the tests; empty everywhere else.
+    """
+
+    def __init__(self, file: SegmentFile, *, faults: frozenset[str] = NO_FAULTS) -> None:
+        """Reads the opener. Raises `Corrupt`, `UnknownVersion`."""
+        self.segment = file.segment
+        self.opener: Opener = file.opener()
+        self.chain: Chain = self.opener.chain.copy()
+        self.offset = self.opener.size
+        self.tear: Tear | None = None
+        self.last_frame_at = -1
+        self._file = file
+        self._faults = faults
+
+    def follow(self, before: SegmentReader) -> None:
+        """Check that this segment goes on where the one before it ended. Raises `Corrupt`."""
+        file, end, start = self.segment.file, before.chain, self.opener.chain
+        if self.opener.identity != before.opener.identity:
+            raise Corrupt(f"{file} belongs to another journal", file=file, offset=0)
+        if (start.frontier.size, start.frontier.peaks, start.time) != (
+            end.frontier.size,
+            end.frontier.peaks,
+            end.time,
+        ):
+            seq = end.frontier.size
+            text = f"{file} does not go on where the segment before it ends, at record {seq}"
+            raise Corrupt(text, file=file, offset=0, seq=seq)
+
+    def skip(self, last: int) -> Iterator[list[Record]]:
+        """Pass over the frames up to record `last` by their heads alone, to `chain` and `offset` after each;
+        yields the journal's own records in it.
+
+        Stops early before a frame that cannot be taken so, and before the segment's last one: whoever goes on
+        with reading learns why. That the frames continue the tree shows in its root after the last of them.
+        """
+        for head, following in pairwise(heads(self._file, self.offset)):
+            if following.prefix.first > last + 1 or (found := self._headers_of(head)) is None:
+                return
+            own = {header.seq for _, header in found if header.verb >= Verb.ERASE}
+            records = list(records_in(self._file, head, own)) if own else []
+            if any(record.content is None for record in records):
+                return
+            self.chain.frontier.extend(packed for packed, _ in found)
+            self.chain = self.chain._replace(time=found[-1][1].time)
+            self.offset = head.stop
+            yield records
+
+    def _headers_of(self, head: Head) -> list[tuple[bytes, Header]] | None:
+        """Those of the frame that is due, None if it is another one."""
+        try:
+            found = headers_of(self._file, head)
+        except Corrupt:
+            return None
+        due = self.chain.frontier.size + 1
+        times = [self.chain.time, *(header.time for _, header in found)]
+        in_order = all(header.seq == seq for seq, (_, header) in enumerate(found, due))
+        return found if in_order and times == sorted(times) else None
+
+    def sealed_frames(self) -> Iterator[Frame]:
+        """The frames of a segment that is not the last one. Raises `Corrupt` where there is anything else."""
+        self._restart()
+        while isinstance(found := self._next(), Frame):
+            yield found
+        if found.offset != self._file.size():
+            raise corrupt(self.segment.file, found)
+        self._stop()
+
+    def last_frames(self) -> Iterator[Frame]:
+        """The frames of the last segment, up to a tear. Raises `Corrupt`."""
+        yield from self._settled_frames()
+        self.tear = self._judged(self._ending)
+
+    def growing_frames(self) -> Iterator[Frame]:
+        """The frames that are whole by now, of a segment that may be written to; again: those since then.
+
+        Raises `Corrupt` for what looks like damage twice: the first time it may be a frame half written.
+        """
+        suspicious = False
+        while True:
+            start = self.offset
+            yield from self._settled_frames()
+            try:
+                judge(self._file, self._ending)
+            except Corrupt:
+                if suspicious and self.offset == start:
+                    raise
+                suspicious = True
+            else:
+                return
+
+    def _settled_frames(self) -> Iterator[Frame]:
+        """The frames up to a bad one, which is then `_ending`, as the zeros after the last one are.
+
+        A frame with holes at the end is a bad one too: where no good frame follows, no erase record can.
+        """
+        self._restart()
+        held: Frame | None = None
+        while isinstance(found := self._next(), Frame):
+            if held is not None:
+                yield held
+            held = found if found.holes else None
+            if held is None:
+                yield found
+        self._stop()
+        if held is not None and last_byte(self._file, found.offset) > found.offset:
+            yield held
+        elif held is not None and held.before is not None:
+            self.chain, self.offset = held.before, held.offset
+            found = _unopened(held)
+        self._ending = found
+
+    def _restart(self) -> None:
+        self._read = self.offset
+        self._decoder = Decoder(
+            self.chain,
+            segment=self.segment.number,
+            offset=self.offset,
+            whitening=self.opener.whitening,
+            checked="no CRC check" not in self._faults,
+        )
+
+    def _stop(self) -> None:
+        self.chain, self.offset = self._decoder.chain, self._decoder.offset
+
+    def _next(self) -> Frame | Damage:
+        decoder = self._decoder
+        try:
+            while not isinstance(found := decoder.next(), Frame):
+                data = self._file.pread(self._read, READ_CHUNK) if found is Want.MORE else b""
+                if not data:
+                    return self._end_of(found)
+                self._read += len(data)
+                decoder.feed(data)
+        except Damage as damage:
+            return damage
+        self.last_frame_at = found.offset
+        return found
+
+    def _end_of(self, want: Want) -> Damage:
+        decoder = self._decoder
+        seq = decoder.chain.frontier.size + 1
+        return Damage(f"{want.value}", offset=decoder.offset, seq=seq, extent=decoder.extent)
+
+    def _judged(self, damage: Damage) -> Tear | None:
+        try:
+            return judge(self._file, damage)
+        except Corrupt as error:
+            if "truncate at any bad record" not in self._faults:
+                raise
+            length = self._file.size() - damage.offset
+            return Tear(self.segment.file, damage.offset, length, damage.seq, error.message)
+
+
+def _unopened(frame: Frame) -> Damage:
+    reason = f"a part of record {frame.holes[0].seq} does not open its commitment"
+    return Damage(reason, offset=frame.offset, seq=frame.records[0].header.seq, extent=frame.extent)

@@ -1,0 +1,130 @@
+"""The growing end of an open journal: frames are appended there, in room that was found before. Not locked:
+`journal.py` sees to that."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from retain.journal.disk.interface import Disk
+from retain.journal.errors import NoSpace
+from retain.journal.format.codec import encode_batch, salts_needed
+from retain.journal.format.frame import Chain
+from retain.journal.format.limits import OFFSET_LIMIT
+from retain.journal.format.record import NO_RESOURCE, Draft, Head, Verb
+from retain.journal.format.whitening import Whitening
+from retain.journal.options import JournalOptions
+from retain.journal.segments.files import Segment, create_segment
+from retain.journal.segments.reader import SegmentReader
+from retain.journal.writer import ballast
+from retain.journal.writer.live import LiveSegment
+
+
+class Appender:
+    """Knows where the journal ends. `started` is told of each new segment, before anything is in it.
+
+    `kept` bytes behind the end are for a record that closes what was begun: no room that is found counts
+    them, and no new segment begins meanwhile.
+    """
+
+    def __init__(
+        self,
+        disk: Disk,
+        last: SegmentReader,
+        options: JournalOptions,
+        entropy: Callable[[int], bytes],
+        *,
+        whitening: Callable[[int], Whitening],
+        started: Callable[[Segment], None],
+    ) -> None:
+        self.kept = 0
+        self._disk = disk
+        self._options = options
+        self._entropy = entropy
+        self._whitening = whitening
+        self._started = started
+        self._identity = last.opener.identity
+        self._frontier = last.chain.frontier
+        size, root = self._frontier.size, self._frontier.root()
+        self.head = Head(size, last.chain.time, root, last.segment.number, last.offset)
+        self._live = LiveSegment(disk, last.segment, last.offset)
+
+    def make_room(self, need: int) -> None:
+        """Find room for frames of `need` bytes, in a new segment where this one is full.
+
+        Raises `NoSpace`, with nothing changed; `OSError`.
+        """
+        options = self._options
+        is_full = self.head.offset >= options.segment_bytes
+        if is_full and self.head.seq >= self._live.segment.first and not self.kept:
+            self._roll()
+        offset = self.head.offset
+        self._live.reserve(offset + need + self.kept, min(offset + options.step_bytes, options.segment_bytes))
+
+    def make_room_here(self, need: int) -> None:
+        """Likewise, but in this segment, be it full, and with the ballast if need be."""
+        end = self.head.offset + need
+        try:
+            self._live.reserve(end, end)
+        except NoSpace:
+            if not ballast.release(self._disk):
+                raise
+            self._live.reserve(end, end)
+
+    def append(self, drafts: Sequence[Draft], time: int) -> list[int]:
+        """See `Journal.append`. Raises `ValueError`, `OSError`: the latter is final, a full disk included."""
+        head = self.head
+        time = max(time, head.time)
+        batch = encode_batch(
+            drafts,
+            Chain(self._frontier, time),
+            head.root,
+            segment=head.segment,
+            offset=head.offset,
+            whitening=self._whitening(head.segment),
+            salts=self._entropy(salts_needed(drafts)),
+        )
+        assert head.offset + len(batch.data) < OFFSET_LIMIT, "reserve() was not called for far too long"
+        try:
+            self._live.file.pwrite(head.offset, batch.data)
+            self._sync()
+        except NoSpace as error:  # after the state has changed there is no way back: as final as any other
+            raise OSError(str(error)) from error
+        for leaf in batch.leaves:
+            self._frontier.append(leaf)
+        size, root = self._frontier.size, self._frontier.root()
+        self.head = Head(size, time, root, head.segment, head.offset + len(batch.data))
+        return batch.addresses
+
+    def append_own(self, verb: Verb, cause: int, content: bytes, time: int) -> int:
+        """Append a record of the journal's own; returns its number. Raises `OSError`."""
+        self.append([Draft(verb, 0, NO_RESOURCE, cause, b"", content)], time)
+        return self.head.seq
+
+    def trim(self) -> None:
+        """Give back the room after the end, durably. Raises `OSError`."""
+        self._live.trim(self.head.offset)
+
+    def close(self) -> None:
+        """Close the segment's file."""
+        self._live.file.close()
+
+    def _roll(self) -> None:
+        """Seal the live segment, go on in a new one. `NoSpace` leaves it sealed; the next call retries."""
+        head = self.head
+        self.trim()
+        segment, size = create_segment(
+            self._disk, self._identity, head.segment + 1, Chain(self._frontier, head.time)
+        )
+        live = LiveSegment(self._disk, segment, size)
+        self._live.file.close()
+        self._live = live
+        self._started(segment)
+        self.head = head._replace(segment=segment.number, offset=size)
+
+    def _sync(self) -> None:
+        try:
+            self._live.file.sync()
+        except OSError:
+            if "fsync retried after EIO" not in self._options.faults:
+                raise
+            self._live.file.sync()

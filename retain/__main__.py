@@ -1,0 +1,5 @@
+"""The command line as `python -m retain`."""
+
+from retain.api.cli.main import main
+
+main(prog_name="retain")

@@ -1,0 +1,137 @@
+"""Checkpoints on a schedule: where they go, when, and what happens if they cannot."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import pytest
+import trio
+import trio.testing
+
+from retain.api.admin.exporter import HOUR, LATEST, RETRY_S, Checkpoints
+from retain.api.config.load import AuditConfig
+from retain.engine import Engine
+from retain.engine.audit.checkpoints import KEY_FILE, Signer, open_signed
+from retain.engine.testing import open_memory_engine
+from tests.engine.persons.test_find import QUIET, Store
+from tests.kit.server import running
+from tests.kit.serving import eventually
+
+SIGNER = Signer("example.org/log", bytes(32))
+
+
+class Collector(HTTPServer):
+    """Takes what is posted, and answers with the status it is told."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.taken: list[tuple[str, str, bytes]] = []
+        self.status = 204
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}/checkpoints"
+
+
+class Handler(BaseHTTPRequestHandler):
+    server: Collector
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.taken.append((self.path, self.headers["Content-Type"], body))
+        self.send_response(self.server.status)
+        self.send_header("Location", "/elsewhere")
+        self.end_headers()
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@pytest.fixture
+def collector() -> Iterator[Collector]:
+    server = Collector()
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    yield server
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def checkpoints(engine: Engine, **config: object) -> Checkpoints:
+    return Checkpoints(engine, SIGNER, AuditConfig(**config))  # type: ignore[arg-type]
+
+
+async def test_they_go_to_a_folder_each_under_its_size(tmp_path: Path) -> None:
+    async with open_memory_engine(options=QUIET) as engine:
+        exporting = checkpoints(engine, checkpoint_folder=str(tmp_path / "out"))
+        assert exporting.wanted
+        assert await exporting.export()
+        await Store(engine).area("cart", "bob")
+        assert await exporting.export()
+        assert await exporting.export(), "nothing new is no failure"
+    names = sorted(path.name for path in (tmp_path / "out").iterdir() if path.suffix == ".checkpoint")
+    assert names == [f"{0:020}.checkpoint", f"{2:020}.checkpoint", LATEST]
+    assert open_signed((tmp_path / "out" / LATEST).read_bytes(), SIGNER.verifier).size == 2
+
+
+async def test_they_go_to_a_url(collector: Collector) -> None:
+    async with open_memory_engine(options=QUIET) as engine:
+        assert await checkpoints(engine, checkpoint_url=collector.url).export()
+    ((path, media_type, body),) = collector.taken
+    assert (path, media_type) == ("/checkpoints", "text/plain; charset=utf-8")
+    assert open_signed(body, SIGNER.verifier).size == 0
+
+
+@pytest.mark.parametrize("status", [302, 404, 503])
+async def test_a_refusal_is_logged_and_told(
+    collector: Collector, status: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    collector.status = status
+    async with open_memory_engine(options=QUIET) as engine:
+        assert not await checkpoints(engine, checkpoint_url=collector.url).export()
+    assert len(collector.taken) == 1, "redirects are not followed"
+    assert "a checkpoint was not exported" in caplog.text
+
+
+async def test_without_a_place_none_is_wanted() -> None:
+    async with open_memory_engine(options=QUIET) as engine:
+        assert not checkpoints(engine).wanted
+
+
+async def test_the_schedule_is_kept_and_failures_are_tried_sooner(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    async with open_memory_engine(options=QUIET) as engine:
+        exporting = checkpoints(engine, checkpoint_hours=2.0)
+        times: list[float] = []
+        results = iter([True, False, True])
+        done = trio.Event()
+
+        async def export() -> bool:
+            times.append(trio.current_time())
+            result = next(results, None)
+            if result is None:
+                done.set()
+                await trio.sleep_forever()
+            return bool(result)
+
+        exporting.export = export  # type: ignore[method-assign]
+        start = trio.current_time()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(exporting.run)
+            await done.wait()
+            nursery.cancel_scope.cancel()
+        steps = [round(time - start) for time in times]
+        assert steps == [0, 2 * HOUR, 2 * HOUR + RETRY_S, 4 * HOUR + RETRY_S]
+
+
+async def test_a_server_exports_at_its_start(tmp_path: Path) -> None:
+    out = tmp_path / "checkpoints"
+    with running(tmp_path, f"[audit]\ncheckpoint_folder = '{out}'\norigin = 'example.org/log'\n") as server:
+        await eventually(lambda: (out / LATEST).exists())
+        assert (out / LATEST).read_text().startswith("example.org/log\n")
+        assert ((server.data / KEY_FILE).stat().st_mode & 0o777) == 0o600

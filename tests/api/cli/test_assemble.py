@@ -1,0 +1,102 @@
+"""Why a server does not start: each reason with its exit code, in a line, before anything listens."""
+
+from __future__ import annotations
+
+import gc
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import trio
+
+from retain.api.admin.acts import Administration
+from retain.api.cli.assemble import assembled, run
+from retain.api.cli.main import DAMAGED, FAILED, IN_USE, WRONG, Stopped
+from retain.api.config.load import BlobsConfig, Config, ServerConfig, StorageConfig
+from retain.api.server import collector
+from retain.engine import open_engine
+from retain.engine.testing import open_memory_engine
+from retain.journal import RealDisk
+from tests.engine.persons.test_find import QUIET, Store
+
+
+@pytest.fixture(autouse=True)
+def _unsettled() -> Iterator[None]:
+    thresholds = gc.get_threshold()
+    yield
+    collector.unsettle()
+    gc.set_threshold(*thresholds)
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """A data folder with a record and without snapshots."""
+
+    async def fill() -> None:
+        async with open_engine(tmp_path / "data", options=QUIET) as engine:
+            await Store(engine).area("cart", "bob")
+
+    trio.run(fill)
+    for snapshot in (tmp_path / "data").glob("snapshot-*"):
+        snapshot.unlink()
+    return tmp_path / "data"
+
+
+def refusal(data: Path, **server: str) -> tuple[int, str]:
+    config = Config(
+        server=ServerConfig(bind="127.0.0.1:0", **server),  # type: ignore[arg-type]
+        storage=StorageConfig(data=str(data)),
+    )
+    with pytest.raises(Stopped) as stopped:
+        run(config)
+    return stopped.value.exit_code, stopped.value.message
+
+
+def test_a_folder_that_another_took_meanwhile(data: Path) -> None:
+    """That is after `retain serve` has seen that it is free."""
+    disk = RealDisk(data)
+    disk.lock()
+    try:
+        assert refusal(data) == (IN_USE, f"{data} is in use by process {os.getpid()}")
+    finally:
+        disk.unlock()
+
+
+def test_a_damaged_journal(data: Path) -> None:
+    [segment] = (data / "journal").glob("*.journal")
+    with segment.open("r+b") as file:
+        file.seek(600)
+        file.write(b"\xff" * 8)
+    code, message = refusal(data)
+    assert code == DAMAGED
+    assert message.startswith(f"{data}: ")
+    assert message.endswith("\nSee `retain journal --help`.")
+
+
+def test_a_journal_of_a_newer_version(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("retain.engine.wire.CODES", {})
+    code, message = refusal(data)
+    assert (code, message.endswith(": written by a newer version")) == (FAILED, True)
+
+
+def test_an_account_without_keys(data: Path) -> None:
+    (data / "accounts").mkdir()
+    (data / "accounts" / "mytenant").write_text("none")
+    assert refusal(data) == (FAILED, f"{data}: accounts/mytenant in the data folder holds no keys")
+
+
+def test_a_key_for_tls_that_is_not_there(data: Path) -> None:
+    key = str(data / "none.pem")
+    assert refusal(data, tls_certificate=key, tls_key=key) == (
+        WRONG,
+        f"{key}: server.tls_key: No such file or directory",
+    )
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+async def test_blobs_are_mounted_unless_they_are_switched_off(enabled: bool) -> None:
+    config = Config(blobs=BlobsConfig(enabled=enabled))
+    async with open_memory_engine() as engine:
+        app = assembled(engine, config, await Administration.open(engine, config))
+    assert ("blobs" in {surface.name for surface in app.surfaces}) is enabled

@@ -1,0 +1,184 @@
+"""The command line: it finds its commands, helps, and ends with a code a script can use."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import pty
+import socket
+import subprocess
+import sys
+import termios
+import threading
+import tomllib
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from retain.api.admin.control_client import NAME
+from retain.api.cli import main as cli
+from retain.api.config.engine import engine_options
+from retain.api.config.load import Config, StorageConfig
+from retain.api.identity.passwords import verify_hash
+from retain.journal import RealDisk
+from tests.kit.server import ROOT
+
+
+def test_commands_are_the_modules_of_that_name() -> None:
+    result = CliRunner().invoke(cli.main, ["--help"])
+    assert result.exit_code == 0
+    modules = {path.stem for path in (Path(cli.__file__).parent / "commands").glob("[a-z]*.py")}
+    assert set(cli.SUMMARIES) == modules
+    for name in modules:
+        assert f"\n  {name} " in result.output
+
+
+def test_completion_offers_commands_and_options() -> None:
+    context = click.Context(cli.main)
+    assert [item.value for item in cli.main.shell_complete(context, "to")] == ["token"]
+    assert "--version" in [item.value for item in cli.main.shell_complete(context, "--")]
+
+
+HEAVY = ("retain.engine", "retain.journal", "quart", "rich", "trio", "werkzeug")
+
+
+def loaded(*arguments: str) -> set[str]:
+    """What of `HEAVY`, and which modules of ours, a command imports."""
+    code = (
+        "import sys\nfrom retain.api.cli.main import main\n"
+        "try: main(sys.argv[1:])\nfinally: print(*sys.modules, file=sys.stderr)"
+    )
+    command = [sys.executable, "-c", code, *arguments]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    return {name for name in done.stderr.split() if name in HEAVY or name.startswith("retain.")}
+
+
+def test_the_list_of_commands_imports_none_of_them() -> None:
+    assert loaded("--help") == {"retain.api", "retain.api.cli", "retain.api.cli.main", "retain.api.importing"}
+
+
+@pytest.mark.slow
+def test_a_start_imports_no_pages_and_a_second_one_no_server(tmp_path: Path) -> None:
+    code = "import sys, retain.api.cli.assemble; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert not {"quart", "flask", "jinja2", "rich", "jwt", "hypercorn.asyncio"} & set(done.stdout.split())
+    disk = RealDisk(tmp_path)
+    disk.lock()
+    try:
+        second = loaded("serve", "--data", str(tmp_path))
+    finally:
+        disk.unlock()
+    assert "retain.journal" in second
+    assert not second & {"retain.api.cli.assemble", "retain.engine", "trio"}
+
+
+def test_a_command_beside_a_server_imports_neither_engine_nor_server(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(tmp_path / NAME))
+        listening.listen()
+
+        def answer() -> None:
+            asked, _ = listening.accept()
+            with asked, asked.makefile("rb") as line:
+                assert json.loads(line.readline())["act"] == "tenant list"
+                asked.sendall(b'{"result": []}\n')
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        told = loaded("tenant", "list", "--json", "--data", str(tmp_path))
+        thread.join()
+    assert not told & set(HEAVY)
+
+
+def test_an_unknown_command_is_a_usage_error() -> None:
+    assert CliRunner().invoke(cli.main, ["destroy"]).exit_code == cli.WRONG
+
+
+def test_init_writes_a_file_once(tmp_path: Path) -> None:
+    path = tmp_path / "retain.toml"
+    runner = CliRunner()
+    assert runner.invoke(cli.main, ["init", str(path)]).exit_code == cli.DONE
+    assert tomllib.loads(path.read_text())["server"] == {}
+    assert path.stat().st_mode & 0o077 == 0
+    path.write_text("mine")
+    refused = runner.invoke(cli.main, ["init", str(path)])
+    assert (refused.exit_code, path.read_text()) == (cli.FAILED, "mine")
+    assert runner.invoke(cli.main, ["init", "--force", str(path)]).exit_code == cli.DONE
+    assert path.read_text() != "mine"
+    assert runner.invoke(cli.main, ["init", "-"]).stdout == path.read_text()
+    assert runner.invoke(cli.main, ["init", str(tmp_path / "no" / "such")]).exit_code == cli.FAILED
+
+
+def test_user_hash_reads_a_line_and_prints_what_verifies() -> None:
+    result = CliRunner().invoke(cli.main, ["user", "hash"], input="a pass word\n")
+    assert result.exit_code == cli.DONE
+    assert verify_hash(result.output.strip(), "a pass word")
+    assert CliRunner().invoke(cli.main, ["user", "hash"], input="\n").exit_code == cli.WRONG
+
+
+def test_user_hash_asks_a_terminal_twice_and_shows_nothing() -> None:
+    ours, theirs = pty.openpty()
+
+    def take_terminal() -> None:
+        os.setsid()
+        fcntl.ioctl(theirs, termios.TIOCSCTTY, 0)
+
+    with subprocess.Popen(
+        [sys.executable, "-m", "retain", "user", "hash"],
+        cwd=ROOT,
+        stdin=theirs,
+        stderr=theirs,
+        stdout=subprocess.PIPE,
+        preexec_fn=take_terminal,
+    ) as process:
+        os.close(theirs)
+        shown = b""
+        for prompt in (b"Password: ", b"confirmation: "):
+            while not shown.endswith(prompt):
+                shown += os.read(ours, 1000)
+            os.write(ours, b"sesame\n")
+        assert process.stdout is not None
+        told = process.stdout.read().decode().strip()
+    os.close(ours)
+    assert process.returncode == cli.DONE
+    assert verify_hash(told, "sesame")
+    assert b"sesame" not in shown
+
+
+def test_a_reader_that_has_enough_ends_a_command_quietly(tmp_path: Path) -> None:
+    added = [sys.executable, "-m", "retain", "tenant", "add", "mytenant", "--data", str(tmp_path)]
+    subprocess.run(added, cwd=ROOT, check=True, capture_output=True, timeout=60)
+    reading, writing = os.pipe()
+    os.close(reading)
+    log = [sys.executable, "-m", "retain", "audit", "log", "--json", "--data", str(tmp_path)]
+    done = subprocess.run(
+        log, cwd=ROOT, stdout=writing, stderr=subprocess.PIPE, text=True, timeout=60, check=False
+    )
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (cli.FAILED, "")
+
+
+def test_serve_refuses_a_configuration_that_is_not_there(tmp_path: Path) -> None:
+    result = CliRunner().invoke(cli.main, ["serve", "--config", str(tmp_path / "none.toml")])
+    assert result.exit_code == cli.WRONG
+    assert "retain init" in result.output
+
+
+def test_the_default_file_is_used_only_if_it_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert cli.configuration_path(None) is None
+    assert cli.configuration_path(Path("x")) == Path("x")
+    (tmp_path / "retain.toml").touch()
+    assert cli.configuration_path(None) == Path("retain.toml")
+
+
+def test_the_engine_gets_its_part_of_the_configuration() -> None:
+    config = Config(storage=StorageConfig(inline_bytes=1000, snapshot_records=7, segment_bytes=1 << 20))
+    options = engine_options(config)
+    assert (options.inline_bytes, options.snapshot_records, options.segment_bytes) == (1000, 7, 1 << 20)
+    assert options.sweep_interval_s == config.areas.sweep_interval

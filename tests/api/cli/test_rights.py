@@ -1,0 +1,340 @@
+"""`retain erase`, `retain export` and `retain hold`: what they print, change and leave alone."""
+
+from __future__ import annotations
+
+import json
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+from click.testing import CliRunner, Result
+
+from retain import journal
+from retain.api.admin.rights import Rights, packed, unpacked
+from retain.api.cli.main import DONE, FAILED, WRONG, main
+from retain.engine import Invalid, open_engine
+from retain.engine.areas import CreateArea, NewFile
+from retain.engine.audit.dossier import Dossier
+from retain.engine.testing import open_memory_engine
+from tests.engine.persons.test_find import ANN, QUIET, DeleteArea, MergeValue, Store
+from tests.kit.server import running
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder with a configuration and data of ann and bob."""
+
+    async def fill() -> None:
+        async with open_engine(tmp_path / "data", options=QUIET) as engine:
+            store = Store(engine)
+            await store.area("cart", "bob")
+            await store.area("plain")
+            await store.document(ANN)
+            await store.document(ANN, MergeValue, {"theme": {"dark": False}})
+            await store.container()
+            await store.blob("../4711.opus", tags=(("customer", "4711"),))
+            await store.blob("../4711.opus", tags=(("customer", "4711"),))
+            await store.blob("other.opus")
+            await store.area("gone", "bob")
+            await engine.submit(DeleteArea(actor="x", name="gone", user="bob"))
+
+    trio.run(fill)
+    (tmp_path / "retain.toml").write_text('[storage]\ndata = "data"\n')
+    return tmp_path
+
+
+def run(folder: Path, *arguments: str, stdin: str = "") -> Result:
+    environ = {"RETAIN_CONFIG": str(folder / "retain.toml")}
+    return CliRunner().invoke(main, list(arguments), input=stdin, env=environ)
+
+
+def answer(folder: Path, *arguments: str, code: int = DONE) -> Any:
+    result = run(folder, *arguments, "--json")
+    assert result.exit_code == code, result.output
+    return json.loads(result.stdout)
+
+
+def names(found: dict[str, Any]) -> dict[str, str]:
+    return {row["name"]: row["status"] for row in found["found"]}
+
+
+def everything(folder: Path) -> bytes:
+    """All bytes under the data folder, as they are on disk."""
+    return b"".join(path.read_bytes() for path in sorted((folder / "data").rglob("*")) if path.is_file())
+
+
+# --- erase ----------
+
+
+def test_without_yes_nothing_is_erased(folder: Path) -> None:
+    before = everything(folder)
+    result = run(folder, "erase", "--gms-user", "bob")
+    assert result.exit_code == DONE
+    table = result.stdout.splitlines()
+    assert table[0].split() == ["INTERFACE", "RESOURCE", "STATUS", "RECORDS", "WITH", "CONTENT", "BYTES"]
+    assert table[1].split()[:4] == ["areas", "bob/cart", "living", "2"]
+    assert table[2].split()[:4] == ["areas", "bob/gone", "ended", "3"]
+    assert "--yes" in result.stderr
+    assert len(everything(folder)) >= len(before) // 2
+    assert names(answer(folder, "erase", "--gms-user", "bob")) == {"bob/cart": "living", "bob/gone": "ended"}
+
+
+def test_with_now_content_is_gone_from_every_file(folder: Path) -> None:
+    found = answer(folder, "erase", "--gms-user", "bob", "--user", "ann", "--yes", "--now")
+    assert names(found) == {"bob/cart": "ended-now", "bob/gone": "ended", "app/user:ann": "ended-now"}
+    assert found["done"]
+    assert found["erased_parts"] == 6
+    again = answer(folder, "erase", "--gms-user", "bob", "--user", "ann", "--yes", "--now")
+    assert set(names(again).values()) == {"ended"}
+    assert again["erased_parts"] == 0
+    assert all(row["kept"] == 0 for row in again["found"])
+    assert run(folder, "audit", "verify").exit_code == DONE
+    log = run(folder, "audit", "log", "--cause", "erasure-request", "--json")
+    assert {json.loads(line)["verb"] for line in log.stdout.splitlines()} >= {"delete", "erase"}
+    assert "bob/cart" in log.stdout
+
+
+def test_neither_snapshots_nor_files_outlive_an_erasure(folder: Path) -> None:
+    """Records hide their content from a search by whitening it; snapshots and file names do not."""
+    marker = "marker-of-dan-4711"
+
+    async def fill() -> None:
+        async with open_engine(folder / "data", options=QUIET) as engine, engine.upload() as upload:
+            await upload.write(bytes(100_000))
+            values = {"phone": marker, "scan": NewFile("x", "y/z", await upload.finish())}
+            await engine.submit(
+                CreateArea(actor="x", name="cart", user="dan", resource=bytes(16), values=values, ttl=1000)
+            )
+
+    trio.run(fill)
+    files = list((folder / "data" / "payloads").rglob("?" * 32))
+    assert len(files) == 1
+    assert marker.encode() in everything(folder)
+    assert run(folder, "erase", "--gms-user", "dan", "--yes", "--now").exit_code == DONE
+    assert marker.encode() not in everything(folder)
+    assert not files[0].exists()
+
+
+def test_names_can_go_as_well(folder: Path) -> None:
+    assert answer(folder, "erase", "bob/*", "--yes", "--names")["erased_parts"] == 10
+    assert answer(folder, "erase", "bob/*")["found"] == []
+    assert "bob" not in run(folder, "audit", "log", "--json").stdout
+    assert run(folder, "audit", "verify").exit_code == DONE
+
+
+def test_with_now_alone_what_is_due_goes(folder: Path) -> None:
+    told = answer(folder, "erase", "--now")
+    assert told["erased_records"] >= 2
+    found = {row["name"]: row["kept"] for row in answer(folder, "erase", "bob/*")["found"]}
+    assert found == {"bob/cart": 2, "bob/gone": 0}
+    assert answer(folder, "erase", "--now") == {"ended": 0, "erased_records": 0}
+    assert "erased 0 records" in run(folder, "erase", "--now").stderr
+
+
+def test_without_now_it_is_hidden_at_once(folder: Path) -> None:
+    result = run(folder, "erase", "--tag", "customer=4711", "--yes")
+    assert result.exit_code == DONE
+    assert "ended-now" in result.stdout
+    assert "within" in result.stderr
+    assert run(folder, "erase", "--tag", "customer=4711", "--yes", "--now").exit_code == DONE
+
+
+def test_nothing_to_erase_is_no_failure(folder: Path) -> None:
+    result = run(folder, "erase", "--user", "nobody", "--yes")
+    assert result.exit_code == DONE
+    assert "Nothing is kept" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments", [(), ("--tag", "customer"), ("--tag", "=4711"), ("x", "--tag", "a=b"), ("--nonsense",)]
+)
+def test_whose_data_must_be_said(folder: Path, arguments: tuple[str, ...]) -> None:
+    assert run(folder, "erase", *arguments, "--yes").exit_code == WRONG
+
+
+def test_a_number_names_a_resource(folder: Path) -> None:
+    (row,) = answer(folder, "erase", "plain")["found"]
+    assert answer(folder, "erase", row["resource"])["found"] == [row]
+
+
+def test_what_is_held_stays(folder: Path) -> None:
+    (hold,) = answer(folder, "hold", "add", "bob/cart", "--reason", "case 7")
+    result = run(folder, "erase", "--gms-user", "bob", "--yes", "--now")
+    assert result.exit_code == FAILED
+    assert "held" in result.stdout
+    assert "legal hold" in result.stderr
+    run(folder, "hold", "lift", hold["hold"], "--yes")
+    assert names(answer(folder, "erase", "--gms-user", "bob", "--yes", "--now"))["bob/cart"] == "ended-now"
+
+
+def test_a_running_server_does_it(tmp_path: Path) -> None:
+    with running(tmp_path) as server:
+        config = {"RETAIN_STORAGE_DATA": str(server.data), "RETAIN_CONFIG": None}
+
+        def ask(*arguments: str) -> Result:
+            return CliRunner().invoke(main, list(arguments), env=config)
+
+        url = f"{server.url}/genesys/1/storage/60"
+        with urllib.request.urlopen(url, data=b"phone=secret-number", timeout=120) as reply:
+            area = json.loads(reply.read())["id"]
+        assert ask("hold", "add", area, "--reason", "case 7").exit_code == DONE
+        (hold,) = json.loads(ask("hold", "list", "--json").stdout)
+        assert hold["subject"] == area
+        assert ask("hold", "lift", hold["hold"], "--yes").exit_code == DONE
+        result = ask("erase", area, "--yes", "--now")
+        assert result.exit_code == DONE, result.output
+        (left,) = json.loads(ask("erase", area, "--json").stdout)["found"]
+        assert (left["status"], left["kept"]) == ("ended", 0)
+        assert ask("audit", "verify").exit_code == DONE
+
+
+# --- the acts' own bounds ----------
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        {},
+        {"kind": "area", "resource": "xx", "names": ["a", None]},
+        {"kind": "area", "resource": "00", "names": ["a", None]},
+        {"kind": "area", "resource": "00" * 16, "names": ["a"]},
+        {"kind": "fish", "resource": "00" * 16, "names": []},
+        {"kind": "area", "resource": 7, "names": []},
+    ],
+)
+def test_a_target_that_is_none_is_refused(target: Any) -> None:
+    with pytest.raises(Invalid):
+        unpacked(target)
+
+
+async def test_only_data_can_be_erased() -> None:
+    async with open_memory_engine(options=QUIET) as engine:
+        tenant = {"kind": "tenant", "resource": "00" * 16, "names": ["x"]}
+        with pytest.raises(Invalid):
+            await Rights(engine).erase(actor="x", targets=[tenant])
+        with pytest.raises(Invalid):
+            await Rights(engine).lift_hold(actor="x", hold="not a number")
+
+
+# --- export ----------
+
+
+def test_everything_about_a_person_is_written_down(folder: Path) -> None:
+    out = folder / "out"
+    told = answer(
+        folder, "export", "--user", "ann", "--gms-user", "bob", "--tag", "customer=4711", "-o", str(out)
+    )
+    document = json.loads((out / "export.json").read_text())
+    assert document["format"] == "retain-export/1"
+    assert document["asked"] == {"users": ["ann"], "customers": ["bob"], "tags": ["customer=4711"]}
+    things = {thing["name"]: thing for thing in document["things"]}
+    assert told["things"] == len(things) == 4
+    cart = things["bob/cart"]
+    assert cart["status"] == "living"
+    assert cart["present"]["keys"]["phone"]["text"] == "+49"
+    assert [(out / file["path"]).read_bytes() for file in cart["files"]] == [b"pdf"]
+    gone = things["bob/gone"]
+    assert (gone["status"], gone["present"]) == ("ended", None)
+    assert gone["history"][0]["values"] == {"phone": "+49"}
+    assert [(out / file["path"]).read_bytes() for file in gone["files"]] == [b"pdf"]
+    ann = things["app/user:ann"]
+    assert [one["document"] for one in ann["versions"]] == [
+        {"theme": {"dark": True}},
+        {"theme": {"dark": False}},
+    ]
+    blob = things["mytenant/recordings/../4711.opus"]
+    assert [file["path"] for file in blob["files"]] == ["files/00002-4711.opus", "files/00003-record-8"]
+    assert [(out / file["path"]).read_bytes() for file in blob["files"]] == [b"voice of ../4711.opus"] * 2
+    assert {act["actor"] for act in document["acts"]} == {"user:ann"}
+    assert told["acts"] == 2
+    assert (out.stat().st_mode & 0o777) == 0o700
+
+
+def test_an_export_leaves_nothing_of_an_earlier_one_in_its_folder(folder: Path) -> None:
+    """Whoever gets the folder must not get what was somebody else's."""
+    out = folder / "out"
+    assert answer(folder, "export", "--gms-user", "bob", "-o", str(out))["files"] == 2
+    (out / "files" / "mine").write_bytes(b"put there by hand")
+    for _ in range(2):
+        assert answer(folder, "export", "mytenant/recordings/other.opus", "-o", str(out))["files"] == 1
+        assert [path.name for path in sorted((out / "files").iterdir())] == ["00001-other.opus", "mine"]
+    assert b"bob" not in (out / "export.json").read_bytes()
+
+
+def test_an_export_of_nothing_says_so(folder: Path) -> None:
+    told = run(folder, "export", "--actor", "cli:nobody", "-o", str(folder / "out"))
+    assert told.exit_code == DONE
+    assert told.stdout.startswith("Wrote 0 things, 0 files, 0 lines of the log")
+
+
+def test_what_is_erased_while_it_is_exported_is_told(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def vanishing(self: Dossier, held: Any, contents: Any) -> Iterator[bytes]:
+        yield b"first half"
+        raise journal.Corrupt("the content was erased meanwhile", file="journal")
+
+    monkeypatch.setattr(Dossier, "_read", vanishing)
+    out = folder / "out"
+    told = run(folder, "export", "bob/cart", "-o", str(out))
+    assert told.exit_code == DONE
+    assert "Erased while this was written: scan.pdf" in told.stderr
+    assert list((out / "files").iterdir()) == []
+    (thing,) = json.loads((out / "export.json").read_text())["things"]
+    assert thing["files"][0]["path"] is None
+
+
+async def test_acts_that_follow_one_another_tidy_up_once() -> None:
+    async with open_memory_engine(options=QUIET) as engine:
+        store = Store(engine)
+        await store.area("cart", "bob")
+        (target,) = store.targets(customers=frozenset({"bob"}))
+        act = Rights(engine).erase
+        told = await act(actor="x", targets=[packed(target)], now=True, more=True)
+        assert told["erased_parts"] == 2
+        again = await act(actor="x", targets=[packed(target)], now=True)
+        assert again["results"][0]["status"] == "ended"
+
+
+# --- hold ----------
+
+
+def test_holds_are_added_listed_and_lifted(folder: Path) -> None:
+    reason = ("--reason", "case 7")
+    dry = run(
+        folder, "hold", "add", "--user", "ann", "--container", "mytenant/recordings", *reason, "--dry-run"
+    )
+    assert dry.exit_code == DONE
+    assert "2 would be held." in dry.stderr
+    assert answer(folder, "hold", "list") == []
+    made = answer(
+        folder,
+        *("hold", "add", "--user", "ann", "--container", "mytenant/recordings", *reason),
+        *("--whole-tenant", "mytenant"),
+    )
+    assert [hold["subject"] for hold in made] == ["mytenant/recordings", "mytenant", "app/user:ann"]
+    assert answer(folder, "hold", "list") == made
+    table = run(folder, "hold", "list").stdout.splitlines()
+    assert table[0].split() == ["HOLD", "SINCE", "KIND", "RESOURCE", "REASON", "BY"]
+    assert "mytenant/recordings" in table[1]
+    refused = run(folder, "hold", "lift", made[0]["hold"], stdin="n\n")
+    assert refused.exit_code == FAILED
+    lifted = run(folder, "hold", "lift", *(hold["hold"] for hold in made), stdin="y\n")
+    assert "Lifted the hold on mytenant/recordings (case 7)." in lifted.stdout
+    assert answer(folder, "hold", "list") == []
+    assert run(folder, "hold", "lift", made[0]["hold"], "--yes").exit_code == FAILED
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        ((), WRONG),
+        (("nobody/nothing",), FAILED),
+        (("--container", "mytenant"), WRONG),
+        (("--container", "mytenant/nothing"), FAILED),
+        (("--whole-tenant", "nobody"), FAILED),
+    ],
+)
+def test_a_hold_must_keep_something(folder: Path, arguments: tuple[str, ...], code: int) -> None:
+    assert run(folder, "hold", "add", *arguments, "--reason", "case 7").exit_code == code

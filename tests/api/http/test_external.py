@@ -1,0 +1,69 @@
+"""The URL by which clients reach the server: configured, forwarded by who may, or the request's own."""
+
+from __future__ import annotations
+
+import pytest
+
+from retain.api.config.load import ServerConfig
+from retain.api.http.external import ExternalUrl
+from tests.kit.requests import make_request
+
+PROXY = ServerConfig(trusted_proxies=("192.0.2.0/24",))
+
+
+def base(server: ServerConfig, *headers: tuple[str, str], target: str = "/", peer: str = "192.0.2.1") -> str:
+    return ExternalUrl(server).base(make_request(target=target, headers=headers, peer=peer))
+
+
+def test_the_configured_url_wins() -> None:
+    server = ServerConfig(external_url="https://retain.example/x/", trusted_proxies=("192.0.2.1",))
+    assert base(server, ("Host", "other"), ("X-Forwarded-Host", "third")) == "https://retain.example/x"
+
+
+def test_the_requests_host_is_used_without() -> None:
+    assert base(ServerConfig(), ("Host", "a.example:81")) == "http://a.example:81"
+    assert base(ServerConfig(), ("Host", "[::1]:81")) == "http://[::1]:81"
+    assert base(ServerConfig(), ("Host", "a"), target="http://b:1/x") == "http://b:1"
+
+
+@pytest.mark.parametrize("host", ["", "a b", "a/b", "a\x0b", "ä", "a" * 300])
+def test_a_host_that_is_none_is_never_repeated(host: str) -> None:
+    assert base(ServerConfig(), ("Host", host)) == "http://127.0.0.1:8080"
+
+
+def test_without_a_usable_host_it_is_the_address_that_was_connected_to() -> None:
+    request = make_request()
+    for server, expected in (
+        (("::1", 8080), "http://[::1]:8080"),
+        (("10.0.0.1", 80), "http://10.0.0.1:80"),
+        (None, "http://localhost"),
+    ):
+        request.server = server
+        assert ExternalUrl(ServerConfig()).base(request) == expected
+
+
+@pytest.mark.parametrize(
+    ("headers", "expected"),
+    [
+        ([("X-Forwarded-Proto", "https")], "https://own"),
+        ([("X-Forwarded-Proto", "https"), ("X-Forwarded-Host", "out")], "https://out"),
+        ([("X-Forwarded-Host", "out"), ("X-Forwarded-Port", "444")], "http://out:444"),
+        (
+            [("X-Forwarded-Proto", "https"), ("X-Forwarded-Host", "o"), ("X-Forwarded-Port", "443")],
+            "https://o",
+        ),
+        ([("X-Forwarded-Host", "out:9"), ("X-Forwarded-Port", "444")], "http://out:9"),
+        ([("X-Forwarded-Prefix", "/retain/")], "http://own/retain"),
+        ([("X-Forwarded-Prefix", "/a b")], "http://own"),
+        ([("X-Forwarded-Host", "invented, out")], "http://out"),
+        ([("X-Forwarded-Host", "in vain"), ("X-Forwarded-Proto", "gopher")], "http://own"),
+        ([("Forwarded", "for=1.2.3.4;proto=https;host=out")], "https://out"),
+        ([("Forwarded", 'host=invented, proto=https; host="out:8443"')], "https://out:8443"),
+        ([("Forwarded", "host=out"), ("X-Forwarded-Host", "other")], "http://out"),
+        ([("Forwarded", "nonsense")], "http://own"),
+    ],
+)
+def test_a_trusted_proxy_is_believed(headers: list[tuple[str, str]], expected: str) -> None:
+    assert base(PROXY, ("Host", "own"), *headers) == expected
+    assert base(PROXY, ("Host", "own"), *headers, peer="198.51.100.1") == "http://own"
+    assert base(ServerConfig(), ("Host", "own"), *headers) == "http://own"

@@ -1,0 +1,91 @@
+"""Health, readiness, metrics."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from quart import Blueprint
+
+from retain.api.config.load import Config, OperationsConfig, ServerConfig
+from retain.api.server.app import create_app
+from retain.api.web.readiness import OVERDUE_ALARM_S, OVERDUE_WARNING_S, readiness
+from retain.engine import Statistics
+from retain.engine.testing import open_memory_engine
+from tests.kit.serving import exchange, serving
+
+WELL = Statistics(
+    seq=5, durable=5, waiting=0, deadlines=3, overdue_ns=0, full=False, failure="", payload_files=1
+)
+
+
+@pytest.mark.parametrize(
+    ("statistics", "ready", "word"),
+    [
+        (WELL, True, "ok"),
+        (replace(WELL, full=True), True, "disk is full"),
+        (replace(WELL, overdue_ns=(OVERDUE_WARNING_S + 1) * 10**9), True, "hour behind"),
+        (replace(WELL, overdue_ns=(OVERDUE_ALARM_S + 1) * 10**9), False, "12 hours"),
+        (replace(WELL, erasure_lag_ns=(OVERDUE_WARNING_S + 1) * 10**9), True, "erasure is more than an hour"),
+        (replace(WELL, erasure_lag_ns=(OVERDUE_ALARM_S + 1) * 10**9), False, "erasure is more than 12 hours"),
+        (replace(WELL, failure="fdatasync: EIO"), False, "storage failed"),
+    ],
+)
+def test_readiness_tells_what_is_wrong(statistics: Statistics, ready: bool, word: str) -> None:
+    assert readiness(statistics)[0] is ready
+    assert word in readiness(statistics)[1]
+
+
+def test_readiness_does_not_repeat_the_systems_words() -> None:
+    assert "EIO" not in readiness(replace(WELL, failure="fdatasync: EIO /secret/path"))[1]
+
+
+async def get(port: int, target: str, method: str = "GET") -> bytes:
+    return await exchange(
+        port, f"{method} {target} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n".encode()
+    )
+
+
+async def test_health_and_readiness_answer() -> None:
+    async with serving() as served:
+        for target in ("/healthz", "/readyz"):
+            answer = await get(served.port, target)
+            assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
+            assert answer.endswith(b"ok\n")
+            assert b"no-store" in answer
+            assert (await get(served.port, target, "HEAD")).endswith(b"\r\n\r\n")
+            assert (await get(served.port, target, "DELETE")).startswith(b"HTTP/1.1 405 ")
+
+
+async def test_metrics_count_requests_and_show_the_engine() -> None:
+    async with serving() as served:
+        await get(served.port, "/echo/a")
+        await get(served.port, "/echo/a", "BREW")
+        text = (await get(served.port, "/metrics")).decode()
+        assert 'retain_http_requests_total{interface="echo",method="GET",status="200"} 1.0' in text
+        assert 'retain_http_requests_total{interface="echo",method="other",status="200"} 1.0' in text
+        assert "retain_journal_sequence 0.0" in text
+        assert "retain_http_connections 1.0" in text
+
+
+async def test_metrics_can_be_switched_off() -> None:
+    config = Config(server=ServerConfig(bind="127.0.0.1:0"), operations=OperationsConfig(metrics=False))
+    async with serving(config=config) as served:
+        assert (await get(served.port, "/metrics")).startswith(b"HTTP/1.1 404 ")
+        assert (await get(served.port, "/healthz")).startswith(b"HTTP/1.1 200 ")
+
+
+async def test_a_page_with_a_fault_tells_nothing_and_logs_it(caplog: pytest.LogCaptureFixture) -> None:
+    page = Blueprint("faulty", __name__)
+
+    @page.get("/faulty")
+    async def faulty() -> str:
+        raise RuntimeError("a secret value")
+
+    async with open_memory_engine() as engine:
+        app = await create_app(engine, Config(), pages=[lambda: page]).pages()
+        answer = await app.test_client().get("/faulty")
+        assert (answer.status_code, await answer.get_data()) == (500, b"Internal Server Error\n")
+        assert answer.headers["Cache-Control"] == "no-store"
+    [record] = [record for record in caplog.records if record.name == "retain.http"]
+    assert record.exc_info

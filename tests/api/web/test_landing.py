@@ -1,0 +1,72 @@
+"""The page at /: what is mounted, for anybody, without a script."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+import pytest
+
+from retain.api.areas import SAMPLE_PAGE
+from retain.api.config.load import AreasConfig, Config, OperationsConfig, ServerConfig, SettingsConfig
+from retain.api.http.external import ExternalUrl
+from retain.api.server.app import linked_pages, mounted
+from retain.api.web.landing import Landing
+from retain.engine.testing import open_memory_engine
+from tests.kit.requests import make_request
+from tests.kit.server import Server
+from tests.kit.serving import connected
+
+HOST = [("host", "retain.example:8080")]
+
+
+async def page(config: Config, target: str = "/") -> tuple[dict[str, str], str]:
+    async with open_memory_engine() as engine:
+        landing = Landing(mounted(engine, config), linked_pages(config), ExternalUrl(config.server))
+        response = await landing.handle(make_request("GET", target, HOST))
+        assert isinstance(response.body, bytes)
+        return dict(response.headers), response.body.decode()
+
+
+async def test_it_says_what_is_mounted_where_and_how_to_begin() -> None:
+    headers, text = await page(Config())
+    assert headers["Content-Type"] == "text/html;charset=utf-8"
+    assert "http://retain.example:8080/genesys/1/storage</code>" in text
+    assert "curl -F Key1=Value1 http://retain.example:8080/genesys/1/storage/3600" in text
+    assert "http://retain.example:8080/mobileservices/Storage/v1/runtime</code>" in text
+    assert re.findall(r'href="(?!data:)([^"]*)"', text) == [SAMPLE_PAGE, "healthz", "readyz", "metrics"]
+
+
+async def test_what_is_switched_off_is_not_shown() -> None:
+    off = Config(areas=AreasConfig(enabled=False), operations=OperationsConfig(metrics=False))
+    _, text = await page(off)
+    assert "genesys" not in text
+    assert "metrics" not in text
+    _, text = await page(replace(off, settings=SettingsConfig(enabled=False)))
+    assert "Every interface is switched off" in text
+
+
+async def test_it_goes_by_the_external_url() -> None:
+    _, text = await page(Config(server=ServerConfig(external_url="https://retain.example.org/r/")))
+    assert "https://retain.example.org/r/genesys/1/storage</code>" in text
+
+
+async def test_nothing_runs_and_nothing_is_loaded() -> None:
+    headers, text = await page(Config())
+    policy = headers["Content-Security-Policy"]
+    assert policy.startswith("default-src 'none'; style-src 'sha256-")
+    assert "unsafe" not in policy
+    assert not re.search(r"<script|style=|onload|src=", text)
+    assert headers["X-Content-Type-Options"] == "nosniff"
+
+
+@pytest.mark.parametrize(
+    ("method", "target", "status"),
+    [("GET", "/", 200), ("HEAD", "/", 200), ("POST", "/", 405), ("GET", "//", 404), ("GET", "//x/y", 404)],
+)
+async def test_only_looking_at_it_is_offered(server: Server, method: str, target: str, status: int) -> None:
+    async with connected(server.port) as peer:
+        await peer.send(f"{method} {target} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+        answer = await peer.answer(head_only=method == "HEAD")
+        assert answer.status == status
+        assert answer.header("Allow") == ("GET, HEAD" if status == 405 else None)
