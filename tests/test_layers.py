@@ -15,8 +15,8 @@ OURS = frozenset(("api", "bench", "engine", "journal", "tests"))
 FOLDERS = (*OURS, "retain")
 SHIPPED = ("journal", "engine", "api")
 
-#: Aim at 300; beyond 350 a module is two.
-MODULE_LINES = 350
+#: Aim at 300; a module that tells one story from top to bottom may have 500.
+MODULE_LINES = 500
 FUNCTION_LINES = 60
 #: What is longer today may not grow; whoever shortens one lowers its number here.
 LONG_MODULES: dict[str, int] = {}
