@@ -11,6 +11,7 @@ from typing import Final
 from retain.api.blobs.tagquery.if_tags import matches, parse_if_tags
 from retain.api.blobs.wire import etag
 from retain.api.blobs.wire.errors import AzureError, invalid_header
+from retain.api.blobs.wire.names import lease_id
 from retain.api.blobs.wire.times import SECOND, http_date, parse_http_date
 from retain.engine.blobs.conditions import UNCONDITIONAL, Conditions, ETags
 
@@ -31,7 +32,7 @@ def parse_conditions(header: Header, *, prefix: str = "", write: bool = False) -
     match, none_match, modified, unmodified = (header(prefix + name) or None for name in names)
     tags_name = f"{_SOURCE}if-tags" if prefix == _SOURCE else "x-ms-if-tags"
     tags_text = header(tags_name)
-    lease = (header("x-ms-lease-id") or None) if prefix != _SOURCE else None
+    lease = lease_id(header) if prefix != _SOURCE else None
     if not (match or none_match or modified or unmodified or tags_text or lease):
         return UNCONDITIONAL
     if write and (match or unmodified) and (none_match or modified):

@@ -27,7 +27,7 @@ PreconditionFailed  lease-mismatch          the lease has another id
 PreconditionFailed  lease-not-present       a lease is named, and there is none
 PreconditionFailed  lease-lost              the lease named has ended
 Invalid             block-list              CommitBlocks names a block that is not there
-Invalid             block-id                StageBlock: the blob's other ids have another length
+Invalid             block-id                StageBlock: other uncommitted ids have another length
 Invalid             lease-id                a lease operation lacks an id
 Invalid             lease-duration          its seconds are out of bounds
 Invalid             policy-limit            SetContainerAccess with more than five policies

@@ -35,9 +35,12 @@ def _stage(blobs: BlobsState, command: StageBlock, now: int) -> Decision[None]:
     if entry is not None or command.conditions.lease is not None:
         leases.check_write(lease, command.conditions.lease, now)
     pending = container.uncommitted(command.name, now)
-    length = _id_length(container, command.name, entry, now)
-    if length is not None and length != len(command.block_id):
-        raise Invalid("all block ids of a blob are of one length", reason="block-id", length=length)
+    if pending is not None and pending.id_length != len(command.block_id):
+        raise Invalid(
+            "all uncommitted block ids of a blob are of one length",
+            reason="block-id",
+            length=pending.id_length,
+        )
     if (
         pending is not None
         and pending.blocks >= MAX_STAGED
@@ -51,16 +54,6 @@ def _stage(blobs: BlobsState, command: StageBlock, now: int) -> Decision[None]:
         staged=now,
     )
     return Decision((*endings(container, command.name, now), event), None)
-
-
-def _id_length(container: Container, name: str, entry: BlobEntry | None, now: int) -> int | None:
-    """The length that all block ids of a blob have, None if it has none yet."""
-    pending = container.uncommitted(name, now)
-    if pending is not None:
-        return pending.id_length
-    if entry is not None and isinstance(entry.body, Composite) and entry.body.blocks:
-        return len(entry.body.blocks[0].block_id)
-    return None
 
 
 def _commit(blobs: BlobsState, command: CommitBlocks, now: int) -> Decision[Written]:

@@ -135,7 +135,7 @@ class Pending(NamedTuple):
         resource: The id of its records.
         staged: When the last block was staged, nanoseconds since the epoch; all of them go seven days later.
         blocks: How many blocks are staged.
-        id_length: Length of each id in bytes; all ids of one blob are as long (spec/blobs.md section 5.1).
+        id_length: Length in bytes of each uncommitted id of the blob (spec/blobs.md section 5.1).
     """
 
     resource: bytes

@@ -23,7 +23,7 @@ from retain.api.blobs.routes.upload import (
 from retain.api.blobs.sas.permissions import Operation
 from retain.api.blobs.views import md5_text
 from retain.api.blobs.wire.errors import invalid_parameter
-from retain.api.blobs.wire.names import block_id, check_blob
+from retain.api.blobs.wire.names import block_id, check_blob, lease_id
 from retain.api.blobs.xml import write as xml_lists
 from retain.api.blobs.xml.read import MAX_BLOCK_LIST_BYTES, parse_block_list
 from retain.api.http.message import Response
@@ -45,7 +45,7 @@ async def put_block(call: Call) -> Response:
     if call.header("x-ms-copy-source"):
         return await put_block_from_url(call, identity)
     length = require_length(call)
-    conditions = Conditions(lease=call.header("x-ms-lease-id"))
+    conditions = Conditions(lease=lease_id(call.header))
     limit = size_limit(call.version, 4 * MEBIBYTE, 100 * MEBIBYTE, 4000 * MEBIBYTE)
     if 0 < length <= limit:
         await precheck(call, conditions)

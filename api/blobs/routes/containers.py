@@ -6,7 +6,7 @@ from retain.api.blobs.routes.upload import metadata_of
 from retain.api.blobs.sas.permissions import Operation
 from retain.api.blobs.views import container_headers
 from retain.api.blobs.wire.errors import invalid_header
-from retain.api.blobs.wire.names import check_container, metadata_headers
+from retain.api.blobs.wire.names import check_container, lease_id, metadata_headers
 from retain.api.blobs.xml.policies import parse_policies, policies_document
 from retain.api.blobs.xml.read import MAX_SMALL_BYTES
 from retain.api.http.message import Response
@@ -104,7 +104,7 @@ async def delete_container(call: Call) -> Response:
 
 
 async def _entry(call: Call) -> tuple[ContainerEntry, int]:
-    lease = call.header("x-ms-lease-id")
+    lease = lease_id(call.header)
     return await call.engine.read(
         lambda state, now: (
             queries.get_container(state.blobs, call.account, call.container, now, lease=lease),

@@ -25,7 +25,7 @@ from retain.api.blobs.routes.upload import (
 from retain.api.blobs.sas.permissions import Operation
 from retain.api.blobs.views import md5_text
 from retain.api.blobs.wire.errors import AzureError, invalid_header
-from retain.api.blobs.wire.names import check_blob
+from retain.api.blobs.wire.names import check_blob, lease_id
 from retain.api.blobs.wire.ranges import parse_range
 from retain.api.http.message import Response
 from retain.engine import PreconditionFailed
@@ -88,7 +88,7 @@ async def put_block_from_url(call: Call, identity: bytes) -> Response:
                 account=call.account,
                 container=call.container,
                 name=call.blob,
-                conditions=Conditions(lease=call.header("x-ms-lease-id")),
+                conditions=Conditions(lease=lease_id(call.header)),
                 resource=call.engine.entropy(16),
                 block_id=identity,
                 body=body,

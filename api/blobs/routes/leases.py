@@ -7,6 +7,7 @@ from uuid import UUID
 from retain.api.blobs.call import Call, written
 from retain.api.blobs.sas.permissions import Operation
 from retain.api.blobs.wire.errors import invalid_header, missing_header
+from retain.api.blobs.wire.names import lease_id
 from retain.api.http.message import Response
 from retain.engine.blobs.answers import Leased
 from retain.engine.blobs.commands import LeaseBlob
@@ -72,26 +73,16 @@ def _request(call: Call) -> LeaseRequest:
         action = LeaseAction(text.lower())
     except ValueError:
         raise invalid_header("x-ms-lease-action", text) from None
-    proposed = _guid(call, "x-ms-proposed-lease-id")
+    proposed = lease_id(call.header, "x-ms-proposed-lease-id")
     if proposed is None and action is LeaseAction.ACQUIRE:
         proposed = str(UUID(bytes=call.engine.entropy(16), version=4))
     return LeaseRequest(
         action=action,
-        lease_id=_guid(call, "x-ms-lease-id"),
+        lease_id=lease_id(call.header),
         proposed=proposed,
         duration=_number(call, "x-ms-lease-duration"),
         break_after=_number(call, "x-ms-lease-break-period"),
     )
-
-
-def _guid(call: Call, name: str) -> str | None:
-    text = call.header(name)
-    if text is None:
-        return None
-    try:
-        return str(UUID(text))
-    except ValueError:
-        raise invalid_header(name, text) from None
 
 
 def _number(call: Call, name: str) -> int | None:

@@ -39,10 +39,12 @@ def parse_address(
     """Read the decoded segments of a path; `account` is the one the host names, None in path style.
 
     A single name below the account is a container only if `restype` says so, else a blob in `$root`; the
-    one leniency is `comp=blobs`, a search on a container's URL.
+    one leniency is `comp=blobs`, a search on a container's URL. A backslash is a slash, as at Azure, escaped
+    or not: signatures of tokens are made over the name with slashes.
     """
     path_style = account is None
-    rest = list(segments[1:] if path_style else segments)
+    below = segments[1:] if path_style else segments
+    rest = [piece for segment in below for piece in segment.split("\\")]
     name = segments[0] if account is None else account
     if not rest or rest == [""]:
         return Address(name, None, None, path_style)

@@ -4,10 +4,11 @@ folding."""
 import re
 from base64 import b64decode
 from binascii import Error as Base64Error
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final
+from uuid import UUID
 
-from retain.api.blobs.wire.errors import AzureError, invalid_parameter
+from retain.api.blobs.wire.errors import AzureError, invalid_header, invalid_parameter
 
 MAX_BLOB_NAME: Final = 1024
 MAX_BLOB_SEGMENTS: Final = 254
@@ -19,6 +20,10 @@ _CONTAINER: Final = re.compile(r"[a-z0-9](?:-?[a-z0-9])*", re.ASCII)
 _SPECIAL_CONTAINERS: Final = frozenset({"$root", "$web", "$logs"})
 _METADATA_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 _METADATA_VALUE: Final = re.compile("[\t\u0020-\u007e\u00a0-\u00ff]*")
+_HYPHENATED: Final = "[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+_GUID: Final = re.compile(
+    rf"[0-9a-f]{{32}}|{_HYPHENATED}|\{{{_HYPHENATED}\}}|\({_HYPHENATED}\)", re.ASCII | re.IGNORECASE
+)
 _NOT_IN_A_NAME: Final = re.compile(
     "[\u0000-\u001f\u007f-\u009f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff"
     + "".join(chr(plane + last) for plane in range(0x10000, 0x110000, 0x10000) for last in (0xFFFE, 0xFFFF))
@@ -92,10 +97,10 @@ def metadata_headers(metadata: Mapping[str, str]) -> list[tuple[str, str]]:
 
 
 def block_id(text: str | None) -> bytes:
-    """The bytes of a block's id, which clients write as Base64.
+    """Return the bytes of a block's id, which clients write as Base64.
 
-    Raises AzureError: a missing parameter, no Base64, or over 64 bytes. That all ids of a blob are equally
-    long is the engine's to check.
+    Raises AzureError: a missing parameter, no Base64, or over 64 bytes. The engine checks that all
+    uncommitted ids of a blob are equally long.
     """
     if not text:
         raise AzureError("MissingRequiredQueryParameter", extras=(("QueryParameterName", "blockid"),))
@@ -105,6 +110,20 @@ def block_id(text: str | None) -> bytes:
     if len(decoded) > MAX_BLOCK_ID_BYTES:
         raise AzureError("OutOfRangeInput")
     return decoded
+
+
+def lease_id(header: Callable[[str], str | None], name: str = "x-ms-lease-id") -> str | None:
+    """Return the lease id in the header `name` in its normal form: lower case, with hyphens; None if absent.
+
+    Clients write a GUID in four forms: `N` (32 digits), `D` (with hyphens), `B` (in braces), `P` (in
+    parentheses). Raises AzureError InvalidHeaderValue for anything else.
+    """
+    text = header(name)
+    if not text:
+        return None
+    if _GUID.fullmatch(text) is None:
+        raise invalid_header(name, text)
+    return str(UUID(text.strip("(){}")))
 
 
 def decode_base64(text: str) -> bytes | None:

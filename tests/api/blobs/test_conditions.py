@@ -107,9 +107,10 @@ def test_a_write_takes_one_etag():
 
 
 def test_conditions_reach_the_engine_in_its_terms():
-    conditions = parse({"if-none-match": "*", "x-ms-lease-id": "guid", "x-ms-if-tags": "a = '1'"}, write=True)
+    lease = "01234567-89ab-cdef-0123-456789abcdef"
+    conditions = parse({"if-none-match": "*", "x-ms-lease-id": lease, "x-ms-if-tags": "a = '1'"}, write=True)
     assert conditions.if_none_match.any
-    assert conditions.lease == "guid"
+    assert conditions.lease == lease
     assert conditions.tags({"a": "1"})
     assert not conditions.tags({})
     conditions = parse({"if-match": OURS, "if-unmodified-since": SAME}, write=True)

@@ -124,15 +124,16 @@ def test_staging_the_same_id_replaces(desk: BlobDesk) -> None:
     assert len(listed(desk).uncommitted) == 1
 
 
-def test_ids_of_a_blob_are_of_one_length(desk: BlobDesk) -> None:
+def test_uncommitted_ids_of_a_blob_are_of_one_length(desk: BlobDesk) -> None:
     desk.do(staging(desk, b"1"))
     with pytest.raises(Invalid) as refused:
         desk.do(staging(desk, b"22"))
     assert refused.value.reason == "block-id"
-    desk.do(committing(desk, (LATEST, b"1")))
-    with pytest.raises(Invalid):
-        desk.do(staging(desk, b"22"))
     desk.do(staging(desk, b"22", name="b"))
+    desk.do(committing(desk, (LATEST, b"1")))
+    desk.do(staging(desk, b"22"))
+    desk.do(committing(desk, (COMMITTED, b"1"), (UNCOMMITTED, b"22")))
+    assert names(listed(desk).committed) == [b"1", b"22"]
 
 
 def test_bounds_on_counts(desk: BlobDesk, monkeypatch: pytest.MonkeyPatch) -> None:
