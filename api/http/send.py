@@ -1,13 +1,42 @@
-"""Putting a response on the wire, and noticing a client that went away where that matters."""
+"""Put a response on the wire, and notice a client that goes away where that matters."""
 
 from __future__ import annotations
 
-from typing import Protocol, runtime_checkable
+from typing import Final, Protocol, runtime_checkable
 
 import trio
 
 from retain.api.http.body import cancel_after
 from retain.api.http.message import Message, Receive, Response, Send
+
+#: Header fields that describe a body. Arrow's client parses an empty body that is said to be XML, and aborts.
+_DESCRIBES_A_BODY: Final = frozenset(
+    (
+        b"content-type",
+        b"content-length",
+        b"content-encoding",
+        b"content-language",
+        b"content-disposition",
+        b"content-md5",
+    )
+)
+
+
+def has_body(method: str, status: int) -> bool:
+    """Return whether an answer may have a body (RFC 9110, section 6.4.1)."""
+    return method != "HEAD" and status not in (204, 304)
+
+
+def drop_description(head: Message, method: str) -> None:
+    """Remove the headers that describe a body from an answer that has none.
+
+    A successful HEAD keeps them: there they describe the body that GET would bring.
+    """
+    if has_body(method, head["status"]) or (head["status"] < 300 and head["status"] != 204):
+        return
+    head["headers"] = [
+        (name, value) for name, value in head["headers"] if name.lower() not in _DESCRIBES_A_BODY
+    ]
 
 
 async def send_response(
@@ -28,9 +57,10 @@ async def send_response(
     streaming answer. A stream of events, which has no end of its own, ends when the server is `stopping`.
     """
     body = response.body
-    if method == "HEAD" or response.status in (204, 304):
+    if not has_body(method, response.status):
         await close_iterator(body)
         body = b""
+        drop_description(head, method)
     if isinstance(body, bytes) and not unread:
         await send(head)
         await send({"type": "http.response.body", "body": body, "more_body": False})

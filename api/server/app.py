@@ -34,7 +34,7 @@ from retain.api.http.message import (
     UnexpectedError,
     decode_segment,
 )
-from retain.api.http.send import close_iterator, send_response
+from retain.api.http.send import close_iterator, drop_description, send_response
 from retain.api.identity import IdentityError, client_address
 from retain.api.identity.proxy import is_listed
 from retain.api.importing import importing
@@ -278,7 +278,9 @@ class App:
 
         async def noting(message: Message) -> None:
             nonlocal status
-            status = message.get("status", status)
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                drop_description(message, request.method)
             await send(message)
 
         if proceed := scope.get("state", {}).get(PROCEED):
