@@ -151,7 +151,7 @@ class Engine:
         return self._payloads.sweep(self.state.ground.payloads)
 
     async def erase(self, targets: Sequence[tuple[int, journal.Part]], cause: int) -> None:
-        """Physically erases parts of records: event, zeros in place, closing event (design section 2).
+        """Physically erases parts of records: event, zeros in place, closing event (FORMAT.md, section 6).
 
         Other requests go on meanwhile: they wait for the two events only. Cancelled, it stops after the part
         that was begun.

@@ -88,7 +88,7 @@ def test_every_exit_code_is_documented() -> None:
 
 
 def pages() -> list[Path]:
-    found = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / "journal").glob("*.md")]
+    found = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "journal").glob("*.md")]
     return sorted([*found, *(ROOT / "bench").glob("*.md")])
 
 

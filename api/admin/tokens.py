@@ -3,8 +3,8 @@
 One act makes three tokens as the Genesys page *Generate SAS tokens* describes: one for the account with only
 the right to find blobs by tags, and one each for the recordings and gim-export containers with read and list,
 bound to a stored access policy with a fresh id. The policy holds start, expiry and permissions, so the token
-holds none of them (spec/blobs.md section 2.3) and ends at once when the policy goes. A token's text is in the
-answer and nowhere else.
+holds none of them (docs/wire/blobs.md, section 2.3) and ends at once when the policy goes. A token's text is
+in the answer and nowhere else.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ COMMON: HeaderFields = (
     ("Pragma", "no-cache"),
     ("X-Content-Type-Options", "nosniff"),
 )
-"""On every answer, errors and files included (spec section 9)."""
+"""On every answer, errors and files included (docs/wire/areas.md, section 9)."""
 
 JSON_TYPE = "application/json;charset=utf-8"
 TEXT_TYPE = "text/plain;charset=utf-8"
@@ -32,7 +32,7 @@ _BINARY_HEADERS = [
 _INLINE = re.compile(
     r"(image/(png|jpeg|gif|webp)|application/pdf|audio/[\w.+-]+|video/[\w.+-]+|text/plain)", re.ASCII
 )
-"""Types a browser may show in place; anything else is a download (spec section 7)."""
+"""Types a browser may show in place; anything else is a download (docs/wire/areas.md, section 7)."""
 
 encode_json = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 
@@ -50,7 +50,7 @@ def json_stream(chunks: AsyncIterator[bytes]) -> Response:
 
 
 def text_answer(text: bytes) -> Response:
-    """The bare value, no quotes, no newline (S:259-261)."""
+    """The bare value, no quotes, no newline (docs/wire/areas.md, section 1)."""
     return Response(200, list(_TEXT_HEADERS), text)
 
 
@@ -106,7 +106,8 @@ def byte_range(request: Request, size: int) -> tuple[int, int] | None:
 
 
 def file_answer(download: Download, media_type: str, filename: str, span: tuple[int, int] | None) -> Response:
-    """A file: its own type and name, shown in place only if that is harmless (spec section 7)."""
+    """A file: its own type and name, shown in place only if that is harmless (docs/wire/areas.md, section
+    7)."""
     headers = [("Content-Type", media_type), *_BINARY_HEADERS]
     headers.append(("Content-Disposition", _disposition(media_type, filename)))
     start, stop = span or (0, download.size)

@@ -36,7 +36,8 @@ def codec_of(label: str) -> str:
 
 
 def decode(data: bytes, codec: str | None) -> str:
-    """The text of ``data``; without a declared codec UTF-8, and ISO-8859-1 where that fails (spec section 4).
+    """The text of ``data``; without a declared codec UTF-8, and ISO-8859-1 where that fails
+    (docs/wire/areas.md, section 4).
 
     Raises:
         BadRequest: The bytes are not of the declared charset.

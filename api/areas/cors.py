@@ -1,5 +1,5 @@
-"""Calls from pages of other origins (Fetch standard, CORS protocol; spec section 12). Off without
-configured origins."""
+"""Calls from pages of other origins (Fetch standard, CORS protocol; docs/wire/areas.md, section 12). Off
+without configured origins."""
 
 from collections.abc import Iterable
 

@@ -34,7 +34,7 @@ EXCEPTION: dict[int, str] = {
 
 
 class NoRoute(RequestError):
-    """Nothing is mapped to this path, or not for this method (spec section 2)."""
+    """Nothing is mapped to this path, or not for this method (docs/wire/areas.md, section 2)."""
 
     status = 404
 

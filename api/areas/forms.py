@@ -1,4 +1,5 @@
-"""Request bodies: multipart and urlencoded forms, streamed into values for the engine (spec section 4).
+"""Request bodies: multipart and urlencoded forms, streamed into values for the engine (docs/wire/areas.md,
+section 4).
 
 Texts are short and kept in memory up to a bound for all of them together; files go to the engine's uploads
 as they arrive, so a body of any size costs a few mebibytes. Leaving the reader's block discards every
@@ -27,7 +28,7 @@ FORM_TEXT_BYTES = 3 * 1024 * 1024
 of the journal, which holds 4 MiB. Small files share this room; beyond it they become payload files."""
 
 FALLBACK_TYPE = "application/octet-stream"
-"""The type of a file whose part declares none (spec section 4)."""
+"""The type of a file whose part declares none (docs/wire/areas.md, section 4)."""
 
 CHARSET_FIELD = "_charset_"
 """Sets the default charset of a form's texts; neither stored nor refused (RFC 7578 section 4.6)."""
@@ -42,8 +43,8 @@ class FormRules:
         max_file_bytes: Bytes of one file.
         max_text_bytes: Bytes of one text, as sent.
         max_keys: Parts or fields.
-        ignore_underscore: A key that begins with an underscore is left out instead of refused (spec section
-            4).
+        ignore_underscore: A key that begins with an underscore is left out instead of refused
+            (docs/wire/areas.md, section 4).
         control: What files are judged by; None takes all.
     """
 
@@ -194,7 +195,7 @@ class FormReader:
         return _Part(head, skipped)
 
     def _is_left_out(self, name: str) -> bool:
-        """Whether a key is not for the store: the underscore rule of S:331.
+        """Whether a key is not for the store: the underscore rule (docs/wire/areas.md, section 4).
 
         Raises:
             BadRequest: It is refused, or it is empty.

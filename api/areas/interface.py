@@ -89,7 +89,7 @@ class Areas:
         return response
 
     def _node_status(self, request: Request) -> Response:
-        """What clients ask before they use the storage (spec section 12)."""
+        """What clients ask before they use the storage (docs/wire/areas.md, section 12)."""
         if request.method not in ("GET", "HEAD"):
             if request.method == "OPTIONS":
                 return self._options(request, "GET, HEAD, OPTIONS")
@@ -113,7 +113,8 @@ class Areas:
 
 
 def gms_user(request: Request) -> str | None:
-    """The customer that the request names: opaque, outer blanks trimmed, empty is none (spec section 3).
+    """The customer that the request names: opaque, outer blanks trimmed, empty is none (docs/wire/areas.md,
+    section 3).
 
     Bytes that are UTF-8 are read as such, others as ISO-8859-1: one client writes a name in one way.
 

@@ -1,4 +1,4 @@
-"""Links to files (spec section 7)."""
+"""Links to files (docs/wire/areas.md, section 7)."""
 
 from urllib.parse import quote
 

@@ -1,4 +1,4 @@
-"""From a path to an operation: the table of spec section 2, with all its ambiguous forms."""
+"""From a path to an operation: the table of docs/wire/areas.md, section 2, with all its ambiguous forms."""
 
 from dataclasses import dataclass
 from enum import Enum

@@ -1,4 +1,4 @@
-"""The sample page at its old address (S:72), usable without script.
+"""The sample page at its old address (docs/wire/areas.md, section 12), usable without script.
 
 A plain form cannot choose the ttl in its action URL while it is being filled in, nor send a header. So the
 page takes the operation, ttl, id and ``gms_user`` as fields of its own that begin with an underscore, which

@@ -1,4 +1,4 @@
-"""Who sends a request: from its token or its Shared Key to a grant (blobs.md, sections 1 to 4).
+"""Who sends a request: from its token or its Shared Key to a grant (docs/wire/blobs.md, sections 1 to 4).
 
 Everything is judged by pure modules; here they get what they are held against: the keys, the clock, the
 stored policies, the address and the protocol as a trusted proxy tells them.

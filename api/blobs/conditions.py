@@ -1,4 +1,4 @@
-"""Conditional headers (blobs.md, section 7), which Azure combines in its own way.
+"""Conditional headers (docs/wire/blobs.md, section 7), which Azure combines in its own way.
 
 Writes are judged by the engine, in the same step that decides them; this module reads the headers into the
 engine's terms, refuses the combinations that a write may not have, and judges reads. Names carry a prefix

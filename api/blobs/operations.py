@@ -1,4 +1,5 @@
-"""Which operation a request asks for: a table over level, restype, comp and method (blobs.md, section 5).
+"""Which operation a request asks for: a table over level, restype, comp and method (docs/wire/blobs.md,
+section 5).
 
 What Azure offers and this server does not is in the table too, so that it is refused as such and by name.
 """

@@ -1,4 +1,4 @@
-"""How entries of the engine look in response headers (blobs.md, section 5.3)."""
+"""How entries of the engine look in response headers (docs/wire/blobs.md, section 5.3)."""
 
 from base64 import b64encode
 from typing import Final

@@ -7,7 +7,7 @@ from pathlib import Path
 from retain.api.identity.caller import is_user_name
 
 NAME_CLAIMS = ("user_name", "preferred_username", "email", "sub")
-"""Where a token's user name stands: the first of these that holds one (settings spec section 9)."""
+"""Where a token's user name stands: the first of these that holds one (docs/wire/settings.md, section 9)."""
 
 ROLE_CLAIMS = (
     "roles",

@@ -1,4 +1,5 @@
-"""From a raw path to a level document and a path in it: every URL form of spec section 2."""
+"""From a raw path to a level document and a path in it: every URL form of docs/wire/settings.md, section
+2."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -32,7 +33,7 @@ class Address:
     path: Path = ()
 
     def place(self, asker: Asker) -> Place:
-        """The level document, given who asks (K10, K11).
+        """The level document, given who asks (docs/wire/settings.md, sections 11.10 and 11.11).
 
         Raises:
             Forbidden: Another user's, and the asker is no admin.
@@ -47,7 +48,7 @@ class Address:
 
 @dataclass(frozen=True, slots=True)
 class Me:
-    """The neighbouring service that tells a client who he is (spec section 9).
+    """The neighbouring service that tells a client who he is (docs/wire/settings.md, section 9).
 
     Attributes:
         application: The application's id.
@@ -111,7 +112,8 @@ def _me(owner: str, rest: list[str]) -> Me:
 
 
 def _tail(application: str, tail: list[str]) -> Address:
-    """A first segment that is no level word is a configuration at global level (K9)."""
+    """A first segment that is no level word is a configuration at global level (docs/wire/settings.md,
+    section 11.9)."""
     match tail:
         case ["global", *path]:
             return Address(application, Level.GLOBAL, path=tuple(path))

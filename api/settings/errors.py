@@ -1,6 +1,6 @@
 """What goes wrong, in the words of the interface: ``{"code": …, "message": …}`` on every refusal.
 
-The source prints statuses only (K28); codes are Retain's own and stable.
+SAP documents statuses only (docs/wire/settings.md, section 11.28); codes are Retain's own and stable.
 """
 
 from retain.api.http.message import HeaderFields, Request, RequestError, Response

@@ -72,8 +72,8 @@ class Settings:
         return await self._writer.answer(request, wanted, caller)
 
     def _token(self, request: Request) -> HeaderFields:
-        """SAP's clients fetch a token before they write (spec section 9). Any will do, and none is demanded:
-        what authenticates them is never sent by a browser on its own."""
+        """SAP's clients fetch a token before they write (docs/wire/settings.md, section 9). Any will do, and
+        none is demanded: what authenticates them is never sent by a browser on its own."""
         if (request.header("X-CSRF-Token") or "").lower() != "fetch":
             return ()
         return [("X-CSRF-Token", self._engine.entropy(16).hex())]

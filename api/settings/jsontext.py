@@ -1,4 +1,4 @@
-"""JSON texts from clients, read strictly (spec section 6; RFC 8259, I-JSON RFC 7493)."""
+"""JSON texts from clients, read strictly (docs/wire/settings.md, section 6; RFC 8259, I-JSON RFC 7493)."""
 
 import json
 import re

@@ -16,7 +16,7 @@ class Query:
     """What stands in the query.
 
     Attributes:
-        merged: ``overwrite``: whether the levels above show through (spec section 4).
+        merged: ``overwrite``: whether the levels above show through (docs/wire/settings.md, section 4).
         keys: ``keys``: only the names of the children.
         wait_s: ``wait``: seconds to wait for a change; 0 does not wait.
         watch: ``watch``: a stream of changes.
@@ -53,7 +53,7 @@ def read_query(request: Request, *, merging: bool, max_wait_s: int) -> Query:
         return PLAIN
     given: dict[str, str] = {}
     for name, value in request.query_pairs():
-        # The source spells the one original parameter both ways (S:11, S:71).
+        # SAP's page spells the parameter both ways (docs/wire/settings.md, section 2).
         known = "overwrite" if name.lower() == "overwrite" else name
         if known not in _NAMES or (known == "overwrite" and not merging):
             continue

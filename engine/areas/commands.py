@@ -10,13 +10,13 @@ from retain.engine.core.command import Command
 Result = TypeVar("Result")
 
 MAX_TTL = 630_720_000
-"""Seconds, 20 years: where the original's store stops (spec section 5)."""
+"""Seconds, 20 years: where the original's store stops (docs/wire/areas.md, section 5)."""
 
 LONG_TEXT_BYTES = 8 * 1024
 """Texts beyond this many UTF-8 bytes are stored as bodies, so that live state stays small."""
 
 RESERVED_IDS = frozenset({"custom", "binary"})
-"""Words of the path that no custom id may take (spec section 2)."""
+"""Words of the path that no custom id may take (docs/wire/areas.md, section 2)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,8 @@ NewValue = str | NewFile
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """The rules of the interface that its operator chooses (spec section 11); the defaults bind nothing.
+    """The rules of the interface that its operator chooses (docs/wire/areas.md, section 11); the defaults
+    bind nothing.
 
     Attributes:
         whole_area: An update re-arms every key of the area, not only those it carries.

@@ -51,7 +51,8 @@ Write = WriteArea[str] | WriteArea[bool]
 
 
 def create(state: AreasState, command: CreateArea, now: int) -> Decision[str]:
-    """Creates a plain or custom area, or writes over the custom one that is there (spec section 3).
+    """Creates a plain or custom area, or writes over the custom one that is there (docs/wire/areas.md,
+    section 3).
 
     Raises:
         Invalid: A reserved or empty id, a key or ttl out of its bounds.
@@ -71,7 +72,8 @@ def create(state: AreasState, command: CreateArea, now: int) -> Decision[str]:
 
 
 def update(state: AreasState, command: UpdateArea, now: int) -> Decision[bool]:
-    """Replaces or adds keys; with a user and an unknown id, creates the custom area (spec sections 3 and 6).
+    """Replaces or adds keys; with a user and an unknown id, creates the custom area (docs/wire/areas.md,
+    sections 3 and 6).
 
     Raises:
         NotFound: No such area for this caller, and it may not be created.
@@ -255,7 +257,7 @@ def _check_write(command: Write) -> None:
 
 
 def _check_values(command: Write) -> None:
-    """Spec sections 4 and 5; S:331 forbids keys that begin with an underscore."""
+    """Check keys and ttl (docs/wire/areas.md, sections 4 and 5): keys may not begin with an underscore."""
     if not 1 <= command.ttl <= MAX_TTL:
         raise Invalid("the ttl is out of its bounds", reason="ttl", limit=MAX_TTL)
     for key in command.values:

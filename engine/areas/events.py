@@ -19,7 +19,8 @@ class AreaEvent(Event):
 
     Attributes:
         name: The area's id: a generated UUID, or the custom id its customer chose.
-        user: The customer (``gms_user``) a custom id belongs to; None for a plain area (spec section 3).
+        user: The customer (``gms_user``) a custom id belongs to; None for a plain area (docs/wire/areas.md,
+            section 3).
     """
 
     SURFACE: ClassVar[Surface] = Surface.AREAS
@@ -69,8 +70,8 @@ class AreaCreated(TextsWritten):
 
 @fact
 class AreaUpdated(TextsWritten):
-    """Keys of an area were replaced or added (spec section 6). A ``base`` of 0 leaves the area's deadline as
-    it is.
+    """Keys of an area were replaced or added (docs/wire/areas.md, section 6). A ``base`` of 0 leaves the
+    area's deadline as it is.
 
     One with the cause ``RESTATED`` goes on where :class:`AreaRestated` ended, and leaves deadlines alone.
 

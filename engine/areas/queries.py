@@ -1,6 +1,6 @@
 """Reading areas: pure functions over the state.
 
-A deadline at or before ``now`` means gone, sweeper or not (design section 7, invariant 3).
+A deadline at or before ``now`` means gone, sweeper or not (docs/wire/areas.md, section 5).
 """
 
 from retain.engine.areas.state import Area, AreasState, File, Value, key_ends, last_end, record_key
@@ -12,7 +12,8 @@ __all__ = ["File", "Value", "find", "listing", "value"]
 def find(
     state: AreasState, name: str, user: str | None, now: int, *, custom: bool = False
 ) -> tuple[str, Area]:
-    """Record key and area for an id: first the user's own of that name, then the plain one (spec section 3).
+    """Record key and area for an id: first the user's own of that name, then the plain one
+    (docs/wire/areas.md, section 3).
 
     Args:
         state: The areas.

@@ -57,7 +57,8 @@ NO_FILES: Mapping[int, File] = MappingProxyType({})
 
 
 def record_key(name: str, user: str | None) -> str:
-    """Under what an area is kept: the id itself, or customer and custom id together (spec section 3).
+    """Under what an area is kept: the id itself, or customer and custom id together (docs/wire/areas.md,
+    section 3).
 
     NUL never occurs in an id or a user, so no plain id can name a customer's area.
     """

@@ -11,8 +11,8 @@ from retain.engine.core.snapshot_table import Table
 
 DAY = 86_400 * 1_000_000_000
 UNCOMMITTED_DAYS = 7
-"""Blocks go this long after the last one was staged (spec/blobs.md section 5.1: "uncommitted garbage after a
-week").
+"""Blocks go this long after the last one was staged (docs/wire/blobs.md, section 5.1: "uncommitted garbage
+after a week").
 """
 
 

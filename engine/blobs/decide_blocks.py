@@ -18,9 +18,9 @@ from retain.engine.core.domain import Decide
 from retain.engine.core.errors import Conflict, Invalid, TooLarge
 
 MAX_BLOCKS = 50_000
-"""Blocks of one list (spec/blobs.md section 5.1)."""
+"""Blocks of one list (docs/wire/blobs.md, section 5.1)."""
 MAX_STAGED = 100_000
-"""Uncommitted blocks of one blob (spec/blobs.md section 5.1)."""
+"""Uncommitted blocks of one blob (docs/wire/blobs.md, section 5.1)."""
 
 
 def deciders(blobs: BlobsState) -> Mapping[type[Command[Any]], Decide]:

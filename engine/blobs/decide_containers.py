@@ -40,7 +40,7 @@ from retain.engine.core.errors import Conflict, Invalid, NotFound
 from retain.engine.core.event import Cause, Event
 
 MAX_POLICIES = 5
-"""Stored access policies of one container (spec/blobs.md section 2.3)."""
+"""Stored access policies of one container (docs/wire/blobs.md, section 2.3)."""
 
 
 def deciders(blobs: BlobsState) -> Mapping[type[Command[Any]], Decide]:

@@ -14,15 +14,16 @@ from retain.journal import Payload
 
 NANOSECONDS_A_TICK = 100
 UNIX_EPOCH_TICKS = 621_355_968_000_000_000
-"""1970-01-01 in ticks of 100 ns since 0001-01-01, the unit of Azure's ETags (spec/blobs.md section 7)."""
+"""1970-01-01 in ticks of 100 ns since 0001-01-01, the unit of Azure's ETags (docs/wire/blobs.md, section
+7)."""
 
 Pairs = tuple[tuple[str, str], ...]
 """Metadata or tags: names and values in the order in which they were sent."""
 
 
 def ticks(modified: int) -> int:
-    """The ETag of what was written at ``modified`` nanoseconds since the epoch, as a number (spec/blobs.md
-    section 7).
+    """The ETag of what was written at ``modified`` nanoseconds since the epoch, as a number
+    (docs/wire/blobs.md, section 7).
     """
     return modified // NANOSECONDS_A_TICK + UNIX_EPOCH_TICKS
 
@@ -40,7 +41,7 @@ class ContentHeaders(NamedTuple):
 
 
 class CopyInfo(NamedTuple):
-    """What a copy leaves at its destination until the next write (spec/blobs.md section 5.2).
+    """What a copy leaves at its destination until the next write (docs/wire/blobs.md, section 5.2).
 
     Attributes:
         copy_id: The id of the finished copy.
@@ -135,7 +136,7 @@ class Pending(NamedTuple):
         resource: The id of its records.
         staged: When the last block was staged, nanoseconds since the epoch; all of them go seven days later.
         blocks: How many blocks are staged.
-        id_length: Length in bytes of each uncommitted id of the blob (spec/blobs.md section 5.1).
+        id_length: Length in bytes of each uncommitted id of the blob (docs/wire/blobs.md, section 5.1).
     """
 
     resource: bytes
@@ -145,8 +146,8 @@ class Pending(NamedTuple):
 
 
 class StoredPolicy(NamedTuple):
-    """A stored access policy of a container (spec/blobs.md section 2.3). None means that the token has to say
-    it.
+    """A stored access policy of a container (docs/wire/blobs.md, section 2.3). None means that the token has
+    to say it.
 
     Attributes:
         policy_id: 1 to 64 characters, unique in its container.

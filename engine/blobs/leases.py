@@ -1,5 +1,5 @@
-"""Leases of blobs and containers: who may write, for how long (spec/blobs.md sections 2.2 and 5; Azure's
-lease state diagram).
+"""Leases of blobs and containers: who may write, for how long (docs/wire/blobs.md, sections 2.2 and 5;
+Azure's lease state diagram).
 
 A lease is kept as it was last set; its state follows from the time, so no event is needed when it runs out.
 The outcomes by state are those of Azure's "Lease Blob" page, table "Outcomes of lease operations on blobs by

@@ -2,7 +2,7 @@
 
 A page costs what it answers: names are sought in a sorted list, and a whole group behind a delimiter is
 passed over by one seek. A find starts with its most selective clause and looks at a bounded number of blobs,
-so a page may be short, or even empty, and still have a next one (spec/blobs.md sections 5.4 and 6 allow
+so a page may be short, or even empty, and still have a next one (docs/wire/blobs.md, sections 5.4 and 6 allow
 that).
 """
 

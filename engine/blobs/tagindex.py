@@ -1,7 +1,7 @@
 """Finding blobs by tags: what can be asked, and an index that answers at the cost of what it finds.
 
-Values compare by code point (spec/blobs.md section 6). The smallest string above ``v`` is ``v`` followed by
-U+0000, so every comparison becomes a half-open interval.
+Values compare by code point (docs/wire/blobs.md, section 6). The smallest string above ``v`` is ``v``
+followed by U+0000, so every comparison becomes a half-open interval.
 """
 
 from collections import defaultdict

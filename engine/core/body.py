@@ -55,8 +55,8 @@ PAYLOAD_RECORD = 512
 
 
 def pack_body(body: Body) -> dict[str, Any]:
-    """The body as msgpack types, for an event's content. A payload file's key appears nowhere else (design
-    section 2)."""
+    """The body as msgpack types, for an event's content. A payload file's key appears nowhere else
+    (FORMAT.md, section 9)."""
     if isinstance(body, Inline):
         return {"data": body.data, "md5": body.md5}
     return {

@@ -9,7 +9,7 @@ HOUR = 3600 * SECOND
 DAY = 24 * HOUR
 
 JUMP = HOUR
-"""A step of the wall clock against the monotonic one beyond this is doubted (reliability.md, T9)."""
+"""A step of the wall clock against the monotonic one beyond this is doubted (docs/architecture.md, Time)."""
 CONFIRMATION = 10 * 60 * SECOND
 """How long a doubted time must hold, on the monotonic clock, before anything is destroyed by it."""
 

@@ -93,7 +93,7 @@ class Event:
 
     A subclass says its ``VERB`` and ``SURFACE`` and adds its fields, each in one of two parts: ``details``
     are who and what, kept for the audit period; ``content`` is the data itself, kept until its deadline
-    (design section 2). Nothing of either reaches the header.
+    (FORMAT.md, section 5). Nothing of either reaches the header.
 
     Attributes:
         resource: 16 random bytes that name the resource for ever, without telling whose it is.

@@ -1,5 +1,5 @@
-"""What a write may bring and whom it may touch: the rules before anything is decided (spec sections 6 and
-7)."""
+"""What a write may bring and whom it may touch: the rules before anything is decided (docs/wire/settings.md,
+sections 6 and 7)."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -13,7 +13,7 @@ from retain.engine.settings.state import SettingsState
 from retain.engine.settings.value import Body, check_body, same
 
 UNREACHABLE = frozenset({"", ".", ".."})
-"""Names that no URL can carry to us: collapsed or removed on the way (spec section 2)."""
+"""Names that no URL can carry to us: collapsed or removed on the way (docs/wire/settings.md, section 2)."""
 
 
 def target_path(command: Write, own: Document | None) -> Path:
@@ -60,8 +60,8 @@ def admit(command: Write, path: Path, body: Body, *, merging: bool = False) -> B
 
 
 def check_configuration(command: Write, name: str, value: Any, *, removable: bool = False) -> None:
-    """A configuration's name and kind: at global level an object, as role lists stand in it (S:179),
-    elsewhere anything but null."""
+    """A configuration's name and kind: at global level an object, as role lists stand in it
+    (docs/wire/settings.md, section 7), elsewhere anything but null."""
     if name in UNREACHABLE or name == METADATA or "\0" in name:
         raise Invalid("a configuration cannot have this name", reason="name")
     if value is None and removable:
@@ -168,5 +168,5 @@ def check_conditions(state: SettingsState, command: Write, shown: str, *, exists
 
 def missing(hidden: Any) -> Exception:
     """What to answer about a target that the asker does not see: 403 if it may be in what is hidden
-    from him (spec section 4)."""
+    from him (docs/wire/settings.md, section 4)."""
     return NotFound(NO_SUCH) if isinstance(hidden, Missing) else Forbidden(NO_RIGHT, reason="role")

@@ -107,8 +107,8 @@ class RestoreValue(Write):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImportDocument(Command[bool]):
-    """States one level document whole, past roles, ownership and the rule on arrays (K26). Answers whether
-    that changed it.
+    """States one level document whole, past roles, ownership and the rule on arrays (docs/wire/settings.md,
+    section 11.26). Answers whether that changed it.
 
     Attributes:
         place: Which one.

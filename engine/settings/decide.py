@@ -1,5 +1,5 @@
-"""Deciding what clients ask for: spec sections 3, 7 and 8. Reads the state, answers events, changes
-nothing."""
+"""Deciding what clients ask for: docs/wire/settings.md, sections 3, 7 and 8. Reads the state, answers events,
+changes nothing."""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -60,9 +60,8 @@ class _Target:
     Attributes:
         own: The document of the place itself.
         path: Where in it.
-        view: The layers on which existence is judged (spec section 3): at global level the document itself,
-            whatever the asker
-            may read of it; elsewhere what the asker sees.
+        view: The layers on which existence is judged (docs/wire/settings.md, section 3): at global level the
+            document itself, whatever the asker may read of it; elsewhere what the asker sees.
         present: What a plain read would find there; `MISSING` if nothing.
     """
 
@@ -160,7 +159,8 @@ def post(state: SettingsState, command: PostValue, _: int) -> Decision[Written]:
 
 
 def put(state: SettingsState, command: PutValue, _: int) -> Decision[Written]:
-    """PUT replaces what shows; at device level, or where the operator allows it, it also makes (K2)."""
+    """PUT replaces what shows; at device level, or where the operator allows it, it also makes
+    (docs/wire/settings.md, section 11.2)."""
     target = _Target(state, command)
     path = target.path
     body = admit(command, path, command.body)
@@ -177,7 +177,8 @@ def put(state: SettingsState, command: PutValue, _: int) -> Decision[Written]:
 
 
 def merge(state: SettingsState, command: MergeValue, _: int) -> Decision[Written]:
-    """PATCH with a merge patch: the target must show, the change goes to the own level (K25)."""
+    """PATCH with a merge patch: the target must show, the change goes to the own level
+    (docs/wire/settings.md, section 11.25)."""
     target = _Target(state, command)
     path = target.path
     body = admit(command, path, command.body, merging=True)

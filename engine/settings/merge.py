@@ -1,4 +1,5 @@
-"""Laying levels over one another for reading: device over user over application (spec section 4).
+"""Laying levels over one another for reading: device over user over application (docs/wire/settings.md,
+section 4).
 
 This is not a merge patch: a null of the lower level wins and is shown.
 """

@@ -8,7 +8,7 @@ Path: TypeAlias = tuple[str, ...]
 """Names from a level document downwards: configuration, property, property of that, and so on."""
 
 METADATA: Final = "__metadata"
-"""The member of a configuration that holds its role lists (spec section 7)."""
+"""The member of a configuration that holds its role lists (docs/wire/settings.md, section 7)."""
 
 
 class Missing:
@@ -22,7 +22,7 @@ MISSING: Final = Missing()
 
 
 class Level(IntEnum):
-    """The three storage levels (spec section 1). On disk: numbers never move."""
+    """The three storage levels (docs/wire/settings.md, section 1). On disk: numbers never move."""
 
     GLOBAL = 0
     USER = 1
@@ -84,7 +84,7 @@ class Asker:
     Attributes:
         name: The authenticated user's name.
         roles: Role names, compared with case.
-        admin: Passes every list of roles, and may act for any user (spec section 7).
+        admin: Passes every list of roles, and may act for any user (docs/wire/settings.md, section 7).
     """
 
     name: str
@@ -99,12 +99,13 @@ class Policy:
 
     Attributes:
         applications: The only application ids there are; empty: any, made by the first write.
-        put_creates: PUT makes what is missing at every level, not only at device level (K2).
-        allow_object_arrays: Arrays may hold objects (K26).
+        put_creates: PUT makes what is missing at every level, not only at device level
+            (docs/wire/settings.md, section 11.2).
+        allow_object_arrays: Arrays may hold objects (docs/wire/settings.md, section 11.26).
         global_create_roles: Who may make configurations at global level; empty: everyone.
-        admin_metadata: Only admins set role lists (K24).
+        admin_metadata: Only admins set role lists (docs/wire/settings.md, section 11.24).
         shared_devices: Each user has a device document of his own, instead of the first writer owning it
-            (K15).
+            (docs/wire/settings.md, section 11.15).
         max_document_bytes: Bytes of one level document as compact JSON, at most `DOCUMENT_BYTES_MAX`.
         max_depth: How deep JSON may be nested, the path of the target counted in.
         quota_application_bytes: Bytes of all documents of one application; 0: any number.

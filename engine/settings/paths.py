@@ -11,7 +11,8 @@ Edit = Callable[[Any], tuple[Any, int]]
 
 
 def walk(value: Any, path: Path) -> Any:
-    """What stands under `path`; `MISSING` if nothing does. Array elements have no path (spec section 2)."""
+    """What stands under `path`; `MISSING` if nothing does. Array elements have no path
+    (docs/wire/settings.md, section 2)."""
     for name in path:
         if not isinstance(value, dict):
             return MISSING

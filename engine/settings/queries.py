@@ -1,4 +1,4 @@
-"""Reading settings: pure functions over the state (spec sections 4, 7 and 8)."""
+"""Reading settings: pure functions over the state (docs/wire/settings.md, sections 4, 7 and 8)."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -129,7 +129,8 @@ def own_tag(state: SettingsState, place: Place) -> str:
 
 
 def owner_of(state: SettingsState, application: str, device: str) -> str | None:
-    """The user whose device it is: the first writer, while his record exists (spec section 8)."""
+    """The user whose device it is: the first writer, while his record exists (docs/wire/settings.md, section
+    8)."""
     users = state.devices.get((application, device))
     return users[0] if users else None
 

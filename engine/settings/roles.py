@@ -1,4 +1,4 @@
-"""Role lists: who may read and write a configuration at global level (spec section 7).
+"""Role lists: who may read and write a configuration at global level (docs/wire/settings.md, section 7).
 
 A table and one step: a list stands directly in a configuration, covers all of it, and nothing else.
 """
@@ -13,7 +13,7 @@ from retain.engine.settings.model import METADATA, Asker, Path
 
 class Right(StrEnum):
     """What a list grants; the value is its name in lower case, as both ``readRoles`` and ``ReadRoles`` occur
-    (K13)."""
+    (docs/wire/settings.md, section 11.13)."""
 
     READ = "readroles"
     WRITE = "writeroles"
@@ -85,7 +85,7 @@ def as_stored(document: Any, path: Path) -> Path:
 
 
 def without_metadata(document: Mapping[str, Any]) -> dict[str, Any]:
-    """A level document without role lists, as merged reads show it (spec section 4)."""
+    """A level document without role lists, as merged reads show it (docs/wire/settings.md, section 4)."""
     return {name: bare(configuration) for name, configuration in document.items()}
 
 

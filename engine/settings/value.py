@@ -1,5 +1,5 @@
-"""JSON values as the settings keep them: their text, their size, and what may not be stored (spec section
-6)."""
+"""JSON values as the settings keep them: their text, their size, and what may not be stored
+(docs/wire/settings.md, section 6)."""
 
 import json
 from dataclasses import dataclass
@@ -65,9 +65,8 @@ def check_body(body: Body, depth: int, policy: Policy) -> None:
         policy: Whether arrays may hold objects.
 
     Raises:
-        Invalid: An array holds an object (K14); or ``__metadata`` stands where it would have no force, which
-            must not be
-            ignored silently (spec section 7).
+        Invalid: An array holds an object (docs/wire/settings.md, section 6); or ``__metadata`` stands where
+            it would have no force, which must not be ignored silently (docs/wire/settings.md, section 7).
     """
     arrays = not policy.allow_object_arrays and b"[" in body.text
     if arrays or METADATA.encode() in body.text:

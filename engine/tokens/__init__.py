@@ -1,4 +1,4 @@
-"""Tokens: who issued what scope for when, and what was revoked. The token's text is never here (issue: shown
+"""Tokens: who issued what scope for when, and what was revoked. The token's text is never here (it is shown
 once).
 """
 

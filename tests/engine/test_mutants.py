@@ -1,4 +1,4 @@
-"""The tests of the tests: each deliberate bug of the engine turns a named check red (reliability.md, T7).
+"""The tests of the tests: each deliberate bug of the engine turns a named check red.
 
 The journal's own are in `tests/journal/crash/test_mutants.py`.
 """

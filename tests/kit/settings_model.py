@@ -1,6 +1,6 @@
 """What settings do, told again in the plainest way: deep copies, whole merges, no sharing and no journal.
 
-Written from the specification (sections 3, 4, 5, 7, 8), not from the code it checks.
+Written from docs/wire/settings.md, sections 3 to 8, not from the code it checks.
 """
 
 import copy

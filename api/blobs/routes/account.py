@@ -1,5 +1,5 @@
-"""Operations on the account: its containers, its service properties, what kind it is (blobs.md, section
-5)."""
+"""Operations on the account: its containers, its service properties, what kind it is (docs/wire/blobs.md,
+section 5)."""
 
 from retain.api.blobs.call import MAX_RESULTS, Call, xml_response
 from retain.api.blobs.sas.permissions import Operation

@@ -1,5 +1,5 @@
-"""Writing a blob: Put Blob, its properties, metadata, tags and tier, delete (blobs.md, sections 5.1 and
-5.5)."""
+"""Writing a blob: Put Blob, its properties, metadata, tags and tier, delete (docs/wire/blobs.md, sections 5.1
+and 5.5)."""
 
 from typing import Final
 

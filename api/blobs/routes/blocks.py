@@ -1,4 +1,4 @@
-"""Blobs made of blocks: Put Block, Put Block List, Get Block List (blobs.md, section 5.1)."""
+"""Blobs made of blocks: Put Block, Put Block List, Get Block List (docs/wire/blobs.md, section 5.1)."""
 
 import hashlib
 from typing import Final

@@ -1,5 +1,5 @@
-"""Operations on a container: create, properties, metadata, access policies, delete (blobs.md, sections 2.3
-and 5)."""
+"""Operations on a container: create, properties, metadata, access policies, delete (docs/wire/blobs.md,
+sections 2.3 and 5)."""
 
 from retain.api.blobs.call import Call, written, xml_response
 from retain.api.blobs.routes.upload import metadata_of

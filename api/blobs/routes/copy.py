@@ -1,4 +1,5 @@
-"""Copies: Copy Blob, Copy Blob From URL, Put Blob From URL, Put Block From URL (blobs.md, section 5.2).
+"""Copies: Copy Blob, Copy Blob From URL, Put Blob From URL, Put Block From URL (docs/wire/blobs.md, section
+5.2).
 
 All finish inline. The bytes are read and stored anew, because every body has a key of its own that dies
 with it.

@@ -1,4 +1,4 @@
-"""Find Blobs by Tags, for the account and for a container (blobs.md, section 6)."""
+"""Find Blobs by Tags, for the account and for a container (docs/wire/blobs.md, section 6)."""
 
 from retain.api.blobs.call import MAX_RESULTS, Call, xml_response
 from retain.api.blobs.sas.permissions import Operation

@@ -1,4 +1,4 @@
-"""Lease Blob and Lease Container (blobs.md, sections 2.2 and 5): one operation in five actions."""
+"""Lease Blob and Lease Container (docs/wire/blobs.md, sections 2.2 and 5): one operation in five actions."""
 
 import re
 from typing import Final

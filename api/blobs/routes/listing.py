@@ -1,4 +1,4 @@
-"""List Blobs, flat and by hierarchy (blobs.md, section 5.4)."""
+"""List Blobs, flat and by hierarchy (docs/wire/blobs.md, section 5.4)."""
 
 from typing import Final
 

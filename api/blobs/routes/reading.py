@@ -1,4 +1,5 @@
-"""Reading a blob: Get Blob whole and by range, its properties, metadata and tags (blobs.md, section 5.3)."""
+"""Reading a blob: Get Blob whole and by range, its properties, metadata and tags (docs/wire/blobs.md, section
+5.3)."""
 
 import hashlib
 from collections.abc import AsyncGenerator

@@ -1,4 +1,4 @@
-"""The source of a copy: a blob of this server, named by URL (blobs.md, section 5.2).
+"""The source of a copy: a blob of this server, named by URL (docs/wire/blobs.md, section 5.2).
 
 Nothing is ever fetched from elsewhere. A source in the caller's own account may be read with the account's
 key; every other needs a token of its own, judged exactly as if the blob were asked for directly.

@@ -71,7 +71,7 @@ def require_length(call: Call) -> int:
 
 
 def size_limit(version: str, before_2016: int, before_2019: int, now: int) -> int:
-    """The largest body of a write, in bytes, by version (blobs.md, section 5.1)."""
+    """The largest body of a write, in bytes, by version (docs/wire/blobs.md, section 5.1)."""
     if version < "2016-05-31":
         return before_2016
     return before_2019 if version < "2019-12-12" else now

@@ -1,5 +1,5 @@
-"""Which fields a shared access signature signs, in which order, for which version (blobs.md, sections 2.1
-and 3).
+"""Which fields a shared access signature signs, in which order, for which version (docs/wire/blobs.md,
+sections 2.1 and 3).
 
 Data and two small functions; used both to verify and to issue.
 """

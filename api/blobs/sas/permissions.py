@@ -1,4 +1,4 @@
-"""Which operation needs which right, as data (blobs.md, section 3.1), and the walk through it.
+"""Which operation needs which right, as data (docs/wire/blobs.md, section 3.1), and the walk through it.
 
 The order of checks is the service's: whether this kind of token may do such a thing at all, then services,
 resource types and letters. All of it precedes the question whether the resource exists.
@@ -105,7 +105,7 @@ def authorize(grant: Grant, operation: Operation, *, with_tags: bool = False) ->
     """Check a verified grant against an operation; returns whether it may replace an existing blob.
 
     `with_tags` asks for the letter t as well: tags written along with a blob, or listed with include=tags
-    (a service SAS only, blobs.md section 3.1). Raises AzureError AuthorizationFailure,
+    (a service SAS only, docs/wire/blobs.md, section 3.1). Raises AzureError AuthorizationFailure,
     AuthorizationServiceMismatch, AuthorizationResourceTypeMismatch or AuthorizationPermissionMismatch.
     """
     if grant.kind is Kind.KEY:

@@ -1,5 +1,5 @@
-"""Shared Key and Shared Key Lite (blobs.md, section 4): the string a client signed, from the request as it
-came.
+"""Shared Key and Shared Key Lite (docs/wire/blobs.md, section 4): the string a client signed, from the
+request as it came.
 
 The path enters as sent, still encoded, so nothing between client and server may rewrite it. Clients sort the
 headers in two ways, by bytes or by a culture's weights, and write a plus in a query in two ways: a

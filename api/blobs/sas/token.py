@@ -1,7 +1,7 @@
 """Shared access signatures as values: from the query string to a typed token, before anything is believed.
 
 Parsing depends on nothing but the query, so the routes may cache it by the raw bytes. What it refuses, it
-refuses as AuthenticationFailed with the detail texts of the real service (blobs.md, section 8).
+refuses as AuthenticationFailed with the detail texts of the real service (docs/wire/blobs.md, section 8).
 """
 
 import ipaddress

@@ -1,5 +1,5 @@
-"""Judging a shared access signature: signature, policy, times, protocol, address (blobs.md, sections 2 and
-3).
+"""Judging a shared access signature: signature, policy, times, protocol, address (docs/wire/blobs.md,
+sections 2 and 3).
 
 Pure: the token, what the URL names, the account's keys, the facts of the request and a look-up of stored
 access policies go in; a Grant comes out, or an AzureError. Rights are judged after that, by `permissions`,
@@ -18,7 +18,7 @@ from retain.api.blobs.wire.errors import AzureError, authentication_failed, inva
 from retain.api.blobs.wire.times import http_date
 
 MAX_POLICIES: Final = 5
-"""Stored access policies a container may have (blobs.md, section 2.3)."""
+"""Stored access policies a container may have (docs/wire/blobs.md, section 2.3)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +128,8 @@ def _verify_service(
 
 
 def _merge(token: ServiceToken, policy: Policy) -> tuple[int | None, int, str]:
-    """Start, expiry and permissions, each from the one side that gives it (blobs.md, section 2.3)."""
+    """Start, expiry and permissions, each from the one side that gives it (docs/wire/blobs.md, section
+    2.3)."""
     both = (
         ("st", token.bounds.start, policy.start),
         ("se", token.bounds.expiry, policy.expiry),

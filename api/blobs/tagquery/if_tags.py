@@ -1,4 +1,4 @@
-"""Conditions on tags: `x-ms-if-tags` and `x-ms-source-if-tags` (blobs.md, section 6).
+"""Conditions on tags: `x-ms-if-tags` and `x-ms-source-if-tags` (docs/wire/blobs.md, section 6).
 
 The grammar of `where` without `@container`, plus `<>`, OR and parentheses; AND binds tighter than OR.
 """

@@ -1,4 +1,4 @@
-"""Find Blobs by Tags: the `where` parameter (blobs.md, section 6), as one interval per key.
+"""Find Blobs by Tags: the `where` parameter (docs/wire/blobs.md, section 6), as one interval per key.
 
 An index can look each interval up; `matches` judges a single blob. Values are strings and compare by code
 point.

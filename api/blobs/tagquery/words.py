@@ -1,4 +1,4 @@
-"""The words of tag queries (blobs.md, section 6), with the positions that error texts name."""
+"""The words of tag queries (docs/wire/blobs.md, section 6), with the positions that error texts name."""
 
 import re
 from dataclasses import dataclass
@@ -46,7 +46,8 @@ RESERVED: Final = frozenset(
         *("DAY", "HOUR", "INTERVAL", "MINUTE", "MONTH", "SECOND", "TIMESTAMP", "YEAR"),
     }
 )
-"""Words of SQL and of its dates, which a key must quote: bare `Year` is refused (blobs.md, section 6)."""
+"""Words of SQL and of its dates, which a key must quote: bare `Year` is refused (docs/wire/blobs.md, section
+6)."""
 
 _TOKEN: Final = re.compile(
     r"""(?P<space>[ \t\r\n]+)

@@ -1,4 +1,4 @@
-"""What a URL names: account, container, blob, in both URL styles (blobs.md, section 1)."""
+"""What a URL names: account, container, blob, in both URL styles (docs/wire/blobs.md, section 1)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

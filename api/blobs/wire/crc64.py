@@ -1,4 +1,4 @@
-"""CRC-64/NVME, the checksum of `x-ms-content-crc64` (blobs.md, section 5.1).
+"""CRC-64/NVME, the checksum of `x-ms-content-crc64` (docs/wire/blobs.md, section 5.1).
 
 Reflected polynomial 0x9A6C9329AC4BC9B5, all ones before and after. Computed only where a client asks for
 it. The optional package `awscrt` does it at memory speed; without it tables take eight bytes a step, about

@@ -1,4 +1,5 @@
-"""What the engine refuses, in Azure's terms: one table (blobs.md, section 8; engine/blobs/commands.py)."""
+"""What the engine refuses, in Azure's terms: one table (docs/wire/blobs.md, section 8;
+engine/blobs/commands.py)."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""The errors of this surface: one table, one exception, one rendering (blobs.md, section 8).
+"""The errors of this surface: one table, one exception, one rendering (docs/wire/blobs.md, section 8).
 
 The table maps Azure's code to its usual status and message; a few codes have a second status, which the place
 that raises names. Clients read the code from the XML body, or from `x-ms-error-code` where there is no body.

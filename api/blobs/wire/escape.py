@@ -34,8 +34,8 @@ def is_legal(text: str) -> bool:
 
 
 def name_element(name: str) -> str:
-    """`<Name>` of a blob or prefix; percent-encoded and marked where XML cannot hold it (blobs.md, section
-    5.4)."""
+    """`<Name>` of a blob or prefix; percent-encoded and marked where XML cannot hold it (docs/wire/blobs.md,
+    section 5.4)."""
     if _ILLEGAL.search(name) is None:
         return f"<Name>{escape(name)}</Name>"
     return f'<Name Encoded="true">{quote(name.encode("utf-8", "surrogatepass"), safe="/")}</Name>'

@@ -1,4 +1,4 @@
-"""ETags as Azure writes them: a .NET tick count in hexadecimal (blobs.md, section 7).
+"""ETags as Azure writes them: a .NET tick count in hexadecimal (docs/wire/blobs.md, section 7).
 
 A tick is 100 ns since 0001-01-01. The engine makes the number from the instant of the write; here it
 becomes text, quoted in headers and container listings, bare in blob listings.

@@ -1,4 +1,5 @@
-"""Continuation markers (blobs.md, sections 5.4 and 6): opaque to clients, in the form of the real service.
+"""Continuation markers (docs/wire/blobs.md, sections 5.4 and 6): opaque to clients, in the form of the real
+service.
 
 `2!<length>!<Base64 with - for =>`. Each names the first entry of the next page, so nothing is lost if that
 entry goes meanwhile. A marker that has another form is taken as a plain name, as some clients send one.

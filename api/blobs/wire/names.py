@@ -1,5 +1,5 @@
-"""Names: containers, blobs, metadata, blocks, versions (blobs.md, sections 5.1 and 8). Checks only, no
-folding."""
+"""Names: containers, blobs, metadata, blocks, versions (docs/wire/blobs.md, sections 5.1 and 8). Checks only,
+no folding."""
 
 import re
 from base64 import b64decode

@@ -1,5 +1,5 @@
-"""Range requests (blobs.md, section 5.3): two forms count, everything else is ignored as the real service
-does."""
+"""Range requests (docs/wire/blobs.md, section 5.3): two forms count, everything else is ignored as the real
+service does."""
 
 import re
 from typing import Final

@@ -1,4 +1,5 @@
-"""Structured bodies, XSM/1.0 (blobs.md, section 9): content in segments, each followed by its CRC-64.
+"""Structured bodies, XSM/1.0 (docs/wire/blobs.md, section 9): content in segments, each followed by its
+CRC-64.
 
 All numbers little-endian: a head of 13 bytes (version 1, length of the whole message u64, flags u16,
 segments u16); per segment a head of 10 bytes (number from 1 u16, length u64), the data, its CRC-64; at the

@@ -1,4 +1,4 @@
-"""Blob index tags: their limits, and their two forms on the wire (blobs.md, section 5.5).
+"""Blob index tags: their limits, and their two forms on the wire (docs/wire/blobs.md, section 5.5).
 
 The XML form is read by `xml_bodies` and written by `tag_set`; the header form `x-ms-tags: k=v&k=v` is read
 here.

@@ -1,7 +1,7 @@
 """The three ways Azure writes an instant, to and from integer nanoseconds since the Unix epoch.
 
 RFC 1123 dates in headers and listings (RFC 9110, section 5.6.7, IMF-fixdate), ISO 8601 with seven fractional
-digits in XML, and the four shapes a SAS may use (blobs.md, section 2). Nothing here reads a clock.
+digits in XML, and the four shapes a SAS may use (docs/wire/blobs.md, section 2). Nothing here reads a clock.
 """
 
 import re
@@ -31,8 +31,8 @@ _HTTP_DATE: Final = re.compile(
 def parse_sas_time(text: str) -> int:
     """Read the time of a SAS or of a stored access policy.
 
-    Accepts a date, minutes, seconds, or up to seven fractional digits (blobs.md, section 2); a zone is
-    mandatory as soon as there is a time of day. Returns nanoseconds. Raises ValueError for anything else.
+    Accepts a date, minutes, seconds, or up to seven fractional digits (docs/wire/blobs.md, section 2); a zone
+    is mandatory as soon as there is a time of day. Returns nanoseconds. Raises ValueError for anything else.
     """
     match = _SAS_TIME.fullmatch(text)
     if match is None:

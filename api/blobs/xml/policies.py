@@ -1,4 +1,4 @@
-"""A container's stored access policies on the wire: SignedIdentifiers (blobs.md, section 2.3)."""
+"""A container's stored access policies on the wire: SignedIdentifiers (docs/wire/blobs.md, section 2.3)."""
 
 from collections.abc import Iterable
 from typing import Final

@@ -1,4 +1,4 @@
-"""Strict readers of the XML that clients send (blobs.md, sections 2.3, 5.1, 5.5).
+"""Strict readers of the XML that clients send (docs/wire/blobs.md, sections 2.3, 5.1, 5.5).
 
 Through defusedxml: no document type, no entities; a cap on bytes and on depth, both checked while reading.
 """

@@ -1,4 +1,4 @@
-"""Service properties: what an account remembers of them, and their XML (blobs.md, section 5.4).
+"""Service properties: what an account remembers of them, and their XML (docs/wire/blobs.md, section 5.4).
 
 Only what this server can honour is taken: CORS rules and the default version. Logging, metrics, soft
 delete and static websites may be given switched off, as clients do; switched on they are refused, never

@@ -1,5 +1,5 @@
-"""The listings a client receives (blobs.md, sections 5.1, 5.4 and 6): text put together, fast, in the
-exact order.
+"""The listings a client receives (docs/wire/blobs.md, sections 5.1, 5.4 and 6): text put together, fast, in
+the exact order.
 
 A page of 5,000 blobs is the hottest XML there is, so elements are plain strings built from entries directly.
 """

@@ -1,4 +1,5 @@
-"""Files: types, names and safety of what comes back, ranges, links, file control (spec sections 7 and 11)."""
+"""Files: types, names and safety of what comes back, ranges, links, file control (docs/wire/areas.md,
+sections 7 and 11)."""
 
 import json
 

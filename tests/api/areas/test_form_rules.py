@@ -1,4 +1,5 @@
-"""What a form may hold: underscore keys, limits, what a refused form leaves (spec sections 4 and 11)."""
+"""What a form may hold: underscore keys, limits, what a refused form leaves (docs/wire/areas.md, sections 4
+and 11)."""
 
 from tests.kit.areas import (
     BOUNDARY,

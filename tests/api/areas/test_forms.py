@@ -1,4 +1,4 @@
-"""Bodies: multipart and urlencoded, charsets (spec section 4)."""
+"""Bodies: multipart and urlencoded, charsets (docs/wire/areas.md, section 4)."""
 
 import codecs
 

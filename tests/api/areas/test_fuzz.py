@@ -1,4 +1,4 @@
-"""Any bytes at all get a well-formed answer below 500 (design section 7, invariant 10): over 10,000
+"""Any bytes at all get a well-formed answer below 500: over 10,000
 requests."""
 
 from __future__ import annotations

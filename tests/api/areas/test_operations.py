@@ -1,4 +1,5 @@
-"""The seven operations, custom ids with their customer, ttl and updates (spec sections 1, 3, 5, 6, 7, 8)."""
+"""The seven operations, custom ids with their customer, ttl and updates (docs/wire/areas.md, sections 1, 3,
+5, 6, 7, 8)."""
 
 import re
 

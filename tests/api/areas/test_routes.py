@@ -1,4 +1,4 @@
-"""Every form of a path, in the table of spec section 2."""
+"""Every form of a path, in the table of docs/wire/areas.md, section 2."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Reading and writing blobs over HTTP (blobs.md, sections 5.1, 5.3, 5.5 and 7)."""
+"""Reading and writing blobs over HTTP (docs/wire/blobs.md, sections 5.1, 5.3, 5.5 and 7)."""
 
 import hashlib
 from base64 import b64encode
@@ -53,7 +53,8 @@ async def test_head_tells_the_tier_and_the_length(client):
 
 
 async def test_no_header_of_an_answer_crashes_the_python_client(client):
-    """Its object-replication parser breaks on any name with the letters `or-` (blobs.md, section 9)."""
+    """Its object-replication parser breaks on any name with the letters `or-` (docs/wire/blobs.md, section
+    9)."""
     await client.put(
         "a", b"1", [("x-ms-tags", "k=v"), ("x-ms-meta-a", "1"), ("x-ms-blob-cache-control", "x")]
     )

@@ -1,4 +1,4 @@
-"""Blobs made of blocks, and copies inside the server (blobs.md, sections 5.1 and 5.2)."""
+"""Blobs made of blocks, and copies inside the server (docs/wire/blobs.md, sections 5.1 and 5.2)."""
 
 import hashlib
 from base64 import b64encode

@@ -1,4 +1,5 @@
-"""Conditional headers: the table of blobs.md, section 7, for reads, and what a write may combine."""
+"""Conditional headers: the table of docs/wire/blobs.md, section 7, for reads, and what a write may
+combine."""
 
 import pytest
 

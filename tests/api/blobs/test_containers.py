@@ -1,5 +1,5 @@
-"""Containers, their access policies, listings, searches, leases and the account over HTTP (blobs.md, sections
-2.3, 5 and 6)."""
+"""Containers, their access policies, listings, searches, leases and the account over HTTP
+(docs/wire/blobs.md, sections 2.3, 5 and 6)."""
 
 from urllib.parse import quote
 

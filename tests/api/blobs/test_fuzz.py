@@ -1,5 +1,4 @@
-"""Any bytes at all, with every right, to any URL: always a well-formed answer below 500 (design, section
-7)."""
+"""Any bytes at all, with every right, to any URL: always a well-formed answer below 500."""
 
 import random
 from urllib.parse import quote

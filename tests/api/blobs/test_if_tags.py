@@ -1,4 +1,4 @@
-"""Conditions on tags: the grammar of x-ms-if-tags and its verdicts (blobs.md, section 6)."""
+"""Conditions on tags: the grammar of x-ms-if-tags and its verdicts (docs/wire/blobs.md, section 6)."""
 
 import pytest
 

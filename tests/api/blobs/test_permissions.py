@@ -1,7 +1,8 @@
 """The matrix of section 3.1: every operation under every letter of every kind of token, each with its
 verdict.
 
-The expectation is written down here once more, in the spec's own shape, and not read from the code's table.
+The expectation is written down here once more, in the shape of docs/wire/blobs.md, section 3.1, and not read
+from the code's table.
 """
 
 import pytest

@@ -1,4 +1,4 @@
-"""Tokens that someone tampered with: more than two hundred, and not one passes (issue 3)."""
+"""Tokens that someone tampered with: more than two hundred, and not one passes."""
 
 import ast
 from base64 import b64decode, b64encode

@@ -1,4 +1,5 @@
-"""Every vector of blobs.md, section 4.1: signatures that the JavaScript and the Python SDK make as well."""
+"""Every vector of docs/wire/blobs.md, section 4.1: signatures that the JavaScript and the Python SDK make as
+well."""
 
 from base64 import b64decode
 from urllib.parse import parse_qs, quote

@@ -1,4 +1,5 @@
-"""What a token is judged by: times, policy, protocol, address, form; each with the verdict of blobs.md."""
+"""What a token is judged by: times, policy, protocol, address, form; each with the verdict of
+docs/wire/blobs.md, section 8."""
 
 import pytest
 

@@ -1,5 +1,5 @@
-"""Shared Key: the string that clients sign, in each of the ways in which they sign it (blobs.md, section
-4)."""
+"""Shared Key: the string that clients sign, in each of the ways in which they sign it (docs/wire/blobs.md,
+section 4)."""
 
 import hmac
 from base64 import b64encode

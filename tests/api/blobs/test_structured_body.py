@@ -1,4 +1,5 @@
-"""The frame around a body that carries its own checksums (blobs.md, section 5.1), put on and taken off."""
+"""The frame around a body that carries its own checksums (docs/wire/blobs.md, section 5.1), put on and taken
+off."""
 
 import struct
 

@@ -1,4 +1,4 @@
-"""Tag queries: every rule of blobs.md, section 6, and that nothing else gets through."""
+"""Tag queries: every rule of docs/wire/blobs.md, section 6, and that nothing else gets through."""
 
 import string
 

@@ -1,5 +1,5 @@
-"""Listings to the letter, and readers that take nothing but what they must (blobs.md, sections 2.3, 5 and
-6)."""
+"""Listings to the letter, and readers that take nothing but what they must (docs/wire/blobs.md, sections 2.3,
+5 and 6)."""
 
 from base64 import b64decode, b64encode
 from xml.etree.ElementTree import fromstring

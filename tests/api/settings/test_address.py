@@ -1,4 +1,4 @@
-"""URLs: every form of spec section 2, raw paths, and names that need care."""
+"""URLs: every form of docs/wire/settings.md, section 2, raw paths, and names that need care."""
 
 import pytest
 from hypothesis import given
@@ -44,7 +44,7 @@ def parsed(target: str) -> Address | Me:
 @pytest.mark.parametrize("prefix", PREFIXES)
 @pytest.mark.parametrize("tail", TAILS, ids=lambda tail: tail or "root")
 def test_every_tail_behind_every_prefix(prefix: str, tail: str) -> None:
-    """K9, K10, K12."""
+    """docs/wire/settings.md, sections 2, 11.9, 11.10 and 11.12."""
     assert parsed(prefix + tail) == TAILS[tail]
     assert parsed(f"/{prefix}//{tail}/".replace("app/", "app//")) == TAILS[tail]
 
@@ -109,7 +109,7 @@ def test_me_is_a_neighbour() -> None:
     ],
 )
 async def test_names_are_decoded_exactly_once(client: Client, raw: str, name: str) -> None:
-    """S:42-44 and spec section 2."""
+    """docs/wire/settings.md, section 2."""
     assert (await client.call("POST", f"global/{raw}", {raw: 1})).status == 201
     assert (await client.call("GET", "global")).json() == {name: {raw: 1}}
     assert (await client.call("GET", f"global/{raw}/{path(raw)}")).json() == 1

@@ -85,7 +85,7 @@ async def test_good_json_is_stored(client: Client, body: bytes) -> None:
 
 
 async def test_object_arrays_where_the_setting_allows_them() -> None:
-    """K26: SAP's own managed document holds one."""
+    """docs/wire/settings.md, section 11.26: SAP's own managed document holds one."""
     async with settings_client(allow_object_arrays=True) as client:
         policies = {"restrictedPolicies": [{"name": "x"}]}
         assert (await client.call("POST", "global/mobileservices", policies)).status == 201
@@ -191,7 +191,7 @@ async def test_quotas_of_applications_and_devices() -> None:
 
 @pytest.mark.parametrize(("row", "original", "patch", "result"), APPENDIX_A, ids=lambda item: f"{item}"[:12])
 async def test_rfc_7396_over_http(row: int, original: Any, patch: Any, result: Any) -> None:
-    """Wrapped as spec section 5 says; row 11 removes v, row 8 needs arrays of objects."""
+    """Wrapped as docs/wire/settings.md, section 5 says; row 11 removes v, row 8 needs arrays of objects."""
     async with settings_client(allow_object_arrays=True) as client:
         await client.call("POST", "global/t", {"v": original})
         assert (await client.call("PATCH", "global/t", {"v": patch})).status == 204

@@ -1,4 +1,5 @@
-"""Tags and preconditions: invisible to original clients (spec section 12; RFC 9110 section 13)."""
+"""Tags and preconditions: invisible to original clients (docs/wire/settings.md, section 12; RFC 9110 section
+13)."""
 
 import pytest
 

@@ -131,7 +131,7 @@ class TestCredentials:
 
 
 class TestHabits:
-    """Spec section 9."""
+    """docs/wire/settings.md, section 9."""
 
     @pytest.mark.parametrize("method", ["GET", "HEAD"])
     async def test_a_csrf_token_is_given_to_those_who_fetch_one(self, client: Client, method: str) -> None:

@@ -1,4 +1,5 @@
-"""Reading: how levels are laid over one another, and what `overwrite` shows (spec section 4)."""
+"""Reading: how levels are laid over one another, and what `overwrite` shows (docs/wire/settings.md, section
+4)."""
 
 import pytest
 
@@ -16,7 +17,7 @@ async def put_up(client: Client) -> None:
 
 
 async def test_device_over_user_over_application(client: Client) -> None:
-    """S:15, S:83, K16."""
+    """docs/wire/settings.md, sections 4 and 11.16."""
     await put_up(client)
     assert (await client.call("GET", "device/d")).json() == {
         "c": {"a": 3, "o": {"x": 1, "y": 2, "z": 3}, "l": [3], "n": None},
@@ -36,7 +37,7 @@ async def test_device_over_user_over_application(client: Client) -> None:
     "spelling", ["overwrite=false", "Overwrite=False", "OVERWRITE=FALSE", "x=1&overWrite=fAlse"]
 )
 async def test_false_shows_the_own_level_alone(client: Client, spelling: str) -> None:
-    """S:11, S:71, S:95: any case."""
+    """docs/wire/settings.md, section 4: any case."""
     await put_up(client)
     answer = await client.call("GET", f"device/d?{spelling}")
     assert answer.json() == {"c": {"a": 3, "o": {"z": 3}}, "here": {"d": 1}}
@@ -46,7 +47,7 @@ async def test_false_shows_the_own_level_alone(client: Client, spelling: str) ->
 
 @pytest.mark.parametrize("spelling", ["", "?overwrite=true", "?Overwrite=TRUE"])
 async def test_true_is_the_default_and_writes_nothing(client: Client, spelling: str) -> None:
-    """K17."""
+    """docs/wire/settings.md, section 11.17."""
     await put_up(client)
     before = client.digest()
     assert (await client.call("GET", f"currentuser/only{spelling}")).json() == {"v": 1}
@@ -70,7 +71,7 @@ async def test_nothing_at_all_is_not_found(client: Client) -> None:
 
 
 async def test_without_own_data_the_application_shows_alone(client: Client) -> None:
-    """S:15."""
+    """docs/wire/settings.md, section 4."""
     await client.call("POST", "global", GLOBAL)
     assert (await client.call("GET", "currentuser")).json() == GLOBAL
     assert (await client.call("GET", "device/new")).json() == GLOBAL
@@ -92,7 +93,7 @@ async def test_a_stored_null_is_kept_and_shown(client: Client) -> None:
 
 
 async def test_metadata_shows_at_global_level_only(client: Client) -> None:
-    """E7, S:48, E2."""
+    """docs/wire/settings.md, section 4."""
     config = {"v": 1, "__metadata": {"readRoles": ["R"]}}
     reader = User("ann", ("R",))
     await client.call("POST", "global/c", config)
@@ -105,7 +106,7 @@ async def test_metadata_shows_at_global_level_only(client: Client) -> None:
 
 
 async def test_the_application_s_part_is_left_out_without_a_read_role(client: Client) -> None:
-    """E1; spec section 4."""
+    """docs/wire/settings.md, section 4."""
     guarded = {"v": 1, "w": 1, "__metadata": {"readRoles": ["R"]}}
     await client.call("POST", "global", {"g": guarded, "c": {"x": 1}})
     assert (await client.call("GET", "currentuser")).json() == {"c": {"x": 1}}
@@ -142,7 +143,7 @@ async def test_children_are_listed_on_request(client: Client) -> None:
 
 
 class TestDevices:
-    """Spec section 8, K15."""
+    """docs/wire/settings.md, sections 8 and 11.15."""
 
     async def test_the_first_writer_owns_it(self, client: Client) -> None:
         await client.call("POST", "global", {"c": {"x": 1}})

@@ -1,4 +1,4 @@
-"""Role lists: who reads, who writes, who makes (spec section 7)."""
+"""Role lists: who reads, who writes, who makes (docs/wire/settings.md, section 7)."""
 
 from typing import Any
 
@@ -23,7 +23,7 @@ async def guard(client: Client, metadata: Any, value: Any = 1) -> None:
     ],
 )
 async def test_reading_needs_a_read_role_and_writing_a_write_role(client: Client, metadata: Any) -> None:
-    """K13: both spellings; one role suffices."""
+    """docs/wire/settings.md, sections 7 and 11.13: both spellings; one role suffices."""
     await guard(client, metadata)
     for user, reads, writes in [
         (ANN, 403, 403),
@@ -41,7 +41,7 @@ async def test_reading_needs_a_read_role_and_writing_a_write_role(client: Client
 
 @pytest.mark.parametrize("metadata", [{}, {"readRoles": [], "writeRoles": []}, {"other": 1}])
 async def test_without_roles_everyone_may(client: Client, metadata: Any) -> None:
-    """E1."""
+    """docs/wire/settings.md, section 7."""
     await guard(client, metadata)
     assert (await client.call("GET", "global/c")).status == 200
     assert (await client.call("DELETE", "global/c")).status == 204
@@ -175,7 +175,7 @@ async def test_who_may_make_configurations() -> None:
 
 
 async def test_only_admins_set_lists_where_the_setting_says_so() -> None:
-    """K24."""
+    """docs/wire/settings.md, section 11.24."""
     async with settings_client(metadata_writers="admin") as client:
         guarded = {"v": 1, "__metadata": {"readRoles": []}}
         assert (await client.call("POST", "global/c", guarded)).status == 403
@@ -210,7 +210,7 @@ async def test_lists_have_no_meaning_below_the_application(client: Client, level
 
 
 async def test_a_configuration_at_global_level_is_an_object(client: Client) -> None:
-    """S:179: role lists stand in it."""
+    """docs/wire/settings.md, section 7: role lists stand in it."""
     for value in [5, "x", [], None, True]:
         assert (await client.call("POST", "global/c", value)).status == 400
         assert (await client.call("POST", "global", {"c": value})).status == 400
@@ -224,7 +224,7 @@ async def test_a_configuration_at_global_level_is_an_object(client: Client) -> N
 
 
 async def test_devices_are_shared_where_the_setting_says_so() -> None:
-    """K15."""
+    """docs/wire/settings.md, section 11.15."""
     async with settings_client(device_isolation="per_user") as client:
         bob = User("bob")
         assert (await client.call("PUT", "device/d/c", {"x": 1})).status == 201

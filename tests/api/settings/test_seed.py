@@ -1,4 +1,5 @@
-"""The source's own examples (seed lines 197-233, 317-350), byte for byte where it gives bytes."""
+"""The examples of SAP's page (docs/wire/settings.md, sections 3.2 and 3.4), byte for byte where it gives
+bytes."""
 
 import json
 
@@ -20,7 +21,7 @@ DOC1 = b"""{
              "writeRoles": ["Role1"] }
   }
 }"""
-"""Seed lines 199-213, with the brace it lacks (K19)."""
+"""The first sample, with the brace that it lacks (docs/wire/settings.md, section 11.19)."""
 
 BES = b"""{
   "endpoints":{
@@ -66,7 +67,7 @@ async def make_test1(client: Client, app: str = "test1") -> None:
 
 
 async def test_the_first_post_makes_the_application_test1(client: Client) -> None:
-    """S:197: the URL has no level word (K9)."""
+    """The URL has no level word (docs/wire/settings.md, section 11.9)."""
     await make_test1(client)
     answer = await client.call("GET", "global", app="test1", user=WRITER)
     assert answer.status == 200
@@ -75,7 +76,8 @@ async def test_the_first_post_makes_the_application_test1(client: Client) -> Non
 
 
 async def test_the_samples_as_printed_are_malformed(client: Client) -> None:
-    """K19: a brace is missing in the first, a comma too many in the second."""
+    """docs/wire/settings.md, section 11.19: a brace is missing in the first, a comma too many in the
+    second."""
     for body in (DOC1[:-1], DOC1.replace(b'"http://endpoint2"}', b'"http://endpoint2"},')):
         answer = await client.send("POST", f"{ROOT}/test1", JSON, body, user=WRITER)
         assert answer.status == 400
@@ -83,7 +85,7 @@ async def test_the_samples_as_printed_are_malformed(client: Client) -> None:
 
 
 async def test_a_new_endpoint_is_added_by_its_property_name(client: Client) -> None:
-    """S:217-233: what the sample shows is the document after adding ep3."""
+    """docs/wire/settings.md, section 3.2: what the sample shows is the document after adding ep3."""
     await make_test1(client)
     answer = await client.call("POST", "endpoints/ep3", {"url": "http://endpoint3"}, app="test1")
     assert answer.status == 201
@@ -95,7 +97,7 @@ async def test_a_new_endpoint_is_added_by_its_property_name(client: Client) -> N
 
 
 async def test_the_patch_adds_bes_and_renews_ep2(client: Client) -> None:
-    """S:315-350; appID1 is the application, so the whole level is patched (K20)."""
+    """appID1 is the application, so the whole level is patched (docs/wire/settings.md, section 11.20)."""
     await make_test1(client, "appID1")
     answer = await client.send("PATCH", f"{ROOT}/appID1", JSON, BES, user=WRITER)
     assert (answer.status, answer.body) == (204, b"")
@@ -104,7 +106,8 @@ async def test_the_patch_adds_bes_and_renews_ep2(client: Client) -> None:
 
 
 async def test_read_roles_by_path(client: Client) -> None:
-    """S:48, K18: endpoints has no role lists in the sample data; once it has, they are read."""
+    """docs/wire/settings.md, section 11.18: endpoints has no role lists in the sample data; once it has, they
+    are read."""
     await make_test1(client, "appID1")
     assert (await client.call("GET", "endpoints/__metadata/readRoles", app="appID1")).status == 404
     roles = {"__metadata": {"readRoles": ["Role9"]}}
@@ -116,7 +119,7 @@ async def test_read_roles_by_path(client: Client) -> None:
 
 
 async def test_the_url_of_an_endpoint(client: Client) -> None:
-    """S:50; a string is a JSON string with quotes (spec section 3)."""
+    """A string is a JSON string with quotes (docs/wire/settings.md, section 3.1)."""
     await make_test1(client, "appID1")
     answer = await client.call("GET", "endpoints/ep1/url", app="appID1")
     assert (answer.status, answer.body) == (200, b'"http://endpoint1"')
@@ -124,7 +127,7 @@ async def test_the_url_of_an_endpoint(client: Client) -> None:
 
 
 async def test_push_is_guarded_by_its_roles(client: Client) -> None:
-    """S:57, S:128, S:210-212."""
+    """docs/wire/settings.md, sections 3.1, 3.3 and 7."""
     await make_test1(client)
     assert (await client.call("GET", "push", app="test1", user=READER)).status == 200
     assert (await client.call("PUT", "push", {}, app="test1", user=READER)).status == 403
@@ -133,7 +136,7 @@ async def test_push_is_guarded_by_its_roles(client: Client) -> None:
 
 
 async def test_the_user_level_by_name(client: Client) -> None:
-    """S:256 (K10): user/ab01 is ab01's own level, configuration ep1."""
+    """docs/wire/settings.md, section 11.10: user/ab01 is ab01's own level, configuration ep1."""
     ab01 = User("ab01")
     body = b'{ "authenticationType": "NoAuth" }'
     answer = await client.send("POST", f"{ROOT}/appID1/user/ab01/ep1", JSON, body, user=ab01)
@@ -144,8 +147,9 @@ async def test_the_user_level_by_name(client: Client) -> None:
 
 
 async def test_the_device_sample(client: Client) -> None:
-    """E2: in the application form, the device shows Menu and ShortCuts of HomeScreen only, and the first
-    change to an inherited value is a PATCH (K25)."""
+    """docs/wire/settings.md, section 4: in the application form, the device shows Menu and ShortCuts of
+    HomeScreen only, and the first change to an inherited value is a PATCH (docs/wire/settings.md, section
+    11.25)."""
     home = {
         "Menu": {"Order": 1},
         "ShortCuts": ["a", "b"],

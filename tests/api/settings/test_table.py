@@ -1,4 +1,5 @@
-"""Methods × levels: each cell of spec section 3, and the resolutions of section 11 that shape it."""
+"""Methods × levels: each cell of docs/wire/settings.md, section 3, and the resolutions of section 11 that
+shape it."""
 
 from typing import Any
 
@@ -32,7 +33,7 @@ async def unchanged(client: Client, *call: Any, **more: Any) -> Answer:
 class TestGet:
     @pytest.mark.parametrize(("level", "q"), list(zip(LEVELS, [1, 2, 3], strict=True)))
     async def test_200_value(self, client: Client, level: str, q: int) -> None:
-        """S:55, S:76 (K5), S:97 (K6)."""
+        """docs/wire/settings.md, sections 3.1, 11.5 and 11.6."""
         await put_up(client)
         for tail, body in [("c", b'{"p":{"q":%d}}'), ("c/p", b'{"q":%d}'), ("c/p/q", b"%d")]:
             answer = await client.call("GET", f"{level}/{tail}")
@@ -41,7 +42,7 @@ class TestGet:
 
     @pytest.mark.parametrize("level", LEVELS)
     async def test_404_missing(self, client: Client, level: str) -> None:
-        """S:58, S:78, S:99 (K6)."""
+        """docs/wire/settings.md, sections 3.1 and 11.6."""
         assert (await unchanged(client, "GET", level)).status == 404
         await put_up(client)
         for tail in ["none", "c/none", "c/p/none", "c/p/q/r"]:
@@ -49,20 +50,20 @@ class TestGet:
         assert (await unchanged(client, "GET", f"{level}/c", app="other")).status == 404
 
     async def test_403_global_without_a_role(self, client: Client) -> None:
-        """S:57."""
+        """docs/wire/settings.md, section 3.1."""
         await put_up(client)
         assert (await unchanged(client, "GET", "global/g/v")).status == 403
 
     @pytest.mark.parametrize("level", ["currentuser", "device/d1"])
     async def test_403_where_all_there_is_may_not_be_read(self, client: Client, level: str) -> None:
-        """S:77, S:98; spec section 4."""
+        """docs/wire/settings.md, sections 3.1 and 4."""
         await put_up(client)
         assert (await unchanged(client, "GET", f"{level}/g")).status == 403
         assert (await unchanged(client, "GET", f"{level}/g/v")).status == 403
         assert (await unchanged(client, "GET", f"{level}/g/none")).status == 403
 
     async def test_403_another_user(self, client: Client) -> None:
-        """K22."""
+        """docs/wire/settings.md, section 11.22."""
         await put_up(client)
         assert (await unchanged(client, "GET", "user/ann/c", user=BOB)).status == 403
         assert (await unchanged(client, "GET", "device/d1/c", user=BOB)).status == 403
@@ -79,7 +80,7 @@ class TestGet:
 class TestPost:
     @pytest.mark.parametrize("level", LEVELS)
     async def test_201_created(self, client: Client, level: str) -> None:
-        """S:238, S:263, S:285; Location and ETag (R)."""
+        """docs/wire/settings.md, section 3.2, with Location and ETag."""
         await put_up(client)
         answer = await client.call("POST", f"{level}/c/p/new", [1, "x"])
         assert (answer.status, answer.body) == (201, b"")
@@ -90,7 +91,7 @@ class TestPost:
 
     @pytest.mark.parametrize("level", LEVELS)
     async def test_409_exists_and_nothing_changes(self, client: Client, level: str) -> None:
-        """S:240, S:265, S:287 (K21)."""
+        """docs/wire/settings.md, sections 3.2 and 11.21."""
         await put_up(client)
         for tail in ["c", "c/p", "c/p/q"]:
             assert (await unchanged(client, "POST", f"{level}/{tail}", {})).status == 409
@@ -98,26 +99,27 @@ class TestPost:
 
     @pytest.mark.parametrize("level", LEVELS)
     async def test_404_missing_parent(self, client: Client, level: str) -> None:
-        """K21: parents must exist."""
+        """docs/wire/settings.md, section 3.2: parents must exist."""
         await put_up(client)
         for tail in ["none/x", "c/none/x", "c/p/q/r"]:
             assert (await unchanged(client, "POST", f"{level}/{tail}", 1)).status == 404
 
     async def test_403_global_without_a_role(self, client: Client) -> None:
-        """S:239."""
+        """docs/wire/settings.md, sections 3.2 and 7."""
         await put_up(client)
         assert (await unchanged(client, "POST", "global/g/new", 1)).status == 403
         assert (await unchanged(client, "POST", "global", {"g": {}, "new": {}})).status == 403
 
     async def test_403_another_user(self, client: Client) -> None:
-        """S:264, S:270, S:286."""
+        """docs/wire/settings.md, sections 3.2 and 8."""
         await put_up(client)
         assert (await unchanged(client, "POST", "user/ann/x", {}, user=BOB)).status == 403
         assert (await unchanged(client, "POST", "device/d1/x", {}, user=BOB)).status == 403
 
     @pytest.mark.parametrize("level", LEVELS[1:])
     async def test_an_application_default_can_be_overridden(self, client: Client, level: str) -> None:
-        """Existence is tested on the own document (S:15, S:83); parents may be inherited."""
+        """Existence is tested on the own document (docs/wire/settings.md, section 3.2); parents may be
+        inherited."""
         await put_up(client)
         assert (await client.call("POST", f"{level}/app/x", 7)).status == 201
         assert (await client.call("GET", f"{level}/app")).json() == {"x": 7}
@@ -140,7 +142,7 @@ class TestPost:
 class TestPut:
     @pytest.mark.parametrize("level", LEVELS)
     async def test_204_replaced(self, client: Client, level: str) -> None:
-        """S:127, S:146, S:122, and for devices K2."""
+        """docs/wire/settings.md, section 3.3."""
         await put_up(client)
         answer = await client.call("PUT", f"{level}/c/p", {"r": 1})
         assert (answer.status, answer.body) == (204, b"")
@@ -148,14 +150,14 @@ class TestPut:
 
     @pytest.mark.parametrize("level", LEVELS[:2])
     async def test_404_missing(self, client: Client, level: str) -> None:
-        """S:118 over S:129 (K1); S:148."""
+        """docs/wire/settings.md, sections 3.3 and 11.1."""
         assert (await unchanged(client, "PUT", level, {})).status == 404
         await put_up(client)
         for tail in ["none", "c/none", "c/p/none/x", "c/p/q/r"]:
             assert (await unchanged(client, "PUT", f"{level}/{tail}", {})).status == 404
 
     async def test_device_201_when_new(self, client: Client) -> None:
-        """S:153, S:164 (K2): upsert, never 409."""
+        """docs/wire/settings.md, section 11.2: upsert, never 409."""
         answer = await client.call("PUT", "device/d1/c/p/q", 5)
         assert answer.status == 201
         assert (await client.call("GET", "device/d1")).json() == {"c": {"p": {"q": 5}}}
@@ -169,20 +171,21 @@ class TestPut:
         assert (await unchanged(client, "PUT", "device/d1/c/p/q/r", 5)).status == 404
 
     async def test_403_global_without_a_role(self, client: Client) -> None:
-        """S:128."""
+        """docs/wire/settings.md, section 3.3."""
         await put_up(client)
         assert (await unchanged(client, "PUT", "global/g/v", 2)).status == 403
         assert (await unchanged(client, "PUT", "global", {"c": {}})).status == 403
 
     async def test_403_another_user(self, client: Client) -> None:
-        """S:147, S:165."""
+        """docs/wire/settings.md, sections 3.3 and 8."""
         await put_up(client)
         assert (await unchanged(client, "PUT", "user/ann/c", {}, user=BOB)).status == 403
         assert (await unchanged(client, "PUT", "device/d1/c", {}, user=BOB)).status == 403
 
     @pytest.mark.parametrize("level", LEVELS[1:])
     async def test_what_is_inherited_exists(self, client: Client, level: str) -> None:
-        """Existence is judged on the effective document, the write goes to the own level (K25)."""
+        """Existence is judged on the effective document, the write goes to the own level
+        (docs/wire/settings.md, section 11.25)."""
         await client.call("POST", "global", {"c": {"p": {"q": 1, "r": 2}}})
         assert (await client.call("PUT", f"{level}/c/p/q", 9)).status == 204
         assert (await client.call("GET", f"{level}?overwrite=false")).json() == {"c": {"p": {"q": 9}}}
@@ -204,7 +207,7 @@ class TestPut:
 class TestPatch:
     @pytest.mark.parametrize("level", LEVELS)
     async def test_204_merged(self, client: Client, level: str) -> None:
-        """S:355, S:374, S:390."""
+        """docs/wire/settings.md, section 3.4."""
         await put_up(client)
         answer = await client.call("PATCH", f"{level}/c", {"p": {"q": None, "r": 1}, "s": [1]})
         assert (answer.status, answer.body) == (204, b"")
@@ -212,34 +215,34 @@ class TestPatch:
 
     @pytest.mark.parametrize("level", LEVELS)
     async def test_404_missing(self, client: Client, level: str) -> None:
-        """S:357; S:376 (K3) and S:392 (K4) say 409 because it exists."""
+        """docs/wire/settings.md, sections 11.3 and 11.4: SAP's tables say 409 because it exists."""
         assert (await unchanged(client, "PATCH", level, {"a": {}})).status == 404
         await put_up(client)
         for tail in ["none", "c/none", "c/p/q/r"]:
             assert (await unchanged(client, "PATCH", f"{level}/{tail}", {})).status == 404
 
     async def test_403_global_without_a_role(self, client: Client) -> None:
-        """S:356."""
+        """docs/wire/settings.md, section 3.4."""
         await put_up(client)
         assert (await unchanged(client, "PATCH", "global/g", {"v": 2})).status == 403
         assert (await unchanged(client, "PATCH", "global", {"c": {}, "g": None})).status == 403
 
     async def test_403_another_user(self, client: Client) -> None:
-        """S:375, S:391."""
+        """docs/wire/settings.md, sections 3.4 and 8."""
         await put_up(client)
         assert (await unchanged(client, "PATCH", "user/ann/c", {}, user=BOB)).status == 403
         assert (await unchanged(client, "PATCH", "device/d1/c", {}, user=BOB)).status == 403
 
     @pytest.mark.parametrize("level", LEVELS[1:])
     async def test_what_is_inherited_can_be_patched(self, client: Client, level: str) -> None:
-        """K25."""
+        """docs/wire/settings.md, section 11.25."""
         await client.call("POST", "global", {"c": {"p": {"q": 1}, "s": "text"}})
         assert (await client.call("PATCH", f"{level}/c/p", {"r": 2})).status == 204
         assert (await client.call("GET", f"{level}/c?overwrite=false")).json() == {"p": {"r": 2}}
         assert (await client.call("GET", f"{level}/c")).json() == {"p": {"q": 1, "r": 2}, "s": "text"}
 
     async def test_a_primitive_replaces_a_property(self, client: Client) -> None:
-        """S:310; row 11 of RFC 7396: a body of null stores null."""
+        """docs/wire/settings.md, section 5; RFC 7396, case 11: a body of null stores null."""
         await put_up(client)
         for value in ["bar", None, [1, [2]], False]:
             assert (await client.call("PATCH", "global/c/p/q", value)).status == 204
@@ -252,7 +255,7 @@ class TestPatch:
         assert (await unchanged(client, "PATCH", level, None)).status == 400
 
     async def test_patch_of_a_level_adds_changes_and_removes_configurations(self, client: Client) -> None:
-        """S:317-350 (K20)."""
+        """docs/wire/settings.md, section 11.20."""
         await put_up(client)
         assert (
             await client.call("PATCH", "currentuser", {"c": None, "d": {"x": None, "y": 1}})
@@ -263,7 +266,7 @@ class TestPatch:
 class TestDelete:
     @pytest.mark.parametrize("level", LEVELS)
     async def test_204_deleted(self, client: Client, level: str) -> None:
-        """S:418, S:437, S:456 (K8)."""
+        """docs/wire/settings.md, sections 3.5 and 11.8."""
         await put_up(client)
         for tail in ["c/p/q", "c/p", "c"]:
             answer = await client.call("DELETE", f"{level}/{tail}")
@@ -273,20 +276,20 @@ class TestDelete:
 
     @pytest.mark.parametrize("level", LEVELS)
     async def test_404_missing(self, client: Client, level: str) -> None:
-        """S:420, S:439 (K7), S:458 (K8)."""
+        """docs/wire/settings.md, sections 3.5, 11.7 and 11.8."""
         assert (await unchanged(client, "DELETE", level)).status == 404
         await put_up(client)
         for tail in ["none", "c/none", "c/p/q/r"]:
             assert (await unchanged(client, "DELETE", f"{level}/{tail}")).status == 404
 
     async def test_403_global_without_a_role(self, client: Client) -> None:
-        """S:419."""
+        """docs/wire/settings.md, sections 3.5 and 7."""
         await put_up(client)
         assert (await unchanged(client, "DELETE", "global/g")).status == 403
         assert (await unchanged(client, "DELETE", "global")).status == 403
 
     async def test_403_another_user(self, client: Client) -> None:
-        """S:438, S:457."""
+        """docs/wire/settings.md, sections 3.5 and 8."""
         await put_up(client)
         assert (await unchanged(client, "DELETE", "user/ann/c", user=BOB)).status == 403
         assert (await unchanged(client, "DELETE", "device/d1/c", user=BOB)).status == 403
@@ -308,7 +311,7 @@ class TestDelete:
 
 @pytest.mark.parametrize("method", ["TRACK", "PROPFIND", "get", "LOCK", "M-SEARCH"])
 async def test_405_other_methods(client: Client, method: str) -> None:
-    """K28."""
+    """docs/wire/settings.md, section 11.28."""
     answer = await unchanged(client, method, "global/c")
     assert answer.status == 405
     assert answer.headers["Allow"] == "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
@@ -322,7 +325,7 @@ async def test_options_tells_what_can_be_done(client: Client) -> None:
 
 
 async def test_declared_applications_are_the_only_ones() -> None:
-    """Spec section 3: 404 if applications are declared and this is none of them."""
+    """docs/wire/settings.md, section 3: 404 if applications are declared and this is none of them."""
     async with settings_client(applications=("known",)) as client:
         assert (await client.call("POST", "global", {"a": {}}, app="known")).status == 201
         for method in ["POST", "PUT", "PATCH"]:

@@ -1,4 +1,4 @@
-"""Custom ids and the customers they belong to (spec section 3)."""
+"""Custom ids and the customers they belong to (docs/wire/areas.md, section 3)."""
 
 import pytest
 

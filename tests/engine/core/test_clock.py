@@ -1,4 +1,4 @@
-"""The present as the engine judges it (reliability.md, T9)."""
+"""The present as the engine judges it (docs/architecture.md, Time)."""
 
 from __future__ import annotations
 

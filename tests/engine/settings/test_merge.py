@@ -1,4 +1,4 @@
-"""Laying levels over one another (spec section 4)."""
+"""Laying levels over one another (docs/wire/settings.md, section 4)."""
 
 from functools import reduce
 from typing import Any

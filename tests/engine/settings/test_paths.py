@@ -29,7 +29,7 @@ def test_what_is_removed_is_gone_and_the_size_is_right(document: Any, path: Path
 
 
 def test_walking_stops_at_arrays_and_primitives() -> None:
-    """Array elements are not addressable (spec section 2)."""
+    """Array elements are not addressable (docs/wire/settings.md, section 2)."""
     document = {"a": [1, {"b": 2}], "c": "text", "d": None}
     for path in [("a", "0"), ("a", "1", "b"), ("c", "0"), ("d", "x"), ("e",)]:
         assert walk(document, path) is MISSING

@@ -151,7 +151,7 @@ async def test_the_largest_document_can_be_stated_and_restated() -> None:
 
 
 async def test_a_patch_of_a_large_document_costs_what_a_patch_of_a_small_one_costs() -> None:
-    """Issue 5: at most 3 times the journal's bytes; here the bound is that they are the same."""
+    """In memory as many bytes as in the journal."""
     costs = []
     for members in (1, 10_000):
         async with open_memory_engine() as engine:

@@ -1,4 +1,4 @@
-"""The value rule (spec section 6), sizes, depth, and when two values are the same."""
+"""The value rule (docs/wire/settings.md, section 6), sizes, depth, and when two values are the same."""
 
 from typing import Any
 
@@ -33,7 +33,7 @@ def test_allowed_values(value: Any) -> None:
 
 @pytest.mark.parametrize("value", [[{}], {"a": [{"b": 1}]}, {"a": {"b": [1, [2, [{}]]]}}, [1, {}]])
 def test_arrays_that_hold_objects_are_refused(value: Any) -> None:
-    """K14, K26."""
+    """docs/wire/settings.md, section 6."""
     assert verdict(value, 2, STRICT) == "object-array"
     assert verdict(value, 2, LENIENT) == ""
 
