@@ -20,6 +20,7 @@ $(VENV)/.installed: pyproject.toml
 		{ echo "Retain needs Python 3.11 or newer; $(PYTHON) is older. Say make PYTHON=python3.12 …" >&2; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || \
 		{ echo "No virtual environment could be made; on Debian: apt install python3-venv" >&2; exit 1; }
+	@for part in api bench engine journal; do test -e retain/$$part || ln -s ../$$part retain/$$part; done
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $@
 

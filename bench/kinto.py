@@ -1,13 +1,14 @@
 """Kinto (PyPI) as a peer of the settings interface: HTTP storage of JSON with rights.
 
-It is not installed with Retain: give it an environment of its own and name its command in ``BENCH_KINTO``, or
-have ``kinto`` on the path. It is measured with its memory backend, which keeps nothing when it stops: in its
+The extra `retain[bench]` installs it beside Retain. One elsewhere is named in `BENCH_KINTO`, or found on the
+path. It is measured with its memory backend, which keeps nothing when it stops: in its
 favour.
 """
 
 import json
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -56,7 +57,10 @@ format = %(message)s
 
 def command() -> str | None:
     """Kinto's command, if it is installed."""
-    return os.environ.get("BENCH_KINTO") or shutil.which("kinto")
+    beside = Path(sys.executable).parent
+    return os.environ.get("BENCH_KINTO") or shutil.which(
+        "kinto", path=f"{beside}{os.pathsep}{os.environ['PATH']}"
+    )
 
 
 @contextmanager

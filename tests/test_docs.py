@@ -107,8 +107,9 @@ def test_the_index_names_every_page() -> None:
 
 def sessions() -> Iterator[list[tuple[str, str]] | str]:
     """The README's blocks in order: of a console, commands each with the output shown under it; of Python,
-    the code."""
-    found = re.findall(r"```(console|python)\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    the code. The example of embedding is run by tests/package."""
+    text, _, _ = (ROOT / "README.md").read_text().partition("\n## Embed it\n")
+    found = re.findall(r"```(console|python)\n(.*?)```", text, re.DOTALL)
     for kind, block in found:
         if kind == "python":
             yield block
