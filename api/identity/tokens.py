@@ -5,8 +5,10 @@ The signature is judged first, by a key whose algorithm is fixed; only then is a
 
 import binascii
 import json
+import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from retain.api.identity.caller import BadTokenError, Caller, IdentityUnavailable, Method, is_user_name
@@ -16,6 +18,9 @@ from retain.api.identity.options import BearerOptions
 
 TOKEN_BYTES_MAX = 16_384
 ROLES_MAX = 1_000
+
+_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
+"""What JSON can spell and UTF-8 cannot: an answer that names such a role could not be written."""
 
 
 class Tokens:
@@ -59,16 +64,11 @@ class Tokens:
         parts = token.split(".")
         if len(token) > TOKEN_BYTES_MAX or len(parts) != 3:
             raise BadTokenError("not three parts")
-        header = _object(_decode(parts[0]))
-        algorithm, key_id = header.get("alg"), header.get("kid")
-        if algorithm not in self._algorithms or not isinstance(key_id, str | None):
+        header = _read_header(_decode(parts[0]))
+        if header.algorithm not in self._algorithms:
             raise BadTokenError("algorithm not accepted")
-        # RFC 7515 section 4.1.11: what must be understood and is not refuses the token; nothing is understood
-        # here.
-        if "crit" in header or header.get("b64", True) is not True:
-            raise BadTokenError("critical header not understood")
         try:
-            key = await self._ring.find(key_id, algorithm)
+            key = await self._ring.find(header.key_id, header.algorithm)
         except KeySetError:
             raise IdentityUnavailable(int(self._options.unknown_key_pause_s)) from None
         if key is None:
@@ -115,6 +115,34 @@ class Tokens:
             given_name=_text(claims, "given_name"),
             family_name=_text(claims, "family_name"),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class _Header:
+    """The header of a token: what anybody may have written, and so typed before anything looks at it.
+
+    Attributes:
+        algorithm: `alg`.
+        key_id: `kid`; None if there is none.
+    """
+
+    algorithm: str
+    key_id: str | None
+
+
+def _read_header(data: bytes) -> _Header:
+    """Return the header that `data` holds (RFC 7515 section 4.1).
+
+    Raises:
+        BadTokenError: A member has another type, or names an extension: none is understood here.
+    """
+    members = _object(data)
+    algorithm, key_id = members.get("alg"), members.get("kid")
+    if not isinstance(algorithm, str) or not isinstance(key_id, str | None):
+        raise BadTokenError("alg or kid is no text")
+    if "crit" in members or members.get("b64", True) is not True:
+        raise BadTokenError("critical header not understood")
+    return _Header(algorithm, key_id)
 
 
 def _decode(part: str) -> bytes:
@@ -164,12 +192,13 @@ def _text(claims: Mapping[str, Any], name: str) -> str | None:
 
 
 def _roles(claims: Mapping[str, Any], path: str) -> Iterator[str]:
+    """Yield the roles under `path`. What is no text, or holds half a surrogate pair, names no role."""
     value = _walk(claims, path)
     if isinstance(value, str):
         # RFC 8693 section 4.2: a scope is a list separated by blanks; any other single text is one role.
-        yield from value.split() if path in {"scope", "scp"} else [value]
-    elif isinstance(value, list):
-        yield from (item for item in value if isinstance(item, str))
+        value = value.split() if path in {"scope", "scp"} else [value]
+    if isinstance(value, list):
+        yield from (item for item in value if isinstance(item, str) and not _LONE_SURROGATE.search(item))
 
 
 def _walk(value: Any, path: str) -> Any:

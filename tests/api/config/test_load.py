@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -206,6 +207,31 @@ def test_relative_paths_of_a_file_start_at_its_folder(tmp_path: Path) -> None:
 )
 def test_loopback_is_told(host: str, loopback: bool) -> None:
     assert is_loopback(host) is loopback
+
+
+@pytest.mark.parametrize(
+    ("addresses", "loopback"),
+    [
+        (["127.0.0.1"], True),
+        (["127.0.0.1", "::1"], True),
+        (["127.0.0.1", "192.0.2.1"], False),
+        (["192.0.2.1", "127.0.0.1"], False),
+        (["::1", "2001:db8::1"], False),
+        ([], False),
+        (None, False),
+    ],
+)
+def test_a_name_is_loopback_if_all_its_addresses_are(
+    addresses: list[str] | None, loopback: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def resolve(host: str, port: None, **_: Any) -> list[Any]:
+        assert (host, port) == ("inside", None)
+        if addresses is None:
+            raise socket.gaierror(socket.EAI_NONAME, "not known")
+        return [(None, None, 0, "", (address, 0)) for address in addresses]
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    assert is_loopback("inside") is loopback
 
 
 def test_secrets_are_not_in_the_repr() -> None:

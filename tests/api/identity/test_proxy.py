@@ -53,6 +53,18 @@ async def test_what_is_no_name_is_refused(name: str) -> None:
         await call(make(), "127.0.0.1", ("X-Forwarded-User", name))
 
 
+@pytest.mark.parametrize("groups", ["Role1,\xff", "\xc3", "\xed\xa0\x80", "Role1\xe9"])
+async def test_groups_that_are_not_utf_8_are_refused(groups: str) -> None:
+    with pytest.raises(Unauthenticated, match="not UTF-8"):
+        await call(make(), "127.0.0.1", ("X-Forwarded-User", "ann"), ("X-Forwarded-Groups", groups))
+
+
+async def test_groups_in_utf_8() -> None:
+    groups = "Führung, Büro".encode().decode("latin-1")
+    caller = await call(make(), "127.0.0.1", ("X-Forwarded-User", "ann"), ("X-Forwarded-Groups", groups))
+    assert caller.roles == {"Führung", "Büro"}
+
+
 async def test_two_names_are_refused() -> None:
     with pytest.raises(Unauthenticated):
         await call(make(), "127.0.0.1", ("X-Forwarded-User", "ann"), ("X-Forwarded-User", "bob"))

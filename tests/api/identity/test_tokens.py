@@ -231,6 +231,27 @@ class TestRefused:
     async def test_a_key_set_does_not_serve_where_only_a_secret_is_configured(self) -> None:
         await refuse(make(secret=SECRET), sign(CLAIMS))
 
+    @pytest.mark.parametrize(
+        ("source", "secret", "alg", "key"),
+        [
+            (None, SECRET, "RS256", RSA_KEY),
+            (Source(), None, "HS256", SECRET),
+            (Source(), None, "PS256", RSA_KEY),
+        ],
+    )
+    async def test_an_algorithm_that_is_not_configured_is_refused_before_a_key_is_looked_for(
+        self,
+        source: Source | None,
+        secret: bytes | None,
+        alg: str,
+        key: Any,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        with caplog.at_level("INFO", "retain.identity"):
+            await refuse(make(source, secret=secret), sign(CLAIMS, key, alg, "r1"))
+        assert [record.facts for record in caplog.records] == [{"reason": "algorithm not accepted"}]  # type: ignore[attr-defined]
+        assert source is None or not source.reads
+
     async def test_another_key_under_the_same_id(self) -> None:
         await refuse(make(Source()), sign(CLAIMS, OTHER_RSA))
 
