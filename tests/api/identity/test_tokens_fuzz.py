@@ -93,7 +93,7 @@ async def test_a_token_of_any_shape_is_believed_or_refused(header: Any, claims: 
     try:
         caller = await identity().authenticate(request)
     except Unauthenticated as refusal:
-        assert refusal.message == "invalid token"
+        assert refusal.message == "invalid token"  # noqa: PT017 (other outcomes are legal)
         return
     assert header["alg"] == "HS256"
     assert is_user_name(caller.name)
