@@ -15,7 +15,7 @@ from retain.api.settings.stream import change_stream
 from retain.api.settings.watch import Watch, Watchers
 from retain.engine import Engine, Forbidden, NotFound
 from retain.engine.audit.settings_versions import Version, kept_events, versions
-from retain.engine.settings import METADATA, Asker, Conditions, Document, Level, Missing, Path, Place, Policy
+from retain.engine.settings import Asker, Conditions, Document, Level, Missing, Path, Place, Policy
 from retain.engine.settings.paths import walk
 from retain.engine.settings.queries import (
     NO_RIGHT,
@@ -191,7 +191,7 @@ class Reader:
             return
         names = wanted.path[:1] or tuple(value)
         for name in names:
-            if name != METADATA and not permits(value.get(name), Right.READ, wanted.asker):
+            if not permits(value.get(name), Right.READ, wanted.asker):
                 raise Forbidden(NO_RIGHT, reason="role")
 
 

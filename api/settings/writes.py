@@ -72,7 +72,7 @@ class Writer:
                 kind, body = await self._body(request, {JSON, MERGE_PATCH, JSON_PATCH})
                 if kind == JSON_PATCH:
                     steps = read_steps(body.value)
-                    written = await self._engine.submit(PatchValue(steps=steps, **facts))
+                    written = await self._engine.submit(PatchValue(steps=steps, size=len(body.text), **facts))
                 else:
                     written = await self._engine.submit(MergeValue(body=body, **facts))
             case _:

@@ -70,25 +70,20 @@ def check_configuration(command: Write, name: str, value: Any, *, removable: boo
         raise Invalid("a configuration must be an object", reason="object")
 
 
-def authorise(command: Write, own: Document | None, names: Iterable[str]) -> None:
-    """The right to write every one of these configurations that exists.
+def authorise(
+    command: Write, own: Document | None, names: Iterable[str], rights: Iterable[Right] = (Right.WRITE,)
+) -> None:
+    """Demand `rights` over every one of these configurations that exists.
+
+    A JSON patch needs the right to read as well: it could copy from what it names, or probe it with a test.
 
     Raises:
-        Forbidden: One may not be written by this asker, so nothing is.
+        Forbidden: The asker lacks one of the rights over one of them, so nothing is done.
     """
     if own is None or command.place.level != Level.GLOBAL:
         return
     for name in names:
-        if name in own.value and not permits(own.value[name], Right.WRITE, command.asker):
-            raise Forbidden(NO_RIGHT, reason="role")
-
-
-def authorise_reading(command: Write, own: Document | None, names: Iterable[str]) -> None:
-    """The right to read configurations that a JSON patch could copy from, or probe with a test."""
-    if own is None or command.place.level != Level.GLOBAL:
-        return
-    for name in names:
-        if name in own.value and not permits(own.value[name], Right.READ, command.asker):
+        if name in own.value and not all(permits(own.value[name], right, command.asker) for right in rights):
             raise Forbidden(NO_RIGHT, reason="role")
 
 

@@ -75,11 +75,17 @@ class MergeValue(Write):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PatchValue(Write):
-    """Applies the `steps` of a JSON patch (RFC 6902) to the target, as it is on its own level."""
+    """Applies the `steps` of a JSON patch (RFC 6902) to the target, as it is on its own level.
+
+    Attributes:
+        steps: The operations.
+        size: Bytes of the patch: it bounds the work that they may cost.
+    """
 
     METHOD: ClassVar[str] = "PATCH"
 
     steps: tuple[Step, ...]
+    size: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,7 +1,7 @@
 """Deciding what clients ask for: docs/wire/settings.md, sections 3, 7 and 8. Reads the state, answers events,
 changes nothing."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, NoReturn
 
@@ -11,7 +11,6 @@ from retain.engine.core.event import Cause, Event
 from retain.engine.settings.admit import (
     admit,
     authorise,
-    authorise_reading,
     check_bounds,
     check_conditions,
     check_path,
@@ -30,11 +29,12 @@ from retain.engine.settings.commands import (
     Written,
 )
 from retain.engine.settings.events import Change, DocumentDeleted, Op, changed, stated
-from retain.engine.settings.json_patch import apply_steps
+from retain.engine.settings.json_patch import apply_steps, work_for
 from retain.engine.settings.merge import is_blocked, resolve
 from retain.engine.settings.model import METADATA, MISSING, Document, Level, Missing, Path, tag_of
 from retain.engine.settings.paths import walk
 from retain.engine.settings.queries import NO_SUCH, View, check_device, look
+from retain.engine.settings.roles import Right
 from retain.engine.settings.state import SettingsState, apply_changes
 from retain.engine.settings.value import Body, depth_of, same, to_text
 
@@ -144,7 +144,7 @@ def post(state: SettingsState, command: PostValue, _: int) -> Decision[Written]:
         authorise(command, target.own, body.value)
         if not own.keys().isdisjoint(body.value):
             raise Conflict("a configuration of that name exists already")
-        changes = [_set((name,), Body.of(value)) for name, value in body.value.items()]
+        changes = [_setting((name,), value) for name, value in body.value.items()]
         return target.commit(changes, touched=list(body.value), created=True)
     authorise(command, target.own, path[:1])
     if not isinstance(target.value(path), Missing):
@@ -195,14 +195,17 @@ def patch(state: SettingsState, command: PatchValue, _: int) -> Decision[Written
     target = _Target(state, command)
     path, policy = target.path, command.policy
     named = path[:1] or _named(target, command)
-    authorise(command, target.own, named)
-    authorise_reading(command, target.own, named)
+    authorise(command, target.own, named, Right)
     if isinstance(target.present, Missing):
         target.refuse_missing()
     old = target.value(path)
     base = {} if isinstance(old, Missing) else old
     new = apply_steps(
-        base, command.steps, max_bytes=policy.max_document_bytes, max_depth=policy.max_depth - len(path)
+        base,
+        command.steps,
+        max_bytes=policy.max_document_bytes,
+        max_depth=policy.max_depth - len(path),
+        work=work_for(command.size),
     )
     changes = [_admitted(command, change) for change in _differences(base, new, path)]
     touched = path[:1] or tuple({change.path[0]: None for change in changes if change.path})
@@ -253,6 +256,10 @@ def _set(path: Path, body: Body) -> Change:
     return Change(Op.SET, path, body.value, body.text)
 
 
+def _setting(path: Path, value: Any) -> Change:
+    return Change(Op.SET, path, value, to_text(value))
+
+
 def _keep_lists(target: _Target, body: Body) -> Body:
     """A replacement without ``__metadata`` keeps the old lists: it would drop protection by accident (spec
     section 7)."""
@@ -294,16 +301,23 @@ def _named(target: _Target, command: PatchValue) -> tuple[str, ...]:
     return tuple({pointer[0]: None for pointer in pointers})
 
 
-def _differences(old: Any, new: Any, path: Path) -> Sequence[Change]:
-    """The smallest settings and removals that lead from `old` to `new`; nothing for what both share."""
-    if same(old, new):
-        return ()
+def _differences(old: Any, new: Any, path: Path) -> Iterator[Change]:
+    """Yield the smallest settings and removals that lead from `old` to `new`: nothing for what both share.
+
+    One walk: a comparison of wholes before each step down would visit every value once a level.
+    """
+    if old is new:
+        return
     if not isinstance(old, dict) or not isinstance(new, dict):
-        return (_set(path, Body.of(new)),)
-    changes = [Change(Op.REMOVE, (*path, name)) for name in old if name not in new]
+        # Python's own comparison finds a difference sooner; only for equal ones do `true` and `1` matter.
+        if old != new or not same(old, new):
+            yield _setting(path, new)
+        return
+    for name in old:
+        if name not in new:
+            yield Change(Op.REMOVE, (*path, name))
     for name, value in new.items():
         if name in old:
-            changes += _differences(old[name], value, (*path, name))
+            yield from _differences(old[name], value, (*path, name))
         else:
-            changes.append(_set((*path, name), Body.of(value)))
-    return changes
+            yield _setting((*path, name), value)

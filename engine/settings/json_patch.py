@@ -1,23 +1,37 @@
-"""JSON Patch (RFC 6902) on values that are never changed in place.
+"""JSON Patch (RFC 6902) on values that are shared with the state, and so never changed in place.
 
-Written here because a patch must share what it does not touch, must not grow a value beyond its bound by
-copying it into itself, and must tell ``true`` from ``1`` in a test.
+Written here because a patch must share what it does not touch, must cost no more than its budget of work,
+must not grow a value beyond its bound by copying it into itself, and must tell `true` from `1` in a test.
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from retain.engine.core.errors import Conflict, Invalid, PreconditionFailed, TooLarge
-from retain.engine.settings.model import MISSING, Missing, Path
+from retain.engine.settings.model import MISSING, Path
 from retain.engine.settings.value import depth_of, measure, same
 
 STEPS_MAX = 1_000
 """Most operations in one patch."""
 
+WORK_A_BYTE = 16
+WORK_LEAST = 250_000
+WORK_MOST = 4_000_000
+"""What a patch may cost: so much for each of its bytes, within these bounds. A unit is about 50 ns: one
+element visited, or a few dozen copied by one call. The patch itself, which is read once, costs nothing."""
+
+_DICT_COPIED = 4
+_LIST_COPIED = 32
+_TEXT_WRITTEN = 16
+"""Members copied, elements copied or shifted, and bytes written as JSON, for one unit of work."""
+
 _INDEX = re.compile(r"0|[1-9][0-9]{0,8}")
 _BAD_ESCAPE = re.compile(r"~(?![01])")
+
+
+_OPERATIONS = frozenset({"add", "remove", "replace", "move", "copy", "test"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +41,7 @@ class Step:
     Attributes:
         op: add, remove, replace, move, copy or test.
         path: Where, as reference tokens (RFC 6901), unescaped.
-        origin: ``from`` of a move or copy, else None.
+        origin: `from` of a move or copy, else None.
         value: The operand of add, replace and test, else `MISSING`.
     """
 
@@ -38,7 +52,7 @@ class Step:
 
 
 def read_steps(document: Any) -> tuple[Step, ...]:
-    """The operations of a patch document.
+    """Return the operations of a patch document.
 
     Raises:
         Invalid: It is not one (RFC 6902 sections 3 and 4).
@@ -52,7 +66,7 @@ def read_steps(document: Any) -> tuple[Step, ...]:
 
 def _read_step(item: Any) -> Step:
     op = item.get("op") if isinstance(item, dict) else None
-    if not isinstance(op, str) or op not in _STEPS:
+    if not isinstance(op, str) or op not in _OPERATIONS:
         raise Invalid("an operation needs a known op", reason="json-patch")
     origin = _pointer(item.get("from")) if op in {"move", "copy"} else None
     value = MISSING
@@ -70,78 +84,189 @@ def _pointer(text: Any) -> Path:
     return tuple(token.replace("~1", "/").replace("~0", "~") for token in text.split("/")[1:])
 
 
-def apply_steps(value: Any, steps: Sequence[Step], *, max_bytes: int, max_depth: int) -> Any:
-    """`value` after all `steps`, or nothing at all.
+def work_for(size: int) -> int:
+    """Return how much work a patch of `size` bytes may cost."""
+    return min(WORK_LEAST + WORK_A_BYTE * size, WORK_MOST)
+
+
+def apply_steps(value: Any, steps: Sequence[Step], *, max_bytes: int, max_depth: int, work: int) -> Any:
+    """Return `value` after all `steps`.
 
     Args:
         value: What the patch is for; not changed.
         steps: The operations, in order.
         max_bytes: Bytes that copies may add altogether.
-        max_depth: How deep the result may be nested at any moment.
+        max_depth: How deep the result may be nested at any moment, as `value` is not.
+        work: What all steps together may cost, see `work_for`.
 
     Raises:
-        Conflict: A target does not exist, or a test fails (reasons ``json-patch-target``,
-            ``json-patch-test``).
-        TooLarge: Copies beyond `max_bytes`.
+        Conflict: A target does not exist (reason `json-patch-target`).
+        PreconditionFailed: A test fails (reason `json-patch-test`).
+        TooLarge: Copies beyond `max_bytes`, or work beyond `work`.
         Invalid: Nested too deep.
     """
-    copied = 0
+    patched = _Patched(value, max_bytes, max_depth, work)
     for step in steps:
-        added = step.value
-        if step.origin is not None:
-            added = _get(value, step.origin)
-            if step.op == "copy":
-                copied += measure(added)
-                if copied > max_bytes:
-                    raise TooLarge("the patch copies more than a document may hold", limit=max_bytes)
-        if not isinstance(added, Missing) and len(step.path) + depth_of(added) > max_depth:
-            raise Invalid(f"nested deeper than {max_depth}", reason="depth")
-        value = _STEPS[step.op](value, step, added)
-    return value
+        patched.take(step)
+    return patched.value
 
 
-def _add(value: Any, step: Step, added: Any) -> Any:
-    return _change(value, step.path, lambda node, token: _inserted(node, token, added), added)
+class _Patched:
+    """A value that steps are applied to.
+
+    A container is copied before its first change and then changed in place, so that many steps cost one copy
+    of what they touch. A copy operation lets two places share one container, after which none is ours.
+    """
+
+    def __init__(self, value: Any, max_bytes: int, max_depth: int, work: int) -> None:
+        self.value = value
+        self._max_bytes = max_bytes
+        self._max_depth = max_depth
+        self._work = work
+        self._copied = 0
+        self._deepest = max_depth
+        self._measured = False
+        self._ours: dict[int, Any] = {}
+
+    def take(self, step: Step) -> None:
+        """Apply one operation."""
+        match step.op:
+            case "test":
+                if not same(self._get(step.path), step.value):
+                    raise PreconditionFailed("a test of the patch fails", reason="json-patch-test")
+            case "remove":
+                self._remove(step.path)
+            case "replace":
+                self._get(step.path)
+                self._check_depth(step.path, None, step.value)
+                self._replace(step.path, step.value)
+            case "add":
+                self._check_depth(step.path, None, step.value)
+                self._add(step.path, step.value)
+            case _:
+                assert step.origin is not None
+                self._transfer(step.path, step.origin, moving=step.op == "move")
+
+    def _transfer(self, path: Path, origin: Path, *, moving: bool) -> None:
+        added = self._get(origin)
+        self._check_depth(path, origin, added)
+        if not moving:
+            self._count_copy(added)
+        elif path[: len(origin)] == origin:
+            if len(path) > len(origin):
+                raise Conflict("a value cannot be moved into itself", reason="json-patch-target")
+            return
+        else:
+            self._remove(origin)
+        self._add(path, added)
+
+    def _count_copy(self, added: Any) -> None:
+        size = measure(added)
+        self._spend(size // _TEXT_WRITTEN)
+        self._copied += size
+        if self._copied > self._max_bytes:
+            raise TooLarge("the patch copies more than a document may hold", limit=self._max_bytes)
+        if isinstance(added, dict | list):
+            self._ours.clear()
+
+    def _spend(self, work: int) -> None:
+        self._work -= work
+        if self._work < 0:
+            raise TooLarge("the patch costs more work than its size allows", reason="json-patch-work")
+
+    def _check_depth(self, path: Path, origin: Path | None, added: Any) -> None:
+        """Refuse what would be nested too deep.
+
+        What comes from the document is nested less deep than the document, by its own depth: this bound is
+        kept up from step to step, and its exact value is looked for only where the bound does not do.
+        """
+        if origin is None:
+            depth = depth_of(added)
+        else:
+            depth = self._deepest - len(origin)
+            if len(path) + depth > self._max_depth and not self._measured:
+                self._measured = True
+                self._deepest = self._depth(self.value)
+                depth = self._deepest - len(origin)
+            if len(path) + depth > self._max_depth:
+                depth = self._depth(added)
+        if len(path) + depth > self._max_depth:
+            raise Invalid(f"nested deeper than {self._max_depth}", reason="depth")
+        self._deepest = max(self._deepest, len(path) + depth)
+
+    def _depth(self, value: Any) -> int:
+        return depth_of(value, self._spend)
+
+    def _get(self, path: Path) -> Any:
+        value = self.value
+        for token in path:
+            value = _member(value, token)
+        return value
+
+    def _own(self, node: Any) -> Any:
+        """Return `node` if it is a copy of ours already, else a copy."""
+        if id(node) in self._ours:
+            return node
+        self._spend(1 + len(node) // (_DICT_COPIED if isinstance(node, dict) else _LIST_COPIED))
+        copy = node.copy()
+        self._ours[id(copy)] = copy
+        return copy
+
+    def _parent(self, path: Path) -> Any:
+        """Return the container that the last name of `path` belongs to, ready to be changed."""
+        node: Any = None
+        at = self.value
+        for depth in range(len(path)):
+            if not isinstance(at, dict | list):
+                raise _no_target()
+            at = self._own(at)
+            if depth:
+                _set(node, path[depth - 1], at)
+            else:
+                self.value = at
+            node = at
+            if depth + 1 < len(path):
+                at = _member(node, path[depth])
+        return node
+
+    def _shift(self, length: int) -> None:
+        self._spend(length // _LIST_COPIED)
+
+    def _remove(self, path: Path) -> None:
+        if not path:
+            raise Conflict("the whole document cannot be removed", reason="json-patch-target")
+        node, token = self._parent(path), path[-1]
+        _member(node, token)
+        if isinstance(node, dict):
+            del node[token]
+        else:
+            self._shift(len(node) - int(token))
+            del node[int(token)]
+
+    def _replace(self, path: Path, new: Any) -> None:
+        if path:
+            _set(self._parent(path), path[-1], new)
+        else:
+            self.value = new
+
+    def _add(self, path: Path, new: Any) -> None:
+        if not path:
+            self.value = new
+            return
+        node, name = self._parent(path), path[-1]
+        if isinstance(node, dict):
+            node[name] = new
+        elif name == "-":
+            node.append(new)
+        elif _INDEX.fullmatch(name) and int(name) <= len(node):
+            self._shift(len(node) - int(name))
+            node.insert(int(name), new)
+        else:
+            raise _no_target()
 
 
-def _remove(value: Any, step: Step, _: Any) -> Any:
-    return _change(value, step.path, _without, MISSING)
-
-
-def _replace(value: Any, step: Step, added: Any) -> Any:
-    _get(value, step.path)
-    return _change(value, step.path, lambda node, token: _with(node, token, added), added)
-
-
-def _move(value: Any, step: Step, added: Any) -> Any:
-    assert step.origin is not None
-    if step.path[: len(step.origin)] == step.origin:
-        if len(step.path) == len(step.origin):
-            return value
-        raise Conflict("a value cannot be moved into itself", reason="json-patch-target")
-    return _add(_change(value, step.origin, _without, MISSING), step, added)
-
-
-def _test(value: Any, step: Step, expected: Any) -> Any:
-    if not same(_get(value, step.path), expected):
-        raise PreconditionFailed("a test of the patch fails", reason="json-patch-test")
-    return value
-
-
-_STEPS: dict[str, Callable[[Any, Step, Any], Any]] = {
-    "add": _add,
-    "remove": _remove,
-    "replace": _replace,
-    "move": _move,
-    "copy": _add,
-    "test": _test,
-}
-
-
-def _get(value: Any, path: Path) -> Any:
-    for token in path:
-        value = _member(value, token)
-    return value
+def _no_target() -> Conflict:
+    return Conflict("the target of an operation does not exist", reason="json-patch-target")
 
 
 def _member(node: Any, token: str) -> Any:
@@ -149,42 +274,12 @@ def _member(node: Any, token: str) -> Any:
         return node[token]
     if isinstance(node, list) and _INDEX.fullmatch(token) and int(token) < len(node):
         return node[int(token)]
-    raise Conflict("the target of an operation does not exist", reason="json-patch-target")
+    raise _no_target()
 
 
-def _change(value: Any, path: Path, change: Callable[[Any, str], Any], whole: Any) -> Any:
-    """`value` with `change(parent, last token)` in place of the parent; the whole value itself is set to
-    `whole`."""
-    if not path:
-        if isinstance(whole, Missing):
-            raise Conflict("the whole document cannot be removed", reason="json-patch-target")
-        return whole
-    if len(path) == 1:
-        return change(value, path[0])
-    return _with(value, path[0], _change(_member(value, path[0]), path[1:], change, whole))
-
-
-def _with(node: Any, token: str, new: Any) -> Any:
+def _set(node: Any, token: str, new: Any) -> None:
+    """Replace a member that is there."""
     if isinstance(node, dict):
-        return {**node, token: new}
-    index = int(token)
-    return [*node[:index], new, *node[index + 1 :]]
-
-
-def _inserted(node: Any, name: str, new: Any) -> Any:
-    if isinstance(node, dict):
-        return {**node, name: new}
-    if isinstance(node, list):
-        if name == "-":
-            return [*node, new]
-        if _INDEX.fullmatch(name) and int(name) <= len(node):
-            index = int(name)
-            return [*node[:index], new, *node[index:]]
-    raise Conflict("the target of an operation does not exist", reason="json-patch-target")
-
-
-def _without(node: Any, token: str) -> Any:
-    _member(node, token)
-    if isinstance(node, dict):
-        return {name: member for name, member in node.items() if name != token}
-    return [*node[: int(token)], *node[int(token) + 1 :]]
+        node[token] = new
+    else:
+        node[int(token)] = new

@@ -20,26 +20,64 @@ def walk(value: Any, path: Path) -> Any:
     return value
 
 
-def update(value: Any, path: Path, edit: Edit) -> tuple[Any, int]:
-    """The value with `edit` done to what stands under `path`, and the difference in size.
+class Draft:
+    """A document that many changes are made to, each object in it copied once.
 
-    Missing parents are made, parents that are no objects become objects: so that a change that was once
-    decided always has a result.
+    Attributes:
+        value: The document after the changes so far. It shares what no change touched with the document that
+            the draft was made of, and must not be changed by anybody else while changes go on.
     """
-    if not path:
-        return edit(value)
-    base, difference = (value, 0) if isinstance(value, dict) else ({}, 2 - measure(value))
-    name, rest = path[0], path[1:]
-    old = base.get(name, MISSING)
-    new, change = update(old, rest, edit)
-    if new is old:
-        return value, 0
-    if isinstance(new, Missing):
-        left = {other: member for other, member in base.items() if other != name}
-        return left, change - member_size(name) - (1 if left else 0)
-    if isinstance(old, Missing):
-        change += member_size(name) + (1 if base else 0)
-    return {**base, name: new}, difference + change
+
+    __slots__ = ("_ours", "value")
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+        self._ours: dict[int, dict[str, Any]] = {}
+
+    def change(self, path: Path, edit: Edit) -> int:
+        """Do `edit` to what stands under `path`; return by how many bytes of compact JSON that is longer.
+
+        Missing parents are made, and parents that are no objects become objects: a change that was once
+        decided always has a result.
+        """
+        old = walk(self.value, path)
+        new, longer = edit(old)
+        if new is old:
+            return 0
+        if not path:
+            self.value = new
+            return longer
+        self.value, difference = self._own(self.value)
+        longer += difference
+        node: dict[str, Any] = self.value
+        for name in path[:-1]:
+            child = node.get(name, MISSING)
+            if isinstance(child, Missing):
+                longer += _member_cost(name, node)
+            node[name], difference = self._own(child)
+            longer += difference
+            node = node[name]
+        name = path[-1]
+        if isinstance(new, Missing):
+            del node[name]
+            return longer - _member_cost(name, node)
+        if isinstance(old, Missing):
+            longer += _member_cost(name, node)
+        node[name] = new
+        return longer
+
+    def _own(self, value: Any) -> tuple[dict[str, Any], int]:
+        """Return an object that may be changed in place of `value`, and how much longer its text is."""
+        if id(value) in self._ours:
+            return value, 0
+        copy, longer = (value.copy(), 0) if isinstance(value, dict) else ({}, 2 - measure(value))
+        self._ours[id(copy)] = copy
+        return copy, longer
+
+
+def _member_cost(name: str, members: dict[str, Any]) -> int:
+    """Return the bytes of a member's name, colon and comma beside the other `members`."""
+    return member_size(name) + (1 if members else 0)
 
 
 def setting(value: Any, size: int) -> Edit:

@@ -129,10 +129,10 @@ def own_tag(state: SettingsState, place: Place) -> str:
 
 
 def owner_of(state: SettingsState, application: str, device: str) -> str | None:
-    """The user whose device it is: the first writer, while his record exists (docs/wire/settings.md, section
-    8)."""
+    """Return the user whose device it is: the first writer, while that record exists (docs/wire/settings.md,
+    section 8)."""
     users = state.devices.get((application, device))
-    return users[0] if users else None
+    return users[0][1] if users else None
 
 
 def check_device(state: SettingsState, place: Place, policy: Policy) -> None:

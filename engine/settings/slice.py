@@ -87,7 +87,7 @@ class SettingsSlice(SettingsState):
 
     def check(self) -> None:
         """See `engine.slice.Slice.check`."""
-        devices: dict[tuple[str, str], list[Place]] = {}
+        devices: dict[tuple[str, str], list[tuple[int, str]]] = {}
         usage: dict[str, int] = {}
         counts: dict[tuple[str, str], int] = {}
         for place, document in self.documents.items():
@@ -96,12 +96,11 @@ class SettingsSlice(SettingsState):
             assert document.size == measure(document.value), "a size was not kept up"
             usage[place.application] = usage.get(place.application, 0) + document.size
             if place.level == Level.DEVICE:
-                devices.setdefault((place.application, place.device), []).append(place)
+                entry = (document.born, place.user)
+                devices.setdefault((place.application, place.device), []).append(entry)
                 owned = (place.application, place.user)
                 counts[owned] = counts.get(owned, 0) + 1
-        for places in devices.values():
-            places.sort(key=lambda place: (self.documents[place].born, place.user))
-        assert self.devices == {key: tuple(place.user for place in found) for key, found in devices.items()}
+        assert self.devices == {key: sorted(found) for key, found in devices.items()}
         assert self.usage == usage
         assert self.user_devices == counts
 

@@ -1,6 +1,7 @@
 """The settings' part of the state: level documents, who owns which device, and what an application takes
 up."""
 
+from bisect import bisect_left, insort
 from collections import deque
 from collections.abc import Iterable
 from functools import partial
@@ -21,7 +22,7 @@ from retain.engine.settings.events import (
 )
 from retain.engine.settings.merge_patch import merge_sized
 from retain.engine.settings.model import Document, Level, Missing, Place
-from retain.engine.settings.paths import removing, setting, update
+from retain.engine.settings.paths import Draft, removing, setting
 from retain.engine.settings.value import from_text, measure
 
 RECENT_MAX = 10_000
@@ -29,8 +30,8 @@ RECENT_MAX = 10_000
 
 
 def apply_changes(value: Any, changes: Iterable[Change]) -> tuple[Any, int]:
-    """`value` after `changes`, and by how many bytes of compact JSON it is longer. Total: never refuses."""
-    difference = 0
+    """Return `value` after `changes`, and by how many bytes of compact JSON it is longer. Never refuses."""
+    draft, difference = Draft(value), 0
     for change in changes:
         match change.op:
             case Op.SET:
@@ -39,9 +40,8 @@ def apply_changes(value: Any, changes: Iterable[Change]) -> tuple[Any, int]:
                 edit = removing
             case _:
                 edit = partial(_merging, change.value)
-        value, longer = update(value, change.path, edit)
-        difference += longer
-    return value, difference
+        difference += draft.change(change.path, edit)
+    return draft.value, difference
 
 
 def _merging(patch: Any, old: Any) -> tuple[Any, int]:
@@ -53,7 +53,7 @@ class SettingsState:
 
     Attributes:
         documents: Every level document.
-        devices: (application, device) → the users that have a document there, oldest document first.
+        devices: (application, device) → (born, user) of the documents there, the oldest first.
         usage: Application → bytes of its documents.
         user_devices: (application, user) → how many device documents.
         recent: The last changes as (sequence number, place), for those who watch; rebuilt by nothing, needed
@@ -63,7 +63,7 @@ class SettingsState:
     def __init__(self, ground: Ground) -> None:
         self.ground = ground
         self.documents: Table[Place, Document] = Table()
-        self.devices: dict[tuple[str, str], tuple[str, ...]] = {}
+        self.devices: dict[tuple[str, str], list[tuple[int, str]]] = {}
         self.usage: dict[str, int] = {}
         self.user_devices: dict[tuple[str, str], int] = {}
         self.recent: deque[tuple[int, Place]] = deque(maxlen=RECENT_MAX)
@@ -137,18 +137,21 @@ class SettingsState:
         else:
             self.usage.pop(place.application, None)
         if place.level == Level.DEVICE and (old is None) != (document is None):
-            self._index_device(place, 1 if old is None else -1)
+            gone_or_new = old or document
+            assert gone_or_new is not None
+            self._index_device(place, gone_or_new.born, 1 if old is None else -1)
 
-    def _index_device(self, place: Place, step: int) -> None:
+    def _index_device(self, place: Place, born: int, step: int) -> None:
+        """A device may be that of a hundred thousand users: they are found by bisection, and never sorted."""
         shared, owned = (place.application, place.device), (place.application, place.user)
-        users = [user for user in self.devices.get(shared, ()) if user != place.user]
+        entry = (born, place.user)
+        users = self.devices.setdefault(shared, [])
         if step > 0:
-            users.append(place.user)
-            users.sort(key=lambda user: (self.documents[place._replace(user=user)].born, user))
-        if users:
-            self.devices[shared] = tuple(users)
+            insort(users, entry)
         else:
-            self.devices.pop(shared, None)
+            del users[bisect_left(users, entry)]
+        if not users:
+            del self.devices[shared]
         count = self.user_devices.get(owned, 0) + step
         if count:
             self.user_devices[owned] = count

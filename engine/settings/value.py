@@ -2,6 +2,8 @@
 (docs/wire/settings.md, section 6)."""
 
 import json
+import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,9 +33,13 @@ def measure(value: Any) -> int:
     return 0 if isinstance(value, Missing) else len(to_text(value))
 
 
+_PLAIN = re.compile(r"[ !#-\[\]-~]*").fullmatch
+"""What JSON writes as it is: printable ASCII without quote and backslash."""
+
+
 def member_size(name: str) -> int:
-    """Bytes that a member of this name takes in its object beside the value: the name and the colon."""
-    return len(to_text(name)) + 1
+    """Return the bytes that a member of this name takes beside its value: the name, quotes and the colon."""
+    return len(name) + 3 if _PLAIN(name) else len(to_text(name)) + 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,14 +97,21 @@ def holds_object(items: list[Any]) -> bool:
     return any(isinstance(item, dict) or (isinstance(item, list) and holds_object(item)) for item in items)
 
 
-def depth_of(value: Any) -> int:
-    """How deep `value` is nested: 0 for a primitive, 1 for an empty object or array."""
+def depth_of(value: Any, spend: Callable[[int], None] | None = None) -> int:
+    """Return how deep `value` is nested: 0 for a primitive, 1 for an empty object or array.
+
+    Args:
+        value: The value.
+        spend: Called with the number of values that are about to be visited; may raise to end the walk.
+    """
     depth, layer = 0, [value]
     while True:
         layer = [item for item in layer if isinstance(item, dict | list)]
         if not layer:
             return depth
         depth += 1
+        if spend is not None:
+            spend(sum(map(len, layer)))
         layer = [inner for item in layer for inner in (item.values() if isinstance(item, dict) else item)]
 
 

@@ -4,6 +4,8 @@ import re
 
 import pytest
 
+from retain.engine import Invalid
+from retain.engine.settings import ImportDocument, Level, Place, Policy
 from tests.kit.settings import ADMIN, ANN, Client, User, settings_client
 
 
@@ -122,3 +124,31 @@ async def test_only_so_many_may_wait_for_history(client: Client, monkeypatch: py
     assert refused.json()["code"] == "too-many-requests"
     assert refused.headers["Retry-After"] == "5"
     assert (await client.call("GET", "global")).status == 200
+
+
+async def test_the_history_of_a_configuration_s_lists_needs_the_right_to_read_it(client: Client) -> None:
+    reader = User("r", ("R",))
+    lists = {"readRoles": ["R"]}
+    await client.call("POST", "global/c", {"x": 1}, user=ADMIN)
+    await client.call("PATCH", "global/c", {"__metadata": lists}, user=ADMIN)
+    for tail in ["global?history", "global/c?history", "global/c/__metadata?history", "global/c?version=2"]:
+        assert (await client.call("GET", tail)).status == 403
+        assert (await client.call("GET", tail, user=reader)).status == 200
+    assert (await client.call("GET", "global/c/__metadata?version=2", user=reader)).json() == lists
+    assert (await client.call("GET", "global/c/__metadata?version=1", user=reader)).status == 404
+
+
+async def test_no_import_brings_a_document_a_metadata_member(client: Client) -> None:
+    """It would have no history that anybody could be refused: lists stand in configurations only."""
+    before = client.digest()
+    for metadata in [{"readRoles": ["R"]}, {}, None]:
+        command = ImportDocument(
+            actor="operator",
+            place=Place("app", Level.GLOBAL, "", ""),
+            value={"__metadata": metadata, "c": {"x": 1}},
+            policy=Policy(),
+            resource=bytes(16),
+        )
+        with pytest.raises(Invalid):
+            await client.engine.submit(command)
+    assert client.digest() == before

@@ -246,3 +246,44 @@ async def test_a_json_patch_reads_only_what_its_sender_may(client: Client) -> No
         [{"op": "copy", "from": "", "path": "/open/all"}],
     ]:
         assert (await client.call("PATCH", "global", steps, headers=kind)).status == 403
+
+
+@pytest.mark.parametrize(
+    ("tail", "below"), [("global", "/c"), ("global/c", "")], ids=["of the level", "of the configuration"]
+)
+@pytest.mark.parametrize(
+    "step",
+    [
+        {"op": "add", "path": "/new", "value": 1},
+        {"op": "replace", "path": "/v", "value": 2},
+        {"op": "remove", "path": "/v"},
+        {"op": "copy", "from": "/v", "path": "/w"},
+        {"op": "move", "from": "/v", "path": "/w"},
+        {"op": "test", "path": "/v", "value": 1},
+    ],
+    ids=lambda step: step["op"],
+)
+async def test_a_json_patch_needs_both_rights(client: Client, tail: str, below: str, step: Any) -> None:
+    await guard(client, {"readRoles": ["R"], "writeRoles": ["W"]})
+    step = {name: f"{below}{value}" if name in {"path", "from"} else value for name, value in step.items()}
+    kind = [("Content-Type", "application/json-patch+json")]
+    before = client.digest()
+    for user in [ANN, R, W]:
+        assert (await client.call("PATCH", tail, [step], user=user, headers=kind)).status == 403
+        assert client.digest() == before
+    assert (await client.call("PATCH", tail, [step], user=RW, headers=kind)).status == 204
+
+
+async def test_a_json_patch_of_a_level_needs_the_rights_over_all_that_it_names(client: Client) -> None:
+    await guard(client, {"writeRoles": ["W"]})
+    await client.call("POST", "global/open", {"x": 1})
+    kind = [("Content-Type", "application/json-patch+json")]
+    for steps in [
+        [{"op": "replace", "path": "", "value": {}}],
+        [{"op": "copy", "from": "", "path": "/open/all"}],
+        [{"op": "move", "from": "/c", "path": "/open/c"}],
+        [{"op": "add", "path": "/open/x", "value": 2}, {"op": "remove", "path": "/c"}],
+    ]:
+        assert (await client.call("PATCH", "global", steps, headers=kind)).status == 403
+    allowed = [{"op": "add", "path": "/open/x", "value": 2}]
+    assert (await client.call("PATCH", "global", allowed, headers=kind)).status == 204

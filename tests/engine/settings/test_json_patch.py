@@ -1,6 +1,7 @@
 """RFC 6902: its appendix, what goes wrong, and the `jsonpatch` library as a second opinion."""
 
 import copy
+import json
 from typing import Any
 
 import jsonpatch
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from retain.engine.core.errors import Conflict, EngineError, Invalid, PreconditionFailed, TooLarge
-from retain.engine.settings.json_patch import STEPS_MAX, apply_steps, read_steps
+from retain.engine.settings.json_patch import STEPS_MAX, apply_steps, read_steps, work_for
 from retain.engine.settings.value import same
 
 APPENDIX_A: list[tuple[str, Any, Any, Any]] = [
@@ -42,8 +43,11 @@ APPENDIX_A: list[tuple[str, Any, Any, Any]] = [
 ]  # fmt: skip
 
 
-def run(document: Any, patch: Any, *, max_bytes: int = 10_000, max_depth: int = 64) -> Any:
-    return apply_steps(document, read_steps(patch), max_bytes=max_bytes, max_depth=max_depth)
+def run(
+    document: Any, patch: Any, *, max_bytes: int = 10_000, max_depth: int = 64, work: int | None = None
+) -> Any:
+    work = work_for(len(json.dumps(patch))) if work is None else work
+    return apply_steps(document, read_steps(patch), max_bytes=max_bytes, max_depth=max_depth, work=work)
 
 
 @pytest.mark.parametrize(
@@ -165,12 +169,15 @@ STEPS = st.one_of(
 )
 
 
-@given(st.dictionaries(st.sampled_from("abl"), SMALL, max_size=3), st.lists(STEPS, max_size=4))
+@given(st.dictionaries(st.sampled_from("abl"), SMALL, max_size=3), st.lists(STEPS, max_size=8))
 def test_the_library_agrees(document: Any, patch: Any) -> None:
+    before = copy.deepcopy((document, patch))
     try:
         ours = run(document, patch)
     except EngineError:
         return
+    finally:
+        assert (document, patch) == before
     try:
         theirs = jsonpatch.apply_patch(document, copy.deepcopy(patch))
     except (
