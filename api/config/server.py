@@ -58,15 +58,17 @@ class ServerConfig:
         "networks only.",
     )
     max_connections: int = setting(
-        1024,
+        4096,
         "Open connections in all. Fewer if the limit of open files (RLIMIT_NOFILE) would not leave "
         "room to store.",
         minimum=1,
         maximum=1_000_000,
     )
     connections_per_peer: int = setting(
-        100,
-        "Open connections from one address; a trusted proxy is not counted.",
+        2048,
+        "Open connections from one address, of IPv6 from one /64 network. Beyond that the longest idle one "
+        "makes room; if all are at work, the new one is answered 503. Loopback and trusted proxies are not "
+        "counted.",
         minimum=1,
         maximum=1_000_000,
     )

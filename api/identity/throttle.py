@@ -8,10 +8,10 @@ else waits with it.
 from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass
-from ipaddress import IPv6Address, ip_address
 
 import trio
 
+from retain.api.http.addresses import counted_address
 from retain.api.identity.caller import TooManyAttempts
 from retain.api.identity.options import ThrottleOptions
 
@@ -29,19 +29,6 @@ class _Track:
     failures: int = 0
     last: float = 0.0
     next_free: float = 0.0
-
-
-def address_key(address: str) -> str:
-    """The address that counts: an IPv6 host owns its whole /64, so that is what is slowed."""
-    try:
-        parsed = ip_address(address)
-    except ValueError:
-        return address
-    if isinstance(parsed, IPv6Address):
-        if parsed.ipv4_mapped is not None:
-            return str(parsed.ipv4_mapped)
-        return str(IPv6Address(int(parsed) >> 64 << 64))
-    return str(parsed)
 
 
 class Throttle:
@@ -74,7 +61,7 @@ class Throttle:
     def succeeded(self, address: str, name: str) -> None:
         """The attempt was right after all: the name starts afresh, the address gets this one attempt back."""
         now = trio.current_time()
-        place = address_key(address)
+        place = counted_address(address)
         self._tracks.pop(("name", name), None)
         track = self._track(("address", place), now)
         track.failures = max(0, track.failures - 1)
@@ -85,7 +72,7 @@ class Throttle:
             self._known.popitem(last=False)
 
     def _keys(self, address: str, name: str, now: float) -> Iterable[tuple[str, str]]:
-        place = address_key(address)
+        place = counted_address(address)
         yield "address", place
         if self._known.get((place, name), 0.0) <= now:
             yield "name", name

@@ -13,15 +13,23 @@ IDLE     kept alive between two requests; at most `keep_alive_timeout`, less whe
 CLOSING  our side is closed, the peer's last bytes are thrown away; at most `LINGER_S`
 
 Beside that, a write that makes no progress for `write_timeout` is cut in every phase.
+
+A new connection finds its place in this order. While the server is full, nobody is accepted until somebody
+makes room. An address (of IPv6, its /64 network) that is at its own limit makes room among its own
+connections. If all of them are at work, the new one waits `PLACE_WAIT_S` and is then refused with an answer.
+To make room, the longest idle connection goes first, then one whose request head does not come, then one
+whose answer nobody reads. Loopback and trusted proxies stand for many clients and are not counted.
 """
 
 from __future__ import annotations
 
 import errno
+import fcntl
 import math
 import socket
-from collections import Counter
-from collections.abc import Callable
+import termios
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from enum import Enum
 from ipaddress import ip_address, ip_network
@@ -30,6 +38,7 @@ from typing import TypeAlias
 import trio
 
 from retain.api.config.load import ServerConfig
+from retain.api.http.addresses import counted_address
 
 #: How long, and how much, a peer may go on sending after we have answered and closed. Closing at once would
 #: make the kernel reset the connection, and the answer would be lost with it.
@@ -42,6 +51,16 @@ SEND_AHEAD_BYTES = 1 << 20
 
 #: Seconds for a request's head while others wait for the connection: silence must not hold the last places.
 PRESSED_HEAD_S = 1.0
+#: Seconds without a byte taken after which an answer's connection makes room, if room is needed.
+PRESSED_WRITE_S = 2.0
+
+#: How long a connection beyond its address' limit waits for one of the others to fall idle, and how many
+#: connections may wait so. More are closed at once: each costs a descriptor.
+PLACE_WAIT_S = 1.0
+WAITING_MAX = 64
+
+#: Addresses that stand for many clients: programs on this machine, and what they forward.
+UNCOUNTED = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
 
 OnCut: TypeAlias = Callable[[str], None]
 
@@ -66,6 +85,8 @@ class GuardedStream(trio.abc.HalfCloseableStream):
         self.stuck_since = math.inf
         self.multiplexed = False
         self.received_end = False
+        self.place = counted_address(peer)
+        self.waits_for_place = False
         self._reading = False
         self._lingered = 0
 
@@ -81,6 +102,14 @@ class GuardedStream(trio.abc.HalfCloseableStream):
         # Not every system has this (tcp(7)), nor every Python its name.
         with suppress(AttributeError, OSError):
             self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, SEND_AHEAD_BYTES)
+
+    def has_unread(self) -> bool:
+        """Whether bytes of the peer's wait in the kernel: a request that is about to be read."""
+        try:
+            waiting = fcntl.ioctl(self.socket.fileno(), termios.FIONREAD, bytes(4))
+        except OSError:
+            return False
+        return any(waiting)
 
     def cut(self) -> None:
         """Close the socket now: every wait on it ends with ClosedResourceError."""
@@ -184,12 +213,18 @@ class Connections:
     def __init__(self, config: ServerConfig, capacity: int, on_cut: OnCut) -> None:
         assert capacity > 0
         self.capacity = capacity
+        # Where descriptors are short, an address keeps the same share of what there is.
+        share = config.connections_per_peer * capacity // config.max_connections
+        self.per_peer = max(1, min(config.connections_per_peer, share))
         self._config = config
         self._on_cut = on_cut
         self._open: set[GuardedStream] = set()
-        self._peers: Counter[str] = Counter()
-        self._trusted = [ip_network(entry) for entry in config.trusted_proxies]
-        self._room = trio.Event()
+        self._places: defaultdict[str, set[GuardedStream]] = defaultdict(set)
+        self._uncounted = (*UNCOUNTED, *(ip_network(entry) for entry in config.trusted_proxies))
+        self._waiting: defaultdict[str, deque[trio.Event]] = defaultdict(deque)
+        self._waiting_count = 0
+        self._fruitless: set[str] = set()
+        self._freed = trio.Event()
         self._wanted = False
         self._limits = {
             Phase.HEAD: (config.header_timeout, "header-timeout"),
@@ -200,49 +235,114 @@ class Connections:
     def __len__(self) -> int:
         return len(self._open)
 
+    @property
+    def is_full(self) -> bool:
+        """Whether one more connection has to wait."""
+        return len(self._open) >= self.capacity
+
     async def wait_for_room(self) -> None:
-        """Return when one more connection may be accepted; meanwhile the longest idle ones make room."""
-        while len(self._open) >= self.capacity:
-            self._make_room()
-            self._room = trio.Event()
+        """Return when one more connection may be accepted; meanwhile others make room."""
+        while self.is_full:
             self._wanted = True
-            await self._room.wait()
+            if not self._make_room("", self._open):
+                await self._freed.wait()
         self._wanted = False
 
-    def _make_room(self) -> None:
-        idle = [stream for stream in self._open if stream.phase is Phase.IDLE]
-        if idle:
-            self._cut(min(idle, key=lambda stream: stream.since), "evicted")
-            return
-        late = trio.current_time() - PRESSED_HEAD_S
-        for stream in list(self._open):
-            if stream.phase is Phase.HEAD and stream.since < late:
-                self._cut(stream, "evicted")
+    def _make_room(self, where: str, among: Iterable[GuardedStream]) -> bool:
+        """Cut the one connection that is missed least, if any may be cut.
+
+        Where none may, nobody looks again before one of them falls idle or the watch has come by: a flood of
+        connections must not cost a walk over all of them each.
+        """
+        if where in self._fruitless:
+            return False
+        spare = _spare(among, trio.current_time())
+        if spare is None:
+            self._fruitless.add(where)
+            return False
+        self._cut(spare, "evicted")
+        return True
 
     def admit(self, stream: trio.SocketStream) -> GuardedStream | None:
-        """Guard an accepted connection; None if its peer has too many already, or has gone."""
+        """Guard an accepted connection; None if its peer has gone, or too many wait for a place already.
+
+        Its handler begins with `wait_for_place`.
+        """
         try:
             peer: str = stream.socket.getpeername()[0]
         except OSError:
             return None
-        if self._peers[peer] >= self._config.connections_per_peer and not self._is_trusted(peer):
+        guarded = GuardedStream(stream, peer)
+        if self._has_place(guarded):
+            self._places[guarded.place].add(guarded)
+        elif self._waiting_count < WAITING_MAX:
+            guarded.waits_for_place = True
+            self._waiting_count += 1
+        else:
             self._on_cut("peer")
             return None
-        guarded = GuardedStream(stream, peer)
         self._open.add(guarded)
-        self._peers[peer] += 1
         return guarded
 
-    def forget(self, stream: GuardedStream) -> None:
-        """The connection has ended."""
-        self._open.remove(stream)
-        self._peers[stream.peer] -= 1
-        if not self._peers[stream.peer]:
-            del self._peers[stream.peer]
-        self._room.set()
+    async def wait_for_place(self, stream: GuardedStream) -> bool:
+        """Whether the connection is within its address' limit, after waiting for that a moment."""
+        if not stream.waits_for_place:
+            return True
+        try:
+            with trio.move_on_after(PLACE_WAIT_S):
+                while not self._has_place(stream):
+                    await self._turn(stream.place)
+                self._places[stream.place].add(stream)
+                return True
+        finally:
+            self._waiting_count -= 1
+            stream.waits_for_place = False
+        self._on_cut("peer")
+        return False
 
-    def _is_trusted(self, peer: str) -> bool:
-        return any(ip_address(peer) in network for network in self._trusted)
+    async def _turn(self, place: str) -> None:
+        freed = trio.Event()
+        waiting = self._waiting[place]
+        waiting.append(freed)
+        try:
+            await freed.wait()
+        finally:
+            with suppress(ValueError):
+                waiting.remove(freed)
+            if not self._waiting.get(place):
+                self._waiting.pop(place, None)
+
+    def _has_place(self, stream: GuardedStream) -> bool:
+        held = self._places.get(stream.place, ())
+        if len(held) < self.per_peer or self._is_uncounted(stream.peer):
+            return True
+        return self._make_room(stream.place, held)
+
+    def _is_uncounted(self, peer: str) -> bool:
+        return any(ip_address(peer) in network for network in self._uncounted)
+
+    def forget(self, stream: GuardedStream) -> None:
+        """The connection has ended. May be called twice."""
+        self._open.discard(stream)
+        held = self._places.get(stream.place)
+        if held is not None and stream in held:
+            held.remove(stream)
+            if not held:
+                del self._places[stream.place]
+            if waiting := self._waiting.get(stream.place):
+                waiting.popleft().set()
+        self._free()
+
+    def _free(self) -> None:
+        freed, self._freed = self._freed, trio.Event()
+        freed.set()
+
+    def fell_idle(self, stream: GuardedStream) -> None:
+        """The connection has answered all its requests; it goes if another waits for its place."""
+        if self._fruitless:
+            self._fruitless -= {"", stream.place}
+        if (self._wanted or self._waiting.get(stream.place)) and not stream.has_unread():
+            self._cut(stream, "evicted")
 
     async def watch(self) -> None:
         """Cut whoever is past a limit; runs until cancelled."""
@@ -261,8 +361,12 @@ class Connections:
                 self._cut(stream, "write-timeout")
             elif now - stream.since > limit:
                 self._cut(stream, reason)
-        if self._wanted and len(self._open) >= self.capacity:
-            self._make_room()
+        self._fruitless.clear()
+        if self._wanted:
+            self._free()
+        for waiting in self._waiting.values():
+            if waiting:
+                waiting[0].set()
 
     def close_unused(self) -> None:
         """The server stops: connections without a request in hand end now."""
@@ -278,6 +382,28 @@ class Connections:
     def _cut(self, stream: GuardedStream, reason: str) -> None:
         self._on_cut(reason)
         stream.cut()
+        self.forget(stream)
+
+
+def _spare(among: Iterable[GuardedStream], now: float) -> GuardedStream | None:
+    """The connection that is missed least. None if all of them are at work."""
+    idle: list[GuardedStream] = []
+    late: list[GuardedStream] = []
+    stuck: list[GuardedStream] = []
+    for stream in among:
+        if stream.phase is Phase.IDLE:
+            idle.append(stream)
+        elif stream.phase is Phase.HEAD and now - stream.since > PRESSED_HEAD_S:
+            late.append(stream)
+        elif now - stream.stuck_since > PRESSED_WRITE_S:
+            stuck.append(stream)
+    for stream in sorted(idle, key=lambda stream: stream.since):
+        # A request that has arrived is answered, not cut off.
+        if not stream.has_unread():
+            return stream
+    if late:
+        return min(late, key=lambda stream: stream.since)
+    return min(stuck, key=lambda stream: stream.stuck_since, default=None)
 
 
 class GuardedListener(trio.abc.Listener[GuardedStream]):
@@ -291,7 +417,10 @@ class GuardedListener(trio.abc.Listener[GuardedStream]):
     async def accept(self) -> GuardedStream:
         """The next connection. Raises OSError as accept(2) does."""
         while True:
-            await self._connections.wait_for_room()
+            if self._connections.is_full:
+                # Nobody makes room for a connection that does not come.
+                await trio.lowlevel.wait_readable(self.socket)
+                await self._connections.wait_for_room()
             stream = await self._listener.accept()
             guarded = self._connections.admit(stream)
             if guarded is not None:

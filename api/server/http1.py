@@ -20,6 +20,9 @@ from functools import partial
 from http import HTTPStatus
 from typing import Any
 
+import h2.config
+import h2.connection
+import h2.errors
 import h11
 import trio
 from hypercorn.config import Config as HypercornConfig
@@ -52,6 +55,23 @@ REASONS = {status.value: status.phrase.encode() for status in HTTPStatus}
 
 #: Key in the ASGI scope's state: an async callable that tells the client to send the body it waits with.
 PROCEED = "retain.proceed"
+
+#: What a connection beyond its address' limit is told.
+_BUSY_TEXT = b"too many connections from this address are at work; try again later\n"
+_BUSY = (
+    b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Type: text/plain;charset=utf-8\r\n"
+    b"Cache-Control: no-store\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%b"
+    % (len(_BUSY_TEXT), _BUSY_TEXT)
+)
+
+
+def _goaway() -> bytes:
+    """The same over HTTP/2: no stream was looked at, so each may be tried again (RFC 9113 section 6.8)."""
+    connection = h2.connection.H2Connection(h2.config.H2Configuration(client_side=False))
+    connection.initiate_connection()
+    connection.close_connection(h2.errors.ErrorCodes.ENHANCE_YOUR_CALM, _BUSY_TEXT, last_stream_id=0)
+    data: bytes = connection.data_to_send()
+    return data
 
 
 class Http1(H11Protocol):
@@ -203,9 +223,11 @@ class HttpConnection(TCPServer):
         context: WorkerContext,
         stream: GuardedStream | trio.SSLStream[GuardedStream],
         write_timeout: float,
+        on_idle: Callable[[GuardedStream], None] = lambda stream: None,
     ) -> None:
         super().__init__(app, config, context, ConnectionState({}), stream)  # type: ignore[arg-type]
         self.write_timeout = write_timeout
+        self.on_idle = on_idle
         self.guard = stream if isinstance(stream, GuardedStream) else stream.transport_stream
 
     async def run(self) -> None:
@@ -225,6 +247,18 @@ class HttpConnection(TCPServer):
             await self.stream.aclose()
             # Breaks the cycle between protocol and connection, so that both go without the collector.
             self.__dict__.pop("protocol", None)
+
+    async def refuse(self) -> None:
+        """Answer that there is no room for this connection, and close it."""
+        try:
+            alpn = await self._handshake()
+            if alpn is not None:
+                with trio.move_on_after(self.write_timeout):
+                    await self.stream.send_all(_goaway() if alpn == "h2" else _BUSY)
+        except (OSError, trio.BrokenResourceError, trio.ClosedResourceError):
+            LOG.debug("connection broken")
+        finally:
+            await self.stream.aclose()
 
     async def _handshake(self) -> str | None:
         """The application protocol; None if the peer does not manage a TLS handshake."""
@@ -270,6 +304,8 @@ class HttpConnection(TCPServer):
                     await self.protocol.handle(Closed())
         elif isinstance(event, Updated):
             self.guard.enter(Phase.IDLE if event.idle else Phase.BUSY)
+            if event.idle:
+                self.on_idle(self.guard)
         else:
             assert isinstance(event, Closed)
             await self.stream.aclose()

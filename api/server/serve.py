@@ -126,7 +126,13 @@ async def serve(
     async def handle(stream: GuardedStream) -> None:
         try:
             carrier = stream if context is None else _encrypted(stream, context)
-            await HttpConnection(wrapped, wire, worker, carrier, server.write_timeout).run()
+            connection = HttpConnection(
+                wrapped, wire, worker, carrier, server.write_timeout, connections.fell_idle
+            )
+            if await connections.wait_for_place(stream):
+                await connection.run()
+            else:
+                await connection.refuse()
         finally:
             stream.cut()
             connections.forget(stream)

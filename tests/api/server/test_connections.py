@@ -8,7 +8,8 @@ import socket
 import struct
 from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
 
 import pytest
 import trio
@@ -16,13 +17,16 @@ from hypercorn.trio.worker_context import WorkerContext
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from retain.api.config.load import ServerConfig
-from retain.api.server.connections import LINGER_S, Connections, GuardedStream
+from retain.api.http.addresses import counted_address
+from retain.api.server import connections
+from retain.api.server.connections import LINGER_S, PLACE_WAIT_S, Connections, GuardedStream
 from retain.api.server.http1 import Http1, HttpConnection
 from retain.api.server.serve import WireConfig
 from tests.kit.serving import (
     CLOSED,
     STARTED,
     TAKEN,
+    Peer,
     Served,
     connected,
     eventually,
@@ -152,16 +156,149 @@ async def test_a_slow_reader_that_goes_on_is_not_cut(mock_clock: MockClock) -> N
         assert not cuts(served)["write-timeout"]
 
 
-async def test_one_peer_may_hold_only_so_many_connections() -> None:
-    async with serving(limits(connections_per_peer=3)) as served:
-        async with connected(served.port) as a, connected(served.port) as b, connected(served.port) as c:
-            for peer in (a, b, c):
-                await peer.send(GET)
-                assert (await peer.answer()).status == 200
-            assert await exchange(served.port, GET) == b""
-            assert cuts(served)["peer"] == 1
-        await eventually(lambda: gauge(served, "retain_http_connections") == 0)
+@pytest.fixture
+def loopback_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """These tests have no other address to come from."""
+    monkeypatch.setattr(connections, "UNCOUNTED", ())
+
+
+@asynccontextmanager
+async def many(served: Served, number: int) -> AsyncIterator[list[Peer]]:
+    """Connections that stay open."""
+    async with AsyncExitStack() as stack:
+        yield [await stack.enter_async_context(connected(served.port)) for _ in range(number)]
+
+
+@pytest.mark.usefixtures("loopback_counts")
+async def test_two_thousand_clients_that_never_close_are_all_answered() -> None:
+    async with serving(limits(connections_per_peer=100)) as served, AsyncExitStack() as stack:
+        for _ in range(2000):
+            peer = await stack.enter_async_context(connected(served.port))
+            await peer.send(GET)
+            assert (await peer.answer()).status == 200
+            assert (gauge(served, "retain_http_connections") or 0) <= 101
+        assert cuts(served) == {"evicted": 1900}
+
+
+@pytest.mark.usefixtures("loopback_counts")
+async def test_the_longest_idle_connection_of_an_address_makes_room() -> None:
+    async with serving(limits(connections_per_peer=3)) as served, many(served, 3) as (a, b, c):
+        for peer in (a, b, c, a):
+            await peer.send(GET)
+            assert (await peer.answer()).status == 200
         assert b" 200 OK" in await exchange(served.port, CLOSE)
+        assert await b.rest() == b""
+        for peer in (a, c):
+            await peer.send(GET)
+            assert (await peer.answer()).status == 200
+        assert cuts(served) == {"evicted": 1}
+
+
+@pytest.mark.usefixtures("loopback_counts")
+async def test_who_finds_all_connections_of_the_address_at_work_is_told_so(mock_clock: MockClock) -> None:
+    async with serving(limits(connections_per_peer=2)) as served, many(served, 2) as busy:
+        for number, peer in enumerate(busy):
+            await peer.send(CLOSE.replace(b"/a", b"/slow/9/place%d" % number))
+            await eventually(lambda name=f"slow/9/place{number}": name in STARTED)  # type: ignore[misc]
+        async with connected(served.port) as late:
+            await late.send(GET)
+            await settled(served, 3)
+            await let_pass(mock_clock, PLACE_WAIT_S + 0.1)
+            answer = await late.answer()
+            assert (answer.status, answer.header("retry-after")) == (503, "1")
+            assert answer.header("connection") == "close"
+            assert await late.rest() == b""
+        assert cuts(served) == {"peer": 1}
+        await let_pass(mock_clock, 9)
+        for peer in busy:
+            assert (await peer.answer()).status == 200
+
+
+@pytest.mark.usefixtures("loopback_counts")
+async def test_who_waits_for_a_place_gets_that_of_the_next_that_falls_idle(mock_clock: MockClock) -> None:
+    async with serving(limits(connections_per_peer=1)) as served, connected(served.port) as busy:
+        await busy.send(GET.replace(b"/a", b"/slow/0.5/handed-on"))
+        await eventually(lambda: "slow/0.5/handed-on" in STARTED)
+        async with connected(served.port) as late:
+            await late.send(CLOSE)
+            await settled(served, 2)
+            await let_pass(mock_clock, 0.6)
+            assert (await busy.answer()).status == 200
+            assert (await late.answer()).status == 200
+        assert cuts(served) == {"evicted": 1}
+
+
+@pytest.mark.usefixtures("loopback_counts")
+async def test_few_may_wait_for_a_place(monkeypatch: pytest.MonkeyPatch, mock_clock: MockClock) -> None:
+    monkeypatch.setattr(connections, "WAITING_MAX", 2)
+    async with serving(limits(connections_per_peer=1)) as served, connected(served.port) as busy:
+        await busy.send(CLOSE.replace(b"/a", b"/slow/9/few"))
+        await eventually(lambda: "slow/9/few" in STARTED)
+        async with many(served, 2):
+            await settled(served, 3)
+            assert await exchange(served.port, b"") == b""
+            assert cuts(served) == {"peer": 1}
+            await let_pass(mock_clock, PLACE_WAIT_S + 0.1)
+            assert cuts(served) == {"peer": 3}
+
+
+async def test_loopback_stands_for_many_clients() -> None:
+    async with serving(limits(connections_per_peer=1)) as served, many(served, 3) as peers:
+        for peer in peers:
+            await peer.send(GET)
+            assert (await peer.answer()).status == 200
+        assert not cuts(served)
+
+
+@pytest.mark.parametrize(
+    ("address", "neighbour", "same"),
+    [
+        ("2001:db8:0:1::1", "2001:db8:0:1:ffff:ffff:ffff:ffff", True),
+        ("2001:db8:0:1:ffff:ffff:ffff:ffff", "2001:db8:0:2::", False),
+        ("2001:db8:0:2::", "2001:db8:0:1:ffff:ffff:ffff:ffff", False),
+        ("192.0.2.1", "192.0.2.2", False),
+        ("192.0.2.1", "::ffff:192.0.2.1", True),
+        ("", "unix", False),
+    ],
+)
+def test_one_network_of_ipv6_counts_as_one_address(address: str, neighbour: str, same: bool) -> None:
+    assert (counted_address(address) == counted_address(neighbour)) is same
+
+
+async def test_an_answer_that_nobody_reads_makes_room(mock_clock: MockClock) -> None:
+    async with serving(limits(max_connections=2, write_timeout=30)) as served, many(served, 2) as stuck:
+        for number, peer in enumerate(stuck):
+            await peer.send(GET.replace(b"/a", b"/endless/unread%d" % number))
+            await eventually(lambda name=f"unread{number}": TAKEN.get(name, 0) > 0)  # type: ignore[misc]
+        async with connected(served.port) as innocent:
+            await innocent.send(CLOSE)
+            start = trio.current_time()
+            while not cuts(served):
+                await let_pass(mock_clock, 0.5)
+            assert trio.current_time() - start < 4
+            assert (await innocent.answer()).status == 200
+        assert cuts(served)["evicted"] == 1
+
+
+@pytest.mark.usefixtures("loopback_counts")
+async def test_an_address_at_work_is_not_walked_through_for_each_connection_that_comes(
+    monkeypatch: pytest.MonkeyPatch, mock_clock: MockClock
+) -> None:
+    walks = 0
+    spare = connections._spare
+
+    def counting(*arguments: Any) -> Any:
+        nonlocal walks
+        walks += 1
+        return spare(*arguments)
+
+    async with serving(limits(connections_per_peer=1)) as served, connected(served.port) as busy:
+        await busy.send(CLOSE.replace(b"/a", b"/slow/9/walks"))
+        await eventually(lambda: "slow/9/walks" in STARTED)
+        monkeypatch.setattr(connections, "_spare", counting)
+        async with many(served, 60):
+            await settled(served, 61)
+            assert walks <= 2  # a flood is looked at once, and once more by the watch
 
 
 async def test_a_trusted_proxy_is_not_counted() -> None:
@@ -302,10 +439,10 @@ async def test_a_write_may_block_until_the_peer_takes_what_was_sent() -> None:
 
 async def test_a_peer_that_is_gone_before_it_is_looked_at_is_not_counted() -> None:
     async with accepted() as (server, client):
-        connections = Connections(ServerConfig(), 1, on_cut=lambda reason: None)
+        held = Connections(ServerConfig(), 1, on_cut=lambda reason: None)
         await vanish(client)
-        assert connections.admit(server) is None
-        assert len(connections) == 0
+        assert held.admit(server) is None
+        assert len(held) == 0
 
 
 async def test_a_peer_that_is_gone_before_its_first_request_is_no_error_of_ours(

@@ -1,0 +1,21 @@
+"""Which addresses count as one client."""
+
+from __future__ import annotations
+
+from ipaddress import IPv6Address, ip_address
+
+
+def counted_address(address: str) -> str:
+    """The address that limits count by: an IPv6 host owns its whole /64 network, so that counts as one.
+
+    An IPv4 address in IPv6 form is the IPv4 address; what is no address at all is itself.
+    """
+    try:
+        parsed = ip_address(address)
+    except ValueError:
+        return address
+    if isinstance(parsed, IPv6Address):
+        if parsed.ipv4_mapped is not None:
+            return str(parsed.ipv4_mapped)
+        return str(IPv6Address(int(parsed) >> 64 << 64))
+    return str(parsed)
