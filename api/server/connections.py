@@ -24,10 +24,9 @@ whose answer nobody reads. Loopback and trusted proxies stand for many clients a
 from __future__ import annotations
 
 import errno
-import fcntl
 import math
+import select
 import socket
-import termios
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -104,12 +103,13 @@ class GuardedStream(trio.abc.HalfCloseableStream):
             self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, SEND_AHEAD_BYTES)
 
     def has_unread(self) -> bool:
-        """Whether bytes of the peer's wait in the kernel: a request that is about to be read."""
+        """Whether something of the peer's waits in the kernel: a request that is about to be read, or its end."""
+        waiting = select.poll()
         try:
-            waiting = fcntl.ioctl(self.socket.fileno(), termios.FIONREAD, bytes(4))
-        except OSError:
+            waiting.register(self.socket.fileno(), select.POLLIN)
+        except ValueError:  # closed already
             return False
-        return any(waiting)
+        return bool(waiting.poll(0))
 
     def cut(self) -> None:
         """Close the socket now: every wait on it ends with ClosedResourceError."""
