@@ -103,7 +103,7 @@ class GuardedStream(trio.abc.HalfCloseableStream):
             self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, SEND_AHEAD_BYTES)
 
     def has_unread(self) -> bool:
-        """Whether something of the peer's waits in the kernel: a request that is about to be read, or its end."""
+        """Whether a request of the peer's, or its end, waits in the kernel to be read."""
         waiting = select.poll()
         try:
             waiting.register(self.socket.fileno(), select.POLLIN)
