@@ -6,7 +6,8 @@
     ├── TornTail          the last frame was cut short by a crash; opening for writing cuts it off
     ├── UnknownVersion    written by a newer release: upgrade
     ├── PositionMismatch  this snapshot is not of this journal's history: read all of it instead
-    ├── BadTarget         what should be erased is not there to be erased
+    ├── BadTarget         what should be erased is not there, or a folder is not fit for what should go there
+    ├── ForeignFolder     the folder holds other files and no journal: name a new or empty one
     ├── NoSpace           the disk is full: nothing was changed, free some space
     ├── WriteFailed       a write or a sync failed: final until a restart has read the journal again
     └── Closed            the journal was closed by its owner
@@ -57,7 +58,12 @@ class PositionMismatch(JournalError):
 
 
 class BadTarget(JournalError):
-    """A record to be erased is not in the journal yet, or is the journal's own. Nothing was erased."""
+    """A record to be erased is not in the journal yet, or is the journal's own; or a folder is not fit for a
+    backup or a restored journal. Nothing was changed."""
+
+
+class ForeignFolder(JournalError):
+    """The folder holds files that are not Retain's, and no journal. Nothing was changed."""
 
 
 class NoSpace(JournalError):

@@ -17,7 +17,14 @@ from retain.journal.journal import Journal
 from retain.journal.options import JournalOptions
 from retain.journal.replay import Replay
 from retain.journal.segments.anchor import read_anchor
-from retain.journal.segments.files import FOLDER, IDENTITY_BYTES, create_segment, leftovers, list_segments
+from retain.journal.segments.files import (
+    FOLDER,
+    IDENTITY_BYTES,
+    check_folder,
+    create_segment,
+    leftovers,
+    list_segments,
+)
 from retain.journal.segments.reader import SegmentReader
 from retain.journal.segments.tail import cut
 from retain.journal.uncollected import uncollected
@@ -34,13 +41,14 @@ def open_journal(
     """Lock the data folder, read and check its journal, mend what a crash left; return it ready to append.
 
     Every record after `after` (all of them without it) is handed to `replay`, in order, each part checked
-    against its commitment. A folder without a journal gets one. What was mended is in the journal's
+    against its commitment. An empty folder gets a journal. What was mended is in the journal's
     `notices`.
 
-    Raises `Locked`, `Corrupt`, `UnknownVersion`, `NoSpace`, `WriteFailed`; `PositionMismatch` if the
-    journal never stood at `after`, before `replay` was called; what `replay` raises; and `OSError` where the
-    disk cannot be read.
+    Raises `ForeignFolder` for a folder of other files, which stays as it is; `Locked`, `Corrupt`,
+    `UnknownVersion`, `NoSpace`, `WriteFailed`; `PositionMismatch` if the journal never stood at
+    `after`, before `replay` was called; what `replay` raises; and `OSError` where the disk cannot be read.
     """
+    check_folder(disk)
     disk.lock()
     try:
         with uncollected():

@@ -9,9 +9,8 @@ from typing import Any
 import trio
 
 from retain.engine import Engine, Invalid
-from retain.engine.audit.backups import create, told
+from retain.engine.audit.backups import backup_folder, create, told
 from retain.engine.audit.contents import timestamp
-from retain.journal import RealDisk
 
 
 class Backups:
@@ -29,11 +28,11 @@ class Backups:
         return {"backup create": self.create}
 
     async def create(self, *, actor: str, folder: str) -> dict[str, Any]:
-        """Brings the backup in ``folder`` (an absolute path) up to the present, while requests go on.
+        """Bring the backup in `folder` (an absolute path) up to the present, while requests go on.
 
         Raises:
-            Invalid: ``folder``: the path is not absolute.
-            Unavailable: The folder cannot be written, or holds another journal's backup.
+            Invalid: `folder`: the path is not absolute, or overlaps with a data folder.
+            Unavailable: The folder cannot be written, or holds anything but this journal's backup.
         """
         if not Path(folder).is_absolute():
             raise Invalid("the backup's folder must be an absolute path", reason="folder")
@@ -46,8 +45,11 @@ class Backups:
             "copied_bytes": report.copied_bytes,
             "kept": report.kept,
             "removed": report.removed,
+            "foreign": list(report.foreign),
         }
 
     def _create(self, folder: str) -> Any:
-        target = RealDisk(folder)
-        return create(self._engine.disk, target, lambda: trio.from_thread.run(self._engine.moment))
+        source = self._engine.disk
+        return create(
+            source, backup_folder(source, folder), lambda: trio.from_thread.run(self._engine.moment)
+        )

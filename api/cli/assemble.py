@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import logging
 import ssl
 import stat
 from collections.abc import Sequence
@@ -15,52 +16,35 @@ from typing import TYPE_CHECKING
 import click
 import trio
 
-from retain import journal
 from retain.api.admin.acts import Administration
 from retain.api.admin.control import serve_control
 from retain.api.blobs.surface import BlobSurface
-from retain.api.cli.main import DAMAGED, FAILED, IN_USE, WRONG, Stopped, first_leaf
+from retain.api.cli.failures import failures_of
+from retain.api.cli.main import FAILED, Stopped
 from retain.api.config.engine import engine_options
 from retain.api.config.load import Config, ConfigError
 from retain.api.identity import Identity, areas_identity_options, identity_options
 from retain.api.server import collector
 from retain.api.server.app import App, create_app
 from retain.api.server.serve import CannotListen, serve, stop_on_signal, tls_context
-from retain.engine import Engine, EngineError, open_engine
-from retain.engine.wire import UnknownEvent
+from retain.engine import Engine, open_engine
 
 if TYPE_CHECKING:
     from quart import Blueprint
 
+LOG = logging.getLogger("retain.server")
+
 
 def run(config: Config) -> None:
-    """Serves until told to stop. Raises Stopped with the reason if it cannot, or cannot go on."""
+    """Serve until asked to stop. Raises `Stopped` with the reason if it cannot, or cannot go on."""
     collector.settle()  # what was imported stays
-    try:
+    with failures_of(config.storage.data):
         check_tls(config)
         check_identity(config)
-        trio.run(_run, config)
-    except* journal.Locked as group:
-        pid = first_leaf(group).pid
-        raise Stopped(f"{config.storage.data} is in use by process {pid or 'unknown'}", IN_USE) from None
-    except* journal.NoSpace as group:
-        raise Stopped(f"{config.storage.data}: {first_leaf(group)}", FAILED) from None
-    except* UnknownEvent as group:
-        told = f"{config.storage.data}: {first_leaf(group)}: written by a newer version"
-        raise Stopped(told, FAILED) from None
-    except* journal.JournalError as group:
-        reason = first_leaf(group)
-        raise Stopped(f"{config.storage.data}: {reason}\nSee `retain journal --help`.", DAMAGED) from None
-    except* CannotListen as group:
-        raise Stopped(str(first_leaf(group)), FAILED) from None
-    except* OSError as group:
-        failure = first_leaf(group)
-        told = f"the data folder {config.storage.data} cannot be used: {failure.strerror or failure}"
-        raise Stopped(told, FAILED) from None
-    except* ConfigError as group:
-        raise Stopped(str(first_leaf(group)), WRONG) from None
-    except* EngineError as group:
-        raise Stopped(f"{config.storage.data}: {first_leaf(group).message}", FAILED) from None
+        try:
+            trio.run(_run, config)
+        except* CannotListen as group:
+            raise Stopped(str(group.exceptions[0]), FAILED) from None
 
 
 async def _run(config: Config) -> None:
@@ -78,7 +62,10 @@ async def _run(config: Config) -> None:
 
             async def announce(urls: Sequence[str]) -> None:
                 administration.listens_at = urls[0]
-                show(app, urls, engine.notices)
+                try:
+                    show(app, urls, engine.notices)
+                except Stopped as stopped:
+                    LOG.warning("the first screen was not shown", extra={"facts": {"error": stopped.message}})
 
             async with trio.open_nursery() as control:
                 folder = Path(config.storage.data)

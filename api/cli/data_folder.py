@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -21,10 +21,10 @@ from rich.progress import (
 )
 
 from retain import journal
-from retain.api.cli.main import DAMAGED, FAILED, WRONG, Stopped
+from retain.api.cli.failures import failures_of, unusable
+from retain.api.cli.main import WRONG, Stopped
 from retain.api.cli.options import configured
 from retain.engine import SystemClock
-from retain.engine.wire import UnknownEvent
 from retain.journal.check.verify import segment_files
 
 SECOND = 1_000_000_000
@@ -68,34 +68,23 @@ def parse_moment(text: str, now: int) -> int:
     return int(whole.timestamp()) * SECOND + moment.microsecond * 1000
 
 
-def open_data(config_path: Path | None, data: str | None, missing: int = WRONG) -> journal.Disk:
-    """The data folder for reading. Raises Stopped with the exit code ``missing`` if there is none."""
+def open_data(config_path: Path | None, data: str | None, missing: int = WRONG) -> journal.RealDisk:
+    """The data folder for reading. Raises Stopped with the exit code `missing` if there is none."""
     if data is None:
         data = configured(config_path).storage.data
     try:
         disk = journal.RealDisk(data, create=False)
+        found = segment_files(disk)
     except OSError as error:
-        hint = "" if isinstance(error, PermissionError) else "; --data names another folder"
-        raise Stopped(f"{data}: {error.strerror}{hint}", missing) from None
-    if not segment_files(disk):
-        raise Stopped(f"{data}: there is no journal in this folder; --data names another", missing)
+        raise Stopped(unusable(data, error), missing) from None
+    if not found:
+        raise Stopped(f"{data} holds no journal; --data names another folder", missing)
     return disk
 
 
-@contextmanager
-def told_apart(disk_name: str = "the journal") -> Iterator[None]:
-    """Turns what can go wrong in reading into exit codes: 4 damaged, 1 unreadable, or of a newer version."""
-    try:
-        yield
-    except journal.JournalError as error:
-        text = f"{disk_name} is damaged: {error}\n`retain audit verify` tells all that is wrong with it."
-        raise Stopped(text, DAMAGED) from None
-    except UnknownEvent as error:
-        raise Stopped(f"{error}: written by a newer version", FAILED) from None
-    except BrokenPipeError:
-        raise  # click ends quietly
-    except OSError as error:
-        raise Stopped(f"{disk_name} cannot be read: {error}", FAILED) from None
+def reading(disk: journal.RealDisk) -> AbstractContextManager[None]:
+    """For the block that reads from `disk`: what goes wrong there ends the command with its exit code."""
+    return failures_of(str(disk.path))
 
 
 @contextmanager

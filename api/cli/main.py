@@ -1,11 +1,12 @@
 """The command line. Each command is a module `api/cli/commands/<name>.py`, named in `SUMMARIES`.
 
-Exit codes: 0 done; 1 failed; 2 wrong usage or configuration; 3 the data folder is in use; 4 the journal is
-damaged. A command is imported when it is called; the list of them and completion import none.
+Exit codes are in `exits`. A command is imported when it is called; the list of them and completion import
+none.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from pathlib import Path
@@ -14,16 +15,27 @@ from typing import Any, Final, TypeVar
 import click
 from click.shell_completion import CompletionItem
 
+from retain.api.cli.exits import DAMAGED, DONE, FAILED, IN_USE, OUTPUT, WRONG, Stopped
+from retain.api.cli.streams import checked_output
 from retain.api.importing import importing
 
-Function = TypeVar("Function", bound=Callable[..., Any])
-E = TypeVar("E", bound=BaseException)
+__all__ = [
+    "DAMAGED",
+    "DONE",
+    "FAILED",
+    "IN_USE",
+    "OUTPUT",
+    "SUMMARIES",
+    "WRONG",
+    "Commands",
+    "Stopped",
+    "config_option",
+    "configuration_path",
+    "data_options",
+    "main",
+]
 
-DONE: Final = 0
-FAILED: Final = 1
-WRONG: Final = 2
-IN_USE: Final = 3
-DAMAGED: Final = 4
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 SUMMARIES: Final[Mapping[str, str]] = {
     "audit": "Who did what, is all of it there, what was held when.",
@@ -42,16 +54,18 @@ SUMMARIES: Final[Mapping[str, str]] = {
 """What there is, in a line each; said here, because importing all commands takes most of a second."""
 
 
-class Stopped(click.ClickException):
-    """Ends a command with a reason for people and an exit code for machines."""
-
-    def __init__(self, message: str, exit_code: int = FAILED) -> None:
-        super().__init__(message)
-        self.exit_code = exit_code  # type: ignore[misc]
-
-
 class Commands(click.Group):
     """The commands of `SUMMARIES`, each imported when it is asked for."""
+
+    def main(self, *args: Any, **extra: Any) -> Any:
+        """Run a command. Output that cannot be written, and an error that no command expects, is one line."""
+        with checked_output():
+            try:
+                return super().main(*args, **extra)
+            except OSError as error:
+                reason = error.strerror or str(error)
+                click.echo(f"Error: {error.filename or 'the system'}: {reason}", err=True)
+                sys.exit(FAILED)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """The names."""
@@ -75,12 +89,6 @@ class Commands(click.Group):
         names = [name for name in self.list_commands(ctx) if name.startswith(incomplete)]
         items = [CompletionItem(name, help=SUMMARIES[name]) for name in names]
         return [*items, *click.Command.shell_complete(self, ctx, incomplete)]
-
-
-def first_leaf(group: BaseExceptionGroup[E]) -> E:
-    """The first error in a group that is not a group itself."""
-    inner = group.exceptions[0]
-    return first_leaf(inner) if isinstance(inner, BaseExceptionGroup) else inner
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

@@ -8,36 +8,17 @@ from typing import Any
 
 import trio
 
-from retain import journal
 from retain.api.admin.acts import Administration
-from retain.api.cli.main import DAMAGED, FAILED, IN_USE, WRONG, Stopped, first_leaf
+from retain.api.cli.failures import failures_of
 from retain.api.config.engine import engine_options
-from retain.api.config.load import Config, ConfigError
-from retain.engine import EngineError, open_engine
-from retain.engine.wire import UnknownEvent
+from retain.api.config.load import Config
+from retain.engine import open_engine
 
 
 def act_alone(folder: Path, config: Config, name: str, arguments: Mapping[str, Any]) -> Any:
-    """See :func:`api.acting.act`."""
-    try:
+    """Open the data folder in this process and do it here. See `retain.api.cli.run.act`."""
+    with failures_of(config.storage.data, in_use=", which does not answer on its control socket"):
         return trio.run(_act, folder, config, name, arguments)
-    except* EngineError as group:
-        raise Stopped(first_leaf(group).message, FAILED) from None
-    except* ConfigError as group:
-        raise Stopped(str(first_leaf(group)), WRONG) from None
-    except* journal.Locked as group:
-        process = first_leaf(group).pid or "unknown"
-        message = f"{config.storage.data} is in use by process {process}, which takes no commands"
-        raise Stopped(message, IN_USE) from None
-    except* journal.NoSpace as group:
-        raise Stopped(f"{config.storage.data}: {first_leaf(group)}", FAILED) from None
-    except* UnknownEvent as group:
-        told = f"{config.storage.data}: {first_leaf(group)}: written by a newer version"
-        raise Stopped(told, FAILED) from None
-    except* journal.JournalError as group:
-        raise Stopped(f"{config.storage.data}: {first_leaf(group)}", DAMAGED) from None
-    except* OSError as group:
-        raise Stopped(f"{config.storage.data}: {first_leaf(group)}", FAILED) from None
 
 
 async def _act(folder: Path, config: Config, name: str, arguments: Mapping[str, Any]) -> Any:

@@ -2,13 +2,15 @@
 anew."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Final
 
 from retain.engine.audit.checkpoints import KEY_FILE
-from retain.engine.core.errors import Unavailable
-from retain.journal import Disk, JournalError
+from retain.engine.core.errors import Invalid, Unavailable
+from retain.journal import BadTarget, Disk, JournalError, RealDisk
 from retain.journal.backup.create import BackupReport, Moment, backup
 from retain.journal.backup.manifest import Manifest
+from retain.journal.backup.places import check_backup_place
 
 ACCOUNTS: Final = "accounts"
 """Where tenants' keys are (api/admin/tenants.py)."""
@@ -19,6 +21,24 @@ def others(disk: Disk) -> list[str]:
     keys = [KEY_FILE] if disk.exists(KEY_FILE) else []
     accounts = sorted(disk.names(ACCOUNTS)) if disk.exists(ACCOUNTS) else []
     return [*keys, *(f"{ACCOUNTS}/{name}" for name in accounts)]
+
+
+def backup_folder(disk: Disk, folder: str) -> Disk:
+    """The folder for backups of `disk`, made if it is missing. Blocking.
+
+    Raises:
+        Invalid: `folder`: it overlaps with a data folder.
+        Unavailable: It cannot be made or read.
+    """
+    try:
+        if isinstance(disk, RealDisk):
+            check_backup_place(Path(folder), disk.path)
+        return RealDisk(folder)
+    except BadTarget as error:
+        raise Invalid(f"no backup was made: {error}", reason="folder") from error
+    except OSError as error:
+        reason = f"no backup was made: {folder} cannot be used: {error.strerror or error}"
+        raise Unavailable(reason, reason="backup") from error
 
 
 def create(disk: Disk, target: Disk, moment: Callable[[], Moment]) -> BackupReport:

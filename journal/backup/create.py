@@ -2,7 +2,8 @@
 
 FORMAT.md section 12. A backup is a folder of files under names that tell their content, and a manifest that
 is written last. So one that is cut short leaves the one before it as it was. What a new manifest does not
-name any more, above all segments as they were before an erasure, is overwritten and removed after that.
+name any more, above all segments as they were before an erasure, is overwritten and removed after that: what
+the manifest before it or the list of an attempt cut short (`unfinished`) names, and no other file.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from retain.journal.backup.manifest import MANIFEST_FILE, Entry, Manifest, copy_file, digest_of, read_manifest
-from retain.journal.disk.interface import Disk, folder_of
+from retain.journal.backup.unfinished import UNFINISHED_FILE, Unfinished
+from retain.journal.disk.interface import FILE_SYSTEM_NAMES, TEMPORARY_SUFFIX, Disk, folder_of
 from retain.journal.erasure.zero import wipe
 from retain.journal.errors import BadTarget, Corrupt
 from retain.journal.format.record import Head
@@ -23,6 +25,7 @@ from retain.journal.segments.reader import SegmentReader
 
 SEGMENT_FOLDER = "segments"
 OTHERS_FOLDER = "others"
+_EMPTY = frozenset({*FILE_SYSTEM_NAMES, UNFINISHED_FILE + TEMPORARY_SUFFIX})
 _ATTEMPTS = 8
 _BLANK = bytes(8)
 
@@ -38,13 +41,17 @@ class Moment(NamedTuple):
 
 
 class BackupReport(NamedTuple):
-    """What a backup did: the manifest, and how much was copied, was there already, and was removed."""
+    """What a backup did: the manifest, and how much was copied, was there already, and was removed.
+
+    `foreign`: files in the backup's folders that belong to no backup of this journal, and were left alone.
+    """
 
     manifest: Manifest
     copied: int
     copied_bytes: int
     kept: int
     removed: int
+    foreign: tuple[str, ...]
 
 
 def backup(
@@ -54,7 +61,8 @@ def backup(
 
     `moment` is called twice: before the long part, and again for the moment that the backup will be of.
     `others`: further files of the data folder that belong to it, e.g. keys. Raises `BadTarget` where `target`
-    holds another journal's backup; `Corrupt`, `NoSpace`, `OSError`: the backup before is as it was.
+    holds another journal's backup, or other files and no backup; `Corrupt`, `NoSpace`, `OSError`: the earlier
+    backup is as it was.
     """
     return _Backup(source, target).run(moment, others)
 
@@ -75,6 +83,7 @@ class _Backup:
 
     def run(self, moment: Callable[[], Moment], others: Sequence[str]) -> BackupReport:
         self._check_identity()
+        self._unfinished = Unfinished(self._target, self._identity)
         self._copy_payloads(moment().payloads)
         for _ in range(_ATTEMPTS):
             now = moment()
@@ -94,9 +103,13 @@ class _Backup:
         manifest = manifest._replace(entries=tuple(entries))
         for folder in sorted({folder_of(entry.stored) for entry in entries}):
             self._target.sync_folder(folder)
+        named = {entry.stored for entry in entries}
+        self._unfinished.add(self._known.keys() - named)
         self._target.write_atomic(MANIFEST_FILE, manifest.pack())
-        removed = _prune(self._target, {entry.stored for entry in entries})
-        return BackupReport(manifest, self._copied, self._copied_bytes, self._kept, removed)
+        removed = _prune(self._target, self._unfinished.names - named)
+        self._unfinished.remove()
+        foreign = tuple(name for name in _files(self._target) if name not in named)
+        return BackupReport(manifest, self._copied, self._copied_bytes, self._kept, removed, foreign)
 
     def _check_identity(self) -> None:
         segments = find_segments(self._source)[0]
@@ -105,7 +118,14 @@ class _Backup:
         with SegmentFile(self._source, segments[0]) as file:
             identity = file.opener().identity
         if self._identity not in (b"", identity):
-            raise BadTarget("what is there is the backup of another journal")
+            raise BadTarget("the folder holds the backup of another journal; name another folder")
+        if not self._identity and not self._target.exists(UNFINISHED_FILE):
+            names = [name for name in self._target.names() if name not in _EMPTY]
+            if names:
+                reason = (
+                    f"the folder is not empty ({names[0]}) and holds no backup; name a new or an empty one"
+                )
+                raise BadTarget(reason)
         self._identity = identity
 
     def _journal(self, head: Head | None) -> tuple[Manifest, list[Entry]]:
@@ -140,9 +160,10 @@ class _Backup:
                 entry = Entry(name, stored, size, digest)
                 if self._known.get(stored) == entry and self._is_there(entry):
                     self._kept += 1
-                elif copy_file(source, self._target, stored, stop) != (digest, size):
-                    continue  # something was erased from it between the two readings
                 else:
+                    self._unfinished.add([stored])
+                    if copy_file(source, self._target, stored, stop) != (digest, size):
+                        continue  # something was erased from it between the two readings
                     self._copied += 1
                     self._copied_bytes += size
                 # Whoever replaces a segment blanks the old file's start before anything else in it.
@@ -156,7 +177,9 @@ class _Backup:
     def _copy_payloads(self, names: frozenset[str]) -> bool:
         """Copy those that are not there. False where one is gone: it was let go of meanwhile."""
         whole = True
-        for path in sorted(payload_path(name) for name in names):
+        paths = sorted(payload_path(name) for name in names)
+        self._unfinished.add(path for path in paths if path not in self._known)
+        for path in paths:
             known = self._known.get(path)
             if path in self._done:
                 continue
@@ -164,6 +187,7 @@ class _Backup:
                 self._done[path] = known
                 self._kept += 1
                 continue
+            self._unfinished.add([path])
             try:
                 with self._source.open(path) as file:
                     digest, size = copy_file(file, self._target, path)
@@ -212,23 +236,29 @@ def _end(source: Disk, segment: Segment) -> Head:
     return Head(frontier.size, reader.chain.time, frontier.root(), segment.number, reader.offset)
 
 
-def _prune(target: Disk, keep: set[str]) -> int:
-    """Overwrite and remove what the manifest does not name any more. Returns how many files that were."""
+def _prune(target: Disk, stale: set[str]) -> int:
+    """Overwrite and remove these, and what was being written under their names. Returns how many."""
     removed = 0
-    for folder in (SEGMENT_FOLDER, OTHERS_FOLDER, payloads.FOLDER):
-        for name in list(_files(target, folder)):
-            if name in keep:
-                continue
-            if folder == payloads.FOLDER:
-                target.unlink(name)  # its key went with the segment that held it
-            else:
-                wipe(target, name)
+    for stored in sorted(stale):
+        for name in (stored, stored + TEMPORARY_SUFFIX):
+            try:
+                if stored.startswith(f"{payloads.FOLDER}/"):
+                    target.unlink(name)  # its key went with the segment that held it
+                else:
+                    wipe(target, name)
+            except (FileNotFoundError, NotADirectoryError):
+                continue  # never made, or removed by the attempt before
             target.sync_folder(folder_of(name))
             removed += 1
     return removed
 
 
-def _files(disk: Disk, folder: str) -> Iterator[str]:
+def _files(target: Disk) -> Iterator[str]:
+    for folder in (SEGMENT_FOLDER, OTHERS_FOLDER, payloads.FOLDER):
+        yield from _below(target, folder)
+
+
+def _below(disk: Disk, folder: str) -> Iterator[str]:
     try:
         names = disk.names(folder)
     except FileNotFoundError:
@@ -237,4 +267,4 @@ def _files(disk: Disk, folder: str) -> Iterator[str]:
         yield folder
         return
     for name in names:
-        yield from _files(disk, f"{folder}/{name}")
+        yield from _below(disk, f"{folder}/{name}")

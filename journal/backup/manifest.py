@@ -67,13 +67,18 @@ def read_manifest(disk: Disk) -> Manifest | None:
         if facts["format"] != FORMAT:
             raise UnknownVersion(f"{MANIFEST_FILE} has format {facts['format']!r}", file=MANIFEST_FILE)
         entries = tuple(Entry(*json.loads(line)) for line in lines)
-        if any({"", ".", ".."} & {*entry.name.split("/"), *entry.stored.split("/")} for entry in entries):
+        if any(leads_elsewhere(name) for entry in entries for name in (entry.name, entry.stored)):
             raise ValueError("a name leads elsewhere")
         identity, root = bytes.fromhex(facts["journal"]), bytes.fromhex(facts["root"])
         numbers = [int(facts[key]) for key in ("time", "segment", "offset")]
         return Manifest(identity, int(facts["seq"]), root, numbers[0], numbers[1], numbers[2], entries)
     except (ValueError, TypeError, KeyError) as error:
         raise Corrupt(f"{MANIFEST_FILE} cannot be read: {error}", file=MANIFEST_FILE) from error
+
+
+def leads_elsewhere(name: str) -> bool:
+    """Whether a file's name would lead out of its folder."""
+    return bool({"", ".", ".."} & set(name.split("/")))
 
 
 def copy_file(source: File, target: Disk, name: str, stop: int | None = None) -> tuple[str, int]:

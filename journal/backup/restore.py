@@ -23,7 +23,7 @@ from retain.journal.format.record import Head, Part
 from retain.journal.replay import Replay
 from retain.journal.segments.anchor import Anchor, anchor_at, read_anchor, write_anchor
 from retain.journal.segments.file import SegmentFile
-from retain.journal.segments.files import FOLDER, find_segments, list_segments
+from retain.journal.segments.files import FOLDER, find_segments, foreign_names, list_segments
 from retain.journal.segments.reader import SegmentReader
 
 _NO_ROOT = bytes(32)
@@ -72,13 +72,15 @@ def restore(
 
 
 def _clear(target: Disk) -> None:
-    """Do away with what an interrupted restoring left. Raises `BadTarget` for anything else."""
-    found = [segment for segments in find_segments(target) for segment in segments]
-    if not found:
+    """Remove what an interrupted restore left. Raises `BadTarget` for anything else."""
+    foreign = foreign_names(target)
+    if not foreign:
         return
+    found = [segment for segments in find_segments(target) for segment in segments]
     anchor = read_anchor(target)
     if anchor is None or anchor.root != _NO_ROOT:
-        raise BadTarget("there is a journal in the folder already")
+        what = "a journal" if found else f"other files ({foreign[0]})"
+        raise BadTarget(f"there is {what} in the folder already; name a new or an empty one")
     for segment in found:
         wipe(target, segment.file)
     target.sync_folder(FOLDER)

@@ -19,6 +19,8 @@ from retain.journal.errors import NoSpace
 
 LOCK_FILE: Final = "lock"
 TEMPORARY_SUFFIX: Final = ".tmp"
+FILE_SYSTEM_NAMES: Final = frozenset({"lost+found"})
+"""What a file system puts into the top folder of a disk: a folder that holds nothing else is empty."""
 SECTOR: Final = 512
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})

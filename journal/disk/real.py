@@ -19,6 +19,7 @@ from types import TracebackType
 from typing import Self
 
 from retain.journal.disk.interface import (
+    FILE_SYSTEM_NAMES,
     LOCK_FILE,
     SECTOR,
     TEMPORARY_SUFFIX,
@@ -131,7 +132,8 @@ class RealFile(File):
 class RealDisk(Disk):
     """A folder of the operating system's, made (mode 0700) if it is missing; its files get mode 0600.
 
-    With `create=False` nothing is made or changed, as reading tools beside a running server need it.
+    The mode of a folder that exists is its owner's business and stays. With `create=False` no folder is made,
+    as reading tools need it.
     Raises `FileNotFoundError`, `NotADirectoryError`, `PermissionError`.
     """
 
@@ -143,19 +145,19 @@ class RealDisk(Disk):
             for place in reversed(missing):
                 place.mkdir(mode=_FOLDER_MODE)
                 _sync_path(place.parent)
-            if stat.S_IMODE(self._path.stat().st_mode) != _FOLDER_MODE:
-                self._path.chmod(_FOLDER_MODE)
-        if not stat.S_ISDIR(self._path.stat().st_mode):
+        mode = self._path.stat().st_mode
+        if not stat.S_ISDIR(mode):
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(self._path))
+        notices = []
         kind = file_system_kind(self._path)
-        self._notices = (
-            (
+        if kind in _NETWORK_FILE_SYSTEMS:
+            notices.append(
                 f"{self._path} is on a network file system ({kind}): locks and syncs may not hold there; "
-                "keep the data on a local disk",
+                "keep the data on a local disk"
             )
-            if kind in _NETWORK_FILE_SYSTEMS
-            else ()
-        )
+        if mode & (stat.S_IWGRP | stat.S_IWOTH):
+            notices.append(f"other users may write to {self._path}; take that from them with chmod go-w")
+        self._notices = tuple(notices)
 
     @property
     def path(self) -> Path:
@@ -232,6 +234,63 @@ class RealDisk(Disk):
         assert ".." not in parts, f"{name!r} leads out of the data folder"
         assert not name.startswith("/"), f"{name!r} is not relative to the data folder"
         return self._path.joinpath(*parts)
+
+
+def new_folder(path: str | os.PathLike[str]) -> RealDisk:
+    """A folder that this process may fill: made (mode 0700), or there, empty and this user's own.
+
+    A link is not followed: another user may have set it. Raises `FileExistsError`, `PermissionError`,
+    `OSError`.
+    """
+    place = Path(path)
+    if place.is_symlink():
+        raise FileExistsError(errno.EEXIST, "it is a symbolic link", str(place))
+    disk = RealDisk(place)
+    if place.stat().st_uid != os.geteuid():
+        raise PermissionError(errno.EPERM, "the folder belongs to another user", str(place))
+    if names := [name for name in disk.names() if name not in FILE_SYSTEM_NAMES]:
+        raise FileExistsError(errno.ENOTEMPTY, f"the folder is not empty ({names[0]})", str(place))
+    return disk
+
+
+def write_file(path: str | os.PathLike[str], data: bytes, *, replace: bool = True) -> None:
+    """Make a file hold exactly `data`: durably, in one step, with mode 0600 if it is new.
+
+    Where writing fails, a file that was there is as it was. What is no regular file (a pipe, a device) is
+    written to as it is. Raises `FileExistsError` where `replace` is false and something is there; `OSError`.
+    """
+    place = Path(path)
+    mode = place.stat().st_mode if place.exists() else None
+    if mode is not None and not replace:
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(place))
+    if mode is not None and not stat.S_ISREG(mode):
+        with place.open("wb", buffering=0) as device:
+            view = memoryview(data)
+            while view:
+                view = view[device.write(view) or 0 :]
+        return
+    place = place.resolve()
+    aside = place.with_name(f".{place.name}.{os.getpid()}{TEMPORARY_SUFFIX}")
+    descriptor = os.open(aside, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW, _FILE_MODE)
+    try:
+        with os.fdopen(descriptor, "wb", buffering=0) as file:
+            if mode is not None:
+                os.fchmod(descriptor, stat.S_IMODE(mode))
+            view = memoryview(data)
+            while view:
+                view = view[file.write(view) or 0 :]
+            os.fsync(descriptor)
+        aside.replace(place)
+    except BaseException:
+        aside.unlink(missing_ok=True)
+        raise
+    _sync_path(place.parent)
+
+
+def enclosing(path: str | os.PathLike[str]) -> list[Path]:
+    """The place itself and the folders around it, innermost first; links are followed as far as it exists."""
+    place = Path(path).resolve()
+    return [place, *place.parents]
 
 
 def file_system_kind(path: Path, table: Path = Path("/proc/self/mountinfo")) -> str:

@@ -115,7 +115,7 @@ class PayloadStore:
                 removed.append(name)
         staging = f"{FOLDER}/{STAGING}"
         for name in self._listed(staging):
-            if name not in self._staged:
+            if is_name(name) and name not in self._staged:
                 self._disk.unlink(f"{staging}/{name}")
                 removed.append(name)
         return removed

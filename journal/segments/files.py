@@ -9,8 +9,8 @@ import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from retain.journal.disk.interface import TEMPORARY_SUFFIX, Disk, File
-from retain.journal.errors import Corrupt
+from retain.journal.disk.interface import FILE_SYSTEM_NAMES, LOCK_FILE, TEMPORARY_SUFFIX, Disk, File
+from retain.journal.errors import Corrupt, ForeignFolder
 from retain.journal.format.envelope import (
     FORMAT_VERSION,
     OPENER_MAGIC,
@@ -32,6 +32,11 @@ IDENTITY_BYTES = 16
 
 _NAME = re.compile(r"([0-9a-f]{8})-([0-9a-f]{16})(?:\.([0-9a-f]{4}))?\.journal")
 _BROKEN_SUFFIX = ".broken"
+_OWN = re.compile(
+    r"(?:[0-9a-f]{8}-[0-9a-f]{16}(?:\.[0-9a-f]{4})?\.(?:journal|index)|anchor|ballast)(?:\.[0-9a-f]{8}\.broken)?"
+)
+"""What the journal calls its files, before a suffix that says that one is being written."""
+_SHOWN = 3
 
 
 class Segment(NamedTuple):
@@ -88,7 +93,38 @@ def broken_files(disk: Disk) -> list[str]:
 
 def leftovers(disk: Disk) -> list[str]:
     """Files that a dead process was still writing."""
-    return [f"{FOLDER}/{name}" for name in disk.names(FOLDER) if name.endswith(TEMPORARY_SUFFIX)]
+    return [f"{FOLDER}/{name}" for name in disk.names(FOLDER) if _is_leftover(name)]
+
+
+def _is_leftover(name: str) -> bool:
+    return name.endswith(TEMPORARY_SUFFIX) and _OWN.fullmatch(name.removesuffix(TEMPORARY_SUFFIX)) is not None
+
+
+def has_journal(disk: Disk) -> bool:
+    """Whether the folder holds a journal, or what a repair left of one."""
+    names = disk.names(FOLDER) if disk.exists(FOLDER) else []
+    return any(_OWN.fullmatch(name) is not None for name in names)
+
+
+def foreign_names(disk: Disk) -> list[str]:
+    """What keeps a folder without a journal from being taken for a new one: everything in it, except for what
+    a first start or a first restore may leave when it dies at once."""
+    names = [name for name in disk.names() if name not in (FOLDER, LOCK_FILE, *FILE_SYSTEM_NAMES)]
+    inner = disk.names(FOLDER) if disk.exists(FOLDER) else []
+    return [*names, *(f"{FOLDER}/{name}" for name in inner if not _is_leftover(name))]
+
+
+def check_folder(disk: Disk) -> None:
+    """Refuse a folder that is neither empty nor holds a journal. Changes nothing.
+
+    Raises `ForeignFolder`, `OSError`.
+    """
+    # In this order: whoever makes the journal meanwhile makes it before anything else.
+    foreign = foreign_names(disk)
+    if foreign and not has_journal(disk):
+        more = f" and {len(foreign) - _SHOWN} more" if len(foreign) > _SHOWN else ""
+        reason = f"it is not empty ({', '.join(foreign[:_SHOWN])}{more}) and holds no journal"
+        raise ForeignFolder(f"{reason}; name a new or an empty folder", file=foreign[0])
 
 
 def find_segments(disk: Disk) -> tuple[list[Segment], list[Segment]]:

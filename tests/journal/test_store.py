@@ -13,6 +13,7 @@ from retain.journal import (
     Closed,
     Corrupt,
     Draft,
+    ForeignFolder,
     Journal,
     JournalOptions,
     Locked,
@@ -24,10 +25,11 @@ from retain.journal import (
     WriteFailed,
     open_journal,
 )
-from retain.journal.disk.interface import Disk
+from retain.journal.disk.interface import Disk, folder_of
 from retain.journal.format.limits import BATCH_BYTES, CONTENT_READ, FRAME_ROOM, draft_room, frame_room
 from retain.journal.format.record import address
 from retain.journal.format.record import place as address_place
+from retain.journal.payloads.store import PayloadStore
 from retain.journal.segments.files import BALLAST_FILE
 from retain.journal.testing.memory import MemoryDisk
 from tests.kit.disks import fail_next
@@ -646,4 +648,62 @@ def test_the_largest_batch_fits_what_reserve_promises(tmp_path: Path) -> None:
     log.append([Draft(1, 1, bytes(16), 1, b"", body)] * 3, T0)
 
     assert log.head.seq == 3
+    log.close()
+
+
+# --- whose the folder is ------------------------------------------------------------------------------------
+
+
+def filled(disk: Disk, name: str) -> dict[str, bytes]:
+    if folder_of(name):
+        disk.make_folder(folder_of(name))
+    disk.write_atomic(name, b"theirs")
+    return {name: b"theirs"}
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["letter.txt", "payloads/staging/theirs", "journal/theirs", "journal/theirs.tmp", "journal/a.broken"],
+)
+def test_a_folder_of_other_files_gets_no_journal_and_stays_as_it_is(name: str) -> None:
+    disk = MemoryDisk()
+    theirs = filled(disk, name)
+    with pytest.raises(ForeignFolder, match=r"not empty .* holds no journal; name a new or an empty folder"):
+        opened(disk)
+    assert disk.files() == theirs
+
+
+def test_a_data_folder_that_lost_its_journal_is_not_taken_for_a_new_one() -> None:
+    """Starting afresh there would sweep away every payload file."""
+    disk = MemoryDisk()
+    name = PayloadStore(disk).stage().seal().name
+    with pytest.raises(ForeignFolder):
+        opened(disk)
+    assert PayloadStore(disk).names() == [name]
+
+
+@pytest.mark.parametrize(
+    "name", ["journal/00000001-0000000000000001.journal.tmp", "journal/anchor.tmp", "lock"]
+)
+def test_what_a_first_start_leaves_that_dies_at_once_is_no_foreign_file(name: str) -> None:
+    disk = MemoryDisk()
+    filled(disk, name)
+    disk.add_folder("lost+found")
+    opened(disk)
+
+
+def test_only_files_under_our_own_names_are_swept_away(disk: Disk) -> None:
+    log, _ = opened(disk)
+    log.close()
+    names = [
+        "journal/theirs.tmp",
+        "journal/letter.broken.tmp",
+        "payloads/staging/theirs",
+        "payloads/00/11/theirs",
+    ]
+    for name in names:
+        filled(disk, name)
+    log, _ = opened(disk)
+    PayloadStore(disk).sweep(())
+    assert [disk.read(name) for name in names] == [b"theirs"] * len(names)
     log.close()

@@ -11,8 +11,9 @@ from typing import IO, Any
 import click
 
 from retain.api.cli.audit.receipt_page import embedded, page, told
-from retain.api.cli.data_folder import MOMENT, MOMENT_HELP, open_data, progress, told_apart, visible
+from retain.api.cli.data_folder import MOMENT, MOMENT_HELP, open_data, progress, reading, visible
 from retain.api.cli.main import FAILED, WRONG, Stopped, data_options
+from retain.api.cli.output import output_option, write_output
 from retain.api.cli.run import act, json_option, print_json, print_table
 from retain.engine import EngineError
 from retain.engine.audit.checkpoints import BadNote, Checkpoint, Verifier, open_signed, read_key
@@ -69,10 +70,10 @@ def key_command(config_path: Path | None, data: str | None, as_json: bool) -> No
 
 
 @click.command(name="checkpoint")
-@click.option("--output", "-o", type=click.File("wb", lazy=True), default="-", help="Write to this file.")
+@output_option
 @data_options
 @json_option
-def checkpoint_command(output: IO[bytes], config_path: Path | None, data: str | None, as_json: bool) -> None:
+def checkpoint_command(output: Path, config_path: Path | None, data: str | None, as_json: bool) -> None:
     """Sign what the log is now: its name, its number of records, the root of the tree over them.
 
     Keep it where nobody who runs this server can change it. `retain audit verify --since FILE` later proves
@@ -81,17 +82,17 @@ def checkpoint_command(output: IO[bytes], config_path: Path | None, data: str | 
     """
     answer = act(config_path, data, "audit checkpoint")
     text = json.dumps(answer, ensure_ascii=False) + "\n" if as_json else answer["checkpoint"]
-    output.write(text.encode())
+    write_output(output, text.encode())
 
 
 @click.command(name="receipt")
 @click.argument("resource")
-@click.option("--output", "-o", type=click.File("wb", lazy=True), default="-", help="Write to this file.")
+@output_option
 @click.option("--html", is_flag=True, help="A page for people, with the same proof in it, instead of JSON.")
 @click.option("--names", is_flag=True, help="Also prove names and actors, as far as they are not erased.")
 @data_options
 def receipt_command(
-    resource: str, output: IO[bytes], html: bool, names: bool, config_path: Path | None, data: str | None
+    resource: str, output: Path, html: bool, names: bool, config_path: Path | None, data: str | None
 ) -> None:
     """Prove that RESOURCE was kept and that it was erased, and when.
 
@@ -105,14 +106,14 @@ def receipt_command(
     answer = act(config_path, data, "audit checkpoint")
     disk = open_data(config_path, data)
     key = Verifier.parse(answer["key"])
-    with told_apart(), progress(disk, "Proving") as update:
+    with reading(disk), progress(disk, "Proving") as update:
         number = _number(disk, resource, update)
         try:
             made = receipt(disk, number, answer["checkpoint"].encode(), key, names=names)
         except BadReceipt as error:
             raise Stopped(str(error), FAILED) from None
     text = page(made, check(made, key)) if html else json.dumps(made, ensure_ascii=False, indent=1) + "\n"
-    output.write(text.encode())
+    write_output(output, text.encode())
 
 
 def _number(disk: Any, resource: str, update: Callable[[int], None]) -> bytes:
@@ -213,7 +214,7 @@ def diff_command(
         raise Stopped("--from is later than --to", WRONG)
     disk = open_data(config_path, data)
     found: list[list[dict[str, Any]]] = []
-    with told_apart(), progress(disk, "Replaying") as update:
+    with reading(disk), progress(disk, "Replaying") as update:
         for time in (start, stop):
             state = state_at(disk, time, update)
             found.append(list(holdings(state, time, interface=interface, resource=resource)))

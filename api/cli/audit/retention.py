@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from retain.api.cli.data_folder import open_data, progress, told_apart
+from retain.api.cli.data_folder import open_data, progress, reading
 from retain.api.cli.main import FAILED, WRONG, Stopped, configuration_path, data_options
 from retain.api.cli.run import json_option, print_json, print_table
 from retain.api.config.engine import engine_options
@@ -44,10 +44,10 @@ def command(config_path: Path | None, data: str | None, *, as_json: bool) -> Non
     config = _config(config_path, data)
     disk = open_data(config_path, data)
     now = SystemClock().wall()
-    with told_apart(), progress(disk, "Replaying") as update:
+    with reading(disk), progress(disk, "Replaying") as update:
         state = present(disk, update)
     policy = engine_options(config).retention()
-    with told_apart():
+    with reading(disk):
         kept = kept_by_holds(state, chain.from_iterable(due(state.records, now, policy)), disk)
     found = report(state, now, policy, kept)
     if as_json:

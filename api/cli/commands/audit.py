@@ -16,7 +16,7 @@ from rich.text import Text
 from retain.api.cli.audit.format import Erasures, write_csv, write_json, write_table
 from retain.api.cli.audit.proofs import COMMANDS, KEY_HELP, trusted_checkpoint
 from retain.api.cli.audit.retention import command as retention
-from retain.api.cli.data_folder import MOMENT, MOMENT_HELP, open_data, progress, told_apart, visible
+from retain.api.cli.data_folder import MOMENT, MOMENT_HELP, open_data, progress, reading, visible
 from retain.api.cli.main import FAILED, WRONG, Stopped, data_options
 from retain.engine.audit.contents import HELD_BY, holdings, timestamp
 from retain.engine.audit.erasures import erasures_of
@@ -95,7 +95,7 @@ def log_command(
     disk = open_data(config_path, data)
     form = "json" if as_json else form
     shown = (TABLE_ROWS if form == "table" else 0) if limit is None else limit
-    with told_apart(), progress(disk, "Reading") as update:
+    with reading(disk), progress(disk, "Reading") as update:
         entries: Iterator[Entry] = log(disk, Filter(**wanted), update)
         total = 0
 
@@ -250,7 +250,7 @@ def state_command(
     retain audit state --at 1h -i areas -r 7c9a0f2e-…
     """
     disk = open_data(config_path, data)
-    with told_apart(), progress(disk, "Replaying") as update:
+    with reading(disk), progress(disk, "Replaying") as update:
         state = state_at(disk, time, update)
     found = holdings(state, time, interface=interface, resource=resource)
     if compact:
@@ -289,7 +289,7 @@ def seen_command(
     retain audit seen --at 2026-05-03T12:00+02:00 -p shop -u anna -d tablet-7 --role Sales
     """
     disk = open_data(config_path, data)
-    with told_apart(), progress(disk, "Replaying") as update:
+    with reading(disk), progress(disk, "Replaying") as update:
         state = state_at(disk, time, update)
     seen = seen_by(state.settings, Asker(user, frozenset(roles)), application, device)
     if seen is MISSING:

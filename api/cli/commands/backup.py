@@ -8,12 +8,14 @@ from typing import IO, Any
 import click
 
 from retain import journal
-from retain.api.cli.data_folder import open_data, told_apart, visible
+from retain.api.cli.data_folder import open_data, reading, visible
 from retain.api.cli.main import DAMAGED, FAILED, IN_USE, WRONG, Stopped, data_options
+from retain.api.cli.output import output_option, write_output
 from retain.api.cli.run import act, json_option, print_json
 from retain.engine.audit.backups import told
 from retain.engine.audit.contents import timestamp
 from retain.journal.backup.create import check_backup
+from retain.journal.backup.places import check_apart
 from retain.journal.backup.restore import restore
 from retain.journal.erasure.manifest import Erasures, export_erasures
 
@@ -38,8 +40,10 @@ def command() -> None:
 def create_command(folder: Path, config_path: Path | None, data: str | None, as_json: bool) -> None:
     """Bring the backup in FOLDER up to the present; the first time, make it.
 
-    Requests go on meanwhile. What the new backup does not need any more is overwritten and removed, above all
-    journal files as they were before something was erased. It holds keys: mode 0700, keep it so.
+    For a first backup, FOLDER must be new or empty, and apart from every data folder. Requests go on
+    meanwhile. Files of earlier backups that the new one does not need are overwritten and removed, above all
+    journal files as they were before something was erased; no other file is touched. The backup holds keys:
+    keep it private.
     """
     report = act(config_path, data, "backup create", folder=str(folder.absolute()))
     if as_json:
@@ -50,6 +54,8 @@ def create_command(folder: Path, config_path: Path | None, data: str | None, as_
         f"{report['bytes']:,} bytes; {report['copied']} copied ({report['copied_bytes']:,} bytes), "
         f"{report['removed']} removed."
     )
+    for name in report["foreign"]:
+        click.echo(f"Not part of a backup, left alone: {visible(name)}", err=True)
 
 
 @command.command(name="verify")
@@ -78,16 +84,17 @@ def verify_command(folder: Path, as_json: bool) -> None:
 
 @command.command(name="erasures")
 @data_options
-@click.option("--output", "-o", type=click.File("wb", lazy=True), default="-", help="Write to this file.")
-def erasures_command(config_path: Path | None, data: str | None, output: IO[bytes]) -> None:
+@output_option
+def erasures_command(config_path: Path | None, data: str | None, output: Path) -> None:
     """Write the list of all that was ever erased: numbers of records, causes and times, nothing personal.
 
     Keep the newest one apart from the backups. `retain backup restore` needs it, so that it does not bring
     back what was erased after the backup was taken.
     """
     disk = open_data(config_path, data)
-    with told_apart():
-        output.write(export_erasures(disk).pack())
+    with reading(disk):
+        erasures = export_erasures(disk).pack()
+    write_output(output, erasures)
 
 
 @command.command(name="restore")
@@ -114,16 +121,17 @@ def restore_command(
     bring_back_erased: bool,
     as_json: bool,
 ) -> None:
-    """Make the data folder TARGET, new or empty, hold what the backup in FOLDER holds.
+    """Restore the backup in FOLDER into TARGET, which must be new or empty.
 
     What was erased since the backup was taken is erased in TARGET before anything can open it; for that the
-    list of erasures is needed. A restoring that is cut short leaves a folder that no server opens: repeat it.
+    list of erasures is needed. If the restore is interrupted, no server opens TARGET; run the restore again.
 
     Exit code: 0 done; 1 failed; 2 wrong usage; 3 TARGET is in use; 4 the backup is damaged.
     """
     if [erasures is not None, lost is not None, bring_back_erased].count(True) != 1:
         raise Stopped("give --erasures, --erasures-of or --bring-back-erased", WRONG)
     try:
+        check_apart(target, folder)
         known = _known(erasures, lost)
         report = restore(journal.RealDisk(folder, create=False), journal.RealDisk(target), known)
     except journal.Locked as error:

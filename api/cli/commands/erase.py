@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from retain.api.admin.rights import MOST_TARGETS, packed
-from retain.api.cli.data_folder import open_data, progress, told_apart, visible
+from retain.api.cli.data_folder import open_data, progress, reading, visible
 from retain.api.cli.main import FAILED, Stopped, data_options
 from retain.api.cli.run import act, json_option, print_json, print_table
 from retain.api.cli.selection import asked_from, selection_options
@@ -61,7 +61,7 @@ def command(
         return
     asked = asked_from(**selection)
     disk = open_data(config_path, data)
-    with told_apart(), progress(disk, "Searching") as update:
+    with reading(disk), progress(disk, "Searching") as update:
         found = recorded(disk, asked, update)
     results: list[dict[str, Any]] = []
     parts = 0

@@ -11,18 +11,20 @@ from typing import Any
 import click
 
 from retain import journal
-from retain.api.cli.data_folder import open_data, progress, told_apart, visible
-from retain.api.cli.main import data_options
+from retain.api.cli.data_folder import open_data, progress, reading, visible
+from retain.api.cli.main import OUTPUT, Stopped, data_options
+from retain.api.cli.output import writing
 from retain.api.cli.selection import asked_from, selection_options
 from retain.engine import SystemClock
 from retain.engine.audit.contents import timestamp
 from retain.engine.audit.dossier import Attachment, Dossier
+from retain.journal.backup.places import check_apart
+from retain.journal.disk.real import new_folder
 
 FORMAT = "retain-export/1"
 DOCUMENT = "export.json"
 FILES = "files"
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
-_WRITTEN = re.compile(r"[0-9]{5,}-.*", re.DOTALL)
 
 
 @click.command(name="export")
@@ -39,28 +41,28 @@ _WRITTEN = re.compile(r"[0-9]{5,}-.*", re.DOTALL)
     "-o",
     required=True,
     type=click.Path(path_type=Path, file_okay=False),
-    help="Write to this folder: export.json, and bodies under files/.",
+    help="Write to this folder, which must be new or empty: export.json, and bodies under files/.",
 )
 @data_options
 @click.option("--json", "as_json", is_flag=True, help="Print what was written as one JSON object.")
 def command(
     output: Path, config_path: Path | None, data: str | None, as_json: bool, **selection: Any
 ) -> None:
-    """Write down everything that is kept about a person, a tenant, or of single resources.
+    """Export everything stored about a person, a tenant or individual resources.
 
     That is what clients see, what is past its deadline or deleted and not erased yet, every earlier version,
-    and the log of what happened. Only reads; works beside a running server. The folder is for your eyes
-    only (mode 0700): hand it over, then remove it.
+    and the log of what happened. Only reads; works beside a running server. The files are readable by you
+    alone (mode 0600): hand them over, then remove them.
 
     \b
     retain export --user ann --gms-user 4711 --output ann/
 
-    Exit code: 0 written, or nothing is kept; 1 the data cannot be read or the folder not be written.
+    Exit code: 0 written, or nothing is kept; 1 the data cannot be read; 5 the folder cannot be written.
     """
     asked = asked_from(**selection)
     disk = open_data(config_path, data)
     now = SystemClock().wall()
-    with told_apart(), progress(disk, "Reading") as update:
+    with reading(disk), progress(disk, "Reading") as update:
         dossier = Dossier(disk, asked, now, update)
         acts = list(dossier.acts(update))
         written = _written(output, dossier, acts, now, selection)
@@ -76,8 +78,7 @@ def command(
 def _written(
     output: Path, dossier: Dossier, acts: list[dict[str, Any]], now: int, selection: dict[str, Any]
 ) -> dict[str, Any]:
-    folder = journal.RealDisk(output)
-    _clear(folder)
+    folder = _new_folder(output)
     things: list[dict[str, Any]] = []
     missing: list[str] = []
     count = 0
@@ -86,7 +87,7 @@ def _written(
             count += 1
             told["path"] = _path(count, attachment.name)
             try:
-                _store(folder, told["path"], attachment)
+                _store(folder, output, told["path"], attachment)
             except journal.Corrupt:
                 missing.append(attachment.name)
                 told["path"] = None
@@ -98,7 +99,8 @@ def _written(
         "things": things,
         "acts": acts,
     }
-    folder.write_atomic(DOCUMENT, json.dumps(document, ensure_ascii=False, indent=2).encode() + b"\n")
+    with writing(output):
+        folder.write_atomic(DOCUMENT, json.dumps(document, ensure_ascii=False, indent=2).encode() + b"\n")
     return {
         "output": str(output),
         "things": len(things),
@@ -108,14 +110,16 @@ def _written(
     }
 
 
-def _clear(folder: journal.Disk) -> None:
-    """Takes an earlier export out of the folder: it may be of somebody else."""
-    if folder.exists(DOCUMENT):
-        folder.unlink(DOCUMENT)
-    folder.make_folder(FILES)
-    for name in folder.names(FILES):
-        if _WRITTEN.fullmatch(name):
-            folder.unlink(f"{FILES}/{name}")
+def _new_folder(output: Path) -> journal.Disk:
+    """A folder for nothing but this export: an earlier one may be about somebody else. Raises Stopped."""
+    try:
+        check_apart(output)
+        folder = new_folder(output)
+        folder.make_folder(FILES)
+    except (OSError, journal.BadTarget) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise Stopped(f"{output}: {reason}; name a new folder for --output", OUTPUT) from None
+    return folder
 
 
 def _path(number: int, name: str) -> str:
@@ -123,14 +127,18 @@ def _path(number: int, name: str) -> str:
     return f"{FILES}/{number:05}-{_UNSAFE.sub('_', name.rpartition('/')[2])[-100:].lstrip('.')}"
 
 
-def _store(folder: journal.Disk, path: str, attachment: Attachment) -> None:
+def _store(folder: journal.Disk, output: Path, path: str, attachment: Attachment) -> None:
     at = 0
     try:
-        with folder.open(path, create=True) as file:
+        with writing(output):
+            file = folder.open(path, create=True)
+        with file:
             for chunk in _sized(attachment):
-                file.pwrite(at, chunk)
+                with writing(output):
+                    file.pwrite(at, chunk)
                 at += len(chunk)
-            file.sync()
+            with writing(output):
+                file.sync()
     except journal.Corrupt:
         folder.unlink(path)
         raise

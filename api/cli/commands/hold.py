@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from retain.api.admin.rights import packed
-from retain.api.cli.data_folder import open_data, progress, told_apart, visible
+from retain.api.cli.data_folder import open_data, progress, reading, visible
 from retain.api.cli.main import FAILED, WRONG, Stopped, data_options
 from retain.api.cli.run import act, json_option, print_json, print_table
 from retain.api.cli.selection import asked_from, selection_options
@@ -63,7 +63,7 @@ def add(
     if any(selection.values()) or not targets:
         asked = asked_from(**selection)
         disk = open_data(config_path, data)
-        with told_apart(), progress(disk, "Searching") as update:
+        with reading(disk), progress(disk, "Searching") as update:
             found = [subject.target for subject in recorded(disk, asked, update)]
         if not found:
             raise Stopped("nothing is kept that this asks for", FAILED)

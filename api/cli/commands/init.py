@@ -8,7 +8,9 @@ from pathlib import Path
 import click
 
 from retain.api.cli.main import FAILED, Stopped
+from retain.api.cli.output import writing
 from retain.api.config.document import commented_file
+from retain.journal.disk.real import write_file
 
 
 @click.command(name="init")
@@ -22,12 +24,9 @@ def command(path: Path, force: bool) -> None:
     if str(path) == "-":
         click.echo(commented_file(), nl=False)
         return
-    try:
-        with path.open("w" if force else "x", encoding="utf-8") as file:
-            file.write(commented_file())
-        path.chmod(0o600)
-    except FileExistsError:
-        raise Stopped(f"{path} is there already; --force overwrites it", FAILED) from None
-    except OSError as error:
-        raise Stopped(f"{path}: {error.strerror}", FAILED) from None
+    with writing(path):
+        try:
+            write_file(path, commented_file().encode(), replace=force)
+        except FileExistsError:
+            raise Stopped(f"{path} is there already; --force overwrites it", FAILED) from None
     click.echo(f"Wrote {path}. Start with: {Path(sys.argv[0]).name} serve --config {path}", err=True)

@@ -13,8 +13,9 @@ from rich.console import Console
 from rich.table import Table
 
 from retain import journal
-from retain.api.cli.data_folder import open_data, progress, told_apart, visible
-from retain.api.cli.main import DONE, FAILED, IN_USE, Stopped, data_options
+from retain.api.cli.data_folder import open_data, progress, reading, visible
+from retain.api.cli.failures import failures_of
+from retain.api.cli.main import DONE, FAILED, data_options
 from retain.engine.audit.contents import timestamp
 from retain.engine.audit.log import entry_of
 from retain.journal.check.repair import RepairReport, repair
@@ -88,7 +89,7 @@ def stat_command(config_path: Path | None, data: str | None, as_json: bool) -> N
     what) and its content (the data). Sizes are bytes on disk, padding included.
     """
     disk = open_data(config_path, data)
-    with told_apart(), progress(disk, "Reading") as update:
+    with reading(disk), progress(disk, "Reading") as update:
         figures = _figures(disk, update)
     if as_json:
         values = {one.name: getattr(figures, one.name) for one in fields(figures)}
@@ -181,7 +182,7 @@ def repair_command(
     Exit code: 0 nothing to repair, or repaired; 1 damaged, and nothing was changed; 3 the folder is in use.
     """
     disk = open_data(config_path, data)
-    with told_apart():
+    with reading(disk):
         report = repair(disk)
     if report.needed and accept_loss:
         if not as_json:
@@ -203,13 +204,9 @@ def repair_command(
     raise SystemExit(FAILED if report.needed and not report.done else DONE)
 
 
-def _repaired(disk: journal.Disk) -> RepairReport:
-    with told_apart():
-        try:
-            return repair(disk, accept_loss=True)
-        except journal.Locked as error:
-            told = f"the data folder is in use by process {error.pid}; stop it first"
-            raise Stopped(told, IN_USE) from None
+def _repaired(disk: journal.RealDisk) -> RepairReport:
+    with failures_of(str(disk.path), in_use="; stop it first"):
+        return repair(disk, accept_loss=True)
 
 
 def _tell_losses(report: RepairReport) -> None:

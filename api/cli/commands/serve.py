@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from retain.api.cli.main import IN_USE, Stopped, config_option
+from retain.api.cli.main import IN_USE, WRONG, Stopped, config_option
 from retain.api.cli.options import configured
 from retain.api.importing import importing
 from retain.api.web import logs
@@ -32,18 +32,22 @@ def command(config_path: Path | None, bind: str | None, data: str | None) -> Non
 
 
 def refuse_if_in_use(data: str) -> None:
-    """Ends the command at once if another process has the data folder.
+    """End the command at once if another process is using the data folder, or if it is no data folder.
 
-    Whoever starts a second server, a supervisor perhaps, and again and again, need not wait for what only a
-    first one needs. The lock that counts is taken when the folder is opened.
+    A supervisor that starts a second server again and again need not wait for what only a first one needs.
+    The lock that counts is taken when the folder is opened.
     """
     with importing():
         from retain import journal
+        from retain.journal.segments.files import check_folder
     try:
         disk = journal.RealDisk(data, create=False)
+        check_folder(disk)
         disk.lock()
         disk.unlock()
     except journal.Locked as error:
         raise Stopped(f"{data} is in use by process {error.pid or 'unknown'}", IN_USE) from None
+    except journal.ForeignFolder as error:
+        raise Stopped(f"{data} cannot be the data folder: {error}", WRONG) from None
     except OSError:
-        return  # not made yet, or not to be had, which opening it words
+        return  # it does not exist yet, or cannot be used: opening it says why

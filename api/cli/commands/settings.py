@@ -11,6 +11,7 @@ import click
 
 from retain.api.cli.data_folder import visible
 from retain.api.cli.main import FAILED, WRONG, Stopped, data_options
+from retain.api.cli.output import output_option, write_output
 from retain.api.cli.run import act, json_option, print_json, print_table
 from retain.api.settings.transfer import Difference, differences, entry, line_of, read_export, text_of, unpack
 from retain.engine.core.errors import EngineError
@@ -52,15 +53,9 @@ def list_command(config_path: Path | None, data: str | None, as_json: bool) -> N
 
 @command.command(name="export")
 @click.argument("application")
-@click.option(
-    "--output",
-    "-o",
-    type=click.File("w", encoding="utf-8", lazy=True),
-    default="-",
-    help="Write to this file instead of standard output.",
-)
+@output_option
 @data_options
-def export_command(application: str, output: IO[str], config_path: Path | None, data: str | None) -> None:
+def export_command(application: str, output: Path, config_path: Path | None, data: str | None) -> None:
     """Write all documents of APPLICATION, role lists and owners included, as JSON.
 
     `retain settings import` reads it back, here or on another server.
@@ -68,7 +63,8 @@ def export_command(application: str, output: IO[str], config_path: Path | None, 
     exported = act(config_path, data, "settings export", application=application)
     if not exported["documents"]:
         raise Stopped(f"there is no application {application!r}", FAILED)
-    output.write(json.dumps(exported, indent=2, ensure_ascii=False) + "\n")
+    text = json.dumps(exported, indent=2, ensure_ascii=False) + "\n"
+    write_output(output, text.encode())
     click.echo(f"Wrote {len(exported['documents'])} documents of {visible(application)}.", err=True)
 
 

@@ -299,7 +299,8 @@ def test_a_journal_of_a_newer_version_is_told(
     assert isinstance(result.exception, SystemExit), result.exception
     assert result.exit_code == FAILED
     assert "Error: " in result.stderr
-    assert result.stderr.endswith(": written by a newer version\n")
+    assert "was written by a newer version of Retain; upgrade this one" in result.stderr
+    assert result.stderr.count("\n") == 1
 
 
 def test_a_journal_that_cannot_be_read(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

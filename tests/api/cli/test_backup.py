@@ -143,7 +143,66 @@ async def test_the_folder_must_be_absolute_and_fit_to_be_one(tmp_path: Path) -> 
     async with open_memory_engine(options=QUIET) as engine:
         with pytest.raises(Invalid):
             await Backups(engine).create(actor="x", folder="relative")
-    (tmp_path / "manifest.json").write_text("nonsense")
+    target = tmp_path / "target"
+    target.mkdir()
+    (target / "manifest.json").write_text("nonsense")
     async with open_engine(tmp_path / "data", options=QUIET) as engine:
-        with pytest.raises(Unavailable):
-            await Backups(engine).create(actor="x", folder=str(tmp_path))
+        with pytest.raises(Unavailable, match="damaged"):
+            await Backups(engine).create(actor="x", folder=str(target))
+        (target / "segments").mkdir()
+        (target / "manifest.json").rename(tmp_path / "manifest.json")
+        with pytest.raises(Unavailable, match=r"not empty \(segments\)"):
+            await Backups(engine).create(actor="x", folder=str(target))
+        with pytest.raises(Unavailable, match="Not a directory"):
+            await Backups(engine).create(actor="x", folder=str(tmp_path / "manifest.json" / "x"))
+
+
+def snapshot_of(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize(
+    "place", ["data", "data/backup", "data/journal", "link/backup", ".", "other", "other/x"]
+)
+def test_a_data_folder_is_no_place_for_a_backup(folder: Path, place: str) -> None:
+    """Neither its own nor another one: itself, in it, around it, by a link."""
+
+    async def another() -> None:
+        async with open_engine(folder / "other", options=QUIET) as engine:
+            await Store(engine).area("cart", "dave")
+
+    trio.run(another)
+    (folder / "link").symlink_to(folder / "data")
+    before = {name: snapshot_of(folder / name) for name in ("data", "other")}
+    result = run(folder, "backup", "create", str(folder / place))
+    assert (result.exit_code, result.stderr.count("\n")) == (FAILED, 1)
+    assert "name a" in result.stderr
+    assert snapshot_of(folder / "other") == before["other"]
+    assert before["data"].keys() - snapshot_of(folder / "data").keys() == set()
+
+
+def test_a_backup_is_not_restored_into_itself_or_into_a_data_folder(folder: Path) -> None:
+    for place in ("backup", "backup/new", "data/new", "."):
+        target = str(folder / place)
+        result = run(folder, "backup", "restore", str(folder / "backup"), target, "--bring-back-erased")
+        assert (result.exit_code, result.stderr.count("\n")) == (FAILED, 1), result.output
+        assert not (folder / place / "journal" / "anchor").exists()
+
+
+def test_a_folder_of_other_files_is_not_restored_into(folder: Path) -> None:
+    target = folder / "theirs"
+    (target / "payloads").mkdir(parents=True)
+    (target / "payloads" / "letter").write_text("theirs")
+    result = run(folder, "backup", "restore", str(folder / "backup"), str(target), "--bring-back-erased")
+    assert result.exit_code == FAILED
+    assert "other files (payloads)" in result.stderr
+    assert snapshot_of(target / "payloads") == {"letter": b"theirs"}
+
+
+def test_files_that_no_backup_named_stay_and_are_named(folder: Path) -> None:
+    theirs = folder / "backup" / "segments" / "theirs"
+    theirs.write_text("theirs")
+    result = run(folder, "backup", "create", str(folder / "backup"))
+    assert result.exit_code == DONE
+    assert result.stderr == "Not part of a backup, left alone: segments/theirs\n"
+    assert theirs.read_text() == "theirs"

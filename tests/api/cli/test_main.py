@@ -57,7 +57,14 @@ def loaded(*arguments: str) -> set[str]:
 
 
 def test_the_list_of_commands_imports_none_of_them() -> None:
-    assert loaded("--help") == {"retain.api", "retain.api.cli", "retain.api.cli.main", "retain.api.importing"}
+    assert loaded("--help") == {
+        "retain.api",
+        "retain.api.cli",
+        "retain.api.cli.exits",
+        "retain.api.cli.main",
+        "retain.api.cli.streams",
+        "retain.api.importing",
+    }
 
 
 @pytest.mark.slow
@@ -109,7 +116,7 @@ def test_init_writes_a_file_once(tmp_path: Path) -> None:
     assert runner.invoke(cli.main, ["init", "--force", str(path)]).exit_code == cli.DONE
     assert path.read_text() != "mine"
     assert runner.invoke(cli.main, ["init", "-"]).stdout == path.read_text()
-    assert runner.invoke(cli.main, ["init", str(tmp_path / "no" / "such")]).exit_code == cli.FAILED
+    assert runner.invoke(cli.main, ["init", str(tmp_path / "no" / "such")]).exit_code == cli.OUTPUT
 
 
 def test_user_hash_reads_a_line_and_prints_what_verifies() -> None:
@@ -159,6 +166,28 @@ def test_a_reader_that_has_enough_ends_a_command_quietly(tmp_path: Path) -> None
     )
     os.close(writing)
     assert (done.returncode, done.stderr) == (cli.FAILED, "")
+
+
+@pytest.mark.parametrize("arguments", [("serve",), ("tenant", "list"), ("erase", "--now")])
+def test_a_folder_of_other_files_is_no_data_folder(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    tmp_path.chmod(0o755)
+    (tmp_path / "letter.txt").write_text("theirs")
+    result = CliRunner().invoke(cli.main, [*arguments, "--data", str(tmp_path)])
+    assert (result.exit_code, result.stderr.count("\n")) == (cli.WRONG, 1), result.output
+    assert "is not empty (letter.txt) and holds no journal; name a new or an empty folder" in result.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["letter.txt"]
+    assert tmp_path.stat().st_mode & 0o777 == 0o755
+
+
+@pytest.mark.parametrize("arguments", [("serve",), ("tenant", "list"), ("audit", "log")])
+def test_a_file_is_no_data_folder_and_keeps_its_mode(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    file = tmp_path / "letter.txt"
+    file.write_text("theirs")
+    file.chmod(0o644)
+    result = CliRunner().invoke(cli.main, [*arguments, "--data", str(file)])
+    assert result.exit_code in (cli.FAILED, cli.WRONG)
+    assert result.stderr == f"Error: {file} cannot be used: Not a directory; --data names another folder\n"
+    assert file.stat().st_mode & 0o777 == 0o644
 
 
 def test_serve_refuses_a_configuration_that_is_not_there(tmp_path: Path) -> None:

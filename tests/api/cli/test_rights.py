@@ -14,7 +14,7 @@ from click.testing import CliRunner, Result
 
 from retain import journal
 from retain.api.admin.rights import Rights, packed, unpacked
-from retain.api.cli.main import DONE, FAILED, WRONG, main
+from retain.api.cli.main import DONE, FAILED, OUTPUT, WRONG, main
 from retain.engine import Invalid, open_engine
 from retain.engine.areas import CreateArea, NewFile
 from retain.engine.audit.dossier import Dossier
@@ -254,14 +254,34 @@ def test_everything_about_a_person_is_written_down(folder: Path) -> None:
 
 
 def test_an_export_leaves_nothing_of_an_earlier_one_in_its_folder(folder: Path) -> None:
-    """Whoever gets the folder must not get what was somebody else's."""
+    """Whoever gets the folder must not get what was somebody else's: it is new or empty."""
     out = folder / "out"
+    out.mkdir(mode=0o755)
     assert answer(folder, "export", "--gms-user", "bob", "-o", str(out))["files"] == 2
-    (out / "files" / "mine").write_bytes(b"put there by hand")
-    for _ in range(2):
-        assert answer(folder, "export", "mytenant/recordings/other.opus", "-o", str(out))["files"] == 1
-        assert [path.name for path in sorted((out / "files").iterdir())] == ["00001-other.opus", "mine"]
-    assert b"bob" not in (out / "export.json").read_bytes()
+    assert (out.stat().st_mode & 0o777) == 0o755
+    before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    told = run(folder, "export", "mytenant/recordings/other.opus", "-o", str(out))
+    assert (told.exit_code, "is not empty" in told.stderr) == (OUTPUT, True)
+    assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.parametrize("made", ["files/00001-theirs", "export.json", "letter.txt"])
+def test_an_export_takes_nothing_of_somebody_elses_away(folder: Path, made: str) -> None:
+    theirs = folder / "out" / made
+    theirs.parent.mkdir(parents=True)
+    theirs.write_text("theirs")
+    assert run(folder, "export", "--gms-user", "bob", "-o", str(folder / "out")).exit_code == OUTPUT
+    assert [path for path in (folder / "out").rglob("*") if path.is_file()] == [theirs]
+
+
+def test_an_export_follows_no_link_and_enters_no_data_folder(folder: Path) -> None:
+    (folder / "elsewhere").mkdir()
+    (folder / "out").symlink_to(folder / "elsewhere")
+    told = run(folder, "export", "--gms-user", "bob", "-o", str(folder / "out"))
+    assert (told.exit_code, "symbolic link" in told.stderr) == (OUTPUT, True)
+    assert list((folder / "elsewhere").iterdir()) == []
+    for place in (folder, folder / "data", folder / "data" / "out"):
+        assert run(folder, "export", "--gms-user", "bob", "-o", str(place)).exit_code == OUTPUT
 
 
 def test_an_export_of_nothing_says_so(folder: Path) -> None:

@@ -24,6 +24,8 @@ from retain.journal import (
 from retain.journal.backup.create import Moment, backup, check_backup
 from retain.journal.backup.manifest import MANIFEST_FILE, read_manifest
 from retain.journal.backup.restore import restore
+from retain.journal.backup.unfinished import UNFINISHED_FILE
+from retain.journal.disk.interface import folder_of
 from retain.journal.erasure.manifest import Erasure, Erasures, export_erasures
 from retain.journal.payloads.store import PayloadStore, payload_path
 from retain.journal.segments.file import SegmentFile
@@ -296,6 +298,96 @@ def test_a_backup_cut_short_leaves_the_one_before(seed: int) -> None:
         assert tuple(records_of(restored(state))) == tuple(after)
         named = {entry.stored for entry in check_backup(state)[0].entries}
         assert set(state.files()) == {*named, MANIFEST_FILE}
+
+
+# --- what is not a backup's ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["segments/theirs", "payloads/theirs", "others/a/theirs", "letter.txt"])
+def test_a_first_backup_into_a_folder_of_other_files_is_refused_and_changes_nothing(name: str) -> None:
+    disk, log = marked()
+    target = MemoryDisk({name: b"theirs"})
+    with pytest.raises(BadTarget, match=rf"not empty \({name.partition('/')[0]}\) and holds no backup"):
+        backup(disk, target, now_of(log))
+    assert target.files() == {name: b"theirs"}
+
+
+def test_an_empty_disk_is_an_empty_folder() -> None:
+    disk, log = marked()
+    target = MemoryDisk()
+    target.add_folder("lost+found")
+    backup(disk, target, now_of(log))
+    assert records_of(restored(target)) == records_of(disk)
+
+
+@pytest.mark.parametrize(
+    "name", ["segments/theirs", "payloads/00/11/theirs", "others/theirs.0123", "letter.txt"]
+)
+def test_a_later_backup_leaves_other_files_alone_and_names_those_in_its_folders(name: str) -> None:
+    disk, log = marked()
+    target = MemoryDisk()
+    backup(disk, target, now_of(log))
+    if folder_of(name):
+        target.make_folder(folder_of(name))
+    target.write_atomic(name, b"theirs")
+    log.erase([(2, BOTH)], 7, T0 * 2)
+    report = backup(disk, target, now_of(log))
+    assert report.removed > 0
+    assert report.foreign == ((name,) if "/" in name else ())
+    assert target.files()[name] == b"theirs"
+
+
+def test_what_an_attempt_cut_short_left_is_removed_by_the_next() -> None:
+    """A copy from before an erasure, which no manifest ever named."""
+    disk, log = marked()
+    raw = raw_details(disk)[2]
+    target = MemoryDisk()
+
+    def cut(operation: Operation) -> None:
+        if operation.kind == "replace" and operation.name == MANIFEST_FILE:
+            raise PowerCut
+
+    target.before_each = cut
+    with pytest.raises(PowerCut):
+        backup(disk, target, now_of(log))
+    target.before_each = None
+    assert any(raw in data for data in target.files().values())
+    log.erase([(2, BOTH)], 7, T0 * 2)
+    backup(disk, target, now_of(log))
+    assert not any(raw in data for data in target.files().values())
+    assert UNFINISHED_FILE not in target.files()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"letter",
+        b"{}\n",
+        b'{"format": "retain backup 1 unfinished", "journal": "00"}\n',
+        b'{"format": "retain backup 1 unfinished", "journal": "JOURNAL"}\n"../x"\n',
+        b'{"format": "retain backup 1 unfinished", "journal": "JOURNAL"}\nx\n',
+    ],
+)
+def test_a_list_of_leftovers_that_is_not_this_journals_is_refused(text: bytes) -> None:
+    disk, log = marked()
+    with SegmentFile(disk, list_segments(disk)[0]) as file:
+        identity = file.opener().identity
+    text = text.replace(b"JOURNAL", identity.hex().encode())
+    target = MemoryDisk({UNFINISHED_FILE: text})
+    with pytest.raises(BadTarget, match="unfinished"):
+        backup(disk, target, now_of(log))
+    assert target.files() == {UNFINISHED_FILE: text}
+
+
+@pytest.mark.parametrize("name", ["letter.txt", "payloads/theirs", "journal/theirs", "journal/theirs.tmp"])
+def test_a_folder_of_other_files_is_not_restored_into(name: str) -> None:
+    disk, log = marked()
+    target = MemoryDisk()
+    backup(disk, target, now_of(log))
+    theirs = MemoryDisk({name: b"theirs"})
+    with pytest.raises(BadTarget, match="other files"):
+        restore(target, theirs, None)
+    assert {one: data for one, data in theirs.files().items() if one != "lock"} == {name: b"theirs"}
 
 
 def test_a_restoring_cut_short_cannot_be_opened_and_can_be_repeated() -> None:

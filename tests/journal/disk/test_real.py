@@ -203,12 +203,27 @@ def test_the_data_folder_is_private_and_made_with_its_parents(tmp_path: Path) ->
     disk.unlock()
 
 
-def test_a_wider_folder_is_made_private_but_not_by_a_reader(tmp_path: Path) -> None:
-    tmp_path.chmod(0o755)
-    RealDisk(tmp_path, create=False)
-    assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o755
-    RealDisk(tmp_path)
-    assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o700
+@pytest.mark.parametrize("mode", [0o755, 0o750, 0o700])
+def test_the_mode_of_a_folder_that_exists_stays(tmp_path: Path, mode: int) -> None:
+    tmp_path.chmod(mode)
+    for create in (False, True):
+        assert RealDisk(tmp_path, create=create).notices == ()
+        assert stat.S_IMODE(tmp_path.stat().st_mode) == mode
+
+
+@pytest.mark.parametrize("mode", [0o775, 0o777, 0o722])
+def test_a_folder_that_others_may_write_to_is_pointed_out(tmp_path: Path, mode: int) -> None:
+    tmp_path.chmod(mode)
+    (notice,) = RealDisk(tmp_path).notices
+    assert f"other users may write to {tmp_path}" in notice
+
+
+def test_a_file_instead_of_a_folder_is_refused_and_keeps_its_mode(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.touch(mode=0o644)
+    with pytest.raises(NotADirectoryError):
+        RealDisk(file)
+    assert stat.S_IMODE(file.stat().st_mode) == 0o644
 
 
 def test_a_reader_makes_no_folder(tmp_path: Path) -> None:

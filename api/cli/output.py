@@ -1,0 +1,47 @@
+"""What a command writes: standard output, and files that the operator names. Whatever cannot be written ends
+the command in one line, with an exit code of its own: no verdict of a command can be mistaken for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import click
+
+from retain.api.cli.exits import OUTPUT, Stopped
+from retain.journal import NoSpace
+from retain.journal.disk.real import write_file
+
+STANDARD: Final = "-"
+"""The name of standard output."""
+
+output_option = click.option(
+    "--output",
+    "-o",
+    type=click.Path(path_type=Path, dir_okay=False, allow_dash=True),
+    default=STANDARD,
+    help="Write to this file, readable by you alone, instead of standard output.",
+)
+
+
+@contextmanager
+def writing(place: object) -> Iterator[None]:
+    """For the block that writes to `place`. Raises `Stopped` where that fails."""
+    try:
+        yield
+    except NoSpace as error:
+        raise Stopped(f"{place} cannot be written: {error}", OUTPUT) from None
+    except OSError as error:
+        raise Stopped(f"{place} cannot be written: {error.strerror or error}", OUTPUT) from None
+
+
+def write_output(output: Path, data: bytes) -> None:
+    """Write to a file, which is as it was where that fails, or to standard output. Raises `Stopped`."""
+    if str(output) == STANDARD:
+        click.echo(data, nl=False)
+        return
+    with writing(output):
+        write_file(output, data)
