@@ -83,7 +83,10 @@ def assembled(engine: Engine, config: Config, administration: Administration) ->
     if config.blobs.enabled:
         surfaces.append(BlobSurface(engine, config, administration.tenants.keys_of).mount())
     identity = Identity(identity_options(config), now=engine.now, entropy=engine.entropy)
-    pages = [partial(_token_pages, administration, identity, config)]
+    pages = [
+        partial(_token_pages, administration, identity, config),
+        partial(_console, engine, config, administration, identity),
+    ]
     return create_app(engine, config, surfaces=surfaces, pages=pages)
 
 
@@ -91,6 +94,12 @@ def _token_pages(administration: Administration, identity: Identity, config: Con
     from retain.api.web.token_routes import token_routes  # with Quart, see api.app
 
     return token_routes(administration, identity, config)
+
+
+def _console(engine: Engine, config: Config, administration: Administration, identity: Identity) -> Blueprint:
+    from retain.api.console.open import open_console  # with Quart, see api.app
+
+    return open_console(engine, config, administration, identity)
 
 
 async def _signals(stop: trio.Event, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from retain.api.config.checks import split_bind
+from retain.api.config.console import ConsoleConfig
 from retain.api.config.fields import ConfigError, build, convert_text, keys_of
 from retain.api.config.interfaces import (
     AreasConfig,
@@ -39,6 +40,7 @@ __all__ = [
     "BlobsConfig",
     "Config",
     "ConfigError",
+    "ConsoleConfig",
     "IdentityConfig",
     "LogConfig",
     "OperationsConfig",
@@ -62,6 +64,7 @@ SECTIONS: dict[str, type[Any]] = {
     "settings": SettingsConfig,
     "blobs": BlobsConfig,
     "identity": IdentityConfig,
+    "console": ConsoleConfig,
     "operations": OperationsConfig,
     "log": LogConfig,
 }
@@ -93,6 +96,7 @@ class Config:
     settings: SettingsConfig = field(default_factory=SettingsConfig)
     blobs: BlobsConfig = field(default_factory=BlobsConfig)
     identity: IdentityConfig = field(default_factory=IdentityConfig)
+    console: ConsoleConfig = field(default_factory=ConsoleConfig)
     operations: OperationsConfig = field(default_factory=OperationsConfig)
     log: LogConfig = field(default_factory=LogConfig)
     users: tuple[UserConfig, ...] = ()

@@ -94,6 +94,39 @@ class Identity:
         address = client_address(request, self._options.trusted_proxies)
         return await self._passwords.authenticate(name, password, address)
 
+    @property
+    def has_users(self) -> bool:
+        """Whether anybody can log in with a name and a password."""
+        return bool(self._options.users)
+
+    @property
+    def has_tokens(self) -> bool:
+        """Whether bearer tokens are judged."""
+        return self._tokens is not None
+
+    async def token_login(self, token: str) -> tuple[Caller, float] | None:
+        """The user of a bearer token that was typed into a form, and for how many seconds it is valid; None
+        if it proves nothing.
+
+        Raises:
+            IdentityUnavailable: The keys to judge it by cannot be read.
+        """
+        if self._tokens is None:
+            return None
+        try:
+            return await self._tokens.judge(token)
+        except BadTokenError as refusal:
+            log.info("token refused", extra={"facts": {"reason": str(refusal)}})
+            return None
+
+    def named_by_proxy(self, request: Request) -> Caller | None:
+        """The user that a trusted proxy names with this request; None if none does.
+
+        Raises:
+            Unauthenticated: What the proxy says is no single user name.
+        """
+        return None if self._options.proxy is None else proxied_caller(request, self._options.proxy)
+
     async def _basic(self, request: Request, encoded: str) -> Caller:
         pair = parse_basic(encoded)
         if pair is None:

@@ -53,12 +53,21 @@ class Tokens:
         known = self._memory.recall(digest)
         if known is not None:
             return known
+        caller, valid_s = await self.judge(token)
+        self._memory.remember(digest, caller, valid_s)
+        return caller
+
+    async def judge(self, token: str) -> tuple[Caller, float]:
+        """The token's user, and for how many seconds it stays valid.
+
+        Raises:
+            BadTokenError: It is malformed, wrongly signed, not valid now, or not meant for this server.
+            IdentityUnavailable: There is no key set to judge it by.
+        """
         claims = await self._verified(token)
         valid_s = self._check_dates(claims)
         self._check_parties(claims)
-        caller = self._caller(claims)
-        self._memory.remember(digest, caller, valid_s)
-        return caller
+        return self._caller(claims), valid_s
 
     async def _verified(self, token: str) -> dict[str, Any]:
         parts = token.split(".")

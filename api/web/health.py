@@ -40,10 +40,7 @@ def bare_app(name: str) -> QuartTrio:
     app.config["PROPAGATE_EXCEPTIONS"] = False
 
     async def refuse(error: HTTPException) -> Response:
-        answer = Response(f"{error.name}\n", error.code or 500, content_type="text/plain;charset=utf-8")
-        if error.code == 405:
-            answer.headers["Allow"] = error.get_response().headers.get("Allow", "GET")
-        return answer
+        return plain_refusal(error)
 
     async def fault(error: Exception) -> Response:
         LOG.error("request ended by an error of ours", exc_info=error)
@@ -58,6 +55,14 @@ def bare_app(name: str) -> QuartTrio:
     app.register_error_handler(Exception, fault)
     app.after_request(harden)
     return app
+
+
+def plain_refusal(error: HTTPException) -> Response:
+    """Return a refusal of Quart's as one line of text."""
+    answer = Response(f"{error.name}\n", error.code or 500, content_type="text/plain;charset=utf-8")
+    if error.code == 405:
+        answer.headers["Allow"] = error.get_response().headers.get("Allow", "GET")
+    return answer
 
 
 def operations(engine: Engine, counters: Counters, *, metrics: bool) -> Blueprint:

@@ -1,7 +1,7 @@
 """``/console/api/tokens``: what the page *Generate SAS tokens* does, for programs and for the page itself.
 
-JSON in and out. The caller is an administrator: a recognised user with one of ``settings.admin_roles``. A
-request with a body must say that it is JSON, which no other site's form can (a browser asks before it does).
+JSON in and out. The caller is an administrator of the console. A request with a body must
+say that it is JSON, which no other site's form can (a browser asks before it does).
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from quart import request as quart_request
 
 from retain.api.admin.acts import Administration
 from retain.api.config.load import Config
+from retain.api.console.roles import Role, role_of
 from retain.api.http.external import ExternalUrl
 from retain.api.http.message import Message, Request
 from retain.api.identity import Caller, Identity, IdentityError
@@ -43,7 +44,7 @@ class _Routes:
     def __init__(self, administration: Administration, identity: Identity, config: Config) -> None:
         self._administration = administration
         self._identity = identity
-        self._admins = frozenset(config.settings.admin_roles)
+        self._config = config
         self._external = ExternalUrl(config.server)
 
     def guarded(
@@ -66,7 +67,7 @@ class _Routes:
         return view
 
     def _require_admin(self, caller: Caller) -> None:
-        if not self._admins & caller.roles:
+        if role_of(caller, self._config) is not Role.ADMINISTRATOR:
             raise Forbidden("only administrators may do this", reason="admin")
 
     async def create(self, asked: Request, actor: str) -> Response:

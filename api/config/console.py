@@ -1,0 +1,26 @@
+"""Configuration of the console: who may do what on its pages, and how long a session lasts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from retain.api.config.fields import setting
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConsoleConfig:
+    """The pages under /console."""
+
+    administrator_roles: tuple[str, ...] = setting(
+        ("Administrator",),
+        "Roles that may do everything in the console, besides settings.admin_roles.",
+    )
+    auditor_roles: tuple[str, ...] = setting(
+        ("Auditor",), "Roles that read audit, proofs and retention in the console, and never a value."
+    )
+    idle_minutes: float = setting(
+        30.0, "Minutes without a click after which a session ends.", minimum=1, maximum=1440
+    )
+    session_hours: float = setting(
+        12.0, "Hours after which a session ends in any case.", minimum=0.1, maximum=168
+    )

@@ -1,0 +1,209 @@
+"""One request to the console, and the answers a page gives: a page, or the way to another."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, tzinfo
+from typing import Any, Final
+from urllib.parse import quote, urlsplit
+
+from markupsafe import Markup
+from quart import Response
+from quart import request as quart_request
+from quart_auth import Action, AuthUser
+from werkzeug.datastructures import MultiDict
+
+from retain.api.console.desk import Desk
+from retain.api.console.forms.csrf import FIELD, HEADER
+from retain.api.console.rendering import HEADERS, render
+from retain.api.console.roles import Role
+from retain.api.console.sessions import Note, Session
+from retain.api.http.message import Message, Request
+from retain.api.identity import Caller
+from retain.api.web.readiness import readiness
+
+HOME: Final = "/console"
+SIGN_IN: Final = "/console/sign-in"
+_NEXT = re.compile(r"/console(/[A-Za-z0-9._~%!$&'()*+,;=:@-]+)*/?(\?[A-Za-z0-9._~%!$&'()*+,;=:@/?-]*)?")
+_NEXT_MAX: Final = 2000
+
+
+class Call:
+    """A request, who makes it, and what pages need to answer it.
+
+    Attributes:
+        desk: What the pages of this server share.
+        asked: The request as the interfaces see one.
+        session: Who is signed in; None for nobody.
+        now: The engine's present, in nanoseconds since the epoch.
+    """
+
+    def __init__(self, desk: Desk, rail: Any, *, use: bool = True) -> None:
+        self.desk = desk
+        self.asked = Request(dict(quart_request.scope), _nothing)
+        self.session: Session | None = None
+        self.now = desk.engine.now()
+        self._rail = rail
+        self._guest: str | None = None
+        session_id = desk.cookie.load_user().auth_id
+        if session_id is not None:
+            self.session = desk.sessions.find(session_id, use=use)
+
+    # Who asks
+
+    @property
+    def caller(self) -> Caller:
+        """Who is signed in. To be asked only where the route lets nobody else in."""
+        assert self.session is not None
+        return self.session.caller
+
+    @property
+    def role(self) -> Role | None:
+        """What they may do; None for nobody."""
+        return None if self.session is None else self.session.role
+
+    @property
+    def actor(self) -> str:
+        """Who acts, as it stands in the audit log."""
+        return self.caller.actor
+
+    @property
+    def zone(self) -> tzinfo:
+        """The time zone that pages are read in: the browser's at sign-in."""
+        return UTC if self.session is None else self.session.zone
+
+    def sign_in(self, caller: Caller, role: Role, zone: tzinfo, at_most_s: float = float("inf")) -> None:
+        """Begin a session, and have the browser forget the one it had."""
+        if self.session is not None:
+            self.desk.sessions.close(self.session.id)
+        self.session = self.desk.sessions.open(caller, role, zone, at_most_s)
+        self.desk.cookie.login_user(AuthUser(self.session.id, Action.WRITE))
+        self.desk.guest.logout_user()
+
+    def sign_out(self) -> None:
+        """End the session."""
+        if self.session is not None:
+            self.desk.sessions.close(self.session.id)
+            self.session = None
+        self.desk.cookie.logout_user()
+
+    # What was sent
+
+    @property
+    def args(self) -> MultiDict[str, str]:
+        """The query of the address."""
+        found: MultiDict[str, str] = quart_request.args
+        return found
+
+    async def form(self) -> MultiDict[str, str]:
+        """What a form sent."""
+        found: MultiDict[str, str] = await quart_request.form
+        return found
+
+    async def proven(self) -> bool:
+        """Whether what was sent comes from a page of ours.
+
+        Browsers say where a request comes from (Fetch Metadata); the token says it for those that do not.
+        Scripts send it as a header, so that a long body need not be read for it.
+        """
+        if quart_request.headers.get("Sec-Fetch-Site", "same-origin") not in ("same-origin", "none"):
+            return False
+        token = quart_request.headers.get(HEADER)
+        if token is None:
+            token = (await self.form()).get(FIELD, "")
+        bound = self._bound()
+        return bound is not None and self.desk.csrf.proves(bound, token)
+
+    def _bound(self) -> str | None:
+        """What forms are bound to: the session, or a browser's cookie before there is one."""
+        return self.session.id if self.session is not None else self.desk.guest.load_user().auth_id
+
+    def csrf_token(self) -> str:
+        """Return what a form sends along; a browser that is not signed in gets a cookie to go with it."""
+        bound = self._bound()
+        if bound is None:
+            bound = self.desk.engine.entropy(32).hex()
+            self.desk.guest.login_user(AuthUser(bound, Action.WRITE))
+        return self.desk.csrf.token(bound)
+
+    # Answers
+
+    @property
+    def base(self) -> str:
+        """The URL by which the client reaches this server, without a slash at its end."""
+        return self.desk.external.base(self.asked)
+
+    def url(self, path: str) -> str:
+        """Return a path of this server as the client must ask for it, with a proxy's prefix."""
+        return f"{urlsplit(self.base).path}{path}"
+
+    def page(
+        self,
+        template: str,
+        *,
+        status: int = 200,
+        headers: Mapping[str, str] | None = None,
+        **context: Any,
+    ) -> Response:
+        """Return a page."""
+        ready, why = readiness(self.desk.engine.statistics())
+        text = render(
+            self.desk.templates,
+            template,
+            call=self,
+            url=self.url,
+            asset=self._asset,
+            csrf=self._csrf_field(),
+            csrf_token=self.csrf_token() if self.session else "",
+            now=self.now,
+            zone=self.zone,
+            notes=[] if self.session is None else self.session.said(),
+            rail=self._rail(self.role),
+            health=("broken" if not ready else "live" if why == "ok" else "due", why),
+            server_name=urlsplit(self.base).netloc,
+            **context,
+        )
+        return self.answer(text, status, "text/html;charset=utf-8", headers)
+
+    def answer(
+        self, body: str | bytes, status: int, content_type: str, headers: Mapping[str, str] | None = None
+    ) -> Response:
+        """Return any other answer, with the headers that pages have unless `headers` says otherwise."""
+        response = Response(body, status, content_type=content_type)
+        for name, value in {**HEADERS, **(headers or {})}.items():
+            response.headers[name] = value
+        return response
+
+    def go(self, path: str, note: Note | None = None) -> Response:
+        """Send the browser to another page, which says `note`."""
+        if note is not None and self.session is not None:
+            self.session.say(note)
+        return self.answer("", 303, "text/plain;charset=utf-8", {"Location": self.url(path)})
+
+    def to_sign_in(self) -> Response:
+        """Send the browser to the sign-in page, and from there back to here."""
+        here = quart_request.full_path.rstrip("?") if quart_request.method in ("GET", "HEAD") else HOME
+        return self.go(f"{SIGN_IN}?next={quote(here, safe='/')}" if here != HOME else SIGN_IN)
+
+    def next_page(self, wanted: str) -> str:
+        """Return `wanted` if it is a path of the console, else its first page: nobody is sent elsewhere."""
+        if len(wanted) <= _NEXT_MAX and _NEXT.fullmatch(wanted) and not wanted.startswith(SIGN_IN):
+            return wanted
+        return HOME
+
+    def _asset(self, name: str) -> str:
+        return self.url(self.desk.templates.globals["asset_path"](name))  # type: ignore[operator]
+
+    def _csrf_field(self) -> Markup:
+        if self.session is None:
+            return Markup()
+        return self.csrf_field()
+
+    def csrf_field(self) -> Markup:
+        """Return the hidden field that each form begins with."""
+        return Markup('<input type="hidden" name="{0}" value="{1}">').format(FIELD, self.csrf_token())
+
+
+async def _nothing() -> Message:
+    raise AssertionError("the body is read through Quart")

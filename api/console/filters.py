@@ -1,0 +1,122 @@
+"""How pages write times, spans, sizes and numbers: the filters of the templates."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, tzinfo
+from typing import Final
+
+from jinja2 import pass_context
+from jinja2.runtime import Context
+from markupsafe import Markup, escape
+
+NANOSECONDS: Final = 1_000_000_000
+NBSP: Final = "\u00a0"
+MINUTE: Final = 60
+HOUR: Final = 3600
+DAY: Final = 86_400
+DUE_S: Final = 3 * DAY
+"""What ends within this time is shown as due."""
+_SIZES: Final = ("B", "kB", "MB", "GB", "TB", "PB")
+
+
+def moment_of(value: int | str) -> datetime:
+    """Return an instant, given in nanoseconds since the epoch or as ISO 8601, in UTC."""
+    if isinstance(value, str):
+        return datetime.fromisoformat(value).astimezone(UTC)
+    seconds, rest = divmod(value, NANOSECONDS)
+    return datetime.fromtimestamp(seconds, UTC).replace(microsecond=rest // 1000)
+
+
+def exact(value: int | str) -> str:
+    """Return an instant in UTC to the millisecond, for machines and for whoever hovers over it."""
+    moment = moment_of(value)
+    return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03}Z"
+
+
+def _day(moment: datetime) -> str:
+    return f"{moment.day} {moment:%b %Y}"
+
+
+def in_zone(value: int | str, zone: tzinfo, form: str = "minute") -> str:
+    """Return an instant as read in `zone`; what is in UTC says so.
+
+    Args:
+        value: The instant.
+        zone: The reader's time zone.
+        form: `minute` (28 Nov 2026, 21:45), `second`, `day` (28 Nov 2026) or `clock` (21:45).
+    """
+    moment = moment_of(value).astimezone(zone)
+    clock = f"{moment:%H:%M:%S}" if form == "second" else f"{moment:%H:%M}"
+    words = {"day": _day(moment), "clock": clock}.get(form, f"{_day(moment)}, {clock}")
+    return words if zone is not UTC or form == "day" else f"{words} UTC"
+
+
+@pass_context
+def when(context: Context, value: int | str, form: str = "minute") -> Markup:
+    """Return a `<time>` in the reader's zone; its title is the exact instant. See `in_zone` for `form`."""
+    iso = exact(value)
+    text = in_zone(value, context["zone"], form).replace(" ", NBSP)
+    return Markup('<time datetime="{0}" title="{0}">{1}</time>').format(iso, text)
+
+
+def span(seconds: float) -> str:
+    """Return a span in the largest unit that leaves at least two of it, such as 36 min, 26 h or 12 days."""
+    whole = max(0, int(seconds))
+    for unit, length in (("days", DAY), ("h", HOUR), ("min", MINUTE)):
+        if whole >= 2 * length:
+            return f"{number(whole // length)}{NBSP}{unit}"
+    return f"{whole}{NBSP}s"
+
+
+@pass_context
+def until(context: Context, value: int | str) -> str:
+    """Return how far an instant is from the page's: in 36 min, or 2 h ago. Only ever beside a date."""
+    ahead = (moment_of(value) - moment_of(context["now"])).total_seconds()
+    return f"in {span(ahead)}" if ahead > 0 else f"{span(-ahead)} ago"
+
+
+@pass_context
+def due(context: Context, value: int | str | None) -> str:
+    """Return the state of what ends at `value`: live, due, or hidden once that is past."""
+    if value is None:
+        return "live"
+    ahead = (moment_of(value) - moment_of(context["now"])).total_seconds()
+    return "hidden" if ahead <= 0 else "due" if ahead <= DUE_S else "live"
+
+
+def number(value: int) -> str:
+    """Return a count with its thousands set apart by commas."""
+    return f"{value:,}"
+
+
+def counted(value: int, one: str, many: str | None = None) -> str:
+    """Return a count with what is counted: 1 blob, 48,120 blobs."""
+    return f"{number(value)}{NBSP}{one if value == 1 else many or f'{one}s'}"
+
+
+def size(value: int) -> str:
+    """Return a number of bytes in powers of 1000, such as 611.8 GB."""
+    amount = float(value)
+    for unit in _SIZES:
+        if amount < 999.95 or unit == _SIZES[-1]:
+            break
+        amount /= 1000
+    return f"{value:,}{NBSP}B" if unit == "B" else f"{amount:,.1f}{NBSP}{unit}"
+
+
+def breakable(value: str) -> Markup:
+    """Return a path that may be broken after each slash."""
+    return Markup("/<wbr>").join(escape(part) for part in value.split("/"))
+
+
+FILTERS: Final = {
+    "when": when,
+    "exact": exact,
+    "span": span,
+    "until": until,
+    "due": due,
+    "number": number,
+    "counted": counted,
+    "size": size,
+    "breakable": breakable,
+}

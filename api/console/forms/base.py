@@ -1,0 +1,45 @@
+"""What all forms share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from wtforms import Field, Form, ValidationError
+
+
+class ConsoleForm(Form):
+    """A form in English, whose messages are its own."""
+
+    class Meta:
+        locales = False
+
+    def refuse(self, name: str, message: str) -> None:
+        """Show `message` under the field `name`: what the engine found only when it was asked."""
+        self[name].errors = [*self[name].errors, message]
+
+
+class Filled:
+    """Refuses an empty field, in words of its own: `Filled("Type your user name.")`."""
+
+    field_flags = {"required": True}  # noqa: RUF012 - as WTForms reads it
+
+    def __init__(self, message: str) -> None:
+        self._message = message
+
+    def __call__(self, form: Form, field: Field) -> None:
+        """Raise ValidationError if nothing was typed."""
+        if not field.data or (isinstance(field.data, str) and not field.data.strip()):
+            raise ValidationError(self._message)
+
+
+class Within:
+    """Refuses a text of more than `most` bytes."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+
+    def __call__(self, form: Form, field: Field) -> None:
+        """Raise ValidationError if the text is longer."""
+        data: Any = field.data
+        if isinstance(data, str) and len(data.encode("utf-8", "replace")) > self._most:
+            raise ValidationError(f"Longer than {self._most} bytes.")

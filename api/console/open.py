@@ -1,0 +1,41 @@
+"""Puts the console together: what its pages share, and the routes."""
+
+from __future__ import annotations
+
+from quart import Blueprint
+
+from retain.api.admin.acts import Administration
+from retain.api.config.load import Config
+from retain.api.console.blueprint import console_blueprint
+from retain.api.console.desk import Desk
+from retain.api.console.forms.csrf import Csrf
+from retain.api.console.rendering import environment
+from retain.api.console.sessions import Cookies, Sessions, is_secure
+from retain.api.http.external import ExternalUrl
+from retain.api.identity import Identity
+from retain.engine import Engine
+
+
+def open_console(
+    engine: Engine, config: Config, administration: Administration, identity: Identity
+) -> Blueprint:
+    """Return the console's blueprint. Everybody is signed out: sessions are in memory."""
+    return console_blueprint(desk_of(engine, config, administration, identity))
+
+
+def desk_of(engine: Engine, config: Config, administration: Administration, identity: Identity) -> Desk:
+    """Return what the pages share."""
+    longest_s = config.console.session_hours * 3600
+    secure = is_secure(config.server)
+    return Desk(
+        engine=engine,
+        config=config,
+        administration=administration,
+        identity=identity,
+        external=ExternalUrl(config.server),
+        sessions=Sessions(engine.entropy, idle_s=config.console.idle_minutes * 60, longest_s=longest_s),
+        cookie=Cookies("retain-session", secure=secure, longest_s=longest_s),
+        guest=Cookies("retain-form", secure=secure, longest_s=longest_s),
+        csrf=Csrf(engine.entropy(32)),
+        templates=environment(),
+    )

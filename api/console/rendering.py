@@ -1,0 +1,48 @@
+"""The templates: Jinja with everything escaped, and the headers that go with a page."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import jinja2
+
+from retain.api.console.filters import FILTERS
+from retain.api.console.static import asset
+
+POLICY: Final = (
+    "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; media-src 'self'; "
+    "connect-src 'self'; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+HEADERS: Final = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": POLICY,
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+}
+
+
+def environment() -> jinja2.Environment:
+    """Return the environment of all pages. A name that a template misspells is an error there."""
+    made = jinja2.Environment(
+        loader=jinja2.PackageLoader("retain.api.console"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters.update(FILTERS)
+    made.globals["asset_path"] = _address
+    return made
+
+
+def _address(name: str) -> str:
+    return asset(name).address
+
+
+def render(templates: jinja2.Environment, template: str, **context: Any) -> str:
+    """Return a page's text."""
+    return templates.get_template(template).render(**context)

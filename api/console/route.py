@@ -1,0 +1,55 @@
+"""A route of the console, as data: the table of them makes the routing, the rail, and the tests."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Concatenate
+
+from quart import Response
+
+from retain.api.console.call import Call
+from retain.api.console.roles import Role
+
+View = Callable[Concatenate[Call, ...], Awaitable[Response]]
+
+
+@dataclass(frozen=True, slots=True)
+class Nav:
+    """A route's entry in the rail.
+
+    Attributes:
+        label: What it is called there.
+        icon: One of the macro `icon`.
+        group: Under which heading: empty, Data, Access or Evidence.
+    """
+
+    label: str
+    icon: str
+    group: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """A path of the console and who may use it.
+
+    Attributes:
+        path: As Quart routes it, such as `/console/containers/<tenant>/<container>`.
+        view: Answers it.
+        methods: HTTP methods; `GET` answers `HEAD` as well.
+        roles: Who may; None for everybody, signed in or not.
+        nav: Its entry in the rail, if it has one.
+        live: A page's own requests in the background, which keep no session alive.
+    """
+
+    path: str
+    view: View
+    roles: frozenset[Role] | None
+    methods: tuple[str, ...] = ("GET",)
+    nav: Nav | None = None
+    live: bool = False
+
+    @property
+    def acts(self) -> bool:
+        """Whether it changes something, so that a form must prove where it comes from."""
+        return not {"GET"}.issuperset(self.methods)

@@ -1,0 +1,17 @@
+"""The table of the console's routes: which page answers which path, and for which roles.
+
+Each page module states its own routes; here they are put together. The routing, the rail and the tests are
+made from this table.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from retain.api.console.pages import overview, sign_in
+from retain.api.console.route import Route
+
+ROUTES: Final[tuple[Route, ...]] = (
+    *sign_in.ROUTES,
+    *overview.ROUTES,
+)

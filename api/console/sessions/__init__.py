@@ -1,0 +1,6 @@
+"""Who is signed in: sessions kept by the server, and the signed cookies that name them."""
+
+from retain.api.console.sessions.cookies import Cookies, cookie_name, is_secure
+from retain.api.console.sessions.sessions import Note, Session, Sessions
+
+__all__ = ["Cookies", "Note", "Session", "Sessions", "cookie_name", "is_secure"]

@@ -1,0 +1,110 @@
+"""The sessions of the console, in memory: a restart signs everybody out.
+
+Times are Trio's clock, in seconds.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import tzinfo
+
+import trio
+
+from retain.api.console.roles import Role
+from retain.api.identity import Caller
+
+SESSIONS_MAX = 10_000
+"""Sessions at once; beyond that the one used longest ago ends. About 10 MB."""
+NOTES_MAX = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """What an act did, said once, on the page that follows.
+
+    Attributes:
+        text: One or two sentences.
+        state: The shape and colour that go with it, as the macro `shape` names them.
+    """
+
+    text: str
+    state: str = "live"
+
+
+@dataclass(slots=True, eq=False)
+class Session:
+    """One sign-in.
+
+    Attributes:
+        id: Names it in the cookie.
+        caller: Who signed in, as the identities recognised them.
+        role: What they may do.
+        zone: The time zone in which they read times.
+        ends: When it ends in any case.
+        used: When it was last used.
+        notes: What the next page has to say.
+    """
+
+    id: str
+    caller: Caller
+    role: Role
+    zone: tzinfo
+    ends: float
+    used: float
+    notes: list[Note] = field(default_factory=list)
+
+    def say(self, note: Note) -> None:
+        """Have the next page say `note`; of many, the latest few are kept."""
+        self.notes.append(note)
+        del self.notes[:-NOTES_MAX]
+
+    def said(self) -> list[Note]:
+        """Return what is to be said now, and forget it."""
+        notes, self.notes = self.notes, []
+        return notes
+
+
+class Sessions:
+    """All sessions.
+
+    Args:
+        entropy: Random bytes for their ids.
+        idle_s: Seconds without use after which one ends.
+        longest_s: Seconds after which one ends in any case.
+    """
+
+    def __init__(self, entropy: Callable[[int], bytes], *, idle_s: float, longest_s: float) -> None:
+        self._entropy = entropy
+        self._idle_s = idle_s
+        self._longest_s = longest_s
+        self._sessions: OrderedDict[str, Session] = OrderedDict()
+
+    def open(self, caller: Caller, role: Role, zone: tzinfo, at_most_s: float = float("inf")) -> Session:
+        """Begin a session, under an id that nobody had before, for no longer than `at_most_s`."""
+        now = trio.current_time()
+        ends = now + min(self._longest_s, at_most_s)
+        session = Session(self._entropy(32).hex(), caller, role, zone, ends, now)
+        self._sessions[session.id] = session
+        if len(self._sessions) > SESSIONS_MAX:
+            self._sessions.popitem(last=False)
+        return session
+
+    def find(self, session_id: str, *, use: bool = True) -> Session | None:
+        """Return the session of that id unless it has ended; `use` keeps it from ending for idleness."""
+        session = self._sessions.get(session_id)
+        if session is None:
+            return None
+        now = trio.current_time()
+        if now >= session.ends or now >= session.used + self._idle_s:
+            del self._sessions[session_id]
+            return None
+        if use:
+            session.used = now
+            self._sessions.move_to_end(session_id)
+        return session
+
+    def close(self, session_id: str) -> None:
+        """End a session; one that has ended already stays so."""
+        self._sessions.pop(session_id, None)

@@ -1,0 +1,167 @@
+"""Every route of the console for every role, and what all of them have in common."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from retain.api.config.load import Config, SettingsConfig
+from retain.api.console.roles import EVERYBODY, Role
+from retain.api.console.route import Route
+from retain.api.console.routes import ROUTES
+from retain.api.console.static import asset
+from tests.kit.console import USERS, console
+from tests.kit.server import ROOT
+
+SHOWN = ["/console/sign-in", *(route.path for route in ROUTES if route.nav)]
+ACTING = [route for route in ROUTES if route.acts]
+
+
+def path_of(route: Route) -> str:
+    """The route's path with something for each of its parts."""
+    return re.sub(r"<(?:[a-z]+:)?([a-z_]+)>", "x", route.path)
+
+
+def name_of(route: Route) -> str:
+    return f"{'+'.join(route.methods)} {route.path}"
+
+
+async def test_every_route_lets_in_the_roles_of_the_table_and_nobody_else() -> None:
+    async with console() as server:
+        browsers = {role: await server.signed_in(role) for role in Role}
+        wrong = []
+        for route in ROUTES:
+            for method in route.methods:
+                stranger = await server.browser().ask(method, path_of(route))
+                turned_away = stranger.status == 303 and "/console/sign-in" in (stranger.location or "")
+                if (route.roles is not None) is not turned_away:
+                    wrong.append(f"{method} {route.path}: nobody got {stranger.status}")
+                for role, browser in browsers.items():
+                    answer = await browser.ask(method, path_of(route))
+                    allowed = route.roles is None or role in route.roles
+                    if (answer.status == 403) is allowed or answer.status >= 500:
+                        wrong.append(f"{method} {route.path}: {role} got {answer.status}")
+        assert wrong == []
+
+
+def test_the_table_lets_nobody_in_but_to_sign_in() -> None:
+    assert {route.path for route in ROUTES if route.roles is None} == {"/console/sign-in"}
+    assert all(route.roles is None or route.roles <= EVERYBODY for route in ROUTES)
+
+
+@pytest.mark.parametrize("route", ACTING, ids=name_of)
+async def test_an_act_needs_a_form_of_this_session(route: Route) -> None:
+    role = min(route.roles or EVERYBODY)
+    async with console() as server:
+        browser, other = await server.signed_in(role), await server.signed_in(role)
+        stolen = (await other.get("/console")).csrf
+        own = (await browser.get("/console")).csrf
+        method = route.methods[0]
+        path = path_of(route)
+        for fields in ({}, {"csrf_token": ""}, {"csrf_token": "##"}, {"csrf_token": stolen}):
+            answer = await browser.ask(method, path, form=fields)
+            assert (answer.status, "no longer valid" in answer.text) == (400, True), fields
+        for site in ("cross-site", "same-site"):
+            answer = await browser.ask(method, path, {"Sec-Fetch-Site": site}, form={"csrf_token": own})
+            assert answer.status == 400
+        assert (await browser.get("/console")).status == 200, "none of them was carried out"
+
+
+async def test_pages_are_kept_by_nobody_and_framed_by_nobody() -> None:
+    async with console() as server:
+        browser = await server.signed_in()
+        for path in ("/console", "/console/sign-in", "/console/nothing-here"):
+            headers = (await browser.get(path)).headers
+            assert headers["Cache-Control"] == "no-store"
+            assert headers["X-Frame-Options"] == "DENY"
+            assert headers["X-Content-Type-Options"] == "nosniff"
+            assert headers["Referrer-Policy"] == "no-referrer"
+            policy = headers["Content-Security-Policy"]
+            assert policy.startswith("default-src 'none';")
+            assert "frame-ancestors 'none'" in policy
+            assert "unsafe" not in policy
+
+
+async def test_no_page_holds_code_or_style() -> None:
+    async with console() as server:
+        browser = await server.signed_in()
+        for path in SHOWN:
+            text = (await browser.get(path)).text
+            assert not re.search(r"<style|\sstyle=|\son[a-z]+=|javascript:", text), path
+            assert not re.search(r"<script(?! src=\"/console/static/[a-z.0-9-]+\" defer></script>)", text), (
+                path
+            )
+            assert not re.findall(r'(?:src|href|action)="(?!/|#)[^"]*"', text), path
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "words"),
+    [
+        ("GET", "/console/nothing-here", 404, "There is nothing here"),
+        ("GET", "/console/static/../pages/sign_in.py", 404, ""),
+        ("DELETE", "/console", 405, "This page cannot do that"),
+        ("OPTIONS", "/console", 405, "This page cannot do that"),
+        ("GET", "/console/sign-out", 405, "This page cannot do that"),
+    ],
+)
+async def test_refusals_are_pages_too(method: str, path: str, status: int, words: str) -> None:
+    async with console() as server:
+        for browser in (server.browser(), await server.signed_in()):
+            answer = await browser.ask(method, path)
+            assert answer.status == status
+            assert words in answer.text
+            assert answer.text.startswith("<!doctype html>") or not words
+            assert ("Allow" in answer.headers) is (status == 405)
+
+
+async def test_what_is_no_page_is_refused_in_a_line_of_text() -> None:
+    async with console() as server:
+        for path in ("/nothing-here", "/console/api/nothing-here"):
+            answer = await server.browser().get(path)
+            assert (answer.status, answer.text) == (404, "Not Found\n")
+
+
+@pytest.mark.parametrize("name", ["retain.css", "console.js", "mark.svg"])
+async def test_files_are_kept_for_good_under_a_name_of_their_content(name: str) -> None:
+    async with console() as server:
+        found = await server.browser().get(asset(name).address)
+        assert found.status == 200
+        assert found.headers["Cache-Control"] == "public, max-age=31536000, immutable"
+        assert found.headers["Content-Type"] == asset(name).content_type
+        stem, _, ending = name.partition(".")
+        assert (await server.browser().get(f"/console/static/{stem}.{'0' * 16}.{ending}")).status == 404
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["retain.css", "__init__.py", "..%2f__init__.py", "%2e%2e/routes.py", "x.0123456789abcdef.css", ""],
+)
+async def test_nothing_else_is_served_as_a_file(name: str) -> None:
+    async with console() as server:
+        assert (await server.browser().get(f"/console/static/{name}")).status == 404
+
+
+async def test_administrators_of_the_settings_are_administrators_here() -> None:
+    config = Config(users=USERS, settings=SettingsConfig(admin_roles=("Role1",)))
+    async with console(config) as server:
+        assert "Administrator" in (await (await server.signed_in("User")).get("/console")).text
+
+
+async def test_a_fault_of_ours_is_a_page_and_a_line_in_the_log(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with console() as server:
+        browser = await server.signed_in()
+        monkeypatch.setattr("retain.api.console.pages.overview.EVIDENCE", None)
+        answer = await browser.get("/console")
+        assert answer.status == 500
+        assert "The server made a mistake" in answer.text
+        assert "TypeError" not in answer.text
+        assert "page ended by an error of ours" in caplog.text
+
+
+def test_every_route_is_documented() -> None:
+    text = (ROOT / "docs" / "console.md").read_text()
+    for route in ROUTES:
+        assert f"`{re.sub(r'<(?:[a-z]+:)?([a-z_]+)>', lambda part: part[1].upper(), route.path)}`" in text
