@@ -1,13 +1,12 @@
 """Service properties: what an account remembers of them, and their XML (docs/wire/blobs.md, section 5.4).
 
-Only what this server can honour is taken: CORS rules and the default version. Logging, metrics, soft
-delete and static websites may be given switched off, as clients do; switched on they are refused, never
-silently dropped.
+CORS rules and the default version are honoured. Logging, metrics, deletion and static websites are remembered
+and do nothing (`service_settings`).
 """
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 from xml.etree.ElementTree import Element
 
@@ -15,6 +14,7 @@ from retain.api.blobs.sas.fields import is_version
 from retain.api.blobs.wire.errors import AzureError
 from retain.api.blobs.wire.escape import DECLARATION, escape
 from retain.api.blobs.xml.read import child_texts, parse_document
+from retain.api.blobs.xml.service_settings import DEFAULTS, Setting, parse_setting, setting_element
 
 MAX_RULES: Final = 5
 _METHODS: Final = frozenset(
@@ -30,28 +30,6 @@ _RULE_FIELDS: Final = (
 
 _VISIBLE: Final = re.compile("[!-~]{1,256}")
 
-# What must not be switched on: element of the document → names of its switches.
-_OFF: Final = {
-    "Logging": ("Delete", "Read", "Write"),
-    "HourMetrics": ("Enabled",),
-    "MinuteMetrics": ("Enabled",),
-    "DeleteRetentionPolicy": ("Enabled",),
-    "StaticWebsite": ("Enabled",),
-}
-
-_FIXED: Final = (
-    "<Logging><Version>1.0</Version><Delete>false</Delete><Read>false</Read><Write>false</Write>"
-    "<RetentionPolicy><Enabled>false</Enabled></RetentionPolicy></Logging>"
-    "<HourMetrics><Version>1.0</Version><Enabled>false</Enabled>"
-    "<RetentionPolicy><Enabled>false</Enabled></RetentionPolicy></HourMetrics>"
-    "<MinuteMetrics><Version>1.0</Version><Enabled>false</Enabled>"
-    "<RetentionPolicy><Enabled>false</Enabled></RetentionPolicy></MinuteMetrics>"
-)
-_TAIL: Final = (
-    "<DeleteRetentionPolicy><Enabled>false</Enabled></DeleteRetentionPolicy>"
-    "<StaticWebsite><Enabled>false</Enabled></StaticWebsite>"
-)
-
 
 @dataclass(frozen=True, slots=True)
 class CorsRule:
@@ -66,10 +44,12 @@ class CorsRule:
 
 @dataclass(frozen=True, slots=True)
 class ServiceProperties:
-    """What an account remembers: its CORS rules, at most five, and the version of requests that name none."""
+    """What an account remembers: its CORS rules, at most five, the version of requests that name none, and
+    the settings that do nothing, by element."""
 
     cors: tuple[CorsRule, ...] = ()
     default_version: str | None = None
+    settings: Mapping[str, Setting] = field(default_factory=dict)
 
     @classmethod
     def stored(cls, document: Mapping[str, Any] | None) -> "ServiceProperties":
@@ -80,22 +60,22 @@ class ServiceProperties:
             CorsRule(tuple(origins), tuple(methods), tuple(allowed), tuple(exposed), age)
             for origins, methods, allowed, exposed, age in document["cors"]
         )
-        return cls(tuple(rules), document["default_version"])
+        return cls(tuple(rules), document["default_version"], document.get("settings", {}))
 
     def document(self) -> dict[str, Any]:
         """The document the engine keeps."""
         rules = [
             [list(r.origins), list(r.methods), list(r.allowed), list(r.exposed), r.max_age] for r in self.cors
         ]
-        return {"cors": rules, "default_version": self.default_version}
+        return {"cors": rules, "default_version": self.default_version, "settings": dict(self.settings)}
 
     def updated(self, body: bytes) -> "ServiceProperties":
         """What Set Blob Service Properties makes of these; elements that its body leaves out stay.
 
-        Raises AzureError: InvalidXmlDocument, InvalidXmlNodeValue, or UnsupportedXmlNode for what cannot be
-        switched on here.
+        Raises AzureError: InvalidXmlDocument, InvalidXmlNodeValue, MissingRequiredXmlNode, or
+        UnsupportedXmlNode for an unknown element.
         """
-        cors, version = self.cors, self.default_version
+        cors, version, settings = self.cors, self.default_version, dict(self.settings)
         for element in parse_document(body, "StorageServiceProperties"):
             if element.tag == "Cors":
                 cors = tuple(map(_rule, element))
@@ -105,11 +85,11 @@ class ServiceProperties:
                 version = (element.text or "").strip() or None
                 if version is not None and not is_version(version):
                     raise _bad_value(element.tag, version)
-            elif element.tag in _OFF:
-                _require_off(element)
+            elif element.tag in DEFAULTS:
+                settings[element.tag] = parse_setting(element)
             else:
                 raise _unsupported(element.tag)
-        return ServiceProperties(cors, version)
+        return ServiceProperties(cors, version, settings)
 
     def to_xml(self) -> bytes:
         """The body of Get Blob Service Properties."""
@@ -120,8 +100,14 @@ class ServiceProperties:
             if self.default_version is None
             else f"<DefaultServiceVersion>{self.default_version}</DefaultServiceVersion>"
         )
+        settings = {
+            name: setting_element(name, self.settings.get(name, default))
+            for name, default in DEFAULTS.items()
+        }
+        first = "".join(settings[name] for name in ("Logging", "HourMetrics", "MinuteMetrics"))
+        last = settings["DeleteRetentionPolicy"] + settings["StaticWebsite"]
         return (
-            f"{DECLARATION}<StorageServiceProperties>{_FIXED}{cors}{version}{_TAIL}</StorageServiceProperties>"
+            f"{DECLARATION}<StorageServiceProperties>{first}{cors}{version}{last}</StorageServiceProperties>"
         ).encode()
 
 
@@ -155,14 +141,6 @@ def _rule_element(rule: CorsRule) -> str:
         for name, value in zip(_RULE_FIELDS, values, strict=False)
     )
     return f"<CorsRule>{lists}<MaxAgeInSeconds>{rule.max_age}</MaxAgeInSeconds></CorsRule>"
-
-
-def _require_off(element: Element) -> None:
-    for child in element:
-        if child.tag in _OFF[element.tag] and (child.text or "").strip().lower() != "false":
-            raise _unsupported(element.tag)
-        if child.tag == "RetentionPolicy" and (child.findtext("Enabled") or "").strip().lower() == "true":
-            raise _unsupported(f"{element.tag}/RetentionPolicy")
 
 
 def _unsupported(name: str) -> AzureError:
