@@ -1,0 +1,72 @@
+"""Signing in, in a real browser."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.console.conftest import Open
+from tests.kit.chromium import SCHEMES, WIDTHS
+from tests.kit.site import PASSWORD
+
+
+def test_a_wrong_password_is_told_beside_the_field_and_the_right_one_lets_in(page: Open) -> None:
+    with page() as seen:
+        seen.expected.add(403)
+        seen.open("/console?from=here")
+        seen.page.get_by_label("User name").fill("ann.keller")
+        seen.page.get_by_label("Password").fill("wrong")
+        seen.page.get_by_role("button", name="Sign in", exact=True).click()
+        assert seen.page.get_by_role("alert").inner_text() == "User name or password is wrong."
+        assert seen.page.evaluate("document.activeElement.id") == "password"
+        seen.page.get_by_label("Password").fill(PASSWORD)
+        seen.page.keyboard.press("Enter")
+        seen.page.wait_for_url("**/console?from=here")
+        seen.page.get_by_role("button", name="Sign out").click()
+        seen.page.wait_for_url("**/console/sign-in")
+        seen.open("/console")
+        assert "/console/sign-in" in seen.page.url
+
+
+def test_the_keyboard_is_enough(page: Open) -> None:
+    with page() as seen:
+        seen.open("/console/sign-in")
+        seen.page.keyboard.type("ann.keller")  # the field has the focus
+        seen.page.keyboard.press("Tab")
+        seen.page.keyboard.type(PASSWORD)
+        seen.page.keyboard.press("Tab")
+        seen.page.keyboard.press("Enter")
+        seen.page.wait_for_url("**/console")
+        seen.page.keyboard.press("Tab")
+        assert seen.page.evaluate("document.activeElement.textContent") == "Skip to the page"
+        seen.page.keyboard.press("Enter")
+        assert seen.page.evaluate("document.activeElement.id") == "main"
+
+
+def test_times_are_the_browsers(page: Open) -> None:
+    with page(timezone_id="Asia/Kolkata") as seen:
+        seen.sign_in("ann.keller", PASSWORD)
+        moment = seen.page.locator("main time").first
+        shown = seen.page.evaluate(
+            "(e) => new Date(e.dateTime).toLocaleTimeString('en-GB')", moment.element_handle()
+        )
+        assert moment.inner_text().endswith(shown)
+        assert (moment.get_attribute("title") or "").endswith("Z")
+
+
+def test_a_link_from_elsewhere_finds_the_session(page: Open) -> None:
+    with page() as seen:
+        seen.sign_in("ann.keller", PASSWORD)
+        seen.page.goto(f"data:text/html,<a href='{seen.base}/console?from=mail'>open</a>")
+        seen.page.click("a")
+        seen.page.wait_for_url("**/console?from=mail")
+        assert seen.page.get_by_role("heading", name="Overview").is_visible()
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_it_fits_and_moves_nothing(page: Open, width: int, scheme: str) -> None:
+    with page(width=width, color_scheme=scheme, reduced_motion="reduce") as seen:
+        seen.open("/console/sign-in")
+        assert seen.width() == width
+        assert seen.shifted() == 0
+        assert seen.findings() == []

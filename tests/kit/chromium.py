@@ -1,0 +1,133 @@
+"""Debian's Chromium, driven by Playwright, and what every page must never do."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.kit.server import ROOT
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+AXE = ROOT / "tests" / "clients" / "js" / "node_modules" / "axe-core" / "axe.min.js"
+WIDTHS = (390, 768, 1440)
+SCHEMES = ("light", "dark")
+
+#: What a page moves after its first picture, in Chromium's measure; 0.1 counts as good elsewhere.
+SHIFT_SCRIPT = """
+window.shifted = 0;
+new PerformanceObserver((list) => {
+  for (const entry of list.getEntries()) if (!entry.hadRecentInput) window.shifted += entry.value;
+}).observe({ type: "layout-shift", buffered: true });
+"""
+
+
+@dataclass
+class Watched:
+    """A page, with what went wrong in it.
+
+    Attributes:
+        page: Playwright's.
+        base: The server's URL.
+        faults: Errors in the browser's console, and requests to another origin.
+    """
+
+    page: Any
+    base: str
+    faults: list[str] = field(default_factory=list)
+    #: Statuses that the test asks for on purpose: the browser reports each as an error.
+    expected: set[int] = field(default_factory=set)
+
+    def open(self, path: str) -> Any:
+        """Go to a path of the server."""
+        return self.page.goto(f"{self.base}{path}")
+
+    def sign_in(self, name: str, password: str, next_path: str = "/console") -> None:
+        """Sign in as a user would, and end on `next_path`."""
+        self.open(f"/console/sign-in?next={next_path}")
+        self.page.get_by_label("User name").fill(name)
+        self.page.get_by_label("Password").fill(password)
+        self.page.get_by_role("button", name="Sign in", exact=True).click()
+        self.page.wait_for_url(f"{self.base}{next_path}")
+
+    def shifted(self) -> float:
+        """How much the page moved by itself."""
+        self.page.wait_for_load_state("networkidle")
+        return float(self.page.evaluate("window.shifted"))
+
+    def width(self) -> int:
+        """How wide the page is: more than its window, if it scrolls sideways."""
+        return int(self.page.evaluate("document.documentElement.scrollWidth"))
+
+    def findings(self) -> list[str]:
+        """What axe-core finds that is serious or critical."""
+        if not AXE.exists():
+            pytest.skip("axe-core is not installed: npm install --prefix tests/clients/js")
+        # The page's policy forbids scripts of others; Playwright's evaluate is not bound by it.
+        self.page.evaluate(AXE.read_text())
+        found = self.page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+        return [
+            f"{rule['id']}: {node['html'][:120]}"
+            for rule in found["violations"]
+            if rule["impact"] in ("serious", "critical")
+            for node in rule["nodes"]
+        ]
+
+
+@contextmanager
+def chromium() -> Iterator[Any]:
+    """A browser; the test is skipped where there is none."""
+    if CHROMIUM is None:
+        pytest.skip("no Chromium here: apt-get install chromium")
+    playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
+    with playwright.sync_playwright() as driver:
+        # Without a sandbox because tests run as root in containers; the pages are our own.
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@contextmanager
+def watched(browser: Any, base: str, **options: Any) -> Iterator[Watched]:
+    """A page in a context of its own. At its end nothing may have gone wrong.
+
+    Args:
+        browser: From `chromium`.
+        base: The server's URL.
+        options: Of Playwright's `new_context`, such as `color_scheme`; `width` for the window's width.
+    """
+    width = options.pop("width", 1440)
+    settings = {"viewport": {"width": width, "height": 900}, "timezone_id": "Europe/Berlin", **options}
+    context = browser.new_context(**settings)
+    context.set_default_timeout(30_000)
+    context.add_init_script(SHIFT_SCRIPT)
+    page = context.new_page()
+    seen = Watched(page, base)
+
+    def said(message: Any) -> None:
+        if message.type == "error" and not any(f"status of {code}" in message.text for code in seen.expected):
+            seen.faults.append(message.text)
+
+    def asked(request: Any) -> None:
+        if urlsplit(request.url).scheme in ("http", "https") and not request.url.startswith(f"{base}/"):
+            seen.faults.append(f"asked {request.url}")
+
+    page.on("console", said)
+    page.on("pageerror", lambda error: seen.faults.append(str(error)))
+    context.on("request", asked)
+    try:
+        yield seen
+        assert seen.faults == []
+    finally:
+        context.close()
+
+
+def screenshots() -> Path:
+    """Where the pictures of README and docs are."""
+    return ROOT / "docs" / "images"
