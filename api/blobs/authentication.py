@@ -71,9 +71,12 @@ async def authenticate(
     engine: Engine,
     origin: Origin,
     keys: tuple[bytes, ...],
+    inherited: str | None = None,
 ) -> Authenticated:
-    """Judge what a request brings as its credentials. Raises AzureError; never touches the resource
-    itself."""
+    """Judge what a request brings as its credentials. Raises AzureError; never touches the resource itself.
+
+    `inherited` is the version of the batch that a request belongs to.
+    """
     token = parse_token(request.raw_query)
     authorization = headers.get("authorization")
     if token is not None:
@@ -83,13 +86,14 @@ async def authenticate(
             )
         facts = origin.facts(request, engine.now())
         grant = await verify_token(engine, token, _target(address, query), keys, facts)
-        chosen = _version(headers) or _api_version(query) or token.version
+        chosen = _version(headers) or _api_version(query) or inherited or token.version
         return Authenticated(grant, chosen, _actor(grant))
     if not authorization:
         raise AzureError("NoAuthenticationInformation", headers=(_CHALLENGE,))
     parsed = shared_key.parse_authorization(authorization)
-    default = await engine.read(lambda state, _: _default_version(state, address.account))
-    version = _version(headers) or default
+    version = _version(headers) or inherited
+    if version is None:
+        version = await engine.read(lambda state, _: _default_version(state, address.account))
     if version is None:
         raise missing_header("x-ms-version")
     pairs = [(name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in request.raw_headers]

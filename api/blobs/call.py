@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 from retain.api.blobs.authentication import KeysOf, Origin
 from retain.api.blobs.conditions import parse_conditions
@@ -35,13 +35,25 @@ class Site:
     origin: Origin
 
 
+class Interface(Protocol):
+    """What an operation that holds further requests needs of the interface."""
+
+    async def serve_part(self, request: Request, batch: "Call") -> Response:
+        """Answer a request of a batch as if it had come alone; a refusal is an answer."""
+
+    def refuse(self, error: AzureError, batch: "Call") -> Response:
+        """Word a refusal as a whole answer."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
     """A request that was authorized.
 
     `headers` by lower-case names, repeated ones joined by commas. `version` is the one that executes. `actor`
-    stands in the journal. `may_overwrite` is False for a token that creates only.
+    is named in the journal. `may_overwrite` is False for a token that creates only.
     """
+
+    interface: Interface
 
     request: Request
     engine: Engine

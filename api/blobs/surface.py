@@ -42,6 +42,8 @@ _UNSUPPORTED_HEADERS: Final = (
 )
 """What they ask for is not done here, and must not seem to be: keys and scopes of clients, immutability."""
 
+_MAY_BE_IN_A_BATCH: Final = frozenset({Operation.DELETE_BLOB, Operation.SET_BLOB_TIER})
+
 _WRITES_TAGS: Final = frozenset({Operation.PUT_BLOB, Operation.PUT_BLOCK_LIST, Operation.COPY_BLOB})
 
 
@@ -90,29 +92,46 @@ class BlobSurface:
                 response = Response(200, cors.preflight_headers(rules, headers))
             else:
                 version, response = await self._serve(request, place, version)
-        except AzureError as error:
-            response = self._refused(error)
-        except EngineError as error:
-            at_container = "restype=container" in request.raw_query.decode("latin-1")
-            response = self._refused(from_engine(error, at_container=at_container))
-        except RequestError as error:
-            response = self._refused(from_request(error))
+        except (AzureError, EngineError, RequestError) as error:
+            response = self._worded(request, error)
         if rules and request.method != "OPTIONS":
             response.headers += cors.response_headers(rules, request.method, headers)
         return self._finished(response, headers, version)
 
     def error(self, request: Request, error: Exception) -> Response:
         """Word what went wrong around `handle`: a broken request, or a fault of ours, already logged."""
-        if isinstance(error, RequestError):
-            refusal = from_request(error)
-        elif isinstance(error, EngineError):
-            refusal = from_engine(error)
-        else:
-            refusal = AzureError("InternalError")
         headers = _headers(request)
-        return self._finished(self._refused(refusal), headers, request_version(headers, FALLBACK_VERSION))
+        return self._finished(
+            self._worded(request, error), headers, request_version(headers, FALLBACK_VERSION)
+        )
 
-    def _place(self, request: Request, headers: Mapping[str, str]) -> _Place:
+    async def serve_part(self, request: Request, batch: Call) -> Response:
+        """Answer a request of a batch as if it had come alone; a refusal is an answer."""
+        headers = _headers(request)
+        version = batch.version
+        try:
+            version, response = await self._serve(
+                request, self._place(request, headers, batch), version, batch
+            )
+        except (AzureError, EngineError, RequestError) as error:
+            response = self._worded(request, error)
+        return self._finished(response, headers, version)
+
+    def refuse(self, error: AzureError, batch: Call) -> Response:
+        """Word a refusal as a whole answer."""
+        return self._finished(self._refused(error), {}, batch.version)
+
+    def _worded(self, request: Request, error: Exception) -> Response:
+        if isinstance(error, AzureError):
+            return self._refused(error)
+        if isinstance(error, EngineError):
+            at_container = "restype=container" in request.raw_query.decode("latin-1")
+            return self._refused(from_engine(error, at_container=at_container))
+        return self._refused(
+            from_request(error) if isinstance(error, RequestError) else AzureError("InternalError")
+        )
+
+    def _place(self, request: Request, headers: Mapping[str, str], batch: Call | None = None) -> _Place:
         """Read the URL; refuse what no header may hold (HTTP/2 lets it through) and headers not honoured
         here."""
         for name, value in headers.items():
@@ -122,19 +141,35 @@ class BlobSurface:
             if headers.get(name):
                 raise AzureError("UnsupportedHeader", extras=(("HeaderName", name),))
         query = parse_query(request.raw_query)
-        suffixes = self._site.host_suffixes
-        account = host_account(_host(request, headers), suffixes) if suffixes else None
-        address = parse_address(request.segments(), account, query.get("restype"), query.get("comp"))
+        segments = request.segments()
+        account: str | None
+        if batch is None:
+            suffixes = self._site.host_suffixes
+            account = host_account(_host(request, headers), suffixes) if suffixes else None
+        else:
+            # Python's client leaves the account out of the paths in a batch unless the host is this machine.
+            is_named = batch.address.path_style and segments[0] == batch.account
+            account = None if is_named else batch.account
+        address = parse_address(segments, account, query.get("restype"), query.get("comp"))
         return _Place(address, query, headers)
 
-    async def _serve(self, request: Request, place: _Place, version: str) -> tuple[str, Response]:
+    async def _serve(
+        self, request: Request, place: _Place, version: str, batch: Call | None = None
+    ) -> tuple[str, Response]:
         """Authenticate, then authorize, then look: nobody learns what exists without the right to."""
         address, query, headers = place.address, place.query, place.headers
         keys = self._site.keys_of(address.account)
         if keys is None:
             raise AzureError("ResourceNotFound")
         known = await authenticate(
-            request, headers, address, query, engine=self._engine, origin=self._site.origin, keys=keys
+            request,
+            headers,
+            address,
+            query,
+            engine=self._engine,
+            origin=self._site.origin,
+            keys=keys,
+            inherited=None if batch is None else batch.version,
         )
         doubled = query.doubled - SAS_PARAMETERS
         if doubled:
@@ -142,8 +177,11 @@ class BlobSurface:
             raise invalid_parameter(name, query.get(name) or "", "Given more than once.")
         restype, comp = query.get("restype") or "", query.get("comp") or ""
         operation = resolve(address, request.method, restype, comp, headers)
+        if batch is not None:
+            _check_part(operation, address, batch)
         may_overwrite = authorize(known.grant, operation, with_tags=_with_tags(operation, query, headers))
         call = Call(
+            interface=self,
             request=request,
             engine=self._engine,
             site=self._site,
@@ -178,6 +216,16 @@ class BlobSurface:
         if client_id and len(client_id) <= _MAX_CLIENT_ID and client_id.isascii() and client_id.isprintable():
             response.headers.append(("x-ms-client-request-id", client_id))
         return response
+
+
+def _check_part(operation: Operation, address: Address, batch: Call) -> None:
+    """Refuse what a batch may not hold. Raises AzureError InvalidInput."""
+    if operation not in _MAY_BE_IN_A_BATCH:
+        raise AzureError("InvalidInput", message="A batch holds Delete Blob and Set Blob Tier only.")
+    if batch.address.container not in (None, address.container):
+        raise AzureError(
+            "InvalidInput", message="A batch for a container holds blobs of this container only."
+        )
 
 
 def _headers(request: Request) -> dict[str, str]:

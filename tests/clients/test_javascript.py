@@ -19,7 +19,7 @@ FOLDER = Path(__file__).parent / "js"
     not (FOLDER / "node_modules" / "@azure" / "storage-blob").exists(),
     reason="npm install --prefix tests/clients/js has not been run",
 )
-def test_javascript_lists_uploads_downloads_and_finds(site: Site) -> None:
+def test_javascript_lists_uploads_downloads_finds_and_deletes(site: Site) -> None:
     site.retain("tenant", "add", "javascript")
     shown = site.retain("tenant", "show", "javascript", "--keys")
     account, recordings, _ = site.retain("token", "create", "javascript", "--expiry", "2060-05-13")
@@ -47,4 +47,7 @@ def test_javascript_lists_uploads_downloads_and_finds(site: Site) -> None:
         "empty": 0,
         "found": ["8888/small"],
         "refused": "AuthorizationPermissionMismatch",
+        "tiered": [200, 200],
+        "deleted": [202, 202],
+        "partly": ["BlobNotFound", 202],
     }

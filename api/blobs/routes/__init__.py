@@ -4,7 +4,18 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from retain.api.blobs.call import Call
-from retain.api.blobs.routes import account, blobs, blocks, containers, copy, find, leases, listing, reading
+from retain.api.blobs.routes import (
+    account,
+    batch,
+    blobs,
+    blocks,
+    containers,
+    copy,
+    find,
+    leases,
+    listing,
+    reading,
+)
 from retain.api.blobs.sas.permissions import Operation
 from retain.api.http.message import Response
 
@@ -20,4 +31,5 @@ TABLE: Final[dict[Operation, Handler]] = {
     **blocks.HANDLERS,
     **copy.HANDLERS,
     **leases.HANDLERS,
+    **batch.HANDLERS,
 }

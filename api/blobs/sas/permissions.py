@@ -20,6 +20,7 @@ class Operation(Enum):
     SET_SERVICE_PROPERTIES = "Set Blob Service Properties"
     GET_ACCOUNT_INFORMATION = "Get Account Information"
     FIND_BLOBS = "Find Blobs by Tags"
+    SUBMIT_BATCH = "Blob Batch"
     CREATE_CONTAINER = "Create Container"
     GET_CONTAINER_PROPERTIES = "Get Container Properties"
     SET_CONTAINER_METADATA = "Set Container Metadata"
@@ -71,6 +72,8 @@ RULES: Final[dict[Operation, Rule]] = {
     Operation.SET_SERVICE_PROPERTIES: Rule("", "s", "w"),
     Operation.GET_ACCOUNT_INFORMATION: Rule("r", "sco", "rwdlcup", on_blob=True),
     Operation.FIND_BLOBS: Rule("", "o", "f"),
+    # Nearly any token may send a batch: what is inside is authorized on its own.
+    Operation.SUBMIT_BATCH: Rule("racwdxyl", "sco", "rwdxylacup"),
     Operation.CREATE_CONTAINER: Rule("", "c", "cw"),
     Operation.GET_CONTAINER_PROPERTIES: Rule("", "c", "r"),
     Operation.SET_CONTAINER_METADATA: Rule("", "c", "w"),

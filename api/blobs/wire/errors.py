@@ -148,6 +148,9 @@ TABLE: Final[dict[str, Row]] = {
     "InvalidResourceName": Row(400, "The specified resource name contains invalid characters."),
     "InvalidUri": Row(400, "The requested URI does not represent any resource on the server."),
     "InvalidInput": Row(400, "One of the request inputs is not valid."),
+    "ExceedsMaxBatchRequestCount": Row(
+        400, "The batch operation exceeds maximum number of allowed subrequests."
+    ),
     "InvalidMetadata": Row(
         400, "The metadata specified is invalid. It has characters that are not permitted."
     ),

@@ -67,6 +67,12 @@ def _parse(raw: bytes) -> Query:
     return Query(tuple(pairs), frozenset(doubled), values, b"+" in raw)
 
 
+def parameter_name(piece: bytes) -> str:
+    """Return the name in one raw `name=value` of a query, decoded and in lower case."""
+    raw = piece.partition(b"=")[0].replace(b"+", b" ")
+    return unquote_to_bytes(raw).decode("utf-8", "replace").lower()
+
+
 _cached = lru_cache(maxsize=1024)(_parse)
 
 

@@ -205,8 +205,6 @@ async def test_a_token_of_one_account_is_nothing_to_another(client):
 @pytest.mark.parametrize(
     ("method", "path", "status", "code"),
     [
-        ("POST", "/?comp=batch", 501, "NotImplemented"),
-        ("POST", "/recordings?restype=container&comp=batch", 501, "NotImplemented"),
         ("GET", "/?restype=service&comp=stats", 501, "NotImplemented"),
         ("POST", "/?restype=service&comp=userdelegationkey", 501, "NotImplemented"),
         ("PATCH", "/recordings/a", 405, "UnsupportedHttpVerb"),

@@ -19,6 +19,7 @@ Get Blob Service Properties     | -   | -   | s   r
 Set Blob Service Properties     | -   | -   | s   w
 Get Account Information         | r   | r   | sco rwdlcup
 Find Blobs by Tags              | -   | -   | o   f
+Blob Batch                      | racwdxyl | - | sco rwdxylacup
 Create Container                | -   | -   | c   cw
 Get Container Properties        | -   | -   | c   r
 Set Container Metadata          | -   | -   | c   w

@@ -42,4 +42,14 @@ try {
 } catch (error) {
   seen.refused = error.code;
 }
+
+const service = BlobServiceClient.fromConnectionString(connection);
+const doomed = ["batch/a b", "batch/ü", "batch/c"].map((name) => owner.getBlockBlobClient(name));
+for (const blob of doomed) await blob.upload("x", 1);
+const statuses = (answer) => answer.subResponses.map((part) => part.status);
+const first = service.getBlobBatchClient();
+seen.tiered = statuses(await first.setBlobsAccessTier(doomed.slice(0, 2), "Cool"));
+seen.deleted = statuses(await first.deleteBlobs(doomed.slice(0, 2)));
+const missing = await owner.getBlobBatchClient().deleteBlobs([doomed[0], doomed[2]]);
+seen.partly = [missing.subResponses[0].errorCode, missing.subResponses[1].status];
 console.log(JSON.stringify(seen));
