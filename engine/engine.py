@@ -13,7 +13,7 @@ from retain import journal
 from retain.engine.core.body import Held
 from retain.engine.core.clock import Clock, Horizon, SystemClock
 from retain.engine.core.command import Command
-from retain.engine.core.errors import EngineError, StorageFailed
+from retain.engine.core.errors import EngineError, StorageFailed, Unavailable
 from retain.engine.core.policy import lag as erasure_lag
 from retain.engine.erasure.erase import Erasing
 from retain.engine.erasure.eraser import Eraser
@@ -24,6 +24,7 @@ from retain.engine.snapshots.schedule import Snapshots
 from retain.engine.state import State
 from retain.engine.statistics import Statistics
 from retain.engine.writing.bodies import Download, Haste, Upload, open_body
+from retain.engine.writing.sightings import Sightings
 from retain.engine.writing.writer import Writer
 from retain.journal.backup.create import Moment
 
@@ -47,16 +48,18 @@ class Engine:
         clock: Clock,
         entropy: Callable[[int], bytes],
     ) -> None:
-        log, state, self.notices, covered = loaded
+        log, state, notices, covered, sighting = loaded
         self.disk = disk
         self.state = state
         self.options = options
         self._log = log
         self._payloads = journal.PayloadStore(disk, entropy=entropy)
         self._haste = Haste()
-        self._horizon = Horizon(clock, floor=state.time)
+        self._horizon = Horizon(clock, state.time, sighting)
+        self._sightings = Sightings(disk, self._horizon, state)
+        self.notices = notices
         room = options.journal().batch_room
-        self._writer = Writer(log, state, self._horizon, options.anchor_interval_s, room)
+        self._writer = Writer(log, state, self._horizon, self._sightings, options.anchor_interval_s, room)
         self._reaper = Reaper(self._writer, state, self._payloads, self._horizon, options)
         self._snapshots = Snapshots(self._writer, state, log, disk, covered)
         self._erasing = Erasing(self._writer, state, log, self._horizon)
@@ -75,6 +78,10 @@ class Engine:
     def now(self) -> int:
         """The present, nanoseconds since the epoch; never back over what it once passed."""
         return self._horizon.now()
+
+    def wall(self) -> int:
+        """What the machine's clock says, right or not: for what others date by their own clocks."""
+        return self._horizon.wall()
 
     def entropy(self, size: int) -> bytes:
         """Random bytes, from the injected source."""
@@ -126,19 +133,22 @@ class Engine:
 
     def statistics(self) -> Statistics:
         """A picture of the moment."""
+        vouched = self._horizon.vouched()
         return Statistics(
             seq=self.state.seq,
             durable=self._writer.durable,
             waiting=self._writer.waiting,
             deadlines=len(self.state.deadlines),
-            overdue_ns=lag(self.state, self.now()),
+            overdue_ns=lag(self.state, vouched),
             full=self._writer.full,
             failure=self._writer.failure,
             payload_files=len(self.state.ground.payloads),
             to_erase=self.state.records.waiting,
             erasure_lag_ns=erasure_lag(
-                self.state.records, self.now(), self.options.retention(), self._eraser.kept
+                self.state.records, vouched, self.options.retention(), self._eraser.kept
             ),
+            clock=self._horizon.state(),
+            records_ahead_ns=max(0, self.state.time - self._horizon.wall()),
         )
 
     def sweep_orphans(self) -> list[str]:
@@ -185,6 +195,21 @@ class Engine:
     def _moment(self) -> Moment:
         self._writer.check()
         return Moment(self._log.head, frozenset(self.state.ground.payloads))
+
+    async def accept_clock(self) -> None:
+        """Take the machine's clock for right, as an operator who has looked at it says: a jump is in doubt no
+        longer, and a present ahead of the clock goes back to it. The next start knows of it.
+
+        Raises:
+            Unavailable: It could not be written down, so the next start will not know.
+        """
+        self._horizon.accept()
+        try:
+            await self._writer.between_batches(self._sightings.write)
+        except (journal.NoSpace, OSError) as error:
+            raise Unavailable(
+                f"the clock is accepted until a restart only: {error}", reason="disk"
+            ) from error
 
     async def take_snapshot(self) -> None:
         """Makes a snapshot of the present state durable, while requests go on.
@@ -268,6 +293,7 @@ class Engine:
             if not self._writer.failure:
                 for name in self.state.ground.take_released():
                     self._payloads.unlink(name)
+                self._sightings.write()
                 self._snapshots.take_at_stop()
         except (journal.NoSpace, OSError) as error:
             self.notices = (*self.notices, f"no snapshot at the stop: {error}")

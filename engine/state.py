@@ -106,6 +106,7 @@ class State:
     def _expire_due(self, command: ExpireDue, now: int) -> Decision[int]:
         events: list[Event] = []
         looked_at = 0
+        now = now if command.until is None else min(now, command.until)
         for _at, kind, key in self.deadlines.due(now, command.limit):
             ended = self._expire[kind](key, now)
             if events and len(events) + len(ended) > command.limit:

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from retain.engine.core.clock import RIGHT, ClockState
+
 
 @dataclass(frozen=True, slots=True)
 class Statistics:
@@ -17,6 +19,8 @@ class Statistics:
         payload_files: Files that live state stands on.
         to_erase: Records left behind that are to be erased, history included.
         erasure_lag_ns: By how much the oldest erasure that is due is late.
+        clock: What is wrong with the machine's clock.
+        records_ahead_ns: How far the journal's last record is dated ahead of the machine's clock.
     """
 
     seq: int
@@ -29,3 +33,5 @@ class Statistics:
     payload_files: int
     to_erase: int = 0
     erasure_lag_ns: int = 0
+    clock: ClockState = RIGHT
+    records_ahead_ns: int = 0

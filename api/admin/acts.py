@@ -13,6 +13,7 @@ import trio
 
 from retain.api.admin import tokens
 from retain.api.admin.backups import Backups
+from retain.api.admin.clock import ClockActs
 from retain.api.admin.exporter import Checkpoints
 from retain.api.admin.moments import instant, written, zone_of
 from retain.api.admin.rights import Rights
@@ -86,6 +87,7 @@ class Administration:
             **Rights(self._engine).acts(),
             **self.checkpoints.acts(),
             **Backups(self._engine).acts(),
+            **ClockActs(self._engine).acts(),
         }
 
     def url_of(self, account: str, base: str | None = None) -> str:

@@ -98,7 +98,7 @@ async def authenticate(
         raise missing_header("x-ms-version")
     pairs = [(name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in request.raw_headers]
     signed = shared_key.Signed(request.method, request.raw_path, request.raw_query, pairs)
-    shared_key.verify(parsed, signed, address.account, keys, version, engine.now())
+    shared_key.verify(parsed, signed, address.account, keys, version, engine.wall())
     return Authenticated(sas.KEY_GRANT, version, "shared key")
 
 

@@ -17,6 +17,7 @@ import click
 import trio
 
 from retain.api.admin.acts import Administration
+from retain.api.admin.clock import notice, watch_clock
 from retain.api.admin.control import serve_control
 from retain.api.blobs.surface import BlobSurface
 from retain.api.cli.failures import failures_of
@@ -62,14 +63,17 @@ async def _run(config: Config) -> None:
 
             async def announce(urls: Sequence[str]) -> None:
                 administration.listens_at = urls[0]
+                wrong = notice(engine.statistics())
+                notices = [*engine.notices, wrong] if wrong else engine.notices
                 try:
-                    show(app, urls, engine.notices)
+                    show(app, urls, notices)
                 except Stopped as stopped:
                     LOG.warning("the first screen was not shown", extra={"facts": {"error": stopped.message}})
 
             async with trio.open_nursery() as control:
                 folder = Path(config.storage.data)
                 await control.start(serve_control, engine.disk, folder, administration.acts())
+                control.start_soon(watch_clock, engine)
                 if administration.checkpoints.wanted:
                     control.start_soon(administration.checkpoints.run)
                 await serve(app, stop=stop, announce=announce)

@@ -40,6 +40,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 SUMMARIES: Final[Mapping[str, str]] = {
     "audit": "Who did what, is all of it there, what was held when.",
     "backup": "Back up the data folder, restore it without what was erased since.",
+    "clock": "The machine's clock: what the server makes of it, accepting it after a look.",
     "erase": "Erase what is kept about a person, a tenant, or in single resources.",
     "export": "Write down everything that is kept about a person, a tenant, or of single resources.",
     "hold": "Legal holds: what is held is neither erased nor ended by its deadline.",

@@ -27,6 +27,17 @@ _ENGINE: tuple[tuple[str, str, Callable[[Statistics], float]], ...] = (
         lambda s: s.erasure_lag_ns / 1e9,
     ),
     ("retain_payload_files", "Files that live content stands in.", lambda s: s.payload_files),
+    (
+        "retain_clock_behind_seconds",
+        "How far the clock lies behind the present.",
+        lambda s: s.clock.behind / 1e9,
+    ),
+    ("retain_clock_ahead_seconds", "A jump of the clock that is in doubt.", lambda s: s.clock.ahead / 1e9),
+    (
+        "retain_records_ahead_seconds",
+        "How far the last record is dated ahead of the clock.",
+        lambda s: s.records_ahead_ns / 1e9,
+    ),
     ("retain_storage_full", "1 while the disk has no room for changes.", lambda s: float(s.full)),
     ("retain_storage_failed", "1 once writing has ended for good.", lambda s: float(bool(s.failure))),
 )

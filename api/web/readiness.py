@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from retain.engine import Statistics
+from retain.engine.core.clock import BEHIND
 
 #: Deadlines may be overdue this long before readiness tells: expiry is exact for readers, only space waits.
 OVERDUE_WARNING_S: Final = 3600
@@ -21,6 +22,12 @@ def readiness(statistics: Statistics) -> tuple[bool, str]:
         return False, "erasure is more than 12 hours behind"
     if statistics.full:
         return True, "degraded: the disk is full; reads and deletes work"
+    if statistics.clock.ahead:
+        return True, "degraded: the clock jumped ahead; nothing is destroyed by it until it has held"
+    if statistics.clock.behind > BEHIND:
+        return True, "degraded: the clock is behind the time that has passed"
+    if statistics.records_ahead_ns > BEHIND:
+        return True, "degraded: the journal's last record is dated ahead of the clock"
     if statistics.overdue_ns > OVERDUE_WARNING_S * 1_000_000_000:
         return True, "degraded: expiry is more than an hour behind"
     if statistics.erasure_lag_ns > OVERDUE_WARNING_S * 1_000_000_000:

@@ -11,11 +11,17 @@ from retain.engine.core.role import Locator
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExpireDue(Command[int]):
-    """Ends what is due, in at most ``limit`` events; answers how many deadlines that were."""
+    """End what is due, in at most ``limit`` events. Result: how many deadlines that were.
+
+    Attributes:
+        until: Nothing that ends later than this is due, whatever the present is: a jump of the clock between
+            asking and deciding destroys nothing. None: the present alone decides.
+    """
 
     FREES_SPACE: ClassVar[bool] = True
 
     limit: int
+    until: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

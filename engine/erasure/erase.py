@@ -70,7 +70,7 @@ class Erasing:
         self, write: Callable[[journal.ErasurePlan, int], None], plan: journal.ErasurePlan
     ) -> journal.Head:
         self._writer.check()
-        write(plan, max(self._horizon.now(), self._state.time))
+        write(plan, max(self._horizon.record_time(), self._state.time))
         self._writer.find_room()
         return self._log.head
 

@@ -46,7 +46,7 @@ class Eraser:
         state: Read for what is due; changed by erasing only.
         log: Where bodies are read from.
         disk: Where the audit's pass reads records.
-        horizon: Nothing is destroyed while it is not trusted.
+        horizon: Only what is due by the time that it vouches for is erased.
         options: The periods.
         erase: Erases one slice: targets and cause.
         renew: Replaces a snapshot that is older than this moment, or than nothing, and that still holds what
@@ -107,9 +107,7 @@ class Eraser:
     async def turn(self, *, at_once: bool = False) -> int:
         """One round of everything; answers how many records were erased."""
         async with self._turn:
-            if not self._horizon.trusted():
-                return 0
-            now = self._horizon.now()
+            now = self._horizon.vouched()
             await self.restate(to_restate(self._state.records, now, self._policy, at_once=at_once))
             # First what was left behind: the details of what ended something must not go before its content,
             # or a crash in between would bring it back.

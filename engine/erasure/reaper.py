@@ -24,7 +24,7 @@ class Reaper:
         writer: Expiries are commands like any other, so other requests come between two slices.
         state: For looking ahead; never changed here.
         payloads: Where released files are unlinked, after the event that released them is durable.
-        horizon: Nothing is destroyed while it is not trusted.
+        horizon: Only what is due by the time that it vouches for is destroyed.
         options: Interval and size of a slice.
     """
 
@@ -61,15 +61,16 @@ class Reaper:
             Unavailable: The storage refuses.
         """
         ended = 0
-        while self._due() and self._horizon.trusted():
-            ended += await self._writer.submit(ExpireDue(actor=KEEPER, limit=self._options.sweep_records))
+        while self._is_due(until := self._horizon.vouched()):
+            expiry = ExpireDue(actor=KEEPER, limit=self._options.sweep_records, until=until)
+            ended += await self._writer.submit(expiry)
             await self.unlink_released()
         await self.unlink_released()
         return ended
 
-    def _due(self) -> bool:
+    def _is_due(self, until: int) -> bool:
         earliest = self._state.deadlines.next()
-        return earliest is not None and earliest <= self._horizon.now()
+        return earliest is not None and earliest <= until
 
     async def unlink_released(self) -> None:
         """Removes the payload files that durable events released.

@@ -8,10 +8,12 @@ from typing import NamedTuple
 
 from retain import journal
 from retain.engine import wire
+from retain.engine.core.clock import Sighting
 from retain.engine.core.event import Stamp
 from retain.engine.options import Options
 from retain.engine.snapshots import file as snapshot
 from retain.engine.state import State
+from retain.engine.writing.sightings import read_sighting
 from retain.journal.erasure.ledger import unpack_ranges
 from retain.journal.uncollected import uncollected
 
@@ -24,12 +26,14 @@ class Loaded(NamedTuple):
         state: The state at its end.
         notices: What was found and mended, for an operator.
         covered: The last record that the snapshot in use covers, 0 without one.
+        sighting: What the run before last saw of time.
     """
 
     log: journal.Journal
     state: State
     notices: tuple[str, ...]
     covered: int
+    sighting: Sighting | None
 
 
 _stamp = tuple.__new__
@@ -59,7 +63,7 @@ def load(disk: journal.Disk, options: Options, entropy: Callable[[int], bytes]) 
             # Into the oldest generation unwalked: the next collection would walk all of it as new.
             gc.freeze()
             gc.unfreeze()
-        return Loaded(log, state, (*disk.notices, *log.notices), covered)
+        return Loaded(log, state, (*disk.notices, *log.notices), covered, read_sighting(disk))
 
 
 def rebuilt(records: Iterable[journal.Record]) -> State:

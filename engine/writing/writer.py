@@ -15,6 +15,7 @@ from retain.engine.core.event import Stamp
 from retain.engine.state import State
 from retain.engine.writing.batch import Batch, Job, Pending
 from retain.engine.writing.room import Anchors, Room
+from retain.engine.writing.sightings import Sightings
 from retain.journal.format.limits import BATCH_RECORDS, FRAME_ROOM, PART_BYTES, draft_room, part_size
 
 GATHER_BYTES = FRAME_ROOM // 4
@@ -40,6 +41,7 @@ class Writer:
         log: The open journal; from here on nobody else appends to it.
         state: The state that replaying it gave.
         horizon: The present.
+        sightings: Written now and then, beside the anchor.
         anchor_interval_s: Seconds between two anchors while busy.
         room: What a batch may take: what ``log`` reserves for one.
     """
@@ -49,6 +51,7 @@ class Writer:
         log: journal.Journal,
         state: State,
         horizon: Horizon,
+        sightings: Sightings,
         anchor_interval_s: float = 1.0,
         room: int = FRAME_ROOM,
     ) -> None:
@@ -66,6 +69,7 @@ class Writer:
         self._thread = trio.CapacityLimiter(1)
         self._room = Room(log)
         self._anchors = Anchors(log, horizon, anchor_interval_s)
+        self._sightings = sightings
         self._committed: list[Callable[[int], None]] = []
 
     @property
@@ -246,7 +250,7 @@ class Writer:
 
     def _gather(self, batch: Batch) -> None:
         now = self._horizon.now()
-        time = max(now, self._state.time)
+        time = max(self._horizon.record_time(), self._state.time)
         while self._queue and len(batch.drafts) < GATHER_RECORDS and batch.size < GATHER_BYTES:
             pending = self._queue.popleft()
             if pending.withdrawn:
@@ -301,6 +305,7 @@ class Writer:
         addresses = self._log.append(drafts, time)
         self._room.find_again()
         self._anchors.write_if_due()
+        self._sightings.write_if_due()
         return addresses
 
     async def upkeep(self) -> None:
@@ -320,6 +325,7 @@ class Writer:
         if not self._room.for_all:
             self._room.find()
         self._anchors.write_if_due()
+        self._sightings.write_if_due()
 
     def fail(self, error: BaseException) -> None:
         """Ends writing for good: state may hold what the journal does not."""

@@ -19,6 +19,7 @@ import tests.engine.test_engine as of_engine
 import tests.engine.writing.test_bodies as of_uploads
 import tests.engine.writing.test_writer as of_writer
 from retain.engine.core.clock import Horizon
+from retain.engine.core.common_commands import ExpireDue
 from retain.engine.core.domain import Ground
 from retain.engine.engine import Engine
 from retain.engine.erasure.eraser import Eraser
@@ -94,17 +95,38 @@ def expire_by_wall_clock(patch: Patch) -> None:
 
 
 def destroy_by_a_doubted_clock(patch: Patch) -> None:
-    patch.setattr(Horizon, "trusted", lambda self: True)
+    patch.setattr(Horizon, "vouched", Horizon.now)
 
 
 def half_undone_jump_is_trusted(patch: Patch) -> None:
-    original = Horizon.trusted
+    original = Horizon.vouched
 
-    def trusted(self: Horizon) -> bool:
-        before = self._now
-        return original(self) or self._clock.wall() < before
+    def vouched(self: Horizon) -> int:
+        shown = self.now()
+        return shown if self._clock.wall() < shown else original(self)
 
-    patch.setattr(Horizon, "trusted", trusted)
+    patch.setattr(Horizon, "vouched", vouched)
+
+
+def the_present_stands_still_behind_the_clock(patch: Patch) -> None:
+    original = Horizon.now
+
+    def now(self: Horizon) -> int:
+        shown, wall = original(self), self._clock.wall()
+        self._still = shown if shown <= wall else getattr(self, "_still", shown)  # type: ignore[attr-defined]
+        return max(wall, self._still)  # type: ignore[attr-defined]
+
+    patch.setattr(Horizon, "now", now)
+
+
+def expire_by_the_present_of_the_decision(patch: Patch) -> None:
+    original = Reaper._is_due
+    patch.setattr(Reaper, "_is_due", lambda self, until: original(self, self._horizon.now()))
+    patch.setattr("retain.engine.erasure.reaper.ExpireDue", _without_until)
+
+
+def _without_until(*, actor: str, limit: int, until: int) -> ExpireDue:
+    return ExpireDue(actor=actor, limit=limit)
 
 
 def served_until_swept(patch: Patch) -> None:
@@ -224,6 +246,14 @@ MUTANTS: list[tuple[Callable[[Patch], None], Check]] = [
     (
         half_undone_jump_is_trusted,
         with_a_clock(of_reaper.test_a_jump_undone_by_a_part_destroys_nothing_yet),
+    ),
+    (
+        the_present_stands_still_behind_the_clock,
+        with_a_clock(of_reaper.test_a_clock_set_back_does_not_make_anything_last_longer),
+    ),
+    (
+        expire_by_the_present_of_the_decision,
+        with_a_clock(of_reaper.test_a_jump_between_asking_and_deciding_destroys_nothing),
     ),
     (served_until_swept, with_a_clock(of_reaper.test_invisible_from_its_instant_and_not_before)),
     (

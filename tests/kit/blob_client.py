@@ -116,7 +116,7 @@ class BlobClient:
         if sas is not None:
             target += f"{'&' if '?' in target else '?'}{sas}"
             return await self.raw(method, target, sent, body or b"", **more)
-        sent.append(("x-ms-date", http_date(self.engine.now())))
+        sent.append(("x-ms-date", http_date(self.engine.wall())))
         raw_path, _, raw_query = target.partition("?")
         pairs = [(name.lower(), value) for name, value in sent]
         signed = shared_key.Signed(method, raw_path.encode(), raw_query.encode(), pairs)

@@ -45,6 +45,11 @@ async def test_either_key_signs(client):
         assert (await client.get("a", sas=token)).status == status
 
 
+async def test_a_signature_is_dated_by_the_right_clock_also_while_the_present_is_ahead(client):
+    client.clock.step(-2 * 3600)
+    assert (await client.put("a", b"1")).status == 201
+
+
 async def test_an_authorization_header_that_is_none(client):
     answer = await client.raw("GET", "/tenant/recordings/a", [("authorization", "SharedKey tenant:AAAA")])
     assert (answer.status, answer.code) == (400, "InvalidAuthenticationInfo")

@@ -11,6 +11,7 @@ from retain.api.config.load import Config, OperationsConfig, ServerConfig
 from retain.api.server.app import create_app
 from retain.api.web.readiness import OVERDUE_ALARM_S, OVERDUE_WARNING_S, readiness
 from retain.engine import Statistics
+from retain.engine.core.clock import BEHIND, ClockState
 from retain.engine.testing import open_memory_engine
 from tests.kit.serving import exchange, serving
 
@@ -28,6 +29,10 @@ WELL = Statistics(
         (replace(WELL, overdue_ns=(OVERDUE_ALARM_S + 1) * 10**9), False, "12 hours"),
         (replace(WELL, erasure_lag_ns=(OVERDUE_WARNING_S + 1) * 10**9), True, "erasure is more than an hour"),
         (replace(WELL, erasure_lag_ns=(OVERDUE_ALARM_S + 1) * 10**9), False, "erasure is more than 12 hours"),
+        (replace(WELL, clock=ClockState(0, 2 * 10**9, 10**9)), True, "degraded: the clock jumped ahead"),
+        (replace(WELL, clock=ClockState(BEHIND + 1, 0, 0)), True, "degraded: the clock is behind"),
+        (replace(WELL, clock=ClockState(BEHIND, 0, 0)), True, "ok"),
+        (replace(WELL, records_ahead_ns=BEHIND + 1), True, "degraded: the journal's last record"),
         (replace(WELL, failure="fdatasync: EIO"), False, "storage failed"),
     ],
 )

@@ -147,12 +147,134 @@ async def test_a_clock_set_back_shows_nothing_again_and_expires_nothing_twice(
         assert expiries(disk) == ["a", "b"]
 
 
-async def test_a_jump_hides_at_once_and_destroys_only_when_it_holds(
+async def test_a_clock_set_back_does_not_make_anything_last_longer(
+    disk: MemoryDisk, clock: SteppedClock
+) -> None:
+    async with opened(disk, clock) as engine:
+        await engine.submit(Put(name="before", until=due(2)))
+        clock.step(-40)
+        await engine.submit(Put(name="after", until=engine.now() + 2 * SECOND))
+        clock.advance(2)
+        for name in ("before", "after"):
+            assert await engine.read(held(name)) is None
+        assert await engine.sweep() == 2
+
+
+@pytest.mark.parametrize("clean", [True, False])
+async def test_after_a_run_with_the_clock_ahead_things_still_end_in_time(
+    disk: MemoryDisk, clock: SteppedClock, clean: bool
+) -> None:
+    async with opened(disk, clock) as engine:
+        clock.step(DAY)
+        assert engine.now() == EPOCH + DAY * SECOND
+        clock.advance(600)
+        await engine.submit(Put(name="a", until=engine.now() + 30 * SECOND))
+        killed = disk.kill()
+    clock.step(-DAY)
+    async with opened(disk if clean else killed, clock) as engine:
+        assert engine.statistics().clock.behind == DAY * SECOND
+        assert await engine.read(held("a")) is not None
+        clock.advance(30)
+        assert await engine.read(held("a")) is None
+        assert await engine.sweep() == 1
+
+
+@pytest.mark.parametrize(("jump", "wait"), [(31 * DAY, DAY), (3 * YEAR, DAY), (6 * DAY, 600)])
+async def test_a_start_with_the_clock_ahead_destroys_nothing_until_it_has_held(
+    disk: MemoryDisk, clock: SteppedClock, jump: int, wait: int
+) -> None:
+    async with opened(disk, clock) as engine:
+        await engine.submit(Put(name="a", until=due(2 * DAY)))
+        await put_file(engine, "file", due(2 * DAY))
+        await engine.submit(Put(name="gone"))
+        await engine.submit(Drop(name="gone"))
+    clock.step(jump)
+    async with opened(disk, clock) as engine:
+        assert await engine.read(held("a")) is None
+        assert await engine.sweep() == 0
+        clock.advance(wait - 1)
+        assert await engine.sweep() == 0
+        await engine.erase_due()
+        assert expiries(disk) == []
+        assert len(payloads(disk)) == 1
+        early = disk.kill()
+    async with opened(disk, clock) as engine:  # a start begins the wait anew
+        assert await engine.sweep() == 0
+        clock.advance(wait)
+        assert await engine.sweep() == 2
+        assert payloads(disk) == []
+    clock.step(-jump)
+    clock.advance(-wait - 600)
+    async with opened(early, clock) as engine:
+        assert await engine.read(held("a")) is not None
+        assert await engine.read(held("file")) is not None
+
+
+async def test_the_journals_time_does_not_follow_an_unexplained_jump(
+    disk: MemoryDisk, clock: SteppedClock
+) -> None:
+    async with opened(disk, clock) as engine:
+        await engine.submit(Put(name="a"))
+        clock.step(YEAR)
+        await engine.submit(Put(name="b", until=engine.now() + 30 * SECOND))
+        assert await engine.read(held("b")) is not None
+        assert engine.statistics().records_ahead_ns == 0
+        clock.step(-YEAR)
+        assert engine.now() == EPOCH
+        assert [record.header.time for record in scan(disk)] == [EPOCH] * 2
+
+
+async def test_a_jump_between_asking_and_deciding_destroys_nothing(
+    disk: MemoryDisk, clock: SteppedClock
+) -> None:
+    async with opened(disk, clock) as engine, trio.open_nursery() as nursery:
+        await engine.submit(Put(name="due", until=due(30)))
+        await engine.submit(Put(name="not due", until=due(30 * DAY)))
+        clock.advance(30)
+        with Halt(disk) as halt:
+            nursery.start_soon(engine.submit, Put(name="other"))
+            await halt.reached.wait()
+            nursery.start_soon(engine.sweep)
+            await trio.testing.wait_all_tasks_blocked(0.01)
+            clock.step(YEAR)
+            halt.release()
+        await trio.testing.wait_all_tasks_blocked(0.05)
+        await engine.sweep()
+        assert expiries(disk) == ["due"]
+
+
+async def test_an_accepted_clock_destroys_at_once_and_is_known_to_the_next_start(
     disk: MemoryDisk, clock: SteppedClock
 ) -> None:
     async with opened(disk, clock) as engine:
         await engine.submit(Put(name="a", until=due(30 * DAY)))
-        clock.step(10 * YEAR)
+        clock.step(YEAR)
+        assert await engine.sweep() == 0
+        await engine.accept_clock()
+        assert await engine.sweep() == 1
+        clock.step(-YEAR)
+        assert engine.statistics().clock.behind == YEAR * SECOND
+        await engine.accept_clock()
+        assert engine.now() == EPOCH
+        killed = disk.kill()
+    async with opened(killed, clock) as engine:
+        assert engine.now() == EPOCH
+        assert engine.statistics().records_ahead_ns == YEAR * SECOND
+
+
+async def test_a_damaged_file_of_the_clock_is_as_good_as_none(disk: MemoryDisk, clock: SteppedClock) -> None:
+    for content in (b"", b"[]", b"{}", b"\xff", b'{"present":"1","wall":1,"monotonic":1,"journal":1}'):
+        disk.write_atomic("clock", content)
+        async with opened(disk, clock) as engine:
+            assert engine.now() == EPOCH
+
+
+async def test_a_jump_hides_at_once_and_destroys_only_when_it_holds(
+    disk: MemoryDisk, clock: SteppedClock
+) -> None:
+    async with opened(disk, clock) as engine:
+        await engine.submit(Put(name="a", until=due(2 * DAY)))
+        clock.step(3 * DAY)
         assert await engine.read(held("a")) is None
         assert await engine.sweep() == 0
         clock.advance(599)

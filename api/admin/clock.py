@@ -1,0 +1,112 @@
+"""The act of accepting the machine's clock, and what is said about a clock that is not right."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from typing import Any, Final
+
+import trio
+
+from retain.engine import Engine, Statistics
+from retain.engine.audit.contents import timestamp
+from retain.engine.core.clock import BEHIND, SECOND
+
+LOG = logging.getLogger("retain.clock")
+
+LOOK_S: Final = 10.0
+"""Between two looks at the clock."""
+REMIND_S: Final = 3600.0
+"""While a clock stays wrong, the log says so again after this long."""
+
+AHEAD: Final = "the clock jumped ahead; what is due by it is hidden, and destroyed only if the jump holds"
+SET_BACK: Final = "the clock is behind the time that has passed; expiry goes on by the monotonic clock"
+FUTURE: Final = "the journal's last record is dated ahead of the clock"
+RIGHT: Final = "the clock is right again"
+
+
+class ClockActs:
+    """The acts.
+
+    Args:
+        engine: Whose clock it is.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def acts(self) -> dict[str, Callable[..., Awaitable[Any]]]:
+        """The acts by the names under which they are asked for."""
+        return {"clock show": self.show, "clock accept": self.accept}
+
+    async def show(self, *, actor: str) -> dict[str, Any]:
+        """What the machine's clock says, and what the server makes of it."""
+        engine = self._engine
+        statistics = engine.statistics()
+        return {
+            "clock": timestamp(engine.wall()),
+            "present": timestamp(engine.now()),
+            "last_record": timestamp(engine.state.time) if engine.state.seq else None,
+            **facts(statistics),
+            "state": trouble(statistics) or "the clock is right",
+        }
+
+    async def accept(self, *, actor: str) -> dict[str, Any]:
+        """Take the machine's clock for right, at once and for the next starts.
+
+        Raises:
+            Unavailable: The storage refuses.
+        """
+        LOG.warning("an operator accepted the clock", extra={"facts": {"actor": actor, **self._facts()}})
+        await self._engine.accept_clock()
+        return await self.show(actor=actor)
+
+    def _facts(self) -> dict[str, float]:
+        return facts(self._engine.statistics())
+
+
+def trouble(statistics: Statistics) -> str:
+    """What is wrong with the clock, one of the constant texts; empty if nothing is."""
+    if statistics.clock.ahead:
+        return AHEAD
+    if statistics.clock.behind > BEHIND:
+        return SET_BACK
+    return FUTURE if statistics.records_ahead_ns > BEHIND else ""
+
+
+def facts(statistics: Statistics) -> dict[str, float]:
+    """By how many seconds the clock is wrong."""
+    return {
+        "ahead_seconds": statistics.clock.ahead / SECOND,
+        "wait_seconds": statistics.clock.wait / SECOND,
+        "behind_seconds": statistics.clock.behind / SECOND,
+        "records_ahead_seconds": statistics.records_ahead_ns / SECOND,
+    }
+
+
+def notice(statistics: Statistics) -> str:
+    """For the first screen of a start: what is wrong with the clock, by how much, and what to do; empty if
+    nothing is."""
+    wrong, clock = trouble(statistics), statistics.clock
+    by = max(clock.ahead, clock.behind, statistics.records_ahead_ns) // SECOND
+    if not wrong:
+        return ""
+    wait = f" It is believed in {timedelta(seconds=-(-clock.wait // SECOND))}." if clock.ahead else ""
+    return f"{wrong}, by {timedelta(seconds=by)}.{wait} See `retain clock --help`."
+
+
+async def watch_clock(engine: Engine) -> None:
+    """Log what is wrong with the clock when it begins and while it lasts, and that it is right again.
+    Runs until cancelled."""
+    told, at = "", 0.0
+    while True:
+        statistics = engine.statistics()
+        wrong, now = trouble(statistics), trio.current_time()
+        if wrong and (wrong != told or now - at >= REMIND_S):
+            LOG.warning(wrong, extra={"facts": facts(statistics)})
+            at = now
+        elif told and not wrong:
+            LOG.info(RIGHT)
+        told = wrong
+        await trio.sleep(LOOK_S)
