@@ -263,6 +263,8 @@ async def test_an_accepted_clock_destroys_at_once_and_is_known_to_the_next_start
 
 
 async def test_a_damaged_file_of_the_clock_is_as_good_as_none(disk: MemoryDisk, clock: SteppedClock) -> None:
+    async with opened(disk, clock) as engine:
+        await engine.submit(Put(name="a"))
     for content in (b"", b"[]", b"{}", b"\xff", b'{"present":"1","wall":1,"monotonic":1,"journal":1}'):
         disk.write_atomic("clock", content)
         async with opened(disk, clock) as engine:
