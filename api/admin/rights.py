@@ -16,6 +16,7 @@ import trio
 from retain.engine import Cause, Engine, Invalid
 from retain.engine.audit.contents import timestamp
 from retain.engine.holds import NAMES, Hold, Kind, LiftHold, SetHold, Target
+from retain.engine.holds.decide import would_set
 from retain.engine.persons.end import HELD, LIVING, Ended, EndSubjects, status_of
 from retain.engine.persons.find import remains
 
@@ -139,13 +140,15 @@ class Rights:
         actor: str,
         target: Mapping[str, Any],
         reason: str,
+        dry_run: bool = False,
     ) -> dict[str, Any]:
-        """Sets a legal hold.
+        """Set a legal hold.
 
         Args:
             actor: Who asks.
             target: What, as `packed` makes it; a container's or tenant's number is zeros.
             reason: Why.
+            dry_run: Only return the hold that would be set, without a number.
 
         Raises:
             NotFound: ``target``.
@@ -160,7 +163,10 @@ class Rights:
             resource=wanted.resource if any(wanted.resource) else b"",
             reason=reason,
         )
-        return shown(await self._engine.submit(command))
+        if not dry_run:
+            return shown(await self._engine.submit(command))
+        made = shown(await self._engine.read(lambda state, now: would_set(state.holds, command, now)))
+        return {name: value for name, value in made.items() if name not in ("hold", "set")}
 
     async def list_holds(self, *, actor: str) -> list[dict[str, Any]]:
         """All holds that stand, in the order in which they were set."""

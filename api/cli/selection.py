@@ -1,24 +1,74 @@
-"""Which data a command is about, as options that several commands share."""
+"""Which data a command is about, as options that several commands share.
+
+A name given is that name, whatever characters are in it. A pattern is asked for by `--match`, a resource's
+number by `--number`: nothing that is called like one can be taken for the other.
+"""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Final, TypeVar
 
 import click
 
+from retain.api.cli.data_folder import visible
 from retain.api.cli.main import WRONG, Stopped
-from retain.engine.persons.find import Asked
+from retain.engine.core.pattern import Pattern, Wanted, called
+from retain.engine.holds import Kind
+from retain.engine.persons.find import Asked, Subject
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
+PATTERN_HELP: Final = "* stands for any characters, ? for one; \\* is a star."
+
+
+class PatternType(click.ParamType):  # type: ignore[type-arg]  # generic in newer releases only
+    """A pattern of names."""
+
+    name = "pattern"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Pattern:
+        """Parse it; a bad one is wrong usage."""
+        try:
+            return value if isinstance(value, Pattern) else Pattern(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+class NumberType(click.ParamType):  # type: ignore[type-arg]  # generic in newer releases only
+    """A resource's number, as the audit log writes it."""
+
+    name = "number"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Check it; a bad one is wrong usage."""
+        text = str(value).lower()
+        if len(text) != 32 or not set(text) <= set("0123456789abcdef"):
+            self.fail(
+                f"{value!r} is not 32 hexadecimal digits, as `retain audit log --json` shows them", param, ctx
+            )
+        return text
+
+
+PATTERN: Final = PatternType()
+NUMBER: Final = NumberType()
+
 
 def selection_options(function: Function) -> Function:
-    """``RESOURCE…``, ``--user``, ``--gms-user``, ``--tenant``, ``--name`` and ``--tag``."""
+    """Add `RESOURCE…`, `--number`, `--match`, `--user`, `--gms-user`, `--tenant`, `--name` and `--tag`."""
     options = (
         click.argument("resources", nargs=-1, metavar="[RESOURCE]..."),
-        click.option("--user", "users", multiple=True, help="A user of the settings interface."),
+        click.option("--number", "numbers", multiple=True, type=NUMBER, help="The resource of this number."),
+        click.option(
+            "--match",
+            "patterns",
+            multiple=True,
+            type=PATTERN,
+            help=f"Resources whose name matches: {PATTERN_HELP} With --tag: only blobs that match both.",
+        ),
+        click.option(
+            "--user", "users", multiple=True, metavar="NAME", help="A user of the settings interface."
+        ),
         click.option(
             "--gms-user", "customers", multiple=True, metavar="ID", help="A customer (gms_user) of areas."
         ),
@@ -29,8 +79,8 @@ def selection_options(function: Function) -> Function:
             "--name",
             "names",
             multiple=True,
-            metavar="PATTERN",
-            help="What has such a name; * stands for anything. With --tag: only blobs that fit both.",
+            metavar="NAME",
+            help="As RESOURCE. With --tag: only blobs that have both.",
         ),
         click.option(
             "--tag", "tags", multiple=True, metavar="KEY=VALUE", help="Blobs with all of these tags."
@@ -41,33 +91,58 @@ def selection_options(function: Function) -> Function:
     return function
 
 
+def resource_options(function: Function) -> Function:
+    """Add `--resource`, `--match` and `--number` to a command that shows resources."""
+    options = (
+        click.option(
+            "--resource",
+            "-r",
+            metavar="NAME",
+            help="Only the resource of this name. Areas: id or customer/id; settings: application, "
+            "application/user:name, application/device:id; blobs: account/container/blob.",
+        ),
+        click.option("--match", type=PATTERN, help=f"Only resources whose name matches: {PATTERN_HELP}"),
+        click.option("--number", type=NUMBER, help="Only the resource of this number."),
+    )
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+def one_of(name: str | None, match: Pattern | None, option: str) -> Wanted | None:
+    """The name or the pattern. Raises `Stopped` if both are given."""
+    if name is not None and match is not None:
+        raise Stopped(f"give either {option} or a pattern, not both", WRONG)
+    return match if name is None else name
+
+
 def asked_from(
     *,
     resources: tuple[str, ...],
+    numbers: tuple[str, ...],
+    patterns: tuple[Pattern, ...],
     users: tuple[str, ...],
     customers: tuple[str, ...],
     tenants: tuple[str, ...],
     names: tuple[str, ...],
     tags: tuple[str, ...],
-    actors: tuple[str, ...] = (),
+    actors: tuple[Wanted, ...] = (),
 ) -> Asked:
-    """What the options ask for. Raises Stopped if that is nothing, or unclear."""
-    numbers = frozenset(bytes.fromhex(one) for one in resources if re.fullmatch("[0-9a-f]{32}", one))
-    called = tuple(one for one in resources if not re.fullmatch("[0-9a-f]{32}", one))
-    if called and tags:
-        raise Stopped("--tag narrows --name; give names by --name with it", WRONG)
-    pairs = dict(_pair(tag) for tag in tags)
+    """What the options ask for. Raises `Stopped` if that is nothing, or unclear."""
+    if resources and tags:
+        raise Stopped("--tag narrows --name and --match; give names by --name with it", WRONG)
     asked = Asked(
         users=frozenset(users),
         customers=frozenset(customers),
         tenants=frozenset(tenants),
         actors=frozenset(actors),
-        resources=numbers,
-        names=(*called, *names),
-        tags=pairs,
+        resources=frozenset(bytes.fromhex(number) for number in numbers),
+        names=(*resources, *names, *patterns),
+        tags=dict(_pair(tag) for tag in tags),
     )
     if not asked:
-        raise Stopped("say whose data or which: --help tells how", WRONG)
+        options = "--number, --match, --user, --gms-user, --tenant, --name or --tag"
+        raise Stopped(f"nothing is selected; give a RESOURCE, {options}", WRONG)
     return asked
 
 
@@ -76,3 +151,31 @@ def _pair(tag: str) -> tuple[str, str]:
     if not equals or not name:
         raise Stopped(f"--tag {tag}: must be KEY=VALUE", WRONG)
     return name, value
+
+
+def show_selection(asked: Asked, found: Sequence[Subject]) -> None:
+    """Print, on standard error, what each name, pattern and number was taken for, and how much it found."""
+    for text, count, hint in _meant(asked, found):
+        click.echo(f"{text}: {count or 'nothing'} found{'' if count else hint}", err=True)
+
+
+def _meant(asked: Asked, found: Sequence[Subject]) -> Iterable[tuple[str, int, str]]:
+    targets = [subject.target for subject in found]
+    for name in asked.names:
+        count = sum(called(target.subject, name) for target in targets)
+        if isinstance(name, Pattern):
+            yield f"Pattern {visible(name.text)}", count, ""
+        else:
+            yield f"Name {visible(name)}", count, hint_for(name)
+    for number in sorted(asked.resources):
+        yield f"Number {number.hex()}", sum(target.resource == number for target in targets), ""
+    for tenant in sorted(asked.tenants):
+        blobs = [target for target in targets if target.kind is Kind.BLOB]
+        yield f"Tenant {visible(tenant)}", sum(target.names[0] == tenant for target in blobs), ""
+
+
+def hint_for(name: str) -> str:
+    """What may have been meant by a name that nothing has."""
+    if len(name) == 32 and set(name) <= set("0123456789abcdef"):
+        return "; --number takes the number of a resource"
+    return "; --match takes a pattern" if set(name) & set("*?") else ""

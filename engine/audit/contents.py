@@ -6,7 +6,6 @@ blobs are told by size and type only.
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
-from fnmatch import fnmatchcase
 from typing import Any
 
 from retain.engine.areas.events import AreaEvent
@@ -15,6 +14,7 @@ from retain.engine.audit.log import plain
 from retain.engine.blobs.container_events import AccountEvent
 from retain.engine.blobs.containers import Container
 from retain.engine.blobs.entries import BlobEntry
+from retain.engine.core.pattern import Wanted, called
 from retain.engine.settings.events import SettingsEvent
 from retain.engine.settings.model import Level
 from retain.engine.state import State
@@ -23,7 +23,12 @@ Holding = dict[str, Any]
 
 
 def holdings(
-    state: State, now: int, *, interface: str | None = None, resource: str | None = None
+    state: State,
+    now: int,
+    *,
+    interface: str | None = None,
+    resource: Wanted | None = None,
+    number: str | None = None,
 ) -> Iterator[Holding]:
     """All that ``state`` holds at ``now`` (nanoseconds since the epoch), interface by interface.
 
@@ -31,13 +36,16 @@ def holdings(
         state: From :func:`engine.audit.state_at`.
         now: The moment.
         interface: ``areas``, ``settings`` or ``blobs``; None for all.
-        resource: A resource's name, in which ``*`` stands for anything, or its number; None for all.
+        resource: A resource's name, or a pattern of names; None for all.
+        number: A resource's number in hexadecimal digits; None for all.
     """
     for name, held_by in HELD_BY.items():
         if interface not in (None, name):
             continue
         for holding in held_by(state, now):
-            if resource is None or resource == holding["resource"] or _named(holding, resource):
+            if number not in (None, holding["resource"]):
+                continue
+            if resource is None or called(holding["subject"], resource):
                 yield {"interface": name, **holding}
 
 
@@ -49,10 +57,6 @@ def timestamp(time: int) -> str:
     except (ValueError, OverflowError, OSError):
         return f"{time} ns"  # beyond the year 9999
     return f"{moment:%Y-%m-%dT%H:%M:%S}.{rest // 1000:06}Z"
-
-
-def _named(holding: Holding, pattern: str) -> bool:
-    return fnmatchcase(holding["subject"], pattern)
 
 
 def _areas(state: State, now: int) -> Iterator[Holding]:

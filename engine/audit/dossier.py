@@ -6,7 +6,6 @@ what. Read from the data folder beside a running server, without a lock; blockin
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
 from typing import Any
 
 import msgpack
@@ -23,6 +22,7 @@ from retain.engine.blobs.entries import Composite
 from retain.engine.blobs.events import BlobMetadataSet, BlobWritten
 from retain.engine.core.body import Held, Inline, OnDisk, unpack_body
 from retain.engine.core.event import Event, Stamp
+from retain.engine.core.pattern import called
 from retain.engine.holds.target import Kind
 from retain.engine.persons.end import HELD, status_of
 from retain.engine.persons.find import Asked, Subject, recorded
@@ -106,7 +106,7 @@ class Dossier:
         """What the users and actors asked for did, wherever: lines of the audit log."""
         actors = {*self._asked.actors, *(f"user:{user}" for user in self._asked.users)}
         for entry in audit.log(self._disk, audit.Filter(), progress) if actors else ():
-            if any(fnmatchcase(entry.actor, actor) for actor in actors):
+            if any(called(entry.actor, actor) for actor in actors):
                 yield _line(entry)
 
     def _entry(self, subject: Subject) -> Entry:

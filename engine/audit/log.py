@@ -8,7 +8,6 @@ import re
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from fnmatch import fnmatchcase
 from heapq import merge
 from typing import Any
 
@@ -17,6 +16,7 @@ import msgpack
 from retain import journal
 from retain.engine import wire
 from retain.engine.core.event import Cause, Surface
+from retain.engine.core.pattern import Wanted, called
 from retain.engine.snapshots.load import rebuilt
 from retain.engine.state import State
 from retain.journal import NO_RESOURCE, Disk, Part, Record, Verb
@@ -45,8 +45,9 @@ class Filter:
 
     Attributes:
         interface: A key of :data:`INTERFACES`.
-        resource: The number of a resource in 32 hexadecimal digits, or its name; ``*`` stands for anything.
-        actor: Who; ``*`` stands for anything.
+        resource: The name of a resource, or a pattern of names.
+        number: The number of a resource in 32 hexadecimal digits.
+        actor: Who, or a pattern of that.
         verb: A key of :data:`VERBS`.
         cause: A key of :data:`CAUSES`.
         since: Not before this time, nanoseconds since the epoch.
@@ -54,8 +55,9 @@ class Filter:
     """
 
     interface: str | None = None
-    resource: str | None = None
-    actor: str | None = None
+    resource: Wanted | None = None
+    number: str | None = None
+    actor: Wanted | None = None
     verb: str | None = None
     cause: str | None = None
     since: int | None = None
@@ -104,14 +106,12 @@ def log(disk: Disk, wanted: Filter, progress: Progress | None = None) -> Iterato
         journal.Corrupt: The journal is damaged.
         OSError: It cannot be read.
     """
-    resources = None
+    resources = None if wanted.number is None else {wanted.number}
     if wanted.resource is not None:
-        if re.fullmatch("[0-9a-f]{32}", wanted.resource):
-            resources = {wanted.resource}
-        else:
-            resources = _resources_called(disk, wanted, progress)
-            if not resources:
-                return
+        named = _resources_called(disk, wanted, progress)
+        resources = named if resources is None else named & resources
+        if not resources:
+            return
     wanted = replace(wanted, resource=None)
     for record in _candidates(disk, wanted, resources):
         if progress is not None:
@@ -121,7 +121,7 @@ def log(disk: Disk, wanted: Filter, progress: Progress | None = None) -> Iterato
         if resources is not None and record.header.resource.hex() not in resources:
             continue
         entry = entry_of(record)
-        if wanted.actor is None or fnmatchcase(entry.actor, wanted.actor):
+        if wanted.actor is None or called(entry.actor, wanted.actor):
             yield entry
 
 
@@ -228,7 +228,7 @@ def _resources_called(disk: Disk, wanted: Filter, progress: Progress | None) -> 
     return {
         entry.resource
         for entry in log(disk, Filter(interface=wanted.interface), progress)
-        if entry.resource and fnmatchcase(entry.subject, wanted.resource)
+        if entry.resource and called(entry.subject, wanted.resource)
     }
 
 

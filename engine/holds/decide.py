@@ -49,6 +49,11 @@ def _set(holds: HoldsState, command: SetHold, now: int) -> Decision[Hold]:
     return Decision((event,), event.hold())
 
 
+def would_set(holds: HoldsState, command: SetHold, now: int) -> Hold:
+    """The hold that the command would set. Raises what the command would be refused with."""
+    return _set(holds, command, now).result
+
+
 def _lift(holds: HoldsState, command: LiftHold, _now: int) -> Decision[Hold]:
     hold = holds.holds.get(command.hold_id)
     if hold is None:

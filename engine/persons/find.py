@@ -6,7 +6,6 @@ what is searched, and nothing that any client can still see, or any file still h
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
 from typing import Any
 
 import msgpack
@@ -15,6 +14,7 @@ from retain import journal
 from retain.engine import wire
 from retain.engine.areas.events import AreaEvent
 from retain.engine.blobs.events import BlobEvent
+from retain.engine.core.pattern import Wanted, called
 from retain.engine.holds.target import NAMES, Kind, Target
 from retain.engine.settings.events import SettingsEvent
 from retain.engine.settings.model import Level
@@ -44,18 +44,18 @@ class Asked:
         users: User names of the settings interface.
         customers: ``gms_user`` of the areas interface.
         tenants: Accounts of the blob interface.
-        actors: Whoever did something, as the audit log names them; ``*`` stands for anything.
+        actors: Who did something, as the audit log writes it, or patterns of that.
         resources: Numbers, 16 bytes each.
-        names: Names as the audit log writes them; ``*`` stands for anything.
+        names: Names as the audit log writes them, or patterns of them.
         tags: Blob tags that all must have been set, in one record of the blob.
     """
 
     users: frozenset[str] = frozenset()
     customers: frozenset[str] = frozenset()
     tenants: frozenset[str] = frozenset()
-    actors: frozenset[str] = frozenset()
+    actors: frozenset[Wanted] = frozenset()
     resources: frozenset[bytes] = frozenset()
-    names: tuple[str, ...] = ()
+    names: tuple[Wanted, ...] = ()
     tags: Mapping[str, str] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
@@ -78,12 +78,12 @@ class Asked:
             return True
         if kind is Kind.BLOB and details["account"] in self.tenants:
             return True
-        if any(fnmatchcase(about.actor, actor) for actor in self.actors):
+        if any(called(about.actor, actor) for actor in self.actors):
             return True
         return self._queried(str(KINDS[kind].subject(details)), details)
 
     def _queried(self, subject: str, details: Mapping[str, Any]) -> bool:
-        if self.names and not any(fnmatchcase(subject, name) for name in self.names):
+        if self.names and not any(called(subject, name) for name in self.names):
             return False
         if self.tags:
             tags = dict(details.get("tags") or ())

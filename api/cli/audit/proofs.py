@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO, Any
@@ -15,12 +14,14 @@ from retain.api.cli.data_folder import MOMENT, MOMENT_HELP, open_data, progress,
 from retain.api.cli.main import FAILED, WRONG, Stopped, data_options
 from retain.api.cli.output import output_option, write_output
 from retain.api.cli.run import act, json_option, print_json, print_table
+from retain.api.cli.selection import NUMBER, hint_for, one_of, resource_options
 from retain.engine import EngineError
 from retain.engine.audit.checkpoints import BadNote, Checkpoint, Verifier, open_signed, read_key
 from retain.engine.audit.contents import HELD_BY, holdings, timestamp
 from retain.engine.audit.diff import Difference, differences
 from retain.engine.audit.log import Filter, log, state_at
 from retain.engine.audit.receipts import MOST_BYTES, BadReceipt, Receipt, check, receipt
+from retain.engine.core.pattern import Pattern
 
 KEY_HELP = "The log's public key, as `retain audit key` prints it, or a file with it."
 
@@ -86,51 +87,60 @@ def checkpoint_command(output: Path, config_path: Path | None, data: str | None,
 
 
 @click.command(name="receipt")
-@click.argument("resource")
+@click.argument("resource", required=False)
+@click.option("--number", type=NUMBER, help="The resource of this number, where a name is not enough.")
 @output_option
 @click.option("--html", is_flag=True, help="A page for people, with the same proof in it, instead of JSON.")
 @click.option("--names", is_flag=True, help="Also prove names and actors, as far as they are not erased.")
 @data_options
 def receipt_command(
-    resource: str, output: Path, html: bool, names: bool, config_path: Path | None, data: str | None
+    resource: str | None,
+    number: str | None,
+    output: Path,
+    html: bool,
+    names: bool,
+    config_path: Path | None,
+    data: str | None,
 ) -> None:
     """Prove that RESOURCE was kept and that it was erased, and when.
 
-    RESOURCE is a name as `retain audit log` shows it, or a number. The receipt holds no data: headers, erase
+    RESOURCE is a name as `retain audit log` shows it. The receipt holds no data: headers, erase
     records, proofs and a fresh signed checkpoint. Anybody checks it with `retain audit check-receipt` and the
     public key alone, without this server.
 
     \b
     retain audit receipt bob/cart --html --output receipt.html
     """
+    if (resource is None) is (number is None):
+        raise Stopped("give a RESOURCE or its --number", WRONG)
     answer = act(config_path, data, "audit checkpoint")
     disk = open_data(config_path, data)
     key = Verifier.parse(answer["key"])
     with reading(disk), progress(disk, "Proving") as update:
-        number = _number(disk, resource, update)
+        if resource is not None:
+            number = _number(disk, resource, update)
+        assert number is not None
         try:
-            made = receipt(disk, number, answer["checkpoint"].encode(), key, names=names)
+            made = receipt(disk, bytes.fromhex(number), answer["checkpoint"].encode(), key, names=names)
         except BadReceipt as error:
             raise Stopped(str(error), FAILED) from None
     text = page(made, check(made, key)) if html else json.dumps(made, ensure_ascii=False, indent=1) + "\n"
     write_output(output, text.encode())
 
 
-def _number(disk: Any, resource: str, update: Callable[[int], None]) -> bytes:
-    """The one resource of that name or number. Raises Stopped if there is none, or more than one."""
-    if re.fullmatch("[0-9a-f]{32}", resource):
-        return bytes.fromhex(resource)
+def _number(disk: Any, resource: str, update: Callable[[int], None]) -> str:
+    """The number of the one resource of that name. Raises `Stopped` if there is none, or more than one."""
     found = {
         entry.resource: f"{entry.resource}  since {timestamp(entry.time)}  {entry.interface}"
         for entry in reversed(list(log(disk, Filter(resource=resource), update)))
-        if entry.interface in HELD_BY and (entry.subject == resource or "*" in resource)
+        if entry.interface in HELD_BY and entry.subject == resource
     }
     if not found:
-        raise Stopped("nothing in the journal has this name", FAILED)
+        raise Stopped(f"nothing in the journal has the name {visible(resource)}{hint_for(resource)}", FAILED)
     if len(found) > 1:
         lines = "\n".join(reversed(found.values()))
-        raise Stopped(f"several things had this name; say which by its number:\n{lines}", WRONG)
-    return bytes.fromhex(next(iter(found)))
+        raise Stopped(f"several resources had this name; choose one by --number:\n{lines}", WRONG)
+    return next(iter(found))
 
 
 @click.command(name="check-receipt")
@@ -190,7 +200,7 @@ def _read(file: IO[bytes]) -> Receipt:
 @click.option("--from", "start", type=MOMENT, required=True, help=f"The earlier moment: {MOMENT_HELP}")
 @click.option("--to", "stop", type=MOMENT, default="now", show_default=True, help="The later one, likewise.")
 @click.option("--interface", "-i", type=click.Choice(list(HELD_BY)), help="Only this interface.")
-@click.option("--resource", "-r", metavar="NAME|ID", help="Only this one; as for `retain audit log`.")
+@resource_options
 @click.option(
     "--json", "as_json", is_flag=True, help="One JSON object a line, with all that was and is held."
 )
@@ -201,6 +211,8 @@ def diff_command(
     stop: int,
     interface: str | None,
     resource: str | None,
+    match: Pattern | None,
+    number: str | None,
     as_json: bool,
 ) -> None:
     """Show what was added, removed or changed between two moments.
@@ -212,12 +224,13 @@ def diff_command(
     """
     if start > stop:
         raise Stopped("--from is later than --to", WRONG)
+    wanted = one_of(resource, match, "--resource")
     disk = open_data(config_path, data)
     found: list[list[dict[str, Any]]] = []
     with reading(disk), progress(disk, "Replaying") as update:
         for time in (start, stop):
             state = state_at(disk, time, update)
-            found.append(list(holdings(state, time, interface=interface, resource=resource)))
+            found.append(list(holdings(state, time, interface=interface, resource=wanted, number=number)))
     changes = list(differences(*found))
     if as_json:
         for one in changes:

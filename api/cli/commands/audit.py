@@ -18,10 +18,12 @@ from retain.api.cli.audit.proofs import COMMANDS, KEY_HELP, trusted_checkpoint
 from retain.api.cli.audit.retention import command as retention
 from retain.api.cli.data_folder import MOMENT, MOMENT_HELP, open_data, progress, reading, visible
 from retain.api.cli.main import FAILED, WRONG, Stopped, data_options
+from retain.api.cli.selection import PATTERN, PATTERN_HELP, hint_for, one_of, resource_options
 from retain.engine.audit.contents import HELD_BY, holdings, timestamp
 from retain.engine.audit.erasures import erasures_of
 from retain.engine.audit.log import CAUSES, INTERFACES, VERBS, Entry, Filter, log, newest, state_at
 from retain.engine.audit.verify import Verification, verification
+from retain.engine.core.pattern import Pattern
 from retain.engine.settings.model import MISSING, Asker
 from retain.engine.settings.queries import seen_by
 
@@ -41,15 +43,9 @@ def command() -> None:
 @command.command(name="log")
 @data_options
 @click.option("--interface", "-i", type=click.Choice(list(INTERFACES)), help="Only this interface.")
-@click.option(
-    "--resource",
-    "-r",
-    metavar="NAME|ID",
-    help="Only this resource: its name, in which * stands for anything, or its 32-digit number. "
-    "Areas: id or customer/id; settings: application, application/user:name, application/device:id; "
-    "blobs: account/container/blob.",
-)
-@click.option("--actor", "-a", metavar="WHO", help="Only what this one did, e.g. user:operator or 'user:*'.")
+@resource_options
+@click.option("--actor", "-a", metavar="WHO", help="Only what this one did, e.g. user:operator.")
+@click.option("--match-actor", type=PATTERN, help=f"Only what was done by actors that match: {PATTERN_HELP}")
 @click.option("--verb", type=click.Choice(list(VERBS)), help="Only records of this kind.")
 @click.option("--cause", type=click.Choice(list(CAUSES)), help="Only what happened for this reason.")
 @click.option("--since", type=MOMENT, help=f"Not before: {MOMENT_HELP}")
@@ -80,6 +76,10 @@ def log_command(
     why: bool,
     form: str,
     as_json: bool,
+    resource: str | None,
+    match: Pattern | None,
+    actor: str | None,
+    match_actor: Pattern | None,
     **wanted: Any,
 ) -> None:
     """Show what happened: when, what, to which resource, by whom, and why.
@@ -89,10 +89,14 @@ def log_command(
 
     \b
     retain audit log --since 2h
-    retain audit log -i blobs -r 'mytenant/recordings/*' --cause expired
+    retain audit log -i blobs --match 'mytenant/recordings/*' --cause expired
     retain audit log --actor user:operator --format csv > operator.csv
     """
     disk = open_data(config_path, data)
+    wanted |= {
+        "resource": one_of(resource, match, "--resource"),
+        "actor": one_of(actor, match_actor, "--actor"),
+    }
     form = "json" if as_json else form
     shown = (TABLE_ROWS if form == "table" else 0) if limit is None else limit
     with reading(disk), progress(disk, "Reading") as update:
@@ -116,6 +120,10 @@ def log_command(
             write_csv(entries, sys.stdout, erasures)
     if form == "table":
         _print_table(list(entries), total, erasures)
+        if not total and resource is not None:
+            click.echo(
+                f"Nothing in the journal has the name {visible(resource)}{hint_for(resource)}.", err=True
+            )
 
 
 def _print_table(entries: list[Entry], total: int, erasures: Erasures | None) -> None:
@@ -230,7 +238,7 @@ def _tell(found: Verification) -> None:
 @data_options
 @click.option("--at", "time", type=MOMENT, required=True, help=f"The moment: {MOMENT_HELP}")
 @click.option("--interface", "-i", type=click.Choice(list(HELD_BY)), help="Only this interface.")
-@click.option("--resource", "-r", metavar="NAME|ID", help="Only this one; as for `retain audit log`.")
+@resource_options
 @click.option("--compact", is_flag=True, help="One JSON object a line instead of one array.")
 def state_command(
     config_path: Path | None,
@@ -238,6 +246,8 @@ def state_command(
     time: int,
     interface: str | None,
     resource: str | None,
+    match: Pattern | None,
+    number: str | None,
     compact: bool,
 ) -> None:
     """Show what was held at a moment, as JSON: time travel.
@@ -252,7 +262,8 @@ def state_command(
     disk = open_data(config_path, data)
     with reading(disk), progress(disk, "Replaying") as update:
         state = state_at(disk, time, update)
-    found = holdings(state, time, interface=interface, resource=resource)
+    wanted = one_of(resource, match, "--resource")
+    found = holdings(state, time, interface=interface, resource=wanted, number=number)
     if compact:
         for holding in found:
             click.echo(json.dumps(holding, ensure_ascii=False))

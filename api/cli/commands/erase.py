@@ -11,7 +11,7 @@ from retain.api.admin.rights import MOST_TARGETS, packed
 from retain.api.cli.data_folder import open_data, progress, reading, visible
 from retain.api.cli.main import FAILED, Stopped, data_options
 from retain.api.cli.run import act, json_option, print_json, print_table
-from retain.api.cli.selection import asked_from, selection_options
+from retain.api.cli.selection import asked_from, selection_options, show_selection
 from retain.engine.persons.end import HELD
 from retain.engine.persons.find import Subject, recorded
 
@@ -44,15 +44,15 @@ def command(
     retention.erase_within_hours, or with --now before the command returns. What is under a legal hold stays.
     Doing it again does no harm.
 
-    RESOURCE is a name as `retain audit log` shows it, in which * stands for anything, or a number. What is
-    named adds up.
+    RESOURCE is a name as `retain audit log` shows it; * and ? in it are characters like others. Selectors are
+    combined with OR; --tag together with --name or --match is an AND.
 
-    With --now alone, what is past its deadline and due by policy goes now.
+    With --now alone, what is past its deadline and due by policy is erased now.
 
     \b
     retain erase --user ann --gms-user 4711
     retain erase --tag customer=4711 --yes --now
-    retain erase 'mytenant/recordings/2026-05-*' --yes
+    retain erase --match 'mytenant/recordings/2026-05-*' --yes
 
     Exit code: 0 done, or nothing to do; 1 something is under a legal hold and stays; 2 wrong usage.
     """
@@ -63,6 +63,8 @@ def command(
     disk = open_data(config_path, data)
     with reading(disk), progress(disk, "Searching") as update:
         found = recorded(disk, asked, update)
+    if not as_json:
+        show_selection(asked, found)
     results: list[dict[str, Any]] = []
     parts = 0
     for start in range(0, len(found), MOST_TARGETS):

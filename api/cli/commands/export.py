@@ -14,10 +14,11 @@ from retain import journal
 from retain.api.cli.data_folder import open_data, progress, reading, visible
 from retain.api.cli.main import OUTPUT, Stopped, data_options
 from retain.api.cli.output import writing
-from retain.api.cli.selection import asked_from, selection_options
+from retain.api.cli.selection import PATTERN, PATTERN_HELP, asked_from, selection_options, show_selection
 from retain.engine import SystemClock
 from retain.engine.audit.contents import timestamp
 from retain.engine.audit.dossier import Attachment, Dossier
+from retain.engine.core.pattern import Pattern
 from retain.journal.backup.places import check_apart
 from retain.journal.disk.real import new_folder
 
@@ -37,6 +38,9 @@ _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
     help="What this one did, e.g. cli:eve. --user NAME already means user:NAME as well.",
 )
 @click.option(
+    "--match-actor", "actor_patterns", multiple=True, type=PATTERN, help=f"As --actor: {PATTERN_HELP}"
+)
+@click.option(
     "--output",
     "-o",
     required=True,
@@ -46,7 +50,13 @@ _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 @data_options
 @click.option("--json", "as_json", is_flag=True, help="Print what was written as one JSON object.")
 def command(
-    output: Path, config_path: Path | None, data: str | None, as_json: bool, **selection: Any
+    output: Path,
+    actors: tuple[str, ...],
+    actor_patterns: tuple[Pattern, ...],
+    config_path: Path | None,
+    data: str | None,
+    as_json: bool,
+    **selection: Any,
 ) -> None:
     """Export everything stored about a person, a tenant or individual resources.
 
@@ -59,7 +69,8 @@ def command(
 
     Exit code: 0 written, or nothing is kept; 1 the data cannot be read; 5 the folder cannot be written.
     """
-    asked = asked_from(**selection)
+    asked = asked_from(actors=(*actors, *actor_patterns), **selection)
+    selection |= {"actors": actors, "match_actor": actor_patterns}
     disk = open_data(config_path, data)
     now = SystemClock().wall()
     with reading(disk), progress(disk, "Reading") as update:
@@ -69,6 +80,7 @@ def command(
     if as_json:
         click.echo(json.dumps(written, ensure_ascii=False))
     else:
+        show_selection(asked, dossier.subjects)
         told = f"{written['things']} things, {written['files']} files, {written['acts']} lines of the log"
         click.echo(f"Wrote {told} to {visible(str(output))}.")
         for name in written["missing"]:
@@ -95,7 +107,11 @@ def _written(
     document = {
         "format": FORMAT,
         "made": timestamp(now),
-        "asked": {name: list(values) for name, values in selection.items() if values},
+        "asked": {
+            name: [one.text if isinstance(one, Pattern) else one for one in values]
+            for name, values in selection.items()
+            if values
+        },
         "things": things,
         "acts": acts,
     }

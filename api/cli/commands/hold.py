@@ -11,7 +11,7 @@ from retain.api.admin.rights import packed
 from retain.api.cli.data_folder import open_data, progress, reading, visible
 from retain.api.cli.main import FAILED, WRONG, Stopped, data_options
 from retain.api.cli.run import act, json_option, print_json, print_table
-from retain.api.cli.selection import asked_from, selection_options
+from retain.api.cli.selection import asked_from, selection_options, show_selection
 from retain.engine.holds import Kind, Target
 from retain.engine.persons.find import recorded
 
@@ -50,8 +50,8 @@ def add(
     """Hold resources, all that is kept about a person now, a container, or a tenant.
 
     A hold on a container or tenant also keeps what is put there later. Each thing found gets a hold of its
-    own, to be lifted by its number. RESOURCE is a name as `retain audit log` shows it, in which * stands for
-    anything, or a number.
+    own, to be lifted by its number. RESOURCE is a name as `retain audit log` shows it; * and ? in it are
+    characters like others.
 
     \b
     retain hold add bob/cart --reason 'case 7'
@@ -64,16 +64,16 @@ def add(
         asked = asked_from(**selection)
         disk = open_data(config_path, data)
         with reading(disk), progress(disk, "Searching") as update:
-            found = [subject.target for subject in recorded(disk, asked, update)]
+            found = recorded(disk, asked, update)
+        if not as_json:
+            show_selection(asked, found)
         if not found:
-            raise Stopped("nothing is kept that this asks for", FAILED)
-        targets += found
-    if dry_run:
-        holds = [{**packed(target), "reason": reason} for target in targets]
-    else:
-        holds = [
-            act(config_path, data, "hold add", target=packed(target), reason=reason) for target in targets
-        ]
+            raise Stopped("nothing that is selected is kept", FAILED)
+        targets += [subject.target for subject in found]
+    holds = [
+        act(config_path, data, "hold add", target=packed(target), reason=reason, dry_run=dry_run)
+        for target in targets
+    ]
     if as_json:
         print_json(holds)
         return
@@ -108,9 +108,17 @@ def list_command(config_path: Path | None, data: str | None, as_json: bool) -> N
 def lift(
     holds: tuple[str, ...], yes: bool, config_path: Path | None, data: str | None, as_json: bool
 ) -> None:
-    """Lift holds, by their numbers. What fell due meanwhile goes at once, unless another hold keeps it."""
+    """Lift holds, by their numbers. What fell due meanwhile is erased, unless another hold keeps it."""
+    known = {hold["hold"]: hold for hold in act(config_path, data, "hold list")}
+    for hold in holds:
+        if hold not in known:
+            raise Stopped(
+                f"there is no hold {visible(hold)}; `retain hold list` shows them. Nothing was lifted", FAILED
+            )
     if not yes:
-        click.confirm(f"Lift {len(holds)} holds? What fell due meanwhile goes at once.", abort=True, err=True)
+        _print([known[hold] for hold in holds])
+        what = "this hold" if len(holds) == 1 else f"these {len(holds)} holds"
+        click.confirm(f"Lift {what}? What fell due meanwhile is erased.", abort=True, err=True)
     lifted = [act(config_path, data, "hold lift", hold=hold) for hold in holds]
     if as_json:
         print_json(lifted)

@@ -137,7 +137,7 @@ def test_a_span_and_a_number_are_looked_up_alike(folder: Path) -> None:
         == everything[:2]
     )
     number = RESOURCE.hex()
-    assert lines(run("audit", "log", "-r", number, "--json", "--data", str(folder))) == everything[:2]
+    assert lines(run("audit", "log", "--number", number, "--json", "--data", str(folder))) == everything[:2]
 
 
 @pytest.mark.parametrize("text", ["=1", "+1", "-1", "@a", "\ta", "\ra"])
@@ -151,9 +151,9 @@ def test_formulas_are_defused(text: str) -> None:
         (["-i", "areas"], [1, 2, 3, 4]),
         (["-i", "journal"], [5, 6]),
         (["-r", "plain"], [1, 2]),
-        (["-r", "bob/*"], [3, 4]),
-        (["-r", OTHER.hex()], [3, 4]),
-        (["-a", "user:*"], [1, 2]),
+        (["--match", "bob/*"], [3, 4]),
+        (["--number", OTHER.hex()], [3, 4]),
+        (["--match-actor", "user:*"], [1, 2]),
         (["--verb", "delete"], [4]),
         (["--cause", "erasure-request"], [5, 6]),
         (["--since", "2026-01-01T00:01"], [3, 4, 5, 6]),
@@ -326,7 +326,9 @@ def test_time_travel(folder: Path) -> None:
     assert area["keys"]["phone"]["text"] == "+49"
     assert area["keys"]["file"]["size"] == 100_000
     (area,) = lines(
-        run("audit", "state", "--at", "2026-01-01T00:05", "--compact", "-r", "pl*", "--data", str(folder))
+        run(
+            "audit", "state", "--at", "2026-01-01T00:05", "--compact", "--match", "pl*", "--data", str(folder)
+        )
     )
     assert area["subject"] == "plain"
     assert run("audit", "state", "--data", str(folder)).exit_code == WRONG

@@ -191,7 +191,7 @@ def test_a_page_is_readable_and_holds_the_same_proof(folder: Path) -> None:
 def test_records_without_content_prove_that_they_had_none(folder: Path) -> None:
     log = [json.loads(line) for line in run(folder, "audit", "log", "--json").stdout.splitlines()]
     (number,) = {one["resource"] for one in log if one["event"] == "container-created"}
-    made = run(folder, "audit", "receipt", number)
+    made = run(folder, "audit", "receipt", "--number", number)
     key = key_of(folder)
     checked = run(folder, "audit", "check-receipt", "-", "--key", key, "--json", stdin=made.stdout.encode())
     assert "kept" in json.loads(checked.stdout)["records"][0]["content"]
@@ -199,7 +199,7 @@ def test_records_without_content_prove_that_they_had_none(folder: Path) -> None:
 
 def test_what_never_had_content_has_nothing_to_be_erased(folder: Path) -> None:
     (hold,) = json.loads(run(folder, "hold", "add", "other", "--reason", "case 7", "--json").stdout)
-    made = run(folder, "audit", "receipt", hold["hold"])
+    made = run(folder, "audit", "receipt", "--number", hold["hold"])
     key = key_of(folder)
     checked = run(folder, "audit", "check-receipt", "-", "--key", key, stdin=made.stdout.encode())
     assert "These records never had any content." in checked.stdout
@@ -210,9 +210,12 @@ def test_a_name_that_several_things_had_must_be_told_apart(folder: Path) -> None
     assert result.exit_code == WRONG
     numbers = [line.split()[0] for line in result.stderr.splitlines()[1:]]
     assert len(numbers) == 2
-    assert [run(folder, "audit", "receipt", number).exit_code for number in numbers] == [DONE, DONE]
+    assert [run(folder, "audit", "receipt", "--number", number).exit_code for number in numbers] == [
+        DONE,
+        DONE,
+    ]
     assert run(folder, "audit", "receipt", "nobody").exit_code == FAILED
-    assert run(folder, "audit", "receipt", "0" * 32).exit_code == FAILED
+    assert run(folder, "audit", "receipt", "--number", "0" * 32).exit_code == FAILED
 
 
 def changed(value: dict[str, Any]) -> bytes:

@@ -18,6 +18,7 @@ from retain.api.cli.main import DONE, FAILED, OUTPUT, WRONG, main
 from retain.engine import Invalid, open_engine
 from retain.engine.areas import CreateArea, NewFile
 from retain.engine.audit.dossier import Dossier
+from retain.engine.settings.model import Level, Place
 from retain.engine.testing import open_memory_engine
 from tests.engine.persons.test_find import ANN, QUIET, DeleteArea, MergeValue, Store
 from tests.kit.server import running
@@ -119,8 +120,8 @@ def test_neither_snapshots_nor_files_outlive_an_erasure(folder: Path) -> None:
 
 
 def test_names_can_go_as_well(folder: Path) -> None:
-    assert answer(folder, "erase", "bob/*", "--yes", "--names")["erased_parts"] == 10
-    assert answer(folder, "erase", "bob/*")["found"] == []
+    assert answer(folder, "erase", "--match", "bob/*", "--yes", "--names")["erased_parts"] == 10
+    assert answer(folder, "erase", "--match", "bob/*")["found"] == []
     assert "bob" not in run(folder, "audit", "log", "--json").stdout
     assert run(folder, "audit", "verify").exit_code == DONE
 
@@ -128,7 +129,7 @@ def test_names_can_go_as_well(folder: Path) -> None:
 def test_with_now_alone_what_is_due_goes(folder: Path) -> None:
     told = answer(folder, "erase", "--now")
     assert told["erased_records"] >= 2
-    found = {row["name"]: row["kept"] for row in answer(folder, "erase", "bob/*")["found"]}
+    found = {row["name"]: row["kept"] for row in answer(folder, "erase", "--match", "bob/*")["found"]}
     assert found == {"bob/cart": 2, "bob/gone": 0}
     assert answer(folder, "erase", "--now") == {"ended": 0, "erased_records": 0}
     assert "erased 0 records" in run(folder, "erase", "--now").stderr
@@ -157,7 +158,120 @@ def test_whose_data_must_be_said(folder: Path, arguments: tuple[str, ...]) -> No
 
 def test_a_number_names_a_resource(folder: Path) -> None:
     (row,) = answer(folder, "erase", "plain")["found"]
-    assert answer(folder, "erase", row["resource"])["found"] == [row]
+    assert answer(folder, "erase", "--number", row["resource"])["found"] == [row]
+    told = run(folder, "erase", row["resource"])
+    assert f"Name {row['resource']}: nothing found; --number takes the number of a resource" in told.stderr
+    assert run(folder, "erase", "--number", "1234").exit_code == WRONG
+
+
+NAMES = ["call[1].mp3", "call1.mp3", "call?.mp3", "call*.mp3", "call\\*.mp3"]
+
+
+@pytest.fixture
+def odd(tmp_path: Path) -> Path:
+    """Blobs, areas and an application with names that could be taken for something else."""
+
+    async def fill() -> None:
+        async with open_engine(tmp_path / "data", options=QUIET) as engine:
+            store = Store(engine)
+            await store.container()
+            for name in NAMES:
+                await store.blob(name)
+                await store.area(name, "carl")
+            await store.document(Place("0123456789abcdef" * 2, Level.USER, "", "ann"))
+            await store.area("0123456789abcdef" * 2)
+
+    trio.run(fill)
+    (tmp_path / "retain.toml").write_text('[storage]\ndata = "data"\n')
+    return tmp_path
+
+
+def blob(name: str) -> str:
+    return f"mytenant/recordings/{name}"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_name_means_that_name_and_nothing_else(odd: Path, name: str) -> None:
+    for found in (
+        answer(odd, "erase", blob(name)),
+        answer(odd, "erase", "--name", blob(name)),
+        answer(odd, "erase", blob(name), "--yes", "--now"),
+    ):
+        assert [row["name"] for row in found["found"]] == [blob(name)]
+    left = {row["name"] for row in answer(odd, "erase", "--tenant", "mytenant")["found"] if row["kept"]}
+    assert left == {blob(one) for one in NAMES} - {blob(name)}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_hold_keeps_what_was_named(odd: Path, name: str) -> None:
+    (planned,) = answer(odd, "hold", "add", f"carl/{name}", "--reason", "case 7", "--dry-run")
+    (hold,) = answer(odd, "hold", "add", f"carl/{name}", "--reason", "case 7")
+    assert planned["subject"] == hold["subject"] == f"carl/{name}"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_export_holds_what_was_named(odd: Path, name: str) -> None:
+    assert answer(odd, "export", blob(name), "-o", str(odd / "out"))["things"] == 1
+    (thing,) = json.loads((odd / "out" / "export.json").read_text())["things"]
+    assert thing["name"] == blob(name)
+    (row,) = run(odd, "audit", "log", "-r", blob(name), "--json").stdout.splitlines()
+    assert json.loads(row)["subject"] == blob(name)
+    (row,) = run(odd, "audit", "state", "--at", "now", "-r", blob(name), "--compact").stdout.splitlines()
+    assert json.loads(row)["subject"] == blob(name)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "expected"),
+    [
+        ("*", NAMES),
+        ("call?.mp3", ["call1.mp3", "call?.mp3", "call*.mp3"]),
+        (r"call\*.mp3", ["call*.mp3"]),
+        (r"call\?.mp3", ["call?.mp3"]),
+        (r"call\\\*.mp3", ["call\\*.mp3"]),
+        ("call[1].mp3", ["call[1].mp3"]),
+        ("*]*", ["call[1].mp3"]),
+    ],
+)
+def test_a_pattern_is_asked_for_and_has_an_escape(odd: Path, pattern: str, expected: list[str]) -> None:
+    found = answer(odd, "erase", "--match", "mytenant/recordings/" + pattern)["found"]
+    assert [row["name"] for row in found] == [blob(name) for name in expected]
+
+
+def test_a_pattern_that_ends_in_a_backslash_is_wrong_usage(odd: Path) -> None:
+    result = run(odd, "erase", "--match", "call\\", "--yes")
+    assert (result.exit_code, "ends in a backslash" in result.stderr) == (WRONG, True)
+
+
+def test_a_name_of_32_hexadecimal_digits_is_a_name(odd: Path) -> None:
+    name = "0123456789abcdef" * 2
+    assert [row["name"] for row in answer(odd, "erase", name)["found"]] == [name]
+    assert [row["name"] for row in answer(odd, "erase", f"{name}/user:ann")["found"]] == [f"{name}/user:ann"]
+    found = run(odd, "audit", "log", "-r", name, "--json").stdout.splitlines()
+    assert {json.loads(row)["subject"] for row in found} == {name}
+    assert answer(odd, "erase", "--number", name)["found"] == []
+
+
+def test_what_was_taken_for_what_is_shown(odd: Path) -> None:
+    told = run(
+        odd, "erase", blob("call[1].mp3"), blob("call[2]*"), "--match", "*.mp3", "--tenant", "mytenant"
+    )
+    assert told.stderr.splitlines()[:4] == [
+        "Name mytenant/recordings/call[1].mp3: 1 found",
+        "Name mytenant/recordings/call[2]*: nothing found; --match takes a pattern",
+        "Pattern *.mp3: 10 found",
+        "Tenant mytenant: 5 found",
+    ]
+    held = run(odd, "hold", "add", blob("call?.mp3"), "--reason", "case 7", "--dry-run")
+    assert held.stderr.splitlines()[0] == "Name mytenant/recordings/call?.mp3: 1 found"
+
+
+def test_lifting_shows_what_it_is_about_and_lifts_all_or_nothing(odd: Path) -> None:
+    (hold,) = answer(odd, "hold", "add", "carl/call[1].mp3", "--reason", "case 7")
+    refused = run(odd, "hold", "lift", hold["hold"], "00" * 16, "--yes")
+    assert (refused.exit_code, "Nothing was lifted" in refused.stderr) == (FAILED, True)
+    asked = run(odd, "hold", "lift", hold["hold"], stdin="n\n")
+    assert "carl/call[1].mp3" in asked.stdout
+    assert len(answer(odd, "hold", "list")) == 1
 
 
 def test_what_is_held_stays(folder: Path) -> None:
@@ -353,6 +467,7 @@ def test_holds_are_added_listed_and_lifted(folder: Path) -> None:
         (("nobody/nothing",), FAILED),
         (("--container", "mytenant"), WRONG),
         (("--container", "mytenant/nothing"), FAILED),
+        (("--container", "mytenant/nothing", "--dry-run"), FAILED),
         (("--whole-tenant", "nobody"), FAILED),
     ],
 )

@@ -14,6 +14,7 @@ from retain.engine.audit.dossier import CHUNK, HIDDEN, Attachment, Dossier
 from retain.engine.blobs.commands import BlockSource, CommitBlocks, DeleteBlob, SetBlobMetadata
 from retain.engine.blobs.container_commands import DeleteContainer
 from retain.engine.blobs.entries import ContentHeaders
+from retain.engine.core.pattern import Pattern
 from retain.engine.persons.end import ENDED
 from retain.engine.persons.find import Asked, remains
 from retain.engine.settings import DeleteValue, PutValue
@@ -196,5 +197,5 @@ async def test_what_a_person_did_is_told_wherever(kept: Fixture) -> None:
     await store.area("cart", "carol", actor="user:ann")
     await store.area("other", "carol", actor="cli:eve")
     assert [line["name"] for line in store.dossier(users=frozenset({"ann"})).acts()] == ["carol/cart"] * 2
-    both = store.dossier(users=frozenset({"ann"}), actors=frozenset({"cli:*", "*:eve"}))
+    both = store.dossier(users=frozenset({"ann"}), actors=frozenset({Pattern("cli:*"), "*:eve"}))
     assert [line["actor"] for line in both.acts()] == ["user:ann"] * 2 + ["cli:eve"] * 2

@@ -18,6 +18,7 @@ from retain.engine.blobs.container_commands import CreateContainer
 from retain.engine.blobs.entries import ContentHeaders
 from retain.engine.core.clock import DAY, SECOND
 from retain.engine.core.event import Cause, Event, Surface
+from retain.engine.core.pattern import Pattern
 from retain.engine.settings.commands import ImportDocument
 from retain.engine.settings.model import Level, Place, Policy
 from retain.engine.testing import EPOCH, SteppedClock, open_memory_engine
@@ -94,11 +95,13 @@ def test_tells_who_did_what_and_why(disk: MemoryDisk) -> None:
         ({"verb": "delete"}, [4, 5]),
         ({"cause": "expired"}, [5]),
         ({"actor": "user:alice"}, [1, 2]),
-        ({"actor": "user:*"}, [1, 2, 4]),
+        ({"actor": Pattern("user:*")}, [1, 2, 4]),
         ({"resource": "bob/cart"}, [2, 3, 4]),
-        ({"resource": "bob/*", "actor": "anonymous"}, [3]),
-        ({"resource": OTHER.hex()}, [2, 3, 4]),
-        ({"resource": "bob/*", "interface": "settings"}, []),
+        ({"resource": Pattern("bob/*"), "actor": "anonymous"}, [3]),
+        ({"number": OTHER.hex()}, [2, 3, 4]),
+        ({"number": OTHER.hex(), "resource": "plain"}, []),
+        ({"resource": OTHER.hex()}, []),
+        ({"resource": Pattern("bob/*"), "interface": "settings"}, []),
         ({"resource": "nobody"}, []),
         ({"since": EPOCH + 10 * SECOND}, [2, 3, 4, 5]),
         ({"until": EPOCH + 10 * SECOND}, [1]),
@@ -120,7 +123,7 @@ async def test_many_resources_of_one_name_are_found_in_one_reading(clock: Steppe
         for number in range(FEW + 1):
             await engine.submit(create(f"cart-{number}", "bob", resource=engine.entropy(16)))
             await engine.submit(create("other", f"eve-{number}", resource=engine.entropy(16)))
-        found = [entry.subject for entry in log(disk, Filter(resource="bob/*"))]
+        found = [entry.subject for entry in log(disk, Filter(resource=Pattern("bob/*")))]
     assert found == [f"bob/cart-{number}" for number in range(FEW + 1)]
 
 
@@ -210,7 +213,7 @@ def test_travels_to_any_moment(disk: MemoryDisk) -> None:
     at_10 = held(disk, EPOCH + 10 * SECOND)
     assert [one["subject"] for one in at_10] == [PLAIN, "bob/cart"]
     assert at_10[1]["keys"]["items"]["text"] == "3"
-    (cart,) = held(disk, EPOCH + 20 * SECOND, resource="bob/*")
+    (cart,) = held(disk, EPOCH + 20 * SECOND, resource=Pattern("bob/*"))
     assert cart["keys"]["items"]["text"] == "4"
     assert [one["subject"] for one in held(disk, EPOCH + 30 * SECOND)] == [PLAIN]
 
@@ -225,7 +228,8 @@ def test_holdings_are_filtered(disk: MemoryDisk) -> None:
     moment = EPOCH + 10 * SECOND
     assert held(disk, moment, interface="settings") == []
     assert len(held(disk, moment, interface="areas")) == 2
-    assert len(held(disk, moment, resource=OTHER.hex())) == 1
+    assert len(held(disk, moment, number=OTHER.hex())) == 1
+    assert held(disk, moment, resource=OTHER.hex()) == []
     assert held(disk, moment, resource="nothing") == []
 
 

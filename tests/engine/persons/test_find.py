@@ -13,6 +13,7 @@ from retain.engine.areas import CreateArea, DeleteArea, NewFile, UpdateArea
 from retain.engine.blobs.commands import PutBlob, SetBlobTags, StageBlock
 from retain.engine.blobs.container_commands import CreateContainer
 from retain.engine.blobs.entries import ContentHeaders
+from retain.engine.core.pattern import Pattern
 from retain.engine.holds import Kind, SetHold, Target
 from retain.engine.persons.end import ENDED, HELD, LIVING, Ended, EndSubjects, status_of
 from retain.engine.persons.find import FEW, Asked, kind_of, recorded, remains
@@ -153,17 +154,23 @@ async def test_a_tenant_is_everything_in_its_containers_without_them(store: Stor
 
 
 async def test_a_query_is_names_and_tags_that_narrow_each_other(store: Store) -> None:
-    assert store.found(names=("*4711*",)) == [
+    assert store.found(names=(Pattern("*4711*"),)) == [
         "mytenant/recordings/4711/call.opus",
         "other/recordings/4711/call.opus",
     ]
-    assert store.found(names=("*.opus",), tags={"customer": "4712"}) == ["mytenant/recordings/4712/call.opus"]
+    assert store.found(names=(Pattern("*.opus"),), tags={"customer": "4712"}) == [
+        "mytenant/recordings/4712/call.opus"
+    ]
     assert store.found(tags={"customer": "4711", "kind": "call"}) == ["mytenant/recordings/4711/call.opus"]
     assert store.found(tags={"customer": "4711", "kind": "mail"}) == []
 
 
 async def test_an_actor_is_found_by_what_it_did(store: Store) -> None:
-    assert store.found(actors=frozenset({"user:a*"})) == ["carol/cart", "app/user:ann", "app/device:phone"]
+    assert store.found(actors=frozenset({Pattern("user:a*")})) == [
+        "carol/cart",
+        "app/user:ann",
+        "app/device:phone",
+    ]
 
 
 async def test_what_is_asked_for_adds_up(store: Store) -> None:

@@ -1,0 +1,59 @@
+"""Names as somebody asks for them: a name means that name; a pattern must be asked for as one."""
+
+import re
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Pattern:
+    """A pattern of names: `*` stands for any characters, `?` for one, and a backslash takes the meaning from
+    what follows it.
+
+    Attributes:
+        text: The pattern as written.
+
+    Raises:
+        ValueError: A backslash ends the pattern.
+    """
+
+    text: str
+    _compiled: re.Pattern[str] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_compiled", re.compile(_expression(self.text), re.DOTALL))
+
+    def matches(self, name: str) -> bool:
+        """Whether the whole name fits."""
+        return self._compiled.fullmatch(name) is not None
+
+
+Wanted = str | Pattern
+"""A name, or a pattern of names."""
+
+
+def called(name: str, wanted: Wanted) -> bool:
+    """Whether something of this name is meant."""
+    return wanted.matches(name) if isinstance(wanted, Pattern) else name == wanted
+
+
+def _expression(text: str) -> str:
+    pieces = [""]
+    at = 0
+    while at < len(text):
+        one = text[at]
+        if one == "\\":
+            at += 1
+            if at == len(text):
+                raise ValueError(f"the pattern {text!r} ends in a backslash; write \\\\ for one")
+            pieces[-1] += re.escape(text[at])
+        elif one == "*":
+            pieces.append("")
+        else:
+            pieces[-1] += "." if one == "?" else re.escape(one)
+        at += 1
+    first, *rest = pieces
+    if not rest:
+        return first
+    # Atomic groups: each piece is sought once, from the left, so that no pattern takes exponential time.
+    middle = "".join(f"(?>.*?{piece})" for piece in rest[:-1])
+    return f"{first}{middle}.*{rest[-1]}"
