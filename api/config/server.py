@@ -98,6 +98,11 @@ class ServerConfig:
         minimum=0.05,
         maximum=86400,
     )
+    fast_http1: bool = setting(
+        True,
+        "Answer ordinary HTTP/1.1 requests on a short path of their own. Answers are the same without it; "
+        "turn it off only to look for a fault.",
+    )
     stop_timeout: float = setting(
         30.0,
         "Seconds requests in flight may take to finish when the server is told to stop.",

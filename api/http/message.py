@@ -27,6 +27,7 @@ from retain.api.http.errors import (
     TooLarge,
     UnexpectedError,
 )
+from retain.api.http.plain_head import PlainHead
 
 __all__ = [
     "BadRequest",
@@ -49,6 +50,7 @@ __all__ = [
     "UnexpectedError",
     "decode_segment",
     "plain_error",
+    "start_message",
 ]
 
 _BAD_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
@@ -87,6 +89,22 @@ class Request:
     Raises BadRequest on a Content-Length that is not one number.
     """
 
+    __slots__ = (
+        "_cased",
+        "_fields",
+        "_segments",
+        "authority",
+        "body",
+        "http_version",
+        "method",
+        "peer",
+        "raw_headers",
+        "raw_path",
+        "raw_query",
+        "scheme",
+        "server",
+    )
+
     def __init__(self, scope: Scope, receive: Receive) -> None:
         raw_path: bytes = scope["raw_path"]
         self.authority: bytes | None = None
@@ -105,9 +123,28 @@ class Request:
         declared, framed = self._framing()
         self.body = Body(receive, declared, empty=not framed and self.http_version != "2")
         self._segments: list[str] | None = None
+        self._fields: dict[bytes, bytes] | None = None
         self._cased: Callable[[], list[tuple[bytes, bytes]]] | None = scope.get("state", {}).get(
             CASED_HEADERS
         )
+
+    @classmethod
+    def of_plain_head(cls, head: PlainHead, receive: Receive, peer: str, server: tuple[str, int]) -> Request:
+        """A request whose head has been checked already: no name twice, one Host, one length at most."""
+        request = cls.__new__(cls)
+        request.authority = None
+        request.method = head.method
+        request.scheme = "http"
+        request.server = server
+        request.raw_path, _, request.raw_query = head.target.partition(b"?")
+        request.raw_headers = head.headers
+        request.http_version = "1.1"
+        request.peer = peer
+        request.body = Body(receive, head.length, empty=head.length is None)
+        request._segments = None
+        request._fields = head.fields
+        request._cased = head.cased
+        return request
 
     def _framing(self) -> tuple[int | None, bool]:
         """(declared length, whether a body is announced)."""
@@ -125,6 +162,9 @@ class Request:
     def header(self, name: str) -> str | None:
         """The first header of that name (any case), outer blanks trimmed; None if there is none."""
         wanted = name.lower().encode("latin-1")
+        if self._fields is not None:
+            found_value = self._fields.get(wanted)
+            return None if found_value is None else found_value.decode("latin-1")
         for found, value in self.raw_headers:
             if found == wanted:
                 return value.decode("latin-1").strip(" \t")
@@ -209,18 +249,27 @@ class Response:
 
     def head_message(self) -> Message:
         """The ASGI start message. Raises ValueError on a header that would break out of its line."""
-        encoded = []
-        for name, value in self.headers:
-            if _UNSAFE_IN_HEADER.search(value):
-                raise ValueError(f"control character in the response header {name}")
-            encoded.append((name.encode("ascii"), value.encode("latin-1")))
+        return start_message(self.status, self.fields())
+
+    def fields(self) -> list[tuple[str, str]]:
+        """All header fields but the server's own. Raises ValueError on one that breaks out of its line."""
+        fields = self.headers
+        if _UNSAFE_IN_HEADER.search("".join([value for _, value in fields])):
+            name = next(name for name, value in fields if _UNSAFE_IN_HEADER.search(value))
+            raise ValueError(f"control character in the response header {name}")
         length = self.length
         if length is None and isinstance(self.body, bytes):
             length = len(self.body)
         # RFC 9110 section 8.6: never with a 204; a 304 stays silent unless the length is known.
         if length is not None and self.status != 204 and not (self.status == 304 and self.length is None):
-            encoded.append((b"Content-Length", b"%d" % length))
-        return {"type": "http.response.start", "status": self.status, "headers": encoded}
+            return [*fields, ("Content-Length", str(length))]
+        return fields
+
+
+def start_message(status: int, fields: HeaderFields) -> Message:
+    """The ASGI message that begins an answer."""
+    encoded = [(name.encode("ascii"), value.encode("latin-1")) for name, value in fields]
+    return {"type": "http.response.start", "status": status, "headers": encoded}
 
 
 #: What a surface is.

@@ -7,7 +7,7 @@ from typing import Final, Protocol, runtime_checkable
 import trio
 
 from retain.api.http.body import cancel_after
-from retain.api.http.message import Message, Receive, Response, Send
+from retain.api.http.message import HeaderFields, Message, Receive, Response, Send
 
 #: Header fields that describe a body. Arrow's client parses an empty body that is said to be XML, and aborts.
 _DESCRIBES_A_BODY: Final = frozenset(
@@ -32,11 +32,20 @@ def drop_description(head: Message, method: str) -> None:
 
     A successful HEAD keeps them: there they describe the body that GET would bring.
     """
-    if has_body(method, head["status"]) or (head["status"] < 300 and head["status"] != 204):
-        return
-    head["headers"] = [
-        (name, value) for name, value in head["headers"] if name.lower() not in _DESCRIBES_A_BODY
-    ]
+    if describes_nothing(method, head["status"]):
+        head["headers"] = [
+            (name, value) for name, value in head["headers"] if name.lower() not in _DESCRIBES_A_BODY
+        ]
+
+
+def describes_nothing(method: str, status: int) -> bool:
+    """Return whether an answer must not describe a body: it has none, and stands for none."""
+    return not has_body(method, status) and (status >= 300 or status == 204)
+
+
+def without_description(fields: HeaderFields) -> list[tuple[str, str]]:
+    """Return the header fields that do not describe a body."""
+    return [field for field in fields if field[0].lower().encode("ascii") not in _DESCRIBES_A_BODY]
 
 
 async def send_response(

@@ -33,7 +33,9 @@ from retain.api.http.message import (
     Surface,
     UnexpectedError,
     decode_segment,
+    start_message,
 )
+from retain.api.http.plain_head import HOST
 from retain.api.http.send import close_iterator, drop_description, send_response
 from retain.api.identity import IdentityError, client_address
 from retain.api.identity.proxy import is_listed
@@ -54,11 +56,6 @@ REQUESTS = logging.getLogger("retain.requests")
 #: A rest of a request body this small is read away, so that the connection can be used again.
 DISCARD_BYTES = 65536
 
-#: A name of labels as DNS bounds them, or an address in brackets; a port. Looser forms mean nothing to
-#: anybody, and Quart's routing fails at them.
-_HOST = re.compile(
-    rb"(?=.{0,261}$)(?:\[[0-9A-Za-z:.%]{2,64}\]|(?:[A-Za-z0-9_%-]{1,63}\.)*[A-Za-z0-9_%-]{0,63})(?::[0-9]{0,5})?"
-)
 _PORT = re.compile(rb":[0-9]*$")
 _VERSIONS = frozenset(("1.1", "2", "1.0"))
 _REFUSED_METHODS = frozenset(("TRACE", "TRACK", "CONNECT"))
@@ -133,24 +130,25 @@ class App:
         surface: Surface | None = None
         try:
             request = Request(scope, receive)
-            surface = self._find(request)
+            surface = self.interface_of(request)
             self._check(request)
             if surface is None:
                 request.segments()
         except RequestError as error:
             status = await self._refuse(error, scope, receive, send, surface)
         else:
-            request.body.min_rate = self.config.server.min_body_rate
-            request.body.stopping = self.stopping
             if surface is None:
                 status = await self._fall_through(request, scope, receive, send)
             else:
                 name = surface.name
-                status = await self._answer(surface, request, scope, receive, send)
-        seconds = trio.current_time() - started
-        self.counters.request(name, scope["method"], status, seconds)
+                status = await self._respond(surface, request, scope, receive, send)
+        self.answered(name, scope["method"], status, trio.current_time() - started)
+
+    def answered(self, name: str, method: str, status: int, seconds: float) -> None:
+        """Count and log a request that the interface `name` answered, or nobody did."""
+        self.counters.request(name, method, status, seconds)
         if self.config.log.requests:
-            facts = {"method": scope["method"], "interface": name, "status": status}
+            facts = {"method": method, "interface": name, "status": status}
             REQUESTS.info("request", extra={"facts": {**facts, "seconds": round(seconds, 6)}})
 
     def _check(self, request: Request) -> None:
@@ -166,7 +164,7 @@ class App:
         lengths = encodings = 0
         for name, value in request.raw_headers:
             size += len(name) + len(value)
-            if name == b"host" and not _HOST.fullmatch(value):
+            if name == b"host" and not HOST.fullmatch(value):
                 raise BadRequest("bad Host")
             if name == b"content-length":
                 lengths += 1
@@ -179,11 +177,11 @@ class App:
         if lengths and encodings:
             # RFC 9112 section 6.1: it may be an attempt at request smuggling.
             raise BadRequest("both Content-Length and Transfer-Encoding")
-        if request.authority is not None and not _HOST.fullmatch(request.authority):
+        if request.authority is not None and not HOST.fullmatch(request.authority):
             raise BadRequest("bad host in the request target")
 
-    def _find(self, request: Request) -> Surface | None:
-        """The interface a request is meant for. Raises BadRequest on an undecodable first segment."""
+    def interface_of(self, request: Request) -> Surface | None:
+        """Return the interface a request is meant for. Raises BadRequest on an undecodable first segment."""
         if self._hosts:
             host = request.authority or next((v for n, v in request.raw_headers if n == b"host"), b"")
             host = _PORT.sub(b"", host).lower()
@@ -200,28 +198,44 @@ class App:
             found = next((surface for claims, surface in self._claims if claims(decoded)), None)
         return found
 
-    async def _answer(
+    async def answer(
+        self, surface: Surface, request: Request
+    ) -> tuple[Response, list[tuple[str, str]]] | None:
+        """Have `surface` answer: the response and its header fields; None if the client went away first.
+
+        A short rest of the request's body has been read when this returns.
+        """
+        request.body.min_rate = self.config.server.min_body_rate
+        request.body.stopping = self.stopping
+        handled: Response | None = None
+        try:
+            response = handled = await surface.handle(request)
+            fields = response.fields()
+        except ClientGone:
+            return None
+        except Exception as error:
+            if handled is not None:
+                await close_iterator(handled.body)
+            response = self._worded(surface, request, error)
+            fields = response.fields()
+        if not request.body.finished:
+            await request.body.discard(DISCARD_BYTES)
+        return response, fields
+
+    async def _respond(
         self, surface: Surface, request: Request, scope: Scope, receive: Receive, send: Send
     ) -> int:
         """Have `surface` answer; the status, 0 if the client went away before there was one."""
         if proceed := scope.get("state", {}).get(PROCEED):
             request.body.on_first_read(proceed)
-        handled: Response | None = None
-        try:
-            response = handled = await surface.handle(request)
-            head = response.head_message()
-        except ClientGone:
+        answer = await self.answer(surface, request)
+        if answer is None:
             return 0
-        except Exception as error:
-            if handled is not None:
-                await close_iterator(handled.body)
-            response = self._worded(surface, request, error)
-            head = response.head_message()
-        if not request.body.finished:
-            await request.body.discard(DISCARD_BYTES)
+        response, fields = answer
         unread = not request.body.finished
         if unread and request.http_version != "2":
-            head["headers"].append((b"Connection", b"close"))
+            fields = [*fields, ("Connection", "close")]
+        head = start_message(response.status, fields)
         try:
             await send_response(
                 head,

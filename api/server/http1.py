@@ -41,6 +41,7 @@ from hypercorn.utils import parse_socket_addr
 from retain.api.http.message import CASED_HEADERS
 from retain.api.server.connections import GuardedStream, Phase
 from retain.api.server.http2 import Http2
+from retain.api.server.plain import PlainConnection
 
 LOG = logging.getLogger("retain.http")
 
@@ -201,6 +202,9 @@ class Http1(H11Protocol):
         if isinstance(event, h11.Response):
             # Held back for the body that follows: ASGI forbids a head to be sent before it anyway.
             self._held = b"".join(pieces or ())
+            if isinstance(self.stream, HTTPStream) and self.stream.scope["method"] == "HEAD":
+                # h11 announces chunks where no length is known; an answer to HEAD has none.
+                self._held = self._held.replace(b"\r\nTransfer-Encoding: chunked\r\n", b"\r\n", 1)
             return
         pieces = [self._held, *(pieces or ())]
         self._held = b""
@@ -224,8 +228,10 @@ class HttpConnection(TCPServer):
         stream: GuardedStream | trio.SSLStream[GuardedStream],
         write_timeout: float,
         on_idle: Callable[[GuardedStream], None] = lambda stream: None,
+        plain: Callable[[GuardedStream], PlainConnection] | None = None,
     ) -> None:
         super().__init__(app, config, context, ConnectionState({}), stream)  # type: ignore[arg-type]
+        self._plain = plain
         self.write_timeout = write_timeout
         self.on_idle = on_idle
         self.guard = stream if isinstance(stream, GuardedStream) else stream.transport_stream
@@ -234,10 +240,16 @@ class HttpConnection(TCPServer):
         """Serve until either side closes. Nothing but cancellation comes out of here."""
         try:
             alpn = await self._handshake()
-            if alpn is not None:
+            unused: bytes | None = b""
+            if self._plain is not None and isinstance(self.stream, GuardedStream):
+                self.guard.send_ahead()
+                unused = await self._plain(self.stream).run()
+            if alpn is not None and unused is not None:
                 async with TaskGroup() as task_group:
                     self.protocol = self._protocol(alpn, task_group)
                     await self.protocol.initiate()
+                    if unused:
+                        await self.protocol.handle(RawData(data=unused))
                     await self._read_data()
         except* (OSError, trio.BrokenResourceError, trio.ClosedResourceError):
             LOG.debug("connection broken")

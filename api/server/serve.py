@@ -21,9 +21,11 @@ from hypercorn.trio.worker_context import WorkerContext
 
 from retain.api.config.checks import split_bind
 from retain.api.config.load import ServerConfig
+from retain.api.http.plain_head import PlainHeads
 from retain.api.server.app import App
 from retain.api.server.connections import Connections, GuardedListener, GuardedStream
 from retain.api.server.http1 import HttpConnection
+from retain.api.server.plain import PlainConnection
 
 LOG = logging.getLogger("retain.serve")
 
@@ -117,29 +119,15 @@ async def serve(
     app.counters.watch(app.engine, lambda: len(connections))
     wire = WireConfig(server)
     worker = WorkerContext(None)
-    wrapped = ASGIWrapper(app)  # type: ignore[arg-type]
     try:
         listeners = await trio.open_tcp_listeners(port, host=host, backlog=BACKLOG)
     except OSError as error:
         raise CannotListen(server.bind, error) from error
-
-    async def handle(stream: GuardedStream) -> None:
-        try:
-            carrier = stream if context is None else _encrypted(stream, context)
-            connection = HttpConnection(
-                wrapped, wire, worker, carrier, server.write_timeout, connections.fell_idle
-            )
-            if await connections.wait_for_place(stream):
-                await connection.run()
-            else:
-                await connection.refuse()
-        finally:
-            stream.cut()
-            connections.forget(stream)
+    handle = _handler(app, wire, worker, context, connections)
 
     async with trio.open_nursery() as background:
         background.start_soon(connections.watch)
-        lifespan = Lifespan(wrapped, wire, {})
+        lifespan = Lifespan(ASGIWrapper(app), wire, {})  # type: ignore[arg-type]
         async with trio.open_nursery() as handlers:
             async with trio.open_nursery() as accepting:
                 for listener in listeners:
@@ -158,6 +146,48 @@ async def serve(
             handlers.cancel_scope.cancel()
         await lifespan.wait_for_shutdown()
         background.cancel_scope.cancel()
+
+
+def _handler(
+    app: App,
+    wire: WireConfig,
+    worker: WorkerContext,
+    context: ssl.SSLContext | None,
+    connections: Connections,
+) -> Callable[[GuardedStream], Awaitable[None]]:
+    """Return what serves one accepted connection to its end."""
+    wrapped = ASGIWrapper(app)  # type: ignore[arg-type]
+    server = app.config.server
+    plain = _short_path(app, wire, connections) if server.fast_http1 else None
+
+    async def handle(stream: GuardedStream) -> None:
+        try:
+            carrier = stream if context is None else _encrypted(stream, context)
+            connection = HttpConnection(
+                wrapped, wire, worker, carrier, server.write_timeout, connections.fell_idle, plain
+            )
+            if await connections.wait_for_place(stream):
+                await connection.run()
+            else:
+                await connection.refuse()
+        finally:
+            stream.cut()
+            connections.forget(stream)
+
+    return handle
+
+
+def _short_path(
+    app: App, wire: WireConfig, connections: Connections
+) -> Callable[[GuardedStream], PlainConnection]:
+    server = app.config.server
+    heads = PlainHeads(server.max_headers, server.max_header_bytes)
+
+    def plain(stream: GuardedStream) -> PlainConnection:
+        here = stream.socket.getsockname()[:2]
+        return PlainConnection(app, wire, heads, stream, here, connections.fell_idle)
+
+    return plain
 
 
 def _encrypted(stream: GuardedStream, context: ssl.SSLContext) -> trio.SSLStream[GuardedStream]:

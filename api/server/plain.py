@@ -1,0 +1,269 @@
+"""HTTP/1.1 for requests with a plain head: one task and one loop for a connection, one write for an answer.
+
+Nearly every request of every client is read here (`api.http.plain_head` says what plain is), without a parser
+object, a stream, a task or a channel for each. The first head that is not plain ends this loop: `run` returns
+the bytes not yet used, and the connection goes on in `api.server.http1`, which knows all of HTTP/1. The same
+happens to requests that no interface claims (pages, metrics) and to those that are refused before an
+interface sees them. So this module refuses nothing itself. `server.fast_http1 = false` turns it off.
+
+The body is counted here by its Content-Length and read from the socket only when it is asked for.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Final, Protocol
+
+import trio
+
+from retain.api.http.errors import RequestError
+from retain.api.http.message import Message, Request, Response, Surface, start_message
+from retain.api.http.plain_head import PlainHead, PlainHeads
+from retain.api.http.send import describes_nothing, has_body, send_response, without_description
+from retain.api.server.connections import GuardedStream, Phase
+
+LOG = logging.getLogger("retain.http")
+
+RECEIVE_BYTES: Final = 65536
+RECEIVE_MORE_BYTES: Final = 512 * 1024
+"""Offered to a peer whose last piece was at least `PLENTY_BYTES`: a large body costs fewer steps."""
+PLENTY_BYTES: Final = 16384
+SEPARATE_BYTES: Final = 65536
+"""A body from this length on is not copied together with its head."""
+
+_STATUS_LINES: Final = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n" for status in HTTPStatus}
+
+
+class Application(Protocol):
+    """What a plain request needs of the application."""
+
+    stopping: trio.Event
+
+    def interface_of(self, request: Request) -> Surface | None:
+        """The interface that a request is meant for. Raises RequestError."""
+        ...
+
+    async def answer(
+        self, surface: Surface, request: Request
+    ) -> tuple[Response, list[tuple[str, str]]] | None:
+        """The answer and its header fields; None if the client has gone."""
+        ...
+
+    def answered(self, name: str, method: str, status: int, seconds: float) -> None:
+        """Count and log an answered request."""
+        ...
+
+
+class ResponseFields(Protocol):
+    """What gives the header fields that every answer carries."""
+
+    def response_headers(self, protocol: str) -> list[tuple[bytes, bytes]]:
+        """The Date header, at most a second old."""
+        ...
+
+
+class PlainConnection:
+    """One connection over cleartext HTTP/1.1, as long as its heads are plain."""
+
+    def __init__(
+        self,
+        app: Application,
+        common: ResponseFields,
+        heads: PlainHeads,
+        stream: GuardedStream,
+        server: tuple[str, int],
+        on_idle: Callable[[GuardedStream], None],
+    ) -> None:
+        self._app = app
+        self._common = common
+        self._heads = heads
+        self._stream = stream
+        self._server = server
+        self._on_idle = on_idle
+        self._unread = b""
+        self._left = 0  # bytes of the current request's body that have not been taken
+        self._gone = False
+        self._head: bytes | None = None  # of a streamed answer, until its first piece
+        self._chunked = False
+        self._unsent = 0
+        self._complete = True
+
+    async def run(self) -> bytes | None:
+        """Serve until the connection ends (None), or until a head comes that is not plain (its bytes)."""
+        stream = self._stream
+        while True:
+            end = self._unread.find(b"\r\n\r\n")
+            while end < 0:
+                if len(self._unread) > self._heads.max_bytes:
+                    return self._unread
+                try:
+                    data = await stream.receive_some(RECEIVE_BYTES)
+                except (trio.BrokenResourceError, trio.ClosedResourceError):
+                    return None
+                if not data:
+                    return self._unread or None
+                if self._unread:
+                    self._unread += data
+                else:
+                    self._unread = data
+                end = self._unread.find(b"\r\n\r\n")
+            head = self._heads.read(self._unread, end + 4)
+            if head is None:
+                return self._unread
+            request = Request.of_plain_head(head, self._receive, stream.peer, self._server)
+            try:
+                surface = self._app.interface_of(request)
+            except RequestError:
+                return self._unread
+            if surface is None:
+                return self._unread
+            self._unread = self._unread[end + 4 :] if len(self._unread) > end + 4 else b""
+            if not await self._serve(surface, request, head):
+                await stream.aclose()
+                return None
+            if self._unread:
+                await trio.lowlevel.checkpoint()  # others have their turn between pipelined requests
+                stream.enter(Phase.HEAD)
+            else:
+                stream.enter(Phase.IDLE)
+                self._on_idle(stream)
+
+    async def _serve(self, surface: Surface, request: Request, head: PlainHead) -> bool:
+        """Answer one request; whether the connection can take another one."""
+        stream = self._stream
+        stream.enter(Phase.BUSY)
+        started = stream.since
+        self._left = head.length or 0
+        answer = await self._app.answer(surface, request)
+        if answer is None:
+            self._app.answered(surface.name, request.method, 0, trio.current_time() - started)
+            return False
+        response, fields = answer
+        unread = not request.body.finished
+        body = response.body
+        if isinstance(body, bytes) and not unread:
+            if not has_body(request.method, response.status):
+                body = b""
+                if describes_nothing(request.method, response.status):
+                    fields = without_description(fields)
+            delivered = await self._write(self._rendered(response.status, fields), body)
+        else:
+            delivered = await self._stream_out(request, response, fields, unread=unread)
+        self._app.answered(surface.name, request.method, response.status, trio.current_time() - started)
+        return delivered and not unread and not self._app.stopping.is_set()
+
+    def _rendered(self, status: int, fields: list[tuple[str, str]], framing: bytes = b"") -> bytes:
+        lines = "".join([f"{name}: {value}\r\n" for name, value in fields])
+        line = _STATUS_LINES.get(status) or f"HTTP/1.1 {status} \r\n"
+        date = b"".join([b"%s: %s\r\n" % pair for pair in self._common.response_headers("h11")])
+        return b"%b%b%b\r\n" % ((line + lines).encode("latin-1"), date, framing)
+
+    async def _write(self, head: bytes, body: bytes) -> bool:
+        """Write an answer; whether the peer was there to take it."""
+        try:
+            with trio.CancelScope(shield=True):
+                if len(body) < SEPARATE_BYTES:
+                    await self._stream.send_all(head + body)
+                else:
+                    await self._stream.send_all(head)
+                    await self._stream.send_all(body)
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            self._stream.cut()
+            return False
+        return True
+
+    # --- what is rare: answers that stream, and answers before the request was read ---------------------
+
+    async def _stream_out(
+        self, request: Request, response: Response, fields: list[tuple[str, str]], *, unread: bool
+    ) -> bool:
+        self._chunked = False
+        self._complete = False
+        if unread:
+            fields = [*fields, ("Connection", "close")]
+        lone = not has_body(request.method, response.status)
+        sized = any(name == "Content-Length" for name, _ in fields)
+        if not sized and not lone:
+            self._chunked = True
+        self._unsent = 0 if lone or not sized else next(int(v) for n, v in fields if n == "Content-Length")
+        try:
+            await send_response(
+                start_message(response.status, fields),
+                response,
+                self._receive,
+                self._send,
+                method=request.method,
+                unread=unread,
+                stopping=self._app.stopping,
+            )
+        except Exception as error:
+            # The head is out: all that is left is to end the connection, which tells the client.
+            LOG.error("an answer broke off", exc_info=error)
+        if not self._complete:
+            self._stream.cut()
+        return self._complete
+
+    async def _receive(self) -> Message:
+        """The next piece of the request's body, then that the client has gone."""
+        if self._gone:
+            return {"type": "http.disconnect"}
+        if self._left:
+            data = await self._next_piece(RECEIVE_MORE_BYTES if self._left > PLENTY_BYTES else RECEIVE_BYTES)
+            if not data:
+                self._gone = True
+                return {"type": "http.disconnect"}
+            self._left -= len(data)
+            return {"type": "http.request", "body": data, "more_body": self._left > 0}
+        while len(self._unread) < RECEIVE_BYTES:
+            data = await self._received(RECEIVE_BYTES)
+            if not data:
+                self._gone = True
+                return {"type": "http.disconnect"}
+            self._unread += data
+        await trio.sleep_forever()
+        raise AssertionError
+
+    async def _next_piece(self, size: int) -> bytes:
+        """At most `_left` bytes of the body; empty if the client has gone."""
+        if not self._unread:
+            data = await self._received(size)
+            if len(data) <= self._left:
+                return data
+            self._unread = data
+        data, self._unread = self._unread[: self._left], self._unread[self._left :]
+        return data
+
+    async def _received(self, size: int) -> bytes:
+        try:
+            return await self._stream.receive_some(size)
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            return b""
+
+    async def _send(self, message: Message) -> None:
+        """Take what `send_response` sends. Never raises because the client has gone."""
+        if message["type"] == "http.response.start":
+            fields = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in message["headers"]]
+            framing = b"Transfer-Encoding: chunked\r\n" if self._chunked else b""
+            self._head = self._rendered(message["status"], fields, framing)
+            return
+        await trio.lowlevel.checkpoint()  # an answer made in memory would never let others run
+        if self._gone:
+            return
+        body: bytes = message["body"]
+        last = not message["more_body"]
+        if self._chunked:
+            body = b"%x\r\n%b\r\n" % (len(body), body) if body else b""
+            if last:
+                body += b"0\r\n\r\n"
+        elif body or last:
+            self._unsent -= len(body)
+            if self._unsent < 0 or (last and self._unsent):
+                raise RuntimeError("an answer has another length than it announced")
+        head, self._head = self._head or b"", None
+        if (head or body) and not await self._write(head, body):
+            self._gone = True
+            return
+        if last:
+            self._complete = not self._gone
