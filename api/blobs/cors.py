@@ -6,7 +6,7 @@ without CORS headers, and a preflight is refused with 403 CorsPreflightFailure.
 
 from collections.abc import Mapping, Sequence
 
-from retain.api.blobs.wire.errors import AzureError
+from retain.api.blobs.wire.errors import AzureError, invalid_header
 from retain.api.blobs.xml.service_properties import CorsRule
 
 
@@ -25,13 +25,13 @@ def response_headers(
 
 
 def preflight_headers(rules: Sequence[CorsRule], headers: Mapping[str, str]) -> list[tuple[str, str]]:
-    """The headers of a preflight's answer. Raises AzureError CorsPreflightFailure or
-    MissingRequiredHeader."""
+    """Return the headers of a preflight's answer. Raises AzureError CorsPreflightFailure, or
+    InvalidHeaderValue where one of its headers is missing."""
     origin = headers.get("origin")
     method = headers.get("access-control-request-method")
     if not origin or not method:
         name = "Access-Control-Request-Method" if origin else "Origin"
-        raise AzureError("MissingRequiredHeader", extras=(("HeaderName", name),))
+        raise invalid_header(name, method or "", "A required CORS header is not present.")
     asked = [name.strip().lower() for name in headers.get("access-control-request-headers", "").split(",")]
     wanted = [name for name in asked if name]
     for rule in rules:

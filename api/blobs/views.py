@@ -7,7 +7,7 @@ from retain.api.blobs.sas.fields import OVERRIDE_HEADERS
 from retain.api.blobs.wire import etag
 from retain.api.blobs.wire.names import metadata_headers
 from retain.api.blobs.wire.times import http_date
-from retain.api.blobs.xml.write import DEFAULT_TIER
+from retain.api.blobs.xml.write import DEFAULT_TIER, SMART_TIER
 from retain.engine.blobs.entries import BlobEntry, ContainerEntry, ContentHeaders
 from retain.engine.blobs.leases import INFINITE, Lease, LeaseState, locked, state_of
 
@@ -42,6 +42,7 @@ def container_headers(entry: ContainerEntry, now: int, *, held: bool) -> HeaderL
     headers += [
         ("x-ms-has-immutability-policy", "false"),
         ("x-ms-has-legal-hold", "true" if held else "false"),
+        ("x-ms-immutable-storage-with-versioning-enabled", "false"),
         ("x-ms-default-encryption-scope", "$account-encryption-key"),
         ("x-ms-deny-encryption-scope-override", "false"),
     ]
@@ -50,13 +51,9 @@ def container_headers(entry: ContainerEntry, now: int, *, held: bool) -> HeaderL
     return headers
 
 
-def blob_headers(entry: BlobEntry, now: int, *, tier: bool) -> HeaderList:
-    """The headers of Get Blob and Get Blob Properties but for length, range and checksums.
-
-    `tier` adds the access tier, which only HEAD tells.
-    """
+def blob_headers(entry: BlobEntry, now: int) -> HeaderList:
+    """Return the headers of Get Blob and Get Blob Properties but for length, range and checksums."""
     headers = [
-        ("Content-Type", entry.headers.content_type or "application/octet-stream"),
         ("Last-Modified", http_date(entry.modified)),
         ("ETag", etag.quoted(entry.etag)),
         ("Accept-Ranges", "bytes"),
@@ -65,14 +62,15 @@ def blob_headers(entry: BlobEntry, now: int, *, tier: bool) -> HeaderList:
         *lease_headers(entry.lease, now),
         ("x-ms-server-encrypted", "true"),
     ]
+    if entry.headers.content_type is not None:
+        headers.append(("Content-Type", entry.headers.content_type))
     if entry.headers[1:] != _UNSPOKEN[1:]:
         headers += _content_headers(entry.headers)
     if entry.metadata:
         headers += metadata_headers(dict(entry.metadata))
     if entry.tags:
         headers.append(("x-ms-tag-count", str(len(entry.tags))))
-    if tier:
-        headers += _tier_headers(entry)
+    headers += _tier_headers(entry)
     if entry.copy is not None:
         headers += _copy_headers(entry)
     return headers
@@ -103,10 +101,12 @@ def _content_headers(stored: ContentHeaders) -> HeaderList:
 def _tier_headers(entry: BlobEntry) -> HeaderList:
     if entry.tier is None:
         return [("x-ms-access-tier", DEFAULT_TIER), ("x-ms-access-tier-inferred", "true")]
-    if entry.tier_changed is None:
-        return [("x-ms-access-tier", entry.tier)]
-    changed = ("x-ms-access-tier-change-time", http_date(entry.tier_changed))
-    return [("x-ms-access-tier", entry.tier), changed]
+    headers = [("x-ms-access-tier", entry.tier)]
+    if entry.tier == SMART_TIER:
+        headers.append(("x-ms-smart-access-tier", DEFAULT_TIER))
+    if entry.tier_changed is not None:
+        headers.append(("x-ms-access-tier-change-time", http_date(entry.tier_changed)))
+    return headers
 
 
 def _copy_headers(entry: BlobEntry) -> HeaderList:

@@ -34,7 +34,8 @@ Invalid             policy-limit            SetContainerAccess with more than fi
 TooLarge            block-list              CommitBlocks with more than 50,000 blocks
 ==================  ======================  =========================================================
 
-Order of judgement: container, blob, conditions, lease, then the rest.
+Order of judgement: container, blob, conditions, lease, then the rest. A write over a leased blob asks for the
+lease first.
 """
 
 from dataclasses import dataclass

@@ -5,7 +5,7 @@ section 7); here is only what a write, a delete or a container operation demands
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from retain.engine.blobs.entries import BlobEntry, ContainerEntry
 from retain.engine.core.errors import Conflict, PreconditionFailed
@@ -52,6 +52,12 @@ class Conditions:
     unmodified_since: int | None = None
     tags: Callable[[Mapping[str, str]], bool] | None = None
     lease: str | None = None
+
+    def of_the_holder(self) -> "Conditions":
+        """Return what these demand of a write by the holder of the lease: all but that nothing be there."""
+        if self.if_none_match is None or not self.if_none_match.any:
+            return self
+        return replace(self, if_none_match=None)
 
     def check(self, entry: BlobEntry | ContainerEntry | None, *, creates: bool = False) -> None:
         """Refuses if ``entry`` does not meet them; the lease is not looked at here.

@@ -17,6 +17,7 @@ from retain.engine.blobs.commands import (
     SetBlobTier,
     WriteBlob,
 )
+from retain.engine.blobs.conditions import Conditions
 from retain.engine.blobs.containers import Container
 from retain.engine.blobs.decide_containers import required
 from retain.engine.blobs.entries import BlobEntry
@@ -72,15 +73,27 @@ def writable(blobs: BlobsState, command: WriteBlob, now: int) -> tuple[Container
     """
     container = required(blobs, command.account, command.container)
     entry = container.blob(command.name, now)
-    command.conditions.check(entry, creates=True)
-    if entry is None:
-        if command.conditions.lease is not None:
-            leases.check_write(None, command.conditions.lease, now)
-        return container, None
-    if not command.may_overwrite:
-        raise Forbidden("the blob exists and the caller may only create", reason="overwrite")
-    leases.check_write(entry.lease, command.conditions.lease, now)
+    admit_write(entry, command.conditions, now, may_overwrite=command.may_overwrite)
     return container, entry
+
+
+def admit_write(entry: BlobEntry | None, conditions: Conditions, now: int, *, may_overwrite: bool) -> None:
+    """Refuse a write over `entry`, None if there is none, that conditions, lease or rights exclude.
+
+    A blob that is leased asks for its lease first, and ``If-None-Match: *`` does not stop the holder of the
+    lease: so Azure, whose clients send it with every upload that is not said to overwrite.
+
+    Raises:
+        Conflict, Forbidden, PreconditionFailed: As listed in ``commands``.
+    """
+    lease = None if entry is None else entry.lease
+    if leases.locked(lease, now):
+        leases.check_write(lease, conditions.lease, now)
+        conditions = conditions.of_the_holder()
+    conditions.check(entry, creates=True)
+    if entry is not None and not may_overwrite:
+        raise Forbidden("the blob exists and the caller may only create", reason="overwrite")
+    leases.check_write(lease, conditions.lease, now)
 
 
 def endings(container: Container, name: str, now: int) -> list[Event]:

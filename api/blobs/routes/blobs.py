@@ -9,12 +9,12 @@ from retain.api.blobs.routes.upload import (
     check_md5,
     content_headers,
     md5_header,
-    md5_mismatch,
     metadata_of,
     precheck,
     receive,
     require_length,
     size_limit,
+    stored_md5,
     tags_of,
     tier_of,
 )
@@ -61,15 +61,13 @@ async def put_blob(call: Call) -> Response:
         tags_of(call),
         tier_of(call),
     )
-    stored_md5 = md5_header(call, "x-ms-blob-content-md5")
+    blob_md5 = md5_header(call, "x-ms-blob-content-md5")
     conditions = call.conditions(write=True)
     limit = size_limit(call.version, 64 * MEBIBYTE, 256 * MEBIBYTE, 5000 * MEBIBYTE)
     if 0 < length <= limit:
         await precheck(call, conditions)
     async with call.engine.upload() as upload:
-        received = await receive(call, upload, limit)
-        if stored_md5 is not None and stored_md5 != received.md5:
-            raise md5_mismatch(stored_md5, received.md5)
+        received = await receive(call, upload, limit, blob_md5=blob_md5)
         result = await call.engine.submit(
             PutBlob(
                 actor=call.actor,
@@ -101,7 +99,7 @@ async def set_blob_properties(call: Call) -> Response:
             name=call.blob,
             conditions=call.conditions(write=True),
             headers=content_headers(call, plain=False, default_type=None),
-            md5=md5_header(call, "x-ms-blob-content-md5"),
+            md5=stored_md5(call),
         )
     )
     return Response(200, written(result.etag, result.modified))

@@ -17,6 +17,7 @@ from retain.api.blobs.routes.upload import (
     receive,
     require_length,
     size_limit,
+    stored_md5,
     tags_of,
     tier_of,
 )
@@ -90,7 +91,7 @@ async def put_block_list(call: Call) -> Response:
             resource=call.engine.entropy(16),
             blocks=tuple((_SOURCES[kind], identity) for kind, identity in parse_block_list(body)),
             headers=headers,
-            md5=md5_header(call, "x-ms-blob-content-md5"),
+            md5=stored_md5(call),
             metadata=metadata,
             tags=tags,
             tier=tier,

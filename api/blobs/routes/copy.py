@@ -68,7 +68,7 @@ async def copy_blob(call: Call) -> Response:
             201, [*headers, ("Content-MD5", md5_text(body.md5)), ("x-ms-request-server-encrypted", "true")]
         )
     headers += [("x-ms-copy-id", identity), ("x-ms-copy-status", "success")]
-    if is_sync:
+    if is_sync and call.header("x-ms-source-content-md5"):
         headers.append(("Content-MD5", md5_text(body.md5)))
     return Response(202, headers)
 

@@ -55,7 +55,7 @@ async def get_blob(call: Call) -> Response:
     """Get Blob."""
     entry, now = await find_blob(call)
     part = parse_range(call.headers.get("range"), call.headers.get("x-ms-range"), entry.size)
-    headers = blob_headers(entry, now, tier=False)
+    headers = blob_headers(entry, now)
     start, stop = part or (0, entry.size)
     if part is not None:
         headers.append(("Content-Range", content_range(start, stop, entry.size)))
@@ -175,7 +175,7 @@ def _sum_header(kind: str, data: bytes) -> tuple[str, str]:
 async def get_blob_properties(call: Call) -> Response:
     """Get Blob Properties: HEAD."""
     entry, now = await find_blob(call)
-    headers = blob_headers(entry, now, tier=True)
+    headers = blob_headers(entry, now)
     if entry.md5 is not None:
         headers.append(("Content-MD5", md5_text(entry.md5)))
     headers = override(headers, call.grant.overrides) if call.grant.overrides else headers

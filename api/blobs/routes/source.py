@@ -13,6 +13,7 @@ from retain.api.blobs.sas.permissions import Operation, authorize
 from retain.api.blobs.sas.token import parse_token
 from retain.api.blobs.sas.verify import Kind, Target
 from retain.api.blobs.wire.address import Address, host_account, parse_address
+from retain.api.blobs.wire.engine_errors import from_engine
 from retain.api.blobs.wire.errors import AzureError, invalid_header
 from retain.api.http.message import BadRequest, decode_segment
 from retain.engine import NotFound, PreconditionFailed
@@ -45,10 +46,7 @@ async def find_source(call: Call, *, with_tags: bool = False) -> Source:
             lambda state, now: queries.get_blob(state.blobs, address.account, container, blob, now)
         )
     except NotFound as error:
-        message = "The specified container does not exist." if error.reason == "container" else None
-        raise AzureError(
-            "CannotVerifyCopySource", message=message or "The specified blob does not exist."
-        ) from None
+        raise _unverified(from_engine(error), 404) from None
     try:
         conditions.check(entry)
     except PreconditionFailed:
@@ -108,7 +106,25 @@ async def _authorize(call: Call, address: Address, query: str, *, with_tags: boo
         grant = await verify_token(call.engine, token, target, keys, facts)
         authorize(grant, Operation.GET_BLOB, with_tags=with_tags)
     except AzureError as error:
-        status = 401 if error.status == 401 else 403
-        raise AzureError(
-            "CannotVerifyCopySource", status=status, message=error.message, detail=error.detail
-        ) from None
+        raise _unverified(error, 401 if error.status == 401 else 403) from None
+
+
+def _unverified(cause: AzureError, status: int) -> AzureError:
+    """Return the refusal of a source that answers `cause` itself; it says what that was, as at Azure."""
+    headers = (
+        ("x-ms-copy-source-status-code", str(cause.status)),
+        ("x-ms-copy-source-error-code", cause.code),
+    )
+    extras = (
+        ("CopySourceStatusCode", str(cause.status)),
+        ("CopySourceErrorCode", cause.code),
+        ("CopySourceErrorMessage", cause.message),
+    )
+    return AzureError(
+        "CannotVerifyCopySource",
+        status=status,
+        message=cause.message,
+        detail=cause.detail,
+        extras=extras,
+        headers=headers,
+    )

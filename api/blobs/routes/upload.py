@@ -4,7 +4,7 @@ sent."""
 import hashlib
 import hmac
 from base64 import b64encode
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from retain.api.blobs.call import Call
@@ -13,13 +13,14 @@ from retain.api.blobs.wire.errors import AzureError, invalid_header
 from retain.api.blobs.wire.names import decode_base64, parse_metadata
 from retain.api.blobs.wire.structured_body import StructuredBody
 from retain.api.blobs.wire.tags import parse_tags_header
-from retain.engine import Body, Forbidden, NotFound, State, Upload
-from retain.engine.blobs import leases
+from retain.engine import Body, NotFound, State, Upload
 from retain.engine.blobs.conditions import Conditions
+from retain.engine.blobs.decide_blobs import admit_write
 from retain.engine.blobs.entries import ContentHeaders, Pairs
 
 DEFAULT_TYPE: Final = "application/octet-stream"
 MEBIBYTE: Final = 1 << 20
+MAX_STORED_MD5: Final = 64
 
 TIERS: Final = {
     tier.lower(): tier
@@ -29,6 +30,7 @@ TIERS: Final = {
         "Cold",
         "Archive",
         "Premium",
+        "Smart",
         *(f"P{n}" for n in (4, 6, 10, 15, 20, 30, 40, 50)),
     )
 }
@@ -88,12 +90,29 @@ def md5_header(call: Call, name: str) -> bytes | None:
     return digest
 
 
+def stored_md5(call: Call) -> bytes | None:
+    """Return the MD5 to store with content that is not at hand, as it was sent: nobody checks it.
+
+    Raises AzureError InvalidMd5 unless it is Base64 of at most 64 bytes.
+    """
+    name = "x-ms-blob-content-md5"
+    text = call.header(name)
+    if text is None:
+        return None
+    digest = decode_base64(text)
+    if digest is None or len(digest) > MAX_STORED_MD5:
+        raise AzureError("InvalidMd5", extras=(("HeaderName", name), ("HeaderValue", text)))
+    return digest
+
+
 def sent_sums(call: Call) -> Sums:
-    """The checksums of a request. Raises AzureError for a bad one, and for MD5 and CRC-64 at once."""
+    """Return the checksums of a request. Raises AzureError for a bad one, and for MD5 and CRC-64 at once."""
     md5 = md5_header(call, "content-md5")
     text = call.header("x-ms-content-crc64")
     crc = crc64.decode(text) if text else None
-    if text and (crc is None or md5 is not None):
+    if text and md5 is not None:
+        raise AzureError("BothCrc64AndMd5HeaderPresent")
+    if text and crc is None:
         raise invalid_header("x-ms-content-crc64", text)
     framed = call.header("x-ms-structured-body")
     if framed is None:
@@ -118,22 +137,21 @@ async def precheck(call: Call, conditions: Conditions) -> None:
         found = state.blobs.find(call.account, call.container)
         if found is None:
             raise NotFound("there is no such container", reason="container")
-        entry = found.blob(call.blob, now)
-        conditions.check(entry, creates=True)
-        leases.check_write(None if entry is None else entry.lease, conditions.lease, now)
-        if entry is not None and not may_overwrite:
-            raise Forbidden("this caller may create, not overwrite", reason="overwrite")
+        admit_write(found.blob(call.blob, now), conditions, now, may_overwrite=may_overwrite)
 
     await call.engine.read(look)
 
 
-async def receive(call: Call, upload: Upload, limit: int) -> Received:
+async def receive(call: Call, upload: Upload, limit: int, *, blob_md5: bytes | None = None) -> Received:
     """Stream the body into an upload and hold it against its checksums.
 
+    `blob_md5` is the MD5 to store with it, which takes precedence over that of the request, as at Azure.
     Nothing is kept of a body that does not match. Raises AzureError Md5Mismatch, Crc64Mismatch,
     InvalidInput for a broken frame; RequestError for a body that is too long, too slow or gone.
     """
     sums = sent_sums(call)
+    if blob_md5 is not None and not sums.framed:
+        sums = replace(sums, md5=None)
     call.request.body.limit = limit
     unframe = StructuredBody(sums.plain_length) if sums.framed else None
     # A framed body's MD5 covers the frame, so it cannot be the one of what is stored.
@@ -152,6 +170,8 @@ async def receive(call: Call, upload: Upload, limit: int) -> Received:
     computed = body.md5 if outer is None else outer.digest()
     if sums.md5 is not None and not hmac.compare_digest(sums.md5, computed):
         raise md5_mismatch(sums.md5, computed)
+    if blob_md5 is not None and not hmac.compare_digest(blob_md5, body.md5):
+        raise md5_mismatch(blob_md5, body.md5)
     if sums.crc64 is not None and running != sums.crc64:
         extras = (
             ("UserSpecifiedCrc", crc64.encode(sums.crc64)),

@@ -66,7 +66,7 @@ def parse_if_tags(text: str, header: str) -> Expression:
         expression = reader.any_of(0)
         reader.expect(Sort.END)
     except QueryError as error:
-        raise invalid_header(header, text, str(error)) from None
+        raise invalid_header(header, text, reason=str(error)) from None
     return expression
 
 

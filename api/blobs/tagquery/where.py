@@ -91,7 +91,7 @@ def _parse(text: str, in_container: bool) -> Where:
             wanted = _narrow(intervals.get(key.meaning), operator.meaning, tag_value(value), key.position)
             intervals[key.meaning] = wanted
             if len(intervals) > MAX_TAGS:
-                raise QueryError(key.position, f"a query names at most {MAX_TAGS} tags")
+                raise QueryError(None, f"there can be at most {MAX_TAGS} unique tags in a query")
         joint = next(rest)
         if joint.sort is Sort.END:
             return Where(container, intervals)

@@ -53,7 +53,7 @@ _TOKEN: Final = re.compile(
     r"""(?P<space>[ \t\r\n]+)
     |(?P<value>'(?:[^']|'')*')
     |(?P<quoted>"[^"]*")
-    |(?P<container>@container\b)
+    |(?P<parameter>@[A-Za-z0-9_]*)
     |(?P<word>[A-Za-z_][A-Za-z0-9_]*)
     |(?P<op><>|<=|>=|=|<|>)
     |(?P<paren>[()])""",
@@ -62,11 +62,13 @@ _TOKEN: Final = re.compile(
 
 
 class QueryError(ValueError):
-    """A tag query that is not one. The message names the position, counted from 1, as the service does."""
+    """A tag query that is not one. The message names the position, counted from 1, as the service does; None
+    if the query as a whole is wrong."""
 
-    def __init__(self, position: int, reason: str) -> None:
+    def __init__(self, position: int | None, reason: str) -> None:
         self.position = position
-        super().__init__(f"Error parsing query at or near character position {position}: {reason}")
+        place = "" if position is None else f" at or near character position {position}"
+        super().__init__(f"Error parsing query{place}: {reason}")
 
 
 class Sort(Enum):
@@ -121,7 +123,9 @@ def _word(group: str, text: str, position: int) -> Word:
         return Word(Sort.VALUE, text[1:-1].replace("''", "'"), text, position)
     if group == "quoted":
         return Word(Sort.KEY, _key(text[1:-1], position), text, position)
-    if group == "container":
+    if group == "parameter":
+        if text != CONTAINER:
+            raise QueryError(position, f"unsupported parameter '{text}'")
         return Word(Sort.KEY, CONTAINER, text, position)
     if group == "op":
         return Word(Sort.OPERATOR, text, text, position)
@@ -137,16 +141,23 @@ def _word(group: str, text: str, position: int) -> Word:
 
 def _key(key: str, position: int) -> str:
     if not 1 <= len(key) <= tags.MAX_KEY:
-        raise QueryError(position, f"a tag name has 1 to {tags.MAX_KEY} characters")
+        raise QueryError(position, f"tag must be between 1 and {tags.MAX_KEY} characters in length")
     if not tags.is_legal(key):
-        raise QueryError(position, f"'{key}' is not a tag name")
+        raise QueryError(position, f"'{_illegal(key)}' not permitted in tag name or value")
     return key
 
 
 def tag_value(word: Word) -> str:
     """The meaning of a VALUE that is held against a tag. Raises QueryError if no tag can have it."""
     if len(word.meaning) > tags.MAX_VALUE:
-        raise QueryError(word.position, f"a tag value has at most {tags.MAX_VALUE} characters")
+        raise QueryError(
+            word.position, f"tag value must be between 0 and {tags.MAX_VALUE} characters in length"
+        )
     if not tags.is_legal(word.meaning):
-        raise QueryError(word.position, f"{word.text} is not a tag value")
+        raise QueryError(word.position, f"'{_illegal(word.meaning)}' not permitted in tag name or value")
     return word.meaning
+
+
+def _illegal(text: str) -> str:
+    """Return the first character that no tag may have."""
+    return next(character for character in text if not tags.is_legal(character))

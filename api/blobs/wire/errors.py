@@ -121,6 +121,9 @@ TABLE: Final[dict[str, Row]] = {
         400,
         "The MD5 value specified in the request is invalid. MD5 value must be 128 bits and base64 encoded.",
     ),
+    "BothCrc64AndMd5HeaderPresent": Row(
+        400, "The request names both an MD5 and a CRC64 of its body; name one of them."
+    ),
     "Crc64Mismatch": Row(
         400,
         "The CRC64 value specified in the request did not match with the CRC64 value calculated "
@@ -162,8 +165,8 @@ TABLE: Final[dict[str, Row]] = {
     "UnsupportedXmlNode": Row(400, "One of the XML nodes specified in the request body is not supported."),
     "EmptyTagName": Row(400, "The name of one of the tag key-value pairs is empty."),
     "DuplicateTagNames": Row(400, "The tags specified contain duplicate names."),
-    "TagsTooLarge": Row(400, "The tags specified exceed the maximum permissible limits."),
-    "InvalidTag": Row(400, "The tags specified are invalid. They contain characters that are not permitted."),
+    "TagsTooLarge": Row(400, "The tags specified exceed the maximum permissible limit."),
+    "InvalidTag": Row(400, "The tags specified are invalid. It contains characters that are not permitted."),
     "CannotVerifyCopySource": Row(404, "Could not verify the copy source."),
     "CopyIdMismatch": Row(
         409, "The specified copy ID did not match the copy ID for the pending copy operation."
@@ -215,11 +218,14 @@ def authentication_failed(detail: str) -> AzureError:
     return AzureError("AuthenticationFailed", detail=detail)
 
 
-def invalid_header(name: str, value: str, message: str | None = None) -> AzureError:
+def invalid_header(
+    name: str, value: str, message: str | None = None, *, reason: str | None = None
+) -> AzureError:
     """InvalidHeaderValue naming the header, as clients expect it (Python special-cases x-ms-version)."""
-    return AzureError(
-        "InvalidHeaderValue", message=message, extras=(("HeaderName", name), ("HeaderValue", value))
-    )
+    extras = [("HeaderName", name), ("HeaderValue", value)]
+    if reason is not None:
+        extras.append(("Reason", reason))
+    return AzureError("InvalidHeaderValue", message=message, extras=extras)
 
 
 def missing_header(name: str) -> AzureError:

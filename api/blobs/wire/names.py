@@ -25,17 +25,17 @@ _GUID: Final = re.compile(
     rf"[0-9a-f]{{32}}|{_HYPHENATED}|\{{{_HYPHENATED}\}}|\({_HYPHENATED}\)", re.ASCII | re.IGNORECASE
 )
 _NOT_IN_A_NAME: Final = re.compile(
-    "[\u0000-\u001f\u007f-\u009f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff"
+    "[\u0000-\u001f\u007f-\u009f\ud800-\udfff\ufdd0-\ufdef"
     + "".join(chr(plane + last) for plane in range(0x10000, 0x110000, 0x10000) for last in (0xFFFE, 0xFFFF))
     + "]"
 )
 
 
-def _bad_length(name: str, minimum: int, maximum: int) -> AzureError:
+def _bad_length(minimum: int, maximum: int) -> AzureError:
     return AzureError(
         "OutOfRangeInput",
-        message="The specified resource name length is not within the permissible limits"
-        f" of {minimum} to {maximum}.",
+        message="The specified resource name length is not within the permissible limits.",
+        extras=(("MinimumAllowed", str(minimum)), ("MaximumAllowed", str(maximum))),
     )
 
 
@@ -47,18 +47,20 @@ def check_container(name: str) -> None:
     if name in _SPECIAL_CONTAINERS:
         return
     if not 3 <= len(name) <= 63:
-        raise _bad_length(name, 3, 63)
+        raise _bad_length(3, 63)
     if _CONTAINER.fullmatch(name) is None:
         raise AzureError("InvalidResourceName")
 
 
 def check_blob(name: str) -> None:
-    """1 to 1024 characters in at most 254 segments, none a control character or a noncharacter.
+    """Check 1 to 1024 characters in at most 254 segments, none a control character or a noncharacter.
+
+    U+FFFE and U+FFFF are the two noncharacters that Azure takes; listings encode them.
 
     Raises AzureError OutOfRangeInput, InvalidUri or InvalidResourceName.
     """
     if not 1 <= len(name) <= MAX_BLOB_NAME:
-        raise _bad_length(name, 1, MAX_BLOB_NAME)
+        raise _bad_length(1, MAX_BLOB_NAME)
     if name.count("/") >= MAX_BLOB_SEGMENTS:
         raise AzureError("InvalidUri")
     if _NOT_IN_A_NAME.search(name) is not None:

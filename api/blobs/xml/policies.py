@@ -63,10 +63,9 @@ def _identifier(policy: StoredPolicy) -> str:
     start = "" if policy.start is None else f"<Start>{iso_date(policy.start)}</Start>"
     expiry = "" if policy.expiry is None else f"<Expiry>{iso_date(policy.expiry)}</Expiry>"
     letters = "" if not policy.permissions else f"<Permission>{escape(policy.permissions)}</Permission>"
-    return (
-        f"<SignedIdentifier><Id>{escape(policy.policy_id)}</Id>"
-        f"<AccessPolicy>{start}{expiry}{letters}</AccessPolicy></SignedIdentifier>"
-    )
+    fields = start + expiry + letters
+    access = f"<AccessPolicy>{fields}</AccessPolicy>" if fields else ""
+    return f"<SignedIdentifier><Id>{escape(policy.policy_id)}</Id>{access}</SignedIdentifier>"
 
 
 def _time(name: str, fields: dict[str, str]) -> int | None:

@@ -16,6 +16,8 @@ from retain.api.blobs.wire.times import http_date
 from retain.engine.blobs.entries import BlobEntry, Block, ContainerEntry, ContentHeaders, Pairs, Pending
 
 DEFAULT_TIER: Final = "Hot"
+SMART_TIER: Final = "Smart"
+"""The service chooses among the others and says which; here everything is hot."""
 _TAGS_SINCE: Final = "2020-04-08"
 
 
@@ -140,6 +142,8 @@ def _tier_elements(entry: BlobEntry) -> str:
     if entry.tier is None:
         return f"<AccessTier>{DEFAULT_TIER}</AccessTier><AccessTierInferred>true</AccessTierInferred>"
     tier = f"<AccessTier>{entry.tier}</AccessTier>"
+    if entry.tier == SMART_TIER:
+        tier += f"<SmartAccessTier>{DEFAULT_TIER}</SmartAccessTier>"
     if entry.tier_changed is None:
         return tier
     return f"{tier}<AccessTierChangeTime>{http_date(entry.tier_changed)}</AccessTierChangeTime>"
@@ -188,7 +192,8 @@ def container_element(
         "<DefaultEncryptionScope>$account-encryption-key</DefaultEncryptionScope>"
         "<DenyEncryptionScopeOverride>false</DenyEncryptionScopeOverride>"
         "<HasImmutabilityPolicy>false</HasImmutabilityPolicy>"
-        f"<HasLegalHold>{'true' if held else 'false'}</HasLegalHold></Properties>"
+        f"<HasLegalHold>{'true' if held else 'false'}</HasLegalHold>"
+        "<ImmutableStorageWithVersioningEnabled>false</ImmutableStorageWithVersioningEnabled></Properties>"
         f"{metadata_element(entry.metadata) if metadata else ''}</Container>"
     )
 

@@ -146,7 +146,7 @@ async def test_overwriting_replaces_content_metadata_properties_and_tags(client)
         (
             [("x-ms-content-crc64", "AAAAAAAAAAA="), ("content-md5", "x" * 22 + "==")],
             400,
-            "InvalidHeaderValue",
+            "BothCrc64AndMd5HeaderPresent",
         ),
         ([("x-ms-blob-type", "PageBlob")], 400, "InvalidHeaderValue"),
         ([("x-ms-access-tier", "Lukewarm")], 400, "InvalidHeaderValue"),

@@ -193,10 +193,7 @@ async def test_a_copy_takes_its_own_metadata_and_tags(client):
     headers = (await client.head("b")).headers
     assert "x-ms-meta-m" not in headers
     assert headers["x-ms-meta-n"] == "2"
-    answer = await copy(
-        client, headers=[("x-ms-requires-sync", "true"), ("x-ms-copy-source-tag-option", "COPY")]
-    )
-    assert answer.headers["content-md5"] == md5(b"1")
+    await copy(client, headers=[("x-ms-requires-sync", "true"), ("x-ms-copy-source-tag-option", "COPY")])
     assert (await client.send("GET", "/recordings/b?comp=tags")).texts("TagSet/Tag/Key") == ["k"]
     answer = await copy(client, headers=[("x-ms-copy-source-tag-option", "MERGE")])
     assert answer.code == "InvalidHeaderValue"

@@ -70,8 +70,8 @@ def test_blob_names_that_pass(name):
         ("a\0b", "InvalidResourceName"),
         ("a\nb", "InvalidResourceName"),
         ("a\x7fb", "InvalidResourceName"),
-        ("a\ufffeb", "InvalidResourceName"),
         ("a\ufdd0b", "InvalidResourceName"),
+        ("a\ufdefb", "InvalidResourceName"),
         ("a\U0001ffffb", "InvalidResourceName"),
     ],
 )

@@ -105,24 +105,31 @@ def test_quoted_keys_may_hold_any_legal_character():
         ("a LIKE 'x'", "3: unexpected 'LIKE'"),
         ("a = '1' b = '2'", "9: unexpected 'b'"),
         ("a = 'it's'", "10: unexpected '''"),
-        ("a = 'it''s'", "5: 'it''s' is not a tag value"),
+        ("a = 'it''s'", "5: ''' not permitted in tag name or value"),
         ("a = 'open", "5: unexpected '''"),
         ("n-1 = '1'", "2: unexpected '-'"),
         ("1a = '1'", "1: unexpected '1'"),
         ("a = '1';", "8: unexpected ';'"),
-        ("a = 'ü'", "5: 'ü' is not a tag value"),
-        ("\"ü\" = '1'", "1: 'ü' is not a tag name"),
-        ("\"\" = '1'", "1: a tag name has 1 to 128 characters"),
-        (f"\"{'k' * 129}\" = '1'", "1: a tag name has 1 to 128 characters"),
-        (f"a = '{'v' * 257}'", "5: a tag value has at most 256 characters"),
+        ("a = 'ü'", "5: 'ü' not permitted in tag name or value"),
+        ("\"ü\" = '1'", "1: 'ü' not permitted in tag name or value"),
+        ("\"\" = '1'", "1: tag must be between 1 and 128 characters in length"),
+        (f"\"{'k' * 129}\" = '1'", "1: tag must be between 1 and 128 characters in length"),
+        (f"a = '{'v' * 257}'", "5: tag value must be between 0 and 256 characters in length"),
         ("@container > 'a'", "12: unexpected '>'"),
-        ("@Container = 'a'", "1: unexpected '@'"),
-        ("@containers = 'a'", "1: unexpected '@'"),
-        (" AND ".join(f"k{n} = '1'" for n in range(11)), "131: a query names at most 10 tags"),
+        ("@Container = 'a'", "1: unsupported parameter '@Container'"),
+        ("@containers = 'a'", "1: unsupported parameter '@containers'"),
+        ("@ = 'a'", "1: unsupported parameter '@'"),
     ],
 )
 def test_what_is_no_query_is_refused_with_its_position(text, message):
     assert refused(text) == message
+
+
+def test_a_query_names_at_most_ten_tags():
+    parse_where(" AND ".join([*(f"k{n} = '1'" for n in range(10)), "@container = 'a'"]))
+    with pytest.raises(AzureError) as caught:
+        parse_where(" AND ".join(f"k{n} = '1'" for n in range(11)))
+    assert caught.value.message == "Error parsing query: there can be at most 10 unique tags in a query"
 
 
 MULTIPLE = "can't have multiple conditions for a single tag unless they define a range"
