@@ -43,12 +43,13 @@ def in_zone(value: int | str, zone: tzinfo, form: str = "minute") -> str:
     Args:
         value: The instant.
         zone: The reader's time zone.
-        form: `minute` (28 Nov 2026, 21:45), `second`, `day` (28 Nov 2026) or `clock` (21:45).
+        form: `minute` (28 Nov 2026, 21:45), `second`, `day` (28 Nov 2026), `clock` (21:45), or `plain`, where
+            the zone is named beside it.
     """
     moment = moment_of(value).astimezone(zone)
     clock = f"{moment:%H:%M:%S}" if form == "second" else f"{moment:%H:%M}"
     words = {"day": _day(moment), "clock": clock}.get(form, f"{_day(moment)}, {clock}")
-    return words if zone is not UTC or form == "day" else f"{words} UTC"
+    return words if zone is not UTC or form in ("day", "plain") else f"{words} UTC"
 
 
 @pass_context

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from typing import Final
 
-from retain.api.console.pages import overview, sign_in
+from retain.api.console.pages import overview, sign_in, tokens
 from retain.api.console.route import Route
 
 ROUTES: Final[tuple[Route, ...]] = (
     *sign_in.ROUTES,
     *overview.ROUTES,
+    *tokens.ROUTES,
 )

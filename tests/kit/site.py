@@ -56,6 +56,15 @@ class Site:
             found.create_container()
         return found
 
+    def upload(
+        self, account: str, key: str, container: str, name: str, data: bytes, tags: dict[str, str]
+    ) -> None:
+        """Put a blob with its tags into a tenant's container."""
+        credential = {"account_name": account, "account_key": key}
+        service = BlobServiceClient(f"{self.server.url}/{account}", credential=credential, **AT_ONCE)
+        with service:
+            service.get_blob_client(container, name).upload_blob(data, tags=tags, overwrite=True)
+
     def retain(self, *arguments: str) -> Any:
         """`retain … --json` beside the running server; what it prints."""
         environment = {**os.environ, "RETAIN_STORAGE_DATA": str(self.server.data)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from wtforms import Field, Form, ValidationError
@@ -43,3 +44,16 @@ class Within:
         data: Any = field.data
         if isinstance(data, str) and len(data.encode("utf-8", "replace")) > self._most:
             raise ValidationError(f"Longer than {self._most} bytes.")
+
+
+class Matches:
+    """Refuses a text of another form; an empty one is for `Filled` to judge."""
+
+    def __init__(self, pattern: str, message: str) -> None:
+        self._pattern = re.compile(pattern, re.ASCII)
+        self._message = message
+
+    def __call__(self, form: Form, field: Field) -> None:
+        """Raise ValidationError if the text does not match as a whole."""
+        if field.data and not self._pattern.fullmatch(field.data):
+            raise ValidationError(self._message)

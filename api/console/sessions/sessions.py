@@ -18,6 +18,8 @@ from retain.api.identity import Caller
 SESSIONS_MAX = 10_000
 """Sessions at once; beyond that the one used longest ago ends. About 10 MB."""
 NOTES_MAX = 4
+KEPT_MAX = 2
+"""Things that wait to be shown once: who asks for more has left the page of the first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,7 @@ class Session:
     ends: float
     used: float
     notes: list[Note] = field(default_factory=list)
+    _kept: OrderedDict[str, object] = field(default_factory=OrderedDict)
 
     def say(self, note: Note) -> None:
         """Have the next page say `note`; of many, the latest few are kept."""
@@ -64,6 +67,18 @@ class Session:
         """Return what is to be said now, and forget it."""
         notes, self.notes = self.notes, []
         return notes
+
+    def keep(self, thing: object, entropy: Callable[[int], bytes]) -> str:
+        """Keep what the next page shows once, in memory only; the name under which it can be taken."""
+        name = entropy(16).hex()
+        self._kept[name] = thing
+        if len(self._kept) > KEPT_MAX:
+            self._kept.popitem(last=False)
+        return name
+
+    def take(self, name: str) -> object | None:
+        """Return what was kept under `name`, once; None if there is nothing, or no longer."""
+        return self._kept.pop(name, None)
 
 
 class Sessions:

@@ -37,6 +37,9 @@ document.querySelector("[data-focus], [aria-invalid=true]:not([autofocus])")?.fo
 // The server writes times in the zone that the browser had at sign-in.
 for (const field of document.querySelectorAll("[data-zone]")) field.value = Intl.DateTimeFormat().resolvedOptions().timeZone;
 
+// Choosing a tenant shows what belongs to it.
+for (const choice of document.querySelectorAll("[data-go]")) choice.addEventListener("change", () => location.assign(choice.dataset.go + encodeURIComponent(choice.value)));
+
 // Typed confirmation. The server checks it again.
 for (const field of document.querySelectorAll("[data-type]")) {
   const button = document.getElementById(field.dataset.opens);
