@@ -1,8 +1,8 @@
 """Tenants of the blob interface: their accounts and the accounts' keys.
 
 Keys are in one file an account, ``accounts/<name>`` under the data folder, mode 0600, made when the account
-is; or one fixed key stands in the configuration, as emulators have one. A key never reaches the journal, a
-log or an error.
+is; or one or two fixed keys stand in the configuration, as emulators have them. A key never reaches the
+journal, a log or an error.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Tenants:
         entropy: Where keys come from.
 
     Raises:
-        ConfigError: A fixed key is not base64 of at least 16 bytes.
+        ConfigError: A fixed key is not base64 of at least 16 bytes, or only a second one is given.
     """
 
     def __init__(
@@ -42,8 +42,8 @@ class Tenants:
     ) -> None:
         self._disk = disk
         self._entropy = entropy
-        self._fixed = {tenant.name: _fixed_key(tenant) for tenant in configured if tenant.key is not None}
-        self._keys: dict[str, tuple[bytes, ...]] = {name: (key,) for name, key in self._fixed.items()}
+        self._fixed = {tenant.name: keys for tenant in configured if (keys := _fixed_keys(tenant))}
+        self._keys = dict(self._fixed)
         self._configured = {tenant.name: tenant for tenant in configured}
 
     def load(self) -> None:
@@ -152,14 +152,28 @@ def encoded(key: bytes) -> str:
     return base64.b64encode(key).decode("ascii")
 
 
-def _fixed_key(tenant: TenantConfig) -> bytes:
-    assert tenant.key is not None
+def _fixed_keys(tenant: TenantConfig) -> tuple[bytes, ...]:
+    """Return the keys that stand in the configuration; none if the account gets a file.
+
+    Raises ConfigError.
+    """
+    where = f"tenants.{tenant.name}"
+    if tenant.key is None:
+        if tenant.second_key is not None:
+            raise ConfigError("configuration", f"{where}.second_key", "needs `key`, the first one, beside it")
+        return ()
+    keys = [_fixed_key(tenant.key, f"{where}.key")]
+    if tenant.second_key is not None:
+        keys.append(_fixed_key(tenant.second_key, f"{where}.second_key"))
+    return tuple(keys)
+
+
+def _fixed_key(text: str, where: str) -> bytes:
     try:
-        key = base64.b64decode(tenant.key, validate=True)
+        key = base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
         key = b""
     if len(key) < 16:
-        where = f"tenants.{tenant.name}.key"
         raise ConfigError("configuration", where, "must be base64 of at least 16 bytes")
     return key
 

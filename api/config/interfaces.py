@@ -277,3 +277,10 @@ class TenantConfig:
         example="…base64…",
         secret=True,
     )
+    second_key: str | None = setting(
+        None,
+        "A second fixed account key (base64), for suites that use both keys of an emulator's account; needs "
+        "`key`.",
+        example="…base64…",
+        secret=True,
+    )

@@ -60,6 +60,16 @@ def test_a_fixed_key_stands_in_the_configuration_only() -> None:
             act()
 
 
+def test_two_fixed_keys_are_both_good_and_stay_fixed() -> None:
+    disk = MemoryDisk()
+    second = base64.b64encode(bytes(32)).decode()
+    found = tenants(disk, TenantConfig(name="devstoreaccount1", key=KEY, second_key=second))
+    assert found.keys_of("devstoreaccount1") == (bytes(range(64)), bytes(32))
+    assert not disk.exists("accounts")
+    with pytest.raises(Conflict):
+        found.rotate("devstoreaccount1", 2)
+
+
 def test_a_configured_tenant_without_a_key_gets_a_file_once() -> None:
     disk, entropy = MemoryDisk(), Entropy()
     configured = TenantConfig(name="mytenant")
@@ -133,6 +143,15 @@ def test_a_fixed_key_that_is_none_stops_the_start(key: str) -> None:
     with pytest.raises(ConfigError) as refused:
         tenants(MemoryDisk(), TenantConfig(name="mytenant", key=key))
     assert key not in str(refused.value)
+    with pytest.raises(ConfigError, match="second_key") as refused:
+        tenants(MemoryDisk(), TenantConfig(name="mytenant", key=KEY, second_key=key))
+    assert key not in str(refused.value)
+
+
+def test_a_second_key_alone_stops_the_start() -> None:
+    with pytest.raises(ConfigError, match="second_key") as refused:
+        tenants(MemoryDisk(), TenantConfig(name="mytenant", second_key=KEY))
+    assert KEY not in str(refused.value)
 
 
 def test_files_hold_what_clients_want() -> None:

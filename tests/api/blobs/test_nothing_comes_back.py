@@ -1,0 +1,48 @@
+"""Snapshots, versions and soft delete are not offered: what asks for them is refused by name, and changes
+nothing."""
+
+import pytest
+
+SNAPSHOT = "2026-11-28T12:00:00.0000000Z"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "code"),
+    [
+        ("PUT", "/recordings/a?comp=snapshot", 501, "NotImplemented"),
+        ("PUT", "/recordings/a?comp=undelete", 501, "NotImplemented"),
+        ("PUT", "/recordings?restype=container&comp=undelete", 501, "NotImplemented"),
+        ("GET", f"/recordings/a?snapshot={SNAPSHOT}", 404, "BlobNotFound"),
+        ("HEAD", f"/recordings/a?versionid={SNAPSHOT}", 404, "BlobNotFound"),
+        ("DELETE", f"/recordings/a?snapshot={SNAPSHOT}", 404, "BlobNotFound"),
+        ("DELETE", f"/recordings/a?versionid={SNAPSHOT}", 404, "BlobNotFound"),
+        ("PUT", f"/recordings/a?comp=tags&versionid={SNAPSHOT}", 404, "BlobNotFound"),
+        ("PUT", f"/recordings/a?comp=tier&snapshot={SNAPSHOT}", 404, "BlobNotFound"),
+    ],
+)
+async def test_what_asks_for_an_earlier_state_is_refused(client, method, path, status, code):
+    await client.put("a", b"1")
+    answer = await client.send(method, path, [("x-ms-access-tier", "Cool")] if "tier" in path else [])
+    assert (answer.status, answer.code) == (status, code)
+    found = await client.get("a")
+    assert (found.body, found.headers["x-ms-access-tier"]) == (b"1", "Hot")
+
+
+async def test_deleting_only_snapshots_leaves_the_blob(client):
+    await client.put("a", b"1")
+    only = await client.send("DELETE", "/recordings/a", [("x-ms-delete-snapshots", "only")])
+    assert (only.status, only.code) == (404, "BlobNotFound")
+    assert (await client.get("a")).body == b"1"
+    answer = await client.send("DELETE", "/recordings/a", [("x-ms-delete-snapshots", "include")])
+    assert (answer.status, answer.headers["x-ms-delete-type-permanent"]) == (202, "true")
+
+
+@pytest.mark.parametrize("include", ["snapshots", "versions", "deleted", "deletedwithversions"])
+async def test_a_listing_of_earlier_states_has_the_blobs_that_are_there(client, include):
+    await client.put("a", b"1")
+    await client.put("a", b"2")
+    await client.put("b", b"1")
+    await client.send("DELETE", "/recordings/b")
+    answer = await client.send("GET", f"/recordings?restype=container&comp=list&include={include}")
+    assert answer.texts("Blobs/Blob/Name") == ["a"]
+    assert answer.texts("Blobs/Blob/Snapshot") == answer.texts("Blobs/Blob/Deleted") == []
