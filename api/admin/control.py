@@ -7,6 +7,7 @@ answer a connection, each a line of JSON: ``{"act": …, "arguments": {…}}``, 
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import socket
@@ -17,15 +18,13 @@ from typing import Any, Final
 
 import trio
 
-from retain.api.admin.control_client import NAME, SECONDS
+from retain.api.admin.control_client import NAME, SECONDS, socket_path
 from retain.engine import EngineError
 from retain.journal import Disk
 
 LOG = logging.getLogger("retain.control")
 LINE_BYTES: Final = 64 << 20
 """Longest request: an import brings whole documents."""
-PATH_BYTES: Final = 107
-"""Longest path of a Unix socket on Linux."""
 
 Acts = Mapping[str, Callable[..., Awaitable[Any]]]
 
@@ -37,8 +36,8 @@ async def serve_control(
     *,
     task_status: trio.TaskStatus[bool] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Answers on the control socket of ``folder`` until cancelled. Started with whether there is a socket: a
-    path that is too long for one is none of our business to fail for.
+    """Answer on the control socket of `folder` until cancelled. Started with whether there is a socket: where
+    its path is too long and the system has no short name for it, the log says so and the server runs without.
 
     Args:
         disk: The data folder, locked by this process: a socket left in it is a dead process's.
@@ -46,14 +45,22 @@ async def serve_control(
         acts: What can be asked for.
         task_status: Told once connections are taken.
     """
-    path = str(folder / NAME)
-    if len(path.encode()) > PATH_BYTES:
-        task_status.started(False)
-        return
     if disk.exists(NAME):
         disk.unlink(NAME)
     with trio.socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listening:
-        await listening.bind(path)
+        try:
+            with socket_path(folder) as path:
+                await listening.bind(path)
+        except OSError as error:
+            if error.errno != errno.ENAMETOOLONG:
+                raise
+            LOG.warning(
+                "commands cannot reach this server: the data folder's path is too long for a control socket; "
+                "use a shorter path",
+                extra={"facts": {"folder": str(folder)}},
+            )
+            task_status.started(False)
+            return
         listening.listen(16)
         try:
             listener = trio.SocketListener(listening)

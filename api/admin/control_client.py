@@ -5,8 +5,12 @@ Without Trio and the engine: beside a server, a command takes no longer than its
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,8 +18,34 @@ NAME: Final = "control"
 """The socket, in the data folder."""
 SECONDS: Final = 60.0
 """How long asking, acting and answering may each take."""
+PATH_BYTES: Final = 107
+"""Longest path of a Unix socket on Linux."""
+DESCRIPTORS: Final = "/proc/self/fd"
+"""Where Linux names what a process has opened."""
 PATIENT: Final = frozenset({"erase", "erase due", "backup create"})
 """Acts that take as long as there is data; whoever asks for them waits."""
+
+
+@contextmanager
+def socket_path(folder: Path) -> Iterator[str]:
+    """A name for the socket of `folder` that is short enough for one.
+
+    Where the path is too long, it is a name by way of the opened folder, good for the block.
+
+    Raises:
+        OSError: The folder cannot be opened, or the system has no such names (`/proc`).
+    """
+    path = str(folder / NAME)
+    if len(os.fsencode(path)) <= PATH_BYTES:
+        yield path
+        return
+    opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        if not os.path.exists(f"{DESCRIPTORS}/{opened}"):
+            raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG), path)
+        yield f"{DESCRIPTORS}/{opened}/{NAME}"
+    finally:
+        os.close(opened)
 
 
 class Unreachable(Exception):
@@ -45,9 +75,9 @@ def ask(folder: Path, act: str, /, **arguments: Any) -> Any:
     """
     request = json.dumps({"act": act, "arguments": arguments}, ensure_ascii=False).encode() + b"\n"
     try:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as stream:
+        with socket_path(folder) as path, socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as stream:
             stream.settimeout(None if act in PATIENT else SECONDS)
-            stream.connect(str(folder / NAME))
+            stream.connect(path)
             stream.sendall(request)
             answer = json.loads(b"".join(iter(lambda: stream.recv(65536), b"")))
     except (OSError, ValueError) as error:

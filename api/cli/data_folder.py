@@ -25,6 +25,7 @@ from retain.api.cli.failures import failures_of, unusable
 from retain.api.cli.main import WRONG, Stopped
 from retain.api.cli.options import configured
 from retain.engine import SystemClock
+from retain.engine.audit.contents import timestamp
 from retain.journal.check.verify import segment_files
 
 SECOND = 1_000_000_000
@@ -66,6 +67,15 @@ def parse_moment(text: str, now: int) -> int:
         moment = moment.replace(tzinfo=UTC)
     whole = moment.replace(microsecond=0)
     return int(whole.timestamp()) * SECOND + moment.microsecond * 1000
+
+
+def note_future(*times: int) -> None:
+    """Say on standard error what a moment in the future means for a command that shows a past state."""
+    now = SystemClock().wall()
+    for time in times:
+        if time > now:
+            what = "shown is what the journal holds now and what would not have ended by then"
+            click.echo(f"Note: {timestamp(time)} lies in the future; {what}.", err=True)
 
 
 def open_data(config_path: Path | None, data: str | None, missing: int = WRONG) -> journal.RealDisk:

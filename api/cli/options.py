@@ -10,11 +10,11 @@ from retain.api.config.load import Config, ConfigError, load
 
 
 def configured(config_path: Path | None, *, data: str | None = None, bind: str | None = None) -> Config:
-    """File and environment, with another data folder or address where the command line names one. Raises
-    Stopped."""
-    given = {"RETAIN_STORAGE_DATA": data, "RETAIN_SERVER_BIND": bind}
-    environ = {**os.environ, **{name: value for name, value in given.items() if value is not None}}
+    """Return what file and environment say, with the data folder and address of the command line, if it names
+    them. Raises `Stopped`."""
+    given = {"storage.data": ("--data", data), "server.bind": ("--bind", bind)}
+    options = {place: (option, value) for place, (option, value) in given.items() if value is not None}
     try:
-        return load(configuration_path(config_path), environ)
+        return load(configuration_path(config_path), os.environ, options)
     except ConfigError as error:
         raise Stopped(str(error), WRONG) from None

@@ -84,8 +84,9 @@ set; `retain serve --config FILE` reads it, or `./retain.toml` where no file is 
 
 Every key of the single tables can be given in the environment, as `{PREFIX}` + section + `_` + key in
 capitals: `{PREFIX}SERVER_BIND=127.0.0.1:9090`,
-`{PREFIX}AREAS_CORS_ALLOWED_ORIGINS=https://a.example,https://b.example`. The environment wins over the
-file, the options of `retain serve` over both.
+`{PREFIX}AREAS_CORS_ALLOWED_ORIGINS=https://a.example,https://b.example`. The environment overrides the
+file, the options of a command override both. Variables whose second word is no section are ignored, and
+so are those that Kubernetes sets for a Service, such as `{PREFIX}SERVER_SERVICE_HOST`.
 
 An unknown key, a wrong type or an impossible value stops the start with exit code 2 and the file, the
 key and the reason. So does an address other machines can reach without TLS, unless `behind_proxy` or

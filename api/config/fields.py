@@ -96,8 +96,8 @@ _KIND_NAMES: dict[Any, str] = {
     bool: "true or false",
     int: "a whole number",
     float: "a number",
-    str: "a text",
-    tuple: "a list of texts",
+    str: "a string",
+    tuple: "a list of strings",
 }
 
 
@@ -113,7 +113,7 @@ def convert(key: Key, value: object) -> object:
     base = _base(key.kind)
     if base is tuple:
         if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-            raise ValueError("must be a list of texts")
+            raise ValueError("must be a list of strings")
         return _checked(key, tuple(value))
     if base is float and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)

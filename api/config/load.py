@@ -7,16 +7,17 @@ Unknown keys, wrong types and impossible values stop the start with file, key an
 from __future__ import annotations
 
 import ipaddress
+import re
 import socket
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from retain.api.config.checks import split_bind
 from retain.api.config.console import ConsoleConfig
-from retain.api.config.fields import ConfigError, build, convert_text, keys_of
+from retain.api.config.fields import ConfigError, Key, build, convert_text, keys_of
 from retain.api.config.interfaces import (
     AreasConfig,
     BlobsConfig,
@@ -82,6 +83,11 @@ PATHS = (
 
 PREFIX = "RETAIN_"
 ENVIRONMENT = "environment"
+COMMAND_LINE = "command line"
+_SERVICE = re.compile(
+    r"_(SERVICE_(HOST|PORT(_[A-Z0-9_]+)?)|PORT_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)$"
+)
+_PORT_URL = re.compile(r"(tcp|udp|sctp)://")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,8 +112,19 @@ class Config:
         assert [item.name for item in fields(self)] == [*SECTIONS, *TABLES]
 
 
-def load(path: Path | None, environ: Mapping[str, str]) -> Config:
-    """Read `path` (None: no file), lay the environment over it, check all of it. Raises ConfigError."""
+def load(
+    path: Path | None, environ: Mapping[str, str], options: Mapping[str, tuple[str, str]] | None = None
+) -> Config:
+    """Read `path` (None: no file), lay the environment and the command line over it, check all of it.
+
+    Args:
+        path: The configuration file.
+        environ: The environment.
+        options: What the command line says instead: key as `section.key` → option, value.
+
+    Raises:
+        ConfigError: Something is impossible; it names the file, variable or option.
+    """
     source = str(path) if path is not None else "configuration"
     table = _read(path) if path is not None else {}
     sections: dict[str, Any] = {}
@@ -119,12 +136,26 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Config:
         elif name in TABLES:
             sections[name] = _repeated(name, value, source)
         else:
-            raise ConfigError(source, name, f"unknown section; known are {', '.join([*SECTIONS, *TABLES])}")
-    config = _overlay(Config(**sections), environ)
+            raise ConfigError(source, name, _unknown(name))
+    given = [*_from_environment(environ), *_from_options(options or {})]
+    config = _overlay(Config(**sections), given)
     if path is not None:
-        config = _beside(config, path, environ)
-    _check_together(config, source)
+        config = _beside(config, path, {(one.section, one.key.name) for one in given})
+    named = {f"{one.section}.{one.key.name}": one for one in given}
+    try:
+        _check_together(config, source)
+    except ConfigError as error:
+        one = named.get(error.key)
+        raise error if one is None else ConfigError(one.source, one.name, error.reason) from None
     return config
+
+
+def _unknown(name: str) -> str:
+    """Why a name at the file's top is wrong."""
+    homes = [section for section, cls in SECTIONS.items() if name in {key.name for key in keys_of(cls)}]
+    if homes:
+        return f"belongs into the section {' or '.join(f'[{home}]' for home in homes)}; put its line there"
+    return f"unknown section; known are {', '.join([*SECTIONS, *TABLES])}"
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -148,29 +179,56 @@ def _repeated(name: str, value: object, source: str) -> tuple[Any, ...]:
     )
 
 
-def _overlay(config: Config, environ: Mapping[str, str]) -> Config:
+class _Given(NamedTuple):
+    """A value from outside the file, and how the operator calls it."""
+
+    source: str
+    name: str
+    section: str
+    key: Key
+    text: str
+
+
+def _from_environment(environ: Mapping[str, str]) -> Iterator[_Given]:
+    """What the environment says. Only variables that begin with a section's name are ours."""
     names = {
         f"{PREFIX}{s}_{key.name}".upper(): (s, key) for s, cls in SECTIONS.items() for key in keys_of(cls)
     }
-    changes: dict[str, dict[str, Any]] = {}
+    ours = tuple(f"{PREFIX}{section}_".upper() for section in (*SECTIONS, *TABLES))
     for name, text in environ.items():
-        if not name.startswith(PREFIX) or name == f"{PREFIX}CONFIG":
-            continue
-        if name not in names:
+        if name in names:
+            yield _Given(ENVIRONMENT, name, *names[name], text)
+        elif name.startswith(ours) and not _is_service_link(name, text):
             raise ConfigError(ENVIRONMENT, name, "names no key of the configuration")
-        section, key = names[name]
+
+
+def _is_service_link(name: str, text: str) -> bool:
+    """Whether Kubernetes made the variable, for a Service that is called, say, retain-server."""
+    return _SERVICE.search(name) is not None or (name.endswith("_PORT") and _PORT_URL.match(text) is not None)
+
+
+def _from_options(options: Mapping[str, tuple[str, str]]) -> Iterator[_Given]:
+    for place, (option, text) in options.items():
+        section, _, name = place.partition(".")
+        (key,) = (key for key in keys_of(SECTIONS[section]) if key.name == name)
+        yield _Given(COMMAND_LINE, option, section, key, text)
+
+
+def _overlay(config: Config, given: Iterable[_Given]) -> Config:
+    changes: dict[str, dict[str, Any]] = {}
+    for one in given:
         try:
-            changes.setdefault(section, {})[key.name] = convert_text(key, text)
+            changes.setdefault(one.section, {})[one.key.name] = convert_text(one.key, one.text)
         except ValueError as error:
-            raise ConfigError(ENVIRONMENT, name, str(error)) from None
+            raise ConfigError(one.source, one.name, str(error)) from None
     return replace(config, **{s: replace(getattr(config, s), **values) for s, values in changes.items()})
 
 
-def _beside(config: Config, path: Path, environ: Mapping[str, str]) -> Config:
-    """Relative paths in a file start at its folder; in the environment, where one is."""
+def _beside(config: Config, path: Path, given: Set[tuple[str, str]]) -> Config:
+    """Relative paths in a file start at its folder; elsewhere, in the current folder."""
     for section, key in PATHS:
         value = getattr(getattr(config, section), key)
-        if value is not None and "://" not in value and f"{PREFIX}{section}_{key}".upper() not in environ:
+        if value is not None and "://" not in value and (section, key) not in given:
             beside = replace(getattr(config, section), **{key: str(path.parent / value)})
             config = replace(config, **{section: beside})
     return config

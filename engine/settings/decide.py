@@ -31,6 +31,7 @@ from retain.engine.settings.commands import (
 from retain.engine.settings.events import Change, DocumentDeleted, Op, changed, stated
 from retain.engine.settings.json_patch import apply_steps, work_for
 from retain.engine.settings.merge import is_blocked, resolve
+from retain.engine.settings.merge_patch import merge_patch
 from retain.engine.settings.model import METADATA, MISSING, Document, Level, Missing, Path, tag_of
 from retain.engine.settings.paths import walk
 from retain.engine.settings.queries import NO_SUCH, View, check_device, look
@@ -100,6 +101,10 @@ class _Target:
         """The events of a write that passed its own rules, after those that all writes share."""
         command, own = self.command, self.own
         old = own.value if own else {}
+        if whole is None and own is None and not changes:
+            check_result(command, old, old, touched)
+            check_conditions(self.state, command, self.view.tag, exists=not isinstance(self.present, Missing))
+            return Decision((), Written(created, self.view.tag))  # nothing of one's own comes of it
         if whole is not None:
             new, size = whole.value, len(whole.text)
         else:
@@ -187,7 +192,10 @@ def merge(state: SettingsState, command: MergeValue, _: int) -> Decision[Written
     if isinstance(target.present, Missing):
         target.refuse_missing()
     op = Op.MERGE if isinstance(body.value, dict) else Op.SET
-    return target.commit([Change(op, path, body.value, body.text)], touched=touched, created=False)
+    changes = [Change(op, path, body.value, body.text)]
+    if op is Op.MERGE and isinstance(target.value(path), Missing) and not merge_patch({}, body.value):
+        changes = []  # it only takes away what the own level does not have: what is inherited stays
+    return target.commit(changes, touched=touched, created=False)
 
 
 def patch(state: SettingsState, command: PatchValue, _: int) -> Decision[Written]:

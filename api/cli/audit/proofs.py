@@ -10,7 +10,7 @@ from typing import IO, Any
 import click
 
 from retain.api.cli.audit.receipt_page import embedded, page, told
-from retain.api.cli.data_folder import MOMENT, MOMENT_HELP, open_data, progress, reading, visible
+from retain.api.cli.data_folder import MOMENT, MOMENT_HELP, note_future, open_data, progress, reading, visible
 from retain.api.cli.main import FAILED, WRONG, Stopped, data_options
 from retain.api.cli.output import output_option, write_output
 from retain.api.cli.run import act, json_option, print_json, print_table
@@ -226,6 +226,7 @@ def diff_command(
         raise Stopped("--from is later than --to", WRONG)
     wanted = one_of(resource, match, "--resource")
     disk = open_data(config_path, data)
+    note_future(start, stop)
     found: list[list[dict[str, Any]]] = []
     with reading(disk), progress(disk, "Replaying") as update:
         for time in (start, stop):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import asdict
 from itertools import chain
 from operator import itemgetter
@@ -11,10 +10,11 @@ from pathlib import Path
 import click
 
 from retain.api.cli.data_folder import open_data, progress, reading
-from retain.api.cli.main import FAILED, WRONG, Stopped, configuration_path, data_options
+from retain.api.cli.main import FAILED, Stopped, data_options
+from retain.api.cli.options import configured
 from retain.api.cli.run import json_option, print_json, print_table
+from retain.api.cli.words import counted
 from retain.api.config.engine import engine_options
-from retain.api.config.load import Config, ConfigError, load
 from retain.api.web.readiness import OVERDUE_WARNING_S
 from retain.engine import SystemClock
 from retain.engine.audit.contents import timestamp
@@ -41,7 +41,7 @@ def command(config_path: Path | None, data: str | None, *, as_json: bool) -> Non
     retain audit retention
     retain audit retention --json | jq '.holdings[] | select(.interface == "blobs")'
     """
-    config = _config(config_path, data)
+    config = configured(config_path, data=data)
     disk = open_data(config_path, data)
     now = SystemClock().wall()
     with reading(disk), progress(disk, "Replaying") as update:
@@ -61,15 +61,6 @@ def command(config_path: Path | None, data: str | None, *, as_json: bool) -> Non
         raise Stopped("erasure is more than an hour behind", FAILED)
 
 
-def _config(config_path: Path | None, data: str | None) -> Config:
-    try:
-        return load(configuration_path(config_path), os.environ)
-    except ConfigError as error:
-        if data is not None:
-            return Config()  # a copy of a folder, somewhere without its configuration
-        raise Stopped(str(error), WRONG) from None
-
-
 def _print(found: Report) -> None:
     names = [*(name for name, _ in BUCKETS), LATER, NEVER]
     rows: list[dict[str, str]] = []
@@ -80,8 +71,9 @@ def _print(found: Report) -> None:
         rows.append({**row, "hold": "held" if one.held else ""})
     titles = list(rows[0]) if rows else ["interface", "tenant", "container"]
     print_table({title: itemgetter(title) for title in titles}, rows)
-    waits = f"{found.waiting:,} records wait to be erased, {found.restating:,} entries to be restated"
+    entries = counted(found.restating, "entry", "entries")
+    waits = f"waiting to be erased: {counted(found.waiting, 'record')}; to be rewritten: {entries}"
     if found.kept:
-        waits += f"; a legal hold keeps {found.kept:,} of the records"
+        waits += f"; kept by a legal hold: {counted(found.kept, 'record')}"
     oldest = "nothing is due" if found.oldest_due is None else f"oldest due {timestamp(found.oldest_due)}"
     click.echo(f"{waits}; {oldest}")

@@ -16,7 +16,7 @@ from rich.text import Text
 from retain.api.cli.audit.format import Erasures, write_csv, write_json, write_table
 from retain.api.cli.audit.proofs import COMMANDS, KEY_HELP, trusted_checkpoint
 from retain.api.cli.audit.retention import command as retention
-from retain.api.cli.data_folder import MOMENT, MOMENT_HELP, open_data, progress, reading, visible
+from retain.api.cli.data_folder import MOMENT, MOMENT_HELP, note_future, open_data, progress, reading, visible
 from retain.api.cli.main import FAILED, WRONG, Stopped, data_options
 from retain.api.cli.selection import PATTERN, PATTERN_HELP, hint_for, one_of, resource_options
 from retain.engine.audit.contents import HELD_BY, holdings, timestamp
@@ -260,6 +260,7 @@ def state_command(
     retain audit state --at 1h -i areas -r 7c9a0f2e-…
     """
     disk = open_data(config_path, data)
+    note_future(time)
     with reading(disk), progress(disk, "Replaying") as update:
         state = state_at(disk, time, update)
     wanted = one_of(resource, match, "--resource")
@@ -300,6 +301,7 @@ def seen_command(
     retain audit seen --at 2026-05-03T12:00+02:00 -p shop -u anna -d tablet-7 --role Sales
     """
     disk = open_data(config_path, data)
+    note_future(time)
     with reading(disk), progress(disk, "Replaying") as update:
         state = state_at(disk, time, update)
     seen = seen_by(state.settings, Asker(user, frozenset(roles)), application, device)

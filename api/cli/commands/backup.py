@@ -12,6 +12,7 @@ from retain.api.cli.data_folder import open_data, reading, visible
 from retain.api.cli.main import DAMAGED, FAILED, IN_USE, WRONG, Stopped, data_options
 from retain.api.cli.output import output_option, write_output
 from retain.api.cli.run import act, json_option, print_json
+from retain.api.cli.words import counted
 from retain.engine.audit.backups import told
 from retain.engine.audit.contents import timestamp
 from retain.journal.backup.create import check_backup
@@ -50,8 +51,9 @@ def create_command(folder: Path, config_path: Path | None, data: str | None, as_
         print_json(report)
         return
     click.echo(
-        f"{folder} holds record 1 to {report['seq']}, until {report['time']}: {report['files']} files, "
-        f"{report['bytes']:,} bytes; {report['copied']} copied ({report['copied_bytes']:,} bytes), "
+        f"{folder} holds records 1 to {report['seq']}, until {report['time']}: "
+        f"{counted(report['files'], 'file')}, {counted(report['bytes'], 'byte')}; {report['copied']} copied "
+        f"({counted(report['copied_bytes'], 'byte')}), "
         f"{report['removed']} removed."
     )
     for name in report["foreign"]:
@@ -77,7 +79,7 @@ def verify_command(folder: Path, as_json: bool) -> None:
         for name in wrong:
             click.echo(f"Missing or damaged: {visible(name)}")
         state = "is damaged" if wrong else "is whole"
-        click.echo(f"The backup of record 1 to {manifest.seq}, until {facts['time']}, {state}.")
+        click.echo(f"The backup of records 1 to {manifest.seq}, until {facts['time']}, {state}.")
     if wrong:
         raise SystemExit(FAILED)
 
@@ -152,12 +154,21 @@ def restore_command(
         print_json(facts)
     else:
         click.echo(
-            f"{target} holds what was kept until {facts['time']}: {report.files} files. "
-            f"{report.erased} parts that were erased since are erased here as well."
+            f"{target} holds what was kept until {facts['time']}: {counted(report.files, 'file')}. "
+            f"Erased here as well, because it was erased since: {counted(report.erased, 'part')}."
         )
 
 
 def _known(erasures: IO[bytes] | None, lost: Path | None) -> Erasures | None:
+    """The list of erasures, if there is one. Raises `Stopped`."""
     if erasures is not None:
-        return Erasures.unpack(erasures.read(LIST_BYTES))
-    return None if lost is None else export_erasures(journal.RealDisk(lost, create=False))
+        try:
+            return Erasures.unpack(erasures.read(LIST_BYTES))
+        except (journal.Corrupt, OSError) as error:
+            hint = "give the file that `retain backup erasures` wrote"
+            raise Stopped(f"--erasures {erasures.name}: {error}; {hint}", WRONG) from None
+    if lost is None:
+        return None
+    disk = open_data(None, str(lost))
+    with reading(disk):
+        return export_erasures(disk)

@@ -12,6 +12,7 @@ from retain.api.cli.data_folder import open_data, progress, reading, visible
 from retain.api.cli.main import FAILED, Stopped, data_options
 from retain.api.cli.run import act, json_option, print_json, print_table
 from retain.api.cli.selection import asked_from, selection_options, show_selection
+from retain.api.cli.words import counted
 from retain.engine.persons.end import HELD
 from retain.engine.persons.find import Subject, recorded
 
@@ -88,7 +89,8 @@ def _erase_due(config_path: Path | None, data: str | None, *, as_json: bool) -> 
     if as_json:
         print_json(answer)
     else:
-        click.echo(f"Ended {answer['ended']} deadlines; erased {answer['erased_records']} records.", err=True)
+        ended = counted(answer["ended"], "deadline")
+        click.echo(f"Ended {ended}; erased {counted(answer['erased_records'], 'record')}.", err=True)
 
 
 def _row(subject: Subject, result: dict[str, Any]) -> dict[str, Any]:

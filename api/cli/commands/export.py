@@ -15,6 +15,7 @@ from retain.api.cli.data_folder import open_data, progress, reading, visible
 from retain.api.cli.main import OUTPUT, Stopped, data_options
 from retain.api.cli.output import writing
 from retain.api.cli.selection import PATTERN, PATTERN_HELP, asked_from, selection_options, show_selection
+from retain.api.cli.words import counted
 from retain.engine import SystemClock
 from retain.engine.audit.contents import timestamp
 from retain.engine.audit.dossier import Attachment, Dossier
@@ -81,7 +82,8 @@ def command(
         click.echo(json.dumps(written, ensure_ascii=False))
     else:
         show_selection(asked, dossier.subjects)
-        told = f"{written['things']} things, {written['files']} files, {written['acts']} lines of the log"
+        things, files = counted(written["things"], "thing"), counted(written["files"], "file")
+        told = f"{things}, {files}, {counted(written['acts'], 'line')} of the log"
         click.echo(f"Wrote {told} to {visible(str(output))}.")
         for name in written["missing"]:
             click.echo(f"Erased while this was written: {visible(name)}", err=True)

@@ -12,6 +12,7 @@ from retain.api.cli.data_folder import open_data, progress, reading, visible
 from retain.api.cli.main import FAILED, WRONG, Stopped, data_options
 from retain.api.cli.run import act, json_option, print_json, print_table
 from retain.api.cli.selection import asked_from, selection_options, show_selection
+from retain.api.cli.words import counted
 from retain.engine.holds import Kind, Target
 from retain.engine.persons.find import recorded
 
@@ -78,7 +79,7 @@ def add(
         print_json(holds)
         return
     _print(holds)
-    click.echo(f"{len(holds)} {'would be ' if dry_run else ''}held.", err=True)
+    click.echo(f"{counted(len(holds), 'hold')} {'would be ' if dry_run else ''}set.", err=True)
 
 
 def _container(text: str) -> tuple[str, str]:

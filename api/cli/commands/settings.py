@@ -13,6 +13,7 @@ from retain.api.cli.data_folder import visible
 from retain.api.cli.main import FAILED, WRONG, Stopped, data_options
 from retain.api.cli.output import output_option, write_output
 from retain.api.cli.run import act, json_option, print_json, print_table
+from retain.api.cli.words import counted
 from retain.api.settings.transfer import Difference, differences, entry, line_of, read_export, text_of, unpack
 from retain.engine.core.errors import EngineError
 from retain.engine.settings import Missing
@@ -65,7 +66,8 @@ def export_command(application: str, output: Path, config_path: Path | None, dat
         raise Stopped(f"there is no application {application!r}", FAILED)
     text = json.dumps(exported, indent=2, ensure_ascii=False) + "\n"
     write_output(output, text.encode())
-    click.echo(f"Wrote {len(exported['documents'])} documents of {visible(application)}.", err=True)
+    written = counted(len(exported["documents"]), "document")
+    click.echo(f"Wrote {written} of {visible(application)}.", err=True)
 
 
 @command.command(name="import")
@@ -112,7 +114,7 @@ def import_command(
         click.echo(visible(line_of(difference)))
     places = len({difference.place for difference in found})
     done = "would change" if dry_run else "changed"
-    click.echo(f"{places} of {len(new)} documents of {visible(application)} {done}.", err=True)
+    click.echo(f"{places} of {counted(len(new), 'document')} of {visible(application)} {done}.", err=True)
 
 
 def _read(file: IO[bytes], application: str | None) -> tuple[dict[str, Any], str]:

@@ -9,6 +9,7 @@ import click
 
 from retain.api.cli.main import data_options
 from retain.api.cli.run import act, json_option, print_json, print_table
+from retain.api.cli.words import counted
 from retain.api.console import CONTAINERS
 
 
@@ -98,7 +99,7 @@ def _print_containers(tenant: dict[str, Any]) -> None:
 
 
 def _keeps(days: int) -> str:
-    return f"{days} days" if days else "for ever"
+    return counted(days, "day") if days else "for ever"
 
 
 @command.command(name="rotate-key")
@@ -116,7 +117,7 @@ def rotate_key(name: str, key: int, config_path: Path | None, data: str | None, 
     if as_json:
         print_json(result)
     else:
-        click.echo(f"Replaced key {key} of {name}; {result['tokens_ended']} tokens ended.")
+        click.echo(f"Replaced key {key} of {name}; {counted(result['tokens_ended'], 'token')} ended.")
 
 
 @command.command(name="retention")
@@ -146,7 +147,7 @@ def retention(
 
 @command.command(name="remove")
 @click.argument("name")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--yes", "-y", is_flag=True, help="Do not ask.")
 @data_options
 @json_option
 def remove(name: str, yes: bool, config_path: Path | None, data: str | None, as_json: bool) -> None:
@@ -157,4 +158,4 @@ def remove(name: str, yes: bool, config_path: Path | None, data: str | None, as_
     if as_json:
         print_json(result)
     else:
-        click.echo(f"Removed {name} with {result['containers']} containers.")
+        click.echo(f"Removed {name} with {counted(result['containers'], 'container')}.")

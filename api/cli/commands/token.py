@@ -8,6 +8,7 @@ import click
 
 from retain.api.cli.main import data_options
 from retain.api.cli.run import act, json_option, print_json, print_table
+from retain.api.cli.words import counted
 from retain.api.console import CONTAINERS
 
 
@@ -120,4 +121,4 @@ def revoke(
     if as_json:
         print_json(ended)
     else:
-        click.echo(f"Revoked {len(ended)} tokens.")
+        click.echo(f"Revoked {counted(len(ended), 'token')}.")

@@ -111,10 +111,25 @@ async def test_a_socket_left_by_a_dead_process_is_replaced(tmp_path: Path) -> No
         assert await asked(tmp_path, "echo") == {}
 
 
-async def test_a_path_too_long_for_a_socket_serves_without(tmp_path: Path) -> None:
-    deep = tmp_path / ("d" * 110)
-    async with serving(deep) as listens:
-        assert not listens
+@pytest.mark.parametrize("name", ["d" * 150, "ü" * 60])
+async def test_a_path_too_long_for_a_socket_is_reached_by_its_folder(tmp_path: Path, name: str) -> None:
+    folder = tmp_path / name
+    async with serving(folder) as reachable:
+        assert reachable
+        assert await asked(folder, "echo", actor="x") == {"actor": "x"}
+    assert not (folder / NAME).exists()
+
+
+async def test_a_system_without_short_names_serves_without_a_socket_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("retain.api.admin.control_client.DESCRIPTORS", str(tmp_path / "none"))
+    folder = tmp_path / ("d" * 150)
+    async with serving(folder) as reachable:
+        assert not reachable
+        assert "commands cannot reach this server" in caplog.text
+        with pytest.raises(Unreachable):
+            await asked(folder, "echo")
 
 
 @pytest.mark.parametrize(

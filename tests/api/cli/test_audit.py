@@ -497,7 +497,7 @@ def test_retention_tells_what_is_held_and_what_waits(folder: Path) -> None:
     assert (found["waiting"], found["lag_seconds"], found["oldest_due"]) == (0, 0.0, None)
     assert result.exit_code == DONE
     assert run("audit", "retention", "--data", str(folder)).stdout.endswith(
-        "0 records wait to be erased, 0 entries to be restated; nothing is due\n"
+        "waiting to be erased: 0 records; to be rewritten: 0 entries; nothing is due\n"
     )
 
 
@@ -511,13 +511,16 @@ def test_retention_fails_where_erasing_is_late(tmp_path: Path) -> None:
     trio.run(fill)
     result = run("audit", "retention", "--data", str(tmp_path / "data"))
     assert result.exit_code == FAILED
-    assert "1 records wait to be erased" in result.stdout
+    assert "waiting to be erased: 1 record;" in result.stdout
     assert "more than an hour behind" in result.stderr
 
 
-def test_retention_without_its_configuration_counts_with_the_defaults(folder: Path, tmp_path: Path) -> None:
+def test_retention_counts_with_no_defaults_in_place_of_what_is_configured(
+    folder: Path, tmp_path: Path
+) -> None:
     environ = {"RETAIN_CONFIG": str(tmp_path / "nowhere.toml")}
-    assert run("audit", "retention", "--data", str(folder), environ=environ).exit_code == DONE
+    assert run("audit", "retention", "--data", str(folder)).exit_code == DONE
+    assert run("audit", "retention", "--data", str(folder), environ=environ).exit_code == WRONG
     assert run("audit", "retention", environ=environ).exit_code == WRONG
 
 
@@ -533,4 +536,28 @@ def test_retention_tells_what_a_hold_keeps(tmp_path: Path) -> None:
     trio.run(fill)
     result = run("audit", "retention", "--data", str(tmp_path / "data"))
     assert result.exit_code == DONE
-    assert "a legal hold keeps 1 of the records; nothing is due" in result.stdout
+    assert "kept by a legal hold: 1 record; nothing is due" in result.stdout
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("audit", "state", "--at", "2999-01-01"),
+        ("audit", "diff", "--from", "1h", "--to", "2999-01-01"),
+        ("audit", "seen", "--at", "2999-01-01", "-p", "app", "-u", "ann"),
+    ],
+)
+def test_a_moment_in_the_future_is_pointed_out(folder: Path, arguments: tuple[str, ...]) -> None:
+    result = run(*arguments, "--data", str(folder))
+    assert "Note: 2999-01-01T00:00:00.000000Z lies in the future" in result.stderr
+    assert "Note" not in run("audit", "state", "--at", "now", "--data", str(folder)).stderr
+
+
+@pytest.mark.parametrize("arguments", [("audit", "retention"), ("audit", "log")])
+def test_a_bad_configuration_is_told_where_it_counts(folder: Path, arguments: tuple[str, ...]) -> None:
+    """What is due depends on it, so that defaults would be wrong; the log does not."""
+    config = folder.parent / "bad.toml"
+    config.write_text("[retention]\naudit_days = 'many'\n")
+    result = run(*arguments, "--data", str(folder), "--config", str(config))
+    assert result.exit_code == (WRONG if "retention" in arguments else DONE)
+    assert ("audit_days" in result.stderr) is ("retention" in arguments)

@@ -206,3 +206,16 @@ def test_files_that_no_backup_named_stay_and_are_named(folder: Path) -> None:
     assert result.exit_code == DONE
     assert result.stderr == "Not part of a backup, left alone: segments/theirs\n"
     assert theirs.read_text() == "theirs"
+
+
+@pytest.mark.parametrize("junk", [b"", b"junk", b'{"format": "retain erasures 1"}\n'])
+def test_a_junk_list_of_erasures_is_not_called_a_damaged_backup(folder: Path, junk: bytes) -> None:
+    (folder / "list").write_bytes(junk)
+    arguments = ("backup", "restore", str(folder / "backup"), str(folder / "new"))
+    result = run(folder, *arguments, "--erasures", str(folder / "list"))
+    assert (result.exit_code, result.stderr.count("\n")) == (WRONG, 1)
+    assert f"--erasures {folder / 'list'}: this is no list of erasures" in result.stderr
+    (folder / "empty").mkdir()
+    result = run(folder, *arguments, "--erasures-of", str(folder / "empty"))
+    assert (result.exit_code, result.stderr.count("\n")) == (WRONG, 1)
+    assert "holds no journal" in result.stderr

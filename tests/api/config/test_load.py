@@ -75,7 +75,7 @@ def _toml(tables: dict[str, dict[str, Any]]) -> str:
         ("[server]\nbehind_proxy = 'yes'", "server.behind_proxy", "true or false"),
         ("[server]\nbehind_proxy = true", "server.trusted_proxies", "is missing"),
         ("[server]\ntrusted_proxies = ['proxy']", "server.trusted_proxies", "not an IP address"),
-        ("[server]\ntrusted_proxies = '127.0.0.1'", "server.trusted_proxies", "list of texts"),
+        ("[server]\ntrusted_proxies = '127.0.0.1'", "server.trusted_proxies", "list of strings"),
         ("[server]\ntls_certificate = 'x'", "server.tls_key", "is missing"),
         ("[server]\nexternal_url = 'retain.example'", "server.external_url", "absolute"),
         ("[server]\nexternal_url = 'http://u:p@h/'", "server.external_url", "absolute"),
@@ -171,6 +171,54 @@ def test_the_environment_wins(
 def test_the_environment_is_checked_as_strictly(name: str, text: str) -> None:
     with pytest.raises(ConfigError):
         load(None, {name: text})
+
+
+SERVICE_LINKS = {
+    "SERVICE_HOST": "10.0.0.1",
+    "SERVICE_PORT": "80",
+    "SERVICE_PORT_HTTP": "80",
+    "PORT": "tcp://10.0.0.1:80",
+    "PORT_80_TCP": "tcp://10.0.0.1:80",
+    "PORT_80_TCP_PROTO": "tcp",
+    "PORT_80_TCP_PORT": "80",
+    "PORT_80_TCP_ADDR": "10.0.0.1",
+}
+
+
+@pytest.mark.parametrize("service", ["RETAIN", "RETAIN_SERVER", "RETAIN_STORAGE", "RETAIN_USERS"])
+def test_variables_of_a_kubernetes_service_are_not_ours(service: str) -> None:
+    """Also where the Service is called like a section: retain-server."""
+    assert load(None, {f"{service}_{name}": text for name, text in SERVICE_LINKS.items()}) == load(None, {})
+
+
+def test_only_variables_that_begin_with_a_section_are_ours() -> None:
+    assert load(None, {"RETAIN_VERSION": "1", "RETAIN_": "x", "RETAINER_SERVER_X": "y"}) == load(None, {})
+    for name in ("RETAIN_SERVER_PORT", "RETAIN_USERS_NAME", "RETAIN_LOG_"):
+        with pytest.raises(ConfigError, match=f"environment: {name}: names no key"):
+            load(None, {name: "8080"})
+
+
+@pytest.mark.parametrize("bind", ["nonsense", ":8080", "0.0.0.0:80"])
+def test_what_the_command_line_says_is_blamed_on_it(tmp_path: Path, bind: str) -> None:
+    """Whatever file and environment say besides."""
+    path = given(tmp_path, "[server]\nbind = '127.0.0.1:1'")
+    with pytest.raises(ConfigError, match=r"^command line: --bind: "):
+        load(path, {"RETAIN_SERVER_BIND": "127.0.0.1:2"}, {"server.bind": ("--bind", bind)})
+    with pytest.raises(ConfigError, match=r"^environment: RETAIN_SERVER_BIND: "):
+        load(path, {"RETAIN_SERVER_BIND": bind})
+
+
+def test_what_the_command_line_says_wins(tmp_path: Path) -> None:
+    path = given(tmp_path, "[storage]\ndata = 'a'")
+    environ = {"RETAIN_STORAGE_DATA": "b"}
+    assert load(path, environ, {"storage.data": ("--data", "c")}).storage.data == "c"
+
+
+def test_a_key_outside_its_section_is_told_its_section(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"bind: belongs into the section \[server\]"):
+        load(given(tmp_path, "bind = '127.0.0.1:1'"), {})
+    with pytest.raises(ConfigError, match=r"fish: unknown section"):
+        load(given(tmp_path, "fish = 1"), {})
 
 
 @pytest.mark.parametrize("bind", ["0.0.0.0:80", "[::]:80", "192.0.2.1:80", "no-such-host.invalid:80"])

@@ -161,6 +161,29 @@ async def test_types_of_merge_patches(client: Client, kind: str | None) -> None:
     assert (await client.call("GET", "global/c")).json() == {}
 
 
+@pytest.mark.parametrize(
+    ("path", "patch", "kind"),
+    [
+        ("currentuser/c", b'{"a":null}', "application/merge-patch+json"),
+        ("currentuser/c/a", b'{"b":null}', "application/merge-patch+json"),
+        ("currentuser/c/a", b'{"x":null,"y":null}', "application/json"),
+        ("currentuser/c", b"{}", "application/json"),
+        ("currentuser/c", b"[]", "application/json-patch+json"),
+    ],
+)
+async def test_a_patch_that_takes_away_what_is_only_inherited_changes_nothing(
+    client: Client, path: str, patch: bytes, kind: str
+) -> None:
+    """Neither an empty document nor an empty object is made, and the ETag is the one that was read."""
+    await client.call("POST", "global/c", {"a": {"b": 1}})
+    before, digest = await client.call("GET", "currentuser/c"), client.digest()
+    answer = await client.send("PATCH", CFG.replace("global/c", path), [("Content-Type", kind)], patch)
+    assert answer.status == 204
+    after = await client.call("GET", "currentuser/c")
+    assert (after.body, after.tag) == (before.body, before.tag)
+    assert client.digest() == digest
+
+
 async def test_a_body_that_is_too_long(client: Client) -> None:
     async with settings_client(max_body_bytes=1000) as small:
         assert (await small.send("POST", CFG, [], b'{"a":"' + b"x" * 990 + b'"}')).status == 201
