@@ -10,6 +10,7 @@ from retain.api.identity import IdentityError
 from retain.engine.core.errors import (
     Conflict,
     EngineError,
+    Exhausted,
     Forbidden,
     Invalid,
     NotFound,
@@ -36,6 +37,10 @@ STATUS: Final[Mapping[type[EngineError], int]] = {
 """The engine's refusals; the nearest class that an error is an instance of counts."""
 
 
+RETRY_SOON: Final = ("Retry-After", "1")
+"""Goes with a 503 for what passes by itself."""
+
+
 def status_of(error: EngineError) -> int:
     """The status of what the engine refuses; 500 for a kind that the table does not know."""
     return next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), 500)
@@ -46,6 +51,8 @@ def worded(error: Exception) -> tuple[int, str, HeaderFields]:
     without a word about its cause."""
     headers: HeaderFields = getattr(error, "headers", ())
     if isinstance(error, EngineError):
+        if isinstance(error, Exhausted):
+            headers = [*headers, RETRY_SOON]
         return status_of(error), error.message, headers
     if isinstance(error, RequestError | IdentityError | UnexpectedError):
         return error.status, error.message, headers

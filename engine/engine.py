@@ -15,6 +15,7 @@ from retain.engine.core.clock import Clock, Horizon, SystemClock
 from retain.engine.core.command import Command
 from retain.engine.core.errors import EngineError, StorageFailed, Unavailable
 from retain.engine.core.policy import lag as erasure_lag
+from retain.engine.core.shortages import DISK, Shortages
 from retain.engine.erasure.erase import Erasing
 from retain.engine.erasure.eraser import Eraser
 from retain.engine.erasure.reaper import Reaper, lag
@@ -25,6 +26,7 @@ from retain.engine.state import State
 from retain.engine.statistics import Statistics
 from retain.engine.writing.bodies import Download, Haste, Upload, open_body
 from retain.engine.writing.sightings import Sightings
+from retain.engine.writing.threads import in_thread
 from retain.engine.writing.writer import Writer
 from retain.journal.backup.create import Moment
 
@@ -36,6 +38,7 @@ class Engine:
 
     Attributes:
         state: Live state, for queries inside :meth:`read` only.
+        shortages: What the machine ran short of.
         notices: What opening found and mended, for the log.
     """
 
@@ -54,12 +57,14 @@ class Engine:
         self.options = options
         self._log = log
         self._payloads = journal.PayloadStore(disk, entropy=entropy)
-        self._haste = Haste()
+        self.shortages = Shortages()
+        self._haste = Haste(self.shortages)
         self._horizon = Horizon(clock, state.time, sighting)
         self._sightings = Sightings(disk, self._horizon, state)
         self.notices = notices
         room = options.journal().batch_room
-        self._writer = Writer(log, state, self._horizon, self._sightings, options.anchor_interval_s, room)
+        interval = options.anchor_interval_s
+        self._writer = Writer(log, state, self._horizon, self._sightings, interval, room, self.shortages)
         self._reaper = Reaper(self._writer, state, self._payloads, self._horizon, options)
         self._snapshots = Snapshots(self._writer, state, log, disk, covered)
         self._erasing = Erasing(self._writer, state, log, self._horizon)
@@ -113,13 +118,14 @@ class Engine:
 
     def upload(self) -> Upload:
         """A body to be received: ``async with engine.upload() as upload``."""
-        return Upload(self._payloads, self.state.ground, self.options.inline_bytes)
+        return Upload(self._payloads, self.state.ground, self.options.inline_bytes, self._haste)
 
     async def open_body(self, held: Held) -> Download:
         """A body to be sent.
 
         Raises:
             NotFound: It has been erased.
+            Exhausted: The machine is short of something for the moment.
         """
         return await open_body(held, self._log, self._payloads, self.state.ground, self._haste)
 
@@ -134,13 +140,16 @@ class Engine:
     def statistics(self) -> Statistics:
         """A picture of the moment."""
         vouched = self._horizon.vouched()
+        short = self.shortages.present(trio.current_time())
         return Statistics(
             seq=self.state.seq,
             durable=self._writer.durable,
             waiting=self._writer.waiting,
             deadlines=len(self.state.deadlines),
             overdue_ns=lag(self.state, vouched),
-            full=self._writer.full,
+            full=self._writer.full or DISK in short,
+            short=tuple(kind for kind in short if kind != DISK),
+            shortages=dict(self.shortages.met),
             failure=self._writer.failure,
             payload_files=len(self.state.ground.payloads),
             to_erase=self.state.records.waiting,
@@ -224,9 +233,10 @@ class Engine:
     async def _housekeeping(self) -> None:
         while True:
             await trio.sleep(self.options.sweep_interval_s)
+            self.shortages.present(trio.current_time())
             if self._writer.failure:
                 try:
-                    await trio.to_thread.run_sync(self._rewind)
+                    await in_thread(self._rewind)
                 except (journal.JournalError, OSError):
                     continue  # as long as the disk cannot be read, neither can what was not made durable
                 return
@@ -278,7 +288,7 @@ class Engine:
                     self._writer.stop()
                     with trio.CancelScope(shield=True):
                         await written.wait()
-                        unclosed = await trio.to_thread.run_sync(self._shut)
+                        unclosed = await in_thread(self._shut)
         finally:
             if raised is None and unclosed is not None:  # also where the block was left by cancellation
                 raise unclosed
@@ -299,6 +309,7 @@ class Engine:
             self.notices = (*self.notices, f"no snapshot at the stop: {error}")
         finally:
             unclosed = _closed(self._log)
+            self._payloads.close()
         return unclosed
 
 

@@ -1,6 +1,7 @@
 """What an operator watches."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from retain.engine.core.clock import RIGHT, ClockState
 
@@ -14,13 +15,15 @@ class Statistics:
         waiting: Commands queued.
         deadlines: Entries of the deadline index.
         overdue_ns: By how much the earliest of them is overdue.
-        full: The disk has no room for changes.
+        full: The disk has no room for changes, or lately had none for a body.
         failure: Why writing ended for good; empty while all is well.
         payload_files: Files that live state stands on.
         to_erase: Records left behind that are to be erased, history included.
         erasure_lag_ns: By how much the oldest erasure that is due is late.
         clock: What is wrong with the machine's clock.
         records_ahead_ns: How far the journal's last record is dated ahead of the machine's clock.
+        short: What the machine is short of: descriptors, locks, memory, threads.
+        shortages: How often each was met so far, the disk included.
     """
 
     seq: int
@@ -35,3 +38,5 @@ class Statistics:
     erasure_lag_ns: int = 0
     clock: ClockState = RIGHT
     records_ahead_ns: int = 0
+    short: tuple[str, ...] = ()
+    shortages: Mapping[str, int] = field(default_factory=dict)

@@ -25,6 +25,7 @@ from retain.journal.errors import (
     Locked,
     NoSpace,
     PositionMismatch,
+    Shortage,
     TornTail,
     UnknownVersion,
     WriteFailed,
@@ -36,7 +37,7 @@ from retain.journal.lookup.index import unindexed, write_indexes
 from retain.journal.lookup.scan import scan
 from retain.journal.open import open_journal
 from retain.journal.options import JournalOptions
-from retain.journal.payloads.store import Payload, PayloadReader, PayloadStore, Stage
+from retain.journal.payloads.store import PAYLOAD_HANDLES, Payload, PayloadReader, PayloadStore, Stage
 from retain.journal.proofs.note import (
     BadNote,
     Checkpoint,
@@ -54,6 +55,7 @@ from retain.journal.proofs.prover import Consistency, Inclusion, Prover
 
 __all__ = [
     "NO_RESOURCE",
+    "PAYLOAD_HANDLES",
     "BackupReport",
     "BadNote",
     "BadTarget",
@@ -94,6 +96,7 @@ __all__ = [
     "RepairReport",
     "Report",
     "RestoreReport",
+    "Shortage",
     "Signature",
     "Signer",
     "Stage",

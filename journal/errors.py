@@ -9,6 +9,7 @@
     ├── BadTarget         what should be erased is not there, or a folder is not fit for what should go there
     ├── ForeignFolder     the folder holds other files and no journal: name a new or empty one
     ├── NoSpace           the disk is full: nothing was changed, free some space
+    │   └── Shortage      descriptors, memory or locks ran out: nothing was changed, and it passes by itself
     ├── WriteFailed       a write or a sync failed: final until a restart has read the journal again
     └── Closed            the journal was closed by its owner
 
@@ -68,6 +69,10 @@ class ForeignFolder(JournalError):
 
 class NoSpace(JournalError):
     """The disk, quota or size limit refused more bytes. What was asked for did not happen."""
+
+
+class Shortage(NoSpace):
+    """The machine is short of descriptors, memory or locks. What was asked for did not happen; try again."""
 
 
 class WriteFailed(JournalError):

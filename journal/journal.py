@@ -11,7 +11,7 @@ from retain.journal.disk.interface import Disk
 from retain.journal.erasure.ledger import Ledger, Range, pack_ranges, pack_seqs, ranges_of
 from retain.journal.erasure.locate import Places, Spot
 from retain.journal.erasure.zero import ErasurePlan, blank, wipe
-from retain.journal.errors import BadTarget, Closed, Corrupt, NoSpace, WriteFailed
+from retain.journal.errors import BadTarget, Closed, Corrupt, NoSpace, Shortage, WriteFailed
 from retain.journal.format.limits import ERASE_RANGES, PART_ALIGN, frame_room
 from retain.journal.format.record import Draft, Head, Part, Verb, place
 from retain.journal.lookup.contents import Contents
@@ -153,11 +153,13 @@ class Journal:
 
     def blank(self, plan: ErasurePlan) -> None:
         """Write zeros over the parts, durably. From any thread, between its begin and its end; the journal
-        goes on meanwhile. Raises `WriteFailed`, `Closed`."""
+        goes on meanwhile. Raises `Shortage`: to be called again; `WriteFailed`, `Closed`."""
         self._check()
         with self._final("erasing"), self._compaction.settled:
             try:
                 blank(self._disk, plan.spots, self._segments)
+            except Shortage:
+                raise
             except NoSpace as error:  # copy-on-write file systems need room to overwrite; the record stands
                 raise OSError(str(error)) from error
 

@@ -255,6 +255,10 @@ class App:
         while isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
             error = error.exceptions[0]
         if not isinstance(error, RequestError | EngineError | IdentityError):
+            # What the machine is short of for a moment is no fault, and is not answered like one.
+            shortage = self.engine.shortages.refusal(error, trio.current_time())
+            if shortage is not None:
+                return surface.error(request, shortage)
             error = UnexpectedError(self._log_fault(error))
         return surface.error(request, error)
 

@@ -26,6 +26,8 @@ from retain.api.server.app import App
 from retain.api.server.connections import Connections, GuardedListener, GuardedStream
 from retain.api.server.http1 import HttpConnection
 from retain.api.server.plain import PlainConnection
+from retain.engine.core.shortages import Shortages, shortage_in
+from retain.engine.writing.bodies import BODY_FILES
 
 LOG = logging.getLogger("retain.serve")
 
@@ -34,8 +36,8 @@ _SHORT_OF = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
 _ACCEPT_PAUSE_S = 0.25
 BACKLOG = 1024
 
-#: File descriptors kept for the journal, payload files, logs and the standard streams.
-RESERVED_FILES = 32
+#: Descriptors kept for the journal and its reading tools, logs and the standard streams.
+RESERVED_FILES = 128
 
 
 class WireConfig(HypercornConfig):
@@ -66,18 +68,21 @@ class WireConfig(HypercornConfig):
 
 
 def capacity(server: ServerConfig) -> int:
-    """Connections to accept: `max_connections`, or what the limit of open files leaves room for.
+    """Return how many connections to accept: `max_connections`, or as many as there are descriptors for.
 
-    The soft limit is raised to what is needed as far as the hard limit lets it be.
+    The journal comes first, then connections, then bodies, which wait their turn; where there are few
+    descriptors, connections get no more than half of what is left. The soft limit is raised to what is needed
+    as far as the hard limit allows.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = server.max_connections * 2 + RESERVED_FILES
+    wanted = server.max_connections + RESERVED_FILES + BODY_FILES
     if soft != resource.RLIM_INFINITY and soft < wanted:
         soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     if soft == resource.RLIM_INFINITY:
         return server.max_connections
-    return max(1, min(server.max_connections, soft - RESERVED_FILES))
+    left = soft - RESERVED_FILES
+    return max(1, min(server.max_connections, max(left - BODY_FILES, left // 2)))
 
 
 def tls_context(server: ServerConfig) -> ssl.SSLContext | None:
@@ -132,7 +137,7 @@ async def serve(
             async with trio.open_nursery() as accepting:
                 for listener in listeners:
                     guarded = GuardedListener(listener, connections)
-                    accepting.start_soon(_accept, guarded, handlers, handle)
+                    accepting.start_soon(_accept, guarded, handlers, handle, app.engine.shortages)
                 await app.pages()
                 await background.start(lifespan.handle_lifespan)
                 await lifespan.wait_for_startup()
@@ -195,9 +200,11 @@ def _encrypted(stream: GuardedStream, context: ssl.SSLContext) -> trio.SSLStream
 
 
 async def _accept(
-    listener: GuardedListener, handlers: trio.Nursery, handle: Callable[[GuardedStream], Awaitable[None]]
+    listener: GuardedListener,
+    handlers: trio.Nursery,
+    handle: Callable[[GuardedStream], Awaitable[None]],
+    shortages: Shortages,
 ) -> None:
-    short = False
     async with listener:
         while True:
             try:
@@ -206,12 +213,10 @@ async def _accept(
                 if error.errno not in _SHORT_OF:
                     # Errors of the connection that was to be accepted come out of accept(2), too.
                     LOG.warning("accept failed", extra={"facts": {"errno": error.errno}})
-                elif not short:
-                    LOG.error("no more connections for now", extra={"facts": {"errno": error.errno}})
-                    short = True
+                else:
+                    shortages.note(shortage_in(error), trio.current_time())
                 await trio.sleep(_ACCEPT_PAUSE_S)
             else:
-                short = False
                 handlers.start_soon(handle, stream)
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from typing import TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from retain.engine import Engine, Statistics
+from retain.engine.core.shortages import DISK, KINDS
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
@@ -42,6 +44,8 @@ _ENGINE: tuple[tuple[str, str, Callable[[Statistics], float]], ...] = (
     ("retain_storage_failed", "1 once writing has ended for good.", lambda s: float(bool(s.failure))),
 )
 
+
+_Family = TypeVar("_Family", CounterMetricFamily, GaugeMetricFamily)
 
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
@@ -103,4 +107,18 @@ class _Live(Collector):
         statistics = self._engine.statistics()
         for name, meaning, value in _ENGINE:
             yield GaugeMetricFamily(name, meaning, value=value(statistics))
+        yield _by_kind(
+            CounterMetricFamily("retain_shortages", "How often something ran short.", labels=["of"]),
+            {kind: statistics.shortages.get(kind, 0) for kind in KINDS},
+        )
+        yield _by_kind(
+            GaugeMetricFamily("retain_short", "1 while the machine is short of it.", labels=["of"]),
+            {kind: float(kind in statistics.short) for kind in KINDS if kind != DISK},
+        )
         yield GaugeMetricFamily("retain_http_connections", "Open connections.", value=self._connections())
+
+
+def _by_kind(family: _Family, values: Mapping[str, float]) -> _Family:
+    for kind, value in values.items():
+        family.add_metric([kind], value)
+    return family

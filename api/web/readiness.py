@@ -28,6 +28,8 @@ def readiness(statistics: Statistics) -> tuple[bool, str]:
         return True, "degraded: the clock is behind the time that has passed"
     if statistics.records_ahead_ns > BEHIND:
         return True, "degraded: the journal's last record is dated ahead of the clock"
+    if statistics.short:
+        return True, f"degraded: short of {', '.join(statistics.short)}; some requests are answered 503"
     if statistics.overdue_ns > OVERDUE_WARNING_S * 1_000_000_000:
         return True, "degraded: expiry is more than an hour behind"
     if statistics.erasure_lag_ns > OVERDUE_WARNING_S * 1_000_000_000:

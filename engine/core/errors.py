@@ -15,6 +15,7 @@ The tree is split by who must act::
     └── Unavailable          the operator must act
         ├── StorageFull      no room for the change; deletes still work
         ├── StorageFailed    a write or sync failed; final until a restart
+        ├── Exhausted        the machine is short of descriptors, memory or threads; it passes by itself
         └── Closed           the engine is stopping or has stopped
 
 Every class has a stable ``code``; an instance carries ``data`` that explains the refusal without secrets or
@@ -114,6 +115,12 @@ class StorageFailed(Unavailable):
     """A write or sync of the journal failed. Final: only a restart reads back what is truly on disk."""
 
     code = "storage-failed"
+
+
+class Exhausted(Unavailable):
+    """The machine is short of descriptors, memory or threads. Nothing was changed; it passes by itself."""
+
+    code = "exhausted"
 
 
 class Closed(Unavailable):

@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-import trio
-
 from retain import journal
 from retain.engine import wire
 from retain.engine.blobs.container_events import ContainerDeleted
@@ -14,6 +12,7 @@ from retain.engine.core.event import Cause
 from retain.engine.core.policy import SLICE_RECORDS, Targets
 from retain.engine.core.role import Locator, Standing
 from retain.engine.state import State
+from retain.engine.writing.threads import in_spare_thread
 from retain.journal import Part, Record, Verb
 
 
@@ -90,7 +89,7 @@ class OldDetails:
         self._holds = holds
         erased = 0
         old = self._old(self._cursor + 1)
-        while slice_ := await trio.to_thread.run_sync(lambda: list(islice(old, SLICE_RECORDS))):
+        while slice_ := await in_spare_thread(lambda: list(islice(old, SLICE_RECORDS))):
             young = next((at for at, one in enumerate(slice_) if one.time > until), None)
             if young is not None:
                 self._next_old = slice_[young].time

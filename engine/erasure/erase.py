@@ -7,12 +7,17 @@ import trio
 
 from retain import journal
 from retain.engine.core.clock import Horizon
-from retain.engine.core.errors import StorageFailed, StorageFull, Unavailable
+from retain.engine.core.errors import Exhausted, StorageFailed, StorageFull, Unavailable
 from retain.engine.state import State
+from retain.engine.writing.threads import in_spare_thread, in_thread
 from retain.engine.writing.writer import Writer
 
 TARGETS = 4096
 """Parts erased in one go at most: they fit into one erase record, however they are spread."""
+
+BLANK_TRIES = 40
+BLANK_PAUSE_S = 0.25
+"""How often, and how far apart, zeros are tried again that the machine had no descriptor or memory for."""
 
 
 class Erasing:
@@ -47,8 +52,8 @@ class Erasing:
     ) -> list[journal.ErasurePlan]:
         self._writer.check()
         try:
-            return await trio.to_thread.run_sync(self._log.plan_erasures, targets, cause)
-        except (journal.Corrupt, OSError) as error:
+            return await in_spare_thread(self._log.plan_erasures, targets, cause)
+        except (journal.Corrupt, journal.Shortage, OSError) as error:
             raise Unavailable(f"the journal cannot be read: {error}", reason="journal") from error
 
     async def _carry_out(self, plan: journal.ErasurePlan) -> None:
@@ -56,15 +61,29 @@ class Erasing:
             await self._writer.between_batches(
                 partial(self._append, self._log.begin_erasure, plan), partial(self._begun, plan)
             )
-            await trio.to_thread.run_sync(self._log.blank, plan)
+            await self._blank(plan)
             await self._writer.between_batches(
                 partial(self._append, self._log.end_erasure, plan), self._passed
             )
+        except journal.Shortage as error:
+            raise Exhausted("the server is short of resources for the moment; try again") from error
         except journal.NoSpace as error:
             raise StorageFull("no room on the disk for the erasure") from error
         except journal.WriteFailed as error:
             self._writer.fail(error)
             raise StorageFailed(self._writer.failure) from error
+
+    async def _blank(self, plan: journal.ErasurePlan) -> None:
+        """The erasure has begun and must end: what the machine is short of is waited for."""
+        for _ in range(BLANK_TRIES):
+            try:
+                await in_thread(self._log.blank, plan)
+            except journal.Shortage:
+                await trio.sleep(BLANK_PAUSE_S)
+            else:
+                return
+        self._writer.fail(StorageFailed("an erasure could not be finished for lack of descriptors"))
+        self._writer.check()
 
     def _append(
         self, write: Callable[[journal.ErasurePlan, int], None], plan: journal.ErasurePlan

@@ -23,6 +23,7 @@ from retain.engine.erasure.details import OldDetails
 from retain.engine.erasure.kept_by_holds import kept_by_holds
 from retain.engine.options import Options
 from retain.engine.state import State
+from retain.engine.writing.threads import in_spare_thread
 from retain.engine.writing.writer import Writer
 from retain.journal import Part
 
@@ -150,7 +151,7 @@ class Eraser:
         restater = self._state.restaters[locator[0]]
         while True:
             wanted = restater.bodies(locator, resource, before)
-            bodies = await trio.to_thread.run_sync(self._bodies, wanted) if wanted else {}
+            bodies = await in_spare_thread(self._bodies, wanted) if wanted else {}
             if bodies is None:
                 return  # erased meanwhile: it is going as a whole
             command = Restate(actor=KEEPER, locator=locator, resource=resource, before=before, bodies=bodies)
@@ -174,7 +175,7 @@ class Eraser:
         for waiting in due(self._state.records, now, self._policy):
             if self._state.ground.held:
                 waiting = list(waiting)
-                here = await trio.to_thread.run_sync(kept_by_holds, self._state, waiting, self._disk)
+                here = await in_spare_thread(kept_by_holds, self._state, waiting, self._disk)
                 waiting = [left for left in waiting if _seq(left) not in here]
                 kept |= here
             for cause, slice_ in slices(waiting):
@@ -198,9 +199,9 @@ class Eraser:
         if not at_once and self._tidied is not None and elapsed - self._tidied < TIDY_EVERY:
             return
         self._tidied = elapsed
-        for number in await trio.to_thread.run_sync(self._log.sparse):
-            await trio.to_thread.run_sync(self._log.rewrite, number)
-        while await trio.to_thread.run_sync(self._log.build_index):
+        for number in await in_spare_thread(self._log.sparse):
+            await in_spare_thread(self._log.rewrite, number)
+        while await in_spare_thread(self._log.build_index):
             await trio.lowlevel.checkpoint()
 
     async def _discard_torn(self, at_once: bool) -> None:

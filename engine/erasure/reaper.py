@@ -11,6 +11,7 @@ from retain.engine.core.common_commands import ExpireDue
 from retain.engine.core.errors import Unavailable
 from retain.engine.options import Options
 from retain.engine.state import State
+from retain.engine.writing.threads import in_thread
 from retain.engine.writing.writer import Writer
 
 UNLINKS = 64
@@ -49,7 +50,7 @@ class Reaper:
             try:
                 await self.sweep()
                 await self._writer.upkeep()
-            except Unavailable:
+            except (Unavailable, OSError):
                 # Full or failed storage shows in readiness and metrics; what is due stays hidden, and the
                 # next sweep tries again.
                 continue
@@ -81,7 +82,7 @@ class Reaper:
         released = self._state.ground.take_released()
         await self._writer.wait_durable(self._state.seq)
         for start in range(0, len(released), UNLINKS):
-            await trio.to_thread.run_sync(self._unlink, released[start : start + UNLINKS])
+            await in_thread(self._unlink, released[start : start + UNLINKS])
 
     def _unlink(self, names: list[str]) -> None:
         for name in names:

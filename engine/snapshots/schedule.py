@@ -10,6 +10,7 @@ from retain.engine.core.errors import Unavailable
 from retain.engine.core.snapshot_table import View
 from retain.engine.snapshots import file as snapshot
 from retain.engine.state import State
+from retain.engine.writing.threads import in_spare_thread
 from retain.engine.writing.writer import Writer
 from retain.journal.uncollected import uncollected
 
@@ -48,8 +49,8 @@ class Snapshots:
             for view in views:
                 with uncollected():
                     await self._writer.between_batches(view.list_keys)
-                    await trio.to_thread.run_sync(view.pack_keys)
-            await trio.to_thread.run_sync(write)
+                    await in_spare_thread(view.pack_keys)
+            await in_spare_thread(write)
 
     async def take_if_grown(self, records: int) -> None:
         """Takes one if as many records, 0 for never, came since the last."""
@@ -83,7 +84,7 @@ class Snapshots:
         try:
             await self.take()
         except (journal.NoSpace, OSError):
-            await trio.to_thread.run_sync(snapshot.discard, self._disk)
+            await in_spare_thread(snapshot.discard, self._disk)
             self._oldest = None
 
     def _freeze(self) -> tuple[Callable[[], None], Sequence[View[Any, Any]]]:

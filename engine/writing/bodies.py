@@ -13,7 +13,9 @@ import trio
 from retain import journal
 from retain.engine.core.body import Body, Held, Inline, OnDisk
 from retain.engine.core.domain import Ground
-from retain.engine.core.errors import NotFound, StorageFailed, StorageFull
+from retain.engine.core.errors import Exhausted, NotFound, StorageFailed, StorageFull
+from retain.engine.core.shortages import DESCRIPTORS, DISK, Shortages
+from retain.engine.writing.threads import HANDS, Behind, in_thread
 
 CHUNK = 1 << 20
 """Bytes handed to a worker thread, or to the client, at a time."""
@@ -31,11 +33,32 @@ SLOW_S = 1.0
 at least."""
 
 
-class Haste:
-    """The places for downloads that hold whole chunks."""
+UPLOADS = 256
+"""Bodies being written to files at once, each with a descriptor of its own. More wait their turn unread."""
+BODY_FILES = journal.PAYLOAD_HANDLES + UPLOADS
+"""Descriptors that bodies take at most, those of readers included."""
+TURN_S = 30.0
+"""How long one waits for that before it is refused."""
 
-    def __init__(self, places: int = HASTY) -> None:
+
+class Haste:
+    """What all bodies share: the places for downloads that hold whole chunks, threads, and descriptors.
+
+    Args:
+        shortages: Where it is noted that something ran out.
+        places: Downloads that may hold whole chunks.
+        uploads: Bodies being written to files at once.
+    """
+
+    def __init__(self, shortages: Shortages, places: int = HASTY, uploads: int = UPLOADS) -> None:
         self._free = places
+        self.shortages = shortages
+        self.hands = trio.Semaphore(HANDS)
+        self.uploads = trio.Semaphore(uploads)
+
+    def behind(self) -> Behind:
+        """Work beside a body's task."""
+        return Behind(self.hands, self.shortages)
 
     def enter(self) -> bool:
         """Take a place, if there is one."""
@@ -49,40 +72,6 @@ class Haste:
         self._free += 1
 
 
-class _Behind:
-    """One piece of work at a time in a thread, while this task goes on."""
-
-    def __init__(self) -> None:
-        self._ended: trio.Event | None = None
-        self._outcome: Any = None  # an outcome.Outcome once there is one
-
-    def start(self, work: Callable[[], Any]) -> None:
-        """Begins ``work``; the last one has been waited for."""
-        ended = self._ended = trio.Event()
-        token = trio.lowlevel.current_trio_token()
-
-        def deliver(result: Any) -> None:
-            self._outcome = result
-            token.run_sync_soon(ended.set)
-
-        trio.lowlevel.start_thread_soon(work, deliver)
-
-    async def result(self) -> Any:
-        """What the work answered or raised; None if there was none since the last call."""
-        if self._ended is not None:
-            await self._ended.wait()
-            self._ended = None
-        result, self._outcome = self._outcome, None
-        return None if result is None else result.unwrap()
-
-    async def settle(self) -> None:
-        """Until nothing is under way, whatever comes of it. Not to be cancelled: a thread cannot be."""
-        with trio.CancelScope(shield=True):
-            if self._ended is not None:
-                await self._ended.wait()
-                self._ended = None
-
-
 class Upload:
     """One body being received.
 
@@ -93,14 +82,18 @@ class Upload:
     in memory at most.
     """
 
-    def __init__(self, payloads: journal.PayloadStore, ground: Ground, inline_bytes: int) -> None:
+    def __init__(
+        self, payloads: journal.PayloadStore, ground: Ground, inline_bytes: int, haste: Haste
+    ) -> None:
+        self._haste = haste
         self._payloads = payloads
         self._ground = ground
         self._inline_bytes = inline_bytes
         self._buffer: list[bytes | bytearray] = []
         self._buffered = 0
-        self._behind = _Behind()
+        self._behind = haste.behind()
         self._staged = False
+        self._has_descriptor = False
         self._stage: journal.Stage | None = None
         self._sealed: journal.Payload | None = None
         self.size = 0
@@ -114,17 +107,26 @@ class Upload:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        try:
+            await self._leave()
+        finally:
+            self._give_descriptor_back()
+
+    async def _leave(self) -> None:
         await self._behind.settle()
         if self._sealed is not None:
             if self._ground.withdraw(self._sealed.name):
                 await self._shielded_unlink(self._sealed.name)
         elif self._stage is not None:
             with trio.CancelScope(shield=True):
-                await trio.to_thread.run_sync(self._stage.discard)
+                await self._in_thread(self._stage.discard)
 
     async def _shielded_unlink(self, name: str) -> None:
         with trio.CancelScope(shield=True):
-            await trio.to_thread.run_sync(self._payloads.unlink, name)
+            await self._in_thread(self._payloads.unlink, name)
+
+    async def _in_thread(self, work: Callable[..., Any], *args: Any) -> Any:
+        return await in_thread(work, *args, shortages=self._haste.shortages)
 
     async def write(self, chunk: bytes) -> None:
         """Takes the next bytes.
@@ -132,6 +134,7 @@ class Upload:
         Raises:
             StorageFull: No room for the payload file.
             StorageFailed: It could not be written.
+            Exhausted: No descriptor for it, or too many bodies are being written.
         """
         last = self._buffer[-1] if self._buffer else None
         if len(chunk) < SMALL and isinstance(last, bytearray) and len(last) < CRUMB:
@@ -146,11 +149,26 @@ class Upload:
     async def _flush(self) -> None:
         pieces, self._buffer, self._buffered = self._buffer, [], 0
         await self._written()
+        if not self._has_descriptor:
+            await self._wait_for_descriptor()
         self._staged = True
-        self._behind.start(lambda: self._write(pieces))
+        await self._behind.start(lambda: self._write(pieces))
+
+    async def _wait_for_descriptor(self) -> None:
+        with trio.move_on_after(TURN_S) as waiting:
+            await self._haste.uploads.acquire()
+            self._has_descriptor = True
+        if waiting.cancelled_caught:
+            self._haste.shortages.note(DESCRIPTORS, trio.current_time())
+            raise Exhausted("too many bodies are being written; try again", reason=DESCRIPTORS)
+
+    def _give_descriptor_back(self) -> None:
+        if self._has_descriptor:
+            self._has_descriptor = False
+            self._haste.uploads.release()
 
     async def _written(self) -> None:
-        with _worded():
+        with self._worded():
             await self._behind.result()
 
     def _write(self, pieces: list[bytes | bytearray]) -> None:
@@ -169,6 +187,7 @@ class Upload:
         Raises:
             StorageFull: No room.
             StorageFailed: It could not be written.
+            Exhausted: The machine is short of something.
         """
         if not self._staged and (not self.size or (inline and self.size <= self._inline_bytes)):
             data = b"".join(self._buffer)
@@ -176,14 +195,29 @@ class Upload:
         if self._buffered:
             await self._flush()
         await self._written()
-        with _worded():
-            self._sealed = await trio.to_thread.run_sync(self._seal)
+        with self._worded():
+            self._sealed = await self._in_thread(self._seal)
+        self._give_descriptor_back()
+        self._haste.shortages.over(DISK)
         self._ground.offer(self._sealed.name)
         return self._sealed
 
     def _seal(self) -> journal.Payload:
         assert self._stage is not None
         return self._stage.seal()
+
+    @contextmanager
+    def _worded(self) -> Iterator[None]:
+        shortages = self._haste.shortages
+        try:
+            yield
+        except journal.NoSpace as error:
+            if refusal := shortages.refusal(error, trio.current_time()):
+                raise refusal from error
+            shortages.note(DISK, trio.current_time())
+            raise StorageFull("no room on the disk for this body") from error
+        except journal.WriteFailed as error:
+            raise StorageFailed("the body could not be written") from error
 
 
 class Download:
@@ -205,7 +239,7 @@ class Download:
         self._reader = reader
         self._haste = haste
         self._hasty = False
-        self._ahead: _Behind | None = None
+        self._ahead: Behind | None = None
         self.size = size
 
     async def read(self) -> bytes:
@@ -223,19 +257,19 @@ class Download:
             yield self._data[start:stop]
             return
         await self._settle()
-        ahead: _Behind | None = None
+        ahead: Behind | None = None
         crumbs_until = start
         while start < stop:
             if ahead is None:
                 self._hasty = self._hasty or (start >= crumbs_until and self._haste.enter())
                 step = CHUNK if self._hasty else CRUMB
                 end = min(start - start % step + step, stop)
-                ahead = self._start(self._reader, start, end)
+                ahead = await self._start(self._reader, start, end)
             chunk = await ahead.result()
             start, end, ahead = end, min(end + CHUNK, stop), None
             if start < stop and self._hasty:
                 # While this chunk is sent, the next is read and decrypted.
-                ahead = self._start(self._reader, start, end)
+                ahead = await self._start(self._reader, start, end)
             before = trio.current_time()
             yield chunk
             del chunk
@@ -243,10 +277,10 @@ class Download:
                 ahead, crumbs_until = None, start + CHUNK
                 await self._slow_down()
 
-    def _start(self, reader: journal.PayloadReader, start: int, stop: int) -> _Behind:
+    async def _start(self, reader: journal.PayloadReader, start: int, stop: int) -> Behind:
         read = reader.read if self._hasty else partial(_read_and_forget, reader)
-        ahead = self._ahead = _Behind()
-        ahead.start(partial(read, start, stop - start))
+        ahead = self._ahead = self._haste.behind()
+        await ahead.start(partial(read, start, stop - start))
         return ahead
 
     async def _settle(self) -> None:
@@ -265,7 +299,7 @@ class Download:
         await self._slow_down()
         if self._reader is not None:
             with trio.CancelScope(shield=True):
-                await trio.to_thread.run_sync(self._reader.close)
+                await in_thread(self._reader.close, shortages=self._haste.shortages)
             self._reader = None
             self._data = b""
 
@@ -276,16 +310,6 @@ def _read_and_forget(reader: journal.PayloadReader, start: int, length: int) -> 
     return data
 
 
-@contextmanager
-def _worded() -> Iterator[None]:
-    try:
-        yield
-    except journal.NoSpace as error:
-        raise StorageFull("no room on the disk for this body") from error
-    except journal.WriteFailed as error:
-        raise StorageFailed("the body could not be written") from error
-
-
 async def open_body(
     held: Held,
     log: journal.Journal,
@@ -293,25 +317,31 @@ async def open_body(
     ground: Ground,
     haste: Haste,
 ) -> Download:
-    """Opens what live state holds.
+    """Open what live state holds.
 
     Raises:
         NotFound: It was deleted since the state was read.
+        Exhausted: The machine is short of something.
         journal.Corrupt: Its file is missing or damaged although live state stands on it.
     """
     if isinstance(held, Inline):
         return Download(held.data, None, held.size, haste)
-    if isinstance(held, OnDisk):
-        # One pread of at most a mebibyte, nearly always from the page cache: a thread would cost more than
-        # it saves.
-        content = log.content(held.address)
-        if content is None:
-            raise NotFound("the content has been erased")
-        return Download(msgpack.unpackb(content, strict_map_key=False)["data"], None, held.size, haste)
     try:
-        reader = await trio.to_thread.run_sync(payloads.open, held)
+        if isinstance(held, OnDisk):
+            # One pread of at most a mebibyte, nearly always from the page cache: a thread would cost more
+            # than it saves.
+            content = log.content(held.address)
+            if content is None:
+                raise NotFound("the content has been erased")
+            data = msgpack.unpackb(content, strict_map_key=False)["data"]
+            return Download(data, None, held.size, haste)
+        reader = await in_thread(payloads.open, held, shortages=haste.shortages)
     except journal.Corrupt:
-        if held.name in ground.payloads:
+        if isinstance(held, OnDisk) or held.name in ground.payloads:
             raise
         raise NotFound("the content has been erased") from None
+    except (journal.Shortage, OSError, MemoryError) as error:
+        if refusal := haste.shortages.refusal(error, trio.current_time()):
+            raise refusal from error
+        raise
     return Download(None, reader, held.size, haste)

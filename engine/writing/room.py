@@ -17,6 +17,7 @@ class Room:
     Attributes:
         for_all: There is room for any change.
         full: There was none when last looked for.
+        short: Descriptors or memory ran out when it was last looked for: it passes by itself.
     """
 
     def __init__(self, log: journal.Journal) -> None:
@@ -24,6 +25,7 @@ class Room:
         self.for_all = False
         self._for_frees = False
         self.full = False
+        self.short: journal.Shortage | None = None
 
     def find(self) -> None:
         """Looks for room; where there is none, gives up the ballast, for what frees space. Blocking.
@@ -31,13 +33,25 @@ class Room:
         Raises:
             JournalError: The journal cannot be written any more.
         """
+        self.short = None
+        try:
+            self._find()
+        except journal.Shortage as error:
+            # Not a full disk: the ballast stays, and the next batch looks again.
+            self.short = error
+            self.for_all = self._for_frees = False
+        else:
+            self.full = not self.for_all
+
+    def _find(self) -> None:
         try:
             self._log.reserve()
             self.for_all, self._for_frees = self._log.restore_ballast(), True
+        except journal.Shortage:
+            raise
         except journal.NoSpace:
             self._log.release_ballast()
             self.for_all, self._for_frees = False, self._reserved()
-        self.full = not self.for_all
 
     def find_again(self) -> None:
         """Looks for room for the next batch after one was written. Blocking.

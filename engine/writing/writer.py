@@ -10,12 +10,14 @@ from retain import journal
 from retain.engine import wire
 from retain.engine.core.clock import Horizon
 from retain.engine.core.command import Command, Decision
-from retain.engine.core.errors import Closed, StorageFailed, StorageFull, TooLarge
+from retain.engine.core.errors import Closed, Exhausted, StorageFailed, StorageFull, TooLarge
 from retain.engine.core.event import Stamp
+from retain.engine.core.shortages import DISK, LOG, Shortages, shortage_in
 from retain.engine.state import State
 from retain.engine.writing.batch import Batch, Job, Pending
 from retain.engine.writing.room import Anchors, Room
 from retain.engine.writing.sightings import Sightings
+from retain.engine.writing.threads import in_thread
 from retain.journal.format.limits import BATCH_RECORDS, FRAME_ROOM, PART_BYTES, draft_room, part_size
 
 GATHER_BYTES = FRAME_ROOM // 4
@@ -44,6 +46,7 @@ class Writer:
         sightings: Written now and then, beside the anchor.
         anchor_interval_s: Seconds between two anchors while busy.
         room: What a batch may take: what ``log`` reserves for one.
+        shortages: Where it is noted that something ran out.
     """
 
     def __init__(
@@ -54,7 +57,9 @@ class Writer:
         sightings: Sightings,
         anchor_interval_s: float = 1.0,
         room: int = FRAME_ROOM,
+        shortages: Shortages | None = None,
     ) -> None:
+        self._shortages = shortages or Shortages()
         self._log = log
         self._most = room
         self._state = state
@@ -68,6 +73,7 @@ class Writer:
         self._failure = ""
         self._thread = trio.CapacityLimiter(1)
         self._room = Room(log)
+        self._was_full = False
         self._anchors = Anchors(log, horizon, anchor_interval_s)
         self._sightings = sightings
         self._committed: list[Callable[[int], None]] = []
@@ -115,6 +121,7 @@ class Writer:
         Raises:
             Refused: The command cannot be done; nothing changed.
             StorageFull: No room; nothing changed.
+            Exhausted: The machine is short of descriptors or memory; nothing changed.
             StorageFailed: Writing ended for good; whether this command happened is unknown.
             Closed: The engine is stopping.
         """
@@ -226,13 +233,24 @@ class Writer:
 
     async def _in_thread(self, work: Callable[..., Value], *args: Any) -> Value:
         # A token of its own: bodies being written elsewhere may use up the shared ones.
-        return await trio.to_thread.run_sync(work, *args, limiter=self._thread)
+        return await in_thread(work, *args, shortages=self._shortages, limiter=self._thread)
 
     async def _reserve(self) -> None:
         try:
             await self._in_thread(self._room.find)
         except FAILURES as error:
             self.fail(error)
+        self._tell_room()
+
+    def _tell_room(self) -> None:
+        room, now = self._room, trio.current_time()
+        if room.short is not None:
+            self._shortages.note(shortage_in(room.short), now)
+        elif room.full:
+            self._shortages.note(DISK, now)
+        elif self._was_full:
+            self._shortages.over(DISK)
+        self._was_full = room.full
 
     async def _commit(self) -> None:
         if not self._room.for_all:
@@ -277,6 +295,8 @@ class Writer:
     def _decide(self, command: Command[Any], now: int) -> tuple[Decision[Any], list[journal.Draft], int]:
         self.check()
         if not self._room.allows(command):
+            if self._room.short is not None:
+                raise Exhausted("the server is short of resources for the moment; try again")
             raise StorageFull("no room on the disk for this change")
         decision = self._state.decide(command, now)
         drafts = [wire.to_draft(event) for event in decision.events]
@@ -318,6 +338,7 @@ class Writer:
             await self.between_batches(self._look_after)
         except FAILURES as error:
             self.fail(error)
+        self._tell_room()
 
     def _look_after(self) -> None:
         if self._failure:
@@ -329,7 +350,9 @@ class Writer:
 
     def fail(self, error: BaseException) -> None:
         """Ends writing for good: state may hold what the journal does not."""
-        self._failure = self._failure or f"writing has ended until a restart: {error}"
+        if not self._failure:
+            self._failure = f"writing has ended until a restart: {error}"
+            LOG.error("writing has ended until a restart", exc_info=error)
         self._synced.set()
 
     def _answer(self, batch: Batch) -> None:

@@ -15,7 +15,7 @@ from pathlib import PurePosixPath
 from types import TracebackType
 from typing import Final, Protocol, Self
 
-from retain.journal.errors import NoSpace
+from retain.journal.errors import NoSpace, Shortage
 
 LOCK_FILE: Final = "lock"
 TEMPORARY_SUFFIX: Final = ".tmp"
@@ -24,7 +24,8 @@ FILE_SYSTEM_NAMES: Final = frozenset({"lost+found"})
 SECTOR: Final = 512
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
-_SHORT = frozenset({errno.EMFILE, errno.ENFILE})
+#: What passes by itself.
+SHORT: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOLCK, errno.EINTR, errno.EAGAIN})
 
 
 class File(Protocol):
@@ -169,10 +170,10 @@ def folder_of(name: str) -> str:
 def explained(error: OSError, name: str, offset: int) -> Exception:
     """What to raise for a failed call: `NoSpace` for a full disk, quota or file-size limit, else `error`.
 
-    `NoSpace` also where no file could be opened because too many are open: it passes, and changed nothing.
+    `Shortage`, which is a `NoSpace`, where descriptors, memory or locks ran out.
     """
     if error.errno in _FULL:
         return NoSpace(f"no room on disk for {name}: {error.strerror}", file=name, offset=offset)
-    if error.errno in _SHORT:
-        return NoSpace(f"no file descriptor left for {name}: {error.strerror}", file=name, offset=offset)
+    if error.errno in SHORT:
+        return Shortage(f"no room in the machine for {name}: {error.strerror}", file=name, offset=offset)
     return error

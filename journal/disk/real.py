@@ -14,9 +14,11 @@ import os
 import stat
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path, PurePosixPath
+from threading import Lock
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 from retain.journal.disk.interface import (
     FILE_SYSTEM_NAMES,
@@ -42,10 +44,18 @@ __all__ = [
     "folder_of",
 ]
 
+Value = TypeVar("Value")
+
 _FOLDER_MODE = 0o700
 _FILE_MODE = 0o600
 _NETWORK_FILE_SYSTEMS = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "fuse.sshfs", "ceph"})
 _ZEROS = bytes(1 << 20)
+
+#: Descriptors kept in reserve, to be given up when the journal needs one and there is none: a new segment
+#: takes two at once, the anchor, the snapshot and an index one each.
+SPARE_DESCRIPTORS = 8
+#: The folder whose files do without them: a body that finds no descriptor is refused, and harms nobody.
+_WITHOUT_SPARE = "payloads"
 
 # macOS has none of these; there `fsync` is the closest, and zeros are written to reserve room.
 _fdatasync: Callable[[int], None] = getattr(os, "fdatasync", os.fsync)
@@ -140,6 +150,8 @@ class RealDisk(Disk):
     def __init__(self, path: str | os.PathLike[str], *, create: bool = True) -> None:
         self._path = Path(path).absolute()
         self._lock = -1
+        self._spare: list[int] = []
+        self._spare_lock = Lock()
         if create:
             missing = [place for place in (self._path, *self._path.parents) if not place.exists()]
             for place in reversed(missing):
@@ -170,14 +182,15 @@ class RealDisk(Disk):
 
     def names(self, folder: str = "") -> list[str]:
         try:
-            return sorted(os.listdir(self._place(folder)))
+            return sorted(self._with_spare(folder, partial(os.listdir, self._place(folder))))
         except OSError as error:
             raise explained(error, folder, 0) from error
 
     def open(self, name: str, *, create: bool = False, write: bool = False) -> RealFile:
         flags = os.O_CREAT | os.O_TRUNC | os.O_RDWR if create else os.O_RDWR if write else os.O_RDONLY
         try:
-            return RealFile(os.open(self._place(name), flags | os.O_NOFOLLOW, _FILE_MODE), name)
+            opening = partial(os.open, self._place(name), flags | os.O_NOFOLLOW, _FILE_MODE)
+            return RealFile(self._with_spare(name, opening), name)
         except OSError as error:
             raise explained(error, name, 0) from error
 
@@ -192,7 +205,8 @@ class RealDisk(Disk):
 
     def sync_folder(self, folder: str = "") -> None:
         try:
-            descriptor = os.open(self._place(folder), os.O_RDONLY | os.O_DIRECTORY)
+            opening = partial(os.open, self._place(folder), os.O_RDONLY | os.O_DIRECTORY)
+            descriptor = self._with_spare(folder, opening)
         except OSError as error:
             raise explained(error, folder, 0) from error
         _sync_descriptor(descriptor)
@@ -204,18 +218,24 @@ class RealDisk(Disk):
             raise explained(error, folder, 0) from error
 
     def lock(self) -> None:
-        descriptor = os.open(self._path / LOCK_FILE, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW, _FILE_MODE)
+        try:
+            descriptor = os.open(self._path / LOCK_FILE, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW, _FILE_MODE)
+        except OSError as error:
+            raise explained(error, LOCK_FILE, 0) from error
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             holder = os.pread(descriptor, 20, 0).strip()
             raise Locked(int(holder) if holder.isdigit() else 0, file=LOCK_FILE) from None
+        except OSError as error:
+            raise explained(error, LOCK_FILE, 0) from error
         else:
             self._lock, locked, descriptor = descriptor, descriptor, -1
             # The number only helps whom we refuse. On a full disk the server must start, or nothing can go.
             with suppress(OSError):
                 os.ftruncate(locked, 0)
                 os.pwrite(locked, b"%d\n" % os.getpid(), 0)
+            self._fill_spare()
         finally:
             if descriptor >= 0:
                 os.close(descriptor)
@@ -224,10 +244,38 @@ class RealDisk(Disk):
         if self._lock >= 0:
             os.close(self._lock)
             self._lock = -1
+            with self._spare_lock:
+                while self._spare:
+                    os.close(self._spare.pop())
 
     def free_bytes(self) -> int:
         room = os.statvfs(self._path)
         return room.f_bavail * room.f_frsize
+
+    def _with_spare(self, name: str, call: Callable[[], Value]) -> Value:
+        """Return what `call` returns. Where it finds no descriptor, give one up for it and call again.
+
+        Another thread may be faster and take it, so this goes on while there are some. Raises `OSError`.
+        """
+        while True:
+            try:
+                value = call()
+            except OSError as error:
+                if error.errno not in (errno.EMFILE, errno.ENFILE) or name.startswith(_WITHOUT_SPARE):
+                    raise
+                with self._spare_lock:
+                    if not self._spare:
+                        raise
+                    os.close(self._spare.pop())
+            else:
+                if self._lock >= 0 and len(self._spare) < SPARE_DESCRIPTORS:
+                    self._fill_spare()
+                return value
+
+    def _fill_spare(self) -> None:
+        with self._spare_lock, suppress(OSError):
+            while len(self._spare) < SPARE_DESCRIPTORS:
+                self._spare.append(os.open(self._path, os.O_RDONLY | os.O_DIRECTORY))
 
     def _place(self, name: str) -> Path:
         parts = PurePosixPath(name).parts

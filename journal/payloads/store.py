@@ -11,15 +11,20 @@ from __future__ import annotations
 
 import os
 import re
+from collections import Counter
 from collections.abc import Callable, Container, Iterator
+from contextlib import suppress
+from functools import partial
+from threading import Lock
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from retain.journal.disk.handles import Handles
 from retain.journal.disk.real import Disk, File
-from retain.journal.errors import Corrupt
+from retain.journal.errors import Corrupt, NoSpace
 from retain.journal.payloads.file import (
     CHUNK_BYTES,
     FOLDER,
@@ -50,6 +55,12 @@ __all__ = [
     "payload_path",
 ]
 
+#: Payload files open for reading at once, however many readers there are: a slow reader holds no descriptor.
+READ_HANDLES = 64
+#: Files open beside them because they were removed while somebody read them. Readers of more break off.
+REMOVED_HANDLES = 64
+PAYLOAD_HANDLES = READ_HANDLES + REMOVED_HANDLES
+
 _LEVEL = re.compile(r"[0-9a-f]{2}")
 
 
@@ -61,6 +72,10 @@ class PayloadStore:
         self._entropy = entropy
         self._staged: set[str] = set()
         self._folders: set[str] = set()
+        self._handles = Handles(READ_HANDLES)
+        self._readers: Counter[str] = Counter()
+        self._removed: dict[str, File] = {}
+        self._readers_lock = Lock()
 
     def stage(self) -> Stage:
         """Begin a payload. Raises `NoSpace`, `WriteFailed`."""
@@ -76,14 +91,20 @@ class PayloadStore:
     def open(self, payload: Payload) -> PayloadReader:
         """Raises `Corrupt` if the file is missing or has not the length that belongs to `payload.size`."""
         path = payload_path(payload.name)
-        try:
-            file = self._disk.open(path)
-        except FileNotFoundError:
-            raise Corrupt("the payload file is missing", file=path) from None
         expected = file_size(payload.size)
-        if file.size() != expected or file.pread(0, len(MARK)) != MARK:
-            found = file.size()
+        file = _Shared(self, path)
+        try:
+            with self._handles.reading(path, partial(self._disk.open, path)) as opened:
+                found, mark = opened.size(), opened.pread(0, len(MARK))
+        except FileNotFoundError:
             file.close()
+            raise Corrupt("the payload file is missing", file=path) from None
+        except BaseException:
+            file.close()
+            raise
+        if found != expected or mark != MARK:
+            file.close()
+            self._handles.drop(path)
             raise Corrupt(
                 f"not a payload file of {payload.size} bytes: {found} bytes long, expected {expected}",
                 file=path,
@@ -91,16 +112,59 @@ class PayloadStore:
             )
         return PayloadReader(file, payload)
 
+    def pread(self, path: str, offset: int, length: int) -> bytes:
+        """Bytes of a file that somebody reads. Raises `Corrupt` if it is gone, `Shortage`, `OSError`."""
+        with self._readers_lock:
+            kept = self._removed.get(path)
+        if kept is not None:
+            return kept.pread(offset, length)
+        try:
+            with self._handles.reading(path, partial(self._disk.open, path)) as file:
+                return file.pread(offset, length)
+        except FileNotFoundError:
+            raise Corrupt("the payload file was removed while it was read", file=path) from None
+
+    def enter(self, path: str) -> None:
+        """Somebody begins to read a file."""
+        with self._readers_lock:
+            self._readers[path] += 1
+
+    def leave(self, path: str) -> None:
+        """Somebody has done reading it."""
+        with self._readers_lock:
+            self._readers[path] -= 1
+            if self._readers[path]:
+                return
+            del self._readers[path]
+            kept = self._removed.pop(path, None)
+        if kept is not None:
+            kept.close()
+
+    def _keep_for_readers(self, path: str) -> None:
+        """Before a file is removed: those who read it read on, as far as there are descriptors."""
+        with self._readers_lock:
+            if path in self._readers and path not in self._removed and len(self._removed) < REMOVED_HANDLES:
+                with suppress(NoSpace, FileNotFoundError):
+                    self._removed[path] = self._disk.open(path)
+
     def unlink(self, name: str) -> bool:
         """Remove a sealed payload; False if it was gone already.
 
         Not synced: its key is gone for good by then, and `sweep` meets a file that comes back after a crash.
         """
+        path = payload_path(name)
+        self._keep_for_readers(path)
         try:
-            self._disk.unlink(payload_path(name))
+            self._disk.unlink(path)
         except FileNotFoundError:
             return False
+        finally:
+            self._handles.drop(path)
         return True
+
+    def close(self) -> None:
+        """Close the files that are kept open for reading."""
+        self._handles.close()
 
     def sweep(self, keep: Container[str]) -> list[str]:
         """Remove what no record names: sealed payloads not in `keep`, and stages nobody here is writing.
@@ -145,10 +209,43 @@ class PayloadStore:
             return []
 
 
+class Readable(Protocol):
+    """What a payload is read from."""
+
+    @property
+    def name(self) -> str: ...
+
+    def pread(self, offset: int, length: int) -> bytes: ...
+
+    def close(self) -> None: ...
+
+
+class _Shared:
+    """A payload file that is read through the store's few handles; none is kept between two reads."""
+
+    def __init__(self, store: PayloadStore, path: str) -> None:
+        self._store = store
+        self._path = path
+        self._is_open = True
+        store.enter(path)
+
+    @property
+    def name(self) -> str:
+        return self._path
+
+    def pread(self, offset: int, length: int) -> bytes:
+        return self._store.pread(self._path, offset, length)
+
+    def close(self) -> None:
+        if self._is_open:
+            self._is_open = False
+            self._store.leave(self._path)
+
+
 class PayloadReader:
     """A sealed payload, open for reading any range. To be used by one thread at a time."""
 
-    def __init__(self, file: File, payload: Payload) -> None:
+    def __init__(self, file: Readable, payload: Payload) -> None:
         self._file = file
         self._cipher = AESGCM(payload.key)
         self._size = payload.size

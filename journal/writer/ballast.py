@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from retain.journal.disk.interface import Disk
-from retain.journal.errors import NoSpace
+from contextlib import suppress
+
+from retain.journal.disk.interface import Disk, File
+from retain.journal.errors import NoSpace, Shortage
 from retain.journal.segments.files import BALLAST_FILE, FOLDER
 
 
 def restore(disk: Disk, size: int) -> bool:
-    """Make sure the ballast is there, whole. False where the disk is too full for it."""
+    """Make sure the ballast is there, whole. False where the disk is too full for it.
+
+    Raises `Shortage`: whether it is there could not be looked at.
+    """
     try:
-        with (
-            disk.open(BALLAST_FILE, write=True)
-            if disk.exists(BALLAST_FILE)
-            else disk.open(BALLAST_FILE, create=True) as file
-        ):
+        with _opened(disk) as file:
             if file.size() < size:
                 file.allocate(0, size)
                 file.sync()
+    except Shortage:
+        raise
     except NoSpace:
         release(disk)
         return False
@@ -26,8 +29,18 @@ def restore(disk: Disk, size: int) -> bool:
 
 def release(disk: Disk) -> bool:
     """Give the room back. False if there was none to give."""
-    if not disk.exists(BALLAST_FILE):
+    try:
+        disk.unlink(BALLAST_FILE)
+    except FileNotFoundError:
         return False
-    disk.unlink(BALLAST_FILE)
-    disk.sync_folder(FOLDER)
+    # The room is free as soon as the name is gone. Should a crash bring the name back, it is ballast again.
+    with suppress(Shortage):
+        disk.sync_folder(FOLDER)
     return True
+
+
+def _opened(disk: Disk) -> File:
+    try:
+        return disk.open(BALLAST_FILE, write=True)
+    except FileNotFoundError:
+        return disk.open(BALLAST_FILE, create=True)

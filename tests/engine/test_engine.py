@@ -13,7 +13,7 @@ import trio
 import trio.testing
 
 from retain import journal
-from retain.engine import NotFound, StorageFailed, StorageFull, open_engine
+from retain.engine import Exhausted, NotFound, StorageFailed, StorageFull, open_engine
 from retain.engine.core.event import Cause
 from retain.engine.options import Options
 from retain.engine.testing import EPOCH, ManualClock, SteppedClock, open_memory_engine, verify
@@ -176,7 +176,7 @@ async def test_a_lack_of_descriptors_passes(disk: MemoryDisk, error: int) -> Non
         fail_next(disk, "create", "anchor", error)
         assert await engine.submit(Put(name="b")) == 1
         fail_next(disk, "create", "payloads", error)
-        with pytest.raises(StorageFull):
+        with pytest.raises(Exhausted):
             await upload_of(engine, 100_000)
         await upload_of(engine, 100_000)
         assert engine.statistics().failure == ""

@@ -1,12 +1,14 @@
 """What the engine refuses, in Azure's terms: one table (docs/wire/blobs.md, section 8;
 engine/blobs/commands.py)."""
 
+from collections.abc import Sequence
 from typing import Final
 
 from retain.api.blobs.wire.errors import AzureError
 from retain.api.http.errors import TooLarge as BodyTooLarge
 from retain.api.http.message import RequestError
-from retain.engine import EngineError
+from retain.api.refusals import RETRY_SOON
+from retain.engine import EngineError, Exhausted
 
 TABLE: Final[dict[tuple[str, str], str]] = {
     ("not-found", "container"): "ContainerNotFound",
@@ -49,6 +51,7 @@ BY_CLASS: Final[dict[str, str]] = {
     "storage-full": "InsufficientAccountStorage",
     "storage-failed": "ServerBusy",
     "closed": "ServerBusy",
+    "exhausted": "ServerBusy",
 }
 """The code alone, where a reason is new to this table."""
 
@@ -69,6 +72,7 @@ _BY_STATUS: Final = {
     408: "OperationTimedOut",
     413: "RequestBodyTooLarge",
     431: "InvalidInput",
+    503: "ServerBusy",
 }
 
 
@@ -77,11 +81,13 @@ def from_engine(error: EngineError, *, at_container: bool = False) -> AzureError
     code = TABLE.get((error.code, error.reason)) or BY_CLASS.get(error.code, "InternalError")
     if at_container:
         code = AT_CONTAINER.get(code, code)
-    return AzureError(code, extras=_EXTRAS.get(error.reason, ()))
+    headers = [RETRY_SOON] if isinstance(error, Exhausted) else []
+    return AzureError(code, extras=_EXTRAS.get(error.reason, ()), headers=headers)
 
 
 def from_request(error: RequestError) -> AzureError:
     """What is wrong with the bytes of a request, in Azure's terms."""
     code = _BY_STATUS.get(error.status, "InvalidInput")
     extras = (("MaxLimit", str(error.limit)),) if isinstance(error, BodyTooLarge) else ()
-    return AzureError(code, status=error.status, extras=extras)
+    headers: Sequence[tuple[str, str]] = getattr(error, "headers", ())
+    return AzureError(code, status=error.status, extras=extras, headers=headers)

@@ -269,7 +269,15 @@ async def test_a_machine_short_of_files_is_not_asked_again_and_again(
 
 @pytest.mark.parametrize(
     ("soft", "hard", "wanted", "expected"),
-    [(64, 64, 1024, 32), (1024, 1_000_000, 1024, 1024), (10, 10, 5, 1), (100, 100, 20, 20), (-1, -1, 9, 9)],
+    [
+        (1024, 1_000_000, 4096, 4096),
+        (1024, 1024, 4096, 512),
+        (1024, 4096, 4096, 3584),
+        (256, 256, 4096, 64),
+        (64, 64, 1024, 1),
+        (600, 600, 20, 20),
+        (-1, -1, 9, 9),
+    ],
 )
 def test_connections_leave_room_for_the_journals_files(
     monkeypatch: pytest.MonkeyPatch, soft: int, hard: int, wanted: int, expected: int

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import resource
 import signal
@@ -10,14 +11,16 @@ import stat
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 
+from retain.journal import Draft, JournalOptions, open_journal
 from retain.journal.disk import real as real_disk
 from retain.journal.disk.interface import Disk, folder_of
-from retain.journal.disk.real import RealDisk, file_system_kind
-from retain.journal.errors import Locked, NoSpace
+from retain.journal.disk.real import SPARE_DESCRIPTORS, RealDisk, file_system_kind
+from retain.journal.errors import Locked, NoSpace, Shortage
 from retain.journal.testing.memory import MemoryDisk
 
 ROOT = Path(__file__).parents[3]
@@ -359,9 +362,71 @@ def test_too_many_open_files_are_as_a_full_disk(
     real.write_atomic("file", b"x")
     with monkeypatch.context() as patch:
         patch.setattr(os, "open", raising(number))
-        with pytest.raises(NoSpace, match="no file descriptor left for other"):
+        with pytest.raises(NoSpace, match="no room in the machine for other"):
             real.open("other", create=True)
     assert real.read("file") == b"x"
+
+
+@contextmanager
+def no_descriptors(left: int = 0) -> Iterator[None]:
+    """All descriptors of this process but `left` are taken for the time of the block."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    first = os.dup(0)
+    taken = [first]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (first + 64, hard))
+    try:
+        with suppress(OSError):
+            while True:
+                taken.append(os.dup(0))
+        for _ in range(left):
+            os.close(taken.pop())
+        yield
+    finally:
+        for descriptor in taken:
+            os.close(descriptor)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_the_journal_has_descriptors_when_nobody_else_has(tmp_path: Path) -> None:
+    disk = RealDisk(tmp_path / "data")
+    options = JournalOptions(segment_bytes=1, ballast_bytes=0)
+    journal = open_journal(disk, lambda record: None, options=options)
+    disk.make_folder("payloads")
+    with no_descriptors():
+        with pytest.raises(OSError, match="Too many open files"):
+            os.dup(0)
+        with pytest.raises(Shortage):
+            disk.open("payloads/body", create=True)
+        for _ in range(20):
+            journal.reserve()
+            journal.append([Draft(1, 1, bytes(16), 1, b"", b"content")], 1)
+            journal.write_anchor()
+    assert journal.head.seq == 20
+    assert len(disk.names("journal")) >= 20
+    journal.close()
+    assert disk._spare == []
+
+
+def test_descriptors_in_reserve_are_taken_again_when_there_are_some(tmp_path: Path) -> None:
+    disk = RealDisk(tmp_path / "data")
+    disk.lock()
+    disk.write_atomic("file", b"x")
+    with no_descriptors():
+        files = [disk.open("file") for _ in range(SPARE_DESCRIPTORS)]
+        with pytest.raises(Shortage):
+            disk.open("file")
+        for file in files:
+            file.close()
+        assert len(disk._spare) < SPARE_DESCRIPTORS
+    assert disk.read("file") == b"x"
+    assert len(disk._spare) == SPARE_DESCRIPTORS
+    disk.unlock()
+
+
+def test_a_lack_of_locks_passes(real: RealDisk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fcntl, "flock", raising(errno.ENOLCK))
+    with pytest.raises(Shortage):
+        real.lock()
 
 
 def test_other_errors_stay_what_they_are(real: RealDisk, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,10 +17,12 @@ from hypothesis import strategies as st
 
 from retain.journal.disk.interface import Disk
 from retain.journal.disk.real import RealDisk, RealFile
-from retain.journal.errors import Closed, Corrupt, NoSpace, WriteFailed
+from retain.journal.errors import Closed, Corrupt, NoSpace, Shortage, WriteFailed
 from retain.journal.payloads.store import (
     CHUNK_BYTES,
     MARK,
+    READ_HANDLES,
+    REMOVED_HANDLES,
     TAG_BYTES,
     Payload,
     PayloadStore,
@@ -394,3 +396,70 @@ def test_payloads_sealed_by_several_threads_at_once_are_all_durable() -> None:
             assert reader.read(0, payload.size) == DATA[: payload.size]
     assert len(survivor.names()) == len(payloads)
     assert disk.open_files == []
+
+
+def test_readers_share_few_files_however_many_they_are() -> None:
+    disk = MemoryDisk()
+    store = PayloadStore(disk, seeded())
+    payloads = [sealed(store, DATA[:size]) for size in range(3 * READ_HANDLES)]
+    readers = [store.open(payload) for payload in payloads for _ in range(10)]
+    for reader in readers:
+        assert reader.read(0, 10_000) == DATA[: reader.size]
+        assert len(disk.open_files) <= READ_HANDLES
+    for reader in readers:
+        reader.close()
+        reader.close()
+    store.close()
+    assert disk.open_files == []
+
+
+def test_a_body_that_is_removed_while_it_is_read_is_read_to_its_end(disk: Disk) -> None:
+    store = PayloadStore(disk, seeded())
+    payload = sealed(store, DATA)
+    with store.open(payload) as first, store.open(payload) as second:
+        assert first.read(0, 10) == DATA[:10]
+        assert store.unlink(payload.name)
+        assert first.read(CHUNK_BYTES, 10) == DATA[CHUNK_BYTES : CHUNK_BYTES + 10]
+        assert second.read(0, len(DATA)) == DATA
+        assert not store.unlink(payload.name)
+        assert first.read(0, len(DATA)) == DATA
+    with pytest.raises(Corrupt):
+        store.open(payload)
+
+
+def test_bodies_removed_while_they_are_read_take_a_bounded_number_of_files() -> None:
+    disk = MemoryDisk()
+    store = PayloadStore(disk, seeded())
+    payloads = [sealed(store, DATA[: CHUNK_BYTES + size]) for size in range(2 * REMOVED_HANDLES)]
+    readers = [store.open(payload) for payload in payloads]
+    for payload in payloads:
+        assert store.unlink(payload.name)
+    assert len(disk.open_files) <= REMOVED_HANDLES
+    whole = 0
+    for reader in readers:
+        try:
+            whole += reader.read(0, reader.size) == DATA[: reader.size]
+        except Corrupt:
+            continue
+        finally:
+            reader.close()
+    assert whole == REMOVED_HANDLES
+    assert disk.open_files == []
+
+
+def test_files_that_nobody_reads_make_room_when_descriptors_are_short() -> None:
+    disk = MemoryDisk(count_reads=True)
+    store = PayloadStore(disk, seeded())
+    payloads = [sealed(store, DATA[:size]) for size in range(10)]
+    readers = [store.open(payload) for payload in payloads]
+    most = len(disk.open_files)
+
+    def refuse(operation: Operation) -> None:
+        if operation.kind == "open" and len(disk.open_files) >= most:
+            raise Shortage("no descriptor")
+
+    extra = sealed(store, DATA)
+    disk.before_each = refuse
+    with store.open(extra) as reader:
+        assert reader.read(0, len(DATA)) == DATA
+    assert [reader.read(0, 10) for reader in readers] == [DATA[:size] for size in range(10)]
