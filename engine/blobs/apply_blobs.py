@@ -119,7 +119,7 @@ def _write(
 
 def _staged(blobs: BlobsState, event: BlockStaged, stamp: Stamp) -> None:
     container = _container(blobs, event)
-    body = blobs.hold(container, event.blob, event.block_id, event.body, stamp)
+    body = blobs.hold(container, event.blob, event.block_id, event.body, stamp, event.replaces)
     if event.replaces:
         block = Block(event.block_id, body, stamp.seq)
         container.restated.setdefault(event.blob, {})[event.replaces] = block

@@ -1,7 +1,7 @@
 """The blobs' slice of the state: accounts, containers, blobs, and how events change them."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 from sortedcontainers import SortedDict
 
@@ -17,6 +17,24 @@ DEFAULT_DAYS = 30
 """Days from a blob's last write to its end before any configuration said otherwise (the Genesys page: 30
 days).
 """
+
+
+Name = tuple[str, str, str]
+"""Account, container and blob."""
+
+
+class _Unplaced(NamedTuple):
+    """A small body whose record is not written yet.
+
+    Attributes:
+        name: The blob that it belongs to.
+        block_id: Of which block; empty for the blob's own body.
+        replaces: The record that holds the same block, if this one restates it; else 0.
+    """
+
+    name: Name
+    block_id: bytes
+    replaces: int
 
 
 class BlobsState:
@@ -39,7 +57,9 @@ class BlobsState:
         self.services: dict[str, tuple[bytes, dict[str, Any]]] = {}
         self.default_days = DEFAULT_DAYS
         self.last = 0
-        self._placing: dict[int, tuple[str, str, str, bytes]] = {}
+        self._placing: dict[int, _Unplaced] = {}
+        self._unplaced: dict[Name, int] = {}
+        self._placed: dict[Name, dict[int, int]] = {}
 
     def find(self, account: str, name: str) -> Container | None:
         """A container, None if it is not there."""
@@ -118,10 +138,18 @@ class BlobsState:
             return None
         return container.first_end(held.blobs_in(container.account, container.name))
 
-    def hold(self, container: Container, blob: str, block_id: bytes, event_body: Any, stamp: Stamp) -> Held:
-        """What live state keeps of an event's body: a small one goes to disk as soon as its address is known.
+    def hold(
+        self,
+        container: Container,
+        blob: str,
+        block_id: bytes,
+        event_body: Any,
+        stamp: Stamp,
+        replaces: int = 0,
+    ) -> Held:
+        """Return what live state keeps of an event's body: of a small one its address, once that is known.
 
-        Until then it stays in memory, so that whoever reads the state meanwhile can read the body.
+        Until then the body stays in memory, so that it can be read meanwhile.
         """
         if not isinstance(event_body, Inline):
             assert isinstance(event_body, Payload)
@@ -129,7 +157,9 @@ class BlobsState:
             return event_body
         if stamp.address >= 0:
             return OnDisk(stamp.address, event_body.size)
-        self._placing[stamp.seq] = (container.account, container.name, blob, block_id)
+        name = (container.account, container.name, blob)
+        self._placing[stamp.seq] = _Unplaced(name, block_id, replaces)
+        self._unplaced[name] = self._unplaced.get(name, 0) + 1
         return event_body
 
     def leave(
@@ -161,32 +191,49 @@ class BlobsState:
             self.ground.records.leave(stamp, block.seq, size, resource, Cause.OVERWRITTEN)
 
     def place(self, seq: int, address: int) -> None:
-        """See :class:`engine.slice.Slice`."""
-        where = self._placing.pop(seq, None)
-        if where is None:
+        """See :class:`engine.slice.Slice`.
+
+        A list of blocks is replaced as a whole. So the addresses of its blocks are gathered, until no body
+        under its name is without one: a frame may bring thousands for a list of 50,000.
+        """
+        unplaced = self._placing.pop(seq, None)
+        if unplaced is None:
             return
-        account, name, blob, block_id = where
-        container = self.trace(account, name)
-        if container is None:
+        name = unplaced.name
+        self._unplaced[name] -= 1
+        container = self.trace(*name[:2])
+        if container is not None and not _place_block(container, unplaced, seq, address):
+            self._placed.setdefault(name, {})[seq] = address
+        if self._unplaced[name]:
             return
-        staged = container.staged.get((blob, block_id))
-        if staged is not None and staged.seq == seq:
-            container.staged[blob, block_id] = staged._replace(body=OnDisk(address, staged.size))
-            return
-        for replaced, block in container.restated.get(blob, {}).items():
-            if block.seq == seq:
-                container.restated[blob][replaced] = block._replace(body=OnDisk(address, block.size))
-                return
-        entry = container.blobs.get(blob)
-        if entry is not None:
-            container.blobs[blob] = entry._replace(body=_placed(entry, seq, address))
+        del self._unplaced[name]
+        addresses = self._placed.pop(name, None)
+        entry = None if container is None else container.blobs.get(name[2])
+        if container is not None and entry is not None and addresses:
+            container.blobs[name[2]] = entry._replace(body=_placed(entry, addresses))
 
 
-def _placed(entry: BlobEntry, seq: int, address: int) -> Held | Composite:
+def _place_block(container: Container, unplaced: _Unplaced, seq: int, address: int) -> bool:
+    """Give a block that is staged, or is being restated, its address; return whether it is one."""
+    _, _, blob = unplaced.name
+    staged = container.staged.get((blob, unplaced.block_id))
+    if staged is not None and staged.seq == seq:
+        container.staged[blob, unplaced.block_id] = staged._replace(body=OnDisk(address, staged.size))
+        return True
+    restated = container.restated.get(blob, {})
+    block = restated.get(unplaced.replaces)
+    if block is not None and block.seq == seq:
+        restated[unplaced.replaces] = block._replace(body=OnDisk(address, block.size))
+        return True
+    return False
+
+
+def _placed(entry: BlobEntry, addresses: dict[int, int]) -> Held | Composite:
+    """Return the body of `entry` with the addresses of these records in it."""
     if isinstance(entry.body, Composite):
         blocks = tuple(
-            block._replace(body=OnDisk(address, block.size)) if block.seq == seq else block
+            block._replace(body=OnDisk(addresses[block.seq], block.size)) if block.seq in addresses else block
             for block in entry.body.blocks
         )
         return entry.body._replace(blocks=blocks)
-    return OnDisk(address, entry.size) if entry.seq == seq else entry.body
+    return OnDisk(addresses[entry.seq], entry.size) if entry.seq in addresses else entry.body
