@@ -5,8 +5,6 @@ import re
 from collections.abc import AsyncIterator
 from urllib.parse import quote
 
-from werkzeug.http import parse_range_header
-
 from retain.api.http.message import HeaderFields, Request, Response
 from retain.api.http.send import close_iterator
 from retain.engine.writing.bodies import Download
@@ -83,12 +81,16 @@ def stored_text(download: Download) -> Response:
     return Response(200, list(_TEXT_HEADERS), Stream(download, 0, download.size), length=download.size)
 
 
+_ONE_RANGE = re.compile(r"bytes=[ \t]*([0-9]{0,1000})-([0-9]{0,1000})[ \t]*", re.IGNORECASE)
+
+
 def byte_range(request: Request, size: int) -> tuple[int, int] | None:
-    """The one range of bytes that a GET asks for (RFC 9110 section 14), as (start, stop); None for the
-    whole file.
+    """Return the one range of bytes that a GET asks for (RFC 9110 section 14), as (start, stop), or None for
+    the whole file.
 
     Several ranges, other units and malformed ones are ignored, as the RFC allows; so is any range under
-    If-Range, since answers carry no validator that it could match.
+    If-Range, since answers carry no validator that it could match. The last bytes of an empty file are all
+    of it, which no Content-Range could say.
 
     Raises:
         ValueError: No byte of the file lies in it.
@@ -96,13 +98,21 @@ def byte_range(request: Request, size: int) -> tuple[int, int] | None:
     header = request.header("Range")
     if header is None or request.method != "GET" or request.header("If-Range") is not None:
         return None
-    parsed = parse_range_header(header)
-    if parsed is None or parsed.units != "bytes" or len(parsed.ranges) != 1:
+    match = _ONE_RANGE.fullmatch(header)
+    if match is None or match[1] + match[2] == "":
         return None
-    found = parsed.range_for_length(size)
-    if found is None:
+    first, last = match.groups()
+    if not first:
+        start, stop = max(0, size - int(last)), size
+        satisfiable = int(last) > 0
+    else:
+        start, stop = int(first), min(size, int(last) + 1) if last else size
+        if last and int(last) < start:
+            return None
+        satisfiable = start < size
+    if not satisfiable:
         raise ValueError("unsatisfiable range")
-    return found
+    return (start, stop) if size else None
 
 
 def file_answer(download: Download, media_type: str, filename: str, span: tuple[int, int] | None) -> Response:

@@ -12,8 +12,10 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
+import trio
+
 from retain.api.areas.charsets import codec_of, decode
-from retain.api.areas.encoding import type_parameter, unescape
+from retain.api.areas.encoding import UrlencodedDecoder, type_parameter
 from retain.api.areas.errors import OverLimit, UnsupportedBody
 from retain.api.areas.mime import HEAD_BYTES, FileControl
 from retain.api.areas.multipart import MultipartDecoder
@@ -26,6 +28,12 @@ from retain.engine.writing.bodies import Upload
 FORM_TEXT_BYTES = 3 * 1024 * 1024
 """Most bytes of all texts of a request together, unless a single one may be longer: one request is one frame
 of the journal, which holds 4 MiB. Small files share this room; beyond it they become payload files."""
+
+FORM_NAME_BYTES = 512 * 1024
+"""Most bytes of one key on its way in: no area holds more of all its keys together."""
+
+STEP_BYTES = 64 * 1024
+"""How much of a body is decoded before others have their turn."""
 
 FALLBACK_TYPE = "application/octet-stream"
 """The type of a file whose part declares none (docs/wire/areas.md, section 4)."""
@@ -161,34 +169,39 @@ class FormReader:
         rules = self._rules
         codec = "utf-8" if charset is None else codec_of(charset)
         # Percent-encoding triples a byte at most.
-        limit = min(rules.max_request_bytes, 3 * rules.max_form_text_bytes)
-        data = await self._request.read_body(limit)
-        if data.count(b"&") >= rules.max_keys:
-            raise OverLimit("too many keys in one request")
+        self._request.body.limit = min(rules.max_request_bytes, 3 * rules.max_form_text_bytes)
         self._codec = codec
-        for item in data.split(b"&"):
-            if item:
-                name, _, value = item.partition(b"=")
-                self._take_text(decode(unescape(name), codec), unescape(value), None)
+        decoder = UrlencodedDecoder(rules.max_keys, FORM_NAME_BYTES, rules.max_text_bytes)
+        async for chunk in self._request.body:
+            for start in range(0, len(chunk), STEP_BYTES):
+                self._take_fields(decoder.feed(chunk[start : start + STEP_BYTES]), codec)
+                await trio.lowlevel.checkpoint()
+        self._take_fields(decoder.finish(), codec)
+
+    def _take_fields(self, fields: list[tuple[bytes, bytes]], codec: str) -> None:
+        for name, value in fields:
+            self._take_text(decode(name, codec), value, None)
 
     async def _read_multipart(self, boundary: str) -> None:
         decoder = MultipartDecoder(boundary, self._rules.max_keys)
         part: _Part | None = None
         async for chunk in self._request.body:
-            for event in decoder.feed(chunk):
-                if isinstance(event, PartHead):
-                    part = self._begin(event)
-                    continue
-                assert part is not None
-                if isinstance(event, bytes):
-                    await self._take(part, event)
-                else:
-                    await self._end(part)
-                    part = None
+            for start in range(0, len(chunk), STEP_BYTES):
+                for event in decoder.feed(chunk[start : start + STEP_BYTES]):
+                    if isinstance(event, PartHead):
+                        part = self._begin(event)
+                        continue
+                    assert part is not None
+                    if isinstance(event, bytes):
+                        await self._take(part, event)
+                    else:
+                        await self._end(part)
+                        part = None
+                await trio.lowlevel.checkpoint()
         decoder.finish()
 
     def _begin(self, head: PartHead) -> _Part:
-        skipped = self._is_left_out(head.name) and head.filename is not None
+        skipped = self._is_left_out(head.name) and head.is_file
         control = self._rules.control
         if control is not None and head.filename:
             control.check_declared(head.media_type or FALLBACK_TYPE)
@@ -210,7 +223,7 @@ class FormReader:
 
     async def _take(self, part: _Part, data: bytes) -> None:
         part.size += len(data)
-        if part.head.filename is None:
+        if not part.head.is_file:
             if part.size > self._rules.max_text_bytes:
                 raise OverLimit("a value is too long")
             if self._text_size + part.size > self._rules.max_form_text_bytes:
@@ -250,17 +263,17 @@ class FormReader:
 
     async def _end(self, part: _Part) -> None:
         head = part.head
-        if head.filename is None:
+        if not head.is_file:
             self._take_text(head.name, b"".join(part.pieces), head.codec)
             return
         # A browser's way to say that no file was chosen.
-        if part.skipped or (not head.filename and not part.size):
+        if part.skipped or (head.filename == "" and not part.size):
             return
         upload = part.upload or await self._start_upload(part)
         if not part.judged:
             await upload.write(self._judge(part))
         self._fields.append(
-            (head.name, await self._finish(upload, head.filename, head.media_type or FALLBACK_TYPE))
+            (head.name, await self._finish(upload, head.filename or "", head.media_type or FALLBACK_TYPE))
         )
 
     async def _finish(self, upload: Upload, filename: str, media_type: str | None) -> NewFile:

@@ -1,8 +1,8 @@
 """multipart/form-data as it arrives (RFC 7578, RFC 2046 section 5.1): bytes in, parts out, no I/O.
 
 Strict where leniency would be a guess: lines end in CRLF, the last delimiter must be there. Content is
-exact to the byte however the body is cut into pieces, which a test checks for every cut. (Werkzeug's
-decoder is not used because a piece that ends within a closing delimiter leaves it with a byte too many.)
+exact to the byte however the body is cut into pieces, which a test checks for every cut. docs/decisions.md
+says why no library's decoder is used.
 """
 
 import re
@@ -15,6 +15,13 @@ MAX_HEAD_BYTES = 16 * 1024
 """Most bytes of the headers of one part."""
 MAX_PADDING = 64
 """Most blanks between a delimiter and the end of its line; nobody sends any."""
+
+_LINE_END = rb"(?:(?P<end>--)|(?P<next>[ \t]{0,%d}\r\n)|(?P<padded>[ \t]{%d})|(?P<open>-?\Z|[ \t]*\r?\Z))" % (
+    MAX_PADDING,
+    MAX_PADDING + 1,
+)
+"""What makes a line that begins like a delimiter one; `open` where its end has yet to arrive. One search in C
+finds it, however often the content only begins like a delimiter."""
 
 _BOUNDARY = re.compile(r"[0-9A-Za-z'()+_,\-./:=? ]{0,69}[0-9A-Za-z'()+_,\-./:=?]")
 
@@ -61,6 +68,7 @@ class MultipartDecoder:
         if not _BOUNDARY.fullmatch(boundary):
             raise BadRequest("the multipart boundary is missing or invalid")
         self._delimiter = b"\r\n--" + boundary.encode("ascii")
+        self._line = re.compile(re.escape(self._delimiter) + _LINE_END)
         # The first delimiter needs no line break before it if it opens the body.
         self._buffer = bytearray(b"\r\n")
         self._state = _State.PREAMBLE
@@ -103,21 +111,17 @@ class MultipartDecoder:
 
     def _content(self, position: int, events: list[PartEvent]) -> tuple[int, bool]:
         """Content (or preamble) up to the next delimiter."""
-        buffer, delimiter = self._buffer, self._delimiter
-        search = position
-        while (found := buffer.find(delimiter, search)) >= 0:
-            line = self._delimiter_end(found + len(delimiter))
-            if line is not None and line[0] is _State.CONTENT:
-                search = found + 1
-                continue
-            self._emit(events, position, found)
+        found = self._line.search(self._buffer, position)
+        if found is not None:
+            self._emit(events, position, found.start())
+            line = self._after(found)
             if line is None:
-                return found, False
+                return found.start(), False
             if self._state is _State.CONTENT:
                 events.append(PART_END)
             self._state, after = line
             return after, True
-        end = max(position, len(buffer) - len(delimiter) + 1)
+        end = max(position, len(self._buffer) - len(self._delimiter) + 1)
         self._emit(events, position, end)
         return end, False
 
@@ -125,22 +129,17 @@ class MultipartDecoder:
         if self._state is _State.CONTENT and stop > start:
             events.append(bytes(self._buffer[start:stop]))
 
-    def _delimiter_end(self, position: int) -> tuple[_State, int] | None:
-        """What follows a delimiter: another part's head, the end, or proof that it was content; None: not
+    def _after(self, delimiter: re.Match[bytes]) -> tuple[_State, int] | None:
+        """Return what follows a delimiter, another part's head or the end, and where; None if that is not
         here yet."""
-        if self._buffer.startswith(b"\r\n", position):
-            return _State.HEAD, position + 2
-        tail = bytes(self._buffer[position : position + MAX_PADDING + 2])
-        if tail[:2] == b"--":
-            return _State.EPILOGUE, position + 2
-        blank = tail.lstrip(b" \t")
-        if blank[:2] == b"\r\n":
-            return _State.HEAD, position + len(tail) - len(blank) + 2
-        if tail == b"-" or blank in (b"", b"\r"):
-            if len(tail) > MAX_PADDING:
+        match delimiter.lastgroup:
+            case "end":
+                return _State.EPILOGUE, delimiter.end()
+            case "next":
+                return _State.HEAD, delimiter.end()
+            case "padded":
                 raise BadRequest("too many blanks after a multipart delimiter")
-            return None
-        return _State.CONTENT, position
+        return None
 
     def _head(self, position: int, events: list[PartEvent]) -> tuple[int, bool]:
         end = self._buffer.find(b"\r\n\r\n", position)
@@ -157,14 +156,14 @@ class MultipartDecoder:
         return content, True
 
     def _content_start(self, blank_line: int) -> int | None:
-        """Where a part's content starts: after the blank line, or on it if its CRLF opens the next
+        """Return where a part's content starts: after the blank line, or on it if its CRLF opens the next
         delimiter already (a part without content, RFC 2046); None if that cannot be told yet."""
         opening = self._buffer[blank_line : blank_line + len(self._delimiter)]
         if not self._delimiter.startswith(opening):
             return blank_line + 2
         if len(opening) < len(self._delimiter):
             return None
-        line = self._delimiter_end(blank_line + len(self._delimiter))
-        if line is None:
-            return None
-        return blank_line + 2 if line[0] is _State.CONTENT else blank_line
+        found = self._line.match(self._buffer, blank_line)
+        if found is None:
+            return blank_line + 2
+        return None if self._after(found) is None else blank_line

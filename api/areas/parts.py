@@ -15,6 +15,9 @@ _RAW_QUOTED = re.compile(rb';[ \t]*([!#$%&\'*+\-.^_`|~0-9A-Za-z]+)[ \t]*=[ \t]*(
 _PLAIN_FIELD = re.compile(rb'Content-Disposition: form-data; name="([^\x00-\x1f"\\\x7f]*)"')
 _HEADER_NAME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
+MAX_HEADER_LINES = 32
+"""Most lines of the headers of one part, continuations included; RFC 7578 knows three headers."""
+
 _IDENTITY_ENCODINGS = frozenset({b"7bit", b"8bit", b"binary"})
 
 
@@ -24,7 +27,7 @@ class PartHead:
 
     Attributes:
         name: The field's name: the key.
-        filename: The file's name without folders; None for a text field.
+        filename: The file's name without folders; None if the part has none.
         media_type: Content-Type exactly as sent (bytes as ISO-8859-1), None if there is none.
         codec: Python's codec for the charset that the Content-Type declares, None if it declares none.
     """
@@ -33,6 +36,23 @@ class PartHead:
     filename: str | None
     media_type: str | None
     codec: str | None
+
+    @property
+    def is_file(self) -> bool:
+        """Whether the bytes are kept as they came: the part has a file name, or a type that is no text's.
+
+        A text without a declared charset is decoded by a guess; what declares itself binary never is.
+        """
+        return self.filename is not None or not _is_text(self.media_type)
+
+
+_TEXT_TYPE = re.compile(r"text/.*|[^/]+/(?:[^/]*\+)?(?:json|xml)|application/x-www-form-urlencoded")
+
+
+def _is_text(media_type: str | None) -> bool:
+    """Whether a part of this type, without a file name, is a text: it has none, `text/*`, JSON or XML."""
+    essence = (media_type or "").partition(";")[0].strip().lower()
+    return "/" not in essence or _TEXT_TYPE.fullmatch(essence) is not None
 
 
 def parse_head(block: bytes) -> PartHead:
@@ -44,7 +64,7 @@ def parse_head(block: bytes) -> PartHead:
     """
     plain = _PLAIN_FIELD.fullmatch(block)
     if plain is not None:
-        return PartHead(_text(plain[1]), None, None, None)
+        return PartHead(_unescaped(plain[1]), None, None, None)
     disposition = media_type = None
     for name, value in _header_lines(block):
         if name == b"content-disposition":
@@ -68,16 +88,20 @@ def parse_head(block: bytes) -> PartHead:
 
 
 def _header_lines(block: bytes) -> list[tuple[bytes, bytes]]:
-    """Names in lower case and values; a line that begins with a blank continues the one before (RFC 5322)."""
-    lines: list[bytes] = []
-    for line in block.split(b"\r\n"):
+    """Return names in lower case and values; a line that begins with a blank continues the one before it
+    (RFC 5322)."""
+    sent = block.split(b"\r\n")
+    if len(sent) > MAX_HEADER_LINES:
+        raise BadRequest("a part has too many headers")
+    lines: list[list[bytes]] = []
+    for line in sent:
         if lines and line[:1] in (b" ", b"\t"):
-            lines[-1] += b" " + line.strip(b" \t")
+            lines[-1].append(line.strip(b" \t"))
         else:
-            lines.append(line)
+            lines.append([line])
     headers = []
-    for line in lines:
-        name, colon, value = line.partition(b":")
+    for pieces in lines:
+        name, colon, value = b" ".join(pieces).partition(b":")
         if not colon or not _HEADER_NAME.fullmatch(name) or _CONTROL.search(value):
             raise BadRequest("a part has a malformed header")
         headers.append((name.lower(), value.strip(b" \t")))
@@ -93,17 +117,23 @@ def _disposition(value: bytes) -> tuple[str, str | None]:
     name = parameters.get(b"name")
     if name is None:
         raise BadRequest("a part has no name")
-    filename = parameters.get(b"filename")
-    extended = parameters.get(b"filename*")
-    if extended is not None:
-        text = _extended(extended)
-    elif filename is not None:
-        text = _text(filename).replace("%22", '"').replace("%0D", " ").replace("%0A", " ")
-    else:
-        return _text(name), None
-    return _text(name), _CONTROL_TEXT.sub(" ", re.split(r"[/\\]", text)[-1])
+    filename = _extended(parameters.get(b"filename*", b""))
+    if filename is None and b"filename" in parameters:
+        filename = _unescaped(parameters[b"filename"])
+    if filename is None:
+        return _unescaped(name), None
+    return _unescaped(name), _CONTROL_TEXT.sub(" ", re.split(r"[/\\]", filename)[-1])
 
 
+def _unescaped(value: bytes) -> str:
+    """Return a name as its form had it: browsers escape three characters, and nothing else (WHATWG HTML,
+    multipart/form-data encoding)."""
+    text = _text(value)
+    return text if "%" not in text else _BROWSERS.sub(lambda escape: _ESCAPED[escape[0]], text)
+
+
+_ESCAPED = {"%22": '"', "%0D": "\r", "%0A": "\n"}
+_BROWSERS = re.compile("|".join(_ESCAPED))
 _CONTROL_TEXT = re.compile(r"[\x00-\x1f\x7f]")
 
 
@@ -147,18 +177,15 @@ def _text(value: bytes) -> str:
         return value.decode("latin-1")
 
 
-def _extended(value: bytes) -> str:
-    """The value of ``filename*`` (RFC 8187).
-
-    Raises:
-        BadRequest: It is not of that form, or its charset neither UTF-8 nor ISO-8859-1.
-    """
+def _extended(value: bytes) -> str | None:
+    """Return the value of `filename*` (RFC 8187); None if it cannot be read: section 4.3 of RFC 6266 has it
+    ignored then."""
     charset, _, rest = value.partition(b"'")
     _, quote, encoded = rest.partition(b"'")
     codec = charset.lower().decode("latin-1")
     if not quote or codec not in ("utf-8", "iso-8859-1"):
-        raise BadRequest("a part has a malformed filename*")
+        return None
     try:
         return unquote_to_bytes(encoded).decode(codec)
     except UnicodeDecodeError:
-        raise BadRequest("a part has a malformed filename*") from None
+        return None

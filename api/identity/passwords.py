@@ -38,18 +38,25 @@ def hash_password(password: str) -> str:
 
 
 def parse_basic(encoded: str) -> tuple[str, str] | None:
-    """(name, password) out of the credentials of an Authorization header; None if they are not
-    well-formed."""
+    """Return (name, password) out of the credentials of an Authorization header, or None if they are not
+    well-formed.
+
+    Clients that do not heed the charset of the challenge send ISO-8859-1 (RFC 7617 section 3): what is not
+    UTF-8 is read as that.
+    """
     try:
         raw = base64.b64decode(encoded.encode("ascii"), validate=True)
-        text = raw.decode("utf-8")
     except (binascii.Error, UnicodeError):
         return None
+    try:
+        text = raw.decode("utf-8")
+    except UnicodeDecodeError:
+        text = raw.decode("iso-8859-1")
     name, colon, password = text.partition(":")
     if not colon or len(raw) > CREDENTIAL_BYTES_MAX:
         return None
     # RFC 7617 section 2: control characters are not allowed in either.
-    if any(ord(char) < 0x20 or ord(char) == 0x7F for char in text):
+    if any(ord(char) < 0x20 or 0x7F <= ord(char) < 0xA0 for char in text):
         return None
     return name, password
 

@@ -121,6 +121,38 @@ async def test_other_ranges_are_ignored(client: Client, asked: str):
     assert (await client.send("HEAD", "/genesys/1/storage" + path, [("Range", "bytes=0-1")])).status == 200
 
 
+@pytest.mark.parametrize(
+    ("size", "asked", "status", "content_range"),
+    [
+        (10, "bytes=-500", 206, "bytes 0-9/10"),
+        (10, "bytes=-10", 206, "bytes 0-9/10"),
+        (10, "bytes=-9", 206, "bytes 1-9/10"),
+        (10, "bytes=-0", 416, "bytes */10"),
+        (10, "bytes=9-", 206, "bytes 9-9/10"),
+        (10, "bytes=10-", 416, "bytes */10"),
+        (10, "bytes=10-10", 416, "bytes */10"),
+        (10, "bytes=0-9999999999999999999", 206, "bytes 0-9/10"),
+        (10, "bytes=9999999999999999999-", 416, "bytes */10"),
+        (10, "bytes=-99999999999999999999", 206, "bytes 0-9/10"),
+        (10, "Bytes=0-0", 206, "bytes 0-0/10"),
+        (10, "bytes=0-" + "9" * 5000, 200, None),
+        (0, "bytes=0-", 416, "bytes */0"),
+        (0, "bytes=0-0", 416, "bytes */0"),
+        (0, "bytes=-1", 200, None),
+        (0, "bytes=-0", 416, "bytes */0"),
+        (1, "bytes=0-0", 206, "bytes 0-0/1"),
+        (1, "bytes=1-", 416, "bytes */1"),
+    ],
+)
+async def test_a_range_at_the_borders(
+    client: Client, size: int, asked: str, status: int, content_range: str | None
+):
+    answer = await client.get(await stored(client, FilePart(DATA[:size])), [("Range", asked)])
+    assert (answer.status, answer.headers.get("Content-Range")) == (status, content_range)
+    if status == 200:
+        assert answer.body == DATA[:size]
+
+
 async def test_an_answer_that_is_not_read_gives_its_file_back(client: Client):
     path = await stored(client, FilePart(bytes(3 << 20)))
     for pieces in (0, 1):

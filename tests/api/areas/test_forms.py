@@ -1,18 +1,26 @@
 """Bodies: multipart and urlencoded, charsets (docs/wire/areas.md, section 4)."""
 
 import codecs
+from contextlib import nullcontext
+from urllib.parse import parse_qsl
 
 import pytest
+import trio
 
 from retain.api.areas.charsets import KNOWN
+from retain.api.areas.encoding import UrlencodedDecoder
+from retain.api.areas.errors import OverLimit
+from retain.api.http.message import BadRequest
 from tests.kit.areas import (
     BOUNDARY,
     STORAGE,
     URLENCODED,
     Client,
     FilePart,
+    areas_client,
     multipart,
 )
+from tests.kit.requests import make_request
 
 
 async def stored(client: Client, answer) -> dict[str, str]:
@@ -111,7 +119,12 @@ async def test_only_charsets_of_the_web_are_known(client: Client, label: str):
         ('Content-Disposition: form-data; name="k"\r\nContent-Transfer-Encoding: 8BIT', "k"),
         ('Content-Disposition: form-data; name="\xc3\xa9"', "é"),
         ('Content-Disposition: form-data; name="\xe9"', "é"),
-        ('Content-Disposition: form-data; name="a%22b"', "a%22b"),
+        ('Content-Disposition: form-data; name="a%22b"', 'a"b'),
+        ('Content-Disposition: form-data; name="a%0D%0Ab"', "a\r\nb"),
+        ('Content-Disposition: form-data; name="a%2Fb%22"; filename*=nonsense', 'a%2Fb"'),
+        ("Content-Disposition: form-data; name=\"k\"; filename*=utf-7''x", "k"),
+        ("Content-Disposition: form-data; name=\"k\"; filename*=utf-8''%ff", "k"),
+        ("Content-Disposition: form-data; name=\"k\"; name*=utf-7''x", "k"),
     ],
 )
 async def test_text_parts(client: Client, head: str, key: str):
@@ -134,11 +147,10 @@ async def test_text_parts(client: Client, head: str, key: str):
         'Content-Disposition: form-data; name="k"\r\nBad Name: x',
         'Content-Disposition: form-data; name="k"\nX: y',
         'Content-Disposition: form-data; name="a\x00b"',
-        'Content-Disposition: form-data; name="k"; filename*=nonsense',
-        "Content-Disposition: form-data; name=\"k\"; filename*=utf-7''x",
-        "Content-Disposition: form-data; name=\"k\"; filename*=utf-8''%ff",
         'Content-Disposition: form-data; name="k" trailing',
         "Content-Disposition: form-data; name=\"k\r\n\r\n",
+        "X: y\r\n" * 32 + 'Content-Disposition: form-data; name="k"',
+        'Content-Disposition: form-data; name="k"' + ";\r\n " * 32,
         "X: " + "y" * 20_000 + '\r\nContent-Disposition: form-data; name="k"',
         "\r\nContent-Disposition: form-data; name=\"k\"",
     ],
@@ -268,3 +280,131 @@ async def test_an_empty_charset_field_says_nothing(client: Client):
 
 def test_the_charsets_are_named_as_pythons_codecs_are() -> None:
     assert {codecs.lookup(name).name for name in KNOWN} == KNOWN
+
+
+BYTES = bytes(range(256))
+
+
+@pytest.mark.parametrize(
+    ("media_type", "data"),
+    [
+        ("application/octet-stream", BYTES),
+        ("Application/Octet-Stream; charset=utf-8", BYTES),
+        ("application/octet-stream", b"text"),
+        ("application/octet-stream", b""),
+        ("image/png", b"\x89PNG\r\n\x1a\n\xff"),
+        ("audio/wav", b"RIFF\xff"),
+        ("application/pdf", b"%PDF-1.7\xff"),
+        ("application/zip", b"PK\xff"),
+    ],
+)
+async def test_a_binary_part_without_a_file_name_is_kept_as_it_came(
+    client: Client, media_type: str, data: bytes
+):
+    head = f'Content-Disposition: form-data; name="k"\r\nContent-Type: {media_type}'
+    answer = await post(client, part(head, data), MULTIPART)
+    kept = await client.get(f"/binary/{answer.json()['id']}/k")
+    assert (kept.status, kept.body, kept.headers["Content-Type"]) == (200, data, media_type)
+    assert "filename" not in kept.headers["Content-Disposition"]
+
+
+@pytest.mark.parametrize(
+    "media_type",
+    ["text/plain", "text/csv", "application/json", "application/hal+json", "application/xml", "image/svg+xml",
+     "application/x-www-form-urlencoded", "nonsense", ""],
+)  # fmt: skip
+async def test_a_part_of_a_text_s_type_without_a_file_name_is_a_text(client: Client, media_type: str):
+    head = f'Content-Disposition: form-data; name="k"\r\nContent-Type: {media_type}'
+    assert await stored(client, await post(client, part(head, "é".encode()), MULTIPART)) == {"k": "é"}
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 5])
+@pytest.mark.parametrize(
+    "body", [b"a+b=c%2Bd%C3%A9&&k=v=w&%6b%3D=&last", b"&=&", b"%3d=%26", b"a=%4", b"%", b"%%4="]
+)
+def test_a_form_in_pieces_is_the_same_form(body: bytes, size: int):
+    def decoded(cut: int) -> list[tuple[bytes, bytes]] | str:
+        decoder = UrlencodedDecoder(10, 100, 100)
+        fields = []
+        try:
+            for start in range(0, len(body), cut):
+                fields += decoder.feed(body[start : start + cut])
+            return fields + decoder.finish()
+        except BadRequest as error:
+            return error.message
+
+    whole = decoded(len(body))
+    assert decoded(size) == whole
+    if b"%%" not in body and not body.endswith((b"%", b"%4")):
+        assert [tuple(map(bytes.decode, field)) for field in whole] == parse_qsl(
+            body.decode(), keep_blank_values=True
+        ) or body == b"&=&"
+    else:
+        assert isinstance(whole, str)
+
+
+@pytest.mark.parametrize(
+    ("body", "taken"),
+    [
+        (b"k=" + b"%41" * 100, True),
+        (b"k=" + b"%41" * 101, False),
+        (b"n" * 50 + b"=v", True),
+        (b"n" * 51 + b"=v", False),
+        (b"%6e" * 51, False),
+        (b"&".join([b"k=v"] * 7), True),
+        (b"&".join([b"k=v"] * 8), False),
+        (b"&" * 6, True),
+        (b"&" * 7, False),
+    ],
+)
+def test_a_form_is_refused_at_the_byte_that_is_too_much(body: bytes, taken: bool):
+    for size in (1, 2, 7, len(body)):
+        decoder = UrlencodedDecoder(7, 50, 100)
+        pieces = [body[start : start + size] for start in range(0, len(body), size)]
+        with nullcontext() if taken else pytest.raises(OverLimit):
+            for piece in pieces:
+                decoder.feed(piece)
+
+
+async def test_what_is_too_long_is_refused_before_it_has_all_arrived():
+    """8 MB of escapes come to 2.8 MB of text: refused after the first that makes a MiB."""
+    async with areas_client() as client:
+        body = b"k=" + b"%41" * (2_800_000)
+        arrived = 0
+
+        async def receive() -> dict[str, object]:
+            nonlocal arrived
+            arrived += 65_536
+            chunk = body[arrived - 65_536 : arrived]
+            return {"type": "http.request", "body": chunk, "more_body": arrived < len(body)}
+
+        request = make_request("POST", f"{STORAGE}/60", [URLENCODED, ("Transfer-Encoding", "chunked")])
+        request.body._receive = receive
+        request.body.finished = False
+        response = await client.surface.handle(request)
+        assert response.status == 413
+        assert arrived < 3 * (1 << 20) + 2 * 65_536
+
+
+@pytest.mark.parametrize("kind", ["urlencoded", "multipart"])
+async def test_others_have_their_turn_while_a_form_is_decoded(kind: str):
+    """A chunk of the network may be half a megabyte: it is decoded in steps of 64 KiB."""
+    async with areas_client() as client:
+        # Both are refused at their end, so that nothing but decoding takes turns.
+        if kind == "urlencoded":
+            headers, body = [URLENCODED], b"k=" + b"%41" * 175_000 + b"%"
+        else:
+            headers, body = [("Content-Type", MULTIPART)], multipart([("k", b"\r\n--" * 130_000)])[:-4]
+        turns = 0
+
+        async def innocent() -> None:
+            nonlocal turns
+            while True:
+                turns += 1
+                await trio.lowlevel.checkpoint()
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(innocent)
+            assert (await client.send("POST", f"{STORAGE}/60", headers, body)).status == 400
+            nursery.cancel_scope.cancel()
+        assert turns >= len(body) // 65_536

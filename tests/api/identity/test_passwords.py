@@ -147,6 +147,24 @@ def test_parse_basic_splits_at_the_first_colon() -> None:
     assert parse_basic(base64.b64encode("ä:€".encode()).decode()) == ("ä", "€")
 
 
+def test_parse_basic_falls_back_to_latin_1_as_form_texts_do() -> None:
+    """What clients send that do not heed the challenge's charset (RFC 7617 section 3)."""
+    assert parse_basic(base64.b64encode(b"J\xfcrgen:p\xe4ss").decode()) == ("Jürgen", "päss")
+    assert parse_basic(base64.b64encode(b"\xc3\xa9:\xe9").decode()) == ("Ã©", "é")
+    assert parse_basic(base64.b64encode(b"a:\x9f").decode()) is None
+    assert parse_basic(base64.b64encode("a:\x9f".encode()).decode()) is None
+    assert parse_basic(base64.b64encode(b"a:\xa0").decode()) == ("a", "\xa0")
+
+
+async def test_a_user_is_let_in_by_either_encoding() -> None:
+    user = User("jürgen", ANN.password_hash)
+    for encoding in ("utf-8", "latin-1"):
+        verifier = Verifier()
+        header = base64.b64encode("jürgen:sesame".encode(encoding)).decode()
+        caller = await make(verifier, users=(user,)).authenticate(request(f"Basic {header}"))
+        assert caller.name == "jürgen"
+
+
 async def test_a_right_credential_is_remembered_for_a_while(autojump_clock: object) -> None:
     verifier = Verifier()
     identity = make(verifier, remember_s=300.0)
