@@ -59,7 +59,7 @@ def request(credentials: str | None, *, peer: str = "192.0.2.1", **headers: str)
 
 def make(verifier: Verifier, **options: object) -> Identity:
     return Identity(
-        IdentityOptions(users=(ANN, BOB), **options),  # type: ignore[arg-type]
+        IdentityOptions(**{"users": (ANN, BOB), **options}),  # type: ignore[arg-type]
         now=lambda: 0,
         verify=verifier,
     )
@@ -120,7 +120,6 @@ async def test_a_failed_login_is_logged_as_facts_and_a_name_only_if_it_is_a_user
         "Basic",
         "Basic !!!",
         "Basic " + base64.b64encode(b"ann").decode(),
-        "Basic " + base64.b64encode(b"ann:\xff").decode(),
         "Basic " + base64.b64encode(b"ann:\x07").decode(),
         "Basic " + base64.b64encode(b"ann:" + b"x" * 5000).decode(),
         "Basic \xff",
