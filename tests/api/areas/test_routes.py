@@ -142,7 +142,7 @@ async def test_any_name_round_trips_as_a_key_and_as_a_custom_id(client: Client, 
     assert created.json() == {"id": key}
     assert (await client.get(f"/{encoded}/{encoded}", user)).body == b"mine"
     assert (await client.delete(f"/{encoded}", user)).status == 200
-    assert set(client.disk.names("")) == before
+    assert set(client.disk.names("")) - {"clock"} == before
 
 
 async def test_names_in_two_normal_forms_are_two_names(client: Client):
