@@ -41,8 +41,8 @@ def parse_conditions(header: Header, *, prefix: str = "", write: bool = False) -
     return Conditions(
         if_match=_etags(f"{prefix}if-match", match, single=write),
         if_none_match=_etags(f"{prefix}if-none-match", none_match, single=write),
-        modified_since=_date(f"{prefix}if-modified-since", modified),
-        unmodified_since=_date(f"{prefix}if-unmodified-since", unmodified),
+        modified_since=_date(f"{prefix}if-modified-since", modified, write=write),
+        unmodified_since=_date(f"{prefix}if-unmodified-since", unmodified, write=write),
         tags=None if expression is None else lambda tags: matches(expression, tags),
         lease=lease,
     )
@@ -89,10 +89,12 @@ def _etags(name: str, value: str | None, *, single: bool) -> ETags | None:
     return ETags("*" in parts, frozenset(number for number in numbers if number is not None))
 
 
-def _date(name: str, value: str | None) -> int | None:
+def _date(name: str, value: str | None, *, write: bool) -> int | None:
+    """Read a date. One that is none is ignored on a read (RFC 9110, section 13.1.3), refused on a write: a
+    condition that got lost there would cost data."""
     if value is None:
         return None
     seconds = parse_http_date(value)
-    if seconds is None:
+    if seconds is None and write:
         raise invalid_header(name, value)
-    return seconds * SECOND
+    return None if seconds is None else seconds * SECOND

@@ -4,10 +4,14 @@ The first rule that matches decides, as on the real service; without a match an 
 without CORS headers, and a preflight is refused with 403 CorsPreflightFailure.
 """
 
+import re
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 from retain.api.blobs.wire.errors import AzureError, invalid_header
 from retain.api.blobs.xml.service_properties import CorsRule
+
+_LABELS: Final = re.compile(r"[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*", re.ASCII)
 
 
 def response_headers(
@@ -46,7 +50,20 @@ def preflight_headers(rules: Sequence[CorsRule], headers: Mapping[str, str]) -> 
 
 
 def _covers(rule: CorsRule, origin: str, method: str) -> bool:
-    return method in rule.methods and ("*" in rule.origins or origin in rule.origins)
+    return method in rule.methods and any(_is_origin(origin, allowed) for allowed in rule.origins)
+
+
+def _is_origin(origin: str, allowed: str) -> bool:
+    """Return whether a rule names an origin: itself, `*`, or `https://*.example.com` for all below it."""
+    if allowed in ("*", origin):
+        return True
+    scheme, wildcard, domain = allowed.partition("://*.")
+    if not wildcard or "*" in domain:
+        return False
+    before, after = f"{scheme}://", f".{domain}"
+    if not origin.startswith(before) or not origin.endswith(after):
+        return False
+    return _LABELS.fullmatch(origin[len(before) : -len(after)]) is not None
 
 
 def _allows(rule: CorsRule, name: str) -> bool:

@@ -89,8 +89,11 @@ def resolve(address: Address, method: str, restype: str, comp: str, headers: Map
     operation = table.get((restype, comp, method))
     if operation is None:
         raise _refusal(table, method, restype, comp)
-    if operation is Op.PUT_BLOB and headers.get("x-ms-copy-source"):
-        return Op.COPY_BLOB
+    if headers.get("x-ms-copy-source"):
+        if operation is Op.PUT_BLOB:
+            return Op.PUT_BLOB_FROM_URL if headers.get("x-ms-blob-type") else Op.COPY_BLOB
+        if operation is Op.PUT_BLOCK:
+            return Op.PUT_BLOCK_FROM_URL
     if headers.get("x-ms-lease-action", "").lower() == "break":
         return {Op.LEASE_BLOB: Op.BREAK_BLOB_LEASE, Op.LEASE_CONTAINER: Op.BREAK_CONTAINER_LEASE}.get(
             operation, operation

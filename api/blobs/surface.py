@@ -12,6 +12,7 @@ from retain.api.blobs import cors
 from retain.api.blobs.authentication import KeysOf, Origin, authenticate, request_version
 from retain.api.blobs.call import Call, Site
 from retain.api.blobs.operations import resolve
+from retain.api.blobs.request_names import check_request
 from retain.api.blobs.routes import TABLE
 from retain.api.blobs.routes.listing import included
 from retain.api.blobs.sas.fields import ALL as SAS_PARAMETERS
@@ -19,6 +20,7 @@ from retain.api.blobs.sas.permissions import Operation, authorize
 from retain.api.blobs.wire.address import Address, host_account, parse_address
 from retain.api.blobs.wire.engine_errors import from_engine, from_request
 from retain.api.blobs.wire.errors import AzureError, invalid_header, invalid_parameter, render
+from retain.api.blobs.wire.names import check_blob, check_container
 from retain.api.blobs.wire.query import Query, parse_query
 from retain.api.blobs.xml.service_properties import CorsRule, ServiceProperties
 from retain.api.config.load import Config
@@ -33,18 +35,11 @@ FALLBACK_VERSION: Final = "2021-12-02"
 _MAX_CLIENT_ID: Final = 1024
 _CONTROL: Final = re.compile("[\x00-\x08\x0a-\x1f\x7f]")
 
-_UNSUPPORTED_HEADERS: Final = (
-    "x-ms-encryption-key",
-    "x-ms-encryption-scope",
-    "x-ms-default-encryption-scope",
-    "x-ms-immutability-policy-until-date",
-    "x-ms-expiry-option",
-)
-"""What they ask for is not done here, and must not seem to be: keys and scopes of clients, immutability."""
-
 _MAY_BE_IN_A_BATCH: Final = frozenset({Operation.DELETE_BLOB, Operation.SET_BLOB_TIER})
 
-_WRITES_TAGS: Final = frozenset({Operation.PUT_BLOB, Operation.PUT_BLOCK_LIST, Operation.COPY_BLOB})
+_WRITES_TAGS: Final = frozenset(
+    {Operation.PUT_BLOB, Operation.PUT_BLOB_FROM_URL, Operation.PUT_BLOCK_LIST, Operation.COPY_BLOB}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,14 +127,10 @@ class BlobSurface:
         )
 
     def _place(self, request: Request, headers: Mapping[str, str], batch: Call | None = None) -> _Place:
-        """Read the URL; refuse what no header may hold (HTTP/2 lets it through) and headers not honoured
-        here."""
+        """Read the URL; refuse what no header may hold (HTTP/2 lets it through)."""
         for name, value in headers.items():
             if _CONTROL.search(value) is not None:
                 raise invalid_header(name, value)
-        for name in _UNSUPPORTED_HEADERS:
-            if headers.get(name):
-                raise AzureError("UnsupportedHeader", extras=(("HeaderName", name),))
         query = parse_query(request.raw_query)
         segments = request.segments()
         account: str | None
@@ -180,6 +171,11 @@ class BlobSurface:
         if batch is not None:
             _check_part(operation, address, batch)
         may_overwrite = authorize(known.grant, operation, with_tags=_with_tags(operation, query, headers))
+        if address.container is not None:
+            check_container(address.container)
+        if address.blob is not None:
+            check_blob(address.blob)
+        check_request(operation, headers, query)
         call = Call(
             interface=self,
             request=request,

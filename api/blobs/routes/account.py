@@ -2,6 +2,7 @@
 section 5)."""
 
 from retain.api.blobs.call import MAX_RESULTS, Call, xml_response
+from retain.api.blobs.routes.upload import read_small
 from retain.api.blobs.sas.permissions import Operation
 from retain.api.blobs.views import lease_of
 from retain.api.blobs.wire import markers
@@ -55,7 +56,7 @@ async def get_service_properties(call: Call) -> Response:
 
 async def set_service_properties(call: Call) -> Response:
     """Set Blob Service Properties: what its body leaves out stays as it is."""
-    body = await call.request.read_body(MAX_SMALL_BYTES)
+    body = await read_small(call, MAX_SMALL_BYTES)
     document = await call.engine.read(lambda state, _: queries.service_properties(state.blobs, call.account))
     properties = ServiceProperties.stored(document).updated(body)
     await call.engine.submit(

@@ -6,11 +6,11 @@ from typing import Final
 from retain.api.blobs.call import Call, written
 from retain.api.blobs.routes.upload import (
     MEBIBYTE,
-    check_md5,
     content_headers,
     md5_header,
     metadata_of,
     precheck,
+    read_small,
     receive,
     require_length,
     size_limit,
@@ -20,7 +20,6 @@ from retain.api.blobs.routes.upload import (
 )
 from retain.api.blobs.sas.permissions import Operation
 from retain.api.blobs.wire.errors import AzureError, invalid_header, missing_header
-from retain.api.blobs.wire.names import check_blob
 from retain.api.blobs.xml.read import MAX_SMALL_BYTES, parse_tag_set
 from retain.api.http.message import Response
 from retain.engine.blobs.commands import (
@@ -52,7 +51,6 @@ def require_block_blob(call: Call) -> None:
 
 async def put_blob(call: Call) -> Response:
     """Put Blob: the body becomes the blob, whole; a broken upload leaves nothing."""
-    check_blob(call.blob)
     length = require_length(call)
     require_block_blob(call)
     headers, metadata, tags, tier = (
@@ -125,10 +123,7 @@ async def set_blob_tags(call: Call) -> Response:
     """Set Blob Tags: replaces all of them; neither ETag nor Last-Modified change."""
     call.require_no_version()
     conditions = call.conditions(prefix="x-ms-blob-", write=True)
-    md5 = md5_header(call, "content-md5")
-    body = await call.request.read_body(MAX_SMALL_BYTES)
-    if md5 is not None:
-        check_md5(md5, body)
+    body = await read_small(call, MAX_SMALL_BYTES)
     await call.engine.submit(
         SetBlobTags(
             actor=call.actor,

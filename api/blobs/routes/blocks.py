@@ -6,14 +6,12 @@ from typing import Final
 from retain.api.blobs.call import Call, written, xml_response
 from retain.api.blobs.conditions import check_read
 from retain.api.blobs.routes.blobs import ENCRYPTED
-from retain.api.blobs.routes.copy import put_block_from_url
 from retain.api.blobs.routes.upload import (
     MEBIBYTE,
-    check_md5,
     content_headers,
-    md5_header,
     metadata_of,
     precheck,
+    read_small,
     receive,
     require_length,
     size_limit,
@@ -24,7 +22,7 @@ from retain.api.blobs.routes.upload import (
 from retain.api.blobs.sas.permissions import Operation
 from retain.api.blobs.views import md5_text
 from retain.api.blobs.wire.errors import invalid_parameter
-from retain.api.blobs.wire.names import block_id, check_blob, lease_id
+from retain.api.blobs.wire.names import block_id, lease_id
 from retain.api.blobs.xml import write as xml_lists
 from retain.api.blobs.xml.read import MAX_BLOCK_LIST_BYTES, parse_block_list
 from retain.api.http.message import Response
@@ -40,11 +38,8 @@ _SOURCES: Final = {
 
 
 async def put_block(call: Call) -> Response:
-    """Put Block; from a URL if the request names one. A repeated id replaces the block."""
-    check_blob(call.blob)
+    """Put Block. A repeated id replaces the block."""
     identity = block_id(call.query.get("blockid"))
-    if call.header("x-ms-copy-source"):
-        return await put_block_from_url(call, identity)
     length = require_length(call)
     conditions = Conditions(lease=lease_id(call.header))
     limit = size_limit(call.version, 4 * MEBIBYTE, 100 * MEBIBYTE, 4000 * MEBIBYTE)
@@ -69,18 +64,14 @@ async def put_block(call: Call) -> Response:
 
 async def put_block_list(call: Call) -> Response:
     """Put Block List: the blocks named become the blob, in that order; an empty list makes an empty blob."""
-    check_blob(call.blob)
     require_length(call)
-    md5 = md5_header(call, "content-md5")
     headers, metadata, tags, tier = (
         content_headers(call, plain=False),
         metadata_of(call),
         tags_of(call),
         tier_of(call),
     )
-    body = await call.request.read_body(MAX_BLOCK_LIST_BYTES)
-    if md5 is not None:
-        check_md5(md5, body)
+    body = await read_small(call, MAX_BLOCK_LIST_BYTES)
     result = await call.engine.submit(
         CommitBlocks(
             actor=call.actor,

@@ -2,11 +2,11 @@
 sections 2.3 and 5)."""
 
 from retain.api.blobs.call import Call, written, xml_response
-from retain.api.blobs.routes.upload import metadata_of
+from retain.api.blobs.routes.upload import metadata_of, read_small
 from retain.api.blobs.sas.permissions import Operation
 from retain.api.blobs.views import container_headers
 from retain.api.blobs.wire.errors import invalid_header
-from retain.api.blobs.wire.names import check_container, lease_id, metadata_headers
+from retain.api.blobs.wire.names import lease_id, metadata_headers
 from retain.api.blobs.xml.policies import parse_policies, policies_document
 from retain.api.blobs.xml.read import MAX_SMALL_BYTES
 from retain.api.http.message import Response
@@ -24,7 +24,6 @@ _ACCESS_LEVELS = frozenset({"container", "blob"})
 
 async def create_container(call: Call) -> Response:
     """Create Container."""
-    check_container(call.container)
     result = await call.engine.submit(
         CreateContainer(
             actor=call.actor,
@@ -76,7 +75,7 @@ async def get_container_acl(call: Call) -> Response:
 async def set_container_acl(call: Call) -> Response:
     """Set Container ACL: replaces every stored access policy; an empty body removes them all."""
     access = _public_access(call)
-    policies = parse_policies(await call.request.read_body(MAX_SMALL_BYTES))
+    policies = parse_policies(await read_small(call, MAX_SMALL_BYTES))
     result = await call.engine.submit(
         SetContainerAccess(
             actor=call.actor,

@@ -5,35 +5,38 @@ All finish inline. The bytes are read and stored anew, because every body has a 
 with it.
 """
 
-import hmac
 from contextlib import aclosing
 from dataclasses import replace
 from typing import Final
 from uuid import UUID
 
 from retain.api.blobs.call import Call, written
+from retain.api.blobs.routes.blobs import ENCRYPTED, require_block_blob
 from retain.api.blobs.routes.reading import read_blob
 from retain.api.blobs.routes.source import Source, find_source
 from retain.api.blobs.routes.upload import (
+    DEFAULT_TYPE,
     MEBIBYTE,
+    check_crc64,
+    check_md5,
     content_headers,
+    crc64_header,
     md5_header,
-    md5_mismatch,
     metadata_of,
     tags_of,
     tier_of,
 )
 from retain.api.blobs.sas.permissions import Operation
 from retain.api.blobs.views import md5_text
+from retain.api.blobs.wire import crc64
 from retain.api.blobs.wire.errors import AzureError, invalid_header
-from retain.api.blobs.wire.names import check_blob, lease_id
+from retain.api.blobs.wire.names import block_id, lease_id
 from retain.api.blobs.wire.ranges import parse_range
 from retain.api.http.message import Response
 from retain.engine import PreconditionFailed
-from retain.engine.blobs.answers import Written
 from retain.engine.blobs.commands import PutBlob, StageBlock
 from retain.engine.blobs.conditions import Conditions
-from retain.engine.blobs.entries import CopyInfo, Pairs
+from retain.engine.blobs.entries import ContentHeaders, CopyInfo
 from retain.engine.core.body import Body
 from retain.engine.writing.bodies import Upload
 
@@ -44,37 +47,65 @@ _TAG_OPTIONS: Final = frozenset({"REPLACE", "COPY"})
 
 
 async def copy_blob(call: Call) -> Response:
-    """Copy Blob, or one of its two synchronous kinds: `x-ms-requires-sync`, or a blob type (Put Blob From
-    URL)."""
-    check_blob(call.blob)
-    is_put = call.header("x-ms-blob-type") is not None
+    """Copy Blob, or Copy Blob From URL if `x-ms-requires-sync` says so: content, headers and MD5 of the
+    source."""
     is_sync = call.flag("x-ms-requires-sync")
-    copies_tags = _copies_tags(call)
-    conditions = call.conditions(write=True)
+    conditions, copies_tags = call.conditions(write=True), _copies_tags(call)
     source = await find_source(call, with_tags=copies_tags)
     if is_sync and source.entry.size > MAX_SYNC:
         raise AzureError("RequestBodyTooLarge", extras=(("MaxLimit", str(MAX_SYNC)),))
     identity = str(UUID(bytes=call.engine.entropy(16), version=4))
     async with call.engine.upload() as upload:
         body = await _fetch(call, upload, source, 0, source.entry.size)
-        command = _put(call, source, body, conditions, source.entry.tags if copies_tags else tags_of(call))
-        if not is_put:
-            copy = CopyInfo(identity, source.url, call.engine.now(), source.entry.size)
-            command = _as_copy(command, copy)
-        result = await _submit(call, command, is_put=is_put)
-    headers = written(result.etag, result.modified)
-    if is_put:
-        return Response(
-            201, [*headers, ("Content-MD5", md5_text(body.md5)), ("x-ms-request-server-encrypted", "true")]
+        command = replace(
+            _put(call, source, body, conditions, copies_tags=copies_tags),
+            headers=source.entry.headers,
+            md5=source.entry.md5,
+            copy=CopyInfo(identity, source.url, call.engine.now(), source.entry.size),
         )
-    headers += [("x-ms-copy-id", identity), ("x-ms-copy-status", "success")]
+        try:
+            result = await call.engine.submit(command)
+        except PreconditionFailed as error:
+            if error.reason == "condition":
+                raise AzureError("TargetConditionNotMet") from None
+            raise
+    headers = [
+        *written(result.etag, result.modified),
+        ("x-ms-copy-id", identity),
+        ("x-ms-copy-status", "success"),
+    ]
     if is_sync and call.header("x-ms-source-content-md5"):
         headers.append(("Content-MD5", md5_text(body.md5)))
     return Response(202, headers)
 
 
-async def put_block_from_url(call: Call, identity: bytes) -> Response:
+async def put_blob_from_url(call: Call) -> Response:
+    """Put Blob From URL: a new blob with the source's content; headers that the request names replace the
+    source's."""
+    require_block_blob(call)
+    conditions, copies_tags = call.conditions(write=True), _copies_tags(call)
+    named = content_headers(call, plain=False, default_type=None)
+    stored_md5 = md5_header(call, "x-ms-blob-content-md5")
+    keeps_own = _copies_properties(call)
+    source = await find_source(call, with_tags=copies_tags)
+    below = source.entry.headers if keeps_own else ContentHeaders(DEFAULT_TYPE)
+    async with call.engine.upload() as upload:
+        body = await _fetch(call, upload, source, 0, source.entry.size)
+        if stored_md5 is not None:
+            check_md5(stored_md5, body.md5)
+        command = replace(
+            _put(call, source, body, conditions, copies_tags=copies_tags),
+            headers=ContentHeaders(*(own or other for own, other in zip(named, below, strict=True))),
+        )
+        result = await call.engine.submit(command)
+    return Response(
+        201, [*written(result.etag, result.modified), ("Content-MD5", md5_text(body.md5)), ENCRYPTED]
+    )
+
+
+async def put_block_from_url(call: Call) -> Response:
     """Put Block From URL: a part of the source, or all of it, becomes a block."""
+    identity = block_id(call.query.get("blockid"))
     source = await find_source(call)
     asked = call.header("x-ms-source-range")
     part = parse_range(None, asked, source.entry.size)
@@ -95,7 +126,7 @@ async def put_block_from_url(call: Call, identity: bytes) -> Response:
                 body=body,
             )
         )
-    return Response(201, [("Content-MD5", md5_text(body.md5)), ("x-ms-request-server-encrypted", "true")])
+    return Response(201, [("Content-MD5", md5_text(body.md5)), ENCRYPTED])
 
 
 async def abort_copy(call: Call) -> Response:
@@ -104,23 +135,25 @@ async def abort_copy(call: Call) -> Response:
 
 
 async def _fetch(call: Call, upload: Upload, source: Source, start: int, stop: int) -> Body:
-    """The source's bytes as a body of their own, held against `x-ms-source-content-md5`."""
+    """The source's bytes as a body of their own, held against the checksums sent along."""
+    md5 = md5_header(call, "x-ms-source-content-md5")
+    crc = crc64_header(call, "x-ms-source-content-crc64")
+    running = 0
     async with aclosing(read_blob(call.engine, source.entry, start, stop)) as chunks:
         async for chunk in chunks:
+            if crc is not None:
+                running = crc64.crc64(chunk, running)
             await upload.write(chunk)
     body = await upload.finish()
-    expected = md5_header(call, "x-ms-source-content-md5")
-    if expected is not None and not hmac.compare_digest(expected, body.md5):
-        raise md5_mismatch(expected, body.md5)
+    if md5 is not None:
+        check_md5(md5, body.md5)
+    if crc is not None:
+        check_crc64(crc, running)
     return body
 
 
-def _put(call: Call, source: Source, body: Body, conditions: Conditions, tags: Pairs) -> PutBlob:
-    """What is written: content headers and MD5 of the source; its metadata only if the request brings
-    none."""
-    named = call.header("x-ms-blob-type") is not None and any(
-        name.startswith("x-ms-blob-content-") or name == "x-ms-blob-cache-control" for name in call.headers
-    )
+def _put(call: Call, source: Source, body: Body, conditions: Conditions, *, copies_tags: bool) -> PutBlob:
+    """What every copy writes: the source's metadata unless the request brings some, tags, tier."""
     return PutBlob(
         actor=call.actor,
         account=call.account,
@@ -129,35 +162,36 @@ def _put(call: Call, source: Source, body: Body, conditions: Conditions, tags: P
         conditions=conditions,
         resource=call.engine.entropy(16),
         body=body,
-        headers=content_headers(call, plain=False) if named else source.entry.headers,
-        md5=body.md5 if call.header("x-ms-blob-type") else source.entry.md5,
+        headers=ContentHeaders(),
+        md5=body.md5,
         metadata=metadata_of(call) or source.entry.metadata,
-        tags=tags,
+        tags=source.entry.tags if copies_tags else tags_of(call),
         tier=tier_of(call),
         may_overwrite=call.may_overwrite,
     )
 
 
-def _as_copy(command: PutBlob, copy: CopyInfo) -> PutBlob:
-    return replace(command, copy=copy)
-
-
-async def _submit(call: Call, command: PutBlob, *, is_put: bool) -> Written:
-    try:
-        return await call.engine.submit(command)
-    except PreconditionFailed as error:
-        if error.reason == "condition" and not is_put:
-            raise AzureError("TargetConditionNotMet") from None
-        raise
+def _copies_properties(call: Call) -> bool:
+    text = (call.header("x-ms-copy-source-blob-properties") or "true").lower()
+    if text not in ("true", "false"):
+        raise invalid_header("x-ms-copy-source-blob-properties", text)
+    return text == "true"
 
 
 def _copies_tags(call: Call) -> bool:
     option = call.header("x-ms-copy-source-tag-option")
     if option is None:
         return False
-    if option.upper() not in _TAG_OPTIONS or (option.upper() == "COPY" and call.header("x-ms-tags")):
+    if option.upper() not in _TAG_OPTIONS:
         raise invalid_header("x-ms-copy-source-tag-option", option)
+    if option.upper() == "COPY" and call.header("x-ms-tags"):
+        raise AzureError("BothUserTagsAndSourceTagsCopyPresentException")
     return option.upper() == "COPY"
 
 
-HANDLERS = {Operation.COPY_BLOB: copy_blob, Operation.ABORT_COPY: abort_copy}
+HANDLERS = {
+    Operation.COPY_BLOB: copy_blob,
+    Operation.PUT_BLOB_FROM_URL: put_blob_from_url,
+    Operation.PUT_BLOCK_FROM_URL: put_block_from_url,
+    Operation.ABORT_COPY: abort_copy,
+}

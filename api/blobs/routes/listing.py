@@ -44,13 +44,17 @@ def included(query: Query) -> frozenset[str]:
 
 
 async def list_blobs(call: Call) -> Response:
-    """List Blobs. An empty prefix, delimiter or marker counts as absent, as some clients send them."""
+    """List Blobs. An empty prefix, delimiter or marker counts as absent, as some clients send them.
+
+    `startFrom` names the first blob to list, before names are folded by the delimiter; on the next pages the
+    marker is further on.
+    """
     include = included(call.query)
     prefix, delimiter = call.query.filled("prefix"), call.query.filled("delimiter")
     marker, size = call.query.filled("marker"), call.max_results()
     if delimiter is not None and "snapshots" in include:
         raise AzureError("InvalidQueryParameterValue", extras=(("QueryParameterName", "include"),))
-    start = markers.read_blob_marker(marker) if marker else ""
+    start = max(markers.read_blob_marker(marker) if marker else "", call.query.filled("startfrom") or "")
     page, now = await call.engine.read(
         lambda state, now: (
             search(

@@ -15,6 +15,7 @@ from retain.api.blobs.sas.verify import Kind, Target
 from retain.api.blobs.wire.address import Address, host_account, parse_address
 from retain.api.blobs.wire.engine_errors import from_engine
 from retain.api.blobs.wire.errors import AzureError, invalid_header
+from retain.api.blobs.wire.names import lease_id
 from retain.api.http.message import BadRequest, decode_segment
 from retain.engine import NotFound, PreconditionFailed
 from retain.engine.blobs import queries
@@ -35,18 +36,21 @@ async def find_source(call: Call, *, with_tags: bool = False) -> Source:
     Raises AzureError InvalidHeaderValue, CannotVerifyCopySource (403 or 404), SourceConditionNotMet.
     """
     text = call.header("x-ms-copy-source") or ""
-    if call.header("x-ms-copy-source-authorization"):
-        raise AzureError("UnsupportedHeader", extras=(("HeaderName", "x-ms-copy-source-authorization"),))
     address, query, url = _parse(call, text)
     await _authorize(call, address, query, with_tags=with_tags)
     container, blob = address.container or "", address.blob or ""
     conditions = call.conditions(prefix="x-ms-source-", write=True)
+    lease = lease_id(call.header, "x-ms-source-lease-id")
     try:
         entry = await call.engine.read(
-            lambda state, now: queries.get_blob(state.blobs, address.account, container, blob, now)
+            lambda state, now: queries.get_blob(
+                state.blobs, address.account, container, blob, now, lease=lease
+            )
         )
     except NotFound as error:
         raise _unverified(from_engine(error), 404) from None
+    except PreconditionFailed:
+        raise AzureError("SourceConditionNotMet", message="The lease ID does not match the source.") from None
     try:
         conditions.check(entry)
     except PreconditionFailed:

@@ -105,15 +105,23 @@ def stored_md5(call: Call) -> bytes | None:
     return digest
 
 
+def crc64_header(call: Call, name: str) -> int | None:
+    """A CRC-64 as a header carries it. Raises AzureError InvalidHeaderValue for anything else."""
+    text = call.header(name)
+    if text is None:
+        return None
+    checksum = crc64.decode(text)
+    if checksum is None:
+        raise invalid_header(name, text)
+    return checksum
+
+
 def sent_sums(call: Call) -> Sums:
     """Return the checksums of a request. Raises AzureError for a bad one, and for MD5 and CRC-64 at once."""
     md5 = md5_header(call, "content-md5")
-    text = call.header("x-ms-content-crc64")
-    crc = crc64.decode(text) if text else None
-    if text and md5 is not None:
+    crc = crc64_header(call, "x-ms-content-crc64")
+    if crc is not None and md5 is not None:
         raise AzureError("BothCrc64AndMd5HeaderPresent")
-    if text and crc is None:
-        raise invalid_header("x-ms-content-crc64", text)
     framed = call.header("x-ms-structured-body")
     if framed is None:
         return Sums(md5, crc, False, None)
@@ -168,33 +176,44 @@ async def receive(call: Call, upload: Upload, limit: int, *, blob_md5: bytes | N
         unframe.close()
     body = await upload.finish()
     computed = body.md5 if outer is None else outer.digest()
-    if sums.md5 is not None and not hmac.compare_digest(sums.md5, computed):
-        raise md5_mismatch(sums.md5, computed)
-    if blob_md5 is not None and not hmac.compare_digest(blob_md5, body.md5):
-        raise md5_mismatch(blob_md5, body.md5)
-    if sums.crc64 is not None and running != sums.crc64:
-        extras = (
-            ("UserSpecifiedCrc", crc64.encode(sums.crc64)),
-            ("ServerCalculatedCrc", crc64.encode(running)),
-        )
-        raise AzureError("Crc64Mismatch", extras=extras)
+    if sums.md5 is not None:
+        check_md5(sums.md5, computed)
+    if blob_md5 is not None:
+        check_md5(blob_md5, body.md5)
+    if sums.crc64 is not None:
+        check_crc64(sums.crc64, running)
     return Received(body, body.md5, sums.crc64 if unframe is None else unframe.checksum)
 
 
-def check_md5(sent: bytes, body: bytes) -> None:
-    """Hold a small body against the MD5 sent along. Raises AzureError Md5Mismatch."""
-    computed = hashlib.md5(body, usedforsecurity=False).digest()
+async def read_small(call: Call, limit: int) -> bytes:
+    """Read a body whole and hold it against its checksums. Raises as `receive`."""
+    sums = sent_sums(call)
+    body = await call.request.read_body(limit)
+    if sums.md5 is not None:
+        check_md5(sums.md5, hashlib.md5(body, usedforsecurity=False).digest())
+    if sums.crc64 is not None:
+        check_crc64(sums.crc64, crc64.crc64(body))
+    return body
+
+
+def check_crc64(sent: int, computed: int) -> None:
+    """Hold a checksum against the one sent along. Raises AzureError Crc64Mismatch."""
+    if sent != computed:
+        extras = (
+            ("UserSpecifiedCrc", crc64.encode(sent)),
+            ("ServerCalculatedCrc", crc64.encode(computed)),
+        )
+        raise AzureError("Crc64Mismatch", extras=extras)
+
+
+def check_md5(sent: bytes, computed: bytes) -> None:
+    """Hold an MD5 against the one sent along. Raises AzureError Md5Mismatch."""
     if not hmac.compare_digest(sent, computed):
-        raise md5_mismatch(sent, computed)
-
-
-def md5_mismatch(sent: bytes, computed: bytes) -> AzureError:
-    """Md5Mismatch with both sums."""
-    extras = (
-        ("UserSpecifiedMd5", b64encode(sent).decode("ascii")),
-        ("ServerCalculatedMd5", b64encode(computed).decode("ascii")),
-    )
-    return AzureError("Md5Mismatch", extras=extras)
+        extras = (
+            ("UserSpecifiedMd5", b64encode(sent).decode("ascii")),
+            ("ServerCalculatedMd5", b64encode(computed).decode("ascii")),
+        )
+        raise AzureError("Md5Mismatch", extras=extras)
 
 
 def content_headers(call: Call, *, plain: bool, default_type: str | None = DEFAULT_TYPE) -> ContentHeaders:

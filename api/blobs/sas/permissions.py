@@ -32,7 +32,9 @@ class Operation(Enum):
     LIST_BLOBS = "List Blobs"
     FIND_BLOBS_IN_CONTAINER = "Find Blobs by Tags in Container"
     PUT_BLOB = "Put Blob"
+    PUT_BLOB_FROM_URL = "Put Blob from URL"
     PUT_BLOCK = "Put Block"
+    PUT_BLOCK_FROM_URL = "Put Block from URL"
     PUT_BLOCK_LIST = "Put Block List"
     GET_BLOCK_LIST = "Get Block List"
     GET_BLOB = "Get Blob"
@@ -85,7 +87,9 @@ RULES: Final[dict[Operation, Rule]] = {
     Operation.LIST_BLOBS: Rule("l", "c", "l"),
     Operation.FIND_BLOBS_IN_CONTAINER: Rule("f", "co", "f"),
     Operation.PUT_BLOB: Rule("cw", "o", "cw", on_blob=True, creates=True),
+    Operation.PUT_BLOB_FROM_URL: Rule("cw", "o", "cw", on_blob=True, creates=True),
     Operation.PUT_BLOCK: Rule("w", "o", "w", on_blob=True),
+    Operation.PUT_BLOCK_FROM_URL: Rule("w", "o", "w", on_blob=True),
     Operation.PUT_BLOCK_LIST: Rule("w", "o", "w", on_blob=True),
     Operation.GET_BLOCK_LIST: Rule("r", "o", "r", on_blob=True),
     Operation.GET_BLOB: Rule("r", "o", "r", on_blob=True),

@@ -194,6 +194,8 @@ def _signature(values: Mapping[str, str]) -> bytes:
 
 
 def _bounds(values: Mapping[str, str]) -> Bounds:
+    if values.get("ses"):
+        raise authentication_failed("Encryption scopes are not supported by this account.")
     protocol = values.get("spr") or "https,http"
     if protocol not in ("https", "https,http"):
         raise authentication_failed(f"{_MALFORMED} spr is https or https,http.")

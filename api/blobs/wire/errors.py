@@ -168,6 +168,9 @@ TABLE: Final[dict[str, Row]] = {
     "TagsTooLarge": Row(400, "The tags specified exceed the maximum permissible limit."),
     "InvalidTag": Row(400, "The tags specified are invalid. It contains characters that are not permitted."),
     "CannotVerifyCopySource": Row(404, "Could not verify the copy source."),
+    "BothUserTagsAndSourceTagsCopyPresentException": Row(
+        409, "x-ms-tags header must not be present with x-ms-copy-source-tag-option as COPY."
+    ),
     "CopyIdMismatch": Row(
         409, "The specified copy ID did not match the copy ID for the pending copy operation."
     ),

@@ -1,7 +1,8 @@
 """The query string, parsed once from the raw bytes by our own code (docs/wire/blobs.md, section 1).
 
 `+` means a space, except in `sig`, where it is kept: Base64 has pluses and no spaces, and some clients forget
-to encode them. Names stay as sent; nothing is folded, so that no name can be spelled in two ways.
+to encode them. Names are looked up in lower case, as Azure does; two spellings of one name are one name given
+twice. `pairs` keeps them as sent, for tokens, whose names have one spelling only.
 """
 
 import re
@@ -19,8 +20,10 @@ _CACHED_BYTES: Final = 2048
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """The parameters of a request: `pairs` in the order sent, decoded; `doubled` the names sent
-    repeatedly."""
+    """The parameters of a request.
+
+    `pairs` in the order sent, decoded; `values` by lower-case names; `doubled` the names sent repeatedly.
+    """
 
     pairs: tuple[tuple[str, str], ...]
     doubled: frozenset[str]
@@ -59,10 +62,11 @@ def _parse(raw: bytes) -> Query:
         raw_name, _, raw_value = piece.partition(b"=")
         name = _decode(raw_name.replace(b"+", b" "))
         value = _decode(raw_value if name == "sig" else raw_value.replace(b"+", b" "))
-        if name in values:
-            doubled.add(name)
+        folded = name.lower()
+        if folded in values:
+            doubled.add(folded)
         else:
-            values[name] = value
+            values[folded] = value
         pairs.append((name, value))
     return Query(tuple(pairs), frozenset(doubled), values, b"+" in raw)
 

@@ -22,10 +22,20 @@ _SAS_TIME: Final = re.compile(
     r"(?:T(\d\d):(\d\d)(?::(\d\d)(?:\.(\d{1,7}))?)?(Z|[+-]\d\d:\d\d))?",
     re.ASCII,
 )
-_HTTP_DATE: Final = re.compile(
-    rf"(?:{'|'.join(_DAYS)}), (\d\d) ({'|'.join(_MONTHS)}) (\d{{4}}) (\d\d):(\d\d):(\d\d) GMT",
-    re.ASCII,
+_LONG_DAYS: Final = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+_MONTH: Final = f"(?P<month>{'|'.join(_MONTHS)})"
+_TIME: Final = r"(?P<hour>\d\d):(?P<minute>\d\d):(?P<second>\d\d)"
+# RFC 9110, section 5.6.7: the form to write, then the two that are obsolete and still to be read.
+_HTTP_DATES: Final = tuple(
+    re.compile(pattern, re.ASCII)
+    for pattern in (
+        rf"(?:{'|'.join(_DAYS)}), (?P<day>\d\d) {_MONTH} (?P<year>\d{{4}}) {_TIME} GMT",
+        rf"(?:{'|'.join(_LONG_DAYS)}), (?P<day>\d\d)-{_MONTH}-(?P<year>\d\d) {_TIME} GMT",
+        rf"(?:{'|'.join(_DAYS)}) {_MONTH} (?P<day>[ \d]\d) {_TIME} (?P<year>\d{{4}})",
+    )
 )
+_PIVOT: Final = 70
+"""Years of two digits from here on are of the last century, as POSIX has it."""
 
 
 def parse_sas_time(text: str) -> int:
@@ -48,14 +58,19 @@ def parse_sas_time(text: str) -> int:
 
 
 def parse_http_date(text: str) -> int | None:
-    """Read an IMF-fixdate; returns whole seconds since the epoch, or None if it is anything else."""
-    match = _HTTP_DATE.fullmatch(text)
+    """Read an HTTP date in any of its three forms (IMF-fixdate, RFC 850, asctime).
+
+    Return whole seconds since the epoch, or None if it is anything else.
+    """
+    match = next((found for form in _HTTP_DATES if (found := form.fullmatch(text))), None)
     if match is None:
         return None
-    day, month, year, hour, minute, second = match.groups()
+    year = int(match["year"])
+    if len(match["year"]) == 2:
+        year += 1900 if year >= _PIVOT else 2000
     try:
-        days = date(int(year), _MONTHS.index(month) + 1, int(day)).toordinal() - _EPOCH_DAY
-        return days * 86_400 + _seconds_of_day(int(hour), int(minute), int(second))
+        days = date(year, _MONTHS.index(match["month"]) + 1, int(match["day"])).toordinal() - _EPOCH_DAY
+        return days * 86_400 + _seconds_of_day(int(match["hour"]), int(match["minute"]), int(match["second"]))
     except ValueError:
         return None
 

@@ -230,7 +230,13 @@ async def test_what_has_no_operation_is_refused_by_name(client, method, path, st
 
 def test_every_operation_is_reachable_and_has_a_handler():
     reached = {*ACCOUNT.values(), *CONTAINER.values(), *BLOB.values()}
-    derived = {Operation.COPY_BLOB, Operation.BREAK_BLOB_LEASE, Operation.BREAK_CONTAINER_LEASE}
+    derived = {
+        Operation.COPY_BLOB,
+        Operation.PUT_BLOB_FROM_URL,
+        Operation.PUT_BLOCK_FROM_URL,
+        Operation.BREAK_BLOB_LEASE,
+        Operation.BREAK_CONTAINER_LEASE,
+    }
     assert reached | derived == TABLE.keys() == set(Operation) == permissions.RULES.keys()
 
 

@@ -430,3 +430,51 @@ async def test_a_large_container_is_gone_at_once_and_its_name_is_free_later(clie
     await client.engine.sweep()
     await client.create()
     assert (await client.get("a")).code == "BlobNotFound"
+
+
+@pytest.mark.parametrize("wanted", ["https://*.example.com", "https://*.example.com:8443"])
+async def test_a_rule_covers_the_hosts_below_its_wildcard(client, wanted):
+    rule = (
+        f"<Cors><CorsRule><AllowedOrigins>{wanted}</AllowedOrigins><AllowedMethods>GET</AllowedMethods>"
+        "<MaxAgeInSeconds>5</MaxAgeInSeconds><ExposedHeaders/><AllowedHeaders/></CorsRule></Cors>"
+    )
+    assert (await client.send("PUT", "/?restype=service&comp=properties", (), properties(rule))).status == 202
+    port = ":8443" if wanted.endswith("3") else ""
+    for origin, allowed in (
+        (f"https://a.example.com{port}", True),
+        (f"https://a.b-1.example.com{port}", True),
+        (f"https://example.com{port}", False),
+        (f"https://.example.com{port}", False),
+        (f"http://a.example.com{port}", False),
+        (f"https://a.example.com{port}1", False),
+        (f"https://evil.test/.example.com{port}", False),
+        (f"https://evil.test#.example.com{port}", False),
+        (f"https://evilexample.com{port}", False),
+        (f"https://a.example.com{port}.evil.test", False),
+    ):
+        answer = await client.get("none", [("origin", origin)])
+        found = answer.headers.get("access-control-allow-origin")
+        assert found == (origin if allowed else None), origin
+    asked = [("origin", f"https://a.example.com{port}"), ("access-control-request-method", "GET")]
+    assert (await client.raw("OPTIONS", "/tenant/recordings/a", asked)).status == 200
+
+
+async def test_a_listing_starts_where_it_is_told(client):
+    for name in ("a", "b/1", "b/2", "b/3", "c", "d/1"):
+        await client.put(name)
+    base = "/recordings?restype=container&comp=list&startFrom=b/2"
+    answer = await client.send("GET", base)
+    assert answer.texts("Blobs/Blob/Name") == ["b/2", "b/3", "c", "d/1"]
+    answer = await client.send("GET", f"{base}&prefix=b/")
+    assert answer.texts("Blobs/Blob/Name") == ["b/2", "b/3"]
+    answer = await client.send("GET", f"{base}&delimiter=/")
+    assert answer.texts("Blobs/BlobPrefix/Name") == ["b/", "d/"]
+    answer = await client.send("GET", f"{base}1&delimiter=/&maxresults=1")
+    names, marker = answer.texts("Blobs/BlobPrefix/Name"), answer.xml.findtext("NextMarker")
+    assert names == ["b/"]
+    while marker:
+        answer = await client.send("GET", f"{base}1&delimiter=/&maxresults=1&marker={quote(marker)}")
+        names += answer.texts("Blobs//Name")
+        marker = answer.xml.findtext("NextMarker")
+    assert names == ["b/", "c", "d/"]
+    assert (await client.send("GET", f"{base.replace('b/2', 'e')}")).texts("Blobs/Blob/Name") == []

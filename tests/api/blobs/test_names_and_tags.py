@@ -188,3 +188,50 @@ def test_an_empty_tag_set_clears():
 )
 def test_the_xml_form_of_tags_refused(body, expected):
     assert code(parse_tag_set, body) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "code"),
+    [
+        ("x" * 1024, None),
+        ("x" * 1025, "OutOfRangeInput"),
+        ("/".join("x" * 254), None),
+        ("/".join("x" * 255), "InvalidUri"),
+    ],
+)
+async def test_a_blobs_name_is_judged_alike_by_every_operation(client, name, code):
+    for method, query, headers, body in (
+        ("PUT", "", [("x-ms-blob-type", "BlockBlob")], b"x"),
+        ("GET", "", [], None),
+        ("HEAD", "", [], None),
+        ("GET", "?comp=metadata", [], None),
+        ("GET", "?comp=tags", [], None),
+        ("GET", "?comp=blocklist", [], None),
+        ("PUT", "?comp=metadata", [], b""),
+        ("PUT", "?comp=properties", [], b""),
+        ("PUT", "?comp=tier", [("x-ms-access-tier", "Hot")], b""),
+        ("PUT", "?comp=block&blockid=QQ%3D%3D", [], b"x"),
+        ("PUT", "?comp=lease", [("x-ms-lease-action", "break")], b""),
+        ("DELETE", "", [], None),
+    ):
+        answer = await client.send(method, f"/recordings/{name}{query}", headers, body)
+        if code is None:
+            assert answer.code not in ("OutOfRangeInput", "InvalidUri", "BlobNotFound"), (method, query)
+        else:
+            assert (answer.status, answer.code) == (400, code), (method, query)
+
+
+@pytest.mark.parametrize(
+    ("name", "code"),
+    [("ab", "OutOfRangeInput"), ("x" * 64, "OutOfRangeInput"), ("a--b", "InvalidResourceName")],
+)
+async def test_a_containers_name_is_judged_alike_by_every_operation(client, name, code):
+    for method, path in (
+        ("PUT", f"/{name}?restype=container"),
+        ("GET", f"/{name}?restype=container"),
+        ("GET", f"/{name}?restype=container&comp=list"),
+        ("GET", f"/{name}?restype=container&comp=acl"),
+        ("DELETE", f"/{name}?restype=container"),
+        ("GET", f"/{name}/blob"),
+    ):
+        assert (await client.send(method, path)).code == code, (method, path)

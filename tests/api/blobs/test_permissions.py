@@ -31,7 +31,9 @@ Lease Container (break)         | -   | -   | c   wd
 List Blobs                      | l   | -   | c   l
 Find Blobs by Tags in Container | f   | -   | co  f
 Put Blob                        | cw  | cw  | o   cw
+Put Blob from URL               | cw  | cw  | o   cw
 Put Block                       | w   | w   | o   w
+Put Block from URL              | w   | w   | o   w
 Put Block List                  | w   | w   | o   w
 Get Block List                  | r   | r   | o   r
 Get Blob                        | r   | r   | o   r
@@ -55,7 +57,7 @@ for line in EXPECTED.strip().splitlines():
     types, letters = account.split()
     TABLE[Operation(name)] = {"container": container, "blob": blob, "types": types, "account": letters}
 
-CREATING = {Operation.PUT_BLOB, Operation.COPY_BLOB}
+CREATING = {Operation.PUT_BLOB, Operation.PUT_BLOB_FROM_URL, Operation.COPY_BLOB}
 
 
 def service(kind, letters):
