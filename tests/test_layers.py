@@ -63,7 +63,6 @@ FILES_ELSEWHERE = {
     "api/cli/commands/init.py": "writes a configuration",
     "api/admin/control_client.py": "opens the data folder to reach its socket by a short name",
     "api/cli/assemble.py": "looks at the key file's mode",
-    "api/areas/sample.py": "reads a page shipped with the code",
     "api/identity/keys.py": "reads the key set an operator named",
 }
 

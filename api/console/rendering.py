@@ -25,10 +25,15 @@ HEADERS: Final = {
 }
 
 
-def environment() -> jinja2.Environment:
-    """Return the environment of all pages. A name that a template misspells is an error there."""
+def environment(*packages: str) -> jinja2.Environment:
+    """Return the environment of all pages. A name that a template misspells is an error there.
+
+    Args:
+        packages: Further packages with templates, which may use those of the console.
+    """
+    loaders = [jinja2.PackageLoader(package) for package in (*packages, "retain.api.console")]
     made = jinja2.Environment(
-        loader=jinja2.PackageLoader("retain.api.console"),
+        loader=jinja2.ChoiceLoader(loaders),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,

@@ -44,6 +44,7 @@ from retain.api.server.http1 import PROCEED
 from retain.api.settings import settings_surface
 from retain.api.web.landing import Landing
 from retain.api.web.metrics import Counters
+from retain.api.web.readiness import readiness
 from retain.engine import Engine, EngineError
 
 if TYPE_CHECKING:
@@ -324,7 +325,12 @@ def create_app(
         pages: Make the blueprints that stand beside health and metrics.
     """
     interfaces = [*mounted(engine, config), *surfaces]
-    landing = Landing(interfaces, linked_pages(config), ExternalUrl(config.server))
+    landing = Landing(
+        interfaces,
+        linked_pages(config),
+        ExternalUrl(config.server),
+        lambda: readiness(engine.statistics()),
+    )
     return App(engine, config, [*interfaces, landing.mount()], pages)
 
 

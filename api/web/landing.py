@@ -1,16 +1,15 @@
 """The page at ``/``: what this server is, where its interfaces are, and a first line to try each with.
 
-It tells a stranger nothing that the documentation does not: no tenant, no user, no version, no number.
+It tells a stranger what `/readyz` tells, and nothing else that the documentation does not: no tenant, no
+user, no version, no number.
 """
 
 from __future__ import annotations
 
-import hashlib
-import re
-from base64 import b64encode
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from retain.api.http.external import ExternalUrl
 from retain.api.http.message import Request, RequestError, Response, Surface, plain_error
@@ -19,6 +18,19 @@ if TYPE_CHECKING:
     import jinja2
 
 TEMPLATE = "landing.html"
+DOCUMENTS = (
+    ("Areas", "areas"),
+    ("Settings", "settings"),
+    ("Blobs", "blobs"),
+    ("Tenants and tokens", "tenants"),
+    ("The console", "console"),
+    ("Users and sign-in", "identity"),
+    ("Operating", "operating"),
+    ("Retention and erasure", "retention"),
+    ("For data-protection officers", "data-protection"),
+    ("For auditors", "auditors-guide"),
+)
+"""The pages of the documentation: titles, and the names of their files in the folder docs."""
 
 
 class NotHere(RequestError):
@@ -38,41 +50,28 @@ class Landing:
 
     Args:
         surfaces: What is mounted; those with an example are shown, in this order.
-        pages: Further (path, label) to link to, relative to ``/``.
+        pages: Further (path, label) to link to, below ``/``.
         external: Says how clients reach this server.
+        state: Whether requests are taken, and a word on why, as `readiness` has it.
     """
 
     def __init__(
-        self, surfaces: Sequence[Surface], pages: Sequence[tuple[str, str]], external: ExternalUrl
+        self,
+        surfaces: Sequence[Surface],
+        pages: Sequence[tuple[str, str]],
+        external: ExternalUrl,
+        state: Callable[[], tuple[bool, str]],
     ) -> None:
         self._interfaces = [surface for surface in surfaces if surface.example is not None]
         self._pages = list(pages)
         self._external = external
+        self._state = state
 
     @cached_property
-    def _page(self) -> tuple[jinja2.Template, list[tuple[str, str]]]:
-        """The template, and the headers that go with it."""
-        import jinja2  # no start has to wait for it
+    def _templates(self) -> jinja2.Environment:
+        from retain.api.console.rendering import environment  # no start has to wait for Jinja
 
-        loader = jinja2.PackageLoader("retain.api.web")
-        environment = jinja2.Environment(
-            loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
-        )
-        source, _, _ = loader.get_source(environment, TEMPLATE)
-        style = re.search(r"<style>(.*?)</style>", source, re.DOTALL)
-        assert style is not None
-        digest = b64encode(hashlib.sha256(style[1].encode()).digest()).decode()
-        return environment.get_template(TEMPLATE), [
-            ("Content-Type", "text/html;charset=utf-8"),
-            ("Cache-Control", "no-store"),
-            (
-                "Content-Security-Policy",
-                f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; base-uri 'none'; "
-                "form-action 'none'; frame-ancestors 'none'",
-            ),
-            ("Referrer-Policy", "no-referrer"),
-            ("X-Content-Type-Options", "nosniff"),
-        ]
+        return environment()
 
     def mount(self) -> Surface:
         """As the application mounts it."""
@@ -84,11 +83,19 @@ class Landing:
             raise NotHere("Not Found")
         if request.method not in ("GET", "HEAD"):
             raise NotAllowed("Method Not Allowed")
-        template, headers = self._page
-        text = template.render(
-            base=self._external.base(request), interfaces=self._interfaces, pages=self._pages
+        from retain.api.console.rendering import HEADERS
+
+        base = self._external.base(request)
+        ready, why = self._state()
+        text = self._templates.get_template(TEMPLATE).render(
+            base=base,
+            prefix=urlsplit(base).path,
+            interfaces=self._interfaces,
+            pages=self._pages,
+            documents=DOCUMENTS,
+            health=("broken" if not ready else "live" if why == "ok" else "due", why),
         )
-        return Response(200, list(headers), text.encode())
+        return Response(200, [("Content-Type", "text/html;charset=utf-8"), *HEADERS.items()], text.encode())
 
 
 def _error(request: Request, error: Exception) -> Response:

@@ -6,11 +6,28 @@ import json
 import re
 from typing import Any
 
+from retain.api.console.static import asset
 from retain.engine.audit.contents import timestamp
 from retain.engine.audit.log import CAUSES, INTERFACES, VERBS, name_of
 from retain.engine.audit.receipts import Gone, Proven, Receipt, Verdict
 
 _EMBEDDED = re.compile(r'<script type="application/json" id="receipt">(.*?)</script>', re.DOTALL)
+_NAMESPACE = ' xmlns="http://www.w3.org/2000/svg"'  # HTML needs none
+_PARTS = tuple(
+    f"/* --- {name}"
+    for name in (
+        "tokens",
+        "base",
+        "page",
+        "tables",
+        "small parts",
+        "states",
+        "single",
+        "small screens",
+        "pref",
+        "print",
+    )
+)
 _CAUSES = {int(number): name for name, number in CAUSES.items()}
 _VERBS = {int(number): name for name, number in VERBS.items()}
 _INTERFACES = {int(number): name for name, number in INTERFACES.items()}
@@ -71,18 +88,22 @@ def _state(gone: Gone | None, size: int) -> str:
 
 def page(value: Receipt, verdict: Verdict) -> str:
     """Return the receipt as a page without scripts; the proof is embedded as data that no browser runs."""
-    import jinja2  # other commands of `retain audit` do without
-    from markupsafe import Markup
+    from markupsafe import Markup  # other commands of `retain audit` do without
 
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("retain.api.cli.audit"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-    )
+    from retain.api.console.rendering import environment
+
+    style = Markup(_style(asset("retain.css").content.decode()))  # noqa: S704 - our own file
+    mark = Markup(asset("mark.svg").content.decode().replace(_NAMESPACE, ""))  # noqa: S704
     # In JSON, < occurs inside texts only, so the escape changes no value and keeps the element closed.
     proof = Markup(json.dumps(value, ensure_ascii=False).replace("<", "\\u003c"))  # noqa: S704
-    return environment.get_template("receipt.html").render(receipt=value, facts=told(verdict), proof=proof)
+    template = environment("retain.api.cli.audit").get_template("receipt.html")
+    return template.render(receipt=value, facts=told(verdict), proof=proof, style=style, mark=mark)
+
+
+def _style(stylesheet: str) -> str:
+    """The parts of the stylesheet that the page uses: it is a file of its own, to be kept for years."""
+    parts = re.split(r"(?=^/\* --- )", stylesheet, flags=re.MULTILINE)
+    return "".join(part for part in parts if part.startswith(_PARTS))
 
 
 def embedded(text: str) -> str:

@@ -20,9 +20,12 @@ from tests.kit.serving import connected
 HOST = [("host", "retain.example:8080")]
 
 
-async def page(config: Config, target: str = "/") -> tuple[dict[str, str], str]:
+async def page(
+    config: Config, target: str = "/", state: tuple[bool, str] = (True, "ok")
+) -> tuple[dict[str, str], str]:
     async with open_memory_engine() as engine:
-        landing = Landing(mounted(engine, config), linked_pages(config), ExternalUrl(config.server))
+        pages = linked_pages(config)
+        landing = Landing(mounted(engine, config), pages, ExternalUrl(config.server), lambda: state)
         response = await landing.handle(make_request("GET", target, HOST))
         assert isinstance(response.body, bytes)
         return dict(response.headers), response.body.decode()
@@ -34,7 +37,11 @@ async def test_it_says_what_is_mounted_where_and_how_to_begin() -> None:
     assert "http://retain.example:8080/genesys/1/storage</code>" in text
     assert "curl -F Key1=Value1 http://retain.example:8080/genesys/1/storage/3600" in text
     assert "http://retain.example:8080/mobileservices/Storage/v1/runtime</code>" in text
-    assert re.findall(r'href="(?!data:)([^"]*)"', text) == [SAMPLE_PAGE, "healthz", "readyz", "metrics"]
+    links = re.findall(r'<a [^>]*href="([^"]*)"', text)
+    assert links == ["/console/sign-in", f"/{SAMPLE_PAGE}", "/healthz", "/readyz", "/metrics"]
+    copied = re.findall(r'data-copy="([^"]+)"', text)
+    assert len(copied) == 4
+    assert set(copied) <= set(re.findall(r' id="([^"]+)"', text))
 
 
 async def test_what_is_switched_off_is_not_shown() -> None:
@@ -51,13 +58,30 @@ async def test_it_goes_by_the_external_url() -> None:
     assert "https://retain.example.org/r/genesys/1/storage</code>" in text
 
 
-async def test_nothing_runs_and_nothing_is_loaded() -> None:
-    headers, text = await page(Config())
+@pytest.mark.parametrize(
+    ("state", "words"),
+    [
+        ((True, "ok"), "Taking requests"),
+        ((True, "degraded: the disk is full; reads and deletes work"), "Degraded: the disk is full"),
+        ((False, "storage failed; restart to read back what is truly on disk"), "Storage failed"),
+    ],
+)
+async def test_it_says_how_the_server_is(state: tuple[bool, str], words: str) -> None:
+    _, text = await page(Config(), state=state)
+    assert words in text
+
+
+async def test_nothing_comes_from_elsewhere_and_no_code_stands_in_the_page() -> None:
+    headers, text = await page(Config(server=ServerConfig(external_url="https://retain.example.org/r")))
     policy = headers["Content-Security-Policy"]
-    assert policy.startswith("default-src 'none'; style-src 'sha256-")
+    assert policy.startswith("default-src 'none'; style-src 'self'; script-src 'self'")
     assert "unsafe" not in policy
-    assert not re.search(r"<script|style=|onload|src=", text)
+    assert not re.search(r"<style|style=|onload|<script(?! src)", text)
+    loaded = re.findall(r'(?:src|link [^>]*href)="([^"]*)"', text)
+    assert loaded
+    assert all(path.startswith("/r/console/static/") for path in loaded)
     assert headers["X-Content-Type-Options"] == "nosniff"
+    assert headers["X-Frame-Options"] == "DENY"
 
 
 @pytest.mark.parametrize(
