@@ -7,10 +7,14 @@ from collections.abc import Iterator
 import pytest
 
 from retain.api.identity import hash_password
+from tests.kit.blob_clients import HOST_SUFFIX
 from tests.kit.server import running
 from tests.kit.site import EMULATOR_ACCOUNT, EMULATOR_KEY, PASSWORD, Site
 
 CONFIG = f"""
+[blobs]
+host_suffixes = ["{HOST_SUFFIX}"]
+
 [[users]]
 name = "operator"
 password = '{hash_password(PASSWORD)}'
