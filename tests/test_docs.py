@@ -9,18 +9,26 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import click
 import pytest
 
+from retain.api.admin.acts import Administration
+from retain.api.areas.routes import targets_of
+from retain.api.blobs.operations import ACCOUNT, BLOB, CONTAINER
+from retain.api.blobs.sas.permissions import Operation
+from retain.api.cli.assemble import assembled
 from retain.api.cli.main import main
 from retain.api.config.document import page
 from retain.api.config.fields import keys_of
 from retain.api.config.load import SECTIONS, TABLES, Config
 from retain.api.identity import hash_password
 from retain.api.server.app import App
+from retain.api.settings.address import RUNTIME, Address, Me, parse
+from retain.engine.settings import Level
 from retain.engine.testing import open_memory_engine
 from tests.kit.server import ROOT, Server
 
@@ -61,21 +69,101 @@ def test_every_command_is_documented_and_helps() -> None:
                 assert parameter.help, (path, parameter.name)
 
 
-async def test_every_route_is_documented() -> None:
+@asynccontextmanager
+async def assembled_app() -> AsyncIterator[App]:
+    """The application as `retain serve` composes it."""
     async with open_memory_engine() as engine:
-        app = App(engine, Config(), [])
+        administration = await Administration.open(engine, Config())
+        yield assembled(engine, Config(), administration)
+
+
+async def test_every_route_of_the_pages_is_documented() -> None:
+    documented = "\n".join(path.read_text() for path in (ROOT / "docs").glob("*.md"))
+    async with assembled_app() as app:
         rules = [rule.rule for rule in (await app.pages()).url_map.iter_rules()]
-    assert {"/healthz", "/readyz", "/metrics"} <= set(rules)
+    assert {"/healthz", "/readyz", "/metrics", "/console/api/tokens"} <= set(rules)
     for rule in rules:
-        assert f"`{rule.split('<')[0]}" in OPERATING, rule
+        path, parameter, _ = rule.partition("<")
+        assert re.search(rf"`(?:[A-Z]+ )?{re.escape(path)}{'' if parameter else '[`?]'}", documented), rule
+
+
+def shape(parts: list[str]) -> str:
+    """A path of areas as its documentation writes it, with every name in braces as one."""
+    return "/" + "/".join(part if part in ("custom", "binary") else "{}" for part in parts)
+
+
+def test_every_route_of_areas_is_documented() -> None:
+    page = (ROOT / "docs" / "areas.md").read_text()
+    table = page.partition("| request | does | answers |")[2].partition("\n\n")[0]
+    documented: set[tuple[str, str]] = set()
+    for methods, path in re.findall(r"`([A-Z]+(?:`, `[A-Z]+)*) (/[^`]*)`", table):
+        path = re.sub(r"\{\w+\}", "{}", path)
+        documented |= {(method, path) for method in re.findall("[A-Z]+", methods)}
+    offered: set[tuple[str, str]] = set()
+    for words, fewest in ([], 0), (["custom"], 1), (["binary"], 2), (["binary", "custom"], 2):
+        for names in range(fewest, 4):
+            parts = [*words, *["name"] * names]
+            offered |= {(method, shape(parts)) for method in targets_of(parts)}
+    assert len(offered) >= 10
+    assert offered - documented == set()
+    for method, path in documented:
+        parts = [part.strip("{}") or "name" for part in path.strip("/").split("/")]
+        assert method in targets_of(parts), (method, path)
+
+
+def test_every_form_of_a_settings_address_is_documented() -> None:
+    page = (ROOT / "docs" / "settings.md").read_text()
+    prefixes, tails = page.partition("| prefix | then |")[2].split("| tail | means |")
+    tails = tails.partition("\n\n")[0]
+    found = [path.replace("{app}", "app") for path in re.findall(r"^\| `([^`]*)`", prefixes, re.MULTILINE)]
+    assert len(found) == 3
+    levels = set()
+    for prefix in [*found, ""]:
+        for tail in re.findall(r"^\| `([^`[]*)", tails, re.MULTILINE):
+            path = f"{prefix}/{'/'.join(RUNTIME)}/app{tail}".replace("{name}", "ann").replace(
+                "{deviceId}", "phone"
+            )
+            address = parse(path.split("/"), "hcpms", 255)
+            assert isinstance(address, Address), path
+            levels.add(address.level)
+    assert levels == set(Level)
+    me = re.search(r"`GET (/mobileservices/\S+/v2/Me)`", page)
+    assert me is not None
+    assert parse(me[1].replace("{app}", "app").split("/"), "hcpms", 255) == Me("app")
+
+
+def test_every_operation_on_blobs_is_documented() -> None:
+    page = (ROOT / "docs" / "wire" / "blobs.md").read_text()
+    table = page.partition("\n## 5. ")[2].partition("\n### 5.1 ")[0]
+    rows = re.findall(r"^\| ([^|]+) \| ([^|]+) \|", table, re.MULTILINE)
+    documented = {name for names, _ in rows for name in spelled_out(names)}
+    requests = " ".join(request for _, request in rows)
+    assert {operation.value for operation in Operation} - {
+        f"{name} (break)" for name in documented
+    } <= documented
+    for rows_of_level in (ACCOUNT, CONTAINER, BLOB):
+        for restype, comp, method in rows_of_level:
+            assert method in requests
+            assert not restype or f"restype={restype}" in requests
+            assert not comp or f"comp={comp}" in requests, comp
+
+
+def spelled_out(names: str) -> list[str]:
+    """The operations of a row: `Get, Set Blob Tags` are two, and so are `Lease Blob, Lease Container`."""
+    parts = names.strip().split(", ")
+    last = parts[-1].split()
+    return [part if " " in part else " ".join([part, *last[1:]]) for part in parts]
 
 
 async def test_every_metric_is_documented() -> None:
     async with open_memory_engine() as engine:
         app = App(engine, Config(), [])
         app.counters.watch(engine, lambda: 0)
-        for metric in app.counters.registry.collect():
-            assert f"`{metric.name}" in OPERATING, metric.name
+        metrics = list(app.counters.registry.collect())
+    assert metrics
+    for metric in metrics:
+        name = f"{metric.name}_total" if metric.type == "counter" else metric.name
+        assert f"`{name}`" in OPERATING, name
 
 
 def test_every_exit_code_is_documented() -> None:

@@ -23,7 +23,6 @@ CHANGING = (
     (re.compile(r"\+[0-9a-f]{8}\+"), "+<id>+"),
     (re.compile(r"[A-Za-z0-9+/]{43,}={0,2}"), "<base64>"),
     (re.compile(r"\bcli:\S+"), "cli:<user>"),
-    (re.compile(r"\b\d+\b"), "<count>"),
     (re.compile(r"[ \t]+"), " "),
     (re.compile(r" $", re.MULTILINE), ""),
     (re.compile(r"^ ", re.MULTILINE), ""),

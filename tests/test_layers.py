@@ -58,7 +58,7 @@ FILE_METHODS = frozenset(
 )
 DISKS = frozenset(
     """disk _disk source _source target _target folder store _payloads PayloadStore
-    Administration _OPENER opener""".split()  # noqa: SIM905 - read as a paragraph
+    Administration sessions _OPENER opener""".split()  # noqa: SIM905 - read as a paragraph
 )
 """Receivers of such methods that touch no file: a disk, a store on one, an `open` of ours, a URL."""
 FILE_MODULES = frozenset(("shutil", "tempfile", "fcntl", "mmap", "glob"))

@@ -16,7 +16,7 @@ GAP = r"[\s#]+"
 LIST = rf"{NUMBER}(?:(?:,|{GAP}and|{GAP}to|,{GAP}and){GAP}{NUMBER})*"
 REFERENCE = re.compile(rf"([\w/]*\w\.md)`?,?{GAP}sections?{GAP}({LIST})")
 WITHIN = re.compile(rf"(?<!\w)(?<!\.md, )(?<!\.md )sections?{GAP}({LIST})")
-OF_ANOTHER = re.compile(r"(?:RFC \d+|\.md`?|Standard),?\s+$")
+OF_ANOTHER = re.compile(r"(?:RFC \d+|\.md`?|Standard|standard|HTML),?\s+$")
 SHORT = {"FORMAT.md": "journal/FORMAT.md"}
 """Pages that are cited by their name alone."""
 

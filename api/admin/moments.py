@@ -12,12 +12,13 @@ from retain.engine import Invalid
 NANOSECONDS: Final = 1_000_000_000
 LATEST_S: Final = int(datetime(2500, 1, 1, tzinfo=UTC).timestamp())
 """A record's nanoseconds in 64 bits do not reach as far as dates do."""
-_OFFSET = re.compile(r"(?:UTC|GMT)?([+-])(\d{1,2}):?(\d{2})")
+_OFFSET = re.compile(r"(?:UTC|GMT)?(\()?([+-])(\d{1,2}):?(\d{2})(?(1)\))")
 _ZONE_NAME = re.compile(r"[A-Za-z0-9_+\-]+(/[A-Za-z0-9_+\-]+){0,2}")
 
 
 def zone_of(text: str) -> tzinfo:
-    """A time zone: an IANA name such as ``America/Los_Angeles``, ``UTC``, or an offset such as ``UTC-08:00``.
+    """Return a time zone: an IANA name such as `America/Los_Angeles`, `UTC`, or an offset such as
+    `UTC-08:00`, also as the Genesys page shows it, `UTC(-08:00)`.
 
     Raises:
         Invalid: ``timezone``.
@@ -25,9 +26,9 @@ def zone_of(text: str) -> tzinfo:
     if text in ("UTC", "GMT", "Z"):
         return UTC
     if (offset := _OFFSET.fullmatch(text)) is not None:
-        minutes = int(offset[2]) * 60 + int(offset[3])
-        if minutes < 24 * 60 and int(offset[3]) < 60:
-            return timezone(timedelta(minutes=minutes if offset[1] == "+" else -minutes))
+        minutes = int(offset[3]) * 60 + int(offset[4])
+        if minutes < 24 * 60 and int(offset[4]) < 60:
+            return timezone(timedelta(minutes=minutes if offset[2] == "+" else -minutes))
     elif _ZONE_NAME.fullmatch(text):
         try:
             return ZoneInfo(text)

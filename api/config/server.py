@@ -208,7 +208,7 @@ class LogConfig:
         choices=("auto", "json", "text"),
     )
     requests: bool = setting(
-        False, "Also write one line for each request: method, interface, status, times, sizes."
+        False, "Also write one line for each request: method, interface, status, seconds."
     )
 
 

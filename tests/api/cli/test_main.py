@@ -86,6 +86,7 @@ def test_a_command_beside_a_server_imports_neither_engine_nor_server(tmp_path: P
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(str(tmp_path / NAME))
         listening.listen()
+        listening.settimeout(60)  # a command that fails before it connects fails this test, not the session
 
         def answer() -> None:
             asked, _ = listening.accept()
@@ -96,7 +97,8 @@ def test_a_command_beside_a_server_imports_neither_engine_nor_server(tmp_path: P
         thread = threading.Thread(target=answer)
         thread.start()
         told = loaded("tenant", "list", "--json", "--data", str(tmp_path))
-        thread.join()
+        thread.join(60)
+        assert not thread.is_alive()
     assert not told & set(HEAVY)
 
 

@@ -13,7 +13,6 @@ from retain.api.admin.acts import Administration
 from retain.api.cli.assemble import assembled
 from retain.api.config.load import Config, SettingsConfig, UserConfig
 from retain.api.identity import hash_password
-from retain.engine import EngineError, QuotaExceeded, TooLarge
 from retain.engine.testing import open_memory_engine
 from tests.kit.engines import LightOptions
 
@@ -127,21 +126,6 @@ async def test_a_form_of_another_site_is_refused() -> None:
         headers = {**basic(), "Content-Type": "text/plain"}
         answer = await client.post(PATH, data=b'{"tenant": "mytenant"}', headers=headers)
         assert answer.status_code == 415
-
-
-@pytest.mark.parametrize(
-    ("error", "status"), [(TooLarge("why"), 413), (QuotaExceeded("why"), 507), (EngineError("why"), 500)]
-)
-async def test_every_refusal_of_the_engine_has_a_status(
-    monkeypatch: pytest.MonkeyPatch, error: EngineError, status: int
-) -> None:
-    async def refuse(self: Administration, **arguments: Any) -> Any:
-        raise error
-
-    monkeypatch.setattr(Administration, "create_tokens", refuse)
-    async with console() as client:
-        answer = await client.post(PATH, json=ASKED, headers=basic())
-        assert (answer.status_code, (await answer.get_json())["error"]["code"]) == (status, error.code)
 
 
 async def test_a_full_container_of_policies_is_a_conflict() -> None:
