@@ -43,12 +43,14 @@ class Administration:
     Attributes:
         tenants: Accounts and keys, also what requests are verified against.
         checkpoints: Signs the audit log, also on a schedule.
+        backups: Makes backups, and knows the last one.
         listens_at: The server's URL where it is not as configured, such as on a free port; None else.
     """
 
     def __init__(self, engine: Engine, tenants: Tenants, checkpoints: Checkpoints, config: Config) -> None:
         self.tenants = tenants
         self.checkpoints = checkpoints
+        self.backups = Backups(engine)
         self.listens_at: str | None = None
         self._engine = engine
         self._config = config
@@ -86,7 +88,7 @@ class Administration:
             **SettingsActs(self._engine, self._config).acts(),
             **Rights(self._engine).acts(),
             **self.checkpoints.acts(),
-            **Backups(self._engine).acts(),
+            **self.backups.acts(),
             **ClockActs(self._engine).acts(),
         }
 

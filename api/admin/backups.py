@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +14,31 @@ from retain.engine.audit.backups import backup_folder, create, told
 from retain.engine.audit.contents import timestamp
 
 
+@dataclass(frozen=True, slots=True)
+class LastBackup:
+    """A backup that this server made.
+
+    Attributes:
+        time: Up to when, nanoseconds since the epoch.
+        seq: Up to which record.
+    """
+
+    time: int
+    seq: int
+
+
 class Backups:
     """The acts.
 
     Args:
         engine: What is backed up.
+
+    Attributes:
+        last: The last backup made since the server started.
     """
 
     def __init__(self, engine: Engine) -> None:
+        self.last: LastBackup | None = None
         self._engine = engine
 
     def acts(self) -> dict[str, Callable[..., Awaitable[Any]]]:
@@ -38,6 +56,7 @@ class Backups:
             raise Invalid("the backup's folder must be an absolute path", reason="folder")
         report = await trio.to_thread.run_sync(self._create, folder)
         facts = told(report.manifest)
+        self.last = LastBackup(facts["time"], facts["seq"])
         return {
             **facts,
             "time": timestamp(facts["time"]),

@@ -10,6 +10,7 @@ import logging
 import urllib.error
 import urllib.request
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Any, Final
 
 import trio
@@ -38,6 +39,19 @@ class _NoRedirects(urllib.request.HTTPRedirectHandler):
 _OPENER = urllib.request.build_opener(_NoRedirects)
 
 
+@dataclass(frozen=True, slots=True)
+class LastCheckpoint:
+    """A checkpoint that went out.
+
+    Attributes:
+        time: When, nanoseconds since the epoch.
+        size: Over how many records.
+    """
+
+    time: int
+    size: int
+
+
 class Checkpoints:
     """Signs the log's tree as far as it is durable.
 
@@ -45,12 +59,16 @@ class Checkpoints:
         engine: Whose journal.
         signer: The log's key.
         config: Where to and how often.
+
+    Attributes:
+        last: The last checkpoint that went out since the server started.
     """
 
     def __init__(self, engine: Engine, signer: Signer, config: AuditConfig) -> None:
         self._engine = engine
         self._signer = signer
         self._config = config
+        self.last: LastCheckpoint | None = None
         self._exported = -1
 
     def acts(self) -> dict[str, Callable[..., Awaitable[Any]]]:
@@ -87,6 +105,7 @@ class Checkpoints:
             if size != self._exported:
                 await trio.to_thread.run_sync(self._send, note, size, abandon_on_cancel=True)
                 self._exported = size
+                self.last = LastCheckpoint(self._engine.now(), size)
         except (OSError, EngineError) as error:
             # A refused delivery is for whoever watches the log; nothing that is kept depends on it.
             LOG.warning("a checkpoint was not exported", extra={"facts": {"error": type(error).__name__}})

@@ -24,10 +24,12 @@ from retain.api.cli.failures import failures_of
 from retain.api.cli.main import FAILED, Stopped
 from retain.api.config.engine import engine_options
 from retain.api.config.load import Config, ConfigError
+from retain.api.console.traffic import Traffic
 from retain.api.identity import Identity, areas_identity_options, identity_options
 from retain.api.server import collector
 from retain.api.server.app import App, create_app
 from retain.api.server.serve import CannotListen, serve, stop_on_signal, tls_context
+from retain.api.web.metrics import Counters
 from retain.engine import Engine, open_engine
 
 if TYPE_CHECKING:
@@ -87,11 +89,12 @@ def assembled(engine: Engine, config: Config, administration: Administration) ->
     if config.blobs.enabled:
         surfaces.append(BlobSurface(engine, config, administration.tenants.keys_of).mount())
     identity = Identity(identity_options(config), now=engine.now, entropy=engine.entropy)
+    counters = Counters()
     pages = [
         partial(_token_pages, administration, identity, config),
-        partial(_console, engine, config, administration, identity),
+        partial(_console, engine, config, administration, identity, Traffic(counters)),
     ]
-    return create_app(engine, config, surfaces=surfaces, pages=pages)
+    return create_app(engine, config, surfaces=surfaces, pages=pages, counters=counters)
 
 
 def _token_pages(administration: Administration, identity: Identity, config: Config) -> Blueprint:
@@ -100,10 +103,16 @@ def _token_pages(administration: Administration, identity: Identity, config: Con
     return token_routes(administration, identity, config)
 
 
-def _console(engine: Engine, config: Config, administration: Administration, identity: Identity) -> Blueprint:
+def _console(
+    engine: Engine,
+    config: Config,
+    administration: Administration,
+    identity: Identity,
+    traffic: Traffic,
+) -> Blueprint:
     from retain.api.console.open import open_console  # with Quart, see api.app
 
-    return open_console(engine, config, administration, identity)
+    return open_console(engine, config, administration, identity, traffic)
 
 
 async def _signals(stop: trio.Event, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, tzinfo
 from typing import Any, Final
 from urllib.parse import quote, urlsplit
@@ -16,6 +16,7 @@ from werkzeug.datastructures import MultiDict
 
 from retain.api.console.desk import Desk
 from retain.api.console.forms.csrf import FIELD, HEADER
+from retain.api.console.nav import Nav
 from retain.api.console.rendering import HEADERS, render
 from retain.api.console.roles import Role
 from retain.api.console.sessions import Note, Session
@@ -29,6 +30,10 @@ _NEXT = re.compile(r"/console(/[A-Za-z0-9._~%!$&'()*+,;=:@-]+)*/?(\?[A-Za-z0-9._
 _NEXT_MAX: Final = 2000
 
 
+Rail = Callable[[Role | None], list[tuple[str, list[tuple[str, Nav]]]]]
+"""What the rail shows to a role: headings, each with its entries and their paths."""
+
+
 class Call:
     """A request, who makes it, and what pages need to answer it.
 
@@ -39,7 +44,7 @@ class Call:
         now: The engine's present, in nanoseconds since the epoch.
     """
 
-    def __init__(self, desk: Desk, rail: Any, *, use: bool = True) -> None:
+    def __init__(self, desk: Desk, rail: Rail, *, use: bool = True) -> None:
         self.desk = desk
         self.asked = Request(dict(quart_request.scope), _nothing)
         self.session: Session | None = None
@@ -138,6 +143,10 @@ class Call:
         """Return a path of this server as the client must ask for it, with a proxy's prefix."""
         return f"{urlsplit(self.base).path}{path}"
 
+    def rail(self) -> list[tuple[str, list[tuple[str, Nav]]]]:
+        """Return what the rail shows: headings, each with its entries and their paths."""
+        return self._rail(self.role)
+
     def page(
         self,
         template: str,
@@ -159,7 +168,7 @@ class Call:
             now=self.now,
             zone=self.zone,
             notes=[] if self.session is None else self.session.said(),
-            rail=self._rail(self.role),
+            rail=self.rail(),
             health=("broken" if not ready else "live" if why == "ok" else "due", why),
             server_name=urlsplit(self.base).netloc,
             **context,

@@ -10,6 +10,7 @@ from retain.api.admin.acts import Administration
 from retain.api.config.load import Config
 from retain.api.console.forms.csrf import Csrf
 from retain.api.console.sessions import Cookies, Sessions
+from retain.api.console.traffic import Traffic
 from retain.api.http.external import ExternalUrl
 from retain.api.identity import Identity
 from retain.engine import Engine
@@ -30,6 +31,7 @@ class Desk:
         guest: Names a browser that is not signed in.
         csrf: Makes and checks forms' tokens.
         templates: The pages.
+        traffic: How many requests were answered lately.
     """
 
     engine: Engine
@@ -42,3 +44,4 @@ class Desk:
     guest: Cookies
     csrf: Csrf
     templates: jinja2.Environment
+    traffic: Traffic

@@ -110,7 +110,25 @@ def breakable(value: str) -> Markup:
     return Markup("/<wbr>").join(escape(part) for part in value.split("/"))
 
 
+@pass_context
+def date(context: Context, value: int | str, form: str = "day") -> str:
+    """Return the day of an instant as text, for where no `<time>` may stand; `short` is without the year."""
+    words = in_zone(value, context["zone"], "day")
+    return words.rpartition(" ")[0] if form == "short" else words
+
+
+def within(seconds: float | None) -> str:
+    """Return the bound of a short time, such as 2.5 ms; a dash for none."""
+    if seconds is None:
+        return "–"
+    if seconds == float("inf"):
+        return f"over 10{NBSP}s"
+    return f"{seconds * 1000:g}{NBSP}ms" if seconds < 1 else f"{seconds:g}{NBSP}s"
+
+
 FILTERS: Final = {
+    "date": date,
+    "within": within,
     "when": when,
     "exact": exact,
     "span": span,

@@ -11,19 +11,26 @@ from retain.api.console.desk import Desk
 from retain.api.console.forms.csrf import Csrf
 from retain.api.console.rendering import environment
 from retain.api.console.sessions import Cookies, Sessions, is_secure
+from retain.api.console.traffic import Traffic
 from retain.api.http.external import ExternalUrl
 from retain.api.identity import Identity
 from retain.engine import Engine
 
 
 def open_console(
-    engine: Engine, config: Config, administration: Administration, identity: Identity
+    engine: Engine,
+    config: Config,
+    administration: Administration,
+    identity: Identity,
+    traffic: Traffic,
 ) -> Blueprint:
     """Return the console's blueprint. Everybody is signed out: sessions are in memory."""
-    return console_blueprint(desk_of(engine, config, administration, identity))
+    return console_blueprint(desk_of(engine, config, administration, identity, traffic))
 
 
-def desk_of(engine: Engine, config: Config, administration: Administration, identity: Identity) -> Desk:
+def desk_of(
+    engine: Engine, config: Config, administration: Administration, identity: Identity, traffic: Traffic
+) -> Desk:
     """Return what the pages share."""
     longest_s = config.console.session_hours * 3600
     secure = is_secure(config.server)
@@ -38,4 +45,5 @@ def desk_of(engine: Engine, config: Config, administration: Administration, iden
         guest=Cookies("retain-form", secure=secure, longest_s=longest_s),
         csrf=Csrf(engine.entropy(32)),
         templates=environment(),
+        traffic=traffic,
     )

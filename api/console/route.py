@@ -9,24 +9,12 @@ from typing import Concatenate
 from quart import Response
 
 from retain.api.console.call import Call
+from retain.api.console.nav import Nav
 from retain.api.console.roles import Role
 
+__all__ = ["Nav", "Route", "View"]
+
 View = Callable[Concatenate[Call, ...], Awaitable[Response]]
-
-
-@dataclass(frozen=True, slots=True)
-class Nav:
-    """A route's entry in the rail.
-
-    Attributes:
-        label: What it is called there.
-        icon: One of the macro `icon`.
-        group: Under which heading: empty, Data, Access or Evidence.
-    """
-
-    label: str
-    icon: str
-    group: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -80,11 +80,12 @@ class App:
         config: Config,
         surfaces: Sequence[Surface],
         pages: Sequence[Callable[[], Blueprint]] = (),
+        counters: Counters | None = None,
     ) -> None:
         self.engine = engine
         self.config = config
         self.surfaces = tuple(surfaces)
-        self.counters = Counters()
+        self.counters = counters or Counters()
         self.stopping = trio.Event()
         self._blueprints = tuple(pages)
         self._pages: QuartTrio | None = None
@@ -315,6 +316,7 @@ def create_app(
     *,
     surfaces: Sequence[Surface] = (),
     pages: Sequence[Callable[[], Blueprint]] = (),
+    counters: Counters | None = None,
 ) -> App:
     """The application with every interface that `config` enables.
 
@@ -323,6 +325,7 @@ def create_app(
         config: The whole configuration.
         surfaces: Interfaces that need more than the engine and the configuration, made by the caller.
         pages: Make the blueprints that stand beside health and metrics.
+        counters: What is counted, where pages look at it, too.
     """
     interfaces = [*mounted(engine, config), *surfaces]
     landing = Landing(
@@ -331,7 +334,7 @@ def create_app(
         ExternalUrl(config.server),
         lambda: readiness(engine.statistics()),
     )
-    return App(engine, config, [*interfaces, landing.mount()], pages)
+    return App(engine, config, [*interfaces, landing.mount()], pages, counters)
 
 
 def linked_pages(config: Config) -> list[tuple[str, str]]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import TypeVar
+from collections import Counter as Tally
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -50,6 +52,21 @@ _Family = TypeVar("_Family", CounterMetricFamily, GaugeMetricFamily)
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
 
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """What one interface answered since the start.
+
+    Attributes:
+        requests: How many.
+        refused: How many of them with a status of 400 or more.
+        within: Seconds, and how many were answered within them; the last is all that were.
+    """
+
+    requests: int
+    refused: int
+    within: tuple[tuple[float, int], ...]
+
+
 class Counters:
     """The registry of one server."""
 
@@ -89,6 +106,20 @@ class Counters:
         counter.inc()
         self._histograms[interface].observe(seconds)
 
+    def totals(self) -> dict[str, Totals]:
+        """Return what each interface answered since the start."""
+        within: dict[str, list[tuple[float, int]]] = {}
+        for sample in _samples(self._seconds, "_bucket"):
+            bucket = (float(sample.labels["le"]), int(sample.value))
+            within.setdefault(sample.labels["interface"], []).append(bucket)
+        asked: Tally[str] = Tally()
+        refused: Tally[str] = Tally()
+        for sample in _samples(self._requests, "_total"):
+            asked[sample.labels["interface"]] += int(sample.value)
+            if not "100" <= sample.labels["status"] < "400":
+                refused[sample.labels["interface"]] += int(sample.value)
+        return {name: Totals(asked[name], refused[name], tuple(within.get(name, ()))) for name in asked}
+
     def cut(self, reason: str) -> None:
         """A connection was cut or refused."""
         self._cuts.labels(reason).inc()
@@ -96,6 +127,10 @@ class Counters:
     def watch(self, engine: Engine, connections: Callable[[], int]) -> None:
         """Show the engine's statistics and the number of open connections, too."""
         self.registry.register(_Live(engine, connections))
+
+
+def _samples(metric: Counter | Histogram, ending: str) -> Iterator[Any]:
+    return (s for family in metric.collect() for s in family.samples if s.name.endswith(ending))
 
 
 class _Live(Collector):

@@ -124,6 +124,10 @@ class Deadlines:
         """The earliest deadline, None if nothing ends."""
         return self._entries[0][0] if self._entries else None
 
+    def count_until(self, at: int) -> int:
+        """How many deadlines are at or before ``at``; those asleep do not count."""
+        return self._entries.bisect_left((at + 1, 0, ""))
+
     def due(self, now: int, limit: int) -> list[tuple[int, Kind, Any]]:
         """At most ``limit`` entries whose deadline is at or before ``now``, earliest first."""
         found: list[tuple[int, Kind, Any]] = []

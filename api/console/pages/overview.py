@@ -1,22 +1,111 @@
-"""`/console`: what the server holds, what falls due, and whether anything needs somebody."""
+"""`/console`: what the server holds, what falls due, and whether anything needs somebody.
+
+Every figure comes from an index or a counter, so the page costs the same with a million entries as with ten.
+"""
 
 from __future__ import annotations
 
-from typing import Final
+from dataclasses import dataclass
+from typing import Any, Final
 
+import trio
 from quart import Response
 
 from retain.api.console.call import HOME, Call
-from retain.api.console.roles import EVERYBODY, EVIDENCE
+from retain.api.console.charts import Bar, bars
+from retain.api.console.filters import counted, size
+from retain.api.console.roles import EVERYBODY, EVIDENCE, Role
 from retain.api.console.route import Nav, Route
+from retain.engine.core.clock import DAY
+from retain.engine.outlook import DAYS, Outlook, outlook
+
+LABELS: Final = (0, 7, 14, 21, DAYS - 1)
+"""The days that are named under a chart."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """What falls due of one interface.
+
+    Attributes:
+        name: The interface.
+        path: The page about it, if the user may see one.
+        held: How much there is.
+        more: A second line about it.
+        unit: What is counted.
+        top: The number at the top.
+        bars: One for each day.
+        counts: One for each day.
+    """
+
+    name: str
+    path: str | None
+    held: str
+    more: str
+    unit: str
+    top: int
+    bars: list[Bar]
+    counts: tuple[int, ...]
+
+    def within(self, days: int) -> int:
+        """How many fall due within so many days."""
+        return sum(self.counts[:days])
 
 
 async def show(call: Call) -> Response:
-    """Return the page; of users without a role for the rest, their name and where to go."""
+    """Return the page; for users without a role for the rest, their name and what they may do."""
     if call.role not in EVIDENCE:
         return call.page("own.html", here=HOME)
-    statistics = call.desk.engine.statistics()
-    return call.page("overview.html", here=HOME, statistics=statistics)
+    engine = call.desk.engine
+    found = await engine.read(lambda state, _: outlook(state, call.now))
+    charts = [_blobs(call, found), _areas(call, found)]
+    return call.page(
+        "overview.html",
+        here=HOME,
+        statistics=engine.statistics(),
+        free=await trio.to_thread.run_sync(engine.disk.free_bytes),
+        within_ns=round(call.desk.config.retention.erase_within_hours * 3600e9),
+        backup=call.desk.administration.backups.last,
+        checkpoint=call.desk.administration.checkpoints.last,
+        checkpoints_wanted=call.desk.administration.checkpoints.wanted,
+        charts=charts,
+        days=[
+            (bar.day, [chart.counts[index] for chart in charts]) for index, bar in enumerate(charts[0].bars)
+        ],
+        labels=[charts[0].bars[day].day for day in LABELS],
+        rates=call.desk.traffic.rates(),
+        found=found,
+        settings_bytes=sum(found.applications.values()),
+        container_path=_path(call, "/console/containers"),
+        settings_path=_path(call, "/console/settings"),
+        may_act=call.role is Role.ADMINISTRATOR,
+    )
+
+
+def _blobs(call: Call, found: Outlook) -> Chart:
+    held = f"{counted(sum(one.blobs for one in found.containers), 'blob')}"
+    bytes_held = size(sum(one.size for one in found.containers))
+    more = f"{bytes_held} in {counted(len(found.containers), 'container')}"
+    return _chart(call, "Blobs", "/console/containers", held, more, "blobs", found.blobs_due)
+
+
+def _areas(call: Call, found: Outlook) -> Chart:
+    held = counted(found.areas, "area")
+    return _chart(
+        call, "Areas", "/console/areas", held, "counted when their next key ends", "areas", found.areas_due
+    )
+
+
+def _chart(call: Call, name: str, path: str, *words: Any) -> Chart:
+    held, more, unit, counts = words
+    top, drawn = bars(counts, call.now, DAY)
+    return Chart(name, _path(call, path), held, more, unit, top, drawn, counts)
+
+
+def _path(call: Call, path: str) -> str | None:
+    """A page that stands in the user's rail; None if it does not."""
+    shown = (entry for _, entries in call.rail() for entry, _ in entries)
+    return path if path in shown else None
 
 
 ROUTES: Final = (Route(path=HOME, view=show, roles=EVERYBODY, nav=Nav("Overview", "overview")),)

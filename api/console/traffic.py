@@ -1,0 +1,99 @@
+"""How many requests the interfaces answered lately, from the counters that `/metrics` shows."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import trio
+
+from retain.api.web.metrics import Counters, Totals
+
+WINDOW_S: Final = 300.0
+"""How long ago the picture should be that the present is compared with."""
+APART_S: Final = 15.0
+"""Pictures are taken no oftener."""
+_NONE: Final = Totals(0, 0, ())
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """One interface.
+
+    Attributes:
+        name: Its name.
+        per_second: Requests a second.
+        refused: Which share of them was refused, 0 to 1.
+        median: In how many seconds half of them were answered, at most; None without any.
+        slowest: In how many seconds all but the slowest hundredth were, at most; None without any.
+    """
+
+    name: str
+    per_second: float
+    refused: float
+    median: float | None
+    slowest: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """All interfaces.
+
+    Attributes:
+        seconds: For how long a time.
+        rows: One for each interface that was asked anything since the start.
+    """
+
+    seconds: float
+    rows: Sequence[Rate]
+
+
+class Traffic:
+    """Compares the counters with what they were.
+
+    A picture of them is taken when somebody looks. So the time that is told is the one since somebody looked
+    some minutes ago, or since the start.
+
+    Args:
+        counters: The server's.
+    """
+
+    def __init__(self, counters: Counters) -> None:
+        self._counters = counters
+        self._pictures: deque[tuple[float, Mapping[str, Totals]]] = deque(maxlen=64)
+        self._pictures.append((trio.current_time(), {}))
+
+    def rates(self) -> Rates:
+        """Return the rates of the last minutes."""
+        now, totals = trio.current_time(), self._counters.totals()
+        while len(self._pictures) > 1 and self._pictures[1][0] <= now - WINDOW_S:
+            self._pictures.popleft()
+        since, before = self._pictures[0]
+        if now - self._pictures[-1][0] >= APART_S:
+            self._pictures.append((now, totals))
+        seconds = max(now - since, 1.0)
+        rows = [
+            _rate(name, found, before.get(name, _NONE), seconds) for name, found in sorted(totals.items())
+        ]
+        return Rates(seconds, rows)
+
+
+def _rate(name: str, now: Totals, before: Totals, seconds: float) -> Rate:
+    requests = now.requests - before.requests
+    old = dict(before.within)
+    within = [(bound, count - old.get(bound, 0)) for bound, count in now.within]
+    return Rate(
+        name=name,
+        per_second=requests / seconds,
+        refused=(now.refused - before.refused) / requests if requests else 0.0,
+        median=_bound(within, 0.5),
+        slowest=_bound(within, 0.99),
+    )
+
+
+def _bound(within: Sequence[tuple[float, int]], share: float) -> float | None:
+    """The least bound of the histogram within which that share was answered."""
+    total = within[-1][1] if within else 0
+    return next((bound for bound, count in within if count >= share * total), None) if total else None

@@ -1,0 +1,96 @@
+"""The overview: figures of the moment, for those who may see them."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import trio
+
+from retain.api.console.charts import HEIGHT, bars, nice
+from retain.api.console.traffic import Traffic
+from retain.api.web.metrics import Counters
+from retain.engine.areas import CreateArea
+from tests.kit.console import Console, console
+
+
+async def keep_area(server: Console, ttl: int = 3600) -> None:
+    """Make an area that holds one key."""
+    fresh = server.engine.entropy(16)
+    name = f"{fresh.hex()[:8]}-0000-4000-8000-{'0' * 12}"
+    await server.engine.submit(CreateArea(actor="a", name=name, resource=fresh, values={"k": "v"}, ttl=ttl))
+
+
+async def test_it_shows_what_is_held_and_falls_due() -> None:
+    async with console() as server:
+        for _ in range(3):
+            await keep_area(server)
+        await keep_area(server, ttl=20 * 86_400)
+        page = await (await server.signed_in()).get("/console")
+        assert "4\u00a0areas" in page.text
+        areas = page.text.partition("<h3>Areas</h3>")[2]
+        assert re.findall(r"<dt>(\d+ \w+)</dt><dd>(\d+)</dd>", areas)[:3] == [
+            ("24 hours", "3"),
+            ("7 days", "3"),
+            ("30 days", "4"),
+        ]
+        assert "mytenant/<wbr>recordings" in page.text
+        assert "Writing" in page.text
+
+
+async def test_the_chart_and_its_table_say_the_same() -> None:
+    async with console() as server:
+        await keep_area(server)
+        text = (await (await server.signed_in()).get("/console")).text
+        rows = re.findall(r'<td class="r">([\d,]+)</td><td class="r">([\d,]+)</td></tr>', text)
+        assert len(rows) == 30
+        assert rows[0] == ("0", "1")
+        assert all(row == ("0", "0") for row in rows[1:])
+        assert text.count('<rect class="barr"') == 1
+
+
+async def test_an_auditor_sees_it_and_others_do_not() -> None:
+    async with console() as server:
+        assert "Held now" in (await (await server.signed_in("Auditor")).get("/console")).text
+        own = (await (await server.signed_in("User")).get("/console")).text
+        assert "Held now" not in own
+        assert "mytenant" not in own
+
+
+async def test_a_backup_is_seen(tmp_path: Path) -> None:
+    async with console() as server:
+        browser = await server.signed_in()
+        assert "None seen" in (await browser.get("/console")).text
+        await server.administration.backups.create(actor="cli", folder=str(tmp_path / "backup"))
+        assert "None seen" not in (await browser.get("/console")).text
+
+
+async def test_traffic_is_told_for_the_last_minutes(mock_clock: trio.testing.MockClock) -> None:
+    counters = Counters()
+    traffic = Traffic(counters)
+    for _ in range(90):
+        counters.request("areas", "GET", 200, 0.002)
+    for _ in range(10):
+        counters.request("areas", "GET", 404, 0.02)
+    mock_clock.jump(100)
+    found = traffic.rates()
+    assert found.seconds == 100
+    (row,) = found.rows
+    assert (row.name, row.per_second, row.refused) == ("areas", 1.0, 0.1)
+    assert (row.median, row.slowest) == (0.0025, 0.025)
+    mock_clock.jump(1000)
+    assert traffic.rates().rows[0].per_second == 0
+    assert traffic.rates().rows[0].median is None
+
+
+@pytest.mark.parametrize(("most", "top"), [(1, 1), (7, 8), (10, 10), (11, 20), (3000, 3000), (3001, 4000)])
+def test_the_top_of_a_chart_is_a_round_number(most: int, top: int) -> None:
+    assert nice(most) == top
+
+
+def test_a_bar_is_as_high_as_its_share_and_never_invisible() -> None:
+    top, drawn = bars([0, 1, 500, 1000], 0, 1)
+    assert top == 1000
+    assert [bar.height for bar in drawn] == [0, 1.0, HEIGHT / 2, HEIGHT]
+    assert all(bar.y + bar.height == HEIGHT for bar in drawn[2:])

@@ -1,0 +1,111 @@
+"""What falls due in the coming days, counted from indexes: compared with looking at every entry."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from retain.engine.areas import CreateArea
+from retain.engine.areas.state import next_end
+from retain.engine.blobs.commands import StageBlock
+from retain.engine.blobs.container_commands import SetContainerRetention
+from retain.engine.core.clock import DAY, HOUR
+from retain.engine.holds.commands import SetHold
+from retain.engine.holds.target import Kind
+from retain.engine.outlook import DAYS, outlook
+from retain.engine.settings import Asker, Place, PutValue
+from retain.engine.settings import Body as Json
+from retain.engine.settings import Policy as SettingsPolicy
+from retain.engine.tokens import Grant, IssueTokens
+from tests.kit.blobs import BlobDesk
+from tests.kit.slices import inline
+
+
+def filled(seed: int) -> BlobDesk:
+    """A state of everything that has a deadline, written over forty days."""
+    chosen = random.Random(seed)
+    desk = BlobDesk()
+    for name in ("recordings", "exports", "for-ever", "held"):
+        desk.create(name)
+    keeps = {"exports": 3, "for-ever": 0}
+    for name, days in keeps.items():
+        desk.do(SetContainerRetention(actor="x", account="mytenant", container=name, days=days))
+    for number in range(150):
+        desk.now += chosen.randrange(6 * HOUR)
+        container = chosen.choice(("recordings", "exports", "for-ever", "held"))
+        desk.put(f"b{number}", b"1", container=container)
+        ttl = chosen.randrange(60, 40 * 86_400)
+        name = f"{number:08}-0000-4000-8000-{'0' * 12}"
+        desk.do(CreateArea(actor="a", name=name, resource=desk.fresh(), values={"k": "v"}, ttl=ttl))
+        if number % 10 == 0:
+            block = {"name": f"s{number}", "resource": desk.fresh(), "block_id": b"1", "body": inline(b"1")}
+            desk.do(StageBlock(**desk.where(), **block))
+            grant = Grant(
+                desk.fresh(), None, "f", desk.now, desk.now + chosen.randrange(60) * DAY + 1, None, 1
+            )
+            desk.do(IssueTokens(actor="x", account="mytenant", grants=(grant,)))
+    desk.do(
+        SetHold(actor="x", hold_id=desk.fresh(), kind=Kind.CONTAINER, names=("mytenant", "held"), reason="r")
+    )
+    return desk
+
+
+def counted(ends: list[int], now: int) -> tuple[int, ...]:
+    """How many of `ends` lie in each of the coming days."""
+    days = [range(now + day * DAY + 1, now + (day + 1) * DAY + 1) for day in range(DAYS)]
+    return tuple(sum(end in day for end in ends) for day in days)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_days_are_those_of_every_entry(seed: int) -> None:
+    desk = filled(seed)
+    state, now = desk.state, desk.now
+    found = outlook(state, now)
+    by_name = {one.name: one for one in found.containers}
+    for container in state.blobs.containers():
+        ends = [end for blob in container.blobs.values() if (end := container.ends(blob)) is not None]
+        seen = by_name[container.name]
+        if container.name in ("held", "for-ever"):
+            assert (seen.due, seen.next_end) == ((0,) * DAYS, None)
+        else:
+            assert seen.due == counted(ends, now)
+            assert seen.next_end == min(end for end in ends if end > now)
+        assert seen.blobs == sum(container.blob(name, now) is not None for name in container.blobs)
+        assert seen.held is (container.name == "held")
+    assert found.areas_due == counted([next_end(area) for area in state.areas.areas.values()], now)
+    assert sum(found.areas_due) > 50
+    assert found.blobs_due == tuple(
+        sum(days) for days in zip(*(one.due for one in found.containers), strict=True)
+    )
+
+
+def test_an_end_belongs_to_the_day_in_which_it_comes() -> None:
+    desk = BlobDesk()
+    name = f"{0:08}-0000-4000-8000-{'0' * 12}"
+    desk.do(CreateArea(actor="a", name=name, resource=desk.fresh(), values={"k": "v"}, ttl=86_400))
+    assert outlook(desk.state, desk.now).areas_due[:2] == (1, 0)
+    assert outlook(desk.state, desk.now - 1).areas_due[:2] == (0, 1)
+
+
+def test_an_empty_state_holds_nothing() -> None:
+    found = outlook(BlobDesk().state, BlobDesk().now)
+    assert (found.containers, found.areas, found.documents, found.holds) == ((), 0, 0, 0)
+    assert found.blobs_due == found.areas_due == (0,) * DAYS
+
+
+def test_settings_are_counted_by_application() -> None:
+    desk = BlobDesk()
+    desk.do(
+        PutValue(
+            actor="a",
+            asker=Asker("ann", admin=True),
+            place=Place("app", 0),
+            path=(),
+            resource=desk.fresh(),
+            policy=SettingsPolicy(put_creates=True),
+            body=Json.of({"c": {"p": 1}}),
+        )
+    )
+    found = outlook(desk.state, desk.now)
+    assert (found.documents, list(found.applications)) == (1, ["app"])
