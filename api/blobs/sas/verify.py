@@ -91,40 +91,37 @@ def verify(
     AuthorizationProtocolMismatch, AuthorizationSourceIPMismatch, or InvalidQueryParameterValue where token
     and policy both give a field.
     """
+    _require_signature(token.signature, _signed_text(token, target), keys)
     if isinstance(token, AccountToken):
-        return _verify_account(token, target, keys, facts)
-    return _verify_service(token, target, keys, facts, policy_of)
-
-
-def _verify_account(token: AccountToken, target: Target, keys: tuple[bytes, ...], facts: Facts) -> Grant:
-    text = fields.account_string(token.signed, {**token.values, "account": target.account})
-    _require_signature(token.signature, text, keys)
-    assert token.bounds.expiry is not None, "parse_token requires it"
-    _check_times(token.bounds.start, token.bounds.expiry, facts.now)
+        assert token.bounds.expiry is not None, "parse_token requires it"
+        start, expiry = token.bounds.start, token.bounds.expiry
+        grant = Grant(Kind.ACCOUNT, frozenset(token.permissions), token.services, token.types)
+    else:
+        policy = _NO_POLICY if token.policy is None else policy_of(_container(target), token.policy)
+        if policy is None:
+            raise authentication_failed("SAS identifier cannot be found for specified signed identifier")
+        start, expiry, permissions = _merge(token, policy)
+        kind = Kind.CONTAINER if token.resource == "c" else Kind.BLOB
+        grant = Grant(kind, frozenset(permissions), overrides=token.overrides, policy=token.policy)
+    _check_times(start, expiry, facts.now)
     _check_origin(token.bounds, facts)
-    return Grant(Kind.ACCOUNT, frozenset(token.permissions), token.services, token.types)
+    return grant
 
 
-def _verify_service(
-    token: ServiceToken, target: Target, keys: tuple[bytes, ...], facts: Facts, policy_of: PolicyLookup
-) -> Grant:
-    # A service SAS says nothing about the account's root; the real service signs it against $root there.
-    container = target.container or "$root"
-    is_container = token.resource == "c"
-    blob = None if is_container else target.blob
-    resource = fields.canonical_resource(token.version, target.account, container, blob)
+def _signed_text(token: Token, target: Target) -> str:
+    if isinstance(token, AccountToken):
+        return fields.account_string(token.signed, {**token.values, "account": target.account})
+    blob = None if token.resource == "c" else target.blob
+    resource = fields.canonical_resource(token.version, target.account, _container(target), blob)
     values = {**token.values, "cr": resource}
     if token.resource in ("bs", "bv"):
         values["snapshot"] = target.snapshot
-    _require_signature(token.signature, fields.service_string(token.signed, values), keys)
-    policy = _NO_POLICY if token.policy is None else policy_of(container, token.policy)
-    if policy is None:
-        raise authentication_failed("SAS identifier cannot be found for specified signed identifier")
-    start, expiry, permissions = _merge(token, policy)
-    _check_times(start, expiry, facts.now)
-    _check_origin(token.bounds, facts)
-    kind = Kind.CONTAINER if is_container else Kind.BLOB
-    return Grant(kind, frozenset(permissions), overrides=token.overrides, policy=token.policy)
+    return fields.service_string(token.signed, values)
+
+
+def _container(target: Target) -> str:
+    """The container a service SAS is held against; at the account's root the real service takes $root."""
+    return target.container or "$root"
 
 
 def _merge(token: ServiceToken, policy: Policy) -> tuple[int | None, int, str]:

@@ -25,7 +25,7 @@ class Query:
     `pairs` in the order sent, decoded; `values` by lower-case names; `doubled` the names sent repeatedly.
     """
 
-    pairs: tuple[tuple[str, str], ...]
+    pairs: tuple[tuple[str, str], ...] = field(repr=False)
     doubled: frozenset[str]
     values: dict[str, str] = field(repr=False)
     has_plus: bool = False

@@ -47,6 +47,10 @@ def test_and_binds_tighter_than_or():
     [
         ("status", 7),
         ("status = done", 10),
+        ("status b 'x'", 8),
+        ("status AND 'x'", 8),
+        ("status 'b' 'x'", 8),
+        ("status = =", 10),
         ("@container = 'a'", 1),
         ("a = '1' AND", 12),
         ("a = '1' b = '2'", 9),

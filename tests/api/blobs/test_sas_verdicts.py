@@ -1,12 +1,16 @@
 """What a token is judged by: times, policy, protocol, address, form; each with the verdict of
 docs/wire/blobs.md, section 8."""
 
+from base64 import b64decode
+from urllib.parse import parse_qs
+
 import pytest
 
 from retain.api.blobs.sas import token as sas_token
 from retain.api.blobs.sas import verify as sas
 from retain.api.blobs.sas.issue import issue_account_sas, issue_service_sas
 from retain.api.blobs.wire.errors import AzureError
+from retain.api.blobs.wire.query import parse_query
 from retain.api.blobs.wire.times import parse_sas_time
 
 KEYS = (b"first key", b"second key")
@@ -98,6 +102,40 @@ def test_an_address_outside_the_range_is_named_in_the_refusal(peer):
     error = refusal(service(addresses="10.0.0.1-10.0.0.9"), facts=sas.Facts(NOW, peer, True))
     assert error.code == "AuthorizationSourceIPMismatch"
     assert peer in error.message
+
+
+def account(**changes):
+    fields = {"account": "tenant", "permissions": "r", "expiry": NOW + HOUR, **changes}
+    return issue_account_sas(KEYS[0], **fields)
+
+
+def test_an_account_token_is_bound_to_its_protocol_and_addresses_as_well():
+    text = account(protocol="https", addresses="10.0.0.1-10.0.0.9")
+    assert judge(text).letters == frozenset("r")
+    assert refusal(text, facts=sas.Facts(NOW, "10.0.0.5", False)).code == "AuthorizationProtocolMismatch"
+    for peer in ("10.0.0.0", "10.0.0.10", "unix"):
+        error = refusal(text, facts=sas.Facts(NOW, peer, True))
+        assert error.code == "AuthorizationSourceIPMismatch"
+
+
+def test_an_account_token_is_bound_to_its_times_as_well():
+    text = account(start=NOW)
+    for now, refused in ((NOW - 1, True), (NOW, False), (NOW + HOUR - 1, False), (NOW + HOUR, True)):
+        facts = sas.Facts(now, "10.0.0.5", True)
+        if refused:
+            assert "time frame" in refusal(text, facts=facts).detail
+        else:
+            assert judge(text, facts=facts).letters == frozenset("r")
+
+
+def test_what_is_printed_of_a_token_opens_nothing():
+    for text in (service(overrides={"rscd": "attachment; filename=anna"}), account()):
+        signature = parse_qs(text)["sig"][0]
+        shown = repr(sas_token.parse_token(text.encode())) + repr(parse_query(text.encode()))
+        raw = b64decode(signature)
+        for secret in (signature, signature[:8], repr(raw), raw.hex(), text):
+            assert secret not in shown
+        assert "expiry" in shown
 
 
 def test_the_order_is_signature_then_time_then_protocol_then_address():
@@ -224,6 +262,16 @@ def test_a_version_signs_only_what_it_knows():
         ("sr=c&sv=2020-12-06&sp=rq&se=2030-01-01&sig=x", "Signature fields not well formed."),
         ("sr=d&sdd=1&sv=2020-12-06&sp=r&se=2030-01-01&sig=x", "Signature fields not well formed. sr"),
         ("sr=c&sv=2020-1-6&sp=r&se=2030-01-01&sig=x", "Signature fields not well formed. sv"),
+        ("sr=bs&sv=2018-11-08&sp=r&se=2030-01-01&sig=x", "Signature fields not well formed. sr"),
+        ("sr=bv&sv=2018-11-08&sp=r&se=2030-01-01&sig=x", "Signature fields not well formed. sr"),
+        ("sr=c&sv=2012-02-11&sp=r&se=2030-01-01&sig=x", "Signature fields not well formed. sv"),
+        ("sr=c&sv=2013-08-14&rscl=de&sp=r&se=2030-01-01&sig=x", "Signature fields not well formed. rscl"),
+        ("sr=c&sv=2015-04-04&sip=10.0.0.1&sp=r&se=2030-01-01&sig=x", "Signature fields not well formed. sip"),
+        ("sr=c&sv=2015-04-04&spr=https&sp=r&se=2030-01-01&sig=x", "Signature fields not well formed. spr"),
+        ("sr=c&sv=2020-12-05&ses=x&sp=r&se=2030-01-01&sig=x", "Signature fields not well formed. ses"),
+        ("sr=c&sv=2020-12-06&ses=x&sp=r&se=2030-01-01&sig=x", "Encryption scopes are not supported"),
+        ("ss=b&srt=s&sv=2020-12-06&ses=x&sp=f&se=2030-01-01&sig=x", "Encryption scopes are not supported"),
+        ("ss=b&srt=s&sp=f&se=2030-01-01&sv=2015-04-04&sig=x", "Signature fields not well formed. sv"),
         ("sr=c&sv=2011-08-18&sp=r&se=2030-01-01&sig=x", "Signature fields not well formed. sv"),
         ("sr=c&sv=2020-08-04&ses=x&sp=r&se=2030-01-01&sig=x", "Signature fields not well formed. ses"),
         ("sr=c&sv=2014-02-14&sip=10.0.0.1&sp=r&se=2030-01-01&sig=x", "Signature fields not well formed. sip"),
@@ -255,6 +303,10 @@ def test_a_version_signs_only_what_it_knows():
             "ss=b&srt=sco&sp=f&se=2030-01-01&sv=2020-08-04&ses=e&sig=x",
             "Signature fields not well formed. ses",
         ),
+        ("ss=b&srt=scoo&sp=f&se=2030-01-01&sv=2020-12-06&sig=x", "Signature fields not well formed."),
+        ("ss=b&srt=ss&sp=f&se=2030-01-01&sv=2020-12-06&sig=x", "Signature fields not well formed."),
+        ("ss=bb&srt=sco&sp=f&se=2030-01-01&sv=2020-12-06&sig=x", "Signature fields not well formed."),
+        ("ss=b&srt=sco&sp=ff&se=2030-01-01&sv=2020-12-06&sig=x", "Signature fields not well formed."),
         ("ss=bz&srt=sco&sp=f&se=2030-01-01&sv=2020-12-06&sig=x", "Signature fields not well formed."),
         ("ss=b&srt=scox&sp=f&se=2030-01-01&sv=2020-12-06&sig=x", "Signature fields not well formed."),
         ("srt=sco&sp=f&se=2030-01-01&sv=2020-12-06&sig=x", "ss is mandatory. Cannot be empty"),
