@@ -169,18 +169,33 @@ HARMLESS_PARAMETERS: Final[dict[Op, frozenset[str]]] = {
 
 _NONE: Final[frozenset[str]] = frozenset()
 
+_TAKEN_HEADERS: Final = {
+    operation: _COMMON_HEADERS | honoured | HARMLESS_HEADERS.get(operation, _NONE)
+    for operation, honoured in HEADERS.items()
+}
+_TAKEN_PARAMETERS: Final = {
+    operation: _COMMON_PARAMETERS
+    | SAS_PARAMETERS
+    | PARAMETERS.get(operation, _NONE)
+    | HARMLESS_PARAMETERS.get(operation, _NONE)
+    for operation in Op
+}
+
 
 def check_request(operation: Op, headers: Mapping[str, str], query: Query) -> None:
     """Refuse a request that asks for what its operation does not do. Empty values ask for nothing.
 
     Raises AzureError UnsupportedHeader, ConditionHeadersNotSupported or UnsupportedQueryParameter, naming it.
     """
-    for name, value in headers.items():
-        if value and not takes_header(operation, name) and not _asks_nothing(name, value):
-            code = "ConditionHeadersNotSupported" if name in _CONDITIONS else "UnsupportedHeader"
-            raise AzureError(code, extras=(("HeaderName", name),))
-    for name, value in query.values.items():
-        if value and not takes_parameter(operation, name):
+    taken = _TAKEN_HEADERS[operation]
+    for name in headers:
+        if name not in taken and not takes_header(operation, name):
+            value = headers[name]
+            if value and value.lower() not in HARMLESS_VALUES.get(name, _NONE):
+                code = "ConditionHeadersNotSupported" if name in _CONDITIONS else "UnsupportedHeader"
+                raise AzureError(code, extras=(("HeaderName", name),))
+    for name in query.values.keys() - _TAKEN_PARAMETERS[operation]:
+        if query.values[name]:
             raise AzureError("UnsupportedQueryParameter", extras=(("QueryParameterName", name),))
 
 
@@ -188,21 +203,10 @@ def takes_header(operation: Op, name: str) -> bool:
     """Return whether an operation may be sent a header, by its lower-case name."""
     if not name.startswith("x-ms-") and name not in _CONDITIONS:
         return True
-    key = METADATA_PREFIX if name.startswith(METADATA_PREFIX) else name
-    return (
-        key in _COMMON_HEADERS or key in HEADERS[operation] or key in HARMLESS_HEADERS.get(operation, _NONE)
-    )
+    taken = _TAKEN_HEADERS[operation]
+    return name in taken or (name.startswith(METADATA_PREFIX) and METADATA_PREFIX in taken)
 
 
 def takes_parameter(operation: Op, name: str) -> bool:
     """Return whether an operation may be sent a query parameter, by its lower-case name."""
-    return (
-        name in _COMMON_PARAMETERS
-        or name in SAS_PARAMETERS
-        or name in PARAMETERS.get(operation, _NONE)
-        or name in HARMLESS_PARAMETERS.get(operation, _NONE)
-    )
-
-
-def _asks_nothing(name: str, value: str) -> bool:
-    return value.lower() in HARMLESS_VALUES.get(name, _NONE)
+    return name in _TAKEN_PARAMETERS[operation]

@@ -60,6 +60,8 @@ _LENGTH = re.compile(rb"[0-9]{1,19}")
 
 #: Key in the ASGI scope's state: a callable that gives the headers with their names as the client wrote them.
 CASED_HEADERS = "retain.cased_headers"
+#: Key in the ASGI scope's state: the target had bytes beyond ASCII, which stand as ``~`` in `raw_path`.
+BAD_TARGET = "retain.bad_target"
 
 
 def decode_segment(raw: bytes) -> str:
@@ -96,6 +98,7 @@ class Request:
         "authority",
         "body",
         "http_version",
+        "is_target_bad",
         "method",
         "peer",
         "raw_headers",
@@ -124,15 +127,16 @@ class Request:
         self.body = Body(receive, declared, empty=not framed and self.http_version != "2")
         self._segments: list[str] | None = None
         self._fields: dict[bytes, bytes] | None = None
-        self._cased: Callable[[], list[tuple[bytes, bytes]]] | None = scope.get("state", {}).get(
-            CASED_HEADERS
-        )
+        state = scope.get("state", {})
+        self._cased: Callable[[], list[tuple[bytes, bytes]]] | None = state.get(CASED_HEADERS)
+        self.is_target_bad: bool = state.get(BAD_TARGET, False)
 
     @classmethod
     def of_plain_head(cls, head: PlainHead, receive: Receive, peer: str, server: tuple[str, int]) -> Request:
         """A request whose head has been checked already: no name twice, one Host, one length at most."""
         request = cls.__new__(cls)
         request.authority = None
+        request.is_target_bad = False
         request.method = head.method
         request.scheme = "http"
         request.server = server

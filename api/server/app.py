@@ -156,6 +156,8 @@ class App:
     def _check(self, request: Request) -> None:
         """What no interface should have to think of. Raises RequestError."""
         server = self.config.server
+        if request.is_target_bad:
+            raise BadRequest("the request target holds a byte that is not ASCII")
         if request.http_version not in _VERSIONS:
             raise _Refused(505, "this version of HTTP is not spoken here")
         if request.method in _REFUSED_METHODS:

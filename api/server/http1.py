@@ -38,7 +38,7 @@ from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import AppWrapper, ConnectionState
 from hypercorn.utils import parse_socket_addr
 
-from retain.api.http.message import CASED_HEADERS
+from retain.api.http.message import BAD_TARGET, CASED_HEADERS
 from retain.api.server.connections import GuardedStream, Phase
 from retain.api.server.http2 import Http2
 from retain.api.server.plain import PlainConnection
@@ -83,6 +83,7 @@ class Http1(H11Protocol):
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
         self._held = b""
+        self._is_target_bad = False
 
     async def stream_send(self, event: Any) -> None:
         """As Hypercorn's, with the reason phrase that old clients look for."""
@@ -130,6 +131,7 @@ class Http1(H11Protocol):
         while not self._is_last_request_read():
             if self.connection.their_state is h11.IDLE:
                 self._skip_empty_line()
+                self._is_target_bad = self._is_target_bad or self._replace_in_target()
             try:
                 event = self.connection.next_event()
             except h11.RemoteProtocolError as error:
@@ -162,6 +164,24 @@ class Http1(H11Protocol):
         if getattr(buffer, "_data", b"").startswith(b"\r\n"):
             buffer.maybe_extract_at_most(2)
 
+    def _replace_in_target(self) -> bool:
+        """Replace bytes beyond ASCII in the target of the next request; return whether there were any.
+
+        h11 refuses such a target itself, in words of no interface. With the bytes replaced, the interface
+        that the path names refuses it in its own. h11's buffer is not public: without it h11 refuses.
+        """
+        buffer: Any = getattr(self.connection, "_receive_buffer", None)
+        data: bytearray = getattr(buffer, "_data", bytearray())
+        end = data.find(b"\r\n")
+        line = bytes(data[: max(end, 0)])
+        if line.isascii():
+            return False
+        start, stop = line.find(b" ") + 1, line.rfind(b" ")
+        if not (line[:start].isascii() and line[stop:].isascii()):
+            return False
+        data[start:stop] = bytes(byte if byte < 0x80 else ord("~") for byte in line[start:stop])
+        return True
+
     async def _create_stream(self, request: h11.Request) -> None:
         self.stream = HTTPStream(
             self.app,
@@ -175,6 +195,8 @@ class Http1(H11Protocol):
             STREAM_ID,
         )
         state = ConnectionState({CASED_HEADERS: request.headers.raw_items})
+        if self._is_target_bad:
+            state[BAD_TARGET] = True
         if self.connection.they_are_waiting_for_100_continue:
             state[PROCEED] = self._proceed
         await self.stream.handle(

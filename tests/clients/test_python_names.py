@@ -162,6 +162,31 @@ def test_metadata_keeps_its_case_in_bytes(site: Site, container: ContainerClient
             assert (b"\r\nx-ms-meta-CamelCase: v\r\n" in answer) is line.startswith("HEAD")
 
 
+@pytest.mark.parametrize(
+    ("target", "kind"),
+    [
+        (f"/{EMULATOR_ACCOUNT}/names/\xfc", b"application/xml"),
+        (f"/{EMULATOR_ACCOUNT}/names?restype=container&comp=list&prefix=\xfc", b"application/xml"),
+        ("/genesys/1/storage/\xfc", b"application/json"),
+        ("/mobileservices/Storage/v1/runtime/application/app/global/\xfc", b"application/json"),
+        ("/\xfc", b"text/plain"),
+    ],
+)
+def test_a_raw_byte_in_the_target_is_refused_in_the_interfaces_own_shape(
+    site: Site, target: str, kind: bytes
+) -> None:
+    with socket.create_connection((site.server.host, site.server.port), timeout=120) as raw:
+        raw.sendall(f"GET {target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode("latin-1"))
+        answer = b""
+        while more := raw.recv(65536):
+            answer += more
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 400 ")
+    assert b"\r\nContent-Type: " + kind in head
+    assert body
+    assert b"\xfc" not in answer
+
+
 def test_tags_are_set_listed_and_found(site: Site, container: ContainerClient) -> None:
     for number in range(3):
         tags = {"RecordingType": "CALL", "StoredTime": f"2022-01-{number + 10}T00:00:00Z"}

@@ -316,10 +316,22 @@ def test_a_version_signs_only_what_it_knows():
     ],
 )
 def test_a_malformed_token_is_authentication_failed_and_says_why(query, detail):
+    # A signature of the right form, so that nothing but what is meant can be wrong.
+    query = query.replace("sig=x", f"sig={'A' * 43}%3D")
     with pytest.raises(AzureError) as caught:
         sas_token.parse_token(query.encode())
     assert (caught.value.code, caught.value.status) == ("AuthenticationFailed", 403)
     assert caught.value.detail.startswith(detail)
+
+
+@pytest.mark.parametrize(
+    "signature", ["x", "A" * 43, "A" * 44, "A" * 42 + "%3D%3D", "%20" + "A" * 42 + "%3D"]
+)
+def test_a_signature_of_another_form_is_refused_as_such(signature):
+    query = f"sr=c&sv=2020-12-06&sp=r&se=2030-01-01&sig={signature}"
+    with pytest.raises(AzureError) as caught:
+        sas_token.parse_token(query.encode())
+    assert caught.value.detail == "Signature fields not well formed. sig is not a signature."
 
 
 def test_a_query_without_a_signature_carries_no_token():
