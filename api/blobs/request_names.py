@@ -112,6 +112,8 @@ _COMMON_HEADERS: Final = frozenset(
 )
 
 HARMLESS_HEADERS: Final[dict[Op, frozenset[str]]] = {
+    # Python sends a blob's metadata with each of its blocks, and once more with the list that sets it.
+    Op.PUT_BLOCK: frozenset({METADATA_PREFIX}),
     # How fast to bring a blob back from the archive: all blobs are on the same disk.
     Op.SET_BLOB_TIER: frozenset({"x-ms-rehydrate-priority"}),
     Op.COPY_BLOB: frozenset({"x-ms-rehydrate-priority"}),

@@ -18,7 +18,7 @@ from azure.core.exceptions import (
     ResourceNotFoundError,
 )
 from azure.core.rest import HttpRequest, HttpResponse
-from azure.storage.blob import BlobBlock, ContainerClient
+from azure.storage.blob import BlobBlock, ContainerClient, ContentSettings, StandardBlobTier
 
 from tests.kit.site import Site
 
@@ -48,6 +48,30 @@ def test_every_size_comes_back_as_it_went(container: ContainerClient, size: int)
     assert blob.download_blob().readall() == data
     if size > 2:
         assert blob.download_blob(offset=1, length=size - 2).readall() == data[1:-1]
+
+
+def test_blocks_bring_along_all_that_a_blob_has(site: Site, container: ContainerClient) -> None:
+    """The SDK sends the metadata with each block, not only with the list."""
+    in_blocks = site.container(container.container_name, max_single_put_size=1024, max_block_size=1024)
+    settings = ContentSettings(content_type="audio/mpeg", content_language="de", cache_control="no-store")
+    for turn in range(2):
+        blob = in_blocks.upload_blob(
+            "everything",
+            bytes(5000),
+            overwrite=True,
+            metadata={"turn": str(turn)},
+            tags={"kind": "call"},
+            content_settings=settings,
+            standard_blob_tier=StandardBlobTier.COOL,
+            max_concurrency=2,
+            validate_content=True,
+        )
+        assert len(blob.get_block_list()[0]) == 5
+        found = blob.get_blob_properties()
+        assert (found.metadata, found.tag_count, found.blob_tier) == ({"turn": str(turn)}, 1, "Cool")
+        assert found.content_settings.content_type == "audio/mpeg"
+        assert found.content_settings.content_language == "de"
+        assert found.content_settings.cache_control == "no-store"
 
 
 def test_a_large_blob_goes_up_in_parallel_blocks_and_down_in_ranges(
