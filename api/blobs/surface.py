@@ -120,7 +120,7 @@ class BlobSurface:
         if isinstance(error, AzureError):
             return self._refused(error)
         if isinstance(error, EngineError):
-            at_container = "restype=container" in request.raw_query.decode("latin-1")
+            at_container = b"restype=container" in request.raw_query.lower()
             return self._refused(from_engine(error, at_container=at_container))
         return self._refused(
             from_request(error) if isinstance(error, RequestError) else AzureError("InternalError")

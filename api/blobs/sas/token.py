@@ -77,8 +77,6 @@ def parse_token(raw: bytes) -> Token | None:
 def _parse(raw: bytes) -> Token | None:
     query = parse_query(raw)
     if not any(name in query for name in ("sig", "sr", "ss", "srt")):
-        if any(name.lower() == "sig" for name, _ in query.pairs):
-            raise authentication_failed(_MALFORMED)
         return None
     values = _signed_values(query)
     if "ss" in values or "srt" in values:

@@ -17,9 +17,6 @@ from retain.api.blobs.sas.token import AccountToken, Bounds, ServiceToken, Token
 from retain.api.blobs.wire.errors import AzureError, authentication_failed, invalid_parameter
 from retain.api.blobs.wire.times import http_date
 
-MAX_POLICIES: Final = 5
-"""Stored access policies a container may have (docs/wire/blobs.md, section 2.3)."""
-
 
 @dataclass(frozen=True, slots=True)
 class Target:

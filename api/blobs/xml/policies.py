@@ -4,7 +4,6 @@ from collections.abc import Iterable
 from typing import Final
 
 from retain.api.blobs.sas.fields import SERVICE_LETTERS
-from retain.api.blobs.sas.verify import MAX_POLICIES
 from retain.api.blobs.wire.errors import AzureError
 from retain.api.blobs.wire.escape import DECLARATION, escape
 from retain.api.blobs.wire.times import iso_date, parse_sas_time
@@ -21,7 +20,9 @@ LATEST: Final = parse_sas_time("2500-01-01")
 def parse_policies(data: bytes) -> tuple[StoredPolicy, ...]:
     """The body of Set Container ACL; no body at all removes every policy.
 
-    Raises AzureError InvalidXmlDocument (form, over five, an id twice) or InvalidXmlNodeValue (a bad id,
+    That a container has at most five is the engine's to check.
+
+    Raises AzureError InvalidXmlDocument (form, an id twice) or InvalidXmlNodeValue (a bad id,
     time or permission).
     """
     if not data:
@@ -45,8 +46,6 @@ def parse_policies(data: bytes) -> tuple[StoredPolicy, ...]:
             raise AzureError("InvalidXmlDocument")
         permissions = _permissions(fields.get("Permission", "").strip())
         policies[name] = StoredPolicy(name, _time("Start", fields), _time("Expiry", fields), permissions)
-    if len(policies) > MAX_POLICIES:
-        raise AzureError("InvalidXmlDocument")
     return tuple(policies.values())
 
 
