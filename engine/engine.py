@@ -116,6 +116,17 @@ class Engine:
             raise refusal
         return value  # type: ignore[return-value]
 
+    def glance(self, query: Callable[[State, int], Value]) -> Value:
+        """Return `query(state, now)` at once, whether or not what it saw is durable.
+
+        Only for verdicts that go no further than this process as long as they permit: a caller that learns
+        of one, a refusal for instance, could see what a crash takes back. Ask again with `read` then.
+
+        Raises:
+            EngineError: Whatever the query refused with.
+        """
+        return query(self.state, self._horizon.now())
+
     def upload(self) -> Upload:
         """A body to be received: ``async with engine.upload() as upload``."""
         return Upload(self._payloads, self.state.ground, self.options.inline_bytes, self._haste)

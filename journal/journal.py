@@ -147,6 +147,7 @@ class Journal:
                 return
             content, closing = pack_ranges(plan.ranges), frame_room(_CLOSING_BYTES)
             self._end.make_room(frame_room(len(content)) + closing)
+            self._forget(plan.spots)
             plan.seq = self._end.append_own(Verb.ERASE, plan.cause, content, time)
             self._end.kept = closing
             self._compaction.note(plan.spots)
@@ -162,6 +163,8 @@ class Journal:
                 raise
             except NoSpace as error:  # copy-on-write file systems need room to overwrite; the record stands
                 raise OSError(str(error)) from error
+            finally:
+                self._forget(plan.spots)  # also what was read since the record was appended
 
     def end_erasure(self, plan: ErasurePlan, time: int) -> None:
         """Append the erased record, after `blank`; its room was kept. Raises `WriteFailed`, `Closed`."""
@@ -305,6 +308,9 @@ class Journal:
     def _replaced(self, old: Segment, new: Segment) -> None:
         self._segments[new.number] = new
         self._contents.forget(old)
+
+    def _forget(self, spots: Sequence[Spot]) -> None:
+        self._contents.drop([(spot.segment, spot.offset) for spot in spots])
 
     def _find(self, ranges: Sequence[Range], *, own: bool = False) -> list[Spot]:
         head = self._end.head

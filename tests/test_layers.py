@@ -64,6 +64,7 @@ DISKS = frozenset(
 FILE_MODULES = frozenset(("shutil", "tempfile", "fcntl", "mmap", "glob"))
 #: Who touches files besides the disk, and why that is not the data folder.
 FILES_ELSEWHERE = {
+    "engine/writing/own_thread.py": "closes an eventfd",
     "api/config/load.py": "reads the configuration",
     "api/admin/control_client.py": "opens the data folder to reach its socket by a short name",
     "api/cli/assemble.py": "looks at the key file's mode",

@@ -118,7 +118,9 @@ async def verify_token(
         except AzureError as error:
             return error
 
-    verdict = await engine.read(judge)
+    verdict = engine.glance(judge)
+    if isinstance(verdict, AzureError):
+        verdict = await engine.read(judge)
     if isinstance(verdict, AzureError):
         raise verdict
     return verdict

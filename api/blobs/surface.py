@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import ip_network
 from typing import Final
-from uuid import UUID
 
 from retain.api.blobs import cors
 from retain.api.blobs.authentication import KeysOf, Origin, authenticate, request_version
@@ -31,6 +30,8 @@ from retain.engine.blobs import queries
 
 FALLBACK_VERSION: Final = "2021-12-02"
 """Named in answers to requests that were refused before their version was known."""
+
+_VARIANT: Final = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
 
 _MAX_CLIENT_ID: Final = 1024
 _CONTROL: Final = re.compile("[\x00-\x08\x0a-\x1f\x7f]")
@@ -57,6 +58,7 @@ class BlobSurface:
     def __init__(self, engine: Engine, config: Config, keys_of: KeysOf) -> None:
         self._engine = engine
         suffixes = tuple(suffix.lower() for suffix in config.blobs.host_suffixes)
+        self._random = b""
         proxies = tuple(ip_network(entry) for entry in config.server.trusted_proxies)
         self._site = Site(keys_of, suffixes, ExternalUrl(config.server), Origin.of(config, proxies))
 
@@ -195,9 +197,19 @@ class BlobSurface:
         document = await self._engine.read(lambda state, _: queries.service_properties(state.blobs, account))
         return ServiceProperties.stored(document).cors
 
+    def _request_id(self) -> str:
+        """Return a random UUID (RFC 9562, version 4).
+
+        Randomness is taken in large pieces, because each costs a system call.
+        """
+        if len(self._random) < 16:
+            self._random = self._engine.entropy(16 * 256)
+        one, self._random = self._random[:16].hex(), self._random[16:]
+        return f"{one[:8]}-{one[8:12]}-4{one[13:16]}-{_VARIANT[one[16]]}{one[17:20]}-{one[20:]}"
+
     def _refused(self, error: AzureError) -> Response:
         now = self._engine.now()
-        request_id = str(UUID(bytes=self._engine.entropy(16), version=4))
+        request_id = self._request_id()
         headers, body = render(error, request_id, now)
         return Response(error.status, [*headers, ("x-ms-request-id", request_id)], body)
 
@@ -205,7 +217,7 @@ class BlobSurface:
         """Add what every answer carries."""
         own = {name for name, _ in response.headers}
         if "x-ms-request-id" not in own:
-            request_id = str(UUID(bytes=self._engine.entropy(16), version=4))
+            request_id = self._request_id()
             response.headers.append(("x-ms-request-id", request_id))
         response.headers.append(("x-ms-version", version))
         client_id = headers.get("x-ms-client-request-id")

@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import Any, TypeVar, cast
 
 import trio
@@ -15,9 +16,9 @@ from retain.engine.core.event import Stamp
 from retain.engine.core.shortages import DISK, LOG, Shortages, shortage_in
 from retain.engine.state import State
 from retain.engine.writing.batch import Batch, Job, Pending
+from retain.engine.writing.own_thread import OwnThread
 from retain.engine.writing.room import Anchors, Room
 from retain.engine.writing.sightings import Sightings
-from retain.engine.writing.threads import in_thread
 from retain.journal.format.limits import BATCH_RECORDS, FRAME_ROOM, PART_BYTES, draft_room, part_size
 
 GATHER_BYTES = FRAME_ROOM // 4
@@ -71,7 +72,7 @@ class Writer:
         self._synced = trio.Event()
         self._stopping = False
         self._failure = ""
-        self._thread = trio.CapacityLimiter(1)
+        self._thread = OwnThread("retain-journal", self._shortages)
         self._room = Room(log)
         self._was_full = False
         self._anchors = Anchors(log, horizon, anchor_interval_s)
@@ -201,6 +202,7 @@ class Writer:
         """The task itself. Never cancelled from outside: it ends when :meth:`stop` was called and the queue
         is empty."""
         with trio.CancelScope(shield=True):
+            self._thread.start()
             try:
                 await self._reserve()
                 while not (self._stopping and not self._queue and not self._jobs):
@@ -209,6 +211,7 @@ class Writer:
                     await self._drain()
             finally:
                 self._abandon()
+                self._thread.stop()
 
     async def _drain(self) -> None:
         while self._queue or self._jobs:
@@ -232,8 +235,7 @@ class Writer:
             self._jobs.popleft().done.set()
 
     async def _in_thread(self, work: Callable[..., Value], *args: Any) -> Value:
-        # A token of its own: bodies being written elsewhere may use up the shared ones.
-        return await in_thread(work, *args, shortages=self._shortages, limiter=self._thread)
+        return await self._thread.run(partial(work, *args))
 
     async def _reserve(self) -> None:
         try:

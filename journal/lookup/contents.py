@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from retain.journal.disk.handles import Handles
 from retain.journal.disk.interface import Disk, File
 from retain.journal.errors import Corrupt
 from retain.journal.format.limits import CONTENT_READ, PART_ALIGN
 from retain.journal.format.parts import BadPart, checked_body, declared_size
 from retain.journal.format.whitening import Whitening
+from retain.journal.lookup.recent import RECENT_BYTES, Recent
 from retain.journal.segments.file import SegmentFile
 from retain.journal.segments.files import Segment
 
@@ -22,12 +25,24 @@ class Contents:
         self._disk = disk
         self._handles = Handles(handles)
         self._whitenings: dict[int, Whitening] = {}
+        self._recent = Recent(RECENT_BYTES)
 
     def read(self, segment: Segment, offset: int) -> bytes | None:
         """The bytes in the part at `offset`, checked with its CRC; None if it was erased.
 
         Raises `Corrupt`, `OSError`.
         """
+        place = (segment.number, offset)
+        data = self._recent.get(place)
+        if data is not None:
+            return data
+        drops = self._recent.drops
+        data = self._read(segment, offset)
+        if data is not None:
+            self._recent.keep(place, data, drops)
+        return data
+
+    def _read(self, segment: Segment, offset: int) -> bytes | None:
         with self._handles.reading(segment.file, lambda: SegmentFile(self._disk, segment)) as file:
             try:
                 return _read_part(file, offset, self.whitening(segment.number))
@@ -48,8 +63,13 @@ class Contents:
         """Close a segment's file: another one took its place."""
         self._handles.drop(segment.file)
 
+    def drop(self, places: Iterable[tuple[int, int]]) -> None:
+        """Forget contents, by segment and offset, that are about to be erased."""
+        self._recent.drop(places)
+
     def close(self) -> None:
-        """Close all files."""
+        """Close all files, forget all contents."""
+        self._recent.clear()
         self._handles.close()
 
 

@@ -111,8 +111,8 @@ async def pass_time(engine: Engine, clock: trio.testing.MockClock, seconds: int)
 
 async def quiet(engine: Engine) -> None:
     """Returns when all tasks wait for something to come, and no worker thread runs."""
-    limiters = (trio.to_thread.current_default_thread_limiter(), engine._writer._thread)
+    shared = trio.to_thread.current_default_thread_limiter()
     await trio.testing.wait_all_tasks_blocked()
-    while any(limiter.borrowed_tokens for limiter in limiters):
+    while shared.borrowed_tokens or engine._writer._thread.busy:
         await trio.lowlevel.checkpoint()
         await trio.testing.wait_all_tasks_blocked()

@@ -13,7 +13,7 @@ from retain.api.blobs.wire.errors import AzureError, invalid_header
 from retain.api.blobs.wire.names import decode_base64, parse_metadata
 from retain.api.blobs.wire.structured_body import StructuredBody
 from retain.api.blobs.wire.tags import parse_tags_header
-from retain.engine import Body, NotFound, State, Upload
+from retain.engine import Body, EngineError, NotFound, State, Upload
 from retain.engine.blobs.conditions import Conditions
 from retain.engine.blobs.decide_blobs import admit_write
 from retain.engine.blobs.entries import ContentHeaders, Pairs
@@ -147,7 +147,10 @@ async def precheck(call: Call, conditions: Conditions) -> None:
             raise NotFound("there is no such container", reason="container")
         admit_write(found.blob(call.blob, now), conditions, now, may_overwrite=may_overwrite)
 
-    await call.engine.read(look)
+    try:
+        call.engine.glance(look)
+    except EngineError:
+        await call.engine.read(look)
 
 
 async def receive(call: Call, upload: Upload, limit: int, *, blob_md5: bytes | None = None) -> Received:

@@ -20,6 +20,10 @@ _MALFORMED: Final = "Signature fields not well formed."
 _CONTROL_CEILING: Final = " "
 
 
+Verified = dict[tuple[str | None, ...], tuple[bytes, ...]]
+"""What a token's signature was found good for: the signed part of the target, and the account's keys then."""
+
+
 @dataclass(frozen=True, slots=True)
 class Bounds:
     """What both kinds of token limit: times in nanoseconds, the caller's address, the protocol."""
@@ -44,6 +48,7 @@ class ServiceToken:
     signed: tuple[str, ...]
     values: Mapping[str, str] = field(repr=False)
     signature: bytes = field(repr=False)
+    verified: "Verified" = field(default_factory=dict, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +64,7 @@ class AccountToken:
     signed: tuple[str, ...]
     values: Mapping[str, str] = field(repr=False)
     signature: bytes = field(repr=False)
+    verified: "Verified" = field(default_factory=dict, repr=False, compare=False)
 
 
 Token = ServiceToken | AccountToken

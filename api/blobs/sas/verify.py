@@ -77,6 +77,7 @@ class Grant:
 KEY_GRANT: Final = Grant(Kind.KEY)
 
 _NO_POLICY: Final = Policy()
+_VERIFIED_MAX: Final = 16
 
 
 def verify(
@@ -88,7 +89,10 @@ def verify(
     AuthorizationProtocolMismatch, AuthorizationSourceIPMismatch, or InvalidQueryParameterValue where token
     and policy both give a field.
     """
-    _require_signature(token.signature, _signed_text(token, target), keys)
+    names = _signed_names(token, target)
+    if token.verified.get(names) != keys:
+        _require_signature(token.signature, _signed_text(token, target), keys)
+        _remember(token, names, keys)
     if isinstance(token, AccountToken):
         assert token.bounds.expiry is not None, "parse_token requires it"
         start, expiry = token.bounds.start, token.bounds.expiry
@@ -103,6 +107,14 @@ def verify(
     _check_times(start, expiry, facts.now)
     _check_origin(token.bounds, facts)
     return grant
+
+
+def _signed_names(token: Token, target: Target) -> tuple[str | None, ...]:
+    """What of a target goes into the text that is signed."""
+    if isinstance(token, AccountToken):
+        return (target.account,)
+    blob = None if token.resource == "c" else target.blob
+    return (target.account, _container(target), blob, target.snapshot)
 
 
 def _signed_text(token: Token, target: Target) -> str:
@@ -147,6 +159,16 @@ def _merge(token: ServiceToken, policy: Policy) -> tuple[int | None, int, str]:
 def _require_signature(signature: bytes, text: str, keys: tuple[bytes, ...]) -> None:
     if not fields.is_signed_by(signature, text, keys):
         raise authentication_failed(f"Signature did not match. String to sign used was {text}")
+
+
+def _remember(token: Token, names: tuple[str | None, ...], keys: tuple[bytes, ...]) -> None:
+    """Keep that the signature is good for these names under these keys: true for ever, so only that is kept.
+
+    Times, origin, policy and rights are judged at every request; another set of keys is asked anew.
+    """
+    if len(token.verified) >= _VERIFIED_MAX:
+        token.verified.clear()
+    token.verified[names] = keys
 
 
 def _check_times(start: int | None, expiry: int, now: int) -> None:

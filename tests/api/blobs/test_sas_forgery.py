@@ -199,6 +199,19 @@ def test_a_key_that_was_rotated_away_signs_nothing_any_more():
             accept(token, target, keys=(OTHER, b"new"))
 
 
+def test_a_token_found_good_is_judged_again_for_other_names_keys_and_times():
+    """The signature is remembered for one target and one set of keys, and nothing else is."""
+    for token, target in TARGETS.items():
+        for _ in range(3):
+            accept(token, target)
+        for other in (sas.Target("other", target.container, target.blob), sas.Target("tenant2", "x", "y")):
+            with pytest.raises(AzureError, match="AuthenticationFailed"):
+                accept(token, other)
+        with pytest.raises(AzureError, match="AuthenticationFailed"):
+            accept(token, target, keys=(b"new",))
+        accept(token, target)
+
+
 def test_signatures_are_compared_in_constant_time_and_nowhere_else():
     """Reads our own source: `==` never touches a signature, and every comparison is compare_digest."""
     folder = Path(sas.__file__).parent

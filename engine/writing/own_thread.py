@@ -1,0 +1,84 @@
+"""A thread of the writer's own, for its blocking work on the journal.
+
+Handing work to Trio's shared threads and back costs more processor time than most batches do. This thread
+waits on a queue, and tells that it is done through an eventfd that Trio polls like a socket. Where there
+is no eventfd(2), or no thread to be had, Trio's threads do the work.
+"""
+
+import os
+import threading
+from collections.abc import Callable
+from queue import SimpleQueue
+from typing import Any, TypeVar
+
+import outcome
+import trio
+
+from retain.engine.core.shortages import Shortages
+from retain.engine.writing.threads import in_thread
+
+Value = TypeVar("Value")
+
+
+class OwnThread:
+    """One piece of work at a time. `start` and `stop` enclose its use; the user is one task.
+
+    `busy` tells whether work is under way.
+    """
+
+    def __init__(self, name: str, shortages: Shortages) -> None:
+        self._name = name
+        self._shortages = shortages
+        self._work: SimpleQueue[Callable[[], Any] | None] = SimpleQueue()
+        self._done: outcome.Outcome[Any] | None = None
+        self._ready = -1
+        self._limiter = trio.CapacityLimiter(1)
+        self.busy = False
+
+    def start(self) -> None:
+        """Start the thread, where the system has what it takes."""
+        if not hasattr(os, "eventfd"):
+            return
+        try:
+            self._ready = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        except OSError:
+            return  # short of descriptors: Trio's threads need none
+        try:
+            threading.Thread(target=self._serve, name=self._name, daemon=True).start()
+        except (RuntimeError, MemoryError):
+            os.close(self._ready)
+            self._ready = -1
+
+    def stop(self) -> None:
+        """End the thread. No work is under way."""
+        if self._ready >= 0:
+            self._work.put(None)
+            os.close(self._ready)
+            self._ready = -1
+
+    async def run(self, work: Callable[[], Value]) -> Value:
+        """Run `work` in the thread; return its result, or raise what it raises. Not cancellable."""
+        self.busy = True
+        try:
+            if self._ready < 0:
+                return await in_thread(work, shortages=self._shortages, limiter=self._limiter)
+            self._work.put(work)
+            with trio.CancelScope(shield=True):
+                await trio.lowlevel.wait_readable(self._ready)
+            os.eventfd_read(self._ready)
+            result: Value = self._taken()
+            return result
+        finally:
+            self.busy = False
+
+    def _taken(self) -> Any:
+        done, self._done = self._done, None
+        assert done is not None, "the thread said that it was done"
+        return done.unwrap()
+
+    def _serve(self) -> None:
+        ready = self._ready
+        while (work := self._work.get()) is not None:
+            self._done = outcome.capture(work)
+            del work  # what it holds is not kept until the next piece comes
+            os.eventfd_write(ready, 1)
