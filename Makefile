@@ -24,8 +24,8 @@ $(VENV)/.installed: pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $@
 
-serve: $(VENV)/.installed ## Start the server on DATA=./retain-data
-	$(BIN)/retain serve --data $(DATA)
+serve: $(VENV)/.installed ## Start the server on DATA=./retain-data, at BIND=127.0.0.1:8080
+	$(BIN)/retain serve --data $(DATA) $(if $(BIND),--bind $(BIND))
 
 test: $(VENV)/.installed ## Run all tests, one process per core
 	$(BIN)/python -m pytest -q -n auto --dist worksteal

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import trio
 
@@ -33,6 +34,8 @@ from retain.engine.blobs.container_commands import (
 )
 from retain.engine.tokens import RecordKeyRotation
 
+FOREVER: Final = "forever"
+"""In place of a number of days. 0 is refused: what a script computes as nothing must not mean for ever."""
 RETAIN: Final = "retain"
 """Who acts on behalf of the configuration, in the audit log."""
 
@@ -95,7 +98,7 @@ class Administration:
     def url_of(self, account: str, base: str | None = None) -> str:
         """The account's URL, without a slash at its end; ``base`` is how a client reached the server."""
         server, suffixes = self._config.server, self._config.blobs.host_suffixes
-        scheme = "https" if server.tls_certificate or server.behind_proxy else "http"
+        scheme = "https" if server.tls_certificate else "http"
         base = server.external_url or base or self.listens_at or f"{scheme}://{server.bind}"
         if suffixes:
             scheme, _, rest = base.partition("://")
@@ -103,6 +106,20 @@ class Administration:
             end = f":{port}" if port.isdigit() else ""
             return f"{scheme}://{account}{suffixes[0]}{end}"
         return f"{base.rstrip('/')}/{account}"
+
+    def url_notice(self, url: str) -> str | None:
+        """Return why clients cannot use `url`, as far as the configuration tells; None if they can."""
+        server = self._config.server
+        if server.external_url is not None:
+            return None
+        if server.behind_proxy and url.startswith("http:"):
+            return (
+                f"{url} is not how clients reach this server: server.behind_proxy is set and "
+                "server.external_url is not. Set external_url to the proxy's address, https:// included"
+            )
+        if urlsplit(url).hostname in ("0.0.0.0", "::"):  # noqa: S104 - compared with, not bound to
+            return f"{url} is no address that a client can use; set server.external_url to the server's own"
+        return None
 
     async def _ensure(self, account: str, containers: Sequence[str], actor: str) -> None:
         named = tuple((name, self._engine.entropy(16)) for name in containers)
@@ -138,6 +155,7 @@ class Administration:
         tenant = {
             "name": name,
             "url": self.url_of(name),
+            "notice": self.url_notice(self.url_of(name)),
             "source": "configuration" if self.tenants.is_configured(name) else "command line",
             "fixed_key": self.tenants.is_fixed(name),
             "containers": [_container(one) for one in found],
@@ -164,19 +182,26 @@ class Administration:
         )
 
     async def set_retention(
-        self, *, actor: str, name: str, container: str, days: int | None
+        self, *, actor: str, name: str, container: str, days: int | str | None
     ) -> dict[str, Any]:
-        """How long a container keeps blobs after their last write: 0 for ever, None as configured.
+        """Set how long a container keeps blobs after their last write.
+
+        Args:
+            actor: Who asks.
+            name: The tenant.
+            container: Which container.
+            days: 1 to 36500; `FOREVER`; None as configured.
 
         Raises:
             NotFound: ``tenant``, ``container``.
             Invalid: ``days``.
         """
         self.tenants.required(name)
-        if days is not None and not 0 <= days <= 36_500:
-            raise Invalid("days are 0 to 36500", reason="days")
+        number = 0 if days == FOREVER else days
+        if isinstance(number, str) or (number is not None and days != FOREVER and not 1 <= number <= 36_500):
+            raise Invalid(f"days are 1 to 36500, or {FOREVER!r}", reason="days")
         await self._engine.submit(
-            SetContainerRetention(actor=actor, account=name, container=container, days=days)
+            SetContainerRetention(actor=actor, account=name, container=container, days=number)
         )
         return await self.show_tenant(actor=actor, name=name)
 
@@ -215,15 +240,19 @@ class Administration:
         Raises:
             NotFound: ``tenant``, ``container``.
             Conflict: ``policy-limit``.
-            Invalid: ``timezone``, ``date``, ``token-times``, ``container``.
+            Invalid: ``timezone``, ``date``, ``token-times``, ``container``; ``external-url``: the tokens
+                would name the address behind the proxy, and could be used without TLS.
         """
         keys = self.tenants.required(tenant)
         zone = zone_of(timezone)
+        url = self.url_of(tenant, base)
+        if self._config.server.behind_proxy and (notice := self.url_notice(url)) is not None:
+            raise Invalid(f"no token was made: {notice}", reason="external-url")
         issued = await tokens.generate_tokens(
             self._engine,
             keys,
             account=tenant,
-            url=self.url_of(tenant, base),
+            url=url,
             start=None if start is None else instant(start, zone),
             expiry=instant(expiry, zone),
             revoke_existing=revoke_existing,

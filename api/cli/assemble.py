@@ -44,10 +44,7 @@ def run(config: Config) -> None:
     with failures_of(config.storage.data):
         check_tls(config)
         check_identity(config)
-        try:
-            trio.run(_run, config)
-        except* CannotListen as group:
-            raise Stopped(str(group.exceptions[0]), FAILED) from None
+        trio.run(_run, config)
 
 
 async def _run(config: Config) -> None:
@@ -78,7 +75,11 @@ async def _run(config: Config) -> None:
                 control.start_soon(watch_clock, engine)
                 if administration.checkpoints.wanted:
                     control.start_soon(administration.checkpoints.run)
-                await serve(app, stop=stop, announce=announce)
+                try:
+                    await serve(app, stop=stop, announce=announce)
+                except CannotListen as error:
+                    hint = "--bind HOST:PORT (make serve BIND=HOST:PORT) chooses another, port 0 any free one"
+                    raise Stopped(f"{error}; {hint}", FAILED) from None
                 control.cancel_scope.cancel()
         nursery.cancel_scope.cancel()
 

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TypeVar
 
 from retain import journal
 from retain.api.cli.exits import DAMAGED, FAILED, IN_USE, WRONG, Stopped
 from retain.api.config.load import ConfigError
 from retain.engine import EngineError
 from retain.engine.wire import UnknownEvent
-
-E = TypeVar("E", bound=BaseException)
 
 
 @contextmanager
@@ -25,27 +22,50 @@ def failures_of(folder: str, *, in_use: str = "") -> Iterator[None]:
     """
     try:
         yield
-    except* (Stopped, BrokenPipeError) as group:
-        raise _first(group) from None
-    except* journal.Locked as group:
-        process = _first(group).pid or "unknown"
-        raise Stopped(f"{folder} is in use by process {process}{in_use}", IN_USE) from None
-    except* journal.ForeignFolder as group:
-        raise Stopped(f"{folder} cannot be the data folder: {_first(group)}", WRONG) from None
-    except* (journal.NoSpace, journal.BadTarget) as group:
-        raise Stopped(f"{folder}: {_first(group)}", FAILED) from None
-    except* (UnknownEvent, journal.UnknownVersion) as group:
-        reason = "was written by a newer version of Retain; upgrade this one"
-        raise Stopped(f"{folder} {reason} ({_first(group)})", FAILED) from None
-    except* journal.JournalError as group:
-        hint = "`retain audit verify` lists what is wrong, `retain journal repair` what mending it would lose"
-        raise Stopped(f"{folder} is damaged: {_first(group)}; {hint}", DAMAGED) from None
-    except* ConfigError as group:
-        raise Stopped(str(_first(group)), WRONG) from None
-    except* EngineError as group:
-        raise Stopped(_first(group).message, FAILED) from None
-    except* OSError as group:
-        raise Stopped(unusable(folder, _first(group)), FAILED) from None
+    except Exception as error:
+        leaves = list(_leaves(error))
+        if any(isinstance(leaf, BrokenPipeError) for leaf in leaves):
+            raise BrokenPipeError from None  # click ends quietly
+        ends = [_stopped(folder, leaf, in_use) for leaf in leaves]
+        if None in ends or ends[0] is None:
+            raise  # a fault of ours, whatever else there was
+        raise ends[0] from None
+
+
+def _stopped(folder: str, error: Exception, in_use: str) -> Stopped | None:
+    """The end of a command for an error; None for a fault of ours."""
+    match error:
+        case Stopped():
+            return error
+        case journal.Locked():
+            return Stopped(f"{folder} is in use by process {error.pid or 'unknown'}{in_use}", IN_USE)
+        case journal.ForeignFolder():
+            return Stopped(f"{folder} cannot be the data folder: {error}", WRONG)
+        case journal.NoSpace() | journal.BadTarget():
+            return Stopped(f"{folder}: {error}", FAILED)
+        case UnknownEvent() | journal.UnknownVersion():
+            reason = "was written by a newer version of Retain; upgrade this one"
+            return Stopped(f"{folder} {reason} ({error})", FAILED)
+        case journal.JournalError():
+            hint = "`retain audit verify` lists the damage, `retain journal repair` what is lost with it"
+            return Stopped(f"{folder} is damaged: {error}; {hint}", DAMAGED)
+        case ConfigError():
+            return Stopped(str(error), WRONG)
+        case EngineError():
+            return Stopped(error.message, FAILED)
+        case OSError():
+            return Stopped(unusable(folder, error), FAILED)
+        case _:
+            return None
+
+
+def _leaves(error: Exception) -> Iterator[Exception]:
+    """The errors in a group that are not groups themselves."""
+    if isinstance(error, ExceptionGroup):
+        for inner in error.exceptions:
+            yield from _leaves(inner)
+    else:
+        yield error
 
 
 def unusable(folder: str, error: OSError) -> str:
@@ -60,9 +80,3 @@ def unusable(folder: str, error: OSError) -> str:
             hint = ""
     place = "" if error.filename in (None, folder) else f" ({error.filename})"
     return f"{folder} cannot be used: {reason}{place}{hint}"
-
-
-def _first(group: BaseExceptionGroup[E]) -> E:
-    """The first error in a group that is not a group itself."""
-    inner = group.exceptions[0]
-    return _first(inner) if isinstance(inner, BaseExceptionGroup) else inner

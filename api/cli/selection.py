@@ -7,12 +7,16 @@ number by `--number`: nothing that is called like one can be taken for the other
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import click
 
+from retain import journal
 from retain.api.cli.data_folder import visible
-from retain.api.cli.main import WRONG, Stopped
+from retain.api.cli.main import FAILED, WRONG, Stopped
+from retain.api.cli.options import configured
+from retain.engine.audit.backups import ACCOUNTS
 from retain.engine.core.pattern import Pattern, Wanted, called
 from retain.engine.holds import Kind
 from retain.engine.persons.find import Asked, Subject
@@ -151,6 +155,21 @@ def _pair(tag: str) -> tuple[str, str]:
     if not equals or not name:
         raise Stopped(f"--tag {tag}: must be KEY=VALUE", WRONG)
     return name, value
+
+
+def check_tenants(
+    disk: journal.Disk, config_path: Path | None, data: str | None, asked: Asked, found: Sequence[Subject]
+) -> None:
+    """Refuse the name of a tenant that does not exist and of which nothing is kept. Raises `Stopped`."""
+    kept = {subject.target.names[0] for subject in found if subject.target.kind is Kind.BLOB}
+    if not (missing := sorted(asked.tenants - kept)):
+        return
+    known = set(disk.names(ACCOUNTS)) if disk.exists(ACCOUNTS) else set()
+    known |= {tenant.name for tenant in configured(config_path, data=data).tenants}
+    for tenant in missing:
+        if tenant not in known:
+            hint = "`retain tenant list` shows the tenants"
+            raise Stopped(f"there is no tenant {visible(tenant)}, and nothing is kept of one; {hint}", FAILED)
 
 
 def show_selection(asked: Asked, found: Sequence[Subject]) -> None:

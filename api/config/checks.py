@@ -16,6 +16,7 @@ _FIELD = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 
 #: First path segments that belong to other interfaces (path-style blob URLs put the account first).
 RESERVED_ACCOUNTS = (
+    "api",
     "console",
     "docs",
     "genesys",
@@ -137,7 +138,7 @@ def user_name(value: str) -> str | None:
 def account_name(value: str) -> str | None:
     """A storage account's name that is no other interface's first path segment."""
     if value in RESERVED_ACCOUNTS:
-        return f"{value!r} is the address of another interface"
+        return f"{value!r} is reserved for the address of another interface; choose another name"
     return None if _ACCOUNT.fullmatch(value) else "must be 3 to 24 lower-case letters and digits"
 
 

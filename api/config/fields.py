@@ -152,6 +152,9 @@ def _checked(key: Key, value: Any) -> object:
         raise ValueError(f"must be one of {', '.join(rule.choices)}")
     if rule.check is not None and (reason := rule.check(value)) is not None:
         raise ValueError(reason)
+    if isinstance(value, str) and not value.strip() and key.default != value:
+        # Blank as a variable often is that nobody set: it must not switch off what the key protects.
+        raise ValueError("must not be blank; leave it out instead")
     return value
 
 

@@ -23,6 +23,12 @@ from retain.api.refusals import status_of
 from retain.engine import EngineError, Forbidden, Invalid, Unsupported
 
 BODY_BYTES: Final = 65_536
+WORDS_OF: Final[Mapping[int, Mapping[str, str]]] = {
+    401: {"code": "unauthenticated", "reason": "credentials"},
+    429: {"code": "too-many-attempts", "reason": "throttled"},
+    503: {"code": "unavailable", "reason": "identity-keys"},
+}
+"""The code and reason of a refusal of who is calling, by its status."""
 
 Fields = Mapping[str, Any]
 
@@ -59,7 +65,8 @@ class _Routes:
                 self._require_admin(caller)
                 return await handler(asked, caller.actor)
             except IdentityError as error:
-                return _answer(error.status, {"error": {"message": error.message}}, error.headers)
+                worded = {**WORDS_OF[error.status], "message": error.message}
+                return _answer(error.status, {"error": worded}, error.headers)
             except EngineError as error:
                 worded = {"code": error.code, "reason": error.reason, "message": error.message}
                 return _answer(status_of(error), {"error": worded})

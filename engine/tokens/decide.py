@@ -194,7 +194,8 @@ class _Policies:
             added = tuple(self._added.get(name, ()))
             if len(container.entry.policies) - len(removed) + len(added) > MAX_POLICIES:
                 raise Conflict(
-                    "the container has five stored access policies; revoke tokens first",
+                    f"the container {name} would have more than {MAX_POLICIES} stored access policies; revoke"
+                    " tokens that are not needed, or all earlier ones in the same step (--revoke-existing)",
                     reason="policy-limit",
                     container=name,
                     limit=MAX_POLICIES,

@@ -17,6 +17,7 @@ from retain.api.cli.audit.format import Erasures, write_csv, write_json, write_t
 from retain.api.cli.audit.proofs import COMMANDS, KEY_HELP, trusted_checkpoint
 from retain.api.cli.audit.retention import command as retention
 from retain.api.cli.data_folder import MOMENT, MOMENT_HELP, note_future, open_data, progress, reading, visible
+from retain.api.cli.groups import Section
 from retain.api.cli.main import FAILED, WRONG, Stopped, data_options
 from retain.api.cli.selection import PATTERN, PATTERN_HELP, hint_for, one_of, resource_options
 from retain.engine.audit.contents import HELD_BY, holdings, timestamp
@@ -30,7 +31,7 @@ from retain.engine.settings.queries import seen_by
 TABLE_ROWS = 200
 
 
-@click.group(name="audit")
+@click.group(name="audit", cls=Section)
 def command() -> None:
     """Who did what, is all of it there, what was held when.
 

@@ -9,6 +9,7 @@ import click
 
 from retain import journal
 from retain.api.cli.data_folder import open_data, reading, visible
+from retain.api.cli.groups import Section
 from retain.api.cli.main import DAMAGED, FAILED, IN_USE, WRONG, Stopped, data_options
 from retain.api.cli.output import output_option, write_output
 from retain.api.cli.run import act, json_option, print_json
@@ -24,7 +25,7 @@ LIST_BYTES = 1 << 30
 """Longest list of erasures that is read."""
 
 
-@click.group(name="backup")
+@click.group(name="backup", cls=Section)
 def command() -> None:
     """Back up the data folder, check backups, restore them without what was erased since.
 

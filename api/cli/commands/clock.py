@@ -7,11 +7,12 @@ from typing import Any
 
 import click
 
+from retain.api.cli.groups import Section
 from retain.api.cli.main import data_options
 from retain.api.cli.run import act, json_option, print_json
 
 
-@click.group(name="clock")
+@click.group(name="clock", cls=Section)
 def command() -> None:
     """The machine's clock: what the server makes of it, and accepting it after a look.
 

@@ -11,7 +11,7 @@ from retain.api.admin.rights import MOST_TARGETS, packed
 from retain.api.cli.data_folder import open_data, progress, reading, visible
 from retain.api.cli.main import FAILED, Stopped, data_options
 from retain.api.cli.run import act, json_option, print_json, print_table
-from retain.api.cli.selection import asked_from, selection_options, show_selection
+from retain.api.cli.selection import asked_from, check_tenants, selection_options, show_selection
 from retain.api.cli.words import counted
 from retain.engine.persons.end import HELD
 from retain.engine.persons.find import Subject, recorded
@@ -64,6 +64,7 @@ def command(
     disk = open_data(config_path, data)
     with reading(disk), progress(disk, "Searching") as update:
         found = recorded(disk, asked, update)
+    check_tenants(disk, config_path, data, asked, found)
     if not as_json:
         show_selection(asked, found)
     results: list[dict[str, Any]] = []

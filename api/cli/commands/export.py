@@ -14,7 +14,14 @@ from retain import journal
 from retain.api.cli.data_folder import open_data, progress, reading, visible
 from retain.api.cli.main import OUTPUT, Stopped, data_options
 from retain.api.cli.output import writing
-from retain.api.cli.selection import PATTERN, PATTERN_HELP, asked_from, selection_options, show_selection
+from retain.api.cli.selection import (
+    PATTERN,
+    PATTERN_HELP,
+    asked_from,
+    check_tenants,
+    selection_options,
+    show_selection,
+)
 from retain.api.cli.words import counted
 from retain.engine import SystemClock
 from retain.engine.audit.contents import timestamp
@@ -77,6 +84,7 @@ def command(
     with reading(disk), progress(disk, "Reading") as update:
         dossier = Dossier(disk, asked, now, update)
         acts = list(dossier.acts(update))
+        check_tenants(disk, config_path, data, asked, dossier.subjects)
         written = _written(output, dossier, acts, now, selection)
     if as_json:
         click.echo(json.dumps(written, ensure_ascii=False))

@@ -9,9 +9,10 @@ import click
 
 from retain.api.admin.rights import packed
 from retain.api.cli.data_folder import open_data, progress, reading, visible
+from retain.api.cli.groups import Section
 from retain.api.cli.main import FAILED, WRONG, Stopped, data_options
 from retain.api.cli.run import act, json_option, print_json, print_table
-from retain.api.cli.selection import asked_from, selection_options, show_selection
+from retain.api.cli.selection import asked_from, check_tenants, selection_options, show_selection
 from retain.api.cli.words import counted
 from retain.engine.holds import Kind, Target
 from retain.engine.persons.find import recorded
@@ -19,7 +20,7 @@ from retain.engine.persons.find import recorded
 NO_NUMBER = bytes(16)
 
 
-@click.group(name="hold")
+@click.group(name="hold", cls=Section)
 def command() -> None:
     """Legal holds: what is held is neither erased nor ended by its deadline.
 
@@ -66,6 +67,7 @@ def add(
         disk = open_data(config_path, data)
         with reading(disk), progress(disk, "Searching") as update:
             found = recorded(disk, asked, update)
+        check_tenants(disk, config_path, data, asked, found)
         if not as_json:
             show_selection(asked, found)
         if not found:

@@ -15,6 +15,7 @@ from rich.table import Table
 from retain import journal
 from retain.api.cli.data_folder import open_data, progress, reading, visible
 from retain.api.cli.failures import failures_of
+from retain.api.cli.groups import Section
 from retain.api.cli.main import DONE, FAILED, data_options
 from retain.engine.audit.contents import timestamp
 from retain.engine.audit.log import entry_of
@@ -23,7 +24,7 @@ from retain.journal.check.verify import segment_files
 from retain.journal.payloads.store import payload_path
 
 
-@click.group(name="journal")
+@click.group(name="journal", cls=Section)
 def command() -> None:
     """Look into the journal; mend a damaged one, deliberately."""
 

@@ -10,6 +10,7 @@ from typing import IO, Any
 import click
 
 from retain.api.cli.data_folder import visible
+from retain.api.cli.groups import Section
 from retain.api.cli.main import FAILED, WRONG, Stopped, data_options
 from retain.api.cli.output import output_option, write_output
 from retain.api.cli.run import act, json_option, print_json, print_table
@@ -25,7 +26,7 @@ CHUNK_BYTES = 8 << 20
 IMPORT_DEPTH = 200
 
 
-@click.group(name="settings")
+@click.group(name="settings", cls=Section)
 def command() -> None:
     """Applications of the settings interface: what there is, export, import.
 

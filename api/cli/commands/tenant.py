@@ -7,13 +7,14 @@ from typing import Any
 
 import click
 
+from retain.api.cli.groups import Section
 from retain.api.cli.main import data_options
 from retain.api.cli.run import act, json_option, print_json, print_table
 from retain.api.cli.words import counted
 from retain.api.console import CONTAINERS
 
 
-@click.group(name="tenant")
+@click.group(name="tenant", cls=Section)
 def command() -> None:
     """Tenants of the blob interface: accounts, their two keys, their containers.
 
@@ -45,6 +46,7 @@ def add(
         print_json(tenant)
     else:
         click.echo(f"Made {name} at {tenant['url']}")
+        _note(tenant)
 
 
 @command.command(name="list")
@@ -65,6 +67,8 @@ def list_command(config_path: Path | None, data: str | None, as_json: bool) -> N
         "URL": lambda tenant: tenant["url"],
     }
     print_table(columns, tenants)
+    for tenant in tenants[:1]:
+        _note(tenant)
 
 
 @command.command(name="show")
@@ -85,6 +89,12 @@ def show(name: str, with_keys: bool, config_path: Path | None, data: str | None,
     if with_keys:
         first = tenant["keys"][0]
         click.echo(f"\n\nBlobEndpoint={tenant['url']};AccountName={name};AccountKey={first};")
+    _note(tenant)
+
+
+def _note(tenant: dict[str, Any]) -> None:
+    if tenant["notice"] is not None:
+        click.echo(f"Note: {tenant['notice']}.", err=True)
 
 
 def _print_containers(tenant: dict[str, Any]) -> None:
@@ -131,13 +141,15 @@ def retention(
 ) -> None:
     """Keep blobs in CONTAINER of the tenant NAME for DAYS after their last write.
 
-    DAYS is a number, "forever", or "default" for retention.recordings_days of the configuration. It holds for
-    blobs that are there already, too: those that are older go at once.
+    DAYS is 1 to 36500, "forever", or "default" for retention.recordings_days of the configuration. It applies
+    to blobs that are there already, too: those that are older are deleted at once.
     """
-    words = {"forever": 0, "default": None}
+    words = {"forever": "forever", "default": None}
     if days not in words and not (days.isdecimal() and days.isascii()):
-        raise click.BadParameter('must be a number, "forever" or "default"', param_hint="DAYS")
+        raise click.BadParameter('must be 1 to 36500, "forever" or "default"', param_hint="DAYS")
     number = words[days] if days in words else int(days)
+    if number == 0:
+        raise click.BadParameter('0 is no number of days; "forever" switches deletion off', param_hint="DAYS")
     tenant = act(config_path, data, "tenant retention", name=name, container=container, days=number)
     if as_json:
         print_json(tenant)

@@ -6,11 +6,12 @@ import sys
 
 import click
 
+from retain.api.cli.groups import Section
 from retain.api.cli.main import WRONG, Stopped
 from retain.api.importing import importing
 
 
-@click.group(name="user")
+@click.group(name="user", cls=Section)
 def command() -> None:
     """Users of the interfaces ([[users]] in the configuration)."""
 

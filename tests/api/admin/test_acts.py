@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -201,11 +202,12 @@ async def test_a_container_keeps_as_long_as_told() -> None:
     async with opened() as (_, office):
         await office.add_tenant(actor=ACTOR, name="mytenant")
         common = {"actor": ACTOR, "name": "mytenant"}
-        for days, kept in ((90, 90), (0, 0), (None, 30)):
+        for days, kept in ((90, 90), ("forever", 0), (None, 30)):
             tenant = await office.set_retention(**common, container="recordings", days=days)
             assert tenant["containers"][1]["keeps_days"] == kept
-        with pytest.raises(Invalid):
-            await office.set_retention(**common, container="recordings", days=-1)
+        for days in (0, -1, 36_501, "", "for ever"):
+            with pytest.raises(Invalid):
+                await office.set_retention(**common, container="recordings", days=days)
         with pytest.raises(NotFound):
             await office.set_retention(**common, container="nowhere", days=1)
 
@@ -230,3 +232,41 @@ async def test_urls(server: ServerConfig, suffixes: tuple[str, ...], url: str) -
     config = Config(server=server, blobs=BlobsConfig(host_suffixes=suffixes))
     async with opened(config) as (_, office):
         assert office.url_of("mytenant") == url
+
+
+PROXIED = ServerConfig(behind_proxy=True, trusted_proxies=("10.0.0.1",))
+
+
+@pytest.mark.parametrize(
+    ("server", "base", "refused"),
+    [
+        (PROXIED, None, True),
+        (PROXIED, "http://retain.example.org", True),
+        (PROXIED, "https://retain.example.org", False),
+        (replace(PROXIED, external_url="https://retain.example.org"), None, False),
+        (ServerConfig(), None, False),
+    ],
+)
+async def test_no_token_is_made_for_an_address_behind_a_proxy(
+    server: ServerConfig, base: str | None, refused: bool
+) -> None:
+    async with opened(Config(server=server)) as (_, office):
+        office.listens_at = "http://127.0.0.1:8080"
+        tenant = await office.add_tenant(actor=ACTOR, name="mytenant")
+        assert (tenant["notice"] is not None) is (server is PROXIED)
+        asked = {"actor": ACTOR, "tenant": "mytenant", "expiry": "2100-01-01", "base": base}
+        if refused:
+            with pytest.raises(Invalid, match="external_url") as why:
+                await office.create_tokens(**asked)
+            assert why.value.reason == "external-url"
+            assert await office.list_tokens(actor=ACTOR, tenant="mytenant") == []
+        else:
+            for token in await office.create_tokens(**asked):
+                assert ("spr=https" in token["token"]) is token["url"].startswith("https:")
+
+
+@pytest.mark.parametrize("bind", ["0.0.0.0:8080", "[::]:8080"])
+async def test_a_wildcard_is_no_address_for_clients(bind: str) -> None:
+    async with opened(Config(server=ServerConfig(bind=bind, insecure_bind=True))) as (_, office):
+        tenant = await office.add_tenant(actor=ACTOR, name="mytenant")
+        assert "no address that a client can use" in tenant["notice"]

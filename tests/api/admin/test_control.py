@@ -279,6 +279,9 @@ def test_another_data_folder_is_named_by_an_option(tmp_path: Path, monkeypatch: 
         ("token", "revoke", "mytenant"),
         ("token", "revoke", "mytenant", "aa", "--all"),
         ("tenant", "retention", "mytenant", "recordings", "soon"),
+        ("tenant", "retention", "mytenant", "recordings", "0"),
+        ("tenant", "retention", "mytenant", "recordings", "00"),
+        ("tenant", "retention", "mytenant", "recordings", ""),
         ("tenant", "rotate-key", "mytenant", "--key", "3"),
     ],
 )

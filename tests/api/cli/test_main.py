@@ -213,3 +213,62 @@ def test_the_engine_gets_its_part_of_the_configuration() -> None:
     options = engine_options(config)
     assert (options.inline_bytes, options.snapshot_records, options.segment_bytes) == (1000, 7, 1 << 20)
     assert options.sweep_interval_s == config.areas.sweep_interval
+
+
+@pytest.mark.parametrize("group", ["audit", "backup", "hold", "journal", "settings", "tenant", "token"])
+def test_summaries_are_whole_sentences(group: str) -> None:
+    text = CliRunner().invoke(cli.main, [group, "--help"], terminal_width=100).stdout
+    assert "..." not in text.partition("Commands:")[2]
+
+
+def test_a_port_in_use_names_the_way_out(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        command = [sys.executable, "-m", "retain", "serve", "--data", str(tmp_path / "d"), "--bind", address]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stderr.splitlines()[-1].count("--bind")) == (cli.FAILED, 1)
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+@pytest.mark.parametrize("arguments", [("serve",), ("tenant", "list"), ("audit", "log"), ("erase", "--now")])
+def test_the_folder_of_another_user_is_one_line(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    data = tmp_path / "data"
+    data.mkdir(mode=0o700)
+    for folder in (tmp_path, *list(tmp_path.parents)[:-2]):
+        folder.chmod(0o755)
+
+    (tmp_path / "file").touch()
+    CliRunner().invoke(cli.main, [*arguments, "--data", str(tmp_path / "file")])
+    os.seteuid(65534)
+    try:
+        result = CliRunner().invoke(cli.main, [*arguments, "--data", str(data)])
+    finally:
+        os.seteuid(0)
+    assert result.exit_code in (cli.FAILED, cli.WRONG)
+    assert result.stderr.splitlines()[-1] == (
+        f"Error: {data} cannot be used: Permission denied; run the command as the user that owns the folder"
+    )
+    assert isinstance(result.exception, SystemExit)
+
+
+@pytest.mark.parametrize("name", ["api", "console", "docs", "healthz", "openapi"])
+def test_a_tenant_is_not_called_like_an_address(tmp_path: Path, name: str) -> None:
+    result = CliRunner().invoke(cli.main, ["tenant", "add", name, "--data", str(tmp_path / "data")])
+    assert (result.exit_code, "choose another name" in result.stderr) == (cli.FAILED, True)
+
+
+@pytest.mark.parametrize("arguments", [("erase",), ("hold", "add", "--reason", "7"), ("export", "-o", "out")])
+def test_a_tenant_that_does_not_exist_is_no_empty_one(
+    tmp_path: Path, arguments: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    run = CliRunner().invoke
+    assert run(cli.main, ["tenant", "add", "mytenant", "--data", "data"]).exit_code == cli.DONE
+    result = run(cli.main, [*arguments, "--tenant", "mytenat", "--data", "data"])
+    assert (result.exit_code, "there is no tenant mytenat" in result.stderr) == (cli.FAILED, True)
+    assert not (tmp_path / "out").exists()
+    result = run(cli.main, [*arguments, "--tenant", "mytenant", "--data", "data"])
+    assert "there is no tenant" not in result.stderr

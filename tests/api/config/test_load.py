@@ -293,3 +293,16 @@ def test_every_key_has_a_meaning_and_stands_in_the_reference() -> None:
         for key in keys_of(cls):
             assert key.rule.doc.endswith("…") or key.rule.doc[-1] in ".)", key.name
             assert f"| `{key.name}` |" in text
+
+
+@pytest.mark.parametrize("blank", ["", " "])
+def test_a_blank_switches_nothing_off(tmp_path: Path, blank: str) -> None:
+    """No string of any section may be blank: in the file, in the environment."""
+    for section, cls in SECTIONS.items():
+        for key in keys_of(cls):
+            if key.kind not in (str, str | None) or key.default == blank:
+                continue
+            with pytest.raises(ConfigError):
+                load(None, {f"RETAIN_{section}_{key.name}".upper(): blank})
+            with pytest.raises(ConfigError):
+                load(given(tmp_path, f"[{section}]\n{key.name} = '{blank}'"), {})

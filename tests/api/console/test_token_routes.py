@@ -83,6 +83,9 @@ async def test_others_are_turned_away(headers: dict[str, str], status: int) -> N
             assert answer.status_code == status
             assert "error" in await answer.get_json()
             assert ("WWW-Authenticate" in answer.headers) is (status == 401)
+            error = (await answer.get_json())["error"]
+            known = {401: ("unauthenticated", "credentials"), 403: ("forbidden", "admin")}
+            assert (error["code"], error["reason"]) == known[status]
 
 
 async def test_administrators_are_who_the_configuration_says() -> None:
@@ -134,6 +137,9 @@ async def test_a_full_container_of_policies_is_a_conflict() -> None:
             assert (await client.post(PATH, json=ASKED, headers=basic())).status_code == 201
         answer = await client.post(PATH, json=ASKED, headers=basic())
         assert answer.status_code == 409
-        assert (await answer.get_json())["error"]["reason"] == "policy-limit"
+        error = (await answer.get_json())["error"]
+        assert error["reason"] == "policy-limit"
+        assert "the container " in error["message"]
+        assert "--revoke-existing" in error["message"]
         again = await client.post(PATH, json={**ASKED, "revoke_existing": True}, headers=basic())
         assert again.status_code == 201
