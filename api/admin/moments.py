@@ -7,37 +7,89 @@ from datetime import UTC, date, datetime, time, timedelta, timezone, tzinfo
 from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from retain.api.console.zones import COMMON
 from retain.engine import Invalid
 
 NANOSECONDS: Final = 1_000_000_000
 LATEST_S: Final = int(datetime(2500, 1, 1, tzinfo=UTC).timestamp())
 """A record's nanoseconds in 64 bits do not reach as far as dates do."""
-_OFFSET = re.compile(r"(?:UTC|GMT)?(\()?([+-])(\d{1,2}):?(\d{2})(?(1)\))")
+_LABEL = re.compile(
+    r"(?P<utc>(?:\(\s*)?(?:UTC|GMT|Z)(?![A-Za-z/]))?\s*\(?\s*"
+    r"(?:(?P<sign>[+-])(?P<hours>\d{1,2})(?::?(?P<minutes>\d{2}))?)?\s*\)?(?P<name>.*)",
+    re.IGNORECASE,
+)
+"""An offset, in brackets or not, and a name; one of them may be missing."""
+_PLACES = re.compile(r"\s*\([^()]*\)$")
+"""What screens add to a name, such as (US & Canada)."""
+_YEAR: Final = 2026
+"""Whose offsets a label's is compared with."""
 _ZONE_NAME = re.compile(r"[A-Za-z0-9_+\-]+(/[A-Za-z0-9_+\-]+){0,2}")
 
 
 def zone_of(text: str) -> tzinfo:
-    """Return a time zone: an IANA name such as `America/Los_Angeles`, `UTC`, or an offset such as
-    `UTC-08:00`, also as the Genesys page shows it, `UTC(-08:00)`.
+    """Return the time zone that a text names, in any of the ways in which screens show one.
+
+    These are names of the tz database (`America/Los_Angeles`), of Windows (`Pacific Standard Time`) and of
+    the console's list (`Pacific Time`), and offsets (`UTC-08:00`, `UTC-8`, `UTC(-08:00)`). A name after an offset
+    counts, its daylight saving included; the offset must be the zone's in winter or summer.
 
     Raises:
-        Invalid: ``timezone``.
+        Invalid: `timezone`.
     """
-    if text in ("UTC", "GMT", "Z"):
-        return UTC
-    if (offset := _OFFSET.fullmatch(text)) is not None:
-        minutes = int(offset[3]) * 60 + int(offset[4])
-        if minutes < 24 * 60 and int(offset[4]) < 60:
-            return timezone(timedelta(minutes=minutes if offset[2] == "+" else -minutes))
-    elif _ZONE_NAME.fullmatch(text):
-        try:
-            return ZoneInfo(text)
-        except (ZoneInfoNotFoundError, OSError, ValueError):
-            pass  # refused below, like all other unknown names
-    raise Invalid(
-        "the time zone must be a name such as Europe/Berlin, UTC, or an offset such as UTC-08:00",
+    found = _LABEL.fullmatch(text.strip())
+    offset = None if found is None else _offset(found)
+    if found is None or text.count("(") != text.count(")"):
+        raise _unknown(text)
+    if found["hours"] is not None and (offset is None or found["utc"] is found["minutes"] is None):
+        raise _unknown(text)
+    name = found["name"].strip()
+    if not name:
+        if found["utc"] is None and offset is None:
+            raise _unknown(text)
+        return UTC if offset is None else timezone(offset)
+    zone = _named(name)
+    if zone is None or (found["utc"] is not None and offset is None):
+        raise _unknown(text)
+    if offset is not None and offset not in _offsets_of(zone):
+        raise Invalid(f"the time zone {name} does not have the offset in {text!r}", reason="timezone")
+    return zone
+
+
+def _unknown(text: str) -> Invalid:
+    return Invalid(
+        f"{text!r} is no time zone; write a name such as Europe/Berlin or Pacific Standard Time, UTC, "
+        "or an offset such as UTC-08:00",
         reason="timezone",
     )
+
+
+def _offset(found: re.Match[str]) -> timedelta | None:
+    if found["hours"] is None:
+        return None
+    minutes = int(found["hours"]) * 60 + int(found["minutes"] or 0)
+    if int(found["minutes"] or 0) > 59 or minutes >= 24 * 60:
+        return None
+    return timedelta(minutes=minutes if found["sign"] == "+" else -minutes)
+
+
+def _named(name: str) -> tzinfo | None:
+    from tzlocal.windows_tz import win_tz  # only where a name needs it
+
+    name = _PLACES.sub("", name).strip()
+    labels = {label.casefold(): key for key, label in COMMON.items()}
+    windows = {label.casefold(): key for label, key in win_tz.items()}
+    key = labels.get(name.casefold()) or windows.get(name.casefold()) or name
+    if not _ZONE_NAME.fullmatch(key):
+        return None
+    try:
+        return ZoneInfo(key)
+    except (ZoneInfoNotFoundError, OSError, ValueError):
+        return None
+
+
+def _offsets_of(zone: tzinfo) -> set[timedelta | None]:
+    """The offsets in the middle of winter and summer: where clocks change, labels show either."""
+    return {datetime(_YEAR, month, 1, tzinfo=zone).utcoffset() for month in (1, 7)}
 
 
 def instant(text: str, zone: tzinfo) -> int:

@@ -30,7 +30,7 @@ def command() -> None:
     default="UTC",
     show_default=True,
     metavar="ZONE",
-    help="Whose dates these are: Europe/Berlin, UTC-08:00.",
+    help="Time zone of the dates: Europe/Berlin, Pacific Standard Time, UTC-8, UTC(-08:00) Pacific Time.",
 )
 @click.option("--revoke-existing", is_flag=True, help="End all earlier container tokens in the same act.")
 @click.option(

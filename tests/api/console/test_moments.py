@@ -13,6 +13,17 @@ from retain.engine import Invalid
     [
         ("2022-05-13", "UTC-08:00", "2022-05-13T08:00:00Z"),
         ("2022-05-13", "UTC(-08:00)", "2022-05-13T08:00:00Z"),
+        ("2022-05-13", "(UTC-08:00)", "2022-05-13T08:00:00Z"),
+        ("2022-05-13", "UTC-8", "2022-05-13T08:00:00Z"),
+        ("2022-05-13", "GMT+0530", "2022-05-12T18:30:00Z"),
+        ("2022-05-13", "UTC +1", "2022-05-12T23:00:00Z"),
+        ("2022-01-13", "UTC(-08:00) Pacific Time", "2022-01-13T08:00:00Z"),
+        ("2022-07-13", "UTC(-08:00) Pacific Time", "2022-07-13T07:00:00Z"),
+        ("2022-07-13", "(UTC-08:00) Pacific Time (US & Canada)", "2022-07-13T07:00:00Z"),
+        ("2022-07-13", "Pacific Standard Time", "2022-07-13T07:00:00Z"),
+        ("2022-07-13", "w. europe standard time", "2022-07-12T22:00:00Z"),
+        ("2022-07-13", "(UTC+02:00) Europe/Berlin", "2022-07-12T22:00:00Z"),
+        ("2022-07-13", "Etc/GMT+8", "2022-07-13T08:00:00Z"),
         ("2022-05-13", "UTC", "2022-05-13T00:00:00Z"),
         ("2022-05-13T12:30", "+05:30", "2022-05-13T07:00:00Z"),
         ("2022-07-01T12:30:15", "Europe/Berlin", "2022-07-01T10:30:15Z"),
@@ -27,7 +38,23 @@ def test_instants(date: str, zone: str, utc: str) -> None:
 
 @pytest.mark.parametrize(
     "zone",
-    ["", "Nowhere/Else", "../../etc/passwd", "UTC+99:00", "UTC-08:75", "+1", "UTC(-08:00", "UTC-08:00)"],
+    [
+        "",
+        " ",
+        "()",
+        "Nowhere/Else",
+        "../../etc/passwd",
+        "UTC+99:00",
+        "UTC-08:75",
+        "UTC-08:00 Europe/Berlin",
+        "UTC(-08:00) Nowhere Time",
+        "UTC Europe/Berlin",
+        "+1",
+        "UTC(-08:00",
+        "UTC-08:00)",
+        "\n",
+        "9" * 5000,
+    ],
 )
 def test_unknown_zones_are_refused(zone: str) -> None:
     with pytest.raises(Invalid) as refused:
