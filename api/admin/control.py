@@ -88,7 +88,7 @@ async def _act(acts: Acts, line: bytes) -> bytes:
     try:
         request = json.loads(line)
         act, arguments = acts[request["act"]], dict(request["arguments"])
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, RecursionError):
         return _refusal("the server does not know this act", "act", "invalid")
     try:
         return _packed({"result": await act(**arguments)})

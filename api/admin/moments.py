@@ -30,8 +30,8 @@ def zone_of(text: str) -> tzinfo:
     """Return the time zone that a text names, in any of the ways in which screens show one.
 
     These are names of the tz database (`America/Los_Angeles`), of Windows (`Pacific Standard Time`) and of
-    the console's list (`Pacific Time`), and offsets (`UTC-08:00`, `UTC-8`, `UTC(-08:00)`). A name after an offset
-    counts, its daylight saving included; the offset must be the zone's in winter or summer.
+    the console's list (`Pacific Time`), and offsets (`UTC-08:00`, `UTC-8`, `UTC(-08:00)`). A name after an
+    offset counts, its daylight saving included; the offset must be the zone's in winter or summer.
 
     Raises:
         Invalid: `timezone`.

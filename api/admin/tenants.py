@@ -184,5 +184,5 @@ def _unpacked(account: str, data: bytes) -> tuple[bytes, ...]:
         if not isinstance(packed, Mapping) or set(packed) != {"key1", "key2"}:
             raise ValueError
         return tuple(base64.b64decode(packed[f"key{number}"], validate=True) for number in KEYS)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, RecursionError):
         raise Invalid(f"{FOLDER}/{account} in the data folder holds no keys", reason="key-file") from None

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ipaddress
 import re
 import socket
+import stat
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, field, fields, replace
@@ -232,6 +233,22 @@ def _beside(config: Config, path: Path, given: Set[tuple[str, str]]) -> Config:
             beside = replace(getattr(config, section), **{key: str(path.parent / value)})
             config = replace(config, **{section: beside})
     return config
+
+
+def exposed_secrets(path: Path | None, config: Config) -> str | None:
+    """Return a warning if other users of the machine can read secrets in the file; None if they cannot."""
+    if path is None or not path.stat().st_mode & stat.S_IROTH:
+        return None
+    keys = [
+        f"{section}.{key.name}"
+        for section, cls in SECTIONS.items()
+        for key in keys_of(cls)
+        if key.rule.secret and getattr(getattr(config, section), key.name) not in (None, key.default)
+    ]
+    keys += [f"tenants.{tenant.name}.key" for tenant in config.tenants if tenant.key is not None]
+    if not keys:
+        return None
+    return f"every user of this machine can read {path}, which holds {', '.join(keys)}; chmod 600 it"
 
 
 def is_loopback(host: str) -> bool:

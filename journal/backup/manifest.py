@@ -72,13 +72,13 @@ def read_manifest(disk: Disk) -> Manifest | None:
         identity, root = bytes.fromhex(facts["journal"]), bytes.fromhex(facts["root"])
         numbers = [int(facts[key]) for key in ("time", "segment", "offset")]
         return Manifest(identity, int(facts["seq"]), root, numbers[0], numbers[1], numbers[2], entries)
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise Corrupt(f"{MANIFEST_FILE} cannot be read: {error}", file=MANIFEST_FILE) from error
 
 
 def leads_elsewhere(name: str) -> bool:
-    """Whether a file's name would lead out of its folder."""
-    return bool({"", ".", ".."} & set(name.split("/")))
+    """Whether a file's name would lead out of its folder, or cannot be one that Retain gave."""
+    return bool({"", ".", ".."} & set(name.split("/"))) or not (name.isascii() and name.isprintable())
 
 
 def copy_file(source: File, target: Disk, name: str, stop: int | None = None) -> tuple[str, int]:

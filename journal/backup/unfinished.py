@@ -61,7 +61,7 @@ def _read(target: Disk, head: dict[str, str]) -> set[str]:
         names = {str(json.loads(line)) for line in lines[:-1]}
         if any(leads_elsewhere(name) for name in names):
             raise ValueError
-    except ValueError:
+    except (ValueError, RecursionError):
         reason = f"{UNFINISHED_FILE} in the folder is not this journal's; name another folder for the backup"
         raise BadTarget(reason, file=UNFINISHED_FILE) from None
     return names

@@ -181,18 +181,27 @@ class RealDisk(Disk):
         return self._notices
 
     def names(self, folder: str = "") -> list[str]:
+        place = self._place(folder)
         try:
-            return sorted(self._with_spare(folder, partial(os.listdir, self._place(folder))))
+            if folder and place.is_symlink():
+                reason = "it is a symbolic link, and none is followed inside a data folder"
+                raise OSError(errno.ELOOP, reason, str(place))
+            return sorted(self._with_spare(folder, partial(os.listdir, place)))
         except OSError as error:
             raise explained(error, folder, 0) from error
 
     def open(self, name: str, *, create: bool = False, write: bool = False) -> RealFile:
         flags = os.O_CREAT | os.O_TRUNC | os.O_RDWR if create else os.O_RDWR if write else os.O_RDONLY
         try:
-            opening = partial(os.open, self._place(name), flags | os.O_NOFOLLOW, _FILE_MODE)
-            return RealFile(self._with_spare(name, opening), name)
+            # Not blocking, so that a pipe somebody put there cannot hold up whoever opens it.
+            flags |= os.O_NOFOLLOW | os.O_NONBLOCK
+            descriptor = self._with_spare(name, partial(os.open, self._place(name), flags, _FILE_MODE))
         except OSError as error:
             raise explained(error, name, 0) from error
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            os.close(descriptor)
+            raise OSError(errno.EINVAL, "it is no regular file", str(self._place(name)))
+        return RealFile(descriptor, name)
 
     def replace(self, old: str, new: str) -> None:
         try:

@@ -60,7 +60,7 @@ class Erasures(NamedTuple):
                 not (0 < one.parts <= 3 and 0 < one.first <= one.last < one.seq <= seq) for one in entries
             ):
                 raise ValueError("an erasure is out of range")
-        except (ValueError, TypeError, KeyError, IndexError) as error:
+        except (ValueError, TypeError, KeyError, IndexError, RecursionError) as error:
             raise Corrupt(f"this is no list of erasures: {error}") from error
         return cls(identity, seq, entries)
 

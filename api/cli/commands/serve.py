@@ -7,8 +7,9 @@ from pathlib import Path
 
 import click
 
-from retain.api.cli.main import IN_USE, WRONG, Stopped, config_option
+from retain.api.cli.main import IN_USE, WRONG, Stopped, config_option, configuration_path
 from retain.api.cli.options import configured
+from retain.api.config.load import exposed_secrets
 from retain.api.importing import importing
 from retain.api.web import logs
 
@@ -24,6 +25,8 @@ def command(config_path: Path | None, bind: str | None, data: str | None) -> Non
     """
     config = configured(config_path, data=data, bind=bind)
     logs.configure(config.log)
+    if (warning := exposed_secrets(configuration_path(config_path), config)) is not None:
+        click.echo(f"Warning: {warning}", err=True)
     os.umask(0o077)
     refuse_if_in_use(config.storage.data)
     with importing():

@@ -133,7 +133,15 @@ async def test_a_system_without_short_names_serves_without_a_socket_and_says_so(
 
 
 @pytest.mark.parametrize(
-    "line", [b"\n", b"[]\n", b"{}\n", b'{"act": "echo"}\n', b'{"act": [], "arguments": {}}\n']
+    "line",
+    [
+        b"\n",
+        b"[]\n",
+        b"{}\n",
+        b'{"act": "echo"}\n',
+        b'{"act": [], "arguments": {}}\n',
+        b"[" * 100_000 + b"\n",
+    ],
 )
 async def test_nonsense_is_refused(tmp_path: Path, line: bytes) -> None:
     async with serving(tmp_path):

@@ -11,7 +11,7 @@ import pytest
 
 from retain.api.config.document import commented_file, reference
 from retain.api.config.fields import keys_of
-from retain.api.config.load import SECTIONS, TABLES, Config, ConfigError, is_loopback, load
+from retain.api.config.load import SECTIONS, TABLES, Config, ConfigError, exposed_secrets, is_loopback, load
 
 #: A hash in the form `retain user hash` prints, of no password.
 HASH = f"$argon2id$v=19$m=65536,t=3,p=4${'a' * 22}${'b' * 43}"
@@ -306,3 +306,25 @@ def test_a_blank_switches_nothing_off(tmp_path: Path, blank: str) -> None:
                 load(None, {f"RETAIN_{section}_{key.name}".upper(): blank})
             with pytest.raises(ConfigError):
                 load(given(tmp_path, f"[{section}]\n{key.name} = '{blank}'"), {})
+
+
+@pytest.mark.parametrize(
+    ("mode", "text", "warned"),
+    [
+        (0o644, f"[identity]\njwt_secret = '{'s' * 40}'", "identity.jwt_secret"),
+        (0o644, f"[[tenants]]\nname = 'mytenant'\nkey = '{'a' * 88}'", "tenants.mytenant.key"),
+        (0o600, f"[identity]\njwt_secret = '{'s' * 40}'", None),
+        (0o640, f"[identity]\njwt_secret = '{'s' * 40}'", None),
+        (0o644, "[areas]\nmax_ttl = 80", None),
+    ],
+)
+def test_secrets_that_everyone_can_read_are_pointed_out(
+    tmp_path: Path, mode: int, text: str, warned: str | None
+) -> None:
+    path = given(tmp_path, text)
+    path.chmod(mode)
+    found = exposed_secrets(path, load(path, {}))
+    assert (found is not None) is (warned is not None)
+    if found is not None:
+        assert f"can read {path}, which holds {warned}; chmod 600 it" in found
+        assert "s" * 40 not in found

@@ -444,7 +444,7 @@ def test_a_backup_that_was_tampered_with_is_refused() -> None:
             restored(MemoryDisk({one: data for one, data in files.items() if one != name}))
 
 
-@pytest.mark.parametrize("change", ["seq", "root", "offset", "format", "name", "drop"])
+@pytest.mark.parametrize("change", ["seq", "root", "offset", "format", "name", "zero", "half", "drop"])
 def test_a_manifest_that_does_not_fit_is_refused(change: str) -> None:
     disk, log = marked()
     target = MemoryDisk()
@@ -458,6 +458,12 @@ def test_a_manifest_that_does_not_fit_is_refused(change: str) -> None:
         "format": manifest,
         "name": manifest._replace(
             entries=(*manifest.entries, manifest.entries[0]._replace(name="journal/../../x"))
+        ),
+        "zero": manifest._replace(
+            entries=(*manifest.entries, manifest.entries[0]._replace(name="journal/x\0y"))
+        ),
+        "half": manifest._replace(
+            entries=(*manifest.entries, manifest.entries[0]._replace(stored="segments/\ud800"))
         ),
         "drop": manifest._replace(entries=manifest.entries[:-1]),
     }[change]

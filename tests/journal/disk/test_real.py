@@ -214,6 +214,28 @@ def test_the_mode_of_a_folder_that_exists_stays(tmp_path: Path, mode: int) -> No
         assert stat.S_IMODE(tmp_path.stat().st_mode) == mode
 
 
+def test_what_is_no_regular_file_is_refused_at_once(real: RealDisk) -> None:
+    """A pipe would hold up whoever opens it, for ever."""
+    os.mkfifo(real.path / "pipe")
+    (real.path / "folder").mkdir()
+    for name, options in (("pipe", {}), ("pipe", {"write": True}), ("folder", {})):
+        with pytest.raises(OSError, match="no regular file"):
+            real.open(name, **options)
+    os.mkfifo(real.path / "x.tmp")
+    with pytest.raises(OSError, match="no regular file"):
+        real.write_atomic("x", b"")
+
+
+def test_no_link_is_followed_inside_the_folder(real: RealDisk, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (real.path / "journal").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(OSError, match="symbolic link"):
+        real.names("journal")
+    with pytest.raises(OSError, match="symbolic link"):
+        open_journal(real, lambda _: None)
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
 @pytest.mark.parametrize("mode", [0o775, 0o777, 0o722])
 def test_a_folder_that_others_may_write_to_is_pointed_out(tmp_path: Path, mode: int) -> None:
     tmp_path.chmod(mode)
