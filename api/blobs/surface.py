@@ -16,7 +16,7 @@ from retain.api.blobs.routes import TABLE
 from retain.api.blobs.routes.listing import included
 from retain.api.blobs.sas.fields import ALL as SAS_PARAMETERS
 from retain.api.blobs.sas.permissions import Operation, authorize
-from retain.api.blobs.wire.address import Address, host_account, parse_address
+from retain.api.blobs.wire.address import Address, host_account, parse_address, parse_in_batch
 from retain.api.blobs.wire.engine_errors import from_engine, from_request
 from retain.api.blobs.wire.errors import AzureError, invalid_header, invalid_parameter, render
 from retain.api.blobs.wire.names import check_blob, check_container
@@ -135,16 +135,12 @@ class BlobSurface:
                 raise invalid_header(name, value)
         query = parse_query(request.raw_query)
         segments = request.segments()
-        account: str | None
-        if batch is None:
-            suffixes = self._site.host_suffixes
-            account = host_account(_host(request, headers), suffixes) if suffixes else None
-        else:
-            # Python's client leaves the account out of the paths in a batch unless the host is this machine.
-            is_named = batch.address.path_style and segments[0] == batch.account
-            account = None if is_named else batch.account
-        address = parse_address(segments, account, query.get("restype"), query.get("comp"))
-        return _Place(address, query, headers)
+        restype, comp = query.get("restype"), query.get("comp")
+        if batch is not None:
+            return _Place(parse_in_batch(segments, batch.address, restype, comp), query, headers)
+        suffixes = self._site.host_suffixes
+        account = host_account(_host(request, headers), suffixes) if suffixes else None
+        return _Place(parse_address(segments, account, restype, comp), query, headers)
 
     async def _serve(
         self, request: Request, place: _Place, version: str, batch: Call | None = None

@@ -16,6 +16,7 @@ from retain.api.blobs.routes.upload import require_length
 from retain.api.blobs.sas.fields import ALL as SAS_PARAMETERS
 from retain.api.blobs.sas.permissions import Operation
 from retain.api.blobs.wire import batch
+from retain.api.blobs.wire.address import parse_in_batch
 from retain.api.blobs.wire.errors import AzureError
 from retain.api.blobs.wire.query import parameter_name
 from retain.api.http.message import Request, RequestError, Response
@@ -46,32 +47,35 @@ async def _answer_all(call: Call, parts: list[batch.Part]) -> list[tuple[str | N
     async def answer(number: int) -> None:
         answers[number] = await call.interface.serve_part(_request(call, parts[number]), call)
 
-    for numbers in _rounds(parts):
+    for numbers in _rounds(call, parts):
         async with trio.open_nursery() as nursery:
             for number in numbers:
                 nursery.start_soon(answer, number)
     return [(part.content_id, answers[number]) for number, part in enumerate(parts)]
 
 
-def _rounds(parts: list[batch.Part]) -> Iterator[list[int]]:
-    """Yield the numbers of requests that may be answered together, in order: no two name the same path."""
+def _rounds(call: Call, parts: list[batch.Part]) -> Iterator[list[int]]:
+    """Yield the numbers of requests that may be answered together, in order: no two name the same blob."""
     numbers: list[int] = []
     named: set[object] = set()
     for number, part in enumerate(parts):
-        path = _path(part)
-        if path in named:
+        blob = _named(call, part)
+        if blob in named:
             yield numbers
             numbers, named = [], set()
         numbers.append(number)
-        named.add(path)
+        named.add(blob)
     yield numbers
 
 
-def _path(part: batch.Part) -> object:
+def _named(call: Call, part: batch.Part) -> object:
+    """What a request names, however its path is written; the path itself where it cannot be read."""
     try:
-        return tuple(_bare(part.method, part.raw_path, b"", []).segments())
+        segments = _bare(part.method, part.raw_path, b"", []).segments()
     except RequestError:
         return part.raw_path
+    address = parse_in_batch(segments, call.address, None, None)
+    return address.container, address.blob
 
 
 def _request(call: Call, part: batch.Part) -> Request:

@@ -33,6 +33,15 @@ def host_account(host: str, suffixes: Sequence[str]) -> str | None:
     return None
 
 
+def parse_in_batch(segments: Sequence[str], batch: Address, restype: str | None, comp: str | None) -> Address:
+    """Read the path of a request inside a batch, which is one on the batch's account.
+
+    Python's client leaves the account out of these paths unless the host is this machine.
+    """
+    is_named = batch.path_style and segments[0] == batch.account
+    return parse_address(segments, None if is_named else batch.account, restype, comp)
+
+
 def parse_address(
     segments: Sequence[str], account: str | None, restype: str | None, comp: str | None
 ) -> Address:

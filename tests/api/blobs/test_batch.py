@@ -274,11 +274,17 @@ async def test_a_virtual_host_names_the_account() -> None:
         assert answers_of(answer)[0].status == 202
 
 
-async def test_one_blob_named_twice_is_gone_once(filled: BlobClient) -> None:
-    encoded = f"/{ACCOUNT}/recordings/%61"
-    again = part(f"DELETE {encoded}", signed(filled, "DELETE", encoded), "1")
-    found = answers_of(await send(filled, IN_CONTAINER, whole(deletion(filled, "a"), again)))
-    assert [sub.status for sub in found] == [202, 404]
+@pytest.mark.parametrize(
+    "spelling", [f"/{ACCOUNT}/recordings/%61%2Fb", "/recordings/a/b", "/recordings/a%5Cb"]
+)
+async def test_requests_for_one_blob_run_in_their_order(filled: BlobClient, spelling: str) -> None:
+    for turn in range(8):
+        name = f"{spelling}{turn}"
+        await filled.put(f"a/b{turn}")
+        again = part(f"DELETE {name}", signed(filled, "DELETE", name), "1")
+        body = whole(deletion(filled, f"a/b{turn}"), again)
+        found = answers_of(await send(filled, IN_CONTAINER, body))
+        assert [sub.status for sub in found] == [202, 404]
 
 
 async def test_a_lease_protects_against_a_batch(filled: BlobClient) -> None:
