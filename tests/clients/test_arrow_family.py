@@ -142,25 +142,3 @@ def test_pyarrow(site: Site, container: ContainerClient) -> None:
     system.delete_dir(f"{base}/many")
     system.delete_dir(f"{base}/dir")
     assert list(container.list_blob_names()) == []
-
-
-def test_one_overwrites_what_the_other_wrote(site: Site, container: ContainerClient) -> None:
-    in_blocks = site.container(container.container_name, max_single_put_size=1 << 20)
-    obstore = pytest.importorskip("obstore")
-    _, system = arrow(site)
-    store = obstore.store.AzureStore(
-        container.container_name,
-        account_name=EMULATOR_ACCOUNT,
-        account_key=EMULATOR_KEY,
-        endpoint=f"{site.server.url}/{EMULATOR_ACCOUNT}",
-        client_options={"allow_http": True},
-    )
-    for turn in range(2):
-        data = LARGE[turn:]
-        obstore.put(store, "shared", data, chunk_size=5 << 20)
-        with system.open_output_stream(f"{container.container_name}/shared") as stream:
-            stream.write(data[1:])
-        assert bytes(obstore.get(store, "shared").bytes()) == data[1:]
-        in_blocks.upload_blob("shared", data, overwrite=True)
-        with system.open_input_stream(f"{container.container_name}/shared") as stream:
-            assert stream.read() == data

@@ -7,11 +7,11 @@ import pytest
 from retain.engine.blobs import leases
 from retain.engine.blobs.answers import Leased
 from retain.engine.blobs.commands import CommitBlocks, DeleteBlob, LeaseBlob, SetBlobTags, StageBlock
-from retain.engine.blobs.conditions import Conditions
+from retain.engine.blobs.conditions import Conditions, ETags
 from retain.engine.blobs.container_commands import DeleteContainer, LeaseContainer, SetContainerMetadata
 from retain.engine.blobs.entries import ContentHeaders
 from retain.engine.blobs.leases import Lease, LeaseAction, LeaseRequest, LeaseState
-from retain.engine.core.errors import Conflict, Invalid, NotFound, PreconditionFailed
+from retain.engine.core.errors import Conflict, Forbidden, Invalid, NotFound, PreconditionFailed
 from tests.kit.blobs import BlobDesk
 from tests.kit.slices import SECOND, inline
 
@@ -200,6 +200,31 @@ def test_a_leased_blob_is_written_with_its_lease_only(desk: BlobDesk, given: str
         assert refused.value.reason == ("lease-missing" if given is None else "lease-mismatch")
     desk.put("a", conditions=Conditions(lease=A))
     assert desk.get("a").lease == Lease(A, -1, None)
+
+
+def test_if_none_match_any_does_not_stop_the_holder_of_the_lease(desk: BlobDesk) -> None:
+    """A lease is judged first; only its holder may overwrite, and the other conditions hold all the same."""
+    written = desk.put("a")
+    acquire(desk, 15)
+    fresh, other = ETags(any=True), ETags(values=frozenset({written.etag + 1}))
+    for conditions, reason in (
+        (Conditions(if_none_match=fresh), "lease-missing"),
+        (Conditions(if_none_match=fresh, lease=B), "lease-mismatch"),
+        (Conditions(if_match=other), "lease-missing"),
+        (Conditions(if_match=other, lease=A), "condition"),
+        (Conditions(if_none_match=ETags(values=frozenset({written.etag})), lease=A), "condition"),
+    ):
+        with pytest.raises(PreconditionFailed) as refused:
+            desk.put("a", conditions=conditions)
+        assert refused.value.reason == reason
+    with pytest.raises(Forbidden):
+        desk.put("a", conditions=Conditions(if_none_match=fresh, lease=A), may_overwrite=False)
+    assert desk.get("a").etag == written.etag
+    desk.put("a", b"2", conditions=Conditions(if_none_match=fresh, lease=A))
+    desk.now += 15 * SECOND
+    with pytest.raises(Conflict) as exists:
+        desk.put("a", conditions=Conditions(if_none_match=fresh))
+    assert exists.value.reason == "blob-exists"
 
 
 def test_naming_a_lease_that_is_not_there_is_refused(desk: BlobDesk) -> None:
