@@ -8,7 +8,7 @@ N ?= 20
 MINUTES ?= 10
 
 .DEFAULT_GOAL := help
-.PHONY: help install serve test check format-check lint types fix coverage bench crash soak clean
+.PHONY: hostile fuzz help install serve test check format-check lint types fix coverage bench crash soak clean
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -55,6 +55,12 @@ bench: $(VENV)/.installed ## Measure; ARGS="commit --quick" chooses
 crash: $(VENV)/.installed ## The crash tests, N=20 times as many power cuts and faults as in make test
 	RETAIN_CRASH_N=$(N) $(BIN)/python -m pytest -q -n auto --dist worksteal -o faulthandler_timeout=7200 \
 		tests/journal tests/engine tests/test_crash_server.py tests/test_forgetting.py
+
+hostile: $(VENV)/.installed ## Attack a real server, an innocent client beside each attack; ARGS="resets --scale 0.1" chooses
+	$(BIN)/python -m tests.hostile $(ARGS)
+
+fuzz: $(VENV)/.installed ## Fuzz all interfaces over HTTP/1.1 and HTTP/2 for MINUTES=10
+	$(BIN)/python -m tests.hostile.fuzz --minutes $(MINUTES) $(ARGS)
 
 soak: $(VENV)/.installed ## All tests over and over for MINUTES=10, each round with other random numbers
 	@end=$$(( $$(date +%s) + $(MINUTES) * 60 )); round=0; \

@@ -20,6 +20,7 @@ from retain.api.areas.errors import OverLimit, UnsupportedBody
 from retain.api.areas.mime import HEAD_BYTES, FileControl
 from retain.api.areas.multipart import MultipartDecoder
 from retain.api.areas.parts import PartHead
+from retain.api.http.body import STREAMED_BYTES
 from retain.api.http.message import BadRequest, Request
 from retain.engine.areas import LONG_TEXT_BYTES, NewFile, NewValue
 from retain.engine.core.body import Inline
@@ -185,6 +186,7 @@ class FormReader:
     async def _read_multipart(self, boundary: str) -> None:
         decoder = MultipartDecoder(boundary, self._rules.max_keys)
         part: _Part | None = None
+        self._request.body.streams(self._rules.max_form_text_bytes + STREAMED_BYTES)
         async for chunk in self._request.body:
             for start in range(0, len(chunk), STEP_BYTES):
                 for event in decoder.feed(chunk[start : start + STEP_BYTES]):

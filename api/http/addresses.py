@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
 
 
+@lru_cache(4096)
 def counted_address(address: str) -> str:
     """The address that limits count by: an IPv6 host owns its whole /64 network, so that counts as one.
 

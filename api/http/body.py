@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, TypeAlias
 
 import trio
 
-from retain.api.http.errors import BodyTooSlow, ClientGone, TooLarge
+from retain.api.http.bounds import Share
+from retain.api.http.errors import BodyTooSlow, ClientGone, Overloaded, TooLarge
 
 Scope: TypeAlias = MutableMapping[str, Any]
 Message: TypeAlias = MutableMapping[str, Any]
@@ -16,6 +18,8 @@ Send: TypeAlias = Callable[[Message], Awaitable[None]]
 
 #: A body must bring its rate times RATE_WINDOW_S bytes in every RATE_WINDOW_S seconds spent waiting for it.
 MIN_BODY_RATE = 1024
+#: What is in hand of a body that is passed on as it comes.
+STREAMED_BYTES = 1 << 20
 RATE_WINDOW_S = 10.0
 
 
@@ -32,6 +36,9 @@ class Body:
     __slots__ = (
         "_proceed",
         "_receive",
+        "_refused",
+        "_scope",
+        "_share",
         "_waited",
         "_window",
         "declared",
@@ -53,6 +60,24 @@ class Body:
         self._proceed: Callable[[], Awaitable[None]] | None = None
         self._waited = 0.0
         self._window = 0
+        self._share: Share | None = None
+        self._scope: trio.CancelScope | None = None
+        self._refused = False
+
+    def count_in(self, share: Share) -> None:
+        """Count in `share` what is in hand of this body; while that is too much, it waits unread."""
+        self._share = share
+        share.on_refusal = self._refuse
+
+    def _refuse(self) -> None:
+        self._refused = True
+        if self._scope is not None:
+            self._scope.cancel()
+
+    def streams(self, at_most: int = STREAMED_BYTES) -> None:
+        """Whoever reads the body passes it on as it comes, and holds at most so many bytes of it."""
+        if self._share is not None:
+            self._share.streams(at_most)
 
     def on_first_read(self, proceed: Callable[[], Awaitable[None]]) -> None:
         """Call `proceed` once before the first read: it sends the 100 (Continue) a client waits for."""
@@ -69,7 +94,7 @@ class Body:
         try:
             async for _ in self:
                 continue
-        except (BodyTooSlow, ClientGone):
+        except (BodyTooSlow, ClientGone, Overloaded):
             self.declared = None
 
     async def wait_gone(self) -> None:
@@ -77,6 +102,8 @@ class Body:
 
         For answers that wait for something. What is left of the body is thrown away.
         """
+        if self._share is not None:
+            self._share.made(0)  # no answer is in the making while it waits
         async with trio.open_nursery() as nursery:
             if self.stopping is not None:
                 nursery.start_soon(cancel_after, self.stopping, nursery.cancel_scope)
@@ -99,6 +126,8 @@ class Body:
             chunk: bytes = message.get("body", b"")
             if chunk:
                 self.received += len(chunk)
+                if self._share is not None:
+                    self._share.took(len(chunk))
                 if limit is not None and self.received > limit:
                     raise TooLarge(limit)
                 return chunk
@@ -109,13 +138,19 @@ class Body:
         if self._proceed is not None:
             proceed, self._proceed = self._proceed, None
             await proceed()
-        if not self.min_rate:
-            return await self._receive()
+        if self._share is not None:
+            await self._share.room()
+        if self._refused:
+            raise Overloaded("too many bodies are being received; try again")
         start = trio.current_time()
         message: Message | None = None
-        with trio.move_on_after(max(0.0, RATE_WINDOW_S - self._waited)):
+        patience = max(0.0, RATE_WINDOW_S - self._waited) if self.min_rate else math.inf
+        with trio.move_on_after(patience) as self._scope:
             message = await self._receive()
+        self._scope = None
         if message is None:
+            if self._refused:
+                raise Overloaded("too many bodies are being received; try again")
             raise BodyTooSlow(f"the body came slower than {self.min_rate} bytes a second")
         self._waited += trio.current_time() - start
         self._window += len(message.get("body", b""))

@@ -12,7 +12,8 @@ class RequestError(Exception):
         ├── BadRequest      400  the bytes are not a valid request
         ├── BodyTooSlow     408  the body came slower than the minimum rate
         ├── TooLarge        413  the body is longer than its limit
-        └── HeadersTooLarge 431  too many headers, or too many bytes of them
+        ├── HeadersTooLarge 431  too many headers, or too many bytes of them
+        └── Overloaded      503  the memory for requests is used up; it passes
     """
 
     status = 400
@@ -46,6 +47,16 @@ class HeadersTooLarge(RequestError):
     """More header fields, or more bytes of them, than the server takes."""
 
     status = 431
+
+
+class Overloaded(RequestError):
+    """The memory for the requests of this address, or of all, is used up, and this one was the slowest."""
+
+    status = 503
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.headers = [("Retry-After", "1")]
 
 
 class ClientGone(Exception):

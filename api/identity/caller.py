@@ -1,7 +1,7 @@
 """Who is calling, and the answers for those who cannot be told apart from anyone."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 
@@ -25,6 +25,8 @@ class Caller:
         email: Mail address where the method knows one.
         given_name: First name where the method knows one.
         family_name: Last name where the method knows one.
+        until: The moment from which the credential is no longer valid, nanoseconds since the epoch; None
+            where it has no end.
     """
 
     name: str
@@ -33,6 +35,7 @@ class Caller:
     email: str | None = None
     given_name: str | None = None
     family_name: str | None = None
+    until: int | None = field(default=None, compare=False)
 
     @property
     def actor(self) -> str:

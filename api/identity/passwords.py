@@ -61,6 +61,18 @@ def parse_basic(encoded: str) -> tuple[str, str] | None:
     return name, password
 
 
+class _Check:
+    """A verification under way, and what came of it: a verdict, a refusal, or neither if it was cancelled."""
+
+    __slots__ = ("caller", "done", "judged", "refused")
+
+    def __init__(self) -> None:
+        self.done = trio.Event()
+        self.judged = False
+        self.caller: Caller | None = None
+        self.refused: int | None = None
+
+
 class Passwords:
     """Verifies names and passwords.
 
@@ -81,7 +93,7 @@ class Passwords:
         self._memory = memory
         self._verify = verify or verify_hash
         self._limiter = trio.CapacityLimiter(VERIFIERS)
-        self._running: dict[bytes, trio.Event] = {}
+        self._running: dict[bytes, _Check] = {}
         self._decoy = users[0].password_hash if users else _DECOY
 
     async def authenticate(self, name: str, password: str, address: str) -> Caller | None:
@@ -98,13 +110,24 @@ class Passwords:
             running = self._running.get(digest)
             if running is None:
                 break
-            await running.wait()
-        done = self._running[digest] = trio.Event()
+            await running.done.wait()
+            if running.refused is not None:
+                raise TooManyAttempts(running.refused)
+            if running.judged:
+                # It holds for all who brought the same. Tried one by one, the last would wait for hours.
+                return running.caller
+        check = self._running[digest] = _Check()
         try:
-            return await self._check(name, password, address, digest)
+            check.caller = await self._check(name, password, address, digest)
+            check.judged = True
+        except TooManyAttempts as refusal:
+            check.refused = refusal.retry_after
+            raise
+        else:
+            return check.caller
         finally:
             del self._running[digest]
-            done.set()
+            check.done.set()
 
     async def _check(self, name: str, password: str, address: str, digest: bytes) -> Caller | None:
         await self._throttle.turn(address, name)

@@ -8,6 +8,7 @@ else waits with it.
 from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import trio
 
@@ -15,8 +16,10 @@ from retain.api.http.addresses import counted_address
 from retain.api.identity.caller import TooManyAttempts
 from retain.api.identity.options import ThrottleOptions
 
+_Key: TypeAlias = tuple[str, str]
+
 KEYS_MAX = 20_000
-"""Keys remembered at once; beyond that the one used longest ago goes. About 4 MiB."""
+"""Keys remembered at once, about 4 MiB. Beyond that those go first that are not slowed, the oldest first."""
 
 KNOWN_MAX = 20_000
 KNOWN_S = 86_400.0
@@ -31,30 +34,75 @@ class _Track:
     next_free: float = 0.0
 
 
-class Throttle:
-    """Counts failures and tells each attempt when its turn is. Times are Trio's clock, in seconds."""
+class _Tracks:
+    """What is known of addresses and names, at most `KEYS_MAX` of them.
+
+    Those that are slowed stay longest: otherwise whoever guesses could wash them away with made-up names.
+    """
 
     def __init__(self, options: ThrottleOptions) -> None:
         self._options = options
-        self._tracks: OrderedDict[tuple[str, str], _Track] = OrderedDict()
-        self._known: OrderedDict[tuple[str, str], float] = OrderedDict()
+        self._light: OrderedDict[_Key, _Track] = OrderedDict()
+        self._slowed: OrderedDict[_Key, _Track] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._light) + len(self._slowed)
+
+    def find(self, key: _Key, now: float) -> _Track | None:
+        """What counts against `key` now."""
+        track = self._light.get(key) or self._slowed.get(key)
+        if track is None or now - track.last > self._options.forget_s:
+            return None
+        return track
+
+    def put(self, key: _Key, track: _Track, now: float) -> None:
+        """Keep `track`, the last one to go of its kind."""
+        self.drop(key)
+        kind = self._light if track.failures < self._options.free else self._slowed
+        kind[key] = track
+        if len(self) > KEYS_MAX:
+            self._evict(now)
+
+    def drop(self, key: _Key) -> None:
+        """Forget `key`."""
+        self._light.pop(key, None)
+        self._slowed.pop(key, None)
+
+    def _evict(self, now: float) -> None:
+        oldest = next(iter(self._slowed.values()), None)
+        forgotten = oldest is not None and now - oldest.last > self._options.forget_s
+        kind = self._slowed if forgotten or not self._light else self._light
+        kind.popitem(last=False)
+
+
+class Throttle:
+    """Counts failures and says when each attempt's turn is. Times are Trio's clock, in seconds."""
+
+    def __init__(self, options: ThrottleOptions) -> None:
+        self._options = options
+        self._tracks = _Tracks(options)
+        self._known: OrderedDict[_Key, float] = OrderedDict()
 
     async def turn(self, address: str, name: str) -> None:
-        """Waits until a login as `name` from `address` may be tried, and counts it as failed until
-        `succeeded` says otherwise.
+        """Wait until a login as `name` from `address` may be tried; count it as failed until `succeeded`.
+
+        An attempt that is refused leaves no track.
 
         Raises:
             TooManyAttempts: The turn is further away than ``queue_s``.
         """
         now = trio.current_time()
-        tracks = [self._track(key, now) for key in self._keys(address, name, now)]
-        start = max([now, *(track.next_free for track in tracks)])
+        keys = list(self._keys(address, name, now))
+        tracks = [self._tracks.find(key, now) for key in keys]
+        start = max([now, *(track.next_free for track in tracks if track is not None)])
         if start - now > self._options.queue_s:
             raise TooManyAttempts(int(start - now) + 1)
-        for track in tracks:
+        for key, found in zip(keys, tracks, strict=True):
+            track = found or _Track()
             track.failures += 1
             track.last = start
             track.next_free = start + self._delay(track.failures)
+            self._tracks.put(key, track, now)
         if start > now:
             await trio.sleep_until(start)
 
@@ -62,29 +110,25 @@ class Throttle:
         """The attempt was right after all: the name starts afresh, the address gets this one attempt back."""
         now = trio.current_time()
         place = counted_address(address)
-        self._tracks.pop(("name", name), None)
-        track = self._track(("address", place), now)
-        track.failures = max(0, track.failures - 1)
-        track.next_free = min(track.next_free, now + self._delay(track.failures))
+        self._tracks.drop(("name", name))
+        track = self._tracks.find(("address", place), now)
+        if track is not None:
+            track.failures = max(0, track.failures - 1)
+            track.next_free = min(track.next_free, now + self._delay(track.failures))
+            if track.failures:
+                self._tracks.put(("address", place), track, now)
+            else:
+                self._tracks.drop(("address", place))
         self._known[place, name] = now + KNOWN_S
         self._known.move_to_end((place, name))
         if len(self._known) > KNOWN_MAX:
             self._known.popitem(last=False)
 
-    def _keys(self, address: str, name: str, now: float) -> Iterable[tuple[str, str]]:
+    def _keys(self, address: str, name: str, now: float) -> Iterable[_Key]:
         place = counted_address(address)
         yield "address", place
         if self._known.get((place, name), 0.0) <= now:
             yield "name", name
-
-    def _track(self, key: tuple[str, str], now: float) -> _Track:
-        track = self._tracks.get(key)
-        if track is None or now - track.last > self._options.forget_s:
-            track = self._tracks[key] = _Track(last=now)
-        self._tracks.move_to_end(key)
-        if len(self._tracks) > KEYS_MAX:
-            self._tracks.popitem(last=False)
-        return track
 
     def _delay(self, failures: int) -> float:
         options = self._options

@@ -67,7 +67,7 @@ class Tokens:
         claims = await self._verified(token)
         valid_s = self._check_dates(claims)
         self._check_parties(claims)
-        return self._caller(claims), valid_s
+        return self._caller(claims, until=self._now() + int(valid_s * 1e9)), valid_s
 
     async def _verified(self, token: str) -> dict[str, Any]:
         parts = token.split(".")
@@ -110,7 +110,7 @@ class Tokens:
         if not any(isinstance(item, str) and item in options.audiences for item in named):
             raise BadTokenError("another audience")
 
-    def _caller(self, claims: Mapping[str, Any]) -> Caller:
+    def _caller(self, claims: Mapping[str, Any], until: int) -> Caller:
         candidates = (claims.get(claim) for claim in self._options.name_claims)
         name = next((text for text in candidates if isinstance(text, str) and text), None)
         if name is None or not is_user_name(name):
@@ -123,6 +123,7 @@ class Tokens:
             email=_text(claims, "email"),
             given_name=_text(claims, "given_name"),
             family_name=_text(claims, "family_name"),
+            until=until,
         )
 
 

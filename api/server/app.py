@@ -18,6 +18,7 @@ import trio
 
 from retain.api.areas import SAMPLE_PAGE, areas_surface
 from retain.api.config.load import Config
+from retain.api.http.bounds import STREAM_BYTES, Bounds, Share
 from retain.api.http.external import ExternalUrl
 from retain.api.http.message import (
     BadRequest,
@@ -95,6 +96,7 @@ class App:
         self._hosts = [(end.encode(), surface) for surface in surfaces for end in surface.host_suffixes]
         self._metrics_from = tuple(ip_network(entry) for entry in config.operations.metrics_from)
         self._proxies = tuple(ip_network(entry) for entry in config.server.trusted_proxies)
+        self.bounds = Bounds(self._proxies, lambda: self.counters.cut("memory"))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The ASGI interface."""
@@ -143,7 +145,11 @@ class App:
                 status = await self._fall_through(request, scope, receive, send)
             else:
                 name = surface.name
-                status = await self._respond(surface, request, scope, receive, send)
+                share = self.bounds.enter(request.peer)
+                try:
+                    status = await self._respond(surface, request, share, scope, receive, send)
+                finally:
+                    share.close()
         self.answered(name, scope["method"], status, trio.current_time() - started)
 
     def answered(self, name: str, method: str, status: int, seconds: float) -> None:
@@ -203,17 +209,22 @@ class App:
         return found
 
     async def answer(
-        self, surface: Surface, request: Request
+        self, surface: Surface, request: Request, share: Share
     ) -> tuple[Response, list[tuple[str, str]]] | None:
         """Have `surface` answer: the response and its header fields; None if the client went away first.
 
-        A short rest of the request's body has been read when this returns.
+        A short rest of the request's body has been read when this returns. `share` counts what the request
+        holds; the caller closes it when the answer is out.
         """
+        request.body.count_in(share)
         request.body.min_rate = self.config.server.min_body_rate
         request.body.stopping = self.stopping
         handled: Response | None = None
         try:
+            if request.method == "GET":
+                await share.begin_answer()
             response = handled = await surface.handle(request)
+            share.made(len(response.body) if isinstance(response.body, bytes) else STREAM_BYTES)
             fields = response.fields()
         except ClientGone:
             return None
@@ -227,12 +238,12 @@ class App:
         return response, fields
 
     async def _respond(
-        self, surface: Surface, request: Request, scope: Scope, receive: Receive, send: Send
+        self, surface: Surface, request: Request, share: Share, scope: Scope, receive: Receive, send: Send
     ) -> int:
         """Have `surface` answer; the status, 0 if the client went away before there was one."""
         if proceed := scope.get("state", {}).get(PROCEED):
             request.body.on_first_read(proceed)
-        answer = await self.answer(surface, request)
+        answer = await self.answer(surface, request, share)
         if answer is None:
             return 0
         response, fields = answer

@@ -82,6 +82,8 @@ class GuardedStream(trio.abc.HalfCloseableStream):
         self.phase = Phase.HEAD
         self.since = trio.current_time()
         self.stuck_since = math.inf
+        #: Since when answers wait for the peer's window, and nothing else moves (HTTP/2).
+        self.unread_since = math.inf
         self.multiplexed = False
         self.received_end = False
         self.place = counted_address(peer)
@@ -395,7 +397,7 @@ def _spare(among: Iterable[GuardedStream], now: float) -> GuardedStream | None:
             idle.append(stream)
         elif stream.phase is Phase.HEAD and now - stream.since > PRESSED_HEAD_S:
             late.append(stream)
-        elif now - stream.stuck_since > PRESSED_WRITE_S:
+        elif now - _unread_since(stream) > PRESSED_WRITE_S:
             stuck.append(stream)
     for stream in sorted(idle, key=lambda stream: stream.since):
         # A request that has arrived is answered, not cut off.
@@ -403,7 +405,11 @@ def _spare(among: Iterable[GuardedStream], now: float) -> GuardedStream | None:
             return stream
     if late:
         return min(late, key=lambda stream: stream.since)
-    return min(stuck, key=lambda stream: stream.stuck_since, default=None)
+    return min(stuck, key=_unread_since, default=None)
+
+
+def _unread_since(stream: GuardedStream) -> float:
+    return min(stream.stuck_since, stream.unread_since)
 
 
 class GuardedListener(trio.abc.Listener[GuardedStream]):

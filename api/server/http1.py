@@ -38,6 +38,7 @@ from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import AppWrapper, ConnectionState
 from hypercorn.utils import parse_socket_addr
 
+from retain.api.http.bounds import Bounds
 from retain.api.http.message import BAD_TARGET, CASED_HEADERS
 from retain.api.server.connections import GuardedStream, Phase
 from retain.api.server.http2 import Http2
@@ -251,9 +252,11 @@ class HttpConnection(TCPServer):
         write_timeout: float,
         on_idle: Callable[[GuardedStream], None] = lambda stream: None,
         plain: Callable[[GuardedStream], PlainConnection] | None = None,
+        bounds: Bounds | None = None,
     ) -> None:
         super().__init__(app, config, context, ConnectionState({}), stream)  # type: ignore[arg-type]
         self._plain = plain
+        self._bounds = bounds or Bounds()
         self.write_timeout = write_timeout
         self.on_idle = on_idle
         self.guard = stream if isinstance(stream, GuardedStream) else stream.transport_stream
@@ -309,7 +312,7 @@ class HttpConnection(TCPServer):
         sock = self.guard.socket
         kind: Callable[..., Http1 | Http2] = Http1
         if alpn == "h2":
-            kind = partial(Http2, write_timeout=self.write_timeout)
+            kind = partial(Http2, write_timeout=self.write_timeout, guard=self.guard, bounds=self._bounds)
             self.guard.multiplexed = True
             self.guard.enter(Phase.IDLE)
         else:
@@ -352,7 +355,8 @@ class HttpConnection(TCPServer):
                 data = await self.stream.receive_some(size)
             except (trio.ClosedResourceError, trio.BrokenResourceError):
                 break
-            size = RECEIVE_MORE_BYTES if len(data) >= PLENTY_BYTES else RECEIVE_BYTES
+            plenty = len(data) >= PLENTY_BYTES and not self._bounds.is_tight
+            size = RECEIVE_MORE_BYTES if plenty else RECEIVE_BYTES
             await self.protocol.handle(RawData(data=bytes(data)))
             if not data:
                 break

@@ -11,6 +11,7 @@ What differs from Hypercorn 0.18, and why:
 - a stream given up while it waits to be sent ends alone: Hypercorn's sender may fail, and with it the rest;
 - CONNECT is refused; what a client gives up or makes us give up is rated (CVE-2023-44487, CVE-2025-8671), so
   are frames that ask for work and carry nothing (CVE-2019-9512, -9513, -9515, -9518);
+- a request's task ends with its stream, and counts for its connection and its address until it has ended;
 - an answer that breaks off resets its stream, where Hypercorn leaves the client waiting;
 - data for an answered stream is thrown away; priorities are ignored (RFC 9113 section 5.3.2 deprecates them).
 """
@@ -18,6 +19,7 @@ What differs from Hypercorn 0.18, and why:
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -31,14 +33,19 @@ from hypercorn.protocol.events import Body, Event, StreamClosed
 from hypercorn.protocol.events import Request as StreamRequest
 from hypercorn.protocol.h2 import BufferCompleteError, H2Protocol
 from hypercorn.protocol.http_stream import HTTPStream
+from hypercorn.typing import AppWrapper
 from hypercorn.utils import filter_pseudo_headers
+
+from retain.api.http.bounds import Bounds, Rate
+from retain.api.server.connections import GuardedStream
 
 LOG = logging.getLogger("retain.http")
 
-#: Seconds over which what a client does too often is counted.
-RATE_WINDOW_S = 10.0
-#: Streams that may be given up in that time: reset by the client, or by us for what it sent.
+#: Streams of a connection that may be given up in ten seconds: reset by the client, or by us for what it
+#: sent. All connections of an address have a budget together (`api.http.bounds`).
 RESETS = 200
+#: Requests of one connection whose tasks have not ended, be their streams alive or not.
+IN_HAND = 120
 #: Frames without content (PING, SETTINGS, PRIORITY, WINDOW_UPDATE, empty DATA, unknown ones) in that time,
 #: beside the two WINDOW_UPDATEs that each of our DATA frames may be answered with.
 EMPTY_FRAMES = 10_000
@@ -46,27 +53,6 @@ UPDATES_PER_FRAME = 2
 
 #: Bytes of one answer that may wait for the client's window.
 OUTFLOW_BYTES = 65536
-
-
-class Rate:
-    """Counts up to `limit` in each `RATE_WINDOW_S` seconds."""
-
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._count = 0
-        self._since = trio.current_time()
-
-    def exceeded(self) -> bool:
-        """Count one; whether that is one too many."""
-        now = trio.current_time()
-        if now - self._since > RATE_WINDOW_S:
-            self._count, self._since = 0, now
-        self._count += 1
-        return self._count > self._limit
-
-    def allow(self, more: int) -> None:
-        """Take back what there was a reason for."""
-        self._count = max(0, self._count - more)
 
 
 class Outflow:
@@ -85,6 +71,11 @@ class Outflow:
     def ended(self) -> bool:
         """Nothing more will come."""
         return self._ended
+
+    @property
+    def waits(self) -> bool:
+        """There are bytes to send."""
+        return bool(self._waiting)
 
     @property
     def complete(self) -> bool:
@@ -136,8 +127,13 @@ class Http2(H2Protocol):
 
     stream_buffers: dict[int, Outflow]  # type: ignore[assignment]
 
-    def __init__(self, *arguments: Any, write_timeout: float) -> None:
+    def __init__(self, *arguments: Any, write_timeout: float, guard: GuardedStream, bounds: Bounds) -> None:
         super().__init__(*arguments)
+        self._guard = guard
+        self._bounds = bounds
+        self._place = guard.place
+        self._in_hand = 0
+        self._tasks: dict[int, trio.CancelScope] = {}
         self.connection.local_settings[h2.settings.SettingCodes.ENABLE_CONNECT_PROTOCOL] = 0
         self._write_timeout = write_timeout
         self._resets = Rate(RESETS)
@@ -177,20 +173,25 @@ class Http2(H2Protocol):
 
     def _is_too_much(self, event: h2.events.Event) -> bool:
         if isinstance(event, h2.events.StreamReset):
-            return self._resets.exceeded()
+            return self._gives_up_too_much()
         if isinstance(event, h2.events.RequestReceived):
-            return not _is_plain_request(event) and self._resets.exceeded()
+            return not _is_plain_request(event) and self._gives_up_too_much()
         if isinstance(event, h2.events.DataReceived) and event.flow_controlled_length:
             return False
         if isinstance(event, h2.events.StreamEnded | h2.events.TrailersReceived):
             return False
         return self._empty.exceeded()
 
+    def _gives_up_too_much(self) -> bool:
+        own, all_of_address = self._resets.exceeded(), self._bounds.resets_too_much(self._place)
+        return own or all_of_address
+
     async def _send_data(self, stream_id: int) -> None:
         outflow = self.stream_buffers[stream_id]
         try:
             window = self.connection.local_flow_control_window(stream_id)
             data = await outflow.pop(max(0, min(window, self.connection.max_outbound_frame_size)))
+            self._note_progress(outflow, moved=bool(data))
             if data:
                 self.connection.send_data(stream_id, data)
                 await self._flush()
@@ -206,14 +207,39 @@ class Http2(H2Protocol):
         del self.stream_buffers[stream_id]
         self.priority.remove_stream(stream_id)
 
+    def _note_progress(self, outflow: Outflow, *, moved: bool) -> None:
+        """Note since when nothing goes out although something waits: then the peer reads nothing."""
+        if moved:
+            self._guard.unread_since = math.inf
+        elif outflow.waits and self._guard.unread_since == math.inf:
+            self._guard.unread_since = trio.current_time()
+
+    async def _close_stream(self, stream_id: int) -> None:
+        """As Hypercorn's, and the request's task ends with it: nobody is there to be answered."""
+        stream = self.streams.pop(stream_id, None)
+        if stream is None:
+            return
+        task = self._tasks.pop(stream_id, None)
+        if not any(outflow.waits for number, outflow in self.stream_buffers.items() if number != stream_id):
+            self._guard.unread_since = math.inf
+        await stream.handle(StreamClosed(stream_id=stream_id))
+        await self.has_data.set()
+        if task is not None:
+            task.cancel()
+
     async def _create_stream(self, request: h2.events.RequestReceived) -> None:
-        """As Hypercorn's, without its WebSockets and its buffer."""
+        """As Hypercorn's, without its WebSockets and its buffer; not where too many are in hand."""
         stream_id = request.stream_id
         assert stream_id is not None
+        if self._in_hand >= IN_HAND or not self._bounds.enter_stream(self._place):
+            self._reset(stream_id, h2.errors.ErrorCodes.REFUSED_STREAM)
+            return
         headers = request.headers
         pseudo = dict(headers)
-        stream = self.streams[stream_id] = HTTPStream(
-            self.app,
+        task = self._tasks[stream_id] = trio.CancelScope()
+        self._in_hand += 1
+        stream = self.streams[stream_id] = _Stream(
+            _EndsWithStream(self.app, task, self._left),
             self.config,
             self.context,
             self.task_group,
@@ -237,6 +263,10 @@ class Http2(H2Protocol):
             )
         )
 
+    def _left(self) -> None:
+        self._in_hand -= 1
+        self._bounds.leave_stream(self._place)
+
     async def _priority_updated(self, event: h2.events.PriorityUpdated) -> None:
         """Nothing: a tree that clients may shape has its own limits and loops to guard."""
 
@@ -255,6 +285,44 @@ class Http2(H2Protocol):
             self.connection.reset_stream(stream_id, code)
         except h2.exceptions.ProtocolError:
             LOG.debug("a stream to be reset was closed already")
+
+
+class _EndsWithStream:
+    """The application for one request; its task ends when `task` is cancelled, and `left` is called then.
+
+    What it has not taken of the request is thrown away from there on.
+    """
+
+    def __init__(self, app: AppWrapper, task: trio.CancelScope, left: Callable[[], None]) -> None:
+        self._app = app
+        self._task = task
+        self._left = left
+
+    async def __call__(
+        self,
+        scope: Any,
+        receive: Any,
+        send: Any,
+        sync_spawn: Callable[..., Any],
+        call_soon: Callable[..., Any],
+    ) -> None:
+        try:
+            with self._task:
+                await self._app(scope, receive, send, sync_spawn, call_soon)
+        finally:
+            channel: trio.MemoryReceiveChannel[Any] = receive.__self__
+            channel.close()
+            self._left()
+
+
+class _Stream(HTTPStream):
+    """As Hypercorn's; what comes for a task that has ended is thrown away."""
+
+    async def handle(self, event: Event) -> None:
+        try:
+            await super().handle(event)
+        except trio.BrokenResourceError:
+            LOG.debug("a request that has ended is sent more")
 
 
 def _is_plain_request(event: h2.events.RequestReceived) -> bool:

@@ -18,6 +18,7 @@ from typing import Final, Protocol
 
 import trio
 
+from retain.api.http.bounds import Bounds, Share
 from retain.api.http.errors import RequestError
 from retain.api.http.message import Message, Request, Response, Surface, start_message
 from retain.api.http.plain_head import PlainHead, PlainHeads
@@ -45,8 +46,10 @@ class Application(Protocol):
         """The interface that a request is meant for. Raises RequestError."""
         ...
 
+    bounds: Bounds
+
     async def answer(
-        self, surface: Surface, request: Request
+        self, surface: Surface, request: Request, share: Share
     ) -> tuple[Response, list[tuple[str, str]]] | None:
         """The answer and its header fields; None if the client has gone."""
         ...
@@ -136,7 +139,14 @@ class PlainConnection:
         stream.enter(Phase.BUSY)
         started = stream.since
         self._left = head.length or 0
-        answer = await self._app.answer(surface, request)
+        share = self._app.bounds.enter(stream.peer)
+        try:
+            return await self._respond(surface, request, share, started)
+        finally:
+            share.close()
+
+    async def _respond(self, surface: Surface, request: Request, share: Share, started: float) -> bool:
+        answer = await self._app.answer(surface, request, share)
         if answer is None:
             self._app.answered(surface.name, request.method, 0, trio.current_time() - started)
             return False
@@ -210,7 +220,11 @@ class PlainConnection:
         if self._gone:
             return {"type": "http.disconnect"}
         if self._left:
-            data = await self._next_piece(RECEIVE_MORE_BYTES if self._left > PLENTY_BYTES else RECEIVE_BYTES)
+            data = await self._next_piece(
+                RECEIVE_MORE_BYTES
+                if self._left > PLENTY_BYTES and not self._app.bounds.is_tight
+                else RECEIVE_BYTES
+            )
             if not data:
                 self._gone = True
                 return {"type": "http.disconnect"}

@@ -169,7 +169,7 @@ def _handler(
         try:
             carrier = stream if context is None else _encrypted(stream, context)
             connection = HttpConnection(
-                wrapped, wire, worker, carrier, server.write_timeout, connections.fell_idle, plain
+                wrapped, wire, worker, carrier, server.write_timeout, connections.fell_idle, plain, app.bounds
             )
             if await connections.wait_for_place(stream):
                 await connection.run()

@@ -1,5 +1,9 @@
 """The interface itself: a request in, who asks and for what, an answer out."""
 
+import math
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+
 from retain.api.config.load import SettingsConfig
 from retain.api.http.message import HeaderFields, Request, RequestError, Response
 from retain.api.identity import Caller, Identity, IdentityError, Method
@@ -58,7 +62,7 @@ class Settings:
         if caller.method is Method.ANONYMOUS and address.level is not Level.GLOBAL:
             # Nobody in particular has no settings of his own.
             raise self._identity.challenge("credentials needed")
-        asker = Asker(caller.name, caller.roles, not self._admins.isdisjoint(caller.roles))
+        asker = self._asker(caller)
         reading = request.method in {"GET", "HEAD"}
         query = read_query(
             request,
@@ -67,9 +71,31 @@ class Settings:
         )
         headers = self._token(request) if reading else ()
         wanted = Wanted(asker, address.place(asker), address.path, query, headers)
+        watched = replace(wanted, judge=self._judge(request, asker), lifetime_s=self._lifetime(caller))
         if reading:
-            return await self._reader.answer(request, wanted)
+            return await self._reader.answer(request, watched)
         return await self._writer.answer(request, wanted, caller)
+
+    def _judge(self, request: Request, asker: Asker) -> Callable[[], Awaitable[None]]:
+        """What is asked again before each delivery of an answer that waits: whether the caller still may.
+
+        Raises, when called:
+            IdentityError: The credential has expired or was revoked, or gives another name or other roles.
+        """
+
+        async def judge() -> None:
+            caller = await self._identity.authenticate(request)
+            if self._asker(caller) != asker:
+                raise self._identity.challenge("the credentials no longer say the same")
+
+        return judge
+
+    def _lifetime(self, caller: Caller) -> float:
+        """Seconds until the caller's credential ends."""
+        return math.inf if caller.until is None else max(0.0, (caller.until - self._engine.now()) / 1e9)
+
+    def _asker(self, caller: Caller) -> Asker:
+        return Asker(caller.name, caller.roles, not self._admins.isdisjoint(caller.roles))
 
     def _token(self, request: Request) -> HeaderFields:
         """SAP's clients fetch a token before they write (docs/wire/settings.md, section 9). Any will do, and

@@ -1,5 +1,7 @@
 """GET and HEAD: values, names of children, waiting for changes, and earlier versions."""
 
+import math
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -42,6 +44,8 @@ class Wanted:
         path: Where in it.
         query: The parameters.
         headers: What the answer carries beside its own.
+        judge: Asks again whether the caller may still read, before each delivery of an answer that waited.
+        lifetime_s: Seconds until the caller's credential ends.
     """
 
     asker: Asker
@@ -49,6 +53,8 @@ class Wanted:
     path: Path
     query: Query
     headers: HeaderFields
+    judge: Callable[[], Awaitable[None]] = trio.lowlevel.checkpoint
+    lifetime_s: float = math.inf
 
 
 class Reader:
@@ -109,12 +115,15 @@ class Reader:
         """What is there when it is no longer what the client has, or after the time it wants to wait."""
         places = places_concerned(wanted.place, merged=wanted.query.merged)
         with self._watchers.watch(places, wanted.asker.name) as watch:
+            watch.arm()
             found = await self.find(wanted)
-            with trio.move_on_after(wanted.query.wait_s) as waiting:
+            with trio.move_on_after(min(wanted.query.wait_s, wanted.lifetime_s)) as waiting:
                 while is_unchanged(conditions, found.tag):
                     await _change_or_gone(request, watch, waiting)
                     watch.arm()
+                    await wanted.judge()
                     found = await self.find(wanted)
+        await wanted.judge()
         return found
 
     async def _stream(self, request: Request, wanted: Wanted) -> Response:
@@ -123,11 +132,19 @@ class Reader:
         places = places_concerned(wanted.place, merged=wanted.query.merged)
         body = change_stream(
             self._watchers.watch(places, wanted.asker.name),
-            lambda: self.find(wanted),
+            self._judged(wanted),
+            lifetime_s=wanted.lifetime_s,
             known=request.header("Last-Event-ID") or "",
         )
         headers = [("Content-Type", "text/event-stream"), ("X-Accel-Buffering", "no"), *COMMON]
         return Response(200, [*headers, *wanted.headers], body)
+
+    def _judged(self, wanted: Wanted) -> Callable[[], Awaitable[Found]]:
+        async def find() -> Found:
+            await wanted.judge()
+            return await self.find(wanted)
+
+        return find
 
     async def _versions(self, wanted: Wanted) -> Response:
         """The versions that touched the target, newest first: who, when and how; never a value."""

@@ -1,10 +1,12 @@
 """A stream of changes as server-sent events (WHATWG HTML, section 9.2)."""
 
+import math
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractContextManager
 
 import trio
 
+from retain.api.identity import IdentityError, Unauthenticated
 from retain.api.settings.watch import Watch
 from retain.engine import EngineError, Forbidden, NotFound
 from retain.engine.settings.queries import Found
@@ -30,7 +32,9 @@ class ChangeStream:
         watching: AbstractContextManager[Watch],
         find: Callable[[], Awaitable[Found]],
         known: str,
+        lifetime_s: float,
     ) -> None:
+        self._lifetime_s = min(LIFETIME_S, lifetime_s)
         self._watching = watching
         self._watch = watching.__enter__()
         self._find = find
@@ -44,7 +48,7 @@ class ChangeStream:
 
     async def __anext__(self) -> bytes:
         if self._ends is None:
-            self._ends = trio.current_time() + LIFETIME_S
+            self._ends = trio.current_time() + self._lifetime_s
             return RETRY
         if self._closed or trio.current_time() >= self._ends:
             raise StopAsyncIteration
@@ -52,7 +56,7 @@ class ChangeStream:
             with trio.move_on_after(min(HEARTBEAT_S, self._ends - trio.current_time())) as silence:
                 await self._watch.wait()
             if silence.cancelled_caught:
-                return _BEAT
+                return await self._beat()
         self._first = False
         self._watch.arm()
         return await self._event()
@@ -67,14 +71,20 @@ class ChangeStream:
                 return _BEAT
             self._known = "0"
             return _event("gone", "0", b"null")
-        except EngineError as refusal:
+        except (EngineError, IdentityError) as refusal:
             self._ends = 0.0
-            kind = "forbidden" if isinstance(refusal, Forbidden) else "end"
+            kind = "forbidden" if isinstance(refusal, Forbidden | Unauthenticated) else "end"
             return _event(kind, "0", b"null")
         if found.tag == self._known:
             return _BEAT
         self._known = found.tag
         return _event("value", found.tag, to_text(found.value))
+
+    async def _beat(self) -> bytes:
+        """Keep the connection open, unless the right to it has gone or the credential's time is over."""
+        if self._ends is not None and trio.current_time() >= self._ends:
+            return _BEAT
+        return await self._event()
 
     async def aclose(self) -> None:
         """Gives the watch back."""
@@ -84,10 +94,21 @@ class ChangeStream:
 
 
 def change_stream(
-    watching: AbstractContextManager[Watch], find: Callable[[], Awaitable[Found]], *, known: str
+    watching: AbstractContextManager[Watch],
+    find: Callable[[], Awaitable[Found]],
+    *,
+    known: str,
+    lifetime_s: float = math.inf,
 ) -> ChangeStream:
-    """A stream that begins with the present value, unless its tag is `known` to the client already."""
-    return ChangeStream(watching, find, known)
+    """Return a stream that begins with the present value, unless its tag is `known` to the client already.
+
+    Args:
+        watching: Wakes the stream.
+        find: Finds the present value, having judged the caller anew.
+        known: The tag that the client has.
+        lifetime_s: Seconds until the caller's credential ends.
+    """
+    return ChangeStream(watching, find, known, lifetime_s)
 
 
 def _event(kind: str, tag: str, text: bytes) -> bytes:

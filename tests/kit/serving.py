@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -172,6 +173,15 @@ async def _echo(request: Request) -> Response:
     if what == "wait":
         await request.body.wait_gone()
         return Response.text(200, "nothing new")
+    if what == "cut":
+        try:
+            await trio.sleep_forever()
+        finally:
+            CLOSED.append("cut")
+    if what == "shielded":
+        with trio.CancelScope(shield=True):
+            await trio.to_thread.run_sync(SHIELDED.wait, 60)
+        CLOSED.append("shielded")
     if what == "slow":
         await trio.sleep(float(segments[2]) if len(segments) > 2 else 0.3)
     if what == "big":
@@ -182,6 +192,8 @@ async def _echo(request: Request) -> Response:
 #: What was asked of the echo, by all tests of this process: each test asks for a name of its own.
 STARTED: list[str] = []
 CLOSED: list[str] = []
+#: Lets the requests go that cannot be cancelled before.
+SHIELDED = threading.Event()
 #: Bytes taken from each endless answer.
 TAKEN: dict[str, int] = {}
 

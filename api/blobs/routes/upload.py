@@ -164,6 +164,7 @@ async def receive(call: Call, upload: Upload, limit: int, *, blob_md5: bytes | N
     if blob_md5 is not None and not sums.framed:
         sums = replace(sums, md5=None)
     call.request.body.limit = limit
+    call.request.body.streams()
     unframe = StructuredBody(sums.plain_length) if sums.framed else None
     # A framed body's MD5 covers the frame, so it cannot be the one of what is stored.
     outer: Any = hashlib.md5(usedforsecurity=False) if unframe and sums.md5 is not None else None

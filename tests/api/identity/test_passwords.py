@@ -336,21 +336,48 @@ class TestSlowing:
             await refused(identity, basic(f"user{number}", "x"), peer=peer)
         assert trio.current_time() - start == pytest.approx(3)
 
-    async def test_what_is_counted_is_bounded_and_the_oldest_goes(
+    async def test_what_is_counted_is_bounded_and_who_is_slowed_stays(
         self, autojump_clock: object, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr("retain.api.identity.throttle.KEYS_MAX", 4)
-        monkeypatch.setattr("retain.api.identity.throttle.KNOWN_MAX", 1)
         throttle = Throttle(self.OPTIONS)
-        start = trio.current_time()
         for _ in range(4):
             await throttle.turn("192.0.2.1", "ann")
-        assert trio.current_time() - start == pytest.approx(1)
-        await throttle.turn("192.0.2.2", "bob")
-        await throttle.turn("192.0.2.3", "eve")
+        for number in range(20):
+            await throttle.turn(f"198.51.100.{number}", f"made-up {number}")
+            assert len(throttle._tracks) <= 4
         start = trio.current_time()
         await throttle.turn("192.0.2.1", "ann")
-        assert trio.current_time() == start
+        assert trio.current_time() > start
+
+    async def test_what_is_slowed_goes_when_it_is_forgotten_anyway(
+        self, autojump_clock: object, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("retain.api.identity.throttle.KEYS_MAX", 4)
+        throttle = Throttle(self.OPTIONS)
+        for _ in range(4):
+            await throttle.turn("192.0.2.1", "ann")
+        await trio.sleep(101)
+        for number in range(2):
+            await throttle.turn(f"198.51.100.{number}", f"new {number}")
+        assert len(throttle._tracks) == 4
+        await throttle.turn("198.51.100.9", "another")
+        assert set(throttle._tracks._slowed) == set()
+
+    async def test_a_refused_attempt_leaves_no_track(self, autojump_clock: object) -> None:
+        throttle = Throttle(ThrottleOptions(free=1, base_s=60.0, max_s=60.0, queue_s=10.0))
+        await throttle.turn("192.0.2.1", "ann")
+        before = len(throttle._tracks)
+        for number in range(100):
+            with pytest.raises(TooManyAttempts):
+                await throttle.turn("192.0.2.1", f"made-up {number}")
+        assert len(throttle._tracks) == before
+
+    async def test_known_addresses_are_bounded(
+        self, autojump_clock: object, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("retain.api.identity.throttle.KNOWN_MAX", 1)
+        throttle = Throttle(self.OPTIONS)
         throttle.succeeded("192.0.2.1", "ann")
         throttle.succeeded("192.0.2.2", "bob")
         for place, name, waits in (("192.0.2.2", "bob", False), ("192.0.2.1", "ann", True)):
@@ -359,6 +386,47 @@ class TestSlowing:
             start = trio.current_time()
             await throttle.turn(place, name)
             assert (trio.current_time() > start) is waits
+
+    async def test_all_who_bring_the_same_wrong_password_are_answered_by_one_verification(
+        self, autojump_clock: object
+    ) -> None:
+        """They queued one behind the other, each for as long as the throttle said."""
+        verifier = Verifier()
+        identity = make(verifier, throttle=ThrottleOptions())
+        statuses: list[int] = []
+
+        async def attempt() -> None:
+            with pytest.raises((Unauthenticated, TooManyAttempts)) as caught:
+                await identity.authenticate(request(basic("ann", "wrong")))
+            statuses.append(caught.value.status)
+
+        start = trio.current_time()
+        async with trio.open_nursery() as nursery:
+            for _ in range(1800):
+                nursery.start_soon(attempt)
+        assert len(statuses) == 1800
+        assert trio.current_time() - start <= ThrottleOptions().queue_s
+        assert len(verifier.calls) <= 2
+
+    async def test_who_leaves_while_it_is_verified_leaves_the_others_a_verdict(
+        self, autojump_clock: object
+    ) -> None:
+        verifier = Verifier()
+        identity = make(verifier, throttle=ThrottleOptions(free=1, base_s=5.0, queue_s=30.0))
+        await refused(identity, basic("ann", "other"))
+        answered: list[Caller] = []
+
+        async def attempt() -> None:
+            answered.append(await identity.authenticate(request(basic("ann", "sesame"))))
+
+        with trio.move_on_after(1):
+            async with trio.open_nursery() as leaving:
+                leaving.start_soon(attempt)
+                await trio.sleep_forever()
+        async with trio.open_nursery() as nursery:
+            for _ in range(3):
+                nursery.start_soon(attempt)
+        assert [caller.name for caller in answered] == ["ann"] * 3
 
     async def test_many_connections_guess_no_faster_than_one(self, autojump_clock: object) -> None:
         verifier = Verifier()

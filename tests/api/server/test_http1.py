@@ -5,6 +5,7 @@ from __future__ import annotations
 import select
 import socket
 import ssl
+import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
@@ -26,10 +27,14 @@ from hypercorn.protocol.h2 import BufferCompleteError
 from hypercorn.trio.worker_context import WorkerContext
 
 from retain.api.config.load import ServerConfig
-from retain.api.server.http2 import OUTFLOW_BYTES, RATE_WINDOW_S, Http2, Outflow, Rate
+from retain.api.http import bounds
+from retain.api.http.bounds import RATE_WINDOW_S, Bounds, Rate
+from retain.api.server import http2
+from retain.api.server.connections import GuardedStream
+from retain.api.server.http2 import OUTFLOW_BYTES, Http2, Outflow
 from retain.api.server.serve import WireConfig
 from tests.kit.certificates import certified
-from tests.kit.serving import CLOSED, TAKEN, Served, serving
+from tests.kit.serving import CLOSED, SHIELDED, STARTED, TAKEN, Served, serving
 
 Scenario = Callable[[int, Path], None]
 
@@ -347,6 +352,8 @@ def on_nothing() -> Http2:
     async def send(event: object) -> None:
         assert not isinstance(event, RawData), event
 
+    stream = trio.SocketStream(trio.socket.socket())
+    stream.socket.close()
     return Http2(
         None,
         WireConfig(ServerConfig()),
@@ -358,6 +365,8 @@ def on_nothing() -> Http2:
         None,
         send,
         write_timeout=1,
+        guard=GuardedStream(stream, "192.0.2.1"),
+        bounds=Bounds(),
     )
 
 
@@ -436,3 +445,101 @@ async def test_garbage_instead_of_frames_ends_the_connection(tmp_path: Path) -> 
             until_closed(stream)
 
     await run(tmp_path, garbage, over_http_1)
+
+
+async def test_a_request_ends_with_its_stream(tmp_path: Path) -> None:
+    def ask(port: int, certificate: Path) -> None:
+        with trusting(port, certificate, "h2") as stream:
+            client = H2Client(stream)
+            for number in range(30):
+                stream_id = client.request(b"/echo/cut/%d" % number)
+                deadline = time.monotonic() + 20
+                while f"cut/{number}" not in STARTED and time.monotonic() < deadline:
+                    time.sleep(0.005)
+                client.connection.reset_stream(stream_id)
+                client.flush()
+            assert client.answer(client.request(b"/healthz")) == (200, b"ok\n")
+            deadline = time.monotonic() + 20
+            while CLOSED.count("cut") < 30 and time.monotonic() < deadline:
+                time.sleep(0.005)
+
+    CLOSED.clear()
+    await run(tmp_path, ask)
+    assert CLOSED.count("cut") == 30
+
+
+async def test_requests_in_hand_count_although_their_streams_are_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What cannot be cancelled goes on, and counts for its connection until it has ended."""
+    monkeypatch.setattr(http2, "IN_HAND", 5)
+
+    def ask(port: int, certificate: Path) -> None:
+        with trusting(port, certificate, "h2") as stream:
+            client = H2Client(stream)
+            codes = []
+            for number in range(8):
+                stream_id = client.request(b"/echo/shielded/%d" % number)
+                if number < 5:
+                    deadline = time.monotonic() + 20
+                    while f"shielded/{number}" not in STARTED and time.monotonic() < deadline:
+                        time.sleep(0.005)
+                    client.connection.reset_stream(stream_id)
+                    client.flush()
+                    continue
+                while not codes or codes[-1][0] != stream_id:
+                    codes += [
+                        (event.stream_id, event.error_code)
+                        for event in client.events()
+                        if isinstance(event, h2.events.StreamReset)
+                    ]
+            assert {code for _, code in codes} == {h2.errors.ErrorCodes.REFUSED_STREAM}
+            SHIELDED.set()
+            deadline = time.monotonic() + 20
+            while CLOSED.count("shielded") < 5 and time.monotonic() < deadline:
+                time.sleep(0.005)
+            assert client.answer(client.request(b"/healthz")) == (200, b"ok\n")
+
+    CLOSED.clear()
+    SHIELDED.clear()
+    await run(tmp_path, ask)
+
+
+async def test_resets_of_many_connections_are_rated_together(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bounds, "RESETS_PER_ADDRESS", 50)
+
+    def burst(port: int, certificate: Path) -> int:
+        with trusting(port, certificate, "h2") as stream:
+            client = H2Client(stream)
+            for number in range(20):
+                try:
+                    client.connection.reset_stream(client.request(b"/echo/x"))
+                    client.flush()
+                except OSError:
+                    return number
+            try:
+                return 20 if client.answer(client.request(b"/healthz"))[0] == 200 else 0
+            except (AssertionError, OSError, h2.exceptions.ProtocolError):
+                return 0
+
+    def ask(port: int, certificate: Path) -> None:
+        whole = [burst(port, certificate) for _ in range(6)].count(20)
+        assert whole == 2
+
+    await run(tmp_path, ask, over_http_1)
+
+
+async def test_a_connection_whose_answers_are_not_read_makes_room(tmp_path: Path) -> None:
+    def ask(port: int, certificate: Path) -> None:
+        with trusting(port, certificate, "h2") as stream:
+            client = H2Client(stream, window=0)
+            client.request(b"/echo/endless/closed")
+            while not any(isinstance(event, h2.events.ResponseReceived) for event in client.events()):
+                pass
+            with trusting(port, certificate, "http/1.1") as innocent:
+                innocent.sendall(b"GET /echo/a HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+                assert until_closed(innocent).endswith(b'["echo","a"]')
+
+    await run(tmp_path, ask, max_connections=1)

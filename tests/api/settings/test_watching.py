@@ -1,8 +1,9 @@
 """Waiting for changes: long polls and streams, woken by the commits that concern them and by no others."""
 
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,8 +12,11 @@ import trio.testing
 from trio.testing import MockClock
 
 from retain.api.http.message import Request, Response
+from retain.api.identity import Caller, Unauthenticated
 from retain.api.settings import stream as stream_module
+from retain.api.settings.reads import Reader, Wanted
 from retain.api.settings.stream import HEARTBEAT_S
+from retain.engine.settings.queries import Found
 from tests.kit.settings import ANN, BOB, PROXY, ROOT, Client, User, settings_client, whole
 
 
@@ -292,3 +296,135 @@ async def test_every_change_that_is_remembered_is_looked_at(client: Client) -> N
 @pytest.fixture
 def short_memory(client: Client) -> None:
     client.engine.state.settings.recent = deque(maxlen=3)
+
+
+async def test_an_irrelevant_change_is_looked_at_once(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await client.call("POST", "global", {"c": {"x": 1}})
+    tag = (await client.call("GET", "global/c")).tag
+    looks = 0
+    find = Reader.find
+
+    async def counting(reader: Reader, wanted: Wanted) -> Found:
+        nonlocal looks
+        looks += 1
+        return await find(reader, wanted)
+
+    monkeypatch.setattr(Reader, "find", counting)
+    async with polling(client, "global/c?wait=300", tag) as answers:
+        watchers = client.settings.watchers
+        for _ in range(3):
+            before = looks
+            # As after more changes than the engine remembers: whoever watches anything looks again.
+            watchers._wake(watchers._watches)
+            await trio.testing.wait_all_tasks_blocked()
+            assert looks - before == 1
+        assert answers == []
+        assert (await client.call("PUT", "global/c", {"x": 2})).status == 204
+    assert answers[0].status == 200
+
+
+class Revocable:
+    """Recognises callers as the interface's own identity does, until their credential is taken away."""
+
+    def __init__(self, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._authenticate = client.settings._identity.authenticate
+        self.change: Callable[[Caller], Caller] | None = None
+        self.until: int | None = None
+        monkeypatch.setattr(client.settings._identity, "authenticate", self.authenticate)
+
+    async def authenticate(self, request: Request) -> Caller:
+        caller = replace(await self._authenticate(request), until=self.until)
+        if self.change is None:
+            return caller
+        return self.change(caller)
+
+
+def revoked(caller: Caller) -> Caller:
+    raise Unauthenticated(f"{caller.name} is not known any more")
+
+
+def without_roles(caller: Caller) -> Caller:
+    return replace(caller, roles=frozenset())
+
+
+@pytest.mark.parametrize(("change", "kind"), [(revoked, b"forbidden"), (without_roles, b"forbidden")])
+async def test_a_stream_is_judged_again_at_each_delivery(
+    client: Client,
+    monkeypatch: pytest.MonkeyPatch,
+    change: Callable[[Caller], Caller],
+    kind: bytes,
+) -> None:
+    await put_up(client)
+    identity = Revocable(client, monkeypatch)
+    _, request = held_request(client, "currentuser/c?watch=true", [], User("ann", ("reader",)))
+    response = await client.settings.handle(request)
+    body = response.body
+    assert not isinstance(body, bytes)
+    events = aiter(body)
+    assert (await anext(events)).startswith(b"retry")
+    assert b"event: value" in await anext(events)
+    assert (await client.call("PATCH", "currentuser/c", {"secret": 1})).status == 204
+    identity.change = change
+    assert await anext(events) == b"event: " + kind + b"\nid: 0\ndata: null\n\n"
+    with pytest.raises(StopAsyncIteration):
+        await anext(events)
+    await body.aclose()  # type: ignore[attr-defined]
+
+
+async def test_a_silent_stream_is_judged_at_each_heartbeat(
+    patient_clock: MockClock, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await put_up(client)
+    identity = Revocable(client, monkeypatch)
+    _, request = held_request(client, "currentuser/c?watch=true", [])
+    body = (await client.settings.handle(request)).body
+    assert not isinstance(body, bytes)
+    events = aiter(body)
+    await anext(events)
+    await anext(events)
+    assert await anext(events) == b":\n\n"
+    identity.change = revoked
+    assert (await anext(events)).startswith(b"event: forbidden")
+    await body.aclose()  # type: ignore[attr-defined]
+
+
+async def test_a_stream_ends_with_the_token(
+    patient_clock: MockClock, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await put_up(client)
+    Revocable(client, monkeypatch).until = client.settings._engine.now() + 50 * 10**9
+    _, request = held_request(client, "currentuser/c?watch=true", [])
+    body = (await client.settings.handle(request)).body
+    assert not isinstance(body, bytes)
+    start = trio.current_time()
+    async for _ in body:
+        pass
+    assert trio.current_time() - start == pytest.approx(50, abs=1)
+    await body.aclose()  # type: ignore[attr-defined]
+
+
+async def test_a_poll_is_judged_again_before_it_is_answered(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tag = await put_up(client)
+    identity = Revocable(client, monkeypatch)
+    async with polling(client, "device/d/c?wait=300", tag) as answers:
+        engine = client.settings._engine
+        writer = client.call("PATCH", "device/d/c", {"secret": 1})
+        assert (await writer).status == 204
+        identity.change = revoked
+        assert engine.statistics().failure == ""
+    assert answers[0].status == 401
+    assert b"secret" not in answers[0].body
+
+
+async def test_a_poll_ends_with_the_token(
+    patient_clock: MockClock, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tag = await put_up(client)
+    Revocable(client, monkeypatch).until = client.settings._engine.now() + 50 * 10**9
+    start = trio.current_time()
+    assert (await poll(client, "device/d/c?wait=300", tag)).status == 304
+    assert trio.current_time() - start == pytest.approx(50, abs=1)

@@ -1,0 +1,312 @@
+"""What the requests of one client, and of all together, may hold in memory: bounded before it is spent.
+
+Two amounts are counted, each for the whole process and for each address (of IPv6, each /64 network):
+
+- *intake*: bytes of request bodies that arrived and are not yet passed on;
+- *answers*: answers in the making, from the request's head to the answer's last byte.
+
+Nothing here knows HTTP/1.1 or HTTP/2. Whatever runs a connection asks `Bounds.enter` for a `Share` as soon as
+a request's head is there, tells it what arrives (`took`), waits where it is told to (`room`), and closes it
+when the request's *task* ends, which may be later than its stream.
+
+Beyond a bound bodies wait unread. If nothing moves for `PATIENCE_S`, the slowest of those that fill it goes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, OrderedDict, deque
+from collections.abc import Callable, Sequence
+from ipaddress import IPv4Network, IPv6Network, ip_address
+from typing import TypeAlias
+
+import trio
+
+from retain.api.http.addresses import counted_address
+from retain.api.http.errors import Overloaded
+
+Network: TypeAlias = IPv4Network | IPv6Network
+
+MEBIBYTE = 1 << 20
+
+#: Bytes of request bodies in hand, of all requests and of one address.
+INTAKE_BYTES = 128 * MEBIBYTE
+INTAKE_BYTES_PER_ADDRESS = 64 * MEBIBYTE
+#: Bytes of answers in the making, likewise.
+ANSWER_BYTES = 96 * MEBIBYTE
+ANSWER_BYTES_PER_ADDRESS = 48 * MEBIBYTE
+#: What an answer counts until its size is known.
+ANSWER_GUESS = MEBIBYTE
+#: What an answer counts that is sent as it is made: a piece in hand, one on its way.
+STREAM_BYTES = 32 * 1024
+
+#: Requests whose tasks have not ended, of one address, where several share a connection.
+STREAMS_PER_ADDRESS = 2000
+
+#: How long bodies wait for room before the slowest goes.
+PATIENCE_S = 2.0
+#: How long an answer may wait for others to be taken before it is refused.
+ANSWER_PATIENCE_S = 30.0
+
+
+#: Seconds over which what a client does too often is counted.
+RATE_WINDOW_S = 10.0
+#: Streams that all connections of one address may give up in that time.
+RESETS_PER_ADDRESS = 400
+#: Addresses whose resets are counted at once.
+RATES_MAX = 10_000
+
+
+class Rate:
+    """Counts up to `limit` in each `RATE_WINDOW_S` seconds."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._count = 0
+        self._since = trio.current_time()
+
+    def exceeded(self) -> bool:
+        """Count one; whether that is one too many."""
+        now = trio.current_time()
+        if now - self._since > RATE_WINDOW_S:
+            self._count, self._since = 0, now
+        self._count += 1
+        return self._count > self._limit
+
+    def allow(self, more: int) -> None:
+        """Take back what there was a reason for."""
+        self._count = max(0, self._count - more)
+
+
+class Pool:
+    """An amount that is shared: `total` for all, `each` for one address, those in `unbounded` excepted."""
+
+    def __init__(self, total: int, each: int, unbounded: Callable[[str], bool]) -> None:
+        self.total = total
+        self.each = each
+        self.used = 0
+        self._unbounded = unbounded
+        self._by_place: Counter[str] = Counter()
+        self._waiting: dict[str, deque[trio.Event]] = {}
+
+    def used_by(self, place: str) -> int:
+        """What one address has of it, foreseen amounts included."""
+        return self._by_place[place]
+
+    def add(self, place: str, amount: int, *, foreseen: bool = False) -> None:
+        """Count `amount` more; less if negative. What is only `foreseen` counts for the address."""
+        if not foreseen:
+            self.used += amount
+        self._by_place[place] += amount
+        if not self._by_place[place]:
+            del self._by_place[place]
+        if amount < 0 and self._waiting:
+            self._wake(place)
+            # Somebody else may wait for what all of them have together.
+            self._wake(next(iter(self._waiting), place))
+
+    def is_over_for(self, place: str) -> bool:
+        """Whether the address itself has more than it may."""
+        return self._by_place[place] > self.each and not self._unbounded(place)
+
+    def is_over(self, place: str) -> bool:
+        """Whether the process or the address has more than it may."""
+        return self.used > self.total or self.is_over_for(place)
+
+    async def wait(self, place: str) -> None:
+        """Wait until something is given back. One of those who wait is woken for each time."""
+        woken = trio.Event()
+        self._waiting.setdefault(place, deque()).append(woken)
+        try:
+            await woken.wait()
+        finally:
+            queue = self._waiting.get(place)
+            if queue is not None and woken in queue:
+                queue.remove(woken)
+                if not queue:
+                    del self._waiting[place]
+
+    def _wake(self, place: str) -> None:
+        queue = self._waiting.get(place)
+        if queue:
+            queue.popleft().set()
+            # To the end of the line: addresses take turns.
+            del self._waiting[place]
+            if queue:
+                self._waiting[place] = queue
+
+
+class Share:
+    """What one request holds. Closed twice, it gives back once.
+
+    `holds_at_most` is set by whoever streams a body on: from there on no more than that is counted.
+    """
+
+    __slots__ = (
+        "_answer",
+        "_bounds",
+        "_foreseen",
+        "_intake",
+        "_total",
+        "holds_at_most",
+        "on_refusal",
+        "place",
+        "since",
+    )
+
+    def __init__(self, bounds: Bounds, place: str) -> None:
+        self._bounds = bounds
+        self.place = place
+        self.since = trio.current_time()
+        self.holds_at_most: int | None = None
+        #: Called when this request is to go, because it is the slowest of those that fill the memory.
+        self.on_refusal: Callable[[], None] | None = None
+        self._total = 0
+        self._intake = 0
+        self._answer = 0
+        self._foreseen = 0
+
+    @property
+    def rate(self) -> float:
+        """Bytes of the body a second."""
+        return self._total / max(0.001, trio.current_time() - self.since)
+
+    def took(self, count: int) -> None:
+        """Bytes of the body arrived."""
+        self._total += count
+        self._count_intake()
+
+    def streams(self, at_most: int) -> None:
+        """The body is passed on as it comes: no more than `at_most` bytes of it are held at once."""
+        self.holds_at_most = at_most
+        self._count_intake()
+
+    def _count_intake(self) -> None:
+        held = self._total if self.holds_at_most is None else min(self._total, self.holds_at_most)
+        if held != self._intake:
+            self._bounds.intake.add(self.place, held - self._intake)
+            self._intake = held
+            if held:
+                self._bounds.holding.add(self)
+
+    async def room(self) -> None:
+        """Wait until more of the body may be read. The slowest goes if that takes too long."""
+        pool = self._bounds.intake
+        if self.holds_at_most is not None and self._intake >= self.holds_at_most:
+            return  # what comes now takes the place of what was passed on
+        while pool.is_over(self.place):
+            with trio.move_on_after(PATIENCE_S) as waiting:
+                await pool.wait(self.place)
+            if waiting.cancelled_caught and pool.is_over(self.place):
+                self._bounds.refuse_slowest(self.place)
+            if self.on_refusal is None:
+                return  # this one has to go
+
+    async def begin_answer(self) -> None:
+        """Wait until an answer of unknown size may be made. Raises `Overloaded` if that takes too long."""
+        pool = self._bounds.answers
+        with trio.move_on_after(ANSWER_PATIENCE_S) as waiting:
+            while pool.is_over(self.place):
+                await pool.wait(self.place)
+        if waiting.cancelled_caught:
+            self._bounds.on_refused()
+            raise Overloaded("too many answers wait to be read; try again")
+        self._foreseen = ANSWER_GUESS
+        pool.add(self.place, ANSWER_GUESS, foreseen=True)
+
+    def made(self, size: int) -> None:
+        """The answer's bytes are known, or there are none for now."""
+        pool = self._bounds.answers
+        if self._foreseen:
+            pool.add(self.place, -self._foreseen, foreseen=True)
+            self._foreseen = 0
+        if size != self._answer:
+            pool.add(self.place, size - self._answer)
+            self._answer = size
+
+    def close(self) -> None:
+        """The request's task has ended."""
+        self.made(0)
+        if self._intake:
+            self._bounds.intake.add(self.place, -self._intake)
+            self._intake = self._total = 0
+        self.on_refusal = None
+        self._bounds.holding.discard(self)
+
+
+class Bounds:
+    """All that requests hold.
+
+    Args:
+        trusted: Networks of proxies, which stand for many clients: they have no bound of their own.
+        on_refused: Called for each request that had to go.
+    """
+
+    def __init__(
+        self, trusted: Sequence[Network] = (), on_refused: Callable[[], None] = lambda: None
+    ) -> None:
+        self._trusted = tuple(trusted)
+        self.intake = Pool(INTAKE_BYTES, INTAKE_BYTES_PER_ADDRESS, self._is_trusted)
+        self.answers = Pool(ANSWER_BYTES, ANSWER_BYTES_PER_ADDRESS, self._is_trusted)
+        self.holding: set[Share] = set()
+        self.on_refused = on_refused
+        self._refused_at: dict[str, float] = {}
+        self._streams: Counter[str] = Counter()
+        self._resets: OrderedDict[str, Rate] = OrderedDict()
+
+    def enter(self, peer: str) -> Share:
+        """A request has begun."""
+        return Share(self, counted_address(peer))
+
+    def enter_stream(self, place: str) -> bool:
+        """Whether one more request may share a connection of that address; if so, `leave_stream` ends it."""
+        if self._streams[place] >= STREAMS_PER_ADDRESS and not self._is_trusted(place):
+            return False
+        self._streams[place] += 1
+        return True
+
+    def leave_stream(self, place: str) -> None:
+        """The task of such a request has ended."""
+        self._streams[place] -= 1
+        if not self._streams[place]:
+            del self._streams[place]
+
+    def resets_too_much(self, place: str) -> bool:
+        """Count a stream that was given up; whether that is one too many for the address."""
+        if self._is_trusted(place):
+            return False
+        rate = self._resets.get(place)
+        if rate is None:
+            rate = self._resets[place] = Rate(RESETS_PER_ADDRESS)
+            if len(self._resets) > RATES_MAX:
+                self._resets.popitem(last=False)
+        self._resets.move_to_end(place)
+        return rate.exceeded()
+
+    def _is_trusted(self, place: str) -> bool:
+        return bool(self._trusted) and any(ip_address(place) in network for network in self._trusted)
+
+    @property
+    def is_tight(self) -> bool:
+        """Whether what arrives should be taken in small pieces."""
+        return self.intake.used > self.intake.total // 2
+
+    def refuse_slowest(self, place: str) -> None:
+        """End the slowest of the requests whose bodies fill the memory of the address, or of all."""
+        own = self.intake.is_over_for(place)
+        now, key = trio.current_time(), place if own else ""
+        if now - self._refused_at.get(key, -math.inf) < PATIENCE_S:
+            return  # however many wait, one goes at a time
+        self._refused_at = {at: when for at, when in self._refused_at.items() if now - when < PATIENCE_S}
+        self._refused_at[key] = now
+        among = [
+            share
+            for share in self.holding
+            if share.on_refusal is not None and (share.place == place or not own)
+        ]
+        if among:
+            slowest = min(among, key=lambda share: share.rate)
+            refuse, slowest.on_refusal = slowest.on_refusal, None
+            assert refuse is not None
+            self.on_refused()
+            refuse()

@@ -1,0 +1,208 @@
+"""Runs attacks one after the other, an innocent client beside each, and measures what the server spends."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import resource
+import ssl
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.hostile.attacks import AREAS, ATTACKS
+from tests.kit.certificates import certified
+from tests.kit.server import ROOT, Server, running
+
+CONFIG = """
+[server]
+tls_certificate = "{certificate}"
+tls_key = "{key}"
+
+[storage]
+segment_bytes = 1048576
+
+[identity]
+anonymous = true
+
+[settings]
+global_create_roles = []
+
+[[users]]
+name = "operator"
+password = "$argon2id$v=19$m=65536,t=3,p=4$c29tZXNhbHRzb21lc2FsdA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+"""
+
+PAUSE_S = 0.02
+"""Between two requests of the innocent client."""
+
+
+@dataclass
+class Figures:
+    """What was seen over some seconds: the innocent client's times, and the server's use of the machine."""
+
+    seconds: list[float] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
+    resident: int = 0
+    descriptors: int = 0
+    threads: int = 0
+
+    @property
+    def p99_ms(self) -> float:
+        """The 99th percentile of the innocent client's times, milliseconds."""
+        if len(self.seconds) < 2:
+            return float("inf")
+        return statistics.quantiles(self.seconds, n=100)[98] * 1000
+
+
+@dataclass
+class Outcome:
+    """One attack."""
+
+    name: str
+    before: Figures
+    during: Figures
+    after: Figures
+
+
+@contextmanager
+def target(folder: Path) -> Iterator[tuple[Server, Path]]:
+    """A server with TLS and default limits, and a file of 200 KB in it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    certificate, key = certified(folder)
+    with running(folder / "server", CONFIG.format(certificate=certificate, key=key)) as server:
+        innocent = Innocent(server.port)
+        innocent.put_large()
+        yield server, certificate
+
+
+class Innocent:
+    """A client that reads and writes a little, one request at a time, on a connection it keeps."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._context = ssl.create_default_context()
+        self._context.check_hostname = False
+        self._context.verify_mode = ssl.CERT_NONE
+        self._connection: http.client.HTTPSConnection | None = None
+        self._turn = 0
+
+    def put_large(self) -> None:
+        """Put the file there that attackers download."""
+        body = (
+            b"--b\r\nContent-Disposition: form-data; name=File; filename=f\r\n"
+            b"Content-Type: application/octet-stream\r\n\r\n" + os.urandom(200_000) + b"\r\n--b--\r\n"
+        )
+        headers = {"gms_user": "u", "Content-Type": "multipart/form-data; boundary=b"}
+        status = self._ask("POST", "/genesys/1/storage/custom/large/86400", body, headers)
+        assert status == 200, status
+
+    def request(self, figures: Figures) -> None:
+        """One request, a read or a durable write."""
+        self._turn += 1
+        start = time.perf_counter()
+        try:
+            if self._turn % 2:
+                status = self._ask("GET", f"{AREAS.decode()}missing", b"", {})
+                expected = 404
+            else:
+                form = {"Content-Type": "application/x-www-form-urlencoded"}
+                status = self._ask("POST", f"{AREAS.decode()}60", b"a=" + b"x" * 20_000, form)
+                expected = 200
+        except (OSError, http.client.HTTPException) as error:
+            self._connection = None
+            figures.failures.append(type(error).__name__)
+        else:
+            if status != expected:
+                figures.failures.append(str(status))
+        figures.seconds.append(time.perf_counter() - start)
+
+    def _ask(self, method: str, path: str, body: bytes, headers: dict[str, str]) -> int:
+        if self._connection is None:
+            self._connection = http.client.HTTPSConnection(
+                "127.0.0.1", self._port, timeout=30, context=self._context
+            )
+        self._connection.request(method, path, body, headers)
+        answer = self._connection.getresponse()
+        answer.read()
+        return answer.status
+
+
+def watch(server: Server, innocent: Innocent, seconds: float) -> Figures:
+    """The innocent client at work for so long; the server's most of each resource."""
+    figures = Figures()
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        innocent.request(figures)
+        look(server, figures)
+        time.sleep(PAUSE_S)
+    return figures
+
+
+def look(server: Server, figures: Figures) -> None:
+    """Take down what the server uses."""
+    place = Path(f"/proc/{server.process.pid}")
+    for line in (place / "status").read_text().splitlines():
+        if line.startswith("VmRSS:"):
+            figures.resident = max(figures.resident, int(line.split()[1]) << 10)
+        elif line.startswith("Threads:"):
+            figures.threads = max(figures.threads, int(line.split()[1]))
+    figures.descriptors = max(figures.descriptors, len(os.listdir(place / "fd")))
+
+
+def attack(
+    server: Server, certificate: Path, name: str, *, scale: float, seconds: float, calm_s: float
+) -> Outcome:
+    """One attack: `calm_s` seconds before, `seconds` of it, `calm_s` after ten seconds to recover at most."""
+    innocent = Innocent(server.port)
+    before = watch(server, innocent, calm_s)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tests.hostile.attacks", name, str(server.port), str(certificate), str(scale)],
+        cwd=ROOT,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        during = watch(server, innocent, seconds)
+        assert process.poll() is None, f"the attack {name} ended by itself"
+    finally:
+        process.kill()
+        process.wait()
+    time.sleep(min(10.0, seconds))
+    after = watch(server, innocent, calm_s)
+    return Outcome(name, before, during, after)
+
+
+def raise_limit() -> None:
+    """As many descriptors as the attackers need."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def table(outcomes: Sequence[Outcome]) -> str:
+    """The figures as Markdown, for `docs/`."""
+    lines = [
+        "| attack | p99 before, during, after (ms) | failed of the innocent | MiB | descriptors | threads |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    for outcome in outcomes:
+        parts = (outcome.before, outcome.during, outcome.after)
+        p99 = ", ".join(f"{part.p99_ms:.0f}" for part in parts)
+        failed = f"{len(outcome.during.failures)} of {len(outcome.during.seconds)}"
+        mib = ", ".join(str(part.resident >> 20) for part in parts)
+        descriptors = ", ".join(str(part.descriptors) for part in parts)
+        threads = ", ".join(str(part.threads) for part in parts)
+        name = outcome.name.replace("_", " ")
+        lines.append(f"| {name} | {p99} | {failed} | {mib} | {descriptors} | {threads} |")
+    return "\n".join(lines)
+
+
+def names(chosen: Sequence[str]) -> list[str]:
+    """The attacks to run: all, or those named."""
+    unknown = set(chosen) - set(ATTACKS)
+    assert not unknown, f"unknown attacks: {', '.join(sorted(unknown))}; known: {', '.join(ATTACKS)}"
+    return list(chosen) or list(ATTACKS)
