@@ -6,6 +6,7 @@ from typing import ClassVar, Generic, TypeVar
 
 from retain.engine.core.body import Body
 from retain.engine.core.command import Command
+from retain.engine.core.typed import Resource
 
 Result = TypeVar("Result")
 
@@ -74,7 +75,7 @@ class WriteArea(Command[Result], Generic[Result]):
 
     name: str
     user: str | None = None
-    resource: bytes
+    resource: Resource
     values: Mapping[str, NewValue]
     ttl: int
     policy: Policy = field(default_factory=Policy)

@@ -48,6 +48,7 @@ from retain.engine.blobs.container_commands import ContainerCommand
 from retain.engine.blobs.entries import ContentHeaders, CopyInfo, Pairs
 from retain.engine.blobs.leases import LeaseRequest
 from retain.engine.core.body import Body
+from retain.engine.core.typed import Resource
 
 Result = TypeVar("Result")
 
@@ -87,7 +88,7 @@ class WriteBlob(BlobCommand[Written]):
         may_overwrite: False for a caller that may create but not overwrite.
     """
 
-    resource: bytes
+    resource: Resource
     headers: ContentHeaders
     md5: bytes | None
     metadata: Pairs = ()
@@ -120,7 +121,7 @@ class StageBlock(BlobCommand[None]):
         body: The block's bytes.
     """
 
-    resource: bytes
+    resource: Resource
     block_id: bytes
     body: Body
 

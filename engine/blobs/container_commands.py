@@ -2,15 +2,20 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Annotated, Any, ClassVar, Generic, TypeVar
 
 from retain.engine.blobs.answers import Leased, Written
 from retain.engine.blobs.conditions import UNCONDITIONAL, Conditions
 from retain.engine.blobs.entries import Pairs, StoredPolicy
 from retain.engine.blobs.leases import LeaseRequest
 from retain.engine.core.command import Command
+from retain.engine.core.typed import Between, Resource
 
 Result = TypeVar("Result")
+
+
+Days = Annotated[int, Between(0, 36_500)]
+"""Days from a blob's last write to its end; 0 keeps for ever."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +41,7 @@ class CreateContainer(ContainerCommand[Written]):
         public_access: ``container``, ``blob`` or None.
     """
 
-    resource: bytes
+    resource: Resource
     metadata: Pairs = ()
     public_access: str | None = None
 
@@ -89,7 +94,7 @@ class SetContainerRetention(ContainerCommand[None]):
         days: 0 keeps for ever, None follows the server's configuration.
     """
 
-    days: int | None
+    days: Days | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,8 +114,8 @@ class ConfigureRetention(Command[bool]):
         resource: 16 random bytes.
     """
 
-    days: int
-    resource: bytes
+    days: Days
+    resource: Resource
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,7 +131,7 @@ class SetServiceProperties(Command[None]):
 
     account: str
     document: Mapping[str, Any]
-    resource: bytes
+    resource: Resource
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

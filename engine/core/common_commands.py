@@ -7,6 +7,7 @@ from typing import ClassVar
 from retain.engine.core.body import Inline
 from retain.engine.core.command import Command
 from retain.engine.core.role import Locator
+from retain.engine.core.typed import Resource
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +38,6 @@ class Restate(Command[bool]):
     """
 
     locator: Locator
-    resource: bytes
+    resource: Resource
     before: int = 0
     bodies: Mapping[int, Inline] = field(default_factory=dict)

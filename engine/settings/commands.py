@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from retain.engine.core.command import Command
+from retain.engine.core.typed import Resource
 from retain.engine.settings.json_patch import Step
 from retain.engine.settings.model import UNCONDITIONAL, Asker, Conditions, Path, Place, Policy
 from retain.engine.settings.value import Body
@@ -43,7 +44,7 @@ class Write(Command[Written]):
     path: Path
     policy: Policy
     conditions: Conditions = UNCONDITIONAL
-    resource: bytes
+    resource: Resource
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,7 +127,7 @@ class ImportDocument(Command[bool]):
     place: Place
     value: Mapping[str, Any] | None
     policy: Policy
-    resource: bytes
+    resource: Resource
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

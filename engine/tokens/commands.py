@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
 from retain.engine.core.command import Command
+from retain.engine.core.typed import Resource
 from retain.engine.tokens.record import TokenRecord
 
 
@@ -86,4 +87,4 @@ class RecordKeyRotation(Command[int]):
 
     account: str
     key: int
-    resource: bytes
+    resource: Resource

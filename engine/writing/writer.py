@@ -11,9 +11,10 @@ from retain import journal
 from retain.engine import wire
 from retain.engine.core.clock import Horizon
 from retain.engine.core.command import Command, Decision
-from retain.engine.core.errors import Closed, Exhausted, StorageFailed, StorageFull, TooLarge
+from retain.engine.core.errors import Closed, Exhausted, Invalid, StorageFailed, StorageFull, TooLarge
 from retain.engine.core.event import Stamp
 from retain.engine.core.shortages import DISK, LOG, Shortages, shortage_in
+from retain.engine.core.typed import wrong_field
 from retain.engine.state import State
 from retain.engine.writing.batch import Batch, Job, Pending
 from retain.engine.writing.own_thread import OwnThread
@@ -120,6 +121,7 @@ class Writer:
         (bounded by one sync) and the result is returned.
 
         Raises:
+            Invalid: The command holds something of another type than it declares (reason `command`).
             Refused: The command cannot be done; nothing changed.
             StorageFull: No room; nothing changed.
             Exhausted: The machine is short of descriptors or memory; nothing changed.
@@ -129,6 +131,11 @@ class Writer:
         self.check()
         if self._stopping:
             raise Closed("the engine is stopping")
+        if not isinstance(command, Command):
+            raise Invalid(f"{type(command).__name__} is no command", reason="command", field="")
+        if (wrong := wrong_field(command)) is not None:
+            kind = type(command).__name__
+            raise Invalid(f"{wrong} of {kind} is not of its type", reason="command", field=wrong)
         pending = Pending(command)
         self._queue.append(pending)
         self._wake.set()
@@ -301,7 +308,12 @@ class Writer:
                 raise Exhausted("the server is short of resources for the moment; try again")
             raise StorageFull("no room on the disk for this change")
         decision = self._state.decide(command, now)
-        drafts = [wire.to_draft(event) for event in decision.events]
+        try:
+            drafts = [wire.to_draft(event) for event in decision.events]
+        except (TypeError, ValueError, OverflowError):
+            # What `Any` lets through: a set in a document, or an integer beyond 64 bits.
+            kind = type(command).__name__
+            raise Invalid(f"{kind} holds what no record can", reason="command", field="") from None
         size = sum(draft_room(len(draft.details), len(draft.content)) for draft in drafts)
         largest = max((part_size(max(len(draft.details), len(draft.content))) for draft in drafts), default=0)
         if size > self._most or largest > PART_BYTES or len(drafts) > BATCH_RECORDS:
