@@ -260,7 +260,9 @@ class Engine:
     def replayed(self) -> State:
         """A fresh state from every durable record, whatever live state says. Blocking."""
         durable = self._writer.durable
-        return rebuilt(takewhile(lambda record: record.header.seq <= durable, journal.scan(self.disk)))
+        return rebuilt(
+            lambda: takewhile(lambda record: record.header.seq <= durable, journal.scan(self.disk))
+        )
 
     async def between_batches(self, work: Callable[[], Value]) -> Value:
         """Runs blocking ``work`` in a thread while journal and state stand still. For checks and backups."""

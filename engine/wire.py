@@ -75,6 +75,22 @@ class UnknownEvent(Exception):
     """A record holds an event that this version does not know: the journal was written by a newer one."""
 
 
+class OddRecord(Exception):
+    """A record holds an event that is none: fields of other types than its class declares, or none at all.
+
+    Attributes:
+        seq: Which record.
+    """
+
+    def __init__(self, seq: int) -> None:
+        super().__init__(f"record {seq} holds an event with fields of a wrong type")
+        self.seq = seq
+
+
+ODD = (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError)
+"""What reading or applying an odd event runs into."""
+
+
 def to_draft(event: Event) -> Draft:
     """The record that ``event`` is kept as."""
     content = event.content()
@@ -109,8 +125,32 @@ def about(record: Record) -> About | None:
     """What is known of ``record`` from its details alone; None if they were erased or there are none."""
     if not record.details:
         return None
-    code, _version, actor, details = msgpack.unpackb(record.details, strict_map_key=False)
-    return About(code, CODES.get(code), actor, details)
+    try:
+        code, _version, actor, details = msgpack.unpackb(record.details, strict_map_key=False)
+        kind = CODES.get(code)
+    except ODD:
+        return About(0, None, "", {})
+    if not isinstance(details, dict):
+        return About(code, None, str(actor), {})
+    return About(code, kind, actor if isinstance(actor, str) else repr(actor), details)
+
+
+def subject_of(known: About) -> str:
+    """Return what an operator calls the resource of a record; empty if its details do not say."""
+    if known.kind is None:
+        return ""
+    try:
+        return known.kind.subject(known.details)
+    except ODD:
+        return ""
+
+
+def readable(record: Record) -> Event | None:
+    """`from_record`, for those who only look: an odd event is none. Raises `UnknownEvent`."""
+    try:
+        return from_record(record)
+    except OddRecord:
+        return None
 
 
 def from_record(record: Record) -> Event | None:
@@ -121,18 +161,23 @@ def from_record(record: Record) -> Event | None:
 
     Raises:
         UnknownEvent: Written by a newer version.
-        ValueError: It is none: a field is missing.
+        OddRecord: It is none: a field is missing, or of another type.
     """
     header, packed, data, _ = record
     if not packed or data is None:
         return None
     seq, resource, number = header[0], header[4], header[5]
-    code, version, actor, details = _unpack(packed, strict_map_key=False, use_list=False)
-    kind, cause = CODES.get(code), _CAUSES.get(number)
-    if kind is None or version > kind.VERSION or cause is None:
-        raise UnknownEvent(f"record {seq} holds event {code} in version {version}")
-    content = _unpack(data, strict_map_key=False, use_list=False) if data else None
-    while version < kind.VERSION:
-        details, content = UPCASTS[code, version](details, content)
-        version += 1
-    return kind.restore(resource, actor, cause, details, content)
+    try:
+        code, version, actor, details = _unpack(packed, strict_map_key=False, use_list=False)
+        kind, cause = CODES.get(code), _CAUSES.get(number)
+        if kind is None or version > kind.VERSION or cause is None:
+            if not isinstance(code, int):
+                raise OddRecord(seq)
+            raise UnknownEvent(f"record {seq} holds event {code} in version {version}")
+        content = _unpack(data, strict_map_key=False, use_list=False) if data else None
+        while version < kind.VERSION:
+            details, content = UPCASTS[code, version](details, content)
+            version += 1
+        return kind.restore(resource, actor, cause, details, content)
+    except ODD as error:
+        raise OddRecord(seq) from error

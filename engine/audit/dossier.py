@@ -213,7 +213,7 @@ def _bodies(state: State, subject: Subject) -> Iterator[tuple[str, Held | Compos
 
 def _values(record: journal.Record) -> dict[str, Any]:
     """The short values that a record holds; nothing if it holds none, or if they were erased."""
-    match wire.from_record(record):
+    match wire.readable(record):
         case AreaCreated(texts=texts) | AreaUpdated(texts=texts) | AreaRestated(texts=texts) if texts:
             return {"values": texts}
         case BlobWritten(metadata=pairs) | BlobMetadataSet(metadata=pairs) if pairs:
@@ -225,7 +225,7 @@ def _values(record: journal.Record) -> dict[str, Any]:
 def _versions(records: Iterable[journal.Record]) -> Iterator[dict[str, Any]]:
     events: list[tuple[Event, Stamp]] = []
     for record in records:
-        event = wire.from_record(record)
+        event = wire.readable(record)
         if isinstance(event, SettingsEvent):
             events.append((event, Stamp(record.header.seq, record.header.time, record.content_at)))
     for version in versions(events):

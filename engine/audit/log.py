@@ -159,7 +159,7 @@ def entry_of(record: Record) -> Entry:
         verb=_VERB_NAMES.get(header.verb, str(header.verb)),
         event=event,
         resource="" if header.resource == NO_RESOURCE else header.resource.hex(),
-        subject="" if kind is None or details is None else kind.subject(details),
+        subject="" if about is None else wire.subject_of(about),
         actor="" if about is None else about.actor,
         cause=_CAUSE_NAMES.get(header.cause, str(header.cause) if header.cause else ""),
         erased=erased_parts(record),
@@ -208,7 +208,7 @@ def state_at(disk: Disk, time: int | None, progress: Progress | None = None) -> 
             if progress is not None:
                 progress(record.header.seq)
 
-    return rebuilt(records())
+    return rebuilt(records)
 
 
 def _header_matches(record: Record, wanted: Filter) -> bool:

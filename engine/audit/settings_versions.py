@@ -56,7 +56,7 @@ def kept_events(disk: journal.Disk, document: Document, durable: int) -> list[tu
         header = record.header
         if header.seq > durable:
             break
-        if header.resource == document.resource and isinstance(event := wire.from_record(record), Recorded):
+        if header.resource == document.resource and isinstance(event := wire.readable(record), Recorded):
             found.append((event, Stamp(header.seq, header.time, record.content_at)))
     return found
 

@@ -137,7 +137,7 @@ def _old(record: Record) -> _Old:
         parts |= Part.DETAILS if record.details else Part(0)
         parts |= Part.CONTENT if record.content else Part(0)
     about = wire.about(record) if parts else None
-    event = wire.from_record(record) if about is not None else None
+    event = wire.readable(record) if about is not None else None
     return _Old(
         header.seq,
         header.time,

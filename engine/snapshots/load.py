@@ -10,6 +10,7 @@ from retain import journal
 from retain.engine import wire
 from retain.engine.core.clock import Sighting
 from retain.engine.core.event import Stamp
+from retain.engine.core.typed import wrong_field
 from retain.engine.options import Options
 from retain.engine.snapshots import file as snapshot
 from retain.engine.state import State
@@ -48,13 +49,24 @@ def load(disk: journal.Disk, options: Options, entropy: Callable[[int], bytes]) 
         journal.JournalError: See ``journal.open_journal``.
         wire.UnknownEvent: It was written by a newer version.
     """
+    odd: list[int] | None = None
     with uncollected() as collecting:
         state, position = _load_snapshot(disk)
         try:
             log = _open_journal(disk, state, position, options, entropy)
         except journal.PositionMismatch:
             state, position = State(), None
-            log = _open_journal(disk, state, None, options, entropy)
+            try:
+                log = _open_journal(disk, state, None, options, entropy)
+            except wire.OddRecord:
+                odd = []
+        except wire.OddRecord:
+            odd = []
+        if odd is not None:
+            # What the odd event changed before it failed is unknown: once more from the first record, and
+            # each event looked at first, which no other start has to pay for.
+            state, position = State(), None
+            log = _open_journal(disk, state, None, options, entropy, odd)
         covered = 0 if position is None else position.seq
         # Opening finishes an erasure that a crash interrupted; its closing record was not replayed.
         if log.head.seq > state.seq:
@@ -63,15 +75,37 @@ def load(disk: journal.Disk, options: Options, entropy: Callable[[int], bytes]) 
             # Into the oldest generation unwalked: the next collection would walk all of it as new.
             gc.freeze()
             gc.unfreeze()
-        return Loaded(log, state, (*disk.notices, *log.notices), covered, read_sighting(disk))
+        notices = (*disk.notices, *log.notices, *_notices(odd or []))
+        return Loaded(log, state, notices, covered, read_sighting(disk))
 
 
-def rebuilt(records: Iterable[journal.Record]) -> State:
-    """A fresh state from the first record on."""
+def _notices(odd: list[int]) -> tuple[str, ...]:
+    if not odd:
+        return ()
+    first = ", ".join(map(str, odd[:NAMED_MAX])) + (" and more" if len(odd) > NAMED_MAX else "")
+    return (
+        f"{len(odd)} records hold events with fields of a wrong type and were passed over: {first}; "
+        "`retain audit log` shows them as they are",
+    )
+
+
+NAMED_MAX = 20
+"""Odd records that a notice names."""
+
+
+def rebuilt(records: Callable[[], Iterable[journal.Record]]) -> State:
+    """A fresh state from the first record on. `records` is asked again if there is an odd one among them."""
+    try:
+        return _after_all(records(), replay)
+    except wire.OddRecord:
+        return _after_all(records(), partial(_replay_warily, []))
+
+
+def _after_all(records: Iterable[journal.Record], take: Callable[[State, journal.Record], None]) -> State:
     state = State()
     with state.deadlines.in_bulk():
         for record in records:
-            replay(state, record)
+            take(state, record)
     return state
 
 
@@ -91,9 +125,22 @@ def present(disk: journal.Disk, progress: Callable[[int], None] | None = None) -
     state, position = _load_snapshot(disk)
     if position is None or not _stood_at(disk, position):
         state, position = State(), None
-    with state.deadlines.in_bulk() if position is None else nullcontext():
+    try:
+        return _followed(disk, state, replay, progress)
+    except wire.OddRecord:
+        return _followed(disk, State(), partial(_replay_warily, []), progress)
+
+
+def _followed(
+    disk: journal.Disk,
+    state: State,
+    take: Callable[[State, journal.Record], None],
+    progress: Callable[[int], None] | None,
+) -> State:
+    """Return `state` after the records that follow what it stands at."""
+    with state.deadlines.in_bulk() if not state.seq else nullcontext():
         for record in journal.scan(disk, start=state.seq + 1):
-            replay(state, record)
+            take(state, record)
             if progress is not None:
                 progress(record.header.seq)
     return state
@@ -106,17 +153,40 @@ def _stood_at(disk: journal.Disk, position: journal.Position) -> bool:
 
 
 def replay(state: State, record: journal.Record) -> None:
-    """Makes ``record``, which follows the last one, part of ``state``."""
+    """Makes ``record``, which follows the last one, part of ``state``.
+
+    Raises:
+        wire.OddRecord: It holds an event that is none; the state may be half changed.
+    """
     header = record.header
     event = wire.from_record(record)
     if event is not None:
         # Start-up consists of this: `__new__` of a tuple costs half of what Stamp(...) does.
         stamp = _stamp(Stamp, (header[0], header[1], record[3], header[7]))
-        state.apply(event, stamp)
+        try:
+            state.apply(event, stamp)
+        except wire.ODD as error:
+            raise wire.OddRecord(header.seq) from error
         return
     state.skip(header.seq, header.time)
     if header.verb == journal.Verb.ERASE:
         state.erased(unpack_ranges(record), header.cause)
+
+
+def _replay_warily(odd: list[int], state: State, record: journal.Record) -> None:
+    """`replay`, but an odd event is passed over and its record noted."""
+    header = record.header
+    try:
+        event = wire.from_record(record)
+    except wire.OddRecord:
+        wrong = True
+    else:
+        wrong = event is not None and wrong_field(event) is not None
+    if wrong:
+        odd.append(header.seq)
+        state.skip(header.seq, header.time)
+    else:
+        replay(state, record)
 
 
 def _open_journal(
@@ -125,12 +195,13 @@ def _open_journal(
     after: journal.Position | None,
     options: Options,
     entropy: Callable[[int], bytes],
+    odd: list[int] | None = None,
 ) -> journal.Journal:
+    """Open the journal and bring `state` to its end; with `odd`, past odd events, whose records it gets."""
+    take = partial(replay, state) if odd is None else partial(_replay_warily, odd, state)
     # In bulk only from the start: after a snapshot, what it brought is in order already, and is most of it.
     with state.deadlines.in_bulk() if after is None else nullcontext():
-        return journal.open_journal(
-            disk, partial(replay, state), after=after, options=options.journal(), entropy=entropy
-        )
+        return journal.open_journal(disk, take, after=after, options=options.journal(), entropy=entropy)
 
 
 def _load_snapshot(disk: journal.Disk) -> tuple[State, journal.Position | None]:
