@@ -1,8 +1,8 @@
 """From bytes on disk to state: the newest snapshot and the records after it, or all of history."""
 
 import gc
-from collections.abc import Callable, Iterable
-from contextlib import nullcontext
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from typing import NamedTuple
 
@@ -103,7 +103,7 @@ def rebuilt(records: Callable[[], Iterable[journal.Record]]) -> State:
 
 def _after_all(records: Iterable[journal.Record], take: Callable[[State, journal.Record], None]) -> State:
     state = State()
-    with state.deadlines.in_bulk():
+    with _in_bulk(state):
         for record in records:
             take(state, record)
     return state
@@ -138,7 +138,7 @@ def _followed(
     progress: Callable[[int], None] | None,
 ) -> State:
     """Return `state` after the records that follow what it stands at."""
-    with state.deadlines.in_bulk() if not state.seq else nullcontext():
+    with _in_bulk(state) if not state.seq else nullcontext():
         for record in journal.scan(disk, start=state.seq + 1):
             take(state, record)
             if progress is not None:
@@ -200,8 +200,29 @@ def _open_journal(
     """Open the journal and bring `state` to its end; with `odd`, past odd events, whose records it gets."""
     take = partial(replay, state) if odd is None else partial(_replay_warily, odd, state)
     # In bulk only from the start: after a snapshot, what it brought is in order already, and is most of it.
-    with state.deadlines.in_bulk() if after is None else nullcontext():
-        return journal.open_journal(disk, take, after=after, options=options.journal(), entropy=entropy)
+    log: journal.Journal | None = None
+    try:
+        with _in_bulk(state) if after is None else nullcontext():
+            log = journal.open_journal(disk, take, after=after, options=options.journal(), entropy=entropy)
+    except wire.OddRecord:
+        if log is not None:
+            log.close()
+        raise
+    return log
+
+
+@contextmanager
+def _in_bulk(state: State) -> Iterator[None]:
+    """Put the deadlines in order at the end, all at once: only there one of another type is met."""
+    reading = True
+    try:
+        with state.deadlines.in_bulk():
+            yield
+            reading = False
+    except wire.ODD as error:
+        if reading:
+            raise
+        raise wire.OddRecord(0) from error
 
 
 def _load_snapshot(disk: journal.Disk) -> tuple[State, journal.Position | None]:
