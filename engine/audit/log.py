@@ -189,7 +189,9 @@ def plain(value: Any) -> Any:
     return value
 
 
-def state_at(disk: Disk, time: int | None, progress: Progress | None = None) -> State:
+def state_at(
+    disk: Disk, time: int | None, progress: Progress | None = None, odd: list[int] | None = None
+) -> State:
     """What the journal up to ``time`` (nanoseconds since the epoch; None: to its end) replays to.
 
     As far as the data still exists: what was erased since is missing, as if it had never been.
@@ -208,7 +210,7 @@ def state_at(disk: Disk, time: int | None, progress: Progress | None = None) -> 
             if progress is not None:
                 progress(record.header.seq)
 
-    return rebuilt(records)
+    return rebuilt(records, odd)
 
 
 def _header_matches(record: Record, wanted: Filter) -> bool:

@@ -76,8 +76,9 @@ def verification(
 
 def _payloads_named(disk: Disk, events: list[str], progress: Progress | None) -> set[str] | None:
     """The payload files that the state at the end stands on; None if the journal cannot be replayed."""
+    odd: list[int] = []
     try:
-        state = state_at(disk, None, progress)
+        state = state_at(disk, None, progress, odd)
         state.check()
     except journal.JournalError:
         return None  # the report tells all about it
@@ -87,6 +88,7 @@ def _payloads_named(disk: Disk, events: list[str], progress: Progress | None) ->
     except (ValueError, TypeError, KeyError, AssertionError) as error:
         events.append(f"the events do not replay: {error!r}")
         return None
+    events += (f"the event of record {seq} does not replay: a field is of a wrong type" for seq in odd)
     return state.ground.payloads
 
 

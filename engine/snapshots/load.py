@@ -93,12 +93,13 @@ NAMED_MAX = 20
 """Odd records that a notice names."""
 
 
-def rebuilt(records: Callable[[], Iterable[journal.Record]]) -> State:
-    """A fresh state from the first record on. `records` is asked again if there is an odd one among them."""
+def rebuilt(records: Callable[[], Iterable[journal.Record]], odd: list[int] | None = None) -> State:
+    """A fresh state from the first record on. `records` is asked again if there are odd ones among them,
+    whose numbers are added to `odd`."""
     try:
         return _after_all(records(), replay)
     except wire.OddRecord:
-        return _after_all(records(), partial(_replay_warily, []))
+        return _after_all(records(), partial(_replay_warily, [] if odd is None else odd))
 
 
 def _after_all(records: Iterable[journal.Record], take: Callable[[State, journal.Record], None]) -> State:

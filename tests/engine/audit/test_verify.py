@@ -163,7 +163,7 @@ async def test_damage_is_told_by_the_journal_alone(stored: Stored) -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "details", "expected"), [(9999, {}, "event 9999"), (101, {}, "do not replay")]
+    ("code", "details", "expected"), [(9999, {}, "event 9999"), (101, {}, "of record 4 does not replay")]
 )
 async def test_events_that_cannot_be_read_are_found(
     stored: Stored, code: int, details: dict[str, Any], expected: str
