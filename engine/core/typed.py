@@ -38,9 +38,6 @@ RESOURCE_BYTES = 16
 Resource = Annotated[bytes, Bytes(RESOURCE_BYTES)]
 """Random bytes that name a resource in the journal for ever."""
 
-_WHOLE = Between(-(1 << 63), (1 << 63) - 1)
-"""What fits into a record: msgpack has no longer integers."""
-
 
 def wrong_field(value: Any) -> str | None:
     """Return the name of the first field of a dataclass instance that holds something else than its type
@@ -109,7 +106,8 @@ def _plain(kind: Any) -> Accepts:
     if kind is str:
         return _are_texts
     if kind is int:
-        return _bounded(int, _WHOLE)
+        # Of any size: what is too large for a record is found when that is made.
+        return _are_integers
     if kind is float:
         return lambda column: set(map(type, column)) <= {int, float}
     if isinstance(kind, type) and issubclass(kind, IntEnum):
@@ -135,16 +133,12 @@ def _bounded(kind: type[Any], bound: Between | Bytes) -> Accepts:
     if isinstance(bound, Bytes):
         return lambda column: all(type(value) is bytes and len(value) == bound.length for value in column)
     low, high = bound.low, bound.high
-    # A boolean is an int to Python, but not to msgpack.
-    return lambda column: (
-        _are(column, int)
-        and bool not in set(map(type, column))
-        and (not column or _within(column, low, high))
-    )
+    return lambda column: _are_integers(column) and all(low <= value <= high for value in column)
 
 
-def _within(column: Collection[int], low: int, high: int) -> bool:
-    return low <= min(column) and max(column) <= high
+def _are_integers(column: Collection[Any]) -> bool:
+    """A boolean is an integer to Python, but not to msgpack."""
+    return _are(column, int) and bool not in set(map(type, column))
 
 
 def _are(column: Collection[Any], kind: type[Any]) -> bool:

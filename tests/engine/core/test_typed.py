@@ -61,7 +61,7 @@ class Everything:
 @pytest.mark.parametrize(
     "change",
     [
-        {}, {"number": -(1 << 63)}, {"number": (1 << 63) - 1}, {"ratio": 1}, {"days": 0}, {"days": 10},
+        {}, {"number": -(1 << 63)}, {"number": 1 << 80}, {"ratio": 1}, {"days": 0}, {"days": 10},
         {"code": 1}, {"pair": Pair("x", 1)}, {"several": frozenset("ab")},
         {"rows": (("a", b"b"), ("c", b"d"))},
         {"named": {"a": "b", "c": Pair("d", 1)}}, {"anything": object()}, {"text": "\U0001f600\0é"},
@@ -76,7 +76,7 @@ def test_what_is_declared_is_taken(change: dict[str, Any]) -> None:
     [
         {"text": None}, {"text": b"a"}, {"text": "\ud800"},
         {"number": True}, {"number": 1.0}, {"number": "1"},
-        {"number": 1 << 63}, {"number": -(1 << 63) - 1}, {"ratio": "1"}, {"ratio": True}, {"flag": 1},
+        {"ratio": "1"}, {"ratio": True}, {"flag": 1},
         {"data": "a"}, {"data": bytearray()}, {"resource": bytes(15)}, {"resource": bytes(17)},
         {"resource": "x" * 16}, {"days": -1}, {"days": 11}, {"days": 1.5}, {"word": "one"}, {"code": 2},
         {"code": True}, {"pair": ("", None)}, {"pair": Pair(1, None)}, {"pair": Pair("", "1")},
