@@ -19,6 +19,7 @@ from retain.api.admin.exporter import Checkpoints
 from retain.api.admin.moments import instant, written, zone_of
 from retain.api.admin.rights import Rights
 from retain.api.admin.settings import SettingsActs
+from retain.api.admin.status import Status
 from retain.api.admin.tenants import KEYS, Tenants, encoded
 from retain.api.config.checks import container_names
 from retain.api.config.load import Config
@@ -57,6 +58,7 @@ class Administration:
         self.listens_at: str | None = None
         self._engine = engine
         self._config = config
+        self._status = Status(engine)
 
     @classmethod
     async def open(cls, engine: Engine, config: Config) -> Administration:
@@ -92,6 +94,7 @@ class Administration:
             **Rights(self._engine).acts(),
             **self.checkpoints.acts(),
             **self.backups.acts(),
+            **self._status.acts(),
             **ClockActs(self._engine).acts(),
         }
 

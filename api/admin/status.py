@@ -1,0 +1,57 @@
+"""The action behind `retain status`: how the server is, in one picture."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import trio
+
+from retain.api.web.readiness import readiness
+from retain.engine import Engine
+from retain.engine.audit.contents import timestamp
+from retain.engine.core.clock import SECOND
+
+
+class Status:
+    """The action.
+
+    Args:
+        engine: Whose status; it was opened just now.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._started = engine.wall()
+
+    def acts(self) -> dict[str, Callable[..., Awaitable[Any]]]:
+        """The actions by the names under which they are asked for."""
+        return {"status": self.show}
+
+    async def show(self, *, actor: str) -> dict[str, Any]:
+        """Return what an operator wants to know first."""
+        engine = self._engine
+        statistics = engine.statistics()
+        ready, word = readiness(statistics)
+        free = await trio.to_thread.run_sync(engine.disk.free_bytes)
+        return {
+            "process": os.getpid(),
+            "started": timestamp(self._started),
+            "ready": ready,
+            "state": word,
+            "records": statistics.durable,
+            "last_record": timestamp(engine.state.time) if engine.state.seq else None,
+            "areas": len(engine.state.areas.areas),
+            "documents": len(engine.state.settings.documents),
+            "blobs": sum(len(container.blobs) for container in engine.state.blobs.containers()),
+            "payload_files": statistics.payload_files,
+            "holds": len(engine.state.holds.holds),
+            "commands_waiting": statistics.waiting,
+            "expiry_lag_seconds": statistics.overdue_ns / SECOND,
+            "erasure_lag_seconds": statistics.erasure_lag_ns / SECOND,
+            "records_to_erase": statistics.to_erase,
+            "disk_free_bytes": free,
+            "clock": timestamp(engine.wall()),
+            "present": timestamp(engine.now()),
+        }

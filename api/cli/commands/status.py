@@ -1,0 +1,60 @@
+"""`retain status`: whether a server runs on the data folder, and how it is."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import click
+
+from retain.api.cli.main import FAILED, data_options
+from retain.api.cli.run import act, json_option, print_json, print_table
+from retain.api.cli.words import counted
+
+
+@click.command(name="status")
+@data_options
+@json_option
+def command(config_path: Path | None, data: str | None, as_json: bool) -> None:
+    """Show whether a server runs on the data folder, since when, what it holds and how far it is behind.
+
+    Where none runs, the data folder is opened for a moment to look.
+
+    Exit code: 0 a server runs and takes requests; 1 none runs, or it should not be sent requests; 3 another
+    process is using the data folder and does not answer.
+    """
+    found = act(config_path, data, "status")
+    found["running"] = found["process"] != os.getpid()
+    if not found["running"]:
+        found |= {"process": None, "started": None}
+    if as_json:
+        print_json(found)
+    else:
+        _print(found)
+    if not (found["running"] and found["ready"]):
+        raise SystemExit(FAILED)
+
+
+def _print(found: dict[str, Any]) -> None:
+    running = f"process {found['process']}, since {found['started']}" if found["running"] else "not running"
+    held = [
+        counted(found["areas"], "area"),
+        counted(found["documents"], "document"),
+        counted(found["blobs"], "blob"),
+    ]
+    erasing = counted(found["records_to_erase"], "record")
+    rows = {
+        "Server": running,
+        "State": found["state"],
+        "Holds": f"{', '.join(held)}; {counted(found['payload_files'], 'payload file')}",
+        "Journal": f"{counted(found['records'], 'record')}, the last at {found['last_record'] or '-'}",
+        "Legal holds": str(found["holds"]),
+        "Commands waiting": str(found["commands_waiting"]),
+        "Expiry behind": f"{found['expiry_lag_seconds']:.0f} s",
+        "Erasure behind": f"{found['erasure_lag_seconds']:.0f} s, {erasing} to erase",
+        "Disk": f"{counted(found['disk_free_bytes'], 'byte')} free",
+        "Clock": f"{found['clock']}; the server's present is {found['present']}",
+    }
+    table = [{"what": what, "value": value} for what, value in rows.items()]
+    print_table({"WHAT": lambda row: row["what"], "VALUE": lambda row: row["value"]}, table)
