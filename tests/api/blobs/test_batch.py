@@ -399,6 +399,7 @@ def test_forms_that_clients_write(end: str) -> None:
         whole(GOOD.replace("Content-Type: application/http\r\n", "")),
         whole(GOOD.replace("Content-ID: 0", "Content-ID: 0\r\nContent-ID: 1")),
         whole(GOOD, GOOD.replace(f"--{BOUNDARY}", f"--{BOUNDARY}x")),
+        whole(GOOD, GOOD.replace(f"--{BOUNDARY}\r\n", f"--{BOUNDARY}xx")),
         whole(GOOD).replace(f"--{BOUNDARY}--".encode(), f"--{BOUNDARY}-".encode()),
         whole(f"--{BOUNDARY}\r\n"),
     ],
