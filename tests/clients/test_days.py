@@ -90,6 +90,6 @@ def test_each_overwrites_in_blocks_what_the_other_wrote(
     """Block ids of one client have another length than those of the other."""
     first, second = (kind(site, container.container_name) for kind in pair)
     for turn, client in enumerate((first, second, first)):
-        data = LARGE[turn * 1000 : turn * 1000 + 2 * BLOCK + 10]
+        data = LARGE[turn * 1000 : turn * 1000 + BLOCK + 10]
         client.write("shared", data)
         assert first.read("shared") == second.read("shared") == data

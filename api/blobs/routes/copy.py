@@ -126,6 +126,9 @@ async def put_block_from_url(call: Call) -> Response:
                 body=body,
             )
         )
+    crc = crc64_header(call, "x-ms-source-content-crc64")
+    if crc is not None:
+        return Response(201, [("x-ms-content-crc64", crc64.encode(crc)), ENCRYPTED])
     return Response(201, [("Content-MD5", md5_text(body.md5)), ENCRYPTED])
 
 
@@ -138,6 +141,8 @@ async def _fetch(call: Call, upload: Upload, source: Source, start: int, stop: i
     """The source's bytes as a body of their own, held against the checksums sent along."""
     md5 = md5_header(call, "x-ms-source-content-md5")
     crc = crc64_header(call, "x-ms-source-content-crc64")
+    if md5 is not None and crc is not None:
+        raise AzureError("BothCrc64AndMd5HeaderPresent")
     running = 0
     async with aclosing(read_blob(call.engine, source.entry, start, stop)) as chunks:
         async for chunk in chunks:

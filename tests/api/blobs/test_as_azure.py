@@ -59,6 +59,24 @@ async def test_a_crc64_that_was_sent_comes_back_and_goes_with_no_md5(client):
     assert (await client.put("b", b"block", both)).code == "BothCrc64AndMd5HeaderPresent"
 
 
+async def test_a_crc64_of_the_source_comes_back_and_goes_with_no_md5(client):
+    await client.put("a", b"block")
+    checksum = crc64.encode(crc64.crc64(b"block"))
+    source = ("x-ms-copy-source", f"http://{HOST}/{ACCOUNT}/recordings/a")
+    named = [source, ("x-ms-source-content-crc64", checksum)]
+    answer = await client.send("PUT", block_path(b"1"), named)
+    assert (answer.status, answer.headers["x-ms-content-crc64"]) == (201, checksum)
+    assert "content-md5" not in answer.headers
+    answer = await client.send("PUT", block_path(b"2"), [source])
+    assert answer.headers["content-md5"] == md5(b"block")
+    both = [*named, ("x-ms-source-content-md5", md5(b"block"))]
+    put = ("x-ms-blob-type", "BlockBlob")
+    for path, headers in ((block_path(b"3"), both), ("/recordings/b", [*both, put])):
+        answer = await client.send("PUT", path, headers)
+        assert (answer.status, answer.code) == (400, "BothCrc64AndMd5HeaderPresent")
+    assert (await client.get("b")).status == 404
+
+
 async def test_a_content_type_that_was_cleared_is_none(client):
     await client.put("a", b"1")
     assert (await client.get("a")).headers["content-type"] == "application/octet-stream"
