@@ -1,5 +1,6 @@
 """Opening, reading, changing and closing a data folder, from any Trio program and without HTTP."""
 
+import logging
 import os
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -29,6 +30,8 @@ from retain.engine.writing.sightings import Sightings
 from retain.engine.writing.threads import in_thread
 from retain.engine.writing.writer import Writer
 from retain.journal.backup.create import Moment
+
+_LOG = logging.getLogger("retain.engine")
 
 Value = TypeVar("Value")
 
@@ -174,11 +177,21 @@ class Engine:
     def sweep_orphans(self) -> list[str]:
         """Removes what a crash left: payload files that no event names, half a snapshot. Blocking.
 
-        Done once, before the engine runs. What was released in all of history is gone with that.
+        Done once, before the engine runs. What was released in all of history is gone with that. Files that
+        events name and that are missing become a notice.
         """
         self.state.ground.take_released()
         self._snapshots.sweep()
-        return self._payloads.sweep(self.state.ground.payloads)
+        swept = self._payloads.sweep(self.state.ground.payloads)
+        if swept.missing:
+            count, first = len(swept.missing), ", ".join(swept.missing[:3])
+            lost = (
+                f"payload files are missing ({count}: {first}…): what they held is answered as not found; "
+                "`retain audit verify` lists them, a backup may hold them"
+            )
+            self.notices = (*self.notices, lost)
+            _LOG.error("payload files are missing", extra={"facts": {"count": count, "first": first}})
+        return swept.removed
 
     async def erase(self, targets: Sequence[tuple[int, journal.Part]], cause: int) -> None:
         """Physically erases parts of records: event, zeros in place, closing event (FORMAT.md, section 6).

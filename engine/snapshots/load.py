@@ -84,7 +84,7 @@ def _notices(odd: list[int]) -> tuple[str, ...]:
         return ()
     first = ", ".join(map(str, odd[:NAMED_MAX])) + (" and more" if len(odd) > NAMED_MAX else "")
     return (
-        f"{len(odd)} records hold events with fields of a wrong type and were passed over: {first}; "
+        f"events with fields of a wrong type were passed over, in records ({len(odd)}): {first}; "
         "`retain audit log` shows them as they are",
     )
 

@@ -1,6 +1,7 @@
 """Bodies on their way in and out: streamed, never held in memory as a whole."""
 
 import hashlib
+import logging
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -16,6 +17,8 @@ from retain.engine.core.domain import Ground
 from retain.engine.core.errors import Exhausted, NotFound, StorageFailed, StorageFull
 from retain.engine.core.shortages import DESCRIPTORS, DISK, Shortages
 from retain.engine.writing.threads import HANDS, Behind, in_thread
+
+_LOG = logging.getLogger("retain.engine")
 
 CHUNK = 1 << 20
 """Bytes handed to a worker thread, or to the client, at a time."""
@@ -320,9 +323,10 @@ async def open_body(
     """Open what live state holds.
 
     Raises:
-        NotFound: It was deleted since the state was read.
+        NotFound: It was deleted since the state was read; or, with the reason `lost`, its file is missing or
+            damaged although live state stands on it.
         Exhausted: The machine is short of something.
-        journal.Corrupt: Its file is missing or damaged although live state stands on it.
+        journal.Corrupt: The record that holds it is damaged.
     """
     if isinstance(held, Inline):
         return Download(held.data, None, held.size, haste)
@@ -336,9 +340,12 @@ async def open_body(
             data = msgpack.unpackb(content, strict_map_key=False)["data"]
             return Download(data, None, held.size, haste)
         reader = await in_thread(payloads.open, held, shortages=haste.shortages)
-    except journal.Corrupt:
-        if isinstance(held, OnDisk) or held.name in ground.payloads:
+    except journal.Corrupt as error:
+        if isinstance(held, OnDisk):
             raise
+        if held.name in ground.payloads:
+            _LOG.error("content is lost", extra={"facts": {"file": error.file, "reason": error.message}})
+            raise NotFound("the content is lost", reason="lost") from None
         raise NotFound("the content has been erased") from None
     except (journal.Shortage, OSError, MemoryError) as error:
         if refusal := haste.shortages.refusal(error, trio.current_time()):

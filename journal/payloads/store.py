@@ -12,12 +12,12 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
-from collections.abc import Callable, Container, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
 from functools import partial
 from threading import Lock
 from types import TracebackType
-from typing import Protocol, Self
+from typing import NamedTuple, Protocol, Self
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -62,6 +62,18 @@ REMOVED_HANDLES = 64
 PAYLOAD_HANDLES = READ_HANDLES + REMOVED_HANDLES
 
 _LEVEL = re.compile(r"[0-9a-f]{2}")
+
+
+class Swept(NamedTuple):
+    """What a sweep did and found.
+
+    Attributes:
+        removed: Names of the files removed.
+        missing: Names to keep that have no file.
+    """
+
+    removed: list[str]
+    missing: list[str]
 
 
 class PayloadStore:
@@ -166,15 +178,17 @@ class PayloadStore:
         """Close the files that are kept open for reading."""
         self._handles.close()
 
-    def sweep(self, keep: Container[str]) -> list[str]:
+    def sweep(self, keep: Collection[str]) -> Swept:
         """Remove what no record names: sealed payloads not in `keep`, and stages nobody here is writing.
 
         For the start, before anything is staged: a payload sealed but not yet recorded must be in `keep`.
-        Returns the names removed.
         """
-        removed = []
+        removed: list[str] = []
+        kept = 0
         for folder, name in self._sealed():
-            if name not in keep:
+            if name in keep:
+                kept += 1
+            else:
                 self._disk.unlink(f"{folder}/{name}")
                 removed.append(name)
         staging = f"{FOLDER}/{STAGING}"
@@ -182,7 +196,9 @@ class PayloadStore:
             if is_name(name) and name not in self._staged:
                 self._disk.unlink(f"{staging}/{name}")
                 removed.append(name)
-        return removed
+        # Listed a second time only where something is missing.
+        missing = sorted(set(keep).difference(self.names())) if kept < len(keep) else []
+        return Swept(removed, missing)
 
     def names(self) -> list[str]:
         """Names of all sealed payloads, sorted."""

@@ -316,7 +316,7 @@ def test_unlinking_tells_whether_there_was_something(disk: Disk) -> None:
 
 def test_sweeping_removes_what_no_record_names_and_nothing_else(disk: Disk) -> None:
     store = PayloadStore(disk, seeded())
-    assert store.sweep(()) == []
+    assert store.sweep(()) == ([], [])
     kept, orphan = sealed(store, b"kept"), sealed(store, b"orphan")
     PayloadStore(disk, seeded(7)).stage()
     active = store.stage()
@@ -324,7 +324,9 @@ def test_sweeping_removes_what_no_record_names_and_nothing_else(disk: Disk) -> N
         disk.write_atomic(stranger, b"not ours")
     disk.make_folder(f"payloads/{kept.name[:2]}/zz")
     disk.write_atomic(f"payloads/{kept.name[:2]}/{kept.name[2:4]}/notes", b"not ours")
-    removed = store.sweep({kept.name})
+    lost = "ab" * 16
+    removed, missing = store.sweep({kept.name, lost})
+    assert missing == [lost]
     assert orphan.name in removed
     assert len(removed) == 2
     assert store.names() == [kept.name]

@@ -1,0 +1,46 @@
+"""A payload file that is gone although live state stands on it: told at the start, and never a fault."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+
+from retain.engine import NotFound
+from retain.engine.testing import open_memory_engine
+from retain.journal.payloads.file import payload_path
+from tests.kit.areas import FilePart, areas_client
+
+DATA = bytes(300_000)
+
+
+async def test_a_lost_file_is_not_found_in_the_interface_s_own_words(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with areas_client() as client:
+        name = await client.create({"f": FilePart(DATA), "k": "v"})
+        [file] = client.payload_files()
+        client.disk.unlink(payload_path(file))
+        with caplog.at_level(logging.ERROR, "retain.engine"):
+            answer = await client.get(f"/binary/{name}/f")
+        assert answer.status == 404
+        assert set(answer.json()) == {"exception", "message"}
+        assert [record.getMessage() for record in caplog.records] == ["content is lost"]
+        assert (await client.get(f"/{name}/k")).body == b"v"
+        assert (await client.delete(f"/{name}")).status == 200
+
+
+async def test_a_start_names_what_is_lost() -> None:
+    async with areas_client() as client:
+        name = await client.create({"f": FilePart(DATA), "g": FilePart(DATA + b"x")})
+        lost, _kept = client.payload_files()
+        client.disk.unlink(payload_path(lost))
+    async with open_memory_engine(client.disk, clock=client.clock) as engine:
+        [notice] = [text for text in engine.notices if "missing" in text]
+        assert notice.startswith("payload files are missing (1: " + lost)
+        area = engine.state.areas.areas[name]
+        for value in area[3]:
+            if value.held.name in lost:  # type: ignore[union-attr]
+                with pytest.raises(NotFound) as caught:
+                    await engine.open_body(value.held)  # type: ignore[union-attr]
+                assert caught.value.reason == "lost"
