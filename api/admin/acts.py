@@ -21,9 +21,11 @@ from retain.api.admin.rights import Rights
 from retain.api.admin.settings import SettingsActs
 from retain.api.admin.status import Status
 from retain.api.admin.tenants import KEYS, Tenants, encoded
+from retain.api.admin.users import Users
 from retain.api.config.checks import container_names
 from retain.api.config.load import Config
 from retain.api.console import CONTAINERS
+from retain.api.identity import identity_options
 from retain.engine import Engine, Invalid
 from retain.engine.audit.checkpoints import ensure_key
 from retain.engine.blobs import queries
@@ -46,13 +48,17 @@ class Administration:
 
     Attributes:
         tenants: Accounts and keys, also what requests are verified against.
+        users: Who can log in.
         checkpoints: Signs the audit log, also on a schedule.
         backups: Makes backups, and knows the last one.
         listens_at: The server's URL where it is not as configured, such as on a free port; None else.
     """
 
-    def __init__(self, engine: Engine, tenants: Tenants, checkpoints: Checkpoints, config: Config) -> None:
+    def __init__(
+        self, engine: Engine, tenants: Tenants, users: Users, checkpoints: Checkpoints, config: Config
+    ) -> None:
         self.tenants = tenants
+        self.users = users
         self.checkpoints = checkpoints
         self.backups = Backups(engine)
         self.listens_at: str | None = None
@@ -71,7 +77,9 @@ class Administration:
         tenants = Tenants(engine.disk, config.tenants, engine.entropy)
         await trio.to_thread.run_sync(tenants.load)
         signer = await trio.to_thread.run_sync(ensure_key, engine.disk, engine.entropy, config.audit.origin)
-        self = cls(engine, tenants, Checkpoints(engine, signer, config.audit), config)
+        users = Users(engine.disk, identity_options(config).users)
+        await trio.to_thread.run_sync(users.load)
+        self = cls(engine, tenants, users, Checkpoints(engine, signer, config.audit), config)
         days = config.retention.recordings_days
         await engine.submit(ConfigureRetention(actor=RETAIN, days=days, resource=engine.entropy(16)))
         for tenant in config.tenants:
@@ -95,6 +103,7 @@ class Administration:
             **self.checkpoints.acts(),
             **self.backups.acts(),
             **self._status.acts(),
+            **self.users.acts(),
             **ClockActs(self._engine).acts(),
         }
 

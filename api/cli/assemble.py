@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import ssl
 import stat
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -65,7 +65,7 @@ async def _run(config: Config) -> None:
                 wrong = notice(engine.statistics())
                 notices = [*engine.notices, wrong] if wrong else engine.notices
                 try:
-                    show(app, urls, notices)
+                    show(app, urls, notices, administration.users.known)
                 except Stopped as stopped:
                     LOG.warning("the first screen was not shown", extra={"facts": {"error": stopped.message}})
 
@@ -89,13 +89,18 @@ def assembled(engine: Engine, config: Config, administration: Administration) ->
     surfaces = []
     if config.blobs.enabled:
         surfaces.append(BlobSurface(engine, config, administration.tenants.keys_of).mount())
-    identity = Identity(identity_options(config), now=engine.now, entropy=engine.entropy)
+    identity = Identity(
+        identity_options(config),
+        now=engine.now,
+        entropy=engine.entropy,
+        users=administration.users.known,
+    )
     counters = Counters()
     pages = [
         partial(_token_pages, administration, identity, config),
         partial(_console, engine, config, administration, identity, Traffic(counters)),
     ]
-    return create_app(engine, config, surfaces=surfaces, pages=pages, counters=counters)
+    return create_app(engine, config, surfaces=surfaces, pages=pages, counters=counters, identity=identity)
 
 
 def _token_pages(administration: Administration, identity: Identity, config: Config) -> Blueprint:
@@ -159,19 +164,19 @@ def check_identity(config: Config) -> None:
 
 
 NO_USERS = (
-    "Nobody can log in to settings yet: make a hash with `retain user hash`, and put it with a name\n"
-    "into [[users]] of the configuration (`retain init` writes one)."
+    "Nobody can log in yet, to the console or to settings. This adds a user and takes effect at once:\n"
+    "  .venv/bin/retain user add operator --role Administrator"
 )
 
 
-def can_log_in(config: Config) -> bool:
-    """Whether the configuration knows any way to be somebody."""
+def can_log_in(config: Config, users: Collection[str]) -> bool:
+    """Whether there is any way to be somebody: one of `users`, or what the configuration says."""
     identity = config.identity
     ways = (identity.jwt_jwks, identity.jwt_secret, identity.proxy_user_header, identity.anonymous)
-    return any(user.password for user in config.users) or any(ways)
+    return bool(users) or any(ways)
 
 
-def show(app: App, urls: Sequence[str], notices: Sequence[str]) -> None:
+def show(app: App, urls: Sequence[str], notices: Sequence[str], users: Collection[str]) -> None:
     """The first screen: where the server is, and a first curl line for each interface."""
     base = app.config.server.external_url or urls[0]
     lines = [f"Retain listens on {click.style(url, bold=True)}" for url in urls]
@@ -180,7 +185,8 @@ def show(app: App, urls: Sequence[str], notices: Sequence[str]) -> None:
     for surface in app.surfaces:
         if surface.example is not None:
             lines += ["", click.style(f"{surface.name}:", bold=True), f"  {surface.example(base)}"]
-    if "settings" in {surface.name for surface in app.surfaces} and not can_log_in(app.config):
+    if "settings" in {surface.name for surface in app.surfaces} and not can_log_in(app.config, users):
         lines += ["", NO_USERS]
-    lines += ["", f"Health: {base}/healthz  {base}/readyz  {base}/metrics   Stop: Ctrl-C"]
+    lines += ["", f"Console: {base}/console"]
+    lines += [f"Health: {base}/healthz  {base}/readyz  {base}/metrics   Stop: Ctrl-C"]
     click.echo("\n".join(lines))  # which flushes

@@ -54,6 +54,9 @@ class Call:
         session_id = desk.cookie.load_user().auth_id
         if session_id is not None:
             self.session = desk.sessions.find(session_id, use=use)
+        if self.session is not None and not desk.identity.is_known(self.session.caller):
+            desk.sessions.close(self.session.id)
+            self.session = None
 
     # Who asks
 

@@ -3,13 +3,13 @@ themselves."""
 
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, NoReturn
 
 from retain.api.http.message import Request
 from retain.api.identity.caller import BadTokenError, Caller, Method, Unauthenticated
 from retain.api.identity.memory import Memory
-from retain.api.identity.options import IdentityOptions
+from retain.api.identity.options import IdentityOptions, User
 from retain.api.identity.passwords import Passwords, basic_challenge, parse_basic
 from retain.api.identity.proxy import client_address, proxied_caller
 from retain.api.identity.throttle import Throttle
@@ -30,6 +30,7 @@ class Identity:
         now: Nanoseconds since the epoch, for tokens' dates.
         entropy: Random bytes for the key under which credentials are remembered.
         read_keys: Reads the key set instead of the configured file or URL; called in a thread.
+        users: Users by name, as they are at each moment, instead of those of `options`.
         verify: Judges ``(argon2id hash, password)``; called in a thread.
     """
 
@@ -40,11 +41,13 @@ class Identity:
         now: Callable[[], int],
         entropy: Callable[[int], bytes] = os.urandom,
         read_keys: Callable[[], bytes] | None = None,
+        users: Mapping[str, User] | None = None,
         verify: Callable[[str, str], bool] | None = None,
     ) -> None:
         self._options = options
+        self._users = users if users is not None else {user.name: user for user in options.users}
         memory = Memory(options.remember_s, entropy)
-        self._passwords = Passwords(options.users, Throttle(options.throttle), memory, verify=verify)
+        self._passwords = Passwords(self._users, Throttle(options.throttle), memory, verify=verify)
         self._tokens = _tokens(options, memory, now, read_keys)
 
     async def authenticate(self, request: Request) -> Caller:
@@ -97,7 +100,12 @@ class Identity:
     @property
     def has_users(self) -> bool:
         """Whether anybody can log in with a name and a password."""
-        return bool(self._options.users)
+        return bool(self._users)
+
+    def is_known(self, caller: Caller) -> bool:
+        """Whether whoever logged in with a password is still a user, with the same roles."""
+        user = self._users.get(caller.name)
+        return caller.method is not Method.BASIC or (user is not None and user.roles == caller.roles)
 
     @property
     def has_tokens(self) -> bool:
@@ -151,7 +159,7 @@ class Identity:
         """What is offered; Basic also when nothing is, because a 401 without a challenge is none (RFC
         9110)."""
         challenges: list[tuple[str, str]] = []
-        if self._options.users or self._tokens is None:
+        if self._users or self._tokens is None:
             challenges.append(basic_challenge(self._options.realm))
         if self._tokens is not None:
             challenges.append(("WWW-Authenticate", f'Bearer realm="{self._options.realm}"'))

@@ -3,7 +3,7 @@
 import base64
 import binascii
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import trio
 from argon2 import PasswordHasher
@@ -82,19 +82,18 @@ class Passwords:
 
     def __init__(
         self,
-        users: tuple[User, ...],
+        users: Mapping[str, User],
         throttle: Throttle,
         memory: Memory,
         *,
         verify: Callable[[str, str], bool] | None = None,
     ) -> None:
-        self._users = {user.name: user for user in users}
+        self._users = users
         self._throttle = throttle
         self._memory = memory
         self._verify = verify or verify_hash
         self._limiter = trio.CapacityLimiter(VERIFIERS)
         self._running: dict[bytes, _Check] = {}
-        self._decoy = users[0].password_hash if users else _DECOY
 
     async def authenticate(self, name: str, password: str, address: str) -> Caller | None:
         """The user, or None if name or password are wrong.
@@ -102,7 +101,10 @@ class Passwords:
         Raises:
             TooManyAttempts: Failed logins are slowed, or too many wait already.
         """
-        digest = self._memory.digest(f"basic\0{name}\0{password}".encode())
+        user = self._users.get(name)
+        # With the hash, so that nothing is remembered of a user who was removed, or has another password now.
+        stored = "" if user is None else user.password_hash
+        digest = self._memory.digest(f"basic\0{name}\0{password}\0{stored}".encode())
         while True:
             known = self._memory.recall(digest)
             if known is not None:
@@ -134,7 +136,8 @@ class Passwords:
         if self._limiter.statistics().tasks_waiting >= WAITING_MAX:
             raise TooManyAttempts(1)
         user = self._users.get(name)
-        stored = self._decoy if user is None else user.password_hash
+        decoy = next((known.password_hash for known in self._users.values()), _DECOY)
+        stored = decoy if user is None else user.password_hash
         right = await trio.to_thread.run_sync(self._verify, stored, password, limiter=self._limiter)
         if user is None or not right:
             # The address, so that whoever guesses can be shut out. The name only if the configuration has it:

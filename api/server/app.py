@@ -38,7 +38,7 @@ from retain.api.http.message import (
 )
 from retain.api.http.plain_head import HOST
 from retain.api.http.send import close_iterator, drop_description, send_response
-from retain.api.identity import IdentityError, client_address
+from retain.api.identity import Identity, IdentityError, client_address
 from retain.api.identity.proxy import is_listed
 from retain.api.importing import importing
 from retain.api.server.http1 import PROCEED
@@ -330,6 +330,7 @@ def create_app(
     surfaces: Sequence[Surface] = (),
     pages: Sequence[Callable[[], Blueprint]] = (),
     counters: Counters | None = None,
+    identity: Identity | None = None,
 ) -> App:
     """The application with every interface that `config` enables.
 
@@ -339,8 +340,9 @@ def create_app(
         surfaces: Interfaces that need more than the engine and the configuration, made by the caller.
         pages: Make the blueprints that stand beside health and metrics.
         counters: What is counted, where pages look at it, too.
+        identity: Recognises callers, where pages ask it, too.
     """
-    interfaces = [*mounted(engine, config), *surfaces]
+    interfaces = [*mounted(engine, config, identity), *surfaces]
     landing = Landing(
         interfaces,
         linked_pages(config),
@@ -360,11 +362,11 @@ def linked_pages(config: Config) -> list[tuple[str, str]]:
     return pages
 
 
-def mounted(engine: Engine, config: Config) -> list[Surface]:
+def mounted(engine: Engine, config: Config, identity: Identity | None = None) -> list[Surface]:
     """The interfaces, in the order they are shown to people."""
     surfaces = []
     if config.areas.enabled:
         surfaces.append(areas_surface(engine, config))
     if config.settings.enabled:
-        surfaces.append(settings_surface(engine, config))
+        surfaces.append(settings_surface(engine, config, identity))
     return surfaces

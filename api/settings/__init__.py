@@ -16,9 +16,11 @@ _EXAMPLE = (
 )
 
 
-def settings_surface(engine: Engine, config: Config) -> Surface:
-    """The interface as `config` describes it, ready to be mounted."""
-    identity = Identity(identity_options(config), now=engine.now, entropy=engine.entropy)
+def settings_surface(engine: Engine, config: Config, identity: Identity | None = None) -> Surface:
+    """The interface as `config` describes it, ready to be mounted; `identity` recognises callers, where other
+    users than those of `config` may call."""
+    if identity is None:
+        identity = Identity(identity_options(config), now=engine.now, entropy=engine.entropy)
     settings = Settings(engine, config.settings, identity)
     return Surface(
         name="settings",

@@ -14,11 +14,13 @@ from retain.journal.backup.places import check_backup_place
 
 ACCOUNTS: Final = "accounts"
 """Where tenants' keys are (api/admin/tenants.py)."""
+USERS: Final = "users"
+"""Where users are who were added on the command line (api/admin/users.py)."""
 
 
 def others(disk: Disk) -> list[str]:
     """The files besides the journal and its payloads that a restored server needs: keys."""
-    keys = [KEY_FILE] if disk.exists(KEY_FILE) else []
+    keys = [name for name in (KEY_FILE, USERS) if disk.exists(name)]
     accounts = sorted(disk.names(ACCOUNTS)) if disk.exists(ACCOUNTS) else []
     return [*keys, *(f"{ACCOUNTS}/{name}" for name in accounts)]
 

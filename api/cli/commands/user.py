@@ -1,19 +1,80 @@
-"""``retain user hash``: what stands in the configuration instead of a password."""
+"""``retain user``: who can log in, to the console and the settings interface."""
 
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import click
 
 from retain.api.cli.groups import Section
-from retain.api.cli.main import WRONG, Stopped
+from retain.api.cli.main import WRONG, Stopped, data_options
+from retain.api.cli.run import act, json_option, print_json, print_table
 from retain.api.importing import importing
 
 
 @click.group(name="user", cls=Section)
 def command() -> None:
-    """Users of the interfaces ([[users]] in the configuration)."""
+    """Users of the console and of the settings interface.
+
+    Users can also stand in the configuration ([[users]]). `add`, `list` and `remove` work whether or not the
+    server runs; a running server obeys at once.
+    """
+
+
+@command.command(name="add")
+@click.argument("name")
+@click.option(
+    "--role",
+    "roles",
+    multiple=True,
+    metavar="ROLE",
+    help="Give the user this role; repeat for more. Administrator and Auditor are the console's.",
+)
+@data_options
+@json_option
+def add(name: str, roles: tuple[str, ...], config_path: Path | None, data: str | None, as_json: bool) -> None:
+    """Ask for a password (or read a line from standard input) and add a user NAME, who can log in at once.
+
+    \b
+    retain user add operator --role Administrator
+    """
+    password = _hashed()
+    made = act(config_path, data, "user add", name=name, password=password, roles=list(roles))
+    if as_json:
+        print_json(made)
+    else:
+        click.echo(f"Added {name} with {_words(made['roles'])}.")
+
+
+@command.command(name="list")
+@data_options
+@json_option
+def list_command(config_path: Path | None, data: str | None, as_json: bool) -> None:
+    """List the users: names, roles, and where each one stands."""
+    users = act(config_path, data, "user list")
+    if as_json:
+        print_json(users)
+        return
+    columns = {
+        "NAME": lambda user: user["name"],
+        "ROLES": lambda user: ", ".join(user["roles"]),
+        "SOURCE": lambda user: user["source"],
+    }
+    print_table(columns, users)
+
+
+@command.command(name="remove")
+@click.argument("name")
+@data_options
+@json_option
+def remove(name: str, config_path: Path | None, data: str | None, as_json: bool) -> None:
+    """Remove the user NAME. Open sessions end with their next request."""
+    removed = act(config_path, data, "user remove", name=name)
+    if as_json:
+        print_json(removed)
+    else:
+        click.echo(f"Removed {name}.")
 
 
 @command.command(name="hash")
@@ -22,6 +83,10 @@ def hash_command() -> None:
 
     The hash goes into the configuration: password = "…".
     """
+    click.echo(_hashed())
+
+
+def _hashed() -> str:
     with importing():
         from retain.api.identity import hash_password
     if sys.stdin.isatty():
@@ -30,4 +95,10 @@ def hash_command() -> None:
         password = sys.stdin.readline().rstrip("\r\n")
     if not password:
         raise Stopped("the password is empty", WRONG)
-    click.echo(hash_password(password))
+    return hash_password(password)
+
+
+def _words(roles: list[str]) -> str:
+    if not roles:
+        return "no role"
+    return f"the role{'' if len(roles) == 1 else 's'} {', '.join(roles)}"

@@ -22,10 +22,7 @@ from retain.engine import Invalid
 
 WRONG: Final = "User name or password is wrong."
 REFUSED: Final = "This token is expired, not signed for this server, or incomplete."
-FIRST_USER: Final = (
-    """printf '\\n[[users]]\\nname = "operator"\\nroles = ["Administrator"]\\npassword = "%s"\\n' """
-    '"$(.venv/bin/retain user hash)" >> retain.toml'
-)
+FIRST_USER: Final = ".venv/bin/retain user add operator --role Administrator"
 WAY_BEARER: Final = "bearer"
 WAY_PROXY: Final = "proxy"
 

@@ -193,7 +193,7 @@ async def test_without_a_user_the_page_says_how_to_make_one() -> None:
     async with console(Config()) as server:
         page = await server.browser().get(SIGN_IN)
         assert page.status == 200
-        assert "$(.venv/bin/retain user hash)" in page.text
+        assert ".venv/bin/retain user add operator --role Administrator</code>" in page.text
         assert "<form" not in page.text
 
 

@@ -1,0 +1,136 @@
+"""Who can log in: the users of the configuration, and those added on the command line.
+
+The latter are in one file of the data folder, ``users``, mode 0600, with their passwords' hashes. Nothing of
+it reaches the journal, a log or an error.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, Final
+
+import trio
+
+from retain.api.config.checks import password_hash as check_hash
+from retain.api.config.checks import user_name as check_name
+from retain.api.identity import User
+from retain.engine import Conflict, Invalid, NotFound
+from retain.journal import Disk
+
+FILE: Final = "users"
+
+
+class Users:
+    """The users, in memory, and those that are not of the configuration in their file.
+
+    Args:
+        disk: The data folder.
+        configured: The users of the configuration, who can only be changed there.
+
+    Attributes:
+        known: All users by name; changes as they do.
+    """
+
+    def __init__(self, disk: Disk, configured: Iterable[User]) -> None:
+        self._disk = disk
+        self._configured = {user.name: user for user in configured}
+        self._added: dict[str, User] = {}
+        self._known = dict(self._configured)
+        self.known: Mapping[str, User] = MappingProxyType(self._known)
+        self._turn = trio.Lock()
+
+    def load(self) -> None:
+        """Read the file, if there is one; blocking. A user whom the configuration names, too, is the
+        configuration's.
+
+        Raises:
+            Invalid: `user-file`: the file is not what this class writes.
+            OSError: It cannot be read.
+        """
+        if self._disk.exists(FILE):
+            self._added = _unpacked(self._disk.read(FILE))
+            self._known.update({**self._added, **self._configured})
+
+    def acts(self) -> dict[str, Callable[..., Awaitable[Any]]]:
+        """The acts by the names under which they are asked for."""
+        return {"user add": self.add, "user list": self.listed, "user remove": self.remove}
+
+    async def add(self, *, actor: str, name: str, password: str, roles: Sequence[str]) -> dict[str, Any]:
+        """Add a user, who can log in at once.
+
+        Args:
+            actor: Who asks.
+            name: The user's name.
+            password: Its hash, as `hash_password` makes it.
+            roles: The user's roles.
+
+        Raises:
+            Invalid: `user`: the name cannot be one; `password`: this is no hash; `role`: an empty role.
+            Conflict: `user-exists`.
+        """
+        if (complaint := check_name(name)) is not None:
+            raise Invalid(f"the user's name {complaint}", reason="user")
+        if (complaint := check_hash(password)) is not None:
+            raise Invalid(f"the password {complaint}", reason="password")
+        if any(not role.strip() for role in roles):
+            raise Invalid("a role has a name", reason="role")
+        async with self._turn:
+            if name in self._known:
+                where = "in the configuration" if name in self._configured else "already"
+                raise Conflict(f"there is a user {name} {where}", reason="user-exists")
+            user = User(name, password, frozenset(roles))
+            await self._keep({**self._added, name: user})
+        return _told(user, "command line")
+
+    async def listed(self, *, actor: str) -> list[dict[str, Any]]:
+        """All users, without their passwords' hashes."""
+        return [
+            _told(user, "configuration" if name in self._configured else "command line")
+            for name, user in sorted(self._known.items())
+        ]
+
+    async def remove(self, *, actor: str, name: str) -> dict[str, Any]:
+        """Remove a user, whose sessions and credentials are worth nothing from then on.
+
+        Raises:
+            NotFound: `user`.
+            Conflict: `configured`: only a change of the configuration removes this user.
+        """
+        async with self._turn:
+            if name in self._configured:
+                raise Conflict(
+                    f"the user {name} stands in the configuration; remove it there", reason="configured"
+                )
+            if name not in self._added:
+                raise NotFound(f"there is no user {name}", reason="user")
+            user = self._added[name]
+            await self._keep({other: one for other, one in self._added.items() if other != name})
+        return _told(user, "command line")
+
+    async def _keep(self, added: dict[str, User]) -> None:
+        await trio.to_thread.run_sync(self._disk.write_atomic, FILE, _packed(added))
+        self._added = added
+        self._known.clear()
+        self._known.update({**added, **self._configured})
+
+
+def _told(user: User, source: str) -> dict[str, Any]:
+    return {"name": user.name, "roles": sorted(user.roles), "source": source}
+
+
+def _packed(users: Mapping[str, User]) -> bytes:
+    rows = {
+        name: {"password": user.password_hash, "roles": sorted(user.roles)}
+        for name, user in sorted(users.items())
+    }
+    return json.dumps(rows, indent=1, ensure_ascii=False).encode() + b"\n"
+
+
+def _unpacked(data: bytes) -> dict[str, User]:
+    try:
+        rows = json.loads(data)
+        return {name: User(name, row["password"], frozenset(row["roles"])) for name, row in rows.items()}
+    except (ValueError, TypeError, KeyError, AttributeError):
+        raise Invalid(f"the file {FILE} in the data folder holds no users", reason="user-file") from None

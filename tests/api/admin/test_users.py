@@ -1,0 +1,127 @@
+"""Users added beside those of the configuration: kept, known at once, and gone at once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from retain.api.admin.users import FILE, Users
+from retain.api.config.load import Config
+from retain.api.identity import User
+from retain.engine import Conflict, EngineError, Invalid, NotFound
+from retain.engine.audit.backups import others
+from retain.journal.testing.memory import MemoryDisk
+from tests.kit.console import PASSWORD, USERS, console
+
+HASH = USERS[0].password
+CONFIGURED = User("ann", HASH, frozenset({"Auditor"}))
+
+
+def users(disk: MemoryDisk | None = None) -> Users:
+    made = Users(disk or MemoryDisk(), [CONFIGURED])
+    made.load()
+    return made
+
+
+async def add(to: Users, name: str = "bob", **changes: Any) -> dict[str, Any]:
+    return await to.add(**{"actor": "cli", "name": name, "password": HASH, "roles": ["Role1"], **changes})
+
+
+async def test_a_user_is_known_at_once_and_after_a_restart() -> None:
+    disk = MemoryDisk()
+    first = users(disk)
+    assert await add(first) == {"name": "bob", "roles": ["Role1"], "source": "command line"}
+    assert first.known["bob"] == User("bob", HASH, frozenset({"Role1"}))
+    assert users(disk).known == first.known
+    assert [(one["name"], one["source"]) for one in await first.listed(actor="cli")] == [
+        ("ann", "configuration"),
+        ("bob", "command line"),
+    ]
+    assert HASH not in str(await first.listed(actor="cli"))
+
+
+async def test_a_user_who_is_removed_is_gone_from_the_file_too() -> None:
+    disk = MemoryDisk()
+    first = users(disk)
+    await add(first)
+    await first.remove(actor="cli", name="bob")
+    assert "bob" not in first.known
+    assert "bob" not in users(disk).known
+    with pytest.raises(NotFound):
+        await first.remove(actor="cli", name="bob")
+
+
+@pytest.mark.parametrize(
+    ("changes", "error"),
+    [
+        ({"name": ""}, Invalid),
+        ({"name": "a:b"}, Invalid),
+        ({"name": "a\nb"}, Invalid),
+        ({"password": "secret"}, Invalid),
+        ({"roles": [" "]}, Invalid),
+        ({"name": "ann"}, Conflict),
+    ],
+)
+async def test_what_is_wrong_is_refused_and_changes_nothing(
+    changes: dict[str, Any], error: type[EngineError]
+) -> None:
+    disk = MemoryDisk()
+    with pytest.raises(error):
+        await add(users(disk), **changes)
+    assert not disk.exists(FILE)
+
+
+async def test_a_user_of_the_configuration_is_changed_only_there() -> None:
+    with pytest.raises(Conflict, match="configuration"):
+        await users().remove(actor="cli", name="ann")
+
+
+async def test_the_configuration_wins_over_the_file() -> None:
+    disk = MemoryDisk()
+    other = Users(disk, [])
+    await add(other, "ann", roles=["Administrator"])
+    assert users(disk).known["ann"].roles == {"Auditor"}
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"[]", b'{"x": 1}', b'{"x": {"password": "y", "roles": []}}', b"\xff"]
+)
+def test_a_file_of_others_stops_the_start(content: bytes) -> None:
+    disk = MemoryDisk()
+    disk.write_atomic(FILE, content)
+    with pytest.raises(Invalid, match="users"):
+        users(disk)
+
+
+async def test_a_backup_holds_the_users() -> None:
+    disk = MemoryDisk()
+    await add(users(disk))
+    assert FILE in others(disk)
+
+
+async def test_who_is_added_signs_in_at_once_and_who_is_removed_is_out_at_once() -> None:
+    async with console(Config()) as server:
+        browser = server.browser()
+        assert "Nobody can sign in yet" in (await browser.get("/console/sign-in")).text
+        await server.administration.users.add(
+            actor="cli", name="nina", password=HASH, roles=["Administrator"]
+        )
+        assert (await browser.sign_in("nina")).status == 303
+        assert "<b>nina</b>" in (await browser.get("/console")).text
+        await server.administration.users.remove(actor="cli", name="nina")
+        assert (await browser.get("/console")).status == 303
+        await server.administration.users.add(actor="cli", name="olaf", password=HASH, roles=[])
+        again = await server.browser().sign_in("nina", PASSWORD)
+        assert again.status == 403, "nothing is remembered of the password that was right"
+
+
+async def test_a_user_whose_role_was_taken_signs_in_anew() -> None:
+    async with console(Config()) as server:
+        act = server.administration.users
+        await act.add(actor="cli", name="nina", password=HASH, roles=["Administrator"])
+        browser = server.browser()
+        await browser.sign_in("nina")
+        await act.remove(actor="cli", name="nina")
+        await act.add(actor="cli", name="nina", password=HASH, roles=["Auditor"])
+        assert (await browser.get("/console/tokens")).status == 303
