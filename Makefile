@@ -8,7 +8,7 @@ N ?= 20
 MINUTES ?= 10
 
 .DEFAULT_GOAL := help
-.PHONY: hostile fuzz help install serve test check format-check lint types fix coverage bench crash soak clean
+.PHONY: hostile fuzz help install serve test check format-check lint types fix coverage bench crash soak screenshots clean
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -68,6 +68,9 @@ soak: $(VENV)/.installed ## All tests over and over for MINUTES=10, each round w
 		round=$$((round + 1)); echo "round $$round"; \
 		$(BIN)/python -m pytest -q -x -n auto --dist worksteal || exit 1; \
 	done
+
+screenshots: $(VENV)/.installed ## Take the pictures of README and docs anew, in Debian's Chromium
+	RETAIN_SCREENSHOTS=1 $(BIN)/python -m pytest -q -n 0 tests/console -k "screenshots or pictures"
 
 clean: ## Remove the environment and all caches (never data)
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage

@@ -23,6 +23,7 @@ CONFIG = "".join(
     f'[[users]]\nname = "{name}"\npassword = \'{_HASH}\'\nroles = ["{role}"]\n'
     for name, role in (("ann.keller", "Administrator"), ("otto.weiss", "Auditor"), ("uwe.lang", "Agent"))
 )
+CONFIG = "[log]\nrequests = true\n" + CONFIG
 CONFIG += '[[tenants]]\nname = "harbour"\ncontainers = ["recordings", "gim-export", "voicemail"]\n'
 
 Open = Callable[..., AbstractContextManager[Watched]]
@@ -41,6 +42,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     with running(tmp_path_factory.mktemp("console"), CONFIG) as server:
         yield Site(server)
         assert "error of ours" not in server.log()
+        assert "sig=" not in server.log()
 
 
 @pytest.fixture

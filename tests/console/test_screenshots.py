@@ -1,0 +1,92 @@
+"""The pictures of README and docs: taken here, so that they show what the pages are (`make screenshots`).
+
+A run of the tests only looks whether each picture can be taken and is shown. With
+`RETAIN_SCREENSHOTS=1` it writes them.
+"""
+
+from __future__ import annotations
+
+import os
+import urllib.request
+from typing import Any
+
+import pytest
+
+from tests.console.conftest import Open
+from tests.kit.chromium import Watched, screenshots
+from tests.kit.server import ROOT
+from tests.kit.site import PASSWORD, Site
+
+WRITES = os.environ.get("RETAIN_SCREENSHOTS") == "1"
+NAMES = ("home", "overview", "overview-dark", "tokens", "tokens-generated", "overview-phone")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _filled(site: Site) -> None:
+    """Something to be seen: recordings of some days, and areas that end one after the other."""
+    key = site.retain("tenant", "show", "harbour", "--keys")["keys"][0]
+    for number in range(24):
+        tags = {"RecordingType": "CALL", "StoredTime": "2026-11-22"}
+        site.upload(
+            "harbour", key, "recordings", f"8888/call-{number:03}.wav", bytes(40_000 + 997 * number), tags
+        )
+        if number % 4 == 0:
+            site.upload("harbour", key, "voicemail", f"8888/message-{number:03}.wav", bytes(12_000), {})
+    for number in range(120):
+        ttl = 3600 + number * number * 150
+        address = f"{site.server.url}/genesys/1/storage/{ttl}"
+        urllib.request.urlopen(urllib.request.Request(address, b"Key1=Value1"), timeout=60).close()
+
+
+def keep(seen: Watched, name: str) -> None:
+    """Write the picture called `name`, or only take it."""
+    assert name in NAMES
+    taken = seen.page.screenshot(full_page=True)
+    assert taken.startswith(b"\x89PNG")
+    if WRITES:
+        screenshots().mkdir(exist_ok=True)
+        (screenshots() / f"{name}.png").write_bytes(taken)
+
+
+def test_the_home_page(page: Open) -> None:
+    with page(width=1200) as seen:
+        seen.open("/")
+        keep(seen, "home")
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("overview", {"width": 1280}),
+        ("overview-dark", {"width": 1280, "color_scheme": "dark"}),
+        ("overview-phone", {"width": 390}),
+    ],
+)
+def test_the_overview(page: Open, name: str, options: dict[str, Any]) -> None:
+    with page(**options) as seen:
+        seen.sign_in("ann.keller", PASSWORD)
+        keep(seen, name)
+
+
+def test_the_tokens(page: Open) -> None:
+    with page(width=1280) as seen:
+        seen.sign_in("ann.keller", PASSWORD, "/console/tokens")
+        keep(seen, "tokens")
+        seen.page.get_by_role("button", name="Generate new tokens").click()
+        seen.page.wait_for_url("**/console/tokens/generated/*")
+        keep(seen, "tokens-generated")
+
+
+def test_every_picture_is_there_and_shown() -> None:
+    pages = "\n".join(path.read_text() for path in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")))
+    for name in NAMES:
+        assert (screenshots() / f"{name}.png").exists(), "make screenshots takes it"
+        assert f"images/{name}.png" in pages
+    assert {path.stem for path in screenshots().glob("*.png")} <= set(NAMES) | other_pictures()
+
+
+def other_pictures() -> set[str]:
+    """Pictures that other modules of these tests take."""
+    modules = (ROOT / "tests" / "console").glob("test_*.py")
+    texts = "\n".join(module.read_text() for module in modules)
+    return {path.stem for path in screenshots().glob("*.png") if f'"{path.stem}"' in texts}
