@@ -24,8 +24,14 @@ def open_console(
     identity: Identity,
     traffic: Traffic,
 ) -> Blueprint:
-    """Return the console's blueprint. Everybody is signed out: sessions are in memory."""
-    return console_blueprint(desk_of(engine, config, administration, identity, traffic))
+    """Return the console's blueprint. Everybody is signed out: sessions are in memory.
+
+    Templates are compiled here, in the thread that makes the pages, and not for whoever asks first.
+    """
+    desk = desk_of(engine, config, administration, identity, traffic)
+    for name in desk.templates.list_templates():
+        desk.templates.get_template(name)
+    return console_blueprint(desk)
 
 
 def desk_of(

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import pytest
 
-from tests.console.conftest import Open
-from tests.kit.chromium import SCHEMES, WIDTHS
+from tests.console.conftest import CONFIG, Open
+from tests.kit.certificates import certified
+from tests.kit.chromium import SCHEMES, WIDTHS, watched
+from tests.kit.server import running
 from tests.kit.site import PASSWORD
 
 
@@ -70,3 +75,17 @@ def test_it_fits_and_moves_nothing(page: Open, width: int, scheme: str) -> None:
         assert seen.width() == width
         assert seen.shifted() == 0
         assert seen.findings() == []
+
+
+def test_over_tls_the_cookie_is_the_hosts_own(browser: Any, tmp_path: Path) -> None:
+    certificate, key = certified(tmp_path)
+    config = f'[server]\ntls_certificate = "{certificate}"\ntls_key = "{key}"\n{CONFIG}'
+    with (
+        running(tmp_path / "server", config) as server,
+        watched(browser, server.url, ignore_https_errors=True) as seen,
+    ):
+        seen.sign_in("ann.keller", PASSWORD)
+        cookies = {cookie["name"]: cookie for cookie in seen.page.context.cookies()}
+        session = cookies["__Host-retain-session"]
+        assert (session["secure"], session["httpOnly"], session["sameSite"]) == (True, True, "Strict")
+        assert (session["path"], session["expires"]) == ("/", -1)

@@ -13,6 +13,10 @@ from tests.kit.site import PASSWORD, Site
 
 CLIPBOARD = ["clipboard-read", "clipboard-write"]
 COPIED = "navigator.clipboard.readText()"
+FOCUSED = """(() => {
+  const element = document.activeElement;
+  return (element.labels?.[0] ?? element).textContent.trim();
+})()"""
 
 
 def curl(line: str) -> tuple[int, str]:
@@ -74,6 +78,36 @@ def test_a_token_is_generated_copied_used_and_revoked(page: Open, site: Site) ->
 def since(tab: Any) -> str:
     """The first day of the month, as the page's example has it."""
     return str(tab.get_by_text("Find the calls stored since").first.inner_text()).rpartition(" ")[2]
+
+
+def test_the_keyboard_is_enough(page: Open) -> None:
+    with page(permissions=CLIPBOARD) as seen:
+        seen.sign_in("ann.keller", PASSWORD)
+        tab = seen.page
+        reach(tab, "SAS tokens")
+        tab.keyboard.press("Enter")
+        tab.wait_for_url("**/console/tokens")
+        reach(tab, "Revoke existing tokens")
+        tab.keyboard.press("Space")
+        assert tab.get_by_label("Revoke existing tokens").is_checked()
+        reach(tab, "Generate new tokens")
+        tab.keyboard.press("Enter")
+        tab.wait_for_url("**/console/tokens/generated/*")
+        reach(tab, "Copy URL of RECORDINGS CONTAINER URL")
+        tab.keyboard.press("Enter")
+        tab.get_by_text("Copied").wait_for()
+        assert "/harbour/recordings?" in tab.evaluate(COPIED)
+
+
+def reach(tab: Any, name: str) -> None:
+    """Press Tab until what is called `name` has the focus, which must be seen."""
+    for _ in range(60):
+        tab.keyboard.press("Tab")
+        said = tab.evaluate(FOCUSED)
+        if said.startswith(name):
+            assert tab.evaluate("document.activeElement.matches(':focus-visible')")
+            return
+    raise AssertionError(f"{name} was not reached")
 
 
 def test_a_reload_shows_the_form_and_makes_nothing(page: Open, site: Site) -> None:

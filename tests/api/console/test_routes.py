@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from retain.api.config.load import Config, SettingsConfig
+from retain.api.config.load import Config, ServerConfig, SettingsConfig
 from retain.api.console.roles import EVERYBODY, Role
 from retain.api.console.route import Route
 from retain.api.console.routes import ROUTES
@@ -140,6 +140,23 @@ async def test_files_are_kept_for_good_under_a_name_of_their_content(name: str) 
 async def test_nothing_else_is_served_as_a_file(name: str) -> None:
     async with console() as server:
         assert (await server.browser().get(f"/console/static/{name}")).status == 404
+
+
+async def test_behind_a_prefix_every_address_has_it() -> None:
+    server_config = ServerConfig(external_url="https://retain.example.org/x")
+    async with console(Config(users=USERS, server=server_config)) as server:
+        browser = server.browser(scheme="https")
+        form = await browser.ask("GET", "/console/sign-in")
+        cookie = form.headers["Set-Cookie"].partition(";")[0]
+        sent = {"csrf_token": form.csrf, "user": "ann", "password": "right"}
+        answer = await server.browser().ask("POST", "/console/sign-in", {"Cookie": cookie}, form=sent)
+        assert answer.location == "/x/console"
+        session = next(c for c in answer.headers.getlist("Set-Cookie") if "session" in c).partition(";")[0]
+        for path in SHOWN[1:]:
+            text = (await server.browser().get(path, Cookie=session)).text
+            addresses = re.findall(r'(?:src|href|action)="([^"#][^"]*)"', text)
+            assert len(addresses) > 8
+            assert all(address.startswith("/x/") for address in addresses), addresses
 
 
 async def test_administrators_of_the_settings_are_administrators_here() -> None:
