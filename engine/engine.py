@@ -20,6 +20,7 @@ from retain.engine.core.shortages import DISK, Shortages
 from retain.engine.erasure.erase import Erasing
 from retain.engine.erasure.eraser import Eraser
 from retain.engine.erasure.reaper import Reaper, lag
+from retain.engine.history.slice import RecordChange
 from retain.engine.options import Options
 from retain.engine.snapshots.load import Loaded, load, rebuilt
 from retain.engine.snapshots.schedule import Snapshots
@@ -30,6 +31,7 @@ from retain.engine.writing.sightings import Sightings
 from retain.engine.writing.threads import in_thread
 from retain.engine.writing.writer import Writer
 from retain.journal.backup.create import Moment
+from retain.journal.mended import forget_mended, read_mended
 
 _LOG = logging.getLogger("retain.engine")
 
@@ -301,6 +303,7 @@ class Engine:
                 writing.start_soon(write)
                 try:
                     async with trio.open_nursery() as background:
+                        await self._record_changes()
                         background.start_soon(self._reaper.run)
                         background.start_soon(self._eraser.run)
                         background.start_soon(self._housekeeping)
@@ -322,6 +325,14 @@ class Engine:
             if unclosed is not None:
                 raised.add_note(unclosed.message)
             raise raised
+
+    async def _record_changes(self) -> None:
+        """Record what a restore or repair did to the journal, before anybody reads or writes."""
+        for mended in await trio.to_thread.run_sync(read_mended, self.disk):
+            await self._writer.submit(
+                RecordChange(actor=mended.actor, mended=mended, random=self._entropy(8))
+            )
+        await trio.to_thread.run_sync(forget_mended, self.disk)
 
     def _shut(self) -> StorageFailed | None:
         """Answers why the journal could not be closed in order."""

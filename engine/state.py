@@ -18,6 +18,7 @@ from retain.engine.core.domain import Apply, Decide, Expire, Ground, Restater, S
 from retain.engine.core.event import Cause, Event, Stamp
 from retain.engine.core.ledger import WHOLE
 from retain.engine.core.snapshot_table import Frozen
+from retain.engine.history.slice import HistorySlice
 from retain.engine.holds import HoldsSlice
 from retain.engine.holds.decide import refuse_held
 from retain.engine.persons.end import EndSubjects, end
@@ -52,7 +53,15 @@ class State:
         self.tokens = TokensSlice(self.ground, self.blobs)
         self.settings = SettingsSlice(self.ground)
         self.holds = HoldsSlice(self.ground, self.areas, self.settings, self.blobs)
-        self.slices: Sequence[Slice] = (self.holds, self.areas, self.settings, self.blobs, self.tokens)
+        self.history = HistorySlice(self.ground)
+        self.slices: Sequence[Slice] = (
+            self.holds,
+            self.areas,
+            self.settings,
+            self.blobs,
+            self.tokens,
+            self.history,
+        )
         self._apply: dict[type[Event], Apply] = _merged(part.handlers() for part in self.slices)
         self._decide: dict[type[Command[Any]], Decide] = _merged(part.deciders() for part in self.slices)
         self._decide[ExpireDue] = self._expire_due

@@ -14,6 +14,7 @@ from retain.engine.areas import events as areas
 from retain.engine.blobs import container_events as containers
 from retain.engine.blobs import events as blobs
 from retain.engine.core.event import Cause, Event
+from retain.engine.history import events as history
 from retain.engine.holds import events as holds
 from retain.engine.settings import events as settings
 from retain.engine.tokens import events as tokens
@@ -57,6 +58,7 @@ CODES: dict[int, type[Event]] = {
     404: tokens.KeyRotated,
     501: holds.HoldSet,
     502: holds.HoldLifted,
+    601: history.HistoryChanged,
 }
 """On disk: a number once given never moves, and is never given again."""
 

@@ -11,6 +11,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any, Final
 
 import trio
@@ -50,6 +51,19 @@ class LastCheckpoint:
 
     time: int
     size: int
+
+
+def _keep(folder: RealDisk, size: int, note: bytes) -> None:
+    """Write the checkpoint beside those of before. One of the same size with other content is of a history
+    that a restore or repair has replaced, and is what proves that: it stays. Raises OSError."""
+    name = f"{size:020}.checkpoint"
+    if folder.exists(name) and folder.read(name) != note:
+        name = f"{size:020}.{sha256(note).hexdigest()[:16]}.checkpoint"
+        LOG.warning(
+            "a checkpoint of another history is there and stays",
+            extra={"facts": {"size": size, "name": name}},
+        )
+    folder.write_atomic(name, note)
 
 
 class Checkpoints:
@@ -116,7 +130,7 @@ class Checkpoints:
         """Raises OSError, of which urllib's errors are."""
         if self._config.checkpoint_folder is not None:
             folder = RealDisk(self._config.checkpoint_folder)
-            folder.write_atomic(f"{size:020}.checkpoint", note)
+            _keep(folder, size, note)
             folder.write_atomic(LATEST, note)
         if self._config.checkpoint_url is not None:
             request = urllib.request.Request(  # noqa: S310 - the configuration takes http and https only

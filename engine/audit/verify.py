@@ -3,7 +3,7 @@
 Only reads, takes no lock, and works beside a running server. Blocking.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
 
@@ -11,10 +11,14 @@ import msgpack
 
 from retain import journal
 from retain.engine import wire
+from retain.engine.audit.contents import timestamp
 from retain.engine.audit.log import Progress, state_at
 from retain.engine.core.body import payloads_in
+from retain.engine.history.events import HistoryChanged, told_change
+from retain.engine.state import State
 from retain.journal import Disk, Payload
 from retain.journal.check.verify import Finding, Kind, Report, verify
+from retain.journal.mended import Mended, read_mended
 from retain.journal.payloads.store import CHUNK_BYTES, PayloadStore, payload_path
 from retain.journal.proofs.note import Checkpoint
 
@@ -28,12 +32,14 @@ class Verification:
         events: What is wrong with the events in it; empty if nothing is, or if the journal cannot be read.
         payloads: How many payload files live state stands on; 0 if that cannot be told.
         bodies: Whether their bytes were read.
+        changes: Restores and repairs of the journal, in a sentence each, the oldest first.
     """
 
     journal: Report
     events: tuple[str, ...]
     payloads: int = 0
     bodies: bool = False
+    changes: tuple[str, ...] = ()
 
     @property
     def sound(self) -> bool:
@@ -56,13 +62,18 @@ def verification(
         OSError: It cannot be read.
     """
     events: list[str] = []
-    named = _payloads_named(disk, events, progress)
+    state = _state(disk, events, progress)
+    named = None if state is None else state.ground.payloads
     report = verify(disk, payloads=named, since=since)
+    changes = _changes(disk, state)
+    if since is not None:
+        report = replace(report, findings=tuple(_explained(report.findings, changes, since.size)))
     if bodies and named:
         report = replace(report, findings=(*report.findings, *_wrong_bodies(disk, named, progress)))
     if named is not None and any(one.kind == Kind.PAYLOAD for one in report.findings):
         # A running server may have removed a file, with good reason, after its name was read.
-        still = _payloads_named(disk, [], progress) or set()
+        later = _state(disk, [], progress)
+        still = set() if later is None else later.ground.payloads
         report = replace(
             report,
             findings=tuple(
@@ -71,11 +82,33 @@ def verification(
                 if one.kind != Kind.PAYLOAD or one.file.rpartition("/")[2] in still
             ),
         )
-    return Verification(report, tuple(events), len(named or ()), bodies)
+    told = tuple(text for _, text in changes)
+    return Verification(report, tuple(events), len(named or ()), bodies, told)
 
 
-def _payloads_named(disk: Disk, events: list[str], progress: Progress | None) -> set[str] | None:
-    """The payload files that the state at the end stands on; None if the journal cannot be replayed."""
+def _changes(disk: Disk, state: State | None) -> list[tuple[int, str]]:
+    """Restores and repairs, those too that the next start will record: the last record that each kept, and
+    what happened."""
+    found: list[Mended | HistoryChanged] = list(state.history.changes.values()) if state is not None else []
+    found += [one for one in read_mended(disk) if state is None or one.number not in state.history.changes]
+    found.sort(key=lambda one: one.time)
+    return [(one.kept, f"{timestamp(one.time)}: {told_change(one)}") for one in found]
+
+
+def _explained(
+    findings: Iterable[Finding], changes: Sequence[tuple[int, str]], size: int
+) -> Iterator[Finding]:
+    """A checkpoint that does not hold because of a restore or repair: its finding says so."""
+    reasons = [text for kept, text in changes if kept < size]
+    for one in findings:
+        if one.kind == Kind.CHECKPOINT and reasons:
+            yield replace(one, text="; ".join([one.text, *reasons]))
+        else:
+            yield one
+
+
+def _state(disk: Disk, events: list[str], progress: Progress | None) -> State | None:
+    """The state at the end; None if the journal cannot be replayed."""
     odd: list[int] = []
     try:
         state = state_at(disk, None, progress, odd)
@@ -89,7 +122,7 @@ def _payloads_named(disk: Disk, events: list[str], progress: Progress | None) ->
         events.append(f"the events do not replay: {error!r}")
         return None
     events += (f"the event of record {seq} does not replay: a field is of a wrong type" for seq in odd)
-    return state.ground.payloads
+    return state
 
 
 def _wrong_bodies(disk: Disk, named: set[str], progress: Progress | None) -> Iterator[Finding]:

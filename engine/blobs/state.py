@@ -109,9 +109,9 @@ class BlobsState:
 
     def next_modified(self, now: int) -> int:
         """The time a write counts as: ``now`` in whole ticks, but after every earlier one, so its ETag is
-        new.
+        new, and after a restore later than any that a lost write may have had.
         """
-        return max(now - now % 100, self.last + 100)
+        return max(now - now % 100, self.last + 100, self.ground.modified)
 
     def rearm(self, container: Container) -> None:
         """Makes the deadline index say when the oldest blob of ``container`` ends."""

@@ -80,9 +80,16 @@ def first_bytes(held: Iterable[Held | None]) -> Iterator[OnDisk]:
 
 class Ground:
     """What the slices share: the deadline index, the records that live state stands on, what is under a legal
-    hold, and the payload files that live state stands on."""
+    hold, and the payload files that live state stands on.
+
+    Attributes:
+        revision: No revision of a document is less, from the last restore or repair on.
+        modified: No write of a blob is dated earlier, likewise.
+    """
 
     def __init__(self) -> None:
+        self.revision = 0
+        self.modified = 0
         self.deadlines = Deadlines()
         self.held = Holds()
         self.records = Records()

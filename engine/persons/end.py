@@ -126,7 +126,7 @@ def _endings(state: Slices, actor: str, target: Target) -> Iterator[Event]:
                 actor=actor,
                 cause=Cause.ERASURE_REQUEST,
                 place=place,
-                revision=state.settings.documents[place].revision + 1,
+                revision=state.settings.next_revision(state.settings.documents[place]),
                 method="FORGET",
             )
         case _:

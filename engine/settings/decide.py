@@ -114,7 +114,7 @@ class _Target:
         check_bounds(self.state, command, own, size)
         check_conditions(self.state, command, self.view.tag, exists=not isinstance(self.present, Missing))
         resource = own.resource if own else command.resource
-        revision = own.revision + 1 if own else 1
+        revision = self.state.next_revision(own)
         facts = {
             "resource": resource,
             "actor": command.actor,
@@ -236,7 +236,7 @@ def delete(state: SettingsState, command: DeleteValue, _: int) -> Decision[Writt
         actor=command.actor,
         cause=Cause.REQUEST,
         place=command.place,
-        revision=own.revision + 1,
+        revision=state.next_revision(own),
         method=command.METHOD,
     )
     return Decision((event,), Written(False, ""))

@@ -69,6 +69,11 @@ class SettingsState:
         self.recent: deque[tuple[int, Place]] = deque(maxlen=RECENT_MAX)
         self._begun: tuple[DocumentStated | DocumentChanged, Stamp, list[bytes]] | None = None
 
+    def next_revision(self, own: Document | None) -> int:
+        """The number of the next change of a document, None if it is to be made. After a restore or repair it
+        is one that the history which was lost has not given."""
+        return max(1 if own is None else own.revision + 1, self.ground.revision)
+
     def stated(self, event: DocumentStated, stamp: Stamp) -> None:
         """Applies `DocumentStated`."""
         self._begun = (event, stamp, []) if event.data.pieces > 1 else None

@@ -35,7 +35,7 @@ def import_document(state: SettingsState, command: ImportDocument, _: int) -> De
             actor=command.actor,
             cause=Cause.IMPORT,
             place=place,
-            revision=own.revision + 1,
+            revision=state.next_revision(own),
             method="IMPORT",
         )
         return Decision((ended,), True)
@@ -58,7 +58,7 @@ def import_document(state: SettingsState, command: ImportDocument, _: int) -> De
         actor=command.actor,
         cause=Cause.IMPORT,
         place=place,
-        revision=own.revision + 1 if own else 1,
+        revision=state.next_revision(own),
         method="IMPORT",
         born=own.born if own else 0,
         first=own.first if own else 0,

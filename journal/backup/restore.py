@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import NamedTuple
 
 from retain.journal.backup.create import check_backup
@@ -20,6 +21,7 @@ from retain.journal.erasure.offline import mark_erased
 from retain.journal.erasure.zero import blank, wipe
 from retain.journal.errors import BadTarget, Corrupt
 from retain.journal.format.record import Head, Part
+from retain.journal.mended import NOBODY, NUMBER_BYTES, Mended, Ordered, forget_mended, leave_mended
 from retain.journal.replay import Replay
 from retain.journal.segments.anchor import Anchor, anchor_at, read_anchor, write_anchor
 from retain.journal.segments.file import SegmentFile
@@ -47,6 +49,7 @@ def restore(
     target: Disk,
     erasures: Erasures | None,
     *,
+    ordered: Ordered = NOBODY,
     entropy: Callable[[int], bytes] = os.urandom,
 ) -> RestoreReport:
     """Make the data folder `target`, which must have no journal, hold what the backup in `source` holds.
@@ -54,9 +57,11 @@ def restore(
     `erasures` is the list that was kept apart (`export_erasures`); what it names is erased before anything
     can be opened. None only where there is no such list: then whatever was erased since the backup is back.
 
-    What an interrupted restoring leaves cannot be opened; call this again. Raises `Locked`; `BadTarget`
-    for a folder in use or a list of another journal; `Corrupt` for a backup that is not whole; `NoSpace`,
-    `UnknownVersion`, `OSError`.
+    What an interrupted restoring leaves cannot be opened; call this again. That the journal was restored, and
+    as `ordered` says by whom, is left in the folder for the next opener to record.
+
+    Raises `Locked`; `BadTarget` for a folder in use or a list of another journal; `Corrupt` for a backup that
+    is not whole; `NoSpace`, `UnknownVersion`, `OSError`.
     """
     manifest, wrong = check_backup(source)
     if wrong:
@@ -66,7 +71,7 @@ def restore(
     target.lock()
     try:
         _clear(target)
-        return _Restoring(source, target, manifest, entropy).run(erasures)
+        return _Restoring(source, target, manifest, ordered, entropy).run(erasures)
     finally:
         target.unlock()
 
@@ -86,19 +91,33 @@ def _clear(target: Disk) -> None:
     target.sync_folder(FOLDER)
 
 
+def _moment(time: int) -> str:
+    try:
+        return f"{datetime.fromtimestamp(time // 1_000_000_000, UTC):%Y-%m-%dT%H:%M:%SZ}"
+    except (ValueError, OverflowError, OSError):
+        return f"{time} ns"  # beyond the year 9999
+
+
 class _Restoring:
     def __init__(
-        self, source: Disk, target: Disk, manifest: Manifest, entropy: Callable[[int], bytes]
+        self,
+        source: Disk,
+        target: Disk,
+        manifest: Manifest,
+        ordered: Ordered,
+        entropy: Callable[[int], bytes],
     ) -> None:
         self._source = source
         self._target = target
         self._manifest = manifest
+        self._ordered = ordered
         self._entropy = entropy
 
     def run(self, erasures: Erasures | None) -> RestoreReport:
         manifest, target = self._manifest, self._target
         target.make_folder(FOLDER)
         write_anchor(target, Anchor(manifest.seq + 1, manifest.segment, manifest.offset, _NO_ROOT))
+        forget_mended(target)
         for entry in manifest.entries:
             self._copy(entry)
         for folder in sorted({folder_of(entry.name) for entry in manifest.entries}):
@@ -110,8 +129,22 @@ class _Restoring:
         anchor, erased = anchor_at(self._head(last)), 0
         if erasures is not None:
             anchor, erased = self._erase(own, erasures, last, anchor)
+        leave_mended(target, self._mended(0 if erasures is None else erasures.seq))
         write_anchor(target, anchor)
         return RestoreReport(manifest, len(manifest.entries), erased, anchor.seq)
+
+    def _mended(self, lost: int) -> Mended:
+        manifest, ordered = self._manifest, self._ordered
+        return Mended(
+            number=self._entropy(NUMBER_BYTES),
+            change="restored",
+            actor=ordered.actor,
+            time=ordered.time,
+            kept=manifest.seq,
+            root=manifest.root,
+            lost=max(manifest.seq, lost),
+            source=f"the backup of {_moment(manifest.time)}",
+        )
 
     def _copy(self, entry: Entry) -> None:
         with self._source.open(entry.stored) as file:

@@ -26,6 +26,7 @@ from retain.journal.errors import Corrupt
 from retain.journal.format.frame import Chain, Damage, Frame
 from retain.journal.format.merkle import Frontier
 from retain.journal.format.record import Part, place
+from retain.journal.mended import NOBODY, NUMBER_BYTES, Mended, Ordered, leave_mended
 from retain.journal.segments.anchor import Anchor, read_anchor, write_anchor
 from retain.journal.segments.file import SegmentFile
 from retain.journal.segments.files import ANCHOR_FILE, FOLDER, Opener, Segment, broken_file
@@ -79,21 +80,42 @@ class _Good(NamedTuple):
 
 
 def repair(
-    disk: Disk, *, accept_loss: bool = False, entropy: Callable[[int], bytes] = os.urandom
+    disk: Disk,
+    *,
+    accept_loss: bool = False,
+    ordered: Ordered = NOBODY,
+    entropy: Callable[[int], bytes] = os.urandom,
 ) -> RepairReport:
     """Tell what is damaged; with `accept_loss` give it up, so that the journal opens again.
 
-    May be repeated after a crash. Raises `UnknownVersion`, `OSError`; with `accept_loss` `Locked`, `NoSpace`.
+    What was given up, and as `ordered` says by whom, is left in the folder for the next opener to record. May
+    be repeated after a crash. Raises `UnknownVersion`, `OSError`; with `accept_loss` `Locked`, `NoSpace`.
     """
     if not accept_loss:
         return _Damages(disk).report(done=False)
     disk.lock()
     try:
         damages = _Damages(disk)
+        if damages.losses:
+            leave_mended(disk, _mended(damages, ordered, entropy))
         kept = _Repair(disk, damages, entropy).run() if damages.losses else []
         return damages.report(done=True, kept=kept)
     finally:
         disk.unlock()
+
+
+def _mended(damages: _Damages, ordered: Ordered, entropy: Callable[[int], bytes]) -> Mended:
+    report = damages.report(done=False)
+    return Mended(
+        number=entropy(NUMBER_BYTES),
+        change="repaired",
+        actor=ordered.actor,
+        time=ordered.time,
+        kept=damages.seq,
+        root=damages.root,
+        lost=max(damages.seq, *(loss.last for loss in report.losses)),
+        losses=tuple(f"{loss.file}: {loss.text}" for loss in report.losses),
+    )
 
 
 class _Damages:
@@ -119,6 +141,11 @@ class _Damages:
     def seq(self) -> int:
         """The last good record."""
         return self.good.chain.frontier.size if self.good is not None else 0
+
+    @property
+    def root(self) -> bytes:
+        """The tree's root there."""
+        return (self.good.chain.frontier if self.good is not None else Frontier()).root()
 
     def report(self, *, done: bool, kept: Sequence[str] = ()) -> RepairReport:
         """What was found, and whether it was given up."""

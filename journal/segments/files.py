@@ -24,6 +24,7 @@ from retain.journal.format.gaps import Table
 from retain.journal.format.limits import ENVELOPE_BYTES, SECTOR, WIDE_ENVELOPE_BYTES
 from retain.journal.format.merkle import Frontier
 from retain.journal.format.whitening import Whitening
+from retain.journal.mended import MENDED_FILE
 
 FOLDER = "journal"
 ANCHOR_FILE = f"{FOLDER}/anchor"
@@ -109,7 +110,9 @@ def has_journal(disk: Disk) -> bool:
 def foreign_names(disk: Disk) -> list[str]:
     """What keeps a folder without a journal from being taken for a new one: everything in it, except for what
     a first start or a first restore may leave when it dies at once."""
-    names = [name for name in disk.names() if name not in (FOLDER, LOCK_FILE, *FILE_SYSTEM_NAMES)]
+    names = [
+        name for name in disk.names() if name not in (FOLDER, LOCK_FILE, MENDED_FILE, *FILE_SYSTEM_NAMES)
+    ]
     inner = disk.names(FOLDER) if disk.exists(FOLDER) else []
     return [*names, *(f"{FOLDER}/{name}" for name in inner if not _is_leftover(name))]
 

@@ -182,13 +182,17 @@ class BlobClient:
 
 @asynccontextmanager
 async def blob_client(
-    *, server: dict[str, Any] | None = None, options: Options = QUIET, **settings: Any
+    *,
+    server: dict[str, Any] | None = None,
+    options: Options = QUIET,
+    disk: MemoryDisk | None = None,
+    **settings: Any,
 ) -> AsyncIterator[BlobClient]:
     """A client of a surface with these settings of ``blobs``; the engine is verified at the end."""
     config = replace(
         Config(), blobs=replace(BlobsConfig(), **settings), server=replace(ServerConfig(), **(server or {}))
     )
-    clock, disk = SteppedClock(), MemoryDisk()
+    clock, disk = SteppedClock(), disk if disk is not None else MemoryDisk()
     async with open_memory_engine(disk, clock=clock, options=options) as engine:
         days = config.retention.recordings_days
         await engine.submit(ConfigureRetention(actor="test", days=days, resource=bytes(16)))

@@ -24,6 +24,7 @@ from retain.engine.core.errors import NotFound
 from retain.engine.core.event import Cause, Event, Stamp, Surface, fact
 from retain.engine.core.fields import datum
 from retain.engine.core.snapshot_table import Frozen
+from retain.engine.history.events import HistoryChanged
 from retain.engine.snapshots import file, load
 from retain.engine.state import State
 from retain.journal import Payload, Verb
@@ -207,18 +208,22 @@ def _packed(held: Held) -> list[Any]:
 
 
 class ToyState(State):
-    """The engine's state with the toy as its only domain."""
+    """The engine's state with the toy as its only domain, beside the changes of history."""
 
     def __init__(self) -> None:
         super().__init__()
         self.toy = ToySlice(self.ground)
-        self.slices = (self.toy,)
-        self._apply = dict(self.toy.handlers())
-        self._decide = {**self.toy.deciders(), ExpireDue: self._expire_due}
+        self.slices = (self.toy, self.history)
+        self._apply = {**self.toy.handlers(), **self.history.handlers()}
+        self._decide = {
+            **self.toy.deciders(),
+            **self.history.deciders(),
+            ExpireDue: self._expire_due,
+        }
         self._expire = dict(self.toy.expirers())
 
 
-CODES: dict[int, type[Event]] = {901: Noted, 902: Dropped, 903: Broken}
+CODES: dict[int, type[Event]] = {901: Noted, 902: Dropped, 903: Broken, 601: HistoryChanged}
 
 
 def install(patch: pytest.MonkeyPatch) -> None:

@@ -27,6 +27,7 @@ from retain.engine.audit.verify import Verification, verification
 from retain.engine.core.pattern import Pattern
 from retain.engine.settings.model import MISSING, Asker
 from retain.engine.settings.queries import seen_by
+from retain.journal.check.findings import Kind
 
 TABLE_ROWS = 200
 
@@ -208,6 +209,7 @@ def _as_json(found: Verification) -> dict[str, Any]:
             for one in report.findings
         ],
         "events": list(found.events),
+        "changes": list(found.changes),
     }
 
 
@@ -221,6 +223,8 @@ def _tell(found: Verification) -> None:
         console.print(Text.assemble((f"{word}: ", style), visible(f"{one.text} ({place})")))
     for text in found.events:
         console.print(Text.assemble(("event: ", "bold red"), visible(text)))
+    for text in found.changes:
+        console.print(Text.assemble(("history: ", "yellow"), visible(text)))
     console.print(f"Records: {report.records}. Segments: {report.segments}. Parts erased: {report.erased}.")
     if report.root:
         console.print(f"The tree over {report.seq} records has the root {report.root.hex()}.")
@@ -232,7 +236,11 @@ def _tell(found: Verification) -> None:
     kinds = Counter(str(one.kind) for one in report.findings if not one.harmless)
     kinds.update({"event": len(found.events)} if found.events else {})
     told = ", ".join(f"{count} × {kind}" for kind, count in kinds.items())
-    console.print(Text(f"Found: {told}. `retain journal repair` tells what can be done.", style="bold red"))
+    # Nothing mends a history that is not the checkpoint's: whoever has the checkpoint judges the reason.
+    to_mend = kinds.keys() - {str(Kind.CHECKPOINT)}
+    mend = " `retain journal repair` tells what can be done." if to_mend else ""
+    who = " `retain audit log -i journal` tells who did it." if found.changes else ""
+    console.print(Text(f"Found: {told}.{mend}{who}", style="bold red"))
 
 
 @command.command(name="state")

@@ -12,14 +12,16 @@ from retain.api.cli.data_folder import open_data, reading, visible
 from retain.api.cli.groups import Section
 from retain.api.cli.main import DAMAGED, FAILED, IN_USE, WRONG, Stopped, data_options
 from retain.api.cli.output import output_option, write_output
-from retain.api.cli.run import act, json_option, print_json
+from retain.api.cli.run import act, actor, json_option, print_json
 from retain.api.cli.words import counted
+from retain.engine import SystemClock
 from retain.engine.audit.backups import told
 from retain.engine.audit.contents import timestamp
 from retain.journal.backup.create import check_backup
 from retain.journal.backup.places import check_apart
 from retain.journal.backup.restore import restore
 from retain.journal.erasure.manifest import Erasures, export_erasures
+from retain.journal.mended import Ordered
 
 LIST_BYTES = 1 << 30
 """Longest list of erasures that is read."""
@@ -136,7 +138,9 @@ def restore_command(
     try:
         check_apart(target, folder)
         known = _known(erasures, lost)
-        report = restore(journal.RealDisk(folder, create=False), journal.RealDisk(target), known)
+        ordered = Ordered(actor(), SystemClock().wall())
+        backup = journal.RealDisk(folder, create=False)
+        report = restore(backup, journal.RealDisk(target), known, ordered=ordered)
     except journal.Locked as error:
         raise Stopped(f"{target} is in use by process {error.pid or 'unknown'}", IN_USE) from None
     except journal.BadTarget as error:

@@ -17,10 +17,13 @@ from retain.api.cli.data_folder import open_data, progress, reading, visible
 from retain.api.cli.failures import failures_of
 from retain.api.cli.groups import Section
 from retain.api.cli.main import DONE, FAILED, data_options
+from retain.api.cli.run import actor
+from retain.engine import SystemClock
 from retain.engine.audit.contents import timestamp
 from retain.engine.audit.log import entry_of
 from retain.journal.check.repair import RepairReport, repair
 from retain.journal.check.verify import segment_files
+from retain.journal.mended import Ordered
 from retain.journal.payloads.store import payload_path
 
 
@@ -207,7 +210,7 @@ def repair_command(
 
 def _repaired(disk: journal.RealDisk) -> RepairReport:
     with failures_of(str(disk.path), in_use="; stop it first"):
-        return repair(disk, accept_loss=True)
+        return repair(disk, accept_loss=True, ordered=Ordered(actor(), SystemClock().wall()))
 
 
 def _tell_losses(report: RepairReport) -> None:

@@ -78,6 +78,24 @@ async def test_they_go_to_a_folder_each_under_its_size(tmp_path: Path) -> None:
     assert open_signed((tmp_path / "out" / LATEST).read_bytes(), SIGNER.verifier).size == 2
 
 
+async def test_one_of_another_history_is_not_overwritten(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+
+    async def exported(user: str) -> None:
+        async with open_memory_engine(options=QUIET) as engine:
+            await Store(engine).area("cart", user)
+            for _ in range(2):
+                exporting = checkpoints(engine, checkpoint_folder=str(out))
+                assert await exporting.export()
+
+    await exported("bob")
+    before = (out / f"{2:020}.checkpoint").read_bytes()
+    await exported("carol")
+    assert (out / f"{2:020}.checkpoint").read_bytes() == before
+    kept = [open_signed(path.read_bytes(), SIGNER.verifier) for path in out.glob(f"{2:020}*.checkpoint")]
+    assert len({one.root for one in kept}) == len(kept) == 2
+
+
 async def test_they_go_to_a_url(collector: Collector) -> None:
     async with open_memory_engine(options=QUIET) as engine:
         assert await checkpoints(engine, checkpoint_url=collector.url).export()

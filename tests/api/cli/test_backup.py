@@ -71,6 +71,40 @@ def test_what_comes_back_is_the_same_and_verifies(folder: Path) -> None:
         assert ((folder / "new" / name).stat().st_mode & 0o777) == 0o600
 
 
+def test_a_restore_is_a_record_and_explains_itself_to_who_has_an_old_checkpoint(folder: Path) -> None:
+    data, new, note = str(folder / "data"), str(folder / "new"), str(folder / "old.checkpoint")
+    assert run(folder, "backup", "create", str(folder / "backup")).exit_code == DONE
+    for user in ("dan", "eve"):
+        trio.run(_one_more, folder / "data", user)
+    assert run(folder, "audit", "checkpoint", "-o", note).exit_code == DONE
+    size = len(log_of(folder / "data"))
+    arguments = ("backup", "restore", str(folder / "backup"), new, "--erasures-of", data)
+    assert run(folder, *arguments).exit_code == DONE
+
+    def verified(*more: str) -> Result:
+        return run(folder, "audit", "verify", "--data", new, *more)
+
+    told = f"records {size - 3} to {size} of the history before are gone"
+    for _ in ("before the first start", "after it"):
+        assert verified().exit_code == DONE
+        assert told in verified().stdout
+        found = json.loads(verified("--since", note, "--json").stdout)
+        [finding] = found["findings"]
+        assert (finding["kind"], told in finding["text"]) == ("checkpoint", True)
+        assert len(found["changes"]) == 1
+        text = verified("--since", note)
+        assert (text.exit_code, "journal repair" in text.stdout) == (FAILED, False)
+        assert run(folder, "clock", "show", "--data", new).exit_code == DONE  # opens the folder
+    [record] = [one for one in log_of(folder / "new") if one["event"] == "history-changed"]
+    assert record["actor"].startswith("cli")
+    assert record["details"]["change"] == "restored"
+
+
+async def _one_more(data: Path, user: str) -> None:
+    async with open_engine(data, options=QUIET) as engine:
+        await Store(engine).area("cart", user)
+
+
 def test_what_was_erased_since_does_not_come_back(folder: Path) -> None:
     assert run(folder, "erase", "--gms-user", "bob", "--yes", "--now").exit_code == DONE
     assert run(folder, "backup", "erasures", "-o", str(folder / "erasures")).exit_code == DONE

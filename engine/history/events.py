@@ -1,0 +1,59 @@
+"""What happened to the journal's history. Codes stand in ``engine/wire.py``."""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from retain.engine.core.event import Event, Surface, fact
+from retain.engine.core.role import Locator
+from retain.journal import Verb
+from retain.journal.mended import Mended
+
+HISTORY = "history"
+"""The first word of the locator; the number of the change follows."""
+
+
+@fact
+class HistoryChanged(Event):
+    """The journal was restored or repaired; ``resource`` is the random number of this one change.
+
+    Attributes:
+        change: ``restored`` or ``repaired``.
+        time: When, nanoseconds since the epoch.
+        kept: The last record that was kept: that of the backup, or the last one before the damage.
+        root: The tree's root there.
+        lost: The last record known to have been lost; ``kept`` if none is.
+        source: Which backup: when it was taken and of which record; empty for a repair.
+        losses: What was given up, in words, at most `MOST_LOSSES`.
+        revision: Revisions of documents go on from here.
+        modified: Writes of blobs are dated from here on at the earliest, nanoseconds since the epoch.
+    """
+
+    VERB: ClassVar[Verb] = Verb.PUT
+    SURFACE: ClassVar[Surface] = Surface.ENGINE
+
+    change: str
+    time: int
+    kept: int
+    root: bytes
+    lost: int
+    source: str
+    losses: tuple[str, ...]
+    revision: int
+    modified: int
+
+    def locator(self) -> Locator:
+        """Names the change."""
+        return (HISTORY, self.resource)
+
+    @classmethod
+    def subject(cls, details: Mapping[str, Any]) -> str:
+        """What was done to which records."""
+        return f"{details['change']} to record {details['kept']}"
+
+
+def told_change(change: HistoryChanged | Mended) -> str:
+    """What was done, for an auditor, in one sentence without its end."""
+    source = f" from {change.source}" if change.source else ""
+    kept, lost = change.kept, change.lost
+    gone = f", records {kept + 1} to {lost} of the history before are gone" if lost > kept else ""
+    return f"the journal was {change.change}{source}; records up to {kept} were kept{gone}"

@@ -1,0 +1,136 @@
+"""What changes of history plug into the engine's state."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, ClassVar
+
+from retain.engine.core.body import Inline
+from retain.engine.core.command import KEEPER, Command, Decision
+from retain.engine.core.deadlines import Kind
+from retain.engine.core.domain import Apply, Decide, Expire, Ground, Restated, Restater
+from retain.engine.core.event import Cause, Event, Stamp
+from retain.engine.core.role import Locator
+from retain.engine.core.snapshot_table import Frozen
+from retain.engine.history.events import HISTORY, HistoryChanged
+from retain.journal.mended import Mended
+
+LEAP = 1 << 32
+"""More changes than any document had since the last change of history: numbers given out since are passed."""
+LEAP_BYTES = 5
+"""Random bytes of a leap beyond that. With them a number of the history that was lost is not given again."""
+TICKS = 1 << 20
+"""Writes of blobs are dated later by up to so many ticks of 100 ns, at random, for the same reason."""
+MOST_LOSSES = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordChange(Command[bool]):
+    """Record what a restore or repair did to the journal. Result: whether it was not recorded already.
+
+    Attributes:
+        mended: What it left to be recorded.
+        random: Eight random bytes.
+    """
+
+    FREES_SPACE: ClassVar[bool] = True
+
+    mended: Mended
+    random: bytes
+
+
+class HistorySlice:
+    """The changes as :class:`engine.slice.Slice`.
+
+    Attributes:
+        ground: Where the counters of the other slices go on from.
+        changes: Number of the change → its event.
+    """
+
+    name = "history"
+
+    def __init__(self, ground: Ground) -> None:
+        self.ground = ground
+        self.changes: dict[bytes, HistoryChanged] = {}
+
+    def handlers(self) -> Mapping[type[Event], Apply]:
+        """See :class:`engine.slice.Slice`."""
+        return {HistoryChanged: self.changed}
+
+    def deciders(self) -> Mapping[type[Command[Any]], Decide]:
+        """See :class:`engine.slice.Slice`."""
+        return {RecordChange: partial(_record, self)}
+
+    def expirers(self) -> Mapping[Kind, Expire]:
+        """None ends."""
+        return {}
+
+    def restaters(self) -> Mapping[str, Restater]:
+        """See :meth:`engine.slice.Slice.restaters`."""
+        return {HISTORY: _ChangeRestater(self)}
+
+    def resources(self) -> Iterable[bytes]:
+        """See :meth:`engine.slice.Slice.resources`."""
+        return self.changes
+
+    def place(self, seq: int, address: int) -> None:
+        """See :class:`engine.slice.Slice`. No change has content."""
+
+    def changed(self, event: HistoryChanged, _stamp: Stamp) -> None:
+        """Applies :class:`HistoryChanged`."""
+        # Who did it is kept for the audit period only, so live state does not hold it.
+        self.changes[event.resource] = replace(event, actor=KEEPER, cause=Cause.RESTATED)
+        self.ground.revision = max(self.ground.revision, event.revision)
+        self.ground.modified = max(self.ground.modified, event.modified)
+
+    def freeze(self) -> Frozen:
+        """Rows ``[number, details]`` in the order of the numbers: one restated keeps its place."""
+        changes = dict(self.changes)
+        return Frozen(lambda: ([number, event.details()] for number, event in sorted(changes.items())))
+
+    def load(self, rows: Iterable[Any]) -> None:
+        """See :class:`engine.slice.Slice`."""
+        for number, details in rows:
+            event = HistoryChanged.restore(number, KEEPER, Cause.RESTATED, dict(details), None)
+            self.changed(replace(event, losses=tuple(event.losses)), Stamp(0, 0, -1))
+
+    def check(self) -> None:
+        """See :class:`engine.slice.Slice`."""
+        assert self.ground.revision == max((one.revision for one in self.changes.values()), default=0)
+        assert self.ground.modified == max((one.modified for one in self.changes.values()), default=0)
+
+
+def _record(history: HistorySlice, command: RecordChange, now: int) -> Decision[bool]:
+    mended, random = command.mended, command.random
+    if mended.number in history.changes:
+        return Decision((), False)
+    ticks = int.from_bytes(random[LEAP_BYTES:]) % TICKS
+    event = HistoryChanged(
+        resource=mended.number,
+        actor=mended.actor,
+        cause=Cause.REQUEST,
+        change=mended.change,
+        time=mended.time,
+        kept=mended.kept,
+        root=mended.root,
+        lost=max(mended.kept, mended.lost),
+        source=mended.source,
+        losses=mended.losses[:MOST_LOSSES],
+        revision=history.ground.revision + LEAP + int.from_bytes(random[:LEAP_BYTES]),
+        modified=now - now % 100 + 100 * ticks,
+    )
+    return Decision((event,), True)
+
+
+class _ChangeRestater(Restater):
+    """A change as it stands, without who made it."""
+
+    def __init__(self, history: HistorySlice) -> None:
+        self._history = history
+
+    def restate(
+        self, locator: Locator, resource: bytes, before: int, bodies: Mapping[int, Inline]
+    ) -> Restated:
+        """See :meth:`engine.slice.Restater.restate`."""
+        event = self._history.changes.get(resource)
+        return Restated(() if event is None else (event,), False)
