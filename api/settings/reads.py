@@ -195,9 +195,10 @@ class Reader:
         if self._history.statistics().tasks_waiting >= HISTORY_WAITING_MAX:
             raise TooManyWaiting
         engine = self._engine
+        durable = engine.statistics().durable  # which is for the Trio thread to ask
 
         def read() -> list[Version]:
-            return versions(kept_events(engine.disk, document, engine.statistics().durable))
+            return versions(kept_events(engine.disk, document, durable))
 
         return document, await trio.to_thread.run_sync(read, limiter=self._history)
 
