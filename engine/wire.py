@@ -59,6 +59,7 @@ CODES: dict[int, type[Event]] = {
     501: holds.HoldSet,
     502: holds.HoldLifted,
     601: history.HistoryChanged,
+    602: history.ErasureOrdered,
 }
 """On disk: a number once given never moves, and is never given again."""
 

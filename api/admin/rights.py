@@ -15,6 +15,7 @@ import trio
 
 from retain.engine import Cause, Engine, Invalid
 from retain.engine.audit.contents import timestamp
+from retain.engine.history.slice import OrderErasure
 from retain.engine.holds import NAMES, Hold, Kind, LiftHold, SetHold, Target
 from retain.engine.holds.decide import would_set
 from retain.engine.persons.end import HELD, LIVING, Ended, EndSubjects, status_of
@@ -22,6 +23,8 @@ from retain.engine.persons.find import remains
 
 BATCH: Final = 100
 """Things ended in one command, so that other requests come between two."""
+MOST_ORDERER: Final = 200
+"""Characters that name who ordered an erasure."""
 PARTS: Final = 256
 """Parts of records erased at a time, for the same reason."""
 MOST_TARGETS: Final = 1000
@@ -75,6 +78,7 @@ class Rights:
         *,
         actor: str,
         targets: Sequence[Mapping[str, Any]],
+        ordered_by: str | None = None,
         dry_run: bool = False,
         now: bool = False,
         names: bool = False,
@@ -85,6 +89,7 @@ class Rights:
 
         Args:
             actor: Who asks.
+            ordered_by: Who ordered it, if that is somebody else than who asks; recorded beside.
             targets: Areas, documents and blobs, as `packed` makes them, at most `MOST_TARGETS`.
             dry_run: Only tell what each is: ``living``, ``ended`` or ``held``.
             now: Erase before answering.
@@ -94,6 +99,7 @@ class Rights:
         Raises:
             Invalid: ``target``.
         """
+        check_orderer(ordered_by)
         asked = [unpacked(value) for value in targets]
         if len(asked) > MOST_TARGETS or any(
             one.kind not in (Kind.AREA, Kind.DOCUMENT, Kind.BLOB) for one in asked
@@ -104,6 +110,7 @@ class Rights:
                 lambda state, _: [Ended(one, status_of(state, one)) for one in asked]
             )
             return {"results": _told(seen), "erased_parts": 0}
+        await self._order(actor, ordered_by, asked, at_once=now or names, names=names)
         results: list[Ended] = []
         for start in range(0, len(asked), BATCH):
             command = EndSubjects(actor=actor, targets=asked[start : start + BATCH])
@@ -119,11 +126,29 @@ class Rights:
         told = [{**one, "status": "ended-now"} if one["status"] == LIVING else one for one in _told(results)]
         return {"results": told, "erased_parts": parts}
 
-    async def erase_due(self, *, actor: str) -> dict[str, Any]:
+    async def erase_due(self, *, actor: str, ordered_by: str | None = None) -> dict[str, Any]:
         """Ends what is past its deadline, and erases all that is due, instead of within
         ``erase_within_hours``."""
+        check_orderer(ordered_by)
+        await self._order(actor, ordered_by, (), at_once=True, names=False)
         ended = await self._engine.sweep()
         return {"ended": ended, "erased_records": await self._engine.erase_due()}
+
+    async def _order(
+        self, actor: str, ordered_by: str | None, asked: Sequence[Target], *, at_once: bool, names: bool
+    ) -> None:
+        """Records who ordered the erasure."""
+        held = await self._engine.read(lambda state, _: sum(status_of(state, one) == HELD for one in asked))
+        order = OrderErasure(
+            actor=actor,
+            resource=self._engine.entropy(16),
+            ordered_by=ordered_by or "",
+            numbers=[one.resource for one in asked],
+            held=held,
+            at_once=at_once,
+            names=names,
+        )
+        await self._engine.submit(order)
 
     async def _erase(self, resources: Sequence[bytes], *, names: bool) -> int:
         """Erases what the journal holds of these; answers how many parts of records that were."""
@@ -185,6 +210,13 @@ class Rights:
         except ValueError:
             raise Invalid("a hold's number is 32 hexadecimal digits", reason="hold") from None
         return shown(await self._engine.submit(LiftHold(actor=actor, hold_id=hold_id)))
+
+
+def check_orderer(ordered_by: str | None) -> None:
+    """Raises Invalid."""
+    if ordered_by is not None and not (ordered_by.isprintable() and 0 < len(ordered_by) <= MOST_ORDERER):
+        reason = f"who ordered it is 1 to {MOST_ORDERER} printable characters"
+        raise Invalid(reason, reason="ordered-by")
 
 
 def _told(results: Sequence[Ended]) -> list[dict[str, Any]]:

@@ -219,6 +219,11 @@ class Records:
         for _, together in groupby(found, key=attrgetter("since")):
             yield from reversed(list(together))
 
+    def past_since(self, seq: int) -> int | None:
+        """Since when record ``seq`` is history, nanoseconds since the epoch; None if it is not."""
+        left = self._past.get(seq)
+        return None if left is None else left.since
+
     @property
     def waiting(self) -> int:
         """How many records are left behind and not erased, history included."""

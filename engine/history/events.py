@@ -1,10 +1,12 @@
-"""What happened to the journal's history. Codes stand in ``engine/wire.py``."""
+"""What happened to the journal's history, and who ordered parts of it to be erased. Codes stand in
+``engine/wire.py``.
+"""
 
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from retain.engine.core.event import Event, Surface, fact
-from retain.engine.core.role import Locator
+from retain.engine.core.role import Locator, Standing
 from retain.journal import Verb
 from retain.journal.mended import Mended
 
@@ -49,6 +51,37 @@ class HistoryChanged(Event):
     def subject(cls, details: Mapping[str, Any]) -> str:
         """What was done to which records."""
         return f"{details['change']} to record {details['kept']}"
+
+
+@fact
+class ErasureOrdered(Event):
+    """An operator ordered an erasure; ``resource`` is the random number of the order. The journal's own
+    records of what was erased follow it, with the cause ``erasure-request``.
+
+    Attributes:
+        ordered_by: Who ordered it, in the operator's words, if that is not the actor; else empty.
+        things: How many things it is about; none if it is about all that is due.
+        held: How many of these a legal hold keeps.
+        numbers: Their resources' numbers, joined.
+        at_once: Whether it was to be carried out at once.
+        names: Whether names and actors in their records were to go as well.
+    """
+
+    VERB: ClassVar[Verb] = Verb.DELETE
+    SURFACE: ClassVar[Surface] = Surface.ENGINE
+    STANDING: ClassVar[Standing] = Standing.NONE
+
+    ordered_by: str
+    things: int
+    held: int
+    numbers: bytes
+    at_once: bool
+    names: bool
+
+    @classmethod
+    def subject(cls, details: Mapping[str, Any]) -> str:
+        """How much it is about."""
+        return f"erasure of {details['things'] or 'all that is due'}"
 
 
 def told_change(change: HistoryChanged | Mended) -> str:

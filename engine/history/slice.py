@@ -1,6 +1,6 @@
 """What changes of history plug into the engine's state."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, ClassVar
@@ -12,7 +12,7 @@ from retain.engine.core.domain import Apply, Decide, Expire, Ground, Restated, R
 from retain.engine.core.event import Cause, Event, Stamp
 from retain.engine.core.role import Locator
 from retain.engine.core.snapshot_table import Frozen
-from retain.engine.history.events import HISTORY, HistoryChanged
+from retain.engine.history.events import HISTORY, ErasureOrdered, HistoryChanged
 from retain.journal.mended import Mended
 
 LEAP = 1 << 32
@@ -39,6 +39,29 @@ class RecordChange(Command[bool]):
     random: bytes
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderErasure(Command[None]):
+    """Record who ordered an erasure, before it is carried out.
+
+    Attributes:
+        resource: The number of the order.
+        ordered_by: Who ordered it, if not the actor.
+        numbers: The resources it is about; none if it is about all that is due.
+        held: How many of these a legal hold keeps.
+        at_once: Whether it is to be carried out at once.
+        names: Whether names and actors go as well.
+    """
+
+    FREES_SPACE: ClassVar[bool] = True
+
+    resource: bytes
+    ordered_by: str
+    numbers: Sequence[bytes]
+    held: int
+    at_once: bool
+    names: bool
+
+
 class HistorySlice:
     """The changes as :class:`engine.slice.Slice`.
 
@@ -55,11 +78,11 @@ class HistorySlice:
 
     def handlers(self) -> Mapping[type[Event], Apply]:
         """See :class:`engine.slice.Slice`."""
-        return {HistoryChanged: self.changed}
+        return {HistoryChanged: self.changed, ErasureOrdered: self.ordered}
 
     def deciders(self) -> Mapping[type[Command[Any]], Decide]:
         """See :class:`engine.slice.Slice`."""
-        return {RecordChange: partial(_record, self)}
+        return {RecordChange: partial(_record, self), OrderErasure: _order}
 
     def expirers(self) -> Mapping[Kind, Expire]:
         """None ends."""
@@ -82,6 +105,9 @@ class HistorySlice:
         self.changes[event.resource] = replace(event, actor=KEEPER, cause=Cause.RESTATED)
         self.ground.revision = max(self.ground.revision, event.revision)
         self.ground.modified = max(self.ground.modified, event.modified)
+
+    def ordered(self, event: ErasureOrdered, _stamp: Stamp) -> None:
+        """Applies :class:`ErasureOrdered`: it is for the audit alone."""
 
     def freeze(self) -> Frozen:
         """Rows ``[number, details]`` in the order of the numbers: one restated keeps its place."""
@@ -120,6 +146,21 @@ def _record(history: HistorySlice, command: RecordChange, now: int) -> Decision[
         modified=now - now % 100 + 100 * ticks,
     )
     return Decision((event,), True)
+
+
+def _order(command: OrderErasure, _now: int) -> Decision[None]:
+    event = ErasureOrdered(
+        resource=command.resource,
+        actor=command.actor,
+        cause=Cause.ERASURE_REQUEST,
+        ordered_by=command.ordered_by,
+        things=len(command.numbers),
+        held=command.held,
+        numbers=b"".join(command.numbers),
+        at_once=command.at_once,
+        names=command.names,
+    )
+    return Decision((event,), None)
 
 
 class _ChangeRestater(Restater):

@@ -24,7 +24,7 @@ from retain.engine.core.errors import NotFound
 from retain.engine.core.event import Cause, Event, Stamp, Surface, fact
 from retain.engine.core.fields import datum
 from retain.engine.core.snapshot_table import Frozen
-from retain.engine.history.events import HistoryChanged
+from retain.engine.history.events import ErasureOrdered, HistoryChanged
 from retain.engine.snapshots import file, load
 from retain.engine.state import State
 from retain.journal import Payload, Verb
@@ -223,7 +223,13 @@ class ToyState(State):
         self._expire = dict(self.toy.expirers())
 
 
-CODES: dict[int, type[Event]] = {901: Noted, 902: Dropped, 903: Broken, 601: HistoryChanged}
+CODES: dict[int, type[Event]] = {
+    901: Noted,
+    902: Dropped,
+    903: Broken,
+    601: HistoryChanged,
+    602: ErasureOrdered,
+}
 
 
 def install(patch: pytest.MonkeyPatch) -> None:

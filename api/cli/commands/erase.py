@@ -2,23 +2,47 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
+from retain import journal
 from retain.api.admin.rights import MOST_TARGETS, packed
 from retain.api.cli.data_folder import open_data, progress, reading, visible
 from retain.api.cli.main import FAILED, Stopped, data_options
+from retain.api.cli.options import configured
 from retain.api.cli.run import act, json_option, print_json, print_table
 from retain.api.cli.selection import asked_from, check_tenants, selection_options, show_selection
+from retain.api.cli.selection import PATTERN, PATTERN_HELP, asked_from, selection_options, show_selection
 from retain.api.cli.words import counted
+from retain.api.config.engine import engine_options
+from retain.engine.audit.contents import timestamp
+from retain.engine.core.pattern import Pattern, Wanted
+from retain.engine.core.policy import Policy
 from retain.engine.persons.end import HELD
-from retain.engine.persons.find import Subject, recorded
+from retain.engine.persons.find import Asked, Subject, recorded
+from retain.engine.persons.kept import kept_names
+from retain.engine.snapshots.load import present
 
 
 @click.command(name="erase")
 @selection_options
+@click.option(
+    "--actor",
+    "actors",
+    multiple=True,
+    metavar="WHO",
+    help="Also list where the log names this one, e.g. cli:eve, as who did something, and until when. --user "
+    "NAME already means user:NAME as well.",
+)
+@click.option(
+    "--match-actor", "actor_patterns", multiple=True, type=PATTERN, help=f"As --actor: {PATTERN_HELP}"
+)
+@click.option(
+    "--ordered-by", metavar="WHO", help="Who ordered this, for the audit log, beside you who enter it."
+)
 @click.option("--yes", "-y", is_flag=True, help="Do it. Without this, only show what would go.")
 @click.option("--now", is_flag=True, help="Be gone from the disk before this returns, not within a day.")
 @click.option(
@@ -30,6 +54,9 @@ from retain.engine.persons.find import Subject, recorded
 @data_options
 @json_option
 def command(
+    actors: tuple[str, ...],
+    actor_patterns: tuple[Pattern, ...],
+    ordered_by: str | None,
     yes: bool,
     now: bool,
     with_names: bool,
@@ -48,6 +75,9 @@ def command(
     RESOURCE is a name as `retain audit log` shows it; * and ? in it are characters like others. Selectors are
     combined with OR; --tag together with --name or --match is an AND.
 
+    A person's name also stands in records of what is not theirs: who changed a document of all, say. These
+    are listed as kept, each with the reason and the date on which the name goes.
+
     With --now alone, what is past its deadline and due by policy is erased now.
 
     \b
@@ -57,13 +87,14 @@ def command(
 
     Exit code: 0 done, or nothing to do; 1 something is under a legal hold and stays; 2 wrong usage.
     """
-    if now and not any(selection.values()):
-        _erase_due(config_path, data, as_json=as_json)
+    wanted: set[Wanted] = {*actors, *actor_patterns, *(f"user:{user}" for user in selection["users"])}
+    if now and not any(selection.values()) and not wanted:
+        _erase_due(config_path, data, ordered_by, as_json=as_json)
         return
-    asked = asked_from(**selection)
+    asked = asked_from(**selection) if any(selection.values()) or not wanted else Asked()
     disk = open_data(config_path, data)
     with reading(disk), progress(disk, "Searching") as update:
-        found = recorded(disk, asked, update)
+        found = recorded(disk, asked, update) if asked else []
     check_tenants(disk, config_path, data, asked, found)
     if not as_json:
         show_selection(asked, found)
@@ -73,20 +104,62 @@ def command(
         chunk = [packed(subject.target) for subject in found[start : start + MOST_TARGETS]]
         more = start + MOST_TARGETS < len(found)
         options = {"dry_run": not yes, "now": now, "names": with_names, "more": more}
-        answer = act(config_path, data, "erase", targets=chunk, **options)
+        answer = act(config_path, data, "erase", targets=chunk, ordered_by=ordered_by, **options)
         results += answer["results"]
         parts += answer["erased_parts"]
-    rows = [_row(subject, result) for subject, result in zip(found, results, strict=True)]
+    policy = engine_options(configured(config_path, data=data)).retention()
+    stays = None if with_names else policy.audit
+    rows = [_row(subject, result, stays) for subject, result in zip(found, results, strict=True)]
+    kept = _kept(disk, policy, wanted, found)
     if as_json:
-        print_json({"done": yes, "erased_parts": parts, "found": rows})
+        print_json({"done": yes, "erased_parts": parts, "found": rows, "kept": kept})
     else:
         _tell(rows, parts, yes=yes, now=now or with_names)
+        _tell_kept(kept)
     if yes and any(row["status"] == HELD for row in rows):
         raise Stopped("something is under a legal hold and stays; `retain hold list` tells why", FAILED)
 
 
-def _erase_due(config_path: Path | None, data: str | None, *, as_json: bool) -> None:
-    answer = act(config_path, data, "erase due")
+def _kept(
+    disk: journal.RealDisk, policy: Policy, actors: Collection[Wanted], found: Sequence[Subject]
+) -> list[dict[str, Any]]:
+    """What names the actors in records of other things, oldest first."""
+    if not actors:
+        return []
+    apart = {subject.target.resource for subject in found}
+    with reading(disk), progress(disk, "Searching names") as update:
+        kept = list(kept_names(disk, present(disk), actors, apart, policy, update))
+    return [
+        {
+            "seq": one.entry.seq,
+            "time": timestamp(one.entry.time),
+            "event": one.entry.event,
+            "name": one.entry.subject,
+            "actor": one.entry.actor,
+            "reason": one.reason,
+            "until": None if one.until is None else timestamp(one.until),
+        }
+        for one in kept
+    ]
+
+
+def _tell_kept(kept: Sequence[Mapping[str, Any]]) -> None:
+    if not kept:
+        return
+    columns = {
+        "RECORD": lambda row: row["seq"],
+        "EVENT": lambda row: row["event"],
+        "OF": lambda row: visible(row["name"]),
+        "NAMES": lambda row: visible(row["actor"]),
+        "UNTIL": lambda row: row["until"] or "the hold is lifted",
+        "BECAUSE": lambda row: row["reason"],
+    }
+    click.echo("Kept, with the name:", err=True)
+    print_table(columns, kept)
+
+
+def _erase_due(config_path: Path | None, data: str | None, ordered_by: str | None, *, as_json: bool) -> None:
+    answer = act(config_path, data, "erase due", ordered_by=ordered_by)
     if as_json:
         print_json(answer)
     else:
@@ -94,7 +167,9 @@ def _erase_due(config_path: Path | None, data: str | None, *, as_json: bool) -> 
         click.echo(f"Ended {ended}; erased {counted(answer['erased_records'], 'record')}.", err=True)
 
 
-def _row(subject: Subject, result: dict[str, Any]) -> dict[str, Any]:
+def _row(subject: Subject, result: dict[str, Any], names_stay: int | None) -> dict[str, Any]:
+    """``names_stay``: how long names stay in the log, in nanoseconds; None if they are erased as well."""
+    names_until = None if names_stay is None else timestamp(subject.last + names_stay)
     return {
         "interface": subject.interface,
         "name": subject.target.subject,
@@ -103,6 +178,7 @@ def _row(subject: Subject, result: dict[str, Any]) -> dict[str, Any]:
         "records": subject.records,
         "kept": subject.kept,
         "bytes": subject.size,
+        "names_until": None if result["status"] == HELD else names_until,
     }
 
 

@@ -126,6 +126,62 @@ def test_names_can_go_as_well(folder: Path) -> None:
     assert run(folder, "audit", "verify").exit_code == DONE
 
 
+def test_who_ordered_an_erasure_is_a_record(folder: Path) -> None:
+    def orders() -> list[dict[str, Any]]:
+        log = [json.loads(line) for line in run(folder, "audit", "log", "--json").stdout.splitlines()]
+        return [one for one in log if one["event"] == "erasure-ordered"]
+
+    answer(folder, "erase", "--gms-user", "bob")
+    assert orders() == [], "nothing was ordered"
+    answer(folder, "erase", "--gms-user", "bob", "--yes", "--now", "--ordered-by", "case 7, Ms Doe")
+    answer(folder, "erase", "--now")
+    first, second = orders()
+    assert first["actor"].startswith("cli")
+    assert first["cause"] == "erasure-request"
+    told = first["details"]
+    assert (told["ordered_by"], told["things"], told["at_once"], told["names"]) == (
+        "case 7, Ms Doe",
+        2,
+        True,
+        False,
+    )
+    assert (second["details"]["things"], second["details"]["ordered_by"]) == (0, "")
+    refused = run(folder, "erase", "--gms-user", "bob", "--yes", "--ordered-by", "a\nb")
+    assert refused.exit_code == FAILED
+    assert len(orders()) == 2
+    assert run(folder, "audit", "verify").exit_code == DONE
+
+
+def test_whatever_an_export_finds_is_erased_or_named_as_kept(folder: Path) -> None:
+    async def write() -> None:
+        async with open_engine(folder / "data", options=QUIET) as engine:
+            await Store(engine).document(Place("app", Level.GLOBAL, "", ""))
+
+    trio.run(write)
+    assert run(folder, "export", "--user", "ann", "-o", str(folder / "out")).exit_code == DONE
+    exported = json.loads((folder / "out" / "export.json").read_text())
+    found = {act["seq"] for act in exported["acts"]}
+    told = answer(folder, "erase", "--user", "ann", "--yes", "--names")
+    kept = {row["seq"]: row for row in told["kept"]}
+    log = [json.loads(line) for line in run(folder, "audit", "log", "--json").stdout.splitlines()]
+    naming = {one["seq"] for one in log if one["actor"] == "user:ann"}
+    assert naming == kept.keys() < found
+    for row in kept.values():
+        assert row["reason"] == "who did what is kept for the audit period"
+        assert row["until"] > row["time"]
+        assert row["name"] == "app"
+    text = run(folder, "erase", "--actor", "user:ann")
+    assert text.exit_code == DONE
+    assert "until" in text.stdout.lower()
+    assert answer(folder, "erase", "--match-actor", "user:a*")["kept"] == told["kept"]
+    assert answer(folder, "erase", "--actor", "user:nobody") == {
+        "done": False,
+        "erased_parts": 0,
+        "found": [],
+        "kept": [],
+    }
+
+
 def test_with_now_alone_what_is_due_goes(folder: Path) -> None:
     told = answer(folder, "erase", "--now")
     assert told["erased_records"] >= 2
@@ -440,7 +496,7 @@ def test_holds_are_added_listed_and_lifted(folder: Path) -> None:
         folder, "hold", "add", "--user", "ann", "--container", "mytenant/recordings", *reason, "--dry-run"
     )
     assert dry.exit_code == DONE
-    assert "2 would be held." in dry.stderr
+    assert "2 holds would be set." in dry.stderr
     assert answer(folder, "hold", "list") == []
     made = answer(
         folder,

@@ -1,0 +1,70 @@
+"""What an erasure does not reach: a person's name in records about what is not theirs, and until when it is
+kept.
+
+Who did what is kept for the audit period, because others must be able to show it. What live state stands on
+is then written down once more without a name.
+"""
+
+from collections.abc import Collection, Iterator
+from typing import NamedTuple
+
+from retain import journal
+from retain.engine.audit.log import Entry, Filter, Progress, log
+from retain.engine.core.pattern import Wanted, called
+from retain.engine.core.policy import Policy
+from retain.engine.state import State
+
+AUDIT = "who did what is kept for the audit period"
+HISTORY = "it is an earlier version that the history of the settings keeps"
+HOLD = "a legal hold keeps it"
+
+
+class KeptName(NamedTuple):
+    """A record that names somebody and is not erased.
+
+    Attributes:
+        entry: Its line of the audit log.
+        reason: Why it stays.
+        until: When its names are due to be erased, nanoseconds since the epoch; None while a hold keeps them.
+    """
+
+    entry: Entry
+    reason: str
+    until: int | None
+
+
+def kept_names(
+    disk: journal.Disk,
+    state: State,
+    actors: Collection[Wanted],
+    apart: Collection[bytes],
+    policy: Policy,
+    progress: Progress | None = None,
+) -> Iterator[KeptName]:
+    """The records that name one of ``actors`` as who did it, and whose names stay.
+
+    Reads the whole journal, beside a running server. Raises what `engine.audit.log.log` does.
+
+    Args:
+        disk: Where the journal is.
+        state: The state at its end.
+        actors: Who, as the audit log writes it.
+        apart: Resources that are left out: those that are to be erased themselves.
+        policy: The periods.
+        progress: Told the sequence number of each record that was read.
+    """
+    left_out = {resource.hex() for resource in apart}
+    for entry in log(disk, Filter(), progress) if actors else ():
+        if entry.resource not in left_out and any(called(entry.actor, actor) for actor in actors):
+            yield _kept(state, entry, policy)
+
+
+def _kept(state: State, entry: Entry, policy: Policy) -> KeptName:
+    resource = bytes.fromhex(entry.resource)
+    if state.ground.held and state.ground.held.record(resource, entry.details):
+        return KeptName(entry, HOLD, None)
+    audited = entry.time + policy.audit
+    history = state.records.past_since(entry.seq)
+    if history is not None and history + policy.history > audited:
+        return KeptName(entry, HISTORY, history + policy.history)
+    return KeptName(entry, AUDIT, audited)
