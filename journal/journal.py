@@ -143,8 +143,6 @@ class Journal:
         """
         with self._changing("erasing"):
             assert not self._end.kept, "an erasure has not been ended"
-            if "erase without event" in self._options.faults:
-                return
             content, closing = pack_ranges(plan.ranges), frame_room(_CLOSING_BYTES)
             self._end.make_room(frame_room(len(content)) + closing)
             self._forget(plan.spots)
@@ -170,8 +168,7 @@ class Journal:
         """Append the erased record, after `blank`; its room was kept. Raises `WriteFailed`, `Closed`."""
         with self._changing("erasing"):
             self._end.kept = 0
-            if plan.seq:
-                self._end.append_own(Verb.ERASED, plan.cause, pack_seqs([plan.seq]), time)
+            self._end.append_own(Verb.ERASED, plan.cause, pack_seqs([plan.seq]), time)
 
     def write_anchor(self) -> None:
         """Note durably how far the journal reaches. Raises `NoSpace`: the last one stands; `WriteFailed`."""

@@ -78,13 +78,14 @@ def _open(
         with _failing("making the first segment"):
             segment, _ = create_segment(disk, entropy(IDENTITY_BYTES), 1, Chain(Frontier(), 0))
         segments = [segment]
-    reading = Replay(disk, segments, replay, after=after, anchor=anchor, faults=options.faults)
+    reading = Replay(disk, segments, replay, after=after, anchor=anchor)
     reading.run()
     if reading.last.opener.table is not None:
         file = reading.last.segment.file
         raise Corrupt(f"{file} was rewritten, so another segment must follow it", file=file)
     with _failing("securing what the last process wrote"):
-        notices += _secure(disk, reading.last, options.faults)
+        notices += _cut_tear(disk, reading.last)
+        _make_durable(disk, reading.last)
         for name in wipe_superseded(disk):
             notices.append(f"{name} had been rewritten when the last process died; removed")
     journal = Journal(disk, segments, reading.last, options, entropy, notices)
@@ -98,23 +99,26 @@ def _open(
     return journal
 
 
-def _secure(disk: Disk, last: SegmentReader, faults: frozenset[str]) -> list[str]:
-    """Cut off a tear; make durable what a killed process may have left in the page cache only."""
-    notices = []
+def _cut_tear(disk: Disk, last: SegmentReader) -> list[str]:
+    """Cut off what an interrupted write left; returns what to tell an operator."""
+    tear = last.tear
+    if tear is None:
+        return []
     with disk.open(last.segment.file, write=True) as file:
-        if last.tear is not None and "torn tail not truncated" not in faults:
-            copy = cut(disk, file, last.tear)
-            tear = last.tear
-            notices.append(
-                f"{tear.file}: cut off {tear.length} bytes from offset {tear.offset} on, an unfinished batch "
-                f"before record {tear.seq}: {tear.reason}; a copy is in {copy}"
-            )
-        if "no fsync on reopen" not in faults:
-            _rewrite(file, last)
-            file.sync()
-            disk.sync_folder(FOLDER)
-            disk.sync_folder()
-    return notices
+        copy = cut(disk, file, tear)
+    return [
+        f"{tear.file}: cut off {tear.length} bytes from offset {tear.offset} on, an unfinished batch "
+        f"before record {tear.seq}: {tear.reason}; a copy is in {copy}"
+    ]
+
+
+def _make_durable(disk: Disk, last: SegmentReader) -> None:
+    """Sync what a killed process may have left in the page cache only."""
+    with disk.open(last.segment.file, write=True) as file:
+        _rewrite(file, last)
+        file.sync()
+    disk.sync_folder(FOLDER)
+    disk.sync_folder()
 
 
 def _rewrite(file: File, last: SegmentReader) -> None:

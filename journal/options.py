@@ -14,18 +14,6 @@ from retain.journal.format.limits import (
     frame_room,
 )
 
-FAULTS = frozenset(
-    {
-        "fsync retried after EIO",
-        "torn tail not truncated",
-        "no fsync on reopen",
-        "truncate at any bad record",
-        "no CRC check",
-        "erase without event",
-    }
-)
-"""Deliberate bugs. The crash tests must turn red with each: a test that cannot fail tests nothing."""
-
 
 @dataclass(frozen=True, slots=True)
 class JournalOptions:
@@ -36,7 +24,6 @@ class JournalOptions:
     `limits.BATCH_BYTES`, and at least what the smallest batch takes; no batch may be larger than `batch_room`
     then. `step_bytes`: how much is reserved at once if the disk has it. `ballast_bytes`:
     kept to be given back when the disk is full; 0 for none. `read_handles`: segments kept open for reading.
-    `faults`: for the tests of the tests only; names from `FAULTS`. They lose data.
     """
 
     segment_bytes: int = SEGMENT_BYTES
@@ -44,13 +31,11 @@ class JournalOptions:
     step_bytes: int = STEP_BYTES
     ballast_bytes: int = BALLAST_BYTES
     read_handles: int = READ_HANDLES
-    faults: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         assert 0 < self.segment_bytes < 1 << 31, "an offset in a segment must fit into 32 bits"
         assert 0 < self.reserve_bytes <= BATCH_BYTES, "more than the largest batch is never needed"
         assert self.reserve_bytes >= frame_room(1), "not even the smallest batch fits into what is reserved"
-        assert self.faults <= FAULTS, f"unknown faults: {self.faults - FAULTS}"
 
     @property
     def batch_room(self) -> int:

@@ -16,7 +16,7 @@ from retain.journal.format.record import Position, Record
 from retain.journal.segments.anchor import Anchor
 from retain.journal.segments.file import SegmentFile
 from retain.journal.segments.files import ANCHOR_FILE, Segment, segment_for
-from retain.journal.segments.reader import NO_FAULTS, SegmentReader
+from retain.journal.segments.reader import SegmentReader
 
 
 class Replay:
@@ -35,7 +35,6 @@ class Replay:
         *,
         after: Position | None,
         anchor: Anchor | None,
-        faults: frozenset[str] = NO_FAULTS,
     ) -> None:
         self.ledger = Ledger()
         self._disk = disk
@@ -44,7 +43,6 @@ class Replay:
         self._after = after or Position(0, b"")
         self._matched = after is None
         self._anchor = anchor
-        self._faults = faults
 
     def run(self) -> None:
         """Hand every record after the position to the replay function.
@@ -61,7 +59,7 @@ class Replay:
 
     def _read(self, segment: Segment, before: SegmentReader | None) -> SegmentReader:
         with SegmentFile(self._disk, segment) as file:
-            reader = SegmentReader(file, faults=self._faults)
+            reader = SegmentReader(file)
             if before is not None:
                 reader.follow(before)
             frontier = reader.chain.frontier

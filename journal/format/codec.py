@@ -137,14 +137,11 @@ class Decoder:
     frame then has holes, whose legality depends on later records.
     """
 
-    def __init__(
-        self, chain: Chain, *, segment: int, offset: int, whitening: Whitening, checked: bool = True
-    ) -> None:
+    def __init__(self, chain: Chain, *, segment: int, offset: int, whitening: Whitening) -> None:
         self.chain = chain
         self._root = chain.frontier.root()
         self._segment = segment
         self._stream = whitening.stream(offset)
-        self._checked = checked
         self._raw = self._plain = b""
         self._base = offset
         self._at = 0
@@ -179,7 +176,7 @@ class Decoder:
         start = self._raw[self._at : self._at + PREFIX_BYTES]
         if start == _BLANK:
             return Want.NOTHING
-        prefix = parse_prefix(start, checked=self._checked)
+        prefix = parse_prefix(start)
         if prefix is None:
             raise self._damage("no frame starts here")
         if prefix.first != self.chain.frontier.size + 1:
@@ -195,7 +192,7 @@ class Decoder:
     def _decode(self, prefix: Prefix) -> Frame:
         at = self._at + PREFIX_BYTES
         head = self._raw[at : at + prefix.head_length]
-        if self._checked and crc32c(head) != prefix.head_crc:
+        if crc32c(head) != prefix.head_crc:
             raise self._damage("the head's checksum does not hold", prefix.extent)
         self._compare_zeros(prefix)
         try:

@@ -108,10 +108,10 @@ def pack_prefix(count: int, first: int, head: bytes, payload_length: int) -> byt
     return data + crc32c(data).to_bytes(4, "big")
 
 
-def parse_prefix(data: bytes, *, checked: bool = True) -> Prefix | None:
-    """The prefix in these 32 bytes, or None if they are none. Unchecked is for tests of the tests."""
+def parse_prefix(data: bytes) -> Prefix | None:
+    """The prefix in these 32 bytes, or None if they are none."""
     magic, count, first, head_length, payload_length, head_crc, own_crc = _PREFIX.unpack(data)
-    if checked and (magic != FRAME_MAGIC or crc32c(data[:_CRC_AT]) != own_crc):
+    if magic != FRAME_MAGIC or crc32c(data[:_CRC_AT]) != own_crc:
         return None
     payload_at, extent = layout(head_length, payload_length)
     if (

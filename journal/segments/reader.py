@@ -15,18 +15,15 @@ from retain.journal.segments.files import Opener
 from retain.journal.segments.heads import Head, headers_of, heads, records_in
 from retain.journal.segments.tail import Tear, corrupt, judge, last_byte
 
-NO_FAULTS: frozenset[str] = frozenset()
-
 
 class SegmentReader:
     """Frames of one segment, in one of three ways: sealed, last, or growing.
 
     Once a way is through, `chain` and `offset` say where the good frames end, `last_frame_at` where the last
     one starts (-1: there is none), and `tear` what follows them.
-    `faults` are the deliberate bugs that test the tests; empty everywhere else.
     """
 
-    def __init__(self, file: SegmentFile, *, faults: frozenset[str] = NO_FAULTS) -> None:
+    def __init__(self, file: SegmentFile) -> None:
         """Reads the opener. Raises `Corrupt`, `UnknownVersion`."""
         self.segment = file.segment
         self.opener: Opener = file.opener()
@@ -35,7 +32,6 @@ class SegmentReader:
         self.tear: Tear | None = None
         self.last_frame_at = -1
         self._file = file
-        self._faults = faults
 
     def follow(self, before: SegmentReader) -> None:
         """Check that this segment goes on where the one before it ended. Raises `Corrupt`."""
@@ -93,7 +89,7 @@ class SegmentReader:
     def last_frames(self) -> Iterator[Frame]:
         """The frames of the last segment, up to a tear. Raises `Corrupt`."""
         yield from self._settled_frames()
-        self.tear = self._judged(self._ending)
+        self.tear = judge(self._file, self._ending)
 
     def growing_frames(self) -> Iterator[Frame]:
         """The frames that are whole by now, of a segment that may be written to; again: those since then.
@@ -141,7 +137,6 @@ class SegmentReader:
             segment=self.segment.number,
             offset=self.offset,
             whitening=self.opener.whitening,
-            checked="no CRC check" not in self._faults,
         )
 
     def _stop(self) -> None:
@@ -165,15 +160,6 @@ class SegmentReader:
         decoder = self._decoder
         seq = decoder.chain.frontier.size + 1
         return Damage(f"{want.value}", offset=decoder.offset, seq=seq, extent=decoder.extent)
-
-    def _judged(self, damage: Damage) -> Tear | None:
-        try:
-            return judge(self._file, damage)
-        except Corrupt as error:
-            if "truncate at any bad record" not in self._faults:
-                raise
-            length = self._file.size() - damage.offset
-            return Tear(self.segment.file, damage.offset, length, damage.seq, error.message)
 
 
 def _unopened(frame: Frame) -> Damage:

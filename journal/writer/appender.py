@@ -122,9 +122,4 @@ class Appender:
         self.head = head._replace(segment=segment.number, offset=size)
 
     def _sync(self) -> None:
-        try:
-            self._live.file.sync()
-        except OSError:
-            if "fsync retried after EIO" not in self._options.faults:
-                raise
-            self._live.file.sync()
+        self._live.file.sync()

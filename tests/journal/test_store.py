@@ -33,6 +33,7 @@ from retain.journal.payloads.store import PayloadStore
 from retain.journal.segments.files import BALLAST_FILE
 from retain.journal.testing.memory import MemoryDisk
 from tests.kit.disks import fail_next
+from tests.kit.journal_faults import sync_again_after_an_error, trust_the_page_cache
 from tests.kit.journals import SMALL, T0, append, counting_entropy, draft, fill, opened
 
 ROOMY = JournalOptions(segment_bytes=1 << 20, reserve_bytes=16384, step_bytes=65536, ballast_bytes=0)
@@ -598,14 +599,13 @@ def test_a_first_opening_that_cannot_write_fails(kind: str) -> None:
     opened(disk)
 
 
-# --- the switches for the tests of the tests ----------------------------------------------------------------
+# --- the deliberate bugs do what they say -------------------------------------------------------------------
 
 
-def test_the_switch_for_a_retried_sync_acknowledges_what_may_be_lost() -> None:
+def test_a_retried_sync_acknowledges_what_may_be_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    sync_again_after_an_error(monkeypatch)
     disk = MemoryDisk()
-    log, _ = opened(
-        disk, options=JournalOptions(ballast_bytes=0, faults=frozenset({"fsync retried after EIO"}))
-    )
+    log, _ = opened(disk, options=JournalOptions(ballast_bytes=0))
     log.reserve()
     fail_next(disk, "sync")
     log.append([draft(content=bytes(3000))], T0)
@@ -614,18 +614,14 @@ def test_the_switch_for_a_retried_sync_acknowledges_what_may_be_lost() -> None:
     assert opened(disk.crash("none"))[1] == []
 
 
-def test_the_switch_for_no_sync_on_opening_syncs_nothing() -> None:
+def test_without_a_sync_on_opening_nothing_is_synced(monkeypatch: pytest.MonkeyPatch) -> None:
     disk = MemoryDisk()
+    trust_the_page_cache(monkeypatch)
     opened(disk)[0].close()
     before = disk.operations
-    opened(disk, options=JournalOptions(ballast_bytes=0, faults=frozenset({"no fsync on reopen"})))
+    opened(disk, options=JournalOptions(ballast_bytes=0))
 
     assert "sync" not in {one.kind for one in disk.trace[before:]}
-
-
-def test_an_unknown_switch_is_a_bug() -> None:
-    with pytest.raises(AssertionError, match="unknown faults"):
-        JournalOptions(faults=frozenset({"no such bug"}))
 
 
 def test_room_that_not_even_the_smallest_batch_fits_is_a_mistake() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import replace
 from random import Random
 
 import pytest
@@ -15,9 +14,10 @@ from retain.journal.check.verify import Kind, verify
 from retain.journal.disk.interface import Disk, folder_of
 from retain.journal.errors import JournalError, Locked, NoSpace, WriteFailed
 from retain.journal.format.record import Draft, Part
-from retain.journal.options import FAULTS, JournalOptions
+from retain.journal.options import JournalOptions
 from retain.journal.segments.files import ANCHOR_FILE
 from retain.journal.testing.memory import MemoryDisk, MemoryFile, Operation
+from tests.kit import journal_faults as faults
 from tests.kit.crash import SMALL, Broken, Workload, check_survivor, opened
 
 STEPS = 16
@@ -88,24 +88,27 @@ def erasures(options: JournalOptions) -> None:
         raise Broken(report.findings[0].text)
 
 
-CAMPAIGNS: dict[str, Callable[[JournalOptions], None]] = {
-    "fsync retried after EIO": failing_syncs,
-    "torn tail not truncated": power_cuts,
-    "no fsync on reopen": power_cuts,
-    "truncate at any bad record": flipped_bytes,
-    "no CRC check": flipped_bytes,
-    "erase without event": erasures,
+CAMPAIGNS: dict[Callable[[pytest.MonkeyPatch], None], Callable[[JournalOptions], None]] = {
+    faults.sync_again_after_an_error: failing_syncs,
+    faults.leave_tears_in_place: power_cuts,
+    faults.trust_the_page_cache: power_cuts,
+    faults.cut_at_any_damage: flipped_bytes,
+    faults.check_no_checksum: flipped_bytes,
+    faults.erase_without_a_record: erasures,
 }
 
 
 def test_every_fault_has_its_campaign() -> None:
-    assert CAMPAIGNS.keys() == FAULTS
+    assert CAMPAIGNS.keys() == set(faults.FAULTS)
 
 
-@pytest.mark.parametrize("fault", sorted(FAULTS))
-def test_a_fault_in_the_journal_is_found(fault: str) -> None:
+@pytest.mark.parametrize("fault", faults.FAULTS, ids=lambda fault: fault.__name__)
+def test_a_fault_in_the_journal_is_found(
+    monkeypatch: pytest.MonkeyPatch, fault: Callable[[pytest.MonkeyPatch], None]
+) -> None:
+    fault(monkeypatch)
     with pytest.raises(Broken):
-        CAMPAIGNS[fault](replace(SMALL, faults=frozenset({fault})))
+        CAMPAIGNS[fault](SMALL)
 
 
 @pytest.mark.parametrize("campaign", [power_cuts, failing_syncs, flipped_bytes, erasures])
@@ -183,10 +186,10 @@ def test_a_missing_lock_is_found() -> None:
         second_process(LocksNothing())
 
 
-def test_an_erasure_without_its_record_is_named() -> None:
+def test_an_erasure_without_its_record_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     disk = MemoryDisk()
-    options = replace(SMALL, faults=frozenset({"erase without event"}))
-    store, _ = opened(disk, options)
+    faults.erase_without_a_record(monkeypatch)
+    store, _ = opened(disk, SMALL)
     store.append([Draft(1, 1, bytes(16), 1, b"who", b"what")], 5)
     store.append([Draft(1, 1, bytes(16), 1, b"who", b"what")], 5)
     store.erase([(1, Part.CONTENT)], 7, 5)

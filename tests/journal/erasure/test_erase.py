@@ -27,6 +27,7 @@ from retain.journal.format.limits import ERASE_RANGES
 from retain.journal.format.record import NO_COMMITMENT, NO_RESOURCE, Header
 from retain.journal.testing.memory import MemoryDisk, PowerCut
 from tests.kit.disks import fail_next
+from tests.kit.journal_faults import erase_without_a_record
 from tests.kit.journals import SMALL, T0, append, draft, fill, opened
 
 BOTH = Part.DETAILS | Part.CONTENT
@@ -337,13 +338,12 @@ def test_damage_met_while_looking_for_a_part_is_told() -> None:
         log.erase([(2, Part.CONTENT)], 7, T0)
 
 
-def test_a_part_zeroed_without_a_record_of_it_is_damage() -> None:
+def test_a_part_zeroed_without_a_record_of_it_is_damage(monkeypatch: pytest.MonkeyPatch) -> None:
     disk, log = marked()
     log.close()
-    faults = JournalOptions(
-        segment_bytes=4096, reserve_bytes=16384, ballast_bytes=0, faults=frozenset({"erase without event"})
-    )
-    bad, _ = opened(disk, options=faults)
+    options = JournalOptions(segment_bytes=4096, reserve_bytes=16384, ballast_bytes=0)
+    erase_without_a_record(monkeypatch)
+    bad, _ = opened(disk, options=options)
     bad.erase([(2, Part.CONTENT), (8, Part.DETAILS)], 7, T0)
     bad.close()
 

@@ -11,6 +11,7 @@ from retain.journal.format.envelope import OPENER_MAGIC, unwrap, wrap
 from retain.journal.format.limits import BATCH_BYTES
 from retain.journal.segments.files import ANCHOR_FILE, broken_files
 from retain.journal.testing.memory import MemoryDisk
+from tests.kit import journal_faults as faults
 from tests.kit.disks import count
 from tests.kit.journals import FIRST_ANCHOR, T0, append, draft, fill, opened
 
@@ -231,32 +232,28 @@ def test_after_a_cut_the_file_is_synced_before_anything_is_appended(written: Wri
     assert len(disk.crash("none").files()[NAME]) == written.start
 
 
-# --- the switches for the tests of the tests ----------------------------------------------------------------
+# --- the deliberate bugs do what they say -------------------------------------------------------------------
 
 
-def faulty(fault: str) -> JournalOptions:
-    return JournalOptions(
-        segment_bytes=1 << 20, reserve_bytes=16384, ballast_bytes=0, faults=frozenset({fault})
-    )
-
-
-def test_the_switch_for_tears_left_in_place_leaves_them(written: Written) -> None:
+def test_tears_left_in_place_stay(written: Written, monkeypatch: pytest.MonkeyPatch) -> None:
+    faults.leave_tears_in_place(monkeypatch)
     disk = MemoryDisk({NAME: written.data[: written.end - 1]})
-    log, records = opened(disk, options=faulty("torn tail not truncated"))
+    log, records = opened(disk, options=ROOMY)
 
     assert len(records) == 2
     assert log.head.offset == written.start
     assert disk.files()[NAME] == written.data[: written.end - 1]
 
 
-def test_the_switch_for_cutting_at_any_damage_loses_records(written: Written) -> None:
+def test_cutting_at_any_damage_loses_records(written: Written, monkeypatch: pytest.MonkeyPatch) -> None:
+    faults.cut_at_any_damage(monkeypatch)
     disk = MemoryDisk({NAME: written.changed(600, b"x")})
-    _, records = opened(disk, options=faulty("truncate at any bad record"))
+    _, records = opened(disk, options=ROOMY)
 
     assert records == []
 
 
-def test_the_switch_for_unchecked_frames_believes_them() -> None:
+def test_unchecked_frames_are_believed(monkeypatch: pytest.MonkeyPatch) -> None:
     disk = MemoryDisk()
     log, _ = opened(disk, options=ROOMY)
     append(log, draft(b"", b""))
@@ -265,6 +262,7 @@ def test_the_switch_for_unchecked_frames_believes_them() -> None:
     wrong = data[:at] + b"S" + data[at + 1 :]
     with pytest.raises(Corrupt):
         opened(MemoryDisk({NAME: wrong}), options=ROOMY)
-    _, records = opened(MemoryDisk({NAME: wrong}), options=faulty("no CRC check"))
+    faults.check_no_checksum(monkeypatch)
+    _, records = opened(MemoryDisk({NAME: wrong}), options=ROOMY)
 
     assert records[0].header.resource == b"S" + b"R" * 15
