@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 from retain.engine.core.body import Body, pack_body, unpack_body
 from retain.engine.core.event import Event, Surface, fact
 from retain.engine.core.fields import beside, datum, detail
-from retain.engine.core.role import Locator, Standing
+from retain.engine.core.role import Data, Locator, OnHold, Standing
 from retain.journal import Verb
 
 AREA = "area"
@@ -24,6 +24,7 @@ class AreaEvent(Event):
     """
 
     SURFACE: ClassVar[Surface] = Surface.AREAS
+    DATA: ClassVar[Data] = Data.AREA
 
     name: str
     user: str | None
@@ -66,6 +67,8 @@ class AreaCreated(TextsWritten):
     """An area began to exist."""
 
     VERB: ClassVar[Verb] = Verb.PUT
+    ON_HOLD: ClassVar[OnHold] = OnHold.HARMLESS
+    VALUES: ClassVar[str] = "texts"
 
 
 @fact
@@ -80,6 +83,8 @@ class AreaUpdated(TextsWritten):
     """
 
     VERB: ClassVar[Verb] = Verb.PATCH
+    ON_HOLD: ClassVar[OnHold] = OnHold.RESOURCE
+    VALUES: ClassVar[str] = "texts"
 
     whole: bool
 
@@ -99,6 +104,8 @@ class FileStored(AreaEvent):
     """
 
     VERB: ClassVar[Verb] = Verb.PATCH
+    ON_HOLD: ClassVar[OnHold] = OnHold.RESOURCE
+    VALUES: ClassVar[str] = ""
     STANDING: ClassVar[Standing] = Standing.APART
 
     until: int
@@ -121,6 +128,8 @@ class KeysExpired(AreaEvent):
     """
 
     VERB: ClassVar[Verb] = Verb.DELETE
+    ON_HOLD: ClassVar[OnHold] = OnHold.RESOURCE
+    VALUES: ClassVar[str] = ""
     STANDING: ClassVar[Standing] = Standing.NONE
 
     keys: tuple[str, ...]
@@ -131,6 +140,8 @@ class AreaDeleted(AreaEvent):
     """An area ended with all its keys: the cause tells whether on request or at its deadline."""
 
     VERB: ClassVar[Verb] = Verb.DELETE
+    ON_HOLD: ClassVar[OnHold] = OnHold.RESOURCE
+    VALUES: ClassVar[str] = ""
 
 
 @fact
@@ -148,6 +159,8 @@ class AreaRestated(AreaEvent):
     """
 
     VERB: ClassVar[Verb] = Verb.PUT
+    ON_HOLD: ClassVar[OnHold] = OnHold.HARMLESS
+    VALUES: ClassVar[str] = "texts"
 
     base: int
     keys: tuple[str, ...]

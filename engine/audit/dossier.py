@@ -12,17 +12,16 @@ import msgpack
 
 from retain import journal
 from retain.engine import wire
-from retain.engine.areas.events import AreaCreated, AreaRestated, AreaUpdated
 from retain.engine.areas.state import File as AreaFile
 from retain.engine.areas.state import record_key
 from retain.engine.audit import log as audit
 from retain.engine.audit.contents import HELD_BY, timestamp
 from retain.engine.audit.settings_versions import versions
 from retain.engine.blobs.entries import Composite
-from retain.engine.blobs.events import BlobMetadataSet, BlobWritten
 from retain.engine.core.body import Held, Inline, OnDisk, unpack_body
 from retain.engine.core.event import Event, Stamp
 from retain.engine.core.pattern import called
+from retain.engine.core.role import Data
 from retain.engine.holds.target import Kind
 from retain.engine.persons.end import HELD, status_of
 from retain.engine.persons.find import Asked, Subject, recorded
@@ -213,13 +212,11 @@ def _bodies(state: State, subject: Subject) -> Iterator[tuple[str, Held | Compos
 
 def _values(record: journal.Record) -> dict[str, Any]:
     """The short values that a record holds; nothing if it holds none, or if they were erased."""
-    match wire.readable(record):
-        case AreaCreated(texts=texts) | AreaUpdated(texts=texts) | AreaRestated(texts=texts) if texts:
-            return {"values": texts}
-        case BlobWritten(metadata=pairs) | BlobMetadataSet(metadata=pairs) if pairs:
-            return {"metadata": dict(pairs)}
-        case _:
-            return {}
+    event = wire.readable(record)
+    values = getattr(event, event.VALUES) if event is not None and event.VALUES else None
+    if not values or event is None:
+        return {}
+    return {"values" if event.DATA is Data.AREA else event.VALUES: dict(values)}
 
 
 def _versions(records: Iterable[journal.Record]) -> Iterator[dict[str, Any]]:

@@ -9,7 +9,7 @@ from retain.engine.blobs.entries import Pairs, StoredPolicy
 from retain.engine.blobs.leases import Lease
 from retain.engine.core.event import Event, Surface, fact
 from retain.engine.core.fields import datum, detail, row_of, rows_of
-from retain.engine.core.role import Locator, Standing
+from retain.engine.core.role import Data, Locator, OnHold, Standing
 from retain.journal import Verb
 
 CONTAINER, BLOB, SERVICE = "container", "blob", "service"
@@ -31,6 +31,7 @@ class AccountEvent(Event):
     """Something about an account."""
 
     SURFACE: ClassVar[Surface] = Surface.BLOBS
+    DATA: ClassVar[Data] = Data.NONE
 
     account: str
 
@@ -56,6 +57,8 @@ class ContainerCreated(ContainerEvent):
     """A container was made; or, restated, stands as it is without what it holds."""
 
     VERB: ClassVar[Verb] = Verb.PUT
+    ON_HOLD: ClassVar[OnHold] = OnHold.HARMLESS
+    VALUES: ClassVar[str] = ""
 
     created: int
     modified: int
@@ -71,6 +74,8 @@ class ContainerMetadataSet(ContainerEvent):
     """All metadata of a container was replaced."""
 
     VERB: ClassVar[Verb] = Verb.PATCH
+    ON_HOLD: ClassVar[OnHold] = OnHold.HARMLESS
+    VALUES: ClassVar[str] = ""
 
     modified: int
     metadata: Pairs = datum(pairs_of)
@@ -81,6 +86,8 @@ class ContainerAccessSet(ContainerEvent):
     """The stored access policies and the public access level were replaced."""
 
     VERB: ClassVar[Verb] = Verb.TOKEN
+    ON_HOLD: ClassVar[OnHold] = OnHold.HARMLESS
+    VALUES: ClassVar[str] = ""
 
     modified: int
     policies: tuple[StoredPolicy, ...] = detail(rows_of(StoredPolicy))
@@ -94,6 +101,8 @@ class PoliciesChanged(ContainerEvent):
     """
 
     VERB: ClassVar[Verb] = Verb.TOKEN
+    ON_HOLD: ClassVar[OnHold] = OnHold.HARMLESS
+    VALUES: ClassVar[str] = ""
 
     modified: int
     removed: tuple[str, ...] = ()
@@ -109,6 +118,8 @@ class ContainerRetentionSet(ContainerEvent):
     """
 
     VERB: ClassVar[Verb] = Verb.PATCH
+    ON_HOLD: ClassVar[OnHold] = OnHold.HARMLESS
+    VALUES: ClassVar[str] = ""
 
     days: int | None
     at: int
@@ -119,6 +130,8 @@ class ContainerLeaseSet(ContainerEvent):
     """The container's lease was set; None was a release."""
 
     VERB: ClassVar[Verb] = Verb.PATCH
+    ON_HOLD: ClassVar[OnHold] = OnHold.HARMLESS
+    VALUES: ClassVar[str] = ""
 
     lease: Lease | None = detail(row_of(Lease))
 
@@ -128,6 +141,8 @@ class ContainerDeleted(ContainerEvent):
     """A container went, with every blob and staged block that was in it."""
 
     VERB: ClassVar[Verb] = Verb.DELETE
+    ON_HOLD: ClassVar[OnHold] = OnHold.CONTAINER
+    VALUES: ClassVar[str] = ""
 
 
 def _with_lists(value: Any) -> Any:
@@ -150,6 +165,8 @@ class ContainerClosed(ContainerEvent):
     """
 
     VERB: ClassVar[Verb] = Verb.DELETE
+    ON_HOLD: ClassVar[OnHold] = OnHold.CONTAINER
+    VALUES: ClassVar[str] = ""
     STANDING: ClassVar[Standing] = Standing.PART
 
     staged: bool = False
@@ -165,6 +182,8 @@ class BlobsFreed(ContainerEvent):
     """
 
     VERB: ClassVar[Verb] = Verb.DELETE
+    ON_HOLD: ClassVar[OnHold] = OnHold.REST
+    VALUES: ClassVar[str] = ""
     STANDING: ClassVar[Standing] = Standing.NONE
 
     through: int
@@ -176,6 +195,8 @@ class ServicePropertiesSet(AccountEvent):
     """An account's service properties were replaced; None: they went with the account."""
 
     VERB: ClassVar[Verb] = Verb.PATCH
+    ON_HOLD: ClassVar[OnHold] = OnHold.HARMLESS
+    VALUES: ClassVar[str] = ""
     STANDING: ClassVar[Standing] = Standing.WHOLE
 
     document: dict[str, Any] | None = detail(_with_lists)
@@ -197,6 +218,9 @@ class RetentionConfigured(Event):
     """
 
     VERB: ClassVar[Verb] = Verb.PATCH
+    ON_HOLD: ClassVar[OnHold] = OnHold.HARMLESS
+    VALUES: ClassVar[str] = ""
+    DATA: ClassVar[Data] = Data.NONE
     SURFACE: ClassVar[Surface] = Surface.BLOBS
     STANDING: ClassVar[Standing] = Standing.WHOLE
 

@@ -14,7 +14,7 @@ from retain.engine.blobs.leases import Lease
 from retain.engine.core.body import Body, pack_body, unpack_body
 from retain.engine.core.event import fact
 from retain.engine.core.fields import datum, detail, row_of
-from retain.engine.core.role import Locator, Standing
+from retain.engine.core.role import Data, Locator, OnHold, Standing
 from retain.journal import Verb
 
 
@@ -23,6 +23,8 @@ class BlobEvent(ContainerEvent):
     """Something about a blob; ``resource`` is the blob's, the same from its first write or block until it is
     gone.
     """
+
+    DATA: ClassVar[Data] = Data.BLOB
 
     blob: str
 
@@ -41,6 +43,8 @@ class BlobWritten(BlobEvent):
     """
 
     VERB: ClassVar[Verb] = Verb.PUT
+    ON_HOLD: ClassVar[OnHold] = OnHold.BLOB
+    VALUES: ClassVar[str] = "metadata"
 
     created: int
     modified: int
@@ -93,6 +97,8 @@ class BlockStaged(BlobEvent):
     """
 
     VERB: ClassVar[Verb] = Verb.PUT
+    ON_HOLD: ClassVar[OnHold] = OnHold.HARMLESS
+    VALUES: ClassVar[str] = ""
     STANDING: ClassVar[Standing] = Standing.APART
 
     block_id: bytes
@@ -106,6 +112,8 @@ class BlocksDropped(BlobEvent):
     """Everything staged under a name and never committed went."""
 
     VERB: ClassVar[Verb] = Verb.DELETE
+    ON_HOLD: ClassVar[OnHold] = OnHold.HARMLESS
+    VALUES: ClassVar[str] = ""
     STANDING: ClassVar[Standing] = Standing.NONE
 
 
@@ -114,6 +122,8 @@ class BlobHeadersSet(BlobEvent):
     """The stored content headers and the MD5 were replaced."""
 
     VERB: ClassVar[Verb] = Verb.PATCH
+    ON_HOLD: ClassVar[OnHold] = OnHold.HARMLESS
+    VALUES: ClassVar[str] = ""
 
     modified: int
     headers: ContentHeaders = detail(row_of(ContentHeaders))
@@ -125,6 +135,8 @@ class BlobMetadataSet(BlobEvent):
     """All metadata of a blob was replaced."""
 
     VERB: ClassVar[Verb] = Verb.PATCH
+    ON_HOLD: ClassVar[OnHold] = OnHold.HARMLESS
+    VALUES: ClassVar[str] = "metadata"
 
     modified: int
     metadata: Pairs = datum(pairs_of)
@@ -135,6 +147,8 @@ class BlobTagsSet(BlobEvent):
     """All tags of a blob were replaced."""
 
     VERB: ClassVar[Verb] = Verb.PATCH
+    ON_HOLD: ClassVar[OnHold] = OnHold.HARMLESS
+    VALUES: ClassVar[str] = ""
 
     tags: Pairs = detail(pairs_of)
 
@@ -148,6 +162,8 @@ class BlobTierSet(BlobEvent):
     """
 
     VERB: ClassVar[Verb] = Verb.PATCH
+    ON_HOLD: ClassVar[OnHold] = OnHold.HARMLESS
+    VALUES: ClassVar[str] = ""
 
     tier: str
     changed: int
@@ -158,6 +174,8 @@ class BlobLeaseSet(BlobEvent):
     """The blob's lease was set; None was a release."""
 
     VERB: ClassVar[Verb] = Verb.PATCH
+    ON_HOLD: ClassVar[OnHold] = OnHold.HARMLESS
+    VALUES: ClassVar[str] = ""
 
     lease: Lease | None = detail(row_of(Lease))
 
@@ -167,3 +185,5 @@ class BlobDeleted(BlobEvent):
     """A blob went; what is staged under its name stays unless :class:`BlocksDropped` says so too."""
 
     VERB: ClassVar[Verb] = Verb.DELETE
+    ON_HOLD: ClassVar[OnHold] = OnHold.BLOB
+    VALUES: ClassVar[str] = ""

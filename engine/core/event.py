@@ -10,7 +10,7 @@ from enum import IntEnum
 from typing import Any, ClassVar, NamedTuple, Self, TypeVar, dataclass_transform
 
 from retain.engine.core.fields import Layout, beside, datum, detail, read_part, write_part
-from retain.engine.core.role import Locator, Standing
+from retain.engine.core.role import Data, Locator, OnHold, Standing
 from retain.journal import Verb
 
 
@@ -91,9 +91,10 @@ def fact(cls: type[Fact]) -> type[Fact]:
 class Event:
     """Base of all events.
 
-    A subclass says its ``VERB`` and ``SURFACE`` and adds its fields, each in one of two parts: ``details``
-    are who and what, kept for the audit period; ``content`` is the data itself, kept until its deadline
-    (FORMAT.md, section 5). Nothing of either reaches the header.
+    A subclass says its ``VERB``, its ``SURFACE`` and what it means to holds and persons, without which it
+    does not import. It adds its fields, each in one of two parts: ``details`` are who and what, kept for the
+    audit period; ``content`` is the data itself, kept until its deadline (FORMAT.md, section 5). Nothing of
+    either reaches the header.
 
     Attributes:
         resource: 16 random bytes that name the resource for ever, without telling whose it is.
@@ -107,6 +108,12 @@ class Event:
     """Version of the two parts' shapes; ``engine/wire.py`` upcasts older ones on reading."""
     STANDING: ClassVar[Standing]
     """What the record means to the others of its resource; if a class does not say, the verb does."""
+    ON_HOLD: ClassVar[OnHold]
+    """What it does that a legal hold may forbid. Each class with a verb says so itself."""
+    VALUES: ClassVar[str]
+    """The field with short values that an export shows, empty for none. Each class with a verb says so."""
+    DATA: ClassVar[Data]
+    """What kind of data it is about. Each class with a verb says so, or a base of it."""
     HISTORY: ClassVar[bool] = False
     """Whether what an event of this kind overwrites is kept as history for a while."""
     LAYOUT: ClassVar[Layout]
@@ -117,7 +124,13 @@ class Event:
     cause: Cause
 
     def __init_subclass__(cls) -> None:
-        if "VERB" in cls.__dict__ and "STANDING" not in cls.__dict__:
+        if "VERB" not in cls.__dict__:
+            return
+        unsaid = [name for name in ("ON_HOLD", "VALUES") if name not in cls.__dict__]
+        unsaid += [] if hasattr(cls, "DATA") else ["DATA"]
+        if unsaid:
+            raise TypeError(f"the event {cls.__name__} must say its {', '.join(unsaid)}")
+        if "STANDING" not in cls.__dict__:
             cls.STANDING = _BY_VERB[cls.VERB]
 
     def locator(self) -> Locator:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from retain.engine.core.event import Event, Surface, fact
-from retain.engine.core.role import Locator, Standing
+from retain.engine.core.role import Data, Locator, OnHold, Standing
 from retain.journal import Verb
 from retain.journal.mended import Mended
 
@@ -31,6 +31,9 @@ class HistoryChanged(Event):
     """
 
     VERB: ClassVar[Verb] = Verb.PUT
+    ON_HOLD: ClassVar[OnHold] = OnHold.HARMLESS
+    VALUES: ClassVar[str] = ""
+    DATA: ClassVar[Data] = Data.NONE
     SURFACE: ClassVar[Surface] = Surface.ENGINE
 
     change: str
@@ -68,6 +71,9 @@ class ErasureOrdered(Event):
     """
 
     VERB: ClassVar[Verb] = Verb.DELETE
+    ON_HOLD: ClassVar[OnHold] = OnHold.HARMLESS
+    VALUES: ClassVar[str] = ""
+    DATA: ClassVar[Data] = Data.NONE
     SURFACE: ClassVar[Surface] = Surface.ENGINE
     STANDING: ClassVar[Standing] = Standing.NONE
 

@@ -4,19 +4,18 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any
 
-from retain.engine.areas.events import AreaDeleted, AreaUpdated, FileStored, KeysExpired
 from retain.engine.areas.state import record_key, split_key
-from retain.engine.blobs.container_events import ContainerClosed, ContainerDeleted
-from retain.engine.blobs.events import BlobDeleted, BlobEvent, BlobWritten
+from retain.engine.blobs.container_events import ContainerEvent
+from retain.engine.blobs.events import BlobEvent
 from retain.engine.core.command import Command, Decision
 from retain.engine.core.domain import Decide
 from retain.engine.core.errors import Conflict, Invalid, NotFound
 from retain.engine.core.event import Cause, Event
+from retain.engine.core.role import OnHold
 from retain.engine.holds.commands import REASON_BYTES, LiftHold, RestateHold, SetHold
 from retain.engine.holds.events import HoldLifted, HoldSet
 from retain.engine.holds.state import HoldsState
 from retain.engine.holds.target import Hold, Kind, Target
-from retain.engine.settings.events import DocumentDeleted
 from retain.engine.settings.model import Place
 from retain.journal import NO_RESOURCE
 
@@ -149,21 +148,23 @@ def refuse_held(holds: HoldsState, events: Iterable[Event]) -> None:
 
 def _ends_held(holds: HoldsState, event: Event) -> bool:
     held = holds.ground.held
-    match event:
-        case AreaDeleted() | AreaUpdated() | FileStored() | KeysExpired() | DocumentDeleted():
+    match event.ON_HOLD:
+        case OnHold.HARMLESS | OnHold.REST:
+            return False
+        case OnHold.RESOURCE:
             return held.resource(event.resource)
-        case BlobDeleted() | BlobWritten():
+        case OnHold.BLOB:
+            assert isinstance(event, BlobEvent)
             return _is_there(holds, event) and (
                 held.resource(event.resource) or held.container(event.account, event.container)
             )
-        case ContainerDeleted() | ContainerClosed():
+        case OnHold.CONTAINER:
+            assert isinstance(event, ContainerEvent)
             if (event.account, event.container) in holds.blobs.closed:
                 return False  # it went before the hold was set; its records stay
             return held.container(event.account, event.container) or bool(
                 held.blobs_in(event.account, event.container)
             )
-        case _:
-            return False
 
 
 def _is_there(holds: HoldsState, event: BlobEvent) -> bool:

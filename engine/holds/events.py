@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 
 from retain.engine.core.event import Event, Surface, fact
 from retain.engine.core.fields import detail
-from retain.engine.core.role import Locator
+from retain.engine.core.role import Data, Locator, OnHold
 from retain.engine.holds.target import Hold, Kind, Target, subject_of
 from retain.journal import Verb
 
@@ -31,6 +31,7 @@ class HoldEvent(Event):
     """
 
     SURFACE: ClassVar[Surface] = Surface.ENGINE
+    DATA: ClassVar[Data] = Data.NONE
 
     target: Target = detail(_read_target, _write_target, spread=True)
 
@@ -55,6 +56,8 @@ class HoldSet(HoldEvent):
     """
 
     VERB: ClassVar[Verb] = Verb.PUT
+    ON_HOLD: ClassVar[OnHold] = OnHold.HARMLESS
+    VALUES: ClassVar[str] = ""
 
     reason: str
     setter: str
@@ -70,3 +73,5 @@ class HoldLifted(HoldEvent):
     """A hold was lifted: what fell due meanwhile goes now."""
 
     VERB: ClassVar[Verb] = Verb.DELETE
+    ON_HOLD: ClassVar[OnHold] = OnHold.HARMLESS
+    VALUES: ClassVar[str] = ""

@@ -12,11 +12,8 @@ import msgpack
 
 from retain import journal
 from retain.engine import wire
-from retain.engine.areas.events import AreaEvent
-from retain.engine.blobs.events import BlobEvent
 from retain.engine.core.pattern import Wanted, called
 from retain.engine.holds.target import NAMES, Kind, Target
-from retain.engine.settings.events import SettingsEvent
 from retain.engine.settings.model import Level
 from retain.journal.lookup.history import history
 
@@ -25,15 +22,9 @@ Progress = Callable[[int], None]
 FEW = 64
 """So many resources are looked up one by one; for more, the whole journal is read once."""
 
-KINDS: dict[Kind, Any] = {
-    Kind.AREA: AreaEvent,
-    Kind.DOCUMENT: SettingsEvent,
-    Kind.BLOB: BlobEvent,
-}
-"""What data is kept as, and whose events tell of it. Containers, tokens and holds are none: they hold nothing
-about the persons whose data they are there for."""
-
 INTERFACES: dict[Kind, str] = {Kind.AREA: "areas", Kind.DOCUMENT: "settings", Kind.BLOB: "blobs"}
+"""What data is kept as, and where. Containers, tokens and holds are none: they hold nothing about the persons
+whose data they are there for (`Data.NONE`)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +71,7 @@ class Asked:
             return True
         if any(called(about.actor, actor) for actor in self.actors):
             return True
-        return self._queried(str(KINDS[kind].subject(details)), details)
+        return self._queried(about.kind.subject(details) if about.kind is not None else "", details)
 
     def _queried(self, subject: str, details: Mapping[str, Any]) -> bool:
         if self.names and not any(called(subject, name) for name in self.names):
@@ -135,7 +126,7 @@ def kind_of(about: wire.About | None) -> Kind | None:
     """What kind of data a record is about; None if about none, or if its details were erased."""
     if about is None or about.kind is None:
         return None
-    return next((kind for kind, base in KINDS.items() if issubclass(about.kind, base)), None)
+    return Kind(about.kind.DATA) if about.kind.DATA else None
 
 
 def target_of(kind: Kind, resource: bytes, details: Mapping[str, Any]) -> Target:

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 from retain.engine.core.event import Event, Surface, fact
 from retain.engine.core.fields import beside, datum, detail
-from retain.engine.core.role import Locator
+from retain.engine.core.role import Data, Locator, OnHold
 from retain.engine.settings.model import MISSING, Level, Path, Place
 from retain.engine.settings.value import from_text, to_text
 from retain.journal import Verb
@@ -117,6 +117,7 @@ class SettingsEvent(Event):
     """
 
     SURFACE: ClassVar[Surface] = Surface.SETTINGS
+    DATA: ClassVar[Data] = Data.DOCUMENT
     HISTORY: ClassVar[bool] = True
 
     place: Place = detail(_read_place, Place._asdict, spread=True)
@@ -176,6 +177,8 @@ class DocumentStated(_Carrying):
     """
 
     VERB: ClassVar[Verb] = Verb.PUT
+    ON_HOLD: ClassVar[OnHold] = OnHold.HARMLESS
+    VALUES: ClassVar[str] = ""
 
     born: int = 0
     first: int = 0
@@ -191,6 +194,8 @@ class DocumentChanged(_Carrying):
     """
 
     VERB: ClassVar[Verb] = Verb.PATCH
+    ON_HOLD: ClassVar[OnHold] = OnHold.HARMLESS
+    VALUES: ClassVar[str] = ""
 
     changes: tuple[Change, ...] = beside(default=(), compare=False)
 
@@ -204,6 +209,8 @@ class ChangeContinued(SettingsEvent):
     """
 
     VERB: ClassVar[Verb] = Verb.PATCH
+    ON_HOLD: ClassVar[OnHold] = OnHold.HARMLESS
+    VALUES: ClassVar[str] = ""
 
     piece: bytes = datum()
 
@@ -213,6 +220,8 @@ class DocumentDeleted(SettingsEvent):
     """A level document ended."""
 
     VERB: ClassVar[Verb] = Verb.DELETE
+    ON_HOLD: ClassVar[OnHold] = OnHold.RESOURCE
+    VALUES: ClassVar[str] = ""
 
 
 def stated(text: bytes, value: Any, **facts: Any) -> Iterator[SettingsEvent]:

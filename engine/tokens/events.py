@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from retain.engine.core.event import Event, Surface, fact
-from retain.engine.core.role import Locator, Standing
+from retain.engine.core.role import Data, Locator, OnHold, Standing
 from retain.engine.tokens.record import TokenRecord
 from retain.journal import Verb
 
@@ -19,6 +19,9 @@ class TokenEvent(Event):
     """Something about a token; ``resource`` is its id."""
 
     VERB: ClassVar[Verb] = Verb.TOKEN
+    ON_HOLD: ClassVar[OnHold] = OnHold.HARMLESS
+    VALUES: ClassVar[str] = ""
+    DATA: ClassVar[Data] = Data.NONE
     SURFACE: ClassVar[Surface] = Surface.BLOBS
 
     account: str

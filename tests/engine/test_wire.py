@@ -11,7 +11,10 @@ import pytest
 from retain.engine import wire
 from retain.engine.blobs.container_events import ContainerCreated
 from retain.engine.core.event import Cause, Event
-from retain.journal import Header, Record
+from retain.engine.core.role import Data, OnHold
+from retain.engine.holds.target import Kind
+from retain.engine.persons.find import INTERFACES
+from retain.journal import Header, Record, Verb
 from tests.kit import toy
 from tests.kit.toy import Noted, inline
 
@@ -34,6 +37,33 @@ def record(event: Event, **changes: Any) -> Record:
 def all_events(kind: type[Event]) -> set[type[Event]]:
     found = {one for child in kind.__subclasses__() for one in all_events(child)}
     return found if inspect.isabstract(kind) else found | {kind}
+
+
+@pytest.mark.parametrize("unsaid", ["ON_HOLD", "VALUES", "DATA"])
+def test_an_event_that_does_not_say_what_it_means_to_holds_and_persons_does_not_import(unsaid: str) -> None:
+    said = {"VERB": Verb.PUT, "ON_HOLD": OnHold.HARMLESS, "VALUES": "", "DATA": Data.NONE}
+    type("Saying", (Event,), said)
+    del said[unsaid]
+    with pytest.raises(TypeError, match=f"Silent must say its {unsaid}"):
+        type("Silent", (Event,), said)
+
+
+def test_a_base_may_say_what_data_its_events_are_about_and_nothing_else() -> None:
+    base = type("Base", (Event,), {"DATA": Data.BLOB})
+    said = {"VERB": Verb.PUT, "ON_HOLD": OnHold.HARMLESS, "VALUES": ""}
+    assert type("Saying", (base,), said).DATA is Data.BLOB  # type: ignore[attr-defined]
+    louder = type("Louder", (base,), said)
+    with pytest.raises(TypeError, match="ON_HOLD, VALUES"):
+        type("Silent", (louder,), {"VERB": Verb.PATCH})
+
+
+def test_each_kind_of_data_is_one_that_persons_can_ask_for_and_holds_can_keep() -> None:
+    assert {Kind(one) for one in Data if one} == INTERFACES.keys()
+
+
+@pytest.mark.parametrize("event", sorted(set(wire.CODES.values()), key=lambda event: event.__name__))
+def test_the_values_that_an_export_shows_are_a_field(event: type[Event]) -> None:
+    assert not event.VALUES or event.VALUES in event.__dataclass_fields__ or hasattr(event, event.VALUES)
 
 
 def test_what_is_written_is_read_back() -> None:

@@ -23,6 +23,7 @@ from retain.engine.core.domain import Apply, Decide, Expire, Ground, Restater
 from retain.engine.core.errors import NotFound
 from retain.engine.core.event import Cause, Event, Stamp, Surface, fact
 from retain.engine.core.fields import datum
+from retain.engine.core.role import Data, OnHold
 from retain.engine.core.snapshot_table import Frozen
 from retain.engine.history.events import ErasureOrdered, HistoryChanged
 from retain.engine.snapshots import file, load
@@ -37,6 +38,9 @@ Note = tuple[int, Held]
 @fact
 class Noted(Event):
     VERB: ClassVar[Verb] = Verb.PUT
+    ON_HOLD: ClassVar[OnHold] = OnHold.HARMLESS
+    VALUES: ClassVar[str] = ""
+    DATA: ClassVar[Data] = Data.NONE
     SURFACE: ClassVar[Surface] = Surface.AREAS
 
     name: str
@@ -47,6 +51,9 @@ class Noted(Event):
 @fact
 class Dropped(Event):
     VERB: ClassVar[Verb] = Verb.DELETE
+    ON_HOLD: ClassVar[OnHold] = OnHold.HARMLESS
+    VALUES: ClassVar[str] = ""
+    DATA: ClassVar[Data] = Data.NONE
     SURFACE: ClassVar[Surface] = Surface.AREAS
 
     name: str
