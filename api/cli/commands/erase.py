@@ -98,15 +98,8 @@ def command(
     check_tenants(disk, config_path, data, asked, found)
     if not as_json:
         show_selection(asked, found)
-    results: list[dict[str, Any]] = []
-    parts = 0
-    for start in range(0, len(found), MOST_TARGETS):
-        chunk = [packed(subject.target) for subject in found[start : start + MOST_TARGETS]]
-        more = start + MOST_TARGETS < len(found)
-        options = {"dry_run": not yes, "now": now, "names": with_names, "more": more}
-        answer = act(config_path, data, "erase", targets=chunk, ordered_by=ordered_by, **options)
-        results += answer["results"]
-        parts += answer["erased_parts"]
+    options = {"ordered_by": ordered_by, "dry_run": not yes, "now": now, "names": with_names}
+    results, parts = _erased(config_path, data, found, options)
     policy = engine_options(configured(config_path, data=data)).retention()
     stays = None if with_names else policy.audit
     rows = [_row(subject, result, stays) for subject, result in zip(found, results, strict=True)]
@@ -118,6 +111,21 @@ def command(
         _tell_kept(kept)
     if yes and any(row["status"] == HELD for row in rows):
         raise Stopped("something is under a legal hold and stays; `retain hold list` tells why", FAILED)
+
+
+def _erased(
+    config_path: Path | None, data: str | None, found: Sequence[Subject], options: Mapping[str, Any]
+) -> tuple[list[dict[str, Any]], int]:
+    """Have it done, in acts of bounded size: what became of each thing, and how many parts were erased."""
+    results: list[dict[str, Any]] = []
+    parts = 0
+    for start in range(0, len(found), MOST_TARGETS):
+        chunk = [packed(subject.target) for subject in found[start : start + MOST_TARGETS]]
+        more = start + MOST_TARGETS < len(found)
+        answer = act(config_path, data, "erase", targets=chunk, more=more, **options)
+        results += answer["results"]
+        parts += answer["erased_parts"]
+    return results, parts
 
 
 def _kept(
