@@ -14,8 +14,14 @@ from retain.api.cli.data_folder import open_data, progress, reading, visible
 from retain.api.cli.main import FAILED, Stopped, data_options
 from retain.api.cli.options import configured
 from retain.api.cli.run import act, json_option, print_json, print_table
-from retain.api.cli.selection import asked_from, check_tenants, selection_options, show_selection
-from retain.api.cli.selection import PATTERN, PATTERN_HELP, asked_from, selection_options, show_selection
+from retain.api.cli.selection import (
+    PATTERN,
+    PATTERN_HELP,
+    asked_from,
+    check_tenants,
+    selection_options,
+    show_selection,
+)
 from retain.api.cli.words import counted
 from retain.api.config.engine import engine_options
 from retain.engine.audit.contents import timestamp
