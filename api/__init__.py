@@ -1,4 +1,5 @@
-"""The outer edge of Retain: HTTP, identities, the three documented interfaces, and the command line.
+"""The outer edge of Retain: HTTP, identities, the three interfaces, the pages, the command line.
 
-This package imports `engine`; the three surfaces (`areas`, `settings`, `blobs`) never import one another.
+Imports the engine; the command line also imports the journal's tools. The interfaces (`areas`, `settings`,
+`blobs`) never import one another; `docs/architecture.md` draws the rooms and their directions.
 """

@@ -187,6 +187,12 @@ def test_links_lead_somewhere(path: Path) -> None:
             assert (path.parent / target).exists(), target
 
 
+@pytest.mark.parametrize("path", pages(), ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_files_of_the_code_that_pages_name_are_there(path: Path) -> None:
+    for name in re.findall(r"`((?:api|engine|journal|tests)/[\w/]+(?:\.\w+|/))`", path.read_text()):
+        assert (ROOT / name).exists(), name
+
+
 def test_the_index_names_every_page() -> None:
     index = (ROOT / "docs" / "README.md").read_text()
     for path in (ROOT / "docs").glob("*.md"):

@@ -35,9 +35,49 @@ TRIO_IN_ENGINE = (
     "engine/engine.py",
     "engine/testing.py",
 )
+DOMAINS = ("areas", "settings", "blobs", "tokens", "holds")
+INTERFACES = frozenset(("api/areas", "api/settings", "api/blobs"))
+GROUND = frozenset(("api/config", "api/http", "api/identity", "api/refusals.py", "api/importing.py"))
+ROOMS: dict[str, frozenset[str]] = {
+    "journal/format": frozenset(("journal/errors.py",)),
+    "journal/disk": frozenset(("journal/errors.py",)),
+    "journal/payloads": frozenset(("journal/disk", "journal/errors.py")),
+    "journal/segments": frozenset(("journal/disk", "journal/errors.py", "journal/format")),
+    "journal/writer": frozenset(
+        ("journal/disk", "journal/errors.py", "journal/format", "journal/options.py", "journal/segments")
+    ),
+    "journal/testing": frozenset(("journal/disk", "journal/errors.py")),
+    "engine/core": frozenset(),
+    "engine/areas": frozenset(("engine/core",)),
+    "engine/settings": frozenset(("engine/core",)),
+    "engine/blobs": frozenset(("engine/core",)),
+    "engine/tokens": frozenset(("engine/core", "engine/blobs")),
+    "engine/holds": frozenset(("engine/core", "engine/areas", "engine/blobs", "engine/settings")),
+    "engine/writing": frozenset(("engine/core", "engine/state.py", "engine/wire.py")),
+    "api/config": frozenset(),
+    "api/http": frozenset(("api/config",)),
+    "api/identity": frozenset(("api/config", "api/http")),
+    "api/areas": GROUND | {"api/console"},  # the look of its sample page
+    "api/settings": GROUND,
+    "api/blobs": GROUND,
+    "api/admin": GROUND | {"api/blobs", "api/settings"},
+    "api/console": GROUND | {"api/admin", "api/web"},
+    "api/web": GROUND | {"api/admin", "api/console"},
+    "api/server": GROUND | {"api/web"},
+}
+"""What a room may import of its own package; a room that is not here is bound by the rules above alone."""
+NOBODYS: dict[str, tuple[str, ...]] = {
+    "journal/testing": ("engine/testing.py",),
+    "engine/testing.py": (),
+    "engine/audit": ("api/",),
+    "api/cli": ("api/cli/",),
+}
+"""Rooms that may be imported only from these places, besides from themselves."""
 #: What others need who keep files of their own under the data folder.
 DISK_NAMES = frozenset(("journal.Disk", "journal.NoSpace", "journal.RealDisk"))
 SURFACES = ("areas", "settings", "blobs")
+PARTS = frozenset(("journal", "engine", "forms", "pages", "sessions", "static"))
+"""Packages whose face or parent says it."""
 
 CLOCKS = frozenset(
     f"time.{name}{suffix}"
@@ -233,6 +273,66 @@ def test_the_journal_and_most_of_the_engine_know_no_trio() -> None:
         if name.partition(".")[0] == "trio" and not module.name.startswith(TRIO_IN_ENGINE)
     ]
     assert wrong == []
+
+
+def room_of(name: str) -> str:
+    """The folder below a package that a file is in; the file itself if there is none."""
+    parts = name.split("/")
+    return "/".join(parts[:2])
+
+
+def room_imports(package: str) -> Iterator[tuple[Module, int, Module]]:
+    """(module, line, imported module) of everything that a package imports of ours."""
+    known = {module.dotted: module for module in modules(*SHIPPED)}
+    for module in modules(package):
+        for line, name in imported(module):
+            if found := _module_of(name, set(known)):
+                yield module, line, known[found]
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_a_room_imports_what_its_line_allows(room: str) -> None:
+    package = room.partition("/")[0]
+    assert (ROOT / room).is_dir()
+    wrong = [
+        f"{module.name}:{line} imports {target.name}"
+        for module, line, target in room_imports(package)
+        if room_of(module.name) == room
+        and target.package == package
+        and target.name != f"{package}/__init__.py"
+        and room_of(target.name) not in ROOMS[room] | {room}
+    ]
+    assert wrong == []
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_a_room_allows_nothing_that_is_not_there(room: str) -> None:
+    assert all((ROOT / allowed).exists() for allowed in ROOMS[room])
+
+
+@pytest.mark.parametrize("room", NOBODYS)
+def test_some_rooms_are_imported_from_few_places(room: str) -> None:
+    wrong = [
+        f"{module.name}:{line} imports {target.name}"
+        for package in SHIPPED
+        for module, line, target in room_imports(package)
+        if target.name.startswith(room) and not module.name.startswith((room, *NOBODYS[room]))
+    ]
+    assert wrong == []
+
+
+def test_a_domain_is_one_of_the_engines_rooms() -> None:
+    """A new domain gets a line above: it would be bound by none of its rules."""
+    found = {path.parent.name for path in (ROOT / "engine").glob("*/events.py")}
+    assert found == set(DOMAINS)
+    assert {f"engine/{domain}" for domain in DOMAINS} <= set(ROOMS)
+    assert set(ROOMS) >= INTERFACES
+
+
+def test_every_room_says_what_it_holds_and_what_it_does_not() -> None:
+    rooms = [m for m in modules(*SHIPPED) if m.path.name == "__init__.py" and m.path.parent.name not in PARTS]
+    short = [m.name for m in rooms if len((ast.get_docstring(m.tree) or "").splitlines()) < 3]
+    assert short == []
 
 
 def test_only_the_command_line_imports_more_of_the_journal_than_its_disk() -> None:

@@ -1,1 +1,9 @@
-"""Actions of operators, each written once, for the control socket, the pages and the command line."""
+"""Administrative actions, each written once: tenants, tokens, rights of persons, backups, clock, checkpoints.
+
+The control socket, the console and the command line call them. No HTTP, no HTML and no terminal here.
+"""
+
+from typing import Final
+
+CONTAINERS: Final = ("recordings", "gim-export")
+"""Containers that a new tenant has, and that tokens are issued for by default, as at Genesys."""

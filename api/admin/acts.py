@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import trio
 
-from retain.api.admin import tokens
+from retain.api.admin import CONTAINERS, tokens
 from retain.api.admin.backups import Backups
 from retain.api.admin.clock import ClockActs
 from retain.api.admin.exporter import Checkpoints
@@ -24,7 +24,6 @@ from retain.api.admin.tenants import KEYS, Tenants, encoded
 from retain.api.admin.users import Users
 from retain.api.config.checks import container_names
 from retain.api.config.load import Config
-from retain.api.console import CONTAINERS
 from retain.api.identity import identity_options
 from retain.engine import Engine, Invalid
 from retain.engine.audit.checkpoints import ensure_key

@@ -13,9 +13,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from retain.api.admin import CONTAINERS
 from retain.api.admin.moments import NANOSECONDS, written
 from retain.api.blobs.sas.issue import issue_account_sas, issue_service_sas
-from retain.api.console import CONTAINERS
 from retain.engine import Engine, Invalid
 from retain.engine.tokens import Grant, IssueTokens, RevokeTokens, TokenRecord, list_tokens
 

@@ -1,6 +1,6 @@
-"""The interface for Genesys Mobile Services clients: areas of keys with a time to live, under /genesys.
+"""The interface for clients of Genesys Mobile Services: areas of keys with a time to live, under /genesys.
 
-Spec: the Genesys Mobile Services Storage API, and what its known clients do.
+The contract is docs/wire/areas.md. What an area is and when it ends belongs to `retain.engine.areas`.
 """
 
 from retain.api.areas.interface import Areas
@@ -33,4 +33,5 @@ def areas_surface(engine: Engine, config: Config) -> Surface:
         "Services.",
         root="/genesys/1/storage",
         example=lambda base: f"curl -F Key1=Value1 {base}/genesys/1/storage/3600",
+        page=(SAMPLE_PAGE, "Try areas in a form"),
     )

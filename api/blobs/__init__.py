@@ -1,7 +1,5 @@
-"""The Azure Blob Storage surface: pure cores (signatures, conditions, queries, XML) and the routes above
-them.
+"""The interface for clients of Azure Blob Storage, as docs/wire/blobs.md describes it.
 
-Reading order: `sas_token`, `sas`, `permissions` (who may do what); `operations`, `surface` (how a request
-finds its handler); `routes` (what each operation does). Mounted as `surface.blobs_surface(engine, config,
-keys_of)`.
+`operations` says what a request asks for, `surface` how it gets to its handler, `routes` holds the handlers;
+`sas`, `tagquery`, `xml` and `wire` are pure functions. What a blob is belongs to `retain.engine.blobs`.
 """

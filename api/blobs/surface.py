@@ -52,6 +52,11 @@ class _Place:
     headers: Mapping[str, str]
 
 
+def blobs_surface(engine: Engine, config: Config, keys_of: KeysOf) -> Surface:
+    """Return the interface over `engine`, ready to be mounted; `keys_of` knows the accounts."""
+    return BlobSurface(engine, config, keys_of).mount()
+
+
 class BlobSurface:
     """Azure Blob Storage for the accounts that `keys_of` knows."""
 

@@ -19,16 +19,20 @@ import trio
 from retain.api.admin.acts import Administration
 from retain.api.admin.clock import notice, watch_clock
 from retain.api.admin.control import serve_control
-from retain.api.blobs.surface import BlobSurface
+from retain.api.areas import areas_surface
+from retain.api.blobs.authentication import KeysOf
+from retain.api.blobs.surface import blobs_surface
 from retain.api.cli.failures import failures_of
 from retain.api.cli.main import FAILED, Stopped
 from retain.api.config.engine import engine_options
 from retain.api.config.load import Config, ConfigError
 from retain.api.console.traffic import Traffic
+from retain.api.http.message import Surface
 from retain.api.identity import Identity, areas_identity_options, identity_options
 from retain.api.server import collector
 from retain.api.server.app import App, create_app
 from retain.api.server.serve import CannotListen, serve, stop_on_signal, tls_context
+from retain.api.settings import settings_surface
 from retain.api.web.metrics import Counters
 from retain.engine import Engine, open_engine
 
@@ -85,10 +89,7 @@ async def _run(config: Config) -> None:
 
 
 def assembled(engine: Engine, config: Config, administration: Administration) -> App:
-    """The application with the interfaces and routes that need the tenants."""
-    surfaces = []
-    if config.blobs.enabled:
-        surfaces.append(BlobSurface(engine, config, administration.tenants.keys_of).mount())
+    """Return the application with its interfaces and pages."""
     identity = Identity(
         identity_options(config),
         now=engine.now,
@@ -100,7 +101,34 @@ def assembled(engine: Engine, config: Config, administration: Administration) ->
         partial(_token_pages, administration, identity, config),
         partial(_console, engine, config, administration, identity, Traffic(counters)),
     ]
-    return create_app(engine, config, surfaces=surfaces, pages=pages, counters=counters, identity=identity)
+    return create_app(
+        engine,
+        config,
+        interfaces(engine, config, administration.tenants.keys_of, identity),
+        pages=pages,
+        counters=counters,
+    )
+
+
+def interfaces(
+    engine: Engine, config: Config, keys_of: KeysOf, identity: Identity | None = None
+) -> list[Surface]:
+    """Return the interfaces that the configuration enables, in the order in which people see them.
+
+    Args:
+        engine: The open data folder.
+        config: The whole configuration.
+        keys_of: Returns the keys of a tenant's account, None if there is none.
+        identity: Recognises callers, where pages ask it, too.
+    """
+    made = []
+    if config.areas.enabled:
+        made.append(areas_surface(engine, config))
+    if config.settings.enabled:
+        made.append(settings_surface(engine, config, identity))
+    if config.blobs.enabled:
+        made.append(blobs_surface(engine, config, keys_of))
+    return made
 
 
 def _token_pages(administration: Administration, identity: Identity, config: Config) -> Blueprint:

@@ -12,7 +12,7 @@ def engine_options(config: Config) -> Options:
         segment_bytes=config.storage.segment_bytes,
         inline_bytes=config.storage.inline_bytes,
         snapshot_records=config.storage.snapshot_records,
-        sweep_interval_s=config.areas.sweep_interval,
+        sweep_interval_s=config.retention.sweep_interval,
         erase_within_hours=config.retention.erase_within_hours,
         audit_days=config.retention.audit_days,
         history_days=config.settings.history_days,

@@ -42,12 +42,6 @@ class AreasConfig:
         "key: an update re-arms the keys it carries; area: it re-arms the whole area.",
         choices=("key", "area"),
     )
-    sweep_interval: float = setting(
-        1.0,
-        "Seconds between two sweeps that free what has expired. Reads never depend on it.",
-        minimum=0.05,
-        maximum=3600,
-    )
     underscore_keys: str = setting(
         "reject",
         "A key that begins with an underscore is never stored; reject: the request is refused; "

@@ -7,6 +7,7 @@ Unknown keys, wrong types and impossible values stop the start with file, key an
 from __future__ import annotations
 
 import ipaddress
+import logging
 import re
 import socket
 import stat
@@ -56,6 +57,8 @@ __all__ = [
     "load",
 ]
 
+LOG = logging.getLogger("retain.config")
+
 #: The single tables, in the order of the file.
 SECTIONS: dict[str, type[Any]] = {
     "server": ServerConfig,
@@ -81,6 +84,9 @@ PATHS = (
     ("audit", "checkpoint_folder"),
     ("identity", "jwt_jwks"),
 )
+
+#: Keys that have another place now, old to new. The old one is still read, with a warning.
+MOVED: dict[tuple[str, str], tuple[str, str]] = {("areas", "sweep_interval"): ("retention", "sweep_interval")}
 
 PREFIX = "RETAIN_"
 ENVIRONMENT = "environment"
@@ -127,7 +133,7 @@ def load(
         ConfigError: Something is impossible; it names the file, variable or option.
     """
     source = str(path) if path is not None else "configuration"
-    table = _read(path) if path is not None else {}
+    table = _moved(_read(path), source) if path is not None else {}
     sections: dict[str, Any] = {}
     for name, value in table.items():
         if name in SECTIONS:
@@ -149,6 +155,23 @@ def load(
         one = named.get(error.key)
         raise error if one is None else ConfigError(one.source, one.name, error.reason) from None
     return config
+
+
+def _moved(table: dict[str, Any], source: str) -> dict[str, Any]:
+    """Return the file's tables with keys of an older version where they belong now."""
+    for (section, key), (to, name) in MOVED.items():
+        old, new = table.get(section), table.get(to, {})
+        if isinstance(old, dict) and key in old and isinstance(new, dict):
+            if name in new:
+                raise ConfigError(source, f"{section}.{key}", f"is the old name of {to}.{name}, given too")
+            _warn(source, f"{section}.{key}", f"{to}.{name}")
+            rest = {other: value for other, value in old.items() if other != key}
+            table = {**table, section: rest, to: {**new, name: old[key]}}
+    return table
+
+
+def _warn(source: str, old: str, new: str) -> None:
+    LOG.warning("%s: %s is called %s now; the old name will not be read for ever", source, old, new)
 
 
 def _unknown(name: str) -> str:
@@ -195,6 +218,13 @@ def _from_environment(environ: Mapping[str, str]) -> Iterator[_Given]:
     names = {
         f"{PREFIX}{s}_{key.name}".upper(): (s, key) for s, cls in SECTIONS.items() for key in keys_of(cls)
     }
+    for (section, key), (to, name) in MOVED.items():
+        old, new = f"{PREFIX}{section}_{key}".upper(), f"{PREFIX}{to}_{name}".upper()
+        if old in environ:
+            if new in environ:
+                raise ConfigError(ENVIRONMENT, old, f"is the old name of {new}, given too")
+            _warn(ENVIRONMENT, old, new)
+            names[old] = names[new]
     ours = tuple(f"{PREFIX}{section}_".upper() for section in (*SECTIONS, *TABLES))
     for name, text in environ.items():
         if name in names:

@@ -162,6 +162,12 @@ class RetentionConfig:
         minimum=0.01,
         maximum=720,
     )
+    sweep_interval: float = setting(
+        1.0,
+        "Seconds between two sweeps that free what has expired, in all interfaces. Reads never depend on it.",
+        minimum=0.05,
+        maximum=3600,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

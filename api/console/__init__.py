@@ -1,6 +1,4 @@
-"""The console: what operators do in a browser, and the core of it that the command line shares."""
+"""The console: pages for administrators, auditors and data-protection officers, under /console.
 
-from typing import Final
-
-CONTAINERS: Final = ("recordings", "gim-export")
-"""The containers that tenants have and tokens are made for by default (the Genesys page)."""
+What a page shows or does comes from `api.admin`; here are routes, forms, sessions, roles and templates.
+"""

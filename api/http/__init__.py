@@ -1,4 +1,4 @@
-"""HTTP messages as the interfaces see them: request, body, response, refusals, links.
+"""HTTP messages as the interfaces see them: requests, bodies, responses, refusals, addresses of clients.
 
-No interface is known here.
+No interface and no server is known here; only the configuration is imported.
 """

@@ -296,6 +296,7 @@ class Surface:
         about: One sentence for people: what it stores, for whose clients.
         root: Where its addresses begin, after the server's base URL.
         example: A first curl line for people, given the server's base URL.
+        page: A page of its own that people may open: (path without its leading slash, label).
     """
 
     name: str
@@ -307,6 +308,7 @@ class Surface:
     about: str = ""
     root: str = ""
     example: Callable[[str], str] | None = None
+    page: tuple[str, str] | None = None
 
 
 def plain_error(request: Request, error: Exception) -> Response:

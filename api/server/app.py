@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from retain.api.areas import SAMPLE_PAGE, areas_surface
 from retain.api.config.load import Config
 from retain.api.http.bounds import STREAM_BYTES, Bounds, Share
 from retain.api.http.external import ExternalUrl
@@ -38,11 +37,10 @@ from retain.api.http.message import (
 )
 from retain.api.http.plain_head import HOST
 from retain.api.http.send import close_iterator, drop_description, send_response
-from retain.api.identity import Identity, IdentityError, client_address
+from retain.api.identity import IdentityError, client_address
 from retain.api.identity.proxy import is_listed
 from retain.api.importing import importing
 from retain.api.server.http1 import PROCEED
-from retain.api.settings import settings_surface
 from retain.api.web.landing import Landing
 from retain.api.web.metrics import Counters
 from retain.api.web.readiness import readiness
@@ -326,47 +324,33 @@ class App:
 def create_app(
     engine: Engine,
     config: Config,
+    interfaces: Sequence[Surface] = (),
     *,
-    surfaces: Sequence[Surface] = (),
     pages: Sequence[Callable[[], Blueprint]] = (),
     counters: Counters | None = None,
-    identity: Identity | None = None,
 ) -> App:
-    """The application with every interface that `config` enables.
+    """Return the application: the interfaces, the landing page, health and metrics.
 
     Args:
         engine: The open data folder.
         config: The whole configuration.
-        surfaces: Interfaces that need more than the engine and the configuration, made by the caller.
-        pages: Make the blueprints that stand beside health and metrics.
+        interfaces: What is mounted, in the order in which the landing page shows it.
+        pages: Make the blueprints beside health and metrics.
         counters: What is counted, where pages look at it, too.
-        identity: Recognises callers, where pages ask it, too.
     """
-    interfaces = [*mounted(engine, config, identity), *surfaces]
     landing = Landing(
         interfaces,
-        linked_pages(config),
+        linked_pages(config, interfaces),
         ExternalUrl(config.server),
         lambda: readiness(engine.statistics()),
     )
     return App(engine, config, [*interfaces, landing.mount()], pages, counters)
 
 
-def linked_pages(config: Config) -> list[tuple[str, str]]:
-    """What the landing page links to: (path, label)."""
-    pages = [("healthz", "Health"), ("readyz", "Readiness")]
+def linked_pages(config: Config, interfaces: Sequence[Surface]) -> list[tuple[str, str]]:
+    """Return what the landing page links to: (path, label)."""
+    pages = [interface.page for interface in interfaces if interface.page is not None]
+    pages += [("healthz", "Health"), ("readyz", "Readiness")]
     if config.operations.metrics:
         pages.append(("metrics", "Metrics"))
-    if config.areas.enabled:
-        pages.insert(0, (SAMPLE_PAGE, "Try areas in a form"))
     return pages
-
-
-def mounted(engine: Engine, config: Config, identity: Identity | None = None) -> list[Surface]:
-    """The interfaces, in the order they are shown to people."""
-    surfaces = []
-    if config.areas.enabled:
-        surfaces.append(areas_surface(engine, config))
-    if config.settings.enabled:
-        surfaces.append(settings_surface(engine, config, identity))
-    return surfaces

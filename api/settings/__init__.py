@@ -1,4 +1,7 @@
-"""Settings: the SAP Mobile Services storage interface (runtime API), with identities and roles."""
+"""The interface for clients of SAP Mobile Services: JSON configuration with roles, under /mobileservices.
+
+The contract is docs/wire/settings.md. Documents, levels and role lists belong to `retain.engine.settings`.
+"""
 
 from retain.api.config.load import Config
 from retain.api.http.message import Surface

@@ -1,4 +1,7 @@
-"""Containers, blobs, their tags and leases: the domain behind the Azure Blob surface."""
+"""The blobs domain: containers, blobs, blocks, tags and leases, with their events, decisions and queries.
+
+Knows no HTTP and no signature; the interface is `api.blobs`.
+"""
 
 from retain.engine.blobs.slice import BlobsSlice
 

@@ -1,4 +1,4 @@
-"""Forgetting: the reaper ends what is due, the eraser makes its bytes go, in slices beside the requests.
+"""Forgetting: `reaper` ends what is due, `eraser` decides which bytes are due, `erase` zeroes them.
 
-One of the three folders that know Trio.
+Runs beside requests. One of the three folders that know Trio.
 """

@@ -1,8 +1,8 @@
 """Legal holds: what is held is neither erased nor ended by its deadline, and no client deletes or overwrites
 it, until every hold on it is lifted.
 
-An embedding program submits :class:`SetHold` and :class:`LiftHold`; the eraser asks
-:meth:`HoldsSlice.held`.
+An embedding program submits `SetHold` and `LiftHold`; the eraser asks `HoldsSlice.held`. Knows areas,
+settings and blobs, and is imported by none of them.
 """
 
 from retain.engine.holds.commands import LiftHold, RestateHold, SetHold

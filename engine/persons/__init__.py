@@ -1,1 +1,4 @@
-"""The rights of persons: finding everything that is stored about one, and ending it."""
+"""The rights of persons: finding everything that is stored about one (`find`), and ending it (`end`).
+
+Knows every domain, and is imported by none of them.
+"""

@@ -1,5 +1,6 @@
-"""Tokens: who issued what scope for when, and what was revoked. The token's text is never here (it is shown
-once).
+"""The tokens domain: who issued which scope for how long, and what was revoked.
+
+The text of a token is never here: it is shown once, when it is made (`api.admin.tokens`).
 """
 
 from retain.engine.tokens.commands import Grant, IssueTokens, RecordKeyRotation, RevokeTokens

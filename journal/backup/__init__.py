@@ -1,1 +1,4 @@
-"""Backing up a journal beside its running server, and restoring one without what was erased since."""
+"""Backups: copying a journal beside its running server, and restoring a copy without what was erased since.
+
+Reads and writes through a disk; never opens a journal for writing.
+"""

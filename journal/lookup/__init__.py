@@ -1,1 +1,4 @@
-"""Finding records without replay: the index of a sealed segment, histories of a resource, scans of it all."""
+"""Finding records without a replay: indexes of sealed segments, the history of a resource, scans.
+
+Reads only.
+"""

@@ -1,1 +1,4 @@
-"""Bodies too large for a record, each in a sealed file of its own: staged, stored, read and removed."""
+"""Bodies too large for a record, each in an encrypted file of its own: staged, stored, read, removed.
+
+Knows the disk and no record.
+"""

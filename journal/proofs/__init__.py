@@ -1,1 +1,4 @@
-"""Signed notes, inclusion and consistency proofs, and the opened part of a record that a receipt carries."""
+"""Proofs about records: signed notes, inclusion and consistency proofs, the opened part in a receipt.
+
+The tree itself is part of the format (`journal.format.merkle`).
+"""

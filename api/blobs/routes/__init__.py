@@ -1,4 +1,7 @@
-"""The operations of the surface, one module a noun; `TABLE` says who answers which."""
+"""The handlers of the operations, one module a noun; `TABLE` says which handler answers which operation.
+
+A handler reads headers and body, submits a command or reads, and answers. Authorization has happened before.
+"""
 
 from collections.abc import Awaitable, Callable
 from typing import Final

@@ -1,1 +1,4 @@
-"""Who may do what: shared keys, SAS tokens and permissions. Pure functions over requests and keys."""
+"""Who may do what: Shared Key, SAS tokens, permissions by operation. A new SAS version is a row in `fields`.
+
+Pure functions over requests and keys: no engine, no clock, no I/O.
+"""

@@ -1,1 +1,4 @@
-"""Find Blobs by Tags and the conditions on tags: tokens, grammar, evaluation."""
+"""The language of tags: `where` of Find Blobs by Tags, and the conditions `x-ms-if-tags`.
+
+Words, grammar and verdicts, as pure functions. The index that answers a query is in the engine.
+"""

@@ -1,1 +1,4 @@
-"""XML bodies of the blob interface: read, written, and the policies and properties they carry."""
+"""XML bodies: reading those of requests strictly, writing listings, policies and service properties.
+
+No operation is carried out here.
+"""

@@ -1,1 +1,4 @@
-"""Parts of `retain audit`: how the log is shown, proofs and receipts, the retention report."""
+"""Parts of `retain audit`: the columns of the log, proofs and receipts, the retention report.
+
+The answers come from `engine.audit`; here they are printed.
+"""

@@ -7,11 +7,11 @@ from typing import Any
 
 import click
 
+from retain.api.admin import CONTAINERS
 from retain.api.cli.groups import Section
 from retain.api.cli.main import data_options
 from retain.api.cli.run import act, json_option, print_json, print_table
 from retain.api.cli.words import counted
-from retain.api.console import CONTAINERS
 
 
 @click.group(name="tenant", cls=Section)

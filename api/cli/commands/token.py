@@ -6,11 +6,11 @@ from pathlib import Path
 
 import click
 
+from retain.api.admin import CONTAINERS
 from retain.api.cli.groups import Section
 from retain.api.cli.main import data_options
 from retain.api.cli.run import act, json_option, print_json, print_table
 from retain.api.cli.words import counted
-from retain.api.console import CONTAINERS
 
 
 @click.group(name="token", cls=Section)

@@ -12,8 +12,8 @@ import trio
 from quart import Response
 from quart import request as quart_request
 
+from retain.api.admin import CONTAINERS
 from retain.api.admin.moments import zone_of
-from retain.api.console import CONTAINERS
 from retain.api.console.call import Call
 from retain.api.console.filters import counted, in_zone, moment_of
 from retain.api.console.forms.tokens import GenerateForm

@@ -212,7 +212,7 @@ def test_the_engine_gets_its_part_of_the_configuration() -> None:
     config = Config(storage=StorageConfig(inline_bytes=1000, snapshot_records=7, segment_bytes=1 << 20))
     options = engine_options(config)
     assert (options.inline_bytes, options.snapshot_records, options.segment_bytes) == (1000, 7, 1 << 20)
-    assert options.sweep_interval_s == config.areas.sweep_interval
+    assert options.sweep_interval_s == config.retention.sweep_interval
 
 
 @pytest.mark.parametrize("group", ["audit", "backup", "hold", "journal", "settings", "tenant", "token"])

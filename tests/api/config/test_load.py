@@ -328,3 +328,34 @@ def test_secrets_that_everyone_can_read_are_pointed_out(
     if found is not None:
         assert f"can read {path}, which holds {warned}; chmod 600 it" in found
         assert "s" * 40 not in found
+
+
+def test_a_key_that_moved_is_read_with_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "retain.toml"
+    path.write_text("[areas]\nsweep_interval = 7.5\n")
+    assert load(path, {}).retention.sweep_interval == 7.5
+    assert "areas.sweep_interval is called retention.sweep_interval now" in caplog.text
+    caplog.clear()
+    assert load(None, {"RETAIN_AREAS_SWEEP_INTERVAL": "8"}).retention.sweep_interval == 8
+    assert "RETAIN_AREAS_SWEEP_INTERVAL is called RETAIN_RETENTION_SWEEP_INTERVAL now" in caplog.text
+    caplog.clear()
+    path.write_text("[retention]\nsweep_interval = 7.5\n")
+    assert load(path, {}).retention.sweep_interval == 7.5
+    assert caplog.text == ""
+
+
+def test_a_key_under_both_its_names_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "retain.toml"
+    path.write_text("[areas]\nsweep_interval = 7.5\n[retention]\nsweep_interval = 7.5\n")
+    with pytest.raises(ConfigError, match=r"areas\.sweep_interval: is the old name"):
+        load(path, {})
+    both = {"RETAIN_AREAS_SWEEP_INTERVAL": "8", "RETAIN_RETENTION_SWEEP_INTERVAL": "8"}
+    with pytest.raises(ConfigError, match="RETAIN_AREAS_SWEEP_INTERVAL: is the old name"):
+        load(None, both)
+
+
+def test_a_moved_key_is_checked_like_any_other(tmp_path: Path) -> None:
+    path = tmp_path / "retain.toml"
+    path.write_text("[areas]\nsweep_interval = 0\n")
+    with pytest.raises(ConfigError, match=r"retention.sweep_interval"):
+        load(path, {})

@@ -11,6 +11,7 @@ import trio
 import trio.testing
 from quart import Blueprint
 
+from retain.api.cli.assemble import interfaces
 from retain.api.config.load import (
     AreasConfig,
     Config,
@@ -367,12 +368,13 @@ async def test_the_pages_are_made_once_however_many_ask_for_them_first() -> None
 
 async def test_the_configuration_says_which_interfaces_there_are() -> None:
     async with open_memory_engine() as engine:
-        names = {surface.name for surface in create_app(engine, Config()).surfaces}
-        assert {"areas", "settings"} <= names
+        names = [surface.name for surface in interfaces(engine, Config(), {}.get)]
+        assert names == ["areas", "settings", "blobs"]
         without = Config(areas=AreasConfig(enabled=False), settings=SettingsConfig(enabled=False))
+        assert [surface.name for surface in interfaces(engine, without, {}.get)] == ["blobs"]
         assert {surface.name for surface in create_app(engine, without).surfaces} == {"landing"}
         pages = Blueprint("pages", "pages")
-        app = create_app(engine, without, surfaces=[ECHO], pages=[lambda: pages])
+        app = create_app(engine, without, [ECHO], pages=[lambda: pages])
         assert app.surfaces[0] is ECHO
         assert "pages" in (await app.pages()).blueprints
 

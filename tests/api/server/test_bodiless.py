@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from retain.api.blobs.surface import BlobSurface
+from retain.api.cli.assemble import interfaces
 from retain.api.config.load import Config
 from retain.api.http.message import Response, Surface, plain_error
 from retain.api.server.app import App, create_app
@@ -71,15 +71,14 @@ async def head(app: App, target: str, headers: list[tuple[bytes, bytes]]) -> tup
 async def test_a_refused_head_describes_no_body(target: str, status: int) -> None:
     async with open_memory_engine() as engine:
         config = Config()
-        blobs = BlobSurface(engine, config, {"tenant": (b"key",)}.get)
-        app = create_app(engine, config, surfaces=[blobs.mount()])
+        app = create_app(engine, config, interfaces(engine, config, {"tenant": (b"key",)}.get))
         found, names = await head(app, target, [])
         assert (found, names & DESCRIBING) == (status, set())
 
 
 async def test_head_refused_before_any_interface_sees_it_describes_no_body() -> None:
     async with open_memory_engine() as engine:
-        app = create_app(engine, Config())
+        app = create_app(engine, Config(), interfaces(engine, Config(), {}.get))
         for headers, status in (
             ([(b"x", b"1")] * 200, 431),
             ([(b"expect", b"magic")], 417),

@@ -8,9 +8,17 @@ from dataclasses import replace
 import pytest
 
 from retain.api.areas import SAMPLE_PAGE
-from retain.api.config.load import AreasConfig, Config, OperationsConfig, ServerConfig, SettingsConfig
+from retain.api.cli.assemble import interfaces
+from retain.api.config.load import (
+    AreasConfig,
+    BlobsConfig,
+    Config,
+    OperationsConfig,
+    ServerConfig,
+    SettingsConfig,
+)
 from retain.api.http.external import ExternalUrl
-from retain.api.server.app import linked_pages, mounted
+from retain.api.server.app import linked_pages
 from retain.api.web.landing import Landing
 from retain.engine.testing import open_memory_engine
 from tests.kit.requests import make_request
@@ -24,8 +32,8 @@ async def page(
     config: Config, target: str = "/", state: tuple[bool, str] = (True, "ok")
 ) -> tuple[dict[str, str], str]:
     async with open_memory_engine() as engine:
-        pages = linked_pages(config)
-        landing = Landing(mounted(engine, config), pages, ExternalUrl(config.server), lambda: state)
+        mounted = interfaces(engine, replace(config, blobs=BlobsConfig(enabled=False)), {}.get)
+        landing = Landing(mounted, linked_pages(config, mounted), ExternalUrl(config.server), lambda: state)
         response = await landing.handle(make_request("GET", target, HOST))
         assert isinstance(response.body, bytes)
         return dict(response.headers), response.body.decode()
