@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from retain.engine.core.clock import DAY, HOUR
 from retain.engine.core.policy import Policy
+from retain.engine.core.time import DAY, HOUR
 from retain.journal import JournalOptions
 
 MEBIBYTE = 1 << 20

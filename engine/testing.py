@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 
 import trio
 
-from retain.engine.core.clock import SECOND
+from retain.engine.core.time import SECOND
 from retain.engine.engine import Engine, open_engine
 from retain.engine.options import Options
 from retain.journal import Disk

@@ -11,7 +11,7 @@ import trio
 
 from retain.engine import Engine, Invalid
 from retain.engine.audit.backups import backup_folder, create, told
-from retain.engine.audit.contents import timestamp
+from retain.engine.core.time import timestamp
 
 
 @dataclass(frozen=True, slots=True)

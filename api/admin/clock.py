@@ -10,8 +10,8 @@ from typing import Any, Final
 import trio
 
 from retain.engine import Engine, Statistics
-from retain.engine.audit.contents import timestamp
-from retain.engine.core.clock import BEHIND, SECOND
+from retain.engine.core.clock import BEHIND
+from retain.engine.core.time import SECOND, timestamp
 
 LOG = logging.getLogger("retain.clock")
 

@@ -9,8 +9,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from retain.api.console.zones import COMMON
 from retain.engine import Invalid
+from retain.engine.core.time import SECOND, iso
 
-NANOSECONDS: Final = 1_000_000_000
 LATEST_S: Final = int(datetime(2500, 1, 1, tzinfo=UTC).timestamp())
 """A record's nanoseconds in 64 bits do not reach as far as dates do."""
 _LABEL = re.compile(
@@ -113,9 +113,9 @@ def instant(text: str, zone: tzinfo) -> int:
         raise Invalid("dates are written 2022-05-08 or 2022-05-08T12:00", reason="date") from None
     if not 0 <= seconds <= LATEST_S:
         raise Invalid("dates lie between 1970 and 2500", reason="date")
-    return seconds * NANOSECONDS
+    return seconds * SECOND
 
 
 def written(nanoseconds: int) -> str:
     """An instant as ISO 8601 in UTC, to the second."""
-    return datetime.fromtimestamp(nanoseconds // NANOSECONDS, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return iso(nanoseconds)

@@ -14,7 +14,7 @@ from typing import Any, Final
 import trio
 
 from retain.engine import Cause, Engine, Invalid
-from retain.engine.audit.contents import timestamp
+from retain.engine.core.time import timestamp
 from retain.engine.history.slice import OrderErasure
 from retain.engine.holds import NAMES, Hold, Kind, LiftHold, SetHold, Target
 from retain.engine.holds.decide import would_set

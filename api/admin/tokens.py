@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from retain.api.admin import CONTAINERS
-from retain.api.admin.moments import NANOSECONDS, written
+from retain.api.admin.moments import written
 from retain.api.blobs.sas.issue import issue_account_sas, issue_service_sas
 from retain.engine import Engine, Invalid
+from retain.engine.core.time import SECOND
 from retain.engine.tokens import Grant, IssueTokens, RevokeTokens, TokenRecord, list_tokens
 
 ACCOUNT_PERMISSIONS: Final = "f"
@@ -76,8 +77,8 @@ async def generate_tokens(
     if len(set(containers)) != len(containers):
         raise Invalid("a container is named twice", reason="container")
     # A token says its times in whole seconds; the record says the same.
-    begins = (engine.now() if start is None else start) // NANOSECONDS * NANOSECONDS
-    ends = expiry // NANOSECONDS * NANOSECONDS
+    begins = (engine.now() if start is None else start) // SECOND * SECOND
+    ends = expiry // SECOND * SECOND
     grants = [Grant(engine.entropy(16), None, ACCOUNT_PERMISSIONS, begins, ends, None, SIGNING_KEY)]
     for container in containers:
         policy = engine.entropy(16).hex()

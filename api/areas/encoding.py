@@ -1,13 +1,11 @@
 """How forms are encoded: the Content-Type's parameters, and urlencoded fields."""
 
 import re
-from binascii import unhexlify
 
 from retain.api.areas.errors import OverLimit
+from retain.api.http import percent
 from retain.api.http.message import BadRequest
 
-_BAD_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
-_ESCAPES = re.compile(rb"(?:%[0-9A-Fa-f]{2})+")
 _TYPE_PARAMETER = re.compile(r';\s*([!#$%&\'*+\-.^_`|~0-9A-Za-z]+)\s*=\s*("[^"]*"|[^;\s]*)')
 
 
@@ -17,14 +15,10 @@ def unescape(raw: bytes) -> bytes:
     Raises:
         BadRequest: A bad escape.
     """
-    if b"+" in raw:
-        raw = raw.replace(b"+", b" ")
-    if b"%" in raw:
-        if _BAD_ESCAPE.search(raw):
-            raise BadRequest("bad percent escape in the form")
-        # A run of escapes at a time: `unquote_to_bytes` makes an object of each, 80 bytes for 3.
-        raw = _ESCAPES.sub(lambda run: unhexlify(run[0].replace(b"%", b"")), raw)
-    return raw
+    try:
+        return percent.unescape(raw.replace(b"+", b" "))
+    except ValueError as error:
+        raise BadRequest(f"{error} in the form") from None
 
 
 class UrlencodedDecoder:

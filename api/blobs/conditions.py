@@ -12,8 +12,9 @@ from retain.api.blobs.tagquery.if_tags import matches, parse_if_tags
 from retain.api.blobs.wire import etag
 from retain.api.blobs.wire.errors import AzureError, invalid_header
 from retain.api.blobs.wire.names import lease_id
-from retain.api.blobs.wire.times import SECOND, http_date, parse_http_date
+from retain.api.blobs.wire.times import http_date, parse_http_date
 from retain.engine.blobs.conditions import UNCONDITIONAL, Conditions, ETags
+from retain.engine.core.time import SECOND
 
 Header = Callable[[str], str | None]
 """Looks up a request header by its lower-case name."""

@@ -25,10 +25,9 @@ from retain.api.cli.failures import failures_of, unusable
 from retain.api.cli.main import WRONG, Stopped
 from retain.api.cli.options import configured
 from retain.engine import SystemClock
-from retain.engine.audit.contents import timestamp
+from retain.engine.core.time import SECOND, timestamp
 from retain.journal.check.verify import segment_files
 
-SECOND = 1_000_000_000
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 _AGO = re.compile(r"(\d{1,9})([smhdw])")
 

@@ -9,7 +9,8 @@ from jinja2 import pass_context
 from jinja2.runtime import Context
 from markupsafe import Markup, escape
 
-NANOSECONDS: Final = 1_000_000_000
+from retain.engine.core.time import SECOND
+
 NBSP: Final = "\u00a0"
 MINUTE: Final = 60
 HOUR: Final = 3600
@@ -23,7 +24,7 @@ def moment_of(value: int | str) -> datetime:
     """Return an instant, given in nanoseconds since the epoch or as ISO 8601, in UTC."""
     if isinstance(value, str):
         return datetime.fromisoformat(value).astimezone(UTC)
-    seconds, rest = divmod(value, NANOSECONDS)
+    seconds, rest = divmod(value, SECOND)
     return datetime.fromtimestamp(seconds, UTC).replace(microsecond=rest // 1000)
 
 

@@ -15,7 +15,6 @@ import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
-from urllib.parse import unquote_to_bytes
 
 from retain.api.http.body import Body, Message, Receive, Scope, Send
 from retain.api.http.errors import (
@@ -27,6 +26,7 @@ from retain.api.http.errors import (
     TooLarge,
     UnexpectedError,
 )
+from retain.api.http.percent import unescape
 from retain.api.http.plain_head import PlainHead
 
 __all__ = [
@@ -53,7 +53,6 @@ __all__ = [
     "start_message",
 ]
 
-_BAD_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 _ABSOLUTE_FORM = re.compile(rb"(?i)https?://([^/?#]*)")
 _UNSAFE_IN_HEADER = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _LENGTH = re.compile(rb"[0-9]{1,19}")
@@ -69,14 +68,12 @@ def decode_segment(raw: bytes) -> str:
 
     Raises BadRequest on a bad escape, on bad UTF-8 (overlong forms and surrogates included) and on NUL.
     """
-    if b"%" in raw:
-        if _BAD_ESCAPE.search(raw):
-            raise BadRequest("bad percent escape")
-        raw = unquote_to_bytes(raw)
     try:
-        text = raw.decode("utf-8")
+        text = unescape(raw).decode("utf-8")
     except UnicodeDecodeError:
         raise BadRequest("a name is not UTF-8") from None
+    except ValueError as error:
+        raise BadRequest(str(error)) from None
     if "\0" in text:
         raise BadRequest("a name holds a NUL")
     return text

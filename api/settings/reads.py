@@ -3,7 +3,6 @@
 import math
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 import trio
@@ -17,6 +16,7 @@ from retain.api.settings.stream import change_stream
 from retain.api.settings.watch import Watch, Watchers
 from retain.engine import Engine, Forbidden, NotFound
 from retain.engine.audit.settings_versions import Version, kept_events, versions
+from retain.engine.core.time import iso
 from retain.engine.settings import Asker, Conditions, Document, Level, Missing, Path, Place, Policy
 from retain.engine.settings.paths import walk
 from retain.engine.settings.queries import (
@@ -240,4 +240,4 @@ def _touches(changed: Path, wanted: Path) -> bool:
 
 
 def _moment(time: int) -> str:
-    return datetime.fromtimestamp(time / 1e9, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return iso(time, 3)

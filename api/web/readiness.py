@@ -6,6 +6,7 @@ from typing import Final
 
 from retain.engine import Statistics
 from retain.engine.core.clock import BEHIND
+from retain.engine.core.time import SECOND
 
 #: Deadlines may be overdue this long before readiness tells: expiry is exact for readers, only space waits.
 OVERDUE_WARNING_S: Final = 3600
@@ -16,9 +17,9 @@ def readiness(statistics: Statistics) -> tuple[bool, str]:
     """Whether requests should be sent here, and a word on why: ok, degraded (still yes), or what is wrong."""
     if statistics.failure:
         return False, "storage failed; restart to read back what is truly on disk"
-    if statistics.overdue_ns > OVERDUE_ALARM_S * 1_000_000_000:
+    if statistics.overdue_ns > OVERDUE_ALARM_S * SECOND:
         return False, "expiry is more than 12 hours behind"
-    if statistics.erasure_lag_ns > OVERDUE_ALARM_S * 1_000_000_000:
+    if statistics.erasure_lag_ns > OVERDUE_ALARM_S * SECOND:
         return False, "erasure is more than 12 hours behind"
     if statistics.full:
         return True, "degraded: the disk is full; reads and deletes work"
@@ -30,8 +31,8 @@ def readiness(statistics: Statistics) -> tuple[bool, str]:
         return True, "degraded: the journal's last record is dated ahead of the clock"
     if statistics.short:
         return True, f"degraded: short of {', '.join(statistics.short)}; some requests are answered 503"
-    if statistics.overdue_ns > OVERDUE_WARNING_S * 1_000_000_000:
+    if statistics.overdue_ns > OVERDUE_WARNING_S * SECOND:
         return True, "degraded: expiry is more than an hour behind"
-    if statistics.erasure_lag_ns > OVERDUE_WARNING_S * 1_000_000_000:
+    if statistics.erasure_lag_ns > OVERDUE_WARNING_S * SECOND:
         return True, "degraded: erasure is more than an hour behind"
     return True, "ok"

@@ -33,10 +33,10 @@ from retain.engine.areas.state import (
     text_size,
     value_size,
 )
-from retain.engine.core.clock import SECOND
 from retain.engine.core.command import KEEPER, Decision
 from retain.engine.core.errors import Conflict, Invalid, NotFound, QuotaExceeded, TooLarge
 from retain.engine.core.event import Cause
+from retain.engine.core.time import SECOND
 
 EVENT_TEXT_BYTES = 256 * 1024
 """Keys and values of one event: well below what a record's part may hold."""

@@ -5,7 +5,6 @@ blobs are told by size and type only.
 """
 
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
 from typing import Any
 
 from retain.engine.areas.events import AreaEvent
@@ -15,6 +14,7 @@ from retain.engine.blobs.container_events import AccountEvent
 from retain.engine.blobs.containers import Container
 from retain.engine.blobs.entries import BlobEntry
 from retain.engine.core.pattern import Wanted, called
+from retain.engine.core.time import timestamp
 from retain.engine.settings.events import SettingsEvent
 from retain.engine.settings.model import Level
 from retain.engine.state import State
@@ -47,16 +47,6 @@ def holdings(
                 continue
             if resource is None or called(holding["subject"], resource):
                 yield {"interface": name, **holding}
-
-
-def timestamp(time: int) -> str:
-    """Nanoseconds since the epoch as RFC 3339 in UTC, to the microsecond."""
-    seconds, rest = divmod(time, 1_000_000_000)
-    try:
-        moment = datetime.fromtimestamp(seconds, UTC)
-    except (ValueError, OverflowError, OSError):
-        return f"{time} ns"  # beyond the year 9999
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{rest // 1000:06}Z"
 
 
 def _areas(state: State, now: int) -> Iterator[Holding]:

@@ -15,13 +15,14 @@ from retain.engine import wire
 from retain.engine.areas.state import File as AreaFile
 from retain.engine.areas.state import record_key
 from retain.engine.audit import log as audit
-from retain.engine.audit.contents import HELD_BY, timestamp
+from retain.engine.audit.contents import HELD_BY
 from retain.engine.audit.settings_versions import versions
 from retain.engine.blobs.entries import Composite
 from retain.engine.core.body import Held, Inline, OnDisk, unpack_body
 from retain.engine.core.event import Event, Stamp
 from retain.engine.core.pattern import called
 from retain.engine.core.role import Data
+from retain.engine.core.time import timestamp
 from retain.engine.holds.target import Kind
 from retain.engine.persons.end import HELD, status_of
 from retain.engine.persons.find import Asked, Subject, recorded

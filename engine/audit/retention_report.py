@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 from retain.engine.areas.state import key_ends, split_key, text_size, value_size
 from retain.engine.blobs.containers import blocks_end
-from retain.engine.core.clock import DAY
 from retain.engine.core.policy import Policy, lag, oldest_due
+from retain.engine.core.time import DAY
 from retain.engine.state import State
 
 BUCKETS: tuple[tuple[str, int], ...] = (

@@ -9,8 +9,7 @@ from dataclasses import dataclass, replace
 
 from retain.engine.blobs.entries import BlobEntry, ContainerEntry
 from retain.engine.core.errors import Conflict, PreconditionFailed
-
-SECOND = 1_000_000_000
+from retain.engine.core.time import SECOND
 
 
 @dataclass(frozen=True, slots=True)

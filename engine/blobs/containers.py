@@ -8,8 +8,8 @@ from sortedcontainers import SortedDict, SortedList
 from retain.engine.blobs.entries import BlobEntry, Block, ContainerEntry, Pending
 from retain.engine.blobs.tagindex import TagIndex
 from retain.engine.core.snapshot_table import Table
+from retain.engine.core.time import DAY
 
-DAY = 86_400 * 1_000_000_000
 UNCOMMITTED_DAYS = 7
 """Blocks go this long after the last one was staged (docs/wire/blobs.md, section 5.1: "uncommitted garbage
 after a week").

@@ -19,7 +19,6 @@ from retain.engine.blobs.commands import (
 )
 from retain.engine.blobs.conditions import Conditions
 from retain.engine.blobs.containers import Container
-from retain.engine.blobs.decide_containers import required
 from retain.engine.blobs.entries import BlobEntry
 from retain.engine.blobs.events import (
     BlobDeleted,
@@ -32,7 +31,7 @@ from retain.engine.blobs.events import (
     BlocksDropped,
 )
 from retain.engine.blobs.expiry import blob_expiry, blocks_expiry
-from retain.engine.blobs.state import BlobsState
+from retain.engine.blobs.state import BlobsState, required
 from retain.engine.core.command import Command, Decision
 from retain.engine.core.domain import Decide
 from retain.engine.core.errors import Forbidden, NotFound

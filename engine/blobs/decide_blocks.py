@@ -9,18 +9,13 @@ from retain.engine.blobs.answers import Written
 from retain.engine.blobs.commands import BlockSource, CommitBlocks, StageBlock
 from retain.engine.blobs.containers import Container
 from retain.engine.blobs.decide_blobs import endings, fields, resource_for, writable, written
-from retain.engine.blobs.decide_containers import required
 from retain.engine.blobs.entries import BlobEntry, Block, Composite
 from retain.engine.blobs.events import BlocksCommitted, BlockStaged
-from retain.engine.blobs.state import BlobsState
+from retain.engine.blobs.limits import MAX_BLOCKS, MAX_UNCOMMITTED
+from retain.engine.blobs.state import BlobsState, required
 from retain.engine.core.command import Command, Decision
 from retain.engine.core.domain import Decide
 from retain.engine.core.errors import Conflict, Invalid, TooLarge
-
-MAX_BLOCKS = 50_000
-"""Blocks of one list (docs/wire/blobs.md, section 5.1)."""
-MAX_STAGED = 100_000
-"""Uncommitted blocks of one blob (docs/wire/blobs.md, section 5.1)."""
 
 
 def deciders(blobs: BlobsState) -> Mapping[type[Command[Any]], Decide]:
@@ -43,10 +38,10 @@ def _stage(blobs: BlobsState, command: StageBlock, now: int) -> Decision[None]:
         )
     if (
         pending is not None
-        and pending.blocks >= MAX_STAGED
+        and pending.blocks >= MAX_UNCOMMITTED
         and (command.name, command.block_id) not in container.staged
     ):
-        raise Conflict("too many uncommitted blocks", reason="block-count", limit=MAX_STAGED)
+        raise Conflict("too many uncommitted blocks", reason="block-count", limit=MAX_UNCOMMITTED)
     event = BlockStaged(
         **fields(command, resource_for(container, entry, command.name, command.resource, now)),
         block_id=command.block_id,

@@ -33,14 +33,12 @@ from retain.engine.blobs.container_events import (
 )
 from retain.engine.blobs.containers import Container
 from retain.engine.blobs.facts import container_facts
-from retain.engine.blobs.state import BlobsState
+from retain.engine.blobs.limits import MAX_POLICIES
+from retain.engine.blobs.state import BlobsState, required
 from retain.engine.core.command import Command, Decision
 from retain.engine.core.domain import Decide
-from retain.engine.core.errors import Conflict, Invalid, NotFound
+from retain.engine.core.errors import Conflict, Invalid
 from retain.engine.core.event import Cause, Event
-
-MAX_POLICIES = 5
-"""Stored access policies of one container (docs/wire/blobs.md, section 2.3)."""
 
 
 def deciders(blobs: BlobsState) -> Mapping[type[Command[Any]], Decide]:
@@ -58,18 +56,6 @@ def deciders(blobs: BlobsState) -> Mapping[type[Command[Any]], Decide]:
         RemoveAccount: _remove_account,
     }
     return {kind: partial(decide, blobs) for kind, decide in table.items()}
-
-
-def required(blobs: BlobsState, account: str, name: str) -> Container:
-    """The container.
-
-    Raises:
-        NotFound: ``container``.
-    """
-    container = blobs.find(account, name)
-    if container is None:
-        raise NotFound("there is no such container", reason="container")
-    return container
 
 
 def _admitted(

@@ -10,8 +10,8 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from retain.engine.core.errors import Conflict, Invalid, PreconditionFailed
+from retain.engine.core.time import SECOND
 
-SECOND = 1_000_000_000
 INFINITE = -1
 """A duration that does not run out."""
 SHORTEST, LONGEST = 15, 60

@@ -12,9 +12,8 @@ from itertools import islice
 from typing import NamedTuple
 
 from retain.engine.blobs.containers import Container
-from retain.engine.blobs.decide_containers import required
 from retain.engine.blobs.entries import BlobEntry, Pending
-from retain.engine.blobs.state import BlobsState
+from retain.engine.blobs.state import BlobsState, required
 from retain.engine.blobs.tagindex import TagQuery
 
 LOOK_AT = 20_000

@@ -10,9 +10,8 @@ from typing import Any, NamedTuple
 
 from retain.engine.blobs import leases
 from retain.engine.blobs.containers import Container
-from retain.engine.blobs.decide_containers import required
 from retain.engine.blobs.entries import BlobEntry, Block, Composite, ContainerEntry
-from retain.engine.blobs.state import BlobsState
+from retain.engine.blobs.state import BlobsState, required
 from retain.engine.core.errors import NotFound
 
 

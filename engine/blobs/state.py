@@ -10,6 +10,7 @@ from retain.engine.blobs.entries import BlobEntry, Block, Composite, ContainerEn
 from retain.engine.core.body import Held, Inline, OnDisk, stored_bytes
 from retain.engine.core.deadlines import Kind
 from retain.engine.core.domain import Ground
+from retain.engine.core.errors import NotFound
 from retain.engine.core.event import Cause, Stamp
 from retain.journal import NO_RESOURCE, Payload
 
@@ -237,3 +238,15 @@ def _placed(entry: BlobEntry, addresses: dict[int, int]) -> Held | Composite:
         )
         return entry.body._replace(blocks=blocks)
     return OnDisk(addresses[entry.seq], entry.size) if entry.seq in addresses else entry.body
+
+
+def required(blobs: BlobsState, account: str, name: str) -> Container:
+    """Return the container.
+
+    Raises:
+        NotFound: ``container``.
+    """
+    container = blobs.find(account, name)
+    if container is None:
+        raise NotFound("there is no such container", reason="container")
+    return container

@@ -4,11 +4,7 @@ import time
 from threading import Lock
 from typing import NamedTuple, Protocol
 
-SECOND = 1_000_000_000
-"""Nanoseconds."""
-MINUTE = 60 * SECOND
-HOUR = 60 * MINUTE
-DAY = 24 * HOUR
+from retain.engine.core.time import DAY, MINUTE, SECOND
 
 JUMP = MINUTE
 """A forward step of the wall clock against the monotonic one beyond this is doubted."""

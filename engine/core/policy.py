@@ -4,10 +4,10 @@ from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from retain.engine.core.clock import DAY, HOUR
 from retain.engine.core.event import Cause
 from retain.engine.core.ledger import Left, Records, seq_of, size_of
 from retain.engine.core.role import Locator
+from retain.engine.core.time import DAY, HOUR
 from retain.journal import Part
 
 MINUTE = HOUR // 60

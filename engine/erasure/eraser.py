@@ -19,6 +19,7 @@ from retain.engine.core.errors import EngineError
 from retain.engine.core.ledger import Left, seq_of
 from retain.engine.core.policy import Targets, due, slices, to_restate
 from retain.engine.core.role import Locator
+from retain.engine.core.time import HOUR, MINUTE
 from retain.engine.erasure.details import OldDetails
 from retain.engine.erasure.kept_by_holds import kept_by_holds
 from retain.engine.options import Options
@@ -31,11 +32,11 @@ RESTATERS = 16
 """Entries restated at the same time: their records share syncs."""
 PAUSE_MOST_S = 0.05
 """After each slice the journal is left to others for as long as the slice took, but no longer than this."""
-TORN_KEPT = 3600 * 1_000_000_000
+TORN_KEPT = HOUR
 """Copies of torn tails are kept this long after a start, for whoever wants to look; shorter if the bound on
 erasure is."""
 
-TIDY_EVERY = 60 * 1_000_000_000
+TIDY_EVERY = MINUTE
 """Nanoseconds between two looks for sparse segments."""
 
 

@@ -3,8 +3,9 @@
 from typing import Any
 
 from retain import journal
-from retain.engine.core.clock import SECOND, Horizon
+from retain.engine.core.clock import Horizon
 from retain.engine.core.command import Command
+from retain.engine.core.time import SECOND
 
 
 class Room:

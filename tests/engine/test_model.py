@@ -20,8 +20,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from retain.engine import Conflict, Engine, EngineError, NotFound, Refused, State, StorageFailed
 from retain.engine.areas import CreateArea, DeleteArea, UpdateArea
 from retain.engine.areas.state import key_ends, last_end, split_key
-from retain.engine.core.clock import SECOND
 from retain.engine.core.command import Command
+from retain.engine.core.time import SECOND
 from retain.engine.testing import SteppedClock
 from retain.journal.testing.memory import MemoryDisk, Operation
 from tests.kit.crash import SCALE

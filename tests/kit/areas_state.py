@@ -15,10 +15,10 @@ from retain.engine.areas import (
     Value,
     queries,
 )
-from retain.engine.core.clock import SECOND
 from retain.engine.core.command import Command
 from retain.engine.core.common_commands import ExpireDue
 from retain.engine.core.event import Event
+from retain.engine.core.time import SECOND
 from retain.engine.state import State
 from retain.journal import Payload
 

@@ -13,7 +13,8 @@ from urllib.parse import unquote_to_bytes
 
 from retain.api.blobs.sas.fields import decode_signature, encode_signature, is_signed_by, sign
 from retain.api.blobs.wire.errors import AzureError, authentication_failed
-from retain.api.blobs.wire.times import SECOND, parse_http_date
+from retain.api.blobs.wire.times import parse_http_date
+from retain.engine.core.time import SECOND
 
 MAX_SKEW_SECONDS: Final = 15 * 60
 

@@ -5,15 +5,14 @@ to encode them. Names are looked up in lower case, as Azure does; two spellings 
 twice. `pairs` keeps them as sent, for tokens, whose names have one spelling only.
 """
 
-import re
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
 from retain.api.blobs.wire.errors import AzureError
+from retain.api.http.percent import unescape
 
-_BROKEN_ESCAPE: Final = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 _CACHED_BYTES: Final = 2048
 """Longer queries are parsed anew each time, which bounds the cache to a few MiB."""
 
@@ -51,8 +50,6 @@ def parse_query(raw: bytes) -> Query:
 
 
 def _parse(raw: bytes) -> Query:
-    if _BROKEN_ESCAPE.search(raw):
-        raise AzureError("InvalidUri")
     pairs: list[tuple[str, str]] = []
     values: dict[str, str] = {}
     doubled: set[str] = set()
@@ -82,6 +79,6 @@ _cached = lru_cache(maxsize=1024)(_parse)
 
 def _decode(raw: bytes) -> str:
     try:
-        return (unquote_to_bytes(raw) if b"%" in raw else raw).decode("utf-8")
-    except UnicodeDecodeError:
+        return unescape(raw).decode("utf-8")
+    except ValueError:  # a broken escape, or bytes that are not UTF-8
         raise AzureError("InvalidUri") from None

@@ -7,10 +7,10 @@ here.
 import re
 from collections.abc import Iterable, Mapping
 from typing import Final
-from urllib.parse import unquote_to_bytes
 
 from retain.api.blobs.wire.errors import AzureError, invalid_header
 from retain.api.blobs.wire.escape import DECLARATION, escape
+from retain.api.http.percent import unescape
 
 MAX_TAGS: Final = 10
 MAX_KEY: Final = 128
@@ -18,7 +18,6 @@ MAX_VALUE: Final = 256
 MAX_HEADER_BYTES: Final = 16 * 1024
 
 _LEGAL: Final = re.compile(r"[A-Za-z0-9 +\-./:=_]*", re.ASCII)
-_BROKEN_ESCAPE: Final = re.compile("%(?![0-9A-Fa-f]{2})")
 
 
 def is_legal(text: str) -> bool:
@@ -57,17 +56,17 @@ def parse_tags_header(value: str) -> dict[str, str]:
     pairs = []
     for piece in value.split("&") if value else ():
         key, equals, text = piece.partition("=")
-        if not equals or _BROKEN_ESCAPE.search(piece):
+        if not equals:
             raise invalid_header("x-ms-tags", value)
         try:
             pairs.append((_decode(key), _decode(text)))
-        except UnicodeDecodeError:
+        except ValueError:  # a broken escape, or bytes that are not UTF-8
             raise invalid_header("x-ms-tags", value) from None
     return check_tags(pairs)
 
 
 def _decode(text: str) -> str:
-    return unquote_to_bytes(text.replace("+", " ").encode("latin-1", "replace")).decode("utf-8")
+    return unescape(text.replace("+", " ").encode("latin-1", "replace")).decode("utf-8")
 
 
 def tag_set(tags: Mapping[str, str]) -> str:

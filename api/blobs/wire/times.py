@@ -9,7 +9,8 @@ from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from typing import Final
 
-SECOND: Final = 1_000_000_000
+from retain.engine.core.time import SECOND, iso
+
 _TICK: Final = 100
 _EPOCH_DAY: Final = date(1970, 1, 1).toordinal()
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -91,15 +92,13 @@ def _http_date_of_second(seconds: int) -> str:
 
 def iso_date(time: int) -> str:
     """An instant in nanoseconds with the seven fractional digits of Azure's XML: `…T22:00:00.0000000Z`."""
-    seconds, rest = divmod(time, SECOND)
-    moment = _EPOCH + timedelta(seconds=seconds)
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{rest // _TICK:07}Z"
+    return iso(time, 7)
 
 
 def iso_seconds(time: int) -> str:
     """An instant in nanoseconds as SDKs write it into tokens, cut to whole seconds:
     `2021-05-28T22:00:00Z`."""
-    return f"{_EPOCH + timedelta(seconds=time // SECOND):%Y-%m-%dT%H:%M:%SZ}"
+    return iso(time)
 
 
 def _seconds_of_day(hour: int, minute: int, second: int) -> int:

@@ -13,9 +13,9 @@ from rich.table import Table
 from rich.text import Text
 
 from retain.api.cli.data_folder import visible
-from retain.engine.audit.contents import timestamp
 from retain.engine.audit.erasures import ErasedPart
 from retain.engine.audit.log import Entry
+from retain.engine.core.time import timestamp
 
 FIELDS = (
     "seq",

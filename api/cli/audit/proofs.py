@@ -17,11 +17,12 @@ from retain.api.cli.run import act, json_option, print_json, print_table
 from retain.api.cli.selection import NUMBER, hint_for, one_of, resource_options
 from retain.engine import EngineError
 from retain.engine.audit.checkpoints import BadNote, Checkpoint, Verifier, open_signed, read_key
-from retain.engine.audit.contents import HELD_BY, holdings, timestamp
+from retain.engine.audit.contents import HELD_BY, holdings
 from retain.engine.audit.diff import Difference, differences
 from retain.engine.audit.log import Filter, log, state_at
 from retain.engine.audit.receipts import MOST_BYTES, BadReceipt, Receipt, check, receipt
 from retain.engine.core.pattern import Pattern
+from retain.engine.core.time import timestamp
 
 KEY_HELP = "The log's public key, as `retain audit key` prints it, or a file with it."
 

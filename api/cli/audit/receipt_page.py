@@ -7,9 +7,9 @@ import re
 from typing import Any
 
 from retain.api.console.static import asset
-from retain.engine.audit.contents import timestamp
 from retain.engine.audit.log import CAUSES, INTERFACES, VERBS, name_of
 from retain.engine.audit.receipts import Gone, Proven, Receipt, Verdict
+from retain.engine.core.time import timestamp
 
 _EMBEDDED = re.compile(r'<script type="application/json" id="receipt">(.*?)</script>', re.DOTALL)
 _NAMESPACE = ' xmlns="http://www.w3.org/2000/svg"'  # HTML needs none

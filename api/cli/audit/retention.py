@@ -17,13 +17,11 @@ from retain.api.cli.words import counted
 from retain.api.config.engine import engine_options
 from retain.api.web.readiness import OVERDUE_WARNING_S
 from retain.engine import SystemClock
-from retain.engine.audit.contents import timestamp
 from retain.engine.audit.retention_report import BUCKETS, LATER, NEVER, Report, report
 from retain.engine.core.policy import due
+from retain.engine.core.time import SECOND, timestamp
 from retain.engine.erasure.kept_by_holds import kept_by_holds
 from retain.engine.snapshots.load import present
-
-SECOND = 1_000_000_000
 
 
 @click.command(name="retention")

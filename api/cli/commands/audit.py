@@ -20,11 +20,12 @@ from retain.api.cli.data_folder import MOMENT, MOMENT_HELP, note_future, open_da
 from retain.api.cli.groups import Section
 from retain.api.cli.main import FAILED, WRONG, Stopped, data_options
 from retain.api.cli.selection import PATTERN, PATTERN_HELP, hint_for, one_of, resource_options
-from retain.engine.audit.contents import HELD_BY, holdings, timestamp
+from retain.engine.audit.contents import HELD_BY, holdings
 from retain.engine.audit.erasures import erasures_of
 from retain.engine.audit.log import CAUSES, INTERFACES, VERBS, Entry, Filter, log, newest, state_at
 from retain.engine.audit.verify import Verification, verification
 from retain.engine.core.pattern import Pattern
+from retain.engine.core.time import timestamp
 from retain.engine.settings.model import MISSING, Asker
 from retain.engine.settings.queries import seen_by
 from retain.journal.check.findings import Kind

@@ -16,7 +16,7 @@ from retain.api.cli.run import act, actor, json_option, print_json
 from retain.api.cli.words import counted
 from retain.engine import SystemClock
 from retain.engine.audit.backups import told
-from retain.engine.audit.contents import timestamp
+from retain.engine.core.time import timestamp
 from retain.journal.backup.create import check_backup
 from retain.journal.backup.places import check_apart
 from retain.journal.backup.restore import restore

@@ -24,9 +24,9 @@ from retain.api.cli.selection import (
 )
 from retain.api.cli.words import counted
 from retain.engine import SystemClock
-from retain.engine.audit.contents import timestamp
 from retain.engine.audit.dossier import Attachment, Dossier
 from retain.engine.core.pattern import Pattern
+from retain.engine.core.time import timestamp
 from retain.journal.backup.places import check_apart
 from retain.journal.disk.real import new_folder
 

@@ -19,8 +19,8 @@ from retain.api.cli.groups import Section
 from retain.api.cli.main import DONE, FAILED, data_options
 from retain.api.cli.run import actor
 from retain.engine import SystemClock
-from retain.engine.audit.contents import timestamp
 from retain.engine.audit.log import entry_of
+from retain.engine.core.time import timestamp
 from retain.journal.check.repair import RepairReport, repair
 from retain.journal.check.verify import segment_files
 from retain.journal.mended import Ordered

@@ -9,8 +9,8 @@ from retain.api.areas import areas_surface
 from retain.api.config.load import Config
 from retain.engine import Options, open_engine
 from retain.engine.areas import CreateArea
-from retain.engine.core.clock import SECOND
 from retain.engine.core.event import Stamp
+from retain.engine.core.time import SECOND
 from retain.engine.state import State
 from retain.engine.testing import SteppedClock
 from retain.journal.testing.memory import MemoryDisk

@@ -24,8 +24,8 @@ from retain.api.cli.data_folder import parse_moment, visible
 from retain.api.cli.main import DAMAGED, DONE, FAILED, IN_USE, WRONG, main
 from retain.engine import open_engine
 from retain.engine.areas import CreateArea, DeleteArea, NewFile
-from retain.engine.core.clock import DAY, SECOND
 from retain.engine.core.event import Cause
+from retain.engine.core.time import DAY, SECOND
 from retain.engine.holds import Kind, SetHold
 from retain.engine.testing import EPOCH, SteppedClock
 from retain.journal import Part

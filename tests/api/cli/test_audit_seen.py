@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from retain.api.cli.main import DONE, FAILED, main
 from retain.engine import open_engine
-from retain.engine.core.clock import DAY, SECOND
+from retain.engine.core.time import DAY, SECOND
 from retain.engine.settings.commands import ImportDocument
 from retain.engine.settings.model import Level, Place, Policy
 from retain.engine.testing import SteppedClock

@@ -8,9 +8,9 @@ from retain.engine.areas import (
     NewFile,
 )
 from retain.engine.areas.events import AreaCreated, AreaDeleted, AreaUpdated, FileStored, KeysExpired
-from retain.engine.core.clock import SECOND
 from retain.engine.core.deadlines import Kind
 from retain.engine.core.event import Cause
+from retain.engine.core.time import SECOND
 from retain.engine.state import State
 from tests.kit.areas_state import START, A, B, Harness, payload
 

@@ -8,8 +8,8 @@ from retain.engine.areas import (
     Policy,
 )
 from retain.engine.areas.events import AreaCreated, AreaDeleted, AreaUpdated, KeysExpired
-from retain.engine.core.clock import SECOND
 from retain.engine.core.event import Cause
+from retain.engine.core.time import SECOND
 from tests.kit.areas_state import START, A, B, payload
 
 

@@ -14,9 +14,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from retain.engine import Inline, NotFound, OnDisk, Stamp
 from retain.engine.areas import CreateArea, DeleteArea, File, NewFile, Policy, UpdateArea, queries
-from retain.engine.core.clock import SECOND
 from retain.engine.core.common_commands import ExpireDue
 from retain.engine.core.event import Event
+from retain.engine.core.time import SECOND
 from retain.engine.state import State
 from retain.journal import Payload
 

@@ -11,14 +11,13 @@ import trio
 from retain.engine import Inline, open_engine, wire
 from retain.engine.areas import CreateArea, DeleteArea, NewFile, UpdateArea
 from retain.engine.audit import contents as holdings
-from retain.engine.audit.contents import timestamp
 from retain.engine.audit.log import FEW, Filter, entry_of, log, newest, plain, state_at
 from retain.engine.blobs.commands import PutBlob
 from retain.engine.blobs.container_commands import CreateContainer
 from retain.engine.blobs.entries import ContentHeaders
-from retain.engine.core.clock import DAY, SECOND
 from retain.engine.core.event import Cause, Event, Surface
 from retain.engine.core.pattern import Pattern
+from retain.engine.core.time import DAY, SECOND, timestamp
 from retain.engine.settings.commands import ImportDocument
 from retain.engine.settings.model import Level, Place, Policy
 from retain.engine.testing import EPOCH, SteppedClock, open_memory_engine

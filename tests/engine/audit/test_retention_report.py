@@ -5,8 +5,8 @@ from __future__ import annotations
 from retain.engine.areas import CreateArea, DeleteArea, UpdateArea
 from retain.engine.audit.retention_report import bucket, report
 from retain.engine.blobs.commands import StageBlock
-from retain.engine.core.clock import DAY, HOUR
 from retain.engine.core.policy import Policy, lag, oldest_due, to_restate
+from retain.engine.core.time import DAY, HOUR
 from retain.engine.settings import Asker, MergeValue, Place, PutValue
 from retain.engine.settings import Body as Json
 from retain.engine.settings import Policy as SettingsPolicy

@@ -137,7 +137,7 @@ def test_uncommitted_ids_of_a_blob_are_of_one_length(desk: BlobDesk) -> None:
 
 
 def test_bounds_on_counts(desk: BlobDesk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(decide_blocks, "MAX_STAGED", 1)
+    monkeypatch.setattr(decide_blocks, "MAX_UNCOMMITTED", 1)
     monkeypatch.setattr(decide_blocks, "MAX_BLOCKS", 2)
     desk.do(staging(desk, b"1"))
     desk.do(staging(desk, b"1"))

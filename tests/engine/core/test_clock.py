@@ -9,17 +9,15 @@ from hypothesis import strategies as st
 from retain.engine.core.clock import (
     BEHIND,
     CONFIRMATION,
-    DAY,
     EXPLAINED,
-    HOUR,
     JUMP,
     LONG_CONFIRMATION,
-    SECOND,
     SIGHTING_INTERVAL,
     ClockState,
     Horizon,
     SystemClock,
 )
+from retain.engine.core.time import DAY, HOUR, SECOND
 from retain.engine.testing import EPOCH, ManualClock, SteppedClock
 
 YEAR = 365 * DAY // SECOND

@@ -27,9 +27,9 @@ from retain.engine.blobs.commands import (
 from retain.engine.blobs.container_commands import CreateContainer
 from retain.engine.blobs.entries import ContentHeaders
 from retain.engine.core.body import Inline
-from retain.engine.core.clock import HOUR
 from retain.engine.core.event import Cause
 from retain.engine.core.ledger import CROWDED, chain_rows
+from retain.engine.core.time import HOUR
 from retain.engine.holds import Kind, LiftHold, SetHold
 from retain.engine.settings import Asker, DeleteValue, Place, PutValue
 from retain.engine.settings import Body as Json

@@ -10,8 +10,8 @@ import trio
 import trio.testing
 
 from retain.engine import StorageFailed, StorageFull, open_engine, wire
-from retain.engine.core.clock import SECOND
 from retain.engine.core.event import Cause
+from retain.engine.core.time import SECOND
 from retain.engine.options import Options
 from retain.engine.testing import EPOCH, ManualClock, SteppedClock, open_memory_engine
 from retain.journal import Verb, scan

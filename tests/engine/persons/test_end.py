@@ -39,9 +39,9 @@ from retain.engine.blobs.container_commands import (
 from retain.engine.blobs.entries import BlobEntry, Composite, ContentHeaders
 from retain.engine.blobs.leases import LeaseAction, LeaseRequest
 from retain.engine.core.body import Held, Inline, OnDisk
-from retain.engine.core.clock import DAY
 from retain.engine.core.command import Command
 from retain.engine.core.ledger import chain_rows
+from retain.engine.core.time import DAY
 from retain.engine.engine import Engine
 from retain.engine.settings import Asker, DeleteValue, MergeValue, Place, PutValue
 from retain.engine.settings import Body as Json
