@@ -35,14 +35,16 @@ TRIO_IN_ENGINE = (
     "engine/engine.py",
     "engine/testing.py",
 )
-DOMAINS = ("areas", "settings", "blobs", "tokens", "holds")
+DOMAINS = ("areas", "settings", "blobs", "tokens", "holds", "history")
 INTERFACES = frozenset(("api/areas", "api/settings", "api/blobs"))
 GROUND = frozenset(("api/config", "api/http", "api/identity", "api/refusals.py", "api/importing.py"))
 ROOMS: dict[str, frozenset[str]] = {
     "journal/format": frozenset(("journal/errors.py",)),
     "journal/disk": frozenset(("journal/errors.py",)),
     "journal/payloads": frozenset(("journal/disk", "journal/errors.py")),
-    "journal/segments": frozenset(("journal/disk", "journal/errors.py", "journal/format")),
+    "journal/segments": frozenset(
+        ("journal/disk", "journal/errors.py", "journal/format", "journal/mended.py")
+    ),
     "journal/writer": frozenset(
         ("journal/disk", "journal/errors.py", "journal/format", "journal/options.py", "journal/segments")
     ),
@@ -52,6 +54,7 @@ ROOMS: dict[str, frozenset[str]] = {
     "engine/settings": frozenset(("engine/core",)),
     "engine/blobs": frozenset(("engine/core",)),
     "engine/tokens": frozenset(("engine/core", "engine/blobs")),
+    "engine/history": frozenset(("engine/core",)),
     "engine/holds": frozenset(("engine/core", "engine/areas", "engine/blobs", "engine/settings")),
     "engine/writing": frozenset(("engine/core", "engine/state.py", "engine/wire.py")),
     "api/config": frozenset(),
@@ -60,7 +63,7 @@ ROOMS: dict[str, frozenset[str]] = {
     "api/areas": GROUND | {"api/console"},  # the look of its sample page
     "api/settings": GROUND,
     "api/blobs": GROUND,
-    "api/admin": GROUND | {"api/blobs", "api/settings"},
+    "api/admin": GROUND | {"api/blobs", "api/settings", "api/console", "api/web"},
     "api/console": GROUND | {"api/admin", "api/web"},
     "api/web": GROUND | {"api/admin", "api/console"},
     "api/server": GROUND | {"api/web"},
@@ -69,7 +72,7 @@ ROOMS: dict[str, frozenset[str]] = {
 NOBODYS: dict[str, tuple[str, ...]] = {
     "journal/testing": ("engine/testing.py",),
     "engine/testing.py": (),
-    "engine/audit": ("api/",),
+    "engine/audit": ("api/", "engine/persons/"),
     "api/cli": ("api/cli/",),
 }
 """Rooms that may be imported only from these places, besides from themselves."""

@@ -4,7 +4,10 @@ import time
 from threading import Lock
 from typing import NamedTuple, Protocol
 
-from retain.engine.core.time import DAY, MINUTE, SECOND
+from retain.engine.core.time import DAY as DAY
+from retain.engine.core.time import HOUR as HOUR
+from retain.engine.core.time import MINUTE as MINUTE
+from retain.engine.core.time import SECOND as SECOND
 
 JUMP = MINUTE
 """A forward step of the wall clock against the monotonic one beyond this is doubted."""
