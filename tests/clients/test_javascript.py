@@ -25,9 +25,11 @@ def test_javascript_lists_uploads_downloads_finds_and_deletes(site: Site) -> Non
     account, recordings, _ = site.retain("token", "create", "javascript", "--expiry", "2060-05-13")
     connection = (
         f"DefaultEndpointsProtocol=http;AccountName=javascript;AccountKey={shown['keys'][0]};"
-        f"BlobEndpoint={shown['url']};"
+        f"BlobEndpoint={site.server.url}/javascript;"
     )
-    urls = [f"{token['url']}?{token['token']}" for token in (account, recordings)]
+    # Path style: the host that the command names is known to no resolver here.
+    base = f"{site.server.url}/javascript"
+    urls = [f"{base}/?{account['token']}", f"{base}/recordings?{recordings['token']}"]
     done = subprocess.run(
         ["node", FOLDER / "session.mjs", connection, *urls],
         capture_output=True,
