@@ -1,5 +1,7 @@
 """``python -m bench``: lists the scenarios; ``python -m bench NAME [--option …]`` runs one."""
 
+from __future__ import annotations
+
 import importlib
 import pkgutil
 import sys

@@ -1,5 +1,7 @@
 """What the blob scenarios share: one account on each server, its token, and blobs with tags in it."""
 
+from __future__ import annotations
+
 import threading
 from base64 import b64decode
 from collections.abc import Iterable, Sequence

@@ -1,5 +1,7 @@
 """Raw requests for the load generator, and a plain client for preparing data."""
 
+from __future__ import annotations
+
 import http.client
 from collections.abc import Mapping
 

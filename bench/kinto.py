@@ -5,6 +5,8 @@ path. It is measured with its memory backend, which keeps nothing when it stops:
 favour.
 """
 
+from __future__ import annotations
+
 import json
 import os
 import shutil

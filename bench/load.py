@@ -6,6 +6,8 @@ costs, and counts only
 answers whose status is the expected one.
 """
 
+from __future__ import annotations
+
 import json
 import selectors
 import socket

@@ -1,5 +1,7 @@
 """What a run measured, and how it is summed up."""
 
+from __future__ import annotations
+
 import os
 import statistics
 from collections.abc import Sequence
@@ -16,7 +18,7 @@ class Latencies:
     worst: float
 
     @classmethod
-    def of(cls, seconds: Sequence[float]) -> "Latencies":
+    def of(cls, seconds: Sequence[float]) -> Latencies:
         """Sums up durations given in seconds; all zero for none."""
         if not seconds:
             return cls(0.0, 0.0, 0.0)

@@ -1,5 +1,7 @@
 """Servers to measure beside ours, in the same run: started as processes, stopped at the end."""
 
+from __future__ import annotations
+
 import os
 import shutil
 import signal

@@ -1,5 +1,7 @@
 """Results as a table for people and as JSON for machines."""
 
+from __future__ import annotations
+
 import json
 import os
 import platform

@@ -3,6 +3,8 @@
 ``python -m bench.transfer`` reads an order as JSON and prints the seconds.
 """
 
+from __future__ import annotations
+
 import json
 import socket
 import subprocess

@@ -1,5 +1,7 @@
 """Seeded workloads: the same commands on every machine and in every run."""
 
+from __future__ import annotations
+
 import random
 import uuid
 from collections.abc import Iterator

@@ -1,6 +1,8 @@
 """The engine: what is kept, for how long, and who changed it. Embeddable in any Trio program, without
 HTTP."""
 
+from __future__ import annotations
+
 from retain.engine.core.body import Body, Held, Inline, OnDisk
 from retain.engine.core.clock import Clock, SystemClock
 from retain.engine.core.command import Command, Decision

@@ -1,5 +1,7 @@
 """Opening, reading, changing and closing a data folder, from any Trio program and without HTTP."""
 
+from __future__ import annotations
+
 import logging
 import os
 from collections.abc import AsyncIterator, Callable, Sequence

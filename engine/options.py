@@ -1,5 +1,7 @@
 """What an embedding program may choose about the engine."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 from retain.engine.core.policy import Policy

@@ -1,5 +1,7 @@
 """The state: the slices of all domains, and the dispatch of events and commands to them."""
 
+from __future__ import annotations
+
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial

@@ -1,5 +1,7 @@
 """Test kit for programs that embed the engine: time that is told, a disk in memory, an engine on both."""
 
+from __future__ import annotations
+
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 

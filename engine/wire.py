@@ -4,6 +4,8 @@ A details part is the msgpack array ``[code, version, actor, fields]``; a conten
 event's ``content()`` gives.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any

@@ -3,6 +3,8 @@
 The control socket, the console and the command line call them. No HTTP, no HTML and no terminal here.
 """
 
+from __future__ import annotations
+
 from typing import Final
 
 CONTAINERS: Final = ("recordings", "gim-export")

@@ -3,6 +3,8 @@
 Every act takes and answers plain JSON values, as `api.administration` says.
 """
 
+from __future__ import annotations
+
 from collections.abc import Awaitable, Callable
 from typing import Any
 

@@ -3,6 +3,8 @@
 The contract is docs/wire/areas.md. What an area is and when it ends belongs to `retain.engine.areas`.
 """
 
+from __future__ import annotations
+
 from retain.api.areas.interface import Areas
 from retain.api.areas.links import Links
 from retain.api.areas.routes import PAGE

@@ -1,5 +1,7 @@
 """The answers of the interface: headers on all of them, JSON, texts, files and ranges of files."""
 
+from __future__ import annotations
+
 import json
 import re
 from collections.abc import AsyncIterator
@@ -60,7 +62,7 @@ class Stream:
         self._download = download
         self._chunks = download.chunks(start, stop)
 
-    def __aiter__(self) -> "Stream":
+    def __aiter__(self) -> Stream:
         return self
 
     async def __anext__(self) -> bytes:

@@ -4,6 +4,8 @@ Only charsets of the web (WHATWG Encoding, IANA) are known here: Python's regist
 transformations such as ``hex``, ``zlib`` or ``unicode_escape``, which no client's label may reach.
 """
 
+from __future__ import annotations
+
 import codecs
 
 from retain.api.http.message import BadRequest

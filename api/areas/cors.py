@@ -1,6 +1,8 @@
 """Calls from pages of other origins (Fetch standard, CORS protocol; docs/wire/areas.md, section 12). Off
 without configured origins."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable
 
 from retain.api.http.message import Request, Response

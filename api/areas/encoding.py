@@ -1,5 +1,7 @@
 """How forms are encoded: the Content-Type's parameters, and urlencoded fields."""
 
+from __future__ import annotations
+
 import re
 
 from retain.api.areas.errors import OverLimit

@@ -6,6 +6,8 @@ status. The example client parses a body as JSON before it looks at the status, 
 such a body.
 """
 
+from __future__ import annotations
+
 from retain.api.areas.answers import json_answer
 from retain.api.http.message import Request, RequestError, Response
 from retain.api.refusals import worded

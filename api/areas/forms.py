@@ -6,6 +6,8 @@ as they arrive, so a body of any size costs a few mebibytes. Leaving the reader'
 upload that no event names by then.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field

@@ -1,5 +1,7 @@
 """The interface itself: a request in, what it asks for submitted or read, an answer out."""
 
+from __future__ import annotations
+
 from typing import TYPE_CHECKING
 
 from retain.api.areas.answers import COMMON, TEXT_TYPE
@@ -65,7 +67,7 @@ class Areas:
             return await self._sample_page().answer(request, await self._actor(request))
         raise NoRoute
 
-    def _sample_page(self) -> "SamplePage":
+    def _sample_page(self) -> SamplePage:
         if self._page is None:
             from retain.api.areas.sample import SamplePage  # with Jinja2, which no start has to wait for
 

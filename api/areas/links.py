@@ -1,5 +1,7 @@
 """Links to files (docs/wire/areas.md, section 7)."""
 
+from __future__ import annotations
+
 from urllib.parse import quote
 
 from retain.api.http.external import ExternalUrl

@@ -5,6 +5,8 @@ A file's type must be allowed as declared, and its first bytes must not speak ag
 signatures are those of the WHATWG MIME Sniffing standard (section 6) and of the formats' own documents.
 """
 
+from __future__ import annotations
+
 import re
 from collections.abc import Iterable
 

@@ -5,6 +5,8 @@ exact to the byte however the body is cut into pieces, which a test checks for e
 says why no library's decoder is used.
 """
 
+from __future__ import annotations
+
 import re
 from enum import Enum
 

@@ -1,5 +1,7 @@
 """The headers of one part of a multipart form (RFC 7578 section 4)."""
 
+from __future__ import annotations
+
 import re
 from dataclasses import dataclass
 from urllib.parse import unquote_to_bytes

@@ -1,5 +1,7 @@
 """From a path to an operation: the table of docs/wire/areas.md, section 2, with all its ambiguous forms."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from enum import Enum
 

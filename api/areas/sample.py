@@ -6,6 +6,8 @@ never are keys, and performs the operation here. Another form of the page posts 
 with one button for each of three ttls.
 """
 
+from __future__ import annotations
+
 import json
 
 from retain.api.areas.answers import COMMON

@@ -1,5 +1,7 @@
 """What requests do to areas, by whichever page or path they ask for it."""
 
+from __future__ import annotations
+
 from collections.abc import AsyncIterator
 from uuid import UUID
 

@@ -1,5 +1,7 @@
 """The time to live in a path (docs/wire/areas.md, section 5)."""
 
+from __future__ import annotations
+
 import re
 
 _NUMBER = re.compile(r"\+?0*([0-9]+)")

@@ -4,6 +4,8 @@ Everything is judged by pure modules; here they get what they are held against: 
 stored policies, the address and the protocol as a trusted proxy tells them.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
@@ -39,7 +41,7 @@ class Origin:
     fixed_https: bool
 
     @classmethod
-    def of(cls, config: Config, proxies: Networks) -> "Origin":
+    def of(cls, config: Config, proxies: Networks) -> Origin:
         """As configured."""
         fixed = (config.server.external_url or "").startswith("https:")
         return cls(proxies, ExternalUrl(replace(config.server, external_url=None)), fixed)

@@ -1,5 +1,7 @@
 """One request on its way through the surface: what it names, who may do what, and how it is answered."""
 
+from __future__ import annotations
+
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -38,10 +40,10 @@ class Site:
 class Interface(Protocol):
     """What an operation that holds further requests needs of the interface."""
 
-    async def serve_part(self, request: Request, batch: "Call") -> Response:
+    async def serve_part(self, request: Request, batch: Call) -> Response:
         """Answer a request of a batch as if it had come alone; a refusal is an answer."""
 
-    def refuse(self, error: AzureError, batch: "Call") -> Response:
+    def refuse(self, error: AzureError, batch: Call) -> Response:
         """Word a refusal as a whole answer."""
 
 

@@ -5,6 +5,8 @@ engine's terms, refuses the combinations that a write may not have, and judges r
 where a request has several sets: `x-ms-source-` for a copy's source, `x-ms-blob-` for tags.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping
 from typing import Final
 

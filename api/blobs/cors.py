@@ -4,6 +4,8 @@ The first rule that matches decides, as on the real service; without a match an 
 without CORS headers, and a preflight is refused with 403 CorsPreflightFailure.
 """
 
+from __future__ import annotations
+
 import re
 from collections.abc import Mapping, Sequence
 from typing import Final

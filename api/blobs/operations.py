@@ -4,6 +4,8 @@ section 5).
 What Azure offers and this server does not is in the table too, so that it is refused as such and by name.
 """
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from typing import Final
 

@@ -5,6 +5,8 @@ key, and is answered 201 must be able to rely on it. Headers outside `x-ms-` tha
 User-Agent) are HTTP's own and not looked at here; nor are the parameters of a token.
 """
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from typing import Final
 

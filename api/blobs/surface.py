@@ -1,6 +1,8 @@
 """The Blob surface: from a request to its operation, its sender, its handler, and to an answer in Azure's
 form."""
 
+from __future__ import annotations
+
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass

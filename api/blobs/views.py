@@ -1,5 +1,7 @@
 """How entries of the engine look in response headers (docs/wire/blobs.md, section 5.3)."""
 
+from __future__ import annotations
+
 from base64 import b64encode
 from typing import Final
 

@@ -1,5 +1,7 @@
 """Percent-encoding (RFC 3986, section 2.1), undone strictly."""
 
+from __future__ import annotations
+
 import re
 from binascii import unhexlify
 

@@ -3,6 +3,8 @@
 Every interface asks `Identity.authenticate` who is calling; how that was found out is nobody else's business.
 """
 
+from __future__ import annotations
+
 from retain.api.identity.caller import (
     Caller,
     IdentityError,

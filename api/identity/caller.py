@@ -1,5 +1,7 @@
 """Who is calling, and the answers for those who cannot be told apart from anyone."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum

@@ -1,5 +1,7 @@
 """The identities of a configuration."""
 
+from __future__ import annotations
+
 from ipaddress import ip_network
 from pathlib import Path
 

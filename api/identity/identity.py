@@ -1,6 +1,8 @@
 """Who is calling: the one place where credentials are read. The surfaces ask, and never parse any
 themselves."""
 
+from __future__ import annotations
+
 import logging
 import os
 from collections.abc import Callable, Mapping
@@ -144,7 +146,7 @@ class Identity:
             raise Unauthenticated("wrong user name or password", self._challenges())
         return caller
 
-    async def _bearer(self, tokens: "Tokens", token: str) -> Caller:
+    async def _bearer(self, tokens: Tokens, token: str) -> Caller:
         try:
             return await tokens.authenticate(token)
         except BadTokenError as refusal:
@@ -171,7 +173,7 @@ def _tokens(
     memory: Memory,
     now: Callable[[], int],
     read_keys: Callable[[], bytes] | None,
-) -> "Tokens | None":
+) -> Tokens | None:
     if options.bearer is None:
         return None
     # What few servers need: PyJWT and, through it, cryptography's X.509.

@@ -4,6 +4,8 @@ secret.
 A key's algorithm is fixed by the key, never by the token that names it (RFC 8725 section 3.1).
 """
 
+from __future__ import annotations
+
 import json
 import logging
 import urllib.error

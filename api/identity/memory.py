@@ -1,5 +1,7 @@
 """Credentials once verified, remembered for a short while so that the costly check is paid once."""
 
+from __future__ import annotations
+
 import hashlib
 import hmac
 from collections import OrderedDict

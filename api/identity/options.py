@@ -1,5 +1,7 @@
 """What an operator sets about identities. Plain frozen values: `api.config` builds them, tests do by hand."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path

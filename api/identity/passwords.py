@@ -1,5 +1,7 @@
 """HTTP Basic (RFC 7617) against configured users with argon2id hashes."""
 
+from __future__ import annotations
+
 import base64
 import binascii
 import logging

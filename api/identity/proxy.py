@@ -1,5 +1,7 @@
 """What a trusted reverse proxy says about the caller: its user, its roles, its address."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address

@@ -5,6 +5,8 @@ to the one after, so that many connections guess no faster than one. Waiting is 
 else waits with it.
 """
 
+from __future__ import annotations
+
 from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass

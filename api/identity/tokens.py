@@ -3,6 +3,8 @@
 The signature is judged first, by a key whose algorithm is fixed; only then is anything of the token believed.
 """
 
+from __future__ import annotations
+
 import binascii
 import json
 import re

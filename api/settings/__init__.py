@@ -3,6 +3,8 @@
 The contract is docs/wire/settings.md. Documents, levels and role lists belong to `retain.engine.settings`.
 """
 
+from __future__ import annotations
+
 from retain.api.config.load import Config
 from retain.api.http.message import Surface
 from retain.api.identity import Identity, identity_options

@@ -1,6 +1,8 @@
 """From a raw path to a level document and a path in it: every URL form of docs/wire/settings.md, section
 2."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import dataclass
 

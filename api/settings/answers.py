@@ -1,5 +1,7 @@
 """The answers of the interface."""
 
+from __future__ import annotations
+
 from urllib.parse import quote
 
 from retain.api.http.message import HeaderFields, Request, Response

@@ -1,5 +1,7 @@
 """Preconditions of requests (RFC 9110 section 13) and the tags they compare."""
 
+from __future__ import annotations
+
 import re
 
 from retain.api.http.message import BadRequest, Request

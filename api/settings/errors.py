@@ -3,6 +3,8 @@
 SAP documents statuses only (docs/wire/settings.md, section 11.28); codes are Retain's own and stable.
 """
 
+from __future__ import annotations
+
 from retain.api.http.message import HeaderFields, Request, RequestError, Response
 from retain.api.refusals import worded
 

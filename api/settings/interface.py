@@ -1,5 +1,7 @@
 """The interface itself: a request in, who asks and for what, an answer out."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Awaitable, Callable
 from dataclasses import replace

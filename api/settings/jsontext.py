@@ -1,5 +1,7 @@
 """JSON texts from clients, read strictly (docs/wire/settings.md, section 6; RFC 8259, I-JSON RFC 7493)."""
 
+from __future__ import annotations
+
 import json
 import re
 from itertools import accumulate

@@ -1,5 +1,7 @@
 """The query of a request: one original parameter, and Retain's own, which original clients never send."""
 
+from __future__ import annotations
+
 import re
 from dataclasses import dataclass
 

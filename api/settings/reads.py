@@ -1,5 +1,7 @@
 """GET and HEAD: values, names of children, waiting for changes, and earlier versions."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass

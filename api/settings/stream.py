@@ -1,5 +1,7 @@
 """A stream of changes as server-sent events (WHATWG HTML, section 9.2)."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractContextManager

@@ -1,5 +1,7 @@
 """Whole applications as one JSON document: out, in, and what an import would change. Pure."""
 
+from __future__ import annotations
+
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass

@@ -1,5 +1,7 @@
 """Waiting for changes: who watches a document is woken by the commits that change it, and by no others."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 

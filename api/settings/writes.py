@@ -1,5 +1,7 @@
 """POST, PUT, PATCH and DELETE: the body read, the command made, the answer worded."""
 
+from __future__ import annotations
+
 from typing import Any
 
 from retain.api.http.message import BadRequest, Request, Response

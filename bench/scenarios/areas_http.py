@@ -1,6 +1,8 @@
 """Areas over HTTP beside an empty Quart-Trio handler under stock Hypercorn, in one run and on one core
 each."""
 
+from __future__ import annotations
+
 import json
 import tempfile
 from collections.abc import Callable

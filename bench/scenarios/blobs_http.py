@@ -3,6 +3,8 @@
 Azurite answers a PUT seconds before it is on disk; every PUT of ours is durable when it is answered.
 """
 
+from __future__ import annotations
+
 import os
 import tempfile
 import time

@@ -3,6 +3,8 @@
 What nginx does not do: MD5 and SHA-256 of what comes in, encryption, a sync before the answer.
 """
 
+from __future__ import annotations
+
 import tempfile
 from collections.abc import Callable
 from pathlib import Path

@@ -1,6 +1,8 @@
 """A million blobs of 1 KiB in one container: memory, a page of the list, a search, and the way back after a
 stop and after a kill."""
 
+from __future__ import annotations
+
 import hashlib
 import os
 import random

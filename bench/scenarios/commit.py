@@ -1,5 +1,7 @@
 """Durable commits a second through the engine, by record size and number of waiting clients."""
 
+from __future__ import annotations
+
 import tempfile
 import time
 from collections.abc import Iterator

@@ -1,5 +1,7 @@
 """Much content due at once, in records and in files: how long another request waits while it is erased."""
 
+from __future__ import annotations
+
 import gc
 import hashlib
 import random

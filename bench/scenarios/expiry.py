@@ -1,6 +1,8 @@
 """Many areas due at once: how long another request waits while they go, and without that; what an area costs
 in memory."""
 
+from __future__ import annotations
+
 import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -72,7 +74,7 @@ async def _run(report: Report, entries: int) -> None:
     report.notes.append(f"{entries:,} areas expired in {elapsed:,.1f} s, {entries / elapsed:,.0f} a second")
 
 
-async def _fill(store: engine.Engine, commands: "islice[CreateArea]") -> None:
+async def _fill(store: engine.Engine, commands: islice[CreateArea]) -> None:
     async def client() -> None:
         for command in commands:
             await store.submit(command)

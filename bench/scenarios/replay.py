@@ -1,5 +1,7 @@
 """Start-up: small events a second replayed from the whole journal, and the time from a snapshot."""
 
+from __future__ import annotations
+
 import tempfile
 import time
 from concurrent.futures import ProcessPoolExecutor

@@ -1,6 +1,8 @@
 """Settings over HTTP beside an empty Quart-Trio handler under stock Hypercorn, in one run and on one core
 each; and what a PATCH costs the journal."""
 
+from __future__ import annotations
+
 import json
 import tempfile
 from base64 import b64encode

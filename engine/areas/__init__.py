@@ -4,6 +4,8 @@ An embedding program submits :class:`CreateArea`, :class:`UpdateArea` and :class
 the functions of :mod:`engine.areas.queries`.
 """
 
+from __future__ import annotations
+
 from retain.engine.areas.commands import (
     LONG_TEXT_BYTES,
     MAX_TTL,

@@ -1,5 +1,7 @@
 """What may be asked of areas, with ids, randomness and policy carried in."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar, Generic, TypeVar

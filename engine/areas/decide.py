@@ -1,5 +1,7 @@
 """Commands on areas: what they come to, or why not. Reads the state, changes nothing."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Mapping, Sequence
 
 from retain.engine.areas.commands import (

@@ -1,5 +1,7 @@
 """What happens to areas: the facts, with their split into details (audit) and content (the data itself)."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from typing import Any, ClassVar
 

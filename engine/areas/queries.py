@@ -3,6 +3,8 @@
 A deadline at or before ``now`` means gone, sweeper or not (docs/wire/areas.md, section 5).
 """
 
+from __future__ import annotations
+
 from retain.engine.areas.state import Area, AreasState, File, Value, key_ends, last_end, record_key
 from retain.engine.core.errors import NotFound
 

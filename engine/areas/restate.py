@@ -1,5 +1,7 @@
 """Restating areas: the same texts, files and deadlines in new records. Reads the state, changes nothing."""
 
+from __future__ import annotations
+
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any

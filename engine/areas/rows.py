@@ -4,6 +4,8 @@ Most areas hold a few short texts that end together. Runs of these stand in colu
 make a million of them without a step in Python for each.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby, islice, repeat
 from typing import Any

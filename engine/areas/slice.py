@@ -1,5 +1,7 @@
 """What areas plug into the engine's state."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any

@@ -5,6 +5,8 @@ them are to stay small, and the garbage collector stops tracking tuples that hol
 it never walks through them.
 """
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache

@@ -1,6 +1,8 @@
 """Backups of a data folder: with everything that a restored server needs, and without anything that it makes
 anew."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final

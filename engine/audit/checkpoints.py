@@ -4,6 +4,8 @@ The key (Ed25519) is made at the first start and never leaves the data folder; i
 origin line of every checkpoint, names this log and no other. Formats: C2SP signed-note and tlog-checkpoint.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from typing import Final
 

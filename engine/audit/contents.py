@@ -4,6 +4,8 @@ What was past its deadline at that moment is left out, whether or not it had bee
 blobs are told by size and type only.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterator
 from typing import Any
 

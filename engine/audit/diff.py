@@ -1,5 +1,7 @@
 """What changed between two moments, from what was held at each."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any

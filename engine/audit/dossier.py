@@ -4,6 +4,8 @@ What clients still see, what is past its deadline or deleted and not erased yet,
 what. Read from the data folder beside a running server, without a lock; blocking.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any

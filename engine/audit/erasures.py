@@ -1,5 +1,7 @@
 """When and why parts of records were erased: what the audit log tells beside that they are gone."""
 
+from __future__ import annotations
+
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
 from typing import NamedTuple

@@ -4,6 +4,8 @@ Everything here only reads, takes no lock, and works beside a running server. Bl
 Trio.
 """
 
+from __future__ import annotations
+
 import re
 from collections import deque
 from collections.abc import Callable, Iterator

@@ -5,6 +5,8 @@ open these, for each a proof that it is in the tree (RFC 9162, section 2.1.3), a
 tree. Whoever trusts the log's public key can check it with nothing else.
 """
 
+from __future__ import annotations
+
 from base64 import b64decode, b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -2,6 +2,8 @@
 is due and not erased yet.
 """
 
+from __future__ import annotations
+
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 

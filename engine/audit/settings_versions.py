@@ -1,5 +1,7 @@
 """Earlier versions of a level document, from the events that are still kept."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any

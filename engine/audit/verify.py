@@ -3,6 +3,8 @@
 Only reads, takes no lock, and works beside a running server. Blocking.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256

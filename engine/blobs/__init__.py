@@ -3,6 +3,8 @@
 Knows no HTTP and no signature; the interface is `api.blobs`.
 """
 
+from __future__ import annotations
+
 from retain.engine.blobs.slice import BlobsSlice
 
 __all__ = ["BlobsSlice"]

@@ -1,5 +1,7 @@
 """What commands about containers and blobs answer."""
 
+from __future__ import annotations
+
 from typing import NamedTuple
 
 from retain.engine.blobs.entries import ticks

@@ -1,5 +1,7 @@
 """How events about blobs change the slice. Total: an event about something that is gone changes nothing."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping
 from functools import partial
 

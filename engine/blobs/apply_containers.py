@@ -2,6 +2,8 @@
 changes nothing.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping
 from functools import partial
 from itertools import takewhile

@@ -5,6 +5,8 @@ metadata as the ones before and after. Runs of these stand in columns: msgpack, 
 a million of them without a step in Python for each.
 """
 
+from __future__ import annotations
+
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache

@@ -38,6 +38,8 @@ Order of judgement: container, blob, conditions, lease, then the rest. A write o
 lease first.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import ClassVar, Generic, TypeVar

@@ -4,6 +4,8 @@ Which headers may stand together, and how a read answers, is the surface's busin
 section 7); here is only what a write, a delete or a container operation demands of the thing as it is.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
@@ -52,7 +54,7 @@ class Conditions:
     tags: Callable[[Mapping[str, str]], bool] | None = None
     lease: str | None = None
 
-    def of_the_holder(self) -> "Conditions":
+    def of_the_holder(self) -> Conditions:
         """Return what these demand of a write by the holder of the lease: all but that nothing be there."""
         if self.if_none_match is None or not self.if_none_match.any:
             return self

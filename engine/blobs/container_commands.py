@@ -1,5 +1,7 @@
 """What can be asked of containers and accounts. Refusals: the table in ``commands``."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Generic, TypeVar

@@ -1,5 +1,7 @@
 """One container with what it holds, and the indexes over it. Changed by the slice's apply handlers only."""
 
+from __future__ import annotations
+
 from collections.abc import Collection, Iterator
 from operator import attrgetter
 

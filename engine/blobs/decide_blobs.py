@@ -1,5 +1,7 @@
 """What commands about committed blobs come to. Reads the slice, changes nothing."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any

@@ -1,5 +1,7 @@
 """What staging blocks and committing lists of them come to. Reads the slice, changes nothing."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from functools import partial
 from typing import Any

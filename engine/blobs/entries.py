@@ -4,6 +4,8 @@ There may be a million :class:`BlobEntry` in memory, so they are plain tuples, s
 everything that repeats from blob to blob (content headers, tags of few values) is shared.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any, NamedTuple

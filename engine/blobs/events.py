@@ -4,6 +4,8 @@ Names, headers, tags and dates are details; bytes, metadata and digests of the b
 nothing by which the data could be guessed outlives it.
 """
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from itertools import accumulate, pairwise
 from typing import ClassVar

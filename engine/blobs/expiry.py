@@ -2,6 +2,8 @@
 slice, changes nothing.
 """
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from itertools import islice
 from typing import Any

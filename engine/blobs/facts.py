@@ -1,5 +1,7 @@
 """What every event about a container or a blob that is there says of it."""
 
+from __future__ import annotations
+
 from typing import Any
 
 from retain.engine.blobs.containers import Container

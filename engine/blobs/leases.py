@@ -6,6 +6,8 @@ The outcomes by state are those of Azure's "Lease Blob" page, table "Outcomes of
 lease state".
 """
 
+from __future__ import annotations
+
 from enum import StrEnum
 from typing import NamedTuple
 

@@ -1,5 +1,7 @@
 """Limits of Azure Blob Storage that both a request and a decision are held against (docs/wire/blobs.md)."""
 
+from __future__ import annotations
+
 MAX_POLICIES = 5
 """Stored access policies of one container (docs/wire/blobs.md, section 2.3)."""
 MAX_BLOCKS = 50_000

@@ -6,6 +6,8 @@ so a page may be short, or even empty, and still have a next one (docs/wire/blob
 that).
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from heapq import nsmallest
 from itertools import islice

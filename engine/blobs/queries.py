@@ -5,6 +5,8 @@ or not. Refusals are ``NotFound(container)`` and ``NotFound(blob)``, and those o
 :func:`engine.blobs.leases.check_read`.
 """
 
+from __future__ import annotations
+
 from itertools import islice
 from typing import Any, NamedTuple
 

@@ -1,5 +1,7 @@
 """Restating blobs, containers and accounts: the same in new records. Reads the slice, changes nothing."""
 
+from __future__ import annotations
+
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any

@@ -4,6 +4,8 @@ A row is a kind and fields: the slice, an account's service properties, a contai
 (plain ones in columns, see ``engine/blobs/columns.py``), its staged names and its staged blocks.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from functools import lru_cache
 from itertools import chain

@@ -1,5 +1,7 @@
 """What containers and blobs plug into the engine's state."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import Any

@@ -1,5 +1,7 @@
 """The blobs' slice of the state: accounts, containers, blobs, and how events change them."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 

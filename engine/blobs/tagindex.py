@@ -4,6 +4,8 @@ Values compare by code point (docs/wire/blobs.md, section 6). The smallest strin
 followed by U+0000, so every comparison becomes a half-open interval.
 """
 
+from __future__ import annotations
+
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field

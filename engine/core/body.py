@@ -1,5 +1,7 @@
 """Bodies: bytes that a client sent, either inside a record or in a payload file of their own."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any

@@ -1,5 +1,7 @@
 """The engine's time: the only module of the project that reads a clock."""
 
+from __future__ import annotations
+
 import time
 from threading import Lock
 from typing import NamedTuple, Protocol
@@ -161,7 +163,7 @@ class Horizon:
         """The monotonic clock, for measuring durations."""
         return self._clock.monotonic()
 
-    def _look(self) -> tuple[int, "_Doubt | None", int]:
+    def _look(self) -> tuple[int, _Doubt | None, int]:
         """Read the clocks and judge; returns the monotonic clock, the doubt, and what is vouched for."""
         with self._lock:
             wall, monotonic = self._clock.wall(), self._clock.monotonic()

@@ -1,5 +1,7 @@
 """What a command is: an intent, with everything random and every policy it needs carried in."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from typing import ClassVar, Generic, TypeVar
 

@@ -1,5 +1,7 @@
 """Commands that concern every domain alike."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar

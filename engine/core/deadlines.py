@@ -1,5 +1,7 @@
 """The deadline index: one sorted list over all that ends."""
 
+from __future__ import annotations
+
 from collections import Counter
 from collections.abc import Hashable, Iterable, Iterator
 from contextlib import contextmanager

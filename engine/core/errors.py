@@ -23,6 +23,8 @@ values.
 Each surface maps these to its own wire form in one table.
 """
 
+from __future__ import annotations
+
 from typing import Any, ClassVar
 
 

@@ -4,6 +4,8 @@ The events of each domain stand in ``engine/<domain>/events.py``; ``engine/wire.
 their codes.
 """
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum

@@ -3,6 +3,8 @@
 A field is a detail under its own name unless it is declared otherwise, with one of the specifiers here.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import MISSING, field, fields
 from typing import Any, NamedTuple
@@ -49,7 +51,7 @@ class Layout(NamedTuple):
     total: int
 
     @classmethod
-    def of(cls, event: Any, every: Collection[str]) -> "Layout":
+    def of(cls, event: Any, every: Collection[str]) -> Layout:
         """That of a dataclass, whose fields ``every`` are those that every record has."""
         parts: dict[str, list[Kept]] = {_DETAILS: [], _CONTENT: [], _NEITHER: []}
         for one in fields(event):

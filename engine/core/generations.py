@@ -7,6 +7,8 @@ Python's collector counts what is made minus what is freed, so while a million o
 million others it never runs, and then walks all of the new ones at once, three times.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterator
 from itertools import chain
 from typing import Final, Generic, TypeVar

@@ -4,6 +4,8 @@ A hold keeps what there is from being erased: no deadline ends it, no client del
 eraser touches its records. It makes nothing visible: what is past its deadline stays hidden from clients.
 """
 
+from __future__ import annotations
+
 from collections import Counter
 from collections.abc import Collection, Mapping
 from typing import Any

@@ -9,6 +9,8 @@ hold a thing of their own, such as a file of an area or a block: they stand *apa
 their sequence numbers, and its slice says when one is left behind.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain as chained
 from itertools import groupby, islice, repeat, takewhile

@@ -1,5 +1,7 @@
 """Names as somebody asks for them: a name means that name; a pattern must be asked for as one."""
 
+from __future__ import annotations
+
 import re
 from dataclasses import dataclass, field
 

@@ -1,5 +1,7 @@
 """How long what was left behind may still lie: which records are due for erasure, and by how much. Pure."""
 
+from __future__ import annotations
+
 from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby

@@ -1,5 +1,7 @@
 """What the record of an event means to others: to the records of its resource, to legal holds, to persons."""
 
+from __future__ import annotations
+
 from enum import IntEnum, StrEnum
 from typing import Any
 

@@ -1,5 +1,7 @@
 """What the machine runs short of: recognised, counted, and over when it is over."""
 
+from __future__ import annotations
+
 import errno
 import logging
 from collections import Counter

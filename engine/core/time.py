@@ -3,6 +3,8 @@
 Nothing here reads a clock.
 """
 
+from __future__ import annotations
+
 from datetime import UTC, datetime, timedelta
 
 SECOND = 1_000_000_000

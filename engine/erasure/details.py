@@ -1,5 +1,7 @@
 """Details of records that nobody needs any more, because their audit period is over."""
 
+from __future__ import annotations
+
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice

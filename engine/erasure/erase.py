@@ -1,5 +1,7 @@
 """Erasing while requests go on: only the two records that an erasure needs are work between batches."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Sequence
 from functools import partial
 

@@ -5,6 +5,8 @@ that are dead in part are restated, details are erased once their audit period i
 is erased, and a snapshot from before that is replaced.
 """
 
+from __future__ import annotations
+
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 import msgpack

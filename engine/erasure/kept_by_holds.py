@@ -1,5 +1,7 @@
 """What waits for its erasure and may not go, because a legal hold keeps it."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable
 from typing import Any
 

@@ -1,5 +1,7 @@
 """The reaper: makes space of what has ended. Readers never depend on it."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import trio

@@ -2,6 +2,8 @@
 ``engine/wire.py``.
 """
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from typing import Any, ClassVar
 

@@ -1,5 +1,7 @@
 """What changes of history plug into the engine's state."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial

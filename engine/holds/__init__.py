@@ -5,6 +5,8 @@ An embedding program submits `SetHold` and `LiftHold`; the eraser asks `HoldsSli
 settings and blobs, and is imported by none of them.
 """
 
+from __future__ import annotations
+
 from retain.engine.holds.commands import LiftHold, RestateHold, SetHold
 from retain.engine.holds.slice import HoldsSlice
 from retain.engine.holds.target import NAMES, Hold, Kind, Target

@@ -10,6 +10,8 @@ Conflict            held        any command that would delete or overwrite what 
 ==================  ==========  =======================================================
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from typing import Any
 

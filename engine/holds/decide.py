@@ -1,5 +1,7 @@
 """What commands about holds come to, and which other events a hold forbids. Reads the state, no more."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any

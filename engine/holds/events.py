@@ -1,5 +1,7 @@
 """What happened to holds. Codes stand in ``engine/wire.py``."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from typing import Any, ClassVar
 

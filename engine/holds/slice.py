@@ -1,5 +1,7 @@
 """What holds plug into the engine's state."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Mapping
 from typing import Any
 

@@ -1,5 +1,7 @@
 """The holds' slice of the state: which holds stand, and what that does to deadlines."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from typing import Any
 

@@ -1,5 +1,7 @@
 """What a hold keeps, and the hold itself."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any, NamedTuple

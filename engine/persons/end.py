@@ -1,5 +1,7 @@
 """What is kept about persons, ended on their request where no legal hold keeps it (GDPR, article 17)."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple, Protocol

@@ -4,6 +4,8 @@ The journal knows more than live state: also what was overwritten or deleted and
 what is searched, and nothing that any client can still see, or any file still holds, is missed.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any

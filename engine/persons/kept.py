@@ -5,6 +5,8 @@ Who did what is kept for the audit period, because others must be able to show i
 is then written down once more without a name.
 """
 
+from __future__ import annotations
+
 from collections.abc import Collection, Iterator
 from typing import NamedTuple
 

@@ -4,6 +4,8 @@ An embedding program submits the commands of `engine.settings.commands` and read
 `engine.settings.queries`.
 """
 
+from __future__ import annotations
+
 from retain.engine.settings.commands import (
     DeleteValue,
     ImportDocument,

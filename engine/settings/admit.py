@@ -1,6 +1,8 @@
 """What a write may bring and whom it may touch: the rules before anything is decided (docs/wire/settings.md,
 sections 6 and 7)."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable
 from typing import Any
 

@@ -1,5 +1,7 @@
 """What can be asked of the settings. Commands carry the policy and everything random."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar

@@ -1,6 +1,8 @@
 """Deciding what clients ask for: docs/wire/settings.md, sections 3, 7 and 8. Reads the state, answers events,
 changes nothing."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, NoReturn

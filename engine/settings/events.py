@@ -5,6 +5,8 @@ changes a part, and only the change is recorded, ``delete`` ends it. What reques
 details.
 """
 
+from __future__ import annotations
+
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -87,7 +89,7 @@ class Content:
     first: bytes
 
     @classmethod
-    def of(cls, text: bytes) -> tuple["Content", list[bytes]]:
+    def of(cls, text: bytes) -> tuple[Content, list[bytes]]:
         """The content of `text`, and its further pieces."""
         if len(text) < DEFLATE_BYTES:
             return cls("json", 1, text), []

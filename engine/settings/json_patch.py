@@ -4,6 +4,8 @@ Written here because a patch must share what it does not touch, must cost no mor
 must not grow a value beyond its bound by copying it into itself, and must tell `true` from `1` in a test.
 """
 
+from __future__ import annotations
+
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass

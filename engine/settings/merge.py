@@ -4,6 +4,8 @@ section 4).
 This is not a merge patch: a null of the lower level wins and is shown.
 """
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from functools import reduce
 from typing import Any

@@ -1,5 +1,7 @@
 """JSON Merge Patch (RFC 7396): what PATCH means (docs/wire/settings.md, section 5)."""
 
+from __future__ import annotations
+
 from typing import Any
 
 from retain.engine.settings.model import MISSING, Missing

@@ -1,5 +1,7 @@
 """The nouns of the settings: places, documents, who asks, and what the operator allows."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, Final, NamedTuple, TypeAlias

@@ -1,5 +1,7 @@
 """Walking and changing values by path. Nothing is changed in place, and what stays is shared."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from typing import Any
 

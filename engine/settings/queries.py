@@ -1,5 +1,7 @@
 """Reading settings: pure functions over the state (docs/wire/settings.md, sections 4, 7 and 8)."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from typing import Any
 from zlib import crc32

@@ -3,6 +3,8 @@
 A table and one step: a list stands directly in a configuration, covers all of it, and nothing else.
 """
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any

@@ -1,5 +1,7 @@
 """What the settings plug into the engine's state."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Iterator, Mapping
 from heapq import merge
 from itertools import islice

@@ -1,6 +1,8 @@
 """The settings' part of the state: level documents, who owns which device, and what an application takes
 up."""
 
+from __future__ import annotations
+
 from bisect import bisect_left, insort
 from collections import deque
 from collections.abc import Iterable

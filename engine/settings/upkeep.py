@@ -1,5 +1,7 @@
 """Deciding what operators ask for: import and restatement."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any

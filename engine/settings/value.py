@@ -1,6 +1,8 @@
 """JSON values as the settings keep them: their text, their size, and what may not be stored
 (docs/wire/settings.md, section 6)."""
 
+from __future__ import annotations
+
 import json
 import re
 from collections.abc import Callable
@@ -57,7 +59,7 @@ class Body:
     depth: int
 
     @classmethod
-    def of(cls, value: Any) -> "Body":
+    def of(cls, value: Any) -> Body:
         """The body of `value`. Raises as `to_text`."""
         return cls(value, to_text(value), depth_of(value))
 

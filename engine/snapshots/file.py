@@ -7,6 +7,8 @@ head
 ``[number of rows, SHA-256 of all blocks before]``. It is written aside, synced and renamed.
 """
 
+from __future__ import annotations
+
 import hashlib
 import struct
 from collections.abc import Callable, Iterator, Sequence
@@ -109,7 +111,7 @@ def sweep(disk: Disk) -> None:
             disk.unlink(name)
 
 
-def _write_blocks(out: "_Blocks", head: list[Any], rows: Iterator[tuple[str, Any]]) -> None:
+def _write_blocks(out: _Blocks, head: list[Any], rows: Iterator[tuple[str, Any]]) -> None:
     out.write(head)
     count = 0
     for name, own in groupby(rows, itemgetter(0)):

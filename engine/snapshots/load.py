@@ -1,5 +1,7 @@
 """From bytes on disk to state: the newest snapshot and the records after it, or all of history."""
 
+from __future__ import annotations
+
 import gc
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext

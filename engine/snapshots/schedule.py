@@ -1,5 +1,7 @@
 """When snapshots of a running engine are taken, and when they have to go."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Sequence
 from typing import Any
 

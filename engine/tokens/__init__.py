@@ -3,6 +3,8 @@
 The text of a token is never here: it is shown once, when it is made (`api.admin.tokens`).
 """
 
+from __future__ import annotations
+
 from retain.engine.tokens.commands import Grant, IssueTokens, RecordKeyRotation, RevokeTokens
 from retain.engine.tokens.queries import list_tokens
 from retain.engine.tokens.record import TokenRecord

@@ -11,6 +11,8 @@ Invalid             token-times        a grant ends before it starts, or has end
 ==================  =================  =============================================================
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 

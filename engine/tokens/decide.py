@@ -1,5 +1,7 @@
 """What commands about tokens come to. Reads both slices, changes nothing."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any

@@ -1,5 +1,7 @@
 """What can be read of tokens: pure functions over the state."""
 
+from __future__ import annotations
+
 from retain.engine.tokens.record import TokenRecord
 from retain.engine.tokens.state import TokensState
 

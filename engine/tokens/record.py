@@ -1,5 +1,7 @@
 """What live state keeps of an issued token."""
 
+from __future__ import annotations
+
 from typing import NamedTuple
 
 

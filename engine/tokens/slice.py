@@ -1,5 +1,7 @@
 """What tokens plug into the engine's state."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import Any

@@ -2,6 +2,8 @@
 events.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 
 from retain.engine.blobs.state import BlobsState

@@ -1,5 +1,7 @@
 """What waits for the writer, and the batch that it makes of it."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from typing import Any
 

@@ -1,5 +1,7 @@
 """Bodies on their way in and out: streamed, never held in memory as a whole."""
 
+from __future__ import annotations
+
 import hashlib
 import logging
 from collections.abc import AsyncIterator, Callable, Iterator

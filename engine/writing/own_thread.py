@@ -5,6 +5,8 @@ waits on a queue, and tells that it is done through an eventfd that Trio polls l
 is no eventfd(2), or no thread to be had, Trio's threads do the work.
 """
 
+from __future__ import annotations
+
 import os
 import threading
 from collections.abc import Callable

@@ -1,5 +1,7 @@
 """What the writer looks after between two batches: room on the disk, and the anchor."""
 
+from __future__ import annotations
+
 from typing import Any
 
 from retain import journal

@@ -1,5 +1,7 @@
 """The file ``clock``: what a run last saw of time, for the next start to judge its own clock by."""
 
+from __future__ import annotations
+
 import json
 
 from retain import journal

@@ -1,5 +1,7 @@
 """Work in threads. Where the machine has no thread to give, it is done in place: slower, but not refused."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from typing import Any, TypeVar
 

@@ -1,5 +1,7 @@
 """The writer: the one task that changes state and appends to the journal (group commit without a timer)."""
 
+from __future__ import annotations
+
 from collections import deque
 from collections.abc import Callable
 from functools import partial

@@ -1,5 +1,7 @@
 """Requests as the server builds them, made by hand."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable
 
 from retain.api.http.message import Request

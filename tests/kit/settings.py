@@ -1,5 +1,7 @@
 """A client of the settings interface without a network: requests in, whole answers out."""
 
+from __future__ import annotations
+
 import json
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager

@@ -3,6 +3,8 @@
 Written from docs/wire/settings.md, sections 3 to 8, not from the code it checks.
 """
 
+from __future__ import annotations
+
 import copy
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,7 +15,7 @@ META = "__metadata"
 class _Nothing:
     """Its own copy, so that it stays one."""
 
-    def __deepcopy__(self, _: Any) -> "_Nothing":
+    def __deepcopy__(self, _: Any) -> _Nothing:
         return self
 
 

@@ -5,6 +5,8 @@ into C costs. `cpu` sees that too: nanoseconds of this thread alone, the best of
 compared with a number of seconds: only with itself, for an input several times as long.
 """
 
+from __future__ import annotations
+
 import gc
 import sys
 import time

@@ -3,6 +3,8 @@
 A handler reads headers and body, submits a command or reads, and answers. Authorization has happened before.
 """
 
+from __future__ import annotations
+
 from collections.abc import Awaitable, Callable
 from typing import Final
 

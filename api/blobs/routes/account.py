@@ -1,6 +1,8 @@
 """Operations on the account: its containers, its service properties, what kind it is (docs/wire/blobs.md,
 section 5)."""
 
+from __future__ import annotations
+
 from retain.api.blobs.call import MAX_RESULTS, Call, xml_response
 from retain.api.blobs.routes.upload import read_small
 from retain.api.blobs.sas.permissions import Operation

@@ -6,6 +6,8 @@ version, the way it came (address, protocol, host), and the token of the batch's
 credentials.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from uuid import UUID
 

@@ -1,6 +1,8 @@
 """Writing a blob: Put Blob, its properties, metadata, tags and tier, delete (docs/wire/blobs.md, sections 5.1
 and 5.5)."""
 
+from __future__ import annotations
+
 from typing import Final
 
 from retain.api.blobs.call import Call, written

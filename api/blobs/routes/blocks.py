@@ -1,5 +1,7 @@
 """Blobs made of blocks: Put Block, Put Block List, Get Block List (docs/wire/blobs.md, section 5.1)."""
 
+from __future__ import annotations
+
 import hashlib
 from typing import Final
 

@@ -1,6 +1,8 @@
 """Operations on a container: create, properties, metadata, access policies, delete (docs/wire/blobs.md,
 sections 2.3 and 5)."""
 
+from __future__ import annotations
+
 from retain.api.blobs.call import Call, written, xml_response
 from retain.api.blobs.routes.upload import metadata_of, read_small
 from retain.api.blobs.sas.permissions import Operation

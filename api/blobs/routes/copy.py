@@ -5,6 +5,8 @@ All finish inline. The bytes are read and stored anew, because every body has a 
 with it.
 """
 
+from __future__ import annotations
+
 from contextlib import aclosing
 from dataclasses import replace
 from typing import Final

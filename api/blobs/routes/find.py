@@ -1,5 +1,7 @@
 """Find Blobs by Tags, for the account and for a container (docs/wire/blobs.md, section 6)."""
 
+from __future__ import annotations
+
 from retain.api.blobs.call import MAX_RESULTS, Call, xml_response
 from retain.api.blobs.sas.permissions import Operation
 from retain.api.blobs.tagquery.where import Interval, Where, parse_where

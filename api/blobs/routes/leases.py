@@ -1,5 +1,7 @@
 """Lease Blob and Lease Container (docs/wire/blobs.md, sections 2.2 and 5): one operation in five actions."""
 
+from __future__ import annotations
+
 import re
 from typing import Final
 from uuid import UUID

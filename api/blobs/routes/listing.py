@@ -1,5 +1,7 @@
 """List Blobs, flat and by hierarchy (docs/wire/blobs.md, section 5.4)."""
 
+from __future__ import annotations
+
 from typing import Final
 
 import trio

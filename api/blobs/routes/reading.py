@@ -1,6 +1,8 @@
 """Reading a blob: Get Blob whole and by range, its properties, metadata and tags (docs/wire/blobs.md, section
 5.3)."""
 
+from __future__ import annotations
+
 import hashlib
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -132,7 +134,7 @@ class _Body:
         self._chunks = chunks
         self._stretches = stretches
 
-    def __aiter__(self) -> "_Body":
+    def __aiter__(self) -> _Body:
         return self
 
     async def __anext__(self) -> bytes:

@@ -4,6 +4,8 @@ Nothing is ever fetched from elsewhere. A source in the caller's own account may
 key; every other needs a token of its own, judged exactly as if the blob were asked for directly.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 

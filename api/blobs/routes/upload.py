@@ -1,6 +1,8 @@
 """What writes have in common: checksums of a body, stored content headers, metadata, tags and tier as
 sent."""
 
+from __future__ import annotations
+
 import hashlib
 import hmac
 from base64 import b64encode

@@ -4,6 +4,8 @@ sections 2.1 and 3).
 Data and two small functions; used both to verify and to issue.
 """
 
+from __future__ import annotations
+
 import hashlib
 import hmac
 import re

@@ -3,6 +3,8 @@
 The text of a token is a secret. These functions return it and keep nothing.
 """
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from typing import Final
 from urllib.parse import quote

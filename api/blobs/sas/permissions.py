@@ -4,6 +4,8 @@ The order of checks is the service's: whether this kind of token may do such a t
 resource types and letters. All of it precedes the question whether the resource exists.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final

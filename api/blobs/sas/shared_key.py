@@ -6,6 +6,8 @@ headers in two ways, by bytes or by a culture's weights, and write a plus in a q
 signature is good if any of these readings matches, under any key of the account.
 """
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final

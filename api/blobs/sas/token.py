@@ -4,6 +4,8 @@ Parsing depends on nothing but the query, so the routes may cache it by the raw 
 refuses as AuthenticationFailed with the detail texts of the real service (docs/wire/blobs.md, section 8).
 """
 
+from __future__ import annotations
+
 import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -48,7 +50,7 @@ class ServiceToken:
     signed: tuple[str, ...]
     values: Mapping[str, str] = field(repr=False)
     signature: bytes = field(repr=False)
-    verified: "Verified" = field(default_factory=dict, repr=False, compare=False)
+    verified: Verified = field(default_factory=dict, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +66,7 @@ class AccountToken:
     signed: tuple[str, ...]
     values: Mapping[str, str] = field(repr=False)
     signature: bytes = field(repr=False)
-    verified: "Verified" = field(default_factory=dict, repr=False, compare=False)
+    verified: Verified = field(default_factory=dict, repr=False, compare=False)
 
 
 Token = ServiceToken | AccountToken

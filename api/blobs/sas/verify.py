@@ -6,6 +6,8 @@ access policies go in; a Grant comes out, or an AzureError. Rights are judged af
 so a forged token learns nothing about them. Existence of the resource comes last of all.
 """
 
+from __future__ import annotations
+
 import ipaddress
 from collections.abc import Callable
 from dataclasses import dataclass

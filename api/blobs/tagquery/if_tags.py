@@ -3,6 +3,8 @@
 The grammar of `where` without `@container`, plus `<>`, OR and parentheses; AND binds tighter than OR.
 """
 
+from __future__ import annotations
+
 import operator
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -36,14 +38,14 @@ class Comparison:
 class AllOf:
     """Every part must hold."""
 
-    parts: "tuple[Expression, ...]"
+    parts: tuple[Expression, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class AnyOf:
     """One part must hold."""
 
-    parts: "tuple[Expression, ...]"
+    parts: tuple[Expression, ...]
 
 
 Expression = Comparison | AllOf | AnyOf

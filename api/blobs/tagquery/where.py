@@ -4,6 +4,8 @@ An index can look each interval up; `matches` judges a single blob. Values are s
 point.
 """
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final

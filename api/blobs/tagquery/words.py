@@ -1,5 +1,7 @@
 """The words of tag queries (docs/wire/blobs.md, section 6), with the positions that error texts name."""
 
+from __future__ import annotations
+
 import re
 from dataclasses import dataclass
 from enum import Enum

@@ -1,5 +1,7 @@
 """What a URL names: account, container, blob, in both URL styles (docs/wire/blobs.md, section 1)."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final

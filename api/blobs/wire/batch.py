@@ -5,6 +5,8 @@ ways could delete something that nobody named: lines end with CRLF, names are to
 two lines, a request has no body, nothing stands before the first boundary or after the last.
 """
 
+from __future__ import annotations
+
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass

@@ -5,6 +5,8 @@ it. The optional package `awscrt` does it at memory speed; without it tables tak
 80 ns each, so callers feed pieces of a few KiB and give way between them.
 """
 
+from __future__ import annotations
+
 from base64 import b64encode
 from struct import iter_unpack
 from typing import Any, Final

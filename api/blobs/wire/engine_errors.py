@@ -1,6 +1,8 @@
 """What the engine refuses, in Azure's terms: one table (docs/wire/blobs.md, section 8;
 engine/blobs/commands.py)."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from typing import Final
 

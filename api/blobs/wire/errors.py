@@ -4,6 +4,8 @@ The table maps Azure's code to its usual status and message; a few codes have a 
 that raises names. Clients read the code from the XML body, or from `x-ms-error-code` where there is no body.
 """
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final

@@ -1,5 +1,7 @@
 """Text inside XML: escaping, and what XML 1.0 cannot hold (its section 2.2)."""
 
+from __future__ import annotations
+
 import re
 from typing import Final
 from urllib.parse import quote

@@ -4,6 +4,8 @@ A tick is 100 ns since 0001-01-01. The engine makes the number from the instant 
 becomes text, quoted in headers and container listings, bare in blob listings.
 """
 
+from __future__ import annotations
+
 import re
 from typing import Final
 

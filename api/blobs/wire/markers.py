@@ -5,6 +5,8 @@ service.
 entry goes meanwhile. A marker that has another form is taken as a plain name, as some clients send one.
 """
 
+from __future__ import annotations
+
 from base64 import b64decode, b64encode
 from binascii import Error as Base64Error
 from typing import Final

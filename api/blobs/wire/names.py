@@ -1,6 +1,8 @@
 """Names: containers, blobs, metadata, blocks, versions (docs/wire/blobs.md, sections 5.1 and 8). Checks only,
 no folding."""
 
+from __future__ import annotations
+
 import re
 from base64 import b64decode
 from binascii import Error as Base64Error

@@ -5,6 +5,8 @@ to encode them. Names are looked up in lower case, as Azure does; two spellings 
 twice. `pairs` keeps them as sent, for tokens, whose names have one spelling only.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Final

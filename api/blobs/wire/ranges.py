@@ -1,6 +1,8 @@
 """Range requests (docs/wire/blobs.md, section 5.3): two forms count, everything else is ignored as the real
 service does."""
 
+from __future__ import annotations
+
 import re
 from typing import Final
 

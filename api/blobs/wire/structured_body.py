@@ -6,6 +6,8 @@ segments u16); per segment a head of 10 bytes (number from 1 u16, length u64), t
 end the CRC-64 of the whole content.
 """
 
+from __future__ import annotations
+
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from struct import Struct

@@ -4,6 +4,8 @@ The XML form is read by `xml_bodies` and written by `tag_set`; the header form `
 here.
 """
 
+from __future__ import annotations
+
 import re
 from collections.abc import Iterable, Mapping
 from typing import Final

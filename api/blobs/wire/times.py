@@ -4,6 +4,8 @@ RFC 1123 dates in headers and listings (RFC 9110, section 5.6.7, IMF-fixdate), I
 digits in XML, and the four shapes a SAS may use (docs/wire/blobs.md, section 2). Nothing here reads a clock.
 """
 
+from __future__ import annotations
+
 import re
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache

@@ -1,5 +1,7 @@
 """A container's stored access policies on the wire: SignedIdentifiers (docs/wire/blobs.md, section 2.3)."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable
 from typing import Final
 

@@ -3,6 +3,8 @@
 Through defusedxml: no document type, no entities; a cap on bytes and on depth, both checked while reading.
 """
 
+from __future__ import annotations
+
 from typing import Any, Final
 from xml.etree.ElementTree import Element, ParseError, TreeBuilder
 

@@ -4,6 +4,8 @@ CORS rules and the default version are honoured. Logging, metrics, deletion and 
 and do nothing (`service_settings`).
 """
 
+from __future__ import annotations
+
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -52,7 +54,7 @@ class ServiceProperties:
     settings: Mapping[str, Setting] = field(default_factory=dict)
 
     @classmethod
-    def stored(cls, document: Mapping[str, Any] | None) -> "ServiceProperties":
+    def stored(cls, document: Mapping[str, Any] | None) -> ServiceProperties:
         """From the document the engine keeps; None if nothing was ever set."""
         if document is None:
             return cls()
@@ -69,7 +71,7 @@ class ServiceProperties:
         ]
         return {"cors": rules, "default_version": self.default_version, "settings": dict(self.settings)}
 
-    def updated(self, body: bytes) -> "ServiceProperties":
+    def updated(self, body: bytes) -> ServiceProperties:
         """What Set Blob Service Properties makes of these; elements that its body leaves out stay.
 
         Raises AzureError: InvalidXmlDocument, InvalidXmlNodeValue, MissingRequiredXmlNode, or

@@ -4,6 +4,8 @@ Azure's clients read back what they set, and refuse to go on if it is missing. `
 of these does. A setting is kept as it is written: elements and their texts in order.
 """
 
+from __future__ import annotations
+
 import re
 from collections.abc import Callable, Mapping
 from typing import Final

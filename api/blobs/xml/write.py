@@ -4,6 +4,8 @@ the exact order.
 A page of 5,000 blobs is the hottest XML there is, so elements are plain strings built from entries directly.
 """
 
+from __future__ import annotations
+
 from base64 import b64encode
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass

@@ -1,5 +1,7 @@
 """Who is signed in: sessions kept by the server, and the signed cookies that name them."""
 
+from __future__ import annotations
+
 from retain.api.console.sessions.cookies import Cookies, cookie_name, is_secure
 from retain.api.console.sessions.sessions import Note, Session, Sessions
 

@@ -1,5 +1,7 @@
 """A client on an interface with its default settings."""
 
+from __future__ import annotations
+
 from collections.abc import AsyncIterator
 
 import pytest

@@ -1,5 +1,7 @@
 """One table from errors to answers, each row forced; credentials; other origins; a full and a failed disk."""
 
+from __future__ import annotations
+
 from base64 import b64encode
 
 import pytest

@@ -1,6 +1,8 @@
 """Files: types, names and safety of what comes back, ranges, links, file control (docs/wire/areas.md,
 sections 7 and 11)."""
 
+from __future__ import annotations
+
 import json
 
 import pytest

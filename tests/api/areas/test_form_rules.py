@@ -1,6 +1,8 @@
 """What a form may hold: underscore keys, limits, what a refused form leaves (docs/wire/areas.md, sections 4
 and 11)."""
 
+from __future__ import annotations
+
 from tests.kit.areas import (
     BOUNDARY,
     STORAGE,

@@ -1,5 +1,7 @@
 """Bodies: multipart and urlencoded, charsets (docs/wire/areas.md, section 4)."""
 
+from __future__ import annotations
+
 import codecs
 from contextlib import nullcontext
 from urllib.parse import parse_qsl

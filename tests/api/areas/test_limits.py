@@ -1,5 +1,7 @@
 """Every limit of a form at exactly its size: that much is taken, and one byte, key or digit more is not."""
 
+from __future__ import annotations
+
 import pytest
 
 from tests.kit.areas import STORAGE, URLENCODED, FilePart, areas_client

@@ -1,6 +1,8 @@
 """The seven operations, custom ids with their customer, ttl and updates (docs/wire/areas.md, sections 1, 3,
 5, 6, 7, 8)."""
 
+from __future__ import annotations
+
 import re
 
 import pytest

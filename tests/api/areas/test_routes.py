@@ -1,5 +1,7 @@
 """Every form of a path, in the table of docs/wire/areas.md, section 2."""
 
+from __future__ import annotations
+
 import pytest
 
 from retain.api.areas.errors import MethodNotAllowed, NoRoute

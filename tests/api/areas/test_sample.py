@@ -1,5 +1,7 @@
 """The sample page: every operation by its forms alone, nothing by another site's."""
 
+from __future__ import annotations
+
 import re
 
 import pytest

@@ -1,5 +1,7 @@
 """What hostile forms cost: each of their bytes as much as any other, whatever they are made of."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 
 import pytest

@@ -1,5 +1,7 @@
 """A client on a Blob surface with its default settings and one container."""
 
+from __future__ import annotations
+
 from collections.abc import AsyncIterator
 
 import pytest

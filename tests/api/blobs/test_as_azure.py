@@ -1,5 +1,7 @@
 """Answers in the words of the service, where clients and the suites of an emulator look at them closely."""
 
+from __future__ import annotations
+
 import hashlib
 from base64 import b64encode
 

@@ -1,6 +1,8 @@
 """Who gets in, and what everyone else is told: credentials, versions, hosts, proxies, forgeries on the
 wire."""
 
+from __future__ import annotations
+
 import pytest
 
 from retain.api.blobs.operations import ACCOUNT, BLOB, CONTAINER

@@ -1,5 +1,7 @@
 """Reading and writing blobs over HTTP (docs/wire/blobs.md, sections 5.1, 5.3, 5.5 and 7)."""
 
+from __future__ import annotations
+
 import hashlib
 from base64 import b64encode
 

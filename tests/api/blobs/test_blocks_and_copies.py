@@ -1,5 +1,7 @@
 """Blobs made of blocks, and copies inside the server (docs/wire/blobs.md, sections 5.1 and 5.2)."""
 
+from __future__ import annotations
+
 import hashlib
 from base64 import b64encode
 from urllib.parse import quote

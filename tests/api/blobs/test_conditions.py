@@ -1,6 +1,8 @@
 """Conditional headers: the table of docs/wire/blobs.md, section 7, for reads, and what a write may
 combine."""
 
+from __future__ import annotations
+
 import pytest
 
 from retain.api.blobs.conditions import check_read, parse_conditions

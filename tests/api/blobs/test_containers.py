@@ -1,6 +1,8 @@
 """Containers, their access policies, listings, searches, leases and the account over HTTP
 (docs/wire/blobs.md, sections 2.3, 5 and 6)."""
 
+from __future__ import annotations
+
 from urllib.parse import quote
 
 import pytest

@@ -1,5 +1,7 @@
 """Any bytes at all, with every right, to any URL: always a well-formed answer below 500."""
 
+from __future__ import annotations
+
 import random
 from urllib.parse import quote
 from xml.etree.ElementTree import fromstring

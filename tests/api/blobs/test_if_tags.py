@@ -1,5 +1,7 @@
 """Conditions on tags: the grammar of x-ms-if-tags and its verdicts (docs/wire/blobs.md, section 6)."""
 
+from __future__ import annotations
+
 import pytest
 
 from retain.api.blobs.tagquery.if_tags import AllOf, AnyOf, Comparison, matches, parse_if_tags

@@ -1,5 +1,7 @@
 """Names, metadata, block ids and tags: what passes, and with which error the rest is refused."""
 
+from __future__ import annotations
+
 from base64 import b64encode
 
 import pytest

@@ -1,5 +1,7 @@
 """Lease ids and blob names have one form, however a client writes them; block ids only while uncommitted."""
 
+from __future__ import annotations
+
 from urllib.parse import quote
 
 import pytest

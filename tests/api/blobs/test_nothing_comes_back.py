@@ -1,6 +1,8 @@
 """Snapshots, versions and soft delete are not offered: what asks for them is refused by name, and changes
 nothing."""
 
+from __future__ import annotations
+
 import pytest
 
 SNAPSHOT = "2026-11-28T12:00:00.0000000Z"

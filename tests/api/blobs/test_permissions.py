@@ -5,6 +5,8 @@ The expectation is written down here once more, in the shape of docs/wire/blobs.
 from the code's table.
 """
 
+from __future__ import annotations
+
 import pytest
 
 from retain.api.blobs.sas import verify as sas

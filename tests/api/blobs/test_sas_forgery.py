@@ -1,5 +1,7 @@
 """Tokens that someone tampered with: more than two hundred, and not one passes."""
 
+from __future__ import annotations
+
 import ast
 from base64 import b64decode, b64encode
 from itertools import pairwise

@@ -1,6 +1,8 @@
 """Every vector of docs/wire/blobs.md, section 4.1: signatures that the JavaScript and the Python SDK make as
 well."""
 
+from __future__ import annotations
+
 from base64 import b64decode
 from urllib.parse import parse_qs, quote
 

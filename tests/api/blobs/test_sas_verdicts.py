@@ -1,6 +1,8 @@
 """What a token is judged by: times, policy, protocol, address, form; each with the verdict of
 docs/wire/blobs.md, section 8."""
 
+from __future__ import annotations
+
 from base64 import b64decode
 from urllib.parse import parse_qs
 

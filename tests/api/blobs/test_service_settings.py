@@ -1,5 +1,7 @@
 """Service properties that are remembered: answered as they were set, whatever else is set (section 5.4)."""
 
+from __future__ import annotations
+
 import pytest
 
 from retain.api.blobs.xml.service_properties import ServiceProperties

@@ -1,6 +1,8 @@
 """Shared Key: the string that clients sign, in each of the ways in which they sign it (docs/wire/blobs.md,
 section 4)."""
 
+from __future__ import annotations
+
 import hmac
 from base64 import b64encode
 

@@ -1,6 +1,8 @@
 """The frame around a body that carries its own checksums (docs/wire/blobs.md, section 5.1), put on and taken
 off."""
 
+from __future__ import annotations
+
 import struct
 
 import pytest

@@ -1,5 +1,7 @@
 """Tag queries: every rule of docs/wire/blobs.md, section 6, and that nothing else gets through."""
 
+from __future__ import annotations
+
 import string
 
 import pytest

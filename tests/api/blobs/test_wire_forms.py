@@ -1,5 +1,7 @@
 """Times, ranges, queries, markers, checksums and errors as they stand on the wire."""
 
+from __future__ import annotations
+
 from base64 import b64decode
 from xml.etree.ElementTree import fromstring
 

@@ -1,6 +1,8 @@
 """Listings to the letter, and readers that take nothing but what they must (docs/wire/blobs.md, sections 2.3,
 5 and 6)."""
 
+from __future__ import annotations
+
 from base64 import b64decode, b64encode
 from xml.etree.ElementTree import fromstring
 

@@ -1,5 +1,7 @@
 """`retain audit seen`: what a user's device saw on a given day."""
 
+from __future__ import annotations
+
 import json
 from pathlib import Path
 

@@ -1,5 +1,7 @@
 """``retain settings``: applications out and in, with a dry run and a diff."""
 
+from __future__ import annotations
+
 import json
 import os
 from pathlib import Path

@@ -1,5 +1,7 @@
 """Lengths that a client declares: of up to 19 digits a number, of more none."""
 
+from __future__ import annotations
+
 import pytest
 
 from retain.api.http.message import BadRequest

@@ -1,5 +1,7 @@
 """Identities as the configuration describes them."""
 
+from __future__ import annotations
+
 from ipaddress import ip_network
 from pathlib import Path
 

@@ -1,5 +1,7 @@
 """HTTP Basic: who gets in, at what cost, and how failures are slowed."""
 
+from __future__ import annotations
+
 import base64
 import threading
 from itertools import pairwise

@@ -1,5 +1,7 @@
 """A reverse proxy's headers: believed from listed peers, ignored from everybody else."""
 
+from __future__ import annotations
+
 from ipaddress import ip_network
 
 import pytest

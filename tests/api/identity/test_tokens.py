@@ -1,5 +1,7 @@
 """Signed tokens: which are believed, and every known way to cheat."""
 
+from __future__ import annotations
+
 import base64
 import hashlib
 import hmac

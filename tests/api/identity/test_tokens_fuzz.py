@@ -1,5 +1,7 @@
 """Token headers and claims of any JSON type: each is believed as it may be, or refused with 401."""
 
+from __future__ import annotations
+
 import base64
 import hashlib
 import hmac

@@ -1,5 +1,7 @@
 """URLs: every form of docs/wire/settings.md, section 2, raw paths, and names that need care."""
 
+from __future__ import annotations
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st

@@ -1,5 +1,7 @@
 """Bodies: strict JSON, the value rule, types, sizes, and both kinds of patch over HTTP."""
 
+from __future__ import annotations
+
 import json
 import time
 from typing import Any

@@ -1,6 +1,8 @@
 """Tags and preconditions: invisible to original clients (docs/wire/settings.md, section 12; RFC 9110 section
 13)."""
 
+from __future__ import annotations
+
 import pytest
 
 from tests.kit.settings import Answer, Client, User

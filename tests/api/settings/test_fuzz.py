@@ -1,5 +1,7 @@
 """Any bytes at all: a well-formed answer below 500, and whoever is refused has changed nothing."""
 
+from __future__ import annotations
+
 from typing import Any
 
 from hypothesis import HealthCheck, given, settings

@@ -1,5 +1,7 @@
 """Earlier versions: who changed what, how it was, and putting it back."""
 
+from __future__ import annotations
+
 import re
 
 import pytest

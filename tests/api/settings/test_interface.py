@@ -1,5 +1,7 @@
 """Errors as a table, credentials, clients' habits, and the neighbour that tells who one is."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from typing import Any
 

@@ -1,5 +1,7 @@
 """Every limit of a write at exactly its size: that much is taken, and one more is not."""
 
+from __future__ import annotations
+
 import json
 
 import pytest

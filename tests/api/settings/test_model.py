@@ -1,5 +1,7 @@
 """The running engine against a model of plain dicts: three levels × users × devices × roles."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from typing import Any
 

@@ -1,6 +1,8 @@
 """Reading: how levels are laid over one another, and what `overwrite` shows (docs/wire/settings.md, section
 4)."""
 
+from __future__ import annotations
+
 import pytest
 
 from tests.kit.settings import ANN, BOB, ROOT, Client, User

@@ -1,5 +1,7 @@
 """Role lists: who reads, who writes, who makes (docs/wire/settings.md, section 7)."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import pytest

@@ -1,6 +1,8 @@
 """The examples of SAP's page (docs/wire/settings.md, sections 3.2 and 3.4), byte for byte where it gives
 bytes."""
 
+from __future__ import annotations
+
 import json
 
 from tests.kit.settings import ROOT, Client, User

@@ -1,5 +1,7 @@
 """The interface on real sockets: Basic and bearer credentials, raw paths, waiting, streams, and a restart."""
 
+from __future__ import annotations
+
 import http.client
 import json
 import socket

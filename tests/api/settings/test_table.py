@@ -1,6 +1,8 @@
 """Methods × levels: each cell of docs/wire/settings.md, section 3, and the resolutions of section 11 that
 shape it."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import pytest

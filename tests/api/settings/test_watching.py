@@ -1,5 +1,7 @@
 """Waiting for changes: long polls and streams, woken by the commits that concern them and by no others."""
 
+from __future__ import annotations
+
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager

@@ -1,5 +1,7 @@
 """Areas in the engine: what each command comes to, where files lie, what replay and snapshots give."""
 
+from __future__ import annotations
+
 import pytest
 
 from retain.engine import Inline, NotFound, OnDisk

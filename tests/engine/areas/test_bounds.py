@@ -1,5 +1,7 @@
 """What areas refuse: bad names, bad ttls, quotas."""
 
+from __future__ import annotations
+
 import pytest
 
 from retain.engine import Inline, Invalid, QuotaExceeded, TooLarge

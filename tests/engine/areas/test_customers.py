@@ -1,5 +1,7 @@
 """Custom ids and the customers they belong to (docs/wire/areas.md, section 3)."""
 
+from __future__ import annotations
+
 import pytest
 
 from retain.engine import Conflict, Invalid, NotFound, TooLarge

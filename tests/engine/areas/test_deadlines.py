@@ -1,5 +1,7 @@
 """Deadlines of areas: one per key, to the nanosecond, before and after the sweeper."""
 
+from __future__ import annotations
+
 import pytest
 
 from retain.engine import NotFound

@@ -1,5 +1,7 @@
 """Events of areas: what the audit shows of them, and that nothing of the data is in their details."""
 
+from __future__ import annotations
+
 import pytest
 
 from retain.engine.areas.events import AreaCreated, AreaDeleted, AreaUpdated, FileStored, KeysExpired

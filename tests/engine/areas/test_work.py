@@ -1,5 +1,7 @@
 """What a form of many files costs: each of them as much as any other."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 
 from retain.engine.areas.events import AreaCreated, FileStored

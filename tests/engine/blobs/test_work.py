@@ -1,5 +1,7 @@
 """What lists of many blocks cost: each block as much as any other."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from typing import Any
 

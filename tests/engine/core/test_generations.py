@@ -1,5 +1,7 @@
 """Generations against a dict."""
 
+from __future__ import annotations
+
 import gc
 from collections.abc import Iterator
 

@@ -1,5 +1,7 @@
 """Tables: a moment of them can be read, and changes go on."""
 
+from __future__ import annotations
+
 import gc
 from collections import deque
 from collections.abc import Iterator

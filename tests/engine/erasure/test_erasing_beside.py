@@ -1,5 +1,7 @@
 """Erasing while others go on: nobody waits for the zeros, and what was begun is ended."""
 
+from __future__ import annotations
+
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager

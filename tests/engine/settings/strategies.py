@@ -1,5 +1,7 @@
 """JSON values for properties."""
 
+from __future__ import annotations
+
 from hypothesis import strategies as st
 
 NAMES = st.sampled_from(["a", "b", "c", "d", "ä", 'q"', "__proto__", ""])

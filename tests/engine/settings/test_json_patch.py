@@ -1,5 +1,7 @@
 """RFC 6902: its appendix, what goes wrong, and the `jsonpatch` library as a second opinion."""
 
+from __future__ import annotations
+
 import copy
 import json
 from typing import Any

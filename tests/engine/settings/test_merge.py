@@ -1,5 +1,7 @@
 """Laying levels over one another (docs/wire/settings.md, section 4)."""
 
+from __future__ import annotations
+
 from functools import reduce
 from typing import Any
 

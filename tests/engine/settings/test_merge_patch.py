@@ -1,5 +1,7 @@
 """RFC 7396: the whole of appendix A, the examples of sections 1 and 3, and the laws that hold."""
 
+from __future__ import annotations
+
 import copy
 from typing import Any
 

@@ -1,5 +1,7 @@
 """Changing values by path: sharing what stays, and keeping up the size."""
 
+from __future__ import annotations
+
 from typing import Any
 
 from hypothesis import given

@@ -1,5 +1,7 @@
 """The slice: events and back, snapshots, sizes, what is recorded, and what erasure leaves."""
 
+from __future__ import annotations
+
 import os
 from typing import Any
 

@@ -1,5 +1,7 @@
 """The value rule (docs/wire/settings.md, section 6), sizes, depth, and when two values are the same."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import pytest

@@ -1,5 +1,7 @@
 """What a write costs: no more than a multiple of what was sent and of the document that it changes."""
 
+from __future__ import annotations
+
 import json
 from collections.abc import Callable
 from typing import Any

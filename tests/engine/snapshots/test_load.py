@@ -1,5 +1,7 @@
 """Opening a data folder whose last process died in the middle of something; reading one beside a server."""
 
+from __future__ import annotations
+
 import msgpack
 
 from retain import journal
