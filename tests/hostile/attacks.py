@@ -10,7 +10,7 @@ import ssl
 import sys
 from base64 import b64encode
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 
 import h2.config
@@ -78,7 +78,13 @@ class Http2:
         number = self.connection.get_next_available_stream_id()
         self.connection.send_headers(
             number,
-            [(b":method", b"GET"), (b":path", path), (b":scheme", b"https"), (b":authority", b"localhost")],
+            [
+                (b":method", b"GET"),
+                (b":path", path),
+                (b":scheme", b"https"),
+                (b":authority", b"localhost"),
+                (b"gms_user", b"u"),
+            ],
             end_stream=True,
         )
         await self.flush()
@@ -190,7 +196,7 @@ async def unread_downloads(target: Target) -> None:
 
     async def hold() -> None:
         async with target.connected() as stream:
-            await stream.send_all(b"GET %b HTTP/1.1\r\nHost: localhost\r\n\r\n" % LARGE * 20)
+            await stream.send_all(b"GET %b HTTP/1.1\r\nHost: localhost\r\ngms_user: u\r\n\r\n" % LARGE * 20)
             await trio.sleep(60)
 
     await _each(target.times(1100), hold)
@@ -248,7 +254,8 @@ async def many_names(target: Target) -> None:
 async def patches(target: Target) -> None:
     """JSON patches that move a large array back and forth."""
     array = b"[" + b",".join([b"1"] * target.times(500_000)) + b"]"
-    await _posted(target, SETTINGS, b"application/json", b'{"a":{"x":%b}}' % array)
+    with suppress(*BROKEN):  # refused before all of it was sent
+        await _posted(target, SETTINGS, b"application/json", b'{"a":{"x":%b}}' % array)
     moves = b",".join(
         [b'{"op":"move","from":"/x","path":"/y"}', b'{"op":"move","from":"/y","path":"/x"}'] * 250
     )

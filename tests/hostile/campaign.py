@@ -14,8 +14,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Self
 
-from tests.hostile.attacks import AREAS, ATTACKS
+from tests.hostile.attacks import AREAS, ATTACKS, LARGE
 from tests.kit.certificates import certified
 from tests.kit.server import ROOT, Server, running
 
@@ -37,6 +38,8 @@ global_create_roles = []
 name = "operator"
 password = "$argon2id$v=19$m=65536,t=3,p=4$c29tZXNhbHRzb21lc2FsdA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
 """
+
+ATTACKER = (sys.executable, "-m", "tests.hostile.attacks")
 
 PAUSE_S = 0.02
 """Between two requests of the innocent client."""
@@ -76,8 +79,8 @@ def target(folder: Path) -> Iterator[tuple[Server, Path]]:
     folder.mkdir(parents=True, exist_ok=True)
     certificate, key = certified(folder)
     with running(folder / "server", CONFIG.format(certificate=certificate, key=key)) as server:
-        innocent = Innocent(server.port)
-        innocent.put_large()
+        with Innocent(server.port) as innocent:
+            innocent.put_large()
         yield server, certificate
 
 
@@ -92,6 +95,18 @@ class Innocent:
         self._connection: http.client.HTTPSConnection | None = None
         self._turn = 0
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection, if there is one."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
     def put_large(self) -> None:
         """Put the file there that attackers download."""
         body = (
@@ -100,6 +115,8 @@ class Innocent:
         )
         headers = {"gms_user": "u", "Content-Type": "multipart/form-data; boundary=b"}
         status = self._ask("POST", "/genesys/1/storage/custom/large/86400", body, headers)
+        assert status == 200, status
+        status = self._ask("GET", LARGE.decode(), b"", {"gms_user": "u"})
         assert status == 200, status
 
     def request(self, figures: Figures) -> None:
@@ -115,7 +132,7 @@ class Innocent:
                 status = self._ask("POST", f"{AREAS.decode()}60", b"a=" + b"x" * 20_000, form)
                 expected = 200
         except (OSError, http.client.HTTPException) as error:
-            self._connection = None
+            self.close()
             figures.failures.append(type(error).__name__)
         else:
             if status != expected:
@@ -159,21 +176,21 @@ def attack(
     server: Server, certificate: Path, name: str, *, scale: float, seconds: float, calm_s: float
 ) -> Outcome:
     """One attack: `calm_s` seconds before, `seconds` of it, `calm_s` after ten seconds to recover at most."""
-    innocent = Innocent(server.port)
-    before = watch(server, innocent, calm_s)
-    process = subprocess.Popen(
-        [sys.executable, "-m", "tests.hostile.attacks", name, str(server.port), str(certificate), str(scale)],
-        cwd=ROOT,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        during = watch(server, innocent, seconds)
-        assert process.poll() is None, f"the attack {name} ended by itself"
-    finally:
-        process.kill()
-        process.wait()
-    time.sleep(min(10.0, seconds))
-    after = watch(server, innocent, calm_s)
+    with Innocent(server.port) as innocent:
+        before = watch(server, innocent, calm_s)
+        process = subprocess.Popen(
+            [*ATTACKER, name, str(server.port), str(certificate), str(scale)],
+            cwd=ROOT,
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            during = watch(server, innocent, seconds)
+            assert process.poll() is None, f"the attack {name} ended by itself"
+        finally:
+            process.kill()
+            process.wait()
+        time.sleep(min(10.0, seconds))
+        after = watch(server, innocent, calm_s)
     return Outcome(name, before, during, after)
 
 
