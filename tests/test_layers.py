@@ -64,7 +64,7 @@ ROOMS: dict[str, frozenset[str]] = {
     "api/settings": GROUND,
     "api/blobs": GROUND,
     "api/admin": GROUND | {"api/blobs", "api/settings", "api/console", "api/web"},
-    "api/console": GROUND | {"api/admin", "api/web"},
+    "api/console": GROUND | {"api/admin", "api/blobs", "api/settings", "api/web"},  # their grammar and bytes
     "api/web": GROUND | {"api/admin", "api/console"},
     "api/server": GROUND | {"api/web"},
 }

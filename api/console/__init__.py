@@ -1,4 +1,5 @@
 """The console: pages for administrators, auditors and data-protection officers, under /console.
 
-What a page shows or does comes from `api.admin`; here are routes, forms, sessions, roles and templates.
+What a page shows or does comes from `api.admin`, the engine and the interfaces' grammar; here are routes,
+forms, sessions, roles and templates.
 """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterable, Callable, Mapping
 from datetime import UTC, tzinfo
 from typing import Any, Final
 from urllib.parse import quote, urlsplit
@@ -11,6 +11,7 @@ from urllib.parse import quote, urlsplit
 from markupsafe import Markup
 from quart import Response
 from quart import request as quart_request
+from quart.wrappers.response import IterableBody
 from quart_auth import Action, AuthUser
 from werkzeug.datastructures import MultiDict
 
@@ -185,6 +186,19 @@ class Call:
         response = Response(body, status, content_type=content_type)
         for name, value in {**HEADERS, **(headers or {})}.items():
             response.headers[name] = value
+        return response
+
+    def stream(
+        self,
+        body: AsyncIterable[bytes],
+        length: int,
+        status: int,
+        content_type: str,
+        headers: Mapping[str, str],
+    ) -> Response:
+        """Return an answer whose bytes come one after the other; `body` is closed when nobody reads it."""
+        response = self.answer("", status, content_type, {**headers, "Content-Length": str(length)})
+        response.response = IterableBody(body)
         return response
 
     def go(self, path: str, note: Note | None = None) -> Response:

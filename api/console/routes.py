@@ -8,11 +8,15 @@ from __future__ import annotations
 
 from typing import Final
 
-from retain.api.console.pages import overview, sign_in, tokens
+from retain.api.console.pages import blob, container, containers, overview, sign_in, tokens, uploads
 from retain.api.console.route import Route
 
 ROUTES: Final[tuple[Route, ...]] = (
     *sign_in.ROUTES,
     *overview.ROUTES,
+    *containers.ROUTES,
+    *container.ROUTES,
+    *blob.ROUTES,
+    *uploads.ROUTES,
     *tokens.ROUTES,
 )

@@ -121,6 +121,18 @@ def list_blobs(
         at = behind
 
 
+def count_names(blobs: BlobsState, account: str, container: str, prefix: str) -> int:
+    """How many blobs have names that begin with ``prefix``, with those past their end that were not swept
+    yet; O(log n).
+
+    Raises:
+        NotFound: ``container``.
+    """
+    names = required(blobs, account, container).names
+    behind = after_prefix(prefix)
+    return (len(names) if behind is None else names.bisect_left(behind)) - names.bisect_left(prefix)
+
+
 def after_prefix(prefix: str) -> str | None:
     """The smallest string above all that begin with ``prefix``, None if there is none."""
     stem = prefix.rstrip(HIGHEST)

@@ -133,6 +133,11 @@ def holdings(blobs: BlobsState, account: str) -> tuple[Holdings, ...]:
     return tuple(_holdings(blobs, container) for container in blobs.accounts.get(account, {}).values())
 
 
+def holding(blobs: BlobsState, account: str, name: str) -> Holdings:
+    """What one container holds."""
+    return _holdings(blobs, required(blobs, account, name))
+
+
 def _holdings(blobs: BlobsState, container: Container) -> Holdings:
     days = container.entry.days
     return Holdings(

@@ -34,7 +34,7 @@ async def _find(call: Call, container: str | None) -> Response:
         page = query(
             state.blobs,
             call.account,
-            _query(where),
+            tag_query(where),
             now,
             container=container,
             start=start,
@@ -53,7 +53,8 @@ async def _find(call: Call, container: str | None) -> Response:
     return xml_response(found_page(call.endpoint, text or "", asked, items, next_marker))
 
 
-def _query(where: Where) -> TagQuery:
+def tag_query(where: Where) -> TagQuery:
+    """Return what the engine looks for."""
     return TagQuery({key: _range(interval) for key, interval in where.intervals.items()}, where.container)
 
 

@@ -86,15 +86,14 @@ async def _answer(
         return Response(status, headers, data if last - first == len(data) else data[first:last])
     if framed is not None and framed.replace(" ", "") != structured_body.HEADER_VALUE.replace(" ", ""):
         raise invalid_header("x-ms-structured-body", framed)
-    first_one = await call.engine.open_body(held[0][0]) if held else None
-    stretches = _Stretches(call.engine, held, first_one)
+    stretches = await _opened(call.engine, held)
     if framed is None:
-        return Response(status, headers, _Body(stretches.chunks(), stretches), length=stop - start)
+        return Response(status, headers, BlobBody(stretches.chunks(), stretches), length=stop - start)
     headers += [
         ("x-ms-structured-body", structured_body.HEADER_VALUE),
         ("x-ms-structured-content-length", str(stop - start)),
     ]
-    framing = _Body(structured_body.frame(stretches.chunks(), stop - start), stretches)
+    framing = BlobBody(structured_body.frame(stretches.chunks(), stop - start), stretches)
     return Response(status, headers, framing, length=structured_body.framed_length(stop - start))
 
 
@@ -126,7 +125,20 @@ class _Stretches:
             await download.aclose()
 
 
-class _Body:
+async def _opened(engine: Engine, held: list[tuple[Held, int, int]]) -> _Stretches:
+    return _Stretches(engine, held, await engine.open_body(held[0][0]) if held else None)
+
+
+async def open_blob(engine: Engine, entry: BlobEntry, start: int, stop: int) -> BlobBody:
+    """Return the bytes of a blob from `start` up to, not including, `stop`, opened already.
+
+    Raises NotFound if they were erased meanwhile, so that the answer can say so before it begins.
+    """
+    stretches = await _opened(engine, pieces(entry, start, stop))
+    return BlobBody(stretches.chunks(), stretches)
+
+
+class BlobBody:
     """An answer's body; closed, it gives the file back even if nothing was read, which a generator that was
     never begun would not."""
 
@@ -134,7 +146,7 @@ class _Body:
         self._chunks = chunks
         self._stretches = stretches
 
-    def __aiter__(self) -> _Body:
+    def __aiter__(self) -> BlobBody:
         return self
 
     async def __anext__(self) -> bytes:

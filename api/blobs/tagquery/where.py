@@ -70,12 +70,13 @@ def parse_where(text: str | None, *, in_container: bool = False) -> Where:
             "where", text or "", "The query is empty.", str(QueryError(1, "unexpected end of query"))
         )
     try:
-        return _parse(text, in_container)
+        return read_where(text, in_container=in_container)
     except QueryError as error:
         raise invalid_parameter("where", text, str(error), str(error)) from None
 
 
-def _parse(text: str, in_container: bool) -> Where:
+def read_where(text: str, *, in_container: bool = False) -> Where:
+    """As `parse_where`, for callers who show the place themselves. Raises QueryError."""
     rest = iter(words(text))
     container: str | None = None
     intervals: dict[str, Interval] = {}

@@ -65,10 +65,16 @@ _TOKEN: Final = re.compile(
 
 class QueryError(ValueError):
     """A tag query that is not one. The message names the position, counted from 1, as the service does; None
-    if the query as a whole is wrong."""
+    if the query as a whole is wrong.
+
+    Attributes:
+        position: Where, counted from 1.
+        reason: What is wrong there.
+    """
 
     def __init__(self, position: int | None, reason: str) -> None:
         self.position = position
+        self.reason = reason
         place = "" if position is None else f" at or near character position {position}"
         super().__init__(f"Error parsing query{place}: {reason}")
 

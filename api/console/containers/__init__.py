@@ -1,0 +1,5 @@
+"""What the pages about containers and blobs share: addresses, holds, searches and previews.
+
+It does not answer requests: the views are in `api/console/pages`, and every rule is the engine's or the blob
+interface's.
+"""

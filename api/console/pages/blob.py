@@ -1,0 +1,276 @@
+"""One blob: what it is, its preview and bytes, its tags, its holds, and its end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from quart import Response
+from quart import request as quart_request
+
+from retain.api.blobs.routes.reading import open_blob
+from retain.api.blobs.wire.errors import AzureError
+from retain.api.blobs.wire.ranges import content_range, parse_range
+from retain.api.console.call import Call
+from retain.api.console.containers.addresses import (
+    CONTAINERS,
+    blob_address,
+    container_address,
+    folder_of,
+    steps,
+)
+from retain.api.console.containers.holds import holds_on
+from retain.api.console.containers.previews import TEXT_BYTES, UNKNOWN, content_headers, kind_of, type_of
+from retain.api.console.forms.containers import HoldForm, TagsForm
+from retain.api.console.roles import ADMINISTRATORS
+from retain.api.console.route import Route
+from retain.api.console.sessions import Note
+from retain.api.refusals import status_of
+from retain.engine import EngineError, NotFound, PreconditionFailed, State
+from retain.engine.blobs.commands import DeleteBlob, SetBlobTags
+from retain.engine.blobs.conditions import Conditions, ETags
+from retain.engine.blobs.entries import BlobEntry
+from retain.engine.blobs.queries import ends_at, get_blob
+from retain.engine.holds import Hold, Kind, LiftHold, SetHold
+
+BLOB: Final = f"{CONTAINERS}/<tenant>/<container>/blob"
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A blob as its page shows it.
+
+    Attributes:
+        entry: The blob.
+        ends: When it ends; None for never.
+        days: For how many days its container keeps a blob, 0 for ever.
+        holds: What keeps it.
+    """
+
+    entry: BlobEntry
+    ends: int | None
+    days: int
+    holds: tuple[Hold, ...]
+
+    @property
+    def tags(self) -> str:
+        """Its tags, one in a line, as the form edits them."""
+        return "\n".join(f"{key}={value}" for key, value in self.entry.tags)
+
+    @property
+    def etag(self) -> str:
+        """Its ETag as clients see it, without quotes."""
+        return f"0x{self.entry.etag:X}"
+
+
+async def find(call: Call, tenant: str, container: str, name: str) -> Found:
+    """Return a blob. Raises NotFound."""
+    call.desk.administration.tenants.required(tenant)
+
+    def look(state: State, now: int) -> Found:
+        blobs = state.blobs
+        entry = get_blob(blobs, tenant, container, name, now)
+        held = blobs.find(tenant, container)
+        assert held is not None, "its blob was found"
+        days = blobs.default_days if held.entry.days is None else held.entry.days
+        holds = tuple(holds_on(state, tenant, container, entry.resource))
+        return Found(entry, ends_at(blobs, tenant, container, name, now), days, holds)
+
+    return await call.desk.engine.read(look)
+
+
+async def show(call: Call, tenant: str, container: str) -> Response:
+    """Return its page."""
+    return await _page(call, tenant, container, call.args.get("name", ""))
+
+
+async def _page(
+    call: Call,
+    tenant: str,
+    container: str,
+    name: str,
+    *,
+    status: int = 200,
+    tags: TagsForm | None = None,
+    hold: HoldForm | None = None,
+) -> Response:
+    found = await find(call, tenant, container, name)
+    kind = kind_of(found.entry, name)
+    return call.page(
+        "blob.html",
+        status=status,
+        here=CONTAINERS,
+        **_names(tenant, container, name),
+        found=found,
+        kind=kind,
+        media_type=type_of(found.entry, name),
+        text=await _beginning(call, found.entry) if kind == "text" else "",
+        text_bytes=TEXT_BYTES,
+        tags=tags or TagsForm(data={"tags": found.tags}),
+        hold=hold or HoldForm(),
+    )
+
+
+def _names(tenant: str, container: str, name: str) -> dict[str, Any]:
+    """What both pages about a blob say of where it is."""
+    folder = folder_of(name)
+    return {
+        "tenant": tenant,
+        "container": container,
+        "name": name,
+        "last": name[len(folder) :],
+        "folder": container_address(tenant, container, prefix=folder),
+        "steps": steps(tenant, container, folder),
+        "address": blob_address,
+    }
+
+
+async def _beginning(call: Call, entry: BlobEntry) -> str:
+    """The first bytes of a text; what is no UTF-8 shows as replacement characters."""
+    body = await open_blob(call.desk.engine, entry, 0, min(entry.size, TEXT_BYTES))
+    try:
+        data = b"".join([chunk async for chunk in body])
+    finally:
+        await body.aclose()
+    return data.decode("utf-8", "replace").removeprefix("\ufeff")
+
+
+async def content(call: Call, tenant: str, container: str) -> Response:
+    """Return its bytes, whole or a range of them, so that a player can seek."""
+    name = call.args.get("name", "")
+    entry = (await find(call, tenant, container, name)).entry
+    headers = content_headers(entry, name, download="download" in call.args)
+    try:
+        part = parse_range(quart_request.headers.get("Range"), None, entry.size)
+    except AzureError as error:
+        return call.answer("", 416, "text/plain;charset=utf-8", dict(error.headers))
+    start, stop = part or (0, entry.size)
+    if part is not None:
+        headers["Content-Range"] = content_range(start, stop, entry.size)
+    shown = type_of(entry, name) if headers["Content-Disposition"] == "inline" else UNKNOWN
+    body = await open_blob(call.desk.engine, entry, start, stop)
+    return call.stream(body, stop - start, 200 if part is None else 206, shown, headers)
+
+
+async def set_tags(call: Call, tenant: str, container: str) -> Response:
+    """Replace its tags, if they are still those that the page showed."""
+    sent = await call.form()
+    name, form = sent.get("name", ""), TagsForm(sent)
+    pairs = form.pairs() if form.validate() else None
+    if pairs is None:
+        return await _page(call, tenant, container, name, status=400, tags=form)
+    before = sent.get("before", "").replace("\r\n", "\n")
+
+    def unchanged(tags: object) -> bool:
+        return isinstance(tags, dict) and "\n".join(f"{key}={value}" for key, value in tags.items()) == before
+
+    command = SetBlobTags(
+        actor=call.actor,
+        account=tenant,
+        container=container,
+        name=name,
+        tags=pairs,
+        conditions=Conditions(tags=unchanged),
+    )
+    try:
+        await call.desk.engine.submit(command)
+    except PreconditionFailed as error:
+        words = "Somebody changed the tags meanwhile. Your text stands here; save it again to replace theirs."
+        form.refuse("tags", words if error.reason == "condition" else _sentence(error))
+        return await _page(call, tenant, container, name, status=412, tags=form)
+    return call.go(blob_address(tenant, container, name), Note("Saved the tags."))
+
+
+async def set_hold(call: Call, tenant: str, container: str) -> Response:
+    """Set a legal hold."""
+    sent = await call.form()
+    name, form = sent.get("name", ""), HoldForm(sent)
+    if not form.validate():
+        return await _page(call, tenant, container, name, status=400, hold=form)
+    found = await find(call, tenant, container, name)
+    await call.desk.engine.submit(
+        SetHold(
+            actor=call.actor,
+            hold_id=call.desk.engine.entropy(16),
+            kind=Kind.BLOB,
+            names=(tenant, container, name),
+            resource=found.entry.resource,
+            reason=(form.reason.data or "").strip(),
+        )
+    )
+    text = "Set the hold. Until it is lifted nobody can delete or overwrite this blob."
+    return call.go(blob_address(tenant, container, name), Note(text, "held"))
+
+
+async def lift_hold(call: Call, tenant: str, container: str) -> Response:
+    """Lift one of the holds that are on this blob alone."""
+    sent = await call.form()
+    name = sent.get("name", "")
+    found = await find(call, tenant, container, name)
+    wanted = next((one for one in found.holds if one.hold_id.hex() == sent.get("hold")), None)
+    if wanted is None or wanted.target.kind is not Kind.BLOB:
+        raise NotFound("this blob has no such hold of its own", reason="hold")
+    await call.desk.engine.submit(LiftHold(actor=call.actor, hold_id=wanted.hold_id))
+    return call.go(blob_address(tenant, container, name), Note(f"Lifted the hold “{wanted.reason}”."))
+
+
+async def ask_delete(call: Call, tenant: str, container: str) -> Response:
+    """Return the page that says what deleting it ends."""
+    name = call.args.get("name", "")
+    found = await find(call, tenant, container, name)
+    return call.page(
+        "blob-delete.html", here=CONTAINERS, **_names(tenant, container, name), found=found, fault=""
+    )
+
+
+async def delete(call: Call, tenant: str, container: str) -> Response:
+    """Delete it, if it is still the one that the page showed."""
+    sent = await call.form()
+    name, etag = sent.get("name", ""), sent.get("etag", "")
+    found = await find(call, tenant, container, name)
+    command = DeleteBlob(
+        actor=call.actor,
+        account=tenant,
+        container=container,
+        name=name,
+        conditions=Conditions(if_match=ETags(values=frozenset({_number(etag)}))),
+    )
+    try:
+        await call.desk.engine.submit(command)
+    except EngineError as error:
+        if status_of(error) not in (409, 412):
+            raise
+        changed = "It was written anew since this page was opened. Look at it again before you delete it."
+        return call.page(
+            "blob-delete.html",
+            status=status_of(error),
+            here=CONTAINERS,
+            **_names(tenant, container, name),
+            found=found,
+            fault=changed if error.reason == "condition" else _sentence(error),
+        )
+    note = Note(f"Deleted {name}. Its bytes are erased within the time set for erasures.", "hidden")
+    return call.go(container_address(tenant, container, prefix=folder_of(name)), note)
+
+
+def _number(etag: str) -> int:
+    """The ETag that a form sends back; one that matches nothing for anything else."""
+    try:
+        return int(etag, 16)
+    except ValueError:
+        return -1
+
+
+def _sentence(error: EngineError) -> str:
+    return f"{error.message[:1].upper()}{error.message[1:]}. Nothing was changed."
+
+
+ROUTES: Final = (
+    Route(path=BLOB, view=show, roles=ADMINISTRATORS),
+    Route(path=f"{BLOB}/content", view=content, roles=ADMINISTRATORS),
+    Route(path=f"{BLOB}/delete", view=ask_delete, roles=ADMINISTRATORS),
+    Route(path=f"{BLOB}/delete", view=delete, methods=("POST",), roles=ADMINISTRATORS),
+    Route(path=f"{BLOB}/tags", view=set_tags, methods=("POST",), roles=ADMINISTRATORS),
+    Route(path=f"{BLOB}/hold", view=set_hold, methods=("POST",), roles=ADMINISTRATORS),
+    Route(path=f"{BLOB}/lift", view=lift_hold, methods=("POST",), roles=ADMINISTRATORS),
+)

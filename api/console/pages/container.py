@@ -1,0 +1,182 @@
+"""`/console/containers/TENANT/CONTAINER`: a container by folders, searched by the beginning of names and by
+tags. A page costs what it shows: folders are passed over by one seek, and a search looks at a bounded number
+of blobs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from quart import Response
+
+from retain.api.blobs.routes.find import tag_query
+from retain.api.blobs.tagquery.where import Where, read_where
+from retain.api.blobs.tagquery.words import QueryError
+from retain.api.console.call import Call
+from retain.api.console.containers.addresses import CONTAINERS, blob_address, container_address, steps
+from retain.api.console.containers.previews import icon_of
+from retain.api.console.containers.search import Fault, built, fault_of
+from retain.api.console.roles import ADMINISTRATORS
+from retain.api.console.route import Route
+from retain.engine import State
+from retain.engine.blobs.entries import BlobEntry, ContainerEntry, Pairs
+from retain.engine.blobs.listing import count_names, find_blobs, list_blobs
+from retain.engine.blobs.queries import get_container
+
+PER_PAGE: Final = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A folder or a blob in the list.
+
+    Attributes:
+        label: What of its name is shown.
+        address: Where it leads.
+        icon: What stands before it.
+        count: Blobs in a folder; None for a blob.
+        size: Bytes of a blob.
+        written: When it was written last.
+        ends: When it ends; None for never.
+        held: Under a legal hold.
+        tags: Its tags.
+    """
+
+    label: str
+    address: str
+    icon: str
+    count: int | None = None
+    size: int = 0
+    written: int = 0
+    ends: int | None = None
+    held: bool = False
+    tags: Pairs = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What a page of the list shows.
+
+    Attributes:
+        entry: The container.
+        blobs: How many blobs it holds.
+        size: Their bytes.
+        days: For how many days it keeps one, 0 for ever.
+        held: Under a legal hold as a whole.
+        rows: The folders and blobs.
+        next: The name that the next page begins with; None if this is the last.
+    """
+
+    entry: ContainerEntry
+    blobs: int
+    size: int
+    days: int
+    held: bool
+    rows: tuple[Row, ...]
+    next: str | None
+
+
+async def show(call: Call, tenant: str, container: str) -> Response:
+    """Return a page of the list, or of what a search found."""
+    prefix, where, after = (call.args.get(name, "") for name in ("prefix", "where", "after"))
+    fields = {name: call.args.get(name, "") for name in ("kind", "stored_from", "stored_to")}
+    call.desk.administration.tenants.required(tenant)
+    if any(fields.values()):
+        return call.go(container_address(tenant, container, prefix=prefix, where=built(fields)))
+    fault: Fault | None = None
+    query: Where | None = None
+    if where.strip():
+        try:
+            query = read_where(where, in_container=True)
+        except QueryError as error:
+            fault = fault_of(where, error)
+    found = await call.desk.engine.read(
+        lambda state, now: _shown(
+            state, now, tenant, container, prefix, query, after, empty=fault is not None
+        )
+    )
+    return call.page(
+        "container.html",
+        status=400 if fault else 200,
+        here=CONTAINERS,
+        tenant=tenant,
+        container=container,
+        prefix=prefix,
+        folder=prefix if not prefix or prefix.endswith("/") else "",
+        where=where,
+        fault=fault,
+        after=after,
+        steps=steps(tenant, container, prefix),
+        found=found,
+        address=container_address,
+        blob_address=blob_address,
+    )
+
+
+def _shown(
+    state: State,
+    now: int,
+    tenant: str,
+    container: str,
+    prefix: str,
+    query: Where | None,
+    after: str,
+    *,
+    empty: bool,
+) -> Shown:
+    blobs = state.blobs
+    entry = get_container(blobs, tenant, container, now)
+    found = blobs.find(tenant, container)
+    assert found is not None, "its entry was found"
+    held = state.ground.held.container(tenant, container)
+    alone = state.ground.held.blobs_in(tenant, container)
+
+    def row(name: str, one: BlobEntry, cut: int) -> Row:
+        return Row(
+            label=name[cut:],
+            address=blob_address(tenant, container, name),
+            icon=icon_of(one, name),
+            size=one.size,
+            written=one.modified,
+            ends=found.ends(one),
+            held=held or name in alone,
+            tags=one.tags,
+        )
+
+    rows: list[Row] = []
+    following: str | None = None
+    if query is not None:
+        start = (container, max(prefix, after))
+        page = find_blobs(
+            blobs, tenant, tag_query(query), now, container=container, start=start, limit=PER_PAGE
+        )
+        rows = [row(one.name, one.entry, 0) for one in page.items if one.name.startswith(prefix)]
+        if page.next is not None and (page.next[1].startswith(prefix) or page.next[1] < prefix):
+            following = page.next[1]
+    elif not empty:
+        listed = list_blobs(
+            blobs, tenant, container, now, prefix=prefix, delimiter="/", start=after, limit=PER_PAGE
+        )
+        cut = prefix.rfind("/") + 1
+        for name, one, _ in listed.items:
+            if isinstance(one, BlobEntry):
+                rows.append(row(name, one, cut))
+            else:
+                rows.append(_folder(state, tenant, container, name, cut))
+        following = listed.next
+    days = blobs.default_days if entry.days is None else entry.days
+    hidden = found.ages.bisect_left((found.alive_after(now) + 1, ""))
+    return Shown(entry, len(found.ages) - hidden, found.size, days, held, tuple(rows), following)
+
+
+def _folder(state: State, tenant: str, container: str, name: str, cut: int) -> Row:
+    return Row(
+        label=name[cut:],
+        address=container_address(tenant, container, prefix=name),
+        icon="folder",
+        count=count_names(state.blobs, tenant, container, name),
+    )
+
+
+ROUTES: Final = (Route(path=f"{CONTAINERS}/<tenant>/<container>", view=show, roles=ADMINISTRATORS),)

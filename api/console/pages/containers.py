@@ -1,0 +1,69 @@
+"""`/console/containers`: every tenant's containers, and a new one."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from quart import Response
+
+from retain.api.config.checks import container_names
+from retain.api.console.call import Call
+from retain.api.console.containers.addresses import CONTAINERS, container_address
+from retain.api.console.forms.containers import CreateForm
+from retain.api.console.roles import ADMINISTRATORS
+from retain.api.console.route import Nav, Route
+from retain.api.console.sessions import Note
+from retain.api.refusals import status_of
+from retain.engine import EngineError
+from retain.engine.blobs.container_commands import CreateContainer
+from retain.engine.outlook import outlook
+
+
+async def show(call: Call) -> Response:
+    """Return the list, and the form for a new one."""
+    return await _page(call, CreateForm(data={"tenant": call.args.get("tenant", "")}))
+
+
+async def create(call: Call) -> Response:
+    """Make a container."""
+    form = CreateForm(await call.form())
+    if not form.validate():
+        return await _page(call, form, 400)
+    tenant, name = form.tenant.data or "", form.container.data or ""
+    if container_names((name,)) is not None:
+        form.refuse("container", "A name has 3 to 63 lower-case letters, digits and single hyphens.")
+        return await _page(call, form, 400)
+    call.desk.administration.tenants.required(tenant)
+    engine = call.desk.engine
+    command = CreateContainer(actor=call.actor, account=tenant, container=name, resource=engine.entropy(16))
+    try:
+        await engine.submit(command)
+    except EngineError as error:
+        words = {
+            "container-exists": f"{tenant} has a container of this name already.",
+            "being-deleted": "A container of this name is being deleted. Try again in a minute.",
+        }
+        if error.reason not in words:
+            raise
+        form.refuse("container", words[error.reason])
+        return await _page(call, form, status_of(error))
+    return call.go(container_address(tenant, name), Note(f"Created the container {name} of {tenant}."))
+
+
+async def _page(call: Call, form: CreateForm, status: int = 200) -> Response:
+    tenants = call.desk.administration.tenants.names()
+    found = await call.desk.engine.read(lambda state, _: outlook(state, call.now).containers)
+    return call.page(
+        "containers.html",
+        status=status,
+        here=CONTAINERS,
+        form=form,
+        tenants=[(name, [one for one in found if one.account == name]) for name in tenants],
+        container_address=container_address,
+    )
+
+
+ROUTES: Final = (
+    Route(path=CONTAINERS, view=show, roles=ADMINISTRATORS, nav=Nav("Containers", "box", "Data")),
+    Route(path=CONTAINERS, view=create, methods=("POST",), roles=ADMINISTRATORS),
+)

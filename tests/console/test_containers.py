@@ -1,0 +1,157 @@
+"""The story of a blob in a real browser: uploaded, found, played from the middle, held, deleted."""
+
+from __future__ import annotations
+
+import io
+import wave
+from pathlib import Path
+
+import pytest
+
+from tests.console.conftest import Open
+from tests.kit.chromium import SCHEMES, WIDTHS, Watched
+from tests.kit.site import PASSWORD, Site
+
+AT = "/console/containers/harbour/recordings"
+DROP = """(data) => {
+  const bag = new DataTransfer();
+  bag.items.add(new File([data], "dropped.txt", { type: "text/plain" }));
+  const drop = new DragEvent("drop", { dataTransfer: bag, bubbles: true });
+  document.querySelector("[data-drop]").dispatchEvent(drop);
+}"""
+
+
+def sound(seconds: int) -> bytes:
+    """A recording of silence, longer than one block of an upload from 66 seconds on."""
+    made = io.BytesIO()
+    with wave.open(made, "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(8000)
+        file.writeframes(bytes(16_000 * seconds))
+    return made.getvalue()
+
+
+def put(site: Site, name: str, data: bytes, tags: dict[str, str]) -> None:
+    key = site.retain("tenant", "show", "harbour", "--keys")["keys"][0]
+    site.upload("harbour", key, "recordings", name, data, tags)
+
+
+def test_a_recording_is_uploaded_played_held_and_deleted(page: Open, tmp_path: Path) -> None:
+    call = tmp_path / "call.wav"
+    call.write_bytes(sound(100))
+    note = tmp_path / "note.txt"
+    note.write_text("first")
+    with page() as seen:
+        seen.sign_in("ann.keller", PASSWORD, AT)
+        tab = seen.page
+        tab.get_by_label("Files to upload").set_input_files([call, note])
+        tab.get_by_text("on disk, 1.6").wait_for()
+        tab.get_by_text("on disk, 5").wait_for()
+        tab.get_by_role("link", name="Show the list with what was uploaded").click()
+        tab.get_by_role("link", name="call.wav").click()
+        audio = tab.get_by_label("The recording")
+        audio.evaluate("(player) => { player.preload = 'auto'; player.load(); }")
+        audio.evaluate("(p) => new Promise((done) => { p.oncanplay = done; if (p.readyState > 2) done(); })")
+        assert audio.evaluate("(player) => Math.round(player.duration)") == 100
+        audio.evaluate("(p) => new Promise((done) => { p.onseeked = done; p.currentTime = 90; })")
+        assert audio.evaluate("(player) => player.currentTime") == 90
+
+        tab.get_by_text("Edit tags").click()
+        tab.get_by_role("textbox", name="Tags").fill("RecordingType=CALL\nStoredTime=2026-11-28T10:00:00Z")
+        tab.get_by_role("button", name="Save tags").click()
+        tab.get_by_role("status").get_by_text("Saved the tags.").wait_for()
+        tab.get_by_label("Reason").fill("Complaint 2026-1187")
+        tab.get_by_role("button", name="Set a hold").click()
+        tab.get_by_text("“Complaint 2026-1187”").wait_for()
+        assert tab.get_by_role("button", name="Delete…").is_disabled()
+        tab.get_by_role("button", name="Lift this hold").click()
+        tab.get_by_role("link", name="Delete…").click()
+        tab.get_by_role("button", name="Delete this blob for good").click()
+        tab.get_by_role("status").get_by_text("Deleted call.wav").wait_for()
+        assert tab.get_by_role("link", name="call.wav").count() == 0
+
+
+def test_a_name_that_is_taken_is_replaced_only_on_request(page: Open, tmp_path: Path) -> None:
+    file = tmp_path / "taken.txt"
+    file.write_text("one")
+    with page() as seen:
+        seen.expected.add(409)
+        seen.sign_in("ann.keller", PASSWORD, AT)
+        tab = seen.page
+        tab.get_by_label("Files to upload").set_input_files(file)
+        tab.get_by_text("on disk, 3").wait_for()
+        file.write_text("four")
+        tab.get_by_label("Files to upload").set_input_files(file)
+        tab.get_by_role("button", name="Replace taken.txt").click()
+        tab.get_by_text("on disk, 4").wait_for()
+        tab.get_by_role("link", name="Open").last.click()
+        assert tab.get_by_role("group", name="The text").inner_text() == "four"
+
+
+def test_a_lost_connection_is_resumed_and_a_dropped_file_arrives(page: Open, tmp_path: Path) -> None:
+    large = tmp_path / "large.bin"
+    large.write_bytes(bytes(range(256)) * 4096 * 5)
+    sent: list[str] = []
+    with page() as seen:
+        seen.sign_in("ann.keller", PASSWORD, AT)
+        tab = seen.page
+        broken = "**/blocks?*block=2*"
+        tab.route(broken, lambda route: route.abort())
+        tab.get_by_label("Files to upload").set_input_files(large)
+        tab.get_by_text("Connection lost at 2.1").wait_for()
+        tab.unroute(broken)
+        tab.on("request", lambda request: sent.append(f"{request.method} {request.url}"))
+        seen.faults.clear()  # the browser reports the lost connection
+        tab.get_by_role("button", name="Resume large.bin").click()
+        tab.get_by_text("on disk, 5.2").wait_for()
+        assert len([one for one in sent if one.startswith("PUT")]) == 3, "blocks 0 and 1 were kept"
+        tab.evaluate(DROP, "hello")
+        tab.get_by_text("on disk, 5\u00a0B").wait_for()
+
+
+def test_a_search_marks_its_fault_and_offers_the_repair(page: Open, site: Site) -> None:
+    put(site, "8888/found.wav", b"RIFF", {"StoredTime": "2026-11-02T10:00:00Z"})
+    with page() as seen:
+        seen.expected.add(400)
+        seen.sign_in("ann.keller", PASSWORD, AT)
+        tab = seen.page
+        tab.get_by_label("Tags", exact=True).fill("StoredTime >= 2026-11-01")
+        tab.get_by_role("button", name="Search", exact=True).click()
+        assert tab.locator("mark.fault").inner_text() == "2026-11-01"
+        assert tab.evaluate("document.activeElement.id") == "where"
+        assert seen.findings() == []
+        tab.get_by_role("link", name="Put the quotes there and search").click()
+        tab.get_by_role("link", name="8888/found.wav").wait_for()
+
+
+def test_an_uploaded_page_runs_nothing(page: Open, site: Site) -> None:
+    evil = b"<svg xmlns='http://www.w3.org/2000/svg'><script>document.title = 'ran'</script></svg>"
+    put(site, "evil.svg", evil, {})
+    with page() as seen:
+        seen.sign_in("ann.keller", PASSWORD, f"{AT}/blob?name=evil.svg")
+        seen.page.get_by_alt_text("evil.svg").wait_for()
+        source = seen.page.get_by_alt_text("evil.svg").get_attribute("src")
+        seen.page.goto(f"{seen.base}{source}")
+        assert "ran" not in seen.page.title()
+        seen.faults[:] = [fault for fault in seen.faults if "sandboxed" not in fault]
+
+
+def fits(seen: Watched, width: int) -> None:
+    """The page is as wide as its window, moves nothing but what a player moves in itself, and reads well."""
+    assert seen.width() == width
+    assert seen.shifted() < (0.01 if seen.page.locator("audio").count() else 0.001)
+    assert seen.findings() == []
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_the_pages_fit_and_move_nothing(page: Open, site: Site, width: int, scheme: str) -> None:
+    name = "8888/2026-11-28/0004C06AN88TN2MP904S02LAES000001_2026-11-28_18-59-26-0064021D.wav"
+    put(site, name, sound(2), {"RecordingType": "CALL", "Queue": "claims"})
+    with page(width=width, color_scheme=scheme, reduced_motion="reduce") as seen:
+        seen.sign_in("ann.keller", PASSWORD, "/console/containers")
+        fits(seen, width)
+        for path in ("", "?prefix=8888/2026-11-28/", f"/blob?name={name}", f"/blob/delete?name={name}"):
+            seen.open(f"{AT}{path}")
+            fits(seen, width)
