@@ -103,7 +103,7 @@ class _Target:
         """The events of a write that passed its own rules, after those that all writes share."""
         command, own = self.command, self.own
         old = own.value if own else {}
-        if whole is None and own is None and not changes:
+        if not created and whole is None and own is None and not changes:
             check_result(command, old, old, touched)
             check_conditions(self.state, command, self.view.tag, exists=not isinstance(self.present, Missing))
             return Decision((), Written(created, self.view.tag))  # nothing of one's own comes of it
