@@ -79,6 +79,7 @@ class Administration:
         users = Users(engine.disk, identity_options(config).users)
         await trio.to_thread.run_sync(users.load)
         self = cls(engine, tenants, users, Checkpoints(engine, signer, config.audit), config)
+        await trio.to_thread.run_sync(self.backups.load)
         days = config.retention.recordings_days
         await engine.submit(ConfigureRetention(actor=RETAIN, days=days, resource=engine.entropy(16)))
         for tenant in config.tenants:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import trio
 
@@ -13,13 +14,16 @@ from retain.engine import Engine, Invalid
 from retain.engine.audit.backups import backup_folder, create, told
 from retain.engine.core.time import timestamp
 
+FILE: Final = "last-backup"
+"""In the data folder: when the last backup was made, for those who watch over backups."""
+
 
 @dataclass(frozen=True, slots=True)
 class LastBackup:
-    """A backup that this server made.
+    """A backup that was made of this data folder.
 
     Attributes:
-        time: Up to when, nanoseconds since the epoch.
+        time: When it was made, nanoseconds since the epoch.
         seq: Up to which record.
     """
 
@@ -34,12 +38,25 @@ class Backups:
         engine: What is backed up.
 
     Attributes:
-        last: The last backup made since the server started.
+        last: The last backup made of this data folder, also before the server started; None if none was.
     """
 
     def __init__(self, engine: Engine) -> None:
         self.last: LastBackup | None = None
         self._engine = engine
+
+    def load(self) -> None:
+        """Read when the last backup was made; blocking. A file that says nothing of use counts as none: the
+        next backup writes it anew."""
+        disk = self._engine.disk
+        try:
+            told_last = json.loads(disk.read(FILE)) if disk.exists(FILE) else None
+        except ValueError:
+            return
+        if isinstance(told_last, dict) and all(
+            isinstance(told_last.get(key), int) for key in ("time", "seq")
+        ):
+            self.last = LastBackup(told_last["time"], told_last["seq"])
 
     def acts(self) -> dict[str, Callable[..., Awaitable[Any]]]:
         """The acts by the names under which they are asked for."""
@@ -56,7 +73,9 @@ class Backups:
             raise Invalid("the backup's folder must be an absolute path", reason="folder")
         report = await trio.to_thread.run_sync(self._create, folder)
         facts = told(report.manifest)
-        self.last = LastBackup(facts["time"], facts["seq"])
+        self.last = LastBackup(self._engine.now(), facts["seq"])
+        text = json.dumps({"time": self.last.time, "seq": self.last.seq}).encode() + b"\n"
+        await trio.to_thread.run_sync(self._engine.disk.write_atomic, FILE, text)
         return {
             **facts,
             "time": timestamp(facts["time"]),

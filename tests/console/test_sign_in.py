@@ -89,3 +89,29 @@ def test_over_tls_the_cookie_is_the_hosts_own(browser: Any, tmp_path: Path) -> N
         session = cookies["__Host-retain-session"]
         assert (session["secure"], session["httpOnly"], session["sameSite"]) == (True, True, "Strict")
         assert (session["path"], session["expires"]) == ("/", -1)
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize("width", [390, 1440])
+def test_refusals_fit_and_can_be_read(page: Open, width: int, scheme: str) -> None:
+    with page(width=width, color_scheme=scheme) as seen:
+        seen.expected |= {403, 404, 405}
+        for name in (None, "uwe.lang"):
+            if name is not None:
+                seen.sign_in(name, PASSWORD)
+            for path in ("/console/nothing-here", "/console/sign-out", "/console/tokens"):
+                seen.open(path)
+                assert seen.width() == width
+                assert seen.findings() == []
+        if width == 390:
+            seen.page.get_by_role("button", name="Menu").click()
+        seen.page.get_by_role("button", name="Sign out").click()
+        seen.page.wait_for_url("**/console/sign-in")
+
+
+def test_the_first_page_of_a_server_without_users_can_be_read(browser: Any, tmp_path: Path) -> None:
+    with running(tmp_path) as server, watched(browser, server.url, width=390) as seen:
+        seen.open("/console")
+        seen.page.get_by_role("heading", name="Nobody can sign in yet").wait_for()
+        assert seen.width() == 390
+        assert seen.findings() == []

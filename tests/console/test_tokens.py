@@ -110,6 +110,18 @@ def reach(tab: Any, name: str) -> None:
     raise AssertionError(f"{name} was not reached")
 
 
+def test_without_a_script_everything_but_copying_works(page: Open) -> None:
+    with page(java_script_enabled=False) as seen:
+        tab = generate(seen)
+        assert "sig=" in tab.get_by_label("RECORDINGS CONTAINER URL", exact=True).input_value()
+        tab.reload()
+        tab.wait_for_url("**/console/tokens")
+        assert "sig=" not in tab.content()
+        tab.get_by_role("link", name="Revoke all container tokens…").click()
+        tab.get_by_role("button", name="Revoke").click()
+        tab.get_by_text("their next requests are refused").wait_for()
+
+
 def test_a_reload_shows_the_form_and_makes_nothing(page: Open, site: Site) -> None:
     with page() as seen:
         tab = generate(seen)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import trio
 
+from retain.api.admin.backups import FILE, Backups
 from retain.api.console.charts import HEIGHT, bars, nice
 from retain.api.console.traffic import Traffic
 from retain.api.web.metrics import Counters
@@ -58,12 +59,25 @@ async def test_an_auditor_sees_it_and_others_do_not() -> None:
         assert "mytenant" not in own
 
 
-async def test_a_backup_is_seen(tmp_path: Path) -> None:
+async def test_a_backup_is_seen_and_remembered(tmp_path: Path) -> None:
     async with console() as server:
         browser = await server.signed_in()
-        assert "None seen" in (await browser.get("/console")).text
+        assert "None yet" in (await browser.get("/console")).text
         await server.administration.backups.create(actor="cli", folder=str(tmp_path / "backup"))
-        assert "None seen" not in (await browser.get("/console")).text
+        assert "None yet" not in (await browser.get("/console")).text
+        later = Backups(server.engine)
+        later.load()
+        assert later.last == server.administration.backups.last
+        assert later.last is not None
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b"{}", b'{"time": "x", "seq": 1}', b"\xff"])
+async def test_a_note_of_a_backup_that_says_nothing_is_none(content: bytes) -> None:
+    async with console() as server:
+        server.engine.disk.write_atomic(FILE, content)
+        later = Backups(server.engine)
+        later.load()
+        assert later.last is None
 
 
 async def test_traffic_is_told_for_the_last_minutes(mock_clock: trio.testing.MockClock) -> None:
