@@ -48,7 +48,8 @@ def status_of(error: EngineError) -> int:
 
 def worded(error: Exception) -> tuple[int, str, HeaderFields]:
     """Status, message and headers for any error that a request may end in; what is unknown here is a 500
-    without a word about its cause."""
+    without a word about its cause.
+    """
     headers: HeaderFields = getattr(error, "headers", ())
     if isinstance(error, EngineError):
         if isinstance(error, Exhausted):

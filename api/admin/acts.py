@@ -1,7 +1,7 @@
 """What operators do with tenants and tokens, each act once, for the command line and the console alike.
 
 Every act takes and answers plain JSON values, so that it can be asked for over the control socket of a
-running server (``api/admin/control.py``) as well as in this process.
+running server (`api/admin/control.py`) as well as in this process.
 """
 
 from __future__ import annotations
@@ -51,6 +51,7 @@ class Administration:
         checkpoints: Signs the audit log, also on a schedule.
         backups: Makes backups, and knows the last one.
         listens_at: The server's URL where it is not as configured, such as on a free port; None else.
+
     """
 
     def __init__(
@@ -71,7 +72,8 @@ class Administration:
         configured retention. To be done at each start, before anything is served.
 
         Raises:
-            ConfigError, Invalid, NoSpace, OSError: See :class:`api.tenants.Tenants`.
+            ConfigError, Invalid, NoSpace, OSError: See `api.tenants.Tenants`.
+
         """
         tenants = Tenants(engine.disk, config.tenants, engine.entropy)
         await trio.to_thread.run_sync(tenants.load)
@@ -108,7 +110,7 @@ class Administration:
         }
 
     def url_of(self, account: str, base: str | None = None) -> str:
-        """The account's URL, without a slash at its end; ``base`` is how a client reached the server."""
+        """The account's URL, without a slash at its end; `base` is how a client reached the server."""
         server, suffixes = self._config.server, self._config.blobs.host_suffixes
         scheme = "https" if server.tls_certificate else "http"
         base = server.external_url or base or self.listens_at or f"{scheme}://{server.bind}"
@@ -143,8 +145,9 @@ class Administration:
         """Makes an account with two keys, and its containers.
 
         Raises:
-            Invalid: ``account-name`` or ``container-name``.
-            Conflict: ``tenant-exists``.
+            Invalid: `account-name` or `container-name`.
+            Conflict: `tenant-exists`.
+
         """
         if (complaint := container_names(tuple(containers))) is not None:
             raise Invalid(complaint, reason="container-name")
@@ -160,7 +163,8 @@ class Administration:
         """One tenant: where its keys come from, what its containers hold and what falls due when.
 
         Raises:
-            NotFound: ``tenant``.
+            NotFound: `tenant`.
+
         """
         keys = self.tenants.required(name)
         found = await self._engine.read(lambda state, _: queries.holdings(state.blobs, name))
@@ -179,9 +183,10 @@ class Administration:
         new one.
 
         Raises:
-            NotFound: ``tenant``.
-            Invalid: ``key``.
-            Conflict: ``fixed-key``.
+            NotFound: `tenant`.
+            Invalid: `key`.
+            Conflict: `fixed-key`.
+
         """
         await trio.to_thread.run_sync(self.tenants.rotate, name, key)
         ended = await self._rotated(actor, name, key)
@@ -205,8 +210,9 @@ class Administration:
             days: 1 to 36500; `FOREVER`; None as configured.
 
         Raises:
-            NotFound: ``tenant``, ``container``.
-            Invalid: ``days``.
+            NotFound: `tenant`, `container`.
+            Invalid: `days`.
+
         """
         self.tenants.required(name)
         number = 0 if days == FOREVER else days
@@ -221,8 +227,9 @@ class Administration:
         """Removes a tenant with its containers, all they hold, its tokens and keys.
 
         Raises:
-            NotFound: ``tenant``.
-            Conflict: ``configured``.
+            NotFound: `tenant`.
+            Conflict: `configured`.
+
         """
         self.tenants.check_removable(name)
         removal = RemoveAccount(actor=actor, account=name)
@@ -250,10 +257,11 @@ class Administration:
         else.
 
         Raises:
-            NotFound: ``tenant``, ``container``.
-            Conflict: ``policy-limit``.
-            Invalid: ``timezone``, ``date``, ``token-times``, ``container``; ``external-url``: the tokens
+            NotFound: `tenant`, `container`.
+            Conflict: `policy-limit`.
+            Invalid: `timezone`, `date`, `token-times`, `container`; `external-url`: the tokens
                 would name the address behind the proxy, and could be used without TLS.
+
         """
         keys = self.tenants.required(tenant)
         zone = zone_of(timezone)
@@ -277,7 +285,8 @@ class Administration:
         """The tenant's tokens that have not expired, without their texts.
 
         Raises:
-            NotFound: ``tenant``.
+            NotFound: `tenant`.
+
         """
         self.tenants.required(tenant)
         return await tokens.tokens_of(self._engine, tenant)
@@ -285,12 +294,13 @@ class Administration:
     async def revoke_tokens(
         self, *, actor: str, tenant: str, ids: Sequence[str] | None = None
     ) -> list[dict[str, Any]]:
-        """Ends container tokens, all if ``ids`` is None; answers those it ended.
+        """Ends container tokens, all if `ids` is None; answers those it ended.
 
         Raises:
-            NotFound: ``tenant``, ``token``.
-            Conflict: ``not-revocable``.
-            Invalid: ``token``.
+            NotFound: `tenant`, `token`.
+            Conflict: `not-revocable`.
+            Invalid: `token`.
+
         """
         self.tenants.required(tenant)
         return await tokens.revoke_tokens(self._engine, tenant, ids, actor)

@@ -25,6 +25,7 @@ class LastBackup:
     Attributes:
         time: When it was made, nanoseconds since the epoch.
         seq: Up to which record.
+
     """
 
     time: int
@@ -39,6 +40,7 @@ class Backups:
 
     Attributes:
         last: The last backup made of this data folder, also before the server started; None if none was.
+
     """
 
     def __init__(self, engine: Engine) -> None:
@@ -47,7 +49,8 @@ class Backups:
 
     def load(self) -> None:
         """Read when the last backup was made; blocking. A file that says nothing of use counts as none: the
-        next backup writes it anew."""
+        next backup writes it anew.
+        """
         disk = self._engine.disk
         try:
             told_last = json.loads(disk.read(FILE)) if disk.exists(FILE) else None
@@ -68,6 +71,7 @@ class Backups:
         Raises:
             Invalid: `folder`: the path is not absolute, or overlaps with a data folder.
             Unavailable: The folder cannot be written, or holds anything but this journal's backup.
+
         """
         if not Path(folder).is_absolute():
             raise Invalid("the backup's folder must be an absolute path", reason="folder")

@@ -31,6 +31,7 @@ class ClockActs:
 
     Args:
         engine: Whose clock it is.
+
     """
 
     def __init__(self, engine: Engine) -> None:
@@ -57,6 +58,7 @@ class ClockActs:
 
         Raises:
             Unavailable: The storage refuses.
+
         """
         LOG.warning("an operator accepted the clock", extra={"facts": {"actor": actor, **self._facts()}})
         await self._engine.accept_clock()
@@ -87,7 +89,8 @@ def facts(statistics: Statistics) -> dict[str, float]:
 
 def notice(statistics: Statistics) -> str:
     """For the first screen of a start: what is wrong with the clock, by how much, and what to do; empty if
-    nothing is."""
+    nothing is.
+    """
     wrong, clock = trouble(statistics), statistics.clock
     by = max(clock.ahead, clock.behind, statistics.records_ahead_ns) // SECOND
     if not wrong:
@@ -98,7 +101,8 @@ def notice(statistics: Statistics) -> str:
 
 async def watch_clock(engine: Engine) -> None:
     """Log what is wrong with the clock when it begins and while it lasts, and that it is right again.
-    Runs until cancelled."""
+    Runs until cancelled.
+    """
     told, at = "", 0.0
     while True:
         statistics = engine.statistics()

@@ -1,8 +1,8 @@
 """The control socket: how the command line reaches a running server, which alone may change its data folder.
 
-A Unix socket ``control`` in the data folder, whose mode (0700) lets only its owner in. One request and one
-answer a connection, each a line of JSON: ``{"act": …, "arguments": {…}}``, then ``{"result": …}`` or
-``{"refused": {"message", "reason", "code"}}``. Nothing of it is logged: answers may hold tokens.
+A Unix socket `control` in the data folder, whose mode (0700) lets only its owner in. One request and one
+answer a connection, each a line of JSON: `{"act": …, "arguments": {…}}`, then `{"result": …}` or
+`{"refused": {"message", "reason", "code"}}`. Nothing of it is logged: answers may hold tokens.
 """
 
 from __future__ import annotations
@@ -44,6 +44,7 @@ async def serve_control(
         folder: Where it is.
         acts: What can be asked for.
         task_status: Told once connections are taken.
+
     """
     if disk.exists(NAME):
         disk.unlink(NAME)

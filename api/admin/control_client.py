@@ -34,6 +34,7 @@ def socket_path(folder: Path) -> Iterator[str]:
 
     Raises:
         OSError: The folder cannot be opened, or the system has no such names (`/proc`).
+
     """
     path = str(folder / NAME)
     if len(os.fsencode(path)) <= PATH_BYTES:
@@ -58,6 +59,7 @@ class ActRefused(Exception):
     Attributes:
         message: One sentence.
         reason: A short stable word, or empty.
+
     """
 
     def __init__(self, message: str, reason: str) -> None:
@@ -67,11 +69,12 @@ class ActRefused(Exception):
 
 
 def ask(folder: Path, act: str, /, **arguments: Any) -> Any:
-    """Has the server that runs on ``folder`` do something, and answers its result. Blocking.
+    """Has the server that runs on `folder` do something, and answers its result. Blocking.
 
     Raises:
         Unreachable: None runs there, or it went away.
         ActRefused: It refused.
+
     """
     request = json.dumps({"act": act, "arguments": arguments}, ensure_ascii=False).encode() + b"\n"
     try:

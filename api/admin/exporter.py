@@ -47,6 +47,7 @@ class LastCheckpoint:
     Attributes:
         time: When, nanoseconds since the epoch.
         size: Over how many records.
+
     """
 
     time: int
@@ -55,7 +56,8 @@ class LastCheckpoint:
 
 def _keep(folder: RealDisk, size: int, note: bytes) -> None:
     """Write the checkpoint beside those of before. One of the same size with other content is of a history
-    that a restore or repair has replaced, and is what proves that: it stays. Raises OSError."""
+    that a restore or repair has replaced, and is what proves that: it stays. Raises OSError.
+    """
     name = f"{size:020}.checkpoint"
     if folder.exists(name) and folder.read(name) != note:
         name = f"{size:020}.{sha256(note).hexdigest()[:16]}.checkpoint"
@@ -76,6 +78,7 @@ class Checkpoints:
 
     Attributes:
         last: The last checkpoint that went out since the server started.
+
     """
 
     def __init__(self, engine: Engine, signer: Signer, config: AuditConfig) -> None:

@@ -35,6 +35,7 @@ def zone_of(text: str) -> tzinfo:
 
     Raises:
         Invalid: `timezone`.
+
     """
     found = _LABEL.fullmatch(text.strip())
     offset = None if found is None else _offset(found)
@@ -95,11 +96,12 @@ def _offsets_of(zone: tzinfo) -> set[timedelta | None]:
 def instant(text: str, zone: tzinfo) -> int:
     """Nanoseconds since the epoch of an ISO 8601 date (its first instant) or date and time.
 
-    A time that says its own offset means that; else it is ``zone``'s. Of a time that occurs twice when clocks
+    A time that says its own offset means that; else it is `zone`'s. Of a time that occurs twice when clocks
     are set back, the first is meant.
 
     Raises:
-        Invalid: ``date``.
+        Invalid: `date`.
+
     """
     try:
         if len(text) == len("2022-05-08"):

@@ -58,6 +58,7 @@ class Rights:
 
     Args:
         engine: Where everything is kept.
+
     """
 
     def __init__(self, engine: Engine) -> None:
@@ -85,19 +86,20 @@ class Rights:
         more: bool = False,
     ) -> dict[str, Any]:
         """Ends areas, settings documents and blobs on request, and, with `now`, erases all that their records
-        hold before it answers; else the eraser does, within ``erase_within_hours``. What is held stays.
+        hold before it answers; else the eraser does, within `erase_within_hours`. What is held stays.
 
         Args:
             actor: Who asks.
             ordered_by: Who ordered it, if that is somebody else than who asks; recorded beside.
             targets: Areas, documents and blobs, as `packed` makes them, at most `MOST_TARGETS`.
-            dry_run: Only tell what each is: ``living``, ``ended`` or ``held``.
+            dry_run: Only tell what each is: `living`, `ended` or `held`.
             now: Erase before answering.
             names: Erase names and actors, too; goes with `now`.
             more: Another such act follows: files and snapshots are left to it.
 
         Raises:
-            Invalid: ``target``.
+            Invalid: `target`.
+
         """
         check_orderer(ordered_by)
         asked = [unpacked(value) for value in targets]
@@ -128,7 +130,8 @@ class Rights:
 
     async def erase_due(self, *, actor: str, ordered_by: str | None = None) -> dict[str, Any]:
         """Ends what is past its deadline, and erases all that is due, instead of within
-        ``erase_within_hours``."""
+        `erase_within_hours`.
+        """
         check_orderer(ordered_by)
         await self._order(actor, ordered_by, (), at_once=True, names=False)
         ended = await self._engine.sweep()
@@ -176,8 +179,9 @@ class Rights:
             dry_run: Only return the hold that would be set, without a number.
 
         Raises:
-            NotFound: ``target``.
-            Invalid: ``target``, ``reason``.
+            NotFound: `target`.
+            Invalid: `target`, `reason`.
+
         """
         wanted = unpacked(target)
         command = SetHold(
@@ -202,8 +206,9 @@ class Rights:
         """Ends a hold; what fell due meanwhile goes.
 
         Raises:
-            NotFound: ``hold``.
-            Invalid: ``hold``: that is no number of one.
+            NotFound: `hold`.
+            Invalid: `hold`: that is no number of one.
+
         """
         try:
             hold_id = bytes.fromhex(hold)

@@ -22,6 +22,7 @@ class SettingsActs:
     Args:
         engine: Where settings are kept.
         config: The whole configuration.
+
     """
 
     def __init__(self, engine: Engine, config: Config) -> None:
@@ -70,6 +71,7 @@ class SettingsActs:
         Raises:
             Invalid: An entry is none; nothing was changed.
             QuotaExceeded: A document is larger than a level may be; those before it were imported.
+
         """
         stated = unpack(application, documents)
         gone = unpack(application, ended)

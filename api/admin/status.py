@@ -19,6 +19,7 @@ class Status:
 
     Args:
         engine: Whose status; it was opened just now.
+
     """
 
     def __init__(self, engine: Engine) -> None:

@@ -1,6 +1,6 @@
 """Tenants of the blob interface: their accounts and the accounts' keys.
 
-Keys are in one file an account, ``accounts/<name>`` under the data folder, mode 0600, made when the account
+Keys are in one file an account, `accounts/<name>` under the data folder, mode 0600, made when the account
 is; or one or two fixed keys stand in the configuration, as emulators have them. A key never reaches the
 journal, a log or an error.
 """
@@ -35,6 +35,7 @@ class Tenants:
 
     Raises:
         ConfigError: A fixed key is not base64 of at least 16 bytes, or only a second one is given.
+
     """
 
     def __init__(
@@ -53,6 +54,7 @@ class Tenants:
         Raises:
             Invalid: A file is not what this class writes.
             NoSpace, OSError: A file cannot be made or read.
+
         """
         for name in self._disk.names(FOLDER) if self._disk.exists(FOLDER) else ():
             if account_name(name) is None and name not in self._fixed:
@@ -70,10 +72,11 @@ class Tenants:
         return self._keys.get(account)
 
     def required(self, account: str) -> tuple[bytes, ...]:
-        """As :meth:`keys_of`.
+        """As `keys_of`.
 
         Raises:
-            NotFound: ``tenant``.
+            NotFound: `tenant`.
+
         """
         keys = self._keys.get(account)
         if keys is None:
@@ -92,9 +95,10 @@ class Tenants:
         """Makes an account with two fresh keys; blocking.
 
         Raises:
-            Invalid: ``account-name``.
-            Conflict: ``tenant-exists``.
+            Invalid: `account-name`.
+            Conflict: `tenant-exists`.
             NoSpace, OSError: The file cannot be made.
+
         """
         if (complaint := account_name(account)) is not None:
             raise Invalid(f"the tenant's name {complaint}", reason="account-name")
@@ -106,10 +110,11 @@ class Tenants:
         """Replaces one of the two keys; blocking.
 
         Raises:
-            NotFound: ``tenant``.
-            Invalid: ``key``: there is no key of that number.
-            Conflict: ``fixed-key``.
+            NotFound: `tenant`.
+            Invalid: `key`: there is no key of that number.
+            Conflict: `fixed-key`.
             NoSpace, OSError: The file cannot be written; the old keys stay.
+
         """
         keys = list(self.required(account))
         if account in self._fixed:
@@ -120,7 +125,7 @@ class Tenants:
         self._write(account, tuple(keys))
 
     def check_removable(self, account: str) -> None:
-        """Refuses what :meth:`remove` would refuse."""
+        """Refuses what `remove` would refuse."""
         self.required(account)
         if account in self._configured:
             raise Conflict("the tenant stands in the configuration; remove it there", reason="configured")
@@ -129,8 +134,9 @@ class Tenants:
         """Forgets an account and its keys; blocking.
 
         Raises:
-            NotFound: ``tenant``.
-            Conflict: ``configured``.
+            NotFound: `tenant`.
+            Conflict: `configured`.
+
         """
         self.check_removable(account)
         self._disk.unlink(f"{FOLDER}/{account}")

@@ -33,6 +33,7 @@ class IssuedToken:
         record: What is kept of it.
         url: The account's or container's URL, without the token.
         token: The query string that is the token, without a question mark. A secret.
+
     """
 
     record: TokenRecord
@@ -70,9 +71,10 @@ async def generate_tokens(
         containers: For which containers.
 
     Raises:
-        NotFound: ``container``.
-        Conflict: ``policy-limit``.
-        Invalid: ``token-times``.
+        NotFound: `container`.
+        Conflict: `policy-limit`.
+        Invalid: `token-times`.
+
     """
     if len(set(containers)) != len(containers):
         raise Invalid("a container is named twice", reason="container")
@@ -124,12 +126,13 @@ async def tokens_of(engine: Engine, account: str) -> list[dict[str, Any]]:
 async def revoke_tokens(
     engine: Engine, account: str, token_ids: Sequence[str] | None, actor: str
 ) -> list[dict[str, Any]]:
-    """Ends container tokens, all of them if ``token_ids`` is None; answers those it ended.
+    """Ends container tokens, all of them if `token_ids` is None; answers those it ended.
 
     Raises:
-        NotFound: ``token``.
-        Conflict: ``not-revocable``: an account token ends with its expiry or its key.
-        Invalid: ``token``: not a token's id.
+        NotFound: `token`.
+        Conflict: `not-revocable`: an account token ends with its expiry or its key.
+        Invalid: `token`: not a token's id.
+
     """
     try:
         named = None if token_ids is None else tuple(bytes.fromhex(token_id) for token_id in token_ids)

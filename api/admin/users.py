@@ -1,6 +1,6 @@
 """Who can log in: the users of the configuration, and those added on the command line.
 
-The latter are in one file of the data folder, ``users``, mode 0600, with their passwords' hashes. Nothing of
+The latter are in one file of the data folder, `users`, mode 0600, with their passwords' hashes. Nothing of
 it reaches the journal, a log or an error.
 """
 
@@ -31,6 +31,7 @@ class Users:
 
     Attributes:
         known: All users by name; changes as they do.
+
     """
 
     def __init__(self, disk: Disk, configured: Iterable[User]) -> None:
@@ -48,6 +49,7 @@ class Users:
         Raises:
             Invalid: `user-file`: the file is not what this class writes.
             OSError: It cannot be read.
+
         """
         if self._disk.exists(FILE):
             self._added = _unpacked(self._disk.read(FILE))
@@ -69,6 +71,7 @@ class Users:
         Raises:
             Invalid: `user`: the name cannot be one; `password`: this is no hash; `role`: an empty role.
             Conflict: `user-exists`.
+
         """
         if (complaint := check_name(name)) is not None:
             raise Invalid(f"the user's name {complaint}", reason="user")
@@ -97,6 +100,7 @@ class Users:
         Raises:
             NotFound: `user`.
             Conflict: `configured`: only a change of the configuration removes this user.
+
         """
         async with self._turn:
             if name in self._configured:

@@ -56,7 +56,8 @@ def text_answer(text: bytes) -> Response:
 
 class Stream:
     """A stored body as an answer's body. Gives the file back when it ends or is closed, even if it never
-    began."""
+    began.
+    """
 
     def __init__(self, download: Download, start: int, stop: int) -> None:
         self._download = download
@@ -79,7 +80,7 @@ class Stream:
 
 
 def stored_text(download: Download) -> Response:
-    """A long text, as :func:`text_answer`."""
+    """A long text, as `text_answer`."""
     return Response(200, list(_TEXT_HEADERS), Stream(download, 0, download.size), length=download.size)
 
 
@@ -96,6 +97,7 @@ def byte_range(request: Request, size: int) -> tuple[int, int] | None:
 
     Raises:
         ValueError: No byte of the file lies in it.
+
     """
     header = request.header("Range")
     if header is None or request.method != "GET" or request.header("If-Range") is not None:
@@ -119,7 +121,8 @@ def byte_range(request: Request, size: int) -> tuple[int, int] | None:
 
 def file_answer(download: Download, media_type: str, filename: str, span: tuple[int, int] | None) -> Response:
     """A file: its own type and name, shown in place only if that is harmless (docs/wire/areas.md, section
-    7)."""
+    7).
+    """
     headers = [("Content-Type", media_type), *_BINARY_HEADERS]
     headers.append(("Content-Disposition", _disposition(media_type, filename)))
     start, stop = span or (0, download.size)

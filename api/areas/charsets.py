@@ -1,7 +1,7 @@
 """Bytes to text, by the charsets that forms come in.
 
 Only charsets of the web (WHATWG Encoding, IANA) are known here: Python's registry also holds
-transformations such as ``hex``, ``zlib`` or ``unicode_escape``, which no client's label may reach.
+transformations such as `hex`, `zlib` or `unicode_escape`, which no client's label may reach.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ def codec_of(label: str) -> str:
 
     Raises:
         BadRequest: An unknown charset.
+
     """
     try:
         name = codecs.lookup(label.strip().strip("\"'")).name
@@ -38,11 +39,12 @@ def codec_of(label: str) -> str:
 
 
 def decode(data: bytes, codec: str | None) -> str:
-    """The text of ``data``; without a declared codec UTF-8, and ISO-8859-1 where that fails
+    """The text of `data`; without a declared codec UTF-8, and ISO-8859-1 where that fails
     (docs/wire/areas.md, section 4).
 
     Raises:
         BadRequest: The bytes are not of the declared charset.
+
     """
     if codec is None:
         try:

@@ -1,5 +1,6 @@
 """Calls from pages of other origins (Fetch standard, CORS protocol; docs/wire/areas.md, section 12). Off
-without configured origins."""
+without configured origins.
+"""
 
 from __future__ import annotations
 
@@ -18,15 +19,17 @@ class Cors:
     """Says which origins may read the answers.
 
     Args:
-        origins: As browsers send them (``https://app.example.org``), or ``*`` for every one.
+        origins: As browsers send them (`https://app.example.org`), or `*` for every one.
+
     """
 
     def __init__(self, origins: Iterable[str]) -> None:
         self._origins = frozenset(origin.rstrip("/") for origin in origins)
 
     def grant(self, request: Request, response: Response) -> None:
-        """Adds what the caller's origin needs to read ``response``; nothing for origins that are not
-        configured."""
+        """Adds what the caller's origin needs to read `response`; nothing for origins that are not
+        configured.
+        """
         if not self._origins:
             return
         if "*" in self._origins:
@@ -38,7 +41,7 @@ class Cors:
             response.headers.append(("Access-Control-Allow-Origin", origin))
 
     def preflight(self, request: Request, response: Response) -> None:
-        """Adds what an OPTIONS request asks for before a call with ``gms_user``."""
+        """Adds what an OPTIONS request asks for before a call with `gms_user`."""
         origin = request.header("origin")
         if origin in self._origins or (origin and "*" in self._origins):
             response.headers += _PREFLIGHT

@@ -16,6 +16,7 @@ def unescape(raw: bytes) -> bytes:
 
     Raises:
         BadRequest: A bad escape.
+
     """
     try:
         return percent.unescape(raw.replace(b"+", b" "))
@@ -32,6 +33,7 @@ class UrlencodedDecoder:
         max_fields: Most fields taken, empty ones included.
         max_name_bytes: Bytes of a name, decoded.
         max_value_bytes: Bytes of a value, decoded.
+
     """
 
     def __init__(self, max_fields: int, max_name_bytes: int, max_value_bytes: int) -> None:
@@ -48,6 +50,7 @@ class UrlencodedDecoder:
         Raises:
             BadRequest: A bad escape.
             OverLimit: Too many fields, or one is too long.
+
         """
         ends = data.count(b"&")
         self._fields_left -= ends
@@ -66,6 +69,7 @@ class UrlencodedDecoder:
 
         Raises:
             BadRequest: It ends within an escape.
+
         """
         self._end_of_half()
         name, value = bytes(self._name), self._value
@@ -103,6 +107,7 @@ def type_parameter(rest: str, wanted: str) -> str | None:
 
     Raises:
         BadRequest: It is there twice.
+
     """
     found = [value for name, value in _TYPE_PARAMETER.findall(rest) if name.lower() == wanted]
     if len(found) > 1:

@@ -1,7 +1,7 @@
-"""What goes wrong, in the words of the interface: ``{"exception": …, "message": …}`` on every refusal (spec
+"""What goes wrong, in the words of the interface: `{"exception": …, "message": …}` on every refusal (spec
 section 10).
 
-``exception`` is a class name in the style of Genesys Mobile Services; clients print it, and branch on the
+`exception` is a class name in the style of Genesys Mobile Services; clients print it, and branch on the
 status. The example client parses a body as JSON before it looks at the status, so there is no error without
 such a body.
 """

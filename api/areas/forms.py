@@ -57,6 +57,7 @@ class FormRules:
         ignore_underscore: A key that begins with an underscore is left out instead of refused
             (docs/wire/areas.md, section 4).
         control: What files are judged by; None takes all.
+
     """
 
     max_request_bytes: int
@@ -94,7 +95,7 @@ class _Part:
 
 
 class FormReader:
-    """Reads one request's form: ``async with FormReader(...) as reader: values = await reader.read()``.
+    """Reads one request's form: `async with FormReader(...) as reader: values = await reader.read()`.
 
     Args:
         request: The request; its body is read once.
@@ -102,6 +103,7 @@ class FormReader:
         rules: What the form may hold.
         system: If given, takes the text fields that begin with an underscore (the sample page's own), which
             are then neither refused nor stored.
+
     """
 
     def __init__(
@@ -142,6 +144,7 @@ class FormReader:
             OverLimit, TooLarge, TooManyParts: A bound is exceeded.
             UnsupportedBody: The type is no form, the body is compressed, or a file's type is not taken.
             StorageFull, StorageFailed: A file could not be kept.
+
         """
         request = self._request
         kinds = request.header_values("content-type")
@@ -216,6 +219,7 @@ class FormReader:
 
         Raises:
             BadRequest: It is refused, or it is empty.
+
         """
         if not name:
             raise BadRequest("a key is empty")

@@ -28,9 +28,10 @@ class Areas:
 
     Args:
         engine: Where areas are kept.
-        config: The section ``areas`` of the configuration.
+        config: The section `areas` of the configuration.
         links: Makes links to files.
         identity: Recognises callers; None serves everyone.
+
     """
 
     def __init__(self, engine: Engine, config: AreasConfig, links: Links, identity: Identity | None) -> None:
@@ -41,7 +42,7 @@ class Areas:
         self._page: SamplePage | None = None
 
     async def handle(self, request: Request) -> Response:
-        """Answers ``request``; refusals included, but for faults of ours and clients that went away."""
+        """Answers `request`; refusals included, but for faults of ours and clients that went away."""
         try:
             response = await self._answer(request)
         except (RequestError, EngineError, IdentityError) as error:
@@ -50,7 +51,7 @@ class Areas:
         return response
 
     def error(self, request: Request, error: Exception) -> Response:
-        """The answer to an error that :meth:`handle` let pass."""
+        """The answer to an error that `handle` let pass."""
         response = error_answer(request, error)
         self._cors.grant(request, response)
         return response
@@ -108,6 +109,7 @@ class Areas:
 
         Raises:
             IdentityError: Credentials are configured and this request brings none, or wrong ones.
+
         """
         if self._identity is None:
             return "anonymous"
@@ -122,6 +124,7 @@ def gms_user(request: Request) -> str | None:
 
     Raises:
         BadRequest: The header is there twice.
+
     """
     values = request.header_values("gms_user")
     if not values:
@@ -132,7 +135,7 @@ def gms_user(request: Request) -> str | None:
 
 
 def decode_user(raw: bytes) -> str:
-    """The text of a ``gms_user`` value."""
+    """The text of a `gms_user` value."""
     try:
         return raw.decode().strip(" \t")
     except UnicodeDecodeError:

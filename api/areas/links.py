@@ -13,7 +13,8 @@ class Links:
 
     Args:
         external: Knows the URL by which a client reaches this server.
-        relative: Links are paths, without scheme and host (option ``relative_url``).
+        relative: Links are paths, without scheme and host (option `relative_url`).
+
     """
 
     def __init__(self, external: ExternalUrl, *, relative: bool) -> None:
@@ -21,7 +22,7 @@ class Links:
         self._relative = relative
 
     def base(self, request: Request) -> str:
-        """What stands before ``/genesys`` in a link that answers ``request``."""
+        """What stands before `/genesys` in a link that answers `request`."""
         return "" if self._relative else self._external.base(request)
 
 

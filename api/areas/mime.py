@@ -1,5 +1,5 @@
-"""File control: which types of files the storage takes (options ``allow-file-control`` and
-``allowed-mime-types``).
+"""File control: which types of files the storage takes (options `allow-file-control` and
+`allowed-mime-types`).
 
 A file's type must be allowed as declared, and its first bytes must not speak against the declaration. The
 signatures are those of the WHATWG MIME Sniffing standard (section 6) and of the formats' own documents.
@@ -81,12 +81,12 @@ _KNOWN_TYPES = frozenset().union(*(types for _, _, types in _SIGNATURES))
 
 
 def essence(media_type: str) -> str:
-    """``type/subtype`` in lower case, without parameters."""
+    """`type/subtype` in lower case, without parameters."""
     return media_type.partition(";")[0].strip().lower()
 
 
 def contradicts(declared: str, head: bytes) -> bool:
-    """Whether the first bytes of a file speak against its declared type (an :func:`essence`).
+    """Whether the first bytes of a file speak against its declared type (an `essence`).
 
     They do if they are the signature of something else, if the declared type has a signature that they
     lack, or if it is a text and they hold bytes that no text has. An empty file speaks against nothing, and
@@ -118,8 +118,9 @@ class FileControl:
     """The rules for the files of a request.
 
     Args:
-        allowed: MIME types, compared without case and parameters; ``image/*`` allows all of a kind. None of
+        allowed: MIME types, compared without case and parameters; `image/*` allows all of a kind. None of
             them: no file.
+
     """
 
     def __init__(self, allowed: Iterable[str]) -> None:
@@ -130,6 +131,7 @@ class FileControl:
 
         Raises:
             UnsupportedBody: It is not allowed.
+
         """
         declared = essence(media_type)
         if declared not in self._allowed and f"{declared.partition('/')[0]}/*" not in self._allowed:
@@ -140,6 +142,7 @@ class FileControl:
 
         Raises:
             UnsupportedBody: They are something else.
+
         """
         if contradicts(essence(media_type), head):
             raise UnsupportedBody("a file is not of the type that it is said to be")

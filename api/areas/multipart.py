@@ -54,7 +54,7 @@ class _State(Enum):
 
 
 class MultipartDecoder:
-    """Decodes one body: :meth:`feed` it piece by piece, :meth:`finish` at its end.
+    """Decodes one body: `feed` it piece by piece, `finish` at its end.
 
     Never holds more than one piece and one part's headers.
 
@@ -64,6 +64,7 @@ class MultipartDecoder:
 
     Raises:
         BadRequest: The boundary breaks RFC 2046.
+
     """
 
     def __init__(self, boundary: str, max_parts: int) -> None:
@@ -78,11 +79,12 @@ class MultipartDecoder:
         self._received = False
 
     def feed(self, data: bytes) -> list[PartEvent]:
-        """What ``data`` completes, in order: a head, pieces of content, an end.
+        """What `data` completes, in order: a head, pieces of content, an end.
 
         Raises:
             BadRequest: This is not a multipart form.
             TooManyParts: It has more parts than allowed.
+
         """
         self._received = True
         self._buffer += data
@@ -94,7 +96,7 @@ class MultipartDecoder:
         return events
 
     def _step(self, position: int, events: list[PartEvent]) -> tuple[int, bool]:
-        """Goes on from ``position``: how far it came, and whether it can go on without more data."""
+        """Goes on from `position`: how far it came, and whether it can go on without more data."""
         match self._state:
             case _State.HEAD:
                 return self._head(position, events)
@@ -107,6 +109,7 @@ class MultipartDecoder:
 
         Raises:
             BadRequest: The closing delimiter is missing. A body without a single byte is an empty form.
+
         """
         if self._state is not _State.EPILOGUE and self._received:
             raise BadRequest("the multipart body ends before its last delimiter")
@@ -133,7 +136,8 @@ class MultipartDecoder:
 
     def _after(self, delimiter: re.Match[bytes]) -> tuple[_State, int] | None:
         """Return what follows a delimiter, another part's head or the end, and where; None if that is not
-        here yet."""
+        here yet.
+        """
         match delimiter.lastgroup:
             case "end":
                 return _State.EPILOGUE, delimiter.end()
@@ -159,7 +163,8 @@ class MultipartDecoder:
 
     def _content_start(self, blank_line: int) -> int | None:
         """Return where a part's content starts: after the blank line, or on it if its CRLF opens the next
-        delimiter already (a part without content, RFC 2046); None if that cannot be told yet."""
+        delimiter already (a part without content, RFC 2046); None if that cannot be told yet.
+        """
         opening = self._buffer[blank_line : blank_line + len(self._delimiter)]
         if not self._delimiter.startswith(opening):
             return blank_line + 2

@@ -32,6 +32,7 @@ class PartHead:
         filename: The file's name without folders; None if the part has none.
         media_type: Content-Type exactly as sent (bytes as ISO-8859-1), None if there is none.
         codec: Python's codec for the charset that the Content-Type declares, None if it declares none.
+
     """
 
     name: str
@@ -63,6 +64,7 @@ def parse_head(block: bytes) -> PartHead:
     Raises:
         BadRequest: A header breaks RFC 7578, or asks for a transfer encoding that section 4.7 of it
             abolished.
+
     """
     plain = _PLAIN_FIELD.fullmatch(block)
     if plain is not None:
@@ -91,7 +93,8 @@ def parse_head(block: bytes) -> PartHead:
 
 def _header_lines(block: bytes) -> list[tuple[bytes, bytes]]:
     """Return names in lower case and values; a line that begins with a blank continues the one before it
-    (RFC 5322)."""
+    (RFC 5322).
+    """
     sent = block.split(b"\r\n")
     if len(sent) > MAX_HEADER_LINES:
         raise BadRequest("a part has too many headers")
@@ -129,7 +132,8 @@ def _disposition(value: bytes) -> tuple[str, str | None]:
 
 def _unescaped(value: bytes) -> str:
     """Return a name as its form had it: browsers escape three characters, and nothing else (WHATWG HTML,
-    multipart/form-data encoding)."""
+    multipart/form-data encoding).
+    """
     text = _text(value)
     return text if "%" not in text else _BROWSERS.sub(lambda escape: _ESCAPED[escape[0]], text)
 
@@ -140,11 +144,12 @@ _CONTROL_TEXT = re.compile(r"[\x00-\x1f\x7f]")
 
 
 def _parameters(rest: bytes) -> dict[bytes, bytes]:
-    """``; name=value`` lists. A backslash escapes a quote or a backslash; before anything else it stands
+    """`; name=value` lists. A backslash escapes a quote or a backslash; before anything else it stands
     for itself, as in the paths that old browsers send.
 
     Raises:
         BadRequest: Something else than parameters, or one of them twice.
+
     """
     try:
         return _matched(_PARAMETER, rest)
@@ -181,7 +186,8 @@ def _text(value: bytes) -> str:
 
 def _extended(value: bytes) -> str | None:
     """Return the value of `filename*` (RFC 8187); None if it cannot be read: section 4.3 of RFC 6266 has it
-    ignored then."""
+    ignored then.
+    """
     charset, _, rest = value.partition(b"'")
     _, quote, encoded = rest.partition(b"'")
     codec = charset.lower().decode("latin-1")

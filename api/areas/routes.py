@@ -29,6 +29,7 @@ class Target:
         key: The key, for the two that read one.
         ttl: The time to live as it stands in the path.
         custom: The path says that the id is a custom one.
+
     """
 
     operation: Operation
@@ -45,11 +46,12 @@ _TABLED = frozenset({"GET", "POST", "DELETE"})
 
 
 def resolve(method: str, parts: list[str]) -> Target:
-    """The target of a request for ``/genesys/1/storage/<parts>``; HEAD is a GET.
+    """The target of a request for `/genesys/1/storage/<parts>`; HEAD is a GET.
 
     Raises:
         NoRoute: Nothing is there, or nothing for this method of the table.
         MethodNotAllowed: The path is known and the method is not one of the interface's.
+
     """
     targets = targets_of(parts)
     target = targets.get("GET" if method == "HEAD" else method)
@@ -72,7 +74,7 @@ def _is_binary(targets: dict[str, Target]) -> bool:
 def targets_of(parts: list[str]) -> dict[str, Target]:
     """Method to target for a path; empty if nothing is mapped to it.
 
-    ``custom`` and ``binary`` are reserved as ids, never as keys: a key only ever stands after an id.
+    `custom` and `binary` are reserved as ids, never as keys: a key only ever stands after an id.
     """
     match parts:
         case ["custom", name]:

@@ -1,7 +1,7 @@
 """The sample page at its old address (docs/wire/areas.md, section 12), usable without script.
 
 A plain form cannot choose the ttl in its action URL while it is being filled in, nor send a header. So the
-page takes the operation, ttl, id and ``gms_user`` as fields of its own that begin with an underscore, which
+page takes the operation, ttl, id and `gms_user` as fields of its own that begin with an underscore, which
 never are keys, and performs the operation here. Another form of the page posts to the interface itself,
 with one button for each of three ttls.
 """
@@ -35,6 +35,7 @@ class SamplePage:
 
     Args:
         storage: Performs it.
+
     """
 
     def __init__(self, storage: Storage) -> None:
@@ -58,6 +59,7 @@ class SamplePage:
         Raises:
             CrossSite: The form was sent by another site's page.
             MethodNotAllowed: Neither a look at the page nor one of its forms.
+
         """
         if request.method in ("GET", "HEAD"):
             return self._render(200, {}, None)
@@ -105,6 +107,7 @@ def _target(fields: dict[str, str], name: str) -> Target:
 
     Raises:
         BadRequest: None, or one without its id or key.
+
     """
     try:
         operation = Operation(fields.get("_operation", ""))
@@ -124,6 +127,7 @@ def refuse_cross_site(request: Request) -> None:
 
     Raises:
         CrossSite: The browser says that the form came from elsewhere.
+
     """
     site = request.header("sec-fetch-site")
     origin = request.header("origin")

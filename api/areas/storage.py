@@ -31,8 +31,9 @@ class Storage:
 
     Args:
         engine: Where areas are kept.
-        config: The section ``areas`` of the configuration.
+        config: The section `areas` of the configuration.
         links: Makes links to files.
+
     """
 
     def __init__(self, engine: Engine, config: AreasConfig, links: Links) -> None:
@@ -57,11 +58,12 @@ class Storage:
         )
 
     async def perform(self, request: Request, target: Target, user: str | None, actor: str) -> Response:
-        """Does what ``target`` says for ``user`` (``gms_user``).
+        """Does what `target` says for `user` (`gms_user`).
 
         Raises:
             EngineError: It cannot be done.
             RequestError: The request breaks a rule of the interface.
+
         """
         match target.operation:
             case Operation.LIST:
@@ -78,7 +80,7 @@ class Storage:
             return await self.write(target, user, actor, await reader.read())
 
     def reader(self, request: Request, system: dict[str, str] | None = None) -> FormReader:
-        """Reads the form of ``request`` by the configured rules."""
+        """Reads the form of `request` by the configured rules."""
         return FormReader(request, self._engine.upload, self._rules, system)
 
     async def write(
@@ -88,6 +90,7 @@ class Storage:
 
         Raises:
             EngineError: It cannot be done.
+
         """
         config = self._config
         ttl = parse_ttl(target.ttl, default=config.default_ttl, maximum=config.max_ttl)
@@ -143,7 +146,8 @@ class Storage:
         self, base: str, name: str, found: list[tuple[str, Value]]
     ) -> AsyncIterator[bytes]:
         """A listing with texts too long for memory, one of them at a time. What was erased since is left
-        out."""
+        out.
+        """
         opening = "{"
         for key, value in found:
             if isinstance(value, str):

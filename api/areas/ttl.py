@@ -9,9 +9,9 @@ _NUMBER = re.compile(r"\+?0*([0-9]+)")
 
 def parse_ttl(text: str, *, default: int, maximum: int) -> int:
     """Seconds. What is no positive whole number in plain digits is an incorrect value, and that means
-    ``default``, never an error (docs/wire/areas.md, section 5); what is above ``maximum`` means ``maximum``.
+    `default`, never an error (docs/wire/areas.md, section 5); what is above `maximum` means `maximum`.
 
-    ``int()`` is not asked first: it takes ``1_000``, blanks and foreign digits, and refuses very long
+    `int()` is not asked first: it takes `1_000`, blanks and foreign digits, and refuses very long
     numbers.
     """
     match = _NUMBER.fullmatch(text)

@@ -48,7 +48,8 @@ class Origin:
 
     def facts(self, request: Request, now: int) -> sas.Facts:
         """What a token is held against. A trusted proxy's word counts for address and protocol, nobody
-        else's."""
+        else's.
+        """
         secure = request.scheme == "https"
         if not secure and self.forwarded.is_trusted(request.peer):
             secure = self.fixed_https or self.forwarded.base(request).startswith("https:")

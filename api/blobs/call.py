@@ -29,7 +29,8 @@ _NUMBER: Final = re.compile("-?[0-9]+", re.ASCII)
 @dataclass(frozen=True, slots=True)
 class Site:
     """What all requests share: the accounts' keys, the host suffixes, the server's URL, which proxies are
-    believed."""
+    believed.
+    """
 
     keys_of: KeysOf
     host_suffixes: tuple[str, ...]

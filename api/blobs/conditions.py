@@ -94,7 +94,8 @@ def _etags(name: str, value: str | None, *, single: bool) -> ETags | None:
 
 def _date(name: str, value: str | None, *, write: bool) -> int | None:
     """Read a date. One that is none is ignored on a read (RFC 9110, section 13.1.3), refused on a write: a
-    condition that got lost there would cost data."""
+    condition that got lost there would cost data.
+    """
     if value is None:
         return None
     seconds = parse_http_date(value)

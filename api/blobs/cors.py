@@ -32,7 +32,8 @@ def response_headers(
 
 def preflight_headers(rules: Sequence[CorsRule], headers: Mapping[str, str]) -> list[tuple[str, str]]:
     """Return the headers of a preflight's answer. Raises AzureError CorsPreflightFailure, or
-    InvalidHeaderValue where one of its headers is missing."""
+    InvalidHeaderValue where one of its headers is missing.
+    """
     origin = headers.get("origin")
     method = headers.get("access-control-request-method")
     if not origin or not method:

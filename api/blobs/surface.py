@@ -1,5 +1,6 @@
 """The Blob surface: from a request to its operation, its sender, its handler, and to an answer in Azure's
-form."""
+form.
+"""
 
 from __future__ import annotations
 

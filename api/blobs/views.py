@@ -39,7 +39,8 @@ def lease_headers(lease: Lease | None, now: int) -> HeaderList:
 
 def container_headers(entry: ContainerEntry, now: int, *, held: bool) -> HeaderList:
     """The headers of Get Container Properties beyond ETag, Last-Modified and metadata; `held`: it is under a
-    legal hold."""
+    legal hold.
+    """
     headers = lease_headers(entry.lease, now)
     headers += [
         ("x-ms-has-immutability-policy", "false"),

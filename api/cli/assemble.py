@@ -1,6 +1,6 @@
 """What a server consists of: engine, administration, application and sockets, put together and taken down.
 
-``retain serve`` imports this once it has seen that the data folder is free: it is most of what a start costs.
+`retain serve` imports this once it has seen that the data folder is free: it is most of what a start costs.
 """
 
 from __future__ import annotations
@@ -120,6 +120,7 @@ def interfaces(
         config: The whole configuration.
         keys_of: Returns the keys of a tenant's account, None if there is none.
         identity: Recognises callers, where pages ask it, too.
+
     """
     made = []
     if config.areas.enabled:

@@ -42,7 +42,7 @@ class Moment(click.ParamType):  # type: ignore[type-arg]  # generic in newer rel
         return "TIME"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """See :func:`parse_moment`."""
+        """See `parse_moment`."""
         try:
             return value if isinstance(value, int) else parse_moment(value, SystemClock().wall())
         except ValueError:
@@ -56,7 +56,7 @@ MOMENT_HELP = (
 
 
 def parse_moment(text: str, now: int) -> int:
-    """An ISO 8601 date or time (UTC if it names no zone), ``now``, or how long ago. Raises ValueError."""
+    """An ISO 8601 date or time (UTC if it names no zone), `now`, or how long ago. Raises ValueError."""
     if text == "now":
         return now
     if ago := _AGO.fullmatch(text):
@@ -99,7 +99,8 @@ def reading(disk: journal.RealDisk) -> AbstractContextManager[None]:
 @contextmanager
 def progress(disk: journal.Disk, what: str) -> Iterator[Callable[[int], None]]:
     """A bar on standard error while a long journal is read, if people are looking; yields what to call with
-    each record's sequence number."""
+    each record's sequence number.
+    """
     console = Console(stderr=True)
     if not console.is_terminal:
         yield lambda _seq: None
@@ -125,5 +126,5 @@ def progress(disk: journal.Disk, what: str) -> Iterator[Callable[[int], None]]:
 
 
 def visible(text: str) -> str:
-    """``text`` with whatever could steer a terminal, or hide something from its reader, made visible."""
+    """`text` with whatever could steer a terminal, or hide something from its reader, made visible."""
     return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)

@@ -19,6 +19,7 @@ def failures_of(folder: str, *, in_use: str = "") -> Iterator[None]:
     Args:
         folder: How the operator calls the data folder.
         in_use: What more to say where another process is using it.
+
     """
     try:
         yield

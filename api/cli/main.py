@@ -103,7 +103,6 @@ def main() -> None:
     """
 
 
-#: The option every command that needs the configuration shares.
 config_option = click.option(
     "--config",
     "-c",
@@ -112,10 +111,11 @@ config_option = click.option(
     type=click.Path(path_type=Path, dir_okay=False),
     help="Configuration file. Default: ./retain.toml if there is one.",
 )
+"""The option every command that needs the configuration shares."""
 
 
 def data_options(function: Function) -> Function:
-    """``--config`` and ``--data``, for a command that works on a data folder."""
+    """`--config` and `--data`, for a command that works on a data folder."""
     data = click.option("--data", metavar="FOLDER", help="The data folder, instead of storage.data.")
     return config_option(data(function))
 

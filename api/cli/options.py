@@ -11,7 +11,8 @@ from retain.api.config.load import Config, ConfigError, load
 
 def configured(config_path: Path | None, *, data: str | None = None, bind: str | None = None) -> Config:
     """Return what file and environment say, with the data folder and address of the command line, if it names
-    them. Raises `Stopped`."""
+    them. Raises `Stopped`.
+    """
     given = {"storage.data": ("--data", data), "server.bind": ("--bind", bind)}
     options = {place: (option, value) for place, (option, value) in given.items() if value is not None}
     try:

@@ -24,16 +24,17 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON f
 
 
 def act(config_path: Path | None, data: str | None, name: str, /, **arguments: Any) -> Any:
-    """Has the act ``name`` of :class:`api.administration.Administration` done, and answers its result.
+    """Has the act `name` of `api.administration.Administration` done, and answers its result.
 
     Args:
-        config_path: As ``--config`` gives it.
-        data: As ``--data`` gives it.
+        config_path: As `--config` gives it.
+        data: As `--data` gives it.
         name: Of the act.
         arguments: Its arguments, but for who acts.
 
     Raises:
         Stopped: It was refused, or the data folder cannot be used; with the exit code for the reason.
+
     """
     config = configured(config_path, data=data)
     arguments["actor"] = actor()

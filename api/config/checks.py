@@ -14,7 +14,6 @@ _NAME = re.compile(r"[^\x00-\x20\x7f:]+")
 _ARGON2ID = re.compile(r"\$argon2id\$v=19\$m=[0-9]+,t=[0-9]+,p=[0-9]+(\$[A-Za-z0-9+/]{11,}){2}")
 _FIELD = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 
-#: First path segments that belong to other interfaces (path-style blob URLs put the account first).
 RESERVED_ACCOUNTS = (
     "api",
     "console",
@@ -26,10 +25,11 @@ RESERVED_ACCOUNTS = (
     "openapi",
     "readyz",
 )
+"""First path segments that belong to other interfaces (path-style blob URLs put the account first)."""
 
 
 def split_bind(bind: str) -> tuple[str, int]:
-    """``host:port`` or ``[v6]:port`` → (host, port). Raises ValueError."""
+    """`host:port` or `[v6]:port` → (host, port). Raises ValueError."""
     host, colon, port = bind.rpartition(":")
     if not colon or not re.fullmatch(r"[0-9]{1,5}", port) or int(port) > 65535:
         raise ValueError("must be host:port, such as 127.0.0.1:8080 or [::1]:8080")
@@ -62,7 +62,7 @@ def base_url(value: str) -> str | None:
 
 
 def cannot_be_changed_underway(url: str) -> bool:
-    """Whether what ``url`` brings is what its server sent: https, or http to this machine."""
+    """Whether what `url` brings is what its server sent: https, or http to this machine."""
     try:
         parts = urlsplit(url)
     except ValueError:
@@ -101,7 +101,7 @@ def networks(values: tuple[str, ...]) -> str | None:
 
 
 def origins(values: tuple[str, ...]) -> str | None:
-    """Web origins (RFC 6454) as browsers send them, or ``*``."""
+    """Web origins (RFC 6454) as browsers send them, or `*`."""
     for value in values:
         if value != "*" and not re.fullmatch(r"https?://[a-z0-9.\-\[\]:]+", value):
             return f"{value!r} is not an origin such as https://app.example.org"
@@ -109,7 +109,7 @@ def origins(values: tuple[str, ...]) -> str | None:
 
 
 def mime_types(values: tuple[str, ...]) -> str | None:
-    """``type/subtype`` or ``type/*``, in lower case."""
+    """`type/subtype` or `type/*`, in lower case."""
     for value in values:
         if not _MIME.fullmatch(value):
             return f"{value!r} is not a MIME type such as image/png or image/*"
@@ -151,7 +151,7 @@ def container_names(values: tuple[str, ...]) -> str | None:
 
 
 def host_suffixes(values: tuple[str, ...]) -> str | None:
-    """Host name endings such as ``.blob.core.example.org``."""
+    """Host name endings such as `.blob.core.example.org`."""
     for value in values:
         if not re.fullmatch(r"(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)+", value):
             return f"{value!r} is not a host suffix such as .blob.core.example.org"
@@ -164,7 +164,7 @@ def header_name(value: str) -> str | None:
 
 
 def algorithms(values: tuple[str, ...]) -> str | None:
-    """Signature algorithms that are safe to accept; ``none`` is not one of them."""
+    """Signature algorithms that are safe to accept; `none` is not one of them."""
     allowed = (
         "RS256",
         "RS384",

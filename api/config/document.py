@@ -1,6 +1,6 @@
 """The configuration as documents, made from the same fields the loader checks by.
 
-`commented_file` is what ``retain init`` writes; `page` is ``docs/configuration.md``.
+`commented_file` is what `retain init` writes; `page` is `docs/configuration.md`.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ This page is made from the fields the loader checks by (`make fix` writes it).
 
 
 def page() -> str:
-    """``docs/configuration.md``."""
+    """`docs/configuration.md`."""
     return PREAMBLE + reference()
 
 

@@ -1,6 +1,6 @@
 """One configuration key: its default, its bounds, and the sentence that explains it, said once.
 
-The loader, the commented file of ``retain init`` and ``docs/configuration.md`` are made from these fields,
+The loader, the commented file of `retain init` and `docs/configuration.md` are made from these fields,
 so that none of them can say something else.
 """
 
@@ -13,8 +13,8 @@ from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 T = TypeVar("T")
 
-#: Checks a value; returns the reason it is impossible, or None.
 Check = Callable[[Any], str | None]
+"""Checks a value; returns the reason it is impossible, or None."""
 
 
 class ConfigError(Exception):
@@ -29,7 +29,7 @@ class ConfigError(Exception):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Rule:
-    """What a field's metadata holds under the key ``rule``."""
+    """What a field's metadata holds under the key `rule`."""
 
     doc: str
     minimum: float | None = None
@@ -58,7 +58,7 @@ def setting(
 
 
 def required(doc: str, *, example: object, check: Check | None = None) -> Any:
-    """Declare a key that has no default (only inside ``[[tables]]``)."""
+    """Declare a key that has no default (only inside `[[tables]]`)."""
     return dataclasses.field(metadata={"rule": Rule(doc, example=example, check=check)})
 
 

@@ -22,8 +22,8 @@ from retain.api.config.fields import required, setting
 MEBIBYTE = 1 << 20
 GIBIBYTE = 1 << 30
 
-#: 20 years, where the original's store stops.
 TTL_CEILING_S = 630_720_000
+"""20 years, where the original's store stops."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,7 +1,7 @@
 """The configuration: one TOML file, all of it optional, and the environment; checked before anything starts.
 
 Unknown keys, wrong types and impossible values stop the start with file, key and reason. Every key
-``[section] key`` can be given as ``RETAIN_SECTION_KEY``. ``RETAIN_CONFIG`` names the file itself.
+`[section] key` can be given as `RETAIN_SECTION_KEY`. `RETAIN_CONFIG` names the file itself.
 """
 
 from __future__ import annotations
@@ -59,7 +59,6 @@ __all__ = [
 
 LOG = logging.getLogger("retain.config")
 
-#: The single tables, in the order of the file.
 SECTIONS: dict[str, type[Any]] = {
     "server": ServerConfig,
     "storage": StorageConfig,
@@ -73,10 +72,10 @@ SECTIONS: dict[str, type[Any]] = {
     "operations": OperationsConfig,
     "log": LogConfig,
 }
-#: The repeated tables.
+"""The single tables, in the order of the file."""
 TABLES: dict[str, type[Any]] = {"users": UserConfig, "tenants": TenantConfig}
+"""The repeated tables."""
 
-#: Keys that name files or folders; a URL, where it may stand instead, is left as it is.
 PATHS = (
     ("storage", "data"),
     ("server", "tls_certificate"),
@@ -84,9 +83,10 @@ PATHS = (
     ("audit", "checkpoint_folder"),
     ("identity", "jwt_jwks"),
 )
+"""Keys that name files or folders; a URL, where it may stand instead, is left as it is."""
 
-#: Keys that have another place now, old to new. The old one is still read, with a warning.
 MOVED: dict[tuple[str, str], tuple[str, str]] = {("areas", "sweep_interval"): ("retention", "sweep_interval")}
+"""Keys that have another place now, old to new. The old one is still read, with a warning."""
 
 PREFIX = "RETAIN_"
 ENVIRONMENT = "environment"
@@ -131,6 +131,7 @@ def load(
 
     Raises:
         ConfigError: Something is impossible; it names the file, variable or option.
+
     """
     source = str(path) if path is not None else "configuration"
     table = _moved(_read(path), source) if path is not None else {}

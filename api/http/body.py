@@ -16,15 +16,15 @@ Message: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Message]]
 Send: TypeAlias = Callable[[Message], Awaitable[None]]
 
-#: A body must bring its rate times RATE_WINDOW_S bytes in every RATE_WINDOW_S seconds spent waiting for it.
 MIN_BODY_RATE = 1024
-#: What is in hand of a body that is passed on as it comes.
+"""A body must bring its rate times RATE_WINDOW_S bytes in each RATE_WINDOW_S seconds of waiting for it."""
 STREAMED_BYTES = 1 << 20
+"""What is in hand of a body that is passed on as it comes."""
 RATE_WINDOW_S = 10.0
 
 
 class Body:
-    """The bytes of one request: ``async for chunk in request.body``. One pass only.
+    """The bytes of one request: `async for chunk in request.body`. One pass only.
 
     `declared` is the Content-Length, None where the client sent none (chunked, HTTP/2). `limit` may be set
     by the surface before reading; the declared length is held against it before the first byte. `min_rate` is

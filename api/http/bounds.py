@@ -29,32 +29,32 @@ Network: TypeAlias = IPv4Network | IPv6Network
 
 MEBIBYTE = 1 << 20
 
-#: Bytes of request bodies in hand, of all requests and of one address.
 INTAKE_BYTES = 128 * MEBIBYTE
+"""Bytes of request bodies in hand, of all requests and of one address."""
 INTAKE_BYTES_PER_ADDRESS = 64 * MEBIBYTE
-#: Bytes of answers in the making, likewise.
 ANSWER_BYTES = 96 * MEBIBYTE
+"""Bytes of answers in the making, likewise."""
 ANSWER_BYTES_PER_ADDRESS = 48 * MEBIBYTE
-#: What an answer counts until its size is known.
 ANSWER_GUESS = MEBIBYTE
-#: What an answer counts that is sent as it is made: a piece in hand, one on its way.
+"""What an answer counts until its size is known."""
 STREAM_BYTES = 32 * 1024
+"""What an answer counts that is sent as it is made: a piece in hand, one on its way."""
 
-#: Requests whose tasks have not ended, of one address, where several share a connection.
 STREAMS_PER_ADDRESS = 2000
+"""Requests whose tasks have not ended, of one address, where several share a connection."""
 
-#: How long bodies wait for room before the slowest goes.
 PATIENCE_S = 2.0
-#: How long an answer may wait for others to be taken before it is refused.
+"""How long bodies wait for room before the slowest goes."""
 ANSWER_PATIENCE_S = 30.0
+"""How long an answer may wait for others to be taken before it is refused."""
 
 
-#: Seconds over which what a client does too often is counted.
 RATE_WINDOW_S = 10.0
-#: Streams that all connections of one address may give up in that time.
+"""Seconds over which what a client does too often is counted."""
 RESETS_PER_ADDRESS = 400
-#: Addresses whose resets are counted at once.
+"""Streams that all connections of one address may give up in that time."""
 RATES_MAX = 10_000
+"""Addresses whose resets are counted at once."""
 
 
 class Rate:
@@ -159,8 +159,8 @@ class Share:
         self.place = place
         self.since = trio.current_time()
         self.holds_at_most: int | None = None
-        #: Called when this request is to go, because it is the slowest of those that fill the memory.
         self.on_refusal: Callable[[], None] | None = None
+        """Called when this request is to go, because it is the slowest of those that fill the memory."""
         self._total = 0
         self._intake = 0
         self._answer = 0
@@ -240,6 +240,7 @@ class Bounds:
     Args:
         trusted: Networks of proxies, which stand for many clients: they have no bound of their own.
         on_refused: Called for each request that had to go.
+
     """
 
     def __init__(

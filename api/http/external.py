@@ -1,6 +1,6 @@
 """The URL by which a client reaches this server: what links in answers begin with.
 
-Order: `external_url`; what a trusted proxy forwarded (``Forwarded``, RFC 7239, else ``X-Forwarded-*``); the
+Order: `external_url`; what a trusted proxy forwarded (`Forwarded`, RFC 7239, else `X-Forwarded-*`); the
 request's Host; the address the request came in by. A Host that is no host name is never repeated.
 """
 
@@ -25,7 +25,7 @@ class ExternalUrl:
         self._trusted = [ip_network(entry) for entry in server.trusted_proxies]
 
     def base(self, request: Request) -> str:
-        """Scheme, host and path prefix without a trailing slash, such as ``https://retain.example.org/x``."""
+        """Scheme, host and path prefix without a trailing slash, such as `https://retain.example.org/x`."""
         if self._fixed is not None:
             return self._fixed
         scheme, host, prefix = request.scheme, _host(request), ""

@@ -1,9 +1,9 @@
 """One HTTP request and one HTTP response, as every surface sees them.
 
-A surface is ``async def handle(request: Request) -> Response``. This module knows the wire (RFC 9110, RFC
+A surface is `async def handle(request: Request) -> Response`. This module knows the wire (RFC 9110, RFC
 3986) and nothing of any surface; `api.app` builds the requests, sends the responses, decides who gets which.
 
-The rule that keeps two names from meaning one thing (`Request.segments`): the *raw* path is split on ``/``
+The rule that keeps two names from meaning one thing (`Request.segments`): the *raw* path is split on `/`
 first, then each segment is percent-decoded exactly once, as strict UTF-8. A bad escape, bad UTF-8 or a NUL
 is refused, never guessed at.
 """
@@ -57,14 +57,14 @@ _ABSOLUTE_FORM = re.compile(rb"(?i)https?://([^/?#]*)")
 _UNSAFE_IN_HEADER = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _LENGTH = re.compile(rb"[0-9]{1,19}")
 
-#: Key in the ASGI scope's state: a callable that gives the headers with their names as the client wrote them.
 CASED_HEADERS = "retain.cased_headers"
-#: Key in the ASGI scope's state: the target had bytes beyond ASCII, which stand as ``~`` in `raw_path`.
+"""Key in the ASGI scope's state: a callable that returns the headers, names as the client wrote them."""
 BAD_TARGET = "retain.bad_target"
+"""Key in the ASGI scope's state: the target had bytes beyond ASCII, which stand as `~` in `raw_path`."""
 
 
 def decode_segment(raw: bytes) -> str:
-    """One path segment or query field, percent-decoded exactly once as strict UTF-8; ``+`` stays a plus.
+    """One path segment or query field, percent-decoded exactly once as strict UTF-8; `+` stays a plus.
 
     Raises BadRequest on a bad escape, on bad UTF-8 (overlong forms and surrogates included) and on NUL.
     """
@@ -184,7 +184,7 @@ class Request:
     def segments(self) -> list[str]:
         """The path's segments after the leading slash, each decoded exactly once.
 
-        Doubled slashes give empty ones: ``/a%2Fb//c%20d/`` → ``["a/b", "", "c d", ""]``; ``/`` → ``[""]``.
+        Doubled slashes give empty ones: `/a%2Fb//c%20d/` → `["a/b", "", "c d", ""]`; `/` → `[""]`.
         Raises BadRequest (see `decode_segment`).
         """
         if self._segments is None:
@@ -193,7 +193,7 @@ class Request:
         return self._segments
 
     def query_pairs(self) -> list[tuple[str, str]]:
-        """The query's fields in order, decoded once; ``+`` is a plus, a field without ``=`` is empty.
+        """The query's fields in order, decoded once; `+` is a plus, a field without `=` is empty.
 
         Raises BadRequest (see `decode_segment`).
         """
@@ -210,8 +210,8 @@ class Request:
         return b"".join([chunk async for chunk in self.body])
 
 
-#: Header fields of an answer: names in the case that is sent, in the order in which they are sent.
 HeaderFields: TypeAlias = Sequence[tuple[str, str]]
+"""Header fields of an answer: names in the case that is sent, in the order in which they are sent."""
 
 
 class Response:
@@ -273,10 +273,10 @@ def start_message(status: int, fields: HeaderFields) -> Message:
     return {"type": "http.response.start", "status": status, "headers": encoded}
 
 
-#: What a surface is.
 Handler: TypeAlias = Callable[[Request], Awaitable[Response]]
-#: How a surface words an error: a RequestError, an engine error, or an UnexpectedError (ours, logged).
+"""What a surface is."""
 ErrorMapper: TypeAlias = Callable[[Request, Exception], Response]
+"""How a surface words an error: a RequestError, an engine error, or an UnexpectedError (ours, logged)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -294,6 +294,7 @@ class Surface:
         root: Where its addresses begin, after the server's base URL.
         example: A first curl line for people, given the server's base URL.
         page: A page of its own that people may open: (path without its leading slash, label).
+
     """
 
     name: str

@@ -14,6 +14,7 @@ def unescape(raw: bytes) -> bytes:
 
     Raises:
         ValueError: A percent sign without two hexadecimal digits.
+
     """
     if b"%" not in raw:
         return raw

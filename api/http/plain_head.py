@@ -12,11 +12,11 @@ from __future__ import annotations
 import re
 from typing import Final
 
-#: A name of labels as DNS bounds them, or an address in brackets; a port. Looser forms mean nothing to
-#: anybody, and Quart's routing fails at them.
 HOST: Final = re.compile(
     rb"(?=.{0,261}$)(?:\[[0-9A-Za-z:.%]{2,64}\]|(?:[A-Za-z0-9_%-]{1,63}\.)*[A-Za-z0-9_%-]{0,63})(?::[0-9]{0,5})?"
 )
+"""A name of labels as DNS bounds them, or an address in brackets; a port. Looser forms mean nothing to
+anybody, and Quart's routing fails at them."""
 
 _REQUEST_LINE: Final = re.compile(rb"(GET|PUT|HEAD|POST|DELETE|PATCH) (/[\x21-\x7e]*) HTTP/1\.1\r\n")
 _FIELD: Final = re.compile(
@@ -67,6 +67,7 @@ class PlainHeads:
     Args:
         max_headers: Most header fields.
         max_header_bytes: Most bytes of a whole head.
+
     """
 
     def __init__(self, max_headers: int, max_header_bytes: int) -> None:

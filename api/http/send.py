@@ -9,7 +9,6 @@ import trio
 from retain.api.http.body import cancel_after
 from retain.api.http.message import HeaderFields, Message, Receive, Response, Send
 
-#: Header fields that describe a body. Arrow's client parses an empty body that is said to be XML, and aborts.
 _DESCRIBES_A_BODY: Final = frozenset(
     (
         b"content-type",
@@ -20,6 +19,7 @@ _DESCRIBES_A_BODY: Final = frozenset(
         b"content-md5",
     )
 )
+"""Header fields that describe a body. Arrow's client parses an empty body declared as XML, and aborts."""
 
 
 def has_body(method: str, status: int) -> bool:

@@ -29,6 +29,7 @@ class Caller:
         family_name: Last name where the method knows one.
         until: The moment from which the credential is no longer valid, nanoseconds since the epoch; None
             where it has no end.
+
     """
 
     name: str
@@ -41,12 +42,12 @@ class Caller:
 
     @property
     def actor(self) -> str:
-        """The caller as it stands in an event's details: ``user:<name>`` or ``anonymous``."""
+        """The caller as it stands in an event's details: `user:<name>` or `anonymous`."""
         return "anonymous" if self.method is Method.ANONYMOUS else f"user:{self.name}"
 
 
 class IdentityError(Exception):
-    """The caller could not be recognised; ``status`` and ``headers`` belong into every surface's answer.
+    """The caller could not be recognised; `status` and `headers` belong into every surface's answer.
 
     ::
 
@@ -73,7 +74,7 @@ class Unauthenticated(IdentityError):
 
 
 class TooManyAttempts(IdentityError):
-    """The next login from that address or for that name may be tried after ``retry_after`` seconds."""
+    """The next login from that address or for that name may be tried after `retry_after` seconds."""
 
     status = 429
 
@@ -97,7 +98,7 @@ class IdentityUnavailable(IdentityError):
 
 
 class BadTokenError(Exception):
-    """A token proves nothing. The text is for the log; a client only learns ``invalid_token``."""
+    """A token proves nothing. The text is for the log; a client only learns `invalid_token`."""
 
 
 NAME_BYTES_MAX = 255

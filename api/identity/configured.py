@@ -17,6 +17,7 @@ def identity_options(config: Config) -> IdentityOptions:
 
     Raises:
         ValueError: Something impossible that only shows here, such as a hash that is not argon2id.
+
     """
     proxies = tuple(ip_network(item, strict=False) for item in config.server.trusted_proxies)
     return IdentityOptions(

@@ -1,5 +1,6 @@
 """Who is calling: the one place where credentials are read. The surfaces ask, and never parse any
-themselves."""
+themselves.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +34,8 @@ class Identity:
         entropy: Random bytes for the key under which credentials are remembered.
         read_keys: Reads the key set instead of the configured file or URL; called in a thread.
         users: Users by name, as they are at each moment, instead of those of `options`.
-        verify: Judges ``(argon2id hash, password)``; called in a thread.
+        verify: Judges `(argon2id hash, password)`; called in a thread.
+
     """
 
     def __init__(
@@ -59,6 +61,7 @@ class Identity:
             Unauthenticated: No credentials, or wrong ones; its headers hold the challenges.
             TooManyAttempts: Failed logins from there, or for that name, are slowed.
             IdentityUnavailable: A token cannot be judged because its keys cannot be read.
+
         """
         if self._options.proxy is not None:
             caller = proxied_caller(request, self._options.proxy)
@@ -95,6 +98,7 @@ class Identity:
 
         Raises:
             TooManyAttempts: Failed logins from there, or for that name, are slowed.
+
         """
         address = client_address(request, self._options.trusted_proxies)
         return await self._passwords.authenticate(name, password, address)
@@ -120,6 +124,7 @@ class Identity:
 
         Raises:
             IdentityUnavailable: The keys to judge it by cannot be read.
+
         """
         if self._tokens is None:
             return None
@@ -134,6 +139,7 @@ class Identity:
 
         Raises:
             Unauthenticated: What the proxy says is no single user name.
+
         """
         return None if self._options.proxy is None else proxied_caller(request, self._options.proxy)
 
@@ -159,7 +165,8 @@ class Identity:
 
     def _challenges(self) -> list[tuple[str, str]]:
         """What is offered; Basic also when nothing is, because a 401 without a challenge is none (RFC
-        9110)."""
+        9110).
+        """
         challenges: list[tuple[str, str]] = []
         if self._users or self._tokens is None:
             challenges.append(basic_challenge(self._options.realm))

@@ -52,8 +52,9 @@ class Key:
 
     Attributes:
         algorithm: The only algorithm it verifies.
-        id: Its ``kid``; None if it has none.
-        verify: ``verify(signed, signature)``.
+        id: Its `kid`; None if it has none.
+        verify: `verify(signed, signature)`.
+
     """
 
     algorithm: str
@@ -71,6 +72,7 @@ def read_key_set(data: bytes) -> tuple[Key, ...]:
 
     Raises:
         KeySetError: Not a key set, too large, or without a single usable key.
+
     """
     if len(data) > SET_BYTES_MAX:
         raise KeySetError(f"longer than {SET_BYTES_MAX} bytes")
@@ -129,6 +131,7 @@ def fetch(url: str) -> bytes:
 
     Raises:
         KeySetError: Anything but a 200 with at most `SET_BYTES_MAX` bytes.
+
     """
     check_url(url)
     opener = urllib.request.build_opener(_NoRedirect, urllib.request.ProxyHandler({}))
@@ -149,6 +152,7 @@ def check_url(url: str) -> None:
 
     Raises:
         KeySetError: Another scheme, or plain http to another machine.
+
     """
     if not cannot_be_changed_underway(url):
         raise KeySetError("the key set's URL must be https")
@@ -160,6 +164,7 @@ class KeyRing:
     Args:
         options: Where the keys are.
         read: Reads the key set's bytes, in a thread; None takes the file or URL of `options`.
+
     """
 
     def __init__(self, options: BearerOptions, read: Callable[[], bytes] | None = None) -> None:
@@ -178,6 +183,7 @@ class KeyRing:
 
         Raises:
             KeySetError: There has never been a key set to look into.
+
         """
         if self._read is not None and trio.current_time() - self._read_at >= self._options.refresh_s:
             await self._refresh()
@@ -198,8 +204,9 @@ class KeyRing:
         return found[0] if len(found) == 1 else None
 
     async def _refresh(self) -> None:
-        """Reads the set once for all who wait, at most once in ``unknown_key_pause_s``. Old keys stay if that
-        fails."""
+        """Reads the set once for all who wait, at most once in `unknown_key_pause_s`. Old keys stay if that
+        fails.
+        """
         asked_at = trio.current_time()
         async with self._lock:
             if self._read is None or asked_at < self._tried_at + self._options.unknown_key_pause_s:
@@ -225,6 +232,7 @@ def read_file(file: Path) -> bytes:
 
     Raises:
         KeySetError: It cannot be read.
+
     """
     try:
         with file.open("rb") as stream:

@@ -33,6 +33,7 @@ class User:
         name: As typed at login, compared exactly.
         password_hash: Argon2id in PHC form, as `retain user hash` prints it.
         roles: Role names.
+
     """
 
     name: str
@@ -58,14 +59,15 @@ class BearerOptions:
         jwks_file: A JSON Web Key Set with public keys on disk.
         jwks_url: The same behind a URL: https, or http to this machine only.
         secret: Shared secret for HS256, at least 32 bytes.
-        issuer: What ``iss`` must be; None accepts any issuer whose key is in the set.
-        audiences: One of these must be in ``aud``. Without any, a token that names an audience is refused.
+        issuer: What `iss` must be; None accepts any issuer whose key is in the set.
+        audiences: One of these must be in `aud`. Without any, a token that names an audience is refused.
         algorithms: Signature algorithms taken from keys of the set; each key is still for one only.
         leeway_s: Seconds that clocks may differ, 0 to 300.
         name_claims: See `NAME_CLAIMS`.
         role_claims: See `ROLE_CLAIMS`.
         refresh_s: Seconds after which a key set is read again.
         unknown_key_pause_s: Least seconds between two readings that unknown key ids ask for.
+
     """
 
     jwks_file: Path | None = None
@@ -105,6 +107,7 @@ class ProxyOptions:
         groups_header: Header with the roles, separated by commas. None believes no roles: a header that the
             proxy does not
             set is one that it passes on from anybody.
+
     """
 
     peers: tuple[IPv4Network | IPv6Network, ...]
@@ -122,6 +125,7 @@ class ThrottleOptions:
         max_s: The longest delay between two attempts.
         queue_s: Longest an attempt may wait for its turn; beyond that it is refused at once with 429.
         forget_s: Seconds without an attempt after which the failures are forgotten.
+
     """
 
     free: int = 5
@@ -140,11 +144,12 @@ class IdentityOptions:
         users: Users for HTTP Basic.
         bearer: How tokens are judged; None refuses them.
         proxy: Which proxy may name its users; None ignores such headers.
-        trusted_proxies: Peers whose ``X-Forwarded-For`` is believed when failed logins are counted per
+        trusted_proxies: Peers whose `X-Forwarded-For` is believed when failed logins are counted per
             address.
         anonymous: Whether a call without credentials gets in, as `anonymous` without roles.
         remember_s: Seconds for which a verified credential is not verified again.
         throttle: How failed logins are slowed.
+
     """
 
     realm: str = "Retain"

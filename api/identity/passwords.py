@@ -102,6 +102,7 @@ class Passwords:
 
         Raises:
             TooManyAttempts: Failed logins are slowed, or too many wait already.
+
         """
         user = self._users.get(name)
         # With the hash, so that nothing is remembered of a user who was removed, or has another password now.

@@ -36,7 +36,7 @@ def client_address(request: Request, trusted: Networks) -> str:
     """The address of the caller itself: the peer, or behind trusted proxies the nearest hop that is not one
     of them.
 
-    ``X-Forwarded-For`` is read from the right, because everything further left may be the client's own
+    `X-Forwarded-For` is read from the right, because everything further left may be the client's own
     invention.
     """
     address = request.peer
@@ -57,6 +57,7 @@ def proxied_caller(request: Request, options: ProxyOptions) -> Caller | None:
 
     Raises:
         Unauthenticated: The peer is trusted and what it says is no single user name.
+
     """
     if not is_listed(request.peer, options.peers):
         return None

@@ -91,7 +91,8 @@ class Throttle:
         An attempt that is refused leaves no track.
 
         Raises:
-            TooManyAttempts: The turn is further away than ``queue_s``.
+            TooManyAttempts: The turn is further away than `queue_s`.
+
         """
         now = trio.current_time()
         keys = list(self._keys(address, name, now))

@@ -33,6 +33,7 @@ class Tokens:
         ring: The keys.
         memory: Where tokens once verified are remembered, for no longer than they are valid.
         now: Nanoseconds since the epoch.
+
     """
 
     def __init__(self, options: BearerOptions, ring: KeyRing, memory: Memory, now: Callable[[], int]) -> None:
@@ -50,6 +51,7 @@ class Tokens:
         Raises:
             BadTokenError: It is malformed, wrongly signed, not valid now, or not meant for this server.
             IdentityUnavailable: There is no key set to judge it by.
+
         """
         digest = self._memory.digest(b"bearer\0" + token.encode())
         known = self._memory.recall(digest)
@@ -65,6 +67,7 @@ class Tokens:
         Raises:
             BadTokenError: It is malformed, wrongly signed, not valid now, or not meant for this server.
             IdentityUnavailable: There is no key set to judge it by.
+
         """
         claims = await self._verified(token)
         valid_s = self._check_dates(claims)
@@ -136,6 +139,7 @@ class _Header:
     Attributes:
         algorithm: `alg`.
         key_id: `kid`; None if there is none.
+
     """
 
     algorithm: str
@@ -147,6 +151,7 @@ def _read_header(data: bytes) -> _Header:
 
     Raises:
         BadTokenError: A member has another type, or names an extension: none is understood here.
+
     """
     members = _object(data)
     algorithm, key_id = members.get("alg"), members.get("kid")
@@ -159,7 +164,8 @@ def _read_header(data: bytes) -> _Header:
 
 def _decode(part: str) -> bytes:
     """Base64url without padding, in its one canonical spelling: two spellings of one token would be two
-    tokens."""
+    tokens.
+    """
     try:
         raw = part.encode("ascii")
         data = urlsafe_b64decode(raw + b"=" * (-len(raw) % 4))

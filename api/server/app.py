@@ -53,8 +53,8 @@ if TYPE_CHECKING:
 LOG = logging.getLogger("retain.http")
 REQUESTS = logging.getLogger("retain.requests")
 
-#: A rest of a request body this small is read away, so that the connection can be used again.
 DISCARD_BYTES = 65536
+"""A rest of a request body this small is read away, so that the connection can be used again."""
 
 _PORT = re.compile(rb":[0-9]*$")
 _VERSIONS = frozenset(("1.1", "2", "1.0"))
@@ -337,6 +337,7 @@ def create_app(
         interfaces: What is mounted, in the order in which the landing page shows it.
         pages: Make the blueprints beside health and metrics.
         counters: What is counted, where pages look at it, too.
+
     """
     landing = Landing(
         interfaces,

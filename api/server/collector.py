@@ -34,12 +34,12 @@ GEN0 = 5_000
 GEN1 = 3
 GEN2 = 3
 
-#: Seconds for which a computing thread may keep others waiting; Python's own is ten times that.
 SWITCH_S = 0.0005
+"""Seconds for which a computing thread may keep others waiting; Python's own is ten times that."""
 _OWN_SWITCH_S = 0.005
 
-#: About as many objects as a full collection can meet under this rule.
 MOST_WALKED = GEN0 * ((GEN1 + 1) * (GEN2 + 2) + 1)
+"""About as many objects as a full collection can meet under this rule."""
 
 
 def settle() -> None:

@@ -39,27 +39,27 @@ import trio
 from retain.api.config.load import ServerConfig
 from retain.api.http.addresses import counted_address
 
-#: How long, and how much, a peer may go on sending after we have answered and closed. Closing at once would
-#: make the kernel reset the connection, and the answer would be lost with it.
 LINGER_S = 2.0
+"""How long, and how much, a peer may go on sending after we have answered and closed. Closing at once would
+make the kernel reset the connection, and the answer would be lost with it."""
 LINGER_BYTES = 4 << 20
 
-#: Bytes the kernel may take of an answer beyond what the peer has room for: a mebibyte goes in one call, and
-#: the next is made ready while it is sent. (Trio asks for 16 KiB, which had us wait for the peer in between.)
 SEND_AHEAD_BYTES = 1 << 20
+"""Bytes the kernel may take of an answer beyond what the peer has room for: a mebibyte goes in one call, and
+the next is made ready while it is sent. (Trio asks for 16 KiB, which had us wait for the peer in between.)"""
 
-#: Seconds for a request's head while others wait for the connection: silence must not hold the last places.
 PRESSED_HEAD_S = 1.0
-#: Seconds without a byte taken after which an answer's connection makes room, if room is needed.
+"""Seconds for a request's head while others wait for a connection: idle peers must not hold the last ones."""
 PRESSED_WRITE_S = 2.0
+"""Seconds without a byte taken after which an answer's connection makes room, if room is needed."""
 
-#: How long a connection beyond its address' limit waits for one of the others to fall idle, and how many
-#: connections may wait so. More are closed at once: each costs a descriptor.
 PLACE_WAIT_S = 1.0
+"""How long a connection beyond its address' limit waits for one of the others to fall idle, and how many
+connections may wait so. More are closed at once: each costs a descriptor."""
 WAITING_MAX = 64
 
-#: Addresses that stand for many clients: programs on this machine, and what they forward.
 UNCOUNTED = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
+"""Addresses that stand for many clients: programs on this machine, and what they forward."""
 
 OnCut: TypeAlias = Callable[[str], None]
 
@@ -82,8 +82,8 @@ class GuardedStream(trio.abc.HalfCloseableStream):
         self.phase = Phase.HEAD
         self.since = trio.current_time()
         self.stuck_since = math.inf
-        #: Since when answers wait for the peer's window, and nothing else moves (HTTP/2).
         self.unread_since = math.inf
+        """Since when answers wait for the peer's window, and nothing else moves (HTTP/2)."""
         self.multiplexed = False
         self.received_end = False
         self.place = counted_address(peer)
@@ -99,7 +99,8 @@ class GuardedStream(trio.abc.HalfCloseableStream):
 
     def send_ahead(self) -> None:
         """Let the kernel take `SEND_AHEAD_BYTES`; not where several answers share the connection, because a
-        small one would wait behind what it took of a large one."""
+        small one would wait behind what it took of a large one.
+        """
         # Not every system has this (tcp(7)), nor every Python its name.
         with suppress(AttributeError, OSError):
             self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, SEND_AHEAD_BYTES)

@@ -5,10 +5,10 @@ What differs from Hypercorn 0.18, and why:
 - no task is started and stopped around each request to time out idle connections (`api.connections` does);
 - head and body of an answer go out in one write;
 - a body of known length is not copied on its way in;
-- ``100 (Continue)`` is sent when a surface begins to read the body, not before anybody looked at the request;
+- `100 (Continue)` is sent when a surface begins to read the body, not before anybody looked at the request;
 - bytes after the last request of a connection do not cost that request its answer;
 - an empty line before a request is passed over;
-- ``Upgrade`` is ignored (no WebSocket, no cleartext HTTP/2), as RFC 9110 section 7.8 allows;
+- `Upgrade` is ignored (no WebSocket, no cleartext HTTP/2), as RFC 9110 section 7.8 allows;
 - nothing that goes wrong in one connection reaches another.
 """
 
@@ -47,19 +47,19 @@ from retain.api.server.plain import PlainConnection
 LOG = logging.getLogger("retain.http")
 
 RECEIVE_BYTES = 65536
-#: To a peer that brought this much at once, RECEIVE_MORE_BYTES are offered: a large body costs fewer steps.
 PLENTY_BYTES = 16384
+"""A peer that sent this much at once is offered RECEIVE_MORE_BYTES: a large body then needs fewer steps."""
 RECEIVE_MORE_BYTES = 512 * 1024
-#: A piece of an answer from this length on is not copied together with what goes before it.
 PASSED_ON_BYTES = 65536
+"""A piece of an answer from this length on is not copied together with what goes before it."""
 
 REASONS = {status.value: status.phrase.encode() for status in HTTPStatus}
 
-#: Key in the ASGI scope's state: an async callable that tells the client to send the body it waits with.
 PROCEED = "retain.proceed"
+"""Key in the ASGI scope's state: an async callable that tells the client to send the body it waits with."""
 
-#: What a connection beyond its address' limit is told.
 _BUSY_TEXT = b"too many connections from this address are at work; try again later\n"
+"""What a connection beyond its address' limit is told."""
 _BUSY = (
     b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Type: text/plain;charset=utf-8\r\n"
     b"Cache-Control: no-store\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%b"
@@ -99,7 +99,8 @@ class Http1(H11Protocol):
 
     async def handle(self, event: Event) -> None:
         """As Hypercorn's; a body of known length goes to its reader as it came, and what comes after the last
-        request of a connection is thrown away."""
+        request of a connection is thrown away.
+        """
         if isinstance(event, RawData):
             if self._is_last_request_read():
                 return

@@ -41,18 +41,18 @@ from retain.api.server.connections import GuardedStream
 
 LOG = logging.getLogger("retain.http")
 
-#: Streams of a connection that may be given up in ten seconds: reset by the client, or by us for what it
-#: sent. All connections of an address have a budget together (`api.http.bounds`).
 RESETS = 200
-#: Requests of one connection whose tasks have not ended, be their streams alive or not.
+"""Streams of a connection that may be given up in ten seconds: reset by the client, or by us for what it
+sent. All connections of an address have a budget together (`api.http.bounds`)."""
 IN_HAND = 120
-#: Frames without content (PING, SETTINGS, PRIORITY, WINDOW_UPDATE, empty DATA, unknown ones) in that time,
-#: beside the two WINDOW_UPDATEs that each of our DATA frames may be answered with.
+"""Requests of one connection whose tasks have not ended, be their streams alive or not."""
 EMPTY_FRAMES = 10_000
+"""Frames without content (PING, SETTINGS, PRIORITY, WINDOW_UPDATE, empty DATA, unknown ones) in that time,
+beside the two WINDOW_UPDATEs that each of our DATA frames may be answered with."""
 UPDATES_PER_FRAME = 2
 
-#: Bytes of one answer that may wait for the client's window.
 OUTFLOW_BYTES = 65536
+"""Bytes of one answer that may wait for the client's window."""
 
 
 class Outflow:

@@ -31,13 +31,13 @@ from retain.engine.writing.bodies import BODY_FILES
 
 LOG = logging.getLogger("retain.serve")
 
-#: accept(2) errors that mean the machine is short of something: wait, never spin.
 _SHORT_OF = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
+"""accept(2) errors that mean the machine is short of something: wait, never spin."""
 _ACCEPT_PAUSE_S = 0.25
 BACKLOG = 1024
 
-#: Descriptors kept for the journal and its reading tools, logs and the standard streams.
 RESERVED_FILES = 128
+"""Descriptors kept for the journal and its reading tools, logs and the standard streams."""
 
 
 class WireConfig(HypercornConfig):

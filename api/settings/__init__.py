@@ -23,7 +23,8 @@ _EXAMPLE = (
 
 def settings_surface(engine: Engine, config: Config, identity: Identity | None = None) -> Surface:
     """The interface as `config` describes it, ready to be mounted; `identity` recognises callers, where other
-    users than those of `config` may call."""
+    users than those of `config` may call.
+    """
     if identity is None:
         identity = Identity(identity_options(config), now=engine.now, entropy=engine.entropy)
     settings = Settings(engine, config.settings, identity)

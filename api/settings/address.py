@@ -1,5 +1,6 @@
 """From a raw path to a level document and a path in it: every URL form of docs/wire/settings.md, section
-2."""
+2.
+"""
 
 from __future__ import annotations
 
@@ -26,6 +27,7 @@ class Address:
         device: The device's id, at device level.
         user: The user's name where the URL spells it out; None means whoever asks.
         path: Names below the level document.
+
     """
 
     application: str
@@ -39,6 +41,7 @@ class Address:
 
         Raises:
             Forbidden: Another user's, and the asker is no admin.
+
         """
         if self.level is Level.GLOBAL:
             return Place(self.application, Level.GLOBAL)
@@ -54,6 +57,7 @@ class Me:
 
     Attributes:
         application: The application's id.
+
     """
 
     application: str
@@ -69,9 +73,10 @@ def parse(segments: Sequence[str], origin: str, max_name_bytes: int) -> Address 
 
     Raises:
         NoRoute: No form of the interface.
-        BadRequest: ``.`` or ``..``, which clients and proxies take out of paths.
+        BadRequest: `.` or `..`, which clients and proxies take out of paths.
         OverLimit: A name is too long.
         Forbidden: The application form with two different applications.
+
     """
     names = [name for name in segments if name]
     for name in names:
@@ -115,7 +120,8 @@ def _me(owner: str, rest: list[str]) -> Me:
 
 def _tail(application: str, tail: list[str]) -> Address:
     """A first segment that is no level word is a configuration at global level (docs/wire/settings.md,
-    section 11.9)."""
+    section 11.9).
+    """
     match tail:
         case ["global", *path]:
             return Address(application, Level.GLOBAL, path=tuple(path))

@@ -21,8 +21,9 @@ def read_conditions(request: Request) -> Conditions:
     """The request's preconditions.
 
     Raises:
-        BadRequest: A header that is neither ``*`` nor a list of entity tags: ignoring it could lose an
+        BadRequest: A header that is neither `*` nor a list of entity tags: ignoring it could lose an
             update.
+
     """
     match, match_any = _read(request, "If-Match", weak=False)
     none_match, none_match_any = _read(request, "If-None-Match", weak=True)
@@ -32,8 +33,9 @@ def read_conditions(request: Request) -> Conditions:
 
 
 def _read(request: Request, header: str, *, weak: bool) -> tuple[frozenset[str] | None, bool]:
-    """(the tags, whether it is ``*``). A weak tag never matches strongly, so it is left out where `weak` is
-    false."""
+    """(the tags, whether it is `*`). A weak tag never matches strongly, so it is left out where `weak` is
+    false.
+    """
     values = request.header_values(header)
     if not values:
         return None, False
@@ -62,7 +64,8 @@ def is_unchanged(conditions: Conditions, tag: str) -> bool:
     """Whether a read is to be answered with 304.
 
     Raises:
-        PreconditionFailed: ``If-Match`` does not hold.
+        PreconditionFailed: `If-Match` does not hold.
+
     """
     if conditions.match is not None and tag not in conditions.match:
         raise PreconditionFailed("the document has changed", reason="match")

@@ -1,4 +1,4 @@
-"""What goes wrong, in the words of the interface: ``{"code": …, "message": …}`` on every refusal.
+"""What goes wrong, in the words of the interface: `{"code": …, "message": …}` on every refusal.
 
 SAP documents statuses only (docs/wire/settings.md, section 11.28); codes are Retain's own and stable.
 """

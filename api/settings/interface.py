@@ -27,8 +27,9 @@ class Settings:
 
     Args:
         engine: Where settings are kept.
-        config: The section ``settings`` of the configuration.
+        config: The section `settings` of the configuration.
         identity: Recognises callers.
+
     """
 
     def __init__(self, engine: Engine, config: SettingsConfig, identity: Identity) -> None:
@@ -101,7 +102,8 @@ class Settings:
 
     def _token(self, request: Request) -> HeaderFields:
         """SAP's clients fetch a token before they write (docs/wire/settings.md, section 9). Any will do, and
-        none is demanded: what authenticates them is never sent by a browser on its own."""
+        none is demanded: what authenticates them is never sent by a browser on its own.
+        """
         if (request.header("X-CSRF-Token") or "").lower() != "fetch":
             return ()
         return [("X-CSRF-Token", self._engine.entropy(16).hex())]

@@ -33,6 +33,7 @@ async def read_json(data: bytes, max_depth: int) -> Body:
         Invalid: Not JSON; or JSON that two readers could read differently or that cannot be kept exactly:
             doubled names, NaN and
             infinities, numbers too large, lone surrogates, a byte order mark; or nested too deep.
+
     """
     if len(data) < THREAD_BYTES:
         return parse(data, max_depth)

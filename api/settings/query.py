@@ -18,13 +18,14 @@ class Query:
     """What stands in the query.
 
     Attributes:
-        merged: ``overwrite``: whether the levels above show through (docs/wire/settings.md, section 4).
-        keys: ``keys``: only the names of the children.
-        wait_s: ``wait``: seconds to wait for a change; 0 does not wait.
-        watch: ``watch``: a stream of changes.
-        history: ``history``: at most so many versions; 0 asks for none.
-        version: ``version``: an earlier revision; None is the present.
-        restore: ``restore``: the revision to put back; None puts back nothing.
+        merged: `overwrite`: whether the levels above show through (docs/wire/settings.md, section 4).
+        keys: `keys`: only the names of the children.
+        wait_s: `wait`: seconds to wait for a change; 0 does not wait.
+        watch: `watch`: a stream of changes.
+        history: `history`: at most so many versions; 0 asks for none.
+        version: `version`: an earlier revision; None is the present.
+        restore: `restore`: the revision to put back; None puts back nothing.
+
     """
 
     merged: bool = True
@@ -45,11 +46,12 @@ def read_query(request: Request, *, merging: bool, max_wait_s: int) -> Query:
 
     Args:
         request: The request.
-        merging: Whether ``overwrite`` has a meaning here: in a GET at user or device level.
+        merging: Whether `overwrite` has a meaning here: in a GET at user or device level.
         max_wait_s: Longest wait; longer ones are cut down to it.
 
     Raises:
         BadRequest: A value that is none of the parameter's, or a parameter twice.
+
     """
     if not request.raw_query:
         return PLAIN

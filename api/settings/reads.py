@@ -48,6 +48,7 @@ class Wanted:
         headers: What the answer carries beside its own.
         judge: Asks again whether the caller may still read, before each delivery of an answer that waited.
         lifetime_s: Seconds until the caller's credential ends.
+
     """
 
     asker: Asker
@@ -66,6 +67,7 @@ class Reader:
         engine: Where settings are kept.
         policy: What the operator allows.
         watchers: Who waits.
+
     """
 
     def __init__(self, engine: Engine, policy: Policy, watchers: Watchers) -> None:
@@ -80,8 +82,9 @@ class Reader:
         Raises:
             NotFound: Nothing there.
             Forbidden: No right to read it.
-            PreconditionFailed: ``If-Match`` does not hold.
+            PreconditionFailed: `If-Match` does not hold.
             TooManyWaiting: Too many wait, or read history.
+
         """
         query = wanted.query
         if query.history:
@@ -177,6 +180,7 @@ class Reader:
         Raises:
             NotFound: No such revision is kept, or nothing stood there.
             Forbidden: The role lists of then or of now do not let this asker read it.
+
         """
         document, found = await self._past(wanted)
         version = next((version for version in found if version.revision == revision), None)
@@ -206,7 +210,8 @@ class Reader:
 
     def _check_readable(self, wanted: Wanted, value: Any) -> None:
         """History shows all of a configuration, and a level's history all of them: so all must be
-        readable."""
+        readable.
+        """
         if wanted.place.level != Level.GLOBAL or not isinstance(value, dict):
             return
         names = wanted.path[:1] or tuple(value)

@@ -27,7 +27,8 @@ _BEAT = b":\n\n"
 
 class ChangeStream:
     """The body of the answer. Holds its watch from the first byte on, and gives it back when it ends or is
-    closed."""
+    closed.
+    """
 
     def __init__(
         self,
@@ -65,7 +66,8 @@ class ChangeStream:
 
     async def _event(self) -> bytes:
         """The present value; nothing new is a beat. Losing it, or the right to it, is told, and ends the
-        stream."""
+        stream.
+        """
         try:
             found = await self._find()
         except NotFound:
@@ -109,6 +111,7 @@ def change_stream(
         find: Finds the present value, having judged the caller anew.
         known: The tag that the client has.
         lifetime_s: Seconds until the caller's credential ends.
+
     """
     return ChangeStream(watching, find, known, lifetime_s)
 

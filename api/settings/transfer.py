@@ -30,6 +30,7 @@ class Difference:
         path: Where in it.
         old: What was there; `MISSING` if nothing.
         new: What will be there; `MISSING` if nothing.
+
     """
 
     place: Place
@@ -39,7 +40,7 @@ class Difference:
 
     @property
     def sign(self) -> str:
-        """``+`` comes, ``-`` goes, ``~`` changes."""
+        """`+` comes, `-` goes, `~` changes."""
         if isinstance(self.old, Missing):
             return "+"
         return "-" if isinstance(self.new, Missing) else "~"
@@ -69,6 +70,7 @@ def read_export(data: bytes, max_depth: int) -> dict[str, Any]:
 
     Raises:
         Invalid: Not JSON, or no export.
+
     """
     document = parse(data, max_depth + _WRAPPING).value
     if not isinstance(document, dict) or document.get("format") != FORMAT:
@@ -83,6 +85,7 @@ def unpack(application: str, entries: Sequence[Any]) -> dict[Place, dict[str, An
 
     Raises:
         Invalid: An entry is none, or two are for one place.
+
     """
     documents: dict[Place, dict[str, Any]] = {}
     for item in entries:
@@ -133,6 +136,7 @@ def differences(old: Mapping[Place, Any], new: Mapping[Place, Any], *, replace: 
         old: What there is.
         new: What is imported.
         replace: Whether documents that are not imported end.
+
     """
     for place in sorted({*old, *new} if replace else new):
         yield from _between(place, (), old.get(place, MISSING), new.get(place, MISSING))

@@ -57,6 +57,7 @@ class Watchers:
 
         Raises:
             TooManyWaiting: No room for another watcher, or not for another of this user.
+
         """
         if self._count >= self._limit or self._users.get(user, 0) >= self._per_user:
             raise TooManyWaiting

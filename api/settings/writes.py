@@ -37,6 +37,7 @@ class Writer:
         policy: What the operator allows.
         reader: For earlier versions.
         max_body_bytes: Longest body.
+
     """
 
     def __init__(self, engine: Engine, policy: Policy, reader: Reader, max_body_bytes: int) -> None:
@@ -51,6 +52,7 @@ class Writer:
         Raises:
             EngineError: It cannot be done.
             RequestError: The body is not what the method takes.
+
         """
         facts: dict[str, Any] = {
             "actor": caller.actor,
@@ -92,6 +94,7 @@ class Writer:
         Raises:
             UnsupportedBody: By its type it is something else.
             BadRequest: There is none.
+
         """
         kind = _media_type(request)
         if kind not in kinds:
@@ -108,6 +111,7 @@ def _media_type(request: Request) -> str:
 
     Raises:
         UnsupportedBody: Another charset, or a content coding.
+
     """
     coding = request.header("Content-Encoding")
     if coding is not None and coding.lower() not in {"", "identity"}:

@@ -1,6 +1,6 @@
 """Health, readiness and metrics, as a Quart-Trio application: what no interface claims ends here.
 
-Quart's weak defaults are closed in `bare_app`: no redirect is ever made (its ``Location`` would repeat the
+Quart's weak defaults are closed in `bare_app`: no redirect is ever made (its `Location` would repeat the
 client's Host), doubled slashes are not merged, errors are one line of text without a traceback.
 """
 
@@ -66,7 +66,7 @@ def plain_refusal(error: HTTPException) -> Response:
 
 
 def operations(engine: Engine, counters: Counters, *, metrics: bool) -> Blueprint:
-    """``/healthz``: the process answers. ``/readyz``: it can store. ``/metrics``: how it is doing."""
+    """`/healthz`: the process answers. `/readyz`: it can store. `/metrics`: how it is doing."""
     routes = Blueprint("operations", __name__)
 
     @routes.get("/healthz")

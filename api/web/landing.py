@@ -1,4 +1,4 @@
-"""The page at ``/``: what this server is, where its interfaces are, and a first line to try each with.
+"""The page at `/`: what this server is, where its interfaces are, and a first line to try each with.
 
 It tells a stranger what `/readyz` tells, and nothing else that the documentation does not: no tenant, no
 user, no version, no number.
@@ -46,13 +46,14 @@ class NotAllowed(RequestError):
 
 
 class Landing:
-    """Answers ``/``.
+    """Answers `/`.
 
     Args:
         surfaces: What is mounted; those with an example are shown, in this order.
-        pages: Further (path, label) to link to, below ``/``.
+        pages: Further (path, label) to link to, below `/`.
         external: Says how clients reach this server.
         state: Whether requests are taken, and a word on why, as `readiness` has it.
+
     """
 
     def __init__(

@@ -18,7 +18,6 @@ _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5
 
 _METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
 
-#: What `engine.statistics()` shows, as gauges: name, meaning, value.
 _ENGINE: tuple[tuple[str, str, Callable[[Statistics], float]], ...] = (
     ("retain_journal_sequence", "Last record that is durable.", lambda s: s.durable),
     ("retain_commands_waiting", "Commands queued for the writer.", lambda s: s.waiting),
@@ -45,6 +44,7 @@ _ENGINE: tuple[tuple[str, str, Callable[[Statistics], float]], ...] = (
     ("retain_storage_full", "1 while the disk has no room for changes.", lambda s: float(s.full)),
     ("retain_storage_failed", "1 once writing has ended for good.", lambda s: float(bool(s.failure))),
 )
+"""What `engine.statistics()` shows, as gauges: name, meaning, value."""
 
 
 _Family = TypeVar("_Family", CounterMetricFamily, GaugeMetricFamily)
@@ -60,6 +60,7 @@ class Totals:
         requests: How many.
         refused: How many of them with a status of 400 or more.
         within: Seconds, and how many were answered within them; the last is all that were.
+
     """
 
     requests: int

@@ -1,4 +1,4 @@
-"""Whether a server should be sent requests: for ``/readyz``, and for commands that ask the same."""
+"""Whether a server should be sent requests: for `/readyz`, and for commands that ask the same."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from retain.engine import Statistics
 from retain.engine.core.clock import BEHIND
 from retain.engine.core.time import SECOND
 
-#: Deadlines may be overdue this long before readiness tells: expiry is exact for readers, only space waits.
 OVERDUE_WARNING_S: Final = 3600
+"""Seconds a deadline may be overdue before readiness warns. Reads stay exact; only disk space waits."""
 OVERDUE_ALARM_S: Final = 12 * 3600
 
 

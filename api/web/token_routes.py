@@ -1,4 +1,4 @@
-"""``/console/api/tokens``: what the page *Generate SAS tokens* does, for programs and for the page itself.
+"""`/console/api/tokens`: what the page *Generate SAS tokens* does, for programs and for the page itself.
 
 JSON in and out. The caller is an administrator of the console. A request with a body must
 say that it is JSON, which no other site's form can (a browser asks before it does).
@@ -89,12 +89,12 @@ class _Routes:
         return _answer(201, {"tokens": tokens})
 
     async def listed(self, asked: Request, actor: str) -> Response:
-        """The tokens of ``?tenant=`` that have not expired, without their texts."""
+        """The tokens of `?tenant=` that have not expired, without their texts."""
         tenant = quart_request.args.get("tenant", "")
         return _answer(200, {"tokens": await self._administration.list_tokens(actor=actor, tenant=tenant)})
 
     async def revoke(self, asked: Request, actor: str) -> Response:
-        """Ends container tokens: those in ``ids``, or all."""
+        """Ends container tokens: those in `ids`, or all."""
         fields = await _fields(required={"tenant": str}, optional={"ids": list})
         return _answer(200, {"tokens": await self._administration.revoke_tokens(actor=actor, **fields)})
 
@@ -103,8 +103,9 @@ async def _fields(required: Mapping[str, type], optional: Mapping[str, type]) ->
     """The fields of the body, which is a JSON object of exactly these.
 
     Raises:
-        Unsupported: ``content-type``: it is not said to be JSON.
-        Invalid: ``body``.
+        Unsupported: `content-type`: it is not said to be JSON.
+        Invalid: `body`.
+
     """
     if quart_request.mimetype != "application/json":
         raise Unsupported("the body must be application/json", reason="content-type")

@@ -1,5 +1,6 @@
 """Operations on a container: create, properties, metadata, access policies, delete (docs/wire/blobs.md,
-sections 2.3 and 5)."""
+sections 2.3 and 5).
+"""
 
 from __future__ import annotations
 

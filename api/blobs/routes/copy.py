@@ -50,7 +50,8 @@ _TAG_OPTIONS: Final = frozenset({"REPLACE", "COPY"})
 
 async def copy_blob(call: Call) -> Response:
     """Copy Blob, or Copy Blob From URL if `x-ms-requires-sync` says so: content, headers and MD5 of the
-    source."""
+    source.
+    """
     is_sync = call.flag("x-ms-requires-sync")
     conditions, copies_tags = call.conditions(write=True), _copies_tags(call)
     source = await find_source(call, with_tags=copies_tags)
@@ -83,7 +84,8 @@ async def copy_blob(call: Call) -> Response:
 
 async def put_blob_from_url(call: Call) -> Response:
     """Put Blob From URL: a new blob with the source's content; headers that the request names replace the
-    source's."""
+    source's.
+    """
     require_block_blob(call)
     conditions, copies_tags = call.conditions(write=True), _copies_tags(call)
     named = content_headers(call, plain=False, default_type=None)

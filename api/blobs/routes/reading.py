@@ -1,5 +1,6 @@
 """Reading a blob: Get Blob whole and by range, its properties, metadata and tags (docs/wire/blobs.md, section
-5.3)."""
+5.3).
+"""
 
 from __future__ import annotations
 
@@ -37,7 +38,8 @@ _GUARDS: Final = [
 
 async def find_blob(call: Call, *, prefix: str = "") -> tuple[BlobEntry, int]:
     """The blob a read names, held against its conditions, and the instant it was read. Raises as the
-    engine."""
+    engine.
+    """
     call.require_no_version()
     conditions = call.conditions(prefix=prefix)
     entry, now = await call.engine.read(
@@ -140,7 +142,8 @@ async def open_blob(engine: Engine, entry: BlobEntry, start: int, stop: int) -> 
 
 class BlobBody:
     """An answer's body; closed, it gives the file back even if nothing was read, which a generator that was
-    never begun would not."""
+    never begun would not.
+    """
 
     def __init__(self, chunks: AsyncGenerator[bytes, None], stretches: _Stretches) -> None:
         self._chunks = chunks

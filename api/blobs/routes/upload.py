@@ -1,5 +1,6 @@
 """What writes have in common: checksums of a body, stored content headers, metadata, tags and tier as
-sent."""
+sent.
+"""
 
 from __future__ import annotations
 
@@ -51,7 +52,8 @@ class Sums:
 @dataclass(frozen=True, slots=True)
 class Received:
     """A body that arrived whole and matched its checksums. `md5` of its bytes; `crc64` only if one was
-    sent."""
+    sent.
+    """
 
     body: Body
     md5: bytes

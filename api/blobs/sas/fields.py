@@ -79,7 +79,8 @@ _VERSION: Final = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 
 def is_version(text: str) -> bool:
     """Whether a text has the form of a service version. Newer ones than we know are fine (blobs.md,
-    preamble)."""
+    preamble).
+    """
     return _VERSION.fullmatch(text) is not None
 
 

@@ -66,7 +66,8 @@ class Authorization:
 
 def parse_authorization(value: str) -> Authorization:
     """Take an Authorization header apart. Raises AzureError InvalidAuthenticationInfo (401 for a bearer
-    token)."""
+    token).
+    """
     scheme, _, rest = value.strip().partition(" ")
     if scheme.lower() == "bearer":
         raise AzureError("InvalidAuthenticationInfo", status=401)
@@ -153,7 +154,8 @@ def _fold(value: str) -> str:
 
 def _resource(signed: Signed, account: str, lite: bool, *, plus_is_space: bool) -> str:
     """`/account` and the path as sent, so path style repeats the account; then the query, decoded and
-    sorted."""
+    sorted.
+    """
     path = f"/{account}{signed.raw_path.decode('latin-1')}"
     parameters: dict[str, list[str]] = {}
     for piece in signed.raw_query.split(b"&"):

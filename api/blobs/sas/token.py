@@ -39,7 +39,8 @@ class Bounds:
 @dataclass(frozen=True, slots=True)
 class ServiceToken:
     """A service SAS, parsed and not yet verified. `resource` is `c`, `b`, `bs` or `bv`; `permissions` is None
-    where the token leaves them to its policy; `values` are the signed parameters as received."""
+    where the token leaves them to its policy; `values` are the signed parameters as received.
+    """
 
     version: str
     resource: str
@@ -56,7 +57,8 @@ class ServiceToken:
 @dataclass(frozen=True, slots=True)
 class AccountToken:
     """An account SAS, parsed and not yet verified. `services` and `types` are the letters of `ss` and
-    `srt`."""
+    `srt`.
+    """
 
     version: str
     services: frozenset[str]
@@ -97,7 +99,8 @@ _cached = lru_cache(maxsize=1024)(_parse)
 
 def _signed_values(query: Query) -> dict[str, str]:
     """The parameters that belong to the signature; refuses doubled ones, other spellings, control
-    characters."""
+    characters.
+    """
     if not query.doubled.isdisjoint(fields.ALL):
         raise authentication_failed(f"{_MALFORMED} A parameter of the signature is given twice.")
     values = {}

@@ -33,7 +33,8 @@ class Target:
 @dataclass(frozen=True, slots=True)
 class Facts:
     """What the token is held against: the instant in nanoseconds, the caller's address, and whether TLS
-    was used."""
+    was used.
+    """
 
     now: int
     peer: str
@@ -66,7 +67,8 @@ class Kind(Enum):
 class Grant:
     """What a verified request may do: letters, for an account SAS the services and resource types too, and
     the response headers a service SAS overrides (parameter, value). `policy` names the stored policy, for
-    the audit."""
+    the audit.
+    """
 
     kind: Kind
     letters: frozenset[str] = frozenset()
@@ -137,7 +139,8 @@ def _container(target: Target) -> str:
 
 def _merge(token: ServiceToken, policy: Policy) -> tuple[int | None, int, str]:
     """Start, expiry and permissions, each from the one side that gives it (docs/wire/blobs.md, section
-    2.3)."""
+    2.3).
+    """
     both = (
         ("st", token.bounds.start, policy.start),
         ("se", token.bounds.expiry, policy.expiry),
@@ -205,7 +208,8 @@ def _check_origin(bounds: Bounds, facts: Facts) -> None:
 
 def _ipv4(peer: str) -> int | None:
     """An IPv4 address as a number; an IPv4-mapped IPv6 address counts as the one inside. None for all
-    others."""
+    others.
+    """
     try:
         address = ipaddress.ip_address(peer)
     except ValueError:

@@ -41,7 +41,8 @@ class Interval:
 @dataclass(frozen=True, slots=True)
 class Where:
     """A parsed query: the container it names, if any, and an interval for each key, in the order of the
-    text."""
+    text.
+    """
 
     container: str | None
     intervals: Mapping[str, Interval]

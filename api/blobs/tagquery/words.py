@@ -70,6 +70,7 @@ class QueryError(ValueError):
     Attributes:
         position: Where, counted from 1.
         reason: What is wrong there.
+
     """
 
     def __init__(self, position: int | None, reason: str) -> None:

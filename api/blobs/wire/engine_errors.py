@@ -1,5 +1,6 @@
 """What the engine refuses, in Azure's terms: one table (docs/wire/blobs.md, section 8;
-engine/blobs/commands.py)."""
+engine/blobs/commands.py).
+"""
 
 from __future__ import annotations
 

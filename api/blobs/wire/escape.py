@@ -14,7 +14,8 @@ DECLARATION: Final = '<?xml version="1.0" encoding="utf-8"?>'
 
 def escape(text: str) -> str:
     """Escape for element content. A carriage return becomes a reference: parsers would turn it into a
-    newline."""
+    newline.
+    """
     if _SPECIAL.search(text) is None:
         return text
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("\r", "&#13;")
@@ -37,7 +38,8 @@ def is_legal(text: str) -> bool:
 
 def name_element(name: str) -> str:
     """`<Name>` of a blob or prefix; percent-encoded and marked where XML cannot hold it (docs/wire/blobs.md,
-    section 5.4)."""
+    section 5.4).
+    """
     if _ILLEGAL.search(name) is None:
         return f"<Name>{escape(name)}</Name>"
     return f'<Name Encoded="true">{quote(name.encode("utf-8", "surrogatepass"), safe="/")}</Name>'

@@ -43,7 +43,8 @@ def read_container_marker(account: str, marker: str) -> str:
 
 def find_marker(container: str, created: int, blob: str) -> str:
     """The marker of Find Blobs by Tags that resumes at a blob; `created` dates its container, in
-    nanoseconds."""
+    nanoseconds.
+    """
     place = f"{container}\x01{filetime_hex(created)}"
     return _encode(_field(place) + _field(blob))
 

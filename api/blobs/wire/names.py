@@ -1,5 +1,6 @@
 """Names: containers, blobs, metadata, blocks, versions (docs/wire/blobs.md, sections 5.1 and 8). Checks only,
-no folding."""
+no folding.
+"""
 
 from __future__ import annotations
 

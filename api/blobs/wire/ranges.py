@@ -1,5 +1,6 @@
 """Range requests (docs/wire/blobs.md, section 5.3): two forms count, everything else is ignored as the real
-service does."""
+service does.
+"""
 
 from __future__ import annotations
 

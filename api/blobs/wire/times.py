@@ -99,7 +99,8 @@ def iso_date(time: int) -> str:
 
 def iso_seconds(time: int) -> str:
     """An instant in nanoseconds as SDKs write it into tokens, cut to whole seconds:
-    `2021-05-28T22:00:00Z`."""
+    `2021-05-28T22:00:00Z`.
+    """
     return iso(time)
 
 

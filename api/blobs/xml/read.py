@@ -82,7 +82,8 @@ def parse_block_list(data: bytes) -> list[tuple[str, bytes]]:
 
 def parse_tag_set(data: bytes) -> dict[str, str]:
     """The body of Set Blob Tags; an empty TagSet clears. Raises AzureError as `parse_document` and
-    `check_tags`."""
+    `check_tags`.
+    """
     sets = list(parse_document(data, "Tags"))
     if len(sets) != 1 or sets[0].tag != "TagSet":
         raise AzureError("InvalidXmlDocument")
@@ -97,7 +98,8 @@ def parse_tag_set(data: bytes) -> dict[str, str]:
 
 def child_texts(element: Element) -> dict[str, str]:
     """The texts of an element's children by name. Raises AzureError InvalidXmlDocument for a child given
-    twice."""
+    twice.
+    """
     texts: dict[str, str] = {}
     for child in element:
         if child.tag in texts or len(child):

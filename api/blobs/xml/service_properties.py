@@ -47,7 +47,8 @@ class CorsRule:
 @dataclass(frozen=True, slots=True)
 class ServiceProperties:
     """What an account remembers: its CORS rules, at most five, the version of requests that name none, and
-    the settings that do nothing, by element."""
+    the settings that do nothing, by element.
+    """
 
     cors: tuple[CorsRule, ...] = ()
     default_version: str | None = None

@@ -163,7 +163,8 @@ def _copy_elements(entry: BlobEntry) -> str:
 
 def metadata_element(metadata: Pairs) -> str:
     """`<Metadata>` with an element for each pair; a value XML cannot hold is told apart by its element's
-    name."""
+    name.
+    """
     if not metadata:
         return "<Metadata />"
     pairs = (

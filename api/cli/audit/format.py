@@ -38,7 +38,7 @@ Erasures = Mapping[int, Sequence[ErasedPart]]
 
 
 def as_row(entry: Entry, erasures: Erasures | None = None) -> dict[str, Any]:
-    """The entry's fields in the order of output, the time in RFC 3339; with ``erasures`` these at the end."""
+    """The entry's fields in the order of output, the time in RFC 3339; with `erasures` these at the end."""
     values = asdict(entry)
     row = {name: values[name] for name in FIELDS} | {"time": timestamp(entry.time)}
     if erasures is not None:

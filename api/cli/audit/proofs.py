@@ -41,7 +41,7 @@ def verifier(key: str) -> Verifier:
 
 
 def trusted_checkpoint(file: IO[bytes], disk: Any, key: str | None) -> Checkpoint:
-    """A checkpoint that ``key`` signed, or, without one, the log's own key. Raises Stopped."""
+    """A checkpoint that `key` signed, or, without one, the log's own key. Raises Stopped."""
     try:
         trusted = read_key(disk).verifier if key is None else verifier(key)
         return open_signed(file.read(MOST_BYTES), trusted)

@@ -1,4 +1,4 @@
-"""``retain audit retention``: what is held, what falls due when, and what is due and not erased yet."""
+"""`retain audit retention`: what is held, what falls due when, and what is due and not erased yet."""
 
 from __future__ import annotations
 

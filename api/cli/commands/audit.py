@@ -1,4 +1,4 @@
-"""``retain audit``: who did what, whether all of it is there and unchanged, and what was held at a moment."""
+"""`retain audit`: who did what, whether all of it is there and unchanged, and what was held at a moment."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``retain backup``: copies of a data folder, and the way back without what was erased since."""
+"""`retain backup`: copies of a data folder, and the way back without what was erased since."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``retain clock``: what the server makes of the machine's clock, and the way out where that is wrong."""
+"""`retain clock`: what the server makes of the machine's clock, and the way out where that is wrong."""
 
 from __future__ import annotations
 

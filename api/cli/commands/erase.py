@@ -1,4 +1,4 @@
-"""``retain erase``: erasure on request (GDPR, article 17)."""
+"""`retain erase`: erasure on request (GDPR, article 17)."""
 
 from __future__ import annotations
 
@@ -182,7 +182,7 @@ def _erase_due(config_path: Path | None, data: str | None, ordered_by: str | Non
 
 
 def _row(subject: Subject, result: dict[str, Any], names_stay: int | None) -> dict[str, Any]:
-    """``names_stay``: how long names stay in the log, in nanoseconds; None if they are erased as well."""
+    """`names_stay`: how long names stay in the log, in nanoseconds; None if they are erased as well."""
     names_until = None if names_stay is None else timestamp(subject.last + names_stay)
     return {
         "interface": subject.interface,

@@ -1,4 +1,4 @@
-"""``retain export``: everything that is kept about a person (GDPR, article 15)."""
+"""`retain export`: everything that is kept about a person (GDPR, article 15)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``retain hold``: legal holds, which keep data from being erased until they are lifted."""
+"""`retain hold`: legal holds, which keep data from being erased until they are lifted."""
 
 from __future__ import annotations
 

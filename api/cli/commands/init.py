@@ -1,4 +1,4 @@
-"""``retain init``: a configuration file with every key explained, none of them set."""
+"""`retain init`: a configuration file with every key explained, none of them set."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``retain journal``: what it consists of, and the explicit repair of a damaged one."""
+"""`retain journal`: what it consists of, and the explicit repair of a damaged one."""
 
 from __future__ import annotations
 
@@ -34,16 +34,17 @@ def command() -> None:
 
 @dataclass(slots=True)
 class Figures:
-    """What ``stat`` counts. Sizes in bytes.
+    """What `stat` counts. Sizes in bytes.
 
     Attributes:
         segments: File, first record, size, per segment.
         records: How many.
         first, last: Times of the first and last record, nanoseconds since the epoch; 0 without records.
-        kinds: ``interface verb`` → how many records.
+        kinds: `interface verb` → how many records.
         details, content: Parts: how many, their bytes on disk, and how many of both are erased.
         payload_files, payload_bytes: Payload files.
         snapshots, broken: Names of snapshots, and of bytes that a crash or repair cut off.
+
     """
 
     segments: list[dict[str, Any]] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""``retain serve``: what can be refused quickly is, before the server's modules are imported."""
+"""`retain serve`: what can be refused quickly is, before the server's modules are imported."""
 
 from __future__ import annotations
 

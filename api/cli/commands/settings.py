@@ -1,4 +1,4 @@
-"""``retain settings``: whole applications of the settings interface out and in."""
+"""`retain settings`: whole applications of the settings interface out and in."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``retain tenant``: accounts of the blob interface, their keys and their containers."""
+"""`retain tenant`: accounts of the blob interface, their keys and their containers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``retain token``: shared access tokens, as the Genesys page *Generate SAS tokens* defines them."""
+"""`retain token`: shared access tokens, as the Genesys page *Generate SAS tokens* defines them."""
 
 from __future__ import annotations
 

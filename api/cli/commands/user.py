@@ -1,4 +1,4 @@
-"""``retain user``: who can log in, to the console and the settings interface."""
+"""`retain user`: who can log in, to the console and the settings interface."""
 
 from __future__ import annotations
 
