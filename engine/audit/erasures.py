@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from threading import Lock
 from typing import NamedTuple
 
 from retain.engine.audit.log import CAUSES
 from retain.journal import Disk, Part
-from retain.journal.erasure.manifest import export_erasures
+from retain.journal.erasure.manifest import Erasures, export_erasures
 
 _CAUSES = {int(number): name for name, number in CAUSES.items()}
 
@@ -29,8 +30,30 @@ class ErasedPart(NamedTuple):
     by: int
 
 
+class KnownErasures:
+    """All erasures of a journal, read once, and then only what is new. Blocking; for any thread.
+
+    Args:
+        disk: Where the journal is.
+    """
+
+    def __init__(self, disk: Disk) -> None:
+        self._disk = disk
+        self._lock = Lock()
+        self._known: Erasures | None = None
+
+    def of(self, seqs: Iterable[int]) -> dict[int, tuple[ErasedPart, ...]]:
+        """Return the erasures that name any of these records; see `erasures_of`."""
+        wanted = sorted(set(seqs))
+        if not wanted:
+            return {}
+        with self._lock:
+            self._known = export_erasures(self._disk, self._known)
+            return _named(self._known, wanted)
+
+
 def erasures_of(disk: Disk, seqs: Iterable[int]) -> dict[int, tuple[ErasedPart, ...]]:
-    """The erasures that name any of these records, by record: each part once, by the first that names it.
+    """Return the erasures that name any of these records: each part once, by the first that names it.
 
     Reads the heads of the whole journal, beside a running server too.
 
@@ -38,9 +61,12 @@ def erasures_of(disk: Disk, seqs: Iterable[int]) -> dict[int, tuple[ErasedPart, 
         journal.Corrupt: The journal is damaged.
         OSError: It cannot be read.
     """
-    wanted = sorted(set(seqs))
+    return KnownErasures(disk).of(seqs)
+
+
+def _named(known: Erasures, wanted: Sequence[int]) -> dict[int, tuple[ErasedPart, ...]]:
     found: dict[int, dict[str, ErasedPart]] = {}
-    for erasure in export_erasures(disk).entries if wanted else ():
+    for erasure in known.entries:
         named = wanted[bisect_left(wanted, erasure.first) : bisect_right(wanted, erasure.last)]
         cause = _CAUSES.get(erasure.cause, str(erasure.cause))
         for part in Part(erasure.parts):

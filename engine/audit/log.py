@@ -21,7 +21,7 @@ from retain.engine.core.event import Cause, Surface
 from retain.engine.core.pattern import Wanted, called
 from retain.engine.snapshots.load import rebuilt
 from retain.engine.state import State
-from retain.journal import NO_RESOURCE, Disk, Part, Record, Verb
+from retain.journal import NO_RESOURCE, Disk, Header, Part, Record, Verb
 from retain.journal.lookup.history import between, history
 
 INTERFACES = {"journal": Surface.ENGINE, **{one.name.lower(): one for one in Surface if one.value}}
@@ -118,7 +118,7 @@ def log(disk: Disk, wanted: Filter, progress: Progress | None = None) -> Iterato
     for record in _candidates(disk, wanted, resources):
         if progress is not None:
             progress(record.header.seq)
-        if not _header_matches(record, wanted):
+        if not header_matches(record.header, wanted):
             continue
         if resources is not None and record.header.resource.hex() not in resources:
             continue
@@ -215,8 +215,8 @@ def state_at(
     return rebuilt(records, odd)
 
 
-def _header_matches(record: Record, wanted: Filter) -> bool:
-    header = record.header
+def header_matches(header: Header, wanted: Filter) -> bool:
+    """Whether a record with this header may be wanted: all that the header tells."""
     return (
         (wanted.interface is None or header.surface == INTERFACES[wanted.interface])
         and (wanted.verb is None or header.verb == VERBS[wanted.verb])

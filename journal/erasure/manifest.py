@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from itertools import zip_longest
 from typing import NamedTuple
 
 from retain.journal.disk.interface import Disk
@@ -69,19 +70,28 @@ class Erasures(NamedTuple):
         return self._replace(entries=tuple(sorted({*self.entries, *others})))
 
 
-def export_erasures(disk: Disk) -> Erasures:
-    """All erasures of a journal, read from its heads, beside a running server too.
+def export_erasures(disk: Disk, known: Erasures | None = None) -> Erasures:
+    """Return all erasures of a journal, read from its heads, beside a running server too.
 
-    Raises `Corrupt`, `UnknownVersion`, `OSError`.
+    Args:
+        disk: Where the journal is.
+        known: An earlier answer about the same journal: only what follows it is read.
+
+    Raises:
+        Corrupt, UnknownVersion, OSError: The journal cannot be read.
     """
     segments = find_segments(disk)[0]
-    identity, seq = bytes(IDENTITY_BYTES), 0
-    entries: list[Erasure] = []
-    for segment in segments:
+    identity, seq, so_far = known or Erasures(bytes(IDENTITY_BYTES), 0, ())
+    entries: list[Erasure] = [*so_far]
+    for segment, after in zip_longest(segments, segments[1:]):
+        if after is not None and after.first - 1 <= seq:
+            continue
         with SegmentFile(disk, segment) as file:
             opener = file.opener()
             identity = opener.identity
             for head in heads(file, opener.size):
+                if head.prefix.first + head.prefix.records - 1 <= seq:
+                    continue
                 found = {header.seq for _, header in headers_of(file, head) if header.verb == Verb.ERASE}
                 for record in records_in(file, head, found):
                     if record.content is None:

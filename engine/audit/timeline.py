@@ -1,0 +1,110 @@
+"""A page of the audit log, newest first: a few entries, found without reading the whole journal. Blocking."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from retain.engine.audit.log import Entry, Filter, entry_of, header_matches
+from retain.engine.core.pattern import called
+from retain.journal import Record
+from retain.journal.lookup.trail import Spot, Trail
+
+ROWS = 50
+MOST_LOOKED_AT = 20_000
+"""Records that one page looks at, however few of them are wanted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What one page shows.
+
+    Attributes:
+        entries: Newest first.
+        records: The records that they tell of.
+        looked_at: How many records were looked at.
+        newer: Record after which newer entries may follow; None if there are none.
+        older: Record before which older ones may come; None if there are none.
+        reached: Time of the last record that was looked at if the page ended there, with more to look at.
+    """
+
+    entries: tuple[Entry, ...]
+    records: tuple[Record, ...]
+    looked_at: int
+    newer: int | None
+    older: int | None
+    reached: int | None
+
+
+def page(
+    trail: Trail,
+    wanted: Filter,
+    *,
+    before: int | None = None,
+    after: int | None = None,
+    rows: int = ROWS,
+    most: int = MOST_LOOKED_AT,
+) -> Page:
+    """Return the newest entries before a record, or the oldest after one.
+
+    A resource's name stands in the details: a record without them, for they were erased, is found by the
+    resource's number alone.
+
+    Args:
+        trail: Where the frames of the journal are.
+        wanted: Which entries.
+        before: Only those before this record.
+        after: Only those after it; the page that is nearest.
+        rows: How many at most.
+        most: How many records are looked at.
+
+    Raises:
+        journal.Corrupt, OSError: The journal cannot be read.
+    """
+    number = None if wanted.number is None else bytes.fromhex(wanted.number)
+    if after is not None:
+        spots = trail.after(after, resource=number, start=wanted.since, stop=wanted.until)
+        found = _found(spots, wanted, rows, most)
+        shown, newer, older = found.pairs[::-1], found.next, after + 1
+    else:
+        spots = trail.before(before, resource=number, start=wanted.since, stop=wanted.until)
+        found = _found(spots, wanted, rows, most)
+        shown, newer, older = found.pairs, None if before is None else before - 1, found.next
+    return Page(
+        entries=tuple(entry for entry, _ in shown),
+        records=tuple(record for _, record in shown),
+        looked_at=found.looked_at,
+        newer=newer,
+        older=older,
+        reached=found.reached if found.next is not None and len(shown) < rows else None,
+    )
+
+
+@dataclass(slots=True)
+class _Found:
+    """What was found, in the order in which it was read; `next` bounds what was not looked at."""
+
+    pairs: list[tuple[Entry, Record]] = field(default_factory=list)
+    looked_at: int = 0
+    next: int | None = None
+    reached: int | None = None
+
+
+def _found(spots: Iterator[Spot], wanted: Filter, rows: int, most: int) -> _Found:
+    found = _Found()
+    last = 0
+    for spot in spots:
+        if len(found.pairs) == rows or found.looked_at == most:
+            found.next = last
+            break
+        last, found.reached = spot.header.seq, spot.header.time
+        found.looked_at += 1
+        if not header_matches(spot.header, wanted):
+            continue
+        record = spot.read()
+        entry = entry_of(record)
+        if (wanted.actor is None or called(entry.actor, wanted.actor)) and (
+            wanted.resource is None or called(entry.subject, wanted.resource)
+        ):
+            found.pairs.append((entry, record))
+    return found
