@@ -8,6 +8,7 @@ import jinja2
 
 from retain.api.admin.acts import Administration
 from retain.api.config.load import Config
+from retain.api.console.evidence import Evidence
 from retain.api.console.forms.csrf import Csrf
 from retain.api.console.sessions import Cookies, Sessions
 from retain.api.console.traffic import Traffic
@@ -32,6 +33,7 @@ class Desk:
         csrf: Makes and checks forms' tokens.
         templates: The pages.
         traffic: How many requests were answered lately.
+        evidence: Reads the journal for pages, and does long work.
     """
 
     engine: Engine
@@ -45,3 +47,4 @@ class Desk:
     csrf: Csrf
     templates: jinja2.Environment
     traffic: Traffic
+    evidence: Evidence

@@ -44,13 +44,14 @@ def in_zone(value: int | str, zone: tzinfo, form: str = "minute") -> str:
     Args:
         value: The instant.
         zone: The reader's time zone.
-        form: `minute` (28 Nov 2026, 21:45), `second`, `day` (28 Nov 2026), `clock` (21:45), or `plain`, where
+        form: `minute` (28 Nov 2026, 21:45), `second`, `day` (28 Nov 2026), `clock` (21:45), `time`
+            (21:45:12, below a heading with the day), or `plain`, where
             the zone is named beside it.
     """
     moment = moment_of(value).astimezone(zone)
-    clock = f"{moment:%H:%M:%S}" if form == "second" else f"{moment:%H:%M}"
-    words = {"day": _day(moment), "clock": clock}.get(form, f"{_day(moment)}, {clock}")
-    return words if zone is not UTC or form in ("day", "plain") else f"{words} UTC"
+    clock = f"{moment:%H:%M:%S}" if form in ("second", "time") else f"{moment:%H:%M}"
+    words = {"day": _day(moment), "clock": clock, "time": clock}.get(form, f"{_day(moment)}, {clock}")
+    return words if zone is not UTC or form in ("day", "plain", "time") else f"{words} UTC"
 
 
 @pass_context
@@ -68,6 +69,12 @@ def span(seconds: float) -> str:
         if whole >= 2 * length:
             return f"{number(whole // length)}{NBSP}{unit}"
     return f"{whole}{NBSP}s"
+
+
+@pass_context
+def local(context: Context, value: int | str) -> str:
+    """Return an instant in the reader's zone as a field of the type `datetime-local` holds it."""
+    return f"{moment_of(value).astimezone(context['zone']):%Y-%m-%dT%H:%M}"
 
 
 @pass_context
@@ -131,6 +138,7 @@ FILTERS: Final = {
     "date": date,
     "within": within,
     "when": when,
+    "local": local,
     "exact": exact,
     "span": span,
     "until": until,

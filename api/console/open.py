@@ -8,6 +8,7 @@ from retain.api.admin.acts import Administration
 from retain.api.config.load import Config
 from retain.api.console.blueprint import console_blueprint
 from retain.api.console.desk import Desk
+from retain.api.console.evidence import Evidence
 from retain.api.console.forms.csrf import Csrf
 from retain.api.console.rendering import environment
 from retain.api.console.sessions import Cookies, Sessions, is_secure
@@ -52,4 +53,5 @@ def desk_of(
         csrf=Csrf(engine.entropy(32)),
         templates=environment(),
         traffic=traffic,
+        evidence=Evidence(engine),
     )

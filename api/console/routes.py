@@ -8,7 +8,18 @@ from __future__ import annotations
 
 from typing import Final
 
-from retain.api.console.pages import blob, container, containers, overview, sign_in, tokens, uploads
+from retain.api.console.pages import (
+    audit,
+    audit_resource,
+    audit_work,
+    blob,
+    container,
+    containers,
+    overview,
+    sign_in,
+    tokens,
+    uploads,
+)
 from retain.api.console.route import Route
 
 ROUTES: Final[tuple[Route, ...]] = (
@@ -19,4 +30,7 @@ ROUTES: Final[tuple[Route, ...]] = (
     *blob.ROUTES,
     *uploads.ROUTES,
     *tokens.ROUTES,
+    *audit.ROUTES,
+    *audit_resource.ROUTES,
+    *audit_work.ROUTES,
 )

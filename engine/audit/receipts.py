@@ -7,6 +7,8 @@ tree. Whoever trusts the log's public key can check it with nothing else.
 
 from __future__ import annotations
 
+import json
+import re
 from base64 import b64decode, b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -30,6 +32,9 @@ MOST_BYTES = 64 << 20
 """Longer receipts are refused."""
 
 Receipt = dict[str, Any]
+
+
+_EMBEDDED = re.compile(r'<script type="application/json" id="receipt">(.*?)</script>', re.DOTALL)
 
 
 class BadReceipt(ValueError):
@@ -72,6 +77,25 @@ def receipt(
         "records": shown,
         "erasures": [_erasure(disk, prover, seq, size) for seq in named],
     }
+
+
+def embedded(text: str) -> str:
+    """Return the JSON of a receipt, from its page or as it is."""
+    found = _EMBEDDED.search(text)
+    return text if found is None else found[1]
+
+
+def parse(data: bytes) -> Receipt:
+    """Return the receipt in a file, JSON or page; it is still to be checked. Raises BadReceipt."""
+    if len(data) > MOST_BYTES:
+        raise BadReceipt("it is too long")
+    try:
+        value = json.loads(embedded(data.decode()))
+    except (ValueError, RecursionError):
+        raise BadReceipt("this is no receipt") from None
+    if not isinstance(value, dict):
+        raise BadReceipt("this is no receipt")
+    return value
 
 
 def _named(seqs: Sequence[int], entries: Sequence[Erasure], size: int) -> list[int]:

@@ -62,10 +62,13 @@ def page(
         journal.Corrupt, OSError: The journal cannot be read.
     """
     number = None if wanted.number is None else bytes.fromhex(wanted.number)
+    newer: int | None
+    older: int | None
     if after is not None:
         spots = trail.after(after, resource=number, start=wanted.since, stop=wanted.until)
         found = _found(spots, wanted, rows, most)
-        shown, newer, older = found.pairs[::-1], found.next, after + 1
+        shown = found.pairs[::-1]
+        newer, older = found.next, after + 1
     else:
         spots = trail.before(before, resource=number, start=wanted.since, stop=wanted.until)
         found = _found(spots, wanted, rows, most)

@@ -66,7 +66,7 @@ def verification(
     events: list[str] = []
     state = _state(disk, events, progress)
     named = None if state is None else state.ground.payloads
-    report = verify(disk, payloads=named, since=since)
+    report = verify(disk, payloads=named, since=since, progress=progress)
     changes = _changes(disk, state)
     if since is not None:
         report = replace(report, findings=tuple(_explained(report.findings, changes, since.size)))

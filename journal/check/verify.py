@@ -9,7 +9,7 @@ stands (FORMAT.md section 2). Frames in between are still checked in themselves.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 
 from retain.journal.check.findings import NOTES, Finding, Kind, Report
@@ -40,18 +40,20 @@ def verify(
     payloads: Iterable[str] | None = None,
     since: Checkpoint | None = None,
     indexes: bool = False,
+    progress: Callable[[int], None] | None = None,
 ) -> Report:
     """Check all that FORMAT.md demands. `payloads`: names that live records refer to; None leaves them out.
 
     `since`: a checkpoint of this journal, kept elsewhere; history must only have been extended since.
     `indexes`: compare them, too, with what they speak of; that takes half as long again. Nothing else here
-    believes them. Raises `OSError` only where the disk cannot be read.
+    believes them. `progress`: called with the sequence number of the last record of each frame. Raises
+    `OSError` only where the disk cannot be read.
     """
-    reading = _Reading(disk, since)
+    reading = _Reading(disk, since, progress)
     reading.run()
     findings = reading.findings
     if findings:
-        reading = _Reading(disk, since)
+        reading = _Reading(disk, since, progress)
         reading.run()
         earlier = set(findings)
         findings = [finding for finding in reading.findings if finding in earlier]
@@ -72,12 +74,13 @@ def segment_files(disk: Disk) -> list[Segment]:
 class _Reading:
     """One pass over all segments."""
 
-    def __init__(self, disk: Disk, since: Checkpoint | None) -> None:
+    def __init__(self, disk: Disk, since: Checkpoint | None, progress: Callable[[int], None] | None) -> None:
         self.findings: list[Finding] = []
         self._since = since if since is not None and since.size else None
         self.records = self.erased = self.segments = self.seq = 0
         self.root = EMPTY_ROOT
         self._disk = disk
+        self._progress = progress or (lambda _: None)
         self._ledger = Ledger()
         self._holes = 0
         # For each record, which of its parts are there and good: an erase record may name them later.
@@ -185,6 +188,7 @@ class _Reading:
         )
         self.records += len(frame.records)
         self.seq = frame.records[-1].header.seq
+        self._progress(self.seq)
         self._ledger.add_holes(segment.number, frame.holes)
         self._holes += len(frame.holes)
         for record in frame.own:

@@ -9,7 +9,7 @@ from typing import IO, Any
 
 import click
 
-from retain.api.cli.audit.receipt_page import embedded, page, told
+from retain.api.cli.audit.receipt_page import page, told
 from retain.api.cli.data_folder import MOMENT, MOMENT_HELP, note_future, open_data, progress, reading, visible
 from retain.api.cli.main import FAILED, WRONG, Stopped, data_options
 from retain.api.cli.output import output_option, write_output
@@ -20,7 +20,7 @@ from retain.engine.audit.checkpoints import BadNote, Checkpoint, Verifier, open_
 from retain.engine.audit.contents import HELD_BY, holdings
 from retain.engine.audit.diff import Difference, differences
 from retain.engine.audit.log import Filter, log, state_at
-from retain.engine.audit.receipts import MOST_BYTES, BadReceipt, Receipt, check, receipt
+from retain.engine.audit.receipts import MOST_BYTES, BadReceipt, check, parse, receipt
 from retain.engine.core.pattern import Pattern
 from retain.engine.core.time import timestamp
 
@@ -157,7 +157,7 @@ def check_command(file: IO[bytes], key: str, as_json: bool) -> None:
     """
     trusted = verifier(key)
     try:
-        verdict = check(_read(file), trusted)
+        verdict = check(parse(file.read(MOST_BYTES + 1)), trusted)
     except BadReceipt as error:
         if as_json:
             print_json({"holds": False, "reason": str(error)})
@@ -179,21 +179,6 @@ def check_command(file: IO[bytes], key: str, as_json: bool) -> None:
     }
     print_table(columns, facts["records"])
     click.echo(facts["verdict"])
-
-
-def _read(file: IO[bytes]) -> Receipt:
-    data = file.read(MOST_BYTES + 1)
-    try:
-        if len(data) > MOST_BYTES:
-            raise BadReceipt("it is too long")
-        value = json.loads(embedded(data.decode()))
-        if not isinstance(value, dict):
-            raise BadReceipt("this is no receipt")
-    except BadReceipt:
-        raise
-    except (ValueError, RecursionError):
-        raise BadReceipt("this is no receipt") from None
-    return value
 
 
 @click.command(name="diff")

@@ -11,7 +11,6 @@ from retain.engine.audit.log import CAUSES, INTERFACES, VERBS, name_of
 from retain.engine.audit.receipts import Gone, Proven, Receipt, Verdict
 from retain.engine.core.time import timestamp
 
-_EMBEDDED = re.compile(r'<script type="application/json" id="receipt">(.*?)</script>', re.DOTALL)
 _NAMESPACE = ' xmlns="http://www.w3.org/2000/svg"'  # HTML needs none
 _PARTS = tuple(
     f"/* --- {name}"
@@ -104,9 +103,3 @@ def _style(stylesheet: str) -> str:
     """The parts of the stylesheet that the page uses: it is a file of its own, to be kept for years."""
     parts = re.split(r"(?=^/\* --- )", stylesheet, flags=re.MULTILINE)
     return "".join(part for part in parts if part.startswith(_PARTS))
-
-
-def embedded(text: str) -> str:
-    """The JSON of a receipt, from its page or as it is."""
-    found = _EMBEDDED.search(text)
-    return text if found is None else found[1]

@@ -46,19 +46,22 @@ for (const field of document.querySelectorAll("[data-type]")) {
   field.addEventListener("input", () => { button.disabled = field.value !== field.dataset.type; });
 }
 
-// The slider and the moment beside it say the same.
+// The slider and the moment beside it say the same; what the field said first stays as it is.
 for (const slide of document.querySelectorAll("[data-from]")) {
   const field = document.getElementById(slide.dataset.for);
   const start = new Date(slide.dataset.from).getTime();
+  const step = (slide.dataset.step ?? 3600) * 1000;
   const pad = (n) => String(n).padStart(2, "0");
+  const told = () => slide.setAttribute("aria-valuetext", field.value.replace("T", ", "));
   const say = () => {
-    const d = new Date(start + slide.value * 3600e3);
+    const d = new Date(start + slide.value * step);
     field.value = `${d.getFullYear()}-${pad(d.getMonth() + 1)}-${pad(d.getDate())}T${pad(d.getHours())}:${pad(d.getMinutes())}`;
-    slide.setAttribute("aria-valuetext", field.value.replace("T", ", "));
+    told();
   };
+  const follow = () => { slide.value = Math.round((new Date(field.value) - start) / step); told(); };
   slide.addEventListener("input", say);
-  field.addEventListener("change", () => { slide.value = Math.round((new Date(field.value) - start) / 3600e3); });
-  say();
+  field.addEventListener("change", follow);
+  if (field.value) follow(); else say();
 }
 
 // A drop zone gives its files to the plain input beside it.

@@ -11,11 +11,10 @@ import pytest
 import trio
 from click.testing import CliRunner, Result
 
-from retain.api.cli.audit.receipt_page import embedded
 from retain.api.cli.main import DONE, FAILED, WRONG, main
 from retain.engine import open_engine
 from retain.engine.audit.checkpoints import KEY_FILE, Signer
-from retain.engine.audit.receipts import MOST_BYTES
+from retain.engine.audit.receipts import MOST_BYTES, embedded
 from retain.engine.testing import EPOCH, SteppedClock
 from tests.engine.persons.test_find import QUIET, Store
 from tests.kit.server import running

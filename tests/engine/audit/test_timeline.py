@@ -41,7 +41,9 @@ async def filled(disk: MemoryDisk, clock: SteppedClock, segments: bool) -> None:
             resource = number.to_bytes(16, "big")
             await engine.submit(create(f"cart-{number}", resource=resource, value=big))
             await engine.submit(
-                UpdateArea(actor="nobody", name=f"cart-{number}", user=None, resource=resource, values={}, ttl=9)
+                UpdateArea(
+                    actor="nobody", name=f"cart-{number}", user=None, resource=resource, values={}, ttl=9
+                )
             )
             clock.advance(1)
         await engine.submit(DeleteArea(actor="user:x", name="cart-2", user=None))
@@ -74,7 +76,9 @@ def all_of(disk: MemoryDisk, trail: Trail, wanted: Filter, **options: Any) -> li
 
 @pytest.mark.parametrize("wanted", FILTERS, ids=str)
 @pytest.mark.parametrize("options", [{"rows": 7}, {"rows": 50}, {"rows": 5, "most": 11}], ids=str)
-def test_its_pages_are_the_whole_log(disk: MemoryDisk, wanted: dict[str, Any], options: dict[str, int]) -> None:
+def test_its_pages_are_the_whole_log(
+    disk: MemoryDisk, wanted: dict[str, Any], options: dict[str, int]
+) -> None:
     expected = [entry.seq for entry in log(disk, Filter(**wanted))]
     if "resource" in wanted:
         # The log follows a name by its number; a page sees names as far as they are kept.

@@ -1,0 +1,48 @@
+"""What the pages about evidence share: reading the journal beside the event loop, and long work."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
+
+import trio
+
+from retain.api.console.evidence.bench import Bench, Work
+from retain.engine import Engine, Unavailable
+from retain.engine.audit.erasures import KnownErasures
+from retain.journal import JournalError
+from retain.journal.lookup.trail import Trail
+
+Value = TypeVar("Value")
+
+READERS: Final = 2
+"""Pages that read the journal at once; others wait."""
+
+__all__ = ["Bench", "Evidence", "Work"]
+
+
+class Evidence:
+    """Made once beside the pages.
+
+    Attributes:
+        trail: Where the frames of the journal are.
+        erasures: When and why parts were erased.
+        bench: Long work, one at a time.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self.trail = Trail(engine.disk)
+        self.erasures = KnownErasures(engine.disk)
+        self.bench = Bench(engine)
+        self._limiter = trio.CapacityLimiter(READERS)
+
+    async def read(self, question: Callable[..., Value], *arguments: Any) -> Value:
+        """Ask the journal a short question in a thread.
+
+        Raises:
+            Unavailable: The journal cannot be read.
+        """
+        try:
+            return await trio.to_thread.run_sync(question, *arguments, limiter=self._limiter)
+        except (JournalError, OSError) as error:
+            raise Unavailable(f"the journal cannot be read: {error}", reason="journal") from error

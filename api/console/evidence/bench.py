@@ -1,0 +1,161 @@
+"""Long work that a page starts and others follow: in a thread, one at a time, with words for its progress."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import trio
+
+from retain.engine import Conflict, Engine, EngineError
+from retain.engine.audit.log import Progress
+from retain.engine.wire import UnknownEvent
+from retain.journal import JournalError
+
+LOG = logging.getLogger("retain.http")
+_OFTEN: Final = 256
+"""Records between two looks at whether the work was stopped."""
+
+
+@dataclass(slots=True, eq=False)
+class Work:
+    """Something long.
+
+    Attributes:
+        id: Names it in addresses.
+        kind: What it does, such as `verify`.
+        by: Who started it.
+        session: In which session: some results are for that one only.
+        started: When, nanoseconds since the epoch.
+        phases: What it does one after the other, in words; each reads all records.
+        records: How many records there were at the start.
+        asked: What it was asked for, for the page to say.
+        phase: Which phase it is in.
+        seq: The record that it read last.
+        done: Whether it has ended.
+        stopped: Whether somebody stopped it.
+        failure: Why it failed, in words.
+        result: What it found; None before, and where it was stopped or failed.
+    """
+
+    id: str
+    kind: str
+    by: str
+    session: str
+    started: int
+    phases: Sequence[str]
+    records: int
+    asked: Any = None
+    phase: int = 0
+    seq: int = 0
+    done: bool = False
+    stopped: bool = False
+    failure: str = ""
+    result: Any = None
+    scope: trio.CancelScope = field(default_factory=trio.CancelScope)
+
+    @property
+    def session_only(self) -> bool:
+        """Whether it is about a person: then its result is for the session that started it only."""
+        return self.kind in ("find", "export")
+
+    @property
+    def percent(self) -> int:
+        """How much of it is done."""
+        part = min(1.0, self.seq / max(1, self.records))
+        return min(99, int(100 * (min(self.phase, len(self.phases) - 1) + part) / len(self.phases)))
+
+    @property
+    def words(self) -> str:
+        """Where it is."""
+        phase = self.phases[min(self.phase, len(self.phases) - 1)]
+        seq = min(self.seq, self.records)
+        return f"{phase}: record {seq:,} of {self.records:,}, {self.percent} % of all."
+
+    def progress(self, seq: int) -> None:
+        """Note how far it is; called in its thread. Raises Cancelled once it was stopped."""
+        if seq < self.seq:
+            self.phase += 1
+        self.seq = seq
+        if seq % _OFTEN == 0:
+            trio.from_thread.check_cancelled()
+
+
+class Bench:
+    """Where long work is done. Of each kind, the last one is kept.
+
+    Args:
+        engine: Whose journal is worked on.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._last: dict[str, Work] = {}
+        self.now: Work | None = None
+
+    def last(self, kind: str) -> Work | None:
+        """Return the newest work of a kind, which may still go on."""
+        return self._last.get(kind)
+
+    def forget(self, kind: str) -> None:
+        """Forget the work of a kind, with its result, unless it still goes on."""
+        if (work := self._last.get(kind)) is not None and work.done:
+            del self._last[kind]
+
+    def start(
+        self,
+        kind: str,
+        function: Callable[[Progress], Any],
+        *,
+        by: str,
+        session: str,
+        phases: Sequence[str],
+        asked: Any = None,
+    ) -> Work:
+        """Begin a work; `function` is called in a thread, and tells which record it has read.
+
+        Raises:
+            Conflict: `busy`: another one goes on.
+        """
+        if self.now is not None:
+            raise Conflict(
+                f"{self.now.by} started something that still goes on: {self.now.words} "
+                "Wait until it has ended, or stop it",
+                reason="busy",
+            )
+        work = Work(
+            id=self._engine.entropy(16).hex(),
+            kind=kind,
+            by=by,
+            session=session,
+            started=self._engine.now(),
+            phases=phases,
+            records=self._engine.statistics().seq,
+            asked=asked,
+        )
+        self.now = self._last[kind] = work
+        trio.lowlevel.spawn_system_task(self._run, work, function)
+        return work
+
+    def stop(self) -> None:
+        """Stop what goes on, if anything does."""
+        if self.now is not None:
+            self.now.stopped = True
+            self.now.scope.cancel()
+
+    async def _run(self, work: Work, function: Callable[[Progress], Any]) -> None:
+        try:
+            with work.scope:
+                work.result = await trio.to_thread.run_sync(function, work.progress)
+        except EngineError as error:
+            work.failure = error.message
+        except (JournalError, OSError, UnknownEvent) as error:
+            work.failure = f"the journal cannot be read: {error}"
+        except Exception as error:  # a system task that fails would end the server
+            LOG.error("work for a page ended by an error of ours", exc_info=error)
+            work.failure = "the server made a mistake, which is in its log"
+        finally:
+            work.done = True
+            self.now = None

@@ -1,0 +1,96 @@
+"""Entries of the audit log as lines of a timeline: what happened, in words, with a shape."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import tzinfo
+from typing import Any, Final
+
+from retain.api.console.filters import moment_of
+from retain.engine.audit.changes import Change
+from retain.engine.audit.erasures import ErasedPart
+from retain.engine.audit.log import Entry
+
+#: What goes without saying, or stands in the event's own name.
+_PLAIN_CAUSES: Final = frozenset(("", "request"))
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line.
+
+    Attributes:
+        entry: What it tells of.
+        shape: The shape and colour that go with it.
+        words: What happened.
+        why: For what reason, if that is worth a word.
+        more: More about it.
+        gone: What was erased of it, when and why.
+        change: Values before and after, on the page of one resource.
+    """
+
+    entry: Entry
+    shape: str
+    words: str
+    why: str
+    more: str
+    gone: Sequence[ErasedPart]
+    change: Change | None
+
+    @property
+    def nameless(self) -> bool:
+        """Whether names and actor were erased."""
+        return "details" in self.entry.erased
+
+
+@dataclass(frozen=True, slots=True)
+class Day:
+    """The lines of one day in the reader's zone."""
+
+    words: str
+    lines: list[Line]
+
+
+def days(
+    entries: Iterable[Entry],
+    erasures: Mapping[int, Sequence[ErasedPart]],
+    zone: tzinfo,
+    changes: Mapping[int, Change] | None = None,
+) -> list[Day]:
+    """Return the entries as lines, day by day, in their order."""
+    found: list[Day] = []
+    for entry in entries:
+        moment = moment_of(entry.time).astimezone(zone)
+        words = f"{moment:%A}, {moment.day} {moment:%B %Y}"
+        if not found or found[-1].words != words:
+            found.append(Day(words, []))
+        found[-1].lines.append(_line(entry, erasures.get(entry.seq, ()), (changes or {}).get(entry.seq)))
+    return found
+
+
+def _line(entry: Entry, gone: Sequence[ErasedPart], change: Change | None) -> Line:
+    words = (entry.event or f"{entry.interface} {entry.verb}").replace("-", " ").capitalize()
+    why = "" if entry.cause in _PLAIN_CAUSES else entry.cause.replace("-", " ")
+    return Line(entry, _shape(entry), words, why, _more(entry), gone, change)
+
+
+def _shape(entry: Entry) -> str:
+    if entry.verb in ("erase", "erased") or entry.erased:
+        return "erased"
+    if entry.event == "hold-set":
+        return "held"
+    return {"put": "live", "delete": "hidden"}.get(entry.verb, "event")
+
+
+def _more(entry: Entry) -> str:
+    """What a line says beside the name: never a value."""
+    details: Mapping[str, Any] = entry.details or {}
+    if entry.event == "hold-set":
+        return f"“{details.get('reason', '')}”"
+    if entry.interface == "settings" and "revision" in details:
+        return f"revision {details['revision']}"
+    if entry.verb == "erase" and "erases" in details:
+        records = sum(one["last"] - one["first"] + 1 for one in details["erases"])
+        return f"parts of {records:,} {'record' if records == 1 else 'records'}"
+    return ""

@@ -1,0 +1,44 @@
+"""What stands beside the timeline: long work, and where the log begins."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from retain.api.console.call import Call
+from retain.api.console.filters import moment_of
+from retain.journal.lookup.trail import Trail
+
+STEPS = 200
+"""Places on the slider, at least a minute apart."""
+
+
+async def panels(call: Call) -> dict[str, Any]:
+    """Return what the panels of the audit page show."""
+    evidence = call.desk.evidence
+    first = await evidence.read(_first, evidence.trail)
+    return {
+        "first": first,
+        "slider": slider(call, call.now if first is None else first),
+        "running": evidence.bench.now,
+        "verify": evidence.bench.last("verify"),
+        "state": evidence.bench.last("state"),
+        "exported": call.desk.administration.checkpoints.last,
+    }
+
+
+def slider(call: Call, start: int) -> dict[str, Any]:
+    """Return a line of moments from `start` to the present, for a slider."""
+    began = moment_of(start).astimezone(call.zone).replace(second=0, microsecond=0)
+    length = max(60, int((moment_of(call.now) - began).total_seconds()))
+    step = max(60, -(-length // STEPS))
+    return {
+        "from": f"{began:%Y-%m-%dT%H:%M}",
+        "now": f"{moment_of(call.now).astimezone(call.zone):%Y-%m-%dT%H:%M}",
+        "step": step,
+        "most": -(-length // step),
+        "start": start,
+    }
+
+
+def _first(trail: Trail) -> int | None:
+    return next((spot.header.time for spot in trail.after(0)), None)

@@ -1,0 +1,73 @@
+"""The filters of the timeline, as they stand in the address."""
+
+from __future__ import annotations
+
+import re
+from datetime import tzinfo
+from typing import Final
+
+from wtforms import StringField
+from wtforms.validators import AnyOf
+
+from retain.api.admin.moments import instant
+from retain.api.console.forms.base import ConsoleForm, Within
+from retain.engine import Invalid
+from retain.engine.audit.log import INTERFACES, VERBS, Filter
+from retain.engine.core.pattern import Pattern, Wanted
+
+MOST_BYTES: Final = 2000
+NUMBER: Final = re.compile(r"[0-9a-f]{32}")
+BAD_MOMENT: Final = "Write the moment as 2026-11-28T21:45. It lies between 1970 and 2500."
+
+
+_UNKNOWN: Final = "Choose one of the list."
+
+
+class FilterForm(ConsoleForm):
+    """Which entries are shown; an empty field does not matter."""
+
+    interface = StringField("Interface", [AnyOf(("", *INTERFACES), _UNKNOWN)], default="")
+    resource = StringField("Resource", [Within(MOST_BYTES)], default="")
+    actor = StringField("Actor", [Within(MOST_BYTES)], default="")
+    verb = StringField("Verb", [AnyOf(("", *VERBS), _UNKNOWN)], default="")
+    to = StringField("To, not included", [Within(64)], default="")
+
+    def wanted(self, zone: tzinfo) -> Filter | None:
+        """Return what is asked for; None, with words beside the fields, if that is unclear."""
+        if not self.validate():
+            return None
+        number = (self.resource.data or "").strip().lower()
+        by_number = NUMBER.fullmatch(number) is not None
+        found = Filter(
+            interface=self.interface.data or None,
+            resource=None if by_number else self._pattern("resource"),
+            number=number if by_number else None,
+            actor=self._pattern("actor"),
+            verb=self.verb.data or None,
+            since=self._moment("from", zone),
+            until=self._moment("to", zone),
+        )
+        return None if self.errors else found
+
+    def _pattern(self, name: str) -> Wanted | None:
+        text = (self[name].data or "").strip()
+        if not set(text) & set("*?\\"):
+            return text or None
+        try:
+            return Pattern(text)
+        except ValueError:
+            self.refuse(name, "A backslash must be followed by the character that it stands for.")
+            return None
+
+    def _moment(self, name: str, zone: tzinfo) -> int | None:
+        text = (self[name].data or "").strip()
+        if not text:
+            return None
+        try:
+            return instant(text, zone)
+        except Invalid:
+            self.refuse(name, BAD_MOMENT)
+            return None
+
+
+setattr(FilterForm, "from", StringField("From", [Within(64)], default=""))  # a word of Python's own

@@ -1,0 +1,136 @@
+"""The long work of the audit page, and what it hands out and checks: checkpoints, the key, receipts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from quart import Response
+from quart import request as quart_request
+
+from retain.api.admin.moments import instant
+from retain.api.cli.audit.receipt_page import told
+from retain.api.console.call import Call
+from retain.api.console.evidence.held import held_at
+from retain.api.console.filters import number
+from retain.api.console.forms.audit import BAD_MOMENT, FilterForm
+from retain.api.console.pages.audit import AUDIT
+from retain.api.console.roles import EVIDENCE, Role
+from retain.api.console.route import Route
+from retain.api.console.sessions import Note
+from retain.engine import Invalid
+from retain.engine.audit.checkpoints import read_key
+from retain.engine.audit.log import Progress
+from retain.engine.audit.receipts import BadReceipt, check, parse
+from retain.engine.audit.verify import verification
+
+PHASES: Final = ("Replaying the events", "Checking frames, the tree and all parts")
+TEXT: Final = "text/plain;charset=utf-8"
+
+
+async def verify(call: Call) -> Response:
+    """Begin to check that everything is there and unchanged."""
+    disk = call.desk.engine.disk
+    return _started(call, "verify", lambda progress: verification(disk, progress), PHASES, None)
+
+
+async def state(call: Call) -> Response:
+    """Begin to replay the journal up to a moment."""
+    sent = await call.form()
+    form = FilterForm(sent)
+    wanted = form.wanted(call.zone)
+    try:
+        at = instant(sent.get("at", "").strip(), call.zone)
+    except Invalid:
+        raise Invalid(BAD_MOMENT.rstrip("."), reason="date") from None
+    if wanted is None:
+        raise Invalid("; ".join(str(text) for found in form.errors.values() for text in found).rstrip("."))
+    disk, resource = call.desk.engine.disk, wanted.resource
+    asked = {"at": at, "resource": form.resource.data or ""}
+    phases = ("Replaying the events",)
+    return _started(call, "state", lambda progress: held_at(disk, at, resource, progress), phases, asked)
+
+
+def _started(
+    call: Call, kind: str, function: Callable[[Progress], object], phases: Sequence[str], asked: object
+) -> Response:
+    assert call.session is not None
+    call.desk.evidence.bench.start(
+        kind,
+        function,
+        by=call.caller.name,
+        session=call.session.id,
+        phases=phases,
+        asked=asked,
+    )
+    return call.go(f"{AUDIT}#{kind}")
+
+
+async def stop(call: Call) -> Response:
+    """Stop the long work that goes on: an administrator anybody's, others their own."""
+    bench = call.desk.evidence.bench
+    work = bench.now
+    if work is None:
+        return call.go(AUDIT, Note("It had ended already.", "hidden"))
+    if call.role is not Role.ADMINISTRATOR and work.by != call.caller.name:
+        return call.go(AUDIT, Note(f"{work.by} started this. An administrator can stop it.", "due"))
+    bench.stop()
+    back = "/console/persons" if work.session_only and call.role is Role.ADMINISTRATOR else AUDIT
+    return call.go(back, Note("Stopped. Nothing was changed.", "hidden"))
+
+
+async def live(call: Call) -> Response:
+    """Return how far the work is, for the script of a page that follows it."""
+    work = call.desk.evidence.bench.now
+    facts = {"id": None} if work is None else {"id": work.id, "percent": work.percent, "words": work.words}
+    return call.answer(json.dumps(facts), 200, "application/json")
+
+
+async def checkpoint(call: Call) -> Response:
+    """Return a checkpoint of this moment, as a file."""
+    made = await call.desk.administration.checkpoints.tell(actor=call.actor)
+    name = f'attachment; filename="{made["size"]:020}.checkpoint"'
+    return call.answer(made["checkpoint"], 200, TEXT, {"Content-Disposition": name})
+
+
+async def key(call: Call) -> Response:
+    """Return the log's public key, as a file."""
+    found = (await call.desk.evidence.read(read_key, call.desk.engine.disk)).verifier
+    return call.answer(f"{found}\n", 200, TEXT, {"Content-Disposition": 'attachment; filename="log.key"'})
+
+
+async def check_receipt(call: Call) -> Response:
+    """Check a receipt that was chosen or dropped, with this log's key."""
+    file = (await quart_request.files).get("receipt")
+    data = b"" if file is None else file.read()
+    if file is None or not file.filename:
+        return call.go(
+            f"{AUDIT}#checkpoints", Note("No file was chosen. Choose a receipt, then check it.", "due")
+        )
+    trusted = (await call.desk.evidence.read(read_key, call.desk.engine.disk)).verifier
+    facts, reason = None, ""
+    try:
+        facts = told(await call.desk.evidence.read(lambda: check(parse(data), trusted)))
+    except BadReceipt as error:
+        reason = str(error)
+    return call.page(
+        "audit-receipt.html",
+        here=AUDIT,
+        name=file.filename,
+        bytes=number(len(data)),
+        facts=facts,
+        reason=reason,
+        key=str(trusted),
+    )
+
+
+ROUTES: Final = (
+    Route(path="/console/audit/verify", view=verify, methods=("POST",), roles=EVIDENCE),
+    Route(path="/console/audit/state", view=state, methods=("POST",), roles=EVIDENCE),
+    Route(path="/console/audit/stop", view=stop, methods=("POST",), roles=EVIDENCE),
+    Route(path="/console/audit/work", view=live, roles=EVIDENCE, live=True),
+    Route(path="/console/audit/checkpoint", view=checkpoint, roles=EVIDENCE),
+    Route(path="/console/audit/key", view=key, roles=EVIDENCE),
+    Route(path="/console/audit/check-receipt", view=check_receipt, methods=("POST",), roles=EVIDENCE),
+)
