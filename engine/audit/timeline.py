@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any, TypeVar
 
 from retain.engine.audit.log import Entry, Filter, entry_of, header_matches
+from retain.engine.core.errors import Unavailable
 from retain.engine.core.pattern import called
-from retain.journal import Record
+from retain.engine.wire import UnknownEvent
+from retain.journal import JournalError, Record
 from retain.journal.lookup.trail import Spot, Trail
+
+__all__ = ["Page", "Trail", "answered", "before", "first", "page"]
+
+Value = TypeVar("Value")
 
 ROWS = 50
 MOST_LOOKED_AT = 20_000
@@ -81,6 +89,31 @@ def page(
         older=older,
         reached=found.reached if found.next is not None and len(shown) < rows else None,
     )
+
+
+def first(trail: Trail) -> int | None:
+    """Return when the log begins, in nanoseconds since the epoch; None for an empty one."""
+    return next((spot.header.time for spot in trail.after(0)), None)
+
+
+def before(
+    trail: Trail, resource: bytes, bound: int | None, *, count: int, stop: int | None = None
+) -> list[Record]:
+    """Return the last records of a resource before record `bound` and time `stop`, the oldest first."""
+    spots = islice(trail.before(bound, resource=resource, stop=stop), count)
+    return [spot.read() for spot in spots][::-1]
+
+
+def answered(question: Callable[..., Value], *arguments: Any) -> Value:
+    """Return the answer of a question to the journal.
+
+    Raises:
+        Unavailable: `journal`: it cannot be read.
+    """
+    try:
+        return question(*arguments)
+    except (JournalError, UnknownEvent, OSError) as error:
+        raise Unavailable(f"the journal cannot be read: {error}", reason="journal") from error
 
 
 @dataclass(slots=True)

@@ -1,77 +1,17 @@
-"""The audit log as a table for people, as JSON lines and as CSV for machines."""
+"""The audit log as a table for people."""
 
 from __future__ import annotations
 
-import csv
-import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
-from typing import Any, TextIO
+from collections.abc import Iterable
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from retain.api.admin.log_rows import Erasures
 from retain.api.cli.data_folder import visible
-from retain.engine.audit.erasures import ErasedPart
 from retain.engine.audit.log import Entry
 from retain.engine.core.time import timestamp
-
-FIELDS = (
-    "seq",
-    "time",
-    "interface",
-    "event",
-    "verb",
-    "cause",
-    "actor",
-    "subject",
-    "resource",
-    "erased",
-    "details",
-)
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
-
-
-Erasures = Mapping[int, Sequence[ErasedPart]]
-"""By record: when and why its parts were erased."""
-
-
-def as_row(entry: Entry, erasures: Erasures | None = None) -> dict[str, Any]:
-    """The entry's fields in the order of output, the time in RFC 3339; with `erasures` these at the end."""
-    values = asdict(entry)
-    row = {name: values[name] for name in FIELDS} | {"time": timestamp(entry.time)}
-    if erasures is not None:
-        row["erasures"] = [
-            {"part": one.part, "time": timestamp(one.time), "cause": one.cause, "by": one.by}
-            for one in erasures.get(entry.seq, ())
-        ]
-    return row
-
-
-def write_json(entries: Iterable[Entry], out: TextIO, erasures: Erasures | None = None) -> None:
-    """One JSON object a line."""
-    for entry in entries:
-        out.write(json.dumps(as_row(entry, erasures), ensure_ascii=False) + "\n")
-
-
-def write_csv(entries: Iterable[Entry], out: TextIO, erasures: Erasures | None = None) -> None:
-    """RFC 4180 with a header line."""
-    writer = csv.writer(out, lineterminator="\r\n")
-    writer.writerow(FIELDS if erasures is None else (*FIELDS, "erasures"))
-    for entry in entries:
-        row = as_row(entry, erasures)
-        row["erased"] = " ".join(row["erased"])
-        if erasures is not None:
-            row["erasures"] = "; ".join(" ".join(map(str, one.values())) for one in row["erasures"])
-        row["details"] = "" if entry.details is None else json.dumps(entry.details, ensure_ascii=False)
-        writer.writerow([as_cell(value) for value in row.values()])
-
-
-def as_cell(value: Any) -> str:
-    """A CSV cell that no spreadsheet takes for a formula (OWASP, "CSV Injection": a leading apostrophe)."""
-    text = str(value)
-    return f"'{text}" if text.startswith(_FORMULA) else text
 
 
 def write_table(entries: Iterable[Entry], console: Console, erasures: Erasures | None = None) -> None:

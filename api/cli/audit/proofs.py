@@ -9,12 +9,12 @@ from typing import IO, Any
 
 import click
 
-from retain.api.cli.audit.receipt_page import page, told
 from retain.api.cli.data_folder import MOMENT, MOMENT_HELP, note_future, open_data, progress, reading, visible
 from retain.api.cli.main import FAILED, WRONG, Stopped, data_options
 from retain.api.cli.output import output_option, write_output
 from retain.api.cli.run import act, json_option, print_json, print_table
 from retain.api.cli.selection import NUMBER, hint_for, one_of, resource_options
+from retain.api.console.receipt_page import page, told
 from retain.engine import EngineError
 from retain.engine.audit.checkpoints import BadNote, Checkpoint, Verifier, open_signed, read_key
 from retain.engine.audit.contents import HELD_BY, holdings

@@ -13,7 +13,8 @@ import click
 from rich.console import Console
 from rich.text import Text
 
-from retain.api.cli.audit.format import Erasures, write_csv, write_json, write_table
+from retain.api.admin.log_rows import Erasures, write_csv, write_json
+from retain.api.cli.audit.format import write_table
 from retain.api.cli.audit.proofs import COMMANDS, KEY_HELP, trusted_checkpoint
 from retain.api.cli.audit.retention import command as retention
 from retain.api.cli.data_folder import MOMENT, MOMENT_HELP, note_future, open_data, progress, reading, visible

@@ -1,4 +1,7 @@
-"""What the pages about evidence share: reading the journal beside the event loop, and long work."""
+"""What the pages about evidence share: reading the journal beside the event loop, and long work.
+
+The questions themselves are in `engine.audit` and `engine.persons`, not here.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +11,9 @@ from typing import Any, Final, TypeVar
 import trio
 
 from retain.api.console.evidence.bench import Bench, Work
-from retain.engine import Engine, Unavailable
+from retain.engine import Engine
 from retain.engine.audit.erasures import KnownErasures
-from retain.journal import JournalError
-from retain.journal.lookup.trail import Trail
+from retain.engine.audit.timeline import Trail, answered
 
 Value = TypeVar("Value")
 
@@ -42,7 +44,4 @@ class Evidence:
         Raises:
             Unavailable: The journal cannot be read.
         """
-        try:
-            return await trio.to_thread.run_sync(question, *arguments, limiter=self._limiter)
-        except (JournalError, OSError) as error:
-            raise Unavailable(f"the journal cannot be read: {error}", reason="journal") from error
+        return await trio.to_thread.run_sync(answered, question, *arguments, limiter=self._limiter)

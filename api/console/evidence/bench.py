@@ -11,8 +11,7 @@ import trio
 
 from retain.engine import Conflict, Engine, EngineError
 from retain.engine.audit.log import Progress
-from retain.engine.wire import UnknownEvent
-from retain.journal import JournalError
+from retain.engine.audit.timeline import answered
 
 LOG = logging.getLogger("retain.http")
 _OFTEN: Final = 256
@@ -148,11 +147,9 @@ class Bench:
     async def _run(self, work: Work, function: Callable[[Progress], Any]) -> None:
         try:
             with work.scope:
-                work.result = await trio.to_thread.run_sync(function, work.progress)
+                work.result = await trio.to_thread.run_sync(answered, function, work.progress)
         except EngineError as error:
             work.failure = error.message
-        except (JournalError, OSError, UnknownEvent) as error:
-            work.failure = f"the journal cannot be read: {error}"
         except Exception as error:  # a system task that fails would end the server
             LOG.error("work for a page ended by an error of ours", exc_info=error)
             work.failure = "the server made a mistake, which is in its log"

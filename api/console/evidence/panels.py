@@ -6,7 +6,7 @@ from typing import Any
 
 from retain.api.console.call import Call
 from retain.api.console.filters import moment_of
-from retain.journal.lookup.trail import Trail
+from retain.engine.audit.timeline import first as beginning
 
 STEPS = 200
 """Places on the slider, at least a minute apart."""
@@ -15,7 +15,7 @@ STEPS = 200
 async def panels(call: Call) -> dict[str, Any]:
     """Return what the panels of the audit page show."""
     evidence = call.desk.evidence
-    first = await evidence.read(_first, evidence.trail)
+    first = await evidence.read(beginning, evidence.trail)
     return {
         "first": first,
         "slider": slider(call, call.now if first is None else first),
@@ -38,7 +38,3 @@ def slider(call: Call, start: int) -> dict[str, Any]:
         "most": -(-length // step),
         "start": start,
     }
-
-
-def _first(trail: Trail) -> int | None:
-    return next((spot.header.time for spot in trail.after(0)), None)

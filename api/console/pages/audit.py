@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 
 from quart import Response
 
-from retain.api.cli.audit.format import write_csv
+from retain.api.admin.log_rows import write_csv
 from retain.api.console.call import Call
 from retain.api.console.evidence.lines import days
 from retain.api.console.evidence.panels import panels

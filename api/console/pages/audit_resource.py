@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from itertools import islice
 from typing import Any, Final
 
 from quart import Response
 
 from retain.api.admin.moments import instant
-from retain.api.cli.audit.receipt_page import page as receipt_page
 from retain.api.console.call import Call
 from retain.api.console.evidence.lines import days
 from retain.api.console.evidence.panels import slider
 from retain.api.console.forms.audit import BAD_MOMENT, NUMBER
 from retain.api.console.pages.audit import AUDIT
+from retain.api.console.receipt_page import page as receipt_page
 from retain.api.console.roles import EVIDENCE, Role
 from retain.api.console.route import Route
 from retain.engine import Invalid, NotFound
@@ -23,9 +22,8 @@ from retain.engine.audit.changes import changes
 from retain.engine.audit.checkpoints import Verifier
 from retain.engine.audit.log import Entry, Filter, entry_of
 from retain.engine.audit.receipts import BadReceipt, check, receipt
-from retain.engine.audit.timeline import page
-from retain.journal import Record
-from retain.journal.lookup.trail import Trail
+from retain.engine.audit.timeline import Trail, page
+from retain.engine.audit.timeline import before as records_before
 
 RESOURCE: Final = "/console/audit/resources/<number>"
 CONTEXT: Final = 450
@@ -42,7 +40,9 @@ async def show(call: Call, number: str) -> Response:
     found = await evidence.read(lambda: page(evidence.trail, Filter(number=number), before=bound))
     if not found.entries:
         raise NotFound("the log has no record of this resource", reason="resource")
-    earlier = await evidence.read(_earlier, evidence.trail, resource, found.entries[-1].seq)
+    earlier = await evidence.read(
+        lambda: records_before(evidence.trail, resource, found.entries[-1].seq, count=CONTEXT)
+    )
     changed = changes([*earlier, *reversed(found.records)])
     gone = await evidence.read(evidence.erasures.of, [one.seq for one in found.entries if one.erased])
     first = entry_of(earlier[0]) if earlier else found.entries[-1]
@@ -100,15 +100,9 @@ def _moment(call: Call) -> tuple[int | None, str]:
         return None, BAD_MOMENT
 
 
-def _earlier(trail: Trail, resource: bytes, before: int) -> list[Record]:
-    """The records before one, the oldest first."""
-    return [spot.read() for spot in islice(trail.before(before, resource=resource), CONTEXT)][::-1]
-
-
 def _then(trail: Trail, resource: bytes, at: int) -> Mapping[str, Any]:
     """What the resource was at a moment, as far as its records are kept."""
-    spots = islice(trail.before(resource=resource, stop=at + 1), CONTEXT)
-    records = [spot.read() for spot in spots][::-1]
+    records = records_before(trail, resource, None, count=CONTEXT, stop=at + 1)
     entry: Entry | None = entry_of(records[-1]) if records else None
     found = changes(records)
     newest = next((found[one.header.seq] for one in reversed(records) if one.header.seq in found), None)

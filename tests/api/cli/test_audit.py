@@ -17,9 +17,9 @@ from click.testing import CliRunner, Result
 from rich.console import Console
 
 from retain import journal
+from retain.api.admin import log_rows as audit_output
+from retain.api.admin.log_rows import as_cell
 from retain.api.cli import data_folder as reading
-from retain.api.cli.audit import format as audit_output
-from retain.api.cli.audit.format import as_cell
 from retain.api.cli.data_folder import parse_moment, visible
 from retain.api.cli.main import DAMAGED, DONE, FAILED, IN_USE, WRONG, main
 from retain.engine import open_engine

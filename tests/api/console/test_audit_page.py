@@ -16,9 +16,9 @@ from retain.api.console.evidence.bench import Bench
 from retain.api.console.pages import audit_work
 from retain.engine import Conflict, Inline
 from retain.engine.areas import CreateArea, UpdateArea
+from retain.engine.audit.verify import Verification
 from retain.engine.blobs.commands import PutBlob
 from retain.engine.blobs.entries import ContentHeaders
-from retain.engine.audit.verify import Verification
 from retain.engine.settings.commands import ImportDocument
 from retain.engine.settings.model import Level, Place, Policy
 from retain.journal.check.verify import Finding, Kind, Report

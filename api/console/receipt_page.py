@@ -95,7 +95,7 @@ def page(value: Receipt, verdict: Verdict) -> str:
     mark = Markup(asset("mark.svg").content.decode().replace(_NAMESPACE, ""))  # noqa: S704
     # In JSON, < occurs inside texts only, so the escape changes no value and keeps the element closed.
     proof = Markup(json.dumps(value, ensure_ascii=False).replace("<", "\\u003c"))  # noqa: S704
-    template = environment("retain.api.cli.audit").get_template("receipt.html")
+    template = environment().get_template("receipt.html")
     return template.render(receipt=value, facts=told(verdict), proof=proof, style=style, mark=mark)
 
 
