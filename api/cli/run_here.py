@@ -4,20 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import trio
 
+from retain import journal
 from retain.api.admin.acts import Administration
-from retain.api.cli.failures import failures_of
+from retain.api.cli.exits import WRONG, Stopped
+from retain.api.cli.failures import failures_of, unusable
 from retain.api.config.engine import engine_options
 from retain.api.config.load import Config
 from retain.engine import open_engine
+from retain.journal.disk.interface import LOCK_FILE
+from retain.journal.segments.files import check_folder, find_segments
+
+BEGINS: Final = frozenset({"tenant add", "user add"})
+"""Acts that make the data folder where there is none: what is set up before the first start. For every other
+act a folder without a journal is a mistyped one."""
 
 
 def act_alone(folder: Path, config: Config, name: str, arguments: Mapping[str, Any]) -> Any:
     """Open the data folder in this process and do it here. See `retain.api.cli.run.act`."""
     with failures_of(config.storage.data, in_use=", which does not answer on its control socket"):
+        if name not in BEGINS:
+            _check_there(config.storage.data)
         return trio.run(_act, folder, config, name, arguments)
 
 
@@ -25,3 +35,19 @@ async def _act(folder: Path, config: Config, name: str, arguments: Mapping[str, 
     async with open_engine(folder, options=engine_options(config)) as engine:
         administration = await Administration.open(engine, config)
         return await administration.acts()[name](**arguments)
+
+
+def _check_there(data: str) -> None:
+    """Refuse a data folder that is not there, and make none. Raises `Stopped`, ForeignFolder, Locked."""
+    try:
+        disk = journal.RealDisk(data, create=False)
+        check_folder(disk)
+        found = find_segments(disk)[0]
+    except OSError as error:
+        raise Stopped(unusable(data, error), WRONG) from None
+    if found:
+        return
+    if disk.exists(LOCK_FILE):  # another process may be making the journal
+        disk.lock()
+        disk.unlock()
+    raise Stopped(f"{data} holds no journal; --data names another folder", WRONG)

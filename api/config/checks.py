@@ -24,6 +24,8 @@ RESERVED_ACCOUNTS = (
     "mobileservices",
     "openapi",
     "readyz",
+    "static",
+    "storage",
 )
 """First path segments that belong to other interfaces (path-style blob URLs put the account first)."""
 

@@ -38,6 +38,7 @@ class Rule:
     example: object = None
     secret: bool = False
     check: Check | None = None
+    empty_opens: bool = False
 
 
 def setting(
@@ -50,9 +51,23 @@ def setting(
     example: object = None,
     secret: bool = False,
     check: Check | None = None,
+    empty_opens: bool = False,
 ) -> T:
-    """Declare a key. `example` shows in the commented file where the default is None or empty."""
-    rule = Rule(doc, minimum, maximum, choices, example, secret, check)
+    """Declare a key.
+
+    Args:
+        default: Its value where nobody sets one.
+        doc: What it does, for the commented file and the documentation.
+        minimum: The least number it may be.
+        maximum: The greatest.
+        choices: The only values it may have.
+        example: Shown in the commented file where the default is None or empty.
+        secret: Never shown.
+        check: Return why a value is impossible, None if it is not.
+        empty_opens: The key is a list that restricts, and an empty one restricts nothing. The environment
+            cannot make it empty: a blank variable is often one that nobody set.
+    """
+    rule = Rule(doc, minimum, maximum, choices, example, secret, check, empty_opens)
     field: T = dataclasses.field(default=default, metadata={"rule": rule}, repr=not secret)
     return field
 
@@ -130,7 +145,10 @@ def convert_text(key: Key, text: str) -> object:
             raise ValueError("must be true or false")
         return text.lower() == "true"
     if base is tuple:
-        return convert(key, [part.strip() for part in text.split(",") if part.strip()])
+        parts = [part.strip() for part in text.split(",") if part.strip()]
+        if not parts and key.rule.empty_opens:
+            raise ValueError("must not be blank: an empty list restricts nothing; leave the variable out")
+        return convert(key, parts)
     if base in (int, float):
         try:
             return convert(key, base(text))

@@ -110,13 +110,16 @@ class SettingsConfig:
         (),
         "The only application ids that exist; without any, the first write creates one.",
         example=["com.example"],
+        empty_opens=True,
     )
     put_creates: bool = setting(
         False, "PUT creates what is missing at application and user level, too, instead of 404."
     )
     allow_object_arrays: bool = setting(False, "Take arrays that hold objects, which the interface forbids.")
     global_create_roles: tuple[str, ...] = setting(
-        (), "Roles that may create configurations at application level; without any, every user may."
+        (),
+        "Roles that may create configurations at application level; without any, every user may.",
+        empty_opens=True,
     )
     metadata_writers: str = setting(
         "runtime",

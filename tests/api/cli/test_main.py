@@ -272,3 +272,31 @@ def test_a_tenant_that_does_not_exist_is_no_empty_one(
     assert not (tmp_path / "out").exists()
     result = run(cli.main, [*arguments, "--tenant", "mytenant", "--data", "data"])
     assert "there is no tenant" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("tenant", "list"),
+        ("tenant", "show", "mytenant"),
+        ("tenant", "remove", "mytenant", "--yes"),
+        ("token", "list", "mytenant"),
+        ("user", "list"),
+        ("hold", "list"),
+        ("settings", "list"),
+        ("clock", "show"),
+        ("status",),
+        ("audit", "log"),
+        ("audit", "checkpoint"),
+        ("backup", "create", "backup"),
+    ],
+)
+def test_a_mistyped_data_folder_is_not_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(cli.main, [*arguments, "--data", "typo"])
+    assert result.exit_code == cli.WRONG, result.output
+    assert "typo" in result.stderr
+    assert "--data names another folder" in result.stderr
+    assert list(tmp_path.iterdir()) == []

@@ -49,6 +49,7 @@ def test_without_a_role() -> None:
     ],
 )
 def test_what_is_wrong_is_told(arguments: tuple[str, ...], password: str, words: str) -> None:
+    run("add", "first", password="secret")
     result = run(*arguments, password=password)
     assert result.exit_code != 0
     assert words in result.output

@@ -359,3 +359,31 @@ def test_a_moved_key_is_checked_like_any_other(tmp_path: Path) -> None:
     path.write_text("[areas]\nsweep_interval = 0\n")
     with pytest.raises(ConfigError, match=r"retention.sweep_interval"):
         load(path, {})
+
+
+RESTRICTING = {"settings.applications", "settings.global_create_roles"}
+"""Lists that restrict, where an empty one restricts nothing."""
+
+
+@pytest.mark.parametrize("blank", ["", " ", ","])
+def test_a_blank_variable_empties_no_list_that_restricts(tmp_path: Path, blank: str) -> None:
+    lists = {
+        f"{s}.{key.name}": key for s, cls in SECTIONS.items() for key in keys_of(cls) if key.default == ()
+    }
+    assert {place for place, key in lists.items() if key.rule.empty_opens} == RESTRICTING
+    for place in RESTRICTING:
+        section, _, name = place.partition(".")
+        path = given(tmp_path, f"[{section}]\n{name} = ['one']")
+        variable = f"RETAIN_{section}_{name}".upper()
+        with pytest.raises(ConfigError, match="restricts nothing") as refused:
+            load(path, {variable: blank})
+        assert refused.value.key == variable
+        assert getattr(getattr(load(path, {variable: "two,three"}), section), name) == ("two", "three")
+
+
+def test_lists_say_in_their_text_what_an_empty_one_opens() -> None:
+    """Whoever adds such a key marks it: the word is in its explanation."""
+    for section, cls in SECTIONS.items():
+        for key in keys_of(cls):
+            if key.default == () and ("without any" in key.rule.doc or "open without" in key.rule.doc):
+                assert key.rule.empty_opens, f"{section}.{key.name}"
