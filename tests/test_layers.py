@@ -123,7 +123,7 @@ RANDOM_FILES = frozenset(("journal/testing/memory.py", "journal/testing/sectors.
 RANDOM_CALLS = frozenset(("os.urandom", "uuid.uuid1", "uuid.uuid4", "os.getrandom"))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Module:
     path: Path
     name: str
@@ -140,20 +140,29 @@ class Module:
         return self.name.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
 
 
-@cache
 def modules(*packages: str) -> tuple[Module, ...]:
+    return tuple(module for package in packages for module in _parsed(package))
+
+
+@cache
+def _parsed(package: str) -> tuple[Module, ...]:
     found = []
-    for package in packages:
-        for path in sorted((ROOT / package).rglob("*.py")):
-            text = path.read_text()
-            name = path.relative_to(ROOT).as_posix()
-            found.append(Module(path, name, ast.parse(text, name), len(text.splitlines())))
+    for path in sorted((ROOT / package).rglob("*.py")):
+        text = path.read_text()
+        name = path.relative_to(ROOT).as_posix()
+        found.append(Module(path, name, ast.parse(text, name), len(text.splitlines())))
     return tuple(found)
+
+
+@cache
+def nodes(module: Module) -> tuple[ast.AST, ...]:
+    """All nodes of a module's tree, walked once."""
+    return tuple(ast.walk(module.tree))
 
 
 def imported(module: Module) -> Iterator[tuple[int, str]]:
     """(line, dotted name) of everything a module imports, also inside functions."""
-    for node in ast.walk(module.tree):
+    for node in nodes(module):
         if isinstance(node, ast.Import):
             yield from ((node.lineno, _ours(alias.name)) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -168,14 +177,14 @@ def _ours(name: str) -> str:
 
 def calls(module: Module) -> Iterator[tuple[int, str]]:
     """(line, dotted name) of every call whose target is a plain dotted name."""
-    for node in ast.walk(module.tree):
+    for node in nodes(module):
         if isinstance(node, ast.Call) and (name := dotted(node.func)):
             yield node.lineno, name
 
 
 def file_calls(module: Module) -> Iterator[tuple[int, str]]:
     """(line, call) of everything that touches files, whatever expression a method is called on."""
-    for node in ast.walk(module.tree):
+    for node in nodes(module):
         if not isinstance(node, ast.Call):
             continue
         call = dotted(node.func)
@@ -229,7 +238,7 @@ def test_modules_of_ours_are_imported_from_the_package() -> None:
     wrong = [
         f"{module.name}:{node.lineno}"
         for module in modules(*SHIPPED, "bench", "tests")
-        for node in ast.walk(module.tree)
+        for node in nodes(module)
         for name in _imported_names(node)
         if name.partition(".")[0] in SHIPPED
     ]
@@ -437,7 +446,7 @@ def test_modules_stay_short(package: str) -> None:
 def test_functions_stay_short(package: str) -> None:
     wrong = []
     for module in modules(package):
-        for node in ast.walk(module.tree):
+        for node in nodes(module):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 length = (node.end_lineno or node.lineno) - node.lineno + 1
                 name = f"{module.name}:{node.name}"
@@ -454,7 +463,7 @@ def test_nothing_is_left_for_later_and_no_error_is_swallowed() -> None:
         wrong += [f"{module.name}: {word}" for word in later if word in text]
         wrong += [
             f"{module.name}:{node.lineno} swallows every error"
-            for node in ast.walk(module.tree)
+            for node in nodes(module)
             if isinstance(node, ast.ExceptHandler)
             and (node.type is None or dotted(node.type) in ("Exception", "BaseException"))
             and all(isinstance(statement, ast.Pass) for statement in node.body)
