@@ -3,7 +3,7 @@ HTTP."""
 
 from __future__ import annotations
 
-from retain.engine.core.body import Body, Held, Inline, OnDisk
+from retain.engine.core.body import Body, Inline, OnDisk, StoredBody
 from retain.engine.core.clock import Clock, SystemClock
 from retain.engine.core.command import Command, Decision
 from retain.engine.core.errors import (
@@ -44,7 +44,6 @@ __all__ = [
     "Event",
     "Exhausted",
     "Forbidden",
-    "Held",
     "Inline",
     "Invalid",
     "NotFound",
@@ -58,6 +57,7 @@ __all__ = [
     "Statistics",
     "StorageFailed",
     "StorageFull",
+    "StoredBody",
     "Surface",
     "SystemClock",
     "TooLarge",

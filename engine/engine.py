@@ -13,7 +13,7 @@ from typing import TypeVar
 import trio
 
 from retain import journal
-from retain.engine.core.body import Held
+from retain.engine.core.body import StoredBody
 from retain.engine.core.clock import Clock, Horizon, SystemClock
 from retain.engine.core.command import Command
 from retain.engine.core.errors import EngineError, StorageFailed, Unavailable
@@ -138,7 +138,7 @@ class Engine:
         """A body to be received: ``async with engine.upload() as upload``."""
         return Upload(self._payloads, self.state.ground, self.options.inline_bytes, self._haste)
 
-    async def open_body(self, held: Held) -> Download:
+    async def open_body(self, held: StoredBody) -> Download:
         """A body to be sent.
 
         Raises:

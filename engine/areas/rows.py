@@ -11,7 +11,7 @@ from itertools import groupby, islice, repeat
 from typing import Any
 
 from retain.engine.areas.state import Area, File, Value, shared
-from retain.engine.core.body import Held, Inline, OnDisk
+from retain.engine.core.body import Inline, OnDisk, StoredBody
 from retain.journal import Payload
 
 RUN_AREAS = 64
@@ -78,7 +78,7 @@ def _pack_value(value: Value) -> Any:
     return [value.filename, value.media_type, _pack_held(value.held), value.seq]
 
 
-def _pack_held(held: Held) -> list[Any]:
+def _pack_held(held: StoredBody) -> list[Any]:
     if isinstance(held, OnDisk):
         return [held.address, held.size]
     if isinstance(held, Inline):

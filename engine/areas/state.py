@@ -22,7 +22,7 @@ from retain.engine.areas.events import (
     FileStored,
     KeysExpired,
 )
-from retain.engine.core.body import Held, Inline, OnDisk, stored_bytes
+from retain.engine.core.body import Inline, OnDisk, StoredBody, stored_bytes
 from retain.engine.core.deadlines import Kind
 from retain.engine.core.domain import Ground
 from retain.engine.core.event import Cause, Stamp
@@ -43,7 +43,7 @@ class File:
 
     filename: str
     media_type: str | None
-    held: Held
+    held: StoredBody
     seq: int
 
 
@@ -216,7 +216,7 @@ class AreasState:
 
     def stored(self, event: FileStored, stamp: Stamp) -> None:
         """Applies :class:`FileStored`. A small body stays in memory until its record is written."""
-        held: Held = event.body
+        held: StoredBody = event.body
         if isinstance(held, Inline):
             if stamp.address >= 0:
                 held = OnDisk(stamp.address, held.size)

@@ -20,7 +20,7 @@ from retain.engine.audit import log as audit
 from retain.engine.audit.contents import HELD_BY
 from retain.engine.audit.settings_versions import versions
 from retain.engine.blobs.entries import Composite
-from retain.engine.core.body import Held, Inline, OnDisk, unpack_body
+from retain.engine.core.body import Inline, OnDisk, StoredBody, unpack_body
 from retain.engine.core.event import Event, Stamp
 from retain.engine.core.pattern import called
 from retain.engine.core.role import Data
@@ -138,7 +138,7 @@ class Dossier:
         return Entry(facts, tuple(files))
 
     def _attached(
-        self, name: str, held: Held | Composite, contents: Mapping[int, bytes | None]
+        self, name: str, held: StoredBody | Composite, contents: Mapping[int, bytes | None]
     ) -> Attachment:
         pieces = [block.body for block in held.blocks] if isinstance(held, Composite) else [held]
 
@@ -148,7 +148,7 @@ class Dossier:
 
         return Attachment(name, held.size, chunks)
 
-    def _read(self, held: Held, contents: Mapping[int, bytes | None]) -> Iterator[bytes]:
+    def _read(self, held: StoredBody, contents: Mapping[int, bytes | None]) -> Iterator[bytes]:
         if isinstance(held, Inline):
             yield held.data
         elif isinstance(held, OnDisk):
@@ -165,7 +165,7 @@ class Dossier:
                 reader.close()
 
     def _past(
-        self, records: Iterable[journal.Record], live: Iterable[tuple[str, Held | Composite]]
+        self, records: Iterable[journal.Record], live: Iterable[tuple[str, StoredBody | Composite]]
     ) -> Iterator[Attachment]:
         """Bodies in records that live state no longer stands on, as far as they are still there."""
         standing = {place for _, held in live for place in _places(held)}
@@ -180,7 +180,7 @@ class Dossier:
                 yield self._attached(f"record-{record.header.seq}", body, {})
 
 
-def _places(held: Held | Composite) -> Iterator[int | str]:
+def _places(held: StoredBody | Composite) -> Iterator[int | str]:
     """Where a body lies: addresses in the journal, names of files."""
     if isinstance(held, Composite):
         for block in held.blocks:
@@ -192,7 +192,7 @@ def _places(held: Held | Composite) -> Iterator[int | str]:
         yield held.name
 
 
-def _bodies(state: State, subject: Subject) -> Iterator[tuple[str, Held | Composite]]:
+def _bodies(state: State, subject: Subject) -> Iterator[tuple[str, StoredBody | Composite]]:
     """The bodies that live state keeps of something, with their names."""
     target = subject.target
     if target.kind is Kind.AREA:

@@ -23,7 +23,7 @@ from retain.engine.blobs.events import (
 )
 from retain.engine.blobs.leases import surviving
 from retain.engine.blobs.state import BlobsState
-from retain.engine.core.body import Held
+from retain.engine.core.body import StoredBody
 from retain.engine.core.deadlines import Kind
 from retain.engine.core.domain import Apply
 from retain.engine.core.event import Cause, Event, Stamp
@@ -89,7 +89,7 @@ def _write(
     blobs: BlobsState,
     container: Container,
     event: BlobWritten,
-    body: Held | Composite,
+    body: StoredBody | Composite,
     stamp: Stamp,
 ) -> None:
     old = container.blobs.get(event.blob)

@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from retain.engine.blobs.leases import Lease
-from retain.engine.core.body import Held, Inline, OnDisk
+from retain.engine.core.body import Inline, OnDisk, StoredBody
 from retain.journal import Payload
 
 NANOSECONDS_A_TICK = 100
@@ -68,7 +68,7 @@ class Block(NamedTuple):
     """
 
     block_id: bytes
-    body: Held
+    body: StoredBody
     seq: int
 
     @property
@@ -109,7 +109,7 @@ class BlobEntry(NamedTuple):
     created: int
     modified: int
     seq: int
-    body: Held | Composite
+    body: StoredBody | Composite
     md5: bytes | None
     headers: ContentHeaders
     metadata: Pairs
@@ -197,20 +197,20 @@ class ContainerEntry(NamedTuple):
         return ticks(self.modified)
 
 
-def payload_names(body: Held | Composite) -> set[str]:
+def payload_names(body: StoredBody | Composite) -> set[str]:
     """The payload files that a body stands on."""
     if isinstance(body, Composite):
         return {block.body.name for block in body.blocks if isinstance(block.body, Payload)}
     return {body.name} if isinstance(body, Payload) else set()
 
 
-def pieces(entry: BlobEntry, start: int, stop: int) -> list[tuple[Held, int, int]]:
+def pieces(entry: BlobEntry, start: int, stop: int) -> list[tuple[StoredBody, int, int]]:
     """Which stretch of which body makes up the bytes from ``start`` up to and excluding ``stop``, in
     order.
     """
     if not isinstance(entry.body, Composite):
         return [(entry.body, start, stop)]
-    found: list[tuple[Held, int, int]] = []
+    found: list[tuple[StoredBody, int, int]] = []
     at = 0
     for block in entry.body.blocks:
         end = at + block.size
@@ -242,7 +242,7 @@ def shared_pairs(pairs: Iterable[tuple[str, ...]]) -> Pairs:
 ON_DISK, PAYLOAD, COMPOSITE, INLINE = range(4)
 
 
-def pack_held(body: Held | Composite) -> list[Any]:
+def pack_held(body: StoredBody | Composite) -> list[Any]:
     """A body as a snapshot row: a kind, then its fields."""
     if isinstance(body, OnDisk):
         return [ON_DISK, body.address, body.size]
@@ -253,7 +253,7 @@ def pack_held(body: Held | Composite) -> list[Any]:
     return [INLINE, body.data, body.md5]
 
 
-def unpack_held(row: list[Any]) -> Held | Composite:
+def unpack_held(row: list[Any]) -> StoredBody | Composite:
     """The inverse of :func:`pack_held`."""
     kind, *fields = row
     if kind == ON_DISK:

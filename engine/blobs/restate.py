@@ -19,7 +19,7 @@ from retain.engine.blobs.entries import BlobEntry, Block, Composite
 from retain.engine.blobs.events import BlobEvent, BlobPut, BlocksCommitted, BlockStaged
 from retain.engine.blobs.facts import blob_facts, container_facts
 from retain.engine.blobs.state import BlobsState
-from retain.engine.core.body import Body, Held, Inline, OnDisk
+from retain.engine.core.body import Body, Inline, OnDisk, StoredBody
 from retain.engine.core.command import KEEPER
 from retain.engine.core.domain import STEP_RECORDS, Restated, Restater, first_bytes
 from retain.engine.core.event import Cause
@@ -63,7 +63,7 @@ class BlobRestater(Restater):
         container, entry = self._find(locator, resource)
         if container is None or entry is None:
             return ()
-        held: Iterable[Held]
+        held: Iterable[StoredBody]
         if isinstance(entry.body, Composite):
             held = (block.body for block in _missing(container, locator[3], entry.body))
         else:
@@ -154,7 +154,7 @@ def _missing(container: Container, name: str, body: Composite) -> Iterator[Block
     return (block for seq, block in blocks.items() if seq not in restated)
 
 
-def _body(held: Held, bodies: Mapping[int, Inline]) -> Body | None:
+def _body(held: StoredBody, bodies: Mapping[int, Inline]) -> Body | None:
     return bodies.get(held.address) if isinstance(held, OnDisk) else held
 
 

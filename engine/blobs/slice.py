@@ -19,7 +19,7 @@ from retain.engine.blobs.containers import blocks_end, lifetime_of
 from retain.engine.blobs.entries import Composite, payload_names
 from retain.engine.blobs.rows import Loader, freeze, resources_of
 from retain.engine.blobs.state import BlobsState
-from retain.engine.core.body import Held
+from retain.engine.core.body import StoredBody
 from retain.engine.core.command import Command
 from retain.engine.core.deadlines import Kind
 from retain.engine.core.domain import Apply, Decide, Expire, Restater
@@ -103,7 +103,7 @@ class BlobsSlice(BlobsState):
             if container is next(iter(self.closed.values())):
                 armed.add((container.closed, int(Kind.BLOB), key))
         for container in (*self.containers(), *self.closed.values()):
-            bodies: list[Held | Composite] = [entry.body for entry in container.blobs.values()]
+            bodies: list[StoredBody | Composite] = [entry.body for entry in container.blobs.values()]
             bodies += [block.body for block in container.staged.values()]
             assert all(payload_names(body) <= self.ground.payloads for body in bodies)
         kinds = (int(Kind.BLOB), int(Kind.BLOCKS))

@@ -9,7 +9,7 @@ from sortedcontainers import SortedDict
 
 from retain.engine.blobs.containers import Container, lifetime_of
 from retain.engine.blobs.entries import BlobEntry, Block, Composite, ContainerEntry, payload_names
-from retain.engine.core.body import Held, Inline, OnDisk, stored_bytes
+from retain.engine.core.body import Inline, OnDisk, StoredBody, stored_bytes
 from retain.engine.core.deadlines import Kind
 from retain.engine.core.domain import Ground
 from retain.engine.core.errors import NotFound
@@ -149,7 +149,7 @@ class BlobsState:
         event_body: Any,
         stamp: Stamp,
         replaces: int = 0,
-    ) -> Held:
+    ) -> StoredBody:
         """Return what live state keeps of an event's body: of a small one its address, once that is known.
 
         Until then the body stays in memory, so that it can be read meanwhile.
@@ -166,7 +166,12 @@ class BlobsState:
         return event_body
 
     def leave(
-        self, resource: bytes, body: Held | Composite, stamp: Stamp, cause: Cause, remaining: object = None
+        self,
+        resource: bytes,
+        body: StoredBody | Composite,
+        stamp: Stamp,
+        cause: Cause,
+        remaining: object = None,
     ) -> None:
         """Live state no longer stands on a blob's ``body``, but for what of it is in ``remaining``."""
         kept: set[str] = set()
@@ -231,7 +236,7 @@ def _place_block(container: Container, unplaced: _Unplaced, seq: int, address: i
     return False
 
 
-def _placed(entry: BlobEntry, addresses: dict[int, int]) -> Held | Composite:
+def _placed(entry: BlobEntry, addresses: dict[int, int]) -> StoredBody | Composite:
     """Return the body of `entry` with the addresses of these records in it."""
     if isinstance(entry.body, Composite):
         blocks = tuple(

@@ -44,11 +44,11 @@ class OnDisk:
     size: int
 
 
-Held = Inline | OnDisk | Payload
+StoredBody = Inline | OnDisk | Payload
 """What live state keeps of a body."""
 
 
-def stored_bytes(held: Held) -> int:
+def stored_bytes(held: StoredBody) -> int:
     """About how many bytes the record takes up that holds the body, or the key of its payload file."""
     return PAYLOAD_RECORD if isinstance(held, Payload) else held.size
 

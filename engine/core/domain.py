@@ -7,11 +7,11 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from itertools import islice
 from typing import Any, NamedTuple, Protocol
 
-from retain.engine.core.body import Held, Inline, OnDisk
+from retain.engine.core.body import Inline, OnDisk, StoredBody
 from retain.engine.core.command import Command, Decision
 from retain.engine.core.deadlines import Deadlines, Kind
 from retain.engine.core.event import Event, Stamp
-from retain.engine.core.hold_index import Held as Holds
+from retain.engine.core.hold_index import HoldIndex
 from retain.engine.core.ledger import Records
 from retain.engine.core.role import Locator
 from retain.engine.core.snapshot_table import Frozen
@@ -69,7 +69,7 @@ STEP_BYTES = 1 << 20
 """A step reads no further body from disk beyond this."""
 
 
-def first_bytes(held: Iterable[Held | None]) -> Iterator[OnDisk]:
+def first_bytes(held: Iterable[StoredBody | None]) -> Iterator[OnDisk]:
     """Those on disk among the first of ``held``, as many as one step takes."""
     size = 0
     for body in islice(held, STEP_RECORDS):
@@ -93,7 +93,7 @@ class Ground:
         self.revision = 0
         self.modified = 0
         self.deadlines = Deadlines()
-        self.held = Holds()
+        self.held = HoldIndex()
         self.records = Records()
         self.payloads: set[str] = set()
         self._released: list[str] = []

@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 
-class Held:
+class HoldIndex:
     """Counts, because several holds may keep one thing.
 
     Attributes:
@@ -34,7 +34,7 @@ class Held:
 
     def __eq__(self, other: object) -> bool:
         """Whether the same is held as often."""
-        if not isinstance(other, Held):
+        if not isinstance(other, HoldIndex):
             return NotImplemented
         return all(getattr(self, name) == getattr(other, name) for name in self.__slots__)
 

@@ -10,7 +10,7 @@ from retain.engine.blobs.state import BlobsState
 from retain.engine.core.deadlines import Kind as Ends
 from retain.engine.core.domain import Ground
 from retain.engine.core.event import Stamp
-from retain.engine.core.hold_index import Held, less
+from retain.engine.core.hold_index import HoldIndex, less
 from retain.engine.holds.events import HoldLifted, HoldSet
 from retain.engine.holds.target import Hold, Kind, Target
 from retain.engine.settings.state import SettingsState
@@ -50,7 +50,7 @@ class HoldsState:
 
     def keep(self, target: Target) -> None:
         """Puts to sleep what ``target`` keeps."""
-        held: Held = self.ground.held
+        held: HoldIndex = self.ground.held
         names = target.names
         match target.kind:
             case Kind.CONTAINER:
@@ -68,7 +68,7 @@ class HoldsState:
         self._rearm(target)
 
     def _release(self, target: Target) -> None:
-        held: Held = self.ground.held
+        held: HoldIndex = self.ground.held
         names = target.names
         match target.kind:
             case Kind.CONTAINER:

@@ -14,7 +14,7 @@ import msgpack
 import trio
 
 from retain import journal
-from retain.engine.core.body import Body, Held, Inline, OnDisk
+from retain.engine.core.body import Body, Inline, OnDisk, StoredBody
 from retain.engine.core.domain import Ground
 from retain.engine.core.errors import Exhausted, NotFound, StorageFailed, StorageFull
 from retain.engine.core.shortages import DESCRIPTORS, DISK, Shortages
@@ -316,7 +316,7 @@ def _read_and_forget(reader: journal.PayloadReader, start: int, length: int) -> 
 
 
 async def open_body(
-    held: Held,
+    held: StoredBody,
     log: journal.Journal,
     payloads: journal.PayloadStore,
     ground: Ground,

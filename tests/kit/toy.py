@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 import pytest
 
 from retain.engine import wire
-from retain.engine.core.body import Body, Held, Inline, OnDisk, pack_body, unpack_body
+from retain.engine.core.body import Body, Inline, OnDisk, StoredBody, pack_body, unpack_body
 from retain.engine.core.command import Command, Decision
 from retain.engine.core.common_commands import ExpireDue
 from retain.engine.core.deadlines import Kind
@@ -32,7 +32,7 @@ from retain.journal import Payload, Verb
 
 RESOURCE = b"toy-resource-016"
 NEVER = 1 << 62
-Note = tuple[int, Held]
+Note = tuple[int, StoredBody]
 
 
 @fact
@@ -175,12 +175,12 @@ class ToySlice:
     def _expire(self, key: str, now: int) -> Sequence[Event]:
         return (Dropped(resource=resource_of(key), actor="retain", cause=Cause.EXPIRED, name=key),)
 
-    def find(self, name: str, now: int) -> Held | None:
+    def find(self, name: str, now: int) -> StoredBody | None:
         until, held = self.notes.get(name, (0, None))
         return held if until > now else None
 
     def _noted(self, event: Noted, stamp: Stamp) -> None:
-        held: Held = event.body
+        held: StoredBody = event.body
         if isinstance(held, Inline) and stamp.address >= 0:
             held = OnDisk(stamp.address, held.size)
         self._keep(event.name, (event.until, held))
@@ -207,7 +207,7 @@ class ToySlice:
                 self.ground.keep(note[1].name)
 
 
-def _packed(held: Held) -> list[Any]:
+def _packed(held: StoredBody) -> list[Any]:
     if isinstance(held, OnDisk):
         return [held.address, held.size]
     assert isinstance(held, Payload), "placed by now"
@@ -247,12 +247,12 @@ def install(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(wire, "_CODE_OF", {event: code for code, event in CODES.items()})
 
 
-def held(name: str = "a") -> Callable[[Any, int], Held | None]:
+def held(name: str = "a") -> Callable[[Any, int], StoredBody | None]:
     """A query: what is noted under ``name``."""
     return partial(_held, name)
 
 
-def _held(name: str, state: Any, now: int) -> Held | None:
+def _held(name: str, state: Any, now: int) -> StoredBody | None:
     return state.toy.find(name, now)  # type: ignore[no-any-return]
 
 

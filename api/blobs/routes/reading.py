@@ -23,7 +23,7 @@ from retain.engine import Download, Engine
 from retain.engine.blobs import queries
 from retain.engine.blobs.conditions import UNCONDITIONAL
 from retain.engine.blobs.entries import BlobEntry, pieces
-from retain.engine.core.body import Held, Inline, OnDisk
+from retain.engine.core.body import Inline, OnDisk, StoredBody
 
 MAX_SUMMED_RANGE: Final = 4 * 1024 * 1024
 """Largest range whose own checksum a client may ask for, in bytes."""
@@ -103,7 +103,7 @@ class _Stretches:
     """Stretches of stored bodies, read one after the other; at most one of their files is open."""
 
     def __init__(
-        self, engine: Engine, held: list[tuple[Held, int, int]], first: Download | None = None
+        self, engine: Engine, held: list[tuple[StoredBody, int, int]], first: Download | None = None
     ) -> None:
         self._engine = engine
         self._held = held

@@ -17,7 +17,7 @@ from retain.engine.blobs.container_commands import (
     SetContainerRetention,
 )
 from retain.engine.core.command import Command
-from retain.engine.core.hold_index import Held
+from retain.engine.core.hold_index import HoldIndex
 from retain.engine.holds import Hold, Kind, LiftHold, RestateHold, SetHold
 from retain.engine.holds.commands import REASON_BYTES
 from retain.engine.settings.commands import DeleteValue, MergeValue, PutValue, RestateDocument
@@ -416,8 +416,8 @@ def test_the_eraser_is_told_by_number_or_by_container(desk: HoldDesk) -> None:
 
 
 def test_what_is_held_compares_by_what_and_how_often() -> None:
-    one, other = Held(), Held()
+    one, other = HoldIndex(), HoldIndex()
     assert one == other
     one.tenants["a"] += 1
     assert one != other
-    assert Held.__eq__(one, "held") is NotImplemented
+    assert HoldIndex.__eq__(one, "held") is NotImplemented

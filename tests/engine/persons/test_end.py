@@ -38,7 +38,7 @@ from retain.engine.blobs.container_commands import (
 )
 from retain.engine.blobs.entries import BlobEntry, Composite, ContentHeaders
 from retain.engine.blobs.leases import LeaseAction, LeaseRequest
-from retain.engine.core.body import Held, Inline, OnDisk
+from retain.engine.core.body import Inline, OnDisk, StoredBody
 from retain.engine.core.command import Command
 from retain.engine.core.ledger import chain_rows
 from retain.engine.core.time import DAY
@@ -172,7 +172,7 @@ async def seen(engine: Engine) -> Any:
     """All that a client can find out, bodies included, and nothing of where it lies."""
     state = engine.state
 
-    async def body(held: Held) -> bytes:
+    async def body(held: StoredBody) -> bytes:
         if isinstance(held, OnDisk):
             return await (await engine.open_body(held)).read()
         assert isinstance(held, Inline)
