@@ -15,7 +15,7 @@ from retain.engine.areas import AreasSlice
 from retain.engine.blobs import BlobsSlice
 from retain.engine.core.command import Command, Decision
 from retain.engine.core.common_commands import ExpireDue, Restate
-from retain.engine.core.deadlines import Deadlines, Kind
+from retain.engine.core.deadlines import DeadlineKind, Deadlines
 from retain.engine.core.domain import Apply, Decide, Expire, Ground, Restater, Slice
 from retain.engine.core.event import Cause, Event, Stamp
 from retain.engine.core.ledger import WHOLE
@@ -69,7 +69,7 @@ class State:
         self._decide[ExpireDue] = self._expire_due
         self._decide[Restate] = self._restate
         self._decide[EndSubjects] = partial(end, self)
-        self._expire: dict[Kind, Expire] = _merged(part.expirers() for part in self.slices)
+        self._expire: dict[DeadlineKind, Expire] = _merged(part.expirers() for part in self.slices)
         self.restaters: Mapping[str, Restater] = _merged(part.restaters() for part in self.slices)
 
     @property

@@ -16,7 +16,7 @@ import trio
 from retain.engine import Cause, Engine, Invalid
 from retain.engine.core.time import timestamp
 from retain.engine.history.slice import OrderErasure
-from retain.engine.holds import NAMES, Hold, Kind, LiftHold, SetHold, Target
+from retain.engine.holds import NAMES, Hold, HoldKind, HoldTarget, LiftHold, SetHold
 from retain.engine.holds.decide import would_set
 from retain.engine.persons.end import HELD, LIVING, Ended, EndSubjects, status_of
 from retain.engine.persons.find import remains
@@ -31,7 +31,7 @@ MOST_TARGETS: Final = 1000
 """Targets of one act: a request on the control socket is a line of bounded length."""
 
 
-def packed(target: Target) -> dict[str, Any]:
+def packed(target: HoldTarget) -> dict[str, Any]:
     """A target as JSON."""
     return {
         "kind": str(target.kind),
@@ -41,11 +41,11 @@ def packed(target: Target) -> dict[str, Any]:
     }
 
 
-def unpacked(value: Mapping[str, Any]) -> Target:
+def unpacked(value: Mapping[str, Any]) -> HoldTarget:
     """The inverse of `packed`. Raises Invalid."""
     try:
-        kind = Kind(value["kind"])
-        target = Target(kind, bytes.fromhex(value["resource"]), tuple(value["names"]))
+        kind = HoldKind(value["kind"])
+        target = HoldTarget(kind, bytes.fromhex(value["resource"]), tuple(value["names"]))
     except (ValueError, TypeError, KeyError):
         raise Invalid("this names nothing that could be kept", reason="target") from None
     if len(target.resource) != 16 or len(target.names) != len(NAMES[kind]):
@@ -104,7 +104,7 @@ class Rights:
         check_orderer(ordered_by)
         asked = [unpacked(value) for value in targets]
         if len(asked) > MOST_TARGETS or any(
-            one.kind not in (Kind.AREA, Kind.DOCUMENT, Kind.BLOB) for one in asked
+            one.kind not in (HoldKind.AREA, HoldKind.DOCUMENT, HoldKind.BLOB) for one in asked
         ):
             raise Invalid("these cannot be erased together", reason="target")
         if dry_run:
@@ -138,7 +138,7 @@ class Rights:
         return {"ended": ended, "erased_records": await self._engine.erase_due()}
 
     async def _order(
-        self, actor: str, ordered_by: str | None, asked: Sequence[Target], *, at_once: bool, names: bool
+        self, actor: str, ordered_by: str | None, asked: Sequence[HoldTarget], *, at_once: bool, names: bool
     ) -> None:
         """Records who ordered the erasure."""
         held = await self._engine.read(lambda state, _: sum(status_of(state, one) == HELD for one in asked))

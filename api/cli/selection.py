@@ -18,7 +18,7 @@ from retain.api.cli.main import FAILED, WRONG, Stopped
 from retain.api.cli.options import configured
 from retain.engine.audit.backups import ACCOUNTS
 from retain.engine.core.pattern import Pattern, Wanted, called
-from retain.engine.holds import Kind
+from retain.engine.holds import HoldKind
 from retain.engine.persons.find import Asked, Subject
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -161,7 +161,7 @@ def check_tenants(
     disk: journal.Disk, config_path: Path | None, data: str | None, asked: Asked, found: Sequence[Subject]
 ) -> None:
     """Refuse the name of a tenant that does not exist and of which nothing is kept. Raises `Stopped`."""
-    kept = {subject.target.names[0] for subject in found if subject.target.kind is Kind.BLOB}
+    kept = {subject.target.names[0] for subject in found if subject.target.kind is HoldKind.BLOB}
     if not (missing := sorted(asked.tenants - kept)):
         return
     known = set(disk.names(ACCOUNTS)) if disk.exists(ACCOUNTS) else set()
@@ -189,7 +189,7 @@ def _meant(asked: Asked, found: Sequence[Subject]) -> Iterable[tuple[str, int, s
     for number in sorted(asked.resources):
         yield f"Number {number.hex()}", sum(target.resource == number for target in targets), ""
     for tenant in sorted(asked.tenants):
-        blobs = [target for target in targets if target.kind is Kind.BLOB]
+        blobs = [target for target in targets if target.kind is HoldKind.BLOB]
         yield f"Tenant {visible(tenant)}", sum(target.names[0] == tenant for target in blobs), ""
 
 

@@ -29,7 +29,7 @@ from retain.engine.areas.state import (
     split_key,
 )
 from retain.engine.core.command import Command
-from retain.engine.core.deadlines import Kind
+from retain.engine.core.deadlines import DeadlineKind
 from retain.engine.core.domain import Apply, Decide, Expire, Restater
 from retain.engine.core.event import Event
 from retain.engine.core.snapshot_table import Frozen
@@ -59,9 +59,9 @@ class AreasSlice(AreasState):
             DeleteArea: partial(decide.delete, self),
         }
 
-    def expirers(self) -> Mapping[Kind, Expire]:
+    def expirers(self) -> Mapping[DeadlineKind, Expire]:
         """See :meth:`engine.slice.Slice.expirers`."""
-        return {Kind.AREA: partial(decide.expire, self)}
+        return {DeadlineKind.AREA: partial(decide.expire, self)}
 
     def restaters(self) -> Mapping[str, Restater]:
         """See :meth:`engine.slice.Slice.restaters`."""
@@ -97,7 +97,7 @@ class AreasSlice(AreasState):
             else:
                 self.areas.update(areas_of(row))
                 ends += ends_of(row)
-        self.ground.deadlines.load(Kind.AREA, ends, self.areas)
+        self.ground.deadlines.load(DeadlineKind.AREA, ends, self.areas)
         for key in self.areas:
             if key[0] == "\0":
                 user = split_key(key)[1]
@@ -121,5 +121,5 @@ class AreasSlice(AreasState):
         assert owned == self.owned
         assert payloads <= self.ground.payloads
         assert self.size == sum(map(area_size, self.areas.values()))
-        armed = [(at, key) for at, kind, key in self.ground.deadlines.entries() if kind == Kind.AREA]
+        armed = [(at, key) for at, kind, key in self.ground.deadlines.entries() if kind == DeadlineKind.AREA]
         assert sorted(armed) == sorted((next_end(area), key) for key, area in self.areas.items())

@@ -23,7 +23,7 @@ from retain.engine.areas.events import (
     KeysExpired,
 )
 from retain.engine.core.body import Inline, OnDisk, StoredBody, stored_bytes
-from retain.engine.core.deadlines import Kind
+from retain.engine.core.deadlines import DeadlineKind
 from retain.engine.core.domain import Ground
 from retain.engine.core.event import Cause, Stamp
 from retain.engine.core.snapshot_table import Table
@@ -53,7 +53,7 @@ Ends = int | tuple[int, ...]
 Area = tuple[bytes, int, tuple[str, ...], tuple[Value, ...], Ends]
 """Resource, deadline of an area created without keys (else 0), keys, values, deadlines of the keys."""
 
-_AREA = Kind.AREA
+_AREA = DeadlineKind.AREA
 NO_AREA: Area = (b"", 0, (), (), 0)
 NO_FILES: Mapping[int, File] = MappingProxyType({})
 
@@ -246,8 +246,8 @@ class AreasState:
         self.areas[key] = (resource, base, shared((*names, event.key)), (*values, file), ends)
         before = next_end(area)
         if until < before:
-            self.ground.deadlines.disarm(before, Kind.AREA, key)
-            self.ground.deadlines.arm(until, Kind.AREA, key)
+            self.ground.deadlines.disarm(before, DeadlineKind.AREA, key)
+            self.ground.deadlines.arm(until, DeadlineKind.AREA, key)
 
     def expired(self, event: KeysExpired, stamp: Stamp) -> None:
         """Applies :class:`KeysExpired`."""
@@ -270,7 +270,7 @@ class AreasState:
         if area is None or area[0] != event.resource:
             return
         self._account(area, NO_AREA, stamp, event.cause)
-        self.ground.deadlines.disarm(next_end(area), Kind.AREA, key)
+        self.ground.deadlines.disarm(next_end(area), DeadlineKind.AREA, key)
         del self.areas[key]
         if event.user is not None:
             owned = self.owned[event.user]
@@ -332,14 +332,14 @@ class AreasState:
         end = next_end(area)
         deadlines = self.ground.deadlines
         if old is None:
-            deadlines.arm(end, Kind.AREA, key)
+            deadlines.arm(end, DeadlineKind.AREA, key)
             if key[0] == "\0":
                 user = split_key(key)[1]
                 assert user is not None
                 self.owned.setdefault(user, set()).add(key)
         elif (before := next_end(old)) != end:
-            deadlines.disarm(before, Kind.AREA, key)
-            deadlines.arm(end, Kind.AREA, key)
+            deadlines.disarm(before, DeadlineKind.AREA, key)
+            deadlines.arm(end, DeadlineKind.AREA, key)
         self.areas[key] = area
 
     def _account(self, old: Area, new: Area, stamp: Stamp, cause: Cause) -> None:

@@ -25,7 +25,7 @@ from retain.engine.core.event import Event, Stamp
 from retain.engine.core.pattern import called
 from retain.engine.core.role import Data
 from retain.engine.core.time import timestamp
-from retain.engine.holds.target import Kind
+from retain.engine.holds.target import HoldKind
 from retain.engine.persons.end import HELD, status_of
 from retain.engine.persons.find import Asked, Subject, recorded
 from retain.engine.settings.events import SettingsEvent
@@ -133,7 +133,7 @@ class Dossier:
             "files": [{"name": file.name, "size": file.size} for file in files],
             "history": [{**_line(audit.entry_of(record)), **_values(record)} for record in records],
         }
-        if target.kind is Kind.DOCUMENT:
+        if target.kind is HoldKind.DOCUMENT:
             facts["versions"] = list(_versions(records))
         return Entry(facts, tuple(files))
 
@@ -195,13 +195,13 @@ def _places(held: StoredBody | Composite) -> Iterator[int | str]:
 def _bodies(state: State, subject: Subject) -> Iterator[tuple[str, StoredBody | Composite]]:
     """The bodies that live state keeps of something, with their names."""
     target = subject.target
-    if target.kind is Kind.AREA:
+    if target.kind is HoldKind.AREA:
         area = state.areas.areas.get(record_key(*target.names))
         if area is not None and area[0] == target.resource:
             for key, value in zip(area[2], area[3], strict=True):
                 if isinstance(value, AreaFile):
                     yield value.filename or key, value.held
-    elif target.kind is Kind.BLOB:
+    elif target.kind is HoldKind.BLOB:
         account, name, blob = target.names
         container = state.blobs.find(account, name)
         if container is None:

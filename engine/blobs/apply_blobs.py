@@ -24,7 +24,7 @@ from retain.engine.blobs.events import (
 from retain.engine.blobs.leases import surviving
 from retain.engine.blobs.state import BlobsState
 from retain.engine.core.body import StoredBody
-from retain.engine.core.deadlines import Kind
+from retain.engine.core.deadlines import DeadlineKind
 from retain.engine.core.domain import Apply
 from retain.engine.core.event import Cause, Event, Stamp
 
@@ -134,12 +134,12 @@ def _staged(blobs: BlobsState, event: BlockStaged, stamp: Stamp) -> None:
     if pending is None:
         container.pending_names.add(event.blob)
     else:
-        blobs.ground.deadlines.disarm(blocks_end(pending), Kind.BLOCKS, where)
+        blobs.ground.deadlines.disarm(blocks_end(pending), DeadlineKind.BLOCKS, where)
     count = (0 if pending is None else pending.blocks) + (old is None)
     pending = Pending(event.resource, event.staged, count, len(event.block_id))
     container.pending.pop(event.blob, None)
     container.pending[event.blob] = pending
-    blobs.ground.deadlines.arm(blocks_end(pending), Kind.BLOCKS, where)
+    blobs.ground.deadlines.arm(blocks_end(pending), DeadlineKind.BLOCKS, where)
 
 
 def _drop_staged(
@@ -172,7 +172,7 @@ def _drop_staged(
         return
     del container.pending[name]
     container.pending_names.remove(name)
-    blobs.ground.deadlines.disarm(blocks_end(pending), Kind.BLOCKS, where)
+    blobs.ground.deadlines.disarm(blocks_end(pending), DeadlineKind.BLOCKS, where)
 
 
 def _dropped(blobs: BlobsState, event: BlocksDropped, stamp: Stamp) -> None:

@@ -28,7 +28,7 @@ from retain.engine.blobs.containers import Container, blocks_end, lifetime_of
 from retain.engine.blobs.entries import BlobEntry, ContainerEntry
 from retain.engine.blobs.leases import surviving
 from retain.engine.blobs.state import BlobsState
-from retain.engine.core.deadlines import Kind
+from retain.engine.core.deadlines import DeadlineKind
 from retain.engine.core.domain import Apply
 from retain.engine.core.event import Event, Stamp
 
@@ -153,7 +153,7 @@ def _freed(blobs: BlobsState, event: BlobsFreed, stamp: Stamp) -> None:
 def _drop_staged(blobs: BlobsState, container: Container, event: ContainerEvent, stamp: Stamp) -> None:
     for name, pending in container.pending.items():
         key = (container.account, container.name, name)
-        blobs.ground.deadlines.disarm(blocks_end(pending), Kind.BLOCKS, key)
+        blobs.ground.deadlines.disarm(blocks_end(pending), DeadlineKind.BLOCKS, key)
     for (name, _block_id), block in container.staged.items():
         blobs.leave_block(container.pending[name].resource, block, stamp, event.cause)
     container.pending.clear()
@@ -176,7 +176,7 @@ def _drop_block(
     del container.pending[name]
     container.pending_names.remove(name)
     key = (container.account, container.name, name)
-    blobs.ground.deadlines.disarm(blocks_end(pending), Kind.BLOCKS, key)
+    blobs.ground.deadlines.disarm(blocks_end(pending), DeadlineKind.BLOCKS, key)
 
 
 def _let_go(

@@ -21,7 +21,7 @@ from retain.engine.blobs.rows import Loader, freeze, resources_of
 from retain.engine.blobs.state import BlobsState
 from retain.engine.core.body import StoredBody
 from retain.engine.core.command import Command
-from retain.engine.core.deadlines import Kind
+from retain.engine.core.deadlines import DeadlineKind
 from retain.engine.core.domain import Apply, Decide, Expire, Restater
 from retain.engine.core.event import Event
 from retain.engine.core.snapshot_table import Frozen
@@ -44,11 +44,11 @@ class BlobsSlice(BlobsState):
             **decide_blocks.deciders(self),
         }
 
-    def expirers(self) -> Mapping[Kind, Expire]:
+    def expirers(self) -> Mapping[DeadlineKind, Expire]:
         """See :class:`engine.slice.Slice`."""
         return {
-            Kind.BLOB: partial(expiry.end_blobs, self),
-            Kind.BLOCKS: partial(expiry.end_blocks, self),
+            DeadlineKind.BLOB: partial(expiry.end_blobs, self),
+            DeadlineKind.BLOCKS: partial(expiry.end_blocks, self),
         }
 
     def restaters(self) -> Mapping[str, Restater]:
@@ -74,7 +74,7 @@ class BlobsSlice(BlobsState):
         for container in (*self.containers(), *self.closed.values()):
             for blob, pending in container.pending.items():
                 key = (container.account, container.name, blob)
-                self.ground.deadlines.arm(blocks_end(pending), Kind.BLOCKS, key)
+                self.ground.deadlines.arm(blocks_end(pending), DeadlineKind.BLOCKS, key)
             self.rearm(container)
             newest = container.ages[-1][0] if container.ages else 0
             self.last = max(self.last, newest, container.entry.modified)
@@ -90,21 +90,21 @@ class BlobsSlice(BlobsState):
                 container.check()
                 assert container.armed == self.first_end(container)
                 if container.armed is not None:
-                    armed.add((container.armed, int(Kind.BLOB), (account, name)))
+                    armed.add((container.armed, int(DeadlineKind.BLOB), (account, name)))
                 for blob, pending in container.pending.items():
-                    armed.add((blocks_end(pending), int(Kind.BLOCKS), (account, name, blob)))
+                    armed.add((blocks_end(pending), int(DeadlineKind.BLOCKS), (account, name, blob)))
         for key, container in self.closed.items():
             assert (container.account, container.name) == key
             assert self.find(*key) is None
             assert container.closed is not None
             container.check()
             for blob, pending in container.pending.items():
-                armed.add((blocks_end(pending), int(Kind.BLOCKS), (*key, blob)))
+                armed.add((blocks_end(pending), int(DeadlineKind.BLOCKS), (*key, blob)))
             if container is next(iter(self.closed.values())):
-                armed.add((container.closed, int(Kind.BLOB), key))
+                armed.add((container.closed, int(DeadlineKind.BLOB), key))
         for container in (*self.containers(), *self.closed.values()):
             bodies: list[StoredBody | Composite] = [entry.body for entry in container.blobs.values()]
             bodies += [block.body for block in container.staged.values()]
             assert all(payload_names(body) <= self.ground.payloads for body in bodies)
-        kinds = (int(Kind.BLOB), int(Kind.BLOCKS))
+        kinds = (int(DeadlineKind.BLOB), int(DeadlineKind.BLOCKS))
         assert armed == {entry for entry in self.ground.deadlines.entries() if entry[1] in kinds}

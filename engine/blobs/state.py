@@ -10,7 +10,7 @@ from sortedcontainers import SortedDict
 from retain.engine.blobs.containers import Container, lifetime_of
 from retain.engine.blobs.entries import BlobEntry, Block, Composite, ContainerEntry, payload_names
 from retain.engine.core.body import Inline, OnDisk, StoredBody, stored_bytes
-from retain.engine.core.deadlines import Kind
+from retain.engine.core.deadlines import DeadlineKind
 from retain.engine.core.domain import Ground
 from retain.engine.core.errors import NotFound
 from retain.engine.core.event import Cause, Stamp
@@ -84,7 +84,7 @@ class BlobsState:
         """Takes ``container`` out of the tables and the deadline index."""
         key = (container.account, container.name)
         if container.armed is not None:
-            self.ground.deadlines.disarm(container.armed, Kind.BLOB, key)
+            self.ground.deadlines.disarm(container.armed, DeadlineKind.BLOB, key)
             container.armed = None
         if container.closed is not None:
             del self.closed[key]
@@ -122,9 +122,9 @@ class BlobsState:
         if end != container.armed:
             key = (container.account, container.name)
             if container.armed is not None:
-                self.ground.deadlines.disarm(container.armed, Kind.BLOB, key)
+                self.ground.deadlines.disarm(container.armed, DeadlineKind.BLOB, key)
             if end is not None:
-                self.ground.deadlines.arm(end, Kind.BLOB, key)
+                self.ground.deadlines.arm(end, DeadlineKind.BLOB, key)
             container.armed = end
 
     def first_end(self, container: Container) -> int | None:

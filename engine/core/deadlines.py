@@ -12,7 +12,7 @@ from typing import Any, cast
 from sortedcontainers import SortedList
 
 
-class Kind(IntEnum):
+class DeadlineKind(IntEnum):
     """What ends. Not on disk: deadlines are rebuilt from the entries that own them."""
 
     AREA = 1
@@ -81,14 +81,14 @@ class Deadlines:
     def __len__(self) -> int:
         return len(self._entries) + len(self._sleeping)
 
-    def arm(self, at: int, kind: Kind, key: Hashable) -> None:
+    def arm(self, at: int, kind: DeadlineKind, key: Hashable) -> None:
         """Adds the deadline ``at`` (nanoseconds since the epoch) of ``key``."""
         if self.asleep and (int(kind), key) in self.asleep:
             self._sleeping[int(kind), key] = at
         else:
             self._entries.add((at, kind, key))
 
-    def disarm(self, at: int, kind: Kind, key: Hashable) -> None:
+    def disarm(self, at: int, kind: DeadlineKind, key: Hashable) -> None:
         """Removes exactly what was armed.
 
         Raises:
@@ -100,7 +100,7 @@ class Deadlines:
         else:
             self._entries.remove((at, kind, key))
 
-    def load(self, kind: Kind, ends: Iterable[int], keys: Iterable[Hashable]) -> None:
+    def load(self, kind: DeadlineKind, ends: Iterable[int], keys: Iterable[Hashable]) -> None:
         """Adds many of a kind at once, which is several times faster than one by one."""
         if self.asleep:
             for at, key in zip(ends, keys, strict=True):
@@ -108,14 +108,14 @@ class Deadlines:
         else:
             self._entries.update(zip(ends, repeat(int(kind)), keys, strict=False))
 
-    def sleep(self, kind: Kind, key: Hashable, at: int | None) -> None:
+    def sleep(self, kind: DeadlineKind, key: Hashable, at: int | None) -> None:
         """From now on a deadline of ``key`` is kept but never due. ``at`` is the present one."""
         if at is not None:
             self.disarm(at, kind, key)
             self._sleeping[int(kind), key] = at
         self.asleep.add((int(kind), key))
 
-    def wake(self, kind: Kind, key: Hashable) -> None:
+    def wake(self, kind: DeadlineKind, key: Hashable) -> None:
         """The deadline that ``key`` has, if any, counts again."""
         self.asleep.discard((int(kind), key))
         at = self._sleeping.pop((int(kind), key), None)
@@ -130,13 +130,13 @@ class Deadlines:
         """How many deadlines are at or before ``at``; those asleep do not count."""
         return self._entries.bisect_left((at + 1, 0, ""))
 
-    def due(self, now: int, limit: int) -> list[tuple[int, Kind, Any]]:
+    def due(self, now: int, limit: int) -> list[tuple[int, DeadlineKind, Any]]:
         """At most ``limit`` entries whose deadline is at or before ``now``, earliest first."""
-        found: list[tuple[int, Kind, Any]] = []
+        found: list[tuple[int, DeadlineKind, Any]] = []
         for at, kind, key in self._entries.islice(0, limit):
             if at > now:
                 break
-            found.append((at, Kind(kind), key))
+            found.append((at, DeadlineKind(kind), key))
         return found
 
     def entries(self) -> list[tuple[int, int, Any]]:

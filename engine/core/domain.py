@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Protocol
 
 from retain.engine.core.body import Inline, OnDisk, StoredBody
 from retain.engine.core.command import Command, Decision
-from retain.engine.core.deadlines import Deadlines, Kind
+from retain.engine.core.deadlines import DeadlineKind, Deadlines
 from retain.engine.core.event import Event, Stamp
 from retain.engine.core.hold_index import HoldIndex
 from retain.engine.core.ledger import Records
@@ -152,7 +152,7 @@ class Slice(Protocol):
         ``now`` is in nanoseconds since the epoch.
         """
 
-    def expirers(self) -> Mapping[Kind, Expire]:
+    def expirers(self) -> Mapping[DeadlineKind, Expire]:
         """``expire(key, now)`` answers the events that end what is due under ``key``; called with due keys
         only."""
 

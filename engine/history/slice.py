@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from retain.engine.core.body import Inline
 from retain.engine.core.command import KEEPER, Command, Decision
-from retain.engine.core.deadlines import Kind
+from retain.engine.core.deadlines import DeadlineKind
 from retain.engine.core.domain import Apply, Decide, Expire, Ground, Restated, Restater
 from retain.engine.core.event import Cause, Event, Stamp
 from retain.engine.core.role import Locator
@@ -86,7 +86,7 @@ class HistorySlice:
         """See :class:`engine.slice.Slice`."""
         return {RecordChange: partial(_record, self), OrderErasure: _order}
 
-    def expirers(self) -> Mapping[Kind, Expire]:
+    def expirers(self) -> Mapping[DeadlineKind, Expire]:
         """None ends."""
         return {}
 

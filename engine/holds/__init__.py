@@ -9,6 +9,6 @@ from __future__ import annotations
 
 from retain.engine.holds.commands import LiftHold, RestateHold, SetHold
 from retain.engine.holds.slice import HoldsSlice
-from retain.engine.holds.target import NAMES, Hold, Kind, Target
+from retain.engine.holds.target import NAMES, Hold, HoldKind, HoldTarget
 
-__all__ = ["NAMES", "Hold", "HoldsSlice", "Kind", "LiftHold", "RestateHold", "SetHold", "Target"]
+__all__ = ["NAMES", "Hold", "HoldKind", "HoldTarget", "HoldsSlice", "LiftHold", "RestateHold", "SetHold"]

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from retain.engine.core.command import Command
-from retain.engine.holds.target import Hold, Kind
+from retain.engine.holds.target import Hold, HoldKind
 
 REASON_BYTES = 1000
 """Longest reason in UTF-8."""
@@ -36,7 +36,7 @@ class SetHold(Command[Hold]):
     """
 
     hold_id: bytes
-    kind: Kind
+    kind: HoldKind
     names: tuple[Any, ...] = ()
     resource: bytes = b""
     reason: str

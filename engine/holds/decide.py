@@ -17,7 +17,7 @@ from retain.engine.core.role import OnHold
 from retain.engine.holds.commands import REASON_BYTES, LiftHold, RestateHold, SetHold
 from retain.engine.holds.events import HoldLifted, HoldSet
 from retain.engine.holds.state import HoldsState
-from retain.engine.holds.target import Hold, Kind, Target
+from retain.engine.holds.target import Hold, HoldKind, HoldTarget
 from retain.engine.settings.model import Place
 from retain.journal import NO_RESOURCE
 
@@ -80,57 +80,57 @@ def restate(holds: HoldsState, command: RestateHold, _now: int) -> Decision[bool
     return Decision((event,), True)
 
 
-def _target(holds: HoldsState, command: SetHold) -> Target:
+def _target(holds: HoldsState, command: SetHold) -> HoldTarget:
     """What the command names, with its number.
 
     Raises:
         NotFound: ``target``.
     """
-    if command.kind is Kind.RESOURCE:
-        return living(holds, command.resource) or Target(Kind.RESOURCE, command.resource, ())
+    if command.kind is HoldKind.RESOURCE:
+        return living(holds, command.resource) or HoldTarget(HoldKind.RESOURCE, command.resource, ())
     resource = _resource_of(holds, command.kind, command.names)
     if command.resource and command.resource != resource:
-        return Target(Kind.RESOURCE, command.resource, ())
+        return HoldTarget(HoldKind.RESOURCE, command.resource, ())
     if resource is None:
         raise NotFound(f"there is no such {command.kind}", reason="target")
-    return Target(command.kind, resource, command.names)
+    return HoldTarget(command.kind, resource, command.names)
 
 
-def _resource_of(holds: HoldsState, kind: Kind, names: tuple[Any, ...]) -> bytes | None:
+def _resource_of(holds: HoldsState, kind: HoldKind, names: tuple[Any, ...]) -> bytes | None:
     """The number of what has that name now; None if nothing has."""
     match kind:
-        case Kind.AREA:
+        case HoldKind.AREA:
             area = holds.areas.areas.get(record_key(*names))
             return None if area is None else area[0]
-        case Kind.DOCUMENT:
+        case HoldKind.DOCUMENT:
             document = holds.settings.documents.get(Place(*names))
             return None if document is None else document.resource
-        case Kind.BLOB:
+        case HoldKind.BLOB:
             container = holds.blobs.find(names[0], names[1])
             blob = None if container is None else container.blobs.get(names[2])
             return None if blob is None else blob.resource
-        case Kind.CONTAINER:
+        case HoldKind.CONTAINER:
             container = holds.blobs.find(names[0], names[1])
             return None if container is None else container.entry.resource
         case _:
             return NO_RESOURCE if names[0] in holds.blobs.accounts else None
 
 
-def living(holds: HoldsState, resource: bytes) -> Target | None:
+def living(holds: HoldsState, resource: bytes) -> HoldTarget | None:
     """What live state has under a number; None if nothing. Looks at everything there is."""
     for key, area in holds.areas.areas.items():
         if area[0] == resource:
-            return Target(Kind.AREA, resource, split_key(key))
+            return HoldTarget(HoldKind.AREA, resource, split_key(key))
     for place, document in holds.settings.documents.items():
         if document.resource == resource:
-            return Target(Kind.DOCUMENT, resource, tuple(place))
+            return HoldTarget(HoldKind.DOCUMENT, resource, tuple(place))
     for container in holds.blobs.containers():
         names = (container.account, container.name)
         if container.entry.resource == resource:
-            return Target(Kind.CONTAINER, resource, names)
+            return HoldTarget(HoldKind.CONTAINER, resource, names)
         for name, blob in container.blobs.items():
             if blob.resource == resource:
-                return Target(Kind.BLOB, resource, (*names, name))
+                return HoldTarget(HoldKind.BLOB, resource, (*names, name))
     return None
 
 

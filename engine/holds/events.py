@@ -8,20 +8,20 @@ from typing import Any, ClassVar
 from retain.engine.core.event import Event, Surface, fact
 from retain.engine.core.fields import detail
 from retain.engine.core.role import Data, Locator, OnHold
-from retain.engine.holds.target import Hold, Kind, Target, subject_of
+from retain.engine.holds.target import Hold, HoldKind, HoldTarget, subject_of
 from retain.journal import Verb
 
 HOLD = "hold"
 """The first word of a hold's locator; its number follows."""
 
 
-def _write_target(target: Target) -> dict[str, Any]:
+def _write_target(target: HoldTarget) -> dict[str, Any]:
     return {"kind": str(target.kind), "target": target.resource, "names": target.named()}
 
 
-def _read_target(details: dict[str, Any]) -> Target:
+def _read_target(details: dict[str, Any]) -> HoldTarget:
     kind, resource, names = (details.pop(key) for key in ("kind", "target", "names"))
-    return Target(Kind(kind), resource, tuple(names.values()))
+    return HoldTarget(HoldKind(kind), resource, tuple(names.values()))
 
 
 @fact
@@ -35,7 +35,7 @@ class HoldEvent(Event):
     SURFACE: ClassVar[Surface] = Surface.ENGINE
     DATA: ClassVar[Data] = Data.NONE
 
-    target: Target = detail(_read_target, _write_target, spread=True)
+    target: HoldTarget = detail(_read_target, _write_target, spread=True)
 
     def locator(self) -> Locator:
         """Names the hold."""
@@ -44,7 +44,7 @@ class HoldEvent(Event):
     @classmethod
     def subject(cls, details: Mapping[str, Any]) -> str:
         """The name of what is held, or its number."""
-        return subject_of(Kind(details["kind"]), details["names"]) or details["target"].hex()
+        return subject_of(HoldKind(details["kind"]), details["names"]) or details["target"].hex()
 
 
 @fact

@@ -9,7 +9,7 @@ from retain.engine.areas.state import AreasState
 from retain.engine.blobs.state import BlobsState
 from retain.engine.core.body import Inline
 from retain.engine.core.command import KEEPER, Command
-from retain.engine.core.deadlines import Kind as Ends
+from retain.engine.core.deadlines import DeadlineKind
 from retain.engine.core.domain import Apply, Decide, Expire, Ground, Restated, Restater
 from retain.engine.core.event import Event
 from retain.engine.core.role import Locator
@@ -18,7 +18,7 @@ from retain.engine.holds import decide
 from retain.engine.holds.commands import RestateHold
 from retain.engine.holds.events import HOLD, HoldLifted, HoldSet
 from retain.engine.holds.state import HoldsState
-from retain.engine.holds.target import Hold, Kind, Target
+from retain.engine.holds.target import Hold, HoldKind, HoldTarget
 
 
 class HoldsSlice(HoldsState):
@@ -37,7 +37,7 @@ class HoldsSlice(HoldsState):
         """See :class:`engine.slice.Slice`."""
         return decide.deciders(self)
 
-    def expirers(self) -> Mapping[Ends, Expire]:
+    def expirers(self) -> Mapping[DeadlineKind, Expire]:
         """A hold ends when somebody lifts it."""
         return {}
 
@@ -75,7 +75,7 @@ class HoldsSlice(HoldsState):
         """See :class:`engine.slice.Slice`."""
         assert not self.holds
         for hold_id, kind, resource, names, reason, actor, time in rows:
-            target = Target(Kind(kind), resource, tuple(names))
+            target = HoldTarget(HoldKind(kind), resource, tuple(names))
             self.holds[hold_id] = Hold(hold_id, target, reason, actor, time)
             self.keep(target)
 

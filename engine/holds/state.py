@@ -7,12 +7,12 @@ from typing import Any
 
 from retain.engine.areas.state import AreasState, next_end, record_key
 from retain.engine.blobs.state import BlobsState
-from retain.engine.core.deadlines import Kind as Ends
+from retain.engine.core.deadlines import DeadlineKind
 from retain.engine.core.domain import Ground
 from retain.engine.core.event import Stamp
 from retain.engine.core.hold_index import HoldIndex, less
 from retain.engine.holds.events import HoldLifted, HoldSet
-from retain.engine.holds.target import Hold, Kind, Target
+from retain.engine.holds.target import Hold, HoldKind, HoldTarget
 from retain.engine.settings.state import SettingsState
 
 
@@ -48,47 +48,47 @@ class HoldsState:
         if hold is not None:
             self._release(hold.target)
 
-    def keep(self, target: Target) -> None:
+    def keep(self, target: HoldTarget) -> None:
         """Puts to sleep what ``target`` keeps."""
         held: HoldIndex = self.ground.held
         names = target.names
         match target.kind:
-            case Kind.CONTAINER:
+            case HoldKind.CONTAINER:
                 held.containers[names[0], names[1]] += 1
-            case Kind.TENANT:
+            case HoldKind.TENANT:
                 held.tenants[names[0]] += 1
             case _:
                 held.resources[target.resource] += 1
-        if target.kind is Kind.AREA and held.resources[target.resource] == 1:
+        if target.kind is HoldKind.AREA and held.resources[target.resource] == 1:
             key = record_key(*names)
             area = self.areas.areas.get(key)
-            self.ground.deadlines.sleep(Ends.AREA, key, None if area is None else next_end(area))
-        elif target.kind is Kind.BLOB:
+            self.ground.deadlines.sleep(DeadlineKind.AREA, key, None if area is None else next_end(area))
+        elif target.kind is HoldKind.BLOB:
             held.add_blob(*names)
         self._rearm(target)
 
-    def _release(self, target: Target) -> None:
+    def _release(self, target: HoldTarget) -> None:
         held: HoldIndex = self.ground.held
         names = target.names
         match target.kind:
-            case Kind.CONTAINER:
+            case HoldKind.CONTAINER:
                 less(held.containers, (names[0], names[1]))
-            case Kind.TENANT:
+            case HoldKind.TENANT:
                 less(held.tenants, names[0])
             case _:
                 less(held.resources, target.resource)
-        if target.kind is Kind.AREA and not held.resource(target.resource):
-            self.ground.deadlines.wake(Ends.AREA, record_key(*names))
-        elif target.kind is Kind.BLOB:
+        if target.kind is HoldKind.AREA and not held.resource(target.resource):
+            self.ground.deadlines.wake(DeadlineKind.AREA, record_key(*names))
+        elif target.kind is HoldKind.BLOB:
             held.remove_blob(*names)
         self._rearm(target)
 
-    def _rearm(self, target: Target) -> None:
+    def _rearm(self, target: HoldTarget) -> None:
         """Says anew when the oldest blob ends, in every container that the target concerns."""
         match target.kind:
-            case Kind.TENANT:
+            case HoldKind.TENANT:
                 concerned = list(self.blobs.accounts.get(target.names[0], {}).values())
-            case Kind.CONTAINER | Kind.BLOB:
+            case HoldKind.CONTAINER | HoldKind.BLOB:
                 found = self.blobs.find(target.names[0], target.names[1])
                 concerned = [] if found is None else [found]
             case _:

@@ -11,7 +11,7 @@ from retain.engine.blobs.container_events import AccountEvent
 from retain.engine.settings.events import SettingsEvent
 
 
-class Kind(StrEnum):
+class HoldKind(StrEnum):
     """What kind of thing is held. On disk: words never change."""
 
     AREA = "area"
@@ -23,18 +23,18 @@ class Kind(StrEnum):
     """Something of which only records are left: known by its number alone."""
 
 
-NAMES: dict[Kind, tuple[str, ...]] = {
-    Kind.AREA: ("name", "user"),
-    Kind.DOCUMENT: ("application", "level", "device", "user"),
-    Kind.BLOB: ("account", "container", "blob"),
-    Kind.CONTAINER: ("account", "container"),
-    Kind.TENANT: ("account",),
-    Kind.RESOURCE: (),
+NAMES: dict[HoldKind, tuple[str, ...]] = {
+    HoldKind.AREA: ("name", "user"),
+    HoldKind.DOCUMENT: ("application", "level", "device", "user"),
+    HoldKind.BLOB: ("account", "container", "blob"),
+    HoldKind.CONTAINER: ("account", "container"),
+    HoldKind.TENANT: ("account",),
+    HoldKind.RESOURCE: (),
 }
-"""What names a thing of each kind: the fields of :attr:`Target.names`, as in its own events' details."""
+"""What names a thing of each kind: the fields of :attr:`HoldTarget.names`, as in its own events' details."""
 
 
-class Target(NamedTuple):
+class HoldTarget(NamedTuple):
     """What is held.
 
     Attributes:
@@ -43,7 +43,7 @@ class Target(NamedTuple):
         names: The values of :data:`NAMES` for the kind. An area's user is None if it is a plain one.
     """
 
-    kind: Kind
+    kind: HoldKind
     resource: bytes
     names: tuple[Any, ...]
 
@@ -57,14 +57,14 @@ class Target(NamedTuple):
         return subject_of(self.kind, self.named()) or self.resource.hex()
 
 
-def subject_of(kind: Kind, names: Mapping[str, Any]) -> str:
+def subject_of(kind: HoldKind, names: Mapping[str, Any]) -> str:
     """A thing's name as the audit log writes it; empty if only its number is known."""
     match kind:
-        case Kind.AREA:
+        case HoldKind.AREA:
             return AreaEvent.subject(names)
-        case Kind.DOCUMENT:
+        case HoldKind.DOCUMENT:
             return SettingsEvent.subject(names)
-        case Kind.RESOURCE:
+        case HoldKind.RESOURCE:
             return ""
         case _:
             return AccountEvent.subject(names)
@@ -82,7 +82,7 @@ class Hold(NamedTuple):
     """
 
     hold_id: bytes
-    target: Target
+    target: HoldTarget
     reason: str
     actor: str
     time: int

@@ -13,7 +13,7 @@ from retain.engine.blobs.state import BlobsState
 from retain.engine.core.command import Command, Decision
 from retain.engine.core.event import Cause, Event
 from retain.engine.holds.state import HoldsState
-from retain.engine.holds.target import Kind, Target
+from retain.engine.holds.target import HoldKind, HoldTarget
 from retain.engine.settings.events import DocumentDeleted
 from retain.engine.settings.model import Place
 from retain.engine.settings.state import SettingsState
@@ -45,7 +45,7 @@ class Ended(NamedTuple):
             by a legal hold.
     """
 
-    target: Target
+    target: HoldTarget
     status: str
 
 
@@ -62,12 +62,12 @@ class EndSubjects(Command[tuple[Ended, ...]]):
 
     FREES_SPACE: ClassVar[bool] = True
 
-    targets: Sequence[Target]
+    targets: Sequence[HoldTarget]
 
 
-def status_of(state: Slices, target: Target) -> str:
+def status_of(state: Slices, target: HoldTarget) -> str:
     """Whether it lives (whether or not it is past its deadline), has ended, or is held."""
-    details = target.named() if target.kind is Kind.BLOB else None
+    details = target.named() if target.kind is HoldKind.BLOB else None
     if state.holds.held(target.resource, details):
         return HELD
     return LIVING if _living(state, target) else ENDED
@@ -83,20 +83,20 @@ def end(state: Slices, command: EndSubjects, _now: int) -> Decision[tuple[Ended,
     return Decision(tuple(events), results)
 
 
-def _living(state: Slices, target: Target) -> bool:
+def _living(state: Slices, target: HoldTarget) -> bool:
     names = target.names
     match target.kind:
-        case Kind.AREA:
+        case HoldKind.AREA:
             area = state.areas.areas.get(record_key(*names))
             return area is not None and area[0] == target.resource
-        case Kind.DOCUMENT:
+        case HoldKind.DOCUMENT:
             document = state.settings.documents.get(Place(*names))
             return document is not None and document.resource == target.resource
         case _:
             return bool(_of_blob(state, target))
 
 
-def _of_blob(state: Slices, target: Target) -> list[type[BlobDeleted] | type[BlocksDropped]]:
+def _of_blob(state: Slices, target: HoldTarget) -> list[type[BlobDeleted] | type[BlocksDropped]]:
     """Which events end what is there of a blob: itself, and what is staged under its name."""
     account, name, blob = target.names
     container = state.blobs.trace(account, name)
@@ -110,10 +110,10 @@ def _of_blob(state: Slices, target: Target) -> list[type[BlobDeleted] | type[Blo
     return found
 
 
-def _endings(state: Slices, actor: str, target: Target) -> Iterator[Event]:
+def _endings(state: Slices, actor: str, target: HoldTarget) -> Iterator[Event]:
     names = target.names
     match target.kind:
-        case Kind.AREA:
+        case HoldKind.AREA:
             yield AreaDeleted(
                 resource=target.resource,
                 actor=actor,
@@ -121,7 +121,7 @@ def _endings(state: Slices, actor: str, target: Target) -> Iterator[Event]:
                 name=names[0],
                 user=names[1],
             )
-        case Kind.DOCUMENT:
+        case HoldKind.DOCUMENT:
             place = Place(*names)
             yield DocumentDeleted(
                 resource=target.resource,

@@ -15,7 +15,7 @@ import msgpack
 from retain import journal
 from retain.engine import wire
 from retain.engine.core.pattern import Wanted, called
-from retain.engine.holds.target import NAMES, Kind, Target
+from retain.engine.holds.target import NAMES, HoldKind, HoldTarget
 from retain.engine.settings.model import Level
 from retain.journal.lookup.history import history
 
@@ -24,7 +24,11 @@ Progress = Callable[[int], None]
 FEW = 64
 """So many resources are looked up one by one; for more, the whole journal is read once."""
 
-INTERFACES: dict[Kind, str] = {Kind.AREA: "areas", Kind.DOCUMENT: "settings", Kind.BLOB: "blobs"}
+INTERFACES: dict[HoldKind, str] = {
+    HoldKind.AREA: "areas",
+    HoldKind.DOCUMENT: "settings",
+    HoldKind.BLOB: "blobs",
+}
 """What data is kept as, and where. Containers, tokens and holds are none: they hold nothing about the persons
 whose data they are there for (`Data.NONE`)."""
 
@@ -60,16 +64,16 @@ class Asked:
         """Whether only numbers are asked for: then no search through the journal is needed."""
         return not any(getattr(self, name) for name in self.__slots__ if name != "resources")
 
-    def matches(self, kind: Kind, resource: bytes, about: wire.About) -> bool:
+    def matches(self, kind: HoldKind, resource: bytes, about: wire.About) -> bool:
         """Whether a record tells that its resource is meant."""
         details = about.details
         if resource in self.resources:
             return True
-        if kind is Kind.DOCUMENT and details["level"] != Level.GLOBAL and details["user"] in self.users:
+        if kind is HoldKind.DOCUMENT and details["level"] != Level.GLOBAL and details["user"] in self.users:
             return True
-        if kind is Kind.AREA and details["user"] is not None and details["user"] in self.customers:
+        if kind is HoldKind.AREA and details["user"] is not None and details["user"] in self.customers:
             return True
-        if kind is Kind.BLOB and details["account"] in self.tenants:
+        if kind is HoldKind.BLOB and details["account"] in self.tenants:
             return True
         if any(called(about.actor, actor) for actor in self.actors):
             return True
@@ -97,7 +101,7 @@ class Subject:
         size: Bytes of that content; of bodies in files, their length.
     """
 
-    target: Target
+    target: HoldTarget
     first: int = 0
     last: int = 0
     records: int = 0
@@ -124,16 +128,16 @@ def _size(content: bytes) -> int:
     return int(unpacked["size"]) if isinstance(unpacked, dict) and "payload" in unpacked else len(content)
 
 
-def kind_of(about: wire.About | None) -> Kind | None:
+def kind_of(about: wire.About | None) -> HoldKind | None:
     """What kind of data a record is about; None if about none, or if its details were erased."""
     if about is None or about.kind is None:
         return None
-    return Kind(about.kind.DATA) if about.kind.DATA else None
+    return HoldKind(about.kind.DATA) if about.kind.DATA else None
 
 
-def target_of(kind: Kind, resource: bytes, details: Mapping[str, Any]) -> Target:
+def target_of(kind: HoldKind, resource: bytes, details: Mapping[str, Any]) -> HoldTarget:
     """What a record is about."""
-    return Target(kind, resource, tuple(details[name] for name in NAMES[kind]))
+    return HoldTarget(kind, resource, tuple(details[name] for name in NAMES[kind]))
 
 
 def recorded(disk: journal.Disk, asked: Asked, progress: Progress | None = None) -> list[Subject]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from retain.engine.core.body import Inline
 from retain.engine.core.command import KEEPER, Command
-from retain.engine.core.deadlines import Kind
+from retain.engine.core.deadlines import DeadlineKind
 from retain.engine.core.domain import Apply, Decide, Expire, Restated, Restater
 from retain.engine.core.event import Event
 from retain.engine.core.role import Locator
@@ -49,7 +49,7 @@ class SettingsSlice(SettingsState):
         """See `engine.slice.Slice.deciders`."""
         return {**decide.deciders(self), **upkeep.deciders(self)}
 
-    def expirers(self) -> Mapping[Kind, Expire]:
+    def expirers(self) -> Mapping[DeadlineKind, Expire]:
         """Settings end only when somebody ends them."""
         return {}
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from retain.engine.core.body import Inline
 from retain.engine.core.command import Command
-from retain.engine.core.deadlines import Kind
+from retain.engine.core.deadlines import DeadlineKind
 from retain.engine.core.domain import Apply, Decide, Expire, Restated, Restater
 from retain.engine.core.event import Cause, Event
 from retain.engine.core.role import Locator
@@ -37,9 +37,9 @@ class TokensSlice(TokensState):
         """See :class:`engine.slice.Slice`."""
         return decide.deciders(self)
 
-    def expirers(self) -> Mapping[Kind, Expire]:
+    def expirers(self) -> Mapping[DeadlineKind, Expire]:
         """See :class:`engine.slice.Slice`."""
-        return {Kind.TOKEN: partial(decide.expire, self)}
+        return {DeadlineKind.TOKEN: partial(decide.expire, self)}
 
     def restaters(self) -> Mapping[str, Restater]:
         """See :meth:`engine.slice.Slice.restaters`."""
@@ -62,12 +62,14 @@ class TokensSlice(TokensState):
         for row in rows:
             record = TokenRecord(*row)
             self.records[record.token_id] = record
-            self.ground.deadlines.arm(record.expiry, Kind.TOKEN, record.token_id)
+            self.ground.deadlines.arm(record.expiry, DeadlineKind.TOKEN, record.token_id)
 
     def check(self) -> None:
         """See :class:`engine.slice.Slice`."""
-        armed = {(record.expiry, int(Kind.TOKEN), token_id) for token_id, record in self.records.items()}
-        assert armed == {entry for entry in self.ground.deadlines.entries() if entry[1] == Kind.TOKEN}
+        armed = {
+            (record.expiry, int(DeadlineKind.TOKEN), token_id) for token_id, record in self.records.items()
+        }
+        assert armed == {entry for entry in self.ground.deadlines.entries() if entry[1] == DeadlineKind.TOKEN}
 
 
 class TokenRestater(Restater):

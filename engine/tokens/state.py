@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from retain.engine.blobs.state import BlobsState
-from retain.engine.core.deadlines import Kind
+from retain.engine.core.deadlines import DeadlineKind
 from retain.engine.core.domain import Ground
 from retain.engine.core.event import Stamp
 from retain.engine.tokens.events import KeyRotated, TokenExpired, TokenIssued, TokenRevoked
@@ -36,9 +36,9 @@ class TokensState:
         """Applies :class:`TokenIssued`."""
         old = self.records.pop(event.resource, None)  # in order of the last full statement
         if old is not None:
-            self.ground.deadlines.disarm(old.expiry, Kind.TOKEN, old.token_id)
+            self.ground.deadlines.disarm(old.expiry, DeadlineKind.TOKEN, old.token_id)
         self.records[event.resource] = event.record()
-        self.ground.deadlines.arm(event.expiry, Kind.TOKEN, event.resource)
+        self.ground.deadlines.arm(event.expiry, DeadlineKind.TOKEN, event.resource)
 
     def revoked(self, event: TokenRevoked, _stamp: Stamp) -> None:
         """Applies :class:`TokenRevoked`."""
@@ -50,7 +50,7 @@ class TokensState:
         """Applies :class:`TokenExpired`."""
         record = self.records.pop(event.resource, None)
         if record is not None:
-            self.ground.deadlines.disarm(record.expiry, Kind.TOKEN, record.token_id)
+            self.ground.deadlines.disarm(record.expiry, DeadlineKind.TOKEN, record.token_id)
 
     def key_rotated(self, event: KeyRotated, _stamp: Stamp) -> None:
         """Applies :class:`KeyRotated`."""

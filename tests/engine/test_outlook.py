@@ -12,7 +12,7 @@ from retain.engine.blobs.commands import StageBlock
 from retain.engine.blobs.container_commands import SetContainerRetention
 from retain.engine.core.clock import DAY, HOUR
 from retain.engine.holds.commands import SetHold
-from retain.engine.holds.target import Kind
+from retain.engine.holds.target import HoldKind
 from retain.engine.outlook import DAYS, outlook
 from retain.engine.settings import Asker, Place, PutValue
 from retain.engine.settings import Body as Json
@@ -46,7 +46,9 @@ def filled(seed: int) -> BlobDesk:
             )
             desk.do(IssueTokens(actor="x", account="mytenant", grants=(grant,)))
     desk.do(
-        SetHold(actor="x", hold_id=desk.fresh(), kind=Kind.CONTAINER, names=("mytenant", "held"), reason="r")
+        SetHold(
+            actor="x", hold_id=desk.fresh(), kind=HoldKind.CONTAINER, names=("mytenant", "held"), reason="r"
+        )
     )
     return desk
 

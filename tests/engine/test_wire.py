@@ -12,7 +12,7 @@ from retain.engine import wire
 from retain.engine.blobs.container_events import ContainerCreated
 from retain.engine.core.event import Cause, Event
 from retain.engine.core.role import Data, OnHold
-from retain.engine.holds.target import Kind
+from retain.engine.holds.target import HoldKind
 from retain.engine.persons.find import INTERFACES
 from retain.journal import Header, Record, Verb
 from tests.kit import toy
@@ -58,7 +58,7 @@ def test_a_base_may_say_what_data_its_events_are_about_and_nothing_else() -> Non
 
 
 def test_each_kind_of_data_is_one_that_persons_can_ask_for_and_holds_can_keep() -> None:
-    assert {Kind(one) for one in Data if one} == INTERFACES.keys()
+    assert {HoldKind(one) for one in Data if one} == INTERFACES.keys()
 
 
 @pytest.mark.parametrize("event", sorted(set(wire.CODES.values()), key=lambda event: event.__name__))

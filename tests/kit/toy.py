@@ -18,7 +18,7 @@ from retain.engine import wire
 from retain.engine.core.body import Body, Inline, OnDisk, StoredBody, pack_body, unpack_body
 from retain.engine.core.command import Command, Decision
 from retain.engine.core.common_commands import ExpireDue
-from retain.engine.core.deadlines import Kind
+from retain.engine.core.deadlines import DeadlineKind
 from retain.engine.core.domain import Apply, Decide, Expire, Ground, Restater
 from retain.engine.core.errors import NotFound
 from retain.engine.core.event import Cause, Event, Stamp, Surface, fact
@@ -115,8 +115,8 @@ class ToySlice:
     def deciders(self) -> Mapping[type[Command[Any]], Decide]:
         return {Put: self._put, Urgent: self._put, Drop: self._drop, Break: self._break}
 
-    def expirers(self) -> Mapping[Kind, Expire]:
-        return {Kind.AREA: self._expire}
+    def expirers(self) -> Mapping[DeadlineKind, Expire]:
+        return {DeadlineKind.AREA: self._expire}
 
     def restaters(self) -> Mapping[str, Restater]:
         return {}
@@ -197,12 +197,12 @@ class ToySlice:
         if name in self.notes:
             self.unplaced = {seq: one for seq, one in self.unplaced.items() if one != name}
             until, held = self.notes.pop(name)
-            self.ground.deadlines.disarm(until, Kind.AREA, name)
+            self.ground.deadlines.disarm(until, DeadlineKind.AREA, name)
             if isinstance(held, Payload):
                 self.ground.release(held.name)
         if note is not None:
             self.notes[name] = note
-            self.ground.deadlines.arm(note[0], Kind.AREA, name)
+            self.ground.deadlines.arm(note[0], DeadlineKind.AREA, name)
             if isinstance(note[1], Payload):
                 self.ground.keep(note[1].name)
 

@@ -14,7 +14,7 @@ from retain.api.cli.main import FAILED, WRONG, Stopped, data_options
 from retain.api.cli.run import act, json_option, print_json, print_table
 from retain.api.cli.selection import asked_from, check_tenants, selection_options, show_selection
 from retain.api.cli.words import counted
-from retain.engine.holds import Kind, Target
+from retain.engine.holds import HoldKind, HoldTarget
 from retain.engine.persons.find import recorded
 
 NO_NUMBER = bytes(16)
@@ -60,8 +60,8 @@ def add(
     retain hold add --container mytenant/recordings --reason 'case 7'
     retain hold add --user ann --gms-user 4711 --reason 'case 8'
     """
-    targets = [Target(Kind.CONTAINER, NO_NUMBER, _container(one)) for one in containers]
-    targets += [Target(Kind.TENANT, NO_NUMBER, (account,)) for account in accounts]
+    targets = [HoldTarget(HoldKind.CONTAINER, NO_NUMBER, _container(one)) for one in containers]
+    targets += [HoldTarget(HoldKind.TENANT, NO_NUMBER, (account,)) for account in accounts]
     if any(selection.values()) or not targets:
         asked = asked_from(**selection)
         disk = open_data(config_path, data)

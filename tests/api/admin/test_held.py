@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from retain.engine import Engine
-from retain.engine.holds import Hold, Kind, LiftHold, SetHold
+from retain.engine.holds import Hold, HoldKind, LiftHold, SetHold
 from retain.engine.settings.model import Level
 from tests.kit.areas import areas_client
 from tests.kit.blob_client import ACCOUNT, blob_client
 from tests.kit.settings import settings_client
 
 
-async def hold(engine: Engine, kind: Kind, *names: Any) -> Hold:
+async def hold(engine: Engine, kind: HoldKind, *names: Any) -> Hold:
     command = SetHold(actor="cli:dpo", hold_id=engine.entropy(16), kind=kind, names=names, reason="case 7")
     return await engine.submit(command)
 
@@ -24,7 +24,7 @@ async def lift(engine: Engine, held: Hold) -> None:
 async def test_areas_answer_conflict_and_stay_as_they_are() -> None:
     async with areas_client() as client:
         name = await client.create({"a": "1"})
-        held = await hold(client.engine, Kind.AREA, name, None)
+        held = await hold(client.engine, HoldKind.AREA, name, None)
         for answer in (await client.delete(f"/{name}"), await client.post(f"/{name}/60", {"a": "2"})):
             assert answer.status == 409
             assert answer.json()["exception"].endswith("StorageExceptionConflict")
@@ -37,7 +37,7 @@ async def test_areas_answer_conflict_and_stay_as_they_are() -> None:
 async def test_a_held_area_past_its_deadline_is_hidden() -> None:
     async with areas_client() as client:
         name = await client.create({"a": "1"}, 60)
-        await hold(client.engine, Kind.AREA, name, None)
+        await hold(client.engine, HoldKind.AREA, name, None)
         client.clock.advance(60)
         assert (await client.get(f"/{name}")).status == 404
         await client.engine.sweep()
@@ -48,7 +48,7 @@ async def test_a_held_area_past_its_deadline_is_hidden() -> None:
 async def test_settings_change_but_are_not_deleted() -> None:
     async with settings_client() as client:
         assert (await client.call("PUT", "device/phone", {"colours": {"menu": "red"}})).status in (200, 201)
-        held = await hold(client.engine, Kind.DOCUMENT, "app", Level.DEVICE, "phone", "ann")
+        held = await hold(client.engine, HoldKind.DOCUMENT, "app", Level.DEVICE, "phone", "ann")
         refused = await client.call("DELETE", "device/phone")
         assert (refused.status, refused.json()["code"]) == (409, "conflict")
         changed = await client.call("PUT", "device/phone/colours", {"menu": "blue"})
@@ -62,7 +62,7 @@ async def test_blobs_are_immutable_in_azures_terms() -> None:
     async with blob_client() as client:
         await client.create()
         await client.put("call.opus", b"one")
-        held = await hold(client.engine, Kind.BLOB, ACCOUNT, "recordings", "call.opus")
+        held = await hold(client.engine, HoldKind.BLOB, ACCOUNT, "recordings", "call.opus")
         for answer in (
             await client.put("call.opus", b"two"),
             await client.send("DELETE", "/recordings/call.opus"),
@@ -79,7 +79,7 @@ async def test_a_container_says_that_it_is_held() -> None:
     async with blob_client() as client:
         await client.create()
         await client.create("exports")
-        await hold(client.engine, Kind.CONTAINER, ACCOUNT, "recordings")
+        await hold(client.engine, HoldKind.CONTAINER, ACCOUNT, "recordings")
         shown = {
             name: (await client.send("GET", f"/{name}?restype=container")).headers["x-ms-has-legal-hold"]
             for name in ("recordings", "exports")

@@ -26,7 +26,7 @@ from retain.engine import open_engine
 from retain.engine.areas import CreateArea, DeleteArea, NewFile
 from retain.engine.core.event import Cause
 from retain.engine.core.time import DAY, SECOND
-from retain.engine.holds import Kind, SetHold
+from retain.engine.holds import HoldKind, SetHold
 from retain.engine.testing import EPOCH, SteppedClock
 from retain.journal import Part
 
@@ -530,7 +530,9 @@ def test_retention_tells_what_a_hold_keeps(tmp_path: Path) -> None:
             values = {"a": "secret"}
             await engine.submit(CreateArea(actor="a", name="plain", resource=RESOURCE, values=values, ttl=30))
             await engine.submit(DeleteArea(actor="a", name="plain"))
-            hold = SetHold(actor="a", hold_id=OTHER, kind=Kind.RESOURCE, resource=RESOURCE, reason="case 7")
+            hold = SetHold(
+                actor="a", hold_id=OTHER, kind=HoldKind.RESOURCE, resource=RESOURCE, reason="case 7"
+            )
             await engine.submit(hold)
 
     trio.run(fill)

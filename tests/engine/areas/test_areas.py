@@ -10,7 +10,7 @@ from retain.engine.areas import (
     NewFile,
 )
 from retain.engine.areas.events import AreaCreated, AreaDeleted, AreaUpdated, FileStored, KeysExpired
-from retain.engine.core.deadlines import Kind
+from retain.engine.core.deadlines import DeadlineKind
 from retain.engine.core.event import Cause
 from retain.engine.core.time import SECOND
 from retain.engine.state import State
@@ -120,7 +120,7 @@ def test_rows_restore_the_state(areas):
     other.check()
     assert other.digest() == before
     assert other.deadlines.entries() == [
-        (START + 10 * SECOND, Kind.AREA, A),
-        (START + 60 * SECOND, Kind.AREA, "\0ann\0x"),
-        (START + 60 * SECOND, Kind.AREA, B),
+        (START + 10 * SECOND, DeadlineKind.AREA, A),
+        (START + 60 * SECOND, DeadlineKind.AREA, "\0ann\0x"),
+        (START + 60 * SECOND, DeadlineKind.AREA, B),
     ]

@@ -26,7 +26,7 @@ from retain.engine.core.command import KEEPER
 from retain.engine.core.common_commands import ExpireDue
 from retain.engine.core.errors import Conflict, EngineError, NotFound
 from retain.engine.core.event import Cause
-from retain.engine.holds import Kind, LiftHold, SetHold, Target
+from retain.engine.holds import HoldKind, HoldTarget, LiftHold, SetHold
 from retain.engine.persons.end import ENDED, LIVING, EndSubjects
 from retain.engine.state import State
 from tests.kit.blobs import ACCOUNT, BlobDesk
@@ -96,7 +96,7 @@ READS: list[Callable[[BlobDesk], Any]] = [
     lambda desk: desk.do(SetBlobTags(**desk.where(), name="blob-9", tags=())),
     delete,
     lambda desk: desk.do(
-        SetHold(actor="x", hold_id=desk.fresh(), kind=Kind.CONTAINER, names=CLOSED, reason="case")
+        SetHold(actor="x", hold_id=desk.fresh(), kind=HoldKind.CONTAINER, names=CLOSED, reason="case")
     ),
 ]
 
@@ -276,7 +276,7 @@ def test_bodies_of_the_same_batch_find_their_place(desk: BlobDesk) -> None:
 def test_a_hold_beforehand_refuses_it(desk: BlobDesk) -> None:
     fill(desk, 5)
     names = (*CLOSED, "blob-9")
-    held = desk.do(SetHold(actor="x", hold_id=desk.fresh(), kind=Kind.BLOB, names=names, reason="case"))
+    held = desk.do(SetHold(actor="x", hold_id=desk.fresh(), kind=HoldKind.BLOB, names=names, reason="case"))
     with pytest.raises(Conflict) as refused:
         delete(desk)
     assert refused.value.reason == "held"
@@ -287,7 +287,7 @@ def test_a_hold_beforehand_refuses_it(desk: BlobDesk) -> None:
 def test_a_hold_afterwards_does_not_stop_it(desk: BlobDesk) -> None:
     fill(desk, 5)
     delete(desk)
-    desk.do(SetHold(actor="x", hold_id=desk.fresh(), kind=Kind.TENANT, names=(ACCOUNT,), reason="case"))
+    desk.do(SetHold(actor="x", hold_id=desk.fresh(), kind=HoldKind.TENANT, names=(ACCOUNT,), reason="case"))
     desk.sweep()
     assert not desk.state.blobs.closed
 
@@ -295,7 +295,7 @@ def test_a_hold_afterwards_does_not_stop_it(desk: BlobDesk) -> None:
 def test_a_person_may_ask_for_what_is_being_let_go(desk: BlobDesk) -> None:
     fill(desk, 5)
     resource = desk.get("blob-9").resource
-    target = Target(Kind.BLOB, resource, (*CLOSED, "blob-9"))
+    target = HoldTarget(HoldKind.BLOB, resource, (*CLOSED, "blob-9"))
     delete(desk)
     command = EndSubjects(actor="x", targets=(target,))
     assert [one.status for one in desk.do(command)] == [LIVING]
@@ -311,7 +311,7 @@ def test_a_person_may_ask_for_blocks_that_are_being_let_go(desk: BlobDesk) -> No
     resource = desk.state.blobs.accounts[ACCOUNT]["recordings"].pending["two"].resource
     delete(desk)
     first = len(desk.history)
-    target = Target(Kind.BLOB, resource, (*CLOSED, "two"))
+    target = HoldTarget(HoldKind.BLOB, resource, (*CLOSED, "two"))
     assert [one.status for one in desk.do(EndSubjects(actor="x", targets=(target,)))] == [LIVING]
     assert kinds(desk, first) == [BlocksDropped]
     assert set(desk.state.blobs.closed[CLOSED].pending) == {"one"}
@@ -324,7 +324,9 @@ def test_even_all_of_it(desk: BlobDesk) -> None:
     fill(desk, 5)
     blobs = dict(desk.state.blobs.accounts[ACCOUNT]["recordings"].blobs)
     delete(desk)
-    targets = tuple(Target(Kind.BLOB, entry.resource, (*CLOSED, name)) for name, entry in blobs.items())
+    targets = tuple(
+        HoldTarget(HoldKind.BLOB, entry.resource, (*CLOSED, name)) for name, entry in blobs.items()
+    )
     desk.do(EndSubjects(actor="x", targets=targets))
     desk.verify()
     desk.sweep()

@@ -23,7 +23,7 @@ from retain.engine.core.common_commands import Restate
 from retain.engine.core.domain import STEP_BYTES, STEP_RECORDS, first_bytes
 from retain.engine.core.errors import TooLarge
 from retain.engine.core.ledger import CROWDED, Records, chain_rows, mark_of, seq_of, size_of
-from retain.engine.holds import Kind, SetHold
+from retain.engine.holds import HoldKind, SetHold
 from retain.engine.settings import Asker, Place, PutValue
 from retain.engine.settings import Body as Json
 from retain.engine.settings import Policy as SettingsPolicy
@@ -205,7 +205,7 @@ def test_containers_accounts_tokens_documents_and_holds(desk: RestatingDesk) -> 
         )
     )
     hold = desk.fresh()
-    desk.do(SetHold(actor="a", hold_id=hold, kind=Kind.TENANT, names=(ACCOUNT,), reason="case"))
+    desk.do(SetHold(actor="a", hold_id=hold, kind=HoldKind.TENANT, names=(ACCOUNT,), reason="case"))
     state = desk.state
     before = (
         state.blobs.find(ACCOUNT, "recordings").entry,  # type: ignore[union-attr]

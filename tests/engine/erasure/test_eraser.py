@@ -30,7 +30,7 @@ from retain.engine.core.body import Inline
 from retain.engine.core.event import Cause
 from retain.engine.core.ledger import CROWDED, chain_rows
 from retain.engine.core.time import HOUR
-from retain.engine.holds import Kind, LiftHold, SetHold
+from retain.engine.holds import HoldKind, LiftHold, SetHold
 from retain.engine.settings import Asker, DeleteValue, Place, PutValue
 from retain.engine.settings import Body as Json
 from retain.engine.settings import Policy as SettingsPolicy
@@ -280,7 +280,7 @@ async def test_what_a_hold_keeps_stays_and_is_not_late(site: Site) -> None:
     await site.put_blob("b", b"old-marker")
     await site.put_blob("b", b"new")
     held = await site.engine.submit(
-        SetHold(actor="a", hold_id=bytes(16), kind=Kind.CONTAINER, names=("acc", "box"), reason="case 7")
+        SetHold(actor="a", hold_id=bytes(16), kind=HoldKind.CONTAINER, names=("acc", "box"), reason="case 7")
     )
     await site.area(secret="gone-marker")
     await site.engine.submit(DeleteArea(actor="a", name=NAME))

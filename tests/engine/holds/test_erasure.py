@@ -14,7 +14,7 @@ from retain.engine.blobs.commands import DeleteBlob
 from retain.engine.blobs.container_commands import DeleteContainer
 from retain.engine.blobs.expiry import FREED
 from retain.engine.core.pattern import Pattern
-from retain.engine.holds import Hold, Kind, LiftHold, SetHold
+from retain.engine.holds import Hold, HoldKind, LiftHold, SetHold
 from retain.engine.persons.find import Asked, recorded
 from retain.engine.settings import MergeValue
 from retain.engine.testing import SteppedClock, open_memory_engine, verify
@@ -29,7 +29,7 @@ QUIET = replace(LightOptions(), sweep_interval_s=3600.0)
 class Kept(Store):
     """A store with short forms for holds and what is left."""
 
-    async def hold(self, kind: Kind, *names: Any, resource: bytes = b"") -> Hold:
+    async def hold(self, kind: HoldKind, *names: Any, resource: bytes = b"") -> Hold:
         command = SetHold(
             actor="x",
             hold_id=self.engine.entropy(16),
@@ -66,7 +66,7 @@ async def test_what_a_hold_keeps_beyond_its_deadline_is_not_erased(kept: Fixture
     store, clock = kept
     await store.area("cart", "bob")
     await store.area("other", "bob")
-    hold = await store.hold(Kind.AREA, "cart", "bob")
+    hold = await store.hold(HoldKind.AREA, "cart", "bob")
     clock.advance(SECONDS_A_DAY)
     await store.erase_due()
     assert store.left(customers=frozenset({"bob"})) == {"bob/cart": 2, "bob/other": 0}
@@ -81,8 +81,8 @@ async def test_what_ended_before_the_hold_is_not_erased(kept: Fixture) -> None:
     await store.area("cart", "bob")
     number = store.engine.state.areas.areas["\0bob\0cart"][0]
     await store.engine.submit(DeleteArea(actor="x", name="cart", user="bob"))
-    hold = await store.hold(Kind.AREA, "cart", "bob", resource=number)
-    assert hold.target.kind is Kind.RESOURCE
+    hold = await store.hold(HoldKind.AREA, "cart", "bob", resource=number)
+    assert hold.target.kind is HoldKind.RESOURCE
     await store.erase_due()
     assert store.left(customers=frozenset({"bob"})) == {"bob/cart": 2}
     await store.lift(hold)
@@ -90,15 +90,15 @@ async def test_what_ended_before_the_hold_is_not_erased(kept: Fixture) -> None:
     assert store.left(customers=frozenset({"bob"})) == {"bob/cart": 0}
 
 
-@pytest.mark.parametrize("kind", [Kind.CONTAINER, Kind.TENANT])
-async def test_what_ended_in_a_container_before_its_hold_is_not_erased(kept: Fixture, kind: Kind) -> None:
+@pytest.mark.parametrize("kind", [HoldKind.CONTAINER, HoldKind.TENANT])
+async def test_what_ended_in_a_container_before_its_hold_is_not_erased(kept: Fixture, kind: HoldKind) -> None:
     store, _ = kept
     await store.container()
     await store.container("other")
     for account in ("mytenant", "other"):
         await store.blob("a", account=account)
         await store.engine.submit(DeleteBlob(actor="x", account=account, container="recordings", name="a"))
-    hold = await store.hold(kind, *("mytenant", "recordings")[: 2 if kind is Kind.CONTAINER else 1])
+    hold = await store.hold(kind, *("mytenant", "recordings")[: 2 if kind is HoldKind.CONTAINER else 1])
     await store.erase_due()
     assert store.left(names=(Pattern("*"),)) == {"mytenant/recordings/a": 1, "other/recordings/a": 0}
     await store.lift(hold)
@@ -109,7 +109,7 @@ async def test_what_ended_in_a_container_before_its_hold_is_not_erased(kept: Fix
 async def test_every_version_of_a_held_document_stays(kept: Fixture) -> None:
     store, clock = kept
     await store.document(ANN)
-    hold = await store.hold(Kind.DOCUMENT, *ANN)
+    hold = await store.hold(HoldKind.DOCUMENT, *ANN)
     for dark in (False, True, False):
         await store.document(ANN, MergeValue, {"theme": {"dark": dark}})
     clock.advance(1000 * SECONDS_A_DAY)
@@ -123,7 +123,7 @@ async def test_every_version_of_a_held_document_stays(kept: Fixture) -> None:
 async def test_names_and_the_hold_itself_outlast_the_audit_period(kept: Fixture) -> None:
     store, clock = kept
     await store.area("cart", "bob")
-    hold = await store.hold(Kind.AREA, "cart", "bob")
+    hold = await store.hold(HoldKind.AREA, "cart", "bob")
     for _ in range(3):
         clock.advance(400 * SECONDS_A_DAY)
         await store.erase_due()
@@ -145,7 +145,7 @@ async def test_what_ended_a_held_blob_stays_for_as_long_as_its_record() -> None:
         await store.blob("film")
         blob = engine.state.blobs.accounts["mytenant"]["recordings"].blobs["film"].resource
         await engine.submit(DeleteContainer(actor="x", account="mytenant", container="recordings"))
-        hold = await store.hold(Kind.RESOURCE, resource=blob)
+        hold = await store.hold(HoldKind.RESOURCE, resource=blob)
         clock.advance(60 * SECONDS_A_DAY)
         await store.area("later", "bob")
         await store.erase_due()
@@ -170,7 +170,7 @@ async def test_what_let_a_held_blob_go_from_a_closed_container_stays_as_well() -
         assert engine.state.blobs.closed
         await engine.sweep()
         assert not engine.state.blobs.closed
-        hold = await store.hold(Kind.RESOURCE, resource=blob)
+        hold = await store.hold(HoldKind.RESOURCE, resource=blob)
         for _ in range(2):
             clock.advance(60 * SECONDS_A_DAY)
             await store.area("later", "bob")

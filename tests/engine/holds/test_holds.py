@@ -18,7 +18,7 @@ from retain.engine.blobs.container_commands import (
 )
 from retain.engine.core.command import Command
 from retain.engine.core.hold_index import HoldIndex
-from retain.engine.holds import Hold, Kind, LiftHold, RestateHold, SetHold
+from retain.engine.holds import Hold, HoldKind, LiftHold, RestateHold, SetHold
 from retain.engine.holds.commands import REASON_BYTES
 from retain.engine.settings.commands import DeleteValue, MergeValue, PutValue, RestateDocument
 from retain.engine.settings.model import Asker, Level, Place, Policy
@@ -35,7 +35,7 @@ PLACE = Place("app", Level.USER, user="ann")
 class HoldDesk(BlobDesk):
     """With short forms for holds, areas and settings."""
 
-    def hold(self, kind: Kind, *names: Any, resource: bytes = b"", reason: str = "case 7") -> Hold:
+    def hold(self, kind: HoldKind, *names: Any, resource: bytes = b"", reason: str = "case 7") -> Hold:
         hold_id = self.fresh()
         return self.do(
             SetHold(
@@ -97,7 +97,7 @@ def desk() -> HoldDesk:
 
 def test_a_hold_says_what_it_keeps_and_why(desk: HoldDesk) -> None:
     desk.area("cart", "bob")
-    hold = desk.hold(Kind.AREA, "cart", "bob", reason="case 7")
+    hold = desk.hold(HoldKind.AREA, "cart", "bob", reason="case 7")
     assert hold.target.subject == "bob/cart"
     assert (hold.reason, hold.actor, hold.time) == ("case 7", "cli:dpo", desk.now)
     assert list(desk.state.holds.holds.values()) == [hold]
@@ -111,12 +111,12 @@ def test_the_audit_log_names_what_was_held(desk: HoldDesk) -> None:
     desk.area("cart", "bob")
     desk.document(PutValue, {"theme": {"dark": True}})
     desk.put("call.opus")
-    desk.hold(Kind.AREA, "cart", "bob")
-    desk.hold(Kind.DOCUMENT, *PLACE)
-    desk.hold(Kind.BLOB, ACCOUNT, "recordings", "call.opus")
-    desk.hold(Kind.CONTAINER, ACCOUNT, "recordings")
-    desk.hold(Kind.TENANT, ACCOUNT)
-    desk.hold(Kind.RESOURCE, resource=b"gone" * 4)
+    desk.hold(HoldKind.AREA, "cart", "bob")
+    desk.hold(HoldKind.DOCUMENT, *PLACE)
+    desk.hold(HoldKind.BLOB, ACCOUNT, "recordings", "call.opus")
+    desk.hold(HoldKind.CONTAINER, ACCOUNT, "recordings")
+    desk.hold(HoldKind.TENANT, ACCOUNT)
+    desk.hold(HoldKind.RESOURCE, resource=b"gone" * 4)
     told = [about(_record(draft, stamp)) for draft, stamp in desk.history[-6:]]
     assert [one.kind.subject(one.details) for one in told if one is not None and one.kind is not None] == [
         "bob/cart",
@@ -132,15 +132,15 @@ def test_the_audit_log_names_what_was_held(desk: HoldDesk) -> None:
 @pytest.mark.parametrize(
     ("kind", "names"),
     [
-        (Kind.AREA, ("cart", None)),
-        (Kind.DOCUMENT, tuple(PLACE)),
-        (Kind.BLOB, (ACCOUNT, "recordings", "call.opus")),
-        (Kind.BLOB, (ACCOUNT, "nothing", "call.opus")),
-        (Kind.CONTAINER, (ACCOUNT, "nothing")),
-        (Kind.TENANT, ("nobody",)),
+        (HoldKind.AREA, ("cart", None)),
+        (HoldKind.DOCUMENT, tuple(PLACE)),
+        (HoldKind.BLOB, (ACCOUNT, "recordings", "call.opus")),
+        (HoldKind.BLOB, (ACCOUNT, "nothing", "call.opus")),
+        (HoldKind.CONTAINER, (ACCOUNT, "nothing")),
+        (HoldKind.TENANT, ("nobody",)),
     ],
 )
-def test_only_what_is_there_can_be_held(desk: HoldDesk, kind: Kind, names: tuple[Any, ...]) -> None:
+def test_only_what_is_there_can_be_held(desk: HoldDesk, kind: HoldKind, names: tuple[Any, ...]) -> None:
     with pytest.raises(NotFound) as refusal:
         desk.hold(kind, *names)
     assert refusal.value.reason == "target"
@@ -149,7 +149,7 @@ def test_only_what_is_there_can_be_held(desk: HoldDesk, kind: Kind, names: tuple
 @pytest.mark.parametrize("reason", ["", " \n", "x" * (REASON_BYTES + 1), "ä" * REASON_BYTES])
 def test_a_hold_needs_a_reason_of_bounded_length(desk: HoldDesk, reason: str) -> None:
     with pytest.raises(Invalid) as refusal:
-        desk.hold(Kind.TENANT, ACCOUNT, reason=reason)
+        desk.hold(HoldKind.TENANT, ACCOUNT, reason=reason)
     assert refusal.value.reason == "reason"
 
 
@@ -169,31 +169,31 @@ def test_a_number_finds_the_living_thing(desk: HoldDesk) -> None:
     desk.create("exports")
     state = desk.state
     found = {
-        Kind.AREA: next(area[0] for key, area in state.areas.areas.items() if key != "other"),
-        Kind.DOCUMENT: state.settings.documents[PLACE].resource,
-        Kind.BLOB: desk.get("call.opus").resource,
-        Kind.CONTAINER: state.blobs.accounts[ACCOUNT]["recordings"].entry.resource,
+        HoldKind.AREA: next(area[0] for key, area in state.areas.areas.items() if key != "other"),
+        HoldKind.DOCUMENT: state.settings.documents[PLACE].resource,
+        HoldKind.BLOB: desk.get("call.opus").resource,
+        HoldKind.CONTAINER: state.blobs.accounts[ACCOUNT]["recordings"].entry.resource,
     }
     for kind, resource in found.items():
-        assert desk.hold(Kind.RESOURCE, resource=resource).target.kind is kind
-    unknown = desk.hold(Kind.RESOURCE, resource=b"?" * 16).target
-    assert (unknown.kind, unknown.subject) == (Kind.RESOURCE, (b"?" * 16).hex())
+        assert desk.hold(HoldKind.RESOURCE, resource=resource).target.kind is kind
+    unknown = desk.hold(HoldKind.RESOURCE, resource=b"?" * 16).target
+    assert (unknown.kind, unknown.subject) == (HoldKind.RESOURCE, (b"?" * 16).hex())
     desk.verify()
 
 
 def test_a_name_with_a_number_means_that_one_only(desk: HoldDesk) -> None:
     desk.area()
     number = desk.state.areas.areas["cart"][0]
-    assert desk.hold(Kind.AREA, "cart", None, resource=number).target.kind is Kind.AREA
-    for earlier in (desk.hold(Kind.AREA, name, None, resource=b"?" * 16) for name in ("cart", "gone")):
-        assert earlier.target == (Kind.RESOURCE, b"?" * 16, ())
+    assert desk.hold(HoldKind.AREA, "cart", None, resource=number).target.kind is HoldKind.AREA
+    for earlier in (desk.hold(HoldKind.AREA, name, None, resource=b"?" * 16) for name in ("cart", "gone")):
+        assert earlier.target == (HoldKind.RESOURCE, b"?" * 16, ())
     desk.verify()
 
 
 def test_lifting_what_is_not_there_changes_nothing(desk: HoldDesk) -> None:
     """The record that set it may have been erased."""
     desk.area()
-    hold = desk.hold(Kind.AREA, "cart", None)
+    hold = desk.hold(HoldKind.AREA, "cart", None)
     desk.lift(hold)
     replayed = desk.replayed(forgotten=frozenset({len(desk.history) - 1}))
     assert seen(replayed) == seen(desk.state)
@@ -201,7 +201,7 @@ def test_lifting_what_is_not_there_changes_nothing(desk: HoldDesk) -> None:
 
 def test_restating_a_hold_changes_nothing(desk: HoldDesk) -> None:
     desk.area()
-    hold = desk.hold(Kind.AREA, "cart", None)
+    hold = desk.hold(HoldKind.AREA, "cart", None)
     before = seen(desk.state)
     desk.now += DAY
     assert desk.do(RestateHold(actor="retain", hold_id=hold.hold_id))
@@ -215,7 +215,7 @@ def test_restating_a_hold_changes_nothing(desk: HoldDesk) -> None:
 
 def test_a_held_area_outlives_its_deadline_but_nobody_sees_it(desk: HoldDesk) -> None:
     desk.area()
-    hold = desk.hold(Kind.AREA, "cart", None)
+    hold = desk.hold(HoldKind.AREA, "cart", None)
     desk.now += 61 * SECOND
     assert desk.sweep() == 0
     with pytest.raises(NotFound):
@@ -231,7 +231,7 @@ def test_a_held_area_outlives_its_deadline_but_nobody_sees_it(desk: HoldDesk) ->
 def test_other_areas_end_beside_a_held_one(desk: HoldDesk) -> None:
     desk.area()
     desk.area("other")
-    desk.hold(Kind.AREA, "cart", None)
+    desk.hold(HoldKind.AREA, "cart", None)
     desk.now += 61 * SECOND
     assert desk.sweep() == 1
     assert list(desk.state.areas.areas) == ["cart"]
@@ -241,7 +241,7 @@ def test_other_areas_end_beside_a_held_one(desk: HoldDesk) -> None:
 def test_a_held_area_cannot_be_changed_or_deleted(desk: HoldDesk) -> None:
     desk.area("cart", "bob", ttl=100, a="1")
     desk.do(UpdateArea(actor="x", name="cart", user="bob", resource=desk.fresh(), values={"b": "2"}, ttl=10))
-    hold = desk.hold(Kind.AREA, "cart", "bob")
+    hold = desk.hold(HoldKind.AREA, "cart", "bob")
     update = UpdateArea(actor="x", name="cart", user="bob", resource=desk.fresh(), values={"c": "3"}, ttl=9)
     delete = DeleteArea(actor="x", name="cart", user="bob")
     desk.refused(update)
@@ -257,7 +257,7 @@ def test_a_held_area_cannot_be_changed_or_deleted(desk: HoldDesk) -> None:
 
 def test_what_is_held_past_its_deadline_keeps_its_name(desk: HoldDesk) -> None:
     desk.area()
-    desk.hold(Kind.AREA, "cart", None)
+    desk.hold(HoldKind.AREA, "cart", None)
     desk.now += 61 * SECOND
     desk.refused(CreateArea(actor="x", name="cart", resource=desk.fresh(), values={"a": "2"}, ttl=60))
     assert len(desk.state.areas.areas) == 1
@@ -265,7 +265,10 @@ def test_what_is_held_past_its_deadline_keeps_its_name(desk: HoldDesk) -> None:
 
 def test_every_hold_must_be_lifted(desk: HoldDesk) -> None:
     desk.area()
-    first, second = desk.hold(Kind.AREA, "cart", None), desk.hold(Kind.AREA, "cart", None, reason="case 8")
+    first, second = (
+        desk.hold(HoldKind.AREA, "cart", None),
+        desk.hold(HoldKind.AREA, "cart", None, reason="case 8"),
+    )
     desk.verify()
     desk.lift(first)
     desk.now += 61 * SECOND
@@ -278,7 +281,7 @@ def test_every_hold_must_be_lifted(desk: HoldDesk) -> None:
 def test_a_hold_read_before_the_area_it_keeps_holds_as_well(desk: HoldDesk) -> None:
     """An area may be restated after its hold was set, and its older records erased."""
     desk.area()
-    desk.hold(Kind.AREA, "cart", None)
+    desk.hold(HoldKind.AREA, "cart", None)
     created, held = desk.history[-2:]
     desk.history[-2:] = [(held[0], created[1]), (created[0], held[1])]
     replayed = desk.replayed()
@@ -292,7 +295,7 @@ def test_a_hold_read_before_the_area_it_keeps_holds_as_well(desk: HoldDesk) -> N
 
 def test_a_held_document_can_be_changed_but_not_deleted(desk: HoldDesk) -> None:
     desk.document(PutValue, {"theme": {"dark": True}})
-    hold = desk.hold(Kind.DOCUMENT, *PLACE)
+    hold = desk.hold(HoldKind.DOCUMENT, *PLACE)
     desk.document(MergeValue, {"theme": {"dark": False}})
     desk.do(RestateDocument(actor="retain", place=PLACE))
     with pytest.raises(Conflict):
@@ -309,8 +312,8 @@ def test_a_held_blob_stays_while_others_of_its_container_go(desk: HoldDesk) -> N
     for name in ("a", "b", "c"):
         desk.put(name)
         desk.now += SECOND
-    hold = desk.hold(Kind.BLOB, ACCOUNT, "recordings", "a")
-    again = desk.hold(Kind.BLOB, ACCOUNT, "recordings", "a")
+    hold = desk.hold(HoldKind.BLOB, ACCOUNT, "recordings", "a")
+    again = desk.hold(HoldKind.BLOB, ACCOUNT, "recordings", "a")
     desk.now += 31 * DAY
     assert desk.sweep() == 2
     container = desk.state.blobs.accounts[ACCOUNT]["recordings"]
@@ -327,7 +330,7 @@ def test_a_held_blob_stays_while_others_of_its_container_go(desk: HoldDesk) -> N
 def test_many_held_blobs_do_not_keep_the_sweep_from_the_next(desk: HoldDesk) -> None:
     for number in range(70):
         desk.put(f"held-{number}")
-        desk.hold(Kind.BLOB, ACCOUNT, "recordings", f"held-{number}")
+        desk.hold(HoldKind.BLOB, ACCOUNT, "recordings", f"held-{number}")
     for number in range(70):
         desk.put(f"free-{number}")
     desk.now += 31 * DAY
@@ -335,10 +338,10 @@ def test_many_held_blobs_do_not_keep_the_sweep_from_the_next(desk: HoldDesk) -> 
     assert len(desk.state.blobs.accounts[ACCOUNT]["recordings"].blobs) == 70
 
 
-@pytest.mark.parametrize("kind", [Kind.BLOB, Kind.CONTAINER, Kind.TENANT])
-def test_a_held_blob_cannot_be_overwritten_or_deleted(desk: HoldDesk, kind: Kind) -> None:
+@pytest.mark.parametrize("kind", [HoldKind.BLOB, HoldKind.CONTAINER, HoldKind.TENANT])
+def test_a_held_blob_cannot_be_overwritten_or_deleted(desk: HoldDesk, kind: HoldKind) -> None:
     desk.put("a")
-    names = {Kind.BLOB: (ACCOUNT, "recordings", "a"), Kind.CONTAINER: (ACCOUNT, "recordings")}
+    names = {HoldKind.BLOB: (ACCOUNT, "recordings", "a"), HoldKind.CONTAINER: (ACCOUNT, "recordings")}
     hold = desk.hold(kind, *names.get(kind, (ACCOUNT,)))
     desk.refused(desk.putting("a", b"other"))
     desk.refused(DeleteBlob(**desk.where(), name="a"))
@@ -356,26 +359,26 @@ def test_a_held_blob_cannot_be_overwritten_or_deleted(desk: HoldDesk, kind: Kind
     desk.verify()
 
 
-@pytest.mark.parametrize("kind", [Kind.CONTAINER, Kind.TENANT])
-def test_nothing_in_a_held_container_ends(desk: HoldDesk, kind: Kind) -> None:
+@pytest.mark.parametrize("kind", [HoldKind.CONTAINER, HoldKind.TENANT])
+def test_nothing_in_a_held_container_ends(desk: HoldDesk, kind: HoldKind) -> None:
     desk.put("old")
-    hold = desk.hold(kind, *((ACCOUNT, "recordings") if kind is Kind.CONTAINER else (ACCOUNT,)))
+    hold = desk.hold(kind, *((ACCOUNT, "recordings") if kind is HoldKind.CONTAINER else (ACCOUNT,)))
     desk.create("exports")
     desk.put("new")
     desk.put("free", container="exports")
     desk.do(SetContainerRetention(**desk.where(), days=1))
     desk.do(ConfigureRetention(actor="retain", days=2, resource=desk.fresh()))
     desk.now += 31 * DAY
-    assert desk.sweep() == (1 if kind is Kind.CONTAINER else 0)
+    assert desk.sweep() == (1 if kind is HoldKind.CONTAINER else 0)
     desk.refused(desk.putting("old"))
     desk.verify()
     desk.lift(hold)
-    assert desk.sweep() == (2 if kind is Kind.CONTAINER else 3)
+    assert desk.sweep() == (2 if kind is HoldKind.CONTAINER else 3)
     desk.verify()
 
 
 def test_blocks_that_were_never_committed_are_no_blob_yet(desk: HoldDesk) -> None:
-    desk.hold(Kind.CONTAINER, ACCOUNT, "recordings")
+    desk.hold(HoldKind.CONTAINER, ACCOUNT, "recordings")
     desk.do(StageBlock(**desk.where(), name="a", resource=desk.fresh(), block_id=b"1", body=inline(b"data")))
     desk.now += 8 * DAY
     assert desk.sweep() == 1
@@ -386,7 +389,7 @@ def test_other_containers_are_free(desk: HoldDesk) -> None:
     desk.create("exports")
     desk.put("a", container="exports")
     desk.put("a")
-    desk.hold(Kind.CONTAINER, ACCOUNT, "recordings")
+    desk.hold(HoldKind.CONTAINER, ACCOUNT, "recordings")
     desk.do(DeleteBlob(**desk.where("exports"), name="a"))
     desk.do(DeleteContainer(**desk.where("exports")))
     assert list(desk.state.blobs.accounts[ACCOUNT]) == ["recordings"]
@@ -398,19 +401,19 @@ def test_other_containers_are_free(desk: HoldDesk) -> None:
 
 def test_the_eraser_is_told_by_number_or_by_container(desk: HoldDesk) -> None:
     desk.area()
-    hold = desk.hold(Kind.AREA, "cart", None)
+    hold = desk.hold(HoldKind.AREA, "cart", None)
     holds = desk.state.holds
     assert holds.held(hold.target.resource)
     assert not holds.held(b"?" * 16)
     assert not desk.state.ground.held.needs_details
-    desk.hold(Kind.CONTAINER, ACCOUNT, "recordings")
+    desk.hold(HoldKind.CONTAINER, ACCOUNT, "recordings")
     assert desk.state.ground.held.needs_details
     there = {"account": ACCOUNT, "container": "recordings", "blob": "long gone"}
     assert holds.held(b"?" * 16, there)
     assert not holds.held(b"?" * 16, {**there, "container": "exports"})
     assert not holds.held(b"?" * 16, {"name": "cart"})
     assert not holds.held(b"?" * 16, None)
-    desk.hold(Kind.TENANT, ACCOUNT)
+    desk.hold(HoldKind.TENANT, ACCOUNT)
     assert holds.held(b"?" * 16, {"account": ACCOUNT, "document": None})
     assert not holds.held(NO_RESOURCE)
 

@@ -14,7 +14,7 @@ from retain.engine.blobs import expiry
 from retain.engine.blobs.commands import DeleteBlob, StageBlock
 from retain.engine.blobs.container_commands import DeleteContainer, SetContainerRetention
 from retain.engine.core.errors import Refused
-from retain.engine.holds import Hold, Kind
+from retain.engine.holds import Hold, HoldKind
 from tests.engine.holds.test_holds import HoldDesk
 from tests.kit.blobs import ACCOUNT
 from tests.kit.slices import DAY, SECOND, inline
@@ -87,13 +87,13 @@ class Campaign(HoldDesk):
     def _about_holds(self, what: str, *given: Any) -> None:
         match what, given:
             case "hold area", (name,):
-                self.lasting.append(self.hold(Kind.AREA, name, None))
+                self.lasting.append(self.hold(HoldKind.AREA, name, None))
             case "hold blob", (container, name):
-                self.lasting.append(self.hold(Kind.BLOB, ACCOUNT, container, name))
+                self.lasting.append(self.hold(HoldKind.BLOB, ACCOUNT, container, name))
             case "hold container", (container,):
-                self.lasting.append(self.hold(Kind.CONTAINER, ACCOUNT, container))
+                self.lasting.append(self.hold(HoldKind.CONTAINER, ACCOUNT, container))
             case "hold tenant", ():
-                self.lasting.append(self.hold(Kind.TENANT, ACCOUNT))
+                self.lasting.append(self.hold(HoldKind.TENANT, ACCOUNT))
             case "lift", (number,) if self.lasting:
                 self.lift(self.lasting.pop(number % len(self.lasting)))
 
@@ -102,11 +102,11 @@ class Campaign(HoldDesk):
         found: dict[Any, Any] = {}
         for hold in self.lasting:
             match hold.target.kind:
-                case Kind.AREA:
+                case HoldKind.AREA:
                     found[hold.target] = self.state.areas.areas[hold.target.names[0]]
-                case Kind.TENANT | Kind.CONTAINER:
+                case HoldKind.TENANT | HoldKind.CONTAINER:
                     for container in self.state.blobs.containers():
-                        if hold.target.kind is Kind.TENANT or container.name == hold.target.names[1]:
+                        if hold.target.kind is HoldKind.TENANT or container.name == hold.target.names[1]:
                             found |= {
                                 (container.name, name): (blob.resource, blob.modified)
                                 for name, blob in container.blobs.items()
@@ -143,8 +143,8 @@ def compare(steps: list[tuple[Any, ...]]) -> None:
     kept = desk.held()
     for hold in desk.lasting:
         assert desk.state.holds.held(hold.target.resource) or hold.target.kind in (
-            Kind.CONTAINER,
-            Kind.TENANT,
+            HoldKind.CONTAINER,
+            HoldKind.TENANT,
         )
     while desk.lasting:
         desk.lift(desk.lasting.pop())

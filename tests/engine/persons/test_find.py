@@ -14,7 +14,7 @@ from retain.engine.blobs.commands import PutBlob, SetBlobTags, StageBlock
 from retain.engine.blobs.container_commands import CreateContainer
 from retain.engine.blobs.entries import ContentHeaders
 from retain.engine.core.pattern import Pattern
-from retain.engine.holds import Kind, SetHold, Target
+from retain.engine.holds import HoldKind, HoldTarget, SetHold
 from retain.engine.persons.end import ENDED, HELD, LIVING, Ended, EndSubjects, status_of
 from retain.engine.persons.find import FEW, Asked, kind_of, recorded, remains
 from retain.engine.settings import DeleteValue, MergeValue, PutValue
@@ -103,10 +103,10 @@ class Store:
     def found(self, **asked: Any) -> list[str]:
         return [one.target.subject for one in recorded(self.engine.disk, Asked(**asked))]
 
-    def targets(self, **asked: Any) -> list[Target]:
+    def targets(self, **asked: Any) -> list[HoldTarget]:
         return [one.target for one in recorded(self.engine.disk, Asked(**asked))]
 
-    async def end(self, *targets: Target) -> list[str]:
+    async def end(self, *targets: HoldTarget) -> list[str]:
         results = await self.engine.submit(EndSubjects(actor="cli:dpo", targets=targets))
         assert tuple(one.target for one in results) == targets
         return [one.status for one in results]
@@ -283,7 +283,7 @@ async def test_a_name_that_means_something_else_by_now_is_passed_over(store: Sto
     await store.document(ANN)
     await store.blob("4711/call.opus")
     assert await store.end(*targets) == [ENDED] * 4
-    assert await store.end(Target(Kind.BLOB, bytes(16), ("nobody", "recordings", "x"))) == [ENDED]
+    assert await store.end(HoldTarget(HoldKind.BLOB, bytes(16), ("nobody", "recordings", "x"))) == [ENDED]
 
 
 async def test_what_is_held_stays(store: Store) -> None:
@@ -291,7 +291,7 @@ async def test_what_is_held_stays(store: Store) -> None:
         *store.targets(customers=frozenset({"bob"})),
         *store.targets(tags={"customer": "4711"}),
     )
-    for kind, names in ((Kind.AREA, area.names), (Kind.CONTAINER, ("mytenant", "recordings"))):
+    for kind, names in ((HoldKind.AREA, area.names), (HoldKind.CONTAINER, ("mytenant", "recordings"))):
         await store.engine.submit(
             SetHold(actor="x", hold_id=store.engine.entropy(16), kind=kind, names=names, reason="case 7")
         )

@@ -7,7 +7,7 @@ from dataclasses import replace
 from retain.engine import Engine
 from retain.engine.core.clock import DAY
 from retain.engine.core.policy import Policy
-from retain.engine.holds import Kind, SetHold
+from retain.engine.holds import HoldKind, SetHold
 from retain.engine.persons.kept import AUDIT, HISTORY, HOLD, KeptName, kept_names
 from retain.engine.settings.model import Level, Place
 from retain.engine.testing import EPOCH, SteppedClock, open_memory_engine
@@ -52,6 +52,6 @@ async def test_what_a_hold_keeps_has_no_date() -> None:
         await Store(engine).document(ALL)
         await Store(engine).document(ALL, MergeValue, {"theme": {"dark": False}})
         await engine.submit(
-            SetHold(actor="dpo", hold_id=bytes(16), kind=Kind.DOCUMENT, names=tuple(ALL), reason="case 7")
+            SetHold(actor="dpo", hold_id=bytes(16), kind=HoldKind.DOCUMENT, names=tuple(ALL), reason="case 7")
         )
         assert [(one.reason, one.until) for one in kept(engine)] == [(HOLD, None)] * 2
