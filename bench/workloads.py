@@ -6,12 +6,12 @@ import random
 import uuid
 from collections.abc import Iterator
 
-from retain.engine.areas.commands import CreateArea, Policy
+from retain.engine.areas.commands import AreasPolicy, CreateArea
 
 LONG = 10 * 365 * 24 * 3600
 """A ttl in seconds that no benchmark outlives."""
 
-_POLICY = Policy()
+_POLICY = AreasPolicy()
 
 
 def areas(seed: int, value_bytes: int, keys: int = 1, ttl: int = LONG) -> Iterator[CreateArea]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from retain.engine.core.policy import Policy
+from retain.engine.core.policy import RetentionPolicy
 from retain.engine.core.time import DAY, HOUR
 from retain.journal import JournalOptions
 
@@ -50,9 +50,9 @@ class Options:
         assert self.erase_within_hours > 0
         assert 0 <= self.history_days <= self.audit_days
 
-    def retention(self) -> Policy:
+    def retention(self) -> RetentionPolicy:
         """The periods."""
-        return Policy(
+        return RetentionPolicy(
             erase_within=round(self.erase_within_hours * HOUR),
             audit=round(self.audit_days * DAY),
             history=round(self.history_days * DAY),

@@ -23,7 +23,7 @@ from retain.api.areas.ttl import parse_ttl
 from retain.api.config.load import AreasConfig
 from retain.api.http.message import BadRequest, Request, Response
 from retain.engine import Engine, NotFound
-from retain.engine.areas import CreateArea, DeleteArea, NewValue, Policy, UpdateArea, Value, queries
+from retain.engine.areas import AreasPolicy, CreateArea, DeleteArea, NewValue, UpdateArea, Value, queries
 
 
 class Storage:
@@ -40,7 +40,7 @@ class Storage:
         self._engine = engine
         self._config = config
         self._links = links
-        self._policy = Policy(
+        self._policy = AreasPolicy(
             whole_area=config.ttl_scope == "area",
             upsert=config.upsert_with_user,
             max_keys=config.max_keys,

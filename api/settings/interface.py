@@ -17,7 +17,7 @@ from retain.api.settings.reads import Reader, Wanted
 from retain.api.settings.watch import Watchers
 from retain.api.settings.writes import Writer
 from retain.engine import Engine, EngineError
-from retain.engine.settings import Asker, Level, Policy
+from retain.engine.settings import Asker, Level, SettingsPolicy
 
 ME_METHODS = ("Allow", "GET, HEAD, OPTIONS")
 
@@ -129,9 +129,9 @@ class Settings:
         )
 
 
-def policy_of(config: SettingsConfig) -> Policy:
+def policy_of(config: SettingsConfig) -> SettingsPolicy:
     """What the configuration allows, as the engine's commands carry it."""
-    return Policy(
+    return SettingsPolicy(
         applications=frozenset(config.applications),
         put_creates=config.put_creates,
         allow_object_arrays=config.allow_object_arrays,

@@ -19,7 +19,7 @@ from retain.api.settings.watch import Watch, Watchers
 from retain.engine import Engine, Forbidden, NotFound
 from retain.engine.audit.settings_versions import Version, kept_events, versions
 from retain.engine.core.time import iso
-from retain.engine.settings import Asker, Conditions, Document, Level, Missing, Path, Place, Policy
+from retain.engine.settings import Asker, Conditions, Document, Level, Missing, Path, Place, SettingsPolicy
 from retain.engine.settings.paths import walk
 from retain.engine.settings.queries import (
     NO_RIGHT,
@@ -70,7 +70,7 @@ class Reader:
 
     """
 
-    def __init__(self, engine: Engine, policy: Policy, watchers: Watchers) -> None:
+    def __init__(self, engine: Engine, policy: SettingsPolicy, watchers: Watchers) -> None:
         self._engine = engine
         self._policy = policy
         self._watchers = watchers
@@ -220,7 +220,7 @@ class Reader:
                 raise Forbidden(NO_RIGHT, reason="role")
 
 
-def _own_document(state: Any, place: Place, policy: Policy) -> Document:
+def _own_document(state: Any, place: Place, policy: SettingsPolicy) -> Document:
     check_device(state, place, policy)
     document: Document | None = state.documents.get(place)
     if document is None:

@@ -17,10 +17,10 @@ from retain.engine.settings import (
     DeleteValue,
     MergeValue,
     PatchValue,
-    Policy,
     PostValue,
     PutValue,
     RestoreValue,
+    SettingsPolicy,
 )
 from retain.engine.settings.json_patch import read_steps
 
@@ -40,7 +40,7 @@ class Writer:
 
     """
 
-    def __init__(self, engine: Engine, policy: Policy, reader: Reader, max_body_bytes: int) -> None:
+    def __init__(self, engine: Engine, policy: SettingsPolicy, reader: Reader, max_body_bytes: int) -> None:
         self._engine = engine
         self._policy = policy
         self._reader = reader

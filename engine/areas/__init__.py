@@ -9,11 +9,11 @@ from __future__ import annotations
 from retain.engine.areas.commands import (
     LONG_TEXT_BYTES,
     MAX_TTL,
+    AreasPolicy,
     CreateArea,
     DeleteArea,
     NewFile,
     NewValue,
-    Policy,
     UpdateArea,
 )
 from retain.engine.areas.slice import AreasSlice
@@ -22,13 +22,13 @@ from retain.engine.areas.state import File, Value
 __all__ = [
     "LONG_TEXT_BYTES",
     "MAX_TTL",
+    "AreasPolicy",
     "AreasSlice",
     "CreateArea",
     "DeleteArea",
     "File",
     "NewFile",
     "NewValue",
-    "Policy",
     "UpdateArea",
     "Value",
 ]

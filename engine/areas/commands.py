@@ -41,7 +41,7 @@ NewValue = str | NewFile
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Policy:
+class AreasPolicy:
     """The rules of the interface that its operator chooses (docs/wire/areas.md, section 11); the defaults
     bind nothing.
 
@@ -80,7 +80,7 @@ class WriteArea(Command[Result], Generic[Result]):
     resource: Resource
     values: Mapping[str, NewValue]
     ttl: int
-    policy: Policy = field(default_factory=Policy)
+    policy: AreasPolicy = field(default_factory=AreasPolicy)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

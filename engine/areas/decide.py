@@ -7,11 +7,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from retain.engine.areas.commands import (
     MAX_TTL,
     RESERVED_IDS,
+    AreasPolicy,
     CreateArea,
     DeleteArea,
     NewFile,
     NewValue,
-    Policy,
     UpdateArea,
     WriteArea,
 )
@@ -273,7 +273,7 @@ def _check_values(command: Write) -> None:
             raise TooLarge("a key is too long", reason="key", limit=command.policy.max_name_bytes)
 
 
-def _check_quota(state: AreasState, policy: Policy, area: Area, values: Mapping[str, NewValue]) -> None:
+def _check_quota(state: AreasState, policy: AreasPolicy, area: Area, values: Mapping[str, NewValue]) -> None:
     if not policy.quota_bytes:
         return
     added = sum(

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from retain.engine.areas.state import key_ends, split_key, text_size, value_size
 from retain.engine.blobs.containers import blocks_end
-from retain.engine.core.policy import Policy, lag, oldest_due
+from retain.engine.core.policy import RetentionPolicy, lag, oldest_due
 from retain.engine.core.time import DAY
 from retain.engine.state import State
 
@@ -82,7 +82,7 @@ def bucket(end: int | None, now: int) -> str:
     return next((name for name, after in BUCKETS if end <= now + after), LATER)
 
 
-def report(state: State, now: int, policy: Policy, kept: Collection[int] = ()) -> Report:
+def report(state: State, now: int, policy: RetentionPolicy, kept: Collection[int] = ()) -> Report:
     """What ``state`` holds at ``now`` (nanoseconds since the epoch). Looks at every entry.
 
     Args:

@@ -27,7 +27,7 @@ Targets = Sequence[tuple[int, Part]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Policy:
+class RetentionPolicy:
     """The operator's periods, all in nanoseconds.
 
     Attributes:
@@ -46,7 +46,7 @@ class Policy:
         return min(PATIENCE, self.erase_within // 8)
 
 
-def due(records: Records, now: int, policy: Policy) -> Iterator[Iterable[Left]]:
+def due(records: Records, now: int, policy: RetentionPolicy) -> Iterator[Iterable[Left]]:
     """What may be erased at ``now``, in portions, each to be gone through once and before the next is taken;
     it may be erased meanwhile. In the order in which it must be: what changes or ends something after what it
     changes or ends, but of one resource's chain the newest first."""
@@ -71,7 +71,7 @@ def slices(waiting: Iterable[Left]) -> Iterator[tuple[int, list[Left]]]:
 
 
 def to_restate(
-    records: Records, now: int, policy: Policy, *, at_once: bool = False
+    records: Records, now: int, policy: RetentionPolicy, *, at_once: bool = False
 ) -> Iterator[tuple[Locator, bytes]]:
     """Locators and resources of entries to be restated at ``now``.
 
@@ -94,14 +94,14 @@ def to_restate(
             yield locator, resource
 
 
-def lag(records: Records, now: int, policy: Policy, kept: Container[int] = ()) -> int:
+def lag(records: Records, now: int, policy: RetentionPolicy, kept: Container[int] = ()) -> int:
     """Nanoseconds by which the oldest due erasure is late; 0 if none is due. Arguments as for
     :func:`oldest_due`."""
     oldest = oldest_due(records, policy, kept)
     return 0 if oldest is None else max(0, now - oldest)
 
 
-def oldest_due(records: Records, policy: Policy, kept: Container[int] = ()) -> int | None:
+def oldest_due(records: Records, policy: RetentionPolicy, kept: Container[int] = ()) -> int | None:
     """Since when something is, or will be, due to be erased; None if nothing waits.
 
     Args:

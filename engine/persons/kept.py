@@ -13,7 +13,7 @@ from typing import NamedTuple
 from retain import journal
 from retain.engine.audit.log import Entry, Filter, Progress, log
 from retain.engine.core.pattern import Wanted, called
-from retain.engine.core.policy import Policy
+from retain.engine.core.policy import RetentionPolicy
 from retain.engine.state import State
 
 AUDIT = "who did what is kept for the audit period"
@@ -40,7 +40,7 @@ def kept_names(
     state: State,
     actors: Collection[Wanted],
     apart: Collection[bytes],
-    policy: Policy,
+    policy: RetentionPolicy,
     progress: Progress | None = None,
 ) -> Iterator[KeptName]:
     """The records that name one of ``actors`` as who did it, and whose names stay.
@@ -61,7 +61,7 @@ def kept_names(
             yield _kept(state, entry, policy)
 
 
-def _kept(state: State, entry: Entry, policy: Policy) -> KeptName:
+def _kept(state: State, entry: Entry, policy: RetentionPolicy) -> KeptName:
     resource = bytes.fromhex(entry.resource)
     if state.ground.held and state.ground.held.record(resource, entry.details):
         return KeptName(entry, HOLD, None)

@@ -28,7 +28,7 @@ from retain.engine.settings.model import (
     Missing,
     Path,
     Place,
-    Policy,
+    SettingsPolicy,
 )
 from retain.engine.settings.slice import SettingsSlice
 from retain.engine.settings.value import Body
@@ -49,11 +49,11 @@ __all__ = [
     "PatchValue",
     "Path",
     "Place",
-    "Policy",
     "PostValue",
     "PutValue",
     "RestateDocument",
     "RestoreValue",
+    "SettingsPolicy",
     "SettingsSlice",
     "Written",
 ]

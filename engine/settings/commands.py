@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from retain.engine.core.command import Command
 from retain.engine.core.typed import Resource
 from retain.engine.settings.json_patch import Step
-from retain.engine.settings.model import UNCONDITIONAL, Asker, Conditions, Path, Place, Policy
+from retain.engine.settings.model import UNCONDITIONAL, Asker, Conditions, Path, Place, SettingsPolicy
 from retain.engine.settings.value import Body
 
 
@@ -44,7 +44,7 @@ class Write(Command[Written]):
     asker: Asker
     place: Place
     path: Path
-    policy: Policy
+    policy: SettingsPolicy
     conditions: Conditions = UNCONDITIONAL
     resource: Resource
 
@@ -128,7 +128,7 @@ class ImportDocument(Command[bool]):
 
     place: Place
     value: Mapping[str, Any] | None
-    policy: Policy
+    policy: SettingsPolicy
     resource: Resource
 
 

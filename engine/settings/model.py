@@ -95,7 +95,7 @@ class Asker:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Policy:
+class SettingsPolicy:
     """What the operator allows. Carried by every command, so that the engine needs no configuration of its
     own.
 

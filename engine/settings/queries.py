@@ -8,7 +8,7 @@ from zlib import crc32
 
 from retain.engine.core.errors import Forbidden, NotFound
 from retain.engine.settings.merge import resolve
-from retain.engine.settings.model import MISSING, Asker, Document, Level, Missing, Path, Place, Policy
+from retain.engine.settings.model import MISSING, Asker, Document, Level, Missing, Path, Place, SettingsPolicy
 from retain.engine.settings.roles import Right, as_stored, bare, permits, without_metadata
 from retain.engine.settings.state import SettingsState
 
@@ -46,7 +46,13 @@ class View:
 
 
 def read_value(
-    state: SettingsState, asker: Asker, place: Place, path: Path, policy: Policy, *, merged: bool = True
+    state: SettingsState,
+    asker: Asker,
+    place: Place,
+    path: Path,
+    policy: SettingsPolicy,
+    *,
+    merged: bool = True,
 ) -> Found:
     """What a GET shows.
 
@@ -137,7 +143,7 @@ def owner_of(state: SettingsState, application: str, device: str) -> str | None:
     return users[0][1] if users else None
 
 
-def check_device(state: SettingsState, place: Place, policy: Policy) -> None:
+def check_device(state: SettingsState, place: Place, policy: SettingsPolicy) -> None:
     """Refuses another user's device, unless devices are shared.
 
     Raises:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from retain.engine.core.errors import Invalid
-from retain.engine.settings.model import METADATA, Missing, Policy
+from retain.engine.settings.model import METADATA, Missing, SettingsPolicy
 
 _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 
@@ -64,7 +64,7 @@ class Body:
         return cls(value, to_text(value), depth_of(value))
 
 
-def check_body(body: Body, depth: int, policy: Policy) -> None:
+def check_body(body: Body, depth: int, policy: SettingsPolicy) -> None:
     """The value rule, for a body that is to stand `depth` names below its level document.
 
     Args:

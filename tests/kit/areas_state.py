@@ -7,10 +7,10 @@ from uuid import UUID
 
 from retain.engine import NotFound, Stamp
 from retain.engine.areas import (
+    AreasPolicy,
     CreateArea,
     DeleteArea,
     NewValue,
-    Policy,
     UpdateArea,
     Value,
     queries,
@@ -57,7 +57,7 @@ class Harness:
         ttl: int = 60,
         *,
         user: str | None = None,
-        policy: Policy | None = None,
+        policy: AreasPolicy | None = None,
     ) -> object:
         return self.do(
             CreateArea(
@@ -67,7 +67,7 @@ class Harness:
                 resource=self.resource(),
                 values=values,
                 ttl=ttl,
-                policy=policy or Policy(),
+                policy=policy or AreasPolicy(),
             )
         )
 
@@ -78,7 +78,7 @@ class Harness:
         ttl: int = 60,
         *,
         user: str | None = None,
-        policy: Policy | None = None,
+        policy: AreasPolicy | None = None,
     ) -> object:
         return self.do(
             UpdateArea(
@@ -88,7 +88,7 @@ class Harness:
                 resource=self.resource(),
                 values=values,
                 ttl=ttl,
-                policy=policy or Policy(),
+                policy=policy or AreasPolicy(),
             )
         )
 

@@ -26,7 +26,7 @@ from retain.api.cli.words import counted
 from retain.api.config.engine import engine_options
 from retain.engine.audit.contents import timestamp
 from retain.engine.core.pattern import Pattern, Wanted
-from retain.engine.core.policy import Policy
+from retain.engine.core.policy import RetentionPolicy
 from retain.engine.persons.end import HELD
 from retain.engine.persons.find import Asked, Subject, recorded
 from retain.engine.persons.kept import kept_names
@@ -135,7 +135,7 @@ def _erased(
 
 
 def _kept(
-    disk: journal.RealDisk, policy: Policy, actors: Collection[Wanted], found: Sequence[Subject]
+    disk: journal.RealDisk, policy: RetentionPolicy, actors: Collection[Wanted], found: Sequence[Subject]
 ) -> list[dict[str, Any]]:
     """What names the actors in records of other things, oldest first."""
     if not actors:

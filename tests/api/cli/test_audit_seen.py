@@ -13,7 +13,7 @@ from retain.api.cli.main import DONE, FAILED, main
 from retain.engine import open_engine
 from retain.engine.core.time import DAY, SECOND
 from retain.engine.settings.commands import ImportDocument
-from retain.engine.settings.model import Level, Place, Policy
+from retain.engine.settings.model import Level, Place, SettingsPolicy
 from retain.engine.testing import SteppedClock
 
 TABLET = Place("shop", Level.DEVICE, "tablet", "ann")
@@ -35,7 +35,11 @@ def folder(tmp_path: Path) -> Path:
             for number, (place, value) in enumerate(stated):
                 await engine.submit(
                     ImportDocument(
-                        actor="test", place=place, value=value, policy=Policy(), resource=bytes([number]) * 16
+                        actor="test",
+                        place=place,
+                        value=value,
+                        policy=SettingsPolicy(),
+                        resource=bytes([number]) * 16,
                     )
                 )
                 clock.advance(DAY / SECOND)

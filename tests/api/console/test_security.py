@@ -9,7 +9,7 @@ import pytest
 
 from retain.api.config.load import Config, IdentityConfig
 from retain.api.console.routes import ROUTES
-from retain.engine.settings import Asker, Body, Place, Policy, PutValue
+from retain.engine.settings import Asker, Body, Place, PutValue, SettingsPolicy
 from tests.kit.console import USERS, Console, console
 
 SECRET = "a secret of at least thirty-two characters"
@@ -27,7 +27,7 @@ async def put_setting(server: Console, application: str) -> None:
             place=Place(application, 0),
             path=(),
             resource=server.engine.entropy(16),
-            policy=Policy(put_creates=True),
+            policy=SettingsPolicy(put_creates=True),
             body=Body.of({MARKUP: {MARKUP: MARKUP}}),
         )
     )

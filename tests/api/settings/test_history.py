@@ -7,7 +7,7 @@ import re
 import pytest
 
 from retain.engine import Invalid
-from retain.engine.settings import ImportDocument, Level, Place, Policy
+from retain.engine.settings import ImportDocument, Level, Place, SettingsPolicy
 from tests.kit.settings import ADMIN, ANN, Client, User, settings_client
 
 
@@ -148,7 +148,7 @@ async def test_no_import_brings_a_document_a_metadata_member(client: Client) -> 
             actor="operator",
             place=Place("app", Level.GLOBAL, "", ""),
             value={"__metadata": metadata, "c": {"x": 1}},
-            policy=Policy(),
+            policy=SettingsPolicy(),
             resource=bytes(16),
         )
         with pytest.raises(Invalid):

@@ -7,8 +7,8 @@ import pytest
 from retain.engine import Inline, Invalid, QuotaExceeded, TooLarge
 from retain.engine.areas import (
     MAX_TTL,
+    AreasPolicy,
     NewFile,
-    Policy,
 )
 from tests.kit.areas_state import A, B
 
@@ -44,7 +44,7 @@ def test_a_ttl_out_of_bounds_is_refused(areas, ttl):
 
 
 def test_the_number_of_keys_counts_living_ones_of_the_whole_area(areas):
-    few = Policy(max_keys=2)
+    few = AreasPolicy(max_keys=2)
     areas.create(A, {"a": "1", "b": "1"}, ttl=10, policy=few)
     areas.update(A, {"a": "2"}, ttl=20, policy=few)
     with pytest.raises(TooLarge):
@@ -55,7 +55,7 @@ def test_the_number_of_keys_counts_living_ones_of_the_whole_area(areas):
 
 
 def test_quota_of_bytes(areas):
-    policy = Policy(quota_bytes=10)
+    policy = AreasPolicy(quota_bytes=10)
     areas.create(A, {"k": "12345"}, policy=policy)
     with pytest.raises(QuotaExceeded):
         areas.create(B, {"k": "1234"}, policy=policy)
@@ -69,7 +69,7 @@ def test_quota_of_bytes(areas):
 
 
 def test_quota_of_areas_per_user_counts_the_living(areas):
-    policy = Policy(quota_areas_per_user=1)
+    policy = AreasPolicy(quota_areas_per_user=1)
     areas.create("a", {"k": "1"}, ttl=1, user="u", policy=policy)
     areas.create("a", {"k": "2"}, ttl=1, user="u", policy=policy)
     with pytest.raises(QuotaExceeded):

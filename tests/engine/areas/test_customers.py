@@ -6,7 +6,7 @@ import pytest
 
 from retain.engine import Conflict, Invalid, NotFound, TooLarge
 from retain.engine.areas import (
-    Policy,
+    AreasPolicy,
 )
 from tests.kit.areas_state import A
 
@@ -39,7 +39,7 @@ def test_an_update_with_a_user_creates_what_is_unknown_unless_switched_off(areas
     assert areas.listing("session", user="service") == {"k": "v"}
     assert areas.update("session", {"k": "w"}, user="service") is False
     with pytest.raises(NotFound):
-        areas.update("other", {"k": "v"}, user="service", policy=Policy(upsert=False))
+        areas.update("other", {"k": "v"}, user="service", policy=AreasPolicy(upsert=False))
     with pytest.raises(NotFound):
         areas.update("other", {"k": "v"})
 

@@ -6,8 +6,8 @@ import pytest
 
 from retain.engine import NotFound
 from retain.engine.areas import (
+    AreasPolicy,
     NewFile,
-    Policy,
 )
 from retain.engine.areas.events import AreaCreated, AreaDeleted, AreaUpdated, KeysExpired
 from retain.engine.core.event import Cause
@@ -48,7 +48,7 @@ def test_an_update_can_shorten_a_key(areas):
 
 
 def test_with_the_scope_of_the_area_an_update_re_arms_all_keys_and_revives_none(areas):
-    whole = Policy(whole_area=True)
+    whole = AreasPolicy(whole_area=True)
     areas.create(A, {"a": "1", "b": "1"}, ttl=10)
     areas.update(A, {"b": "2"}, ttl=20)
     areas.pass_time(10)
@@ -62,7 +62,7 @@ def test_with_the_scope_of_the_area_an_update_re_arms_all_keys_and_revives_none(
 
 def test_with_the_scope_of_the_area_an_update_without_keys_re_arms_it(areas):
     areas.create(A, {"a": "1"}, ttl=10)
-    areas.update(A, {}, ttl=100, policy=Policy(whole_area=True))
+    areas.update(A, {}, ttl=100, policy=AreasPolicy(whole_area=True))
     areas.pass_time(50)
     assert areas.listing(A) == {"a": "1"}
 

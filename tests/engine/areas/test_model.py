@@ -13,7 +13,7 @@ from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from retain.engine import Inline, NotFound, OnDisk, Stamp
-from retain.engine.areas import CreateArea, DeleteArea, File, NewFile, Policy, UpdateArea, queries
+from retain.engine.areas import AreasPolicy, CreateArea, DeleteArea, File, NewFile, UpdateArea, queries
 from retain.engine.core.common_commands import ExpireDue
 from retain.engine.core.event import Event
 from retain.engine.core.time import SECOND
@@ -65,7 +65,7 @@ class AreasMachine(RuleBasedStateMachine):
         self.state = State()
         self.now = 1_800_000_000 * SECOND
         self.model: dict[tuple[str | None, str], Model] = {}
-        self.policy = Policy(whole_area=whole, upsert=upsert)
+        self.policy = AreasPolicy(whole_area=whole, upsert=upsert)
         self.journal: list[tuple[Event, int]] = []
         self.resources = 0
         self.payloads = 0

@@ -19,7 +19,7 @@ from retain.engine.core.event import Cause, Event, Surface
 from retain.engine.core.pattern import Pattern
 from retain.engine.core.time import DAY, SECOND, timestamp
 from retain.engine.settings.commands import ImportDocument
-from retain.engine.settings.model import Level, Place, Policy
+from retain.engine.settings.model import Level, Place, SettingsPolicy
 from retain.engine.testing import EPOCH, SteppedClock, open_memory_engine
 from retain.engine.tokens.commands import Grant, IssueTokens, RevokeTokens
 from retain.journal import Part, Record, Verb, scan
@@ -280,7 +280,7 @@ async def test_blobs_tokens_and_settings_are_told_as_well(clock: SteppedClock) -
             actor="import",
             place=Place("app", Level.USER, "", "eve"),
             value={"theme": {"dark": True}},
-            policy=Policy(),
+            policy=SettingsPolicy(),
             resource=b"s" * 16,
         )
         await engine.submit(document)

@@ -5,15 +5,15 @@ from __future__ import annotations
 from retain.engine.areas import CreateArea, DeleteArea, UpdateArea
 from retain.engine.audit.retention_report import bucket, report
 from retain.engine.blobs.commands import StageBlock
-from retain.engine.core.policy import Policy, lag, oldest_due, to_restate
+from retain.engine.core.policy import RetentionPolicy, lag, oldest_due, to_restate
 from retain.engine.core.time import DAY, HOUR
 from retain.engine.settings import Asker, MergeValue, Place, PutValue
 from retain.engine.settings import Body as Json
-from retain.engine.settings import Policy as SettingsPolicy
+from retain.engine.settings import RetentionPolicy as SettingsPolicy
 from tests.kit.blobs import BlobDesk
 from tests.kit.slices import inline
 
-POLICY = Policy(erase_within=DAY, audit=365 * DAY, history=80 * DAY)
+POLICY = RetentionPolicy(erase_within=DAY, audit=365 * DAY, history=80 * DAY)
 NAME = "0" * 8 + "-0000-4000-8000-" + "0" * 12
 
 
@@ -78,14 +78,14 @@ def test_what_is_dead_in_part_is_restated_after_some_patience() -> None:
     desk.do(_merge({"p": 2}, desk))
     records = desk.state.records
 
-    def entries(after: int, policy: Policy = POLICY, *, at_once: bool = False) -> list[str]:
+    def entries(after: int, policy: RetentionPolicy = POLICY, *, at_once: bool = False) -> list[str]:
         return [locator[0] for locator, _ in to_restate(records, desk.now + after, policy, at_once=at_once)]
 
     assert entries(0) == []
     assert entries(HOUR // 2) == ["area"]
     assert entries(10 * DAY) == ["area", "document"]
     assert entries(0, at_once=True) == ["area"]
-    assert entries(0, Policy(history=0), at_once=True) == ["area", "document"]
+    assert entries(0, RetentionPolicy(history=0), at_once=True) == ["area", "document"]
 
 
 def _put(value: dict[str, object], desk: BlobDesk) -> PutValue:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from retain.engine.areas import CreateArea, NewFile, Policy, UpdateArea
+from retain.engine.areas import AreasPolicy, CreateArea, NewFile, UpdateArea
 from retain.engine.areas.state import File
 from retain.engine.blobs.commands import (
     BlockSource,
@@ -26,7 +26,7 @@ from retain.engine.core.ledger import CROWDED, Records, chain_rows, mark_of, seq
 from retain.engine.holds import HoldKind, SetHold
 from retain.engine.settings import Asker, Place, PutValue
 from retain.engine.settings import Body as Json
-from retain.engine.settings import Policy as SettingsPolicy
+from retain.engine.settings import SettingsPolicy as SettingsPolicy
 from retain.engine.tokens import Grant, IssueTokens
 from tests.kit.blobs import ACCOUNT, BlobDesk
 from tests.kit.slices import DAY, inline, payload
@@ -127,7 +127,7 @@ def test_an_area_that_cannot_be_restated_in_one_go_is_refused(desk: RestatingDes
     with pytest.raises(TooLarge, match="texts are too long"):
         desk.area(**{f"key{number}": "x" * 8000 for number in range(300)})
     many = {f"{number:0255}": "" for number in range(2200)}
-    policy = Policy(max_keys=5000)
+    policy = AreasPolicy(max_keys=5000)
     with pytest.raises(TooLarge, match="keys are too long"):
         desk.do(CreateArea(actor="a", name=NAME, resource=desk.fresh(), values=many, ttl=3600, policy=policy))
 

@@ -21,7 +21,7 @@ from retain.engine.core.hold_index import HoldIndex
 from retain.engine.holds import Hold, HoldKind, LiftHold, RestateHold, SetHold
 from retain.engine.holds.commands import REASON_BYTES
 from retain.engine.settings.commands import DeleteValue, MergeValue, PutValue, RestateDocument
-from retain.engine.settings.model import Asker, Level, Place, Policy
+from retain.engine.settings.model import Asker, Level, Place, SettingsPolicy
 from retain.engine.settings.value import Body
 from retain.engine.state import State
 from retain.engine.wire import about
@@ -66,7 +66,7 @@ class HoldDesk(BlobDesk):
                 asker=Asker("ann"),
                 place=PLACE,
                 path=path,
-                policy=Policy(put_creates=True),
+                policy=SettingsPolicy(put_creates=True),
                 resource=self.fresh(),
                 **fields,
             )

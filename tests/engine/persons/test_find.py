@@ -18,7 +18,7 @@ from retain.engine.holds import HoldKind, HoldTarget, SetHold
 from retain.engine.persons.end import ENDED, HELD, LIVING, Ended, EndSubjects, status_of
 from retain.engine.persons.find import FEW, Asked, kind_of, recorded, remains
 from retain.engine.settings import DeleteValue, MergeValue, PutValue
-from retain.engine.settings.model import Asker, Level, Place, Policy
+from retain.engine.settings.model import Asker, Level, Place, SettingsPolicy
 from retain.engine.settings.value import Body
 from retain.engine.testing import SteppedClock, open_memory_engine
 from retain.engine.wire import About
@@ -58,7 +58,7 @@ class Store:
                 asker=Asker(place.user or "root", admin=True),
                 place=place,
                 path=(),
-                policy=Policy(put_creates=True),
+                policy=SettingsPolicy(put_creates=True),
                 resource=self.engine.entropy(16),
                 **fields,
             )

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from retain.engine import Engine
 from retain.engine.core.clock import DAY
-from retain.engine.core.policy import Policy
+from retain.engine.core.policy import RetentionPolicy
 from retain.engine.holds import HoldKind, SetHold
 from retain.engine.persons.kept import AUDIT, HISTORY, HOLD, KeptName, kept_names
 from retain.engine.settings.model import Level, Place
@@ -14,10 +14,10 @@ from retain.engine.testing import EPOCH, SteppedClock, open_memory_engine
 from tests.engine.persons.test_find import ANN, QUIET, MergeValue, Store
 
 ALL = Place("app", Level.GLOBAL, "", "")
-POLICY = Policy()
+POLICY = RetentionPolicy()
 
 
-def kept(engine: Engine, erased: tuple[bytes, ...] = (), policy: Policy = POLICY) -> list[KeptName]:
+def kept(engine: Engine, erased: tuple[bytes, ...] = (), policy: RetentionPolicy = POLICY) -> list[KeptName]:
     return list(kept_names(engine.disk, engine.state, {"user:ann"}, erased, policy))
 
 

@@ -33,11 +33,11 @@ from retain.engine.settings import (
     Level,
     MergeValue,
     Place,
-    Policy,
     PostValue,
     PutValue,
     RestateDocument,
     RestoreValue,
+    SettingsPolicy,
     SettingsSlice,
 )
 from retain.engine.settings.commands import Write
@@ -60,7 +60,7 @@ from retain.journal.testing.memory import MemoryDisk
 from tests.engine.settings.strategies import OBJECTS, PATHS, VALUES
 
 ANN = Asker("ann")
-POLICY = Policy()
+POLICY = SettingsPolicy()
 GLOBAL = Place("app", Level.GLOBAL)
 DEVICE = Place("app", Level.DEVICE, "d", "ann")
 

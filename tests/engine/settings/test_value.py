@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 
 from retain.engine.core.errors import Invalid
-from retain.engine.settings import Body, Policy
+from retain.engine.settings import Body, SettingsPolicy
 from retain.engine.settings.value import check_body, depth_of, from_text, measure, same, to_text
 from tests.engine.settings.strategies import VALUES
 
 
-def verdict(value: Any, depth: int, policy: Policy) -> str:
+def verdict(value: Any, depth: int, policy: SettingsPolicy) -> str:
     """Why `value` may not stand `depth` names below its document; "" if it may."""
     try:
         check_body(Body.of(value), depth, policy)
@@ -22,7 +22,7 @@ def verdict(value: Any, depth: int, policy: Policy) -> str:
     return ""
 
 
-STRICT, LENIENT = Policy(), Policy(allow_object_arrays=True)
+STRICT, LENIENT = SettingsPolicy(), SettingsPolicy(allow_object_arrays=True)
 
 
 @pytest.mark.parametrize(

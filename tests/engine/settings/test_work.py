@@ -15,7 +15,7 @@ from retain.engine.settings.commands import MergeValue, PatchValue, PostValue, W
 from retain.engine.settings.decide import deciders
 from retain.engine.settings.events import DocumentDeleted, unpack_changes
 from retain.engine.settings.json_patch import apply_steps, read_steps, work_for
-from retain.engine.settings.model import Asker, Level, Place, Policy
+from retain.engine.settings.model import Asker, Level, Place, SettingsPolicy
 from retain.engine.settings.queries import owner_of
 from retain.engine.settings.slice import SettingsSlice
 from retain.engine.settings.state import SettingsState, apply_changes
@@ -28,7 +28,7 @@ FACTS: dict[str, Any] = {
     "asker": Asker("ann"),
     "place": PLACE,
     "path": (),
-    "policy": Policy(),
+    "policy": SettingsPolicy(),
     "resource": bytes(16),
 }
 
