@@ -12,7 +12,7 @@ from retain.engine.core.command import Command, Decision
 from retain.engine.core.deadlines import DeadlineKind, Deadlines
 from retain.engine.core.event import Event, Stamp
 from retain.engine.core.hold_index import HoldIndex
-from retain.engine.core.ledger import Records
+from retain.engine.core.ledger import RecordLedger
 from retain.engine.core.role import Locator
 from retain.engine.core.snapshot_table import Frozen
 
@@ -94,7 +94,7 @@ class Ground:
         self.modified = 0
         self.deadlines = Deadlines()
         self.held = HoldIndex()
-        self.records = Records()
+        self.records = RecordLedger()
         self.payloads: set[str] = set()
         self._released: list[str] = []
         self._unclaimed: set[str] = set()

@@ -45,7 +45,7 @@ _NOTHING: Chain = ()
 """Of an entry that stands on no record of its own."""
 
 
-class Left(NamedTuple):
+class GarbageRecord(NamedTuple):
     """A record that nothing stands on any more and whose content, or what else is due of it, is still there.
 
     Attributes:
@@ -64,15 +64,15 @@ class Left(NamedTuple):
 _LEFT = Struct(">QQ16sI")
 
 
-def _pack_left(left: Left) -> bytes:
+def _pack_left(left: GarbageRecord) -> bytes:
     return _LEFT.pack(*left)
 
 
-def _unpack_left(packed: bytes) -> Left:
-    return Left(*_LEFT.unpack(packed))
+def _unpack_left(packed: bytes) -> GarbageRecord:
+    return GarbageRecord(*_LEFT.unpack(packed))
 
 
-class Mixed(NamedTuple):
+class PartlyDead(NamedTuple):
     """A resource that stands on a record of which a part is dead.
 
     Attributes:
@@ -106,7 +106,7 @@ def marks_of(chain: Chain) -> tuple[Mark, ...]:
     return (chain,) if isinstance(chain, int) else chain
 
 
-class Records:
+class RecordLedger:
     """The chains of everything that lives, and what was left behind.
 
     Attributes:
@@ -122,13 +122,13 @@ class Records:
 
     def __init__(self) -> None:
         self.chains: Table[bytes, Chain] = Table()
-        self.mixed: dict[bytes, Mixed] = {}
+        self.mixed: dict[bytes, PartlyDead] = {}
         self.crowded: dict[bytes, Locator] = {}
-        self.left: Generations[int, Left] = Generations(_pack_left, _unpack_left)
+        self.left: Generations[int, GarbageRecord] = Generations(_pack_left, _unpack_left)
         self.audited = 0
         self.last_left = 0
-        self._past: dict[int, Left] = {}
-        self._past_order: SortedList[Left] = SortedList()
+        self._past: dict[int, GarbageRecord] = {}
+        self._past_order: SortedList[GarbageRecord] = SortedList()
         self._past_of: dict[bytes, list[int]] = {}
         self.said = 0
 
@@ -147,7 +147,7 @@ class Records:
 
     def leave(self, stamp: Stamp, seq: int, size: int, resource: bytes, cause: int) -> None:
         """Said by a slice: since the event at ``stamp`` nothing stands on ``seq``, which stood apart."""
-        self._leave(Left(stamp.time, mark_of(seq, size), resource, cause), stamp.seq)
+        self._leave(GarbageRecord(stamp.time, mark_of(seq, size), resource, cause), stamp.seq)
 
     def leave_chain(self, stamp: Stamp, resource: bytes, cause: int) -> None:
         """The event at ``stamp`` ended ``resource``. Said by a slice where that was the event of something
@@ -156,7 +156,7 @@ class Records:
         self.crowded.pop(resource, None)
         # Newest first, as they are erased: what changes something never outlives what it changes.
         for mark in reversed(marks_of(self.chains.pop(resource, ()))):
-            self._leave(Left(stamp.time, mark, resource, cause), stamp.seq)
+            self._leave(GarbageRecord(stamp.time, mark, resource, cause), stamp.seq)
         for seq in reversed(self._past_of.pop(resource, ())):  # the history of what has ended is due as well
             left = self._past.pop(seq)
             self._past_order.remove(left)
@@ -176,10 +176,12 @@ class Records:
         mark = mark_of(stamp.seq, stamp.size)
         before = marks_of(self.chains.get(resource, ()))
         if kind is WHOLE and not said & _KEEPS:
-            since = self.mixed.pop(resource, Mixed(stamp.time, (), False)).since
+            since = self.mixed.pop(resource, PartlyDead(stamp.time, (), False)).since
             self.crowded.pop(resource, None)
             for old in reversed(before):
-                self._leave(Left(since, old, resource, OVERWRITTEN), stamp.seq, history=event.HISTORY)
+                self._leave(
+                    GarbageRecord(since, old, resource, OVERWRITTEN), stamp.seq, history=event.HISTORY
+                )
             self.chains[resource] = mark
             return
         if not before:
@@ -214,7 +216,7 @@ class Records:
             if self.left.pop(seq) is None:
                 self._drop_past(seq)
 
-    def past(self, until: int) -> Iterator[Left]:
+    def past(self, until: int) -> Iterator[GarbageRecord]:
         """The history that was overwritten at or before ``until``, oldest first; of each resource the newest
         first."""
         found = takewhile(lambda one: one.since <= until, self._past_order)
@@ -280,14 +282,14 @@ class Records:
                 case "audited":
                     self.audited, self.last_left = fields
                 case "mixed":
-                    self.mixed[fields[0]] = Mixed(fields[1], tuple(fields[2]), fields[3])
+                    self.mixed[fields[0]] = PartlyDead(fields[1], tuple(fields[2]), fields[3])
                 case "crowded":
                     self.crowded[fields[0]] = tuple(fields[1])
                 case "left":
-                    left = Left(*fields)
+                    left = GarbageRecord(*fields)
                     self.left.add(seq_of(left.mark), left)
                 case "past":
-                    self._add_past(Left(*fields))
+                    self._add_past(GarbageRecord(*fields))
                 case _:
                     raise ValueError(f"a row of the unknown kind {kind}")
         for resource in [resource for resource, found in self.chains.items() if found is _NOTHING]:
@@ -315,9 +317,9 @@ class Records:
 
     def _mix(self, event: Event, stamp: Stamp) -> None:
         if event.resource not in self.mixed:
-            self.mixed[event.resource] = Mixed(stamp.time, event.locator(), event.HISTORY)
+            self.mixed[event.resource] = PartlyDead(stamp.time, event.locator(), event.HISTORY)
 
-    def _leave(self, left: Left, by: int, *, history: bool = False) -> None:
+    def _leave(self, left: GarbageRecord, by: int, *, history: bool = False) -> None:
         self.last_left = by
         if left.mark & 15 == 0 and seq_of(left.mark) > self.audited:
             return  # no content: its details go with the audit period
@@ -326,7 +328,7 @@ class Records:
         else:
             self.left.add(seq_of(left.mark), left)
 
-    def _add_past(self, left: Left) -> None:
+    def _add_past(self, left: GarbageRecord) -> None:
         seq = seq_of(left.mark)
         self._past[seq] = left
         self._past_order.add(left)
@@ -341,7 +343,7 @@ class Records:
             del self._past_of[left.resource]
 
 
-def chain_rows(records: Records) -> Mapping[bytes, tuple[int, ...]]:
+def chain_rows(records: RecordLedger) -> Mapping[bytes, tuple[int, ...]]:
     """Resource → sequence numbers of its chain, for tests and reports."""
     return {
         resource: tuple(seq_of(mark) for mark in marks_of(chain))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from retain.engine.core.event import Cause
-from retain.engine.core.ledger import Left, Records, seq_of, size_of
+from retain.engine.core.ledger import GarbageRecord, RecordLedger, seq_of, size_of
 from retain.engine.core.role import Locator
 from retain.engine.core.time import DAY, HOUR
 from retain.journal import Part
@@ -46,7 +46,7 @@ class RetentionPolicy:
         return min(PATIENCE, self.erase_within // 8)
 
 
-def due(records: Records, now: int, policy: RetentionPolicy) -> Iterator[Iterable[Left]]:
+def due(records: RecordLedger, now: int, policy: RetentionPolicy) -> Iterator[Iterable[GarbageRecord]]:
     """What may be erased at ``now``, in portions, each to be gone through once and before the next is taken;
     it may be erased meanwhile. In the order in which it must be: what changes or ends something after what it
     changes or ends, but of one resource's chain the newest first."""
@@ -54,11 +54,11 @@ def due(records: Records, now: int, policy: RetentionPolicy) -> Iterator[Iterabl
     yield list(records.past(now - policy.history))
 
 
-def slices(waiting: Iterable[Left]) -> Iterator[tuple[int, list[Left]]]:
+def slices(waiting: Iterable[GarbageRecord]) -> Iterator[tuple[int, list[GarbageRecord]]]:
     """Bounded runs in the same order, each of one cause."""
     for asked, run in groupby(waiting, key=lambda left: left.cause == Cause.ERASURE_REQUEST):
         cause = Cause.ERASURE_REQUEST if asked else Cause.RETENTION
-        slice_: list[Left] = []
+        slice_: list[GarbageRecord] = []
         size = 0
         for left in run:
             slice_.append(left)
@@ -71,7 +71,7 @@ def slices(waiting: Iterable[Left]) -> Iterator[tuple[int, list[Left]]]:
 
 
 def to_restate(
-    records: Records, now: int, policy: RetentionPolicy, *, at_once: bool = False
+    records: RecordLedger, now: int, policy: RetentionPolicy, *, at_once: bool = False
 ) -> Iterator[tuple[Locator, bytes]]:
     """Locators and resources of entries to be restated at ``now``.
 
@@ -94,14 +94,14 @@ def to_restate(
             yield locator, resource
 
 
-def lag(records: Records, now: int, policy: RetentionPolicy, kept: Container[int] = ()) -> int:
+def lag(records: RecordLedger, now: int, policy: RetentionPolicy, kept: Container[int] = ()) -> int:
     """Nanoseconds by which the oldest due erasure is late; 0 if none is due. Arguments as for
     :func:`oldest_due`."""
     oldest = oldest_due(records, policy, kept)
     return 0 if oldest is None else max(0, now - oldest)
 
 
-def oldest_due(records: Records, policy: RetentionPolicy, kept: Container[int] = ()) -> int | None:
+def oldest_due(records: RecordLedger, policy: RetentionPolicy, kept: Container[int] = ()) -> int | None:
     """Since when something is, or will be, due to be erased; None if nothing waits.
 
     Args:

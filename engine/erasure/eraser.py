@@ -18,7 +18,7 @@ from retain.engine.core.clock import Horizon
 from retain.engine.core.command import KEEPER
 from retain.engine.core.common_commands import Restate
 from retain.engine.core.errors import EngineError
-from retain.engine.core.ledger import Left, seq_of
+from retain.engine.core.ledger import GarbageRecord, seq_of
 from retain.engine.core.policy import Targets, due, slices, to_restate
 from retain.engine.core.role import Locator
 from retain.engine.core.time import HOUR, MINUTE
@@ -218,5 +218,5 @@ class Eraser:
 _BOTH = Part.DETAILS | Part.CONTENT
 
 
-def _seq(left: Left) -> int:
+def _seq(left: GarbageRecord) -> int:
     return seq_of(left.mark)

@@ -7,11 +7,11 @@ from typing import Any
 
 from retain import journal
 from retain.engine import wire
-from retain.engine.core.ledger import Left, seq_of
+from retain.engine.core.ledger import GarbageRecord, seq_of
 from retain.engine.state import State
 
 
-def kept_by_holds(state: State, waiting: Iterable[Left], disk: journal.Disk) -> frozenset[int]:
+def kept_by_holds(state: State, waiting: Iterable[GarbageRecord], disk: journal.Disk) -> frozenset[int]:
     """The sequence numbers among ``waiting`` that a hold keeps. Blocking where only details tell the
     container.
 

@@ -22,7 +22,7 @@ from retain.engine.core.body import Inline, OnDisk
 from retain.engine.core.common_commands import Restate
 from retain.engine.core.domain import STEP_BYTES, STEP_RECORDS, first_bytes
 from retain.engine.core.errors import TooLarge
-from retain.engine.core.ledger import CROWDED, Records, chain_rows, mark_of, seq_of, size_of
+from retain.engine.core.ledger import CROWDED, RecordLedger, chain_rows, mark_of, seq_of, size_of
 from retain.engine.holds import HoldKind, SetHold
 from retain.engine.settings import Asker, Place, PutValue
 from retain.engine.settings import Body as Json
@@ -253,7 +253,7 @@ def test_marks_tell_number_and_about_the_size() -> None:
 
 def test_an_unknown_row_is_refused() -> None:
     with pytest.raises(ValueError, match="unknown kind"):
-        Records().load([["new"]], ())
+        RecordLedger().load([["new"]], ())
 
 
 def test_crowded_chains_are_part_of_a_snapshot(desk: RestatingDesk) -> None:

@@ -11,7 +11,7 @@ from retain.engine import Engine
 from retain.engine.areas import CreateArea, DeleteArea
 from retain.engine.core.clock import DAY
 from retain.engine.core.event import Cause
-from retain.engine.core.ledger import Left, mark_of, size_of
+from retain.engine.core.ledger import GarbageRecord, mark_of, size_of
 from retain.engine.core.policy import SLICE_BYTES, SLICE_RECORDS, slices
 from retain.engine.erasure.erase import TARGETS
 from retain.engine.erasure.eraser import TIDY_EVERY
@@ -94,8 +94,8 @@ async def test_history_goes_at_the_instant_at_which_its_period_ends(short: int, 
         assert engine.state.records.waiting == kept
 
 
-def left(count: int, size: int = 0) -> Sequence[Left]:
-    return [Left(0, mark_of(seq, size), bytes(16), Cause.REQUEST) for seq in range(1, count + 1)]
+def left(count: int, size: int = 0) -> Sequence[GarbageRecord]:
+    return [GarbageRecord(0, mark_of(seq, size), bytes(16), Cause.REQUEST) for seq in range(1, count + 1)]
 
 
 @pytest.mark.parametrize(
