@@ -306,7 +306,7 @@ class Administration:
         return await tokens.revoke_tokens(self._engine, tenant, ids, actor)
 
 
-def _container(found: queries.Holdings) -> dict[str, Any]:
+def _container(found: queries.ContainerTotals) -> dict[str, Any]:
     return {
         "name": found.name,
         "blobs": found.blobs,

@@ -56,7 +56,7 @@ class Attachment:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class DossierEntry:
     """Something that is kept.
 
     Attributes:
@@ -99,7 +99,7 @@ class Dossier:
             if holding["resource"] in wanted
         }
 
-    def entries(self) -> Iterator[Entry]:
+    def entries(self) -> Iterator[DossierEntry]:
         """All that is kept, one thing at a time."""
         for subject in self.subjects:
             yield self._entry(subject)
@@ -111,7 +111,7 @@ class Dossier:
             if any(called(entry.actor, actor) for actor in actors):
                 yield _line(entry)
 
-    def _entry(self, subject: Subject) -> Entry:
+    def _entry(self, subject: Subject) -> DossierEntry:
         target = subject.target
         records = list(history(self._disk, target.resource, indexes=self._indexes))
         contents = {record.content_at: record.content for record in records if record.content}
@@ -135,7 +135,7 @@ class Dossier:
         }
         if target.kind is HoldKind.DOCUMENT:
             facts["versions"] = list(_versions(records))
-        return Entry(facts, tuple(files))
+        return DossierEntry(facts, tuple(files))
 
     def _attached(
         self, name: str, held: StoredBody | Composite, contents: Mapping[int, bytes | None]
@@ -239,7 +239,7 @@ def _versions(records: Iterable[journal.Record]) -> Iterator[dict[str, Any]]:
         }
 
 
-def _line(entry: audit.Entry) -> dict[str, Any]:
+def _line(entry: audit.AuditEntry) -> dict[str, Any]:
     return {
         "seq": entry.seq,
         "time": timestamp(entry.time),

@@ -67,7 +67,7 @@ class Filter:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class AuditEntry:
     """One line of the audit log.
 
     Attributes:
@@ -97,7 +97,7 @@ class Entry:
     details: dict[str, Any] | None = field(repr=False)
 
 
-def log(disk: Disk, wanted: Filter, progress: Progress | None = None) -> Iterator[Entry]:
+def log(disk: Disk, wanted: Filter, progress: Progress | None = None) -> Iterator[AuditEntry]:
     """What happened, oldest first. A resource asked for by its name is followed by its number: so records of
     it whose details were erased are found as well.
 
@@ -138,12 +138,12 @@ def _candidates(disk: Disk, wanted: Filter, resources: set[str] | None) -> Itera
     return journal.scan(disk)
 
 
-def newest(entries: Iterator[Entry], limit: int) -> list[Entry]:
+def newest(entries: Iterator[AuditEntry], limit: int) -> list[AuditEntry]:
     """The last ``limit`` of them, oldest first; all of them if that is 0."""
     return list(deque(entries, maxlen=limit or None))
 
 
-def entry_of(record: Record) -> Entry:
+def entry_of(record: Record) -> AuditEntry:
     """A record as a line of the audit log."""
     header = record.header
     about = wire.about(record)
@@ -154,7 +154,7 @@ def entry_of(record: Record) -> Entry:
         event = f"unknown-{about.code}" if kind is None else name_of(kind.__name__)
     elif header.surface == Surface.ENGINE and record.content:
         details = _own_details(header.verb, record.content)
-    return Entry(
+    return AuditEntry(
         seq=header.seq,
         time=header.time,
         interface=_INTERFACE_NAMES.get(header.surface, str(header.surface)),

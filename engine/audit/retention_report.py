@@ -25,7 +25,7 @@ LATER, NEVER = "later", "never"
 
 
 @dataclass
-class Holding:
+class RetentionRow:
     """One row: everything of one interface, tenant and container.
 
     Attributes:
@@ -55,7 +55,7 @@ class Holding:
 
 
 @dataclass(frozen=True)
-class Report:
+class RetentionReport:
     """What a state holds at a moment.
 
     Attributes:
@@ -67,7 +67,7 @@ class Report:
         lag: By how many nanoseconds that is late.
     """
 
-    holdings: tuple[Holding, ...]
+    holdings: tuple[RetentionRow, ...]
     waiting: int
     kept: int
     restating: int
@@ -82,7 +82,7 @@ def bucket(end: int | None, now: int) -> str:
     return next((name for name, after in BUCKETS if end <= now + after), LATER)
 
 
-def report(state: State, now: int, policy: RetentionPolicy, kept: Collection[int] = ()) -> Report:
+def report(state: State, now: int, policy: RetentionPolicy, kept: Collection[int] = ()) -> RetentionReport:
     """What ``state`` holds at ``now`` (nanoseconds since the epoch). Looks at every entry.
 
     Args:
@@ -93,7 +93,7 @@ def report(state: State, now: int, policy: RetentionPolicy, kept: Collection[int
     """
     holdings = (*_areas(state, now), *_settings(state, now), *_blobs(state, now))
     records = state.records
-    return Report(
+    return RetentionReport(
         holdings=tuple(one for one in holdings if one.entries),
         waiting=records.waiting,
         kept=len(kept),
@@ -103,8 +103,8 @@ def report(state: State, now: int, policy: RetentionPolicy, kept: Collection[int
     )
 
 
-def _areas(state: State, now: int) -> Iterator[Holding]:
-    plain, custom = Holding("areas", "plain"), Holding("areas", "custom")
+def _areas(state: State, now: int) -> Iterator[RetentionRow]:
+    plain, custom = RetentionRow("areas", "plain"), RetentionRow("areas", "custom")
     for key, area in state.areas.areas.items():
         row = plain if split_key(key)[1] is None else custom
         for name, value, end in zip(area[2], area[3], key_ends(area), strict=True):
@@ -113,18 +113,18 @@ def _areas(state: State, now: int) -> Iterator[Holding]:
     yield custom
 
 
-def _settings(state: State, now: int) -> Iterator[Holding]:
-    rows: dict[str, Holding] = {}
+def _settings(state: State, now: int) -> Iterator[RetentionRow]:
+    rows: dict[str, RetentionRow] = {}
     for place, document in sorted(state.settings.documents.items()):
-        row = rows.setdefault(place.application, Holding("settings", place.application))
+        row = rows.setdefault(place.application, RetentionRow("settings", place.application))
         row.add(document.size, None, now)
     yield from rows.values()
 
 
-def _blobs(state: State, now: int) -> Iterator[Holding]:
+def _blobs(state: State, now: int) -> Iterator[RetentionRow]:
     for container in state.blobs.containers():
         held = state.ground.held.container(container.account, container.name)
-        row = Holding("blobs", container.account, container.name, held=held)
+        row = RetentionRow("blobs", container.account, container.name, held=held)
         for blob in container.blobs.values():
             row.add(blob.size, container.ends(blob), now)
         for name, pending in container.pending.items():

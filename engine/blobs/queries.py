@@ -49,7 +49,7 @@ class BlockList(NamedTuple):
     uncommitted: tuple[Block, ...]
 
 
-class Holdings(NamedTuple):
+class ContainerTotals(NamedTuple):
     """What a container holds and when it goes, for the console.
 
     Attributes:
@@ -128,19 +128,19 @@ def list_containers(
     return ContainerPage(items, names[limit] if len(names) > limit else None)
 
 
-def holdings(blobs: BlobsState, account: str) -> tuple[Holdings, ...]:
+def holdings(blobs: BlobsState, account: str) -> tuple[ContainerTotals, ...]:
     """What each container of an account holds."""
     return tuple(_holdings(blobs, container) for container in blobs.accounts.get(account, {}).values())
 
 
-def holding(blobs: BlobsState, account: str, name: str) -> Holdings:
+def holding(blobs: BlobsState, account: str, name: str) -> ContainerTotals:
     """What one container holds."""
     return _holdings(blobs, required(blobs, account, name))
 
 
-def _holdings(blobs: BlobsState, container: Container) -> Holdings:
+def _holdings(blobs: BlobsState, container: Container) -> ContainerTotals:
     days = container.entry.days
-    return Holdings(
+    return ContainerTotals(
         name=container.name,
         entry=container.entry,
         blobs=len(container.blobs),

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
 from retain import journal
-from retain.engine.audit.log import Entry, Filter, Progress, log
+from retain.engine.audit.log import AuditEntry, Filter, Progress, log
 from retain.engine.core.pattern import Wanted, called
 from retain.engine.core.policy import RetentionPolicy
 from retain.engine.state import State
@@ -30,7 +30,7 @@ class KeptName(NamedTuple):
         until: When its names are due to be erased, nanoseconds since the epoch; None while a hold keeps them.
     """
 
-    entry: Entry
+    entry: AuditEntry
     reason: str
     until: int | None
 
@@ -61,7 +61,7 @@ def kept_names(
             yield _kept(state, entry, policy)
 
 
-def _kept(state: State, entry: Entry, policy: RetentionPolicy) -> KeptName:
+def _kept(state: State, entry: AuditEntry, policy: RetentionPolicy) -> KeptName:
     resource = bytes.fromhex(entry.resource)
     if state.ground.held and state.ground.held.record(resource, entry.details):
         return KeptName(entry, HOLD, None)

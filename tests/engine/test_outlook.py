@@ -14,9 +14,8 @@ from retain.engine.core.clock import DAY, HOUR
 from retain.engine.holds.commands import SetHold
 from retain.engine.holds.target import HoldKind
 from retain.engine.outlook import DAYS, outlook
-from retain.engine.settings import Asker, Place, PutValue
+from retain.engine.settings import Asker, Place, PutValue, SettingsPolicy
 from retain.engine.settings import Body as Json
-from retain.engine.settings import SettingsPolicy as SettingsPolicy
 from retain.engine.tokens import Grant, IssueTokens
 from tests.kit.blobs import BlobDesk
 from tests.kit.slices import inline

@@ -14,7 +14,7 @@ from retain.engine.audit.log import Entry
 from retain.engine.core.time import timestamp
 
 
-def write_table(entries: Iterable[Entry], console: Console, erasures: Erasures | None = None) -> None:
+def write_table(entries: Iterable[AuditEntry], console: Console, erasures: Erasures | None = None) -> None:
     """A table; what was erased is told as erased."""
     table = Table(box=None, pad_edge=False, header_style="bold", show_edge=False)
     table.add_column("SEQ", justify="right", no_wrap=True)
@@ -37,14 +37,14 @@ def write_table(entries: Iterable[Entry], console: Console, erasures: Erasures |
     console.print(table)
 
 
-def _gone(entry: Entry, erasures: Erasures | None) -> str:
+def _gone(entry: AuditEntry, erasures: Erasures | None) -> str:
     if erasures is None:
         return ", ".join(entry.erased)
     found = erasures.get(entry.seq, ())
     return ", ".join(f"{one.part} {timestamp(one.time)[:16].replace('T', ' ')} {one.cause}" for one in found)
 
 
-def _told(text: str, entry: Entry) -> Text:
+def _told(text: str, entry: AuditEntry) -> Text:
     if not text and "details" in entry.erased:
         return Text("erased", style="dim italic")
     return Text(visible(text))

@@ -17,7 +17,7 @@ from retain.api.cli.words import counted
 from retain.api.config.engine import engine_options
 from retain.api.web.readiness import OVERDUE_WARNING_S
 from retain.engine import SystemClock
-from retain.engine.audit.retention_report import BUCKETS, LATER, NEVER, Report, report
+from retain.engine.audit.retention_report import BUCKETS, LATER, NEVER, RetentionReport, report
 from retain.engine.core.policy import due
 from retain.engine.core.time import SECOND, timestamp
 from retain.engine.erasure.kept_by_holds import kept_by_holds
@@ -59,7 +59,7 @@ def command(config_path: Path | None, data: str | None, *, as_json: bool) -> Non
         raise Stopped("erasure is more than an hour behind", FAILED)
 
 
-def _print(found: Report) -> None:
+def _print(found: RetentionReport) -> None:
     names = [*(name for name, _ in BUCKETS), LATER, NEVER]
     rows: list[dict[str, str]] = []
     for one in found.holdings:

@@ -23,7 +23,7 @@ from retain.api.cli.main import FAILED, WRONG, Stopped, data_options
 from retain.api.cli.selection import PATTERN, PATTERN_HELP, hint_for, one_of, resource_options
 from retain.engine.audit.contents import HELD_BY, holdings
 from retain.engine.audit.erasures import erasures_of
-from retain.engine.audit.log import CAUSES, INTERFACES, VERBS, Entry, Filter, log, newest, state_at
+from retain.engine.audit.log import CAUSES, INTERFACES, VERBS, AuditEntry, Filter, log, newest, state_at
 from retain.engine.audit.verify import Verification, verification
 from retain.engine.core.pattern import Pattern
 from retain.engine.core.time import timestamp
@@ -104,10 +104,10 @@ def log_command(
     form = "json" if as_json else form
     shown = (TABLE_ROWS if form == "table" else 0) if limit is None else limit
     with reading(disk), progress(disk, "Reading") as update:
-        entries: Iterator[Entry] = log(disk, Filter(**wanted), update)
+        entries: Iterator[AuditEntry] = log(disk, Filter(**wanted), update)
         total = 0
 
-        def counted() -> Iterator[Entry]:
+        def counted() -> Iterator[AuditEntry]:
             nonlocal total
             for entry in entries:
                 total += 1
@@ -130,7 +130,7 @@ def log_command(
             )
 
 
-def _print_table(entries: list[Entry], total: int, erasures: Erasures | None) -> None:
+def _print_table(entries: list[AuditEntry], total: int, erasures: Erasures | None) -> None:
     console = Console(highlight=False)
     if not entries:
         click.echo("Nothing in the journal matches.", err=True)

@@ -24,9 +24,8 @@ from retain.engine.core.domain import STEP_BYTES, STEP_RECORDS, first_bytes
 from retain.engine.core.errors import TooLarge
 from retain.engine.core.ledger import CROWDED, RecordLedger, chain_rows, mark_of, seq_of, size_of
 from retain.engine.holds import HoldKind, SetHold
-from retain.engine.settings import Asker, Place, PutValue
+from retain.engine.settings import Asker, Place, PutValue, SettingsPolicy
 from retain.engine.settings import Body as Json
-from retain.engine.settings import SettingsPolicy as SettingsPolicy
 from retain.engine.tokens import Grant, IssueTokens
 from tests.kit.blobs import ACCOUNT, BlobDesk
 from tests.kit.slices import DAY, inline, payload

@@ -15,9 +15,8 @@ from retain.engine.blobs import expiry
 from retain.engine.blobs.commands import DeleteBlob, PutBlob, StageBlock
 from retain.engine.blobs.container_commands import CreateContainer, DeleteContainer
 from retain.engine.blobs.entries import ContentHeaders
-from retain.engine.settings import Asker, DeleteValue, Place, PutValue
+from retain.engine.settings import Asker, DeleteValue, Place, PutValue, SettingsPolicy
 from retain.engine.settings import Body as Json
-from retain.engine.settings import SettingsPolicy as SettingsPolicy
 from retain.engine.testing import SteppedClock, verify
 from retain.journal.testing.memory import MemoryDisk, Operation
 from tests.engine.persons.test_end import seen
