@@ -6,7 +6,7 @@ import re
 
 from retain.api.http.message import BadRequest, Request
 from retain.engine.core.errors import PreconditionFailed
-from retain.engine.settings import UNCONDITIONAL, Conditions
+from retain.engine.settings import UNCONDITIONAL, Preconditions
 
 _ETAG = re.compile(r'(W/)?"([\x21\x23-\x7e\x80-\xff]*)"')
 _SEPARATOR = re.compile(r"[ \t]*,[ \t,]*")
@@ -17,7 +17,7 @@ def quoted(tag: str) -> str:
     return f'"{tag}"'
 
 
-def read_conditions(request: Request) -> Conditions:
+def read_conditions(request: Request) -> Preconditions:
     """The request's preconditions.
 
     Raises:
@@ -29,7 +29,7 @@ def read_conditions(request: Request) -> Conditions:
     none_match, none_match_any = _read(request, "If-None-Match", weak=True)
     if match is None and none_match is None and not match_any and not none_match_any:
         return UNCONDITIONAL
-    return Conditions(match, match_any, none_match, none_match_any)
+    return Preconditions(match, match_any, none_match, none_match_any)
 
 
 def _read(request: Request, header: str, *, weak: bool) -> tuple[frozenset[str] | None, bool]:
@@ -60,7 +60,7 @@ def _read(request: Request, header: str, *, weak: bool) -> tuple[frozenset[str] 
     return frozenset(tags), False
 
 
-def is_unchanged(conditions: Conditions, tag: str) -> bool:
+def is_unchanged(conditions: Preconditions, tag: str) -> bool:
     """Whether a read is to be answered with 304.
 
     Raises:

@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 import trio
 
 from retain.engine.core.errors import Invalid
-from retain.engine.settings import Body
+from retain.engine.settings import EncodedValue
 from retain.engine.settings.value import depth_of, to_text
 
 THREAD_BYTES = 256 << 10
@@ -22,7 +22,7 @@ _NOT_BRACKETS = re.compile(r'"[^"\\]*(?:\\.?[^"\\]*)*(?:"|\Z)|[^"\[\]{}]+', re.D
 _STEP = {"[": 1, "{": 1, "]": -1, "}": -1}
 
 
-async def read_json(data: bytes, max_depth: int) -> Body:
+async def read_json(data: bytes, max_depth: int) -> EncodedValue:
     """The value of a JSON text.
 
     Args:
@@ -40,7 +40,7 @@ async def read_json(data: bytes, max_depth: int) -> Body:
     return await trio.to_thread.run_sync(parse, data, max_depth)
 
 
-def parse(data: bytes, max_depth: int) -> Body:
+def parse(data: bytes, max_depth: int) -> EncodedValue:
     """`read_json`, blocking."""
     try:
         text = data.decode()
@@ -53,7 +53,7 @@ def parse(data: bytes, max_depth: int) -> Body:
             raise Invalid(f"nested deeper than {max_depth}", reason="depth")
     try:
         value = json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant, parse_float=_finite)
-        return Body(value, to_text(value), depth_of(value) if depth is None else depth)
+        return EncodedValue(value, to_text(value), depth_of(value) if depth is None else depth)
     except UnicodeEncodeError:
         raise Invalid("a string holds half a character", reason="json") from None
     except ValueError:

@@ -19,12 +19,12 @@ from retain.api.settings.watch import Watch, Watchers
 from retain.engine import Engine, Forbidden, NotFound
 from retain.engine.audit.settings_versions import Version, kept_events, versions
 from retain.engine.core.time import iso
-from retain.engine.settings import Asker, Conditions, Document, Level, Missing, Path, Place, SettingsPolicy
+from retain.engine.settings import Asker, Document, Level, Missing, Path, Place, Preconditions, SettingsPolicy
 from retain.engine.settings.paths import walk
 from retain.engine.settings.queries import (
     NO_RIGHT,
     NO_SUCH,
-    Found,
+    ReadResult,
     check_device,
     places_concerned,
     read_value,
@@ -102,7 +102,7 @@ class Reader:
                 return unchanged_answer(found.tag, wanted.headers)
         return value_answer(to_text(found.value), found.tag, wanted.headers)
 
-    async def find(self, wanted: Wanted) -> Found:
+    async def find(self, wanted: Wanted) -> ReadResult:
         """The value asked for, or the names of its children."""
         place, path, policy, query = wanted.place, wanted.path, self._policy, wanted.query
         found = await self._engine.read(
@@ -114,9 +114,9 @@ class Reader:
             return found
         if not isinstance(found.value, dict):
             raise BadRequest("only an object has keys")
-        return Found(list(found.value), f"{found.tag}~keys")
+        return ReadResult(list(found.value), f"{found.tag}~keys")
 
-    async def _changed(self, request: Request, wanted: Wanted, conditions: Conditions) -> Found:
+    async def _changed(self, request: Request, wanted: Wanted, conditions: Preconditions) -> ReadResult:
         """What is there when it is no longer what the client has, or after the time it wants to wait."""
         places = places_concerned(wanted.place, merged=wanted.query.merged)
         with self._watchers.watch(places, wanted.asker.name) as watch:
@@ -144,8 +144,8 @@ class Reader:
         headers = [("Content-Type", "text/event-stream"), ("X-Accel-Buffering", "no"), *COMMON]
         return Response(200, [*headers, *wanted.headers], body)
 
-    def _judged(self, wanted: Wanted) -> Callable[[], Awaitable[Found]]:
-        async def find() -> Found:
+    def _judged(self, wanted: Wanted) -> Callable[[], Awaitable[ReadResult]]:
+        async def find() -> ReadResult:
             await wanted.judge()
             return await self.find(wanted)
 

@@ -11,7 +11,7 @@ import trio
 from retain.api.identity import IdentityError, Unauthenticated
 from retain.api.settings.watch import Watch
 from retain.engine import EngineError, Forbidden, NotFound
-from retain.engine.settings.queries import Found
+from retain.engine.settings.queries import ReadResult
 from retain.engine.settings.value import to_text
 
 HEARTBEAT_S = 20.0
@@ -33,7 +33,7 @@ class ChangeStream:
     def __init__(
         self,
         watching: AbstractContextManager[Watch],
-        find: Callable[[], Awaitable[Found]],
+        find: Callable[[], Awaitable[ReadResult]],
         known: str,
         lifetime_s: float,
     ) -> None:
@@ -99,7 +99,7 @@ class ChangeStream:
 
 def change_stream(
     watching: AbstractContextManager[Watch],
-    find: Callable[[], Awaitable[Found]],
+    find: Callable[[], Awaitable[ReadResult]],
     *,
     known: str,
     lifetime_s: float = math.inf,

@@ -13,8 +13,8 @@ from retain.api.settings.jsontext import read_json
 from retain.api.settings.reads import Reader, Wanted
 from retain.engine import Engine
 from retain.engine.settings import (
-    Body,
     DeleteValue,
+    EncodedValue,
     MergeValue,
     PatchValue,
     PostValue,
@@ -85,10 +85,10 @@ class Writer:
 
     async def _restore(self, wanted: Wanted, revision: int, facts: dict[str, Any]) -> Response:
         value, document = await self._reader.earlier(wanted, revision)
-        command = RestoreValue(body=Body.of(value), whose=document.resource, **facts)
+        command = RestoreValue(body=EncodedValue.of(value), whose=document.resource, **facts)
         return done_answer((await self._engine.submit(command)).tag)
 
-    async def _body(self, request: Request, kinds: set[str]) -> tuple[str, Body]:
+    async def _body(self, request: Request, kinds: set[str]) -> tuple[str, EncodedValue]:
         """(media type, value) of the body.
 
         Raises:

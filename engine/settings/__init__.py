@@ -15,33 +15,32 @@ from retain.engine.settings.commands import (
     PutValue,
     RestateDocument,
     RestoreValue,
-    Written,
+    WriteResult,
 )
 from retain.engine.settings.model import (
     METADATA,
     MISSING,
     UNCONDITIONAL,
     Asker,
-    Conditions,
     Document,
     Level,
     Missing,
     Path,
     Place,
+    Preconditions,
     SettingsPolicy,
 )
 from retain.engine.settings.slice import SettingsSlice
-from retain.engine.settings.value import Body
+from retain.engine.settings.value import EncodedValue
 
 __all__ = [
     "METADATA",
     "MISSING",
     "UNCONDITIONAL",
     "Asker",
-    "Body",
-    "Conditions",
     "DeleteValue",
     "Document",
+    "EncodedValue",
     "ImportDocument",
     "Level",
     "MergeValue",
@@ -50,10 +49,11 @@ __all__ = [
     "Path",
     "Place",
     "PostValue",
+    "Preconditions",
     "PutValue",
     "RestateDocument",
     "RestoreValue",
     "SettingsPolicy",
     "SettingsSlice",
-    "Written",
+    "WriteResult",
 ]

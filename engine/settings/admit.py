@@ -12,7 +12,7 @@ from retain.engine.settings.model import METADATA, MISSING, Document, Level, Mis
 from retain.engine.settings.queries import NO_RIGHT, NO_SUCH, own_tag
 from retain.engine.settings.roles import Right, as_stored, bare, check_metadata, permits
 from retain.engine.settings.state import SettingsState
-from retain.engine.settings.value import Body, check_body, same
+from retain.engine.settings.value import EncodedValue, check_body, same
 
 UNREACHABLE = frozenset({"", ".", ".."})
 """Names that no URL can carry to us: collapsed or removed on the way (docs/wire/settings.md, section 2)."""
@@ -37,7 +37,7 @@ def check_path(command: Write, path: Path) -> None:
             raise Invalid(f"{METADATA} has no meaning at this level", reason="metadata")
 
 
-def admit(command: Write, path: Path, body: Body, *, merging: bool = False) -> Body:
+def admit(command: Write, path: Path, body: EncodedValue, *, merging: bool = False) -> EncodedValue:
     """The body as it may be stored: role lists are left out where they have no meaning.
 
     Raises:
@@ -57,8 +57,8 @@ def admit(command: Write, path: Path, body: Body, *, merging: bool = False) -> B
     if command.place.level == Level.GLOBAL or METADATA.encode() not in body.text:
         return body
     if not path:
-        return Body.of({name: bare(configuration) for name, configuration in body.value.items()})
-    return Body.of(bare(body.value)) if len(path) == 1 else body
+        return EncodedValue.of({name: bare(configuration) for name, configuration in body.value.items()})
+    return EncodedValue.of(bare(body.value)) if len(path) == 1 else body
 
 
 def check_configuration(command: Write, name: str, value: Any, *, removable: bool = False) -> None:

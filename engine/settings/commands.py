@@ -9,12 +9,12 @@ from typing import Any, ClassVar
 from retain.engine.core.command import Command
 from retain.engine.core.typed import Resource
 from retain.engine.settings.json_patch import Step
-from retain.engine.settings.model import UNCONDITIONAL, Asker, Conditions, Path, Place, SettingsPolicy
-from retain.engine.settings.value import Body
+from retain.engine.settings.model import UNCONDITIONAL, Asker, Path, Place, Preconditions, SettingsPolicy
+from retain.engine.settings.value import EncodedValue
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
+class WriteResult:
     """The answer to a write.
 
     Attributes:
@@ -27,7 +27,7 @@ class Written:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Write(Command[Written]):
+class Write(Command[WriteResult]):
     """Base of the writes that clients ask for.
 
     Attributes:
@@ -45,7 +45,7 @@ class Write(Command[Written]):
     place: Place
     path: Path
     policy: SettingsPolicy
-    conditions: Conditions = UNCONDITIONAL
+    conditions: Preconditions = UNCONDITIONAL
     resource: Resource
 
 
@@ -55,7 +55,7 @@ class PostValue(Write):
 
     METHOD: ClassVar[str] = "POST"
 
-    body: Body
+    body: EncodedValue
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +64,7 @@ class PutValue(Write):
 
     METHOD: ClassVar[str] = "PUT"
 
-    body: Body
+    body: EncodedValue
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +73,7 @@ class MergeValue(Write):
 
     METHOD: ClassVar[str] = "PATCH"
 
-    body: Body
+    body: EncodedValue
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,7 +110,7 @@ class RestoreValue(Write):
 
     METHOD: ClassVar[str] = "RESTORE"
 
-    body: Body
+    body: EncodedValue
     whose: bytes
 
 

@@ -28,7 +28,7 @@ from retain.engine.settings.commands import (
     PutValue,
     RestoreValue,
     Write,
-    Written,
+    WriteResult,
 )
 from retain.engine.settings.events import Change, DocumentDeleted, Op, changed, stated
 from retain.engine.settings.json_patch import apply_steps, work_for
@@ -36,12 +36,12 @@ from retain.engine.settings.merge import is_blocked, resolve
 from retain.engine.settings.merge_patch import merge_patch
 from retain.engine.settings.model import METADATA, MISSING, Document, Level, Missing, Path, tag_of
 from retain.engine.settings.paths import walk
-from retain.engine.settings.queries import NO_SUCH, View, check_device, look
+from retain.engine.settings.queries import NO_SUCH, LayeredView, check_device, look
 from retain.engine.settings.roles import Right
 from retain.engine.settings.state import SettingsState, apply_changes
-from retain.engine.settings.value import Body, depth_of, same, to_text
+from retain.engine.settings.value import EncodedValue, depth_of, same, to_text
 
-Decider = Callable[[SettingsState, Any, int], Decision[Written]]
+Decider = Callable[[SettingsState, Any, int], Decision[WriteResult]]
 
 
 def deciders(state: SettingsState) -> Mapping[type[Command[Any]], Callable[[Any, int], Decision[Any]]]:
@@ -79,9 +79,9 @@ class _Target:
         self.command = command
         self.own: Document | None = state.documents.get(place)
         self.path: Path = target_path(command, self.own)
-        self.view: View = look(state, command.asker, place, self.path)
+        self.view: LayeredView = look(state, command.asker, place, self.path)
         if place.level == Level.GLOBAL:
-            self.view = View((self.own.value,) if self.own else (), MISSING, self.view.tag)
+            self.view = LayeredView((self.own.value,) if self.own else (), MISSING, self.view.tag)
         self.present = resolve(self.view.layers, self.path)
 
     def value(self, path: Path) -> Any:
@@ -98,15 +98,15 @@ class _Target:
         *,
         touched: Sequence[str],
         created: bool,
-        whole: Body | None = None,
-    ) -> Decision[Written]:
+        whole: EncodedValue | None = None,
+    ) -> Decision[WriteResult]:
         """The events of a write that passed its own rules, after those that all writes share."""
         command, own = self.command, self.own
         old = own.value if own else {}
         if not created and whole is None and own is None and not changes:
             check_result(command, old, old, touched)
             check_conditions(self.state, command, self.view.tag, exists=not isinstance(self.present, Missing))
-            return Decision((), Written(created, self.view.tag))  # nothing of one's own comes of it
+            return Decision((), WriteResult(created, self.view.tag))  # nothing of one's own comes of it
         if whole is not None:
             new, size = whole.value, len(whole.text)
         else:
@@ -132,7 +132,7 @@ class _Target:
             events = tuple(stated(text, new, **_origin(own), **facts))
         else:
             events = tuple(changed(changes, **facts))
-        return Decision(tuple(events), Written(created, self._tag(tag_of(resource, revision))))
+        return Decision(tuple(events), WriteResult(created, self._tag(tag_of(resource, revision))))
 
     def _tag(self, own: str) -> str:
         """The tag of a plain read after the write: the present one with the own document's part replaced."""
@@ -141,7 +141,7 @@ class _Target:
         return "_".join([*above, own]) + dash + mark
 
 
-def post(state: SettingsState, command: PostValue, _: int) -> Decision[Written]:
+def post(state: SettingsState, command: PostValue, _: int) -> Decision[WriteResult]:
     """POST makes what is not there yet on its own level; its parents must show."""
     target = _Target(state, command)
     path = target.path
@@ -165,7 +165,7 @@ def post(state: SettingsState, command: PostValue, _: int) -> Decision[Written]:
     return target.commit([_set(path, body)], touched=path[:1], created=True)
 
 
-def put(state: SettingsState, command: PutValue, _: int) -> Decision[Written]:
+def put(state: SettingsState, command: PutValue, _: int) -> Decision[WriteResult]:
     """PUT replaces what shows; at device level, or where the operator allows it, it also makes
     (docs/wire/settings.md, section 11.2)."""
     target = _Target(state, command)
@@ -183,7 +183,7 @@ def put(state: SettingsState, command: PutValue, _: int) -> Decision[Written]:
     return target.commit([_set(path, body)], touched=path[:1], created=created)
 
 
-def merge(state: SettingsState, command: MergeValue, _: int) -> Decision[Written]:
+def merge(state: SettingsState, command: MergeValue, _: int) -> Decision[WriteResult]:
     """PATCH with a merge patch: the target must show, the change goes to the own level
     (docs/wire/settings.md, section 11.25)."""
     target = _Target(state, command)
@@ -200,7 +200,7 @@ def merge(state: SettingsState, command: MergeValue, _: int) -> Decision[Written
     return target.commit(changes, touched=touched, created=False)
 
 
-def patch(state: SettingsState, command: PatchValue, _: int) -> Decision[Written]:
+def patch(state: SettingsState, command: PatchValue, _: int) -> Decision[WriteResult]:
     """PATCH with a JSON patch, on the own level's value; what it comes to is recorded, not its operations."""
     target = _Target(state, command)
     path, policy = target.path, command.policy
@@ -222,7 +222,7 @@ def patch(state: SettingsState, command: PatchValue, _: int) -> Decision[Written
     return target.commit(changes, touched=touched, created=False)
 
 
-def delete(state: SettingsState, command: DeleteValue, _: int) -> Decision[Written]:
+def delete(state: SettingsState, command: DeleteValue, _: int) -> Decision[WriteResult]:
     """DELETE removes from the own level only: what is inherited shows again, or cannot be removed from
     below."""
     target = _Target(state, command)
@@ -241,10 +241,10 @@ def delete(state: SettingsState, command: DeleteValue, _: int) -> Decision[Writt
         revision=state.next_revision(own),
         method=command.METHOD,
     )
-    return Decision((event,), Written(False, ""))
+    return Decision((event,), WriteResult(False, ""))
 
 
-def restore(state: SettingsState, command: RestoreValue, _: int) -> Decision[Written]:
+def restore(state: SettingsState, command: RestoreValue, _: int) -> Decision[WriteResult]:
     """Puts back an earlier value, role lists included, under the same rights as a PUT."""
     target = _Target(state, command)
     path, own, body = target.path, target.own, command.body
@@ -262,7 +262,7 @@ def _origin(own: Document | None) -> dict[str, int]:
     return {"born": own.born, "first": own.first} if own else {}
 
 
-def _set(path: Path, body: Body) -> Change:
+def _set(path: Path, body: EncodedValue) -> Change:
     return Change(Op.SET, path, body.value, body.text)
 
 
@@ -270,7 +270,7 @@ def _setting(path: Path, value: Any) -> Change:
     return Change(Op.SET, path, value, to_text(value))
 
 
-def _keep_lists(target: _Target, body: Body) -> Body:
+def _keep_lists(target: _Target, body: EncodedValue) -> EncodedValue:
     """A replacement without ``__metadata`` keeps the old lists: it would drop protection by accident (spec
     section 7)."""
     own, path = target.own, target.path
@@ -289,7 +289,7 @@ def _keep_lists(target: _Target, body: Body) -> Body:
         value = {name: kept(name, configuration) for name, configuration in body.value.items()}
         if all(value[name] is body.value[name] for name in value):
             return body
-    return body if value is body.value else Body.of(value)
+    return body if value is body.value else EncodedValue.of(value)
 
 
 def _admitted(command: PatchValue, change: Change) -> Change:
@@ -298,7 +298,8 @@ def _admitted(command: PatchValue, change: Change) -> Change:
     if change.op is not Op.SET:
         return change
     return _set(
-        change.path, admit(command, change.path, Body(change.value, change.text, depth_of(change.value)))
+        change.path,
+        admit(command, change.path, EncodedValue(change.value, change.text, depth_of(change.value))),
     )
 
 

@@ -136,7 +136,7 @@ bits."""
 
 
 @dataclass(frozen=True, slots=True)
-class Conditions:
+class Preconditions:
     """The preconditions of a request (RFC 9110 section 13). Tags are without their quotes.
 
     Attributes:
@@ -152,4 +152,4 @@ class Conditions:
     none_match_any: bool = False
 
 
-UNCONDITIONAL = Conditions()
+UNCONDITIONAL = Preconditions()

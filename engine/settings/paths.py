@@ -22,7 +22,7 @@ def walk(value: Any, path: Path) -> Any:
     return value
 
 
-class Draft:
+class DocumentDraft:
     """A document that many changes are made to, each object in it copied once.
 
     Attributes:

@@ -18,7 +18,7 @@ FOREIGN_DEVICE = "this device belongs to another user"
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class ReadResult:
     """The answer to a read.
 
     Attributes:
@@ -31,13 +31,13 @@ class Found:
 
 
 @dataclass(frozen=True, slots=True)
-class View:
+class LayeredView:
     """What an asker sees of a place, as layers to be laid over one another, lowest first.
 
     Attributes:
         layers: Level documents, or the parts of them that matter for the path.
         hidden: The application's part that the asker has no right to read; `MISSING` if there is none.
-        tag: See `Found`.
+        tag: See `ReadResult`.
     """
 
     layers: tuple[Any, ...]
@@ -53,7 +53,7 @@ def read_value(
     policy: SettingsPolicy,
     *,
     merged: bool = True,
-) -> Found:
+) -> ReadResult:
     """What a GET shows.
 
     Args:
@@ -80,20 +80,20 @@ def read_value(
         raise NotFound(NO_SUCH)
     if not path and value == {} and not isinstance(view.hidden, Missing) and len(view.layers) == 1:
         raise Forbidden(NO_RIGHT, reason="role")
-    return Found(value, view.tag)
+    return ReadResult(value, view.tag)
 
 
-def look(state: SettingsState, asker: Asker, place: Place, path: Path, *, merged: bool = True) -> View:
+def look(state: SettingsState, asker: Asker, place: Place, path: Path, *, merged: bool = True) -> LayeredView:
     """The layers that `asker` sees, as far as they matter for `path`."""
     application = state.documents.get(Place(place.application, Level.GLOBAL))
     if place.level == Level.GLOBAL:
         if application is None:
-            return View((), MISSING, "0")
+            return LayeredView((), MISSING, "0")
         visible, hidden, mark = _readable(application, asker, path)
-        return View((visible,), hidden, application.tag + mark)
+        return LayeredView((visible,), hidden, application.tag + mark)
     own = state.documents.get(place)
     if not merged:
-        return View(_present(own), MISSING, _tag(own))
+        return LayeredView(_present(own), MISSING, _tag(own))
     user = None
     tags = [_tag(application)]
     if place.level == Level.DEVICE:
@@ -101,11 +101,11 @@ def look(state: SettingsState, asker: Asker, place: Place, path: Path, *, merged
         tags.append(_tag(user))
     tags.append(_tag(own))
     if application is None:
-        return View(_present(user, own), MISSING, "_".join(tags))
+        return LayeredView(_present(user, own), MISSING, "_".join(tags))
     visible, hidden, mark = _readable(application, asker, path)
     shown = {path[0]: bare(visible[path[0]])} if path and path[0] in visible else {}
     layer = shown if path else without_metadata(visible)
-    return View((layer, *_present(user, own)), hidden, "_".join(tags) + mark)
+    return LayeredView((layer, *_present(user, own)), hidden, "_".join(tags) + mark)
 
 
 def _readable(document: Document, asker: Asker, path: Path) -> tuple[dict[str, Any], Any, str]:

@@ -24,7 +24,7 @@ from retain.engine.settings.events import (
 )
 from retain.engine.settings.merge_patch import merge_sized
 from retain.engine.settings.model import Document, Level, Missing, Place
-from retain.engine.settings.paths import Draft, removing, setting
+from retain.engine.settings.paths import DocumentDraft, removing, setting
 from retain.engine.settings.value import from_text, measure
 
 RECENT_MAX = 10_000
@@ -33,7 +33,7 @@ RECENT_MAX = 10_000
 
 def apply_changes(value: Any, changes: Iterable[Change]) -> tuple[Any, int]:
     """Return `value` after `changes`, and by how many bytes of compact JSON it is longer. Never refuses."""
-    draft, difference = Draft(value), 0
+    draft, difference = DocumentDraft(value), 0
     for change in changes:
         match change.op:
             case Op.SET:

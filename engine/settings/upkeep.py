@@ -14,7 +14,7 @@ from retain.engine.settings.events import DocumentDeleted, SettingsEvent, stated
 from retain.engine.settings.model import METADATA, Level
 from retain.engine.settings.roles import without_metadata
 from retain.engine.settings.state import SettingsState
-from retain.engine.settings.value import Body, same, to_text
+from retain.engine.settings.value import EncodedValue, same, to_text
 
 
 def deciders(state: SettingsState) -> Mapping[type[Command[Any]], Callable[[Any, int], Decision[Any]]]:
@@ -44,7 +44,7 @@ def import_document(state: SettingsState, command: ImportDocument, _: int) -> De
     value = dict(command.value) if place.level == Level.GLOBAL else without_metadata(command.value)
     if METADATA in value:
         raise Invalid("a configuration cannot have this name", reason="name")
-    body = Body.of(value)
+    body = EncodedValue.of(value)
     if body.depth > policy.max_depth:
         raise Invalid(f"nested deeper than {policy.max_depth}", reason="depth")
     if len(body.text) > policy.max_document_bytes:

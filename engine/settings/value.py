@@ -45,7 +45,7 @@ def member_size(name: str) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class Body:
+class EncodedValue:
     """A value with its compact text, which is made once and serves for its size and for the journal.
 
     Attributes:
@@ -59,12 +59,12 @@ class Body:
     depth: int
 
     @classmethod
-    def of(cls, value: Any) -> Body:
+    def of(cls, value: Any) -> EncodedValue:
         """The body of `value`. Raises as `to_text`."""
         return cls(value, to_text(value), depth_of(value))
 
 
-def check_body(body: Body, depth: int, policy: SettingsPolicy) -> None:
+def check_body(body: EncodedValue, depth: int, policy: SettingsPolicy) -> None:
     """The value rule, for a body that is to stand `depth` names below its level document.
 
     Args:

@@ -15,7 +15,7 @@ from retain.engine.holds.commands import SetHold
 from retain.engine.holds.target import HoldKind
 from retain.engine.outlook import DAYS, outlook
 from retain.engine.settings import Asker, Place, PutValue, SettingsPolicy
-from retain.engine.settings import Body as Json
+from retain.engine.settings import EncodedValue as Json
 from retain.engine.tokens import Grant, IssueTokens
 from tests.kit.blobs import BlobDesk
 from tests.kit.slices import inline

@@ -9,7 +9,7 @@ import pytest
 
 from retain.api.config.load import Config, IdentityConfig
 from retain.api.console.routes import ROUTES
-from retain.engine.settings import Asker, Body, Place, PutValue, SettingsPolicy
+from retain.engine.settings import Asker, EncodedValue, Place, PutValue, SettingsPolicy
 from tests.kit.console import USERS, Console, console
 
 SECRET = "a secret of at least thirty-two characters"
@@ -28,7 +28,7 @@ async def put_setting(server: Console, application: str) -> None:
             path=(),
             resource=server.engine.entropy(16),
             policy=SettingsPolicy(put_creates=True),
-            body=Body.of({MARKUP: {MARKUP: MARKUP}}),
+            body=EncodedValue.of({MARKUP: {MARKUP: MARKUP}}),
         )
     )
 

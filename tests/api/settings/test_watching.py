@@ -18,7 +18,7 @@ from retain.api.identity import Caller, Unauthenticated
 from retain.api.settings import stream as stream_module
 from retain.api.settings.reads import Reader, Wanted
 from retain.api.settings.stream import HEARTBEAT_S
-from retain.engine.settings.queries import Found
+from retain.engine.settings.queries import ReadResult
 from tests.kit.settings import ANN, BOB, PROXY, ROOT, Client, User, settings_client, whole
 
 
@@ -308,7 +308,7 @@ async def test_an_irrelevant_change_is_looked_at_once(
     looks = 0
     find = Reader.find
 
-    async def counting(reader: Reader, wanted: Wanted) -> Found:
+    async def counting(reader: Reader, wanted: Wanted) -> ReadResult:
         nonlocal looks
         looks += 1
         return await find(reader, wanted)

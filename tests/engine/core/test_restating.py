@@ -25,7 +25,7 @@ from retain.engine.core.errors import TooLarge
 from retain.engine.core.ledger import CROWDED, RecordLedger, chain_rows, mark_of, seq_of, size_of
 from retain.engine.holds import HoldKind, SetHold
 from retain.engine.settings import Asker, Place, PutValue, SettingsPolicy
-from retain.engine.settings import Body as Json
+from retain.engine.settings import EncodedValue as Json
 from retain.engine.tokens import Grant, IssueTokens
 from tests.kit.blobs import ACCOUNT, BlobDesk
 from tests.kit.slices import DAY, inline, payload

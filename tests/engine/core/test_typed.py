@@ -20,7 +20,7 @@ from retain.engine.blobs.entries import ContentHeaders
 from retain.engine.core.body import Inline
 from retain.engine.core.errors import Invalid
 from retain.engine.core.typed import Between, Resource, wrong_field
-from retain.engine.settings import Asker, Body, Level, Place, PostValue, SettingsPolicy
+from retain.engine.settings import Asker, EncodedValue, Level, Place, PostValue, SettingsPolicy
 from retain.engine.testing import ManualClock, open_memory_engine
 from tests.kit.work import steps
 
@@ -114,7 +114,7 @@ ODD: list[tuple[Any, str]] = [
     (
         PostValue(
             actor="a", asker=Asker("a"), place=Place("app", Level.USER, "", None), path=(),  # type: ignore[arg-type]
-            policy=SettingsPolicy(), resource=bytes(16), body=Body.of({}),
+            policy=SettingsPolicy(), resource=bytes(16), body=EncodedValue.of({}),
         ),
         "place",
     ),

@@ -32,7 +32,7 @@ from retain.engine.core.ledger import CROWDED, chain_rows
 from retain.engine.core.time import HOUR
 from retain.engine.holds import HoldKind, LiftHold, SetHold
 from retain.engine.settings import Asker, DeleteValue, Place, PutValue, SettingsPolicy
-from retain.engine.settings import Body as Json
+from retain.engine.settings import EncodedValue as Json
 from retain.engine.testing import ManualClock, SteppedClock, verify
 from retain.journal import Part, scan
 from retain.journal.segments.files import broken_files

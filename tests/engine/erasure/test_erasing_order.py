@@ -16,7 +16,7 @@ from retain.engine.blobs.commands import DeleteBlob, PutBlob, StageBlock
 from retain.engine.blobs.container_commands import CreateContainer, DeleteContainer
 from retain.engine.blobs.entries import ContentHeaders
 from retain.engine.settings import Asker, DeleteValue, Place, PutValue, SettingsPolicy
-from retain.engine.settings import Body as Json
+from retain.engine.settings import EncodedValue as Json
 from retain.engine.testing import SteppedClock, verify
 from retain.journal.testing.memory import MemoryDisk, Operation
 from tests.engine.persons.test_end import seen

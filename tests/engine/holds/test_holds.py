@@ -22,7 +22,7 @@ from retain.engine.holds import Hold, HoldKind, LiftHold, RestateHold, SetHold
 from retain.engine.holds.commands import REASON_BYTES
 from retain.engine.settings.commands import DeleteValue, MergeValue, PutValue, RestateDocument
 from retain.engine.settings.model import Asker, Level, Place, SettingsPolicy
-from retain.engine.settings.value import Body
+from retain.engine.settings.value import EncodedValue
 from retain.engine.state import State
 from retain.engine.wire import about
 from retain.journal import NO_RESOURCE
@@ -59,7 +59,7 @@ class HoldDesk(BlobDesk):
         )
 
     def document(self, command: type[Any], value: Any = None, path: tuple[str, ...] = ()) -> Any:
-        fields: dict[str, Any] = {} if value is None else {"body": Body.of(value)}
+        fields: dict[str, Any] = {} if value is None else {"body": EncodedValue.of(value)}
         return self.do(
             command(
                 actor="user:ann",

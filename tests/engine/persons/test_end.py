@@ -44,7 +44,7 @@ from retain.engine.core.ledger import chain_rows
 from retain.engine.core.time import DAY
 from retain.engine.engine import Engine
 from retain.engine.settings import Asker, DeleteValue, MergeValue, Place, PutValue, SettingsPolicy
-from retain.engine.settings import Body as Json
+from retain.engine.settings import EncodedValue as Json
 from retain.engine.testing import SteppedClock, verify
 from retain.engine.tokens import Grant, IssueTokens, RecordKeyRotation, RevokeTokens
 from retain.journal import Verb, scan

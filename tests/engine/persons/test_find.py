@@ -19,7 +19,7 @@ from retain.engine.persons.end import ENDED, HELD, LIVING, Ended, EndSubjects, s
 from retain.engine.persons.find import FEW, Asked, kind_of, recorded, remains
 from retain.engine.settings import DeleteValue, MergeValue, PutValue
 from retain.engine.settings.model import Asker, Level, Place, SettingsPolicy
-from retain.engine.settings.value import Body
+from retain.engine.settings.value import EncodedValue
 from retain.engine.testing import SteppedClock, open_memory_engine
 from retain.engine.wire import About
 from retain.journal import Part
@@ -51,7 +51,9 @@ class Store:
     async def document(
         self, place: Place, command: type[Any] = PutValue, value: Any = None, actor: str = "user:ann"
     ) -> None:
-        fields = {} if command is DeleteValue else {"body": Body.of(value or {"theme": {"dark": True}})}
+        fields = (
+            {} if command is DeleteValue else {"body": EncodedValue.of(value or {"theme": {"dark": True}})}
+        )
         await self.engine.submit(
             command(
                 actor=actor,

@@ -8,13 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from retain.engine.settings.model import MISSING, Missing, Path
-from retain.engine.settings.paths import Draft, Edit, removing, setting, walk
+from retain.engine.settings.paths import DocumentDraft, Edit, removing, setting, walk
 from retain.engine.settings.value import measure
 from tests.engine.settings.strategies import OBJECTS, PATHS, VALUES
 
 
 def update(document: Any, path: Path, edit: Edit) -> tuple[Any, int]:
-    draft = Draft(document)
+    draft = DocumentDraft(document)
     longer = draft.change(path, edit)
     return draft.value, longer
 
@@ -22,7 +22,7 @@ def update(document: Any, path: Path, edit: Edit) -> tuple[Any, int]:
 @given(OBJECTS, st.lists(st.tuples(PATHS, st.none() | VALUES), max_size=5))
 def test_many_changes_are_as_one_after_another(document: Any, changes: list[tuple[Path, Any]]) -> None:
     before, asked = repr(document), repr(changes)
-    draft, longer, one_by_one = Draft(document), 0, document
+    draft, longer, one_by_one = DocumentDraft(document), 0, document
     for path, value in changes:
         edit = removing if value is None else setting(value, measure(value))
         longer += draft.change(path, edit)
@@ -35,7 +35,7 @@ def test_many_changes_are_as_one_after_another(document: Any, changes: list[tupl
 
 def test_what_a_change_brings_is_not_changed_by_the_next_one() -> None:
     brought = {"b": {"c": 1}}
-    draft = Draft({})
+    draft = DocumentDraft({})
     draft.change(("a",), setting(brought, measure(brought)))
     draft.change(("a", "b", "c"), setting(2, 1))
     assert draft.value == {"a": {"b": {"c": 2}}}

@@ -27,8 +27,8 @@ from retain.engine.core.domain import Ground
 from retain.engine.settings import (
     MISSING,
     Asker,
-    Body,
     DeleteValue,
+    EncodedValue,
     ImportDocument,
     Level,
     MergeValue,
@@ -80,7 +80,7 @@ def facts(place: Place, path: tuple[str, ...] = (), **more: Any) -> dict[str, An
 async def put(engine: Engine, place: Place, value: Any, path: tuple[str, ...] = ()) -> None:
     exists = place in engine.state.settings.documents or place.level == Level.DEVICE
     command = PutValue if exists else PostValue
-    await engine.submit(command(body=Body.of(value), **facts(place, path)))
+    await engine.submit(command(body=EncodedValue.of(value), **facts(place, path)))
 
 
 def roundtrip(event: Any) -> Any:
@@ -160,8 +160,8 @@ async def test_a_patch_of_a_large_document_costs_what_a_patch_of_a_small_one_cos
             value = {f"name{number}": "x" * 90 for number in range(members)}
             await put(engine, DEVICE, {"c": value})
             seq = engine.state.seq
-            await engine.submit(MergeValue(body=Body.of({"name0": "y"}), **facts(DEVICE, ("c",))))
-            await engine.submit(PutValue(body=Body.of("z"), **facts(DEVICE, ("c", "name0"))))
+            await engine.submit(MergeValue(body=EncodedValue.of({"name0": "y"}), **facts(DEVICE, ("c",))))
+            await engine.submit(PutValue(body=EncodedValue.of("z"), **facts(DEVICE, ("c", "name0"))))
             records = list(journal.scan(engine.disk, start=seq + 1))
             costs.append(sum(r.header.details_size + r.header.content_size for r in records))
     assert costs[0] == costs[1]
@@ -334,7 +334,7 @@ async def test_what_was_deleted_meanwhile_is_not_put_back() -> None:
     async with open_memory_engine() as engine:
         await put(engine, GLOBAL, {"c": {}})
         with pytest.raises(Conflict):
-            await engine.submit(RestoreValue(body=Body.of({}), whose=bytes(16), **facts(GLOBAL)))
+            await engine.submit(RestoreValue(body=EncodedValue.of({}), whose=bytes(16), **facts(GLOBAL)))
 
 
 def test_a_history_that_lost_its_beginning_starts_where_the_document_is_stated() -> None:

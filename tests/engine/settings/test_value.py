@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 
 from retain.engine.core.errors import Invalid
-from retain.engine.settings import Body, SettingsPolicy
+from retain.engine.settings import EncodedValue, SettingsPolicy
 from retain.engine.settings.value import check_body, depth_of, from_text, measure, same, to_text
 from tests.engine.settings.strategies import VALUES
 
@@ -16,7 +16,7 @@ from tests.engine.settings.strategies import VALUES
 def verdict(value: Any, depth: int, policy: SettingsPolicy) -> str:
     """Why `value` may not stand `depth` names below its document; "" if it may."""
     try:
-        check_body(Body.of(value), depth, policy)
+        check_body(EncodedValue.of(value), depth, policy)
     except Invalid as error:
         return error.reason
     return ""

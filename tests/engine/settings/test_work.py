@@ -19,7 +19,7 @@ from retain.engine.settings.model import Asker, Level, Place, SettingsPolicy
 from retain.engine.settings.queries import owner_of
 from retain.engine.settings.slice import SettingsSlice
 from retain.engine.settings.state import SettingsState, apply_changes
-from retain.engine.settings.value import Body
+from retain.engine.settings.value import EncodedValue
 from tests.kit.work import assert_linear, assert_linear_in_c
 
 PLACE = Place("app", Level.USER, "ann", "")
@@ -41,14 +41,14 @@ def perform(state: SettingsState, command: Write) -> None:
 
 def state_with(value: dict[str, Any]) -> SettingsSlice:
     state = SettingsSlice(Ground())
-    perform(state, PostValue(body=Body.of(value), **FACTS))
+    perform(state, PostValue(body=EncodedValue.of(value), **FACTS))
     return state
 
 
 def posting(size: int) -> Callable[[], None]:
     """A POST of many names to a document that is there."""
     state = state_with({"first": 1})
-    command = PostValue(body=Body.of({f"k{n}": n for n in range(size)}), **FACTS)
+    command = PostValue(body=EncodedValue.of({f"k{n}": n for n in range(size)}), **FACTS)
     return lambda: perform(state, command)
 
 
@@ -62,7 +62,7 @@ def patching(size: int) -> Callable[[], None]:
 
 def merging(size: int) -> Callable[[], None]:
     state = state_with({f"k{n}": n for n in range(size)})
-    command = MergeValue(body=Body.of({f"k{n}": n + 1 for n in range(size)}), **FACTS)
+    command = MergeValue(body=EncodedValue.of({f"k{n}": n + 1 for n in range(size)}), **FACTS)
     return lambda: perform(state, command)
 
 
