@@ -18,7 +18,7 @@ from retain.api.admin.moments import written
 from retain.api.blobs.sas.issue import issue_account_sas, issue_service_sas
 from retain.engine import Engine, Invalid
 from retain.engine.core.time import SECOND
-from retain.engine.tokens import Grant, IssueTokens, RevokeTokens, TokenRecord, list_tokens
+from retain.engine.tokens import IssueTokens, RevokeTokens, TokenGrant, TokenRecord, list_tokens
 
 ACCOUNT_PERMISSIONS: Final = "f"
 CONTAINER_PERMISSIONS: Final = "rl"
@@ -81,11 +81,13 @@ async def generate_tokens(
     # A token says its times in whole seconds; the record says the same.
     begins = (engine.now() if start is None else start) // SECOND * SECOND
     ends = expiry // SECOND * SECOND
-    grants = [Grant(engine.entropy(16), None, ACCOUNT_PERMISSIONS, begins, ends, None, SIGNING_KEY)]
+    grants = [TokenGrant(engine.entropy(16), None, ACCOUNT_PERMISSIONS, begins, ends, None, SIGNING_KEY)]
     for container in containers:
         policy = engine.entropy(16).hex()
         token_id = engine.entropy(16)
-        grants.append(Grant(token_id, container, CONTAINER_PERMISSIONS, begins, ends, policy, SIGNING_KEY))
+        grants.append(
+            TokenGrant(token_id, container, CONTAINER_PERMISSIONS, begins, ends, policy, SIGNING_KEY)
+        )
     records = await engine.submit(
         IssueTokens(actor=actor, account=account, grants=tuple(grants), revoke_existing=revoke_existing)
     )

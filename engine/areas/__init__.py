@@ -17,16 +17,16 @@ from retain.engine.areas.commands import (
     UpdateArea,
 )
 from retain.engine.areas.slice import AreasSlice
-from retain.engine.areas.state import File, Value
+from retain.engine.areas.state import AreaFile, Value
 
 __all__ = [
     "LONG_TEXT_BYTES",
     "MAX_TTL",
+    "AreaFile",
     "AreasPolicy",
     "AreasSlice",
     "CreateArea",
     "DeleteArea",
-    "File",
     "NewFile",
     "NewValue",
     "UpdateArea",

@@ -5,7 +5,7 @@ A deadline at or before ``now`` means gone, sweeper or not (docs/wire/areas.md, 
 
 from __future__ import annotations
 
-from retain.engine.areas.state import Area, AreasState, File, Value, key_ends, last_end, record_key
+from retain.engine.areas.state import Area, AreaFile, AreasState, Value, key_ends, last_end, record_key
 from retain.engine.core.errors import NotFound
 
 __all__ = ["File", "Value", "find", "listing", "value"]

@@ -8,7 +8,7 @@ from typing import Any
 
 from retain.engine.areas.decide import text_chunks
 from retain.engine.areas.events import AreaEvent, AreaRestated, AreaUpdated, FileStored
-from retain.engine.areas.state import Area, AreasState, File, files_of, key_ends, record_key
+from retain.engine.areas.state import Area, AreaFile, AreasState, files_of, key_ends, record_key
 from retain.engine.core.body import Body, Inline, OnDisk
 from retain.engine.core.command import KEEPER
 from retain.engine.core.domain import STEP_RECORDS, Restated, Restater, first_bytes
@@ -77,10 +77,10 @@ class AreaRestater(Restater):
         return None if area is None or area[0] != resource else area
 
 
-def _older(area: Area, before: int) -> Iterator[tuple[str, File, int]]:
+def _older(area: Area, before: int) -> Iterator[tuple[str, AreaFile, int]]:
     """Key, file and deadline of the files in records up to ``before``."""
     for key, value, end in zip(area[2], area[3], key_ends(area), strict=True):
-        if isinstance(value, File) and value.seq <= before:
+        if isinstance(value, AreaFile) and value.seq <= before:
             yield key, value, end
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby, islice, repeat
 from typing import Any
 
-from retain.engine.areas.state import Area, File, Value, shared
+from retain.engine.areas.state import Area, AreaFile, Value, shared
 from retain.engine.core.body import Inline, OnDisk, StoredBody
 from retain.journal import Payload
 
@@ -55,7 +55,7 @@ def ends_of(row: Any) -> Sequence[int]:
 
 def _is_simple(entry: tuple[str, Area]) -> bool:
     _, base, names, values, ends = entry[1]
-    return bool(names) and not base and isinstance(ends, int) and File not in map(type, values)
+    return bool(names) and not base and isinstance(ends, int) and AreaFile not in map(type, values)
 
 
 def _columns(run: list[tuple[str, Area]]) -> list[Any]:
@@ -86,10 +86,10 @@ def _pack_held(held: StoredBody) -> list[Any]:
     return [held.name, held.key, held.size, held.md5, held.sha256]
 
 
-def _unpack_file(packed: Any) -> File:
+def _unpack_file(packed: Any) -> AreaFile:
     filename, media_type, held, seq = packed
     if len(held) == 5:
-        return File(filename, media_type, Payload(*held), seq)
+        return AreaFile(filename, media_type, Payload(*held), seq)
     if isinstance(held[0], int):
-        return File(filename, media_type, OnDisk(*held), seq)
-    return File(filename, media_type, Inline(*held), seq)
+        return AreaFile(filename, media_type, OnDisk(*held), seq)
+    return AreaFile(filename, media_type, Inline(*held), seq)

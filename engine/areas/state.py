@@ -31,7 +31,7 @@ from retain.journal import Payload
 
 
 @dataclass(frozen=True, slots=True)
-class File:
+class AreaFile:
     """A file, or a long text, as live state keeps it.
 
     Attributes:
@@ -47,7 +47,7 @@ class File:
     seq: int
 
 
-Value = str | File
+Value = str | AreaFile
 Ends = int | tuple[int, ...]
 """Deadlines in nanoseconds: one per key, or a single number if all keys share it (0 without keys)."""
 Area = tuple[bytes, int, tuple[str, ...], tuple[Value, ...], Ends]
@@ -55,7 +55,7 @@ Area = tuple[bytes, int, tuple[str, ...], tuple[Value, ...], Ends]
 
 _AREA = DeadlineKind.AREA
 NO_AREA: Area = (b"", 0, (), (), 0)
-NO_FILES: Mapping[int, File] = MappingProxyType({})
+NO_FILES: Mapping[int, AreaFile] = MappingProxyType({})
 
 
 def record_key(name: str, user: str | None) -> str:
@@ -128,11 +128,11 @@ def area_size(area: Area) -> int:
         return names + sum(map(value_size, area[3]))
 
 
-def files_of(values: tuple[Value, ...]) -> Mapping[int, File]:
+def files_of(values: tuple[Value, ...]) -> Mapping[int, AreaFile]:
     """The files and long texts among values, by their records."""
-    if File not in map(type, values):
+    if AreaFile not in map(type, values):
         return NO_FILES
-    return {value.seq: value for value in values if isinstance(value, File)}
+    return {value.seq: value for value in values if isinstance(value, AreaFile)}
 
 
 def payload_names(area: Area) -> set[str]:
@@ -223,7 +223,7 @@ class AreasState:
             else:
                 key = record_key(event.name, event.user)
                 self._unplaced[stamp.seq] = (key, event.key, held)
-        file = File(event.filename, event.media_type, held, stamp.seq)
+        file = AreaFile(event.filename, event.media_type, held, stamp.seq)
         key = record_key(event.name, event.user)
         area = self.areas.get(key)
         if area is None or area[0] != event.resource or not area[2] or event.key in area[2]:
@@ -231,7 +231,7 @@ class AreasState:
         else:
             self._append(key, area, event, file)
 
-    def _append(self, key: str, area: Area, event: FileStored, file: File) -> None:
+    def _append(self, key: str, area: Area, event: FileStored, file: AreaFile) -> None:
         """Add a file under a new key: what `_merge` does, without a look at every other value.
 
         A form of a thousand files comes as a thousand events.
@@ -290,8 +290,8 @@ class AreasState:
         resource, base, names, values, ends = area
         index = names.index(name) if name in names else 0
         value = values[index] if values else ""
-        if isinstance(value, File) and value.held is inline:
-            placed = File(value.filename, value.media_type, OnDisk(address, inline.size), seq)
+        if isinstance(value, AreaFile) and value.held is inline:
+            placed = AreaFile(value.filename, value.media_type, OnDisk(address, inline.size), seq)
             values = (*values[:index], placed, *values[index + 1 :])
             self.areas[key] = (resource, base, names, values, ends)
 
@@ -299,7 +299,7 @@ class AreasState:
         self,
         event: AreaEvent,
         stamp: Stamp,
-        values: dict[str, str] | dict[str, File],
+        values: dict[str, str] | dict[str, AreaFile],
         until: int,
         *,
         base: int = 0,

@@ -14,7 +14,7 @@ import msgpack
 
 from retain import journal
 from retain.engine import wire
-from retain.engine.areas.state import File as AreaFile
+from retain.engine.areas.state import AreaFile as AreaFile
 from retain.engine.areas.state import record_key
 from retain.engine.audit import log as audit
 from retain.engine.audit.contents import HELD_BY

@@ -6,7 +6,14 @@ from collections.abc import Callable, Mapping
 from functools import partial
 
 from retain.engine.blobs.containers import Container, blocks_end
-from retain.engine.blobs.entries import BlobEntry, Block, Composite, Pending, shared_headers, shared_pairs
+from retain.engine.blobs.entries import (
+    BlobEntry,
+    Block,
+    Composite,
+    StagedBlocks,
+    shared_headers,
+    shared_pairs,
+)
 from retain.engine.blobs.events import (
     BlobDeleted,
     BlobEvent,
@@ -136,7 +143,7 @@ def _staged(blobs: BlobsState, event: BlockStaged, stamp: Stamp) -> None:
     else:
         blobs.ground.deadlines.disarm(blocks_end(pending), DeadlineKind.BLOCKS, where)
     count = (0 if pending is None else pending.blocks) + (old is None)
-    pending = Pending(event.resource, event.staged, count, len(event.block_id))
+    pending = StagedBlocks(event.resource, event.staged, count, len(event.block_id))
     container.pending.pop(event.blob, None)
     container.pending[event.blob] = pending
     blobs.ground.deadlines.arm(blocks_end(pending), DeadlineKind.BLOCKS, where)

@@ -7,7 +7,7 @@ from operator import attrgetter
 
 from sortedcontainers import SortedDict, SortedList
 
-from retain.engine.blobs.entries import BlobEntry, Block, ContainerEntry, Pending
+from retain.engine.blobs.entries import BlobEntry, Block, ContainerEntry, StagedBlocks
 from retain.engine.blobs.tagindex import TagIndex
 from retain.engine.core.snapshot_table import Table
 from retain.engine.core.time import DAY
@@ -70,7 +70,7 @@ class Container:
         self.names: SortedList[str] = SortedList()
         self.ages: SortedList[tuple[int, str]] = SortedList()
         self.tags = TagIndex()
-        self.pending: dict[str, Pending] = {}
+        self.pending: dict[str, StagedBlocks] = {}
         self.pending_names: SortedList[str] = SortedList()
         self.staged: SortedDict[tuple[str, bytes], Block] = SortedDict()
         self.stagings: dict[int, tuple[str, bytes]] = {}
@@ -108,7 +108,7 @@ class Container:
         self.entry = self.entry._replace(days=days, ended=ended)
         self.lifetime = lifetime_of(days, default)
 
-    def uncommitted(self, name: str, now: int) -> Pending | None:
+    def uncommitted(self, name: str, now: int) -> StagedBlocks | None:
         """What is staged under ``name`` and not past its end."""
         pending = self.pending.get(name)
         return pending if pending is not None and now < blocks_end(pending) else None
@@ -186,7 +186,7 @@ class Container:
         assert list(self.stagings.items()) == sorted((block.seq, key) for key, block in self.staged.items())
 
 
-def blocks_end(pending: Pending) -> int:
+def blocks_end(pending: StagedBlocks) -> int:
     """When what is staged under one name goes."""
     return pending.staged + UNCOMMITTED_DAYS * DAY
 

@@ -131,7 +131,7 @@ class BlobEntry(NamedTuple):
         return ticks(self.modified)
 
 
-class Pending(NamedTuple):
+class StagedBlocks(NamedTuple):
     """What a blob name has staged and not committed.
 
     Attributes:

@@ -14,7 +14,7 @@ from itertools import islice
 from typing import NamedTuple
 
 from retain.engine.blobs.containers import Container
-from retain.engine.blobs.entries import BlobEntry, Pending
+from retain.engine.blobs.entries import BlobEntry, StagedBlocks
 from retain.engine.blobs.state import BlobsState, required
 from retain.engine.blobs.tagindex import TagQuery
 
@@ -33,7 +33,7 @@ class Listed(NamedTuple):
     """
 
     name: str
-    entry: BlobEntry | Pending | None
+    entry: BlobEntry | StagedBlocks | None
     ends: int | None = None
 
 
@@ -48,7 +48,7 @@ class Page(NamedTuple):
     next: str | None
 
 
-class Found(NamedTuple):
+class FoundBlob(NamedTuple):
     """A blob found by its tags."""
 
     container: str
@@ -63,7 +63,7 @@ class FoundPage(NamedTuple):
         next: Container and name from which the next page starts, None if this is the last.
     """
 
-    items: tuple[Found, ...]
+    items: tuple[FoundBlob, ...]
     next: tuple[str, str] | None
 
 
@@ -141,7 +141,7 @@ def after_prefix(prefix: str) -> str | None:
 
 def _from(
     container: Container, start: str, now: int, uncommitted: bool
-) -> Iterator[tuple[str, BlobEntry | Pending]]:
+) -> Iterator[tuple[str, BlobEntry | StagedBlocks]]:
     """What is alive from the name ``start`` on, in order."""
     edge = container.alive_after(now)
     entries = container.blobs
@@ -161,7 +161,7 @@ def _from(
         yield from waiting
 
 
-def _pending_from(container: Container, start: str, now: int) -> Iterator[tuple[str, Pending]]:
+def _pending_from(container: Container, start: str, now: int) -> Iterator[tuple[str, StagedBlocks]]:
     for name in container.pending_names.irange(start):
         pending = container.uncommitted(name, now)
         if pending is not None:
@@ -199,14 +199,16 @@ def find_blobs(
         candidates = list(blobs.accounts.get(account, {}).values())
     if query.container is not None:
         candidates = [one for one in candidates if one.name == query.container]
-    items: list[Found] = []
+    items: list[FoundBlob] = []
     budget = LOOK_AT
     for one in candidates:
         if one.name < start[0]:
             continue
         first = start[1] if one.name == start[0] else ""
         search = _Search(one, query, now, budget)
-        items += [Found(one.name, name, one.blobs[name]) for name in search.run(first, limit - len(items))]
+        items += [
+            FoundBlob(one.name, name, one.blobs[name]) for name in search.run(first, limit - len(items))
+        ]
         if search.next is not None:
             return FoundPage(tuple(items), (one.name, search.next))
         budget = max(search.budget, 1)

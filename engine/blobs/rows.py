@@ -24,7 +24,7 @@ from retain.engine.blobs.entries import (
     ContainerEntry,
     ContentHeaders,
     CopyInfo,
-    Pending,
+    StagedBlocks,
     StoredPolicy,
     pack_held,
     payload_names,
@@ -116,7 +116,7 @@ class Loader:
             self.files.update(payload_names(entry.body))
         elif kind == PENDING:
             assert self._container is not None
-            self._container.pending[row[1]] = Pending(*row[2:])
+            self._container.pending[row[1]] = StagedBlocks(*row[2:])
         elif kind == BLOCK:
             block = unpack_block(row[2])
             self._staged[row[1], block.block_id] = block

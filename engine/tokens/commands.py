@@ -21,7 +21,7 @@ from retain.engine.core.typed import Resource
 from retain.engine.tokens.record import TokenRecord
 
 
-class Grant(NamedTuple):
+class TokenGrant(NamedTuple):
     """A token to be issued.
 
     Attributes:
@@ -56,7 +56,7 @@ class IssueTokens(Command[tuple[TokenRecord, ...]]):
     """
 
     account: str
-    grants: tuple[Grant, ...]
+    grants: tuple[TokenGrant, ...]
     revoke_existing: bool = False
 
 

@@ -15,7 +15,7 @@ from retain.engine.core.command import KEEPER, Command, Decision
 from retain.engine.core.domain import Decide
 from retain.engine.core.errors import Conflict, Invalid, NotFound
 from retain.engine.core.event import Cause, Event
-from retain.engine.tokens.commands import Grant, IssueTokens, RecordKeyRotation, RevokeTokens
+from retain.engine.tokens.commands import IssueTokens, RecordKeyRotation, RevokeTokens, TokenGrant
 from retain.engine.tokens.events import KeyRotated, TokenExpired, TokenIssued, TokenRevoked
 from retain.engine.tokens.record import TokenRecord
 from retain.engine.tokens.state import TokensState
@@ -50,7 +50,7 @@ def _issue(tokens: TokensState, command: IssueTokens, now: int) -> Decision[tupl
     return Decision(tuple(events), tuple(event.record() for event in issued))
 
 
-def _issued(command: IssueTokens, grant: Grant, now: int) -> TokenIssued:
+def _issued(command: IssueTokens, grant: TokenGrant, now: int) -> TokenIssued:
     if grant.expiry <= max(now, grant.start):
         raise Invalid("a token ends after it starts, and in the future", reason="token-times")
     assert (grant.container is None) == (grant.policy_id is None)
@@ -174,7 +174,7 @@ class _Policies:
             ):
                 self._removed.setdefault(record.container, []).append(record.policy_id)
 
-    def add(self, grant: Grant) -> None:
+    def add(self, grant: TokenGrant) -> None:
         assert grant.container is not None
         assert grant.policy_id is not None
         policy = StoredPolicy(grant.policy_id, grant.start, grant.expiry, grant.permissions)

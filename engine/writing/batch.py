@@ -11,7 +11,7 @@ from retain import journal
 from retain.engine.core.command import Command
 
 
-class Pending:
+class PendingCommand:
     """A command between ``submit`` and its answer."""
 
     __slots__ = ("answered", "command", "error", "result", "taken", "withdrawn")
@@ -51,12 +51,12 @@ class Job:
         self.done.set()
 
 
-class Batch:
+class CommandBatch:
     """What one frame will hold, and who waits for it."""
 
     __slots__ = ("answers", "drafts", "size")
 
     def __init__(self) -> None:
         self.drafts: list[journal.Draft] = []
-        self.answers: list[Pending] = []
+        self.answers: list[PendingCommand] = []
         self.size = 0

@@ -18,7 +18,7 @@ from retain.engine.core.event import Stamp
 from retain.engine.core.shortages import DISK, LOG, Shortages, shortage_in
 from retain.engine.core.typed import wrong_field
 from retain.engine.state import State
-from retain.engine.writing.batch import Batch, Job, Pending
+from retain.engine.writing.batch import CommandBatch, Job, PendingCommand
 from retain.engine.writing.own_thread import OwnThread
 from retain.engine.writing.room import Anchors, Room
 from retain.engine.writing.sightings import Sightings
@@ -68,7 +68,7 @@ class Writer:
         self._most = room
         self._state = state
         self._horizon = horizon
-        self._queue: deque[Pending] = deque()
+        self._queue: deque[PendingCommand] = deque()
         self._jobs: deque[Job] = deque()
         self._wake = trio.Event()
         self._durable = state.seq
@@ -138,7 +138,7 @@ class Writer:
         if (wrong := wrong_field(command)) is not None:
             kind = type(command).__name__
             raise Invalid(f"{wrong} of {kind} is not of its type", reason="command", field=wrong)
-        pending = Pending(command)
+        pending = PendingCommand(command)
         self._queue.append(pending)
         self._wake.set()
         try:
@@ -266,7 +266,7 @@ class Writer:
     async def _commit(self) -> None:
         if not self._room.for_all:
             await self._reserve()
-        batch = Batch()
+        batch = CommandBatch()
         try:
             self._gather(batch)
             if batch.drafts and not self._failure:
@@ -277,7 +277,7 @@ class Writer:
         finally:
             self._answer(batch)
 
-    def _gather(self, batch: Batch) -> None:
+    def _gather(self, batch: CommandBatch) -> None:
         now = self._horizon.now()
         time = max(self._horizon.record_time(), self._state.time)
         while self._queue and len(batch.drafts) < GATHER_RECORDS and batch.size < GATHER_BYTES:
@@ -323,7 +323,7 @@ class Writer:
             raise TooLarge("the change is larger than one batch may be", reason="batch", limit=limit)
         return decision, drafts, size
 
-    async def _append(self, batch: Batch) -> None:
+    async def _append(self, batch: CommandBatch) -> None:
         first = self._state.seq - len(batch.drafts) + 1
         try:
             addresses = await self._in_thread(self._write, batch.drafts, self._state.time)
@@ -371,7 +371,7 @@ class Writer:
             LOG.error("writing has ended until a restart", exc_info=error)
         self._synced.set()
 
-    def _answer(self, batch: Batch) -> None:
+    def _answer(self, batch: CommandBatch) -> None:
         for pending in batch.answers:
             if self._failure and (pending.error is None or batch.drafts):
                 pending.error = StorageFailed(self._failure)

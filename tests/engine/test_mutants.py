@@ -27,7 +27,7 @@ from retain.engine.erasure.reaper import Reaper
 from retain.engine.snapshots import file as snapshot
 from retain.engine.snapshots.schedule import Snapshots
 from retain.engine.testing import SteppedClock
-from retain.engine.writing.batch import Pending
+from retain.engine.writing.batch import PendingCommand
 from retain.engine.writing.room import Room
 from retain.engine.writing.writer import Writer
 from retain.journal import RealDisk
@@ -72,7 +72,7 @@ def cancelled_commands_happen_all_the_same(patch: Patch) -> None:
 
 def taken_commands_are_not_waited_for(patch: Patch) -> None:
     async def submit(self: Writer, command: Any) -> Any:
-        pending = Pending(command)
+        pending = PendingCommand(command)
         self._queue.append(pending)
         self._wake.set()
         await pending.answered.wait()

@@ -16,7 +16,7 @@ from retain.engine.holds.target import HoldKind
 from retain.engine.outlook import DAYS, outlook
 from retain.engine.settings import Asker, Place, PutValue, SettingsPolicy
 from retain.engine.settings import EncodedValue as Json
-from retain.engine.tokens import Grant, IssueTokens
+from retain.engine.tokens import IssueTokens, TokenGrant
 from tests.kit.blobs import BlobDesk
 from tests.kit.slices import inline
 
@@ -40,7 +40,7 @@ def filled(seed: int) -> BlobDesk:
         if number % 10 == 0:
             block = {"name": f"s{number}", "resource": desk.fresh(), "block_id": b"1", "body": inline(b"1")}
             desk.do(StageBlock(**desk.where(), **block))
-            grant = Grant(
+            grant = TokenGrant(
                 desk.fresh(), None, "f", desk.now, desk.now + chosen.randrange(60) * DAY + 1, None, 1
             )
             desk.do(IssueTokens(actor="x", account="mytenant", grants=(grant,)))

@@ -15,7 +15,7 @@ from retain.api.blobs.wire import etag
 from retain.api.blobs.wire.escape import DECLARATION, echo, escape, escape_quotes, is_legal, name_element
 from retain.api.blobs.wire.tags import tag_set
 from retain.api.blobs.wire.times import http_date
-from retain.engine.blobs.entries import BlobEntry, Block, ContainerEntry, ContentHeaders, Pairs, Pending
+from retain.engine.blobs.entries import BlobEntry, Block, ContainerEntry, ContentHeaders, Pairs, StagedBlocks
 
 DEFAULT_TIER: Final = "Hot"
 SMART_TIER: Final = "Smart"
@@ -112,7 +112,7 @@ def blob_element(name: str, entry: BlobEntry, lease: tuple[str, str, str | None]
     )
 
 
-def pending_element(name: str, pending: Pending) -> str:
+def pending_element(name: str, pending: StagedBlocks) -> str:
     """`<Blob>` of a name that has only staged blocks, listed with include=uncommittedblobs."""
     return (
         f"<Blob>{name_element(name)}<Properties><Last-Modified>{http_date(pending.staged)}</Last-Modified>"

@@ -22,7 +22,7 @@ from retain.engine.blobs.entries import (
     ContainerEntry,
     ContentHeaders,
     CopyInfo,
-    Pending,
+    StagedBlocks,
     StoredPolicy,
 )
 from retain.engine.core.body import Inline
@@ -129,7 +129,7 @@ def test_a_page_repeats_what_was_asked_in_order():
     asked = xml_lists.Asked(prefix="a&", marker="m", max_results=2, delimiter="/")
     items = [
         xml_lists.prefix_element("a&/"),
-        xml_lists.pending_element("b", Pending(bytes(16), WRITTEN, 1, 4)),
+        xml_lists.pending_element("b", StagedBlocks(bytes(16), WRITTEN, 1, 4)),
     ]
     page = xml_lists.blobs_page("http://h/tenant/", "recordings", asked, items, "next")
     root = fromstring(page)

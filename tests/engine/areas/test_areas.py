@@ -6,7 +6,7 @@ import pytest
 
 from retain.engine import Inline, NotFound, OnDisk
 from retain.engine.areas import (
-    File,
+    AreaFile,
     NewFile,
 )
 from retain.engine.areas.events import AreaCreated, AreaDeleted, AreaUpdated, FileStored, KeysExpired
@@ -42,11 +42,11 @@ def test_files_are_events_of_their_own_and_a_small_one_moves_to_its_record(areas
     assert isinstance(created, AreaCreated)
     assert isinstance(stored, FileStored)
     assert created.base == 0
-    assert areas.value(A, "f") == File("a.png", "image/png", inline, 2)
+    assert areas.value(A, "f") == AreaFile("a.png", "image/png", inline, 2)
     areas.state.place(areas.state.seq, 4711)
-    assert areas.value(A, "f") == File("a.png", "image/png", OnDisk(4711, 5), 2)
+    assert areas.value(A, "f") == AreaFile("a.png", "image/png", OnDisk(4711, 5), 2)
     areas.state.place(areas.state.seq, 4712)
-    assert areas.value(A, "f") == File("a.png", "image/png", OnDisk(4711, 5), 2)
+    assert areas.value(A, "f") == AreaFile("a.png", "image/png", OnDisk(4711, 5), 2)
 
 
 def test_a_file_replaced_or_gone_before_it_was_placed_stays_so(areas):

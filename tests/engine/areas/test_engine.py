@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 
 from retain.engine import Engine, NotFound
-from retain.engine.areas import CreateArea, DeleteArea, File, NewFile, UpdateArea, queries
+from retain.engine.areas import AreaFile, CreateArea, DeleteArea, NewFile, UpdateArea, queries
 from retain.engine.core.body import OnDisk
 from retain.engine.testing import SteppedClock, open_memory_engine
 from retain.journal import Payload, PayloadStore
@@ -17,12 +17,12 @@ QUIET = LightOptions(sweep_interval_s=3600.0)
 SMALL, LARGE = b"small", b"large" * 20_000
 
 
-async def listing(engine: Engine, name: str, user: str | None = None) -> dict[str, str | File]:
+async def listing(engine: Engine, name: str, user: str | None = None) -> dict[str, str | AreaFile]:
     return dict(await engine.read(lambda state, now: queries.listing(state.areas, name, user, now)))
 
 
-async def content(engine: Engine, value: str | File) -> bytes:
-    assert isinstance(value, File)
+async def content(engine: Engine, value: str | AreaFile) -> bytes:
+    assert isinstance(value, AreaFile)
     download = await engine.open_body(value.held)
     data = await download.read()
     await download.aclose()

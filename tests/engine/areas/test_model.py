@@ -13,7 +13,7 @@ from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from retain.engine import Inline, NotFound, OnDisk, Stamp
-from retain.engine.areas import AreasPolicy, CreateArea, DeleteArea, File, NewFile, UpdateArea, queries
+from retain.engine.areas import AreaFile, AreasPolicy, CreateArea, DeleteArea, NewFile, UpdateArea, queries
 from retain.engine.core.common_commands import ExpireDue
 from retain.engine.core.event import Event
 from retain.engine.core.time import SECOND
@@ -209,7 +209,7 @@ class AreasMachine(RuleBasedStateMachine):
         if hasattr(self, "state"):
             self.state.check()
             assert all(
-                not isinstance(value, File) or isinstance(value.held, OnDisk | Payload)
+                not isinstance(value, AreaFile) or isinstance(value.held, OnDisk | Payload)
                 for area in self.state.areas.areas.values()
                 for value in area[3]
             )

@@ -21,7 +21,7 @@ from retain.engine.core.time import DAY, SECOND, timestamp
 from retain.engine.settings.commands import ImportDocument
 from retain.engine.settings.model import Level, Place, SettingsPolicy
 from retain.engine.testing import EPOCH, SteppedClock, open_memory_engine
-from retain.engine.tokens.commands import Grant, IssueTokens, RevokeTokens
+from retain.engine.tokens.commands import IssueTokens, RevokeTokens, TokenGrant
 from retain.journal import Part, Record, Verb, scan
 from retain.journal.testing.memory import MemoryDisk
 from tests.kit.engines import LightOptions
@@ -271,8 +271,8 @@ async def test_blobs_tokens_and_settings_are_told_as_well(clock: SteppedClock) -
         )
         await engine.submit(put)
         grants = (
-            Grant(b"1" * 16, None, "r", EPOCH, EPOCH + 10 * SECOND, None),
-            Grant(b"2" * 16, "rec", "r", EPOCH, EPOCH + 20 * SECOND, "policy"),
+            TokenGrant(b"1" * 16, None, "r", EPOCH, EPOCH + 10 * SECOND, None),
+            TokenGrant(b"2" * 16, "rec", "r", EPOCH, EPOCH + 20 * SECOND, "policy"),
         )
         await engine.submit(IssueTokens(actor="user:op", account="acc", grants=grants))
         await engine.submit(RevokeTokens(actor="user:op", account="acc", token_ids=(b"2" * 16,)))

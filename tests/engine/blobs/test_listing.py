@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from retain.engine.blobs import listing
 from retain.engine.blobs.commands import StageBlock
-from retain.engine.blobs.entries import Pairs, Pending
+from retain.engine.blobs.entries import Pairs, StagedBlocks
 from retain.engine.blobs.listing import Listed, after_prefix, find_blobs, list_blobs
 from retain.engine.blobs.tagindex import TagQuery, TagRange
 from retain.engine.core.errors import NotFound
@@ -122,7 +122,7 @@ def test_uncommitted_blobs_are_listed_on_request(desk: BlobDesk) -> None:
     assert listed(desk) == ["aa", "committed"]
     (page,) = pages(desk, 10, uncommitted=True)
     assert [item.name for item in page] == ["a", "aa", "b", "committed"]
-    assert [isinstance(item.entry, Pending) for item in page] == [True, False, True, False]
+    assert [isinstance(item.entry, StagedBlocks) for item in page] == [True, False, True, False]
     desk.now += 7 * DAY
     assert listed(desk, uncommitted=True) == ["aa", "committed"]
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from retain.engine.areas import AreasPolicy, CreateArea, NewFile, UpdateArea
-from retain.engine.areas.state import File
+from retain.engine.areas.state import AreaFile
 from retain.engine.blobs.commands import (
     BlockSource,
     CommitBlocks,
@@ -26,7 +26,7 @@ from retain.engine.core.ledger import CROWDED, RecordLedger, chain_rows, mark_of
 from retain.engine.holds import HoldKind, SetHold
 from retain.engine.settings import Asker, Place, PutValue, SettingsPolicy
 from retain.engine.settings import EncodedValue as Json
-from retain.engine.tokens import Grant, IssueTokens
+from retain.engine.tokens import IssueTokens, TokenGrant
 from tests.kit.blobs import ACCOUNT, BlobDesk
 from tests.kit.slices import DAY, inline, payload
 
@@ -107,7 +107,7 @@ def test_many_files_take_several_steps(desk: RestatingDesk) -> None:
     files = {f"f{number}": NewFile("f", "t/t", inline(bytes(20))) for number in range(STEP_RECORDS + 5)}
     desk.area(**files)
     assert desk.restate(AREA, before=desk.state.seq) == 3
-    assert all(isinstance(value, File) for value in desk.state.areas.areas[NAME][3])
+    assert all(isinstance(value, AreaFile) for value in desk.state.areas.areas[NAME][3])
 
 
 def test_a_step_waits_for_bodies_that_it_was_not_given(desk: RestatingDesk) -> None:
@@ -190,7 +190,7 @@ def test_containers_accounts_tokens_documents_and_holds(desk: RestatingDesk) -> 
     desk.do(SetContainerMetadata(**desk.where(), metadata=(("k", "w"),)))
     desk.do(SetServiceProperties(actor="a", account=ACCOUNT, resource=desk.fresh(), document={"v": 1}))
     token = desk.fresh()
-    grant = Grant(token, "recordings", "r", desk.now, desk.now + DAY, "policy")
+    grant = TokenGrant(token, "recordings", "r", desk.now, desk.now + DAY, "policy")
     desk.do(IssueTokens(actor="ann", account=ACCOUNT, grants=(grant,)))
     desk.do(
         PutValue(

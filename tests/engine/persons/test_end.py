@@ -14,7 +14,7 @@ import pytest
 
 from retain.engine import EngineError, open_engine, wire
 from retain.engine.areas import CreateArea, DeleteArea, NewFile, UpdateArea
-from retain.engine.areas.state import File
+from retain.engine.areas.state import AreaFile
 from retain.engine.blobs import expiry
 from retain.engine.blobs.commands import (
     BlockSource,
@@ -46,7 +46,7 @@ from retain.engine.engine import Engine
 from retain.engine.settings import Asker, DeleteValue, MergeValue, Place, PutValue, SettingsPolicy
 from retain.engine.settings import EncodedValue as Json
 from retain.engine.testing import SteppedClock, verify
-from retain.engine.tokens import Grant, IssueTokens, RecordKeyRotation, RevokeTokens
+from retain.engine.tokens import IssueTokens, RecordKeyRotation, RevokeTokens, TokenGrant
 from retain.journal import Verb, scan
 from retain.journal.testing.memory import MemoryDisk, Operation
 from tests.kit.crash import SCALE
@@ -161,7 +161,7 @@ class Life:
         if roll < 0.3:
             return RecordKeyRotation(actor="user", account="acc", key=1, resource=pick.randbytes(16))
         self.tokens.append(pick.randbytes(16))
-        grant = Grant(self.tokens[-1], pick.choice([None, "x"]), "r", now, now + 300 * DAY, None)
+        grant = TokenGrant(self.tokens[-1], pick.choice([None, "x"]), "r", now, now + 300 * DAY, None)
         if grant.container:
             grant = grant._replace(policy_id=self.text())
         return IssueTokens(actor="user", account="acc", grants=(grant,))
@@ -178,7 +178,7 @@ async def seen(engine: Engine) -> Any:
         return held.data
 
     async def value(one: Any) -> Any:
-        return (one.filename, one.media_type, await body(one.held)) if isinstance(one, File) else one
+        return (one.filename, one.media_type, await body(one.held)) if isinstance(one, AreaFile) else one
 
     async def blob(entry: BlobEntry) -> Any:
         if isinstance(entry.body, Composite):

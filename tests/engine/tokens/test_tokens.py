@@ -13,10 +13,10 @@ from retain.engine.blobs.queries import get_container
 from retain.engine.core.errors import Conflict, Invalid, NotFound
 from retain.engine.core.event import Cause, Stamp
 from retain.engine.tokens import (
-    Grant,
     IssueTokens,
     RecordKeyRotation,
     RevokeTokens,
+    TokenGrant,
     TokenRecord,
     list_tokens,
 )
@@ -26,10 +26,10 @@ from tests.kit.slices import DAY
 
 
 class TokenDesk(BlobDesk):
-    def grant(self, container: str | None, days: int = 10, key: int = 1) -> Grant:
+    def grant(self, container: str | None, days: int = 10, key: int = 1) -> TokenGrant:
         policy = None if container is None else f"policy-{self._ids}"
         permissions = "f" if container is None else "rl"
-        return Grant(self.fresh(), container, permissions, self.now, self.now + days * DAY, policy, key)
+        return TokenGrant(self.fresh(), container, permissions, self.now, self.now + days * DAY, policy, key)
 
     def issue(self, *containers: str | None, revoke: bool = False, days: int = 10) -> tuple[TokenRecord, ...]:
         grants = tuple(self.grant(container, days) for container in containers)
@@ -174,7 +174,7 @@ def test_a_deleted_container_takes_its_policies(desk: TokenDesk) -> None:
 
 @pytest.mark.parametrize(("start", "end"), [(0, 0), (5, 4), (-5, -1)])
 def test_times_must_make_sense(desk: TokenDesk, start: int, end: int) -> None:
-    grant = Grant(desk.fresh(), None, "f", desk.now + start, desk.now + end, None)
+    grant = TokenGrant(desk.fresh(), None, "f", desk.now + start, desk.now + end, None)
     with pytest.raises(Invalid) as refused:
         desk.do(IssueTokens(actor="x", account=ACCOUNT, grants=(grant,)))
     assert refused.value.reason == "token-times"
