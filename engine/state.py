@@ -16,7 +16,7 @@ from retain.engine.blobs import BlobsSlice
 from retain.engine.core.command import Command, Decision
 from retain.engine.core.common_commands import ExpireDue, Restate
 from retain.engine.core.deadlines import DeadlineKind, Deadlines
-from retain.engine.core.domain import Apply, Decide, Expire, Ground, Restater, Slice
+from retain.engine.core.domain import Apply, Decide, Expire, Restater, SharedState, Slice
 from retain.engine.core.event import Cause, Event, Stamp
 from retain.engine.core.ledger import WHOLE
 from retain.engine.core.snapshot_table import Frozen
@@ -48,7 +48,7 @@ class State:
     def __init__(self) -> None:
         self.seq = 0
         self.time = 0
-        self.ground = Ground()
+        self.ground = SharedState()
         self.records = self.ground.records
         self.areas = AreasSlice(self.ground)
         self.blobs = BlobsSlice(self.ground)

@@ -24,9 +24,9 @@ from retain.engine.areas.events import (
 )
 from retain.engine.core.body import Inline, OnDisk, StoredBody, stored_bytes
 from retain.engine.core.deadlines import DeadlineKind
-from retain.engine.core.domain import Ground
+from retain.engine.core.domain import SharedState
 from retain.engine.core.event import Cause, Stamp
-from retain.engine.core.snapshot_table import Table
+from retain.engine.core.snapshot_table import SnapshotTable
 from retain.journal import Payload
 
 
@@ -157,9 +157,9 @@ class AreasState:
         size: Bytes in all areas, whether or not the sweeper has been to those that are due.
     """
 
-    def __init__(self, ground: Ground) -> None:
+    def __init__(self, ground: SharedState) -> None:
         self.ground = ground
-        self.areas: Table[str, Area] = Table()
+        self.areas: SnapshotTable[str, Area] = SnapshotTable()
         self.owned: dict[str, set[str]] = {}
         self.size = 0
         self._unplaced: dict[int, tuple[str, str, Inline]] = {}

@@ -8,7 +8,7 @@ from typing import Any
 
 from retain import journal
 from retain.engine import wire
-from retain.engine.core.domain import Ground
+from retain.engine.core.domain import SharedState
 from retain.engine.core.event import Event, Stamp
 from retain.engine.settings.events import (
     ChangeContinued,
@@ -71,7 +71,7 @@ def versions(records: Iterable[tuple[Event, Stamp]]) -> list[Version]:
             to nothing until
             the document is stated whole again.
     """
-    state = SettingsState(Ground())
+    state = SettingsState(SharedState())
     found: dict[int, Version] = {}
     for event, stamp in records:
         if not isinstance(event, Recorded):

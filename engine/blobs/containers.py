@@ -9,7 +9,7 @@ from sortedcontainers import SortedDict, SortedList
 
 from retain.engine.blobs.entries import BlobEntry, Block, ContainerEntry, StagedBlocks
 from retain.engine.blobs.tagindex import TagIndex
-from retain.engine.core.snapshot_table import Table
+from retain.engine.core.snapshot_table import SnapshotTable
 from retain.engine.core.time import DAY
 
 UNCOMMITTED_DAYS = 7
@@ -66,7 +66,7 @@ class Container:
         self.account = account
         self.name = name
         self.entry = entry
-        self.blobs: Table[str, BlobEntry] = Table()
+        self.blobs: SnapshotTable[str, BlobEntry] = SnapshotTable()
         self.names: SortedList[str] = SortedList()
         self.ages: SortedList[tuple[int, str]] = SortedList()
         self.tags = TagIndex()
@@ -159,7 +159,7 @@ class Container:
         self.size -= entry.size
         return entry
 
-    def load(self, blobs: Table[str, BlobEntry], staged: dict[tuple[str, bytes], Block]) -> None:
+    def load(self, blobs: SnapshotTable[str, BlobEntry], staged: dict[tuple[str, bytes], Block]) -> None:
         """Fills an empty container and builds its indexes at once."""
         self.blobs = blobs
         self.names.update(blobs)

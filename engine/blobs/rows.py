@@ -35,7 +35,7 @@ from retain.engine.blobs.entries import (
 )
 from retain.engine.blobs.state import BlobsState
 from retain.engine.core.body import OnDisk
-from retain.engine.core.snapshot_table import Frozen, Table
+from retain.engine.core.snapshot_table import Frozen, SnapshotTable
 from retain.journal import Payload
 
 SLICE, SERVICE, CONTAINER, BLOB, PENDING, BLOCK, RESTATED, CLOSED, COLUMNS = range(9)
@@ -101,7 +101,7 @@ class Loader:
         self.files: set[str] = set()
         self._blobs = blobs
         self._container: Container | None = None
-        self._entries: Table[str, BlobEntry] = Table()
+        self._entries: SnapshotTable[str, BlobEntry] = SnapshotTable()
         self._staged: dict[tuple[str, bytes], Block] = {}
 
     def take(self, row: list[Any]) -> None:
@@ -141,7 +141,7 @@ class Loader:
         """After the last row, or container."""
         if self._container is not None:
             self._container.load(self._entries, self._staged)
-        self._container, self._entries, self._staged = None, Table(), {}
+        self._container, self._entries, self._staged = None, SnapshotTable(), {}
 
     def _next_container(self, row: list[Any]) -> None:
         self.finish()

@@ -11,7 +11,7 @@ from retain.engine.blobs.containers import Container, lifetime_of
 from retain.engine.blobs.entries import BlobEntry, Block, Composite, ContainerEntry, payload_names
 from retain.engine.core.body import Inline, OnDisk, StoredBody, stored_bytes
 from retain.engine.core.deadlines import DeadlineKind
-from retain.engine.core.domain import Ground
+from retain.engine.core.domain import SharedState
 from retain.engine.core.errors import NotFound
 from retain.engine.core.event import Cause, Stamp
 from retain.journal import NO_RESOURCE, Payload
@@ -53,7 +53,7 @@ class BlobsState:
             snapshots: after a restart the newest of what is left does as well.
     """
 
-    def __init__(self, ground: Ground) -> None:
+    def __init__(self, ground: SharedState) -> None:
         self.ground = ground
         self.accounts: dict[str, SortedDict[str, Container]] = {}
         self.closed: dict[tuple[str, str], Container] = {}

@@ -80,7 +80,7 @@ def first_bytes(held: Iterable[StoredBody | None]) -> Iterator[OnDisk]:
                 return
 
 
-class Ground:
+class SharedState:
     """What the slices share: the deadline index, the records that live state stands on, what is under a legal
     hold, and the payload files that live state stands on.
 

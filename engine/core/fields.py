@@ -13,7 +13,7 @@ Convert = Callable[[Any], Any]
 _DETAILS, _CONTENT, _NEITHER = "details", "content", "neither"
 
 
-class Kept(NamedTuple):
+class StoredField(NamedTuple):
     """How a field stands in a part.
 
     Attributes:
@@ -42,9 +42,9 @@ class Layout(NamedTuple):
         total: How many fields an event has that was read from a record as it is written today.
     """
 
-    details: tuple[Kept, ...]
-    content: tuple[Kept, ...]
-    changed: tuple[Kept, ...]
+    details: tuple[StoredField, ...]
+    content: tuple[StoredField, ...]
+    changed: tuple[StoredField, ...]
     whole: str
     beside: bool
     needed: frozenset[str]
@@ -53,11 +53,11 @@ class Layout(NamedTuple):
     @classmethod
     def of(cls, event: Any, every: Collection[str]) -> Layout:
         """That of a dataclass, whose fields ``every`` are those that every record has."""
-        parts: dict[str, list[Kept]] = {_DETAILS: [], _CONTENT: [], _NEITHER: []}
+        parts: dict[str, list[StoredField]] = {_DETAILS: [], _CONTENT: [], _NEITHER: []}
         for one in fields(event):
             if one.name not in every:
                 part, key, read, write = one.metadata.get("kept", (_DETAILS, None, None, None))
-                parts[part].append(Kept(one.name, one.name if key is None else key, read, write))
+                parts[part].append(StoredField(one.name, one.name if key is None else key, read, write))
         details, content, own = parts[_DETAILS], parts[_CONTENT], parts[_NEITHER]
         compared = {one.name for one in fields(event) if one.compare}
         changed = (kept for kept in details if kept.key != kept.name or kept.read is not None)
@@ -85,7 +85,7 @@ def detail(
     spread: bool = False,
     default: Any = MISSING,
 ) -> Any:
-    """A field in the details under another ``key``, or converted; see :class:`Kept`."""
+    """A field in the details under another ``key``, or converted; see :class:`StoredField`."""
     return _field(_DETAILS, "" if spread else key, read, write, default)
 
 
@@ -97,7 +97,7 @@ def datum(
     spread: bool = False,
     default: Any = MISSING,
 ) -> Any:
-    """A field in the content; see :class:`Kept`."""
+    """A field in the content; see :class:`StoredField`."""
     return _field(_CONTENT, "" if spread else key, read, write, default)
 
 
@@ -121,7 +121,7 @@ def rows_of(kind: Callable[..., Any]) -> Convert:
     return lambda rows: tuple(kind(*row) for row in rows)
 
 
-def write_part(event: Any, table: Iterable[Kept]) -> Any:
+def write_part(event: Any, table: Iterable[StoredField]) -> Any:
     """The part that these fields of ``event`` make up."""
     part: Any = {}
     for name, key, _, write in table:
@@ -135,7 +135,7 @@ def write_part(event: Any, table: Iterable[Kept]) -> Any:
     return part
 
 
-def read_part(part: Any, table: Iterable[Kept], found: dict[str, Any]) -> None:
+def read_part(part: Any, table: Iterable[StoredField], found: dict[str, Any]) -> None:
     """Adds the fields of ``table`` to those ``found``; one that an older record does not have is left out."""
     for name, key, read, _ in table:
         if not key:

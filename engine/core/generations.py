@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from itertools import chain
 from typing import Final, Generic, TypeVar
 
-from retain.engine.core.snapshot_table import Table, View
+from retain.engine.core.snapshot_table import SnapshotTable, TableView
 
 GENERATION: Final = 1 << 16
 """Most entries that a table takes in, ever: to grow to that takes a few milliseconds."""
@@ -34,7 +34,7 @@ class Generations(Generic[Key, Value]):
     def __init__(self, pack: Callable[[Value], bytes], unpack: Callable[[bytes], Value]) -> None:
         self._pack = pack
         self._unpack = unpack
-        self._tables: list[Table[Key, bytes]] = [Table()]
+        self._tables: list[SnapshotTable[Key, bytes]] = [SnapshotTable()]
         self._taken = 0
 
     def __len__(self) -> int:
@@ -57,7 +57,7 @@ class Generations(Generic[Key, Value]):
     def add(self, key: Key, value: Value) -> None:
         """Puts in a key that is not there."""
         if self._taken == GENERATION:
-            self._tables.append(Table())
+            self._tables.append(SnapshotTable())
             self._taken = 0
         self._taken += 1
         self._tables[-1][key] = self._pack(value)
@@ -86,6 +86,6 @@ class Generations(Generic[Key, Value]):
         for table in list(self._tables):
             yield map(self._unpack, list(table.values()))
 
-    def views(self) -> list[View[Key, bytes]]:
+    def views(self) -> list[TableView[Key, bytes]]:
         """What there is at this moment, packed, to be read later; see :meth:`engine.table.Table.view`."""
         return [table.view() for table in self._tables]

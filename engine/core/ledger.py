@@ -23,7 +23,7 @@ from sortedcontainers import SortedList
 from retain.engine.core.event import Cause, Event, Stamp
 from retain.engine.core.generations import Generations
 from retain.engine.core.role import Locator, Standing
-from retain.engine.core.snapshot_table import Frozen, Table
+from retain.engine.core.snapshot_table import Frozen, SnapshotTable
 from retain.journal import Part
 
 CROWDED = 256
@@ -121,7 +121,7 @@ class RecordLedger:
     """
 
     def __init__(self) -> None:
-        self.chains: Table[bytes, Chain] = Table()
+        self.chains: SnapshotTable[bytes, Chain] = SnapshotTable()
         self.mixed: dict[bytes, PartlyDead] = {}
         self.crowded: dict[bytes, Locator] = {}
         self.left: Generations[int, GarbageRecord] = Generations(_pack_left, _unpack_left)

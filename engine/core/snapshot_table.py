@@ -34,26 +34,26 @@ class _Absent(Enum):
 ABSENT: Final = _Absent.ABSENT
 
 
-class Table(dict[Key, Value]):
+class SnapshotTable(dict[Key, Value]):
     """A dict whose values are replaced on change, never mutated. Its keys are what msgpack can hold."""
 
     __slots__ = ("_views",)
 
-    _views: list[ref[View[Key, Value]]]
+    _views: list[ref[TableView[Key, Value]]]
 
-    def view(self) -> View[Key, Value]:
+    def view(self) -> TableView[Key, Value]:
         """The entries of this moment, to be read later. Takes no time, whatever the size."""
-        view = View(self)
-        views = [] if type(self) is Table else [known for known in self._views if known() is not None]
+        view = TableView(self)
+        views = [] if type(self) is SnapshotTable else [known for known in self._views if known() is not None]
         self._views = [*views, ref(view)]
         self.__class__ = _Watched
         return view
 
 
-class View(Generic[Key, Value]):
-    """What a table held when :meth:`Table.view` was called."""
+class TableView(Generic[Key, Value]):
+    """What a table held when :meth:`SnapshotTable.view` was called."""
 
-    def __init__(self, table: Table[Key, Value]) -> None:
+    def __init__(self, table: SnapshotTable[Key, Value]) -> None:
         self._table = table
         # In parts, each of which is small when it has to grow.
         self._before: tuple[dict[Key, Value | Literal[_Absent.ABSENT]], ...] = tuple({} for _ in range(PARTS))
@@ -104,7 +104,7 @@ class View(Generic[Key, Value]):
             before[key] = self._table.get(key, ABSENT)
 
 
-class _Watched(Table[Key, Value]):
+class _Watched(SnapshotTable[Key, Value]):
     """A table that somebody reads a moment of."""
 
     __slots__ = ()
@@ -114,7 +114,7 @@ class _Watched(Table[Key, Value]):
         here may go on with ``super()``."""
         views = [view for known in self._views if (view := known()) is not None]
         if not views:
-            self.__class__ = Table  # type: ignore[assignment]
+            self.__class__ = SnapshotTable  # type: ignore[assignment]
         for view in views:
             view.note(key)
 
@@ -146,4 +146,4 @@ class Frozen:
     """
 
     rows: Callable[[], Iterator[Any]]
-    views: Sequence[View[Any, Any]] = ()
+    views: Sequence[TableView[Any, Any]] = ()

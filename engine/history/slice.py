@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from retain.engine.core.body import Inline
 from retain.engine.core.command import KEEPER, Command, Decision
 from retain.engine.core.deadlines import DeadlineKind
-from retain.engine.core.domain import Apply, Decide, Expire, Ground, Restated, Restater
+from retain.engine.core.domain import Apply, Decide, Expire, Restated, Restater, SharedState
 from retain.engine.core.event import Cause, Event, Stamp
 from retain.engine.core.role import Locator
 from retain.engine.core.snapshot_table import Frozen
@@ -74,7 +74,7 @@ class HistorySlice:
 
     name = "history"
 
-    def __init__(self, ground: Ground) -> None:
+    def __init__(self, ground: SharedState) -> None:
         self.ground = ground
         self.changes: dict[bytes, HistoryChanged] = {}
 

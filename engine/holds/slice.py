@@ -10,7 +10,7 @@ from retain.engine.blobs.state import BlobsState
 from retain.engine.core.body import Inline
 from retain.engine.core.command import KEEPER, Command
 from retain.engine.core.deadlines import DeadlineKind
-from retain.engine.core.domain import Apply, Decide, Expire, Ground, Restated, Restater
+from retain.engine.core.domain import Apply, Decide, Expire, Restated, Restater, SharedState
 from retain.engine.core.event import Event
 from retain.engine.core.role import Locator
 from retain.engine.core.snapshot_table import Frozen
@@ -81,7 +81,7 @@ class HoldsSlice(HoldsState):
 
     def check(self) -> None:
         """See :class:`engine.slice.Slice`."""
-        ground = Ground()
+        ground = SharedState()
         rebuilt = HoldsState(ground, AreasState(ground), self.settings, BlobsState(ground))
         for hold_id, hold in self.holds.items():
             assert len(hold_id) == len(hold.target.resource) == 16

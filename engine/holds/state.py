@@ -8,7 +8,7 @@ from typing import Any
 from retain.engine.areas.state import AreasState, next_end, record_key
 from retain.engine.blobs.state import BlobsState
 from retain.engine.core.deadlines import DeadlineKind
-from retain.engine.core.domain import Ground
+from retain.engine.core.domain import SharedState
 from retain.engine.core.event import Stamp
 from retain.engine.core.hold_index import HoldIndex, less
 from retain.engine.holds.events import HoldLifted, HoldSet
@@ -25,7 +25,9 @@ class HoldsState:
         holds: Hold id → hold, in the order in which they were set.
     """
 
-    def __init__(self, ground: Ground, areas: AreasState, settings: SettingsState, blobs: BlobsState) -> None:
+    def __init__(
+        self, ground: SharedState, areas: AreasState, settings: SettingsState, blobs: BlobsState
+    ) -> None:
         self.ground = ground
         self.areas = areas
         self.settings = settings

@@ -9,9 +9,9 @@ from collections.abc import Iterable
 from functools import partial
 from typing import Any
 
-from retain.engine.core.domain import Ground
+from retain.engine.core.domain import SharedState
 from retain.engine.core.event import Stamp
-from retain.engine.core.snapshot_table import Table
+from retain.engine.core.snapshot_table import SnapshotTable
 from retain.engine.settings.events import (
     Change,
     ChangeContinued,
@@ -62,9 +62,9 @@ class SettingsState:
             by nothing else.
     """
 
-    def __init__(self, ground: Ground) -> None:
+    def __init__(self, ground: SharedState) -> None:
         self.ground = ground
-        self.documents: Table[Place, Document] = Table()
+        self.documents: SnapshotTable[Place, Document] = SnapshotTable()
         self.devices: dict[tuple[str, str], list[tuple[int, str]]] = {}
         self.usage: dict[str, int] = {}
         self.user_devices: dict[tuple[str, str], int] = {}

@@ -9,7 +9,7 @@ import trio
 
 from retain import journal
 from retain.engine.core.errors import Unavailable
-from retain.engine.core.snapshot_table import View
+from retain.engine.core.snapshot_table import TableView
 from retain.engine.snapshots import file as snapshot
 from retain.engine.state import State
 from retain.engine.writing.threads import in_spare_thread
@@ -89,7 +89,7 @@ class Snapshots:
             await in_spare_thread(snapshot.discard, self._disk)
             self._oldest = None
 
-    def _freeze(self) -> tuple[Callable[[], None], Sequence[View[Any, Any]]]:
+    def _freeze(self) -> tuple[Callable[[], None], Sequence[TableView[Any, Any]]]:
         self._writer.check()
         position, time, frozen = self._log.head.position, self._state.time, self._state.freeze()
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from retain.engine.blobs.state import BlobsState
 from retain.engine.core.deadlines import DeadlineKind
-from retain.engine.core.domain import Ground
+from retain.engine.core.domain import SharedState
 from retain.engine.core.event import Stamp
 from retain.engine.tokens.events import KeyRotated, TokenExpired, TokenIssued, TokenRevoked
 from retain.engine.tokens.record import TokenRecord
@@ -23,7 +23,7 @@ class TokensState:
         records: Token id → record.
     """
 
-    def __init__(self, ground: Ground, blobs: BlobsState) -> None:
+    def __init__(self, ground: SharedState, blobs: BlobsState) -> None:
         self.ground = ground
         self.blobs = blobs
         self.records: dict[bytes, TokenRecord] = {}

@@ -15,7 +15,7 @@ import trio
 
 from retain import journal
 from retain.engine.core.body import Body, Inline, OnDisk, StoredBody
-from retain.engine.core.domain import Ground
+from retain.engine.core.domain import SharedState
 from retain.engine.core.errors import Exhausted, NotFound, StorageFailed, StorageFull
 from retain.engine.core.shortages import DESCRIPTORS, DISK, Shortages
 from retain.engine.writing.threads import HANDS, Behind, in_thread
@@ -88,7 +88,7 @@ class Upload:
     """
 
     def __init__(
-        self, payloads: journal.PayloadStore, ground: Ground, inline_bytes: int, haste: Haste
+        self, payloads: journal.PayloadStore, ground: SharedState, inline_bytes: int, haste: Haste
     ) -> None:
         self._haste = haste
         self._payloads = payloads
@@ -319,7 +319,7 @@ async def open_body(
     held: StoredBody,
     log: journal.Journal,
     payloads: journal.PayloadStore,
-    ground: Ground,
+    ground: SharedState,
     haste: Haste,
 ) -> Download:
     """Open what live state holds.

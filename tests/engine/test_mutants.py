@@ -20,7 +20,7 @@ import tests.engine.writing.test_bodies as of_uploads
 import tests.engine.writing.test_writer as of_writer
 from retain.engine.core.clock import Horizon
 from retain.engine.core.common_commands import ExpireDue
-from retain.engine.core.domain import Ground
+from retain.engine.core.domain import SharedState
 from retain.engine.engine import Engine
 from retain.engine.erasure.eraser import Eraser
 from retain.engine.erasure.reaper import Reaper
@@ -144,11 +144,11 @@ def files_go_before_their_event(patch: Patch) -> None:
 
 
 def uploads_remove_what_state_has_released(patch: Patch) -> None:
-    patch.setattr(Ground, "withdraw", lambda self, name: name not in self.payloads)
+    patch.setattr(SharedState, "withdraw", lambda self, name: name not in self.payloads)
 
 
 def uploads_remove_nothing(patch: Patch) -> None:
-    patch.setattr(Ground, "withdraw", lambda self, name: False)
+    patch.setattr(SharedState, "withdraw", lambda self, name: False)
 
 
 def snapshot_of_what_is_not_on_disk(patch: Patch) -> None:

@@ -19,7 +19,7 @@ from retain.engine.core.body import Body, Inline, OnDisk, StoredBody, pack_body,
 from retain.engine.core.command import Command, Decision
 from retain.engine.core.common_commands import ExpireDue
 from retain.engine.core.deadlines import DeadlineKind
-from retain.engine.core.domain import Apply, Decide, Expire, Ground, Restater
+from retain.engine.core.domain import Apply, Decide, Expire, Restater, SharedState
 from retain.engine.core.errors import NotFound
 from retain.engine.core.event import Cause, Event, Stamp, Surface, fact
 from retain.engine.core.fields import datum
@@ -103,7 +103,7 @@ class ToySlice:
 
     name = "toy"
 
-    def __init__(self, ground: Ground) -> None:
+    def __init__(self, ground: SharedState) -> None:
         self.ground = ground
         self.notes: dict[str, Note] = {}
         self.unplaced: dict[int, str] = {}

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from retain.engine.areas.events import AreaCreated, FileStored
 from retain.engine.areas.state import AreasState
 from retain.engine.core.body import Inline
-from retain.engine.core.domain import Ground
+from retain.engine.core.domain import SharedState
 from retain.engine.core.event import Cause, Stamp
 from tests.kit.work import assert_linear
 
@@ -16,7 +16,7 @@ FACTS = {"resource": bytes(16), "actor": "anonymous", "cause": Cause.REQUEST, "n
 
 def storing(size: int, *, replayed: bool) -> Callable[[], None]:
     """An area with one text, and then a file under each of `size` keys, each with a deadline of its own."""
-    state = AreasState(Ground())
+    state = AreasState(SharedState())
     state.created(AreaCreated(until=5, base=0, keys=("k",), values=("v",), **FACTS), Stamp(1, 0, 0))
     body = Inline(b"x", bytes(16))
     events = [

@@ -10,7 +10,7 @@ from retain.engine.blobs.entries import Composite, ContentHeaders
 from retain.engine.blobs.events import BlocksCommitted, BlockStaged
 from retain.engine.blobs.state import BlobsState
 from retain.engine.core.body import Inline, OnDisk
-from retain.engine.core.domain import Ground
+from retain.engine.core.domain import SharedState
 from retain.engine.core.event import Cause, Stamp
 from tests.kit.work import assert_linear
 
@@ -52,7 +52,7 @@ def _addresses(blobs: BlobsState) -> set[object]:
 
 def committing(size: int) -> Callable[[], None]:
     """Blocks and their list in one frame: all get their addresses after the list was committed."""
-    blobs = BlobsState(Ground())
+    blobs = BlobsState(SharedState())
     for number in range(size):
         _stage(blobs, 1 + number, number)
     _commit(blobs, 1 + size, range(1, 1 + size))
@@ -67,7 +67,7 @@ def committing(size: int) -> Callable[[], None]:
 
 def restating(size: int) -> Callable[[], None]:
     """Blocks written once more before their older records are erased."""
-    blobs = BlobsState(Ground())
+    blobs = BlobsState(SharedState())
     for number in range(size):
         _stage(blobs, 1 + number, number)
     _commit(blobs, 1 + size, range(1, 1 + size))
@@ -95,7 +95,7 @@ def test_each_of_many_blocks_costs_the_same_when_it_is_restated() -> None:
 
 
 def test_a_list_is_placed_although_blocks_follow_it_at_once() -> None:
-    blobs = BlobsState(Ground())
+    blobs = BlobsState(SharedState())
     _stage(blobs, 1, 1)
     _stage(blobs, 2, 2)
     _commit(blobs, 3, range(1, 3))

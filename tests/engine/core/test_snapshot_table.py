@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from retain.bench.workloads import areas
 from retain.engine.areas.commands import DeleteArea
-from retain.engine.core.snapshot_table import Table, View
+from retain.engine.core.snapshot_table import SnapshotTable, TableView
 from retain.engine.options import Options
 from retain.engine.snapshots import file as snapshot
 from retain.engine.snapshots.load import load
@@ -25,7 +25,7 @@ KEYS = st.integers(0, 9)
 CHANGES = st.lists(st.tuples(KEYS, st.one_of(st.none(), st.integers())), max_size=30)
 
 
-def change(table: Table[int, int], key: int, value: int | None) -> None:
+def change(table: SnapshotTable[int, int], key: int, value: int | None) -> None:
     if value is None:
         table.pop(key, None)
     else:
@@ -42,7 +42,7 @@ def test_a_view_gives_what_was_there(
     then: list[tuple[int, int | None]],
     beside: list[tuple[int, int, int | None]],
 ) -> None:
-    table: Table[int, int] = Table()
+    table: SnapshotTable[int, int] = SnapshotTable()
     for key, value in first:
         change(table, key, value)
     held = dict(table)
@@ -68,8 +68,8 @@ def test_two_views_give_two_moments(
     second: list[tuple[int, int | None]],
     third: list[tuple[int, int | None]],
 ) -> None:
-    table: Table[int, int] = Table()
-    moments: list[tuple[dict[int, int], View[int, int]]] = []
+    table: SnapshotTable[int, int] = SnapshotTable()
+    moments: list[tuple[dict[int, int], TableView[int, int]]] = []
     for changes in (first, second, third):
         for key, value in changes:
             change(table, key, value)
@@ -81,21 +81,21 @@ def test_two_views_give_two_moments(
 
 
 def test_once_nobody_reads_nothing_is_put_aside() -> None:
-    table: Table[int, int] = Table({1: 1})
+    table: SnapshotTable[int, int] = SnapshotTable({1: 1})
     view = table.view()
     table[1] = 2
-    assert type(table) is not Table
+    assert type(table) is not SnapshotTable
     assert list(view.items()) == [(1, 1)]
     del view
     gc.collect()
     table[1] = 3
-    assert type(table) is Table
+    assert type(table) is SnapshotTable
     assert table == {1: 3}
 
 
 @pytest.mark.parametrize("name", ["clear", "popitem", "setdefault", "update", "__ior__"])
 def test_what_changes_many_keys_at_once_is_refused_while_somebody_reads(name: str) -> None:
-    table: Table[int, int] = Table({1: 1})
+    table: SnapshotTable[int, int] = SnapshotTable({1: 1})
     view = table.view()
     with pytest.raises(TypeError, match="one key at a time"):
         getattr(table, name)({2: 2})
@@ -141,7 +141,7 @@ async def test_what_changes_while_snapshots_are_written_is_neither_lost_nor_ther
 
 
 def test_keys_that_were_put_away_are_read_as_they_were() -> None:
-    table: Table[object, int] = Table()
+    table: SnapshotTable[object, int] = SnapshotTable()
     keys = ["a", b"b" * 16, 3, ("application", 1, None)]
     for value, key in enumerate(keys):
         table[key] = value
@@ -158,13 +158,13 @@ async def test_the_collector_is_kept_away_while_keys_are_listed_and_no_longer(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     seen: list[bool] = []
-    original = View.list_keys
+    original = TableView.list_keys
 
-    def list_keys(self: View[object, object]) -> None:
+    def list_keys(self: TableView[object, object]) -> None:
         seen.append(gc.isenabled())
         original(self)
 
-    monkeypatch.setattr(View, "list_keys", list_keys)
+    monkeypatch.setattr(TableView, "list_keys", list_keys)
     async with open_memory_engine(MemoryDisk()) as engine:
         for command in islice(areas(1, 16), 3):
             await engine.submit(command)

@@ -23,7 +23,7 @@ from retain.engine import (
 )
 from retain.engine.areas.events import AreaDeleted
 from retain.engine.audit.settings_versions import kept_events, versions
-from retain.engine.core.domain import Ground
+from retain.engine.core.domain import SharedState
 from retain.engine.settings import (
     MISSING,
     Asker,
@@ -257,7 +257,7 @@ async def test_what_is_not_there_is_not_restated() -> None:
 
 def test_a_change_without_its_document_changes_nothing() -> None:
     """Its put was erased: replay passes over what stood on it."""
-    part = SettingsSlice(Ground())
+    part = SettingsSlice(SharedState())
     [change] = changed([Change(Op.SET, ("c",), 1, b"1")], **EVENT)
     part.changed(change, Stamp(1, 1, -1))
     part.continued(ChangeContinued(piece=b"x", **EVENT), Stamp(2, 1, -1))

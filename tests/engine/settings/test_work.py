@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from retain.engine.core.domain import Ground
+from retain.engine.core.domain import SharedState
 from retain.engine.core.errors import TooLarge
 from retain.engine.core.event import Cause, Stamp
 from retain.engine.settings.commands import MergeValue, PatchValue, PostValue, Write
@@ -40,7 +40,7 @@ def perform(state: SettingsState, command: Write) -> None:
 
 
 def state_with(value: dict[str, Any]) -> SettingsSlice:
-    state = SettingsSlice(Ground())
+    state = SettingsSlice(SharedState())
     perform(state, PostValue(body=EncodedValue.of(value), **FACTS))
     return state
 
@@ -175,7 +175,7 @@ def test_the_budget_grows_with_the_patch_up_to_a_bound() -> None:
 
 def sharing_a_device(size: int) -> Callable[[], None]:
     """Users who all have a document of one device, read back in no order."""
-    state = SettingsSlice(Ground())
+    state = SettingsSlice(SharedState())
     rows = [
         [["app", Level.DEVICE, "phone", f"u{n * 7919 % size}"], bytes(16), 1, n * 31 % size, 1, b"{}"]
         for n in range(size)
@@ -188,7 +188,7 @@ def test_many_users_of_one_device_cost_so_much_each() -> None:
 
 
 def test_the_first_of_many_users_owns_a_device() -> None:
-    state = SettingsSlice(Ground())
+    state = SettingsSlice(SharedState())
     state.load([[["app", Level.DEVICE, "phone", user], bytes(16), 1, born, 1, b"{}"] for born, user in BORN])
     state.check()
     assert owner_of(state, "app", "phone") == "b"
