@@ -7,8 +7,8 @@ from retain.engine.core.body import Body, Inline, OnDisk, StoredBody
 from retain.engine.core.clock import Clock, SystemClock
 from retain.engine.core.command import Command, Decision
 from retain.engine.core.errors import (
-    Closed,
     Conflict,
+    EngineClosed,
     EngineError,
     Exhausted,
     Forbidden,
@@ -34,12 +34,12 @@ __all__ = [
     "Body",
     "Cause",
     "Clock",
-    "Closed",
     "Command",
     "Conflict",
     "Decision",
     "Download",
     "Engine",
+    "EngineClosed",
     "EngineError",
     "Event",
     "Exhausted",

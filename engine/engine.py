@@ -28,7 +28,7 @@ from retain.engine.snapshots.load import Loaded, load, rebuilt
 from retain.engine.snapshots.schedule import Snapshots
 from retain.engine.state import State
 from retain.engine.statistics import Statistics
-from retain.engine.writing.bodies import Download, Haste, Upload, open_body
+from retain.engine.writing.bodies import BodyLimits, Download, Upload, open_body
 from retain.engine.writing.sightings import Sightings
 from retain.engine.writing.threads import in_thread
 from retain.engine.writing.writer import Writer
@@ -65,7 +65,7 @@ class Engine:
         self._log = log
         self._payloads = journal.PayloadStore(disk, entropy=entropy)
         self.shortages = Shortages()
-        self._haste = Haste(self.shortages)
+        self._haste = BodyLimits(self.shortages)
         self._horizon = Horizon(clock, state.time, sighting)
         self._sightings = Sightings(disk, self._horizon, state)
         self.notices = notices

@@ -19,7 +19,7 @@ from retain.api.cli.options import configured
 from retain.engine.audit.backups import ACCOUNTS
 from retain.engine.core.pattern import Pattern, Wanted, called
 from retain.engine.holds import HoldKind
-from retain.engine.persons.find import Asked, Subject
+from retain.engine.persons.find import Selection, Subject
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -131,11 +131,11 @@ def asked_from(
     names: tuple[str, ...],
     tags: tuple[str, ...],
     actors: tuple[Wanted, ...] = (),
-) -> Asked:
+) -> Selection:
     """What the options ask for. Raises `Stopped` if that is nothing, or unclear."""
     if resources and tags:
         raise Stopped("--tag narrows --name and --match; give names by --name with it", WRONG)
-    asked = Asked(
+    asked = Selection(
         users=frozenset(users),
         customers=frozenset(customers),
         tenants=frozenset(tenants),
@@ -158,7 +158,7 @@ def _pair(tag: str) -> tuple[str, str]:
 
 
 def check_tenants(
-    disk: journal.Disk, config_path: Path | None, data: str | None, asked: Asked, found: Sequence[Subject]
+    disk: journal.Disk, config_path: Path | None, data: str | None, asked: Selection, found: Sequence[Subject]
 ) -> None:
     """Refuse the name of a tenant that does not exist and of which nothing is kept. Raises `Stopped`."""
     kept = {subject.target.names[0] for subject in found if subject.target.kind is HoldKind.BLOB}
@@ -172,13 +172,13 @@ def check_tenants(
             raise Stopped(f"there is no tenant {visible(tenant)}, and nothing is kept of one; {hint}", FAILED)
 
 
-def show_selection(asked: Asked, found: Sequence[Subject]) -> None:
+def show_selection(asked: Selection, found: Sequence[Subject]) -> None:
     """Print, on standard error, what each name, pattern and number was taken for, and how much it found."""
     for text, count, hint in _meant(asked, found):
         click.echo(f"{text}: {count or 'nothing'} found{'' if count else hint}", err=True)
 
 
-def _meant(asked: Asked, found: Sequence[Subject]) -> Iterable[tuple[str, int, str]]:
+def _meant(asked: Selection, found: Sequence[Subject]) -> Iterable[tuple[str, int, str]]:
     targets = [subject.target for subject in found]
     for name in asked.names:
         count = sum(called(target.subject, name) for target in targets)

@@ -27,7 +27,7 @@ from retain.engine.core.role import Data
 from retain.engine.core.time import timestamp
 from retain.engine.holds.target import HoldKind
 from retain.engine.persons.end import HELD, status_of
-from retain.engine.persons.find import Asked, Subject, recorded
+from retain.engine.persons.find import Selection, Subject, recorded
 from retain.engine.settings.events import SettingsEvent
 from retain.engine.settings.model import Missing
 from retain.engine.snapshots.load import present
@@ -84,7 +84,7 @@ class Dossier:
     """
 
     def __init__(
-        self, disk: journal.Disk, asked: Asked, now: int, progress: audit.Progress | None = None
+        self, disk: journal.Disk, asked: Selection, now: int, progress: audit.Progress | None = None
     ) -> None:
         self._disk = disk
         self._asked = asked

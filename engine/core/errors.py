@@ -125,7 +125,7 @@ class Exhausted(Unavailable):
     code = "exhausted"
 
 
-class Closed(Unavailable):
+class EngineClosed(Unavailable):
     """The engine is stopping or has stopped; the command was not taken."""
 
     code = "closed"

@@ -34,7 +34,7 @@ whose data they are there for (`Data.NONE`)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
+class Selection:
     """Whose or which data. What is named adds up; only ``names`` and ``tags``, the query, narrow each other.
 
     Attributes:
@@ -140,7 +140,7 @@ def target_of(kind: HoldKind, resource: bytes, details: Mapping[str, Any]) -> Ho
     return HoldTarget(kind, resource, tuple(details[name] for name in NAMES[kind]))
 
 
-def recorded(disk: journal.Disk, asked: Asked, progress: Progress | None = None) -> list[Subject]:
+def recorded(disk: journal.Disk, asked: Selection, progress: Progress | None = None) -> list[Subject]:
     """All that was ever asked for and of which the journal still tells, in the order of first records.
 
     Reads the whole journal unless only numbers are asked for; beside a running server, without a lock.

@@ -18,7 +18,7 @@ from retain.engine.core.body import Body, Inline, OnDisk, StoredBody
 from retain.engine.core.domain import SharedState
 from retain.engine.core.errors import Exhausted, NotFound, StorageFailed, StorageFull
 from retain.engine.core.shortages import DESCRIPTORS, DISK, Shortages
-from retain.engine.writing.threads import HANDS, Behind, in_thread
+from retain.engine.writing.threads import HANDS, BackgroundTask, in_thread
 
 _LOG = logging.getLogger("retain.engine")
 
@@ -46,7 +46,7 @@ TURN_S = 30.0
 """How long one waits for that before it is refused."""
 
 
-class Haste:
+class BodyLimits:
     """What all bodies share: the places for downloads that hold whole chunks, threads, and descriptors.
 
     Args:
@@ -61,9 +61,9 @@ class Haste:
         self.hands = trio.Semaphore(HANDS)
         self.uploads = trio.Semaphore(uploads)
 
-    def behind(self) -> Behind:
+    def behind(self) -> BackgroundTask:
         """Work beside a body's task."""
-        return Behind(self.hands, self.shortages)
+        return BackgroundTask(self.hands, self.shortages)
 
     def enter(self) -> bool:
         """Take a place, if there is one."""
@@ -88,7 +88,7 @@ class Upload:
     """
 
     def __init__(
-        self, payloads: journal.PayloadStore, ground: SharedState, inline_bytes: int, haste: Haste
+        self, payloads: journal.PayloadStore, ground: SharedState, inline_bytes: int, haste: BodyLimits
     ) -> None:
         self._haste = haste
         self._payloads = payloads
@@ -238,13 +238,13 @@ class Download:
         data: bytes | None,
         reader: journal.PayloadReader | None,
         size: int,
-        haste: Haste,
+        haste: BodyLimits,
     ) -> None:
         self._data = data
         self._reader = reader
         self._haste = haste
         self._hasty = False
-        self._ahead: Behind | None = None
+        self._ahead: BackgroundTask | None = None
         self.size = size
 
     async def read(self) -> bytes:
@@ -262,7 +262,7 @@ class Download:
             yield self._data[start:stop]
             return
         await self._settle()
-        ahead: Behind | None = None
+        ahead: BackgroundTask | None = None
         crumbs_until = start
         while start < stop:
             if ahead is None:
@@ -282,7 +282,7 @@ class Download:
                 ahead, crumbs_until = None, start + CHUNK
                 await self._slow_down()
 
-    async def _start(self, reader: journal.PayloadReader, start: int, stop: int) -> Behind:
+    async def _start(self, reader: journal.PayloadReader, start: int, stop: int) -> BackgroundTask:
         read = reader.read if self._hasty else partial(_read_and_forget, reader)
         ahead = self._ahead = self._haste.behind()
         await ahead.start(partial(read, start, stop - start))
@@ -320,7 +320,7 @@ async def open_body(
     log: journal.Journal,
     payloads: journal.PayloadStore,
     ground: SharedState,
-    haste: Haste,
+    haste: BodyLimits,
 ) -> Download:
     """Open what live state holds.
 

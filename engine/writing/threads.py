@@ -58,7 +58,7 @@ async def in_spare_thread(
         raise NoThread("no thread can be started for now", reason=THREADS) from error
 
 
-class Behind:
+class BackgroundTask:
     """One piece of work at a time in a thread, while this task goes on."""
 
     def __init__(self, hands: trio.Semaphore, shortages: Shortages) -> None:

@@ -13,7 +13,7 @@ from retain import journal
 from retain.engine import wire
 from retain.engine.core.clock import Horizon
 from retain.engine.core.command import Command, Decision
-from retain.engine.core.errors import Closed, Exhausted, Invalid, StorageFailed, StorageFull, TooLarge
+from retain.engine.core.errors import EngineClosed, Exhausted, Invalid, StorageFailed, StorageFull, TooLarge
 from retain.engine.core.event import Stamp
 from retain.engine.core.shortages import DISK, LOG, Shortages, shortage_in
 from retain.engine.core.typed import wrong_field
@@ -132,7 +132,7 @@ class Writer:
         """
         self.check()
         if self._stopping:
-            raise Closed("the engine is stopping")
+            raise EngineClosed("the engine is stopping")
         if not isinstance(command, Command):
             raise Invalid(f"{type(command).__name__} is no command", reason="command", field="")
         if (wrong := wrong_field(command)) is not None:
@@ -178,7 +178,7 @@ class Writer:
             Exception: Whatever ``work`` raised.
         """
         if self._stopping:
-            raise Closed("the engine is stopping")
+            raise EngineClosed("the engine is stopping")
         job = Job(work, follow)
         self._jobs.append(job)
         self._wake.set()
@@ -237,10 +237,10 @@ class Writer:
         """Leaves nobody waiting for a task that has ended, be it by a bug."""
         self._stopping = True
         while self._queue:
-            self._queue[0].error = Closed("the engine has stopped")
+            self._queue[0].error = EngineClosed("the engine has stopped")
             self._queue.popleft().answered.set()
         while self._jobs:
-            self._jobs[0].error = Closed("the engine has stopped")
+            self._jobs[0].error = EngineClosed("the engine has stopped")
             self._jobs.popleft().done.set()
 
     async def _in_thread(self, work: Callable[..., Value], *args: Any) -> Value:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from retain.api.http.message import BadRequest, UnexpectedError
 from retain.api.identity import Unauthenticated
 from retain.api.refusals import STATUS, status_of, worded
-from retain.engine import Closed, EngineError, Refused, StorageFailed, StorageFull
+from retain.engine import EngineClosed, EngineError, Refused, StorageFailed, StorageFull
 
 
 def test_every_kind_of_refusal_has_a_status() -> None:
@@ -18,7 +18,7 @@ def test_the_nearest_kind_counts_and_an_unknown_one_is_a_fault() -> None:
     class Fuller(StorageFull):
         pass
 
-    assert [status_of(kind("why")) for kind in (Fuller, StorageFailed, Closed)] == [507, 503, 503]
+    assert [status_of(kind("why")) for kind in (Fuller, StorageFailed, EngineClosed)] == [507, 503, 503]
     assert [status_of(kind("why")) for kind in (Refused, EngineError)] == [500, 500]
 
 

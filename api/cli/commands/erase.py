@@ -28,7 +28,7 @@ from retain.engine.audit.contents import timestamp
 from retain.engine.core.pattern import Pattern, Wanted
 from retain.engine.core.policy import RetentionPolicy
 from retain.engine.persons.end import HELD
-from retain.engine.persons.find import Asked, Subject, recorded
+from retain.engine.persons.find import Selection, Subject, recorded
 from retain.engine.persons.kept import kept_names
 from retain.engine.snapshots.load import present
 
@@ -97,7 +97,7 @@ def command(
     if now and not any(selection.values()) and not wanted:
         _erase_due(config_path, data, ordered_by, as_json=as_json)
         return
-    asked = asked_from(**selection) if any(selection.values()) or not wanted else Asked()
+    asked = asked_from(**selection) if any(selection.values()) or not wanted else Selection()
     disk = open_data(config_path, data)
     with reading(disk), progress(disk, "Searching") as update:
         found = recorded(disk, asked, update) if asked else []

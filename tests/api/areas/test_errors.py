@@ -11,8 +11,8 @@ from retain.api.http.message import BadRequest, UnexpectedError
 from retain.api.identity import hash_password
 from retain.api.refusals import STATUS
 from retain.engine import (
-    Closed,
     Conflict,
+    EngineClosed,
     EngineError,
     Forbidden,
     Invalid,
@@ -51,7 +51,7 @@ def shape(answer: Answer) -> tuple[int, str]:
         (QuotaExceeded, 507),
         (StorageFull, 507),
         (StorageFailed, 503),
-        (Closed, 503),
+        (EngineClosed, 503),
     ],
 )
 def test_each_engine_error(kind: type[EngineError], status: int):

@@ -12,7 +12,7 @@ from retain.api.blobs.sas import verify as sas
 from retain.api.blobs.sas.issue import issue_service_sas
 from retain.api.blobs.sas.permissions import Operation
 from retain.api.http.message import BadRequest, BodyTooSlow, RequestError, TooLarge, UnexpectedError
-from retain.engine import Closed, StorageFailed, StorageFull
+from retain.engine import EngineClosed, StorageFailed, StorageFull
 from tests.kit.blob_client import HOST, HOUR, KEYS, blob_client
 from tests.kit.requests import make_request
 
@@ -252,7 +252,7 @@ def test_every_operation_is_reachable_and_has_a_handler():
         (UnexpectedError("id"), 500, "InternalError"),
         (StorageFull("full"), 507, "InsufficientAccountStorage"),
         (StorageFailed("failed"), 503, "ServerBusy"),
-        (Closed("closed"), 503, "ServerBusy"),
+        (EngineClosed("closed"), 503, "ServerBusy"),
     ],
 )
 async def test_what_goes_wrong_around_a_request_is_worded_as_azure_does(client, error, status, code):

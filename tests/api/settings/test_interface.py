@@ -56,7 +56,7 @@ TABLE: list[tuple[Exception, int, str]] = [
     (UnexpectedError("id"), 500, "internal"),
     (IdentityUnavailable(3), 503, "unavailable"),
     (kinds.StorageFailed("x"), 503, "unavailable"),
-    (kinds.Closed("x"), 503, "unavailable"),
+    (kinds.EngineClosed("x"), 503, "unavailable"),
     (refused(505), 505, "version-not-supported"),
     (kinds.QuotaExceeded("x"), 507, "full"),
     (kinds.StorageFull("x"), 507, "full"),

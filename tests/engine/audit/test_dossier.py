@@ -16,7 +16,7 @@ from retain.engine.blobs.container_commands import DeleteContainer
 from retain.engine.blobs.entries import ContentHeaders
 from retain.engine.core.pattern import Pattern
 from retain.engine.persons.end import ENDED
-from retain.engine.persons.find import Asked, remains
+from retain.engine.persons.find import Selection, remains
 from retain.engine.settings import DeleteValue, PutValue
 from retain.engine.testing import SteppedClock, open_memory_engine
 from tests.engine.persons.test_find import ANN, QUIET, Store
@@ -28,7 +28,7 @@ class Kept(Store):
     """A store that tells what a dossier says."""
 
     def dossier(self, **asked: Any) -> Dossier:
-        return Dossier(self.engine.disk, Asked(**asked), self.engine.now())
+        return Dossier(self.engine.disk, Selection(**asked), self.engine.now())
 
     def facts(self, **asked: Any) -> list[dict[str, Any]]:
         return [entry.facts for entry in self.dossier(**asked).entries()]

@@ -15,7 +15,7 @@ from retain import journal
 from retain.engine import Cause, Engine, Invalid, NotFound, Unavailable
 from retain.engine.audit.checkpoints import KEY_FILE, checkpoint, ensure_key, open_signed, read_key
 from retain.engine.audit.receipts import BadReceipt, Verdict, check, receipt
-from retain.engine.persons.find import Asked, recorded, remains
+from retain.engine.persons.find import Selection, recorded, remains
 from retain.engine.testing import SteppedClock, open_memory_engine
 from retain.journal import Part
 from retain.journal.proofs.note import BadNote, Checkpoint, Signer, sign_checkpoint
@@ -35,7 +35,7 @@ async def erased_area(engine: Engine, clock: SteppedClock) -> bytes:
         await store.area(f"before-{number}", "eve")
     await store.area("cart", "bob")
     await store.area("after", "eve")
-    (found,) = recorded(engine.disk, Asked(customers=frozenset({"bob"})))
+    (found,) = recorded(engine.disk, Selection(customers=frozenset({"bob"})))
     clock.advance(60)
     await engine.submit(DeleteArea(actor="anonymous", name="cart", user="bob"))
     clock.advance(60)

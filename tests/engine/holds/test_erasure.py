@@ -15,7 +15,7 @@ from retain.engine.blobs.container_commands import DeleteContainer
 from retain.engine.blobs.expiry import FREED
 from retain.engine.core.pattern import Pattern
 from retain.engine.holds import Hold, HoldKind, LiftHold, SetHold
-from retain.engine.persons.find import Asked, recorded
+from retain.engine.persons.find import Selection, recorded
 from retain.engine.settings import MergeValue
 from retain.engine.testing import SteppedClock, open_memory_engine, verify
 from retain.journal.testing.memory import MemoryDisk
@@ -49,7 +49,7 @@ class Kept(Store):
 
     def left(self, **asked: Any) -> dict[str, int]:
         """Names, and how many records of each still have their content."""
-        return {one.target.subject: one.kept for one in recorded(self.engine.disk, Asked(**asked))}
+        return {one.target.subject: one.kept for one in recorded(self.engine.disk, Selection(**asked))}
 
 
 @pytest.fixture

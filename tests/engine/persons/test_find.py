@@ -16,7 +16,7 @@ from retain.engine.blobs.entries import ContentHeaders
 from retain.engine.core.pattern import Pattern
 from retain.engine.holds import HoldKind, HoldTarget, SetHold
 from retain.engine.persons.end import ENDED, HELD, LIVING, Ended, EndSubjects, status_of
-from retain.engine.persons.find import FEW, Asked, kind_of, recorded, remains
+from retain.engine.persons.find import FEW, Selection, kind_of, recorded, remains
 from retain.engine.settings import DeleteValue, MergeValue, PutValue
 from retain.engine.settings.model import Asker, Level, Place, SettingsPolicy
 from retain.engine.settings.value import EncodedValue
@@ -103,10 +103,10 @@ class Store:
         )
 
     def found(self, **asked: Any) -> list[str]:
-        return [one.target.subject for one in recorded(self.engine.disk, Asked(**asked))]
+        return [one.target.subject for one in recorded(self.engine.disk, Selection(**asked))]
 
     def targets(self, **asked: Any) -> list[HoldTarget]:
-        return [one.target for one in recorded(self.engine.disk, Asked(**asked))]
+        return [one.target for one in recorded(self.engine.disk, Selection(**asked))]
 
     async def end(self, *targets: HoldTarget) -> list[str]:
         results = await self.engine.submit(EndSubjects(actor="cli:dpo", targets=targets))
@@ -185,18 +185,18 @@ async def test_what_is_asked_for_adds_up(store: Store) -> None:
 
 async def test_a_number_is_looked_up(store: Store) -> None:
     (target,) = store.targets(customers=frozenset({"bob"}))
-    asked = Asked(resources=frozenset({target.resource}))
+    asked = Selection(resources=frozenset({target.resource}))
     assert asked
     assert asked.by_number
-    assert not Asked()
+    assert not Selection()
     assert [one.target for one in recorded(store.engine.disk, asked)] == [target]
-    with_name = Asked(resources=frozenset({target.resource}), users=frozenset({"nobody"}))
+    with_name = Selection(resources=frozenset({target.resource}), users=frozenset({"nobody"}))
     assert [one.target for one in recorded(store.engine.disk, with_name)] == [target]
 
 
 async def test_what_is_found_is_counted(store: Store) -> None:
     seen: list[int] = []
-    (one,) = recorded(store.engine.disk, Asked(customers=frozenset({"bob"})), seen.append)
+    (one,) = recorded(store.engine.disk, Selection(customers=frozenset({"bob"})), seen.append)
     assert seen == list(range(1, store.engine.state.seq + 1))
     assert (one.interface, one.records, one.kept) == ("areas", 2, 2)
     assert one.first == one.last == store.engine.state.time
@@ -210,14 +210,14 @@ async def test_a_body_in_a_file_counts_with_its_length(store: Store) -> None:
         await store.engine.submit(
             CreateArea(actor="x", name="big", user="dan", resource=bytes(16), values={"file": file}, ttl=1000)
         )
-    (one,) = recorded(store.engine.disk, Asked(customers=frozenset({"dan"})))
+    (one,) = recorded(store.engine.disk, Selection(customers=frozenset({"dan"})))
     assert one.size == 100_000
 
 
 async def test_what_is_deleted_and_not_yet_erased_is_found(store: Store) -> None:
     await store.engine.submit(DeleteArea(actor="x", name="cart", user="bob"))
     await store.document(ANN, DeleteValue)
-    found = recorded(store.engine.disk, Asked(customers=frozenset({"bob"}), users=frozenset({"ann"})))
+    found = recorded(store.engine.disk, Selection(customers=frozenset({"bob"}), users=frozenset({"ann"})))
     assert [(one.target.subject, one.kept) for one in found] == [
         ("bob/cart", 2),
         ("app/user:ann", 2),
@@ -235,7 +235,7 @@ async def test_a_tag_that_was_replaced_is_found(store: Store) -> None:
 async def test_many_are_found_in_one_reading(store: Store) -> None:
     for number in range(FEW + 1):
         await store.area(f"area-{number}", "eve")
-    found = recorded(store.engine.disk, Asked(customers=frozenset({"eve"})))
+    found = recorded(store.engine.disk, Selection(customers=frozenset({"eve"})))
     assert [one.records for one in found] == [2] * (FEW + 1)
 
 

@@ -12,7 +12,7 @@ import pytest
 import trio
 import trio.testing
 
-from retain.engine import Closed, Engine, NotFound, StorageFailed, StorageFull, TooLarge, open_engine
+from retain.engine import Engine, EngineClosed, NotFound, StorageFailed, StorageFull, TooLarge, open_engine
 from retain.engine.options import Options
 from retain.engine.testing import ManualClock, SteppedClock, open_memory_engine, verify
 from retain.engine.writing.writer import GATHER_RECORDS
@@ -239,8 +239,8 @@ async def test_a_bug_in_apply_ends_the_engine_and_leaves_nobody_waiting(disk: Me
                     jobs = [start(nursery, engine.between_batches, dict) for _ in range(2)]
                     await trio.testing.wait_all_tasks_blocked(0.01)
     for outcome in outcomes:
-        assert isinstance(outcome.error, StorageFailed | Closed) or not outcome.done
-    assert sorted(type(job.error) is Closed for job in jobs) == [False, True]
+        assert isinstance(outcome.error, StorageFailed | EngineClosed) or not outcome.done
+    assert sorted(type(job.error) is EngineClosed for job in jobs) == [False, True]
     async with opened(disk) as engine:
         assert await names(engine) == {"before", "first"}
 
@@ -435,9 +435,9 @@ async def test_upkeep_on_a_failing_disk_ends_writing(
 async def test_a_stopped_engine_takes_nothing(disk: MemoryDisk) -> None:
     async with opened(disk) as engine:
         await engine.submit(Put())
-    with pytest.raises(Closed):
+    with pytest.raises(EngineClosed):
         await engine.submit(Put())
-    with pytest.raises(Closed):
+    with pytest.raises(EngineClosed):
         await engine.between_batches(dict)
 
 
