@@ -23,7 +23,7 @@ from retain.engine.core.errors import (
     Unavailable,
     Unsupported,
 )
-from retain.engine.core.event import Cause, Event, Stamp, Surface
+from retain.engine.core.event import Cause, Event, Interface, Stamp
 from retain.engine.engine import Engine, open_engine
 from retain.engine.options import Options
 from retain.engine.state import State
@@ -45,6 +45,7 @@ __all__ = [
     "Exhausted",
     "Forbidden",
     "Inline",
+    "Interface",
     "Invalid",
     "NotFound",
     "OnDisk",
@@ -58,7 +59,6 @@ __all__ = [
     "StorageFailed",
     "StorageFull",
     "StoredBody",
-    "Surface",
     "SystemClock",
     "TooLarge",
     "Unavailable",

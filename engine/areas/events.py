@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from retain.engine.core.body import Body, pack_body, unpack_body
-from retain.engine.core.event import Event, Surface, fact
+from retain.engine.core.event import Event, Interface, fact
 from retain.engine.core.fields import beside, datum, detail
 from retain.engine.core.role import Data, Locator, OnHold, Standing
 from retain.journal import Verb
@@ -25,7 +25,7 @@ class AreaEvent(Event):
             section 3).
     """
 
-    SURFACE: ClassVar[Surface] = Surface.AREAS
+    SURFACE: ClassVar[Interface] = Interface.AREAS
     DATA: ClassVar[Data] = Data.AREA
 
     name: str

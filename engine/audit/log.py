@@ -17,14 +17,14 @@ import msgpack
 
 from retain import journal
 from retain.engine import wire
-from retain.engine.core.event import Cause, Surface
+from retain.engine.core.event import Cause, Interface
 from retain.engine.core.pattern import Wanted, called
 from retain.engine.snapshots.load import rebuilt
 from retain.engine.state import State
 from retain.journal import NO_RESOURCE, Disk, Header, Part, Record, Verb
 from retain.journal.lookup.history import between, history
 
-INTERFACES = {"journal": Surface.ENGINE, **{one.name.lower(): one for one in Surface if one.value}}
+INTERFACES = {"journal": Interface.ENGINE, **{one.name.lower(): one for one in Interface if one.value}}
 """Name → number in the header. Tokens belong to the blobs; ``journal`` are the journal's own records."""
 VERBS = {verb.name.lower(): verb for verb in Verb}
 CAUSES = {cause.name.lower().replace("_", "-"): cause for cause in Cause}
@@ -152,7 +152,7 @@ def entry_of(record: Record) -> AuditEntry:
     event = ""
     if about is not None:
         event = f"unknown-{about.code}" if kind is None else name_of(kind.__name__)
-    elif header.surface == Surface.ENGINE and record.content:
+    elif header.surface == Interface.ENGINE and record.content:
         details = _own_details(header.verb, record.content)
     return AuditEntry(
         seq=header.seq,

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from retain.engine.blobs.entries import Pairs, StoredPolicy
 from retain.engine.blobs.leases import Lease
-from retain.engine.core.event import Event, Surface, fact
+from retain.engine.core.event import Event, Interface, fact
 from retain.engine.core.fields import datum, detail, row_of, rows_of
 from retain.engine.core.role import Data, Locator, OnHold, Standing
 from retain.journal import Verb
@@ -32,7 +32,7 @@ def lease_of(row: Any) -> Lease | None:
 class AccountEvent(Event):
     """Something about an account."""
 
-    SURFACE: ClassVar[Surface] = Surface.BLOBS
+    SURFACE: ClassVar[Interface] = Interface.BLOBS
     DATA: ClassVar[Data] = Data.NONE
 
     account: str
@@ -223,7 +223,7 @@ class RetentionConfigured(Event):
     ON_HOLD: ClassVar[OnHold] = OnHold.HARMLESS
     VALUES: ClassVar[str] = ""
     DATA: ClassVar[Data] = Data.NONE
-    SURFACE: ClassVar[Surface] = Surface.BLOBS
+    SURFACE: ClassVar[Interface] = Interface.BLOBS
     STANDING: ClassVar[Standing] = Standing.WHOLE
 
     days: int

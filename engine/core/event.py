@@ -16,7 +16,7 @@ from retain.engine.core.role import Data, Locator, OnHold, Standing
 from retain.journal import Verb
 
 
-class Surface(IntEnum):
+class Interface(IntEnum):
     """The interface a record belongs to. On disk: numbers never move."""
 
     ENGINE = 0
@@ -105,7 +105,7 @@ class Event:
     """
 
     VERB: ClassVar[Verb]
-    SURFACE: ClassVar[Surface]
+    SURFACE: ClassVar[Interface]
     VERSION: ClassVar[int] = 1
     """Version of the two parts' shapes; ``engine/wire.py`` upcasts older ones on reading."""
     STANDING: ClassVar[Standing]

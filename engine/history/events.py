@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from retain.engine.core.event import Event, Surface, fact
+from retain.engine.core.event import Event, Interface, fact
 from retain.engine.core.role import Data, Locator, OnHold, Standing
 from retain.journal import Verb
 from retain.journal.mended import Mended
@@ -36,7 +36,7 @@ class HistoryChanged(Event):
     ON_HOLD: ClassVar[OnHold] = OnHold.HARMLESS
     VALUES: ClassVar[str] = ""
     DATA: ClassVar[Data] = Data.NONE
-    SURFACE: ClassVar[Surface] = Surface.ENGINE
+    SURFACE: ClassVar[Interface] = Interface.ENGINE
 
     change: str
     time: int
@@ -76,7 +76,7 @@ class ErasureOrdered(Event):
     ON_HOLD: ClassVar[OnHold] = OnHold.HARMLESS
     VALUES: ClassVar[str] = ""
     DATA: ClassVar[Data] = Data.NONE
-    SURFACE: ClassVar[Surface] = Surface.ENGINE
+    SURFACE: ClassVar[Interface] = Interface.ENGINE
     STANDING: ClassVar[Standing] = Standing.NONE
 
     ordered_by: str

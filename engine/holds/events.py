@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from retain.engine.core.event import Event, Surface, fact
+from retain.engine.core.event import Event, Interface, fact
 from retain.engine.core.fields import detail
 from retain.engine.core.role import Data, Locator, OnHold
 from retain.engine.holds.target import Hold, HoldKind, HoldTarget, subject_of
@@ -32,7 +32,7 @@ class HoldEvent(Event):
         target: What is held.
     """
 
-    SURFACE: ClassVar[Surface] = Surface.ENGINE
+    SURFACE: ClassVar[Interface] = Interface.ENGINE
     DATA: ClassVar[Data] = Data.NONE
 
     target: HoldTarget = detail(_read_target, _write_target, spread=True)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, ClassVar
 
-from retain.engine.core.event import Event, Surface, fact
+from retain.engine.core.event import Event, Interface, fact
 from retain.engine.core.fields import beside, datum, detail
 from retain.engine.core.role import Data, Locator, OnHold
 from retain.engine.settings.model import MISSING, Level, Path, Place
@@ -118,7 +118,7 @@ class SettingsEvent(Event):
         path: Where in the document the request pointed to.
     """
 
-    SURFACE: ClassVar[Surface] = Surface.SETTINGS
+    SURFACE: ClassVar[Interface] = Interface.SETTINGS
     DATA: ClassVar[Data] = Data.DOCUMENT
     HISTORY: ClassVar[bool] = True
 

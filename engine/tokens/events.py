@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from retain.engine.core.event import Event, Surface, fact
+from retain.engine.core.event import Event, Interface, fact
 from retain.engine.core.role import Data, Locator, OnHold, Standing
 from retain.engine.tokens.record import TokenRecord
 from retain.journal import Verb
@@ -24,7 +24,7 @@ class TokenEvent(Event):
     ON_HOLD: ClassVar[OnHold] = OnHold.HARMLESS
     VALUES: ClassVar[str] = ""
     DATA: ClassVar[Data] = Data.NONE
-    SURFACE: ClassVar[Surface] = Surface.BLOBS
+    SURFACE: ClassVar[Interface] = Interface.BLOBS
 
     account: str
 

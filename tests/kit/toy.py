@@ -21,7 +21,7 @@ from retain.engine.core.common_commands import ExpireDue
 from retain.engine.core.deadlines import DeadlineKind
 from retain.engine.core.domain import Apply, Decide, Expire, Restater, SharedState
 from retain.engine.core.errors import NotFound
-from retain.engine.core.event import Cause, Event, Stamp, Surface, fact
+from retain.engine.core.event import Cause, Event, Interface, Stamp, fact
 from retain.engine.core.fields import datum
 from retain.engine.core.role import Data, OnHold
 from retain.engine.core.snapshot_table import Frozen
@@ -41,7 +41,7 @@ class Noted(Event):
     ON_HOLD: ClassVar[OnHold] = OnHold.HARMLESS
     VALUES: ClassVar[str] = ""
     DATA: ClassVar[Data] = Data.NONE
-    SURFACE: ClassVar[Surface] = Surface.AREAS
+    SURFACE: ClassVar[Interface] = Interface.AREAS
 
     name: str
     until: int
@@ -54,7 +54,7 @@ class Dropped(Event):
     ON_HOLD: ClassVar[OnHold] = OnHold.HARMLESS
     VALUES: ClassVar[str] = ""
     DATA: ClassVar[Data] = Data.NONE
-    SURFACE: ClassVar[Surface] = Surface.AREAS
+    SURFACE: ClassVar[Interface] = Interface.AREAS
 
     name: str
 

@@ -15,7 +15,7 @@ from retain.engine.audit.log import FEW, Filter, entry_of, log, newest, plain, s
 from retain.engine.blobs.commands import PutBlob
 from retain.engine.blobs.container_commands import CreateContainer
 from retain.engine.blobs.entries import ContentHeaders
-from retain.engine.core.event import Cause, Event, Surface
+from retain.engine.core.event import Cause, Event, Interface
 from retain.engine.core.pattern import Pattern
 from retain.engine.core.time import DAY, SECOND, timestamp
 from retain.engine.settings.commands import ImportDocument
@@ -168,7 +168,7 @@ def test_what_a_newer_version_wrote_is_told_by_number(disk: MemoryDisk) -> None:
     assert (entry.event, entry.verb, entry.interface, entry.cause) == ("unknown-9999", "77", "9", "99")
     assert entry.details == {"a": "01"}
     assert entry.subject == ""
-    checkpoint = header._replace(surface=Surface.ENGINE, verb=Verb.CHECKPOINT, cause=0)
+    checkpoint = header._replace(surface=Interface.ENGINE, verb=Verb.CHECKPOINT, cause=0)
     entry = entry_of(Record(checkpoint, b"", b"\x01", -1))
     assert (entry.verb, entry.cause, entry.details) == ("checkpoint", "", {"content": 1})
 

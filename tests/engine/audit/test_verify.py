@@ -12,7 +12,7 @@ from retain.engine import open_engine, wire
 from retain.engine.areas.commands import CreateArea, DeleteArea, NewFile
 from retain.engine.audit.verify import verification
 from retain.engine.core.body import payloads_in
-from retain.engine.core.event import Surface
+from retain.engine.core.event import Interface
 from retain.engine.snapshots.load import load
 from retain.engine.testing import EPOCH, ManualClock, open_memory_engine
 from retain.journal import Disk, Draft, Payload, PayloadStore, Verb
@@ -171,7 +171,7 @@ async def test_events_that_cannot_be_read_are_found(
     disk = stored.disk
     log_ = load(disk, QUIET, os.urandom).log
     packed = wire._pack([code, 1, "a", details])
-    log_.append([Draft(Verb.PUT, Surface.AREAS, bytes(16), 1, packed, b"")], EPOCH)
+    log_.append([Draft(Verb.PUT, Interface.AREAS, bytes(16), 1, packed, b"")], EPOCH)
     log_.close()
     found = verification(disk)
     assert found.journal.sound
