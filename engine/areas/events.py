@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from retain.engine.core.body import Body, pack_body, unpack_body
 from retain.engine.core.event import Event, Interface, fact
 from retain.engine.core.fields import beside, datum, detail
-from retain.engine.core.role import Data, Locator, OnHold, Standing
+from retain.engine.core.role import Data, Locator, OnHold, RecordRole
 from retain.journal import Verb
 
 AREA = "area"
@@ -108,7 +108,7 @@ class FileStored(AreaEvent):
     VERB: ClassVar[Verb] = Verb.PATCH
     ON_HOLD: ClassVar[OnHold] = OnHold.RESOURCE
     VALUES: ClassVar[str] = ""
-    STANDING: ClassVar[Standing] = Standing.APART
+    STANDING: ClassVar[RecordRole] = RecordRole.APART
 
     until: int
     key: str
@@ -132,7 +132,7 @@ class KeysExpired(AreaEvent):
     VERB: ClassVar[Verb] = Verb.DELETE
     ON_HOLD: ClassVar[OnHold] = OnHold.RESOURCE
     VALUES: ClassVar[str] = ""
-    STANDING: ClassVar[Standing] = Standing.NONE
+    STANDING: ClassVar[RecordRole] = RecordRole.NONE
 
     keys: tuple[str, ...]
 

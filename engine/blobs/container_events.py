@@ -11,7 +11,7 @@ from retain.engine.blobs.entries import Pairs, StoredPolicy
 from retain.engine.blobs.leases import Lease
 from retain.engine.core.event import Event, Interface, fact
 from retain.engine.core.fields import datum, detail, row_of, rows_of
-from retain.engine.core.role import Data, Locator, OnHold, Standing
+from retain.engine.core.role import Data, Locator, OnHold, RecordRole
 from retain.journal import Verb
 
 CONTAINER, BLOB, SERVICE = "container", "blob", "service"
@@ -169,7 +169,7 @@ class ContainerClosed(ContainerEvent):
     VERB: ClassVar[Verb] = Verb.DELETE
     ON_HOLD: ClassVar[OnHold] = OnHold.CONTAINER
     VALUES: ClassVar[str] = ""
-    STANDING: ClassVar[Standing] = Standing.PART
+    STANDING: ClassVar[RecordRole] = RecordRole.PART
 
     staged: bool = False
 
@@ -186,7 +186,7 @@ class BlobsFreed(ContainerEvent):
     VERB: ClassVar[Verb] = Verb.DELETE
     ON_HOLD: ClassVar[OnHold] = OnHold.REST
     VALUES: ClassVar[str] = ""
-    STANDING: ClassVar[Standing] = Standing.NONE
+    STANDING: ClassVar[RecordRole] = RecordRole.NONE
 
     through: int
     blocks: int = 0
@@ -199,7 +199,7 @@ class ServicePropertiesSet(AccountEvent):
     VERB: ClassVar[Verb] = Verb.PATCH
     ON_HOLD: ClassVar[OnHold] = OnHold.HARMLESS
     VALUES: ClassVar[str] = ""
-    STANDING: ClassVar[Standing] = Standing.WHOLE
+    STANDING: ClassVar[RecordRole] = RecordRole.WHOLE
 
     document: dict[str, Any] | None = detail(_with_lists)
 
@@ -224,7 +224,7 @@ class RetentionConfigured(Event):
     VALUES: ClassVar[str] = ""
     DATA: ClassVar[Data] = Data.NONE
     SURFACE: ClassVar[Interface] = Interface.BLOBS
-    STANDING: ClassVar[Standing] = Standing.WHOLE
+    STANDING: ClassVar[RecordRole] = RecordRole.WHOLE
 
     days: int
     at: int

@@ -16,7 +16,7 @@ from retain.engine.blobs.leases import Lease
 from retain.engine.core.body import Body, pack_body, unpack_body
 from retain.engine.core.event import fact
 from retain.engine.core.fields import datum, detail, row_of
-from retain.engine.core.role import Data, Locator, OnHold, Standing
+from retain.engine.core.role import Data, Locator, OnHold, RecordRole
 from retain.journal import Verb
 
 
@@ -101,7 +101,7 @@ class BlockStaged(BlobEvent):
     VERB: ClassVar[Verb] = Verb.PUT
     ON_HOLD: ClassVar[OnHold] = OnHold.HARMLESS
     VALUES: ClassVar[str] = ""
-    STANDING: ClassVar[Standing] = Standing.APART
+    STANDING: ClassVar[RecordRole] = RecordRole.APART
 
     block_id: bytes
     body: Body = datum(unpack_body, pack_body, spread=True)
@@ -116,7 +116,7 @@ class BlocksDropped(BlobEvent):
     VERB: ClassVar[Verb] = Verb.DELETE
     ON_HOLD: ClassVar[OnHold] = OnHold.HARMLESS
     VALUES: ClassVar[str] = ""
-    STANDING: ClassVar[Standing] = Standing.NONE
+    STANDING: ClassVar[RecordRole] = RecordRole.NONE
 
 
 @fact

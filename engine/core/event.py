@@ -12,7 +12,7 @@ from enum import IntEnum
 from typing import Any, ClassVar, NamedTuple, Self, TypeVar, dataclass_transform
 
 from retain.engine.core.fields import Layout, beside, datum, detail, read_part, write_part
-from retain.engine.core.role import Data, Locator, OnHold, Standing
+from retain.engine.core.role import Data, Locator, OnHold, RecordRole
 from retain.journal import Verb
 
 
@@ -65,10 +65,10 @@ class Stamp(NamedTuple):
 
 
 _BY_VERB = {
-    Verb.PUT: Standing.WHOLE,
-    Verb.PATCH: Standing.PART,
-    Verb.DELETE: Standing.END,
-    Verb.TOKEN: Standing.PART,
+    Verb.PUT: RecordRole.WHOLE,
+    Verb.PATCH: RecordRole.PART,
+    Verb.DELETE: RecordRole.END,
+    Verb.TOKEN: RecordRole.PART,
 }
 
 Fact = TypeVar("Fact", bound="Event")
@@ -108,7 +108,7 @@ class Event:
     SURFACE: ClassVar[Interface]
     VERSION: ClassVar[int] = 1
     """Version of the two parts' shapes; ``engine/wire.py`` upcasts older ones on reading."""
-    STANDING: ClassVar[Standing]
+    STANDING: ClassVar[RecordRole]
     """What the record means to the others of its resource; if a class does not say, the verb does."""
     ON_HOLD: ClassVar[OnHold]
     """What it does that a legal hold may forbid. Each class with a verb says so itself."""

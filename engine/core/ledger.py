@@ -22,7 +22,7 @@ from sortedcontainers import SortedList
 
 from retain.engine.core.event import Cause, Event, Stamp
 from retain.engine.core.generations import Generations
-from retain.engine.core.role import Locator, Standing
+from retain.engine.core.role import Locator, RecordRole
 from retain.engine.core.snapshot_table import Frozen, SnapshotTable
 from retain.journal import Part
 
@@ -37,7 +37,7 @@ Chain = Mark | tuple[Mark, ...]
 """The records a resource stands on, ascending; by far the most have one, and then it stands by itself."""
 
 
-WHOLE = Standing.WHOLE
+WHOLE = RecordRole.WHOLE
 
 OVERWRITTEN = int(Cause.OVERWRITTEN)
 _MIXES, _KEEPS, _ENDS = 1, 2, 4
@@ -166,11 +166,11 @@ class RecordLedger:
         """Takes the record of ``event`` in, after its slice has applied it."""
         said, self.said = self.said, 0
         kind, resource = event.STANDING, event.resource
-        if kind is Standing.NONE or kind is Standing.APART:
+        if kind is RecordRole.NONE or kind is RecordRole.APART:
             if said and resource in self.chains:
                 self._mix(event, stamp)
             return
-        if kind is Standing.END or said & _ENDS:
+        if kind is RecordRole.END or said & _ENDS:
             self.leave_chain(stamp, resource, event.cause)
             return
         mark = mark_of(stamp.seq, stamp.size)

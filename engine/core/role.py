@@ -9,7 +9,7 @@ Locator = tuple[Any, ...]
 """Where a slice finds an entry: the name of a kind of entry, then what names it. Texts, numbers, None."""
 
 
-class Standing(IntEnum):
+class RecordRole(IntEnum):
     """What an event's record means to the others of its resource."""
 
     WHOLE = 1

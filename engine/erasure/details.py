@@ -11,7 +11,7 @@ from retain import journal
 from retain.engine import wire
 from retain.engine.core.event import Cause
 from retain.engine.core.policy import SLICE_RECORDS, Targets
-from retain.engine.core.role import Locator, OnHold, Standing
+from retain.engine.core.role import Locator, OnHold, RecordRole
 from retain.engine.state import State
 from retain.engine.writing.threads import in_spare_thread
 from retain.journal import Part, Record, Verb
@@ -145,7 +145,7 @@ def _old(record: Record) -> _Old:
         header.resource,
         parts,
         () if event is None else event.locator(),
-        event is not None and event.STANDING in (Standing.WHOLE, Standing.PART),
+        event is not None and event.STANDING in (RecordRole.WHOLE, RecordRole.PART),
         event is not None and event.ON_HOLD in (OnHold.CONTAINER, OnHold.REST),
         None if about is None else about.details,
     )

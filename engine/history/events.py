@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from retain.engine.core.event import Event, Interface, fact
-from retain.engine.core.role import Data, Locator, OnHold, Standing
+from retain.engine.core.role import Data, Locator, OnHold, RecordRole
 from retain.journal import Verb
 from retain.journal.mended import Mended
 
@@ -77,7 +77,7 @@ class ErasureOrdered(Event):
     VALUES: ClassVar[str] = ""
     DATA: ClassVar[Data] = Data.NONE
     SURFACE: ClassVar[Interface] = Interface.ENGINE
-    STANDING: ClassVar[Standing] = Standing.NONE
+    STANDING: ClassVar[RecordRole] = RecordRole.NONE
 
     ordered_by: str
     things: int

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from retain.engine.core.event import Event, Interface, fact
-from retain.engine.core.role import Data, Locator, OnHold, Standing
+from retain.engine.core.role import Data, Locator, OnHold, RecordRole
 from retain.engine.tokens.record import TokenRecord
 from retain.journal import Verb
 
@@ -42,7 +42,7 @@ class TokenEvent(Event):
 class TokenIssued(TokenEvent):
     """A token was issued; the fields are those of its record, ``actor`` is the issuer, also when restated."""
 
-    STANDING: ClassVar[Standing] = Standing.WHOLE
+    STANDING: ClassVar[RecordRole] = RecordRole.WHOLE
 
     container: str | None
     permissions: str
@@ -87,7 +87,7 @@ class TokenRevoked(TokenEvent):
 class TokenExpired(TokenEvent):
     """A token's expiry passed, and its record went from live state."""
 
-    STANDING: ClassVar[Standing] = Standing.END
+    STANDING: ClassVar[RecordRole] = RecordRole.END
 
     container: str | None
 
@@ -105,7 +105,7 @@ class KeyRotated(TokenEvent):
         rotated: When, nanoseconds since the epoch.
     """
 
-    STANDING: ClassVar[Standing] = Standing.NONE
+    STANDING: ClassVar[RecordRole] = RecordRole.NONE
 
     key: int
     rotated: int
