@@ -127,7 +127,7 @@ class _Stretches:
             await download.aclose()
 
 
-async def _opened(engine: Engine, held: list[tuple[Held, int, int]]) -> _Stretches:
+async def _opened(engine: Engine, held: list[tuple[StoredBody, int, int]]) -> _Stretches:
     return _Stretches(engine, held, await engine.open_body(held[0][0]) if held else None)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from retain.engine import State
-from retain.engine.holds import Hold, Kind
+from retain.engine.holds import Hold, HoldKind
 
 
 def holds_on(state: State, tenant: str, container: str, resource: bytes) -> Sequence[Hold]:
@@ -13,9 +13,9 @@ def holds_on(state: State, tenant: str, container: str, resource: bytes) -> Sequ
 
     def keeps(hold: Hold) -> bool:
         target = hold.target
-        if target.kind is Kind.CONTAINER:
+        if target.kind is HoldKind.CONTAINER:
             return target.names == (tenant, container)
-        if target.kind is Kind.TENANT:
+        if target.kind is HoldKind.TENANT:
             return target.names == (tenant,)
         return target.resource == resource
 

@@ -31,7 +31,7 @@ from retain.engine.blobs.commands import DeleteBlob, SetBlobTags
 from retain.engine.blobs.conditions import Conditions, ETags
 from retain.engine.blobs.entries import BlobEntry
 from retain.engine.blobs.queries import ends_at, get_blob
-from retain.engine.holds import Hold, Kind, LiftHold, SetHold
+from retain.engine.holds import Hold, HoldKind, LiftHold, SetHold
 
 BLOB: Final = f"{CONTAINERS}/<tenant>/<container>/blob"
 
@@ -192,7 +192,7 @@ async def set_hold(call: Call, tenant: str, container: str) -> Response:
         SetHold(
             actor=call.actor,
             hold_id=call.desk.engine.entropy(16),
-            kind=Kind.BLOB,
+            kind=HoldKind.BLOB,
             names=(tenant, container, name),
             resource=found.entry.resource,
             reason=(form.reason.data or "").strip(),
@@ -208,7 +208,7 @@ async def lift_hold(call: Call, tenant: str, container: str) -> Response:
     name = sent.get("name", "")
     found = await find(call, tenant, container, name)
     wanted = next((one for one in found.holds if one.hold_id.hex() == sent.get("hold")), None)
-    if wanted is None or wanted.target.kind is not Kind.BLOB:
+    if wanted is None or wanted.target.kind is not HoldKind.BLOB:
         raise NotFound("this blob has no such hold of its own", reason="hold")
     await call.desk.engine.submit(LiftHold(actor=call.actor, hold_id=wanted.hold_id))
     return call.go(blob_address(tenant, container, name), Note(f"Lifted the hold “{wanted.reason}”."))
