@@ -8,7 +8,7 @@ from __future__ import annotations
 from retain.engine.areas.state import Area, AreaFile, AreasState, Value, key_ends, last_end, record_key
 from retain.engine.core.errors import NotFound
 
-__all__ = ["File", "Value", "find", "listing", "value"]
+__all__ = ["AreaFile", "Value", "find", "listing", "value"]
 
 
 def find(

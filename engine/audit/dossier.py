@@ -252,4 +252,4 @@ def _line(entry: audit.AuditEntry) -> dict[str, Any]:
     }
 
 
-__all__ = ["HELD", "HIDDEN", "Attachment", "Dossier", "Entry"]
+__all__ = ["HELD", "HIDDEN", "Attachment", "Dossier", "DossierEntry"]
