@@ -9,7 +9,7 @@ from dataclasses import asdict
 from typing import Any, TextIO
 
 from retain.engine.audit.erasures import ErasedPart
-from retain.engine.audit.log import Entry
+from retain.engine.audit.log import AuditEntry
 from retain.engine.core.time import timestamp
 
 FIELDS = (
@@ -32,7 +32,7 @@ Erasures = Mapping[int, Sequence[ErasedPart]]
 """By record: when and why its parts were erased."""
 
 
-def as_row(entry: Entry, erasures: Erasures | None = None) -> dict[str, Any]:
+def as_row(entry: AuditEntry, erasures: Erasures | None = None) -> dict[str, Any]:
     """The entry's fields in the order of output, the time in RFC 3339; with `erasures` these at the end."""
     values = asdict(entry)
     row = {name: values[name] for name in FIELDS} | {"time": timestamp(entry.time)}
@@ -44,13 +44,13 @@ def as_row(entry: Entry, erasures: Erasures | None = None) -> dict[str, Any]:
     return row
 
 
-def write_json(entries: Iterable[Entry], out: TextIO, erasures: Erasures | None = None) -> None:
+def write_json(entries: Iterable[AuditEntry], out: TextIO, erasures: Erasures | None = None) -> None:
     """One JSON object a line."""
     for entry in entries:
         out.write(json.dumps(as_row(entry, erasures), ensure_ascii=False) + "\n")
 
 
-def write_csv(entries: Iterable[Entry], out: TextIO, erasures: Erasures | None = None) -> None:
+def write_csv(entries: Iterable[AuditEntry], out: TextIO, erasures: Erasures | None = None) -> None:
     """RFC 4180 with a header line."""
     writer = csv.writer(out, lineterminator="\r\n")
     writer.writerow(FIELDS if erasures is None else (*FIELDS, "erasures"))

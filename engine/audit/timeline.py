@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, TypeVar
 
-from retain.engine.audit.log import Entry, Filter, entry_of, header_matches
+from retain.engine.audit.log import AuditEntry, Filter, entry_of, header_matches
 from retain.engine.core.errors import Unavailable
 from retain.engine.core.pattern import called
 from retain.engine.wire import UnknownEvent
@@ -36,7 +36,7 @@ class Page:
         reached: Time of the last record that was looked at if the page ended there, with more to look at.
     """
 
-    entries: tuple[Entry, ...]
+    entries: tuple[AuditEntry, ...]
     records: tuple[Record, ...]
     looked_at: int
     newer: int | None
@@ -120,7 +120,7 @@ def answered(question: Callable[..., Value], *arguments: Any) -> Value:
 class _Found:
     """What was found, in the order in which it was read; `next` bounds what was not looked at."""
 
-    pairs: list[tuple[Entry, Record]] = field(default_factory=list)
+    pairs: list[tuple[AuditEntry, Record]] = field(default_factory=list)
     looked_at: int = 0
     next: int | None = None
     reached: int | None = None

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from retain.api.admin.log_rows import Erasures
 from retain.api.cli.data_folder import visible
-from retain.engine.audit.log import Entry
+from retain.engine.audit.log import AuditEntry
 from retain.engine.core.time import timestamp
 
 

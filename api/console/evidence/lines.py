@@ -10,7 +10,7 @@ from typing import Any, Final
 from retain.api.console.filters import moment_of
 from retain.engine.audit.changes import Change
 from retain.engine.audit.erasures import ErasedPart
-from retain.engine.audit.log import Entry
+from retain.engine.audit.log import AuditEntry
 
 #: What goes without saying, or stands in the event's own name.
 _PLAIN_CAUSES: Final = frozenset(("", "request"))
@@ -30,7 +30,7 @@ class Line:
         change: Values before and after, on the page of one resource.
     """
 
-    entry: Entry
+    entry: AuditEntry
     shape: str
     words: str
     why: str
@@ -53,7 +53,7 @@ class Day:
 
 
 def days(
-    entries: Iterable[Entry],
+    entries: Iterable[AuditEntry],
     erasures: Mapping[int, Sequence[ErasedPart]],
     zone: tzinfo,
     changes: Mapping[int, Change] | None = None,
@@ -69,13 +69,13 @@ def days(
     return found
 
 
-def _line(entry: Entry, gone: Sequence[ErasedPart], change: Change | None) -> Line:
+def _line(entry: AuditEntry, gone: Sequence[ErasedPart], change: Change | None) -> Line:
     words = (entry.event or f"{entry.interface} {entry.verb}").replace("-", " ").capitalize()
     why = "" if entry.cause in _PLAIN_CAUSES else entry.cause.replace("-", " ")
     return Line(entry, _shape(entry), words, why, _more(entry), gone, change)
 
 
-def _shape(entry: Entry) -> str:
+def _shape(entry: AuditEntry) -> str:
     if entry.verb in ("erase", "erased") or entry.erased:
         return "erased"
     if entry.event == "hold-set":
@@ -83,7 +83,7 @@ def _shape(entry: Entry) -> str:
     return {"put": "live", "delete": "hidden"}.get(entry.verb, "event")
 
 
-def _more(entry: Entry) -> str:
+def _more(entry: AuditEntry) -> str:
     """What a line says beside the name: never a value."""
     details: Mapping[str, Any] = entry.details or {}
     if entry.event == "hold-set":

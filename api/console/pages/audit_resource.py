@@ -20,7 +20,7 @@ from retain.api.console.route import Route
 from retain.engine import Invalid, NotFound
 from retain.engine.audit.changes import changes
 from retain.engine.audit.checkpoints import Verifier
-from retain.engine.audit.log import Entry, Filter, entry_of
+from retain.engine.audit.log import AuditEntry, Filter, entry_of
 from retain.engine.audit.receipts import BadReceipt, check, receipt
 from retain.engine.audit.timeline import Trail, page
 from retain.engine.audit.timeline import before as records_before
@@ -103,7 +103,7 @@ def _moment(call: Call) -> tuple[int | None, str]:
 def _then(trail: Trail, resource: bytes, at: int) -> Mapping[str, Any]:
     """What the resource was at a moment, as far as its records are kept."""
     records = records_before(trail, resource, None, count=CONTEXT, stop=at + 1)
-    entry: Entry | None = entry_of(records[-1]) if records else None
+    entry: AuditEntry | None = entry_of(records[-1]) if records else None
     found = changes(records)
     newest = next((found[one.header.seq] for one in reversed(records) if one.header.seq in found), None)
     after = None if newest is None else newest.after

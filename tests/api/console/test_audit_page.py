@@ -20,7 +20,7 @@ from retain.engine.audit.verify import Verification
 from retain.engine.blobs.commands import PutBlob
 from retain.engine.blobs.entries import ContentHeaders
 from retain.engine.settings.commands import ImportDocument
-from retain.engine.settings.model import Level, Place, Policy
+from retain.engine.settings.model import Level, Place, SettingsPolicy
 from retain.journal.check.verify import Finding, Kind, Report
 from retain.journal.lookup.trail import Trail
 from tests.kit.console import Browser, Console, console
@@ -216,7 +216,7 @@ async def test_documents_and_blobs_have_histories_too() -> None:
         place = Place("desk", Level.USER, "", "maria")
         for value in ({"queues": ["claims", "sales"]}, {"queues": ["claims"]}):
             await engine.submit(
-                ImportDocument(actor="cli", place=place, value=value, resource=AREA, policy=Policy())
+                ImportDocument(actor="cli", place=place, value=value, resource=AREA, policy=SettingsPolicy())
             )
         number = AREA.hex()
         shown = (await (await server.signed_in()).get(f"/console/audit/resources/{number}")).text
