@@ -30,7 +30,7 @@ async def test_it_shows_what_is_held_and_falls_due() -> None:
         await keep_area(server, ttl=20 * 86_400)
         page = await (await server.signed_in()).get("/console")
         assert "4\u00a0areas" in page.text
-        areas = page.text.partition("<h3>Areas</h3>")[2]
+        areas = page.text.partition('aria-labelledby="c2t"')[2]
         assert re.findall(r"<dt>(\d+ \w+)</dt><dd>(\d+)</dd>", areas)[:3] == [
             ("24 hours", "3"),
             ("7 days", "3"),
