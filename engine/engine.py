@@ -6,6 +6,7 @@ import logging
 import os
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from itertools import takewhile
 from pathlib import Path
 from typing import TypeVar
@@ -23,6 +24,8 @@ from retain.engine.erasure.erase import Erasing
 from retain.engine.erasure.eraser import Eraser
 from retain.engine.erasure.reaper import Reaper, lag
 from retain.engine.history.slice import RecordChange
+from retain.engine.losses.accept import MOST_AT_ONCE, AcceptLost
+from retain.engine.losses.search import Lost, lost_among, standing_bodies
 from retain.engine.options import Options
 from retain.engine.snapshots.load import Loaded, load, rebuilt
 from retain.engine.snapshots.schedule import Snapshots
@@ -170,6 +173,7 @@ class Engine:
             shortages=dict(self.shortages.met),
             failure=self._writer.failure,
             payload_files=len(self.state.ground.payloads),
+            payloads_lost=sum(name in self.state.ground.payloads for name in self._haste.lost),
             to_erase=self.state.records.waiting,
             erasure_lag_ns=erasure_lag(
                 self.state.records, vouched, self.options.retention(), self._eraser.kept
@@ -187,11 +191,12 @@ class Engine:
         self.state.ground.take_released()
         self._snapshots.sweep()
         swept = self._payloads.sweep(self.state.ground.payloads)
+        self._haste.lost.update(swept.missing)
         if swept.missing:
             count, first = len(swept.missing), ", ".join(swept.missing[:3])
             lost = (
                 f"payload files are missing ({count}: {first}…): what they held is answered as not found; "
-                "`retain audit verify` lists them, a backup may hold them"
+                "`retain journal lost` lists it and can write the loss down; a backup may hold it"
             )
             self.notices = (*self.notices, lost)
             _LOG.error("payload files are missing", extra={"facts": {"count": count, "first": first}})
@@ -210,6 +215,40 @@ class Engine:
             Unavailable: The journal cannot be read.
         """
         await self._erasing.erase(targets, cause)
+
+    async def lost_bodies(self, *, read: bool = False) -> list[Lost]:
+        """Return the bodies whose payload files are missing or have the wrong length.
+
+        Args:
+            read: Read the files as well, and return also those that hold wrong bytes.
+
+        Raises:
+            Exhausted: The machine is short of something.
+            StorageFailed: Writing has ended for good.
+            Unavailable: The disk cannot be read.
+        """
+        standing = await self._writer.between_batches(lambda: list(standing_bodies(self.state)))
+        try:
+            lost = await in_thread(partial(lost_among, standing, self._payloads, read=read))
+        except OSError as error:
+            raise Unavailable(f"the payload files cannot be read: {error}", reason="disk") from error
+        self._haste.lost = {one.standing.payload.name for one in lost}
+        # Something may have been deleted, with its file, while the files were looked at.
+        return [one for one in lost if one.standing.payload.name in self.state.ground.payloads]
+
+    async def accept_lost(self, lost: Sequence[Lost], actor: str) -> int:
+        """Write the loss of bodies down and end what held them; return how many there were.
+
+        Raises:
+            Unavailable: The storage refuses.
+        """
+        bodies = [one.standing for one in lost]
+        given_up = 0
+        for at in range(0, len(bodies), MOST_AT_ONCE):
+            batch = bodies[at : at + MOST_AT_ONCE]
+            number = self._entropy(16)
+            given_up += await self.submit(AcceptLost(actor=actor, lost=batch, number=number))
+        return given_up
 
     async def erase_due(self) -> int:
         """Erases all that is due now, without waiting for the eraser's next round; answers how many records

@@ -23,6 +23,7 @@ from retain.engine.core.snapshot_table import Frozen
 from retain.engine.history.slice import HistorySlice
 from retain.engine.holds import HoldsSlice
 from retain.engine.holds.decide import refuse_held
+from retain.engine.losses.accept import AcceptLost, accept_lost
 from retain.engine.persons.end import EndSubjects, end
 from retain.engine.settings import SettingsSlice
 from retain.engine.tokens import TokensSlice
@@ -69,6 +70,7 @@ class State:
         self._decide[ExpireDue] = self._expire_due
         self._decide[Restate] = self._restate
         self._decide[EndSubjects] = partial(end, self)
+        self._decide[AcceptLost] = partial(accept_lost, self)
         self._expire: dict[DeadlineKind, Expire] = _merged(part.expirers() for part in self.slices)
         self.restaters: Mapping[str, Restater] = _merged(part.restaters() for part in self.slices)
 

@@ -20,6 +20,7 @@ class Statistics:
         full: The disk has no room for changes, or lately had none for a body.
         failure: Why writing ended for good; empty while all is well.
         payload_files: Files that live state stands on.
+        payloads_lost: Those of them that were found missing or damaged.
         to_erase: Records left behind that are to be erased, history included.
         erasure_lag_ns: By how much the oldest erasure that is due is late.
         clock: What is wrong with the machine's clock.
@@ -36,6 +37,7 @@ class Statistics:
     full: bool
     failure: str
     payload_files: int
+    payloads_lost: int = 0
     to_erase: int = 0
     erasure_lag_ns: int = 0
     clock: ClockState = RIGHT

@@ -56,6 +56,7 @@ ROOMS: dict[str, frozenset[str]] = {
     "engine/tokens": frozenset(("engine/core", "engine/blobs")),
     "engine/history": frozenset(("engine/core",)),
     "engine/holds": frozenset(("engine/core", "engine/areas", "engine/blobs", "engine/settings")),
+    "engine/losses": frozenset(("engine/core", "engine/areas", "engine/blobs", "engine/history")),
     "engine/writing": frozenset(("engine/core", "engine/state.py", "engine/wire.py")),
     "api/config": frozenset(),
     "api/http": frozenset(("api/config",)),

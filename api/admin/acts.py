@@ -16,6 +16,7 @@ from retain.api.admin import CONTAINERS, tokens
 from retain.api.admin.backups import Backups
 from retain.api.admin.clock import ClockActs
 from retain.api.admin.exporter import Checkpoints
+from retain.api.admin.losses import LossActs
 from retain.api.admin.moments import instant, written, zone_of
 from retain.api.admin.rights import Rights
 from retain.api.admin.settings import SettingsActs
@@ -107,6 +108,7 @@ class Administration:
             **self._status.acts(),
             **self.users.acts(),
             **ClockActs(self._engine).acts(),
+            **LossActs(self._engine).acts(),
         }
 
     def url_of(self, account: str, base: str | None = None) -> str:

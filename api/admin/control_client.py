@@ -22,7 +22,7 @@ PATH_BYTES: Final = 107
 """Longest path of a Unix socket on Linux."""
 DESCRIPTORS: Final = "/proc/self/fd"
 """Where Linux names what a process has opened."""
-PATIENT: Final = frozenset({"erase", "erase due", "backup create"})
+PATIENT: Final = frozenset({"erase", "erase due", "backup create", "lost list", "lost accept"})
 """Acts that take as long as there is data; whoever asks for them waits."""
 
 

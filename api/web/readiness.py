@@ -23,6 +23,10 @@ def readiness(statistics: Statistics) -> tuple[bool, str]:
         return False, "erasure is more than 12 hours behind"
     if statistics.full:
         return True, "degraded: the disk is full; reads and deletes work"
+    if statistics.payloads_lost:
+        count = statistics.payloads_lost
+        bodies = "body is" if count == 1 else "bodies are"
+        return True, f"degraded: {count} {bodies} lost; `retain journal lost` lists what is gone"
     if statistics.clock.ahead:
         return True, "degraded: the clock jumped ahead; nothing is destroyed by it until it has held"
     if statistics.clock.behind > BEHIND:

@@ -123,7 +123,7 @@ class FileStored(AreaEvent):
 
 @fact
 class KeysExpired(AreaEvent):
-    """Some keys of an area reached their deadline; the area goes on.
+    """Some keys of an area reached their deadline, or their files were lost; the area goes on.
 
     Attributes:
         keys: Which.

@@ -261,7 +261,7 @@ class AreasState:
         if any(name in gone and isinstance(value, str) for name, value in zip(area[2], area[3], strict=True)):
             self.ground.records.mix()
         area = (area[0], area[1], names, values, _joined(list(ends)))
-        self._replace(key, area, stamp, Cause.EXPIRED)
+        self._replace(key, area, stamp, event.cause)
 
     def deleted(self, event: AreaDeleted, stamp: Stamp) -> None:
         """Applies :class:`AreaDeleted`."""

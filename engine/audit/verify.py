@@ -5,6 +5,7 @@ Only reads, takes no lock, and works beside a running server. Blocking.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
@@ -16,7 +17,7 @@ from retain.engine import wire
 from retain.engine.audit.contents import timestamp
 from retain.engine.audit.log import Progress, state_at
 from retain.engine.core.body import payloads_in
-from retain.engine.history.events import HistoryChanged, told_change
+from retain.engine.history.events import LOSS_ACCEPTED, HistoryChanged, told_change
 from retain.engine.state import State
 from retain.journal import Disk, Payload
 from retain.journal.check.verify import Finding, Kind, Report, verify
@@ -94,7 +95,14 @@ def _changes(disk: Disk, state: State | None) -> list[tuple[int, str]]:
     found: list[Mended | HistoryChanged] = list(state.history.changes.values()) if state is not None else []
     found += [one for one in read_mended(disk) if state is None or one.number not in state.history.changes]
     found.sort(key=lambda one: one.time)
-    return [(one.kept, f"{timestamp(one.time)}: {told_change(one)}") for one in found]
+    # After content was lost, all records are what they were: every checkpoint still holds.
+    return [
+        (
+            sys.maxsize if one.change == LOSS_ACCEPTED else one.kept,
+            f"{timestamp(one.time)}: {told_change(one)}",
+        )
+        for one in found
+    ]
 
 
 def _explained(

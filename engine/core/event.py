@@ -46,6 +46,8 @@ class Cause(IntEnum):
     """The retention policy is due for it."""
     IMPORT = 9
     """An import of earlier data."""
+    LOST = 10
+    """The content was lost with its file, and an operator accepted that."""
 
 
 class Stamp(NamedTuple):

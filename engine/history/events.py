@@ -12,19 +12,23 @@ from retain.engine.core.role import Data, Locator, OnHold, RecordRole
 from retain.journal import Verb
 from retain.journal.mended import Mended
 
+LOSS_ACCEPTED = "loss accepted"
+"""The `change` of an event that gives up content; the journal itself is as it was."""
 HISTORY = "history"
 """The first word of the locator; the number of the change follows."""
 
 
 @fact
 class HistoryChanged(Event):
-    """The journal was restored or repaired; ``resource`` is the random number of this one change.
+    """The journal was restored or repaired, or lost content was given up; `resource` is the random number of
+    this one change.
 
     Attributes:
-        change: ``restored`` or ``repaired``.
+        change: `restored`, `repaired` or `LOSS_ACCEPTED`.
         time: When, nanoseconds since the epoch.
-        kept: The last record that was kept: that of the backup, or the last one before the damage.
-        root: The tree's root there.
+        kept: The last record that was kept: that of the backup, or the last one before the damage. All of
+            them where only content was lost.
+        root: The tree's root there; empty where only content was lost.
         lost: The last record known to have been lost; ``kept`` if none is.
         source: Which backup: when it was taken and of which record; empty for a repair.
         losses: What was given up, in words, at most `MOST_LOSSES`.
@@ -55,6 +59,8 @@ class HistoryChanged(Event):
     @classmethod
     def subject(cls, details: Mapping[str, Any]) -> str:
         """What was done to which records."""
+        if details["change"] == LOSS_ACCEPTED:
+            return f"{LOSS_ACCEPTED}: {len(details['losses'])} bodies"
         return f"{details['change']} to record {details['kept']}"
 
 
@@ -94,6 +100,8 @@ class ErasureOrdered(Event):
 
 def told_change(change: HistoryChanged | Mended) -> str:
     """What was done, for an auditor, in one sentence without its end."""
+    if change.change == LOSS_ACCEPTED:
+        return f"the loss of content was accepted: {'; '.join(change.losses)}"
     source = f" from {change.source}" if change.source else ""
     kept, lost = change.kept, change.lost
     gone = f", records {kept + 1} to {lost} of the history before are gone" if lost > kept else ""

@@ -135,7 +135,8 @@ def living(holds: HoldsState, resource: bytes) -> HoldTarget | None:
 
 
 def refuse_held(holds: HoldsState, events: Iterable[Event]) -> None:
-    """Refuses a decision that would end or overwrite what is held. Restating it is no change.
+    """Refuse a decision that would end or overwrite what is held. Restating it is no change, and lost content
+    is gone already.
 
     An area or blob that is held can be read but not changed. Settings documents can be changed, because every
     version of a held one stays in the journal; they cannot be deleted.
@@ -144,7 +145,7 @@ def refuse_held(holds: HoldsState, events: Iterable[Event]) -> None:
         Conflict: ``held``.
     """
     for event in events:
-        if event.cause is not Cause.RESTATED and _ends_held(holds, event):
+        if event.cause not in (Cause.RESTATED, Cause.LOST) and _ends_held(holds, event):
             raise Conflict("it is under a legal hold", reason="held")
 
 

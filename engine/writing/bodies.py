@@ -49,6 +49,9 @@ TURN_S = 30.0
 class BodyLimits:
     """What all bodies share: the places for downloads that hold whole chunks, threads, and descriptors.
 
+    Attributes:
+        lost: Payload files that were found missing or damaged.
+
     Args:
         shortages: Where it is noted that something ran out.
         places: Downloads that may hold whole chunks.
@@ -58,6 +61,7 @@ class BodyLimits:
     def __init__(self, shortages: Shortages, places: int = HASTY, uploads: int = UPLOADS) -> None:
         self._free = places
         self.shortages = shortages
+        self.lost: set[str] = set()
         self.hands = trio.Semaphore(HANDS)
         self.uploads = trio.Semaphore(uploads)
 
@@ -346,6 +350,7 @@ async def open_body(
         if isinstance(held, OnDisk):
             raise
         if held.name in ground.payloads:
+            haste.lost.add(held.name)
             _LOG.error("content is lost", extra={"facts": {"file": error.file, "reason": error.message}})
             raise NotFound("the content is lost", reason="lost") from None
         raise NotFound("the content has been erased") from None
@@ -353,4 +358,5 @@ async def open_body(
         if refusal := haste.shortages.refusal(error, trio.current_time()):
             raise refusal from error
         raise
+    haste.lost.discard(held.name)
     return Download(None, reader, held.size, haste)

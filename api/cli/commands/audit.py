@@ -238,11 +238,21 @@ def _tell(found: Verification) -> None:
     kinds = Counter(str(one.kind) for one in report.findings if not one.harmless)
     kinds.update({"event": len(found.events)} if found.events else {})
     told = ", ".join(f"{count} × {kind}" for kind, count in kinds.items())
-    # Nothing mends a history that is not the checkpoint's: whoever has the checkpoint judges the reason.
-    to_mend = kinds.keys() - {str(Kind.CHECKPOINT)}
-    mend = " `retain journal repair` tells what can be done." if to_mend else ""
+    mend = _mending(found)
     who = " `retain audit log -i journal` tells who did it." if found.changes else ""
     console.print(Text(f"Found: {told}.{mend}{who}", style="bold red"))
+
+
+def _mending(found: Verification) -> str:
+    """Return which commands show what can be done, each for what it can do something about."""
+    kinds = {one.kind for one in found.journal.findings if not one.harmless}
+    # Nothing mends a history that is not the checkpoint's: an auditor who has that judges the reason.
+    damaged = kinds - {Kind.CHECKPOINT, Kind.PAYLOAD}
+    mend = " `retain journal repair` shows what can be done." if damaged or found.events else ""
+    if Kind.PAYLOAD in kinds:
+        bodies = " --bodies" if found.bodies else ""
+        mend += f" `retain journal lost{bodies}` lists the content that is lost and can write the loss down."
+    return mend
 
 
 @command.command(name="state")

@@ -17,7 +17,7 @@ from retain.api.cli.data_folder import open_data, progress, reading, visible
 from retain.api.cli.failures import failures_of
 from retain.api.cli.groups import Section
 from retain.api.cli.main import DONE, FAILED, data_options
-from retain.api.cli.run import actor
+from retain.api.cli.run import act, actor, json_option, print_json
 from retain.engine import SystemClock
 from retain.engine.audit.log import entry_of
 from retain.engine.core.time import timestamp
@@ -225,3 +225,46 @@ def _tell_losses(report: RepairReport) -> None:
         place = f"{loss.file}, offset {loss.offset}, {loss.length} bytes"
         click.echo(visible(f"Lost: {records}: {loss.text} ({place})"))
     click.echo(f"The journal would then end with record {report.seq}.")
+
+
+@command.command(name="lost")
+@data_options
+@click.option("--bodies", is_flag=True, help="Read every payload file, too: as much as is stored.")
+@click.option("--accept-loss", is_flag=True, help="Write the loss down, and end what has lost its content.")
+@click.option("--yes", "-y", is_flag=True, help="Do not ask.")
+@json_option
+def lost_command(
+    config_path: Path | None, data: str | None, bodies: bool, accept_loss: bool, yes: bool, as_json: bool
+) -> None:
+    """List content whose payload file is missing or damaged; with --accept-loss, give it up.
+
+    Restore from a backup if there is one: it may hold the files. Otherwise --accept-loss writes a record of
+    what was lost, who accepted it and when, and ends the blobs and the files of areas that it hit. Clients
+    get 404 before and after. Staged blocks of a blob go together. Works beside a running server.
+
+    Exit code: 0 nothing is lost, or the loss was written down; 1 something is lost, and nothing was changed.
+    """
+    lost = act(config_path, data, "lost list", bodies=bodies)
+    given_up = 0
+    if not as_json:
+        for one in lost:
+            subject = f"{one['kind']} {one['subject']}, record {one['record']}"
+            click.echo(visible(f"Lost: {subject}: {one['reason']} ({one['file']})"))
+        if not lost:
+            click.echo(
+                "No content is lost." if bodies else "No payload file is missing; --bodies reads them, too."
+            )
+    if lost and accept_loss:
+        if not (yes or as_json):
+            click.confirm("Give up what is listed above?", abort=True, err=True)
+        records = [one["record"] for one in lost]
+        given_up = act(config_path, data, "lost accept", records=records, bodies=bodies)
+        if not as_json:
+            click.echo(
+                f"Written down: the loss of {given_up} bodies. `retain audit log --cause lost` shows it."
+            )
+    elif lost and not as_json:
+        click.echo("Nothing was changed. --accept-loss writes the loss down.", err=True)
+    if as_json:
+        print_json({"lost": lost, "given_up": given_up})
+    raise SystemExit(FAILED if lost and not accept_loss else DONE)

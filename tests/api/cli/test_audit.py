@@ -563,3 +563,48 @@ def test_a_bad_configuration_is_told_where_it_counts(folder: Path, arguments: tu
     result = run(*arguments, "--data", str(folder), "--config", str(config))
     assert result.exit_code == (WRONG if "retention" in arguments else DONE)
     assert ("audit_days" in result.stderr) is ("retention" in arguments)
+
+
+# --- retain journal lost ----------
+
+
+def lost_file(folder: Path) -> Path:
+    """Remove the one payload file."""
+    [path] = (path for path in (folder / "payloads").rglob("*") if path.is_file())
+    path.unlink()
+    return path
+
+
+def test_lost_content_is_listed_and_given_up_only_when_told_to(folder: Path) -> None:
+    data = ("--data", str(folder))
+    assert run("journal", "lost", *data).exit_code == DONE
+    path = lost_file(folder)
+    verified = run("audit", "verify", *data)
+    assert verified.exit_code == FAILED
+    assert "`retain journal lost`" in verified.stdout
+    assert "journal repair" not in verified.stdout, "it has nothing to repair"
+    listed = run("journal", "lost", *data)
+    assert listed.exit_code == FAILED
+    assert "file of an area plain/file, record 2: the payload file is missing" in listed.stdout
+    assert path.name in listed.stdout
+    assert run("journal", "lost", "--accept-loss", *data, stdin="n\n").exit_code != DONE
+    assert run("audit", "verify", *data).exit_code == FAILED
+    given_up = run("journal", "lost", "--accept-loss", "--yes", *data)
+    assert given_up.exit_code == DONE
+    assert "`retain audit log --cause lost`" in given_up.stdout
+    verified = run("audit", "verify", "--bodies", *data)
+    assert verified.exit_code == DONE
+    assert f"content of record 2, payloads/{path.name[:2]}/{path.name[2:4]}/{path.name}" in verified.stdout
+    entries = lines(run("audit", "log", "--cause", "lost", "--json", *data))
+    assert {entry["event"] for entry in entries} == {"history-changed", "keys-expired"}
+    assert all(entry["actor"].startswith("cli") for entry in entries)
+
+
+def test_lost_content_is_told_to_machines(folder: Path) -> None:
+    lost_file(folder)
+    result = run("journal", "lost", "--json", "--data", str(folder))
+    assert result.exit_code == FAILED
+    [one] = json.loads(result.stdout)["lost"]
+    assert (one["kind"], one["record"], one["bytes"]) == ("file of an area", 2, 100_000)
+    result = run("journal", "lost", "--json", "--accept-loss", "--data", str(folder))
+    assert (result.exit_code, json.loads(result.stdout)["given_up"]) == (DONE, 1)

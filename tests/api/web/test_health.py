@@ -33,6 +33,8 @@ WELL = Statistics(
         (replace(WELL, clock=ClockState(BEHIND + 1, 0, 0)), True, "degraded: the clock is behind"),
         (replace(WELL, clock=ClockState(BEHIND, 0, 0)), True, "ok"),
         (replace(WELL, records_ahead_ns=BEHIND + 1), True, "degraded: the journal's last record"),
+        (replace(WELL, payloads_lost=1), True, "degraded: 1 body is lost; `retain journal lost` lists"),
+        (replace(WELL, payloads_lost=2), True, "degraded: 2 bodies are lost"),
         (replace(WELL, failure="fdatasync: EIO"), False, "storage failed"),
     ],
 )

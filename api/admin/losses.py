@@ -1,0 +1,68 @@
+"""The acts that list lost content and write its loss down."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from retain.engine import Engine
+from retain.engine.losses.search import AREA, BLOCK, Lost
+
+LOG = logging.getLogger("retain.engine")
+
+
+class LossActs:
+    """The acts.
+
+    Args:
+        engine: The engine whose content is looked at.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def acts(self) -> dict[str, Callable[..., Awaitable[Any]]]:
+        """The acts by the names under which they are asked for."""
+        return {"lost list": self.show, "lost accept": self.accept}
+
+    async def show(self, *, actor: str, bodies: bool = False) -> list[dict[str, Any]]:
+        """Return the content whose payload file is missing or damaged; with `bodies`, read all of them.
+
+        Raises:
+            Unavailable: The storage refuses.
+        """
+        return [told(one) for one in await self._engine.lost_bodies(read=bodies)]
+
+    async def accept(self, *, actor: str, records: list[int], bodies: bool = False) -> int:
+        """Give up the content of these records, as far as it is still lost; return how many bodies that were.
+
+        Raises:
+            Unavailable: The storage refuses.
+        """
+        wanted = set(records)
+        lost = [one for one in await self._engine.lost_bodies(read=bodies) if one.standing.seq in wanted]
+        given_up = await self._engine.accept_lost(lost, actor)
+        LOG.warning(
+            "an operator accepted lost content", extra={"facts": {"actor": actor, "bodies": given_up}}
+        )
+        return given_up
+
+
+def told(lost: Lost) -> dict[str, Any]:
+    """Return one loss for people and machines."""
+    one = lost.standing
+    if one.kind == AREA:
+        name, user, key = one.names
+        subject = "/".join(part for part in (user, name, key) if part is not None)
+    else:
+        subject = "/".join(str(part) for part in one.names)
+    kind = {AREA: "file of an area", BLOCK: "uncommitted block"}.get(one.kind, one.kind)
+    return {
+        "kind": kind,
+        "subject": subject,
+        "record": one.seq,
+        "bytes": one.payload.size,
+        "file": one.file,
+        "reason": lost.reason,
+    }
