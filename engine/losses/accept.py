@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
 from retain.engine.areas.events import AreaDeleted, KeysExpired
-from retain.engine.areas.state import File, record_key
+from retain.engine.areas.state import AreaFile, record_key
 from retain.engine.blobs.entries import Composite
 from retain.engine.blobs.events import BlobDeleted, BlocksDropped
 from retain.engine.core.command import Command, Decision
@@ -78,7 +78,7 @@ def _stands(state: Slices, one: Standing) -> bool:
         if area is None or area[0] != one.resource or key not in area[2]:
             return False
         value = area[3][area[2].index(str(key))]
-        return isinstance(value, File) and value.held == one.payload
+        return isinstance(value, AreaFile) and value.held == one.payload
     account, container_name, blob = map(str, one.names)
     container = state.blobs.find(account, container_name)
     if container is None:

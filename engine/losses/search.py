@@ -8,7 +8,7 @@ from hashlib import sha256
 from typing import Protocol
 
 from retain import journal
-from retain.engine.areas.state import AreasState, File, split_key
+from retain.engine.areas.state import AreaFile, AreasState, split_key
 from retain.engine.blobs.containers import Container
 from retain.engine.blobs.entries import BlobEntry, Block, Composite
 from retain.engine.blobs.state import BlobsState
@@ -65,7 +65,7 @@ def standing_bodies(state: Slices) -> Iterator[Standing]:
     """Return every body in a payload file, without those in deleted containers: they are removed anyway."""
     for key, area in state.areas.areas.items():
         for name, value in zip(area[2], area[3], strict=True):
-            if isinstance(value, File) and isinstance(value.held, Payload):
+            if isinstance(value, AreaFile) and isinstance(value.held, Payload):
                 yield Standing(AREA, area[0], (*split_key(key), name), value.seq, value.held)
     for container in state.blobs.containers():
         yield from _in_container(container)

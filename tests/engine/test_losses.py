@@ -16,7 +16,7 @@ from retain.engine.blobs.commands import BlockSource, CommitBlocks, PutBlob, Sta
 from retain.engine.blobs.container_commands import CreateContainer
 from retain.engine.blobs.entries import ContentHeaders
 from retain.engine.core.event import Cause
-from retain.engine.holds import Kind, SetHold
+from retain.engine.holds import HoldKind, SetHold
 from retain.engine.losses.accept import MOST_AT_ONCE
 from retain.engine.testing import EPOCH, ManualClock, open_memory_engine
 from retain.journal import Payload
@@ -148,7 +148,7 @@ async def test_a_legal_hold_does_not_keep_what_is_gone_from_being_given_up() -> 
         hold = SetHold(
             actor="cli:operator",
             hold_id=b"h" * 16,
-            kind=Kind.BLOB,
+            kind=HoldKind.BLOB,
             names=("acme", "c", "blob"),
             reason="court",
         )
