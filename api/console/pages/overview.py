@@ -55,7 +55,7 @@ class Chart:
 async def show(call: Call) -> Response:
     """Return the page; for users without a role for the rest, their name and what they may do."""
     if call.role not in EVIDENCE:
-        return call.page("own.html", here=HOME)
+        return call.page("own.html", here=HOME, settings_path=_path(call, "/console/settings"))
     engine = call.desk.engine
     found = await engine.read(lambda state, _: outlook(state, call.now))
     charts = [_blobs(call, found), _areas(call, found)]
