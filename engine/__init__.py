@@ -1,5 +1,7 @@
-"""The engine: what is kept, for how long, and who changed it. Embeddable in any Trio program, without
-HTTP."""
+"""The engine: stores data, enforces deadlines, and records every change.
+
+Usable in any Trio program, without HTTP.
+"""
 
 from __future__ import annotations
 

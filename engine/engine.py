@@ -1,4 +1,4 @@
-"""Opening, reading, changing and closing a data folder, from any Trio program and without HTTP."""
+"""Open, read, change and close a data folder, from any Trio program and without HTTP."""
 
 from __future__ import annotations
 
@@ -44,12 +44,13 @@ Value = TypeVar("Value")
 
 
 class Engine:
-    """An open data folder. Made by :func:`open_engine`.
+    """An open data folder, returned by `open_engine`.
 
     Attributes:
-        state: Live state, for queries inside :meth:`read` only.
+        state: Live state, for queries inside `read` only.
         shortages: What the machine ran short of.
-        notices: What opening found and mended, for the log.
+        notices: What opening found and repaired, for the log.
+
     """
 
     def __init__(
@@ -91,28 +92,33 @@ class Engine:
         self._entropy = entropy
 
     def now(self) -> int:
-        """The present, nanoseconds since the epoch; never back over what it once passed."""
+        """Return the present, nanoseconds since the epoch. It never decreases."""
         return self._horizon.now()
 
     def wall(self) -> int:
-        """What the machine's clock says, right or not: for what others date by their own clocks."""
+        """Return the machine's clock, right or not: for comparison with dates from other clocks."""
         return self._horizon.wall()
 
     def entropy(self, size: int) -> bytes:
-        """Random bytes, from the injected source."""
+        """Return random bytes from the injected source."""
         return self._entropy(size)
 
     async def submit(self, command: Command[Value]) -> Value:
-        """Has a command decided, made durable and answered. See :meth:`engine.writer.Writer.submit`."""
+        """Decide a command, make it durable, and return its result.
+
+        See `engine.writing.writer.Writer.submit` for the errors.
+        """
         return await self._writer.submit(command)
 
     async def read(self, query: Callable[[State, int], Value]) -> Value:
-        """``query(state, now)``, answered once all it could see is durable: no reader sees what a crash
-        could take back.
+        """Return `query(state, now)` once all it could see is durable.
+
+        So no reader sees what a crash could revert.
 
         Raises:
-            EngineError: Whatever the query refused with.
+            EngineError: Whatever the query raised.
             StorageFailed: What it saw will never be durable.
+
         """
         refusal: EngineError | None = None
         value: Value | None = None
@@ -129,37 +135,40 @@ class Engine:
     def glance(self, query: Callable[[State, int], Value]) -> Value:
         """Return `query(state, now)` at once, whether or not what it saw is durable.
 
-        Only for verdicts that go no further than this process as long as they permit: a caller that learns
-        of one, a refusal for instance, could see what a crash takes back. Ask again with `read` then.
+        Only for checks inside this process, as long as they permit: a caller that learns of one, a refusal
+        for instance,
+        could see what a crash reverts. Call `read` then.
 
         Raises:
-            EngineError: Whatever the query refused with.
+            EngineError: Whatever the query raised.
+
         """
         return query(self.state, self._horizon.now())
 
     def upload(self) -> Upload:
-        """A body to be received: ``async with engine.upload() as upload``."""
+        """Return a body to be received: `async with engine.upload() as upload`."""
         return Upload(self._payloads, self.state.ground, self.options.inline_bytes, self._haste)
 
     async def open_body(self, held: StoredBody) -> Download:
-        """A body to be sent.
+        """Return a body to be sent.
 
         Raises:
             NotFound: It has been erased.
-            Exhausted: The machine is short of something for the moment.
+            Exhausted: The machine is short of a resource for the moment.
+
         """
         return await open_body(held, self._log, self._payloads, self.state.ground, self._haste)
 
     def on_commit(self, callback: Callable[[int], None]) -> None:
-        """Calls ``callback(seq)`` after every durable batch, from the engine's task; it must not block."""
+        """Call `callback(seq)` after every durable batch, from the engine's task; it must not block."""
         self._writer.on_commit(callback)
 
     async def sweep(self) -> int:
-        """Ends all that is due now, without waiting for the reaper; answers how many deadlines that were."""
+        """End all that is due now, without waiting for the reaper; return how many deadlines that were."""
         return await self._reaper.sweep()
 
     def statistics(self) -> Statistics:
-        """A picture of the moment."""
+        """Return the statistics of this moment."""
         vouched = self._horizon.vouched()
         short = self.shortages.present(trio.current_time())
         return Statistics(
@@ -183,10 +192,11 @@ class Engine:
         )
 
     def sweep_orphans(self) -> list[str]:
-        """Removes what a crash left: payload files that no event names, half a snapshot. Blocking.
+        """Remove the remains of a crash: payload files that no event refers to, half a snapshot. Blocking.
 
-        Done once, before the engine runs. What was released in all of history is gone with that. Files that
-        events name and that are missing become a notice.
+        Called once, before the engine runs. It also removes the files that events released in all of history.
+        Missing
+        files that events refer to become a notice. Return the names of the removed files.
         """
         self.state.ground.take_released()
         self._snapshots.sweep()
@@ -195,24 +205,24 @@ class Engine:
         if swept.missing:
             count, first = len(swept.missing), ", ".join(swept.missing[:3])
             lost = (
-                f"payload files are missing ({count}: {first}…): what they held is answered as not found; "
-                "`retain journal lost` lists it and can write the loss down; a backup may hold it"
+                f"payload files are missing ({count}: {first}…): their content is reported as not found; "
+                "`retain audit verify` lists them, a backup may contain them"
             )
             self.notices = (*self.notices, lost)
-            _LOG.error("payload files are missing", extra={"facts": {"count": count, "first": first}})
+            _LOG.error("payload files missing", extra={"facts": {"count": count, "first": first}})
         return swept.removed
 
     async def erase(self, targets: Sequence[tuple[int, journal.Part]], cause: int) -> None:
-        """Physically erases parts of records: event, zeros in place, closing event (FORMAT.md, section 6).
+        """Erase parts of records physically: event, zeros in place, closing event (FORMAT.md, section 6).
 
-        Other requests go on meanwhile: they wait for the two events only. Cancelled, it stops after the part
-        that was begun.
+        Other requests wait only for the two events. When cancelled, it stops after the part in progress.
 
         Raises:
-            journal.BadTarget: A record is not there to be erased.
-            StorageFull: No room for the two events.
-            StorageFailed: Writing has ended for good; the next start finishes what was begun.
+            journal.BadTarget: There is no such record to be erased.
+            StorageFull: No space for the two events.
+            StorageFailed: Writing has ended until a restart; the next start finishes the erasure in progress.
             Unavailable: The journal cannot be read.
+
         """
         await self._erasing.erase(targets, cause)
 
@@ -251,20 +261,22 @@ class Engine:
         return given_up
 
     async def erase_due(self) -> int:
-        """Erases all that is due now, without waiting for the eraser's next round; answers how many records
-        that were. What is under a legal hold stays.
+        """Erase all that is due now, without waiting for the eraser; return the number of records.
+
+        Data under a legal hold stays.
 
         Raises:
             Unavailable: The storage refuses.
+
         """
         return await self._eraser.drain()
 
     async def moment(self) -> Moment:
-        """Where the journal durably ends now, and the payload files that the state stands on: what a backup
-        is of.
+        """Return the durable end of the journal and the payload files in use: the content of a backup.
 
         Raises:
-            StorageFailed: Writing has ended for good.
+            StorageFailed: Writing has ended until a restart.
+
         """
         return await self._writer.between_batches(self._moment)
 
@@ -273,11 +285,14 @@ class Engine:
         return Moment(self._log.head, frozenset(self.state.ground.payloads))
 
     async def accept_clock(self) -> None:
-        """Take the machine's clock for right, as an operator who has looked at it says: a jump is in doubt no
-        longer, and a present ahead of the clock goes back to it. The next start knows of it.
+        """Accept the machine's clock as right, because an operator has checked it.
+
+        A jump is no longer in doubt, and a present ahead of the clock returns to it. The next start knows of
+        it.
 
         Raises:
-            Unavailable: It could not be written down, so the next start will not know.
+            Unavailable: It could not be recorded, so the next start will not know.
+
         """
         self._horizon.accept()
         try:
@@ -288,12 +303,14 @@ class Engine:
             ) from error
 
     async def take_snapshot(self) -> None:
-        """Makes a snapshot of the present state durable, while requests go on.
+        """Make a snapshot of the present state durable, beside requests.
 
         Raises:
             NoSpace: The disk is full; an older snapshot is untouched.
             OSError: It could not be written.
-            StorageFailed: Writing has ended for good, so the state may hold what the journal does not.
+            StorageFailed: Writing has ended until a restart, so the state may contain what the journal does
+                not.
+
         """
         await self._snapshots.take()
 
@@ -305,30 +322,31 @@ class Engine:
                 try:
                     await in_thread(self._rewind)
                 except (journal.JournalError, OSError):
-                    continue  # as long as the disk cannot be read, neither can what was not made durable
+                    continue  # retry until the disk can be read
                 return
             await self._snapshots.take_if_grown(self.options.snapshot_records)
 
     def _rewind(self) -> None:
-        """Goes back to what is truly on disk, so that reading goes on after writing has ended for good."""
+        """Return to what is truly on disk, so that reads stay right after writing has ended."""
         self.state = self.replayed()
 
     def replayed(self) -> State:
-        """A fresh state from every durable record, whatever live state says. Blocking."""
+        """Return a fresh state from every durable record, independent of live state. Blocking."""
         durable = self._writer.durable
         return rebuilt(
             lambda: takewhile(lambda record: record.header.seq <= durable, journal.scan(self.disk))
         )
 
     async def between_batches(self, work: Callable[[], Value]) -> Value:
-        """Runs blocking ``work`` in a thread while journal and state stand still. For checks and backups."""
+        """Run blocking `work` in a thread while journal and state do not change. For checks and backups."""
         return await self._writer.between_batches(work)
 
     @asynccontextmanager
     async def _running(self) -> AsyncIterator[None]:
-        """The engine's own tasks; on leaving, the queue drains and everything is written down.
+        """Run the engine's own tasks; on leaving, drain the queue and write everything to disk.
 
-        What the caller's block raises goes through unwrapped, and so does that the journal was not closed."""
+        An exception of the caller's block passes unwrapped, and so does the failure to close the journal.
+        """
         raised: Exception | None = None
         unclosed: StorageFailed | None = None
         written = trio.Event()
@@ -368,7 +386,7 @@ class Engine:
             raise raised
 
     async def _record_changes(self) -> None:
-        """Record what a restore or repair did to the journal, before anybody reads or writes."""
+        """Record what a restore or repair did to the journal, before any read or write."""
         for mended in await trio.to_thread.run_sync(read_mended, self.disk):
             await self._writer.submit(
                 RecordChange(actor=mended.actor, mended=mended, random=self._entropy(8))
@@ -376,7 +394,7 @@ class Engine:
         await trio.to_thread.run_sync(forget_mended, self.disk)
 
     def _shut(self) -> StorageFailed | None:
-        """Answers why the journal could not be closed in order."""
+        """Close all files; return the error if the journal could not be closed cleanly, else None."""
         try:
             if not self._writer.failure:
                 for name in self.state.ground.take_released():
@@ -384,7 +402,7 @@ class Engine:
                 self._sightings.write()
                 self._snapshots.take_at_stop()
         except (journal.NoSpace, OSError) as error:
-            self.notices = (*self.notices, f"no snapshot at the stop: {error}")
+            self.notices = (*self.notices, f"no snapshot was taken at the stop: {error}")
         finally:
             unclosed = _closed(self._log)
             self._payloads.close()
@@ -407,21 +425,23 @@ async def open_engine(
     clock: Clock | None = None,
     entropy: Callable[[int], bytes] = os.urandom,
 ) -> AsyncIterator[Engine]:
-    """Opens a data folder, replays what it holds, and runs the engine until the block is left.
+    """Open a data folder, replay it, and run the engine until the block is left.
 
     On leaving, also by an exception or cancellation, waiting commands are finished, the journal is synced, a
-    snapshot and the anchor are written, and the folder is unlocked.
+    snapshot
+    and the anchor are written, and the folder is unlocked.
 
     Args:
-        where: The folder, made if missing; or a disk, such as a memory disk in tests.
+        where: The folder, created if missing; or a disk, such as a memory disk in tests.
         options: Storage and housekeeping.
-        clock: Where time comes from.
-        entropy: Where ids, salts and keys come from.
+        clock: The source of time.
+        entropy: The source of ids, salts and keys.
 
     Raises:
-        journal.Locked: Another process has the folder.
-        journal.Corrupt: It is damaged; ``retain journal repair`` makes the choice explicit.
-        StorageFailed: A write or sync failed at opening, or at closing. What was answered is on disk.
+        journal.Locked: Another process uses the folder.
+        journal.Corrupt: It is damaged; `retain journal repair` makes the choice explicit.
+        StorageFailed: A write or sync failed at opening, or at closing. Acknowledged changes are on disk.
+
     """
     options = options or Options()
     disk = journal.RealDisk(Path(where)) if isinstance(where, str | Path) else where

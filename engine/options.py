@@ -1,4 +1,4 @@
-"""What an embedding program may choose about the engine."""
+"""Options of the engine for an embedding program."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ class Options:
 
     Attributes:
         segment_bytes: Size at which the journal starts a new segment file, 1 MiB to 1 GiB.
-        inline_bytes: Bodies up to this size live in their record, larger ones in a payload file; 0 to 512
-        KiB.
+        inline_bytes: Bodies up to this size are stored in their record, larger ones in a payload file; 0 to
+            512 KiB.
         sweep_interval_s: Seconds between two sweeps of the deadline index; only space depends on it, reads
-        never do.
+            never do.
         sweep_records: Most expiries in one batch, so that a sweep never delays other requests noticeably.
-        snapshot_records: Records after which a new snapshot is taken while running; 0 takes one at a clean
-        stop only.
+        snapshot_records: Records after which a new snapshot is taken while running; 0: only at a clean stop.
         anchor_interval_s: Seconds between two anchors while busy.
         erase_interval_s: Seconds between two rounds of erasing; never less than between two sweeps.
-        erase_within_hours: From a deadline to the absence of the bytes from every file.
-        audit_days: How long it is kept who did what.
-        history_days: How long earlier versions of settings are kept, at most ``audit_days``; 0: not at all.
+        erase_within_hours: From a deadline to the erasure of the bytes from every file.
+        audit_days: How long the record of who did what is retained.
+        history_days: How long earlier versions of settings are retained, at most `audit_days`; 0: not at all.
+
     """
 
     segment_bytes: int = 64 * MEBIBYTE
@@ -51,7 +51,7 @@ class Options:
         assert 0 <= self.history_days <= self.audit_days
 
     def retention(self) -> RetentionPolicy:
-        """The periods."""
+        """Return the retention periods."""
         return RetentionPolicy(
             erase_within=round(self.erase_within_hours * HOUR),
             audit=round(self.audit_days * DAY),
@@ -59,5 +59,5 @@ class Options:
         )
 
     def journal(self) -> JournalOptions:
-        """The journal's part."""
+        """Return the journal's options."""
         return JournalOptions(segment_bytes=self.segment_bytes)

@@ -1,5 +1,6 @@
-"""What is held now and what of it ends in the coming days, counted from indexes: as quick with a million
-entries as with ten.
+"""The present holdings and what of them ends in the coming days.
+
+Counted from indexes: as quick with a million entries as with ten.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from retain.engine.core.clock import DAY
 from retain.engine.state import State
 
 DAYS = 30
+"""Days of an outlook."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,14 +23,15 @@ class ContainerOutlook:
     """A container.
 
     Attributes:
-        account: Whose it is.
+        account: Its account.
         name: Its name.
-        blobs: How many it holds.
+        blobs: How many blobs it contains.
         size: Their bytes.
-        days: For how many days it keeps a blob; 0 for ever.
-        next_end: When its next blob ends; None if none does.
+        days: For how many days it retains a blob; 0 for ever.
+        next_end: When its next blob ends, nanoseconds since the epoch; None if none does.
         held: Under a legal hold as a whole.
         due: How many of its blobs end on each of the coming days.
+
     """
 
     account: str
@@ -43,7 +46,7 @@ class ContainerOutlook:
 
 @dataclass(frozen=True, slots=True)
 class Outlook:
-    """Everything that is held.
+    """The totals of all data.
 
     Attributes:
         containers: The blobs, by account and container.
@@ -51,8 +54,9 @@ class Outlook:
         areas_due: How many of them have a key that ends next on each of the coming days.
         applications: Application → bytes of its settings.
         documents: How many settings documents there are.
-        holds: How many legal holds stand.
+        holds: How many legal holds there are.
         tokens: How many tokens have not expired.
+
     """
 
     containers: tuple[ContainerOutlook, ...]
@@ -65,15 +69,16 @@ class Outlook:
 
     @property
     def blobs_due(self) -> tuple[int, ...]:
-        """How many blobs end on each of the coming days."""
+        """Return how many blobs end on each of the coming days."""
         return tuple(sum(one.due[day] for one in self.containers) for day in range(DAYS))
 
 
 def outlook(state: State, now: int) -> Outlook:
-    """Return what `state` holds at `now`.
+    """Return the outlook of `state` at `now`.
 
-    Areas and containers that a hold keeps do not end; a blob that a hold keeps by itself is counted on the
-    day on which it is hidden.
+    Areas and containers under a legal hold do not end; a blob with a hold of its own is counted on the day on
+    which
+    it is hidden.
     """
     edges = [now + day * DAY for day in range(DAYS + 1)]
     containers = tuple(_container(state, one, edges, now) for one in state.blobs.containers())
@@ -110,7 +115,10 @@ def _container(state: State, container: Container, edges: Sequence[int], now: in
 
 
 def _areas_due(state: State, edges: Sequence[int]) -> tuple[int, ...]:
-    """All deadlines of each day without those of the other kinds, which are few and known to their owners."""
+    """Return how many areas have a deadline on each day.
+
+    These are all deadlines without those of the other kinds, which are few and known to their owners.
+    """
     containers = [*state.blobs.containers(), *state.blobs.closed.values()]
     others = [one.armed for one in containers if one.armed is not None]
     others += [blocks_end(pending) for one in containers for pending in one.pending.values()]

@@ -29,21 +29,22 @@ from retain.engine.settings import SettingsSlice
 from retain.engine.tokens import TokensSlice
 
 RECORDS = "records"
-"""Names the rows that tell which records the slices stand on."""
+"""The name of the snapshot rows of the record ledger."""
 
 
 class State:
-    """What replaying the journal up to ``seq`` gives.
+    """The result of replaying the journal up to `seq`.
 
-    :meth:`apply` is the only way to change it; it reads no clock, no random source and no file, so the same
-    events give the same
-    state on any machine at any time.
+    Only `apply`, `skip`, `erased` and `load` change it. They read no clock, no random source and no file, so
+    the same
+    events give the same state on any machine at any time.
 
     Attributes:
         seq: Sequence number of the last record applied, 0 before the first.
         time: Journal time of that record, nanoseconds since the epoch.
         ground: What the slices share.
-        records: Which records all this stands on.
+        records: The record ledger.
+
     """
 
     def __init__(self) -> None:
@@ -76,11 +77,11 @@ class State:
 
     @property
     def deadlines(self) -> Deadlines:
-        """All that ends."""
+        """Return the deadline index."""
         return self.ground.deadlines
 
     def apply(self, event: Event, stamp: Stamp) -> None:
-        """Makes ``event``, which follows the last one, part of the state."""
+        """Apply `event`, which follows the last one."""
         seq, self.time, _, size = stamp
         assert seq == self.seq + 1
         kind = type(event)
@@ -95,21 +96,21 @@ class State:
             records.follow(event, stamp)
 
     def skip(self, seq: int, time: int) -> None:
-        """Passes over a record that changes nothing here: the journal's own, or one whose parts were
-        erased."""
+        """Pass over a record that changes nothing here: the journal's own, or one whose parts were erased."""
         self.seq = seq
         self.time = time
 
     def erased(self, ranges: Sequence[tuple[int, int, int]], cause: int) -> None:
-        """An erase record names ``ranges``, each of parts, first and last sequence number."""
+        """Account for an erase record of `ranges`, each of parts, first and last sequence number."""
         for parts, first, last in ranges:
             self.records.erased(parts, first, last, audit=cause == Cause.RETENTION)
 
     def decide(self, command: Command[Any], now: int) -> Decision[Any]:
-        """What ``command`` comes to in this state at ``now`` (nanoseconds since the epoch). Changes nothing.
+        """Return the decision on `command` at `now` (nanoseconds since the epoch). Change nothing.
 
         Raises:
             Refused: It cannot be done.
+
         """
         decision = self._decide[type(command)](command, now)
         if self.ground.held:
@@ -134,12 +135,12 @@ class State:
         return Decision(tuple(step.events), step.more)
 
     def place(self, seq: int, address: int) -> None:
-        """The content of record ``seq`` has been written at ``address``."""
+        """Record that the content of record `seq` was written at `address`."""
         for part in self.slices:
             part.place(seq, address)
 
     def freeze(self) -> Frozen:
-        """All that is held at this moment; its rows are (slice name, row)."""
+        """Return the state of this moment; its rows are (slice name, row)."""
         frozen = [(part.name, part.freeze()) for part in self.slices]
         frozen.append((RECORDS, self.records.freeze()))
 
@@ -151,7 +152,7 @@ class State:
         return Frozen(rows, tuple(view for _, part in frozen for view in part.views))
 
     def load(self, blocks: Iterator[tuple[str, Sequence[Any]]]) -> None:
-        """Fills an empty state from frozen rows in the order of :meth:`freeze`: (slice name, some rows)."""
+        """Fill an empty state from frozen rows in the order of `freeze`: (slice name, some rows)."""
         parts = {part.name: part for part in self.slices}
         for name, group in groupby(blocks, key=itemgetter(0)):
             rows = chain.from_iterable(map(itemgetter(1), group))
@@ -162,7 +163,7 @@ class State:
                 parts[name].load(rows)
 
     def digest(self) -> bytes:
-        """SHA-256 over all rows: equal states have equal digests."""
+        """Return SHA-256 over all rows: equal states have equal digests."""
         digest = hashlib.sha256()
         for part in self.slices:
             for row in part.freeze().rows():
@@ -172,7 +173,7 @@ class State:
         return digest.digest()
 
     def check(self) -> None:
-        """Asserts that every index agrees with the entries."""
+        """Assert that every index agrees with the entries."""
         for part in self.slices:
             part.check()
         self.records.check()

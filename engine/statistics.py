@@ -1,4 +1,4 @@
-"""What an operator watches."""
+"""The figures that an operator monitors."""
 
 from __future__ import annotations
 
@@ -10,23 +10,24 @@ from retain.engine.core.clock import RIGHT, ClockState
 
 @dataclass(frozen=True, slots=True)
 class Statistics:
-    """What an operator watches.
+    """The figures that an operator monitors.
 
     Attributes:
-        seq: Last record decided; ``durable`` of them are on disk.
+        seq: Last record decided.
+        durable: Last record on disk.
         waiting: Commands queued.
         deadlines: Entries of the deadline index.
         overdue_ns: By how much the earliest of them is overdue.
-        full: The disk has no room for changes, or lately had none for a body.
-        failure: Why writing ended for good; empty while all is well.
-        payload_files: Files that live state stands on.
-        payloads_lost: Those of them that were found missing or damaged.
-        to_erase: Records left behind that are to be erased, history included.
-        erasure_lag_ns: By how much the oldest erasure that is due is late.
-        clock: What is wrong with the machine's clock.
+        full: The disk has no space for changes, or recently had none for a body.
+        failure: Why writing ended until a restart; empty while all is well.
+        payload_files: Files that live state refers to.
+        to_erase: Garbage records to be erased, history included.
+        erasure_lag_ns: By how much the oldest due erasure is late.
+        clock: The errors of the machine's clock.
         records_ahead_ns: How far the journal's last record is dated ahead of the machine's clock.
         short: What the machine is short of: descriptors, locks, memory, threads.
-        shortages: How often each was met so far, the disk included.
+        shortages: How often each occurred so far, the disk included.
+
     """
 
     seq: int

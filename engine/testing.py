@@ -1,4 +1,4 @@
-"""Test kit for programs that embed the engine: time that is told, a disk in memory, an engine on both."""
+"""Test kit for programs that embed the engine: manual clocks, a disk in memory, an engine on both."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ class ManualClock:
 
     Attributes:
         offset: Nanoseconds between the wall clock and Trio's time.
+
     """
 
     def __init__(self, start: int = EPOCH) -> None:
@@ -32,47 +33,49 @@ class ManualClock:
         self._trio: trio.abc.Clock | None = None
 
     def wall(self) -> int:
-        """Trio's time plus ``offset``."""
+        """Return Trio's time plus `offset`."""
         return self.monotonic() + self.offset
 
     def monotonic(self) -> int:
-        """Trio's time, plus what :meth:`advance` added."""
+        """Return Trio's time, plus the seconds that `advance` added."""
         if self._trio is None:
             self._trio = trio.lowlevel.current_clock()
         return int(self._trio.current_time() * SECOND) + self._extra
 
     def advance(self, seconds: float) -> None:
-        """Lets time pass on both clocks."""
+        """Advance both clocks."""
         self._extra += round(seconds * SECOND)
 
     def step(self, seconds: float) -> None:
-        """Sets the wall clock forwards or back, as an operator or time service would; the monotonic one runs
-        on."""
+        """Set the wall clock forwards or back, as an operator or time service would.
+
+        The monotonic clock runs on.
+        """
         self.offset += round(seconds * SECOND)
 
 
 class SteppedClock:
-    """A clock outside Trio that stands still until told."""
+    """A clock outside Trio that changes only when it is advanced or stepped."""
 
     def __init__(self, start: int = EPOCH) -> None:
         self._wall = start
         self._monotonic = 0
 
     def wall(self) -> int:
-        """The time told."""
+        """Return the time set."""
         return self._wall
 
     def monotonic(self) -> int:
-        """Time told since the start, without steps."""
+        """Return the time advanced since the start, without steps."""
         return self._monotonic
 
     def advance(self, seconds: float) -> None:
-        """Lets time pass on both clocks."""
+        """Advance both clocks."""
         self._wall += round(seconds * SECOND)
         self._monotonic += round(seconds * SECOND)
 
     def step(self, seconds: float) -> None:
-        """Sets the wall clock alone."""
+        """Set the wall clock alone."""
         self._wall += round(seconds * SECOND)
 
 
@@ -83,9 +86,9 @@ async def open_memory_engine(
     clock: ManualClock | SteppedClock | None = None,
     options: Options | None = None,
 ) -> AsyncIterator[Engine]:
-    """An engine on a memory disk and a manual clock; when the block ends well, it is verified.
+    """Open an engine on a memory disk and a manual clock; verify it when the block ends without an error.
 
-    Verified means: indexes agree with entries, and replaying the journal gives the live state.
+    Verification checks that indexes agree with entries, and that replaying the journal gives the live state.
     """
     disk = disk if disk is not None else MemoryDisk()
     async with open_engine(disk, clock=clock or ManualClock(), options=options) as engine:
@@ -94,8 +97,10 @@ async def open_memory_engine(
 
 
 async def verify(engine: Engine) -> None:
-    """Asserts what must hold at any quiet moment: indexes, payload files, and live state equal to replayed
-    state."""
+    """Assert that indexes and payload files are right, and that replaying gives the live state.
+
+    May be called whenever no command is running.
+    """
 
     def settled() -> None:
         engine.state.check()

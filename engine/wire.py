@@ -1,7 +1,8 @@
 """Events as record parts: the one table of codes, and the upcasting of older shapes.
 
-A details part is the msgpack array ``[code, version, actor, fields]``; a content part is whatever the
-event's ``content()`` gives.
+A details part is the msgpack array `[code, version, actor, fields]`; a content part is the result of the
+event's
+`content()`.
 """
 
 from __future__ import annotations
@@ -63,12 +64,13 @@ CODES: dict[int, type[Event]] = {
     601: history.HistoryChanged,
     602: history.ErasureOrdered,
 }
-"""On disk: a number once given never moves, and is never given again."""
+"""On disk: the number of an event never changes and is never reused."""
 
 Upcast = Callable[[dict[str, Any], Any], tuple[dict[str, Any], Any]]
 UPCASTS: dict[tuple[int, int], Upcast] = {}
-"""(code, version) → how its details and content become those of the next version. Old records are never
-rewritten."""
+"""(code, version) → function that converts its details and content to the next version. Old records are never
+rewritten.
+"""
 
 _CODE_OF = {event: code for code, event in CODES.items()}
 _CAUSES = {int(cause): cause for cause in Cause}
@@ -77,27 +79,28 @@ _unpack = msgpack.unpackb
 
 
 class UnknownEvent(Exception):
-    """A record holds an event that this version does not know: the journal was written by a newer one."""
+    """A record with an event that this version does not know: a newer version wrote the journal."""
 
 
 class OddRecord(Exception):
-    """A record holds an event that is none: fields of other types than its class declares, or none at all.
+    """A record with an invalid event: fields are missing, or of other types than its class declares.
 
     Attributes:
-        seq: Which record.
+        seq: Sequence number of the record.
+
     """
 
     def __init__(self, seq: int) -> None:
-        super().__init__(f"record {seq} holds an event with fields of a wrong type")
+        super().__init__(f"record {seq} has an event with fields of a wrong type")
         self.seq = seq
 
 
 ODD = (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError)
-"""What reading or applying an odd event runs into."""
+"""Errors that reading or applying an odd event may raise."""
 
 
 def to_draft(event: Event) -> Draft:
-    """The record that ``event`` is kept as."""
+    """Return the record that stores `event`."""
     content = event.content()
     return Draft(
         verb=event.VERB,
@@ -111,13 +114,14 @@ def to_draft(event: Event) -> Draft:
 
 @dataclass(frozen=True, slots=True)
 class About:
-    """What the details part of a record tells, for the audit; its content may be gone.
+    """The details part of a record, for the audit; its content may be erased.
 
     Attributes:
         code: Number of the kind of event.
         kind: The event's class; None for one this version does not know.
-        actor: Who did it.
-        details: Who and what, as the event's ``details()`` gave it, in the version it was written in.
+        actor: The author.
+        details: The result of the event's `details()`, in the version it was written in.
+
     """
 
     code: int
@@ -127,7 +131,7 @@ class About:
 
 
 def about(record: Record) -> About | None:
-    """What is known of ``record`` from its details alone; None if they were erased or there are none."""
+    """Return what the details of `record` say; None if they were erased or there are none."""
     if not record.details:
         return None
     try:
@@ -141,7 +145,7 @@ def about(record: Record) -> About | None:
 
 
 def subject_of(known: About) -> str:
-    """Return what an operator calls the resource of a record; empty if its details do not say."""
+    """Return an operator's name of the record's resource; empty if its details do not contain it."""
     if known.kind is None:
         return ""
     try:
@@ -151,7 +155,12 @@ def subject_of(known: About) -> str:
 
 
 def readable(record: Record) -> Event | None:
-    """`from_record`, for those who only look: an odd event is none. Raises `UnknownEvent`."""
+    """Return the event of `record` for read-only use: None also for an odd event.
+
+    Raises:
+        UnknownEvent: Written by a newer version.
+
+    """
     try:
         return from_record(record)
     except OddRecord:
@@ -159,14 +168,16 @@ def readable(record: Record) -> Event | None:
 
 
 def from_record(record: Record) -> Event | None:
-    """The event of ``record``; None for the journal's own records and for one of which a part was erased.
+    """Return the event of `record`; None for the journal's own and for partially erased ones.
 
-    Live state never stands on a record with an erased part (what it still needs is restated first), so
-    replay passes over it.
+    Live state never depends on a record with an erased part (what it still needs is restated first), so
+    replay ignores
+    it.
 
     Raises:
         UnknownEvent: Written by a newer version.
-        OddRecord: It is none: a field is missing, or of another type.
+        OddRecord: A field is missing, or of another type.
+
     """
     header, packed, data, _ = record
     if not packed or data is None:
@@ -178,7 +189,10 @@ def from_record(record: Record) -> Event | None:
         if kind is None or version > kind.VERSION or cause is None:
             if not isinstance(code, int):
                 raise OddRecord(seq)
-            raise UnknownEvent(f"record {seq} holds event {code} in version {version}")
+            raise UnknownEvent(
+                f"record {seq} has event {code} in version {version}, which this version of Retain does not"
+                " know; use a newer one"
+            )
         content = _unpack(data, strict_map_key=False, use_list=False) if data else None
         while version < kind.VERSION:
             details, content = UPCASTS[code, version](details, content)

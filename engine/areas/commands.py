@@ -24,12 +24,13 @@ RESERVED_IDS = frozenset({"custom", "binary"})
 
 @dataclass(frozen=True, slots=True)
 class NewFile:
-    """A file as it came in, or a text of more than :data:`LONG_TEXT_BYTES`.
+    """A file as it came in, or a text of more than `LONG_TEXT_BYTES`.
 
     Attributes:
         filename: What the client called it, without folders.
         media_type: Its Content-Type as sent; None for a long text, whose body is UTF-8.
         body: The bytes.
+
     """
 
     filename: str
@@ -52,6 +53,7 @@ class AreasPolicy:
         max_name_bytes: Most UTF-8 bytes of a key or a custom id.
         quota_bytes: Most bytes in all areas together, names and values; 0 for no bound.
         quota_areas_per_user: Most areas of one user; 0 for no bound.
+
     """
 
     whole_area: bool = False
@@ -71,8 +73,9 @@ class WriteArea(Command[Result], Generic[Result]):
         user: The customer of a custom id, or that the client claims to act for; None if there is none.
         resource: 16 random bytes that will name the area in the journal if it is new.
         values: Key to value.
-        ttl: Seconds, 1 to :data:`MAX_TTL`.
+        ttl: Seconds, 1 to `MAX_TTL`.
         policy: The rules.
+
     """
 
     name: str
@@ -87,7 +90,7 @@ class WriteArea(Command[Result], Generic[Result]):
 class CreateArea(WriteArea[str]):
     """Creates an area; answers its id. A custom id that its user has already is written over.
 
-    ``name`` is a fresh lower-case UUID for a plain area, else the custom id.
+    `name` is a fresh lower-case UUID for a plain area, else the custom id.
     """
 
 
@@ -95,7 +98,7 @@ class CreateArea(WriteArea[str]):
 class UpdateArea(WriteArea[bool]):
     """Replaces or adds keys of an area; answers whether the area had to be created.
 
-    ``name`` is the id from the client.
+    `name` is the id from the client.
     """
 
 
@@ -107,6 +110,7 @@ class DeleteArea(Command[None]):
         name: The id from the client.
         user: The customer the client claims to act for, None if it named none.
         custom: Only a custom id will do.
+
     """
 
     FREES_SPACE: ClassVar[bool] = True

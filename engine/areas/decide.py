@@ -61,6 +61,7 @@ def create(state: AreasState, command: CreateArea, now: int) -> Decision[str]:
         Conflict: The plain id is taken already.
         TooLarge: More keys than an area may have, or a longer name than allowed.
         QuotaExceeded: A quota is used up.
+
     """
     _check_write(command)
     key = record_key(command.name, command.user)
@@ -79,9 +80,10 @@ def update(state: AreasState, command: UpdateArea, now: int) -> Decision[bool]:
 
     Raises:
         NotFound: No such area for this caller, and it may not be created.
-        Invalid: As for :func:`create`.
-        TooLarge: As for :func:`create`.
-        QuotaExceeded: As for :func:`create`.
+        Invalid: As for `create`.
+        TooLarge: As for `create`.
+        QuotaExceeded: As for `create`.
+
     """
     try:
         key, area = find(state, command.name, command.user, now)
@@ -99,6 +101,7 @@ def delete(state: AreasState, command: DeleteArea, now: int) -> Decision[None]:
 
     Raises:
         NotFound: No such area for this caller.
+
     """
     key, area = find(state, command.name, command.user, now, custom=command.custom)
     name, user = split_key(key)
@@ -107,7 +110,7 @@ def delete(state: AreasState, command: DeleteArea, now: int) -> Decision[None]:
 
 
 def expire(state: AreasState, key: str, now: int) -> Sequence[AreaEvent]:
-    """The end of what is due under ``key``: of the whole area, or of some keys."""
+    """The end of what is due under `key`: of the whole area, or of some keys."""
     area = state.areas[key]
     if last_end(area) <= now:
         return (_ended(key, area),)

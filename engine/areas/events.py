@@ -21,8 +21,9 @@ class AreaEvent(Event):
 
     Attributes:
         name: The area's id: a generated UUID, or the custom id its customer chose.
-        user: The customer (``gms_user``) a custom id belongs to; None for a plain area (docs/wire/areas.md,
+        user: The customer (`gms_user`) a custom id belongs to; None for a plain area (docs/wire/areas.md,
             section 3).
+
     """
 
     SURFACE: ClassVar[Interface] = Interface.AREAS
@@ -37,7 +38,7 @@ class AreaEvent(Event):
 
     @classmethod
     def subject(cls, details: Mapping[str, Any]) -> str:
-        """``id``, or ``customer/id`` for a custom one."""
+        """`id`, or `customer/id` for a custom one."""
         name, user = details["name"], details["user"]
         return str(name) if user is None else f"{user}/{name}"
 
@@ -51,6 +52,7 @@ class TextsWritten(AreaEvent):
         base: Deadline of the area itself where it has no keys, else 0.
         keys: The keys, each once.
         values: Their values.
+
     """
 
     until: int
@@ -75,13 +77,14 @@ class AreaCreated(TextsWritten):
 
 @fact
 class AreaUpdated(TextsWritten):
-    """Keys of an area were replaced or added (docs/wire/areas.md, section 6). A ``base`` of 0 leaves the
+    """Keys of an area were replaced or added (docs/wire/areas.md, section 6). A `base` of 0 leaves the
     area's deadline as it is.
 
-    One with the cause ``RESTATED`` goes on where :class:`AreaRestated` ended, and leaves deadlines alone.
+    One with the cause `RESTATED` goes on where `AreaRestated` ended, and leaves deadlines alone.
 
     Attributes:
-        whole: ``until`` is the new deadline of every key of the area (setting ``ttl_scope = "area"``).
+        whole: `until` is the new deadline of every key of the area (setting `ttl_scope = "area"`).
+
     """
 
     VERB: ClassVar[Verb] = Verb.PATCH
@@ -103,6 +106,7 @@ class FileStored(AreaEvent):
         filename: What the client called the file; empty if it gave no name.
         media_type: Its Content-Type as sent; None marks a text, kept as UTF-8.
         body: The bytes; the details tell their number.
+
     """
 
     VERB: ClassVar[Verb] = Verb.PATCH
@@ -127,6 +131,7 @@ class KeysExpired(AreaEvent):
 
     Attributes:
         keys: Which.
+
     """
 
     VERB: ClassVar[Verb] = Verb.DELETE
@@ -157,7 +162,8 @@ class AreaRestated(AreaEvent):
         keys: All keys in their order, those of files included.
         ends: The deadline of each, nanoseconds since the epoch.
         files: Those of the keys that hold files.
-        texts: The first texts; :class:`AreaUpdated` holds the others.
+        texts: The first texts; `AreaUpdated` holds the others.
+
     """
 
     VERB: ClassVar[Verb] = Verb.PUT
@@ -182,7 +188,7 @@ class AreaRestated(AreaEvent):
 
     @classmethod
     def complete(cls, found: dict[str, Any], content: Any) -> None:
-        """See :meth:`engine.event.Event.complete`."""
+        """See `engine.event.Event.complete`."""
         keys = found["keys"]
         found["files"] = tuple(keys[at] for at in found["files"])
         found["texts"] = {keys[at]: text for at, text in zip(found["texts"], content or (), strict=True)}

@@ -1,6 +1,6 @@
 """Reading areas: pure functions over the state.
 
-A deadline at or before ``now`` means gone, sweeper or not (docs/wire/areas.md, section 5).
+A deadline at or before `now` means gone, sweeper or not (docs/wire/areas.md, section 5).
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ def find(
 
     Raises:
         NotFound: Unknown, expired, or another customer's: the caller cannot tell which.
+
     """
     if user is not None:
         key = record_key(name, user)
@@ -46,7 +47,8 @@ def listing(
     """All living keys of an area with their values.
 
     Raises:
-        NotFound: See :func:`find`.
+        NotFound: See `find`.
+
     """
     _, area = find(state, name, user, now, custom=custom)
     _, _, names, values, ends = area
@@ -61,7 +63,8 @@ def value(
     """The value of one key.
 
     Raises:
-        NotFound: No such area (see :func:`find`), or no such living key in it.
+        NotFound: No such area (see `find`), or no such living key in it.
+
     """
     _, area = find(state, name, user, now, custom=custom)
     for found, kept, end in zip(area[2], area[3], key_ends(area), strict=True):

@@ -17,10 +17,11 @@ from retain.engine.core.role import Locator
 
 
 class AreaRestater(Restater):
-    """Its locators are those of :class:`engine.areas.events.AreaEvent`.
+    """Its locators are those of `engine.areas.events.AreaEvent`.
 
     Args:
         state: The areas.
+
     """
 
     def __init__(self, state: AreasState) -> None:
@@ -78,7 +79,7 @@ class AreaRestater(Restater):
 
 
 def _older(area: Area, before: int) -> Iterator[tuple[str, AreaFile, int]]:
-    """Key, file and deadline of the files in records up to ``before``."""
+    """Key, file and deadline of the files in records up to `before`."""
     for key, value, end in zip(area[2], area[3], key_ends(area), strict=True):
         if isinstance(value, AreaFile) and value.seq <= before:
             yield key, value, end

@@ -1,6 +1,6 @@
 """Areas as rows of a snapshot, and back.
 
-Most areas hold a few short texts that end together. Runs of these stand in columns: msgpack and ``zip`` then
+Most areas hold a few short texts that end together. Runs of these stand in columns: msgpack and `zip` then
 make a million of them without a step in Python for each.
 """
 
@@ -20,9 +20,10 @@ _RESOURCE_BYTES = 16
 
 
 def rows_of(areas: Iterable[tuple[str, Area]]) -> Iterator[Any]:
-    """Rows ``[record key, resource, base, keys, values, deadlines]``, and for runs of simple areas rows of
-    columns ``[[record key, …], resources, [keys, …], [number of the keys, …], [values, …], [deadline, …]]``:
-    each list of keys stands there once."""
+    """Rows `[record key, resource, base, keys, values, deadlines]`, and for runs of simple areas rows of
+    columns `[[record key, …], resources, [keys, …], [number of the keys, …], [values, …], [deadline, …]]`:
+    each list of keys stands there once.
+    """
     for simple, run in groupby(areas, key=_is_simple):
         while simple and (some := list(islice(run, RUN_AREAS))):
             yield _columns(some)
@@ -72,7 +73,7 @@ def _columns(run: list[tuple[str, Area]]) -> list[Any]:
 
 
 def _pack_value(value: Value) -> Any:
-    """A text as itself, a file as ``[filename, type, bytes' place, record]``."""
+    """A text as itself, a file as `[filename, type, bytes' place, record]`."""
     if isinstance(value, str):
         return value
     return [value.filename, value.media_type, _pack_held(value.held), value.seq]

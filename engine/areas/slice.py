@@ -36,12 +36,12 @@ from retain.engine.core.snapshot_table import Frozen
 
 
 class AreasSlice(AreasState):
-    """The areas as :class:`engine.slice.Slice`."""
+    """The areas as `engine.slice.Slice`."""
 
     name = "areas"
 
     def handlers(self) -> Mapping[type[Event], Apply]:
-        """See :meth:`engine.slice.Slice.handlers`."""
+        """See `engine.slice.Slice.handlers`."""
         return {
             AreaCreated: self.created,
             AreaUpdated: self.updated,
@@ -52,7 +52,7 @@ class AreasSlice(AreasState):
         }
 
     def deciders(self) -> Mapping[type[Command[Any]], Decide]:
-        """See :meth:`engine.slice.Slice.deciders`."""
+        """See `engine.slice.Slice.deciders`."""
         return {
             CreateArea: partial(decide.create, self),
             UpdateArea: partial(decide.update, self),
@@ -60,19 +60,19 @@ class AreasSlice(AreasState):
         }
 
     def expirers(self) -> Mapping[DeadlineKind, Expire]:
-        """See :meth:`engine.slice.Slice.expirers`."""
+        """See `engine.slice.Slice.expirers`."""
         return {DeadlineKind.AREA: partial(decide.expire, self)}
 
     def restaters(self) -> Mapping[str, Restater]:
-        """See :meth:`engine.slice.Slice.restaters`."""
+        """See `engine.slice.Slice.restaters`."""
         return {AREA: AreaRestater(self)}
 
     def resources(self) -> Iterable[bytes]:
-        """See :meth:`engine.slice.Slice.resources`."""
+        """See `engine.slice.Slice.resources`."""
         return (area[0] for area in self.areas.values())
 
     def freeze(self) -> Frozen:
-        """First the total size, then rows: see ``engine/areas/rows.py``."""
+        """First the total size, then rows: see `engine/areas/rows.py`."""
         view, size = self.areas.view(), self.size
 
         def rows() -> Iterator[Any]:
@@ -82,7 +82,7 @@ class AreasSlice(AreasState):
         return Frozen(rows, (view,))
 
     def load(self, rows: Iterable[Any]) -> None:
-        """See :meth:`engine.slice.Slice.load`."""
+        """See `engine.slice.Slice.load`."""
         assert not self.areas
         source = iter(rows)
         self.size = next(source)
@@ -105,7 +105,7 @@ class AreasSlice(AreasState):
                 self.owned.setdefault(user, set()).add(key)
 
     def check(self) -> None:
-        """See :meth:`engine.slice.Slice.check`."""
+        """See `engine.slice.Slice.check`."""
         owned: dict[str, set[str]] = {}
         payloads: set[str] = set()
         for key, area in self.areas.items():

@@ -39,6 +39,7 @@ class AreaFile:
         media_type: Its Content-Type as sent; None marks a text, kept as UTF-8.
         held: Where its bytes are.
         seq: The record that holds them, or the key of their payload file.
+
     """
 
     filename: str
@@ -68,7 +69,7 @@ def record_key(name: str, user: str | None) -> str:
 
 
 def split_key(key: str) -> tuple[str, str | None]:
-    """Id and customer; the inverse of :func:`record_key`."""
+    """Id and customer; the inverse of `record_key`."""
     if not key.startswith("\0"):
         return key, None
     _, user, name = key.split("\0", 2)
@@ -155,6 +156,7 @@ class AreasState:
         areas: Record key to area. Values are replaced, never mutated.
         owned: Customer to the record keys of the areas he owns.
         size: Bytes in all areas, whether or not the sweeper has been to those that are due.
+
     """
 
     def __init__(self, ground: SharedState) -> None:
@@ -165,7 +167,7 @@ class AreasState:
         self._unplaced: dict[int, tuple[str, str, Inline]] = {}
 
     def created(self, event: AreaCreated, stamp: Stamp) -> None:
-        """Applies :class:`AreaCreated`."""
+        """Applies `AreaCreated`."""
         user, values, until = event.user, event.values, event.until
         key = event.name if user is None else record_key(event.name, user)
         names = shared(event.keys)
@@ -182,7 +184,7 @@ class AreasState:
             self.owned.setdefault(user, set()).add(key)
 
     def updated(self, event: AreaUpdated, stamp: Stamp) -> None:
-        """Applies :class:`AreaUpdated`."""
+        """Applies `AreaUpdated`."""
         if event.cause is Cause.RESTATED:
             self._fill(event, stamp)
         else:
@@ -190,7 +192,7 @@ class AreasState:
             self._merge(event, stamp, event.texts, until, base=base, whole=whole)
 
     def restated(self, event: AreaRestated, stamp: Stamp) -> None:
-        """Applies :class:`AreaRestated`. Texts that it does not hold follow; nobody looks before they do."""
+        """Applies `AreaRestated`. Texts that it does not hold follow; nobody looks before they do."""
         key = record_key(event.name, event.user)
         area = self.areas.get(key)
         if area is None or area[0] != event.resource:
@@ -215,7 +217,7 @@ class AreasState:
             self._replace(key, (*area[:3], values, area[4]), stamp)
 
     def stored(self, event: FileStored, stamp: Stamp) -> None:
-        """Applies :class:`FileStored`. A small body stays in memory until its record is written."""
+        """Applies `FileStored`. A small body stays in memory until its record is written."""
         held: StoredBody = event.body
         if isinstance(held, Inline):
             if stamp.address >= 0:
@@ -250,7 +252,7 @@ class AreasState:
             self.ground.deadlines.arm(until, DeadlineKind.AREA, key)
 
     def expired(self, event: KeysExpired, stamp: Stamp) -> None:
-        """Applies :class:`KeysExpired`."""
+        """Applies `KeysExpired`."""
         key = record_key(event.name, event.user)
         area = self.areas.get(key)
         if area is None or area[0] != event.resource:
@@ -264,7 +266,7 @@ class AreasState:
         self._replace(key, area, stamp, event.cause)
 
     def deleted(self, event: AreaDeleted, stamp: Stamp) -> None:
-        """Applies :class:`AreaDeleted`."""
+        """Applies `AreaDeleted`."""
         key = record_key(event.name, event.user)
         area = self.areas.get(key)
         if area is None or area[0] != event.resource:
@@ -305,7 +307,7 @@ class AreasState:
         base: int = 0,
         whole: bool = False,
     ) -> None:
-        """Writes ``values`` over the area; one that is missing (its creation was erased) begins anew."""
+        """Writes `values` over the area; one that is missing (its creation was erased) begins anew."""
         key = record_key(event.name, event.user)
         area = self.areas.get(key)
         if area is None or area[0] != event.resource:
@@ -326,7 +328,7 @@ class AreasState:
         self._replace(key, (area[0], base or area[1], shared(tuple(merged)), kept, ends), stamp)
 
     def _replace(self, key: str, area: Area, stamp: Stamp, cause: Cause = Cause.OVERWRITTEN) -> None:
-        """Puts ``area`` under ``key``, with everything derived from it."""
+        """Puts `area` under `key`, with everything derived from it."""
         old = self.areas.get(key)
         self._account(old or NO_AREA, area, stamp, cause)
         end = next_end(area)

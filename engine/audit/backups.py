@@ -1,5 +1,6 @@
 """Backups of a data folder: with everything that a restored server needs, and without anything that it makes
-anew."""
+anew.
+"""
 
 from __future__ import annotations
 
@@ -33,6 +34,7 @@ def backup_folder(disk: Disk, folder: str) -> Disk:
     Raises:
         Invalid: `folder`: it overlaps with a data folder.
         Unavailable: It cannot be made or read.
+
     """
     try:
         if isinstance(disk, RealDisk):
@@ -46,11 +48,12 @@ def backup_folder(disk: Disk, folder: str) -> Disk:
 
 
 def create(disk: Disk, target: Disk, moment: Callable[[], Moment]) -> BackupReport:
-    """Brings the backup in ``target`` up to the present of an open engine, whose moments ``moment`` tells.
+    """Brings the backup in `target` up to the present of an open engine, whose moments `moment` tells.
     Blocking; requests go on.
 
     Raises:
         Unavailable: The journal cannot be read, or the backup not be written; the one before is as it was.
+
     """
     try:
         return backup(disk, target, moment, others=others(disk))

@@ -35,6 +35,7 @@ class Change:
     Attributes:
         before: The values before it; None if there were none, or if they are not known any more.
         after: The values after it; None after an end.
+
     """
 
     before: Any
@@ -69,6 +70,7 @@ def changes(records: Sequence[Record]) -> dict[int, Change]:
     Args:
         records: Records of one resource, in order. Where the first is not its beginning, earlier values are
             not known.
+
     """
     events = [(record, event) for record in records if (event := _readable(record)) is not None]
     if any(isinstance(event, Recorded) for _, event in events):

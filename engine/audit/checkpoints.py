@@ -32,11 +32,12 @@ _NAME_BYTES = 8
 
 
 def ensure_key(disk: Disk, entropy: Callable[[int], bytes], origin: str | None = None) -> Signer:
-    """The log's key; made if there is none, under the name ``origin`` or a random one. Blocking.
+    """The log's key; made if there is none, under the name `origin` or a random one. Blocking.
 
     Raises:
-        Invalid: The file holds no key, or ``origin`` cannot be a key's name.
+        Invalid: The file holds no key, or `origin` cannot be a key's name.
         NoSpace, OSError: It cannot be read or written.
+
     """
     if disk.exists(KEY_FILE):
         return read_key(disk)
@@ -53,8 +54,9 @@ def read_key(disk: Disk) -> Signer:
     """The log's key. Blocking.
 
     Raises:
-        NotFound: ``audit-key``: no server has made one yet.
-        Invalid: ``audit-key``: the file holds none.
+        NotFound: `audit-key`: no server has made one yet.
+        Invalid: `audit-key`: the file holds none.
+
     """
     try:
         return Signer.parse(disk.read(KEY_FILE).decode())
@@ -65,13 +67,14 @@ def read_key(disk: Disk) -> Signer:
 
 
 def checkpoint(disk: Disk, signer: Signer, durable: int) -> bytes:
-    """A checkpoint over the first ``durable`` records as a signed note. Blocking.
+    """A checkpoint over the first `durable` records as a signed note. Blocking.
 
     Only what is durable may be signed: a power cut takes back what is not, and history would not be the one
     that was signed.
 
     Raises:
         Unavailable: The journal cannot be read.
+
     """
     try:
         root = Prover(disk).root(durable)
@@ -81,10 +84,11 @@ def checkpoint(disk: Disk, signer: Signer, durable: int) -> bytes:
 
 
 def open_signed(note: bytes, key: Verifier) -> Checkpoint:
-    """The checkpoint in a note that ``key`` signed, of the log that ``key`` belongs to.
+    """The checkpoint in a note that `key` signed, of the log that `key` belongs to.
 
     Raises:
         BadNote: It is none, or another log's, or its signature does not hold.
+
     """
     found = open_checkpoint(note, [key])
     if found.origin != key.name:

@@ -32,14 +32,15 @@ def holdings(
     resource: Wanted | None = None,
     number: str | None = None,
 ) -> Iterator[Holding]:
-    """All that ``state`` holds at ``now`` (nanoseconds since the epoch), interface by interface.
+    """All that `state` holds at `now` (nanoseconds since the epoch), interface by interface.
 
     Args:
-        state: From :func:`engine.audit.state_at`.
+        state: From `engine.audit.state_at`.
         now: The moment.
-        interface: ``areas``, ``settings`` or ``blobs``; None for all.
+        interface: `areas`, `settings` or `blobs`; None for all.
         resource: A resource's name, or a pattern of names; None for all.
         number: A resource's number in hexadecimal digits; None for all.
+
     """
     for name, held_by in HELD_BY.items():
         if interface not in (None, name):

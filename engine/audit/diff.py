@@ -16,10 +16,11 @@ class Difference:
     """One thing that is not as it was.
 
     Attributes:
-        what: ``added``, ``removed`` or ``changed``.
+        what: `added`, `removed` or `changed`.
         before: What was held, None if nothing.
         after: What is held, None if nothing.
-        fields: Paths of what differs in a changed one, as ``keys.phone.text``.
+        fields: Paths of what differs in a changed one, as `keys.phone.text`.
+
     """
 
     what: str
@@ -36,7 +37,7 @@ class Difference:
 
 
 def differences(before: Iterable[Holding], after: Iterable[Holding]) -> Iterator[Difference]:
-    """What came, changed or went: in the order of ``after``, then what is gone.
+    """What came, changed or went: in the order of `after`, then what is gone.
 
     A thing is the same as long as its number and kind are: what was deleted and made anew under its old name
     is one removed and one added.

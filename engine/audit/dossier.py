@@ -47,7 +47,8 @@ class Attachment:
     Attributes:
         name: What the client called it.
         size: Length in bytes.
-        chunks: Its bytes; to be called once. Raises ``journal.Corrupt`` if it was erased meanwhile.
+        chunks: Its bytes; to be called once. Raises `journal.Corrupt` if it was erased meanwhile.
+
     """
 
     name: str
@@ -61,7 +62,8 @@ class DossierEntry:
 
     Attributes:
         facts: What is known of it, as JSON values.
-        files: Its bodies, in the order of ``facts["files"]``, which tells their names and sizes.
+        files: Its bodies, in the order of `facts["files"]`, which tells their names and sizes.
+
     """
 
     facts: dict[str, Any]
@@ -81,6 +83,7 @@ class Dossier:
         journal.Corrupt: The journal is damaged.
         wire.UnknownEvent: It was written by a newer version.
         OSError: It cannot be read.
+
     """
 
     def __init__(

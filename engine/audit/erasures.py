@@ -18,10 +18,11 @@ class ErasedPart(NamedTuple):
     """A part of a record that is gone.
 
     Attributes:
-        part: ``details`` or ``content``.
+        part: `details` or `content`.
         time: When the erase record was written, nanoseconds since the epoch.
-        cause: A key of :data:`engine.audit.CAUSES`, or the number.
+        cause: A key of `engine.audit.CAUSES`, or the number.
         by: The erase record's number.
+
     """
 
     part: str
@@ -35,6 +36,7 @@ class KnownErasures:
 
     Args:
         disk: Where the journal is.
+
     """
 
     def __init__(self, disk: Disk) -> None:
@@ -60,6 +62,7 @@ def erasures_of(disk: Disk, seqs: Iterable[int]) -> dict[int, tuple[ErasedPart, 
     Raises:
         journal.Corrupt: The journal is damaged.
         OSError: It cannot be read.
+
     """
     return KnownErasures(disk).of(seqs)
 

@@ -26,6 +26,7 @@ class Held:
         size: Bytes in the blobs.
         holds: How many legal holds stood.
         rows: The first few, as `retain audit state` tells them.
+
     """
 
     at: int
@@ -41,6 +42,7 @@ def held_at(disk: Disk, at: int, resource: Wanted | None, progress: Progress) ->
 
     Raises:
         journal.Corrupt, wire.UnknownEvent, OSError: The journal cannot be read.
+
     """
     state = state_at(disk, at, progress)
     counts: Counter[str] = Counter()

@@ -25,7 +25,7 @@ from retain.journal import NO_RESOURCE, Disk, Header, Part, Record, Verb
 from retain.journal.lookup.history import between, history
 
 INTERFACES = {"journal": Interface.ENGINE, **{one.name.lower(): one for one in Interface if one.value}}
-"""Name → number in the header. Tokens belong to the blobs; ``journal`` are the journal's own records."""
+"""Name → number in the header. Tokens belong to the blobs; `journal` are the journal's own records."""
 VERBS = {verb.name.lower(): verb for verb in Verb}
 CAUSES = {cause.name.lower().replace("_", "-"): cause for cause in Cause}
 
@@ -46,14 +46,15 @@ class Filter:
     """Which records are wanted; what is None does not matter.
 
     Attributes:
-        interface: A key of :data:`INTERFACES`.
+        interface: A key of `INTERFACES`.
         resource: The name of a resource, or a pattern of names.
         number: The number of a resource in 32 hexadecimal digits.
         actor: Who, or a pattern of that.
-        verb: A key of :data:`VERBS`.
-        cause: A key of :data:`CAUSES`.
+        verb: A key of `VERBS`.
+        cause: A key of `CAUSES`.
         since: Not before this time, nanoseconds since the epoch.
         until: Before this time.
+
     """
 
     interface: str | None = None
@@ -73,15 +74,16 @@ class AuditEntry:
     Attributes:
         seq: Sequence number of the record.
         time: Nanoseconds since the epoch.
-        interface: A key of :data:`INTERFACES`, or the number in the header if it is unknown.
-        verb: A key of :data:`VERBS`, or the number.
-        event: What happened, as ``area-created``; empty if the details were erased.
+        interface: A key of `INTERFACES`, or the number in the header if it is unknown.
+        verb: A key of `VERBS`, or the number.
+        event: What happened, as `area-created`; empty if the details were erased.
         resource: The resource's number in hexadecimal digits; empty for records about none.
         subject: Its name; empty if it has none, or if the details were erased.
         actor: Who did it; empty if the details were erased.
-        cause: A key of :data:`CAUSES`, or the number; empty if there is none.
-        erased: Which parts are gone for ever: ``details``, ``content``.
+        cause: A key of `CAUSES`, or the number; empty if there is none.
+        erased: Which parts are gone for ever: `details`, `content`.
         details: Who and what, as plain JSON values; None if erased or if there are none.
+
     """
 
     seq: int
@@ -107,6 +109,7 @@ def log(disk: Disk, wanted: Filter, progress: Progress | None = None) -> Iterato
     Raises:
         journal.Corrupt: The journal is damaged.
         OSError: It cannot be read.
+
     """
     resources = None if wanted.number is None else {wanted.number}
     if wanted.resource is not None:
@@ -139,7 +142,7 @@ def _candidates(disk: Disk, wanted: Filter, resources: set[str] | None) -> Itera
 
 
 def newest(entries: Iterator[AuditEntry], limit: int) -> list[AuditEntry]:
-    """The last ``limit`` of them, oldest first; all of them if that is 0."""
+    """The last `limit` of them, oldest first; all of them if that is 0."""
     return list(deque(entries, maxlen=limit or None))
 
 
@@ -170,18 +173,18 @@ def entry_of(record: Record) -> AuditEntry:
 
 
 def erased_parts(record: Record) -> tuple[str, ...]:
-    """Which parts of ``record`` are gone for ever."""
+    """Which parts of `record` are gone for ever."""
     parts = (("details", record.details), ("content", record.content))
     return tuple(name for name, part in parts if part is None)
 
 
 def name_of(event: str) -> str:
-    """``AreaCreated`` → ``area-created``."""
+    """`AreaCreated` → `area-created`."""
     return re.sub(r"(?<!^)(?=[A-Z])", "-", event).lower()
 
 
 def plain(value: Any) -> Any:
-    """``value`` with JSON's types only: bytes in hexadecimal digits, keys as texts."""
+    """`value` with JSON's types only: bytes in hexadecimal digits, keys as texts."""
     if isinstance(value, bytes):
         return value.hex()
     if isinstance(value, dict):
@@ -194,7 +197,7 @@ def plain(value: Any) -> Any:
 def state_at(
     disk: Disk, time: int | None, progress: Progress | None = None, odd: list[int] | None = None
 ) -> State:
-    """What the journal up to ``time`` (nanoseconds since the epoch; None: to its end) replays to.
+    """What the journal up to `time` (nanoseconds since the epoch; None: to its end) replays to.
 
     As far as the data still exists: what was erased since is missing, as if it had never been.
 
@@ -202,6 +205,7 @@ def state_at(
         journal.Corrupt: The journal is damaged.
         wire.UnknownEvent: It was written by a newer version.
         OSError: It cannot be read.
+
     """
 
     def records() -> Iterator[Record]:

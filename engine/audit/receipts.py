@@ -44,7 +44,7 @@ class BadReceipt(ValueError):
 def receipt(
     disk: journal.Disk, resource: bytes, note: bytes, key: Verifier, *, names: bool = False
 ) -> Receipt:
-    """A receipt for ``resource`` (16 bytes) under the checkpoint in ``note``, as JSON values. Blocking.
+    """A receipt for `resource` (16 bytes) under the checkpoint in `note`, as JSON values. Blocking.
 
     Args:
         disk: Where the journal is.
@@ -57,6 +57,7 @@ def receipt(
         BadReceipt: There is no record of this resource up to the checkpoint.
         BadNote: The note is not a checkpoint of this log.
         journal.Corrupt, OSError: The journal cannot be read.
+
     """
     size = open_signed(note, key).size
     prover = Prover(disk)
@@ -99,7 +100,7 @@ def parse(data: bytes) -> Receipt:
 
 
 def _named(seqs: Sequence[int], entries: Sequence[Erasure], size: int) -> list[int]:
-    """The erase records up to ``size`` that name any of ``seqs``."""
+    """The erase records up to `size` that name any of `seqs`."""
     found = {
         one.seq for one in entries if one.seq <= size and any(one.first <= seq <= one.last for seq in seqs)
     }
@@ -117,7 +118,7 @@ def _erasure(disk: journal.Disk, prover: Prover, seq: int, size: int) -> dict[st
 
 
 def _carried_out(disk: journal.Disk, erase: int, size: int) -> int | None:
-    """The record up to ``size`` that says that an erasure was carried out; it follows soon."""
+    """The record up to `size` that says that an erasure was carried out; it follows soon."""
     closing = (record for record in journal.scan(disk, start=erase + 1) if _closes(record, erase))
     seq = next((record.header.seq for record in closing), size + 1)
     return seq if seq <= size else None
@@ -143,7 +144,8 @@ class Gone:
     Attributes:
         ordered: When the erase record was written, nanoseconds since the epoch: from then on it is hidden.
         done: When the record was written that says it is gone; None if the receipt does not show that.
-        cause: A number of :class:`engine.Cause`.
+        cause: A number of `engine.Cause`.
+
     """
 
     ordered: int
@@ -160,6 +162,7 @@ class Proven:
         about: Who and what, if the receipt opens the details.
         details: The erasure of its details, None if they are not proven to be gone.
         content: The erasure of its content; likewise.
+
     """
 
     header: Header
@@ -176,6 +179,7 @@ class Verdict:
         checkpoint: The tree that everything is in.
         resource: The resource's number.
         records: Its records, in order. That there are no others is not proven.
+
     """
 
     checkpoint: Checkpoint
@@ -197,6 +201,7 @@ def check(value: Mapping[str, Any], key: Verifier) -> Verdict:
 
     Raises:
         BadReceipt: It does not hold.
+
     """
     try:
         if value["format"] != FORMAT:

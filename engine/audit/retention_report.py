@@ -29,13 +29,14 @@ class RetentionRow:
     """One row: everything of one interface, tenant and container.
 
     Attributes:
-        interface: ``areas``, ``settings`` or ``blobs``.
+        interface: `areas`, `settings` or `blobs`.
         tenant: The account, the application, or the kind of area.
         container: The container; empty elsewhere.
         entries: How many keys, documents, blobs and staged blocks.
         size: Bytes of their content.
         ends: Bucket → how many of the entries end in it.
         held: Under a legal hold as a whole: nothing of it ends.
+
     """
 
     interface: str
@@ -47,7 +48,7 @@ class RetentionRow:
     held: bool = False
 
     def add(self, size: int, end: int | None, now: int, count: int = 1) -> None:
-        """``count`` more entries of ``size`` bytes together that end at ``end``; None for never."""
+        """`count` more entries of `size` bytes together that end at `end`; None for never."""
         self.entries += count
         self.size += size
         name = bucket(end, now)
@@ -65,6 +66,7 @@ class RetentionReport:
         restating: Entries of which a part is dead, to be restated.
         oldest_due: Since when the oldest of what waits is, or will be, due; None if nothing waits.
         lag: By how many nanoseconds that is late.
+
     """
 
     holdings: tuple[RetentionRow, ...]
@@ -76,20 +78,21 @@ class RetentionReport:
 
 
 def bucket(end: int | None, now: int) -> str:
-    """The name of the bucket that ``end`` falls into."""
+    """The name of the bucket that `end` falls into."""
     if end is None:
         return NEVER
     return next((name for name, after in BUCKETS if end <= now + after), LATER)
 
 
 def report(state: State, now: int, policy: RetentionPolicy, kept: Collection[int] = ()) -> RetentionReport:
-    """What ``state`` holds at ``now`` (nanoseconds since the epoch). Looks at every entry.
+    """What `state` holds at `now` (nanoseconds since the epoch). Looks at every entry.
 
     Args:
         state: The state.
         now: The moment.
         policy: The periods.
         kept: Records that wait and that a legal hold keeps.
+
     """
     holdings = (*_areas(state, now), *_settings(state, now), *_blobs(state, now))
     records = state.records

@@ -34,6 +34,7 @@ class Version:
         method: By what; see `SettingsEvent.method`.
         path: Where in the document.
         value: The whole document afterwards; `MISSING` after a deletion.
+
     """
 
     revision: int
@@ -52,6 +53,7 @@ def kept_events(disk: journal.Disk, document: Document, durable: int) -> list[tu
         disk: Where the journal is.
         document: The document as it is now.
         durable: The last record that counts.
+
     """
     found: list[tuple[Recorded, Stamp]] = []
     for record in journal.scan(disk, start=document.first):
@@ -70,6 +72,7 @@ def versions(records: Iterable[tuple[Event, Stamp]]) -> list[Version]:
         records: All events of its resource that are left, in order. Changes whose beginning was erased come
             to nothing until
             the document is stated whole again.
+
     """
     state = SettingsState(SharedState())
     found: dict[int, Version] = {}

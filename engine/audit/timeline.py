@@ -34,6 +34,7 @@ class Page:
         newer: Record after which newer entries may follow; None if there are none.
         older: Record before which older ones may come; None if there are none.
         reached: Time of the last record that was looked at if the page ended there, with more to look at.
+
     """
 
     entries: tuple[AuditEntry, ...]
@@ -68,6 +69,7 @@ def page(
 
     Raises:
         journal.Corrupt, OSError: The journal cannot be read.
+
     """
     number = None if wanted.number is None else bytes.fromhex(wanted.number)
     newer: int | None
@@ -109,6 +111,7 @@ def answered(question: Callable[..., Value], *arguments: Any) -> Value:
 
     Raises:
         Unavailable: `journal`: it cannot be read.
+
     """
     try:
         return question(*arguments)

@@ -36,6 +36,7 @@ class Verification:
         payloads: How many payload files live state stands on; 0 if that cannot be told.
         bodies: Whether their bytes were read.
         changes: Restores and repairs of the journal, in a sentence each, the oldest first.
+
     """
 
     journal: Report
@@ -57,12 +58,13 @@ def verification(
 
     Args:
         disk: Where it is.
-        progress: Told how far the events are replayed, and then, with ``bodies``, how far bodies are checked.
+        progress: Told how far the events are replayed, and then, with `bodies`, how far bodies are checked.
         since: An old checkpoint of it: history up to then must be what it was.
         bodies: Read the payload files, too: each must be what its record says, to the last bit.
 
     Raises:
         OSError: It cannot be read.
+
     """
     events: list[str] = []
     state = _state(disk, events, progress)
@@ -91,7 +93,8 @@ def verification(
 
 def _changes(disk: Disk, state: State | None) -> list[tuple[int, str]]:
     """Restores and repairs, those too that the next start will record: the last record that each kept, and
-    what happened."""
+    what happened.
+    """
     found: list[Mended | HistoryChanged] = list(state.history.changes.values()) if state is not None else []
     found += [one for one in read_mended(disk) if state is None or one.number not in state.history.changes]
     found.sort(key=lambda one: one.time)

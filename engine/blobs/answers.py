@@ -13,6 +13,7 @@ class Written(NamedTuple):
 
     Attributes:
         modified: When it counts as written, nanoseconds since the epoch: Last-Modified.
+
     """
 
     modified: int
@@ -30,6 +31,7 @@ class Leased(NamedTuple):
         modified: Unchanged by it; Last-Modified and ETag follow from it.
         lease: The lease after it, None after a release.
         remaining: Seconds until a breaking lease is broken.
+
     """
 
     modified: int

@@ -158,8 +158,9 @@ def _drop_staged(
     before: int,
     kept: frozenset[int] = frozenset(),
 ) -> None:
-    """Nothing in records before ``before`` is staged under the name any more; blocks in ``kept`` live on in
-    the blob."""
+    """Nothing in records before `before` is staged under the name any more; blocks in `kept` live on in
+    the blob.
+    """
     name = event.blob
     pending = container.pending.get(name)
     if pending is None:
@@ -189,7 +190,7 @@ def _dropped(blobs: BlobsState, event: BlocksDropped, stamp: Stamp) -> None:
 
 
 def _present(blobs: BlobsState, event: BlobEvent) -> tuple[Container, BlobEntry] | None:
-    """The blob that ``event`` is about, None if it is gone or another one has its name."""
+    """The blob that `event` is about, None if it is gone or another one has its name."""
     container = blobs.trace(event.account, event.container)
     entry = None if container is None else container.blobs.get(event.blob)
     if container is None or entry is None or entry.resource != event.resource:

@@ -1,7 +1,7 @@
 """Runs of plain blobs as rows of a snapshot, and back.
 
 By far the most blobs are recordings that were written once: no tier, copy or lease, and as many tags and
-metadata as the ones before and after. Runs of these stand in columns: msgpack, ``map`` and ``zip`` then make
+metadata as the ones before and after. Runs of these stand in columns: msgpack, `map` and `zip` then make
 a million of them without a step in Python for each.
 """
 
@@ -38,6 +38,7 @@ class Shape(NamedTuple):
         hashed: They have an MD5.
         metadata: How many metadata each has.
         tags: How many tags each has.
+
     """
 
     files: bool
@@ -54,6 +55,7 @@ class Blobs(NamedTuple):
         names: Their names.
         entries: As many entries, once.
         files: The names of their payload files.
+
     """
 
     names: Sequence[str]
@@ -64,7 +66,7 @@ class Blobs(NamedTuple):
 def rows_of(
     blobs: Iterable[tuple[str, BlobEntry]], row: Callable[[str, BlobEntry], Any], kind: int
 ) -> Iterator[Any]:
-    """Rows of these blobs in their order: by ``row``, or columns after ``kind``."""
+    """Rows of these blobs in their order: by `row`, or columns after `kind`."""
     for shape, alike in groupby(blobs, key=_shape):
         while run := list(islice(alike, RUN)):
             if shape is None or len(run) < SHORT:
@@ -103,7 +105,7 @@ def _columns(shape: Shape, run: list[tuple[str, BlobEntry]]) -> Iterator[Any]:
 
 
 def _table(values: Iterable[Any]) -> list[Any]:
-    """``[[value, …], [place of the value, …]]``: each value stands there once."""
+    """`[[value, …], [place of the value, …]]`: each value stands there once."""
     found: dict[Any, int] = {}
     places = [found.setdefault(value, len(found)) for value in values]
     return [list(found), places]
@@ -114,6 +116,7 @@ def blobs_of(row: Sequence[Any]) -> Blobs:
 
     Raises:
         ValueError, TypeError, KeyError, IndexError: It is none.
+
     """
     shape, names, resources, created, modified, seqs, bodies, md5s, headers, keys, values, tags = row
     shape = Shape(*shape)
@@ -146,8 +149,9 @@ def _values(table: Sequence[Any]) -> Iterator[Any]:
 
 
 def _made(kind: type[Any], columns: Mapping[str, Sequence[Any]], count: int) -> list[Any]:
-    """Frozen values from columns of their fields: set in their slots, as their own ``__init__`` does it in
-    Python for each."""
+    """Frozen values from columns of their fields: set in their slots, as their own `__init__` does it in
+    Python for each.
+    """
     made = list(map(object.__new__, repeat(kind, count)))
     for name, column in columns.items():
         if len(column) != count:

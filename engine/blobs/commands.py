@@ -1,8 +1,8 @@
-"""What can be asked of blobs; of containers and accounts, see ``container_commands``.
+"""What can be asked of blobs; of containers and accounts, see `container_commands`.
 
 Names, header values, tags and XML are validated before they come here; a command carries everything random
-(``resource``) and every policy. Refusals, by class and ``reason``, beside the shared ``StorageFull``,
-``StorageFailed`` and ``TooLarge(batch)``:
+(`resource`) and every policy. Refusals, by class and `reason`, beside the shared `StorageFull`,
+`StorageFailed` and `TooLarge(batch)`:
 
 ==================  ======================  =========================================================
 class               reason                  when
@@ -11,7 +11,7 @@ NotFound            container               the container (or its account) is no
 NotFound            blob                    it is not there, has ended, or was never committed
 Conflict            container-exists        CreateContainer
 Conflict            being-deleted           CreateContainer: one of that name is being let go
-Conflict            blob-exists             ``If-None-Match: *`` of a put or commit, and it is there
+Conflict            blob-exists             `If-None-Match: *` of a put or commit, and it is there
 Conflict            block-count             StageBlock beyond 100,000 uncommitted blocks
 Conflict            policy-limit            IssueTokens beyond five stored policies in a container
 Conflict            lease-present           acquire: another lease is there
@@ -20,7 +20,7 @@ Conflict            lease-mismatch          renew, change or release: the lease 
 Conflict            lease-breaking-acquire  acquire while it breaks
 Conflict            lease-breaking-change   change while it breaks
 Conflict            lease-broken            renew after or during a break
-Forbidden           overwrite               ``may_overwrite`` is False and the blob is there
+Forbidden           overwrite               `may_overwrite` is False and the blob is there
 PreconditionFailed  condition               any other condition does not hold
 PreconditionFailed  lease-missing           a write that names no lease, and there is one
 PreconditionFailed  lease-mismatch          the lease has another id
@@ -70,6 +70,7 @@ class BlobCommand(ContainerCommand[Result], Generic[Result]):
     Attributes:
         name: A valid blob name.
         conditions: What must hold.
+
     """
 
     name: str
@@ -88,6 +89,7 @@ class WriteBlob(BlobCommand[Written]):
         tags: At most ten.
         tier: The access tier asked for.
         may_overwrite: False for a caller that may create but not overwrite.
+
     """
 
     resource: Resource
@@ -106,6 +108,7 @@ class PutBlob(WriteBlob):
     Attributes:
         body: The content.
         copy: Where the content was copied from.
+
     """
 
     body: Body
@@ -121,6 +124,7 @@ class StageBlock(BlobCommand[None]):
         resource: 16 random bytes, used if the name is new.
         block_id: The decoded id, 1 to 64 bytes.
         body: The block's bytes.
+
     """
 
     resource: Resource
@@ -134,6 +138,7 @@ class CommitBlocks(WriteBlob):
 
     Attributes:
         blocks: Where to look and for which decoded id, in the order of the content; at most 50,000.
+
     """
 
     blocks: tuple[tuple[BlockSource, bytes], ...]
@@ -170,7 +175,7 @@ class SetBlobTier(BlobCommand[None]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeaseBlob(BlobCommand[Leased]):
-    """A lease operation on a blob; ``conditions.lease`` is not used."""
+    """A lease operation on a blob; `conditions.lease` is not used."""
 
     request: LeaseRequest
 

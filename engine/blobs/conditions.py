@@ -16,19 +16,20 @@ from retain.engine.core.time import SECOND
 
 @dataclass(frozen=True, slots=True)
 class ETags:
-    """What ``If-Match`` or ``If-None-Match`` names.
+    """What `If-Match` or `If-None-Match` names.
 
     Attributes:
-        any: It is ``*``.
+        any: It is `*`.
         values: Else the ETags as numbers of ticks; one that is no such number is left out, since it matches
             nothing.
+
     """
 
     any: bool = False
     values: frozenset[int] = frozenset()
 
     def match(self, etag: int | None) -> bool:
-        """Whether it names ``etag``, None for what does not exist."""
+        """Whether it names `etag`, None for what does not exist."""
         return etag is not None and (self.any or etag in self.values)
 
 
@@ -37,14 +38,15 @@ class Conditions:
     """What must hold for a write to happen; None is no condition.
 
     Attributes:
-        if_match: The thing must have one of these ETags, or with ``*`` exist.
-        if_none_match: It must have none of these, or with ``*`` not exist.
+        if_match: The thing must have one of these ETags, or with `*` exist.
+        if_none_match: It must have none of these, or with `*` not exist.
         modified_since: It must have been written after this moment; nanoseconds since the epoch, compared in
             whole seconds.
-        unmodified_since: It must not have been written after this moment, as above. ``if_match`` takes
+        unmodified_since: It must not have been written after this moment, as above. `if_match` takes
             precedence.
-        tags: What its tags must satisfy (``x-ms-if-tags``).
+        tags: What its tags must satisfy (`x-ms-if-tags`).
         lease: The id of its lease.
+
     """
 
     if_match: ETags | None = None
@@ -61,16 +63,17 @@ class Conditions:
         return replace(self, if_none_match=None)
 
     def check(self, entry: BlobEntry | ContainerEntry | None, *, creates: bool = False) -> None:
-        """Refuses if ``entry`` does not meet them; the lease is not looked at here.
+        """Refuses if `entry` does not meet them; the lease is not looked at here.
 
         Args:
             entry: The thing as it is; None if it does not exist.
-            creates: The write makes the thing if it is not there, so ``If-None-Match: *`` means "do not
+            creates: The write makes the thing if it is not there, so `If-None-Match: *` means "do not
                 overwrite".
 
         Raises:
-            Conflict: ``blob-exists``: it should not exist, but does.
-            PreconditionFailed: ``condition``: any other does not hold.
+            Conflict: `blob-exists`: it should not exist, but does.
+            PreconditionFailed: `condition`: any other does not hold.
+
         """
         etag = None if entry is None else entry.etag
         if creates and self.if_none_match is not None and self.if_none_match.any and entry is not None:

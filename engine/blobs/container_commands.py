@@ -1,4 +1,4 @@
-"""What can be asked of containers and accounts. Refusals: the table in ``commands``."""
+"""What can be asked of containers and accounts. Refusals: the table in `commands`."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ class ContainerCommand(Command[Result], Generic[Result]):
     Attributes:
         account: The tenant's account.
         container: A valid container name.
+
     """
 
     account: str
@@ -40,7 +41,8 @@ class CreateContainer(ContainerCommand[Written]):
     Attributes:
         resource: 16 random bytes.
         metadata: As sent.
-        public_access: ``container``, ``blob`` or None.
+        public_access: `container`, `blob` or None.
+
     """
 
     resource: Resource
@@ -56,6 +58,7 @@ class EnsureContainers(Command[tuple[str, ...]]):
     Attributes:
         account: The tenant's account.
         containers: Names, each with 16 random bytes.
+
     """
 
     account: str
@@ -94,6 +97,7 @@ class SetContainerRetention(ContainerCommand[None]):
 
     Attributes:
         days: 0 keeps for ever, None follows the server's configuration.
+
     """
 
     days: Days | None
@@ -101,7 +105,7 @@ class SetContainerRetention(ContainerCommand[None]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeaseContainer(ContainerCommand[Leased]):
-    """A lease operation on a container; ``conditions.lease`` is not used."""
+    """A lease operation on a container; `conditions.lease` is not used."""
 
     request: LeaseRequest
     conditions: Conditions = UNCONDITIONAL
@@ -109,11 +113,12 @@ class LeaseContainer(ContainerCommand[Leased]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConfigureRetention(Command[bool]):
-    """Tells the configured ``recordings_days``, at each start; answers whether it changed.
+    """Tells the configured `recordings_days`, at each start; answers whether it changed.
 
     Attributes:
         days: Days from a blob's last write to its end; 0 keeps for ever.
         resource: 16 random bytes.
+
     """
 
     days: Days
@@ -129,6 +134,7 @@ class SetServiceProperties(Command[None]):
         document: The properties as msgpack types; what they mean is the surface's business. Never changed
             afterwards.
         resource: 16 random bytes.
+
     """
 
     account: str

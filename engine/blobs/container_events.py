@@ -1,4 +1,4 @@
-"""What happened to containers and accounts. Codes stand in ``engine/wire.py``; fields are explained at the
+"""What happened to containers and accounts. Codes stand in `engine/wire.py`; fields are explained at the
 entries they make.
 """
 
@@ -39,13 +39,13 @@ class AccountEvent(Event):
 
     @classmethod
     def subject(cls, details: Mapping[str, Any]) -> str:
-        """``account``, ``account/container`` or ``account/container/blob``."""
+        """`account`, `account/container` or `account/container/blob`."""
         return "/".join(details[key] for key in ("account", "container", "blob") if details.get(key))
 
 
 @fact
 class ContainerEvent(AccountEvent):
-    """Something about a container; ``resource`` is the container's."""
+    """Something about a container; `resource` is the container's."""
 
     container: str
 
@@ -117,6 +117,7 @@ class ContainerRetentionSet(ContainerEvent):
 
     Attributes:
         at: When, nanoseconds since the epoch.
+
     """
 
     VERB: ClassVar[Verb] = Verb.PATCH
@@ -164,6 +165,7 @@ class ContainerClosed(ContainerEvent):
 
     Attributes:
         staged: Whether staged blocks are among them. If not, as in the oldest records, they went at once.
+
     """
 
     VERB: ClassVar[Verb] = Verb.DELETE
@@ -181,6 +183,7 @@ class BlobsFreed(ContainerEvent):
     Attributes:
         through: The blobs last modified up to then; nanoseconds since the epoch, -1 for none.
         blocks: The staged blocks that records up to this one hold; 0 for none.
+
     """
 
     VERB: ClassVar[Verb] = Verb.DELETE
@@ -217,6 +220,7 @@ class RetentionConfigured(Event):
     Attributes:
         days: Days from a blob's last write to its end; 0 keeps for ever.
         at: When, nanoseconds since the epoch.
+
     """
 
     VERB: ClassVar[Verb] = Verb.PATCH

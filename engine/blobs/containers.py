@@ -27,20 +27,21 @@ class Container:
         entry: What it is itself.
         blobs: Every committed blob by name; those past their end are hidden by whoever reads, until the
             sweep.
-        names: The names in ``blobs`` in order of code points.
+        names: The names in `blobs` in order of code points.
         ages: (modified, name) of each, so the oldest is first: all blobs of a container are kept equally
             long.
         tags: The index over tags.
         pending: Names with staged blocks.
         pending_names: The same in order.
         staged: (name, block id) → block.
-        stagings: Record → the key of the block in ``staged`` that it holds, oldest first.
+        stagings: Record → the key of the block in `staged` that it holds, oldest first.
         restated: Name → record of a block of the blob → the same block in a newer record, until all are there
             and a list names them.
         size: Bytes in all committed blobs.
         lifetime: Nanoseconds from a blob's last write to its end, None for ever.
         armed: The end of the oldest blob as it stands in the deadline index, None if it does not.
         closed: When it was deleted; None while it is not.
+
     """
 
     __slots__ = (
@@ -81,11 +82,11 @@ class Container:
         self.closed: int | None = None
 
     def alive_after(self, now: int) -> int:
-        """A blob is past its end at ``now`` unless it was modified after this moment."""
+        """A blob is past its end at `now` unless it was modified after this moment."""
         return self.entry.ended if self.lifetime is None else max(self.entry.ended, now - self.lifetime)
 
     def blob(self, name: str, now: int) -> BlobEntry | None:
-        """The blob ``name`` if it is there and not past its end."""
+        """The blob `name` if it is there and not past its end."""
         entry = self.blobs.get(name)
         return entry if entry is not None and entry.modified > self.alive_after(now) else None
 
@@ -94,7 +95,7 @@ class Container:
         return None if self.lifetime is None else entry.modified + self.lifetime
 
     def first_end(self, held: Collection[str] = ()) -> int | None:
-        """When its oldest blob that is not among ``held`` ends, or should have."""
+        """When its oldest blob that is not among `held` ends, or should have."""
         oldest: int | None = next((modified for modified, name in self.ages if name not in held), None)
         if oldest is None:
             return None
@@ -103,37 +104,37 @@ class Container:
         return None if self.lifetime is None else oldest + self.lifetime
 
     def keep(self, days: int | None, default: int, at: int) -> None:
-        """From ``at`` on blobs are kept ``days``; those that ended by then stay ended."""
+        """From `at` on blobs are kept `days`; those that ended by then stay ended."""
         ended = self.alive_after(at)
         self.entry = self.entry._replace(days=days, ended=ended)
         self.lifetime = lifetime_of(days, default)
 
     def uncommitted(self, name: str, now: int) -> StagedBlocks | None:
-        """What is staged under ``name`` and not past its end."""
+        """What is staged under `name` and not past its end."""
         pending = self.pending.get(name)
         return pending if pending is not None and now < blocks_end(pending) else None
 
     def blocks(self, name: str) -> Iterator[Block]:
-        """What is staged under ``name``, by block id."""
+        """What is staged under `name`, by block id."""
         for key in self.staged.irange((name, b""), (name + "\0", b""), (True, False)):
             yield self.staged[key]
 
     def stage(self, name: str, block: Block) -> Block | None:
-        """Stages ``block``, and answers which one had its id."""
+        """Stages `block`, and answers which one had its id."""
         old = self.unstage(name, block.block_id)
         self.staged[name, block.block_id] = block
         self.stagings[block.seq] = (name, block.block_id)
         return old
 
     def unstage(self, name: str, block_id: bytes) -> Block | None:
-        """Takes a block out, and answers it. What ``pending`` says of the name is the caller's to mend."""
+        """Takes a block out, and answers it. What `pending` says of the name is the caller's to mend."""
         block: Block | None = self.staged.pop((name, block_id), None)
         if block is not None:
             del self.stagings[block.seq]
         return block
 
     def put(self, name: str, entry: BlobEntry) -> None:
-        """Makes ``entry`` what stands under ``name``, in every index."""
+        """Makes `entry` what stands under `name`, in every index."""
         old = self.blobs.get(name)
         if old is None:
             self.names.add(name)
@@ -151,7 +152,7 @@ class Container:
         self.blobs[name] = entry
 
     def remove(self, name: str) -> BlobEntry:
-        """Takes the blob ``name`` out of every index, and answers it."""
+        """Takes the blob `name` out of every index, and answers it."""
         entry: BlobEntry = self.blobs.pop(name)
         self.names.remove(name)
         self.ages.remove((entry.modified, name))
@@ -192,7 +193,7 @@ def blocks_end(pending: StagedBlocks) -> int:
 
 
 def lifetime_of(days: int | None, default: int) -> int | None:
-    """Nanoseconds that ``days`` of a container come to; ``default`` are the configured days for None, 0 keeps
+    """Nanoseconds that `days` of a container come to; `default` are the configured days for None, 0 keeps
     for ever.
     """
     effective = default if days is None else days

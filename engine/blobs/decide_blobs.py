@@ -70,7 +70,8 @@ def writable(blobs: BlobsState, command: WriteBlob, now: int) -> tuple[Container
     """The container, and what the write replaces, if the command may write.
 
     Raises:
-        NotFound, Conflict, Forbidden, PreconditionFailed: As listed in ``commands``.
+        NotFound, Conflict, Forbidden, PreconditionFailed: As listed in `commands`.
+
     """
     container = required(blobs, command.account, command.container)
     entry = container.blob(command.name, now)
@@ -81,11 +82,12 @@ def writable(blobs: BlobsState, command: WriteBlob, now: int) -> tuple[Container
 def admit_write(entry: BlobEntry | None, conditions: Conditions, now: int, *, may_overwrite: bool) -> None:
     """Refuse a write over `entry`, None if there is none, that conditions, lease or rights exclude.
 
-    A blob that is leased asks for its lease first, and ``If-None-Match: *`` does not stop the holder of the
+    A blob that is leased asks for its lease first, and `If-None-Match: *` does not stop the holder of the
     lease: so Azure, whose clients send it with every upload that is not said to overwrite.
 
     Raises:
-        Conflict, Forbidden, PreconditionFailed: As listed in ``commands``.
+        Conflict, Forbidden, PreconditionFailed: As listed in `commands`.
+
     """
     lease = None if entry is None else entry.lease
     if leases.locked(lease, now):
@@ -98,7 +100,7 @@ def admit_write(entry: BlobEntry | None, conditions: Conditions, now: int, *, ma
 
 
 def endings(container: Container, name: str, now: int) -> list[Event]:
-    """The events that end what stands under ``name`` past its time, so that a write does not take it for
+    """The events that end what stands under `name` past its time, so that a write does not take it for
     alive.
     """
     events: list[Event] = []
@@ -110,7 +112,7 @@ def endings(container: Container, name: str, now: int) -> list[Event]:
 
 
 def resource_for(container: Container, entry: BlobEntry | None, name: str, fresh: bytes, now: int) -> bytes:
-    """The id of the blob's records: what it has, else what its staged blocks have, else ``fresh``."""
+    """The id of the blob's records: what it has, else what its staged blocks have, else `fresh`."""
     if entry is not None:
         return entry.resource
     pending = container.uncommitted(name, now)
@@ -120,7 +122,7 @@ def resource_for(container: Container, entry: BlobEntry | None, name: str, fresh
 def written(
     container: Container, entry: BlobEntry | None, command: WriteBlob, modified: int, now: int
 ) -> dict[str, Any]:
-    """What every event of a write says; ``entry`` is what it replaces."""
+    """What every event of a write says; `entry` is what it replaces."""
     return {
         **fields(command, resource_for(container, entry, command.name, command.resource, now)),
         "created": modified if entry is None else entry.created,

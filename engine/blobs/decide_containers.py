@@ -63,7 +63,7 @@ def deciders(blobs: BlobsState) -> Mapping[type[Command[Any]], Decide]:
 def _admitted(
     blobs: BlobsState, command: ContainerCommand[Any], conditions: Conditions, now: int, *, leased: bool
 ) -> Container:
-    """The container, if conditions and lease let the command through; ``leased``: it needs the lease where
+    """The container, if conditions and lease let the command through; `leased`: it needs the lease where
     there is one.
     """
     container = required(blobs, command.account, command.container)

@@ -1,6 +1,6 @@
 """What live state keeps of containers and blobs: immutable tuples that are replaced, never changed.
 
-There may be a million :class:`BlobEntry` in memory, so they are plain tuples, small bodies stay on disk and
+There may be a million `BlobEntry` in memory, so they are plain tuples, small bodies stay on disk and
 everything that repeats from blob to blob (content headers, tags of few values) is shared.
 """
 
@@ -24,7 +24,7 @@ Pairs = tuple[tuple[str, str], ...]
 
 
 def ticks(modified: int) -> int:
-    """The ETag of what was written at ``modified`` nanoseconds since the epoch, as a number
+    """The ETag of what was written at `modified` nanoseconds since the epoch, as a number
     (docs/wire/blobs.md, section 7).
     """
     return modified // NANOSECONDS_A_TICK + UNIX_EPOCH_TICKS
@@ -50,6 +50,7 @@ class CopyInfo(NamedTuple):
         source: The source's URL without its query, so without any token.
         completed: When, in nanoseconds since the epoch.
         size: Bytes copied.
+
     """
 
     copy_id: str
@@ -65,6 +66,7 @@ class Block(NamedTuple):
         block_id: The decoded id, 1 to 64 bytes.
         body: Its bytes.
         seq: The record that holds them, or the key of their payload file.
+
     """
 
     block_id: bytes
@@ -90,7 +92,7 @@ class BlobEntry(NamedTuple):
     Attributes:
         resource: The id of its records.
         created: When its name was first written since it was last absent; nanoseconds since the epoch.
-        modified: The last write that counts (content, content headers, metadata, copy), as ``created``; it
+        modified: The last write that counts (content, content headers, metadata, copy), as `created`; it
             makes the ETag.
         seq: The record of the last write of the content.
         body: The content.
@@ -102,7 +104,8 @@ class BlobEntry(NamedTuple):
         tier_changed: When a client set it after the write, else None.
         copy: Set by a copy, dropped by the next write.
         lease: The lease in any of its states, None if there was none since the last write after it ended.
-        metadata_seq: The record of the last change of metadata after ``seq``, else 0.
+        metadata_seq: The record of the last change of metadata after `seq`, else 0.
+
     """
 
     resource: bytes
@@ -139,6 +142,7 @@ class StagedBlocks(NamedTuple):
         staged: When the last block was staged, nanoseconds since the epoch; all of them go seven days later.
         blocks: How many blocks are staged.
         id_length: Length in bytes of each uncommitted id of the blob (docs/wire/blobs.md, section 5.1).
+
     """
 
     resource: bytes
@@ -156,6 +160,7 @@ class StoredPolicy(NamedTuple):
         start: From when, nanoseconds since the epoch.
         expiry: Until when, nanoseconds since the epoch.
         permissions: Permission letters, as they were set.
+
     """
 
     policy_id: str
@@ -172,13 +177,14 @@ class ContainerEntry(NamedTuple):
         created: Nanoseconds since the epoch.
         modified: The last change of metadata or access policies; it makes the ETag.
         metadata: As sent.
-        public_access: ``container``, ``blob`` or None for private. Kept for clients that read it back.
+        public_access: `container`, `blob` or None for private. Kept for clients that read it back.
         policies: At most five.
         days: Days from a blob's last write to its end; 0 keeps for ever, None follows the server's
             configuration.
         lease: As with a blob.
-        ended: Blobs last modified up to this moment have ended, whatever ``days`` says now: a longer
+        ended: Blobs last modified up to this moment have ended, whatever `days` says now: a longer
             retention does not bring back what a shorter one ended.
+
     """
 
     resource: bytes
@@ -205,7 +211,7 @@ def payload_names(body: StoredBody | Composite) -> set[str]:
 
 
 def pieces(entry: BlobEntry, start: int, stop: int) -> list[tuple[StoredBody, int, int]]:
-    """Which stretch of which body makes up the bytes from ``start`` up to and excluding ``stop``, in
+    """Which stretch of which body makes up the bytes from `start` up to and excluding `stop`, in
     order.
     """
     if not isinstance(entry.body, Composite):
@@ -254,7 +260,7 @@ def pack_held(body: StoredBody | Composite) -> list[Any]:
 
 
 def unpack_held(row: list[Any]) -> StoredBody | Composite:
-    """The inverse of :func:`pack_held`."""
+    """The inverse of `pack_held`."""
     kind, *fields = row
     if kind == ON_DISK:
         return OnDisk(*fields)
@@ -268,7 +274,7 @@ def unpack_held(row: list[Any]) -> StoredBody | Composite:
 
 
 def unpack_block(row: list[Any]) -> Block:
-    """A block from ``[id, body, seq]``."""
+    """A block from `[id, body, seq]`."""
     body = unpack_held(row[1])
     assert not isinstance(body, Composite)
     return Block(row[0], body, row[2])

@@ -1,4 +1,4 @@
-"""What happened to blobs. Codes stand in ``engine/wire.py``; fields are explained at the entries they make.
+"""What happened to blobs. Codes stand in `engine/wire.py`; fields are explained at the entries they make.
 
 Names, headers, tags and dates are details; bytes, metadata and digests of the bytes are content, so that
 nothing by which the data could be guessed outlives it.
@@ -22,7 +22,7 @@ from retain.journal import Verb
 
 @fact
 class BlobEvent(ContainerEvent):
-    """Something about a blob; ``resource`` is the blob's, the same from its first write or block until it is
+    """Something about a blob; `resource` is the blob's, the same from its first write or block until it is
     gone.
     """
 
@@ -40,8 +40,9 @@ class BlobWritten(BlobEvent):
     """A blob was written: everything about it but its bytes is new. Base of the two ways to write one.
 
     Attributes:
-        restates: With the cause ``RESTATED``: the record of the last write until now. What was staged before
+        restates: With the cause `RESTATED`: the record of the last write until now. What was staged before
             it went with it. Else 0.
+
     """
 
     VERB: ClassVar[Verb] = Verb.PUT
@@ -83,6 +84,7 @@ class BlocksCommitted(BlobWritten):
     Attributes:
         blocks: The records that hold the blocks, in the order of the content. Kept as differences: 50,000 of
             them fit a record.
+
     """
 
     blocks: tuple[int, ...] = detail(_from_steps, _to_steps)
@@ -96,6 +98,7 @@ class BlockStaged(BlobEvent):
         staged: When, nanoseconds since the epoch.
         replaces: Restated: the record that holds the same block of the blob, until a restated list names this
             one. Else 0.
+
     """
 
     VERB: ClassVar[Verb] = Verb.PUT
@@ -161,6 +164,7 @@ class BlobTierSet(BlobEvent):
 
     Attributes:
         changed: When, nanoseconds since the epoch.
+
     """
 
     VERB: ClassVar[Verb] = Verb.PATCH
@@ -184,7 +188,7 @@ class BlobLeaseSet(BlobEvent):
 
 @fact
 class BlobDeleted(BlobEvent):
-    """A blob went; what is staged under its name stays unless :class:`BlocksDropped` says so too."""
+    """A blob went; what is staged under its name stays unless `BlocksDropped` says so too."""
 
     VERB: ClassVar[Verb] = Verb.DELETE
     ON_HOLD: ClassVar[OnHold] = OnHold.BLOB

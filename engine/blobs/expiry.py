@@ -40,7 +40,7 @@ def _records_of(entry: BlobEntry) -> int:
 
 
 def end_blobs(blobs: BlobsState, key: Any, now: int) -> Sequence[Event]:
-    """The events that end the oldest blobs of the container ``key``, or some of those in a closed one."""
+    """The events that end the oldest blobs of the container `key`, or some of those in a closed one."""
     if (closed := blobs.closed.get(key)) is not None:
         return [letting_go(closed)]
     account, name = key
@@ -75,7 +75,7 @@ def letting_go(closed: Container) -> Event:
 
 
 def end_blocks(blobs: BlobsState, key: Any, _now: int) -> Sequence[Event]:
-    """The event that ends what is staged under the name in ``key``."""
+    """The event that ends what is staged under the name in `key`."""
     account, name, blob = key
     container = blobs.trace(account, name)
     assert container is not None

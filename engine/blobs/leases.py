@@ -21,7 +21,7 @@ SHORTEST, LONGEST = 15, 60
 
 
 class LeaseState(StrEnum):
-    """The states a client sees in ``x-ms-lease-state``."""
+    """The states a client sees in `x-ms-lease-state`."""
 
     AVAILABLE = "available"
     LEASED = "leased"
@@ -31,7 +31,7 @@ class LeaseState(StrEnum):
 
 
 class LeaseAction(StrEnum):
-    """What a client can do with a lease, as ``x-ms-lease-action`` says it."""
+    """What a client can do with a lease, as `x-ms-lease-action` says it."""
 
     ACQUIRE = "acquire"
     RENEW = "renew"
@@ -46,9 +46,10 @@ class Lease(NamedTuple):
     Attributes:
         lease_id: A GUID in the client's form; compared without regard to case.
         duration: 15 to 60 seconds, or -1 for one that does not run out.
-        until: When it runs out, or with ``breaking`` when it is broken; nanoseconds since the epoch, None for
+        until: When it runs out, or with `breaking` when it is broken; nanoseconds since the epoch, None for
             never.
         breaking: A break was asked for.
+
     """
 
     lease_id: str
@@ -57,27 +58,27 @@ class Lease(NamedTuple):
     breaking: bool = False
 
     def state(self, now: int) -> LeaseState:
-        """Its state at ``now``."""
+        """Its state at `now`."""
         if self.breaking:
             return LeaseState.BREAKING if self.until is not None and now < self.until else LeaseState.BROKEN
         return LeaseState.LEASED if self.until is None or now < self.until else LeaseState.EXPIRED
 
     def holds(self, now: int) -> bool:
-        """Whether writing needs its id at ``now``."""
+        """Whether writing needs its id at `now`."""
         return self.state(now) in (LeaseState.LEASED, LeaseState.BREAKING)
 
     def is_named(self, lease_id: str) -> bool:
-        """Whether ``lease_id`` is its id."""
+        """Whether `lease_id` is its id."""
         return self.lease_id.lower() == lease_id.lower()
 
 
 def state_of(lease: Lease | None, now: int) -> LeaseState:
-    """The state at ``now`` of what may have no lease."""
+    """The state at `now` of what may have no lease."""
     return LeaseState.AVAILABLE if lease is None else lease.state(now)
 
 
 def locked(lease: Lease | None, now: int) -> bool:
-    """Whether ``x-ms-lease-status`` is ``locked``."""
+    """Whether `x-ms-lease-status` is `locked`."""
     return lease is not None and lease.holds(now)
 
 
@@ -90,7 +91,8 @@ def check_write(lease: Lease | None, given: str | None, now: int) -> None:
     """Refuses a write that the lease excludes.
 
     Raises:
-        PreconditionFailed: ``lease-missing``, ``lease-mismatch``, ``lease-not-present`` or ``lease-lost``.
+        PreconditionFailed: `lease-missing`, `lease-mismatch`, `lease-not-present` or `lease-lost`.
+
     """
     if lease is None or not lease.holds(now):
         if given is not None:
@@ -105,7 +107,8 @@ def check_read(lease: Lease | None, given: str | None, now: int) -> None:
     """Refuses a read that names a lease which is not there; a read without a lease id is never refused.
 
     Raises:
-        PreconditionFailed: ``lease-mismatch``, ``lease-not-present`` or ``lease-lost``.
+        PreconditionFailed: `lease-mismatch`, `lease-not-present` or `lease-lost`.
+
     """
     if given is not None:
         check_write(lease, given, now)
@@ -129,6 +132,7 @@ class LeaseRequest(NamedTuple):
         duration: Seconds, 15 to 60 or -1: needed to acquire.
         break_after: Seconds until a break takes effect, 0 to 60; None for what is left of the lease, or at
             once if it is infinite.
+
     """
 
     action: LeaseAction
@@ -139,12 +143,13 @@ class LeaseRequest(NamedTuple):
 
 
 def changed(lease: Lease | None, request: LeaseRequest, now: int) -> Lease | None:
-    """The lease after ``request``; None after a release.
+    """The lease after `request`; None after a release.
 
     Raises:
-        Invalid: ``lease-id`` or ``lease-duration``: a part of the request is missing or out of its bounds.
-        Conflict: ``lease-present``, ``lease-not-present``, ``lease-mismatch``, ``lease-breaking-acquire``,
-            ``lease-breaking-change`` or ``lease-broken``.
+        Invalid: `lease-id` or `lease-duration`: a part of the request is missing or out of its bounds.
+        Conflict: `lease-present`, `lease-not-present`, `lease-mismatch`, `lease-breaking-acquire`,
+            `lease-breaking-change` or `lease-broken`.
+
     """
     match request.action:
         case LeaseAction.ACQUIRE:
@@ -220,7 +225,7 @@ def _ends(duration: int, now: int) -> int | None:
 
 
 def break_seconds(lease: Lease | None, now: int) -> int:
-    """Seconds until a breaking lease is broken, rounded up: ``x-ms-lease-time``."""
+    """Seconds until a breaking lease is broken, rounded up: `x-ms-lease-time`."""
     if lease is None or lease.until is None or lease.until <= now:
         return 0
     return -(-(lease.until - now) // SECOND)

@@ -30,6 +30,7 @@ class Listed(NamedTuple):
         name: The blob's name, or what the names of the group begin with, delimiter included.
         entry: The blob; the staged blocks of one that was never committed; None for a group.
         ends: When it goes; nanoseconds since the epoch, None for never and for groups.
+
     """
 
     name: str
@@ -42,6 +43,7 @@ class Page(NamedTuple):
 
     Attributes:
         next: The name from which the next page starts, None if this is the last.
+
     """
 
     items: tuple[Listed, ...]
@@ -61,6 +63,7 @@ class FoundPage(NamedTuple):
 
     Attributes:
         next: Container and name from which the next page starts, None if this is the last.
+
     """
 
     items: tuple[FoundBlob, ...]
@@ -79,8 +82,8 @@ def list_blobs(
     limit: int,
     uncommitted: bool = False,
 ) -> Page:
-    """The blobs whose names begin with ``prefix``, in order of code points, from ``start`` on, at most
-    ``limit`` items.
+    """The blobs whose names begin with `prefix`, in order of code points, from `start` on, at most
+    `limit` items.
 
     Args:
         blobs: The slice.
@@ -89,12 +92,13 @@ def list_blobs(
         now: Nanoseconds since the epoch; what has ended is left out.
         prefix: What names begin with.
         delimiter: Names that hold it after the prefix are answered as one group each; empty: none are.
-        start: The first name to answer, ``next`` of the page before.
+        start: The first name to answer, `next` of the page before.
         limit: Most items, 1 or more; a group is one.
         uncommitted: Also names that only have staged blocks.
 
     Raises:
-        NotFound: ``container``.
+        NotFound: `container`.
+
     """
     found = required(blobs, account, container)
     items: list[Listed] = []
@@ -122,11 +126,12 @@ def list_blobs(
 
 
 def count_names(blobs: BlobsState, account: str, container: str, prefix: str) -> int:
-    """How many blobs have names that begin with ``prefix``, with those past their end that were not swept
+    """How many blobs have names that begin with `prefix`, with those past their end that were not swept
     yet; O(log n).
 
     Raises:
-        NotFound: ``container``.
+        NotFound: `container`.
+
     """
     names = required(blobs, account, container).names
     behind = after_prefix(prefix)
@@ -134,7 +139,7 @@ def count_names(blobs: BlobsState, account: str, container: str, prefix: str) ->
 
 
 def after_prefix(prefix: str) -> str | None:
-    """The smallest string above all that begin with ``prefix``, None if there is none."""
+    """The smallest string above all that begin with `prefix`, None if there is none."""
     stem = prefix.rstrip(HIGHEST)
     return stem[:-1] + chr(ord(stem[-1]) + 1) if stem else None
 
@@ -142,7 +147,7 @@ def after_prefix(prefix: str) -> str | None:
 def _from(
     container: Container, start: str, now: int, uncommitted: bool
 ) -> Iterator[tuple[str, BlobEntry | StagedBlocks]]:
-    """What is alive from the name ``start`` on, in order."""
+    """What is alive from the name `start` on, in order."""
     edge = container.alive_after(now)
     entries = container.blobs
     waiting = _pending_from(container, start, now) if uncommitted else iter(())
@@ -186,12 +191,13 @@ def find_blobs(
         query: What must hold of the tags.
         now: Nanoseconds since the epoch; what has ended is left out.
         container: The container that the request names.
-        start: ``next`` of the page before.
+        start: `next` of the page before.
         limit: Most blobs, 1 or more.
 
     Raises:
-        NotFound: ``container``: the one that the request names is not there. One that only the query names
+        NotFound: `container`: the one that the request names is not there. One that only the query names
             finds nothing.
+
     """
     if container is not None:
         candidates = [required(blobs, account, container)]
@@ -221,6 +227,7 @@ class _Search:
     Attributes:
         next: The name to go on from; None when the container is done.
         budget: How many more blobs may be looked at.
+
     """
 
     def __init__(self, container: Container, query: TagQuery, now: int, budget: int) -> None:
@@ -231,7 +238,7 @@ class _Search:
         self._edge = container.alive_after(now)
 
     def run(self, start: str, limit: int) -> list[str]:
-        """The matching names from ``start`` on, at most ``limit``, in order."""
+        """The matching names from `start` on, at most `limit`, in order."""
         tags, ranges = self._container.tags, self._query.ranges
         if not ranges:
             return self._scan(self._container.names.irange(start), limit)

@@ -1,8 +1,8 @@
-"""What can be read of containers and blobs: pure functions over the slice, for use inside ``engine.read``.
+"""What can be read of containers and blobs: pure functions over the slice, for use inside `engine.read`.
 
 Everything answered is an immutable value that stays valid. Nothing past its end is ever in an answer, swept
-or not. Refusals are ``NotFound(container)`` and ``NotFound(blob)``, and those of
-:func:`engine.blobs.leases.check_read`.
+or not. Refusals are `NotFound(container)` and `NotFound(blob)`, and those of
+`engine.blobs.leases.check_read`.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ class ContainerPage(NamedTuple):
 
     Attributes:
         next: The name with which the next page starts, None if this is the last.
+
     """
 
     items: tuple[ContainerItem, ...]
@@ -42,6 +43,7 @@ class BlockList(NamedTuple):
         entry: The committed blob, None if there are only uncommitted blocks.
         committed: In the order of the content; empty for a blob that was written whole.
         uncommitted: By id.
+
     """
 
     entry: BlobEntry | None
@@ -57,6 +59,7 @@ class ContainerTotals(NamedTuple):
         size: Their bytes.
         days: The retention that applies, 0 for ever.
         first_end: When the oldest goes; nanoseconds since the epoch, None for never.
+
     """
 
     name: str
@@ -70,7 +73,7 @@ class ContainerTotals(NamedTuple):
 def get_container(
     blobs: BlobsState, account: str, name: str, now: int, *, lease: str | None = None
 ) -> ContainerEntry:
-    """A container; ``lease`` is the lease id that the request names."""
+    """A container; `lease` is the lease id that the request names."""
     entry = required(blobs, account, name).entry
     leases.check_read(entry.lease, lease, now)
     return entry
@@ -79,7 +82,7 @@ def get_container(
 def get_blob(
     blobs: BlobsState, account: str, container: str, name: str, now: int, *, lease: str | None = None
 ) -> BlobEntry:
-    """A committed blob; ``lease`` is the lease id that the request names."""
+    """A committed blob; `lease` is the lease id that the request names."""
     entry = required(blobs, account, container).blob(name, now)
     if entry is None:
         raise NotFound("there is no such blob", reason="blob")
@@ -115,8 +118,8 @@ def block_list(blobs: BlobsState, account: str, container: str, name: str, now: 
 def list_containers(
     blobs: BlobsState, account: str, *, prefix: str = "", start: str = "", limit: int
 ) -> ContainerPage:
-    """The containers of an account whose names begin with ``prefix``, from ``start`` on, at most
-    ``limit``.
+    """The containers of an account whose names begin with `prefix`, from `start` on, at most
+    `limit`.
     """
     containers = blobs.accounts.get(account)
     if containers is None:

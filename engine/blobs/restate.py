@@ -73,7 +73,7 @@ class BlobRestater(Restater):
     def restate(
         self, locator: Locator, resource: bytes, before: int, bodies: Mapping[int, Inline]
     ) -> Restated:
-        """See :meth:`engine.slice.Restater.restate`."""
+        """See `engine.slice.Restater.restate`."""
         container, entry = self._find(locator, resource)
         if container is None or entry is None:
             return NOTHING
@@ -109,7 +109,7 @@ class ContainerRestater(Restater):
     def restate(
         self, locator: Locator, resource: bytes, before: int, bodies: Mapping[int, Inline]
     ) -> Restated:
-        """See :meth:`engine.slice.Restater.restate`."""
+        """See `engine.slice.Restater.restate`."""
         container = self._blobs.find(locator[1], locator[2])
         if container is None or container.entry.resource != resource:
             return NOTHING
@@ -137,7 +137,7 @@ class ServiceRestater(Restater):
     def restate(
         self, locator: Locator, resource: bytes, before: int, bodies: Mapping[int, Inline]
     ) -> Restated:
-        """See :meth:`engine.slice.Restater.restate`."""
+        """See `engine.slice.Restater.restate`."""
         found, document = self._blobs.services.get(locator[1], (b"", {}))
         if found != resource:
             return NOTHING

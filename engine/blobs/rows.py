@@ -1,7 +1,7 @@
 """The slice as snapshot rows and back.
 
 A row is a kind and fields: the slice, an account's service properties, a container, and after it its blobs
-(plain ones in columns, see ``engine/blobs/columns.py``), its staged names and its staged blocks.
+(plain ones in columns, see `engine/blobs/columns.py`), its staged names and its staged blocks.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ SLICE, SERVICE, CONTAINER, BLOB, PENDING, BLOCK, RESTATED, CLOSED, COLUMNS = ran
 
 
 def freeze(blobs: BlobsState) -> Frozen:
-    """See :meth:`engine.slice.Slice.freeze`."""
+    """See `engine.slice.Slice.freeze`."""
     head = [SLICE, blobs.default_days]
     services = sorted(blobs.services.items())
     frozen = [
@@ -95,6 +95,7 @@ class Loader:
 
     Attributes:
         files: The payload files that blobs and staged blocks stand on.
+
     """
 
     def __init__(self, blobs: BlobsState) -> None:
@@ -164,7 +165,8 @@ class Loader:
 
 def _blob(row: list[Any]) -> BlobEntry:
     """Runs for each of perhaps a million blobs at the start, so it makes nothing that it need not, and calls
-    little."""
+    little.
+    """
     _, _, resource, created, modified, seq, body, md5, headers, metadata, tags, *rest = row
     tier, tier_changed, copy, lease, metadata_seq = rest
     fields = (

@@ -19,6 +19,7 @@ class Shortening(NamedTuple):
         edge: Blobs last written up to this moment would end; nanoseconds since the epoch.
         days: The days that apply now, 0 for ever.
         next_days: The days that would apply, 0 for ever.
+
     """
 
     ends: int
@@ -30,11 +31,12 @@ class Shortening(NamedTuple):
 
 
 def shortening(blobs: BlobsState, account: str, container: str, days: int | None, now: int) -> Shortening:
-    """What setting ``days`` (0 for ever, None as configured) would end at ``now``; what ended before stays
+    """What setting `days` (0 for ever, None as configured) would end at `now`; what ended before stays
     ended.
 
     Raises:
-        NotFound: ``container``.
+        NotFound: `container`.
+
     """
     found = required(blobs, account, container)
     lifetime = lifetime_of(days, blobs.default_days)

@@ -28,16 +28,16 @@ from retain.engine.core.snapshot_table import Frozen
 
 
 class BlobsSlice(BlobsState):
-    """The blobs as :class:`engine.slice.Slice`."""
+    """The blobs as `engine.slice.Slice`."""
 
     name = "blobs"
 
     def handlers(self) -> Mapping[type[Event], Apply]:
-        """See :class:`engine.slice.Slice`."""
+        """See `engine.slice.Slice`."""
         return {**apply_containers.handlers(self), **apply_blobs.handlers(self)}
 
     def deciders(self) -> Mapping[type[Command[Any]], Decide]:
-        """See :class:`engine.slice.Slice`."""
+        """See `engine.slice.Slice`."""
         return {
             **decide_containers.deciders(self),
             **decide_blobs.deciders(self),
@@ -45,26 +45,26 @@ class BlobsSlice(BlobsState):
         }
 
     def expirers(self) -> Mapping[DeadlineKind, Expire]:
-        """See :class:`engine.slice.Slice`."""
+        """See `engine.slice.Slice`."""
         return {
             DeadlineKind.BLOB: partial(expiry.end_blobs, self),
             DeadlineKind.BLOCKS: partial(expiry.end_blocks, self),
         }
 
     def restaters(self) -> Mapping[str, Restater]:
-        """See :class:`engine.slice.Slice`."""
+        """See `engine.slice.Slice`."""
         return restate.restaters(self)
 
     def resources(self) -> Iterable[bytes]:
-        """See :class:`engine.slice.Slice`."""
+        """See `engine.slice.Slice`."""
         return resources_of(self)
 
     def freeze(self) -> Frozen:
-        """See :class:`engine.slice.Slice`."""
+        """See `engine.slice.Slice`."""
         return freeze(self)
 
     def load(self, rows: Iterable[Any]) -> None:
-        """See :class:`engine.slice.Slice`."""
+        """See `engine.slice.Slice`."""
         loader = Loader(self)
         for row in rows:
             loader.take(row)
@@ -80,7 +80,7 @@ class BlobsSlice(BlobsState):
             self.last = max(self.last, newest, container.entry.modified)
 
     def check(self) -> None:
-        """See :class:`engine.slice.Slice`."""
+        """See `engine.slice.Slice`."""
         armed: set[tuple[int, int, Any]] = set()
         for account, containers in self.accounts.items():
             assert containers, "an account without containers is none"

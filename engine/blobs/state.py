@@ -33,6 +33,7 @@ class _Unplaced(NamedTuple):
         name: The blob that it belongs to.
         block_id: Of which block; empty for the blob's own body.
         replaces: The record that holds the same block, if this one restates it; else 0.
+
     """
 
     name: Name
@@ -49,8 +50,9 @@ class BlobsState:
         closed: Account and name → container that is deleted and not yet let go, in that order.
         services: Account → resource and service properties.
         default_days: The configured retention.
-        last: The newest ``modified`` seen; the next is later, so no two writes share an ETag. Not part of
+        last: The newest `modified` seen; the next is later, so no two writes share an ETag. Not part of
             snapshots: after a restart the newest of what is left does as well.
+
     """
 
     def __init__(self, ground: SharedState) -> None:
@@ -74,14 +76,14 @@ class BlobsState:
         return self.find(account, name) or self.closed.get((account, name))
 
     def close(self, container: Container, at: int) -> None:
-        """Takes ``container``, deleted at ``at``, from everybody's sight."""
+        """Takes `container`, deleted at `at`, from everybody's sight."""
         self.drop(container)
         container.closed = at
         self.closed[container.account, container.name] = container
         self.rearm(container)
 
     def drop(self, container: Container) -> None:
-        """Takes ``container`` out of the tables and the deadline index."""
+        """Takes `container` out of the tables and the deadline index."""
         key = (container.account, container.name)
         if container.armed is not None:
             self.ground.deadlines.disarm(container.armed, DeadlineKind.BLOB, key)
@@ -99,7 +101,8 @@ class BlobsState:
 
     def ghost(self, account: str, name: str) -> Container:
         """A container for blobs whose container is restated later, or ends later: its older records were
-        erased. Nobody sees one, because by the end of a replay one of the two has come."""
+        erased. Nobody sees one, because by the end of a replay one of the two has come.
+        """
         entry = ContainerEntry(NO_RESOURCE, 0, 0, (), None, (), None, None)
         container = Container(account, name, entry, lifetime_of(None, self.default_days))
         self.accounts.setdefault(account, SortedDict())[name] = container
@@ -111,13 +114,13 @@ class BlobsState:
             yield from self.accounts[account].values()
 
     def next_modified(self, now: int) -> int:
-        """The time a write counts as: ``now`` in whole ticks, but after every earlier one, so its ETag is
+        """The time a write counts as: `now` in whole ticks, but after every earlier one, so its ETag is
         new, and after a restore later than any that a lost write may have had.
         """
         return max(now - now % 100, self.last + 100, self.ground.modified)
 
     def rearm(self, container: Container) -> None:
-        """Makes the deadline index say when the oldest blob of ``container`` ends."""
+        """Makes the deadline index say when the oldest blob of `container` ends."""
         end = self.first_end(container)
         if end != container.armed:
             key = (container.account, container.name)
@@ -173,7 +176,7 @@ class BlobsState:
         cause: Cause,
         remaining: object = None,
     ) -> None:
-        """Live state no longer stands on a blob's ``body``, but for what of it is in ``remaining``."""
+        """Live state no longer stands on a blob's `body`, but for what of it is in `remaining`."""
         kept: set[str] = set()
         seqs: set[int] = set()
         if isinstance(remaining, Composite):
@@ -192,14 +195,15 @@ class BlobsState:
         self.leave(resource, Composite((block,), block.size), stamp, cause)
 
     def leave_restated(self, container: Container, resource: bytes, blob: str, stamp: Stamp) -> None:
-        """Blocks of ``blob`` that were being restated are not needed any more; their payload files are those
-        of the blob itself."""
+        """Blocks of `blob` that were being restated are not needed any more; their payload files are those
+        of the blob itself.
+        """
         for block in container.restated.pop(blob, {}).values():
             size = stored_bytes(block.body)
             self.ground.records.leave(stamp, block.seq, size, resource, Cause.OVERWRITTEN)
 
     def place(self, seq: int, address: int) -> None:
-        """See :class:`engine.slice.Slice`.
+        """See `engine.slice.Slice`.
 
         A list of blocks is replaced as a whole. So the addresses of its blocks are gathered, until no body
         under its name is without one: a frame may bring thousands for a list of 50,000.
@@ -251,7 +255,8 @@ def required(blobs: BlobsState, account: str, name: str) -> Container:
     """Return the container.
 
     Raises:
-        NotFound: ``container``.
+        NotFound: `container`.
+
     """
     container = blobs.find(account, name)
     if container is None:

@@ -1,6 +1,6 @@
 """Finding blobs by tags: what can be asked, and an index that answers at the cost of what it finds.
 
-Values compare by code point (docs/wire/blobs.md, section 6). The smallest string above ``v`` is ``v``
+Values compare by code point (docs/wire/blobs.md, section 6). The smallest string above `v` is `v`
 followed by U+0000, so every comparison becomes a half-open interval.
 """
 
@@ -19,14 +19,14 @@ from retain.engine.blobs.entries import Pairs
 
 
 class TagRange(NamedTuple):
-    """The values from ``low`` up to, not including, ``high``; None is no bound."""
+    """The values from `low` up to, not including, `high`; None is no bound."""
 
     low: str = ""
     high: str | None = None
 
     @classmethod
     def equal(cls, value: str) -> Self:
-        """Exactly ``value``."""
+        """Exactly `value`."""
         return cls(value, _above(value))
 
     @classmethod
@@ -38,13 +38,13 @@ class TagRange(NamedTuple):
         with_lower: bool = True,
         with_upper: bool = True,
     ) -> Self:
-        """From ``lower`` to ``upper``, each with or without the bound itself."""
+        """From `lower` to `upper`, each with or without the bound itself."""
         low = "" if lower is None else lower if with_lower else _above(lower)
         high = None if upper is None else _above(upper) if with_upper else upper
         return cls(low, high)
 
     def holds(self, value: str) -> bool:
-        """Whether ``value`` lies in it."""
+        """Whether `value` lies in it."""
         return self.low <= value and (self.high is None or value < self.high)
 
     @property
@@ -63,7 +63,8 @@ class TagQuery:
 
     Attributes:
         ranges: Per tag key; empty matches every blob that has tags.
-        container: The only container looked at (``@container = '…'``), None for all.
+        container: The only container looked at (`@container = '…'`), None for all.
+
     """
 
     ranges: Mapping[str, TagRange] = field(default_factory=dict)
@@ -90,7 +91,7 @@ class TagIndex:
         self._keys: dict[str, SortedList[tuple[str, str]]] = {}
 
     def add(self, name: str, tags: Pairs) -> None:
-        """Blob ``name`` now has ``tags``."""
+        """Blob `name` now has `tags`."""
         for key, value in tags:
             entries = self._keys.get(key)
             if entries is None:
@@ -98,7 +99,7 @@ class TagIndex:
             entries.add((value, name))
 
     def remove(self, name: str, tags: Pairs) -> None:
-        """Blob ``name`` no longer has ``tags``, which it had."""
+        """Blob `name` no longer has `tags`, which it had."""
         for key, value in tags:
             entries = self._keys[key]
             entries.remove((value, name))
@@ -118,7 +119,7 @@ class TagIndex:
             self._keys[key] = SortedList(chain.from_iterable(entries))
 
     def count(self, key: str, wanted: TagRange) -> int:
-        """How many blobs have a value of ``key`` in the range; O(log n)."""
+        """How many blobs have a value of `key` in the range; O(log n)."""
         entries = self._keys.get(key)
         if entries is None:
             return 0
@@ -126,7 +127,7 @@ class TagIndex:
         return stop - entries.bisect_left((wanted.low, ""))
 
     def names(self, key: str, wanted: TagRange) -> Iterator[str]:
-        """The names with a value of ``key`` in the range, by value, then name."""
+        """The names with a value of `key` in the range, by value, then name."""
         entries = self._keys.get(key, ())
         if isinstance(entries, SortedList):
             upper = None if wanted.high is None else (wanted.high, "")
@@ -134,7 +135,7 @@ class TagIndex:
                 yield name
 
     def names_of_value(self, key: str, value: str, start: str) -> Iterator[str]:
-        """The names from ``start`` on with exactly ``value``, in order."""
+        """The names from `start` on with exactly `value`, in order."""
         entries = self._keys.get(key)
         if entries is not None:
             for _value, name in entries.irange((value, start), (_above(value), ""), (True, False)):

@@ -11,11 +11,12 @@ from retain.journal import Payload
 
 @dataclass(frozen=True, slots=True)
 class Inline:
-    """A small body, kept in the record's content part.
+    """A small body, stored in the record's content part.
 
     Attributes:
-        data: The bytes, at most ``inline_bytes`` of the storage configuration.
+        data: The bytes, at most `inline_bytes` of the storage configuration.
         md5: Their MD5 digest, 16 bytes.
+
     """
 
     data: bytes
@@ -23,21 +24,22 @@ class Inline:
 
     @property
     def size(self) -> int:
-        """Length in bytes."""
+        """Return the length in bytes."""
         return len(self.data)
 
 
 Body = Inline | Payload
-"""What an upload ends in, and what an event carries."""
+"""The result of an upload, and what an event carries."""
 
 
 @dataclass(frozen=True, slots=True)
 class OnDisk:
-    """A small body that live state reads from its record when asked, instead of holding it in memory.
+    """A small body that live state reads from its record on demand instead of keeping it in memory.
 
     Attributes:
-        address: Where the record's content lies; the data is under ``data`` in it.
+        address: Address of the record's content, which has the bytes under `data`.
         size: Length in bytes.
+
     """
 
     address: int
@@ -45,20 +47,23 @@ class OnDisk:
 
 
 StoredBody = Inline | OnDisk | Payload
-"""What live state keeps of a body."""
+"""A body as live state refers to it."""
 
 
 def stored_bytes(held: StoredBody) -> int:
-    """About how many bytes the record takes up that holds the body, or the key of its payload file."""
+    """Return roughly how many bytes the body's record takes up; a payload file counts as its key only."""
     return PAYLOAD_RECORD if isinstance(held, Payload) else held.size
 
 
 PAYLOAD_RECORD = 512
+"""Estimated bytes of a record that refers to a payload file."""
 
 
 def pack_body(body: Body) -> dict[str, Any]:
-    """The body as msgpack types, for an event's content. A payload file's key appears nowhere else
-    (FORMAT.md, section 9)."""
+    """Return the body as msgpack types, for an event's content.
+
+    The key of a payload file is stored nowhere else (FORMAT.md, section 9).
+    """
     if isinstance(body, Inline):
         return {"data": body.data, "md5": body.md5}
     return {
@@ -71,7 +76,7 @@ def pack_body(body: Body) -> dict[str, Any]:
 
 
 def unpack_body(packed: dict[str, Any]) -> Body:
-    """The inverse of :func:`pack_body`."""
+    """Return the body that `pack_body` packed."""
     if "data" in packed:
         return Inline(packed["data"], packed["md5"])
     return Payload(
@@ -84,7 +89,7 @@ def unpack_body(packed: dict[str, Any]) -> Body:
 
 
 def payloads_in(part: Any) -> Iterator[Payload]:
-    """All payload files that a content part names, wherever in it they stand."""
+    """Yield every payload file that a content part refers to, at any depth."""
     if isinstance(part, dict):
         if isinstance(part.get("key"), bytes) and "payload" in part:  # no client's data are bytes there
             body = unpack_body(part)

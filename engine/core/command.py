@@ -1,4 +1,4 @@
-"""What a command is: an intent, with everything random and every policy it needs carried in."""
+"""Commands: intents that carry all the random bytes and policies they need."""
 
 from __future__ import annotations
 
@@ -10,17 +10,18 @@ from retain.engine.core.event import Event
 Result = TypeVar("Result")
 
 KEEPER = "retain"
-"""The actor of what the server does by itself, in the audit log."""
+"""The actor in the audit log for what the server does by itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Command(Generic[Result]):
-    """Base of all intents. The type parameter is what ``engine.submit`` answers.
+    """Base of all commands. The type parameter is the type of the result of `Engine.submit`.
 
-    ``FREES_SPACE`` marks commands that must work when the disk is full: deletes, expiries, revocations.
+    `FREES_SPACE` marks commands that must work when the disk is full: deletes, expiries, revocations.
 
     Attributes:
-        actor: Who asks, as it will stand in the events' details.
+        actor: The author of the command, recorded in the events' details.
+
     """
 
     FREES_SPACE: ClassVar[bool] = False
@@ -30,9 +31,9 @@ class Command(Generic[Result]):
 
 @dataclass(frozen=True, slots=True)
 class Decision(Generic[Result]):
-    """What a ``decide`` function answers: the events that make it so, in order, and the caller's result.
+    """The result of a `decide` function: the events to record, in order, and the caller's result.
 
-    All events of one decision are one frame's worth: after a crash either all of them happened or none.
+    All events of one decision fit in one frame: after a crash either all of them happened or none.
     """
 
     events: tuple[Event, ...]

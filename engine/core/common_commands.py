@@ -1,4 +1,4 @@
-"""Commands that concern every domain alike."""
+"""Commands that concern every domain."""
 
 from __future__ import annotations
 
@@ -14,11 +14,13 @@ from retain.engine.core.typed import Resource
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExpireDue(Command[int]):
-    """End what is due, in at most ``limit`` events. Result: how many deadlines that were.
+    """End what is due, in at most `limit` events. Result: the number of deadlines handled.
 
     Attributes:
-        until: Nothing that ends later than this is due, whatever the present is: a jump of the clock between
-            asking and deciding destroys nothing. None: the present alone decides.
+        limit: Most events in one run.
+        until: Later deadlines are not due, whatever the present is: a clock that jumps between the query and
+            the decision destroys nothing. None: the present alone decides.
+
     """
 
     FREES_SPACE: ClassVar[bool] = True
@@ -29,14 +31,16 @@ class ExpireDue(Command[int]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Restate(Command[bool]):
-    """Writes an entry down once more, unchanged, so that its older records may be erased; one step of it.
-    Answers whether another is needed.
+    """Rewrite an entry unchanged, one step of it, so that its older records may be erased.
+
+    Result: whether another step is needed.
 
     Attributes:
         locator: Where the entry is found.
         resource: Its resource.
-        before: Records up to this one are to be left; see :meth:`engine.slice.Restater.restate`.
-        bodies: Address → body, for those that lie on disk.
+        before: Records up to this one become garbage; see `engine.core.domain.Restater.restate`.
+        bodies: Address → body, for those stored on disk.
+
     """
 
     locator: Locator

@@ -1,4 +1,4 @@
-"""The deadline index: one sorted list over all that ends."""
+"""The deadline index: one sorted list of all deadlines."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sortedcontainers import SortedList
 
 
 class DeadlineKind(IntEnum):
-    """What ends. Not on disk: deadlines are rebuilt from the entries that own them."""
+    """What a deadline ends. Not on disk: deadlines are rebuilt from the entries that own them."""
 
     AREA = 1
     BLOB = 2
@@ -27,8 +27,10 @@ _Entry = tuple[int, int, Any]
 
 
 class _Collected:
-    """Entries in the order they came, which is nearly that of their times: sorting them is linear then. Those
-    that went again are taken out now and then, so that there are never many more than live."""
+    """Deadlines in the order of arrival, nearly that of their times, so sorting them is linear.
+
+    Removed ones are purged now and then, so that there are never many more than live ones.
+    """
 
     def __init__(self, entries: Iterable[_Entry]) -> None:
         self._came = list(entries)
@@ -57,20 +59,24 @@ class _Collected:
 class Deadlines:
     """All deadlines of the state, ordered by time.
 
-    Each owner arms at most one deadline of a kind, knows it, and disarms it with the same arguments: so a
-    re-arm is O(log n) and leaves no dead entry behind. Keys of one kind must be comparable with one another.
+    Each owner arms at most one deadline of a kind, remembers it, and disarms it with the same arguments. So
+    re-arming
+    is O(log n) and produces no dead entries. Keys of one kind must be comparable with one another.
     """
 
     def __init__(self) -> None:
         self._entries: SortedList[_Entry] = SortedList()
         self.asleep: set[tuple[int, Any]] = set()
-        """Kinds and keys whose deadlines end nothing at present, because a legal hold keeps them."""
+        """Kinds and keys whose deadlines are suspended by a legal hold."""
         self._sleeping: dict[tuple[int, Any], int] = {}
 
     @contextmanager
     def in_bulk(self) -> Iterator[None]:
-        """For replay: meanwhile entries are only collected, and sorted once at the end, which is several
-        times cheaper than keeping order through a long history. Nothing may be looked up within."""
+        """Collect entries without order, for replay, and sort them once at the end.
+
+        That is several times cheaper than keeping order through a long history. Nothing may be looked up
+        within.
+        """
         ordered = self._entries
         self._entries = cast("SortedList[_Entry]", _Collected(ordered))
         try:
@@ -82,18 +88,19 @@ class Deadlines:
         return len(self._entries) + len(self._sleeping)
 
     def arm(self, at: int, kind: DeadlineKind, key: Hashable) -> None:
-        """Adds the deadline ``at`` (nanoseconds since the epoch) of ``key``."""
+        """Add the deadline `at` (nanoseconds since the epoch) of `key`."""
         if self.asleep and (int(kind), key) in self.asleep:
             self._sleeping[int(kind), key] = at
         else:
             self._entries.add((at, kind, key))
 
     def disarm(self, at: int, kind: DeadlineKind, key: Hashable) -> None:
-        """Removes exactly what was armed.
+        """Remove exactly what was armed.
 
         Raises:
-            ValueError: It was not armed: a bug in the slice that owns the key. Within ``in_bulk`` that shows
-                later, as an AssertionError.
+            ValueError: It was not armed: a bug in the slice that owns the key. Within `in_bulk` it is raised
+                later, as an `AssertionError`.
+
         """
         if self._sleeping and self._sleeping.get((int(kind), key)) == at:
             del self._sleeping[int(kind), key]
@@ -101,7 +108,7 @@ class Deadlines:
             self._entries.remove((at, kind, key))
 
     def load(self, kind: DeadlineKind, ends: Iterable[int], keys: Iterable[Hashable]) -> None:
-        """Adds many of a kind at once, which is several times faster than one by one."""
+        """Add many deadlines of a kind at once, several times faster than one by one."""
         if self.asleep:
             for at, key in zip(ends, keys, strict=True):
                 self.arm(at, kind, key)
@@ -109,29 +116,29 @@ class Deadlines:
             self._entries.update(zip(ends, repeat(int(kind)), keys, strict=False))
 
     def sleep(self, kind: DeadlineKind, key: Hashable, at: int | None) -> None:
-        """From now on a deadline of ``key`` is kept but never due. ``at`` is the present one."""
+        """Suspend the deadlines of `key`: they are recorded but never due. `at` is the present one."""
         if at is not None:
             self.disarm(at, kind, key)
             self._sleeping[int(kind), key] = at
         self.asleep.add((int(kind), key))
 
     def wake(self, kind: DeadlineKind, key: Hashable) -> None:
-        """The deadline that ``key`` has, if any, counts again."""
+        """Resume the deadline that `key` has, if any."""
         self.asleep.discard((int(kind), key))
         at = self._sleeping.pop((int(kind), key), None)
         if at is not None:
             self.arm(at, kind, key)
 
     def next(self) -> int | None:
-        """The earliest deadline, None if nothing ends."""
+        """Return the earliest deadline, None if there is none."""
         return self._entries[0][0] if self._entries else None
 
     def count_until(self, at: int) -> int:
-        """How many deadlines are at or before ``at``; those asleep do not count."""
+        """Return how many deadlines are at or before `at`; suspended ones do not count."""
         return self._entries.bisect_left((at + 1, 0, ""))
 
     def due(self, now: int, limit: int) -> list[tuple[int, DeadlineKind, Any]]:
-        """At most ``limit`` entries whose deadline is at or before ``now``, earliest first."""
+        """Return at most `limit` entries whose deadline is at or before `now`, earliest first."""
         found: list[tuple[int, DeadlineKind, Any]] = []
         for at, kind, key in self._entries.islice(0, limit):
             if at > now:
@@ -140,6 +147,6 @@ class Deadlines:
         return found
 
     def entries(self) -> list[tuple[int, int, Any]]:
-        """A copy of everything in order, those asleep too, for checks."""
+        """Return a copy of all entries in order, suspended ones included, for checks."""
         sleeping = [(at, kind, key) for (kind, key), at in self._sleeping.items()]
         return sorted([*self._entries, *sleeping])

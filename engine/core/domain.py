@@ -1,4 +1,4 @@
-"""What a domain plugs into the engine's state."""
+"""The interface between a domain and the engine's state."""
 
 from __future__ import annotations
 
@@ -25,8 +25,9 @@ class Restated(NamedTuple):
     """One step of restating an entry.
 
     Attributes:
-        events: What it comes to; none if the entry is not there.
+        events: The events to record; none if the entry does not exist.
         more: Whether another step is needed.
+
     """
 
     events: Sequence[Event]
@@ -34,43 +35,44 @@ class Restated(NamedTuple):
 
 
 class Restater(ABC):
-    """How a slice writes entries of one kind down once more, unchanged, so that their older records may be
-    erased.
+    """Rewrites a slice's entries of one kind unchanged, so that their older records may be erased.
 
-    Nobody can see that it happened, but for where bodies lie and which records hold what. Most entries stand
-    on their chain alone and live in memory as a whole; the others say more than that.
+    The effect is invisible, except for the addresses of bodies and the records that contain them. Most
+    entries
+    depend on their chain alone and are in memory as a whole; the others override more methods.
     """
 
     def apart(self, locator: Locator, resource: bytes) -> Collection[int]:
-        """The records outside of its chain that the entry stands on; none if it is not there."""
+        """Return the records outside of its chain that the entry depends on; none if it does not exist."""
         return ()
 
     def bodies(self, locator: Locator, resource: bytes, before: int) -> Sequence[OnDisk]:
-        """The bodies on disk that the next step needs, a few MiB at most."""
+        """Return the bodies on disk that the next step needs, a few MiB at most."""
         return ()
 
     @abstractmethod
     def restate(
         self, locator: Locator, resource: bytes, before: int, bodies: Mapping[int, Inline]
     ) -> Restated:
-        """The events of the next step, with the cause ``RESTATED``. Changes nothing.
+        """Return the events of the next step, with the cause `RESTATED`. Change nothing.
 
         Args:
             locator: Where the entry is found.
-            resource: Its resource: another one that has its name meanwhile is left alone.
-            before: Records up to this one are to be left. Those that stand apart may be kept if it is 0.
-            bodies: Address → what is there, for those asked for; if one is missing, it is asked for again.
+            resource: Its resource: another one that has the name meanwhile is not touched.
+            before: Records up to this one become garbage. 0: those that are apart may stay.
+            bodies: Address → body, for those that `bodies` returned; a missing one is requested again.
+
         """
 
 
 STEP_RECORDS = 128
 """Most records in one step of restating."""
 STEP_BYTES = 1 << 20
-"""A step reads no further body from disk beyond this."""
+"""A step reads no further body from disk after this many bytes."""
 
 
 def first_bytes(held: Iterable[StoredBody | None]) -> Iterator[OnDisk]:
-    """Those on disk among the first of ``held``, as many as one step takes."""
+    """Yield the bodies on disk among the first of `held`, as many as one step handles."""
     size = 0
     for body in islice(held, STEP_RECORDS):
         if isinstance(body, OnDisk):
@@ -81,12 +83,12 @@ def first_bytes(held: Iterable[StoredBody | None]) -> Iterator[OnDisk]:
 
 
 class SharedState:
-    """What the slices share: the deadline index, the records that live state stands on, what is under a legal
-    hold, and the payload files that live state stands on.
+    """What the slices share: deadlines, record ledger, legal holds, and the payload files in use.
 
     Attributes:
-        revision: No revision of a document is less, from the last restore or repair on.
-        modified: No write of a blob is dated earlier, likewise.
+        revision: The least revision that a document may get since the last restore or repair.
+        modified: The earliest date that a blob's write may get since then, nanoseconds since the epoch.
+
     """
 
     def __init__(self) -> None:
@@ -100,31 +102,35 @@ class SharedState:
         self._unclaimed: set[str] = set()
 
     def offer(self, name: str) -> None:
-        """The payload file ``name`` is durable, and an event may come to name it."""
+        """Register the durable payload file `name`, which an event may refer to later."""
         self._unclaimed.add(name)
 
     def withdraw(self, name: str) -> bool:
-        """Ends the offer. True if no event ever named the file: whoever offered it removes it then.
+        """End the offer; return whether no event ever referred to the file, so that its owner must remove it.
 
-        An event that named it may have been followed by one that released it; that one may not be durable
-        yet, so then the file is not the offerer's to remove.
+        An event that referred to it may have been followed by one that released it, which may not be durable
+        yet; then
+        the file is not its owner's to remove.
         """
         unclaimed = name in self._unclaimed
         self._unclaimed.discard(name)
         return unclaimed
 
     def keep(self, name: str) -> None:
-        """Live state now stands on the payload file ``name``."""
+        """Record that live state refers to the payload file `name`."""
         self._unclaimed.discard(name)
         self.payloads.add(name)
 
     def release(self, name: str) -> None:
-        """Live state no longer stands on it: the file goes once the event that says so is durable."""
+        """Record that live state no longer refers to the payload file `name`.
+
+        The file is deleted once the releasing event is durable.
+        """
         self.payloads.discard(name)
         self._released.append(name)
 
     def take_released(self) -> list[str]:
-        """The names released since the last call."""
+        """Return the names released since the last call."""
         released, self._released = self._released, []
         return released
 
@@ -132,46 +138,47 @@ class SharedState:
 class Slice(Protocol):
     """One domain's part of the state.
 
-    Entries are immutable values held in tables and replaced on change, never mutated: so a view of the
-    tables, made between two batches, is a consistent snapshot.
+    Entries are immutable values in tables; a change replaces them and never mutates them. So a view of the
+    tables,
+    made between two batches, is a consistent snapshot.
     """
 
     name: str
 
     def handlers(self) -> Mapping[type[Event], Apply]:
-        """Which event changes this slice how: ``handler(event, stamp)``. Total and pure: no clock, no I/O,
-        no refusal.
+        """Return the function that applies each event: `handler(event, stamp)`.
 
-        An event about something that is not there (its put was erased since) changes nothing.
+        Handlers are total and pure: no clock, no I/O, no refusal. An event about an entry that does not exist
+        (its put
+        was erased since) changes nothing.
         """
 
     def deciders(self) -> Mapping[type[Command[Any]], Decide]:
-        """Which command is decided how: ``decide(command, now)`` answers events or raises ``Refused``; it
-        changes nothing.
+        """Return the function that decides each command: `decide(command, now)`.
 
-        ``now`` is in nanoseconds since the epoch.
+        It returns events or raises `Refused`, and changes nothing. `now` is in nanoseconds since the epoch.
         """
 
     def expirers(self) -> Mapping[DeadlineKind, Expire]:
-        """``expire(key, now)`` answers the events that end what is due under ``key``; called with due keys
-        only."""
+        """Return, by kind of deadline, `expire(key, now)`, which returns the events that end a due key."""
 
     def restaters(self) -> Mapping[str, Restater]:
-        """How entries are restated, by the first word of their locators."""
+        """Return the restaters, by the first word of their locators."""
 
     def resources(self) -> Iterable[bytes]:
-        """The resources of all entries, as the very objects that the entries hold."""
+        """Yield the resources of all entries, as the very objects that the entries hold."""
 
     def place(self, seq: int, address: int) -> None:
-        """The content of record ``seq``, applied with address -1, has been written at ``address``."""
+        """Record that the content of record `seq`, applied with address -1, was written at `address`."""
 
     def freeze(self) -> Frozen:
-        """The entries of this moment: its rows come in the order of the tables, which replay repeats, so
-        equal states give equal rows."""
+        """Return the entries of this moment.
+
+        Rows come in the order of the tables, which replay repeats, so equal states give equal rows.
+        """
 
     def load(self, rows: Iterable[Any]) -> None:
-        """Fills the empty slice from rows, arms its deadlines and keeps its payload files."""
+        """Fill the empty slice from rows, arm its deadlines and register its payload files."""
 
     def check(self) -> None:
-        """Asserts that the secondary indexes, deadlines and payload names agree with the entries (tests,
-        audit)."""
+        """Assert that indexes, deadlines and payload names agree with the entries (for tests and audits)."""

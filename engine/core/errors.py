@@ -1,26 +1,26 @@
-"""What the engine refuses, as typed errors.
+"""The engine's refusals, as typed errors.
 
-The tree is split by who must act::
+The tree is split by who must respond:
 
     EngineError
     ├── Refused              the caller must change the request; the state is untouched
     │   ├── Invalid          a name, value or argument breaks a rule
-    │   ├── NotFound         nothing (any more) under that name, or not for this caller
-    │   ├── Conflict         it exists already, or in a form that excludes the request
-    │   ├── Forbidden        known caller, missing right
-    │   ├── PreconditionFailed   a condition of the request does not hold
+    │   ├── NotFound         nothing has that name (any more), or nothing this caller may see
+    │   ├── Conflict         the target exists already, or in a form that excludes the request
+    │   ├── Forbidden        the caller is known but lacks the right
+    │   ├── PreconditionFailed   a condition of the request is not met
     │   ├── TooLarge         a documented bound is exceeded
     │   ├── Unsupported      the type of the content is not accepted
     │   └── QuotaExceeded    a configured quota is used up
-    └── Unavailable          the operator must act
-        ├── StorageFull      no room for the change; deletes still work
+    └── Unavailable          the operator must respond
+        ├── StorageFull      no space for the change; deletes still work
         ├── StorageFailed    a write or sync failed; final until a restart
-        ├── Exhausted        the machine is short of descriptors, memory or threads; it passes by itself
-        └── Closed           the engine is stopping or has stopped
+        ├── Exhausted        the machine is short of descriptors, memory or threads, for a while
+        └── EngineClosed     the engine is stopping or has stopped
 
-Every class has a stable ``code``; an instance carries ``data`` that explains the refusal without secrets or
+Every class has a stable `code`; an instance carries `data` that explains the refusal without secrets or
 values.
-Each surface maps these to its own wire form in one table.
+Each interface maps these to its own wire form in one table.
 """
 
 from __future__ import annotations
@@ -29,12 +29,13 @@ from typing import Any, ClassVar
 
 
 class EngineError(Exception):
-    """Base of all the engine raises on purpose.
+    """Base of all errors that the engine raises on purpose.
 
     Args:
-        message: One sentence for the caller; never holds values, secrets or paths.
-        reason: A short stable word that tells cases of one class apart, for the surfaces' tables.
+        message: One sentence for the caller, without values, secrets and paths.
+        reason: A short stable word that distinguishes the cases of one class, for the interfaces' tables.
         data: Facts that explain the refusal (names, bounds, counts).
+
     """
 
     code: ClassVar[str] = "engine"
@@ -47,85 +48,87 @@ class EngineError(Exception):
 
 
 class Refused(EngineError):
-    """The request cannot be done as asked; nothing was changed."""
+    """A request that cannot be done as asked; nothing was changed."""
 
     code = "refused"
 
 
 class Invalid(Refused):
-    """A name, a value or an argument breaks a rule."""
+    """A name, a value or an argument that breaks a rule."""
 
     code = "invalid"
 
 
 class NotFound(Refused):
-    """Nothing is there under that name, or not for this caller."""
+    """A name that does not exist, or not for this caller."""
 
     code = "not-found"
 
 
 class Conflict(Refused):
-    """The target exists already, or in a form that excludes the request."""
+    """A target that exists already, or in a form that excludes the request."""
 
     code = "conflict"
 
 
 class Forbidden(Refused):
-    """The caller is known and lacks the right."""
+    """A known caller who lacks the right."""
 
     code = "forbidden"
 
 
 class PreconditionFailed(Refused):
-    """A condition that the request set does not hold."""
+    """A condition of the request that is not met."""
 
     code = "precondition-failed"
 
 
 class TooLarge(Refused):
-    """A documented bound on size, count or depth is exceeded."""
+    """A size, count or depth above its documented bound."""
 
     code = "too-large"
 
 
 class Unsupported(Refused):
-    """The type of the content is not accepted here."""
+    """A content type that is not accepted here."""
 
     code = "unsupported"
 
 
 class QuotaExceeded(Refused):
-    """A configured quota is used up."""
+    """A configured quota that is used up."""
 
     code = "quota-exceeded"
 
 
 class Unavailable(EngineError):
-    """The engine cannot serve this now; the operator must act."""
+    """A state in which the engine cannot serve the request; the operator must respond."""
 
     code = "unavailable"
 
 
 class StorageFull(Unavailable):
-    """No room for the change. Nothing was changed, deletes still work, and writing goes on once there is
-    room."""
+    """No space for the change.
+
+    Nothing was changed, deletes still work, and writing resumes once there is space.
+    """
 
     code = "storage-full"
 
 
 class StorageFailed(Unavailable):
-    """A write or sync of the journal failed. Final: only a restart reads back what is truly on disk."""
+    """A failed write or sync of the journal. Final: only a restart reads back what is truly on disk."""
 
     code = "storage-failed"
 
 
 class Exhausted(Unavailable):
-    """The machine is short of descriptors, memory or threads. Nothing was changed; it passes by itself."""
+    """A temporary lack of descriptors, memory or threads. Nothing was changed."""
 
     code = "exhausted"
 
 
 class EngineClosed(Unavailable):
-    """The engine is stopping or has stopped; the command was not taken."""
+    """An engine that is stopping or has stopped; the command was not accepted."""
 
     code = "closed"

@@ -1,7 +1,7 @@
-"""What an event is: a fact that happened, in the past tense, with who did it and why.
+"""Events: facts that happened, in the past tense, with their author and their cause.
 
-The events of each domain stand in ``engine/<domain>/events.py``; ``engine/wire.py`` holds the one table of
-their codes.
+The events of each domain are in `engine/<domain>/events.py`; `engine/wire.py` has the one table of their
+codes.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from retain.journal import Verb
 
 
 class Interface(IntEnum):
-    """The interface a record belongs to. On disk: numbers never move."""
+    """The interface a record belongs to. On disk: numbers never change."""
 
     ENGINE = 0
     AREAS = 1
@@ -26,7 +26,7 @@ class Interface(IntEnum):
 
 
 class Cause(IntEnum):
-    """Why a change happened. On disk, in the header that is kept for ever: numbers never move."""
+    """Why a change happened. On disk, in the header that is retained for ever: numbers never change."""
 
     REQUEST = 1
     """A client's request."""
@@ -35,15 +35,15 @@ class Cause(IntEnum):
     ERASURE_REQUEST = 3
     """A data subject or operator asked for erasure (GDPR article 17)."""
     RESTATED = 4
-    """The same value written again, so that older records may be erased."""
+    """The same value rewritten, so that older records may be erased."""
     OVERWRITTEN = 5
-    """A newer value took its place."""
+    """A newer value replaced it."""
     REVOKED = 6
     """An operator revoked it."""
     CONFIGURATION = 7
-    """The server's configuration demands it."""
+    """The server's configuration requires it."""
     RETENTION = 8
-    """The retention policy is due for it."""
+    """Its retention period is over."""
     IMPORT = 9
     """An import of earlier data."""
     LOST = 10
@@ -51,13 +51,14 @@ class Cause(IntEnum):
 
 
 class Stamp(NamedTuple):
-    """Where an event stands in the journal. A tuple because replay makes one per record.
+    """The position and time of an event in the journal. A tuple because replay creates one per record.
 
     Attributes:
         seq: Sequence number, from 1, without gaps.
-        time: Nanoseconds since the epoch, never going back along the journal.
-        address: Where the record's content lies, -1 if it has none or is not written yet.
-        size: Bytes that the content takes up on disk.
+        time: Nanoseconds since the epoch, never decreasing along the journal.
+        address: Address of the record's content, -1 if it has none or is not written yet.
+        size: Bytes of the content on disk.
+
     """
 
     seq: int
@@ -81,10 +82,10 @@ _new = object.__new__
     frozen_default=True, kw_only_default=True, field_specifiers=(field, beside, datum, detail)
 )
 def fact(cls: type[Fact]) -> type[Fact]:
-    """Makes a class of events: keyword fields, compared by value, and not to be changed.
+    """Turn a class into an event class: keyword fields, compared by value, immutable by convention.
 
-    That nobody changes one is the type checker's to enforce, not the class's: replay makes one per record, in
-    :meth:`Event.restore`, which costs a third of calling a frozen class with slots.
+    The type checker enforces the immutability, not the class: replay creates one event per record, in
+    `Event.restore`, which costs a third of calling a frozen class with slots.
     """
     made = dataclass(kw_only=True)(cls)
     made.LAYOUT = Layout.of(made, ("resource", "actor", "cause"))
@@ -95,33 +96,38 @@ def fact(cls: type[Fact]) -> type[Fact]:
 class Event:
     """Base of all events.
 
-    A subclass says its ``VERB``, its ``SURFACE`` and what it means to holds and persons, without which it
-    does not import. It adds its fields, each in one of two parts: ``details`` are who and what, kept for the
-    audit period; ``content`` is the data itself, kept until its deadline (FORMAT.md, section 5). Nothing of
-    either reaches the header.
+    A subclass declares its `VERB`, its `SURFACE` and what it means for holds and persons; without these its
+    module
+    fails to import. Each of its fields is in one of two parts: `details` say who did what and are retained
+    for the
+    audit period; `content` is the data itself, retained until its deadline (FORMAT.md, section 5). Nothing of
+    either
+    is in the header.
 
     Attributes:
-        resource: 16 random bytes that name the resource for ever, without telling whose it is.
-        actor: Who did it, for example ``user:operator``, ``anonymous`` or ``retain``.
-        cause: Why.
+        resource: 16 random bytes that name the resource for ever, without revealing its owner.
+        actor: The author, for example `user:operator`, `anonymous` or `retain`.
+        cause: Why it happened.
+
     """
 
     VERB: ClassVar[Verb]
     SURFACE: ClassVar[Interface]
     VERSION: ClassVar[int] = 1
-    """Version of the two parts' shapes; ``engine/wire.py`` upcasts older ones on reading."""
+    """Version of the two parts' shapes; `engine/wire.py` upcasts older ones on reading."""
     STANDING: ClassVar[RecordRole]
     """What the record means to the others of its resource; if a class does not say, the verb does."""
     ON_HOLD: ClassVar[OnHold]
-    """What it does that a legal hold may forbid. Each class with a verb says so itself."""
+    """What it does that a legal hold may forbid. Each class with a verb declares it."""
     VALUES: ClassVar[str]
-    """The field with short values that an export shows, empty for none. Each class with a verb says so."""
+    """The field with short values that an export shows, empty for none. Each class with a verb declares it.
+    """
     DATA: ClassVar[Data]
-    """What kind of data it is about. Each class with a verb says so, or a base of it."""
+    """The kind of data it is about. Each class with a verb declares it, or inherits it."""
     HISTORY: ClassVar[bool] = False
-    """Whether what an event of this kind overwrites is kept as history for a while."""
+    """Whether what an event of this kind overwrites is retained as history for a while."""
     LAYOUT: ClassVar[Layout]
-    """Where the fields stand in the parts."""
+    """Where each field is stored."""
 
     resource: bytes
     actor: str
@@ -133,47 +139,53 @@ class Event:
         unsaid = [name for name in ("ON_HOLD", "VALUES") if name not in cls.__dict__]
         unsaid += [] if hasattr(cls, "DATA") else ["DATA"]
         if unsaid:
-            raise TypeError(f"the event {cls.__name__} must say its {', '.join(unsaid)}")
+            raise TypeError(f"the event {cls.__name__} must declare {', '.join(unsaid)}")
         if "STANDING" not in cls.__dict__:
             cls.STANDING = _BY_VERB[cls.VERB]
 
     def locator(self) -> Locator:
-        """Where the slice finds what the event is about. Empty: it is never restated."""
+        """Return where the slice finds what the event is about. Empty: it is never restated."""
         return ()
 
     @classmethod
     def subject(cls, details: Mapping[str, Any]) -> str:
-        """What an operator calls the resource, from the details: they outlive the content. Empty if nothing
-        names it."""
+        """Return an operator's name of the resource; empty if the details do not name it.
+
+        It is made from the details because they outlive the content.
+        """
         return ""
 
     def details(self) -> dict[str, Any]:
-        """The details part, msgpack types only."""
+        """Return the details part, msgpack types only."""
         part: dict[str, Any] = write_part(self, self.LAYOUT.details)
         return part
 
     def content(self) -> Any:
-        """The content part, msgpack types only; None if the event has none."""
+        """Return the content part, msgpack types only; None if the event has none."""
         return write_part(self, self.LAYOUT.content) or None
 
     @classmethod
     def complete(cls, found: dict[str, Any], content: Any) -> None:
-        """Adds the fields that are declared :func:`beside` to those ``found``, which still holds whatever
-        else is in the details. For classes that have such fields."""
+        """Add the fields declared with `beside` to those `found`, which still contains the other details.
+
+        Only classes with such fields implement it.
+        """
         raise NotImplementedError
 
     @classmethod
     def restore(
         cls, resource: bytes, actor: str, cause: Cause, details: dict[str, Any], content: Any
     ) -> Self:
-        """The event that ``details`` and ``content`` came from: ``restore(...parts of e...) == e``. Takes
-        both over. A field that an older record does not have has its default.
+        """Return the event that `details` and `content` were made from: `restore(...parts of e...) == e`.
+
+        Take ownership of both. A field that an older record lacks gets its default.
 
         Raises:
-            ValueError: A field is missing that has none.
+            ValueError: A required field is missing.
+
         """
         layout = cls.LAYOUT
-        found = details  # most fields stand there as they are
+        found = details  # most fields are stored there unconverted
         if layout.changed:
             read_part(details, layout.changed, found)
         if content is not None:

@@ -1,6 +1,6 @@
-"""How the fields of an event stand in its record's two parts: one table per class, read in both directions.
+"""Map the fields of an event to its record's two parts: one table per class, read in both directions.
 
-A field is a detail under its own name unless it is declared otherwise, with one of the specifiers here.
+A field is a detail under its own name unless one of the specifiers here declares otherwise.
 """
 
 from __future__ import annotations
@@ -14,13 +14,14 @@ _DETAILS, _CONTENT, _NEITHER = "details", "content", "neither"
 
 
 class StoredField(NamedTuple):
-    """How a field stands in a part.
+    """How a field is stored in a part.
 
     Attributes:
         name: The field.
-        key: Its key in the part; empty if the value is spread over the part, or is all of it.
-        read: Makes the value of what msgpack gives; None if it is that. None is never converted.
-        write: The other way round, for values of which msgpack knows nothing.
+        key: Its key in the part; empty if the value is spread over the part, or is the whole part.
+        read: Converts the msgpack value; None means no conversion. A stored None stays None.
+        write: The reverse conversion, for values that msgpack cannot encode.
+
     """
 
     name: str
@@ -30,16 +31,17 @@ class StoredField(NamedTuple):
 
 
 class Layout(NamedTuple):
-    """All fields of a class of events but the three that every record has.
+    """All fields of an event class except the three that every record has.
 
     Attributes:
-        details: Those in the details.
-        content: Those in the content.
-        changed: Those in the details that do not stand there under their own name and as they are.
-        whole: The field that is the content as it stands; empty if none is.
-        beside: Whether the class sees to fields itself.
-        needed: The names of all fields that have no default.
-        total: How many fields an event has that was read from a record as it is written today.
+        details: Fields in the details.
+        content: Fields in the content.
+        changed: Detail fields stored under another key or converted.
+        whole: The field that is the content itself, unconverted; empty if there is none.
+        beside: Whether the class handles some fields itself.
+        needed: The names of all fields without a default.
+        total: How many fields an event has that is read from a record of the present version.
+
     """
 
     details: tuple[StoredField, ...]
@@ -52,7 +54,7 @@ class Layout(NamedTuple):
 
     @classmethod
     def of(cls, event: Any, every: Collection[str]) -> Layout:
-        """That of a dataclass, whose fields ``every`` are those that every record has."""
+        """Return the layout of a dataclass; `every` names the fields that every record has."""
         parts: dict[str, list[StoredField]] = {_DETAILS: [], _CONTENT: [], _NEITHER: []}
         for one in fields(event):
             if one.name not in every:
@@ -72,9 +74,9 @@ class Layout(NamedTuple):
         )
 
     def check(self, found: Collection[str]) -> None:
-        """Raises ``ValueError`` if these fields are not enough for an event."""
+        """Raise `ValueError` if a required field is not among `found`."""
         if missing := self.needed.difference(found):
-            raise ValueError(f"no event without {', '.join(sorted(missing))}")
+            raise ValueError(f"the record lacks the fields {', '.join(sorted(missing))}")
 
 
 def detail(
@@ -85,7 +87,7 @@ def detail(
     spread: bool = False,
     default: Any = MISSING,
 ) -> Any:
-    """A field in the details under another ``key``, or converted; see :class:`StoredField`."""
+    """Declare a field in the details under another `key`, or converted; see `StoredField`."""
     return _field(_DETAILS, "" if spread else key, read, write, default)
 
 
@@ -97,12 +99,15 @@ def datum(
     spread: bool = False,
     default: Any = MISSING,
 ) -> Any:
-    """A field in the content; see :class:`StoredField`."""
+    """Declare a field in the content; see `StoredField`."""
     return _field(_CONTENT, "" if spread else key, read, write, default)
 
 
 def beside(*, default: Any = MISSING, compare: bool = True) -> Any:
-    """A field that the class sees to itself; or that is no part of the fact, and then is not compared."""
+    """Declare a field that the class handles itself.
+
+    Also one that is not part of the fact; that one is not compared.
+    """
     kept = (_NEITHER, None, None, None)
     return field(default=default, compare=compare, repr=compare, metadata={"kept": kept})
 
@@ -112,17 +117,17 @@ def _field(part: str, key: str | None, read: Convert | None, write: Convert | No
 
 
 def row_of(kind: Callable[..., Any]) -> Convert:
-    """Reads a named tuple."""
+    """Return a converter that reads a named tuple."""
     return lambda row: kind(*row)
 
 
 def rows_of(kind: Callable[..., Any]) -> Convert:
-    """Reads a tuple of named tuples."""
+    """Return a converter that reads a tuple of named tuples."""
     return lambda rows: tuple(kind(*row) for row in rows)
 
 
 def write_part(event: Any, table: Iterable[StoredField]) -> Any:
-    """The part that these fields of ``event`` make up."""
+    """Return the part that holds these fields of `event`."""
     part: Any = {}
     for name, key, _, write in table:
         value = getattr(event, name)
@@ -136,7 +141,7 @@ def write_part(event: Any, table: Iterable[StoredField]) -> Any:
 
 
 def read_part(part: Any, table: Iterable[StoredField], found: dict[str, Any]) -> None:
-    """Adds the fields of ``table`` to those ``found``; one that an older record does not have is left out."""
+    """Add the fields of `table` to those `found`; skip a field that an older record lacks."""
     for name, key, read, _ in table:
         if not key:
             value = part

@@ -1,10 +1,11 @@
-"""A table of what comes and goes in about the same order, in great numbers: nothing in it is ever moved, and
-the garbage collector has nothing to walk.
+"""A table for great numbers of entries that are removed in about the order they were added.
 
-One dict of a million entries stops everything for a tenth of a second whenever it has to grow. This one is
-made of tables with an upper bound, the oldest first, which go when they are empty. Values are kept as bytes:
-Python's collector counts what is made minus what is freed, so while a million objects are made in place of a
-million others it never runs, and then walks all of the new ones at once, three times.
+One dict of a million entries stops everything for a tenth of a second whenever it has to grow. This one
+consists
+of bounded tables, the oldest first, which are dropped when they are empty. Values are stored as bytes, so the
+garbage collector has nothing to walk: Python's collector counts allocations minus deallocations, so while a
+million objects replace a million others it never runs, and then it walks all of the new ones at once, three
+times.
 """
 
 from __future__ import annotations
@@ -16,19 +17,22 @@ from typing import Final, Generic, TypeVar
 from retain.engine.core.snapshot_table import SnapshotTable, TableView
 
 GENERATION: Final = 1 << 16
-"""Most entries that a table takes in, ever: to grow to that takes a few milliseconds."""
+"""Most entries that a table ever takes in: growing to that size takes a few milliseconds."""
 
 Key = TypeVar("Key")
 Value = TypeVar("Value")
 
 
 class Generations(Generic[Key, Value]):
-    """Entries in the order in which they came. Finding one takes a step per generation; values are replaced
-    by taking them out and putting them in again, never mutated.
+    """Entries in the order of arrival.
+
+    A look-up takes a step per generation. Values are replaced by removing and adding them again, never
+    mutated.
 
     Args:
-        pack: Makes bytes of a value.
-        unpack: The other way round.
+        pack: Converts a value to bytes.
+        unpack: The reverse.
+
     """
 
     def __init__(self, pack: Callable[[Value], bytes], unpack: Callable[[bytes], Value]) -> None:
@@ -47,7 +51,7 @@ class Generations(Generic[Key, Value]):
         return any(key in table for table in self._tables)
 
     def get(self, key: Key) -> Value | None:
-        """The value of ``key``, None if it has none."""
+        """Return the value of `key`, None if it has none."""
         for table in self._tables:
             packed = table.get(key)
             if packed is not None:
@@ -55,7 +59,7 @@ class Generations(Generic[Key, Value]):
         return None
 
     def add(self, key: Key, value: Value) -> None:
-        """Puts in a key that is not there."""
+        """Add a key that is not in the table."""
         if self._taken == GENERATION:
             self._tables.append(SnapshotTable())
             self._taken = 0
@@ -63,7 +67,7 @@ class Generations(Generic[Key, Value]):
         self._tables[-1][key] = self._pack(value)
 
     def pop(self, key: Key) -> Value | None:
-        """Takes ``key`` out; answers its value, None if it was not there."""
+        """Remove `key`; return its value, None if it was not in the table."""
         for at, table in enumerate(self._tables):
             if key in table:
                 packed = table.pop(key)
@@ -73,19 +77,21 @@ class Generations(Generic[Key, Value]):
         return None
 
     def values(self) -> Iterator[Value]:
-        """All values, oldest first. Nothing may change meanwhile."""
+        """Return all values, oldest first. Nothing may change meanwhile."""
         return map(self._unpack, chain.from_iterable(table.values() for table in self._tables))
 
     def items(self) -> Iterator[tuple[Key, Value]]:
-        """All entries, oldest first. Nothing may change meanwhile."""
+        """Return all entries, oldest first. Nothing may change meanwhile."""
         return zip(self, self.values(), strict=True)
 
     def portions(self) -> Iterator[Iterator[Value]]:
-        """All values that are there now, a generation at a time. While one is gone through, and between two,
-        entries may come, which are not looked at, and go."""
+        """Yield the present values, a generation at a time.
+
+        Entries may be added and removed meanwhile; new ones are not returned.
+        """
         for table in list(self._tables):
             yield map(self._unpack, list(table.values()))
 
     def views(self) -> list[TableView[Key, bytes]]:
-        """What there is at this moment, packed, to be read later; see :meth:`engine.table.Table.view`."""
+        """Return the packed entries of this moment, to be read later; see `SnapshotTable.view`."""
         return [table.view() for table in self._tables]

@@ -1,7 +1,7 @@
-"""What is under a legal hold, as sets that every slice can ask. The holds' slice keeps them by its events.
+"""The index of legal holds, which every slice can query. The holds' slice updates it from its events.
 
-A hold keeps what there is from being erased: no deadline ends it, no client deletes or overwrites it, no
-eraser touches its records. It makes nothing visible: what is past its deadline stays hidden from clients.
+A hold keeps data from being erased: no deadline ends it, no client deletes or overwrites it, and the eraser
+skips its records. It makes nothing visible: data past its deadline stays hidden from clients.
 """
 
 from __future__ import annotations
@@ -12,12 +12,13 @@ from typing import Any
 
 
 class HoldIndex:
-    """Counts, because several holds may keep one thing.
+    """Counters of holds; several holds may cover one resource.
 
     Attributes:
-        resources: Resource → holds on it alone.
-        containers: (account, container) → holds on all it holds.
-        tenants: Account → holds on all its containers.
+        resources: Resource → number of holds on it alone.
+        containers: (account, container) → number of holds on the whole container.
+        tenants: Account → number of holds on all its containers.
+
     """
 
     __slots__ = ("_blobs", "containers", "resources", "tenants")
@@ -29,36 +30,37 @@ class HoldIndex:
         self._blobs: dict[tuple[str, str], Counter[str]] = {}
 
     def __bool__(self) -> bool:
-        """Whether anything is held at all: asked on every change, so it is quick."""
+        """Return whether there is any hold. Called on every change, so it must be quick."""
         return bool(self.resources or self.containers or self.tenants)
 
     def __eq__(self, other: object) -> bool:
-        """Whether the same is held as often."""
+        """Return whether both count the same holds."""
         if not isinstance(other, HoldIndex):
             return NotImplemented
         return all(getattr(self, name) == getattr(other, name) for name in self.__slots__)
 
-    __hash__ = None  # type: ignore[assignment]  # it changes
+    __hash__ = None  # type: ignore[assignment]  # mutable
 
     def resource(self, resource: bytes) -> bool:
-        """Whether a hold names this resource; it may also be held with its container or tenant."""
+        """Return whether a hold names this resource; its container or tenant may be held besides."""
         return resource in self.resources
 
     def container(self, account: str, container: str) -> bool:
-        """Whether a container is held with everything in it, by itself or with its tenant."""
+        """Return whether the container is held as a whole, by a hold on itself or on its tenant."""
         return (account, container) in self.containers or account in self.tenants
 
     def blobs_in(self, account: str, container: str) -> Collection[str]:
-        """Names of blobs that are held by themselves."""
+        """Return the names of the blobs that have holds of their own."""
         return self._blobs.get((account, container), ())
 
     def record(self, resource: bytes, details: Mapping[str, Any] | None) -> bool:
-        """Whether a record must not be erased.
+        """Return whether a record must not be erased.
 
         Args:
             resource: From its header.
-            details: Its details as :func:`engine.wire.about` tells them; None if they were erased, or if
-                :attr:`needs_details` says that they do not matter.
+            details: Its details as `engine.wire.about` returns them; None if they were erased, or if
+                `needs_details` is false.
+
         """
         if resource in self.resources:
             return True
@@ -68,15 +70,15 @@ class HoldIndex:
 
     @property
     def needs_details(self) -> bool:
-        """Whether :meth:`record` needs the details to answer: only they tell a container."""
+        """Return whether `record` needs the details, which alone name a record's container."""
         return bool(self.containers or self.tenants)
 
     def add_blob(self, account: str, container: str, blob: str) -> None:
-        """A hold names this blob."""
+        """Count one more hold on this blob."""
         self._blobs.setdefault((account, container), Counter())[blob] += 1
 
     def remove_blob(self, account: str, container: str, blob: str) -> None:
-        """One hold on this blob less."""
+        """Count one hold less on this blob."""
         names = self._blobs[account, container]
         less(names, blob)
         if not names:
@@ -84,7 +86,7 @@ class HoldIndex:
 
 
 def less(counts: Counter[Any], key: Any) -> None:
-    """One less of ``key``; none of it is no entry."""
+    """Decrement the count of `key`; drop the entry at zero."""
     counts[key] -= 1
     if not counts[key]:
         del counts[key]

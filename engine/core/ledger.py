@@ -1,12 +1,14 @@
-"""Which records live state stands on, and which it has left behind: what may be erased, and since when.
+"""The record ledger: which records live state depends on, which are garbage, and since when.
 
-Pure and part of the state: it follows from the events and the journal's erase records alone, so replay gives
-the same, also over records that were erased meanwhile. How long something left behind may still lie is policy
-and stands elsewhere (``engine/core/policy.py``).
+Pure and part of the state: it depends on the events and the journal's erase records alone, so replay gives
+the
+same result, also over records that were erased meanwhile. How long garbage may stay is policy
+(`engine/core/policy.py`).
 
-A resource stands on a *chain*: the record that states it whole and those that changed it since. Some records
-hold a thing of their own, such as a file of an area or a block: they stand *apart*, the entry knows them by
-their sequence numbers, and its slice says when one is left behind.
+A resource depends on a *chain*: the record that contains it whole and those that changed it since. Some
+records
+hold a thing of their own, such as a file of an area or a block: they are *apart*; the entry refers to them by
+sequence number, and its slice reports when one becomes garbage.
 """
 
 from __future__ import annotations
@@ -27,14 +29,14 @@ from retain.engine.core.snapshot_table import Frozen, SnapshotTable
 from retain.journal import Part
 
 CROWDED = 256
-"""A chain longer than this is to be restated, whatever is in it: memory must not grow with history."""
+"""A longer chain is restated whatever it contains: memory must not grow with history."""
 RESOURCES_PER_ROW = 1024
-"""Of a snapshot."""
+"""Resources in one row of a snapshot."""
 
 Mark = int
 """A sequence number with the size class of the record's content in its lowest four bits: one small object."""
 Chain = Mark | tuple[Mark, ...]
-"""The records a resource stands on, ascending; by far the most have one, and then it stands by itself."""
+"""The records a resource depends on, ascending. Most have one, which is stored without a tuple."""
 
 
 WHOLE = RecordRole.WHOLE
@@ -42,17 +44,18 @@ WHOLE = RecordRole.WHOLE
 OVERWRITTEN = int(Cause.OVERWRITTEN)
 _MIXES, _KEEPS, _ENDS = 1, 2, 4
 _NOTHING: Chain = ()
-"""Of an entry that stands on no record of its own."""
+"""The chain of an entry that depends on no record of its own."""
 
 
 class GarbageRecord(NamedTuple):
-    """A record that nothing stands on any more and whose content, or what else is due of it, is still there.
+    """A garbage record whose content, or another part that is due, has not been erased yet.
 
     Attributes:
-        since: When it was left behind, nanoseconds since the epoch.
-        mark: Which, and how large its content is.
-        resource: Whose.
-        cause: Why: the cause of what ended it.
+        since: When it became garbage, nanoseconds since the epoch.
+        mark: Its sequence number and the size of its content.
+        resource: Its resource.
+        cause: The cause of the event that made it garbage.
+
     """
 
     since: int
@@ -73,12 +76,13 @@ def _unpack_left(packed: bytes) -> GarbageRecord:
 
 
 class PartlyDead(NamedTuple):
-    """A resource that stands on a record of which a part is dead.
+    """A resource that depends on a partially dead record.
 
     Attributes:
-        since: When the first of that died, nanoseconds since the epoch.
+        since: When the first part died, nanoseconds since the epoch.
         locator: Where the entry is found.
-        history: Whether what is dead is kept as history for a while.
+        history: Whether the dead part is retained as history for a while.
+
     """
 
     since: int
@@ -87,37 +91,38 @@ class PartlyDead(NamedTuple):
 
 
 def mark_of(seq: int, size: int) -> Mark:
-    """The mark of record ``seq`` with ``size`` bytes of content on disk."""
+    """Return the mark of record `seq` with `size` bytes of content on disk."""
     return seq << 4 | (size + 4095 >> 12).bit_length()
 
 
 def seq_of(mark: Mark) -> int:
-    """Its sequence number."""
+    """Return the sequence number of a mark."""
     return mark >> 4
 
 
 def size_of(mark: Mark) -> int:
-    """At least as many bytes as its content has on disk; 0 if it has none."""
+    """Return an upper bound of the content's bytes on disk; 0 if the record has none."""
     return 4096 << (mark & 15) if mark & 15 else 0
 
 
 def marks_of(chain: Chain) -> tuple[Mark, ...]:
-    """The chain as a tuple."""
+    """Return the chain as a tuple."""
     return (chain,) if isinstance(chain, int) else chain
 
 
 class RecordLedger:
-    """The chains of everything that lives, and what was left behind.
+    """The chains of all live resources, and the garbage.
 
     Attributes:
         chains: Resource → its chain. The keys are the objects that the entries hold.
-        mixed: Resources to be restated before what is dead in their chains can go, oldest first but for
-            those restated before.
+        mixed: Resources to be restated before the dead part of their chains can be erased, oldest first
+            except for those restated before.
         crowded: Resources with long chains → where they are found.
-        left: Sequence number → what was left behind and is due at once.
-        audited: Up to this record, details that nothing stands on have been erased.
-        said: What the slice said about the event being applied.
-        last_left: The last record that left something behind: a snapshot from before still holds that.
+        left: Sequence number → garbage that is due at once.
+        audited: Up to this record, details of garbage have been erased.
+        said: What the slice reported about the event being applied.
+        last_left: The last record that made another one garbage: an older snapshot still contains that.
+
     """
 
     def __init__(self) -> None:
@@ -133,37 +138,43 @@ class RecordLedger:
         self.said = 0
 
     def mix(self) -> None:
-        """Said by a slice: this event replaced or ended a part of what earlier records of its resource hold,
-        and live state still stands on them for the rest."""
+        """Report that the event being applied superseded part of its resource's earlier records.
+
+        Live state still references the rest of them. Slices call it while they apply an event.
+        """
         self.said |= _MIXES
 
     def keep(self) -> None:
-        """Said by a slice: this event states its resource whole, but earlier records are still needed."""
+        """Report that the event being applied contains its resource whole, but earlier ones are needed."""
         self.said |= _KEEPS
 
     def end(self) -> None:
-        """Said by a slice: this event ended its resource."""
+        """Report that the event being applied ended its resource."""
         self.said |= _ENDS
 
     def leave(self, stamp: Stamp, seq: int, size: int, resource: bytes, cause: int) -> None:
-        """Said by a slice: since the event at ``stamp`` nothing stands on ``seq``, which stood apart."""
+        """Report that record `seq`, which was apart, is garbage since the event at `stamp`."""
         self._leave(GarbageRecord(stamp.time, mark_of(seq, size), resource, cause), stamp.seq)
 
     def leave_chain(self, stamp: Stamp, resource: bytes, cause: int) -> None:
-        """The event at ``stamp`` ended ``resource``. Said by a slice where that was the event of something
-        else, which held it."""
+        """Turn the chain of `resource`, which the event at `stamp` ended, into garbage.
+
+        Slices call it where the event is one of another resource, which contained this one.
+        """
         self.mixed.pop(resource, None)
         self.crowded.pop(resource, None)
         # Newest first, as they are erased: what changes something never outlives what it changes.
         for mark in reversed(marks_of(self.chains.pop(resource, ()))):
             self._leave(GarbageRecord(stamp.time, mark, resource, cause), stamp.seq)
-        for seq in reversed(self._past_of.pop(resource, ())):  # the history of what has ended is due as well
+        for seq in reversed(
+            self._past_of.pop(resource, ())
+        ):  # the history of an ended resource is due as well
             left = self._past.pop(seq)
             self._past_order.remove(left)
             self._leave(left._replace(since=stamp.time, cause=cause), stamp.seq)
 
     def follow(self, event: Event, stamp: Stamp) -> None:
-        """Takes the record of ``event`` in, after its slice has applied it."""
+        """Account for the record of `event`, after its slice has applied it."""
         said, self.said = self.said, 0
         kind, resource = event.STANDING, event.resource
         if kind is RecordRole.NONE or kind is RecordRole.APART:
@@ -185,7 +196,7 @@ class RecordLedger:
             self.chains[resource] = mark
             return
         if not before:
-            return  # what it changes was erased since
+            return  # what it changed was erased since
         self.chains[resource] = (*before, mark)
         if said:
             self._mix(event, stamp)
@@ -193,13 +204,14 @@ class RecordLedger:
             self.crowded.setdefault(resource, event.locator())
 
     def erased(self, parts: int, first: int, last: int, *, audit: bool) -> None:
-        """The journal erased ``parts`` of the records ``first`` to ``last``.
+        """Account for the erasure of `parts` of the records `first` to `last`.
 
         Args:
-            parts: A ``journal.Part`` value.
+            parts: A `journal.Part` value.
             first: Sequence number.
             last: Sequence number, included.
-            audit: Whether it was because the audit period of their details was over.
+            audit: Whether they were erased because the audit period of their details was over.
+
         """
         if audit and parts & Part.DETAILS:
             self.audited = max(self.audited, last)
@@ -217,32 +229,31 @@ class RecordLedger:
                 self._drop_past(seq)
 
     def past(self, until: int) -> Iterator[GarbageRecord]:
-        """The history that was overwritten at or before ``until``, oldest first; of each resource the newest
-        first."""
+        """Yield the history overwritten at or before `until`, oldest first; per resource the newest first."""
         found = takewhile(lambda one: one.since <= until, self._past_order)
         for _, together in groupby(found, key=attrgetter("since")):
             yield from reversed(list(together))
 
     def past_since(self, seq: int) -> int | None:
-        """Since when record ``seq`` is history, nanoseconds since the epoch; None if it is not."""
+        """Return since when record `seq` is history, nanoseconds since the epoch; None if it is not."""
         left = self._past.get(seq)
         return None if left is None else left.since
 
     @property
     def waiting(self) -> int:
-        """How many records are left behind and not erased, history included."""
+        """Return how many records are garbage and not erased, history included."""
         return len(self.left) + len(self._past)
 
     def waits(self, seq: int) -> bool:
-        """Whether record ``seq`` is left behind and not erased."""
+        """Return whether record `seq` is garbage and not erased."""
         return seq in self.left or seq in self._past
 
     def stands_on(self, resource: bytes, seq: int) -> bool:
-        """Whether ``seq`` is in the chain of ``resource``."""
+        """Return whether `seq` is in the chain of `resource`."""
         return any(seq_of(mark) == seq for mark in marks_of(self.chains.get(resource, ())))
 
     def freeze(self) -> Frozen:
-        """All of this moment."""
+        """Return the ledger of this moment."""
         chains, left = self.chains.view(), self.left.views()
         others: list[Any] = [["audited", self.audited, self.last_left]]
         others += [["mixed", resource, *mixed] for resource, mixed in self.mixed.items()]
@@ -261,11 +272,15 @@ class RecordLedger:
         return Frozen(rows, (chains, *left))
 
     def load(self, rows: Iterable[Any], resources: Iterable[bytes]) -> None:
-        """Fills empty records from rows.
+        """Fill an empty ledger from rows.
 
         Args:
-            rows: From :meth:`freeze`.
-            resources: The objects that the entries hold, to be the keys here as well.
+            rows: From `freeze`.
+            resources: The objects that the entries hold, which become the keys here as well.
+
+        Raises:
+            ValueError: A row is of an unknown kind.
+
         """
         expected = iter(resources)
         for kind, *fields in rows:
@@ -291,12 +306,15 @@ class RecordLedger:
                 case "past":
                     self._add_past(GarbageRecord(*fields))
                 case _:
-                    raise ValueError(f"a row of the unknown kind {kind}")
+                    raise ValueError(f"the snapshot has a row of the unknown kind {kind}")
         for resource in [resource for resource, found in self.chains.items() if found is _NOTHING]:
             del self.chains[resource]
 
     def digest_rows(self) -> Iterator[Any]:
-        """What is the same whenever the same is held and waits, whatever was erased before, in one order."""
+        """Yield rows that are equal, and equally ordered, for ledgers with the same chains and garbage.
+
+        They do not depend on what was erased before.
+        """
         yield from sorted(self.chains.items())
         yield from sorted((resource, mixed.locator) for resource, mixed in self.mixed.items())
         yield sorted(self.crowded)
@@ -304,7 +322,7 @@ class RecordLedger:
         yield sorted(self._past)
 
     def check(self) -> None:
-        """Asserts that the indexes agree."""
+        """Assert that the indexes agree."""
         assert not self.said
         assert sorted(self._past.values()) == list(self._past_order)
         assert sorted(seq for found in self._past_of.values() for seq in found) == sorted(self._past)
@@ -322,7 +340,7 @@ class RecordLedger:
     def _leave(self, left: GarbageRecord, by: int, *, history: bool = False) -> None:
         self.last_left = by
         if left.mark & 15 == 0 and seq_of(left.mark) > self.audited:
-            return  # no content: its details go with the audit period
+            return  # no content: its details are erased after the audit period
         if history:
             self._add_past(left)
         else:

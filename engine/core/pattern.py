@@ -1,4 +1,4 @@
-"""Names as somebody asks for them: a name means that name; a pattern must be asked for as one."""
+"""Names and name patterns in a selection: a plain name matches literally."""
 
 from __future__ import annotations
 
@@ -8,14 +8,16 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class Pattern:
-    """A pattern of names: `*` stands for any characters, `?` for one, and a backslash takes the meaning from
-    what follows it.
+    """A pattern of names.
+
+    `*` matches any characters, `?` matches one, and a backslash escapes the next character.
 
     Attributes:
         text: The pattern as written.
 
     Raises:
         ValueError: A backslash ends the pattern.
+
     """
 
     text: str
@@ -25,7 +27,7 @@ class Pattern:
         object.__setattr__(self, "_compiled", re.compile(_expression(self.text), re.DOTALL))
 
     def matches(self, name: str) -> bool:
-        """Whether the whole name fits."""
+        """Return whether the whole name matches."""
         return self._compiled.fullmatch(name) is not None
 
 
@@ -34,7 +36,7 @@ Wanted = str | Pattern
 
 
 def called(name: str, wanted: Wanted) -> bool:
-    """Whether something of this name is meant."""
+    """Return whether `name` is, or matches, what is `wanted`."""
     return wanted.matches(name) if isinstance(wanted, Pattern) else name == wanted
 
 
@@ -56,6 +58,6 @@ def _expression(text: str) -> str:
     first, *rest = pieces
     if not rest:
         return first
-    # Atomic groups: each piece is sought once, from the left, so that no pattern takes exponential time.
+    # Atomic groups: each piece is searched once, from the left, so that no pattern takes exponential time.
     middle = "".join(f"(?>.*?{piece})" for piece in rest[:-1])
     return f"{first}{middle}.*{rest[-1]}"

@@ -1,4 +1,4 @@
-"""How long what was left behind may still lie: which records are due for erasure, and by how much. Pure."""
+"""Retention: which garbage records are due for erasure, and how late they are. Pure."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from retain.journal import Part
 MINUTE = HOUR // 60
 FOR_EVER = 1 << 63
 PATIENCE = 30 * MINUTE
-"""An entry that is dead in part is restated this long after at most, so that many changes share one."""
+"""A partially dead entry is restated at most this long afterwards, so that many changes share one rewrite."""
 
 SLICE_RECORDS = 256
-"""Most records erased in one go."""
+"""Most records erased in one step."""
 SLICE_BYTES = 1 << 20
-"""A slice takes no further record beyond this much content."""
+"""A step takes no further record after this much content."""
 
 Targets = Sequence[tuple[int, Part]]
 """Parts of records to be erased."""
@@ -31,9 +31,10 @@ class RetentionPolicy:
     """The operator's periods, all in nanoseconds.
 
     Attributes:
-        erase_within: From a deadline to the absence of the bytes.
-        audit: How long the details of a record are kept.
-        history: How long earlier versions of settings are kept.
+        erase_within: From a deadline to the erasure of the bytes.
+        audit: How long the details of a record are retained.
+        history: How long earlier versions of settings are retained.
+
     """
 
     erase_within: int = DAY
@@ -42,20 +43,25 @@ class RetentionPolicy:
 
     @property
     def patience(self) -> int:
-        """How long after the first part of an entry died it is restated."""
+        """Return how long after the first part of an entry died it is restated."""
         return min(PATIENCE, self.erase_within // 8)
 
 
 def due(records: RecordLedger, now: int, policy: RetentionPolicy) -> Iterator[Iterable[GarbageRecord]]:
-    """What may be erased at ``now``, in portions, each to be gone through once and before the next is taken;
-    it may be erased meanwhile. In the order in which it must be: what changes or ends something after what it
-    changes or ends, but of one resource's chain the newest first."""
+    """Yield what may be erased at `now`, in portions.
+
+    Iterate over each portion once, before taking the next; its records may be erased meanwhile. They come in
+    the
+    order in which they must be erased: a change or an end after what it changes or ends, but of one
+    resource's chain
+    the newest first.
+    """
     yield from records.left.portions()
     yield list(records.past(now - policy.history))
 
 
 def slices(waiting: Iterable[GarbageRecord]) -> Iterator[tuple[int, list[GarbageRecord]]]:
-    """Bounded runs in the same order, each of one cause."""
+    """Yield bounded runs in the same order, each of one cause."""
     for asked, run in groupby(waiting, key=lambda left: left.cause == Cause.ERASURE_REQUEST):
         cause = Cause.ERASURE_REQUEST if asked else Cause.RETENTION
         slice_: list[GarbageRecord] = []
@@ -73,13 +79,14 @@ def slices(waiting: Iterable[GarbageRecord]) -> Iterator[tuple[int, list[Garbage
 def to_restate(
     records: RecordLedger, now: int, policy: RetentionPolicy, *, at_once: bool = False
 ) -> Iterator[tuple[Locator, bytes]]:
-    """Locators and resources of entries to be restated at ``now``.
+    """Yield locators and resources of entries to be restated at `now`.
 
     Args:
-        records: Which records live state stands on.
+        records: The record ledger.
         now: Nanoseconds since the epoch.
         policy: The periods.
-        at_once: Without waiting for more changes to come together.
+        at_once: Do not wait for more changes that could share the rewrite.
+
     """
     told: set[bytes] = set()
     for resource, mixed in records.mixed.items():
@@ -95,19 +102,22 @@ def to_restate(
 
 
 def lag(records: RecordLedger, now: int, policy: RetentionPolicy, kept: Container[int] = ()) -> int:
-    """Nanoseconds by which the oldest due erasure is late; 0 if none is due. Arguments as for
-    :func:`oldest_due`."""
+    """Return the nanoseconds by which the oldest due erasure is late; 0 if none is due.
+
+    The arguments are those of `oldest_due`.
+    """
     oldest = oldest_due(records, policy, kept)
     return 0 if oldest is None else max(0, now - oldest)
 
 
 def oldest_due(records: RecordLedger, policy: RetentionPolicy, kept: Container[int] = ()) -> int | None:
-    """Since when something is, or will be, due to be erased; None if nothing waits.
+    """Return since when an erasure is, or will be, due; None if no record waits.
 
     Args:
-        records: Which records live state stands on.
+        records: The record ledger.
         policy: The periods.
-        kept: Records that a legal hold keeps: they are not due.
+        kept: Records that a legal hold protects: they are not due.
+
     """
     found: list[int] = []
     left = next((one for seq, one in records.left.items() if seq not in kept), None)

@@ -1,4 +1,4 @@
-"""What the record of an event means to others: to the records of its resource, to legal holds, to persons."""
+"""What an event's record means for the other records of its resource, for legal holds, and for persons."""
 
 from __future__ import annotations
 
@@ -6,42 +6,46 @@ from enum import IntEnum, StrEnum
 from typing import Any
 
 Locator = tuple[Any, ...]
-"""Where a slice finds an entry: the name of a kind of entry, then what names it. Texts, numbers, None."""
+"""Where a slice finds an entry: the name of a kind of entry, then its name. Strings, numbers and None."""
 
 
 class RecordRole(IntEnum):
-    """What an event's record means to the others of its resource."""
+    """What an event's record means for the other records of its resource."""
 
     WHOLE = 1
-    """It states the resource whole: those before are not needed any more."""
+    """It contains the whole resource: earlier records are no longer needed."""
     PART = 2
-    """It changes the resource: those before are needed as well."""
+    """It changes the resource: earlier records are still needed."""
     END = 3
-    """It ends the resource: neither those before nor itself are needed."""
+    """It ends the resource: neither earlier records nor this one are needed."""
     NONE = 4
-    """Live state does not stand on it; to the others it changes nothing but what the slice says."""
+    """Not referenced by live state; affects other records only as the slice reports."""
     APART = 5
-    """It holds a thing of its own; the slice says when it is left behind."""
+    """It holds a thing of its own; the slice reports when it becomes garbage."""
 
 
 class OnHold(IntEnum):
     """What an event does that a legal hold may forbid."""
 
     HARMLESS = 0
-    """It ends and overwrites nothing, or what it replaces stays in the journal as long as it is held."""
+    """It ends and overwrites nothing, or the journal retains what it replaces for as long as the hold lasts.
+    """
     RESOURCE = 1
     """It ends or overwrites its own resource or a part of it."""
     BLOB = 2
-    """It ends or overwrites the blob of its name, which a hold on its container or tenant keeps as well."""
+    """It ends or overwrites the blob of its name, which a hold on its container or tenant protects as well.
+    """
     CONTAINER = 3
-    """It ends a container with all that is in it."""
+    """It ends a container with everything in it."""
     REST = 4
-    """It lets go of what is left of a container that ended before. No hold forbids that; but like one of
-    `CONTAINER` it ends resources that have records of their own."""
+    """It frees the rest of a container that ended before.
+
+    No hold forbids that; but like an event of `CONTAINER` it ends resources that have records of their own.
+    """
 
 
 class Data(StrEnum):
-    """What kind of a person's data an event is about, which is searched, exported and erased on request."""
+    """The kind of personal data an event is about, which is searched, exported and erased on request."""
 
     NONE = ""
     AREA = "area"

@@ -1,4 +1,4 @@
-"""What the machine runs short of: recognised, counted, and over when it is over."""
+"""Shortages of the machine: recognised, counted, and over after a while without one."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ LOCKS = "locks"
 KINDS = (DESCRIPTORS, DISK, LOCKS, MEMORY, THREADS)
 
 SHORT_S = 10.0
-"""A shortage counts as over when it has not been met for so long."""
+"""A shortage counts as over when it has not occurred for this long, in seconds."""
 
 FULL_S = 60.0
-"""Likewise for a disk that had no room for a body: nobody asks the disk itself, only for room."""
+"""The same for a disk without space for a body: bodies ask only for space, nothing asks the disk itself."""
 
 _ERRNO = {
     errno.EMFILE: DESCRIPTORS,
@@ -37,7 +37,7 @@ _NO_THREAD = "can't start new thread"
 
 
 def shortage_in(error: BaseException) -> str:
-    """What the machine was short of when `error` was raised; empty if it is another kind of error."""
+    """Return what the machine was short of when `error` was raised; empty if it is another kind of error."""
     seen: BaseException | None = error
     while seen is not None:
         if isinstance(seen, OSError) and seen.errno in _ERRNO:
@@ -51,21 +51,21 @@ def shortage_in(error: BaseException) -> str:
 
 
 class Shortages:
-    """What was met lately, for the log, the metrics and readiness. Times are Trio's clock, in seconds."""
+    """The recent shortages, for the log, the metrics and readiness. Times are Trio's clock, in seconds."""
 
     def __init__(self) -> None:
         self.met: Counter[str] = Counter()
         self._last: dict[str, float] = {}
 
     def note(self, kind: str, now: float) -> None:
-        """A shortage was met."""
+        """Count a shortage, and log its first occurrence."""
         self.met[kind] += 1
         if kind not in self._last:
-            LOG.warning("the machine is short of something", extra={"facts": {"of": kind}})
+            LOG.warning("resource shortage", extra={"facts": {"of": kind}})
         self._last[kind] = now
 
     def refusal(self, error: BaseException, now: float) -> Exhausted | None:
-        """What to refuse a request with that ended in `error`, if a shortage was the cause; it is noted."""
+        """Return the error for a request that a shortage ended, and note it; None if there was none."""
         kind = shortage_in(error)
         if not kind:
             return None
@@ -73,12 +73,12 @@ class Shortages:
         return Exhausted("the server is short of resources for the moment; try again", reason=kind)
 
     def over(self, kind: str) -> None:
-        """It was seen to be over."""
+        """Record that the shortage is over."""
         if self._last.pop(kind, None) is not None:
-            LOG.info("the shortage is over", extra={"facts": {"of": kind}})
+            LOG.info("resource shortage over", extra={"facts": {"of": kind}})
 
     def present(self, now: float) -> tuple[str, ...]:
-        """What the machine is short of now, in the order of the alphabet."""
+        """Return what the machine is short of now, in alphabetical order."""
         for kind, last in list(self._last.items()):
             if now - last > (FULL_S if kind == DISK else SHORT_S):
                 self.over(kind)

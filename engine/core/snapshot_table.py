@@ -1,9 +1,12 @@
-"""Tables: dicts of which one moment can be read while they go on changing.
+"""Dicts of which one moment can be read while they change.
 
-Copying a dict of a million entries holds everything up for a quarter of a second. A table is not copied:
-from the moment on, what each change replaces is put aside, and reading goes over what is there now and what
-was put aside. While nobody reads, a table is as fast as a dict: the methods that put aside belong to a
-subclass, which a table is turned into for as long as it takes.
+Copying a dict of a million entries stops everything for a quarter of a second. A snapshot table is not
+copied:
+from the moment on, each change saves the value that it replaces, and reading combines present and saved
+values.
+While nobody reads a snapshot, a table is as fast as a dict: the methods that save values belong to a
+subclass,
+which the table's class is switched to for as long as needed.
 """
 
 from __future__ import annotations
@@ -19,9 +22,9 @@ from weakref import ref
 import msgpack
 
 PARTS: Final = 64
-"""Of what a view puts aside."""
+"""Number of dicts that the saved values of a view are spread over."""
 PORTION: Final = 1 << 14
-"""Keys that are listed at a stretch."""
+"""Keys listed at a time."""
 
 Key = TypeVar("Key")
 Value = TypeVar("Value")
@@ -35,14 +38,14 @@ ABSENT: Final = _Absent.ABSENT
 
 
 class SnapshotTable(dict[Key, Value]):
-    """A dict whose values are replaced on change, never mutated. Its keys are what msgpack can hold."""
+    """A dict whose values are replaced on change, never mutated. Its keys are what msgpack can encode."""
 
     __slots__ = ("_views",)
 
     _views: list[ref[TableView[Key, Value]]]
 
     def view(self) -> TableView[Key, Value]:
-        """The entries of this moment, to be read later. Takes no time, whatever the size."""
+        """Return the entries of this moment, to be read later. Takes no time, whatever the size."""
         view = TableView(self)
         views = [] if type(self) is SnapshotTable else [known for known in self._views if known() is not None]
         self._views = [*views, ref(view)]
@@ -51,7 +54,7 @@ class SnapshotTable(dict[Key, Value]):
 
 
 class TableView(Generic[Key, Value]):
-    """What a table held when :meth:`SnapshotTable.view` was called."""
+    """The content of a table when `SnapshotTable.view` was called."""
 
     def __init__(self, table: SnapshotTable[Key, Value]) -> None:
         self._table = table
@@ -60,8 +63,12 @@ class TableView(Generic[Key, Value]):
         self._keys: deque[tuple[Key, ...] | bytes] | None = None
 
     def list_keys(self) -> None:
-        """Finds out what is to be read: 25 ms for a million entries. No change may happen meanwhile, and all
-        changes since the view was made must be sure to last: whatever was removed by them comes last."""
+        """List the keys to be read: 25 ms for a million entries.
+
+        No change may happen meanwhile, and all changes since the view was made must be durable: entries that
+        they removed
+        come last.
+        """
         if self._keys is None:
             table = self._table
             before = chain.from_iterable(part.items() for part in self._before)
@@ -72,46 +79,54 @@ class TableView(Generic[Key, Value]):
                 self._keys.append(portion)
 
     def pack_keys(self) -> None:
-        """Puts the keys that were listed away as bytes. The garbage collector would walk a list of a million
-        keys each time until it has grown old, which takes longer than the listing."""
+        """Store the listed keys as bytes.
+
+        The garbage collector would walk a list of a million keys each time until it has grown old, which
+        takes longer
+        than listing them.
+        """
         assert self._keys is not None
         for _ in range(len(self._keys)):
             portion = self._keys.popleft()
             self._keys.append(portion if isinstance(portion, bytes) else msgpack.packb(portion))
 
     def items(self) -> Iterator[tuple[Key, Value]]:
-        """The entries, in the order of the table but for what was changed since. Once only; may run in
-        another thread than the changes."""
+        """Yield the entries in the order of the table, those changed since last. Once only.
+
+        May run in another thread than the changes.
+        """
         self.list_keys()
         table, before = self._table, self._before
         assert self._keys is not None
         while self._keys:
             portion = self._keys.popleft()
             for key in msgpack.unpackb(portion, use_list=False) if isinstance(portion, bytes) else portion:
-                # In this order: what is put aside is so before the table changes.
+                # In this order: a value is saved before the table changes.
                 now = table.get(key, ABSENT)
                 value = before[hash(key) % PARTS].get(key, now)
                 if value is not ABSENT:
                     yield key, value
         for part in before:
-            while part:  # one by one: what nothing else holds any more would be freed in one go
+            while part:  # one by one: otherwise all values with no other reference would be freed at once
                 part.popitem()
 
     def note(self, key: Key) -> None:
-        """``key`` is about to change."""
+        """Save the value of `key`, which is about to change."""
         before = self._before[hash(key) % PARTS]
         if key not in before:
             before[key] = self._table.get(key, ABSENT)
 
 
 class _Watched(SnapshotTable[Key, Value]):
-    """A table that somebody reads a moment of."""
+    """A table with unread views."""
 
     __slots__ = ()
 
     def _note(self, key: Key) -> None:
-        """Puts aside what ``key`` has. Turns back into a mere table if nobody reads any more, so no method
-        here may go on with ``super()``."""
+        """Save the value of `key` in every view.
+
+        Turn back into a plain table if no view is left, so no method here may go on with `super()`.
+        """
         views = [view for known in self._views if (view := known()) is not None]
         if not views:
             self.__class__ = SnapshotTable  # type: ignore[assignment]
@@ -142,7 +157,8 @@ class Frozen:
 
     Attributes:
         rows: Yields it as msgpack rows, later and in another thread.
-        views: What lists keys for that: each in a pause of its own, so that none takes long.
+        views: The views that list keys for the rows: each in a pause of its own, so that none takes long.
+
     """
 
     rows: Callable[[], Iterator[Any]]

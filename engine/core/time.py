@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 SECOND = 1_000_000_000
-"""Nanoseconds."""
+"""Nanoseconds of a second."""
 MINUTE = 60 * SECOND
 HOUR = 60 * MINUTE
 DAY = 24 * HOUR
@@ -19,7 +19,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 def iso(time: int, digits: int = 0) -> str:
     """Return an instant as RFC 3339 in UTC, cut to `digits` digits of a second.
 
-    Beyond the year 9999 it is a number of nanoseconds.
+    After the year 9999 it is a number of nanoseconds.
     """
     seconds, rest = divmod(time, SECOND)
     try:

@@ -1,9 +1,10 @@
-"""Whether a value is what a dataclass declares: the door through which commands come in.
+"""Type checks of commands and events at run time.
 
-A type checker sees to it where there is one. An embedding program may have none; and what such a command
-would put into the journal is read back at each start from then on.
+A type checker covers programs that use one. An embedding program may not; and what such a command would put
+into
+the journal is read back at every later start.
 
-Values are looked at a column at a time: the types of fifty thousand block ids are one call into C.
+Values are checked a column at a time: checking the types of fifty thousand block ids is one call into C.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from itertools import chain
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 Accepts = Callable[[Collection[Any]], bool]
-"""Whether all values of a column are of a type."""
+"""Returns whether all values of a column are of a type."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +30,7 @@ class Between:
 
 @dataclass(frozen=True, slots=True)
 class Bytes:
-    """For `Annotated`: how many bytes there must be."""
+    """For `Annotated`: the exact number of bytes."""
 
     length: int
 
@@ -40,8 +41,7 @@ Resource = Annotated[bytes, Bytes(RESOURCE_BYTES)]
 
 
 def wrong_field(value: Any) -> str | None:
-    """Return the name of the first field of a dataclass instance that holds something else than its type
-    says, or None."""
+    """Return the name of the first field whose value is not of its declared type, or None."""
     for name, easy, accepts in _table(type(value)):
         found = getattr(value, name)
         kind = type(found)
@@ -53,14 +53,14 @@ def wrong_field(value: Any) -> str | None:
 
 
 _Table = tuple[tuple[str, frozenset[type[Any]], Accepts], ...]
-"""Of each field its name, the types that need no further look, and its check."""
+"""For each field its name, the types that need no further check, and its check."""
 
 _EASY: frozenset[type[Any]] = frozenset({str, bytes, bool, types.NoneType})
 _tables: dict[type[Any], _Table] = {}
 
 
 def _table(kind: type[Any]) -> _Table:
-    """Return the checked fields of a dataclass or named tuple, worked out once."""
+    """Return the checked fields of a dataclass or named tuple, computed once."""
     table = _tables.get(kind)
     if table is None:
         table = _tables[kind] = _read_table(kind)
@@ -106,12 +106,12 @@ def _plain(kind: Any) -> Accepts:
     if kind is str:
         return _are_texts
     if kind is int:
-        # Of any size: what is too large for a record is found when that is made.
+        # Of any size: one that is too large for a record is found when the record is made.
         return _are_integers
     if kind is float:
         return lambda column: set(map(type, column)) <= {int, float}
     if isinstance(kind, type) and issubclass(kind, IntEnum):
-        # Its number does as well: it equals the member, and is what a record holds.
+        # Its number is accepted too: it equals the member, and is what a record stores.
         return lambda column: (
             set(map(type, column)) <= {kind, int} and set(column) <= kind._value2member_map_.keys()
         )
@@ -121,7 +121,10 @@ def _plain(kind: Any) -> Accepts:
 
 
 def _are_texts(column: Collection[Any]) -> bool:
-    """Texts that UTF-8 can carry: a lone surrogate could be acknowledged and not be written."""
+    """Return whether all are texts that UTF-8 can encode.
+
+    A lone surrogate could be acknowledged and not be written.
+    """
     try:
         "".join(column).encode()
     except (TypeError, UnicodeEncodeError):
@@ -137,12 +140,12 @@ def _bounded(kind: type[Any], bound: Between | Bytes) -> Accepts:
 
 
 def _are_integers(column: Collection[Any]) -> bool:
-    """A boolean is an integer to Python, but not to msgpack."""
+    """Return whether all are integers and no booleans, which msgpack does not take for integers."""
     return _are(column, int) and bool not in set(map(type, column))
 
 
 def _are(column: Collection[Any], kind: type[Any]) -> bool:
-    """Whether all are of `kind`: by one look at their types, which are few."""
+    """Return whether all are of `kind`, by checking each type that occurs once."""
     return all(issubclass(found, kind) for found in set(map(type, column)))
 
 
@@ -187,8 +190,10 @@ def _mappings(kind: type[Any], keys: Accepts, values: Accepts) -> Accepts:
 
 
 def _records(kind: type[Any]) -> Accepts:
-    """Check dataclasses and named tuples field by field. The last one found right is not checked again: every
-    command of an interface brings the same policy."""
+    """Return a check of dataclasses and named tuples, field by field.
+
+    The last accepted one is not checked again: every command of an interface has the same policy.
+    """
     last: list[Any] = [None]
 
     def accepts(column: Collection[Any]) -> bool:

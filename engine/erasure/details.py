@@ -1,4 +1,4 @@
-"""Details of records that nobody needs any more, because their audit period is over."""
+"""Erasure of record details after their audit period."""
 
 from __future__ import annotations
 
@@ -19,10 +19,11 @@ from retain.journal import Part, Record, Verb
 
 @dataclass(frozen=True, slots=True)
 class _Old:
-    """A record whose details are due: what the audit's pass needs to know of it.
+    """A record whose details are due, with the facts that decide whether they can be erased.
 
-    ``ends_others``: it ended things that have records of their own. If a hold keeps one of those, this must
-    stay as well: without it a replay would bring the thing back.
+    `ends_others`: it ended resources that have records of their own. If a hold protects one of those, this
+    record must
+    stay as well: without it a replay would restore the resource.
     """
 
     seq: int
@@ -36,15 +37,17 @@ class _Old:
 
 
 class OldDetails:
-    """Erases details after the audit period; what live state stands on is restated first. In the order of the
-    journal, so that what changed something outlives it.
+    """Erases details after the audit period; entries that depend on them are restated first.
+
+    It follows the order of the journal, so that a record of a change outlives what it changed.
 
     Args:
-        state: Read for what stands on what.
+        state: Read for the records in use.
         disk: Where records are read from.
-        period: How long details are kept, in nanoseconds.
+        period: How long details are retained, in nanoseconds.
         restate: Restates entries, away from records up to this one.
         erase: Erases one slice: targets and cause.
+
     """
 
     def __init__(
@@ -68,20 +71,21 @@ class OldDetails:
 
     @property
     def reached(self) -> int:
-        """Up to this record all details were looked at."""
+        """Return the record up to which all details were examined."""
         return self._cursor or 0
 
     async def erase(self, now: int) -> int:
-        """Erases what is due at ``now``, nanoseconds since the epoch; answers how many records that were.
+        """Erase what is due at `now`, nanoseconds since the epoch; return the number of records.
 
         Raises:
             EngineError: The storage refuses.
+
         """
         records = self._state.records
         until = now - self._period
         holds = len(self._state.holds.holds)
         if self._cursor is None:
-            # What was skipped because a hold kept it is found again from the beginning.
+            # Start over, to find the records that were skipped because of a hold.
             self._cursor = 0 if holds else records.audited
         if self._skipped is not None and holds < self._holds:
             self._cursor, self._skipped, self._next_old = self._skipped - 1, None, None

@@ -1,4 +1,4 @@
-"""Erasing while requests go on: only the two records that an erasure needs are work between batches."""
+"""Erasing beside requests: only the two records of an erasure are written between batches."""
 
 from __future__ import annotations
 
@@ -15,21 +15,22 @@ from retain.engine.writing.threads import in_spare_thread, in_thread
 from retain.engine.writing.writer import Writer
 
 TARGETS = 4096
-"""Parts erased in one go at most: they fit into one erase record, however they are spread."""
+"""Most parts erased at once: they fit into one erase record, wherever they are."""
 
 BLANK_TRIES = 40
 BLANK_PAUSE_S = 0.25
-"""How often, and how far apart, zeros are tried again that the machine had no descriptor or memory for."""
+"""How often, and at what distance in seconds, zeroing is retried when descriptors or memory ran out."""
 
 
 class Erasing:
     """Erases named parts, one erasure after the other.
 
     Args:
-        writer: Lets the two records in between batches.
-        state: Hears of them as a replay would.
-        log: Where the parts stand.
+        writer: Runs the work between batches.
+        state: Updated with the two records, as in a replay.
+        log: The journal with the parts.
         horizon: The present.
+
     """
 
     def __init__(self, writer: Writer, state: State, log: journal.Journal, horizon: Horizon) -> None:
@@ -40,10 +41,10 @@ class Erasing:
         self._turn = trio.Lock()
 
     async def erase(self, targets: Sequence[tuple[int, journal.Part]], cause: int) -> None:
-        """See :meth:`engine.engine.Engine.erase`."""
+        """Erase parts of records physically; see `engine.engine.Engine.erase`."""
         async with self._turn:
             for at in range(0, len(targets), TARGETS):
-                # What is begun is ended: an erasure left open would have to be done again by the next start.
+                # Never stop in the middle: the next start would have to repeat an unfinished erasure.
                 with trio.CancelScope(shield=True):
                     for plan in await self._plan(targets[at : at + TARGETS], cause):
                         await self._carry_out(plan)
@@ -70,13 +71,15 @@ class Erasing:
         except journal.Shortage as error:
             raise Exhausted("the server is short of resources for the moment; try again") from error
         except journal.NoSpace as error:
-            raise StorageFull("no room on the disk for the erasure") from error
+            raise StorageFull(
+                "the disk has no space for the erasure's two records; free some space"
+            ) from error
         except journal.WriteFailed as error:
             self._writer.fail(error)
             raise StorageFailed(self._writer.failure) from error
 
     async def _blank(self, plan: journal.ErasurePlan) -> None:
-        """The erasure has begun and must end: what the machine is short of is waited for."""
+        """Zero the parts, and wait for missing resources: an erasure that has begun must end."""
         for _ in range(BLANK_TRIES):
             try:
                 await in_thread(self._log.blank, plan)
@@ -84,7 +87,7 @@ class Erasing:
                 await trio.sleep(BLANK_PAUSE_S)
             else:
                 return
-        self._writer.fail(StorageFailed("an erasure could not be finished for lack of descriptors"))
+        self._writer.fail(StorageFailed("an erasure could not be finished for lack of descriptors or memory"))
         self._writer.check()
 
     def _append(

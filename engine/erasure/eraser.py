@@ -1,8 +1,9 @@
-"""The eraser: makes what is due physically absent, in slices that leave requests undisturbed.
+"""The eraser: removes due bytes physically, in slices that do not disturb requests.
 
-What is due was hidden when it fell due; this is about the bytes. Four kinds of work, again and again: entries
-that are dead in part are restated, details are erased once their audit period is over, what was left behind
-is erased, and a snapshot from before that is replaced.
+What is due was hidden at its deadline; this is about the bytes. Four kinds of work, in a loop: restate
+partially
+dead entries, erase details after their audit period, erase garbage, and replace an older snapshot that still
+contains it.
 """
 
 from __future__ import annotations
@@ -33,31 +34,30 @@ from retain.journal import Part
 RESTATERS = 16
 """Entries restated at the same time: their records share syncs."""
 PAUSE_MOST_S = 0.05
-"""After each slice the journal is left to others for as long as the slice took, but no longer than this."""
+"""After each slice the eraser pauses for as long as the slice took, but no longer than this, in seconds."""
 TORN_KEPT = HOUR
-"""Copies of torn tails are kept this long after a start, for whoever wants to look; shorter if the bound on
-erasure is."""
+"""How long after a start copies of torn tails are kept for inspection; shorter if the bound on erasure is."""
 
 TIDY_EVERY = MINUTE
-"""Nanoseconds between two looks for sparse segments."""
+"""Nanoseconds between two searches for sparse segments."""
 
 
 class Eraser:
-    """Erases what is due. One task runs it; :meth:`drain` may be called beside.
+    """Erases what is due. One task runs it; `drain` may be called beside it.
 
     Args:
         writer: For restating, and for work between batches.
-        state: Read for what is due; changed by erasing only.
+        state: Read for what is due; changed only by erasing.
         log: Where bodies are read from.
-        disk: Where the audit's pass reads records.
-        horizon: Only what is due by the time that it vouches for is erased.
+        disk: Where the pass over old details reads records.
+        horizon: Only data that is due by its vouched time is erased.
         options: The periods.
         erase: Erases one slice: targets and cause.
-        renew: Replaces a snapshot that is older than this moment, or than nothing, and that still holds what
-            was left behind since.
+        renew: Replaces the snapshot if it is older than this moment and contains garbage.
 
     Attributes:
-        kept: What was due in the last round and stayed because a legal hold keeps it.
+        kept: Records that were due in the last round and remain because of a legal hold.
+
     """
 
     def __init__(
@@ -89,34 +89,34 @@ class Eraser:
         self._details = OldDetails(state, disk, self._policy.audit, restate=self.restate, erase=self._paced)
 
     async def run(self) -> None:
-        """The task itself; ends by cancellation."""
+        """Run rounds until cancelled."""
         while True:
             await trio.sleep(self._interval)
             try:
                 await self.turn()
             except (EngineError, journal.JournalError, OSError):
-                # Full or failed storage shows in readiness and metrics, and so does how far erasing lags
-                # behind. The next turn tries again.
+                # Full or failed storage shows in readiness and metrics, and so does the delay of erasures.
+                # The next round tries again.
                 continue
 
     async def drain(self) -> int:
-        """Erases all that is due now, without waiting for more to come together; answers how many records
-        that were.
+        """Erase all that is due now, without waiting to share rewrites; return the number of records.
 
         Raises:
             Unavailable: The storage refuses.
+
         """
         return await self.turn(at_once=True)
 
     async def turn(self, *, at_once: bool = False) -> int:
-        """One round of everything; answers how many records were erased."""
+        """Run one round of all work; return the number of records erased."""
         async with self._turn:
             now = self._horizon.vouched()
             await self.restate(to_restate(self._state.records, now, self._policy, at_once=at_once))
-            # First what was left behind: the details of what ended something must not go before its content,
-            # or a crash in between would bring it back.
+            # Garbage first: the details of an end must not be erased before the content that it ended, or a
+            # crash in between would restore that.
             erased = await self._erase_due(now, at_once=at_once)
-            # What a deleted container still holds stands on records that nobody can restate any more.
+            # The rest of a deleted container depends on records that can no longer be restated.
             if not self._state.blobs.closed:
                 before = self._state.records.last_left
                 erased += await self._details.erase(now)
@@ -128,10 +128,11 @@ class Eraser:
             return erased
 
     async def restate(self, entries: Iterable[tuple[Locator, bytes]], before: int = 0) -> None:
-        """Restates entries, several at a time.
+        """Restate entries, several at a time.
 
         Raises:
             EngineError: The storage refuses.
+
         """
         chosen = list(entries)
         waiting = iter(chosen)
@@ -156,7 +157,7 @@ class Eraser:
             wanted = restater.bodies(locator, resource, before)
             bodies = await in_spare_thread(self._bodies, wanted) if wanted else {}
             if bodies is None:
-                return  # erased meanwhile: it is going as a whole
+                return  # erased meanwhile, so the whole entry is due
             command = Restate(actor=KEEPER, locator=locator, resource=resource, before=before, bodies=bodies)
             if not await self._writer.submit(command):
                 return
@@ -196,8 +197,10 @@ class Eraser:
             await trio.sleep(min(trio.current_time() - begin, PAUSE_MOST_S))
 
     async def _tidy(self, at_once: bool) -> None:
-        """Gives the space of sparse segments back, and writes the indexes that the audit looks things up by;
-        now and then, one segment after the other, in a thread: the journal goes on meanwhile."""
+        """Give back the space of sparse segments, and write the indexes for the audit's look-ups.
+
+        Now and then, one segment after the other, in a thread: the journal is written meanwhile.
+        """
         elapsed = self._horizon.elapsed()
         if not at_once and self._tidied is not None and elapsed - self._tidied < TIDY_EVERY:
             return

@@ -1,4 +1,4 @@
-"""What waits for its erasure and may not go, because a legal hold keeps it."""
+"""Garbage that must not be erased because a legal hold protects it."""
 
 from __future__ import annotations
 
@@ -12,11 +12,14 @@ from retain.engine.state import State
 
 
 def kept_by_holds(state: State, waiting: Iterable[GarbageRecord], disk: journal.Disk) -> frozenset[int]:
-    """The sequence numbers among ``waiting`` that a hold keeps. Blocking where only details tell the
-    container.
+    """Return the sequence numbers in `waiting` that a hold protects.
+
+    Blocking where only the details name the container.
 
     Raises:
-        journal.JournalError, OSError: The journal cannot be read.
+        journal.JournalError: The journal is damaged.
+        OSError: The journal cannot be read.
+
     """
     held = state.ground.held
     answers: dict[bytes, bool] = {}

@@ -1,4 +1,4 @@
-"""The reaper: makes space of what has ended. Readers never depend on it."""
+"""The reaper: ends what is due, to free space. Readers never depend on it."""
 
 from __future__ import annotations
 
@@ -21,14 +21,15 @@ UNLINKS = 64
 
 
 class Reaper:
-    """Expires what is due and removes payload files that nothing stands on, in bounded slices.
+    """Expires what is due and removes unused payload files, in bounded slices.
 
     Args:
-        writer: Expiries are commands like any other, so other requests come between two slices.
-        state: For looking ahead; never changed here.
+        writer: Expiries are ordinary commands, so other requests are served between two slices.
+        state: Read for the next deadline; never changed here.
         payloads: Where released files are unlinked, after the event that released them is durable.
-        horizon: Only what is due by the time that it vouches for is destroyed.
+        horizon: Only what is due by its vouched time is deleted.
         options: Interval and size of a slice.
+
     """
 
     def __init__(
@@ -46,7 +47,7 @@ class Reaper:
         self._options = options
 
     async def run(self) -> None:
-        """The task itself; ends by cancellation."""
+        """Sweep until cancelled."""
         while True:
             await trio.sleep(self._options.sweep_interval_s)
             try:
@@ -58,10 +59,11 @@ class Reaper:
                 continue
 
     async def sweep(self) -> int:
-        """Ends all that is due now, and answers how many deadlines that were.
+        """End all that is due now; return how many deadlines that were.
 
         Raises:
             Unavailable: The storage refuses.
+
         """
         ended = 0
         while self._is_due(until := self._horizon.vouched()):
@@ -76,9 +78,9 @@ class Reaper:
         return earliest is not None and earliest <= until
 
     async def unlink_released(self) -> None:
-        """Removes the payload files that durable events released.
+        """Remove the payload files that durable events released.
 
-        What a crash or cancellation leaves over is removed at the next start.
+        Files that a crash or cancellation leaves are removed at the next start.
         """
         # Taken first: while this task waits, the next batch may release more, and is not durable yet.
         released = self._state.ground.take_released()
@@ -92,6 +94,6 @@ class Reaper:
 
 
 def lag(state: State, now: int) -> int:
-    """Nanoseconds by which the earliest deadline is overdue, 0 if none is."""
+    """Return the nanoseconds by which the earliest deadline is overdue, 0 if none is."""
     earliest: Any = state.deadlines.next()
     return 0 if earliest is None else max(0, now - earliest)

@@ -1,5 +1,5 @@
 """What happened to the journal's history, and who ordered parts of it to be erased. Codes stand in
-``engine/wire.py``.
+`engine/wire.py`.
 """
 
 from __future__ import annotations
@@ -20,20 +20,19 @@ HISTORY = "history"
 
 @fact
 class HistoryChanged(Event):
-    """The journal was restored or repaired, or lost content was given up; `resource` is the random number of
-    this one change.
+    """The journal was restored or repaired; `resource` is the random number of this one change.
 
     Attributes:
-        change: `restored`, `repaired` or `LOSS_ACCEPTED`.
+        change: `restored` or `repaired`.
         time: When, nanoseconds since the epoch.
-        kept: The last record that was kept: that of the backup, or the last one before the damage. All of
-            them where only content was lost.
-        root: The tree's root there; empty where only content was lost.
-        lost: The last record known to have been lost; ``kept`` if none is.
+        kept: The last record that was kept: that of the backup, or the last one before the damage.
+        root: The tree's root there.
+        lost: The last record known to have been lost; `kept` if none is.
         source: Which backup: when it was taken and of which record; empty for a repair.
         losses: What was given up, in words, at most `MOST_LOSSES`.
         revision: Revisions of documents go on from here.
         modified: Writes of blobs are dated from here on at the earliest, nanoseconds since the epoch.
+
     """
 
     VERB: ClassVar[Verb] = Verb.PUT
@@ -66,8 +65,8 @@ class HistoryChanged(Event):
 
 @fact
 class ErasureOrdered(Event):
-    """An operator ordered an erasure; ``resource`` is the random number of the order. The journal's own
-    records of what was erased follow it, with the cause ``erasure-request``.
+    """An operator ordered an erasure; `resource` is the random number of the order. The journal's own
+    records of what was erased follow it, with the cause `erasure-request`.
 
     Attributes:
         ordered_by: Who ordered it, in the operator's words, if that is not the actor; else empty.
@@ -76,6 +75,7 @@ class ErasureOrdered(Event):
         numbers: Their resources' numbers, joined.
         at_once: Whether it was to be carried out at once.
         names: Whether names and actors in their records were to go as well.
+
     """
 
     VERB: ClassVar[Verb] = Verb.DELETE

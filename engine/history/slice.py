@@ -33,6 +33,7 @@ class RecordChange(Command[bool]):
     Attributes:
         mended: What it left to be recorded.
         random: Eight random bytes.
+
     """
 
     FREES_SPACE: ClassVar[bool] = True
@@ -52,6 +53,7 @@ class OrderErasure(Command[None]):
         held: How many of these a legal hold keeps.
         at_once: Whether it is to be carried out at once.
         names: Whether names and actors go as well.
+
     """
 
     FREES_SPACE: ClassVar[bool] = True
@@ -65,11 +67,12 @@ class OrderErasure(Command[None]):
 
 
 class HistorySlice:
-    """The changes as :class:`engine.slice.Slice`.
+    """The changes as `engine.slice.Slice`.
 
     Attributes:
         ground: Where the counters of the other slices go on from.
         changes: Number of the change → its event.
+
     """
 
     name = "history"
@@ -79,11 +82,11 @@ class HistorySlice:
         self.changes: dict[bytes, HistoryChanged] = {}
 
     def handlers(self) -> Mapping[type[Event], Apply]:
-        """See :class:`engine.slice.Slice`."""
+        """See `engine.slice.Slice`."""
         return {HistoryChanged: self.changed, ErasureOrdered: self.ordered}
 
     def deciders(self) -> Mapping[type[Command[Any]], Decide]:
-        """See :class:`engine.slice.Slice`."""
+        """See `engine.slice.Slice`."""
         return {RecordChange: partial(_record, self), OrderErasure: _order}
 
     def expirers(self) -> Mapping[DeadlineKind, Expire]:
@@ -91,39 +94,39 @@ class HistorySlice:
         return {}
 
     def restaters(self) -> Mapping[str, Restater]:
-        """See :meth:`engine.slice.Slice.restaters`."""
+        """See `engine.slice.Slice.restaters`."""
         return {HISTORY: _ChangeRestater(self)}
 
     def resources(self) -> Iterable[bytes]:
-        """See :meth:`engine.slice.Slice.resources`."""
+        """See `engine.slice.Slice.resources`."""
         return self.changes
 
     def place(self, seq: int, address: int) -> None:
-        """See :class:`engine.slice.Slice`. No change has content."""
+        """See `engine.slice.Slice`. No change has content."""
 
     def changed(self, event: HistoryChanged, _stamp: Stamp) -> None:
-        """Applies :class:`HistoryChanged`."""
+        """Applies `HistoryChanged`."""
         # Who did it is kept for the audit period only, so live state does not hold it.
         self.changes[event.resource] = replace(event, actor=KEEPER, cause=Cause.RESTATED)
         self.ground.revision = max(self.ground.revision, event.revision)
         self.ground.modified = max(self.ground.modified, event.modified)
 
     def ordered(self, event: ErasureOrdered, _stamp: Stamp) -> None:
-        """Applies :class:`ErasureOrdered`: it is for the audit alone."""
+        """Applies `ErasureOrdered`: it is for the audit alone."""
 
     def freeze(self) -> Frozen:
-        """Rows ``[number, details]`` in the order of the numbers: one restated keeps its place."""
+        """Rows `[number, details]` in the order of the numbers: one restated keeps its place."""
         changes = dict(self.changes)
         return Frozen(lambda: ([number, event.details()] for number, event in sorted(changes.items())))
 
     def load(self, rows: Iterable[Any]) -> None:
-        """See :class:`engine.slice.Slice`."""
+        """See `engine.slice.Slice`."""
         for number, details in rows:
             event = HistoryChanged.restore(number, KEEPER, Cause.RESTATED, dict(details), None)
             self.changed(replace(event, losses=tuple(event.losses)), Stamp(0, 0, -1))
 
     def check(self) -> None:
-        """See :class:`engine.slice.Slice`."""
+        """See `engine.slice.Slice`."""
         assert self.ground.revision == max((one.revision for one in self.changes.values()), default=0)
         assert self.ground.modified == max((one.modified for one in self.changes.values()), default=0)
 
@@ -174,6 +177,6 @@ class _ChangeRestater(Restater):
     def restate(
         self, locator: Locator, resource: bytes, before: int, bodies: Mapping[int, Inline]
     ) -> Restated:
-        """See :meth:`engine.slice.Restater.restate`."""
+        """See `engine.slice.Restater.restate`."""
         event = self._history.changes.get(resource)
         return Restated(() if event is None else (event,), False)

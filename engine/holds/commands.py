@@ -5,7 +5,7 @@ class               reason      when
 ==================  ==========  =======================================================
 NotFound            target      nothing of that kind has that name
 NotFound            hold        LiftHold names a hold that is not there
-Invalid             reason      the reason is empty or longer than :data:`REASON_BYTES`
+Invalid             reason      the reason is empty or longer than `REASON_BYTES`
 Conflict            held        any command that would delete or overwrite what is held
 ==================  ==========  =======================================================
 """
@@ -28,11 +28,12 @@ class SetHold(Command[Hold]):
 
     Attributes:
         hold_id: 16 random bytes.
-        kind: What it is; ``RESOURCE`` finds the living thing of that number, if there is one.
-        names: What :data:`engine.holds.target.NAMES` lists for the kind.
+        kind: What it is; `RESOURCE` finds the living thing of that number, if there is one.
+        names: What `engine.holds.target.NAMES` lists for the kind.
         resource: Its number, if only the thing of that number will do: where the name means nothing or
             something else by now, the records of that number are held.
         reason: Why: a case number.
+
     """
 
     hold_id: bytes
@@ -48,6 +49,7 @@ class LiftHold(Command[Hold]):
 
     Attributes:
         hold_id: Which.
+
     """
 
     hold_id: bytes

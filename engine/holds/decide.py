@@ -84,7 +84,8 @@ def _target(holds: HoldsState, command: SetHold) -> HoldTarget:
     """What the command names, with its number.
 
     Raises:
-        NotFound: ``target``.
+        NotFound: `target`.
+
     """
     if command.kind is HoldKind.RESOURCE:
         return living(holds, command.resource) or HoldTarget(HoldKind.RESOURCE, command.resource, ())
@@ -142,7 +143,8 @@ def refuse_held(holds: HoldsState, events: Iterable[Event]) -> None:
     version of a held one stays in the journal; they cannot be deleted.
 
     Raises:
-        Conflict: ``held``.
+        Conflict: `held`.
+
     """
     for event in events:
         if event.cause not in (Cause.RESTATED, Cause.LOST) and _ends_held(holds, event):

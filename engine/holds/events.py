@@ -1,4 +1,4 @@
-"""What happened to holds. Codes stand in ``engine/wire.py``."""
+"""What happened to holds. Codes stand in `engine/wire.py`."""
 
 from __future__ import annotations
 
@@ -26,10 +26,11 @@ def _read_target(details: dict[str, Any]) -> HoldTarget:
 
 @fact
 class HoldEvent(Event):
-    """Something about a hold; ``resource`` is the hold's own number, not that of what it keeps.
+    """Something about a hold; `resource` is the hold's own number, not that of what it keeps.
 
     Attributes:
         target: What is held.
+
     """
 
     SURFACE: ClassVar[Interface] = Interface.ENGINE
@@ -55,6 +56,7 @@ class HoldSet(HoldEvent):
         reason: Why, in the operator's words.
         setter: Who set it: restating does not change that.
         time: When, nanoseconds since the epoch.
+
     """
 
     VERB: ClassVar[Verb] = Verb.PUT

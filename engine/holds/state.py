@@ -23,6 +23,7 @@ class HoldsState:
         ground: Deadlines, and what is held, shared with the other slices.
         areas: Read for names and deadlines, as are the other two; never changed here.
         holds: Hold id → hold, in the order in which they were set.
+
     """
 
     def __init__(
@@ -35,23 +36,23 @@ class HoldsState:
         self.holds: dict[bytes, Hold] = {}
 
     def held(self, resource: bytes, details: Mapping[str, Any] | None = None) -> bool:
-        """Whether no record of ``resource`` may be erased. See :meth:`engine.held.Held.record`."""
+        """Whether no record of `resource` may be erased. See `engine.held.Held.record`."""
         return self.ground.held.record(resource, details)
 
     def set(self, event: HoldSet, _stamp: Stamp) -> None:
-        """Applies :class:`HoldSet`."""
+        """Applies `HoldSet`."""
         if event.resource not in self.holds:
             self.keep(event.target)
         self.holds[event.resource] = event.hold()
 
     def lifted(self, event: HoldLifted, _stamp: Stamp) -> None:
-        """Applies :class:`HoldLifted`."""
+        """Applies `HoldLifted`."""
         hold = self.holds.pop(event.resource, None)
         if hold is not None:
             self._release(hold.target)
 
     def keep(self, target: HoldTarget) -> None:
-        """Puts to sleep what ``target`` keeps."""
+        """Puts to sleep what `target` keeps."""
         held: HoldIndex = self.ground.held
         names = target.names
         match target.kind:

@@ -31,7 +31,7 @@ NAMES: dict[HoldKind, tuple[str, ...]] = {
     HoldKind.TENANT: ("account",),
     HoldKind.RESOURCE: (),
 }
-"""What names a thing of each kind: the fields of :attr:`HoldTarget.names`, as in its own events' details."""
+"""What names a thing of each kind: the fields of `HoldTarget.names`, as in its own events' details."""
 
 
 class HoldTarget(NamedTuple):
@@ -39,8 +39,9 @@ class HoldTarget(NamedTuple):
 
     Attributes:
         kind: What it is.
-        resource: The number of its records; ``NO_RESOURCE`` for a tenant, which has none.
-        names: The values of :data:`NAMES` for the kind. An area's user is None if it is a plain one.
+        resource: The number of its records; `NO_RESOURCE` for a tenant, which has none.
+        names: The values of `NAMES` for the kind. An area's user is None if it is a plain one.
+
     """
 
     kind: HoldKind
@@ -79,6 +80,7 @@ class Hold(NamedTuple):
         reason: Why, in the operator's words: a case number.
         actor: Who set it.
         time: When, nanoseconds since the epoch.
+
     """
 
     hold_id: bytes

@@ -24,7 +24,7 @@ class Slices(Protocol):
 
     @property
     def areas(self) -> AreasState:
-        """See :class:`engine.state.State`, as for the others."""
+        """See `engine.state.State`, as for the others."""
 
     @property
     def settings(self) -> SettingsState: ...
@@ -41,8 +41,9 @@ class Ended(NamedTuple):
 
     Attributes:
         target: Which.
-        status: ``living`` (or, answered by :class:`EndSubjects`, ended by it), ``ended`` before, or ``held``
+        status: `living` (or, answered by `EndSubjects`, ended by it), `ended` before, or `held`
             by a legal hold.
+
     """
 
     target: HoldTarget
@@ -58,6 +59,7 @@ class EndSubjects(Command[tuple[Ended, ...]]):
 
     Attributes:
         targets: What; a number that meanwhile belongs to nothing living is passed over.
+
     """
 
     FREES_SPACE: ClassVar[bool] = True
@@ -74,7 +76,7 @@ def status_of(state: Slices, target: HoldTarget) -> str:
 
 
 def end(state: Slices, command: EndSubjects, _now: int) -> Decision[tuple[Ended, ...]]:
-    """Deletes, with the cause ``erasure-request``, what lives and is not held."""
+    """Deletes, with the cause `erasure-request`, what lives and is not held."""
     results = tuple(Ended(target, status_of(state, target)) for target in command.targets)
     events: list[Event] = []
     for target, status in results:

@@ -35,16 +35,17 @@ whose data they are there for (`Data.NONE`)."""
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
-    """Whose or which data. What is named adds up; only ``names`` and ``tags``, the query, narrow each other.
+    """Whose or which data. What is named adds up; only `names` and `tags`, the query, narrow each other.
 
     Attributes:
         users: User names of the settings interface.
-        customers: ``gms_user`` of the areas interface.
+        customers: `gms_user` of the areas interface.
         tenants: Accounts of the blob interface.
         actors: Who did something, as the audit log writes it, or patterns of that.
         resources: Numbers, 16 bytes each.
         names: Names as the audit log writes them, or patterns of them.
         tags: Blob tags that all must have been set, in one record of the blob.
+
     """
 
     users: frozenset[str] = frozenset()
@@ -99,6 +100,7 @@ class Subject:
         records: How many there are.
         kept: How many of them have content that is not erased.
         size: Bytes of that content; of bodies in files, their length.
+
     """
 
     target: HoldTarget
@@ -148,6 +150,7 @@ def recorded(disk: journal.Disk, asked: Selection, progress: Progress | None = N
     Raises:
         journal.Corrupt: The journal is damaged.
         OSError: It cannot be read.
+
     """
     found: dict[bytes, Subject] = {}
     records = _records_of(disk, asked.resources) if asked.by_number else journal.scan(disk)
@@ -179,12 +182,13 @@ def _records_of(disk: journal.Disk, resources: Collection[bytes]) -> Iterator[jo
 def remains(
     disk: journal.Disk, resources: Collection[bytes], *, names: bool = False
 ) -> list[tuple[int, journal.Part]]:
-    """The parts of all records of these resources that are not erased, as ``Engine.erase`` takes them.
+    """The parts of all records of these resources that are not erased, as `Engine.erase` takes them.
 
     Args:
         disk: Where the journal is.
         resources: Whose records.
         names: Also the details: who did what, and what it was called.
+
     """
     found: list[tuple[int, journal.Part]] = []
     for record in _records_of(disk, resources):

@@ -28,6 +28,7 @@ class KeptName(NamedTuple):
         entry: Its line of the audit log.
         reason: Why it stays.
         until: When its names are due to be erased, nanoseconds since the epoch; None while a hold keeps them.
+
     """
 
     entry: AuditEntry
@@ -43,7 +44,7 @@ def kept_names(
     policy: RetentionPolicy,
     progress: Progress | None = None,
 ) -> Iterator[KeptName]:
-    """The records that name one of ``actors`` as who did it, and whose names stay.
+    """The records that name one of `actors` as who did it, and whose names stay.
 
     Reads the whole journal, beside a running server. Raises what `engine.audit.log.log` does.
 
@@ -54,6 +55,7 @@ def kept_names(
         apart: Resources that are left out: those that are to be erased themselves.
         policy: The periods.
         progress: Told the sequence number of each record that was read.
+
     """
     left_out = {resource.hex() for resource in apart}
     for entry in log(disk, Filter(), progress) if actors else ():

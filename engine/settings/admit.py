@@ -1,5 +1,6 @@
 """What a write may bring and whom it may touch: the rules before anything is decided (docs/wire/settings.md,
-sections 6 and 7)."""
+sections 6 and 7).
+"""
 
 from __future__ import annotations
 
@@ -22,7 +23,8 @@ def target_path(command: Write, own: Document | None) -> Path:
     """The path of a write, with role lists spelled as stored.
 
     Raises:
-        Invalid: ``__metadata`` where it has no force; at user and device level that is everywhere.
+        Invalid: `__metadata` where it has no force; at user and device level that is everywhere.
+
     """
     check_path(command, command.path)
     return as_stored(own.value if own else None, command.path)
@@ -42,6 +44,7 @@ def admit(command: Write, path: Path, body: EncodedValue, *, merging: bool = Fal
 
     Raises:
         Invalid: It breaks the value rule, or is no object where only one can be.
+
     """
     policy = command.policy
     if len(path) + body.depth > policy.max_depth:
@@ -63,7 +66,8 @@ def admit(command: Write, path: Path, body: EncodedValue, *, merging: bool = Fal
 
 def check_configuration(command: Write, name: str, value: Any, *, removable: bool = False) -> None:
     """A configuration's name and kind: at global level an object, as role lists stand in it
-    (docs/wire/settings.md, section 7), elsewhere anything but null."""
+    (docs/wire/settings.md, section 7), elsewhere anything but null.
+    """
     if name in UNREACHABLE or name == METADATA or "\0" in name:
         raise Invalid("a configuration cannot have this name", reason="name")
     if value is None and removable:
@@ -81,6 +85,7 @@ def authorise(
 
     Raises:
         Forbidden: The asker lacks one of the rights over one of them, so nothing is done.
+
     """
     if own is None or command.place.level != Level.GLOBAL:
         return
@@ -96,6 +101,7 @@ def check_result(command: Write, old: dict[str, Any], new: Any, touched: Iterabl
     Raises:
         Invalid: A configuration or its lists would be malformed.
         Forbidden: The asker may not make a configuration, or not set its lists.
+
     """
     if command.place.level != Level.GLOBAL:
         return
@@ -122,6 +128,7 @@ def check_bounds(state: SettingsState, command: Write, own: Document | None, siz
 
     Raises:
         QuotaExceeded: One would be passed.
+
     """
     policy, place = command.policy, command.place
     grown = size - (own.size if own else 0)
@@ -150,6 +157,7 @@ def check_conditions(state: SettingsState, command: Write, shown: str, *, exists
 
     Raises:
         PreconditionFailed: One does not hold.
+
     """
     conditions = command.conditions
     present = {shown, own_tag(state, command.place)}
@@ -165,5 +173,6 @@ def check_conditions(state: SettingsState, command: Write, shown: str, *, exists
 
 def missing(hidden: Any) -> Exception:
     """What to answer about a target that the asker does not see: 403 if it may be in what is hidden
-    from him (docs/wire/settings.md, section 4)."""
+    from him (docs/wire/settings.md, section 4).
+    """
     return NotFound(NO_SUCH) if isinstance(hidden, Missing) else Forbidden(NO_RIGHT, reason="role")

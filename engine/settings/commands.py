@@ -20,6 +20,7 @@ class WriteResult:
     Attributes:
         created: Whether the target came into being.
         tag: The tag that a plain read of the target will show; empty if the write left nothing to read.
+
     """
 
     created: bool
@@ -37,6 +38,7 @@ class Write(Command[WriteResult]):
         policy: What the operator allows.
         conditions: Preconditions; judged last, as they count only where the write would succeed.
         resource: 16 random bytes for the document, should this write make it.
+
     """
 
     METHOD: ClassVar[str]
@@ -83,6 +85,7 @@ class PatchValue(Write):
     Attributes:
         steps: The operations.
         size: Bytes of the patch: it bounds the work that they may cost.
+
     """
 
     METHOD: ClassVar[str] = "PATCH"
@@ -106,6 +109,7 @@ class RestoreValue(Write):
     Attributes:
         body: What stood there.
         whose: The resource of the document that the revision belongs to.
+
     """
 
     METHOD: ClassVar[str] = "RESTORE"
@@ -124,6 +128,7 @@ class ImportDocument(Command[bool]):
         value: The document; None ends it.
         policy: For its bounds.
         resource: 16 random bytes, should the document be new.
+
     """
 
     place: Place
@@ -135,6 +140,7 @@ class ImportDocument(Command[bool]):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RestateDocument(Command[bool]):
     """Writes a document down whole, unchanged, so that its older records may be erased. Answers whether there
-    is one."""
+    is one.
+    """
 
     place: Place

@@ -1,5 +1,6 @@
 """Deciding what clients ask for: docs/wire/settings.md, sections 3, 7 and 8. Reads the state, answers events,
-changes nothing."""
+changes nothing.
+"""
 
 from __future__ import annotations
 
@@ -66,6 +67,7 @@ class _Target:
         view: The layers on which existence is judged (docs/wire/settings.md, section 3): at global level the
             document itself, whatever the asker may read of it; elsewhere what the asker sees.
         present: What a plain read would find there; `MISSING` if nothing.
+
     """
 
     __slots__ = ("command", "own", "path", "present", "state", "view")
@@ -167,7 +169,8 @@ def post(state: SettingsState, command: PostValue, _: int) -> Decision[WriteResu
 
 def put(state: SettingsState, command: PutValue, _: int) -> Decision[WriteResult]:
     """PUT replaces what shows; at device level, or where the operator allows it, it also makes
-    (docs/wire/settings.md, section 11.2)."""
+    (docs/wire/settings.md, section 11.2).
+    """
     target = _Target(state, command)
     path = target.path
     body = admit(command, path, command.body)
@@ -185,7 +188,8 @@ def put(state: SettingsState, command: PutValue, _: int) -> Decision[WriteResult
 
 def merge(state: SettingsState, command: MergeValue, _: int) -> Decision[WriteResult]:
     """PATCH with a merge patch: the target must show, the change goes to the own level
-    (docs/wire/settings.md, section 11.25)."""
+    (docs/wire/settings.md, section 11.25).
+    """
     target = _Target(state, command)
     path = target.path
     body = admit(command, path, command.body, merging=True)
@@ -224,7 +228,8 @@ def patch(state: SettingsState, command: PatchValue, _: int) -> Decision[WriteRe
 
 def delete(state: SettingsState, command: DeleteValue, _: int) -> Decision[WriteResult]:
     """DELETE removes from the own level only: what is inherited shows again, or cannot be removed from
-    below."""
+    below.
+    """
     target = _Target(state, command)
     path, own = target.path, target.own
     authorise(command, own, path[:1] if path else (own.value if own else ()))
@@ -271,8 +276,9 @@ def _setting(path: Path, value: Any) -> Change:
 
 
 def _keep_lists(target: _Target, body: EncodedValue) -> EncodedValue:
-    """A replacement without ``__metadata`` keeps the old lists: it would drop protection by accident (spec
-    section 7)."""
+    """A replacement without `__metadata` keeps the old lists: it would drop protection by accident (spec
+    section 7).
+    """
     own, path = target.own, target.path
     if own is None or target.command.place.level != Level.GLOBAL or len(path) > 1:
         return body

@@ -1,7 +1,7 @@
 """What happens to settings: the facts, with their split into details (audit) and content (the data itself).
 
-The resource is the level document. The verb says what became of it: ``put`` states it whole, ``patch``
-changes a part, and only the change is recorded, ``delete`` ends it. What request did it stands in the
+The resource is the level document. The verb says what became of it: `put` states it whole, `patch`
+changes a part, and only the change is recorded, `delete` ends it. What request did it stands in the
 details.
 """
 
@@ -49,6 +49,7 @@ class Change:
         path: Names from the document downwards.
         value: The new value, or the merge patch; `MISSING` for a removal.
         text: The compact JSON text of the value; empty for a removal.
+
     """
 
     op: Op
@@ -58,8 +59,9 @@ class Change:
 
 
 def pack_changes(changes: Sequence[Change]) -> bytes:
-    """The changes as JSON: ``[[op, [names], value], …]``; JSON, because msgpack holds no integer beyond 64
-    bits."""
+    """The changes as JSON: `[[op, [names], value], …]`; JSON, because msgpack holds no integer beyond 64
+    bits.
+    """
     rows = [
         b"[%d,%s%s]" % (change.op, to_text(change.path), b"," + change.text if change.text else b"")
         for change in changes
@@ -79,9 +81,10 @@ class Content:
     """A JSON text on its way into records: deflated if it is long, cut if it is longer than one record holds.
 
     Attributes:
-        codec: ``json`` or ``deflate``.
+        codec: `json` or `deflate`.
         pieces: How many records it takes.
         first: What the first of them holds.
+
     """
 
     codec: str
@@ -116,6 +119,7 @@ class SettingsEvent(Event):
         revision: The document's number of this change; a restated document keeps the one it has.
         method: What was done: POST, PUT, PATCH, DELETE, RESTORE, IMPORT, RESTATE or FORGET.
         path: Where in the document the request pointed to.
+
     """
 
     SURFACE: ClassVar[Interface] = Interface.SETTINGS
@@ -133,7 +137,7 @@ class SettingsEvent(Event):
 
     @classmethod
     def subject(cls, details: Mapping[str, Any]) -> str:
-        """``application``, ``application/user:name`` or ``application/device:id``."""
+        """`application`, `application/user:name` or `application/device:id`."""
         match details["level"]:
             case Level.GLOBAL:
                 return str(details["application"])
@@ -149,6 +153,7 @@ class _Carrying(SettingsEvent):
 
     Attributes:
         data: The content, or its first piece.
+
     """
 
     data: Content = beside()
@@ -176,6 +181,7 @@ class DocumentStated(_Carrying):
         born: When the document was made, nanoseconds since the epoch; 0: by this event.
         first: Sequence number of the record that made it; 0: this one.
         value: The document, where it is at hand; not part of the fact, which is in `data`.
+
     """
 
     VERB: ClassVar[Verb] = Verb.PUT
@@ -193,6 +199,7 @@ class DocumentChanged(_Carrying):
 
     Attributes:
         changes: The changes, where they are at hand; not part of the fact, which is in `data`.
+
     """
 
     VERB: ClassVar[Verb] = Verb.PATCH
@@ -208,6 +215,7 @@ class ChangeContinued(SettingsEvent):
 
     Attributes:
         piece: The bytes.
+
     """
 
     VERB: ClassVar[Verb] = Verb.PATCH

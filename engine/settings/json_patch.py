@@ -45,6 +45,7 @@ class Step:
         path: Where, as reference tokens (RFC 6901), unescaped.
         origin: `from` of a move or copy, else None.
         value: The operand of add, replace and test, else `MISSING`.
+
     """
 
     op: str
@@ -58,6 +59,7 @@ def read_steps(document: Any) -> tuple[Step, ...]:
 
     Raises:
         Invalid: It is not one (RFC 6902 sections 3 and 4).
+
     """
     if not isinstance(document, list):
         raise Invalid("a JSON patch must be an array", reason="json-patch")
@@ -106,6 +108,7 @@ def apply_steps(value: Any, steps: Sequence[Step], *, max_bytes: int, max_depth:
         PreconditionFailed: A test fails (reason `json-patch-test`).
         TooLarge: Copies beyond `max_bytes`, or work beyond `work`.
         Invalid: Nested too deep.
+
     """
     patched = _Patched(value, max_bytes, max_depth, work)
     for step in steps:

@@ -42,7 +42,8 @@ def descend(layers: Sequence[Any], path: Path) -> list[Any]:
 
 def is_blocked(layers: Sequence[Any], path: Path) -> bool:
     """Whether a primitive or an array stands where `path` needs an object, so that nothing can be put under
-    it."""
+    it.
+    """
     found = list(layers)
     for name in path:
         if found and not isinstance(found[-1], dict):

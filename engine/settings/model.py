@@ -39,6 +39,7 @@ class Place(NamedTuple):
         level: Global, user or device.
         device: The device's id at device level, else empty.
         user: The owner at user level, the creator at device level, else empty.
+
     """
 
     application: str
@@ -59,6 +60,7 @@ class Document:
         size: Bytes of the value as compact JSON.
         born: When it was made, nanoseconds since the epoch.
         first: Sequence number of the record that made it: where its history begins.
+
     """
 
     resource: bytes
@@ -87,6 +89,7 @@ class Asker:
         name: The authenticated user's name.
         roles: Role names, compared with case.
         admin: Passes every list of roles, and may act for any user (docs/wire/settings.md, section 7).
+
     """
 
     name: str
@@ -112,6 +115,7 @@ class SettingsPolicy:
         max_depth: How deep JSON may be nested, the path of the target counted in.
         quota_application_bytes: Bytes of all documents of one application; 0: any number.
         quota_devices: Device documents of one user in one application; 0: any number.
+
     """
 
     applications: frozenset[str] = frozenset()
@@ -144,6 +148,7 @@ class Preconditions:
         match_any: The target must exist.
         none_match: None of these may be the present tag; None: no such condition.
         none_match_any: The target must not exist.
+
     """
 
     match: frozenset[str] | None = None

@@ -14,7 +14,8 @@ Edit = Callable[[Any], tuple[Any, int]]
 
 def walk(value: Any, path: Path) -> Any:
     """What stands under `path`; `MISSING` if nothing does. Array elements have no path
-    (docs/wire/settings.md, section 2)."""
+    (docs/wire/settings.md, section 2).
+    """
     for name in path:
         if not isinstance(value, dict):
             return MISSING
@@ -28,6 +29,7 @@ class DocumentDraft:
     Attributes:
         value: The document after the changes so far. It shares what no change touched with the document that
             the draft was made of, and must not be changed by anybody else while changes go on.
+
     """
 
     __slots__ = ("_ours", "value")

@@ -24,6 +24,7 @@ class ReadResult:
     Attributes:
         value: What stands there, as the asker may see it.
         tag: Names the state of all that the value may come from.
+
     """
 
     value: Any
@@ -38,6 +39,7 @@ class LayeredView:
         layers: Level documents, or the parts of them that matter for the path.
         hidden: The application's part that the asker has no right to read; `MISSING` if there is none.
         tag: See `ReadResult`.
+
     """
 
     layers: tuple[Any, ...]
@@ -67,6 +69,7 @@ def read_value(
     Raises:
         NotFound: Nothing stands there.
         Forbidden: All that stands there may not be read by this asker, or the device is another user's.
+
     """
     check_device(state, place, policy)
     view = look(state, asker, place, path, merged=merged)
@@ -132,13 +135,14 @@ def _tag(document: Document | None) -> str:
 
 
 def own_tag(state: SettingsState, place: Place) -> str:
-    """The tag of the place's own document; ``0`` if there is none."""
+    """The tag of the place's own document; `0` if there is none."""
     return _tag(state.documents.get(place))
 
 
 def owner_of(state: SettingsState, application: str, device: str) -> str | None:
     """Return the user whose device it is: the first writer, while that record exists (docs/wire/settings.md,
-    section 8)."""
+    section 8).
+    """
     users = state.devices.get((application, device))
     return users[0][1] if users else None
 
@@ -148,6 +152,7 @@ def check_device(state: SettingsState, place: Place, policy: SettingsPolicy) -> 
 
     Raises:
         Forbidden: It is another user's.
+
     """
     if place.level == Level.DEVICE and not policy.shared_devices:
         owner = owner_of(state, place.application, place.device)
@@ -157,7 +162,8 @@ def check_device(state: SettingsState, place: Place, policy: SettingsPolicy) -> 
 
 def seen_by(state: SettingsState, asker: Asker, application: str, device: str = "") -> Any:
     """What a user's device (or, without one, the user) saw altogether: for time travel over an earlier state.
-    `MISSING`: nothing."""
+    `MISSING`: nothing.
+    """
     level = Level.DEVICE if device else Level.USER
     view = look(state, asker, Place(application, level, device, asker.name), ())
     return resolve(view.layers, ())

@@ -14,8 +14,9 @@ from retain.engine.settings.model import METADATA, Asker, Path
 
 
 class Right(StrEnum):
-    """What a list grants; the value is its name in lower case, as both ``readRoles`` and ``ReadRoles`` occur
-    (docs/wire/settings.md, section 11.13)."""
+    """What a list grants; the value is its name in lower case, as both `readRoles` and `ReadRoles` occur
+    (docs/wire/settings.md, section 11.13).
+    """
 
     READ = "readroles"
     WRITE = "writeroles"
@@ -29,7 +30,8 @@ ROLES_MAX = 1_000
 
 def permits(configuration: Any, right: Right, asker: Asker) -> bool:
     """Whether `asker` has `right` over a configuration: by one of its roles, or because nothing restricts
-    it."""
+    it.
+    """
     if asker.admin or not isinstance(configuration, dict) or METADATA not in configuration:
         return True
     wanted = required(configuration[METADATA], right)
@@ -57,6 +59,7 @@ def check_metadata(metadata: Any) -> None:
 
     Raises:
         Invalid: Not an object, a list that is none, a role that is no name, or one list in both spellings.
+
     """
     if not isinstance(metadata, dict):
         raise Invalid(f"{METADATA} must be an object", reason="metadata")
@@ -75,7 +78,7 @@ def _is_role(role: Any) -> bool:
 
 
 def as_stored(document: Any, path: Path) -> Path:
-    """The path with ``readRoles`` and ``writeRoles`` below ``__metadata`` spelled as they are stored."""
+    """The path with `readRoles` and `writeRoles` below `__metadata` spelled as they are stored."""
     if len(path) < 3 or path[1] != METADATA or path[2].lower() not in _LISTS:
         return path
     configuration = document.get(path[0]) if isinstance(document, dict) else None

@@ -54,19 +54,20 @@ class SettingsSlice(SettingsState):
         return {}
 
     def restaters(self) -> Mapping[str, Restater]:
-        """See :meth:`engine.slice.Slice.restaters`."""
+        """See `engine.slice.Slice.restaters`."""
         return {DOCUMENT: DocumentRestater(self)}
 
     def resources(self) -> Iterable[bytes]:
-        """See :meth:`engine.slice.Slice.resources`."""
+        """See `engine.slice.Slice.resources`."""
         return (document.resource for document in self.documents.values())
 
     def place(self, seq: int, address: int) -> None:
         """Settings live in memory: where their records lie does not matter."""
 
     def freeze(self) -> Frozen:
-        """Rows ``[place, resource, revision, born, first, JSON text]`` in the order of the places: a restated
-        document keeps its place in it, whatever else was erased."""
+        """Rows `[place, resource, revision, born, first, JSON text]` in the order of the places: a restated
+        document keeps its place in it, whatever else was erased.
+        """
         view = self.documents.view()
 
         def rows() -> Iterator[Any]:

@@ -1,5 +1,6 @@
 """The settings' part of the state: level documents, who owns which device, and what an application takes
-up."""
+up.
+"""
 
 from __future__ import annotations
 
@@ -60,6 +61,7 @@ class SettingsState:
         user_devices: (application, user) → how many device documents.
         recent: The last changes as (sequence number, place), for those who watch; rebuilt by nothing, needed
             by nothing else.
+
     """
 
     def __init__(self, ground: SharedState) -> None:
@@ -73,7 +75,8 @@ class SettingsState:
 
     def next_revision(self, own: Document | None) -> int:
         """The number of the next change of a document, None if it is to be made. After a restore or repair it
-        is one that the history which was lost has not given."""
+        is one that the history which was lost has not given.
+        """
         return max(1 if own is None else own.revision + 1, self.ground.revision)
 
     def stated(self, event: DocumentStated, stamp: Stamp) -> None:

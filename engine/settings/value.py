@@ -1,5 +1,6 @@
 """JSON values as the settings keep them: their text, their size, and what may not be stored
-(docs/wire/settings.md, section 6)."""
+(docs/wire/settings.md, section 6).
+"""
 
 from __future__ import annotations
 
@@ -21,6 +22,7 @@ def to_text(value: Any) -> bytes:
     Raises:
         UnicodeEncodeError: A string holds a lone surrogate, which no UTF-8 can carry.
         ValueError: A number is not finite.
+
     """
     return _encode(value).encode()
 
@@ -52,6 +54,7 @@ class EncodedValue:
         value: The value; never changed in place.
         text: What `to_text` makes of it.
         depth: How deep it is nested, see `depth_of`.
+
     """
 
     value: Any
@@ -73,8 +76,9 @@ def check_body(body: EncodedValue, depth: int, policy: SettingsPolicy) -> None:
         policy: Whether arrays may hold objects.
 
     Raises:
-        Invalid: An array holds an object (docs/wire/settings.md, section 6); or ``__metadata`` stands where
+        Invalid: An array holds an object (docs/wire/settings.md, section 6); or `__metadata` stands where
             it would have no force, which must not be ignored silently (docs/wire/settings.md, section 7).
+
     """
     arrays = not policy.allow_object_arrays and b"[" in body.text
     if arrays or METADATA.encode() in body.text:
@@ -105,6 +109,7 @@ def depth_of(value: Any, spend: Callable[[int], None] | None = None) -> int:
     Args:
         value: The value.
         spend: Called with the number of values that are about to be visited; may raise to end the walk.
+
     """
     depth, layer = 0, [value]
     while True:
@@ -119,7 +124,8 @@ def depth_of(value: Any, spend: Callable[[int], None] | None = None) -> int:
 
 def same(one: Any, other: Any) -> bool:
     """Whether two values are the same JSON value (RFC 6902 section 4.6): a number is never a boolean, order
-    of members does not count."""
+    of members does not count.
+    """
     if one is other:
         return True
     if isinstance(one, bool) or isinstance(other, bool):

@@ -1,4 +1,4 @@
-"""Snapshots of the state: their file, when one is written, and loading it at a start.
+"""Snapshots of the state: their file, their schedule, and loading one at a start.
 
-One of the three folders that know Trio.
+One of the three folders that import Trio.
 """

@@ -1,10 +1,10 @@
-"""Snapshots: the state as bytes, so that start-up does not depend on the length of history.
+"""The snapshot file: the state as bytes, so that start-up does not depend on the length of history.
 
-A snapshot is a cache: deleting it loses nothing, and one that does not verify is passed over. The file
-``snapshot-<seq>.msgpack`` is a row of blocks ``u32 length | u32 CRC-32C | msgpack``, big-endian: first the
+A snapshot is a cache: deleting it loses nothing, and one that fails verification is ignored. The file
+`snapshot-<seq>.msgpack` is a sequence of blocks `u32 length | u32 CRC-32C | msgpack`, big-endian: first the
 head
-``[magic, version, seq, root, time]``, then ``[slice, rows]`` each, last
-``[number of rows, SHA-256 of all blocks before]``. It is written aside, synced and renamed.
+`[magic, version, seq, root, time]`, then `[slice, rows]` each, last `[number of rows, SHA-256 of all blocks
+before]`. It is written under another name, synced and renamed.
 """
 
 from __future__ import annotations
@@ -35,31 +35,32 @@ _MAX_BLOCK_BYTES = 1 << 30
 
 
 class InvalidSnapshot(Exception):
-    """The file is not a whole, intact snapshot of this journal in this version."""
+    """A file that is not a whole, intact snapshot of this journal in this version."""
 
 
 def name_of(seq: int) -> str:
-    """The file's name, relative to the data folder; names sort by sequence number."""
+    """Return the file's name, relative to the data folder; names sort by sequence number."""
     return f"{PREFIX}{seq:016x}{SUFFIX}"
 
 
 def names(disk: Disk) -> list[str]:
-    """The snapshots in the data folder, oldest first."""
+    """Return the names of the snapshots in the data folder, oldest first."""
     return [name for name in disk.names("") if name.startswith(PREFIX) and name.endswith(SUFFIX)]
 
 
 def write(disk: Disk, position: Position, time: int, rows: Callable[[], Iterator[tuple[str, Any]]]) -> None:
-    """Makes a snapshot durable, then removes the older ones. Blocking.
+    """Make a snapshot durable, then remove the older ones. Blocking.
 
     Args:
         disk: The data folder.
-        position: The record up to which ``rows`` hold, at a frame's border.
+        position: The record up to which `rows` are valid, at a frame's border.
         time: Journal time of that record.
-        rows: What ``State.freeze`` answered.
+        rows: From `State.freeze`.
 
     Raises:
         NoSpace: The disk is full; older snapshots are untouched.
         OSError: It could not be written.
+
     """
     older = names(disk)
     name = name_of(position.seq)
@@ -80,8 +81,10 @@ def write(disk: Disk, position: Position, time: int, rows: Callable[[], Iterator
 
 
 def oldest(disk: Disk) -> tuple[int, int] | None:
-    """Sequence number and journal time of the oldest snapshot in the folder, None without any. One that is
-    damaged counts as being from the beginning of time. Blocking."""
+    """Return the sequence number and journal time of the oldest snapshot, None without any. Blocking.
+
+    A damaged one counts as being from the beginning of time.
+    """
     for name in names(disk):
         try:
             with disk.open(name) as file:
@@ -93,10 +96,11 @@ def oldest(disk: Disk) -> tuple[int, int] | None:
 
 
 def discard(disk: Disk) -> None:
-    """Removes all snapshots: they hold what is to be erased, and no newer one can be written. Blocking.
+    """Remove all snapshots: they contain data to be erased, and no newer one can be written. Blocking.
 
     Raises:
         OSError: They could not be removed.
+
     """
     for name in names(disk):
         disk.unlink(name)
@@ -104,8 +108,7 @@ def discard(disk: Disk) -> None:
 
 
 def sweep(disk: Disk) -> None:
-    """Removes what an interrupted :func:`write` left: nothing else would, and it holds data with a
-    deadline."""
+    """Remove the file of an interrupted `write`: nothing else does, and it contains data with deadlines."""
     for name in disk.names(""):
         if name.startswith(PREFIX) and name.endswith(ASIDE):
             disk.unlink(name)
@@ -128,12 +131,13 @@ def _write_blocks(out: _Blocks, head: list[Any], rows: Iterator[tuple[str, Any]]
 
 
 def load(disk: Disk, name: str) -> tuple[State, Position]:
-    """The state and position of snapshot ``name``. Blocking.
+    """Return the state and position of snapshot `name`. Blocking.
 
-    The position's Merkle root binds it to one journal; opening the journal at it fails for any other.
+    The position's Merkle root binds it to one journal; opening any other journal at it fails.
 
     Raises:
         InvalidSnapshot: It is damaged or of another version.
+
     """
     with disk.open(name) as file:
         blocks = _read_blocks(file)
@@ -150,7 +154,7 @@ def load(disk: Disk, name: str) -> tuple[State, Position]:
 
 
 def _row_blocks(blocks: Iterator[Any]) -> Iterator[tuple[str, Sequence[Any]]]:
-    """All blocks but the last, which must confirm the number of rows."""
+    """Yield all blocks but the last, which must confirm the number of rows."""
     count = 0
     last: Any = None
     for block in blocks:
@@ -164,7 +168,7 @@ def _row_blocks(blocks: Iterator[Any]) -> Iterator[tuple[str, Sequence[Any]]]:
 
 
 class _Blocks:
-    """Writes blocks one after the other."""
+    """A writer of blocks, one after the other."""
 
     def __init__(self, file: File) -> None:
         self._file = file
@@ -180,7 +184,7 @@ class _Blocks:
         self._write(self.pack(value))
 
     def write_rows(self, name: str, rows: Sequence[bytes]) -> None:
-        """The block ``[name, rows]``, given packed rows."""
+        """Write the block `[name, rows]` from packed rows."""
         header = self._packer.pack_array_header
         self._write(b"".join((header(2), self.pack(name), header(len(rows)), *rows)))
 
@@ -195,7 +199,7 @@ class _Blocks:
 
 
 def _read_blocks(file: File) -> Iterator[Any]:
-    """Every block's value, of tuples; the digest in the last one is compared before it is handed out."""
+    """Yield every block's value as tuples; compare the digest in the last one before yielding it."""
     size = file.size()
     offset = 0
     digest = hashlib.sha256()

@@ -27,9 +27,10 @@ class Loaded(NamedTuple):
     Attributes:
         log: The journal, locked.
         state: The state at its end.
-        notices: What was found and mended, for an operator.
+        notices: What was found and repaired, for an operator.
         covered: The last record that the snapshot in use covers, 0 without one.
-        sighting: What the run before last saw of time.
+        sighting: The times that the previous run last saw.
+
     """
 
     log: journal.Journal
@@ -43,13 +44,15 @@ _stamp = tuple.__new__
 
 
 def load(disk: journal.Disk, options: Options, entropy: Callable[[int], bytes]) -> Loaded:
-    """Opens the journal and makes the state at its end.
+    """Open the journal and return it with the state at its end.
 
-    That is the newest snapshot that verifies plus the records after it; all records if there is none.
+    The state comes from the newest valid snapshot plus the records after it, or from all records if there is
+    none.
 
     Raises:
-        journal.JournalError: See ``journal.open_journal``.
+        journal.JournalError: See `journal.open_journal`.
         wire.UnknownEvent: It was written by a newer version.
+
     """
     odd: list[int] | None = None
     with uncollected() as collecting:
@@ -65,8 +68,8 @@ def load(disk: journal.Disk, options: Options, entropy: Callable[[int], bytes]) 
         except wire.OddRecord:
             odd = []
         if odd is not None:
-            # What the odd event changed before it failed is unknown: once more from the first record, and
-            # each event looked at first, which no other start has to pay for.
+            # What the odd event changed before it failed is unknown: replay from the first record, and
+            # check each event first, a cost that no other start has.
             state, position = State(), None
             log = _open_journal(disk, state, None, options, entropy, odd)
         covered = 0 if position is None else position.seq
@@ -86,18 +89,20 @@ def _notices(odd: list[int]) -> tuple[str, ...]:
         return ()
     first = ", ".join(map(str, odd[:NAMED_MAX])) + (" and more" if len(odd) > NAMED_MAX else "")
     return (
-        f"events with fields of a wrong type were passed over, in records ({len(odd)}): {first}; "
+        f"events with fields of a wrong type were ignored, in records ({len(odd)}): {first}; "
         "`retain audit log` shows them as they are",
     )
 
 
 NAMED_MAX = 20
-"""Odd records that a notice names."""
+"""Most odd records that a notice lists."""
 
 
 def rebuilt(records: Callable[[], Iterable[journal.Record]], odd: list[int] | None = None) -> State:
-    """A fresh state from the first record on. `records` is asked again if there are odd ones among them,
-    whose numbers are added to `odd`."""
+    """Return a fresh state from the first record on.
+
+    `records` is called again if there are odd ones among them, whose numbers are added to `odd`.
+    """
     try:
         return _after_all(records(), replay)
     except wire.OddRecord:
@@ -113,17 +118,21 @@ def _after_all(records: Iterable[journal.Record], take: Callable[[State, journal
 
 
 def present(disk: journal.Disk, progress: Callable[[int], None] | None = None) -> State:
-    """The state at the journal's end just now, read beside a running server: from the newest snapshot that
-    this journal's tree bears out, and the records after it; from all records if there is none. Blocking.
+    """Return the state at the journal's present end, read beside a running server. Blocking.
+
+    It comes from the newest snapshot that this journal's tree confirms plus the records after it, or from all
+    records
+    if there is none.
 
     Args:
         disk: The data folder.
-        progress: Told the sequence number of each record that is replayed.
+        progress: Called with the sequence number of each record that is replayed.
 
     Raises:
         journal.Corrupt: The journal is damaged.
         wire.UnknownEvent: It was written by a newer version.
         OSError: It cannot be read.
+
     """
     state, position = _load_snapshot(disk)
     if position is None or not _stood_at(disk, position):
@@ -140,7 +149,7 @@ def _followed(
     take: Callable[[State, journal.Record], None],
     progress: Callable[[int], None] | None,
 ) -> State:
-    """Return `state` after the records that follow what it stands at."""
+    """Return `state` after the records that follow its last one."""
     with _in_bulk(state) if not state.seq else nullcontext():
         for record in journal.scan(disk, start=state.seq + 1):
             take(state, record)
@@ -150,21 +159,22 @@ def _followed(
 
 
 def _stood_at(disk: journal.Disk, position: journal.Position) -> bool:
-    """Whether the journal once ended at ``position``, or a snapshot there is another journal's."""
+    """Return whether the journal once ended at `position`; if not, the snapshot is another journal's."""
     prover = journal.Prover(disk)
     return position.seq <= prover.size and prover.root(position.seq) == position.root
 
 
 def replay(state: State, record: journal.Record) -> None:
-    """Makes ``record``, which follows the last one, part of ``state``.
+    """Apply `record`, which follows the last one, to `state`.
 
     Raises:
-        wire.OddRecord: It holds an event that is none; the state may be half changed.
+        wire.OddRecord: Its event has a wrong form; the state may be half changed.
+
     """
     header = record.header
     event = wire.from_record(record)
     if event is not None:
-        # Start-up consists of this: `__new__` of a tuple costs half of what Stamp(...) does.
+        # Most of a start is spent here: `__new__` of a tuple costs half as much as Stamp(...).
         stamp = _stamp(Stamp, (header[0], header[1], record[3], header[7]))
         try:
             state.apply(event, stamp)
@@ -177,7 +187,7 @@ def replay(state: State, record: journal.Record) -> None:
 
 
 def _replay_warily(odd: list[int], state: State, record: journal.Record) -> None:
-    """`replay`, but an odd event is passed over and its record noted."""
+    """Apply `record`, but ignore an odd event and note its record."""
     header = record.header
     try:
         event = wire.from_record(record)
@@ -200,9 +210,12 @@ def _open_journal(
     entropy: Callable[[int], bytes],
     odd: list[int] | None = None,
 ) -> journal.Journal:
-    """Open the journal and bring `state` to its end; with `odd`, past odd events, whose records it gets."""
+    """Open the journal and bring `state` to its end.
+
+    With `odd`, ignore odd events and add their records to it.
+    """
     take = partial(replay, state) if odd is None else partial(_replay_warily, odd, state)
-    # In bulk only from the start: after a snapshot, what it brought is in order already, and is most of it.
+    # In bulk only from the start: after a snapshot, most deadlines are in order already.
     log: journal.Journal | None = None
     try:
         with _in_bulk(state) if after is None else nullcontext():
@@ -216,7 +229,7 @@ def _open_journal(
 
 @contextmanager
 def _in_bulk(state: State) -> Iterator[None]:
-    """Put the deadlines in order at the end, all at once: only there one of another type is met."""
+    """Sort the deadlines at the end, all at once; only then is one of another type noticed."""
     reading = True
     try:
         with state.deadlines.in_bulk():
@@ -233,5 +246,5 @@ def _load_snapshot(disk: journal.Disk) -> tuple[State, journal.Position | None]:
         try:
             return snapshot.load(disk, name)
         except (snapshot.InvalidSnapshot, ValueError, OSError):
-            continue  # only a cache: the records say the same
+            continue  # only a cache: the records have the same content
     return State(), None

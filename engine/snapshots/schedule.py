@@ -1,4 +1,4 @@
-"""When snapshots of a running engine are taken, and when they have to go."""
+"""When snapshots of a running engine are taken, and when they must be deleted."""
 
 from __future__ import annotations
 
@@ -18,14 +18,15 @@ from retain.journal.uncollected import uncollected
 
 
 class Snapshots:
-    """Takes snapshots while requests go on.
+    """Takes snapshots beside requests.
 
     Args:
-        writer: For the moment between two batches in which a copy is taken.
-        state: What is copied.
-        log: Tells where the journal ends then.
+        writer: For the moment between two batches at which a copy is taken.
+        state: Copied.
+        log: Its end is the snapshot's position.
         disk: Where snapshots are.
         covered: The last record that the snapshot in use covers, 0 without one.
+
     """
 
     def __init__(
@@ -40,12 +41,12 @@ class Snapshots:
         self._turn = trio.Lock()
 
     def sweep(self) -> None:
-        """Removes what a crash left of an unfinished one. Blocking; once, before the engine runs."""
+        """Remove an unfinished snapshot of a crash. Blocking; once, before the engine runs."""
         snapshot.sweep(self._disk)
         self._oldest = snapshot.oldest(self._disk)
 
     async def take(self) -> None:
-        """Makes a snapshot of the present state durable. See :meth:`engine.engine.Engine.take_snapshot`."""
+        """Make a snapshot of the present state durable; see `engine.engine.Engine.take_snapshot`."""
         async with self._turn:
             write, views = await self._writer.between_batches(self._freeze)
             for view in views:
@@ -55,29 +56,33 @@ class Snapshots:
             await in_spare_thread(write)
 
     async def take_if_grown(self, records: int) -> None:
-        """Takes one if as many records, 0 for never, came since the last."""
+        """Take a snapshot if this many records, 0 for never, were written since the last."""
         if records and self._writer.durable - self._covered >= records:
             try:
                 await self.take()
             except (journal.NoSpace, OSError, Unavailable):
                 # A snapshot is a cache: without it only the next start takes longer. Full or failing
-                # storage shows in readiness by itself; another attempt is made after as many records
-                # again.
+                # storage shows in readiness by itself; retry after the same number of records.
                 self._covered = self._writer.durable
 
     def take_at_stop(self) -> None:
-        """Takes one if the last does not cover everything. Blocking; nothing else runs any more.
+        """Take a snapshot if the last does not cover everything. Blocking; nothing else may run.
 
         Raises:
-            NoSpace, OSError, StorageFailed: As :meth:`take`.
+            NoSpace: The disk is full.
+            OSError: It could not be written.
+            StorageFailed: Writing has ended until a restart.
+
         """
         if self._log.head.seq > self._covered:
             write, _ = self._freeze()
             write()
 
     async def renew(self, before: int) -> None:
-        """Replaces a snapshot taken at or before the moment ``before`` if something in it was left behind
-        since; if there is no room for a new one, goes without."""
+        """Replace a snapshot taken at or before `before` if it contains garbage.
+
+        Delete it if there is no space for a new one.
+        """
         if self._oldest is None:
             return
         seq, time = self._oldest

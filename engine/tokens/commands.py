@@ -33,6 +33,7 @@ class TokenGrant(NamedTuple):
         policy_id: A fresh id for the stored policy that a container token will name; None for an account
             token.
         key: Which of the account's keys signs it, 1 or 2.
+
     """
 
     token_id: bytes
@@ -53,6 +54,7 @@ class IssueTokens(Command[tuple[TokenRecord, ...]]):
         account: The tenant's account.
         grants: What is issued.
         revoke_existing: In the same act, all earlier container tokens of the account end.
+
     """
 
     account: str
@@ -67,6 +69,7 @@ class RevokeTokens(Command[tuple[TokenRecord, ...]]):
     Attributes:
         account: The tenant's account.
         token_ids: Which, None for all of the account.
+
     """
 
     FREES_SPACE: ClassVar[bool] = True
@@ -83,6 +86,7 @@ class RecordKeyRotation(Command[int]):
         account: The tenant's account.
         key: Which key, 1 or 2.
         resource: 16 random bytes.
+
     """
 
     FREES_SPACE: ClassVar[bool] = True

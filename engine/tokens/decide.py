@@ -188,7 +188,8 @@ class _Policies:
         """One event a container.
 
         Raises:
-            Conflict: ``policy-limit``.
+            Conflict: `policy-limit`.
+
         """
         modified = self._blobs.next_modified(now)
         for name in sorted({*self._removed, *self._added}):

@@ -1,4 +1,4 @@
-"""What happened to tokens. Codes stand in ``engine/wire.py``; none of these ever holds a token's text or
+"""What happened to tokens. Codes stand in `engine/wire.py`; none of these ever holds a token's text or
 signature.
 """
 
@@ -18,7 +18,7 @@ TOKEN = "token"  # noqa: S105, a word in a locator
 
 @fact
 class TokenEvent(Event):
-    """Something about a token; ``resource`` is its id."""
+    """Something about a token; `resource` is its id."""
 
     VERB: ClassVar[Verb] = Verb.TOKEN
     ON_HOLD: ClassVar[OnHold] = OnHold.HARMLESS
@@ -34,13 +34,13 @@ class TokenEvent(Event):
 
     @classmethod
     def subject(cls, details: Mapping[str, Any]) -> str:
-        """``account``, or ``account/container`` for a token that opens only that."""
+        """`account`, or `account/container` for a token that opens only that."""
         return "/".join(details[key] for key in ("account", "container") if details.get(key))
 
 
 @fact
 class TokenIssued(TokenEvent):
-    """A token was issued; the fields are those of its record, ``actor`` is the issuer, also when restated."""
+    """A token was issued; the fields are those of its record, `actor` is the issuer, also when restated."""
 
     STANDING: ClassVar[RecordRole] = RecordRole.WHOLE
 
@@ -76,6 +76,7 @@ class TokenRevoked(TokenEvent):
 
     Attributes:
         revoked: When, nanoseconds since the epoch.
+
     """
 
     container: str | None
@@ -94,7 +95,7 @@ class TokenExpired(TokenEvent):
 
 @fact
 class KeyRotated(TokenEvent):
-    """An account key was replaced, which ended every token that it signed; ``resource`` is the rotation's
+    """An account key was replaced, which ended every token that it signed; `resource` is the rotation's
     own.
 
     Nothing stands on it: tokens issued before have older records, which are restated, revoked, before it
@@ -103,6 +104,7 @@ class KeyRotated(TokenEvent):
     Attributes:
         key: Which key, 1 or 2.
         rotated: When, nanoseconds since the epoch.
+
     """
 
     STANDING: ClassVar[RecordRole] = RecordRole.NONE

@@ -21,6 +21,7 @@ class TokenRecord(NamedTuple):
         issuer: Who asked for it.
         issued: When, nanoseconds since the epoch.
         revoked: When it was made invalid before its expiry, else None.
+
     """
 
     token_id: bytes

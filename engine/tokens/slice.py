@@ -20,12 +20,12 @@ from retain.engine.tokens.state import TokensState
 
 
 class TokensSlice(TokensState):
-    """The tokens as :class:`engine.slice.Slice`."""
+    """The tokens as `engine.slice.Slice`."""
 
     name = "tokens"
 
     def handlers(self) -> Mapping[type[Event], Apply]:
-        """See :class:`engine.slice.Slice`."""
+        """See `engine.slice.Slice`."""
         return {
             TokenIssued: self.issued,
             TokenRevoked: self.revoked,
@@ -34,38 +34,38 @@ class TokensSlice(TokensState):
         }
 
     def deciders(self) -> Mapping[type[Command[Any]], Decide]:
-        """See :class:`engine.slice.Slice`."""
+        """See `engine.slice.Slice`."""
         return decide.deciders(self)
 
     def expirers(self) -> Mapping[DeadlineKind, Expire]:
-        """See :class:`engine.slice.Slice`."""
+        """See `engine.slice.Slice`."""
         return {DeadlineKind.TOKEN: partial(decide.expire, self)}
 
     def restaters(self) -> Mapping[str, Restater]:
-        """See :meth:`engine.slice.Slice.restaters`."""
+        """See `engine.slice.Slice.restaters`."""
         return {TOKEN: TokenRestater(self)}
 
     def resources(self) -> Iterable[bytes]:
-        """See :meth:`engine.slice.Slice.resources`."""
+        """See `engine.slice.Slice.resources`."""
         return self.records
 
     def place(self, seq: int, address: int) -> None:
-        """See :class:`engine.slice.Slice`. No token has content."""
+        """See `engine.slice.Slice`. No token has content."""
 
     def freeze(self) -> Frozen:
-        """See :class:`engine.slice.Slice`."""
+        """See `engine.slice.Slice`."""
         records = list(self.records.values())
         return Frozen(lambda: (list(record) for record in records))
 
     def load(self, rows: Iterable[Any]) -> None:
-        """See :class:`engine.slice.Slice`."""
+        """See `engine.slice.Slice`."""
         for row in rows:
             record = TokenRecord(*row)
             self.records[record.token_id] = record
             self.ground.deadlines.arm(record.expiry, DeadlineKind.TOKEN, record.token_id)
 
     def check(self) -> None:
-        """See :class:`engine.slice.Slice`."""
+        """See `engine.slice.Slice`."""
         armed = {
             (record.expiry, int(DeadlineKind.TOKEN), token_id) for token_id, record in self.records.items()
         }
@@ -81,7 +81,7 @@ class TokenRestater(Restater):
     def restate(
         self, locator: Locator, resource: bytes, before: int, bodies: Mapping[int, Inline]
     ) -> Restated:
-        """See :meth:`engine.slice.Restater.restate`."""
+        """See `engine.slice.Restater.restate`."""
         record = self._tokens.records.get(resource)
         if record is None:
             return Restated((), False)

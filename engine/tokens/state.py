@@ -21,6 +21,7 @@ class TokensState:
         ground: Deadlines, shared with the other slices.
         blobs: The containers that stored policies belong to; never changed here.
         records: Token id → record.
+
     """
 
     def __init__(self, ground: SharedState, blobs: BlobsState) -> None:
@@ -33,7 +34,7 @@ class TokensState:
         return (record for record in self.records.values() if record.account == account)
 
     def issued(self, event: TokenIssued, _stamp: Stamp) -> None:
-        """Applies :class:`TokenIssued`."""
+        """Applies `TokenIssued`."""
         old = self.records.pop(event.resource, None)  # in order of the last full statement
         if old is not None:
             self.ground.deadlines.disarm(old.expiry, DeadlineKind.TOKEN, old.token_id)
@@ -41,19 +42,19 @@ class TokensState:
         self.ground.deadlines.arm(event.expiry, DeadlineKind.TOKEN, event.resource)
 
     def revoked(self, event: TokenRevoked, _stamp: Stamp) -> None:
-        """Applies :class:`TokenRevoked`."""
+        """Applies `TokenRevoked`."""
         record = self.records.get(event.resource)
         if record is not None:
             self.records[event.resource] = record._replace(revoked=event.revoked)
 
     def expired(self, event: TokenExpired, _stamp: Stamp) -> None:
-        """Applies :class:`TokenExpired`."""
+        """Applies `TokenExpired`."""
         record = self.records.pop(event.resource, None)
         if record is not None:
             self.ground.deadlines.disarm(record.expiry, DeadlineKind.TOKEN, record.token_id)
 
     def key_rotated(self, event: KeyRotated, _stamp: Stamp) -> None:
-        """Applies :class:`KeyRotated`."""
+        """Applies `KeyRotated`."""
         for token_id, record in self.records.items():
             if record.account == event.account and record.key == event.key and record.revoked is None:
                 self.records[token_id] = record._replace(revoked=event.rotated)

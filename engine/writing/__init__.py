@@ -1,4 +1,4 @@
-"""The write path: the one task that decides, applies and appends, its batches, and bodies on their way in.
+"""The write path: the one task that decides, applies and appends, its batches, and incoming bodies.
 
-One of the three folders that know Trio.
+One of the three folders that import Trio.
 """

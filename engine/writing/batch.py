@@ -1,4 +1,4 @@
-"""What waits for the writer, and the batch that it makes of it."""
+"""Commands and jobs that wait for the writer, and the batch that it makes of them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from retain.engine.core.command import Command
 
 
 class PendingCommand:
-    """A command between ``submit`` and its answer."""
+    """A command between `submit` and its result."""
 
     __slots__ = ("answered", "command", "error", "result", "taken", "withdrawn")
 
@@ -26,7 +26,7 @@ class PendingCommand:
 
 
 class Job:
-    """Work that needs state and journal to stand still, between its request and its end."""
+    """Work that needs state and journal to be still, between its request and its end."""
 
     __slots__ = ("done", "error", "follow", "result", "work")
 
@@ -38,21 +38,21 @@ class Job:
         self.error: Exception | None = None
 
     def run(self) -> None:
-        """Does it. Blocking; what it raises is kept for whoever asked."""
+        """Run the work. Blocking; an exception is stored for the requester."""
         try:
             self.result = self.work()
-        except Exception as error:  # raised where the work was asked for
+        except Exception as error:  # raised where the work was requested
             self.error = error
 
     def finish(self) -> None:
-        """Has what follows done, in the caller's thread, and tells whoever asked."""
+        """Run the follow-up in the caller's thread and wake the waiter."""
         if self.error is None and self.follow is not None:
             self.follow(self.result)
         self.done.set()
 
 
 class CommandBatch:
-    """What one frame will hold, and who waits for it."""
+    """The content of one frame, and the commands that wait for it."""
 
     __slots__ = ("answers", "drafts", "size")
 

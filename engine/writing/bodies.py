@@ -1,4 +1,4 @@
-"""Bodies on their way in and out: streamed, never held in memory as a whole."""
+"""Incoming and outgoing bodies: streamed, never in memory as a whole."""
 
 from __future__ import annotations
 
@@ -28,34 +28,37 @@ CHUNK = 1 << 20
 CRUMB = 64 * 1024
 """Bytes handed to the client at a time by a download that may not hold whole chunks."""
 SMALL = 4096
-"""Pieces of an upload below this are put together: kept one by one, they would take many times their size."""
+"""Smaller pieces of an upload are joined: stored one by one, they would take many times their size."""
 HASTY = 12
-"""Downloads that may hold whole chunks at once, up to three each. However many slow clients there are, and
-over HTTP/2 one connection can be a hundred, memory is bounded; the others decrypt the same chunk again for
-each crumb of it."""
+"""Downloads that may hold whole chunks at once, up to three each.
+
+Memory is bounded however many slow clients there are, and over HTTP/2 one connection can be a hundred; the
+other
+downloads decrypt the same chunk again for each crumb of it.
+"""
 SLOW_S = 1.0
-"""A client that takes longer for a chunk leaves its place among the hasty to another, for the next mebibyte
-at least."""
+"""A client that takes longer for a chunk, in seconds, loses its place to another for a mebibyte or more."""
 
 
 UPLOADS = 256
 """Bodies being written to files at once, each with a descriptor of its own. More wait their turn unread."""
 BODY_FILES = journal.PAYLOAD_HANDLES + UPLOADS
-"""Descriptors that bodies take at most, those of readers included."""
+"""Most descriptors that bodies use, those of readers included."""
 TURN_S = 30.0
-"""How long one waits for that before it is refused."""
+"""How long an upload waits for a descriptor, in seconds, before it is refused."""
 
 
 class BodyLimits:
-    """What all bodies share: the places for downloads that hold whole chunks, threads, and descriptors.
+    """Limits that all bodies share: places for downloads that hold whole chunks, threads, and descriptors.
 
     Attributes:
         lost: Payload files that were found missing or damaged.
 
     Args:
-        shortages: Where it is noted that something ran out.
+        shortages: Where shortages are noted.
         places: Downloads that may hold whole chunks.
         uploads: Bodies being written to files at once.
+
     """
 
     def __init__(self, shortages: Shortages, places: int = HASTY, uploads: int = UPLOADS) -> None:
@@ -66,29 +69,31 @@ class BodyLimits:
         self.uploads = trio.Semaphore(uploads)
 
     def behind(self) -> BackgroundTask:
-        """Work beside a body's task."""
+        """Return a background task for a body."""
         return BackgroundTask(self.hands, self.shortages)
 
     def enter(self) -> bool:
-        """Take a place, if there is one."""
+        """Take a place if one is free; return whether it was."""
         if not self._free:
             return False
         self._free -= 1
         return True
 
     def leave(self) -> None:
-        """Give a place back."""
+        """Return a place."""
         self._free += 1
 
 
 class Upload:
     """One body being received.
 
-    Use as ``async with engine.upload() as upload``. On leaving, a payload file that no durable event names
-    is removed, so a refused or broken request leaves nothing behind.
+    Use as `async with engine.upload() as upload`. On leaving, a payload file that no durable event refers to
+    is
+    removed, so a refused or broken request leaves no file.
 
-    While one mebibyte is summed, encrypted and written in a thread, the next is received: three of them are
-    in memory at most.
+    While one mebibyte is summed, encrypted and written in a thread, the next is received: at most three of
+    them are in
+    memory.
     """
 
     def __init__(
@@ -138,12 +143,13 @@ class Upload:
         return await in_thread(work, *args, shortages=self._haste.shortages)
 
     async def write(self, chunk: bytes) -> None:
-        """Takes the next bytes.
+        """Add the next bytes.
 
         Raises:
-            StorageFull: No room for the payload file.
+            StorageFull: No space for the payload file.
             StorageFailed: It could not be written.
             Exhausted: No descriptor for it, or too many bodies are being written.
+
         """
         last = self._buffer[-1] if self._buffer else None
         if len(chunk) < SMALL and isinstance(last, bytearray) and len(last) < CRUMB:
@@ -169,7 +175,7 @@ class Upload:
             self._has_descriptor = True
         if waiting.cancelled_caught:
             self._haste.shortages.note(DESCRIPTORS, trio.current_time())
-            raise Exhausted("too many bodies are being written; try again", reason=DESCRIPTORS)
+            raise Exhausted("too many uploads are in progress; try again", reason=DESCRIPTORS)
 
     def _give_descriptor_back(self) -> None:
         if self._has_descriptor:
@@ -187,16 +193,17 @@ class Upload:
             self._stage.write(piece)
 
     async def finish(self, *, inline: bool = True) -> Body:
-        """The whole body: inline if it is small, else as a sealed payload file that is durable.
+        """Return the whole body: inline if it is small, else as a sealed, durable payload file.
 
         Args:
             inline: False makes a payload file of a small body as well, for a change whose inline bodies would
-                together outgrow a frame.
+                together exceed a frame.
 
         Raises:
-            StorageFull: No room.
+            StorageFull: No space.
             StorageFailed: It could not be written.
-            Exhausted: The machine is short of something.
+            Exhausted: The machine is short of a resource.
+
         """
         if not self._staged and (not self.size or (inline and self.size <= self._inline_bytes)):
             data = b"".join(self._buffer)
@@ -224,17 +231,19 @@ class Upload:
             if refusal := shortages.refusal(error, trio.current_time()):
                 raise refusal from error
             shortages.note(DISK, trio.current_time())
-            raise StorageFull("no room on the disk for this body") from error
+            raise StorageFull("the disk has no space for this body; deletes still work") from error
         except journal.WriteFailed as error:
-            raise StorageFailed("the body could not be written") from error
+            raise StorageFailed("the body could not be written; see the server's log") from error
 
 
 class Download:
-    """One body being sent. Opened before the answer begins, so that what was found stays readable although
-    it is deleted meanwhile.
+    """One body being sent.
+
+    Opened before the response begins, so that it stays readable if it is deleted meanwhile.
 
     Attributes:
         size: Length in bytes.
+
     """
 
     def __init__(
@@ -252,14 +261,16 @@ class Download:
         self.size = size
 
     async def read(self) -> bytes:
-        """The whole body, for small ones."""
+        """Return the whole body, for small ones."""
         if self._data is not None:
             return self._data
         return b"".join([chunk async for chunk in self.chunks()])
 
     async def chunks(self, start: int = 0, stop: int | None = None) -> AsyncIterator[bytes]:
-        """The bytes from ``start`` up to, not including, ``stop`` (default: the end), at most a mebibyte at a
-        time."""
+        """Yield the bytes from `start` up to, not including, `stop`, at most a mebibyte at a time.
+
+        The default of `stop` is the end.
+        """
         stop = self.size if stop is None else min(stop, self.size)
         if self._reader is None:
             assert self._data is not None
@@ -304,7 +315,7 @@ class Download:
             self._haste.leave()
 
     async def aclose(self) -> None:
-        """Gives the file back."""
+        """Close the file."""
         await self._slow_down()
         if self._reader is not None:
             with trio.CancelScope(shield=True):
@@ -326,13 +337,14 @@ async def open_body(
     ground: SharedState,
     haste: BodyLimits,
 ) -> Download:
-    """Open what live state holds.
+    """Open a body that live state refers to.
 
     Raises:
         NotFound: It was deleted since the state was read; or, with the reason `lost`, its file is missing or
-            damaged although live state stands on it.
-        Exhausted: The machine is short of something.
-        journal.Corrupt: The record that holds it is damaged.
+            damaged although live state refers to it.
+        Exhausted: The machine is short of a resource.
+        journal.Corrupt: The record that contains it is damaged.
+
     """
     if isinstance(held, Inline):
         return Download(held.data, None, held.size, haste)
@@ -350,8 +362,7 @@ async def open_body(
         if isinstance(held, OnDisk):
             raise
         if held.name in ground.payloads:
-            haste.lost.add(held.name)
-            _LOG.error("content is lost", extra={"facts": {"file": error.file, "reason": error.message}})
+            _LOG.error("content lost", extra={"facts": {"file": error.file, "reason": error.message}})
             raise NotFound("the content is lost", reason="lost") from None
         raise NotFound("the content has been erased") from None
     except (journal.Shortage, OSError, MemoryError) as error:

@@ -1,8 +1,10 @@
 """A thread of the writer's own, for its blocking work on the journal.
 
-Handing work to Trio's shared threads and back costs more processor time than most batches do. This thread
-waits on a queue, and tells that it is done through an eventfd that Trio polls like a socket. Where there
-is no eventfd(2), or no thread to be had, Trio's threads do the work.
+Passing work to Trio's shared threads and back costs more processor time than most batches do. This thread
+waits
+on a queue, and signals completion through an eventfd that Trio polls like a socket. If eventfd(2) or a thread
+is
+not available, Trio's threads do the work.
 """
 
 from __future__ import annotations
@@ -23,9 +25,9 @@ Value = TypeVar("Value")
 
 
 class OwnThread:
-    """One piece of work at a time. `start` and `stop` enclose its use; the user is one task.
+    """A thread for one piece of work at a time.
 
-    `busy` tells whether work is under way.
+    Call `start` before and `stop` after its use, from one task. `busy` is true while work is running.
     """
 
     def __init__(self, name: str, shortages: Shortages) -> None:
@@ -38,7 +40,7 @@ class OwnThread:
         self.busy = False
 
     def start(self) -> None:
-        """Start the thread, where the system has what it takes."""
+        """Start the thread, if the system has the means."""
         if not hasattr(os, "eventfd"):
             return
         try:
@@ -52,7 +54,7 @@ class OwnThread:
             self._ready = -1
 
     def stop(self) -> None:
-        """End the thread. No work is under way."""
+        """Stop the thread. No work may be running."""
         if self._ready >= 0:
             self._work.put(None)
             os.close(self._ready)
@@ -75,12 +77,12 @@ class OwnThread:
 
     def _taken(self) -> Any:
         done, self._done = self._done, None
-        assert done is not None, "the thread said that it was done"
+        assert done is not None, "the thread signalled completion without a result"
         return done.unwrap()
 
     def _serve(self) -> None:
         ready = self._ready
         while (work := self._work.get()) is not None:
             self._done = outcome.capture(work)
-            del work  # what it holds is not kept until the next piece comes
+            del work  # free what it refers to before the next piece comes
             os.eventfd_write(ready, 1)

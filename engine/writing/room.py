@@ -1,4 +1,4 @@
-"""What the writer looks after between two batches: room on the disk, and the anchor."""
+"""Disk-space reservation and anchor writes between batches."""
 
 from __future__ import annotations
 
@@ -11,16 +11,18 @@ from retain.engine.core.time import SECOND
 
 
 class Room:
-    """Room on the disk, found before a batch is decided: so a full disk refuses it before it has changed
-    anything.
+    """Disk space, reserved before a batch is decided.
+
+    So a full disk refuses a batch before it changes anything.
 
     Args:
         log: The open journal.
 
     Attributes:
-        for_all: There is room for any change.
-        full: There was none when last looked for.
-        short: Descriptors or memory ran out when it was last looked for: it passes by itself.
+        for_all: There is space for any change.
+        full: There was none at the last attempt.
+        short: Descriptors or memory ran out at the last attempt; that is temporary.
+
     """
 
     def __init__(self, log: journal.Journal) -> None:
@@ -31,16 +33,17 @@ class Room:
         self.short: journal.Shortage | None = None
 
     def find(self) -> None:
-        """Looks for room; where there is none, gives up the ballast, for what frees space. Blocking.
+        """Reserve space; if there is none, release the ballast, for commands that free space. Blocking.
 
         Raises:
-            JournalError: The journal cannot be written any more.
+            JournalError: The journal can no longer be written.
+
         """
         self.short = None
         try:
             self._find()
         except journal.Shortage as error:
-            # Not a full disk: the ballast stays, and the next batch looks again.
+            # Not a full disk: keep the ballast; the next batch tries again.
             self.short = error
             self.for_all = self._for_frees = False
         else:
@@ -57,15 +60,16 @@ class Room:
             self.for_all, self._for_frees = False, self._reserved()
 
     def find_again(self) -> None:
-        """Looks for room for the next batch after one was written. Blocking.
+        """Reserve space for the next batch after one was written. Blocking.
 
         Raises:
-            JournalError: The journal cannot be written any more.
+            JournalError: The journal can no longer be written.
+
         """
         self.for_all = self.for_all and self._reserved()
 
     def allows(self, command: Command[Any]) -> bool:
-        """Whether ``command`` may be decided."""
+        """Return whether `command` may be decided."""
         return self.for_all or (command.FREES_SPACE and self._for_frees)
 
     def _reserved(self) -> bool:
@@ -83,6 +87,7 @@ class Anchors:
         log: The open journal.
         horizon: For its monotonic clock.
         interval_s: Seconds between two anchors.
+
     """
 
     def __init__(self, log: journal.Journal, horizon: Horizon, interval_s: float) -> None:
@@ -93,10 +98,13 @@ class Anchors:
         self._at = horizon.elapsed()
 
     def write_if_due(self) -> None:
-        """Writes it if there is something new and the last one is old enough. Blocking.
+        """Write the anchor if the journal has grown and the last one is old enough. Blocking.
+
+        A full disk is not an error.
 
         Raises:
-            JournalError: The journal cannot be written any more; a full disk is not that.
+            JournalError: The journal can no longer be written.
+
         """
         elapsed = self._horizon.elapsed()
         if self._log.head.seq == self._seq or elapsed - self._at < self._interval:
@@ -104,6 +112,6 @@ class Anchors:
         try:
             self._log.write_anchor()
         except journal.NoSpace:
-            return  # the last one still stands; the next batch tries again
+            return  # the previous anchor remains valid; the next batch tries again
         self._seq = self._log.head.seq
         self._at = elapsed

@@ -1,4 +1,4 @@
-"""The file ``clock``: what a run last saw of time, for the next start to judge its own clock by."""
+"""The file `clock`: the times that a run last saw, by which the next start judges its own clock."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ CLOCK_FILE = "clock"
 
 
 class Sightings:
-    """Writes the file now and then.
+    """Writes the file `clock` now and then.
 
     Args:
         disk: The data folder.
-        horizon: What is written.
+        horizon: The source of the times.
         state: Knows the time of the journal's last record.
+
     """
 
     def __init__(self, disk: journal.Disk, horizon: Horizon, state: State) -> None:
@@ -27,25 +28,42 @@ class Sightings:
         self._at: int | None = None
 
     def write_if_due(self) -> None:
-        """Write it if the last one is old enough. Blocking. Raises `OSError`; a full disk is not that."""
+        """Write the file if the last one is old enough. Blocking. A full disk is not an error.
+
+        Raises:
+            OSError: It could not be written.
+
+        """
         elapsed = self._horizon.elapsed()
         if self._at is not None and elapsed - self._at < SIGHTING_INTERVAL:
             return
         try:
             self.write()
         except journal.NoSpace:
-            return  # the one before still tells the next start more than none
+            return  # the previous file is still better than none
 
     def write(self) -> None:
-        """Write it. Blocking. Raises `NoSpace`, `OSError`."""
+        """Write the file. Blocking.
+
+        Raises:
+            NoSpace: The disk is full.
+            OSError: It could not be written.
+
+        """
         sighting = self._horizon.sighting(self._state.time)
         self._disk.write_atomic(CLOCK_FILE, json.dumps(sighting._asdict()).encode() + b"\n")
         self._at = self._horizon.elapsed()
 
 
 def read_sighting(disk: journal.Disk) -> Sighting | None:
-    """What the run before last saw; None if there is no such file, or none that can be read: then the
-    journal alone tells what has passed. Blocking. Raises `OSError`."""
+    """Return what the previous run saw; None if the file is missing or unreadable. Blocking.
+
+    Without it the journal alone shows how much time has passed.
+
+    Raises:
+        OSError: The disk could not be read.
+
+    """
     if not disk.exists(CLOCK_FILE):
         return None
     try:

@@ -1,4 +1,4 @@
-"""Work in threads. Where the machine has no thread to give, it is done in place: slower, but not refused."""
+"""Work in threads. If no thread can be started, the work is done in place: slower, but not refused."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from retain.engine.core.shortages import THREADS, Shortages
 Value = TypeVar("Value")
 
 HANDS = 16
-"""Pieces of bodies that are read or written at once, each in a thread. More wait their turn."""
+"""Most pieces of bodies read or written at once, each in a thread. More wait their turn."""
 
 
 class NoThread(Exhausted):
-    """No thread could be started; nothing was done."""
+    """A failure to start a thread; nothing was done."""
 
 
 async def in_thread(
@@ -29,7 +29,7 @@ async def in_thread(
 ) -> Value:
     """Run blocking `work` in a thread, as `trio.to_thread.run_sync` does.
 
-    Where no thread can be started, run it here: everybody waits that long, but nothing is lost.
+    If no thread can be started, run it here: every task waits that long, but nothing is lost.
     """
     try:
         return await in_spare_thread(work, *args, limiter=limiter)
@@ -42,7 +42,12 @@ async def in_thread(
 async def in_spare_thread(
     work: Callable[..., Value], *args: Any, limiter: trio.CapacityLimiter | None = None
 ) -> Value:
-    """Likewise for work that takes long and can wait. Raises `NoThread`."""
+    """Run blocking `work` that takes long and can wait in a thread.
+
+    Raises:
+        NoThread: No thread could be started.
+
+    """
     begun = False
 
     def run() -> Value:
@@ -55,11 +60,11 @@ async def in_spare_thread(
     except (RuntimeError, MemoryError) as error:
         if begun:
             raise
-        raise NoThread("no thread can be started for now", reason=THREADS) from error
+        raise NoThread("the server cannot start a thread at present; try again", reason=THREADS) from error
 
 
 class BackgroundTask:
-    """One piece of work at a time in a thread, while this task goes on."""
+    """One piece of work at a time in a thread, while the calling task continues."""
 
     def __init__(self, hands: trio.Semaphore, shortages: Shortages) -> None:
         self._hands = hands
@@ -68,7 +73,7 @@ class BackgroundTask:
         self._outcome: outcome.Outcome[Any] | None = None
 
     async def start(self, work: Callable[[], Any]) -> None:
-        """Begin `work` when it is its turn; the last one has been waited for."""
+        """Begin `work` when it is its turn. The previous piece must have been waited for."""
         await self._hands.acquire()
         ended = self._ended = trio.Event()
         token = trio.lowlevel.current_trio_token()
@@ -89,7 +94,7 @@ class BackgroundTask:
             finish()
 
     async def result(self) -> Any:
-        """What the work returned or raised; None if there was none since the last call."""
+        """Return or raise the outcome of the work; None if there was none since the last call."""
         if self._ended is not None:
             await self._ended.wait()
             self._ended = None
@@ -97,7 +102,7 @@ class BackgroundTask:
         return None if result is None else result.unwrap()
 
     async def settle(self) -> None:
-        """Wait until nothing is under way, whatever comes of it. Not to be cancelled: a thread cannot be."""
+        """Wait until no work is running, and ignore its outcome. Not cancellable, as a thread is not."""
         with trio.CancelScope(shield=True):
             if self._ended is not None:
                 await self._ended.wait()

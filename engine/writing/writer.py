@@ -25,32 +25,33 @@ from retain.engine.writing.sightings import Sightings
 from retain.journal.format.limits import BATCH_RECORDS, FRAME_ROOM, PART_BYTES, draft_room, part_size
 
 GATHER_BYTES = FRAME_ROOM // 4
-"""A batch takes no further command beyond this, to bound the time one sync holds up the others."""
+"""A batch takes no further command after this size, to bound how long one sync delays the others."""
 GATHER_RECORDS = 512
-"""Likewise for records: beyond it a frame gains little more per record."""
+"""The same for records: beyond it a frame gains little more per record."""
 
 FAILURES = (journal.JournalError, OSError)
-"""What working on the journal may raise; whatever is not handled by itself ends writing for good."""
+"""Errors of work on the journal. One that is not handled separately ends writing until a restart."""
 
 Value = TypeVar("Value")
 
 
 class Writer:
-    """Takes every waiting command up to a cap, decides and applies each in order, appends one frame, syncs
-    once, and answers all.
+    """The task that decides commands, appends their events, and answers them.
 
-    While a batch is being synced the next one gathers. Nobody is answered before the sync, refusals
-    included. Room for a whole
-    batch is reserved before it is decided, so a full disk refuses a batch before it has changed anything.
+    It decides and applies the waiting commands in order, appends them as one frame, syncs once, and answers
+    all. While a batch is being synced the next one gathers. No command is answered before the sync, not even
+    a refused one. Space for a whole batch is reserved before it is decided, so a full disk refuses a batch
+    before it has changed anything.
 
     Args:
-        log: The open journal; from here on nobody else appends to it.
-        state: The state that replaying it gave.
+        log: The open journal; from here on only the writer appends to it.
+        state: The state after replaying it.
         horizon: The present.
         sightings: Written now and then, beside the anchor.
         anchor_interval_s: Seconds between two anchors while busy.
-        room: What a batch may take: what ``log`` reserves for one.
-        shortages: Where it is noted that something ran out.
+        room: Most bytes of a batch: what `log` reserves for one.
+        shortages: Where shortages are noted.
+
     """
 
     def __init__(
@@ -84,60 +85,62 @@ class Writer:
 
     @property
     def durable(self) -> int:
-        """The sequence number up to which everything is on disk."""
+        """Return the sequence number up to which everything is on disk."""
         return self._durable
 
     @property
     def failure(self) -> str:
-        """Why writing ended for good; empty while all is well."""
+        """Return why writing ended until a restart; empty while all is well."""
         return self._failure
 
     @property
     def full(self) -> bool:
-        """Whether the last attempt to reserve room failed."""
+        """Return whether the last attempt to reserve space failed."""
         return self._room.full
 
     @property
     def waiting(self) -> int:
-        """Commands that no batch has taken yet."""
+        """Return how many commands no batch has taken yet."""
         return len(self._queue)
 
     def on_commit(self, callback: Callable[[int], None]) -> None:
-        """Calls ``callback(seq)`` after each batch that changed something, once it is durable."""
+        """Call `callback(seq)` after each batch that changed something, once it is durable."""
         self._committed.append(callback)
 
     def check(self) -> None:
-        """Does nothing while all is well.
+        """Do nothing while all is well.
 
         Raises:
-            StorageFailed: Writing ended for good: the state may hold what the journal does not.
+            StorageFailed: Writing has ended until a restart: the state may contain what the journal does not.
+
         """
         if self._failure:
             raise StorageFailed(self._failure)
 
     async def submit(self, command: Command[Value]) -> Value:
-        """Has ``command`` decided and made durable, and answers its result.
+        """Decide `command`, make it durable, and return its result.
 
-        Cancelled means it did not happen: a command still queued is withdrawn; once a batch has taken it,
-        the wait is shielded
-        (bounded by one sync) and the result is returned.
+        Cancelled means that it did not happen: a command still queued is withdrawn; once a batch has taken
+        it, the wait is
+        shielded (bounded by one sync) and the result is returned.
 
         Raises:
-            Invalid: The command holds something of another type than it declares (reason `command`).
+            Invalid: A field of the command is not of its declared type (reason `command`).
             Refused: The command cannot be done; nothing changed.
-            StorageFull: No room; nothing changed.
+            StorageFull: No space; nothing changed.
             Exhausted: The machine is short of descriptors or memory; nothing changed.
-            StorageFailed: Writing ended for good; whether this command happened is unknown.
-            Closed: The engine is stopping.
+            StorageFailed: Writing has ended until a restart; whether this command happened is unknown.
+            EngineClosed: The engine is stopping.
+
         """
         self.check()
         if self._stopping:
             raise EngineClosed("the engine is stopping")
         if not isinstance(command, Command):
-            raise Invalid(f"{type(command).__name__} is no command", reason="command", field="")
+            raise Invalid(f"{type(command).__name__} is not a command", reason="command", field="")
         if (wrong := wrong_field(command)) is not None:
             kind = type(command).__name__
-            raise Invalid(f"{wrong} of {kind} is not of its type", reason="command", field=wrong)
+            raise Invalid(f"the field {wrong} of {kind} is not of its type", reason="command", field=wrong)
         pending = PendingCommand(command)
         self._queue.append(pending)
         self._wake.set()
@@ -154,10 +157,11 @@ class Writer:
         return cast("Value", pending.result)
 
     async def wait_durable(self, seq: int) -> None:
-        """Returns once record ``seq`` is on disk.
+        """Return once record `seq` is on disk.
 
         Raises:
             StorageFailed: It will never be.
+
         """
         while self._durable < seq:
             self.check()
@@ -166,16 +170,17 @@ class Writer:
     async def between_batches(
         self, work: Callable[[], Value], follow: Callable[[Value], None] | None = None
     ) -> Value:
-        """Runs ``work`` in a worker thread while no batch is open: state and journal agree and stand still.
+        """Run `work` in a worker thread while no batch is open: state and journal agree and do not change.
 
         Args:
-            work: May read both, and write to the journal. A ``WriteFailed`` that it raises ends writing.
-            follow: Changes the state as ``work``, whose result it is given, changed the journal: before the
-                next batch, and in the Trio thread, where no reader can meet a state half changed.
+            work: May read both, and write to the journal. A `WriteFailed` that it raises ends writing.
+            follow: Changes the state as `work`, whose result it gets, changed the journal: before the next
+                batch, and in the Trio thread, where no reader can see a half-changed state.
 
         Raises:
-            Closed: The engine is stopping.
-            Exception: Whatever ``work`` raised.
+            EngineClosed: The engine is stopping.
+            Exception: Whatever `work` raised.
+
         """
         if self._stopping:
             raise EngineClosed("the engine is stopping")
@@ -189,27 +194,30 @@ class Writer:
         return cast("Value", job.result)
 
     def find_room(self) -> None:
-        """For work between batches that appended something: the next batch finds its room again. Blocking.
+        """Reserve space for the next batch, after work between batches that appended something. Blocking.
 
         Raises:
-            JournalError: The journal cannot be written any more.
+            JournalError: The journal can no longer be written.
+
         """
         self._room.find_again()
 
     def advance(self, seq: int) -> None:
-        """Records up to ``seq`` are durable: readers and watchers hear of it."""
+        """Announce to readers and watchers that the records up to `seq` are durable."""
         self._durable = seq
         synced, self._synced = self._synced, trio.Event()
         synced.set()
 
     def stop(self) -> None:
-        """Lets the queue drain, then ends :meth:`run`."""
+        """End `run` once the queue is empty."""
         self._stopping = True
         self._wake.set()
 
     async def run(self) -> None:
-        """The task itself. Never cancelled from outside: it ends when :meth:`stop` was called and the queue
-        is empty."""
+        """Process commands and jobs until `stop` was called and the queue is empty.
+
+        Never cancelled from outside.
+        """
         with trio.CancelScope(shield=True):
             self._thread.start()
             try:
@@ -234,7 +242,7 @@ class Writer:
                 await self._commit()
 
     def _abandon(self) -> None:
-        """Leaves nobody waiting for a task that has ended, be it by a bug."""
+        """Fail all waiters if the writer task ends, even because of a bug."""
         self._stopping = True
         while self._queue:
             self._queue[0].error = EngineClosed("the engine has stopped")
@@ -308,19 +316,25 @@ class Writer:
         if not self._room.allows(command):
             if self._room.short is not None:
                 raise Exhausted("the server is short of resources for the moment; try again")
-            raise StorageFull("no room on the disk for this change")
+            raise StorageFull("the disk has no space for this change; deletes still work")
         decision = self._state.decide(command, now)
         try:
             drafts = [wire.to_draft(event) for event in decision.events]
         except (TypeError, ValueError, OverflowError):
-            # What `Any` lets through: a set in a document, or an integer beyond 64 bits.
+            # Values that `Any` admits: a set in a document, or an integer beyond 64 bits.
             kind = type(command).__name__
-            raise Invalid(f"{kind} holds what no record can", reason="command", field="") from None
+            raise Invalid(
+                f"{kind} has a value that a record cannot store", reason="command", field=""
+            ) from None
         size = sum(draft_room(len(draft.details), len(draft.content)) for draft in drafts)
         largest = max((part_size(max(len(draft.details), len(draft.content))) for draft in drafts), default=0)
         if size > self._most or largest > PART_BYTES or len(drafts) > BATCH_RECORDS:
             limit = min(PART_BYTES, self._most)
-            raise TooLarge("the change is larger than one batch may be", reason="batch", limit=limit)
+            raise TooLarge(
+                f"the change is larger than {limit} bytes or has too many records; split it",
+                reason="batch",
+                limit=limit,
+            )
         return decision, drafts, size
 
     async def _append(self, batch: CommandBatch) -> None:
@@ -345,10 +359,13 @@ class Writer:
         return addresses
 
     async def upkeep(self) -> None:
-        """What is to be done while nothing else is asked for: the anchor, and room on a disk that was full.
+        """Write the anchor if due, and look for space on a disk that was full.
+
+        The reaper calls it when there may be no commands.
 
         Raises:
-            Closed: The engine is stopping.
+            EngineClosed: The engine is stopping.
+
         """
         try:
             await self.between_batches(self._look_after)
@@ -365,7 +382,7 @@ class Writer:
         self._sightings.write_if_due()
 
     def fail(self, error: BaseException) -> None:
-        """Ends writing for good: state may hold what the journal does not."""
+        """End writing until a restart: the state may contain what the journal does not."""
         if not self._failure:
             self._failure = f"writing has ended until a restart: {error}"
             LOG.error("writing has ended until a restart", exc_info=error)

@@ -44,7 +44,7 @@ def test_an_event_that_does_not_say_what_it_means_to_holds_and_persons_does_not_
     said = {"VERB": Verb.PUT, "ON_HOLD": OnHold.HARMLESS, "VALUES": "", "DATA": Data.NONE}
     type("Saying", (Event,), said)
     del said[unsaid]
-    with pytest.raises(TypeError, match=f"Silent must say its {unsaid}"):
+    with pytest.raises(TypeError, match=f"Silent must declare {unsaid}"):
         type("Silent", (Event,), said)
 
 
@@ -123,5 +123,5 @@ def test_a_field_that_an_older_record_does_not_have_has_its_default() -> None:
     facts = {"account": "acc", "container": "box", "created": 1, "modified": 1, "public_access": None}
     made = ContainerCreated.restore(toy.RESOURCE, "user:a", Cause.REQUEST, dict(facts), {"metadata": []})
     assert (made.policies, made.days, made.ended) == ((), None, -1)
-    with pytest.raises(ValueError, match="no event without metadata"):
+    with pytest.raises(ValueError, match="the record lacks the fields metadata"):
         ContainerCreated.restore(toy.RESOURCE, "user:a", Cause.REQUEST, dict(facts), {})

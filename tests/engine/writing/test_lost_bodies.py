@@ -25,7 +25,7 @@ async def test_a_lost_file_is_not_found_in_the_interface_s_own_words(
             answer = await client.get(f"/binary/{name}/f")
         assert answer.status == 404
         assert set(answer.json()) == {"exception", "message"}
-        assert [record.getMessage() for record in caplog.records] == ["content is lost"]
+        assert [record.getMessage() for record in caplog.records] == ["content lost"]
         assert (await client.get(f"/{name}/k")).body == b"v"
         assert (await client.delete(f"/{name}")).status == 200
 

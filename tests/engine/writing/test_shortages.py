@@ -75,7 +75,7 @@ async def test_a_new_segment_that_finds_no_descriptor_is_tried_again(
             "after",
         }
     told = [(record.levelname, record.message) for record in caplog.records if record.name == "retain.engine"]
-    assert told[0] == ("WARNING", "the machine is short of something")
+    assert told[0] == ("WARNING", "resource shortage")
 
 
 async def test_a_full_disk_without_descriptors_is_not_the_end(disk: MemoryDisk) -> None:
