@@ -23,8 +23,6 @@ from retain.journal.format.merkle import Frontier
 from retain.journal.format.record import Header, Part, Record
 
 FRAME_MAGIC = b"RETF"
-HEAD_FIELDS = 2
-"""Elements of the head before the headers: tree size and root."""
 
 MALFORMED = (ValueError, TypeError, msgpack.UnpackException)
 """What msgpack and unpacking raise on bytes that are not what they should be."""

@@ -82,11 +82,6 @@ class Table:
     def __len__(self) -> int:
         return len(self._offsets)
 
-    @property
-    def left_out(self) -> int:
-        """Bytes left out in all."""
-        return self._before[-1]
-
     def actual(self, offset: int) -> int:
         """Where the byte at a logical offset stands; for one left out: where the next one does."""
         index = bisect_right(self._offsets, offset) - 1

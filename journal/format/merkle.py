@@ -108,7 +108,7 @@ def inclusion_proof(leaves: Sequence[bytes], index: int) -> list[bytes]:
     proof: list[bytes] = []
     start, stop = 0, len(leaves)
     while stop - start > 1:
-        middle = start + _split(stop - start)
+        middle = start + split_point(stop - start)
         if index < middle:
             proof.append(_range_root(leaves, middle, stop))
             stop = middle
@@ -152,7 +152,7 @@ def consistency_proof(leaves: Sequence[bytes], old_size: int) -> list[bytes]:
     proof: list[bytes] = []
     start, stop, whole = 0, len(leaves), True
     while old_size < stop:
-        middle = start + _split(stop - start)
+        middle = start + split_point(stop - start)
         if old_size <= middle:
             proof.append(_range_root(leaves, middle, stop))
             stop = middle
@@ -201,8 +201,8 @@ def verify_consistency(
     return last == 0 and old == old_root and new == new_root
 
 
-def _split(size: int) -> int:
-    """The largest power of two smaller than `size` (RFC 9162, section 2.1.1: k)."""
+def split_point(size: int) -> int:
+    """Return the largest power of two smaller than `size` (RFC 9162, section 2.1.1: k)."""
     return 1 << (size - 1).bit_length() - 1
 
 

@@ -17,6 +17,7 @@ from retain.journal.format.merkle import (
     Frontier,
     leaf_hash,
     node_hash,
+    split_point,
     tree_root,
     verify_consistency,
     verify_inclusion,
@@ -92,7 +93,7 @@ class Prover:
         index, start, stop = seq - 1, 0, size
         path: list[bytes] = []
         while stop - start > 1:
-            middle = start + _split(stop - start)
+            middle = start + split_point(stop - start)
             if index < middle:
                 path.append(self._range(middle, stop))
                 stop = middle
@@ -114,7 +115,7 @@ class Prover:
         path: list[bytes] = []
         start, stop, whole = 0, new_size, True
         while 0 < old_size < stop:
-            middle = start + _split(stop - start)
+            middle = start + split_point(stop - start)
             if old_size <= middle:
                 path.append(self._range(middle, stop))
                 stop = middle
@@ -163,8 +164,3 @@ class Prover:
         seqs = [number * BLOCK + at for number in borders for at in range(1, BLOCK + 1)]
         for seq, header in headers(self._indexes.disk, seqs, self._indexes).items():
             self._leaves[seq] = leaf_hash(header)
-
-
-def _split(size: int) -> int:
-    """The largest power of two smaller than `size` (RFC 9162, section 2.1.1: k)."""
-    return 1 << (size - 1).bit_length() - 1
