@@ -14,6 +14,7 @@ from retain.api.console.sessions import Cookies, Sessions
 from retain.api.console.traffic import Traffic
 from retain.api.http.external import ExternalUrl
 from retain.api.identity import Identity
+from retain.api.settings.history import History
 from retain.engine import Engine
 
 
@@ -32,6 +33,7 @@ class Desk:
         guest: Names a browser that is not signed in.
         csrf: Makes and checks forms' tokens.
         templates: The pages.
+        settings: Reads earlier versions of settings.
         traffic: How many requests were answered lately.
         evidence: Reads the journal for pages, and does long work.
     """
@@ -47,4 +49,5 @@ class Desk:
     csrf: Csrf
     templates: jinja2.Environment
     traffic: Traffic
+    settings: History
     evidence: Evidence

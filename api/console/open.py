@@ -15,6 +15,8 @@ from retain.api.console.sessions import Cookies, Sessions, is_secure
 from retain.api.console.traffic import Traffic
 from retain.api.http.external import ExternalUrl
 from retain.api.identity import Identity
+from retain.api.settings.history import History
+from retain.api.settings.interface import policy_of
 from retain.engine import Engine
 
 
@@ -53,5 +55,6 @@ def desk_of(
         csrf=Csrf(engine.entropy(32)),
         templates=environment(),
         traffic=traffic,
+        settings=History(engine, policy_of(config.settings)),
         evidence=Evidence(engine),
     )

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from retain.api.console.pages import (
+    areas,
     audit,
     audit_resource,
     audit_work,
@@ -16,6 +17,8 @@ from retain.api.console.pages import (
     container,
     containers,
     overview,
+    retention,
+    settings,
     sign_in,
     tokens,
     uploads,
@@ -29,6 +32,9 @@ ROUTES: Final[tuple[Route, ...]] = (
     *container.ROUTES,
     *blob.ROUTES,
     *uploads.ROUTES,
+    *retention.ROUTES,
+    *areas.ROUTES,
+    *settings.ROUTES,
     *tokens.ROUTES,
     *audit.ROUTES,
     *audit_resource.ROUTES,

@@ -12,28 +12,20 @@ import trio
 from retain.api.http.message import BadRequest, HeaderFields, Request, Response
 from retain.api.settings.answers import JSON_TYPE, unchanged_answer, value_answer
 from retain.api.settings.conditions import is_unchanged, read_conditions
-from retain.api.settings.errors import COMMON, TooManyWaiting
+from retain.api.settings.errors import COMMON
+from retain.api.settings.history import History
 from retain.api.settings.query import Query
 from retain.api.settings.stream import change_stream
 from retain.api.settings.watch import Watch, Watchers
-from retain.engine import Engine, Forbidden, NotFound
-from retain.engine.audit.settings_versions import Version, kept_events, versions
+from retain.engine import Engine
 from retain.engine.core.time import iso
-from retain.engine.settings import Asker, Document, Level, Missing, Path, Place, Preconditions, SettingsPolicy
-from retain.engine.settings.paths import walk
+from retain.engine.settings import Asker, Document, Path, Place, Preconditions, SettingsPolicy
 from retain.engine.settings.queries import (
-    NO_RIGHT,
-    NO_SUCH,
     ReadResult,
-    check_device,
     places_concerned,
     read_value,
 )
-from retain.engine.settings.roles import Right, as_stored, permits
 from retain.engine.settings.value import to_text
-
-HISTORY_WAITING_MAX = 8
-"""Readers of history that may queue: each reads the journal from the document's beginning on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +66,7 @@ class Reader:
         self._engine = engine
         self._policy = policy
         self._watchers = watchers
-        self._history = trio.CapacityLimiter(1)
+        self._history = History(engine, policy)
 
     async def answer(self, request: Request, wanted: Wanted) -> Response:
         """The answer to a GET or HEAD.
@@ -153,7 +145,7 @@ class Reader:
 
     async def _versions(self, wanted: Wanted) -> Response:
         """The versions that touched the target, newest first: who, when and how; never a value."""
-        document, found = await self._past(wanted)
+        document, found = await self._history.past(wanted.asker, wanted.place, wanted.path)
         rows = [
             {
                 "revision": version.revision,
@@ -175,57 +167,8 @@ class Reader:
         return value_answer(to_text(value), tag, wanted.headers)
 
     async def earlier(self, wanted: Wanted, revision: int) -> tuple[Any, Document]:
-        """What stood at the target of its own level in an earlier revision, and the document as it is now.
-
-        Raises:
-            NotFound: No such revision is kept, or nothing stood there.
-            Forbidden: The role lists of then or of now do not let this asker read it.
-
-        """
-        document, found = await self._past(wanted)
-        version = next((version for version in found if version.revision == revision), None)
-        if version is None:
-            raise NotFound("this version is not kept", reason="version")
-        self._check_readable(wanted, version.value)
-        value = walk(version.value, as_stored(version.value, wanted.path))
-        if isinstance(value, Missing):
-            raise NotFound(NO_SUCH)
-        return value, document
-
-    async def _past(self, wanted: Wanted) -> tuple[Document, list[Version]]:
-        """The document and its versions, oldest first."""
-        document = await self._engine.read(
-            lambda state, _: _own_document(state.settings, wanted.place, self._policy)
-        )
-        self._check_readable(wanted, document.value)
-        if self._history.statistics().tasks_waiting >= HISTORY_WAITING_MAX:
-            raise TooManyWaiting
-        engine = self._engine
-        durable = engine.statistics().durable  # which is for the Trio thread to ask
-
-        def read() -> list[Version]:
-            return versions(kept_events(engine.disk, document, durable))
-
-        return document, await trio.to_thread.run_sync(read, limiter=self._history)
-
-    def _check_readable(self, wanted: Wanted, value: Any) -> None:
-        """History shows all of a configuration, and a level's history all of them: so all must be
-        readable.
-        """
-        if wanted.place.level != Level.GLOBAL or not isinstance(value, dict):
-            return
-        names = wanted.path[:1] or tuple(value)
-        for name in names:
-            if not permits(value.get(name), Right.READ, wanted.asker):
-                raise Forbidden(NO_RIGHT, reason="role")
-
-
-def _own_document(state: Any, place: Place, policy: SettingsPolicy) -> Document:
-    check_device(state, place, policy)
-    document: Document | None = state.documents.get(place)
-    if document is None:
-        raise NotFound(NO_SUCH)
-    return document
+        """See `History.earlier`."""
+        return await self._history.earlier(wanted.asker, wanted.place, wanted.path, revision)
 
 
 async def _change_or_gone(request: Request, watch: Watch, waiting: trio.CancelScope) -> None:

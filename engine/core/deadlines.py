@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Hashable, Iterable, Iterator
 from contextlib import contextmanager
 from enum import IntEnum
-from itertools import repeat
+from itertools import islice, repeat
 from typing import Any, cast
 
 from sortedcontainers import SortedList
@@ -22,6 +22,9 @@ class DeadlineKind(IntEnum):
     SETTING = 5
     ERASURE = 6
 
+
+LOOK_AT = 100_000
+"""Most deadlines that one listing looks at: some 50 ms."""
 
 _Entry = tuple[int, int, Any]
 
@@ -145,6 +148,20 @@ class Deadlines:
                 break
             found.append((at, DeadlineKind(kind), key))
         return found
+
+    def of_kind(self, kind: DeadlineKind, at: int, skip: int, limit: int) -> list[tuple[int, Any]]:
+        """Return the deadlines of a kind whose keys are texts, from the moment ``at`` on, earliest first,
+        without those asleep.
+
+        Args:
+            kind: What ends.
+            at: Nanoseconds since the epoch.
+            skip: How many of them to pass over: those of the moment ``at`` that were answered before.
+            limit: Most answers. At most :data:`LOOK_AT` deadlines of all kinds are looked at.
+        """
+        entries = islice(self._entries.irange((at, int(kind), "")), LOOK_AT)
+        wanted = ((end, key) for end, one, key in entries if one == kind)
+        return list(islice(wanted, skip, skip + limit))
 
     def entries(self) -> list[tuple[int, int, Any]]:
         """Return a copy of all entries in order, suspended ones included, for checks."""

@@ -15,7 +15,7 @@ from retain.api.admin.acts import Administration
 from retain.api.cli.assemble import assembled
 from retain.api.config.load import Config, UserConfig
 from retain.engine import Engine
-from retain.engine.testing import open_memory_engine
+from retain.engine.testing import ManualClock, open_memory_engine
 from tests.kit.engines import LightOptions
 
 PASSWORD = "right"
@@ -116,10 +116,12 @@ class Console:
 
 
 @asynccontextmanager
-async def console(config: Config | None = None) -> AsyncIterator[Console]:
+async def console(
+    config: Config | None = None, *, clock: ManualClock | None = None
+) -> AsyncIterator[Console]:
     """The console of `config`, or of the three users above, with a tenant."""
     config = config if config is not None else Config(users=USERS)
-    async with open_memory_engine(options=LightOptions()) as engine:
+    async with open_memory_engine(options=LightOptions(), clock=clock) as engine:
         administration = await Administration.open(engine, config)
         await administration.add_tenant(actor="cli", name="mytenant")
         app = await assembled(engine, config, administration).pages()

@@ -58,7 +58,7 @@ def content_headers(entry: BlobEntry, name: str, *, download: bool) -> dict[str,
     shown = kind_of(entry, name) in ("audio", "video", "image") and not download
     headers = {
         "Content-Security-Policy": SANDBOX,
-        "Content-Disposition": "inline" if shown else _attachment(name),
+        "Content-Disposition": "inline" if shown else attachment(name),
         "Accept-Ranges": "bytes",
     }
     if entry.headers.encoding is not None:
@@ -66,8 +66,11 @@ def content_headers(entry: BlobEntry, name: str, *, download: bool) -> dict[str,
     return headers
 
 
-def _attachment(name: str) -> str:
-    """RFC 6266: the last part of the name, in ASCII for old clients and whole for all others."""
+def attachment(name: str) -> str:
+    """Return the header that has a browser save a file, by the last part of its name.
+
+    The name is in ASCII for old clients and whole for all others (RFC 6266).
+    """
     last = name.rpartition("/")[2] or "blob"
     plain = re.sub(r"[^A-Za-z0-9._ -]", "_", last)
     return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(last, safe='')}"

@@ -43,7 +43,9 @@ for (const choice of document.querySelectorAll("[data-go]")) choice.addEventList
 // Typed confirmation. The server checks it again.
 for (const field of document.querySelectorAll("[data-type]")) {
   const button = document.getElementById(field.dataset.opens);
-  field.addEventListener("input", () => { button.disabled = field.value !== field.dataset.type; });
+  const judge = () => { button.disabled = field.value !== field.dataset.type; };
+  field.addEventListener("input", judge);
+  judge();
 }
 
 // The slider and the moment beside it say the same; what the field said first stays as it is.

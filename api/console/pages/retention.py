@@ -1,0 +1,235 @@
+"""How long a container keeps blobs, with what a change would end; and emptying or removing the container."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import trio
+from quart import Response
+from werkzeug.datastructures import MultiDict
+
+from retain.api.admin.acts import FOREVER
+from retain.api.console.call import Call
+from retain.api.console.containers.addresses import CONTAINERS, container_address, steps
+from retain.api.console.filters import counted
+from retain.api.console.roles import ADMINISTRATORS
+from retain.api.console.route import Route
+from retain.api.console.sessions import Note
+from retain.api.refusals import status_of
+from retain.engine import EngineError, State
+from retain.engine.blobs.commands import DeleteBlob
+from retain.engine.blobs.container_commands import DeleteContainer
+from retain.engine.blobs.listing import list_blobs
+from retain.engine.blobs.queries import ContainerTotals, holding
+from retain.engine.blobs.shortening import Shortening, shortening
+
+AT: Final = f"{CONTAINERS}/<tenant>/<container>"
+EMPTIES: Final = 5_000
+"""Most blobs that one act deletes, so that it ends within seconds and others are served meanwhile."""
+AT_ONCE: Final = 200
+"""Deletions that may wait for one sync together."""
+MAX_DAYS: Final = 36_500
+
+
+async def show_retention(call: Call, tenant: str, container: str) -> Response:
+    """Return the form, and what the change that it asks for would end."""
+    keep = call.args.get("keep", "")
+    if not keep:
+        return await _retention(call, tenant, container)
+    return await _asked(call, tenant, container, call.args)
+
+
+async def _asked(
+    call: Call, tenant: str, container: str, fields: MultiDict[str, str], sure_fault: str = ""
+) -> Response:
+    keep, text = fields.get("keep", ""), fields.get("days", "").strip()
+    days = _days(keep, text)
+    if days is None:
+        fault = "Write a number of days from 1 to 36500."
+        return await _retention(call, tenant, container, keep, text, fault=fault, status=400)
+    preview = await _preview(call, tenant, container, days)
+    status = 400 if sure_fault else 200
+    return await _retention(
+        call, tenant, container, keep, text, preview=preview, sure_fault=sure_fault, status=status
+    )
+
+
+async def set_retention(call: Call, tenant: str, container: str) -> Response:
+    """Change it; what ends blobs only with the container's name typed."""
+    sent = await call.form()
+    days = _days(sent.get("keep", ""), sent.get("days", "").strip())
+    if days is None:
+        return await _asked(call, tenant, container, sent)
+    preview = await _preview(call, tenant, container, days)
+    if preview.ends and sent.get("sure", "") != f"{tenant}/{container}":
+        fault = "This is not the container’s name. Nothing was changed."
+        return await _asked(call, tenant, container, sent, fault)
+    await call.desk.administration.set_retention(
+        actor=call.actor, name=tenant, container=container, days=None if days == "default" else days
+    )
+    ended = f" {counted(preview.ends, 'blob')} ended." if preview.ends else " No blob ended."
+    kept = counted(preview.next_days, "day") if preview.next_days else "for ever"
+    note = Note(f"{tenant}/{container} keeps a blob {kept}.{ended}", "hidden" if preview.ends else "live")
+    return call.go(container_address(tenant, container), note)
+
+
+def _days(keep: str, text: str) -> int | str | None:
+    """What was asked for, as the act takes it, or `default`; None for a number that is none."""
+    if keep in (FOREVER, "default"):
+        return keep
+    plain = text.isascii() and text.isdigit() and len(text) <= 5
+    return int(text) if plain and 1 <= int(text) <= MAX_DAYS else None
+
+
+async def _preview(call: Call, tenant: str, container: str, days: int | str) -> Shortening:
+    call.desk.administration.tenants.required(tenant)
+    wanted = None if days == "default" else 0 if days == FOREVER else int(days)
+    return await call.desk.engine.read(
+        lambda state, now: shortening(state.blobs, tenant, container, wanted, now)
+    )
+
+
+async def _retention(
+    call: Call,
+    tenant: str,
+    container: str,
+    keep: str = "",
+    days: str = "",
+    *,
+    preview: Shortening | None = None,
+    fault: str = "",
+    sure_fault: str = "",
+    status: int = 200,
+) -> Response:
+    found = await _held(call, tenant, container)
+    chosen = keep or _chosen(found)
+    return call.page(
+        "container-retention.html",
+        status=status,
+        here=CONTAINERS,
+        **_names(tenant, container),
+        found=found,
+        keep=chosen,
+        days=days or str(found.days or ""),
+        default=await call.desk.engine.read(lambda state, _: state.blobs.default_days),
+        preview=preview,
+        fault=fault,
+        sure_fault=sure_fault,
+    )
+
+
+def _chosen(found: ContainerTotals) -> str:
+    if found.entry.days is None:
+        return "default"
+    return "days" if found.entry.days else FOREVER
+
+
+def _names(tenant: str, container: str) -> dict[str, Any]:
+    return {
+        "tenant": tenant,
+        "container": container,
+        "steps": steps(tenant, container, ""),
+        "address": container_address,
+    }
+
+
+async def _held(call: Call, tenant: str, container: str) -> ContainerTotals:
+    call.desk.administration.tenants.required(tenant)
+    return await call.desk.engine.read(lambda state, _: holding(state.blobs, tenant, container))
+
+
+async def show_remove(call: Call, tenant: str, container: str) -> Response:
+    """Return the page that says what emptying and removing end."""
+    return await _remove(call, tenant, container)
+
+
+async def _remove(
+    call: Call, tenant: str, container: str, status: int = 200, *, fault: str = "", empties: bool = False
+) -> Response:
+    return call.page(
+        "container-remove.html",
+        status=status,
+        here=CONTAINERS,
+        **_names(tenant, container),
+        found=await _held(call, tenant, container),
+        most=EMPTIES,
+        fault=fault,
+        empties=empties,
+    )
+
+
+async def remove(call: Call, tenant: str, container: str) -> Response:
+    """Remove a container with all it holds."""
+    if (await call.form()).get("sure", "") != f"{tenant}/{container}":
+        fault = "This is not the container’s name. Nothing was changed."
+        return await _remove(call, tenant, container, 400, fault=fault)
+    call.desk.administration.tenants.required(tenant)
+    command = DeleteContainer(actor=call.actor, account=tenant, container=container)
+    try:
+        await call.desk.engine.submit(command)
+    except EngineError as error:
+        if status_of(error) not in (409, 412):
+            raise
+        fault = f"{error.message[:1].upper()}{error.message[1:]}. Nothing was changed."
+        return await _remove(call, tenant, container, status_of(error), fault=fault)
+    return call.go(CONTAINERS, Note(f"Removed the container {container} of {tenant}.", "hidden"))
+
+
+async def empty(call: Call, tenant: str, container: str) -> Response:
+    """Delete the blobs of a container, at most `EMPTIES` in one act; what is held or leased stays."""
+    if (await call.form()).get("sure", "") != f"{tenant}/{container}":
+        fault = "This is not the container’s name. Nothing was changed."
+        return await _remove(call, tenant, container, 400, fault=fault, empties=True)
+    call.desk.administration.tenants.required(tenant)
+    gone, kept = 0, 0
+    following: str | None = ""
+    while following is not None and gone + kept < EMPTIES:
+        names, following = await _some(call, tenant, container, following)
+        done = await _deleted(call, tenant, container, names)
+        gone += done
+        kept += len(names) - done
+    text = f"Deleted {counted(gone, 'blob')} of {container}."
+    text += f" {counted(kept, 'blob')} stayed: held, leased or written meanwhile." if kept else ""
+    text += " More are left: empty it again." if following is not None else ""
+    return call.go(container_address(tenant, container), Note(text, "hidden"))
+
+
+async def _some(call: Call, tenant: str, container: str, start: str) -> tuple[list[str], str | None]:
+    def look(state: State, now: int) -> tuple[list[str], str | None]:
+        page = list_blobs(state.blobs, tenant, container, now, start=start, limit=AT_ONCE)
+        return [one.name for one in page.items], page.next
+
+    return await call.desk.engine.read(look)
+
+
+async def _deleted(call: Call, tenant: str, container: str, names: list[str]) -> int:
+    """Delete these together; return how many were."""
+    done = 0
+    failures: list[EngineError] = []
+
+    async def delete(name: str) -> None:
+        nonlocal done
+        command = DeleteBlob(actor=call.actor, account=tenant, container=container, name=name)
+        try:
+            await call.desk.engine.submit(command)
+        except EngineError as error:
+            if status_of(error) not in (404, 409, 412):
+                failures.append(error)
+        else:
+            done += 1
+
+    async with trio.open_nursery() as nursery:
+        for name in names:
+            nursery.start_soon(delete, name)
+    if failures:
+        raise failures[0]
+    return done
+
+
+ROUTES: Final = (
+    Route(path=f"{AT}/retention", view=show_retention, roles=ADMINISTRATORS),
+    Route(path=f"{AT}/retention", view=set_retention, methods=("POST",), roles=ADMINISTRATORS),
+    Route(path=f"{AT}/remove", view=show_remove, roles=ADMINISTRATORS),
+    Route(path=f"{AT}/remove", view=remove, methods=("POST",), roles=ADMINISTRATORS),
+    Route(path=f"{AT}/empty", view=empty, methods=("POST",), roles=ADMINISTRATORS),
+)

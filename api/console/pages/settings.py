@@ -1,0 +1,306 @@
+"""`/console/settings`: the three levels of an application side by side, merged, edited, and their history.
+
+Administrators see everybody's settings; other users the part of the application that they may read, and their
+own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import quote, urlencode
+
+import trio
+from quart import Response
+
+from retain.api.console.call import Call
+from retain.api.console.errors import error_page
+from retain.api.console.roles import Role
+from retain.api.console.route import Nav, Route
+from retain.api.console.sessions import Note
+from retain.api.console.settings.merged import WORDS, Line, lines
+from retain.api.console.settings.texts import diff, mistake, pretty
+from retain.api.http.message import RequestError
+from retain.api.refusals import status_of
+from retain.api.settings.interface import policy_of
+from retain.api.settings.jsontext import read_json
+from retain.engine import EngineError, Forbidden, NotFound, PreconditionFailed, State
+from retain.engine.audit.settings_versions import Version
+from retain.engine.settings import (
+    MISSING,
+    Asker,
+    EncodedValue,
+    Level,
+    Place,
+    PostValue,
+    Preconditions,
+    PutValue,
+    RestoreValue,
+    SettingsPolicy,
+)
+from retain.engine.settings.queries import check_device, look, own_tag
+
+SETTINGS: Final = "/console/settings"
+OWN: Final = frozenset({Role.ADMINISTRATOR, Role.USER})
+NAMES: Final = {"application": Level.GLOBAL, "user": Level.USER, "device": Level.DEVICE}
+ORIGINS: Final = {"application": "app", "user": "user", "device": "device"}
+VERSIONS: Final = 20
+"""So many versions are shown of a level."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a page is about.
+
+    Attributes:
+        application: The application's id.
+        user: Whose settings; empty for the application's alone.
+        device: On which device; empty for none.
+    """
+
+    application: str
+    user: str
+    device: str
+
+    def place(self, level: str) -> Place:
+        """The document of a level. Raises NotFound for one that the page does not show."""
+        if level == "application":
+            return Place(self.application, Level.GLOBAL)
+        if level == "user" and self.user:
+            return Place(self.application, Level.USER, user=self.user)
+        if level == "device" and self.user and self.device:
+            return Place(self.application, Level.DEVICE, self.device, self.user)
+        raise NotFound("there is no such level of settings here", reason="level")
+
+    @property
+    def levels(self) -> tuple[str, ...]:
+        """The levels that the page shows."""
+        return ("application", *(("user",) if self.user else ()), *(("device",) if self.device else ()))
+
+    def address(self, **more: str) -> str:
+        """Return the page's path."""
+        query = {"application": self.application, "user": self.user, "device": self.device, **more}
+        filled = {name: value for name, value in query.items() if value}
+        return f"{SETTINGS}?{urlencode(filled, quote_via=quote)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A level as the page shows it.
+
+    Attributes:
+        level: application, user or device.
+        title: Its heading.
+        origin: Its mark.
+        text: The document as JSON; empty if there is none.
+        tag: What a save must match.
+        revision: 0 if there is none.
+        may_edit: Whether this user is offered to edit it.
+    """
+
+    level: str
+    title: str
+    origin: str
+    text: str
+    tag: str
+    revision: int
+    may_edit: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """A version in the history.
+
+    Attributes:
+        version: The version.
+        changes: What it changed; None if that is too long to compare.
+        current: Whether it is in force.
+    """
+
+    version: Version
+    changes: list[tuple[str, str]] | None
+    current: bool
+
+
+async def show(call: Call) -> Response:
+    """Return the list of applications, or one application's settings."""
+    asked = _asked(call, call.args)
+    if asked.application:
+        return await _page(call, asked, edits=call.args.get("edit", ""))
+    found: list[tuple[str, int]] = []
+    if call.role is Role.ADMINISTRATOR:
+        found = await call.desk.engine.read(lambda state, _: sorted(state.settings.usage.items()))
+    return call.page("settings-list.html", here=SETTINGS, applications=found, asked=asked, base=call.base)
+
+
+def _asked(call: Call, sent: Any) -> Asked:
+    """What is asked for; users get no other user's settings, whatever they ask for."""
+    application, user, device = (sent.get(name, "").strip() for name in ("application", "user", "device"))
+    if call.role is not Role.ADMINISTRATOR:
+        if user and user != call.caller.name:
+            raise Forbidden("these settings are another user's", reason="user")
+        user = call.caller.name
+    return Asked(application, user, device if user else "")
+
+
+def _asker(call: Call) -> Asker:
+    return Asker(call.caller.name, call.caller.roles, call.role is Role.ADMINISTRATOR)
+
+
+def _policy(call: Call) -> SettingsPolicy:
+    return policy_of(call.desk.config.settings)
+
+
+def _levels(state: State, call: Call, asked: Asked) -> tuple[list[Shown], list[Line]]:
+    """The levels, and what they come to."""
+    asker, settings = _asker(call), state.settings
+    shown: list[Shown] = []
+    titles = {"application": "Application", "user": f"User {asked.user}", "device": f"Device {asked.device}"}
+    for level in asked.levels:
+        place = asked.place(level)
+        check_device(settings, place, _policy(call))
+        view = look(settings, asker, place, (), merged=False)
+        document = settings.documents.get(place)
+        value = view.layers[0] if view.layers else MISSING
+        may_edit = level != "application" or asker.admin
+        revision = document.revision if document is not None else 0
+        tag = own_tag(settings, place)
+        shown.append(Shown(level, titles[level], ORIGINS[level], pretty(value), tag, revision, may_edit))
+    lowest = asked.place(asked.levels[-1])
+    names = [one.origin for one in shown if one.revision]
+    return shown, lines(list(zip(names, look(settings, asker, lowest, ()).layers, strict=True)))
+
+
+async def _page(
+    call: Call,
+    asked: Asked,
+    *,
+    status: int = 200,
+    edits: str = "",
+    text: str | None = None,
+    fault: str = "",
+    conflict: dict[str, Any] | None = None,
+) -> Response:
+    levels, merged = await call.desk.engine.read(lambda state, _: _levels(state, call, asked))
+    wanted = call.args.get("history", edits)
+    if wanted not in asked.levels:
+        wanted = asked.levels[-1]
+    versions = await _versions(call, asked, wanted)
+    return call.page(
+        "settings.html",
+        status=status,
+        here=SETTINGS,
+        asked=asked,
+        levels=levels,
+        merged=merged,
+        words=WORDS,
+        edits=edits,
+        text=text,
+        fault=fault,
+        conflict=conflict,
+        history=wanted,
+        past=await trio.to_thread.run_sync(_compared, versions),
+        oldest=versions[0].revision if versions else 0,
+    )
+
+
+async def _versions(call: Call, asked: Asked, level: str) -> list[Version]:
+    """The versions of a level; none, if there is no document or this user may not read all of it."""
+    try:
+        return (await call.desk.settings.past(_asker(call), asked.place(level)))[1]
+    except (NotFound, Forbidden, RequestError):
+        return []
+
+
+def _compared(versions: list[Version]) -> list[Past]:
+    """The latest versions, newest first, each compared with the one before."""
+    found = []
+    for number in range(len(versions) - 1, max(-1, len(versions) - 1 - VERSIONS), -1):
+        before = versions[number - 1].value if number else MISSING
+        changes = diff(before, versions[number].value)
+        found.append(Past(versions[number], changes, number == len(versions) - 1))
+    return found
+
+
+async def save(call: Call) -> Response:
+    """Save a level, if it is still the revision that the page showed."""
+    sent = await call.form()
+    asked, level = _asked(call, sent), sent.get("level", "")
+    text, tag = sent.get("text", "").replace("\r\n", "\n"), sent.get("tag", "")
+    place = asked.place(level)
+    try:
+        body = await read_json(text.encode("utf-8", "surrogatepass"), _policy(call).max_depth)
+        await _write(call, place, body, tag)
+    except PreconditionFailed:
+        return await _conflicted(call, asked, level, text, tag)
+    except EngineError as error:
+        if status_of(error) not in (400, 403, 409, 413, 507):
+            raise
+        fault = mistake(text) or f"{error.message[:1].upper()}{error.message[1:]}."
+        return await _page(
+            call, asked, status=status_of(error), edits=level, text=text, fault=f"{fault} Nothing was saved."
+        )
+    return call.go(asked.address(history=level), Note(f"Saved the settings of the {level}."))
+
+
+async def _write(call: Call, place: Place, body: EncodedValue, tag: str) -> None:
+    engine = call.desk.engine
+    exists = await engine.read(lambda state, _: place in state.settings.documents)
+    command = PutValue if exists else PostValue
+    await engine.submit(
+        command(
+            actor=call.actor,
+            asker=_asker(call),
+            place=place,
+            path=(),
+            policy=_policy(call),
+            conditions=Preconditions(match=frozenset({tag})),
+            resource=engine.entropy(16),
+            body=body,
+        )
+    )
+
+
+async def _conflicted(call: Call, asked: Asked, level: str, text: str, tag: str) -> Response:
+    """Return the page that shows what came between; nothing that was typed is lost."""
+    versions = await _versions(call, asked, level)
+    revision = tag.rpartition(".")[2]
+    base = next((one for one in versions if str(one.revision) == revision), None)
+    latest = versions[-1] if versions else None
+    changes = None if latest is None or base is None else diff(base.value, latest.value)
+    conflict = {"latest": latest, "base": revision, "changes": changes}
+    return await _page(call, asked, status=412, edits=level, text=text, conflict=conflict)
+
+
+async def restore(call: Call) -> Response:
+    """Put an earlier version back, as a version of its own."""
+    sent = await call.form()
+    asked, level, revision = _asked(call, sent), sent.get("level", ""), sent.get("revision", "")
+    if not (revision.isascii() and revision.isdigit() and len(revision) <= 18):
+        raise NotFound("this version is not kept", reason="version")
+    place = asked.place(level)
+    try:
+        value, document = await call.desk.settings.earlier(_asker(call), place, (), int(revision))
+    except RequestError as error:
+        return error_page(call, error.status, detail="Too many read history now. Try it again.")
+    await call.desk.engine.submit(
+        RestoreValue(
+            actor=call.actor,
+            asker=_asker(call),
+            place=place,
+            path=(),
+            policy=_policy(call),
+            conditions=Preconditions(match=frozenset({sent.get("tag", "")})),
+            resource=call.desk.engine.entropy(16),
+            body=EncodedValue.of(value),
+            whose=document.resource,
+        )
+    )
+    return call.go(asked.address(history=level), Note(f"Restored revision {revision} of the {level}."))
+
+
+ROUTES: Final = (
+    Route(path=SETTINGS, view=show, roles=OWN, nav=Nav("Settings", "levels", "Data")),
+    Route(path=f"{SETTINGS}/save", view=save, methods=("POST",), roles=OWN),
+    Route(path=f"{SETTINGS}/restore", view=restore, methods=("POST",), roles=OWN),
+)

@@ -1,0 +1,80 @@
+"""The merged settings as lines, each with the level that it comes from and what it overrides."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+WORDS: Final = {"app": "Application", "user": "User", "device": "Device"}
+_OVER: Final = {"app": "of the application", "user": "of the user", "device": "of the device"}
+_OVER_MAX: Final = 120
+"""So many characters of an overridden value are shown."""
+
+Layer = tuple[str, Any]
+"""A level's name and its value."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line of the merged JSON.
+
+    Attributes:
+        depth: How far it is indented.
+        code: The JSON.
+        origin: The level that it comes from; empty for what several levels share.
+        over: What it overrides, in words; empty for nothing.
+    """
+
+    depth: int
+    code: str
+    origin: str = ""
+    over: str = ""
+
+
+def lines(layers: Sequence[Layer]) -> list[Line]:
+    """Return the layers (lowest first) laid over one another, by the rule of `engine.settings.merge`."""
+    return list(_value(list(layers), "", "", 0)) if layers else []
+
+
+def _value(layers: list[Layer], start: str, end: str, depth: int) -> Iterator[Line]:
+    origin, value = layers[-1]
+    if not isinstance(value, dict):
+        below = layers[-2] if len(layers) > 1 else None
+        yield Line(depth, f"{start}{_text(value)}{end}", origin, "" if below is None else _over(below))
+        return
+    objects = _objects_on_top(layers)
+    hidden = layers[-len(objects) - 1] if len(layers) > len(objects) else None
+    shared = origin if len(objects) == 1 else ""
+    over = "" if hidden is None else _over(hidden)
+    names = list(dict.fromkeys(name for _, members in objects for name in members))
+    if not names:
+        yield Line(depth, f"{start}{{}}{end}", shared, over)
+        return
+    yield Line(depth, f"{start}{{", shared, over)
+    for number, name in enumerate(names, 1):
+        inner = [(level, members[name]) for level, members in objects if name in members]
+        comma = "," if number < len(names) else ""
+        yield from _value(inner, f"{_text(name)}: ", comma, depth + 1)
+    yield Line(depth, f"}}{end}")
+
+
+def _objects_on_top(layers: list[Layer]) -> list[Layer]:
+    """The layers above the highest that is no object, which hides all below it."""
+    top: list[Layer] = []
+    for layer in reversed(layers):
+        if not isinstance(layer[1], dict):
+            break
+        top.append(layer)
+    return top[::-1]
+
+
+def _text(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _over(layer: Layer) -> str:
+    text = _text(layer[1])
+    short = text if len(text) <= _OVER_MAX else f"{text[:_OVER_MAX]}…"
+    return f"over {short} {_OVER[layer[0]]}"

@@ -1,0 +1,95 @@
+"""Earlier versions of a settings document: read from the journal, for those who may read all of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import trio
+
+from retain.api.settings.errors import TooManyWaiting
+from retain.engine import Engine, Forbidden, NotFound
+from retain.engine.audit.settings_versions import Version, kept_events, versions
+from retain.engine.settings import Asker, Document, Level, Missing, Path, Place, SettingsPolicy
+from retain.engine.settings.paths import walk
+from retain.engine.settings.queries import NO_RIGHT, NO_SUCH, check_device
+from retain.engine.settings.roles import Right, as_stored, permits
+
+HISTORY_WAITING_MAX = 8
+"""Readers of history that may queue: each reads the journal from the document's beginning on."""
+
+
+class History:
+    """Reads earlier versions, one reader after the other.
+
+    Args:
+        engine: Where settings are kept.
+        policy: What the operator allows.
+    """
+
+    def __init__(self, engine: Engine, policy: SettingsPolicy) -> None:
+        self._engine = engine
+        self._policy = policy
+        self._one = trio.CapacityLimiter(1)
+
+    async def past(self, asker: Asker, place: Place, path: Path = ()) -> tuple[Document, list[Version]]:
+        """Return the document as it is now, and its versions that are kept, oldest first.
+
+        Raises:
+            NotFound: There is no such document.
+            Forbidden: This asker may not read all of it.
+            TooManyWaiting: Too many read history.
+        """
+        document = await self._engine.read(
+            lambda state, _: _own_document(state.settings, place, self._policy)
+        )
+        check_readable(asker, place, path, document.value)
+        if self._one.statistics().tasks_waiting >= HISTORY_WAITING_MAX:
+            raise TooManyWaiting
+        engine = self._engine
+        durable = engine.statistics().durable  # which is for the Trio thread to ask
+
+        def read() -> list[Version]:
+            return versions(kept_events(engine.disk, document, durable))
+
+        return document, await trio.to_thread.run_sync(read, limiter=self._one)
+
+    async def earlier(self, asker: Asker, place: Place, path: Path, revision: int) -> tuple[Any, Document]:
+        """Return what stood at the target of its own level in an earlier revision, and the document as it is
+        now.
+
+        Raises:
+            NotFound: No such revision is kept, or nothing stood there.
+            Forbidden: The role lists of then or of now do not let this asker read it.
+            TooManyWaiting: Too many read history.
+        """
+        document, found = await self.past(asker, place, path)
+        version = next((version for version in found if version.revision == revision), None)
+        if version is None:
+            raise NotFound("this version is not kept", reason="version")
+        check_readable(asker, place, path, version.value)
+        value = walk(version.value, as_stored(version.value, path))
+        if isinstance(value, Missing):
+            raise NotFound(NO_SUCH)
+        return value, document
+
+
+def check_readable(asker: Asker, place: Place, path: Path, value: Any) -> None:
+    """Refuse unless all is readable: history shows all of a configuration, and a level's history all of
+    them.
+
+    Raises:
+        Forbidden: Something is not.
+    """
+    if place.level != Level.GLOBAL or not isinstance(value, dict):
+        return
+    for name in path[:1] or tuple(value):
+        if not permits(value.get(name), Right.READ, asker):
+            raise Forbidden(NO_RIGHT, reason="role")
+
+
+def _own_document(state: Any, place: Place, policy: SettingsPolicy) -> Document:
+    check_device(state, place, policy)
+    document: Document | None = state.documents.get(place)
+    if document is None:
+        raise NotFound(NO_SUCH)
+    return document

@@ -1,0 +1,104 @@
+"""A container's retention, its emptying and its removal: what is shown before, and what is done."""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+import pytest
+
+from retain.engine.blobs.queries import holding
+from retain.engine.testing import ManualClock
+from tests.api.console.test_containers_page import AT, at, put
+from tests.kit.console import Console, console
+
+NAME = "mytenant/recordings"
+
+
+async def blobs(server: Console) -> int:
+    return (await server.engine.read(lambda s, _: holding(s.blobs, "mytenant", "recordings"))).blobs
+
+
+async def days(server: Console) -> int | None:
+    found = await server.engine.read(lambda s, _: holding(s.blobs, "mytenant", "recordings"))
+    return found.entry.days
+
+
+async def test_a_shorter_retention_says_what_it_ends_and_needs_the_name() -> None:
+    clock = ManualClock()
+    async with console(clock=clock) as server:
+        await put(server, "old.wav")
+        await put(server, "old-held.wav")
+        clock.advance(20 * 86_400)
+        await put(server, "new.wav")
+        browser = await server.signed_in()
+        reason = {"name": "old-held.wav", "reason": "case 1"}
+        await browser.send(at("/blob/hold"), reason, at("/blob", name="old-held.wav"))
+        asked = at("/retention", keep="days", days="14")
+        preview = (await browser.get(asked)).text
+        assert "14\u00a0days instead of 30\u00a0days: 2\u00a0blobs end at once" in preview
+        assert "hidden, kept" in preview
+        assert await days(server) is None, "a preview changes nothing"
+        sent = {"keep": "days", "days": "14"}
+        for sure in ("", "recordings", "mytenant/recordings "):
+            refused = await browser.send(at("/retention"), {**sent, "sure": sure}, asked)
+            assert (refused.status, "not the container’s name" in refused.text) == (400, True)
+        assert await days(server) is None
+        done = await browser.send(at("/retention"), {**sent, "sure": NAME}, asked)
+        assert (done.status, await days(server)) == (303, 14)
+        page = (await browser.get(AT)).text
+        assert "2\u00a0blobs ended" in page
+        assert "new.wav" in page
+        assert "old.wav" not in page
+        assert (await browser.get(at("/blob", name="old-held.wav"))).status == 404, "hidden, and kept"
+
+
+async def test_a_longer_retention_ends_nothing_and_needs_no_name() -> None:
+    async with console() as server:
+        await put(server, "x.wav")
+        browser = await server.signed_in()
+        for keep, text, expected in (("forever", "", 0), ("days", "60", 60), ("default", "", None)):
+            preview = await browser.get(at("/retention", keep=keep, days=text))
+            assert "no blob ends" in preview.text
+            done = await browser.send(at("/retention"), {"keep": keep, "days": text}, at("/retention"))
+            assert (done.status, await days(server)) == (303, expected)
+
+
+@pytest.mark.parametrize("text", ["", "0", "-1", "36501", "1.5", "٣", "9" * 400, "<b>"])
+async def test_days_that_are_none_are_refused_beside_the_field(text: str) -> None:
+    async with console() as server:
+        browser = await server.signed_in()
+        shown = await browser.get(f"{AT}/retention?keep=days&days={quote(text)}")
+        sent = await browser.send(at("/retention"), {"keep": "days", "days": text}, at("/retention"))
+        for answer in (shown, sent):
+            assert (answer.status, "Write a number of days" in answer.text) == (400, True)
+            assert "<b>" not in answer.text.replace("<b>ann</b>", "")
+        assert await days(server) is None
+
+
+async def test_emptying_needs_the_name_and_leaves_what_is_held() -> None:
+    async with console() as server:
+        for number in range(205):
+            await put(server, f"{number}.wav")
+        browser = await server.signed_in()
+        await browser.send(at("/blob/hold"), {"name": "7.wav", "reason": "case"}, at("/blob", name="7.wav"))
+        refused = await browser.send(at("/empty"), {"sure": "recordings"}, at("/remove"))
+        assert (refused.status, await blobs(server)) == (400, 205)
+        done = await browser.send(at("/empty"), {"sure": NAME}, at("/remove"))
+        assert (done.status, await blobs(server)) == (303, 1)
+        said = (await browser.get(AT)).text
+        assert "Deleted 204\u00a0blobs of recordings. 1\u00a0blob stayed" in said
+
+
+async def test_a_container_is_removed_unless_it_is_held() -> None:
+    async with console() as server:
+        await put(server, "x.wav")
+        browser = await server.signed_in()
+        assert (await browser.send(at("/remove"), {"sure": ""})).status == 400
+        await browser.send(at("/blob/hold"), {"name": "x.wav", "reason": "case"}, at("/blob", name="x.wav"))
+        held = await browser.send(at("/remove"), {"sure": NAME})
+        assert (held.status, "Nothing was changed" in held.text) == (409, True)
+        hold = (await server.administration.acts()["hold list"](actor="cli"))[0]["hold"]
+        await server.administration.acts()["hold lift"](actor="cli", hold=hold)
+        done = await browser.send(at("/remove"), {"sure": NAME})
+        assert (done.status, done.location) == (303, "/console/containers")
+        assert (await browser.get(AT)).status == 404
