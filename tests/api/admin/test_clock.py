@@ -12,7 +12,7 @@ import trio.testing
 from click.testing import CliRunner
 
 from retain.api.admin.clock import AHEAD, FUTURE, RIGHT, SET_BACK, ClockActs, notice, watch_clock
-from retain.api.cli.main import DONE, FAILED, main
+from retain.api.cli.main import DONE, FAILED, WRONG, main
 from retain.engine import Engine, Options, Unavailable, open_engine
 from retain.engine.testing import EPOCH, SteppedClock, open_memory_engine
 from retain.journal.testing.memory import MemoryDisk
@@ -103,6 +103,9 @@ def test_the_commands_show_and_accept(tmp_path: Path) -> None:
         )
         return result.exit_code, result.output
 
+    assert run("show")[0] == WRONG  # a command that reads makes no data folder
+    added = CliRunner().invoke(main, ["tenant", "add", "mytenant", "--data", str(tmp_path / "data")])
+    assert added.exit_code == DONE
     code, text = run("show")
     assert (code, "State: the clock is right." in text) == (DONE, True)
     later = {"present": 1 << 61, "wall": 1 << 61, "monotonic": 0, "journal": 0}

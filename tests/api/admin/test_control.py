@@ -245,7 +245,7 @@ def test_who_acts_may_have_no_name(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_data_folder_that_cannot_be_used_is_told_with_the_code_for_why(tmp_path: Path) -> None:
     (tmp_path / "data").write_text("no folder")
     result = run(tmp_path, "tenant", "list")
-    assert (result.exit_code, result.stderr.count("\n")) == (FAILED, 1)
+    assert (result.exit_code, result.stderr.count("\n")) == (WRONG, 1)
     assert str(tmp_path / "data") in result.stderr
     (tmp_path / "data").unlink()
     assert run(tmp_path, "tenant", "add", "mytenant").exit_code == DONE
