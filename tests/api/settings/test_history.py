@@ -120,7 +120,7 @@ async def test_large_changes_have_a_history_too(client: Client) -> None:
 
 async def test_only_so_many_may_wait_for_history(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     await client.call("POST", "global", {"c": {"x": 1}})
-    monkeypatch.setattr("retain.api.settings.reads.HISTORY_WAITING_MAX", 0)
+    monkeypatch.setattr("retain.api.settings.history.HISTORY_WAITING_MAX", 0)
     refused = await client.call("GET", "global?history")
     assert refused.status == 429
     assert refused.json()["code"] == "too-many-requests"
