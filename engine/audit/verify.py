@@ -16,6 +16,7 @@ from retain import journal
 from retain.engine import wire
 from retain.engine.audit.contents import timestamp
 from retain.engine.audit.log import Progress, state_at
+from retain.engine.audit.odd import parts_to_erase
 from retain.engine.core.body import payloads_in
 from retain.engine.history.events import LOSS_ACCEPTED, HistoryChanged, told_change
 from retain.engine.state import State
@@ -126,6 +127,7 @@ def _state(disk: Disk, events: list[str], progress: Progress | None) -> State | 
     try:
         state = state_at(disk, None, progress, odd)
         state.check()
+        left = parts_to_erase(disk, odd)
     except journal.JournalError:
         return None  # the report tells all about it
     except wire.UnknownEvent as error:
@@ -134,7 +136,7 @@ def _state(disk: Disk, events: list[str], progress: Progress | None) -> State | 
     except (ValueError, TypeError, KeyError, AssertionError) as error:
         events.append(f"the events do not replay: {error!r}")
         return None
-    events += (f"the event of record {seq} does not replay: a field is of a wrong type" for seq in odd)
+    events += (f"the event of record {seq} does not replay: a field has a wrong type" for seq in left)
     return state
 
 

@@ -90,7 +90,7 @@ def _notices(odd: list[int]) -> tuple[str, ...]:
     first = ", ".join(map(str, odd[:NAMED_MAX])) + (" and more" if len(odd) > NAMED_MAX else "")
     return (
         f"events with fields of a wrong type were ignored, in records ({len(odd)}): {first}; "
-        "`retain audit log` shows them as they are",
+        "`retain audit log` shows them as they are, `retain journal repair` can erase them",
     )
 
 

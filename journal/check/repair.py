@@ -37,10 +37,14 @@ REPAIR_CAUSE: Final = 0
 """The cause in an erase record that a repair wrote: nobody asked for it, the bytes were damaged."""
 
 
+NONE_ODD: Final[Mapping[int, Part]] = {}
+
+
 @dataclass(frozen=True, slots=True)
 class Loss:
     """One thing that is lost: `length` bytes at `offset` of `file`, records `first` to `last`.
 
+    `offset` is -1 where all bytes are what they were, and it is the record that nobody can use.
     `last` is the last record that was seen, or that the anchor speaks of; there may have been more.
     """
 
@@ -84,18 +88,20 @@ def repair(
     *,
     accept_loss: bool = False,
     ordered: Ordered = NOBODY,
+    odd: Mapping[int, Part] = NONE_ODD,
     entropy: Callable[[int], bytes] = os.urandom,
 ) -> RepairReport:
     """Tell what is damaged; with `accept_loss` give it up, so that the journal opens again.
 
     What was given up, and as `ordered` says by whom, is left in the folder for the next opener to record. May
-    be repeated after a crash. Raises `UnknownVersion`, `OSError`; with `accept_loss` `Locked`, `NoSpace`.
+    be repeated after a crash. `odd`: sound records that the engine cannot use, each with the part to erase.
+    Raises `UnknownVersion`, `OSError`; with `accept_loss` `Locked`, `NoSpace`.
     """
     if not accept_loss:
-        return _Damages(disk).report(done=False)
+        return _Damages(disk, odd).report(done=False)
     disk.lock()
     try:
-        damages = _Damages(disk)
+        damages = _Damages(disk, odd)
         if damages.losses:
             leave_mended(disk, _mended(damages, ordered, entropy))
         kept = _Repair(disk, damages, entropy).run() if damages.losses else []
@@ -121,7 +127,7 @@ def _mended(damages: _Damages, ordered: Ordered, entropy: Callable[[int], bytes]
 class _Damages:
     """Reads the journal up to the first bad frame, and what is lost from there on. Changes nothing."""
 
-    def __init__(self, disk: Disk) -> None:
+    def __init__(self, disk: Disk, odd: Mapping[int, Part]) -> None:
         self.losses: list[Loss] = []
         self.good: _Good | None = None
         self.behind: list[Segment] = []
@@ -135,6 +141,7 @@ class _Damages:
         for segment in segments:
             self._read(segment, last=segment is segments[-1])
         self._judge_parts({segment.number: segment.file for segment in segments})
+        self._judge_odd(odd, segments)
         self._judge_anchor()
 
     @property
@@ -222,6 +229,15 @@ class _Damages:
             text = f"{name} of record {seq} are gone or changed"
             self.losses.append(Loss(files[number], offset, 0, seq, seq, text))
             self.missing.append((seq, part))
+
+    def _judge_odd(self, odd: Mapping[int, Part], segments: Sequence[Segment]) -> None:
+        known = {seq for seq, _ in self.missing}
+        for seq, part in odd.items():
+            if seq <= self.seq and seq not in known:
+                file = [segment.file for segment in segments if segment.first <= seq][-1]
+                text = f"the event of record {seq} does not replay and changes nothing"
+                self.losses.append(Loss(file, -1, 0, seq, seq, text))
+                self.missing.append((seq, part))
 
     def _judge_anchor(self) -> None:
         anchor = self._anchor

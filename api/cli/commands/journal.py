@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from retain.api.cli.main import DONE, FAILED, data_options
 from retain.api.cli.run import act, actor, json_option, print_json
 from retain.engine import SystemClock
 from retain.engine.audit.log import entry_of
+from retain.engine.audit.odd import odd_records
 from retain.engine.core.time import timestamp
 from retain.journal.check.repair import RepairReport, repair
 from retain.journal.check.verify import segment_files
@@ -182,19 +184,21 @@ def repair_command(
     What a crash leaves behind needs none of this: the server mends it when it starts. Damage beyond that is
     never guessed around. Restore from a backup if there is one. Otherwise --accept-loss cuts the journal
     behind its last good frame (the bytes cut off are kept beside it as *.broken), or, where only single parts
-    are damaged, marks these as erased. The server must be stopped.
+    are damaged, marks these as erased. So it does with records whose events do not replay, which the server
+    passes over. The server must be stopped.
 
     Exit code: 0 nothing to repair, or repaired; 1 damaged, and nothing was changed; 3 the folder is in use.
     """
     disk = open_data(config_path, data)
-    with reading(disk):
-        report = repair(disk)
+    with reading(disk), progress(disk, "Replaying") as update:
+        odd = odd_records(disk, update)
+        report = repair(disk, odd=odd)
     if report.needed and accept_loss:
         if not as_json:
             _tell_losses(report)
         if not (yes or as_json):
             click.confirm("Give up what is listed above?", abort=True, err=True)
-        report = _repaired(disk)
+        report = _repaired(disk, odd)
         if not as_json:
             for name in report.kept:
                 click.echo(f"Kept: {name}")
@@ -209,9 +213,9 @@ def repair_command(
     raise SystemExit(FAILED if report.needed and not report.done else DONE)
 
 
-def _repaired(disk: journal.RealDisk) -> RepairReport:
+def _repaired(disk: journal.RealDisk, odd: Mapping[int, journal.Part]) -> RepairReport:
     with failures_of(str(disk.path), in_use="; stop it first"):
-        return repair(disk, accept_loss=True, ordered=Ordered(actor(), SystemClock().wall()))
+        return repair(disk, accept_loss=True, ordered=Ordered(actor(), SystemClock().wall()), odd=odd)
 
 
 def _tell_losses(report: RepairReport) -> None:
@@ -222,7 +226,7 @@ def _tell_losses(report: RepairReport) -> None:
         records = (
             f"record {loss.first}" if loss.first == loss.last else f"records {loss.first} to {loss.last}"
         )
-        place = f"{loss.file}, offset {loss.offset}, {loss.length} bytes"
+        place = loss.file if loss.offset < 0 else f"{loss.file}, offset {loss.offset}, {loss.length} bytes"
         click.echo(visible(f"Lost: {records}: {loss.text} ({place})"))
     click.echo(f"The journal would then end with record {report.seq}.")
 
