@@ -114,6 +114,7 @@ FILES_ELSEWHERE = {
     "api/cli/assemble.py": "looks at the key file's mode",
     "api/cli/main.py": "looks for a configuration",
     "api/cli/audit/proofs.py": "reads keys, checkpoints and receipts that an auditor names",
+    "api/admin/exports.py": "opens members of a zip that is being sent",
     "journal/disk/interface.py": "is the disk: its own open",
     "api/identity/keys.py": "reads the key set an operator named",
 }

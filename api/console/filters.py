@@ -74,7 +74,7 @@ def span(seconds: float) -> str:
 @pass_context
 def local(context: Context, value: int | str) -> str:
     """Return an instant in the reader's zone as a field of the type `datetime-local` holds it."""
-    return f"{moment_of(value).astimezone(context['zone']):%Y-%m-%dT%H:%M}"
+    return f"{moment_of(value).astimezone(context['zone']):%Y-%m-%dT%H:%M:%S}"
 
 
 @pass_context

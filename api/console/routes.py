@@ -17,6 +17,7 @@ from retain.api.console.pages import (
     container,
     containers,
     overview,
+    persons,
     retention,
     settings,
     sign_in,
@@ -39,4 +40,5 @@ ROUTES: Final[tuple[Route, ...]] = (
     *audit.ROUTES,
     *audit_resource.ROUTES,
     *audit_work.ROUTES,
+    *persons.ROUTES,
 )

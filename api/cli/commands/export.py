@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import click
 
 from retain import journal
+from retain.api.admin.exports import DOCUMENT, FILES, document, path_of
 from retain.api.cli.data_folder import open_data, progress, reading, visible
 from retain.api.cli.main import OUTPUT, Stopped, data_options
 from retain.api.cli.output import writing
@@ -26,14 +26,8 @@ from retain.api.cli.words import counted
 from retain.engine import SystemClock
 from retain.engine.audit.dossier import Attachment, Dossier
 from retain.engine.core.pattern import Pattern
-from retain.engine.core.time import timestamp
 from retain.journal.backup.places import check_apart
 from retain.journal.disk.real import new_folder
-
-FORMAT = "retain-export/1"
-DOCUMENT = "export.json"
-FILES = "files"
-_UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 
 
 @click.command(name="export")
@@ -107,26 +101,20 @@ def _written(
     for entry in dossier.entries():
         for told, attachment in zip(entry.facts["files"], entry.files, strict=True):
             count += 1
-            told["path"] = _path(count, attachment.name)
+            told["path"] = path_of(count, attachment.name)
             try:
                 _store(folder, output, told["path"], attachment)
             except journal.Corrupt:
                 missing.append(attachment.name)
                 told["path"] = None
         things.append(entry.facts)
-    document = {
-        "format": FORMAT,
-        "made": timestamp(now),
-        "asked": {
-            name: [one.text if isinstance(one, Pattern) else one for one in values]
-            for name, values in selection.items()
-            if values
-        },
-        "things": things,
-        "acts": acts,
+    asked = {
+        name: [one.text if isinstance(one, Pattern) else one for one in values]
+        for name, values in selection.items()
+        if values
     }
     with writing(output):
-        folder.write_atomic(DOCUMENT, json.dumps(document, ensure_ascii=False, indent=2).encode() + b"\n")
+        folder.write_atomic(DOCUMENT, document(now, asked, things, acts))
     return {
         "output": str(output),
         "things": len(things),
@@ -146,11 +134,6 @@ def _new_folder(output: Path) -> journal.Disk:
         reason = error.strerror if isinstance(error, OSError) else error
         raise Stopped(f"{output}: {reason}; name a new folder for --output", OUTPUT) from None
     return folder
-
-
-def _path(number: int, name: str) -> str:
-    """A file name that no body's name can steer out of the folder, or into another body's."""
-    return f"{FILES}/{number:05}-{_UNSAFE.sub('_', name.rpartition('/')[2])[-100:].lstrip('.')}"
 
 
 def _store(folder: journal.Disk, output: Path, path: str, attachment: Attachment) -> None:

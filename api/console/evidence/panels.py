@@ -7,6 +7,7 @@ from typing import Any
 from retain.api.console.call import Call
 from retain.api.console.filters import moment_of
 from retain.engine.audit.timeline import first as beginning
+from retain.engine.core.time import SECOND
 
 STEPS = 200
 """Places on the slider, at least a minute apart."""
@@ -33,7 +34,7 @@ def slider(call: Call, start: int) -> dict[str, Any]:
     step = max(60, -(-length // STEPS))
     return {
         "from": f"{began:%Y-%m-%dT%H:%M}",
-        "now": f"{moment_of(call.now).astimezone(call.zone):%Y-%m-%dT%H:%M}",
+        "now": f"{moment_of(call.now + SECOND).astimezone(call.zone):%Y-%m-%dT%H:%M:%S}",
         "step": step,
         "most": -(-length // step),
         "start": start,

@@ -1,0 +1,105 @@
+"""The export of a person's data, as a folder or as a zip: its document and the names of its files."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from retain.engine import Unavailable
+from retain.engine.audit.dossier import Attachment, Dossier
+from retain.engine.audit.timeline import answered
+from retain.engine.core.time import timestamp
+
+FORMAT: Final = "retain-export/1"
+DOCUMENT: Final = "export.json"
+FILES: Final = "files"
+_UNSAFE: Final = re.compile(r"[^A-Za-z0-9._-]+")
+
+
+def path_of(number: int, name: str) -> str:
+    """Return a file name that no body's name can steer out of the folder, or into another body's."""
+    return f"{FILES}/{number:05}-{_UNSAFE.sub('_', name.rpartition('/')[2])[-100:].lstrip('.')}"
+
+
+def document(
+    made: int,
+    asked: Mapping[str, Any],
+    things: Sequence[Mapping[str, Any]],
+    acts: Sequence[Mapping[str, Any]],
+) -> bytes:
+    """Return the document of an export as JSON.
+
+    Args:
+        made: When it was made, nanoseconds since the epoch.
+        asked: What was asked for.
+        things: The facts of what was found; `files` say where the bodies are.
+        acts: Lines of the log.
+    """
+    value = {
+        "format": FORMAT,
+        "made": timestamp(made),
+        "asked": dict(asked),
+        "things": list(things),
+        "acts": list(acts),
+    }
+    return json.dumps(value, ensure_ascii=False, indent=2).encode() + b"\n"
+
+
+def zipped(
+    dossier: Dossier, acts: Sequence[Mapping[str, Any]], made: int, asked: Mapping[str, Any]
+) -> Iterator[bytes]:
+    """Yield an export as a zip, piece by piece: it is never in memory as a whole. Blocking.
+
+    A body that is erased meanwhile has no path in the document; what was written of it before is cut short.
+
+    Raises:
+        Unavailable: The journal cannot be read.
+    """
+    sink = _Sink()
+    things: list[Mapping[str, Any]] = []
+    count = 0
+    with zipfile.ZipFile(sink, "w", zipfile.ZIP_DEFLATED) as file:
+        for entry in dossier.entries():
+            for told, attachment in zip(entry.facts["files"], entry.files, strict=True):
+                count += 1
+                told["path"] = path_of(count, attachment.name)
+                try:
+                    yield from _stored(file, sink, told["path"], attachment)
+                except Unavailable:
+                    told["path"] = None
+            things.append(entry.facts)
+        file.writestr(zipfile.ZipInfo(DOCUMENT), document(made, asked, things, acts), zipfile.ZIP_DEFLATED)
+    yield sink.taken()
+
+
+def _stored(file: zipfile.ZipFile, sink: _Sink, path: str, attachment: Attachment) -> Iterator[bytes]:
+    chunks = attachment.chunks()
+    with file.open(zipfile.ZipInfo(path), "w", force_zip64=True) as member:
+        while (chunk := answered(next, chunks, None)) is not None:
+            member.write(chunk)
+            yield sink.taken()
+
+
+class _Sink(io.RawIOBase):
+    """Where the zip is written to, and taken from; it cannot be read back."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._pieces: list[bytes] = []
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        self._pieces.append(bytes(data))
+        return len(data)
+
+    def taken(self) -> bytes:
+        """Return what was written since it was last taken."""
+        data = b"".join(self._pieces)
+        self._pieces.clear()
+        return data

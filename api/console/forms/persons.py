@@ -1,0 +1,54 @@
+"""The forms of the page *Persons' rights*."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from wtforms import StringField
+
+from retain.api.console.forms.base import ConsoleForm, Filled, Within
+from retain.engine.core.pattern import Pattern
+from retain.engine.persons.find import Selection
+
+MOST_BYTES: Final = 1000
+
+
+class PersonForm(ConsoleForm):
+    """Who it is about."""
+
+    user = StringField("User of the settings", [Within(MOST_BYTES)], default="")
+    customer = StringField("Customer (gms_user)", [Within(MOST_BYTES)], default="")
+    name = StringField("In names of blobs", [Within(MOST_BYTES)], default="")
+    tag = StringField("Tag of blobs", [Within(MOST_BYTES)], default="")
+
+    def asked(self) -> Selection | None:
+        """Return what is asked for; None, with words beside a field, if that is nothing or unclear."""
+        if not self.validate():
+            return None
+        user, customer, name, tag = (
+            (field.data or "").strip() for field in (self.user, self.customer, self.name, self.tag)
+        )
+        if not (user or customer or name or tag):
+            self.refuse("user", "Fill in at least one of the fields.")
+            return None
+        key, equals, value = tag.partition("=")
+        if tag and not (key and equals):
+            self.refuse("tag", "Write the tag as customer=4711.")
+            return None
+        try:
+            names = (Pattern(name) if set(name) & set("*?\\") else name,) if name else ()
+        except ValueError:
+            self.refuse("name", "A backslash must be followed by the character that it stands for.")
+            return None
+        return Selection(
+            users=frozenset([user] if user else ()),
+            customers=frozenset([customer] if customer else ()),
+            names=names,
+            tags={key: value} if tag else {},
+        )
+
+
+class HoldForm(ConsoleForm):
+    """Why something is held."""
+
+    reason = StringField("Reason", [Filled("Say why, such as a case number."), Within(MOST_BYTES)])

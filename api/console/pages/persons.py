@@ -1,0 +1,247 @@
+"""`/console/persons`: find what is kept about a person, then export, hold or erase it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import trio
+from quart import Response
+
+from retain.api.admin.exports import zipped
+from retain.api.admin.rights import MOST_TARGETS, Rights, packed
+from retain.api.console.call import Call
+from retain.api.console.evidence import Work
+from retain.api.console.filters import counted
+from retain.api.console.forms.persons import HoldForm, PersonForm
+from retain.api.console.rendering import HEADERS
+from retain.api.console.roles import ADMINISTRATORS
+from retain.api.console.route import Nav, Route
+from retain.api.console.sessions import Note
+from retain.engine import Conflict, Invalid, NotFound
+from retain.engine.audit.dossier import Dossier
+from retain.engine.audit.log import Progress
+from retain.engine.persons.end import HELD, LIVING
+from retain.engine.persons.find import Selection, Subject, recorded
+
+PERSONS: Final = "/console/persons"
+ROWS: Final = 500
+"""Things that the page lists; all of them are counted, exported, held and erased."""
+
+
+@dataclass(frozen=True, slots=True)
+class Thing:
+    """Something that was found, and what it is now."""
+
+    subject: Subject
+    status: str
+
+
+@dataclass(frozen=True, slots=True)
+class Export:
+    """An export that waits to be downloaded."""
+
+    dossier: Dossier
+    acts: Sequence[dict[str, Any]]
+
+
+async def show(call: Call) -> Response:
+    """Return the form, what this session found last, and the holds that stand."""
+    return await _page(call, None, HoldForm())
+
+
+async def find(call: Call) -> Response:
+    """Begin to search the journal."""
+    form = PersonForm(await call.form())
+    asked = form.asked()
+    if asked is None:
+        return await _page(call, form, HoldForm(), 400)
+    disk = call.desk.engine.disk
+    phases = ("Searching the journal", "Counting what was found")
+    _start(call, "find", lambda progress: recorded(disk, asked, progress), phases, (asked, form.data))
+    call.desk.evidence.bench.forget("export")
+    return call.go(f"{PERSONS}#found")
+
+
+async def export(call: Call) -> Response:
+    """Begin to put together everything that is kept of what was found."""
+    work = await _asked_work(call)
+    asked: Selection = work.asked[0]
+    engine = call.desk.engine
+
+    def made(progress: Progress) -> Export:
+        dossier = Dossier(engine.disk, asked, call.now, progress)
+        return Export(dossier, list(dossier.acts(progress)))
+
+    _start(
+        call, "export", made, ("Replaying the events", "Searching the journal", "Reading the log"), work.asked
+    )
+    return call.go(f"{PERSONS}#found")
+
+
+async def download(call: Call) -> Response:
+    """Return the export as a zip, once; it is made while it is sent."""
+    work = _own(call, "export")
+    if work is None or not isinstance(work.result, Export):
+        raise NotFound("there is no export to download; make one", reason="export")
+    call.desk.evidence.bench.forget("export")
+    asked = {name: value for name, value in work.asked[1].items() if value}
+    pieces = zipped(work.result.dossier, work.result.acts, work.started, asked)
+
+    async def sent() -> AsyncIterator[bytes]:
+        while (piece := await trio.to_thread.run_sync(next, pieces, None)) is not None:
+            if piece:
+                yield piece
+
+    response = Response(sent(), content_type="application/zip")
+    for name, value in {**HEADERS, "Content-Disposition": 'attachment; filename="export.zip"'}.items():
+        response.headers[name] = value
+    response.timeout = None
+    return response
+
+
+async def erase(call: Call) -> Response:
+    """Erase what was found and shown, if its number was typed."""
+    work = await _asked_work(call)
+    sent = await call.form()
+    things = await _things(call, work)
+    going = [one for one in things if one.status != HELD]
+    if sent.get("sure", "").strip() != confirmation(len(going)) or not going:
+        text = "Nothing was erased: type what the form says. The number may have changed since."
+        return call.go(f"{PERSONS}#erase", Note(text, "due"))
+    names, now = sent.get("names") == "yes", sent.get("when") != "later"
+    rights = Rights(call.desk.engine)
+    parts, held = 0, 0
+    for start in range(0, len(things), MOST_TARGETS):
+        targets = [packed(one.subject.target) for one in things[start : start + MOST_TARGETS]]
+        more = start + MOST_TARGETS < len(things)
+        done = await rights.erase(actor=call.actor, targets=targets, now=now, names=names, more=more)
+        parts += done["erased_parts"]
+        held += sum(one["status"] == HELD for one in done["results"])
+    call.desk.evidence.bench.forget("find")
+    call.desk.evidence.bench.forget("export")
+    text = f"{counted(len(things) - held, 'thing')} ended. "
+    if now or names:
+        text += f"{counted(parts, 'part')} of records erased from every file of this server."
+    else:
+        hours = call.desk.config.retention.erase_within_hours
+        text += f"Clients do not get them any more; they are erased within {hours:g} hours."
+    if held:
+        text += f" {counted(held, 'thing')} under a legal hold stayed."
+    return call.go(PERSONS, Note(text, "erased"))
+
+
+async def hold(call: Call) -> Response:
+    """Hold everything that was found."""
+    work = await _asked_work(call)
+    form = HoldForm(await call.form())
+    if not form.validate():
+        return await _page(call, None, form, 400)
+    rights = Rights(call.desk.engine)
+    done = 0
+    try:
+        for one in work.result:
+            await rights.add_hold(actor=call.actor, target=packed(one.target), reason=form.reason.data or "")
+            done += 1
+    except (Invalid, NotFound) as error:
+        left = len(work.result) - done
+        text = f"{counted(done, 'hold')} set, {left:,} not: {error.message}."
+        return call.go(f"{PERSONS}#holds", Note(text, "due"))
+    return call.go(
+        f"{PERSONS}#holds",
+        Note(f"{counted(done, 'hold')} set. Nothing of it is erased until they are lifted.", "held"),
+    )
+
+
+async def lift(call: Call) -> Response:
+    """Lift one hold."""
+    lifted = await Rights(call.desk.engine).lift_hold(
+        actor=call.actor, hold=(await call.form()).get("hold", "")
+    )
+    text = f"Lifted the hold on {lifted['subject']}. What fell due meanwhile is erased now."
+    return call.go(f"{PERSONS}#holds", Note(text, "live"))
+
+
+def confirmation(count: int) -> str:
+    """Return what is typed to erase so many things."""
+    return f"erase {count} {'thing' if count == 1 else 'things'}"
+
+
+def _start(call: Call, kind: str, function: Any, phases: Sequence[str], asked: Any) -> None:
+    assert call.session is not None
+    call.desk.evidence.bench.start(
+        kind, function, by=call.caller.name, session=call.session.id, phases=phases, asked=asked
+    )
+
+
+def _own(call: Call, kind: str) -> Work | None:
+    """This session's last work of a kind: what others find is not shown."""
+    work = call.desk.evidence.bench.last(kind)
+    return work if work is not None and call.session is not None and work.session == call.session.id else None
+
+
+async def _asked_work(call: Call) -> Work:
+    """The search that a form was made from.
+
+    Raises:
+        Conflict: It is not this session's last one any more.
+    """
+    work = _own(call, "find")
+    if work is None or work.result is None or work.id != (await call.form()).get("found"):
+        raise Conflict("this was found by an earlier search; search again", reason="found")
+    return work
+
+
+async def _things(call: Call, work: Work) -> list[Thing]:
+    found: Sequence[Subject] = work.result
+    rights = Rights(call.desk.engine)
+    things: list[Thing] = []
+    for start in range(0, len(found), MOST_TARGETS):
+        some = found[start : start + MOST_TARGETS]
+        targets = [packed(one.target) for one in some]
+        told = await rights.erase(actor=call.actor, targets=targets, dry_run=True)
+        things += [Thing(one, row["status"]) for one, row in zip(some, told["results"], strict=True)]
+    return things
+
+
+async def _page(call: Call, form: PersonForm | None, why: HoldForm, status: int = 200) -> Response:
+    work = _own(call, "find")
+    things = [] if work is None or work.result is None else await _things(call, work)
+    if form is None:
+        form = PersonForm(data=None if work is None else work.asked[1])
+    going = [one for one in things if one.status != HELD]
+    holds = await Rights(call.desk.engine).list_holds(actor=call.actor)
+    return call.page(
+        "persons.html",
+        status=status,
+        here=PERSONS,
+        form=form,
+        why=why,
+        work=work,
+        export=_own(call, "export"),
+        running=call.desk.evidence.bench.now,
+        things=things,
+        rows=ROWS,
+        going=going,
+        size=sum(one.subject.size for one in things),
+        going_size=sum(one.subject.size for one in going),
+        living=LIVING,
+        held=HELD,
+        sure=confirmation(len(going)),
+        holds=holds[-ROWS:][::-1],
+        hold_count=len(holds),
+        audit_days=call.desk.config.retention.audit_days,
+        hours=call.desk.config.retention.erase_within_hours,
+    )
+
+
+ROUTES: Final = (
+    Route(path=PERSONS, view=show, roles=ADMINISTRATORS, nav=Nav("Persons’ rights", "person", "Evidence")),
+    Route(path="/console/persons/find", view=find, methods=("POST",), roles=ADMINISTRATORS),
+    Route(path="/console/persons/export", view=export, methods=("POST",), roles=ADMINISTRATORS),
+    Route(path="/console/persons/export.zip", view=download, roles=ADMINISTRATORS),
+    Route(path="/console/persons/erase", view=erase, methods=("POST",), roles=ADMINISTRATORS),
+    Route(path="/console/persons/hold", view=hold, methods=("POST",), roles=ADMINISTRATORS),
+    Route(path="/console/persons/lift", view=lift, methods=("POST",), roles=ADMINISTRATORS),
+)

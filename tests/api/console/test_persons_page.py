@@ -1,0 +1,201 @@
+"""Persons' rights: find, export, erase and hold, each as the act that the command line uses."""
+
+from __future__ import annotations
+
+import html
+import io
+import json
+import re
+import zipfile
+
+import pytest
+import trio
+
+from retain.engine import Inline
+from retain.engine.areas import CreateArea
+from retain.engine.audit.log import Filter, log
+from retain.engine.blobs.commands import PutBlob
+from retain.engine.blobs.entries import ContentHeaders
+from tests.kit.console import Browser, Console, console
+
+AREA, BLOB = bytes(range(16)), bytes(range(16, 32))
+EVIL = "<script>alert(1)</script>"
+PAGE = "/console/persons"
+
+
+async def fill(server: Console) -> None:
+    """An area and a blob of the customer 4711."""
+    await server.engine.submit(
+        CreateArea(actor="gms", name="cart", user="4711", resource=AREA, values={"pin": "sesame"}, ttl=9999)
+    )
+    await server.engine.submit(
+        PutBlob(
+            actor="cli",
+            account="mytenant",
+            container="recordings",
+            name="2026/../4711.wav",
+            resource=BLOB,
+            headers=ContentHeaders("audio/wav"),
+            metadata=(),
+            tags=(("customer", "4711"),),
+            md5=None,
+            body=Inline(b"a voice", bytes(16)),
+        )
+    )
+
+
+async def settled(browser: Browser) -> str:
+    """The page once no work goes on."""
+    with trio.fail_after(30):
+        while json.loads((await browser.get("/console/audit/work")).text)["id"]:
+            await trio.lowlevel.checkpoint()
+    return (await browser.get(PAGE)).text
+
+
+async def found(browser: Browser, **fields: str) -> tuple[str, str]:
+    """The page after a search, and the search's id."""
+    answer = await browser.send(f"{PAGE}/find", fields or {"customer": "4711", "tag": "customer=4711"}, PAGE)
+    assert answer.status == 303, answer.text
+    text = await settled(browser)
+    number = re.search(r'name="found" value="([0-9a-f]{32})"', text)
+    return text, number[1] if number else ""
+
+
+def acts(server: Console, event: str) -> list[str]:
+    """Who did it, by the audit log."""
+    return [entry.actor for entry in log(server.engine.disk, Filter()) if entry.event == event]
+
+
+async def test_what_is_found_is_shown_as_a_dry_run() -> None:
+    async with console() as server:
+        await fill(server)
+        browser = await server.signed_in()
+        text, _ = await found(browser)
+        assert "Found: 2\u00a0things" in text
+        assert "4711/<wbr>cart" in text
+        assert "nothing has been changed" in text
+        assert acts(server, "erasure-ordered") == acts(server, "area-deleted") == []
+        text, _ = await found(browser, user="nobody")
+        assert "Found: nothing" in text
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"user": " "}, "Fill in at least one"),
+        ({"tag": "customer"}, "Write the tag as"),
+        ({"name": "x*\\"}, "A backslash must"),
+        ({"user": "x" * 2000}, "Longer than"),
+    ],
+)
+async def test_a_search_that_is_unclear_says_so_beside_its_field(fields: dict[str, str], words: str) -> None:
+    async with console() as server:
+        browser = await server.signed_in()
+        answer = await browser.send(f"{PAGE}/find", fields, PAGE)
+        assert answer.status == 400
+        assert words in answer.text
+        assert 'aria-invalid="true"' in answer.text
+
+
+async def test_erasing_needs_the_number_typed_and_stands_in_the_log() -> None:
+    async with console() as server:
+        await fill(server)
+        browser = await server.signed_in()
+        text, number = await found(browser)
+        assert "To erase, type <code>erase 2 things</code>" in text
+        for typed in ("", "erase 1 thing", "erase"):
+            await browser.send(f"{PAGE}/erase", {"found": number, "sure": typed}, PAGE)
+            assert "Nothing was erased" in (await browser.get(PAGE)).text
+        assert acts(server, "area-deleted") == []
+        sent = {"found": number, "sure": "erase 2 things", "when": "now"}
+        await browser.send(f"{PAGE}/erase", sent, PAGE)
+        text = (await browser.get(PAGE)).text
+        assert "2\u00a0things ended." in text
+        assert acts(server, "erasure-ordered") == acts(server, "area-deleted") == ["user:ann"]
+        entries = [e for e in log(server.engine.disk, Filter()) if e.event in ("area-created", "blob-put")]
+        assert [one.erased for one in entries] == [("content",), ("content",)]
+        answer = await browser.send(f"{PAGE}/erase", sent, PAGE)
+        assert answer.status == 409
+
+
+async def test_names_go_too_if_that_was_ticked_and_later_is_later() -> None:
+    async with console() as server:
+        await fill(server)
+        browser = await server.signed_in()
+        _, number = await found(browser, customer="4711")
+        sent = {"found": number, "sure": "erase 1 thing", "when": "later"}
+        await browser.send(f"{PAGE}/erase", sent, PAGE)
+        assert "erased within 24 hours" in (await browser.get(PAGE)).text
+        assert next(log(server.engine.disk, Filter(number=AREA.hex()))).erased == ()
+        _, number = await found(browser, tag="customer=4711")
+        sent = {"found": number, "sure": "erase 1 thing", "names": "yes"}
+        await browser.send(f"{PAGE}/erase", sent, PAGE)
+        assert all("details" in one.erased for one in log(server.engine.disk, Filter(number=BLOB.hex())))
+
+
+async def test_a_hold_keeps_what_was_found_until_it_is_lifted() -> None:
+    async with console() as server:
+        await fill(server)
+        browser = await server.signed_in()
+        _, number = await found(browser)
+        refused = await browser.send(f"{PAGE}/hold", {"found": number, "reason": ""}, PAGE)
+        assert (refused.status, "Say why" in refused.text) == (400, True)
+        await browser.send(f"{PAGE}/hold", {"found": number, "reason": EVIL}, PAGE)
+        text = (await browser.get(PAGE)).text
+        assert "2\u00a0holds set" in text
+        assert EVIL not in text
+        assert html.escape(EVIL) in text
+        assert "Everything that was found is under a legal hold" in text
+        assert acts(server, "hold-set") == ["user:ann", "user:ann"]
+        await browser.send(f"{PAGE}/erase", {"found": number, "sure": "erase 0 things"}, PAGE)
+        assert acts(server, "area-deleted") == []
+        for hold in re.findall(r'name="hold" value="([0-9a-f]{32})"', text):
+            assert f"/console/audit/resources/{hold}" in text
+            assert (await browser.get(f"/console/audit/resources/{hold}")).status == 200
+            assert (await browser.send(f"{PAGE}/lift", {"hold": hold}, PAGE)).status == 303
+        assert "Nothing is held" in (await browser.get(PAGE)).text
+        assert acts(server, "hold-lifted") == ["user:ann", "user:ann"]
+        for wrong in ("x", "0" * 32):
+            assert (await browser.send(f"{PAGE}/lift", {"hold": wrong}, PAGE)).status in (400, 404)
+
+
+async def test_the_export_is_a_zip_that_can_be_taken_once() -> None:
+    async with console() as server:
+        await fill(server)
+        browser = await server.signed_in()
+        _, number = await found(browser)
+        await browser.send(f"{PAGE}/export", {"found": number}, PAGE)
+        assert "The export is ready" in await settled(browser)
+        answer = await browser.client.get(f"{PAGE}/export.zip", scope_base={})
+        data = await answer.get_data(as_text=False)
+        assert answer.headers["Cache-Control"] == "no-store"
+        with zipfile.ZipFile(io.BytesIO(data)) as file:
+            assert file.testzip() is None
+            document = json.loads(file.read("export.json"))
+            assert file.namelist() == ["files/00001-4711.wav", "export.json"]
+            assert file.read("files/00001-4711.wav") == b"a voice"
+        assert document["format"] == "retain-export/1"
+        names = [one["name"] for one in document["things"]]
+        assert names == ["4711/cart", "mytenant/recordings/2026/../4711.wav"]
+        assert document["asked"] == {"customer": "4711", "tag": "customer=4711"}
+        assert (await browser.get(f"{PAGE}/export.zip")).status == 404
+
+
+async def test_what_one_session_found_is_not_shown_in_another() -> None:
+    async with console() as server:
+        await fill(server)
+        browser, other = await server.signed_in(), await server.signed_in()
+        _, number = await found(browser)
+        assert "4711/" not in (await other.get(PAGE)).text
+        for act in ("erase", "hold", "export"):
+            sent = {"found": number, "sure": "erase 2 things", "reason": "x"}
+            assert (await other.send(f"{PAGE}/{act}", sent, PAGE)).status == 409
+        assert (await other.get(f"{PAGE}/export.zip")).status == 404
+
+
+async def test_an_auditor_may_not() -> None:
+    async with console() as server:
+        for role in ("Auditor", "User"):
+            browser = await server.signed_in(role)
+            for path in ("", "/export.zip"):
+                assert (await browser.get(PAGE + path)).status == 403
