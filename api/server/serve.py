@@ -37,7 +37,7 @@ _ACCEPT_PAUSE_S = 0.25
 BACKLOG = 1024
 
 RESERVED_FILES = 128
-"""Descriptors kept for the journal and its reading tools, logs and the standard streams."""
+"""Descriptors kept for the journal, its reading tools, logs and standard streams; half of all at most."""
 
 
 class WireConfig(HypercornConfig):
@@ -81,7 +81,7 @@ def capacity(server: ServerConfig) -> int:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     if soft == resource.RLIM_INFINITY:
         return server.max_connections
-    left = soft - RESERVED_FILES
+    left = soft - min(RESERVED_FILES, soft // 2)
     return max(1, min(server.max_connections, max(left - BODY_FILES, left // 2)))
 
 

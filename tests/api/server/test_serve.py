@@ -153,7 +153,7 @@ def test_a_data_folder_that_cannot_be_had_is_named(tmp_path: Path) -> None:
     data = str(tmp_path / "file" / "data")
     result = refused(tmp_path, "", RETAIN_STORAGE_DATA=data, RETAIN_SERVER_BIND="127.0.0.1:0")
     assert result.returncode == 1
-    assert result.stderr == f"Error: the data folder {data} cannot be used: Not a directory\n"
+    assert result.stderr == f"Error: {data} cannot be used: Not a directory; --data names another folder\n"
 
 
 def test_an_unknown_key_is_refused_with_its_name(tmp_path: Path) -> None:
@@ -169,7 +169,7 @@ def test_a_taken_address_is_told(tmp_path: Path) -> None:
         bind = f"127.0.0.1:{taken.getsockname()[1]}"
         result = refused(tmp_path, "", RETAIN_SERVER_BIND=bind)
     assert result.returncode == 1
-    assert result.stderr == f"Error: cannot listen on {bind}: Address already in use\n"
+    assert result.stderr.startswith(f"Error: cannot listen on {bind}: Address already in use; --bind")
 
 
 def test_a_second_server_on_the_folder_is_told_who_has_it(launch: Launch, tmp_path: Path) -> None:
@@ -274,7 +274,7 @@ async def test_a_machine_short_of_files_is_not_asked_again_and_again(
         (1024, 1024, 4096, 512),
         (1024, 4096, 4096, 3584),
         (256, 256, 4096, 64),
-        (64, 64, 1024, 1),
+        (64, 64, 1024, 16),
         (600, 600, 20, 20),
         (-1, -1, 9, 9),
     ],
