@@ -297,8 +297,9 @@ async def test_a_body_whose_file_is_gone_although_named_is_damage(disk: MemoryDi
         for name in disk.files():
             if name.startswith("payloads/"):
                 disk.unlink(name)
-        with pytest.raises(journal.Corrupt):
+        with pytest.raises(NotFound) as lost:
             await engine.open_body(found)
+        assert lost.value.reason == "lost"
         await engine.submit(Drop(name="a"))
         with pytest.raises(NotFound):
             await engine.open_body(found)

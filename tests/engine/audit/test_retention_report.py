@@ -7,9 +7,8 @@ from retain.engine.audit.retention_report import bucket, report
 from retain.engine.blobs.commands import StageBlock
 from retain.engine.core.policy import RetentionPolicy, lag, oldest_due, to_restate
 from retain.engine.core.time import DAY, HOUR
-from retain.engine.settings import Asker, MergeValue, Place, PutValue
+from retain.engine.settings import Asker, MergeValue, Place, PutValue, SettingsPolicy
 from retain.engine.settings import EncodedValue as Json
-from retain.engine.settings import RetentionPolicy as SettingsPolicy
 from tests.kit.blobs import BlobDesk
 from tests.kit.slices import inline
 
