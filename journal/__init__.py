@@ -1,4 +1,4 @@
-"""The append-only journal: what happened, kept so that it can be proven, and forgotten so that it is gone.
+"""The append-only journal: a provable history from which data can be erased.
 
 Start reading with FORMAT.md; then `store.open_journal`, which reads a journal and returns a `Journal` to
 append to. `scan` reads one beside a running server, `history` and `between` only what is asked for. Nothing

@@ -55,7 +55,7 @@ class UnknownVersion(JournalError):
 
 
 class PositionMismatch(JournalError):
-    """The journal never stood at the position given: its root there is another, or no frame ends there."""
+    """The journal was never at the given position: its root there differs, or no frame ends there."""
 
 
 class BadTarget(JournalError):

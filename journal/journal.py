@@ -93,14 +93,14 @@ class Journal:
         """Write the drafts as one frame and sync; returns each content's address, -1 where there is none.
 
         All records get `time` (nanoseconds), or the last record's time if that is later.
-        `limits.draft_room` and `limits.FRAME_ROOM` tell what fits. Raises `ValueError` where it does not,
+        `limits.draft_room` and `limits.FRAME_ROOM` define what fits. Raises `ValueError` if it does not,
         with nothing changed; raises `WriteFailed`, which is final, and `Closed`.
         """
         with self._changing("appending"):
             return self._end.append(drafts, time)
 
     def content(self, address: int) -> bytes | None:
-        """The content at an address that `append` or a record gave; None if it was erased. From any thread.
+        """Return the content at an address from `append` or a record; None if it was erased. From any thread.
 
         Checked with the part's own CRC. Raises `Corrupt` where no sound part is at the address; `OSError`.
         """
@@ -127,16 +127,16 @@ class Journal:
             self.end_erasure(plan, time)
 
     def plan_erasures(self, targets: Sequence[tuple[int, Part]], cause: int) -> list[ErasurePlan]:
-        """Find out where the named parts of the named records stand. From any thread; changes nothing.
+        """Find the places of the named parts of the named records. From any thread; changes nothing.
 
-        `cause` goes into the erase records' headers. Raises `BadTarget`, `Corrupt`, `OSError`.
+        `cause` is stored in the erase records' headers. Raises `BadTarget`, `Corrupt`, `OSError`.
         """
         ranges = ranges_of(targets)
         portions = (ranges[at : at + ERASE_RANGES] for at in range(0, len(ranges), ERASE_RANGES))
         return [ErasurePlan(portion, self._find(portion), cause) for portion in portions]
 
     def begin_erasure(self, plan: ErasurePlan, time: int) -> None:
-        """Append the erase record: from here on the parts count as gone. One erasure at a time; `append`
+        """Append the erase record: from here on the parts count as erased. One erasure at a time; `append`
         and `reserve` go on until it is ended, but no new segment begins.
 
         Raises `NoSpace`, with nothing changed; `WriteFailed`, `Closed`.
@@ -152,7 +152,7 @@ class Journal:
 
     def blank(self, plan: ErasurePlan) -> None:
         """Write zeros over the parts, durably. From any thread, between its begin and its end; the journal
-        goes on meanwhile. Raises `Shortage`: to be called again; `WriteFailed`, `Closed`."""
+        continues meanwhile. Raises `Shortage`: call it again; `WriteFailed`, `Closed`."""
         self._check()
         with self._final("erasing"), self._compaction.settled:
             try:
@@ -215,16 +215,16 @@ class Journal:
             return self._compaction.build_index(self._sealed())
 
     def close(self) -> None:
-        """Trim the reserved room, write the anchor, let go of the folder. May be called twice.
+        """Trim the reserved room, write the anchor, release the folder. May be called twice.
 
-        Raises `WriteFailed`; the folder is let go of all the same.
+        Raises `WriteFailed`; the folder is released nevertheless.
         """
         with self._lock:
             if self._closed:
                 return
             try:
                 if not self._failure:
-                    with self._final("close"), suppress(NoSpace):  # the anchor before still stands then
+                    with self._final("close"), suppress(NoSpace):  # the previous anchor remains valid
                         self._end.trim()
                         write_anchor(self._disk, anchor_at(self._end.head))
             finally:
@@ -249,7 +249,7 @@ class Journal:
                 raise
         if self._end.head.seq:
             self._notices.append(
-                f"the anchor was missing: whether records after {self._end.head.seq} were lost cannot be told"
+                f"the anchor was missing: whether records after {self._end.head.seq} were lost is unknown"
             )
 
     def abandon(self) -> None:

@@ -1,6 +1,6 @@
 """What a restore or repair did to the journal, left in the data folder until the next opener records it.
 
-The file is written before the journal can be opened again, so no such act goes unrecorded: FORMAT.md
+The file is written before the journal can be opened again, so that each one is recorded: FORMAT.md
 section 12.
 """
 
@@ -22,7 +22,7 @@ class Mended:
 
     `number` is random, and names this act; `change` is `restored` or `repaired`, `time` is in nanoseconds.
     Records up to `kept` were kept, where the tree's root was `root`; records up to `lost` are known to have
-    been there. `source` tells which backup, `losses` what was given up.
+    been there. `source` names the backup, `losses` the lost data.
     """
 
     number: bytes
@@ -56,7 +56,7 @@ def leave_mended(disk: Disk, mended: Mended) -> None:
 
 
 def read_mended(disk: Disk) -> list[Mended]:
-    """What is to be recorded, oldest first. Raises `Corrupt`, `OSError`."""
+    """Return the notes to be recorded, oldest first. Raises `Corrupt`, `OSError`."""
     if not disk.exists(MENDED_FILE):
         return []
     try:

@@ -45,7 +45,7 @@ def open_journal(
     `notices`.
 
     Raises `ForeignFolder` for a folder of other files, which stays as it is; `Locked`, `Corrupt`,
-    `UnknownVersion`, `NoSpace`, `WriteFailed`; `PositionMismatch` if the journal never stood at
+    `UnknownVersion`, `NoSpace`, `WriteFailed`; `PositionMismatch` if the journal was never at
     `after`, before `replay` was called; what `replay` raises; and `OSError` where the disk cannot be read.
     """
     check_folder(disk)
@@ -100,7 +100,7 @@ def _open(
 
 
 def _cut_tear(disk: Disk, last: SegmentReader) -> list[str]:
-    """Cut off what an interrupted write left; returns what to tell an operator."""
+    """Cut off a torn write; return warnings for the operator."""
     tear = last.tear
     if tear is None:
         return []

@@ -74,7 +74,7 @@ class Replay:
         return reader
 
     def _skip(self, reader: SegmentReader) -> None:
-        """What the position covers is not read again: its heads tell where it ends, and what was erased."""
+        """Skip what the position covers: the heads say where it ends, and what was erased."""
         at = reader.offset
         for own in reader.skip(self._after.seq):
             self._note(own, reader.segment, at)
@@ -105,7 +105,7 @@ class Replay:
             raise Corrupt(f"{file}: {error}", file=file, offset=offset, seq=seq) from error
 
     def _passed(self, seq: int, root: bytes, segment: int, offset: int) -> None:
-        """A frame or opener ends here, after record `seq`: compare with what is known of this place."""
+        """Compare the end of a frame or opener, after record `seq`, with the known position and anchor."""
         if not self._matched and seq == self._after.seq:
             if root != self._after.root:
                 self._mismatch()
@@ -131,7 +131,7 @@ class Replay:
 
     def _mismatch(self) -> NoReturn:
         seq = self._after.seq
-        raise PositionMismatch(f"the journal never stood at record {seq} with that root", seq=seq)
+        raise PositionMismatch(f"the journal never had that root at record {seq}", seq=seq)
 
 
 def _unanchored(anchor: Anchor, why: str) -> Corrupt:

@@ -1,6 +1,6 @@
 """Backups: consistent, taken beside a running server, and each only what is new since the last.
 
-FORMAT.md section 12. A backup is a folder of files under names that tell their content, and a manifest that
+FORMAT.md section 12. A backup is a folder of files named by their content, and a manifest that
 is written last. So one that is cut short leaves the one before it as it was. What a new manifest does not
 name any more, above all segments as they were before an erasure, is overwritten and removed after that: what
 the manifest before it or the list of an attempt cut short (`unfinished`) names, and no other file.
@@ -31,7 +31,7 @@ _BLANK = bytes(8)
 
 
 class Moment(NamedTuple):
-    """One moment of a data folder: where its journal ended, durably, and the payload files it stood on.
+    """One moment of a data folder: the durable end of its journal, and the payload files it depends on.
 
     `head` is None where no server is running: all that is there counts.
     """
@@ -175,7 +175,7 @@ class _Backup:
         raise _Moved
 
     def _copy_payloads(self, names: frozenset[str]) -> bool:
-        """Copy those that are not there. False where one is gone: it was let go of meanwhile."""
+        """Copy the missing ones. Return False if one was deleted meanwhile."""
         whole = True
         paths = sorted(payload_path(name) for name in names)
         self._unfinished.add(path for path in paths if path not in self._known)
@@ -208,7 +208,7 @@ class _Backup:
 
 
 def check_backup(target: Disk) -> tuple[Manifest, list[str]]:
-    """The backup's manifest, and the files that are missing or not what it says.
+    """Return the backup's manifest, and the files that are missing or differ from it.
 
     Raises `Corrupt` where there is no finished backup; `UnknownVersion`, `OSError`.
     """

@@ -1,6 +1,6 @@
 """Restores a backup into an empty data folder, without what was erased since. FORMAT.md section 12.
 
-While this is under way, the folder's anchor tells of a record that is not there: whoever opens the journal
+While this is under way, the folder's anchor names a record that does not exist: whoever opens the journal
 then is refused. The right anchor is written last, when nothing is left in any file that was ever erased.
 """
 
@@ -164,7 +164,7 @@ class _Restoring:
             manifest.segment,
             manifest.offset,
         ):
-            raise Corrupt("the backup's journal is not the one that its manifest tells of")
+            raise Corrupt("the backup's journal is not the one in its manifest; verify the backup")
         return last
 
     def _head(self, last: SegmentReader) -> Head:
@@ -200,7 +200,7 @@ class _Restoring:
         )
 
     def _blankable(self, targets: dict[int, Part]) -> list[Spot]:
-        """Where these parts stand, those only that are not zero yet."""
+        """Return the places of those of these parts that are not zero yet."""
         manifest, segments = self._manifest, list_segments(self._target)
         head = Head(manifest.seq, manifest.time, manifest.root, manifest.segment, manifest.offset)
         spots = Places(self._target).find(ranges_of(targets.items()), segments, head, own=True)

@@ -1,4 +1,4 @@
-"""What a verification says: findings, and the report they stand in."""
+"""The findings of a verification, and its report."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ class Kind(StrEnum):
     VERSION = "version"  # written by a later release
     FRAME = "frame"  # bytes that are no good frame, where one is due
     RECORD = "record"  # one of the journal's own records cannot be read
-    PART = "part"  # details or content are gone or changed, and no erase record names them
-    ERASURE = "erasure"  # an erase record says gone, the bytes are there
+    PART = "part"  # details or content are missing or changed, and no erase record names them
+    ERASURE = "erasure"  # an erase record names the part, but its bytes are still there
     CHECKPOINT = "checkpoint"  # history is not what an old checkpoint says it was
     ANCHOR = "anchor"  # it is missing, or the journal ends before it, or has another root there
-    INDEX = "index"  # it says something else than its segment: whoever believes it misses records
+    INDEX = "index"  # differs from its segment: its readers would miss records
     PAYLOAD = "payload"  # a payload file that a record names is missing
     TEAR = "tear"  # the last batch is incomplete, as a crash leaves it, or is being written
     UNFINISHED = "unfinished"  # an erasure or rewriting that is under way; the next start carries it out

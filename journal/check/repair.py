@@ -1,11 +1,11 @@
-"""Makes a damaged journal open again, at the price of what is damaged; only ever when told to.
+"""Makes a damaged journal open again by giving up the damaged data, and only on request.
 
 `open_journal` mends by itself what a crash explains. Everything else may be a loss of acknowledged records,
-and is left to a person: `repair(disk)` tells what would be lost, `repair(disk, accept_loss=True)` does it.
+and is left to a person: `repair(disk)` reports what would be lost, `repair(disk, accept_loss=True)` does it.
 
 - Where frames are damaged, the journal is cut behind the last good one. The bytes from there on, and whole
   segments behind, are kept beside it as `*.broken`.
-- Where only parts are damaged, nothing is cut: an erase record with cause 0 names them. The same goes for
+- Where only parts are damaged, nothing is cut: an erase record with cause 0 names them. The same applies to
   erased parts whose erase record was cut off.
 - The anchor is set to the new end.
 """
@@ -155,7 +155,7 @@ class _Damages:
         return (self.good.chain.frontier if self.good is not None else Frontier()).root()
 
     def report(self, *, done: bool, kept: Sequence[str] = ()) -> RepairReport:
-        """What was found, and whether it was given up."""
+        """Return the findings, and whether they were accepted as lost."""
         last = max(self._last_seen, self._anchor.seq if self._anchor is not None else 0)
         losses = [replace(loss, last=max(loss.last, last)) if loss.last < 0 else loss for loss in self.losses]
         return RepairReport(tuple(losses), done, tuple(kept), self.seq)
@@ -203,7 +203,7 @@ class _Damages:
             self._lose(segment, found.offset, size - found.offset, found.reason)
         elif isinstance(found, Frame):
             if any(record.content is None for record in found.own):
-                text = "what a record says about erasures is gone or changed"
+                text = "the list of erasures in a record is missing or changed"
                 self._lose(segment, found.offset, size - found.offset, text)
             self._last_seen = max(self._last_seen, found.records[-1].header.seq)
             if not self._cut:
@@ -212,7 +212,7 @@ class _Damages:
                 self._ledger.add_records(found.own)
 
     def _lose(self, segment: Segment, offset: int, length: int, text: str) -> None:
-        """Everything from the first such place on is lost; only that place is told."""
+        """Report the first such place only: everything from there on is lost."""
         if not self._cut:
             first = max(self.seq, self._last_seen) + 1
             self.losses.append(Loss(segment.file, offset, length, first, -1, text))
@@ -226,7 +226,7 @@ class _Damages:
         for seq, part, at in self._ledger.unexplained():
             number, offset = place(at)
             name = "details" if part is Part.DETAILS else "content"
-            text = f"{name} of record {seq} are gone or changed"
+            text = f"{name} of record {seq} are missing or changed"
             self.losses.append(Loss(files[number], offset, 0, seq, seq, text))
             self.missing.append((seq, part))
 
@@ -258,7 +258,7 @@ class _Repair:
         self._kept: list[str] = []
 
     def run(self) -> list[str]:
-        """Returns the names of the files that now hold what was cut off."""
+        """Return the names of the files that now contain the bytes cut off."""
         good = self._damages.good
         if good is not None and good.opener.table is not None:
             good = good._replace(segment=expand(self._disk, good.segment))
@@ -302,4 +302,4 @@ def _read_anchor(disk: Disk) -> tuple[Anchor | None, str]:
     try:
         return read_anchor(disk), ""
     except Corrupt as error:
-        return None, f"{error.message}; whether records are missing at the end cannot be told"
+        return None, f"{error.message}; whether records are missing at the end is unknown"

@@ -120,7 +120,7 @@ class _Reading:
             text = f"the journal ends with record {self.seq}, the checkpoint was at {self._since.size}"
             self._add(Kind.CHECKPOINT, FOLDER, text, seq=self._since.size)
         if self._anchor is None and self.seq and not self._disk.exists(ANCHOR_FILE):
-            text = f"the anchor is missing: whether records after {self.seq} were lost cannot be told"
+            text = f"the anchor is missing: whether records after {self.seq} were lost is unknown"
             self._add(Kind.ANCHOR, ANCHOR_FILE, text, seq=self.seq)
 
     def _segment(self, segment: Segment, *, last: bool) -> None:
@@ -201,13 +201,13 @@ class _Reading:
         self._pass_anchor(self.seq, frame.root)
 
     def _pass_anchor(self, seq: int, root: bytes) -> None:
-        """The tree stood at (`seq`, `root`): compare with the anchor, where it was written there."""
+        """Compare the tree at (`seq`, `root`) with the anchor, if the anchor names that record."""
         anchor = self._anchor
         if self._anchored or anchor is None or seq < anchor.seq:
             return
         self._anchored = True
         if seq > anchor.seq or (root and root != anchor.root):
-            text = f"the journal never stood at record {anchor.seq} with the root in its anchor"
+            text = f"the journal never had the root in its anchor at record {anchor.seq}"
             self._add(Kind.ANCHOR, ANCHOR_FILE, text, seq=anchor.seq)
 
     def _pass_checkpoint(self, file: SegmentFile, frame: Frame, before: Chain | None) -> None:
@@ -233,7 +233,7 @@ class _Reading:
             number, offset = place(at)
             unexplained.add(at)
             name = "details" if part is Part.DETAILS else "content"
-            text = f"{name} of record {seq} are gone or changed, and no erase record names them"
+            text = f"{name} of record {seq} are missing or changed, and no erase record names them"
             self._add(Kind.PART, self._files[number], text, offset=offset, seq=seq)
         self.erased = self._holes - len(unexplained)
         if self._ledger.interrupted:

@@ -41,7 +41,7 @@ class Compaction:
         self._erased: list[Spot] = []
 
     def note(self, spots: Iterable[Spot]) -> None:
-        """These parts are about to be blanked. Called while the journal stands still."""
+        """Note that these parts are about to be zeroed. Called while the journal is paused."""
         for spot in spots:
             self._dense.discard(spot.segment)
             if spot.segment == self._copied:
@@ -70,7 +70,7 @@ class Compaction:
                     new = put_in_place(self._disk, segment, aside, self._erased)
                     self._replaced(segment, new)
             except Corrupt:
-                self._sparse.discard(segment.number)  # verification is the one to tell, not every attempt
+                self._sparse.discard(segment.number)  # verification reports it, not every attempt
                 raise
             finally:
                 self._copied = 0

@@ -142,7 +142,7 @@ def _write(disk: Disk, name: str, start: bytes, rest: Iterable[bytes]) -> None:
 
 
 def _pieces(file: SegmentFile, start: int) -> Iterator[tuple[int, bytes]]:
-    """The segment from `start` on, in pieces with their offsets."""
+    """Yield the segment from `start` on, in pieces with their offsets."""
     for at in range(start, file.size(), READ_CHUNK):
         yield at, file.pread(at, min(READ_CHUNK, file.size() - at))
 
@@ -159,7 +159,7 @@ def _kept(file: SegmentFile, table: Table) -> Iterator[bytes]:
 
 
 def _runs(file: SegmentFile, opener: Opener) -> list[Run]:
-    """What can be left out. Raises `Corrupt`."""
+    """Return the runs that can be left out. Raises `Corrupt`."""
     runs: list[Run] = []
     for head in heads(file, opener.size):
         gap = head.offset + PREFIX_BYTES + head.prefix.head_length

@@ -37,7 +37,7 @@ class Handles:
 
     @contextmanager
     def reading(self, name: str, opening: Callable[[], File]) -> Iterator[File]:
-        """The file of that name, open for the time of the block; `opening` opens it where it is not.
+        """Yield the file of that name, open for the block; `opening` opens it if it is not.
 
         Raises what `opening` raises. Where descriptors are short, files that nobody reads make room first.
         """

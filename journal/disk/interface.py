@@ -39,7 +39,7 @@ class File(Protocol):
     def size(self) -> int: ...
 
     def pread(self, offset: int, length: int) -> bytes:
-        """The bytes at `offset`: fewer than `length` only where the file ends."""
+        """Return the bytes at `offset`: fewer than `length` only at the end of the file."""
         ...
 
     def pwrite(self, offset: int, data: bytes | memoryview) -> None:
@@ -56,7 +56,7 @@ class File(Protocol):
     def begin_writing(self, offset: int, length: int) -> None:
         """Ask for these bytes to be put on the disk from now on, so that `sync` has less to wait for.
 
-        Promises nothing and never fails: what goes wrong there, `sync` tells.
+        Promises nothing and never fails: `sync` reports errors.
         """
         return
 
@@ -83,7 +83,7 @@ class Disk(Protocol):
 
     @property
     def notices(self) -> tuple[str, ...]:
-        """What an operator should be told about this place, e.g. that it is a network file system."""
+        """Return warnings for the operator about this place, e.g. that it is a network file system."""
         ...
 
     def names(self, folder: str = "") -> list[str]:
@@ -116,11 +116,11 @@ class Disk(Protocol):
         ...
 
     def unlock(self) -> None:
-        """Let go of the lock, if held. A process that dies lets go of it too."""
+        """Release the lock, if held. The end of the process releases it too."""
         ...
 
     def free_bytes(self) -> int:
-        """Room left for us, as far as the file system tells."""
+        """Return the free space for this process, as the file system reports it."""
         ...
 
     def exists(self, name: str) -> bool:
@@ -145,7 +145,7 @@ class Disk(Protocol):
         self.sync_folder(parent)
 
     def read(self, name: str) -> bytes:
-        """A whole small file. Raises `FileNotFoundError`."""
+        """Return a whole small file. Raises `FileNotFoundError`."""
         with self.open(name) as file:
             return file.pread(0, file.size())
 
@@ -163,7 +163,7 @@ class Disk(Protocol):
 
 
 def folder_of(name: str) -> str:
-    """The folder a name is in; "" for the data folder itself."""
+    """Return the folder of a name; "" for the data folder itself."""
     return name.rpartition("/")[0]
 
 

@@ -193,7 +193,7 @@ class RealDisk(Disk):
     def open(self, name: str, *, create: bool = False, write: bool = False) -> RealFile:
         flags = os.O_CREAT | os.O_TRUNC | os.O_RDWR if create else os.O_RDWR if write else os.O_RDONLY
         try:
-            # Not blocking, so that a pipe somebody put there cannot hold up whoever opens it.
+            # Not blocking, so that opening a pipe under this name cannot hang.
             flags |= os.O_NOFOLLOW | os.O_NONBLOCK
             descriptor = self._with_spare(name, partial(os.open, self._place(name), flags, _FILE_MODE))
         except OSError as error:
@@ -345,13 +345,13 @@ def write_file(path: str | os.PathLike[str], data: bytes, *, replace: bool = Tru
 
 
 def enclosing(path: str | os.PathLike[str]) -> list[Path]:
-    """The place itself and the folders around it, innermost first; links are followed as far as it exists."""
+    """Return the place and its parent folders, innermost first; existing links are resolved."""
     place = Path(path).resolve()
     return [place, *place.parents]
 
 
 def file_system_kind(path: Path, table: Path = Path("/proc/self/mountinfo")) -> str:
-    """The name of the file system `path` is on, e.g. "ext4"; "" where the kernel keeps no such table.
+    """Return the name of the file system of `path`, e.g. "ext4"; "" if the kernel has no such table.
 
     Source: proc(5), /proc/pid/mountinfo: the third field is the device, the type follows the hyphen.
     """

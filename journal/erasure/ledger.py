@@ -47,20 +47,20 @@ def ranges_of(targets: Iterable[tuple[int, Part]]) -> list[Range]:
 
 
 def pack_ranges(ranges: Sequence[Range]) -> bytes:
-    """The content of an erase record."""
+    """Return the content of an erase record."""
     assert len(ranges) <= ERASE_RANGES, "an erase record names too many ranges"
     data: bytes = msgpack.packb(ranges)
     return data
 
 
 def pack_seqs(seqs: Sequence[int]) -> bytes:
-    """The content of an erased record."""
+    """Return the content of an erased record."""
     data: bytes = msgpack.packb(seqs)
     return data
 
 
 def unpack_ranges(record: Record) -> list[Range]:
-    """What an erase record names. Raises `ValueError`."""
+    """Return the parts that an erase record names. Raises `ValueError`."""
     ranges: list[Range] = []
     before = 0
     try:

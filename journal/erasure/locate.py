@@ -1,4 +1,4 @@
-"""Where in the files the parts of a record stand, found by sequence number, for those who erase them."""
+"""Finds the places of records' parts in the files, by sequence number, for erasure."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Places:
     def find(
         self, ranges: Iterable[Range], segments: Sequence[Segment], head: Head, *, own: bool = False
     ) -> list[Spot]:
-        """The parts that these ascending ranges name; absent ones have no place.
+        """Return the parts that these ascending ranges name; absent ones have no place.
 
         Raises `BadTarget` where a record is not in the journal or, without `own`, is the journal's own:
         those are named only by a repair that gave up on their content. Raises `Corrupt`.
@@ -101,7 +101,7 @@ class Places:
 
 
 def _headers(file: File, offset: int) -> Iterator[tuple[Header, int]]:
-    """The headers of a frame, each with the offset of its record's parts."""
+    """Yield the headers of a frame, each with the offset of its record's parts."""
     prefix = parse_prefix(file.pread(offset, PREFIX_BYTES))
     assert prefix is not None, "a frame has moved"
     _, _, headers = parse_head(file.pread(offset + PREFIX_BYTES, prefix.head_length))

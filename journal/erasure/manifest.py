@@ -104,7 +104,7 @@ def export_erasures(disk: Disk, known: Erasures | None = None) -> Erasures:
 
 
 def targets_of(entries: Iterable[Erasure], last: int) -> dict[int, Part]:
-    """What these name among the first `last` records: by sequence number, the parts."""
+    """Return the parts that these name among the first `last` records, by sequence number."""
     targets: dict[int, Part] = {}
     for entry in entries:
         for seq in range(entry.first, min(entry.last, last) + 1):

@@ -25,7 +25,7 @@ def mark_erased(
     orders: Iterable[tuple[int, Sequence[Range]]],
     entropy: Callable[[int], bytes],
 ) -> Anchor:
-    """Append at `offset` of the last segment, where the tree stands as `chain` says; returns the new end.
+    """Append at `offset` of the last segment, with the tree at `chain`; return the new end.
 
     `orders` are causes, each with what is to be erased for it. `chain.time` is the time of the records.
     Raises `NoSpace`, `OSError`.

@@ -60,7 +60,7 @@ class Want(Enum):
     """What `Decoder.next` says when there is no frame."""
 
     MORE = "the bytes end inside a frame, or where one would start"
-    NOTHING = "zeros stand where a frame would start"
+    NOTHING = "zeros where a frame would start"
 
 
 class Batch(NamedTuple):
@@ -86,7 +86,7 @@ def encode_batch(
     whitening: Whitening,
     salts: bytes,
 ) -> Batch:
-    """The frame that appends `drafts` at `offset` of a segment.
+    """Return the frame that appends `drafts` at `offset` of a segment.
 
     `chain` is the tree before it, with `root`, and the time that all its records get. `salts` holds 32 random
     bytes for each part that is not empty, in order. Raises `ValueError` where a part or the frame would be
@@ -170,7 +170,7 @@ class Decoder:
         self._at = 0
 
     def next(self) -> Frame | Want:
-        """The next frame. Raises `Damage`, and then stays where it is."""
+        """Return the next frame. Raises `Damage`, and then does not advance."""
         if len(self._raw) - self._at < self._needed:
             return Want.MORE
         start = self._raw[self._at : self._at + PREFIX_BYTES]

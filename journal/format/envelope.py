@@ -29,7 +29,7 @@ _LARGEST = {FORMAT_VERSION: ENVELOPE_BYTES, REWRITTEN_VERSION: WIDE_ENVELOPE_BYT
 
 
 def wrap(magic: bytes, body: Any, version: int = FORMAT_VERSION) -> bytes:
-    """The envelope's bytes around `body`, packed."""
+    """Return the envelope's bytes around `body`, packed."""
     packed = msgpack.packb(body)
     assert len(packed) <= _LARGEST[version], "an envelope is too large"
     data: bytes = _LEAD.pack(magic, version, 0, len(packed)) + packed
@@ -37,7 +37,7 @@ def wrap(magic: bytes, body: Any, version: int = FORMAT_VERSION) -> bytes:
 
 
 def version_and_length(data: bytes) -> tuple[int, int]:
-    """The version, and the whole envelope's length, that the first bytes of one announce; (0, 0) if too few.
+    """Return the version, and the whole envelope's length, that its first bytes announce; (0, 0) if too few.
 
     Nothing is checked yet.
     """
@@ -50,7 +50,7 @@ def version_and_length(data: bytes) -> tuple[int, int]:
 def unwrap(
     magic: bytes, data: bytes, *, file: str, versions: Container[int] = (FORMAT_VERSION,)
 ) -> tuple[Any, int]:
-    """The body at the start of `data`, and the envelope's length. `file` is named in errors.
+    """Return the body at the start of `data`, and the envelope's length. `file` is named in errors.
 
     Raises `Corrupt`, and `UnknownVersion` for a sound envelope of a format not among `versions`.
     """

@@ -101,13 +101,13 @@ def layout(head_length: int, payload_length: int) -> tuple[int, int]:
 
 
 def pack_prefix(count: int, first: int, head: bytes, payload_length: int) -> bytes:
-    """The 32 bytes before `head`."""
+    """Return the 32 bytes before `head`."""
     data = _PREFIX.pack(FRAME_MAGIC, count, first, len(head), payload_length, crc32c(head), 0)[:_CRC_AT]
     return data + crc32c(data).to_bytes(4, "big")
 
 
 def parse_prefix(data: bytes) -> Prefix | None:
-    """The prefix in these 32 bytes, or None if they are none."""
+    """Return the prefix in these 32 bytes, or None if they contain none."""
     magic, count, first, head_length, payload_length, head_crc, own_crc = _PREFIX.unpack(data)
     if magic != FRAME_MAGIC or crc32c(data[:_CRC_AT]) != own_crc:
         return None

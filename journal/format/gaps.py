@@ -1,4 +1,4 @@
-"""Where the bytes of a rewritten segment stand: from logical offsets to actual ones. FORMAT.md section 10.
+"""The places of a rewritten segment's bytes: from logical offsets to actual ones. FORMAT.md section 10.
 
 Sans-IO.
 """
@@ -32,14 +32,14 @@ class Run(NamedTuple):
 
 
 class Table:
-    """The runs left out between logical offsets `start` and `end`; the rest stands from `data_at` on."""
+    """The runs left out between logical offsets `start` and `end`; the rest is stored from `data_at` on."""
 
     __slots__ = ("_before", "_lengths", "_offsets", "data_at", "end", "start")
 
     def __init__(
         self, offsets: array[int], lengths: array[int], *, start: int, end: int, data_at: int
     ) -> None:
-        """Raises `ValueError` where runs overlap or lie outside."""
+        """Build the offsets. Raises `ValueError` if runs overlap or lie outside."""
         self.start, self.end, self.data_at = start, end, data_at
         self._offsets = offsets
         self._lengths = lengths
@@ -56,7 +56,7 @@ class Table:
 
     @classmethod
     def of(cls, runs: Iterable[Run], *, start: int, end: int, data_at: int) -> Table:
-        """A table of these runs, ascending."""
+        """Return a table of these runs, ascending."""
         offsets, lengths = array("I"), array("I")
         for run in runs:
             offsets.append(run.offset)
@@ -65,14 +65,14 @@ class Table:
 
     @classmethod
     def unpack(cls, packed: bytes, *, start: int, end: int, data_at: int) -> Table:
-        """The table in an opener. Raises `ValueError`."""
+        """Return the table in an opener. Raises `ValueError`."""
         words = array("I", bytes(packed))
         if sys.byteorder == "little":
             words.byteswap()
         return cls(words[::2], words[1::2], start=start, end=end, data_at=data_at)
 
     def packed(self) -> bytes:
-        """What the opener holds."""
+        """Return the bytes for the opener."""
         words = array("I", bytes(8 * len(self._offsets)))
         words[::2], words[1::2] = self._offsets, self._lengths
         if sys.byteorder == "little":
@@ -85,13 +85,13 @@ class Table:
     def actual(self, offset: int) -> int:
         """Where the byte at a logical offset stands; for one left out: where the next one does."""
         index = bisect_right(self._offsets, offset) - 1
-        gone = 0
+        omitted = 0
         if index >= 0:
-            gone = self._before[index] + min(offset - self._offsets[index], self._lengths[index] & _LENGTH)
-        return self.data_at + offset - self.start - gone
+            omitted = self._before[index] + min(offset - self._offsets[index], self._lengths[index] & _LENGTH)
+        return self.data_at + offset - self.start - omitted
 
     def runs(self, start: int, stop: int) -> Iterator[Run]:
-        """The parts of runs between two logical offsets, ascending."""
+        """Yield the parts of runs between two logical offsets, ascending."""
         offsets, lengths = self._offsets, self._lengths
         for index in range(max(0, bisect_right(offsets, start) - 1), len(offsets)):
             offset, word = offsets[index], lengths[index]

@@ -12,13 +12,13 @@ SECTOR = 512
 """FORMAT. What a disk writes whole or not at all; every frame starts and ends at one."""
 
 PART_ALIGN = 64
-"""FORMAT. Parts are padded to this, so that a size on disk tells little about the data."""
+"""FORMAT. Parts are padded to this, so that a size on disk reveals little about the data."""
 
 PREFIX_BYTES = 32
 """FORMAT. The fixed start of a frame."""
 
 SALT_BYTES = 32
-"""FORMAT. Fresh for every part; gone with it."""
+"""FORMAT. New for every part, and erased with it."""
 
 PART_OVERHEAD = SALT_BYTES + 8
 """FORMAT. Salt, CRC and length before a part's bytes."""
@@ -86,7 +86,7 @@ def draft_room(details: int, content: int) -> int:
 
 
 def frame_room(content: int) -> int:
-    """The most that a frame with one record of this much content, and no details, takes on disk."""
+    """Return the maximum size on disk of a frame with one record of this much content and no details."""
     return PREFIX_BYTES + HEAD_OVERHEAD + PART_ALIGN + SECTOR + draft_room(0, content)
 
 

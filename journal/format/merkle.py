@@ -28,13 +28,13 @@ class Frontier:
     """The right edge of a growing tree: the roots of its perfect subtrees, largest first.
 
     It takes one hash per set bit of the size, so a segment's opener can carry it: `Frontier(size, peaks)`
-    goes on where another one stopped.
+    continues where another one stopped.
     """
 
     __slots__ = ("_peaks", "_size")
 
     def __init__(self, size: int = 0, peaks: Iterable[bytes] = ()) -> None:
-        """Raises `ValueError` if the peaks cannot belong to a tree of `size` leaves."""
+        """Start from peaks. Raises `ValueError` if they cannot belong to a tree of `size` leaves."""
         self._size = size
         self._peaks = list(peaks)
         if size < 0 or len(self._peaks) != size.bit_count():
@@ -77,7 +77,7 @@ class Frontier:
         self._size = size
 
     def root(self) -> bytes:
-        """The tree's head: O(log n). Of no leaves at all it is SHA-256("")."""
+        """Return the tree's head, in O(log n). Without leaves it is SHA-256("")."""
         if not self._peaks:
             return EMPTY_ROOT
         node = self._peaks[-1]
@@ -86,7 +86,7 @@ class Frontier:
         return node
 
     def copy(self) -> Frontier:
-        """An independent one that stands at the same place."""
+        """Return an independent copy."""
         return Frontier(self._size, self._peaks)
 
 

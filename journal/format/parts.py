@@ -20,7 +20,7 @@ class BadPart(Exception):
 
 
 def seal(body: bytes, salt: bytes) -> tuple[bytes, bytes]:
-    """The part that holds `body` (not empty) under a fresh `salt`, and the commitment to it."""
+    """Return the part with `body` (not empty) under a new `salt`, and the commitment to it."""
     length = len(body)
     rest = b"%b%b%b" % (length.to_bytes(4, "big"), body, _ZEROS[: -(length + PART_OVERHEAD) % PART_ALIGN])
     sealed = crc32c(rest).to_bytes(4, "big") + rest
@@ -28,17 +28,17 @@ def seal(body: bytes, salt: bytes) -> tuple[bytes, bytes]:
 
 
 def commitment(part: bytes) -> bytes:
-    """What the header of this part's record must hold."""
+    """Return the commitment that the header of this part's record must have."""
     return blake2b(part[SALT_BYTES:], digest_size=32, key=part[:SALT_BYTES]).digest()
 
 
 def body(part: bytes) -> bytes:
-    """The bytes in a part whose commitment holds."""
+    """Return the bytes in a part whose commitment is verified."""
     return part[PART_OVERHEAD : PART_OVERHEAD + int.from_bytes(part[_CRC_END:PART_OVERHEAD], "big")]
 
 
 def declared_size(start: bytes) -> int:
-    """The whole size of the part that starts with these bytes, at least `PART_OVERHEAD` of them.
+    """Return the whole size of the part that starts with these bytes, at least `PART_OVERHEAD` of them.
 
     Raises `BadPart` where no part can start so.
     """
@@ -49,7 +49,7 @@ def declared_size(start: bytes) -> int:
 
 
 def checked_body(part: bytes) -> bytes:
-    """The bytes in a part, checked with its CRC alone. Raises `BadPart`."""
+    """Return the bytes in a part, checked with its CRC alone. Raises `BadPart`."""
     expected = int.from_bytes(part[SALT_BYTES:_CRC_END], "big")
     if len(part) != declared_size(part) or crc32c(part[_CRC_END:]) != expected:
         raise BadPart("a part's checksum does not hold")

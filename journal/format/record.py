@@ -52,7 +52,7 @@ class Draft:
 class Header(NamedTuple):
     """The part of a record that stays for ever; nothing personal in it. FORMAT.md section 4.
 
-    `time` is in nanoseconds since 1970 UTC and never goes back. Sizes are those on disk, 0: absent.
+    `time` is in nanoseconds since 1970 UTC and never decreases. Sizes are those on disk, 0: absent.
     """
 
     seq: int
@@ -68,7 +68,7 @@ class Header(NamedTuple):
 
 
 class Record(NamedTuple):
-    """One record as it stands on disk.
+    """One record as stored on disk.
 
     A part is None where it was erased, or was about to be: a later erase record names it. It is b"" where
     there never was one. `content_at` is the content part's address for `Journal.content`, -1 without one.

@@ -29,5 +29,5 @@ class Whitening:
         return context
 
     def apply(self, data: bytes, offset: int) -> bytes:
-        """`data` that stands at `offset`, whitened or the other way round."""
+        """Whiten the `data` at `offset`, or undo it."""
         return self.stream(offset).update(data)

@@ -28,7 +28,7 @@ class Contents:
         self._recent = Recent(RECENT_BYTES)
 
     def read(self, segment: Segment, offset: int) -> bytes | None:
-        """The bytes in the part at `offset`, checked with its CRC; None if it was erased.
+        """Return the bytes in the part at `offset`, checked with its CRC; None if it was erased.
 
         Raises `Corrupt`, `OSError`.
         """
@@ -53,7 +53,7 @@ class Contents:
                 raise Corrupt(text, file=segment.file, offset=offset) from error
 
     def whitening(self, number: int) -> Whitening:
-        """The keystream over a segment; made once."""
+        """Return the keystream over a segment; created once."""
         whitening = self._whitenings.get(number)
         if whitening is None:
             whitening = self._whitenings[number] = Whitening(self._identity, number)

@@ -57,7 +57,7 @@ def between(disk: Disk, start: int, stop: int, progress: Progress | None = None)
         with SegmentFile(disk, segment) as file:
             openers.append(file.opener())
     for at, segment in enumerate(segments):
-        # An opener tells the time of the record before it: the last one of the segment before.
+        # An opener has the time of the record before it: the last one of the previous segment.
         ended = at + 1 < len(segments) and openers[at + 1].chain.time < start
         if ended or (at and openers[at].chain.time >= stop):
             continue
@@ -72,7 +72,7 @@ def between(disk: Disk, start: int, stop: int, progress: Progress | None = None)
 
 
 def headers(disk: Disk, seqs: Sequence[int], indexes: Indexes | None = None) -> dict[int, bytes]:
-    """The headers of some records as they stand on disk: what their Merkle leaves are made of.
+    """Return the headers of some records as stored on disk, from which their Merkle leaves are computed.
 
     Raises `KeyError` for one that is not in the journal; `Corrupt`, `UnknownVersion`, `OSError`.
     """
@@ -92,7 +92,7 @@ def headers(disk: Disk, seqs: Sequence[int], indexes: Indexes | None = None) -> 
 
 
 def _searched(file: SegmentFile, resource: bytes, *, last: bool, progress: Progress | None) -> Iterator[Head]:
-    """The frames whose heads contain the resource's bytes, from a segment without an index."""
+    """Yield the frames whose heads contain the resource's bytes, from a segment without an index."""
     end, seq = file.opener().size, file.segment.first - 1
     for head in heads(file, end):
         end, seq = head.stop, head.prefix.first + head.prefix.records - 1

@@ -56,7 +56,7 @@ class SegmentIndex:
 
     @classmethod
     def of(cls, file: SegmentFile, *, growing: bool = False) -> SegmentIndex:
-        """The index of a segment, from its heads.
+        """Return the index of a segment, from its heads.
 
         `growing`: it may be written to, so the last frame counts only if it is whole. Raises `Corrupt`.
         """
@@ -76,19 +76,19 @@ class SegmentIndex:
         return self._columns
 
     def frame_of(self, seq: int) -> int:
-        """The logical offset of the frame that holds record `seq`."""
+        """Return the logical offset of the frame with record `seq`."""
         assert self.first <= seq <= self.last, f"record {seq} is in another segment"
         firsts, offsets, _ = self.frames()
         return offsets[bisect_right(firsts, seq - self.first) - 1]
 
     def offsets_between(self, start: int, stop: int) -> list[int]:
-        """The frames that may hold records with `start` <= time < `stop`."""
+        """Return the frames that may contain records with `start` <= time < `stop`."""
         _, offsets, times = self.frames()
         low = max(0, bisect_left(times, start) - 1)
         return list(offsets[low : bisect_left(times, stop)])
 
     def seqs_of(self, resource: bytes) -> list[int]:
-        """The records whose resource starts with the same 8 bytes, ascending."""
+        """Return the records whose resource starts with the same 8 bytes, ascending."""
         if self._entries is None:
             self._entries = _Entries(self._section(_RESOURCES))
         entries, key = self._entries, resource[:_KEY_BYTES]
@@ -118,7 +118,7 @@ class _Entries:
 
 
 def read_index(disk: Disk, segment: Segment) -> SegmentIndex | None:
-    """The index of a sealed segment; None where there is no good one that fits it. Raises `OSError`."""
+    """Return the index of a sealed segment; None if there is no valid one for it. Raises `OSError`."""
     name = index_file(segment)
     try:
         with disk.open(name) as file:
@@ -138,7 +138,7 @@ def read_index(disk: Disk, segment: Segment) -> SegmentIndex | None:
         if fits and (facts["segment"], facts["first"]) == segment[:2]:
             return SegmentIndex(facts, sections.__getitem__)
     except (FileNotFoundError, PermissionError, JournalError, KeyError, *MALFORMED):
-        pass  # an index is a cache: whatever is wrong with it, the segment tells the same
+        pass  # an index is a cache: if it is bad, the segment has the same facts
     return None
 
 
@@ -161,7 +161,7 @@ def is_wrong(disk: Disk, segment: Segment) -> bool:
 
 
 def unindexed(disk: Disk) -> list[Segment]:
-    """The sealed segments that have no good index. Raises `OSError`."""
+    """Return the sealed segments without a valid index. Raises `OSError`."""
     return [segment for segment in find_segments(disk)[0][:-1] if read_index(disk, segment) is None]
 
 
@@ -191,7 +191,7 @@ class Indexes:
         self._indexes: dict[int, SegmentIndex | None] = {}
 
     def kept(self, segment: Segment) -> SegmentIndex | None:
-        """The index on disk, if there is a good one; never of the last segment."""
+        """Return the index on disk if it is valid; None for the last segment."""
         if segment is self.segments[-1]:
             return None
         if segment.number not in self._indexes:
@@ -199,7 +199,7 @@ class Indexes:
         return self._indexes[segment.number]
 
     def of(self, segment: Segment) -> SegmentIndex:
-        """The index on disk, or one made now. Raises `Corrupt`, `OSError`."""
+        """Return the index on disk, or build it. Raises `Corrupt`, `OSError`."""
         index = self._indexes.get(segment.number) or self.kept(segment)
         if index is None:
             with SegmentFile(self.disk, segment) as file:

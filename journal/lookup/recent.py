@@ -27,7 +27,7 @@ class Recent:
         self.drops = 0
 
     def get(self, place: tuple[int, int]) -> bytes | None:
-        """The content at a place; None if it is not kept."""
+        """Return the content at a place; None if it is not cached."""
         with self._lock:
             data = self._kept.get(place)
             if data is not None:

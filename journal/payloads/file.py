@@ -27,7 +27,7 @@ _NAME = re.compile(rf"[0-9a-f]{{{2 * NAME_BYTES}}}")
 
 @dataclass(frozen=True, slots=True)
 class Payload:
-    """What a record must keep to read a payload file: whoever holds this can decrypt it.
+    """The part of a record that is needed to read a payload file, and sufficient to decrypt it.
 
     `name`: 32 hexadecimal digits; `key`: 32 bytes; `size`: plain bytes; `md5`, `sha256`: of the plain bytes.
     """
@@ -63,5 +63,5 @@ def chunk_offset(index: int) -> int:
 
 
 def nonce(index: int, *, last: bool) -> bytes:
-    """The nonce of a chunk; see the module's text."""
+    """Return the nonce of a chunk; see the module's docstring."""
     return index.to_bytes(11, "big") + bytes([last])

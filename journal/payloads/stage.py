@@ -1,4 +1,4 @@
-"""A payload on its way to the disk: summed, sealed, durable under its name, or gone without a trace.
+"""A payload on its way to the disk: hashed, encrypted, durable under its name, or removed without a trace.
 
 Order of durability: bytes synced, renamed to the final name, folder synced, and only then the event that
 names the payload. On erasure the event comes first. What a crash leaves over is removed by `sweep` at the
@@ -159,8 +159,8 @@ class Stage:
 
 
 def failed(error: OSError, path: str) -> Exception:
-    """What to raise for an error of the disk at `path`."""
-    told = explained(error, path, -1)
-    if isinstance(told, NoSpace):
-        return told
+    """Return the exception for an error of the disk at `path`."""
+    cause = explained(error, path, -1)
+    if isinstance(cause, NoSpace):
+        return cause
     return WriteFailed(f"the payload file could not be written: {error}", file=path)

@@ -1,7 +1,7 @@
 """Payload files: content too large for the journal, each encrypted under a key of its own.
 
 The key exists only in the content part of the record that names the payload, so erasing that part makes the
-file unreadable everywhere, in backups too. The file goes as well, but nothing depends on that.
+file unreadable everywhere, in backups too. The file is removed as well, but nothing depends on that.
 
 The file is described in `journal.payload_file`, how it comes to be in `journal.staging`. On erasure the event
 comes first. What a crash leaves over is removed by `sweep` at the start.
@@ -101,7 +101,7 @@ class PayloadStore:
             raise failed(error, f"{FOLDER}/{STAGING}") from error
 
     def open(self, payload: Payload) -> PayloadReader:
-        """Raises `Corrupt` if the file is missing or has not the length that belongs to `payload.size`."""
+        """Check the file. Raises `Corrupt` if it is missing or its length does not match `payload.size`."""
         path = payload_path(payload.name)
         expected = file_size(payload.size)
         file = _Shared(self, path)
@@ -125,7 +125,7 @@ class PayloadStore:
         return PayloadReader(file, payload)
 
     def pread(self, path: str, offset: int, length: int) -> bytes:
-        """Bytes of a file that somebody reads. Raises `Corrupt` if it is gone, `Shortage`, `OSError`."""
+        """Return bytes of a file in use. Raises `Corrupt` if it is missing, `Shortage`, `OSError`."""
         with self._readers_lock:
             kept = self._removed.get(path)
         if kept is not None:
@@ -160,9 +160,9 @@ class PayloadStore:
                     self._removed[path] = self._disk.open(path)
 
     def unlink(self, name: str) -> bool:
-        """Remove a sealed payload; False if it was gone already.
+        """Remove a sealed payload; return False if it did not exist.
 
-        Not synced: its key is gone for good by then, and `sweep` meets a file that comes back after a crash.
+        Not synced: its key is erased by then, and `sweep` removes a file that reappears after a crash.
         """
         path = payload_path(name)
         self._keep_for_readers(path)

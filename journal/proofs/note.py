@@ -110,29 +110,29 @@ class Signer:
 
     @classmethod
     def parse(cls, text: str) -> Signer:
-        """From `PRIVATE+KEY+NAME+ID+SEED`. Raises `BadNote`, whose text does not tell the key."""
+        """Parse `PRIVATE+KEY+NAME+ID+SEED`. Raises `BadNote`, whose text does not contain the key."""
         head, _, rest = text.strip().partition("+KEY+")
         name, key_id, packed = [*rest.split("+", 2), "", ""][:3]
         if head != "PRIVATE":
             raise BadNote("no private key")
         signer = cls(name, _unpacked(packed))
         if signer.verifier.key_id.hex() != key_id:
-            raise BadNote("the private key is not the one its id tells")
+            raise BadNote("the private key does not match its id")
         return signer
 
     def text(self) -> str:
-        """The private key, to be kept where nobody else can read it."""
+        """Return the private key; store it where nobody else can read it."""
         packed = b64encode(_ED25519 + self._seed).decode()
         return f"PRIVATE+KEY+{self.verifier.name}+{self.verifier.key_id.hex()}+{packed}"
 
     def sign(self, text: str) -> Signature:
-        """A signature over a note's text."""
+        """Return a signature over a note's text."""
         signature = self._key.sign(text.encode())
         return Signature(self.verifier.name, self.verifier.key_id, signature)
 
 
 def sign_note(text: str, signers: Sequence[Signer], others: Iterable[Signature] = ()) -> bytes:
-    """A note over `text`, which ends in a newline. `others` signed the same text before.
+    """Return a note over `text`, which ends in a newline. `others` signed the same text before.
 
     Raises `BadNote` for a text that no note can have.
     """
@@ -145,7 +145,7 @@ def sign_note(text: str, signers: Sequence[Signer], others: Iterable[Signature] 
 
 
 def parse_note(data: bytes) -> Note:
-    """A note's text and signatures, of which nothing is verified yet. Raises `BadNote`."""
+    """Return a note's text and signatures, none of them verified. Raises `BadNote`."""
     if len(data) > MOST_BYTES:
         raise BadNote(f"a note of {len(data)} bytes")
     try:
@@ -164,7 +164,7 @@ def parse_note(data: bytes) -> Note:
 
 
 def open_note(data: bytes, trusted: Iterable[Verifier]) -> Note:
-    """A note that a trusted key signed. Signatures of other keys are passed over.
+    """Return a note that a trusted key signed. Signatures of other keys are ignored.
 
     Raises `BadNote` where it is none, where no trusted key signed it, or where a signature under a trusted
     key's name and id does not hold.
@@ -198,7 +198,7 @@ class Checkpoint:
     extensions: tuple[str, ...] = ()
 
     def text(self) -> str:
-        """The note's text. Raises `BadNote` for an origin that cannot stand in a line."""
+        """Return the note's text. Raises `BadNote` for an origin that does not fit into a line."""
         lines = (self.origin, str(self.size), b64encode(self.root).decode(), *self.extensions)
         if not all(lines) or any("\n" in line for line in lines):
             raise BadNote("origin and extensions are lines, and not empty")
@@ -224,12 +224,12 @@ class Checkpoint:
 
 
 def sign_checkpoint(checkpoint: Checkpoint, signer: Signer) -> bytes:
-    """The checkpoint as a signed note. Raises `BadNote`."""
+    """Return the checkpoint as a signed note. Raises `BadNote`."""
     return sign_note(checkpoint.text(), [signer])
 
 
 def open_checkpoint(data: bytes, trusted: Iterable[Verifier]) -> Checkpoint:
-    """The checkpoint in a note that a trusted key signed. Raises `BadNote`."""
+    """Return the checkpoint in a note that a trusted key signed. Raises `BadNote`."""
     return Checkpoint.parse(open_note(data, trusted).text)
 
 

@@ -36,7 +36,7 @@ def exhibit(disk: Disk, seq: int, part: Part, indexes: Indexes | None = None) ->
 
 
 def opened(exhibit: bytes, commitment: bytes) -> bytes | None:
-    """The bytes in an exhibit, if it is what the commitment was made over; else None."""
+    """Return the bytes in an exhibit if the commitment covers it; otherwise None."""
     if len(exhibit) <= PART_OVERHEAD or parts.commitment(exhibit) != commitment:
         return None
     return parts.body(exhibit)

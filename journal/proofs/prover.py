@@ -28,7 +28,7 @@ from retain.journal.lookup.index import BLOCK, Indexes
 
 @dataclass(frozen=True, slots=True)
 class Inclusion:
-    """Record `seq` has `header` (its bytes as they stand on disk), and is in the tree over `size` records.
+    """Record `seq` has `header` (its bytes on disk), and is in the tree over `size` records.
 
     `path` is the audit path, from the leaf's sibling up.
     """
@@ -60,7 +60,7 @@ class Consistency:
 
 
 class Prover:
-    """Makes proofs about a journal as it stood when this was made."""
+    """Proofs about a journal, as it was when this object was created."""
 
     def __init__(self, disk: Disk, progress: Callable[[int], None] | None = None) -> None:
         """`progress` is called with the last record of each segment that had no index.
@@ -80,12 +80,12 @@ class Prover:
         self._load_borders()
 
     def root(self, size: int) -> bytes:
-        """The root over the first `size` records. Raises `BadTarget`."""
+        """Return the root over the first `size` records. Raises `BadTarget`."""
         self._check(size)
         return self._range(0, size) if size else EMPTY_ROOT
 
     def inclusion(self, seq: int, size: int | None = None) -> Inclusion:
-        """That record `seq` is in the tree over `size` records (all there are). Raises `BadTarget`."""
+        """Prove that record `seq` is in the tree over `size` records (default: all). Raises `BadTarget`."""
         size = self.size if size is None else size
         self._check(size)
         if not 0 < seq <= size:
@@ -104,7 +104,7 @@ class Prover:
         return Inclusion(seq, header, size, tuple(reversed(path)))
 
     def consistency(self, old_size: int, new_size: int | None = None) -> Consistency:
-        """That the tree over `new_size` records (all there are) extends that over `old_size`.
+        """Prove that the tree over `new_size` records (default: all) extends that over `old_size`.
 
         Raises `BadTarget`.
         """
@@ -131,7 +131,7 @@ class Prover:
             raise BadTarget(f"the journal has {self.size} records, not {size}", seq=size)
 
     def _range(self, start: int, stop: int) -> bytes:
-        """The hash over leaves `start` to `stop`: a subtree, so `start` is a multiple of its width.
+        """Return the hash over leaves `start` to `stop`: a subtree, so `start` is a multiple of its width.
 
         Blocks count as leaves of the tree above them: RFC 9162's shape is the same at every level.
         """
@@ -159,7 +159,7 @@ class Prover:
         return [self._leaves[seq] for seq in range(start + 1, stop + 1)]
 
     def _load_borders(self) -> None:
-        """The leaves of all blocks that lie in two segments, read in one go."""
+        """Read the leaves of all blocks that span two segments, in one pass."""
         borders = [number for number in range(self.size // BLOCK) if number not in self._blocks]
         seqs = [number * BLOCK + at for number in borders for at in range(1, BLOCK + 1)]
         for seq, header in headers(self._indexes.disk, seqs, self._indexes).items():

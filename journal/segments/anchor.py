@@ -25,7 +25,7 @@ class Anchor(NamedTuple):
 
 
 def anchor_at(head: Head) -> Anchor:
-    """The anchor for a journal that ends here."""
+    """Return the anchor for a journal that ends here."""
     return Anchor(head.seq, head.segment, head.offset, head.root)
 
 
@@ -35,13 +35,13 @@ def write_anchor(disk: Disk, anchor: Anchor) -> None:
 
 
 def read_anchor(disk: Disk) -> Anchor | None:
-    """The anchor, or None if there is none. Raises `Corrupt`, `UnknownVersion`."""
+    """Return the anchor, or None if there is none. Raises `Corrupt`, `UnknownVersion`."""
     if not disk.exists(ANCHOR_FILE):
         return None
     data = disk.read(ANCHOR_FILE)
     body, end = unwrap(ANCHOR_MAGIC, data, file=ANCHOR_FILE)
     if end != len(data):
-        raise Corrupt(f"{ANCHOR_FILE} goes on after its end", file=ANCHOR_FILE, offset=end)
+        raise Corrupt(f"{ANCHOR_FILE} has bytes after its end", file=ANCHOR_FILE, offset=end)
     try:
         return Anchor(*body)
     except MALFORMED as error:

@@ -1,7 +1,7 @@
 """A segment's file by its logical offsets, whichever format it has, and whatever becomes of it meanwhile.
 
 FORMAT.md section 10. A reader of a segment that is being replaced by a rewritten file notices that the old
-one's opener turned to zero, and goes on in the new one: its bytes stand at the same logical offsets.
+one's opener turned to zero, and continues in the new one: its bytes have the same logical offsets.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class SegmentFile(File):
     """An open segment. Reads and writes go by logical offset; what was left out reads as it would be."""
 
     def __init__(self, disk: Disk, segment: Segment, *, write: bool = False) -> None:
-        """Raises `OSError`; a bad opener is told by `opener` only."""
+        """Open the file. Raises `OSError`; only `opener` reports a bad opener."""
         self.segment = segment
         self._disk = disk
         self._write = write
@@ -38,11 +38,11 @@ class SegmentFile(File):
 
     @property
     def table(self) -> Table | None:
-        """Where the bytes of a rewritten segment stand; None where they stand at their logical offsets."""
+        """Return the places of a rewritten segment's bytes; None if they are at their logical offsets."""
         return self._table
 
     def opener(self) -> Opener:
-        """What the segment starts with. Raises `Corrupt`, `UnknownVersion`."""
+        """Return the segment's opener. Raises `Corrupt`, `UnknownVersion`."""
         if self._error is not None:
             raise self._error
         assert self._opener is not None, "an opener was read, or an error kept"

@@ -35,7 +35,7 @@ class Head(NamedTuple):
         return self.offset + self.prefix.extent
 
     def headers(self) -> list[bytes]:
-        """Its records' headers as they stand on disk. Raises `ValueError`."""
+        """Return its records' headers as stored on disk. Raises `ValueError`."""
         headers = parse_head(self.data)[2]
         if len(headers) != self.prefix.records:
             raise ValueError(f"{len(headers)} headers where {self.prefix.records} were announced")
@@ -43,7 +43,7 @@ class Head(NamedTuple):
 
 
 def heads(file: SegmentFile, start: int) -> Iterator[Head]:
-    """The heads of all frames from `start` on, up to where no good one follows."""
+    """Yield the heads of all frames from `start` on, until no valid one follows."""
     data, base, at, ahead = b"", start, start, READ_CHUNK
     while True:
         rest = data[at - base : at - base + PREFIX_BYTES]
@@ -67,7 +67,7 @@ def heads(file: SegmentFile, start: int) -> Iterator[Head]:
 
 
 def head_at(file: SegmentFile, offset: int) -> Head:
-    """The head of the frame at `offset`. Raises `Corrupt` where there is no good one."""
+    """Return the head of the frame at `offset`. Raises `Corrupt` if it is not valid."""
     data = file.pread(offset, PREFIX_BYTES)
     prefix = parse_prefix(data) if len(data) == PREFIX_BYTES else None
     if prefix is not None:
@@ -78,7 +78,7 @@ def head_at(file: SegmentFile, offset: int) -> Head:
 
 
 def headers_of(file: SegmentFile, head: Head) -> list[tuple[bytes, Header]]:
-    """A frame's headers, each as it stands on disk and read. Raises `Corrupt`."""
+    """Return a frame's headers, each as stored on disk and parsed. Raises `Corrupt`."""
     try:
         return [(packed, parse_header(packed)) for packed in head.headers()]
     except ValueError as error:
@@ -87,7 +87,7 @@ def headers_of(file: SegmentFile, head: Head) -> list[tuple[bytes, Header]]:
 
 
 def records_in(file: SegmentFile, head: Head, wanted: Container[int]) -> Iterator[Record]:
-    """The records of a frame whose sequence numbers are wanted; a part that is missing is None.
+    """Yield the records of a frame with these sequence numbers; a missing part is None.
 
     Raises `Corrupt`.
     """

@@ -24,7 +24,7 @@ class SegmentReader:
     """
 
     def __init__(self, file: SegmentFile) -> None:
-        """Reads the opener. Raises `Corrupt`, `UnknownVersion`."""
+        """Read the opener. Raises `Corrupt`, `UnknownVersion`."""
         self.segment = file.segment
         self.opener: Opener = file.opener()
         self.chain: Chain = self.opener.chain.copy()
@@ -34,7 +34,7 @@ class SegmentReader:
         self._file = file
 
     def follow(self, before: SegmentReader) -> None:
-        """Check that this segment goes on where the one before it ended. Raises `Corrupt`."""
+        """Check that this segment continues where the one before it ended. Raises `Corrupt`."""
         file, end, start = self.segment.file, before.chain, self.opener.chain
         if self.opener.identity != before.opener.identity:
             raise Corrupt(f"{file} belongs to another journal", file=file, offset=0)
@@ -78,7 +78,7 @@ class SegmentReader:
         return found if in_order and times == sorted(times) else None
 
     def sealed_frames(self) -> Iterator[Frame]:
-        """The frames of a segment that is not the last one. Raises `Corrupt` where there is anything else."""
+        """Yield the frames of a segment that is not the last one. Raises `Corrupt` for anything else."""
         self._restart()
         while isinstance(found := self._next(), Frame):
             yield found
@@ -87,7 +87,7 @@ class SegmentReader:
         self._stop()
 
     def last_frames(self) -> Iterator[Frame]:
-        """The frames of the last segment, up to a tear. Raises `Corrupt`."""
+        """Yield the frames of the last segment, up to a torn write. Raises `Corrupt`."""
         yield from self._settled_frames()
         self.tear = judge(self._file, self._ending)
 

@@ -1,6 +1,6 @@
-"""Reads one segment and goes on behind damage, where `reader.py` would stop: for `verify` and `repair`.
+"""Reads one segment and continues after damage, where `reader.py` would stop: for `verify` and `repair`.
 
-Behind damage the tree's state is unknown: a frame's head tells size and root before it, but not the peaks
+After damage the tree's state is unknown: a frame's head contains size and root before it, but not the peaks
 that it takes to compute the root after it. Each such frame is checked by itself, its root is given as b"".
 """
 
@@ -103,7 +103,7 @@ class Survey:
             self._decoder.feed(data)
 
     def _end(self, damage: Damage) -> Tear | Damage | None:
-        """What it means that no good frame follows; None for a clean end."""
+        """Return the reason why no valid frame follows; None for a clean end."""
         if not self._last:
             return None if damage.offset == self._file.size() else damage
         try:
@@ -112,7 +112,7 @@ class Survey:
             return damage
 
     def _resumption(self, offset: int) -> tuple[int, Prefix] | None:
-        """The first place from `offset` on where a frame starts that is good in itself."""
+        """Return the first place from `offset` on where a frame starts that is valid in itself."""
         size = self._file.size()
         for start in range(offset, size, READ_CHUNK):
             data = self._file.pread(start, READ_CHUNK)
@@ -138,7 +138,7 @@ class Survey:
             return False
 
     def _adopted(self, offset: int, prefix: Prefix) -> Decoder | None:
-        """A decoder that believes what the frame at `offset` says of the tree before it."""
+        """Return a decoder that trusts the frame at `offset` about the tree before it."""
         head = self._file.pread(offset + PREFIX_BYTES, prefix.head_length)
         if crc32c(head) != prefix.head_crc:
             return None

@@ -14,7 +14,7 @@ _SECTOR_OF_ZEROS = bytes(SECTOR)
 
 
 class Tear(NamedTuple):
-    """What a crash left of a batch nobody was told about: `length` bytes at `offset`, before record `seq`."""
+    """The torn write of an unacknowledged batch: `length` bytes at `offset`, before record `seq`."""
 
     file: str
     offset: int
@@ -51,7 +51,7 @@ def judge(file: File, damage: Damage) -> Tear | None:
 
 
 def corrupt(file: str, damage: Damage) -> Corrupt:
-    """The damage as an error that names its place."""
+    """Return the damage as an error that names its place."""
     text = f"{file}, offset {damage.offset}, record {damage.seq}: {damage.reason}"
     return Corrupt(text, file=file, offset=damage.offset, seq=damage.seq)
 

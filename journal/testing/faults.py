@@ -1,4 +1,4 @@
-"""What a test may order a `MemoryDisk` to do, and what it tells about itself."""
+"""The faults that a test can inject into a `MemoryDisk`, and its counters."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Fault:
 
 
 class Faulty:
-    """Counts the operations that reach it, tells of each before it happens, and lets them fail as ordered.
+    """Counts the operations that reach it, reports each before it happens, and lets them fail on request.
 
     With `count_reads` the calls that only read are operations too, so that they can be made to fail.
     """
@@ -90,5 +90,5 @@ class Faulty:
 
 
 def os_error(number: int, name: str) -> OSError:
-    """What the system would raise."""
+    """Return the exception that the system would raise."""
     return OSError(number, errno.errorcode[number], name)

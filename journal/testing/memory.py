@@ -103,7 +103,7 @@ class MemoryFile(File):
 class MemoryDisk(Faulty, Disk):
     """A data folder in memory. `files` are there and durable from the start; `capacity` (bytes) can run out.
 
-    For `count_reads` see `Faulty`. `pid` is what a second one who asks for the lock is told.
+    For `count_reads` see `Faulty`. `pid` is the lock holder that a second process sees.
     """
 
     def __init__(
@@ -134,7 +134,7 @@ class MemoryDisk(Faulty, Disk):
     # --- what a campaign asks for ---------------------------------------------------------------------------
 
     def crash(self, mode: CrashMode = "random", rng: Random | None = None) -> MemoryDisk:
-        """The disk as it may look after a power cut now; this one is left as it is.
+        """Return the disk as it may look after a power cut now; this one does not change.
 
         "none": only what was synced; "all": everything written; "random": any legal state between.
         """
@@ -157,7 +157,7 @@ class MemoryDisk(Faulty, Disk):
         return self._successor(survivors, dict(survivors), [])
 
     def kill(self) -> MemoryDisk:
-        """The disk as the next process finds it after SIGKILL; this one is left as it is.
+        """Return the disk as the next process finds it after SIGKILL; this one does not change.
 
         All that was written is visible, and what was not synced still may be lost to a power cut.
         """
@@ -191,7 +191,7 @@ class MemoryDisk(Faulty, Disk):
     # --- what files ask for ---------------------------------------------------------------------------------
 
     def room(self, inode: Inode) -> int | None:
-        """The size up to which this file may grow; None where nothing limits it."""
+        """Return the size up to which this file may grow; None if nothing limits it."""
         if self.capacity is None:
             return None
         return self.free_bytes() + len(inode.now)

@@ -38,7 +38,7 @@ class Inode:
             self.now.extend(bytes(size - old))
 
     def sync(self) -> None:
-        """Only dirty sectors travel: what an earlier failed sync left behind stays lost."""
+        """Only dirty sectors travel: sectors lost in an earlier failed sync stay lost."""
         del self.stable[len(self.now) :]
         self.stable.extend(bytes(len(self.now) - len(self.stable)))
         for sector in self.dirty:
@@ -46,7 +46,7 @@ class Inode:
         self.dirty.clear()
 
     def survivor(self, mode: CrashMode, rng: Random) -> bytearray:
-        """The bytes after a power cut now."""
+        """Return the bytes after a power cut now."""
         result = bytearray(self.stable)
         if mode == "none" or (not self.dirty and len(self.now) == len(self.stable)):
             return result

@@ -20,7 +20,7 @@ from retain.journal.writer.live import LiveSegment
 
 
 class Appender:
-    """Knows where the journal ends. `started` is told of each new segment, before anything is in it.
+    """Start at the end of the journal. `started` receives each new segment, while it is still empty.
 
     `kept` bytes behind the end are for a record that closes what was begun: no room that is found counts
     them, and no new segment begins meanwhile.
@@ -61,7 +61,7 @@ class Appender:
         self._live.reserve(offset + need + self.kept, min(offset + options.step_bytes, options.segment_bytes))
 
     def make_room_here(self, need: int) -> None:
-        """Likewise, but in this segment, be it full, and with the ballast if need be."""
+        """Append in this segment even if it is full, with the ballast if necessary."""
         end = self.head.offset + need
         try:
             self._live.reserve(end, end)

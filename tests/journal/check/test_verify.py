@@ -247,7 +247,7 @@ def test_an_anchor_of_another_history_is_found() -> None:
     inside = other.files()[ANCHOR_FILE]
     (finding,) = verify(MemoryDisk({**FILES, ANCHOR_FILE: inside})).findings
     assert (finding.kind, finding.seq) == (Kind.ANCHOR, 4)
-    assert "never stood" in finding.text
+    assert "never had the root" in finding.text
 
 
 def test_a_tear_at_the_end_is_a_note() -> None:

@@ -173,7 +173,7 @@ def test_a_missing_anchor_beside_records_is_told_and_mended() -> None:
     log, _ = opened(bare)
 
     assert (finding.kind, finding.file, finding.seq, finding.harmless) == (Kind.ANCHOR, ANCHOR_FILE, 6, False)
-    assert log.notices == ("the anchor was missing: whether records after 6 were lost cannot be told",)
+    assert log.notices == ("the anchor was missing: whether records after 6 were lost is unknown",)
     assert read_anchor(bare) is not None
     assert verify(bare).findings == ()
 
