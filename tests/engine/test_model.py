@@ -235,7 +235,7 @@ class AreasThroughTheEngine(RuleBasedStateMachine):
     def sweep(self) -> None:
         self.puppet.do(lambda engine: engine.sweep())
         engine = self.puppet.engine
-        assert lag(engine.state, engine.now()) == 0
+        assert lag(engine.state, engine._horizon.vouched()) == 0
 
     @rule()
     def take_a_snapshot(self) -> None:
