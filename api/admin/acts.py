@@ -15,6 +15,7 @@ import trio
 from retain.api.admin import CONTAINERS, tokens
 from retain.api.admin.backups import Backups
 from retain.api.admin.clock import ClockActs
+from retain.api.admin.doctor import Doctor
 from retain.api.admin.exporter import Checkpoints
 from retain.api.admin.losses import LossActs
 from retain.api.admin.moments import instant, written, zone_of
@@ -51,6 +52,7 @@ class Administration:
         users: Who can log in.
         checkpoints: Signs the audit log, also on a schedule.
         backups: Makes backups, and knows the last one.
+        doctor: Tells what only the running process knows about itself.
         listens_at: The server's URL where it is not as configured, such as on a free port; None else.
 
     """
@@ -65,7 +67,8 @@ class Administration:
         self.listens_at: str | None = None
         self._engine = engine
         self._config = config
-        self._status = Status(engine)
+        self.doctor = Doctor(engine)
+        self._status = Status(engine, self.backups, checkpoints)
 
     @classmethod
     async def open(cls, engine: Engine, config: Config) -> Administration:
@@ -106,6 +109,7 @@ class Administration:
             **self.checkpoints.acts(),
             **self.backups.acts(),
             **self._status.acts(),
+            **self.doctor.acts(),
             **self.users.acts(),
             **ClockActs(self._engine).acts(),
             **LossActs(self._engine).acts(),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -25,11 +26,12 @@ class LastBackup:
     Attributes:
         time: When it was made, nanoseconds since the epoch.
         seq: Up to which record.
-
+        folder: Where it is; empty if an older version made it.
     """
 
     time: int
     seq: int
+    folder: str = ""
 
 
 class Backups:
@@ -59,7 +61,9 @@ class Backups:
         if isinstance(told_last, dict) and all(
             isinstance(told_last.get(key), int) for key in ("time", "seq")
         ):
-            self.last = LastBackup(told_last["time"], told_last["seq"])
+            folder = told_last.get("folder", "")
+            known = folder if isinstance(folder, str) else ""
+            self.last = LastBackup(told_last["time"], told_last["seq"], known)
 
     def acts(self) -> dict[str, Callable[..., Awaitable[Any]]]:
         """The acts by the names under which they are asked for."""
@@ -77,8 +81,8 @@ class Backups:
             raise Invalid("the backup's folder must be an absolute path", reason="folder")
         report = await trio.to_thread.run_sync(self._create, folder)
         facts = told(report.manifest)
-        self.last = LastBackup(self._engine.now(), facts["seq"])
-        text = json.dumps({"time": self.last.time, "seq": self.last.seq}).encode() + b"\n"
+        self.last = LastBackup(self._engine.now(), facts["seq"], folder)
+        text = json.dumps(dataclasses.asdict(self.last)).encode() + b"\n"
         await trio.to_thread.run_sync(self._engine.disk.write_atomic, FILE, text)
         return {
             **facts,

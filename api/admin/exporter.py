@@ -107,6 +107,12 @@ class Checkpoints:
         """Whether the configuration says where checkpoints go."""
         return self._config.checkpoint_folder is not None or self._config.checkpoint_url is not None
 
+    @property
+    def destinations(self) -> list[str]:
+        """Where the configuration sends checkpoints."""
+        places = (self._config.checkpoint_folder, self._config.checkpoint_url)
+        return [place for place in places if place is not None]
+
     async def run(self) -> None:
         """Exports at the start and then on schedule, until cancelled; a failure is logged and tried again."""
         while True:

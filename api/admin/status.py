@@ -8,6 +8,9 @@ from typing import Any
 
 import trio
 
+from retain.api.admin.backups import Backups
+from retain.api.admin.clock import trouble
+from retain.api.admin.exporter import Checkpoints
 from retain.api.web.readiness import readiness
 from retain.engine import Engine
 from retain.engine.audit.contents import timestamp
@@ -19,11 +22,14 @@ class Status:
 
     Args:
         engine: Whose status; it was opened just now.
-
+        backups: Knows the last backup.
+        checkpoints: Knows the last checkpoint that went out.
     """
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, backups: Backups, checkpoints: Checkpoints) -> None:
         self._engine = engine
+        self._backups = backups
+        self._checkpoints = checkpoints
         self._started = engine.wall()
 
     def acts(self) -> dict[str, Callable[..., Awaitable[Any]]]:
@@ -53,6 +59,24 @@ class Status:
             "erasure_lag_seconds": statistics.erasure_lag_ns / SECOND,
             "records_to_erase": statistics.to_erase,
             "disk_free_bytes": free,
+            "last_backup": self._backup(),
+            "last_checkpoint": self._checkpoint(),
+            "checkpoints_to": self._checkpoints.destinations,
+            "clock_state": trouble(statistics),
             "clock": timestamp(engine.wall()),
             "present": timestamp(engine.now()),
         }
+
+    def _backup(self) -> dict[str, Any] | None:
+        last = self._backups.last
+        if last is None:
+            return None
+        return {**self._made(last.time), "records": last.seq, "folder": last.folder or None}
+
+    def _checkpoint(self) -> dict[str, Any] | None:
+        """Return the last one since the start; None if none went out."""
+        last = self._checkpoints.last
+        return None if last is None else {**self._made(last.time), "records": last.size}
+
+    def _made(self, time: int) -> dict[str, Any]:
+        return {"time": timestamp(time), "age_seconds": max(0, self._engine.now() - time) // SECOND}

@@ -101,13 +101,15 @@ def assembled(engine: Engine, config: Config, administration: Administration) ->
         partial(_token_pages, administration, identity, config),
         partial(_console, engine, config, administration, identity, Traffic(counters)),
     ]
-    return create_app(
+    app = create_app(
         engine,
         config,
         interfaces(engine, config, administration.tenants.keys_of, identity),
         pages=pages,
         counters=counters,
     )
+    administration.doctor.seen = app.seen.shown
+    return app
 
 
 def interfaces(

@@ -42,6 +42,7 @@ SUMMARIES: Final[Mapping[str, str]] = {
     "backup": "Back up the data folder, restore it without what was erased since.",
     "clock": "The machine's clock: what the server makes of it, accepting it after a look.",
     "completion": "Print the completion script for bash, zsh or fish.",
+    "doctor": "Check configuration, permissions, clock, limits, disk, proxy, journal; say what to do.",
     "erase": "Erase what is kept about a person, a tenant, or in single resources.",
     "export": "Write down everything that is kept about a person, a tenant, or of single resources.",
     "hold": "Legal holds: what is held is neither erased nor ended by its deadline.",

@@ -44,6 +44,7 @@ from retain.api.server.http1 import PROCEED
 from retain.api.web.landing import Landing
 from retain.api.web.metrics import Counters
 from retain.api.web.readiness import readiness
+from retain.api.web.seen import Seen
 from retain.engine import Engine, EngineError
 
 if TYPE_CHECKING:
@@ -94,6 +95,7 @@ class App:
         self._hosts = [(end.encode(), surface) for surface in surfaces for end in surface.host_suffixes]
         self._metrics_from = tuple(ip_network(entry) for entry in config.operations.metrics_from)
         self._proxies = tuple(ip_network(entry) for entry in config.server.trusted_proxies)
+        self.seen = Seen(config.server, self._proxies)
         self.bounds = Bounds(self._proxies, lambda: self.counters.cut("memory"))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -214,6 +216,7 @@ class App:
         A short rest of the request's body has been read when this returns. `share` counts what the request
         holds; the caller closes it when the answer is out.
         """
+        self._look(request)
         request.body.count_in(share)
         request.body.min_rate = self.config.server.min_body_rate
         request.body.stopping = self.stopping
@@ -234,6 +237,10 @@ class App:
         if not request.body.finished:
             await request.body.discard(DISCARD_BYTES)
         return response, fields
+
+    def _look(self, request: Request) -> None:
+        if (now := trio.current_time()) >= self.seen.due:
+            self.seen.look(request, now)
 
     async def _respond(
         self, surface: Surface, request: Request, share: Share, scope: Scope, receive: Receive, send: Send
@@ -301,6 +308,7 @@ class App:
 
     async def _fall_through(self, request: Request, scope: Scope, receive: Receive, send: Send) -> int:
         """What no interface claims: health, metrics, and 404 for all else."""
+        self._look(request)
         if request.segments()[0] == "metrics" and not is_listed(
             client_address(request, self._proxies), self._metrics_from
         ):

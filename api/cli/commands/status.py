@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +55,26 @@ def _print(found: dict[str, Any]) -> None:
         "Expiry behind": f"{found['expiry_lag_seconds']:.0f} s",
         "Erasure behind": f"{found['erasure_lag_seconds']:.0f} s, {erasing} to erase",
         "Disk": f"{counted(found['disk_free_bytes'], 'byte')} free",
+        "Last backup": _made(found["last_backup"], "none"),
+        "Last checkpoint": _checkpoint(found),
         "Clock": f"{found['clock']}; the server's present is {found['present']}",
+        "Clock state": found["clock_state"] or "the clock is right",
     }
     table = [{"what": what, "value": value} for what, value in rows.items()]
     print_table({"WHAT": lambda row: row["what"], "VALUE": lambda row: row["value"]}, table)
+
+
+def _made(last: dict[str, Any] | None, none: str) -> str:
+    if last is None:
+        return none
+    age = timedelta(seconds=last["age_seconds"])
+    place = f", in {last['folder']}" if last.get("folder") else ""
+    return f"{last['time']}, {age} ago, of {counted(last['records'], 'record')}{place}"
+
+
+def _checkpoint(found: dict[str, Any]) -> str:
+    if not found["checkpoints_to"]:
+        return "the configuration sends them nowhere"
+    return (
+        f"{_made(found['last_checkpoint'], 'none since the start')}; to {', '.join(found['checkpoints_to'])}"
+    )

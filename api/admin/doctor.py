@@ -1,0 +1,53 @@
+"""The action behind `retain doctor`: what only the running process can tell about itself."""
+
+from __future__ import annotations
+
+import os
+import resource
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+import trio
+
+from retain.engine import Engine
+from retain.engine.audit.sampled import missing_payloads
+
+SAMPLE: Final = 64
+"""How many payload files are opened."""
+
+
+class Doctor:
+    """The action.
+
+    Args:
+        engine: The open data folder.
+
+    Attributes:
+        seen: Return what requests look like when they arrive.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self.seen: Callable[[], list[dict[str, Any]]] = list
+        self._engine = engine
+
+    def acts(self) -> dict[str, Callable[..., Awaitable[Any]]]:
+        """The actions by the names under which they are asked for."""
+        return {"doctor": self.look}
+
+    async def look(self, *, actor: str) -> dict[str, Any]:
+        """Return the process' limits, the requests it has seen, and a sample of the payload files."""
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        names = sorted(self._engine.state.ground.payloads)
+        chosen = names[:: max(1, -(-len(names) // SAMPLE))]
+        missing = await trio.to_thread.run_sync(missing_payloads, self._engine.disk, chosen)
+        live = self._engine.state.ground.payloads
+        return {
+            "process": os.getpid(),
+            "descriptors": soft,
+            "descriptors_hard": hard,
+            "requests": self.seen(),
+            "payload_files": len(names),
+            "payloads_sampled": len(chosen),
+            # A file that was erased while we looked is gone rightly.
+            "payloads_missing": [path for name, path in missing.items() if name in live],
+        }

@@ -1,0 +1,123 @@
+"""`retain doctor`: looks at the configuration, the data folder, the machine and a running server."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import os
+import resource
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+
+from retain import journal
+from retain.api.admin.control_client import ActRefused, Unreachable, ask
+from retain.api.cli import checkup
+from retain.api.cli.checkup import ERROR, FINE, NOTE, WARNING, Finding
+from retain.api.cli.main import FAILED, Stopped, configuration_path, data_options
+from retain.api.cli.options import configured
+from retain.api.cli.run import actor, json_option, print_json, print_table
+from retain.api.config.load import PREFIX, Config, exposed_secrets
+
+
+@click.command(name="doctor")
+@data_options
+@json_option
+def command(config_path: Path | None, data: str | None, as_json: bool) -> None:
+    """Check configuration, permissions, clock, limits, disk, proxy, journal and payloads; say what to do.
+
+    It changes nothing and works with or without a running server. It looks at a sample; `retain audit verify`
+    checks the whole journal. To see what your proxy tells the server, make a request through it first.
+
+    Exit code: 0 nothing is wrong, 1 there are warnings or errors.
+    """
+    findings = list(_examined(config_path, data))
+    wrong = [one for one in findings if one.level in (WARNING, ERROR)]
+    if as_json:
+        rows = [dataclasses.asdict(one) for one in findings]
+        print_json({"healthy": not wrong, "findings": rows})
+    else:
+        columns = {
+            "": lambda row: row["level"],
+            "WHAT": lambda row: row["subject"],
+            "FOUND": lambda row: row["found"],
+            "DO": lambda row: row["advice"],
+        }
+        print_table(columns, [dataclasses.asdict(one) for one in findings])
+    if wrong:
+        raise SystemExit(FAILED)
+
+
+def _examined(config_path: Path | None, data: str | None) -> Iterator[Finding]:
+    path = configuration_path(config_path)
+    notes = _Notes()
+    logger = logging.getLogger("retain.config")
+    logger.addHandler(notes)
+    try:
+        config = configured(config_path, data=data)
+    except Stopped as stopped:
+        yield Finding("configuration", ERROR, stopped.message, "correct it; nothing else was looked at")
+        return
+    finally:
+        logger.removeHandler(notes)
+    yield from _configuration(path, config, notes.texts)
+    yield from checkup.certificate(config)
+    folder = Path(config.storage.data).absolute()
+    try:
+        yield from checkup.folder_access(folder)
+        disk = journal.RealDisk(folder, create=False)
+        free = disk.free_bytes()
+    except OSError as error:
+        if not isinstance(error, FileNotFoundError):
+            text = f"{folder} cannot be read: {error.strerror or error}"
+            yield Finding("data folder", ERROR, text, "run `retain` as the user that owns the folder")
+        return
+    yield from checkup.disk_health(folder, free)
+    yield from checkup.journal_sample(str(folder))
+    yield from _server(folder, config)
+
+
+class _Notes(logging.Handler):
+    """Keeps what the loader warns of."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.texts: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """See `logging.Handler`."""
+        self.texts.append(record.getMessage())
+
+
+def _configuration(path: Path | None, config: Config, notes: list[str]) -> Iterator[Finding]:
+    variables = sorted(name for name in os.environ if name.startswith(PREFIX) and name != f"{PREFIX}CONFIG")
+    source = f"read from {path.absolute()}" if path is not None else "no file: every key has its default"
+    if variables:
+        source += f"; the environment sets {', '.join(variables)}"
+    yield Finding("configuration", FINE, source)
+    for note in notes:
+        yield Finding("configuration", WARNING, note, "use the new name")
+    if (warning := exposed_secrets(path, config)) is not None:
+        text, _, advice = warning.partition("; ")
+        yield Finding("configuration", WARNING, text, advice)
+    yield from checkup.private_file(path, "configuration")
+
+
+def _server(folder: Path, config: Config) -> Iterator[Finding]:
+    try:
+        status: dict[str, Any] = ask(folder, "status", actor=actor())
+        told: dict[str, Any] = ask(folder, "doctor", actor=actor())
+    except Unreachable:
+        text = "none answers: its clock, its proxy and its payloads were not looked at"
+        yield Finding("server", NOTE, text, "start it with `retain serve`, then call this again")
+        yield checkup.descriptors(resource.getrlimit(resource.RLIMIT_NOFILE)[0], "of this shell")
+        return
+    except ActRefused as refusal:
+        yield Finding("server", ERROR, f"it cannot say how it is: {refusal.message}", "look at its log")
+        return
+    yield from checkup.server_state(status)
+    yield checkup.descriptors(told["descriptors"], "of the server")
+    yield checkup.payloads(told)
+    yield from checkup.proxy(config, told["requests"])
