@@ -15,7 +15,25 @@ import pytest
 from azure.core.exceptions import HttpResponseError
 from azure.storage.blob import BlobServiceClient, ContainerClient
 
-from tests.kit.site import AT_ONCE, Site, Token
+from retain.api.identity import hash_password
+from tests.kit.server import running
+from tests.kit.site import AT_ONCE, PASSWORD, Site, Token
+
+CONFIG = f"""
+[[users]]
+name = "operator"
+password = '{hash_password(PASSWORD)}'
+roles = ["admin"]
+"""
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """A server without host suffixes: the addresses that it names are its own, which every client finds."""
+    with running(tmp_path_factory.mktemp("seed"), CONFIG) as server:
+        yield Site(server)
+        assert "error of ours" not in server.log()
+
 
 RECORDINGS = {
     f"8888/0004C06AN88TN2MP904S02LAES0000{number:02}_2022-01-{number:02}.mp3.bin": number
