@@ -1,6 +1,6 @@
-"""What a server consists of: engine, administration, application and sockets, put together and taken down.
+"""Assemble a server from engine, administration, application and sockets, and run it.
 
-`retain serve` imports this once it has seen that the data folder is free: it is most of what a start costs.
+`retain serve` imports this module after its quick checks: the imports are most of the cost of a start.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ LOG = logging.getLogger("retain.server")
 
 
 def run(config: Config) -> None:
-    """Serve until asked to stop. Raises `Stopped` with the reason if it cannot, or cannot go on."""
-    collector.settle()  # what was imported stays
+    """Serve until a signal stops the server. Raises `Stopped` if the server cannot start or continue."""
+    collector.settle()  # imported modules stay for good
     with failures_of(config.storage.data):
         check_tls(config)
         check_identity(config)
@@ -52,9 +52,9 @@ def run(config: Config) -> None:
 
 
 async def _run(config: Config) -> None:
-    """Open the engine, serve until told to stop, close the engine.
+    """Open the engine, serve until a signal arrives, close the engine.
 
-    Raises journal.JournalError, EngineError, CannotListen, OSError (the data folder).
+    Raises `JournalError`, `EngineError`, `CannotListen`, or `OSError` (the data folder).
     """
     stop = trio.Event()
     async with trio.open_nursery() as nursery:
@@ -82,7 +82,7 @@ async def _run(config: Config) -> None:
                 try:
                     await serve(app, stop=stop, announce=announce)
                 except CannotListen as error:
-                    hint = "--bind HOST:PORT (make serve BIND=HOST:PORT) chooses another, port 0 any free one"
+                    hint = "choose another with --bind HOST:PORT (make serve BIND=HOST:PORT), or port 0"
                     raise Stopped(f"{error}; {hint}", FAILED) from None
                 control.cancel_scope.cancel()
         nursery.cancel_scope.cancel()
@@ -157,7 +157,7 @@ async def _signals(stop: trio.Event, task_status: trio.TaskStatus[None] = trio.T
 
 
 def check_tls(config: Config) -> None:
-    """The TLS key must be its owner's alone, and the certificate's. Raises ConfigError."""
+    """Raise `ConfigError` if the TLS key is not private or does not match the certificate."""
     path = config.server.tls_key
     if path is None:
         return
@@ -178,7 +178,7 @@ def check_tls(config: Config) -> None:
 
 
 def check_identity(config: Config) -> None:
-    """Users and keys must be usable; of a URL that shows later. Raises ConfigError."""
+    """Raise `ConfigError` if users or key files are not usable. Keys of a URL are checked later."""
     try:
         bearer = identity_options(config).bearer
         areas_identity_options(config)
@@ -195,20 +195,20 @@ def check_identity(config: Config) -> None:
 
 
 NO_USERS = (
-    "Nobody can log in yet, to the console or to settings. This adds a user and takes effect at once:\n"
+    "Nobody can log in to the console or to settings yet. Add a user, who can log in at once:\n"
     "  .venv/bin/retain user add operator --role Administrator"
 )
 
 
 def can_log_in(config: Config, users: Collection[str]) -> bool:
-    """Whether there is any way to be somebody: one of `users`, or what the configuration says."""
+    """Return whether anyone can log in, as one of `users` or as the configuration allows."""
     identity = config.identity
     ways = (identity.jwt_jwks, identity.jwt_secret, identity.proxy_user_header, identity.anonymous)
     return bool(users) or any(ways)
 
 
 def show(app: App, urls: Sequence[str], notices: Sequence[str], users: Collection[str]) -> None:
-    """The first screen: where the server is, and a first curl line for each interface."""
+    """Print the first screen: the server's addresses and a curl command for each interface."""
     base = app.config.server.external_url or urls[0]
     lines = [f"Retain listens on {click.style(url, bold=True)}" for url in urls]
     lines.append(f"Data in {Path(app.config.storage.data).resolve()}")

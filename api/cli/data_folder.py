@@ -1,4 +1,4 @@
-"""What the commands share that read a data folder beside a running server: where it is, moments, progress."""
+"""Read a data folder beside a running server: open it, parse times, show progress."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ _AGO = re.compile(r"(\d{1,9})([smhdw])")
 
 
 class Moment(click.ParamType):  # type: ignore[type-arg]  # generic in newer releases only
-    """A moment, as nanoseconds since the epoch."""
+    """A point in time, as nanoseconds since the epoch."""
 
     name = "time"
 
     def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:
-        """What help calls it."""
+        """Return the name used in help texts."""
         return "TIME"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """See `parse_moment`."""
+        """Parse with `parse_moment`; a bad value is wrong usage."""
         try:
             return value if isinstance(value, int) else parse_moment(value, SystemClock().wall())
         except ValueError:
@@ -56,7 +56,7 @@ MOMENT_HELP = (
 
 
 def parse_moment(text: str, now: int) -> int:
-    """An ISO 8601 date or time (UTC if it names no zone), `now`, or how long ago. Raises ValueError."""
+    """Parse an ISO 8601 date or time (UTC if it names no zone), `now`, or an age. Raises `ValueError`."""
     if text == "now":
         return now
     if ago := _AGO.fullmatch(text):
@@ -69,16 +69,16 @@ def parse_moment(text: str, now: int) -> int:
 
 
 def note_future(*times: int) -> None:
-    """Say on standard error what a moment in the future means for a command that shows a past state."""
+    """Explain on standard error what a command that shows past states shows for a future time."""
     now = SystemClock().wall()
     for time in times:
         if time > now:
-            what = "shown is what the journal holds now and what would not have ended by then"
-            click.echo(f"Note: {timestamp(time)} lies in the future; {what}.", err=True)
+            what = "this shows the present data that will not have expired by then"
+            click.echo(f"Note: {timestamp(time)} is in the future; {what}.", err=True)
 
 
 def open_data(config_path: Path | None, data: str | None, missing: int = WRONG) -> journal.RealDisk:
-    """The data folder for reading. Raises Stopped with the exit code `missing` if there is none."""
+    """Open the data folder for reading. Raises `Stopped` with the exit code `missing` if there is none."""
     if data is None:
         data = configured(config_path).storage.data
     try:
@@ -92,14 +92,15 @@ def open_data(config_path: Path | None, data: str | None, missing: int = WRONG) 
 
 
 def reading(disk: journal.RealDisk) -> AbstractContextManager[None]:
-    """For the block that reads from `disk`: what goes wrong there ends the command with its exit code."""
+    """Turn errors of the block, which reads from `disk`, into `Stopped` with their exit code."""
     return failures_of(str(disk.path))
 
 
 @contextmanager
 def progress(disk: journal.Disk, what: str) -> Iterator[Callable[[int], None]]:
-    """A bar on standard error while a long journal is read, if people are looking; yields what to call with
-    each record's sequence number.
+    """Show a progress bar on a terminal's standard error while a long journal is read.
+
+    Yields the function to call with the sequence number of each record.
     """
     console = Console(stderr=True)
     if not console.is_terminal:
@@ -126,5 +127,5 @@ def progress(disk: journal.Disk, what: str) -> Iterator[Callable[[int], None]]:
 
 
 def visible(text: str) -> str:
-    """`text` with whatever could steer a terminal, or hide something from its reader, made visible."""
+    """Escape all characters that could control a terminal or hide text from its reader."""
     return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)

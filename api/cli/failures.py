@@ -1,4 +1,4 @@
-"""What can go wrong with a data folder, as one line and an exit code: the same for every command."""
+"""Turn errors of a data folder into one line and an exit code, the same for every command."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ def failures_of(folder: str, *, in_use: str = "") -> Iterator[None]:
     """Turn errors and groups of errors of opening and using the data folder into `Stopped`.
 
     Args:
-        folder: How the operator calls the data folder.
-        in_use: What more to say where another process is using it.
+        folder: The data folder, as the operator named it.
+        in_use: Added to the message if another process is using it.
 
     """
     try:
@@ -29,12 +29,12 @@ def failures_of(folder: str, *, in_use: str = "") -> Iterator[None]:
             raise BrokenPipeError from None  # click ends quietly
         ends = [_stopped(folder, leaf, in_use) for leaf in leaves]
         if None in ends or ends[0] is None:
-            raise  # a fault of ours, whatever else there was
+            raise  # a bug, whatever else happened
         raise ends[0] from None
 
 
 def _stopped(folder: str, error: Exception, in_use: str) -> Stopped | None:
-    """The end of a command for an error; None for a fault of ours."""
+    """Return the error that ends the command; None for a bug."""
     match error:
         case Stopped():
             return error
@@ -48,7 +48,7 @@ def _stopped(folder: str, error: Exception, in_use: str) -> Stopped | None:
             reason = "was written by a newer version of Retain; upgrade this one"
             return Stopped(f"{folder} {reason} ({error})", FAILED)
         case journal.JournalError():
-            hint = "`retain audit verify` lists the damage, `retain journal repair` what is lost with it"
+            hint = "`retain audit verify` lists the damage, `retain journal repair` what a repair would lose"
             return Stopped(f"{folder} is damaged: {error}; {hint}", DAMAGED)
         case ConfigError():
             return Stopped(str(error), WRONG)
@@ -61,7 +61,7 @@ def _stopped(folder: str, error: Exception, in_use: str) -> Stopped | None:
 
 
 def _leaves(error: Exception) -> Iterator[Exception]:
-    """The errors in a group that are not groups themselves."""
+    """Yield the errors in a group that are not groups themselves."""
     if isinstance(error, ExceptionGroup):
         for inner in error.exceptions:
             yield from _leaves(inner)
@@ -70,7 +70,7 @@ def _leaves(error: Exception) -> Iterator[Exception]:
 
 
 def unusable(folder: str, error: OSError) -> str:
-    """Why the data folder cannot be used, and what to do about it."""
+    """Return why the data folder cannot be used, and what to do about it."""
     reason = error.strerror or str(error)
     match error:
         case PermissionError():

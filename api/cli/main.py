@@ -38,31 +38,31 @@ __all__ = [
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 SUMMARIES: Final[Mapping[str, str]] = {
-    "audit": "Who did what, is all of it there, what was held when.",
-    "backup": "Back up the data folder, restore it without what was erased since.",
-    "clock": "The machine's clock: what the server makes of it, accepting it after a look.",
+    "audit": "Show who did what, verify the journal, and see past states.",
+    "backup": "Back up the data folder, and restore it without data erased since.",
+    "clock": "Show how the server sees the machine's clock, and accept it after a check.",
     "completion": "Print the completion script for bash, zsh or fish.",
     "doctor": "Check configuration, permissions, clock, limits, disk, proxy, journal; say what to do.",
-    "erase": "Erase what is kept about a person, a tenant, or in single resources.",
-    "export": "Write down everything that is kept about a person, a tenant, or of single resources.",
-    "hold": "Legal holds: what is held is neither erased nor ended by its deadline.",
+    "erase": "Erase everything stored about a person, a tenant or individual resources.",
+    "export": "Export everything stored about a person, a tenant or individual resources.",
+    "hold": "Put data under legal hold, so that it is neither erased nor expires.",
     "init": "Write a commented configuration file.",
-    "journal": "Look into the journal; mend a damaged one, deliberately.",
+    "journal": "Inspect the journal, and repair a damaged one.",
     "serve": "Start the server; it runs until SIGTERM or Ctrl-C.",
-    "settings": "Applications of the settings interface: what there is, export, import.",
-    "status": "Show whether a server runs, since when, what it holds and how far it is behind.",
-    "tenant": "Tenants of the blob interface: accounts, their two keys, their containers.",
-    "token": "Tokens that open a tenant's containers until they expire.",
-    "user": "Hash the password of a user of the interfaces.",
+    "settings": "List, export and import applications of the settings interface.",
+    "status": "Show whether a server runs, what it holds, and whether expiry and erasure keep up.",
+    "tenant": "Manage tenants of the blob interface: accounts, keys and containers.",
+    "token": "Create, list and revoke access tokens of a tenant.",
+    "user": "Manage users who can log in, and hash passwords.",
 }
-"""What there is, in a line each; said here, because importing all commands takes most of a second."""
+"""One line per command. They are repeated here because importing all commands takes most of a second."""
 
 
 class Commands(click.Group):
-    """The commands of `SUMMARIES`, each imported when it is asked for."""
+    """The commands of `SUMMARIES`, each imported when it is used."""
 
     def main(self, *args: Any, **extra: Any) -> Any:
-        """Run a command. Output that cannot be written, and an error that no command expects, is one line."""
+        """Run a command. Report unwritable output and unexpected system errors in one line."""
         with checked_output():
             try:
                 return super().main(*args, **extra)
@@ -72,11 +72,11 @@ class Commands(click.Group):
                 sys.exit(FAILED)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """The names."""
+        """Return the names."""
         return sorted(SUMMARIES)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The command of that name, imported now."""
+        """Import the command of that name and return it."""
         if cmd_name not in SUMMARIES:
             return None
         with importing():
@@ -84,12 +84,12 @@ class Commands(click.Group):
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """The list in the help."""
+        """Write the list in the help."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, SUMMARIES[name]) for name in self.list_commands(ctx)])
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
-        """The commands and options that begin like this."""
+        """Return the commands and options that start with `incomplete`."""
         names = [name for name in self.list_commands(ctx) if name.startswith(incomplete)]
         items = [CompletionItem(name, help=SUMMARIES[name]) for name in names]
         return [*items, *click.Command.shell_complete(self, ctx, incomplete)]
@@ -98,7 +98,7 @@ class Commands(click.Group):
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="retain", message="retain %(version)s")
 def main() -> None:
-    """Keep customer data exactly as long as it may be kept, show who did what to it, and forget it provably.
+    """Store customer data for exactly as long as allowed, show who changed it, and prove its erasure.
 
     Start a server with `retain serve`; it listens on this machine only and stores in ./retain-data.
     """
@@ -116,13 +116,13 @@ config_option = click.option(
 
 
 def data_options(function: Function) -> Function:
-    """`--config` and `--data`, for a command that works on a data folder."""
+    """Add `--config` and `--data` to a command that works on a data folder."""
     data = click.option("--data", metavar="FOLDER", help="The data folder, instead of storage.data.")
     return config_option(data(function))
 
 
 def configuration_path(given: Path | None) -> Path | None:
-    """The file to read: the given one, else ./retain.toml if it is there, else none."""
+    """Return the file to read: the given one, else ./retain.toml if it exists, else None."""
     default = Path("retain.toml")
     return given if given is not None else default if default.exists() else None
 

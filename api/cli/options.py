@@ -1,4 +1,4 @@
-"""The configuration that a command goes by."""
+"""Load the configuration for a command."""
 
 from __future__ import annotations
 

@@ -1,5 +1,7 @@
-"""What a command writes: standard output, and files that the operator names. Whatever cannot be written ends
-the command in one line, with an exit code of its own: no verdict of a command can be mistaken for it.
+"""Write a command's output, to standard output or to a file that the operator names.
+
+Output that cannot be written ends the command in one line, with an exit code of its own that no verdict of a
+command shares.
 """
 
 from __future__ import annotations
@@ -29,7 +31,7 @@ output_option = click.option(
 
 @contextmanager
 def writing(place: object) -> Iterator[None]:
-    """For the block that writes to `place`. Raises `Stopped` where that fails."""
+    """Raise `Stopped` if the block, which writes to `place`, fails to write."""
     try:
         yield
     except NoSpace as error:
@@ -39,7 +41,7 @@ def writing(place: object) -> Iterator[None]:
 
 
 def write_output(output: Path, data: bytes) -> None:
-    """Write to a file, which is as it was where that fails, or to standard output. Raises `Stopped`."""
+    """Write to a file, which is unchanged if that fails, or to standard output. Raises `Stopped`."""
     if str(output) == STANDARD:
         click.echo(data, nl=False)
         return

@@ -1,6 +1,4 @@
-"""How a command of the command line has something done: by the running server, or, if none runs, in this
-process.
-"""
+"""Run an administrative action for a command: in the running server, or in this process if none runs."""
 
 from __future__ import annotations
 
@@ -20,7 +18,7 @@ from retain.api.importing import importing
 
 PIPE_COLUMNS: Final = 1000
 
-json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for machines.")
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
 def act(config_path: Path | None, data: str | None, name: str, /, **arguments: Any) -> Any:
@@ -50,7 +48,7 @@ def act(config_path: Path | None, data: str | None, name: str, /, **arguments: A
 
 
 def actor() -> str:
-    """Who acts on the command line, for the audit log."""
+    """Return the actor for the audit log: the user of the command line."""
     try:
         return f"cli:{getpass.getuser()}"
     except (KeyError, OSError):  # a user id without a name, as in some containers
@@ -58,14 +56,14 @@ def actor() -> str:
 
 
 def print_json(value: Any) -> None:
-    """For machines."""
+    """Print `value` as indented JSON."""
     click.echo(json.dumps(value, indent=2, ensure_ascii=False))
 
 
 def print_table(
     columns: Mapping[str, Callable[[Mapping[str, Any]], object]], rows: Sequence[Mapping[str, Any]]
 ) -> None:
-    """For people: a column's title and what stands in it."""
+    """Print a table. `columns` maps each title to the function that returns a row's cell."""
     from rich.console import Console
     from rich.table import Table
 
@@ -74,6 +72,6 @@ def print_table(
         table.add_column(title, overflow="fold")
     for row in rows:
         table.add_row(*(str(value(row)) for value in columns.values()))
-    # A pipe has no width; what reads it wants whole lines.
+    # A pipe has no width; its reader needs whole lines.
     width = None if sys.stdout.isatty() else PIPE_COLUMNS
     Console(highlight=False, markup=False, width=width).print(table)

@@ -1,4 +1,4 @@
-"""What a command does where no server runs: it opens the data folder, acts, and closes it."""
+"""Run an administrative action in this process, on a data folder that no server has open."""
 
 from __future__ import annotations
 

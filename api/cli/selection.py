@@ -1,7 +1,7 @@
-"""Which data a command is about, as options that several commands share.
+"""Select data for a command, with options that several commands share.
 
-A name given is that name, whatever characters are in it. A pattern is asked for by `--match`, a resource's
-number by `--number`: nothing that is called like one can be taken for the other.
+A name is taken literally, whatever characters it contains. `--match` takes a pattern and `--number` the
+number of a resource, so that a name is never mistaken for either.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from retain.engine.persons.find import Selection, Subject
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
-PATTERN_HELP: Final = "* stands for any characters, ? for one; \\* is a star."
+PATTERN_HELP: Final = "* matches any characters, ? matches one; \\* is a literal *."
 
 
 class PatternType(click.ParamType):  # type: ignore[type-arg]  # generic in newer releases only
@@ -32,7 +32,7 @@ class PatternType(click.ParamType):  # type: ignore[type-arg]  # generic in newe
     name = "pattern"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Pattern:
-        """Parse it; a bad one is wrong usage."""
+        """Parse a pattern; a bad one is wrong usage."""
         try:
             return value if isinstance(value, Pattern) else Pattern(value)
         except ValueError as error:
@@ -40,12 +40,12 @@ class PatternType(click.ParamType):  # type: ignore[type-arg]  # generic in newe
 
 
 class NumberType(click.ParamType):  # type: ignore[type-arg]  # generic in newer releases only
-    """A resource's number, as the audit log writes it."""
+    """The number of a resource, as the audit log shows it."""
 
     name = "number"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """Check it; a bad one is wrong usage."""
+        """Check a number; a bad one is wrong usage."""
         text = str(value).lower()
         if len(text) != 32 or not set(text) <= set("0123456789abcdef"):
             self.fail(
@@ -62,13 +62,15 @@ def selection_options(function: Function) -> Function:
     """Add `RESOURCE…`, `--number`, `--match`, `--user`, `--gms-user`, `--tenant`, `--name` and `--tag`."""
     options = (
         click.argument("resources", nargs=-1, metavar="[RESOURCE]..."),
-        click.option("--number", "numbers", multiple=True, type=NUMBER, help="The resource of this number."),
+        click.option(
+            "--number", "numbers", multiple=True, type=NUMBER, help="The resource with this number."
+        ),
         click.option(
             "--match",
             "patterns",
             multiple=True,
             type=PATTERN,
-            help=f"Resources whose name matches: {PATTERN_HELP} With --tag: only blobs that match both.",
+            help=f"Resources whose name matches: {PATTERN_HELP} With --tag, only blobs that match both.",
         ),
         click.option(
             "--user", "users", multiple=True, metavar="NAME", help="A user of the settings interface."
@@ -84,7 +86,7 @@ def selection_options(function: Function) -> Function:
             "names",
             multiple=True,
             metavar="NAME",
-            help="As RESOURCE. With --tag: only blobs that have both.",
+            help="The same as RESOURCE. With --tag, only blobs that match both.",
         ),
         click.option(
             "--tag", "tags", multiple=True, metavar="KEY=VALUE", help="Blobs with all of these tags."
@@ -102,11 +104,11 @@ def resource_options(function: Function) -> Function:
             "--resource",
             "-r",
             metavar="NAME",
-            help="Only the resource of this name. Areas: id or customer/id; settings: application, "
+            help="Only the resource with this name. Areas: id or customer/id; settings: application, "
             "application/user:name, application/device:id; blobs: account/container/blob.",
         ),
         click.option("--match", type=PATTERN, help=f"Only resources whose name matches: {PATTERN_HELP}"),
-        click.option("--number", type=NUMBER, help="Only the resource of this number."),
+        click.option("--number", type=NUMBER, help="Only the resource with this number."),
     )
     for option in reversed(options):
         function = option(function)
@@ -114,9 +116,9 @@ def resource_options(function: Function) -> Function:
 
 
 def one_of(name: str | None, match: Pattern | None, option: str) -> Wanted | None:
-    """The name or the pattern. Raises `Stopped` if both are given."""
+    """Return the name or the pattern. Raises `Stopped` if both are given."""
     if name is not None and match is not None:
-        raise Stopped(f"give either {option} or a pattern, not both", WRONG)
+        raise Stopped(f"{option} and its pattern exclude each other; give only one of them", WRONG)
     return match if name is None else name
 
 
@@ -169,7 +171,9 @@ def check_tenants(
     for tenant in missing:
         if tenant not in known:
             hint = "`retain tenant list` shows the tenants"
-            raise Stopped(f"there is no tenant {visible(tenant)}, and nothing is kept of one; {hint}", FAILED)
+            raise Stopped(
+                f"there is no tenant {visible(tenant)}, and no data of one is stored; {hint}", FAILED
+            )
 
 
 def show_selection(asked: Selection, found: Sequence[Subject]) -> None:
@@ -194,7 +198,7 @@ def _meant(asked: Selection, found: Sequence[Subject]) -> Iterable[tuple[str, in
 
 
 def hint_for(name: str) -> str:
-    """What may have been meant by a name that nothing has."""
+    """Return a hint for a name that matches nothing but looks like a number or a pattern."""
     if len(name) == 32 and set(name) <= set("0123456789abcdef"):
         return "; --number takes the number of a resource"
     return "; --match takes a pattern" if set(name) & set("*?") else ""

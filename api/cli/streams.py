@@ -1,6 +1,6 @@
-"""Standard output that fails in one way: in one line, with the exit code for output.
+"""Make standard output fail in one way: in one line, with the exit code for output.
 
-Without this, a full disk behind a redirection looks like a fault of whatever the command was reading, and
+Without this, a full disk behind a redirection looks like an error of the data that the command reads, and
 characters that the terminal's encoding lacks end in a traceback.
 """
 
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
 
 class _Checked(io.FileIO):
-    """A descriptor that raises `Stopped` when it cannot be written to, and takes nothing from then on."""
+    """A descriptor that raises `Stopped` when a write fails, and discards everything after that."""
 
     _failed = False
 
     def write(self, data: ReadableBuffer, /) -> int:
-        """Write to the descriptor. Raises `BrokenPipeError` where the reader went away; `Stopped`."""
+        """Write to the descriptor. Raises `BrokenPipeError` if the reader has closed it, else `Stopped`."""
         if self._failed:
-            return memoryview(data).nbytes  # told already; what is still buffered goes nowhere
+            return memoryview(data).nbytes  # reported already; discard what is still buffered
         try:
             return super().write(data)
         except OSError as error:
@@ -39,7 +39,7 @@ class _Checked(io.FileIO):
 
 @contextmanager
 def checked_output() -> Iterator[None]:
-    """For the block that is the command, and that click ends by `SystemExit`: check what it prints."""
+    """Check the output of the block, which is a command that click ends with `SystemExit`."""
     before = sys.stdout
     sys.stdout = _checked(before)
     try:

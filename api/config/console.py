@@ -1,4 +1,4 @@
-"""Configuration of the console: who may do what on its pages, and how long a session lasts."""
+"""Configuration of the console: roles, and the lifetime of sessions."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ class ConsoleConfig:
         "Roles that may do everything in the console, besides settings.admin_roles.",
     )
     auditor_roles: tuple[str, ...] = setting(
-        ("Auditor",), "Roles that read audit, proofs and retention in the console, and never a value."
+        ("Auditor",), "Roles that may read audit, proofs and retention in the console, but no stored values."
     )
     idle_minutes: float = setting(
-        30.0, "Minutes without a click after which a session ends.", minimum=1, maximum=1440
+        30.0, "Minutes without a request after which a session ends.", minimum=1, maximum=1440
     )
     session_hours: float = setting(
         12.0, "Hours after which a session ends in any case.", minimum=0.1, maximum=168

@@ -1,4 +1,4 @@
-"""The configuration as documents, made from the same fields the loader checks by.
+"""Document the configuration, from the same fields that the loader checks.
 
 `commented_file` is what `retain init` writes; `page` is `docs/configuration.md`.
 """
@@ -16,7 +16,7 @@ WIDTH = 100
 
 
 def _toml(value: object) -> str:
-    """`value` in TOML; JSON's texts, lists of texts and booleans are TOML, too."""
+    """Return `value` in TOML; strings, lists of strings and booleans of JSON are valid TOML."""
     if isinstance(value, tuple):
         value = list(value)
     return json.dumps(value, ensure_ascii=False)
@@ -32,17 +32,17 @@ def _bounds(key: Key) -> str:
 
 
 def _shown(key: Key) -> str:
-    """The line of the key: its default, or an example where there is none."""
+    """Return the key's line: its default, or an example if it has none."""
     example = key.needed or key.default in (None, (), "")
     value = key.rule.example if example and key.rule.example is not None else key.default
     return f"# {key.name} = {_toml('' if value is None else value)}"
 
 
 def commented_file() -> str:
-    """A configuration file that changes nothing until a line's comment sign is taken away."""
+    """Return a configuration file in which every key is commented out."""
     lines = [
-        "# Retain's configuration. Every key is optional; what is commented out shows the default,",
-        f"# or an example where there is none. The environment wins: {PREFIX}SERVER_BIND=127.0.0.1:9090.",
+        "# Retain's configuration. Every key is optional. Commented-out lines show the default, or an",
+        f"# example if there is none. The environment overrides it: {PREFIX}SERVER_BIND=127.0.0.1:9090.",
     ]
     for name, section in [*SECTIONS.items(), *TABLES.items()]:
         doc = (section.__doc__ or "").strip().splitlines()[0]
@@ -59,7 +59,7 @@ def _comment(text: str) -> list[str]:
 
 
 def reference() -> str:
-    """One table a section, in Markdown."""
+    """Return one table per section, in Markdown."""
     parts = []
     for name, section in [*SECTIONS.items(), *TABLES.items()]:
         opener = f"[{name}]" if name in SECTIONS else f"[[{name}]]"
@@ -78,21 +78,21 @@ def reference() -> str:
 PREAMBLE = f"""\
 # Configuration
 
-One TOML file, all of it optional. `retain init` writes one with every key explained and none of them
-set; `retain serve --config FILE` reads it, or `./retain.toml` where no file is named, or the file in
-`RETAIN_CONFIG`.
+The configuration is one TOML file, and all of it is optional. `retain init` writes a file that explains every
+key and sets none. `retain serve --config FILE` reads it; without `--config`, the file in `RETAIN_CONFIG` or
+`./retain.toml` is read.
 
 Every key of the single tables can be given in the environment, as `{PREFIX}` + section + `_` + key in
 capitals: `{PREFIX}SERVER_BIND=127.0.0.1:9090`,
 `{PREFIX}AREAS_CORS_ALLOWED_ORIGINS=https://a.example,https://b.example`. The environment overrides the
-file, the options of a command override both. Variables whose second word is no section are ignored, and
+file, the options of a command override both. Variables whose second word is not a section are ignored, and
 so are those that Kubernetes sets for a Service, such as `{PREFIX}SERVER_SERVICE_HOST`.
 
-An unknown key, a wrong type or an impossible value stops the start with exit code 2 and the file, the
-key and the reason. So does an address other machines can reach without TLS, unless `behind_proxy` or
-`insecure_bind` says that it is meant. Relative paths in the file start at the file's folder.
+An unknown key, a wrong type or an invalid value stops the start with exit code 2 and a message that names the
+file, the key and the reason. So does an address that other machines can reach without TLS, unless
+`behind_proxy` or `insecure_bind` allows it. Relative paths in the file start at the file's folder.
 
-This page is made from the fields the loader checks by (`make fix` writes it).
+`make fix` generates this page from the fields that the loader checks.
 
 ## Keys
 
@@ -100,7 +100,7 @@ This page is made from the fields the loader checks by (`make fix` writes it).
 
 
 def page() -> str:
-    """`docs/configuration.md`."""
+    """Return the text of `docs/configuration.md`."""
     return PREAMBLE + reference()
 
 

@@ -7,7 +7,7 @@ from retain.engine import Options
 
 
 def engine_options(config: Config) -> Options:
-    """What the engine goes by."""
+    """Return the engine's options."""
     return Options(
         segment_bytes=config.storage.segment_bytes,
         inline_bytes=config.storage.inline_bytes,

@@ -1,7 +1,7 @@
-"""One configuration key: its default, its bounds, and the sentence that explains it, said once.
+"""One configuration key: its default, its bounds, and the sentence that explains it.
 
-The loader, the commented file of `retain init` and `docs/configuration.md` are made from these fields,
-so that none of them can say something else.
+The loader, the commented file of `retain init` and `docs/configuration.md` all use these fields, so that they
+always agree.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Check = Callable[[Any], str | None]
 
 
 class ConfigError(Exception):
-    """The configuration stops the start: where (file or environment), which key, and why."""
+    """An error in the configuration, with its source (file or environment), key and reason."""
 
     def __init__(self, source: str, key: str, reason: str) -> None:
         super().__init__(f"{source}: {key}: {reason}" if key else f"{source}: {reason}")
@@ -29,7 +29,7 @@ class ConfigError(Exception):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Rule:
-    """What a field's metadata holds under the key `rule`."""
+    """The value of a field's metadata under the key `rule`."""
 
     doc: str
     minimum: float | None = None
@@ -88,7 +88,7 @@ class Key:
 
     @property
     def kind_name(self) -> str:
-        """The type in an operator's words."""
+        """The type in words for operators."""
         return _KIND_NAMES[_base(self.kind)]
 
     @property
@@ -98,7 +98,7 @@ class Key:
 
 
 def keys_of(section: type[Any]) -> list[Key]:
-    """The keys a section class declares, in order."""
+    """Return the keys that a section class declares, in order."""
     kinds = get_type_hints(section)
     return [
         Key(field.name, kinds[field.name], field.metadata["rule"], field.default)
@@ -117,14 +117,14 @@ _KIND_NAMES: dict[Any, str] = {
 
 
 def _base(kind: Any) -> Any:
-    """`str | None` → str; `tuple[str, ...]` → tuple."""
+    """Return the runtime type: `str` for `str | None`, `tuple` for `tuple[str, ...]`."""
     if get_origin(kind) in (Union, types.UnionType):
         kind = next(part for part in get_args(kind) if part is not type(None))
     return get_origin(kind) or kind
 
 
 def convert(key: Key, value: object) -> object:
-    """`value` as read from TOML, checked. Raises ValueError with the reason."""
+    """Check `value` as read from TOML and return it. Raises `ValueError` with the reason."""
     base = _base(key.kind)
     if base is tuple:
         if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
@@ -138,7 +138,7 @@ def convert(key: Key, value: object) -> object:
 
 
 def convert_text(key: Key, text: str) -> object:
-    """`text` from the environment, checked; lists are separated by commas. Raises ValueError."""
+    """Convert and check `text` from the environment; commas separate lists. Raises `ValueError`."""
     base = _base(key.kind)
     if base is bool:
         if text.lower() not in ("true", "false"):
@@ -171,13 +171,13 @@ def _checked(key: Key, value: Any) -> object:
     if rule.check is not None and (reason := rule.check(value)) is not None:
         raise ValueError(reason)
     if isinstance(value, str) and not value.strip() and key.default != value:
-        # Blank as a variable often is that nobody set: it must not switch off what the key protects.
+        # An unset variable is often blank, and must not switch off what the key protects.
         raise ValueError("must not be blank; leave it out instead")
     return value
 
 
 def build(section: type[T], table: Mapping[str, object], *, source: str, where: str) -> T:
-    """One section from its TOML table. Raises ConfigError on anything it cannot be."""
+    """Build a section from its TOML table. Raises `ConfigError` for unknown, missing or invalid keys."""
     known = {key.name: key for key in keys_of(section)}
     values: dict[str, object] = {}
     for name, value in table.items():

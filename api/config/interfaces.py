@@ -32,29 +32,35 @@ class AreasConfig:
 
     enabled: bool = setting(True, "Serve this interface.")
     default_ttl: int = setting(
-        30, "Seconds instead of a ttl that is missing, zero or no number.", minimum=1, maximum=TTL_CEILING_S
+        30,
+        "Time to live in seconds if a request's ttl is missing, zero or not a number.",
+        minimum=1,
+        maximum=TTL_CEILING_S,
     )
     max_ttl: int = setting(
-        TTL_CEILING_S, "Seconds any longer ttl is cut down to.", minimum=1, maximum=TTL_CEILING_S
+        TTL_CEILING_S,
+        "Longest ttl in seconds; longer ones are shortened to it.",
+        minimum=1,
+        maximum=TTL_CEILING_S,
     )
     ttl_scope: str = setting(
         "key",
-        "key: an update re-arms the keys it carries; area: it re-arms the whole area.",
+        "key: an update renews the ttl of the keys it contains; area: it renews the ttl of the whole area.",
         choices=("key", "area"),
     )
     underscore_keys: str = setting(
         "reject",
-        "A key that begins with an underscore is never stored; reject: the request is refused; "
-        "ignore: the key is left out.",
+        "Keys that start with an underscore are never stored. reject: refuse the request; ignore: skip "
+        "the key.",
         choices=("reject", "ignore"),
     )
     upsert_with_user: bool = setting(
         True, "An update of an unknown id creates the area if the request carries gms_user."
     )
-    allow_file_control: bool = setting(False, "Take only files of the types in allowed_mime_types.")
+    allow_file_control: bool = setting(False, "Accept only files of the types in allowed_mime_types.")
     allowed_mime_types: tuple[str, ...] = setting(
         (),
-        "The only types of files taken when allow_file_control is on.",
+        "The file types accepted if allow_file_control is on.",
         example=["image/png"],
         check=mime_types,
     )
@@ -64,30 +70,35 @@ class AreasConfig:
         example=["https://app.example.org"],
         check=origins,
     )
-    relative_url: bool = setting(False, "Answer links to files as paths, without scheme and host.")
+    relative_url: bool = setting(False, "Return links to files as paths, without scheme and host.")
     max_request_bytes: int = setting(
         8 * GIBIBYTE,
-        "Bytes of one request's body; more are answered 413.",
+        "Largest request body in bytes; larger ones are answered 413.",
         minimum=1024,
         maximum=1024 * GIBIBYTE,
     )
-    max_value_bytes: int = setting(8 * GIBIBYTE, "Bytes of one file.", minimum=1, maximum=1024 * GIBIBYTE)
+    max_value_bytes: int = setting(8 * GIBIBYTE, "Largest file in bytes.", minimum=1, maximum=1024 * GIBIBYTE)
     max_text_bytes: int = setting(
-        MEBIBYTE, "Bytes of one value that is not a file.", minimum=1, maximum=64 * MEBIBYTE
+        MEBIBYTE, "Largest value in bytes, except files.", minimum=1, maximum=64 * MEBIBYTE
     )
-    max_keys: int = setting(1000, "Keys in one request, and in one area.", minimum=1, maximum=1_000_000)
-    max_key_bytes: int = setting(255, "Bytes of a key's name, and of an id.", minimum=1, maximum=4096)
+    max_keys: int = setting(
+        1000, "Largest number of keys in a request and in an area.", minimum=1, maximum=1_000_000
+    )
+    max_key_bytes: int = setting(
+        255, "Longest name of a key, and longest id, in bytes.", minimum=1, maximum=4096
+    )
     quota_bytes: int = setting(
         0,
-        "Bytes all areas may hold together; more are answered 507. 0: as much as the disk takes.",
+        "Largest size of all areas together in bytes; writes beyond it are answered 507. 0: no limit but the "
+        "disk.",
         minimum=0,
     )
     quota_areas_per_user: int = setting(
-        0, "Areas one gms_user may own; more are answered 507. 0: any number.", minimum=0
+        0, "Areas that one gms_user may own; further ones are answered 507. 0: no limit.", minimum=0
     )
     username: str | None = setting(
         None,
-        "HTTP Basic credentials for this interface; it is open without.",
+        "User name for HTTP Basic; without it, the interface needs no login.",
         example="general",
         check=user_name,
     )
@@ -108,14 +119,17 @@ class SettingsConfig:
     origin: str = setting("hcpms", "The origin name in /mobileservices/origin/<name>/…")
     applications: tuple[str, ...] = setting(
         (),
-        "The only application ids that exist; without any, the first write creates one.",
+        "The application ids that exist; if empty, the first write creates an application.",
         example=["com.example"],
         empty_opens=True,
     )
     put_creates: bool = setting(
-        False, "PUT creates what is missing at application and user level, too, instead of 404."
+        False,
+        "PUT creates missing configurations at application and user level, too, instead of answering 404.",
     )
-    allow_object_arrays: bool = setting(False, "Take arrays that hold objects, which the interface forbids.")
+    allow_object_arrays: bool = setting(
+        False, "Accept arrays that hold objects, which the original interface refuses."
+    )
     global_create_roles: tuple[str, ...] = setting(
         (),
         "Roles that may create configurations at application level; without any, every user may.",
@@ -123,54 +137,62 @@ class SettingsConfig:
     )
     metadata_writers: str = setting(
         "runtime",
-        "Who sets readRoles and writeRoles; runtime: whoever may write the configuration; admin: "
-        "admin_roles only.",
+        "Who may set readRoles and writeRoles. runtime: every user who may write the configuration; "
+        "admin: only "
+        "users with admin_roles.",
         choices=("runtime", "admin"),
     )
     device_isolation: str = setting(
         "creator",
-        "creator: the first writer owns a device id; per_user: each user has device ids of his own.",
+        "creator: the first writer owns a device id; per_user: device ids of different users are "
+        "independent.",
         choices=("creator", "per_user"),
     )
     admin_roles: tuple[str, ...] = setting(
-        ("admin",), "Roles that pass every list of roles and may act for any user."
+        ("admin",), "Roles that satisfy every list of roles and may read and write for any user."
     )
-    max_body_bytes: int = setting(MEBIBYTE, "Bytes of one request's body.", minimum=64, maximum=4 * MEBIBYTE)
+    max_body_bytes: int = setting(
+        MEBIBYTE, "Largest request body in bytes.", minimum=64, maximum=4 * MEBIBYTE
+    )
     max_document_bytes: int = setting(
         4 * MEBIBYTE,
-        "Bytes of the document of one level; more are answered 507.",
+        "Largest document of a level in bytes; larger ones are answered 507.",
         minimum=64,
         maximum=4 * MEBIBYTE,
     )
-    max_depth: int = setting(64, "How deep JSON may be nested.", minimum=4, maximum=200)
-    max_name_bytes: int = setting(255, "Bytes of one name in a path.", minimum=8, maximum=4096)
+    max_depth: int = setting(64, "Deepest nesting of JSON.", minimum=4, maximum=200)
+    max_name_bytes: int = setting(255, "Longest name in a path, in bytes.", minimum=8, maximum=4096)
     quota_application_bytes: int = setting(
         0,
-        "Bytes all documents of one application may hold together; more are answered 507. "
-        "0: as much as the disk takes.",
+        "Largest size of all documents of an application together in bytes; writes beyond it are answered "
+        "507. "
+        "0: no limit but the disk.",
         minimum=0,
     )
     quota_devices_per_user: int = setting(
-        0, "Devices one user may have in one application; more are answered 507. 0: any number.", minimum=0
+        0,
+        "Devices that one user may have in an application; further ones are answered 507. 0: no limit.",
+        minimum=0,
     )
     history_days: int = setting(
         90,
-        "Days an earlier version of a document can still be read and restored; at most retention.audit_days. "
-        "0: what is overwritten is erased.",
+        "Days for which earlier versions of a document can be read and restored; at most "
+        "retention.audit_days. "
+        "0: overwritten versions are erased.",
         minimum=0,
         maximum=36500,
     )
     max_wait_seconds: int = setting(
-        300, "Longest a read with ?wait= waits for a change.", minimum=1, maximum=3600
+        300, "Longest time in seconds that a read with ?wait= waits for a change.", minimum=1, maximum=3600
     )
     max_watchers: int = setting(
         1000,
-        "Requests that may wait for changes at once; more are answered 429.",
+        "Requests that may wait for changes at the same time; further ones are answered 429.",
         minimum=0,
         maximum=100_000,
     )
     max_watchers_per_user: int = setting(
-        50, "Of those, how many one user may have.", minimum=0, maximum=100_000
+        50, "Requests of one user that may wait at the same time.", minimum=0, maximum=100_000
     )
 
 
@@ -181,7 +203,7 @@ class BlobsConfig:
     enabled: bool = setting(True, "Serve this interface.")
     host_suffixes: tuple[str, ...] = setting(
         (),
-        "Host name endings in front of which the account stands, for URLs without the account in the path.",
+        "Host name endings that follow the account's name, for URLs without the account in the path.",
         example=[".blob.core.example.org"],
         check=host_suffixes,
     )
@@ -189,16 +211,17 @@ class BlobsConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IdentityConfig:
-    """Who is calling: besides HTTP Basic against [[users]], bearer tokens and a trusted proxy's headers."""
+    """Authentication besides HTTP Basic with [[users]]: bearer tokens and the headers of a trusted proxy."""
 
     realm: str = setting("Retain", "The name a browser shows when it asks for a password.")
     anonymous: bool = setting(
-        False, "Serve the settings interface to callers without credentials, without any role."
+        False, "Serve the settings interface to callers without credentials; they have no role."
     )
     jwt_jwks: str | None = setting(
         None,
-        "File or https URL of the keys (JWKS) that bearer tokens are signed with. A relative path starts at "
-        "this file's folder.",
+        "File or https URL of the keys (JWKS) that verify bearer tokens. A relative path starts at this "
+        "file's "
+        "folder.",
         example="https://login.example.org/keys",
         check=key_set,
     )
@@ -209,25 +232,23 @@ class IdentityConfig:
         check=lambda value: None if len(value) >= 32 else "must have at least 32 characters",
     )
     jwt_algorithms: tuple[str, ...] = setting(
-        ("RS256", "ES256"), "Signature algorithms taken from keys of jwt_jwks.", check=algorithms
+        ("RS256", "ES256"), "Signature algorithms accepted with keys of jwt_jwks.", check=algorithms
     )
     jwt_issuer: str | None = setting(
-        None, "The only issuer (iss) whose tokens are taken.", example="https://login.example.org"
+        None, "The only issuer (iss) whose tokens are accepted.", example="https://login.example.org"
     )
-    jwt_audience: str | None = setting(
-        None, "The audience (aud) a token must be meant for.", example="retain"
-    )
+    jwt_audience: str | None = setting(None, "The audience (aud) that a token must name.", example="retain")
     jwt_leeway: int = setting(
-        60, "Seconds the clocks of issuer and server may differ.", minimum=0, maximum=300
+        60, "Seconds by which the clocks of issuer and server may differ.", minimum=0, maximum=300
     )
     jwt_user_claims: tuple[str, ...] = setting(
         ("user_name", "preferred_username", "email", "sub"),
-        "Claims that name the user; the first present one counts.",
+        "Claims that name the user; the first one present is used.",
         check=claims,
     )
     jwt_role_claims: tuple[str, ...] = setting(
         ("roles", "groups", "scope", "realm_access.roles", "xs.system.attributes.xs.rolecollections"),
-        "Claims that list roles; all of them count. A dot steps into an object.",
+        "Claims that list roles; all of them are used. A dot separates the names of nested objects.",
     )
     proxy_user_header: str | None = setting(
         None,
@@ -245,9 +266,9 @@ class IdentityConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UserConfig:
-    """A user of the interfaces, as often as needed."""
+    """A user who can log in; repeatable."""
 
-    name: str = required("The name the user gives.", example="operator", check=user_name)
+    name: str = required("The user's login name.", example="operator", check=user_name)
     password: str = setting(
         "",
         "The password's argon2 hash (`retain user hash`).",
@@ -260,24 +281,25 @@ class UserConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TenantConfig:
-    """An account of the blob interface, as often as needed."""
+    """An account of the blob interface; repeatable."""
 
     name: str = required("The account's name.", example="mytenant", check=account_name)
     containers: tuple[str, ...] = setting(
-        (), "Containers made at the start if they are missing.", example=["recordings", "gim-export"],
+        (), "Containers that the start creates if they are missing.", example=["recordings", "gim-export"],
         check=container_names,
     )  # fmt: skip
     key: str | None = setting(
         None,
-        "A fixed account key (base64), as emulators have one; made at the first start and kept in a "
-        "file without.",
+        "A fixed account key (base64), as emulators use; without it, the first start generates a key and "
+        "stores "
+        "it in a file.",
         example="…base64…",
         secret=True,
     )
     second_key: str | None = setting(
         None,
-        "A second fixed account key (base64), for suites that use both keys of an emulator's account; needs "
-        "`key`.",
+        "A second fixed account key (base64), for test suites that use both keys of an emulator's account; "
+        "requires `key`.",
         example="…base64…",
         secret=True,
     )

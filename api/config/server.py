@@ -1,4 +1,4 @@
-"""Configuration of the server: where it listens, what it bears, where it stores, how long, what it logs."""
+"""Configuration of the server: addresses, limits, storage, retention, audit, logs and operations."""
 
 from __future__ import annotations
 
@@ -12,100 +12,106 @@ MEBIBYTE = 1 << 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerConfig:
-    """Where Retain listens, for whom, and how much of anybody it bears."""
+    """Listening address, TLS and proxies, and the limits for each client."""
 
     bind: str = setting(
         "127.0.0.1:8080",
-        "Address and port to listen on; port 0 takes any free one. An address that others can reach "
-        "needs TLS, "
-        "or behind_proxy with trusted_proxies, or insecure_bind.",
+        "Address and port to listen on; port 0 takes any free one. An address that other machines can reach "
+        "needs TLS, or behind_proxy with trusted_proxies, or insecure_bind.",
         check=bind_address,
     )
     tls_certificate: str | None = setting(
         None,
-        "Certificate chain (PEM file); with tls_key it turns TLS and HTTP/2 on.",
+        "Certificate chain (PEM file); together with tls_key it enables TLS and HTTP/2.",
         example="/etc/retain/cert.pem",
         check=path,
     )
     tls_key: str | None = setting(
         None,
-        "Private key (PEM file). Refused if group or others may read it.",
+        "Private key (PEM file). The server refuses a file that group or others may read.",
         example="/etc/retain/key.pem",
         check=path,
     )
     external_url: str | None = setting(
         None,
-        "The URL clients reach this server by, where it is not the one they ask for; used in links. "
-        "A path is kept.",
+        "The URL by which clients reach this server, if it differs from the one in their requests; used in "
+        "links. It may have a path.",
         example="https://retain.example.org",
         check=base_url,
     )
     trusted_proxies: tuple[str, ...] = setting(
         (),
-        "Addresses or networks of reverse proxies whose Forwarded and X-Forwarded-* headers are believed. "
-        "From anybody else these headers mean nothing.",
+        "Addresses or networks of reverse proxies whose Forwarded and X-Forwarded-* headers are trusted. "
+        "These "
+        "headers are ignored from all other peers.",
         example=["127.0.0.1"],
         check=networks,
     )
     behind_proxy: bool = setting(
         False,
-        "Says that a reverse proxy named in trusted_proxies provides TLS, so that bind may be a "
-        "public address.",
+        "Declare that a reverse proxy listed in trusted_proxies provides TLS, so that bind may be a public "
+        "address.",
     )
     insecure_bind: bool = setting(
         False,
-        "Says that requests and credentials may cross the network unencrypted. For closed test "
+        "Declare that requests and credentials may cross the network unencrypted. For closed test "
         "networks only.",
     )
     max_connections: int = setting(
         4096,
-        "Open connections in all. Fewer if the limit of open files (RLIMIT_NOFILE) would not leave "
-        "room to store.",
+        "Open connections in total. The server allows fewer if the limit of open files (RLIMIT_NOFILE) would "
+        "otherwise leave too few for storage.",
         minimum=1,
         maximum=1_000_000,
     )
     connections_per_peer: int = setting(
         2048,
-        "Open connections from one address, of IPv6 from one /64 network. Beyond that the longest idle one "
-        "makes room; if all are at work, the new one is answered 503. Loopback and trusted proxies are not "
+        "Open connections from one IPv4 address or one IPv6 /64 network. A further connection closes the one "
+        "that has been idle longest; if none is idle, it is answered 503. Loopback and trusted proxies "
+        "are not "
         "counted.",
         minimum=1,
         maximum=1_000_000,
     )
     max_headers: int = setting(
-        100, "Header fields in one request; more are answered 431.", minimum=10, maximum=1000
+        100,
+        "Header fields in a request; a request with more is answered 431.",
+        minimum=10,
+        maximum=1000,
     )
     max_header_bytes: int = setting(
         16384,
-        "Bytes of all header fields of one request; more are answered 431.",
+        "Bytes of all header fields of a request; a request with more is answered 431.",
         minimum=1024,
         maximum=1048576,
     )
     header_timeout: float = setting(
-        10.0, "Seconds a client may take for the head of a request.", minimum=0.05, maximum=3600
+        10.0, "Seconds in which a client must send the head of a request.", minimum=0.05, maximum=3600
     )
     keep_alive_timeout: float = setting(
-        75.0, "Seconds an idle connection is kept open.", minimum=0.05, maximum=86400
+        75.0, "Seconds after which an idle connection is closed.", minimum=0.05, maximum=86400
     )
     min_body_rate: int = setting(
         1024,
-        "Bytes a second a body must bring on average of ten seconds, else 408; 0 turns this off.",
+        "Slowest rate of a request body in bytes per second, averaged over ten seconds; slower requests are "
+        "answered 408. 0: no limit.",
         minimum=0,
     )
     write_timeout: float = setting(
         30.0,
-        "Seconds a client may take nothing of an answer before it is cut off.",
+        "Seconds after which a connection is closed if the client reads nothing of a response.",
         minimum=0.05,
         maximum=86400,
     )
     fast_http1: bool = setting(
         True,
-        "Answer ordinary HTTP/1.1 requests on a short path of their own. Answers are the same without it; "
-        "turn it off only to look for a fault.",
+        "Handle ordinary HTTP/1.1 requests on a faster code path. Responses are the same without it; turn "
+        "it off "
+        "only to diagnose a problem.",
     )
     stop_timeout: float = setting(
         30.0,
-        "Seconds requests in flight may take to finish when the server is told to stop.",
+        "Seconds in which requests in flight may finish when the server stops.",
         minimum=0,
         maximum=3600,
     )
@@ -113,58 +119,63 @@ class ServerConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StorageConfig:
-    """Where the journal lives."""
+    """Location and layout of the stored data."""
 
     data: str = setting(
         "./retain-data",
-        "The data folder; made at the first start, for its owner only. A relative path starts at "
+        "The data folder. The first start creates it, accessible to its owner only. A relative path "
+        "starts at "
         "this file's folder.",
         check=path,
     )
     segment_bytes: int = setting(
         64 * MEBIBYTE,
-        "Size at which the journal starts a new file.",
+        "Size in bytes at which the journal starts a new file.",
         minimum=MEBIBYTE,
         maximum=1024 * MEBIBYTE,
     )
     inline_bytes: int = setting(
         65536,
-        "Content up to this size lives in the journal, larger content in a file of its own.",
+        "Content up to this size in bytes is stored in the journal, larger content in a file of its own.",
         minimum=0,
         maximum=MEBIBYTE // 2,
     )
     snapshot_records: int = setting(
         500_000,
-        "Records between two snapshots, which make starting fast; 0 takes one at a clean stop only.",
+        "Records between two snapshots, which make starts fast. 0: take a snapshot only when the server "
+        "stops.",
         minimum=0,
     )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetentionConfig:
-    """How long what is kept, and how soon after its end it is gone from the disk."""
+    """How long data is kept, and how soon after its deadline it is erased from disk."""
 
     recordings_days: int = setting(
         30,
-        "Days a container keeps what is put into it, unless it has a rule of its own.",
+        "Days for which a container keeps blobs, unless it has a retention of its own.",
         minimum=1,
         maximum=36500,
     )
     audit_days: int = setting(
         365,
-        "Days the audit log keeps who did what; after that only that something happened.",
+        "Days for which the audit log keeps names and actors; after that it shows only that something "
+        "happened.",
         minimum=1,
         maximum=36500,
     )
     erase_within_hours: float = setting(
         24.0,
-        "Hours after a deadline within which the bytes are gone from the data folder.",
+        "Hours after a deadline within which data is erased from the data folder.",
         minimum=0.01,
         maximum=720,
     )
     sweep_interval: float = setting(
         1.0,
-        "Seconds between two sweeps that free what has expired, in all interfaces. Reads never depend on it.",
+        "Seconds between two sweeps that remove expired data, in all interfaces. Expired data is never "
+        "served, "
+        "whatever the interval.",
         minimum=0.05,
         maximum=3600,
     )
@@ -172,30 +183,33 @@ class RetentionConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditConfig:
-    """Signed checkpoints of the audit log, for others to keep."""
+    """Signed checkpoints of the audit log, to be kept by third parties."""
 
     origin: str | None = setting(
         None,
-        "The name of this log in checkpoints and receipts, unique in the world, best a domain of yours and a "
-        "path. Taken once, when the key is made at the first start; random without this.",
+        "The globally unique name of this log in checkpoints and receipts, preferably a domain of yours "
+        "and a "
+        "path. The first start reads it when it creates the key; without it, the name is random.",
         example="retain.example.org/log",
         check=log_name,
     )
     checkpoint_folder: str | None = setting(
         None,
-        "A folder to which checkpoints are written, one file each and the newest as latest.checkpoint. Best "
-        "where this server's operator cannot remove them. A relative path starts at this file's folder.",
+        "A folder for checkpoints: one file each, and the newest as latest.checkpoint. Choose a place "
+        "where the "
+        "operators of this server cannot remove them. A relative path starts at this file's folder.",
         example="/mnt/auditor/checkpoints",
     )
     checkpoint_url: str | None = setting(
         None,
-        "A URL that checkpoints are posted to as text/plain; redirects are not followed.",
+        "A URL to which checkpoints are posted as text/plain; redirects are not followed.",
         example="https://auditor.example.org/checkpoints",
         check=base_url,
     )
     checkpoint_hours: float = setting(
         24.0,
-        "Hours between two checkpoints; the first goes out at the start. Without new records none does.",
+        "Hours between two checkpoints; the first is sent at the start. None is sent if nothing was recorded "
+        "since.",
         minimum=0.01,
         maximum=8760,
     )
@@ -203,26 +217,24 @@ class AuditConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogConfig:
-    """What is written to standard error, one line an event; never values, secrets or query strings."""
+    """The log on standard error, one line per event; it never contains values, secrets or query strings."""
 
     level: str = setting(
-        "info", "The least important kind of message to write.", choices=("debug", "info", "warning", "error")
+        "info", "The lowest level that is logged.", choices=("debug", "info", "warning", "error")
     )
     format: str = setting(
         "auto",
-        "json: one object a line; text: for people; auto: text on a terminal, json elsewhere.",
+        "json: one object per line; text: readable lines; auto: text on a terminal, json elsewhere.",
         choices=("auto", "json", "text"),
     )
-    requests: bool = setting(
-        False, "Also write one line for each request: method, interface, status, seconds."
-    )
+    requests: bool = setting(False, "Also log each request: method, interface, status, seconds.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OperationsConfig:
     """Health and metrics."""
 
-    metrics: bool = setting(True, "Serve counters for Prometheus at /metrics.")
+    metrics: bool = setting(True, "Serve metrics for Prometheus at /metrics.")
     metrics_from: tuple[str, ...] = setting(
         ("127.0.0.0/8", "::1/128"), "Addresses or networks that may read /metrics.", check=networks
     )

@@ -1,4 +1,4 @@
-"""A receipt for people: one HTML page that needs nothing else, with the proof itself inside it."""
+"""Render a receipt as one self-contained HTML page with the proof embedded in it."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ _INTERFACES = {int(number): name for name, number in INTERFACES.items()}
 
 
 def told(verdict: Verdict) -> dict[str, Any]:
-    """What a receipt proves, in words and JSON values."""
+    """Return what a receipt proves, as JSON values."""
     ended = [one.content for one in verdict.records if one.content is not None]
     if verdict.erased and ended:
         last = max(gone.done or 0 for gone in ended)
-        words = f"All content that these records ever had was erased by {timestamp(last)}."
+        words = f"All content of these records was erased by {timestamp(last)}."
     elif verdict.erased:
         words = "These records never had any content."
     else:
@@ -100,6 +100,6 @@ def page(value: Receipt, verdict: Verdict) -> str:
 
 
 def _style(stylesheet: str) -> str:
-    """The parts of the stylesheet that the page uses: it is a file of its own, to be kept for years."""
+    """Return the parts of the stylesheet that the page uses, to keep the file small."""
     parts = re.split(r"(?=^/\* --- )", stylesheet, flags=re.MULTILINE)
     return "".join(part for part in parts if part.startswith(_PARTS))

@@ -1,4 +1,4 @@
-"""The commands of `retain audit` that prove something: key, checkpoint, receipt, check-receipt, diff."""
+"""The commands of `retain audit` for proofs: key, checkpoint, receipt, check-receipt, diff."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from retain.engine.audit.receipts import MOST_BYTES, BadReceipt, check, parse, r
 from retain.engine.core.pattern import Pattern
 from retain.engine.core.time import timestamp
 
-KEY_HELP = "The log's public key, as `retain audit key` prints it, or a file with it."
+KEY_HELP = "The log's public key, as `retain audit key` prints it, or a file that contains it."
 
 
 def verifier(key: str) -> Verifier:
-    """A public key, given as text or as the name of a file. Raises Stopped."""
+    """Return a public key, given as text or as the name of a file. Raises `Stopped`."""
     try:
         if "+" not in key or Path(key).is_file():
             with click.open_file(key, encoding="utf-8") as file:
@@ -41,24 +41,24 @@ def verifier(key: str) -> Verifier:
 
 
 def trusted_checkpoint(file: IO[bytes], disk: Any, key: str | None) -> Checkpoint:
-    """A checkpoint that `key` signed, or, without one, the log's own key. Raises Stopped."""
+    """Return a checkpoint signed with `key` (default: the log's own key). Raises `Stopped`."""
     try:
         trusted = read_key(disk).verifier if key is None else verifier(key)
         return open_signed(file.read(MOST_BYTES), trusted)
     except EngineError as error:
         raise Stopped(f"{error.message}; --key names one", WRONG) from None
     except BadNote as error:
-        raise Stopped(f"the checkpoint does not hold: {error}", FAILED) from None
+        raise Stopped(f"the checkpoint is not valid: {error}", FAILED) from None
 
 
 @click.command(name="key")
 @data_options
-@click.option("--json", "as_json", is_flag=True, help="As one JSON object.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def key_command(config_path: Path | None, data: str | None, as_json: bool) -> None:
-    """Print the public key of this log, with which others check checkpoints and receipts.
+    """Print the public key of this log, with which third parties check checkpoints and receipts.
 
-    Give it to them on a way of its own: whoever could swap it could sign anything. The private key is made at
-    the first start, in the file audit.key of the data folder, for its owner only.
+    Pass it on through a separate, trusted channel: anyone who can replace it can forge checkpoints. The first
+    start creates the private key in the file audit.key of the data folder, readable by its owner only.
     """
     disk = open_data(config_path, data)
     try:
@@ -76,11 +76,12 @@ def key_command(config_path: Path | None, data: str | None, as_json: bool) -> No
 @data_options
 @json_option
 def checkpoint_command(output: Path, config_path: Path | None, data: str | None, as_json: bool) -> None:
-    """Sign what the log is now: its name, its number of records, the root of the tree over them.
+    """Sign a checkpoint of the log: its name, its number of records, and the root of the tree over them.
 
-    Keep it where nobody who runs this server can change it. `retain audit verify --since FILE` later proves
-    that history up to then is still the same. A C2SP tlog-checkpoint: other tools read it, too.
-    The server need not run. [audit] of the configuration exports checkpoints on a schedule.
+    Keep it where the operators of this server cannot change it. `retain audit verify --since FILE` later
+    proves that history up to the checkpoint is still the same. The format is a C2SP tlog-checkpoint, which
+    other tools read too. The server need not run. [audit] in the configuration exports checkpoints on a
+    schedule.
     """
     answer = act(config_path, data, "audit checkpoint")
     text = json.dumps(answer, ensure_ascii=False) + "\n" if as_json else answer["checkpoint"]
@@ -89,10 +90,10 @@ def checkpoint_command(output: Path, config_path: Path | None, data: str | None,
 
 @click.command(name="receipt")
 @click.argument("resource", required=False)
-@click.option("--number", type=NUMBER, help="The resource of this number, where a name is not enough.")
+@click.option("--number", type=NUMBER, help="The resource with this number, if the name is not unique.")
 @output_option
-@click.option("--html", is_flag=True, help="A page for people, with the same proof in it, instead of JSON.")
-@click.option("--names", is_flag=True, help="Also prove names and actors, as far as they are not erased.")
+@click.option("--html", is_flag=True, help="Write a readable page that contains the same proof, not JSON.")
+@click.option("--names", is_flag=True, help="Also prove names and actors that are not erased.")
 @data_options
 def receipt_command(
     resource: str | None,
@@ -103,17 +104,17 @@ def receipt_command(
     config_path: Path | None,
     data: str | None,
 ) -> None:
-    """Prove that RESOURCE was kept and that it was erased, and when.
+    """Prove that RESOURCE was stored and erased, and when.
 
-    RESOURCE is a name as `retain audit log` shows it. The receipt holds no data: headers, erase
-    records, proofs and a fresh signed checkpoint. Anybody checks it with `retain audit check-receipt` and the
-    public key alone, without this server.
+    RESOURCE is a name as `retain audit log` shows it. The receipt contains no data, only headers, erasure
+    records, proofs and a fresh signed checkpoint. `retain audit check-receipt` checks it with the public key
+    alone, without this server.
 
     \b
     retain audit receipt bob/cart --html --output receipt.html
     """
     if (resource is None) is (number is None):
-        raise Stopped("give a RESOURCE or its --number", WRONG)
+        raise Stopped("the resource is not clear; give either RESOURCE or --number", WRONG)
     answer = act(config_path, data, "audit checkpoint")
     disk = open_data(config_path, data)
     key = Verifier.parse(answer["key"])
@@ -130,7 +131,7 @@ def receipt_command(
 
 
 def _number(disk: Any, resource: str, update: Callable[[int], None]) -> str:
-    """The number of the one resource of that name. Raises `Stopped` if there is none, or more than one."""
+    """Return the number of the resource with that name. Raises `Stopped` if there is none, or several."""
     found = {
         entry.resource: f"{entry.resource}  since {timestamp(entry.time)}  {entry.interface}"
         for entry in reversed(list(log(disk, Filter(resource=resource), update)))
@@ -149,11 +150,11 @@ def _number(disk: Any, resource: str, update: Callable[[int], None]) -> str:
 @click.option("--key", required=True, metavar="KEY", help=KEY_HELP)
 @json_option
 def check_command(file: IO[bytes], key: str, as_json: bool) -> None:
-    """Check a receipt (FILE: JSON or page; - for standard input) with the log's public key and nothing else.
+    """Check a receipt (FILE: JSON or page; - for standard input) with the log's public key.
 
-    Needs no server, no data folder and no network.
+    This needs no server, no data folder and no network.
 
-    Exit code: 0 it holds; 1 it does not; 2 there is no such file or key.
+    Exit code: 0 valid; 1 not valid; 2 there is no such file or key.
     """
     trusted = verifier(key)
     try:
@@ -162,12 +163,12 @@ def check_command(file: IO[bytes], key: str, as_json: bool) -> None:
         if as_json:
             print_json({"holds": False, "reason": str(error)})
             raise SystemExit(FAILED) from None
-        raise Stopped(f"the receipt does not hold: {error}", FAILED) from None
+        raise Stopped(f"the receipt is not valid: {error}", FAILED) from None
     facts = told(verdict)
     if as_json:
         print_json({"holds": True, **facts})
         return
-    click.echo(f"The receipt holds, under a checkpoint of {facts['log']} over {facts['size']} records.")
+    click.echo(f"The receipt is valid, under a checkpoint of {facts['log']} over {facts['size']} records.")
     click.echo(f"Resource {facts['resource']}:")
     columns = {
         "RECORD": lambda row: row["seq"],
@@ -184,11 +185,11 @@ def check_command(file: IO[bytes], key: str, as_json: bool) -> None:
 @click.command(name="diff")
 @data_options
 @click.option("--from", "start", type=MOMENT, required=True, help=f"The earlier moment: {MOMENT_HELP}")
-@click.option("--to", "stop", type=MOMENT, default="now", show_default=True, help="The later one, likewise.")
+@click.option("--to", "stop", type=MOMENT, default="now", show_default=True, help="The later time.")
 @click.option("--interface", "-i", type=click.Choice(list(HELD_BY)), help="Only this interface.")
 @resource_options
 @click.option(
-    "--json", "as_json", is_flag=True, help="One JSON object a line, with all that was and is held."
+    "--json", "as_json", is_flag=True, help="Print one JSON object per change, with both full states."
 )
 def diff_command(
     config_path: Path | None,
@@ -201,15 +202,15 @@ def diff_command(
     number: str | None,
     as_json: bool,
 ) -> None:
-    """Show what was added, removed or changed between two moments.
+    """Show what was added, removed or changed between two times.
 
-    What has been erased since is not there any more, at neither moment.
+    Data that has been erased since appears in neither state.
 
     \b
     retain audit diff --from 2026-05-03 --to 2026-05-04 -i settings
     """
     if start > stop:
-        raise Stopped("--from is later than --to", WRONG)
+        raise Stopped("--from is later than --to; exchange them", WRONG)
     wanted = one_of(resource, match, "--resource")
     disk = open_data(config_path, data)
     note_future(start, stop)

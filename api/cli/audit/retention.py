@@ -1,4 +1,4 @@
-"""`retain audit retention`: what is held, what falls due when, and what is due and not erased yet."""
+"""`retain audit retention`: stored data, its deadlines, and overdue erasures."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ from retain.engine.snapshots.load import present
 @data_options
 @json_option
 def command(config_path: Path | None, data: str | None, *, as_json: bool) -> None:
-    """What is held, what falls due when, and what is due and not erased yet.
+    """Show what is stored, when it falls due, and what is due but not erased yet.
 
-    One line for each interface, application or account, and container. Beside a running server the last line
-    tells how far its eraser has come; what it says should never be older than an hour.
+    The table has a line for each interface, application or account, and container. The last line shows the
+    progress of erasure; the oldest due record should never be older than an hour.
 
-    Exit code: 0 erasing keeps up; 1 something due is more than an hour late.
+    Exit code: 0 erasure keeps up; 1 an erasure is more than an hour late.
 
     \b
     retain audit retention
@@ -56,7 +56,9 @@ def command(config_path: Path | None, data: str | None, *, as_json: bool) -> Non
     else:
         _print(found)
     if found.lag > OVERDUE_WARNING_S * SECOND:
-        raise Stopped("erasure is more than an hour behind", FAILED)
+        raise Stopped(
+            "erasure is more than an hour late; `retain status` shows whether a server runs", FAILED
+        )
 
 
 def _print(found: RetentionReport) -> None:

@@ -1,4 +1,4 @@
-"""`retain audit`: who did what, whether all of it is there and unchanged, and what was held at a moment."""
+"""`retain audit`: show the log, verify the journal, and show past states."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ TABLE_ROWS = 200
 
 @click.group(name="audit", cls=Section)
 def command() -> None:
-    """Who did what, is all of it there, what was held when.
+    """Show who did what, verify the journal, and see past states.
 
     These commands only read. They work beside a running server, on its data folder or on a copy of it. Only
-    `checkpoint` and `receipt` need the folder itself: what they sign must be durable, so they ask the server,
-    or open the folder where none runs.
+    `checkpoint` and `receipt` need the original folder: they sign durable records only, so they ask the
+    server, or open the folder if no server runs.
     """
 
 
@@ -48,20 +48,21 @@ def command() -> None:
 @data_options
 @click.option("--interface", "-i", type=click.Choice(list(INTERFACES)), help="Only this interface.")
 @resource_options
-@click.option("--actor", "-a", metavar="WHO", help="Only what this one did, e.g. user:operator.")
-@click.option("--match-actor", type=PATTERN, help=f"Only what was done by actors that match: {PATTERN_HELP}")
-@click.option("--verb", type=click.Choice(list(VERBS)), help="Only records of this kind.")
-@click.option("--cause", type=click.Choice(list(CAUSES)), help="Only what happened for this reason.")
-@click.option("--since", type=MOMENT, help=f"Not before: {MOMENT_HELP}")
-@click.option("--until", type=MOMENT, help="Before this moment; written as for --since.")
+@click.option("--actor", "-a", metavar="WHO", help="Only entries of this actor, e.g. user:operator.")
+@click.option("--match-actor", type=PATTERN, help=f"Only entries of actors that match: {PATTERN_HELP}")
+@click.option("--verb", type=click.Choice(list(VERBS)), help="Only entries with this verb.")
+@click.option("--cause", type=click.Choice(list(CAUSES)), help="Only entries with this cause.")
+@click.option("--since", type=MOMENT, help=f"Only entries from this time on: {MOMENT_HELP}")
+@click.option("--until", type=MOMENT, help="Only entries before this time; written like --since.")
 @click.option(
     "--limit",
     "-n",
     type=click.IntRange(0),
-    help=f"At most so many, the newest. Default: {TABLE_ROWS} in a table, else all. 0: all.",
+    metavar="N",
+    help=f"At most the newest N entries. Default: {TABLE_ROWS} for tables, else all; 0 shows all.",
 )
 @click.option("--reverse", is_flag=True, help="Newest first.")
-@click.option("--erasures", "why", is_flag=True, help="Also tell when and why parts were erased.")
+@click.option("--erasures", "why", is_flag=True, help="Also show when and why parts were erased.")
 @click.option(
     "--format",
     "-f",
@@ -86,10 +87,10 @@ def log_command(
     match_actor: Pattern | None,
     **wanted: Any,
 ) -> None:
-    """Show what happened: when, what, to which resource, by whom, and why.
+    """Show the audit log: time, event, resource, actor and cause.
 
-    A record whose parts were erased is shown as erased; that it was there, and when, is kept for ever.
-    Values are never shown here; `retain audit state` shows what was held.
+    A record whose parts were erased is shown as erased; its existence and time stay forever. The log
+    shows no values; `retain audit state` does.
 
     \b
     retain audit log --since 2h
@@ -135,7 +136,7 @@ def _print_table(entries: list[AuditEntry], total: int, erasures: Erasures | Non
     if not entries:
         click.echo("Nothing in the journal matches.", err=True)
         return
-    # A pipe gets whole lines: cutting names to some default width would lose what was asked for.
+    # A pipe gets whole lines: a default width would truncate names.
     write_table(entries, console if console.is_terminal else Console(highlight=False, width=1000), erasures)
     if total > len(entries):
         click.echo(f"The newest {len(entries)} of {total}; --limit 0 shows all.", err=True)
@@ -147,11 +148,11 @@ def _print_table(entries: list[AuditEntry], total: int, erasures: Erasures | Non
     "--since",
     type=click.File("rb"),
     metavar="CHECKPOINT",
-    help="Also prove that history up to this checkpoint is what it was when that was signed.",
+    help="Also prove that history up to this checkpoint has not changed since it was signed.",
 )
 @click.option("--key", metavar="KEY", help=f"For --since. {KEY_HELP} Default: this log's own.")
-@click.option("--bodies", is_flag=True, help="Read every payload file, too: as much as is stored.")
-@click.option("--json", "as_json", is_flag=True, help="The report as one JSON object.")
+@click.option("--bodies", is_flag=True, help="Also read every payload file; this reads all stored data.")
+@click.option("--json", "as_json", is_flag=True, help="Print the report as one JSON object.")
 def verify_command(
     config_path: Path | None,
     data: str | None,
@@ -160,14 +161,14 @@ def verify_command(
     bodies: bool,
     as_json: bool,
 ) -> None:
-    """Check that everything is there and unchanged.
+    """Verify that all data exists and is unchanged.
 
-    Checks every frame, the hash tree over all records, that every part opens its commitment or is named by an
-    erasure, that erased means zeros, that the events replay, and that their payload files are there; with
-    --bodies also that these hold the bytes that their records speak of. Nothing is changed. Beside a running
-    server, what it does meanwhile is not mistaken for damage.
+    The command checks every frame, the hash tree over all records, that every part either matches its
+    commitment or was erased by a record, that erased parts are zeros, that the events replay, and that their
+    payload files exist; with --bodies also the bytes of these files. It changes nothing, and it takes no
+    activity of a running server for damage.
 
-    Exit code: 0 all is well; 1 something was found; 2 the journal cannot be read.
+    Exit code: 0 nothing is wrong; 1 something is wrong; 2 the journal cannot be read.
     """
     disk = open_data(config_path, data, WRONG)
     earlier = None if since is None else trusted_checkpoint(since, disk, key)
@@ -182,8 +183,8 @@ def verify_command(
     else:
         _tell(found)
         if earlier is not None and found.sound:
-            told = f"History up to record {earlier.size} is what the checkpoint of {earlier.origin} says."
-            click.echo(visible(told))
+            match = f"History up to record {earlier.size} matches the checkpoint of {earlier.origin}."
+            click.echo(visible(match))
     if not found.sound:
         raise SystemExit(FAILED)
 
@@ -231,9 +232,9 @@ def _tell(found: Verification) -> None:
     if report.root:
         console.print(f"The tree over {report.seq} records has the root {report.root.hex()}.")
     if found.sound:
-        console.print(Text("All is there and unchanged.", style="green"))
+        console.print(Text("All data exists and is unchanged.", style="green"))
         if found.payloads and not found.bodies:
-            console.print(f"The bytes in {found.payloads} payload files were not read: --bodies does that.")
+            console.print(f"The bytes of {found.payloads} payload files were not read; --bodies reads them.")
         return
     kinds = Counter(str(one.kind) for one in report.findings if not one.harmless)
     kinds.update({"event": len(found.events)} if found.events else {})
@@ -260,7 +261,7 @@ def _mending(found: Verification) -> str:
 @click.option("--at", "time", type=MOMENT, required=True, help=f"The moment: {MOMENT_HELP}")
 @click.option("--interface", "-i", type=click.Choice(list(HELD_BY)), help="Only this interface.")
 @resource_options
-@click.option("--compact", is_flag=True, help="One JSON object a line instead of one array.")
+@click.option("--compact", is_flag=True, help="Print one JSON object per line instead of one document.")
 def state_command(
     config_path: Path | None,
     data: str | None,
@@ -271,10 +272,10 @@ def state_command(
     number: str | None,
     compact: bool,
 ) -> None:
-    """Show what was held at a moment, as JSON: time travel.
+    """Show the data stored at a past time, as JSON.
 
-    The journal is replayed up to then. What has been erased since is not there any more, and what was past
-    its deadline at that moment is not shown. Files and blobs are told by name, type and size.
+    The command replays the journal up to that time. It shows neither data that has been erased since nor data
+    that had expired by then. Files and blobs are listed by name, type and size.
 
     \b
     retain audit state --at 2026-05-03T12:00+02:00 -i settings
@@ -298,9 +299,9 @@ def state_command(
 @data_options
 @click.option("--at", "time", type=MOMENT, required=True, help=f"The moment: {MOMENT_HELP}")
 @click.option("--application", "-p", metavar="ID", required=True, help="The application of the settings.")
-@click.option("--user", "-u", metavar="NAME", required=True, help="Who looked.")
+@click.option("--user", "-u", metavar="NAME", required=True, help="The user.")
 @click.option(
-    "--device", "-d", metavar="ID", default="", help="On which device; without it the user's own settings."
+    "--device", "-d", metavar="ID", default="", help="The user's device. Default: the user's own settings."
 )
 @click.option("--role", "roles", metavar="NAME", multiple=True, help="A role the user had then; repeatable.")
 def seen_command(
@@ -312,11 +313,11 @@ def seen_command(
     device: str,
     roles: tuple[str, ...],
 ) -> None:
-    """Show the settings that a user, or a user's device, saw at a moment: all levels merged, as JSON.
+    """Show the settings that a user or a user's device saw at a past time: all levels merged, as JSON.
 
-    Roles are not in the journal, they come from whoever vouched for the user: name those that count.
+    The journal does not contain roles, because the identity provider assigns them: give them with --role.
 
-    Exit code: 0 shown; 1 there was nothing to see.
+    Exit code: 0 shown; 1 the user saw no settings.
 
     \b
     retain audit seen --at 2026-05-03T12:00+02:00 -p shop -u anna -d tablet-7 --role Sales
@@ -327,7 +328,10 @@ def seen_command(
         state = state_at(disk, time, update)
     seen = seen_by(state.settings, Asker(user, frozenset(roles)), application, device)
     if seen is MISSING:
-        raise Stopped("nothing was there for this user to see", FAILED)
+        raise Stopped(
+            f"user {visible(user)} saw no settings of {visible(application)} then; check --at and --role",
+            FAILED,
+        )
     click.echo(json.dumps(seen, ensure_ascii=False, indent=2))
 
 

@@ -1,4 +1,4 @@
-"""`retain backup`: copies of a data folder, and the way back without what was erased since."""
+"""`retain backup`: create, verify and restore backups of a data folder."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ LIST_BYTES = 1 << 30
 
 @click.group(name="backup", cls=Section)
 def command() -> None:
-    """Back up the data folder, check backups, restore them without what was erased since.
+    """Back up the data folder, verify backups, and restore them without data erased since.
 
-    A backup is complete and of one moment; taking it again copies only what is new. It holds what is erased
-    from the data folder later: take the next one into the same folder soon, and keep the list of erasures
-    (`retain backup erasures`) apart from it.
+    A backup is complete and consistent; backing up into the same folder again copies only new data. A backup
+    still holds data that is erased from the data folder later: update it regularly, and keep the list of
+    erasures (`retain backup erasures`) apart from it.
     """
 
 
@@ -42,34 +42,33 @@ def command() -> None:
 @data_options
 @json_option
 def create_command(folder: Path, config_path: Path | None, data: str | None, as_json: bool) -> None:
-    """Bring the backup in FOLDER up to the present; the first time, make it.
+    """Create a backup in FOLDER, or update the backup that FOLDER holds.
 
-    For a first backup, FOLDER must be new or empty, and apart from every data folder. Requests go on
-    meanwhile. Files of earlier backups that the new one does not need are overwritten and removed, above all
-    journal files as they were before something was erased; no other file is touched. The backup holds keys:
-    keep it private.
+    For a first backup, FOLDER must be new or empty, and outside every data folder. The server keeps answering
+    requests. Files that only earlier backups needed, such as journal files from before an erasure, are
+    overwritten and removed; no other file is touched. The backup contains keys: keep it private.
     """
     report = act(config_path, data, "backup create", folder=str(folder.absolute()))
     if as_json:
         print_json(report)
         return
     click.echo(
-        f"{folder} holds records 1 to {report['seq']}, until {report['time']}: "
+        f"{folder} holds records 1 to {report['seq']}, up to {report['time']}: "
         f"{counted(report['files'], 'file')}, {counted(report['bytes'], 'byte')}; {report['copied']} copied "
         f"({counted(report['copied_bytes'], 'byte')}), "
         f"{report['removed']} removed."
     )
     for name in report["foreign"]:
-        click.echo(f"Not part of a backup, left alone: {visible(name)}", err=True)
+        click.echo(f"Not part of the backup, not touched: {visible(name)}", err=True)
 
 
 @command.command(name="verify")
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False, exists=True))
 @json_option
 def verify_command(folder: Path, as_json: bool) -> None:
-    """Check that the backup in FOLDER is whole: every file is there, with its digest.
+    """Check that the backup in FOLDER is complete: that every file exists and matches its digest.
 
-    Exit code: 0 it is; 1 files are missing or damaged; 2 there is no backup.
+    Exit code: 0 complete; 1 files are missing or damaged; 2 FOLDER holds no backup.
     """
     try:
         manifest, wrong = check_backup(journal.RealDisk(folder, create=False))
@@ -81,8 +80,8 @@ def verify_command(folder: Path, as_json: bool) -> None:
     else:
         for name in wrong:
             click.echo(f"Missing or damaged: {visible(name)}")
-        state = "is damaged" if wrong else "is whole"
-        click.echo(f"The backup of records 1 to {manifest.seq}, until {facts['time']}, {state}.")
+        state = "is damaged" if wrong else "is complete"
+        click.echo(f"The backup of records 1 to {manifest.seq}, up to {facts['time']}, {state}.")
     if wrong:
         raise SystemExit(FAILED)
 
@@ -91,10 +90,10 @@ def verify_command(folder: Path, as_json: bool) -> None:
 @data_options
 @output_option
 def erasures_command(config_path: Path | None, data: str | None, output: Path) -> None:
-    """Write the list of all that was ever erased: numbers of records, causes and times, nothing personal.
+    """Write the list of all erasures: record numbers, causes and times, no personal data.
 
-    Keep the newest one apart from the backups. `retain backup restore` needs it, so that it does not bring
-    back what was erased after the backup was taken.
+    Keep the newest list apart from the backups. `retain backup restore` needs it to leave out data that was
+    erased after the backup.
     """
     disk = open_data(config_path, data)
     with reading(disk):
@@ -114,9 +113,7 @@ def erasures_command(config_path: Path | None, data: str | None, output: Path) -
     type=click.Path(path_type=Path, file_okay=False, exists=True),
     help="Read the list from this old data folder, if its journal can still be read.",
 )
-@click.option(
-    "--bring-back-erased", is_flag=True, help="There is no list: accept that erased data may be back."
-)
+@click.option("--bring-back-erased", is_flag=True, help="Restore without a list: erased data may come back.")
 @json_option
 def restore_command(
     folder: Path,
@@ -128,13 +125,16 @@ def restore_command(
 ) -> None:
     """Restore the backup in FOLDER into TARGET, which must be new or empty.
 
-    What was erased since the backup was taken is erased in TARGET before anything can open it; for that the
-    list of erasures is needed. If the restore is interrupted, no server opens TARGET; run the restore again.
+    Data erased since the backup is erased in TARGET before a server can open it; this needs the list of
+    erasures. If the restore is interrupted, no server opens TARGET; run the restore again.
 
-    Exit code: 0 done; 1 failed; 2 wrong usage; 3 TARGET is in use; 4 the backup is damaged.
+    Exit code: 0 restored; 1 failed; 2 wrong usage; 3 TARGET is in use; 4 the backup is damaged.
     """
     if [erasures is not None, lost is not None, bring_back_erased].count(True) != 1:
-        raise Stopped("give --erasures, --erasures-of or --bring-back-erased", WRONG)
+        raise Stopped(
+            "the list of erasures is not clear; give one of --erasures, --erasures-of, --bring-back-erased",
+            WRONG,
+        )
     try:
         check_apart(target, folder)
         known = _known(erasures, lost)
@@ -159,13 +159,13 @@ def restore_command(
         print_json(facts)
     else:
         click.echo(
-            f"{target} holds what was kept until {facts['time']}: {counted(report.files, 'file')}. "
-            f"Erased here as well, because it was erased since: {counted(report.erased, 'part')}."
+            f"Restored the data up to {facts['time']} into {target}: {counted(report.files, 'file')}. "
+            f"Erased again, because it was erased since the backup: {counted(report.erased, 'part')}."
         )
 
 
 def _known(erasures: IO[bytes] | None, lost: Path | None) -> Erasures | None:
-    """The list of erasures, if there is one. Raises `Stopped`."""
+    """Return the list of erasures, None if there is none. Raises `Stopped`."""
     if erasures is not None:
         try:
             return Erasures.unpack(erasures.read(LIST_BYTES))

@@ -1,4 +1,4 @@
-"""`retain clock`: what the server makes of the machine's clock, and the way out where that is wrong."""
+"""`retain clock`: how the server sees the machine's clock, and how to accept that clock."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ from retain.api.cli.run import act, json_option, print_json
 
 @click.group(name="clock", cls=Section)
 def command() -> None:
-    """The machine's clock: what the server makes of it, and accepting it after a look.
+    """Show how the server sees the machine's clock, and accept it after a check.
 
-    A clock that jumps ahead hides at once what is due by it. Nothing is destroyed until the jump has held for
-    ten minutes, or for a day if it is more than seven days. Set the clock back before that, and all is there
-    again. While the clock is behind the time that has passed, expiry goes on by the monotonic clock.
+    When the clock jumps ahead, data whose deadline has passed by that clock is hidden at once. Nothing is
+    erased until the jump has lasted ten minutes, or a day if it is longer than seven days. If you set the
+    clock back before that, the data is visible again. While the clock is behind the time that has passed,
+    expiry follows the monotonic clock.
     """
 
 
@@ -26,7 +27,7 @@ def command() -> None:
 @data_options
 @json_option
 def show_command(config_path: Path | None, data: str | None, as_json: bool) -> None:
-    """Show the machine's clock, the server's present, and what is wrong with them."""
+    """Show the machine's clock, the server's time, and any disagreement between them."""
     _tell(act(config_path, data, "clock show"), as_json)
 
 
@@ -35,15 +36,16 @@ def show_command(config_path: Path | None, data: str | None, as_json: bool) -> N
 @data_options
 @json_option
 def accept_command(yes: bool, config_path: Path | None, data: str | None, as_json: bool) -> None:
-    """Take the machine's clock for right, now and at the next starts.
+    """Accept the machine's clock as correct, now and at later starts.
 
-    What is due by it is destroyed without further waiting. If the server's present was ahead of the clock,
-    it goes back: what ended in between and is not erased yet is shown again until its deadline.
+    Data whose deadline has passed by this clock is erased without further delay. If the server's time was
+    ahead of the clock, it is set back: data that expired in between and is not erased yet is visible again
+    until its deadline.
     """
     if not yes:
         if not as_json:
             _tell(act(config_path, data, "clock show"), as_json)
-        click.confirm("Is this clock right?", abort=True)
+        click.confirm("Is this clock correct?", abort=True)
     _tell(act(config_path, data, "clock accept"), as_json)
 
 
@@ -52,10 +54,11 @@ def _tell(found: dict[str, Any], as_json: bool) -> None:
         print_json(found)
         return
     click.echo(f"Clock of this machine: {found['clock']}")
-    click.echo(f"Present of the server: {found['present']}")
+    click.echo(f"Time of the server:    {found['present']}")
     click.echo(f"Last record:           {found['last_record'] or 'none'}")
     click.echo(f"State: {found['state']}.")
     if found["ahead_seconds"]:
         click.echo(
-            f"It is {found['ahead_seconds']:.0f} s ahead and believed in {found['wait_seconds']:.0f} s."
+            f"It is {found['ahead_seconds']:.0f} s ahead; the server accepts it in "
+            f"{found['wait_seconds']:.0f} s."
         )

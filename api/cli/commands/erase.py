@@ -40,22 +40,26 @@ from retain.engine.snapshots.load import present
     "actors",
     multiple=True,
     metavar="WHO",
-    help="Also list where the log names this one, e.g. cli:eve, as who did something, and until when. --user "
-    "NAME already means user:NAME as well.",
+    help="Also list the log entries that name this actor, e.g. cli:eve, and how long they do. --user NAME "
+    "includes user:NAME.",
 )
 @click.option(
     "--match-actor", "actor_patterns", multiple=True, type=PATTERN, help=f"As --actor: {PATTERN_HELP}"
 )
 @click.option(
-    "--ordered-by", metavar="WHO", help="Who ordered this, for the audit log, beside you who enter it."
+    "--ordered-by", metavar="WHO", help="Who ordered the erasure, for the audit log, in addition to you."
 )
-@click.option("--yes", "-y", is_flag=True, help="Do it. Without this, only show what would go.")
-@click.option("--now", is_flag=True, help="Be gone from the disk before this returns, not within a day.")
+@click.option("--yes", "-y", is_flag=True, help="Erase. Without this, only show what would be erased.")
+@click.option(
+    "--now",
+    is_flag=True,
+    help="Erase from disk before the command returns, not within retention.erase_within_hours.",
+)
 @click.option(
     "--names",
     "with_names",
     is_flag=True,
-    help="Erase names and actors from the audit log as well, now; only that something happened remains.",
+    help="Also erase names and actors from the audit log, now; it then shows only that something happened.",
 )
 @data_options
 @json_option
@@ -71,27 +75,27 @@ def command(
     as_json: bool,
     **selection: Any,
 ) -> None:
-    """Erase what is kept about a person, a tenant, or in single resources.
+    """Erase everything stored about a person, a tenant or individual resources.
 
-    Shows what it finds: what clients see, and also what was overwritten or deleted and is not yet erased.
-    Nothing goes without --yes. Then it is hidden at once, and gone from every file within
-    retention.erase_within_hours, or with --now before the command returns. What is under a legal hold stays.
-    Doing it again does no harm.
+    The command lists what it finds: what clients see, and what was overwritten or deleted but is not erased
+    yet. It erases only with --yes. The data is then hidden at once and erased from every file within
+    retention.erase_within_hours, or with --now before the command returns. Data under a legal hold is not
+    erased. You can repeat the command safely.
 
-    RESOURCE is a name as `retain audit log` shows it; * and ? in it are characters like others. Selectors are
+    RESOURCE is a name as `retain audit log` shows it; * and ? in it are taken literally. Selectors are
     combined with OR; --tag together with --name or --match is an AND.
 
-    A person's name also stands in records of what is not theirs: who changed a document of all, say. These
-    are listed as kept, each with the reason and the date on which the name goes.
+    Records of other resources can name a person too, such as the user who changed a shared document. They are
+    listed as kept, with the reason and the date on which the name is erased.
 
-    With --now alone, what is past its deadline and due by policy is erased now.
+    With --now alone, erase everything that is already due, of all persons.
 
     \b
     retain erase --user ann --gms-user 4711
     retain erase --tag customer=4711 --yes --now
     retain erase --match 'mytenant/recordings/2026-05-*' --yes
 
-    Exit code: 0 done, or nothing to do; 1 something is under a legal hold and stays; 2 wrong usage.
+    Exit code: 0 erased, or nothing to erase; 1 a legal hold prevents an erasure; 2 wrong usage.
     """
     wanted: set[Wanted] = {*actors, *actor_patterns, *(f"user:{user}" for user in selection["users"])}
     if now and not any(selection.values()) and not wanted:
@@ -116,13 +120,13 @@ def command(
         _tell(rows, parts, yes=yes, now=now or with_names)
         _tell_kept(kept)
     if yes and any(row["status"] == HELD for row in rows):
-        raise Stopped("something is under a legal hold and stays; `retain hold list` tells why", FAILED)
+        raise Stopped("some data is under a legal hold and was not erased; see `retain hold list`", FAILED)
 
 
 def _erased(
     config_path: Path | None, data: str | None, found: Sequence[Subject], options: Mapping[str, Any]
 ) -> tuple[list[dict[str, Any]], int]:
-    """Have it done, in acts of bounded size: what became of each thing, and how many parts were erased."""
+    """Erase in actions of bounded size. Return the result for each subject and the number of erased parts."""
     results: list[dict[str, Any]] = []
     parts = 0
     for start in range(0, len(found), MOST_TARGETS):
@@ -137,7 +141,7 @@ def _erased(
 def _kept(
     disk: journal.RealDisk, policy: RetentionPolicy, actors: Collection[Wanted], found: Sequence[Subject]
 ) -> list[dict[str, Any]]:
-    """What names the actors in records of other things, oldest first."""
+    """Return the records of other resources that name the actors, oldest first."""
     if not actors:
         return []
     apart = {subject.target.resource for subject in found}
@@ -198,7 +202,7 @@ def _row(subject: Subject, result: dict[str, Any], names_stay: int | None) -> di
 
 def _tell(rows: list[dict[str, Any]], parts: int, *, yes: bool, now: bool) -> None:
     if not rows:
-        click.echo("Nothing is kept that this asks for.", err=True)
+        click.echo("No stored data matches the selection.", err=True)
         return
     columns = {
         "INTERFACE": lambda row: row["interface"],
@@ -214,4 +218,4 @@ def _tell(rows: list[dict[str, Any]], parts: int, *, yes: bool, now: bool) -> No
     elif now:
         click.echo(f"Parts of records erased: {parts}.", err=True)
     else:
-        click.echo("Hidden now; gone from the disk within retention.erase_within_hours.", err=True)
+        click.echo("Hidden now; erased from disk within retention.erase_within_hours.", err=True)

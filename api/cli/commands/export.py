@@ -1,4 +1,4 @@
-"""`retain export`: everything that is kept about a person (GDPR, article 15)."""
+"""`retain export`: everything stored about a person (GDPR, article 15)."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from retain.journal.disk.real import new_folder
     "actors",
     multiple=True,
     metavar="WHO",
-    help="What this one did, e.g. cli:eve. --user NAME already means user:NAME as well.",
+    help="The actions of this actor, e.g. cli:eve. --user NAME includes user:NAME.",
 )
 @click.option(
     "--match-actor", "actor_patterns", multiple=True, type=PATTERN, help=f"As --actor: {PATTERN_HELP}"
@@ -62,14 +62,14 @@ def command(
 ) -> None:
     """Export everything stored about a person, a tenant or individual resources.
 
-    That is what clients see, what is past its deadline or deleted and not erased yet, every earlier version,
-    and the log of what happened. Only reads; works beside a running server. The files are readable by you
-    alone (mode 0600): hand them over, then remove them.
+    The export contains what clients see, data that has expired or was deleted but is not erased yet, every
+    earlier version, and the log. The command only reads; it works beside a running server. Only you can read
+    the files (mode 0600): hand them over, then delete them.
 
     \b
     retain export --user ann --gms-user 4711 --output ann/
 
-    Exit code: 0 written, or nothing is kept; 1 the data cannot be read; 5 the folder cannot be written.
+    Exit code: 0 written, or nothing is stored; 1 the data cannot be read; 5 the folder cannot be written.
     """
     asked = asked_from(actors=(*actors, *actor_patterns), **selection)
     selection |= {"actors": actors, "match_actor": actor_patterns}
@@ -88,7 +88,7 @@ def command(
         told = f"{things}, {files}, {counted(written['acts'], 'line')} of the log"
         click.echo(f"Wrote {told} to {visible(str(output))}.")
         for name in written["missing"]:
-            click.echo(f"Erased while this was written: {visible(name)}", err=True)
+            click.echo(f"Erased during the export, not included: {visible(name)}", err=True)
 
 
 def _written(
@@ -125,7 +125,7 @@ def _written(
 
 
 def _new_folder(output: Path) -> journal.Disk:
-    """A folder for nothing but this export: an earlier one may be about somebody else. Raises Stopped."""
+    """Create a new folder: an earlier export in it may concern another person. Raises `Stopped`."""
     try:
         check_apart(output)
         folder = new_folder(output)

@@ -22,20 +22,22 @@ NO_NUMBER = bytes(16)
 
 @click.group(name="hold", cls=Section)
 def command() -> None:
-    """Legal holds: what is held is neither erased nor ended by its deadline.
+    """Put data under legal hold, so that it is neither erased nor expires.
 
-    Clients cannot delete or overwrite it either. They do not see more of it than before: what is past its
-    deadline stays hidden. These commands work whether or not the server runs.
+    Clients cannot delete or overwrite held data either. A hold does not show them more than before: data past
+    its deadline stays hidden. These commands work whether or not the server runs.
     """
 
 
 @command.command(name="add")
 @selection_options
-@click.option("--container", "containers", multiple=True, metavar="ACCOUNT/NAME", help="All in a container.")
+@click.option(
+    "--container", "containers", multiple=True, metavar="ACCOUNT/NAME", help="All blobs of a container."
+)
 @click.option(
     "--whole-tenant", "accounts", multiple=True, metavar="ACCOUNT", help="All containers of a tenant."
 )
-@click.option("--reason", required=True, help="Why, for the audit log: a case number.")
+@click.option("--reason", required=True, help="The reason for the audit log, such as a case number.")
 @click.option("--dry-run", is_flag=True, help="Only show what would be held.")
 @data_options
 @json_option
@@ -49,11 +51,11 @@ def add(
     as_json: bool,
     **selection: Any,
 ) -> None:
-    """Hold resources, all that is kept about a person now, a container, or a tenant.
+    """Hold resources, everything stored about a person now, a container, or a tenant.
 
-    A hold on a container or tenant also keeps what is put there later. Each thing found gets a hold of its
-    own, to be lifted by its number. RESOURCE is a name as `retain audit log` shows it; * and ? in it are
-    characters like others.
+    A hold on a container or tenant also covers blobs that are stored there later. Each resource found gets a
+    hold of its own, which `retain hold lift` lifts by its number. RESOURCE is a name as `retain audit log`
+    shows it; * and ? in it are taken literally.
 
     \b
     retain hold add bob/cart --reason 'case 7'
@@ -71,7 +73,7 @@ def add(
         if not as_json:
             show_selection(asked, found)
         if not found:
-            raise Stopped("nothing that is selected is kept", FAILED)
+            raise Stopped("no stored data matches the selection; nothing was held", FAILED)
         targets += [subject.target for subject in found]
     holds = [
         act(config_path, data, "hold add", target=packed(target), reason=reason, dry_run=dry_run)
@@ -95,7 +97,7 @@ def _container(text: str) -> tuple[str, str]:
 @data_options
 @json_option
 def list_command(config_path: Path | None, data: str | None, as_json: bool) -> None:
-    """List the holds that stand: what each keeps, why, since when and by whom."""
+    """List all current holds: resource, reason, time and actor."""
     holds = act(config_path, data, "hold list")
     if as_json:
         print_json(holds)
@@ -111,7 +113,7 @@ def list_command(config_path: Path | None, data: str | None, as_json: bool) -> N
 def lift(
     holds: tuple[str, ...], yes: bool, config_path: Path | None, data: str | None, as_json: bool
 ) -> None:
-    """Lift holds, by their numbers. What fell due meanwhile is erased, unless another hold keeps it."""
+    """Lift the holds with these numbers. Data that fell due meanwhile is erased, unless held otherwise."""
     known = {hold["hold"]: hold for hold in act(config_path, data, "hold list")}
     for hold in holds:
         if hold not in known:
@@ -121,7 +123,7 @@ def lift(
     if not yes:
         _print([known[hold] for hold in holds])
         what = "this hold" if len(holds) == 1 else f"these {len(holds)} holds"
-        click.confirm(f"Lift {what}? What fell due meanwhile is erased.", abort=True, err=True)
+        click.confirm(f"Lift {what}? Data that fell due meanwhile is erased.", abort=True, err=True)
     lifted = [act(config_path, data, "hold lift", hold=hold) for hold in holds]
     if as_json:
         print_json(lifted)

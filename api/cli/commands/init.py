@@ -1,4 +1,4 @@
-"""`retain init`: a configuration file with every key explained, none of them set."""
+"""`retain init`: write a configuration file that explains every key and sets none."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from retain.journal.disk.real import write_file
 
 @click.command(name="init")
 @click.argument("path", default="retain.toml", type=click.Path(path_type=Path, allow_dash=True))
-@click.option("--force", is_flag=True, help="Overwrite the file if it is there.")
+@click.option("--force", is_flag=True, help="Overwrite the file if it exists.")
 def command(path: Path, force: bool) -> None:
     """Write a commented configuration file to PATH (retain.toml; - for standard output).
 
@@ -28,5 +28,5 @@ def command(path: Path, force: bool) -> None:
         try:
             write_file(path, commented_file().encode(), replace=force)
         except FileExistsError:
-            raise Stopped(f"{path} is there already; --force overwrites it", FAILED) from None
+            raise Stopped(f"{path} exists already; --force overwrites it", FAILED) from None
     click.echo(f"Wrote {path}. Start with: {Path(sys.argv[0]).name} serve --config {path}", err=True)

@@ -1,4 +1,4 @@
-"""`retain journal`: what it consists of, and the explicit repair of a damaged one."""
+"""`retain journal`: inspect the journal, and repair a damaged one on request."""
 
 from __future__ import annotations
 
@@ -31,21 +31,21 @@ from retain.journal.payloads.store import payload_path
 
 @click.group(name="journal", cls=Section)
 def command() -> None:
-    """Look into the journal; mend a damaged one, deliberately."""
+    """Inspect the journal, and repair a damaged one."""
 
 
 @dataclass(slots=True)
 class Figures:
-    """What `stat` counts. Sizes in bytes.
+    """The figures of `stat`. Sizes in bytes.
 
     Attributes:
-        segments: File, first record, size, per segment.
-        records: How many.
+        segments: File, first record and size of each segment.
+        records: Number of records.
         first, last: Times of the first and last record, nanoseconds since the epoch; 0 without records.
-        kinds: `interface verb` → how many records.
-        details, content: Parts: how many, their bytes on disk, and how many of both are erased.
-        payload_files, payload_bytes: Payload files.
-        snapshots, broken: Names of snapshots, and of bytes that a crash or repair cut off.
+        kinds: `interface verb` → number of records.
+        details, content: Number of parts, their bytes on disk, and how much of both is erased.
+        payload_files, payload_bytes: Number and size of payload files.
+        snapshots, broken: Files of snapshots, and of bytes that a crash or repair cut off.
 
     """
 
@@ -62,7 +62,7 @@ class Figures:
     broken: list[str] = field(default_factory=list)
 
     def add(self, record: journal.Record) -> None:
-        """Counts one record."""
+        """Count a record."""
         header = record.header
         self.records += 1
         self.first = self.first or header.time
@@ -81,19 +81,19 @@ class Figures:
 
     @property
     def erased_share(self) -> float:
-        """Erased bytes of all bytes of parts, 0 to 1."""
+        """The share of erased bytes in all bytes of parts, 0 to 1."""
         total = self.details["bytes"] + self.content["bytes"]
         return (self.details["erased_bytes"] + self.content["erased_bytes"]) / total if total else 0.0
 
 
 @command.command(name="stat")
 @data_options
-@click.option("--json", "as_json", is_flag=True, help="As one JSON object.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def stat_command(config_path: Path | None, data: str | None, as_json: bool) -> None:
-    """Show segments, sizes, how many records of which kind, and how much of them is erased.
+    """Show segments, sizes, the number of records of each kind, and how much of them is erased.
 
-    Only reads; works beside a running server. Parts are what of a record can be erased: its details (who and
-    what) and its content (the data). Sizes are bytes on disk, padding included.
+    The command only reads; it works beside a running server. Parts are the erasable pieces of a record: its
+    details (who and what) and its content (the data). Sizes are bytes on disk, including padding.
     """
     disk = open_data(config_path, data)
     with reading(disk), progress(disk, "Reading") as update:
@@ -160,7 +160,7 @@ def _tell(figures: Figures) -> None:
     for name in figures.snapshots:
         console.print(f"Snapshot: {name}")
     for name in figures.broken:
-        console.print(f"Cut off and kept: {name}")
+        console.print(f"Damaged bytes, kept aside: {name}")
 
 
 def _table(first: str, *others: str) -> Table:
@@ -173,13 +173,13 @@ def _table(first: str, *others: str) -> Table:
 
 @command.command(name="repair")
 @data_options
-@click.option("--accept-loss", is_flag=True, help="Give up what is damaged, so that the server starts again.")
+@click.option("--accept-loss", is_flag=True, help="Discard damaged data, so that the server starts again.")
 @click.option("--yes", "-y", is_flag=True, help="Do not ask.")
-@click.option("--json", "as_json", is_flag=True, help="The report as one JSON object; asks nothing.")
+@click.option("--json", "as_json", is_flag=True, help="Print the report as one JSON object; do not ask.")
 def repair_command(
     config_path: Path | None, data: str | None, accept_loss: bool, yes: bool, as_json: bool
 ) -> None:
-    """Show what of a damaged journal would be lost; with --accept-loss, give it up.
+    """Show what a repair of a damaged journal would lose; with --accept-loss, repair it.
 
     What a crash leaves behind needs none of this: the server mends it when it starts. Damage beyond that is
     never guessed around. Restore from a backup if there is one. Otherwise --accept-loss cuts the journal
@@ -187,7 +187,7 @@ def repair_command(
     are damaged, marks these as erased. So it does with records whose events do not replay, which the server
     passes over. The server must be stopped.
 
-    Exit code: 0 nothing to repair, or repaired; 1 damaged, and nothing was changed; 3 the folder is in use.
+    Exit code: 0 nothing to repair, or repaired; 1 damaged, nothing changed; 3 the folder is in use.
     """
     disk = open_data(config_path, data)
     with reading(disk), progress(disk, "Replaying") as update:
@@ -206,7 +206,7 @@ def repair_command(
     elif not as_json:
         _tell_losses(report)
         if report.needed:
-            click.echo("Nothing was changed. --accept-loss gives up what is listed.", err=True)
+            click.echo("Nothing was changed. --accept-loss discards the data listed.", err=True)
     if as_json:
         values = {"needed": report.needed, "done": report.done, "seq": report.seq, "kept": report.kept}
         click.echo(json.dumps(values | {"losses": [asdict(loss) for loss in report.losses]}))

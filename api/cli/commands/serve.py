@@ -1,4 +1,4 @@
-"""`retain serve`: what can be refused quickly is, before the server's modules are imported."""
+"""`retain serve`: start the server, after quick checks that need none of the server's modules."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ from retain.api.web import logs
 
 @click.command(name="serve")
 @config_option
-@click.option("--bind", metavar="HOST:PORT", help="Listen here instead of server.bind; port 0: any free one.")
+@click.option(
+    "--bind", metavar="HOST:PORT", help="Listen here instead of server.bind; port 0 takes any free one."
+)
 @click.option("--data", metavar="FOLDER", help="Store here instead of storage.data.")
 def command(config_path: Path | None, bind: str | None, data: str | None) -> None:
     """Start the server; it runs until SIGTERM or Ctrl-C and then finishes the requests in flight.
@@ -35,10 +37,10 @@ def command(config_path: Path | None, bind: str | None, data: str | None) -> Non
 
 
 def refuse_if_in_use(data: str) -> None:
-    """End the command at once if another process is using the data folder, or if it is no data folder.
+    """Raise `Stopped` if another process is using the data folder, or if it is no data folder.
 
-    A supervisor that starts a second server again and again need not wait for what only a first one needs.
-    The lock that counts is taken when the folder is opened.
+    A supervisor that restarts a second server again and again gets its answer early. The lock that counts is
+    taken when the folder is opened.
     """
     with importing():
         from retain import journal

@@ -1,4 +1,4 @@
-"""`retain settings`: whole applications of the settings interface out and in."""
+"""`retain settings`: list, export and import applications of the settings interface."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ IMPORT_DEPTH = 200
 
 @click.group(name="settings", cls=Section)
 def command() -> None:
-    """Applications of the settings interface: what there is, export, import.
+    """List, export and import applications of the settings interface.
 
     These commands work whether or not the server runs.
     """
@@ -38,7 +38,7 @@ def command() -> None:
 @data_options
 @json_option
 def list_command(config_path: Path | None, data: str | None, as_json: bool) -> None:
-    """List the applications with what they hold."""
+    """List the applications and the number and size of their documents."""
     rows = act(config_path, data, "settings list")
     if as_json:
         print_json(rows)
@@ -58,13 +58,13 @@ def list_command(config_path: Path | None, data: str | None, as_json: bool) -> N
 @output_option
 @data_options
 def export_command(application: str, output: Path, config_path: Path | None, data: str | None) -> None:
-    """Write all documents of APPLICATION, role lists and owners included, as JSON.
+    """Write all documents of APPLICATION as JSON, including role lists and owners.
 
-    `retain settings import` reads it back, here or on another server.
+    `retain settings import` imports them, here or on another server.
     """
     exported = act(config_path, data, "settings export", application=application)
     if not exported["documents"]:
-        raise Stopped(f"there is no application {application!r}", FAILED)
+        raise Stopped(f"there is no application {application!r}; `retain settings list` lists them", FAILED)
     text = json.dumps(exported, indent=2, ensure_ascii=False) + "\n"
     write_output(output, text.encode())
     written = counted(len(exported["documents"]), "document")
@@ -73,8 +73,8 @@ def export_command(application: str, output: Path, config_path: Path | None, dat
 
 @command.command(name="import")
 @click.argument("file", type=click.File("rb"))
-@click.option("--application", help="Import under this id instead of the one in the file.")
-@click.option("--replace", is_flag=True, help="End documents of the application that the file does not hold.")
+@click.option("--application", help="Import into this application instead of the one in the file.")
+@click.option("--replace", is_flag=True, help="Delete documents of the application that are not in the file.")
 @click.option("--dry-run", is_flag=True, help="Only show what would change.")
 @data_options
 @json_option
@@ -87,10 +87,10 @@ def import_command(
     data: str | None,
     as_json: bool,
 ) -> None:
-    """Read an export from FILE (- for standard input), show what it changes, and change it.
+    """Import an export from FILE (- for standard input), and show what changes.
 
-    Each document is replaced as a whole; documents that are the same already are left alone. Arrays that hold
-    objects are taken, as SAP's own managed settings have them.
+    Each document is replaced as a whole; identical documents are not written. Arrays that hold objects are
+    accepted, because SAP's own managed settings contain them.
     """
     document, application = _read(file, application)
     try:
@@ -130,7 +130,7 @@ def _read(file: IO[bytes], application: str | None) -> tuple[dict[str, Any], str
 
 
 def _chunks(stated: list[Any], ended: list[Any]) -> Iterator[tuple[list[Any], list[Any]]]:
-    """What to send at once."""
+    """Yield the documents to import and to delete, in batches of at most `CHUNK_BYTES`."""
     batch: list[Any] = []
     size = 0
     for item in stated:

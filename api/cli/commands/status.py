@@ -1,4 +1,4 @@
-"""`retain status`: whether a server runs on the data folder, and how it is."""
+"""`retain status`: whether a server runs on the data folder, and its state."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from retain.api.cli.words import counted
 @data_options
 @json_option
 def command(config_path: Path | None, data: str | None, as_json: bool) -> None:
-    """Show whether a server runs on the data folder, since when, what it holds and how far it is behind.
+    """Show whether a server runs on the data folder, what it holds, and whether expiry and erasure keep up.
 
-    Where none runs, the data folder is opened for a moment to look.
+    If no server runs, the command opens the data folder briefly.
 
-    Exit code: 0 a server runs and takes requests; 1 none runs, or it should not be sent requests; 3 another
-    process is using the data folder and does not answer.
+    Exit code: 0 a server runs and is ready; 1 no server runs, or it is not ready; 3 another process is using
+    the data folder and does not answer.
     """
     found = act(config_path, data, "status")
     found["running"] = found["process"] != os.getpid()
@@ -57,7 +57,7 @@ def _print(found: dict[str, Any]) -> None:
         "Disk": f"{counted(found['disk_free_bytes'], 'byte')} free",
         "Last backup": _made(found["last_backup"], "none"),
         "Last checkpoint": _checkpoint(found),
-        "Clock": f"{found['clock']}; the server's present is {found['present']}",
+        "Clock": f"{found['clock']}; the server's time is {found['present']}",
         "Clock state": found["clock_state"] or "the clock is right",
     }
     table = [{"what": what, "value": value} for what, value in rows.items()]

@@ -1,4 +1,4 @@
-"""`retain tenant`: accounts of the blob interface, their keys and their containers."""
+"""`retain tenant`: manage accounts of the blob interface, their keys and their containers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from retain.api.cli.words import counted
 
 @click.group(name="tenant", cls=Section)
 def command() -> None:
-    """Tenants of the blob interface: accounts, their two keys, their containers.
+    """Manage tenants of the blob interface: accounts, their two keys, their containers.
 
     These commands work whether or not the server runs.
     """
@@ -29,23 +29,23 @@ def command() -> None:
     "containers",
     multiple=True,
     metavar="NAME",
-    help=f"Make this container; repeat for more. Default: {' and '.join(CONTAINERS)}.",
+    help=f"Create this container; repeatable. Default: {' and '.join(CONTAINERS)}.",
 )
 @data_options
 @json_option
 def add(
     name: str, containers: tuple[str, ...], config_path: Path | None, data: str | None, as_json: bool
 ) -> None:
-    """Make the tenant NAME (3 to 24 lower-case letters and digits) with two keys and its containers.
+    """Create the tenant NAME (3 to 24 lower-case letters and digits) with two keys and its containers.
 
-    Hand out access with `retain token create`; `retain tenant show --keys` shows the keys.
+    `retain token create` creates access tokens; `retain tenant show --keys` shows the keys.
     """
     chosen = list(containers or CONTAINERS)
     tenant = act(config_path, data, "tenant add", name=name, containers=chosen)
     if as_json:
         print_json(tenant)
     else:
-        click.echo(f"Made {name} at {tenant['url']}")
+        click.echo(f"Created {name} at {tenant['url']}")
         _note(tenant)
 
 
@@ -53,7 +53,7 @@ def add(
 @data_options
 @json_option
 def list_command(config_path: Path | None, data: str | None, as_json: bool) -> None:
-    """List the tenants with what they hold."""
+    """List the tenants and the number and size of their blobs."""
     tenants = act(config_path, data, "tenant list")
     if as_json:
         print_json(tenants)
@@ -77,7 +77,7 @@ def list_command(config_path: Path | None, data: str | None, as_json: bool) -> N
 @data_options
 @json_option
 def show(name: str, with_keys: bool, config_path: Path | None, data: str | None, as_json: bool) -> None:
-    """Show the tenant NAME: its containers, what they hold and what goes when."""
+    """Show the tenant NAME: its containers, their size, retention and next deletion."""
     tenant = act(config_path, data, "tenant show", name=name, with_keys=with_keys)
     if as_json:
         print_json(tenant)
@@ -102,14 +102,14 @@ def _print_containers(tenant: dict[str, Any]) -> None:
         "CONTAINER": lambda container: container["name"],
         "BLOBS": lambda container: container["blobs"],
         "BYTES": lambda container: container["bytes"],
-        "KEEPS": lambda container: _keeps(container["keeps_days"]),
-        "NEXT END": lambda container: container["next_end"] or "-",
+        "RETENTION": lambda container: _keeps(container["keeps_days"]),
+        "NEXT DELETION": lambda container: container["next_end"] or "-",
     }
     print_table(columns, tenant["containers"])
 
 
 def _keeps(days: int) -> str:
-    return counted(days, "day") if days else "for ever"
+    return counted(days, "day") if days else "forever"
 
 
 @command.command(name="rotate-key")
@@ -118,10 +118,10 @@ def _keeps(days: int) -> str:
 @data_options
 @json_option
 def rotate_key(name: str, key: int, config_path: Path | None, data: str | None, as_json: bool) -> None:
-    """Replace a key of the tenant NAME. Every token it signed ends at once.
+    """Replace a key of the tenant NAME. Every token signed with it becomes invalid at once.
 
-    Tokens of `retain token create` are signed with key 1. Clients that use the key itself need the new one:
-    let them use key 2 meanwhile.
+    `retain token create` signs tokens with key 1. Clients that use the key itself need the new one: let them
+    use key 2 during the rotation.
     """
     result = act(config_path, data, "tenant rotate-key", name=name, key=key)
     if as_json:
@@ -141,15 +141,15 @@ def retention(
 ) -> None:
     """Keep blobs in CONTAINER of the tenant NAME for DAYS after their last write.
 
-    DAYS is 1 to 36500, "forever", or "default" for retention.recordings_days of the configuration. It applies
-    to blobs that are there already, too: those that are older are deleted at once.
+    DAYS is 1 to 36500, "forever", or "default" for retention.recordings_days of the configuration. It also
+    applies to existing blobs: those older than DAYS are deleted at once.
     """
     words = {"forever": "forever", "default": None}
     if days not in words and not (days.isdecimal() and days.isascii()):
         raise click.BadParameter('must be 1 to 36500, "forever" or "default"', param_hint="DAYS")
     number = words[days] if days in words else int(days)
     if number == 0:
-        raise click.BadParameter('0 is no number of days; "forever" switches deletion off', param_hint="DAYS")
+        raise click.BadParameter('must not be 0; "forever" switches deletion off', param_hint="DAYS")
     tenant = act(config_path, data, "tenant retention", name=name, container=container, days=number)
     if as_json:
         print_json(tenant)

@@ -15,16 +15,16 @@ from retain.api.cli.words import counted
 
 @click.group(name="token", cls=Section)
 def command() -> None:
-    """Tokens that open a tenant's containers until they expire.
+    """Create, list and revoke tokens, which give access to a tenant's containers until they expire.
 
-    These commands work whether or not the server runs; a running server obeys at once.
+    These commands work whether or not the server runs; they take effect at once.
     """
 
 
 @command.command(name="create")
 @click.argument("tenant")
-@click.option("--expiry", required=True, metavar="DATE", help="Until when: 2022-05-13 or 2022-05-13T12:00.")
-@click.option("--start", metavar="DATE", help="From when. Default: now.")
+@click.option("--expiry", required=True, metavar="DATE", help="End: 2022-05-13 or 2022-05-13T12:00.")
+@click.option("--start", metavar="DATE", help="Start, written like --expiry. Default: now.")
 @click.option(
     "--timezone",
     default="UTC",
@@ -32,13 +32,15 @@ def command() -> None:
     metavar="ZONE",
     help="Time zone of the dates: Europe/Berlin, Pacific Standard Time, UTC-8, UTC(-08:00) Pacific Time.",
 )
-@click.option("--revoke-existing", is_flag=True, help="End all earlier container tokens in the same act.")
+@click.option(
+    "--revoke-existing", is_flag=True, help="Revoke all earlier container tokens at the same moment."
+)
 @click.option(
     "--container",
     "containers",
     multiple=True,
     metavar="NAME",
-    help=f"Make a token for this container; repeat for more. Default: {' and '.join(CONTAINERS)}.",
+    help=f"Create a token for this container; repeatable. Default: {' and '.join(CONTAINERS)}.",
 )
 @data_options
 @json_option
@@ -53,11 +55,10 @@ def create(
     data: str | None,
     as_json: bool,
 ) -> None:
-    """Make one token for the account of TENANT (finds blobs by tags) and one for each container (reads,
-    lists).
+    """Create a token for TENANT's account (finds blobs by tags) and one for each container (reads, lists).
 
-    The tokens are shown this once and kept nowhere: copy them now. Container tokens can be revoked; the
-    account token ends with its expiry, or with the account's key.
+    The tokens are shown only once and not stored: copy them now. Container tokens can be revoked; the account
+    token is valid until it expires or the account's key is replaced.
     """
     issued = act(
         config_path,
@@ -84,7 +85,7 @@ def create(
 @data_options
 @json_option
 def list_command(tenant: str, config_path: Path | None, data: str | None, as_json: bool) -> None:
-    """List the tokens of TENANT that have not expired: who issued what for when. Their texts are not kept."""
+    """List the unexpired tokens of TENANT, without their texts, which are not stored."""
     tokens = act(config_path, data, "token list", tenant=tenant)
     if as_json:
         print_json(tokens)
@@ -104,7 +105,7 @@ def list_command(tenant: str, config_path: Path | None, data: str | None, as_jso
 @command.command(name="revoke")
 @click.argument("tenant")
 @click.argument("ids", nargs=-1)
-@click.option("--all", "all_tokens", is_flag=True, help="All container tokens of the tenant.")
+@click.option("--all", "all_tokens", is_flag=True, help="Revoke all container tokens of the tenant.")
 @data_options
 @json_option
 def revoke(
@@ -115,9 +116,9 @@ def revoke(
     data: str | None,
     as_json: bool,
 ) -> None:
-    """End the container tokens IDS of TENANT; the first request after this command returns is refused."""
+    """Revoke the container tokens IDS of TENANT. Later requests with them are refused."""
     if bool(ids) == all_tokens:
-        raise click.UsageError("give the ids of tokens, or --all")
+        raise click.UsageError("it is not clear which tokens to revoke; give either their ids or --all")
     ended = act(config_path, data, "token revoke", tenant=tenant, ids=None if all_tokens else list(ids))
     if as_json:
         print_json(ended)

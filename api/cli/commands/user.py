@@ -1,4 +1,4 @@
-"""`retain user`: who can log in, to the console and the settings interface."""
+"""`retain user`: manage users of the console and of the settings interface."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from retain.api.importing import importing
 
 @click.group(name="user", cls=Section)
 def command() -> None:
-    """Users of the console and of the settings interface.
+    """Manage users of the console and of the settings interface.
 
-    Users can also stand in the configuration ([[users]]). `add`, `list` and `remove` work whether or not the
-    server runs; a running server obeys at once.
+    The configuration can list users too ([[users]]). `add`, `list` and `remove` work whether or not the
+    server runs; they take effect at once.
     """
 
 
@@ -29,12 +29,12 @@ def command() -> None:
     "roles",
     multiple=True,
     metavar="ROLE",
-    help="Give the user this role; repeat for more. Administrator and Auditor are the console's.",
+    help="Give the user this role; repeatable. The console has the roles Administrator and Auditor.",
 )
 @data_options
 @json_option
 def add(name: str, roles: tuple[str, ...], config_path: Path | None, data: str | None, as_json: bool) -> None:
-    """Ask for a password (or read a line from standard input) and add a user NAME, who can log in at once.
+    """Add the user NAME, who can log in at once. Prompt for a password, or read it from standard input.
 
     \b
     retain user add operator --role Administrator
@@ -51,7 +51,7 @@ def add(name: str, roles: tuple[str, ...], config_path: Path | None, data: str |
 @data_options
 @json_option
 def list_command(config_path: Path | None, data: str | None, as_json: bool) -> None:
-    """List the users: names, roles, and where each one stands."""
+    """List the users with their roles and where each one is defined."""
     users = act(config_path, data, "user list")
     if as_json:
         print_json(users)
@@ -69,7 +69,7 @@ def list_command(config_path: Path | None, data: str | None, as_json: bool) -> N
 @data_options
 @json_option
 def remove(name: str, config_path: Path | None, data: str | None, as_json: bool) -> None:
-    """Remove the user NAME. Open sessions end with their next request."""
+    """Remove the user NAME. Open sessions end at their next request."""
     removed = act(config_path, data, "user remove", name=name)
     if as_json:
         print_json(removed)
@@ -79,9 +79,9 @@ def remove(name: str, config_path: Path | None, data: str | None, as_json: bool)
 
 @command.command(name="hash")
 def hash_command() -> None:
-    """Ask for a password (or read a line from standard input) and print its argon2 hash.
+    """Prompt for a password (or read a line from standard input) and print its argon2 hash.
 
-    The hash goes into the configuration: password = "…".
+    Put the hash into the configuration: password = "…".
     """
     click.echo(_hashed())
 
@@ -94,7 +94,7 @@ def _hashed() -> str:
     else:
         password = sys.stdin.readline().rstrip("\r\n")
     if not password:
-        raise Stopped("the password is empty", WRONG)
+        raise Stopped("the password is empty; enter at least one character", WRONG)
     return hash_password(password)
 
 

@@ -114,7 +114,7 @@ def test_the_commands_show_and_accept(tmp_path: Path) -> None:
     assert run("accept", given="n\n")[0] == FAILED
     assert f"State: {SET_BACK}." in run("show")[1]
     code, text = run("accept", given="y\n")
-    assert (code, text.count("Is this clock right?")) == (DONE, 1)
+    assert (code, text.count("Is this clock correct?")) == (DONE, 1)
     assert "State: the clock is right." in run("show")[1]
     code, text = run("accept", "--yes", "--json")
     assert (code, json.loads(text)["behind_seconds"]) == (DONE, 0)

@@ -88,4 +88,4 @@ def test_nothing_to_see_fails(folder: Path) -> None:
     ]
     result = CliRunner().invoke(main, arguments, env={"RETAIN_CONFIG": None})
     assert result.exit_code == FAILED
-    assert "nothing was there" in result.output
+    assert "saw no settings" in result.output

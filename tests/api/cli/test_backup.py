@@ -144,7 +144,7 @@ def test_a_folder_in_use_is_not_restored_into(folder: Path) -> None:
 
 
 def test_a_damaged_backup_is_told_and_not_restored(folder: Path) -> None:
-    assert "is whole" in run(folder, "backup", "verify", str(folder / "backup")).stdout
+    assert "is complete" in run(folder, "backup", "verify", str(folder / "backup")).stdout
     (segment, *_) = sorted((folder / "backup" / "segments").iterdir())
     segment.write_bytes(segment.read_bytes()[:-1])
     result = run(folder, "backup", "verify", str(folder / "backup"))
@@ -238,7 +238,7 @@ def test_files_that_no_backup_named_stay_and_are_named(folder: Path) -> None:
     theirs.write_text("theirs")
     result = run(folder, "backup", "create", str(folder / "backup"))
     assert result.exit_code == DONE
-    assert result.stderr == "Not part of a backup, left alone: segments/theirs\n"
+    assert result.stderr == "Not part of the backup, not touched: segments/theirs\n"
     assert theirs.read_text() == "theirs"
 
 

@@ -202,7 +202,7 @@ def test_without_now_it_is_hidden_at_once(folder: Path) -> None:
 def test_nothing_to_erase_is_no_failure(folder: Path) -> None:
     result = run(folder, "erase", "--user", "nobody", "--yes")
     assert result.exit_code == DONE
-    assert "Nothing is kept" in result.stderr
+    assert "No stored data" in result.stderr
 
 
 @pytest.mark.parametrize(
@@ -469,7 +469,7 @@ def test_what_is_erased_while_it_is_exported_is_told(folder: Path, monkeypatch: 
     out = folder / "out"
     told = run(folder, "export", "bob/cart", "-o", str(out))
     assert told.exit_code == DONE
-    assert "Erased while this was written: scan.pdf" in told.stderr
+    assert "Erased during the export, not included: scan.pdf" in told.stderr
     assert list((out / "files").iterdir()) == []
     (thing,) = json.loads((out / "export.json").read_text())["things"]
     assert thing["files"][0]["path"] is None
