@@ -426,7 +426,8 @@ def test_everything_about_a_person_is_written_down(folder: Path) -> None:
 def test_an_export_leaves_nothing_of_an_earlier_one_in_its_folder(folder: Path) -> None:
     """Whoever gets the folder must not get what was somebody else's: it is new or empty."""
     out = folder / "out"
-    out.mkdir(mode=0o755)
+    out.mkdir()
+    out.chmod(0o755)
     assert answer(folder, "export", "--gms-user", "bob", "-o", str(out))["files"] == 2
     assert (out.stat().st_mode & 0o777) == 0o755
     before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
