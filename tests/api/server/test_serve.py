@@ -169,7 +169,10 @@ def test_a_taken_address_is_told(tmp_path: Path) -> None:
         bind = f"127.0.0.1:{taken.getsockname()[1]}"
         result = refused(tmp_path, "", RETAIN_SERVER_BIND=bind)
     assert result.returncode == 1
-    assert result.stderr.startswith(f"Error: cannot listen on {bind}: Address already in use; --bind")
+    assert result.stderr == (
+        f"Error: cannot listen on {bind}: Address already in use; "
+        "choose another with --bind HOST:PORT (make serve BIND=HOST:PORT), or port 0\n"
+    )
 
 
 def test_a_second_server_on_the_folder_is_told_who_has_it(launch: Launch, tmp_path: Path) -> None:
