@@ -363,6 +363,7 @@ async def open_body(
             raise
         if held.name in ground.payloads:
             _LOG.error("content lost", extra={"facts": {"file": error.file, "reason": error.message}})
+            haste.lost.add(held.name)
             raise NotFound("the content is lost", reason="lost") from None
         raise NotFound("the content has been erased") from None
     except (journal.Shortage, OSError, MemoryError) as error:

@@ -117,4 +117,5 @@ def test_the_commands_show_and_accept(tmp_path: Path) -> None:
     assert (code, text.count("Is this clock correct?")) == (DONE, 1)
     assert "State: the clock is right." in run("show")[1]
     code, text = run("accept", "--yes", "--json")
-    assert (code, json.loads(text)["behind_seconds"]) == (DONE, 0)
+    assert code == DONE
+    assert json.loads(text)["behind_seconds"] < 0.001  # the two clocks are read one after the other
