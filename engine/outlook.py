@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from retain.engine.blobs.containers import Container, blocks_end
-from retain.engine.core.clock import DAY
+from retain.engine.core.time import DAY
 from retain.engine.state import State
 
 DAYS = 30

@@ -13,8 +13,7 @@ from retain.api.admin.clock import trouble
 from retain.api.admin.exporter import Checkpoints
 from retain.api.web.readiness import readiness
 from retain.engine import Engine
-from retain.engine.audit.contents import timestamp
-from retain.engine.core.clock import SECOND
+from retain.engine.core.time import SECOND, timestamp
 
 
 class Status:

@@ -16,7 +16,7 @@ from retain.engine.blobs.container_events import AccountEvent
 from retain.engine.blobs.containers import Container
 from retain.engine.blobs.entries import BlobEntry
 from retain.engine.core.pattern import Wanted, called
-from retain.engine.core.time import timestamp as timestamp
+from retain.engine.core.time import timestamp
 from retain.engine.settings.events import SettingsEvent
 from retain.engine.settings.model import Level
 from retain.engine.state import State

@@ -14,10 +14,10 @@ import msgpack
 
 from retain import journal
 from retain.engine import wire
-from retain.engine.audit.contents import timestamp
 from retain.engine.audit.log import Progress, state_at
 from retain.engine.audit.odd import parts_to_erase
 from retain.engine.core.body import payloads_in
+from retain.engine.core.time import timestamp
 from retain.engine.history.events import LOSS_ACCEPTED, HistoryChanged, told_change
 from retain.engine.state import State
 from retain.journal import Disk, Payload

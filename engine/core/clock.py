@@ -6,10 +6,7 @@ import time
 from threading import Lock
 from typing import NamedTuple, Protocol
 
-from retain.engine.core.time import DAY as DAY
-from retain.engine.core.time import HOUR as HOUR
-from retain.engine.core.time import MINUTE as MINUTE
-from retain.engine.core.time import SECOND as SECOND
+from retain.engine.core.time import DAY, MINUTE, SECOND
 
 JUMP = MINUTE
 """The least forward step of the wall clock against the monotonic clock that is put in doubt."""

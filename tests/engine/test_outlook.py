@@ -10,7 +10,7 @@ from retain.engine.areas import CreateArea
 from retain.engine.areas.state import next_end
 from retain.engine.blobs.commands import StageBlock
 from retain.engine.blobs.container_commands import SetContainerRetention
-from retain.engine.core.clock import DAY, HOUR
+from retain.engine.core.time import DAY, HOUR
 from retain.engine.holds.commands import SetHold
 from retain.engine.holds.target import HoldKind
 from retain.engine.outlook import DAYS, outlook

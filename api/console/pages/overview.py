@@ -16,7 +16,7 @@ from retain.api.console.charts import Bar, bars
 from retain.api.console.filters import counted, size
 from retain.api.console.roles import EVERYBODY, EVIDENCE, Role
 from retain.api.console.route import Nav, Route
-from retain.engine.core.clock import DAY
+from retain.engine.core.time import DAY
 from retain.engine.outlook import DAYS, Outlook, outlook
 
 LABELS: Final = (0, 7, 14, 21, DAYS - 1)

@@ -9,10 +9,10 @@ import trio
 
 from retain.engine import Engine
 from retain.engine.areas import CreateArea, DeleteArea
-from retain.engine.core.clock import DAY
 from retain.engine.core.event import Cause
 from retain.engine.core.ledger import GarbageRecord, mark_of, size_of
 from retain.engine.core.policy import SLICE_BYTES, SLICE_RECORDS, slices
+from retain.engine.core.time import DAY
 from retain.engine.erasure.erase import TARGETS
 from retain.engine.erasure.eraser import TIDY_EVERY
 from retain.engine.testing import SteppedClock, open_memory_engine

@@ -11,7 +11,7 @@ import trio
 from retain.engine import Engine, open_engine
 from retain.engine.audit.backups import create
 from retain.engine.audit.verify import verification
-from retain.engine.core.clock import DAY
+from retain.engine.core.time import DAY
 from retain.engine.history.slice import MOST_LOSSES, RecordChange
 from retain.engine.options import Options
 from retain.engine.testing import EPOCH, SteppedClock, open_memory_engine, verify

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from retain.engine import Engine
-from retain.engine.core.clock import DAY
 from retain.engine.core.policy import RetentionPolicy
+from retain.engine.core.time import DAY
 from retain.engine.holds import HoldKind, SetHold
 from retain.engine.persons.kept import AUDIT, HISTORY, HOLD, KeptName, kept_names
 from retain.engine.settings.model import Level, Place
