@@ -1,6 +1,6 @@
-"""What operators do with tenants and tokens, each act once, for the command line and the console alike.
+"""Administrative actions on tenants and tokens, written once for the command line and the console.
 
-Every act takes and answers plain JSON values, so that it can be asked for over the control socket of a
+Every action takes and returns plain JSON values, so that it can be called over the control socket of a
 running server (`api/admin/control.py`) as well as in this process.
 """
 
@@ -45,16 +45,16 @@ RETAIN: Final = "retain"
 
 
 class Administration:
-    """The acts. Made once beside the engine.
+    """The administrative actions of one data folder; created once beside the engine.
 
     Attributes:
-        tenants: Accounts and keys, also what requests are verified against.
-        users: Who can log in.
+        tenants: Accounts and keys, which requests are also verified against.
+        users: The users who can sign in.
         checkpoints: Signs the audit log, also on a schedule.
         backups: Makes backups, and knows the last one.
-        doctor: Tells what only the running process knows about itself.
-        listens_at: The server's URL where it is not as configured, such as on a free port; None else.
-
+        doctor: Reports what only the running process knows about itself.
+        listens_at: The server's URL where it differs from the configuration, such as on a free port; else
+            None.
     """
 
     def __init__(
@@ -72,12 +72,12 @@ class Administration:
 
     @classmethod
     async def open(cls, engine: Engine, config: Config) -> Administration:
-        """Reads the accounts, makes what the configuration names and is missing, and tells the engine the
-        configured retention. To be done at each start, before anything is served.
+        """Read the accounts, create the configured ones that are missing, and apply the configured retention.
+
+        To be called at each start, before anything is served.
 
         Raises:
-            ConfigError, Invalid, NoSpace, OSError: See `api.tenants.Tenants`.
-
+            ConfigError, Invalid, NoSpace, OSError: See `Tenants.load`.
         """
         tenants = Tenants(engine.disk, config.tenants, engine.entropy)
         await trio.to_thread.run_sync(tenants.load)
@@ -93,7 +93,7 @@ class Administration:
         return self
 
     def acts(self) -> dict[str, Callable[..., Awaitable[Any]]]:
-        """The acts by the names under which they are asked for."""
+        """Return the actions by name."""
         return {
             "tenant add": self.add_tenant,
             "tenant list": self.list_tenants,
@@ -116,7 +116,7 @@ class Administration:
         }
 
     def url_of(self, account: str, base: str | None = None) -> str:
-        """The account's URL, without a slash at its end; `base` is how a client reached the server."""
+        """Return the account's URL, without a slash at its end; `base` is how a client reached the server."""
         server, suffixes = self._config.server, self._config.blobs.host_suffixes
         scheme = "https" if server.tls_certificate else "http"
         base = server.external_url or base or self.listens_at or f"{scheme}://{server.bind}"
@@ -128,7 +128,7 @@ class Administration:
         return f"{base.rstrip('/')}/{account}"
 
     def url_notice(self, url: str) -> str | None:
-        """Return why clients cannot use `url`, as far as the configuration tells; None if they can."""
+        """Return why clients cannot use `url`, as far as the configuration shows; None if they can."""
         server = self._config.server
         if server.external_url is not None:
             return None
@@ -148,12 +148,11 @@ class Administration:
     async def add_tenant(
         self, *, actor: str, name: str, containers: Sequence[str] = CONTAINERS
     ) -> dict[str, Any]:
-        """Makes an account with two keys, and its containers.
+        """Create an account with two keys, and its containers.
 
         Raises:
             Invalid: `account-name` or `container-name`.
             Conflict: `tenant-exists`.
-
         """
         if (complaint := container_names(tuple(containers))) is not None:
             raise Invalid(complaint, reason="container-name")
@@ -185,14 +184,15 @@ class Administration:
         return {**tenant, "keys": [encoded(key) for key in keys]} if with_keys else tenant
 
     async def rotate_key(self, *, actor: str, name: str, key: int) -> dict[str, Any]:
-        """Replaces a key. Every token that it signed ends at once, and every client that uses it must get the
-        new one.
+        """Replace a key.
+
+        Every token that it signed is invalid at once, and every client that uses it must be given the new
+        one.
 
         Raises:
             NotFound: `tenant`.
             Invalid: `key`.
             Conflict: `fixed-key`.
-
         """
         await trio.to_thread.run_sync(self.tenants.rotate, name, key)
         ended = await self._rotated(actor, name, key)
@@ -230,12 +230,11 @@ class Administration:
         return await self.show_tenant(actor=actor, name=name)
 
     async def remove_tenant(self, *, actor: str, name: str) -> dict[str, Any]:
-        """Removes a tenant with its containers, all they hold, its tokens and keys.
+        """Remove a tenant with its containers, everything in them, its tokens and its keys.
 
         Raises:
             NotFound: `tenant`.
             Conflict: `configured`.
-
         """
         self.tenants.check_removable(name)
         removal = RemoveAccount(actor=actor, account=name)
@@ -259,15 +258,15 @@ class Administration:
         containers: Sequence[str] = CONTAINERS,
         base: str | None = None,
     ) -> list[dict[str, Any]]:
-        """Makes one token for the account and one for each container; the texts are in the answer and nowhere
-        else.
+        """Generate one token for the account and one for each container.
+
+        The tokens are in the result and stored nowhere.
 
         Raises:
             NotFound: `tenant`, `container`.
             Conflict: `policy-limit`.
-            Invalid: `timezone`, `date`, `token-times`, `container`; `external-url`: the tokens
-                would name the address behind the proxy, and could be used without TLS.
-
+            Invalid: `timezone`, `date`, `token-times`, `container`; `external-url`: the tokens would contain
+                the address behind the proxy, and could be used without TLS.
         """
         keys = self.tenants.required(tenant)
         zone = zone_of(timezone)
@@ -288,11 +287,10 @@ class Administration:
         return [token.shown() for token in issued]
 
     async def list_tokens(self, *, actor: str, tenant: str) -> list[dict[str, Any]]:
-        """The tenant's tokens that have not expired, without their texts.
+        """Return the tenant's tokens that have not expired, without the tokens themselves.
 
         Raises:
             NotFound: `tenant`.
-
         """
         self.tenants.required(tenant)
         return await tokens.tokens_of(self._engine, tenant)
@@ -300,13 +298,12 @@ class Administration:
     async def revoke_tokens(
         self, *, actor: str, tenant: str, ids: Sequence[str] | None = None
     ) -> list[dict[str, Any]]:
-        """Ends container tokens, all if `ids` is None; answers those it ended.
+        """Revoke container tokens, all if `ids` is None; return the revoked ones.
 
         Raises:
             NotFound: `tenant`, `token`.
             Conflict: `not-revocable`.
             Invalid: `token`.
-
         """
         self.tenants.required(tenant)
         return await tokens.revoke_tokens(self._engine, tenant, ids, actor)

@@ -1,4 +1,4 @@
-"""The act of backing up, for a running server and for the command line alone (see `api.administration`)."""
+"""The backup action, for a running server and for the command line alone (see `api.admin.acts`)."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ class LastBackup:
 
 
 class Backups:
-    """The acts.
+    """The backup actions.
 
     Args:
-        engine: What is backed up.
+        engine: The engine whose data folder is backed up.
 
     Attributes:
-        last: The last backup made of this data folder, also before the server started; None if none was.
-
+        last: The last backup of this data folder, including those made before the server started; None if
+            there is none.
     """
 
     def __init__(self, engine: Engine) -> None:
@@ -50,8 +50,9 @@ class Backups:
         self._engine = engine
 
     def load(self) -> None:
-        """Read when the last backup was made; blocking. A file that says nothing of use counts as none: the
-        next backup writes it anew.
+        """Read when the last backup was made; blocking.
+
+        An unreadable file counts as none: the next backup overwrites it.
         """
         disk = self._engine.disk
         try:
@@ -66,7 +67,7 @@ class Backups:
             self.last = LastBackup(told_last["time"], told_last["seq"], known)
 
     def acts(self) -> dict[str, Callable[..., Awaitable[Any]]]:
-        """The acts by the names under which they are asked for."""
+        """Return the actions by name."""
         return {"backup create": self.create}
 
     async def create(self, *, actor: str, folder: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The act of accepting the machine's clock, and what is said about a clock that is not right."""
+"""The action that accepts the machine's clock, and the messages about a clock that is wrong."""
 
 from __future__ import annotations
 
@@ -27,22 +27,21 @@ RIGHT: Final = "the clock is right again"
 
 
 class ClockActs:
-    """The acts.
+    """The clock actions.
 
     Args:
-        engine: Whose clock it is.
-
+        engine: The engine whose clock is shown or accepted.
     """
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
     def acts(self) -> dict[str, Callable[..., Awaitable[Any]]]:
-        """The acts by the names under which they are asked for."""
+        """Return the actions by name."""
         return {"clock show": self.show, "clock accept": self.accept}
 
     async def show(self, *, actor: str) -> dict[str, Any]:
-        """What the machine's clock says, and what the server makes of it."""
+        """Return the machine's time, the server's present, and what is wrong with the clock."""
         engine = self._engine
         statistics = engine.statistics()
         return {
@@ -69,7 +68,7 @@ class ClockActs:
 
 
 def trouble(statistics: Statistics) -> str:
-    """What is wrong with the clock, one of the constant texts; empty if nothing is."""
+    """Return what is wrong with the clock, one of the constant texts; empty if nothing is."""
     if statistics.clock.ahead:
         return AHEAD
     if statistics.clock.behind > BEHIND:
@@ -88,8 +87,9 @@ def facts(statistics: Statistics) -> dict[str, float]:
 
 
 def notice(statistics: Statistics) -> str:
-    """For the first screen of a start: what is wrong with the clock, by how much, and what to do; empty if
-    nothing is.
+    """Return the clock problem for the first screen of a start; empty if there is none.
+
+    The text says what is wrong, by how much, and what to do.
     """
     wrong, clock = trouble(statistics), statistics.clock
     by = max(clock.ahead, clock.behind, statistics.records_ahead_ns) // SECOND
@@ -101,6 +101,7 @@ def notice(statistics: Statistics) -> str:
 
 async def watch_clock(engine: Engine) -> None:
     """Log what is wrong with the clock when it begins and while it lasts, and that it is right again.
+
     Runs until cancelled.
     """
     told, at = "", 0.0

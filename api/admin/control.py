@@ -1,8 +1,8 @@
 """The control socket: how the command line reaches a running server, which alone may change its data folder.
 
-A Unix socket `control` in the data folder, whose mode (0700) lets only its owner in. One request and one
-answer a connection, each a line of JSON: `{"act": …, "arguments": {…}}`, then `{"result": …}` or
-`{"refused": {"message", "reason", "code"}}`. Nothing of it is logged: answers may hold tokens.
+A Unix socket `control` in the data folder, whose mode (0700) admits only its owner. Each connection carries
+one request and one answer, each a line of JSON: `{"act": …, "arguments": {…}}`, then `{"result": …}` or
+`{"refused": {"message", "reason", "code"}}`. None of it is logged: answers may contain tokens.
 """
 
 from __future__ import annotations
@@ -36,15 +36,16 @@ async def serve_control(
     *,
     task_status: trio.TaskStatus[bool] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Answer on the control socket of `folder` until cancelled. Started with whether there is a socket: where
-    its path is too long and the system has no short name for it, the log says so and the server runs without.
+    """Serve the control socket of `folder` until cancelled.
+
+    Reports through `task_status` whether there is a socket: where its path is too long and the system offers
+    no short name for it, a warning is logged and the server runs without one.
 
     Args:
-        disk: The data folder, locked by this process: a socket left in it is a dead process's.
-        folder: Where it is.
-        acts: What can be asked for.
-        task_status: Told once connections are taken.
-
+        disk: The data folder, locked by this process: a socket left in it belongs to a dead process.
+        folder: The path of the data folder.
+        acts: The actions that can be called.
+        task_status: Receives whether there is a socket, once connections are accepted.
     """
     if disk.exists(NAME):
         disk.unlink(NAME)

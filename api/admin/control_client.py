@@ -28,13 +28,12 @@ PATIENT: Final = frozenset({"erase", "erase due", "backup create", "lost list", 
 
 @contextmanager
 def socket_path(folder: Path) -> Iterator[str]:
-    """A name for the socket of `folder` that is short enough for one.
+    """Yield a name for the socket of `folder` that is short enough to connect to.
 
-    Where the path is too long, it is a name by way of the opened folder, good for the block.
+    Where the path is too long, the name leads through the opened folder and is valid inside the block.
 
     Raises:
         OSError: The folder cannot be opened, or the system has no such names (`/proc`).
-
     """
     path = str(folder / NAME)
     if len(os.fsencode(path)) <= PATH_BYTES:
@@ -54,12 +53,11 @@ class Unreachable(Exception):
 
 
 class ActRefused(Exception):
-    """The server refused the act.
+    """The server refused the action.
 
     Attributes:
         message: One sentence.
         reason: A short stable word, or empty.
-
     """
 
     def __init__(self, message: str, reason: str) -> None:

@@ -1,4 +1,4 @@
-"""The action behind `retain doctor`: what only the running process can tell about itself."""
+"""The action behind `retain doctor`: reports what only the running process knows about itself."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Doctor:
         self._engine = engine
 
     def acts(self) -> dict[str, Callable[..., Awaitable[Any]]]:
-        """The actions by the names under which they are asked for."""
+        """Return the actions by name."""
         return {"doctor": self.look}
 
     async def look(self, *, actor: str) -> dict[str, Any]:

@@ -31,7 +31,7 @@ MEDIA_TYPE: Final = "text/plain; charset=utf-8"
 
 
 class _NoRedirects(urllib.request.HTTPRedirectHandler):
-    """A checkpoint goes where the operator said, and nowhere else."""
+    """Follows no redirect: a checkpoint is sent to the configured address only."""
 
     def redirect_request(self, *_: Any) -> None:
         return None
@@ -55,8 +55,10 @@ class LastCheckpoint:
 
 
 def _keep(folder: RealDisk, size: int, note: bytes) -> None:
-    """Write the checkpoint beside those of before. One of the same size with other content is of a history
-    that a restore or repair has replaced, and is what proves that: it stays. Raises OSError.
+    """Write the checkpoint beside the earlier ones.
+
+    An earlier one of the same size with other content belongs to a history that a restore or repair has
+    replaced, and proves that: it is kept. Raises OSError.
     """
     name = f"{size:020}.checkpoint"
     if folder.exists(name) and folder.read(name) != note:
@@ -89,11 +91,11 @@ class Checkpoints:
         self._exported = -1
 
     def acts(self) -> dict[str, Callable[..., Awaitable[Any]]]:
-        """The acts by the names under which they are asked for."""
+        """Return the actions by name."""
         return {"audit checkpoint": self.tell}
 
     async def tell(self, *, actor: str) -> dict[str, Any]:
-        """A checkpoint of this moment, and the public key that it is signed for."""
+        """Return a checkpoint of the present, and the public key that verifies it."""
         note, size = await self._made()
         return {"checkpoint": note.decode(), "size": size, "key": str(self._signer.verifier)}
 
@@ -114,7 +116,7 @@ class Checkpoints:
         return [place for place in places if place is not None]
 
     async def run(self) -> None:
-        """Exports at the start and then on schedule, until cancelled; a failure is logged and tried again."""
+        """Export at the start and then on schedule, until cancelled; a failure is logged and retried."""
         while True:
             pause = self._config.checkpoint_hours * HOUR
             if not await self.export():
@@ -122,7 +124,7 @@ class Checkpoints:
             await trio.sleep(pause)
 
     async def export(self) -> bool:
-        """Exports a checkpoint unless nothing happened since the last; whether that worked."""
+        """Export a checkpoint unless nothing was recorded since the last one; return whether that worked."""
         try:
             note, size = await self._made()
             if size != self._exported:
@@ -136,7 +138,7 @@ class Checkpoints:
         return True
 
     def _send(self, note: bytes, size: int) -> None:
-        """Raises OSError, of which urllib's errors are."""
+        """Send the checkpoint to the URL or into the folder. Raises OSError, urllib's errors included."""
         if self._config.checkpoint_folder is not None:
             folder = RealDisk(self._config.checkpoint_folder)
             _keep(folder, size, note)

@@ -35,9 +35,9 @@ def document(
 
     Args:
         made: When it was made, nanoseconds since the epoch.
-        asked: What was asked for.
-        things: The facts of what was found; `files` say where the bodies are.
-        acts: Lines of the log.
+        asked: The selection.
+        things: The facts of each resource found; `files` names the bodies.
+        acts: Entries of the log.
     """
     value = {
         "format": FORMAT,
@@ -54,7 +54,7 @@ def zipped(
 ) -> Iterator[bytes]:
     """Yield an export as a zip, piece by piece: it is never in memory as a whole. Blocking.
 
-    A body that is erased meanwhile has no path in the document; what was written of it before is cut short.
+    A body that is erased meanwhile has no path in the document, and its entry in the zip is incomplete.
 
     Raises:
         Unavailable: The journal cannot be read.

@@ -33,7 +33,7 @@ Erasures = Mapping[int, Sequence[ErasedPart]]
 
 
 def as_row(entry: AuditEntry, erasures: Erasures | None = None) -> dict[str, Any]:
-    """The entry's fields in the order of output, the time in RFC 3339; with `erasures` these at the end."""
+    """Return the entry's fields in the order of output, the time in RFC 3339; with `erasures`, these last."""
     values = asdict(entry)
     row = {name: values[name] for name in FIELDS} | {"time": timestamp(entry.time)}
     if erasures is not None:
@@ -64,6 +64,9 @@ def write_csv(entries: Iterable[AuditEntry], out: TextIO, erasures: Erasures | N
 
 
 def as_cell(value: Any) -> str:
-    """A CSV cell that no spreadsheet takes for a formula (OWASP, "CSV Injection": a leading apostrophe)."""
+    """Return a CSV cell that no spreadsheet reads as a formula (OWASP, "CSV Injection").
+
+    A leading apostrophe neutralises it.
+    """
     text = str(value)
     return f"'{text}" if text.startswith(_FORMULA) else text

@@ -1,4 +1,4 @@
-"""The acts that list lost content and write its loss down."""
+"""The actions that list lost content and record its loss."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ LOG = logging.getLogger("retain.engine")
 
 
 class LossActs:
-    """The acts.
+    """The actions on lost content.
 
     Args:
-        engine: The engine whose content is looked at.
+        engine: The engine whose content is checked.
     """
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
     def acts(self) -> dict[str, Callable[..., Awaitable[Any]]]:
-        """The acts by the names under which they are asked for."""
+        """Return the actions by name."""
         return {"lost list": self.show, "lost accept": self.accept}
 
     async def show(self, *, actor: str, bodies: bool = False) -> list[dict[str, Any]]:

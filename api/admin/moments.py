@@ -89,7 +89,7 @@ def _named(name: str) -> tzinfo | None:
 
 
 def _offsets_of(zone: tzinfo) -> set[timedelta | None]:
-    """The offsets in the middle of winter and summer: where clocks change, labels show either."""
+    """Return the offsets in midwinter and midsummer: where clocks change, labels show either."""
     return {datetime(_YEAR, month, 1, tzinfo=zone).utcoffset() for month in (1, 7)}
 
 
@@ -119,5 +119,5 @@ def instant(text: str, zone: tzinfo) -> int:
 
 
 def written(nanoseconds: int) -> str:
-    """An instant as ISO 8601 in UTC, to the second."""
+    """Return an instant as ISO 8601 in UTC, to the second."""
     return iso(nanoseconds)

@@ -1,8 +1,7 @@
-"""What operators do for the rights of persons: erasure on request and legal holds, each act once.
+"""Administrative actions for the rights of persons: erasure on request, and legal holds.
 
-For a running server and for the command line alone.
-
-Every act takes and answers plain JSON values, as `api.administration` says.
+Written once, for a running server and for the command line alone. Every action takes and returns plain JSON
+values, as in `api.admin.acts`.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ MOST_TARGETS: Final = 1000
 
 
 def packed(target: HoldTarget) -> dict[str, Any]:
-    """A target as JSON."""
+    """Return a target as JSON."""
     return {
         "kind": str(target.kind),
         "resource": target.resource.hex(),
@@ -42,7 +41,7 @@ def packed(target: HoldTarget) -> dict[str, Any]:
 
 
 def unpacked(value: Mapping[str, Any]) -> HoldTarget:
-    """The inverse of `packed`. Raises Invalid."""
+    """Return the target that `packed` made JSON of. Raises Invalid."""
     try:
         kind = HoldKind(value["kind"])
         target = HoldTarget(kind, bytes.fromhex(value["resource"]), tuple(value["names"]))
@@ -54,18 +53,17 @@ def unpacked(value: Mapping[str, Any]) -> HoldTarget:
 
 
 class Rights:
-    """The acts.
+    """The actions for the rights of persons.
 
     Args:
-        engine: Where everything is kept.
-
+        engine: The engine to act on.
     """
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
     def acts(self) -> dict[str, Callable[..., Awaitable[Any]]]:
-        """The acts by the names under which they are asked for."""
+        """Return the actions by name."""
         return {
             "erase": self.erase,
             "erase due": self.erase_due,
@@ -85,21 +83,22 @@ class Rights:
         names: bool = False,
         more: bool = False,
     ) -> dict[str, Any]:
-        """Ends areas, settings documents and blobs on request, and, with `now`, erases all that their records
-        hold before it answers; else the eraser does, within `erase_within_hours`. What is held stays.
+        """Erase areas, settings documents and blobs on request, except what is under a legal hold.
+
+        With `now`, everything that their records hold is erased before this returns; otherwise the eraser
+        does it within `erase_within_hours`.
 
         Args:
-            actor: Who asks.
-            ordered_by: Who ordered it, if that is somebody else than who asks; recorded beside.
-            targets: Areas, documents and blobs, as `packed` makes them, at most `MOST_TARGETS`.
-            dry_run: Only tell what each is: `living`, `ended` or `held`.
-            now: Erase before answering.
-            names: Erase names and actors, too; goes with `now`.
-            more: Another such act follows: files and snapshots are left to it.
+            actor: The caller.
+            ordered_by: The person who ordered it, if not the caller; recorded beside the actor.
+            targets: Areas, documents and blobs in the form of `packed`, at most `MOST_TARGETS`.
+            dry_run: Only report the state of each: `living`, `ended` or `held`.
+            now: Erase before returning.
+            names: Erase names and actors, too; requires `now`.
+            more: Another such call follows: files and snapshots are left to it.
 
         Raises:
             Invalid: `target`.
-
         """
         check_orderer(ordered_by)
         asked = [unpacked(value) for value in targets]
@@ -129,9 +128,7 @@ class Rights:
         return {"results": told, "erased_parts": parts}
 
     async def erase_due(self, *, actor: str, ordered_by: str | None = None) -> dict[str, Any]:
-        """Ends what is past its deadline, and erases all that is due, instead of within
-        `erase_within_hours`.
-        """
+        """End what is past its deadline, and erase all that is due, without waiting for the eraser."""
         check_orderer(ordered_by)
         await self._order(actor, ordered_by, (), at_once=True, names=False)
         ended = await self._engine.sweep()
@@ -140,7 +137,7 @@ class Rights:
     async def _order(
         self, actor: str, ordered_by: str | None, asked: Sequence[HoldTarget], *, at_once: bool, names: bool
     ) -> None:
-        """Records who ordered the erasure."""
+        """Record who ordered the erasure."""
         held = await self._engine.read(lambda state, _: sum(status_of(state, one) == HELD for one in asked))
         order = OrderErasure(
             actor=actor,
@@ -198,17 +195,16 @@ class Rights:
         return {name: value for name, value in made.items() if name not in ("hold", "set")}
 
     async def list_holds(self, *, actor: str) -> list[dict[str, Any]]:
-        """All holds that stand, in the order in which they were set."""
+        """Return all holds in force, in the order in which they were set."""
         holds = await self._engine.read(lambda state, _: list(state.holds.holds.values()))
         return [shown(hold) for hold in sorted(holds, key=lambda hold: (hold.time, hold.hold_id))]
 
     async def lift_hold(self, *, actor: str, hold: str) -> dict[str, Any]:
-        """Ends a hold; what fell due meanwhile goes.
+        """Lift a hold; what became due meanwhile is deleted.
 
         Raises:
             NotFound: `hold`.
-            Invalid: `hold`: that is no number of one.
-
+            Invalid: `hold`: not a hold's number.
         """
         try:
             hold_id = bytes.fromhex(hold)
@@ -218,7 +214,7 @@ class Rights:
 
 
 def check_orderer(ordered_by: str | None) -> None:
-    """Raises Invalid."""
+    """Check the name of the person who ordered an erasure. Raises Invalid."""
     if ordered_by is not None and not (ordered_by.isprintable() and 0 < len(ordered_by) <= MOST_ORDERER):
         reason = f"who ordered it is 1 to {MOST_ORDERER} printable characters"
         raise Invalid(reason, reason="ordered-by")
@@ -229,7 +225,7 @@ def _told(results: Sequence[Ended]) -> list[dict[str, Any]]:
 
 
 def shown(hold: Hold) -> dict[str, Any]:
-    """A hold as JSON."""
+    """Return a hold as JSON."""
     return {
         "hold": hold.hold_id.hex(),
         **packed(hold.target),

@@ -1,6 +1,6 @@
-"""What operators do with settings, each act once, for a running server and for the command line alone.
+"""Administrative actions on settings, written once, for a running server and for the command line alone.
 
-Every act takes and answers plain JSON values, as `api.administration` says.
+Every action takes and returns plain JSON values, as in `api.admin.acts`.
 """
 
 from __future__ import annotations
@@ -17,12 +17,11 @@ from retain.engine.settings.queries import places_of_application
 
 
 class SettingsActs:
-    """The acts.
+    """The actions on settings.
 
     Args:
-        engine: Where settings are kept.
+        engine: The engine that stores the settings.
         config: The whole configuration.
-
     """
 
     def __init__(self, engine: Engine, config: Config) -> None:
@@ -30,7 +29,7 @@ class SettingsActs:
         self._policy = policy_of(config.settings)
 
     def acts(self) -> dict[str, Callable[..., Awaitable[Any]]]:
-        """The acts by the names under which they are asked for."""
+        """Return the actions by name."""
         return {
             "settings list": self.list_applications,
             "settings export": self.export_application,
@@ -65,13 +64,13 @@ class SettingsActs:
     async def import_documents(
         self, *, actor: str, application: str, documents: list[Any], ended: list[Any]
     ) -> int:
-        """States `documents` and ends the documents of `ended` (entries whose values do not matter). Answers
-        how many of them that changed. Each document changes as a whole, one after another.
+        """Store `documents` and end the documents of `ended` (entries whose values are ignored).
+
+        Returns how many documents that changed. Each document changes as a whole, one after another.
 
         Raises:
-            Invalid: An entry is none; nothing was changed.
+            Invalid: An entry is malformed; nothing was changed.
             QuotaExceeded: A document is larger than a level may be; those before it were imported.
-
         """
         stated = unpack(application, documents)
         gone = unpack(application, ended)

@@ -32,7 +32,7 @@ class Status:
         self._started = engine.wall()
 
     def acts(self) -> dict[str, Callable[..., Awaitable[Any]]]:
-        """The actions by the names under which they are asked for."""
+        """Return the actions by name."""
         return {"status": self.show}
 
     async def show(self, *, actor: str) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Tenants of the blob interface: their accounts and the accounts' keys.
 
-Keys are in one file an account, `accounts/<name>` under the data folder, mode 0600, made when the account
-is; or one or two fixed keys stand in the configuration, as emulators have them. A key never reaches the
+Each account's keys are in one file, `accounts/<name>` under the data folder, mode 0600, created with the
+account; or the configuration contains one or two fixed keys, as emulators have them. A key never reaches the
 journal, a log or an error.
 """
 
@@ -48,13 +48,11 @@ class Tenants:
         self._configured = {tenant.name: tenant for tenant in configured}
 
     def load(self) -> None:
-        """Reads every account's file, and makes those that the configuration names and that are missing;
-        blocking.
+        """Read every account's file, and create the configured accounts that are missing; blocking.
 
         Raises:
-            Invalid: A file is not what this class writes.
-            NoSpace, OSError: A file cannot be made or read.
-
+            Invalid: A file does not have the form that this class writes.
+            NoSpace, OSError: A file cannot be created or read.
         """
         for name in self._disk.names(FOLDER) if self._disk.exists(FOLDER) else ():
             if account_name(name) is None and name not in self._fixed:
@@ -68,7 +66,7 @@ class Tenants:
         return tuple(sorted(self._keys))
 
     def keys_of(self, account: str) -> tuple[bytes, ...] | None:
-        """The decoded keys, the first one signing; None if there is no such account."""
+        """Return the decoded keys, the signing one first; None if there is no such account."""
         return self._keys.get(account)
 
     def required(self, account: str) -> tuple[bytes, ...]:
@@ -84,21 +82,20 @@ class Tenants:
         return keys
 
     def is_configured(self, account: str) -> bool:
-        """Whether it stands in the configuration, so that only a change there removes it."""
+        """Return whether the configuration names the account, so that only a change there removes it."""
         return account in self._configured
 
     def is_fixed(self, account: str) -> bool:
-        """Whether its key stands in the configuration, so that only a change there replaces it."""
+        """Return whether the configuration contains the account's key, so that only it can replace it."""
         return account in self._fixed
 
     def add(self, account: str) -> None:
-        """Makes an account with two fresh keys; blocking.
+        """Create an account with two fresh keys; blocking.
 
         Raises:
             Invalid: `account-name`.
             Conflict: `tenant-exists`.
-            NoSpace, OSError: The file cannot be made.
-
+            NoSpace, OSError: The file cannot be created.
         """
         if (complaint := account_name(account)) is not None:
             raise Invalid(f"the tenant's name {complaint}", reason="account-name")
@@ -107,14 +104,13 @@ class Tenants:
         self._write(account, (self._new_key(), self._new_key()))
 
     def rotate(self, account: str, key: int) -> None:
-        """Replaces one of the two keys; blocking.
+        """Replace one of the two keys; blocking.
 
         Raises:
             NotFound: `tenant`.
             Invalid: `key`: there is no key of that number.
             Conflict: `fixed-key`.
-            NoSpace, OSError: The file cannot be written; the old keys stay.
-
+            NoSpace, OSError: The file cannot be written; the old keys remain.
         """
         keys = list(self.required(account))
         if account in self._fixed:
@@ -154,15 +150,12 @@ class Tenants:
 
 
 def encoded(key: bytes) -> str:
-    """A key as clients want it."""
+    """Return a key as clients need it, in Base64."""
     return base64.b64encode(key).decode("ascii")
 
 
 def _fixed_keys(tenant: TenantConfig) -> tuple[bytes, ...]:
-    """Return the keys that stand in the configuration; none if the account gets a file.
-
-    Raises ConfigError.
-    """
+    """Return the keys that the configuration contains; none if the account has a file. Raises ConfigError."""
     where = f"tenants.{tenant.name}"
     if tenant.key is None:
         if tenant.second_key is not None:

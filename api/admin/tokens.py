@@ -1,10 +1,10 @@
-"""Generating, listing and revoking SAS tokens, for the console's page, its JSON route and the command line.
+"""Generate, list and revoke SAS tokens, for the console's page, its JSON route and the command line.
 
-One act makes three tokens as the Genesys page *Generate SAS tokens* describes: one for the account with only
-the right to find blobs by tags, and one each for the recordings and gim-export containers with read and list,
-bound to a stored access policy with a fresh id. The policy holds start, expiry and permissions, so the token
-holds none of them (docs/wire/blobs.md, section 2.3) and ends at once when the policy goes. A token's text is
-in the answer and nowhere else.
+One action makes three tokens as the Genesys page *Generate SAS tokens* describes: one for the account with
+only the right to find blobs by tags, and one each for the recordings and gim-export containers with read and
+list, bound to a stored access policy with a fresh id. The policy holds start, expiry and permissions, so the
+token holds none of them (docs/wire/blobs.md, section 2.3) and is invalid as soon as the policy is deleted. A
+token is in the result and stored nowhere.
 """
 
 from __future__ import annotations
@@ -57,24 +57,23 @@ async def generate_tokens(
     actor: str,
     containers: Sequence[str] = CONTAINERS,
 ) -> tuple[IssuedToken, ...]:
-    """Makes one token for the account and one for each container; all or nothing.
+    """Generate one token for the account and one for each container; all or nothing.
 
     Args:
-        engine: Where it is recorded.
+        engine: Records the tokens.
         keys: The account's; the first one signs.
         account: The tenant's account.
         url: The account's URL, without a slash at its end.
-        start: From when, nanoseconds since the epoch; None for now.
-        expiry: Until when.
-        revoke_existing: In the same act, every earlier container token ends.
-        actor: Who asks.
-        containers: For which containers.
+        start: Start of validity, nanoseconds since the epoch; None for now.
+        expiry: End of validity.
+        revoke_existing: Revoke every earlier container token in the same command.
+        actor: The caller.
+        containers: The containers that get a token.
 
     Raises:
         NotFound: `container`.
         Conflict: `policy-limit`.
         Invalid: `token-times`.
-
     """
     if len(set(containers)) != len(containers):
         raise Invalid("a container is named twice", reason="container")
@@ -117,7 +116,7 @@ def _signed(record: TokenRecord, key: bytes, url: str) -> IssuedToken:
 
 
 async def tokens_of(engine: Engine, account: str) -> list[dict[str, Any]]:
-    """The account's tokens that have not expired, as JSON, without their texts."""
+    """Return the account's tokens that have not expired, as JSON, without the tokens themselves."""
 
     def query(state: Any, now: int) -> list[dict[str, Any]]:
         return [shown(record, now) for record in list_tokens(state.tokens, account, now)]
@@ -128,13 +127,12 @@ async def tokens_of(engine: Engine, account: str) -> list[dict[str, Any]]:
 async def revoke_tokens(
     engine: Engine, account: str, token_ids: Sequence[str] | None, actor: str
 ) -> list[dict[str, Any]]:
-    """Ends container tokens, all of them if `token_ids` is None; answers those it ended.
+    """Revoke container tokens, all of them if `token_ids` is None; return the revoked ones.
 
     Raises:
         NotFound: `token`.
         Conflict: `not-revocable`: an account token ends with its expiry or its key.
         Invalid: `token`: not a token's id.
-
     """
     try:
         named = None if token_ids is None else tuple(bytes.fromhex(token_id) for token_id in token_ids)
@@ -145,7 +143,7 @@ async def revoke_tokens(
 
 
 def shown(record: TokenRecord, now: int) -> dict[str, Any]:
-    """A token's record as JSON."""
+    """Return a token's record as JSON."""
     state = "revoked" if record.revoked is not None else "valid" if record.start <= now else "not yet valid"
     return {
         "id": record.token_id.hex(),

@@ -43,20 +43,20 @@ class Users:
         self._turn = trio.Lock()
 
     def load(self) -> None:
-        """Read the file, if there is one; blocking. A user whom the configuration names, too, is the
-        configuration's.
+        """Read the file, if there is one; blocking.
+
+        A user whom the configuration names, too, has the configuration's password and role.
 
         Raises:
-            Invalid: `user-file`: the file is not what this class writes.
+            Invalid: `user-file`: the file does not have the form that this class writes.
             OSError: It cannot be read.
-
         """
         if self._disk.exists(FILE):
             self._added = _unpacked(self._disk.read(FILE))
             self._known.update({**self._added, **self._configured})
 
     def acts(self) -> dict[str, Callable[..., Awaitable[Any]]]:
-        """The acts by the names under which they are asked for."""
+        """Return the actions by name."""
         return {"user add": self.add, "user list": self.listed, "user remove": self.remove}
 
     async def add(self, *, actor: str, name: str, password: str, roles: Sequence[str]) -> dict[str, Any]:

@@ -21,7 +21,7 @@ SAMPLE_PAGE = "/".join(PAGE)
 
 
 def areas_surface(engine: Engine, config: Config) -> Surface:
-    """The interface over `engine`, to be mounted by `api.app`."""
+    """Return the interface over `engine`, to be mounted by `api.server.app`."""
     options = areas_identity_options(config)
     identity = None if options is None else Identity(options, now=engine.now, entropy=engine.entropy)
     links = Links(ExternalUrl(config.server), relative=config.areas.relative_url)

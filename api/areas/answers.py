@@ -38,25 +38,26 @@ encode_json = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(
 
 
 def json_answer(value: object, *, status: int = 200, headers: HeaderFields = ()) -> Response:
-    """A JSON answer; a lone surrogate, which no client can have sent, would be escaped rather than fail."""
+    """Return a JSON response; a lone surrogate, which no client can have sent, is escaped."""
     return Response(
         status, [*_JSON_HEADERS, *headers], encode_json(value).encode("utf-8", "backslashreplace")
     )
 
 
 def json_stream(chunks: AsyncIterator[bytes]) -> Response:
-    """A JSON answer in pieces."""
+    """Return a JSON response in pieces."""
     return Response(200, list(_JSON_HEADERS), chunks)
 
 
 def text_answer(text: bytes) -> Response:
-    """The bare value, no quotes, no newline (docs/wire/areas.md, section 1)."""
+    """Return the bare value, without quotes or newline (docs/wire/areas.md, section 1)."""
     return Response(200, list(_TEXT_HEADERS), text)
 
 
 class Stream:
-    """A stored body as an answer's body. Gives the file back when it ends or is closed, even if it never
-    began.
+    """A stored body as a response's body.
+
+    Closes the file when it ends or is closed, even if it never began.
     """
 
     def __init__(self, download: Download, start: int, stop: int) -> None:
@@ -74,13 +75,13 @@ class Stream:
             raise
 
     async def aclose(self) -> None:
-        """Gives the file back."""
+        """Close the file."""
         await close_iterator(self._chunks)
         await self._download.aclose()
 
 
 def stored_text(download: Download) -> Response:
-    """A long text, as `text_answer`."""
+    """Return a long text, as `text_answer` does."""
     return Response(200, list(_TEXT_HEADERS), Stream(download, 0, download.size), length=download.size)
 
 
@@ -88,16 +89,14 @@ _ONE_RANGE = re.compile(r"bytes=[ \t]*([0-9]{0,1000})-([0-9]{0,1000})[ \t]*", re
 
 
 def byte_range(request: Request, size: int) -> tuple[int, int] | None:
-    """Return the one range of bytes that a GET asks for (RFC 9110 section 14), as (start, stop), or None for
-    the whole file.
+    """Return the one range of bytes that a GET requests (RFC 9110, section 14); None for the whole file.
 
-    Several ranges, other units and malformed ones are ignored, as the RFC allows; so is any range under
-    If-Range, since answers carry no validator that it could match. The last bytes of an empty file are all
-    of it, which no Content-Range could say.
+    The range is (start, stop). Several ranges, other units and malformed ones are ignored, as the RFC allows;
+    so is any range under If-Range, since responses carry no validator that it could match. The last bytes of
+    an empty file are all of it, which no Content-Range could express.
 
     Raises:
-        ValueError: No byte of the file lies in it.
-
+        ValueError: The range contains no byte of the file.
     """
     header = request.header("Range")
     if header is None or request.method != "GET" or request.header("If-Range") is not None:
@@ -120,8 +119,9 @@ def byte_range(request: Request, size: int) -> tuple[int, int] | None:
 
 
 def file_answer(download: Download, media_type: str, filename: str, span: tuple[int, int] | None) -> Response:
-    """A file: its own type and name, shown in place only if that is harmless (docs/wire/areas.md, section
-    7).
+    """Return a file with its own type and name, inline only if that is harmless.
+
+    See docs/wire/areas.md, section 7.
     """
     headers = [("Content-Type", media_type), *_BINARY_HEADERS]
     headers.append(("Content-Disposition", _disposition(media_type, filename)))

@@ -23,11 +23,10 @@ KNOWN = frozenset(
 
 
 def codec_of(label: str) -> str:
-    """The codec for a charset label of a client.
+    """Return the codec for a client's charset label.
 
     Raises:
         BadRequest: An unknown charset.
-
     """
     try:
         name = codecs.lookup(label.strip().strip("\"'")).name
@@ -39,12 +38,12 @@ def codec_of(label: str) -> str:
 
 
 def decode(data: bytes, codec: str | None) -> str:
-    """The text of `data`; without a declared codec UTF-8, and ISO-8859-1 where that fails
-    (docs/wire/areas.md, section 4).
+    """Return the text of `data`, decoded by `codec`.
+
+    Without a declared codec it is UTF-8, and ISO-8859-1 where that fails (docs/wire/areas.md, section 4).
 
     Raises:
-        BadRequest: The bytes are not of the declared charset.
-
+        BadRequest: The bytes are invalid in the declared charset.
     """
     if codec is None:
         try:

@@ -1,5 +1,6 @@
-"""Calls from pages of other origins (Fetch standard, CORS protocol; docs/wire/areas.md, section 12). Off
-without configured origins.
+"""Requests from pages of other origins (Fetch standard, CORS protocol; docs/wire/areas.md, section 12).
+
+Off without configured origins.
 """
 
 from __future__ import annotations
@@ -27,9 +28,7 @@ class Cors:
         self._origins = frozenset(origin.rstrip("/") for origin in origins)
 
     def grant(self, request: Request, response: Response) -> None:
-        """Adds what the caller's origin needs to read `response`; nothing for origins that are not
-        configured.
-        """
+        """Add the headers that the caller's origin needs to read `response`; none for other origins."""
         if not self._origins:
             return
         if "*" in self._origins:
@@ -41,7 +40,7 @@ class Cors:
             response.headers.append(("Access-Control-Allow-Origin", origin))
 
     def preflight(self, request: Request, response: Response) -> None:
-        """Adds what an OPTIONS request asks for before a call with `gms_user`."""
+        """Add the headers that a preflight needs before a request with `gms_user`."""
         origin = request.header("origin")
         if origin in self._origins or (origin and "*" in self._origins):
             response.headers += _PREFLIGHT

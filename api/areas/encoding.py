@@ -103,11 +103,10 @@ class UrlencodedDecoder:
 
 
 def type_parameter(rest: str, wanted: str) -> str | None:
-    """A parameter of the Content-Type, quoted or not.
+    """Return a parameter of the Content-Type, quoted or not.
 
     Raises:
-        BadRequest: It is there twice.
-
+        BadRequest: The parameter occurs twice.
     """
     found = [value for name, value in _TYPE_PARAMETER.findall(rest) if name.lower() == wanted]
     if len(found) > 1:

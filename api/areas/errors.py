@@ -1,9 +1,8 @@
-"""What goes wrong, in the words of the interface: `{"exception": …, "message": …}` on every refusal (spec
-section 10).
+"""Errors in the form of the interface: `{"exception": …, "message": …}` on every refusal.
 
-`exception` is a class name in the style of Genesys Mobile Services; clients print it, and branch on the
-status. The example client parses a body as JSON before it looks at the status, so there is no error without
-such a body.
+See docs/wire/areas.md, section 10. `exception` is a class name in the style of Genesys Mobile Services;
+clients print it, and branch on the status. The example client parses a body as JSON before it looks at the
+status, so there is no error without such a body.
 """
 
 from __future__ import annotations
@@ -83,7 +82,7 @@ class BadRange(RequestError):
 
 
 def error_answer(request: Request, error: Exception) -> Response:
-    """The answer to any error that a request may end in."""
+    """Return the response to any error that a request may end in."""
     status, message, headers = worded(error)
     name = EXCEPTION.get(status, EXCEPTION[500])
     return json_answer({"exception": f"{PACKAGE}.{name}", "message": message}, status=status, headers=headers)

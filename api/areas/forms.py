@@ -1,9 +1,8 @@
-"""Request bodies: multipart and urlencoded forms, streamed into values for the engine (docs/wire/areas.md,
-section 4).
+"""Request bodies: multipart and urlencoded forms, streamed into values for the engine.
 
-Texts are short and kept in memory up to a bound for all of them together; files go to the engine's uploads
-as they arrive, so a body of any size costs a few mebibytes. Leaving the reader's block discards every
-upload that no event names by then.
+See docs/wire/areas.md, section 4. Texts are short and stay in memory up to a bound for all of them together;
+files are streamed into the engine's uploads, so a body of any size costs a few mebibytes. Leaving the
+reader's block discards every upload that no event references by then.
 """
 
 from __future__ import annotations
@@ -250,7 +249,7 @@ class FormReader:
         await (part.upload or await self._start_upload(part)).write(data)
 
     def _judge(self, part: _Part) -> bytes:
-        """Holds the first bytes of a file against its type; answers all that came so far."""
+        """Check the first bytes of a file against its declared type; return all that arrived so far."""
         data = b"".join(part.pieces)
         part.pieces.clear()
         part.judged = True

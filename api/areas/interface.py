@@ -42,7 +42,10 @@ class Areas:
         self._page: SamplePage | None = None
 
     async def handle(self, request: Request) -> Response:
-        """Answers `request`; refusals included, but for faults of ours and clients that went away."""
+        """Handle `request`.
+
+        Refusals become responses; internal errors and disconnects propagate.
+        """
         try:
             response = await self._answer(request)
         except (RequestError, EngineError, IdentityError) as error:
@@ -51,7 +54,7 @@ class Areas:
         return response
 
     def error(self, request: Request, error: Exception) -> Response:
-        """The answer to an error that `handle` let pass."""
+        """Return the response to an error that `handle` let pass."""
         response = error_answer(request, error)
         self._cors.grant(request, response)
         return response
@@ -86,13 +89,13 @@ class Areas:
         return await self._storage.perform(request, target, gms_user(request), actor)
 
     def _options(self, request: Request, methods: str) -> Response:
-        """A preflight carries no credentials, so it is answered without."""
+        """Return the response to OPTIONS; a preflight carries no credentials, so none are required."""
         response = Response(200, [*COMMON, ("Allow", methods)])
         self._cors.preflight(request, response)
         return response
 
     def _node_status(self, request: Request) -> Response:
-        """What clients ask before they use the storage (docs/wire/areas.md, section 12)."""
+        """Return the node's status, which clients request first (docs/wire/areas.md, section 12)."""
         if request.method not in ("GET", "HEAD"):
             if request.method == "OPTIONS":
                 return self._options(request, "GET, HEAD, OPTIONS")
@@ -105,11 +108,10 @@ class Areas:
         )
 
     async def _actor(self, request: Request) -> str:
-        """Who is calling, as it stands in events.
+        """Return the caller's name, as recorded in events.
 
         Raises:
-            IdentityError: Credentials are configured and this request brings none, or wrong ones.
-
+            IdentityError: Credentials are configured, and this request has none or wrong ones.
         """
         if self._identity is None:
             return "anonymous"
@@ -117,14 +119,13 @@ class Areas:
 
 
 def gms_user(request: Request) -> str | None:
-    """The customer that the request names: opaque, outer blanks trimmed, empty is none (docs/wire/areas.md,
-    section 3).
+    """Return the customer that the request names; None if there is none.
 
-    Bytes that are UTF-8 are read as such, others as ISO-8859-1: one client writes a name in one way.
+    The name is opaque; outer blanks are trimmed (docs/wire/areas.md, section 3). Bytes that are valid UTF-8
+    are read as such, others as ISO-8859-1: one client always writes a name in the same way.
 
     Raises:
-        BadRequest: The header is there twice.
-
+        BadRequest: The header occurs twice.
     """
     values = request.header_values("gms_user")
     if not values:
@@ -135,7 +136,7 @@ def gms_user(request: Request) -> str | None:
 
 
 def decode_user(raw: bytes) -> str:
-    """The text of a `gms_user` value."""
+    """Return the text of a `gms_user` value."""
     try:
         return raw.decode().strip(" \t")
     except UnicodeDecodeError:

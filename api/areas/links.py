@@ -22,10 +22,10 @@ class Links:
         self._relative = relative
 
     def base(self, request: Request) -> str:
-        """What stands before `/genesys` in a link that answers `request`."""
+        """Return what precedes `/genesys` in a link in the response to `request`."""
         return "" if self._relative else self._external.base(request)
 
 
 def file_link(base: str, name: str, key: str) -> str:
-    """The URL of a file, id and key percent-encoded as path segments."""
+    """Return the URL of a file, id and key percent-encoded as path segments."""
     return f"{base}/genesys/1/storage/binary/{quote(name, safe='')}/{quote(key, safe='')}"

@@ -1,8 +1,8 @@
-"""File control: which types of files the storage takes (options `allow-file-control` and
-`allowed-mime-types`).
+"""File control: which types of files the storage accepts.
 
-A file's type must be allowed as declared, and its first bytes must not speak against the declaration. The
-signatures are those of the WHATWG MIME Sniffing standard (section 6) and of the formats' own documents.
+Options `allow-file-control` and `allowed-mime-types`. A file's type must be allowed as declared, and its
+first bytes must not contradict the declaration. The signatures are those of the WHATWG MIME Sniffing standard
+(section 6) and of the formats' own documents.
 """
 
 from __future__ import annotations

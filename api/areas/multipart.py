@@ -79,12 +79,11 @@ class MultipartDecoder:
         self._received = False
 
     def feed(self, data: bytes) -> list[PartEvent]:
-        """What `data` completes, in order: a head, pieces of content, an end.
+        """Return what `data` completes, in order: a head, pieces of content, an end.
 
         Raises:
-            BadRequest: This is not a multipart form.
+            BadRequest: The body is not a multipart form.
             TooManyParts: It has more parts than allowed.
-
         """
         self._received = True
         self._buffer += data
@@ -135,8 +134,9 @@ class MultipartDecoder:
             events.append(bytes(self._buffer[start:stop]))
 
     def _after(self, delimiter: re.Match[bytes]) -> tuple[_State, int] | None:
-        """Return what follows a delimiter, another part's head or the end, and where; None if that is not
-        here yet.
+        """Return what follows a delimiter, another part's head or the end, and where.
+
+        None if that has not arrived yet.
         """
         match delimiter.lastgroup:
             case "end":
@@ -162,8 +162,10 @@ class MultipartDecoder:
         return content, True
 
     def _content_start(self, blank_line: int) -> int | None:
-        """Return where a part's content starts: after the blank line, or on it if its CRLF opens the next
-        delimiter already (a part without content, RFC 2046); None if that cannot be told yet.
+        """Return where a part's content starts; None if that cannot be determined yet.
+
+        It starts after the blank line, or on it if its CRLF already opens the next delimiter (a part without
+        content, RFC 2046).
         """
         opening = self._buffer[blank_line : blank_line + len(self._delimiter)]
         if not self._delimiter.startswith(opening):

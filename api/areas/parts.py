@@ -59,12 +59,10 @@ def _is_text(media_type: str | None) -> bool:
 
 
 def parse_head(block: bytes) -> PartHead:
-    """The headers of one part.
+    """Return the headers of one part.
 
     Raises:
-        BadRequest: A header breaks RFC 7578, or asks for a transfer encoding that section 4.7 of it
-            abolished.
-
+        BadRequest: A header breaks RFC 7578, or requests a transfer encoding that its section 4.7 abolished.
     """
     plain = _PLAIN_FIELD.fullmatch(block)
     if plain is not None:
@@ -92,8 +90,9 @@ def parse_head(block: bytes) -> PartHead:
 
 
 def _header_lines(block: bytes) -> list[tuple[bytes, bytes]]:
-    """Return names in lower case and values; a line that begins with a blank continues the one before it
-    (RFC 5322).
+    """Return names in lower case and values.
+
+    A line that begins with a blank continues the one before it (RFC 5322).
     """
     sent = block.split(b"\r\n")
     if len(sent) > MAX_HEADER_LINES:
@@ -131,8 +130,9 @@ def _disposition(value: bytes) -> tuple[str, str | None]:
 
 
 def _unescaped(value: bytes) -> str:
-    """Return a name as its form had it: browsers escape three characters, and nothing else (WHATWG HTML,
-    multipart/form-data encoding).
+    """Return a name as its form had it.
+
+    Browsers escape three characters, and nothing else (WHATWG HTML, multipart/form-data encoding).
     """
     text = _text(value)
     return text if "%" not in text else _BROWSERS.sub(lambda escape: _ESCAPED[escape[0]], text)
@@ -144,12 +144,13 @@ _CONTROL_TEXT = re.compile(r"[\x00-\x1f\x7f]")
 
 
 def _parameters(rest: bytes) -> dict[bytes, bytes]:
-    """`; name=value` lists. A backslash escapes a quote or a backslash; before anything else it stands
-    for itself, as in the paths that old browsers send.
+    """Return the parameters of a `; name=value` list.
+
+    A backslash escapes a quote or a backslash; before anything else it is literal, as in the paths that old
+    browsers send.
 
     Raises:
-        BadRequest: Something else than parameters, or one of them twice.
-
+        BadRequest: The list is malformed, or contains a parameter twice.
     """
     try:
         return _matched(_PARAMETER, rest)
@@ -185,8 +186,9 @@ def _text(value: bytes) -> str:
 
 
 def _extended(value: bytes) -> str | None:
-    """Return the value of `filename*` (RFC 8187); None if it cannot be read: section 4.3 of RFC 6266 has it
-    ignored then.
+    """Return the value of `filename*` (RFC 8187).
+
+    None if it is malformed: section 4.3 of RFC 6266 says to ignore it then.
     """
     charset, _, rest = value.partition(b"'")
     _, quote, encoded = rest.partition(b"'")

@@ -24,12 +24,11 @@ class Target:
     """An operation with the names from the path, each decoded once.
 
     Attributes:
-        operation: What to do.
+        operation: The operation.
         name: The id; empty for a plain creation.
-        key: The key, for the two that read one.
-        ttl: The time to live as it stands in the path.
-        custom: The path says that the id is a custom one.
-
+        key: The key, for the two operations that read one.
+        ttl: The time to live as written in the path.
+        custom: Whether the path says that the id is a custom one.
     """
 
     operation: Operation
@@ -46,12 +45,11 @@ _TABLED = frozenset({"GET", "POST", "DELETE"})
 
 
 def resolve(method: str, parts: list[str]) -> Target:
-    """The target of a request for `/genesys/1/storage/<parts>`; HEAD is a GET.
+    """Return the target of a request for `/genesys/1/storage/<parts>`; HEAD is a GET.
 
     Raises:
-        NoRoute: Nothing is there, or nothing for this method of the table.
-        MethodNotAllowed: The path is known and the method is not one of the interface's.
-
+        NoRoute: The path is unknown, or known only for other methods of the table.
+        MethodNotAllowed: The path is known, and the interface has no such method.
     """
     targets = targets_of(parts)
     target = targets.get("GET" if method == "HEAD" else method)
@@ -63,7 +61,7 @@ def resolve(method: str, parts: list[str]) -> Target:
 
 
 def allowed(targets: dict[str, Target]) -> str:
-    """The value of an Allow header: every path that has a target has one for GET."""
+    """Return the value of an Allow header: every path that has a target has one for GET."""
     return ", ".join(sorted([*targets, "HEAD", "OPTIONS"]))
 
 
@@ -72,9 +70,9 @@ def _is_binary(targets: dict[str, Target]) -> bool:
 
 
 def targets_of(parts: list[str]) -> dict[str, Target]:
-    """Method to target for a path; empty if nothing is mapped to it.
+    """Return the targets of a path by method; empty if nothing is mapped to it.
 
-    `custom` and `binary` are reserved as ids, never as keys: a key only ever stands after an id.
+    `custom` and `binary` are reserved as ids, never as keys: a key always follows an id.
     """
     match parts:
         case ["custom", name]:

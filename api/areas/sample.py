@@ -54,12 +54,11 @@ class SamplePage:
         ]
 
     async def answer(self, request: Request, actor: str) -> Response:
-        """The page, or what one of its forms came to.
+        """Return the page, or the result of one of its forms.
 
         Raises:
             CrossSite: The form was sent by another site's page.
-            MethodNotAllowed: Neither a look at the page nor one of its forms.
-
+            MethodNotAllowed: The request is neither for the page nor from one of its forms.
         """
         if request.method in ("GET", "HEAD"):
             return self._render(200, {}, None)
@@ -103,11 +102,10 @@ class SamplePage:
 
 
 def _target(fields: dict[str, str], name: str) -> Target:
-    """The operation that a form's own fields name.
+    """Return the operation that a form's own fields name.
 
     Raises:
-        BadRequest: None, or one without its id or key.
-
+        BadRequest: The fields name none, or one without its id or key.
     """
     try:
         operation = Operation(fields.get("_operation", ""))
@@ -123,11 +121,12 @@ def _target(fields: dict[str, str], name: str) -> Target:
 
 
 def refuse_cross_site(request: Request) -> None:
-    """A form of this page names a customer, which a page elsewhere may not do in a visitor's browser.
+    """Refuse a form sent by another site's page.
+
+    A form of this page names a customer, which a page elsewhere may not do in a visitor's browser.
 
     Raises:
-        CrossSite: The browser says that the form came from elsewhere.
-
+        CrossSite: The browser reports that the form was sent from elsewhere.
     """
     site = request.header("sec-fetch-site")
     origin = request.header("origin")

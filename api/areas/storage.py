@@ -58,12 +58,11 @@ class Storage:
         )
 
     async def perform(self, request: Request, target: Target, user: str | None, actor: str) -> Response:
-        """Does what `target` says for `user` (`gms_user`).
+        """Perform `target` for `user` (`gms_user`).
 
         Raises:
-            EngineError: It cannot be done.
+            EngineError: The engine refuses it.
             RequestError: The request breaks a rule of the interface.
-
         """
         match target.operation:
             case Operation.LIST:
@@ -80,17 +79,16 @@ class Storage:
             return await self.write(target, user, actor, await reader.read())
 
     def reader(self, request: Request, system: dict[str, str] | None = None) -> FormReader:
-        """Reads the form of `request` by the configured rules."""
+        """Return a reader of the form of `request` under the configured rules."""
         return FormReader(request, self._engine.upload, self._rules, system)
 
     async def write(
         self, target: Target, user: str | None, actor: str, values: dict[str, NewValue]
     ) -> Response:
-        """Creates or updates an area.
+        """Create or update an area.
 
         Raises:
-            EngineError: It cannot be done.
-
+            EngineError: The engine refuses it.
         """
         config = self._config
         ttl = parse_ttl(target.ttl, default=config.default_ttl, maximum=config.max_ttl)
@@ -145,8 +143,9 @@ class Storage:
     async def _long_listing(
         self, base: str, name: str, found: list[tuple[str, Value]]
     ) -> AsyncIterator[bytes]:
-        """A listing with texts too long for memory, one of them at a time. What was erased since is left
-        out.
+        """Yield a listing whose texts are too long for memory, one text at a time.
+
+        What was erased since is left out.
         """
         opening = "{"
         for key, value in found:

@@ -8,11 +8,11 @@ _NUMBER = re.compile(r"\+?0*([0-9]+)")
 
 
 def parse_ttl(text: str, *, default: int, maximum: int) -> int:
-    """Seconds. What is no positive whole number in plain digits is an incorrect value, and that means
-    `default`, never an error (docs/wire/areas.md, section 5); what is above `maximum` means `maximum`.
+    """Return the time to live in seconds.
 
-    `int()` is not asked first: it takes `1_000`, blanks and foreign digits, and refuses very long
-    numbers.
+    Text that is not a positive whole number in plain digits is an incorrect value, which means `default`,
+    never an error (docs/wire/areas.md, section 5); a number above `maximum` means `maximum`. `int()` is not
+    tried first: it accepts `1_000`, blanks and foreign digits, and refuses very long numbers.
     """
     match = _NUMBER.fullmatch(text)
     if match is None:
