@@ -42,13 +42,14 @@ RETRY_SOON: Final = ("Retry-After", "1")
 
 
 def status_of(error: EngineError) -> int:
-    """The status of what the engine refuses; 500 for a kind that the table does not know."""
+    """Return the status of an engine error; 500 for a kind that the table does not list."""
     return next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), 500)
 
 
 def worded(error: Exception) -> tuple[int, str, HeaderFields]:
-    """Status, message and headers for any error that a request may end in; what is unknown here is a 500
-    without a word about its cause.
+    """Return status, message and headers for any error that a request may end in.
+
+    An error that is unknown here is a 500 that does not mention its cause.
     """
     headers: HeaderFields = getattr(error, "headers", ())
     if isinstance(error, EngineError):

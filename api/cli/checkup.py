@@ -180,7 +180,7 @@ def _first_certificate(path: Path) -> str:
 
 
 def server_state(status: dict[str, Any]) -> Iterator[Finding]:
-    """Check what a running server tells about itself in `status`."""
+    """Check what a running server reports about itself in `status`."""
     text = f"process {status['process']} runs since {status['started']}: {status['state']}"
     level = FINE if status["state"] == "ok" else WARNING if status["ready"] else ERROR
     advice = "" if level == FINE else 'see "What can go wrong" in docs/operating.md'

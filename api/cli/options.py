@@ -10,8 +10,9 @@ from retain.api.config.load import Config, ConfigError, load
 
 
 def configured(config_path: Path | None, *, data: str | None = None, bind: str | None = None) -> Config:
-    """Return what file and environment say, with the data folder and address of the command line, if it names
-    them. Raises `Stopped`.
+    """Return the configuration of file and environment, under the command line's data folder and address.
+
+    Raises `Stopped`.
     """
     given = {"storage.data": ("--data", data), "server.bind": ("--bind", bind)}
     options = {place: (option, value) for place, (option, value) in given.items() if value is not None}

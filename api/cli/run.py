@@ -22,17 +22,16 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON."
 
 
 def act(config_path: Path | None, data: str | None, name: str, /, **arguments: Any) -> Any:
-    """Has the act `name` of `api.administration.Administration` done, and answers its result.
+    """Run the administrative action `name`, in the running server or in this process, and return its result.
 
     Args:
-        config_path: As `--config` gives it.
-        data: As `--data` gives it.
-        name: Of the act.
-        arguments: Its arguments, but for who acts.
+        config_path: The value of `--config`.
+        data: The value of `--data`.
+        name: A name in `Administration.acts`.
+        arguments: Its arguments, without the actor.
 
     Raises:
         Stopped: It was refused, or the data folder cannot be used; with the exit code for the reason.
-
     """
     config = configured(config_path, data=data)
     arguments["actor"] = actor()

@@ -24,7 +24,7 @@ act a folder without a journal is a mistyped one."""
 
 
 def act_alone(folder: Path, config: Config, name: str, arguments: Mapping[str, Any]) -> Any:
-    """Open the data folder in this process and do it here. See `retain.api.cli.run.act`."""
+    """Open the data folder in this process and run the action. See `retain.api.cli.run.act`."""
     with failures_of(config.storage.data, in_use=", which does not answer on its control socket"):
         if name not in BEGINS:
             _check_there(config.storage.data)

@@ -134,7 +134,7 @@ def asked_from(
     tags: tuple[str, ...],
     actors: tuple[Wanted, ...] = (),
 ) -> Selection:
-    """What the options ask for. Raises `Stopped` if that is nothing, or unclear."""
+    """Return the selection that the options describe. Raises `Stopped` if it is empty or unclear."""
     if resources and tags:
         raise Stopped("--tag narrows --name and --match; give names by --name with it", WRONG)
     asked = Selection(

@@ -52,7 +52,7 @@ def bind_address(value: str) -> str | None:
 
 
 def base_url(value: str) -> str | None:
-    """An absolute http(s) URL without query, fragment or credentials."""
+    """Check for an absolute http(s) URL without query, fragment or credentials."""
     try:
         parts = urlsplit(value)
         plain = parts.scheme in ("http", "https") and parts.hostname and parts.username is None
@@ -74,7 +74,7 @@ def cannot_be_changed_underway(url: str) -> bool:
 
 
 def key_set(value: str) -> str | None:
-    """A file, or a URL whose keys nobody can swap on their way."""
+    """Check for a file, or for a URL whose keys nobody can replace in transit."""
     if "://" not in value:
         return path(value)
     return None if cannot_be_changed_underway(value) else "must be a file, or a URL with https://"
@@ -86,7 +86,7 @@ def claims(values: tuple[str, ...]) -> str | None:
 
 
 def log_name(value: str) -> str | None:
-    """What can stand in a signed note as a key's name (C2SP signed-note)."""
+    """Check for a name that a signed note can have as a key's name (C2SP signed-note)."""
     if not value or "+" in value or not value.isascii() or not value.isprintable() or " " in value:
         return "must be a name without spaces and plus signs, such as retain.example.org/log"
     return None
@@ -119,26 +119,26 @@ def mime_types(values: tuple[str, ...]) -> str | None:
 
 
 def path(value: str) -> str | None:
-    """The name of a file or folder."""
+    """Check for the name of a file or folder."""
     if not value or any(c < " " or c == "\x7f" for c in value):
         return "must name a file or folder"
     return None
 
 
 def password_hash(value: str) -> str | None:
-    """A whole argon2id hash in PHC form: a password in clear text does not belong into a file."""
+    """Check for a whole argon2id hash in PHC form: a password in clear text does not belong into a file."""
     if not _ARGON2ID.fullmatch(value):
         return "must be an argon2id hash, whole as printed by `retain user hash`"
     return None
 
 
 def user_name(value: str) -> str | None:
-    """A name HTTP Basic can carry (RFC 7617: no colon), without blanks."""
+    """Check for a name that HTTP Basic can carry (RFC 7617: no colon), without blanks."""
     return None if _NAME.fullmatch(value) else "must be a name without blanks and colons"
 
 
 def account_name(value: str) -> str | None:
-    """A storage account's name that is no other interface's first path segment."""
+    """Check for a storage account's name that is no other interface's first path segment."""
     if value in RESERVED_ACCOUNTS:
         return f"{value!r} is reserved for the address of another interface; choose another name"
     return None if _ACCOUNT.fullmatch(value) else "must be 3 to 24 lower-case letters and digits"
@@ -161,7 +161,7 @@ def host_suffixes(values: tuple[str, ...]) -> str | None:
 
 
 def header_name(value: str) -> str | None:
-    """A header field's name (RFC 9110, token)."""
+    """Check for a header field's name (RFC 9110, token)."""
     return None if _FIELD.fullmatch(value) else "must be the name of a header field"
 
 

@@ -56,16 +56,16 @@ def setting(
     """Declare a key.
 
     Args:
-        default: Its value where nobody sets one.
+        default: Its value where none is set.
         doc: What it does, for the commented file and the documentation.
-        minimum: The least number it may be.
+        minimum: The least number allowed.
         maximum: The greatest.
-        choices: The only values it may have.
+        choices: The only values allowed.
         example: Shown in the commented file where the default is None or empty.
         secret: Never shown.
         check: Return why a value is impossible, None if it is not.
         empty_opens: The key is a list that restricts, and an empty one restricts nothing. The environment
-            cannot make it empty: a blank variable is often one that nobody set.
+            cannot make it empty: a blank variable is often one that was left unset.
     """
     rule = Rule(doc, minimum, maximum, choices, example, secret, check, empty_opens)
     field: T = dataclasses.field(default=default, metadata={"rule": rule}, repr=not secret)

@@ -215,7 +215,7 @@ class _Given(NamedTuple):
 
 
 def _from_environment(environ: Mapping[str, str]) -> Iterator[_Given]:
-    """What the environment says. Only variables that begin with a section's name are ours."""
+    """Yield what the environment sets; only variables that begin with a section's name count."""
     names = {
         f"{PREFIX}{s}_{key.name}".upper(): (s, key) for s, cls in SECTIONS.items() for key in keys_of(cls)
     }
@@ -296,7 +296,7 @@ def is_loopback(host: str) -> bool:
 
 
 def _check_together(config: Config, source: str) -> None:
-    """What single keys cannot know."""
+    """Check the keys against one another."""
     server = config.server
     host, _ = split_bind(server.bind)
     tls = server.tls_certificate is not None

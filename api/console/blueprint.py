@@ -63,7 +63,7 @@ def _is_page(path: str) -> bool:
 
 
 def _guarded(desk: Desk, route: Route, routes: Sequence[Route]) -> Any:
-    """The view, for those only who may use it, and for forms of ours only."""
+    """Return the view, restricted to the roles that may use it and to forms of the console's own pages."""
     rail = _rail_of(routes)
 
     async def answer(**names: str) -> Response:
@@ -88,7 +88,7 @@ def _guarded(desk: Desk, route: Route, routes: Sequence[Route]) -> Any:
 
 
 def _rail_of(routes: Sequence[Route]) -> Any:
-    """What the rail shows to a role: headings, each with its entries and their paths."""
+    """Return a function from a role to the rail it sees: headings, each with its entries and their paths."""
 
     def rail(role: Role | None) -> list[tuple[str, list[tuple[str, Nav]]]]:
         shown = [(route.path, route.nav) for route in routes if route.nav and role in (route.roles or ())]

@@ -36,12 +36,12 @@ Rail = Callable[[Role | None], list[tuple[str, list[tuple[str, Nav]]]]]
 
 
 class Call:
-    """A request, who makes it, and what pages need to answer it.
+    """A request, its caller, and what pages need to respond.
 
     Attributes:
         desk: What the pages of this server share.
-        asked: The request as the interfaces see one.
-        session: Who is signed in; None for nobody.
+        asked: The request in the form that the interfaces use.
+        session: The caller's session; None if not signed in.
         now: The engine's present, in nanoseconds since the epoch.
     """
 
@@ -63,18 +63,18 @@ class Call:
 
     @property
     def caller(self) -> Caller:
-        """Who is signed in. To be asked only where the route lets nobody else in."""
+        """The signed-in caller. To be used only where the route requires a role."""
         assert self.session is not None
         return self.session.caller
 
     @property
     def role(self) -> Role | None:
-        """What they may do; None for nobody."""
+        """The caller's role; None if not signed in."""
         return None if self.session is None else self.session.role
 
     @property
     def actor(self) -> str:
-        """Who acts, as it stands in the audit log."""
+        """The caller's name, as recorded in the audit log."""
         return self.caller.actor
 
     @property
@@ -106,15 +106,15 @@ class Call:
         return found
 
     async def form(self) -> MultiDict[str, str]:
-        """What a form sent."""
+        """Return the fields of the form that was sent."""
         found: MultiDict[str, str] = await quart_request.form
         return found
 
     async def proven(self) -> bool:
-        """Whether what was sent comes from a page of ours.
+        """Whether the request was sent from a page of the console.
 
-        Browsers say where a request comes from (Fetch Metadata); the token says it for those that do not.
-        Scripts send it as a header, so that a long body need not be read for it.
+        Browsers report where a request comes from (Fetch Metadata); for those that do not, the token proves
+        it. Scripts send the token as a header, so that a long body need not be read for it.
         """
         if quart_request.headers.get("Sec-Fetch-Site", "same-origin") not in ("same-origin", "none"):
             return False
@@ -125,7 +125,7 @@ class Call:
         return bound is not None and self.desk.csrf.proves(bound, token)
 
     def _bound(self) -> str | None:
-        """What forms are bound to: the session, or a browser's cookie before there is one."""
+        """Return what forms are bound to: the session, or a browser's cookie before there is one."""
         return self.session.id if self.session is not None else self.desk.guest.load_user().auth_id
 
     def csrf_token(self) -> str:
@@ -196,7 +196,7 @@ class Call:
         content_type: str,
         headers: Mapping[str, str],
     ) -> Response:
-        """Return an answer whose bytes come one after the other; `body` is closed when nobody reads it."""
+        """Return a response whose bytes are sent one chunk after the other; `body` is closed in any case."""
         response = self.answer("", status, content_type, {**headers, "Content-Length": str(length)})
         response.response = IterableBody(body)
         return response
@@ -213,7 +213,7 @@ class Call:
         return self.go(f"{SIGN_IN}?next={quote(here, safe='/')}" if here != HOME else SIGN_IN)
 
     def next_page(self, wanted: str) -> str:
-        """Return `wanted` if it is a path of the console, else its first page: nobody is sent elsewhere."""
+        """Return `wanted` if it is a path of the console, else its first page: no open redirect."""
         if len(wanted) <= _NEXT_MAX and _NEXT.fullmatch(wanted) and not wanted.startswith(SIGN_IN):
             return wanted
         return HOME

@@ -20,22 +20,22 @@ from retain.engine import Engine
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Desk:
-    """Made once beside the application.
+    """What all pages of one server share; created once beside the application.
 
     Attributes:
         engine: The open data folder.
         config: The whole configuration.
-        administration: The acts that the command line has done, too.
-        identity: Recognises callers, with the interfaces' own slow-down of failed logins.
+        administration: The actions that the command line calls, too.
+        identity: Authenticates callers, with the interfaces' own throttling of failed logins.
         external: How clients reach this server.
-        sessions: Who is signed in.
-        cookie: Names the session.
-        guest: Names a browser that is not signed in.
+        sessions: The sessions of signed-in users.
+        cookie: The session's cookie.
+        guest: The cookie of a browser that is not signed in.
         csrf: Makes and checks forms' tokens.
         templates: The pages.
         settings: Reads earlier versions of settings.
         traffic: How many requests were answered lately.
-        evidence: Reads the journal for pages, and does long work.
+        evidence: Reads the journal for pages, and runs long work.
     """
 
     engine: Engine

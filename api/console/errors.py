@@ -66,7 +66,7 @@ def refusal(call: Call, error: EngineError) -> Response:
 
 
 def fault(call: Call, error: Exception) -> Response:
-    """Return the page for a mistake of ours, which the log tells more about."""
+    """Return the page for an internal error; the log has the details."""
     log_id = call.desk.engine.entropy(6).hex()
     LOG.error("page ended by an error of ours", exc_info=error, extra={"facts": {"id": log_id}})
     words = _WORDS[500]

@@ -29,7 +29,7 @@ def moment_of(value: int | str) -> datetime:
 
 
 def exact(value: int | str) -> str:
-    """Return an instant in UTC to the millisecond, for machines and for whoever hovers over it."""
+    """Return an instant in UTC to the millisecond, for machines and for tooltips."""
     moment = moment_of(value)
     return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03}Z"
 
@@ -120,7 +120,7 @@ def breakable(value: str) -> Markup:
 
 @pass_context
 def date(context: Context, value: int | str, form: str = "day") -> str:
-    """Return the day of an instant as text, for where no `<time>` may stand; `short` is without the year."""
+    """Return the day of an instant as text, for places without `<time>`; `short` is without the year."""
     words = in_zone(value, context["zone"], "day")
     return words.rpartition(" ")[0] if form == "short" else words
 

@@ -27,9 +27,9 @@ def open_console(
     identity: Identity,
     traffic: Traffic,
 ) -> Blueprint:
-    """Return the console's blueprint. Everybody is signed out: sessions are in memory.
+    """Return the console's blueprint. All users are signed out: sessions are in memory.
 
-    Templates are compiled here, in the thread that makes the pages, and not for whoever asks first.
+    Templates are compiled here, in the thread that makes the pages, and not during the first request.
     """
     desk = desk_of(engine, config, administration, identity, traffic)
     for name in desk.templates.list_templates():

@@ -22,12 +22,12 @@ class Route:
     """A path of the console and who may use it.
 
     Attributes:
-        path: As Quart routes it, such as `/console/containers/<tenant>/<container>`.
-        view: Answers it.
-        methods: HTTP methods; `GET` answers `HEAD` as well.
-        roles: Who may; None for everybody, signed in or not.
+        path: In Quart's form, such as `/console/containers/<tenant>/<container>`.
+        view: The handler.
+        methods: HTTP methods; `GET` includes `HEAD`.
+        roles: Who may use it; None for everybody, signed in or not.
         nav: Its entry in the rail, if it has one.
-        live: A page's own requests in the background, which keep no session alive.
+        live: Requested by a page in the background, which keeps no session alive.
     """
 
     path: str

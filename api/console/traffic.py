@@ -51,10 +51,10 @@ class Rates:
 
 
 class Traffic:
-    """Compares the counters with what they were.
+    """Compares the counters with their earlier values.
 
-    A picture of them is taken when somebody looks. So the time that is told is the one since somebody looked
-    some minutes ago, or since the start.
+    Their values are recorded when the page is requested. So the period shown is the one since a request some
+    minutes ago, or since the start.
 
     Args:
         counters: The server's.
@@ -94,6 +94,6 @@ def _rate(name: str, now: Totals, before: Totals, seconds: float) -> Rate:
 
 
 def _bound(within: Sequence[tuple[float, int]], share: float) -> float | None:
-    """The least bound of the histogram within which that share was answered."""
+    """Return the least bound of the histogram within which that share was answered."""
     total = within[-1][1] if within else 0
     return next((bound for bound, count in within if count >= share * total), None) if total else None

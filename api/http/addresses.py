@@ -8,9 +8,9 @@ from ipaddress import IPv6Address, ip_address
 
 @lru_cache(4096)
 def counted_address(address: str) -> str:
-    """The address that limits count by: an IPv6 host owns its whole /64 network, so that counts as one.
+    """Return the address that limits count by; for IPv6 the /64 network, which one host owns as a whole.
 
-    An IPv4 address in IPv6 form is the IPv4 address; what is no address at all is itself.
+    An IPv4 address in IPv6 form is the IPv4 address; what is no address at all is returned as it is.
     """
     try:
         parsed = ip_address(address)

@@ -26,10 +26,11 @@ RATE_WINDOW_S = 10.0
 class Body:
     """The bytes of one request: `async for chunk in request.body`. One pass only.
 
-    `declared` is the Content-Length, None where the client sent none (chunked, HTTP/2). `limit` may be set
-    by the surface before reading; the declared length is held against it before the first byte. `min_rate` is
-    in bytes a second, 0 for none, and counts over `RATE_WINDOW_S` seconds spent waiting.
-    `finished` tells that the last byte was read (or that there never was one).
+    `declared` is the Content-Length, None where the client sent none (chunked, HTTP/2). `limit` may be set by
+    the interface before reading; the declared length is compared with it before the first byte. `min_rate` is
+    in bytes a second, 0 for none, and counts over `RATE_WINDOW_S` seconds spent waiting. `finished`: the last
+    byte was read, or there never was one.
+
     Raises TooLarge, BodyTooSlow and ClientGone while iterating.
     """
 
@@ -84,9 +85,10 @@ class Body:
         self._proceed = proceed
 
     async def discard(self, at_most: int) -> None:
-        """Throw away what is left, if that is at most `at_most` bytes and nobody waits to send it.
+        """Throw away the rest, if that is at most `at_most` bytes and the client does not wait to send it.
 
-        A small rest is read so that the connection can go on to its next request; a long one is not worth it.
+        A small rest is read so that the connection can continue with its next request; a long one is not
+        worth it.
         """
         if self._proceed is not None or self.declared is None or self.declared - self.received > at_most:
             return
@@ -98,9 +100,9 @@ class Body:
             self.declared = None
 
     async def wait_gone(self) -> None:
-        """Until nobody is to be kept waiting: the client has gone away, or the server is about to stop.
+        """Wait until the client has disconnected or the server is about to stop.
 
-        For answers that wait for something. What is left of the body is thrown away.
+        For responses that wait for something. The rest of the body is thrown away.
         """
         if self._share is not None:
             self._share.made(0)  # no answer is in the making while it waits
@@ -134,7 +136,7 @@ class Body:
         raise StopAsyncIteration
 
     async def _next_message(self) -> Message:
-        """The next message. Only time spent waiting counts: a slow disk here is not a slow client."""
+        """Return the next message. Only time spent waiting counts: a slow disk here is not a slow client."""
         if self._proceed is not None:
             proceed, self._proceed = self._proceed, None
             await proceed()

@@ -1,15 +1,16 @@
-"""What the requests of one client, and of all together, may hold in memory: bounded before it is spent.
+"""Bounds on the memory of one client's requests, and of all requests together: checked before it is spent.
 
 Two amounts are counted, each for the whole process and for each address (of IPv6, each /64 network):
 
 - *intake*: bytes of request bodies that arrived and are not yet passed on;
 - *answers*: answers in the making, from the request's head to the answer's last byte.
 
-Nothing here knows HTTP/1.1 or HTTP/2. Whatever runs a connection asks `Bounds.enter` for a `Share` as soon as
-a request's head is there, tells it what arrives (`took`), waits where it is told to (`room`), and closes it
-when the request's *task* ends, which may be later than its stream.
+This module is independent of HTTP/1.1 and HTTP/2. The connection's code calls `Bounds.enter` for a `Share`
+once a request's head has arrived, reports what arrives (`took`), waits where required (`room`), and closes
+the share when the request's *task* ends, which may be later than its stream.
 
-Beyond a bound bodies wait unread. If nothing moves for `PATIENCE_S`, the slowest of those that fill it goes.
+Beyond a bound bodies wait unread. If nothing moves for `PATIENCE_S`, the slowest of those that fill it is
+ended.
 """
 
 from __future__ import annotations
@@ -90,7 +91,7 @@ class Pool:
         self._waiting: dict[str, deque[trio.Event]] = {}
 
     def used_by(self, place: str) -> int:
-        """What one address has of it, foreseen amounts included."""
+        """Return the bytes that one address uses of it, including reserved amounts."""
         return self._by_place[place]
 
     def add(self, place: str, amount: int, *, foreseen: bool = False) -> None:
@@ -137,9 +138,9 @@ class Pool:
 
 
 class Share:
-    """What one request holds. Closed twice, it gives back once.
+    """The memory of one request. Closed twice, it is released once.
 
-    `holds_at_most` is set by whoever streams a body on: from there on no more than that is counted.
+    `holds_at_most` is set by the code that streams a body on: from then on no more than that is counted.
     """
 
     __slots__ = (
@@ -177,7 +178,7 @@ class Share:
         self._count_intake()
 
     def streams(self, at_most: int) -> None:
-        """The body is passed on as it comes: no more than `at_most` bytes of it are held at once."""
+        """Note that the body is passed on as it arrives: at most `at_most` bytes are in memory at once."""
         self.holds_at_most = at_most
         self._count_intake()
 
@@ -190,7 +191,7 @@ class Share:
                 self._bounds.holding.add(self)
 
     async def room(self) -> None:
-        """Wait until more of the body may be read. The slowest goes if that takes too long."""
+        """Wait until more of the body may be read. The slowest request is ended if that takes too long."""
         pool = self._bounds.intake
         if self.holds_at_most is not None and self._intake >= self.holds_at_most:
             return  # what comes now takes the place of what was passed on
@@ -215,7 +216,7 @@ class Share:
         pool.add(self.place, ANSWER_GUESS, foreseen=True)
 
     def made(self, size: int) -> None:
-        """The answer's bytes are known, or there are none for now."""
+        """Note the size of the response's bytes; 0 if there are none for now."""
         pool = self._bounds.answers
         if self._foreseen:
             pool.add(self.place, -self._foreseen, foreseen=True)
@@ -225,7 +226,7 @@ class Share:
             self._answer = size
 
     def close(self) -> None:
-        """The request's task has ended."""
+        """Release the memory: the request's task has ended."""
         self.made(0)
         if self._intake:
             self._bounds.intake.add(self.place, -self._intake)
@@ -235,12 +236,11 @@ class Share:
 
 
 class Bounds:
-    """All that requests hold.
+    """The memory of all requests.
 
     Args:
-        trusted: Networks of proxies, which stand for many clients: they have no bound of their own.
-        on_refused: Called for each request that had to go.
-
+        trusted: Networks of proxies, which represent many clients: they have no bound of their own.
+        on_refused: Called for each request that was ended.
     """
 
     def __init__(
@@ -256,7 +256,7 @@ class Bounds:
         self._resets: OrderedDict[str, Rate] = OrderedDict()
 
     def enter(self, peer: str) -> Share:
-        """A request has begun."""
+        """Begin a request and return its share."""
         return Share(self, counted_address(peer))
 
     def enter_stream(self, place: str) -> bool:
@@ -267,7 +267,7 @@ class Bounds:
         return True
 
     def leave_stream(self, place: str) -> None:
-        """The task of such a request has ended."""
+        """Note that the task of such a request has ended."""
         self._streams[place] -= 1
         if not self._streams[place]:
             del self._streams[place]

@@ -1,10 +1,10 @@
-"""What can be wrong with a request before any surface looks at it: typed, each with its status."""
+"""Errors of a request that are found before any interface handles it: typed, each with its status."""
 
 from __future__ import annotations
 
 
 class RequestError(Exception):
-    """The request cannot be served as it stands; every surface words `status` in its own shape.
+    """The request cannot be served as it is; every interface words `status` in its own form.
 
     ::
 
@@ -60,11 +60,11 @@ class Overloaded(RequestError):
 
 
 class ClientGone(Exception):
-    """The client closed the connection before its body was complete: nobody is there to be answered."""
+    """The client closed the connection before its body was complete: no response can be sent."""
 
 
 class UnexpectedError(Exception):
-    """A fault of ours, already logged under `log_id`; the answer is a 500 with the id and nothing else."""
+    """An internal error, already logged under `log_id`; the response is a 500 with only the id."""
 
     status = 500
 

@@ -18,7 +18,7 @@ _PAIR = re.compile(r'\s*([A-Za-z]+)\s*=\s*(?:"([^"]*)"|([^\s;,"]*))\s*')
 
 
 class ExternalUrl:
-    """Answers `base` for each request."""
+    """Returns `base` for each request."""
 
     def __init__(self, server: ServerConfig) -> None:
         self._fixed = server.external_url.rstrip("/") if server.external_url else None
@@ -55,7 +55,7 @@ def _host(request: Request) -> str:
 
 
 def _forwarded(request: Request) -> dict[str, str]:
-    """proto, host, prefix, as far as the nearest proxy told them in a usable form."""
+    """Return proto, host and prefix, as far as the nearest proxy sent them in a usable form."""
     said: dict[str, str] = {}
     if forwarded := request.header_values("forwarded"):
         # The last element is the nearest proxy's; what stands before it may be the client's invention.

@@ -1,11 +1,12 @@
-"""One HTTP request and one HTTP response, as every surface sees them.
+"""One HTTP request and one HTTP response, as every interface sees them.
 
-A surface is `async def handle(request: Request) -> Response`. This module knows the wire (RFC 9110, RFC
-3986) and nothing of any surface; `api.app` builds the requests, sends the responses, decides who gets which.
+An interface is `async def handle(request: Request) -> Response`. This module implements the wire (RFC 9110,
+RFC 3986) and is independent of any interface; `api.server.app` builds the requests, sends the responses, and
+selects the interface.
 
-The rule that keeps two names from meaning one thing (`Request.segments`): the *raw* path is split on `/`
-first, then each segment is percent-decoded exactly once, as strict UTF-8. A bad escape, bad UTF-8 or a NUL
-is refused, never guessed at.
+The rule that prevents two names from meaning one thing (`Request.segments`): the *raw* path is split on `/`
+first, then each segment is percent-decoded exactly once, as strict UTF-8. A bad escape, bad UTF-8 or a NUL is
+refused, never guessed at.
 """
 
 from __future__ import annotations
@@ -130,7 +131,7 @@ class Request:
 
     @classmethod
     def of_plain_head(cls, head: PlainHead, receive: Receive, peer: str, server: tuple[str, int]) -> Request:
-        """A request whose head has been checked already: no name twice, one Host, one length at most."""
+        """Return the request of a checked head: no name twice, one Host, one length at most."""
         request = cls.__new__(cls)
         request.authority = None
         request.is_target_bad = False
@@ -148,7 +149,7 @@ class Request:
         return request
 
     def _framing(self) -> tuple[int | None, bool]:
-        """(declared length, whether a body is announced)."""
+        """Return (declared length, whether a body is announced)."""
         declared: int | None = None
         framed = False
         for name, value in self.raw_headers:
@@ -161,7 +162,7 @@ class Request:
         return declared, framed
 
     def header(self, name: str) -> str | None:
-        """The first header of that name (any case), outer blanks trimmed; None if there is none."""
+        """Return the first header of that name (any case), outer blanks trimmed; None if there is none."""
         wanted = name.lower().encode("latin-1")
         if self._fields is not None:
             found_value = self._fields.get(wanted)
@@ -182,10 +183,10 @@ class Request:
         return [(name.decode("latin-1"), value.decode("latin-1").strip(" \t")) for name, value in pairs]
 
     def segments(self) -> list[str]:
-        """The path's segments after the leading slash, each decoded exactly once.
+        """Return the path's segments after the leading slash, each decoded exactly once.
 
-        Doubled slashes give empty ones: `/a%2Fb//c%20d/` → `["a/b", "", "c d", ""]`; `/` → `[""]`.
-        Raises BadRequest (see `decode_segment`).
+        Doubled slashes give empty ones: `/a%2Fb//c%20d/` → `["a/b", "", "c d", ""]`; `/` → `[""]`. Raises
+        BadRequest (see `decode_segment`).
         """
         if self._segments is None:
             raw = self.raw_path
@@ -193,7 +194,7 @@ class Request:
         return self._segments
 
     def query_pairs(self) -> list[tuple[str, str]]:
-        """The query's fields in order, decoded once; `+` is a plus, a field without `=` is empty.
+        """Return the query's fields in order, decoded once; `+` is a plus, a field without `=` is empty.
 
         Raises BadRequest (see `decode_segment`).
         """
@@ -205,7 +206,7 @@ class Request:
         return pairs
 
     async def read_body(self, limit: int) -> bytes:
-        """The whole body in memory. Raises TooLarge above `limit` bytes, BodyTooSlow, ClientGone."""
+        """Return the whole body. Raises TooLarge above `limit` bytes, BodyTooSlow, ClientGone."""
         self.body.limit = limit
         return b"".join([chunk async for chunk in self.body])
 
@@ -215,11 +216,11 @@ HeaderFields: TypeAlias = Sequence[tuple[str, str]]
 
 
 class Response:
-    """A status, headers (order and case are kept on the wire), and bytes or an async iterator of bytes.
+    """A status, headers (order and case are preserved on the wire), and bytes or an async iterator of bytes.
 
-    `length` announces a Content-Length for an iterator, or for a HEAD answer with no body at hand; bytes are
-    counted. An iterator of unknown length is sent chunked. A surface sets its own headers only: Date and the
-    framing are the server's. The iterator is closed (`aclose`) whatever happens to the client.
+    `length` announces a Content-Length for an iterator, or for a HEAD response with no body at hand; bytes
+    are counted. An iterator of unknown length is sent chunked. An interface sets its own headers only: Date
+    and the framing are the server's. The iterator is closed (`aclose`) whatever happens to the client.
     """
 
     __slots__ = ("body", "headers", "length", "status")
@@ -239,17 +240,17 @@ class Response:
 
     @classmethod
     def text(cls, status: int, text: str, headers: HeaderFields = ()) -> Response:
-        """A plain text answer."""
+        """Return a plain text response."""
         return cls(status, [("Content-Type", "text/plain;charset=utf-8"), *headers], text.encode())
 
     @classmethod
     def json(cls, status: int, value: object, headers: HeaderFields = ()) -> Response:
-        """A JSON answer. Raises ValueError on NaN and infinities."""
+        """Return a JSON response. Raises ValueError on NaN and infinities."""
         text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
         return cls(status, [("Content-Type", "application/json"), *headers], text.encode())
 
     def head_message(self) -> Message:
-        """The ASGI start message. Raises ValueError on a header that would break out of its line."""
+        """Return the ASGI start message. Raises ValueError on a header that would break out of its line."""
         return start_message(self.status, self.fields())
 
     def fields(self) -> list[tuple[str, str]]:
@@ -268,7 +269,7 @@ class Response:
 
 
 def start_message(status: int, fields: HeaderFields) -> Message:
-    """The ASGI message that begins an answer."""
+    """Return the ASGI message that begins a response."""
     encoded = [(name.encode("ascii"), value.encode("latin-1")) for name, value in fields]
     return {"type": "http.response.start", "status": status, "headers": encoded}
 
@@ -285,16 +286,16 @@ class Surface:
 
     Attributes:
         name: Short name for logs and metrics.
-        handle: Answers a request, or raises RequestError, an engine error, or anything unexpected.
-        error: Words what `handle` raised; must not raise.
+        handle: Returns the response to a request, or raises RequestError, an engine error, or anything
+            unexpected.
+        error: Returns the response to what `handle` raised; must not raise.
         prefixes: First path segments (decoded) that are this interface's.
-        claims: Tells further first path segments that are its own, such as account names.
+        claims: Returns whether a further first path segment is its own, such as an account's name.
         host_suffixes: Host name endings under which every path is its own.
-        about: One sentence for people: what it stores, for whose clients.
+        about: One sentence for people: what it stores, for which clients.
         root: Where its addresses begin, after the server's base URL.
         example: A first curl line for people, given the server's base URL.
         page: A page of its own that people may open: (path without its leading slash, label).
-
     """
 
     name: str
@@ -310,7 +311,7 @@ class Surface:
 
 
 def plain_error(request: Request, error: Exception) -> Response:
-    """The error mapper of everything that belongs to no surface: one line of text."""
+    """Return the response to an error that belongs to no interface: one line of text."""
     status: int = getattr(error, "status", 500)
     message: str = getattr(error, "message", "internal error")
     return Response.text(status, f"{message}\n", [("Cache-Control", "no-store")])

@@ -57,7 +57,7 @@ class PlainHead:
         self._named = named
 
     def cased(self) -> list[tuple[bytes, bytes]]:
-        """The header fields with their names as the client wrote them."""
+        """Return the header fields with their names as the client wrote them."""
         return self._named
 
 
@@ -76,7 +76,7 @@ class PlainHeads:
         self._seen_hosts: set[bytes] = set()
 
     def read(self, data: bytes | bytearray, end: int) -> PlainHead | None:
-        """The head in `data[:end]`, which ends with an empty line; None if it is not plain."""
+        """Return the head in `data[:end]`, which ends with an empty line; None if it is not plain."""
         line = _REQUEST_LINE.match(data, 0, end)
         if line is None or end > self.max_bytes:
             return None

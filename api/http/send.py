@@ -1,4 +1,4 @@
-"""Put a response on the wire, and notice a client that goes away where that matters."""
+"""Send a response, and notice a client that disconnects where that matters."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def drop_description(head: Message, method: str) -> None:
 
 
 def describes_nothing(method: str, status: int) -> bool:
-    """Return whether an answer must not describe a body: it has none, and stands for none."""
+    """Return whether a response must not describe a body: it has none, and represents none."""
     return not has_body(method, status) and (status >= 300 or status == 204)
 
 
@@ -58,12 +58,12 @@ async def send_response(
     unread: bool,
     stopping: trio.Event | None = None,
 ) -> None:
-    """Put `response`, whose `head_message` is `head`, on the wire.
+    """Send `response`, whose `head_message` is `head`.
 
-    Bytes after a request that was read to its end take no task: the common case. Otherwise (`unread`)
-    whatever is left of the request is thrown away beside the answer, because a peer that goes on sending
-    would fill the queue towards us and hold the connection for ever; and a client that goes away ends a
-    streaming answer. A stream of events, which has no end of its own, ends when the server is `stopping`.
+    Sending after a request that was read to its end needs no task: the common case. Otherwise (`unread`) the
+    rest of the request is thrown away beside the response, because a peer that continues to send would fill
+    the receive queue and hold the connection for ever; and a client that disconnects ends a streaming
+    response. A stream of events, which has no end of its own, ends when the server is `stopping`.
     """
     body = response.body
     if not has_body(method, response.status):

@@ -1,6 +1,6 @@
 """Identities: HTTP Basic against configured users, signed tokens, and a trusted proxy's headers.
 
-Every interface asks `Identity.authenticate` who is calling; how that was found out is nobody else's business.
+Every interface calls `Identity.authenticate`; how the caller was authenticated concerns no other room.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Who is calling, and the answers for those who cannot be told apart from anyone."""
+"""The authenticated caller, and the errors of authentication."""
 
 from __future__ import annotations
 
@@ -42,23 +42,22 @@ class Caller:
 
     @property
     def actor(self) -> str:
-        """The caller as it stands in an event's details: `user:<name>` or `anonymous`."""
+        """The caller as recorded in an event's details: `user:<name>` or `anonymous`."""
         return "anonymous" if self.method is Method.ANONYMOUS else f"user:{self.name}"
 
 
 class IdentityError(Exception):
-    """The caller could not be recognised; `status` and `headers` belong into every surface's answer.
+    """The caller was not authenticated; `status` and `headers` belong into every interface's response.
 
     ::
 
         IdentityError
         ├── Unauthenticated       401  no credentials, or wrong ones; with the challenges
         ├── TooManyAttempts       429  failed logins from there, or for that name, are slowed
-        └── IdentityUnavailable   503  the keys that tokens are signed with cannot be had now
+        └── IdentityUnavailable   503  the keys that tokens are signed with are not available
 
-    The last two say when to try again (Retry-After).
-
-    Messages are constant for all credentials: they never tell a wrong name from a wrong password.
+    The last two carry Retry-After. Messages are constant for all credentials: they never distinguish a wrong
+    name from a wrong password.
     """
 
     status = 401

@@ -11,13 +11,12 @@ from retain.api.identity.proxy import Networks
 
 
 def identity_options(config: Config) -> IdentityOptions:
-    """What `config` says about users, tokens and proxies.
+    """Return the users, tokens and proxies that `config` describes.
 
-    Users without a password are left out: nobody can log in as them.
+    Users without a password are left out: they cannot log in.
 
     Raises:
         ValueError: Something impossible that only shows here, such as a hash that is not argon2id.
-
     """
     proxies = tuple(ip_network(item, strict=False) for item in config.server.trusted_proxies)
     return IdentityOptions(
@@ -33,7 +32,7 @@ def identity_options(config: Config) -> IdentityOptions:
 
 
 def areas_identity_options(config: Config) -> IdentityOptions | None:
-    """The one user of the areas interface, roleless; None if that interface is open."""
+    """Return the one user of the areas interface, roleless; None if that interface is open."""
     if config.areas.username is None or config.areas.password is None:
         return None
     return IdentityOptions(

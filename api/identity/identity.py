@@ -1,6 +1,4 @@
-"""Who is calling: the one place where credentials are read. The surfaces ask, and never parse any
-themselves.
-"""
+"""Authentication: the one place where credentials are read; interfaces never parse any themselves."""
 
 from __future__ import annotations
 
@@ -55,13 +53,12 @@ class Identity:
         self._tokens = _tokens(options, memory, now, read_keys)
 
     async def authenticate(self, request: Request) -> Caller:
-        """The caller of `request`.
+        """Return the caller of `request`.
 
         Raises:
             Unauthenticated: No credentials, or wrong ones; its headers hold the challenges.
             TooManyAttempts: Failed logins from there, or for that name, are slowed.
-            IdentityUnavailable: A token cannot be judged because its keys cannot be read.
-
+            IdentityUnavailable: A token cannot be verified because its keys cannot be read.
         """
         if self._options.proxy is not None:
             caller = proxied_caller(request, self._options.proxy)
@@ -84,7 +81,7 @@ class Identity:
                 raise Unauthenticated("this way to authenticate is not offered", self._challenges())
 
     def challenge(self, message: str) -> Unauthenticated:
-        """A refusal of what anonymous callers may not do, to be raised."""
+        """Return a refusal of what anonymous callers may not do, to be raised."""
         return Unauthenticated(message, self._challenges())
 
     async def basic(self, request: Request) -> Caller:
@@ -94,11 +91,10 @@ class Identity:
         return await self.authenticate(request)
 
     async def login(self, name: str, password: str, request: Request) -> Caller | None:
-        """The user that `name` and `password`, typed into a form, belong to; None if they are wrong.
+        """Return the user that `name` and `password`, typed into a form, belong to; None if they are wrong.
 
         Raises:
             TooManyAttempts: Failed logins from there, or for that name, are slowed.
-
         """
         address = client_address(request, self._options.trusted_proxies)
         return await self._passwords.authenticate(name, password, address)
@@ -109,7 +105,7 @@ class Identity:
         return bool(self._users)
 
     def is_known(self, caller: Caller) -> bool:
-        """Whether whoever logged in with a password is still a user, with the same roles."""
+        """Return whether a caller who logged in with a password is still a user, with the same roles."""
         user = self._users.get(caller.name)
         return caller.method is not Method.BASIC or (user is not None and user.roles == caller.roles)
 
@@ -119,12 +115,12 @@ class Identity:
         return self._tokens is not None
 
     async def token_login(self, token: str) -> tuple[Caller, float] | None:
-        """The user of a bearer token that was typed into a form, and for how many seconds it is valid; None
-        if it proves nothing.
+        """Return the user of a bearer token typed into a form, and for how many seconds it is valid.
+
+        None if the token proves nothing.
 
         Raises:
-            IdentityUnavailable: The keys to judge it by cannot be read.
-
+            IdentityUnavailable: The keys to verify it with cannot be read.
         """
         if self._tokens is None:
             return None
@@ -135,11 +131,10 @@ class Identity:
             return None
 
     def named_by_proxy(self, request: Request) -> Caller | None:
-        """The user that a trusted proxy names with this request; None if none does.
+        """Return the user that a trusted proxy names with this request; None if none does.
 
         Raises:
-            Unauthenticated: What the proxy says is no single user name.
-
+            Unauthenticated: The proxy's headers do not name one single user.
         """
         return None if self._options.proxy is None else proxied_caller(request, self._options.proxy)
 
@@ -164,8 +159,9 @@ class Identity:
         raise Unauthenticated("invalid token", [("WWW-Authenticate", challenge)])
 
     def _challenges(self) -> list[tuple[str, str]]:
-        """What is offered; Basic also when nothing is, because a 401 without a challenge is none (RFC
-        9110).
+        """Return the challenges of a 401.
+
+        Basic is offered even when no method is, because a 401 without a challenge is invalid (RFC 9110).
         """
         challenges: list[tuple[str, str]] = []
         if self._users or self._tokens is None:

@@ -1,5 +1,4 @@
-"""The keys that tokens are signed with: JSON Web Key Sets (RFC 7517) from a file or a URL, and one shared
-secret.
+"""The keys of tokens: JSON Web Key Sets (RFC 7517) from a file or a URL, and a shared secret.
 
 A key's algorithm is fixed by the key, never by the token that names it (RFC 8725 section 3.1).
 """
@@ -63,16 +62,18 @@ class Key:
 
 
 def shared_key(secret: bytes) -> Key:
-    """The HS256 key of a shared secret. It has no id: a token that names one is never judged by it."""
+    """Return the HS256 key of a shared secret.
+
+    It has no id: a token that names one is never verified with it.
+    """
     return _key("HS256", None, jwt.get_algorithm_by_name("HS256").prepare_key(secret))
 
 
 def read_key_set(data: bytes) -> tuple[Key, ...]:
-    """The usable public keys of a key set; others (for encryption, of other kinds) are left out.
+    """Return the usable public keys of a key set; others (for encryption, of other kinds) are left out.
 
     Raises:
         KeySetError: Not a key set, too large, or without a single usable key.
-
     """
     if len(data) > SET_BYTES_MAX:
         raise KeySetError(f"longer than {SET_BYTES_MAX} bytes")
@@ -120,18 +121,17 @@ def _key(algorithm: str, key_id: str | None, prepared: Any) -> Key:
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    """A key set's address is configured; nobody else gets to choose another."""
+    """Follows no redirect: only the configured address supplies a key set."""
 
     def redirect_request(self, *args: Any) -> None:
         return None
 
 
 def fetch(url: str) -> bytes:
-    """The bytes behind `url`, read with a bound on size and time; blocking.
+    """Return the bytes behind `url`, read with a bound on size and time; blocking.
 
     Raises:
         KeySetError: Anything but a 200 with at most `SET_BYTES_MAX` bytes.
-
     """
     check_url(url)
     opener = urllib.request.build_opener(_NoRedirect, urllib.request.ProxyHandler({}))
@@ -179,11 +179,10 @@ class KeyRing:
         self._lock = trio.Lock()
 
     async def find(self, key_id: str | None, algorithm: str) -> Key | None:
-        """The one key that may judge a token with this header; None if there is none, or no telling which.
+        """Return the one key that may verify a token with this header; None if there is none, or several.
 
         Raises:
-            KeySetError: There has never been a key set to look into.
-
+            KeySetError: No key set was ever read.
         """
         if self._read is not None and trio.current_time() - self._read_at >= self._options.refresh_s:
             await self._refresh()
@@ -204,8 +203,9 @@ class KeyRing:
         return found[0] if len(found) == 1 else None
 
     async def _refresh(self) -> None:
-        """Reads the set once for all who wait, at most once in `unknown_key_pause_s`. Old keys stay if that
-        fails.
+        """Read the set once for all that wait, at most once in `unknown_key_pause_s`.
+
+        The old keys remain if that fails.
         """
         asked_at = trio.current_time()
         async with self._lock:
@@ -228,11 +228,10 @@ def _reader(options: BearerOptions) -> Callable[[], bytes] | None:
 
 
 def read_file(file: Path) -> bytes:
-    """The bytes of `file`, and none beyond the first too many; blocking.
+    """Return the bytes of `file`, reading at most one byte too many; blocking.
 
     Raises:
         KeySetError: It cannot be read.
-
     """
     try:
         with file.open("rb") as stream:

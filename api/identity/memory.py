@@ -28,11 +28,11 @@ class Memory:
         self._entries: OrderedDict[bytes, tuple[Caller, float]] = OrderedDict()
 
     def digest(self, credential: bytes) -> bytes:
-        """The keyed hash under which `credential` is remembered."""
+        """Return the keyed hash under which `credential` is remembered."""
         return hmac.digest(self._key, credential, hashlib.sha256)
 
     def recall(self, digest: bytes) -> Caller | None:
-        """The caller remembered under `digest`, None if there is none any more."""
+        """Return the caller remembered under `digest`, None if there is none any more."""
         entry = self._entries.get(digest)
         if entry is None:
             return None
@@ -44,7 +44,7 @@ class Memory:
         return caller
 
     def remember(self, digest: bytes, caller: Caller, at_most_s: float = float("inf")) -> None:
-        """Keeps `caller` for the configured time, or `at_most_s` seconds if that is shorter."""
+        """Remember `caller` for the configured time, or `at_most_s` seconds if that is shorter."""
         seconds = min(self._remember_s, at_most_s)
         if seconds <= 0:
             return

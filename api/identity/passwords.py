@@ -35,16 +35,15 @@ LANES = 4
 
 
 def hash_password(password: str) -> str:
-    """The argon2id hash of `password` in PHC form, under RFC 9106's second recommended option."""
+    """Return the argon2id hash of `password` in PHC form, under RFC 9106's second recommended option."""
     return PasswordHasher(time_cost=PASSES, memory_cost=MEMORY_KIB, parallelism=LANES).hash(password)
 
 
 def parse_basic(encoded: str) -> tuple[str, str] | None:
-    """Return (name, password) out of the credentials of an Authorization header, or None if they are not
-    well-formed.
+    """Return (name, password) from the credentials of an Authorization header; None if malformed.
 
-    Clients that do not heed the charset of the challenge send ISO-8859-1 (RFC 7617 section 3): what is not
-    UTF-8 is read as that.
+    Clients that ignore the charset of the challenge send ISO-8859-1 (RFC 7617 section 3): what is not UTF-8
+    is read as that.
     """
     try:
         raw = base64.b64decode(encoded.encode("ascii"), validate=True)
@@ -98,11 +97,10 @@ class Passwords:
         self._running: dict[bytes, _Check] = {}
 
     async def authenticate(self, name: str, password: str, address: str) -> Caller | None:
-        """The user, or None if name or password are wrong.
+        """Return the user, or None if name or password are wrong.
 
         Raises:
             TooManyAttempts: Failed logins are slowed, or too many wait already.
-
         """
         user = self._users.get(name)
         # With the hash, so that nothing is remembered of a user who was removed, or has another password now.
@@ -166,5 +164,5 @@ _DECOY = "$argon2id$v=19$m=65536,t=3,p=4$c29tZXNhbHRzb21lc2FsdA$AAAAAAAAAAAAAAAA
 
 
 def basic_challenge(realm: str) -> tuple[str, str]:
-    """The header that asks for a name and a password."""
+    """Return the header that requests a name and a password."""
     return "WWW-Authenticate", f'Basic realm="{realm}", charset="UTF-8"'

@@ -33,8 +33,7 @@ def _parse(address: str) -> IPv4Address | IPv6Address | None:
 
 
 def client_address(request: Request, trusted: Networks) -> str:
-    """The address of the caller itself: the peer, or behind trusted proxies the nearest hop that is not one
-    of them.
+    """Return the address of the caller itself: the peer, or the nearest hop that is no trusted proxy.
 
     `X-Forwarded-For` is read from the right, because everything further left may be the client's own
     invention.
@@ -53,11 +52,10 @@ def client_address(request: Request, trusted: Networks) -> str:
 
 
 def proxied_caller(request: Request, options: ProxyOptions) -> Caller | None:
-    """The caller that the proxy names; None if this peer is not listed or names nobody.
+    """Return the caller that the proxy names; None if this peer is not listed or names nobody.
 
     Raises:
-        Unauthenticated: The peer is trusted and what it says is no single user name.
-
+        Unauthenticated: The peer is trusted and its headers do not name one single user.
     """
     if not is_listed(request.peer, options.peers):
         return None

@@ -37,9 +37,9 @@ class _Track:
 
 
 class _Tracks:
-    """What is known of addresses and names, at most `KEYS_MAX` of them.
+    """The failed attempts of addresses and names, at most `KEYS_MAX` of them.
 
-    Those that are slowed stay longest: otherwise whoever guesses could wash them away with made-up names.
+    Those that are slowed stay longest: otherwise an attacker could evict them with made-up names.
     """
 
     def __init__(self, options: ThrottleOptions) -> None:
@@ -51,7 +51,7 @@ class _Tracks:
         return len(self._light) + len(self._slowed)
 
     def find(self, key: _Key, now: float) -> _Track | None:
-        """What counts against `key` now."""
+        """Return what counts against `key` now."""
         track = self._light.get(key) or self._slowed.get(key)
         if track is None or now - track.last > self._options.forget_s:
             return None
@@ -110,7 +110,7 @@ class Throttle:
             await trio.sleep_until(start)
 
     def succeeded(self, address: str, name: str) -> None:
-        """The attempt was right after all: the name starts afresh, the address gets this one attempt back."""
+        """Withdraw an attempt that was right: the name is reset, the address gets this one attempt back."""
         now = trio.current_time()
         place = counted_address(address)
         self._tracks.drop(("name", name))

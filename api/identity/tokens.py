@@ -46,12 +46,11 @@ class Tokens:
             self._algorithms.update(options.algorithms)
 
     async def authenticate(self, token: str) -> Caller:
-        """The token's user.
+        """Return the token's user.
 
         Raises:
             BadTokenError: It is malformed, wrongly signed, not valid now, or not meant for this server.
-            IdentityUnavailable: There is no key set to judge it by.
-
+            IdentityUnavailable: There is no key set to verify it with.
         """
         digest = self._memory.digest(b"bearer\0" + token.encode())
         known = self._memory.recall(digest)
@@ -62,12 +61,11 @@ class Tokens:
         return caller
 
     async def judge(self, token: str) -> tuple[Caller, float]:
-        """The token's user, and for how many seconds it stays valid.
+        """Return the token's user, and for how many seconds it remains valid.
 
         Raises:
             BadTokenError: It is malformed, wrongly signed, not valid now, or not meant for this server.
-            IdentityUnavailable: There is no key set to judge it by.
-
+            IdentityUnavailable: There is no key set to verify it with.
         """
         claims = await self._verified(token)
         valid_s = self._check_dates(claims)
@@ -163,8 +161,9 @@ def _read_header(data: bytes) -> _Header:
 
 
 def _decode(part: str) -> bytes:
-    """Base64url without padding, in its one canonical spelling: two spellings of one token would be two
-    tokens.
+    """Return the bytes of Base64url without padding, in its one canonical spelling.
+
+    Two spellings of one token would be two tokens.
     """
     try:
         raw = part.encode("ascii")
@@ -195,7 +194,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _date(claims: Mapping[str, Any], name: str) -> float | None:
-    """A NumericDate; None if absent. RFC 7519 section 2."""
+    """Return a NumericDate; None if absent. RFC 7519 section 2."""
     value = claims.get(name)
     if value is None:
         return None
@@ -220,7 +219,7 @@ def _roles(claims: Mapping[str, Any], path: str) -> Iterator[str]:
 
 
 def _walk(value: Any, path: str) -> Any:
-    """The value under a dotted path; a member whose own name holds the dots is found before a nested one."""
+    """Return the value under a dotted path; a member whose name contains the dots precedes a nested one."""
     if not isinstance(value, Mapping):
         return None
     if path in value:

@@ -49,7 +49,7 @@ def kind_of(entry: BlobEntry, name: str) -> str:
 
 
 def icon_of(entry: BlobEntry, name: str) -> str:
-    """Return the icon that stands before its name."""
+    """Return the icon in front of its name."""
     return _ICONS.get(kind_of(entry, name), "file")
 
 

@@ -11,14 +11,14 @@ from retain.api.blobs.tagquery.words import QueryError
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What is wrong with an expression.
+    """An error in an expression.
 
     Attributes:
         before: The text before the fault.
         wrong: The faulty part.
         after: What follows it.
         words: What is wrong, as a sentence.
-        repair: The whole expression with the fault repaired, if that can be told.
+        repair: The whole expression with the fault repaired, if a repair is known.
     """
 
     before: str

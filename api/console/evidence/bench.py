@@ -99,7 +99,7 @@ class Bench:
         return self._last.get(kind)
 
     def forget(self, kind: str) -> None:
-        """Forget the work of a kind, with its result, unless it still goes on."""
+        """Forget the work of a kind, with its result, unless it is still running."""
         if (work := self._last.get(kind)) is not None and work.done:
             del self._last[kind]
 
@@ -113,10 +113,10 @@ class Bench:
         phases: Sequence[str],
         asked: Any = None,
     ) -> Work:
-        """Begin a work; `function` is called in a thread, and tells which record it has read.
+        """Begin a work; `function` is called in a thread, and reports which record it has read.
 
         Raises:
-            Conflict: `busy`: another one goes on.
+            Conflict: `busy`: another work is running.
         """
         if self.now is not None:
             raise Conflict(
@@ -139,7 +139,7 @@ class Bench:
         return work
 
     def stop(self) -> None:
-        """Stop what goes on, if anything does."""
+        """Stop the running work, if there is one."""
         if self.now is not None:
             self.now.stopped = True
             self.now.scope.cancel()

@@ -18,14 +18,14 @@ _PLAIN_CAUSES: Final = frozenset(("", "request"))
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line.
+    """One line of the timeline.
 
     Attributes:
-        entry: What it tells of.
-        shape: The shape and colour that go with it.
+        entry: The entry of the log that it shows.
+        shape: The shape and colour of its mark.
         words: What happened.
-        why: For what reason, if that is worth a word.
-        more: More about it.
+        why: The reason, where it is worth showing.
+        more: Further details.
         gone: What was erased of it, when and why.
         change: Values before and after, on the page of one resource.
     """
@@ -84,7 +84,7 @@ def _shape(entry: AuditEntry) -> str:
 
 
 def _more(entry: AuditEntry) -> str:
-    """What a line says beside the name: never a value."""
+    """Return what a line says beside the name: never a value."""
     details: Mapping[str, Any] = entry.details or {}
     if entry.event == "hold-set":
         return f"“{details.get('reason', '')}”"

@@ -1,4 +1,4 @@
-"""What stands beside the timeline: long work, and where the log begins."""
+"""What is beside the timeline: long work, and where the log begins."""
 
 from __future__ import annotations
 

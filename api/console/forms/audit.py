@@ -1,4 +1,4 @@
-"""The filters of the timeline, as they stand in the address."""
+"""The filters of the timeline, as parameters of its address."""
 
 from __future__ import annotations
 

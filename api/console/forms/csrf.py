@@ -1,4 +1,4 @@
-"""Proof that a form was sent from a page of ours: WTForms' token, bound to the session."""
+"""Proof that a form was sent from a page of the console: WTForms' token, bound to the session."""
 
 from __future__ import annotations
 

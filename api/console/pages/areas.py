@@ -1,6 +1,6 @@
-"""`/console/areas`: the areas that live, the next to end first; one area with its values.
+"""`/console/areas`: the living areas, the next to end first; one area with its values.
 
-An id that the server generated opens its area to whoever has it, so auditors get its number instead, and
+An id that the server generated opens its area to anyone who has it, so auditors get its number instead, and
 never a value.
 """
 
@@ -103,7 +103,7 @@ async def show(call: Call) -> Response:
 
 
 def _cursor(after: str) -> tuple[int, int]:
-    """The moment from which a page goes on, and how many areas of that moment were shown. No id is in it."""
+    """Return where a page continues: a moment, and how many areas of that moment were shown. It has no id."""
     at, _, skip = after.partition("-")
     good = all(part.isascii() and part.isdigit() and len(part) <= _DIGITS for part in (at, skip))
     return (int(at), min(int(skip), 1_000_000)) if good else (0, 0)
@@ -141,7 +141,7 @@ def _held(call: Call, state: State, now: int) -> list[Row]:
 
 
 def _found(call: Call, state: State, asked: str, now: int) -> list[Row]:
-    """The areas that a search names: an id, `customer/id`, or `customer/` for all of a customer."""
+    """Return the areas that a search names: an id, `customer/id`, or `customer/` for all of a customer."""
     user, slash, name = asked.partition("/")
     keys: list[str] = []
     if slash:
@@ -211,7 +211,7 @@ class _Chunks:
         return chunk
 
     async def aclose(self) -> None:
-        """Ends reading."""
+        """End reading."""
         await self._chunks.aclose()
         await self._download.aclose()
 

@@ -27,7 +27,7 @@ _FIELDS: Final = ("interface", "resource", "actor", "verb", "from", "to")
 
 
 async def show(call: Call) -> Response:
-    """Return the timeline, narrowed by what stands in the address."""
+    """Return the timeline, narrowed by the filters in the address."""
     form = FilterForm(call.args)
     wanted = form.wanted(call.zone)
     evidence = call.desk.evidence
@@ -54,9 +54,9 @@ async def show(call: Call) -> Response:
 
 
 async def as_csv(call: Call) -> Response:
-    """Return what the filters ask for as CSV, the newest so many; values never stand in it.
+    """Return what the filters select as CSV, up to a number of the newest entries; never with values.
 
-    To an auditor, details are left out: tags stand there.
+    To an auditor, details are left out, because they contain tags.
     """
     wanted = FilterForm(call.args).wanted(call.zone) or Filter()
     evidence = call.desk.evidence
@@ -71,7 +71,7 @@ async def as_csv(call: Call) -> Response:
 
 
 def _seq(text: str) -> int | None:
-    """A place in the log from the address; what is none is as good as nothing."""
+    """Return a place in the log from the address; None if it is malformed."""
     return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None
 
 

@@ -101,7 +101,7 @@ def _moment(call: Call) -> tuple[int | None, str]:
 
 
 def _then(trail: Trail, resource: bytes, at: int) -> Mapping[str, Any]:
-    """What the resource was at a moment, as far as its records are kept."""
+    """Return the resource as it was at a moment, as far as its records still exist."""
     records = records_before(trail, resource, None, count=CONTEXT, stop=at + 1)
     entry: AuditEntry | None = entry_of(records[-1]) if records else None
     found = changes(records)

@@ -68,7 +68,7 @@ def _started(
 
 
 async def stop(call: Call) -> Response:
-    """Stop the long work that goes on: an administrator anybody's, others their own."""
+    """Stop the running long work: an administrator anyone's, others their own."""
     bench = call.desk.evidence.bench
     work = bench.now
     if work is None:

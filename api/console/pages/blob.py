@@ -112,7 +112,7 @@ async def _page(
 
 
 def _names(tenant: str, container: str, name: str) -> dict[str, Any]:
-    """What both pages about a blob say of where it is."""
+    """Return what both pages about a blob show of its location."""
     folder = folder_of(name)
     return {
         "tenant": tenant,
@@ -126,7 +126,7 @@ def _names(tenant: str, container: str, name: str) -> dict[str, Any]:
 
 
 async def _beginning(call: Call, entry: BlobEntry) -> str:
-    """The first bytes of a text; what is no UTF-8 shows as replacement characters."""
+    """Return the first bytes of a text; invalid UTF-8 shows as replacement characters."""
     body = await open_blob(call.desk.engine, entry, 0, min(entry.size, TEXT_BYTES))
     try:
         data = b"".join([chunk async for chunk in body])
@@ -254,7 +254,7 @@ async def delete(call: Call, tenant: str, container: str) -> Response:
 
 
 def _number(etag: str) -> int:
-    """The ETag that a form sends back; one that matches nothing for anything else."""
+    """Return the ETag that a form sends back; for anything else one that matches nothing."""
     try:
         return int(etag, 16)
     except ValueError:

@@ -1,6 +1,6 @@
-"""`/console/containers/TENANT/CONTAINER`: a container by folders, searched by the beginning of names and by
-tags. A page costs what it shows: folders are passed over by one seek, and a search looks at a bounded number
-of blobs.
+"""`/console/containers/TENANT/CONTAINER`: a container by folders, searched by name prefix and by tags.
+
+A page costs what it shows: folders are passed over by one seek, and a search reads a bounded number of blobs.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ class Row:
     """A folder or a blob in the list.
 
     Attributes:
-        label: What of its name is shown.
-        address: Where it leads.
-        icon: What stands before it.
+        label: The part of its name that is shown.
+        address: Its link.
+        icon: The icon in front of it.
         count: Blobs in a folder; None for a blob.
         size: Bytes of a blob.
         written: When it was written last.
-        ends: When it ends; None for never.
+        ends: Its deadline; None for never.
         held: Under a legal hold.
         tags: Its tags.
     """

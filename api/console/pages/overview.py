@@ -103,7 +103,7 @@ def _chart(call: Call, name: str, path: str, *words: Any) -> Chart:
 
 
 def _path(call: Call, path: str) -> str | None:
-    """A page that stands in the user's rail; None if it does not."""
+    """Return a page that the user's rail has; None if it does not."""
     shown = (entry for _, entries in call.rail() for entry, _ in entries)
     return path if path in shown else None
 

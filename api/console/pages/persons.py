@@ -47,7 +47,7 @@ class Export:
 
 
 async def show(call: Call) -> Response:
-    """Return the form, what this session found last, and the holds that stand."""
+    """Return the form, what this session found last, and the holds in force."""
     return await _page(call, None, HoldForm())
 
 
@@ -176,13 +176,13 @@ def _start(call: Call, kind: str, function: Any, phases: Sequence[str], asked: A
 
 
 def _own(call: Call, kind: str) -> Work | None:
-    """This session's last work of a kind: what others find is not shown."""
+    """Return the session's last work of a kind: what others find is not shown."""
     work = call.desk.evidence.bench.last(kind)
     return work if work is not None and call.session is not None and work.session == call.session.id else None
 
 
 async def _asked_work(call: Call) -> Work:
-    """The search that a form was made from.
+    """Return the search that a form was made from.
 
     Raises:
         Conflict: It is not this session's last one any more.

@@ -74,7 +74,7 @@ async def set_retention(call: Call, tenant: str, container: str) -> Response:
 
 
 def _days(keep: str, text: str) -> int | str | None:
-    """What was asked for, as the act takes it, or `default`; None for a number that is none."""
+    """Return the days asked for, as the action takes them, or `default`; None for a malformed number."""
     if keep in (FOREVER, "default"):
         return keep
     plain = text.isascii() and text.isdigit() and len(text) <= 5
@@ -176,7 +176,7 @@ async def remove(call: Call, tenant: str, container: str) -> Response:
 
 
 async def empty(call: Call, tenant: str, container: str) -> Response:
-    """Delete the blobs of a container, at most `EMPTIES` in one act; what is held or leased stays."""
+    """Delete the blobs of a container, at most `EMPTIES` in one call; held and leased ones remain."""
     if (await call.form()).get("sure", "") != f"{tenant}/{container}":
         fault = "This is not the container’s name. Nothing was changed."
         return await _remove(call, tenant, container, 400, fault=fault, empties=True)

@@ -63,7 +63,7 @@ class Asked:
     device: str
 
     def place(self, level: str) -> Place:
-        """The document of a level. Raises NotFound for one that the page does not show."""
+        """Return the document of a level. Raises NotFound for one that the page does not show."""
         if level == "application":
             return Place(self.application, Level.GLOBAL)
         if level == "user" and self.user:
@@ -134,7 +134,7 @@ async def show(call: Call) -> Response:
 
 
 def _asked(call: Call, sent: Any) -> Asked:
-    """What is asked for; users get no other user's settings, whatever they ask for."""
+    """Return what was asked for; users always get only their own settings."""
     application, user, device = (sent.get(name, "").strip() for name in ("application", "user", "device"))
     if call.role is not Role.ADMINISTRATOR:
         if user and user != call.caller.name:
@@ -152,7 +152,7 @@ def _policy(call: Call) -> SettingsPolicy:
 
 
 def _levels(state: State, call: Call, asked: Asked) -> tuple[list[Shown], list[Line]]:
-    """The levels, and what they come to."""
+    """Return the levels, and the settings that result from them."""
     asker, settings = _asker(call), state.settings
     shown: list[Shown] = []
     titles = {"application": "Application", "user": f"User {asked.user}", "device": f"Device {asked.device}"}
@@ -205,7 +205,7 @@ async def _page(
 
 
 async def _versions(call: Call, asked: Asked, level: str) -> list[Version]:
-    """The versions of a level; none, if there is no document or this user may not read all of it."""
+    """Return the versions of a level; none if there is no document or this user may not read all of it."""
     try:
         return (await call.desk.settings.past(_asker(call), asked.place(level)))[1]
     except (NotFound, Forbidden, RequestError):
@@ -213,7 +213,7 @@ async def _versions(call: Call, asked: Asked, level: str) -> list[Version]:
 
 
 def _compared(versions: list[Version]) -> list[Past]:
-    """The latest versions, newest first, each compared with the one before."""
+    """Return the latest versions, newest first, each compared with the one before."""
     found = []
     for number in range(len(versions) - 1, max(-1, len(versions) - 1 - VERSIONS), -1):
         before = versions[number - 1].value if number else MISSING

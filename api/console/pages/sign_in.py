@@ -101,7 +101,7 @@ def _welcome(
 
 
 def _zone(name: str) -> tzinfo:
-    """The browser's time zone; UTC if it named none that is known here."""
+    """Return the browser's time zone; UTC if it named none that is known here."""
     try:
         return zone_of(name)
     except Invalid:

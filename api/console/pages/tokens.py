@@ -1,4 +1,4 @@
-"""`/console/tokens`: the page *Generate SAS Tokens*, on the same acts as `retain token`."""
+"""`/console/tokens`: the page *Generate SAS Tokens*, using the same actions as `retain token`."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ _BESIDE: Final[Mapping[str, tuple[str, str]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Generated:
-    """What one act made: shown once, from the session's memory."""
+    """The tokens of one generation: shown once, from the session's memory."""
 
     tenant: str
     tokens: Sequence[Mapping[str, Any]]
@@ -103,7 +103,7 @@ async def generate(call: Call) -> Response:
 
 
 async def generated(call: Call, made: str) -> Response:
-    """Return the tokens, this once: whoever comes back finds the form."""
+    """Return the page with the tokens, once; a second request gets the form."""
     assert call.session is not None
     found = call.session.take(made) if quart_request.method == "GET" else None
     if not isinstance(found, Generated):
@@ -167,7 +167,7 @@ def _name(zone: tzinfo) -> str:
 
 
 def _label(name: str, call: Call) -> str:
-    """A zone as the form labels it; an offset, which scripts may send, as it is."""
+    """Return a zone's label in the form; an offset, which scripts may send, is its own label."""
     try:
         return label_of(name, moment_of(call.now).year)
     except (KeyError, ValueError, OSError):  # as zoneinfo words an unknown name
@@ -192,7 +192,7 @@ async def _page(call: Call, form: GenerateForm, tenant: str, status: int = 200) 
 
 
 async def _issued(call: Call, tenant: str) -> dict[str, Any]:
-    """What the list of issued tokens shows."""
+    """Return what the list of issued tokens shows."""
     found = await call.desk.administration.list_tokens(actor=call.actor, tenant=tenant)
     issued = [
         {
@@ -213,7 +213,7 @@ async def _revocable(call: Call, tenant: str) -> int:
 
 
 async def _containers(call: Call, tenant: str) -> list[str]:
-    """The tenant's containers, the two of the Genesys page first."""
+    """Return the tenant's containers, the two of the Genesys page first."""
     shown = await call.desk.administration.show_tenant(actor=call.actor, name=tenant)
     names = [str(container["name"]) for container in shown["containers"]]
     return sorted(

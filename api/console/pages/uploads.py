@@ -1,7 +1,7 @@
-"""What the upload script talks to: small files whole, large ones in blocks, which a second try goes on with.
+"""The requests of the upload script: small files whole, large ones in blocks that a retry continues.
 
-Blocks are those of the blob interface (Put Block, Put Block List). Their ids say of which file they are, so
-that the same file, chosen again, goes on where it was interrupted.
+Blocks are those of the blob interface (Put Block, Put Block List). Their ids identify the file, so that the
+same file, chosen again, continues where it was interrupted.
 """
 
 from __future__ import annotations
@@ -122,7 +122,7 @@ async def _commit(call: Call, tenant: str, container: str) -> dict[str, Any]:
 
 
 def _facts(call: Call, tenant: str, container: str) -> dict[str, Any]:
-    """What each of the writes says. Without `replace` nothing is overwritten."""
+    """Return what each write carries. Without `replace` nothing is overwritten."""
     call.desk.administration.tenants.required(tenant)
     replaces = call.args.get("replace") == "1"
     return {
@@ -163,7 +163,7 @@ def _check_blocks(count: int) -> None:
 
 
 def _id(size: int, modified: int, number: int) -> bytes:
-    """A block's id: of which file, and which of its blocks. All ids of a blob must be equally long."""
+    """Return a block's id, which identifies file and block. All ids of a blob must be equally long."""
     return f"console-{size:0{_DIGITS}}-{modified:0{_DIGITS}}-{number:0{_DIGITS}}".encode()
 
 

@@ -24,11 +24,11 @@ KEPT_MAX = 2
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """What an act did, said once, on the page that follows.
+    """The result of an action, shown once, on the page that follows.
 
     Attributes:
         text: One or two sentences.
-        state: The shape and colour that go with it, as the macro `shape` names them.
+        state: Its shape and colour, as the macro `shape` names them.
     """
 
     text: str
@@ -97,7 +97,7 @@ class Sessions:
         self._sessions: OrderedDict[str, Session] = OrderedDict()
 
     def open(self, caller: Caller, role: Role, zone: tzinfo, at_most_s: float = float("inf")) -> Session:
-        """Begin a session, under an id that nobody had before, for no longer than `at_most_s`."""
+        """Begin a session, under an id that is new, for no longer than `at_most_s`."""
         now = trio.current_time()
         ends = now + min(self._longest_s, at_most_s)
         session = Session(self._entropy(32).hex(), caller, role, zone, ends, now)

@@ -61,7 +61,7 @@ def _value(layers: list[Layer], start: str, end: str, depth: int) -> Iterator[Li
 
 
 def _objects_on_top(layers: list[Layer]) -> list[Layer]:
-    """The layers above the highest that is no object, which hides all below it."""
+    """Return the layers above the highest that is no object, which hides all below it."""
     top: list[Layer] = []
     for layer in reversed(layers):
         if not isinstance(layer[1], dict):
