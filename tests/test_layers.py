@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -281,6 +282,23 @@ def _reached(imports: Mapping[str, set[str]], start: str) -> set[str]:
     return found
 
 
+def test_queries_import_nothing_that_decides_or_applies() -> None:
+    names = {module.dotted for module in modules("engine")}
+    imports = {
+        module.dotted: {known for _, name in imported(module) if (known := _module_of(name, names))}
+        for module in modules("engine")
+    }
+    queries = [name for name in names if name.rpartition(".")[2] in ("queries", "listing")]
+    assert len(queries) >= len(SURFACES)
+    wrong = [
+        f"{name} imports {found}"
+        for name in queries
+        for found in _reached(imports, name)
+        if found.rpartition(".")[2].startswith(("decide", "apply", "commands"))
+    ]
+    assert wrong == []
+
+
 def test_the_journal_and_most_of_the_engine_know_no_trio() -> None:
     wrong = [
         f"{module.name}:{line}"
@@ -361,6 +379,21 @@ def test_only_the_command_line_imports_more_of_the_journal_than_its_disk() -> No
         and not module.name.startswith("api/cli/")
     ]
     assert wrong == []
+
+
+def test_the_pages_way_through_one_write_and_one_read_is_short() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    section = text.partition("## One write and one read, file by file\n")[2].partition("\n## ")[0]
+    files = re.findall(r"^\d+\. `([\w/.]+)`: ", section, re.MULTILINE)
+    assert 7 <= len(files) <= 10
+    assert [name for name in files if not (ROOT / name).is_file()] == []
+
+
+def test_files_and_folders_named_by_the_architecture_are_there() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text() + (ROOT / "CONTRIBUTING.md").read_text()
+    named = set(re.findall(r"`((?:api|engine|journal|bench|tests)/[\w/.]*)", text))
+    assert len(named) > 30
+    assert sorted(name for name in named if not (ROOT / name).exists()) == []
 
 
 @pytest.mark.parametrize("surface", SURFACES)

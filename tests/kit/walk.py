@@ -1,0 +1,172 @@
+"""Counts the files and functions of Retain that one request passes through, on a real socket and disk.
+
+`python -m tests.kit.walk` prints the numbers for a blob read and a blob write, on the short path and on the
+long one; with `--calls` also every function.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
+from pathlib import Path
+from types import CodeType, FrameType
+from typing import Any
+
+import trio
+import trio.testing
+
+import retain
+from retain.api.blobs.sas.issue import issue_account_sas
+from retain.api.blobs.surface import blobs_surface
+from retain.api.config.load import Config, ServerConfig
+from retain.api.server.app import create_app
+from retain.api.server.serve import serve
+from retain.engine import Engine, open_engine
+from tests.kit.serving import Peer, connected
+
+ACCOUNT = "tenant"
+KEY = b"a key of the account"
+BODY = b"abc"
+ROOMS = ("api", "engine", "journal")
+LINES = "\r\n"
+
+
+class Walk:
+    """What was called of Retain while it was watched, in the order of the first call."""
+
+    def __init__(self) -> None:
+        self.calls: Counter[tuple[str, str]] = Counter()
+        """How often each function was called, by (file, qualified name). A resumed task is no new call."""
+        self._names: dict[CodeType, tuple[str, str] | None] = {}
+        self._frames: set[FrameType] = set()
+
+    @property
+    def files(self) -> list[str]:
+        """The files passed, in the order in which the request comes to them."""
+        return list(dict.fromkeys(file for file, _ in self.calls))
+
+    def rooms(self) -> Counter[str]:
+        """The number of files passed in each room."""
+        return Counter(file.rpartition("/")[0] for file in self.files)
+
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        """Count until left; in this thread only, so work of other threads is not counted."""
+        before = sys.getprofile()
+        sys.setprofile(self._event)
+        try:
+            yield
+        finally:
+            sys.setprofile(before)
+            self._frames.clear()
+
+    def _event(self, frame: FrameType, event: str, _: Any) -> None:
+        if event != "call" or frame in self._frames:
+            return
+        code = frame.f_code
+        if code not in self._names:
+            self._names[code] = _place_of(code)
+        if place := self._names[code]:
+            self._frames.add(frame)  # kept, so that no later frame is taken for it
+            self.calls[place] += 1
+
+
+def _place_of(code: CodeType) -> tuple[str, str] | None:
+    """Return the file below the package and the function's name; None if not Retain's, or not a `def`."""
+    root = str(Path(retain.__file__).resolve().parents[1])
+    path = str(Path(code.co_filename).resolve())
+    name = path.removeprefix(f"{root}/").removeprefix("retain/")
+    inline = code.co_name in ("<listcomp>", "<dictcomp>", "<setcomp>", "<genexpr>", "<lambda>")
+    is_ours = path.startswith(root) and name.partition("/")[0] in ROOMS and not inline
+    return (name, code.co_qualname) if is_ours else None
+
+
+@asynccontextmanager
+async def served(folder: Path, *, short: bool) -> AsyncIterator[tuple[Engine, int]]:
+    """Serve the blobs of `folder`; the engine and the port. `short` is `server.fast_http1`."""
+    config = replace(Config(), server=ServerConfig(bind="127.0.0.1:0", fast_http1=short))
+    ready, stop = trio.Event(), trio.Event()
+    ports: list[int] = []
+
+    async def announce(urls: Any) -> None:
+        ports.append(int(urls[0].rpartition(":")[2]))
+        ready.set()
+
+    async with open_engine(str(folder)) as engine, trio.open_nursery() as nursery:
+        surface = blobs_surface(engine, config, {ACCOUNT: (KEY,)}.get)
+        app = create_app(engine, config, [surface])
+
+        async def run() -> None:
+            await serve(app, stop=stop, announce=announce)
+
+        nursery.start_soon(run)
+        await ready.wait()
+        yield engine, ports[0]
+        stop.set()
+
+
+def blob_request(engine: Engine, method: str, path: str, body: bytes = b"") -> bytes:
+    """One request with a token in it, as a client sends it on a connection that it keeps."""
+    token = issue_account_sas(
+        KEY, account=ACCOUNT, permissions="rwc", expiry=engine.now() + 3600 * 10**9, version="2026-10-06"
+    )
+    query = "&" if "?" in path else "?"
+    head = [
+        f"{method} /{ACCOUNT}{path}{query}{token} HTTP/1.1",
+        "Host: 127.0.0.1",
+        "x-ms-version: 2026-10-06",
+        *(["x-ms-blob-type: BlockBlob"] if body else []),
+        *([f"Content-Length: {len(body)}"] if method == "PUT" else []),
+        LINES,
+    ]
+    return LINES.join(head).encode() + body
+
+
+async def asked(peer: Peer, request: bytes, status: int) -> None:
+    """Send a request and check the answer's status."""
+    await peer.send(request)
+    answer = await peer.answer()
+    assert answer.status == status, answer
+
+
+async def walks(folder: Path, *, short: bool) -> dict[str, Walk]:
+    """Return the walks of a blob read and a blob write that the server has answered twice before."""
+    async with served(folder, short=short) as (engine, port), connected(port) as peer:
+        requests = {
+            "blob GET": (blob_request(engine, "GET", "/recordings/one"), 200),
+            "blob PUT": (blob_request(engine, "PUT", "/recordings/one", BODY), 201),
+        }
+        await asked(peer, blob_request(engine, "PUT", "/recordings?restype=container"), 201)
+        for _ in range(2):
+            for request, status in reversed(requests.values()):
+                await asked(peer, request, status)
+        found = {}
+        for name, (request, status) in requests.items():
+            await trio.testing.wait_all_tasks_blocked()
+            found[name] = walk = Walk()
+            with walk.watching():
+                await asked(peer, request, status)
+                await trio.testing.wait_all_tasks_blocked()
+        return found
+
+
+def main() -> None:
+    """Print files and calls for each request, room by room, then every call."""
+    for short in (True, False):
+        with tempfile.TemporaryDirectory() as folder:
+            found = trio.run(lambda folder=folder, short=short: walks(Path(folder), short=short))
+        for name, walk in found.items():
+            path = "short path" if short else "long path"
+            rooms = ", ".join(f"{room} {count}" for room, count in sorted(walk.rooms().items()))
+            print(f"{name}, {path}: {len(walk.files)} files, {walk.calls.total()} calls ({rooms})")
+            if "--calls" in sys.argv:
+                for (file, function), count in walk.calls.items():
+                    print(f"    {count:3} {file} {function}")
+
+
+if __name__ == "__main__":
+    main()
