@@ -146,11 +146,16 @@ async def walks(folder: Path, *, short: bool) -> dict[str, Walk]:
                 await asked(peer, request, status)
         found = {}
         for name, (request, status) in requests.items():
-            await trio.testing.wait_all_tasks_blocked()
-            found[name] = walk = Walk()
-            with walk.watching():
-                await asked(peer, request, status)
+            rounds = []
+            for _ in range(5):
                 await trio.testing.wait_all_tasks_blocked()
+                walk = Walk()
+                with walk.watching():
+                    await asked(peer, request, status)
+                    await trio.testing.wait_all_tasks_blocked()
+                rounds.append(walk)
+            # Work in the background only adds to a round, and is not in all of them.
+            found[name] = min(rounds, key=lambda walk: (len(walk.files), walk.calls.total()))
         return found
 
 
