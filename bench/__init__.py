@@ -1,2 +1,5 @@
-"""The benchmark harness: workloads by name, peers in the same run, ratios first. ``python -m bench`` lists
-them."""
+"""The benchmark harness: named workloads, and peers measured in the same run.
+
+Ratios to the peers are printed first. `python -m retain.bench` lists the scenarios. A scenario in
+`scenarios/` measures one thing; nothing of the product imports this package.
+"""

@@ -1,4 +1,4 @@
-"""``python -m bench``: lists the scenarios; ``python -m bench NAME [--option …]`` runs one."""
+"""`python -m retain.bench`: lists the scenarios; `python -m retain.bench NAME [--option …]` runs one."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from retain.bench import scenarios
 
 
 class Scenarios(click.Group):
-    """One command a file of ``bench/scenarios``."""
+    """One command a file of `bench/scenarios`."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Names as on the command line."""
         return sorted(module.name.replace("_", "-") for module in pkgutil.iter_modules(scenarios.__path__))
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The scenario's own command."""
+        """Import the scenario and return its command."""
         name = cmd_name.replace("-", "_")
         if name not in {module.name for module in pkgutil.iter_modules(scenarios.__path__)}:
             return None
@@ -29,7 +29,7 @@ class Scenarios(click.Group):
 
 @click.command(cls=Scenarios, help=__doc__)
 def main() -> None:
-    """The group; each scenario prints a table and writes JSON to ``bench/results``."""
+    """Run one scenario: print its table and write JSON to `bench/results`."""
 
 
 if __name__ == "__main__":

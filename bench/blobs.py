@@ -56,17 +56,17 @@ class Peer:
 
 
 def name_of(number: int) -> str:
-    """A blob's name, as recorders make them; sorted as the numbers are."""
+    """Return a blob's name as call recorders build them; names sort as the numbers do."""
     return f"8888/0004C06AN88TN2MP904S02LAES{number:06}.mp3.bin"
 
 
 def target(path: str, query: str = "") -> str:
-    """A request target below the account, with the token."""
+    """Return a request target below the account, with the token."""
     return f"/{ACCOUNT}{path}?{query}{'&' if query else ''}{TOKEN}"
 
 
 def blob_target(number: int) -> str:
-    """A blob's request target."""
+    """Return a blob's request target."""
     return target(f"/{CONTAINER}/{name_of(number)}")
 
 
@@ -76,7 +76,7 @@ def body_of(number: int, size: int = SMALL) -> bytes:
 
 
 def tag_pairs(number: int, count: int) -> tuple[tuple[str, str], ...]:
-    """Its tags: ``FOUND`` of ``count`` blobs, evenly spread, have one that the others lack."""
+    """Its tags: `FOUND` of `count` blobs, evenly spread, have one that the others lack."""
     every = max(1, count // FOUND)
     kind = "RARE" if number % every == every - 1 else "CALL"
     moment = f"2022-01-{number % 28 + 1:02}T{number % 24:02}:00:00Z"
@@ -89,38 +89,38 @@ def tags_of(number: int, count: int) -> str:
 
 
 def gets(numbers: Iterable[int]) -> list[bytes]:
-    """Requests that read blobs."""
+    """Return requests that read blobs."""
     return [request("GET", blob_target(number), headers=HEADERS) for number in numbers]
 
 
 def puts(numbers: Iterable[int], count: int) -> list[bytes]:
-    """Requests that write blobs, with their tags."""
+    """Return requests that write blobs, with their tags."""
     return [
         request("PUT", blob_target(n), body_of(n), {**PUT, "x-ms-tags": tags_of(n, count)}) for n in numbers
     ]
 
 
 def find_target() -> str:
-    """The search for the rare ones, at the account."""
+    """Return the target of a search for the rare blobs, at the account."""
     where = quote(f"@container='{CONTAINER}' AND RecordingType='RARE'")
     return target("/", f"comp=blobs&where={where}")
 
 
 def list_target(page: int) -> str:
-    """A page of the container's list."""
+    """Return the target of one page of the container's listing."""
     return target(f"/{CONTAINER}", f"restype=container&comp=list&maxresults={page}")
 
 
 def create_container(port: int) -> None:
-    """The one container."""
+    """Create the one container."""
     Client(port).send("PUT", target(f"/{CONTAINER}", "restype=container"), headers=HEADERS, expect=201)
 
 
 def fill(port: int, numbers: Sequence[int], count: int) -> None:
-    """Writes blobs over several connections.
+    """Write blobs over several connections.
 
     Raises:
-        RuntimeError: One was refused.
+        RuntimeError: A request was refused.
     """
     failures: list[Exception] = []
 
@@ -143,7 +143,7 @@ def fill(port: int, numbers: Sequence[int], count: int) -> None:
 
 
 def configuration(folder: Path) -> Path:
-    """A configuration file of ours with the account."""
+    """Write a configuration file with the account, and return its path."""
     path = folder / "retain.toml"
     path.write_text(CONFIGURATION)
     return path

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 
 def request(method: str, target: str, body: bytes = b"", headers: Mapping[str, str] | None = None) -> bytes:
-    """An HTTP/1.1 request as bytes."""
+    """Return an HTTP/1.1 request as bytes."""
     lines = [f"{method} {target} HTTP/1.1", "Host: 127.0.0.1", "Accept: */*"]
     lines += [f"{name}: {value}" for name, value in (headers or {}).items()]
     if body or method in ("POST", "PUT", "PATCH"):
@@ -29,10 +29,10 @@ class Client:
         headers: Mapping[str, str] | None = None,
         expect: int = 200,
     ) -> bytes:
-        """The answer's body.
+        """Send a request and return the body of the answer.
 
         Raises:
-            RuntimeError: Another status than ``expect``.
+            RuntimeError: The status is not `expect`.
         """
         self._connection.request(method, target, body or None, dict(headers or {}))
         answer = self._connection.getresponse()

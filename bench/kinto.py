@@ -67,7 +67,7 @@ def command() -> str | None:
 
 @contextmanager
 def kinto(headers: Mapping[str, str], values: Mapping[str, Any], processor: int) -> Iterator[int]:
-    """A running Kinto that holds ``values`` as records by their ids: its port."""
+    """Run Kinto with `values` as records under their ids, and give its port."""
     found = command()
     assert found is not None
     with tempfile.TemporaryDirectory() as folder:
@@ -84,7 +84,7 @@ def kinto(headers: Mapping[str, str], values: Mapping[str, Any], processor: int)
 
 
 def body_of(value: Any) -> bytes:
-    """A record's body."""
+    """Return a record's body."""
     return json.dumps({"data": value}).encode()
 
 

@@ -1,9 +1,8 @@
-"""A closed-loop HTTP/1.1 load generator: so many keep-alive connections, each sending its next request on
-its last answer.
+"""A closed-loop HTTP/1.1 load generator over a fixed number of keep-alive connections.
 
-It runs in a process of its own, on bare sockets, so that it costs a fraction of what the server under test
-costs, and counts only
-answers whose status is the expected one.
+Each connection sends its next request when its last one is answered. The generator runs in a process of its
+own, on bare sockets, so that it costs a fraction of what the server under test costs. It counts only answers
+with the expected status.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ class Load:
         requests: Raw requests, sent in turn by each connection, each starting at another one.
         expect: Status line code every answer must have.
         connections: Keep-alive connections.
-        seconds: How long is counted, after ``warmup`` seconds that are not.
+        seconds: How long is counted, after `warmup` seconds that are not.
         processor: Core to run on; None leaves that to the scheduler.
     """
 
@@ -48,7 +47,7 @@ class Load:
 
 
 def measure(load: Load) -> Rate:
-    """Runs the load in a process of its own.
+    """Run the load in a process of its own.
 
     Raises:
         RuntimeError: An answer had another status, or the server closed the connections.

@@ -19,7 +19,7 @@ class Latencies:
 
     @classmethod
     def of(cls, seconds: Sequence[float]) -> Latencies:
-        """Sums up durations given in seconds; all zero for none."""
+        """Summarize durations given in seconds; all zero if there are none."""
         if not seconds:
             return cls(0.0, 0.0, 0.0)
         ordered = sorted(seconds)
@@ -45,12 +45,12 @@ class Rate:
 
 
 def median(values: Sequence[float]) -> float:
-    """The middle of several rounds: on a shared machine means follow the outliers."""
+    """Return the median of several rounds: on a shared machine, outliers pull a mean away."""
     return statistics.median(values)
 
 
 def resident_bytes(pid: int | None = None) -> int:
-    """Resident memory of a process (default: this one), from Linux' ``/proc``."""
+    """Resident memory of a process (default: this one), from Linux' `/proc`."""
     fields = Path(f"/proc/{pid or 'self'}/statm").read_text().split()
     return int(fields[1]) * os.sysconf("SC_PAGE_SIZE")
 

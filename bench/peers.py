@@ -36,7 +36,7 @@ log."""
 
 
 def free_port() -> int:
-    """A port nobody listens on at the moment."""
+    """Return a port on which nothing listens at the moment."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -52,10 +52,10 @@ def process(
     environment: Mapping[str, str] | None = None,
     wait_s: float = 60.0,
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """Runs a server until it is left; begins once ``port`` on loopback accepts.
+    """Run a server while the block runs, which begins once `port` on loopback accepts.
 
     Raises:
-        RuntimeError: It ended or did not listen within ``wait_s`` seconds.
+        RuntimeError: The server ended, or did not listen within `wait_s` seconds.
     """
     pinned = ["taskset", "-c", str(processor)] if processor is not None else []
     said = tempfile.TemporaryFile()  # noqa: SIM115, closed below: it must outlive the process
@@ -86,7 +86,7 @@ def process(
 
 @contextmanager
 def empty_handler(processor: int | None = None) -> Iterator[int]:
-    """The yardstick's port."""
+    """Run an empty Quart-Trio handler, the baseline, and give its port."""
     port = free_port()
     with process([sys.executable, "-c", EMPTY % port], port, processor=processor):
         yield port
@@ -94,7 +94,7 @@ def empty_handler(processor: int | None = None) -> Iterator[int]:
 
 @contextmanager
 def retain(data: Path, configuration: Path, processor: int | None = None) -> Iterator[tuple[int, int]]:
-    """Our server on ``data``: its port and process number."""
+    """Our server on `data`: its port and process number."""
     port = free_port()
     command = [sys.executable, "-m", "retain", "serve", "--config", str(configuration)]
     environment = {"RETAIN_SERVER_BIND": f"127.0.0.1:{port}", "RETAIN_STORAGE_DATA": str(data)}
@@ -104,10 +104,10 @@ def retain(data: Path, configuration: Path, processor: int | None = None) -> Ite
 
 @contextmanager
 def azurite(data: Path, processor: int | None = None) -> Iterator[tuple[int, int]]:
-    """Azurite's blob service (npm package ``azurite``) on ``data``: its port and process number.
+    """Run Azurite's blob service (npm package `azurite`) on `data`; give its port and process number.
 
-    ``azurite-blob`` is looked for on the PATH. It is told not to reach outside, and not to refuse clients
-    newer than itself.
+    `azurite-blob` is searched for on the PATH. It is started without telemetry, and accepts clients newer
+    than itself.
 
     Raises:
         RuntimeError: It is not installed, or did not start.
@@ -143,7 +143,7 @@ http {
 
 @contextmanager
 def nginx(root: Path, folder: Path, processor: int | None = None) -> Iterator[tuple[int, int]]:
-    """nginx serving, and taking by PUT, the files below ``root``: its port and its worker's process number.
+    """Run nginx over the files below `root`, PUT included; give its port and its worker's process number.
 
     Raises:
         RuntimeError: It is not installed, or did not start.

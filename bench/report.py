@@ -36,11 +36,11 @@ class Report:
     notes: list[str] = field(default_factory=list)
 
     def add(self, **row: Any) -> None:
-        """Adds a line."""
+        """Add a row."""
         self.rows.append(row)
 
     def show(self, console: Console) -> None:
-        """Prints ratios first, then the table."""
+        """Print the ratios, then the table."""
         console.print(f"[bold]{self.scenario}[/]  {self.command}")
         for name, ratio in self.ratios.items():
             console.print(f"  {name}: [bold]{ratio:.2f}[/]")
@@ -55,7 +55,7 @@ class Report:
             console.print(f"  {note}")
 
     def save(self, folder: Path = RESULTS) -> Path:
-        """Writes the JSON beside earlier ones and answers where."""
+        """Write the JSON beside earlier results, and return its path."""
         folder.mkdir(parents=True, exist_ok=True)
         moment = datetime.now(UTC)
         path = folder / f"{self.scenario}-{moment:%Y%m%dT%H%M%S}.json"
@@ -75,7 +75,7 @@ class Report:
 
 
 def machine() -> dict[str, Any]:
-    """What the figures were taken on."""
+    """Describe the machine on which the figures were measured."""
     return {
         "python": platform.python_version(),
         "kernel": platform.release(),
@@ -85,7 +85,7 @@ def machine() -> dict[str, Any]:
 
 
 def per_second(rates: Sequence[float]) -> str:
-    """A rate for the table."""
+    """Format a rate for the table."""
     return f"{sorted(rates)[len(rates) // 2]:,.0f}"
 
 

@@ -1,6 +1,6 @@
 """One large body over a bare socket, up or down, in a process of its own: how long it takes.
 
-``python -m bench.transfer`` reads an order as JSON and prints the seconds.
+`python -m bench.transfer` reads an order as JSON and prints the seconds.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ def transfer(
     expect: int,
     processor: int | None = None,
 ) -> float:
-    """Seconds from the first byte sent to the last byte received.
+    """Return the seconds from the first byte sent to the last byte received.
 
     Raises:
-        RuntimeError: Another status than ``expect``, or an answer of another length.
+        RuntimeError: The status is not `expect`, or the answer has another length.
     """
     order = {
         "port": port,

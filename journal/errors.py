@@ -59,8 +59,10 @@ class PositionMismatch(JournalError):
 
 
 class BadTarget(JournalError):
-    """A record to be erased is not in the journal yet, or is the journal's own; or a folder is not fit for a
-    backup or a restored journal. Nothing was changed."""
+    """A record that cannot be erased, or a folder unfit for a backup or for a restored journal.
+
+    The record is not in the journal yet, or is one of the journal's own. Nothing was changed.
+    """
 
 
 class ForeignFolder(JournalError):

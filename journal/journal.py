@@ -136,8 +136,10 @@ class Journal:
         return [ErasurePlan(portion, self._find(portion), cause) for portion in portions]
 
     def begin_erasure(self, plan: ErasurePlan, time: int) -> None:
-        """Append the erase record: from here on the parts count as erased. One erasure at a time; `append`
-        and `reserve` go on until it is ended, but no new segment begins.
+        """Append the erase record: from here on the parts count as erased.
+
+        Only one erasure is in progress at a time. `append` and `reserve` continue until it is ended, but no
+        new segment begins.
 
         Raises `NoSpace`, with nothing changed; `WriteFailed`, `Closed`.
         """
@@ -151,8 +153,11 @@ class Journal:
             self._compaction.note(plan.spots)
 
     def blank(self, plan: ErasurePlan) -> None:
-        """Write zeros over the parts, durably. From any thread, between its begin and its end; the journal
-        continues meanwhile. Raises `Shortage`: call it again; `WriteFailed`, `Closed`."""
+        """Write zeros over the parts, durably.
+
+        May be called from any thread, between `begin_erasure` and `end_erasure`; the journal continues
+        meanwhile. Raises `Shortage`: call it again; `WriteFailed`, `Closed`.
+        """
         self._check()
         with self._final("erasing"), self._compaction.settled:
             try:

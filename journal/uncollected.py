@@ -9,8 +9,10 @@ from contextlib import contextmanager
 
 @contextmanager
 def uncollected() -> Iterator[bool]:
-    """For what makes hardly anything but live objects, or something large that is soon gone: to be walked
-    again and again would cost a third of the time, or more. Gives whether there is a collector to keep away.
+    """Keep the garbage collector off while the block runs; give whether one was on.
+
+    For work that creates little but long-lived objects, or something large that is soon freed: walking those
+    again and again would take a third of the time, or more.
     """
     collecting = gc.isenabled()
     gc.disable()

@@ -1,5 +1,7 @@
-"""Areas over HTTP beside an empty Quart-Trio handler under stock Hypercorn, in one run and on one core
-each."""
+"""Areas over HTTP beside an empty Quart-Trio handler under stock Hypercorn.
+
+Both are measured in one run, each on one core.
+"""
 
 from __future__ import annotations
 

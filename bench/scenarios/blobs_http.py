@@ -74,7 +74,7 @@ def start(stack: ExitStack, folder: Path) -> list[Peer]:
 
 
 def small(there: int, count: int, seconds: float, connections: int) -> dict[str, Case]:
-    """Small blobs among ``there``, in requests a second."""
+    """Small blobs among `there`, in requests a second."""
     step = max(1, there // FEW)
     reads, writes = blobs.gets(range(0, there, step)), blobs.puts(range(0, there, step), count)
 
@@ -89,7 +89,7 @@ def small(there: int, count: int, seconds: float, connections: int) -> dict[str,
 
 
 def indexes(count: int, seconds: float) -> dict[str, Case]:
-    """A page of the list and a selective search, one after the other, in requests a second."""
+    """Measure a page of the listing and a selective search, one after the other, in requests a second."""
     page = [request("GET", blobs.list_target(PAGE), headers=blobs.HEADERS)]
     find = [request("GET", blobs.find_target(), headers=blobs.HEADERS)]
 

@@ -1,5 +1,7 @@
-"""A million blobs of 1 KiB in one container: memory, a page of the list, a search, and the way back after a
-stop and after a kill."""
+"""A million blobs of 1 KiB in one container.
+
+Measures memory, a page of the listing, a search, and the start after a stop and after a kill.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +38,7 @@ HEADERS = ContentHeaders(content_type="application/octet-stream")
 @click.option("--count", default=1_000_000, show_default=True, help="Blobs of 1 KiB with two tags each.")
 @click.option("--seconds", default=5.0, show_default=True, help="Seconds of each measurement over HTTP.")
 def main(count: int, seconds: float) -> None:
-    """Fills through the engine, then asks a server over HTTP."""
+    """Fill a data folder through the engine, then query a server over HTTP."""
     report = Report("blobs-million", f"python -m bench blobs-million --count {count}")
     with tempfile.TemporaryDirectory(prefix="retain-bench-") as name:
         folder = Path(name)

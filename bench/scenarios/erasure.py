@@ -36,7 +36,7 @@ WHERE = {"actor": "bench", "account": "bench", "container": "recordings"}
 @click.option("--inline-bytes", default=65_536, show_default=True, help="Size of a blob that is in a record.")
 @click.option("--file-bytes", default=4 * MEBIBYTE, show_default=True, help="Size of a blob in a file.")
 def main(mebibytes: int, inline_bytes: int, file_bytes: int) -> None:
-    """Fills an engine with blobs, lets all of them fall due, and probes commits until they are erased."""
+    """Fill an engine with blobs, let all of them fall due, and probe commits until they are erased."""
     report = Report("erasure", f"python -m bench erasure --mebibytes {mebibytes}")
     trio.run(_run, report, mebibytes * MEBIBYTE, inline_bytes, file_bytes)
     report.show(Console())

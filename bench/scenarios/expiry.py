@@ -1,5 +1,7 @@
-"""Many areas due at once: how long another request waits while they go, and without that; what an area costs
-in memory."""
+"""Many areas due at once: the delay of other requests while they expire, and without that.
+
+Also measures what an area costs in memory.
+"""
 
 from __future__ import annotations
 
@@ -33,18 +35,18 @@ class LateClock(SystemClock):
         self.lead = 0
 
     def wall(self) -> int:
-        """The wall clock plus the lead."""
+        """Return the wall clock plus the lead."""
         return super().wall() + self.lead
 
     def monotonic(self) -> int:
-        """Moves along, so that the lead is time passed and not a clock being set."""
+        """Advance by the lead too, so that it looks like time passed and not like a clock that was set."""
         return super().monotonic() + self.lead
 
 
 @click.command(help=__doc__)
 @click.option("--entries", default=1_000_000, show_default=True, help="Areas of three short keys.")
 def main(entries: int) -> None:
-    """Fills an engine, lets everything fall due, and probes reads and commits until the index is empty."""
+    """Fill an engine, let everything fall due, and probe reads and commits until the index is empty."""
     report = Report("expiry", f"python -m bench expiry --entries {entries}")
     trio.run(_run, report, entries)
     report.show(Console())
@@ -88,8 +90,7 @@ async def _fill(store: engine.Engine, commands: islice[CreateArea]) -> None:
 async def _probed(
     store: engine.Engine, report: Report, when: str, others: Iterator[CreateArea]
 ) -> AsyncIterator[list[float]]:
-    """Measures reads and commits, of ``others``, while the block runs. Gives the durations of the commits so
-    far."""
+    """Measure reads, and commits of `others`, while the block runs; give the commits' durations so far."""
     reads: list[float] = []
     commits: list[float] = []
     async with trio.open_nursery() as nursery:

@@ -23,7 +23,7 @@ from retain.bench.workloads import areas
 @click.option("--events", default=1_000_000, show_default=True, help="Area creations of three short keys.")
 @click.option("--rounds", default=3, show_default=True, help="Openings of each kind; the median counts.")
 def main(events: int, rounds: int) -> None:
-    """Writes a journal, then opens it with and without its snapshot."""
+    """Write a journal, then open it with and without its snapshot."""
     report = Report("replay", f"python -m bench replay --events {events}")
     with tempfile.TemporaryDirectory(prefix="retain-bench-") as name:
         folder = Path(name)

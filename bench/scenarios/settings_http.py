@@ -1,5 +1,7 @@
-"""Settings over HTTP beside an empty Quart-Trio handler under stock Hypercorn, in one run and on one core
-each; and what a PATCH costs the journal."""
+"""Settings over HTTP beside an empty Quart-Trio handler under stock Hypercorn.
+
+Both are measured in one run, each on one core. Also measures what a PATCH costs the journal.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +42,7 @@ def document(seed: int) -> dict[str, Any]:
 
 
 def encoded(value: Any) -> bytes:
-    """The body of a request."""
+    """Return the body of a request."""
     return json.dumps(value).encode()
 
 
@@ -100,7 +102,7 @@ def prepare(port: int) -> None:
 
 
 def cases(empty: int, port: int, load: Callable[..., Callable[[], Rate]]) -> dict[str, Callable[[], Rate]]:
-    """What is measured, each beside its yardstick."""
+    """Return the cases measured, each with its baseline."""
     names = list(islice(cycle(f"d{number}" for number in range(DEVICES)), DEVICES))
     body = encoded(document(7))
     change = encoded({"home": {"menu": {"title": "changed"}}})
@@ -117,7 +119,7 @@ def cases(empty: int, port: int, load: Callable[..., Callable[[], Rate]]) -> dic
 
 
 def kinto_cases(port: int, load: Callable[..., Callable[[], Rate]]) -> dict[str, Callable[[], Rate]]:
-    """The same three of a store that merges nothing and syncs nothing."""
+    """Return the same three cases for a store that neither merges nor syncs."""
     names = [f"d{number}" for number in range(DEVICES)]
     change = {"home": {"menu": {"title": "changed"}}}
     patching = {**HEADERS, "Content-Type": "application/merge-patch+json"}

@@ -54,7 +54,10 @@ class Manifest(NamedTuple):
 
 
 def read_manifest(disk: Disk) -> Manifest | None:
-    """The backup's manifest; None where none was finished. Raises `Corrupt`, `UnknownVersion`, `OSError`."""
+    """Return the backup's manifest; None if no backup was finished.
+
+    Raises `Corrupt`, `UnknownVersion`, `OSError`.
+    """
     if not disk.exists(MANIFEST_FILE):
         return None
     data = disk.read(MANIFEST_FILE)

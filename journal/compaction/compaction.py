@@ -28,7 +28,7 @@ class Compaction:
         changing: Callable[[str], AbstractContextManager[None]],
         replaced: Callable[[Segment, Segment], None],
     ) -> None:
-        """`changing` makes the journal stand still; `replaced` is told of the old segment and the new one."""
+        """Take what the open journal shares: `changing` blocks changes, `replaced` receives both segments."""
         self._disk = disk
         self._changing = changing
         self._replaced = replaced

@@ -91,8 +91,11 @@ class Disk(Protocol):
         ...
 
     def open(self, name: str, *, create: bool = False, write: bool = False) -> File:
-        """Open for reading, or for reading and writing. `create` makes the file, or empties an existing one,
-        and implies `write`. Raises `FileNotFoundError`, `NoSpace`."""
+        """Open for reading, or for reading and writing.
+
+        `create` makes the file, or empties an existing one, and implies `write`. Raises `FileNotFoundError`,
+        `NoSpace`.
+        """
         ...
 
     def replace(self, old: str, new: str) -> None:
@@ -168,9 +171,10 @@ def folder_of(name: str) -> str:
 
 
 def explained(error: OSError, name: str, offset: int) -> Exception:
-    """What to raise for a failed call: `NoSpace` for a full disk, quota or file-size limit, else `error`.
+    """Return what to raise for a failed call.
 
-    `Shortage`, which is a `NoSpace`, where descriptors, memory or locks ran out.
+    That is `NoSpace` for a full disk, quota or file-size limit; its subclass `Shortage` if descriptors,
+    memory or locks ran out; else `error`.
     """
     if error.errno in _FULL:
         return NoSpace(f"no room on disk for {name}: {error.strerror}", file=name, offset=offset)

@@ -294,7 +294,7 @@ class RealDisk(Disk):
 
 
 def new_folder(path: str | os.PathLike[str]) -> RealDisk:
-    """A folder that this process may fill: made (mode 0700), or there, empty and this user's own.
+    """Return a folder that this process may fill: created (mode 0700), or existing, empty and its own.
 
     A link is not followed: another user may have set it. Raises `FileExistsError`, `PermissionError`,
     `OSError`.

@@ -128,7 +128,7 @@ class Ledger:
                     yield seq, part, at
 
     def judge(self, files: dict[int, str]) -> None:
-        """Raises `Corrupt` for a hole that no erase record names. `files`: segments' names by number."""
+        """Raise `Corrupt` for a hole that no erase record names. `files`: the segments' names by number."""
         for seq, part, at in self.unexplained():
             number, offset = place(at)
             file = files[number]

@@ -18,8 +18,10 @@ from retain.journal.segments.files import Segment
 
 @dataclass(slots=True)
 class ErasurePlan:
-    """An erasure under way: what its erase record names and why, and where that stands. `seq` is the erase
-    record's number, 0 before there is one."""
+    """An erasure in progress: what its erase record names, where that is on disk, and why.
+
+    `seq` is the erase record's number, 0 until it is written.
+    """
 
     ranges: Sequence[Range]
     spots: Sequence[Spot]

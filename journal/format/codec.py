@@ -214,7 +214,7 @@ class Decoder:
     def _records(
         self, headers: list[bytes], prefix: Prefix
     ) -> tuple[list[Record], list[Record], list[Hole], int]:
-        """The innermost loop of every start-up: no calls that can be spared, no attribute looked up twice."""
+        """Decode records in the innermost loop of every start-up: few calls, no attribute looked up twice."""
         plain, unpack, hashed, number = self._plain, msgpack.unpackb, blake2b, int.from_bytes
         make = tuple.__new__
         records: list[Record] = []

@@ -81,7 +81,10 @@ def part_size(length: int) -> int:
 
 
 def draft_room(details: int, content: int) -> int:
-    """The most that a record with parts of these lengths adds to a frame: what a batch's budget counts."""
+    """Return the most that a record with parts of these lengths adds to a frame.
+
+    The budget of a batch is counted with it.
+    """
     return HEADER_BYTES + part_size(details) + part_size(content)
 
 

@@ -100,7 +100,7 @@ class SegmentIndex:
         return found
 
     def subtrees(self) -> tuple[int, bytes]:
-        """The number *k* of the first whole block of leaves in this segment, and the hashes from it on."""
+        """Return the number *k* of the segment's first whole block of leaves, and the hashes from it on."""
         return -(-(self.first - 1) // BLOCK), self._section(_SUBTREES)
 
 

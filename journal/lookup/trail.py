@@ -168,7 +168,7 @@ def _append(frames: _Frames, head: Head) -> None:
 def _offsets(
     frames: _Frames, index: SegmentIndex | None, resource: bytes | None, numbers: range
 ) -> Iterator[int]:
-    """The frames of these numbers; with a resource and an index, only those that may hold its records."""
+    """Yield the offsets of these frames; with a resource and an index, of those that may hold it."""
     if resource is None or index is None:
         yield from (frames.offsets[number] for number in numbers)
         return

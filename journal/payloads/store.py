@@ -275,9 +275,10 @@ class PayloadReader:
         return self._size
 
     def read(self, offset: int, length: int) -> bytes:
-        """The bytes from `offset` on: fewer than `length` only at the end. Decrypts only the chunks touched.
+        """Return the bytes from `offset` on, fewer than `length` only at the end.
 
-        Raises `Corrupt` and gives no byte of a chunk that is not authentic; `ValueError` below zero.
+        Decrypts only the chunks touched. Raises `Corrupt`, and returns no byte of a chunk that is not
+        authentic; `ValueError` below zero.
         """
         if offset < 0 or length < 0:
             raise ValueError(f"no bytes at {offset}, length {length}")

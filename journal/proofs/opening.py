@@ -19,9 +19,10 @@ from retain.journal.segments.heads import head_at, headers_of
 
 
 def exhibit(disk: Disk, seq: int, part: Part, indexes: Indexes | None = None) -> bytes | None:
-    """The details or content of record `seq` as its commitment covers it; None if erased, or if it has none.
+    """Return the details or content of record `seq` as its commitment covers it.
 
-    Raises `BadTarget` if there is no such record; `Corrupt`, `UnknownVersion`, `OSError`.
+    None if the part was erased, or if the record has none. Raises `BadTarget` if there is no such record;
+    `Corrupt`, `UnknownVersion`, `OSError`.
     """
     assert part in (Part.DETAILS, Part.CONTENT), "one part at a time"
     indexes = indexes or Indexes(disk)

@@ -49,8 +49,11 @@ class Segment(NamedTuple):
 
 
 class Opener(NamedTuple):
-    """What a segment starts with. `chain` is what its first frame continues, `size` that frame's logical
-    offset; `table` is there if the segment was rewritten."""
+    """The start of a segment.
+
+    `chain` is what its first frame continues, `size` that frame's logical offset; `table` is present if the
+    segment was rewritten.
+    """
 
     identity: bytes
     number: int
@@ -66,7 +69,7 @@ class Opener(NamedTuple):
 
 
 def segment_file(number: int, first: int, generation: int = 0) -> str:
-    """The name of a segment's file. `generation` counts how often it was rewritten."""
+    """Return the name of a segment's file. `generation` counts its rewrites."""
     again = f".{generation:04x}" if generation else ""
     return f"{FOLDER}/{number:08x}-{first:016x}{again}.journal"
 
@@ -78,7 +81,7 @@ def generation(file: str) -> int:
 
 
 def index_file(segment: Segment) -> str:
-    """The name of a segment's index (FORMAT.md section 11)."""
+    """Return the name of a segment's index (FORMAT.md section 11)."""
     return f"{FOLDER}/{segment.number:08x}-{segment.first:016x}.index"
 
 
@@ -108,8 +111,11 @@ def has_journal(disk: Disk) -> bool:
 
 
 def foreign_names(disk: Disk) -> list[str]:
-    """What keeps a folder without a journal from being taken for a new one: everything in it, except for what
-    a first start or a first restore may leave when it dies at once."""
+    """Return the names that prevent a folder without a journal from being taken for a new one.
+
+    That is everything in it, except for what a first start or a first restore may leave if it is killed at
+    once.
+    """
     names = [
         name for name in disk.names() if name not in (FOLDER, LOCK_FILE, MENDED_FILE, *FILE_SYSTEM_NAMES)
     ]
@@ -131,8 +137,10 @@ def check_folder(disk: Disk) -> None:
 
 
 def find_segments(disk: Disk) -> tuple[list[Segment], list[Segment]]:
-    """Every file that has a segment's name, in order, whether or not the series has gaps; and apart from
-    them the superseded ones: of a segment there is also a file that was written later."""
+    """Return every file that has a segment's name, in order, with gaps or without; and the superseded ones.
+
+    A file is superseded if a later file of the same segment exists.
+    """
     current: dict[tuple[int, int], tuple[int, Segment]] = {}
     superseded: list[Segment] = []
     for name in disk.names(FOLDER) if disk.exists(FOLDER) else []:
@@ -149,7 +157,7 @@ def find_segments(disk: Disk) -> tuple[list[Segment], list[Segment]]:
 
 
 def list_segments(disk: Disk) -> list[Segment]:
-    """The journal's segments, in order. Raises `Corrupt` where one is missing."""
+    """Return the journal's segments, in order. Raises `Corrupt` if one is missing."""
     segments: list[Segment] = []
     for segment in find_segments(disk)[0]:
         due = segments[-1].number + 1 if segments else 1
@@ -168,7 +176,7 @@ def segment_for(segments: Sequence[Segment], seq: int) -> int:
 
 
 def pack_opener(identity: bytes, number: int, chain: Chain, table: Table | None = None) -> bytes:
-    """An opener's bytes, whole sectors."""
+    """Return an opener's bytes, in whole sectors."""
     body: dict[str, Any] = {
         "journal": identity,
         "segment": number,
@@ -185,7 +193,7 @@ def pack_opener(identity: bytes, number: int, chain: Chain, table: Table | None 
 
 
 def create_segment(disk: Disk, identity: bytes, number: int, chain: Chain) -> tuple[Segment, int]:
-    """A new segment that goes on where `chain` stands, durable with its name; and its opener's size.
+    """Create a segment that continues `chain`, durable with its name; return it and its opener's size.
 
     Raises `NoSpace` and changes nothing; raises `OSError`.
     """
@@ -197,7 +205,7 @@ def create_segment(disk: Disk, identity: bytes, number: int, chain: Chain) -> tu
 
 
 def read_opener(file: File, segment: Segment) -> Opener:
-    """The opener of a segment's file, as it is on disk. Raises `Corrupt`, `UnknownVersion`."""
+    """Read the opener of a segment's file. Raises `Corrupt`, `UnknownVersion`."""
     data = file.pread(0, ENVELOPE_BYTES)
     version, length = version_and_length(data)
     if version == REWRITTEN_VERSION and length > len(data) - SECTOR:

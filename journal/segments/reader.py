@@ -48,11 +48,11 @@ class SegmentReader:
             raise Corrupt(text, file=file, offset=0, seq=seq)
 
     def skip(self, last: int) -> Iterator[list[Record]]:
-        """Pass over the frames up to record `last` by their heads alone, to `chain` and `offset` after each;
-        yields the journal's own records in it.
+        """Pass over the frames up to record `last` by their heads; yield the journal's own records in each.
 
-        Stops early before a frame that cannot be taken so, and before the segment's last one: whoever goes on
-        with reading learns why. That the frames continue the tree shows in its root after the last of them.
+        `chain` and `offset` are set after each frame. Stops early before a frame that cannot be skipped, and
+        before the segment's last one: reading on shows why. That the frames continue the tree is checked
+        against its root after the last of them.
         """
         for head, following in pairwise(heads(self._file, self.offset)):
             if following.prefix.first > last + 1 or (found := self._headers_of(head)) is None:
@@ -92,7 +92,7 @@ class SegmentReader:
         self.tear = judge(self._file, self._ending)
 
     def growing_frames(self) -> Iterator[Frame]:
-        """The frames that are whole by now, of a segment that may be written to; again: those since then.
+        """Yield the complete frames of a segment that may still grow; called again, those added since.
 
         Raises `Corrupt` for what looks like damage twice: the first time it may be a frame half written.
         """
@@ -110,9 +110,9 @@ class SegmentReader:
                 return
 
     def _settled_frames(self) -> Iterator[Frame]:
-        """The frames up to a bad one, which is then `_ending`, as the zeros after the last one are.
+        """Yield the frames up to a bad one; `_ending` judges that, as it does the zeros after the last frame.
 
-        A frame with holes at the end is a bad one too: where no good frame follows, no erase record can.
+        A frame with holes at the end counts as bad too: where no good frame follows, no erase record can.
         """
         self._restart()
         held: Frame | None = None

@@ -1,5 +1,7 @@
-"""The growing end of an open journal: frames are appended there, in room that was found before. Not locked:
-`journal.py` sees to that."""
+"""The growing end of an open journal: appends frames in space reserved before.
+
+It takes no lock; `journal.journal` does.
+"""
 
 from __future__ import annotations
 
