@@ -32,6 +32,7 @@ from retain.journal.errors import (
 )
 from retain.journal.format.record import NO_RESOURCE, Draft, Head, Header, Part, Position, Record, Verb
 from retain.journal.journal import Journal
+from retain.journal.log import Committed, Log, Tail
 from retain.journal.lookup.history import between, history
 from retain.journal.lookup.index import unindexed, write_indexes
 from retain.journal.lookup.scan import scan
@@ -52,6 +53,7 @@ from retain.journal.proofs.note import (
     sign_note,
 )
 from retain.journal.proofs.prover import Consistency, Inclusion, Prover
+from retain.journal.tail import FileTail
 
 __all__ = [
     "NO_RESOURCE",
@@ -61,6 +63,7 @@ __all__ = [
     "BadTarget",
     "Checkpoint",
     "Closed",
+    "Committed",
     "Consistency",
     "Corrupt",
     "Disk",
@@ -69,6 +72,7 @@ __all__ = [
     "ErasurePlan",
     "Erasures",
     "File",
+    "FileTail",
     "Finding",
     "ForeignFolder",
     "Head",
@@ -79,6 +83,7 @@ __all__ = [
     "JournalOptions",
     "Kind",
     "Locked",
+    "Log",
     "Loss",
     "Manifest",
     "Moment",
@@ -100,6 +105,7 @@ __all__ = [
     "Signature",
     "Signer",
     "Stage",
+    "Tail",
     "TornTail",
     "UnknownVersion",
     "Verb",

@@ -13,12 +13,14 @@ from retain.journal.erasure.locate import Places, Spot
 from retain.journal.erasure.zero import ErasurePlan, blank, wipe
 from retain.journal.errors import BadTarget, Closed, Corrupt, NoSpace, Shortage, WriteFailed
 from retain.journal.format.limits import ERASE_RANGES, PART_ALIGN, frame_room
-from retain.journal.format.record import Draft, Head, Part, Verb, place
+from retain.journal.format.record import Draft, Head, Part, Position, Record, Verb, place
+from retain.journal.log import Committed
 from retain.journal.lookup.contents import Contents
 from retain.journal.options import JournalOptions
 from retain.journal.segments.anchor import anchor_at, write_anchor
 from retain.journal.segments.files import FOLDER, Segment, broken_files
 from retain.journal.segments.reader import SegmentReader
+from retain.journal.tail import FileTail
 from retain.journal.writer import ballast
 from retain.journal.writer.appender import Appender
 
@@ -98,6 +100,20 @@ class Journal:
         """
         with self._changing("appending"):
             return self._end.append(drafts, time)
+
+    def receive(self, committed: Committed) -> list[Record]:
+        """Append the next frame of the journal that this one follows, byte for byte; return its records.
+
+        Raises `Corrupt` (no such frame) and `NoSpace`, with nothing changed; `WriteFailed`, `Closed`.
+        """
+        with self._changing("following"):
+            return self._end.receive(committed).records
+
+    def tail(self, after: Position | None = None) -> FileTail:
+        """Return a reader of what follows `after`; see `retain.journal.log.Log`."""
+        if self._closed:
+            raise Closed("the journal is closed")
+        return FileTail(self._disk, after)
 
     def content(self, address: int) -> bytes | None:
         """Return the content at an address from `append` or a record; None if it was erased. From any thread.

@@ -47,9 +47,16 @@ ROOMS: dict[str, frozenset[str]] = {
         ("journal/disk", "journal/errors.py", "journal/format", "journal/mended.py")
     ),
     "journal/writer": frozenset(
-        ("journal/disk", "journal/errors.py", "journal/format", "journal/options.py", "journal/segments")
+        (
+            "journal/disk",
+            "journal/errors.py",
+            "journal/format",
+            "journal/log.py",
+            "journal/options.py",
+            "journal/segments",
+        )
     ),
-    "journal/testing": frozenset(("journal/disk", "journal/errors.py")),
+    "journal/testing": frozenset(("journal/disk", "journal/errors.py", "journal/format", "journal/log.py")),
     "engine/core": frozenset(),
     "engine/areas": frozenset(("engine/core",)),
     "engine/settings": frozenset(("engine/core",)),

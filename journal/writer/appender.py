@@ -8,14 +8,16 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from retain.journal.disk.interface import Disk
-from retain.journal.errors import NoSpace
-from retain.journal.format.codec import encode_batch, salts_needed
-from retain.journal.format.frame import Chain
+from retain.journal.errors import Corrupt, NoSpace
+from retain.journal.format.codec import Decoder, encode_batch, salts_needed
+from retain.journal.format.frame import Chain, Damage, Frame
 from retain.journal.format.limits import OFFSET_LIMIT
+from retain.journal.format.merkle import Frontier
 from retain.journal.format.record import NO_RESOURCE, Draft, Head, Verb
 from retain.journal.format.whitening import Whitening
+from retain.journal.log import Committed
 from retain.journal.options import JournalOptions
-from retain.journal.segments.files import Segment, create_segment
+from retain.journal.segments.files import Segment, create_segment, pack_opener
 from retain.journal.segments.reader import SegmentReader
 from retain.journal.writer import ballast
 from retain.journal.writer.live import LiveSegment
@@ -97,6 +99,32 @@ class Appender:
         self.head = Head(size, time, root, head.segment, head.offset + len(batch.data))
         return batch.addresses
 
+    def receive(self, committed: Committed) -> Frame:
+        """See `Log.receive`. Raises `Corrupt`, with nothing written; `NoSpace`, `OSError`."""
+        number, offset, last, data = committed
+        head = self.head
+        follows = number == head.segment + 1 and head.seq >= self._live.segment.first
+        start = len(pack_opener(self._identity, number, Chain(self._frontier, head.time))) if follows else 0
+        if (number, offset) != (head.segment + follows, start if follows else head.offset):
+            place = f"{number:08x}, offset {offset}"
+            raise Corrupt(f"the frame of segment {place} does not follow record {head.seq}", seq=head.seq + 1)
+        whitening = self._whitening(number)
+        chain = Chain(self._frontier.copy(), head.time)
+        frame, frontier, time = checked(data, chain, segment=number, offset=offset, whitening=whitening)
+        if frontier.size != last:
+            raise Corrupt(f"the frame ends with record {frontier.size}, not {last}", seq=head.seq + 1)
+        if follows:
+            self._roll()
+        self._live.reserve(offset + len(data), offset + max(len(data), self._options.step_bytes))
+        try:
+            self._live.file.pwrite(offset, data)
+            self._sync()
+        except NoSpace as error:
+            raise OSError(str(error)) from error
+        self._frontier = frontier
+        self.head = Head(frontier.size, time, frame.root, number, offset + len(data))
+        return frame
+
     def append_own(self, verb: Verb, cause: int, content: bytes, time: int) -> int:
         """Append a record of the journal's own; returns its number. Raises `OSError`."""
         self.append([Draft(verb, 0, NO_RESOURCE, cause, b"", content)], time)
@@ -125,3 +153,24 @@ class Appender:
 
     def _sync(self) -> None:
         self._live.file.sync()
+
+
+def checked(
+    data: bytes, chain: Chain, *, segment: int, offset: int, whitening: Whitening
+) -> tuple[Frame, Frontier, int]:
+    """Return the frame that `data` is, which must continue `chain`, and the tree and time after it.
+
+    Raises `Corrupt` where it is no good and whole frame: with a part that was erased it is none.
+    """
+    seq = chain.frontier.size + 1
+    decoder = Decoder(chain, segment=segment, offset=offset, whitening=whitening)
+    decoder.feed(data)
+    try:
+        frame = decoder.next()
+    except Damage as damage:
+        raise Corrupt(
+            f"the frame of record {seq} does not continue this journal: {damage}", seq=seq
+        ) from damage
+    if not isinstance(frame, Frame) or frame.holes or frame.extent != len(data):
+        raise Corrupt(f"the frame of record {seq} is not whole", seq=seq)
+    return frame, decoder.chain.frontier, decoder.chain.time
