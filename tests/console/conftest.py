@@ -1,27 +1,33 @@
 """A real server with one user of each role, and a real browser.
 
-Both last as long as a module: Playwright keeps an event loop in this thread, which Trio's tests in other
-modules should not meet.
+The server lasts as long as the run, the browser as long as a module: Playwright keeps an event loop in this
+thread, which Trio's tests in other modules should not meet.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from functools import partial
+from functools import cache
+from http.cookiejar import CookieJar
+from re import search
 from typing import Any
+from urllib.parse import urlencode
+from urllib.request import HTTPCookieProcessor, build_opener
 
 import pytest
+from argon2 import PasswordHasher
 
-from retain.api.identity import hash_password
-from tests.kit.chromium import Watched, chromium, watched
+from tests.kit.chromium import ZONE, Watched, chromium, watched
 from tests.kit.server import running
 from tests.kit.site import PASSWORD, Site
 
-_HASH = hash_password(PASSWORD)
+#: Cheap: what a hash should cost is not what these tests are about.
+_HASH = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash(PASSWORD)
+ADMINISTRATOR, AUDITOR, USER = "ann.keller", "otto.weiss", "uwe.lang"
 CONFIG = "".join(
     f'[[users]]\nname = "{name}"\npassword = \'{_HASH}\'\nroles = ["{role}"]\n'
-    for name, role in (("ann.keller", "Administrator"), ("otto.weiss", "Auditor"), ("uwe.lang", "Agent"))
+    for name, role in ((ADMINISTRATOR, "Administrator"), (AUDITOR, "Auditor"), (USER, "Agent"))
 )
 CONFIG = "[log]\nrequests = true\n" + CONFIG
 CONFIG += '[[tenants]]\nname = "harbour"\ncontainers = ["recordings", "gim-export", "voicemail"]\n'
@@ -36,7 +42,7 @@ def browser() -> Iterator[Any]:
         yield started
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """The server, with a tenant `harbour`."""
     with running(tmp_path_factory.mktemp("console"), CONFIG) as server:
@@ -45,7 +51,29 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         assert "sig=" not in server.log()
 
 
+@cache
+def signed_in(base: str, name: str) -> dict[str, Any]:
+    """A session of that user, as a browser keeps it; the form itself is for the tests of signing in."""
+    jar = CookieJar()
+    opener = build_opener(HTTPCookieProcessor(jar))
+    with opener.open(f"{base}/console/sign-in", timeout=60) as answer:
+        token = search(r'name="csrf_token" value="([^"]+)"', answer.read().decode())
+    assert token is not None
+    fields = {"csrf_token": token[1], "user": name, "password": PASSWORD, "zone": ZONE}
+    with opener.open(f"{base}/console/sign-in", urlencode(fields).encode(), timeout=60) as answer:
+        assert answer.url == f"{base}/console"
+    facts = {"path": "/", "expires": -1, "httpOnly": True, "secure": False, "sameSite": "Strict"}
+    kept = [{"name": one.name, "value": one.value, "domain": one.domain, **facts} for one in jar]
+    return {"cookies": kept, "origins": []}
+
+
 @pytest.fixture
 def page(browser: Any, site: Site) -> Open:
-    """Opens a page, for `with page(width=390, color_scheme="dark") as seen:`."""
-    return partial(watched, browser, site.server.url)
+    """Opens a page, for `with page(user=AUDITOR, width=390, color_scheme="dark") as seen:`."""
+
+    def opened(user: str | None = None, **options: Any) -> AbstractContextManager[Watched]:
+        if user is not None:
+            options["storage_state"] = signed_in(site.server.url, user)
+        return watched(browser, site.server.url, **options)
+
+    return opened

@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-import pytest
-
-from tests.console.conftest import Open
-from tests.kit.chromium import SCHEMES, WIDTHS
-from tests.kit.site import PASSWORD
+from tests.console.conftest import ADMINISTRATOR, USER, Open
+from tests.kit.chromium import WIDTHS
 
 
-@pytest.mark.parametrize("width", WIDTHS)
-@pytest.mark.parametrize("scheme", SCHEMES)
-def test_it_fits_and_moves_nothing(page: Open, width: int, scheme: str) -> None:
-    with page(width=width, color_scheme=scheme, reduced_motion="reduce") as seen:
-        seen.sign_in("ann.keller", PASSWORD)
-        assert seen.width() == width
-        assert seen.shifted() < 0.001
+def test_it_fits_and_moves_nothing(page: Open) -> None:
+    with page(user=ADMINISTRATOR) as seen:
+        seen.open("/console")
+        seen.fits()
         seen.page.get_by_text("The same as a table").click()
-        assert seen.width() == width
-        assert seen.findings() == []
+        for width in WIDTHS:
+            seen.page.set_viewport_size({"width": width, "height": 900})
+            seen.fits_here(width, shift=1)
 
 
 def test_the_rail_is_a_menu_on_a_phone(page: Open) -> None:
-    with page(width=390) as seen:
-        seen.sign_in("ann.keller", PASSWORD)
+    with page(user=ADMINISTRATOR, width=390) as seen:
+        seen.open("/console")
         link = seen.page.get_by_role("link", name="SAS tokens")
         assert not link.is_visible()
         seen.page.get_by_role("button", name="Menu").click()
@@ -32,9 +27,9 @@ def test_the_rail_is_a_menu_on_a_phone(page: Open) -> None:
 
 
 def test_a_user_without_a_role_finds_no_way_to_the_rest(page: Open) -> None:
-    with page() as seen:
+    with page(user=USER) as seen:
         seen.expected.add(403)
-        seen.sign_in("uwe.lang", PASSWORD)
+        seen.open("/console")
         assert seen.page.get_by_role("link", name="SAS tokens").count() == 0
         seen.open("/console/tokens")
         assert seen.page.get_by_role("heading", name="Your role does not allow this page").is_visible()

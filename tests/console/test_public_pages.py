@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.console.conftest import Open
-from tests.kit.chromium import SCHEMES, WIDTHS
+from tests.kit.chromium import WIDTHS
 from tests.kit.server import ROOT
 from tests.kit.site import Site
 
@@ -32,15 +32,11 @@ def receipt(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return file
 
 
-@pytest.mark.parametrize("width", WIDTHS)
-@pytest.mark.parametrize("scheme", SCHEMES)
-def test_they_fit_and_move_nothing(page: Open, width: int, scheme: str, receipt: Path) -> None:
-    with page(width=width, color_scheme=scheme, reduced_motion="reduce") as seen:
+def test_they_fit_and_move_nothing(page: Open, receipt: Path) -> None:
+    with page() as seen:
         for address in (f"{seen.base}/", f"{seen.base}{SAMPLE}", receipt.as_uri()):
             seen.page.goto(address)
-            assert seen.width() == width, address
-            assert seen.shifted() < 0.001, address
-            assert seen.findings() == [], address
+            seen.fits()
 
 
 def test_a_line_of_the_home_page_is_copied_and_works(page: Open) -> None:
@@ -57,15 +53,16 @@ def test_a_line_of_the_home_page_is_copied_and_works(page: Open) -> None:
         seen.page.wait_for_url("**/console/sign-in")
 
 
-@pytest.mark.parametrize("width", WIDTHS)
-def test_an_id_fits_its_field(page: Open, width: int) -> None:
-    with page(width=width) as seen:
+def test_an_id_fits_its_field(page: Open) -> None:
+    with page() as seen:
         seen.open(SAMPLE)
         seen.page.get_by_role("button", name="Create", exact=True).click()
         seen.page.get_by_text("Create: HTTP 200").wait_for()
-        for field in seen.page.get_by_label("Id", exact=True).all():
-            assert len(field.input_value()) == 36
-            assert field.evaluate(FITS)
+        for width in WIDTHS:
+            seen.page.set_viewport_size({"width": width, "height": 900})
+            for field in seen.page.get_by_label("Id", exact=True).all():
+                assert len(field.input_value()) == 36
+                assert field.evaluate(FITS)
 
 
 def test_a_receipt_prints_on_one_page(page: Open, receipt: Path, tmp_path: Path) -> None:

@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from tests.console.conftest import Open
+from tests.console.conftest import ADMINISTRATOR, Open
 from tests.kit.chromium import Watched, screenshots
 from tests.kit.server import ROOT
-from tests.kit.site import PASSWORD, Site
+from tests.kit.site import Site
 
 WRITES = os.environ.get("RETAIN_SCREENSHOTS") == "1"
 NAMES = ("home", "overview", "overview-dark", "tokens", "tokens-generated", "overview-phone")
@@ -24,7 +24,7 @@ NAMES = ("home", "overview", "overview-dark", "tokens", "tokens-generated", "ove
 @pytest.fixture(scope="module", autouse=True)
 def _filled(site: Site) -> None:
     """Something to be seen: recordings of some days, and areas that end one after the other."""
-    key = site.retain("tenant", "show", "harbour", "--keys")["keys"][0]
+    key = site.key("harbour")
     for number in range(24):
         tags = {"RecordingType": "CALL", "StoredTime": "2026-11-22"}
         site.upload(
@@ -63,15 +63,17 @@ def test_the_home_page(page: Open) -> None:
     ],
 )
 def test_the_overview(page: Open, name: str, options: dict[str, Any]) -> None:
-    with page(**options) as seen:
-        seen.sign_in("ann.keller", PASSWORD)
+    with page(user=ADMINISTRATOR, **options) as seen:
+        seen.open("/console")
         keep(seen, name)
 
 
 def test_the_tokens(page: Open) -> None:
-    with page(width=1280) as seen:
-        seen.sign_in("ann.keller", PASSWORD, "/console/tokens")
+    with page(user=ADMINISTRATOR, width=1280) as seen:
+        seen.open("/console/tokens")
         keep(seen, "tokens")
+        if not WRITES:  # other tests made some
+            seen.page.get_by_label("Revoke existing tokens").check()
         seen.page.get_by_role("button", name="Generate new tokens").click()
         seen.page.wait_for_url("**/console/tokens/generated/*")
         keep(seen, "tokens-generated")

@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 import urllib.request
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from azure.storage.blob import BlobServiceClient, ContainerClient
@@ -32,6 +32,17 @@ class Site:
     """The server, and what an operator does to it."""
 
     server: Server
+    _keys: dict[str, str] = field(default_factory=dict)
+
+    def key(self, account: str) -> str:
+        """The first key of a tenant."""
+        if account not in self._keys:
+            self._keys[account] = self.retain("tenant", "show", account, "--keys")["keys"][0]
+        return self._keys[account]
+
+    def put(self, name: str, data: bytes, tags: dict[str, str], container: str = "recordings") -> None:
+        """Put a blob with its tags into a container of the tenant `harbour`."""
+        self.upload("harbour", self.key("harbour"), container, name, data, tags)
 
     @property
     def connection_string(self) -> str:
