@@ -6,10 +6,13 @@
 from __future__ import annotations
 
 import logging
+import os
+import socket
 import ssl
 import stat
 from collections.abc import Collection, Sequence
 from functools import partial
+from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,7 +26,8 @@ from retain.api.areas import areas_surface
 from retain.api.blobs.authentication import KeysOf
 from retain.api.blobs.surface import blobs_surface
 from retain.api.cli.failures import failures_of
-from retain.api.cli.main import FAILED, Stopped
+from retain.api.cli.main import FAILED, WRONG, Stopped
+from retain.api.config.credentials import is_credential
 from retain.api.config.engine import engine_options
 from retain.api.config.load import Config, ConfigError
 from retain.api.console.traffic import Traffic
@@ -32,8 +36,10 @@ from retain.api.identity import Identity, areas_identity_options, identity_optio
 from retain.api.server import collector
 from retain.api.server.app import App, create_app
 from retain.api.server.serve import CannotListen, serve, stop_on_signal, tls_context
+from retain.api.server.systemd import BadSocket, Supervisor, passed_sockets
 from retain.api.settings import settings_surface
 from retain.api.web.metrics import Counters
+from retain.api.web.readiness import readiness, watch_readiness
 from retain.engine import Engine, open_engine
 
 if TYPE_CHECKING:
@@ -48,17 +54,24 @@ def run(config: Config) -> None:
     with failures_of(config.storage.data):
         check_tls(config)
         check_identity(config)
-        trio.run(_run, config)
+        try:
+            passed = passed_sockets(os.environ, os.getpid())
+        except BadSocket as error:
+            raise Stopped(f"the supervisor's sockets cannot be used: {error}", WRONG) from None
+        trio.run(_run, config, Supervisor(os.environ, os.getpid()), passed)
 
 
-async def _run(config: Config) -> None:
+async def _run(config: Config, supervisor: Supervisor, passed: Sequence[socket.socket]) -> None:
     """Open the engine, serve until a signal arrives, close the engine.
 
     Raises `JournalError`, `EngineError`, `CannotListen`, or `OSError` (the data folder).
     """
     stop = trio.Event()
+    began = trio.current_time()
     async with trio.open_nursery() as nursery:
         await nursery.start(_signals, stop)
+        nursery.start_soon(supervisor.show_life)
+        nursery.start_soon(_tell_stop, stop, supervisor)
         async with open_engine(config.storage.data, options=engine_options(config)) as engine:
             administration = await Administration.open(engine, config)
             app = assembled(engine, config, administration)
@@ -72,20 +85,43 @@ async def _run(config: Config) -> None:
                     show(app, urls, notices, administration.users.known)
                 except Stopped as stopped:
                     LOG.warning("the first screen was not shown", extra={"facts": {"error": stopped.message}})
+                seconds = trio.current_time() - began
+                LOG.info("started", extra={"facts": _facts_of_start(app, urls, seconds)})
+                supervisor.tell("READY=1", f"STATUS={readiness(engine.statistics())[1]}")
 
             async with trio.open_nursery() as control:
                 folder = Path(config.storage.data)
                 await control.start(serve_control, engine.disk, folder, administration.acts())
                 control.start_soon(watch_clock, engine)
+                control.start_soon(
+                    watch_readiness, engine.statistics, lambda why: supervisor.tell(f"STATUS={why}")
+                )
                 if administration.checkpoints.wanted:
                     control.start_soon(administration.checkpoints.run)
                 try:
-                    await serve(app, stop=stop, announce=announce)
+                    await serve(app, stop=stop, announce=announce, passed=passed)
                 except CannotListen as error:
-                    hint = "choose another with --bind HOST:PORT (make serve BIND=HOST:PORT), or port 0"
-                    raise Stopped(f"{error}; {hint}", FAILED) from None
+                    hint = "; choose another with --bind HOST:PORT (make serve BIND=HOST:PORT), or port 0"
+                    raise Stopped(f"{error}{'' if passed else hint}", FAILED) from None
                 control.cancel_scope.cancel()
+        LOG.info("stopped", extra={"facts": {"seconds": round(trio.current_time() - began, 3)}})
         nursery.cancel_scope.cancel()
+
+
+async def _tell_stop(stop: trio.Event, supervisor: Supervisor) -> None:
+    await stop.wait()
+    supervisor.tell("STOPPING=1", "STATUS=finishing the requests in flight, writing a snapshot")
+
+
+def _facts_of_start(app: App, urls: Sequence[str], seconds: float) -> dict[str, object]:
+    """Return what the log says of a start."""
+    return {
+        "version": metadata.version("retain"),
+        "addresses": list(urls),
+        "data": str(Path(app.config.storage.data).resolve()),
+        "records": app.engine.statistics().durable,
+        "seconds": round(seconds, 3),
+    }
 
 
 def assembled(engine: Engine, config: Config, administration: Administration) -> App:
@@ -165,7 +201,8 @@ def check_tls(config: Config) -> None:
         mode = Path(path).stat().st_mode
     except OSError as error:
         raise ConfigError(path, "server.tls_key", error.strerror or "cannot be read") from None
-    if mode & (stat.S_IRWXG | stat.S_IRWXO):
+    others = stat.S_IRWXO if is_credential(path, os.environ) else stat.S_IRWXG | stat.S_IRWXO
+    if mode & others:
         raise ConfigError(path, "server.tls_key", "group or others may use this file; chmod 600 it")
     try:
         tls_context(config.server)

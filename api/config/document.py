@@ -88,6 +88,12 @@ capitals: `{PREFIX}SERVER_BIND=127.0.0.1:9090`,
 file, the options of a command override both. Variables whose second word is not a section are ignored, and
 so are those that Kubernetes sets for a Service, such as `{PREFIX}SERVER_SERVICE_HOST`.
 
+Secrets can come as files: where `CREDENTIALS_DIRECTORY` names a folder, as systemd's `LoadCredential=` does,
+a file in it called `section.key`, such as `identity.jwt_secret`, gives that key. For a key that names a file,
+such as `server.tls_key`, it is that file. Credentials override the configuration file, the environment
+overrides both. Commands that you type do not see a unit's credentials, so the configuration file names the
+path of the TLS key: `tls_key = "/run/credentials/retain.service/server.tls_key"`.
+
 An unknown key, a wrong type or an invalid value stops the start with exit code 2 and a message that names the
 file, the key and the reason. So does an address that other machines can reach without TLS, unless
 `behind_proxy` or `insecure_bind` allows it. Relative paths in the file start at the file's folder.

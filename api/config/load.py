@@ -1,7 +1,8 @@
-"""The configuration: one TOML file, all of it optional, and the environment; checked before anything starts.
+"""The configuration: one TOML file, all of it optional, credentials and the environment; checked at once.
 
 Unknown keys, wrong types and impossible values stop the start with file, key and reason. Every key
-`[section] key` can be given as `RETAIN_SECTION_KEY`. `RETAIN_CONFIG` names the file itself.
+`[section] key` can be given as `RETAIN_SECTION_KEY`, or as a credential `section.key`. `RETAIN_CONFIG` names
+the file itself.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from typing import Any, NamedTuple
 
 from retain.api.config.checks import split_bind
 from retain.api.config.console import ConsoleConfig
+from retain.api.config.credentials import credentials
 from retain.api.config.fields import ConfigError, Key, build, convert_text, keys_of
 from retain.api.config.interfaces import (
     AreasConfig,
@@ -122,7 +124,7 @@ class Config:
 def load(
     path: Path | None, environ: Mapping[str, str], options: Mapping[str, tuple[str, str]] | None = None
 ) -> Config:
-    """Read `path` (None: no file), lay the environment and the command line over it, check all of it.
+    """Read `path` (None: no file), lay credentials, environment and command line over it, check all of it.
 
     Args:
         path: The configuration file.
@@ -145,7 +147,7 @@ def load(
             sections[name] = _repeated(name, value, source)
         else:
             raise ConfigError(source, name, _unknown(name))
-    given = [*_from_environment(environ), *_from_options(options or {})]
+    given = [*_from_credentials(environ), *_from_environment(environ), *_from_options(options or {})]
     config = _overlay(Config(**sections), given)
     if path is not None:
         config = _beside(config, path, {(one.section, one.key.name) for one in given})
@@ -212,6 +214,14 @@ class _Given(NamedTuple):
     section: str
     key: Key
     text: str
+
+
+def _from_credentials(environ: Mapping[str, str]) -> Iterator[_Given]:
+    for source, section, name, text in credentials(environ, SECTIONS, PATHS):
+        found = next((key for key in keys_of(SECTIONS[section]) if key.name == name), None)
+        if found is None:
+            raise ConfigError(source, f"{section}.{name}", "names no key of the configuration")
+        yield _Given(source, f"{section}.{name}", section, found, text)
 
 
 def _from_environment(environ: Mapping[str, str]) -> Iterator[_Given]:
@@ -295,6 +305,17 @@ def is_loopback(host: str) -> bool:
     return bool(found) and all(ipaddress.ip_address(address).is_loopback for address in found)
 
 
+def unprotected(server: ServerConfig, host: str, address: str) -> str | None:
+    """Return why the server must not listen on `host`, which people call `address`; None if it may."""
+    tls = server.tls_certificate is not None
+    if tls or server.behind_proxy or server.insecure_bind or is_loopback(host):
+        return None
+    return (
+        f"{address} can be reached from other machines without encryption; give tls_certificate and tls_key, "
+        "or behind_proxy = true with trusted_proxies, or insecure_bind = true"
+    )
+
+
 def _check_together(config: Config, source: str) -> None:
     """Check the keys against one another."""
     server = config.server
@@ -307,14 +328,8 @@ def _check_together(config: Config, source: str) -> None:
         raise ConfigError(
             source, "server.trusted_proxies", "is missing: behind_proxy needs the proxy's address"
         )
-    if not (tls or server.behind_proxy or server.insecure_bind or is_loopback(host)):
-        raise ConfigError(
-            source,
-            "server.bind",
-            f"{server.bind} can be reached from other machines without encryption; give "
-            f"tls_certificate and tls_key, "
-            "or behind_proxy = true with trusted_proxies, or insecure_bind = true",
-        )
+    if (reason := unprotected(server, host, server.bind)) is not None:
+        raise ConfigError(source, "server.bind", reason)
     if config.areas.default_ttl > config.areas.max_ttl:
         raise ConfigError(source, "areas.default_ttl", "must not be greater than max_ttl")
     if config.settings.history_days > config.retention.audit_days:

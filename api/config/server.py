@@ -224,7 +224,8 @@ class LogConfig:
     )
     format: str = setting(
         "auto",
-        "json: one object per line; text: readable lines; auto: text on a terminal, json elsewhere.",
+        "json: one object per line; text: readable lines; auto: text on a terminal, fields in systemd's "
+        "journal, json elsewhere.",
         choices=("auto", "json", "text"),
     )
     requests: bool = setting(False, "Also log each request: method, interface, status, seconds.")

@@ -10,6 +10,7 @@ import errno
 import logging
 import resource
 import signal
+import socket
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
 
@@ -20,7 +21,7 @@ from hypercorn.trio.lifespan import Lifespan
 from hypercorn.trio.worker_context import WorkerContext
 
 from retain.api.config.checks import split_bind
-from retain.api.config.load import ServerConfig
+from retain.api.config.load import ServerConfig, unprotected
 from retain.api.http.plain_head import PlainHeads
 from retain.api.server.app import App
 from retain.api.server.connections import Connections, GuardedListener, GuardedStream
@@ -101,9 +102,8 @@ def tls_context(server: ServerConfig) -> ssl.SSLContext | None:
 class CannotListen(Exception):
     """The address is taken, not this machine's, or not allowed to this user."""
 
-    def __init__(self, bind: str, error: OSError) -> None:
-        # A name that does not resolve has its reason in strerror; trio puts several reasons into a text.
-        super().__init__(f"cannot listen on {bind}: {error.strerror or error}")
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"cannot listen on {reason}")
 
 
 async def serve(
@@ -111,23 +111,20 @@ async def serve(
     *,
     stop: trio.Event,
     announce: Callable[[Sequence[str]], Awaitable[None]],
+    passed: Sequence[socket.socket] = (),
 ) -> None:
     """Listen and answer until `stop` is set; then finish the requests in flight, at most `stop_timeout` long.
 
     `announce` gets the base URLs once all of it answers; the interfaces do so before the pages are there.
-    Raises CannotListen.
+    `passed` are listening sockets of a supervisor's, used instead of `server.bind`. Raises CannotListen.
     """
     server = app.config.server
-    host, port = split_bind(server.bind)
     context = tls_context(server)
     connections = Connections(server, capacity(server), app.counters.cut)
     app.counters.watch(app.engine, lambda: len(connections))
     wire = WireConfig(server)
     worker = WorkerContext(None)
-    try:
-        listeners = await trio.open_tcp_listeners(port, host=host, backlog=BACKLOG)
-    except OSError as error:
-        raise CannotListen(server.bind, error) from error
+    listeners = taken_over(server, passed) if passed else await _opened(server)
     handle = _handler(app, wire, worker, context, connections)
 
     async with trio.open_nursery() as background:
@@ -151,6 +148,24 @@ async def serve(
             handlers.cancel_scope.cancel()
         await lifespan.wait_for_shutdown()
         background.cancel_scope.cancel()
+
+
+async def _opened(server: ServerConfig) -> list[trio.SocketListener]:
+    host, port = split_bind(server.bind)
+    try:
+        return await trio.open_tcp_listeners(port, host=host, backlog=BACKLOG)
+    except OSError as error:
+        # A name that does not resolve has its reason in strerror; trio puts several reasons into a text.
+        raise CannotListen(f"{server.bind}: {error.strerror or error}") from error
+
+
+def taken_over(server: ServerConfig, passed: Sequence[socket.socket]) -> list[trio.SocketListener]:
+    """Return listeners on a supervisor's sockets, to which the rules for `server.bind` apply."""
+    for one in passed:
+        host, port = one.getsockname()[:2]
+        if (reason := unprotected(server, host, f"{host}:{port}")) is not None:
+            raise CannotListen(f"a passed socket: {reason}")
+    return [trio.SocketListener(trio.socket.from_stdlib_socket(one)) for one in passed]
 
 
 def _handler(

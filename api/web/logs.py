@@ -1,4 +1,4 @@
-"""Logging: one line an event on standard error, as JSON or for people.
+"""Logging: one line an event on standard error, as JSON or for people, or one entry in systemd's journal.
 
 What an event says is a constant text plus chosen facts (numbers, ids, names of limits): never a stored value,
 a credential, a query string or a header. An exception is shown by its type and by where it was raised,
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import sys
 import traceback
 from datetime import UTC, datetime
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import TextIO
 
 from retain.api.config.load import LogConfig
+from retain.api.web.journald import JournalHandler, is_journal
 
 ROOT = Path(__file__).parents[3]
 
@@ -81,8 +83,10 @@ def configure(config: LogConfig, stream: TextIO | None = None) -> None:
     """Send every event of this process to `stream` (standard error) in the configured form."""
     target = stream if stream is not None else sys.stderr
     as_text = config.format == "text" or (config.format == "auto" and target.isatty())
-    handler = logging.StreamHandler(target)
+    handler: logging.Handler = logging.StreamHandler(target)
     handler.setFormatter(TextFormatter() if as_text else JsonFormatter())
+    if config.format == "auto" and is_journal(target, os.environ):
+        handler = JournalHandler(_fields, handler)
     logging.captureWarnings(capture=True)
     root = logging.getLogger()
     root.handlers[:] = [handler]

@@ -1,12 +1,20 @@
-"""Whether a server should be sent requests: for `/readyz`, and for commands that ask the same."""
+"""Whether a server should be sent requests: for `/readyz`, the log, the supervisor and commands that ask."""
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable
 from typing import Final
+
+import trio
 
 from retain.engine import Statistics
 from retain.engine.core.clock import BEHIND
 from retain.engine.core.time import SECOND
+
+LOG = logging.getLogger("retain.readiness")
+LOOK_S: Final = 1.0
+"""Seconds between two looks at whether readiness has changed."""
 
 OVERDUE_WARNING_S: Final = 3600
 """Seconds a deadline may be overdue before readiness warns. Reads stay exact; only disk space waits."""
@@ -40,3 +48,17 @@ def readiness(statistics: Statistics) -> tuple[bool, str]:
     if statistics.erasure_lag_ns > OVERDUE_WARNING_S * SECOND:
         return True, "degraded: erasure is more than an hour behind"
     return True, "ok"
+
+
+async def watch_readiness(statistics: Callable[[], Statistics], tell: Callable[[str], None]) -> None:
+    """Log readiness when it changes, and hand each change to `tell`. Runs until cancelled."""
+    before = (True, "ok")
+    while True:
+        now = readiness(statistics())
+        if now != before:
+            ready, why = now
+            level = logging.INFO if why == "ok" else logging.WARNING if ready else logging.ERROR
+            LOG.log(level, "readiness changed", extra={"facts": {"ready": ready, "state": why}})
+            tell(why)
+        before = now
+        await trio.sleep(LOOK_S)

@@ -80,11 +80,17 @@ def command(folder: Path, *extra: str) -> list[str]:
 
 
 def start(
-    folder: Path, config: str = "", *, environ: Mapping[str, str] | None = None, prefix: tuple[str, ...] = ()
+    folder: Path,
+    config: str = "",
+    *,
+    environ: Mapping[str, str] | None = None,
+    prefix: tuple[str, ...] = (),
+    close_fds: bool = True,
 ) -> Server:
     """Start a server whose files are below `folder`; `config` is TOML, without storage.data and server.bind.
 
-    `prefix` goes before the command (``prlimit``, ``strace``). The caller stops or kills it.
+    `prefix` goes before the command (``prlimit``, ``strace``). Without `close_fds` it inherits
+    descriptors. The caller stops or kills it.
     """
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "retain.toml").write_text(config)
@@ -99,6 +105,7 @@ def start(
             stdout=subprocess.PIPE,
             stderr=log,
             text=True,
+            close_fds=close_fds,
         )
     server = Server(process, folder)
     reader = threading.Thread(target=server.read_output, daemon=True)
@@ -113,10 +120,15 @@ def start(
 
 @contextmanager
 def running(
-    folder: Path, config: str = "", *, environ: Mapping[str, str] | None = None, prefix: tuple[str, ...] = ()
+    folder: Path,
+    config: str = "",
+    *,
+    environ: Mapping[str, str] | None = None,
+    prefix: tuple[str, ...] = (),
+    close_fds: bool = True,
 ) -> Iterator[Server]:
     """A server for the length of a ``with`` block; stopped cleanly at its end if it still runs."""
-    server = start(folder, config, environ=environ, prefix=prefix)
+    server = start(folder, config, environ=environ, prefix=prefix, close_fds=close_fds)
     try:
         yield server
     finally:

@@ -19,6 +19,7 @@ from retain.api.cli.checkup import ERROR, FINE, NOTE, WARNING, Finding
 from retain.api.cli.main import FAILED, Stopped, configuration_path, data_options
 from retain.api.cli.options import configured
 from retain.api.cli.run import actor, json_option, print_json, print_table
+from retain.api.config.credentials import VARIABLE as CREDENTIALS
 from retain.api.config.load import PREFIX, Config, exposed_secrets
 
 
@@ -96,6 +97,8 @@ def _configuration(path: Path | None, config: Config, notes: list[str]) -> Itera
     source = f"read from {path.absolute()}" if path is not None else "no file: every key has its default"
     if variables:
         source += f"; the environment sets {', '.join(variables)}"
+    if folder := os.environ.get(CREDENTIALS):
+        source += f"; credentials in {folder} count as well"
     yield Finding("configuration", FINE, source)
     for note in notes:
         yield Finding("configuration", WARNING, note, "use the new name")

@@ -11,14 +11,15 @@ import pytest
 import trio
 
 from retain.api.admin.acts import Administration
-from retain.api.cli.assemble import assembled, run
+from retain.api.cli.assemble import assembled, check_tls, run
 from retain.api.cli.main import DAMAGED, FAILED, IN_USE, WRONG, Stopped
-from retain.api.config.load import BlobsConfig, Config, ServerConfig, StorageConfig
+from retain.api.config.load import BlobsConfig, Config, ConfigError, ServerConfig, StorageConfig
 from retain.api.server import collector
 from retain.engine import open_engine
 from retain.engine.testing import open_memory_engine
 from retain.journal import RealDisk
 from tests.engine.persons.test_find import QUIET, Store
+from tests.kit.certificates import certified
 
 
 @pytest.fixture(autouse=True)
@@ -102,3 +103,27 @@ async def test_blobs_are_mounted_unless_they_are_switched_off(enabled: bool) -> 
     async with open_memory_engine() as engine:
         app = assembled(engine, config, await Administration.open(engine, config))
     assert ("blobs" in {surface.name for surface in app.surfaces}) is enabled
+
+
+@pytest.mark.parametrize(
+    ("mode", "handed_over", "refused"),
+    [
+        (0o640, False, True),
+        (0o640, True, False),
+        (0o644, True, True),
+        (0o600, False, False),
+    ],
+)
+def test_the_group_may_read_a_key_that_the_service_manager_handed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: int, handed_over: bool, refused: bool
+) -> None:
+    """systemd grants access to a credential by an access control list, which shows as the group's rights."""
+    certificate, key = certified(tmp_path)
+    key.chmod(mode)
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path if handed_over else tmp_path / "elsewhere"))
+    config = Config(server=ServerConfig(tls_certificate=str(certificate), tls_key=str(key)))
+    if refused:
+        with pytest.raises(ConfigError, match="group or others may use this file"):
+            check_tls(config)
+    else:
+        check_tls(config)

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from retain.api.config.credentials import is_credential
 from retain.api.config.document import commented_file, reference
 from retain.api.config.fields import keys_of
 from retain.api.config.load import SECTIONS, TABLES, Config, ConfigError, exposed_secrets, is_loopback, load
@@ -387,3 +388,41 @@ def test_lists_say_in_their_text_what_an_empty_one_opens() -> None:
         for key in keys_of(cls):
             if key.default == () and ("without any" in key.rule.doc or "open without" in key.rule.doc):
                 assert key.rule.empty_opens, f"{section}.{key.name}"
+
+
+def test_credentials_give_secrets_and_the_paths_of_files(tmp_path: Path) -> None:
+    folder = tmp_path / "credentials"
+    folder.mkdir()
+    (folder / "identity.jwt_secret").write_text("s" * 40 + "\n")
+    (folder / "server.tls_key").write_text("a key")
+    (folder / "server.tls_certificate").write_text("a certificate")
+    (folder / "another-program.token").write_text("x")
+    environ = {"CREDENTIALS_DIRECTORY": str(folder)}
+    config = load(given(tmp_path, '[identity]\njwt_secret = "' + "f" * 40 + '"\n'), environ)
+    assert config.identity.jwt_secret == "s" * 40
+    assert config.server.tls_key == str(folder / "server.tls_key")
+    assert is_credential(str(folder / "server.tls_key"), environ)
+    assert not is_credential(str(tmp_path / "server.tls_key"), environ)
+    assert not is_credential(str(folder / "server.tls_key"), {})
+    changed = load(None, {**environ, "RETAIN_IDENTITY_JWT_SECRET": "e" * 40})
+    assert changed.identity.jwt_secret == "e" * 40
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "reason"),
+    [
+        ("identity.jwt_secrets", b"x", "names no key"),
+        ("identity.jwt_secret", b"short", "at least 32 characters"),
+        ("identity.jwt_secret", b"\xff" * 40, "is not UTF-8"),
+        ("identity.jwt_secret", b"x" * 70000, "is longer than"),
+    ],
+)
+def test_a_credential_that_cannot_be_used_is_named(
+    tmp_path: Path, name: str, content: bytes, reason: str
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ConfigError, match=reason) as refused:
+        load(None, {"CREDENTIALS_DIRECTORY": str(tmp_path)})
+    assert str(tmp_path / name) in str(refused.value)
+    with pytest.raises(ConfigError, match="CREDENTIALS_DIRECTORY names a folder that cannot be read"):
+        load(None, {"CREDENTIALS_DIRECTORY": str(tmp_path / "none")})

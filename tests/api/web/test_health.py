@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+import trio
 from quart import Blueprint
+from trio.testing import MockClock
 
 from retain.api.config.load import Config, OperationsConfig, ServerConfig
 from retain.api.server.app import create_app
-from retain.api.web.readiness import OVERDUE_ALARM_S, OVERDUE_WARNING_S, readiness
+from retain.api.web.readiness import OVERDUE_ALARM_S, OVERDUE_WARNING_S, readiness, watch_readiness
 from retain.engine import Statistics
 from retain.engine.core.clock import BEHIND, ClockState
 from retain.engine.testing import open_memory_engine
@@ -18,6 +20,25 @@ from tests.kit.serving import exchange, serving
 WELL = Statistics(
     seq=5, durable=5, waiting=0, deadlines=3, overdue_ns=0, full=False, failure="", payload_files=1
 )
+
+
+async def test_changes_of_readiness_are_logged_and_told(
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    told: list[str] = []
+    states = [
+        WELL,
+        WELL,
+        replace(WELL, full=True),
+        replace(WELL, full=True),
+        replace(WELL, failure="EIO"),
+        WELL,
+    ]
+    with caplog.at_level("INFO"), trio.move_on_after(5.5):
+        await watch_readiness(lambda: states.pop(0), told.append)
+    assert [word.partition(";")[0] for word in told] == ["degraded: the disk is full", "storage failed", "ok"]
+    assert [record.levelname for record in caplog.records] == ["WARNING", "ERROR", "INFO"]
+    assert [record.facts["ready"] for record in caplog.records] == [True, False, True]  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize(
