@@ -43,8 +43,9 @@ NewValue = str | NewFile
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AreasPolicy:
-    """The rules of the interface that its operator chooses (docs/wire/areas.md, section 11); the defaults
-    bind nothing.
+    """The rules of the interface that its operator chooses (docs/wire/areas.md, section 11).
+
+    The defaults restrict nothing.
 
     Attributes:
         whole_area: An update re-arms every key of the area, not only those it carries.
@@ -53,7 +54,6 @@ class AreasPolicy:
         max_name_bytes: Most UTF-8 bytes of a key or a custom id.
         quota_bytes: Most bytes in all areas together, names and values; 0 for no bound.
         quota_areas_per_user: Most areas of one user; 0 for no bound.
-
     """
 
     whole_area: bool = False

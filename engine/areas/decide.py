@@ -53,15 +53,13 @@ Write = WriteArea[str] | WriteArea[bool]
 
 
 def create(state: AreasState, command: CreateArea, now: int) -> Decision[str]:
-    """Creates a plain or custom area, or writes over the custom one that is there (docs/wire/areas.md,
-    section 3).
+    """Create a plain or custom area, or overwrite the existing custom one (docs/wire/areas.md, section 3).
 
     Raises:
         Invalid: A reserved or empty id, a key or ttl out of its bounds.
         Conflict: The plain id is taken already.
         TooLarge: More keys than an area may have, or a longer name than allowed.
         QuotaExceeded: A quota is used up.
-
     """
     _check_write(command)
     key = record_key(command.name, command.user)
@@ -75,15 +73,15 @@ def create(state: AreasState, command: CreateArea, now: int) -> Decision[str]:
 
 
 def update(state: AreasState, command: UpdateArea, now: int) -> Decision[bool]:
-    """Replaces or adds keys; with a user and an unknown id, creates the custom area (docs/wire/areas.md,
-    sections 3 and 6).
+    """Replace or add keys; with a user and an unknown id, create the custom area.
+
+    The rules are in docs/wire/areas.md, sections 3 and 6.
 
     Raises:
         NotFound: No such area for this caller, and it may not be created.
         Invalid: As for `create`.
         TooLarge: As for `create`.
         QuotaExceeded: As for `create`.
-
     """
     try:
         key, area = find(state, command.name, command.user, now)
@@ -97,11 +95,10 @@ def update(state: AreasState, command: UpdateArea, now: int) -> Decision[bool]:
 
 
 def delete(state: AreasState, command: DeleteArea, now: int) -> Decision[None]:
-    """Deletes an area.
+    """Delete an area.
 
     Raises:
         NotFound: No such area for this caller.
-
     """
     key, area = find(state, command.name, command.user, now, custom=command.custom)
     name, user = split_key(key)
@@ -110,7 +107,7 @@ def delete(state: AreasState, command: DeleteArea, now: int) -> Decision[None]:
 
 
 def expire(state: AreasState, key: str, now: int) -> Sequence[AreaEvent]:
-    """The end of what is due under `key`: of the whole area, or of some keys."""
+    """Return the events that end what is due under `key`: the whole area, or some of its keys."""
     area = state.areas[key]
     if last_end(area) <= now:
         return (_ended(key, area),)
@@ -195,7 +192,7 @@ def _update(state: AreasState, command: Write, key: str, area: Area, now: int) -
 def _writes(
     command: Write, resource: bytes, key: str, until: int, chunks: Iterator[dict[str, str]]
 ) -> Iterator[AreaEvent]:
-    """The events for what the first one does not carry: further texts, and each file by itself."""
+    """Yield the events for what the first one does not carry: further texts, and each file by itself."""
     name, user = split_key(key)
     for texts in chunks:
         yield AreaUpdated(
@@ -231,7 +228,7 @@ def _texts(values: Mapping[str, NewValue]) -> dict[str, str]:
 
 
 def text_chunks(texts: Mapping[str, str]) -> Iterator[dict[str, str]]:
-    """The texts, in pieces that fit into one event each."""
+    """Split the texts into pieces that fit into one event each."""
     piece: dict[str, str] = {}
     size = 0
     for key, value in texts.items():
@@ -293,7 +290,10 @@ def _check_quota(state: AreasState, policy: AreasPolicy, area: Area, values: Map
 
 
 def _check_restatable(area: Area, values: Mapping[str, NewValue]) -> None:
-    """An area fits into one frame of the journal, files and long texts apart, so that it can be restated."""
+    """Refuse an area that would not fit into one frame of the journal, without files and long texts.
+
+    Only an area that fits can be restated.
+    """
     names = {*area[2], *values}
     if sum(map(text_size, names)) > AREA_NAME_BYTES:
         raise TooLarge("the area's keys are too long together", reason="keys", limit=AREA_NAME_BYTES)

@@ -77,14 +77,13 @@ class AreaCreated(TextsWritten):
 
 @fact
 class AreaUpdated(TextsWritten):
-    """Keys of an area were replaced or added (docs/wire/areas.md, section 6). A `base` of 0 leaves the
-    area's deadline as it is.
+    """Keys of an area were replaced or added (docs/wire/areas.md, section 6).
 
-    One with the cause `RESTATED` goes on where `AreaRestated` ended, and leaves deadlines alone.
+    A `base` of 0 leaves the area's deadline unchanged. An event with the cause `RESTATED` continues an
+    `AreaRestated`, and leaves deadlines alone.
 
     Attributes:
         whole: `until` is the new deadline of every key of the area (setting `ttl_scope = "area"`).
-
     """
 
     VERB: ClassVar[Verb] = Verb.PATCH
@@ -183,7 +182,7 @@ class AreaRestated(AreaEvent):
         return {**super().details(), "files": files, "texts": texts}
 
     def content(self) -> list[str] | None:
-        """The texts, in the order in which the details number their keys; None if there are none."""
+        """Return the texts, in the order in which the details number their keys; None if there are none."""
         return list(self.texts.values()) or None
 
     @classmethod

@@ -14,8 +14,9 @@ __all__ = ["AreaFile", "Value", "find", "listing", "value"]
 def find(
     state: AreasState, name: str, user: str | None, now: int, *, custom: bool = False
 ) -> tuple[str, Area]:
-    """Record key and area for an id: first the user's own of that name, then the plain one
-    (docs/wire/areas.md, section 3).
+    """Return the record key and the area of an id (docs/wire/areas.md, section 3).
+
+    The user's own area of that name comes first, then the plain one.
 
     Args:
         state: The areas.
@@ -26,7 +27,6 @@ def find(
 
     Raises:
         NotFound: Unknown, expired, or another customer's: the caller cannot tell which.
-
     """
     if user is not None:
         key = record_key(name, user)
@@ -60,11 +60,10 @@ def listing(
 def value(
     state: AreasState, name: str, user: str | None, key: str, now: int, *, custom: bool = False
 ) -> Value:
-    """The value of one key.
+    """Return the value of one key.
 
     Raises:
         NotFound: No such area (see `find`), or no such living key in it.
-
     """
     _, area = find(state, name, user, now, custom=custom)
     for found, kept, end in zip(area[2], area[3], key_ends(area), strict=True):

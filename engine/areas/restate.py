@@ -28,7 +28,7 @@ class AreaRestater(Restater):
         self._state = state
 
     def apart(self, locator: Locator, resource: bytes) -> Collection[int]:
-        """The records of its files."""
+        """Return the records of its files."""
         area = self._find(locator, resource)
         return () if area is None else files_of(area[3]).keys()
 

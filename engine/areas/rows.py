@@ -20,9 +20,11 @@ _RESOURCE_BYTES = 16
 
 
 def rows_of(areas: Iterable[tuple[str, Area]]) -> Iterator[Any]:
-    """Rows `[record key, resource, base, keys, values, deadlines]`, and for runs of simple areas rows of
-    columns `[[record key, …], resources, [keys, …], [number of the keys, …], [values, …], [deadline, …]]`:
-    each list of keys stands there once.
+    """Yield the rows of a snapshot.
+
+    A row is `[record key, resource, base, keys, values, deadlines]`; a run of simple areas is one row of
+    columns `[[record key, …], resources, [keys, …], [number of the keys, …], [values, …], [deadline, …]]`,
+    which holds each list of keys once.
     """
     for simple, run in groupby(areas, key=_is_simple):
         while simple and (some := list(islice(run, RUN_AREAS))):
@@ -32,14 +34,14 @@ def rows_of(areas: Iterable[tuple[str, Area]]) -> Iterator[Any]:
 
 
 def area_of(row: Any) -> tuple[str, Area]:
-    """The area in a row of one, after its record key."""
+    """Return the area in a row of one, with its record key."""
     key, resource, base, names, values, ends = row
     kept = tuple(value if isinstance(value, str) else _unpack_file(value) for value in values)
     return key, (resource, base, shared(names), kept, ends)
 
 
 def areas_of(row: Any) -> Iterable[tuple[str, Area]]:
-    """The areas in a row of columns, each after its record key."""
+    """Yield the areas in a row of columns, each with its record key."""
     keys, joined, shapes, places, values, ends = row
     resources = [joined[at : at + _RESOURCE_BYTES] for at in range(0, len(joined), _RESOURCE_BYTES)]
     shapes = [shared(names) for names in shapes]
@@ -73,7 +75,7 @@ def _columns(run: list[tuple[str, Area]]) -> list[Any]:
 
 
 def _pack_value(value: Value) -> Any:
-    """A text as itself, a file as `[filename, type, bytes' place, record]`."""
+    """Return a text as itself, a file as `[filename, type, bytes' place, record]`."""
     if isinstance(value, str):
         return value
     return [value.filename, value.media_type, _pack_held(value.held), value.seq]

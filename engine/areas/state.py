@@ -60,10 +60,10 @@ NO_FILES: Mapping[int, AreaFile] = MappingProxyType({})
 
 
 def record_key(name: str, user: str | None) -> str:
-    """Under what an area is kept: the id itself, or customer and custom id together (docs/wire/areas.md,
-    section 3).
+    """Return the key under which an area is kept (docs/wire/areas.md, section 3).
 
-    NUL never occurs in an id or a user, so no plain id can name a customer's area.
+    That is the id itself, or customer and custom id together. NUL never occurs in an id or a user, so no
+    plain id can name a customer's area.
     """
     return name if user is None else f"\0{user}\0{name}"
 
@@ -77,13 +77,13 @@ def split_key(key: str) -> tuple[str, str | None]:
 
 
 def key_ends(area: Area) -> tuple[int, ...]:
-    """The deadline of each key."""
+    """Return the deadline of each key."""
     _, _, names, _, ends = area
     return (ends,) * len(names) if isinstance(ends, int) else ends
 
 
 def next_end(area: Area) -> int:
-    """The next deadline of an area: of its first key to go, or its own if it has no keys."""
+    """Return the next deadline of an area: that of its first key to expire, or its own if it has no keys."""
     _, base, names, _, ends = area
     if not names:
         return base
@@ -130,20 +130,20 @@ def area_size(area: Area) -> int:
 
 
 def files_of(values: tuple[Value, ...]) -> Mapping[int, AreaFile]:
-    """The files and long texts among values, by their records."""
+    """Return the files and long texts among values, by their records."""
     if AreaFile not in map(type, values):
         return NO_FILES
     return {value.seq: value for value in values if isinstance(value, AreaFile)}
 
 
 def payload_names(area: Area) -> set[str]:
-    """The payload files that the area stands on."""
+    """Return the names of the payload files that the area needs."""
     files = files_of(area[3]).values()
     return {file.held.name for file in files if isinstance(file.held, Payload)}
 
 
 def _joined(ends: list[int]) -> Ends:
-    """The shortest form of these deadlines."""
+    """Return the shortest form of these deadlines."""
     if not ends:
         return 0
     return ends[0] if ends.count(ends[0]) == len(ends) else tuple(ends)
@@ -167,7 +167,7 @@ class AreasState:
         self._unplaced: dict[int, tuple[str, str, Inline]] = {}
 
     def created(self, event: AreaCreated, stamp: Stamp) -> None:
-        """Applies `AreaCreated`."""
+        """Apply `AreaCreated`."""
         user, values, until = event.user, event.values, event.until
         key = event.name if user is None else record_key(event.name, user)
         names = shared(event.keys)
@@ -184,7 +184,7 @@ class AreasState:
             self.owned.setdefault(user, set()).add(key)
 
     def updated(self, event: AreaUpdated, stamp: Stamp) -> None:
-        """Applies `AreaUpdated`."""
+        """Apply `AreaUpdated`."""
         if event.cause is Cause.RESTATED:
             self._fill(event, stamp)
         else:
@@ -192,7 +192,7 @@ class AreasState:
             self._merge(event, stamp, event.texts, until, base=base, whole=whole)
 
     def restated(self, event: AreaRestated, stamp: Stamp) -> None:
-        """Applies `AreaRestated`. Texts that it does not hold follow; nobody looks before they do."""
+        """Apply `AreaRestated`. The texts that it does not hold follow before anything reads them."""
         key = record_key(event.name, event.user)
         area = self.areas.get(key)
         if area is None or area[0] != event.resource:
@@ -217,7 +217,7 @@ class AreasState:
             self._replace(key, (*area[:3], values, area[4]), stamp)
 
     def stored(self, event: FileStored, stamp: Stamp) -> None:
-        """Applies `FileStored`. A small body stays in memory until its record is written."""
+        """Apply `FileStored`. A small body stays in memory until its record is written."""
         held: StoredBody = event.body
         if isinstance(held, Inline):
             if stamp.address >= 0:
@@ -252,7 +252,7 @@ class AreasState:
             self.ground.deadlines.arm(until, DeadlineKind.AREA, key)
 
     def expired(self, event: KeysExpired, stamp: Stamp) -> None:
-        """Applies `KeysExpired`."""
+        """Apply `KeysExpired`."""
         key = record_key(event.name, event.user)
         area = self.areas.get(key)
         if area is None or area[0] != event.resource:
@@ -266,7 +266,7 @@ class AreasState:
         self._replace(key, area, stamp, event.cause)
 
     def deleted(self, event: AreaDeleted, stamp: Stamp) -> None:
-        """Applies `AreaDeleted`."""
+        """Apply `AreaDeleted`."""
         key = record_key(event.name, event.user)
         area = self.areas.get(key)
         if area is None or area[0] != event.resource:
@@ -281,7 +281,7 @@ class AreasState:
                 del self.owned[event.user]
 
     def place(self, seq: int, address: int) -> None:
-        """A small body has been written: from here on it is read from its record."""
+        """Note where a small body was written: from here on it is read from its record."""
         unplaced = self._unplaced.pop(seq, None)
         if unplaced is None:
             return
@@ -307,7 +307,7 @@ class AreasState:
         base: int = 0,
         whole: bool = False,
     ) -> None:
-        """Writes `values` over the area; one that is missing (its creation was erased) begins anew."""
+        """Write `values` into the area; begin a new one if it is missing because its creation was erased."""
         key = record_key(event.name, event.user)
         area = self.areas.get(key)
         if area is None or area[0] != event.resource:
@@ -328,7 +328,7 @@ class AreasState:
         self._replace(key, (area[0], base or area[1], shared(tuple(merged)), kept, ends), stamp)
 
     def _replace(self, key: str, area: Area, stamp: Stamp, cause: Cause = Cause.OVERWRITTEN) -> None:
-        """Puts `area` under `key`, with everything derived from it."""
+        """Put `area` under `key`, with everything derived from it."""
         old = self.areas.get(key)
         self._account(old or NO_AREA, area, stamp, cause)
         end = next_end(area)
@@ -345,7 +345,7 @@ class AreasState:
         self.areas[key] = area
 
     def _account(self, old: Area, new: Area, stamp: Stamp, cause: Cause) -> None:
-        """Keeps the total size, the payload files and the records of files in step with a change."""
+        """Update the total size, the payload files and the records of files for a change."""
         self.size += area_size(new)
         after = files_of(new[3])
         if old is NO_AREA:

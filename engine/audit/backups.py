@@ -1,5 +1,6 @@
-"""Backups of a data folder: with everything that a restored server needs, and without anything that it makes
-anew.
+"""Backups of a data folder.
+
+A backup has everything that a restored server needs, and nothing that the server rebuilds.
 """
 
 from __future__ import annotations
@@ -22,19 +23,18 @@ USERS: Final = "users"
 
 
 def others(disk: Disk) -> list[str]:
-    """The files besides the journal and its payloads that a restored server needs: keys."""
+    """Return the files besides the journal and its payloads that a restored server needs: keys."""
     keys = [name for name in (KEY_FILE, USERS) if disk.exists(name)]
     accounts = sorted(disk.names(ACCOUNTS)) if disk.exists(ACCOUNTS) else []
     return [*keys, *(f"{ACCOUNTS}/{name}" for name in accounts)]
 
 
 def backup_folder(disk: Disk, folder: str) -> Disk:
-    """The folder for backups of `disk`, made if it is missing. Blocking.
+    """Return the folder for backups of `disk`, created if it is missing. Blocking.
 
     Raises:
         Invalid: `folder`: it overlaps with a data folder.
-        Unavailable: It cannot be made or read.
-
+        Unavailable: It cannot be created or read.
     """
     try:
         if isinstance(disk, RealDisk):
@@ -48,12 +48,13 @@ def backup_folder(disk: Disk, folder: str) -> Disk:
 
 
 def create(disk: Disk, target: Disk, moment: Callable[[], Moment]) -> BackupReport:
-    """Brings the backup in `target` up to the present of an open engine, whose moments `moment` tells.
-    Blocking; requests go on.
+    """Update the backup in `target` to the present of an open engine. Blocking; requests continue.
+
+    `moment` returns the engine's present position.
 
     Raises:
-        Unavailable: The journal cannot be read, or the backup not be written; the one before is as it was.
-
+        Unavailable: The journal cannot be read, or the backup not be written. The previous backup is
+            unchanged.
     """
     try:
         return backup(disk, target, moment, others=others(disk))
@@ -62,7 +63,7 @@ def create(disk: Disk, target: Disk, moment: Callable[[], Moment]) -> BackupRepo
 
 
 def told(manifest: Manifest) -> dict[str, Any]:
-    """What a backup is of, as JSON values."""
+    """Return what a backup covers, as JSON values."""
     return {
         "journal": manifest.identity.hex(),
         "seq": manifest.seq,

@@ -104,7 +104,7 @@ def _of_document(events: Iterable[tuple[Record, Event]]) -> dict[int, Change]:
 
 
 def _after(before: Any, event: Event) -> Any:
-    """The values of an area or a blob after an event."""
+    """Return the values of an area or a blob after an event."""
     known: dict[str, Any] = before or {}
     match event:
         case AreaDeleted() | BlobDeleted():

@@ -32,12 +32,13 @@ _NAME_BYTES = 8
 
 
 def ensure_key(disk: Disk, entropy: Callable[[int], bytes], origin: str | None = None) -> Signer:
-    """The log's key; made if there is none, under the name `origin` or a random one. Blocking.
+    """Return the log's key. Blocking.
+
+    A missing key is created, under the name `origin` or a random one.
 
     Raises:
         Invalid: The file holds no key, or `origin` cannot be a key's name.
         NoSpace, OSError: It cannot be read or written.
-
     """
     if disk.exists(KEY_FILE):
         return read_key(disk)
@@ -51,12 +52,11 @@ def ensure_key(disk: Disk, entropy: Callable[[int], bytes], origin: str | None =
 
 
 def read_key(disk: Disk) -> Signer:
-    """The log's key. Blocking.
+    """Return the log's key. Blocking.
 
     Raises:
         NotFound: `audit-key`: no server has made one yet.
         Invalid: `audit-key`: the file holds none.
-
     """
     try:
         return Signer.parse(disk.read(KEY_FILE).decode())
@@ -67,14 +67,13 @@ def read_key(disk: Disk) -> Signer:
 
 
 def checkpoint(disk: Disk, signer: Signer, durable: int) -> bytes:
-    """A checkpoint over the first `durable` records as a signed note. Blocking.
+    """Sign a checkpoint over the first `durable` records, and return it as a signed note. Blocking.
 
-    Only what is durable may be signed: a power cut takes back what is not, and history would not be the one
-    that was signed.
+    Only durable records may be signed: a power failure undoes the others, and the history would differ from
+    the signed one.
 
     Raises:
         Unavailable: The journal cannot be read.
-
     """
     try:
         root = Prover(disk).root(durable)
@@ -84,11 +83,10 @@ def checkpoint(disk: Disk, signer: Signer, durable: int) -> bytes:
 
 
 def open_signed(note: bytes, key: Verifier) -> Checkpoint:
-    """The checkpoint in a note that `key` signed, of the log that `key` belongs to.
+    """Return the checkpoint in a note signed by `key`, of the log that `key` belongs to.
 
     Raises:
-        BadNote: It is none, or another log's, or its signature does not hold.
-
+        BadNote: The note is no checkpoint, belongs to another log, or its signature is wrong.
     """
     found = open_checkpoint(note, [key])
     if found.origin != key.name:

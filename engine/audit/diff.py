@@ -37,10 +37,10 @@ class Difference:
 
 
 def differences(before: Iterable[Holding], after: Iterable[Holding]) -> Iterator[Difference]:
-    """What came, changed or went: in the order of `after`, then what is gone.
+    """Yield what was added, changed or removed: in the order of `after`, then what was removed.
 
-    A thing is the same as long as its number and kind are: what was deleted and made anew under its old name
-    is one removed and one added.
+    A resource is the same as long as its number and kind are. One that was deleted and created again under
+    its old name is one removed and one added.
     """
     old = {(one["kind"], one["resource"]): one for one in before}
     for new in after:

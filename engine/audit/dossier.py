@@ -108,7 +108,7 @@ class Dossier:
             yield self._entry(subject)
 
     def acts(self, progress: audit.Progress | None = None) -> Iterator[dict[str, Any]]:
-        """What the users and actors asked for did, wherever: lines of the audit log."""
+        """Yield what the selected users and actors did, on any resource, as lines of the audit log."""
         actors = {*self._asked.actors, *(f"user:{user}" for user in self._asked.users)}
         for entry in audit.log(self._disk, audit.Filter(), progress) if actors else ():
             if any(called(entry.actor, actor) for actor in actors):
@@ -196,7 +196,7 @@ def _places(held: StoredBody | Composite) -> Iterator[int | str]:
 
 
 def _bodies(state: State, subject: Subject) -> Iterator[tuple[str, StoredBody | Composite]]:
-    """The bodies that live state keeps of something, with their names."""
+    """Yield the bodies that live state keeps of a resource, with their names."""
     target = subject.target
     if target.kind is HoldKind.AREA:
         area = state.areas.areas.get(record_key(*target.names))
@@ -217,7 +217,7 @@ def _bodies(state: State, subject: Subject) -> Iterator[tuple[str, StoredBody | 
 
 
 def _values(record: journal.Record) -> dict[str, Any]:
-    """The short values that a record holds; nothing if it holds none, or if they were erased."""
+    """Return the short values that a record holds; nothing if it holds none, or if they were erased."""
     event = wire.readable(record)
     values = getattr(event, event.VALUES) if event is not None and event.VALUES else None
     if not values or event is None:

@@ -100,16 +100,15 @@ class AuditEntry:
 
 
 def log(disk: Disk, wanted: Filter, progress: Progress | None = None) -> Iterator[AuditEntry]:
-    """What happened, oldest first. A resource asked for by its name is followed by its number: so records of
-    it whose details were erased are found as well.
+    """Yield what happened, oldest first.
 
-    A resource asked for by its number, and a span of time, are looked up in the journal's indexes; a name
-    stands in the records alone, so all of them are read to find it.
+    A resource given by its name is followed by its number, so records whose details were erased are found
+    too. A resource given by its number, and a span of time, are looked up in the journal's indexes. A name is
+    stored in the records only, so all of them are read to find it.
 
     Raises:
         journal.Corrupt: The journal is damaged.
         OSError: It cannot be read.
-
     """
     resources = None if wanted.number is None else {wanted.number}
     if wanted.resource is not None:
@@ -131,7 +130,7 @@ def log(disk: Disk, wanted: Filter, progress: Progress | None = None) -> Iterato
 
 
 def _candidates(disk: Disk, wanted: Filter, resources: set[str] | None) -> Iterator[Record]:
-    """The records to look at, in order: as few as the indexes can tell."""
+    """Yield the records to examine, in order: as few as the indexes allow."""
     if resources is not None and len(resources) <= FEW and NO_RESOURCE.hex() not in resources:
         histories = [history(disk, bytes.fromhex(number)) for number in sorted(resources)]
         return merge(*histories, key=lambda record: record.header.seq)
@@ -142,12 +141,12 @@ def _candidates(disk: Disk, wanted: Filter, resources: set[str] | None) -> Itera
 
 
 def newest(entries: Iterator[AuditEntry], limit: int) -> list[AuditEntry]:
-    """The last `limit` of them, oldest first; all of them if that is 0."""
+    """Return the last `limit` entries, oldest first; all of them if `limit` is 0."""
     return list(deque(entries, maxlen=limit or None))
 
 
 def entry_of(record: Record) -> AuditEntry:
-    """A record as a line of the audit log."""
+    """Return a record as a line of the audit log."""
     header = record.header
     about = wire.about(record)
     kind = None if about is None else about.kind
@@ -197,15 +196,14 @@ def plain(value: Any) -> Any:
 def state_at(
     disk: Disk, time: int | None, progress: Progress | None = None, odd: list[int] | None = None
 ) -> State:
-    """What the journal up to `time` (nanoseconds since the epoch; None: to its end) replays to.
+    """Return the state that the journal replays to, up to `time` (nanoseconds; None: its end).
 
-    As far as the data still exists: what was erased since is missing, as if it had never been.
+    What was erased since is missing, as if it had never existed.
 
     Raises:
         journal.Corrupt: The journal is damaged.
         wire.UnknownEvent: It was written by a newer version.
         OSError: It cannot be read.
-
     """
 
     def records() -> Iterator[Record]:
@@ -231,7 +229,7 @@ def header_matches(header: Header, wanted: Filter) -> bool:
 
 
 def _resources_called(disk: Disk, wanted: Filter, progress: Progress | None) -> set[str]:
-    """The numbers of all resources that ever had the name."""
+    """Return the numbers of all resources that ever had the name."""
     assert wanted.resource is not None
     return {
         entry.resource
@@ -241,7 +239,7 @@ def _resources_called(disk: Disk, wanted: Filter, progress: Progress | None) -> 
 
 
 def _own_details(verb: int, content: bytes) -> dict[str, Any]:
-    """What the journal's own records say (journal/FORMAT.md, section 6)."""
+    """Return what the journal's own records contain (journal/FORMAT.md, section 6)."""
     value = msgpack.unpackb(content)
     if verb == Verb.ERASE:
         return {

@@ -38,13 +38,13 @@ _EMBEDDED = re.compile(r'<script type="application/json" id="receipt">(.*?)</scr
 
 
 class BadReceipt(ValueError):
-    """This is no receipt, or one that does not hold. The text says why."""
+    """The receipt is malformed, or does not verify. The text says why."""
 
 
 def receipt(
     disk: journal.Disk, resource: bytes, note: bytes, key: Verifier, *, names: bool = False
 ) -> Receipt:
-    """A receipt for `resource` (16 bytes) under the checkpoint in `note`, as JSON values. Blocking.
+    """Return a receipt for `resource` (16 bytes) under the checkpoint in `note`, as JSON values. Blocking.
 
     Args:
         disk: Where the journal is.
@@ -57,7 +57,6 @@ def receipt(
         BadReceipt: There is no record of this resource up to the checkpoint.
         BadNote: The note is not a checkpoint of this log.
         journal.Corrupt, OSError: The journal cannot be read.
-
     """
     size = open_signed(note, key).size
     prover = Prover(disk)
@@ -100,7 +99,7 @@ def parse(data: bytes) -> Receipt:
 
 
 def _named(seqs: Sequence[int], entries: Sequence[Erasure], size: int) -> list[int]:
-    """The erase records up to `size` that name any of `seqs`."""
+    """Return the erase records up to `size` that name any of `seqs`."""
     found = {
         one.seq for one in entries if one.seq <= size and any(one.first <= seq <= one.last for seq in seqs)
     }
@@ -118,7 +117,7 @@ def _erasure(disk: journal.Disk, prover: Prover, seq: int, size: int) -> dict[st
 
 
 def _carried_out(disk: journal.Disk, erase: int, size: int) -> int | None:
-    """The record up to `size` that says that an erasure was carried out; it follows soon."""
+    """Return the record up to `size` that closes an erasure; it follows soon after."""
     closing = (record for record in journal.scan(disk, start=erase + 1) if _closes(record, erase))
     seq = next((record.header.seq for record in closing), size + 1)
     return seq if seq <= size else None
@@ -197,11 +196,10 @@ class Verdict:
 
 
 def check(value: Mapping[str, Any], key: Verifier) -> Verdict:
-    """Checks a receipt with nothing but the log's public key. Pure.
+    """Check a receipt with the log's public key alone. Pure.
 
     Raises:
-        BadReceipt: It does not hold.
-
+        BadReceipt: It does not verify.
     """
     try:
         if value["format"] != FORMAT:
@@ -223,7 +221,7 @@ def check(value: Mapping[str, Any], key: Verifier) -> Verdict:
 
 
 def _opened_header(one: Mapping[str, Any], under: Checkpoint) -> Header:
-    """A header that is proven to be in the tree."""
+    """Return a header that is proven to be in the tree."""
     packed = b64decode(one["header"], validate=True)
     path = tuple(b64decode(step, validate=True) for step in one["proof"])
     header = parse_header(packed)
@@ -245,7 +243,7 @@ _Range = tuple[int, int, int, Gone]
 
 
 def _erasures_of(shown: Sequence[Mapping[str, Any]], under: Checkpoint) -> list[_Range]:
-    """What the erase records name: parts, first and last record, and when."""
+    """Return what the erase records name: parts, first and last record, and when."""
     ranges: list[_Range] = []
     for one in shown:
         order = _opened_header(one["erase"], under)

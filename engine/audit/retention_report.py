@@ -1,5 +1,6 @@
-"""The retention report: what is held by interface, tenant and container, what of it falls due when, and what
-is due and not erased yet.
+"""The retention report: what is stored, when it falls due, and what is due but not yet erased.
+
+Grouped by interface, tenant and container.
 """
 
 from __future__ import annotations
@@ -78,21 +79,20 @@ class RetentionReport:
 
 
 def bucket(end: int | None, now: int) -> str:
-    """The name of the bucket that `end` falls into."""
+    """Return the name of the bucket that `end` falls into."""
     if end is None:
         return NEVER
     return next((name for name, after in BUCKETS if end <= now + after), LATER)
 
 
 def report(state: State, now: int, policy: RetentionPolicy, kept: Collection[int] = ()) -> RetentionReport:
-    """What `state` holds at `now` (nanoseconds since the epoch). Looks at every entry.
+    """Report what `state` holds at `now` (nanoseconds since the epoch). Looks at every entry.
 
     Args:
         state: The state.
         now: The moment.
         policy: The periods.
-        kept: Records that wait and that a legal hold keeps.
-
+        kept: Records that are due and remain because of a legal hold.
     """
     holdings = (*_areas(state, now), *_settings(state, now), *_blobs(state, now))
     records = state.records

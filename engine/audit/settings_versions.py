@@ -46,14 +46,14 @@ class Version:
 
 
 def kept_events(disk: journal.Disk, document: Document, durable: int) -> list[tuple[Recorded, Stamp]]:
-    """All events of a document that the journal still holds, oldest first. Blocking: it reads from the
-    document's beginning on.
+    """Return all events of a document that the journal still holds, oldest first.
+
+    Blocking: it reads from the document's beginning on.
 
     Args:
         disk: Where the journal is.
         document: The document as it is now.
         durable: The last record that counts.
-
     """
     found: list[tuple[Recorded, Stamp]] = []
     for record in journal.scan(disk, start=document.first):
@@ -66,13 +66,11 @@ def kept_events(disk: journal.Disk, document: Document, durable: int) -> list[tu
 
 
 def versions(records: Iterable[tuple[Event, Stamp]]) -> list[Version]:
-    """The versions of one document, oldest first, as far as its records are kept.
+    """Return the versions of one document, oldest first, as far as its records are kept.
 
     Args:
-        records: All events of its resource that are left, in order. Changes whose beginning was erased come
-            to nothing until
-            the document is stated whole again.
-
+        records: All remaining events of its resource, in order. Changes whose beginning was erased have no
+            effect until the document is stated in full again.
     """
     state = SettingsState(SharedState())
     found: dict[int, Version] = {}

@@ -55,17 +55,17 @@ class Verification:
 def verification(
     disk: Disk, progress: Progress | None = None, *, since: Checkpoint | None = None, bodies: bool = False
 ) -> Verification:
-    """Checks the whole journal, that its events can be read, and that the payload files they name are there.
+    """Check the whole journal, that its events can be read, and that the payload files they name exist.
 
     Args:
         disk: Where it is.
-        progress: Told how far the events are replayed, and then, with `bodies`, how far bodies are checked.
-        since: An old checkpoint of it: history up to then must be what it was.
-        bodies: Read the payload files, too: each must be what its record says, to the last bit.
+        progress: Called with how far the events are replayed and then, with `bodies`, how far bodies are
+            checked.
+        since: An old checkpoint of it: history up to then must be unchanged.
+        bodies: Read the payload files, too: each must match its record to the last bit.
 
     Raises:
         OSError: It cannot be read.
-
     """
     events: list[str] = []
     state = _state(disk, events, progress)
@@ -93,8 +93,9 @@ def verification(
 
 
 def _changes(disk: Disk, state: State | None) -> list[tuple[int, str]]:
-    """Restores and repairs, those too that the next start will record: the last record that each kept, and
-    what happened.
+    """Return restores and repairs, also those that the next start will record.
+
+    Each comes with the last record that it kept, and with what happened.
     """
     found: list[Mended | HistoryChanged] = list(state.history.changes.values()) if state is not None else []
     found += [one for one in read_mended(disk) if state is None or one.number not in state.history.changes]
@@ -112,7 +113,7 @@ def _changes(disk: Disk, state: State | None) -> list[tuple[int, str]]:
 def _explained(
     findings: Iterable[Finding], changes: Sequence[tuple[int, str]], size: int
 ) -> Iterator[Finding]:
-    """A checkpoint that does not hold because of a restore or repair: its finding says so."""
+    """Yield the findings; one about a checkpoint that a restore or repair invalidated says so."""
     reasons = [text for kept, text in changes if kept < size]
     for one in findings:
         if one.kind == Kind.CHECKPOINT and reasons:
@@ -122,7 +123,7 @@ def _explained(
 
 
 def _state(disk: Disk, events: list[str], progress: Progress | None) -> State | None:
-    """The state at the end; None if the journal cannot be replayed."""
+    """Return the state at the end; None if the journal cannot be replayed."""
     odd: list[int] = []
     try:
         state = state_at(disk, None, progress, odd)
@@ -141,7 +142,7 @@ def _state(disk: Disk, events: list[str], progress: Progress | None) -> State | 
 
 
 def _wrong_bodies(disk: Disk, named: set[str], progress: Progress | None) -> Iterator[Finding]:
-    """The payload files whose bytes are not those that a record speaks of."""
+    """Yield a finding for each payload file whose bytes do not match its record."""
     store = PayloadStore(disk)
     present = set(store.names())
     for record in journal.scan(disk):

@@ -40,7 +40,7 @@ WHOLE = b""
 
 
 def handlers(blobs: BlobsState) -> Mapping[type[Event], Apply]:
-    """The handlers, bound to the slice."""
+    """Return the handlers, bound to the slice."""
     table: dict[type[Event], Callable[..., None]] = {
         BlobPut: _put,
         BlocksCommitted: _committed,
@@ -158,8 +158,9 @@ def _drop_staged(
     before: int,
     kept: frozenset[int] = frozenset(),
 ) -> None:
-    """Nothing in records before `before` is staged under the name any more; blocks in `kept` live on in
-    the blob.
+    """Remove what is staged under the name in records before `before`.
+
+    Blocks in `kept` remain, as part of the blob.
     """
     name = event.blob
     pending = container.pending.get(name)
@@ -190,7 +191,7 @@ def _dropped(blobs: BlobsState, event: BlocksDropped, stamp: Stamp) -> None:
 
 
 def _present(blobs: BlobsState, event: BlobEvent) -> tuple[Container, BlobEntry] | None:
-    """The blob that `event` is about, None if it is gone or another one has its name."""
+    """Return the blob that `event` is about; None if it no longer exists or another one has its name."""
     container = blobs.trace(event.account, event.container)
     entry = None if container is None else container.blobs.get(event.blob)
     if container is None or entry is None or entry.resource != event.resource:

@@ -1,5 +1,6 @@
-"""How events about containers and accounts change the slice. Total: an event about something that is gone
-changes nothing.
+"""How events about containers and accounts change the slice.
+
+Total: an event about something that no longer exists changes nothing.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ from retain.engine.core.event import Event, Stamp
 
 
 def handlers(blobs: BlobsState) -> Mapping[type[Event], Apply]:
-    """The handlers, bound to the slice."""
+    """Return the handlers, bound to the slice."""
     table: dict[type[Event], Callable[..., None]] = {
         ContainerCreated: _created,
         ContainerMetadataSet: _metadata_set,
@@ -182,7 +183,7 @@ def _drop_block(
 def _let_go(
     blobs: BlobsState, container: Container, name: str, entry: BlobEntry, event: ContainerEvent, stamp: Stamp
 ) -> None:
-    """The blob went with its container."""
+    """Remove a blob whose container was deleted."""
     blobs.leave_restated(container, entry.resource, name, stamp)
     blobs.leave(entry.resource, entry.body, stamp, event.cause)
     blobs.ground.records.leave_chain(stamp, entry.resource, event.cause)

@@ -112,11 +112,10 @@ def _table(values: Iterable[Any]) -> list[Any]:
 
 
 def blobs_of(row: Sequence[Any]) -> Blobs:
-    """The blobs in a row of columns, without its kind.
+    """Return the blobs in a row of columns, without its kind.
 
     Raises:
-        ValueError, TypeError, KeyError, IndexError: It is none.
-
+        ValueError, TypeError, KeyError, IndexError: The row holds none.
     """
     shape, names, resources, created, modified, seqs, bodies, md5s, headers, keys, values, tags = row
     shape = Shape(*shape)
@@ -149,8 +148,9 @@ def _values(table: Sequence[Any]) -> Iterator[Any]:
 
 
 def _made(kind: type[Any], columns: Mapping[str, Sequence[Any]], count: int) -> list[Any]:
-    """Frozen values from columns of their fields: set in their slots, as their own `__init__` does it in
-    Python for each.
+    """Build frozen values from columns of their fields.
+
+    Sets their slots directly, as their own `__init__` would do in Python for each one.
     """
     made = list(map(object.__new__, repeat(kind, count)))
     for name, column in columns.items():

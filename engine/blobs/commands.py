@@ -117,14 +117,12 @@ class PutBlob(WriteBlob):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StageBlock(BlobCommand[None]):
-    """Keeps a block for a later commit; one with the same id is replaced. Of the conditions only the lease
-    counts.
+    """Stage a block for a later commit, replacing one with the same id. Only the lease condition counts.
 
     Attributes:
         resource: 16 random bytes, used if the name is new.
         block_id: The decoded id, 1 to 64 bytes.
         body: The block's bytes.
-
     """
 
     resource: Resource

@@ -52,13 +52,13 @@ class CreateContainer(ContainerCommand[Written]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EnsureContainers(Command[tuple[str, ...]]):
-    """Makes those containers of an account that are not there; answers which it made. Changes nothing that
-    exists.
+    """Create those containers of an account that do not exist. Result: the names of the created ones.
+
+    Existing containers are not changed.
 
     Attributes:
         account: The tenant's account.
         containers: Names, each with 16 random bytes.
-
     """
 
     account: str
@@ -144,9 +144,7 @@ class SetServiceProperties(Command[None]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RemoveAccount(Command[int]):
-    """Deletes every container of an account and its service properties; answers how many containers that
-    were.
-    """
+    """Delete every container of an account and its service properties. Result: the number of containers."""
 
     FREES_SPACE: ClassVar[bool] = True
 

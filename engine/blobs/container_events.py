@@ -1,5 +1,6 @@
-"""What happened to containers and accounts. Codes stand in `engine/wire.py`; fields are explained at the
-entries they make.
+"""What happened to containers and accounts.
+
+The codes are in `engine/wire.py`; the fields are explained at the entries they create.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ def pairs_of(rows: Any) -> Pairs:
 
 
 def lease_of(row: Any) -> Lease | None:
-    """A lease as msgpack gave it."""
+    """Return a lease from its msgpack value."""
     return None if row is None else Lease(*row)
 
 
@@ -98,8 +99,9 @@ class ContainerAccessSet(ContainerEvent):
 
 @fact
 class PoliciesChanged(ContainerEvent):
-    """Some stored access policies went and some came; the others stayed. A removed id kills every token that
-    names it.
+    """Some stored access policies were removed and some added; the others are unchanged.
+
+    A removed id revokes every token that names it.
     """
 
     VERB: ClassVar[Verb] = Verb.TOKEN
@@ -149,7 +151,7 @@ class ContainerDeleted(ContainerEvent):
 
 
 def _with_lists(value: Any) -> Any:
-    """The surface's own document comes back as it was: arrays are tuples in events, and lists in it."""
+    """Restore the interface's own document: arrays are tuples in events, but lists in the document."""
     match value:
         case tuple():
             return [_with_lists(one) for one in value]
@@ -160,12 +162,13 @@ def _with_lists(value: Any) -> Any:
 
 @fact
 class ContainerClosed(ContainerEvent):
-    """A container with many blobs or staged blocks went, for everybody. They are let go bit by bit; the last
-    of them with the container itself.
+    """A container with many blobs or staged blocks was deleted, for all readers at once.
+
+    Its contents are removed step by step, and the container itself with the last of them.
 
     Attributes:
-        staged: Whether staged blocks are among them. If not, as in the oldest records, they went at once.
-
+        staged: Whether its contents include staged blocks. If not, as in the oldest records, those were
+            removed at once.
     """
 
     VERB: ClassVar[Verb] = Verb.DELETE

@@ -82,11 +82,11 @@ class Container:
         self.closed: int | None = None
 
     def alive_after(self, now: int) -> int:
-        """A blob is past its end at `now` unless it was modified after this moment."""
+        """Return the moment after which a blob must have been modified to be alive at `now`."""
         return self.entry.ended if self.lifetime is None else max(self.entry.ended, now - self.lifetime)
 
     def blob(self, name: str, now: int) -> BlobEntry | None:
-        """The blob `name` if it is there and not past its end."""
+        """Return the blob `name` if it exists and has not expired."""
         entry = self.blobs.get(name)
         return entry if entry is not None and entry.modified > self.alive_after(now) else None
 
@@ -110,12 +110,12 @@ class Container:
         self.lifetime = lifetime_of(days, default)
 
     def uncommitted(self, name: str, now: int) -> StagedBlocks | None:
-        """What is staged under `name` and not past its end."""
+        """Return what is staged under `name` and has not expired."""
         pending = self.pending.get(name)
         return pending if pending is not None and now < blocks_end(pending) else None
 
     def blocks(self, name: str) -> Iterator[Block]:
-        """What is staged under `name`, by block id."""
+        """Yield the blocks staged under `name`, by block id."""
         for key in self.staged.irange((name, b""), (name + "\0", b""), (True, False)):
             yield self.staged[key]
 
@@ -127,14 +127,14 @@ class Container:
         return old
 
     def unstage(self, name: str, block_id: bytes) -> Block | None:
-        """Takes a block out, and answers it. What `pending` says of the name is the caller's to mend."""
+        """Remove a staged block and return it. The caller updates `pending` for the name."""
         block: Block | None = self.staged.pop((name, block_id), None)
         if block is not None:
             del self.stagings[block.seq]
         return block
 
     def put(self, name: str, entry: BlobEntry) -> None:
-        """Makes `entry` what stands under `name`, in every index."""
+        """Put `entry` under `name`, in every index."""
         old = self.blobs.get(name)
         if old is None:
             self.names.add(name)
@@ -152,7 +152,7 @@ class Container:
         self.blobs[name] = entry
 
     def remove(self, name: str) -> BlobEntry:
-        """Takes the blob `name` out of every index, and answers it."""
+        """Remove the blob `name` from every index, and return it."""
         entry: BlobEntry = self.blobs.pop(name)
         self.names.remove(name)
         self.ages.remove((entry.modified, name))
@@ -161,7 +161,7 @@ class Container:
         return entry
 
     def load(self, blobs: SnapshotTable[str, BlobEntry], staged: dict[tuple[str, bytes], Block]) -> None:
-        """Fills an empty container and builds its indexes at once."""
+        """Fill an empty container and build its indexes at once."""
         self.blobs = blobs
         self.names.update(blobs)
         self.ages.update(zip(map(attrgetter("modified"), blobs.values()), blobs, strict=True))
@@ -172,7 +172,7 @@ class Container:
         self.pending_names.update(self.pending)
 
     def check(self) -> None:
-        """Asserts that the indexes agree with the entries."""
+        """Assert that the indexes agree with the entries."""
         assert list(self.names) == sorted(self.blobs)
         assert list(self.ages) == sorted((entry.modified, name) for name, entry in self.blobs.items())
         rebuilt = TagIndex()
@@ -193,8 +193,9 @@ def blocks_end(pending: StagedBlocks) -> int:
 
 
 def lifetime_of(days: int | None, default: int) -> int | None:
-    """Nanoseconds that `days` of a container come to; `default` are the configured days for None, 0 keeps
-    for ever.
+    """Return the retention period of a container in nanoseconds; None keeps for ever.
+
+    `days` of None means the configured period `default`; 0 keeps for ever.
     """
     effective = default if days is None else days
     return effective * DAY if effective else None

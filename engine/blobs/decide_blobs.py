@@ -41,7 +41,7 @@ from retain.engine.core.event import Cause, Event
 
 
 def deciders(blobs: BlobsState) -> Mapping[type[Command[Any]], Decide]:
-    """The deciders, bound to the slice."""
+    """Return the deciders, bound to the slice."""
     table: dict[type[Command[Any]], Callable[..., Decision[Any]]] = {
         PutBlob: _put,
         SetBlobHeaders: _set_headers,
@@ -55,7 +55,7 @@ def deciders(blobs: BlobsState) -> Mapping[type[Command[Any]], Decide]:
 
 
 def fields(command: BlobCommand[Any], resource: bytes) -> dict[str, Any]:
-    """What every event of a blob command says."""
+    """Return the fields that every event of a blob command has."""
     return {
         "resource": resource,
         "actor": command.actor,
@@ -67,11 +67,10 @@ def fields(command: BlobCommand[Any], resource: bytes) -> dict[str, Any]:
 
 
 def writable(blobs: BlobsState, command: WriteBlob, now: int) -> tuple[Container, BlobEntry | None]:
-    """The container, and what the write replaces, if the command may write.
+    """Return the container and what the write replaces, if the command may write.
 
     Raises:
         NotFound, Conflict, Forbidden, PreconditionFailed: As listed in `commands`.
-
     """
     container = required(blobs, command.account, command.container)
     entry = container.blob(command.name, now)
@@ -100,9 +99,7 @@ def admit_write(entry: BlobEntry | None, conditions: Conditions, now: int, *, ma
 
 
 def endings(container: Container, name: str, now: int) -> list[Event]:
-    """The events that end what stands under `name` past its time, so that a write does not take it for
-    alive.
-    """
+    """Return the events that end an expired blob under `name`, so that a write does not find it alive."""
     events: list[Event] = []
     if name in container.blobs and container.blob(name, now) is None:
         events.append(blob_expiry(container, name))
@@ -112,7 +109,7 @@ def endings(container: Container, name: str, now: int) -> list[Event]:
 
 
 def resource_for(container: Container, entry: BlobEntry | None, name: str, fresh: bytes, now: int) -> bytes:
-    """The id of the blob's records: what it has, else what its staged blocks have, else `fresh`."""
+    """Return the id of the blob's records: its own, else that of its staged blocks, else `fresh`."""
     if entry is not None:
         return entry.resource
     pending = container.uncommitted(name, now)
@@ -122,7 +119,7 @@ def resource_for(container: Container, entry: BlobEntry | None, name: str, fresh
 def written(
     container: Container, entry: BlobEntry | None, command: WriteBlob, modified: int, now: int
 ) -> dict[str, Any]:
-    """What every event of a write says; `entry` is what it replaces."""
+    """Return the fields that every event of a write has; `entry` is what it replaces."""
     return {
         **fields(command, resource_for(container, entry, command.name, command.resource, now)),
         "created": modified if entry is None else entry.created,

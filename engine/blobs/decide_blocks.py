@@ -21,7 +21,7 @@ from retain.engine.core.errors import Conflict, Invalid, TooLarge
 
 
 def deciders(blobs: BlobsState) -> Mapping[type[Command[Any]], Decide]:
-    """The deciders, bound to the slice."""
+    """Return the deciders, bound to the slice."""
     return {StageBlock: partial(_stage, blobs), CommitBlocks: partial(_commit, blobs)}
 
 
@@ -66,7 +66,7 @@ def _commit(blobs: BlobsState, command: CommitBlocks, now: int) -> Decision[Writ
 def _resolved(
     container: Container, entry: BlobEntry | None, command: CommitBlocks, now: int
 ) -> tuple[int, ...]:
-    """The records that hold the blocks of the list."""
+    """Return the records that hold the blocks of the list."""
     staged: dict[bytes, Block] = {}
     if container.uncommitted(command.name, now) is not None:
         staged = {block.block_id: block for block in container.blocks(command.name)}

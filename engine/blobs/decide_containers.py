@@ -44,7 +44,7 @@ from retain.engine.core.event import Cause, Event
 
 
 def deciders(blobs: BlobsState) -> Mapping[type[Command[Any]], Decide]:
-    """The deciders, bound to the slice."""
+    """Return the deciders, bound to the slice."""
     table: dict[type[Command[Any]], Callable[..., Decision[Any]]] = {
         CreateContainer: _create,
         EnsureContainers: _ensure,
@@ -63,8 +63,9 @@ def deciders(blobs: BlobsState) -> Mapping[type[Command[Any]], Decide]:
 def _admitted(
     blobs: BlobsState, command: ContainerCommand[Any], conditions: Conditions, now: int, *, leased: bool
 ) -> Container:
-    """The container, if conditions and lease let the command through; `leased`: it needs the lease where
-    there is one.
+    """Return the container, if conditions and lease admit the command.
+
+    `leased`: if the container is leased, the command must name that lease.
     """
     container = required(blobs, command.account, command.container)
     conditions.check(container.entry)

@@ -24,16 +24,12 @@ Pairs = tuple[tuple[str, str], ...]
 
 
 def ticks(modified: int) -> int:
-    """The ETag of what was written at `modified` nanoseconds since the epoch, as a number
-    (docs/wire/blobs.md, section 7).
-    """
+    """Return the ETag of a write at `modified` nanoseconds, as a number (docs/wire/blobs.md, section 7)."""
     return modified // NANOSECONDS_A_TICK + UNIX_EPOCH_TICKS
 
 
 class ContentHeaders(NamedTuple):
-    """The five content headers besides the MD5 that a client stores with a blob and gets back; None is
-    unset.
-    """
+    """The five content headers, besides the MD5, that a client stores with a blob; None is unset."""
 
     content_type: str | None = None
     encoding: str | None = None
@@ -152,15 +148,15 @@ class StagedBlocks(NamedTuple):
 
 
 class StoredPolicy(NamedTuple):
-    """A stored access policy of a container (docs/wire/blobs.md, section 2.3). None means that the token has
-    to say it.
+    """A stored access policy of a container (docs/wire/blobs.md, section 2.3).
+
+    None means that the token must specify the field.
 
     Attributes:
         policy_id: 1 to 64 characters, unique in its container.
         start: From when, nanoseconds since the epoch.
         expiry: Until when, nanoseconds since the epoch.
         permissions: Permission letters, as they were set.
-
     """
 
     policy_id: str
@@ -204,16 +200,14 @@ class ContainerEntry(NamedTuple):
 
 
 def payload_names(body: StoredBody | Composite) -> set[str]:
-    """The payload files that a body stands on."""
+    """Return the names of the payload files that a body needs."""
     if isinstance(body, Composite):
         return {block.body.name for block in body.blocks if isinstance(block.body, Payload)}
     return {body.name} if isinstance(body, Payload) else set()
 
 
 def pieces(entry: BlobEntry, start: int, stop: int) -> list[tuple[StoredBody, int, int]]:
-    """Which stretch of which body makes up the bytes from `start` up to and excluding `stop`, in
-    order.
-    """
+    """Return which range of which body makes up the bytes from `start` to before `stop`, in order."""
     if not isinstance(entry.body, Composite):
         return [(entry.body, start, stop)]
     found: list[tuple[StoredBody, int, int]] = []
@@ -230,7 +224,7 @@ def pieces(entry: BlobEntry, start: int, stop: int) -> list[tuple[StoredBody, in
 
 @lru_cache(maxsize=4096)
 def shared_headers(headers: ContentHeaders) -> ContentHeaders:
-    """The one copy that all entries with equal headers share, as long as they are among the recent ones."""
+    """Return the one copy shared by recent entries with equal headers."""
     return headers
 
 
@@ -249,7 +243,7 @@ ON_DISK, PAYLOAD, COMPOSITE, INLINE = range(4)
 
 
 def pack_held(body: StoredBody | Composite) -> list[Any]:
-    """A body as a snapshot row: a kind, then its fields."""
+    """Return a body as a snapshot row: a kind, then its fields."""
     if isinstance(body, OnDisk):
         return [ON_DISK, body.address, body.size]
     if isinstance(body, Payload):
@@ -260,7 +254,7 @@ def pack_held(body: StoredBody | Composite) -> list[Any]:
 
 
 def unpack_held(row: list[Any]) -> StoredBody | Composite:
-    """The inverse of `pack_held`."""
+    """Return the body in a row of `pack_held`."""
     kind, *fields = row
     if kind == ON_DISK:
         return OnDisk(*fields)
@@ -274,7 +268,7 @@ def unpack_held(row: list[Any]) -> StoredBody | Composite:
 
 
 def unpack_block(row: list[Any]) -> Block:
-    """A block from `[id, body, seq]`."""
+    """Return a block from `[id, body, seq]`."""
     body = unpack_held(row[1])
     assert not isinstance(body, Composite)
     return Block(row[0], body, row[2])

@@ -22,9 +22,7 @@ from retain.journal import Verb
 
 @fact
 class BlobEvent(ContainerEvent):
-    """Something about a blob; `resource` is the blob's, the same from its first write or block until it is
-    gone.
-    """
+    """An event of a blob; `resource` is the blob's number from its first write or block to its end."""
 
     DATA: ClassVar[Data] = Data.BLOB
 

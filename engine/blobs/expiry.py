@@ -1,5 +1,6 @@
-"""What ends blobs and staged blocks whose time has come, and lets go what deleted containers held. Reads the
-slice, changes nothing.
+"""What ends expired blobs and staged blocks, and removes the contents of deleted containers.
+
+Reads the slice, changes nothing.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ def _records_of(entry: BlobEntry) -> int:
 
 
 def end_blobs(blobs: BlobsState, key: Any, now: int) -> Sequence[Event]:
-    """The events that end the oldest blobs of the container `key`, or some of those in a closed one."""
+    """Return the events that end the oldest blobs of the container `key`, or some of a deleted one."""
     if (closed := blobs.closed.get(key)) is not None:
         return [letting_go(closed)]
     account, name = key
@@ -58,7 +59,7 @@ def end_blobs(blobs: BlobsState, key: Any, now: int) -> Sequence[Event]:
 
 
 def letting_go(closed: Container) -> Event:
-    """The event that lets the next of what a closed container holds go, at last with the container."""
+    """Return the event that removes the next part of a deleted container, at last the container itself."""
     facts = container_facts(closed, KEEPER, Cause.REQUEST)
     if few_in(closed):
         return ContainerDeleted(**facts)
@@ -75,7 +76,7 @@ def letting_go(closed: Container) -> Event:
 
 
 def end_blocks(blobs: BlobsState, key: Any, _now: int) -> Sequence[Event]:
-    """The event that ends what is staged under the name in `key`."""
+    """Return the event that ends what is staged under the name in `key`."""
     account, name, blob = key
     container = blobs.trace(account, name)
     assert container is not None
@@ -83,12 +84,12 @@ def end_blocks(blobs: BlobsState, key: Any, _now: int) -> Sequence[Event]:
 
 
 def blob_expiry(container: Container, blob: str) -> BlobDeleted:
-    """The event that ends a blob whose time has come."""
+    """Return the event that ends an expired blob."""
     resource = container.blobs[blob].resource
     return BlobDeleted(**blob_facts(container, blob, resource, KEEPER, Cause.EXPIRED))
 
 
 def blocks_expiry(container: Container, blob: str) -> BlocksDropped:
-    """The event that ends what was staged too long ago."""
+    """Return the event that ends blocks that were staged too long ago."""
     resource = container.pending[blob].resource
     return BlocksDropped(**blob_facts(container, blob, resource, KEEPER, Cause.EXPIRED))

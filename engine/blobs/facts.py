@@ -9,7 +9,7 @@ from retain.engine.core.event import Cause
 
 
 def container_facts(container: Container, actor: str, cause: Cause) -> dict[str, Any]:
-    """The fields of `engine.blobs.container_events.ContainerEvent`."""
+    """Return the fields of `engine.blobs.container_events.ContainerEvent`."""
     return {
         "resource": container.entry.resource,
         "actor": actor,
@@ -20,5 +20,5 @@ def container_facts(container: Container, actor: str, cause: Cause) -> dict[str,
 
 
 def blob_facts(container: Container, blob: str, resource: bytes, actor: str, cause: Cause) -> dict[str, Any]:
-    """The fields of `engine.blobs.events.BlobEvent`."""
+    """Return the fields of `engine.blobs.events.BlobEvent`."""
     return {**container_facts(container, actor, cause), "resource": resource, "blob": blob}

@@ -1,9 +1,8 @@
-"""Leases of blobs and containers: who may write, for how long (docs/wire/blobs.md, sections 2.2 and 5;
-Azure's lease state diagram).
+"""Leases of blobs and containers: who may write, for how long (docs/wire/blobs.md, sections 2.2 and 5).
 
-A lease is kept as it was last set; its state follows from the time, so no event is needed when it runs out.
-The outcomes by state are those of Azure's "Lease Blob" page, table "Outcomes of lease operations on blobs by
-lease state".
+A lease is kept as it was last set; its state follows from the time, so no event is needed when it ends. The
+states are those of Azure's lease state diagram, and the outcomes those of Azure's "Lease Blob" page, table
+"Outcomes of lease operations on blobs by lease state".
 """
 
 from __future__ import annotations
@@ -73,7 +72,7 @@ class Lease(NamedTuple):
 
 
 def state_of(lease: Lease | None, now: int) -> LeaseState:
-    """The state at `now` of what may have no lease."""
+    """Return the state of a lease at `now`; `AVAILABLE` if there is none."""
     return LeaseState.AVAILABLE if lease is None else lease.state(now)
 
 
@@ -83,7 +82,7 @@ def locked(lease: Lease | None, now: int) -> bool:
 
 
 def surviving(lease: Lease | None, now: int) -> Lease | None:
-    """What a successful write leaves of a lease: one that has ended is forgotten."""
+    """Return the lease after a successful write: one that has ended is dropped."""
     return lease if lease is not None and lease.holds(now) else None
 
 
@@ -143,13 +142,12 @@ class LeaseRequest(NamedTuple):
 
 
 def changed(lease: Lease | None, request: LeaseRequest, now: int) -> Lease | None:
-    """The lease after `request`; None after a release.
+    """Return the lease after `request`; None after a release.
 
     Raises:
         Invalid: `lease-id` or `lease-duration`: a part of the request is missing or out of its bounds.
         Conflict: `lease-present`, `lease-not-present`, `lease-mismatch`, `lease-breaking-acquire`,
             `lease-breaking-change` or `lease-broken`.
-
     """
     match request.action:
         case LeaseAction.ACQUIRE:

@@ -82,23 +82,21 @@ def list_blobs(
     limit: int,
     uncommitted: bool = False,
 ) -> Page:
-    """The blobs whose names begin with `prefix`, in order of code points, from `start` on, at most
-    `limit` items.
+    """Return one page of the blobs whose names begin with `prefix`, in order of code points.
 
     Args:
         blobs: The slice.
         account: Whose container.
         container: Which.
-        now: Nanoseconds since the epoch; what has ended is left out.
+        now: Nanoseconds since the epoch; what has expired is left out.
         prefix: What names begin with.
-        delimiter: Names that hold it after the prefix are answered as one group each; empty: none are.
-        start: The first name to answer, `next` of the page before.
+        delimiter: Names that contain it after the prefix are returned as one group each; empty: none are.
+        start: The first name to return, `next` of the page before.
         limit: Most items, 1 or more; a group is one.
         uncommitted: Also names that only have staged blocks.
 
     Raises:
         NotFound: `container`.
-
     """
     found = required(blobs, account, container)
     items: list[Listed] = []
@@ -126,12 +124,12 @@ def list_blobs(
 
 
 def count_names(blobs: BlobsState, account: str, container: str, prefix: str) -> int:
-    """How many blobs have names that begin with `prefix`, with those past their end that were not swept
-    yet; O(log n).
+    """Return the number of blobs whose names begin with `prefix`, in O(log n).
+
+    Counts expired blobs that were not swept yet.
 
     Raises:
         NotFound: `container`.
-
     """
     names = required(blobs, account, container).names
     behind = after_prefix(prefix)
@@ -139,7 +137,7 @@ def count_names(blobs: BlobsState, account: str, container: str, prefix: str) ->
 
 
 def after_prefix(prefix: str) -> str | None:
-    """The smallest string above all that begin with `prefix`, None if there is none."""
+    """Return the smallest string above all that begin with `prefix`, None if there is none."""
     stem = prefix.rstrip(HIGHEST)
     return stem[:-1] + chr(ord(stem[-1]) + 1) if stem else None
 
@@ -147,7 +145,7 @@ def after_prefix(prefix: str) -> str | None:
 def _from(
     container: Container, start: str, now: int, uncommitted: bool
 ) -> Iterator[tuple[str, BlobEntry | StagedBlocks]]:
-    """What is alive from the name `start` on, in order."""
+    """Yield what is alive from the name `start` on, in order."""
     edge = container.alive_after(now)
     entries = container.blobs
     waiting = _pending_from(container, start, now) if uncommitted else iter(())
@@ -183,21 +181,20 @@ def find_blobs(
     start: tuple[str, str] = ("", ""),
     limit: int,
 ) -> FoundPage:
-    """The blobs of an account, or one container, whose tags match; by container, then name.
+    """Return the blobs of an account, or of one container, whose tags match; by container, then name.
 
     Args:
         blobs: The slice.
         account: Whose.
         query: What must hold of the tags.
-        now: Nanoseconds since the epoch; what has ended is left out.
+        now: Nanoseconds since the epoch; what has expired is left out.
         container: The container that the request names.
         start: `next` of the page before.
         limit: Most blobs, 1 or more.
 
     Raises:
-        NotFound: `container`: the one that the request names is not there. One that only the query names
-            finds nothing.
-
+        NotFound: `container`: the one that the request names does not exist. One that only the query names
+            matches nothing.
     """
     if container is not None:
         candidates = [required(blobs, account, container)]
@@ -238,7 +235,7 @@ class _Search:
         self._edge = container.alive_after(now)
 
     def run(self, start: str, limit: int) -> list[str]:
-        """The matching names from `start` on, at most `limit`, in order."""
+        """Return the matching names from `start` on, at most `limit`, in order."""
         tags, ranges = self._container.tags, self._query.ranges
         if not ranges:
             return self._scan(self._container.names.irange(start), limit)
@@ -256,7 +253,7 @@ class _Search:
         return self._scan(self._container.names.irange(start), limit)
 
     def _scan(self, names: Iterator[str], limit: int) -> list[str]:
-        """Looks at names in their order, as many as the budget allows."""
+        """Look at names in their order, as many as the budget allows."""
         found: list[str] = []
         for name in names:
             matches = self.budget > 0 and self._matches(name)
@@ -269,8 +266,9 @@ class _Search:
         return found
 
     def _gather(self, names: Iterator[str], start: str, limit: int) -> list[str]:
-        """Looks at all names of a range, which come in the order of its values, and keeps the first by
-        name.
+        """Return the first names of a range whose names come in the order of its values.
+
+        Looks at all of them.
         """
         found = nsmallest(limit + 1, (name for name in names if name >= start and self._matches(name)))
         if len(found) > limit:

@@ -73,7 +73,7 @@ class ContainerTotals(NamedTuple):
 def get_container(
     blobs: BlobsState, account: str, name: str, now: int, *, lease: str | None = None
 ) -> ContainerEntry:
-    """A container; `lease` is the lease id that the request names."""
+    """Return a container; `lease` is the lease id that the request names."""
     entry = required(blobs, account, name).entry
     leases.check_read(entry.lease, lease, now)
     return entry
@@ -82,7 +82,7 @@ def get_container(
 def get_blob(
     blobs: BlobsState, account: str, container: str, name: str, now: int, *, lease: str | None = None
 ) -> BlobEntry:
-    """A committed blob; `lease` is the lease id that the request names."""
+    """Return a committed blob; `lease` is the lease id that the request names."""
     entry = required(blobs, account, container).blob(name, now)
     if entry is None:
         raise NotFound("there is no such blob", reason="blob")
@@ -103,7 +103,7 @@ def ends_at(blobs: BlobsState, account: str, container: str, name: str, now: int
 
 
 def block_list(blobs: BlobsState, account: str, container: str, name: str, now: int) -> BlockList:
-    """The committed and uncommitted blocks of a blob."""
+    """Return the committed and uncommitted blocks of a blob."""
     found = required(blobs, account, container)
     entry = found.blob(name, now)
     uncommitted: tuple[Block, ...] = ()
@@ -118,8 +118,9 @@ def block_list(blobs: BlobsState, account: str, container: str, name: str, now: 
 def list_containers(
     blobs: BlobsState, account: str, *, prefix: str = "", start: str = "", limit: int
 ) -> ContainerPage:
-    """The containers of an account whose names begin with `prefix`, from `start` on, at most
-    `limit`.
+    """Return a page of an account's containers whose names begin with `prefix`, from `start` on.
+
+    The page has at most `limit` containers.
     """
     containers = blobs.accounts.get(account)
     if containers is None:
@@ -132,12 +133,12 @@ def list_containers(
 
 
 def holdings(blobs: BlobsState, account: str) -> tuple[ContainerTotals, ...]:
-    """What each container of an account holds."""
+    """Return the totals of each container of an account."""
     return tuple(_holdings(blobs, container) for container in blobs.accounts.get(account, {}).values())
 
 
 def holding(blobs: BlobsState, account: str, name: str) -> ContainerTotals:
-    """What one container holds."""
+    """Return the totals of one container."""
     return _holdings(blobs, required(blobs, account, name))
 
 
@@ -154,5 +155,5 @@ def _holdings(blobs: BlobsState, container: Container) -> ContainerTotals:
 
 
 def service_properties(blobs: BlobsState, account: str) -> dict[str, Any] | None:
-    """The document last set, None if there is none. Not to be changed."""
+    """Return the document last set, None if there is none. It must not be changed."""
     return blobs.services.get(account, (b"", None))[1]

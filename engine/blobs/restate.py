@@ -47,7 +47,7 @@ class BlobRestater(Restater):
         self._blobs = blobs
 
     def apart(self, locator: Locator, resource: bytes) -> Collection[int]:
-        """The records of its blocks, staged ones included."""
+        """Return the records of its blocks, staged ones included."""
         _, account, name, blob = locator
         container = self._blobs.trace(account, name)
         if container is None:
@@ -59,7 +59,7 @@ class BlobRestater(Restater):
         return {block.seq for block in blocks}
 
     def bodies(self, locator: Locator, resource: bytes, before: int) -> Sequence[OnDisk]:
-        """The blob's own, or those of its next few blocks."""
+        """Return the blob's own body, or those of its next few blocks."""
         container, entry = self._find(locator, resource)
         if container is None or entry is None:
             return ()
@@ -148,7 +148,7 @@ class ServiceRestater(Restater):
 
 
 def _missing(container: Container, name: str, body: Composite) -> Iterator[Block]:
-    """The blocks that have no newer record yet, each once."""
+    """Yield the blocks that have no newer record yet, each once."""
     restated = container.restated.get(name, {})
     blocks = {block.seq: block for block in body.blocks}
     return (block for seq, block in blocks.items() if seq not in restated)

@@ -82,7 +82,7 @@ def _row(name: str, entry: BlobEntry) -> list[Any]:
 
 
 def resources_of(blobs: BlobsState) -> Iterator[bytes]:
-    """The resources of all accounts, containers and blobs, as the very objects that their entries hold."""
+    """Yield the resources of all accounts, containers and blobs: the objects that their entries hold."""
     for resource, _document in blobs.services.values():
         yield resource
     for container in chain(blobs.containers(), blobs.closed.values()):
@@ -106,7 +106,7 @@ class Loader:
         self._staged: dict[tuple[str, bytes], Block] = {}
 
     def take(self, row: list[Any]) -> None:
-        """The next row."""
+        """Take the next row."""
         kind = row[0]
         if kind == COLUMNS:
             names, entries, files = blobs_of(row[1:])
@@ -164,8 +164,9 @@ class Loader:
 
 
 def _blob(row: list[Any]) -> BlobEntry:
-    """Runs for each of perhaps a million blobs at the start, so it makes nothing that it need not, and calls
-    little.
+    """Return the blob in a row.
+
+    Runs for each of perhaps a million blobs at the start, so it allocates and calls little.
     """
     _, _, resource, created, modified, seq, body, md5, headers, metadata, tags, *rest = row
     tier, tier_changed, copy, lease, metadata_seq = rest

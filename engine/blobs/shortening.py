@@ -31,12 +31,12 @@ class Shortening(NamedTuple):
 
 
 def shortening(blobs: BlobsState, account: str, container: str, days: int | None, now: int) -> Shortening:
-    """What setting `days` (0 for ever, None as configured) would end at `now`; what ended before stays
-    ended.
+    """Return what setting `days` (0 for ever, None as configured) would end at `now`.
+
+    What ended before stays ended.
 
     Raises:
         NotFound: `container`.
-
     """
     found = required(blobs, account, container)
     lifetime = lifetime_of(days, blobs.default_days)

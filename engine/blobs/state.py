@@ -67,23 +67,23 @@ class BlobsState:
         self._placed: dict[Name, dict[int, int]] = {}
 
     def find(self, account: str, name: str) -> Container | None:
-        """A container, None if it is not there."""
+        """Return a container, None if it does not exist."""
         containers = self.accounts.get(account)
         return None if containers is None else containers.get(name)
 
     def trace(self, account: str, name: str) -> Container | None:
-        """A container, also one that is deleted and not yet let go, which nobody else gets to see."""
+        """Return a container, also a deleted one whose contents still exist, which no reader sees."""
         return self.find(account, name) or self.closed.get((account, name))
 
     def close(self, container: Container, at: int) -> None:
-        """Takes `container`, deleted at `at`, from everybody's sight."""
+        """Hide `container`, deleted at `at`, from all readers."""
         self.drop(container)
         container.closed = at
         self.closed[container.account, container.name] = container
         self.rearm(container)
 
     def drop(self, container: Container) -> None:
-        """Takes `container` out of the tables and the deadline index."""
+        """Remove `container` from the tables and the deadline index."""
         key = (container.account, container.name)
         if container.armed is not None:
             self.ground.deadlines.disarm(container.armed, DeadlineKind.BLOB, key)
@@ -100,8 +100,10 @@ class BlobsState:
                 del self.accounts[container.account]
 
     def ghost(self, account: str, name: str) -> Container:
-        """A container for blobs whose container is restated later, or ends later: its older records were
-        erased. Nobody sees one, because by the end of a replay one of the two has come.
+        """Return a container for blobs whose container is restated or ended by a later record.
+
+        Its older records were erased. No reader sees one, because by the end of a replay the later record has
+        come.
         """
         entry = ContainerEntry(NO_RESOURCE, 0, 0, (), None, (), None, None)
         container = Container(account, name, entry, lifetime_of(None, self.default_days))
@@ -114,13 +116,15 @@ class BlobsState:
             yield from self.accounts[account].values()
 
     def next_modified(self, now: int) -> int:
-        """The time a write counts as: `now` in whole ticks, but after every earlier one, so its ETag is
-        new, and after a restore later than any that a lost write may have had.
+        """Return the time that a write is recorded with.
+
+        It is `now` in whole ticks, but after every earlier write, so that its ETag is new; after a restore,
+        it is later than that of any write that may have been lost.
         """
         return max(now - now % 100, self.last + 100, self.ground.modified)
 
     def rearm(self, container: Container) -> None:
-        """Makes the deadline index say when the oldest blob of `container` ends."""
+        """Update the deadline index to when the oldest blob of `container` expires."""
         end = self.first_end(container)
         if end != container.armed:
             key = (container.account, container.name)
@@ -195,8 +199,9 @@ class BlobsState:
         self.leave(resource, Composite((block,), block.size), stamp, cause)
 
     def leave_restated(self, container: Container, resource: bytes, blob: str, stamp: Stamp) -> None:
-        """Blocks of `blob` that were being restated are not needed any more; their payload files are those
-        of the blob itself.
+        """Release the blocks of `blob` that were being restated.
+
+        Their payload files are those of the blob itself.
         """
         for block in container.restated.pop(blob, {}).values():
             size = stored_bytes(block.body)

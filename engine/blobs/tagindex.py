@@ -107,8 +107,9 @@ class TagIndex:
                 del self._keys[key]
 
     def load(self, tagged: Iterable[tuple[str, Pairs]]) -> None:
-        """Fills the empty index at once, several times faster than one by one: values and names are sorted
-        as strings, not as pairs.
+        """Fill the empty index at once.
+
+        This is several times faster than one by one: values and names are sorted as strings, not as pairs.
         """
         gathered: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
         for name, tags in tagged:
@@ -127,7 +128,7 @@ class TagIndex:
         return stop - entries.bisect_left((wanted.low, ""))
 
     def names(self, key: str, wanted: TagRange) -> Iterator[str]:
-        """The names with a value of `key` in the range, by value, then name."""
+        """Yield the names with a value of `key` in the range, by value, then name."""
         entries = self._keys.get(key, ())
         if isinstance(entries, SortedList):
             upper = None if wanted.high is None else (wanted.high, "")
@@ -135,12 +136,12 @@ class TagIndex:
                 yield name
 
     def names_of_value(self, key: str, value: str, start: str) -> Iterator[str]:
-        """The names from `start` on with exactly `value`, in order."""
+        """Yield the names from `start` on with exactly `value`, in order."""
         entries = self._keys.get(key)
         if entries is not None:
             for _value, name in entries.irange((value, start), (_above(value), ""), (True, False)):
                 yield name
 
     def rows(self) -> dict[str, list[tuple[str, str]]]:
-        """A copy of everything, for checks."""
+        """Return a copy of everything, for checks."""
         return {key: list(entries) for key, entries in self._keys.items()}

@@ -150,14 +150,15 @@ class Deadlines:
         return found
 
     def of_kind(self, kind: DeadlineKind, at: int, skip: int, limit: int) -> list[tuple[int, Any]]:
-        """Return the deadlines of a kind whose keys are texts, from the moment `at` on, earliest first,
-        without those asleep.
+        """Return the deadlines of a kind whose keys are texts, from the moment `at` on, earliest first.
+
+        Sleeping deadlines are left out.
 
         Args:
             kind: What ends.
             at: Nanoseconds since the epoch.
-            skip: How many of them to pass over: those of the moment `at` that were answered before.
-            limit: Most answers. At most :data:`LOOK_AT` deadlines of all kinds are looked at.
+            skip: How many of them to pass over: those of the moment `at` that were returned before.
+            limit: Most deadlines returned. At most `LOOK_AT` deadlines of all kinds are looked at.
         """
         entries = islice(self._entries.irange((at, int(kind), "")), LOOK_AT)
         wanted = ((end, key) for end, one, key in entries if one == kind)

@@ -1,6 +1,5 @@
-"""What changed the journal's history from outside: that it was restored from a backup, or repaired at the
-price of records.
+"""Changes to the journal's history from outside: a restore from a backup, or a repair that lost records.
 
-Whoever holds a name made from a counter (an ETag, a revision) must not find something else under it
-afterwards. So each such change takes the counters to where they never were.
+A name made from a counter (an ETag, a revision) must never refer to something else afterwards. So each such
+change advances the counters to values that were never used. Nothing here changes the data of another domain.
 """

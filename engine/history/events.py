@@ -1,5 +1,6 @@
-"""What happened to the journal's history, and who ordered parts of it to be erased. Codes stand in
-`engine/wire.py`.
+"""What happened to the journal's history, and who ordered parts of it to be erased.
+
+The codes are in `engine/wire.py`.
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ class HistoryChanged(Event):
 
     @classmethod
     def subject(cls, details: Mapping[str, Any]) -> str:
-        """What was done to which records."""
+        """Return what was done to which records."""
         if details["change"] == LOSS_ACCEPTED:
             return f"{LOSS_ACCEPTED}: {len(details['losses'])} bodies"
         return f"{details['change']} to record {details['kept']}"
@@ -65,17 +66,17 @@ class HistoryChanged(Event):
 
 @fact
 class ErasureOrdered(Event):
-    """An operator ordered an erasure; `resource` is the random number of the order. The journal's own
-    records of what was erased follow it, with the cause `erasure-request`.
+    """An operator ordered an erasure; `resource` is the random number of the order.
+
+    The journal's own records of what was erased follow it, with the cause `erasure-request`.
 
     Attributes:
         ordered_by: Who ordered it, in the operator's words, if that is not the actor; else empty.
-        things: How many things it is about; none if it is about all that is due.
+        things: How many resources it covers; 0 if it covers all that is due.
         held: How many of these a legal hold keeps.
         numbers: Their resources' numbers, joined.
         at_once: Whether it was to be carried out at once.
-        names: Whether names and actors in their records were to go as well.
-
+        names: Whether names and actors in their records were to be erased as well.
     """
 
     VERB: ClassVar[Verb] = Verb.DELETE
@@ -99,7 +100,7 @@ class ErasureOrdered(Event):
 
 
 def told_change(change: HistoryChanged | Mended) -> str:
-    """What was done, for an auditor, in one sentence without its end."""
+    """Return what was done, for an auditor, in one sentence without its end."""
     if change.change == LOSS_ACCEPTED:
         return f"the loss of content was accepted: {'; '.join(change.losses)}"
     source = f" from {change.source}" if change.source else ""

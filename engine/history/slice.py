@@ -105,14 +105,14 @@ class HistorySlice:
         """See `engine.slice.Slice`. No change has content."""
 
     def changed(self, event: HistoryChanged, _stamp: Stamp) -> None:
-        """Applies `HistoryChanged`."""
+        """Apply `HistoryChanged`."""
         # Who did it is kept for the audit period only, so live state does not hold it.
         self.changes[event.resource] = replace(event, actor=KEEPER, cause=Cause.RESTATED)
         self.ground.revision = max(self.ground.revision, event.revision)
         self.ground.modified = max(self.ground.modified, event.modified)
 
     def ordered(self, event: ErasureOrdered, _stamp: Stamp) -> None:
-        """Applies `ErasureOrdered`: it is for the audit alone."""
+        """Apply `ErasureOrdered`, which is for the audit alone."""
 
     def freeze(self) -> Frozen:
         """Rows `[number, details]` in the order of the numbers: one restated keeps its place."""

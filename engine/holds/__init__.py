@@ -1,8 +1,7 @@
-"""Legal holds: what is held is neither erased nor ended by its deadline, and no client deletes or overwrites
-it, until every hold on it is lifted.
+"""Legal holds: what is held is not erased, does not expire, and cannot be deleted or overwritten.
 
-An embedding program submits `SetHold` and `LiftHold`; the eraser asks `HoldsSlice.held`. Knows areas,
-settings and blobs, and is imported by none of them.
+This ends when every hold on it is lifted. An embedding program submits `SetHold` and `LiftHold`; the eraser
+calls `HoldsSlice.held`. Knows areas, settings and blobs, and is imported by none of them.
 """
 
 from __future__ import annotations

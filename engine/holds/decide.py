@@ -23,7 +23,7 @@ from retain.journal import NO_RESOURCE
 
 
 def deciders(holds: HoldsState) -> Mapping[type[Command[Any]], Decide]:
-    """The deciders, bound to the slice."""
+    """Return the deciders, bound to the slice."""
     table: dict[type[Command[Any]], Callable[..., Decision[Any]]] = {
         SetHold: _set,
         LiftHold: _lift,
@@ -51,7 +51,7 @@ def _set(holds: HoldsState, command: SetHold, now: int) -> Decision[Hold]:
 
 
 def would_set(holds: HoldsState, command: SetHold, now: int) -> Hold:
-    """The hold that the command would set. Raises what the command would be refused with."""
+    """Return the hold that the command would set. Raises the errors that would refuse the command."""
     return _set(holds, command, now).result
 
 
@@ -64,7 +64,7 @@ def _lift(holds: HoldsState, command: LiftHold, _now: int) -> Decision[Hold]:
 
 
 def restate(holds: HoldsState, command: RestateHold, _now: int) -> Decision[bool]:
-    """The hold as it stands, once more."""
+    """Return the hold as it is, to be recorded again."""
     hold = holds.holds.get(command.hold_id)
     if hold is None:
         return Decision((), False)
@@ -81,11 +81,10 @@ def restate(holds: HoldsState, command: RestateHold, _now: int) -> Decision[bool
 
 
 def _target(holds: HoldsState, command: SetHold) -> HoldTarget:
-    """What the command names, with its number.
+    """Return what the command names, with its number.
 
     Raises:
         NotFound: `target`.
-
     """
     if command.kind is HoldKind.RESOURCE:
         return living(holds, command.resource) or HoldTarget(HoldKind.RESOURCE, command.resource, ())
@@ -98,7 +97,7 @@ def _target(holds: HoldsState, command: SetHold) -> HoldTarget:
 
 
 def _resource_of(holds: HoldsState, kind: HoldKind, names: tuple[Any, ...]) -> bytes | None:
-    """The number of what has that name now; None if nothing has."""
+    """Return the number of the resource that has that name now; None if there is none."""
     match kind:
         case HoldKind.AREA:
             area = holds.areas.areas.get(record_key(*names))
@@ -118,7 +117,7 @@ def _resource_of(holds: HoldsState, kind: HoldKind, names: tuple[Any, ...]) -> b
 
 
 def living(holds: HoldsState, resource: bytes) -> HoldTarget | None:
-    """What live state has under a number; None if nothing. Looks at everything there is."""
+    """Return what live state has under a number; None if nothing. Looks at everything there is."""
     for key, area in holds.areas.areas.items():
         if area[0] == resource:
             return HoldTarget(HoldKind.AREA, resource, split_key(key))
@@ -136,15 +135,15 @@ def living(holds: HoldsState, resource: bytes) -> HoldTarget | None:
 
 
 def refuse_held(holds: HoldsState, events: Iterable[Event]) -> None:
-    """Refuse a decision that would end or overwrite what is held. Restating it is no change, and lost content
-    is gone already.
+    """Refuse a decision that would end or overwrite what is held.
+
+    Restating it is no change, and lost content no longer exists.
 
     An area or blob that is held can be read but not changed. Settings documents can be changed, because every
     version of a held one stays in the journal; they cannot be deleted.
 
     Raises:
         Conflict: `held`.
-
     """
     for event in events:
         if event.cause not in (Cause.RESTATED, Cause.LOST) and _ends_held(holds, event):

@@ -44,7 +44,7 @@ class HoldEvent(Event):
 
     @classmethod
     def subject(cls, details: Mapping[str, Any]) -> str:
-        """The name of what is held, or its number."""
+        """Return the name of what is held, or its number."""
         return subject_of(HoldKind(details["kind"]), details["names"]) or details["target"].hex()
 
 
@@ -68,7 +68,7 @@ class HoldSet(HoldEvent):
     time: int
 
     def hold(self) -> Hold:
-        """What live state keeps of it."""
+        """Return what live state keeps of the hold."""
         return Hold(self.resource, self.target, self.reason, self.setter, self.time)
 
 

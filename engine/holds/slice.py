@@ -38,7 +38,7 @@ class HoldsSlice(HoldsState):
         return decide.deciders(self)
 
     def expirers(self) -> Mapping[DeadlineKind, Expire]:
-        """A hold ends when somebody lifts it."""
+        """Return none: a hold ends only when it is lifted."""
         return {}
 
     def restaters(self) -> Mapping[str, Restater]:
@@ -53,8 +53,9 @@ class HoldsSlice(HoldsState):
         """See `engine.slice.Slice`. No hold has content."""
 
     def freeze(self) -> Frozen:
-        """Rows `[hold id, kind, resource, names, reason, actor, time]` in the order of their ids: a
-        restated hold keeps its place.
+        """Return rows `[hold id, kind, resource, names, reason, actor, time]` in the order of their ids.
+
+        A restated hold keeps its place.
         """
         holds = dict(self.holds)
         return Frozen(

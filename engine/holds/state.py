@@ -40,19 +40,19 @@ class HoldsState:
         return self.ground.held.record(resource, details)
 
     def set(self, event: HoldSet, _stamp: Stamp) -> None:
-        """Applies `HoldSet`."""
+        """Apply `HoldSet`."""
         if event.resource not in self.holds:
             self.keep(event.target)
         self.holds[event.resource] = event.hold()
 
     def lifted(self, event: HoldLifted, _stamp: Stamp) -> None:
-        """Applies `HoldLifted`."""
+        """Apply `HoldLifted`."""
         hold = self.holds.pop(event.resource, None)
         if hold is not None:
             self._release(hold.target)
 
     def keep(self, target: HoldTarget) -> None:
-        """Puts to sleep what `target` keeps."""
+        """Suspend the deadlines of what `target` keeps."""
         held: HoldIndex = self.ground.held
         names = target.names
         match target.kind:

@@ -49,7 +49,7 @@ class HoldTarget(NamedTuple):
     names: tuple[Any, ...]
 
     def named(self) -> dict[str, Any]:
-        """The names with what they are."""
+        """Return the names with what they are."""
         return dict(zip(NAMES[self.kind], self.names, strict=True))
 
     @property
@@ -59,7 +59,7 @@ class HoldTarget(NamedTuple):
 
 
 def subject_of(kind: HoldKind, names: Mapping[str, Any]) -> str:
-    """A thing's name as the audit log writes it; empty if only its number is known."""
+    """Return a resource's name as the audit log writes it; empty if only its number is known."""
     match kind:
         case HoldKind.AREA:
             return AreaEvent.subject(names)

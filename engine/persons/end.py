@@ -76,7 +76,7 @@ def status_of(state: Slices, target: HoldTarget) -> str:
 
 
 def end(state: Slices, command: EndSubjects, _now: int) -> Decision[tuple[Ended, ...]]:
-    """Deletes, with the cause `erasure-request`, what lives and is not held."""
+    """Delete, with the cause `erasure-request`, what lives and is not held."""
     results = tuple(Ended(target, status_of(state, target)) for target in command.targets)
     events: list[Event] = []
     for target, status in results:

@@ -116,7 +116,7 @@ class Subject:
         return INTERFACES[self.target.kind]
 
     def add(self, record: journal.Record) -> None:
-        """Counts one of its records."""
+        """Count one of its records."""
         self.first = self.first or record.header.time
         self.last = record.header.time
         self.records += 1
@@ -131,14 +131,14 @@ def _size(content: bytes) -> int:
 
 
 def kind_of(about: wire.About | None) -> HoldKind | None:
-    """What kind of data a record is about; None if about none, or if its details were erased."""
+    """Return what kind of data a record is about; None if about none, or if its details were erased."""
     if about is None or about.kind is None:
         return None
     return HoldKind(about.kind.DATA) if about.kind.DATA else None
 
 
 def target_of(kind: HoldKind, resource: bytes, details: Mapping[str, Any]) -> HoldTarget:
-    """What a record is about."""
+    """Return what a record is about."""
     return HoldTarget(kind, resource, tuple(details[name] for name in NAMES[kind]))
 
 
@@ -182,13 +182,12 @@ def _records_of(disk: journal.Disk, resources: Collection[bytes]) -> Iterator[jo
 def remains(
     disk: journal.Disk, resources: Collection[bytes], *, names: bool = False
 ) -> list[tuple[int, journal.Part]]:
-    """The parts of all records of these resources that are not erased, as `Engine.erase` takes them.
+    """Return the parts of all records of these resources that are not erased, as `Engine.erase` takes them.
 
     Args:
         disk: Where the journal is.
         resources: Whose records.
         names: Also the details: who did what, and what it was called.
-
     """
     found: list[tuple[int, journal.Part]] = []
     for record in _records_of(disk, resources):

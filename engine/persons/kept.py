@@ -1,8 +1,7 @@
-"""What an erasure does not reach: a person's name in records about what is not theirs, and until when it is
-kept.
+"""What an erasure does not reach: a person's name in records about other resources, and until when it stays.
 
-Who did what is kept for the audit period, because others must be able to show it. What live state stands on
-is then written down once more without a name.
+Who did what is kept for the audit period, because others must be able to prove it. Live entries that refer to
+such a record are then restated without the name.
 """
 
 from __future__ import annotations
@@ -44,7 +43,7 @@ def kept_names(
     policy: RetentionPolicy,
     progress: Progress | None = None,
 ) -> Iterator[KeptName]:
-    """The records that name one of `actors` as who did it, and whose names stay.
+    """Yield the records that name one of `actors` as the actor, and whose names stay.
 
     Reads the whole journal, beside a running server. Raises what `engine.audit.log.log` does.
 
@@ -54,8 +53,7 @@ def kept_names(
         actors: Who, as the audit log writes it.
         apart: Resources that are left out: those that are to be erased themselves.
         policy: The periods.
-        progress: Told the sequence number of each record that was read.
-
+        progress: Called with the sequence number of each record that was read.
     """
     left_out = {resource.hex() for resource in apart}
     for entry in log(disk, Filter(), progress) if actors else ():

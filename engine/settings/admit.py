@@ -1,5 +1,6 @@
-"""What a write may bring and whom it may touch: the rules before anything is decided (docs/wire/settings.md,
-sections 6 and 7).
+"""What a write may contain and what it may change: the rules before anything is decided.
+
+They are in docs/wire/settings.md, sections 6 and 7.
 """
 
 from __future__ import annotations
@@ -20,11 +21,10 @@ UNREACHABLE = frozenset({"", ".", ".."})
 
 
 def target_path(command: Write, own: Document | None) -> Path:
-    """The path of a write, with role lists spelled as stored.
+    """Return the path of a write, with role lists spelled as stored.
 
     Raises:
         Invalid: `__metadata` where it has no force; at user and device level that is everywhere.
-
     """
     check_path(command, command.path)
     return as_stored(own.value if own else None, command.path)
@@ -40,11 +40,10 @@ def check_path(command: Write, path: Path) -> None:
 
 
 def admit(command: Write, path: Path, body: EncodedValue, *, merging: bool = False) -> EncodedValue:
-    """The body as it may be stored: role lists are left out where they have no meaning.
+    """Return the body as it may be stored: role lists are left out where they have no meaning.
 
     Raises:
         Invalid: It breaks the value rule, or is no object where only one can be.
-
     """
     policy = command.policy
     if len(path) + body.depth > policy.max_depth:
@@ -65,8 +64,10 @@ def admit(command: Write, path: Path, body: EncodedValue, *, merging: bool = Fal
 
 
 def check_configuration(command: Write, name: str, value: Any, *, removable: bool = False) -> None:
-    """A configuration's name and kind: at global level an object, as role lists stand in it
-    (docs/wire/settings.md, section 7), elsewhere anything but null.
+    """Check a configuration's name and kind.
+
+    At global level it is an object, as it holds role lists (docs/wire/settings.md, section 7); elsewhere
+    anything but null.
     """
     if name in UNREACHABLE or name == METADATA or "\0" in name:
         raise Invalid("a configuration cannot have this name", reason="name")
@@ -95,13 +96,13 @@ def authorise(
 
 
 def check_result(command: Write, old: dict[str, Any], new: Any, touched: Iterable[str]) -> None:
-    """What a write would leave: role lists that are lists, set by whom they may be, and new configurations by
-    whom they may be made.
+    """Check what a write would leave.
+
+    Role lists must be lists, set by a caller who may; new configurations must be created by a caller who may.
 
     Raises:
         Invalid: A configuration or its lists would be malformed.
-        Forbidden: The asker may not make a configuration, or not set its lists.
-
+        Forbidden: The asker may not create a configuration, or not set its lists.
     """
     if command.place.level != Level.GLOBAL:
         return
@@ -124,11 +125,10 @@ def check_result(command: Write, old: dict[str, Any], new: Any, touched: Iterabl
 
 
 def check_bounds(state: SettingsState, command: Write, own: Document | None, size: int) -> None:
-    """The bounds on documents, applications and devices. What shrinks always passes.
+    """Check the bounds on documents, applications and devices. A write that shrinks always passes.
 
     Raises:
         QuotaExceeded: One would be passed.
-
     """
     policy, place = command.policy, command.place
     grown = size - (own.size if own else 0)
@@ -147,7 +147,9 @@ def check_bounds(state: SettingsState, command: Write, own: Document | None, siz
 
 
 def check_conditions(state: SettingsState, command: Write, shown: str, *, exists: bool) -> None:
-    """The request's preconditions, against the tags that reads of the target show (RFC 9110 section 13.1).
+    """Check the request's preconditions against the tags that reads of the target show.
+
+    RFC 9110 section 13.1.
 
     Args:
         state: The settings.
@@ -157,7 +159,6 @@ def check_conditions(state: SettingsState, command: Write, shown: str, *, exists
 
     Raises:
         PreconditionFailed: One does not hold.
-
     """
     conditions = command.conditions
     present = {shown, own_tag(state, command.place)}
@@ -172,7 +173,8 @@ def check_conditions(state: SettingsState, command: Write, shown: str, *, exists
 
 
 def missing(hidden: Any) -> Exception:
-    """What to answer about a target that the asker does not see: 403 if it may be in what is hidden
-    from him (docs/wire/settings.md, section 4).
+    """Return the error for a target that the asker does not see.
+
+    It is 403 if the target may be in what is hidden from the asker (docs/wire/settings.md, section 4).
     """
     return NotFound(NO_SUCH) if isinstance(hidden, Missing) else Forbidden(NO_RIGHT, reason="role")

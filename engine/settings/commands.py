@@ -120,15 +120,15 @@ class RestoreValue(Write):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImportDocument(Command[bool]):
-    """States one level document whole, past roles, ownership and the rule on arrays (docs/wire/settings.md,
-    section 11.26). Answers whether that changed it.
+    """State one level document in full, past roles, ownership and the rule on arrays.
+
+    See docs/wire/settings.md, section 11.26. Result: whether that changed the document.
 
     Attributes:
         place: Which one.
         value: The document; None ends it.
         policy: For its bounds.
         resource: 16 random bytes, should the document be new.
-
     """
 
     place: Place
@@ -139,8 +139,9 @@ class ImportDocument(Command[bool]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RestateDocument(Command[bool]):
-    """Writes a document down whole, unchanged, so that its older records may be erased. Answers whether there
-    is one.
+    """Record a document in full, unchanged, so that its older records may be erased.
+
+    Result: whether the document exists.
     """
 
     place: Place

@@ -1,5 +1,6 @@
-"""Deciding what clients ask for: docs/wire/settings.md, sections 3, 7 and 8. Reads the state, answers events,
-changes nothing.
+"""Deciding what clients ask for: docs/wire/settings.md, sections 3, 7 and 8.
+
+Reads the state, returns events, changes nothing.
 """
 
 from __future__ import annotations
@@ -87,11 +88,11 @@ class _Target:
         self.present = resolve(self.view.layers, self.path)
 
     def value(self, path: Path) -> Any:
-        """What stands under `path` in the place's own document."""
+        """Return the value under `path` in the place's own document."""
         return walk(self.own.value, path) if self.own else MISSING
 
     def refuse_missing(self) -> NoReturn:
-        """Raises NotFound, or Forbidden if the application's part is hidden from the asker."""
+        """Raise NotFound, or Forbidden if the application's part is hidden from the asker."""
         raise missing(self.view.hidden)
 
     def commit(
@@ -102,7 +103,7 @@ class _Target:
         created: bool,
         whole: EncodedValue | None = None,
     ) -> Decision[WriteResult]:
-        """The events of a write that passed its own rules, after those that all writes share."""
+        """Return the events of a write that passed its own rules, after the checks that all writes share."""
         command, own = self.command, self.own
         old = own.value if own else {}
         if not created and whole is None and own is None and not changes:
@@ -137,7 +138,7 @@ class _Target:
         return Decision(tuple(events), WriteResult(created, self._tag(tag_of(resource, revision))))
 
     def _tag(self, own: str) -> str:
-        """The tag of a plain read after the write: the present one with the own document's part replaced."""
+        """Return the tag of a plain read after the write: the present one with the own part replaced."""
         tags, dash, mark = self.view.tag.partition("-")
         *above, _ = tags.split("_")
         return "_".join([*above, own]) + dash + mark
@@ -168,8 +169,9 @@ def post(state: SettingsState, command: PostValue, _: int) -> Decision[WriteResu
 
 
 def put(state: SettingsState, command: PutValue, _: int) -> Decision[WriteResult]:
-    """PUT replaces what shows; at device level, or where the operator allows it, it also makes
-    (docs/wire/settings.md, section 11.2).
+    """PUT replaces what shows; at device level, or where the operator allows it, it also creates.
+
+    See docs/wire/settings.md, section 11.2.
     """
     target = _Target(state, command)
     path = target.path
@@ -187,8 +189,9 @@ def put(state: SettingsState, command: PutValue, _: int) -> Decision[WriteResult
 
 
 def merge(state: SettingsState, command: MergeValue, _: int) -> Decision[WriteResult]:
-    """PATCH with a merge patch: the target must show, the change goes to the own level
-    (docs/wire/settings.md, section 11.25).
+    """PATCH with a merge patch: the target must show, the change is made at the own level.
+
+    See docs/wire/settings.md, section 11.25.
     """
     target = _Target(state, command)
     path = target.path
@@ -227,8 +230,9 @@ def patch(state: SettingsState, command: PatchValue, _: int) -> Decision[WriteRe
 
 
 def delete(state: SettingsState, command: DeleteValue, _: int) -> Decision[WriteResult]:
-    """DELETE removes from the own level only: what is inherited shows again, or cannot be removed from
-    below.
+    """DELETE removes from the own level only.
+
+    What is inherited shows again, or cannot be removed from below.
     """
     target = _Target(state, command)
     path, own = target.path, target.own
@@ -250,7 +254,7 @@ def delete(state: SettingsState, command: DeleteValue, _: int) -> Decision[Write
 
 
 def restore(state: SettingsState, command: RestoreValue, _: int) -> Decision[WriteResult]:
-    """Puts back an earlier value, role lists included, under the same rights as a PUT."""
+    """Restore an earlier value, role lists included, under the same rights as a PUT."""
     target = _Target(state, command)
     path, own, body = target.path, target.own, command.body
     if own is None or own.resource != command.whose:
@@ -276,8 +280,9 @@ def _setting(path: Path, value: Any) -> Change:
 
 
 def _keep_lists(target: _Target, body: EncodedValue) -> EncodedValue:
-    """A replacement without `__metadata` keeps the old lists: it would drop protection by accident (spec
-    section 7).
+    """Keep the old lists if a replacement has no `__metadata`.
+
+    It would remove the protection by accident (docs/wire/settings.md, section 7).
     """
     own, path = target.own, target.path
     if own is None or target.command.place.level != Level.GLOBAL or len(path) > 1:
@@ -310,7 +315,7 @@ def _admitted(command: PatchValue, change: Change) -> Change:
 
 
 def _named(target: _Target, command: PatchValue) -> tuple[str, ...]:
-    """The configurations that a patch of a whole level names; all of them if it names the level itself."""
+    """Return the configurations that a patch of a whole level names; all if it names the level itself."""
     pointers = [step.path for step in command.steps]
     pointers += [step.origin for step in command.steps if step.origin is not None]
     if not all(pointers):

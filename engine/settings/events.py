@@ -59,8 +59,9 @@ class Change:
 
 
 def pack_changes(changes: Sequence[Change]) -> bytes:
-    """The changes as JSON: `[[op, [names], value], …]`; JSON, because msgpack holds no integer beyond 64
-    bits.
+    """Return the changes as JSON: `[[op, [names], value], …]`.
+
+    JSON, because msgpack has no integer beyond 64 bits.
     """
     rows = [
         b"[%d,%s%s]" % (change.op, to_text(change.path), b"," + change.text if change.text else b"")
@@ -70,7 +71,7 @@ def pack_changes(changes: Sequence[Change]) -> bytes:
 
 
 def unpack_changes(packed: bytes) -> tuple[Change, ...]:
-    """The inverse of `pack_changes`, without the texts."""
+    """Return the changes in what `pack_changes` returned, without the texts."""
     return tuple(
         Change(Op(op), tuple(path), value[0] if value else MISSING) for op, path, *value in from_text(packed)
     )
@@ -93,7 +94,7 @@ class Content:
 
     @classmethod
     def of(cls, text: bytes) -> tuple[Content, list[bytes]]:
-        """The content of `text`, and its further pieces."""
+        """Return the content of `text`, and its further pieces."""
         if len(text) < DEFLATE_BYTES:
             return cls("json", 1, text), []
         packed = zlib.compress(text, 1)
@@ -101,7 +102,7 @@ class Content:
         return cls("deflate", len(pieces), pieces[0]), pieces[1:]
 
     def text(self, further: Sequence[bytes] = ()) -> bytes:
-        """The text again, given its further pieces."""
+        """Return the text, given its further pieces."""
         packed = b"".join([self.first, *further])
         return packed if self.codec == "json" else zlib.decompress(packed)
 
@@ -163,7 +164,7 @@ class _Carrying(SettingsEvent):
         return {**super().details(), "pieces": self.data.pieces}
 
     def content(self) -> dict[str, Any]:
-        """The JSON text, plain or deflated."""
+        """Return the JSON text, plain or deflated."""
         return {self.data.codec: self.data.first}
 
     @classmethod
@@ -235,7 +236,7 @@ class DocumentDeleted(SettingsEvent):
 
 
 def stated(text: bytes, value: Any, **facts: Any) -> Iterator[SettingsEvent]:
-    """The events that state a document whole."""
+    """Yield the events that state a document in full."""
     data, further = Content.of(text)
     yield DocumentStated(data=data, value=value if data.pieces == 1 else MISSING, **facts)
     facts.pop("born", None)
@@ -245,7 +246,7 @@ def stated(text: bytes, value: Any, **facts: Any) -> Iterator[SettingsEvent]:
 
 
 def changed(changes: Sequence[Change], **facts: Any) -> Iterator[SettingsEvent]:
-    """The events of a change."""
+    """Yield the events of a change."""
     data, further = Content.of(pack_changes(changes))
     yield DocumentChanged(data=data, changes=tuple(changes) if data.pieces == 1 else (), **facts)
     for piece in further:

@@ -1,7 +1,6 @@
-"""Laying levels over one another for reading: device over user over application (docs/wire/settings.md,
-section 4).
+"""Merging the levels for reading: device over user over application (docs/wire/settings.md, section 4).
 
-This is not a merge patch: a null of the lower level wins and is shown.
+This is not a merge patch: a null of a level closer to the device wins and is shown.
 """
 
 from __future__ import annotations
@@ -24,16 +23,16 @@ def overlay(below: Any, above: Any) -> Any:
 
 
 def resolve(layers: Sequence[Any], path: Path) -> Any:
-    """What stands under `path` in the layers (lowest first) laid over one another; `MISSING` if nothing does.
+    """Return the value under `path` in the merged layers (lowest first); `MISSING` if there is none.
 
-    The same as laying everything over and walking then, at the cost of what is under the path.
+    The same as merging everything and walking then, at the cost of what is under the path.
     """
     visible = descend(layers, path)
     return reduce(overlay, visible) if visible else MISSING
 
 
 def descend(layers: Sequence[Any], path: Path) -> list[Any]:
-    """The parts of the layers under `path` that show; empty if nothing does."""
+    """Return the parts of the layers under `path` that show; empty if nothing does."""
     found = list(layers)
     for name in path:
         found = [layer[name] for layer in _objects_on_top(found) if name in layer]
@@ -41,9 +40,7 @@ def descend(layers: Sequence[Any], path: Path) -> list[Any]:
 
 
 def is_blocked(layers: Sequence[Any], path: Path) -> bool:
-    """Whether a primitive or an array stands where `path` needs an object, so that nothing can be put under
-    it.
-    """
+    """Return whether a primitive or an array is where `path` needs an object."""
     found = list(layers)
     for name in path:
         if found and not isinstance(found[-1], dict):
@@ -53,7 +50,7 @@ def is_blocked(layers: Sequence[Any], path: Path) -> bool:
 
 
 def _objects_on_top(layers: list[Any]) -> list[dict[str, Any]]:
-    """The layers above the highest that is no object: it hides all below it, and itself has no members."""
+    """Return the layers above the highest that is no object: it hides all below it, and has no members."""
     top: list[dict[str, Any]] = []
     for layer in reversed(layers):
         if not isinstance(layer, dict):

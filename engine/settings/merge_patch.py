@@ -9,8 +9,9 @@ from retain.engine.settings.value import measure, member_size
 
 
 def merge_patch(target: Any, patch: Any) -> Any:
-    """RFC 7396 section 2, without touching `target`: objects merge member by member, null removes, all else
-    replaces.
+    """Apply a merge patch (RFC 7396 section 2) without changing `target`.
+
+    Objects merge member by member, null removes, all else replaces.
     """
     return merge_sized(target, patch)[0]
 

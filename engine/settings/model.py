@@ -50,17 +50,17 @@ class Place(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """One level document. Its value is never changed in place: a change makes a new one that shares what
-    stayed.
+    """One level document.
+
+    Its value is never changed in place: a change makes a new one that shares what is unchanged.
 
     Attributes:
         resource: 16 random bytes that name it in the journal.
         revision: Counts its changes, from 1.
         value: Configuration name to value.
         size: Bytes of the value as compact JSON.
-        born: When it was made, nanoseconds since the epoch.
-        first: Sequence number of the record that made it: where its history begins.
-
+        born: When it was created, nanoseconds since the epoch.
+        first: Sequence number of the record that created it: where its history begins.
     """
 
     resource: bytes
@@ -99,23 +99,21 @@ class Asker:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SettingsPolicy:
-    """What the operator allows. Carried by every command, so that the engine needs no configuration of its
-    own.
+    """What the operator allows. Every command has it, so the engine needs no configuration of its own.
 
     Attributes:
-        applications: The only application ids there are; empty: any, made by the first write.
-        put_creates: PUT makes what is missing at every level, not only at device level
+        applications: The only valid application ids; empty: any, created by the first write.
+        put_creates: PUT creates what is missing at every level, not only at device level
             (docs/wire/settings.md, section 11.2).
         allow_object_arrays: Arrays may hold objects (docs/wire/settings.md, section 11.26).
-        global_create_roles: Who may make configurations at global level; empty: everyone.
+        global_create_roles: Who may create configurations at global level; empty: everyone.
         admin_metadata: Only admins set role lists (docs/wire/settings.md, section 11.24).
-        shared_devices: Each user has a device document of his own, instead of the first writer owning it
-            (docs/wire/settings.md, section 11.15).
+        shared_devices: Each user has a separate document for the device, instead of the first writer owning
+            it (docs/wire/settings.md, section 11.15).
         max_document_bytes: Bytes of one level document as compact JSON, at most `DOCUMENT_BYTES_MAX`.
-        max_depth: How deep JSON may be nested, the path of the target counted in.
+        max_depth: How deep JSON may be nested, including the path of the target.
         quota_application_bytes: Bytes of all documents of one application; 0: any number.
         quota_devices: Device documents of one user in one application; 0: any number.
-
     """
 
     applications: frozenset[str] = frozenset()

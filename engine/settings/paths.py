@@ -13,8 +13,9 @@ Edit = Callable[[Any], tuple[Any, int]]
 
 
 def walk(value: Any, path: Path) -> Any:
-    """What stands under `path`; `MISSING` if nothing does. Array elements have no path
-    (docs/wire/settings.md, section 2).
+    """Return the value under `path`; `MISSING` if there is none.
+
+    Array elements have no path (docs/wire/settings.md, section 2).
     """
     for name in path:
         if not isinstance(value, dict):
@@ -85,10 +86,10 @@ def _member_cost(name: str, members: dict[str, Any]) -> int:
 
 
 def setting(value: Any, size: int) -> Edit:
-    """Replaces whatever is there by `value`, which takes `size` bytes."""
+    """Return an edit that replaces what is there by `value`, which takes `size` bytes."""
     return lambda old: (value, size - measure(old))
 
 
 def removing(old: Any) -> tuple[Any, int]:
-    """Removes what is there."""
+    """Remove what is there."""
     return MISSING, -measure(old)

@@ -56,7 +56,7 @@ def read_value(
     *,
     merged: bool = True,
 ) -> ReadResult:
-    """What a GET shows.
+    """Return what a GET shows.
 
     Args:
         state: The settings.
@@ -67,9 +67,8 @@ def read_value(
         merged: Whether the levels above show through; at global level there are none.
 
     Raises:
-        NotFound: Nothing stands there.
-        Forbidden: All that stands there may not be read by this asker, or the device is another user's.
-
+        NotFound: There is nothing.
+        Forbidden: Nothing there may be read by this asker, or the device is another user's.
     """
     check_device(state, place, policy)
     view = look(state, asker, place, path, merged=merged)
@@ -87,7 +86,7 @@ def read_value(
 
 
 def look(state: SettingsState, asker: Asker, place: Place, path: Path, *, merged: bool = True) -> LayeredView:
-    """The layers that `asker` sees, as far as they matter for `path`."""
+    """Return the layers that `asker` sees, as far as they matter for `path`."""
     application = state.documents.get(Place(place.application, Level.GLOBAL))
     if place.level == Level.GLOBAL:
         if application is None:
@@ -112,7 +111,7 @@ def look(state: SettingsState, asker: Asker, place: Place, path: Path, *, merged
 
 
 def _readable(document: Document, asker: Asker, path: Path) -> tuple[dict[str, Any], Any, str]:
-    """(what the asker may read, what he may not, a mark for the tag that tells one from the other)."""
+    """Return what the asker may read, what not, and a mark that tells the two apart in the tag."""
     if path:
         if path[0] not in document.value or permits(document.value[path[0]], Right.READ, asker):
             return document.value, MISSING, ""
@@ -135,13 +134,14 @@ def _tag(document: Document | None) -> str:
 
 
 def own_tag(state: SettingsState, place: Place) -> str:
-    """The tag of the place's own document; `0` if there is none."""
+    """Return the tag of the place's own document; `0` if there is none."""
     return _tag(state.documents.get(place))
 
 
 def owner_of(state: SettingsState, application: str, device: str) -> str | None:
-    """Return the user whose device it is: the first writer, while that record exists (docs/wire/settings.md,
-    section 8).
+    """Return the user whose device it is: the first writer, while that record exists.
+
+    See docs/wire/settings.md, section 8.
     """
     users = state.devices.get((application, device))
     return users[0][1] if users else None
@@ -161,8 +161,9 @@ def check_device(state: SettingsState, place: Place, policy: SettingsPolicy) -> 
 
 
 def seen_by(state: SettingsState, asker: Asker, application: str, device: str = "") -> Any:
-    """What a user's device (or, without one, the user) saw altogether: for time travel over an earlier state.
-    `MISSING`: nothing.
+    """Return all that a user's device (or, without one, the user) saw; `MISSING` if nothing.
+
+    For time travel over an earlier state.
     """
     level = Level.DEVICE if device else Level.USER
     view = look(state, asker, Place(application, level, device, asker.name), ())
@@ -170,7 +171,7 @@ def seen_by(state: SettingsState, asker: Asker, application: str, device: str = 
 
 
 def places_concerned(place: Place, *, merged: bool = True) -> tuple[Place, ...]:
-    """The level documents that a read of `place` may come from: what a watcher waits for."""
+    """Return the level documents that a read of `place` may come from: what a watcher waits for."""
     if place.level == Level.GLOBAL or not merged:
         return (place,)
     above = [Place(place.application, Level.GLOBAL)]

@@ -14,8 +14,9 @@ from retain.engine.settings.model import METADATA, Asker, Path
 
 
 class Right(StrEnum):
-    """What a list grants; the value is its name in lower case, as both `readRoles` and `ReadRoles` occur
-    (docs/wire/settings.md, section 11.13).
+    """What a list grants; the value is its name in lower case.
+
+    Both `readRoles` and `ReadRoles` occur (docs/wire/settings.md, section 11.13).
     """
 
     READ = "readroles"
@@ -29,8 +30,9 @@ ROLES_MAX = 1_000
 
 
 def permits(configuration: Any, right: Right, asker: Asker) -> bool:
-    """Whether `asker` has `right` over a configuration: by one of its roles, or because nothing restricts
-    it.
+    """Return whether `asker` has `right` over a configuration.
+
+    That is by one of the asker's roles, or because nothing restricts it.
     """
     if asker.admin or not isinstance(configuration, dict) or METADATA not in configuration:
         return True
@@ -39,7 +41,7 @@ def permits(configuration: Any, right: Right, asker: Asker) -> bool:
 
 
 def required(metadata: Any, right: Right) -> frozenset[str] | None:
-    """The roles of which one is needed; None if everyone may.
+    """Return the roles of which one is needed; None if everyone may.
 
     Lists are checked before they are stored, but an import may bring any: what is no list of names grants
     nothing.
@@ -78,7 +80,7 @@ def _is_role(role: Any) -> bool:
 
 
 def as_stored(document: Any, path: Path) -> Path:
-    """The path with `readRoles` and `writeRoles` below `__metadata` spelled as they are stored."""
+    """Return the path with `readRoles` and `writeRoles` below `__metadata` spelled as they are stored."""
     if len(path) < 3 or path[1] != METADATA or path[2].lower() not in _LISTS:
         return path
     configuration = document.get(path[0]) if isinstance(document, dict) else None
@@ -90,7 +92,10 @@ def as_stored(document: Any, path: Path) -> Path:
 
 
 def without_metadata(document: Mapping[str, Any]) -> dict[str, Any]:
-    """A level document without role lists, as merged reads show it (docs/wire/settings.md, section 4)."""
+    """Return a level document without role lists, as merged reads show it.
+
+    See docs/wire/settings.md, section 4.
+    """
     return {name: bare(configuration) for name, configuration in document.items()}
 
 

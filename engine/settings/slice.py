@@ -50,7 +50,7 @@ class SettingsSlice(SettingsState):
         return {**decide.deciders(self), **upkeep.deciders(self)}
 
     def expirers(self) -> Mapping[DeadlineKind, Expire]:
-        """Settings end only when somebody ends them."""
+        """Return none: settings have no deadline."""
         return {}
 
     def restaters(self) -> Mapping[str, Restater]:
@@ -62,11 +62,12 @@ class SettingsSlice(SettingsState):
         return (document.resource for document in self.documents.values())
 
     def place(self, seq: int, address: int) -> None:
-        """Settings live in memory: where their records lie does not matter."""
+        """Do nothing: settings live in memory, wherever their records are."""
 
     def freeze(self) -> Frozen:
-        """Rows `[place, resource, revision, born, first, JSON text]` in the order of the places: a restated
-        document keeps its place in it, whatever else was erased.
+        """Return rows `[place, resource, revision, born, first, JSON text]` in the order of the places.
+
+        A restated document keeps its place in it, whatever else was erased.
         """
         view = self.documents.view()
 

@@ -1,6 +1,4 @@
-"""The settings' part of the state: level documents, who owns which device, and what an application takes
-up.
-"""
+"""The settings' part of the state: level documents, owners of devices, and the size of each application."""
 
 from __future__ import annotations
 
@@ -74,13 +72,14 @@ class SettingsState:
         self._begun: tuple[DocumentStated | DocumentChanged, Stamp, list[bytes]] | None = None
 
     def next_revision(self, own: Document | None) -> int:
-        """The number of the next change of a document, None if it is to be made. After a restore or repair it
-        is one that the history which was lost has not given.
+        """Return the number of the next change of a document, None if the document is to be created.
+
+        After a restore or repair it is a number that the lost history has not used.
         """
         return max(1 if own is None else own.revision + 1, self.ground.revision)
 
     def stated(self, event: DocumentStated, stamp: Stamp) -> None:
-        """Applies `DocumentStated`."""
+        """Apply `DocumentStated`."""
         self._begun = (event, stamp, []) if event.data.pieces > 1 else None
         if self._begun is not None:
             return
@@ -89,14 +88,14 @@ class SettingsState:
         )
 
     def changed(self, event: DocumentChanged, stamp: Stamp) -> None:
-        """Applies `DocumentChanged`."""
+        """Apply `DocumentChanged`."""
         self._begun = (event, stamp, []) if event.data.pieces > 1 else None
         if self._begun is not None:
             return
         self._change(event, event.changes or unpack_changes(event.data.text()), stamp)
 
     def continued(self, event: ChangeContinued, _: Stamp) -> None:
-        """Applies `ChangeContinued`: the last piece applies the whole."""
+        """Apply `ChangeContinued`: the last piece applies the whole."""
         if self._begun is None or self._begun[0].resource != event.resource:
             return
         whole, begun, pieces = self._begun
@@ -111,7 +110,7 @@ class SettingsState:
             self._change(whole, unpack_changes(text), begun)
 
     def deleted(self, event: DocumentDeleted, stamp: Stamp) -> None:
-        """Applies `DocumentDeleted`."""
+        """Apply `DocumentDeleted`."""
         self._put(event.place, None)
         self.recent.append((stamp.seq, event.place))
 
@@ -134,7 +133,7 @@ class SettingsState:
         self.recent.append((stamp.seq, event.place))
 
     def _put(self, place: Place, document: Document | None) -> None:
-        """The one place where a document comes, changes or goes, together with all indexes."""
+        """Add, change or remove a document together with all indexes; nothing else does."""
         old = self.documents.get(place)
         if document is None:
             self.documents.pop(place, None)
@@ -152,7 +151,7 @@ class SettingsState:
             self._index_device(place, gone_or_new.born, 1 if old is None else -1)
 
     def _index_device(self, place: Place, born: int, step: int) -> None:
-        """A device may be that of a hundred thousand users: they are found by bisection, and never sorted."""
+        """Index a device by bisection: a hundred thousand users may share it, and they are never sorted."""
         shared, owned = (place.application, place.device), (place.application, place.user)
         entry = (born, place.user)
         users = self.devices.setdefault(shared, [])

@@ -69,7 +69,7 @@ def import_document(state: SettingsState, command: ImportDocument, _: int) -> De
 
 
 def restate(state: SettingsState, command: RestateDocument, _: int) -> Decision[bool]:
-    """The same document once more, whole: afterwards it stands on this record alone."""
+    """Record the same document again, in full: afterwards it depends on this record alone."""
     own = state.documents.get(command.place)
     if own is None:
         return Decision((), False)

@@ -1,5 +1,6 @@
-"""JSON values as the settings keep them: their text, their size, and what may not be stored
-(docs/wire/settings.md, section 6).
+"""JSON values as the settings keep them: their text, their size, and what may not be stored.
+
+See docs/wire/settings.md, section 6.
 """
 
 from __future__ import annotations
@@ -17,18 +18,17 @@ _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",",
 
 
 def to_text(value: Any) -> bytes:
-    """The compact JSON text of `value`, UTF-8.
+    """Return the compact JSON text of `value`, UTF-8.
 
     Raises:
         UnicodeEncodeError: A string holds a lone surrogate, which no UTF-8 can carry.
         ValueError: A number is not finite.
-
     """
     return _encode(value).encode()
 
 
 def from_text(text: bytes) -> Any:
-    """The value of a text that `to_text` made."""
+    """Return the value of a text that `to_text` made."""
     return json.loads(text)
 
 
@@ -63,12 +63,12 @@ class EncodedValue:
 
     @classmethod
     def of(cls, value: Any) -> EncodedValue:
-        """The body of `value`. Raises as `to_text`."""
+        """Return the body of `value`. Raises as `to_text`."""
         return cls(value, to_text(value), depth_of(value))
 
 
 def check_body(body: EncodedValue, depth: int, policy: SettingsPolicy) -> None:
-    """The value rule, for a body that is to stand `depth` names below its level document.
+    """Check the value rule, for a body that is to be `depth` names below its level document.
 
     Args:
         body: What a client sent.
@@ -78,7 +78,6 @@ def check_body(body: EncodedValue, depth: int, policy: SettingsPolicy) -> None:
     Raises:
         Invalid: An array holds an object (docs/wire/settings.md, section 6); or `__metadata` stands where
             it would have no force, which must not be ignored silently (docs/wire/settings.md, section 7).
-
     """
     arrays = not policy.allow_object_arrays and b"[" in body.text
     if arrays or METADATA.encode() in body.text:
@@ -123,8 +122,9 @@ def depth_of(value: Any, spend: Callable[[int], None] | None = None) -> int:
 
 
 def same(one: Any, other: Any) -> bool:
-    """Whether two values are the same JSON value (RFC 6902 section 4.6): a number is never a boolean, order
-    of members does not count.
+    """Return whether two values are the same JSON value (RFC 6902 section 4.6).
+
+    A number is never a boolean; the order of members does not count.
     """
     if one is other:
         return True

@@ -47,14 +47,12 @@ class TokenGrant(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IssueTokens(Command[tuple[TokenRecord, ...]]):
-    """Records tokens and makes their stored policies, which hold start, expiry and permissions; all or
-    nothing.
+    """Record tokens and create their stored policies, which hold start, expiry and permissions; all or none.
 
     Attributes:
         account: The tenant's account.
         grants: What is issued.
-        revoke_existing: In the same act, all earlier container tokens of the account end.
-
+        revoke_existing: Revoke all earlier container tokens of the account at the same time.
     """
 
     account: str

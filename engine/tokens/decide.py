@@ -22,7 +22,7 @@ from retain.engine.tokens.state import TokensState
 
 
 def deciders(tokens: TokensState) -> Mapping[type[Command[Any]], Decide]:
-    """The deciders, bound to the slice."""
+    """Return the deciders, bound to the slice."""
     table: dict[type[Command[Any]], Callable[..., Decision[Any]]] = {
         IssueTokens: _issue,
         RevokeTokens: _revoke,
@@ -130,7 +130,7 @@ def _rotated(tokens: TokensState, command: RecordKeyRotation, now: int) -> Decis
 
 
 def expire(tokens: TokensState, key: Any, now: int) -> Sequence[Event]:
-    """The events that end a token that is past its time, and the stored policy that was made for it."""
+    """Return the events that end an expired token, and the stored policy that was created for it."""
     record = tokens.records[key]
     ended: list[Event] = [
         TokenExpired(

@@ -1,5 +1,6 @@
-"""What happened to tokens. Codes stand in `engine/wire.py`; none of these ever holds a token's text or
-signature.
+"""What happened to tokens.
+
+The codes are in `engine/wire.py`. No event ever holds a token's text or signature.
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ class TokenIssued(TokenEvent):
     revoked: int | None = None
 
     def record(self) -> TokenRecord:
-        """What live state keeps of it."""
+        """Return what live state keeps of the token."""
         return TokenRecord(
             token_id=self.resource,
             account=self.account,
@@ -95,8 +96,10 @@ class TokenExpired(TokenEvent):
 
 @fact
 class KeyRotated(TokenEvent):
-    """An account key was replaced, which ended every token that it signed; `resource` is the rotation's
-    own.
+    """An account key was replaced, which revoked every token that it signed.
+
+    `resource` is the rotation's own. No live entry refers to it: tokens issued before have older records,
+    which are restated, revoked, before it is erased.
 
     Nothing stands on it: tokens issued before have older records, which are restated, revoked, before it
     goes.
@@ -104,7 +107,6 @@ class KeyRotated(TokenEvent):
     Attributes:
         key: Which key, 1 or 2.
         rotated: When, nanoseconds since the epoch.
-
     """
 
     STANDING: ClassVar[RecordRole] = RecordRole.NONE

@@ -1,5 +1,6 @@
-"""The tokens' slice of the state. It reads the blobs' slice, whose stored policies its decisions change by
-events.
+"""The tokens' slice of the state.
+
+It reads the blobs' slice, whose stored policies its decisions change by events.
 """
 
 from __future__ import annotations
@@ -30,11 +31,11 @@ class TokensState:
         self.records: dict[bytes, TokenRecord] = {}
 
     def of_account(self, account: str) -> Iterator[TokenRecord]:
-        """The records of an account in order of issue."""
+        """Yield the records of an account in order of issue."""
         return (record for record in self.records.values() if record.account == account)
 
     def issued(self, event: TokenIssued, _stamp: Stamp) -> None:
-        """Applies `TokenIssued`."""
+        """Apply `TokenIssued`."""
         old = self.records.pop(event.resource, None)  # in order of the last full statement
         if old is not None:
             self.ground.deadlines.disarm(old.expiry, DeadlineKind.TOKEN, old.token_id)
@@ -42,19 +43,19 @@ class TokensState:
         self.ground.deadlines.arm(event.expiry, DeadlineKind.TOKEN, event.resource)
 
     def revoked(self, event: TokenRevoked, _stamp: Stamp) -> None:
-        """Applies `TokenRevoked`."""
+        """Apply `TokenRevoked`."""
         record = self.records.get(event.resource)
         if record is not None:
             self.records[event.resource] = record._replace(revoked=event.revoked)
 
     def expired(self, event: TokenExpired, _stamp: Stamp) -> None:
-        """Applies `TokenExpired`."""
+        """Apply `TokenExpired`."""
         record = self.records.pop(event.resource, None)
         if record is not None:
             self.ground.deadlines.disarm(record.expiry, DeadlineKind.TOKEN, record.token_id)
 
     def key_rotated(self, event: KeyRotated, _stamp: Stamp) -> None:
-        """Applies `KeyRotated`."""
+        """Apply `KeyRotated`."""
         for token_id, record in self.records.items():
             if record.account == event.account and record.key == event.key and record.revoked is None:
                 self.records[token_id] = record._replace(revoked=event.rotated)
