@@ -15,7 +15,7 @@ class Scenarios(click.Group):
     """One command a file of `bench/scenarios`."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Names as on the command line."""
+        """Return the names as on the command line."""
         return sorted(module.name.replace("_", "-") for module in pkgutil.iter_modules(scenarios.__path__))
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:

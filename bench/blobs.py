@@ -71,12 +71,12 @@ def blob_target(number: int) -> str:
 
 
 def body_of(number: int, size: int = SMALL) -> bytes:
-    """Its content."""
+    """Return a blob's content."""
     return (f"{number:016}" * -(-size // 16)).encode()[:size]
 
 
 def tag_pairs(number: int, count: int) -> tuple[tuple[str, str], ...]:
-    """Its tags: `FOUND` of `count` blobs, evenly spread, have one that the others lack."""
+    """Return a blob's tags: `FOUND` of `count` blobs, evenly spread, have one that the others lack."""
     every = max(1, count // FOUND)
     kind = "RARE" if number % every == every - 1 else "CALL"
     moment = f"2022-01-{number % 28 + 1:02}T{number % 24:02}:00:00Z"
@@ -84,7 +84,7 @@ def tag_pairs(number: int, count: int) -> tuple[tuple[str, str], ...]:
 
 
 def tags_of(number: int, count: int) -> str:
-    """Its tags as a header."""
+    """Return a blob's tags as a header."""
     return "&".join(f"{key}={quote(value)}" for key, value in tag_pairs(number, count))
 
 

@@ -58,7 +58,7 @@ format = %(message)s
 
 
 def command() -> str | None:
-    """Kinto's command, if it is installed."""
+    """Return Kinto's command, if it is installed."""
     beside = Path(sys.executable).parent
     return os.environ.get("BENCH_KINTO") or shutil.which(
         "kinto", path=f"{beside}{os.pathsep}{os.environ['PATH']}"
@@ -89,6 +89,6 @@ def body_of(value: Any) -> bytes:
 
 
 def requests_of(method: str, names: list[str], value: Any, headers: Mapping[str, str]) -> list[bytes]:
-    """One request for each record; without a value, a body is left out."""
+    """Return one request for each record; without a value, a body is left out."""
     body = b"" if value is None else body_of(value)
     return [request(method, f"{RECORDS}/{name}", body, headers) for name in names]

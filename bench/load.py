@@ -91,7 +91,7 @@ class _Connection:
         self._next += 1
 
     def receive(self, expect: int) -> bool:
-        """Whether the answer is complete."""
+        """Return whether the answer is complete."""
         data = self.socket.recv(1 << 18)
         if not data:
             raise RuntimeError("the server closed a connection")
@@ -118,7 +118,7 @@ class _Connection:
 
     @staticmethod
     def _length(head: bytes, status: int) -> int:
-        """Bytes of the body."""
+        """Return the length of the body."""
         if status in (204, 304):
             return 0
         length = head.find(b"\r\ncontent-length:")

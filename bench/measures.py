@@ -50,13 +50,13 @@ def median(values: Sequence[float]) -> float:
 
 
 def resident_bytes(pid: int | None = None) -> int:
-    """Resident memory of a process (default: this one), from Linux' `/proc`."""
+    """Return the resident memory of a process (default: this one), from Linux' `/proc`."""
     fields = Path(f"/proc/{pid or 'self'}/statm").read_text().split()
     return int(fields[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def peak_resident_bytes(pid: int) -> int:
-    """Highest resident memory so far of a process."""
+    """Return the highest resident memory so far of a process."""
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) * 1024

@@ -94,7 +94,7 @@ def empty_handler(processor: int | None = None) -> Iterator[int]:
 
 @contextmanager
 def retain(data: Path, configuration: Path, processor: int | None = None) -> Iterator[tuple[int, int]]:
-    """Our server on `data`: its port and process number."""
+    """Run Retain on `data`, and give its port and process number."""
     port = free_port()
     command = [sys.executable, "-m", "retain", "serve", "--config", str(configuration)]
     environment = {"RETAIN_SERVER_BIND": f"127.0.0.1:{port}", "RETAIN_STORAGE_DATA": str(data)}

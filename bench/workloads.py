@@ -15,7 +15,7 @@ _POLICY = AreasPolicy()
 
 
 def areas(seed: int, value_bytes: int, keys: int = 1, ttl: int = LONG) -> Iterator[CreateArea]:
-    """Endless creations of plain areas, each with `keys` texts of `value_bytes` bytes."""
+    """Yield endless creations of plain areas, each with `keys` texts of `value_bytes` bytes."""
     source = random.Random(seed)
     names = [f"Key{number}" for number in range(1, keys + 1)]
     while True:

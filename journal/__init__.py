@@ -1,6 +1,6 @@
 """The append-only journal: a provable history from which data can be erased.
 
-Start reading with FORMAT.md; then `store.open_journal`, which reads a journal and returns a `Journal` to
+Start reading with FORMAT.md; then `open_journal`, which reads a journal and returns a `Journal` to
 append to. `scan` reads one beside a running server, `history` and `between` only what is asked for. Nothing
 here imports from the rest of the project.
 """

@@ -1,4 +1,4 @@
-"""The journal once it is open: appends, reads single parts, erases. Made by `store.open_journal` only."""
+"""The journal once it is open: appends, reads single parts, erases. Made by `open_journal` only."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Journal:
         entropy: Callable[[int], bytes],
         notices: Sequence[str],
     ) -> None:
-        """For `open_journal`: everything has been read, and the last segment ends where `last` says."""
+        """Take over what `open_journal` has read; the last segment ends where `last` says."""
         self._notices = list(notices)
         self._disk = disk
         self._options = options
@@ -207,7 +207,7 @@ class Journal:
             return names
 
     def sparse(self, most: int = 16) -> list[int]:
-        """Numbers of sealed segments worth a `rewrite`: more than a quarter of their payload is erased.
+        """Return the numbers of sealed segments worth a `rewrite`: over a quarter of their payload is erased.
 
         Reads segments of which it does not know, and those erased from since; at most `most` of them in one
         call. To be called from any thread, and again after erasures. Raises `Corrupt`, `OSError`.
@@ -295,7 +295,7 @@ class Journal:
 
     @contextmanager
     def _changing(self, doing: str) -> Iterator[None]:
-        """One change at a time. If it fails with an `OSError`, it was the last one."""
+        """Allow one change at a time. One that fails with an `OSError` was the last one."""
         with self._lock:
             self._check()
             with self._final(doing):

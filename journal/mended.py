@@ -82,7 +82,7 @@ def _mended(facts: dict[str, object]) -> Mended:
 
 
 def forget_mended(disk: Disk) -> None:
-    """They are recorded. Raises `OSError`."""
+    """Forget the mended ranges once they are recorded. Raises `OSError`."""
     if disk.exists(MENDED_FILE):
         disk.unlink(MENDED_FILE)
         disk.sync_folder()

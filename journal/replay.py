@@ -1,6 +1,6 @@
 """Reads a journal and checks it, from its first segment or from a position, to its end. Changes nothing.
 
-`store.open_journal` makes of the result a journal that can be appended to.
+`open_journal` makes of the result a journal that can be appended to.
 """
 
 from __future__ import annotations

@@ -68,7 +68,7 @@ def main(rounds: int, seconds: float, connections: int) -> None:
 
 
 def run(cases: dict[str, Callable[[], Rate]], rounds: int) -> dict[str, list[Rate]]:
-    """Every case once a round, in turn, so that a drift of the machine meets all alike."""
+    """Run every case once a round, in turn, so that a drift of the machine affects all alike."""
     rates: dict[str, list[Rate]] = {name: [] for name in cases}
     for _ in range(rounds):
         for name, case in cases.items():

@@ -36,7 +36,7 @@ Case = Callable[[Peer], float]
 @click.option("--seconds", default=3.0, show_default=True, help="Seconds of each measurement.")
 @click.option("--connections", default=16, show_default=True, help="Keep-alive connections for small blobs.")
 def main(count: int, rounds: int, seconds: float, connections: int) -> None:
-    """Every case as a ratio: how many times Azurite's rate."""
+    """Measure every case as a ratio: how many times Azurite's rate."""
     command = f"python -m bench blobs-http --count {count} --rounds {rounds} --seconds {seconds}"
     report = Report("blobs-http", command)
     with tempfile.TemporaryDirectory(prefix="retain-bench-") as name:
@@ -66,7 +66,7 @@ def main(count: int, rounds: int, seconds: float, connections: int) -> None:
 
 
 def start(stack: ExitStack, folder: Path) -> list[Peer]:
-    """Both servers on their folders: ours first."""
+    """Start both servers on their folders, Retain first."""
     (folder / THEIRS).mkdir(exist_ok=True)
     theirs = stack.enter_context(peers.azurite(folder / THEIRS, 0))
     ours = stack.enter_context(peers.retain(folder / OURS, blobs.configuration(folder), 0))
@@ -74,7 +74,7 @@ def start(stack: ExitStack, folder: Path) -> list[Peer]:
 
 
 def small(there: int, count: int, seconds: float, connections: int) -> dict[str, Case]:
-    """Small blobs among `there`, in requests a second."""
+    """Measure small blobs among `there`, in requests a second."""
     step = max(1, there // FEW)
     reads, writes = blobs.gets(range(0, there, step)), blobs.puts(range(0, there, step), count)
 
@@ -103,7 +103,7 @@ def indexes(count: int, seconds: float) -> dict[str, Case]:
 
 
 def large(seconds: float) -> dict[str, Case]:
-    """One large blob up and down, in MiB a second."""
+    """Measure one large blob up and down, in MiB a second."""
     where = blobs.target(f"/{blobs.CONTAINER}/large")
     up = [request("PUT", where, blobs.body_of(0, blobs.LARGE), blobs.PUT)]
     down = [request("GET", where, headers=blobs.HEADERS)]
@@ -119,7 +119,7 @@ def large(seconds: float) -> dict[str, Case]:
 
 
 def compare(report: Report, both: list[Peer], cases: dict[str, Case], rounds: int) -> None:
-    """Every case once a round at each server in turn, so that a drift of the machine meets both."""
+    """Run every case once a round at each server in turn, so that a drift of the machine affects both."""
     rates: dict[str, list[tuple[float, float]]] = {name: [] for name in cases}
     for _ in range(rounds):
         for name, case in cases.items():
@@ -142,7 +142,7 @@ def _measured(case: Case, peer: Peer) -> float:
 
 
 def starts(report: Report, folder: Path, count: int, rounds: int) -> None:
-    """From the start of the process to the first blob read, with everything that was written."""
+    """Measure from the start of the process to the first blob read, with everything that was written."""
     pairs = []
     for _ in range(rounds):
         theirs = first_answer(lambda: peers.azurite(folder / THEIRS, 0), count)
@@ -157,7 +157,7 @@ def starts(report: Report, folder: Path, count: int, rounds: int) -> None:
 
 
 def first_answer(server: Callable[[], AbstractContextManager[tuple[int, int]]], count: int) -> float:
-    """Seconds until a blob could be read."""
+    """Return the seconds until a blob could be read."""
     begin = time.perf_counter()
     with server() as (port, _pid):
         Client(port).send("GET", blobs.blob_target(count - 1), headers=blobs.HEADERS)

@@ -22,7 +22,7 @@ from retain.bench.transfer import transfer
 @click.option("--mebibytes", default=1024, show_default=True, help="Size of the blob.")
 @click.option("--rounds", default=5, show_default=True, help="Interleaved rounds; the median counts.")
 def main(mebibytes: int, rounds: int) -> None:
-    """Rates, their ratio to nginx's, and the memory a transfer takes beyond what the server has at rest."""
+    """Measure rates, their ratio to nginx's, and the memory of a transfer beyond the server's at rest."""
     report = Report("blobs-large", f"python -m bench blobs-large --mebibytes {mebibytes} --rounds {rounds}")
     with tempfile.TemporaryDirectory(prefix="retain-bench-") as name:
         folder = Path(name)

@@ -62,7 +62,7 @@ def main(count: int, seconds: float) -> None:
 
 
 def _ask(report: Report, port: int, count: int, seconds: float) -> None:
-    """Pages anywhere in the list, a selective search, and reads."""
+    """Measure pages anywhere in the list, a selective search, and reads."""
     source = random.Random(1)
     starts = [source.randrange(count - PAGE) for _ in range(PAGES)] if count > PAGE else [0]
     targets = [f"{blobs.list_target(PAGE)}&marker={blobs.name_of(start)}" for start in starts]
@@ -79,7 +79,7 @@ def _ask(report: Report, port: int, count: int, seconds: float) -> None:
 
 
 async def _fill(folder: Path, count: int) -> float:
-    """Seconds it took. The folder is closed cleanly."""
+    """Fill the folder, close it cleanly, and return the seconds it took."""
     async with engine.open_engine(folder) as store:
         wanted = EnsureContainers(
             actor="bench", account=blobs.ACCOUNT, containers=((blobs.CONTAINER, store.entropy(16)),)

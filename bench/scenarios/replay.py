@@ -61,7 +61,7 @@ async def _fill(folder: Path, events: int) -> None:
 
 
 def _started(folder: Path) -> float:
-    """Seconds until an engine is open, in a process of its own, as a start is."""
+    """Return the seconds until an engine is open, in a process of its own, as a start is."""
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         return pool.submit(trio.run, _open, folder).result()
 

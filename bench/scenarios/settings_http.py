@@ -36,7 +36,7 @@ TEXT = "x" * 40
 
 
 def document(seed: int) -> dict[str, Any]:
-    """About 1 KiB: one configuration of short properties and a nested object."""
+    """Return about 1 KiB: one configuration of short properties and a nested object."""
     flat = {f"property{number}": f"{seed} {TEXT}" for number in range(PROPERTIES)}
     return {"home": {**flat, "menu": {"order": [1, 2, 3], "title": TEXT, "seed": seed}}}
 
@@ -51,7 +51,7 @@ def encoded(value: Any) -> bytes:
 @click.option("--seconds", default=3.0, show_default=True, help="Seconds of each measurement.")
 @click.option("--connections", default=16, show_default=True, help="Keep-alive connections.")
 def main(rounds: int, seconds: float, connections: int) -> None:
-    """GET of a merged device document, PUT and PATCH, as ratios to the empty handler's GET and POST."""
+    """Measure GET of a merged device document, PUT and PATCH, as ratios to the empty handler's."""
     report = Report("settings-http", f"python -m bench settings-http --rounds {rounds} --seconds {seconds}")
     with tempfile.TemporaryDirectory() as folder, peers.empty_handler(0) as empty:
         configuration = Path(folder) / "retain.toml"
@@ -93,7 +93,7 @@ def main(rounds: int, seconds: float, connections: int) -> None:
 
 
 def prepare(port: int) -> None:
-    """One application, one user, many devices: each read merges three documents of about 1 KiB."""
+    """Create one application, one user, many devices: each read merges three documents of about 1 KiB."""
     client = Client(port)
     client.send("POST", f"{ROOT}/global", encoded(document(0)), HEADERS, 201)
     client.send("POST", f"{ROOT}/currentuser", encoded(document(1)), HEADERS, 201)
@@ -131,7 +131,7 @@ def kinto_cases(port: int, load: Callable[..., Callable[[], Rate]]) -> dict[str,
 
 
 def journal_cost(port: int, data: Path) -> float:
-    """Bytes in the journal of a PATCH of one property, in a document of 1 MiB to one of 1 KiB."""
+    """Return the journal's bytes for a PATCH of one property, in a document of 1 MiB to one of 1 KiB."""
     client = Client(port)
     costs = []
     for name, members in (("large", 18_000), ("small", 18)):
@@ -144,7 +144,7 @@ def journal_cost(port: int, data: Path) -> float:
 
 
 def run(cases: dict[str, Callable[[], Rate]], rounds: int) -> dict[str, list[Rate]]:
-    """Every case once a round, in turn, so that a drift of the machine meets all alike."""
+    """Run every case once a round, in turn, so that a drift of the machine affects all alike."""
     rates: dict[str, list[Rate]] = {name: [] for name in cases}
     for _ in range(rounds):
         for name, case in cases.items():

@@ -33,12 +33,12 @@ class AreaEvent(Event):
     user: str | None
 
     def locator(self) -> Locator:
-        """Names the area."""
+        """Return the locator of the area."""
         return (AREA, self.name, self.user)
 
     @classmethod
     def subject(cls, details: Mapping[str, Any]) -> str:
-        """`id`, or `customer/id` for a custom one."""
+        """Return `id`, or `customer/id` for a custom area."""
         name, user = details["name"], details["user"]
         return str(name) if user is None else f"{user}/{name}"
 
@@ -120,7 +120,7 @@ class FileStored(AreaEvent):
     body: Body = datum(unpack_body, pack_body, spread=True)
 
     def details(self) -> dict[str, Any]:
-        """Names, type, size and deadline."""
+        """Return names, type, size and deadline."""
         return {**super().details(), "size": self.body.size}
 
 
@@ -176,7 +176,7 @@ class AreaRestated(AreaEvent):
     texts: dict[str, str] = beside()
 
     def details(self) -> dict[str, Any]:
-        """Names and deadlines; never a value. Keys are named by their number."""
+        """Return names and deadlines, never a value. Keys are named by their number."""
         places = {key: at for at, key in enumerate(self.keys)}
         files, texts = [places[key] for key in self.files], [places[key] for key in self.texts]
         return {**super().details(), "files": files, "texts": texts}
@@ -187,7 +187,6 @@ class AreaRestated(AreaEvent):
 
     @classmethod
     def complete(cls, found: dict[str, Any], content: Any) -> None:
-        """See `engine.event.Event.complete`."""
         keys = found["keys"]
         found["files"] = tuple(keys[at] for at in found["files"])
         found["texts"] = {keys[at]: text for at, text in zip(found["texts"], content or (), strict=True)}

@@ -44,11 +44,10 @@ def find(
 def listing(
     state: AreasState, name: str, user: str | None, now: int, *, custom: bool = False
 ) -> list[tuple[str, Value]]:
-    """All living keys of an area with their values.
+    """Return all living keys of an area with their values.
 
     Raises:
         NotFound: See `find`.
-
     """
     _, area = find(state, name, user, now, custom=custom)
     _, _, names, values, ends = area

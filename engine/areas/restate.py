@@ -33,7 +33,7 @@ class AreaRestater(Restater):
         return () if area is None else files_of(area[3]).keys()
 
     def bodies(self, locator: Locator, resource: bytes, before: int) -> Sequence[OnDisk]:
-        """Those of its next few files."""
+        """Return the bodies of its next few files."""
         area = self._find(locator, resource)
         files = () if area is None else (row[1] for row in _older(area, before))
         return list(first_bytes(file.held for file in files))
@@ -41,7 +41,7 @@ class AreaRestater(Restater):
     def restate(
         self, locator: Locator, resource: bytes, before: int, bodies: Mapping[int, Inline]
     ) -> Restated:
-        """Files first, if their records are to be left, then all texts at once."""
+        """Return the events: files first, if their records are to be erased, then all texts at once."""
         area = self._find(locator, resource)
         if area is None:
             return Restated((), False)
@@ -79,7 +79,7 @@ class AreaRestater(Restater):
 
 
 def _older(area: Area, before: int) -> Iterator[tuple[str, AreaFile, int]]:
-    """Key, file and deadline of the files in records up to `before`."""
+    """Return key, file and deadline of the files in records up to `before`."""
     for key, value, end in zip(area[2], area[3], key_ends(area), strict=True):
         if isinstance(value, AreaFile) and value.seq <= before:
             yield key, value, end

@@ -51,7 +51,7 @@ def areas_of(row: Any) -> Iterable[tuple[str, Area]]:
 
 
 def ends_of(row: Any) -> Sequence[int]:
-    """Their deadlines."""
+    """Return the deadlines of the areas in a row."""
     ends: tuple[int, ...] = row[5]
     return ends
 

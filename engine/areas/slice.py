@@ -36,12 +36,11 @@ from retain.engine.core.snapshot_table import Frozen
 
 
 class AreasSlice(AreasState):
-    """The areas as `engine.slice.Slice`."""
+    """The areas as `engine.core.domain.Slice`."""
 
     name = "areas"
 
     def handlers(self) -> Mapping[type[Event], Apply]:
-        """See `engine.slice.Slice.handlers`."""
         return {
             AreaCreated: self.created,
             AreaUpdated: self.updated,
@@ -52,7 +51,6 @@ class AreasSlice(AreasState):
         }
 
     def deciders(self) -> Mapping[type[Command[Any]], Decide]:
-        """See `engine.slice.Slice.deciders`."""
         return {
             CreateArea: partial(decide.create, self),
             UpdateArea: partial(decide.update, self),
@@ -60,19 +58,16 @@ class AreasSlice(AreasState):
         }
 
     def expirers(self) -> Mapping[DeadlineKind, Expire]:
-        """See `engine.slice.Slice.expirers`."""
         return {DeadlineKind.AREA: partial(decide.expire, self)}
 
     def restaters(self) -> Mapping[str, Restater]:
-        """See `engine.slice.Slice.restaters`."""
         return {AREA: AreaRestater(self)}
 
     def resources(self) -> Iterable[bytes]:
-        """See `engine.slice.Slice.resources`."""
         return (area[0] for area in self.areas.values())
 
     def freeze(self) -> Frozen:
-        """First the total size, then rows: see `engine/areas/rows.py`."""
+        """Yield first the total size, then rows: see `engine/areas/rows.py`."""
         view, size = self.areas.view(), self.size
 
         def rows() -> Iterator[Any]:
@@ -82,7 +77,6 @@ class AreasSlice(AreasState):
         return Frozen(rows, (view,))
 
     def load(self, rows: Iterable[Any]) -> None:
-        """See `engine.slice.Slice.load`."""
         assert not self.areas
         source = iter(rows)
         self.size = next(source)
@@ -105,7 +99,6 @@ class AreasSlice(AreasState):
                 self.owned.setdefault(user, set()).add(key)
 
     def check(self) -> None:
-        """See `engine.slice.Slice.check`."""
         owned: dict[str, set[str]] = {}
         payloads: set[str] = set()
         for key, area in self.areas.items():

@@ -69,7 +69,7 @@ def record_key(name: str, user: str | None) -> str:
 
 
 def split_key(key: str) -> tuple[str, str | None]:
-    """Id and customer; the inverse of `record_key`."""
+    """Return id and customer; the inverse of `record_key`."""
     if not key.startswith("\0"):
         return key, None
     _, user, name = key.split("\0", 2)
@@ -91,7 +91,7 @@ def next_end(area: Area) -> int:
 
 
 def last_end(area: Area) -> int:
-    """When the area is gone: with its last key, or at its own deadline if it was created without keys."""
+    """Return when the area expires: with its last key, or at its own deadline if created without keys."""
     ends = area[4]
     return max(area[1], ends if isinstance(ends, int) else max(ends))
 
@@ -111,17 +111,17 @@ def _shared(names: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def text_size(text: str) -> int:
-    """UTF-8 bytes."""
+    """Return the number of UTF-8 bytes."""
     return len(text) if text.isascii() else len(text.encode())
 
 
 def value_size(value: Value) -> int:
-    """Bytes of a value."""
+    """Return the bytes of a value."""
     return text_size(value) if isinstance(value, str) else value.held.size
 
 
 def area_size(area: Area) -> int:
-    """Bytes of all keys and values: what counts towards the quota."""
+    """Return the bytes of all keys and values, which count towards the quota."""
     names = text_size("".join(area[2]))
     try:
         return names + text_size("".join(area[3]))  # type: ignore[arg-type]  # texts alone, as most areas have

@@ -32,16 +32,7 @@ def holdings(
     resource: Wanted | None = None,
     number: str | None = None,
 ) -> Iterator[Holding]:
-    """All that `state` holds at `now` (nanoseconds since the epoch), interface by interface.
-
-    Args:
-        state: From `engine.audit.state_at`.
-        now: The moment.
-        interface: `areas`, `settings` or `blobs`; None for all.
-        resource: A resource's name, or a pattern of names; None for all.
-        number: A resource's number in hexadecimal digits; None for all.
-
-    """
+    """Yield all that `state` holds at `now` (nanoseconds since the epoch), interface by interface."""
     for name, held_by in HELD_BY.items():
         if interface not in (None, name):
             continue

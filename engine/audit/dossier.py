@@ -103,7 +103,7 @@ class Dossier:
         }
 
     def entries(self) -> Iterator[DossierEntry]:
-        """All that is kept, one thing at a time."""
+        """Yield all that is kept, one resource at a time."""
         for subject in self.subjects:
             yield self._entry(subject)
 
@@ -170,7 +170,7 @@ class Dossier:
     def _past(
         self, records: Iterable[journal.Record], live: Iterable[tuple[str, StoredBody | Composite]]
     ) -> Iterator[Attachment]:
-        """Bodies in records that live state no longer stands on, as far as they are still there."""
+        """Yield the bodies in records that live state no longer needs, as far as they still exist."""
         standing = {place for _, held in live for place in _places(held)}
         there = set(journal.PayloadStore(self._disk).names())
         for record in records:
@@ -184,7 +184,7 @@ class Dossier:
 
 
 def _places(held: StoredBody | Composite) -> Iterator[int | str]:
-    """Where a body lies: addresses in the journal, names of files."""
+    """Return where a body is: addresses in the journal, names of files."""
     if isinstance(held, Composite):
         for block in held.blocks:
             yield from _places(block.body)

@@ -172,18 +172,18 @@ def entry_of(record: Record) -> AuditEntry:
 
 
 def erased_parts(record: Record) -> tuple[str, ...]:
-    """Which parts of `record` are gone for ever."""
+    """Return which parts of `record` are erased."""
     parts = (("details", record.details), ("content", record.content))
     return tuple(name for name, part in parts if part is None)
 
 
 def name_of(event: str) -> str:
-    """`AreaCreated` → `area-created`."""
+    """Return the name of an event: `AreaCreated` → `area-created`."""
     return re.sub(r"(?<!^)(?=[A-Z])", "-", event).lower()
 
 
 def plain(value: Any) -> Any:
-    """`value` with JSON's types only: bytes in hexadecimal digits, keys as texts."""
+    """Return `value` with JSON's types only: bytes in hexadecimal digits, keys as texts."""
     if isinstance(value, bytes):
         return value.hex()
     if isinstance(value, dict):
@@ -218,7 +218,7 @@ def state_at(
 
 
 def header_matches(header: Header, wanted: Filter) -> bool:
-    """Whether a record with this header may be wanted: all that the header tells."""
+    """Return whether a record with this header may be wanted, as far as the header tells."""
     return (
         (wanted.interface is None or header.surface == INTERFACES[wanted.interface])
         and (wanted.verb is None or header.verb == VERBS[wanted.verb])

@@ -187,7 +187,7 @@ class Verdict:
 
     @property
     def erased(self) -> bool:
-        """Whether all content that these records ever had is proven to be gone."""
+        """Return whether all content that these records ever had is proven to be gone."""
         return all(
             one.content is not None and one.content.done is not None
             for one in self.records

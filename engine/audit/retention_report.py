@@ -49,7 +49,7 @@ class RetentionRow:
     held: bool = False
 
     def add(self, size: int, end: int | None, now: int, count: int = 1) -> None:
-        """`count` more entries of `size` bytes together that end at `end`; None for never."""
+        """Add `count` entries of `size` bytes together that end at `end`; None for never."""
         self.entries += count
         self.size += size
         name = bucket(end, now)

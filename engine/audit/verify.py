@@ -48,7 +48,7 @@ class Verification:
 
     @property
     def sound(self) -> bool:
-        """Whether nothing was lost, changed or kept against its erasure."""
+        """Return whether nothing was lost, changed or kept against its erasure."""
         return self.journal.sound and not self.events
 
 

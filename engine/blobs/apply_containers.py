@@ -166,7 +166,7 @@ def _drop_staged(blobs: BlobsState, container: Container, event: ContainerEvent,
 def _drop_block(
     blobs: BlobsState, container: Container, name: str, block_id: bytes, event: ContainerEvent, stamp: Stamp
 ) -> None:
-    """One staged block went with its container."""
+    """Remove one staged block whose container was deleted."""
     block = container.unstage(name, block_id)
     pending = container.pending[name]
     assert block is not None

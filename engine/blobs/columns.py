@@ -66,7 +66,7 @@ class Blobs(NamedTuple):
 def rows_of(
     blobs: Iterable[tuple[str, BlobEntry]], row: Callable[[str, BlobEntry], Any], kind: int
 ) -> Iterator[Any]:
-    """Rows of these blobs in their order: by `row`, or columns after `kind`."""
+    """Yield rows of these blobs in their order: by `row`, or columns after `kind`."""
     for shape, alike in groupby(blobs, key=_shape):
         while run := list(islice(alike, RUN)):
             if shape is None or len(run) < SHORT:
@@ -77,7 +77,7 @@ def rows_of(
 
 
 def _shape(blob: tuple[str, BlobEntry]) -> Shape | None:
-    """None for a blob that is not plain."""
+    """Return the shape of a plain blob, None for any other."""
     _, created, modified, _, body, md5, _, metadata, tags, *rest = blob[1]
     files = type(body) is Payload
     if tuple(rest) != _PLAIN or not (files or type(body) is OnDisk):
@@ -105,7 +105,7 @@ def _columns(shape: Shape, run: list[tuple[str, BlobEntry]]) -> Iterator[Any]:
 
 
 def _table(values: Iterable[Any]) -> list[Any]:
-    """`[[value, …], [place of the value, …]]`: each value stands there once."""
+    """Return `[[value, …], [place of the value, …]]`, which holds each value once."""
     found: dict[Any, int] = {}
     places = [found.setdefault(value, len(found)) for value in values]
     return [list(found), places]

@@ -29,7 +29,7 @@ class ETags:
     values: frozenset[int] = frozenset()
 
     def match(self, etag: int | None) -> bool:
-        """Whether it names `etag`, None for what does not exist."""
+        """Return whether it names `etag`, None for what does not exist."""
         return etag is not None and (self.any or etag in self.values)
 
 
@@ -63,18 +63,7 @@ class Conditions:
         return replace(self, if_none_match=None)
 
     def check(self, entry: BlobEntry | ContainerEntry | None, *, creates: bool = False) -> None:
-        """Refuses if `entry` does not meet them; the lease is not looked at here.
-
-        Args:
-            entry: The thing as it is; None if it does not exist.
-            creates: The write makes the thing if it is not there, so `If-None-Match: *` means "do not
-                overwrite".
-
-        Raises:
-            Conflict: `blob-exists`: it should not exist, but does.
-            PreconditionFailed: `condition`: any other does not hold.
-
-        """
+        """Refuse a request whose conditions `entry` does not meet. The lease is not checked here."""
         etag = None if entry is None else entry.etag
         if creates and self.if_none_match is not None and self.if_none_match.any and entry is not None:
             raise Conflict("the blob exists already", reason="blob-exists")

@@ -20,7 +20,7 @@ CONTAINER, BLOB, SERVICE = "container", "blob", "service"
 
 
 def pairs_of(rows: Any) -> Pairs:
-    """Metadata or tags as msgpack gave them."""
+    """Return metadata or tags from their msgpack value."""
     return tuple((name, value) for name, value in rows or ())
 
 
@@ -40,7 +40,7 @@ class AccountEvent(Event):
 
     @classmethod
     def subject(cls, details: Mapping[str, Any]) -> str:
-        """`account`, `account/container` or `account/container/blob`."""
+        """Return `account`, `account/container` or `account/container/blob`."""
         return "/".join(details[key] for key in ("account", "container", "blob") if details.get(key))
 
 
@@ -51,7 +51,7 @@ class ContainerEvent(AccountEvent):
     container: str
 
     def locator(self) -> Locator:
-        """Names the container."""
+        """Return the locator of the container."""
         return (CONTAINER, self.account, self.container)
 
 
@@ -210,7 +210,7 @@ class ServicePropertiesSet(AccountEvent):
     document: dict[str, Any] | None = detail(_with_lists)
 
     def locator(self) -> Locator:
-        """Names the account."""
+        """Return the locator of the account."""
         return (SERVICE, self.account)
 
 

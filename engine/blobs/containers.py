@@ -91,11 +91,11 @@ class Container:
         return entry if entry is not None and entry.modified > self.alive_after(now) else None
 
     def ends(self, entry: BlobEntry) -> int | None:
-        """When a blob of this container ends."""
+        """Return when a blob of this container expires."""
         return None if self.lifetime is None else entry.modified + self.lifetime
 
     def first_end(self, held: Collection[str] = ()) -> int | None:
-        """When its oldest blob that is not among `held` ends, or should have."""
+        """Return when its oldest blob that is not among `held` expires, or should have."""
         oldest: int | None = next((modified for modified, name in self.ages if name not in held), None)
         if oldest is None:
             return None
@@ -104,7 +104,7 @@ class Container:
         return None if self.lifetime is None else oldest + self.lifetime
 
     def keep(self, days: int | None, default: int, at: int) -> None:
-        """From `at` on blobs are kept `days`; those that ended by then stay ended."""
+        """Set the retention period to `days` from `at` on; blobs that ended by then stay ended."""
         ended = self.alive_after(at)
         self.entry = self.entry._replace(days=days, ended=ended)
         self.lifetime = lifetime_of(days, default)
@@ -120,7 +120,7 @@ class Container:
             yield self.staged[key]
 
     def stage(self, name: str, block: Block) -> Block | None:
-        """Stages `block`, and answers which one had its id."""
+        """Stage `block`, and return the block that it replaces."""
         old = self.unstage(name, block.block_id)
         self.staged[name, block.block_id] = block
         self.stagings[block.seq] = (name, block.block_id)
@@ -188,7 +188,7 @@ class Container:
 
 
 def blocks_end(pending: StagedBlocks) -> int:
-    """When what is staged under one name goes."""
+    """Return when the blocks staged under one name expire."""
     return pending.staged + UNCOMMITTED_DAYS * DAY
 
 

@@ -235,7 +235,7 @@ def _shared_pair(pair: tuple[str, ...]) -> tuple[str, str]:
 
 
 def shared_pairs(pairs: Iterable[tuple[str, ...]]) -> Pairs:
-    """Equal pairs, each the one copy that recent entries share."""
+    """Return equal pairs, each the one copy that recent entries share."""
     return tuple(map(_shared_pair, pairs))
 
 

@@ -29,7 +29,7 @@ class BlobEvent(ContainerEvent):
     blob: str
 
     def locator(self) -> Locator:
-        """Names the blob."""
+        """Return the locator of the blob."""
         return (BLOB, self.account, self.container, self.blob)
 
 

@@ -28,7 +28,7 @@ work. A blob stands on one, or on one for each of its blocks; so does a staged b
 
 
 def few_in(*containers: Container) -> bool:
-    """Whether all they hold may go in one event."""
+    """Return whether all they hold may go in one event."""
     count = sum(len(container.blobs) + len(container.staged) for container in containers)
     if count > FREED:
         return False

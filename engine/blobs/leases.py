@@ -57,17 +57,17 @@ class Lease(NamedTuple):
     breaking: bool = False
 
     def state(self, now: int) -> LeaseState:
-        """Its state at `now`."""
+        """Return its state at `now`."""
         if self.breaking:
             return LeaseState.BREAKING if self.until is not None and now < self.until else LeaseState.BROKEN
         return LeaseState.LEASED if self.until is None or now < self.until else LeaseState.EXPIRED
 
     def holds(self, now: int) -> bool:
-        """Whether writing needs its id at `now`."""
+        """Return whether writing needs its id at `now`."""
         return self.state(now) in (LeaseState.LEASED, LeaseState.BREAKING)
 
     def is_named(self, lease_id: str) -> bool:
-        """Whether `lease_id` is its id."""
+        """Return whether `lease_id` is its id."""
         return self.lease_id.lower() == lease_id.lower()
 
 
@@ -77,7 +77,7 @@ def state_of(lease: Lease | None, now: int) -> LeaseState:
 
 
 def locked(lease: Lease | None, now: int) -> bool:
-    """Whether `x-ms-lease-status` is `locked`."""
+    """Return whether `x-ms-lease-status` is `locked`."""
     return lease is not None and lease.holds(now)
 
 
@@ -87,11 +87,10 @@ def surviving(lease: Lease | None, now: int) -> Lease | None:
 
 
 def check_write(lease: Lease | None, given: str | None, now: int) -> None:
-    """Refuses a write that the lease excludes.
+    """Refuse a write that the lease excludes.
 
     Raises:
         PreconditionFailed: `lease-missing`, `lease-mismatch`, `lease-not-present` or `lease-lost`.
-
     """
     if lease is None or not lease.holds(now):
         if given is not None:
@@ -103,11 +102,10 @@ def check_write(lease: Lease | None, given: str | None, now: int) -> None:
 
 
 def check_read(lease: Lease | None, given: str | None, now: int) -> None:
-    """Refuses a read that names a lease which is not there; a read without a lease id is never refused.
+    """Refuse a read that names a lease which does not exist; without a lease id, no read is refused.
 
     Raises:
         PreconditionFailed: `lease-mismatch`, `lease-not-present` or `lease-lost`.
-
     """
     if given is not None:
         check_write(lease, given, now)
@@ -223,7 +221,7 @@ def _ends(duration: int, now: int) -> int | None:
 
 
 def break_seconds(lease: Lease | None, now: int) -> int:
-    """Seconds until a breaking lease is broken, rounded up: `x-ms-lease-time`."""
+    """Return the seconds until a breaking lease is broken, rounded up: `x-ms-lease-time`."""
     if lease is None or lease.until is None or lease.until <= now:
         return 0
     return -(-(lease.until - now) // SECOND)

@@ -91,13 +91,13 @@ def get_blob(
 
 
 def blob_exists(blobs: BlobsState, account: str, container: str, name: str, now: int) -> bool:
-    """Whether a committed blob is there; False also without its container."""
+    """Return whether a committed blob is there; False also without its container."""
     found = blobs.find(account, container)
     return found is not None and found.blob(name, now) is not None
 
 
 def ends_at(blobs: BlobsState, account: str, container: str, name: str, now: int) -> int | None:
-    """When a blob goes; nanoseconds since the epoch, None for never."""
+    """Return when a blob expires; nanoseconds since the epoch, None for never."""
     found = required(blobs, account, container)
     return found.ends(get_blob(blobs, account, container, name, now))
 

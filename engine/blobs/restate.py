@@ -29,7 +29,7 @@ NOTHING = Restated((), False)
 
 
 def restaters(blobs: BlobsState) -> Mapping[str, Restater]:
-    """By the first words of the locators in the events of this domain."""
+    """Return the restaters by the first words of the locators in the events of this domain."""
     return {
         BLOB: BlobRestater(blobs),
         CONTAINER: ContainerRestater(blobs),
@@ -73,7 +73,6 @@ class BlobRestater(Restater):
     def restate(
         self, locator: Locator, resource: bytes, before: int, bodies: Mapping[int, Inline]
     ) -> Restated:
-        """See `engine.slice.Restater.restate`."""
         container, entry = self._find(locator, resource)
         if container is None or entry is None:
             return NOTHING
@@ -109,7 +108,6 @@ class ContainerRestater(Restater):
     def restate(
         self, locator: Locator, resource: bytes, before: int, bodies: Mapping[int, Inline]
     ) -> Restated:
-        """See `engine.slice.Restater.restate`."""
         container = self._blobs.find(locator[1], locator[2])
         if container is None or container.entry.resource != resource:
             return NOTHING
@@ -137,7 +135,6 @@ class ServiceRestater(Restater):
     def restate(
         self, locator: Locator, resource: bytes, before: int, bodies: Mapping[int, Inline]
     ) -> Restated:
-        """See `engine.slice.Restater.restate`."""
         found, document = self._blobs.services.get(locator[1], (b"", {}))
         if found != resource:
             return NOTHING

@@ -42,7 +42,6 @@ SLICE, SERVICE, CONTAINER, BLOB, PENDING, BLOCK, RESTATED, CLOSED, COLUMNS = ran
 
 
 def freeze(blobs: BlobsState) -> Frozen:
-    """See `engine.slice.Slice.freeze`."""
     head = [SLICE, blobs.default_days]
     services = sorted(blobs.services.items())
     frozen = [
@@ -139,7 +138,7 @@ class Loader:
             raise ValueError(f"a row of the unknown kind {kind}")
 
     def finish(self) -> None:
-        """After the last row, or container."""
+        """Load the container whose rows were taken."""
         if self._container is not None:
             self._container.load(self._entries, self._staged)
         self._container, self._entries, self._staged = None, SnapshotTable(), {}

@@ -28,16 +28,14 @@ from retain.engine.core.snapshot_table import Frozen
 
 
 class BlobsSlice(BlobsState):
-    """The blobs as `engine.slice.Slice`."""
+    """The blobs as `engine.core.domain.Slice`."""
 
     name = "blobs"
 
     def handlers(self) -> Mapping[type[Event], Apply]:
-        """See `engine.slice.Slice`."""
         return {**apply_containers.handlers(self), **apply_blobs.handlers(self)}
 
     def deciders(self) -> Mapping[type[Command[Any]], Decide]:
-        """See `engine.slice.Slice`."""
         return {
             **decide_containers.deciders(self),
             **decide_blobs.deciders(self),
@@ -45,26 +43,21 @@ class BlobsSlice(BlobsState):
         }
 
     def expirers(self) -> Mapping[DeadlineKind, Expire]:
-        """See `engine.slice.Slice`."""
         return {
             DeadlineKind.BLOB: partial(expiry.end_blobs, self),
             DeadlineKind.BLOCKS: partial(expiry.end_blocks, self),
         }
 
     def restaters(self) -> Mapping[str, Restater]:
-        """See `engine.slice.Slice`."""
         return restate.restaters(self)
 
     def resources(self) -> Iterable[bytes]:
-        """See `engine.slice.Slice`."""
         return resources_of(self)
 
     def freeze(self) -> Frozen:
-        """See `engine.slice.Slice`."""
         return freeze(self)
 
     def load(self, rows: Iterable[Any]) -> None:
-        """See `engine.slice.Slice`."""
         loader = Loader(self)
         for row in rows:
             loader.take(row)
@@ -80,7 +73,6 @@ class BlobsSlice(BlobsState):
             self.last = max(self.last, newest, container.entry.modified)
 
     def check(self) -> None:
-        """See `engine.slice.Slice`."""
         armed: set[tuple[int, int, Any]] = set()
         for account, containers in self.accounts.items():
             assert containers, "an account without containers is none"

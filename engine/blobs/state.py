@@ -111,7 +111,7 @@ class BlobsState:
         return container
 
     def containers(self) -> Iterator[Container]:
-        """All containers of all accounts, in order."""
+        """Yield all containers of all accounts, in order."""
         for account in sorted(self.accounts):
             yield from self.accounts[account].values()
 
@@ -135,10 +135,7 @@ class BlobsState:
             container.armed = end
 
     def first_end(self, container: Container) -> int | None:
-        """When its oldest blob that is not under a legal hold ends, or should have.
-
-        For a closed container: when it was closed, if it is the next to be let go.
-        """
+        """Return when its oldest blob that is not under a legal hold expires, or should have."""
         if container.closed is not None:
             return container.closed if container is next(iter(self.closed.values())) else None
         held = self.ground.held
@@ -180,7 +177,7 @@ class BlobsState:
         cause: Cause,
         remaining: object = None,
     ) -> None:
-        """Live state no longer stands on a blob's `body`, but for what of it is in `remaining`."""
+        """Release a blob's `body`, except for what of it is in `remaining`."""
         kept: set[str] = set()
         seqs: set[int] = set()
         if isinstance(remaining, Composite):
@@ -195,7 +192,7 @@ class BlobsState:
                     self.ground.records.leave(stamp, seq, stored_bytes(block.body), resource, cause)
 
     def leave_block(self, resource: bytes, block: Block, stamp: Stamp, cause: Cause) -> None:
-        """Live state no longer stands on a block that was staged."""
+        """Release a block that was staged."""
         self.leave(resource, Composite((block,), block.size), stamp, cause)
 
     def leave_restated(self, container: Container, resource: bytes, blob: str, stamp: Stamp) -> None:
@@ -208,7 +205,7 @@ class BlobsState:
             self.ground.records.leave(stamp, block.seq, size, resource, Cause.OVERWRITTEN)
 
     def place(self, seq: int, address: int) -> None:
-        """See `engine.slice.Slice`.
+        """Note where the record of a block or body is.
 
         A list of blocks is replaced as a whole. So the addresses of its blocks are gathered, until no body
         under its name is without one: a frame may bring thousands for a list of 50,000.

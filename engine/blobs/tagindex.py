@@ -38,18 +38,18 @@ class TagRange(NamedTuple):
         with_lower: bool = True,
         with_upper: bool = True,
     ) -> Self:
-        """From `lower` to `upper`, each with or without the bound itself."""
+        """Return the range from `lower` to `upper`, each with or without the bound itself."""
         low = "" if lower is None else lower if with_lower else _above(lower)
         high = None if upper is None else _above(upper) if with_upper else upper
         return cls(low, high)
 
     def holds(self, value: str) -> bool:
-        """Whether `value` lies in it."""
+        """Return whether `value` lies in it."""
         return self.low <= value and (self.high is None or value < self.high)
 
     @property
     def is_point(self) -> bool:
-        """Whether it is one value."""
+        """Return whether it is one value."""
         return self.high == _above(self.low)
 
 
@@ -71,7 +71,7 @@ class TagQuery:
     container: str | None = None
 
     def matches(self, tags: Pairs) -> bool:
-        """Whether a blob with these tags is found."""
+        """Return whether a blob with these tags is found."""
         if not self.ranges:
             return bool(tags)
         found = 0
@@ -91,7 +91,7 @@ class TagIndex:
         self._keys: dict[str, SortedList[tuple[str, str]]] = {}
 
     def add(self, name: str, tags: Pairs) -> None:
-        """Blob `name` now has `tags`."""
+        """Add blob `name` with `tags`."""
         for key, value in tags:
             entries = self._keys.get(key)
             if entries is None:
@@ -99,7 +99,7 @@ class TagIndex:
             entries.add((value, name))
 
     def remove(self, name: str, tags: Pairs) -> None:
-        """Blob `name` no longer has `tags`, which it had."""
+        """Remove blob `name` with `tags`, which it had."""
         for key, value in tags:
             entries = self._keys[key]
             entries.remove((value, name))
@@ -120,7 +120,7 @@ class TagIndex:
             self._keys[key] = SortedList(chain.from_iterable(entries))
 
     def count(self, key: str, wanted: TagRange) -> int:
-        """How many blobs have a value of `key` in the range; O(log n)."""
+        """Return how many blobs have a value of `key` in the range; O(log n)."""
         entries = self._keys.get(key)
         if entries is None:
             return 0

@@ -53,7 +53,7 @@ class HistoryChanged(Event):
     modified: int
 
     def locator(self) -> Locator:
-        """Names the change."""
+        """Return the locator of the change."""
         return (HISTORY, self.resource)
 
     @classmethod
@@ -95,7 +95,7 @@ class ErasureOrdered(Event):
 
     @classmethod
     def subject(cls, details: Mapping[str, Any]) -> str:
-        """How much it is about."""
+        """Return how much the order covers."""
         return f"erasure of {details['things'] or 'all that is due'}"
 
 

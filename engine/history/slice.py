@@ -67,7 +67,7 @@ class OrderErasure(Command[None]):
 
 
 class HistorySlice:
-    """The changes as `engine.slice.Slice`.
+    """The changes as `engine.core.domain.Slice`.
 
     Attributes:
         ground: Where the counters of the other slices go on from.
@@ -82,27 +82,23 @@ class HistorySlice:
         self.changes: dict[bytes, HistoryChanged] = {}
 
     def handlers(self) -> Mapping[type[Event], Apply]:
-        """See `engine.slice.Slice`."""
         return {HistoryChanged: self.changed, ErasureOrdered: self.ordered}
 
     def deciders(self) -> Mapping[type[Command[Any]], Decide]:
-        """See `engine.slice.Slice`."""
         return {RecordChange: partial(_record, self), OrderErasure: _order}
 
     def expirers(self) -> Mapping[DeadlineKind, Expire]:
-        """None ends."""
+        """Return none: no change expires."""
         return {}
 
     def restaters(self) -> Mapping[str, Restater]:
-        """See `engine.slice.Slice.restaters`."""
         return {HISTORY: _ChangeRestater(self)}
 
     def resources(self) -> Iterable[bytes]:
-        """See `engine.slice.Slice.resources`."""
         return self.changes
 
     def place(self, seq: int, address: int) -> None:
-        """See `engine.slice.Slice`. No change has content."""
+        """Do nothing. No change has content."""
 
     def changed(self, event: HistoryChanged, _stamp: Stamp) -> None:
         """Apply `HistoryChanged`."""
@@ -115,18 +111,16 @@ class HistorySlice:
         """Apply `ErasureOrdered`, which is for the audit alone."""
 
     def freeze(self) -> Frozen:
-        """Rows `[number, details]` in the order of the numbers: one restated keeps its place."""
+        """Return rows `[number, details]` in the order of the numbers: one restated keeps its place."""
         changes = dict(self.changes)
         return Frozen(lambda: ([number, event.details()] for number, event in sorted(changes.items())))
 
     def load(self, rows: Iterable[Any]) -> None:
-        """See `engine.slice.Slice`."""
         for number, details in rows:
             event = HistoryChanged.restore(number, KEEPER, Cause.RESTATED, dict(details), None)
             self.changed(replace(event, losses=tuple(event.losses)), Stamp(0, 0, -1))
 
     def check(self) -> None:
-        """See `engine.slice.Slice`."""
         assert self.ground.revision == max((one.revision for one in self.changes.values()), default=0)
         assert self.ground.modified == max((one.modified for one in self.changes.values()), default=0)
 
@@ -177,6 +171,5 @@ class _ChangeRestater(Restater):
     def restate(
         self, locator: Locator, resource: bytes, before: int, bodies: Mapping[int, Inline]
     ) -> Restated:
-        """See `engine.slice.Restater.restate`."""
         event = self._history.changes.get(resource)
         return Restated(() if event is None else (event,), False)

@@ -39,7 +39,7 @@ class HoldEvent(Event):
     target: HoldTarget = detail(_read_target, _write_target, spread=True)
 
     def locator(self) -> Locator:
-        """Names the hold."""
+        """Return the locator of the hold."""
         return (HOLD, self.resource)
 
     @classmethod

@@ -22,7 +22,7 @@ from retain.engine.holds.target import Hold, HoldKind, HoldTarget
 
 
 class HoldsSlice(HoldsState):
-    """The holds as `engine.slice.Slice`.
+    """The holds as `engine.core.domain.Slice`.
 
     It comes first among the slices, so that what others load is armed or held from the start.
     """
@@ -30,11 +30,9 @@ class HoldsSlice(HoldsState):
     name = "holds"
 
     def handlers(self) -> Mapping[type[Event], Apply]:
-        """See `engine.slice.Slice`."""
         return {HoldSet: self.set, HoldLifted: self.lifted}
 
     def deciders(self) -> Mapping[type[Command[Any]], Decide]:
-        """See `engine.slice.Slice`."""
         return decide.deciders(self)
 
     def expirers(self) -> Mapping[DeadlineKind, Expire]:
@@ -42,15 +40,13 @@ class HoldsSlice(HoldsState):
         return {}
 
     def restaters(self) -> Mapping[str, Restater]:
-        """See `engine.slice.Slice.restaters`."""
         return {HOLD: HoldRestater(self)}
 
     def resources(self) -> Iterable[bytes]:
-        """See `engine.slice.Slice.resources`."""
         return self.holds
 
     def place(self, seq: int, address: int) -> None:
-        """See `engine.slice.Slice`. No hold has content."""
+        """Do nothing. No hold has content."""
 
     def freeze(self) -> Frozen:
         """Return rows `[hold id, kind, resource, names, reason, actor, time]` in the order of their ids.
@@ -74,7 +70,6 @@ class HoldsSlice(HoldsState):
         )
 
     def load(self, rows: Iterable[Any]) -> None:
-        """See `engine.slice.Slice`."""
         assert not self.holds
         for hold_id, kind, resource, names, reason, actor, time in rows:
             target = HoldTarget(HoldKind(kind), resource, tuple(names))
@@ -82,7 +77,6 @@ class HoldsSlice(HoldsState):
             self.keep(target)
 
     def check(self) -> None:
-        """See `engine.slice.Slice`."""
         ground = SharedState()
         rebuilt = HoldsState(ground, AreasState(ground), self.settings, BlobsState(ground))
         for hold_id, hold in self.holds.items():
@@ -102,6 +96,5 @@ class HoldRestater(Restater):
     def restate(
         self, locator: Locator, resource: bytes, before: int, bodies: Mapping[int, Inline]
     ) -> Restated:
-        """See `engine.slice.Restater.restate`."""
         command = RestateHold(actor=KEEPER, hold_id=resource)
         return Restated(decide.restate(self._holds, command, 0).events, False)

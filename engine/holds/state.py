@@ -36,7 +36,7 @@ class HoldsState:
         self.holds: dict[bytes, Hold] = {}
 
     def held(self, resource: bytes, details: Mapping[str, Any] | None = None) -> bool:
-        """Whether no record of `resource` may be erased. See `engine.held.Held.record`."""
+        """Return whether no record of `resource` may be erased. See `HoldIndex.record`."""
         return self.ground.held.record(resource, details)
 
     def set(self, event: HoldSet, _stamp: Stamp) -> None:
@@ -87,7 +87,7 @@ class HoldsState:
         self._rearm(target)
 
     def _rearm(self, target: HoldTarget) -> None:
-        """Says anew when the oldest blob ends, in every container that the target concerns."""
+        """Update when the oldest blob expires, in every container that the target concerns."""
         match target.kind:
             case HoldKind.TENANT:
                 concerned = list(self.blobs.accounts.get(target.names[0], {}).values())

@@ -68,7 +68,7 @@ class EndSubjects(Command[tuple[Ended, ...]]):
 
 
 def status_of(state: Slices, target: HoldTarget) -> str:
-    """Whether it lives (whether or not it is past its deadline), has ended, or is held."""
+    """Return whether it lives (past its deadline or not), has ended, or is held."""
     details = target.named() if target.kind is HoldKind.BLOB else None
     if state.holds.held(target.resource, details):
         return HELD
@@ -99,7 +99,7 @@ def _living(state: Slices, target: HoldTarget) -> bool:
 
 
 def _of_blob(state: Slices, target: HoldTarget) -> list[type[BlobDeleted] | type[BlocksDropped]]:
-    """Which events end what is there of a blob: itself, and what is staged under its name."""
+    """Return the events that end a blob, and what is staged under its name."""
     account, name, blob = target.names
     container = state.blobs.trace(account, name)
     if container is None:

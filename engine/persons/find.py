@@ -57,16 +57,16 @@ class Selection:
     tags: Mapping[str, str] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
-        """Whether anything is asked for."""
+        """Return whether anything is asked for."""
         return any(getattr(self, name) for name in self.__slots__)
 
     @property
     def by_number(self) -> bool:
-        """Whether only numbers are asked for: then no search through the journal is needed."""
+        """Return whether only numbers are asked for: then no search through the journal is needed."""
         return not any(getattr(self, name) for name in self.__slots__ if name != "resources")
 
     def matches(self, kind: HoldKind, resource: bytes, about: wire.About) -> bool:
-        """Whether a record tells that its resource is meant."""
+        """Return whether a record tells that its resource is meant."""
         details = about.details
         if resource in self.resources:
             return True
@@ -143,15 +143,7 @@ def target_of(kind: HoldKind, resource: bytes, details: Mapping[str, Any]) -> Ho
 
 
 def recorded(disk: journal.Disk, asked: Selection, progress: Progress | None = None) -> list[Subject]:
-    """All that was ever asked for and of which the journal still tells, in the order of first records.
-
-    Reads the whole journal unless only numbers are asked for; beside a running server, without a lock.
-
-    Raises:
-        journal.Corrupt: The journal is damaged.
-        OSError: It cannot be read.
-
-    """
+    """Return all that was ever selected and that the journal still knows, in the order of first records."""
     found: dict[bytes, Subject] = {}
     records = _records_of(disk, asked.resources) if asked.by_number else journal.scan(disk)
     for record in records:
@@ -170,7 +162,7 @@ def recorded(disk: journal.Disk, asked: Selection, progress: Progress | None = N
 
 
 def _records_of(disk: journal.Disk, resources: Collection[bytes]) -> Iterator[journal.Record]:
-    """All records of these resources: by the indexes for a few, else by reading everything once."""
+    """Yield all records of these resources: by the indexes for a few, else by reading everything once."""
     if len(resources) <= FEW:
         for resource in resources:
             yield from history(disk, resource)

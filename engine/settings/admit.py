@@ -31,7 +31,7 @@ def target_path(command: Write, own: Document | None) -> Path:
 
 
 def check_path(command: Write, path: Path) -> None:
-    """Where role lists may stand. Raises as `target_path`."""
+    """Check where role lists may be. Raises as `target_path`."""
     if METADATA in path:
         if METADATA in (path[:1] + path[2:]):
             raise Invalid(f"{METADATA} belongs directly into a configuration", reason="metadata")

@@ -47,7 +47,7 @@ Decider = Callable[[SettingsState, Any, int], Decision[WriteResult]]
 
 
 def deciders(state: SettingsState) -> Mapping[type[Command[Any]], Callable[[Any, int], Decision[Any]]]:
-    """Which command is decided how."""
+    """Return which function decides which command."""
     table: dict[type[Command[Any]], Decider] = {
         PostValue: post,
         PutValue: put,
@@ -145,7 +145,7 @@ class _Target:
 
 
 def post(state: SettingsState, command: PostValue, _: int) -> Decision[WriteResult]:
-    """POST makes what is not there yet on its own level; its parents must show."""
+    """Decide a POST, which creates what does not exist on its own level; its parents must show."""
     target = _Target(state, command)
     path = target.path
     body = admit(command, path, command.body)
@@ -169,7 +169,7 @@ def post(state: SettingsState, command: PostValue, _: int) -> Decision[WriteResu
 
 
 def put(state: SettingsState, command: PutValue, _: int) -> Decision[WriteResult]:
-    """PUT replaces what shows; at device level, or where the operator allows it, it also creates.
+    """Decide a PUT, which replaces what shows; at device level, or where allowed, it also creates.
 
     See docs/wire/settings.md, section 11.2.
     """
@@ -189,7 +189,7 @@ def put(state: SettingsState, command: PutValue, _: int) -> Decision[WriteResult
 
 
 def merge(state: SettingsState, command: MergeValue, _: int) -> Decision[WriteResult]:
-    """PATCH with a merge patch: the target must show, the change is made at the own level.
+    """Decide a merge patch: the target must show, the change is made at the own level.
 
     See docs/wire/settings.md, section 11.25.
     """
@@ -208,7 +208,7 @@ def merge(state: SettingsState, command: MergeValue, _: int) -> Decision[WriteRe
 
 
 def patch(state: SettingsState, command: PatchValue, _: int) -> Decision[WriteResult]:
-    """PATCH with a JSON patch, on the own level's value; what it comes to is recorded, not its operations."""
+    """Decide a JSON patch on the own level's value; record its result, not its operations."""
     target = _Target(state, command)
     path, policy = target.path, command.policy
     named = path[:1] or _named(target, command)
@@ -230,7 +230,7 @@ def patch(state: SettingsState, command: PatchValue, _: int) -> Decision[WriteRe
 
 
 def delete(state: SettingsState, command: DeleteValue, _: int) -> Decision[WriteResult]:
-    """DELETE removes from the own level only.
+    """Decide a DELETE, which removes from the own level only.
 
     What is inherited shows again, or cannot be removed from below.
     """
@@ -304,7 +304,7 @@ def _keep_lists(target: _Target, body: EncodedValue) -> EncodedValue:
 
 
 def _admitted(command: PatchValue, change: Change) -> Change:
-    """One change that a JSON patch comes to, under the rules for any body."""
+    """Check one change of a JSON patch, under the rules for any body."""
     check_path(command, change.path)
     if change.op is not Op.SET:
         return change

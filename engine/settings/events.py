@@ -133,12 +133,12 @@ class SettingsEvent(Event):
     path: Path = ()
 
     def locator(self) -> Locator:
-        """Names the document."""
+        """Return the locator of the document."""
         return (DOCUMENT, *self.place)
 
     @classmethod
     def subject(cls, details: Mapping[str, Any]) -> str:
-        """`application`, `application/user:name` or `application/device:id`."""
+        """Return `application`, `application/user:name` or `application/device:id`."""
         match details["level"]:
             case Level.GLOBAL:
                 return str(details["application"])
@@ -160,7 +160,7 @@ class _Carrying(SettingsEvent):
     data: Content = beside()
 
     def details(self) -> dict[str, Any]:
-        """Who, where and how, and in how many pieces."""
+        """Return who, where and how, and in how many pieces."""
         return {**super().details(), "pieces": self.data.pieces}
 
     def content(self) -> dict[str, Any]:
@@ -169,7 +169,6 @@ class _Carrying(SettingsEvent):
 
     @classmethod
     def complete(cls, found: dict[str, Any], content: Any) -> None:
-        """See `Event.complete`."""
         [(codec, first)] = content.items()
         found["data"] = Content(codec, found.pop("pieces"), first)
 

@@ -82,7 +82,7 @@ def _read_step(item: Any) -> Step:
 
 
 def _pointer(text: Any) -> Path:
-    """RFC 6901."""
+    """Return the parts of a JSON pointer (RFC 6901)."""
     if not isinstance(text, str) or (text and text[0] != "/") or _BAD_ESCAPE.search(text):
         raise Invalid("an operation needs JSON pointers", reason="json-patch")
     return tuple(token.replace("~1", "/").replace("~0", "~") for token in text.split("/")[1:])

@@ -13,7 +13,7 @@ from retain.engine.settings.model import MISSING, Path
 
 
 def overlay(below: Any, above: Any) -> Any:
-    """`above` laid over `below`: objects merge by member, everything else of `above` replaces."""
+    """Merge `above` over `below`: objects merge by member, everything else of `above` replaces."""
     if not isinstance(below, dict) or not isinstance(above, dict):
         return above
     merged = dict(below)

@@ -17,9 +17,10 @@ def merge_patch(target: Any, patch: Any) -> Any:
 
 
 def merge_sized(target: Any, patch: Any) -> tuple[Any, int]:
-    """`merge_patch`, and by how many bytes of compact JSON the result is longer than `target`.
+    """Apply a merge patch (RFC 7396 section 2) without changing `target`; also return the growth in bytes.
 
-    What the patch does not name is shared, not copied, and not measured either.
+    Objects merge member by member, null removes, all else replaces. Growth is counted in bytes of compact
+    JSON.
     """
     if not isinstance(patch, dict):
         return patch, measure(patch) - measure(target)
@@ -38,5 +39,5 @@ def merge_sized(target: Any, patch: Any) -> tuple[Any, int]:
 
 
 def commas(members: dict[str, Any]) -> int:
-    """How many commas an object with these members has."""
+    """Return how many commas an object with these members has."""
     return max(0, len(members) - 1)

@@ -77,7 +77,7 @@ class Document:
 
 
 def tag_of(resource: bytes, revision: int) -> str:
-    """See `Document.tag`."""
+    """Return the tag of a document; see `Document.tag`."""
     return f"{resource[:6].hex()}.{revision}"
 
 

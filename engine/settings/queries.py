@@ -148,12 +148,7 @@ def owner_of(state: SettingsState, application: str, device: str) -> str | None:
 
 
 def check_device(state: SettingsState, place: Place, policy: SettingsPolicy) -> None:
-    """Refuses another user's device, unless devices are shared.
-
-    Raises:
-        Forbidden: It is another user's.
-
-    """
+    """Refuse another user's device, unless devices are shared."""
     if place.level == Level.DEVICE and not policy.shared_devices:
         owner = owner_of(state, place.application, place.device)
         if owner is not None and owner != place.user:
@@ -181,5 +176,5 @@ def places_concerned(place: Place, *, merged: bool = True) -> tuple[Place, ...]:
 
 
 def places_of_application(state: SettingsState, application: str) -> list[Place]:
-    """Every level document of an application, in order."""
+    """Return every level document of an application, in order."""
     return sorted(place for place in state.documents if place.application == application)

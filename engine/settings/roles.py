@@ -57,11 +57,10 @@ def required(metadata: Any, right: Right) -> frozenset[str] | None:
 
 
 def check_metadata(metadata: Any) -> None:
-    """Role lists that a client sets.
+    """Check the role lists that a client sets.
 
     Raises:
         Invalid: Not an object, a list that is none, a role that is no name, or one list in both spellings.
-
     """
     if not isinstance(metadata, dict):
         raise Invalid(f"{METADATA} must be an object", reason="metadata")
@@ -100,7 +99,7 @@ def without_metadata(document: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def bare(configuration: Any) -> Any:
-    """One configuration without its role lists."""
+    """Return one configuration without its role lists."""
     if not isinstance(configuration, dict) or METADATA not in configuration:
         return configuration
     return {name: value for name, value in configuration.items() if name != METADATA}

@@ -32,12 +32,11 @@ SORTED_AT_ONCE = 4096
 
 
 class SettingsSlice(SettingsState):
-    """The settings as `engine.slice.Slice`."""
+    """The settings as `engine.core.domain.Slice`."""
 
     name = "settings"
 
     def handlers(self) -> Mapping[type[Event], Apply]:
-        """See `engine.slice.Slice.handlers`."""
         return {
             DocumentStated: self.stated,
             DocumentChanged: self.changed,
@@ -46,7 +45,6 @@ class SettingsSlice(SettingsState):
         }
 
     def deciders(self) -> Mapping[type[Command[Any]], Decide]:
-        """See `engine.slice.Slice.deciders`."""
         return {**decide.deciders(self), **upkeep.deciders(self)}
 
     def expirers(self) -> Mapping[DeadlineKind, Expire]:
@@ -54,11 +52,9 @@ class SettingsSlice(SettingsState):
         return {}
 
     def restaters(self) -> Mapping[str, Restater]:
-        """See `engine.slice.Slice.restaters`."""
         return {DOCUMENT: DocumentRestater(self)}
 
     def resources(self) -> Iterable[bytes]:
-        """See `engine.slice.Slice.resources`."""
         return (document.resource for document in self.documents.values())
 
     def place(self, seq: int, address: int) -> None:
@@ -83,14 +79,12 @@ class SettingsSlice(SettingsState):
         return Frozen(rows, (view,))
 
     def load(self, rows: Iterable[Any]) -> None:
-        """See `engine.slice.Slice.load`."""
         assert not self.documents
         for place, resource, revision, born, first, text in rows:
             document = Document(resource, revision, from_text(text), len(text), born, first)
             self._put(Place(*place), document)
 
     def check(self) -> None:
-        """See `engine.slice.Slice.check`."""
         devices: dict[tuple[str, str], list[tuple[int, str]]] = {}
         usage: dict[str, int] = {}
         counts: dict[tuple[str, str], int] = {}
@@ -118,7 +112,6 @@ class DocumentRestater(Restater):
     def restate(
         self, locator: Locator, resource: bytes, before: int, bodies: Mapping[int, Inline]
     ) -> Restated:
-        """See `engine.slice.Restater.restate`."""
         place = Place(*locator[1:])
         own = self._state.documents.get(place)
         if own is None or own.resource != resource:

@@ -50,7 +50,7 @@ def _merging(patch: Any, old: Any) -> tuple[Any, int]:
 
 
 class SettingsState:
-    """Level documents by place. See `engine.slice.Slice` for the rules that the methods keep.
+    """Level documents by place. See `engine.core.domain.Slice` for the rules that the methods keep.
 
     Attributes:
         documents: Every level document.

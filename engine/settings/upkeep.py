@@ -18,7 +18,7 @@ from retain.engine.settings.value import EncodedValue, same, to_text
 
 
 def deciders(state: SettingsState) -> Mapping[type[Command[Any]], Callable[[Any, int], Decision[Any]]]:
-    """Which command is decided how."""
+    """Return which function decides which command."""
     return {
         ImportDocument: partial(import_document, state),
         RestateDocument: partial(restate, state),
@@ -26,7 +26,7 @@ def deciders(state: SettingsState) -> Mapping[type[Command[Any]], Callable[[Any,
 
 
 def import_document(state: SettingsState, command: ImportDocument, _: int) -> Decision[bool]:
-    """States a document as an export holds it; what is the same already stays without a record."""
+    """State a document as an export holds it; an unchanged one is not recorded again."""
     place, policy = command.place, command.policy
     own = state.documents.get(place)
     if command.value is None:

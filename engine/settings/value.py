@@ -33,7 +33,7 @@ def from_text(text: bytes) -> Any:
 
 
 def measure(value: Any) -> int:
-    """Bytes of `value` as compact JSON; 0 for what is missing."""
+    """Return the bytes of `value` as compact JSON; 0 for what is missing."""
     return 0 if isinstance(value, Missing) else len(to_text(value))
 
 
@@ -98,7 +98,7 @@ def _check(value: Any, depth: int, arrays: bool) -> None:
 
 
 def holds_object(items: list[Any]) -> bool:
-    """Whether an object stands in `items`, directly or in a nested array."""
+    """Return whether an object stands in `items`, directly or in a nested array."""
     return any(isinstance(item, dict) or (isinstance(item, list) and holds_object(item)) for item in items)
 
 

@@ -185,12 +185,7 @@ class _Policies:
         return set() if found is None else {policy.policy_id for policy in found.entry.policies}
 
     def events(self, command: Command[Any], now: int) -> Iterable[Event]:
-        """One event a container.
-
-        Raises:
-            Conflict: `policy-limit`.
-
-        """
+        """Yield one event for each container."""
         modified = self._blobs.next_modified(now)
         for name in sorted({*self._removed, *self._added}):
             container = required(self._blobs, self._account, name)

@@ -30,12 +30,12 @@ class TokenEvent(Event):
     account: str
 
     def locator(self) -> Locator:
-        """Names the token."""
+        """Return the locator of the token."""
         return (TOKEN, self.resource)
 
     @classmethod
     def subject(cls, details: Mapping[str, Any]) -> str:
-        """`account`, or `account/container` for a token that opens only that."""
+        """Return `account`, or `account/container` for a token that opens only that."""
         return "/".join(details[key] for key in ("account", "container") if details.get(key))
 
 

@@ -20,12 +20,11 @@ from retain.engine.tokens.state import TokensState
 
 
 class TokensSlice(TokensState):
-    """The tokens as `engine.slice.Slice`."""
+    """The tokens as `engine.core.domain.Slice`."""
 
     name = "tokens"
 
     def handlers(self) -> Mapping[type[Event], Apply]:
-        """See `engine.slice.Slice`."""
         return {
             TokenIssued: self.issued,
             TokenRevoked: self.revoked,
@@ -34,38 +33,31 @@ class TokensSlice(TokensState):
         }
 
     def deciders(self) -> Mapping[type[Command[Any]], Decide]:
-        """See `engine.slice.Slice`."""
         return decide.deciders(self)
 
     def expirers(self) -> Mapping[DeadlineKind, Expire]:
-        """See `engine.slice.Slice`."""
         return {DeadlineKind.TOKEN: partial(decide.expire, self)}
 
     def restaters(self) -> Mapping[str, Restater]:
-        """See `engine.slice.Slice.restaters`."""
         return {TOKEN: TokenRestater(self)}
 
     def resources(self) -> Iterable[bytes]:
-        """See `engine.slice.Slice.resources`."""
         return self.records
 
     def place(self, seq: int, address: int) -> None:
-        """See `engine.slice.Slice`. No token has content."""
+        """Do nothing. No token has content."""
 
     def freeze(self) -> Frozen:
-        """See `engine.slice.Slice`."""
         records = list(self.records.values())
         return Frozen(lambda: (list(record) for record in records))
 
     def load(self, rows: Iterable[Any]) -> None:
-        """See `engine.slice.Slice`."""
         for row in rows:
             record = TokenRecord(*row)
             self.records[record.token_id] = record
             self.ground.deadlines.arm(record.expiry, DeadlineKind.TOKEN, record.token_id)
 
     def check(self) -> None:
-        """See `engine.slice.Slice`."""
         armed = {
             (record.expiry, int(DeadlineKind.TOKEN), token_id) for token_id, record in self.records.items()
         }
@@ -81,7 +73,6 @@ class TokenRestater(Restater):
     def restate(
         self, locator: Locator, resource: bytes, before: int, bodies: Mapping[int, Inline]
     ) -> Restated:
-        """See `engine.slice.Restater.restate`."""
         record = self._tokens.records.get(resource)
         if record is None:
             return Restated((), False)

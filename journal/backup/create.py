@@ -129,7 +129,7 @@ class _Backup:
         self._identity = identity
 
     def _journal(self, head: Head | None) -> tuple[Manifest, list[Entry]]:
-        """All segments up to the durable end. Raises `_Moved`."""
+        """Copy all segments up to the durable end. Raises `_Moved`."""
         segments = find_segments(self._source)[0]
         if head is None:
             head = _end(self._source, segments[-1])
@@ -227,7 +227,7 @@ def check_backup(target: Disk) -> tuple[Manifest, list[str]]:
 
 
 def _end(source: Disk, segment: Segment) -> Head:
-    """Where a journal ends that nobody is writing to, or as far as it is written by now."""
+    """Return where a journal ends that no process is writing, or as far as it is written by now."""
     with SegmentFile(source, segment) as file:
         reader = SegmentReader(file)
         for _ in reader.growing_frames():

@@ -38,7 +38,7 @@ class Manifest(NamedTuple):
     entries: tuple[Entry, ...]
 
     def pack(self) -> bytes:
-        """As JSON, with a digest of all of it in its last line."""
+        """Return it as JSON, with a digest of all of it in the last line."""
         facts = {
             "format": FORMAT,
             "journal": self.identity.hex(),
@@ -80,7 +80,7 @@ def read_manifest(disk: Disk) -> Manifest | None:
 
 
 def leads_elsewhere(name: str) -> bool:
-    """Whether a file's name would lead out of its folder, or cannot be one that Retain gave."""
+    """Return whether a file's name would lead out of its folder, or cannot be one that Retain gave."""
     return bool({"", ".", ".."} & set(name.split("/"))) or not (name.isascii() and name.isprintable())
 
 
@@ -104,7 +104,7 @@ def copy_file(source: File, target: Disk, name: str, stop: int | None = None) ->
 
 
 def digest_of(source: File, stop: int | None = None) -> tuple[str, int]:
-    """SHA-256 and size of a file, or of its first `stop` bytes. Raises `OSError`."""
+    """Return the SHA-256 and size of a file, or of its first `stop` bytes. Raises `OSError`."""
     digest, at = sha256(), 0
     stop = source.size() if stop is None else stop
     while at < stop and (data := source.pread(at, min(READ_CHUNK, stop - at))):

@@ -41,7 +41,7 @@ class Finding:
 
     @property
     def harmless(self) -> bool:
-        """Whether the next start sets this right, with nothing lost."""
+        """Return whether the next start sets this right, with nothing lost."""
         return self.kind in NOTES
 
 
@@ -62,5 +62,5 @@ class Report:
 
     @property
     def sound(self) -> bool:
-        """Whether everything that was acknowledged is there, and everything erased is not."""
+        """Return whether everything that was acknowledged is there, and everything erased is not."""
         return all(finding.harmless for finding in self.findings)

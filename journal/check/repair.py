@@ -70,7 +70,7 @@ class RepairReport:
 
     @property
     def needed(self) -> bool:
-        """Whether the journal cannot be opened as it is."""
+        """Return whether the journal cannot be opened as it is."""
         return bool(self.losses)
 
 

@@ -67,7 +67,7 @@ def verify(
 
 
 def segment_files(disk: Disk) -> list[Segment]:
-    """Every segment there is, in order, whether or not the series has gaps."""
+    """Return every segment, in order, with gaps or without."""
     return find_segments(disk)[0]
 
 
@@ -211,7 +211,7 @@ class _Reading:
             self._add(Kind.ANCHOR, ANCHOR_FILE, text, seq=anchor.seq)
 
     def _pass_checkpoint(self, file: SegmentFile, frame: Frame, before: Chain | None) -> None:
-        """If the checkpoint was made at this frame's end, or inside it: compare its root with the tree's."""
+        """Compare the checkpoint's root with the tree's, if it was made at this frame's end or inside it."""
         since, first = self._since, frame.records[0].header.seq
         if since is None or self.seq < since.size:
             return

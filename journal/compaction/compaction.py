@@ -48,7 +48,7 @@ class Compaction:
                 self._erased.append(spot)
 
     def sparse(self, sealed: Sequence[Segment], most: int) -> list[int]:
-        """Those among the sealed segments that are worth it; at most `most` are looked at anew."""
+        """Return the sealed segments worth rewriting; examine at most `most` of them anew."""
         unknown = [one for one in sealed if one.number not in self._dense | self._sparse]
         for segment in unknown[:most]:
             # Noted first: what is erased while it is being read makes it unknown again.
@@ -58,7 +58,7 @@ class Compaction:
         return sorted(self._sparse)
 
     def rewrite(self, segment: Segment) -> int:
-        """See `Journal.rewrite`."""
+        """Rewrite a sealed segment; see `Journal.rewrite`."""
         with self._turn:
             with self._changing("rewriting a segment"):
                 self._copied, self._erased = segment.number, []
@@ -80,7 +80,7 @@ class Compaction:
             return before - self._size(new)
 
     def build_index(self, sealed: Sequence[Segment]) -> bool:
-        """See `Journal.build_index`."""
+        """Write the index of one sealed segment; see `Journal.build_index`."""
         for segment in sealed:
             if segment.number in self._indexed:
                 continue

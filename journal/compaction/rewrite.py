@@ -42,7 +42,7 @@ _RUN_OF_ZEROS = re.compile(rb"\x00{%d,}" % PART_ALIGN)
 
 
 def is_sparse(disk: Disk, segment: Segment) -> bool:
-    """Whether a sealed segment is worth rewriting. Reads all of it. Raises `Corrupt`, `OSError`."""
+    """Return whether a sealed segment is worth rewriting. Reads all of it. Raises `Corrupt`, `OSError`."""
     with SegmentFile(disk, segment) as file:
         opener = file.opener()
         kept = sum(PREFIX_BYTES + head.prefix.head_length for head in heads(file, opener.size))

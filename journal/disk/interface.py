@@ -87,7 +87,7 @@ class Disk(Protocol):
         ...
 
     def names(self, folder: str = "") -> list[str]:
-        """Files and folders in `folder`, sorted. Raises `FileNotFoundError`."""
+        """Return the files and folders in `folder`, sorted. Raises `FileNotFoundError`."""
         ...
 
     def open(self, name: str, *, create: bool = False, write: bool = False) -> File:
@@ -127,7 +127,7 @@ class Disk(Protocol):
         ...
 
     def exists(self, name: str) -> bool:
-        """Whether a file or folder has this name."""
+        """Return whether a file or folder has this name."""
         place = PurePosixPath(name)
         try:
             return place.name in self.names(folder_of(name))

@@ -25,7 +25,7 @@ class Access(NamedTuple):
 
     @property
     def is_private(self) -> bool:
-        """Whether neither its group nor others may use it."""
+        """Return whether neither its group nor others may use it."""
         return not self.mode & (stat.S_IRWXG | stat.S_IRWXO)
 
 

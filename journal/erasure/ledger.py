@@ -32,7 +32,7 @@ class Remains(NamedTuple):
 
 
 def ranges_of(targets: Iterable[tuple[int, Part]]) -> list[Range]:
-    """Targets as ranges that ascend and do not overlap."""
+    """Return the targets as ranges that ascend and do not overlap."""
     wanted: dict[int, int] = {}
     for seq, part in targets:
         wanted[seq] = wanted.get(seq, 0) | int(part)
@@ -117,7 +117,7 @@ class Ledger:
                     self._open.pop(seq, None)
 
     def unexplained(self) -> Iterator[tuple[int, Part, int]]:
-        """Holes that no erase record names: sequence number, part, address."""
+        """Yield the holes that no erase record names: sequence number, part, address."""
         for part, seqs in self._seqs.items():
             ranges = sorted(self._erased[part])
             firsts = [first for first, _ in ranges]
@@ -138,7 +138,7 @@ class Ledger:
 
 
 def _reach(ranges: Iterable[tuple[int, int]]) -> list[int]:
-    """For each range, how far it and the ones before it reach: ranges of several records may overlap."""
+    """Return how far each range and the ones before it reach: ranges of several records may overlap."""
     reach: list[int] = []
     for _, last in ranges:
         reach.append(max(last, reach[-1]) if reach else last)

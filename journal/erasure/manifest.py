@@ -40,14 +40,17 @@ class Erasures(NamedTuple):
     entries: tuple[Erasure, ...]
 
     def pack(self) -> bytes:
-        """As JSON, one erasure in a line."""
+        """Return it as JSON, one erasure in a line."""
         head = {"format": FORMAT, "journal": self.identity.hex(), "seq": self.seq, "count": len(self.entries)}
         lines = [json.dumps(head), *(json.dumps(entry) for entry in self.entries)]
         return "".join(f"{line}\n" for line in lines).encode()
 
     @classmethod
     def unpack(cls, data: bytes) -> Erasures:
-        """From what `pack` gave. Raises `Corrupt`: a list cut short would bring back what is erased."""
+        """Return the list that `pack` wrote.
+
+        Raises `Corrupt`, also for a list that was cut short: using it would bring back what is erased.
+        """
         try:
             head, *lines = data.decode().split("\n")
             facts = json.loads(head)
@@ -66,7 +69,7 @@ class Erasures(NamedTuple):
         return cls(identity, seq, entries)
 
     def merged(self, others: Iterable[Erasure]) -> Erasures:
-        """With others, each once."""
+        """Return it with others, each once."""
         return self._replace(entries=tuple(sorted({*self.entries, *others})))
 
 

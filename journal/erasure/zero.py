@@ -30,7 +30,7 @@ class ErasurePlan:
 
 
 def blank(disk: Disk, spots: Iterable[Spot], segments: Mapping[int, Segment]) -> None:
-    """Zeros over all these parts, one sync for each segment. Raises `OSError`."""
+    """Write zeros over all these parts, with one sync for each segment. Raises `OSError`."""
     by_segment: dict[int, list[Spot]] = {}
     for spot in spots:
         by_segment.setdefault(spot.segment, []).append(spot)
@@ -56,7 +56,7 @@ def wipe(disk: Disk, name: str) -> None:
 
 
 def _joined(spots: Iterable[Spot]) -> list[tuple[int, int]]:
-    """Offsets and sizes, with neighbours written as one."""
+    """Return offsets and sizes, with neighbours merged."""
     joined: list[tuple[int, int]] = []
     for _, offset, size in sorted(spots):
         if joined and sum(joined[-1]) == offset:

@@ -72,7 +72,7 @@ class Batch(NamedTuple):
 
 
 def salts_needed(drafts: Sequence[Draft]) -> int:
-    """Random bytes that `encode_batch` uses for these."""
+    """Return how many random bytes `encode_batch` uses for these drafts."""
     return SALT_BYTES * sum((draft.details != b"") + (draft.content != b"") for draft in drafts)
 
 
@@ -163,7 +163,7 @@ class Decoder:
         return self._needed if self._needed > PREFIX_BYTES else None
 
     def feed(self, data: bytes) -> None:
-        """Go on with `data`, which follows what was fed before."""
+        """Continue with `data`, which follows what was fed before."""
         self._raw = self._raw[self._at :] + data
         self._plain = self._plain[self._at :] + self._stream.update(data)
         self._base += self._at

@@ -75,7 +75,7 @@ class Chain(NamedTuple):
     time: int
 
     def copy(self) -> Chain:
-        """One that later frames do not change."""
+        """Return a copy that later frames do not change."""
         return Chain(self.frontier.copy(), self.time)
 
 
@@ -95,7 +95,7 @@ class Frame(NamedTuple):
 
 
 def layout(head_length: int, payload_length: int) -> tuple[int, int]:
-    """Where a frame's payload area starts, from the frame's start, and the frame's whole length."""
+    """Return where a frame's payload area starts, from the frame's start, and the frame's length."""
     payload_at = (PREFIX_BYTES + head_length + PART_ALIGN - 1) // PART_ALIGN * PART_ALIGN
     return payload_at, (payload_at + payload_length + SECTOR - 1) // SECTOR * SECTOR
 
@@ -123,7 +123,7 @@ def parse_prefix(data: bytes) -> Prefix | None:
 
 
 def parse_head(head: bytes) -> tuple[int, bytes, list[bytes]]:
-    """Tree size and root before the frame, and the headers' bytes. Raises `ValueError`."""
+    """Return tree size and root before the frame, and the headers' bytes. Raises `ValueError`."""
     try:
         size, root, *headers = msgpack.unpackb(head)
     except MALFORMED as error:
@@ -132,7 +132,7 @@ def parse_head(head: bytes) -> tuple[int, bytes, list[bytes]]:
 
 
 def parse_header(data: bytes) -> Header:
-    """One header from its bytes. Raises `ValueError`."""
+    """Return one header from its bytes. Raises `ValueError`."""
     try:
         return Header(*msgpack.unpackb(data))
     except MALFORMED as error:

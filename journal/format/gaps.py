@@ -83,7 +83,7 @@ class Table:
         return len(self._offsets)
 
     def actual(self, offset: int) -> int:
-        """Where the byte at a logical offset stands; for one left out: where the next one does."""
+        """Return where the byte at a logical offset is; for one left out, where the next one is."""
         index = bisect_right(self._offsets, offset) - 1
         omitted = 0
         if index >= 0:

@@ -76,7 +76,7 @@ ERASE_RANGES = 8192
 
 
 def part_size(length: int) -> int:
-    """Size on disk of a part that holds `length` bytes; 0 for none."""
+    """Return the size on disk of a part that holds `length` bytes; 0 for none."""
     return (length + PART_OVERHEAD + PART_ALIGN - 1) // PART_ALIGN * PART_ALIGN if length else 0
 
 

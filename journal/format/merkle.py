@@ -91,7 +91,7 @@ class Frontier:
 
 
 def tree_root(leaves: Iterable[bytes]) -> bytes:
-    """Root over leaf hashes, in one pass and O(log n) memory."""
+    """Return the root over leaf hashes, in one pass and O(log n) memory."""
     frontier = Frontier()
     for leaf in leaves:
         frontier.append(leaf)
@@ -119,10 +119,7 @@ def inclusion_proof(leaves: Sequence[bytes], index: int) -> list[bytes]:
 
 
 def verify_inclusion(leaf: bytes, index: int, size: int, proof: Sequence[bytes], root: bytes) -> bool:
-    """Whether `proof` shows that leaf hash `leaf` is number `index` in the tree (`size`, `root`).
-
-    RFC 9162, section 2.1.3.2.
-    """
+    """Return whether `proof` shows that leaf hash `leaf` is number `index` in the tree (`size`, `root`)."""
     if not 0 <= index < size:
         return False
     node, last = index, size - 1
@@ -167,7 +164,7 @@ def consistency_proof(leaves: Sequence[bytes], old_size: int) -> list[bytes]:
 def verify_consistency(
     old_size: int, old_root: bytes, new_size: int, new_root: bytes, proof: Sequence[bytes]
 ) -> bool:
-    """Whether `proof` shows that the tree (`new_size`, `new_root`) only extends (`old_size`, `old_root`).
+    """Return whether `proof` shows that the new tree only extends the old one.
 
     RFC 9162, section 2.1.4.2.
     """

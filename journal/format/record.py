@@ -103,10 +103,10 @@ class Head(NamedTuple):
 
 
 def address(segment: int, offset: int) -> int:
-    """FORMAT.md section 5: the place of a part in the journal."""
+    """Return the address of a part in the journal (FORMAT.md section 5)."""
     return segment << 32 | offset
 
 
 def place(address: int) -> tuple[int, int]:
-    """Segment number and offset of an address."""
+    """Return the segment number and offset of an address."""
     return address >> 32, address & 0xFFFFFFFF

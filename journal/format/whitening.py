@@ -21,7 +21,7 @@ class Whitening:
         self._algorithm = AES(sha256(_LABEL + identity + segment.to_bytes(8, "big")).digest()[:16])
 
     def stream(self, offset: int) -> CipherContext:
-        """Goes on from `offset` with every `update`."""
+        """Return a cipher that continues from `offset` with every `update`."""
         blocks, rest = divmod(offset, _BLOCK)
         context = Cipher(self._algorithm, CTR(blocks.to_bytes(_BLOCK, "big"))).encryptor()
         if rest:

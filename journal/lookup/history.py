@@ -23,7 +23,7 @@ Progress = Callable[[int], None]
 def history(
     disk: Disk, resource: bytes, progress: Progress | None = None, *, indexes: Indexes | None = None
 ) -> Iterator[Record]:
-    """Every record of a resource (16 bytes), in order; erased parts are None.
+    """Yield every record of a resource (16 bytes), in order; erased parts are None.
 
     `progress` is called with the last sequence number of each segment that had to be searched for want of an
     index. Whoever asks for many resources gives `indexes`, made once: segments without an index are then
@@ -45,10 +45,10 @@ def history(
 
 
 def between(disk: Disk, start: int, stop: int, progress: Progress | None = None) -> Iterator[Record]:
-    """Every record with `start` <= time < `stop` (nanoseconds), in order; erased parts are None.
+    """Yield every record with `start` <= time < `stop` (nanoseconds), in order; erased parts are None.
 
-    Segments before and after are not read. `progress` is called with the last sequence number of each
-    segment done. Raises `Corrupt`, `UnknownVersion`, `OSError`.
+    Segments before and after are not read. `progress` is called with the last sequence number of each segment
+    done. Raises `Corrupt`, `UnknownVersion`, `OSError`.
     """
     indexes = Indexes(disk)
     segments = indexes.segments
@@ -106,5 +106,5 @@ def _searched(file: SegmentFile, resource: bytes, *, last: bool, progress: Progr
 
 
 def _follows(file: SegmentFile, head: Head) -> bool:
-    """Whether a frame follows this one: then it was written whole."""
+    """Return whether a frame follows this one, which was then written in full."""
     return next(heads(file, head.stop), None) is not None

@@ -43,7 +43,10 @@ class SegmentIndex:
     """
 
     def __init__(self, facts: dict[str, Any], section: Callable[[int], bytes]) -> None:
-        """`section` gives a section's bytes. Raises what `MALFORMED` names where facts are missing."""
+        """Read the facts of an index; `section` returns a section's bytes.
+
+        Raises the errors of `MALFORMED` where facts are missing.
+        """
         self.first: int = facts["first"]
         self.last: int = facts["last"]
         self.end: int = facts["end"]
@@ -64,7 +67,7 @@ class SegmentIndex:
         return cls(facts, sections.__getitem__)
 
     def frames(self) -> tuple[array[int], array[int], array[int]]:
-        """Per frame: first record, counted from `first`; logical offset; time of the first record."""
+        """Return per frame: first record, counted from `first`; logical offset; time of the first record."""
         if self._columns is None:
             data = self._section(_FRAMES)
             count = len(data) // 16
@@ -151,10 +154,7 @@ def write_index(disk: Disk, segment: Segment) -> None:
 
 
 def is_wrong(disk: Disk, segment: Segment) -> bool:
-    """Whether a sealed segment has an index that would be believed and says something else than its heads.
-
-    Damage does not make such a one; somebody did. Raises `Corrupt`: the segment is damaged; `OSError`.
-    """
+    """Return whether a sealed segment has an index that would be trusted but contradicts its heads."""
     if read_index(disk, segment) is None:
         return False
     return disk.read(index_file(segment)) != _packed_index(disk, segment)
@@ -184,7 +184,10 @@ class Indexes:
     """The indexes of all segments of a journal, those on disk and those made in memory, each read once."""
 
     def __init__(self, disk: Disk, progress: Callable[[int], None] | None = None) -> None:
-        """`progress` is called with the last record of each segment that had no index. Raises `OSError`."""
+        """Open the indexes; `progress` receives the last record of each segment that had none.
+
+        Raises `OSError`.
+        """
         self.disk = disk
         self.segments = find_segments(disk)[0]
         self._progress = progress or (lambda _: None)
@@ -217,7 +220,7 @@ def _packed_index(disk: Disk, segment: Segment) -> bytes:
 
 
 def _collect(file: SegmentFile, *, growing: bool = False) -> tuple[dict[str, Any], list[bytes]]:
-    """Facts and sections of an index. Raises `Corrupt`."""
+    """Return the facts and sections of an index. Raises `Corrupt`."""
     opener = file.opener()
     frontier = opener.chain.frontier.copy()
     first, size = opener.first, frontier.size

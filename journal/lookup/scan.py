@@ -15,7 +15,7 @@ from retain.journal.segments.reader import SegmentReader
 
 
 def scan(disk: Disk, *, start: int = 1) -> Iterator[Record]:
-    """Every record from sequence number `start` on, checked as on opening; ends quietly at the growing tail.
+    """Yield every record from number `start` on, checked as on opening; stop at the growing tail.
 
     The last records may be ones whose sync has not returned yet. What an erasure blanks meanwhile comes as
     None. Raises `Corrupt` (for a missing part that no erase record names: at the end), `UnknownVersion`,

@@ -131,7 +131,7 @@ class Trail:
     def _frames(
         self, file: SegmentFile, segment: Segment, *, growing: bool
     ) -> tuple[_Frames, SegmentIndex | None]:
-        """Where frames are; for a sealed segment also its index."""
+        """Return where frames are; for a sealed segment also its index."""
         with self._lock:
             if growing:
                 return self._grown(file, segment), None

@@ -40,25 +40,25 @@ class Payload:
 
 
 def payload_path(name: str) -> str:
-    """Where a sealed payload lies in the data folder. Raises `ValueError` if that is no payload's name."""
+    """Return a sealed payload's path in the data folder. Raises `ValueError` if that is no payload's name."""
     if not is_name(name):
         raise ValueError(f"{name!r} is not the name of a payload")
     return f"{FOLDER}/{name[:2]}/{name[2:4]}/{name}"
 
 
 def is_name(text: str) -> bool:
-    """Whether a payload could be called so."""
+    """Return whether a payload could be called so."""
     return _NAME.fullmatch(text) is not None
 
 
 def file_size(size: int) -> int:
-    """Length of the file that holds `size` plain bytes."""
+    """Return the length of the file that holds `size` plain bytes."""
     chunks = max(1, -(-size // CHUNK_BYTES))
     return len(MARK) + size + chunks * TAG_BYTES
 
 
 def chunk_offset(index: int) -> int:
-    """Where a chunk begins in the file."""
+    """Return where a chunk begins in the file."""
     return len(MARK) + index * (CHUNK_BYTES + TAG_BYTES)
 
 

@@ -137,12 +137,12 @@ class PayloadStore:
             raise Corrupt("the payload file was removed while it was read", file=path) from None
 
     def enter(self, path: str) -> None:
-        """Somebody begins to read a file."""
+        """Count one more reader of a file."""
         with self._readers_lock:
             self._readers[path] += 1
 
     def leave(self, path: str) -> None:
-        """Somebody has done reading it."""
+        """Count one reader of a file less."""
         with self._readers_lock:
             self._readers[path] -= 1
             if self._readers[path]:
@@ -153,7 +153,7 @@ class PayloadStore:
             kept.close()
 
     def _keep_for_readers(self, path: str) -> None:
-        """Before a file is removed: those who read it read on, as far as there are descriptors."""
+        """Keep a file open for its readers before it is removed, as far as there are descriptors."""
         with self._readers_lock:
             if path in self._readers and path not in self._removed and len(self._removed) < REMOVED_HANDLES:
                 with suppress(NoSpace, FileNotFoundError):
@@ -201,7 +201,7 @@ class PayloadStore:
         return Swept(removed, missing)
 
     def names(self) -> list[str]:
-        """Names of all sealed payloads, sorted."""
+        """Return the names of all sealed payloads, sorted."""
         return [name for _, name in self._sealed()]
 
     def _make_folder(self, folder: str) -> None:

@@ -59,7 +59,7 @@ class Verifier:
     """A public key and the name it signs under."""
 
     def __init__(self, name: str, public: bytes) -> None:
-        """`public` is the 32 bytes of RFC 8032, section 5.1.5. Raises `BadNote`."""
+        """Take `public`, the 32 bytes of RFC 8032, section 5.1.5. Raises `BadNote`."""
         _check_name(name)
         try:
             self._key = Ed25519PublicKey.from_public_bytes(public)
@@ -70,7 +70,7 @@ class Verifier:
 
     @classmethod
     def parse(cls, text: str) -> Verifier:
-        """From `NAME+ID+KEY`. Raises `BadNote`."""
+        """Read `NAME+ID+KEY`. Raises `BadNote`."""
         name, _, rest = text.strip().partition("+")
         key_id, _, packed = rest.partition("+")
         verifier = cls(name, _unpacked(packed))
@@ -87,7 +87,7 @@ class Verifier:
         return f"{self.name}+{self.key_id.hex()}+{b64encode(_ED25519 + self.public).decode()}"
 
     def verifies(self, text: str, signature: bytes) -> bool:
-        """Whether this key made `signature` over `text`."""
+        """Return whether this key made `signature` over `text`."""
         try:
             self._key.verify(signature, text.encode())
         except InvalidSignature:
@@ -99,7 +99,7 @@ class Signer:
     """A private key and the name it signs under."""
 
     def __init__(self, name: str, seed: bytes) -> None:
-        """`seed` is the 32 random bytes that RFC 8032 calls the private key. Raises `BadNote`."""
+        """Take `seed`, the 32 random bytes that RFC 8032 calls the private key. Raises `BadNote`."""
         _check_name(name)
         if len(seed) != _SEED_BYTES:
             raise BadNote(f"a private key has {_SEED_BYTES} bytes, not {len(seed)}")
@@ -206,7 +206,7 @@ class Checkpoint:
 
     @classmethod
     def parse(cls, text: str) -> Checkpoint:
-        """From a note's text. Raises `BadNote`."""
+        """Read a note's text. Raises `BadNote`."""
         lines = text.split("\n")
         if len(lines) < 4 or lines.pop() or not all(lines):
             raise BadNote("a checkpoint has three lines: origin, size, root")
@@ -268,7 +268,7 @@ def _unpacked(packed: str) -> bytes:
 
 
 def _base64(text: str) -> bytes:
-    """RFC 4648, section 4, in its one canonical form."""
+    """Decode Base64 in its one canonical form (RFC 4648, section 4)."""
     try:
         data = b64decode(text, validate=True)
     except (binascii.Error, ValueError) as error:

@@ -39,7 +39,7 @@ class Inclusion:
     path: tuple[bytes, ...]
 
     def holds(self, root: bytes) -> bool:
-        """Whether this proves it to someone who trusts `root`."""
+        """Return whether this proves it to someone who trusts `root`."""
         leaf = leaf_hash(self.header)
         return verify_inclusion(leaf, self.seq - 1, self.size, self.path, root)
 
@@ -53,7 +53,7 @@ class Consistency:
     path: tuple[bytes, ...]
 
     def holds(self, old_root: bytes, new_root: bytes) -> bool:
-        """Whether this proves it to someone who trusts the roots. Every tree extends the empty one."""
+        """Return whether this proves it to someone who trusts the roots. Every tree extends the empty one."""
         if not self.old_size:
             return not self.path and old_root == EMPTY_ROOT
         return verify_consistency(self.old_size, old_root, self.new_size, new_root, self.path)
@@ -63,7 +63,7 @@ class Prover:
     """Proofs about a journal, as it was when this object was created."""
 
     def __init__(self, disk: Disk, progress: Callable[[int], None] | None = None) -> None:
-        """`progress` is called with the last record of each segment that had no index.
+        """Read the tree; `progress` receives the last record of each segment that had no index.
 
         Raises `Corrupt`, `UnknownVersion`, `OSError`.
         """

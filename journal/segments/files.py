@@ -75,7 +75,7 @@ def segment_file(number: int, first: int, generation: int = 0) -> str:
 
 
 def generation(file: str) -> int:
-    """How often the segment in this file was rewritten."""
+    """Return how often the segment in this file was rewritten."""
     match = _NAME.fullmatch(file.rpartition("/")[2])
     return int(match[3] or "0", 16) if match is not None else 0
 
@@ -86,17 +86,17 @@ def index_file(segment: Segment) -> str:
 
 
 def broken_file(file: str, offset: int) -> str:
-    """Where the bytes cut off a segment's file at `offset` are kept."""
+    """Return where the bytes cut off a segment's file at `offset` are kept."""
     return f"{file}.{offset:08x}{_BROKEN_SUFFIX}"
 
 
 def broken_files(disk: Disk) -> list[str]:
-    """Everything that was ever cut off and still is there."""
+    """Return the copies of cut-off bytes that still exist."""
     return [f"{FOLDER}/{name}" for name in disk.names(FOLDER) if name.endswith(_BROKEN_SUFFIX)]
 
 
 def leftovers(disk: Disk) -> list[str]:
-    """Files that a dead process was still writing."""
+    """Return the files that a dead process was still writing."""
     return [f"{FOLDER}/{name}" for name in disk.names(FOLDER) if _is_leftover(name)]
 
 
@@ -105,7 +105,7 @@ def _is_leftover(name: str) -> bool:
 
 
 def has_journal(disk: Disk) -> bool:
-    """Whether the folder holds a journal, or what a repair left of one."""
+    """Return whether the folder holds a journal, or what a repair left of one."""
     names = disk.names(FOLDER) if disk.exists(FOLDER) else []
     return any(_OWN.fullmatch(name) is not None for name in names)
 

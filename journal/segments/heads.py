@@ -106,7 +106,7 @@ def records_in(file: SegmentFile, head: Head, wanted: Container[int]) -> Iterato
 
 
 def is_whole(file: SegmentFile, head: Head) -> bool:
-    """Whether every part of a frame is there: the last one of a growing segment may be half written."""
+    """Return whether a frame is complete: the last one of a growing segment may be half written."""
     prefix = head.prefix
     root = parse_head(head.data)[1]
     whitening = Whitening(file.opener().identity, file.segment.number)

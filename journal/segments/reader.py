@@ -67,7 +67,7 @@ class SegmentReader:
             yield records
 
     def _headers_of(self, head: Head) -> list[tuple[bytes, Header]] | None:
-        """Those of the frame that is due, None if it is another one."""
+        """Return the headers of the frame that is due, None if it is another one."""
         try:
             found = headers_of(self._file, head)
         except Corrupt:

@@ -68,7 +68,7 @@ class Survey:
             self._decoder = self._adopted(*place)
 
     def _is_torn(self, held: Frame, following: Damage) -> bool:
-        """Whether a frame with holes is the last one, cut short by a crash."""
+        """Return whether a frame with holes is the last one, cut short by a crash."""
         if self._resumption(following.offset) is not None or self._end(following) is not None:
             return False
         return isinstance(self._end(_as_damage(held)), Tear)

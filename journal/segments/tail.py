@@ -24,7 +24,7 @@ class Tear(NamedTuple):
 
 
 def last_byte(file: File, start: int) -> int:
-    """Offset after the last byte from `start` on that is not zero; `start` if all are."""
+    """Return the offset after the last byte from `start` on that is not zero; `start` if all are."""
     end = start
     at = start
     while chunk := file.pread(at, READ_CHUNK):
@@ -36,7 +36,7 @@ def last_byte(file: File, start: int) -> int:
 
 
 def judge(file: File, damage: Damage) -> Tear | None:
-    """Whether the bad frame at the end of the last segment is a tear; None if there is nothing at all.
+    """Judge whether the bad frame at the end of the last segment is a torn write; None if there is no frame.
 
     Raises `Corrupt` for everything that a crash cannot explain.
     """

@@ -174,7 +174,7 @@ class MemoryDisk(Faulty, Disk):
             )
 
     def files(self) -> dict[str, bytes]:
-        """Every file's bytes as a reader sees them now."""
+        """Return every file's bytes as a reader sees them now."""
         with self._tables:
             names = sorted(self._names.items())
         return {name: bytes(inode.now) for name, inode in names if inode is not None}

@@ -38,7 +38,7 @@ class Inode:
             self.now.extend(bytes(size - old))
 
     def sync(self) -> None:
-        """Only dirty sectors travel: sectors lost in an earlier failed sync stay lost."""
+        """Write the dirty sectors; those lost in an earlier failed sync stay lost."""
         del self.stable[len(self.now) :]
         self.stable.extend(bytes(len(self.now) - len(self.stable)))
         for sector in self.dirty:

@@ -75,7 +75,10 @@ class Appender:
             self._live.reserve(end, end)
 
     def append(self, drafts: Sequence[Draft], time: int) -> list[int]:
-        """See `Journal.append`. Raises `ValueError`, `OSError`: the latter is final, a full disk included."""
+        """Append one frame and sync; see `Journal.append`.
+
+        Raises `ValueError`, `OSError`: the latter is final, a full disk included.
+        """
         head = self.head
         time = max(time, head.time)
         batch = encode_batch(
@@ -139,7 +142,7 @@ class Appender:
         self._live.file.close()
 
     def _roll(self) -> None:
-        """Seal the live segment, go on in a new one. `NoSpace` leaves it sealed; the next call retries."""
+        """Seal the live segment and start a new one. `NoSpace` leaves it sealed; the next call retries."""
         head = self.head
         self.trim()
         segment, size = create_segment(
