@@ -20,8 +20,8 @@ import msgpack
 import pytest
 import trio
 
-from retain.api.areas import areas_surface
-from retain.api.blobs.surface import BlobSurface
+from retain.api.areas import areas_interface
+from retain.api.blobs.interface import BlobInterface
 from retain.api.config.load import Config, SettingsConfig
 from retain.api.settings.interface import Settings
 from retain.engine import Engine, Options, State, open_engine
@@ -53,13 +53,13 @@ class Site:
         self.engine = engine
         self.folder = folder
         self.clock = clock
-        self.areas = areas_kit.Client(engine, areas_surface(engine, Config()), clock, disk)  # type: ignore[arg-type]
+        self.areas = areas_kit.Client(engine, areas_interface(engine, Config()), clock, disk)  # type: ignore[arg-type]
         self.settings = settings_kit.Client(
             engine,
             Settings(engine, SettingsConfig(), settings_kit.identity(engine)),
             disk,  # type: ignore[arg-type]
         )
-        self.blobs = BlobClient(engine, BlobSurface(engine, Config(), KEYS.get), clock, disk)  # type: ignore[arg-type]
+        self.blobs = BlobClient(engine, BlobInterface(engine, Config(), KEYS.get), clock, disk)  # type: ignore[arg-type]
 
     async def fill(self, life: str) -> None:
         """Markers ``content-<life>-…`` and ``name-<life>-…`` everywhere a client can put any."""

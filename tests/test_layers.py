@@ -87,7 +87,7 @@ NOBODYS: dict[str, tuple[str, ...]] = {
 """Rooms that may be imported only from these places, besides from themselves."""
 #: What others need who keep files of their own under the data folder.
 DISK_NAMES = frozenset(("journal.Disk", "journal.NoSpace", "journal.RealDisk"))
-SURFACES = ("areas", "settings", "blobs")
+INTERFACE_ROOMS = ("areas", "settings", "blobs")
 PARTS = frozenset(("journal", "engine", "forms", "pages", "sessions", "static"))
 """Packages whose face or parent says it."""
 
@@ -298,7 +298,7 @@ def test_queries_import_nothing_that_decides_or_applies() -> None:
         for module in modules("engine")
     }
     queries = [name for name in names if name.rpartition(".")[2] in ("queries", "listing")]
-    assert len(queries) >= len(SURFACES)
+    assert len(queries) >= len(INTERFACE_ROOMS)
     wrong = [
         f"{name} imports {found}"
         for name in queries
@@ -405,10 +405,10 @@ def test_files_and_folders_named_by_the_architecture_are_there() -> None:
     assert sorted(name for name in named if not (ROOT / name).exists()) == []
 
 
-@pytest.mark.parametrize("surface", SURFACES)
-def test_interfaces_do_not_import_one_another(surface: str) -> None:
-    others = tuple(f"api.{other}" for other in SURFACES if other != surface)
-    own = [m for m in modules("api") if m.name.startswith((f"api/{surface}/", f"api/{surface}.py"))]
+@pytest.mark.parametrize("interface", INTERFACE_ROOMS)
+def test_interfaces_do_not_import_one_another(interface: str) -> None:
+    others = tuple(f"api.{other}" for other in INTERFACE_ROOMS if other != interface)
+    own = [m for m in modules("api") if m.name.startswith((f"api/{interface}/", f"api/{interface}.py"))]
     wrong = [
         f"{module.name}:{line} imports {name}"
         for module in own

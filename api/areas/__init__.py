@@ -10,23 +10,23 @@ from retain.api.areas.links import Links
 from retain.api.areas.routes import PAGE
 from retain.api.config.load import Config
 from retain.api.http.external import ExternalUrl
-from retain.api.http.message import Surface
+from retain.api.http.message import Mounted
 from retain.api.identity import Identity, areas_identity_options
 from retain.engine import Engine
 
-__all__ = ["SAMPLE_PAGE", "Areas", "areas_surface"]
+__all__ = ["SAMPLE_PAGE", "Areas", "areas_interface"]
 
 SAMPLE_PAGE = "/".join(PAGE)
 """Path of the sample page, without its leading slash."""
 
 
-def areas_surface(engine: Engine, config: Config) -> Surface:
+def areas_interface(engine: Engine, config: Config) -> Mounted:
     """Return the interface over `engine`, to be mounted by `api.server.app`."""
     options = areas_identity_options(config)
     identity = None if options is None else Identity(options, now=engine.now, entropy=engine.entropy)
     links = Links(ExternalUrl(config.server), relative=config.areas.relative_url)
     areas = Areas(engine, config.areas, links, identity)
-    return Surface(
+    return Mounted(
         name="areas",
         handle=areas.handle,
         error=areas.error,

@@ -1,7 +1,7 @@
-"""Who sends a request: from its token or its Shared Key to a grant (docs/wire/blobs.md, sections 1 to 4).
+"""Authentication of a request: from its token or its Shared Key to a grant.
 
-Everything is judged by pure modules; here they get what they are held against: the keys, the clock, the
-stored policies, the address and the protocol as a trusted proxy tells them.
+See docs/wire/blobs.md, sections 1 to 4. Pure modules verify everything; this one supplies what they compare
+with: the keys, the clock, the stored policies, and the address and protocol as a trusted proxy reports them.
 """
 
 from __future__ import annotations
@@ -47,8 +47,9 @@ class Origin:
         return cls(proxies, ExternalUrl(replace(config.server, external_url=None)), fixed)
 
     def facts(self, request: Request, now: int) -> sas.Facts:
-        """What a token is held against. A trusted proxy's word counts for address and protocol, nobody
-        else's.
+        """Return what a token is checked against.
+
+        A trusted proxy's headers decide address and protocol; all other headers are ignored.
         """
         secure = request.scheme == "https"
         if not secure and self.forwarded.is_trusted(request.peer):
@@ -108,9 +109,9 @@ async def authenticate(
 async def verify_token(
     engine: Engine, token: Token, target: sas.Target, keys: tuple[bytes, ...], facts: sas.Facts
 ) -> sas.Grant:
-    """Judge a token against the account's keys and the stored policies as they are now. Raises AzureError.
+    """Check a token against the account's keys and the stored policies as they are now. Raises AzureError.
 
-    A refusal waits for the disk like any answer: it, too, tells what the state was.
+    A refusal waits for the disk like any response: it, too, reveals the state.
     """
 
     def judge(state: State, _now: int) -> sas.Grant | AzureError:
@@ -130,7 +131,7 @@ async def verify_token(
 
 
 def request_version(headers: Mapping[str, str], fallback: str) -> str:
-    """The version an answer names although the request was refused early."""
+    """Return the version that a response names although the request was refused early."""
     version = headers.get("x-ms-version") or ""
     return version if is_version(version) else fallback
 

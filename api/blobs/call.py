@@ -1,4 +1,4 @@
-"""One request on its way through the surface: what it names, who may do what, and how it is answered."""
+"""One request on its way through the interface: its names, its rights, and the response's common parts."""
 
 from __future__ import annotations
 
@@ -28,9 +28,7 @@ _NUMBER: Final = re.compile("-?[0-9]+", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """What all requests share: the accounts' keys, the host suffixes, the server's URL, which proxies are
-    believed.
-    """
+    """What all requests share: the accounts' keys, host suffixes, the server's URL, trusted proxies."""
 
     keys_of: KeysOf
     host_suffixes: tuple[str, ...]
@@ -93,19 +91,19 @@ class Call:
         return f"{base}/{self.address.account}/" if self.address.path_style else f"{base}/"
 
     def header(self, name: str) -> str | None:
-        """A header by its lower-case name; an empty one counts as absent (rclone sends such)."""
+        """Return a header by its lower-case name; an empty one counts as absent (rclone sends such)."""
         return self.headers.get(name) or None
 
     def conditions(self, *, prefix: str = "", write: bool = False) -> Conditions:
-        """The conditional headers. Raises AzureError as `parse_conditions` does."""
+        """Return the conditional headers. Raises AzureError as `parse_conditions` does."""
         return parse_conditions(self.headers.get, prefix=prefix, write=write)
 
     def flag(self, name: str) -> bool:
-        """A header that is `true` or `false`."""
+        """Return a header that is `true` or `false`."""
         return (self.headers.get(name) or "").lower() == "true"
 
     def max_results(self) -> int | None:
-        """The page size a listing asks for, cut to 5,000; None if it asks for none. Raises AzureError."""
+        """Return the page size of a listing, at most 5,000; None if none is requested. Raises AzureError."""
         text = self.query.filled("maxresults")
         if text is None:
             return None
@@ -122,10 +120,10 @@ class Call:
 
 
 def written(tick: int, modified: int) -> list[tuple[str, str]]:
-    """The headers that every write answers: the ETag as ticks, Last-Modified from nanoseconds."""
+    """Return the headers in every write's response: the ETag from ticks, Last-Modified from nanoseconds."""
     return [("ETag", etag.quoted(tick)), ("Last-Modified", http_date(modified))]
 
 
 def xml_response(body: bytes, headers: Iterable[tuple[str, str]] = ()) -> Response:
-    """An XML answer; Azure's clients refuse one without the XML content type."""
+    """Return an XML response; Azure's clients refuse one without the XML content type."""
     return Response(200, [XML, *headers], body)

@@ -93,8 +93,10 @@ def _etags(name: str, value: str | None, *, single: bool) -> ETags | None:
 
 
 def _date(name: str, value: str | None, *, write: bool) -> int | None:
-    """Read a date. One that is none is ignored on a read (RFC 9110, section 13.1.3), refused on a write: a
-    condition that got lost there would cost data.
+    """Read a date.
+
+    A malformed one is ignored on a read (RFC 9110, section 13.1.3) and refused on a write: a condition that
+    was dropped there would cost data.
     """
     if value is None:
         return None

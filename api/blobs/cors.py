@@ -19,7 +19,7 @@ _LABELS: Final = re.compile(r"[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*", re.ASCII)
 def response_headers(
     rules: Sequence[CorsRule], method: str, headers: Mapping[str, str]
 ) -> list[tuple[str, str]]:
-    """The CORS headers of an ordinary answer; none without an Origin or a rule for it."""
+    """Return the CORS headers of an ordinary response; none without an Origin or a rule for it."""
     origin = headers.get("origin")
     if not origin or not rules:
         return []
@@ -31,8 +31,10 @@ def response_headers(
 
 
 def preflight_headers(rules: Sequence[CorsRule], headers: Mapping[str, str]) -> list[tuple[str, str]]:
-    """Return the headers of a preflight's answer. Raises AzureError CorsPreflightFailure, or
-    InvalidHeaderValue where one of its headers is missing.
+    """Return the headers of a preflight's response.
+
+    Raises AzureError CorsPreflightFailure, or InvalidHeaderValue where one of the request's headers is
+    missing.
     """
     origin = headers.get("origin")
     method = headers.get("access-control-request-method")

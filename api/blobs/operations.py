@@ -1,7 +1,6 @@
-"""Which operation a request asks for: a table over level, restype, comp and method (docs/wire/blobs.md,
-section 5).
+"""The operation of a request: a table over level, restype, comp and method (docs/wire/blobs.md, section 5).
 
-What Azure offers and this server does not is in the table too, so that it is refused as such and by name.
+Operations of Azure that this server does not offer are in the table too, so that they are refused by name.
 """
 
 from __future__ import annotations
@@ -82,10 +81,10 @@ so on."""
 
 
 def resolve(address: Address, method: str, restype: str, comp: str, headers: Mapping[str, str]) -> Op:
-    """The operation a request asks for. `headers` by lower-case names.
+    """Return the operation of a request. `headers` by lower-case names.
 
-    Raises AzureError NotImplemented for what Azure has and this server has not, UnsupportedHttpVerb for a
-    method that the resource has not, InvalidQueryParameterValue for an unknown comp or restype.
+    Raises AzureError NotImplemented for an operation that only Azure has, UnsupportedHttpVerb for a method
+    that the resource does not have, InvalidQueryParameterValue for an unknown comp or restype.
     """
     table = ACCOUNT if address.container is None else CONTAINER if address.blob is None else BLOB
     operation = table.get((restype, comp, method))

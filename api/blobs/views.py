@@ -29,7 +29,7 @@ def lease_of(lease: Lease | None, now: int) -> tuple[str, str, str | None]:
 
 
 def lease_headers(lease: Lease | None, now: int) -> HeaderList:
-    """The lease headers of blobs and containers."""
+    """Return the lease headers of blobs and containers."""
     status, state, duration = lease_of(lease, now)
     headers = [("x-ms-lease-status", status), ("x-ms-lease-state", state)]
     if duration is not None:
@@ -38,8 +38,9 @@ def lease_headers(lease: Lease | None, now: int) -> HeaderList:
 
 
 def container_headers(entry: ContainerEntry, now: int, *, held: bool) -> HeaderList:
-    """The headers of Get Container Properties beyond ETag, Last-Modified and metadata; `held`: it is under a
-    legal hold.
+    """Return the headers of Get Container Properties beyond ETag, Last-Modified and metadata.
+
+    `held`: it is under a legal hold.
     """
     headers = lease_headers(entry.lease, now)
     headers += [
@@ -80,12 +81,12 @@ def blob_headers(entry: BlobEntry, now: int) -> HeaderList:
 
 
 def md5_text(digest: bytes) -> str:
-    """An MD5 as headers carry it."""
+    """Return an MD5 in the form of headers."""
     return b64encode(digest).decode("ascii")
 
 
 def override(headers: HeaderList, overrides: tuple[tuple[str, str], ...]) -> HeaderList:
-    """Put the values of a SAS in the place of stored headers; what Latin-1 cannot hold goes out as UTF-8."""
+    """Replace stored headers by the values of a SAS; what Latin-1 cannot hold is sent as UTF-8."""
     wanted = {OVERRIDE_HEADERS[name]: value.encode("utf-8").decode("latin-1") for name, value in overrides}
     kept = [(name, value) for name, value in headers if name not in wanted]
     return kept + list(wanted.items())

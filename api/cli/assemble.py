@@ -22,22 +22,22 @@ import trio
 from retain.api.admin.acts import Administration
 from retain.api.admin.clock import notice, watch_clock
 from retain.api.admin.control import serve_control
-from retain.api.areas import areas_surface
+from retain.api.areas import areas_interface
 from retain.api.blobs.authentication import KeysOf
-from retain.api.blobs.surface import blobs_surface
+from retain.api.blobs.interface import blobs_interface
 from retain.api.cli.failures import failures_of
 from retain.api.cli.main import FAILED, WRONG, Stopped
 from retain.api.config.credentials import is_credential
 from retain.api.config.engine import engine_options
 from retain.api.config.load import Config, ConfigError
 from retain.api.console.traffic import Traffic
-from retain.api.http.message import Surface
+from retain.api.http.message import Mounted
 from retain.api.identity import Identity, areas_identity_options, identity_options
 from retain.api.server import collector
 from retain.api.server.app import App, create_app
 from retain.api.server.serve import CannotListen, serve, stop_on_signal, tls_context
 from retain.api.server.systemd import BadSocket, Supervisor, passed_sockets
-from retain.api.settings import settings_surface
+from retain.api.settings import settings_interface
 from retain.api.web.metrics import Counters
 from retain.api.web.readiness import readiness, watch_readiness
 from retain.engine import Engine, open_engine
@@ -150,7 +150,7 @@ def assembled(engine: Engine, config: Config, administration: Administration) ->
 
 def interfaces(
     engine: Engine, config: Config, keys_of: KeysOf, identity: Identity | None = None
-) -> list[Surface]:
+) -> list[Mounted]:
     """Return the interfaces that the configuration enables, in the order in which people see them.
 
     Args:
@@ -162,11 +162,11 @@ def interfaces(
     """
     made = []
     if config.areas.enabled:
-        made.append(areas_surface(engine, config))
+        made.append(areas_interface(engine, config))
     if config.settings.enabled:
-        made.append(settings_surface(engine, config, identity))
+        made.append(settings_interface(engine, config, identity))
     if config.blobs.enabled:
-        made.append(blobs_surface(engine, config, keys_of))
+        made.append(blobs_interface(engine, config, keys_of))
     return made
 
 
@@ -250,10 +250,10 @@ def show(app: App, urls: Sequence[str], notices: Sequence[str], users: Collectio
     lines = [f"Retain listens on {click.style(url, bold=True)}" for url in urls]
     lines.append(f"Data in {Path(app.config.storage.data).resolve()}")
     lines += [click.style(f"Note: {notice}", fg="yellow") for notice in notices]
-    for surface in app.surfaces:
-        if surface.example is not None:
-            lines += ["", click.style(f"{surface.name}:", bold=True), f"  {surface.example(base)}"]
-    if "settings" in {surface.name for surface in app.surfaces} and not can_log_in(app.config, users):
+    for interface in app.interfaces:
+        if interface.example is not None:
+            lines += ["", click.style(f"{interface.name}:", bold=True), f"  {interface.example(base)}"]
+    if "settings" in {interface.name for interface in app.interfaces} and not can_log_in(app.config, users):
         lines += ["", NO_USERS]
     lines += ["", f"Console: {base}/console"]
     lines += [f"Health: {base}/healthz  {base}/readyz  {base}/metrics   Stop: Ctrl-C"]

@@ -40,13 +40,13 @@ __all__ = [
     "HeaderFields",
     "HeadersTooLarge",
     "Message",
+    "Mounted",
     "Receive",
     "Request",
     "RequestError",
     "Response",
     "Scope",
     "Send",
-    "Surface",
     "TooLarge",
     "UnexpectedError",
     "decode_segment",
@@ -275,13 +275,13 @@ def start_message(status: int, fields: HeaderFields) -> Message:
 
 
 Handler: TypeAlias = Callable[[Request], Awaitable[Response]]
-"""What a surface is."""
+"""What a interface is."""
 ErrorMapper: TypeAlias = Callable[[Request, Exception], Response]
-"""How a surface words an error: a RequestError, an engine error, or an UnexpectedError (ours, logged)."""
+"""How a interface words an error: a RequestError, an engine error, or an UnexpectedError (ours, logged)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Surface:
+class Mounted:
     """One interface, ready to be mounted.
 
     Attributes:

@@ -1,8 +1,8 @@
-"""The one ASGI application: what is wrong with every request is refused here, the rest goes to its interface.
+"""The one ASGI application: refuses malformed requests, and passes the others to their interface.
 
 The interfaces are not Quart routes: raw paths, the case of headers and the absence of redirects matter to
-their clients, and a bare ASGI callable in front of Quart answers half as fast again. Whatever no interface
-claims falls through to the Quart-Trio application of `api.operations`, which is imported and made once the
+their clients, and a bare ASGI callable in front of Quart answers half as fast again. Requests that no
+interface claims are passed to the Quart-Trio application of `api.web`, which is imported and made once the
 interfaces answer (`App.pages`): Quart and Flask are a sixth of what a start imports.
 """
 
@@ -24,13 +24,13 @@ from retain.api.http.message import (
     ClientGone,
     HeadersTooLarge,
     Message,
+    Mounted,
     Receive,
     Request,
     RequestError,
     Response,
     Scope,
     Send,
-    Surface,
     UnexpectedError,
     decode_segment,
     start_message,
@@ -69,37 +69,43 @@ class _Refused(RequestError):
 
 
 class App:
-    """See the module's text. Made by `create_app`; `surfaces` must not claim each other's paths.
+    """The ASGI application. Made by `create_app`; `interfaces` must not claim each other's paths.
 
-    `stopping` is set when the server stops: answers that wait for something end then.
+    `stopping` is set when the server stops: responses that wait for something end then.
     """
 
     def __init__(
         self,
         engine: Engine,
         config: Config,
-        surfaces: Sequence[Surface],
+        interfaces: Sequence[Mounted],
         pages: Sequence[Callable[[], Blueprint]] = (),
         counters: Counters | None = None,
     ) -> None:
         self.engine = engine
         self.config = config
-        self.surfaces = tuple(surfaces)
+        self.interfaces = tuple(interfaces)
         self.counters = counters or Counters()
         self.stopping = trio.Event()
         self._blueprints = tuple(pages)
         self._pages: QuartTrio | None = None
         self._pages_turn = trio.Lock()
-        self._prefixes = {prefix.encode(): surface for surface in surfaces for prefix in surface.prefixes}
-        self._claims = [(surface.claims, surface) for surface in surfaces if surface.claims is not None]
-        self._hosts = [(end.encode(), surface) for surface in surfaces for end in surface.host_suffixes]
+        self._prefixes = {
+            prefix.encode(): interface for interface in interfaces for prefix in interface.prefixes
+        }
+        self._claims = [
+            (interface.claims, interface) for interface in interfaces if interface.claims is not None
+        ]
+        self._hosts = [
+            (end.encode(), interface) for interface in interfaces for end in interface.host_suffixes
+        ]
         self._metrics_from = tuple(ip_network(entry) for entry in config.operations.metrics_from)
         self._proxies = tuple(ip_network(entry) for entry in config.server.trusted_proxies)
         self.seen = Seen(config.server, self._proxies)
         self.bounds = Bounds(self._proxies, lambda: self.counters.cut("memory"))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """The ASGI interface."""
+        """Handle a connection's scope (ASGI)."""
         kind = scope["type"]
         if kind == "http":
             await self._serve(scope, receive, send)
@@ -110,7 +116,7 @@ class App:
             await pages(scope, receive, send)  # type: ignore[arg-type]
 
     async def pages(self) -> QuartTrio:
-        """The Quart-Trio application, made when it is first asked for, in a thread: requests go on."""
+        """Return the Quart-Trio application, made in a thread at the first call, while requests continue."""
         if self._pages is None:
             async with self._pages_turn:
                 if self._pages is None:
@@ -131,36 +137,36 @@ class App:
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = trio.current_time()
         name = "none"
-        surface: Surface | None = None
+        interface: Mounted | None = None
         try:
             request = Request(scope, receive)
-            surface = self.interface_of(request)
+            interface = self.interface_of(request)
             self._check(request)
-            if surface is None:
+            if interface is None:
                 request.segments()
         except RequestError as error:
-            status = await self._refuse(error, scope, receive, send, surface)
+            status = await self._refuse(error, scope, receive, send, interface)
         else:
-            if surface is None:
+            if interface is None:
                 status = await self._fall_through(request, scope, receive, send)
             else:
-                name = surface.name
+                name = interface.name
                 share = self.bounds.enter(request.peer)
                 try:
-                    status = await self._respond(surface, request, share, scope, receive, send)
+                    status = await self._respond(interface, request, share, scope, receive, send)
                 finally:
                     share.close()
         self.answered(name, scope["method"], status, trio.current_time() - started)
 
     def answered(self, name: str, method: str, status: int, seconds: float) -> None:
-        """Count and log a request that the interface `name` answered, or nobody did."""
+        """Count and log a request that the interface `name` answered, or none did."""
         self.counters.request(name, method, status, seconds)
         if self.config.log.requests:
             facts = {"method": method, "interface": name, "status": status}
             REQUESTS.info("request", extra={"facts": {**facts, "seconds": round(seconds, 6)}})
 
     def _check(self, request: Request) -> None:
-        """What no interface should have to think of. Raises RequestError."""
+        """Check what no interface should have to consider. Raises RequestError."""
         server = self.config.server
         if request.is_target_bad:
             raise BadRequest("the request target holds a byte that is not ASCII")
@@ -190,14 +196,14 @@ class App:
         if request.authority is not None and not HOST.fullmatch(request.authority):
             raise BadRequest("bad host in the request target")
 
-    def interface_of(self, request: Request) -> Surface | None:
+    def interface_of(self, request: Request) -> Mounted | None:
         """Return the interface a request is meant for. Raises BadRequest on an undecodable first segment."""
         if self._hosts:
             host = request.authority or next((v for n, v in request.raw_headers if n == b"host"), b"")
             host = _PORT.sub(b"", host).lower()
-            for ending, surface in self._hosts:
+            for ending, interface in self._hosts:
                 if host.endswith(ending):
-                    return surface
+                    return interface
         first = request.raw_path[1:].partition(b"/")[0]
         found = self._prefixes.get(first)
         if found is not None or not first:
@@ -205,16 +211,16 @@ class App:
         decoded = decode_segment(first)
         found = self._prefixes.get(decoded.encode())
         if found is None:
-            found = next((surface for claims, surface in self._claims if claims(decoded)), None)
+            found = next((interface for claims, interface in self._claims if claims(decoded)), None)
         return found
 
     async def answer(
-        self, surface: Surface, request: Request, share: Share
+        self, interface: Mounted, request: Request, share: Share
     ) -> tuple[Response, list[tuple[str, str]]] | None:
-        """Have `surface` answer: the response and its header fields; None if the client went away first.
+        """Call `interface`; return the response and its header fields, None if the client disconnected first.
 
-        A short rest of the request's body has been read when this returns. `share` counts what the request
-        holds; the caller closes it when the answer is out.
+        A short rest of the request's body has been read when this returns. `share` counts the request's
+        memory; the caller closes it when the response is sent.
         """
         self._look(request)
         request.body.count_in(share)
@@ -224,7 +230,7 @@ class App:
         try:
             if request.method == "GET":
                 await share.begin_answer()
-            response = handled = await surface.handle(request)
+            response = handled = await interface.handle(request)
             share.made(len(response.body) if isinstance(response.body, bytes) else STREAM_BYTES)
             fields = response.fields()
         except ClientGone:
@@ -232,7 +238,7 @@ class App:
         except Exception as error:
             if handled is not None:
                 await close_iterator(handled.body)
-            response = self._worded(surface, request, error)
+            response = self._worded(interface, request, error)
             fields = response.fields()
         if not request.body.finished:
             await request.body.discard(DISCARD_BYTES)
@@ -243,12 +249,18 @@ class App:
             self.seen.look(request, now)
 
     async def _respond(
-        self, surface: Surface, request: Request, share: Share, scope: Scope, receive: Receive, send: Send
+        self,
+        interface: Mounted,
+        request: Request,
+        share: Share,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
     ) -> int:
-        """Have `surface` answer; the status, 0 if the client went away before there was one."""
+        """Call `interface` and send its response; return the status, 0 if the client disconnected before."""
         if proceed := scope.get("state", {}).get(PROCEED):
             request.body.on_first_read(proceed)
-        answer = await self.answer(surface, request, share)
+        answer = await self.answer(interface, request, share)
         if answer is None:
             return 0
         response, fields = answer
@@ -271,16 +283,16 @@ class App:
             self._log_fault(error)
         return response.status
 
-    def _worded(self, surface: Surface, request: Request, error: Exception) -> Response:
+    def _worded(self, interface: Mounted, request: Request, error: Exception) -> Response:
         while isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
             error = error.exceptions[0]
         if not isinstance(error, RequestError | EngineError | IdentityError):
             # What the machine is short of for a moment is no fault, and is not answered like one.
             shortage = self.engine.shortages.refusal(error, trio.current_time())
             if shortage is not None:
-                return surface.error(request, shortage)
+                return interface.error(request, shortage)
             error = UnexpectedError(self._log_fault(error))
-        return surface.error(request, error)
+        return interface.error(request, error)
 
     def _log_fault(self, error: Exception) -> str:
         log_id = self.engine.entropy(6).hex()
@@ -293,11 +305,11 @@ class App:
         scope: Scope,
         receive: Receive,
         send: Send,
-        surface: Surface | None = None,
+        interface: Mounted | None = None,
     ) -> int:
-        """Answers a request that nobody handles, in its surface's words if it has one, and closes."""
-        if surface is not None:
-            response = self._worded(surface, Request(scope, receive), error)
+        """Refuse a request that nothing handles, in the form of its interface if it has one, and close."""
+        if interface is not None:
+            response = self._worded(interface, Request(scope, receive), error)
         else:
             response = Response.text(error.status, f"{error.message}\n", [("Cache-Control", "no-store")])
         if scope["http_version"] != "2":
@@ -307,7 +319,7 @@ class App:
         return response.status
 
     async def _fall_through(self, request: Request, scope: Scope, receive: Receive, send: Send) -> int:
-        """What no interface claims: health, metrics, and 404 for all else."""
+        """Pass on what no interface claims: health, metrics, and 404 for all else."""
         self._look(request)
         if request.segments()[0] == "metrics" and not is_listed(
             client_address(request, self._proxies), self._metrics_from
@@ -332,7 +344,7 @@ class App:
 def create_app(
     engine: Engine,
     config: Config,
-    interfaces: Sequence[Surface] = (),
+    interfaces: Sequence[Mounted] = (),
     *,
     pages: Sequence[Callable[[], Blueprint]] = (),
     counters: Counters | None = None,
@@ -356,7 +368,7 @@ def create_app(
     return App(engine, config, [*interfaces, landing.mount()], pages, counters)
 
 
-def linked_pages(config: Config, interfaces: Sequence[Surface]) -> list[tuple[str, str]]:
+def linked_pages(config: Config, interfaces: Sequence[Mounted]) -> list[tuple[str, str]]:
     """Return what the landing page links to: (path, label)."""
     pages = [interface.page for interface in interfaces if interface.page is not None]
     pages += [("healthz", "Health"), ("readyz", "Readiness")]

@@ -1,27 +1,27 @@
 """What of Python itself would stop the server now and then: the garbage collector, the interpreter's lock.
 
-A full collection walks every container the process holds. With a million entries in memory that takes a
-second, and it happens in the middle of somebody's request. The entries form no cycles, so the walk finds
-nothing: what they occupy is freed by reference counting.
+A full collection walks every container of the process. With a million entries in memory that takes a second,
+and it happens in the middle of a request. The entries form no cycles, so the walk finds nothing: their memory
+is freed by reference counting.
 
 The rule here: what has survived one full collection is *frozen* (`gc.freeze`), that is, never walked again. A
 full collection then walks only what was made since the last one. The thresholds bound that number: a
 collection of the second generation promotes at most GEN0 * (GEN1 + 1) objects, and after GEN2 + 1 of these a
 full one is due. (Python postpones it while fewer objects are new than a quarter of those that survived the
-last; that number has the same bound.) At 60 ns an object the longest pause is about 6 ms of processor
-time; with twice the first number it would be 20, because the objects then no longer fit the cache.
+last; that number has the same bound.) At 60 ns an object the longest pause is about 6 ms of processor time;
+with twice the first number it would be 20, because the objects then no longer fit the cache.
 
-Python counts what is made minus what is freed. So while as much goes as comes, nothing is collected, and the
-bound does not hold for what has come when that ends. What is made in great numbers while other things go is
-therefore nothing to collect: bytes, numbers and texts (`engine/core/generations.py`,
-`engine/core/snapshot_table.py`).
+Python counts allocations minus deallocations. So while both are equally many, nothing is collected, and the
+bound does not hold for what was allocated when that ends. What is allocated in great numbers while other
+objects are freed must therefore be invisible to the collector: bytes, numbers and texts
+(`engine/core/generations.py`, `engine/core/snapshot_table.py`).
 
-A thread that computes, such as one that writes a snapshot, gives the lock up only when it has had it for
-SWITCH_S: a request goes through several threads and waits that long each time. Python's own 5 ms made commits
-beside a snapshot wait twice as long (p99 32 ms instead of 17).
+A thread that computes, such as one that writes a snapshot, releases the lock only after SWITCH_S: a request
+passes through several threads and waits that long each time. Python's own 5 ms made commits beside a snapshot
+wait twice as long (p99 32 ms instead of 17).
 
 The price of freezing: a cycle that survives a full collection and dies later is never freed. The long-lived
-objects that form cycles are connections; they break theirs themselves (`api.protocol`).
+objects that form cycles are connections; they break theirs themselves (`api.server.http1`).
 """
 
 from __future__ import annotations

@@ -1,24 +1,24 @@
 """One guarded stream a connection, and the watch over all of them.
 
-Hypercorn bounds what one connection may hold in memory, but hardly how long a slow or silent peer may hold
-the connection itself. Here a single task looks at every connection a few times a second and closes the
-socket of whoever is past a limit: no task and no timer a request. Closing the socket is the only thing that
-also ends a write that Hypercorn has shielded from cancellation.
+Hypercorn bounds the memory of one connection, but hardly how long a slow or silent peer may hold the
+connection itself. Here a single task checks every connection a few times a second and closes the socket of
+each that is past a limit: no task and no timer a request. Closing the socket is the only thing that also ends
+a write that Hypercorn has shielded from cancellation.
 
 A connection is, at any time, in one phase:
 
-HEAD     bytes of a request's head are awaited or came in part; at most `header_timeout`
-BUSY     a request is being handled; its body's rate is watched where it is read (`api.http_body`)
-IDLE     kept alive between two requests; at most `keep_alive_timeout`, less when room is needed
-CLOSING  our side is closed, the peer's last bytes are thrown away; at most `LINGER_S`
+    HEAD     bytes of a request's head are awaited or came in part; at most `header_timeout`
+    BUSY     a request is being handled; its body's rate is watched where it is read (`api.http.body`)
+    IDLE     kept alive between two requests; at most `keep_alive_timeout`, less when room is needed
+    CLOSING  our side is closed, the peer's last bytes are thrown away; at most `LINGER_S`
 
 Beside that, a write that makes no progress for `write_timeout` is cut in every phase.
 
-A new connection finds its place in this order. While the server is full, nobody is accepted until somebody
+A new connection finds its place in this order. While the server is full, no connection is accepted until one
 makes room. An address (of IPv6, its /64 network) that is at its own limit makes room among its own
-connections. If all of them are at work, the new one waits `PLACE_WAIT_S` and is then refused with an answer.
-To make room, the longest idle connection goes first, then one whose request head does not come, then one
-whose answer nobody reads. Loopback and trusted proxies stand for many clients and are not counted.
+connections. If all of them are at work, the new one waits `PLACE_WAIT_S` and is then refused with a response.
+To make room, the longest idle connection is closed first, then one whose request head does not arrive, then
+one whose response is not read. Loopback and trusted proxies represent many clients and are not counted.
 """
 
 from __future__ import annotations
@@ -98,8 +98,9 @@ class GuardedStream(trio.abc.HalfCloseableStream):
             self.since = trio.current_time()
 
     def send_ahead(self) -> None:
-        """Let the kernel take `SEND_AHEAD_BYTES`; not where several answers share the connection, because a
-        small one would wait behind what it took of a large one.
+        """Let the kernel take `SEND_AHEAD_BYTES`, unless several responses share the connection.
+
+        A small one would wait behind what it took of a large one.
         """
         # Not every system has this (tcp(7)), nor every Python its name.
         with suppress(AttributeError, OSError):
@@ -207,10 +208,10 @@ def _translated(error: OSError) -> Exception:
 
 
 class Connections:
-    """All open connections: who may come in, and who is cut.
+    """All open connections: which are admitted, and which are cut.
 
-    `on_cut` is told the reason of each cut and refusal: header-timeout, idle, write-timeout, linger, evicted,
-    peer.
+    `on_cut` is called with the reason of each cut and refusal: header-timeout, idle, write-timeout, linger,
+    evicted, peer.
     """
 
     def __init__(self, config: ServerConfig, capacity: int, on_cut: OnCut) -> None:
@@ -254,7 +255,7 @@ class Connections:
     def _make_room(self, where: str, among: Iterable[GuardedStream]) -> bool:
         """Cut the one connection that is missed least, if any may be cut.
 
-        Where none may, nobody looks again before one of them falls idle or the watch has come by: a flood of
+        Where none may, the next search waits until one of them becomes idle or the watch has run: a flood of
         connections must not cost a walk over all of them each.
         """
         if where in self._fruitless:
@@ -267,7 +268,7 @@ class Connections:
         return True
 
     def admit(self, stream: trio.SocketStream) -> GuardedStream | None:
-        """Guard an accepted connection; None if its peer has gone, or too many wait for a place already.
+        """Guard an accepted connection; None if its peer has disconnected, or too many wait already.
 
         Its handler begins with `wait_for_place`.
         """
@@ -325,7 +326,7 @@ class Connections:
         return any(ip_address(peer) in network for network in self._uncounted)
 
     def forget(self, stream: GuardedStream) -> None:
-        """The connection has ended. May be called twice."""
+        """Forget a connection that has ended. May be called twice."""
         self._open.discard(stream)
         held = self._places.get(stream.place)
         if held is not None and stream in held:
@@ -341,14 +342,14 @@ class Connections:
         freed.set()
 
     def fell_idle(self, stream: GuardedStream) -> None:
-        """The connection has answered all its requests; it goes if another waits for its place."""
+        """Note that the connection has answered all its requests; close it if another waits for its place."""
         if self._fruitless:
             self._fruitless -= {"", stream.place}
         if (self._wanted or self._waiting.get(stream.place)) and not stream.has_unread():
             self._cut(stream, "evicted")
 
     async def watch(self) -> None:
-        """Cut whoever is past a limit; runs until cancelled."""
+        """Cut every connection that is past a limit; runs until cancelled."""
         shortest = min(self._config.write_timeout, *(limit for limit, _ in self._limits.values()))
         pause = min(1.0, max(0.02, shortest / 4))
         while True:
@@ -372,13 +373,13 @@ class Connections:
                 waiting[0].set()
 
     def close_unused(self) -> None:
-        """The server stops: connections without a request in hand end now."""
+        """Close connections without a request in hand, because the server stops."""
         for stream in list(self._open):
             if stream.phase in (Phase.HEAD, Phase.IDLE):
                 stream.cut()
 
     def cut_all(self) -> None:
-        """The time for requests in flight is over."""
+        """Cut all connections: the time for requests in flight is over."""
         for stream in list(self._open):
             stream.cut()
 
@@ -389,7 +390,7 @@ class Connections:
 
 
 def _spare(among: Iterable[GuardedStream], now: float) -> GuardedStream | None:
-    """The connection that is missed least. None if all of them are at work."""
+    """Return the connection that is missed least. None if all of them are at work."""
     idle: list[GuardedStream] = []
     late: list[GuardedStream] = []
     stuck: list[GuardedStream] = []
@@ -422,7 +423,7 @@ class GuardedListener(trio.abc.Listener[GuardedStream]):
         self._connections = connections
 
     async def accept(self) -> GuardedStream:
-        """The next connection. Raises OSError as accept(2) does."""
+        """Return the next connection. Raises OSError as accept(2) does."""
         while True:
             if self._connections.is_full:
                 # Nobody makes room for a connection that does not come.

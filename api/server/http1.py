@@ -1,15 +1,16 @@
-"""One connection, and HTTP/1.1 on it: Hypercorn's protocol with its weak spots closed (HTTP/2: `api.http2`).
+"""One connection, and HTTP/1.1 on it: Hypercorn's protocol with its weak spots closed.
 
-What differs from Hypercorn 0.18, and why:
+HTTP/2 is in `api.server.http2`. What differs from Hypercorn 0.18, and why:
 
-- no task is started and stopped around each request to time out idle connections (`api.connections` does);
-- head and body of an answer go out in one write;
+- no task is started and stopped around each request to time out idle connections (`api.server.connections`
+does);
+- head and body of a response are sent in one write;
 - a body of known length is not copied on its way in;
-- `100 (Continue)` is sent when a surface begins to read the body, not before anybody looked at the request;
-- bytes after the last request of a connection do not cost that request its answer;
+- `100 (Continue)` is sent when an interface begins to read the body, not before the request was checked;
+- bytes after the last request of a connection do not cost that request its response;
 - an empty line before a request is passed over;
 - `Upgrade` is ignored (no WebSocket, no cleartext HTTP/2), as RFC 9110 section 7.8 allows;
-- nothing that goes wrong in one connection reaches another.
+- an error in one connection never reaches another.
 """
 
 from __future__ import annotations
@@ -68,7 +69,7 @@ _BUSY = (
 
 
 def _goaway() -> bytes:
-    """The same over HTTP/2: no stream was looked at, so each may be tried again (RFC 9113 section 6.8)."""
+    """Return the same over HTTP/2: no stream was processed, so each may be retried (RFC 9113 section 6.8)."""
     connection = h2.connection.H2Connection(h2.config.H2Configuration(client_side=False))
     connection.initiate_connection()
     connection.close_connection(h2.errors.ErrorCodes.ENHANCE_YOUR_CALM, _BUSY_TEXT, last_stream_id=0)
@@ -98,8 +99,10 @@ class Http1(H11Protocol):
             await super().stream_send(event)
 
     async def handle(self, event: Event) -> None:
-        """As Hypercorn's; a body of known length goes to its reader as it came, and what comes after the last
-        request of a connection is thrown away.
+        """Handle an event as Hypercorn does, with two differences.
+
+        A body of known length is passed to its reader as it arrived, and bytes after the last request of a
+        connection are thrown away.
         """
         if isinstance(event, RawData):
             if self._is_last_request_read():
@@ -110,10 +113,10 @@ class Http1(H11Protocol):
         await super().handle(event)
 
     def _is_only_body(self, size: int) -> bool:
-        """Whether the `size` bytes that came are all of a body of known length, and not yet its last ones.
+        """Return whether the `size` bytes received are all of a body of known length, and not its last ones.
 
-        They are counted then. h11 would copy each byte four times, which costs a fifth of an upload. What is
-        left of a body it keeps in an attribute that is not public: without it all goes through h11.
+        They are counted then. h11 would copy each byte four times, which costs a fifth of an upload. The rest
+        of a body is in an attribute of h11 that is not public: without it all bytes pass through h11.
         """
         connection = self.connection
         if connection.their_state is not h11.SEND_BODY or connection.they_are_waiting_for_100_continue:
@@ -299,7 +302,7 @@ class HttpConnection(TCPServer):
             await self.stream.aclose()
 
     async def _handshake(self) -> str | None:
-        """The application protocol; None if the peer does not manage a TLS handshake."""
+        """Return the application protocol; None if the peer fails the TLS handshake."""
         if isinstance(self.stream, GuardedStream):
             return "http/1.1"
         try:
@@ -331,7 +334,7 @@ class HttpConnection(TCPServer):
         )
 
     async def protocol_send(self, event: Event) -> None:
-        """What the protocol wants done: bytes to send, a phase, an end."""
+        """Carry out what the protocol requests: bytes to send, a phase, an end."""
         if isinstance(event, RawData):
             async with self.send_lock:
                 try:

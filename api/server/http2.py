@@ -2,17 +2,17 @@
 
 What differs from Hypercorn 0.18, and why:
 
-- an answer waits in memory only as far as `OUTFLOW_BYTES`: Hypercorn's own buffer lets the producer go on
-  whenever anything was asked of it, so that a client with a closed window had whole files put into memory;
-- a client that takes nothing of an answer for the write timeout loses that stream, as over HTTP/1.1 its
-  connection;
-- sending to a stream that is gone lets other tasks run: Hypercorn returns at once, so that an answer made in
-  memory is sent to nobody for ever, and nothing else happens in the process;
+- a response waits in memory only as far as `OUTFLOW_BYTES`: Hypercorn's own buffer lets the producer continue
+whenever anything was taken from it, so that a client with a closed window had whole files put into memory;
+- a client that reads nothing of a response for the write timeout loses that stream, as over HTTP/1.1 its
+connection;
+- sending to a stream that has ended lets other tasks run: Hypercorn returns at once, so that a response made
+in memory is sent to no one for ever, and nothing else happens in the process;
 - a stream given up while it waits to be sent ends alone: Hypercorn's sender may fail, and with it the rest;
-- CONNECT is refused; what a client gives up or makes us give up is rated (CVE-2023-44487, CVE-2025-8671), so
-  are frames that ask for work and carry nothing (CVE-2019-9512, -9513, -9515, -9518);
+- CONNECT is refused; streams that a client gives up or makes us give up are rated (CVE-2023-44487,
+CVE-2025-8671), so are frames that cause work and carry nothing (CVE-2019-9512, -9513, -9515, -9518);
 - a request's task ends with its stream, and counts for its connection and its address until it has ended;
-- an answer that breaks off resets its stream, where Hypercorn leaves the client waiting;
+- a response that breaks off resets its stream, where Hypercorn leaves the client waiting;
 - data for an answered stream is thrown away; priorities are ignored (RFC 9113 section 5.3.2 deprecates them).
 """
 
@@ -94,11 +94,11 @@ class Outflow:
         await self._until(lambda: len(self._waiting) < OUTFLOW_BYTES)
 
     async def drain(self) -> None:
-        """Returns when all is on its way."""
+        """Return when all is sent."""
         await self._until(lambda: not self._waiting)
 
     async def pop(self, at_most: int) -> bytes:
-        """The next bytes."""
+        """Return the next bytes."""
         data = bytes(self._waiting[:at_most])
         del self._waiting[:at_most]
         if data:
@@ -208,14 +208,14 @@ class Http2(H2Protocol):
         self.priority.remove_stream(stream_id)
 
     def _note_progress(self, outflow: Outflow, *, moved: bool) -> None:
-        """Note since when nothing goes out although something waits: then the peer reads nothing."""
+        """Note since when nothing is sent although something waits: then the peer reads nothing."""
         if moved:
             self._guard.unread_since = math.inf
         elif outflow.waits and self._guard.unread_since == math.inf:
             self._guard.unread_since = trio.current_time()
 
     async def _close_stream(self, stream_id: int) -> None:
-        """As Hypercorn's, and the request's task ends with it: nobody is there to be answered."""
+        """Close the stream as Hypercorn does, and end the request's task: no one waits for its response."""
         stream = self.streams.pop(stream_id, None)
         if stream is None:
             return

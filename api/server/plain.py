@@ -1,12 +1,12 @@
-"""HTTP/1.1 for requests with a plain head: one task and one loop for a connection, one write for an answer.
+"""HTTP/1.1 for requests with a plain head: one task and one loop for a connection, one write for a response.
 
-Nearly every request of every client is read here (`api.http.plain_head` says what plain is), without a parser
+Nearly every request of every client is read here (`api.http.plain_head` defines plain), without a parser
 object, a stream, a task or a channel for each. The first head that is not plain ends this loop: `run` returns
-the bytes not yet used, and the connection goes on in `api.server.http1`, which knows all of HTTP/1. The same
-happens to requests that no interface claims (pages, metrics) and to those that are refused before an
+the bytes not yet used, and the connection continues in `api.server.http1`, which implements all of HTTP/1.
+The same happens to requests that no interface claims (pages, metrics) and to those that are refused before an
 interface sees them. So this module refuses nothing itself. `server.fast_http1 = false` turns it off.
 
-The body is counted here by its Content-Length and read from the socket only when it is asked for.
+The body is counted here by its Content-Length and read from the socket only when a reader asks for it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import trio
 
 from retain.api.http.bounds import Bounds, Share
 from retain.api.http.errors import RequestError
-from retain.api.http.message import Message, Request, Response, Surface, start_message
+from retain.api.http.message import Message, Mounted, Request, Response, start_message
 from retain.api.http.plain_head import PlainHead, PlainHeads
 from retain.api.http.send import describes_nothing, has_body, send_response, without_description
 from retain.api.server.connections import GuardedStream, Phase
@@ -42,16 +42,16 @@ class Application(Protocol):
 
     stopping: trio.Event
 
-    def interface_of(self, request: Request) -> Surface | None:
-        """The interface that a request is meant for. Raises RequestError."""
+    def interface_of(self, request: Request) -> Mounted | None:
+        """Return the interface that a request is meant for. Raises RequestError."""
         ...
 
     bounds: Bounds
 
     async def answer(
-        self, surface: Surface, request: Request, share: Share
+        self, interface: Mounted, request: Request, share: Share
     ) -> tuple[Response, list[tuple[str, str]]] | None:
-        """The answer and its header fields; None if the client has gone."""
+        """Return the response and its header fields; None if the client has disconnected."""
         ...
 
     def answered(self, name: str, method: str, status: int, seconds: float) -> None:
@@ -63,7 +63,7 @@ class ResponseFields(Protocol):
     """What gives the header fields that every answer carries."""
 
     def response_headers(self, protocol: str) -> list[tuple[bytes, bytes]]:
-        """The Date header, at most a second old."""
+        """Return the Date header, at most a second old."""
         ...
 
 
@@ -117,13 +117,13 @@ class PlainConnection:
                 return self._unread
             request = Request.of_plain_head(head, self._receive, stream.peer, self._server)
             try:
-                surface = self._app.interface_of(request)
+                interface = self._app.interface_of(request)
             except RequestError:
                 return self._unread
-            if surface is None:
+            if interface is None:
                 return self._unread
             self._unread = self._unread[end + 4 :] if len(self._unread) > end + 4 else b""
-            if not await self._serve(surface, request, head):
+            if not await self._serve(interface, request, head):
                 await stream.aclose()
                 return None
             if self._unread:
@@ -133,7 +133,7 @@ class PlainConnection:
                 stream.enter(Phase.IDLE)
                 self._on_idle(stream)
 
-    async def _serve(self, surface: Surface, request: Request, head: PlainHead) -> bool:
+    async def _serve(self, interface: Mounted, request: Request, head: PlainHead) -> bool:
         """Answer one request; whether the connection can take another one."""
         stream = self._stream
         stream.enter(Phase.BUSY)
@@ -141,14 +141,14 @@ class PlainConnection:
         self._left = head.length or 0
         share = self._app.bounds.enter(stream.peer)
         try:
-            return await self._respond(surface, request, share, started)
+            return await self._respond(interface, request, share, started)
         finally:
             share.close()
 
-    async def _respond(self, surface: Surface, request: Request, share: Share, started: float) -> bool:
-        answer = await self._app.answer(surface, request, share)
+    async def _respond(self, interface: Mounted, request: Request, share: Share, started: float) -> bool:
+        answer = await self._app.answer(interface, request, share)
         if answer is None:
-            self._app.answered(surface.name, request.method, 0, trio.current_time() - started)
+            self._app.answered(interface.name, request.method, 0, trio.current_time() - started)
             return False
         response, fields = answer
         unread = not request.body.finished
@@ -161,7 +161,7 @@ class PlainConnection:
             delivered = await self._write(self._rendered(response.status, fields), body)
         else:
             delivered = await self._stream_out(request, response, fields, unread=unread)
-        self._app.answered(surface.name, request.method, response.status, trio.current_time() - started)
+        self._app.answered(interface.name, request.method, response.status, trio.current_time() - started)
         return delivered and not unread and not self._app.stopping.is_set()
 
     def _rendered(self, status: int, fields: list[tuple[str, str]], framing: bytes = b"") -> bytes:
@@ -216,7 +216,7 @@ class PlainConnection:
         return self._complete
 
     async def _receive(self) -> Message:
-        """The next piece of the request's body, then that the client has gone."""
+        """Return the next piece of the request's body, then that the client has disconnected."""
         if self._gone:
             return {"type": "http.disconnect"}
         if self._left:
@@ -240,7 +240,7 @@ class PlainConnection:
         raise AssertionError
 
     async def _next_piece(self, size: int) -> bytes:
-        """At most `_left` bytes of the body; empty if the client has gone."""
+        """Return at most `_left` bytes of the body; empty if the client has disconnected."""
         if not self._unread:
             data = await self._received(size)
             if len(data) <= self._left:
@@ -256,7 +256,7 @@ class PlainConnection:
             return b""
 
     async def _send(self, message: Message) -> None:
-        """Take what `send_response` sends. Never raises because the client has gone."""
+        """Take what `send_response` sends. Never raises because the client has disconnected."""
         if message["type"] == "http.response.start":
             fields = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in message["headers"]]
             framing = b"Transfer-Encoding: chunked\r\n" if self._chunked else b""

@@ -6,13 +6,13 @@ The contract is docs/wire/settings.md. Documents, levels and role lists belong t
 from __future__ import annotations
 
 from retain.api.config.load import Config
-from retain.api.http.message import Surface
+from retain.api.http.message import Mounted
 from retain.api.identity import Identity, identity_options
 from retain.api.settings.address import PREFIXES
 from retain.api.settings.interface import Settings
 from retain.engine import Engine
 
-__all__ = ["Settings", "settings_surface"]
+__all__ = ["Settings", "settings_interface"]
 
 _ROOT = "/mobileservices/Storage/v1/runtime"
 _EXAMPLE = (
@@ -21,14 +21,15 @@ _EXAMPLE = (
 )
 
 
-def settings_surface(engine: Engine, config: Config, identity: Identity | None = None) -> Surface:
-    """The interface as `config` describes it, ready to be mounted; `identity` recognises callers, where other
-    users than those of `config` may call.
+def settings_interface(engine: Engine, config: Config, identity: Identity | None = None) -> Mounted:
+    """Return the interface as `config` describes it, ready to be mounted.
+
+    `identity` authenticates callers, where other users than those of `config` may call.
     """
     if identity is None:
         identity = Identity(identity_options(config), now=engine.now, entropy=engine.entropy)
     settings = Settings(engine, config.settings, identity)
-    return Surface(
+    return Mounted(
         name="settings",
         handle=settings.handle,
         error=settings.error,

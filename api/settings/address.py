@@ -1,5 +1,6 @@
-"""From a raw path to a level document and a path in it: every URL form of docs/wire/settings.md, section
-2.
+"""Addresses: from a raw path to a level document and a path in it.
+
+Every URL form of docs/wire/settings.md, section 2.
 """
 
 from __future__ import annotations
@@ -23,11 +24,10 @@ class Address:
 
     Attributes:
         application: The application's id.
-        level: Which level.
+        level: The level.
         device: The device's id, at device level.
-        user: The user's name where the URL spells it out; None means whoever asks.
+        user: The user's name where the URL spells it out; None means the caller.
         path: Names below the level document.
-
     """
 
     application: str
@@ -37,11 +37,10 @@ class Address:
     path: Path = ()
 
     def place(self, asker: Asker) -> Place:
-        """The level document, given who asks (docs/wire/settings.md, sections 11.10 and 11.11).
+        """Return the level document, given the caller (docs/wire/settings.md, sections 11.10 and 11.11).
 
         Raises:
-            Forbidden: Another user's, and the asker is no admin.
-
+            Forbidden: It is another user's, and the caller is no admin.
         """
         if self.level is Level.GLOBAL:
             return Place(self.application, Level.GLOBAL)
@@ -53,18 +52,17 @@ class Address:
 
 @dataclass(frozen=True, slots=True)
 class Me:
-    """The neighbouring service that tells a client who he is (docs/wire/settings.md, section 9).
+    """The neighbouring service that returns the client's own name (docs/wire/settings.md, section 9).
 
     Attributes:
         application: The application's id.
-
     """
 
     application: str
 
 
 def parse(segments: Sequence[str], origin: str, max_name_bytes: int) -> Address | Me:
-    """What a path points to.
+    """Return what a path points to.
 
     Args:
         segments: The path's segments, each decoded exactly once.
@@ -73,10 +71,9 @@ def parse(segments: Sequence[str], origin: str, max_name_bytes: int) -> Address 
 
     Raises:
         NoRoute: No form of the interface.
-        BadRequest: `.` or `..`, which clients and proxies take out of paths.
+        BadRequest: `.` or `..`, which clients and proxies remove from paths.
         OverLimit: A name is too long.
         Forbidden: The application form with two different applications.
-
     """
     names = [name for name in segments if name]
     for name in names:
@@ -96,7 +93,7 @@ def parse(segments: Sequence[str], origin: str, max_name_bytes: int) -> Address 
 
 
 def _strip_prefix(names: list[str], origin: str) -> tuple[str | None, list[str]]:
-    """(the application that a prefix names, what follows the prefix)."""
+    """Return (the application that a prefix names, what follows the prefix)."""
     match names:
         case ["mobileservices", "origin", found, *rest]:
             if found != origin:
@@ -119,8 +116,10 @@ def _me(owner: str, rest: list[str]) -> Me:
 
 
 def _tail(application: str, tail: list[str]) -> Address:
-    """A first segment that is no level word is a configuration at global level (docs/wire/settings.md,
-    section 11.9).
+    """Return the address of what follows the prefix.
+
+    A first segment that is no level word is a configuration at global level (docs/wire/settings.md, section
+    11.9).
     """
     match tail:
         case ["global", *path]:

@@ -13,7 +13,7 @@ VARY = ("Vary", "Authorization")
 
 
 def value_answer(text: bytes, tag: str, headers: HeaderFields = ()) -> Response:
-    """The JSON text of a value with its tag."""
+    """Return the JSON text of a value with its tag."""
     return Response(200, [JSON_TYPE, ("ETag", quoted(tag)), VARY, *COMMON, *headers], text)
 
 
@@ -34,5 +34,5 @@ def done_answer(tag: str) -> Response:
 
 
 def options_answer() -> Response:
-    """What can be done here."""
+    """Return the methods of the resource."""
     return Response(204, [ALLOW, ACCEPT_PATCH, *COMMON])

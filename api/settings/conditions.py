@@ -13,17 +13,15 @@ _SEPARATOR = re.compile(r"[ \t]*,[ \t,]*")
 
 
 def quoted(tag: str) -> str:
-    """A tag as it stands in a header. Always a strong one."""
+    """Return a tag as headers carry it. Always a strong one."""
     return f'"{tag}"'
 
 
 def read_conditions(request: Request) -> Preconditions:
-    """The request's preconditions.
+    """Return the request's preconditions.
 
     Raises:
-        BadRequest: A header that is neither `*` nor a list of entity tags: ignoring it could lose an
-            update.
-
+        BadRequest: A header that is neither `*` nor a list of entity tags: ignoring it could lose an update.
     """
     match, match_any = _read(request, "If-Match", weak=False)
     none_match, none_match_any = _read(request, "If-None-Match", weak=True)
@@ -33,8 +31,9 @@ def read_conditions(request: Request) -> Preconditions:
 
 
 def _read(request: Request, header: str, *, weak: bool) -> tuple[frozenset[str] | None, bool]:
-    """(the tags, whether it is `*`). A weak tag never matches strongly, so it is left out where `weak` is
-    false.
+    """Return (the tags, whether it is `*`).
+
+    A weak tag never matches strongly, so it is left out where `weak` is false.
     """
     values = request.header_values(header)
     if not values:

@@ -1,4 +1,4 @@
-"""What goes wrong, in the words of the interface: `{"code": …, "message": …}` on every refusal.
+"""Errors in the form of the interface: `{"code": …, "message": …}` on every refusal.
 
 SAP documents statuses only (docs/wire/settings.md, section 11.28); codes are Retain's own and stable.
 """
@@ -83,7 +83,7 @@ class TooManyWaiting(RequestError):
 
 
 def error_answer(request: Request, error: Exception) -> Response:
-    """The answer to any error that a request may end in."""
+    """Return the response to any error that a request may end in."""
     status, message, headers = worded(error)
     body = {"code": CODE.get(status, CODE[500]), "message": message}
     return Response.json(status, body, [*COMMON, *headers])

@@ -54,12 +54,11 @@ class History:
         return document, await trio.to_thread.run_sync(read, limiter=self._one)
 
     async def earlier(self, asker: Asker, place: Place, path: Path, revision: int) -> tuple[Any, Document]:
-        """Return what stood at the target of its own level in an earlier revision, and the document as it is
-        now.
+        """Return the target's value at its own level in an earlier revision, and the document as it is now.
 
         Raises:
-            NotFound: No such revision is kept, or nothing stood there.
-            Forbidden: The role lists of then or of now do not let this asker read it.
+            NotFound: The revision is not stored, or had no value there.
+            Forbidden: The role lists of then or of now do not let this caller read it.
             TooManyWaiting: Too many read history.
         """
         document, found = await self.past(asker, place, path)
@@ -74,11 +73,12 @@ class History:
 
 
 def check_readable(asker: Asker, place: Place, path: Path, value: Any) -> None:
-    """Refuse unless all is readable: history shows all of a configuration, and a level's history all of
-    them.
+    """Refuse unless all is readable.
+
+    History shows all of a configuration, and a level's history all of them.
 
     Raises:
-        Forbidden: Something is not.
+        Forbidden: A part of it is not readable.
     """
     if place.level != Level.GLOBAL or not isinstance(value, dict):
         return

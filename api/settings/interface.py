@@ -43,14 +43,17 @@ class Settings:
         self._writer = Writer(engine, policy, self._reader, config.max_body_bytes)
 
     async def handle(self, request: Request) -> Response:
-        """Answers `request`; refusals included, but for faults of ours and clients that went away."""
+        """Handle `request`.
+
+        Refusals become responses; internal errors and disconnects propagate.
+        """
         try:
             return await self._answer(request)
         except (RequestError, EngineError, IdentityError) as error:
             return error_answer(request, error)
 
     def error(self, request: Request, error: Exception) -> Response:
-        """The answer to an error that `handle` let pass."""
+        """Return the response to an error that `handle` let pass."""
         return error_answer(request, error)
 
     async def _answer(self, request: Request) -> Response:
@@ -80,7 +83,7 @@ class Settings:
         return await self._writer.answer(request, wanted, caller)
 
     def _judge(self, request: Request, asker: Asker) -> Callable[[], Awaitable[None]]:
-        """What is asked again before each delivery of an answer that waits: whether the caller still may.
+        """Return the check before each delivery of a response that waits: whether the caller still may.
 
         Raises, when called:
             IdentityError: The credential has expired or was revoked, or gives another name or other roles.
@@ -101,8 +104,10 @@ class Settings:
         return Asker(caller.name, caller.roles, not self._admins.isdisjoint(caller.roles))
 
     def _token(self, request: Request) -> HeaderFields:
-        """SAP's clients fetch a token before they write (docs/wire/settings.md, section 9). Any will do, and
-        none is demanded: what authenticates them is never sent by a browser on its own.
+        """Return a CSRF token, which SAP's clients fetch before they write.
+
+        See docs/wire/settings.md, section 9. Any token is accepted, and none is required: a browser never
+        sends on its own what authenticates these clients.
         """
         if (request.header("X-CSRF-Token") or "").lower() != "fetch":
             return ()
@@ -130,7 +135,7 @@ class Settings:
 
 
 def policy_of(config: SettingsConfig) -> SettingsPolicy:
-    """What the configuration allows, as the engine's commands carry it."""
+    """Return the operator's rules in the form that the engine's commands carry."""
     return SettingsPolicy(
         applications=frozenset(config.applications),
         put_creates=config.put_creates,

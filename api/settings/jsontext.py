@@ -23,17 +23,16 @@ _STEP = {"[": 1, "{": 1, "]": -1, "}": -1}
 
 
 async def read_json(data: bytes, max_depth: int) -> EncodedValue:
-    """The value of a JSON text.
+    """Return the value of a JSON text.
 
     Args:
         data: The text, UTF-8.
         max_depth: How deep it may be nested.
 
     Raises:
-        Invalid: Not JSON; or JSON that two readers could read differently or that cannot be kept exactly:
-            doubled names, NaN and
-            infinities, numbers too large, lone surrogates, a byte order mark; or nested too deep.
-
+        Invalid: Not JSON; or JSON that two readers could read differently or that cannot be stored exactly:
+            doubled names, NaN and infinities, numbers too large, lone surrogates, a byte order mark; or
+            nested too deep.
     """
     if len(data) < THREAD_BYTES:
         return parse(data, max_depth)

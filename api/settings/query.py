@@ -15,17 +15,16 @@ HISTORY_DEFAULT = 100
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """What stands in the query.
+    """The parameters of the query.
 
     Attributes:
         merged: `overwrite`: whether the levels above show through (docs/wire/settings.md, section 4).
         keys: `keys`: only the names of the children.
         wait_s: `wait`: seconds to wait for a change; 0 does not wait.
         watch: `watch`: a stream of changes.
-        history: `history`: at most so many versions; 0 asks for none.
+        history: `history`: the greatest number of versions; 0 requests none.
         version: `version`: an earlier revision; None is the present.
         restore: `restore`: the revision to put back; None puts back nothing.
-
     """
 
     merged: bool = True
@@ -42,7 +41,7 @@ _NAMES = frozenset({"overwrite", "keys", "wait", "watch", "history", "version", 
 
 
 def read_query(request: Request, *, merging: bool, max_wait_s: int) -> Query:
-    """The parameters of a request; unknown ones are ignored.
+    """Return the parameters of a request; unknown ones are ignored.
 
     Args:
         request: The request.
@@ -50,8 +49,7 @@ def read_query(request: Request, *, merging: bool, max_wait_s: int) -> Query:
         max_wait_s: Longest wait; longer ones are cut down to it.
 
     Raises:
-        BadRequest: A value that is none of the parameter's, or a parameter twice.
-
+        BadRequest: An invalid value, or a parameter twice.
     """
     if not request.raw_query:
         return PLAIN

@@ -56,10 +56,9 @@ class Reader:
     """Answers reads.
 
     Args:
-        engine: Where settings are kept.
-        policy: What the operator allows.
-        watchers: Who waits.
-
+        engine: The engine that stores the settings.
+        policy: The operator's rules.
+        watchers: The requests that wait.
     """
 
     def __init__(self, engine: Engine, policy: SettingsPolicy, watchers: Watchers) -> None:
@@ -69,14 +68,13 @@ class Reader:
         self._history = History(engine, policy)
 
     async def answer(self, request: Request, wanted: Wanted) -> Response:
-        """The answer to a GET or HEAD.
+        """Return the response to a GET or HEAD.
 
         Raises:
-            NotFound: Nothing there.
-            Forbidden: No right to read it.
+            NotFound: There is no such value.
+            Forbidden: The caller may not read it.
             PreconditionFailed: `If-Match` does not hold.
             TooManyWaiting: Too many wait, or read history.
-
         """
         query = wanted.query
         if query.history:
@@ -95,7 +93,7 @@ class Reader:
         return value_answer(to_text(found.value), found.tag, wanted.headers)
 
     async def find(self, wanted: Wanted) -> ReadResult:
-        """The value asked for, or the names of its children."""
+        """Return the requested value, or the names of its children."""
         place, path, policy, query = wanted.place, wanted.path, self._policy, wanted.query
         found = await self._engine.read(
             lambda state, _: read_value(
@@ -109,7 +107,7 @@ class Reader:
         return ReadResult(list(found.value), f"{found.tag}~keys")
 
     async def _changed(self, request: Request, wanted: Wanted, conditions: Preconditions) -> ReadResult:
-        """What is there when it is no longer what the client has, or after the time it wants to wait."""
+        """Return the value when it differs from the client's, or after the time the client wants to wait."""
         places = places_concerned(wanted.place, merged=wanted.query.merged)
         with self._watchers.watch(places, wanted.asker.name) as watch:
             watch.arm()
@@ -124,7 +122,7 @@ class Reader:
         return found
 
     async def _stream(self, request: Request, wanted: Wanted) -> Response:
-        """A stream of the value's changes. Refusals come before it begins, as an answer of their own."""
+        """Return a stream of the value's changes. Refusals precede it, as a response of their own."""
         await self.find(wanted)
         places = places_concerned(wanted.place, merged=wanted.query.merged)
         body = change_stream(
@@ -144,7 +142,7 @@ class Reader:
         return find
 
     async def _versions(self, wanted: Wanted) -> Response:
-        """The versions that touched the target, newest first: who, when and how; never a value."""
+        """Return the versions that changed the target, newest first: who, when and how; never a value."""
         document, found = await self._history.past(wanted.asker, wanted.place, wanted.path)
         rows = [
             {
@@ -172,7 +170,7 @@ class Reader:
 
 
 async def _change_or_gone(request: Request, watch: Watch, waiting: trio.CancelScope) -> None:
-    """Until something changes; if the client goes away before that, all waiting ends."""
+    """Wait until something changes; if the client disconnects before that, all waiting ends."""
 
     async def leave() -> None:
         await request.body.wait_gone()

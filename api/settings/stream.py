@@ -26,8 +26,9 @@ _BEAT = b":\n\n"
 
 
 class ChangeStream:
-    """The body of the answer. Holds its watch from the first byte on, and gives it back when it ends or is
-    closed.
+    """The body of the response.
+
+    Holds its watch from the first byte on, and releases it when it ends or is closed.
     """
 
     def __init__(
@@ -65,8 +66,9 @@ class ChangeStream:
         return await self._event()
 
     async def _event(self) -> bytes:
-        """The present value; nothing new is a beat. Losing it, or the right to it, is told, and ends the
-        stream.
+        """Return the present value as an event; a beat if nothing is new.
+
+        Losing the value, or the right to it, is sent as an event, and ends the stream.
         """
         try:
             found = await self._find()
@@ -85,13 +87,13 @@ class ChangeStream:
         return _event("value", found.tag, to_text(found.value))
 
     async def _beat(self) -> bytes:
-        """Keep the connection open, unless the right to it has gone or the credential's time is over."""
+        """Keep the connection open, unless the right to it was withdrawn or the credential has expired."""
         if self._ends is not None and trio.current_time() >= self._ends:
             return _BEAT
         return await self._event()
 
     async def aclose(self) -> None:
-        """Gives the watch back."""
+        """Release the watch."""
         if not self._closed:
             self._closed = True
             self._watching.__exit__(None, None, None)

@@ -40,14 +40,14 @@ class Difference:
 
     @property
     def sign(self) -> str:
-        """`+` comes, `-` goes, `~` changes."""
+        """`+` is added, `-` is removed, `~` changes."""
         if isinstance(self.old, Missing):
             return "+"
         return "-" if isinstance(self.new, Missing) else "~"
 
 
 def pack(application: str, documents: Mapping[Place, Any]) -> dict[str, Any]:
-    """An application as an export."""
+    """Return an application as an export."""
     return {
         "format": FORMAT,
         "application": application,
@@ -66,11 +66,10 @@ def entry(place: Place, value: Any) -> dict[str, Any]:
 
 
 def read_export(data: bytes, max_depth: int) -> dict[str, Any]:
-    """An export's text, read as strictly as a request's.
+    """Return an export's text, read as strictly as a request's.
 
     Raises:
         Invalid: Not JSON, or no export.
-
     """
     document = parse(data, max_depth + _WRAPPING).value
     if not isinstance(document, dict) or document.get("format") != FORMAT:
@@ -81,11 +80,10 @@ def read_export(data: bytes, max_depth: int) -> dict[str, Any]:
 
 
 def unpack(application: str, entries: Sequence[Any]) -> dict[Place, dict[str, Any]]:
-    """The documents of an export.
+    """Return the documents of an export.
 
     Raises:
-        Invalid: An entry is none, or two are for one place.
-
+        Invalid: An entry is malformed, or two are for one place.
     """
     documents: dict[Place, dict[str, Any]] = {}
     for item in entries:
@@ -124,19 +122,18 @@ def _is_name(name: Any) -> bool:
 
 
 def text_of(place: Place) -> str:
-    """A place for people."""
+    """Return a place for people."""
     where = _NAMES[Level(place.level)]
     return " ".join(part for part in (where, place.device, place.user) if part)
 
 
 def differences(old: Mapping[Place, Any], new: Mapping[Place, Any], *, replace: bool) -> Iterator[Difference]:
-    """What an import would change, in the order of the places.
+    """Yield what an import would change, in the order of the places.
 
     Args:
-        old: What there is.
-        new: What is imported.
+        old: The present documents.
+        new: The imported ones.
         replace: Whether documents that are not imported end.
-
     """
     for place in sorted({*old, *new} if replace else new):
         yield from _between(place, (), old.get(place, MISSING), new.get(place, MISSING))
@@ -154,7 +151,7 @@ def _between(place: Place, path: Path, old: Any, new: Any) -> Iterator[Differenc
 
 
 def line_of(difference: Difference) -> str:
-    """A difference as one line of a listing."""
+    """Return a difference as one line of a listing."""
     where = f"{difference.sign} {text_of(difference.place)}"
     if difference.path:
         where += f": {'/'.join(difference.path)}"

@@ -24,7 +24,7 @@ class Watch:
             self._changed = trio.Event()
 
     def wake(self) -> None:
-        """A document has changed."""
+        """Wake the request: a document has changed."""
         self._changed.set()
 
     async def wait(self) -> None:

@@ -47,12 +47,11 @@ class Writer:
         self._max_body_bytes = max_body_bytes
 
     async def answer(self, request: Request, wanted: Wanted, caller: Caller) -> Response:
-        """The answer to a write.
+        """Return the response to a write.
 
         Raises:
-            EngineError: It cannot be done.
-            RequestError: The body is not what the method takes.
-
+            EngineError: The engine refuses it.
+            RequestError: The method does not accept this body.
         """
         facts: dict[str, Any] = {
             "actor": caller.actor,
@@ -106,12 +105,12 @@ class Writer:
 
 
 def _media_type(request: Request) -> str:
-    """The body's type, JSON if it has none. UTF-8 is the only charset and no coding is undone: both are how
-    bombs come.
+    """Return the body's type, JSON if it has none.
+
+    UTF-8 is the only charset, and no content coding is undone: a small body could become a bomb.
 
     Raises:
         UnsupportedBody: Another charset, or a content coding.
-
     """
     coding = request.header("Content-Encoding")
     if coding is not None and coding.lower() not in {"", "identity"}:

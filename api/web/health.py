@@ -29,7 +29,7 @@ _HEADERS = {
 
 
 def bare_app(name: str) -> QuartTrio:
-    """A Quart-Trio application with its weak defaults closed, for blueprints to be registered on."""
+    """Return a Quart-Trio application with its weak defaults closed, for blueprints to be registered on."""
     app = QuartTrio(name, static_folder=None)
     app.url_map.merge_slashes = False
     app.url_map.strict_slashes = False

@@ -1,7 +1,7 @@
-"""The page at `/`: what this server is, where its interfaces are, and a first line to try each with.
+"""The page at `/`: what this server is, where its interfaces are, and a first command line for each.
 
-It tells a stranger what `/readyz` tells, and nothing else that the documentation does not: no tenant, no
-user, no version, no number.
+It reveals what `/readyz` reveals, and otherwise only what the documentation says: no tenant, no user, no
+version, no number.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from retain.api.http.external import ExternalUrl
-from retain.api.http.message import Request, RequestError, Response, Surface, plain_error
+from retain.api.http.message import Mounted, Request, RequestError, Response, plain_error
 
 if TYPE_CHECKING:
     import jinja2
@@ -46,24 +46,23 @@ class NotAllowed(RequestError):
 
 
 class Landing:
-    """Answers `/`.
+    """The page at `/`.
 
     Args:
-        surfaces: What is mounted; those with an example are shown, in this order.
+        interfaces: The mounted interfaces; those with an example are shown, in this order.
         pages: Further (path, label) to link to, below `/`.
-        external: Says how clients reach this server.
-        state: Whether requests are taken, and a word on why, as `readiness` has it.
-
+        external: Knows how clients reach this server.
+        state: Returns whether requests are accepted, and a word on why, as `readiness` does.
     """
 
     def __init__(
         self,
-        surfaces: Sequence[Surface],
+        interfaces: Sequence[Mounted],
         pages: Sequence[tuple[str, str]],
         external: ExternalUrl,
         state: Callable[[], tuple[bool, str]],
     ) -> None:
-        self._interfaces = [surface for surface in surfaces if surface.example is not None]
+        self._interfaces = [interface for interface in interfaces if interface.example is not None]
         self._pages = list(pages)
         self._external = external
         self._state = state
@@ -74,12 +73,12 @@ class Landing:
 
         return environment()
 
-    def mount(self) -> Surface:
+    def mount(self) -> Mounted:
         """As the application mounts it."""
-        return Surface(name="landing", handle=self.handle, error=_error, prefixes=("",))
+        return Mounted(name="landing", handle=self.handle, error=_error, prefixes=("",))
 
     async def handle(self, request: Request) -> Response:
-        """The page. Raises NotHere, NotAllowed."""
+        """Return the page. Raises NotHere, NotAllowed."""
         if request.raw_path != b"/":
             raise NotHere("Not Found")
         if request.method not in ("GET", "HEAD"):

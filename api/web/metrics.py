@@ -123,7 +123,7 @@ class Counters:
         return {name: Totals(asked[name], refused[name], tuple(within.get(name, ()))) for name in asked}
 
     def cut(self, reason: str) -> None:
-        """A connection was cut or refused."""
+        """Count a connection that was cut or refused."""
         self._cuts.labels(reason).inc()
 
     def watch(self, engine: Engine, connections: Callable[[], int]) -> None:

@@ -34,7 +34,7 @@ Fields = Mapping[str, Any]
 
 
 def token_routes(administration: Administration, identity: Identity, config: Config) -> Blueprint:
-    """The routes, to be registered beside health and metrics."""
+    """Return the routes, to be registered beside health and metrics."""
     routes = _Routes(administration, identity, config)
     blueprint = Blueprint("tokens", __name__)
     for path, method, handler in (
@@ -56,7 +56,7 @@ class _Routes:
     def guarded(
         self, handler: Callable[[Request, str], Awaitable[Response]]
     ) -> Callable[[], Awaitable[Response]]:
-        """The handler, called for administrators only, its refusals worded."""
+        """Return the handler, restricted to administrators, its refusals as responses."""
 
         async def view() -> Response:
             asked = Request(dict(quart_request.scope), _nothing)
@@ -78,7 +78,7 @@ class _Routes:
             raise Forbidden("only administrators may do this", reason="admin")
 
     async def create(self, asked: Request, actor: str) -> Response:
-        """Makes the tokens; they are in this answer and nowhere else."""
+        """Generate the tokens; they are in this response and stored nowhere."""
         fields = await _fields(
             required={"tenant": str, "expiry": str},
             optional={"start": str, "timezone": str, "revoke_existing": bool, "containers": list},
@@ -89,23 +89,22 @@ class _Routes:
         return _answer(201, {"tokens": tokens})
 
     async def listed(self, asked: Request, actor: str) -> Response:
-        """The tokens of `?tenant=` that have not expired, without their texts."""
+        """Return the tokens of `?tenant=` that have not expired, without the tokens themselves."""
         tenant = quart_request.args.get("tenant", "")
         return _answer(200, {"tokens": await self._administration.list_tokens(actor=actor, tenant=tenant)})
 
     async def revoke(self, asked: Request, actor: str) -> Response:
-        """Ends container tokens: those in `ids`, or all."""
+        """Revoke container tokens: those in `ids`, or all."""
         fields = await _fields(required={"tenant": str}, optional={"ids": list})
         return _answer(200, {"tokens": await self._administration.revoke_tokens(actor=actor, **fields)})
 
 
 async def _fields(required: Mapping[str, type], optional: Mapping[str, type]) -> dict[str, Any]:
-    """The fields of the body, which is a JSON object of exactly these.
+    """Return the fields of the body, which is a JSON object of exactly these.
 
     Raises:
-        Unsupported: `content-type`: it is not said to be JSON.
+        Unsupported: `content-type`: it is not declared as JSON.
         Invalid: `body`.
-
     """
     if quart_request.mimetype != "application/json":
         raise Unsupported("the body must be application/json", reason="content-type")

@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import quote
 
-from retain.api.areas import areas_surface
+from retain.api.areas import areas_interface
 from retain.api.config.load import AreasConfig, Config, ServerConfig
-from retain.api.http.message import Surface
+from retain.api.http.message import Mounted
 from retain.engine import Engine, Options
 from retain.engine.testing import SteppedClock, open_memory_engine
 from retain.journal import PayloadStore
@@ -76,16 +76,16 @@ def multipart_type(boundary: str = BOUNDARY) -> tuple[str, str]:
 class Client:
     """Talks to the interface over an engine on a memory disk."""
 
-    def __init__(self, engine: Engine, surface: Surface, clock: SteppedClock, disk: MemoryDisk) -> None:
+    def __init__(self, engine: Engine, interface: Mounted, clock: SteppedClock, disk: MemoryDisk) -> None:
         self.engine = engine
-        self.surface = surface
+        self.interface = interface
         self.clock = clock
         self.disk = disk
 
     async def send(
         self, method: str, target: str, headers: Pairs = (), body: bytes = b"", **more: Any
     ) -> Answer:
-        response = await self.surface.handle(make_request(method, target, headers, body, **more))
+        response = await self.interface.handle(make_request(method, target, headers, body, **more))
         response.head_message()
         content = response.body
         if not isinstance(content, bytes):
@@ -145,4 +145,4 @@ async def areas_client(
     )
     clock, disk = SteppedClock(), MemoryDisk()
     async with open_memory_engine(disk, clock=clock, options=options) as engine:
-        yield Client(engine, areas_surface(engine, config), clock, disk)
+        yield Client(engine, areas_interface(engine, config), clock, disk)

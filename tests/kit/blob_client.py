@@ -1,4 +1,4 @@
-"""A client of the Blob surface without a network: requests signed or with a token in, whole answers out."""
+"""A client of the Blob interface without a network: requests signed or with a token in, whole answers out."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any
 from urllib.parse import quote
 from xml.etree.ElementTree import Element, fromstring
 
+from retain.api.blobs.interface import BlobInterface
 from retain.api.blobs.sas import shared_key
 from retain.api.blobs.sas.issue import issue_account_sas, issue_service_sas
-from retain.api.blobs.surface import BlobSurface
 from retain.api.blobs.wire.times import http_date
 from retain.api.config.load import BlobsConfig, Config, ServerConfig
 from retain.engine import Engine, Options
@@ -61,11 +61,13 @@ class Answer:
 
 
 class BlobClient:
-    """Talks to the surface over an engine on a memory disk; by default as the owner of the account's key."""
+    """Talks to the interface over an engine on a memory disk; by default with the account's key."""
 
-    def __init__(self, engine: Engine, surface: BlobSurface, clock: SteppedClock, disk: MemoryDisk) -> None:
+    def __init__(
+        self, engine: Engine, interface: BlobInterface, clock: SteppedClock, disk: MemoryDisk
+    ) -> None:
         self.engine = engine
-        self.surface = surface
+        self.interface = interface
         self.clock = clock
         self.disk = disk
         self.account = ACCOUNT
@@ -74,7 +76,7 @@ class BlobClient:
         self, method: str, target: str, headers: Pairs = (), body: bytes = b"", **more: Any
     ) -> Answer:
         """A request exactly as given."""
-        response = await self.surface.handle(make_request(method, target, headers, body, **more))
+        response = await self.interface.handle(make_request(method, target, headers, body, **more))
         response.head_message()
         content = response.body
         if not isinstance(content, bytes):
@@ -188,7 +190,7 @@ async def blob_client(
     disk: MemoryDisk | None = None,
     **settings: Any,
 ) -> AsyncIterator[BlobClient]:
-    """A client of a surface with these settings of ``blobs``; the engine is verified at the end."""
+    """A client of a interface with these settings of ``blobs``; the engine is verified at the end."""
     config = replace(
         Config(), blobs=replace(BlobsConfig(), **settings), server=replace(ServerConfig(), **(server or {}))
     )
@@ -196,4 +198,4 @@ async def blob_client(
     async with open_memory_engine(disk, clock=clock, options=options) as engine:
         days = config.retention.recordings_days
         await engine.submit(ConfigureRetention(actor="test", days=days, resource=bytes(16)))
-        yield BlobClient(engine, BlobSurface(engine, config, KEYS.get), clock, disk)
+        yield BlobClient(engine, BlobInterface(engine, config, KEYS.get), clock, disk)

@@ -13,7 +13,7 @@ import trio
 import trio.testing
 
 from retain.api.config.load import Config, ServerConfig
-from retain.api.http.message import Request, Response, Surface, plain_error
+from retain.api.http.message import Mounted, Request, Response, plain_error
 from retain.api.server.app import App
 from retain.api.server.serve import serve
 from retain.engine import NotFound
@@ -148,7 +148,7 @@ class Served:
 
 
 async def _echo(request: Request) -> Response:
-    """A surface that shows what reached it; the second segment says what to do."""
+    """A interface that shows what reached it; the second segment says what to do."""
     segments = request.segments()
     what = segments[1] if len(segments) > 1 else ""
     STARTED.append("/".join(segments[1:]))
@@ -232,14 +232,17 @@ async def _breaks() -> AsyncIterator[bytes]:
     raise RuntimeError("a secret value")
 
 
-ECHO = Surface(name="echo", handle=_echo, error=plain_error, prefixes=("echo",))
+ECHO = Mounted(name="echo", handle=_echo, error=plain_error, prefixes=("echo",))
 
 
 @asynccontextmanager
 async def serving(
-    server: ServerConfig | None = None, *, surfaces: Sequence[Surface] = (ECHO,), config: Config | None = None
+    server: ServerConfig | None = None,
+    *,
+    interfaces: Sequence[Mounted] = (ECHO,),
+    config: Config | None = None,
 ) -> AsyncIterator[Served]:
-    """Serve `surfaces` over an engine in memory, on a free port of 127.0.0.1.
+    """Serve `interfaces` over an engine in memory, on a free port of 127.0.0.1.
 
     A clock of the test's own may stand still until the end; from there on it goes.
     """
@@ -252,7 +255,7 @@ async def serving(
         ready.set()
 
     async with open_memory_engine(options=LightOptions()) as engine, trio.open_nursery() as nursery:
-        app = App(engine, config, surfaces)
+        app = App(engine, config, interfaces)
         stop = trio.Event()
         ended = trio.Event()
 

@@ -20,8 +20,8 @@ import trio
 import trio.testing
 
 import retain
+from retain.api.blobs.interface import blobs_interface
 from retain.api.blobs.sas.issue import issue_account_sas
-from retain.api.blobs.surface import blobs_surface
 from retain.api.config.load import Config, ServerConfig
 from retain.api.server.app import create_app
 from retain.api.server.serve import serve
@@ -97,7 +97,7 @@ async def served(folder: Path, *, short: bool) -> AsyncIterator[tuple[Engine, in
         ready.set()
 
     async with open_engine(str(folder)) as engine, trio.open_nursery() as nursery:
-        surface = blobs_surface(engine, config, {ACCOUNT: (KEY,)}.get)
+        surface = blobs_interface(engine, config, {ACCOUNT: (KEY,)}.get)
         app = create_app(engine, config, [surface])
 
         async def run() -> None:

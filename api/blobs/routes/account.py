@@ -1,5 +1,6 @@
-"""Operations on the account: its containers, its service properties, what kind it is (docs/wire/blobs.md,
-section 5).
+"""Operations on the account: its containers, its service properties, its kind.
+
+See docs/wire/blobs.md, section 5.
 """
 
 from __future__ import annotations

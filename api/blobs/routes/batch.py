@@ -1,9 +1,8 @@
 """Blob Batch: up to 256 deletions or changes of tier in one request.
 
-Every request inside goes through the interface as if it had come alone: it is authorized by what it brings
-itself, refused with its own answer, and served by the same code. What it inherits from the batch is the
-version, the way it came (address, protocol, host), and the token of the batch's URL if it brings no
-credentials.
+Every request inside is handled as if it had been sent alone: it is authorized by its own credentials, refused
+with its own response, and served by the same code. From the batch it inherits the version, the transport
+(address, protocol, host), and the token of the batch's URL if it has no credentials.
 """
 
 from __future__ import annotations
@@ -71,7 +70,7 @@ def _rounds(call: Call, parts: list[batch.Part]) -> Iterator[list[int]]:
 
 
 def _named(call: Call, part: batch.Part) -> object:
-    """What a request names, however its path is written; the path itself where it cannot be read."""
+    """Return what a request names, however its path is written; the path itself where it is malformed."""
     try:
         segments = _bare(part.method, part.raw_path, b"", []).segments()
     except RequestError:

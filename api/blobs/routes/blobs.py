@@ -1,5 +1,6 @@
-"""Writing a blob: Put Blob, its properties, metadata, tags and tier, delete (docs/wire/blobs.md, sections 5.1
-and 5.5).
+"""Writing a blob: Put Blob, its properties, metadata, tags and tier, delete.
+
+See docs/wire/blobs.md, sections 5.1 and 5.5.
 """
 
 from __future__ import annotations
@@ -41,8 +42,9 @@ _DELETE_SNAPSHOTS: Final = frozenset({"include", "only"})
 
 
 def require_block_blob(call: Call) -> None:
-    """Only block blobs live here. Raises AzureError: missing, unknown, or NotImplemented for the other
-    two.
+    """Refuse other types than block blobs.
+
+    Raises AzureError: missing, unknown, or NotImplemented for the other two.
     """
     kind = call.header("x-ms-blob-type")
     if kind is None:

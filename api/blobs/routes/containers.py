@@ -1,5 +1,6 @@
-"""Operations on a container: create, properties, metadata, access policies, delete (docs/wire/blobs.md,
-sections 2.3 and 5).
+"""Operations on a container: create, properties, metadata, access policies, delete.
+
+See docs/wire/blobs.md, sections 2.3 and 5.
 """
 
 from __future__ import annotations
@@ -116,7 +117,7 @@ async def _entry(call: Call) -> tuple[ContainerEntry, int]:
 
 
 def _public_access(call: Call) -> str | None:
-    """The level asked for. It is kept and shown; anonymous requests are refused all the same."""
+    """Return the requested level. It is stored and shown; anonymous requests are refused all the same."""
     level = call.header("x-ms-blob-public-access")
     if level is not None and level not in _ACCESS_LEVELS:
         raise invalid_header("x-ms-blob-public-access", level)

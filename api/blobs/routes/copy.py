@@ -1,8 +1,7 @@
-"""Copies: Copy Blob, Copy Blob From URL, Put Blob From URL, Put Block From URL (docs/wire/blobs.md, section
-5.2).
+"""Copies: Copy Blob, Copy Blob From URL, Put Blob From URL, Put Block From URL.
 
-All finish inline. The bytes are read and stored anew, because every body has a key of its own that dies
-with it.
+See docs/wire/blobs.md, section 5.2. All finish inline. The bytes are read and stored anew, because every body
+has its own key, which is destroyed with it.
 """
 
 from __future__ import annotations
@@ -49,8 +48,9 @@ _TAG_OPTIONS: Final = frozenset({"REPLACE", "COPY"})
 
 
 async def copy_blob(call: Call) -> Response:
-    """Copy Blob, or Copy Blob From URL if `x-ms-requires-sync` says so: content, headers and MD5 of the
-    source.
+    """Copy Blob, or Copy Blob From URL with `x-ms-requires-sync`.
+
+    Copies content, headers and MD5 of the source.
     """
     is_sync = call.flag("x-ms-requires-sync")
     conditions, copies_tags = call.conditions(write=True), _copies_tags(call)
@@ -83,8 +83,9 @@ async def copy_blob(call: Call) -> Response:
 
 
 async def put_blob_from_url(call: Call) -> Response:
-    """Put Blob From URL: a new blob with the source's content; headers that the request names replace the
-    source's.
+    """Put Blob From URL: store a new blob with the source's content.
+
+    Headers in the request replace the source's.
     """
     require_block_blob(call)
     conditions, copies_tags = call.conditions(write=True), _copies_tags(call)
@@ -142,7 +143,7 @@ async def abort_copy(call: Call) -> Response:
 
 
 async def _fetch(call: Call, upload: Upload, source: Source, start: int, stop: int) -> Body:
-    """The source's bytes as a body of their own, held against the checksums sent along."""
+    """Return the source's bytes as a new body, checked against the checksums in the request."""
     md5 = md5_header(call, "x-ms-source-content-md5")
     crc = crc64_header(call, "x-ms-source-content-crc64")
     if md5 is not None and crc is not None:
@@ -162,7 +163,7 @@ async def _fetch(call: Call, upload: Upload, source: Source, start: int, stop: i
 
 
 def _put(call: Call, source: Source, body: Body, conditions: Conditions, *, copies_tags: bool) -> PutBlob:
-    """What every copy writes: the source's metadata unless the request brings some, tags, tier."""
+    """Return the command of every copy: the source's metadata unless the request has some, tags, tier."""
     return PutBlob(
         actor=call.actor,
         account=call.account,

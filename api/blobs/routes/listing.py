@@ -37,7 +37,7 @@ _AT_ONCE: Final = 500
 
 
 def included(query: Query) -> frozenset[str]:
-    """What `include` asks for. Raises AzureError InvalidQueryParameterValue for an unknown word."""
+    """Return the words of `include`. Raises AzureError InvalidQueryParameterValue for an unknown one."""
     text = query.filled("include") or ""
     words = frozenset(word.strip().lower() for word in text.split(",")) - {""}
     if not words <= INCLUDES:

@@ -1,5 +1,6 @@
-"""Reading a blob: Get Blob whole and by range, its properties, metadata and tags (docs/wire/blobs.md, section
-5.3).
+"""Reading a blob: Get Blob whole and by range, its properties, metadata and tags.
+
+See docs/wire/blobs.md, section 5.3.
 """
 
 from __future__ import annotations
@@ -42,8 +43,9 @@ _GUARDS: Final = [
 
 
 async def find_blob(call: Call, *, prefix: str = "") -> tuple[BlobEntry, int]:
-    """The blob a read names, held against its conditions, and the instant it was read. Raises as the
-    engine.
+    """Return the blob of a read, checked against its conditions, and the instant of the read.
+
+    Raises as the engine.
     """
     call.require_no_version()
     conditions = call.conditions(prefix=prefix)
@@ -115,7 +117,7 @@ class _Stretches:
         self._open = first
 
     async def chunks(self) -> AsyncGenerator[bytes, None]:
-        """The bytes. The first stretch may have been opened before the answer began."""
+        """Yield the bytes. The first stretch may have been opened before the response began."""
         for number, (body, start, stop) in enumerate(self._held):
             if number % _AT_ONCE == _AT_ONCE - 1:
                 # Small blocks are read without waiting: a blob has up to 50,000, and others have their turn.
@@ -129,7 +131,7 @@ class _Stretches:
             await self.aclose()
 
     async def aclose(self) -> None:
-        """Gives the open file back."""
+        """Close the open file."""
         download, self._open = self._open, None
         if download is not None:
             await download.aclose()
@@ -149,8 +151,9 @@ async def open_blob(engine: Engine, entry: BlobEntry, start: int, stop: int) -> 
 
 
 class BlobBody:
-    """An answer's body; closed, it gives the file back even if nothing was read, which a generator that was
-    never begun would not.
+    """A response's body; `aclose` closes the file even if nothing was read.
+
+    A generator that never began would not do that.
     """
 
     def __init__(self, chunks: AsyncGenerator[bytes, None], stretches: _Stretches) -> None:
@@ -164,13 +167,13 @@ class BlobBody:
         return await anext(self._chunks)
 
     async def aclose(self) -> None:
-        """Ends reading."""
+        """End reading."""
         await self._chunks.aclose()
         await self._stretches.aclose()
 
 
 async def read_blob(engine: Engine, entry: BlobEntry, start: int, stop: int) -> AsyncGenerator[bytes, None]:
-    """The bytes of a blob from `start` up to, not including, `stop`, as they come from the disk."""
+    """Yield the bytes of a blob from `start` up to, not including, `stop`, as they come from the disk."""
     stretches = _Stretches(engine, pieces(entry, start, stop))
     try:
         async with aclosing(stretches.chunks()) as chunks:

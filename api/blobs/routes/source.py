@@ -83,7 +83,7 @@ def _parse(call: Call, text: str) -> tuple[Address, str, str]:
 
 
 def _own_hosts(call: Call) -> frozenset[str]:
-    """The names under which this server is asked, with their ports: a copy's source must be one of them."""
+    """Return the names of this server, with their ports: a copy's source must be at one of them."""
     base = call.site.external.base(call.request)
     asked = (
         call.request.authority.decode("latin-1") if call.request.authority else call.headers.get("host", "")

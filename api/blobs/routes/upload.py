@@ -1,6 +1,4 @@
-"""What writes have in common: checksums of a body, stored content headers, metadata, tags and tier as
-sent.
-"""
+"""The common parts of writes: checksums of a body, stored content headers, metadata, tags and tier."""
 
 from __future__ import annotations
 
@@ -51,8 +49,9 @@ class Sums:
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """A body that arrived whole and matched its checksums. `md5` of its bytes; `crc64` only if one was
-    sent.
+    """A body that arrived whole and matched its checksums.
+
+    `md5` of its bytes; `crc64` only if one was sent.
     """
 
     body: Body
@@ -60,14 +59,14 @@ class Received:
     crc64: int | None
 
     def sum_headers(self) -> list[tuple[str, str]]:
-        """The checksum a write answers with: CRC-64 to who sent one, else MD5."""
+        """Return the checksum in a write's response: CRC-64 if the client sent one, else MD5."""
         if self.crc64 is not None:
             return [("x-ms-content-crc64", crc64.encode(self.crc64))]
         return [("Content-MD5", b64encode(self.md5).decode("ascii"))]
 
 
 def require_length(call: Call) -> int:
-    """The declared Content-Length. Raises AzureError MissingContentLengthHeader (411)."""
+    """Return the declared Content-Length. Raises AzureError MissingContentLengthHeader (411)."""
     length = call.request.body.declared
     if length is None:
         if call.request.body.finished:
@@ -77,14 +76,14 @@ def require_length(call: Call) -> int:
 
 
 def size_limit(version: str, before_2016: int, before_2019: int, now: int) -> int:
-    """The largest body of a write, in bytes, by version (docs/wire/blobs.md, section 5.1)."""
+    """Return the largest body of a write, in bytes, by version (docs/wire/blobs.md, section 5.1)."""
     if version < "2016-05-31":
         return before_2016
     return before_2019 if version < "2019-12-12" else now
 
 
 def md5_header(call: Call, name: str) -> bytes | None:
-    """An MD5 as a header carries it. Raises AzureError InvalidMd5 unless it is Base64 of 16 bytes."""
+    """Return the MD5 in a header. Raises AzureError InvalidMd5 unless it is Base64 of 16 bytes."""
     text = call.header(name)
     if text is None:
         return None
@@ -95,7 +94,7 @@ def md5_header(call: Call, name: str) -> bytes | None:
 
 
 def stored_md5(call: Call) -> bytes | None:
-    """Return the MD5 to store with content that is not at hand, as it was sent: nobody checks it.
+    """Return the MD5 to store with content that is not at hand, as it was sent and without checking it.
 
     Raises AzureError InvalidMd5 unless it is Base64 of at most 64 bytes.
     """
@@ -110,7 +109,7 @@ def stored_md5(call: Call) -> bytes | None:
 
 
 def crc64_header(call: Call, name: str) -> int | None:
-    """A CRC-64 as a header carries it. Raises AzureError InvalidHeaderValue for anything else."""
+    """Return the CRC-64 in a header. Raises AzureError InvalidHeaderValue for anything else."""
     text = call.header(name)
     if text is None:
         return None
@@ -158,11 +157,13 @@ async def precheck(call: Call, conditions: Conditions) -> None:
 
 
 async def receive(call: Call, upload: Upload, limit: int, *, blob_md5: bytes | None = None) -> Received:
-    """Stream the body into an upload and hold it against its checksums.
+    """Stream the body into an upload and compare it with its checksums.
 
-    `blob_md5` is the MD5 to store with it, which takes precedence over that of the request, as at Azure.
-    Nothing is kept of a body that does not match. Raises AzureError Md5Mismatch, Crc64Mismatch,
-    InvalidInput for a broken frame; RequestError for a body that is too long, too slow or gone.
+    `blob_md5` is the MD5 to store with it, which takes precedence over that of the request, as at Azure. A
+    body that does not match is discarded.
+
+    Raises AzureError Md5Mismatch, Crc64Mismatch, InvalidInput for a broken frame; RequestError for a body
+    that is too long, too slow or incomplete.
     """
     sums = sent_sums(call)
     if blob_md5 is not None and not sums.framed:
@@ -225,7 +226,7 @@ def check_md5(sent: bytes, computed: bytes) -> None:
 
 
 def content_headers(call: Call, *, plain: bool, default_type: str | None = DEFAULT_TYPE) -> ContentHeaders:
-    """The content headers to store: `x-ms-blob-*` first, then (if `plain`) those of the request itself."""
+    """Return the content headers to store: `x-ms-blob-*`, then (if `plain`) those of the request itself."""
 
     def pick(name: str) -> str | None:
         return call.header(f"x-ms-blob-{name}") or (call.header(name) if plain else None)
@@ -240,17 +241,17 @@ def content_headers(call: Call, *, plain: bool, default_type: str | None = DEFAU
 
 
 def metadata_of(call: Call) -> Pairs:
-    """The metadata of a request, in the case sent. Raises AzureError."""
+    """Return the metadata of a request, in the case sent. Raises AzureError."""
     return tuple(parse_metadata(call.request.cased_headers()).items())
 
 
 def tags_of(call: Call) -> Pairs:
-    """The tags of `x-ms-tags`. Raises AzureError."""
+    """Return the tags of `x-ms-tags`. Raises AzureError."""
     return tuple(parse_tags_header(call.header("x-ms-tags") or "").items())
 
 
 def tier_of(call: Call) -> str | None:
-    """The access tier asked for. Raises AzureError InvalidHeaderValue for an unknown one."""
+    """Return the requested access tier. Raises AzureError InvalidHeaderValue for an unknown one."""
     text = call.header("x-ms-access-tier")
     if text is None:
         return None

@@ -1,7 +1,6 @@
-"""Which fields a shared access signature signs, in which order, for which version (docs/wire/blobs.md,
-sections 2.1 and 3).
+"""The fields that a shared access signature signs, in their order, by version.
 
-Data and two small functions; used both to verify and to issue.
+See docs/wire/blobs.md, sections 2.1 and 3. Data and small functions; used both to verify and to issue.
 """
 
 from __future__ import annotations
@@ -78,30 +77,31 @@ _VERSION: Final = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 
 
 def is_version(text: str) -> bool:
-    """Whether a text has the form of a service version. Newer ones than we know are fine (blobs.md,
-    preamble).
+    """Return whether a text has the form of a service version.
+
+    Versions newer than the known ones are accepted (docs/wire/blobs.md).
     """
     return _VERSION.fullmatch(text) is not None
 
 
 def signed_fields(table: tuple[tuple[str, tuple[str, ...]], ...], version: str) -> tuple[str, ...] | None:
-    """The fields that a version signs; None if the version is older than the table."""
+    """Return the fields that a version signs; None if the version is older than the table."""
     return next((fields for since, fields in table if version >= since), None)
 
 
 def canonical_resource(version: str, account: str, container: str, blob: str | None) -> str:
-    """What the URL names, as a service SAS signs it: decoded names, the account once, for both URL styles."""
+    """Return the resource of a service SAS: decoded names, the account once, for both URL styles."""
     path = f"/{account}/{container}" if blob is None else f"/{account}/{container}/{blob}"
     return f"/blob{path}" if version >= _BLOB_PREFIX_SINCE else path
 
 
 def service_string(fields: tuple[str, ...], values: Mapping[str, str]) -> str:
-    """The string-to-sign of a service SAS: the fields joined by newlines, absent ones empty."""
+    """Return the string-to-sign of a service SAS: the fields joined by newlines, absent ones empty."""
     return "\n".join([values.get(name, "") for name in fields])
 
 
 def account_string(fields: tuple[str, ...], values: Mapping[str, str]) -> str:
-    """The string-to-sign of an account SAS: a newline after every field."""
+    """Return the string-to-sign of an account SAS: a newline after every field."""
     return "\n".join([values.get(name, "") for name in fields]) + "\n"
 
 
@@ -111,10 +111,10 @@ def sign(key: bytes, text: str) -> bytes:
 
 
 def is_signed_by(signature: bytes, text: str, keys: tuple[bytes, ...]) -> bool:
-    """Whether one of the account's keys made a signature.
+    """Return whether one of the account's keys made a signature.
 
-    Every key is tried and compared in constant time, so that the answer's timing tells neither how much of a
-    forged signature was right nor which key is in use.
+    Every key is tried and compared in constant time, so that the response's timing reveals neither how much
+    of a forged signature was right nor which key is in use.
     """
     message = text.encode("utf-8")
     matched = False
@@ -124,12 +124,12 @@ def is_signed_by(signature: bytes, text: str, keys: tuple[bytes, ...]) -> bool:
 
 
 def encode_signature(signature: bytes) -> str:
-    """The Base64 text of a signature."""
+    """Return the Base64 text of a signature."""
     return b64encode(signature).decode("ascii")
 
 
 def decode_signature(text: str) -> bytes | None:
-    """The 32 bytes of a signature, None unless the text is exactly their one canonical Base64 form."""
+    """Return the 32 bytes of a signature, None unless the text is exactly their one canonical Base64 form."""
     try:
         signature = b64decode(text.encode("ascii"), validate=True)
     except (UnicodeEncodeError, Base64Error):

@@ -32,10 +32,11 @@ def issue_service_sas(
     overrides: Mapping[str, str] | None = None,
     version: str = DEFAULT_VERSION,
 ) -> str:
-    """The query string of a service SAS for a container, or for one blob in it.
+    """Return the query string of a service SAS for a container, or for one blob in it.
 
-    Times in nanoseconds, written to whole seconds. What a stored `policy` gives must be left out here.
+    Times in nanoseconds, written to whole seconds. Values that a stored `policy` sets must be left out here.
     `addresses` is an IPv4 address or `a-b`; `overrides` maps rscc, rscd, rsce, rscl, rsct to header values.
+
     Raises ValueError if the version cannot sign one of the fields, AzureError if the token would be
     malformed.
     """
@@ -71,7 +72,7 @@ def issue_account_sas(
     protocol: str | None = None,
     version: str = DEFAULT_VERSION,
 ) -> str:
-    """The query string of an account SAS. Times in nanoseconds, written to whole seconds.
+    """Return the query string of an account SAS. Times in nanoseconds, written to whole seconds.
 
     Only the keys of the account revoke it. Raises as `issue_service_sas` does.
     """

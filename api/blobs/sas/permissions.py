@@ -15,7 +15,7 @@ from retain.api.blobs.wire.errors import AzureError
 
 
 class Operation(Enum):
-    """Every operation of the surface; the value is its name in Azure's documentation."""
+    """Every operation of the interface; the value is its name in Azure's documentation."""
 
     LIST_CONTAINERS = "List Containers"
     GET_SERVICE_PROPERTIES = "Get Blob Service Properties"

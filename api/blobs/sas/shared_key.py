@@ -1,9 +1,9 @@
-"""Shared Key and Shared Key Lite (docs/wire/blobs.md, section 4): the string a client signed, from the
-request as it came.
+"""Shared Key and Shared Key Lite: the string a client signed, built from the request as received.
 
-The path enters as sent, still encoded, so nothing between client and server may rewrite it. Clients sort the
-headers in two ways, by bytes or by a culture's weights, and write a plus in a query in two ways: a
-signature is good if any of these readings matches, under any key of the account.
+See docs/wire/blobs.md, section 4. The path enters as sent, still encoded, so nothing between client and
+server may rewrite it. Clients sort the headers in two ways, by bytes or by a culture's weights, and write a
+plus in a query in two ways: a signature is valid if any of these readings matches, under any key of the
+account.
 """
 
 from __future__ import annotations
@@ -65,8 +65,9 @@ class Authorization:
 
 
 def parse_authorization(value: str) -> Authorization:
-    """Take an Authorization header apart. Raises AzureError InvalidAuthenticationInfo (401 for a bearer
-    token).
+    """Take an Authorization header apart.
+
+    Raises AzureError InvalidAuthenticationInfo (401 for a bearer token).
     """
     scheme, _, rest = value.strip().partition(" ")
     if scheme.lower() == "bearer":
@@ -106,7 +107,7 @@ def verify(
 
 
 def authorize_header(key: bytes, signed: Signed, account: str, version: str) -> str:
-    """The Authorization header for a request of our own, as tools and tests need it."""
+    """Return the Authorization header for a request of our own, as tools and tests need it."""
     signature = sign(key, strings_to_sign(signed, account, version)[0])
     return f"SharedKey {account}:{encode_signature(signature)}"
 
@@ -153,8 +154,9 @@ def _fold(value: str) -> str:
 
 
 def _resource(signed: Signed, account: str, lite: bool, *, plus_is_space: bool) -> str:
-    """`/account` and the path as sent, so path style repeats the account; then the query, decoded and
-    sorted.
+    """Return `/account` and the path as sent, then the query, decoded and sorted.
+
+    Path style repeats the account.
     """
     path = f"/{account}{signed.raw_path.decode('latin-1')}"
     parameters: dict[str, list[str]] = {}

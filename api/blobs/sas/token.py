@@ -38,8 +38,10 @@ class Bounds:
 
 @dataclass(frozen=True, slots=True)
 class ServiceToken:
-    """A service SAS, parsed and not yet verified. `resource` is `c`, `b`, `bs` or `bv`; `permissions` is None
-    where the token leaves them to its policy; `values` are the signed parameters as received.
+    """A service SAS, parsed and not yet verified.
+
+    `resource` is `c`, `b`, `bs` or `bv`; `permissions` is None where the token leaves them to its policy;
+    `values` are the signed parameters as received.
     """
 
     version: str
@@ -56,8 +58,9 @@ class ServiceToken:
 
 @dataclass(frozen=True, slots=True)
 class AccountToken:
-    """An account SAS, parsed and not yet verified. `services` and `types` are the letters of `ss` and
-    `srt`.
+    """An account SAS, parsed and not yet verified.
+
+    `services` and `types` are the letters of `ss` and `srt`.
     """
 
     version: str
@@ -75,10 +78,12 @@ Token = ServiceToken | AccountToken
 
 
 def parse_token(raw: bytes) -> Token | None:
-    """The token in a raw query string; None if it carries none.
+    """Return the token in a raw query string; None if it has none.
 
-    Only this pure step is cached (bounded, by the raw bytes): what a query says cannot change. The verdict
-    can, with the clock, a policy or a key, so signature and rights are judged anew for every request.
+    Only this pure step is cached (bounded, by the raw bytes): the meaning of a query cannot change. The
+    verdict can, with the clock, a policy or a key, so signature and rights are checked anew for every
+    request.
+
     Raises AzureError AuthenticationFailed for a token that is malformed, or 400 for a broken query.
     """
     return _cached(raw) if len(raw) <= _CACHED_BYTES else _parse(raw)
@@ -98,8 +103,9 @@ _cached = lru_cache(maxsize=1024)(_parse)
 
 
 def _signed_values(query: Query) -> dict[str, str]:
-    """The parameters that belong to the signature; refuses doubled ones, other spellings, control
-    characters.
+    """Return the parameters that belong to the signature.
+
+    Refuses doubled ones, other spellings, and control characters.
     """
     if not query.doubled.isdisjoint(fields.ALL):
         raise authentication_failed(f"{_MALFORMED} A parameter of the signature is given twice.")
@@ -183,7 +189,7 @@ def _required(values: Mapping[str, str], name: str) -> str:
 
 
 def _refuse_unsigned(values: Mapping[str, str], signed: tuple[str, ...]) -> None:
-    """A parameter which this version does not sign must not limit or widen anything, so it is refused."""
+    """Refuse a parameter that this version does not sign: it must not limit or widen anything."""
     for name in ("sip", "spr", "ses", "sdd", *fields.OVERRIDES):
         if name in values and name not in signed:
             raise authentication_failed(f"{_MALFORMED} {name} is not part of this version.")
@@ -218,7 +224,7 @@ def _bounds(values: Mapping[str, str]) -> Bounds:
 
 
 def _addresses(text: str) -> tuple[int, int]:
-    """An IPv4 address or an inclusive range of them. Raises ValueError."""
+    """Return an IPv4 address or an inclusive range of them. Raises ValueError."""
     first, dash, last = text.partition("-")
     low = int(ipaddress.IPv4Address(first))
     high = int(ipaddress.IPv4Address(last)) if dash else low

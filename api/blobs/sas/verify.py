@@ -1,9 +1,9 @@
-"""Judging a shared access signature: signature, policy, times, protocol, address (docs/wire/blobs.md,
-sections 2 and 3).
+"""Verification of a shared access signature: signature, policy, times, protocol, address.
 
-Pure: the token, what the URL names, the account's keys, the facts of the request and a look-up of stored
-access policies go in; a Grant comes out, or an AzureError. Rights are judged after that, by `permissions`,
-so a forged token learns nothing about them. Existence of the resource comes last of all.
+See docs/wire/blobs.md, sections 2 and 3. Pure: the inputs are the token, the names in the URL, the account's
+keys, the facts of the request and a look-up of stored access policies; the result is a Grant or an
+AzureError. Rights are checked after that, by `permissions`, so a forged token learns nothing about them.
+Existence of the resource is checked last.
 """
 
 from __future__ import annotations
@@ -32,8 +32,9 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What the token is held against: the instant in nanoseconds, the caller's address, and whether TLS
-    was used.
+    """What the token is checked against.
+
+    The instant in nanoseconds, the caller's address, and whether TLS was used.
     """
 
     now: int
@@ -65,9 +66,10 @@ class Kind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """What a verified request may do: letters, for an account SAS the services and resource types too, and
-    the response headers a service SAS overrides (parameter, value). `policy` names the stored policy, for
-    the audit.
+    """The rights of a verified request.
+
+    Letters, for an account SAS the services and resource types too, and the response headers a service SAS
+    overrides (parameter, value). `policy` names the stored policy, for the audit.
     """
 
     kind: Kind
@@ -114,7 +116,7 @@ def verify(
 
 
 def _signed_names(token: Token, target: Target) -> tuple[str | None, ...]:
-    """What of a target goes into the text that is signed."""
+    """Return the names of a target that are part of the signed text."""
     if isinstance(token, AccountToken):
         return (target.account,)
     blob = None if token.resource == "c" else target.blob
@@ -133,13 +135,14 @@ def _signed_text(token: Token, target: Target) -> str:
 
 
 def _container(target: Target) -> str:
-    """The container a service SAS is held against; at the account's root the real service takes $root."""
+    """Return the container of a service SAS; at the account's root the real service takes $root."""
     return target.container or "$root"
 
 
 def _merge(token: ServiceToken, policy: Policy) -> tuple[int | None, int, str]:
-    """Start, expiry and permissions, each from the one side that gives it (docs/wire/blobs.md, section
-    2.3).
+    """Return start, expiry and permissions, each from the one side that sets it.
+
+    See docs/wire/blobs.md, section 2.3.
     """
     both = (
         ("st", token.bounds.start, policy.start),
@@ -177,7 +180,7 @@ def _remember(token: Token, names: tuple[str | None, ...], keys: tuple[bytes, ..
 
 
 def _check_times(start: int | None, expiry: int, now: int) -> None:
-    """Valid from the start on, and until just before the expiry."""
+    """Refuse times outside the validity: from the start on, until just before the expiry."""
     if start is not None and start >= expiry:
         raise authentication_failed(
             f"Signed expiry time [{http_date(expiry)}] has to be after signed start time [{http_date(start)}]"
@@ -207,8 +210,9 @@ def _check_origin(bounds: Bounds, facts: Facts) -> None:
 
 
 def _ipv4(peer: str) -> int | None:
-    """An IPv4 address as a number; an IPv4-mapped IPv6 address counts as the one inside. None for all
-    others.
+    """Return an IPv4 address as a number; None for all others.
+
+    An IPv4-mapped IPv6 address counts as the one inside.
     """
     try:
         address = ipaddress.ip_address(peer)

@@ -89,7 +89,7 @@ class _Reader:
         return word
 
     def any_of(self, depth: int) -> Expression:
-        """`all_of ( OR all_of )*`"""
+        """Parse `all_of ( OR all_of )*`."""
         parts = [self._all_of(depth)]
         while self._word.sort is Sort.OR:
             self.expect(Sort.OR)

@@ -40,8 +40,9 @@ class Interval:
 
 @dataclass(frozen=True, slots=True)
 class Where:
-    """A parsed query: the container it names, if any, and an interval for each key, in the order of the
-    text.
+    """A parsed query.
+
+    The container it names, if any, and an interval for each key, in the order of the text.
     """
 
     container: str | None
@@ -56,15 +57,14 @@ class Where:
         return True
 
     def named(self, tags: Mapping[str, str]) -> dict[str, str]:
-        """The tags a result lists: only those whose keys the query names."""
+        """Return the tags that a result lists: only those whose keys the query names."""
         return {key: value for key, value in tags.items() if key in self.intervals}
 
 
 def parse_where(text: str | None, *, in_container: bool = False) -> Where:
-    """Read the `where` parameter; `in_container` for a query on a container's URL, which cannot name
-    another one.
+    """Read the `where` parameter; `in_container` for a query that cannot name another container.
 
-    Raises AzureError InvalidQueryParameterValue with the position of what is wrong.
+    Raises AzureError InvalidQueryParameterValue with the position of the error.
     """
     if text is None or not text.strip():
         raise invalid_parameter(

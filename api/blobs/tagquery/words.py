@@ -64,13 +64,14 @@ _TOKEN: Final = re.compile(
 
 
 class QueryError(ValueError):
-    """A tag query that is not one. The message names the position, counted from 1, as the service does; None
-    if the query as a whole is wrong.
+    """A tag query is malformed.
+
+    The message names the position, counted from 1, as the service does; None if the query as a whole is
+    wrong.
 
     Attributes:
         position: Where, counted from 1.
         reason: What is wrong there.
-
     """
 
     def __init__(self, position: int | None, reason: str) -> None:
@@ -121,7 +122,7 @@ def words(query: str) -> list[Word]:
 
 
 def unexpected(word: Word) -> QueryError:
-    """The error for a word where it cannot stand."""
+    """Return the error for a word in a place that does not allow it."""
     if word.sort is Sort.END:
         return QueryError(word.position, "unexpected end of query")
     return QueryError(word.position, f"unexpected '{word.text}'")
@@ -157,7 +158,7 @@ def _key(key: str, position: int) -> str:
 
 
 def tag_value(word: Word) -> str:
-    """The meaning of a VALUE that is held against a tag. Raises QueryError if no tag can have it."""
+    """Return the meaning of a VALUE that is compared with a tag. Raises QueryError if no tag can have it."""
     if len(word.meaning) > tags.MAX_VALUE:
         raise QueryError(
             word.position, f"tag value must be between 0 and {tags.MAX_VALUE} characters in length"

@@ -17,7 +17,7 @@ _CONTAINER_TYPES: Final = frozenset({"container", "account"})
 class Address:
     """Decoded names; container and blob are None at the account's root, blob at a container.
 
-    `path_style` tells that the account stands in the path, not in the host name.
+    `path_style`: the account is in the path, not in the host name.
     """
 
     account: str
@@ -27,7 +27,7 @@ class Address:
 
 
 def host_account(host: str, suffixes: Sequence[str]) -> str | None:
-    """The account in front of a configured host suffix; None if the host has none of them. Without a port."""
+    """Return the account in front of a configured host suffix; None if the host has none. Without a port."""
     lowered = host.lower()
     for suffix in suffixes:
         if lowered.endswith(suffix) and len(lowered) > len(suffix):

@@ -35,7 +35,7 @@ _T0, _T1, _T2, _T3, _T4, _T5, _T6, _T7 = _make_tables()
 
 
 def crc64_by_tables(data: bytes, before: int = 0) -> int:
-    """The checksum of `data`, continuing from the checksum `before` of what precedes it."""
+    """Return the checksum of `data`, continuing from the checksum `before` of what precedes it."""
     register = before ^ _ONES
     whole = len(data) & ~7
     for (word,) in iter_unpack("<Q", data[:whole]):
@@ -67,16 +67,16 @@ _update: Final = _native()
 
 
 def crc64(data: bytes, before: int = 0) -> int:
-    """The checksum of `data`, continuing from the checksum `before` of what precedes it."""
+    """Return the checksum of `data`, continuing from the checksum `before` of what precedes it."""
     return int(_update(data, before))
 
 
 def encode(checksum: int) -> str:
-    """A checksum as its header carries it: Base64 of eight little-endian bytes."""
+    """Return a checksum in the form of its header: Base64 of eight little-endian bytes."""
     return b64encode(checksum.to_bytes(8, "little")).decode("ascii")
 
 
 def decode(text: str) -> int | None:
-    """The checksum a header carries, None if it is none."""
+    """Return the checksum in a header, None if it is malformed."""
     raw = decode_base64(text)
     return int.from_bytes(raw, "little") if raw is not None and len(raw) == 8 else None

@@ -1,6 +1,4 @@
-"""What the engine refuses, in Azure's terms: one table (docs/wire/blobs.md, section 8;
-engine/blobs/commands.py).
-"""
+"""The engine's refusals in Azure's terms: one table (docs/wire/blobs.md, section 8)."""
 
 from __future__ import annotations
 
@@ -80,7 +78,7 @@ _BY_STATUS: Final = {
 
 
 def from_engine(error: EngineError, *, at_container: bool = False) -> AzureError:
-    """An engine's refusal in Azure's terms; `at_container` for an operation on a container itself."""
+    """Return an engine's refusal in Azure's terms; `at_container` for an operation on a container itself."""
     code = TABLE.get((error.code, error.reason)) or BY_CLASS.get(error.code, "InternalError")
     if at_container:
         code = AT_CONTAINER.get(code, code)
@@ -89,7 +87,7 @@ def from_engine(error: EngineError, *, at_container: bool = False) -> AzureError
 
 
 def from_request(error: RequestError) -> AzureError:
-    """What is wrong with the bytes of a request, in Azure's terms."""
+    """Return an error in the bytes of a request in Azure's terms."""
     code = _BY_STATUS.get(error.status, "InvalidInput")
     extras = (("MaxLimit", str(error.limit)),) if isinstance(error, BodyTooLarge) else ()
     headers: Sequence[tuple[str, str]] = getattr(error, "headers", ())

@@ -1,4 +1,4 @@
-"""The errors of this surface: one table, one exception, one rendering (docs/wire/blobs.md, section 8).
+"""The errors of this interface: one table, one exception, one rendering (docs/wire/blobs.md, section 8).
 
 The table maps Azure's code to its usual status and message; a few codes have a second status, which the place
 that raises names. Clients read the code from the XML body, or from `x-ms-error-code` where there is no body.
@@ -219,7 +219,7 @@ class AzureError(Exception):
 
 
 def authentication_failed(detail: str) -> AzureError:
-    """AuthenticationFailed with the detail that tells a client's author what was wrong."""
+    """Return AuthenticationFailed with the detail that a client's author needs to find the mistake."""
     return AzureError("AuthenticationFailed", detail=detail)
 
 
@@ -256,9 +256,9 @@ def out_of_range_parameter(name: str, value: str, minimum: int, maximum: int) ->
 
 
 def render(error: AzureError, request_id: str, time: int) -> tuple[list[tuple[str, str]], bytes]:
-    """The headers and the XML body of an error.
+    """Return the headers and the XML body of an error.
 
-    `time` in nanoseconds goes into the message, as on the real service. A 304 has no body; for HEAD the
+    `time` in nanoseconds is part of the message, as on the real service. A 304 has no body; for HEAD the
     caller drops it. The code is in `x-ms-error-code` always: the only signal where there is no body.
     """
     headers = [("x-ms-error-code", error.code), *error.headers]

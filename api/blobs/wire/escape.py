@@ -13,8 +13,9 @@ DECLARATION: Final = '<?xml version="1.0" encoding="utf-8"?>'
 
 
 def escape(text: str) -> str:
-    """Escape for element content. A carriage return becomes a reference: parsers would turn it into a
-    newline.
+    """Escape for element content.
+
+    A carriage return becomes a reference: parsers would turn it into a newline.
     """
     if _SPECIAL.search(text) is None:
         return text
@@ -37,8 +38,9 @@ def is_legal(text: str) -> bool:
 
 
 def name_element(name: str) -> str:
-    """`<Name>` of a blob or prefix; percent-encoded and marked where XML cannot hold it (docs/wire/blobs.md,
-    section 5.4).
+    """Return `<Name>` of a blob or prefix.
+
+    Percent-encoded and marked where XML cannot hold it (docs/wire/blobs.md, section 5.4).
     """
     if _ILLEGAL.search(name) is None:
         return f"<Name>{escape(name)}</Name>"

@@ -16,21 +16,21 @@ _BARE: Final = re.compile("0x[0-9A-F]{15,16}", re.ASCII)
 
 
 def bare(tick: int) -> str:
-    """The ETag without quotes: `0x` and 15 or more upper-case hexadecimal digits."""
+    """Return the ETag without quotes: `0x` and 15 or more upper-case hexadecimal digits."""
     return f"0x{tick:015X}"
 
 
 def quoted(tick: int) -> str:
-    """The ETag as headers carry it."""
+    """Return the ETag as headers carry it."""
     return f'"0x{tick:015X}"'
 
 
 def parse(text: str) -> int | None:
-    """The ticks of an ETag, quoted or bare; None for one that is not ours and so matches nothing."""
+    """Return the ticks of an ETag, quoted or bare; None for a foreign one, which matches nothing."""
     inner = text[1:-1] if len(text) > 1 and text[0] == text[-1] == '"' else text
     return int(inner, 16) if _BARE.fullmatch(inner) else None
 
 
 def filetime_hex(time: int) -> str:
-    """An instant in nanoseconds since the Unix epoch as 16 hexadecimal digits of a Windows FILETIME."""
+    """Return an instant in nanoseconds since the Unix epoch as the 16 hex digits of a Windows FILETIME."""
     return f"{FILETIME_EPOCH_TICKS + time // 100:016X}"

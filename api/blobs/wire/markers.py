@@ -1,8 +1,8 @@
-"""Continuation markers (docs/wire/blobs.md, sections 5.4 and 6): opaque to clients, in the form of the real
-service.
+"""Continuation markers: opaque to clients, in the form of the real service.
 
-`2!<length>!<Base64 with - for =>`. Each names the first entry of the next page, so nothing is lost if that
-entry goes meanwhile. A marker that has another form is taken as a plain name, as some clients send one.
+See docs/wire/blobs.md, sections 5.4 and 6. `2!<length>!<Base64 with - for =>`. Each names the first entry of
+the next page, so nothing is lost if that entry is deleted meanwhile. A marker that has another form is read
+as a plain name, as some clients send one.
 """
 
 from __future__ import annotations
@@ -20,30 +20,31 @@ _MAX: Final = 16 * 1024
 
 
 def blob_marker(name: str) -> str:
-    """The marker of List Blobs that resumes at `name`, a blob or a prefix."""
+    """Return the marker of List Blobs that resumes at `name`, a blob or a prefix."""
     return _encode(f"{_field(name)}{_field(_END_OF_TIME)}")
 
 
 def read_blob_marker(marker: str) -> str:
-    """The name at which a listing resumes. Raises AzureError InvalidQueryParameterValue."""
+    """Return the name at which a listing resumes. Raises AzureError InvalidQueryParameterValue."""
     if not marker.startswith(_PREFIX):
         return marker
     return _fields(marker, 2)[0]
 
 
 def container_marker(account: str, name: str) -> str:
-    """The marker of List Containers that resumes at `name`."""
+    """Return the marker of List Containers that resumes at `name`."""
     return f"/{account}/{name}"
 
 
 def read_container_marker(account: str, marker: str) -> str:
-    """The container at which a listing resumes."""
+    """Return the container at which a listing resumes."""
     return marker.removeprefix(f"/{account}/")
 
 
 def find_marker(container: str, created: int, blob: str) -> str:
-    """The marker of Find Blobs by Tags that resumes at a blob; `created` dates its container, in
-    nanoseconds.
+    """Return the marker of Find Blobs by Tags that resumes at a blob.
+
+    `created` dates its container, in nanoseconds.
     """
     place = f"{container}\x01{filetime_hex(created)}"
     return _encode(_field(place) + _field(blob))
@@ -65,7 +66,7 @@ def _encode(text: str) -> str:
 
 
 def _fields(marker: str, count: int) -> list[str]:
-    """The fields of a marker, each preceded by its length in bytes and closed by an exclamation mark."""
+    """Return the fields of a marker, each preceded by its length in bytes and closed by `!`."""
     try:
         if len(marker) > _MAX:
             raise ValueError("too long")

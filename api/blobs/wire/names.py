@@ -1,5 +1,6 @@
-"""Names: containers, blobs, metadata, blocks, versions (docs/wire/blobs.md, sections 5.1 and 8). Checks only,
-no folding.
+"""Names: containers, blobs, metadata, blocks, versions (docs/wire/blobs.md, sections 5.1 and 8).
+
+Checks only, no folding.
 """
 
 from __future__ import annotations
@@ -71,7 +72,7 @@ def check_blob(name: str) -> None:
 
 
 def parse_metadata(headers: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """The metadata among headers, names without the prefix in the case sent.
+    """Return the metadata among headers, names without the prefix in the case sent.
 
     Raises AzureError EmptyMetadataKey, InvalidMetadata (no C# identifier, a name twice in any case, or a
     value no header may carry) or MetadataTooLarge (8 KiB of names and values).
@@ -97,7 +98,7 @@ def parse_metadata(headers: Iterable[tuple[str, str]]) -> dict[str, str]:
 
 
 def metadata_headers(metadata: Mapping[str, str]) -> list[tuple[str, str]]:
-    """The response headers of metadata, in the stored case: SDKs take the keys from them verbatim."""
+    """Return the response headers of metadata, in the stored case: SDKs use the keys verbatim."""
     return [(f"{METADATA_PREFIX}{name}", value) for name, value in metadata.items()]
 
 
@@ -132,7 +133,7 @@ def lease_id(header: Callable[[str], str | None], name: str = "x-ms-lease-id") -
 
 
 def decode_base64(text: str) -> bytes | None:
-    """The bytes of a padded Base64 text, None if it is anything else."""
+    """Return the bytes of a padded Base64 text, None if it is anything else."""
     try:
         return b64decode(text.encode("ascii"), validate=True)
     except (UnicodeEncodeError, Base64Error):

@@ -32,11 +32,11 @@ class Query:
     has_plus: bool = False
 
     def get(self, name: str) -> str | None:
-        """The value of a parameter, None if absent. The first one, if it was sent repeatedly."""
+        """Return the value of a parameter, None if absent; the first one, if it was sent repeatedly."""
         return self.values.get(name)
 
     def filled(self, name: str) -> str | None:
-        """The value of a parameter; an empty one counts as absent (rclone and adlfs send such)."""
+        """Return the value of a parameter; an empty one counts as absent (rclone and adlfs send such)."""
         return self.values.get(name) or None
 
     def __contains__(self, name: str) -> bool:

@@ -1,5 +1,6 @@
-"""Range requests (docs/wire/blobs.md, section 5.3): two forms count, everything else is ignored as the real
-service does.
+"""Range requests (docs/wire/blobs.md, section 5.3).
+
+Two forms count, everything else is ignored as the real service does.
 """
 
 from __future__ import annotations
@@ -13,12 +14,12 @@ _RANGE: Final = re.compile(r"bytes=(\d{1,19})-(\d{0,19})", re.ASCII)
 
 
 def parse_range(range_header: str | None, own_header: str | None, size: int) -> tuple[int, int] | None:
-    """The part of a blob of `size` bytes that a request asks for: [start, stop), or None for the whole.
+    """Return the range of a blob of `size` bytes that is requested: [start, stop), or None for the whole.
 
-    `own_header` is `x-ms-range`, which beats `Range`. Only `bytes=s-` and `bytes=s-e` count; a suffix,
-    several ranges, a reversed one or garbage mean the whole blob. Raises AzureError InvalidRange (416)
-    with the `Content-Range` of the whole if the range starts at or behind the end, so always on an empty
-    blob.
+    `own_header` is `x-ms-range`, which takes precedence over `Range`. Only `bytes=s-` and `bytes=s-e` count;
+    a suffix, several ranges, a reversed one or garbage mean the whole blob. Raises AzureError InvalidRange
+    (416) with the `Content-Range` of the whole if the range starts at or behind the end, so always on an
+    empty blob.
     """
     match = _RANGE.fullmatch((own_header or range_header or "").strip())
     if match is None:
@@ -33,5 +34,5 @@ def parse_range(range_header: str | None, own_header: str | None, size: int) -> 
 
 
 def content_range(start: int, stop: int, size: int) -> str:
-    """The `Content-Range` of the part [start, stop) of `size` bytes (RFC 9110, section 14.4)."""
+    """Return the `Content-Range` of the part [start, stop) of `size` bytes (RFC 9110, section 14.4)."""
     return f"bytes {start}-{stop - 1}/{size}"

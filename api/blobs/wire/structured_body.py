@@ -1,9 +1,8 @@
-"""Structured bodies, XSM/1.0 (docs/wire/blobs.md, section 9): content in segments, each followed by its
-CRC-64.
+"""Structured bodies, XSM/1.0: content in segments, each followed by its CRC-64.
 
-All numbers little-endian: a head of 13 bytes (version 1, length of the whole message u64, flags u16,
-segments u16); per segment a head of 10 bytes (number from 1 u16, length u64), the data, its CRC-64; at the
-end the CRC-64 of the whole content.
+See docs/wire/blobs.md, section 9. All numbers little-endian: a head of 13 bytes (version 1, length of the
+whole message u64, flags u16, segments u16); per segment a head of 10 bytes (number from 1 u16, length u64),
+the data, its CRC-64; at the end the CRC-64 of the whole content.
 """
 
 from __future__ import annotations
@@ -79,7 +78,7 @@ class StructuredBody:
         self._received = self._total = self._left = self._part = 0
 
     def feed(self, chunk: bytes) -> bytes:
-        """The content in the next bytes of the message."""
+        """Return the content in the next bytes of the message."""
         self._total += len(chunk)
         self._buffer += chunk
         content = bytearray()
@@ -101,7 +100,7 @@ class StructuredBody:
                 return bytes(content)
 
     def close(self) -> None:
-        """The message is over. Raises AzureError InvalidInput if it was not complete."""
+        """Check that the message is complete. Raises AzureError InvalidInput if it is not."""
         if self._wanted or self._left or (self._length is not None and self._received != self._length):
             raise AzureError("InvalidInput", message="The structured body is not complete.")
 

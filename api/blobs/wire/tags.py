@@ -72,7 +72,7 @@ def _decode(text: str) -> str:
 
 
 def tag_set(tags: Mapping[str, str]) -> str:
-    """`<Tags>` as it stands in listings and as the body of Get Blob Tags."""
+    """Return `<Tags>` as in listings and in the body of Get Blob Tags."""
     items = "".join(
         f"<Tag><Key>{escape(key)}</Key><Value>{escape(value)}</Value></Tag>" for key, value in tags.items()
     )
@@ -80,5 +80,5 @@ def tag_set(tags: Mapping[str, str]) -> str:
 
 
 def tags_document(tags: Mapping[str, str]) -> bytes:
-    """The body of Get Blob Tags."""
+    """Return the body of Get Blob Tags."""
     return f"{DECLARATION}{tag_set(tags)}".encode()

@@ -79,7 +79,10 @@ def parse_http_date(text: str) -> int | None:
 
 
 def http_date(time: int) -> str:
-    """The IMF-fixdate of an instant in nanoseconds, cut to whole seconds: `Fri, 21 May 2021 06:21:34 GMT`."""
+    """Return the IMF-fixdate of an instant in nanoseconds, cut to seconds.
+
+    For example `Fri, 21 May 2021 06:21:34 GMT`.
+    """
     return _http_date_of_second(time // SECOND)
 
 
@@ -93,13 +96,14 @@ def _http_date_of_second(seconds: int) -> str:
 
 
 def iso_date(time: int) -> str:
-    """An instant in nanoseconds with the seven fractional digits of Azure's XML: `…T22:00:00.0000000Z`."""
+    """Return an instant in nanoseconds with the seven fractional digits of Azure: `…T22:00:00.0000000Z`."""
     return iso(time, 7)
 
 
 def iso_seconds(time: int) -> str:
-    """An instant in nanoseconds as SDKs write it into tokens, cut to whole seconds:
-    `2021-05-28T22:00:00Z`.
+    """Return an instant in nanoseconds as SDKs write it into tokens: `2021-05-28T22:00:00Z`.
+
+    Cut to whole seconds.
     """
     return iso(time)
 

@@ -20,12 +20,10 @@ LATEST: Final = parse_sas_time("2500-01-01")
 
 
 def parse_policies(data: bytes) -> tuple[StoredPolicy, ...]:
-    """The body of Set Container ACL; no body at all removes every policy.
+    """Return the policies in the body of Set Container ACL; no body at all removes every policy.
 
-    That a container has at most five is the engine's to check.
-
-    Raises AzureError InvalidXmlDocument (form, an id twice) or InvalidXmlNodeValue (a bad id,
-    time or permission).
+    The engine checks that a container has at most five. Raises AzureError InvalidXmlDocument (form, an id
+    twice) or InvalidXmlNodeValue (a bad id, time or permission).
     """
     if not data:
         return ()
@@ -52,7 +50,7 @@ def parse_policies(data: bytes) -> tuple[StoredPolicy, ...]:
 
 
 def policies_document(policies: Iterable[StoredPolicy]) -> bytes:
-    """The body of Get Container ACL."""
+    """Return the body of Get Container ACL."""
     identifiers = "".join(map(_identifier, policies))
     inner = (
         f"<SignedIdentifiers>{identifiers}</SignedIdentifiers>" if identifiers else "<SignedIdentifiers />"

@@ -42,10 +42,10 @@ class _ShallowBuilder(TreeBuilder):
 
 
 def parse_document(data: bytes, root: str, limit: int = MAX_SMALL_BYTES) -> Element:
-    """The root element of a document, which must be called `root`. Raises AzureError.
+    """Return the root element of a document, which must be called `root`. Raises AzureError.
 
-    RequestBodyTooLarge over `limit` bytes; InvalidXmlDocument for what is not well formed, has a document
-    type or entities of its own, is nested over MAX_DEPTH, or has another root.
+    RequestBodyTooLarge over `limit` bytes; InvalidXmlDocument for a document that is not well formed, has a
+    document type or entities of its own, is nested over MAX_DEPTH, or has another root.
     """
     if len(data) > limit:
         raise AzureError("RequestBodyTooLarge", extras=(("MaxLimit", str(limit)),))
@@ -61,9 +61,10 @@ def parse_document(data: bytes, root: str, limit: int = MAX_SMALL_BYTES) -> Elem
 
 
 def parse_block_list(data: bytes) -> list[tuple[str, bytes]]:
-    """The body of Put Block List: (latest | committed | uncommitted, id) in order; empty is legal.
+    """Return the block list of Put Block List: (latest | committed | uncommitted, id) in order.
 
-    Raises AzureError InvalidBlockList for an id that is none, BlockListTooLong, or as `parse_document`.
+    An empty list is legal. Raises AzureError InvalidBlockList for a malformed id, BlockListTooLong, or as
+    `parse_document`.
     """
     root = parse_document(data, "BlockList", MAX_BLOCK_LIST_BYTES)
     if len(root) > MAX_BLOCKS:
@@ -81,8 +82,9 @@ def parse_block_list(data: bytes) -> list[tuple[str, bytes]]:
 
 
 def parse_tag_set(data: bytes) -> dict[str, str]:
-    """The body of Set Blob Tags; an empty TagSet clears. Raises AzureError as `parse_document` and
-    `check_tags`.
+    """Return the tags of Set Blob Tags; an empty TagSet clears.
+
+    Raises AzureError as `parse_document` and `check_tags`.
     """
     sets = list(parse_document(data, "Tags"))
     if len(sets) != 1 or sets[0].tag != "TagSet":
@@ -97,8 +99,9 @@ def parse_tag_set(data: bytes) -> dict[str, str]:
 
 
 def child_texts(element: Element) -> dict[str, str]:
-    """The texts of an element's children by name. Raises AzureError InvalidXmlDocument for a child given
-    twice.
+    """Return the texts of an element's children by name.
+
+    Raises AzureError InvalidXmlDocument for a child given twice.
     """
     texts: dict[str, str] = {}
     for child in element:

@@ -46,8 +46,10 @@ class CorsRule:
 
 @dataclass(frozen=True, slots=True)
 class ServiceProperties:
-    """What an account remembers: its CORS rules, at most five, the version of requests that name none, and
-    the settings that do nothing, by element.
+    """The stored properties of an account.
+
+    Its CORS rules, at most five; the version of requests that name none; and the settings without effect, by
+    element.
     """
 
     cors: tuple[CorsRule, ...] = ()
@@ -66,17 +68,17 @@ class ServiceProperties:
         return cls(tuple(rules), document["default_version"], document.get("settings", {}))
 
     def document(self) -> dict[str, Any]:
-        """The document the engine keeps."""
+        """Return the document that the engine stores."""
         rules = [
             [list(r.origins), list(r.methods), list(r.allowed), list(r.exposed), r.max_age] for r in self.cors
         ]
         return {"cors": rules, "default_version": self.default_version, "settings": dict(self.settings)}
 
     def updated(self, body: bytes) -> ServiceProperties:
-        """What Set Blob Service Properties makes of these; elements that its body leaves out stay.
+        """Return these properties as Set Blob Service Properties changes them.
 
-        Raises AzureError: InvalidXmlDocument, InvalidXmlNodeValue, MissingRequiredXmlNode, or
-        UnsupportedXmlNode for an unknown element.
+        Elements that its body leaves out remain. Raises AzureError: InvalidXmlDocument, InvalidXmlNodeValue,
+        MissingRequiredXmlNode, or UnsupportedXmlNode for an unknown element.
         """
         cors, version, settings = self.cors, self.default_version, dict(self.settings)
         for element in parse_document(body, "StorageServiceProperties"):
@@ -95,7 +97,7 @@ class ServiceProperties:
         return ServiceProperties(cors, version, settings)
 
     def to_xml(self) -> bytes:
-        """The body of Get Blob Service Properties."""
+        """Return the body of Get Blob Service Properties."""
         rules = "".join(map(_rule_element, self.cors))
         cors = f"<Cors>{rules}</Cors>" if rules else "<Cors />"
         version = (
@@ -130,7 +132,7 @@ def _rule(element: Element) -> CorsRule:
 
 
 def _list(name: str, text: str) -> tuple[str, ...]:
-    """A comma list whose parts can stand in a header. Raises AzureError InvalidXmlNodeValue."""
+    """Return a comma list whose parts a header can carry. Raises AzureError InvalidXmlNodeValue."""
     parts = tuple(part.strip() for part in text.split(",") if part.strip())
     if not all(_VISIBLE.fullmatch(part) for part in parts):
         raise _bad_value(name, text)

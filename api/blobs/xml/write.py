@@ -1,7 +1,7 @@
-"""The listings a client receives (docs/wire/blobs.md, sections 5.1, 5.4 and 6): text put together, fast, in
-the exact order.
+"""The listings of the interface: text put together, fast, in the exact order.
 
-A page of 5,000 blobs is the hottest XML there is, so elements are plain strings built from entries directly.
+See docs/wire/blobs.md, sections 5.1, 5.4 and 6. A page of 5,000 blobs is the hottest XML there is, so
+elements are plain strings built from entries directly.
 """
 
 from __future__ import annotations
@@ -45,13 +45,13 @@ class Include:
 def blobs_page(
     endpoint: str, container: str, asked: Asked, items: Iterable[str], next_marker: str | None
 ) -> bytes:
-    """The answer of List Blobs: `items` are elements from `blob_element` and `prefix_element`."""
+    """Return the body of List Blobs: `items` are elements from `blob_element` and `prefix_element`."""
     place = f' ServiceEndpoint="{escape_quotes(endpoint)}" ContainerName="{escape_quotes(container)}"'
     return _page(place, _asked(asked), "Blobs", items, next_marker)
 
 
 def containers_page(endpoint: str, asked: Asked, items: Iterable[str], next_marker: str | None) -> bytes:
-    """The answer of List Containers: `items` are elements from `container_element`."""
+    """Return the body of List Containers: `items` are elements from `container_element`."""
     place = f' ServiceEndpoint="{escape_quotes(endpoint)}"'
     return _page(place, _asked(asked), "Containers", items, next_marker)
 
@@ -59,7 +59,7 @@ def containers_page(endpoint: str, asked: Asked, items: Iterable[str], next_mark
 def found_page(
     endpoint: str, where: str, asked: Asked, items: Iterable[str], next_marker: str | None
 ) -> bytes:
-    """The answer of Find Blobs by Tags: `items` are elements from `found_element`."""
+    """Return the body of Find Blobs by Tags: `items` are elements from `found_element`."""
     place = f' ServiceEndpoint="{escape_quotes(endpoint)}"'
     shown = f"<Where>{escape_quotes(where)}</Where>" if is_legal(where) else f"<Where>{echo(where)}</Where>"
     head = f"{_given('Marker', asked.marker)}{shown}{_given('MaxResults', asked.max_results)}"
@@ -162,8 +162,9 @@ def _copy_elements(entry: BlobEntry) -> str:
 
 
 def metadata_element(metadata: Pairs) -> str:
-    """`<Metadata>` with an element for each pair; a value XML cannot hold is told apart by its element's
-    name.
+    """Return `<Metadata>` with an element for each pair.
+
+    The element's name marks a value that XML cannot hold.
     """
     if not metadata:
         return "<Metadata />"
@@ -211,7 +212,7 @@ def found_element(name: str, container: str, named: Mapping[str, str], version: 
 
 
 def block_list(committed: Iterable[Block] | None, uncommitted: Iterable[Block] | None) -> bytes:
-    """The answer of Get Block List; None leaves out a list that was not asked for."""
+    """Return the body of Get Block List; None leaves out a list that was not requested."""
     parts = [DECLARATION, "<BlockList>"]
     for name, blocks in (("CommittedBlocks", committed), ("UncommittedBlocks", uncommitted)):
         if blocks is None:

@@ -32,7 +32,7 @@ async def opened(config: Config | None = None) -> AsyncIterator[tuple[Engine, Ad
 
 
 def verdict(engine: Engine, office: Administration, token: dict[str, Any]) -> sas.Grant:
-    """What the surface makes of a token now."""
+    """What the interface makes of a token now."""
 
     def policy_of(container: str, name: str) -> sas.Policy | None:
         found = engine.state.blobs.find("mytenant", container)

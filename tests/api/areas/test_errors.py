@@ -165,6 +165,6 @@ async def test_every_origin_may_call():
 
 async def test_errors_that_pass_the_interface_carry_the_grant():
     async with areas_client(cors_allowed_origins=("https://app.example.org",)) as client:
-        response = client.surface.error(make_request(headers=[APP]), UnexpectedError("f00d"))
+        response = client.interface.error(make_request(headers=[APP]), UnexpectedError("f00d"))
         assert response.status == 500
         assert dict(response.headers)[GRANT] == "https://app.example.org"

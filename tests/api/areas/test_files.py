@@ -158,7 +158,7 @@ async def test_a_range_at_the_borders(
 async def test_an_answer_that_is_not_read_gives_its_file_back(client: Client):
     path = await stored(client, FilePart(bytes(3 << 20)))
     for pieces in (0, 1):
-        response = await client.surface.handle(make_request("GET", "/genesys/1/storage" + path))
+        response = await client.interface.handle(make_request("GET", "/genesys/1/storage" + path))
         assert not isinstance(response.body, bytes)
         for _ in range(pieces):
             assert len(await anext(response.body)) == 1 << 20
@@ -167,7 +167,7 @@ async def test_an_answer_that_is_not_read_gives_its_file_back(client: Client):
 
 async def test_a_long_text_that_goes_while_a_listing_is_sent_is_left_out(client: Client):
     name = await client.create({"a": "1", "long": "x" * 200_000, "z": "2"})
-    response = await client.surface.handle(make_request("GET", f"/genesys/1/storage/{name}"))
+    response = await client.interface.handle(make_request("GET", f"/genesys/1/storage/{name}"))
     await client.delete(f"/{name}")
     await client.engine.sweep()
     assert client.payload_files() == []

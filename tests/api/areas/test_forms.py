@@ -383,7 +383,7 @@ async def test_what_is_too_long_is_refused_before_it_has_all_arrived():
         request = make_request("POST", f"{STORAGE}/60", [URLENCODED, ("Transfer-Encoding", "chunked")])
         request.body._receive = receive
         request.body.finished = False
-        response = await client.surface.handle(request)
+        response = await client.interface.handle(request)
         assert response.status == 413
         assert arrived < 3 * (1 << 20) + 2 * 65_536
 

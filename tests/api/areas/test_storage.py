@@ -5,7 +5,7 @@ from __future__ import annotations
 import tracemalloc
 from uuid import UUID
 
-from retain.api.areas import areas_surface
+from retain.api.areas import areas_interface
 from retain.api.config.load import Config
 from retain.engine import Options, open_engine
 from retain.engine.areas import CreateArea
@@ -49,7 +49,7 @@ async def test_a_full_disk_is_507_deletes_work_and_room_is_used_again():
 async def test_a_failed_sync_ends_writing_and_says_so():
     clock, disk = SteppedClock(), MemoryDisk()
     async with open_engine(disk, clock=clock, options=QUIET) as engine:
-        client = Client(engine, areas_surface(engine, Config()), clock, disk)
+        client = Client(engine, areas_interface(engine, Config()), clock, disk)
         name = await client.create({"k": "v"})
         fail_next(disk, "sync")
         assert (await client.post("/60", {"k": "v"})).status == 503

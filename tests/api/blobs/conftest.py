@@ -1,4 +1,4 @@
-"""A client on a Blob surface with its default settings and one container."""
+"""A client on a Blob interface with its default settings and one container."""
 
 from __future__ import annotations
 

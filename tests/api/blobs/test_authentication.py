@@ -105,9 +105,9 @@ async def test_an_unknown_account_is_a_resource_that_is_not_there():
     async with blob_client(host_suffixes=(".blob.core.retain.test",)) as client:
         answer = await client.raw("GET", "/", [("host", "nobody.blob.core.retain.test")])
         assert (answer.status, answer.code) == (404, "ResourceNotFound")
-        surface = client.surface.mount()
-        assert surface.claims("tenant")
-        assert not surface.claims("nobody")
+        interface = client.interface.mount()
+        assert interface.claims("tenant")
+        assert not interface.claims("nobody")
 
 
 async def test_virtual_hosts_put_the_account_into_the_name():
@@ -256,7 +256,7 @@ def test_every_operation_is_reachable_and_has_a_handler():
     ],
 )
 async def test_what_goes_wrong_around_a_request_is_worded_as_azure_does(client, error, status, code):
-    response = client.surface.error(make_request("GET", "/tenant/a"), error)
+    response = client.interface.error(make_request("GET", "/tenant/a"), error)
     headers = dict(response.headers)
     assert (response.status, headers["x-ms-error-code"]) == (status, code)
     assert headers["Content-Type"] == "application/xml"

@@ -320,7 +320,7 @@ async def test_an_answer_nobody_reads_to_its_end_gives_back_its_file_and_its_pla
     headers = [("x-ms-structured-body", form)] if form else []
     token = client.service_sas("r")
     request = make_request("GET", f"/{ACCOUNT}/recordings/a?{token}", [("x-ms-version", VERSION), *headers])
-    response = await client.surface.handle(request)
+    response = await client.interface.handle(request)
     assert response.status == (400 if form == "XSM/2.0" else 200)
     if response.status == 200:
         for _ in range(chunks):

@@ -18,7 +18,7 @@ from uuid import UUID
 
 import pytest
 
-from retain.api.blobs import surface
+from retain.api.blobs import interface
 from retain.api.blobs.request_names import (
     HARMLESS_HEADERS,
     HARMLESS_PARAMETERS,
@@ -317,14 +317,14 @@ async def test_what_the_tables_call_honoured_is_looked_at(
     """A name in a table that no code reads would be dropped silently, table or not."""
     await client.put("a")
     noted: set[str] = set()
-    read_headers, read_query = surface._headers, surface.parse_query
+    read_headers, read_query = interface._headers, interface.parse_query
 
     def parse(raw: bytes) -> Query:
         query = read_query(raw)
         return Query(query.pairs, query.doubled, Noting(query.values, noted), query.has_plus)
 
-    monkeypatch.setattr(surface, "_headers", lambda request: Noting(read_headers(request), noted))
-    monkeypatch.setattr(surface, "parse_query", parse)
+    monkeypatch.setattr(interface, "_headers", lambda request: Noting(read_headers(request), noted))
+    monkeypatch.setattr(interface, "parse_query", parse)
     method, path, headers, body = REQUESTS[operation]
     extra: list[list[tuple[str, str]]] = [[]]
     if operation in (Op.PUT_BLOB, Op.PUT_BLOCK):

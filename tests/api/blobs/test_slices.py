@@ -90,7 +90,7 @@ async def test_a_download_that_has_begun_ends_whole_though_its_token_was_revoked
         sas = client.service_sas(None, policy="p", expiry=None)
         target = f"/{client.account}/recordings/b?{sas}"
         headers = [("host", HOST), ("x-ms-version", VERSION)]
-        response = await client.surface.handle(make_request("GET", target, headers, b""))
+        response = await client.interface.handle(make_request("GET", target, headers, b""))
         assert response.status == 200
         assert not isinstance(response.body, bytes)
         received = [await anext(aiter(response.body))]

@@ -102,7 +102,7 @@ async def test_blobs_are_mounted_unless_they_are_switched_off(enabled: bool) -> 
     config = Config(blobs=BlobsConfig(enabled=enabled))
     async with open_memory_engine() as engine:
         app = assembled(engine, config, await Administration.open(engine, config))
-    assert ("blobs" in {surface.name for surface in app.surfaces}) is enabled
+    assert ("blobs" in {interface.name for interface in app.interfaces}) is enabled
 
 
 @pytest.mark.parametrize(

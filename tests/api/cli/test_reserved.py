@@ -22,7 +22,7 @@ async def _mounted() -> set[str]:
         config = Config()
         app = assembled(engine, config, await Administration.open(engine, config))
         pages = await app.pages()
-        segments = {prefix for surface in app.surfaces for prefix in surface.prefixes}
+        segments = {prefix for interface in app.interfaces for prefix in interface.prefixes}
         segments |= {rule.rule.split("/")[1] for rule in pages.url_map.iter_rules()}
         return {segment for segment in segments if segment and "<" not in segment}
 

@@ -20,7 +20,7 @@ from retain.api.config.load import (
     ServerConfig,
     SettingsConfig,
 )
-from retain.api.http.message import Message, Request, Response, Surface, plain_error
+from retain.api.http.message import Message, Mounted, Request, Response, plain_error
 from retain.api.server.app import create_app
 from retain.engine import NotFound
 from retain.engine.testing import open_memory_engine
@@ -249,8 +249,8 @@ async def test_an_answer_of_another_length_than_announced_is_cut_and_logged(
     async def wrong(request: Request) -> Response:
         return Response(200, [], pieces(), length=length)
 
-    surface = Surface(name="wrong", handle=wrong, error=plain_error, prefixes=("wrong",))
-    async with serving(surfaces=[surface]) as served:
+    interface = Mounted(name="wrong", handle=wrong, error=plain_error, prefixes=("wrong",))
+    async with serving(interfaces=[interface]) as served:
         answer = await exchange(served.port, head("GET", "/wrong") * 2)
         assert answer.count(b"HTTP/1.1 ") == answer.count(b"200 OK") <= 1
         assert not answer.endswith(b"abc") or length == 4
@@ -280,7 +280,7 @@ async def test_an_engine_error_is_worded_by_the_interface() -> None:
         async with trio.open_nursery():
             raise NotFound("gone")
 
-    async with serving(surfaces=[Surface(name="x", handle=refuse, error=word, prefixes=("x",))]) as served:
+    async with serving(interfaces=[Mounted(name="x", handle=refuse, error=word, prefixes=("x",))]) as served:
         status, _, body = await ask(served.port, head("GET", "/x"))
         assert (status, json.loads(body)) == (410, ["NotFound", "gone"])
 
@@ -308,9 +308,9 @@ async def test_the_host_suffix_wins_over_the_path() -> None:
     async def hosted(request: Request) -> Response:
         return Response.text(200, "hosted")
 
-    hosting = Surface(name="h", handle=hosted, error=plain_error, host_suffixes=(".blob.example",))
-    claimed = Surface(name="c", handle=hosted, error=plain_error, claims=lambda first: first == "acct")
-    async with serving(surfaces=[hosting, claimed]) as served:
+    hosting = Mounted(name="h", handle=hosted, error=plain_error, host_suffixes=(".blob.example",))
+    claimed = Mounted(name="c", handle=hosted, error=plain_error, claims=lambda first: first == "acct")
+    async with serving(interfaces=[hosting, claimed]) as served:
         for host, target, expected in [
             ("a.BLOB.example:8080", "/healthz", 200),
             ("blob.example", "/healthz", 200),
@@ -368,14 +368,14 @@ async def test_the_pages_are_made_once_however_many_ask_for_them_first() -> None
 
 async def test_the_configuration_says_which_interfaces_there_are() -> None:
     async with open_memory_engine() as engine:
-        names = [surface.name for surface in interfaces(engine, Config(), {}.get)]
+        names = [interface.name for interface in interfaces(engine, Config(), {}.get)]
         assert names == ["areas", "settings", "blobs"]
         without = Config(areas=AreasConfig(enabled=False), settings=SettingsConfig(enabled=False))
-        assert [surface.name for surface in interfaces(engine, without, {}.get)] == ["blobs"]
-        assert {surface.name for surface in create_app(engine, without).surfaces} == {"landing"}
+        assert [interface.name for interface in interfaces(engine, without, {}.get)] == ["blobs"]
+        assert {interface.name for interface in create_app(engine, without).interfaces} == {"landing"}
         pages = Blueprint("pages", "pages")
         app = create_app(engine, without, [ECHO], pages=[lambda: pages])
-        assert app.surfaces[0] is ECHO
+        assert app.interfaces[0] is ECHO
         assert "pages" in (await app.pages()).blueprints
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import h11
 import pytest
 
-from retain.api.http.message import Request, Response, Surface, plain_error
+from retain.api.http.message import Mounted, Request, Response, plain_error
 from retain.api.server.connections import SEND_AHEAD_BYTES, GuardedStream
 from tests.kit.requests import make_request
 from tests.kit.serving import connected, serving
@@ -28,7 +28,7 @@ async def _sum(request: Request) -> Response:
     return Response.json(200, [request.body.received, seen.hexdigest()])
 
 
-SUM = Surface(name="sum", handle=_sum, error=plain_error, prefixes=("sum",))
+SUM = Mounted(name="sum", handle=_sum, error=plain_error, prefixes=("sum",))
 
 
 def head(size: int, more: str = "") -> bytes:
@@ -54,7 +54,7 @@ def test_h11_counts_where_we_look_for_it() -> None:
 async def test_a_body_in_any_pieces_is_whole_and_the_next_request_is_answered(size: int, pieces: int) -> None:
     data = DATA[:size]
     step = -(-size // pieces)
-    async with serving(surfaces=[SUM]) as served, connected(served.port) as peer:
+    async with serving(interfaces=[SUM]) as served, connected(served.port) as peer:
         for _ in range(2):
             await peer.send(head(size))
             for start in range(0, size, step):
@@ -64,7 +64,7 @@ async def test_a_body_in_any_pieces_is_whole_and_the_next_request_is_answered(si
 
 
 async def test_a_body_that_was_waited_for_with_100_continue_is_whole() -> None:
-    async with serving(surfaces=[SUM]) as served, connected(served.port) as peer:
+    async with serving(interfaces=[SUM]) as served, connected(served.port) as peer:
         await peer.send(head(len(DATA), "Expect: 100-continue\r\n"))
         while b"\r\n\r\n" not in peer.buffer:
             assert await peer._more()
@@ -73,7 +73,7 @@ async def test_a_body_that_was_waited_for_with_100_continue_is_whole() -> None:
 
 
 async def test_a_client_that_goes_away_inside_a_body_harms_nobody() -> None:
-    async with serving(surfaces=[SUM]) as served:
+    async with serving(interfaces=[SUM]) as served:
         async with connected(served.port) as peer:
             await peer.send(head(len(DATA)) + DATA[:100_000])
             await peer.send(DATA[100_000:200_000])
@@ -84,7 +84,7 @@ async def test_a_client_that_goes_away_inside_a_body_harms_nobody() -> None:
 
 @pytest.mark.skipif(not hasattr(socket, "TCP_NOTSENT_LOWAT"), reason="not on this system")
 async def test_the_kernel_may_take_the_next_mebibyte_while_one_is_sent() -> None:
-    async with serving(surfaces=[SUM]) as served, connected(served.port) as peer:
+    async with serving(interfaces=[SUM]) as served, connected(served.port) as peer:
         await peer.send(NEXT)
         await peer.answer()
         ours = peer.stream.socket.getsockname()

@@ -8,7 +8,7 @@ import pytest
 
 from retain.api.cli.assemble import interfaces
 from retain.api.config.load import Config
-from retain.api.http.message import Response, Surface, plain_error
+from retain.api.http.message import Mounted, Response, plain_error
 from retain.api.server.app import App, create_app
 from retain.engine.testing import open_memory_engine
 from tests.kit.serving import ECHO, connected, serving
@@ -103,8 +103,8 @@ async def test_an_answer_that_never_has_a_body_describes_none(status: int) -> No
     async def handle(_request: object) -> Response:
         return Response(status, [("Content-Type", "text/plain"), ("ETag", '"1"')], length=5)
 
-    surface = Surface(name="bare", handle=handle, error=plain_error, prefixes=("bare",))
-    async with serving(surfaces=[surface]) as served, connected(served.port) as peer:
+    interface = Mounted(name="bare", handle=handle, error=plain_error, prefixes=("bare",))
+    async with serving(interfaces=[interface]) as served, connected(served.port) as peer:
         await peer.send(b"GET /bare HTTP/1.1\r\nHost: x\r\n\r\n")
         answer = await peer.answer()
         assert answer.status == status
@@ -113,7 +113,7 @@ async def test_an_answer_that_never_has_a_body_describes_none(status: int) -> No
 
 
 async def test_a_connection_goes_on_after_a_refused_head() -> None:
-    async with serving(surfaces=[ECHO]) as served, connected(served.port) as peer:
+    async with serving(interfaces=[ECHO]) as served, connected(served.port) as peer:
         for _ in range(2):
             await peer.send(b"HEAD /echo/fault HTTP/1.1\r\nHost: x\r\n\r\n")
             answer = await peer.answer(head_only=True)

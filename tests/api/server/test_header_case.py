@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from retain.api.http.message import Request, Response, Surface, plain_error
+from retain.api.http.message import Mounted, Request, Response, plain_error
 from tests.kit.requests import make_request
 from tests.kit.serving import connected, serving
 
@@ -13,11 +13,11 @@ async def _shown(request: Request) -> Response:
     )
 
 
-SHOW = Surface(name="show", handle=_shown, error=plain_error, prefixes=("show",))
+SHOW = Mounted(name="show", handle=_shown, error=plain_error, prefixes=("show",))
 
 
 async def test_names_keep_their_case_over_http_1() -> None:
-    async with serving(surfaces=(SHOW,)) as served, connected(served.port) as peer:
+    async with serving(interfaces=(SHOW,)) as served, connected(served.port) as peer:
         for head in (b"", b"Expect: 100-continue\r\n"):
             await peer.send(
                 b"GET /show HTTP/1.1\r\nhOST: a\r\nX-Ms-Meta-FooBar:  v \r\nx-ms-meta-B: 2\r\n"

@@ -24,7 +24,7 @@ from retain.api.identity import (
     TooManyAttempts,
     Unauthenticated,
 )
-from retain.api.settings import Settings, settings_surface
+from retain.api.settings import Settings, settings_interface
 from retain.api.settings.errors import CODE, TooManyWaiting, error_answer
 from tests.kit.requests import make_request
 from tests.kit.settings import ADMIN, ANN, ROOT, Client, User, identity, settings_client, whole
@@ -183,14 +183,14 @@ class TestMe:
             assert (await client.send("GET", self.TARGET)).status == 404
 
 
-async def test_the_surface_stands_on_the_configuration(client: Client) -> None:
-    surface = settings_surface(client.engine, Config())
-    assert surface.prefixes == ("mobileservices", "Storage")
-    assert surface.example is not None
-    assert "http://h/mobileservices/" in surface.example("http://h")
-    response = await surface.handle(make_request("GET", f"{ROOT}/app/global"))
+async def test_the_interface_follows_the_configuration(client: Client) -> None:
+    interface = settings_interface(client.engine, Config())
+    assert interface.prefixes == ("mobileservices", "Storage")
+    assert interface.example is not None
+    assert "http://h/mobileservices/" in interface.example("http://h")
+    response = await interface.handle(make_request("GET", f"{ROOT}/app/global"))
     assert response.status == 401
-    assert surface.error(make_request(), RequestError("x")).status == 400
+    assert interface.error(make_request(), RequestError("x")).status == 400
 
 
 async def test_every_change_names_its_actor_and_cause(client: Client) -> None:

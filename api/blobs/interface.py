@@ -1,6 +1,4 @@
-"""The Blob surface: from a request to its operation, its sender, its handler, and to an answer in Azure's
-form.
-"""
+"""The blob interface: from a request to its operation, its sender, its handler, and to Azure's response."""
 
 from __future__ import annotations
 
@@ -27,7 +25,7 @@ from retain.api.blobs.wire.query import Query, parse_query
 from retain.api.blobs.xml.service_properties import CorsRule, ServiceProperties
 from retain.api.config.load import Config
 from retain.api.http.external import ExternalUrl
-from retain.api.http.message import Request, RequestError, Response, Surface
+from retain.api.http.message import Mounted, Request, RequestError, Response
 from retain.engine import Engine, EngineError
 from retain.engine.blobs import queries
 
@@ -55,12 +53,12 @@ class _Place:
     headers: Mapping[str, str]
 
 
-def blobs_surface(engine: Engine, config: Config, keys_of: KeysOf) -> Surface:
+def blobs_interface(engine: Engine, config: Config, keys_of: KeysOf) -> Mounted:
     """Return the interface over `engine`, ready to be mounted; `keys_of` knows the accounts."""
-    return BlobSurface(engine, config, keys_of).mount()
+    return BlobInterface(engine, config, keys_of).mount()
 
 
-class BlobSurface:
+class BlobInterface:
     """Azure Blob Storage for the accounts that `keys_of` knows."""
 
     def __init__(self, engine: Engine, config: Config, keys_of: KeysOf) -> None:
@@ -70,9 +68,9 @@ class BlobSurface:
         proxies = tuple(ip_network(entry) for entry in config.server.trusted_proxies)
         self._site = Site(keys_of, suffixes, ExternalUrl(config.server), Origin.of(config, proxies))
 
-    def mount(self) -> Surface:
-        """The surface as the application mounts it: path style by account name, virtual hosts by suffix."""
-        return Surface(
+    def mount(self) -> Mounted:
+        """Return the interface to be mounted: path style by account name, virtual hosts by suffix."""
+        return Mounted(
             name="blobs",
             handle=self.handle,
             error=self.error,
@@ -104,7 +102,10 @@ class BlobSurface:
         return self._finished(response, headers, version)
 
     def error(self, request: Request, error: Exception) -> Response:
-        """Word what went wrong around `handle`: a broken request, or a fault of ours, already logged."""
+        """Return the response to an error around `handle`.
+
+        Either a broken request, or an internal error, which is already logged.
+        """
         headers = _headers(request)
         return self._finished(
             self._worded(request, error), headers, request_version(headers, FALLBACK_VERSION)
@@ -153,7 +154,10 @@ class BlobSurface:
     async def _serve(
         self, request: Request, place: _Place, version: str, batch: Call | None = None
     ) -> tuple[str, Response]:
-        """Authenticate, then authorize, then look: nobody learns what exists without the right to."""
+        """Authenticate, then authorize, then look.
+
+        Without the right to a resource, a response does not reveal whether it exists.
+        """
         address, query, headers = place.address, place.query, place.headers
         keys = self._site.keys_of(address.account)
         if keys is None:
@@ -241,7 +245,7 @@ def _check_part(operation: Operation, address: Address, batch: Call) -> None:
 
 
 def _headers(request: Request) -> dict[str, str]:
-    """The headers by lower-case names; repeated ones joined by commas (RFC 9110, section 5.3)."""
+    """Return the headers by lower-case names; repeated ones joined by commas (RFC 9110, section 5.3)."""
     headers: dict[str, str] = {}
     for raw_name, raw_value in request.raw_headers:
         name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1").strip(" \t")
@@ -250,7 +254,7 @@ def _headers(request: Request) -> dict[str, str]:
 
 
 def _host(request: Request, headers: Mapping[str, str]) -> str:
-    """The host name without its port."""
+    """Return the host name without its port."""
     host = request.authority.decode("latin-1") if request.authority is not None else headers.get("host", "")
     return host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() and ":" in host else host
 
