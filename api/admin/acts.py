@@ -69,6 +69,8 @@ class Administration:
         self._config = config
         self.doctor = Doctor(engine)
         self._status = Status(engine, self.backups, checkpoints)
+        # Keys are in files, what they signed is in the journal: an act on both is not mixed with another.
+        self._keys_turn = trio.Lock()
 
     @classmethod
     async def open(cls, engine: Engine, config: Config) -> Administration:
@@ -156,8 +158,9 @@ class Administration:
         """
         if (complaint := container_names(tuple(containers))) is not None:
             raise Invalid(complaint, reason="container-name")
-        await trio.to_thread.run_sync(self.tenants.add, name)
-        await self._ensure(name, containers, actor)
+        async with self._keys_turn:
+            await trio.to_thread.run_sync(self.tenants.add, name)
+            await self._ensure(name, containers, actor)
         return await self.show_tenant(actor=actor, name=name)
 
     async def list_tenants(self, *, actor: str) -> list[dict[str, Any]]:
@@ -194,8 +197,9 @@ class Administration:
             Invalid: `key`.
             Conflict: `fixed-key`.
         """
-        await trio.to_thread.run_sync(self.tenants.rotate, name, key)
-        ended = await self._rotated(actor, name, key)
+        async with self._keys_turn:
+            await trio.to_thread.run_sync(self.tenants.rotate, name, key)
+            ended = await self._rotated(actor, name, key)
         return {"name": name, "key": key, "tokens_ended": ended}
 
     async def _rotated(self, actor: str, name: str, key: int) -> int:
@@ -236,14 +240,15 @@ class Administration:
             NotFound: `tenant`.
             Conflict: `configured`.
         """
-        self.tenants.check_removable(name)
         removal = RemoveAccount(actor=actor, account=name)
-        containers = await self._engine.submit(removal)
-        await trio.to_thread.run_sync(self.tenants.remove, name)
-        # Whoever held a key could still make a container until it was gone.
-        containers += await self._engine.submit(removal)
-        for key in KEYS:
-            await self._rotated(actor, name, key)
+        async with self._keys_turn:
+            self.tenants.check_removable(name)
+            containers = await self._engine.submit(removal)
+            await trio.to_thread.run_sync(self.tenants.remove, name)
+            # Whoever held a key could still make a container until it was gone.
+            containers += await self._engine.submit(removal)
+            for key in KEYS:
+                await self._rotated(actor, name, key)
         return {"name": name, "containers": containers}
 
     async def create_tokens(
@@ -268,22 +273,23 @@ class Administration:
             Invalid: `timezone`, `date`, `token-times`, `container`; `external-url`: the tokens would contain
                 the address behind the proxy, and could be used without TLS.
         """
-        keys = self.tenants.required(tenant)
+        self.tenants.required(tenant)
         zone = zone_of(timezone)
         url = self.url_of(tenant, base)
         if self._config.server.behind_proxy and (notice := self.url_notice(url)) is not None:
             raise Invalid(f"no token was made: {notice}", reason="external-url")
-        issued = await tokens.generate_tokens(
-            self._engine,
-            keys,
-            account=tenant,
-            url=url,
-            start=None if start is None else instant(start, zone),
-            expiry=instant(expiry, zone),
-            revoke_existing=revoke_existing,
-            actor=actor,
-            containers=containers,
-        )
+        async with self._keys_turn:
+            issued = await tokens.generate_tokens(
+                self._engine,
+                self.tenants.required(tenant),
+                account=tenant,
+                url=url,
+                start=None if start is None else instant(start, zone),
+                expiry=instant(expiry, zone),
+                revoke_existing=revoke_existing,
+                actor=actor,
+                containers=containers,
+            )
         return [token.shown() for token in issued]
 
     async def list_tokens(self, *, actor: str, tenant: str) -> list[dict[str, Any]]:

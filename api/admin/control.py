@@ -20,6 +20,7 @@ import trio
 
 from retain.api.admin.control_client import NAME, SECONDS, socket_path
 from retain.engine import EngineError
+from retain.engine.core.typed import wrong_argument
 from retain.journal import Disk
 
 LOG = logging.getLogger("retain.control")
@@ -92,6 +93,8 @@ async def _act(acts: Acts, line: bytes) -> bytes:
         act, arguments = acts[request["act"]], dict(request["arguments"])
     except (ValueError, TypeError, KeyError, RecursionError):
         return _refusal("the server does not know this act", "act", "invalid")
+    if (fault := wrong_argument(act, arguments)) is not None:
+        return _refusal(f"the act {request['act']!r} {fault}", "argument", "invalid")
     try:
         return _packed({"result": await act(**arguments)})
     except EngineError as error:

@@ -19,6 +19,7 @@ from retain.engine.holds import NAMES, Hold, HoldKind, HoldTarget, LiftHold, Set
 from retain.engine.holds.decide import would_set
 from retain.engine.persons.end import HELD, LIVING, Ended, EndSubjects, status_of
 from retain.engine.persons.find import remains
+from retain.engine.settings.model import Level
 
 BATCH: Final = 100
 """Things ended in one command, so that other requests come between two."""
@@ -49,7 +50,16 @@ def unpacked(value: Mapping[str, Any]) -> HoldTarget:
         raise Invalid("this names nothing that could be kept", reason="target") from None
     if len(target.resource) != 16 or len(target.names) != len(NAMES[kind]):
         raise Invalid("this names nothing that could be kept", reason="target")
+    if not all(_fits(kind, name, value) for name, value in target.named().items()):
+        raise Invalid("this names nothing that could be kept", reason="target")
     return target
+
+
+def _fits(kind: HoldKind, name: str, value: object) -> bool:
+    """Return whether `value` can be the part called `name` (see `NAMES`) of what names a thing."""
+    if name == "level":
+        return type(value) is int and value in tuple(Level)
+    return type(value) is str or (value is None and (kind, name) == (HoldKind.AREA, "user"))
 
 
 class Rights:

@@ -97,7 +97,8 @@ def unpack(application: str, entries: Sequence[Any]) -> dict[Place, dict[str, An
 def _place(application: str, item: Any) -> Place:
     if (
         not isinstance(item, dict)
-        or item.get("level") not in LEVELS
+        or not isinstance(item.get("level"), str)
+        or item["level"] not in LEVELS
         or not isinstance(item.get("value"), dict)
     ):
         raise Invalid("a document needs its level, and an object as its value", reason="format")

@@ -11,8 +11,16 @@ from typing import Final
 
 from retain.engine.core.errors import Invalid, NotFound, Unavailable
 from retain.journal import Disk, JournalError
-from retain.journal.proofs.note import BadNote, Checkpoint, Signer, Verifier, open_checkpoint, sign_checkpoint
-from retain.journal.proofs.prover import Prover
+from retain.journal.proofs.note import (
+    BadNote,
+    Checkpoint,
+    Signer,
+    Verifier,
+    open_checkpoint,
+    parse_note,
+    sign_checkpoint,
+)
+from retain.journal.proofs.prover import BadTarget, Prover
 
 __all__ = [
     "KEY_FILE",
@@ -23,6 +31,7 @@ __all__ = [
     "checkpoint",
     "ensure_key",
     "open_signed",
+    "other_history",
     "read_key",
 ]
 
@@ -80,6 +89,33 @@ def checkpoint(disk: Disk, signer: Signer, durable: int) -> bytes:
     except (JournalError, OSError) as error:
         raise Unavailable(f"the journal cannot be read: {error}", reason="journal") from error
     return sign_checkpoint(Checkpoint(signer.verifier.name, durable, root), signer)
+
+
+def other_history(disk: Disk, note: bytes, key: Verifier) -> str | None:
+    """Return what makes a kept checkpoint one of another history than this journal's; None if nothing does,
+    or if `note` is no checkpoint. Blocking.
+
+    A checkpoint of another history is evidence: of a restore, of a repair, or of a changed log.
+
+    Raises:
+        Unavailable: The journal cannot be read.
+
+    """
+    try:
+        kept = Checkpoint.parse(parse_note(note).text)
+    except BadNote:
+        return None
+    try:
+        open_signed(note, key)
+    except BadNote as error:
+        return str(error)
+    try:
+        same = Prover(disk).root(kept.size) == kept.root
+    except BadTarget:
+        return f"it is over {kept.size} records, more than the journal has"
+    except (JournalError, OSError) as error:
+        raise Unavailable(f"the journal cannot be read: {error}", reason="journal") from error
+    return None if same else f"its root over {kept.size} records is not the journal's"
 
 
 def open_signed(note: bytes, key: Verifier) -> Checkpoint:

@@ -127,11 +127,12 @@ class ConfigureRetention(Command[bool]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SetServiceProperties(Command[None]):
-    """Replaces an account's service properties (CORS rules, default version, logging …).
+    """Changes an account's service properties (CORS rules, default version, logging …).
 
     Attributes:
         account: The tenant's account.
-        document: The properties as msgpack types; what they mean is the surface's business. Never changed
+        document: The properties to change, as msgpack types; the others stay as they are. Of a property that
+            is a mapping, its members alike. What they mean is the surface's business. Never changed
             afterwards.
         resource: 16 random bytes.
 

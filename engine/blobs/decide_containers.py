@@ -187,12 +187,18 @@ def _configure(blobs: BlobsState, command: ConfigureRetention, now: int) -> Deci
 
 
 def _set_service(blobs: BlobsState, command: SetServiceProperties, now: int) -> Decision[None]:
+    resource, before = blobs.services.get(command.account, (command.resource, {}))
+    # Merged here and not by the caller, so that two requests at once both have their effect.
+    document = {**before, **command.document}
+    for name, value in command.document.items():
+        if isinstance(value, Mapping) and isinstance(old := before.get(name), Mapping):
+            document[name] = {**old, **value}
     event = ServicePropertiesSet(
-        resource=blobs.services.get(command.account, (command.resource,))[0],
+        resource=resource,
         actor=command.actor,
         cause=Cause.REQUEST,
         account=command.account,
-        document=dict(command.document),
+        document=document,
     )
     return Decision((event,), None)
 

@@ -13,6 +13,7 @@ import types
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from enum import IntEnum
+from inspect import Parameter, signature
 from itertools import chain
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -57,6 +58,30 @@ _Table = tuple[tuple[str, frozenset[type[Any]], Accepts], ...]
 
 _EASY: frozenset[type[Any]] = frozenset({str, bytes, bool, types.NoneType})
 _tables: dict[type[Any], _Table] = {}
+
+
+def wrong_argument(function: Callable[..., Any], arguments: Mapping[str, Any]) -> str | None:
+    """Return what is wrong with a call's arguments, as a sentence without its subject; or None.
+
+    Args:
+        function: What would be called, all its parameters annotated.
+        arguments: Its arguments by name.
+
+    """
+    parameters = signature(function).parameters.values()
+    if any(one.kind is Parameter.VAR_KEYWORD for one in parameters):
+        return None
+    hints = get_type_hints(function, include_extras=True)
+    known = {one.name: one for one in parameters}
+    for name in arguments.keys() - known.keys():
+        return f"has no argument {name!r}"
+    for name, parameter in known.items():
+        if name not in arguments:
+            if parameter.default is Parameter.empty:
+                return f"needs the argument {name!r}"
+        elif not _accepts(hints[name])((arguments[name],)):
+            return f"takes no such value for its argument {name!r}: it must be {parameter.annotation}"
+    return None
 
 
 def _table(kind: type[Any]) -> _Table:

@@ -13,7 +13,7 @@ from retain.api.blobs.wire import markers
 from retain.api.blobs.wire.errors import invalid_parameter
 from retain.api.blobs.xml import write as xml_lists
 from retain.api.blobs.xml.read import MAX_SMALL_BYTES
-from retain.api.blobs.xml.service_properties import ServiceProperties
+from retain.api.blobs.xml.service_properties import ServiceProperties, parse_properties
 from retain.api.http.message import Response
 from retain.engine.blobs import queries
 from retain.engine.blobs.container_commands import SetServiceProperties
@@ -60,14 +60,12 @@ async def get_service_properties(call: Call) -> Response:
 
 async def set_service_properties(call: Call) -> Response:
     """Set Blob Service Properties: what its body leaves out stays as it is."""
-    body = await read_small(call, MAX_SMALL_BYTES)
-    document = await call.engine.read(lambda state, _: queries.service_properties(state.blobs, call.account))
-    properties = ServiceProperties.stored(document).updated(body)
+    document = parse_properties(await read_small(call, MAX_SMALL_BYTES))
     await call.engine.submit(
         SetServiceProperties(
             actor=call.actor,
             account=call.account,
-            document=properties.document(),
+            document=document,
             resource=call.engine.entropy(16),
         )
     )

@@ -57,7 +57,7 @@ def crc64_by_tables(data: bytes, before: int = 0) -> int:
 
 def _native() -> Any:
     try:
-        from awscrt import checksums  # type: ignore[import-not-found, unused-ignore]
+        from awscrt import checksums
     except ImportError:
         return crc64_by_tables
     return checksums.crc64nvme

@@ -63,38 +63,9 @@ class ServiceProperties:
             return cls()
         rules = (
             CorsRule(tuple(origins), tuple(methods), tuple(allowed), tuple(exposed), age)
-            for origins, methods, allowed, exposed, age in document["cors"]
+            for origins, methods, allowed, exposed, age in document.get("cors", ())
         )
-        return cls(tuple(rules), document["default_version"], document.get("settings", {}))
-
-    def document(self) -> dict[str, Any]:
-        """Return the document that the engine stores."""
-        rules = [
-            [list(r.origins), list(r.methods), list(r.allowed), list(r.exposed), r.max_age] for r in self.cors
-        ]
-        return {"cors": rules, "default_version": self.default_version, "settings": dict(self.settings)}
-
-    def updated(self, body: bytes) -> ServiceProperties:
-        """Return these properties as Set Blob Service Properties changes them.
-
-        Elements that its body leaves out remain. Raises AzureError: InvalidXmlDocument, InvalidXmlNodeValue,
-        MissingRequiredXmlNode, or UnsupportedXmlNode for an unknown element.
-        """
-        cors, version, settings = self.cors, self.default_version, dict(self.settings)
-        for element in parse_document(body, "StorageServiceProperties"):
-            if element.tag == "Cors":
-                cors = tuple(map(_rule, element))
-                if len(cors) > MAX_RULES:
-                    raise AzureError("InvalidXmlDocument")
-            elif element.tag == "DefaultServiceVersion":
-                version = (element.text or "").strip() or None
-                if version is not None and not is_version(version):
-                    raise _bad_value(element.tag, version)
-            elif element.tag in DEFAULTS:
-                settings[element.tag] = parse_setting(element)
-            else:
-                raise _unsupported(element.tag)
-        return ServiceProperties(cors, version, settings)
+        return cls(tuple(rules), document.get("default_version"), document.get("settings", {}))
 
     def to_xml(self) -> bytes:
         """Return the body of Get Blob Service Properties."""
@@ -114,6 +85,34 @@ class ServiceProperties:
         return (
             f"{DECLARATION}<StorageServiceProperties>{first}{cors}{version}{last}</StorageServiceProperties>"
         ).encode()
+
+
+def parse_properties(body: bytes) -> dict[str, Any]:
+    """Return what the body of Set Blob Service Properties changes, in the form that `stored` reads.
+
+    Raises AzureError: InvalidXmlDocument, InvalidXmlNodeValue, MissingRequiredXmlNode, or
+    UnsupportedXmlNode for an unknown element.
+    """
+    changed: dict[str, Any] = {}
+    settings: dict[str, Setting] = {}
+    for element in parse_document(body, "StorageServiceProperties"):
+        if element.tag == "Cors":
+            rules = list(map(_rule, element))
+            if len(rules) > MAX_RULES:
+                raise AzureError("InvalidXmlDocument")
+            changed["cors"] = [
+                [list(r.origins), list(r.methods), list(r.allowed), list(r.exposed), r.max_age] for r in rules
+            ]
+        elif element.tag == "DefaultServiceVersion":
+            version = (element.text or "").strip() or None
+            if version is not None and not is_version(version):
+                raise _bad_value(element.tag, version)
+            changed["default_version"] = version
+        elif element.tag in DEFAULTS:
+            settings[element.tag] = parse_setting(element)
+        else:
+            raise _unsupported(element.tag)
+    return {**changed, "settings": settings}
 
 
 def _rule(element: Element) -> CorsRule:

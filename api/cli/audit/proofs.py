@@ -4,19 +4,28 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
 import click
 
 from retain.api.cli.data_folder import MOMENT, MOMENT_HELP, note_future, open_data, progress, reading, visible
+from retain.api.cli.exits import OUTPUT
 from retain.api.cli.main import FAILED, WRONG, Stopped, data_options
-from retain.api.cli.output import output_option, write_output
+from retain.api.cli.output import STANDARD, output_option, write_output
 from retain.api.cli.run import act, json_option, print_json, print_table
 from retain.api.cli.selection import NUMBER, hint_for, one_of, resource_options
 from retain.api.console.receipt_page import page, told
 from retain.engine import EngineError
-from retain.engine.audit.checkpoints import BadNote, Checkpoint, Verifier, open_signed, read_key
+from retain.engine.audit.checkpoints import (
+    BadNote,
+    Checkpoint,
+    Verifier,
+    open_signed,
+    other_history,
+    read_key,
+)
 from retain.engine.audit.contents import HELD_BY, holdings
 from retain.engine.audit.diff import Difference, differences
 from retain.engine.audit.log import Filter, log, state_at
@@ -82,10 +91,37 @@ def checkpoint_command(output: Path, config_path: Path | None, data: str | None,
     proves that history up to the checkpoint is still the same. The format is a C2SP tlog-checkpoint, which
     other tools read too. The server need not run. [audit] in the configuration exports checkpoints on a
     schedule.
+
+    --output replaces an earlier checkpoint of the same history. It does not replace one of another history
+    (from before a restore, or of another log): that one is evidence.
     """
     answer = act(config_path, data, "audit checkpoint")
+    if str(output) != STANDARD:
+        _check_replaceable(output, open_data(config_path, data), Verifier.parse(answer["key"]))
     text = json.dumps(answer, ensure_ascii=False) + "\n" if as_json else answer["checkpoint"]
     write_output(output, text.encode())
+
+
+def _check_replaceable(output: Path, disk: Any, key: Verifier) -> None:
+    """Raise `Stopped` if `output` is a checkpoint of another history, also one in JSON."""
+    try:
+        with output.open("rb") as file:
+            kept = file.read(MOST_BYTES)
+    except OSError:
+        return  # none is there, or it cannot be written either, which is said then
+    # What is no JSON of ours is a plain note, or something else.
+    with suppress(ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        kept = json.loads(kept)["checkpoint"].encode()
+    try:
+        fault = other_history(disk, kept, key)
+    except EngineError as error:
+        raise Stopped(error.message, FAILED) from None
+    if fault is not None:
+        raise Stopped(
+            f"{output} is a checkpoint of another history ({fault}) and was left as it is: it may be the "
+            "evidence of a restore or of a changed log; write to another file",
+            OUTPUT,
+        )
 
 
 @click.command(name="receipt")

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
+import trio
 
 from retain.api.admin.acts import Administration
 from retain.api.blobs.sas import verify as sas
@@ -122,6 +124,34 @@ async def test_revoking_existing_ends_earlier_container_tokens_at_once() -> None
             "valid",
             "valid",
         ]
+
+
+async def test_acts_on_keys_at_once_leave_what_the_records_say() -> None:
+    """Two new keys stay two; a token of the listing works, and one that ended does not."""
+    async with opened() as (engine, office):
+        await office.add_tenant(actor=ACTOR, name="mytenant")
+        before = office.tenants.required("mytenant")
+        made: list[dict[str, Any]] = []
+
+        async def make() -> None:
+            made.extend(
+                await office.create_tokens(actor=ACTOR, tenant="mytenant", expiry=EXPIRY, containers=())
+            )
+
+        async with trio.open_nursery() as nursery:
+            for _ in range(5):
+                nursery.start_soon(make)
+                nursery.start_soon(partial(office.rotate_key, actor=ACTOR, name="mytenant", key=1))
+                nursery.start_soon(partial(office.rotate_key, actor=ACTOR, name="mytenant", key=2))
+        assert not set(before) & set(office.tenants.required("mytenant"))
+        states = {one["id"]: one["state"] for one in await office.list_tokens(actor=ACTOR, tenant="mytenant")}
+        for token in made:
+            try:
+                verdict(engine, office, token)
+            except AzureError:
+                assert states[token["id"]] == "revoked"
+            else:
+                assert states[token["id"]] == "valid"
 
 
 async def test_tokens_begin_at_their_start() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+import trio
 
 from retain.api.blobs.xml.service_properties import ServiceProperties
 from tests.api.blobs.test_containers import PROPERTIES, RULE, properties
@@ -41,6 +42,26 @@ async def test_what_is_set_is_answered_and_stays_until_it_is_set_again(client):
     assert (await client.send("PUT", PROPERTIES, [], website)).status == 202
     after = (await client.send("GET", PROPERTIES)).body.decode()
     assert f"{DELETION}<StaticWebsite><Enabled>false</Enabled></StaticWebsite>" in after
+
+
+async def test_two_changes_at_once_both_stay(client):
+    parts = {
+        "Logging": LOGGING,
+        "HourMetrics": METRICS,
+        "StaticWebsite": WEBSITE,
+        "Cors": f"<Cors>{RULE}</Cors>",
+    }
+    statuses = []
+
+    async def change(part: str) -> None:
+        statuses.append((await client.send("PUT", PROPERTIES, [], properties(part))).status)
+
+    async with trio.open_nursery() as nursery:
+        for part in parts.values():
+            nursery.start_soon(change, part)
+    after = (await client.send("GET", PROPERTIES)).body.decode()
+    assert statuses == [202] * 4
+    assert [name for name, part in parts.items() if part not in after] == []
 
 
 async def test_deletion_is_final_and_says_so_whatever_is_remembered(client):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 import trio
 from click.testing import CliRunner, Result
 
-from retain.api.cli.main import DONE, FAILED, WRONG, main
+from retain.api.cli.main import DONE, FAILED, OUTPUT, WRONG, main
 from retain.engine import open_engine
 from retain.engine.audit.checkpoints import KEY_FILE, Signer
 from retain.engine.audit.receipts import MOST_BYTES, embedded
@@ -112,6 +113,41 @@ def test_another_history_is_found_out(folder: Path, tmp_path: Path) -> None:
     assert run(folder, "audit", "verify", "--since", str(old), *data).exit_code == WRONG, "no key to trust"
     foreign = ("--key", str(Signer("example.org/log", bytes(32)).verifier))
     assert run(folder, "audit", "verify", "--since", str(old), *foreign).exit_code == FAILED
+
+
+@pytest.mark.parametrize("as_json", [(), ("--json",)])
+def test_a_checkpoint_replaces_none_of_another_history(folder: Path, as_json: tuple[str, ...]) -> None:
+    output = folder / "log.checkpoint"
+    checkpoint = ("audit", "checkpoint", "-o", str(output), *as_json)
+    shutil.copytree(folder / "data", folder / "before")
+    assert run(folder, *checkpoint).exit_code == DONE
+    assert run(folder, "erase", "bob/twice", "--yes", "--now").exit_code == DONE
+    first = output.read_bytes()
+    assert run(folder, *checkpoint).exit_code == DONE
+    kept = output.read_bytes()
+    assert kept != first, "an earlier one of the same history is replaced"
+
+    key = folder / "data" / KEY_FILE
+    (folder / "before" / KEY_FILE).write_bytes(key.read_bytes())
+    shutil.rmtree(folder / "data")
+    (folder / "before").rename(folder / "data")
+    result = run(folder, *checkpoint)
+    assert result.exit_code == OUTPUT
+    assert "more than the journal has" in result.stderr
+    for name in ("bob/<cart>", "bob/twice"):
+        assert run(folder, "erase", name, "--yes", "--now").exit_code == DONE
+    for _ in range(5):
+        assert run(folder, "erase", "--yes", "--now").exit_code == DONE
+    result = run(folder, *checkpoint)
+    assert result.exit_code == OUTPUT
+    assert "is not the journal's" in result.stderr
+    assert output.read_bytes() == kept
+
+    key.write_text(Signer("other.example/log", bytes(32)).text() + "\n")
+    result = run(folder, *checkpoint)
+    assert (result.exit_code, output.read_bytes()) == (OUTPUT, kept)
+    output.write_text("no checkpoint\n")
+    assert run(folder, *checkpoint).exit_code == DONE
 
 
 def test_a_checkpoint_is_json_for_machines(folder: Path) -> None:

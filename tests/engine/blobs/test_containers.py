@@ -133,6 +133,18 @@ def test_service_properties_are_kept_until_the_account_goes(desk: BlobDesk) -> N
     assert list_containers(desk.state.blobs, ACCOUNT, limit=5).items == ()
 
 
+def test_service_properties_that_a_change_leaves_out_stay(desk: BlobDesk) -> None:
+    for document in ({"cors": [1], "settings": {"a": 1, "b": 1}}, {"version": "v"}, {"settings": {"b": 2}}):
+        desk.do(
+            SetServiceProperties(actor="user:x", account=ACCOUNT, document=document, resource=desk.fresh())
+        )
+    assert service_properties(desk.state.blobs, ACCOUNT) == {
+        "cors": [1],
+        "version": "v",
+        "settings": {"a": 1, "b": 2},
+    }
+
+
 class TestRetention:
     def test_a_blob_ends_thirty_days_after_its_last_write(self, desk: BlobDesk) -> None:
         desk.put("a", payload("one"))

@@ -1,0 +1,142 @@
+"""`python -m tests.mutants [--count 200] [--seed 1] [--minutes 60] [--only ID …]`: change, test, tell."""
+
+from __future__ import annotations
+
+import argparse
+import random
+import tempfile
+import time
+import tomllib
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from queue import Queue
+from typing import NamedTuple
+
+from tests.mutants.points import Point, points_of
+from tests.mutants.run import Copy, Verdict
+from tests.mutants.selection import Selection, measure
+
+TOP = Path(__file__).resolve().parents[2]
+KEPT = TOP / ".mutants"
+ROOMS = ("api/blobs", "api/identity", "api/settings", "engine")
+"""What is measured; the changed modules are in these."""
+DECIDING = ("decide*.py", "conditions.py", "leases.py", "admit.py", "value.py", "json_patch.py", "roles.py")
+"""The modules of the engine that decide: what else is there is covered by its own campaigns."""
+TESTS = (
+    *(
+        f"tests/engine/{room}"
+        for room in ("areas", "blobs", "core", "holds", "persons", "settings", "tokens")
+    ),
+    *(f"tests/api/{room}" for room in ("admin", "areas", "blobs", "cli", "console", "identity", "settings")),
+    "tests/api/server/test_app.py",
+)
+"""The tests that may notice: those of the changed rooms and of what stands on them."""
+
+
+class Judged(NamedTuple):
+    """A change that was examined and makes no difference that anyone could see: `judged.toml`."""
+
+    path: str
+    line: str
+    before: str
+    after: str
+
+
+def modules() -> list[Path]:
+    """Return the modules that are changed."""
+    found = {path for room in ROOMS[:3] for path in (TOP / room).rglob("*.py")}
+    found |= {path for pattern in DECIDING for path in (TOP / "engine").rglob(pattern)}
+    return sorted(found)
+
+
+def judged() -> set[Judged]:
+    """Return the changes that count neither as noticed nor as missed."""
+    entries = tomllib.loads((Path(__file__).parent / "judged.toml").read_text())["change"]
+    return {Judged(entry["path"], entry["line"], entry["before"], entry["after"]) for entry in entries}
+
+
+def name_of(point: Point) -> str:
+    """Return how `--only` names a change."""
+    return f"{point.path}:{point.line}:{point.start}:{point.after}"
+
+
+def described(point: Point) -> Judged:
+    """Return a change as `judged.toml` writes it: by its line's text, which moves with the code."""
+    source = (TOP / point.path).read_bytes()
+    line = source.splitlines()[point.line - 1].decode().strip()
+    return Judged(point.path, line, point.before(source), point.after)
+
+
+def main() -> None:
+    """Run it and print the figure."""
+    parser = argparse.ArgumentParser(prog="python -m tests.mutants")
+    parser.add_argument("--count", type=int, default=200, help="how many changes, chosen at random")
+    parser.add_argument("--seed", type=int, default=1, help="which ones")
+    parser.add_argument("--minutes", type=float, default=60.0, help="begin no change after this long")
+    parser.add_argument("--jobs", type=int, default=2, help="how many at a time")
+    parser.add_argument("--only", action="append", default=[], metavar="ID", help="these changes, as printed")
+    parser.add_argument(
+        "--tests", action="append", default=[], metavar="PATH", help="tests to run in addition"
+    )
+    parser.add_argument("--measure", action="store_true", help="find out again which tests run which lines")
+    asked = parser.parse_args()
+    every = [point for path in modules() for point in points_of(path, TOP)]
+    if asked.only:
+        chosen = [point for point in every if name_of(point) in asked.only]
+    else:
+        chosen = _sample(every, asked.count, random.Random(asked.seed))
+    with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
+        if asked.measure or not (KEPT / "measured.json").exists():
+            print("Measuring which tests run which lines; this takes as long as the tests.", flush=True)
+            measure(Copy(TOP, Path(folder) / "measure").tree, ROOMS, TESTS, KEPT, asked.jobs)
+        print(f"{len(chosen)} of {len(every)} changes, seed {asked.seed}", flush=True)
+        _judge_all(chosen, Path(folder), asked.jobs, asked.minutes, asked.tests)
+
+
+def _sample(every: list[Point], count: int, chance: random.Random) -> list[Point]:
+    """Return changes at random, a fifth of them texts: a third of all places are texts, and the least of them
+    are rules.
+    """
+    texts = [point for point in every if point.kind == "text changed"]
+    rules = [point for point in every if point.kind != "text changed"]
+    few = min(count // 5, len(texts))
+    return chance.sample(texts, few) + chance.sample(rules, min(count - few, len(rules)))
+
+
+def _judge_all(chosen: list[Point], folder: Path, jobs: int, minutes: float, more: list[str]) -> None:
+    selection, harmless = Selection(TOP, KEPT), judged()
+    copies: Queue[Copy] = Queue()
+    for number in range(jobs):
+        copies.put(Copy(TOP, folder / str(number)))
+    end = time.monotonic() + 60 * minutes
+
+    def judge(point: Point) -> tuple[Point, Verdict] | None:
+        if time.monotonic() > end or described(point) in harmless:
+            return None
+        copy = copies.get()
+        try:
+            verdict = copy.judge(point, selection, more)
+        finally:
+            copies.put(copy)
+        print(f"{'noticed' if verdict.killed else 'MISSED ':8}{_shown(point)}  [{verdict.how}]", flush=True)
+        return point, verdict
+
+    with ThreadPoolExecutor(jobs) as pool:
+        results = [result for result in pool.map(judge, chosen) if result is not None]
+    missed = [point for point, verdict in results if not verdict.killed]
+    skipped = sum(described(point) in harmless for point in chosen)
+    late = len(chosen) - skipped - len(results)
+    print(f"\nSeen to change nothing (judged.toml): {skipped}. Not begun in time: {late}.")
+    for point in missed:
+        print(f"MISSED {name_of(point)}\n       {_shown(point)}")
+    noticed = len(results) - len(missed)
+    print(f"{noticed} of {len(results)} changes noticed: {100 * noticed / max(1, len(results)):.1f} %")
+
+
+def _shown(point: Point) -> str:
+    change = described(point)
+    return f"{point.path}:{point.line} {point.kind}: {change.before!r} -> {change.after!r} in: {change.line}"
+
+
+if __name__ == "__main__":
+    main()
