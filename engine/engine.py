@@ -23,7 +23,7 @@ from retain.engine.core.shortages import DISK, Shortages
 from retain.engine.erasure.erase import Erasing
 from retain.engine.erasure.eraser import Eraser
 from retain.engine.erasure.reaper import Reaper, lag
-from retain.engine.history.slice import RecordChange
+from retain.engine.history.slice import RecordChange, RecordClock
 from retain.engine.losses.accept import MOST_AT_ONCE, AcceptLost
 from retain.engine.losses.search import Lost, lost_among, standing_bodies
 from retain.engine.options import Options
@@ -284,20 +284,33 @@ class Engine:
         self._writer.check()
         return Moment(self._log.head, frozenset(self.state.ground.payloads))
 
-    async def accept_clock(self) -> None:
+    async def accept_clock(self, actor: str) -> None:
         """Accept the machine's clock as right, because an operator has checked it.
 
-        A jump is no longer in doubt, and a present ahead of the clock returns to it. The next start knows of
-        it.
+        A jump is no longer in doubt, and a present ahead of the clock returns to it. A record says so, and
+        the next start knows of it.
+
+        Args:
+            actor: Who accepts it.
 
         Raises:
-            Unavailable: It could not be recorded, so the next start will not know.
+            Unavailable: It could not be written down, so the next start will not know.
 
         """
-        self._horizon.accept()
+        horizon = self._horizon
+        command = RecordClock(
+            actor=actor,
+            resource=self._entropy(16),
+            clock=horizon.wall(),
+            present=horizon.now(),
+            vouched=horizon.vouched(),
+        )
+        # Before the record, which would else be dated by the time that is given up, perhaps years ahead.
+        horizon.accept()
         try:
+            await self.submit(command)
             await self._writer.between_batches(self._sightings.write)
-        except (journal.NoSpace, OSError) as error:
+        except (Unavailable, journal.NoSpace, OSError) as error:
             raise Unavailable(
                 f"the clock is accepted until a restart only: {error}", reason="disk"
             ) from error

@@ -63,6 +63,7 @@ CODES: dict[int, type[Event]] = {
     502: holds.HoldLifted,
     601: history.HistoryChanged,
     602: history.ErasureOrdered,
+    603: history.ClockAccepted,
 }
 """On disk: the number of an event never changes and is never reused."""
 

@@ -60,7 +60,7 @@ class ClockActs:
 
         """
         LOG.warning("an operator accepted the clock", extra={"facts": {"actor": actor, **self._facts()}})
-        await self._engine.accept_clock()
+        await self._engine.accept_clock(actor)
         return await self.show(actor=actor)
 
     def _facts(self) -> dict[str, float]:

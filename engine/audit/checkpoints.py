@@ -11,6 +11,7 @@ from typing import Final
 
 from retain.engine.core.errors import Invalid, NotFound, Unavailable
 from retain.journal import Disk, JournalError
+from retain.journal.errors import BadTarget
 from retain.journal.proofs.note import (
     BadNote,
     Checkpoint,
@@ -20,7 +21,7 @@ from retain.journal.proofs.note import (
     parse_note,
     sign_checkpoint,
 )
-from retain.journal.proofs.prover import BadTarget, Prover
+from retain.journal.proofs.prover import Prover
 
 __all__ = [
     "KEY_FILE",

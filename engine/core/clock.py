@@ -91,9 +91,9 @@ class Horizon:
     passed, the
     present advances with the monotonic clock.
 
-    A forward jump of more than `JUMP` against the monotonic clock, or against what an earlier run saw, hides
-    data at
-    once but deletes nothing: `vouched` advances from the time before the jump. The jump is believed only when
+    A forward jump of more than `JUMP` against the monotonic clock, or against what an earlier run saw, or
+    smaller ones that come to more within `CONFIRMATION`, hide data at
+    once but delete nothing: `vouched` advances from the time before the jump. The jump is believed only when
     it has
     held for `CONFIRMATION`, or for `LONG_CONFIRMATION` if it is larger than `EXPLAINED`. Setting the clock
     back to
@@ -117,6 +117,7 @@ class Horizon:
         wall, monotonic = clock.wall(), clock.monotonic()
         # All times are distances from the monotonic clock: so they advance by themselves.
         self._vouched = (_passed(floor, sighting, wall, monotonic) or wall) - monotonic
+        self._steps = _Steps(self._vouched, monotonic)
         self._look()
 
     def now(self) -> int:
@@ -148,7 +149,9 @@ class Horizon:
     def accept(self) -> None:
         """Accept the wall clock as the present, also if it is earlier, because an operator confirmed it."""
         with self._lock:
-            self._vouched = self._clock.wall() - self._clock.monotonic()
+            monotonic = self._clock.monotonic()
+            self._vouched = self._clock.wall() - monotonic
+            self._steps = _Steps(self._vouched, monotonic)
             self._doubt = None
 
     def state(self) -> ClockState:
@@ -178,7 +181,9 @@ class Horizon:
         with self._lock:
             wall, monotonic = self._clock.wall(), self._clock.monotonic()
             skew, doubt = wall - monotonic, self._doubt
-            if skew - self._vouched <= JUMP:
+            if monotonic - self._steps.since >= CONFIRMATION:
+                self._steps = _Steps(self._vouched, monotonic)
+            if skew - self._steps.skew <= JUMP:
                 self._vouched = max(self._vouched, skew)
                 doubt = None
             else:
@@ -189,9 +194,23 @@ class Horizon:
                 doubt = doubt._replace(shown=max(doubt.shown, skew))
                 if monotonic - doubt.since >= _confirmation(doubt.shown - self._vouched):
                     self._vouched = skew
+                    self._steps = _Steps(skew, monotonic)
                     doubt = None
             self._doubt = doubt
             return monotonic, doubt, self._vouched
+
+
+class _Steps(NamedTuple):
+    """Small steps forward are believed at once, together no more than `JUMP` in `CONFIRMATION`.
+
+    Attributes:
+        skew: What was vouched for when counting began, wall minus monotonic clock.
+        since: Monotonic time of that.
+
+    """
+
+    skew: int
+    since: int
 
 
 class _Doubt(NamedTuple):

@@ -1,4 +1,4 @@
-"""What happened to the journal's history, and who ordered parts of it to be erased.
+"""What happened to the journal's history, who ordered parts of it to be erased, which clock was accepted.
 
 The codes are in `engine/wire.py`.
 """
@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 from retain.engine.core.event import Event, Interface, fact
 from retain.engine.core.role import Data, Locator, OnHold, RecordRole
+from retain.engine.core.time import timestamp
 from retain.journal import Verb
 from retain.journal.mended import Mended
 
@@ -97,6 +98,39 @@ class ErasureOrdered(Event):
     def subject(cls, details: Mapping[str, Any]) -> str:
         """Return how much the order covers."""
         return f"erasure of {details['things'] or 'all that is due'}"
+
+
+@fact
+class ClockAccepted(Event):
+    """An operator accepted the machine's clock as right; `resource` is the random number of this act.
+
+    Times in nanoseconds since the epoch.
+
+    Attributes:
+        clock: What the machine's clock said.
+        present: The time of the server until then.
+        vouched: The time up to which it would have destroyed data.
+
+    """
+
+    VERB: ClassVar[Verb] = Verb.PUT
+    ON_HOLD: ClassVar[OnHold] = OnHold.HARMLESS
+    VALUES: ClassVar[str] = ""
+    DATA: ClassVar[Data] = Data.NONE
+    SURFACE: ClassVar[Interface] = Interface.ENGINE
+    STANDING: ClassVar[RecordRole] = RecordRole.NONE
+
+    clock: int
+    present: int
+    vouched: int
+
+    @classmethod
+    def subject(cls, details: Mapping[str, Any]) -> str:
+        """Which time was accepted, and which one it replaced."""
+        clock, present, vouched = details["clock"], details["present"], details["vouched"]
+        before = f"before: {timestamp(present)}"
+        doubted = f", vouched for: {timestamp(vouched)}" if vouched < present else ""
+        return f"clock accepted: {timestamp(clock)}, {before}{doubted}"
 
 
 def told_change(change: HistoryChanged | Mended) -> str:

@@ -14,7 +14,7 @@ from retain.engine.core.domain import Apply, Decide, Expire, Restated, Restater,
 from retain.engine.core.event import Cause, Event, Stamp
 from retain.engine.core.role import Locator
 from retain.engine.core.snapshot_table import Frozen
-from retain.engine.history.events import HISTORY, ErasureOrdered, HistoryChanged
+from retain.engine.history.events import HISTORY, ClockAccepted, ErasureOrdered, HistoryChanged
 from retain.journal.mended import Mended
 
 LEAP = 1 << 32
@@ -66,6 +66,26 @@ class OrderErasure(Command[None]):
     names: bool
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordClock(Command[None]):
+    """Record that an operator accepted the machine's clock.
+
+    Attributes:
+        resource: The number of the act.
+        clock: What the machine's clock says, nanoseconds since the epoch, as the others.
+        present: The time of the server until then.
+        vouched: The time up to which it would have destroyed data.
+
+    """
+
+    FREES_SPACE: ClassVar[bool] = True
+
+    resource: bytes
+    clock: int
+    present: int
+    vouched: int
+
+
 class HistorySlice:
     """The changes as `engine.core.domain.Slice`.
 
@@ -82,10 +102,10 @@ class HistorySlice:
         self.changes: dict[bytes, HistoryChanged] = {}
 
     def handlers(self) -> Mapping[type[Event], Apply]:
-        return {HistoryChanged: self.changed, ErasureOrdered: self.ordered}
+        return {HistoryChanged: self.changed, ErasureOrdered: self.noted, ClockAccepted: self.noted}
 
     def deciders(self) -> Mapping[type[Command[Any]], Decide]:
-        return {RecordChange: partial(_record, self), OrderErasure: _order}
+        return {RecordChange: partial(_record, self), OrderErasure: _order, RecordClock: _accept}
 
     def expirers(self) -> Mapping[DeadlineKind, Expire]:
         """Return none: no change expires."""
@@ -107,8 +127,8 @@ class HistorySlice:
         self.ground.revision = max(self.ground.revision, event.revision)
         self.ground.modified = max(self.ground.modified, event.modified)
 
-    def ordered(self, event: ErasureOrdered, _stamp: Stamp) -> None:
-        """Apply `ErasureOrdered`, which is for the audit alone."""
+    def noted(self, event: ErasureOrdered | ClockAccepted, _stamp: Stamp) -> None:
+        """Apply an event that is for the audit alone."""
 
     def freeze(self) -> Frozen:
         """Return rows `[number, details]` in the order of the numbers: one restated keeps its place."""
@@ -158,6 +178,18 @@ def _order(command: OrderErasure, _now: int) -> Decision[None]:
         numbers=b"".join(command.numbers),
         at_once=command.at_once,
         names=command.names,
+    )
+    return Decision((event,), None)
+
+
+def _accept(command: RecordClock, _now: int) -> Decision[None]:
+    event = ClockAccepted(
+        resource=command.resource,
+        actor=command.actor,
+        cause=Cause.REQUEST,
+        clock=command.clock,
+        present=command.present,
+        vouched=command.vouched,
     )
     return Decision((event,), None)
 

@@ -25,7 +25,7 @@ from retain.engine.core.event import Cause, Event, Interface, Stamp, fact
 from retain.engine.core.fields import datum
 from retain.engine.core.role import Data, OnHold
 from retain.engine.core.snapshot_table import Frozen
-from retain.engine.history.events import ErasureOrdered, HistoryChanged
+from retain.engine.history.events import ClockAccepted, ErasureOrdered, HistoryChanged
 from retain.engine.snapshots import file, load
 from retain.engine.state import State
 from retain.journal import Payload, Verb
@@ -236,6 +236,7 @@ CODES: dict[int, type[Event]] = {
     903: Broken,
     601: HistoryChanged,
     602: ErasureOrdered,
+    603: ClockAccepted,
 }
 
 

@@ -14,6 +14,7 @@ from click.testing import CliRunner
 from retain.api.admin.clock import AHEAD, FUTURE, RIGHT, SET_BACK, ClockActs, notice, watch_clock
 from retain.api.cli.main import DONE, FAILED, WRONG, main
 from retain.engine import Engine, Options, Unavailable, open_engine
+from retain.engine.audit.log import Filter, log
 from retain.engine.testing import EPOCH, SteppedClock, open_memory_engine
 from retain.journal.testing.memory import MemoryDisk
 from tests.kit.disks import fail_next
@@ -78,13 +79,54 @@ async def test_records_ahead_of_an_accepted_clock_are_told() -> None:
         assert found["last_record"] == "2026-01-01T00:00:00.000000Z"
 
 
-async def test_accepting_tells_where_it_could_not_be_written_down() -> None:
+async def test_accepting_a_clock_is_a_record_of_who_and_what() -> None:
+    clock, disk = SteppedClock(), MemoryDisk()
+    async with open_engine(disk, clock=clock, options=QUIET) as engine:
+        await engine.submit(_change(engine))
+        clock.step(YEAR)
+        await ClockActs(engine).accept(actor="cli:ann")
+        clock.step(-YEAR)
+        await ClockActs(engine).accept(actor="cli:bob")
+    entries = [one for one in log(disk, Filter()) if one.event == "clock-accepted"]
+    assert [one.actor for one in entries] == ["cli:ann", "cli:bob"]
+    first, second = (one.subject for one in entries)
+    day, year = "2026-01-01T00:00:00.000000Z", "2027-01-01T00:00:00.000000Z"
+    assert first == f"clock accepted: {year}, before: {year}, vouched for: {day}"
+    assert second == f"clock accepted: {day}, before: {year}"
+
+
+async def test_a_time_that_was_given_up_dates_no_record() -> None:
+    clock, disk = SteppedClock(), MemoryDisk()
+    async with open_engine(disk, clock=clock, options=QUIET) as engine:
+        await engine.submit(_change(engine))
+        clock.step(YEAR)
+        clock.advance(DAY)
+        engine.now()
+        clock.advance(DAY)
+        assert engine.now() == engine.wall()
+        clock.step(-YEAR)
+        await engine.accept_clock("cli:ann")
+        assert engine.state.time == engine.wall()
+        assert engine.statistics().records_ahead_ns == 0
+
+
+async def test_accepting_tells_that_it_could_not_be_recorded() -> None:
     clock, disk = SteppedClock(), MemoryDisk()
     async with open_engine(disk, clock=clock, options=QUIET) as engine:
         clock.step(-YEAR)
+        fail_next(disk, "sync")
+        with pytest.raises(Unavailable, match="until a restart only"):
+            await engine.accept_clock("cli:ann")
+
+
+async def test_accepting_tells_where_it_could_not_be_written_down() -> None:
+    clock, disk = SteppedClock(), MemoryDisk()
+    async with open_engine(disk, clock=clock, options=QUIET) as engine:
+        await engine.submit(_change(engine))  # with it the clock is written down, and not again for a minute
+        clock.step(-YEAR)
         fail_next(disk, "sync", "clock")
         with pytest.raises(Unavailable, match="until a restart only"):
-            await engine.accept_clock()
+            await engine.accept_clock("cli:ann")
         assert engine.now() == EPOCH - YEAR * 10**9
 
 

@@ -167,6 +167,45 @@ def test_a_second_jump_begins_the_ten_minutes_anew(clock: SteppedClock, horizon:
     assert horizon.now() == EPOCH + 18 * MINUTE * SECOND
 
 
+def test_many_small_steps_are_no_way_around_the_doubt(clock: SteppedClock, horizon: Horizon) -> None:
+    clock.step(30)
+    clock.advance(5)
+    clock.step(30)
+    assert horizon.trusted()
+    clock.step(1)
+    assert not horizon.trusted()
+    assert horizon.vouched() == EPOCH + 65 * SECOND
+    assert horizon.now() == EPOCH + 66 * SECOND
+
+
+def test_small_steps_far_apart_are_believed(clock: SteppedClock, horizon: Horizon) -> None:
+    for _ in range(5):
+        clock.step(50)
+        assert horizon.trusted()
+        clock.advance(10 * MINUTE)
+    assert horizon.vouched() == EPOCH + (5 * 50 + 50 * MINUTE) * SECOND
+
+
+def test_steps_after_an_accepted_or_confirmed_time_are_counted_from_it(
+    clock: SteppedClock, horizon: Horizon
+) -> None:
+    clock.step(JUMP // SECOND)
+    assert horizon.trusted()
+    horizon.accept()
+    clock.step(JUMP // SECOND)
+    assert horizon.trusted()
+    clock.step(1)
+    assert not horizon.trusted()
+    clock.step(YEAR)
+    assert not horizon.trusted()
+    clock.advance(24 * 60 * MINUTE)
+    assert horizon.trusted()
+    clock.step(JUMP // SECOND)
+    assert horizon.trusted()
+    clock.step(1)
+    assert not horizon.trusted()
+
+
 def test_a_step_within_the_minute_is_believed(clock: SteppedClock, horizon: Horizon) -> None:
     clock.step(JUMP // SECOND)
     assert horizon.trusted()

@@ -250,11 +250,11 @@ async def test_an_accepted_clock_destroys_at_once_and_is_known_to_the_next_start
         await engine.submit(Put(name="a", until=due(30 * DAY)))
         clock.step(YEAR)
         assert await engine.sweep() == 0
-        await engine.accept_clock()
+        await engine.accept_clock("cli:ann")
         assert await engine.sweep() == 1
         clock.step(-YEAR)
         assert engine.statistics().clock.behind == YEAR * SECOND
-        await engine.accept_clock()
+        await engine.accept_clock("cli:ann")
         assert engine.now() == EPOCH
         killed = disk.kill()
     async with opened(killed, clock) as engine:
