@@ -93,10 +93,10 @@ def checkpoint(disk: Disk, signer: Signer, durable: int) -> bytes:
 
 
 def other_history(disk: Disk, note: bytes, key: Verifier) -> str | None:
-    """Return what makes a kept checkpoint one of another history than this journal's; None if nothing does,
-    or if `note` is no checkpoint. Blocking.
+    """Return why a kept checkpoint is of another history than this journal's.
 
-    A checkpoint of another history is evidence: of a restore, of a repair, or of a changed log.
+    Return None if it is not, or if `note` is no checkpoint. Blocking. A checkpoint of another history is
+    evidence: of a restore, of a repair, or of a changed log.
 
     Raises:
         Unavailable: The journal cannot be read.
