@@ -6,9 +6,11 @@ BIN := $(VENV)/bin
 DATA ?= ./retain-data
 N ?= 20
 MINUTES ?= 10
+COUNT ?= 200
+SEED ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: hostile fuzz help install serve test check format-check lint types fix coverage bench crash soak screenshots clean
+.PHONY: hostile fuzz mutants help install serve test check format-check lint types fix coverage bench crash soak screenshots clean
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -61,6 +63,10 @@ hostile: $(VENV)/.installed ## Attack a real server, an innocent client beside e
 
 fuzz: $(VENV)/.installed ## Fuzz all interfaces over HTTP/1.1 and HTTP/2 for MINUTES=10
 	$(BIN)/python -m tests.hostile.fuzz --minutes $(MINUTES) $(ARGS)
+
+mutants: MINUTES = 90
+mutants: $(VENV)/.installed ## Change the product at random, COUNT=200 times with SEED=1: does a test notice?
+	nice $(BIN)/python -m tests.mutants --count $(COUNT) --seed $(SEED) --minutes $(MINUTES) $(ARGS)
 
 soak: $(VENV)/.installed ## All tests over and over for MINUTES=10, each round with other random numbers
 	@end=$$(( $$(date +%s) + $(MINUTES) * 60 )); round=0; \
