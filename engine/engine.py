@@ -132,6 +132,14 @@ class Engine:
             raise refusal
         return value  # type: ignore[return-value]
 
+    async def compute(self, work: Callable[[], Value]) -> Value:
+        """Run `work`, which keeps a processor busy for long, in a thread: one such work at a time, in order.
+
+        It must not look at the state: only at what `read` returned.
+        """
+        async with self._writer.computing:
+            return await in_thread(work, shortages=self.shortages)
+
     def glance(self, query: Callable[[State, int], Value]) -> Value:
         """Return `query(state, now)` at once, whether or not what it saw is durable.
 

@@ -16,7 +16,7 @@ from retain.engine.blobs import BlobsSlice
 from retain.engine.core.command import Command, Decision
 from retain.engine.core.common_commands import ExpireDue, Restate
 from retain.engine.core.deadlines import DeadlineKind, Deadlines
-from retain.engine.core.domain import Apply, Decide, Expire, Restater, SharedState, Slice
+from retain.engine.core.domain import Ahead, Apply, Decide, Expire, LookAhead, Restater, SharedState, Slice
 from retain.engine.core.event import Cause, Event, Stamp
 from retain.engine.core.ledger import WHOLE
 from retain.engine.core.snapshot_table import Frozen
@@ -72,6 +72,10 @@ class State:
         self._decide[Restate] = self._restate
         self._decide[EndSubjects] = partial(end, self)
         self._decide[AcceptLost] = partial(accept_lost, self)
+        self._ahead: dict[type[Command[Any]], LookAhead] = {
+            **self.settings.looks_ahead(),
+            Restate: self._restate_ahead,
+        }
         self._expire: dict[DeadlineKind, Expire] = _merged(part.expirers() for part in self.slices)
         self.restaters: Mapping[str, Restater] = _merged(part.restaters() for part in self.slices)
 
@@ -112,7 +116,22 @@ class State:
             Refused: It cannot be done.
 
         """
-        decision = self._decide[type(command)](command, now)
+        return self.permitted(self._decide[type(command)](command, now))
+
+    def ahead(self, command: Command[Any]) -> Ahead | None:
+        """Return what is to be decided about `command` in a thread, ahead of its turn; None if deciding it
+        takes no time.
+        """
+        look = self._ahead.get(type(command))
+        return None if look is None else look(command)
+
+    def permitted(self, decision: Decision[Any]) -> Decision[Any]:
+        """Return a decision if no legal hold forbids it.
+
+        Raises:
+            Refused: One does.
+
+        """
         if self.ground.held:
             refuse_held(self.holds, decision.events)
         return decision
@@ -128,6 +147,9 @@ class State:
             events += ended
             looked_at += 1
         return Decision(tuple(events), looked_at)
+
+    def _restate_ahead(self, command: Restate) -> Ahead | None:
+        return self.restaters[command.locator[0]].ahead(command)
 
     def _restate(self, command: Restate, now: int) -> Decision[bool]:
         restater = self.restaters[command.locator[0]]

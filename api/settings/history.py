@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import trio
@@ -9,7 +10,7 @@ import trio
 from retain.api.settings.errors import TooManyWaiting
 from retain.engine import Engine, Forbidden, NotFound
 from retain.engine.audit.settings_versions import Version, kept_events, versions
-from retain.engine.settings import Asker, Document, Level, Missing, Path, Place, SettingsPolicy
+from retain.engine.settings import Asker, Document, Level, Missing, Path, Place, SettingsPolicy, sliced
 from retain.engine.settings.paths import walk
 from retain.engine.settings.queries import NO_RIGHT, NO_SUCH, check_device
 from retain.engine.settings.roles import Right, as_stored, permits
@@ -42,7 +43,7 @@ class History:
         document = await self._engine.read(
             lambda state, _: _own_document(state.settings, place, self._policy)
         )
-        check_readable(asker, place, path, document.value)
+        await self._check(asker, place, path, document.value)
         if self._one.statistics().tasks_waiting >= HISTORY_WAITING_MAX:
             raise TooManyWaiting
         engine = self._engine
@@ -65,11 +66,18 @@ class History:
         version = next((version for version in found if version.revision == revision), None)
         if version is None:
             raise NotFound("this version is not kept", reason="version")
-        check_readable(asker, place, path, version.value)
+        await self._check(asker, place, path, version.value)
         value = walk(version.value, as_stored(version.value, path))
         if isinstance(value, Missing):
             raise NotFound(NO_SUCH)
         return value, document
+
+    async def _check(self, asker: Asker, place: Place, path: Path, value: Any) -> None:
+        check = partial(check_readable, asker, place, path, value)
+        if path or sliced.is_small(value):
+            check()
+        else:
+            await self._engine.compute(check)
 
 
 def check_readable(asker: Asker, place: Place, path: Path, value: Any) -> None:

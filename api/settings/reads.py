@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import trio
@@ -14,18 +15,18 @@ from retain.api.settings.answers import JSON_TYPE, unchanged_answer, value_answe
 from retain.api.settings.conditions import is_unchanged, read_conditions
 from retain.api.settings.errors import COMMON
 from retain.api.settings.history import History
+from retain.api.settings.jsontext import json_text
 from retain.api.settings.query import Query
 from retain.api.settings.stream import change_stream
 from retain.api.settings.watch import Watch, Watchers
 from retain.engine import Engine
 from retain.engine.core.time import iso
 from retain.engine.settings import Asker, Document, Path, Place, Preconditions, SettingsPolicy
-from retain.engine.settings.queries import (
-    ReadResult,
-    places_concerned,
-    read_value,
-)
+from retain.engine.settings.ahead import reads_long
+from retain.engine.settings.queries import ReadResult, places_concerned, read_value
+from retain.engine.settings.state import SettingsState
 from retain.engine.settings.value import to_text
+from retain.engine.state import State
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,16 +91,23 @@ class Reader:
                 found = await self._changed(request, wanted, conditions)
             if is_unchanged(conditions, found.tag):
                 return unchanged_answer(found.tag, wanted.headers)
-        return value_answer(to_text(found.value), found.tag, wanted.headers)
+        return value_answer(await json_text(self._engine, found.value), found.tag, wanted.headers)
 
     async def find(self, wanted: Wanted) -> ReadResult:
         """Return the requested value, or the names of its children."""
         place, path, policy, query = wanted.place, wanted.path, self._policy, wanted.query
-        found = await self._engine.read(
-            lambda state, _: read_value(
-                state.settings, wanted.asker, place, path, policy, merged=query.merged
-            )
-        )
+        places = places_concerned(place, merged=query.merged)
+
+        def read(settings: SettingsState) -> ReadResult:
+            return read_value(settings, wanted.asker, place, path, policy, merged=query.merged)
+
+        def look(state: State, _: int) -> ReadResult | SettingsState:
+            if reads_long(state.settings, places, path):
+                return state.settings.excerpt(places, usage=False)
+            return read(state.settings)
+
+        seen = await self._engine.read(look)
+        found = seen if isinstance(seen, ReadResult) else await self._engine.compute(partial(read, seen))
         if not query.keys:
             return found
         if not isinstance(found.value, dict):
@@ -128,6 +136,7 @@ class Reader:
         body = change_stream(
             self._watchers.watch(places, wanted.asker.name),
             self._judged(wanted),
+            partial(json_text, self._engine),
             lifetime_s=wanted.lifetime_s,
             known=request.header("Last-Event-ID") or "",
         )
@@ -162,7 +171,7 @@ class Reader:
     async def _version(self, wanted: Wanted, revision: int) -> Response:
         value, document = await self.earlier(wanted, revision)
         tag = document.resource[:6].hex() + f".{revision}"
-        return value_answer(to_text(value), tag, wanted.headers)
+        return value_answer(await json_text(self._engine, value), tag, wanted.headers)
 
     async def earlier(self, wanted: Wanted, revision: int) -> tuple[Any, Document]:
         """See `History.earlier`."""

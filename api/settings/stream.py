@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractContextManager
+from typing import Any
 
 import trio
 
@@ -12,7 +13,6 @@ from retain.api.identity import IdentityError, Unauthenticated
 from retain.api.settings.watch import Watch
 from retain.engine import EngineError, Forbidden, NotFound
 from retain.engine.settings.queries import ReadResult
-from retain.engine.settings.value import to_text
 
 HEARTBEAT_S = 20.0
 """Silence beyond this makes proxies close a connection; a comment line keeps it open."""
@@ -35,6 +35,7 @@ class ChangeStream:
         self,
         watching: AbstractContextManager[Watch],
         find: Callable[[], Awaitable[ReadResult]],
+        text: Callable[[Any], Awaitable[bytes]],
         known: str,
         lifetime_s: float,
     ) -> None:
@@ -42,6 +43,7 @@ class ChangeStream:
         self._watching = watching
         self._watch = watching.__enter__()
         self._find = find
+        self._text = text
         self._known = known
         self._first = True
         self._ends: float | None = None
@@ -84,7 +86,7 @@ class ChangeStream:
         if found.tag == self._known:
             return _BEAT
         self._known = found.tag
-        return _event("value", found.tag, to_text(found.value))
+        return _event("value", found.tag, await self._text(found.value))
 
     async def _beat(self) -> bytes:
         """Keep the connection open, unless the right to it was withdrawn or the credential has expired."""
@@ -102,6 +104,7 @@ class ChangeStream:
 def change_stream(
     watching: AbstractContextManager[Watch],
     find: Callable[[], Awaitable[ReadResult]],
+    text: Callable[[Any], Awaitable[bytes]],
     *,
     known: str,
     lifetime_s: float = math.inf,
@@ -111,11 +114,12 @@ def change_stream(
     Args:
         watching: Wakes the stream.
         find: Finds the present value, having judged the caller anew.
+        text: Writes a value as JSON.
         known: The tag that the client has.
         lifetime_s: Seconds until the caller's credential ends.
 
     """
-    return ChangeStream(watching, find, known, lifetime_s)
+    return ChangeStream(watching, find, text, known, lifetime_s)
 
 
 def _event(kind: str, tag: str, text: bytes) -> bytes:

@@ -84,7 +84,8 @@ class Writer:
 
     async def _restore(self, wanted: Wanted, revision: int, facts: dict[str, Any]) -> Response:
         value, document = await self._reader.earlier(wanted, revision)
-        command = RestoreValue(body=EncodedValue.of(value), whose=document.resource, **facts)
+        body = await self._engine.compute(lambda: EncodedValue.of(value))
+        command = RestoreValue(body=body, whose=document.resource, **facts)
         return done_answer((await self._engine.submit(command)).tag)
 
     async def _body(self, request: Request, kinds: set[str]) -> tuple[str, EncodedValue]:
@@ -101,7 +102,7 @@ class Writer:
         data = await request.read_body(self._max_body_bytes)
         if not data:
             raise BadRequest("the body is empty")
-        return kind, await read_json(data, self._policy.max_depth)
+        return kind, await read_json(self._engine, data, self._policy.max_depth)
 
 
 def _media_type(request: Request) -> str:

@@ -21,6 +21,25 @@ Decide = Callable[[Any, int], Decision[Any]]
 Expire = Callable[[Any, int], Sequence[Event]]
 
 
+class Ahead(ABC):
+    """A decision that takes long and is made beside the event loop, before the writer's turn.
+
+    It is made on what was there when this was made, and counts only if that is still there in its turn.
+    """
+
+    @abstractmethod
+    def decide(self, now: int) -> Decision[Any]:
+        """Decide, in a worker thread. Raises `Refused` as the command's decider does."""
+
+    @abstractmethod
+    def holds(self) -> bool:
+        """Return whether nothing has changed that the decision depends on."""
+
+
+LookAhead = Callable[[Any], Ahead | None]
+"""What there is to decide ahead about a command; None if deciding it takes no time."""
+
+
 class Restated(NamedTuple):
     """One step of restating an entry.
 
@@ -49,6 +68,10 @@ class Restater(ABC):
     def bodies(self, locator: Locator, resource: bytes, before: int) -> Sequence[OnDisk]:
         """Return the bodies on disk that the next step needs, a few MiB at most."""
         return ()
+
+    def ahead(self, command: Any) -> Ahead | None:
+        """Return what is to be decided ahead about a `Restate` command; None if deciding it takes no time."""
+        return None
 
     @abstractmethod
     def restate(

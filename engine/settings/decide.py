@@ -32,7 +32,7 @@ from retain.engine.settings.commands import (
     Write,
     WriteResult,
 )
-from retain.engine.settings.events import Change, DocumentDeleted, Op, changed, stated
+from retain.engine.settings.events import Change, DocumentDeleted, Op, Result, changed, stated
 from retain.engine.settings.json_patch import apply_steps, work_for
 from retain.engine.settings.merge import is_blocked, resolve
 from retain.engine.settings.merge_patch import merge_patch
@@ -134,7 +134,7 @@ class _Target:
             text = whole.text if whole is not None else to_text(new)
             events = tuple(stated(text, new, **_origin(own), **facts))
         else:
-            events = tuple(changed(changes, **facts))
+            events = tuple(changed(changes, Result(new, size), **facts))
         return Decision(tuple(events), WriteResult(created, self._tag(tag_of(resource, revision))))
 
     def _tag(self, own: str) -> str:

@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 from retain.engine.core.event import Event, Interface, fact
 from retain.engine.core.fields import beside, datum, detail
@@ -107,6 +107,19 @@ class Content:
         return packed if self.codec == "json" else zlib.decompress(packed)
 
 
+class Result(NamedTuple):
+    """What an event makes of its document, where that is at hand. Not part of the fact.
+
+    Attributes:
+        value: The document.
+        size: Bytes of it as compact JSON.
+
+    """
+
+    value: dict[str, Any]
+    size: int
+
+
 def _read_place(details: dict[str, Any]) -> Place:
     return Place(*(details.pop(name) for name in Place._fields))
 
@@ -154,10 +167,12 @@ class _Carrying(SettingsEvent):
 
     Attributes:
         data: The content, or its first piece.
+        result: See `Result`; only if this is the only piece.
 
     """
 
     data: Content = beside()
+    result: Result | None = beside(default=None, compare=False)
 
     def details(self) -> dict[str, Any]:
         """Return who, where and how, and in how many pieces."""
@@ -180,7 +195,6 @@ class DocumentStated(_Carrying):
     Attributes:
         born: When the document was made, nanoseconds since the epoch; 0: by this event.
         first: Sequence number of the record that made it; 0: this one.
-        value: The document, where it is at hand; not part of the fact, which is in `data`.
 
     """
 
@@ -190,23 +204,15 @@ class DocumentStated(_Carrying):
 
     born: int = 0
     first: int = 0
-    value: Any = beside(default=MISSING, compare=False)
 
 
 @fact
 class DocumentChanged(_Carrying):
-    """A part of a level document changed: the record holds the change, not the document.
-
-    Attributes:
-        changes: The changes, where they are at hand; not part of the fact, which is in `data`.
-
-    """
+    """A part of a level document changed: the record holds the change, not the document."""
 
     VERB: ClassVar[Verb] = Verb.PATCH
     ON_HOLD: ClassVar[OnHold] = OnHold.HARMLESS
     VALUES: ClassVar[str] = ""
-
-    changes: tuple[Change, ...] = beside(default=(), compare=False)
 
 
 @fact
@@ -215,6 +221,7 @@ class ChangeContinued(SettingsEvent):
 
     Attributes:
         piece: The bytes.
+        result: See `Result`; only with the last piece.
 
     """
 
@@ -223,6 +230,7 @@ class ChangeContinued(SettingsEvent):
     VALUES: ClassVar[str] = ""
 
     piece: bytes = datum()
+    result: Result | None = beside(default=None, compare=False)
 
 
 @fact
@@ -237,16 +245,20 @@ class DocumentDeleted(SettingsEvent):
 def stated(text: bytes, value: Any, **facts: Any) -> Iterator[SettingsEvent]:
     """Yield the events that state a document in full."""
     data, further = Content.of(text)
-    yield DocumentStated(data=data, value=value if data.pieces == 1 else MISSING, **facts)
+    result = Result(value, len(text))
+    yield DocumentStated(data=data, result=None if further else result, **facts)
     facts.pop("born", None)
     facts.pop("first", None)
-    for piece in further:
-        yield ChangeContinued(piece=piece, **facts)
+    yield from _continued(further, result, facts)
 
 
-def changed(changes: Sequence[Change], **facts: Any) -> Iterator[SettingsEvent]:
-    """Yield the events of a change."""
+def changed(changes: Sequence[Change], result: Result, **facts: Any) -> Iterator[SettingsEvent]:
+    """Yield the events of a change that leads to `result`."""
     data, further = Content.of(pack_changes(changes))
-    yield DocumentChanged(data=data, changes=tuple(changes) if data.pieces == 1 else (), **facts)
-    for piece in further:
-        yield ChangeContinued(piece=piece, **facts)
+    yield DocumentChanged(data=data, result=None if further else result, **facts)
+    yield from _continued(further, result, facts)
+
+
+def _continued(further: Sequence[bytes], result: Result, facts: dict[str, Any]) -> Iterator[SettingsEvent]:
+    for number, piece in enumerate(further, 1):
+        yield ChangeContinued(piece=piece, result=result if number == len(further) else None, **facts)

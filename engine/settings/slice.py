@@ -8,13 +8,14 @@ from itertools import islice
 from typing import Any
 
 from retain.engine.core.body import Inline
-from retain.engine.core.command import KEEPER, Command
+from retain.engine.core.command import KEEPER, Command, Decision
+from retain.engine.core.common_commands import Restate
 from retain.engine.core.deadlines import DeadlineKind
-from retain.engine.core.domain import Apply, Decide, Expire, Restated, Restater
+from retain.engine.core.domain import Ahead, Apply, Decide, Expire, LookAhead, Restated, Restater
 from retain.engine.core.event import Event
 from retain.engine.core.role import Locator
 from retain.engine.core.snapshot_table import Frozen
-from retain.engine.settings import decide, upkeep
+from retain.engine.settings import ahead, decide, upkeep
 from retain.engine.settings.commands import RestateDocument
 from retain.engine.settings.events import (
     DOCUMENT,
@@ -46,6 +47,10 @@ class SettingsSlice(SettingsState):
 
     def deciders(self) -> Mapping[type[Command[Any]], Decide]:
         return {**decide.deciders(self), **upkeep.deciders(self)}
+
+    def looks_ahead(self) -> Mapping[type[Command[Any]], LookAhead]:
+        """Return which commands may have to be decided ahead."""
+        return ahead.looks_ahead(self)
 
     def expirers(self) -> Mapping[DeadlineKind, Expire]:
         """Return none: settings have no deadline."""
@@ -112,9 +117,24 @@ class DocumentRestater(Restater):
     def restate(
         self, locator: Locator, resource: bytes, before: int, bodies: Mapping[int, Inline]
     ) -> Restated:
-        place = Place(*locator[1:])
-        own = self._state.documents.get(place)
-        if own is None or own.resource != resource:
-            return Restated((), False)
-        command = RestateDocument(actor=KEEPER, place=place)
-        return Restated(upkeep.restate(self._state, command, 0).events, False)
+        return _restated(self._state, Place(*locator[1:]), resource)
+
+    def ahead(self, command: Restate) -> Ahead | None:
+        place = Place(*command.locator[1:])
+        document = self._state.documents.get(place)
+        if document is None or document.size <= ahead.LONG_BYTES:
+            return None
+
+        def decided(state: SettingsState, _: int) -> Decision[bool]:
+            restated = _restated(state, place, command.resource)
+            return Decision(tuple(restated.events), restated.more)
+
+        return ahead.SettingsAhead(self._state, (place,), None, decided)
+
+
+def _restated(state: SettingsState, place: Place, resource: bytes) -> Restated:
+    own = state.documents.get(place)
+    if own is None or own.resource != resource:
+        return Restated((), False)
+    command = RestateDocument(actor=KEEPER, place=place)
+    return Restated(upkeep.restate(state, command, 0).events, False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, insort
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
 
@@ -18,11 +18,12 @@ from retain.engine.settings.events import (
     DocumentDeleted,
     DocumentStated,
     Op,
+    Result,
     SettingsEvent,
     unpack_changes,
 )
 from retain.engine.settings.merge_patch import merge_sized
-from retain.engine.settings.model import Document, Level, Missing, Place
+from retain.engine.settings.model import Document, Level, Place
 from retain.engine.settings.paths import DocumentDraft, removing, setting
 from retain.engine.settings.value import from_text, measure
 
@@ -43,6 +44,12 @@ def apply_changes(value: Any, changes: Iterable[Change]) -> tuple[Any, int]:
                 edit = partial(_merging, change.value)
         difference += draft.change(change.path, edit)
     return draft.value, difference
+
+
+def _stated(text: bytes) -> Result:
+    """The document that `text` states; its size is that of the text that we write, whoever wrote this one."""
+    value = from_text(text)
+    return Result(value, measure(value))
 
 
 def _merging(patch: Any, old: Any) -> tuple[Any, int]:
@@ -78,21 +85,52 @@ class SettingsState:
         """
         return max(1 if own is None else own.revision + 1, self.ground.revision)
 
+    def excerpt(self, places: Iterable[Place], *, usage: bool) -> SettingsState:
+        """Return a part of this moment's state that does not change: all that requests about one place see.
+
+        Args:
+            places: The documents that the request concerns; the last is the place itself.
+            usage: Whether to copy how much the application takes up, which changes with every document.
+        """
+        part = SettingsState(SharedState())
+        part.ground.revision = self.ground.revision
+        place: Place | None = None
+        for place in places:
+            if place in self.documents:
+                part.documents[place] = self.documents[place]
+        if place is not None:
+            shared, owned = (place.application, place.device), (place.application, place.user)
+            if shared in self.devices:
+                part.devices[shared] = self.devices[shared][:1]
+            if owned in self.user_devices:
+                part.user_devices[owned] = self.user_devices[owned]
+            if usage and place.application in self.usage:
+                part.usage[place.application] = self.usage[place.application]
+        return part
+
+    def agrees(self, other: SettingsState) -> bool:
+        """Return whether an excerpt is the same as another: of the same places, and none has changed."""
+        documents = other.documents
+        return (
+            self.ground.revision == other.ground.revision
+            and self.documents.keys() == documents.keys()
+            and all(document is documents[place] for place, document in self.documents.items())
+            and self.devices == other.devices
+            and self.user_devices == other.user_devices
+            and self.usage == other.usage
+        )
+
     def stated(self, event: DocumentStated, stamp: Stamp) -> None:
         """Apply `DocumentStated`."""
         self._begun = (event, stamp, []) if event.data.pieces > 1 else None
-        if self._begun is not None:
-            return
-        self._state(
-            event, from_text(event.data.text()) if isinstance(event.value, Missing) else event.value, stamp
-        )
+        if self._begun is None:
+            self._state(event, event.result or _stated(event.data.text()), stamp)
 
     def changed(self, event: DocumentChanged, stamp: Stamp) -> None:
         """Apply `DocumentChanged`."""
         self._begun = (event, stamp, []) if event.data.pieces > 1 else None
-        if self._begun is not None:
-            return
-        self._change(event, event.changes or unpack_changes(event.data.text()), stamp)
+        if self._begun is None:
+            self._change(event, event.result, event.data.text, stamp)
 
     def continued(self, event: ChangeContinued, _: Stamp) -> None:
         """Apply `ChangeContinued`: the last piece applies the whole."""
@@ -103,32 +141,34 @@ class SettingsState:
         if len(pieces) + 1 < whole.data.pieces:
             return
         self._begun = None
-        text = whole.data.text(pieces)
+        text = partial(whole.data.text, pieces)
         if isinstance(whole, DocumentStated):
-            self._state(whole, from_text(text), begun)
+            self._state(whole, event.result or _stated(text()), begun)
         else:
-            self._change(whole, unpack_changes(text), begun)
+            self._change(whole, event.result, text, begun)
 
     def deleted(self, event: DocumentDeleted, stamp: Stamp) -> None:
         """Apply `DocumentDeleted`."""
         self._put(event.place, None)
         self.recent.append((stamp.seq, event.place))
 
-    def _state(self, event: DocumentStated, value: dict[str, Any], stamp: Stamp) -> None:
-        size = measure(value)
+    def _state(self, event: DocumentStated, result: Result, stamp: Stamp) -> None:
         born, first = event.born or stamp.time, event.first or stamp.seq
-        document = Document(event.resource, event.revision, value, size, born, first)
+        document = Document(event.resource, event.revision, result.value, result.size, born, first)
         self._put(event.place, document)
         self.recent.append((stamp.seq, event.place))
 
-    def _change(self, event: SettingsEvent, changes: Iterable[Change], stamp: Stamp) -> None:
+    def _change(
+        self, event: SettingsEvent, result: Result | None, text: Callable[[], bytes], stamp: Stamp
+    ) -> None:
         old = self.documents.get(event.place)
         if old is None:
             return
         self.ground.records.mix()
-        value, longer = apply_changes(old.value, changes)
-        size = old.size + longer
-        document = Document(old.resource, event.revision, value, size, old.born, old.first)
+        if result is None:
+            value, longer = apply_changes(old.value, unpack_changes(text()))
+            result = Result(value, old.size + longer)
+        document = Document(old.resource, event.revision, result.value, result.size, old.born, old.first)
         self._put(event.place, document)
         self.recent.append((stamp.seq, event.place))
 

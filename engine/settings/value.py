@@ -5,16 +5,14 @@ See docs/wire/settings.md, section 6.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from retain.engine.core.errors import Invalid
+from retain.engine.settings import sliced
 from retain.engine.settings.model import METADATA, Missing, SettingsPolicy
-
-_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 
 
 def to_text(value: Any) -> bytes:
@@ -24,12 +22,12 @@ def to_text(value: Any) -> bytes:
         UnicodeEncodeError: A string holds a lone surrogate, which no UTF-8 can carry.
         ValueError: A number is not finite.
     """
-    return _encode(value).encode()
+    return sliced.encode(value).encode()
 
 
 def from_text(text: bytes) -> Any:
     """Return the value of a text that `to_text` made."""
-    return json.loads(text)
+    return sliced.decode(text.decode())
 
 
 def measure(value: Any) -> int:

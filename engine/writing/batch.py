@@ -5,19 +5,49 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import outcome
 import trio
 
 from retain import journal
-from retain.engine.core.command import Command
+from retain.engine.core.command import Command, Decision
+from retain.engine.core.domain import Ahead
+
+
+class DecidedAhead:
+    """A decision made beside the event loop, and whether it still counts."""
+
+    __slots__ = ("_ahead", "_outcome")
+
+    def __init__(self, ahead: Ahead, now: int) -> None:
+        """Decide. Blocking, for a worker thread."""
+        self._ahead = ahead
+        self._outcome: outcome.Outcome[Decision[Any]] = outcome.capture(ahead.decide, now)
+
+    def decision(self) -> Decision[Any]:
+        """Return the decision, or raise the refusal, if nothing has changed that it depends on.
+
+        Raises:
+            Moved: Something has.
+            Refused: The command cannot be done.
+
+        """
+        if not self._ahead.holds():
+            raise Moved
+        return self._outcome.unwrap()
+
+
+class Moved(Exception):
+    """What a decision made ahead depends on has changed."""
 
 
 class PendingCommand:
     """A command between `submit` and its result."""
 
-    __slots__ = ("answered", "command", "error", "result", "taken", "withdrawn")
+    __slots__ = ("ahead", "answered", "command", "error", "result", "taken", "withdrawn")
 
-    def __init__(self, command: Command[Any]) -> None:
+    def __init__(self, command: Command[Any], ahead: DecidedAhead | None = None) -> None:
         self.command = command
+        self.ahead = ahead
         self.answered = trio.Event()
         self.result: Any = None
         self.error: Exception | None = None

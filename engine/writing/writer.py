@@ -18,16 +18,20 @@ from retain.engine.core.event import Stamp
 from retain.engine.core.shortages import DISK, LOG, Shortages, shortage_in
 from retain.engine.core.typed import wrong_field
 from retain.engine.state import State
-from retain.engine.writing.batch import CommandBatch, Job, PendingCommand
+from retain.engine.writing.batch import CommandBatch, DecidedAhead, Job, Moved, PendingCommand
 from retain.engine.writing.own_thread import OwnThread
 from retain.engine.writing.room import Anchors, Room
 from retain.engine.writing.sightings import Sightings
+from retain.engine.writing.threads import in_thread
 from retain.journal.format.limits import BATCH_RECORDS, FRAME_ROOM, PART_BYTES, draft_room, part_size
 
 GATHER_BYTES = FRAME_ROOM // 4
 """A batch takes no further command after this size, to bound how long one sync delays the others."""
 GATHER_RECORDS = 512
 """The same for records: beyond it a frame gains little more per record."""
+
+AHEAD_TRIES = 3
+"""How often a command that takes long is decided beside the event loop before it has the writer alone."""
 
 FAILURES = (journal.JournalError, OSError)
 """Errors of work on the journal. One that is not handled separately ends writing until a restart."""
@@ -42,6 +46,10 @@ class Writer:
     all. While a batch is being synced the next one gathers. No command is answered before the sync, not even
     a refused one. Space for a whole batch is reserved before it is decided, so a full disk refuses a batch
     before it has changed anything.
+
+    Attributes:
+        computing: Work that keeps a processor busy for long is done in one thread at a time: more threads
+            would keep the event loop waiting for its turn.
 
     Args:
         log: The open journal; from here on only the writer appends to it.
@@ -76,6 +84,7 @@ class Writer:
         self._synced = trio.Event()
         self._stopping = False
         self._failure = ""
+        self.computing = trio.CapacityLimiter(1)
         self._thread = OwnThread("retain-journal", self._shortages)
         self._room = Room(log)
         self._was_full = False
@@ -141,8 +150,47 @@ class Writer:
         if (wrong := wrong_field(command)) is not None:
             kind = type(command).__name__
             raise Invalid(f"the field {wrong} of {kind} is not of its type", reason="command", field=wrong)
-        pending = PendingCommand(command)
-        self._queue.append(pending)
+        for _ in range(AHEAD_TRIES):
+            pending = await self._prepared(command)
+            try:
+                return cast("Value", await self._queued(pending))
+            except Moved:
+                continue
+        return cast("Value", await self._decided_alone(command))
+
+    async def _prepared(self, command: Command[Any]) -> PendingCommand:
+        """Return the command as it enters the queue: decided already if that takes long."""
+        if self._state.ahead(command) is None:
+            return PendingCommand(command)
+        async with self.computing:
+            ahead = self._state.ahead(command)  # things may have changed while others were at work
+            if ahead is None:
+                return PendingCommand(command)
+            work = partial(DecidedAhead, ahead, self._horizon.now())
+            return PendingCommand(command, await in_thread(work, shortages=self._shortages))
+
+    async def _decided_alone(self, command: Command[Any]) -> Any:
+        """Decide between two batches, where nothing can change: for a command that others were always faster
+        than.
+        """
+        taken: list[PendingCommand] = []
+
+        def decide() -> DecidedAhead | None:
+            ahead = self._state.ahead(command)
+            return None if ahead is None else DecidedAhead(ahead, self._horizon.now())
+
+        def queue(decided: DecidedAhead | None) -> None:
+            taken.append(PendingCommand(command, decided))
+            self._queue.appendleft(taken[0])
+
+        await self.between_batches(decide, queue)
+        return await self._queued(taken[0], queued=True)
+
+    async def _queued(self, pending: PendingCommand, *, queued: bool = False) -> Any:
+        if not queued:
+            if self._stopping:
+                raise EngineClosed("the engine is stopping")
+            self._queue.append(pending)
         self._wake.set()
         try:
             await pending.answered.wait()
@@ -154,7 +202,7 @@ class Writer:
                 await pending.answered.wait()
         if pending.error is not None:
             raise pending.error
-        return cast("Value", pending.result)
+        return pending.result
 
     async def wait_durable(self, seq: int) -> None:
         """Return once record `seq` is on disk.
@@ -295,7 +343,7 @@ class Writer:
             pending.taken = True
             batch.answers.append(pending)
             try:
-                decision, drafts, size = self._decide(pending.command, now)
+                decision, drafts, size = self._decide(pending, now)
             except Exception as error:  # the submitter's: raised there, with the state untouched
                 pending.error = error
                 continue
@@ -311,13 +359,17 @@ class Writer:
             batch.size += size
             pending.result = decision.result
 
-    def _decide(self, command: Command[Any], now: int) -> tuple[Decision[Any], list[journal.Draft], int]:
+    def _decide(self, pending: PendingCommand, now: int) -> tuple[Decision[Any], list[journal.Draft], int]:
+        command = pending.command
         self.check()
         if not self._room.allows(command):
             if self._room.short is not None:
                 raise Exhausted("the server is short of resources for the moment; try again")
             raise StorageFull("the disk has no space for this change; deletes still work")
-        decision = self._state.decide(command, now)
+        if pending.ahead is None:
+            decision = self._state.decide(command, now)
+        else:
+            decision = self._state.permitted(pending.ahead.decision())
         try:
             drafts = [wire.to_draft(event) for event in decision.events]
         except (TypeError, ValueError, OverflowError):

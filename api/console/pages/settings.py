@@ -229,7 +229,8 @@ async def save(call: Call) -> Response:
     text, tag = sent.get("text", "").replace("\r\n", "\n"), sent.get("tag", "")
     place = asked.place(level)
     try:
-        body = await read_json(text.encode("utf-8", "surrogatepass"), _policy(call).max_depth)
+        data = text.encode("utf-8", "surrogatepass")
+        body = await read_json(call.desk.engine, data, _policy(call).max_depth)
         await _write(call, place, body, tag)
     except PreconditionFailed:
         return await _conflicted(call, asked, level, text, tag)
@@ -292,7 +293,7 @@ async def restore(call: Call) -> Response:
             policy=_policy(call),
             conditions=Preconditions(match=frozenset({sent.get("tag", "")})),
             resource=call.desk.engine.entropy(16),
-            body=EncodedValue.of(value),
+            body=await call.desk.engine.compute(lambda: EncodedValue.of(value)),
             whose=document.resource,
         )
     )

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from retain.api.settings.jsontext import nesting, parse
+from retain.api.settings.jsontext import parse
 from retain.engine import Invalid
+from retain.engine.settings.sliced import nesting
 from retain.engine.settings.value import depth_of
 from tests.engine.settings.strategies import VALUES
 from tests.engine.settings.test_merge_patch import APPENDIX_A

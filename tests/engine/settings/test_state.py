@@ -47,6 +47,7 @@ from retain.engine.settings.events import (
     Content,
     DocumentDeleted,
     Op,
+    Result,
     changed,
     pack_changes,
     stated,
@@ -110,7 +111,7 @@ def test_changes_come_back(rows: list[Any]) -> None:
         Change(op, path) if op is Op.REMOVE else Change(op, path, value, to_text(value))
         for op, path, value in rows
     ]
-    for event in changed(changes, **EVENT):
+    for event in changed(changes, Result({}, 2), **EVENT):
         assert roundtrip(event) == event
     again = unpack_changes(pack_changes(changes))
     assert [(c.op, c.path, repr(c.value)) for c in again] == [(c.op, c.path, repr(c.value)) for c in changes]
@@ -258,7 +259,7 @@ async def test_what_is_not_there_is_not_restated() -> None:
 def test_a_change_without_its_document_changes_nothing() -> None:
     """Its put was erased: replay passes over what stood on it."""
     part = SettingsSlice(SharedState())
-    [change] = changed([Change(Op.SET, ("c",), 1, b"1")], **EVENT)
+    [change] = changed([Change(Op.SET, ("c",), 1, b"1")], Result({"c": 1}, 7), **EVENT)
     part.changed(change, Stamp(1, 1, -1))
     part.continued(ChangeContinued(piece=b"x", **EVENT), Stamp(2, 1, -1))
     part.deleted(DocumentDeleted(**EVENT), Stamp(3, 1, -1))
@@ -338,7 +339,7 @@ async def test_what_was_deleted_meanwhile_is_not_put_back() -> None:
 
 
 def test_a_history_that_lost_its_beginning_starts_where_the_document_is_stated() -> None:
-    lost = changed([Change(Op.SET, ("c",), 1, b"1")], **EVENT)
+    lost = changed([Change(Op.SET, ("c",), 1, b"1")], Result({"c": 1}, 7), **EVENT)
     kept = stated(b'{"c":2}', {"c": 2}, **{**EVENT, "revision": 4})
     ended = DocumentDeleted(**{**EVENT, "revision": 5})
     other = AreaDeleted(resource=bytes(16), actor="a", cause=Cause.REQUEST, name="x", user=None)
