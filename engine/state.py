@@ -119,9 +119,7 @@ class State:
         return self.permitted(self._decide[type(command)](command, now))
 
     def ahead(self, command: Command[Any]) -> Ahead | None:
-        """Return what is to be decided about `command` in a thread, ahead of its turn; None if deciding it
-        takes no time.
-        """
+        """Return what a thread is to decide about `command` ahead of its turn; None if that takes no time."""
         look = self._ahead.get(type(command))
         return None if look is None else look(command)
 

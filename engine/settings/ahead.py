@@ -102,7 +102,7 @@ def _decided(command: Write, state: SettingsState, now: int) -> Decision[Any]:
 
 
 def _import(state: SettingsState, command: ImportDocument) -> Ahead:
-    """An import comes whole and unmeasured, and it is rare."""
+    """Return the decision to be made ahead, always: an import has no known size, and is rare."""
     return SettingsAhead(state, (command.place,), command.policy, partial(_imported, command))
 
 

@@ -31,7 +31,7 @@ def _container(inner: str) -> str:
 
 
 def _nested(levels: int) -> str:
-    """What brackets nested so deep at most may stand around; whether they fit is for `json` to find."""
+    """Return a pattern of brackets nested up to `levels` deep; `json` finds whether they fit."""
     return "" if not levels else rf"|[\[{{]{_container(_nested(levels - 1))}[\]}}]"
 
 

@@ -47,7 +47,7 @@ def apply_changes(value: Any, changes: Iterable[Change]) -> tuple[Any, int]:
 
 
 def _stated(text: bytes) -> Result:
-    """The document that `text` states; its size is that of the text that we write, whoever wrote this one."""
+    """Return the document that `text` states, with the size of the text that this version writes."""
     value = from_text(text)
     return Result(value, measure(value))
 

@@ -170,9 +170,7 @@ class Writer:
             return PendingCommand(command, await in_thread(work, shortages=self._shortages))
 
     async def _decided_alone(self, command: Command[Any]) -> Any:
-        """Decide between two batches, where nothing can change: for a command that others were always faster
-        than.
-        """
+        """Decide between two batches, where nothing can change, after others were faster each time."""
         taken: list[PendingCommand] = []
 
         def decide() -> DecidedAhead | None:
