@@ -5,6 +5,7 @@ Usable in any Trio program, without HTTP.
 
 from __future__ import annotations
 
+from retain.engine.access import EngineAccess
 from retain.engine.core.body import Body, Inline, OnDisk, StoredBody
 from retain.engine.core.clock import Clock, SystemClock
 from retain.engine.core.command import Command, Decision
@@ -41,6 +42,7 @@ __all__ = [
     "Decision",
     "Download",
     "Engine",
+    "EngineAccess",
     "EngineClosed",
     "EngineError",
     "Event",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from itertools import takewhile
@@ -23,6 +23,7 @@ from retain.engine.core.shortages import DISK, Shortages
 from retain.engine.erasure.erase import Erasing
 from retain.engine.erasure.eraser import Eraser
 from retain.engine.erasure.reaper import Reaper, lag
+from retain.engine.following.board import Board
 from retain.engine.history.slice import RecordChange, RecordClock
 from retain.engine.losses.accept import MOST_AT_ONCE, AcceptLost
 from retain.engine.losses.search import Lost, lost_among, standing_bodies
@@ -90,6 +91,23 @@ class Engine:
             renew=self._snapshots.renew,
         )
         self._entropy = entropy
+
+    def lead(self, board: Board, settle: Callable[[int], Awaitable[None]]) -> None:
+        """Publish what followers need: from here on each durable record and the present.
+
+        Args:
+            board: Where to.
+            settle: Return once all followers have applied a record, or are gone.
+
+        """
+        self._writer.publish(board.publish_durable)
+        self._horizon.publish(board.publish_skew)
+        self._erasing.settle = settle
+
+    @property
+    def durable(self) -> int:
+        """Return the last record that is durable."""
+        return self._writer.durable
 
     def now(self) -> int:
         """Return the present, nanoseconds since the epoch. It never decreases."""

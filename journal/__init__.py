@@ -30,9 +30,10 @@ from retain.journal.errors import (
     UnknownVersion,
     WriteFailed,
 )
+from retain.journal.followed import FollowedJournal
 from retain.journal.format.record import NO_RESOURCE, Draft, Head, Header, Part, Position, Record, Verb
 from retain.journal.journal import Journal
-from retain.journal.log import Committed, Log, Tail
+from retain.journal.log import Committed, ContentSource, Log, Tail
 from retain.journal.lookup.history import between, history
 from retain.journal.lookup.index import unindexed, write_indexes
 from retain.journal.lookup.scan import scan
@@ -65,6 +66,7 @@ __all__ = [
     "Closed",
     "Committed",
     "Consistency",
+    "ContentSource",
     "Corrupt",
     "Disk",
     "Draft",
@@ -74,6 +76,7 @@ __all__ = [
     "File",
     "FileTail",
     "Finding",
+    "FollowedJournal",
     "ForeignFolder",
     "Head",
     "Header",

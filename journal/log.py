@@ -108,3 +108,10 @@ class Log(Protocol):
             OSError: It cannot be read.
 
         """
+
+
+class ContentSource(Protocol):
+    """Where contents are read by their address: a `Log`, or the files of one that another process writes."""
+
+    def content(self, address: int) -> bytes | None:
+        """See `Log.content`."""

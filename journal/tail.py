@@ -56,6 +56,11 @@ class FileTail:
             raise
 
     @property
+    def identity(self) -> bytes:
+        """Return the journal's identity."""
+        return self._reader.opener.identity
+
+    @property
     def head(self) -> Head:
         """Return the end of the last frame that was taken."""
         chain, decoder = self._decoder.chain, self._decoder

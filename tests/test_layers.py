@@ -32,6 +32,7 @@ MAY_IMPORT = {
 TRIO_IN_ENGINE = (
     "engine/writing/",
     "engine/erasure/",
+    "engine/following/",
     "engine/snapshots/",
     "engine/engine.py",
     "engine/testing.py",
@@ -116,6 +117,7 @@ DISKS = frozenset(
 FILE_MODULES = frozenset(("shutil", "tempfile", "fcntl", "mmap", "glob"))
 #: Who touches files besides the disk, and why that is not the data folder.
 FILES_ELSEWHERE = {
+    "engine/following/board.py": "shares a page of memory between processes; no file",
     "engine/writing/own_thread.py": "closes an eventfd",
     "api/config/load.py": "reads the configuration",
     "api/config/credentials.py": "reads what a service manager hands over",

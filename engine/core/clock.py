@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from threading import Lock
 from typing import NamedTuple, Protocol
 
@@ -114,6 +115,7 @@ class Horizon:
         self._clock = clock
         self._lock = Lock()
         self._doubt: _Doubt | None = None
+        self._publish: Callable[[int], None] | None = None
         wall, monotonic = clock.wall(), clock.monotonic()
         # All times are distances from the monotonic clock: so they advance by themselves.
         self._vouched = (_passed(floor, sighting, wall, monotonic) or wall) - monotonic
@@ -124,6 +126,15 @@ class Horizon:
         """Return the present, nanoseconds since the epoch: whatever ends at or before it is hidden."""
         monotonic, doubt, vouched = self._look()
         return monotonic + (vouched if doubt is None else doubt.shown)
+
+    def publish(self, to: Callable[[int], None]) -> None:
+        """Call `to(skew)` now and at each look: the present minus the monotonic clock, for other processes.
+
+        From any thread, before the present that was looked at is used.
+        """
+        with self._lock:
+            self._publish = to
+        self._look()
 
     def vouched(self) -> int:
         """Return the time up to which data may be deleted: the present, without a jump that is in doubt."""
@@ -153,6 +164,7 @@ class Horizon:
             self._vouched = self._clock.wall() - monotonic
             self._steps = _Steps(self._vouched, monotonic)
             self._doubt = None
+        self._look()
 
     def state(self) -> ClockState:
         """Return the errors of the wall clock."""
@@ -197,6 +209,8 @@ class Horizon:
                     self._steps = _Steps(skew, monotonic)
                     doubt = None
             self._doubt = doubt
+            if self._publish is not None:
+                self._publish(self._vouched if doubt is None else doubt.shown)
             return monotonic, doubt, self._vouched
 
 

@@ -139,6 +139,13 @@ class SharedState:
         self._unclaimed.discard(name)
         return unclaimed
 
+    def disown(self) -> None:
+        """End all offers: it is unknown whether an event refers to one of them, so no owner removes its file.
+
+        A file that nothing refers to is removed at the next start.
+        """
+        self._unclaimed.clear()
+
     def keep(self, name: str) -> None:
         """Record that live state refers to the payload file `name`."""
         self._unclaimed.discard(name)

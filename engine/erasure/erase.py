@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 
 import trio
@@ -31,6 +31,9 @@ class Erasing:
         log: The journal with the parts.
         horizon: The present.
 
+    Attributes:
+        settle: Return once all followers have applied a record, or are gone; None without followers.
+
     """
 
     def __init__(self, writer: Writer, state: State, log: journal.Journal, horizon: Horizon) -> None:
@@ -39,6 +42,7 @@ class Erasing:
         self._log = log
         self._horizon = horizon
         self._turn = trio.Lock()
+        self.settle: Callable[[int], Awaitable[None]] | None = None
 
     async def erase(self, targets: Sequence[tuple[int, journal.Part]], cause: int) -> None:
         """Erase parts of records physically; see `engine.engine.Engine.erase`."""
@@ -64,6 +68,9 @@ class Erasing:
             await self._writer.between_batches(
                 partial(self._append, self._log.begin_erasure, plan), partial(self._begun, plan)
             )
+            if self.settle is not None:
+                # Before the bytes go: what a follower has in memory of them goes first.
+                await self.settle(self._writer.durable)
             await self._blank(plan)
             await self._writer.between_batches(
                 partial(self._append, self._log.end_erasure, plan), self._passed

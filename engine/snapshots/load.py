@@ -56,7 +56,7 @@ def load(disk: journal.Disk, options: Options, entropy: Callable[[int], bytes]) 
     """
     odd: list[int] | None = None
     with uncollected() as collecting:
-        state, position = _load_snapshot(disk)
+        state, position = load_snapshot(disk)
         try:
             log = _open_journal(disk, state, position, options, entropy)
         except journal.PositionMismatch:
@@ -106,7 +106,7 @@ def rebuilt(records: Callable[[], Iterable[journal.Record]], odd: list[int] | No
     try:
         return _after_all(records(), replay)
     except wire.OddRecord:
-        return _after_all(records(), partial(_replay_warily, [] if odd is None else odd))
+        return _after_all(records(), partial(replay_warily, [] if odd is None else odd))
 
 
 def _after_all(records: Iterable[journal.Record], take: Callable[[State, journal.Record], None]) -> State:
@@ -134,13 +134,13 @@ def present(disk: journal.Disk, progress: Callable[[int], None] | None = None) -
         OSError: It cannot be read.
 
     """
-    state, position = _load_snapshot(disk)
+    state, position = load_snapshot(disk)
     if position is None or not _stood_at(disk, position):
         state, position = State(), None
     try:
         return _followed(disk, state, replay, progress)
     except wire.OddRecord:
-        return _followed(disk, State(), partial(_replay_warily, []), progress)
+        return _followed(disk, State(), partial(replay_warily, []), progress)
 
 
 def _followed(
@@ -186,7 +186,7 @@ def replay(state: State, record: journal.Record) -> None:
         state.erased(unpack_ranges(record), header.cause)
 
 
-def _replay_warily(odd: list[int], state: State, record: journal.Record) -> None:
+def replay_warily(odd: list[int], state: State, record: journal.Record) -> None:
     """Apply `record`, but ignore an odd event and note its record."""
     header = record.header
     try:
@@ -214,7 +214,7 @@ def _open_journal(
 
     With `odd`, ignore odd events and add their records to it.
     """
-    take = partial(replay, state) if odd is None else partial(_replay_warily, odd, state)
+    take = partial(replay, state) if odd is None else partial(replay_warily, odd, state)
     # In bulk only from the start: after a snapshot, most deadlines are in order already.
     log: journal.Journal | None = None
     try:
@@ -241,7 +241,8 @@ def _in_bulk(state: State) -> Iterator[None]:
         raise wire.OddRecord(0) from error
 
 
-def _load_snapshot(disk: journal.Disk) -> tuple[State, journal.Position | None]:
+def load_snapshot(disk: journal.Disk) -> tuple[State, journal.Position | None]:
+    """Return the state and position of the newest valid snapshot; an empty state and None without one."""
     for name in reversed(snapshot.names(disk)):
         try:
             return snapshot.load(disk, name)

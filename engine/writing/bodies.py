@@ -332,12 +332,15 @@ def _read_and_forget(reader: journal.PayloadReader, start: int, length: int) -> 
 
 async def open_body(
     held: StoredBody,
-    log: journal.Journal,
+    log: journal.ContentSource,
     payloads: journal.PayloadStore,
     ground: SharedState,
     haste: BodyLimits,
+    look_again: Callable[[], None] = lambda: None,
 ) -> Download:
     """Open a body that live state refers to.
+
+    `look_again` brings the state to the present, where another process removes files.
 
     Raises:
         NotFound: It was deleted since the state was read; or, with the reason `lost`, its file is missing or
@@ -361,6 +364,7 @@ async def open_body(
     except journal.Corrupt as error:
         if isinstance(held, OnDisk):
             raise
+        look_again()
         if held.name in ground.payloads:
             _LOG.error("content lost", extra={"facts": {"file": error.file, "reason": error.message}})
             haste.lost.add(held.name)

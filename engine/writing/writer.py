@@ -91,6 +91,7 @@ class Writer:
         self._anchors = Anchors(log, horizon, anchor_interval_s)
         self._sightings = sightings
         self._committed: list[Callable[[int], None]] = []
+        self._publish: Callable[[int], None] = lambda seq: None
 
     @property
     def durable(self) -> int:
@@ -115,6 +116,11 @@ class Writer:
     def on_commit(self, callback: Callable[[int], None]) -> None:
         """Call `callback(seq)` after each batch that changed something, once it is durable."""
         self._committed.append(callback)
+
+    def publish(self, to: Callable[[int], None]) -> None:
+        """Call `to(seq)` now and whenever records become durable, before anyone is answered."""
+        self._publish = to
+        to(self._durable)
 
     def check(self) -> None:
         """Do nothing while all is well.
@@ -251,6 +257,7 @@ class Writer:
     def advance(self, seq: int) -> None:
         """Announce to readers and watchers that the records up to `seq` are durable."""
         self._durable = seq
+        self._publish(seq)
         synced, self._synced = self._synced, trio.Event()
         synced.set()
 

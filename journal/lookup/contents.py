@@ -67,6 +67,10 @@ class Contents:
         """Forget contents, by segment and offset, that are about to be erased."""
         self._recent.drop(places)
 
+    def forget_all(self) -> None:
+        """Forget all contents: some of them are about to be erased."""
+        self._recent.clear()
+
     def close(self) -> None:
         """Close all files, forget all contents."""
         self._recent.clear()

@@ -1,0 +1,62 @@
+"""What interfaces ask of an engine: of the one that decides, or of one that follows it in another process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol, TypeVar
+
+from retain import journal
+from retain.engine.core.body import StoredBody
+from retain.engine.core.command import Command
+from retain.engine.core.shortages import Shortages
+from retain.engine.state import State
+from retain.engine.statistics import Statistics
+from retain.engine.writing.bodies import Download, Upload
+
+Value = TypeVar("Value")
+
+
+class EngineAccess(Protocol):
+    """The operations that `Engine` and `Follower` share. What they mean is told there."""
+
+    @property
+    def disk(self) -> journal.Disk:
+        """Return the data folder, for the journal's reading tools."""
+
+    @property
+    def state(self) -> State:
+        """Return the live state, for queries inside `read` only."""
+
+    @property
+    def shortages(self) -> Shortages:
+        """Return what the machine ran short of."""
+
+    def now(self) -> int:
+        """Return the present, nanoseconds since the epoch. It never decreases, in no process."""
+
+    def wall(self) -> int:
+        """Return the machine's clock."""
+
+    def entropy(self, size: int) -> bytes:
+        """Return random bytes from the injected source."""
+
+    async def submit(self, command: Command[Value]) -> Value:
+        """Have a command decided and made durable; return its result."""
+
+    async def read(self, query: Callable[[State, int], Value]) -> Value:
+        """Return `query(state, now)`: all that was answered before, by any process, is in it, and durable."""
+
+    def glance(self, query: Callable[[State, int], Value]) -> Value:
+        """Return `query(state, now)` at once, whether or not what it saw is durable."""
+
+    def upload(self) -> Upload:
+        """Return a body to be received."""
+
+    async def open_body(self, held: StoredBody) -> Download:
+        """Return a body to be sent."""
+
+    def on_commit(self, callback: Callable[[int], None]) -> None:
+        """Call `callback(seq)` after durable changes; it must not block."""
+
+    def statistics(self) -> Statistics:
+        """Return the statistics of this moment."""

@@ -1,0 +1,299 @@
+"""An engine that follows: it answers reads itself, and has the leader decide what changes something."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from contextlib import nullcontext, suppress
+from dataclasses import replace
+from functools import partial
+from typing import Any, Final, Protocol, TypeVar, cast
+
+import trio
+
+from retain import journal
+from retain.engine import wire
+from retain.engine.core.body import StoredBody
+from retain.engine.core.clock import Clock, SystemClock
+from retain.engine.core.command import Command
+from retain.engine.core.errors import Invalid, StorageFailed, Unavailable
+from retain.engine.core.shortages import Shortages
+from retain.engine.core.typed import wrong_field
+from retain.engine.following.messages import Decided, Durable, Facts, Settle, Submit
+from retain.engine.options import Options
+from retain.engine.snapshots.load import load_snapshot, replay, replay_warily
+from retain.engine.state import State
+from retain.engine.statistics import Statistics
+from retain.engine.writing.bodies import BodyLimits, Download, Upload, open_body
+
+SLICE: Final = 2000
+"""Records applied in one go where nobody waits for them, about 20 ms."""
+
+Value = TypeVar("Value")
+
+
+class Published(Protocol):
+    """What a leader publishes: `board.Board` on one machine."""
+
+    @property
+    def durable(self) -> int:
+        """Return the last record that is durable."""
+
+    @property
+    def skew(self) -> int:
+        """Return the present minus the monotonic clock, nanoseconds."""
+
+
+class Asks(Protocol):
+    """How a follower reaches its leader: a `link.Link`."""
+
+    async def ask(self, message: Any) -> Any:
+        """Send a request and return its answer."""
+
+
+class Follower:
+    """The state, kept at what the leader has made durable.
+
+    Linearizable with the leader and with every other follower: what a request was answered, by whichever of
+    them, is seen by each request that begins after that. A request looks at the published number first, and
+    applies the journal's tail up to it; what it then sees is durable, and its time is the leader's.
+
+    Args:
+        disk: The data folder.
+        loaded: What `load_follower` returned.
+        board: What the leader publishes.
+        leader: Where commands go.
+        options: As the leader's.
+        clock: The machine's; only its monotonic part counts.
+        entropy: The source of ids, salts and keys.
+        bodies: Downloads that may hold whole chunks at once.
+
+    Attributes:
+        failure: Why this follower cannot go on, empty while all is well: it must be replaced.
+
+    """
+
+    def __init__(
+        self,
+        disk: journal.Disk,
+        loaded: tuple[State, journal.FollowedJournal],
+        board: Published,
+        leader: Asks,
+        *,
+        options: Options,
+        clock: Clock | None = None,
+        entropy: Callable[[int], bytes] = os.urandom,
+        bodies: int | None = None,
+    ) -> None:
+        self.disk = disk
+        self.state, self._log = loaded
+        self.options = options
+        self.shortages = Shortages()
+        self.failure = ""
+        self._board = board
+        self._leader = leader
+        self._clock = clock or SystemClock()
+        self._entropy = entropy
+        self._payloads = journal.PayloadStore(disk, entropy=entropy)
+        self._limits = BodyLimits(self.shortages) if bodies is None else BodyLimits(self.shortages, bodies)
+        self._committed: list[Callable[[int], None]] = []
+        self._facts: Statistics | None = None
+
+    def now(self) -> int:
+        """Return the present as the leader judges it, nanoseconds since the epoch."""
+        return self._clock.monotonic() + self._board.skew
+
+    def wall(self) -> int:
+        """Return the machine's clock, right or not."""
+        return self._clock.wall()
+
+    def entropy(self, size: int) -> bytes:
+        """Return random bytes from the injected source."""
+        return self._entropy(size)
+
+    async def submit(self, command: Command[Value]) -> Value:
+        """Have the leader decide a command and make it durable; return its result.
+
+        Cancelled before it is sent, it did not happen; from then on the wait is shielded. When this returns
+        or refuses, this follower has applied what the command did.
+
+        Raises:
+            StorageFailed: Also where the leader is gone: whether the command happened is unknown.
+            EngineError: See `engine.writing.writer.Writer.submit`.
+
+        """
+        if not isinstance(command, Command):
+            raise Invalid(f"{type(command).__name__} is not a command", reason="command", field="")
+        if (wrong := wrong_field(command)) is not None:
+            kind = type(command).__name__
+            raise Invalid(f"the field {wrong} of {kind} is not of its type", reason="command", field=wrong)
+        try:
+            decided = await self._leader.ask(Submit(command))
+        except StorageFailed:
+            # What was staged for it may be referred to: the next start removes it if not.
+            self.state.ground.disown()
+            raise
+        assert isinstance(decided, Decided)
+        self.catch_up(decided.seq)
+        if decided.refusal is not None:
+            raise decided.refusal
+        return cast("Value", decided.result)
+
+    async def read(self, query: Callable[[State, int], Value]) -> Value:
+        """Return `query(state, now)` of a state that has all that was answered before.
+
+        Raises:
+            EngineError: Whatever the query raised.
+            StorageFailed: This follower cannot go on.
+            Exhausted: The machine is short of a resource.
+
+        """
+        return self.glance(query)
+
+    def glance(self, query: Callable[[State, int], Value]) -> Value:
+        """As `read`: all that a follower sees is durable."""
+        if self._board.durable > self.state.seq:
+            self.catch_up(self._board.durable)
+        return query(self.state, self.now())
+
+    def upload(self) -> Upload:
+        """Return a body to be received; its file is in the shared data folder before its command is sent."""
+        return Upload(self._payloads, self.state.ground, self.options.inline_bytes, self._limits)
+
+    async def open_body(self, held: StoredBody) -> Download:
+        """Return a body to be sent.
+
+        Raises:
+            NotFound: It has been erased.
+            Exhausted: The machine is short of a resource for the moment.
+
+        """
+        return await open_body(
+            held, self._log, self._payloads, self.state.ground, self._limits, self._look_again
+        )
+
+    def on_commit(self, callback: Callable[[int], None]) -> None:
+        """Call `callback(seq)` after each time that records were applied; it must not block."""
+        self._committed.append(callback)
+
+    def statistics(self) -> Statistics:
+        """Return the leader's last statistics, with this process' own shortages."""
+        own = self.shortages
+        short = own.present(trio.current_time())
+        seq = self.state.seq
+        facts = self._facts
+        if facts is None:
+            facts = Statistics(seq, seq, 0, len(self.state.deadlines), 0, False, "", 0)
+        met = {kind: facts.shortages.get(kind, 0) + own.met[kind] for kind in {*facts.shortages, *own.met}}
+        return replace(
+            facts,
+            seq=seq,
+            durable=seq,
+            failure=facts.failure or self.failure,
+            payloads_lost=max(facts.payloads_lost, self._lost()),
+            short=tuple(sorted({*facts.short, *short})),
+            shortages=met,
+        )
+
+    def catch_up(self, until: int) -> None:
+        """Apply the journal's tail up to the durable record `until`.
+
+        Raises:
+            StorageFailed: It cannot be read: this follower must be replaced.
+            Exhausted: The machine is short of a resource; the next call goes on.
+
+        """
+        state = self.state
+        if state.seq >= until:
+            return
+        if self.failure:
+            raise StorageFailed(self.failure)
+        try:
+            for records in self._log.records(until):
+                for record in records:
+                    replay(state, record)
+        except Exception as error:
+            refusal = self.shortages.refusal(error, trio.current_time())
+            if refusal is not None:
+                raise refusal from error
+            self.failure = f"the journal cannot be followed beyond record {state.seq}: {error}"
+            raise StorageFailed(self.failure) from error
+        finally:
+            state.ground.take_released()  # the leader removes the files
+        for callback in self._committed:
+            callback(state.seq)
+
+    async def told(self, message: Any) -> Any:
+        """Take what the leader says.
+
+        Raises:
+            EngineError: It could not be followed.
+
+        """
+        if isinstance(message, Durable):
+            with suppress(Unavailable):  # `failure` tells, and whoever asks next
+                await self._follow(message.seq)
+        elif isinstance(message, Settle):
+            await self._follow(message.seq)
+            return True
+        elif isinstance(message, Facts):
+            self._facts = message.statistics
+        return None
+
+    async def _follow(self, seq: int) -> None:
+        while self.state.seq < seq:
+            self.catch_up(min(seq, self.state.seq + SLICE))
+            await trio.lowlevel.checkpoint()
+
+    def close(self) -> None:
+        """Close all files, forget all contents."""
+        self._log.close()
+        self._payloads.close()
+
+    def _look_again(self) -> None:
+        self.catch_up(self._board.durable)
+
+    def _lost(self) -> int:
+        return sum(name in self.state.ground.payloads for name in self._limits.lost)
+
+
+def load_follower(disk: journal.Disk, until: int) -> tuple[State, journal.FollowedJournal]:
+    """Return the state at record `until`, which is durable, and the journal's files at that place. Blocking.
+
+    As at a start, it comes from the newest snapshot and the records after it, or from all records. The
+    process that holds the lock has judged what is missing in them.
+
+    Raises:
+        journal.Corrupt: The journal is damaged.
+        OSError: It cannot be read.
+
+    """
+    state, position = load_snapshot(disk)
+    try:
+        return _followed(disk, state, position, until, replay)
+    except (journal.PositionMismatch, wire.OddRecord):
+        pass
+    try:
+        return _followed(disk, State(), None, until, replay)
+    except wire.OddRecord:
+        return _followed(disk, State(), None, until, partial(replay_warily, []))
+
+
+def _followed(
+    disk: journal.Disk,
+    state: State,
+    after: journal.Position | None,
+    until: int,
+    take: Callable[[State, journal.Record], None],
+) -> tuple[State, journal.FollowedJournal]:
+    log = journal.FollowedJournal(disk, after)
+    try:
+        with state.deadlines.in_bulk() if after is None else nullcontext():
+            for records in log.records(until):
+                for record in records:
+                    take(state, record)
+    except BaseException:
+        log.close()
+        raise
+    state.ground.take_released()
+    return state, log

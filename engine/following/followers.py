@@ -1,0 +1,123 @@
+"""The leader's side: the followers that are connected, what they are told, and what they ask for."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any, Final
+
+import trio
+
+from retain.engine.core.errors import EngineError
+from retain.engine.engine import Engine
+from retain.engine.following.board import Board
+from retain.engine.following.link import Link
+from retain.engine.following.messages import Decided, Durable, Facts, Settle, Submit
+
+LOG = logging.getLogger("retain.following")
+
+FACTS_S: Final = 0.5
+"""How often followers get the leader's statistics, in seconds."""
+LOOK_S: Final = 0.2
+"""How often the leader looks at its clock for the followers where nothing else makes it look, in seconds."""
+SETTLE_S: Final = 10.0
+"""A follower that has not applied a record after this long, in seconds, is dropped: it must end."""
+
+
+class Followers:
+    """All followers of an engine.
+
+    Args:
+        engine: It decides.
+        board: Where it publishes.
+
+    """
+
+    def __init__(self, engine: Engine, board: Board) -> None:
+        self._engine = engine
+        self._links: dict[Link, Callable[[], None]] = {}
+        self._news = trio.Event()
+        self._left = trio.Event()
+        engine.lead(board, self.settle)
+        engine.on_commit(lambda seq: self._news.set())
+
+    def __len__(self) -> int:
+        return len(self._links)
+
+    def add(self, link: Link, drop: Callable[[], None]) -> None:
+        """Count a follower in. From here on an erasure waits for it; it must not have begun to answer.
+
+        Args:
+            link: The connection to it.
+            drop: End its process, at once and for certain.
+
+        """
+        self._links[link] = drop
+
+    def remove(self, link: Link) -> None:
+        """Count a follower out, once its process has ended."""
+        self._links.pop(link, None)
+        left, self._left = self._left, trio.Event()
+        left.set()
+
+    async def handle(self, message: Any) -> Any:
+        """Return the answer to a follower's message.
+
+        Raises:
+            TypeError: There is no such message.
+
+        """
+        if not isinstance(message, Submit):
+            raise TypeError(f"a follower sent {type(message).__name__}")
+        try:
+            result = await self._engine.submit(message.command)
+        except EngineError as refusal:
+            return Decided(self._engine.durable, None, refusal)
+        return Decided(self._engine.durable, result)
+
+    async def settle(self, seq: int) -> None:
+        """Return once every follower has applied record `seq`, or has ended."""
+        async with trio.open_nursery() as nursery:
+            for link, drop in list(self._links.items()):
+                nursery.start_soon(self._settle, link, drop, seq)
+
+    async def _settle(self, link: Link, drop: Callable[[], None], seq: int) -> None:
+        with trio.move_on_after(SETTLE_S):
+            try:
+                await link.ask(Settle(seq), shielded=False)
+            except EngineError:
+                pass  # it cannot follow, or has gone already
+            else:
+                return
+        LOG.error("a process does not follow and is ended", extra={"facts": {"record": seq}})
+        drop()
+        link.close()
+        while link in self._links:
+            await self._left.wait()
+
+    async def run(self) -> None:
+        """Tell the followers the news until cancelled."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._tell_news)
+            nursery.start_soon(self._tell_facts)
+            while True:
+                self._engine.now()
+                await trio.sleep(LOOK_S)
+
+    async def _tell_news(self) -> None:
+        while True:
+            await self._news.wait()
+            self._news = trio.Event()
+            await self._tell(Durable(self._engine.durable))
+            await trio.sleep(0.002)  # one message for all that becomes durable meanwhile
+
+    async def _tell_facts(self) -> None:
+        while True:
+            await self._tell(Facts(self._engine.statistics()))
+            await trio.sleep(FACTS_S)
+
+    async def _tell(self, message: Any) -> None:
+        for link in list(self._links):
+            # One that does not read must not keep the news from the others; it will be asked to settle.
+            with trio.move_on_after(0.1):
+                await link.tell(message)
