@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime, time, timedelta, timezone, tzinfo
 from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from retain.api.console.zones import COMMON
+from retain.api.admin.zones import COMMON
 from retain.engine import Invalid
 from retain.engine.core.time import SECOND, iso
 

@@ -14,7 +14,7 @@ from retain.api.areas.answers import COMMON
 from retain.api.areas.errors import CrossSite, MethodNotAllowed, error_answer
 from retain.api.areas.routes import Operation, Target
 from retain.api.areas.storage import Storage
-from retain.api.console.rendering import environment
+from retain.api.html.rendering import environment
 from retain.api.http.message import BadRequest, Request, RequestError, Response
 from retain.api.identity import IdentityError
 from retain.engine import EngineError

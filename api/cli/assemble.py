@@ -171,7 +171,7 @@ def interfaces(
 
 
 def _token_pages(administration: Administration, identity: Identity, config: Config) -> Blueprint:
-    from retain.api.web.token_routes import token_routes  # with Quart, see api.app
+    from retain.api.console.token_routes import token_routes  # with Quart, see api.app
 
     return token_routes(administration, identity, config)
 

@@ -12,10 +12,10 @@ from werkzeug.exceptions import HTTPException
 from retain.api.console import errors
 from retain.api.console.call import Call
 from retain.api.console.desk import Desk
-from retain.api.console.roles import Role
 from retain.api.console.route import Nav, Route
 from retain.api.console.routes import ROUTES
-from retain.api.console.static import FOLDER, served_as
+from retain.api.html.static import FOLDER, served_as
+from retain.api.identity.roles import Role
 from retain.api.web.health import plain_refusal
 from retain.engine import EngineError
 

@@ -18,11 +18,11 @@ from werkzeug.datastructures import MultiDict
 from retain.api.console.desk import Desk
 from retain.api.console.forms.csrf import FIELD, HEADER
 from retain.api.console.nav import Nav
-from retain.api.console.rendering import HEADERS, render
-from retain.api.console.roles import Role
 from retain.api.console.sessions import Note, Session
+from retain.api.html.rendering import HEADERS, render
 from retain.api.http.message import Message, Request
 from retain.api.identity import Caller
+from retain.api.identity.roles import Role
 from retain.api.web.readiness import readiness
 
 HOME: Final = "/console"

@@ -10,9 +10,9 @@ from retain.api.console.blueprint import console_blueprint
 from retain.api.console.desk import Desk
 from retain.api.console.evidence import Evidence
 from retain.api.console.forms.csrf import Csrf
-from retain.api.console.rendering import environment
 from retain.api.console.sessions import Cookies, Sessions, is_secure
 from retain.api.console.traffic import Traffic
+from retain.api.html.rendering import environment
 from retain.api.http.external import ExternalUrl
 from retain.api.identity import Identity
 from retain.api.settings.history import History
@@ -53,7 +53,7 @@ def desk_of(
         cookie=Cookies("retain-session", secure=secure, longest_s=longest_s),
         guest=Cookies("retain-form", secure=secure, longest_s=longest_s),
         csrf=Csrf(engine.entropy(32)),
-        templates=environment(),
+        templates=environment("retain.api.console"),
         traffic=traffic,
         settings=History(engine, policy_of(config.settings)),
         evidence=Evidence(engine),

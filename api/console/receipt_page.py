@@ -6,7 +6,7 @@ import json
 import re
 from typing import Any
 
-from retain.api.console.static import asset
+from retain.api.html.static import asset
 from retain.engine.audit.log import CAUSES, INTERFACES, VERBS, name_of
 from retain.engine.audit.receipts import Gone, Proven, Receipt, Verdict
 from retain.engine.core.time import timestamp
@@ -89,13 +89,13 @@ def page(value: Receipt, verdict: Verdict) -> str:
     """Return the receipt as a page without scripts; the proof is embedded as data that no browser runs."""
     from markupsafe import Markup  # other commands of `retain audit` do without
 
-    from retain.api.console.rendering import environment
+    from retain.api.html.rendering import environment
 
     style = Markup(_style(asset("retain.css").content.decode()))  # noqa: S704 - our own file
     mark = Markup(asset("mark.svg").content.decode().replace(_NAMESPACE, ""))  # noqa: S704
     # In JSON, < occurs inside texts only, so the escape changes no value and keeps the element closed.
     proof = Markup(json.dumps(value, ensure_ascii=False).replace("<", "\\u003c"))  # noqa: S704
-    template = environment().get_template("receipt.html")
+    template = environment("retain.api.console").get_template("receipt.html")
     return template.render(receipt=value, facts=told(verdict), proof=proof, style=style, mark=mark)
 
 

@@ -10,7 +10,7 @@ from quart import Response
 
 from retain.api.console.call import Call
 from retain.api.console.nav import Nav
-from retain.api.console.roles import Role
+from retain.api.identity.roles import Role
 
 __all__ = ["Nav", "Route", "View"]
 

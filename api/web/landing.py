@@ -69,9 +69,9 @@ class Landing:
 
     @cached_property
     def _templates(self) -> jinja2.Environment:
-        from retain.api.console.rendering import environment  # no start has to wait for Jinja
+        from retain.api.html.rendering import environment  # no start has to wait for Jinja
 
-        return environment()
+        return environment("retain.api.web")
 
     def mount(self) -> Mounted:
         """As the application mounts it."""
@@ -83,7 +83,7 @@ class Landing:
             raise NotHere("Not Found")
         if request.method not in ("GET", "HEAD"):
             raise NotAllowed("Method Not Allowed")
-        from retain.api.console.rendering import HEADERS
+        from retain.api.html.rendering import HEADERS
 
         base = self._external.base(request)
         ready, why = self._state()

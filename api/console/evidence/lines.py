@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import tzinfo
 from typing import Any, Final
 
-from retain.api.console.filters import moment_of
+from retain.api.html.filters import moment_of
 from retain.engine.audit.changes import Change
 from retain.engine.audit.erasures import ErasedPart
 from retain.engine.audit.log import AuditEntry

@@ -14,8 +14,8 @@ from quart import Response
 
 from retain.api.console.call import Call
 from retain.api.console.containers.previews import SANDBOX, UNKNOWN, attachment
-from retain.api.console.roles import ADMINISTRATORS, EVIDENCE, Role
 from retain.api.console.route import Nav, Route
+from retain.api.identity.roles import ADMINISTRATORS, EVIDENCE, Role
 from retain.engine import NotFound, State
 from retain.engine.areas.queries import AreaFile, Value, find, listing, value
 from retain.engine.areas.state import Area, area_size, files_of, key_ends, next_end, record_key, split_key

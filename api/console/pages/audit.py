@@ -15,8 +15,8 @@ from retain.api.console.call import Call
 from retain.api.console.evidence.lines import days
 from retain.api.console.evidence.panels import panels
 from retain.api.console.forms.audit import FilterForm
-from retain.api.console.roles import EVIDENCE, Role
 from retain.api.console.route import Nav, Route
+from retain.api.identity.roles import EVIDENCE, Role
 from retain.engine.audit.log import INTERFACES, VERBS, Filter
 from retain.engine.audit.timeline import Page, page
 

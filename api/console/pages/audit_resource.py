@@ -15,8 +15,8 @@ from retain.api.console.evidence.panels import slider
 from retain.api.console.forms.audit import BAD_MOMENT, NUMBER
 from retain.api.console.pages.audit import AUDIT
 from retain.api.console.receipt_page import page as receipt_page
-from retain.api.console.roles import EVIDENCE, Role
 from retain.api.console.route import Route
+from retain.api.identity.roles import EVIDENCE, Role
 from retain.engine import Invalid, NotFound
 from retain.engine.audit.changes import changes
 from retain.engine.audit.checkpoints import Verifier

@@ -11,13 +11,13 @@ from quart import request as quart_request
 
 from retain.api.admin.moments import instant
 from retain.api.console.call import Call
-from retain.api.console.filters import number
 from retain.api.console.forms.audit import BAD_MOMENT, FilterForm
 from retain.api.console.pages.audit import AUDIT
 from retain.api.console.receipt_page import told
-from retain.api.console.roles import EVIDENCE, Role
 from retain.api.console.route import Route
 from retain.api.console.sessions import Note
+from retain.api.html.filters import number
+from retain.api.identity.roles import EVIDENCE, Role
 from retain.engine import Invalid
 from retain.engine.audit.checkpoints import read_key
 from retain.engine.audit.held import held_at

@@ -22,9 +22,9 @@ from retain.api.console.containers.addresses import (
 from retain.api.console.containers.holds import holds_on
 from retain.api.console.containers.previews import TEXT_BYTES, UNKNOWN, content_headers, kind_of, type_of
 from retain.api.console.forms.containers import HoldForm, TagsForm
-from retain.api.console.roles import ADMINISTRATORS
 from retain.api.console.route import Route
 from retain.api.console.sessions import Note
+from retain.api.identity.roles import ADMINISTRATORS
 from retain.api.refusals import status_of
 from retain.engine import EngineError, NotFound, PreconditionFailed, State
 from retain.engine.blobs.commands import DeleteBlob, SetBlobTags

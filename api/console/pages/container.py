@@ -17,8 +17,8 @@ from retain.api.console.call import Call
 from retain.api.console.containers.addresses import CONTAINERS, blob_address, container_address, steps
 from retain.api.console.containers.previews import icon_of
 from retain.api.console.containers.search import Fault, built, fault_of
-from retain.api.console.roles import ADMINISTRATORS
 from retain.api.console.route import Route
+from retain.api.identity.roles import ADMINISTRATORS
 from retain.engine import State
 from retain.engine.blobs.entries import BlobEntry, ContainerEntry, Pairs
 from retain.engine.blobs.listing import count_names, find_blobs, list_blobs

@@ -10,9 +10,9 @@ from retain.api.config.checks import container_names
 from retain.api.console.call import Call
 from retain.api.console.containers.addresses import CONTAINERS, container_address
 from retain.api.console.forms.containers import CreateForm
-from retain.api.console.roles import ADMINISTRATORS
 from retain.api.console.route import Nav, Route
 from retain.api.console.sessions import Note
+from retain.api.identity.roles import ADMINISTRATORS
 from retain.api.refusals import status_of
 from retain.engine import EngineError
 from retain.engine.blobs.container_commands import CreateContainer

@@ -13,9 +13,9 @@ from quart import Response
 
 from retain.api.console.call import HOME, Call
 from retain.api.console.charts import Bar, bars
-from retain.api.console.filters import counted, size
-from retain.api.console.roles import EVERYBODY, EVIDENCE, Role
 from retain.api.console.route import Nav, Route
+from retain.api.html.filters import counted, size
+from retain.api.identity.roles import EVERYBODY, EVIDENCE, Role
 from retain.engine.core.time import DAY
 from retain.engine.outlook import DAYS, Outlook, outlook
 

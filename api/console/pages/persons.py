@@ -13,12 +13,12 @@ from retain.api.admin.exports import zipped
 from retain.api.admin.rights import MOST_TARGETS, Rights, packed
 from retain.api.console.call import Call
 from retain.api.console.evidence import Work
-from retain.api.console.filters import counted
 from retain.api.console.forms.persons import HoldForm, PersonForm
-from retain.api.console.rendering import HEADERS
-from retain.api.console.roles import ADMINISTRATORS
 from retain.api.console.route import Nav, Route
 from retain.api.console.sessions import Note
+from retain.api.html.filters import counted
+from retain.api.html.rendering import HEADERS
+from retain.api.identity.roles import ADMINISTRATORS
 from retain.engine import Conflict, Invalid, NotFound
 from retain.engine.audit.dossier import Dossier
 from retain.engine.audit.log import Progress

@@ -11,10 +11,10 @@ from werkzeug.datastructures import MultiDict
 from retain.api.admin.acts import FOREVER
 from retain.api.console.call import Call
 from retain.api.console.containers.addresses import CONTAINERS, container_address, steps
-from retain.api.console.filters import counted
-from retain.api.console.roles import ADMINISTRATORS
 from retain.api.console.route import Route
 from retain.api.console.sessions import Note
+from retain.api.html.filters import counted
+from retain.api.identity.roles import ADMINISTRATORS
 from retain.api.refusals import status_of
 from retain.engine import EngineError, State
 from retain.engine.blobs.commands import DeleteBlob

@@ -15,12 +15,12 @@ from quart import Response
 
 from retain.api.console.call import Call
 from retain.api.console.errors import error_page
-from retain.api.console.roles import Role
 from retain.api.console.route import Nav, Route
 from retain.api.console.sessions import Note
 from retain.api.console.settings.merged import WORDS, Line, lines
 from retain.api.console.settings.texts import diff, mistake, pretty
 from retain.api.http.message import RequestError
+from retain.api.identity.roles import Role
 from retain.api.refusals import status_of
 from retain.api.settings.interface import policy_of
 from retain.api.settings.jsontext import read_json

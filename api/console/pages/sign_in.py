@@ -13,11 +13,11 @@ from quart import request as quart_request
 
 from retain.api.admin.moments import zone_of
 from retain.api.console.call import SIGN_IN, Call
-from retain.api.console.filters import counted
 from retain.api.console.forms.sign_in import PasswordForm, TokenForm
-from retain.api.console.roles import EVERYBODY, role_of
 from retain.api.console.route import Route
+from retain.api.html.filters import counted
 from retain.api.identity import Caller, IdentityError, IdentityUnavailable, TooManyAttempts
+from retain.api.identity.roles import EVERYBODY, role_of
 from retain.engine import Invalid
 
 WRONG: Final = "User name or password is wrong."

@@ -14,13 +14,13 @@ from quart import request as quart_request
 
 from retain.api.admin import CONTAINERS
 from retain.api.admin.moments import zone_of
+from retain.api.admin.zones import label_of, zone_groups
 from retain.api.console.call import Call
-from retain.api.console.filters import counted, in_zone, moment_of
 from retain.api.console.forms.tokens import GenerateForm
-from retain.api.console.roles import ADMINISTRATORS
 from retain.api.console.route import Nav, Route
 from retain.api.console.sessions import Note
-from retain.api.console.zones import label_of, zone_groups
+from retain.api.html.filters import counted, in_zone, moment_of
+from retain.api.identity.roles import ADMINISTRATORS
 from retain.api.refusals import status_of
 from retain.engine import EngineError, NotFound
 

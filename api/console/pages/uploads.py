@@ -17,8 +17,8 @@ from retain.api.blobs.wire.names import check_blob
 from retain.api.console.call import Call
 from retain.api.console.containers.addresses import CONTAINERS
 from retain.api.console.containers.previews import type_to_store
-from retain.api.console.roles import ADMINISTRATORS
 from retain.api.console.route import Route
+from retain.api.identity.roles import ADMINISTRATORS
 from retain.api.refusals import status_of
 from retain.engine import EngineError, Invalid, NotFound
 from retain.engine.blobs.commands import BlockSource, CommitBlocks, PutBlob, StageBlock

@@ -12,8 +12,8 @@ from datetime import tzinfo
 
 import trio
 
-from retain.api.console.roles import Role
 from retain.api.identity import Caller
+from retain.api.identity.roles import Role
 
 SESSIONS_MAX = 10_000
 """Sessions at once; beyond that the one used longest ago ends. About 10 MB."""

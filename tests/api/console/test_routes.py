@@ -7,10 +7,10 @@ import re
 import pytest
 
 from retain.api.config.load import Config, ServerConfig, SettingsConfig
-from retain.api.console.roles import EVERYBODY, Role
 from retain.api.console.route import Route
 from retain.api.console.routes import ROUTES
-from retain.api.console.static import asset
+from retain.api.html.static import asset
+from retain.api.identity.roles import EVERYBODY, Role
 from tests.kit.console import USERS, console
 from tests.kit.server import ROOT
 

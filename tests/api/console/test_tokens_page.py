@@ -9,9 +9,9 @@ from zoneinfo import available_timezones
 
 import pytest
 
+from retain.api.admin.zones import zone_groups
 from retain.api.config.load import Config, TenantConfig
-from retain.api.console.filters import moment_of
-from retain.api.console.zones import zone_groups
+from retain.api.html.filters import moment_of
 from tests.kit.console import USERS, Browser, Console, console
 
 TOKENS = "/console/tokens"

@@ -15,10 +15,10 @@ from quart import request as quart_request
 
 from retain.api.admin.acts import Administration
 from retain.api.config.load import Config
-from retain.api.console.roles import Role, role_of
 from retain.api.http.external import ExternalUrl
 from retain.api.http.message import Message, Request
 from retain.api.identity import Caller, Identity, IdentityError
+from retain.api.identity.roles import Role, role_of
 from retain.api.refusals import status_of
 from retain.engine import EngineError, Forbidden, Invalid, Unsupported
 

@@ -6,8 +6,8 @@ from typing import Any, Final
 
 import jinja2
 
-from retain.api.console.filters import FILTERS
-from retain.api.console.static import asset
+from retain.api.html.filters import FILTERS
+from retain.api.html.static import asset
 
 POLICY: Final = (
     "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; media-src 'self'; "
@@ -26,12 +26,12 @@ HEADERS: Final = {
 
 
 def environment(*packages: str) -> jinja2.Environment:
-    """Return the environment of all pages. A name that a template misspells is an error there.
+    """Return the environment of some pages. A name that a template misspells is an error there.
 
     Args:
-        packages: Further packages with templates, which may use those of the console.
+        packages: The packages with their templates, which may use the macros of this one.
     """
-    loaders = [jinja2.PackageLoader(package) for package in (*packages, "retain.api.console")]
+    loaders = [jinja2.PackageLoader(package) for package in (*packages, "retain.api.html")]
     made = jinja2.Environment(
         loader=jinja2.ChoiceLoader(loaders),
         autoescape=True,
