@@ -206,12 +206,13 @@ class Share:
     async def begin_answer(self) -> None:
         """Wait until an answer of unknown size may be made. Raises `Overloaded` if that takes too long."""
         pool = self._bounds.answers
-        with trio.move_on_after(ANSWER_PATIENCE_S) as waiting:
-            while pool.is_over(self.place):
-                await pool.wait(self.place)
-        if waiting.cancelled_caught:
-            self._bounds.on_refused()
-            raise Overloaded("too many answers wait to be read; try again")
+        if pool.is_over(self.place):
+            with trio.move_on_after(ANSWER_PATIENCE_S) as waiting:
+                while pool.is_over(self.place):
+                    await pool.wait(self.place)
+            if waiting.cancelled_caught:
+                self._bounds.on_refused()
+                raise Overloaded("too many answers wait to be read; try again")
         self._foreseen = ANSWER_GUESS
         pool.add(self.place, ANSWER_GUESS, foreseen=True)
 
