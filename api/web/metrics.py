@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
+from bisect import bisect_left
 from collections import Counter as Tally
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from itertools import accumulate
+from typing import TypeVar
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client import CollectorRegistry, Counter, disable_created_metrics
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from retain.engine import Engine, Statistics
@@ -74,53 +77,38 @@ class Counters:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry(auto_describe=True)
-        self._requests = Counter(
-            "retain_http_requests",
-            "Requests answered.",
-            ("interface", "method", "status"),
-            registry=self.registry,
-        )
-        self._seconds = Histogram(
-            "retain_http_request_seconds",
-            "Time from a request's head to its answer's last byte.",
-            ("interface",),
-            buckets=_SECONDS,
-            registry=self.registry,
-        )
+        self._requests: dict[tuple[str, str, int], int] = {}
+        self._latencies: dict[str, _Latency] = {}
+        self.registry.register(_Answered(self._requests, self._latencies))
         self._cuts = Counter(
             "retain_http_connections_cut",
             "Connections cut or refused by a limit.",
             ("reason",),
             registry=self.registry,
         )
-        self._known: dict[tuple[str, str, int], Counter] = {}
-        self._histograms: dict[str, Histogram] = {}
 
     def request(self, interface: str, method: str, status: int, seconds: float) -> None:
         """One request was answered."""
         if method not in _METHODS:
             method = "other"
         key = (interface, method, status)
-        counter = self._known.get(key)
-        if counter is None:
-            counter = self._known[key] = self._requests.labels(interface, method, str(status))
-            self._histograms[interface] = self._seconds.labels(interface)
-        counter.inc()
-        self._histograms[interface].observe(seconds)
+        self._requests[key] = self._requests.get(key, 0) + 1
+        latency = self._latencies.get(interface)
+        if latency is None:
+            latency = self._latencies[interface] = _Latency()
+        latency.counts[bisect_left(_SECONDS, seconds)] += 1
+        latency.seconds += seconds
 
     def totals(self) -> dict[str, Totals]:
         """Return what each interface answered since the start."""
-        within: dict[str, list[tuple[float, int]]] = {}
-        for sample in _samples(self._seconds, "_bucket"):
-            bucket = (float(sample.labels["le"]), int(sample.value))
-            within.setdefault(sample.labels["interface"], []).append(bucket)
         asked: Tally[str] = Tally()
         refused: Tally[str] = Tally()
-        for sample in _samples(self._requests, "_total"):
-            asked[sample.labels["interface"]] += int(sample.value)
-            if not "100" <= sample.labels["status"] < "400":
-                refused[sample.labels["interface"]] += int(sample.value)
-        return {name: Totals(asked[name], refused[name], tuple(within.get(name, ()))) for name in asked}
+        for (interface, _, status), count in self._requests.items():
+            asked[interface] += count
+            if not 100 <= status < 400:
+                refused[interface] += count
+        within = {name: latency.within() for name, latency in self._latencies.items()}
+        return {name: Totals(asked[name], refused[name], within[name]) for name in asked}
 
     def cut(self, reason: str) -> None:
         """Count a connection that was cut or refused."""
@@ -131,8 +119,48 @@ class Counters:
         self.registry.register(_Live(engine, connections))
 
 
-def _samples(metric: Counter | Histogram, ending: str) -> Iterator[Any]:
-    return (s for family in metric.collect() for s in family.samples if s.name.endswith(ending))
+class _Latency:
+    """How long requests of one interface took: `counts` by bucket, the last for all beyond, and their sum.
+
+    Plain numbers, because prometheus_client's histogram costs a twentieth of a small request.
+    """
+
+    __slots__ = ("counts", "seconds")
+
+    def __init__(self) -> None:
+        self.counts = [0] * (len(_SECONDS) + 1)
+        self.seconds = 0.0
+
+    def within(self) -> tuple[tuple[float, int], ...]:
+        """Return upper bounds in seconds, the last infinite, and how many requests took at most that."""
+        return tuple(zip((*_SECONDS, math.inf), accumulate(self.counts), strict=True))
+
+
+class _Answered(Collector):
+    """Shows the answered requests as Prometheus' counter and histogram."""
+
+    def __init__(
+        self, requests: Mapping[tuple[str, str, int], int], latencies: Mapping[str, _Latency]
+    ) -> None:
+        self._requests = requests
+        self._latencies = latencies
+
+    def collect(self) -> Iterable[Metric]:
+        answered = CounterMetricFamily(
+            "retain_http_requests", "Requests answered.", labels=["interface", "method", "status"]
+        )
+        for (interface, method, status), count in self._requests.items():
+            answered.add_metric([interface, method, str(status)], count)
+        yield answered
+        took = HistogramMetricFamily(
+            "retain_http_request_seconds",
+            "Time from a request's head to its answer's last byte.",
+            labels=["interface"],
+        )
+        for interface, latency in self._latencies.items():
+            buckets = [("+Inf" if bound == math.inf else str(bound), n) for bound, n in latency.within()]
+            took.add_metric([interface], buckets, latency.seconds)
+        yield took
 
 
 class _Live(Collector):
