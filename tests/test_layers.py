@@ -120,6 +120,7 @@ FILE_MODULES = frozenset(("shutil", "tempfile", "fcntl", "mmap", "glob"))
 FILES_ELSEWHERE = {
     "engine/following/board.py": "shares a page of memory between processes; no file",
     "engine/writing/own_thread.py": "closes an eventfd",
+    "api/server/connections.py": "reads and writes sockets; no file",
     "api/config/load.py": "reads the configuration",
     "api/config/credentials.py": "reads what a service manager hands over",
     "api/web/journald.py": "compares standard error with what systemd says it is",
