@@ -186,6 +186,8 @@ class BlobInterface:
         if address.blob is not None:
             check_blob(address.blob)
         check_request(operation, headers, query)
+        if batch is not None:
+            await self._check_meaning(request, address, batch)
         call = Call(
             interface=self,
             request=request,
@@ -200,6 +202,26 @@ class BlobInterface:
             may_overwrite=may_overwrite,
         )
         return known.version, await TABLE[operation](call)
+
+    async def _check_meaning(self, request: Request, address: Address, batch: Call) -> None:
+        """Refuse a path inside a batch that names two blobs. Raises AzureError InvalidInput.
+
+        Some clients write the account in front of these paths and some do not. Where the account has a
+        container of its own name, `/name/rest` is a blob with or without it, and a deletion cannot be taken
+        back.
+        """
+        account = address.account
+        if not batch.address.path_style or request.segments()[0] != account:
+            return
+        if batch.address.container not in (None, account):
+            return  # it could only be the container's with the account in front
+        own = await self._engine.read(lambda state, _: state.blobs.find(account, account))
+        if own is not None:
+            raise AzureError(
+                "InvalidInput",
+                message=f"The account has a container that is also called {account}, so this path names two "
+                "blobs: with the account in front, or without. Send this request alone, not in a batch.",
+            )
 
     async def _cors_rules(self, account: str) -> tuple[CorsRule, ...]:
         document = await self._engine.read(lambda state, _: queries.service_properties(state.blobs, account))

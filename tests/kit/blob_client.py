@@ -16,7 +16,7 @@ from retain.api.blobs.wire.times import http_date
 from retain.api.config.load import BlobsConfig, Config, ServerConfig
 from retain.engine import Engine, Options
 from retain.engine.blobs.container_commands import ConfigureRetention
-from retain.engine.testing import SteppedClock, open_memory_engine
+from retain.engine.testing import EPOCH, SteppedClock, open_memory_engine
 from retain.journal import PayloadStore
 from retain.journal.testing.memory import MemoryDisk
 from tests.kit.engines import LightOptions
@@ -30,6 +30,18 @@ QUIET = LightOptions(sweep_interval_s=3600.0)
 HOST = "retain.test:8080"
 
 Pairs = Iterable[tuple[str, str]]
+
+
+def readable(name: str) -> str:
+    """The URL of a blob of the recordings, with a token that reads it and its tags: a source for any copy."""
+    token = issue_service_sas(
+        KEYS[ACCOUNT][0],
+        account=ACCOUNT,
+        container="recordings",
+        permissions="rt",
+        expiry=EPOCH + 24 * HOUR,
+    )
+    return f"http://{HOST}/{ACCOUNT}/recordings/{name}?{token}"
 
 
 @dataclass

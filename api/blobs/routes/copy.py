@@ -92,7 +92,7 @@ async def put_blob_from_url(call: Call) -> Response:
     named = content_headers(call, plain=False, default_type=None)
     stored_md5 = md5_header(call, "x-ms-blob-content-md5")
     keeps_own = _copies_properties(call)
-    source = await find_source(call, with_tags=copies_tags)
+    source = await find_source(call, with_tags=copies_tags, fetched=True)
     below = source.entry.headers if keeps_own else ContentHeaders(DEFAULT_TYPE)
     async with call.engine.upload() as upload:
         body = await _fetch(call, upload, source, 0, source.entry.size)
@@ -111,7 +111,7 @@ async def put_blob_from_url(call: Call) -> Response:
 async def put_block_from_url(call: Call) -> Response:
     """Put Block From URL: a part of the source, or all of it, becomes a block."""
     identity = block_id(call.query.get("blockid"))
-    source = await find_source(call)
+    source = await find_source(call, fetched=True)
     asked = call.header("x-ms-source-range")
     part = parse_range(None, asked, source.entry.size)
     if asked is not None and part is None:

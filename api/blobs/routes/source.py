@@ -1,7 +1,8 @@
 """The source of a copy: a blob of this server, named by URL (docs/wire/blobs.md, section 5.2).
 
-Nothing is ever fetched from elsewhere. A source in the caller's own account may be read with the account's
-key; every other needs a token of its own, judged exactly as if the blob were asked for directly.
+Nothing is ever fetched from elsewhere. Copy Blob and Copy Blob From URL may read a source in the caller's own
+account with the account's key; every other needs a token of its own, judged exactly as if the blob were asked
+for directly.
 """
 
 from __future__ import annotations
@@ -32,14 +33,21 @@ class Source:
     url: str
 
 
-async def find_source(call: Call, *, with_tags: bool = False) -> Source:
-    """Find and authorize what `x-ms-copy-source` names; `with_tags` if its tags are to be copied as well.
+async def find_source(call: Call, *, with_tags: bool = False, fetched: bool = False) -> Source:
+    """Find and authorize what `x-ms-copy-source` names.
+
+    Args:
+        call: The request.
+        with_tags: Its tags are to be copied as well.
+        fetched: The operation reads the source as any client would, as Put Blob From URL and Put Block From
+            URL do at Azure: it needs a token even in the caller's own account, and an unmet condition is the
+            source's own refusal.
 
     Raises AzureError InvalidHeaderValue, CannotVerifyCopySource (403 or 404), SourceConditionNotMet.
     """
     text = call.header("x-ms-copy-source") or ""
     address, query, url = _parse(call, text)
-    await _authorize(call, address, query, with_tags=with_tags)
+    await _authorize(call, address, query, with_tags=with_tags, fetched=fetched)
     container, blob = address.container or "", address.blob or ""
     conditions = call.conditions(prefix="x-ms-source-", write=True)
     lease = lease_id(call.header, "x-ms-source-lease-id")
@@ -56,6 +64,8 @@ async def find_source(call: Call, *, with_tags: bool = False) -> Source:
     try:
         conditions.check(entry)
     except PreconditionFailed:
+        if fetched:
+            raise _unverified(AzureError("ConditionNotMet"), 412) from None
         raise AzureError("SourceConditionNotMet") from None
     return Source(entry, url)
 
@@ -96,7 +106,7 @@ def _without_default_port(name: str) -> str:
     return name.removesuffix(":80").removesuffix(":443")
 
 
-async def _authorize(call: Call, address: Address, query: str, *, with_tags: bool) -> None:
+async def _authorize(call: Call, address: Address, query: str, *, with_tags: bool, fetched: bool) -> None:
     keys = call.site.keys_of(address.account)
     if keys is None:
         raise AzureError("CannotVerifyCopySource", message="The specified account does not exist.")
@@ -104,7 +114,7 @@ async def _authorize(call: Call, address: Address, query: str, *, with_tags: boo
         raw = query.encode("latin-1")
         token = parse_token(raw)
         if token is None:
-            if address.account == call.account and call.grant.kind is Kind.KEY:
+            if address.account == call.account and call.grant.kind is Kind.KEY and not fetched:
                 return
             raise AzureError("NoAuthenticationInformation")
         target = Target(address.account, address.container, address.blob)

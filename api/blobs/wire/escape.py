@@ -42,6 +42,11 @@ def name_element(name: str) -> str:
 
     Percent-encoded and marked where XML cannot hold it (docs/wire/blobs.md, section 5.4).
     """
-    if _ILLEGAL.search(name) is None:
-        return f"<Name>{escape(name)}</Name>"
-    return f'<Name Encoded="true">{quote(name.encode("utf-8", "surrogatepass"), safe="/")}</Name>'
+    return text_element("Name", name)
+
+
+def text_element(tag: str, text: str) -> str:
+    """Return an element that holds a name or a part of one; encoded as `name_element` says."""
+    if _ILLEGAL.search(text) is None:
+        return f"<{tag}>{escape(text)}</{tag}>"
+    return f'<{tag} Encoded="true">{quote(text.encode("utf-8", "surrogatepass"), safe="/")}</{tag}>'

@@ -12,7 +12,15 @@ from dataclasses import dataclass
 from typing import Final
 
 from retain.api.blobs.wire import etag
-from retain.api.blobs.wire.escape import DECLARATION, echo, escape, escape_quotes, is_legal, name_element
+from retain.api.blobs.wire.escape import (
+    DECLARATION,
+    echo,
+    escape,
+    escape_quotes,
+    is_legal,
+    name_element,
+    text_element,
+)
 from retain.api.blobs.wire.tags import tag_set
 from retain.api.blobs.wire.times import http_date
 from retain.engine.blobs.entries import BlobEntry, Block, ContainerEntry, ContentHeaders, Pairs, StagedBlocks
@@ -83,7 +91,7 @@ def _asked(asked: Asked) -> str:
 
 
 def _given(name: str, value: str | int | None) -> str:
-    return "" if value is None else f"<{name}>{echo(str(value))}</{name}>"
+    return "" if value is None else text_element(name, str(value))
 
 
 def prefix_element(name: str) -> str:

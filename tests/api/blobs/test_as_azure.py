@@ -9,7 +9,7 @@ import pytest
 
 from retain.api.blobs.wire import crc64
 from tests.api.blobs.test_blocks_and_copies import block_path, commit, copy, stage
-from tests.kit.blob_client import ACCOUNT, HOST
+from tests.kit.blob_client import ACCOUNT, HOST, readable
 
 SHORT_MD5 = b64encode(b"MDAwMDAwMDA=").decode()
 OURS = "01234567-89ab-cdef-0123-456789abcdef"
@@ -64,7 +64,7 @@ async def test_a_crc64_that_was_sent_comes_back_and_goes_with_no_md5(client):
 async def test_a_crc64_of_the_source_comes_back_and_goes_with_no_md5(client):
     await client.put("a", b"block")
     checksum = crc64.encode(crc64.crc64(b"block"))
-    source = ("x-ms-copy-source", f"http://{HOST}/{ACCOUNT}/recordings/a")
+    source = ("x-ms-copy-source", readable("a"))
     named = [source, ("x-ms-source-content-crc64", checksum)]
     answer = await client.send("PUT", block_path(b"1"), named)
     assert (answer.status, answer.headers["x-ms-content-crc64"]) == (201, checksum)
@@ -167,6 +167,16 @@ async def test_names_that_xml_cannot_hold_are_encoded_in_listings(client):
     assert [name.get("Encoded") for name in listed.xml.iterfind("Blobs/Blob/Name")] == ["true", "true"]
     folded = await client.send("GET", "/recordings?restype=container&comp=list&delimiter=/")
     assert folded.texts("Blobs/BlobPrefix/Name") == ["dir/", "dir%EF%BF%BE/"]
+
+
+async def test_a_listing_repeats_a_prefix_that_xml_cannot_hold(client):
+    await client.put("a\uffffb/c", b"1")
+    page = "/recordings?restype=container&comp=list&prefix=a%EF%BF%BF&delimiter=b%EF%BF%BE"
+    listed = await client.send("GET", page)
+    assert listed.texts("Blobs/Blob/Name") == ["a%EF%BF%BFb/c"]
+    for tag, text in (("Prefix", "a%EF%BF%BF"), ("Delimiter", "b%EF%BF%BE")):
+        element = listed.xml.find(tag)
+        assert (element.text, element.get("Encoded")) == (text, "true")
 
 
 async def test_a_source_that_cannot_be_read_tells_what_it_answered(client):

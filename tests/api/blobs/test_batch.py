@@ -258,6 +258,25 @@ async def test_paths_without_the_account_are_below_it(filled: BlobClient) -> Non
     assert await names(filled) == ["b", "c d/e"]
 
 
+@pytest.mark.parametrize("path", [IN_ACCOUNT, f"/{ACCOUNT}?restype=container&comp=batch"])
+async def test_a_path_that_names_two_blobs_is_refused(client: BlobClient, path: str) -> None:
+    """With a container of the account's name, `/tenant/x` is a blob of `$root` or of that container."""
+    blobs = [("$root", "x"), (ACCOUNT, "x"), (ACCOUNT, "recordings/x"), ("recordings", "x")]
+    await client.create("$root")
+    await client.create(ACCOUNT)
+    for container, name in blobs:
+        assert (await client.put(name, b"1", container=container)).status == 201
+    for target in (f"/{ACCOUNT}/x", f"/{ACCOUNT}/recordings/x", f"/{ACCOUNT}/{ACCOUNT}/x"):
+        body = whole(part(f"DELETE {target}", signed(client, "DELETE", target)))
+        [sub] = answers_of(await send(client, path, body))
+        assert (sub.status, sub.code) == (400, "InvalidInput"), target
+    for container, name in blobs:
+        assert (await client.get(name, container=container)).status == 200
+    body = whole(deletion(client, "x"))
+    [sub] = answers_of(await send(client, IN_CONTAINER, body))
+    assert sub.status == 202, "in a batch of another container it names one"
+
+
 async def test_a_virtual_host_names_the_account() -> None:
     async with blob_client(host_suffixes=[".blob.core.test"]) as client:
         await client.create()

@@ -11,7 +11,7 @@ import pytest
 
 from retain.api.blobs.wire import crc64
 from retain.api.blobs.wire.times import http_date
-from tests.kit.blob_client import HOST
+from tests.kit.blob_client import HOST, readable
 
 
 def md5(data):
@@ -156,9 +156,12 @@ async def test_the_size_of_a_block_is_limited_by_version(client):
 
 
 SOURCE = f"http://{HOST}/tenant/recordings/a"
+PUT = ("x-ms-blob-type", "BlockBlob")
 
 
-async def copy(client, source=SOURCE, headers=(), target="/recordings/b", **more):
+async def copy(client, source=None, headers=(), target="/recordings/b", **more):
+    if source is None:
+        source = readable("a") if PUT in headers or "comp=block" in target else SOURCE
     return await client.send("PUT", target, [("x-ms-copy-source", source), *headers], **more)
 
 
@@ -236,7 +239,7 @@ async def test_a_long_source_is_copied_only_by_who_can_wait_for_it(client, monke
 
 async def test_put_block_from_url(client):
     await client.put("a", b"0123456789")
-    headers = [("x-ms-copy-source", SOURCE), ("x-ms-source-range", "bytes=2-5")]
+    headers = [("x-ms-copy-source", readable("a")), ("x-ms-source-range", "bytes=2-5")]
     answer = await client.send("PUT", block_path(b"1", "b"), headers)
     assert (answer.status, answer.headers["content-md5"]) == (201, md5(b"2345"))
     for wrong, code in (("bytes=20-", "InvalidRange"), ("bytes=-3", "InvalidHeaderValue")):
@@ -293,6 +296,21 @@ async def test_the_source_of_a_copy_must_be_here_and_readable(client):
     assert read not in (await client.head("b")).headers["x-ms-copy-source"]
 
 
+@pytest.mark.parametrize("target", ["/recordings/b", "/recordings/b?comp=block&blockid=QQ%3D%3D"])
+async def test_what_is_put_from_a_url_is_read_as_by_any_client(client, target):
+    etag = (await client.put("a", b"1")).headers["etag"]
+    kind = [] if "?" in target else [PUT]
+    answer = await copy(client, SOURCE, kind, target)
+    assert (answer.status, answer.code) == (401, "CannotVerifyCopySource")
+    assert answer.headers["x-ms-copy-source-error-code"] == "NoAuthenticationInformation"
+    for header in (("x-ms-source-if-none-match", etag), ("x-ms-source-if-match", '"0x1"')):
+        answer = await copy(client, None, [*kind, header], target)
+        assert (answer.status, answer.code) == (412, "CannotVerifyCopySource")
+        assert answer.headers["x-ms-copy-source-status-code"] == "412"
+        assert answer.headers["x-ms-copy-source-error-code"] == "ConditionNotMet"
+    assert (await copy(client, None, [*kind, ("x-ms-source-if-match", etag)], target)).status == 201
+
+
 async def test_a_token_reads_no_source_without_a_token_of_its_own(client):
     await client.put("a", b"1")
     token, read = client.service_sas("w"), client.service_sas("r")
@@ -314,9 +332,6 @@ async def test_no_copy_is_ever_pending(client):
     await client.put("a", b"1")
     answer = await client.send("PUT", "/recordings/a?comp=copy&copyid=1", [("x-ms-copy-action", "abort")])
     assert (answer.status, answer.code) == (409, "NoPendingCopyOperation")
-
-
-PUT = ("x-ms-blob-type", "BlockBlob")
 
 
 async def test_put_blob_from_url_replaces_the_headers_that_it_names(client):

@@ -8,7 +8,7 @@ import pytest
 
 from retain.api.blobs.sas.issue import issue_service_sas
 from tests.api.blobs.test_blocks_and_copies import block_list, block_path, commit, listed, stage
-from tests.kit.blob_client import ACCOUNT, HOST, HOUR, KEYS
+from tests.kit.blob_client import ACCOUNT, HOST, HOUR, KEYS, readable
 
 PLAIN = "0123456789abcdef0123456789ABCDEF"
 NORMAL = "01234567-89ab-cdef-0123-456789abcdef"
@@ -45,7 +45,7 @@ async def test_a_lease_id_is_known_in_each_form_to_each_operation_on_a_blob(clie
     answer = await leased(client, form)
     assert (answer.status, answer.headers["x-ms-lease-id"]) == (201, NORMAL)
     named = [("x-ms-lease-id", form)]
-    copied = ("x-ms-copy-source", f"http://{HOST}/{ACCOUNT}/recordings/source")
+    copied = ("x-ms-copy-source", readable("source"))
     await client.put("source", b"2")
     for method, path, headers, body, status in (
         ("PUT", "/recordings/a", [("x-ms-blob-type", "BlockBlob")], b"2", 201),

@@ -30,13 +30,13 @@ from retain.api.blobs.request_names import (
 from retain.api.blobs.sas.permissions import Operation as Op
 from retain.api.blobs.wire import crc64
 from retain.api.blobs.wire.query import Query
-from tests.kit.blob_client import HOST, BlobClient
+from tests.kit.blob_client import BlobClient, readable
 
 JAVASCRIPT = (
     Path(__file__).parents[2] / "clients/js/node_modules/@azure/storage-blob/dist/commonjs/generated/src"
 )
 
-SOURCE = ("x-ms-copy-source", f"http://{HOST}/tenant/recordings/a")
+SOURCE = ("x-ms-copy-source", readable("a"))
 BLOCK_TYPE = ("x-ms-blob-type", "BlockBlob")
 LEASE = str(UUID(int=7))
 
