@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 _STORAGE = ["genesys", "1", "storage"]
 _NODE_STATUS = ["genesys", "1", "admin", "node", "status"]
-_UPDATED = b"{}"
 
 
 class Areas:

@@ -94,7 +94,7 @@ class BlobInterface:
             if request.method == "OPTIONS":
                 response = Response(200, cors.preflight_headers(rules, headers))
             else:
-                version, response = await self._serve(request, place, version)
+                version, response = await self._serve(request, place)
         except (AzureError, EngineError, RequestError) as error:
             response = self._worded(request, error)
         if rules and request.method != "OPTIONS":
@@ -116,9 +116,7 @@ class BlobInterface:
         headers = _headers(request)
         version = batch.version
         try:
-            version, response = await self._serve(
-                request, self._place(request, headers, batch), version, batch
-            )
+            version, response = await self._serve(request, self._place(request, headers, batch), batch)
         except (AzureError, EngineError, RequestError) as error:
             response = self._worded(request, error)
         return self._finished(response, headers, version)
@@ -152,7 +150,7 @@ class BlobInterface:
         return _Place(parse_address(segments, account, restype, comp), query, headers)
 
     async def _serve(
-        self, request: Request, place: _Place, version: str, batch: Call | None = None
+        self, request: Request, place: _Place, batch: Call | None = None
     ) -> tuple[str, Response]:
         """Authenticate, then authorize, then look.
 

@@ -89,7 +89,7 @@ def resolve(address: Address, method: str, restype: str, comp: str, headers: Map
     table = ACCOUNT if address.container is None else CONTAINER if address.blob is None else BLOB
     operation = table.get((restype, comp, method))
     if operation is None:
-        raise _refusal(table, method, restype, comp)
+        raise _refusal(table, restype, comp)
     if headers.get("x-ms-copy-source"):
         if operation is Op.PUT_BLOB:
             return Op.PUT_BLOB_FROM_URL if headers.get("x-ms-blob-type") else Op.COPY_BLOB
@@ -102,7 +102,7 @@ def resolve(address: Address, method: str, restype: str, comp: str, headers: Map
     return operation
 
 
-def _refusal(table: Table, method: str, restype: str, comp: str) -> AzureError:
+def _refusal(table: Table, restype: str, comp: str) -> AzureError:
     if comp in NOT_OFFERED:
         return AzureError("NotImplemented")
     methods = sorted({known for kind, part, known in table if (kind, part) == (restype, comp)})

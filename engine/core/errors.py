@@ -32,7 +32,7 @@ class EngineError(Exception):
     """Base of all errors that the engine raises on purpose.
 
     Args:
-        message: One sentence for the caller, without values, secrets and paths.
+        message: One sentence for the caller, without stored values, secrets and paths.
         reason: A short stable word that distinguishes the cases of one class, for the interfaces' tables.
         data: Facts that explain the refusal (names, bounds, counts).
 

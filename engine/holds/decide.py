@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any
 
+from retain.engine.areas.events import AreaEvent
 from retain.engine.areas.state import record_key, split_key
 from retain.engine.blobs.container_events import ContainerEvent
 from retain.engine.blobs.events import BlobEvent
@@ -18,7 +19,8 @@ from retain.engine.holds.commands import REASON_BYTES, LiftHold, RestateHold, Se
 from retain.engine.holds.events import HoldLifted, HoldSet
 from retain.engine.holds.state import HoldsState
 from retain.engine.holds.target import Hold, HoldKind, HoldTarget
-from retain.engine.settings.model import Place
+from retain.engine.settings.events import SettingsEvent
+from retain.engine.settings.model import Level, Place
 from retain.journal import NO_RESOURCE
 
 
@@ -147,7 +149,26 @@ def refuse_held(holds: HoldsState, events: Iterable[Event]) -> None:
     """
     for event in events:
         if event.cause not in (Cause.RESTATED, Cause.LOST) and _ends_held(holds, event):
-            raise Conflict("it is under a legal hold", reason="held")
+            raise Conflict(_refusal(event), reason="held")
+
+
+def _refusal(event: Event) -> str:
+    """Return the message for the client, with the name that it used for the resource."""
+    change = "changed"
+    match event:
+        case AreaEvent():
+            subject = f"the area {event.name}"
+        case SettingsEvent():
+            subject = f"the {Level(event.place.level).name.lower()} document of {event.place.application}"
+            change = "deleted"
+        case BlobEvent():
+            subject = f"the blob {event.container}/{event.blob}"
+        case ContainerEvent():
+            subject = f"the container {event.container}, or a blob in it,"
+            change = "deleted"
+        case _:
+            raise AssertionError(f"{type(event).__name__} ends nothing that a hold protects")
+    return f"{subject} is under a legal hold and cannot be {change}"
 
 
 def _ends_held(holds: HoldsState, event: Event) -> bool:

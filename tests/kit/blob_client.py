@@ -11,6 +11,7 @@ from xml.etree.ElementTree import Element, fromstring
 
 from retain.api.blobs.interface import BlobInterface
 from retain.api.blobs.sas import shared_key
+from retain.api.blobs.sas.fields import encode_signature, sign
 from retain.api.blobs.sas.issue import issue_account_sas, issue_service_sas
 from retain.api.blobs.wire.times import http_date
 from retain.api.config.load import BlobsConfig, Config, ServerConfig
@@ -70,6 +71,12 @@ class Answer:
     def texts(self, path: str) -> list[str | None]:
         """The texts of the elements at a path."""
         return [element.text for element in self.xml.iterfind(path)]
+
+
+def authorization(key: bytes, signed: shared_key.Signed, account: str, version: str) -> str:
+    """Return the Authorization header of a request, signed with Shared Key."""
+    text = shared_key.strings_to_sign(signed, account, version)[0]
+    return f"SharedKey {account}:{encode_signature(sign(key, text))}"
 
 
 class BlobClient:
@@ -134,7 +141,7 @@ class BlobClient:
         raw_path, _, raw_query = target.partition("?")
         pairs = [(name.lower(), value) for name, value in sent]
         signed = shared_key.Signed(method, raw_path.encode(), raw_query.encode(), pairs)
-        value = shared_key.authorize_header(KEYS[self.account][0], signed, self.account, version or "")
+        value = authorization(KEYS[self.account][0], signed, self.account, version or "")
         return await self.raw(method, target, [*sent, ("authorization", value)], body or b"", **more)
 
     async def create(self, container: str = "recordings") -> None:

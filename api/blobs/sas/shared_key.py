@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
-from retain.api.blobs.sas.fields import decode_signature, encode_signature, is_signed_by, sign
+from retain.api.blobs.sas.fields import decode_signature, is_signed_by
 from retain.api.blobs.wire.errors import AzureError, authentication_failed
 from retain.api.blobs.wire.times import parse_http_date
 from retain.engine.core.time import SECOND
@@ -104,12 +104,6 @@ def verify(
             "The MAC signature found in the HTTP request is not the same as any computed signature. "
             f"Server used following string to sign: '{shown}'."
         )
-
-
-def authorize_header(key: bytes, signed: Signed, account: str, version: str) -> str:
-    """Return the Authorization header for a request of our own, as tools and tests need it."""
-    signature = sign(key, strings_to_sign(signed, account, version)[0])
-    return f"SharedKey {account}:{encode_signature(signature)}"
 
 
 def strings_to_sign(signed: Signed, account: str, version: str, *, lite: bool = False) -> list[str]:

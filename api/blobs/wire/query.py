@@ -29,7 +29,6 @@ class Query:
     pairs: tuple[tuple[str, str], ...] = field(repr=False)
     doubled: frozenset[str]
     values: dict[str, str] = field(repr=False)
-    has_plus: bool = False
 
     def get(self, name: str) -> str | None:
         """Return the value of a parameter, None if absent; the first one, if it was sent repeatedly."""
@@ -67,7 +66,7 @@ def _parse(raw: bytes) -> Query:
         else:
             values[folded] = value
         pairs.append((name, value))
-    return Query(tuple(pairs), frozenset(doubled), values, b"+" in raw)
+    return Query(tuple(pairs), frozenset(doubled), values)
 
 
 def parameter_name(piece: bytes) -> str:

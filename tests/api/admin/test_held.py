@@ -28,7 +28,7 @@ async def test_areas_answer_conflict_and_stay_as_they_are() -> None:
         for answer in (await client.delete(f"/{name}"), await client.post(f"/{name}/60", {"a": "2"})):
             assert answer.status == 409
             assert answer.json()["exception"].endswith("StorageExceptionConflict")
-            assert "legal hold" in answer.json()["message"]
+            assert answer.json()["message"] == f"the area {name} is under a legal hold and cannot be changed"
         assert (await client.get(f"/{name}/a")).text == "1"
         await lift(client.engine, held)
         assert (await client.delete(f"/{name}")).status == 200
@@ -51,6 +51,10 @@ async def test_settings_change_but_are_not_deleted() -> None:
         held = await hold(client.engine, HoldKind.DOCUMENT, "app", Level.DEVICE, "phone", "ann")
         refused = await client.call("DELETE", "device/phone")
         assert (refused.status, refused.json()["code"]) == (409, "conflict")
+        assert (
+            refused.json()["message"]
+            == "the device document of app is under a legal hold and cannot be deleted"
+        )
         changed = await client.call("PUT", "device/phone/colours", {"menu": "blue"})
         assert changed.status in (200, 204)
         assert (await client.call("GET", "device/phone")).json() == {"colours": {"menu": "blue"}}

@@ -13,7 +13,7 @@ from retain.api.blobs.sas import shared_key
 from retain.api.blobs.wire.batch import MAX_BYTES, MAX_PARTS, boundary_of, parse_batch
 from retain.api.blobs.wire.errors import AzureError
 from retain.api.blobs.wire.times import http_date
-from tests.kit.blob_client import ACCOUNT, HOST, KEYS, VERSION, Answer, BlobClient, blob_client
+from tests.kit.blob_client import ACCOUNT, HOST, KEYS, VERSION, Answer, BlobClient, authorization, blob_client
 
 BOUNDARY = "batch_1"
 IN_CONTAINER = "/recordings?restype=container&comp=batch"
@@ -90,7 +90,7 @@ def signed(
     sent = [*(headers or []), (date, http_date(client.engine.now()))]
     path, _, query = target.partition("?")
     own = shared_key.Signed(method, path.encode(), query.encode(), [(n.lower(), v) for n, v in sent])
-    value = shared_key.authorize_header(key, own, ACCOUNT, VERSION)
+    value = authorization(key, own, ACCOUNT, VERSION)
     return "".join(f"{name}: {text}\r\n" for name, text in [*sent, ("Authorization", value)])
 
 

@@ -321,7 +321,7 @@ async def test_what_the_tables_call_honoured_is_looked_at(
 
     def parse(raw: bytes) -> Query:
         query = read_query(raw)
-        return Query(query.pairs, query.doubled, Noting(query.values, noted), query.has_plus)
+        return Query(query.pairs, query.doubled, Noting(query.values, noted))
 
     monkeypatch.setattr(interface, "_headers", lambda request: Noting(read_headers(request), noted))
     monkeypatch.setattr(interface, "parse_query", parse)

@@ -11,6 +11,7 @@ import pytest
 from retain.api.blobs.sas import shared_key
 from retain.api.blobs.wire.errors import AzureError
 from retain.api.blobs.wire.times import http_date, parse_sas_time
+from tests.kit.blob_client import authorization
 
 KEY = b"the key of the account"
 NOW = parse_sas_time("2026-11-22T12:00:00Z")
@@ -129,7 +130,7 @@ def test_shared_key_lite_signs_less():
 
 def test_our_own_header_verifies():
     request = signed("PUT", headers=[("content-length", "3")])
-    value = shared_key.authorize_header(KEY, request, "tenant", "2026-10-06")
+    value = authorization(KEY, request, "tenant", "2026-10-06")
     assert value == f"SharedKey tenant:{mac(shared_key.strings_to_sign(request, 'tenant', '2026-10-06')[0])}"
     shared_key.verify(shared_key.parse_authorization(value), request, "tenant", (KEY,), "2026-10-06", NOW)
 

@@ -72,12 +72,14 @@ class HoldDesk(BlobDesk):
             )
         )
 
-    def refused(self, command: Command[Any]) -> None:
+    def refused(self, command: Command[Any]) -> str:
+        """Return the message of the refusal, which leaves the state as it was."""
         before = self.state.digest()
         with pytest.raises(Conflict) as refusal:
             self.do(command)
         assert refusal.value.reason == "held"
         assert self.state.digest() == before
+        return str(refusal.value)
 
 
 def seen(state: State) -> list[Any]:
@@ -244,7 +246,7 @@ def test_a_held_area_cannot_be_changed_or_deleted(desk: HoldDesk) -> None:
     hold = desk.hold(HoldKind.AREA, "cart", "bob")
     update = UpdateArea(actor="x", name="cart", user="bob", resource=desk.fresh(), values={"c": "3"}, ttl=9)
     delete = DeleteArea(actor="x", name="cart", user="bob")
-    desk.refused(update)
+    assert desk.refused(update) == "the area cart is under a legal hold and cannot be changed"
     desk.refused(delete)
     desk.now += 11 * SECOND
     assert desk.sweep() == 0, "one key is past its deadline and held"
@@ -343,9 +345,11 @@ def test_a_held_blob_cannot_be_overwritten_or_deleted(desk: HoldDesk, kind: Hold
     desk.put("a")
     names = {HoldKind.BLOB: (ACCOUNT, "recordings", "a"), HoldKind.CONTAINER: (ACCOUNT, "recordings")}
     hold = desk.hold(kind, *names.get(kind, (ACCOUNT,)))
-    desk.refused(desk.putting("a", b"other"))
-    desk.refused(DeleteBlob(**desk.where(), name="a"))
-    desk.refused(DeleteContainer(**desk.where()))
+    blob = "the blob recordings/a is under a legal hold and cannot be changed"
+    assert desk.refused(desk.putting("a", b"other")) == blob
+    assert desk.refused(DeleteBlob(**desk.where(), name="a")) == blob
+    container = "the container recordings, or a blob in it, is under a legal hold and cannot be deleted"
+    assert desk.refused(DeleteContainer(**desk.where())) == container
     desk.refused(RemoveAccount(actor="x", account=ACCOUNT))
     desk.do(SetBlobMetadata(**desk.where(), name="a", metadata=(("case", "7"),)))
     desk.put("b")
