@@ -9,9 +9,9 @@ from contextlib import contextmanager
 
 @contextmanager
 def importing() -> Iterator[None]:
-    """Around many imports: they only add, and collecting garbage meanwhile takes a tenth of their time.
+    """Suspend garbage collection around many imports: it would take a tenth of their time.
 
-    As `journal.uncollected`, which lies behind imports itself.
+    The same as `retain.journal.uncollected`, which lies behind imports itself.
     """
     collecting = gc.isenabled()
     gc.disable()

@@ -164,15 +164,14 @@ class Administration:
         return await self.show_tenant(actor=actor, name=name)
 
     async def list_tenants(self, *, actor: str) -> list[dict[str, Any]]:
-        """All tenants, without keys."""
+        """Return all tenants, without keys."""
         return [await self.show_tenant(actor=actor, name=name) for name in self.tenants.names()]
 
     async def show_tenant(self, *, actor: str, name: str, with_keys: bool = False) -> dict[str, Any]:
-        """One tenant: where its keys come from, what its containers hold and what falls due when.
+        """Return one tenant: the origin of its keys, the contents of its containers, and their deadlines.
 
         Raises:
             NotFound: `tenant`.
-
         """
         keys = self.tenants.required(name)
         found = await self._engine.read(lambda state, _: queries.holdings(state.blobs, name))

@@ -71,12 +71,11 @@ class Backups:
         return {"backup create": self.create}
 
     async def create(self, *, actor: str, folder: str) -> dict[str, Any]:
-        """Bring the backup in `folder` (an absolute path) up to the present, while requests go on.
+        """Update the backup in `folder` (an absolute path) to the present, while requests continue.
 
         Raises:
             Invalid: `folder`: the path is not absolute, or overlaps with a data folder.
             Unavailable: The folder cannot be written, or holds anything but this journal's backup.
-
         """
         if not Path(folder).is_absolute():
             raise Invalid("the backup's folder must be an absolute path", reason="folder")

@@ -77,7 +77,7 @@ def trouble(statistics: Statistics) -> str:
 
 
 def facts(statistics: Statistics) -> dict[str, float]:
-    """By how many seconds the clock is wrong."""
+    """Return by how many seconds the clock is wrong."""
     return {
         "ahead_seconds": statistics.clock.ahead / SECOND,
         "wait_seconds": statistics.clock.wait / SECOND,

@@ -115,7 +115,7 @@ def _packed(answer: Mapping[str, Any]) -> bytes:
 
 
 async def _line(stream: trio.SocketStream) -> bytes:
-    """Everything up to the first newline. Raises ValueError if there is none within bounds."""
+    """Return everything up to the first newline. Raises ValueError if there is none within bounds."""
     data = bytearray()
     while True:
         chunk = await stream.receive_some()

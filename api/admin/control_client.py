@@ -67,12 +67,11 @@ class ActRefused(Exception):
 
 
 def ask(folder: Path, act: str, /, **arguments: Any) -> Any:
-    """Has the server that runs on `folder` do something, and answers its result. Blocking.
+    """Call an action of the server that runs on `folder`, and return its result. Blocking.
 
     Raises:
-        Unreachable: None runs there, or it went away.
+        Unreachable: No server runs there, or it disconnected.
         ActRefused: It refused.
-
     """
     request = json.dumps({"act": act, "arguments": arguments}, ensure_ascii=False).encode() + b"\n"
     try:

@@ -45,13 +45,13 @@ def as_row(entry: AuditEntry, erasures: Erasures | None = None) -> dict[str, Any
 
 
 def write_json(entries: Iterable[AuditEntry], out: TextIO, erasures: Erasures | None = None) -> None:
-    """One JSON object a line."""
+    """Write one JSON object a line."""
     for entry in entries:
         out.write(json.dumps(as_row(entry, erasures), ensure_ascii=False) + "\n")
 
 
 def write_csv(entries: Iterable[AuditEntry], out: TextIO, erasures: Erasures | None = None) -> None:
-    """RFC 4180 with a header line."""
+    """Write RFC 4180 with a header line."""
     writer = csv.writer(out, lineterminator="\r\n")
     writer.writerow(FIELDS if erasures is None else (*FIELDS, "erasures"))
     for entry in entries:

@@ -94,14 +94,13 @@ def _offsets_of(zone: tzinfo) -> set[timedelta | None]:
 
 
 def instant(text: str, zone: tzinfo) -> int:
-    """Nanoseconds since the epoch of an ISO 8601 date (its first instant) or date and time.
+    """Return an ISO 8601 date (its first instant) or date and time in nanoseconds since the epoch.
 
-    A time that says its own offset means that; else it is `zone`'s. Of a time that occurs twice when clocks
-    are set back, the first is meant.
+    A time with an offset uses that; any other is in `zone`. Of a time that occurs twice when clocks are set
+    back, the first is meant.
 
     Raises:
         Invalid: `date`.
-
     """
     try:
         if len(text) == len("2022-05-08"):

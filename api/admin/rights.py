@@ -161,7 +161,7 @@ class Rights:
         await self._engine.submit(order)
 
     async def _erase(self, resources: Sequence[bytes], *, names: bool) -> int:
-        """Erases what the journal holds of these; answers how many parts of records that were."""
+        """Erase what the journal holds of these resources; return how many parts of records that were."""
         engine = self._engine
         found = await trio.to_thread.run_sync(lambda: remains(engine.disk, resources, names=names))
         waiting = iter(found)

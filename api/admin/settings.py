@@ -37,7 +37,7 @@ class SettingsActs:
         }
 
     async def list_applications(self, *, actor: str) -> list[dict[str, Any]]:
-        """Every application: how many documents of which level, and their bytes."""
+        """Return every application: its documents by level, and their bytes."""
 
         def count(state: Any) -> list[dict[str, Any]]:
             rows: dict[str, dict[str, Any]] = {}
@@ -53,7 +53,7 @@ class SettingsActs:
         return await self._engine.read(lambda state, _: count(state))
 
     async def export_application(self, *, actor: str, application: str) -> dict[str, Any]:
-        """All documents of an application; none, if there is no such application."""
+        """Return all documents of an application; none, if there is no such application."""
 
         def collect(state: Any) -> dict[str, Any]:
             places = places_of_application(state.settings, application)

@@ -62,7 +62,7 @@ class Tenants:
                 self._write(name, (self._new_key(), self._new_key()))
 
     def names(self) -> tuple[str, ...]:
-        """All accounts, in order."""
+        """Return all accounts, in order."""
         return tuple(sorted(self._keys))
 
     def keys_of(self, account: str) -> tuple[bytes, ...] | None:
@@ -70,11 +70,10 @@ class Tenants:
         return self._keys.get(account)
 
     def required(self, account: str) -> tuple[bytes, ...]:
-        """As `keys_of`.
+        """Return the keys as `keys_of` does.
 
         Raises:
             NotFound: `tenant`.
-
         """
         keys = self._keys.get(account)
         if keys is None:
@@ -121,18 +120,17 @@ class Tenants:
         self._write(account, tuple(keys))
 
     def check_removable(self, account: str) -> None:
-        """Refuses what `remove` would refuse."""
+        """Refuse what `remove` would refuse."""
         self.required(account)
         if account in self._configured:
             raise Conflict("the tenant stands in the configuration; remove it there", reason="configured")
 
     def remove(self, account: str) -> None:
-        """Forgets an account and its keys; blocking.
+        """Forget an account and its keys; blocking.
 
         Raises:
             NotFound: `tenant`.
             Conflict: `configured`.
-
         """
         self.check_removable(account)
         self._disk.unlink(f"{FOLDER}/{account}")

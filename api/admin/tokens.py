@@ -41,7 +41,7 @@ class IssuedToken:
     token: str
 
     def shown(self) -> dict[str, Any]:
-        """As JSON, the token included."""
+        """Return it as JSON, the token included."""
         return {**shown(self.record, self.record.start), "url": self.url, "token": self.token}
 
 

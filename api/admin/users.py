@@ -88,7 +88,7 @@ class Users:
         return _told(user, "command line")
 
     async def listed(self, *, actor: str) -> list[dict[str, Any]]:
-        """All users, without their passwords' hashes."""
+        """Return all users, without their passwords' hashes."""
         return [
             _told(user, "configuration" if name in self._configured else "command line")
             for name, user in sorted(self._known.items())

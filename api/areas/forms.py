@@ -214,11 +214,10 @@ class FormReader:
         return _Part(head, skipped)
 
     def _is_left_out(self, name: str) -> bool:
-        """Whether a key is not for the store: the underscore rule (docs/wire/areas.md, section 4).
+        """Return whether a key is not to be stored: the underscore rule (docs/wire/areas.md, section 4).
 
         Raises:
             BadRequest: It is refused, or it is empty.
-
         """
         if not name:
             raise BadRequest("a key is empty")

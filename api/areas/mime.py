@@ -81,16 +81,16 @@ _KNOWN_TYPES = frozenset().union(*(types for _, _, types in _SIGNATURES))
 
 
 def essence(media_type: str) -> str:
-    """`type/subtype` in lower case, without parameters."""
+    """Return `type/subtype` in lower case, without parameters."""
     return media_type.partition(";")[0].strip().lower()
 
 
 def contradicts(declared: str, head: bytes) -> bool:
-    """Whether the first bytes of a file speak against its declared type (an `essence`).
+    """Return whether the first bytes of a file contradict its declared type (an `essence`).
 
-    They do if they are the signature of something else, if the declared type has a signature that they
-    lack, or if it is a text and they hold bytes that no text has. An empty file speaks against nothing, and
-    a type without a signature of its own agrees with bytes that are no known signature.
+    They do if they are the signature of another type, if the declared type has a signature that they lack, or
+    if it is a text and they contain bytes that no text has. An empty file contradicts nothing, and a type
+    without a signature of its own agrees with bytes that are no known signature.
     """
     if not head:
         return False
@@ -127,22 +127,20 @@ class FileControl:
         self._allowed = frozenset(map(essence, allowed))
 
     def check_declared(self, media_type: str) -> None:
-        """Judges the type that a part declares.
+        """Check the type that a part declares.
 
         Raises:
             UnsupportedBody: It is not allowed.
-
         """
         declared = essence(media_type)
         if declared not in self._allowed and f"{declared.partition('/')[0]}/*" not in self._allowed:
             raise UnsupportedBody("files of this type are not taken here")
 
     def check_content(self, media_type: str, head: bytes) -> None:
-        """Judges the first bytes of a file against its declared type.
+        """Check the first bytes of a file against its declared type.
 
         Raises:
-            UnsupportedBody: They are something else.
-
+            UnsupportedBody: They belong to another type.
         """
         if contradicts(essence(media_type), head):
             raise UnsupportedBody("a file is not of the type that it is said to be")

@@ -95,7 +95,7 @@ class MultipartDecoder:
         return events
 
     def _step(self, position: int, events: list[PartEvent]) -> tuple[int, bool]:
-        """Goes on from `position`: how far it came, and whether it can go on without more data."""
+        """Continue from `position`; return how far it got, and whether it can continue without more data."""
         match self._state:
             case _State.HEAD:
                 return self._head(position, events)
@@ -104,17 +104,16 @@ class MultipartDecoder:
         return self._content(position, events)
 
     def finish(self) -> None:
-        """Says that the body ended.
+        """End the body.
 
         Raises:
             BadRequest: The closing delimiter is missing. A body without a single byte is an empty form.
-
         """
         if self._state is not _State.EPILOGUE and self._received:
             raise BadRequest("the multipart body ends before its last delimiter")
 
     def _content(self, position: int, events: list[PartEvent]) -> tuple[int, bool]:
-        """Content (or preamble) up to the next delimiter."""
+        """Consume content (or preamble) up to the next delimiter."""
         found = self._line.search(self._buffer, position)
         if found is not None:
             self._emit(events, position, found.start())

@@ -53,7 +53,7 @@ _TEXT_TYPE = re.compile(r"text/.*|[^/]+/(?:[^/]*\+)?(?:json|xml)|application/x-w
 
 
 def _is_text(media_type: str | None) -> bool:
-    """Whether a part of this type, without a file name, is a text: it has none, `text/*`, JSON or XML."""
+    """Return whether a part without a file name is a text: it has no type, `text/*`, JSON or XML."""
     essence = (media_type or "").partition(";")[0].strip().lower()
     return "/" not in essence or _TEXT_TYPE.fullmatch(essence) is not None
 
@@ -113,7 +113,7 @@ def _header_lines(block: bytes) -> list[tuple[bytes, bytes]]:
 
 
 def _disposition(value: bytes) -> tuple[str, str | None]:
-    """Field name and file name of a Content-Disposition."""
+    """Return field name and file name of a Content-Disposition."""
     kind, semicolon, rest = value.partition(b";")
     if kind.strip(b" \t").lower() != b"form-data":
         raise BadRequest("a part is not form-data")
@@ -178,7 +178,7 @@ def _matched(pattern: re.Pattern[bytes], rest: bytes) -> dict[bytes, bytes]:
 
 
 def _text(value: bytes) -> str:
-    """UTF-8, as all browsers send it, else ISO-8859-1."""
+    """Decode UTF-8, as all browsers send it, else ISO-8859-1."""
     try:
         return value.decode()
     except UnicodeDecodeError:

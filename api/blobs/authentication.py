@@ -42,7 +42,7 @@ class Origin:
 
     @classmethod
     def of(cls, config: Config, proxies: Networks) -> Origin:
-        """As configured."""
+        """Return the configured origin."""
         fixed = (config.server.external_url or "").startswith("https:")
         return cls(proxies, ExternalUrl(replace(config.server, external_url=None)), fixed)
 

@@ -114,7 +114,7 @@ class Call:
         return MAX_RESULTS if len(text) > 9 else min(int(text), MAX_RESULTS)
 
     def require_no_version(self) -> None:
-        """Snapshots and versions do not exist here, so none is found. Raises AzureError BlobNotFound."""
+        """Refuse a snapshot or version: none exists here. Raises AzureError BlobNotFound."""
         if self.query.filled("snapshot") or self.query.filled("versionid"):
             raise AzureError("BlobNotFound")
 

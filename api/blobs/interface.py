@@ -280,7 +280,7 @@ def _host(request: Request, headers: Mapping[str, str]) -> str:
 
 
 def _with_tags(operation: Operation, query: Query, headers: Mapping[str, str]) -> bool:
-    """Whether an operation reads or writes tags along, which asks for a letter of its own."""
+    """Return whether an operation reads or writes tags along, which needs a permission of its own."""
     if operation is Operation.LIST_BLOBS:
         return "tags" in included(query)
     if operation not in _WRITES_TAGS:

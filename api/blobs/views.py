@@ -20,7 +20,7 @@ _UNSPOKEN: Final = ContentHeaders()
 
 
 def lease_of(lease: Lease | None, now: int) -> tuple[str, str, str | None]:
-    """Status, state and, while leased, duration of a lease as clients see it."""
+    """Return status, state and, while leased, duration of a lease as clients see it."""
     if lease is None:
         return _AVAILABLE
     state = state_of(lease, now)

@@ -31,7 +31,7 @@ RESERVED_ACCOUNTS = (
 
 
 def split_bind(bind: str) -> tuple[str, int]:
-    """`host:port` or `[v6]:port` → (host, port). Raises ValueError."""
+    """Split `host:port` or `[v6]:port` into (host, port). Raises ValueError."""
     host, colon, port = bind.rpartition(":")
     if not colon or not re.fullmatch(r"[0-9]{1,5}", port) or int(port) > 65535:
         raise ValueError("must be host:port, such as 127.0.0.1:8080 or [::1]:8080")
@@ -64,7 +64,7 @@ def base_url(value: str) -> str | None:
 
 
 def cannot_be_changed_underway(url: str) -> bool:
-    """Whether what `url` brings is what its server sent: https, or http to this machine."""
+    """Return whether nobody between can change what `url` delivers: https, or http to this machine."""
     try:
         parts = urlsplit(url)
     except ValueError:
@@ -81,7 +81,7 @@ def key_set(value: str) -> str | None:
 
 
 def claims(values: tuple[str, ...]) -> str | None:
-    """At least one claim."""
+    """Check for at least one claim."""
     return None if values else "must name at least one claim"
 
 
@@ -93,7 +93,7 @@ def log_name(value: str) -> str | None:
 
 
 def networks(values: tuple[str, ...]) -> str | None:
-    """IP addresses or networks in CIDR form."""
+    """Check for IP addresses or networks in CIDR form."""
     for value in values:
         try:
             ipaddress.ip_network(value)
@@ -103,7 +103,7 @@ def networks(values: tuple[str, ...]) -> str | None:
 
 
 def origins(values: tuple[str, ...]) -> str | None:
-    """Web origins (RFC 6454) as browsers send them, or `*`."""
+    """Check for web origins (RFC 6454) as browsers send them, or `*`."""
     for value in values:
         if value != "*" and not re.fullmatch(r"https?://[a-z0-9.\-\[\]:]+", value):
             return f"{value!r} is not an origin such as https://app.example.org"
@@ -111,7 +111,7 @@ def origins(values: tuple[str, ...]) -> str | None:
 
 
 def mime_types(values: tuple[str, ...]) -> str | None:
-    """`type/subtype` or `type/*`, in lower case."""
+    """Check for `type/subtype` or `type/*`, in lower case."""
     for value in values:
         if not _MIME.fullmatch(value):
             return f"{value!r} is not a MIME type such as image/png or image/*"
@@ -145,7 +145,7 @@ def account_name(value: str) -> str | None:
 
 
 def container_names(values: tuple[str, ...]) -> str | None:
-    """Container names: 3 to 63 lower-case letters, digits and single hyphens."""
+    """Check for container names: 3 to 63 lower-case letters, digits and single hyphens."""
     for value in values:
         if not _CONTAINER.fullmatch(value):
             return f"{value!r} is not a container name (3 to 63 lower-case letters, digits, single hyphens)"
@@ -153,7 +153,7 @@ def container_names(values: tuple[str, ...]) -> str | None:
 
 
 def host_suffixes(values: tuple[str, ...]) -> str | None:
-    """Host name endings such as `.blob.core.example.org`."""
+    """Check for host name endings such as `.blob.core.example.org`."""
     for value in values:
         if not re.fullmatch(r"(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)+", value):
             return f"{value!r} is not a host suffix such as .blob.core.example.org"
@@ -166,7 +166,7 @@ def header_name(value: str) -> str | None:
 
 
 def algorithms(values: tuple[str, ...]) -> str | None:
-    """Signature algorithms that are safe to accept; `none` is not one of them."""
+    """Check for signature algorithms that are safe to accept; `none` is not one of them."""
     allowed = (
         "RS256",
         "RS384",

@@ -178,7 +178,7 @@ def _warn(source: str, old: str, new: str) -> None:
 
 
 def _unknown(name: str) -> str:
-    """Why a name at the file's top is wrong."""
+    """Return why a name at the file's top is wrong."""
     homes = [section for section, cls in SECTIONS.items() if name in {key.name for key in keys_of(cls)}]
     if homes:
         return f"belongs into the section {' or '.join(f'[{home}]' for home in homes)}; put its line there"
@@ -245,7 +245,7 @@ def _from_environment(environ: Mapping[str, str]) -> Iterator[_Given]:
 
 
 def _is_service_link(name: str, text: str) -> bool:
-    """Whether Kubernetes made the variable, for a Service that is called, say, retain-server."""
+    """Return whether Kubernetes made the variable, for a Service named, say, retain-server."""
     return _SERVICE.search(name) is not None or (name.endswith("_PORT") and _PORT_URL.match(text) is not None)
 
 
@@ -267,7 +267,7 @@ def _overlay(config: Config, given: Iterable[_Given]) -> Config:
 
 
 def _beside(config: Config, path: Path, given: Set[tuple[str, str]]) -> Config:
-    """Relative paths in a file start at its folder; elsewhere, in the current folder."""
+    """Resolve relative paths: those in a file start at its folder; others, in the current folder."""
     for section, key in PATHS:
         value = getattr(getattr(config, section), key)
         if value is not None and "://" not in value and (section, key) not in given:
@@ -293,7 +293,10 @@ def exposed_secrets(path: Path | None, config: Config) -> str | None:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach `host`; a name is what it resolves to, a wildcard never is."""
+    """Return whether only this machine can reach `host`.
+
+    A name is what it resolves to; a wildcard never is.
+    """
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

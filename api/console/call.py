@@ -111,7 +111,7 @@ class Call:
         return found
 
     async def proven(self) -> bool:
-        """Whether the request was sent from a page of the console.
+        """Return whether the request was sent from a page of the console.
 
         Browsers report where a request comes from (Fetch Metadata); for those that do not, the token proves
         it. Scripts send the token as a header, so that a long body need not be read for it.

@@ -76,7 +76,7 @@ class Body:
             self._scope.cancel()
 
     def streams(self, at_most: int = STREAMED_BYTES) -> None:
-        """Whoever reads the body passes it on as it comes, and holds at most so many bytes of it."""
+        """Note that the reader passes the body on as it arrives, with at most so many bytes in memory."""
         if self._share is not None:
             self._share.streams(at_most)
 

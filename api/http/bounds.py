@@ -107,11 +107,11 @@ class Pool:
             self._wake(next(iter(self._waiting), place))
 
     def is_over_for(self, place: str) -> bool:
-        """Whether the address itself has more than it may."""
+        """Return whether the address itself has more than it may."""
         return self._by_place[place] > self.each and not self._unbounded(place)
 
     def is_over(self, place: str) -> bool:
-        """Whether the process or the address has more than it may."""
+        """Return whether the process or the address has more than it may."""
         return self.used > self.total or self.is_over_for(place)
 
     async def wait(self, place: str) -> None:
@@ -173,7 +173,7 @@ class Share:
         return self._total / max(0.001, trio.current_time() - self.since)
 
     def took(self, count: int) -> None:
-        """Bytes of the body arrived."""
+        """Count bytes of the body that arrived."""
         self._total += count
         self._count_intake()
 
@@ -261,7 +261,10 @@ class Bounds:
         return Share(self, counted_address(peer))
 
     def enter_stream(self, place: str) -> bool:
-        """Whether one more request may share a connection of that address; if so, `leave_stream` ends it."""
+        """Return whether one more request may share a connection of that address.
+
+        If so, `leave_stream` ends it.
+        """
         if self._streams[place] >= STREAMS_PER_ADDRESS and not self._is_trusted(place):
             return False
         self._streams[place] += 1

@@ -25,7 +25,7 @@ class ExternalUrl:
         self._trusted = [ip_network(entry) for entry in server.trusted_proxies]
 
     def base(self, request: Request) -> str:
-        """Scheme, host and path prefix without a trailing slash, such as `https://retain.example.org/x`."""
+        """Return scheme, host and path prefix without a trailing slash: `https://retain.example.org/x`."""
         if self._fixed is not None:
             return self._fixed
         scheme, host, prefix = request.scheme, _host(request), ""
@@ -37,7 +37,7 @@ class ExternalUrl:
         return f"{scheme}://{host}{prefix}"
 
     def is_trusted(self, peer: str) -> bool:
-        """Whether `peer` is one of `trusted_proxies`."""
+        """Return whether `peer` is one of `trusted_proxies`."""
         if not self._trusted or not peer:
             return False
         address = ip_address(peer)

@@ -65,7 +65,7 @@ BAD_TARGET = "retain.bad_target"
 
 
 def decode_segment(raw: bytes) -> str:
-    """One path segment or query field, percent-decoded exactly once as strict UTF-8; `+` stays a plus.
+    """Decode one path segment or query field exactly once as strict UTF-8; `+` stays a plus.
 
     Raises BadRequest on a bad escape, on bad UTF-8 (overlong forms and surrogates included) and on NUL.
     """
@@ -173,12 +173,12 @@ class Request:
         return None
 
     def header_values(self, name: str) -> list[str]:
-        """Every header of that name, in order, blanks trimmed: who allows only one sees doubled ones."""
+        """Return every header of that name, in order, blanks trimmed; for callers that refuse doubles."""
         wanted = name.lower().encode("latin-1")
         return [value.decode("latin-1").strip(" \t") for found, value in self.raw_headers if found == wanted]
 
     def cased_headers(self) -> list[tuple[str, str]]:
-        """All headers in order, blanks trimmed, names in the case sent; HTTP/2 knows lower case only."""
+        """Return all headers in order, blanks trimmed, names in the case sent; HTTP/2 has lower case only."""
         pairs = self.raw_headers if self._cased is None else self._cased()
         return [(name.decode("latin-1"), value.decode("latin-1").strip(" \t")) for name, value in pairs]
 
@@ -254,7 +254,7 @@ class Response:
         return start_message(self.status, self.fields())
 
     def fields(self) -> list[tuple[str, str]]:
-        """All header fields but the server's own. Raises ValueError on one that breaks out of its line."""
+        """Return the response's own header fields. Raises ValueError on one that breaks out of its line."""
         fields = self.headers
         if _UNSAFE_IN_HEADER.search("".join([value for _, value in fields])):
             name = next(name for name, value in fields if _UNSAFE_IN_HEADER.search(value))

@@ -105,7 +105,7 @@ NAME_BYTES_MAX = 255
 
 
 def is_user_name(text: object) -> bool:
-    """Whether `text` may be a user's name (see `Caller.name`)."""
+    """Return whether `text` may be a user's name (see `Caller.name`)."""
     return (
         isinstance(text, str)
         and 0 < len(text) <= NAME_BYTES_MAX

@@ -85,7 +85,7 @@ class Identity:
         return Unauthenticated(message, self._challenges())
 
     async def basic(self, request: Request) -> Caller:
-        """Like `authenticate`, for an interface that knows HTTP Basic only: other credentials are none."""
+        """Authenticate as `authenticate` does, but by HTTP Basic only; other credentials are ignored."""
         if not (request.header("Authorization") or "").lower().startswith("basic "):
             raise Unauthenticated("credentials needed", [basic_challenge(self._options.realm)])
         return await self.authenticate(request)

@@ -148,11 +148,10 @@ def fetch(url: str) -> bytes:
 
 
 def check_url(url: str) -> None:
-    """Refuses what could be changed on the way: https, or http to this machine only.
+    """Refuse a URL whose content could be changed in transit: https, or http to this machine only.
 
     Raises:
         KeySetError: Another scheme, or plain http to another machine.
-
     """
     if not cannot_be_changed_underway(url):
         raise KeySetError("the key set's URL must be https")

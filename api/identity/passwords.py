@@ -152,7 +152,7 @@ class Passwords:
 
 
 def verify_hash(stored: str, password: str) -> bool:
-    """Whether `password` belongs to the argon2id hash `stored`; False also for a damaged hash."""
+    """Return whether `password` matches the argon2id hash `stored`; False also for a damaged hash."""
     try:
         return PasswordHasher().verify(stored, password)
     except (Argon2Error, InvalidHashError):

@@ -15,7 +15,7 @@ Networks = tuple[IPv4Network | IPv6Network, ...]
 
 @lru_cache(maxsize=4096)
 def is_listed(address: str, networks: Networks) -> bool:
-    """Whether `address` is in one of the networks; what is not an IP address is in none."""
+    """Return whether `address` is in one of the networks; what is not an IP address is in none."""
     parsed = _parse(address)
     return parsed is not None and any(
         parsed in network for network in networks if network.version == parsed.version
@@ -73,7 +73,7 @@ def proxied_caller(request: Request, options: ProxyOptions) -> Caller | None:
 
 
 def _utf8(value: str) -> str:
-    """Header values arrive as Latin-1; proxies send names in UTF-8."""
+    """Decode UTF-8: header values arrive as Latin-1, but proxies send names in UTF-8."""
     try:
         return value.encode("latin-1").decode("utf-8")
     except UnicodeError:

@@ -90,7 +90,7 @@ class Tokens:
         return _object(_decode(parts[1]))
 
     def _check_dates(self, claims: Mapping[str, Any]) -> float:
-        """Seconds the token stays valid. A token without an end is refused."""
+        """Return the seconds for which the token stays valid. A token without an end is refused."""
         now = self._now() / 1e9
         leeway = self._options.leeway_s
         expires, begins = _date(claims, "exp"), _date(claims, "nbf")
@@ -186,7 +186,10 @@ def _object(data: bytes) -> dict[str, Any]:
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """RFC 7515 section 4: member names are unique, or two readers could read two tokens."""
+    """Return the members of an object; doubled names are refused (RFC 7515 section 4).
+
+    With doubled names, two readers could read two tokens.
+    """
     members = dict(pairs)
     if len(members) != len(pairs):
         raise BadTokenError("doubled member")

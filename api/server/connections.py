@@ -109,7 +109,7 @@ class GuardedStream(trio.abc.HalfCloseableStream):
             self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, SEND_AHEAD_BYTES)
 
     def has_unread(self) -> bool:
-        """Whether a request of the peer's, or its end, waits in the kernel to be read."""
+        """Return whether a request of the peer's, or its end, waits in the kernel to be read."""
         waiting = select.poll()
         try:
             waiting.register(self.socket.fileno(), select.POLLIN)
@@ -123,7 +123,7 @@ class GuardedStream(trio.abc.HalfCloseableStream):
         self.socket.close()
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
-        """As trio's, and once the connection is closing, what comes is thrown away until its end."""
+        """Receive as trio does; once the connection is closing, throw away what arrives until its end."""
         if self._reading:
             raise trio.ClosedResourceError("the connection is being closed here")
         self._reading = True
@@ -188,7 +188,7 @@ class GuardedStream(trio.abc.HalfCloseableStream):
             count = len(await self._receive(65536))
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
-        """As trio's, noting when the last byte was taken."""
+        """Send as trio does, noting when the last byte was taken."""
         try:
             self.stuck_since = trio.current_time()
             sent = await self.socket.send(data)
@@ -203,7 +203,7 @@ class GuardedStream(trio.abc.HalfCloseableStream):
             self.stuck_since = math.inf
 
     async def wait_send_all_might_not_block(self) -> None:
-        """As trio's."""
+        """Wait as trio does."""
         await self.socket.wait_writable()
 
     async def send_eof(self) -> None:
@@ -326,7 +326,7 @@ class Connections:
         return guarded
 
     async def wait_for_place(self, stream: GuardedStream) -> bool:
-        """Whether the connection is within its address' limit, after waiting for that a moment."""
+        """Return whether the connection is within its address's limit, after waiting for that a moment."""
         if not stream.waits_for_place:
             return True
         try:
@@ -394,7 +394,7 @@ class Connections:
             self.check(trio.current_time())
 
     def check(self, now: float) -> None:
-        """One look at all connections at the time `now` (trio's clock)."""
+        """Check all connections once, at the time `now` (trio's clock)."""
         write_timeout = self._config.write_timeout
         for stream in list(self._open):
             limit, reason = self._limits.get(stream.phase, (math.inf, ""))

@@ -88,7 +88,7 @@ class Http1(H11Protocol):
         self._is_target_bad = False
 
     async def stream_send(self, event: Any) -> None:
-        """As Hypercorn's, with the reason phrase that old clients look for."""
+        """Send as Hypercorn does, with the reason phrase that old clients look for."""
         if isinstance(event, StreamResponse):
             headers = [*event.headers, *self.config.response_headers("h11")]
             reason = REASONS.get(event.status_code, b"")
@@ -161,9 +161,10 @@ class Http1(H11Protocol):
                 await self.stream.handle(EndBody(stream_id=STREAM_ID))
 
     def _skip_empty_line(self) -> None:
-        """RFC 9112 section 2.2: one before a request means nothing; old clients send it after a body.
+        """Skip an empty line before a request: it means nothing (RFC 9112 section 2.2).
 
-        h11 refuses it. Its buffer is not public: without that it stays refused.
+        Old clients send it after a body; h11 refuses it. Its buffer is not public: without that it stays
+        refused.
         """
         buffer: Any = getattr(self.connection, "_receive_buffer", None)
         if getattr(buffer, "_data", b"").startswith(b"\r\n"):

@@ -83,7 +83,7 @@ class Outflow:
         return self._ended and not self._waiting
 
     def set_complete(self) -> None:
-        """Nothing more will come."""
+        """Note that nothing more will come."""
         self._ended = True
 
     async def push(self, data: bytes) -> None:
@@ -106,7 +106,7 @@ class Outflow:
         return data
 
     async def close(self) -> None:
-        """Nobody wants it any more."""
+        """Close it: the bytes are not needed any more."""
         self._ended = True
         self._waiting.clear()
         self._move()
@@ -140,7 +140,7 @@ class Http2(H2Protocol):
         self._empty = Rate(EMPTY_FRAMES)
 
     async def stream_send(self, event: Event) -> None:
-        """As Hypercorn's, in pieces, and giving up on who takes nothing."""
+        """Send as Hypercorn does, in pieces, giving up on peers that take nothing."""
         try:
             if isinstance(event, Body):
                 for start in range(0, len(event.data), OUTFLOW_BYTES):
@@ -228,7 +228,10 @@ class Http2(H2Protocol):
             task.cancel()
 
     async def _create_stream(self, request: h2.events.RequestReceived) -> None:
-        """As Hypercorn's, without its WebSockets and its buffer; not where too many are in hand."""
+        """Create a stream as Hypercorn does, but without WebSockets and buffer.
+
+        None is created where too many are open.
+        """
         stream_id = request.stream_id
         assert stream_id is not None
         if self._in_hand >= IN_HAND or not self._bounds.enter_stream(self._place):
@@ -268,7 +271,7 @@ class Http2(H2Protocol):
         self._bounds.leave_stream(self._place)
 
     async def _priority_updated(self, event: h2.events.PriorityUpdated) -> None:
-        """Nothing: a tree that clients may shape has its own limits and loops to guard."""
+        """Ignore it: a tree that clients may shape has its own limits and loops to guard."""
 
     def _is_unfinished(self, stream_id: int) -> bool:
         outflow = self.stream_buffers.get(stream_id)

@@ -60,7 +60,7 @@ class WireConfig(HypercornConfig):
         self._headers_until = -1.0
 
     def response_headers(self, protocol: str) -> list[tuple[bytes, bytes]]:
-        """Date, at most a second old."""
+        """Return the Date header, at most a second old."""
         now = trio.current_time()
         if now >= self._headers_until:
             self._headers = [(b"Date", value) for _, value in super().response_headers(protocol)]
@@ -87,7 +87,10 @@ def capacity(server: ServerConfig) -> int:
 
 
 def tls_context(server: ServerConfig) -> ssl.SSLContext | None:
-    """TLS 1.2 or newer with HTTP/2 offered; None without a certificate. Raises OSError, ssl.SSLError."""
+    """Return a context for TLS 1.2 or newer with HTTP/2 offered; None without a certificate.
+
+    Raises OSError, ssl.SSLError.
+    """
     if server.tls_certificate is None:
         return None
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)

@@ -18,18 +18,18 @@ def value_answer(text: bytes, tag: str, headers: HeaderFields = ()) -> Response:
 
 
 def unchanged_answer(tag: str, headers: HeaderFields = ()) -> Response:
-    """304: the client has it already."""
+    """Return 304: the client has the value already."""
     return Response(304, [("ETag", quoted(tag)), VARY, *COMMON, *headers])
 
 
 def created_answer(request: Request, tag: str) -> Response:
-    """201 without a body, with the address and the tag of what was made."""
+    """Return 201 without a body, with the address and the tag of the new value."""
     location = quote(request.raw_path, safe="/%:@!$&'()*+,;=~-._")
     return Response(201, [("Location", location), ("ETag", quoted(tag)), *COMMON])
 
 
 def done_answer(tag: str) -> Response:
-    """204, with the tag of what is there now, if anything is."""
+    """Return 204, with the tag of the present value, if there is one."""
     return Response(204, [*([("ETag", quoted(tag))] if tag else []), *COMMON])
 
 

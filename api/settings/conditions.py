@@ -60,11 +60,10 @@ def _read(request: Request, header: str, *, weak: bool) -> tuple[frozenset[str] 
 
 
 def is_unchanged(conditions: Preconditions, tag: str) -> bool:
-    """Whether a read is to be answered with 304.
+    """Return whether the response to a read is 304.
 
     Raises:
         PreconditionFailed: `If-Match` does not hold.
-
     """
     if conditions.match is not None and tag not in conditions.match:
         raise PreconditionFailed("the document has changed", reason="match")

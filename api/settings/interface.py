@@ -97,7 +97,7 @@ class Settings:
         return judge
 
     def _lifetime(self, caller: Caller) -> float:
-        """Seconds until the caller's credential ends."""
+        """Return the seconds until the caller's credential ends."""
         return math.inf if caller.until is None else max(0.0, (caller.until - self._engine.now()) / 1e9)
 
     def _asker(self, caller: Caller) -> Asker:
@@ -114,7 +114,7 @@ class Settings:
         return [("X-CSRF-Token", self._engine.entropy(16).hex())]
 
     def _me(self, request: Request, me: Me, caller: Caller) -> Response:
-        """Who the caller is, in the words of SCIM (RFC 7643 section 4.1)."""
+        """Return the caller's identity, in the words of SCIM (RFC 7643 section 4.1)."""
         if request.method not in {"GET", "HEAD"}:
             raise MethodNotAllowed(ME_METHODS)
         if self._config.applications and me.application not in self._config.applications:

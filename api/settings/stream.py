@@ -123,5 +123,5 @@ def change_stream(
 
 
 def _event(kind: str, tag: str, text: bytes) -> bytes:
-    """One event. Compact JSON has no line breaks, so one data line holds it."""
+    """Return one event. Compact JSON has no line breaks, so one data line holds it."""
     return b"event: %s\nid: %s\ndata: %s\n\n" % (kind.encode(), tag.encode(), text)

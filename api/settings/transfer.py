@@ -56,7 +56,7 @@ def pack(application: str, documents: Mapping[Place, Any]) -> dict[str, Any]:
 
 
 def entry(place: Place, value: Any) -> dict[str, Any]:
-    """One level document in an export."""
+    """Return one level document of an export."""
     where = {"level": _NAMES[Level(place.level)]}
     if place.level == Level.DEVICE:
         where["device"] = place.device

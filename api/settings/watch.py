@@ -19,7 +19,7 @@ class Watch:
         self._changed = start
 
     def arm(self) -> None:
-        """From here on a change counts. Look at the documents after this, not before."""
+        """Count changes from here on. Read the documents after this, not before."""
         if self._changed.is_set():
             self._changed = trio.Event()
 
@@ -28,7 +28,7 @@ class Watch:
         self._changed.set()
 
     async def wait(self) -> None:
-        """Until something has changed since `arm`."""
+        """Wait until something has changed since `arm`."""
         await self._changed.wait()
 
 
@@ -53,11 +53,10 @@ class Watchers:
 
     @contextmanager
     def watch(self, places: Sequence[Place], user: str) -> Iterator[Watch]:
-        """Watches `places` until the block is left.
+        """Watch `places` until the block is left.
 
         Raises:
-            TooManyWaiting: No room for another watcher, or not for another of this user.
-
+            TooManyWaiting: There is no room for another watcher, or not for another of this user.
         """
         if self._count >= self._limit or self._users.get(user, 0) >= self._per_user:
             raise TooManyWaiting

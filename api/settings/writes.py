@@ -89,12 +89,11 @@ class Writer:
         return done_answer((await self._engine.submit(command)).tag)
 
     async def _body(self, request: Request, kinds: set[str]) -> tuple[str, EncodedValue]:
-        """(media type, value) of the body.
+        """Return (media type, value) of the body.
 
         Raises:
-            UnsupportedBody: By its type it is something else.
+            UnsupportedBody: Its type is not one of `kinds`.
             BadRequest: There is none.
-
         """
         kind = _media_type(request)
         if kind not in kinds:

@@ -66,7 +66,7 @@ def plain_refusal(error: HTTPException) -> Response:
 
 
 def operations(engine: Engine, counters: Counters, *, metrics: bool) -> Blueprint:
-    """`/healthz`: the process answers. `/readyz`: it can store. `/metrics`: how it is doing."""
+    """Return the routes `/healthz` (the process answers), `/readyz` (it can store) and `/metrics`."""
     routes = Blueprint("operations", __name__)
 
     @routes.get("/healthz")

@@ -74,7 +74,7 @@ class Landing:
         return environment("retain.api.web")
 
     def mount(self) -> Mounted:
-        """As the application mounts it."""
+        """Return the page as the application mounts it."""
         return Mounted(name="landing", handle=self.handle, error=_error, prefixes=("",))
 
     async def handle(self, request: Request) -> Response:

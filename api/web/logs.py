@@ -58,7 +58,7 @@ def _fields(record: logging.LogRecord) -> dict[str, object]:
 
 
 def _shape(error: BaseException) -> dict[str, object]:
-    """Type, place, and the same of what it holds or follows from."""
+    """Return type and place of an error, and the same of those that it contains or follows from."""
     frames = traceback.extract_tb(error.__traceback__)
     shape: dict[str, object] = {
         "type": f"{type(error).__module__}.{type(error).__qualname__}",

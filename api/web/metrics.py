@@ -88,7 +88,7 @@ class Counters:
         )
 
     def request(self, interface: str, method: str, status: int, seconds: float) -> None:
-        """One request was answered."""
+        """Count a request that was answered."""
         if method not in _METHODS:
             method = "other"
         key = (interface, method, status)

@@ -22,7 +22,10 @@ OVERDUE_ALARM_S: Final = 12 * 3600
 
 
 def readiness(statistics: Statistics) -> tuple[bool, str]:
-    """Whether requests should be sent here, and a word on why: ok, degraded (still yes), or what is wrong."""
+    """Return whether requests should be sent here, and a word on why.
+
+    The word is ok, degraded (still yes), or what is wrong.
+    """
     if statistics.failure:
         return False, "storage failed; restart to read back what is truly on disk"
     if statistics.overdue_ns > OVERDUE_ALARM_S * SECOND:

@@ -24,7 +24,7 @@ from retain.api.http.message import Request, RequestError, Response
 
 
 async def submit_batch(call: Call) -> Response:
-    """Blob Batch, for an account or for a container."""
+    """Execute a Blob Batch, for an account or for a container."""
     boundary = batch.boundary_of(call.header("content-type"))
     require_length(call)
     body = await call.request.read_body(batch.MAX_BYTES)

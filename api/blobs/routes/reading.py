@@ -184,7 +184,7 @@ async def read_blob(engine: Engine, entry: BlobEntry, start: int, stop: int) -> 
 
 
 def _summed(call: Call, part: tuple[int, int] | None) -> str | None:
-    """Which checksum of the range is asked for: `md5`, `crc64` or none. Raises AzureError."""
+    """Return the requested checksum of the range: `md5`, `crc64` or none. Raises AzureError."""
     names = [kind for kind in ("md5", "crc64") if call.flag(f"x-ms-range-get-content-{kind}")]
     if not names:
         return None

@@ -106,7 +106,7 @@ def account_string(fields: tuple[str, ...], values: Mapping[str, str]) -> str:
 
 
 def sign(key: bytes, text: str) -> bytes:
-    """HMAC-SHA-256 of a string-to-sign under a decoded account key."""
+    """Return the HMAC-SHA-256 of a string-to-sign under a decoded account key."""
     return hmac.digest(key, text.encode("utf-8"), hashlib.sha256)
 
 

@@ -101,7 +101,7 @@ def _require_signable(values: Mapping[str, str], signed: tuple[str, ...] | None,
 
 
 def _encode(values: Mapping[str, str], signature: bytes) -> str:
-    """Percent-encode the fields that are given; parsed once, so that nothing malformed is ever handed out."""
+    """Percent-encode the given fields; parsed once, so that nothing malformed is ever returned."""
     filled = {name: value for name, value in values.items() if value}
     filled["sig"] = fields.encode_signature(signature)
     text = "&".join(f"{name}={quote(value, safe='')}" for name, value in filled.items())

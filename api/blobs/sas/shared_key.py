@@ -107,7 +107,7 @@ def verify(
 
 
 def strings_to_sign(signed: Signed, account: str, version: str, *, lite: bool = False) -> list[str]:
-    """Every reading of a request that a client may have signed, without duplicates."""
+    """Return every reading of a request that a client may have signed, without duplicates."""
     first = _verb_and_headers(signed, version, lite)
     own = [(name, value) for name, value in signed.headers if name.startswith("x-ms-")]
     orders = (sorted(own), sorted(own, key=lambda header: culture_key(header[0])))
@@ -119,7 +119,10 @@ def strings_to_sign(signed: Signed, account: str, version: str, *, lite: bool = 
 
 
 def culture_key(name: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """How a lower-case header name sorts in a culture-aware comparison: hyphens count only between equals."""
+    """Return the sort key of a lower-case header name in a culture-aware comparison.
+
+    Hyphens count only between equals.
+    """
     return (
         tuple(_WEIGHTS[character] for character in name if character in _WEIGHTS),
         tuple(_LATE_WEIGHTS.get(character, 0) for character in name),
@@ -143,7 +146,7 @@ def _verb_and_headers(signed: Signed, version: str, lite: bool) -> str:
 
 
 def _fold(value: str) -> str:
-    """Linear whitespace becomes one space (RFC 9110, section 5.5: it carries no meaning)."""
+    """Replace linear whitespace by one space (RFC 9110, section 5.5: it carries no meaning)."""
     return " ".join(value.split()) if "\t" in value or "\n" in value or "\r" in value else value.strip(" ")
 
 

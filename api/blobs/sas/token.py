@@ -196,7 +196,7 @@ def _refuse_unsigned(values: Mapping[str, str], signed: tuple[str, ...]) -> None
 
 
 def _check_letters(letters: str, known: frozenset[str]) -> None:
-    """Letters may come in any order (SDKs differ), but each once and none unknown."""
+    """Check letters: in any order (SDKs differ), each once, and none unknown."""
     if len(set(letters)) != len(letters) or not known.issuperset(letters):
         raise authentication_failed(_MALFORMED)
 

@@ -52,7 +52,7 @@ Expression = Comparison | AllOf | AnyOf
 
 
 def matches(expression: Expression, tags: Mapping[str, str]) -> bool:
-    """Whether tags satisfy an expression."""
+    """Return whether tags satisfy an expression."""
     if isinstance(expression, AllOf):
         return all(matches(part, tags) for part in expression.parts)
     if isinstance(expression, AnyOf):

@@ -27,7 +27,7 @@ class Interval:
     high_closed: bool = True
 
     def holds(self, value: str) -> bool:
-        """Whether a value lies inside."""
+        """Return whether a value lies inside."""
         if self.low is not None and (value < self.low or (value == self.low and not self.low_closed)):
             return False
         return self.high is None or value < self.high or (value == self.high and self.high_closed)
@@ -49,7 +49,7 @@ class Where:
     intervals: Mapping[str, Interval]
 
     def matches(self, tags: Mapping[str, str]) -> bool:
-        """Whether a blob with these tags is found; one without a key of the query never is."""
+        """Return whether a blob with these tags is found; one without a key of the query never is."""
         for key, interval in self.intervals.items():
             value = tags.get(key)
             if value is None or not interval.holds(value):
@@ -77,7 +77,7 @@ def parse_where(text: str | None, *, in_container: bool = False) -> Where:
 
 
 def read_where(text: str, *, in_container: bool = False) -> Where:
-    """As `parse_where`, for callers who show the place themselves. Raises QueryError."""
+    """Read it as `parse_where` does, for callers that show the position themselves. Raises QueryError."""
     rest = iter(words(text))
     container: str | None = None
     intervals: dict[str, Interval] = {}

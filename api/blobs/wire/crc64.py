@@ -18,7 +18,7 @@ _ONES: Final = 0xFFFFFFFFFFFFFFFF
 
 
 def _make_tables() -> list[list[int]]:
-    """Table n says what a byte does to the register n zero bytes later."""
+    """Return the tables: number n maps a byte to its effect on the register n zero bytes later."""
     first = []
     for byte in range(256):
         register = byte

@@ -226,7 +226,10 @@ def authentication_failed(detail: str) -> AzureError:
 def invalid_header(
     name: str, value: str, message: str | None = None, *, reason: str | None = None
 ) -> AzureError:
-    """InvalidHeaderValue naming the header, as clients expect it (Python special-cases x-ms-version)."""
+    """Return InvalidHeaderValue naming the header, as clients expect it.
+
+    Python special-cases x-ms-version.
+    """
     extras = [("HeaderName", name), ("HeaderValue", value)]
     if reason is not None:
         extras.append(("Reason", reason))
@@ -234,18 +237,18 @@ def invalid_header(
 
 
 def missing_header(name: str) -> AzureError:
-    """MissingRequiredHeader naming the header."""
+    """Return MissingRequiredHeader naming the header."""
     return AzureError("MissingRequiredHeader", extras=(("HeaderName", name),))
 
 
 def invalid_parameter(name: str, value: str, reason: str, message: str | None = None) -> AzureError:
-    """InvalidQueryParameterValue naming parameter, value and reason."""
+    """Return InvalidQueryParameterValue naming parameter, value and reason."""
     extras = (("QueryParameterName", name), ("QueryParameterValue", value), ("Reason", reason))
     return AzureError("InvalidQueryParameterValue", message=message, extras=extras)
 
 
 def out_of_range_parameter(name: str, value: str, minimum: int, maximum: int) -> AzureError:
-    """OutOfRangeQueryParameterValue naming the parameter and its limits."""
+    """Return OutOfRangeQueryParameterValue naming the parameter and its limits."""
     extras = (
         ("QueryParameterName", name),
         ("QueryParameterValue", value),

@@ -33,7 +33,7 @@ def echo(text: str) -> str:
 
 
 def is_legal(text: str) -> bool:
-    """Whether XML 1.0 can hold every character of a text."""
+    """Return whether XML 1.0 can hold every character of a text."""
     return _ILLEGAL.search(text) is None
 
 

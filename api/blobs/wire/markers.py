@@ -51,7 +51,10 @@ def find_marker(container: str, created: int, blob: str) -> str:
 
 
 def read_find_marker(marker: str) -> tuple[str, str]:
-    """Container and blob at which a search resumes. Raises AzureError InvalidQueryParameterValue."""
+    """Return container and blob at which a search resumes.
+
+    Raises AzureError InvalidQueryParameterValue.
+    """
     container, blob = _fields(marker, 2)
     return container.partition("\x01")[0], blob
 

@@ -44,9 +44,10 @@ def _bad_length(minimum: int, maximum: int) -> AzureError:
 
 
 def check_container(name: str) -> None:
-    """3 to 63 of `a-z0-9-`, hyphens only between others and singly; or one of the three `$` containers.
+    """Check a container's name.
 
-    Raises AzureError OutOfRangeInput for the length, InvalidResourceName for the characters.
+    3 to 63 of `a-z0-9-`, hyphens only between others and singly; or one of the three `$` containers. Raises
+    AzureError OutOfRangeInput for the length, InvalidResourceName for the characters.
     """
     if name in _SPECIAL_CONTAINERS:
         return

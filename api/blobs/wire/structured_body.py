@@ -24,7 +24,7 @@ _FLAG_CRC64: Final = 1
 
 
 def framed_length(length: int) -> int:
-    """Bytes of the message that carries `length` bytes of content."""
+    """Return the bytes of the message that carries `length` bytes of content."""
     segments = _segments(length)
     return _HEAD.size + segments * (_SEGMENT.size + _SUM.size) + length + _SUM.size
 
@@ -34,7 +34,7 @@ def _segments(length: int) -> int:
 
 
 def _segment_bytes(length: int) -> int:
-    """Segments are counted in 16 bits, so very long content has longer ones."""
+    """Return the size of a segment: they are counted in 16 bits, so very long content has longer ones."""
     return max(SEGMENT_BYTES, -(-length // 0xFFFF))
 
 

@@ -23,7 +23,7 @@ _LEGAL: Final = re.compile(r"[A-Za-z0-9 +\-./:=_]*", re.ASCII)
 
 
 def is_legal(text: str) -> bool:
-    """Whether a key or value has only the characters that tags may have."""
+    """Return whether a key or value has only the characters that tags may have."""
     return _LEGAL.fullmatch(text) is not None
 
 

@@ -115,7 +115,7 @@ def _seconds_of_day(hour: int, minute: int, second: int) -> int:
 
 
 def _zone_offset(zone: str) -> int:
-    """Seconds east of Greenwich."""
+    """Return seconds east of Greenwich."""
     if zone == "Z":
         return 0
     hours, minutes = int(zone[1:3]), int(zone[4:6])

@@ -58,7 +58,7 @@ class ServiceProperties:
 
     @classmethod
     def stored(cls, document: Mapping[str, Any] | None) -> ServiceProperties:
-        """From the document the engine keeps; None if nothing was ever set."""
+        """Return the properties in the document that the engine stores; None if none were ever set."""
         if document is None:
             return cls()
         rules = (

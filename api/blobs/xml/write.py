@@ -95,12 +95,12 @@ def _given(name: str, value: str | int | None) -> str:
 
 
 def prefix_element(name: str) -> str:
-    """`<BlobPrefix>`: everything below a delimiter."""
+    """Return `<BlobPrefix>`: everything below a delimiter."""
     return f"<BlobPrefix>{name_element(name)}</BlobPrefix>"
 
 
 def blob_element(name: str, entry: BlobEntry, lease: tuple[str, str, str | None], include: Include) -> str:
-    """`<Blob>` of a committed blob. `lease` is its status, state and, while leased, duration."""
+    """Return `<Blob>` of a committed blob. `lease`: its status, state and, while leased, duration."""
     modified = http_date(entry.modified)
     created = modified if entry.created == entry.modified else http_date(entry.created)
     md5 = "" if entry.md5 is None else b64encode(entry.md5).decode("ascii")
@@ -121,7 +121,7 @@ def blob_element(name: str, entry: BlobEntry, lease: tuple[str, str, str | None]
 
 
 def pending_element(name: str, pending: StagedBlocks) -> str:
-    """`<Blob>` of a name that has only staged blocks, listed with include=uncommittedblobs."""
+    """Return `<Blob>` of a name that has only staged blocks, listed with include=uncommittedblobs."""
     return (
         f"<Blob>{name_element(name)}<Properties><Last-Modified>{http_date(pending.staged)}</Last-Modified>"
         f"<Etag>{etag.bare(0)}</Etag><Content-Length>0</Content-Length>"
@@ -193,7 +193,7 @@ def container_element(
     metadata: bool,
     held: bool = False,
 ) -> str:
-    """`<Container>`; its ETag is quoted here, unlike a blob's. `held`: it is under a legal hold."""
+    """Return `<Container>`; its ETag is quoted here, unlike a blob's. `held`: it is under a legal hold."""
     status, state, duration = lease
     access = f"<PublicAccess>{entry.public_access}</PublicAccess>" if entry.public_access else ""
     return (
@@ -211,7 +211,10 @@ def container_element(
 
 
 def found_element(name: str, container: str, named: Mapping[str, str], version: str) -> str:
-    """`<Blob>` of a search, with the tags the query names; version 2019-12-12 knew a single value only."""
+    """Return `<Blob>` of a search, with the tags the query names.
+
+    Version 2019-12-12 had a single value only.
+    """
     if version >= _TAGS_SINCE:
         shown = tag_set(named)
     else:

@@ -186,7 +186,10 @@ def _erase_due(config_path: Path | None, data: str | None, ordered_by: str | Non
 
 
 def _row(subject: Subject, result: dict[str, Any], names_stay: int | None) -> dict[str, Any]:
-    """`names_stay`: how long names stay in the log, in nanoseconds; None if they are erased as well."""
+    """Return a row of the table.
+
+    `names_stay`: how long names remain in the log, in nanoseconds; None if they are erased as well.
+    """
     names_until = None if names_stay is None else timestamp(subject.last + names_stay)
     return {
         "interface": subject.interface,

@@ -134,7 +134,7 @@ def _row(call: Call, state: State, key: str) -> Row:
 
 
 def _held(call: Call, state: State, now: int) -> list[Row]:
-    """Areas under a legal hold: their deadlines sleep, so the list of deadlines does not know them."""
+    """Return areas under a legal hold: their deadlines are suspended, so the list of deadlines lacks them."""
     targets = [hold.target for hold in state.holds.holds.values() if hold.target.kind is HoldKind.AREA]
     keys = dict.fromkeys(record_key(*target.names) for target in targets)
     return [_row(call, state, key) for key in keys if _lives(state, key, now)][:PER_PAGE]

@@ -48,7 +48,7 @@ class Chart:
     counts: tuple[int, ...]
 
     def within(self, days: int) -> int:
-        """How many fall due within so many days."""
+        """Return how many become due within so many days."""
         return sum(self.counts[:days])
 
 

@@ -230,7 +230,7 @@ _ABOUT: Final = {
 
 
 def _url(token: Mapping[str, Any], since: str, made: Generated) -> dict[str, Any]:
-    """One URL with its token and the lines that use it."""
+    """Return one URL with its token and the lines that use it."""
     container, url, query = token["container"], token["url"], token["token"]
     if container is None:
         # Any container serves as an example; `where` finds across all of them.
