@@ -70,7 +70,7 @@ class Engine:
         self._log = log
         self._payloads = journal.PayloadStore(disk, entropy=entropy)
         self.shortages = Shortages()
-        self._haste = BodyLimits(self.shortages)
+        self._limits = BodyLimits(self.shortages)
         self._horizon = Horizon(clock, state.time, sighting)
         self._sightings = Sightings(disk, self._horizon, state)
         self.notices = notices
@@ -162,8 +162,7 @@ class Engine:
         """Return `query(state, now)` at once, whether or not what it saw is durable.
 
         Only for checks inside this process, as long as they permit: a caller that learns of one, a refusal
-        for instance,
-        could see what a crash reverts. Call `read` then.
+        for instance, could see what a crash reverts. Call `read` then.
 
         Raises:
             EngineError: Whatever the query raised.
@@ -173,7 +172,7 @@ class Engine:
 
     def upload(self) -> Upload:
         """Return a body to be received: `async with engine.upload() as upload`."""
-        return Upload(self._payloads, self.state.ground, self.options.inline_bytes, self._haste)
+        return Upload(self._payloads, self.state.shared, self.options.inline_bytes, self._limits)
 
     async def open_body(self, held: StoredBody) -> Download:
         """Return a body to be sent.
@@ -183,7 +182,7 @@ class Engine:
             Exhausted: The machine is short of a resource for the moment.
 
         """
-        return await open_body(held, self._log, self._payloads, self.state.ground, self._haste)
+        return await open_body(held, self._log, self._payloads, self.state.shared, self._limits)
 
     def on_commit(self, callback: Callable[[int], None]) -> None:
         """Call `callback(seq)` after every durable batch, from the engine's task; it must not block."""
@@ -207,8 +206,8 @@ class Engine:
             short=tuple(kind for kind in short if kind != DISK),
             shortages=dict(self.shortages.met),
             failure=self._writer.failure,
-            payload_files=len(self.state.ground.payloads),
-            payloads_lost=sum(name in self.state.ground.payloads for name in self._haste.lost),
+            payload_files=len(self.state.shared.payloads),
+            payloads_lost=sum(name in self.state.shared.payloads for name in self._limits.lost),
             to_erase=self.state.records.waiting,
             erasure_lag_ns=erasure_lag(
                 self.state.records, vouched, self.options.retention(), self._eraser.kept
@@ -221,13 +220,12 @@ class Engine:
         """Remove the remains of a crash: payload files that no event refers to, half a snapshot. Blocking.
 
         Called once, before the engine runs. It also removes the files that events released in all of history.
-        Missing
-        files that events refer to become a notice. Return the names of the removed files.
+        Missing files that events refer to become a notice. Return the names of the removed files.
         """
-        self.state.ground.take_released()
+        self.state.shared.take_released()
         self._snapshots.sweep()
-        swept = self._payloads.sweep(self.state.ground.payloads)
-        self._haste.lost.update(swept.missing)
+        swept = self._payloads.sweep(self.state.shared.payloads)
+        self._limits.lost.update(swept.missing)
         if swept.missing:
             count, first = len(swept.missing), ", ".join(swept.missing[:3])
             lost = (
@@ -268,9 +266,9 @@ class Engine:
             lost = await in_thread(partial(lost_among, standing, self._payloads, read=read))
         except OSError as error:
             raise Unavailable(f"the payload files cannot be read: {error}", reason="disk") from error
-        self._haste.lost = {one.standing.payload.name for one in lost}
+        self._limits.lost = {one.standing.payload.name for one in lost}
         # Something may have been deleted, with its file, while the files were looked at.
-        return [one for one in lost if one.standing.payload.name in self.state.ground.payloads]
+        return [one for one in lost if one.standing.payload.name in self.state.shared.payloads]
 
     async def accept_lost(self, lost: Sequence[Lost], actor: str) -> int:
         """Write the loss of bodies down and end what held them; return how many there were.
@@ -308,7 +306,7 @@ class Engine:
 
     def _moment(self) -> Moment:
         self._writer.check()
-        return Moment(self._log.head, frozenset(self.state.ground.payloads))
+        return Moment(self._log.head, frozenset(self.state.shared.payloads))
 
     async def accept_clock(self, actor: str) -> None:
         """Accept the machine's clock as right, because an operator has checked it.
@@ -436,7 +434,7 @@ class Engine:
         """Close all files; return the error if the journal could not be closed cleanly, else None."""
         try:
             if not self._writer.failure:
-                for name in self.state.ground.take_released():
+                for name in self.state.shared.take_released():
                     self._payloads.unlink(name)
                 self._sightings.write()
                 self._snapshots.take_at_stop()
@@ -467,8 +465,7 @@ async def open_engine(
     """Open a data folder, replay it, and run the engine until the block is left.
 
     On leaving, also by an exception or cancellation, waiting commands are finished, the journal is synced, a
-    snapshot
-    and the anchor are written, and the folder is unlocked.
+    snapshot and the anchor are written, and the folder is unlocked.
 
     Args:
         where: The folder, created if missing; or a disk, such as a memory disk in tests.

@@ -77,8 +77,7 @@ def outlook(state: State, now: int) -> Outlook:
     """Return the outlook of `state` at `now`.
 
     Areas and containers under a legal hold do not end; a blob with a hold of its own is counted on the day on
-    which
-    it is hidden.
+    which it is hidden.
     """
     edges = [now + day * DAY for day in range(DAYS + 1)]
     containers = tuple(_container(state, one, edges, now) for one in state.blobs.containers())
@@ -94,7 +93,7 @@ def outlook(state: State, now: int) -> Outlook:
 
 
 def _container(state: State, container: Container, edges: Sequence[int], now: int) -> ContainerOutlook:
-    held = state.ground.held.container(container.account, container.name)
+    held = state.shared.held.container(container.account, container.name)
     lifetime, ages = container.lifetime, container.ages
     hidden = ages.bisect_left((container.alive_after(now) + 1, ""))
     due = (0,) * DAYS

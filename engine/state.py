@@ -36,13 +36,12 @@ class State:
     """The result of replaying the journal up to `seq`.
 
     Only `apply`, `skip`, `erased` and `load` change it. They read no clock, no random source and no file, so
-    the same
-    events give the same state on any machine at any time.
+    the same events give the same state on any machine at any time.
 
     Attributes:
         seq: Sequence number of the last record applied, 0 before the first.
         time: Journal time of that record, nanoseconds since the epoch.
-        ground: What the slices share.
+        shared: What the slices share.
         records: The record ledger.
 
     """
@@ -50,14 +49,14 @@ class State:
     def __init__(self) -> None:
         self.seq = 0
         self.time = 0
-        self.ground = SharedState()
-        self.records = self.ground.records
-        self.areas = AreasSlice(self.ground)
-        self.blobs = BlobsSlice(self.ground)
-        self.tokens = TokensSlice(self.ground, self.blobs)
-        self.settings = SettingsSlice(self.ground)
-        self.holds = HoldsSlice(self.ground, self.areas, self.settings, self.blobs)
-        self.history = HistorySlice(self.ground)
+        self.shared = SharedState()
+        self.records = self.shared.records
+        self.areas = AreasSlice(self.shared)
+        self.blobs = BlobsSlice(self.shared)
+        self.tokens = TokensSlice(self.shared, self.blobs)
+        self.settings = SettingsSlice(self.shared)
+        self.holds = HoldsSlice(self.shared, self.areas, self.settings, self.blobs)
+        self.history = HistorySlice(self.shared)
         self.slices: Sequence[Slice] = (
             self.holds,
             self.areas,
@@ -82,7 +81,7 @@ class State:
     @property
     def deadlines(self) -> Deadlines:
         """Return the deadline index."""
-        return self.ground.deadlines
+        return self.shared.deadlines
 
     def apply(self, event: Event, stamp: Stamp) -> None:
         """Apply `event`, which follows the last one."""
@@ -93,7 +92,7 @@ class State:
         self.seq = seq
         records = self.records
         resource = event.resource
-        if kind.STANDING is WHOLE and resource not in records.chains and not records.said:
+        if kind.ROLE is WHOLE and resource not in records.chains and not records.reported:
             # What `follow` would do, for the most frequent case: a new resource.
             records.chains[resource] = seq << 4 | (size + 4095 >> 12).bit_length()
         else:
@@ -130,7 +129,7 @@ class State:
             Refused: One does.
 
         """
-        if self.ground.held:
+        if self.shared.held:
             refuse_held(self.holds, decision.events)
         return decision
 

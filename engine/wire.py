@@ -1,8 +1,7 @@
 """Events as record parts: the one table of codes, and the upcasting of older shapes.
 
 A details part is the msgpack array `[code, version, actor, fields]`; a content part is the result of the
-event's
-`content()`.
+event's `content()`.
 """
 
 from __future__ import annotations
@@ -105,7 +104,7 @@ def to_draft(event: Event) -> Draft:
     content = event.content()
     return Draft(
         verb=event.VERB,
-        surface=event.SURFACE,
+        surface=event.INTERFACE,
         resource=event.resource,
         cause=event.cause,
         details=_pack([_CODE_OF[type(event)], event.VERSION, event.actor, event.details()]),
@@ -172,8 +171,7 @@ def from_record(record: Record) -> Event | None:
     """Return the event of `record`; None for the journal's own and for partially erased ones.
 
     Live state never depends on a record with an erased part (what it still needs is restated first), so
-    replay ignores
-    it.
+    replay ignores it.
 
     Raises:
         UnknownEvent: Written by a newer version.

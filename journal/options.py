@@ -19,11 +19,11 @@ from retain.journal.format.limits import (
 class JournalOptions:
     """Sizes in bytes.
 
-    `segment_bytes`: from here on a segment is full (it may end up to one batch later). Smaller ones are
-    seen in tests only. `reserve_bytes`: room that `Journal.reserve` guarantees, at most
-    `limits.BATCH_BYTES`, and at least what the smallest batch takes; no batch may be larger than `batch_room`
-    then. `step_bytes`: how much is reserved at once if the disk has it. `ballast_bytes`:
-    kept to be given back when the disk is full; 0 for none. `read_handles`: segments kept open for reading.
+    `segment_bytes`: from here on a segment is full (it may end up to one batch later). Smaller ones are seen
+    in tests only. `reserve_bytes`: room that `Journal.reserve` guarantees, at most `limits.BATCH_BYTES`, and
+    at least what the smallest batch takes; no batch may be larger than `batch_room` then. `step_bytes`: how
+    much is reserved at once if the disk has it. `ballast_bytes`: kept to be given back when the disk is full;
+    0 for none. `read_handles`: segments kept open for reading.
     """
 
     segment_bytes: int = SEGMENT_BYTES

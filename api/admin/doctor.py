@@ -37,10 +37,10 @@ class Doctor:
     async def look(self, *, actor: str) -> dict[str, Any]:
         """Return the process' limits, the requests it has seen, and a sample of the payload files."""
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        names = sorted(self._engine.state.ground.payloads)
+        names = sorted(self._engine.state.shared.payloads)
         chosen = names[:: max(1, -(-len(names) // SAMPLE))]
         missing = await trio.to_thread.run_sync(missing_payloads, self._engine.disk, chosen)
-        live = self._engine.state.ground.payloads
+        live = self._engine.state.shared.payloads
         return {
             "process": os.getpid(),
             "descriptors": soft,

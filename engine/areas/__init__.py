@@ -1,7 +1,7 @@
 """Areas: forms of keys with texts and files, each key kept for its time to live (Genesys Mobile Services).
 
-An embedding program submits `CreateArea`, `UpdateArea` and `DeleteArea`, and reads with
-the functions of `engine.areas.queries`.
+An embedding program submits `CreateArea`, `UpdateArea` and `DeleteArea`, and reads with the functions of
+`engine.areas.queries`.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ class AreaEvent(Event):
 
     """
 
-    SURFACE: ClassVar[Interface] = Interface.AREAS
+    INTERFACE: ClassVar[Interface] = Interface.AREAS
     DATA: ClassVar[Data] = Data.AREA
 
     name: str
@@ -111,7 +111,7 @@ class FileStored(AreaEvent):
     VERB: ClassVar[Verb] = Verb.PATCH
     ON_HOLD: ClassVar[OnHold] = OnHold.RESOURCE
     VALUES: ClassVar[str] = ""
-    STANDING: ClassVar[RecordRole] = RecordRole.APART
+    ROLE: ClassVar[RecordRole] = RecordRole.APART
 
     until: int
     key: str
@@ -136,7 +136,7 @@ class KeysExpired(AreaEvent):
     VERB: ClassVar[Verb] = Verb.DELETE
     ON_HOLD: ClassVar[OnHold] = OnHold.RESOURCE
     VALUES: ClassVar[str] = ""
-    STANDING: ClassVar[RecordRole] = RecordRole.NONE
+    ROLE: ClassVar[RecordRole] = RecordRole.NONE
 
     keys: tuple[str, ...]
 

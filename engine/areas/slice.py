@@ -87,11 +87,11 @@ class AreasSlice(AreasState):
                 self.areas[key] = area
                 ends.append(next_end(area))
                 for name in payload_names(area):
-                    self.ground.keep(name)
+                    self.shared.keep(name)
             else:
                 self.areas.update(areas_of(row))
                 ends += ends_of(row)
-        self.ground.deadlines.load(DeadlineKind.AREA, ends, self.areas)
+        self.shared.deadlines.load(DeadlineKind.AREA, ends, self.areas)
         for key in self.areas:
             if key[0] == "\0":
                 user = split_key(key)[1]
@@ -112,7 +112,7 @@ class AreasSlice(AreasState):
                 owned.setdefault(user, set()).add(key)
             payloads |= payload_names(area)
         assert owned == self.owned
-        assert payloads <= self.ground.payloads
+        assert payloads <= self.shared.payloads
         assert self.size == sum(map(area_size, self.areas.values()))
-        armed = [(at, key) for at, kind, key in self.ground.deadlines.entries() if kind == DeadlineKind.AREA]
+        armed = [(at, key) for at, kind, key in self.shared.deadlines.entries() if kind == DeadlineKind.AREA]
         assert sorted(armed) == sorted((next_end(area), key) for key, area in self.areas.items())

@@ -159,8 +159,8 @@ class AreasState:
 
     """
 
-    def __init__(self, ground: SharedState) -> None:
-        self.ground = ground
+    def __init__(self, shared: SharedState) -> None:
+        self.shared = shared
         self.areas: SnapshotTable[str, Area] = SnapshotTable()
         self.owned: dict[str, set[str]] = {}
         self.size = 0
@@ -179,7 +179,7 @@ class AreasState:
         # What `_replace` would do, shorter: replay consists of this.
         areas[key] = area
         self.size += text_size("".join(names + values))
-        self.ground.deadlines.arm(until if names else event.base, _AREA, key)
+        self.shared.deadlines.arm(until if names else event.base, _AREA, key)
         if user is not None:
             self.owned.setdefault(user, set()).add(key)
 
@@ -244,12 +244,12 @@ class AreasState:
             ends = (*key_ends(area), until)
         self.size += text_size(event.key) + file.held.size
         if isinstance(file.held, Payload):
-            self.ground.keep(file.held.name)
+            self.shared.keep(file.held.name)
         self.areas[key] = (resource, base, shared((*names, event.key)), (*values, file), ends)
         before = next_end(area)
         if until < before:
-            self.ground.deadlines.disarm(before, DeadlineKind.AREA, key)
-            self.ground.deadlines.arm(until, DeadlineKind.AREA, key)
+            self.shared.deadlines.disarm(before, DeadlineKind.AREA, key)
+            self.shared.deadlines.arm(until, DeadlineKind.AREA, key)
 
     def expired(self, event: KeysExpired, stamp: Stamp) -> None:
         """Apply `KeysExpired`."""
@@ -261,7 +261,7 @@ class AreasState:
         rows = [row for row in zip(area[2], area[3], key_ends(area), strict=True) if row[0] not in gone]
         names, values, ends = (tuple(column) for column in zip(*rows, strict=True)) if rows else ((), (), ())
         if any(name in gone and isinstance(value, str) for name, value in zip(area[2], area[3], strict=True)):
-            self.ground.records.mix()
+            self.shared.records.supersede_part()
         area = (area[0], area[1], names, values, _joined(list(ends)))
         self._replace(key, area, stamp, event.cause)
 
@@ -272,7 +272,7 @@ class AreasState:
         if area is None or area[0] != event.resource:
             return
         self._account(area, NO_AREA, stamp, event.cause)
-        self.ground.deadlines.disarm(next_end(area), DeadlineKind.AREA, key)
+        self.shared.deadlines.disarm(next_end(area), DeadlineKind.AREA, key)
         del self.areas[key]
         if event.user is not None:
             owned = self.owned[event.user]
@@ -319,7 +319,7 @@ class AreasState:
         for name, value in values.items():
             old = merged.get(name)
             if old is not None and isinstance(old[0], str):
-                self.ground.records.mix()
+                self.shared.records.supersede_part()
             elif old is not None and event.cause is not Cause.RESTATED:
                 del merged[name]  # to the end: by the time of a replay the old file's record may be erased
             merged[name] = (value, until)
@@ -332,7 +332,7 @@ class AreasState:
         old = self.areas.get(key)
         self._account(old or NO_AREA, area, stamp, cause)
         end = next_end(area)
-        deadlines = self.ground.deadlines
+        deadlines = self.shared.deadlines
         if old is None:
             deadlines.arm(end, DeadlineKind.AREA, key)
             if key[0] == "\0":
@@ -357,9 +357,9 @@ class AreasState:
             return
         kept = {file.held.name for file in after.values() if isinstance(file.held, Payload)}
         for name in kept:
-            self.ground.keep(name)
+            self.shared.keep(name)
         gone = {seq: file.held for seq, file in before.items() if seq not in after}
         for seq, held in gone.items():
-            self.ground.records.leave(stamp, seq, stored_bytes(held), old[0], cause)
+            self.shared.records.discard(stamp, seq, stored_bytes(held), old[0], cause)
         for name in sorted({held.name for held in gone.values() if isinstance(held, Payload)} - kept):
-            self.ground.release(name)
+            self.shared.release(name)

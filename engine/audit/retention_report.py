@@ -100,7 +100,7 @@ def report(state: State, now: int, policy: RetentionPolicy, kept: Collection[int
         holdings=tuple(one for one in holdings if one.entries),
         waiting=records.waiting,
         kept=len(kept),
-        restating=len(records.mixed),
+        restating=len(records.partly_dead),
         oldest_due=oldest_due(records, policy, kept),
         lag=lag(records, now, policy, kept),
     )
@@ -126,7 +126,7 @@ def _settings(state: State, now: int) -> Iterator[RetentionRow]:
 
 def _blobs(state: State, now: int) -> Iterator[RetentionRow]:
     for container in state.blobs.containers():
-        held = state.ground.held.container(container.account, container.name)
+        held = state.shared.held.container(container.account, container.name)
         row = RetentionRow("blobs", container.account, container.name, held=held)
         for blob in container.blobs.values():
             row.add(blob.size, container.ends(blob), now)

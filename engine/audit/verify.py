@@ -69,7 +69,7 @@ def verification(
     """
     events: list[str] = []
     state = _state(disk, events, progress)
-    named = None if state is None else state.ground.payloads
+    named = None if state is None else state.shared.payloads
     report = verify(disk, payloads=named, since=since, progress=progress)
     changes = _changes(disk, state)
     if since is not None:
@@ -79,7 +79,7 @@ def verification(
     if named is not None and any(one.kind == Kind.PAYLOAD for one in report.findings):
         # A running server may have removed a file, with good reason, after its name was read.
         later = _state(disk, [], progress)
-        still = set() if later is None else later.ground.payloads
+        still = set() if later is None else later.shared.payloads
         report = replace(
             report,
             findings=tuple(

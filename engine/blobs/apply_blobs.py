@@ -79,7 +79,7 @@ def _committed(blobs: BlobsState, event: BlocksCommitted, stamp: Stamp) -> None:
         if not used.keys().isdisjoint(event.blocks):
             # Without the old list, replay would take the block for a staged one, which a later block of the
             # same id replaces.
-            blobs.ground.records.keep()
+            blobs.shared.records.need_earlier()
     restated = container.restated.get(event.blob, {})
     if event.restates:
         known.update((block.seq, block) for block in restated.values())
@@ -141,12 +141,12 @@ def _staged(blobs: BlobsState, event: BlockStaged, stamp: Stamp) -> None:
     if pending is None:
         container.pending_names.add(event.blob)
     else:
-        blobs.ground.deadlines.disarm(blocks_end(pending), DeadlineKind.BLOCKS, where)
+        blobs.shared.deadlines.disarm(blocks_end(pending), DeadlineKind.BLOCKS, where)
     count = (0 if pending is None else pending.blocks) + (old is None)
     pending = StagedBlocks(event.resource, event.staged, count, len(event.block_id))
     container.pending.pop(event.blob, None)
     container.pending[event.blob] = pending
-    blobs.ground.deadlines.arm(blocks_end(pending), DeadlineKind.BLOCKS, where)
+    blobs.shared.deadlines.arm(blocks_end(pending), DeadlineKind.BLOCKS, where)
 
 
 def _drop_staged(
@@ -181,7 +181,7 @@ def _drop_staged(
         return
     del container.pending[name]
     container.pending_names.remove(name)
-    blobs.ground.deadlines.disarm(blocks_end(pending), DeadlineKind.BLOCKS, where)
+    blobs.shared.deadlines.disarm(blocks_end(pending), DeadlineKind.BLOCKS, where)
 
 
 def _dropped(blobs: BlobsState, event: BlocksDropped, stamp: Stamp) -> None:
@@ -204,7 +204,7 @@ def _headers_set(blobs: BlobsState, event: BlobHeadersSet, stamp: Stamp) -> None
     if (present := _present(blobs, event)) is not None:
         container, entry = present
         if entry.md5 is not None and entry.md5 != event.md5:
-            blobs.ground.records.mix()
+            blobs.shared.records.supersede_part()
         new = entry._replace(
             modified=event.modified,
             headers=shared_headers(event.headers),
@@ -221,7 +221,7 @@ def _metadata_set(blobs: BlobsState, event: BlobMetadataSet, stamp: Stamp) -> No
     if (present := _present(blobs, event)) is not None:
         container, entry = present
         if entry.metadata:
-            blobs.ground.records.mix()
+            blobs.shared.records.supersede_part()
         new = entry._replace(
             modified=event.modified,
             metadata=event.metadata,

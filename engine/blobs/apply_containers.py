@@ -81,7 +81,7 @@ def _metadata_set(blobs: BlobsState, event: ContainerMetadataSet, stamp: Stamp) 
     container = blobs.find(event.account, event.container)
     if container is not None:
         if container.entry.metadata:
-            blobs.ground.records.mix()
+            blobs.shared.records.supersede_part()
         container.entry = container.entry._replace(
             modified=event.modified,
             metadata=event.metadata,
@@ -154,7 +154,7 @@ def _freed(blobs: BlobsState, event: BlobsFreed, stamp: Stamp) -> None:
 def _drop_staged(blobs: BlobsState, container: Container, event: ContainerEvent, stamp: Stamp) -> None:
     for name, pending in container.pending.items():
         key = (container.account, container.name, name)
-        blobs.ground.deadlines.disarm(blocks_end(pending), DeadlineKind.BLOCKS, key)
+        blobs.shared.deadlines.disarm(blocks_end(pending), DeadlineKind.BLOCKS, key)
     for (name, _block_id), block in container.staged.items():
         blobs.leave_block(container.pending[name].resource, block, stamp, event.cause)
     container.pending.clear()
@@ -177,7 +177,7 @@ def _drop_block(
     del container.pending[name]
     container.pending_names.remove(name)
     key = (container.account, container.name, name)
-    blobs.ground.deadlines.disarm(blocks_end(pending), DeadlineKind.BLOCKS, key)
+    blobs.shared.deadlines.disarm(blocks_end(pending), DeadlineKind.BLOCKS, key)
 
 
 def _let_go(
@@ -186,13 +186,13 @@ def _let_go(
     """Remove a blob whose container was deleted."""
     blobs.leave_restated(container, entry.resource, name, stamp)
     blobs.leave(entry.resource, entry.body, stamp, event.cause)
-    blobs.ground.records.leave_chain(stamp, entry.resource, event.cause)
+    blobs.shared.records.discard_chain(stamp, entry.resource, event.cause)
 
 
 def _service_set(blobs: BlobsState, event: ServicePropertiesSet, _stamp: Stamp) -> None:
     if event.document is None:
         blobs.services.pop(event.account, None)
-        blobs.ground.records.end()
+        blobs.shared.records.end_resource()
     else:
         blobs.services[event.account] = (event.resource, event.document)
 

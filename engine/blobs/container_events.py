@@ -33,7 +33,7 @@ def lease_of(row: Any) -> Lease | None:
 class AccountEvent(Event):
     """Something about an account."""
 
-    SURFACE: ClassVar[Interface] = Interface.BLOBS
+    INTERFACE: ClassVar[Interface] = Interface.BLOBS
     DATA: ClassVar[Data] = Data.NONE
 
     account: str
@@ -174,7 +174,7 @@ class ContainerClosed(ContainerEvent):
     VERB: ClassVar[Verb] = Verb.DELETE
     ON_HOLD: ClassVar[OnHold] = OnHold.CONTAINER
     VALUES: ClassVar[str] = ""
-    STANDING: ClassVar[RecordRole] = RecordRole.PART
+    ROLE: ClassVar[RecordRole] = RecordRole.PART
 
     staged: bool = False
 
@@ -192,7 +192,7 @@ class BlobsFreed(ContainerEvent):
     VERB: ClassVar[Verb] = Verb.DELETE
     ON_HOLD: ClassVar[OnHold] = OnHold.REST
     VALUES: ClassVar[str] = ""
-    STANDING: ClassVar[RecordRole] = RecordRole.NONE
+    ROLE: ClassVar[RecordRole] = RecordRole.NONE
 
     through: int
     blocks: int = 0
@@ -205,7 +205,7 @@ class ServicePropertiesSet(AccountEvent):
     VERB: ClassVar[Verb] = Verb.PATCH
     ON_HOLD: ClassVar[OnHold] = OnHold.HARMLESS
     VALUES: ClassVar[str] = ""
-    STANDING: ClassVar[RecordRole] = RecordRole.WHOLE
+    ROLE: ClassVar[RecordRole] = RecordRole.WHOLE
 
     document: dict[str, Any] | None = detail(_with_lists)
 
@@ -230,8 +230,8 @@ class RetentionConfigured(Event):
     ON_HOLD: ClassVar[OnHold] = OnHold.HARMLESS
     VALUES: ClassVar[str] = ""
     DATA: ClassVar[Data] = Data.NONE
-    SURFACE: ClassVar[Interface] = Interface.BLOBS
-    STANDING: ClassVar[RecordRole] = RecordRole.WHOLE
+    INTERFACE: ClassVar[Interface] = Interface.BLOBS
+    ROLE: ClassVar[RecordRole] = RecordRole.WHOLE
 
     days: int
     at: int

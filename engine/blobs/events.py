@@ -102,7 +102,7 @@ class BlockStaged(BlobEvent):
     VERB: ClassVar[Verb] = Verb.PUT
     ON_HOLD: ClassVar[OnHold] = OnHold.HARMLESS
     VALUES: ClassVar[str] = ""
-    STANDING: ClassVar[RecordRole] = RecordRole.APART
+    ROLE: ClassVar[RecordRole] = RecordRole.APART
 
     block_id: bytes
     body: Body = datum(unpack_body, pack_body, spread=True)
@@ -117,7 +117,7 @@ class BlocksDropped(BlobEvent):
     VERB: ClassVar[Verb] = Verb.DELETE
     ON_HOLD: ClassVar[OnHold] = OnHold.HARMLESS
     VALUES: ClassVar[str] = ""
-    STANDING: ClassVar[RecordRole] = RecordRole.NONE
+    ROLE: ClassVar[RecordRole] = RecordRole.NONE
 
 
 @fact

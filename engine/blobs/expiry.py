@@ -48,7 +48,7 @@ def end_blobs(blobs: BlobsState, key: Any, now: int) -> Sequence[Event]:
     container = blobs.find(account, name)
     assert container is not None
     edge = container.alive_after(now)
-    held = blobs.ground.held.blobs_in(account, name)
+    held = blobs.shared.held.blobs_in(account, name)
     ended: list[Event] = []
     for modified, blob in container.ages:
         if modified > edge or len(ended) == EXPIRIES:

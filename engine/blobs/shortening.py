@@ -43,8 +43,8 @@ def shortening(blobs: BlobsState, account: str, container: str, days: int | None
     before = found.alive_after(now)
     edge = before if lifetime is None else max(before, now - lifetime)
     first, last = (found.ages.bisect_left((moment + 1, "")) for moment in (before, edge))
-    whole = blobs.ground.held.container(account, container)
-    alone = blobs.ground.held.blobs_in(account, container)
+    whole = blobs.shared.held.container(account, container)
+    alone = blobs.shared.held.blobs_in(account, container)
     held = last - first if whole else sum(_between(found.blobs.get(name), before, edge) for name in alone)
     present = blobs.default_days if found.entry.days is None else found.entry.days
     following = blobs.default_days if days is None else days

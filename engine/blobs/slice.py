@@ -63,11 +63,11 @@ class BlobsSlice(BlobsState):
             loader.take(row)
         loader.finish()
         for name in loader.files:
-            self.ground.keep(name)
+            self.shared.keep(name)
         for container in (*self.containers(), *self.closed.values()):
             for blob, pending in container.pending.items():
                 key = (container.account, container.name, blob)
-                self.ground.deadlines.arm(blocks_end(pending), DeadlineKind.BLOCKS, key)
+                self.shared.deadlines.arm(blocks_end(pending), DeadlineKind.BLOCKS, key)
             self.rearm(container)
             newest = container.ages[-1][0] if container.ages else 0
             self.last = max(self.last, newest, container.entry.modified)
@@ -97,6 +97,6 @@ class BlobsSlice(BlobsState):
         for container in (*self.containers(), *self.closed.values()):
             bodies: list[StoredBody | Composite] = [entry.body for entry in container.blobs.values()]
             bodies += [block.body for block in container.staged.values()]
-            assert all(payload_names(body) <= self.ground.payloads for body in bodies)
+            assert all(payload_names(body) <= self.shared.payloads for body in bodies)
         kinds = (int(DeadlineKind.BLOB), int(DeadlineKind.BLOCKS))
-        assert armed == {entry for entry in self.ground.deadlines.entries() if entry[1] in kinds}
+        assert armed == {entry for entry in self.shared.deadlines.entries() if entry[1] in kinds}

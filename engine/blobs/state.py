@@ -45,7 +45,7 @@ class BlobsState:
     """All accounts.
 
     Attributes:
-        ground: Deadlines and payload files, shared with the other slices.
+        shared: Deadlines and payload files, shared with the other slices.
         accounts: Account → container name → container; an account appears with its first container.
         closed: Account and name → container that is deleted and not yet let go, in that order.
         services: Account → resource and service properties.
@@ -55,8 +55,8 @@ class BlobsState:
 
     """
 
-    def __init__(self, ground: SharedState) -> None:
-        self.ground = ground
+    def __init__(self, shared: SharedState) -> None:
+        self.shared = shared
         self.accounts: dict[str, SortedDict[str, Container]] = {}
         self.closed: dict[tuple[str, str], Container] = {}
         self.services: dict[str, tuple[bytes, dict[str, Any]]] = {}
@@ -86,7 +86,7 @@ class BlobsState:
         """Remove `container` from the tables and the deadline index."""
         key = (container.account, container.name)
         if container.armed is not None:
-            self.ground.deadlines.disarm(container.armed, DeadlineKind.BLOB, key)
+            self.shared.deadlines.disarm(container.armed, DeadlineKind.BLOB, key)
             container.armed = None
         if container.closed is not None:
             del self.closed[key]
@@ -121,7 +121,7 @@ class BlobsState:
         It is `now` in whole ticks, but after every earlier write, so that its ETag is new; after a restore,
         it is later than that of any write that may have been lost.
         """
-        return max(now - now % 100, self.last + 100, self.ground.modified)
+        return max(now - now % 100, self.last + 100, self.shared.modified)
 
     def rearm(self, container: Container) -> None:
         """Update the deadline index to when the oldest blob of `container` expires."""
@@ -129,16 +129,16 @@ class BlobsState:
         if end != container.armed:
             key = (container.account, container.name)
             if container.armed is not None:
-                self.ground.deadlines.disarm(container.armed, DeadlineKind.BLOB, key)
+                self.shared.deadlines.disarm(container.armed, DeadlineKind.BLOB, key)
             if end is not None:
-                self.ground.deadlines.arm(end, DeadlineKind.BLOB, key)
+                self.shared.deadlines.arm(end, DeadlineKind.BLOB, key)
             container.armed = end
 
     def first_end(self, container: Container) -> int | None:
         """Return when its oldest blob that is not under a legal hold expires, or should have."""
         if container.closed is not None:
             return container.closed if container is next(iter(self.closed.values())) else None
-        held = self.ground.held
+        held = self.shared.held
         if not held:
             return container.first_end()
         if held.container(container.account, container.name):
@@ -160,7 +160,7 @@ class BlobsState:
         """
         if not isinstance(event_body, Inline):
             assert isinstance(event_body, Payload)
-            self.ground.keep(event_body.name)
+            self.shared.keep(event_body.name)
             return event_body
         if stamp.address >= 0:
             return OnDisk(stamp.address, event_body.size)
@@ -185,11 +185,11 @@ class BlobsState:
         if isinstance(remaining, Composite | Payload):
             kept = payload_names(remaining)
         for name in sorted(payload_names(body) - kept):
-            self.ground.release(name)
+            self.shared.release(name)
         if isinstance(body, Composite):
             for seq, block in {block.seq: block for block in body.blocks}.items():
                 if seq not in seqs:
-                    self.ground.records.leave(stamp, seq, stored_bytes(block.body), resource, cause)
+                    self.shared.records.discard(stamp, seq, stored_bytes(block.body), resource, cause)
 
     def leave_block(self, resource: bytes, block: Block, stamp: Stamp, cause: Cause) -> None:
         """Release a block that was staged."""
@@ -202,7 +202,7 @@ class BlobsState:
         """
         for block in container.restated.pop(blob, {}).values():
             size = stored_bytes(block.body)
-            self.ground.records.leave(stamp, block.seq, size, resource, Cause.OVERWRITTEN)
+            self.shared.records.discard(stamp, block.seq, size, resource, Cause.OVERWRITTEN)
 
     def place(self, seq: int, address: int) -> None:
         """Note where the record of a block or body is.

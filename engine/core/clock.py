@@ -89,18 +89,13 @@ class Horizon:
     """The present as the engine judges it: what has once passed its deadline stays past it.
 
     The present follows the wall clock forwards. While the wall clock is behind a time that has already
-    passed, the
-    present advances with the monotonic clock.
+    passed, the present advances with the monotonic clock.
 
     A forward jump of more than `JUMP` against the monotonic clock, or against what an earlier run saw, or
-    smaller ones that come to more within `CONFIRMATION`, hide data at
-    once but delete nothing: `vouched` advances from the time before the jump. The jump is believed only when
-    it has
-    held for `CONFIRMATION`, or for `LONG_CONFIRMATION` if it is larger than `EXPLAINED`. Setting the clock
-    back to
-    where it was ends the doubt, and hidden data is visible again. Setting it back by a part of the jump
-    proves
-    nothing.
+    smaller ones that come to more within `CONFIRMATION`, hide data at once but delete nothing: `vouched`
+    advances from the time before the jump. The jump is believed only when it has held for `CONFIRMATION`, or
+    for `LONG_CONFIRMATION` if it is larger than `EXPLAINED`. Setting the clock back to where it was ends the
+    doubt, and hidden data is visible again. Setting it back by a part of the jump proves nothing.
 
     May be used from any thread.
 
@@ -145,8 +140,7 @@ class Horizon:
         """Return the time for new records.
 
         Times never decrease along the journal, so a jump that downtime does not explain is not recorded
-        before it is
-        believed.
+        before it is believed.
         """
         monotonic, doubt, vouched = self._look()
         if doubt is None or doubt.shown - vouched > EXPLAINED:

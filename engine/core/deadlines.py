@@ -63,8 +63,7 @@ class Deadlines:
     """All deadlines of the state, ordered by time.
 
     Each owner arms at most one deadline of a kind, remembers it, and disarms it with the same arguments. So
-    re-arming
-    is O(log n) and produces no dead entries. Keys of one kind must be comparable with one another.
+    re-arming is O(log n) and produces no dead entries. Keys of one kind must be comparable with one another.
     """
 
     def __init__(self) -> None:

@@ -57,8 +57,7 @@ class Restater(ABC):
     """Rewrites a slice's entries of one kind unchanged, so that their older records may be erased.
 
     The effect is invisible, except for the addresses of bodies and the records that contain them. Most
-    entries
-    depend on their chain alone and are in memory as a whole; the others override more methods.
+    entries depend on their chain alone and are in memory as a whole; the others override more methods.
     """
 
     def apart(self, locator: Locator, resource: bytes) -> Collection[int]:
@@ -132,8 +131,7 @@ class SharedState:
         """End the offer; return whether no event ever referred to the file, so that its owner must remove it.
 
         An event that referred to it may have been followed by one that released it, which may not be durable
-        yet; then
-        the file is not its owner's to remove.
+        yet; then the file is not its owner's to remove.
         """
         unclaimed = name in self._unclaimed
         self._unclaimed.discard(name)
@@ -169,8 +167,7 @@ class Slice(Protocol):
     """One domain's part of the state.
 
     Entries are immutable values in tables; a change replaces them and never mutates them. So a view of the
-    tables,
-    made between two batches, is a consistent snapshot.
+    tables, made between two batches, is a consistent snapshot.
     """
 
     name: str
@@ -179,8 +176,7 @@ class Slice(Protocol):
         """Return the function that applies each event: `handler(event, stamp)`.
 
         Handlers are total and pure: no clock, no I/O, no refusal. An event about an entry that does not exist
-        (its put
-        was erased since) changes nothing.
+        (its put was erased since) changes nothing.
         """
 
     def deciders(self) -> Mapping[type[Command[Any]], Decide]:

@@ -19,8 +19,7 @@ The tree is split by who must respond:
         └── EngineClosed     the engine is stopping or has stopped
 
 Every class has a stable `code`; an instance carries `data` that explains the refusal without secrets or
-values.
-Each interface maps these to its own wire form in one table.
+values. Each interface maps these to its own wire form in one table.
 """
 
 from __future__ import annotations

@@ -96,13 +96,10 @@ def fact(cls: type[Fact]) -> type[Fact]:
 class Event:
     """Base of all events.
 
-    A subclass declares its `VERB`, its `SURFACE` and what it means for holds and persons; without these its
-    module
-    fails to import. Each of its fields is in one of two parts: `details` say who did what and are retained
-    for the
-    audit period; `content` is the data itself, retained until its deadline (FORMAT.md, section 5). Nothing of
-    either
-    is in the header.
+    A subclass declares its `VERB`, its `INTERFACE` and what it means for holds and persons; without these its
+    module fails to import. Each of its fields is in one of two parts: `details` say who did what and are
+    retained for the audit period; `content` is the data itself, retained until its deadline (FORMAT.md,
+    section 5). Nothing of either is in the header.
 
     Attributes:
         resource: 16 random bytes that name the resource for ever, without revealing its owner.
@@ -112,10 +109,10 @@ class Event:
     """
 
     VERB: ClassVar[Verb]
-    SURFACE: ClassVar[Interface]
+    INTERFACE: ClassVar[Interface]
     VERSION: ClassVar[int] = 1
     """Version of the two parts' shapes; `engine/wire.py` upcasts older ones on reading."""
-    STANDING: ClassVar[RecordRole]
+    ROLE: ClassVar[RecordRole]
     """What the record means to the others of its resource; if a class does not say, the verb does."""
     ON_HOLD: ClassVar[OnHold]
     """What it does that a legal hold may forbid. Each class with a verb declares it."""
@@ -140,8 +137,8 @@ class Event:
         unsaid += [] if hasattr(cls, "DATA") else ["DATA"]
         if unsaid:
             raise TypeError(f"the event {cls.__name__} must declare {', '.join(unsaid)}")
-        if "STANDING" not in cls.__dict__:
-            cls.STANDING = _BY_VERB[cls.VERB]
+        if "ROLE" not in cls.__dict__:
+            cls.ROLE = _BY_VERB[cls.VERB]
 
     def locator(self) -> Locator:
         """Return where the slice finds what the event is about. Empty: it is never restated."""

@@ -1,11 +1,10 @@
 """A table for great numbers of entries that are removed in about the order they were added.
 
 One dict of a million entries stops everything for a tenth of a second whenever it has to grow. This one
-consists
-of bounded tables, the oldest first, which are dropped when they are empty. Values are stored as bytes, so the
-garbage collector has nothing to walk: Python's collector counts allocations minus deallocations, so while a
-million objects replace a million others it never runs, and then it walks all of the new ones at once, three
-times.
+consists of bounded tables, the oldest first, which are dropped when they are empty. Values are stored as
+bytes, so the garbage collector has nothing to walk: Python's collector counts allocations minus
+deallocations, so while a million objects replace a million others it never runs, and then it walks all of the
+new ones at once, three times.
 """
 
 from __future__ import annotations

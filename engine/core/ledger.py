@@ -1,14 +1,12 @@
 """The record ledger: which records live state depends on, which are garbage, and since when.
 
 Pure and part of the state: it depends on the events and the journal's erase records alone, so replay gives
-the
-same result, also over records that were erased meanwhile. How long garbage may stay is policy
+the same result, also over records that were erased meanwhile. How long garbage may stay is policy
 (`engine/core/policy.py`).
 
 A resource depends on a *chain*: the record that contains it whole and those that changed it since. Some
-records
-hold a thing of their own, such as a file of an area or a block: they are *apart*; the entry refers to them by
-sequence number, and its slice reports when one becomes garbage.
+records hold a thing of their own, such as a file of an area or a block: they are *apart*; the entry refers to
+them by sequence number, and its slice reports when one becomes garbage.
 """
 
 from __future__ import annotations
@@ -28,7 +26,7 @@ from retain.engine.core.role import Locator, RecordRole
 from retain.engine.core.snapshot_table import Frozen, SnapshotTable
 from retain.journal import Part
 
-CROWDED = 256
+LONG_CHAIN = 256
 """A longer chain is restated whatever it contains: memory must not grow with history."""
 RESOURCES_PER_ROW = 1024
 """Resources in one row of a snapshot."""
@@ -42,7 +40,7 @@ Chain = Mark | tuple[Mark, ...]
 WHOLE = RecordRole.WHOLE
 
 OVERWRITTEN = int(Cause.OVERWRITTEN)
-_MIXES, _KEEPS, _ENDS = 1, 2, 4
+_SUPERSEDES_PART, _NEEDS_EARLIER, _ENDS = 1, 2, 4
 _NOTHING: Chain = ()
 """The chain of an entry that depends on no record of its own."""
 
@@ -64,15 +62,15 @@ class GarbageRecord(NamedTuple):
     cause: int
 
 
-_LEFT = Struct(">QQ16sI")
+_GARBAGE = Struct(">QQ16sI")
 
 
-def _pack_left(left: GarbageRecord) -> bytes:
-    return _LEFT.pack(*left)
+def _pack_garbage(garbage: GarbageRecord) -> bytes:
+    return _GARBAGE.pack(*garbage)
 
 
-def _unpack_left(packed: bytes) -> GarbageRecord:
-    return GarbageRecord(*_LEFT.unpack(packed))
+def _unpack_garbage(packed: bytes) -> GarbageRecord:
+    return GarbageRecord(*_GARBAGE.unpack(packed))
 
 
 class PartlyDead(NamedTuple):
@@ -115,82 +113,81 @@ class RecordLedger:
 
     Attributes:
         chains: Resource → its chain. The keys are the objects that the entries hold.
-        mixed: Resources to be restated before the dead part of their chains can be erased, oldest first
+        partly_dead: Resources to be restated before the dead part of their chains can be erased, oldest first
             except for those restated before.
-        crowded: Resources with long chains → where they are found.
-        left: Sequence number → garbage that is due at once.
+        long_chains: Resources with long chains → where they are found.
+        garbage: Sequence number → garbage that is due at once.
         audited: Up to this record, details of garbage have been erased.
-        said: What the slice reported about the event being applied.
-        last_left: The last record that made another one garbage: an older snapshot still contains that.
-
+        reported: What the slice reported about the event being applied.
+        last_garbage: The last record that made another one garbage: an older snapshot still contains that.
     """
 
     def __init__(self) -> None:
         self.chains: SnapshotTable[bytes, Chain] = SnapshotTable()
-        self.mixed: dict[bytes, PartlyDead] = {}
-        self.crowded: dict[bytes, Locator] = {}
-        self.left: Generations[int, GarbageRecord] = Generations(_pack_left, _unpack_left)
+        self.partly_dead: dict[bytes, PartlyDead] = {}
+        self.long_chains: dict[bytes, Locator] = {}
+        self.garbage: Generations[int, GarbageRecord] = Generations(_pack_garbage, _unpack_garbage)
         self.audited = 0
-        self.last_left = 0
+        self.last_garbage = 0
         self._past: dict[int, GarbageRecord] = {}
         self._past_order: SortedList[GarbageRecord] = SortedList()
         self._past_of: dict[bytes, list[int]] = {}
-        self.said = 0
+        self.reported = 0
 
-    def mix(self) -> None:
+    def supersede_part(self) -> None:
         """Report that the event being applied superseded part of its resource's earlier records.
 
         Live state still references the rest of them. Slices call it while they apply an event.
         """
-        self.said |= _MIXES
+        self.reported |= _SUPERSEDES_PART
 
-    def keep(self) -> None:
+    def need_earlier(self) -> None:
         """Report that the event being applied contains its resource whole, but earlier ones are needed."""
-        self.said |= _KEEPS
+        self.reported |= _NEEDS_EARLIER
 
-    def end(self) -> None:
+    def end_resource(self) -> None:
         """Report that the event being applied ended its resource."""
-        self.said |= _ENDS
+        self.reported |= _ENDS
 
-    def leave(self, stamp: Stamp, seq: int, size: int, resource: bytes, cause: int) -> None:
+    def discard(self, stamp: Stamp, seq: int, size: int, resource: bytes, cause: int) -> None:
         """Report that record `seq`, which was apart, is garbage since the event at `stamp`."""
-        self._leave(GarbageRecord(stamp.time, mark_of(seq, size), resource, cause), stamp.seq)
+        self._discard(GarbageRecord(stamp.time, mark_of(seq, size), resource, cause), stamp.seq)
 
-    def leave_chain(self, stamp: Stamp, resource: bytes, cause: int) -> None:
+    def discard_chain(self, stamp: Stamp, resource: bytes, cause: int) -> None:
         """Turn the chain of `resource`, which the event at `stamp` ended, into garbage.
 
         Slices call it where the event is one of another resource, which contained this one.
         """
-        self.mixed.pop(resource, None)
-        self.crowded.pop(resource, None)
+        self.partly_dead.pop(resource, None)
+        self.long_chains.pop(resource, None)
         # Newest first, as they are erased: what changes something never outlives what it changes.
         for mark in reversed(marks_of(self.chains.pop(resource, ()))):
-            self._leave(GarbageRecord(stamp.time, mark, resource, cause), stamp.seq)
+            self._discard(GarbageRecord(stamp.time, mark, resource, cause), stamp.seq)
         for seq in reversed(
             self._past_of.pop(resource, ())
         ):  # the history of an ended resource is due as well
-            left = self._past.pop(seq)
-            self._past_order.remove(left)
-            self._leave(left._replace(since=stamp.time, cause=cause), stamp.seq)
+            garbage = self._past.pop(seq)
+            self._past_order.remove(garbage)
+            self._discard(garbage._replace(since=stamp.time, cause=cause), stamp.seq)
 
     def follow(self, event: Event, stamp: Stamp) -> None:
         """Account for the record of `event`, after its slice has applied it."""
-        said, self.said = self.said, 0
-        kind, resource = event.STANDING, event.resource
+        reported, self.reported = self.reported, 0
+        kind, resource = event.ROLE, event.resource
         if kind is RecordRole.NONE or kind is RecordRole.APART:
-            if said and resource in self.chains:
-                self._mix(event, stamp)
+            if reported and resource in self.chains:
+                self._note_partly_dead(event, stamp)
             return
-        if kind is RecordRole.END or said & _ENDS:
-            self.leave_chain(stamp, resource, event.cause)
+        if kind is RecordRole.END or reported & _ENDS:
+            self.discard_chain(stamp, resource, event.cause)
             return
         mark = mark_of(stamp.seq, stamp.size)
         before = marks_of(self.chains.get(resource, ()))
-        if kind is WHOLE and not said & _KEEPS:
-            since = self.mixed.pop(resource, PartlyDead(stamp.time, (), False)).since
-            self.crowded.pop(resource, None)
+        if kind is WHOLE and not reported & _NEEDS_EARLIER:
+            since = self.partly_dead.pop(resource, PartlyDead(stamp.time, (), False)).since
+            self.long_chains.pop(resource, None)
             for old in reversed(before):
-                self._leave(
+                self._discard(
                     GarbageRecord(since, old, resource, OVERWRITTEN), stamp.seq, history=event.HISTORY
                 )
             self.chains[resource] = mark
@@ -198,10 +195,10 @@ class RecordLedger:
         if not before:
             return  # what it changed was erased since
         self.chains[resource] = (*before, mark)
-        if said:
-            self._mix(event, stamp)
-        if len(before) >= CROWDED:
-            self.crowded.setdefault(resource, event.locator())
+        if reported:
+            self._note_partly_dead(event, stamp)
+        if len(before) >= LONG_CHAIN:
+            self.long_chains.setdefault(resource, event.locator())
 
     def erased(self, parts: int, first: int, last: int, *, audit: bool) -> None:
         """Account for the erasure of `parts` of the records `first` to `last`.
@@ -220,12 +217,12 @@ class RecordLedger:
             return
         seqs: Iterable[int] = range(first, last + 1)
         if last - first > waiting:
-            seqs = [seq for seq in (*self.left, *self._past) if first <= seq <= last]
+            seqs = [seq for seq in (*self.garbage, *self._past) if first <= seq <= last]
         for seq in seqs:
-            left = self.left.get(seq) or self._past.get(seq)
-            if left is None or not (parts & Part.CONTENT or left.mark & 15 == 0):
+            garbage = self.garbage.get(seq) or self._past.get(seq)
+            if garbage is None or not (parts & Part.CONTENT or garbage.mark & 15 == 0):
                 continue
-            if self.left.pop(seq) is None:
+            if self.garbage.pop(seq) is None:
                 self._drop_past(seq)
 
     def past(self, until: int) -> Iterator[GarbageRecord]:
@@ -236,40 +233,41 @@ class RecordLedger:
 
     def past_since(self, seq: int) -> int | None:
         """Return since when record `seq` is history, nanoseconds since the epoch; None if it is not."""
-        left = self._past.get(seq)
-        return None if left is None else left.since
+        garbage = self._past.get(seq)
+        return None if garbage is None else garbage.since
 
     @property
     def waiting(self) -> int:
         """Return how many records are garbage and not erased, history included."""
-        return len(self.left) + len(self._past)
+        return len(self.garbage) + len(self._past)
 
     def waits(self, seq: int) -> bool:
         """Return whether record `seq` is garbage and not erased."""
-        return seq in self.left or seq in self._past
+        return seq in self.garbage or seq in self._past
 
-    def stands_on(self, resource: bytes, seq: int) -> bool:
+    def depends_on(self, resource: bytes, seq: int) -> bool:
         """Return whether `seq` is in the chain of `resource`."""
         return any(seq_of(mark) == seq for mark in marks_of(self.chains.get(resource, ())))
 
     def freeze(self) -> Frozen:
         """Return the ledger of this moment."""
-        chains, left = self.chains.view(), self.left.views()
-        others: list[Any] = [["audited", self.audited, self.last_left]]
-        others += [["mixed", resource, *mixed] for resource, mixed in self.mixed.items()]
-        others += [["crowded", resource, locator] for resource, locator in self.crowded.items()]
+        chains, garbage = self.chains.view(), self.garbage.views()
+        others: list[Any] = [["audited", self.audited, self.last_garbage]]
+        others += [["mixed", resource, *partly_dead] for resource, partly_dead in self.partly_dead.items()]
+        others += [["crowded", resource, locator] for resource, locator in self.long_chains.items()]
         past = list(self._past.values())
 
         def rows() -> Iterator[Any]:
+            # On disk: "mixed" is `partly_dead`, "crowded" is `long_chains`, "left" is `garbage`.
             items = chains.items()
             while row := list(islice(items, RESOURCES_PER_ROW)):
                 yield ["chains", b"".join(resource for resource, _ in row), [chain for _, chain in row]]
             yield from others
-            for view in left:
-                yield from (["left", *_unpack_left(packed)] for _, packed in view.items())
+            for view in garbage:
+                yield from (["left", *_unpack_garbage(packed)] for _, packed in view.items())
             yield from (["past", *one] for one in past)
 
-        return Frozen(rows, (chains, *left))
+        return Frozen(rows, (chains, *garbage))
 
     def load(self, rows: Iterable[Any], resources: Iterable[bytes]) -> None:
         """Fill an empty ledger from rows.
@@ -295,14 +293,14 @@ class RecordLedger:
                         names = [joined[at : at + 16] for at in range(0, len(joined), 16)]
                     self.chains.update(zip(names, chains, strict=True))
                 case "audited":
-                    self.audited, self.last_left = fields
+                    self.audited, self.last_garbage = fields
                 case "mixed":
-                    self.mixed[fields[0]] = PartlyDead(fields[1], tuple(fields[2]), fields[3])
+                    self.partly_dead[fields[0]] = PartlyDead(fields[1], tuple(fields[2]), fields[3])
                 case "crowded":
-                    self.crowded[fields[0]] = tuple(fields[1])
+                    self.long_chains[fields[0]] = tuple(fields[1])
                 case "left":
-                    left = GarbageRecord(*fields)
-                    self.left.add(seq_of(left.mark), left)
+                    garbage = GarbageRecord(*fields)
+                    self.garbage.add(seq_of(garbage.mark), garbage)
                 case "past":
                     self._add_past(GarbageRecord(*fields))
                 case _:
@@ -316,49 +314,51 @@ class RecordLedger:
         They do not depend on what was erased before.
         """
         yield from sorted(self.chains.items())
-        yield from sorted((resource, mixed.locator) for resource, mixed in self.mixed.items())
-        yield sorted(self.crowded)
-        yield sorted(self.left)
+        yield from sorted(
+            (resource, partly_dead.locator) for resource, partly_dead in self.partly_dead.items()
+        )
+        yield sorted(self.long_chains)
+        yield sorted(self.garbage)
         yield sorted(self._past)
 
     def check(self) -> None:
         """Assert that the indexes agree."""
-        assert not self.said
+        assert not self.reported
         assert sorted(self._past.values()) == list(self._past_order)
         assert sorted(seq for found in self._past_of.values() for seq in found) == sorted(self._past)
-        assert all(seq == seq_of(one.mark) for seq, one in (*self.left.items(), *self._past.items()))
-        assert self.mixed.keys() <= self.chains.keys()
-        assert self.crowded.keys() <= self.chains.keys()
+        assert all(seq == seq_of(one.mark) for seq, one in (*self.garbage.items(), *self._past.items()))
+        assert self.partly_dead.keys() <= self.chains.keys()
+        assert self.long_chains.keys() <= self.chains.keys()
         standing = [seq_of(mark) for chain in self.chains.values() for mark in marks_of(chain)]
-        waiting = [*self.left, *self._past]
+        waiting = [*self.garbage, *self._past]
         assert len(set(standing) | set(waiting)) == len(standing) + len(waiting), "a record is counted twice"
 
-    def _mix(self, event: Event, stamp: Stamp) -> None:
-        if event.resource not in self.mixed:
-            self.mixed[event.resource] = PartlyDead(stamp.time, event.locator(), event.HISTORY)
+    def _note_partly_dead(self, event: Event, stamp: Stamp) -> None:
+        if event.resource not in self.partly_dead:
+            self.partly_dead[event.resource] = PartlyDead(stamp.time, event.locator(), event.HISTORY)
 
-    def _leave(self, left: GarbageRecord, by: int, *, history: bool = False) -> None:
-        self.last_left = by
-        if left.mark & 15 == 0 and seq_of(left.mark) > self.audited:
+    def _discard(self, garbage: GarbageRecord, by: int, *, history: bool = False) -> None:
+        self.last_garbage = by
+        if garbage.mark & 15 == 0 and seq_of(garbage.mark) > self.audited:
             return  # no content: its details are erased after the audit period
         if history:
-            self._add_past(left)
+            self._add_past(garbage)
         else:
-            self.left.add(seq_of(left.mark), left)
+            self.garbage.add(seq_of(garbage.mark), garbage)
 
-    def _add_past(self, left: GarbageRecord) -> None:
-        seq = seq_of(left.mark)
-        self._past[seq] = left
-        self._past_order.add(left)
-        self._past_of.setdefault(left.resource, []).append(seq)
+    def _add_past(self, garbage: GarbageRecord) -> None:
+        seq = seq_of(garbage.mark)
+        self._past[seq] = garbage
+        self._past_order.add(garbage)
+        self._past_of.setdefault(garbage.resource, []).append(seq)
 
     def _drop_past(self, seq: int) -> None:
-        left = self._past.pop(seq)
-        self._past_order.remove(left)
-        found = self._past_of[left.resource]
+        garbage = self._past.pop(seq)
+        self._past_order.remove(garbage)
+        found = self._past_of[garbage.resource]
         found.remove(seq)
         if not found:
-            del self._past_of[left.resource]
+            del self._past_of[garbage.resource]
 
 
 def chain_rows(records: RecordLedger) -> Mapping[bytes, tuple[int, ...]]:

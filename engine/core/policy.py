@@ -51,24 +51,22 @@ def due(records: RecordLedger, now: int, policy: RetentionPolicy) -> Iterator[It
     """Yield what may be erased at `now`, in portions.
 
     Iterate over each portion once, before taking the next; its records may be erased meanwhile. They come in
-    the
-    order in which they must be erased: a change or an end after what it changes or ends, but of one
-    resource's chain
-    the newest first.
+    the order in which they must be erased: a change or an end after what it changes or ends, but of one
+    resource's chain the newest first.
     """
-    yield from records.left.portions()
+    yield from records.garbage.portions()
     yield list(records.past(now - policy.history))
 
 
 def slices(waiting: Iterable[GarbageRecord]) -> Iterator[tuple[int, list[GarbageRecord]]]:
     """Yield bounded runs in the same order, each of one cause."""
-    for asked, run in groupby(waiting, key=lambda left: left.cause == Cause.ERASURE_REQUEST):
+    for asked, run in groupby(waiting, key=lambda garbage: garbage.cause == Cause.ERASURE_REQUEST):
         cause = Cause.ERASURE_REQUEST if asked else Cause.RETENTION
         slice_: list[GarbageRecord] = []
         size = 0
-        for left in run:
-            slice_.append(left)
-            size += size_of(left.mark)
+        for garbage in run:
+            slice_.append(garbage)
+            size += size_of(garbage.mark)
             if len(slice_) == SLICE_RECORDS or size >= SLICE_BYTES:
                 yield cause, slice_
                 slice_, size = [], 0
@@ -89,14 +87,14 @@ def to_restate(
 
     """
     told: set[bytes] = set()
-    for resource, mixed in records.mixed.items():
-        wait = max(policy.history // 8, policy.patience) if mixed.history else policy.patience
-        if at_once and not (mixed.history and policy.history):
+    for resource, partly_dead in records.partly_dead.items():
+        wait = max(policy.history // 8, policy.patience) if partly_dead.history else policy.patience
+        if at_once and not (partly_dead.history and policy.history):
             wait = 0
-        if mixed.since + wait <= now:
+        if partly_dead.since + wait <= now:
             told.add(resource)
-            yield mixed.locator, resource
-    for resource, locator in records.crowded.items():
+            yield partly_dead.locator, resource
+    for resource, locator in records.long_chains.items():
         if resource not in told:
             yield locator, resource
 
@@ -120,13 +118,13 @@ def oldest_due(records: RecordLedger, policy: RetentionPolicy, kept: Container[i
 
     """
     found: list[int] = []
-    left = next((one for seq, one in records.left.items() if seq not in kept), None)
-    if left is not None:
-        found.append(left.since)
+    garbage = next((one for seq, one in records.garbage.items() if seq not in kept), None)
+    if garbage is not None:
+        found.append(garbage.since)
     for history, period in ((False, 0), (True, policy.history)):
-        mixed = next((one for one in records.mixed.values() if one.history is history), None)
-        if mixed is not None:
-            found.append(mixed.since + period)
+        partly_dead = next((one for one in records.partly_dead.values() if one.history is history), None)
+        if partly_dead is not None:
+            found.append(partly_dead.since + period)
     past = next((one for one in records.past(FOR_EVER) if seq_of(one.mark) not in kept), None)
     if past is not None:
         found.append(past.since + policy.history)

@@ -1,12 +1,9 @@
 """Dicts of which one moment can be read while they change.
 
 Copying a dict of a million entries stops everything for a quarter of a second. A snapshot table is not
-copied:
-from the moment on, each change saves the value that it replaces, and reading combines present and saved
-values.
-While nobody reads a snapshot, a table is as fast as a dict: the methods that save values belong to a
-subclass,
-which the table's class is switched to for as long as needed.
+copied: from the moment on, each change saves the value that it replaces, and reading combines present and
+saved values. While nobody reads a snapshot, a table is as fast as a dict: the methods that save values belong
+to a subclass, which the table's class is switched to for as long as needed.
 """
 
 from __future__ import annotations
@@ -66,8 +63,7 @@ class TableView(Generic[Key, Value]):
         """List the keys to be read: 25 ms for a million entries.
 
         No change may happen meanwhile, and all changes since the view was made must be durable: entries that
-        they removed
-        come last.
+        they removed come last.
         """
         if self._keys is None:
             table = self._table
@@ -82,8 +78,7 @@ class TableView(Generic[Key, Value]):
         """Store the listed keys as bytes.
 
         The garbage collector would walk a list of a million keys each time until it has grown old, which
-        takes longer
-        than listing them.
+        takes longer than listing them.
         """
         assert self._keys is not None
         for _ in range(len(self._keys)):

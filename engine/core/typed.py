@@ -1,8 +1,7 @@
 """Type checks of commands and events at run time.
 
 A type checker covers programs that use one. An embedding program may not; and what such a command would put
-into
-the journal is read back at every later start.
+into the journal is read back at every later start.
 
 Values are checked a column at a time: checking the types of fifty thousand block ids is one call into C.
 """

@@ -22,8 +22,7 @@ class _Old:
     """A record whose details are due, with the facts that decide whether they can be erased.
 
     `ends_others`: it ended resources that have records of their own. If a hold protects one of those, this
-    record must
-    stay as well: without it a replay would restore the resource.
+    record must stay as well: without it a replay would restore the resource.
     """
 
     seq: int
@@ -107,7 +106,7 @@ class OldDetails:
         return erased
 
     async def _erase_slice(self, slice_: list[_Old]) -> int:
-        held = self._state.ground.held
+        held = self._state.shared.held
         last = slice_[-1].seq
         entries = {one.resource: one.locator for one in slice_ if one.locator and self._stands(one)}
         await self._restate(((locator, resource) for resource, locator in entries.items()), last)
@@ -125,7 +124,7 @@ class OldDetails:
 
     def _stands(self, one: _Old) -> bool:
         if one.chained:
-            return self._state.records.stands_on(one.resource, one.seq)
+            return self._state.records.depends_on(one.resource, one.seq)
         if not one.locator:
             return False
         return one.seq in self._state.restaters[one.locator[0]].apart(one.locator, one.resource)
@@ -149,7 +148,7 @@ def _old(record: Record) -> _Old:
         header.resource,
         parts,
         () if event is None else event.locator(),
-        event is not None and event.STANDING in (RecordRole.WHOLE, RecordRole.PART),
+        event is not None and event.ROLE in (RecordRole.WHOLE, RecordRole.PART),
         event is not None and event.ON_HOLD in (OnHold.CONTAINER, OnHold.REST),
         None if about is None else about.details,
     )

@@ -1,9 +1,8 @@
 """The eraser: removes due bytes physically, in slices that do not disturb requests.
 
 What is due was hidden at its deadline; this is about the bytes. Four kinds of work, in a loop: restate
-partially
-dead entries, erase details after their audit period, erase garbage, and replace an older snapshot that still
-contains it.
+partially dead entries, erase details after their audit period, erase garbage, and replace an older snapshot
+that still contains it.
 """
 
 from __future__ import annotations
@@ -118,9 +117,9 @@ class Eraser:
             erased = await self._erase_due(now, at_once=at_once)
             # The rest of a deleted container depends on records that can no longer be restated.
             if not self._state.blobs.closed:
-                before = self._state.records.last_left
+                before = self._state.records.last_garbage
                 erased += await self._details.erase(now)
-                if self._state.records.last_left != before:  # entries were restated for that
+                if self._state.records.last_garbage != before:  # entries were restated for that
                     erased += await self._erase_due(now, at_once=at_once)
             await self._renew(now if at_once else now - self._policy.erase_within // 4)
             await self._discard_torn(at_once)
@@ -177,7 +176,7 @@ class Eraser:
         erased = 0
         kept: frozenset[int] = frozenset()
         for waiting in due(self._state.records, now, self._policy):
-            if self._state.ground.held:
+            if self._state.shared.held:
                 waiting = list(waiting)
                 here = await in_spare_thread(kept_by_holds, self._state, waiting, self._disk)
                 waiting = [left for left in waiting if _seq(left) not in here]

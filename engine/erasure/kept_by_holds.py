@@ -21,7 +21,7 @@ def kept_by_holds(state: State, waiting: Iterable[GarbageRecord], disk: journal.
         OSError: The journal cannot be read.
 
     """
-    held = state.ground.held
+    held = state.shared.held
     answers: dict[bytes, bool] = {}
     kept: set[int] = set()
     for left in waiting:

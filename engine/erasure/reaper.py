@@ -83,7 +83,7 @@ class Reaper:
         Files that a crash or cancellation leaves are removed at the next start.
         """
         # Taken first: while this task waits, the next batch may release more, and is not durable yet.
-        released = self._state.ground.take_released()
+        released = self._state.shared.take_released()
         await self._writer.wait_durable(self._state.seq)
         for start in range(0, len(released), UNLINKS):
             await in_thread(self._unlink, released[start : start + UNLINKS])

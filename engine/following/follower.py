@@ -131,7 +131,7 @@ class Follower:
             decided = await self._leader.ask(Submit(command))
         except StorageFailed:
             # What was staged for it may be referred to: the next start removes it if not.
-            self.state.ground.disown()
+            self.state.shared.disown()
             raise
         assert isinstance(decided, Decided)
         self.catch_up(decided.seq)
@@ -158,7 +158,7 @@ class Follower:
 
     def upload(self) -> Upload:
         """Return a body to be received; its file is in the shared data folder before its command is sent."""
-        return Upload(self._payloads, self.state.ground, self.options.inline_bytes, self._limits)
+        return Upload(self._payloads, self.state.shared, self.options.inline_bytes, self._limits)
 
     async def open_body(self, held: StoredBody) -> Download:
         """Return a body to be sent.
@@ -169,7 +169,7 @@ class Follower:
 
         """
         return await open_body(
-            held, self._log, self._payloads, self.state.ground, self._limits, self._look_again
+            held, self._log, self._payloads, self.state.shared, self._limits, self._look_again
         )
 
     def on_commit(self, callback: Callable[[int], None]) -> None:
@@ -219,7 +219,7 @@ class Follower:
             self.failure = f"the journal cannot be followed beyond record {state.seq}: {error}"
             raise StorageFailed(self.failure) from error
         finally:
-            state.ground.take_released()  # the leader removes the files
+            state.shared.take_released()  # the leader removes the files
         for callback in self._committed:
             callback(state.seq)
 
@@ -254,7 +254,7 @@ class Follower:
         self.catch_up(self._board.durable)
 
     def _lost(self) -> int:
-        return sum(name in self.state.ground.payloads for name in self._limits.lost)
+        return sum(name in self.state.shared.payloads for name in self._limits.lost)
 
 
 def load_follower(disk: journal.Disk, until: int) -> tuple[State, journal.FollowedJournal]:
@@ -295,5 +295,5 @@ def _followed(
     except BaseException:
         log.close()
         raise
-    state.ground.take_released()
+    state.shared.take_released()
     return state, log

@@ -41,7 +41,7 @@ class HistoryChanged(Event):
     ON_HOLD: ClassVar[OnHold] = OnHold.HARMLESS
     VALUES: ClassVar[str] = ""
     DATA: ClassVar[Data] = Data.NONE
-    SURFACE: ClassVar[Interface] = Interface.ENGINE
+    INTERFACE: ClassVar[Interface] = Interface.ENGINE
 
     change: str
     time: int
@@ -84,8 +84,8 @@ class ErasureOrdered(Event):
     ON_HOLD: ClassVar[OnHold] = OnHold.HARMLESS
     VALUES: ClassVar[str] = ""
     DATA: ClassVar[Data] = Data.NONE
-    SURFACE: ClassVar[Interface] = Interface.ENGINE
-    STANDING: ClassVar[RecordRole] = RecordRole.NONE
+    INTERFACE: ClassVar[Interface] = Interface.ENGINE
+    ROLE: ClassVar[RecordRole] = RecordRole.NONE
 
     ordered_by: str
     things: int
@@ -117,8 +117,8 @@ class ClockAccepted(Event):
     ON_HOLD: ClassVar[OnHold] = OnHold.HARMLESS
     VALUES: ClassVar[str] = ""
     DATA: ClassVar[Data] = Data.NONE
-    SURFACE: ClassVar[Interface] = Interface.ENGINE
-    STANDING: ClassVar[RecordRole] = RecordRole.NONE
+    INTERFACE: ClassVar[Interface] = Interface.ENGINE
+    ROLE: ClassVar[RecordRole] = RecordRole.NONE
 
     clock: int
     present: int

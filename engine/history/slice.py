@@ -90,15 +90,15 @@ class HistorySlice:
     """The changes as `engine.core.domain.Slice`.
 
     Attributes:
-        ground: Where the counters of the other slices go on from.
+        shared: Where the counters of the other slices go on from.
         changes: Number of the change → its event.
 
     """
 
     name = "history"
 
-    def __init__(self, ground: SharedState) -> None:
-        self.ground = ground
+    def __init__(self, shared: SharedState) -> None:
+        self.shared = shared
         self.changes: dict[bytes, HistoryChanged] = {}
 
     def handlers(self) -> Mapping[type[Event], Apply]:
@@ -124,8 +124,8 @@ class HistorySlice:
         """Apply `HistoryChanged`."""
         # Who did it is kept for the audit period only, so live state does not hold it.
         self.changes[event.resource] = replace(event, actor=KEEPER, cause=Cause.RESTATED)
-        self.ground.revision = max(self.ground.revision, event.revision)
-        self.ground.modified = max(self.ground.modified, event.modified)
+        self.shared.revision = max(self.shared.revision, event.revision)
+        self.shared.modified = max(self.shared.modified, event.modified)
 
     def noted(self, event: ErasureOrdered | ClockAccepted, _stamp: Stamp) -> None:
         """Apply an event that is for the audit alone."""
@@ -141,8 +141,8 @@ class HistorySlice:
             self.changed(replace(event, losses=tuple(event.losses)), Stamp(0, 0, -1))
 
     def check(self) -> None:
-        assert self.ground.revision == max((one.revision for one in self.changes.values()), default=0)
-        assert self.ground.modified == max((one.modified for one in self.changes.values()), default=0)
+        assert self.shared.revision == max((one.revision for one in self.changes.values()), default=0)
+        assert self.shared.modified == max((one.modified for one in self.changes.values()), default=0)
 
 
 def _record(history: HistorySlice, command: RecordChange, now: int) -> Decision[bool]:
@@ -161,7 +161,7 @@ def _record(history: HistorySlice, command: RecordChange, now: int) -> Decision[
         lost=max(mended.kept, mended.lost),
         source=mended.source,
         losses=mended.losses[:MOST_LOSSES],
-        revision=history.ground.revision + LEAP + int.from_bytes(random[:LEAP_BYTES]),
+        revision=history.shared.revision + LEAP + int.from_bytes(random[:LEAP_BYTES]),
         modified=now - now % 100 + 100 * ticks,
     )
     return Decision((event,), True)

@@ -172,7 +172,7 @@ def _refusal(event: Event) -> str:
 
 
 def _ends_held(holds: HoldsState, event: Event) -> bool:
-    held = holds.ground.held
+    held = holds.shared.held
     match event.ON_HOLD:
         case OnHold.HARMLESS | OnHold.REST:
             return False

@@ -33,7 +33,7 @@ class HoldEvent(Event):
 
     """
 
-    SURFACE: ClassVar[Interface] = Interface.ENGINE
+    INTERFACE: ClassVar[Interface] = Interface.ENGINE
     DATA: ClassVar[Data] = Data.NONE
 
     target: HoldTarget = detail(_read_target, _write_target, spread=True)

@@ -77,14 +77,14 @@ class HoldsSlice(HoldsState):
             self.keep(target)
 
     def check(self) -> None:
-        ground = SharedState()
-        rebuilt = HoldsState(ground, AreasState(ground), self.settings, BlobsState(ground))
+        shared = SharedState()
+        rebuilt = HoldsState(shared, AreasState(shared), self.settings, BlobsState(shared))
         for hold_id, hold in self.holds.items():
             assert len(hold_id) == len(hold.target.resource) == 16
             assert hold.target.subject
             rebuilt.keep(hold.target)
-        assert self.ground.held == ground.held
-        assert self.ground.deadlines.asleep == ground.deadlines.asleep
+        assert self.shared.held == shared.held
+        assert self.shared.deadlines.asleep == shared.deadlines.asleep
 
 
 class HoldRestater(Restater):

@@ -20,16 +20,16 @@ class HoldsState:
     """All holds that stand.
 
     Attributes:
-        ground: Deadlines, and what is held, shared with the other slices.
+        shared: Deadlines, and what is held, shared with the other slices.
         areas: Read for names and deadlines, as are the other two; never changed here.
         holds: Hold id → hold, in the order in which they were set.
 
     """
 
     def __init__(
-        self, ground: SharedState, areas: AreasState, settings: SettingsState, blobs: BlobsState
+        self, shared: SharedState, areas: AreasState, settings: SettingsState, blobs: BlobsState
     ) -> None:
-        self.ground = ground
+        self.shared = shared
         self.areas = areas
         self.settings = settings
         self.blobs = blobs
@@ -37,7 +37,7 @@ class HoldsState:
 
     def held(self, resource: bytes, details: Mapping[str, Any] | None = None) -> bool:
         """Return whether no record of `resource` may be erased. See `HoldIndex.record`."""
-        return self.ground.held.record(resource, details)
+        return self.shared.held.record(resource, details)
 
     def set(self, event: HoldSet, _stamp: Stamp) -> None:
         """Apply `HoldSet`."""
@@ -53,7 +53,7 @@ class HoldsState:
 
     def keep(self, target: HoldTarget) -> None:
         """Suspend the deadlines of what `target` keeps."""
-        held: HoldIndex = self.ground.held
+        held: HoldIndex = self.shared.held
         names = target.names
         match target.kind:
             case HoldKind.CONTAINER:
@@ -65,13 +65,13 @@ class HoldsState:
         if target.kind is HoldKind.AREA and held.resources[target.resource] == 1:
             key = record_key(*names)
             area = self.areas.areas.get(key)
-            self.ground.deadlines.sleep(DeadlineKind.AREA, key, None if area is None else next_end(area))
+            self.shared.deadlines.sleep(DeadlineKind.AREA, key, None if area is None else next_end(area))
         elif target.kind is HoldKind.BLOB:
             held.add_blob(*names)
         self._rearm(target)
 
     def _release(self, target: HoldTarget) -> None:
-        held: HoldIndex = self.ground.held
+        held: HoldIndex = self.shared.held
         names = target.names
         match target.kind:
             case HoldKind.CONTAINER:
@@ -81,7 +81,7 @@ class HoldsState:
             case _:
                 less(held.resources, target.resource)
         if target.kind is HoldKind.AREA and not held.resource(target.resource):
-            self.ground.deadlines.wake(DeadlineKind.AREA, record_key(*names))
+            self.shared.deadlines.wake(DeadlineKind.AREA, record_key(*names))
         elif target.kind is HoldKind.BLOB:
             held.remove_blob(*names)
         self._rearm(target)

@@ -53,7 +53,7 @@ def accept_lost(state: Histories, command: AcceptLost, now: int) -> Decision[int
     present = [one for one in command.lost if _stands(state, one)]
     if not present:
         return Decision((), 0)
-    ground = state.history.ground
+    shared = state.history.shared
     record = HistoryChanged(
         resource=command.number,
         actor=command.actor,
@@ -65,8 +65,8 @@ def accept_lost(state: Histories, command: AcceptLost, now: int) -> Decision[int
         lost=state.seq,
         source="",
         losses=tuple(f"content of record {one.seq}, {one.file}" for one in present),
-        revision=ground.revision,
-        modified=ground.modified,
+        revision=shared.revision,
+        modified=shared.modified,
     )
     return Decision((record, *_endings(state, command.actor, present)), len(present))
 

@@ -41,8 +41,8 @@ class Ended(NamedTuple):
 
     Attributes:
         target: Which.
-        status: `living` (or, answered by `EndSubjects`, ended by it), `ended` before, or `held`
-            by a legal hold.
+        status: `living` (or, answered by `EndSubjects`, ended by it), `ended` before, or `held` by a legal
+            hold.
 
     """
 

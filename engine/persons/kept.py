@@ -63,7 +63,7 @@ def kept_names(
 
 def _kept(state: State, entry: AuditEntry, policy: RetentionPolicy) -> KeptName:
     resource = bytes.fromhex(entry.resource)
-    if state.ground.held and state.ground.held.record(resource, entry.details):
+    if state.shared.held and state.shared.held.record(resource, entry.details):
         return KeptName(entry, HOLD, None)
     audited = entry.time + policy.audit
     history = state.records.past_since(entry.seq)

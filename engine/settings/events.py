@@ -136,7 +136,7 @@ class SettingsEvent(Event):
 
     """
 
-    SURFACE: ClassVar[Interface] = Interface.SETTINGS
+    INTERFACE: ClassVar[Interface] = Interface.SETTINGS
     DATA: ClassVar[Data] = Data.DOCUMENT
     HISTORY: ClassVar[bool] = True
 

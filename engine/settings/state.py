@@ -69,8 +69,8 @@ class SettingsState:
 
     """
 
-    def __init__(self, ground: SharedState) -> None:
-        self.ground = ground
+    def __init__(self, shared: SharedState) -> None:
+        self.shared = shared
         self.documents: SnapshotTable[Place, Document] = SnapshotTable()
         self.devices: dict[tuple[str, str], list[tuple[int, str]]] = {}
         self.usage: dict[str, int] = {}
@@ -83,7 +83,7 @@ class SettingsState:
 
         After a restore or repair it is a number that the lost history has not used.
         """
-        return max(1 if own is None else own.revision + 1, self.ground.revision)
+        return max(1 if own is None else own.revision + 1, self.shared.revision)
 
     def excerpt(self, places: Iterable[Place], *, usage: bool) -> SettingsState:
         """Return a part of this moment's state that does not change: all that requests about one place see.
@@ -93,7 +93,7 @@ class SettingsState:
             usage: Whether to copy how much the application takes up, which changes with every document.
         """
         part = SettingsState(SharedState())
-        part.ground.revision = self.ground.revision
+        part.shared.revision = self.shared.revision
         place: Place | None = None
         for place in places:
             if place in self.documents:
@@ -112,7 +112,7 @@ class SettingsState:
         """Return whether an excerpt is the same as another: of the same places, and none has changed."""
         documents = other.documents
         return (
-            self.ground.revision == other.ground.revision
+            self.shared.revision == other.shared.revision
             and self.documents.keys() == documents.keys()
             and all(document is documents[place] for place, document in self.documents.items())
             and self.devices == other.devices
@@ -164,7 +164,7 @@ class SettingsState:
         old = self.documents.get(event.place)
         if old is None:
             return
-        self.ground.records.mix()
+        self.shared.records.supersede_part()
         if result is None:
             value, longer = apply_changes(old.value, unpack_changes(text()))
             result = Result(value, old.size + longer)

@@ -2,9 +2,8 @@
 
 A snapshot is a cache: deleting it loses nothing, and one that fails verification is ignored. The file
 `snapshot-<seq>.msgpack` is a sequence of blocks `u32 length | u32 CRC-32C | msgpack`, big-endian: first the
-head
-`[magic, version, seq, root, time]`, then `[slice, rows]` each, last `[number of rows, SHA-256 of all blocks
-before]`. It is written under another name, synced and renamed.
+head `[magic, version, seq, root, time]`, then `[slice, rows]` each, last `[number of rows, SHA-256 of all
+blocks before]`. It is written under another name, synced and renamed.
 """
 
 from __future__ import annotations

@@ -121,8 +121,7 @@ def present(disk: journal.Disk, progress: Callable[[int], None] | None = None) -
     """Return the state at the journal's present end, read beside a running server. Blocking.
 
     It comes from the newest snapshot that this journal's tree confirms plus the records after it, or from all
-    records
-    if there is none.
+    records if there is none.
 
     Args:
         disk: The data folder.

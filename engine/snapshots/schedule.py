@@ -86,7 +86,7 @@ class Snapshots:
         if self._oldest is None:
             return
         seq, time = self._oldest
-        if seq >= self._state.records.last_left or time > before:
+        if seq >= self._state.records.last_garbage or time > before:
             return
         try:
             await self.take()

@@ -25,7 +25,7 @@ class TokenEvent(Event):
     ON_HOLD: ClassVar[OnHold] = OnHold.HARMLESS
     VALUES: ClassVar[str] = ""
     DATA: ClassVar[Data] = Data.NONE
-    SURFACE: ClassVar[Interface] = Interface.BLOBS
+    INTERFACE: ClassVar[Interface] = Interface.BLOBS
 
     account: str
 
@@ -43,7 +43,7 @@ class TokenEvent(Event):
 class TokenIssued(TokenEvent):
     """A token was issued; the fields are those of its record, `actor` is the issuer, also when restated."""
 
-    STANDING: ClassVar[RecordRole] = RecordRole.WHOLE
+    ROLE: ClassVar[RecordRole] = RecordRole.WHOLE
 
     container: str | None
     permissions: str
@@ -89,7 +89,7 @@ class TokenRevoked(TokenEvent):
 class TokenExpired(TokenEvent):
     """A token's expiry passed, and its record went from live state."""
 
-    STANDING: ClassVar[RecordRole] = RecordRole.END
+    ROLE: ClassVar[RecordRole] = RecordRole.END
 
     container: str | None
 
@@ -109,7 +109,7 @@ class KeyRotated(TokenEvent):
         rotated: When, nanoseconds since the epoch.
     """
 
-    STANDING: ClassVar[RecordRole] = RecordRole.NONE
+    ROLE: ClassVar[RecordRole] = RecordRole.NONE
 
     key: int
     rotated: int

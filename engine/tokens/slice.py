@@ -55,13 +55,13 @@ class TokensSlice(TokensState):
         for row in rows:
             record = TokenRecord(*row)
             self.records[record.token_id] = record
-            self.ground.deadlines.arm(record.expiry, DeadlineKind.TOKEN, record.token_id)
+            self.shared.deadlines.arm(record.expiry, DeadlineKind.TOKEN, record.token_id)
 
     def check(self) -> None:
         armed = {
             (record.expiry, int(DeadlineKind.TOKEN), token_id) for token_id, record in self.records.items()
         }
-        assert armed == {entry for entry in self.ground.deadlines.entries() if entry[1] == DeadlineKind.TOKEN}
+        assert armed == {entry for entry in self.shared.deadlines.entries() if entry[1] == DeadlineKind.TOKEN}
 
 
 class TokenRestater(Restater):

@@ -19,14 +19,14 @@ class TokensState:
     """All issued tokens that have not expired.
 
     Attributes:
-        ground: Deadlines, shared with the other slices.
+        shared: Deadlines, shared with the other slices.
         blobs: The containers that stored policies belong to; never changed here.
         records: Token id → record.
 
     """
 
-    def __init__(self, ground: SharedState, blobs: BlobsState) -> None:
-        self.ground = ground
+    def __init__(self, shared: SharedState, blobs: BlobsState) -> None:
+        self.shared = shared
         self.blobs = blobs
         self.records: dict[bytes, TokenRecord] = {}
 
@@ -38,9 +38,9 @@ class TokensState:
         """Apply `TokenIssued`."""
         old = self.records.pop(event.resource, None)  # in order of the last full statement
         if old is not None:
-            self.ground.deadlines.disarm(old.expiry, DeadlineKind.TOKEN, old.token_id)
+            self.shared.deadlines.disarm(old.expiry, DeadlineKind.TOKEN, old.token_id)
         self.records[event.resource] = event.record()
-        self.ground.deadlines.arm(event.expiry, DeadlineKind.TOKEN, event.resource)
+        self.shared.deadlines.arm(event.expiry, DeadlineKind.TOKEN, event.resource)
 
     def revoked(self, event: TokenRevoked, _stamp: Stamp) -> None:
         """Apply `TokenRevoked`."""
@@ -52,7 +52,7 @@ class TokensState:
         """Apply `TokenExpired`."""
         record = self.records.pop(event.resource, None)
         if record is not None:
-            self.ground.deadlines.disarm(record.expiry, DeadlineKind.TOKEN, record.token_id)
+            self.shared.deadlines.disarm(record.expiry, DeadlineKind.TOKEN, record.token_id)
 
     def key_rotated(self, event: KeyRotated, _stamp: Stamp) -> None:
         """Apply `KeyRotated`."""

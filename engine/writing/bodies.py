@@ -33,8 +33,7 @@ HASTY = 12
 """Downloads that may hold whole chunks at once, up to three each.
 
 Memory is bounded however many slow clients there are, and over HTTP/2 one connection can be a hundred; the
-other
-downloads decrypt the same chunk again for each crumb of it.
+other downloads decrypt the same chunk again for each crumb of it.
 """
 SLOW_S = 1.0
 """A client that takes longer for a chunk, in seconds, loses its place to another for a mebibyte or more."""
@@ -88,24 +87,22 @@ class Upload:
     """One body being received.
 
     Use as `async with engine.upload() as upload`. On leaving, a payload file that no durable event refers to
-    is
-    removed, so a refused or broken request leaves no file.
+    is removed, so a refused or broken request leaves no file.
 
     While one mebibyte is summed, encrypted and written in a thread, the next is received: at most three of
-    them are in
-    memory.
+    them are in memory.
     """
 
     def __init__(
-        self, payloads: journal.PayloadStore, ground: SharedState, inline_bytes: int, haste: BodyLimits
+        self, payloads: journal.PayloadStore, shared: SharedState, inline_bytes: int, limits: BodyLimits
     ) -> None:
-        self._haste = haste
+        self._limits = limits
         self._payloads = payloads
-        self._ground = ground
+        self._shared = shared
         self._inline_bytes = inline_bytes
         self._buffer: list[bytes | bytearray] = []
         self._buffered = 0
-        self._behind = haste.behind()
+        self._behind = limits.behind()
         self._staged = False
         self._has_descriptor = False
         self._stage: journal.Stage | None = None
@@ -129,7 +126,7 @@ class Upload:
     async def _leave(self) -> None:
         await self._behind.settle()
         if self._sealed is not None:
-            if self._ground.withdraw(self._sealed.name):
+            if self._shared.withdraw(self._sealed.name):
                 await self._shielded_unlink(self._sealed.name)
         elif self._stage is not None:
             with trio.CancelScope(shield=True):
@@ -140,7 +137,7 @@ class Upload:
             await self._in_thread(self._payloads.unlink, name)
 
     async def _in_thread(self, work: Callable[..., Any], *args: Any) -> Any:
-        return await in_thread(work, *args, shortages=self._haste.shortages)
+        return await in_thread(work, *args, shortages=self._limits.shortages)
 
     async def write(self, chunk: bytes) -> None:
         """Add the next bytes.
@@ -171,16 +168,16 @@ class Upload:
 
     async def _wait_for_descriptor(self) -> None:
         with trio.move_on_after(TURN_S) as waiting:
-            await self._haste.uploads.acquire()
+            await self._limits.uploads.acquire()
             self._has_descriptor = True
         if waiting.cancelled_caught:
-            self._haste.shortages.note(DESCRIPTORS, trio.current_time())
+            self._limits.shortages.note(DESCRIPTORS, trio.current_time())
             raise Exhausted("too many uploads are in progress; try again", reason=DESCRIPTORS)
 
     def _give_descriptor_back(self) -> None:
         if self._has_descriptor:
             self._has_descriptor = False
-            self._haste.uploads.release()
+            self._limits.uploads.release()
 
     async def _written(self) -> None:
         with self._worded():
@@ -214,8 +211,8 @@ class Upload:
         with self._worded():
             self._sealed = await self._in_thread(self._seal)
         self._give_descriptor_back()
-        self._haste.shortages.over(DISK)
-        self._ground.offer(self._sealed.name)
+        self._limits.shortages.over(DISK)
+        self._shared.offer(self._sealed.name)
         return self._sealed
 
     def _seal(self) -> journal.Payload:
@@ -224,7 +221,7 @@ class Upload:
 
     @contextmanager
     def _worded(self) -> Iterator[None]:
-        shortages = self._haste.shortages
+        shortages = self._limits.shortages
         try:
             yield
         except journal.NoSpace as error:
@@ -251,12 +248,12 @@ class Download:
         data: bytes | None,
         reader: journal.PayloadReader | None,
         size: int,
-        haste: BodyLimits,
+        limits: BodyLimits,
     ) -> None:
         self._data = data
         self._reader = reader
-        self._haste = haste
-        self._hasty = False
+        self._limits = limits
+        self._whole_chunks = False
         self._ahead: BackgroundTask | None = None
         self.size = size
 
@@ -281,25 +278,25 @@ class Download:
         crumbs_until = start
         while start < stop:
             if ahead is None:
-                self._hasty = self._hasty or (start >= crumbs_until and self._haste.enter())
-                step = CHUNK if self._hasty else CRUMB
+                self._whole_chunks = self._whole_chunks or (start >= crumbs_until and self._limits.enter())
+                step = CHUNK if self._whole_chunks else CRUMB
                 end = min(start - start % step + step, stop)
                 ahead = await self._start(self._reader, start, end)
             chunk = await ahead.result()
             start, end, ahead = end, min(end + CHUNK, stop), None
-            if start < stop and self._hasty:
+            if start < stop and self._whole_chunks:
                 # While this chunk is sent, the next is read and decrypted.
                 ahead = await self._start(self._reader, start, end)
             before = trio.current_time()
             yield chunk
             del chunk
-            if self._hasty and trio.current_time() - before > SLOW_S:
+            if self._whole_chunks and trio.current_time() - before > SLOW_S:
                 ahead, crumbs_until = None, start + CHUNK
                 await self._slow_down()
 
     async def _start(self, reader: journal.PayloadReader, start: int, stop: int) -> BackgroundTask:
-        read = reader.read if self._hasty else partial(_read_and_forget, reader)
-        ahead = self._ahead = self._haste.behind()
+        read = reader.read if self._whole_chunks else partial(_read_and_forget, reader)
+        ahead = self._ahead = self._limits.behind()
         await ahead.start(partial(read, start, stop - start))
         return ahead
 
@@ -310,16 +307,16 @@ class Download:
 
     async def _slow_down(self) -> None:
         await self._settle()
-        if self._hasty:
-            self._hasty = False
-            self._haste.leave()
+        if self._whole_chunks:
+            self._whole_chunks = False
+            self._limits.leave()
 
     async def aclose(self) -> None:
         """Close the file."""
         await self._slow_down()
         if self._reader is not None:
             with trio.CancelScope(shield=True):
-                await in_thread(self._reader.close, shortages=self._haste.shortages)
+                await in_thread(self._reader.close, shortages=self._limits.shortages)
             self._reader = None
             self._data = b""
 
@@ -334,8 +331,8 @@ async def open_body(
     held: StoredBody,
     log: journal.ContentSource,
     payloads: journal.PayloadStore,
-    ground: SharedState,
-    haste: BodyLimits,
+    shared: SharedState,
+    limits: BodyLimits,
     look_again: Callable[[], None] = lambda: None,
 ) -> Download:
     """Open a body that live state refers to.
@@ -350,7 +347,7 @@ async def open_body(
 
     """
     if isinstance(held, Inline):
-        return Download(held.data, None, held.size, haste)
+        return Download(held.data, None, held.size, limits)
     try:
         if isinstance(held, OnDisk):
             # One pread of at most a mebibyte, nearly always from the page cache: a thread would cost more
@@ -359,20 +356,20 @@ async def open_body(
             if content is None:
                 raise NotFound("the content has been erased")
             data = msgpack.unpackb(content, strict_map_key=False)["data"]
-            return Download(data, None, held.size, haste)
-        reader = await in_thread(payloads.open, held, shortages=haste.shortages)
+            return Download(data, None, held.size, limits)
+        reader = await in_thread(payloads.open, held, shortages=limits.shortages)
     except journal.Corrupt as error:
         if isinstance(held, OnDisk):
             raise
         look_again()
-        if held.name in ground.payloads:
+        if held.name in shared.payloads:
             _LOG.error("content lost", extra={"facts": {"file": error.file, "reason": error.message}})
-            haste.lost.add(held.name)
+            limits.lost.add(held.name)
             raise NotFound("the content is lost", reason="lost") from None
         raise NotFound("the content has been erased") from None
     except (journal.Shortage, OSError, MemoryError) as error:
-        if refusal := haste.shortages.refusal(error, trio.current_time()):
+        if refusal := limits.shortages.refusal(error, trio.current_time()):
             raise refusal from error
         raise
-    haste.lost.discard(held.name)
-    return Download(None, reader, held.size, haste)
+    limits.lost.discard(held.name)
+    return Download(None, reader, held.size, limits)

@@ -136,8 +136,7 @@ class Writer:
         """Decide `command`, make it durable, and return its result.
 
         Cancelled means that it did not happen: a command still queued is withdrawn; once a batch has taken
-        it, the wait is
-        shielded (bounded by one sync) and the result is returned.
+        it, the wait is shielded (bounded by one sync) and the result is returned.
 
         Raises:
             Invalid: A field of the command is not of its declared type (reason `command`).

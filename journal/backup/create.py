@@ -1,9 +1,9 @@
 """Backups: consistent, taken beside a running server, and each only what is new since the last.
 
-FORMAT.md section 12. A backup is a folder of files named by their content, and a manifest that
-is written last. So one that is cut short leaves the one before it as it was. What a new manifest does not
-name any more, above all segments as they were before an erasure, is overwritten and removed after that: what
-the manifest before it or the list of an attempt cut short (`unfinished`) names, and no other file.
+FORMAT.md section 12. A backup is a folder of files named by their content, and a manifest that is written
+last. So one that is cut short leaves the one before it as it was. What a new manifest does not name any more,
+above all segments as they were before an erasure, is overwritten and removed after that: what the manifest
+before it or the list of an attempt cut short (`unfinished`) names, and no other file.
 """
 
 from __future__ import annotations

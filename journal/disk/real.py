@@ -143,8 +143,7 @@ class RealDisk(Disk):
     """A folder of the operating system's, made (mode 0700) if it is missing; its files get mode 0600.
 
     The mode of a folder that exists is its owner's business and stays. With `create=False` no folder is made,
-    as reading tools need it.
-    Raises `FileNotFoundError`, `NotADirectoryError`, `PermissionError`.
+    as reading tools need it. Raises `FileNotFoundError`, `NotADirectoryError`, `PermissionError`.
     """
 
     def __init__(self, path: str | os.PathLike[str], *, create: bool = True) -> None:

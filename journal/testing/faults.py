@@ -53,8 +53,8 @@ class Faulty:
     def fail_at(self, number: int, error: int, *, short: bool = False, lasting: bool = False) -> None:
         """Let operation `number` fail with `error` (an `errno` number).
 
-        `short`: half of a write's bytes get through first, up to a sector's border.
-        `lasting`: all later operations fail as well.
+        `short`: half of a write's bytes get through first, up to a sector's border. `lasting`: all later
+        operations fail as well.
         """
         self._faults.append(Fault(number, error, short, lasting))
 

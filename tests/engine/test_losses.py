@@ -175,7 +175,7 @@ async def test_what_was_deleted_or_came_back_meanwhile_is_passed_over() -> None:
             ),
         )
         assert await engine.accept_lost(lost, "cli:third") == 0, "a new blob of that name has its content"
-        assert again.name in engine.state.ground.payloads
+        assert again.name in engine.state.shared.payloads
     assert bodies["blob"].name != again.name
 
 
@@ -227,7 +227,7 @@ async def test_more_than_one_record_names_are_given_up_in_several() -> None:
                     ttl=1000,
                 ),
             )
-        for name in list(engine.state.ground.payloads):
+        for name in list(engine.state.shared.payloads):
             disk.unlink(payload_path(name))
         assert await engine.accept_lost(await engine.lost_bodies(), "cli:operator") == MOST_AT_ONCE + 1
         assert not engine.state.areas.areas

@@ -137,7 +137,7 @@ def served_until_swept(patch: Patch) -> None:
 def files_go_before_their_event(patch: Patch) -> None:
     async def unlink_released(self: Reaper) -> None:
         await self._writer.wait_durable(self._state.seq)
-        for name in self._state.ground.take_released():
+        for name in self._state.shared.take_released():
             self._payloads.unlink(name)
 
     patch.setattr(Reaper, "unlink_released", unlink_released)

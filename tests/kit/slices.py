@@ -129,7 +129,7 @@ class Desk:
     def standing(self, state: State) -> list[Any]:
         """What a state holds and stands on, whatever waits for its erasure."""
         rows = [(part.name, row) for part in state.slices for row in part.freeze().rows()]
-        return [*rows, sorted(state.records.chains.items()), sorted(state.records.mixed)]
+        return [*rows, sorted(state.records.chains.items()), sorted(state.records.partly_dead)]
 
     def verify(self) -> None:
         """Asserts that the indexes agree, and that replay and a snapshot give the same state; so does replay
@@ -151,7 +151,7 @@ class Desk:
         loaded.load((name, [row]) for name, row in rows)
         loaded.check()
         assert loaded.digest() == self.state.digest()
-        assert loaded.ground.payloads == self.state.ground.payloads
+        assert loaded.shared.payloads == self.state.shared.payloads
         assert loaded.deadlines.entries() == self.state.deadlines.entries()
 
 

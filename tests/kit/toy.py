@@ -41,7 +41,7 @@ class Noted(Event):
     ON_HOLD: ClassVar[OnHold] = OnHold.HARMLESS
     VALUES: ClassVar[str] = ""
     DATA: ClassVar[Data] = Data.NONE
-    SURFACE: ClassVar[Interface] = Interface.AREAS
+    INTERFACE: ClassVar[Interface] = Interface.AREAS
 
     name: str
     until: int
@@ -54,7 +54,7 @@ class Dropped(Event):
     ON_HOLD: ClassVar[OnHold] = OnHold.HARMLESS
     VALUES: ClassVar[str] = ""
     DATA: ClassVar[Data] = Data.NONE
-    SURFACE: ClassVar[Interface] = Interface.AREAS
+    INTERFACE: ClassVar[Interface] = Interface.AREAS
 
     name: str
 
@@ -103,8 +103,8 @@ class ToySlice:
 
     name = "toy"
 
-    def __init__(self, ground: SharedState) -> None:
-        self.ground = ground
+    def __init__(self, shared: SharedState) -> None:
+        self.shared = shared
         self.notes: dict[str, Note] = {}
         self.unplaced: dict[int, str] = {}
         self.decided = 0
@@ -141,8 +141,8 @@ class ToySlice:
 
     def check(self) -> None:
         armed = sorted((until, name) for name, (until, _) in self.notes.items())
-        assert [(at, key) for at, _, key in self.ground.deadlines.entries()] == armed
-        assert self.ground.payloads == {
+        assert [(at, key) for at, _, key in self.shared.deadlines.entries()] == armed
+        assert self.shared.payloads == {
             held.name for _, held in self.notes.values() if isinstance(held, Payload)
         }
 
@@ -197,14 +197,14 @@ class ToySlice:
         if name in self.notes:
             self.unplaced = {seq: one for seq, one in self.unplaced.items() if one != name}
             until, held = self.notes.pop(name)
-            self.ground.deadlines.disarm(until, DeadlineKind.AREA, name)
+            self.shared.deadlines.disarm(until, DeadlineKind.AREA, name)
             if isinstance(held, Payload):
-                self.ground.release(held.name)
+                self.shared.release(held.name)
         if note is not None:
             self.notes[name] = note
-            self.ground.deadlines.arm(note[0], DeadlineKind.AREA, name)
+            self.shared.deadlines.arm(note[0], DeadlineKind.AREA, name)
             if isinstance(note[1], Payload):
-                self.ground.keep(note[1].name)
+                self.shared.keep(note[1].name)
 
 
 def _packed(held: StoredBody) -> list[Any]:
@@ -219,7 +219,7 @@ class ToyState(State):
 
     def __init__(self) -> None:
         super().__init__()
-        self.toy = ToySlice(self.ground)
+        self.toy = ToySlice(self.shared)
         self.slices = (self.toy, self.history)
         self._apply = {**self.toy.handlers(), **self.history.handlers()}
         self._decide = {

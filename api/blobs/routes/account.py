@@ -33,7 +33,7 @@ async def list_containers(call: Call) -> Response:
             page := queries.list_containers(
                 state.blobs, call.account, prefix=prefix or "", start=start, limit=size or MAX_RESULTS
             ),
-            {item.name for item in page.items if state.ground.held.container(call.account, item.name)},
+            {item.name for item in page.items if state.shared.held.container(call.account, item.name)},
             now,
         )
     )

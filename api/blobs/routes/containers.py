@@ -47,7 +47,7 @@ async def get_container_properties(call: Call) -> Response:
     headers = written(entry.etag, entry.modified) + metadata_headers(dict(entry.metadata))
     if call.query.filled("comp") != "metadata":
         held = await call.engine.read(
-            lambda state, _: state.ground.held.container(call.account, call.container)
+            lambda state, _: state.shared.held.container(call.account, call.container)
         )
         headers += container_headers(entry, now, held=held)
     return Response(200, headers)

@@ -83,7 +83,7 @@ async def show(call: Call) -> Response:
         if asked:
             return [], _found(call, state, asked, now), None, count
         moment, passed = max(at, now + 1), skip if at > now else 0
-        due = state.ground.deadlines.of_kind(DeadlineKind.AREA, moment, passed, PER_PAGE + 1)
+        due = state.shared.deadlines.of_kind(DeadlineKind.AREA, moment, passed, PER_PAGE + 1)
         rows = [_row(call, state, key) for _, key in due[:PER_PAGE]]
         held = [] if after else _held(call, state, now)
         return held, rows, _next(due, moment, passed), count
@@ -129,7 +129,7 @@ def _row(call: Call, state: State, key: str) -> Row:
         files=len(files_of(area[3])),
         size=area_size(area),
         ends=next_end(area),
-        held=state.ground.held.resource(area[0]),
+        held=state.shared.held.resource(area[0]),
     )
 
 

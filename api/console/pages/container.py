@@ -129,8 +129,8 @@ def _shown(
     entry = get_container(blobs, tenant, container, now)
     found = blobs.find(tenant, container)
     assert found is not None, "its entry was found"
-    held = state.ground.held.container(tenant, container)
-    alone = state.ground.held.blobs_in(tenant, container)
+    held = state.shared.held.container(tenant, container)
+    alone = state.shared.held.blobs_in(tenant, container)
 
     def row(name: str, one: BlobEntry, cut: int) -> Row:
         return Row(

@@ -316,7 +316,7 @@ async def test_an_md5_beside_a_frame_is_the_one_of_the_message(client):
 async def test_an_answer_nobody_reads_to_its_end_gives_back_its_file_and_its_place(client, form, chunks):
     size = 3 << 20
     await client.put("a", bytes(size))
-    before, places = len(client.disk.open_files), client.engine._haste._free
+    before, places = len(client.disk.open_files), client.engine._limits._free
     headers = [("x-ms-structured-body", form)] if form else []
     token = client.service_sas("r")
     request = make_request("GET", f"/{ACCOUNT}/recordings/a?{token}", [("x-ms-version", VERSION), *headers])
@@ -326,7 +326,7 @@ async def test_an_answer_nobody_reads_to_its_end_gives_back_its_file_and_its_pla
         for _ in range(chunks):
             await anext(response.body)
         await response.body.aclose()
-    assert client.engine._haste._free == places
+    assert client.engine._limits._free == places
     assert len(client.disk.open_files) <= before + 1  # one handle is kept for all readers of the file
     await client.send("DELETE", "/recordings/a")
     await client.engine.sweep()

@@ -63,15 +63,15 @@ def test_a_file_replaced_or_gone_before_it_was_placed_stays_so(areas):
 
 
 def test_a_key_may_change_its_kind_and_payload_files_are_kept_and_released(areas):
-    ground = areas.state.ground
+    shared = areas.state.shared
     areas.create(A, {"f": NewFile("a", "t/t", payload("p1")), "g": NewFile("b", "t/t", payload("p2"))})
-    assert ground.payloads == {"p1", "p2"}
+    assert shared.payloads == {"p1", "p2"}
     areas.update(A, {"f": "now a text"})
-    assert ground.payloads == {"p2"}
+    assert shared.payloads == {"p2"}
     areas.update(A, {"f": NewFile("c", "t/t", payload("p3"))})
     areas.delete(A)
-    assert ground.payloads == set()
-    assert ground.take_released() == ["p1", "p2", "p3"]
+    assert shared.payloads == set()
+    assert shared.take_released() == ["p1", "p2", "p3"]
 
 
 def test_many_texts_are_split_over_events_that_fit_a_record(areas):

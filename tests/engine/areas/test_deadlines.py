@@ -128,4 +128,4 @@ def test_an_expired_key_releases_its_payload_file(areas):
     areas.update(A, {"k": "v"}, ttl=60)
     areas.pass_time(1)
     areas.sweep()
-    assert areas.state.ground.take_released() == ["p1"]
+    assert areas.state.shared.take_released() == ["p1"]

@@ -222,7 +222,7 @@ class AreasMachine(RuleBasedStateMachine):
             replayed.apply(restored(event), Stamp(seq, time, seq * 100))
         assert replayed.digest() == self.state.digest()
         assert replayed.deadlines.entries() == self.state.deadlines.entries()
-        assert replayed.ground.payloads == self.state.ground.payloads
+        assert replayed.shared.payloads == self.state.shared.payloads
         rows = list(self.state.freeze().rows())
         loaded = State()
         loaded.load((name, [msgpack.unpackb(msgpack.packb(row), use_list=False)]) for name, row in rows)

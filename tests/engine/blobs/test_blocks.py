@@ -73,8 +73,8 @@ def test_committing_drops_what_the_list_does_not_name(desk: BlobDesk) -> None:
     desk.do(staging(desk, b"1", payload("one")))
     desk.do(staging(desk, b"2", payload("two")))
     desk.do(committing(desk, (LATEST, b"2")))
-    assert desk.state.ground.payloads == {"two"}
-    assert desk.state.ground.take_released() == ["one"]
+    assert desk.state.shared.payloads == {"two"}
+    assert desk.state.shared.take_released() == ["one"]
     assert len(desk.state.deadlines) == 1  # the blob's; none for blocks
 
 
@@ -93,7 +93,7 @@ def test_committed_blocks_live_on_in_the_next_list(desk: BlobDesk) -> None:
     desk.do(committing(desk, (LATEST, b"1"), (LATEST, b"2")))
     desk.do(staging(desk, b"3", payload("three")))
     desk.do(committing(desk, (COMMITTED, b"1"), (UNCOMMITTED, b"3")))
-    assert desk.state.ground.payloads == {"one", "three"}
+    assert desk.state.shared.payloads == {"one", "three"}
 
 
 @pytest.mark.parametrize("source", BlockSource)
@@ -114,13 +114,13 @@ def test_put_drops_staged_blocks(desk: BlobDesk) -> None:
     desk.do(staging(desk, b"1", payload("one")))
     desk.put("a")
     assert listed(desk).uncommitted == ()
-    assert desk.state.ground.payloads == set()
+    assert desk.state.shared.payloads == set()
 
 
 def test_staging_the_same_id_replaces(desk: BlobDesk) -> None:
     desk.do(staging(desk, b"1", payload("one")))
     desk.do(staging(desk, b"1", payload("two")))
-    assert desk.state.ground.payloads == {"two"}
+    assert desk.state.shared.payloads == {"two"}
     assert len(listed(desk).uncommitted) == 1
 
 
@@ -170,7 +170,7 @@ def test_staged_blocks_go_a_week_after_the_last(desk: BlobDesk) -> None:
     with pytest.raises(Invalid):
         desk.do(committing(desk, (LATEST, b"1")))
     assert desk.sweep() == 1
-    assert desk.state.ground.take_released() == ["one", "two"]
+    assert desk.state.shared.take_released() == ["one", "two"]
 
 
 def test_staging_after_a_week_starts_anew_although_nothing_was_swept(desk: BlobDesk) -> None:
@@ -201,7 +201,7 @@ def test_deleting_the_container_releases_everything(desk: BlobDesk) -> None:
     desk.do(staging(desk, b"2", payload("two")))
     desk.put("b", payload("three"))
     desk.do(DeleteContainer(**desk.where()))
-    assert desk.state.ground.payloads == set()
+    assert desk.state.shared.payloads == set()
     assert len(desk.state.deadlines) == 0
 
 

@@ -83,7 +83,7 @@ def test_columns_bring_back_what_single_rows_do(blobs: list[tuple[str, BlobEntry
     old, new = loaded(single, use_list=use_list), loaded(mixed, use_list=use_list)
     assert new.digest() == old.digest()
     assert new.deadlines.entries() == old.deadlines.entries()
-    assert new.ground.payloads == old.ground.payloads
+    assert new.shared.payloads == old.shared.payloads
     found = new.blobs.accounts["acc"]["box"].blobs
     assert list(found.items()) == list(old.blobs.accounts["acc"]["box"].blobs.items()) == blobs
     for entry in found.values():

@@ -169,7 +169,7 @@ class TestRetention:
         assert desk.sweep() == 150
         assert {event.cause for event in desk.events(first)} == {Cause.EXPIRED}
         assert list(desk.state.blobs.accounts[ACCOUNT]["recordings"].blobs) == ["young"]
-        assert len(desk.state.ground.take_released()) == 150
+        assert len(desk.state.shared.take_released()) == 150
 
     def test_writing_over_what_has_ended_journals_the_end_first(self, desk: BlobDesk) -> None:
         old = desk.put("a", metadata=(("x", "1"),))

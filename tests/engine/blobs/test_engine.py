@@ -171,7 +171,7 @@ async def test_a_crash_amid_letting_go_a_deleted_container_brings_nothing_back(
             await put(engine, f"blob-{number}", bytes(5000))
         await engine.submit(DeleteContainer(**where()))
         await engine.submit(ExpireDue(actor="retain", limit=1))
-        assert len(engine.state.ground.payloads) == 3
+        assert len(engine.state.shared.payloads) == 3
         crashed = disk.crash("none")
     async with open_memory_engine(crashed, clock=clock, options=QUIET) as engine:
         with pytest.raises(NotFound):

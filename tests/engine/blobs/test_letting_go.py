@@ -65,7 +65,7 @@ def test_up_to_a_bound_all_goes_in_one_event(desk: BlobDesk) -> None:
     first = len(desk.history)
     delete(desk)
     assert kinds(desk, first) == [ContainerDeleted]
-    assert desk.state.ground.payloads == set()
+    assert desk.state.shared.payloads == set()
     desk.create("recordings")
 
 
@@ -74,7 +74,7 @@ def test_beyond_it_is_gone_at_once_and_goes_bit_by_bit(desk: BlobDesk) -> None:
     first = len(desk.history)
     delete(desk)
     assert kinds(desk, first) == [ContainerClosed]
-    standing = len(desk.state.ground.payloads)
+    standing = len(desk.state.shared.payloads)
     seen = []
     while desk.state.blobs.closed:
         desk.verify()
@@ -83,9 +83,9 @@ def test_beyond_it_is_gone_at_once_and_goes_bit_by_bit(desk: BlobDesk) -> None:
     assert seen == [7, 4, 1]
     assert kinds(desk, first) == [ContainerClosed, BlobsFreed, BlobsFreed, ContainerDeleted]
     assert {event.cause for event in desk.events(first)} == {Cause.REQUEST}
-    assert len(desk.state.ground.take_released()) == standing
-    assert desk.state.ground.payloads == set()
-    assert len(desk.state.records.left) == 7 + 1, "the blobs, and what made the container"
+    assert len(desk.state.shared.take_released()) == standing
+    assert desk.state.shared.payloads == set()
+    assert len(desk.state.records.garbage) == 7 + 1, "the blobs, and what made the container"
 
 
 READS: list[Callable[[BlobDesk], Any]] = [
@@ -148,7 +148,7 @@ def test_one_container_after_the_other(desk: BlobDesk) -> None:
     desk.sweep()
     assert kinds(desk, first) == [BlobsFreed, ContainerDeleted, BlobsFreed, ContainerDeleted]
     assert not desk.state.blobs.closed
-    assert desk.state.ground.payloads == set()
+    assert desk.state.shared.payloads == set()
 
 
 def test_an_account_of_small_containers_goes_bit_by_bit_as_well(desk: BlobDesk) -> None:
@@ -189,10 +189,10 @@ def left_by_event(desk: BlobDesk, first: int) -> list[int]:
     found = []
     for event, (draft, stamp) in zip(desk.events(), desk.history, strict=True):
         assert stamp.seq == state.seq + 1, draft
-        before = set(state.records.left)
+        before = set(state.records.garbage)
         state.apply(event, stamp)
         if stamp.seq > first:
-            left = [state.records.left.get(seq) for seq in set(state.records.left) - before]
+            left = [state.records.garbage.get(seq) for seq in set(state.records.garbage) - before]
             found.append(sum(one is not None and one.resource != event.resource for one in left))
     return found
 
@@ -211,7 +211,7 @@ def test_what_is_staged_goes_bit_by_bit_as_well(desk: BlobDesk) -> None:
     assert seen == [(9, 4), (6, 4), (3, 4), (0, 4), (0, 1)]
     assert kinds(desk, first) == [ContainerClosed, *[BlobsFreed] * 4, ContainerDeleted]
     assert left_by_event(desk, first) == [0, MOST, MOST, MOST, MOST, 1]
-    assert desk.state.ground.payloads == set()
+    assert desk.state.shared.payloads == set()
     desk.verify()
     desk.now += 8 * DAY
     assert desk.sweep() == 0
@@ -236,7 +236,7 @@ def test_blobs_of_many_blocks_count_as_many(desk: BlobDesk) -> None:
     desk.sweep()
     assert kinds(desk, first) == [ContainerClosed, *[BlobsFreed] * 3, ContainerDeleted]
     assert left_by_event(desk, first) == [0, 2 + 1, 2 + 1, 5 + 1, 0], "blocks, and the list"
-    assert desk.state.ground.payloads == set()
+    assert desk.state.shared.payloads == set()
 
 
 def test_what_was_staged_went_at_once_in_the_oldest_records(desk: BlobDesk) -> None:
@@ -249,7 +249,7 @@ def test_what_was_staged_went_at_once_in_the_oldest_records(desk: BlobDesk) -> N
     assert not container.staged
     desk.verify()
     desk.sweep()
-    assert desk.state.ground.payloads == set()
+    assert desk.state.shared.payloads == set()
 
 
 def test_blocks_whose_own_time_comes_meanwhile_end_then(desk: BlobDesk) -> None:
@@ -264,7 +264,7 @@ def test_blocks_whose_own_time_comes_meanwhile_end_then(desk: BlobDesk) -> None:
     assert set(kinds(desk, first)) == {BlobsFreed, BlocksDropped}
     desk.sweep()
     assert not desk.state.blobs.closed
-    assert desk.state.ground.payloads == set()
+    assert desk.state.shared.payloads == set()
 
 
 def test_bodies_of_the_same_batch_find_their_place(desk: BlobDesk) -> None:
@@ -300,7 +300,7 @@ def test_a_person_may_ask_for_what_is_being_let_go(desk: BlobDesk) -> None:
     command = EndSubjects(actor="x", targets=(target,))
     assert [one.status for one in desk.do(command)] == [LIVING]
     assert [one.status for one in desk.do(command)] == [ENDED]
-    left = desk.state.records.left.get(3)
+    left = desk.state.records.garbage.get(3)
     assert left is not None
     assert left.cause == Cause.ERASURE_REQUEST
     desk.verify()
@@ -317,7 +317,7 @@ def test_a_person_may_ask_for_blocks_that_are_being_let_go(desk: BlobDesk) -> No
     assert set(desk.state.blobs.closed[CLOSED].pending) == {"one"}
     desk.verify()
     desk.sweep()
-    assert desk.state.ground.payloads == set()
+    assert desk.state.shared.payloads == set()
 
 
 def test_even_all_of_it(desk: BlobDesk) -> None:

@@ -219,7 +219,7 @@ class Blobs(RuleBasedStateMachine):
                 if isinstance(body, Payload):
                     standing.add(body.name)
             standing.update(b.body.name for b in container.staged.values() if isinstance(b.body, Payload))
-        assert self.desk.state.ground.payloads == standing
+        assert self.desk.state.shared.payloads == standing
 
 
 class FewAtATime(Blobs):

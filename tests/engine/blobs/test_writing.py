@@ -85,8 +85,8 @@ def test_overwriting_replaces_everything_but_creation(desk: BlobDesk) -> None:
 def test_an_overwritten_payload_file_is_released(desk: BlobDesk) -> None:
     desk.put("a", payload("one"))
     desk.put("a", payload("two"))
-    assert desk.state.ground.payloads == {"two"}
-    assert desk.state.ground.take_released() == ["one"]
+    assert desk.state.shared.payloads == {"two"}
+    assert desk.state.shared.take_released() == ["one"]
 
 
 def test_deleting_takes_blob_and_payload(desk: BlobDesk) -> None:
@@ -95,7 +95,7 @@ def test_deleting_takes_blob_and_payload(desk: BlobDesk) -> None:
     with pytest.raises(NotFound) as refused:
         desk.get("a")
     assert refused.value.reason == "blob"
-    assert desk.state.ground.take_released() == ["one"]
+    assert desk.state.shared.take_released() == ["one"]
 
 
 def test_the_container_is_looked_for_first(desk: BlobDesk) -> None:

@@ -22,7 +22,7 @@ from retain.engine.core.body import Inline, OnDisk
 from retain.engine.core.common_commands import Restate
 from retain.engine.core.domain import STEP_BYTES, STEP_RECORDS, first_bytes
 from retain.engine.core.errors import TooLarge
-from retain.engine.core.ledger import CROWDED, RecordLedger, chain_rows, mark_of, seq_of, size_of
+from retain.engine.core.ledger import LONG_CHAIN, RecordLedger, chain_rows, mark_of, seq_of, size_of
 from retain.engine.holds import HoldKind, SetHold
 from retain.engine.settings import Asker, Place, PutValue, SettingsPolicy
 from retain.engine.settings import EncodedValue as Json
@@ -89,7 +89,7 @@ def test_an_area_keeps_its_order_deadlines_and_files(desk: RestatingDesk) -> Non
     assert after[2] == before[2]
     assert after[4] == before[4]
     assert [type(value) for value in after[3]] == [type(value) for value in before[3]]
-    assert desk.state.ground.payloads == {"p"}
+    assert desk.state.shared.payloads == {"p"}
 
 
 def test_a_large_area_takes_several_records_of_one_step(desk: RestatingDesk) -> None:
@@ -233,9 +233,9 @@ def test_containers_accounts_tokens_documents_and_holds(desk: RestatingDesk) -> 
 def test_an_md5_that_is_replaced_is_dead_and_one_that_stays_is_not(desk: RestatingDesk) -> None:
     desk.put("b", b"body")
     desk.do(SetBlobHeaders(**desk.where(), name="b", headers=ContentHeaders("x/y"), md5=desk.get("b").md5))
-    assert desk.state.records.mixed == {}
+    assert desk.state.records.partly_dead == {}
     desk.do(SetBlobHeaders(**desk.where(), name="b", headers=ContentHeaders("x/y"), md5=bytes(16)))
-    assert [mixed.locator for mixed in desk.state.records.mixed.values()] == [BLOB]
+    assert [partly_dead.locator for partly_dead in desk.state.records.partly_dead.values()] == [BLOB]
 
 
 def test_one_step_reads_a_bounded_number_of_bytes() -> None:
@@ -257,9 +257,9 @@ def test_an_unknown_row_is_refused() -> None:
 
 def test_crowded_chains_are_part_of_a_snapshot(desk: RestatingDesk) -> None:
     desk.area(a="1")
-    for number in range(CROWDED + 1):
+    for number in range(LONG_CHAIN + 1):
         desk.update(**{f"k{number}": "x"})
-    assert list(desk.state.records.crowded.values()) == [AREA]
+    assert list(desk.state.records.long_chains.values()) == [AREA]
 
 
 def _staging(desk: BlobDesk, block_id: bytes, body: Any) -> StageBlock:

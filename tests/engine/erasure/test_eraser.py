@@ -28,7 +28,7 @@ from retain.engine.blobs.container_commands import CreateContainer
 from retain.engine.blobs.entries import ContentHeaders
 from retain.engine.core.body import Inline
 from retain.engine.core.event import Cause
-from retain.engine.core.ledger import CROWDED, chain_rows
+from retain.engine.core.ledger import LONG_CHAIN, chain_rows
 from retain.engine.core.time import HOUR
 from retain.engine.holds import HoldKind, LiftHold, SetHold
 from retain.engine.settings import Asker, DeleteValue, Place, PutValue, SettingsPolicy
@@ -303,9 +303,9 @@ async def test_a_long_chain_is_restated_although_nothing_in_it_is_dead(site: Sit
     await site.put_blob("b", b"body")
     for number in range(300):
         await site.engine.submit(SetBlobTags(**where, name="b", tags=(("t", str(number)),)))
-    assert len(site.engine.state.records.crowded) == 1
+    assert len(site.engine.state.records.long_chains) == 1
     await site.erase()
-    assert site.engine.state.records.crowded == {}
+    assert site.engine.state.records.long_chains == {}
     assert max(map(len, chain_rows(site.engine.state.records).values())) == 1
 
 
@@ -397,11 +397,11 @@ async def test_a_failing_disk_ends_a_restatement(site: Site) -> None:
 
 async def test_a_document_that_is_patched_all_day_is_restated_once_in_a_while(site: Site) -> None:
     await site.put({"c": {"p": "0"}})
-    for number in range(CROWDED + 5):
+    for number in range(LONG_CHAIN + 5):
         await site.put({"p": str(number)}, ("c",))
-    assert len(site.engine.state.records.crowded) == 1
+    assert len(site.engine.state.records.long_chains) == 1
     await site.erase()
-    assert site.engine.state.records.crowded == {}
-    assert site.engine.statistics().to_erase == CROWDED + 6, "history"
+    assert site.engine.state.records.long_chains == {}
+    assert site.engine.statistics().to_erase == LONG_CHAIN + 6, "history"
     await site.erase(10 * 24)
     assert site.engine.statistics().to_erase == 0

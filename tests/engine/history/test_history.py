@@ -127,7 +127,7 @@ async def test_a_restore_is_a_record_made_before_anything_else() -> None:
         killed = cut.kill()
     async with open_memory_engine(killed, clock=SteppedClock(), options=QUIET) as engine:
         assert engine.state.history.changes[mended.number].kept == change.kept
-        assert engine.state.ground.revision > 1 << 32
+        assert engine.state.shared.revision > 1 << 32
 
 
 async def test_a_repair_is_a_record_that_says_what_was_lost() -> None:
@@ -157,14 +157,14 @@ async def test_what_is_restored_and_repaired_outlives_the_audit_period_without_a
         pass
     leave_mended(disk, mended(1))
     async with open_memory_engine(disk, clock=clock, options=QUIET) as engine:
-        base = engine.state.ground.revision
+        base = engine.state.shared.revision
         clock.advance(366 * DAY / 10**9)
         await engine.erase_due()
         await verify(engine)
     [record] = [one for one in scan(disk) if one.details]
     assert b"cli:ann" not in (record.details or b"")
     async with open_memory_engine(disk, clock=clock, options=QUIET) as engine:
-        assert engine.state.ground.revision == base
+        assert engine.state.shared.revision == base
 
 
 def mended(number: int, **more: Any) -> Mended:

@@ -105,7 +105,7 @@ def test_a_hold_says_what_it_keeps_and_why(desk: HoldDesk) -> None:
     assert list(desk.state.holds.holds.values()) == [hold]
     assert desk.lift(hold) == hold
     assert not desk.state.holds.holds
-    assert not desk.state.ground.held
+    assert not desk.state.shared.held
     desk.verify()
 
 
@@ -409,9 +409,9 @@ def test_the_eraser_is_told_by_number_or_by_container(desk: HoldDesk) -> None:
     holds = desk.state.holds
     assert holds.held(hold.target.resource)
     assert not holds.held(b"?" * 16)
-    assert not desk.state.ground.held.needs_details
+    assert not desk.state.shared.held.needs_details
     desk.hold(HoldKind.CONTAINER, ACCOUNT, "recordings")
-    assert desk.state.ground.held.needs_details
+    assert desk.state.shared.held.needs_details
     there = {"account": ACCOUNT, "container": "recordings", "blob": "long gone"}
     assert holds.held(b"?" * 16, there)
     assert not holds.held(b"?" * 16, {**there, "container": "exports"})

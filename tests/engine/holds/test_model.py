@@ -156,6 +156,6 @@ def compare(steps: list[tuple[Any, ...]]) -> None:
     assert not desk.state.areas.areas, kept
     assert not desk.state.blobs.closed
     assert not [name for container in desk.state.blobs.containers() for name in container.blobs], kept
-    assert not desk.state.ground.held
+    assert not desk.state.shared.held
     assert not desk.state.deadlines.asleep
     desk.verify()

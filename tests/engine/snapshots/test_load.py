@@ -70,8 +70,8 @@ async def test_the_present_believes_no_snapshot_of_another_journal() -> None:
             for name in names:
                 await engine.submit(area(name))
     strange = {name: data for name, data in other.files().items() if "snapshot" in name}
-    mixed = MemoryDisk({**mine.files(), **strange})
-    assert present(mixed).digest() == state_at(mine, None).digest()
+    partly_dead = MemoryDisk({**mine.files(), **strange})
+    assert present(partly_dead).digest() == state_at(mine, None).digest()
     longer = {name: data for name, data in mine.files().items() if "snapshot" not in name}
     async with open_memory_engine(other, clock=SteppedClock()) as engine:
         await engine.submit(area("e"))
