@@ -18,15 +18,15 @@ from retain.engine.core.body import StoredBody
 from retain.engine.core.clock import Clock, Horizon, SystemClock
 from retain.engine.core.command import Command
 from retain.engine.core.errors import EngineError, StorageFailed, Unavailable
-from retain.engine.core.policy import lag as erasure_lag
+from retain.engine.core.policy import erasure_lag
 from retain.engine.core.shortages import DISK, Shortages
 from retain.engine.erasure.erase import Erasing
 from retain.engine.erasure.eraser import Eraser
-from retain.engine.erasure.reaper import Reaper, lag
+from retain.engine.erasure.reaper import Reaper, expiry_lag
 from retain.engine.following.board import Board
 from retain.engine.history.slice import RecordChange, RecordClock
 from retain.engine.losses.accept import MOST_AT_ONCE, AcceptLost
-from retain.engine.losses.search import Lost, lost_among, standing_bodies
+from retain.engine.losses.search import Lost, live_bodies, lost_among
 from retain.engine.options import Options
 from retain.engine.snapshots.load import Loaded, load, rebuilt
 from retain.engine.snapshots.schedule import Snapshots
@@ -201,7 +201,7 @@ class Engine:
             durable=self._writer.durable,
             waiting=self._writer.waiting,
             deadlines=len(self.state.deadlines),
-            overdue_ns=lag(self.state, vouched),
+            overdue_ns=expiry_lag(self.state, vouched),
             full=self._writer.full or DISK in short,
             short=tuple(kind for kind in short if kind != DISK),
             shortages=dict(self.shortages.met),
@@ -261,14 +261,14 @@ class Engine:
             StorageFailed: Writing has ended for good.
             Unavailable: The disk cannot be read.
         """
-        standing = await self._writer.between_batches(lambda: list(standing_bodies(self.state)))
+        bodies = await self._writer.between_batches(lambda: list(live_bodies(self.state)))
         try:
-            lost = await in_thread(partial(lost_among, standing, self._payloads, read=read))
+            lost = await in_thread(partial(lost_among, bodies, self._payloads, read=read))
         except OSError as error:
             raise Unavailable(f"the payload files cannot be read: {error}", reason="disk") from error
-        self._limits.lost = {one.standing.payload.name for one in lost}
+        self._limits.lost = {one.body.payload.name for one in lost}
         # Something may have been deleted, with its file, while the files were looked at.
-        return [one for one in lost if one.standing.payload.name in self.state.shared.payloads]
+        return [one for one in lost if one.body.payload.name in self.state.shared.payloads]
 
     async def accept_lost(self, lost: Sequence[Lost], actor: str) -> int:
         """Write the loss of bodies down and end what held them; return how many there were.
@@ -276,7 +276,7 @@ class Engine:
         Raises:
             Unavailable: The storage refuses.
         """
-        bodies = [one.standing for one in lost]
+        bodies = [one.body for one in lost]
         given_up = 0
         for at in range(0, len(bodies), MOST_AT_ONCE):
             batch = bodies[at : at + MOST_AT_ONCE]

@@ -11,7 +11,7 @@ from retain.journal.backup.create import BackupReport, Moment, backup, check_bac
 from retain.journal.backup.manifest import Manifest, read_manifest
 from retain.journal.backup.restore import RestoreReport, restore
 from retain.journal.check.repair import Loss, RepairReport, repair
-from retain.journal.check.verify import Finding, Kind, Report, verify
+from retain.journal.check.verify import Finding, FindingKind, Report, verify
 from retain.journal.disk.interface import Disk, File
 from retain.journal.disk.real import RealDisk
 from retain.journal.erasure.manifest import Erasure, Erasures, export_erasures
@@ -76,6 +76,7 @@ __all__ = [
     "File",
     "FileTail",
     "Finding",
+    "FindingKind",
     "FollowedJournal",
     "ForeignFolder",
     "Head",
@@ -84,7 +85,6 @@ __all__ = [
     "Journal",
     "JournalError",
     "JournalOptions",
-    "Kind",
     "Locked",
     "Log",
     "Loss",

@@ -174,7 +174,7 @@ class Administration:
             NotFound: `tenant`.
         """
         keys = self.tenants.required(name)
-        found = await self._engine.read(lambda state, _: queries.holdings(state.blobs, name))
+        found = await self._engine.read(lambda state, _: queries.container_totals(state.blobs, name))
         tenant = {
             "name": name,
             "url": self.url_of(name),

@@ -41,7 +41,7 @@ class LossActs:
             Unavailable: The storage refuses.
         """
         wanted = set(records)
-        lost = [one for one in await self._engine.lost_bodies(read=bodies) if one.standing.seq in wanted]
+        lost = [one for one in await self._engine.lost_bodies(read=bodies) if one.body.seq in wanted]
         given_up = await self._engine.accept_lost(lost, actor)
         LOG.warning(
             "an operator accepted lost content", extra={"facts": {"actor": actor, "bodies": given_up}}
@@ -51,7 +51,7 @@ class LossActs:
 
 def told(lost: Lost) -> dict[str, Any]:
     """Return one loss for people and machines."""
-    one = lost.standing
+    one = lost.body
     if one.kind == AREA:
         name, user, key = one.names
         subject = "/".join(part for part in (user, name, key) if part is not None)

@@ -49,7 +49,7 @@ AREA_NAME_BYTES = 512 << 10
 """Most UTF-8 bytes of an area's keys together."""
 
 
-Write = WriteArea[str] | WriteArea[bool]
+AreaWrite = WriteArea[str] | WriteArea[bool]
 
 
 def create(state: AreasState, command: CreateArea, now: int) -> Decision[str]:
@@ -127,7 +127,7 @@ def _keys_ended(key: str, area: Area, now: int) -> tuple[KeysExpired, ...]:
     return (KeysExpired(resource=area[0], actor=KEEPER, cause=Cause.EXPIRED, name=name, user=user, keys=due),)
 
 
-def _create(state: AreasState, command: Write, key: str, now: int) -> tuple[AreaEvent, ...]:
+def _create(state: AreasState, command: AreaWrite, key: str, now: int) -> tuple[AreaEvent, ...]:
     _check_quota(state, command.policy, NO_AREA, command.values)
     _check_owned(state, command, now)
     if len(command.values) > command.policy.max_keys:
@@ -156,7 +156,7 @@ def _create(state: AreasState, command: Write, key: str, now: int) -> tuple[Area
     return tuple(events)
 
 
-def _update(state: AreasState, command: Write, key: str, area: Area, now: int) -> tuple[AreaEvent, ...]:
+def _update(state: AreasState, command: AreaWrite, key: str, area: Area, now: int) -> tuple[AreaEvent, ...]:
     _check_quota(state, command.policy, area, command.values)
     living = {name for name, end in zip(area[2], key_ends(area), strict=True) if end > now}
     if len(living | command.values.keys()) > command.policy.max_keys:
@@ -190,7 +190,7 @@ def _update(state: AreasState, command: Write, key: str, area: Area, now: int) -
 
 
 def _writes(
-    command: Write, resource: bytes, key: str, until: int, chunks: Iterator[dict[str, str]]
+    command: AreaWrite, resource: bytes, key: str, until: int, chunks: Iterator[dict[str, str]]
 ) -> Iterator[AreaEvent]:
     """Yield the events for what the first one does not carry: further texts, and each file by itself."""
     name, user = split_key(key)
@@ -242,7 +242,7 @@ def text_chunks(texts: Mapping[str, str]) -> Iterator[dict[str, str]]:
         yield piece
 
 
-def _check_write(command: Write) -> None:
+def _check_write(command: AreaWrite) -> None:
     if command.user is not None:
         if command.name in RESERVED_IDS:
             raise Invalid("this id is a reserved word", reason="id")
@@ -258,7 +258,7 @@ def _check_write(command: Write) -> None:
     _check_values(command)
 
 
-def _check_values(command: Write) -> None:
+def _check_values(command: AreaWrite) -> None:
     """Check keys and ttl (docs/wire/areas.md, sections 4 and 5): keys may not begin with an underscore."""
     if not 1 <= command.ttl <= MAX_TTL:
         raise Invalid("the ttl is out of its bounds", reason="ttl", limit=MAX_TTL)
@@ -306,7 +306,7 @@ def _check_restatable(area: Area, values: Mapping[str, NewValue]) -> None:
         raise TooLarge("the area's texts are too long together", reason="texts", limit=AREA_TEXT_BYTES)
 
 
-def _check_owned(state: AreasState, command: Write, now: int) -> None:
+def _check_owned(state: AreasState, command: AreaWrite, now: int) -> None:
     limit = command.policy.quota_areas_per_user
     if not limit or command.user is None:
         return

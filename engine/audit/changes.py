@@ -29,7 +29,7 @@ MOST_LETTERS = 400
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class ValueChange:
     """What one record changed.
 
     Attributes:
@@ -64,7 +64,7 @@ class Change:
         ]
 
 
-def changes(records: Sequence[Record]) -> dict[int, Change]:
+def changes(records: Sequence[Record]) -> dict[int, ValueChange]:
     """Return what each record changed, by sequence number.
 
     Args:
@@ -75,12 +75,12 @@ def changes(records: Sequence[Record]) -> dict[int, Change]:
     events = [(record, event) for record in records if (event := _readable(record)) is not None]
     if any(isinstance(event, Recorded) for _, event in events):
         return _of_document(events)
-    found: dict[int, Change] = {}
+    found: dict[int, ValueChange] = {}
     before: Any = None
     for record, event in events:
         after = _after(before, event)
         if after != before:
-            found[record.header.seq] = Change(before, after)
+            found[record.header.seq] = ValueChange(before, after)
         before = after
     return found
 
@@ -89,16 +89,16 @@ def _readable(record: Record) -> Event | None:
     return None if record.details is None or record.content is None else wire.readable(record)
 
 
-def _of_document(events: Iterable[tuple[Record, Event]]) -> dict[int, Change]:
+def _of_document(events: Iterable[tuple[Record, Event]]) -> dict[int, ValueChange]:
     stamped = [
         (event, Stamp(record.header.seq, record.header.time, record.content_at)) for record, event in events
     ]
     seqs = {event.revision: stamp.seq for event, stamp in reversed(stamped) if isinstance(event, Recorded)}
-    found: dict[int, Change] = {}
+    found: dict[int, ValueChange] = {}
     before: Any = None
     for version in versions(stamped):
         after = None if isinstance(version.value, Missing) else version.value
-        found[seqs[version.revision]] = Change(before, after)
+        found[seqs[version.revision]] = ValueChange(before, after)
         before = after
     return found
 

@@ -12,7 +12,7 @@ ADDED, REMOVED, CHANGED = "added", "removed", "changed"
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class ContentsChange:
     """One thing that is not as it was.
 
     Attributes:
@@ -36,7 +36,7 @@ class Difference:
         return found
 
 
-def differences(before: Iterable[Holding], after: Iterable[Holding]) -> Iterator[Difference]:
+def compare_contents(before: Iterable[Holding], after: Iterable[Holding]) -> Iterator[ContentsChange]:
     """Yield what was added, changed or removed: in the order of `after`, then what was removed.
 
     A resource is the same as long as its number and kind are. One that was deleted and created again under
@@ -46,11 +46,11 @@ def differences(before: Iterable[Holding], after: Iterable[Holding]) -> Iterator
     for new in after:
         was = old.pop((new["kind"], new["resource"]), None)
         if was is None:
-            yield Difference(ADDED, None, new)
+            yield ContentsChange(ADDED, None, new)
         elif was != new:
-            yield Difference(CHANGED, was, new, tuple(_differing(was, new)))
+            yield ContentsChange(CHANGED, was, new, tuple(_differing(was, new)))
     for gone in old.values():
-        yield Difference(REMOVED, gone, None)
+        yield ContentsChange(REMOVED, gone, None)
 
 
 def _differing(old: Any, new: Any, path: str = "") -> Iterator[str]:

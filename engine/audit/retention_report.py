@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from retain.engine.areas.state import key_ends, split_key, text_size, value_size
 from retain.engine.blobs.containers import blocks_end
-from retain.engine.core.policy import RetentionPolicy, lag, oldest_due
+from retain.engine.core.policy import RetentionPolicy, erasure_lag, oldest_due
 from retain.engine.core.time import DAY
 from retain.engine.state import State
 
@@ -102,7 +102,7 @@ def report(state: State, now: int, policy: RetentionPolicy, kept: Collection[int
         kept=len(kept),
         restating=len(records.partly_dead),
         oldest_due=oldest_due(records, policy, kept),
-        lag=lag(records, now, policy, kept),
+        lag=erasure_lag(records, now, policy, kept),
     )
 
 

@@ -12,9 +12,9 @@ from retain.engine.core.errors import Unavailable
 from retain.engine.core.pattern import called
 from retain.engine.wire import UnknownEvent
 from retain.journal import JournalError, Record
-from retain.journal.lookup.trail import Spot, Trail
+from retain.journal.lookup.trail import LazyRecord, Trail
 
-__all__ = ["Page", "Trail", "answered", "before", "first", "page"]
+__all__ = ["TimelinePage", "Trail", "answered", "before", "first", "page"]
 
 Value = TypeVar("Value")
 
@@ -24,7 +24,7 @@ MOST_LOOKED_AT = 20_000
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class TimelinePage:
     """What one page shows.
 
     Attributes:
@@ -53,7 +53,7 @@ def page(
     after: int | None = None,
     rows: int = ROWS,
     most: int = MOST_LOOKED_AT,
-) -> Page:
+) -> TimelinePage:
     """Return the newest entries before a record, or the oldest after one.
 
     A resource's name stands in the details: a record without them, for they were erased, is found by the
@@ -83,7 +83,7 @@ def page(
         spots = trail.before(before, resource=number, start=wanted.since, stop=wanted.until)
         found = _found(spots, wanted, rows, most)
         shown, newer, older = found.pairs, None if before is None else before - 1, found.next
-    return Page(
+    return TimelinePage(
         entries=tuple(entry for entry, _ in shown),
         records=tuple(record for _, record in shown),
         looked_at=found.looked_at,
@@ -129,7 +129,7 @@ class _Found:
     reached: int | None = None
 
 
-def _found(spots: Iterator[Spot], wanted: Filter, rows: int, most: int) -> _Found:
+def _found(spots: Iterator[LazyRecord], wanted: Filter, rows: int, most: int) -> _Found:
     found = _Found()
     last = 0
     for spot in spots:

@@ -21,7 +21,7 @@ from retain.engine.core.time import timestamp
 from retain.engine.history.events import LOSS_ACCEPTED, HistoryChanged, told_change
 from retain.engine.state import State
 from retain.journal import Disk, Payload
-from retain.journal.check.verify import Finding, Kind, Report, verify
+from retain.journal.check.verify import Finding, FindingKind, Report, verify
 from retain.journal.mended import Mended, read_mended
 from retain.journal.payloads.store import CHUNK_BYTES, PayloadStore, payload_path
 from retain.journal.proofs.note import Checkpoint
@@ -76,7 +76,7 @@ def verification(
         report = replace(report, findings=tuple(_explained(report.findings, changes, since.size)))
     if bodies and named:
         report = replace(report, findings=(*report.findings, *_wrong_bodies(disk, named, progress)))
-    if named is not None and any(one.kind == Kind.PAYLOAD for one in report.findings):
+    if named is not None and any(one.kind == FindingKind.PAYLOAD for one in report.findings):
         # A running server may have removed a file, with good reason, after its name was read.
         later = _state(disk, [], progress)
         still = set() if later is None else later.shared.payloads
@@ -85,7 +85,7 @@ def verification(
             findings=tuple(
                 one
                 for one in report.findings
-                if one.kind != Kind.PAYLOAD or one.file.rpartition("/")[2] in still
+                if one.kind != FindingKind.PAYLOAD or one.file.rpartition("/")[2] in still
             ),
         )
     told = tuple(text for _, text in changes)
@@ -116,7 +116,7 @@ def _explained(
     """Yield the findings; one about a checkpoint that a restore or repair invalidated says so."""
     reasons = [text for kept, text in changes if kept < size]
     for one in findings:
-        if one.kind == Kind.CHECKPOINT and reasons:
+        if one.kind == FindingKind.CHECKPOINT and reasons:
             yield replace(one, text="; ".join([one.text, *reasons]))
         else:
             yield one
@@ -162,8 +162,8 @@ def _wrong_body(store: PayloadStore, payload: Payload, seq: int) -> Iterator[Fin
             for offset in range(0, payload.size, CHUNK_BYTES):
                 digest.update(reader.read(offset, CHUNK_BYTES))
     except journal.Corrupt as error:
-        yield Finding(Kind.PAYLOAD, payload_path(payload.name), error.offset, seq, error.message)
+        yield Finding(FindingKind.PAYLOAD, payload_path(payload.name), error.offset, seq, error.message)
     else:
         if digest.digest() != payload.sha256:
             text = "the payload file holds other bytes than its record says"
-            yield Finding(Kind.PAYLOAD, payload_path(payload.name), -1, seq, text)
+            yield Finding(FindingKind.PAYLOAD, payload_path(payload.name), -1, seq, text)

@@ -38,7 +38,7 @@ class Listed(NamedTuple):
     ends: int | None = None
 
 
-class Page(NamedTuple):
+class BlobPage(NamedTuple):
     """A page of a list.
 
     Attributes:
@@ -81,7 +81,7 @@ def list_blobs(
     start: str = "",
     limit: int,
     uncommitted: bool = False,
-) -> Page:
+) -> BlobPage:
     """Return one page of the blobs whose names begin with `prefix`, in order of code points.
 
     Args:
@@ -105,9 +105,9 @@ def list_blobs(
         group: str | None = None
         for name, entry in _from(found, at, now, uncommitted):
             if not name.startswith(prefix):
-                return Page(tuple(items), None)
+                return BlobPage(tuple(items), None)
             if len(items) == limit:
-                return Page(tuple(items), name)
+                return BlobPage(tuple(items), name)
             cut = name.find(delimiter, len(prefix)) if delimiter else -1
             if cut >= 0:
                 group = name[: cut + len(delimiter)]
@@ -116,10 +116,10 @@ def list_blobs(
             ends = found.ends(entry) if isinstance(entry, BlobEntry) else None
             items.append(Listed(name, entry, ends))
         if group is None:
-            return Page(tuple(items), None)
+            return BlobPage(tuple(items), None)
         behind = after_prefix(group)
         if behind is None:
-            return Page(tuple(items), None)
+            return BlobPage(tuple(items), None)
         at = behind
 
 

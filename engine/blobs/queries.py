@@ -132,12 +132,12 @@ def list_containers(
     return ContainerPage(items, names[limit] if len(names) > limit else None)
 
 
-def holdings(blobs: BlobsState, account: str) -> tuple[ContainerTotals, ...]:
+def container_totals(blobs: BlobsState, account: str) -> tuple[ContainerTotals, ...]:
     """Return the totals of each container of an account."""
     return tuple(_holdings(blobs, container) for container in blobs.accounts.get(account, {}).values())
 
 
-def holding(blobs: BlobsState, account: str, name: str) -> ContainerTotals:
+def totals_of(blobs: BlobsState, account: str, name: str) -> ContainerTotals:
     """Return the totals of one container."""
     return _holdings(blobs, required(blobs, account, name))
 

@@ -33,7 +33,7 @@ RESOURCES_PER_ROW = 1024
 
 Mark = int
 """A sequence number with the size class of the record's content in its lowest four bits: one small object."""
-Chain = Mark | tuple[Mark, ...]
+RecordChain = Mark | tuple[Mark, ...]
 """The records a resource depends on, ascending. Most have one, which is stored without a tuple."""
 
 
@@ -41,7 +41,7 @@ WHOLE = RecordRole.WHOLE
 
 OVERWRITTEN = int(Cause.OVERWRITTEN)
 _SUPERSEDES_PART, _NEEDS_EARLIER, _ENDS = 1, 2, 4
-_NOTHING: Chain = ()
+_NOTHING: RecordChain = ()
 """The chain of an entry that depends on no record of its own."""
 
 
@@ -103,7 +103,7 @@ def size_of(mark: Mark) -> int:
     return 4096 << (mark & 15) if mark & 15 else 0
 
 
-def marks_of(chain: Chain) -> tuple[Mark, ...]:
+def marks_of(chain: RecordChain) -> tuple[Mark, ...]:
     """Return the chain as a tuple."""
     return (chain,) if isinstance(chain, int) else chain
 
@@ -123,7 +123,7 @@ class RecordLedger:
     """
 
     def __init__(self) -> None:
-        self.chains: SnapshotTable[bytes, Chain] = SnapshotTable()
+        self.chains: SnapshotTable[bytes, RecordChain] = SnapshotTable()
         self.partly_dead: dict[bytes, PartlyDead] = {}
         self.long_chains: dict[bytes, Locator] = {}
         self.garbage: Generations[int, GarbageRecord] = Generations(_pack_garbage, _unpack_garbage)

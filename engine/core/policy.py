@@ -99,7 +99,7 @@ def to_restate(
             yield locator, resource
 
 
-def lag(records: RecordLedger, now: int, policy: RetentionPolicy, kept: Container[int] = ()) -> int:
+def erasure_lag(records: RecordLedger, now: int, policy: RetentionPolicy, kept: Container[int] = ()) -> int:
     """Return the nanoseconds by which the oldest due erasure is late; 0 if none is due.
 
     The arguments are those of `oldest_due`.

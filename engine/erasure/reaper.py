@@ -93,7 +93,7 @@ class Reaper:
             self._payloads.unlink(name)
 
 
-def lag(state: State, now: int) -> int:
+def expiry_lag(state: State, now: int) -> int:
     """Return the nanoseconds by which the earliest deadline is overdue, 0 if none is."""
     earliest: Any = state.deadlines.next()
     return 0 if earliest is None else max(0, now - earliest)

@@ -14,7 +14,7 @@ from retain.engine.core.command import Command, Decision
 from retain.engine.core.event import Cause, Event
 from retain.engine.history.events import LOSS_ACCEPTED, HistoryChanged
 from retain.engine.history.slice import HistorySlice
-from retain.engine.losses.search import AREA, BLOB, Slices, Standing
+from retain.engine.losses.search import AREA, BLOB, HoldsBodies, LiveBody
 
 MOST_AT_ONCE = 100
 """Bodies in one command: all of them are named in one record."""
@@ -34,11 +34,11 @@ class AcceptLost(Command[int]):
 
     FREES_SPACE: ClassVar[bool] = True
 
-    lost: Sequence[Standing]
+    lost: Sequence[LiveBody]
     number: bytes
 
 
-class Histories(Slices, Protocol):
+class Histories(HoldsBodies, Protocol):
     """The parts of the state that the decision needs."""
 
     @property
@@ -71,7 +71,7 @@ def accept_lost(state: Histories, command: AcceptLost, now: int) -> Decision[int
     return Decision((record, *_endings(state, command.actor, present)), len(present))
 
 
-def _stands(state: Slices, one: Standing) -> bool:
+def _stands(state: HoldsBodies, one: LiveBody) -> bool:
     if one.kind == AREA:
         name, user, key = one.names
         area = state.areas.areas.get(record_key(str(name), user))
@@ -91,14 +91,14 @@ def _stands(state: Slices, one: Standing) -> bool:
     return pending is not None and pending.resource == one.resource and one.payload in staged
 
 
-def _holds(body: object, one: Standing) -> bool:
+def _holds(body: object, one: LiveBody) -> bool:
     if isinstance(body, Composite):
         return any(block.body == one.payload for block in body.blocks)
     return body == one.payload
 
 
-def _endings(state: Slices, actor: str, present: Sequence[Standing]) -> Iterator[Event]:
-    hit: dict[tuple[str, bytes], list[Standing]] = {}
+def _endings(state: HoldsBodies, actor: str, present: Sequence[LiveBody]) -> Iterator[Event]:
+    hit: dict[tuple[str, bytes], list[LiveBody]] = {}
     for one in present:
         hit.setdefault((one.kind, one.resource), []).append(one)
     for (kind, resource), bodies in hit.items():

@@ -19,7 +19,7 @@ AREA, BLOB, BLOCK = "area", "blob", "block"
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class LiveBody:
     """One body in a payload file, and what live state holds it for.
 
     Attributes:
@@ -46,11 +46,11 @@ class Standing:
 class Lost:
     """A body that is lost, and why."""
 
-    standing: Standing
+    body: LiveBody
     reason: str
 
 
-class Slices(Protocol):
+class HoldsBodies(Protocol):
     """The parts of the state that hold payload files."""
 
     @property
@@ -61,26 +61,26 @@ class Slices(Protocol):
     def blobs(self) -> BlobsState: ...
 
 
-def standing_bodies(state: Slices) -> Iterator[Standing]:
+def live_bodies(state: HoldsBodies) -> Iterator[LiveBody]:
     """Return every body in a payload file, without those in deleted containers: they are removed anyway."""
     for key, area in state.areas.areas.items():
         for name, value in zip(area[2], area[3], strict=True):
             if isinstance(value, AreaFile) and isinstance(value.held, Payload):
-                yield Standing(AREA, area[0], (*split_key(key), name), value.seq, value.held)
+                yield LiveBody(AREA, area[0], (*split_key(key), name), value.seq, value.held)
     for container in state.blobs.containers():
         yield from _in_container(container)
 
 
-def _in_container(container: Container) -> Iterator[Standing]:
+def _in_container(container: Container) -> Iterator[LiveBody]:
     for name, entry in container.blobs.items():
         names = (container.account, container.name, name)
         for seq, body in _of_entry(entry):
-            yield Standing(BLOB, entry.resource, names, seq, body)
+            yield LiveBody(BLOB, entry.resource, names, seq, body)
     for name, pending in container.pending.items():
         names = (container.account, container.name, name)
         for block in container.blocks(name):
             if isinstance(block.body, Payload):
-                yield Standing(BLOCK, pending.resource, names, block.seq, block.body)
+                yield LiveBody(BLOCK, pending.resource, names, block.seq, block.body)
 
 
 def _of_entry(entry: BlobEntry) -> Iterator[tuple[int, Payload]]:
@@ -92,7 +92,7 @@ def _of_entry(entry: BlobEntry) -> Iterator[tuple[int, Payload]]:
     yield from ((block.seq, block.body) for block in blocks if isinstance(block.body, Payload))
 
 
-def lost_among(found: Iterable[Standing], store: PayloadStore, *, read: bool = False) -> list[Lost]:
+def lost_among(found: Iterable[LiveBody], store: PayloadStore, *, read: bool = False) -> list[Lost]:
     """Return those whose file is missing or has the wrong length; with `read`, also wrong bytes. Blocking.
 
     Raises:

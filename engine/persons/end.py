@@ -19,7 +19,7 @@ from retain.engine.settings.model import Place
 from retain.engine.settings.state import SettingsState
 
 
-class Slices(Protocol):
+class PersonalData(Protocol):
     """What of the state is looked at: all that holds data about persons, and the holds."""
 
     @property
@@ -67,7 +67,7 @@ class EndSubjects(Command[tuple[Ended, ...]]):
     targets: Sequence[HoldTarget]
 
 
-def status_of(state: Slices, target: HoldTarget) -> str:
+def status_of(state: PersonalData, target: HoldTarget) -> str:
     """Return whether it lives (past its deadline or not), has ended, or is held."""
     details = target.named() if target.kind is HoldKind.BLOB else None
     if state.holds.held(target.resource, details):
@@ -75,7 +75,7 @@ def status_of(state: Slices, target: HoldTarget) -> str:
     return LIVING if _living(state, target) else ENDED
 
 
-def end(state: Slices, command: EndSubjects, _now: int) -> Decision[tuple[Ended, ...]]:
+def end(state: PersonalData, command: EndSubjects, _now: int) -> Decision[tuple[Ended, ...]]:
     """Delete, with the cause `erasure-request`, what lives and is not held."""
     results = tuple(Ended(target, status_of(state, target)) for target in command.targets)
     events: list[Event] = []
@@ -85,7 +85,7 @@ def end(state: Slices, command: EndSubjects, _now: int) -> Decision[tuple[Ended,
     return Decision(tuple(events), results)
 
 
-def _living(state: Slices, target: HoldTarget) -> bool:
+def _living(state: PersonalData, target: HoldTarget) -> bool:
     names = target.names
     match target.kind:
         case HoldKind.AREA:
@@ -98,7 +98,7 @@ def _living(state: Slices, target: HoldTarget) -> bool:
             return bool(_of_blob(state, target))
 
 
-def _of_blob(state: Slices, target: HoldTarget) -> list[type[BlobDeleted] | type[BlocksDropped]]:
+def _of_blob(state: PersonalData, target: HoldTarget) -> list[type[BlobDeleted] | type[BlocksDropped]]:
     """Return the events that end a blob, and what is staged under its name."""
     account, name, blob = target.names
     container = state.blobs.trace(account, name)
@@ -112,7 +112,7 @@ def _of_blob(state: Slices, target: HoldTarget) -> list[type[BlobDeleted] | type
     return found
 
 
-def _endings(state: Slices, actor: str, target: HoldTarget) -> Iterator[Event]:
+def _endings(state: PersonalData, actor: str, target: HoldTarget) -> Iterator[Event]:
     names = target.names
     match target.kind:
         case HoldKind.AREA:

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from retain.engine.core.errors import Forbidden, Invalid, NotFound, PreconditionFailed, QuotaExceeded
-from retain.engine.settings.commands import Write
+from retain.engine.settings.commands import SettingsWrite
 from retain.engine.settings.model import METADATA, MISSING, Document, Level, Missing, Path
 from retain.engine.settings.queries import NO_RIGHT, NO_SUCH, own_tag
 from retain.engine.settings.roles import Right, as_stored, bare, check_metadata, permits
@@ -20,7 +20,7 @@ UNREACHABLE = frozenset({"", ".", ".."})
 """Names that no URL can carry to us: collapsed or removed on the way (docs/wire/settings.md, section 2)."""
 
 
-def target_path(command: Write, own: Document | None) -> Path:
+def target_path(command: SettingsWrite, own: Document | None) -> Path:
     """Return the path of a write, with role lists spelled as stored.
 
     Raises:
@@ -30,7 +30,7 @@ def target_path(command: Write, own: Document | None) -> Path:
     return as_stored(own.value if own else None, command.path)
 
 
-def check_path(command: Write, path: Path) -> None:
+def check_path(command: SettingsWrite, path: Path) -> None:
     """Check where role lists may be. Raises as `target_path`."""
     if METADATA in path:
         if METADATA in (path[:1] + path[2:]):
@@ -39,7 +39,7 @@ def check_path(command: Write, path: Path) -> None:
             raise Invalid(f"{METADATA} has no meaning at this level", reason="metadata")
 
 
-def admit(command: Write, path: Path, body: EncodedValue, *, merging: bool = False) -> EncodedValue:
+def admit(command: SettingsWrite, path: Path, body: EncodedValue, *, merging: bool = False) -> EncodedValue:
     """Return the body as it may be stored: role lists are left out where they have no meaning.
 
     Raises:
@@ -63,7 +63,7 @@ def admit(command: Write, path: Path, body: EncodedValue, *, merging: bool = Fal
     return EncodedValue.of(bare(body.value)) if len(path) == 1 else body
 
 
-def check_configuration(command: Write, name: str, value: Any, *, removable: bool = False) -> None:
+def check_configuration(command: SettingsWrite, name: str, value: Any, *, removable: bool = False) -> None:
     """Check a configuration's name and kind.
 
     At global level it is an object, as it holds role lists (docs/wire/settings.md, section 7); elsewhere
@@ -78,7 +78,10 @@ def check_configuration(command: Write, name: str, value: Any, *, removable: boo
 
 
 def authorise(
-    command: Write, own: Document | None, names: Iterable[str], rights: Iterable[Right] = (Right.WRITE,)
+    command: SettingsWrite,
+    own: Document | None,
+    names: Iterable[str],
+    rights: Iterable[Right] = (Right.WRITE,),
 ) -> None:
     """Demand `rights` over every one of these configurations that exists.
 
@@ -95,7 +98,7 @@ def authorise(
             raise Forbidden(NO_RIGHT, reason="role")
 
 
-def check_result(command: Write, old: dict[str, Any], new: Any, touched: Iterable[str]) -> None:
+def check_result(command: SettingsWrite, old: dict[str, Any], new: Any, touched: Iterable[str]) -> None:
     """Check what a write would leave.
 
     Role lists must be lists, set by a caller who may; new configurations must be created by a caller who may.
@@ -124,7 +127,7 @@ def check_result(command: Write, old: dict[str, Any], new: Any, touched: Iterabl
             raise Forbidden("only administrators set role lists here", reason="metadata")
 
 
-def check_bounds(state: SettingsState, command: Write, own: Document | None, size: int) -> None:
+def check_bounds(state: SettingsState, command: SettingsWrite, own: Document | None, size: int) -> None:
     """Check the bounds on documents, applications and devices. A write that shrinks always passes.
 
     Raises:
@@ -146,7 +149,7 @@ def check_bounds(state: SettingsState, command: Write, own: Document | None, siz
             raise QuotaExceeded("no more devices for this user", reason="devices", limit=quota)
 
 
-def check_conditions(state: SettingsState, command: Write, shown: str, *, exists: bool) -> None:
+def check_conditions(state: SettingsState, command: SettingsWrite, shown: str, *, exists: bool) -> None:
     """Check the request's preconditions against the tags that reads of the target show.
 
     RFC 9110 section 13.1.

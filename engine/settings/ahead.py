@@ -23,7 +23,7 @@ from retain.engine.settings.commands import (
     PutValue,
     RestateDocument,
     RestoreValue,
-    Write,
+    SettingsWrite,
 )
 from retain.engine.settings.model import Document, Path, Place, SettingsPolicy
 from retain.engine.settings.paths import walk
@@ -89,7 +89,7 @@ def looks_ahead(state: SettingsState) -> Mapping[type[Command[Any]], LookAhead]:
 
 
 def _write(
-    state: SettingsState, is_long: Callable[[SettingsState, Any], bool], command: Write
+    state: SettingsState, is_long: Callable[[SettingsState, Any], bool], command: SettingsWrite
 ) -> Ahead | None:
     if not is_long(state, command):
         return None
@@ -97,7 +97,7 @@ def _write(
     return SettingsAhead(state, places_concerned(command.place), command.policy, work)
 
 
-def _decided(command: Write, state: SettingsState, now: int) -> Decision[Any]:
+def _decided(command: SettingsWrite, state: SettingsState, now: int) -> Decision[Any]:
     return decide.deciders(state)[type(command)](command, now)
 
 
@@ -139,7 +139,7 @@ def _patches_long(state: SettingsState, command: PatchValue) -> bool:
     return command.size > LONG_BYTES or _changes_long(state, command)
 
 
-def _changes_long(state: SettingsState, command: Write, paths: Sequence[Path] | None = None) -> bool:
+def _changes_long(state: SettingsState, command: SettingsWrite, paths: Sequence[Path] | None = None) -> bool:
     """Whether much stands at what is changed, or beside it in the objects on the way there.
 
     Args:

@@ -28,7 +28,7 @@ class WriteResult:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Write(Command[WriteResult]):
+class SettingsWrite(Command[WriteResult]):
     """Base of the writes that clients ask for.
 
     Attributes:
@@ -52,7 +52,7 @@ class Write(Command[WriteResult]):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PostValue(Write):
+class PostValue(SettingsWrite):
     """Makes the target, which must not exist on its own level, out of `body`."""
 
     METHOD: ClassVar[str] = "POST"
@@ -61,7 +61,7 @@ class PostValue(Write):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PutValue(Write):
+class PutValue(SettingsWrite):
     """Replaces the target by `body`; at device level also makes it."""
 
     METHOD: ClassVar[str] = "PUT"
@@ -70,7 +70,7 @@ class PutValue(Write):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MergeValue(Write):
+class MergeValue(SettingsWrite):
     """Merges `body` into the target (RFC 7396)."""
 
     METHOD: ClassVar[str] = "PATCH"
@@ -79,7 +79,7 @@ class MergeValue(Write):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PatchValue(Write):
+class PatchValue(SettingsWrite):
     """Applies the `steps` of a JSON patch (RFC 6902) to the target, as it is on its own level.
 
     Attributes:
@@ -95,7 +95,7 @@ class PatchValue(Write):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DeleteValue(Write):
+class DeleteValue(SettingsWrite):
     """Removes the target from its own level; without a path, ends the document."""
 
     METHOD: ClassVar[str] = "DELETE"
@@ -103,7 +103,7 @@ class DeleteValue(Write):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RestoreValue(Write):
+class RestoreValue(SettingsWrite):
     """Puts back what stood at the target in an earlier revision.
 
     Attributes:

@@ -29,7 +29,7 @@ from retain.engine.settings.commands import (
     PostValue,
     PutValue,
     RestoreValue,
-    Write,
+    SettingsWrite,
     WriteResult,
 )
 from retain.engine.settings.events import Change, DocumentDeleted, Op, Result, changed, stated
@@ -73,7 +73,7 @@ class _Target:
 
     __slots__ = ("command", "own", "path", "present", "state", "view")
 
-    def __init__(self, state: SettingsState, command: Write) -> None:
+    def __init__(self, state: SettingsState, command: SettingsWrite) -> None:
         place, policy = command.place, command.policy
         if policy.applications and place.application not in policy.applications:
             raise NotFound(NO_SUCH)

@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Final
 
 
-class Kind(StrEnum):
+class FindingKind(StrEnum):
     """What a finding is about; stable, for machines. The ones in `NOTES` are nobody's fault."""
 
     SEGMENT = "segment"  # a file is missing, misnamed, or does not go on where the one before it ends
@@ -25,7 +25,7 @@ class Kind(StrEnum):
     ORPHAN = "orphan"  # a payload file that no record names; the next start removes it
 
 
-NOTES: Final = frozenset({Kind.TEAR, Kind.UNFINISHED, Kind.ORPHAN})
+NOTES: Final = frozenset({FindingKind.TEAR, FindingKind.UNFINISHED, FindingKind.ORPHAN})
 """Kinds that a crash or a running server explains. The next start sets them right."""
 
 
@@ -33,7 +33,7 @@ NOTES: Final = frozenset({Kind.TEAR, Kind.UNFINISHED, Kind.ORPHAN})
 class Finding:
     """One thing found. `offset` in bytes and `seq` are -1 where they do not apply."""
 
-    kind: Kind
+    kind: FindingKind
     file: str
     offset: int
     seq: int

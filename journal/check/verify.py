@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 
-from retain.journal.check.findings import NOTES, Finding, Kind, Report
+from retain.journal.check.findings import NOTES, Finding, FindingKind, Report
 from retain.journal.disk.interface import Disk
 from retain.journal.erasure.ledger import Ledger, Range, unpack_ranges
 from retain.journal.errors import Corrupt, JournalError, UnknownVersion
@@ -29,7 +29,7 @@ from retain.journal.segments.heads import head_at
 from retain.journal.segments.salvage import Survey
 from retain.journal.segments.tail import Tear
 
-__all__ = ["NOTES", "Finding", "Kind", "Report", "segment_files", "verify"]
+__all__ = ["NOTES", "Finding", "FindingKind", "Report", "segment_files", "verify"]
 
 _DETAILS, _CONTENT = int(Part.DETAILS), int(Part.CONTENT)
 
@@ -97,17 +97,19 @@ class _Reading:
         try:
             self._anchor = read_anchor(self._disk)
         except JournalError as error:
-            self._add(Kind.ANCHOR, error.file, error.message, offset=error.offset)
+            self._add(FindingKind.ANCHOR, error.file, error.message, offset=error.offset)
         self._anchored = self._anchor is None
         segments, superseded = find_segments(self._disk)
         for old in superseded:
-            self._add(Kind.UNFINISHED, old.file, "the segment was rewritten, and this file is still there")
+            self._add(
+                FindingKind.UNFINISHED, old.file, "the segment was rewritten, and this file is still there"
+            )
         if not segments:
-            self._add(Kind.SEGMENT, FOLDER, "there is no journal here")
+            self._add(FindingKind.SEGMENT, FOLDER, "there is no journal here")
         due = 1
         for segment in segments:
             if segment.number != due:
-                self._add(Kind.SEGMENT, segment.file, f"segment {due:08x} is missing before this one")
+                self._add(FindingKind.SEGMENT, segment.file, f"segment {due:08x} is missing before this one")
             due = segment.number + 1
             self._segment(segment, last=segment is segments[-1])
         self._judge_parts()
@@ -115,13 +117,13 @@ class _Reading:
         if not self._anchored:
             assert self._anchor is not None, "only an anchor can be missed"
             text = f"the journal ends with record {self.seq}, its anchor was at {self._anchor.seq}"
-            self._add(Kind.ANCHOR, ANCHOR_FILE, text, seq=self._anchor.seq)
+            self._add(FindingKind.ANCHOR, ANCHOR_FILE, text, seq=self._anchor.seq)
         if self._since is not None:
             text = f"the journal ends with record {self.seq}, the checkpoint was at {self._since.size}"
-            self._add(Kind.CHECKPOINT, FOLDER, text, seq=self._since.size)
+            self._add(FindingKind.CHECKPOINT, FOLDER, text, seq=self._since.size)
         if self._anchor is None and self.seq and not self._disk.exists(ANCHOR_FILE):
             text = f"the anchor is missing: whether records after {self.seq} were lost is unknown"
-            self._add(Kind.ANCHOR, ANCHOR_FILE, text, seq=self.seq)
+            self._add(FindingKind.ANCHOR, ANCHOR_FILE, text, seq=self.seq)
 
     def _segment(self, segment: Segment, *, last: bool) -> None:
         self.segments += 1
@@ -131,11 +133,13 @@ class _Reading:
             try:
                 opener = file.opener()
             except UnknownVersion as error:
-                self._add(Kind.VERSION, segment.file, error.message, offset=0)
+                self._add(FindingKind.VERSION, segment.file, error.message, offset=0)
                 self._chain, self.root = None, b""
                 return
             except Corrupt as error:
-                self._add(Kind.SEGMENT, segment.file, error.message, offset=error.offset, seq=segment.first)
+                self._add(
+                    FindingKind.SEGMENT, segment.file, error.message, offset=error.offset, seq=segment.first
+                )
             else:
                 self._follow(segment, opener)
             survey = Survey(file, segment, self._identity, opener, last=last)
@@ -151,18 +155,18 @@ class _Reading:
     def _follow(self, segment: Segment, opener: Opener) -> None:
         own, before = opener.chain, self._chain
         if self._identity not in (b"", opener.identity):
-            self._add(Kind.SEGMENT, segment.file, "the segment belongs to another journal", offset=0)
+            self._add(FindingKind.SEGMENT, segment.file, "the segment belongs to another journal", offset=0)
         self._identity = opener.identity
         if opener.first > self.seq + 1:
             text = f"records {self.seq + 1} to {opener.first - 1} are lost"
-            self._add(Kind.SEGMENT, segment.file, text, offset=0, seq=self.seq + 1)
+            self._add(FindingKind.SEGMENT, segment.file, text, offset=0, seq=self.seq + 1)
         elif before is not None and (own.time, own.frontier.size, own.frontier.peaks) != (
             before.time,
             before.frontier.size,
             before.frontier.peaks,
         ):
             text = f"the segment does not go on where record {self.seq} ends"
-            self._add(Kind.SEGMENT, segment.file, text, offset=0, seq=opener.first)
+            self._add(FindingKind.SEGMENT, segment.file, text, offset=0, seq=opener.first)
         self.seq = max(self.seq, opener.first - 1)
         self._pass_anchor(opener.first - 1, own.frontier.root())
 
@@ -170,10 +174,10 @@ class _Reading:
         file = segment.file
         if isinstance(found, Tear):
             text = f"{found.length} bytes of an incomplete batch: {found.reason}"
-            self._add(Kind.TEAR, file, text, offset=found.offset, seq=found.seq)
+            self._add(FindingKind.TEAR, file, text, offset=found.offset, seq=found.seq)
         elif isinstance(found, Damage):
             if not (bad_opener and found.offset == 0):
-                self._add(Kind.FRAME, file, found.reason, offset=found.offset, seq=found.seq)
+                self._add(FindingKind.FRAME, file, found.reason, offset=found.offset, seq=found.seq)
         else:
             self._take_frame(segment, found)
 
@@ -181,7 +185,7 @@ class _Reading:
         first = frame.records[0].header.seq
         if first > self.seq + 1:
             text = f"records {self.seq + 1} to {first - 1} are lost"
-            self._add(Kind.FRAME, segment.file, text, offset=frame.offset, seq=self.seq + 1)
+            self._add(FindingKind.FRAME, segment.file, text, offset=frame.offset, seq=self.seq + 1)
         self._whole.extend(bytes(max(0, first - len(self._whole))))
         self._whole[first : first + len(frame.records)] = bytes(
             [(_DETAILS if record[1] else 0) | (_CONTENT if record[2] else 0) for record in frame.records]
@@ -197,7 +201,9 @@ class _Reading:
                     self._erasures.append((record.header.seq, unpack_ranges(record)))
                 self._ledger.add_records([record])
             except ValueError as error:
-                self._add(Kind.RECORD, segment.file, str(error), offset=frame.offset, seq=record.header.seq)
+                self._add(
+                    FindingKind.RECORD, segment.file, str(error), offset=frame.offset, seq=record.header.seq
+                )
         self._pass_anchor(self.seq, frame.root)
 
     def _pass_anchor(self, seq: int, root: bytes) -> None:
@@ -208,7 +214,7 @@ class _Reading:
         self._anchored = True
         if seq > anchor.seq or (root and root != anchor.root):
             text = f"the journal never had the root in its anchor at record {anchor.seq}"
-            self._add(Kind.ANCHOR, ANCHOR_FILE, text, seq=anchor.seq)
+            self._add(FindingKind.ANCHOR, ANCHOR_FILE, text, seq=anchor.seq)
 
     def _pass_checkpoint(self, file: SegmentFile, frame: Frame, before: Chain | None) -> None:
         """Compare the checkpoint's root with the tree's, if it was made at this frame's end or inside it."""
@@ -225,7 +231,7 @@ class _Reading:
             text = f"the first {since.size} records are not those of the checkpoint"
             if not root:
                 text = f"damage hides whether the first {since.size} records are those of the checkpoint"
-            self._add(Kind.CHECKPOINT, file.name, text, offset=frame.offset, seq=since.size)
+            self._add(FindingKind.CHECKPOINT, file.name, text, offset=frame.offset, seq=since.size)
 
     def _judge_parts(self) -> None:
         unexplained: set[int] = set()
@@ -234,7 +240,7 @@ class _Reading:
             unexplained.add(at)
             name = "details" if part is Part.DETAILS else "content"
             text = f"{name} of record {seq} are missing or changed, and no erase record names them"
-            self._add(Kind.PART, self._files[number], text, offset=offset, seq=seq)
+            self._add(FindingKind.PART, self._files[number], text, offset=offset, seq=seq)
         self.erased = self._holes - len(unexplained)
         if self._ledger.interrupted:
             return
@@ -242,13 +248,13 @@ class _Reading:
             if remains.address not in unexplained:
                 number, offset = place(remains.address)
                 text = f"{remains.size} bytes of an erased part are not all zero"
-                self._add(Kind.ERASURE, self._files[number], text, offset=offset)
+                self._add(FindingKind.ERASURE, self._files[number], text, offset=offset)
 
     def _judge_erasures(self) -> None:
         for seq, ranges in self._erasures:
             if seq in self._ledger.interrupted:
                 text = f"the erasure ordered by record {seq} is not finished"
-                self._add(Kind.UNFINISHED, FOLDER, text, seq=seq)
+                self._add(FindingKind.UNFINISHED, FOLDER, text, seq=seq)
                 continue
             for parts, first, last in ranges:
                 for named in range(first, min(last + 1, len(self._whole))):
@@ -256,9 +262,9 @@ class _Reading:
                         text = (
                             f"record {seq} says parts of record {named} are erased, and they are still there"
                         )
-                        self._add(Kind.ERASURE, FOLDER, text, seq=named)
+                        self._add(FindingKind.ERASURE, FOLDER, text, seq=named)
 
-    def _add(self, kind: Kind, file: str, text: str, *, offset: int = -1, seq: int = -1) -> None:
+    def _add(self, kind: FindingKind, file: str, text: str, *, offset: int = -1, seq: int = -1) -> None:
         self.findings.append(Finding(kind, file, offset, seq, text))
 
 
@@ -268,18 +274,20 @@ def _index_findings(disk: Disk) -> list[Finding]:
         with suppress(JournalError):  # a damaged segment has its own findings
             if is_wrong(disk, segment):
                 text = "the index hides or invents records; remove it, and it is made anew"
-                found.append(Finding(Kind.INDEX, index_file(segment), -1, segment.first, text))
+                found.append(Finding(FindingKind.INDEX, index_file(segment), -1, segment.first, text))
     return found
 
 
 def _payload_findings(disk: Disk, named: set[str]) -> list[Finding]:
     present = set(PayloadStore(disk).names())
     missing = [
-        Finding(Kind.PAYLOAD, payload_path(name), -1, -1, "a payload file that a record names is missing")
+        Finding(
+            FindingKind.PAYLOAD, payload_path(name), -1, -1, "a payload file that a record names is missing"
+        )
         for name in sorted(named - present)
     ]
     orphans = [
-        Finding(Kind.ORPHAN, payload_path(name), -1, -1, "no record names this payload file")
+        Finding(FindingKind.ORPHAN, payload_path(name), -1, -1, "no record names this payload file")
         for name in sorted(present - named)
     ]
     return missing + orphans

@@ -17,7 +17,7 @@ from retain.journal.disk.interface import TEMPORARY_SUFFIX, Disk
 from retain.journal.erasure.locate import Spot
 from retain.journal.erasure.zero import wipe
 from retain.journal.errors import Corrupt, NoSpace
-from retain.journal.format.gaps import Run, Table
+from retain.journal.format.gaps import GapTable, Run
 from retain.journal.format.limits import LEFT_OUT_RUNS, PART_ALIGN, PREFIX_BYTES, READ_CHUNK
 from retain.journal.segments.file import SegmentFile
 from retain.journal.segments.files import (
@@ -64,7 +64,7 @@ def write_aside(disk: Disk, segment: Segment, erased: Iterable[Spot]) -> str:
     aside = segment.file + TEMPORARY_SUFFIX
     with SegmentFile(disk, segment) as old:
         opener = old.opener()
-        table = Table.of(_runs(old, opener), start=opener.size, end=old.size(), data_at=0)
+        table = GapTable.of(_runs(old, opener), start=opener.size, end=old.size(), data_at=0)
         data = pack_opener(opener.identity, opener.number, opener.chain, table)
         try:
             _write(disk, aside, data, _kept(old, table))
@@ -147,7 +147,7 @@ def _pieces(file: SegmentFile, start: int) -> Iterator[tuple[int, bytes]]:
         yield at, file.pread(at, min(READ_CHUNK, file.size() - at))
 
 
-def _kept(file: SegmentFile, table: Table) -> Iterator[bytes]:
+def _kept(file: SegmentFile, table: GapTable) -> Iterator[bytes]:
     for start, data in _pieces(file, table.start):
         pieces: list[bytes] = []
         at = start

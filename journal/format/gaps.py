@@ -31,7 +31,7 @@ class Run(NamedTuple):
         return self.offset + self.length
 
 
-class Table:
+class GapTable:
     """The runs left out between logical offsets `start` and `end`; the rest is stored from `data_at` on."""
 
     __slots__ = ("_before", "_lengths", "_offsets", "data_at", "end", "start")
@@ -55,7 +55,7 @@ class Table:
         self._before = array("Q", accumulate(plain, initial=0))
 
     @classmethod
-    def of(cls, runs: Iterable[Run], *, start: int, end: int, data_at: int) -> Table:
+    def of(cls, runs: Iterable[Run], *, start: int, end: int, data_at: int) -> GapTable:
         """Return a table of these runs, ascending."""
         offsets, lengths = array("I"), array("I")
         for run in runs:
@@ -64,7 +64,7 @@ class Table:
         return cls(offsets, lengths, start=start, end=end, data_at=data_at)
 
     @classmethod
-    def unpack(cls, packed: bytes, *, start: int, end: int, data_at: int) -> Table:
+    def unpack(cls, packed: bytes, *, start: int, end: int, data_at: int) -> GapTable:
         """Return the table in an opener. Raises `ValueError`."""
         words = array("I", bytes(packed))
         if sys.byteorder == "little":

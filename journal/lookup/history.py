@@ -15,7 +15,7 @@ from retain.journal.errors import Corrupt
 from retain.journal.format.record import RESOURCE_BYTES, Record
 from retain.journal.lookup.index import Indexes
 from retain.journal.segments.file import SegmentFile
-from retain.journal.segments.heads import Head, head_at, headers_of, heads, is_whole, records_in
+from retain.journal.segments.heads import FrameHead, head_at, headers_of, heads, is_whole, records_in
 
 Progress = Callable[[int], None]
 
@@ -36,7 +36,7 @@ def history(
         with SegmentFile(disk, segment) as file:
             if index is not None:
                 offsets = dict.fromkeys(index.frame_of(seq) for seq in index.seqs_of(resource))
-                found: Iterator[Head] = (head_at(file, offset) for offset in offsets)
+                found: Iterator[FrameHead] = (head_at(file, offset) for offset in offsets)
             else:
                 found = _searched(file, resource, last=segment is found_by.segments[-1], progress=progress)
             for head in found:
@@ -91,7 +91,9 @@ def headers(disk: Disk, seqs: Sequence[int], indexes: Indexes | None = None) -> 
     return {seq: found[seq] for seq in wanted}
 
 
-def _searched(file: SegmentFile, resource: bytes, *, last: bool, progress: Progress | None) -> Iterator[Head]:
+def _searched(
+    file: SegmentFile, resource: bytes, *, last: bool, progress: Progress | None
+) -> Iterator[FrameHead]:
     """Yield the frames whose heads contain the resource's bytes, from a segment without an index."""
     end, seq = file.opener().size, file.segment.first - 1
     for head in heads(file, end):
@@ -105,6 +107,6 @@ def _searched(file: SegmentFile, resource: bytes, *, last: bool, progress: Progr
         progress(seq)
 
 
-def _follows(file: SegmentFile, head: Head) -> bool:
+def _follows(file: SegmentFile, head: FrameHead) -> bool:
     """Return whether a frame follows this one, which was then written in full."""
     return next(heads(file, head.stop), None) is not None

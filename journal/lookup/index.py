@@ -25,7 +25,7 @@ from retain.journal.format.merkle import Frontier, leaf_hash
 from retain.journal.format.record import NO_RESOURCE
 from retain.journal.segments.file import SegmentFile
 from retain.journal.segments.files import Segment, find_segments, index_file
-from retain.journal.segments.heads import Head, heads, is_whole
+from retain.journal.segments.heads import FrameHead, heads, is_whole
 
 BLOCK = 256
 """Leaves under one of the subtrees whose hashes an index holds."""
@@ -274,8 +274,8 @@ def _collect(file: SegmentFile, *, growing: bool = False) -> tuple[dict[str, Any
     return facts, [columns, b"".join(entries), b"".join(subtrees)]
 
 
-def _good_heads(file: SegmentFile, *, growing: bool) -> Iterator[Head]:
-    held: Head | None = None
+def _good_heads(file: SegmentFile, *, growing: bool) -> Iterator[FrameHead]:
+    held: FrameHead | None = None
     for head in heads(file, file.opener().size):
         if held is not None:
             yield held

@@ -19,13 +19,13 @@ from retain.journal.format.record import Header, Record
 from retain.journal.lookup.index import SegmentIndex, read_index
 from retain.journal.segments.file import SegmentFile
 from retain.journal.segments.files import Segment, find_segments
-from retain.journal.segments.heads import Head, head_at, headers_of, heads, is_whole, records_in
+from retain.journal.segments.heads import FrameHead, head_at, headers_of, heads, is_whole, records_in
 
 SEALED_KEPT = 4
 """Indexes of sealed segments that are kept in memory: those used last."""
 
 
-class Spot(NamedTuple):
+class LazyRecord(NamedTuple):
     """A record whose header was read.
 
     Attributes:
@@ -67,7 +67,7 @@ class Trail:
         resource: bytes | None = None,
         start: int | None = None,
         stop: int | None = None,
-    ) -> Iterator[Spot]:
+    ) -> Iterator[LazyRecord]:
         """Yield the records before record `bound` (None: from the end), newest first.
 
         Args:
@@ -108,7 +108,7 @@ class Trail:
         resource: bytes | None = None,
         start: int | None = None,
         stop: int | None = None,
-    ) -> Iterator[Spot]:
+    ) -> Iterator[LazyRecord]:
         """Yield the records after record `bound`, oldest first. For the rest see `before`."""
         segments = find_segments(self.disk)[0]
         for at, segment in enumerate(segments):
@@ -148,7 +148,7 @@ class Trail:
         if self._growing is None or self._growing[0] != segment:
             self._growing = segment, _Frames(end=file.opener().size)
         known = self._growing[1]
-        held: Head | None = None
+        held: FrameHead | None = None
         for head in heads(file, known.end):
             if held is not None:
                 _append(known, held)
@@ -158,7 +158,7 @@ class Trail:
         return _Frames(known.firsts[:], known.offsets[:], known.times[:])
 
 
-def _append(frames: _Frames, head: Head) -> None:
+def _append(frames: _Frames, head: FrameHead) -> None:
     frames.firsts.append(head.prefix.first)
     frames.offsets.append(head.offset)
     frames.times.append(parse_header(head.headers()[0]).time)
@@ -177,11 +177,11 @@ def _offsets(
     yield from (frames.offsets[number] for number in found)
 
 
-def _spots(file: SegmentFile, head: Head) -> list[Spot]:
+def _spots(file: SegmentFile, head: FrameHead) -> list[LazyRecord]:
     def reader(seq: int) -> Callable[[], Record]:
         return lambda: next(records_in(file, head, (seq,)))
 
-    return [Spot(header, reader(header.seq)) for _, header in headers_of(file, head)]
+    return [LazyRecord(header, reader(header.seq)) for _, header in headers_of(file, head)]
 
 
 def _meant(header: Header, resource: bytes | None, stop: int | None) -> bool:

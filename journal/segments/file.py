@@ -11,7 +11,7 @@ from typing import Self
 
 from retain.journal.disk.interface import Disk, File
 from retain.journal.errors import JournalError
-from retain.journal.format.gaps import Table
+from retain.journal.format.gaps import GapTable
 from retain.journal.segments.files import Opener, Segment, find_segments, read_opener
 
 _MAGIC_BYTES = 8
@@ -37,7 +37,7 @@ class SegmentFile(File):
         return self.segment.file
 
     @property
-    def table(self) -> Table | None:
+    def table(self) -> GapTable | None:
         """Return the places of a rewritten segment's bytes; None if they are at their logical offsets."""
         return self._table
 

@@ -20,7 +20,7 @@ from retain.journal.format.envelope import (
     wrap,
 )
 from retain.journal.format.frame import MALFORMED, Chain
-from retain.journal.format.gaps import Table
+from retain.journal.format.gaps import GapTable
 from retain.journal.format.limits import ENVELOPE_BYTES, SECTOR, WIDE_ENVELOPE_BYTES
 from retain.journal.format.merkle import Frontier
 from retain.journal.format.whitening import Whitening
@@ -60,7 +60,7 @@ class Opener(NamedTuple):
     first: int
     chain: Chain
     size: int
-    table: Table | None = None
+    table: GapTable | None = None
 
     @property
     def whitening(self) -> Whitening:
@@ -175,7 +175,7 @@ def segment_for(segments: Sequence[Segment], seq: int) -> int:
     return max(index for index, segment in enumerate(segments) if segment.first <= seq + 1)
 
 
-def pack_opener(identity: bytes, number: int, chain: Chain, table: Table | None = None) -> bytes:
+def pack_opener(identity: bytes, number: int, chain: Chain, table: GapTable | None = None) -> bytes:
     """Return an opener's bytes, in whole sectors."""
     body: dict[str, Any] = {
         "journal": identity,
@@ -218,7 +218,7 @@ def read_opener(file: File, segment: Segment) -> Opener:
         chain = Chain(Frontier(first - 1, body["peaks"]), body["time"])
         opener = Opener(identity, body["segment"], first, chain, size)
         if version == REWRITTEN_VERSION:
-            table = Table.unpack(body["left out"], start=body["start"], end=body["end"], data_at=size)
+            table = GapTable.unpack(body["left out"], start=body["start"], end=body["end"], data_at=size)
             opener = opener._replace(size=table.start, table=table)
     except (KeyError, *MALFORMED) as error:
         raise Corrupt(f"{segment.file}: the opener lacks {error}", file=segment.file, offset=0) from error

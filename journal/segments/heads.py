@@ -22,7 +22,7 @@ from retain.journal.format.whitening import Whitening
 from retain.journal.segments.file import SegmentFile
 
 
-class Head(NamedTuple):
+class FrameHead(NamedTuple):
     """A frame's start: where it is, its prefix, and its head's bytes, whose CRC holds."""
 
     offset: int
@@ -42,7 +42,7 @@ class Head(NamedTuple):
         return headers
 
 
-def heads(file: SegmentFile, start: int) -> Iterator[Head]:
+def heads(file: SegmentFile, start: int) -> Iterator[FrameHead]:
     """Yield the heads of all frames from `start` on, until no valid one follows."""
     data, base, at, ahead = b"", start, start, READ_CHUNK
     while True:
@@ -60,24 +60,24 @@ def heads(file: SegmentFile, start: int) -> Iterator[Head]:
         head = data[first:last]
         if crc32c(head) != prefix.head_crc:
             return
-        yield Head(at, prefix, head)
+        yield FrameHead(at, prefix, head)
         # Where frames are long, what lies ahead of the next one is not worth reading.
         ahead = READ_CHUNK if prefix.extent < READ_CHUNK // 16 else 4 * (PREFIX_BYTES + prefix.head_length)
         at += prefix.extent
 
 
-def head_at(file: SegmentFile, offset: int) -> Head:
+def head_at(file: SegmentFile, offset: int) -> FrameHead:
     """Return the head of the frame at `offset`. Raises `Corrupt` if it is not valid."""
     data = file.pread(offset, PREFIX_BYTES)
     prefix = parse_prefix(data) if len(data) == PREFIX_BYTES else None
     if prefix is not None:
         head = file.pread(offset + PREFIX_BYTES, prefix.head_length)
         if crc32c(head) == prefix.head_crc:
-            return Head(offset, prefix, head)
+            return FrameHead(offset, prefix, head)
     raise Corrupt(f"{file.name}, offset {offset}: no frame starts here", file=file.name, offset=offset)
 
 
-def headers_of(file: SegmentFile, head: Head) -> list[tuple[bytes, Header]]:
+def headers_of(file: SegmentFile, head: FrameHead) -> list[tuple[bytes, Header]]:
     """Return a frame's headers, each as stored on disk and parsed. Raises `Corrupt`."""
     try:
         return [(packed, parse_header(packed)) for packed in head.headers()]
@@ -86,7 +86,7 @@ def headers_of(file: SegmentFile, head: Head) -> list[tuple[bytes, Header]]:
         raise Corrupt(text, file=file.name, offset=head.offset, seq=head.prefix.first) from error
 
 
-def records_in(file: SegmentFile, head: Head, wanted: Container[int]) -> Iterator[Record]:
+def records_in(file: SegmentFile, head: FrameHead, wanted: Container[int]) -> Iterator[Record]:
     """Yield the records of a frame with these sequence numbers; a missing part is None.
 
     Raises `Corrupt`.
@@ -105,7 +105,7 @@ def records_in(file: SegmentFile, head: Head, wanted: Container[int]) -> Iterato
         at = end
 
 
-def is_whole(file: SegmentFile, head: Head) -> bool:
+def is_whole(file: SegmentFile, head: FrameHead) -> bool:
     """Return whether a frame is complete: the last one of a growing segment may be half written."""
     prefix = head.prefix
     root = parse_head(head.data)[1]

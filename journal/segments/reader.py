@@ -12,7 +12,7 @@ from retain.journal.format.limits import READ_CHUNK
 from retain.journal.format.record import Header, Record, Verb
 from retain.journal.segments.file import SegmentFile
 from retain.journal.segments.files import Opener
-from retain.journal.segments.heads import Head, headers_of, heads, records_in
+from retain.journal.segments.heads import FrameHead, headers_of, heads, records_in
 from retain.journal.segments.tail import Tear, corrupt, judge, last_byte
 
 
@@ -66,7 +66,7 @@ class SegmentReader:
             self.offset = head.stop
             yield records
 
-    def _headers_of(self, head: Head) -> list[tuple[bytes, Header]] | None:
+    def _headers_of(self, head: FrameHead) -> list[tuple[bytes, Header]] | None:
         """Return the headers of the frame that is due, None if it is another one."""
         try:
             found = headers_of(self._file, head)

@@ -14,7 +14,7 @@ class PowerCut(BaseException):
 
 
 @dataclass(frozen=True, slots=True)
-class Operation:
+class DiskOperation:
     """One call that reached the disk: its number from 1, its kind (the method called) and the name."""
 
     number: int
@@ -23,7 +23,7 @@ class Operation:
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class DiskFault:
     """What `fail_at` arms: an `errno` number, whether half of a write gets through, whether it lasts."""
 
     number: int
@@ -41,10 +41,10 @@ class Faulty:
     def __init__(self, *, count_reads: bool) -> None:
         self.count_reads = count_reads
         self.operations = 0
-        self.trace: list[Operation] = []
-        self.before_each: Callable[[Operation], None] | None = None
+        self.trace: list[DiskOperation] = []
+        self.before_each: Callable[[DiskOperation], None] | None = None
         self._stop = 0
-        self._faults: list[Fault] = []
+        self._faults: list[DiskFault] = []
 
     def stop_at(self, number: int) -> None:
         """Raise `PowerCut` in place of operation `number` (counted from 1) and of every later one."""
@@ -56,7 +56,7 @@ class Faulty:
         `short`: half of a write's bytes get through first, up to a sector's border. `lasting`: all later
         operations fail as well.
         """
-        self._faults.append(Fault(number, error, short, lasting))
+        self._faults.append(DiskFault(number, error, short, lasting))
 
     def enter(
         self,
@@ -73,7 +73,7 @@ class Faulty:
         if reads and not self.count_reads:
             return
         self.operations += 1
-        operation = Operation(self.operations, kind, name)
+        operation = DiskOperation(self.operations, kind, name)
         self.trace.append(operation)
         if self.before_each is not None:
             self.before_each(operation)

@@ -22,10 +22,10 @@ from typing import Self
 
 from retain.journal.disk.interface import LOCK_FILE, SECTOR, Disk, File, explained, folder_of
 from retain.journal.errors import Locked
-from retain.journal.testing.faults import Faulty, Operation, PowerCut, os_error
+from retain.journal.testing.faults import DiskOperation, Faulty, PowerCut, os_error
 from retain.journal.testing.sectors import CrashMode, Inode, NameChange
 
-__all__ = ["CrashMode", "MemoryDisk", "MemoryFile", "Operation", "PowerCut"]
+__all__ = ["CrashMode", "DiskOperation", "MemoryDisk", "MemoryFile", "PowerCut"]
 
 
 class MemoryFile(File):

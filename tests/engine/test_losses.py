@@ -102,8 +102,8 @@ async def test_what_is_lost_is_given_up_and_the_journal_verifies_with_the_loss_r
     async with opened(disk) as engine:
         assert engine.statistics().payloads_lost == len(HIT)
         lost = await engine.lost_bodies()
-        assert {one.standing.payload.name for one in lost} == {bodies[name].name for name in HIT}
-        seqs = {one.standing.seq for one in lost}
+        assert {one.body.payload.name for one in lost} == {bodies[name].name for name in HIT}
+        seqs = {one.body.seq for one in lost}
         assert await engine.accept_lost(lost, "cli:operator") == len(HIT)
         assert engine.statistics().payloads_lost == 0
         assert await engine.lost_bodies(read=True) == []
@@ -153,7 +153,7 @@ async def test_a_legal_hold_does_not_keep_what_is_gone_from_being_given_up() -> 
             reason="court",
         )
         await engine.submit(hold)
-        lost = [one for one in await engine.lost_bodies() if one.standing.payload == bodies["blob"]]
+        lost = [one for one in await engine.lost_bodies() if one.body.payload == bodies["blob"]]
         assert await engine.accept_lost(lost, "cli:operator") == 1
         assert engine.state.holds.holds
 
@@ -205,7 +205,7 @@ async def test_wrong_bytes_are_lost_where_bodies_are_read() -> None:
     async with opened(disk) as engine:
         assert await engine.lost_bodies() == []
         [one] = await engine.lost_bodies(read=True)
-        assert one.standing.payload == bodies["kept"]
+        assert one.body.payload == bodies["kept"]
         assert "damaged" in one.reason
         await engine.accept_lost([one], "cli:operator")
     assert verification(disk, bodies=True).sound

@@ -22,9 +22,9 @@ from retain.engine.areas import CreateArea, DeleteArea, UpdateArea
 from retain.engine.areas.state import key_ends, last_end, split_key
 from retain.engine.core.command import Command
 from retain.engine.core.time import SECOND
-from retain.engine.erasure.reaper import lag
+from retain.engine.erasure.reaper import expiry_lag
 from retain.engine.testing import SteppedClock
-from retain.journal.testing.memory import MemoryDisk, Operation
+from retain.journal.testing.memory import DiskOperation, MemoryDisk
 from tests.kit.crash import SCALE
 from tests.kit.disks import Halt, fail_next
 from tests.kit.engines import Puppet, in_order
@@ -235,7 +235,7 @@ class AreasThroughTheEngine(RuleBasedStateMachine):
     def sweep(self) -> None:
         self.puppet.do(lambda engine: engine.sweep())
         engine = self.puppet.engine
-        assert lag(engine.state, engine._horizon.vouched()) == 0
+        assert expiry_lag(engine.state, engine._horizon.vouched()) == 0
 
     @rule()
     def take_a_snapshot(self) -> None:
@@ -263,7 +263,7 @@ class AreasThroughTheEngine(RuleBasedStateMachine):
         cuts: list[tuple[int, MemoryDisk]] = []
         start = disk.operations
 
-        def hook(operation: Operation) -> None:
+        def hook(operation: DiskOperation) -> None:
             if operation.number > start + after and not cuts:
                 cuts.append((len(answered), disk.crash("random", rng)))
 

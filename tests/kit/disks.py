@@ -7,7 +7,7 @@ import threading
 
 import trio
 
-from retain.journal.testing.memory import MemoryDisk, Operation
+from retain.journal.testing.memory import DiskOperation, MemoryDisk
 
 JOURNAL = ".journal"
 
@@ -46,7 +46,7 @@ class Halt:
         self._disk.before_each = None
         self._released.set()
 
-    def _hook(self, operation: Operation) -> None:
+    def _hook(self, operation: DiskOperation) -> None:
         if operation.kind == self._kind and self._part in operation.name and not self.reached.is_set():
             released = self._released
             trio.from_thread.run_sync(self.reached.set, trio_token=self._token)
@@ -64,7 +64,7 @@ def fail_next(
 ) -> None:
     """Lets the next operation of that kind on a file with ``part`` in its name fail."""
 
-    def hook(operation: Operation) -> None:
+    def hook(operation: DiskOperation) -> None:
         if operation.kind == kind and part in operation.name:
             disk.before_each = None
             disk.fail_at(operation.number, error, short=short, lasting=lasting)

@@ -9,7 +9,7 @@ from retain.journal import Journal, JournalOptions, Part, scan
 from retain.journal.disk.interface import Disk
 from retain.journal.format.record import place
 from retain.journal.segments.files import list_segments
-from retain.journal.testing.memory import MemoryDisk, Operation
+from retain.journal.testing.memory import DiskOperation, MemoryDisk
 from tests.kit.crash import SMALL, Workload
 from tests.kit.crash import opened as opened_again
 from tests.kit.journals import T0, append, draft, opened
@@ -45,7 +45,7 @@ def sparse(batches: int = 14, seed: int = 1, keep: int = 4) -> tuple[MemoryDisk,
     return disk, log
 
 
-def assert_wiped(disk: MemoryDisk, operation: Operation) -> None:
+def assert_wiped(disk: MemoryDisk, operation: DiskOperation) -> None:
     """For `before_each`: no name of a segment goes while its bytes are still there, now or on the platter."""
     if operation.kind == "unlink" and ".journal" in operation.name:
         assert not any(disk.files()[operation.name]), f"{operation} with its bytes"

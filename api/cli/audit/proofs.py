@@ -27,7 +27,7 @@ from retain.engine.audit.checkpoints import (
     read_key,
 )
 from retain.engine.audit.contents import HELD_BY, holdings
-from retain.engine.audit.diff import Difference, differences
+from retain.engine.audit.diff import ContentsChange, compare_contents
 from retain.engine.audit.log import Filter, log, state_at
 from retain.engine.audit.receipts import MOST_BYTES, BadReceipt, check, parse, receipt
 from retain.engine.core.pattern import Pattern
@@ -255,7 +255,7 @@ def diff_command(
         for time in (start, stop):
             state = state_at(disk, time, update)
             found.append(list(holdings(state, time, interface=interface, resource=wanted, number=number)))
-    changes = list(differences(*found))
+    changes = list(compare_contents(*found))
     if as_json:
         for one in changes:
             row = {"what": one.what, "fields": list(one.fields), "before": one.before, "after": one.after}
@@ -273,7 +273,7 @@ def diff_command(
         click.echo("Nothing changed.", err=True)
 
 
-def _row(one: Difference) -> dict[str, Any]:
+def _row(one: ContentsChange) -> dict[str, Any]:
     return {**one.holding, "what": one.what, "fields": one.fields}
 
 

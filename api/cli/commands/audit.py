@@ -29,7 +29,7 @@ from retain.engine.core.pattern import Pattern
 from retain.engine.core.time import timestamp
 from retain.engine.settings.model import MISSING, Asker
 from retain.engine.settings.queries import seen_by
-from retain.journal.check.findings import Kind
+from retain.journal.check.findings import FindingKind
 
 TABLE_ROWS = 200
 
@@ -248,9 +248,9 @@ def _mending(found: Verification) -> str:
     """Return which commands show what can be done, each for what it can do something about."""
     kinds = {one.kind for one in found.journal.findings if not one.harmless}
     # Nothing mends a history that is not the checkpoint's: an auditor who has that judges the reason.
-    damaged = kinds - {Kind.CHECKPOINT, Kind.PAYLOAD}
+    damaged = kinds - {FindingKind.CHECKPOINT, FindingKind.PAYLOAD}
     mend = " `retain journal repair` shows what can be done." if damaged or found.events else ""
-    if Kind.PAYLOAD in kinds:
+    if FindingKind.PAYLOAD in kinds:
         bodies = " --bodies" if found.bodies else ""
         mend += f" `retain journal lost{bodies}` lists the content that is lost and can write the loss down."
     return mend

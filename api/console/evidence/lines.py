@@ -8,7 +8,7 @@ from datetime import tzinfo
 from typing import Any, Final
 
 from retain.api.html.filters import moment_of
-from retain.engine.audit.changes import Change
+from retain.engine.audit.changes import ValueChange
 from retain.engine.audit.erasures import ErasedPart
 from retain.engine.audit.log import AuditEntry
 
@@ -36,7 +36,7 @@ class Line:
     why: str
     more: str
     gone: Sequence[ErasedPart]
-    change: Change | None
+    change: ValueChange | None
 
     @property
     def nameless(self) -> bool:
@@ -56,7 +56,7 @@ def days(
     entries: Iterable[AuditEntry],
     erasures: Mapping[int, Sequence[ErasedPart]],
     zone: tzinfo,
-    changes: Mapping[int, Change] | None = None,
+    changes: Mapping[int, ValueChange] | None = None,
 ) -> list[Day]:
     """Return the entries as lines, day by day, in their order."""
     found: list[Day] = []
@@ -69,7 +69,7 @@ def days(
     return found
 
 
-def _line(entry: AuditEntry, gone: Sequence[ErasedPart], change: Change | None) -> Line:
+def _line(entry: AuditEntry, gone: Sequence[ErasedPart], change: ValueChange | None) -> Line:
     words = (entry.event or f"{entry.interface} {entry.verb}").replace("-", " ").capitalize()
     why = "" if entry.cause in _PLAIN_CAUSES else entry.cause.replace("-", " ")
     return Line(entry, _shape(entry), words, why, _more(entry), gone, change)

@@ -18,7 +18,7 @@ from retain.api.console.forms.audit import FilterForm
 from retain.api.console.route import Nav, Route
 from retain.api.identity.roles import EVIDENCE, Role
 from retain.engine.audit.log import INTERFACES, VERBS, Filter
-from retain.engine.audit.timeline import Page, page
+from retain.engine.audit.timeline import TimelinePage, page
 
 AUDIT: Final = "/console/audit"
 CSV_ROWS: Final = 10_000
@@ -31,7 +31,7 @@ async def show(call: Call) -> Response:
     form = FilterForm(call.args)
     wanted = form.wanted(call.zone)
     evidence = call.desk.evidence
-    found = Page((), (), 0, None, None, None)
+    found = TimelinePage((), (), 0, None, None, None)
     if wanted is not None:
         before, after = (_seq(call.args.get(name, "")) for name in ("before", "after"))
         found = await evidence.read(lambda: page(evidence.trail, wanted, before=before, after=after))

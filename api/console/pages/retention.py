@@ -20,7 +20,7 @@ from retain.engine import EngineError, State
 from retain.engine.blobs.commands import DeleteBlob
 from retain.engine.blobs.container_commands import DeleteContainer
 from retain.engine.blobs.listing import list_blobs
-from retain.engine.blobs.queries import ContainerTotals, holding
+from retain.engine.blobs.queries import ContainerTotals, totals_of
 from retain.engine.blobs.shortening import Shortening, shortening
 
 AT: Final = f"{CONTAINERS}/<tenant>/<container>"
@@ -135,7 +135,7 @@ def _names(tenant: str, container: str) -> dict[str, Any]:
 
 async def _held(call: Call, tenant: str, container: str) -> ContainerTotals:
     call.desk.administration.tenants.required(tenant)
-    return await call.desk.engine.read(lambda state, _: holding(state.blobs, tenant, container))
+    return await call.desk.engine.read(lambda state, _: totals_of(state.blobs, tenant, container))
 
 
 async def show_remove(call: Call, tenant: str, container: str) -> Response:

@@ -218,7 +218,7 @@ async def test_removing_takes_data_tokens_and_keys() -> None:
         await office.add_tenant(actor=ACTOR, name="mytenant")
         await office.create_tokens(actor=ACTOR, tenant="mytenant", expiry=EXPIRY)
         assert (await office.remove_tenant(actor=ACTOR, name="mytenant"))["containers"] == 2
-        assert queries.holdings(engine.state.blobs, "mytenant") == ()
+        assert queries.container_totals(engine.state.blobs, "mytenant") == ()
         for act in (office.show_tenant, office.remove_tenant):
             with pytest.raises(NotFound):
                 await act(actor=ACTOR, name="mytenant")

@@ -21,7 +21,7 @@ from retain.engine.blobs.commands import PutBlob
 from retain.engine.blobs.entries import ContentHeaders
 from retain.engine.settings.commands import ImportDocument
 from retain.engine.settings.model import Level, Place, SettingsPolicy
-from retain.journal.check.verify import Finding, Kind, Report
+from retain.journal.check.verify import Finding, FindingKind, Report
 from retain.journal.lookup.trail import Trail
 from tests.kit.console import Browser, Console, console
 
@@ -310,7 +310,7 @@ async def test_verification_runs_beside_and_shows_what_it_found() -> None:
 
 async def test_what_verification_finds_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     async with console() as server:
-        finding = Finding(Kind.PART, "journal/1.log", 77, 3, f"a part is damaged {EVIL}")
+        finding = Finding(FindingKind.PART, "journal/1.log", 77, 3, f"a part is damaged {EVIL}")
         bad = Report((finding,), 4, 0, 1, 4, b"r" * 32)
         monkeypatch.setattr(audit_work, "verification", lambda *_: Verification(bad, ("an event is odd",)))
         browser = await server.signed_in()

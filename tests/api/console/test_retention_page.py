@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 import pytest
 
-from retain.engine.blobs.queries import holding
+from retain.engine.blobs.queries import totals_of
 from retain.engine.testing import ManualClock
 from tests.api.console.test_containers_page import AT, at, put
 from tests.kit.console import Console, console
@@ -15,11 +15,11 @@ NAME = "mytenant/recordings"
 
 
 async def blobs(server: Console) -> int:
-    return (await server.engine.read(lambda s, _: holding(s.blobs, "mytenant", "recordings"))).blobs
+    return (await server.engine.read(lambda s, _: totals_of(s.blobs, "mytenant", "recordings"))).blobs
 
 
 async def days(server: Console) -> int | None:
-    found = await server.engine.read(lambda s, _: holding(s.blobs, "mytenant", "recordings"))
+    found = await server.engine.read(lambda s, _: totals_of(s.blobs, "mytenant", "recordings"))
     return found.entry.days
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from retain.engine.areas import CreateArea, DeleteArea, UpdateArea
 from retain.engine.audit.retention_report import bucket, report
 from retain.engine.blobs.commands import StageBlock
-from retain.engine.core.policy import RetentionPolicy, lag, oldest_due, to_restate
+from retain.engine.core.policy import RetentionPolicy, erasure_lag, oldest_due, to_restate
 from retain.engine.core.time import DAY, HOUR
 from retain.engine.settings import Asker, MergeValue, Place, PutValue, SettingsPolicy
 from retain.engine.settings import EncodedValue as Json
@@ -55,7 +55,7 @@ def test_what_waits_and_since_when() -> None:
     desk.do(_put({"c": {"p": 1}}, desk))
     desk.do(_merge({"p": 2}, desk))
     assert oldest_due(desk.state.records, POLICY) == start + 80 * DAY
-    assert lag(desk.state.records, start, POLICY) == 0
+    assert erasure_lag(desk.state.records, start, POLICY) == 0
     desk.now += HOUR
     desk.do(CreateArea(actor="a", name=NAME, resource=desk.fresh(), values={"k": "v"}, ttl=10**7))
     desk.do(UpdateArea(actor="a", name=NAME, resource=desk.fresh(), values={"k": "w"}, ttl=10**7))

@@ -16,7 +16,7 @@ from retain.engine.core.event import Interface
 from retain.engine.snapshots.load import load
 from retain.engine.testing import EPOCH, ManualClock, open_memory_engine
 from retain.journal import Disk, Draft, Payload, PayloadStore, Verb
-from retain.journal.check.verify import Kind
+from retain.journal.check.verify import FindingKind
 from retain.journal.payloads.store import CHUNK_BYTES, payload_path
 from retain.journal.testing.memory import MemoryDisk
 from tests.kit.engines import LightOptions
@@ -69,7 +69,7 @@ async def test_a_bit_that_turned_is_found_when_bodies_are_read(stored: Stored, o
     disk = stored.replaced(bytes(damaged))
     assert verification(disk).sound
     (finding,) = verification(disk, bodies=True).journal.findings
-    assert (finding.kind, finding.file) == (Kind.PAYLOAD, stored.file)
+    assert (finding.kind, finding.file) == (FindingKind.PAYLOAD, stored.file)
     assert finding.seq == 2
     assert finding.offset == (16 if offset < CHUNK_BYTES else 32 + CHUNK_BYTES)
 
@@ -93,7 +93,7 @@ async def test_other_bytes_under_the_same_key_are_found(stored: Stored) -> None:
 async def test_a_file_that_is_missing_is_found_once(stored: Stored) -> None:
     disk: Disk = MemoryDisk({name: data for name, data in stored.disk.files().items() if name != stored.file})
     (finding,) = verification(disk, bodies=True).journal.findings
-    assert finding.kind is Kind.PAYLOAD
+    assert finding.kind is FindingKind.PAYLOAD
 
 
 def test_payloads_are_found_wherever_they_stand_in_a_part() -> None:

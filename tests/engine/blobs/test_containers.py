@@ -20,9 +20,9 @@ from retain.engine.blobs.container_commands import (
 from retain.engine.blobs.entries import StoredPolicy
 from retain.engine.blobs.events import BlobDeleted, BlobPut
 from retain.engine.blobs.queries import (
+    container_totals,
     ends_at,
     get_container,
-    holdings,
     list_containers,
     service_properties,
 )
@@ -118,7 +118,7 @@ def test_listing_containers_pages_in_order(desk: BlobDesk) -> None:
 def test_holdings_tell_what_is_there_and_what_goes_when(desk: BlobDesk) -> None:
     written = desk.put("a", b"12345")
     desk.put("b", b"678")
-    exports, recordings = holdings(desk.state.blobs, ACCOUNT)
+    exports, recordings = container_totals(desk.state.blobs, ACCOUNT)
     assert (exports.blobs, exports.first_end) == (0, None)
     assert (recordings.blobs, recordings.size, recordings.days) == (2, 8, 30)
     assert recordings.first_end == written.modified + 30 * DAY

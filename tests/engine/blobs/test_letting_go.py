@@ -20,7 +20,7 @@ from retain.engine.blobs.entries import ContentHeaders
 from retain.engine.blobs.events import BlocksDropped
 from retain.engine.blobs.facts import container_facts
 from retain.engine.blobs.listing import find_blobs
-from retain.engine.blobs.queries import get_container, holdings, list_containers
+from retain.engine.blobs.queries import container_totals, get_container, list_containers
 from retain.engine.blobs.tagindex import TagQuery
 from retain.engine.core.command import KEEPER
 from retain.engine.core.common_commands import ExpireDue
@@ -110,7 +110,7 @@ def test_nobody_sees_what_is_being_let_go(desk: BlobDesk) -> None:
     page = list_containers(desk.state.blobs, ACCOUNT, limit=5)
     assert [item.name for item in page.items] == ["gim-export"]
     assert find_blobs(desk.state.blobs, ACCOUNT, TagQuery(), desk.now, limit=9).items == ()
-    assert [one.blobs for one in holdings(desk.state.blobs, ACCOUNT)] == [0]
+    assert [one.blobs for one in container_totals(desk.state.blobs, ACCOUNT)] == [0]
 
 
 def test_its_name_is_taken_until_all_is_let_go(desk: BlobDesk) -> None:

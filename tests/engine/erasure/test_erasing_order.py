@@ -18,7 +18,7 @@ from retain.engine.blobs.entries import ContentHeaders
 from retain.engine.settings import Asker, DeleteValue, Place, PutValue, SettingsPolicy
 from retain.engine.settings import EncodedValue as Json
 from retain.engine.testing import SteppedClock, verify
-from retain.journal.testing.memory import MemoryDisk, Operation
+from retain.journal.testing.memory import DiskOperation, MemoryDisk
 from tests.engine.persons.test_end import seen
 from tests.kit.engines import SmallOptions
 from tests.kit.slices import inline
@@ -91,12 +91,12 @@ async def check_order(patch: pytest.MonkeyPatch, modes: tuple[str, ...] = ("none
         assert sorted(engine.state.blobs.accounts["acc"]) == ["kept"]
         assert not engine.state.blobs.closed
     clock.advance(STOPPED_S)
-    cuts: list[tuple[Operation, MemoryDisk]] = []
+    cuts: list[tuple[DiskOperation, MemoryDisk]] = []
     async with open_engine(disk, clock=clock, options=OPTIONS) as engine:
         await engine.sweep()
         before = await seen(engine)
 
-        def cut(operation: Operation) -> None:
+        def cut(operation: DiskOperation) -> None:
             for mode in modes:
                 cuts.append((operation, disk.crash(mode, rng)))  # type: ignore[arg-type]
 
@@ -109,7 +109,9 @@ async def check_order(patch: pytest.MonkeyPatch, modes: tuple[str, ...] = ("none
     return len(cuts)
 
 
-async def nothing_is_back(left: MemoryDisk, before: Any, clock: SteppedClock, operation: Operation) -> None:
+async def nothing_is_back(
+    left: MemoryDisk, before: Any, clock: SteppedClock, operation: DiskOperation
+) -> None:
     """The start with the snapshot and the replay of everything agree, and clients see what they saw."""
     async with open_engine(left.kill(), clock=clock, options=OPTIONS) as engine:
         assert await seen(engine) == before, operation

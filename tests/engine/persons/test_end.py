@@ -48,7 +48,7 @@ from retain.engine.settings import EncodedValue as Json
 from retain.engine.testing import SteppedClock, verify
 from retain.engine.tokens import IssueTokens, RecordKeyRotation, RevokeTokens, TokenGrant
 from retain.journal import Verb, scan
-from retain.journal.testing.memory import MemoryDisk, Operation
+from retain.journal.testing.memory import DiskOperation, MemoryDisk
 from tests.kit.crash import SCALE
 from tests.kit.engines import LightOptions, SmallOptions
 from tests.kit.slices import inline
@@ -279,7 +279,7 @@ async def test_a_power_cut_at_any_moment_of_an_erasure_is_made_up_for(seed: int)
         await engine.sweep()
         before = await seen(engine)
 
-        def cut(operation: Operation) -> None:
+        def cut(operation: DiskOperation) -> None:
             mode = life.random.choice(["none", "all", "random"])
             cuts.append(disk.crash(mode, life.random))  # type: ignore[arg-type]
 

@@ -40,7 +40,7 @@ from retain.engine.settings import (
     SettingsPolicy,
     SettingsSlice,
 )
-from retain.engine.settings.commands import Write
+from retain.engine.settings.commands import SettingsWrite
 from retain.engine.settings.events import (
     Change,
     ChangeContinued,
@@ -279,7 +279,7 @@ async def test_what_a_change_does_not_touch_is_shared() -> None:
 
 async def test_a_deletion_works_on_a_full_disk() -> None:
     assert DeleteValue.FREES_SPACE
-    assert not Write.FREES_SPACE
+    assert not SettingsWrite.FREES_SPACE
 
 
 async def test_reading_needs_no_write() -> None:

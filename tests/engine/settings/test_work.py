@@ -11,7 +11,7 @@ import pytest
 from retain.engine.core.domain import SharedState
 from retain.engine.core.errors import TooLarge
 from retain.engine.core.event import Cause, Stamp
-from retain.engine.settings.commands import MergeValue, PatchValue, PostValue, Write
+from retain.engine.settings.commands import MergeValue, PatchValue, PostValue, SettingsWrite
 from retain.engine.settings.decide import deciders
 from retain.engine.settings.events import DocumentDeleted, unpack_changes
 from retain.engine.settings.json_patch import apply_steps, read_steps, work_for
@@ -33,7 +33,7 @@ FACTS: dict[str, Any] = {
 }
 
 
-def perform(state: SettingsState, command: Write) -> None:
+def perform(state: SettingsState, command: SettingsWrite) -> None:
     """Decide and apply, as the writer does."""
     for number, event in enumerate(deciders(state)[type(command)](command, 0).events, 1):
         SettingsSlice.handlers(state)[type(event)](event, Stamp(number, 0, 0))  # type: ignore[arg-type]

@@ -17,7 +17,7 @@ from retain.engine.testing import SteppedClock, open_memory_engine
 from retain.engine.writing import bodies
 from retain.journal import JournalOptions, Shortage
 from retain.journal.payloads.store import READ_HANDLES
-from retain.journal.testing.memory import MemoryDisk, Operation
+from retain.journal.testing.memory import DiskOperation, MemoryDisk
 from tests.kit.disks import fail_next
 from tests.kit.toy import Put, held, inline
 
@@ -37,7 +37,7 @@ class TinySegments(Options):
 def without_descriptors(disk: MemoryDisk) -> None:
     """From here on whatever opens a file or folder finds no descriptor."""
 
-    def refuse(operation: Operation) -> None:
+    def refuse(operation: DiskOperation) -> None:
         if operation.kind in OPENING:
             raise Shortage(f"no room in the machine for {operation.name}") from OSError(errno.EMFILE, "many")
 

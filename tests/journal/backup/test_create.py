@@ -31,7 +31,7 @@ from retain.journal.payloads.store import PayloadStore, payload_path
 from retain.journal.segments.file import SegmentFile
 from retain.journal.segments.files import ANCHOR_FILE, list_segments
 from retain.journal.segments.heads import heads
-from retain.journal.testing.memory import MemoryDisk, Operation, PowerCut
+from retain.journal.testing.memory import DiskOperation, MemoryDisk, PowerCut
 from tests.kit.journals import T0, append, draft, opened
 from tests.kit.rewritten import BOTH, OPTIONS, assert_wiped, marked, raw_details, sparse
 
@@ -199,7 +199,7 @@ def test_a_backup_beside_a_busy_journal_is_of_one_moment(kind: str) -> None:
             busy = False
             return Moment(log.head, frozenset())  # noqa: B023
 
-        def disturb(operation: Operation) -> None:
+        def disturb(operation: DiskOperation) -> None:
             nonlocal busy, seen
             if busy or operation.kind != kind:
                 return
@@ -343,7 +343,7 @@ def test_what_an_attempt_cut_short_left_is_removed_by_the_next() -> None:
     raw = raw_details(disk)[2]
     target = MemoryDisk()
 
-    def cut(operation: Operation) -> None:
+    def cut(operation: DiskOperation) -> None:
         if operation.kind == "replace" and operation.name == MANIFEST_FILE:
             raise PowerCut
 
@@ -569,7 +569,7 @@ def test_what_happens_to_a_segment_while_it_is_copied_is_copied_with_it(what: st
     target = MemoryDisk()
     done = False
 
-    def disturb(operation: Operation) -> None:
+    def disturb(operation: DiskOperation) -> None:
         nonlocal done
         if operation.kind == kind and "00000002" in operation.name and not done:
             done = True
@@ -623,7 +623,7 @@ def test_a_folder_that_never_stands_still_is_given_up() -> None:
     disk.count_reads = True
     numbers = iter(range(10**6))
 
-    def change(operation: Operation) -> None:
+    def change(operation: DiskOperation) -> None:
         if operation.kind == "pread" and operation.name == "key":
             disk.before_each = None
             with disk.open("key", write=True) as file:
@@ -655,7 +655,7 @@ def test_a_file_that_changes_while_it_is_restored_is_refused() -> None:
     victim = report.manifest.entries[1].stored
     again = MemoryDisk()
 
-    def spoil(operation: Operation) -> None:
+    def spoil(operation: DiskOperation) -> None:
         if operation.kind == "create" and "00000002" in operation.name:
             with target.open(victim, write=True) as file:
                 file.pwrite(900, b"spoilt")

@@ -13,7 +13,7 @@ from retain.journal.disk.interface import SECTOR
 from retain.journal.errors import JournalError, Locked
 from retain.journal.format.record import Draft, Part
 from retain.journal.segments.files import ANCHOR_FILE
-from retain.journal.testing.memory import MemoryDisk, Operation
+from retain.journal.testing.memory import DiskOperation, MemoryDisk
 from tests.kit.crash import Parts, opened
 
 
@@ -219,7 +219,7 @@ def test_a_repair_cut_short_by_a_crash_can_be_repeated() -> None:
     expected = repair(whole, accept_loss=True, entropy=Random(1).randbytes)
     disk = changed(SECOND, flip(place + 40))
 
-    def cut(operation: Operation) -> None:
+    def cut(operation: DiskOperation) -> None:
         for seed in range(3):
             state = disk.crash("random", Random(operation.number << 4 | seed))
             report = repair(state, accept_loss=True)

@@ -11,7 +11,7 @@ import msgpack
 import pytest
 from crc32c import crc32c
 
-from retain.journal.check.verify import Finding, Kind, Report, verify
+from retain.journal.check.verify import Finding, FindingKind, Report, verify
 from retain.journal.disk.interface import SECTOR
 from retain.journal.errors import JournalError
 from retain.journal.format.frame import pack_prefix
@@ -20,7 +20,7 @@ from retain.journal.payloads.store import PayloadStore
 from retain.journal.proofs.note import Checkpoint
 from retain.journal.proofs.prover import Prover
 from retain.journal.segments.files import ANCHOR_FILE
-from retain.journal.testing.memory import MemoryDisk, Operation
+from retain.journal.testing.memory import DiskOperation, MemoryDisk
 from tests.kit.crash import SMALL, Workload, opened
 from tests.kit.journals import FIRST_ANCHOR
 
@@ -64,7 +64,7 @@ def frames(name: str) -> list[int]:
     return [place for place in range(0, len(raw), SECTOR) if raw[place : place + 4] == b"RETF"]
 
 
-def kinds(report: Report) -> list[Kind]:
+def kinds(report: Report) -> list[FindingKind]:
     return [finding.kind for finding in report.findings]
 
 
@@ -90,7 +90,7 @@ def test_verification_changes_nothing_and_takes_no_lock() -> None:
 
 
 def test_no_journal_at_all_is_a_finding() -> None:
-    assert kinds(verify(MemoryDisk())) == [Kind.SEGMENT]
+    assert kinds(verify(MemoryDisk())) == [FindingKind.SEGMENT]
 
 
 def test_a_new_and_empty_journal_is_sound() -> None:
@@ -117,7 +117,7 @@ def test_every_damage_is_found_not_only_the_first() -> None:
     lost = [one for one in report.findings if "are lost" in one.text]
     assert [one.file for one in heads] == [FIRST, SECOND]
     assert [one.file for one in lost] == [SECOND, SECOND]
-    parts = [one for one in report.findings if one.kind is Kind.PART and one.file == THIRD]
+    parts = [one for one in report.findings if one.kind is FindingKind.PART and one.file == THIRD]
     assert len(parts) == 1
     assert report.seq == sound.seq
     assert report.root == sound.root, "the third segment's opener says where the tree stands"
@@ -128,7 +128,7 @@ def test_every_damage_is_found_not_only_the_first() -> None:
 def test_after_damage_in_the_last_segment_the_root_is_unknown() -> None:
     report = verify(changed(THIRD, flip(frames(THIRD)[0] + 40)))
     assert report.root == b""
-    assert kinds(report)[:2] == [Kind.FRAME, Kind.FRAME]
+    assert kinds(report)[:2] == [FindingKind.FRAME, FindingKind.FRAME]
 
 
 @pytest.mark.parametrize("name", [FIRST, SECOND, THIRD, ANCHOR_FILE])
@@ -141,14 +141,14 @@ def test_verify_finds_whatever_opening_refuses(name: str) -> None:
         except JournalError:
             assert not report.sound, f"byte {place} of {name}"
         else:
-            assert report.findings == () or kinds(report) == [Kind.ERASURE], f"byte {place} of {name}"
+            assert report.findings == () or kinds(report) == [FindingKind.ERASURE], f"byte {place} of {name}"
 
 
 def test_bytes_in_an_erased_part_are_found() -> None:
     raw = FILES[FIRST]
     hole = raw.index(bytes(640), frames(FIRST)[0])
     (finding,) = verify(changed(FIRST, flip(hole + 300))).findings
-    assert (finding.kind, finding.file) == (Kind.ERASURE, FIRST)
+    assert (finding.kind, finding.file) == (FindingKind.ERASURE, FIRST)
 
 
 def test_an_erase_record_whose_part_is_still_there_is_found() -> None:
@@ -163,7 +163,7 @@ def test_an_erase_record_whose_part_is_still_there_is_found() -> None:
     end = before.index(b"RETF") + SECTOR
     after[:end] = before[:end]
     (finding,) = verify(MemoryDisk({**whole.files(), name: bytes(after)})).findings
-    assert (finding.kind, finding.seq) == (Kind.ERASURE, 1)
+    assert (finding.kind, finding.seq) == (FindingKind.ERASURE, 1)
     assert "still there" in finding.text
 
 
@@ -174,7 +174,7 @@ def test_an_interrupted_erasure_is_a_note() -> None:
     seen: list[Report] = []
     disk.before_each = lambda operation: seen.append(verify(disk.kill()))
     store.erase([(1, Part.CONTENT)], 7, 1)
-    unfinished = [report for report in seen if Kind.UNFINISHED in kinds(report)]
+    unfinished = [report for report in seen if FindingKind.UNFINISHED in kinds(report)]
     assert unfinished
     assert all(report.sound for report in seen)
 
@@ -182,7 +182,7 @@ def test_an_interrupted_erasure_is_a_note() -> None:
 def test_a_missing_a_strange_and_a_misnamed_segment_are_found() -> None:
     without = {name: data for name, data in FILES.items() if name != SECOND}
     report = verify(MemoryDisk(without))
-    assert kinds(report)[0] is Kind.SEGMENT
+    assert kinds(report)[0] is FindingKind.SEGMENT
     assert any("missing before" in finding.text for finding in report.findings)
     swapped = verify(MemoryDisk({**FILES, FIRST: FILES[SECOND], SECOND: FILES[FIRST]}))
     assert not swapped.sound
@@ -211,7 +211,7 @@ def test_a_segment_of_another_journal_is_found() -> None:
 
 def test_a_damaged_opener_does_not_hide_the_frames_behind_it() -> None:
     report = verify(changed(SECOND, flip(20)))
-    assert kinds(report) == [Kind.SEGMENT]
+    assert kinds(report) == [FindingKind.SEGMENT]
     assert report.records == verify(MemoryDisk(FILES)).records
     last = verify(changed(THIRD, flip(20)))
     assert last.records == report.records
@@ -230,13 +230,13 @@ def test_a_later_format_is_told_as_such() -> None:
     raw[8:10] = b"\x00\x63"
     raw[16 + length : 20 + length] = crc32c(bytes(raw[: 16 + length])).to_bytes(4, "big")
     report = verify(MemoryDisk({**FILES, SECOND: bytes(raw)}))
-    assert Kind.VERSION in kinds(report)
+    assert FindingKind.VERSION in kinds(report)
 
 
 def test_a_journal_that_ends_before_its_anchor_is_found() -> None:
     disk = changed(THIRD, lambda raw: raw.__delitem__(slice(frames(THIRD)[-1], None)))
     (finding,) = verify(disk).findings
-    assert (finding.kind, finding.seq) == (Kind.ANCHOR, verify(MemoryDisk(FILES)).seq)
+    assert (finding.kind, finding.seq) == (FindingKind.ANCHOR, verify(MemoryDisk(FILES)).seq)
 
 
 def test_an_anchor_of_another_history_is_found() -> None:
@@ -246,7 +246,7 @@ def test_an_anchor_of_another_history_is_found() -> None:
     store.close()
     inside = other.files()[ANCHOR_FILE]
     (finding,) = verify(MemoryDisk({**FILES, ANCHOR_FILE: inside})).findings
-    assert (finding.kind, finding.seq) == (Kind.ANCHOR, 4)
+    assert (finding.kind, finding.seq) == (FindingKind.ANCHOR, 4)
     assert "never had the root" in finding.text
 
 
@@ -256,12 +256,12 @@ def test_a_tear_at_the_end_is_a_note() -> None:
     files[THIRD] = FILES[THIRD][: place + 700]
     report = verify(MemoryDisk(files))
     (finding,) = report.findings
-    assert (finding.kind, finding.offset, finding.harmless) == (Kind.TEAR, place, True)
+    assert (finding.kind, finding.offset, finding.harmless) == (FindingKind.TEAR, place, True)
     assert report.sound
     zeroed = bytearray(FILES[THIRD])
     zeroed[place + SECTOR : place + 2 * SECTOR] = bytes(SECTOR)
     files[THIRD] = bytes(zeroed)
-    assert kinds(verify(MemoryDisk(files))) == [Kind.TEAR]
+    assert kinds(verify(MemoryDisk(files))) == [FindingKind.TEAR]
 
 
 def test_damage_in_the_last_batch_is_no_tear() -> None:
@@ -295,8 +295,8 @@ def test_damage_behind_damage_is_found() -> None:
         raw[starts[frame] + at] ^= 1
     report = verify(MemoryDisk({**files, name: bytes(raw)}))
     found = [(one.kind, one.seq) for one in report.findings]
-    heads = [(Kind.FRAME, 2), (Kind.FRAME, 4), (Kind.FRAME, 7)]
-    assert set(found) == {*heads, (Kind.PART, 6)}
+    heads = [(FindingKind.FRAME, 2), (FindingKind.FRAME, 4), (FindingKind.FRAME, 7)]
+    assert set(found) == {*heads, (FindingKind.PART, 6)}
     assert report.records == 5
 
 
@@ -309,7 +309,10 @@ def test_a_frame_whose_head_makes_no_sense_is_passed_over(head: bytes) -> None:
     frame = pack_prefix(1, 3, head, 0) + head
     raw[starts[2] : starts[3]] = frame + bytes(starts[3] - starts[2] - len(frame))
     report = verify(MemoryDisk({**files, name: bytes(raw)}))
-    assert [(one.kind, one.seq) for one in report.findings] == [(Kind.FRAME, 3), (Kind.FRAME, 3)]
+    assert [(one.kind, one.seq) for one in report.findings] == [
+        (FindingKind.FRAME, 3),
+        (FindingKind.FRAME, 3),
+    ]
     assert report.records == 7
 
 
@@ -319,7 +322,7 @@ def test_an_erase_record_that_cannot_be_read_is_found() -> None:
     store.append([Draft(Verb.ERASE, 0, bytes(16), 7, b"", b"\xc1")], 1)
     store.close()
     (finding,) = verify(disk).findings
-    assert (finding.kind, finding.seq) == (Kind.RECORD, 1)
+    assert (finding.kind, finding.seq) == (FindingKind.RECORD, 1)
 
 
 def test_payload_files_are_compared_with_the_names_given() -> None:
@@ -329,8 +332,8 @@ def test_payload_files_are_compared_with_the_names_given() -> None:
     missing = "0" * 32
     report = verify(disk, payloads=[kept, missing])
     assert [(one.kind, one.file.rpartition("/")[2]) for one in report.findings] == [
-        (Kind.PAYLOAD, missing),
-        (Kind.ORPHAN, orphan),
+        (FindingKind.PAYLOAD, missing),
+        (FindingKind.ORPHAN, orphan),
     ]
     assert not report.sound
     assert verify(disk, payloads=[kept]).sound
@@ -340,7 +343,7 @@ def test_payload_files_are_compared_with_the_names_given() -> None:
 def test_beside_a_running_server_nothing_is_wrong(seed: int) -> None:
     workload, disk = Workload(seed), MemoryDisk()
 
-    def look(_: Operation) -> None:
+    def look(_: DiskOperation) -> None:
         report = verify(disk)
         assert report.sound or not report.segments, report.findings
 
@@ -368,7 +371,7 @@ def test_what_a_server_does_while_it_is_read_is_not_reported() -> None:
 
 
 def test_findings_are_values() -> None:
-    finding = Finding(Kind.FRAME, "file", 1, 2, "text")
+    finding = Finding(FindingKind.FRAME, "file", 1, 2, "text")
     assert replace(finding, seq=2) == finding
     assert not finding.harmless
     assert SMALL.segment_bytes < 1 << 20
@@ -387,14 +390,14 @@ def test_history_since_every_checkpoint_was_only_extended() -> None:
 def test_another_history_than_a_checkpoints_is_found() -> None:
     for size in list(checkpoints())[1:]:
         (finding,) = verify(MemoryDisk(FILES), since=Checkpoint("log", size, bytes(32))).findings
-        assert (finding.kind, finding.seq) == (Kind.CHECKPOINT, size)
+        assert (finding.kind, finding.seq) == (FindingKind.CHECKPOINT, size)
         assert "are not those of the checkpoint" in finding.text
 
 
 def test_a_journal_that_ends_before_a_checkpoint_is_found() -> None:
     size = max(checkpoints()) + 1
     (finding,) = verify(MemoryDisk(FILES), since=Checkpoint("log", size, bytes(32))).findings
-    assert (finding.kind, finding.seq) == (Kind.CHECKPOINT, size)
+    assert (finding.kind, finding.seq) == (FindingKind.CHECKPOINT, size)
     assert "the journal ends with record" in finding.text
 
 
@@ -402,5 +405,5 @@ def test_damage_before_a_checkpoint_leaves_it_open() -> None:
     size, root = list(checkpoints().items())[-1]
     disk = changed(THIRD, lambda raw: raw.__setitem__(frames(THIRD)[0] + 40, raw[frames(THIRD)[0] + 40] ^ 1))
     found = verify(disk, since=Checkpoint("log", size, root)).findings
-    assert Kind.CHECKPOINT in [one.kind for one in found]
+    assert FindingKind.CHECKPOINT in [one.kind for one in found]
     assert any("damage hides" in one.text for one in found)

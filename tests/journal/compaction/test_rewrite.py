@@ -9,14 +9,14 @@ from random import Random
 import pytest
 
 from retain.journal import BadTarget, Corrupt, NoSpace, Record, WriteFailed, repair, scan, verify
-from retain.journal.check.verify import Kind
+from retain.journal.check.verify import FindingKind
 from retain.journal.compaction import rewrite as rewriting
-from retain.journal.format.gaps import Run, Table
+from retain.journal.format.gaps import GapTable, Run
 from retain.journal.lookup.history import history
 from retain.journal.lookup.index import write_indexes
 from retain.journal.segments.file import SegmentFile
 from retain.journal.segments.files import Segment, find_segments, list_segments
-from retain.journal.testing.memory import MemoryDisk, Operation
+from retain.journal.testing.memory import DiskOperation, MemoryDisk
 from tests.journal.format.test_format_document import assert_same
 from tests.kit import plain_reader
 from tests.kit.disks import fail_next
@@ -157,7 +157,7 @@ def test_what_is_erased_while_a_segment_is_copied_is_erased_in_the_copy(kind: st
     assert raw in disk.files()[list_segments(disk)[0].file]
     disk.count_reads = True
 
-    def erase(operation: Operation) -> None:
+    def erase(operation: DiskOperation) -> None:
         if operation.kind == kind and operation.name.endswith((".tmp", ".0001.journal")):
             disk.before_each = None
             log.erase([(target, BOTH)], 7, T0 * 2)
@@ -182,7 +182,7 @@ def test_what_is_erased_meanwhile_is_found_in_whatever_piece_it_stands(
     kept = [seq for seq in raw if seq % 4 == 0 and seq < list_segments(disk)[1].first]
     assert len(kept) > 1
 
-    def erase(operation: Operation) -> None:
+    def erase(operation: DiskOperation) -> None:
         if operation.kind == kind and operation.name.endswith(".tmp"):
             disk.before_each = None
             log.erase([(seq, BOTH) for seq in kept], 7, T0 * 2)
@@ -227,7 +227,7 @@ def test_readers_go_on_at_every_moment_of_a_rewriting() -> None:
     readers = []
     busy = False
 
-    def read(_: Operation) -> None:
+    def read(_: DiskOperation) -> None:
         nonlocal busy
         if busy:
             return
@@ -255,7 +255,7 @@ def test_a_file_that_is_open_goes_on_in_the_one_that_takes_its_place() -> None:
     early = SegmentFile(disk, segment)
     start, seen = early.opener().size, 0
 
-    def read(_: Operation) -> None:
+    def read(_: DiskOperation) -> None:
         nonlocal seen
         seen += 1
         assert early.pread(start, len(before)) == before
@@ -315,7 +315,7 @@ def test_a_crash_at_every_operation_loses_nothing_and_leaves_nothing(seed: int) 
     before = records_of(disk)
     count = 0
 
-    def crash(operation: Operation) -> None:
+    def crash(operation: DiskOperation) -> None:
         nonlocal count
         assert_wiped(disk, operation)
         rng = Random(seed << 16 | operation.number)
@@ -345,7 +345,7 @@ def test_a_crash_during_rewriting_and_erasing_ends_complete(seed: int) -> None:
         base, raw = disk.operations, raw_details(disk)
         asked = False
 
-        def step(operation: Operation) -> None:
+        def step(operation: DiskOperation) -> None:
             nonlocal asked
             # While names change, the journal's lock is held.
             standing = operation.kind in ("replace", "sync_folder")
@@ -400,7 +400,7 @@ def test_a_full_disk_changes_nothing() -> None:
 def test_a_disk_that_forgets_what_was_written_is_noticed() -> None:
     disk, log = sparse()
 
-    def lose(operation: Operation) -> None:
+    def lose(operation: DiskOperation) -> None:
         if operation.kind == "sync" and operation.name.endswith(".tmp"):
             disk.before_each = None
             with disk.open(operation.name, write=True) as file:
@@ -414,7 +414,7 @@ def test_a_disk_that_forgets_what_was_written_is_noticed() -> None:
 def test_a_disk_that_makes_a_file_longer_is_noticed() -> None:
     disk, log = sparse()
 
-    def add(operation: Operation) -> None:
+    def add(operation: DiskOperation) -> None:
         if operation.kind == "sync" and operation.name.endswith(".tmp"):
             disk.before_each = None
             with disk.open(operation.name, write=True) as file:
@@ -449,7 +449,7 @@ def test_both_files_beside_each_other_are_told_and_mended() -> None:
     both = MemoryDisk({**disk.files(), old.file: data})
     (finding,) = verify(both).findings
 
-    assert (finding.kind, finding.file, finding.harmless) == (Kind.UNFINISHED, old.file, True)
+    assert (finding.kind, finding.file, finding.harmless) == (FindingKind.UNFINISHED, old.file, True)
     again, _ = opened(both, options=OPTIONS)
     assert again.notices == (f"{old.file} had been rewritten when the last process died; removed",)
     assert verify(both).findings == ()
@@ -524,7 +524,7 @@ def test_a_rewritten_segment_that_is_the_last_one_is_refused_until_repaired() ->
 
 def test_a_table_leads_from_logical_places_to_actual_ones() -> None:
     runs = [Run(100, 50, False), Run(150, 10, True), Run(200, 5, False)]
-    table = Table.of(runs, start=64, end=300, data_at=512)
+    table = GapTable.of(runs, start=64, end=300, data_at=512)
 
     assert [table.actual(at) for at in (64, 99, 100, 149, 155, 160, 199, 204, 205, 300)] == [
         512, 547, 548, 548, 548, 548, 587, 588, 588, 683,
@@ -533,18 +533,18 @@ def test_a_table_leads_from_logical_places_to_actual_ones() -> None:
     assert list(table.runs(140, 152)) == [Run(140, 10, False), Run(150, 2, True)]
     assert list(table.runs(160, 200)) == []
     assert len(table) == 3
-    again = Table.unpack(table.packed(), start=64, end=300, data_at=512)
+    again = GapTable.unpack(table.packed(), start=64, end=300, data_at=512)
     assert again.packed() == table.packed()
 
 
 def test_a_table_is_big_endian_whatever_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    table = Table.of([Run(100, 50, False), Run(150, 10, True)], start=64, end=300, data_at=512)
+    table = GapTable.of([Run(100, 50, False), Run(150, 10, True)], start=64, end=300, data_at=512)
     packed = table.packed()
     assert packed == bytes.fromhex("00000064 00000032 00000096 8000000a")
     monkeypatch.setattr(sys, "byteorder", "big" if sys.byteorder == "little" else "little")
     as_they_lie = table.packed()
     assert as_they_lie == b"".join(packed[at : at + 4][::-1] for at in range(0, 16, 4))
-    assert Table.unpack(as_they_lie, start=64, end=300, data_at=512).packed() == as_they_lie
+    assert GapTable.unpack(as_they_lie, start=64, end=300, data_at=512).packed() == as_they_lie
 
 
 OUT_OF_ORDER = [
@@ -558,7 +558,7 @@ OUT_OF_ORDER = [
 @pytest.mark.parametrize("runs", OUT_OF_ORDER)
 def test_a_table_out_of_order_is_refused(runs: list[Run]) -> None:
     with pytest.raises(ValueError, match="runs"):
-        Table.of(runs, start=64, end=300, data_at=512)
+        GapTable.of(runs, start=64, end=300, data_at=512)
 
 
 def test_a_month_of_churn_leaves_little_more_than_what_is_alive() -> None:

@@ -20,7 +20,7 @@ from retain.journal.errors import Closed, JournalError, NoSpace, WriteFailed
 from retain.journal.format.record import Draft
 from retain.journal.open import Journal
 from retain.journal.options import JournalOptions
-from retain.journal.testing.memory import MemoryDisk, Operation
+from retain.journal.testing.memory import DiskOperation, MemoryDisk
 from tests.kit.crash import SCALE, SMALL, STATES, Broken, Survivors, Workload, check_survivor, opened
 
 ROOT = Path(__file__).parents[3]
@@ -106,7 +106,7 @@ def test_an_error_during_recovery_is_told_and_the_next_start_recovers(
     rng = Random(seed)
     survivors = Survivors()
 
-    def cut(operation: Operation) -> None:
+    def cut(operation: DiskOperation) -> None:
         if rng.randrange(8):
             return
         crashed = disk.crash("random", rng)

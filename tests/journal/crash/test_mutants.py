@@ -10,13 +10,13 @@ from random import Random
 import pytest
 
 from retain.journal import open as opening
-from retain.journal.check.verify import Kind, verify
+from retain.journal.check.verify import FindingKind, verify
 from retain.journal.disk.interface import Disk, folder_of
 from retain.journal.errors import JournalError, Locked, NoSpace, WriteFailed
 from retain.journal.format.record import Draft, Part
 from retain.journal.options import JournalOptions
 from retain.journal.segments.files import ANCHOR_FILE
-from retain.journal.testing.memory import MemoryDisk, MemoryFile, Operation
+from retain.journal.testing.memory import DiskOperation, MemoryDisk, MemoryFile
 from tests.kit import journal_faults as faults
 from tests.kit.crash import SMALL, Broken, Workload, check_survivor, opened
 
@@ -28,7 +28,7 @@ def power_cuts(options: JournalOptions, disk_type: type[MemoryDisk] = MemoryDisk
     for seed in range(6):
         workload, disk = Workload(seed, options), disk_type()
 
-        def cut(operation: Operation, disk: MemoryDisk = disk, workload: Workload = workload) -> None:
+        def cut(operation: DiskOperation, disk: MemoryDisk = disk, workload: Workload = workload) -> None:
             rng = Random(operation.number)
             states = [disk.crash("none"), disk.crash("random", rng), disk.crash("random", rng), disk.kill()]
             for state in states:
@@ -195,4 +195,4 @@ def test_an_erasure_without_its_record_is_named(monkeypatch: pytest.MonkeyPatch)
     store.erase([(1, Part.CONTENT)], 7, 5)
     store.close()
     (finding,) = verify(disk).findings
-    assert (finding.kind, finding.seq) == (Kind.PART, 1)
+    assert (finding.kind, finding.seq) == (FindingKind.PART, 1)

@@ -12,7 +12,7 @@ from random import Random
 import pytest
 
 from retain.journal.options import JournalOptions
-from retain.journal.testing.memory import MemoryDisk, Operation
+from retain.journal.testing.memory import DiskOperation, MemoryDisk
 from tests.kit.crash import SCALE, SMALL, STATES, Survivors, Workload, check_survivor
 
 STEPS = 22
@@ -56,7 +56,7 @@ def cut_everywhere(survivors: Survivors, seed: int, steps: int) -> int:
     workload = Workload(seed, survivors.options)
     disk = MemoryDisk()
 
-    def cut(operation: Operation) -> None:
+    def cut(operation: DiskOperation) -> None:
         rng = Random(seed << 20 | operation.number)
         states = {
             "none": disk.crash("none"),
@@ -81,13 +81,13 @@ def test_every_promise_survives_a_second_power_cut_during_recovery(seed: int, re
     disk = MemoryDisk()
     survivors = Survivors()
 
-    def cut(operation: Operation) -> None:
+    def cut(operation: DiskOperation) -> None:
         rng = Random(seed << 20 | operation.number)
         if rng.randrange(6):
             return
         first = rng.choice((disk.kill(), disk.crash("random", rng)))
 
-        def cut_again(second: Operation) -> None:
+        def cut_again(second: DiskOperation) -> None:
             context = f"seed {seed}, at {operation}, and again at {second} of the recovery"
             survivors.check(first.crash("random", rng), workload.promises, context=context)
 

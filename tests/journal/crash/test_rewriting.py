@@ -9,7 +9,7 @@ import pytest
 
 from retain.journal import verify
 from retain.journal.segments.files import find_segments
-from retain.journal.testing.memory import MemoryDisk, Operation
+from retain.journal.testing.memory import DiskOperation, MemoryDisk
 from tests.kit.crash import SCALE, STATES, Survivors, check_survivor
 from tests.kit.rewritten import RewritingWorkload, assert_wiped
 
@@ -24,7 +24,7 @@ def test_every_promise_survives_a_power_cut_at_every_operation(
     disk = MemoryDisk()
     survivors = Survivors(workload.options)
 
-    def cut(operation: Operation) -> None:
+    def cut(operation: DiskOperation) -> None:
         assert_wiped(disk, operation)
         rng = Random(seed << 20 | operation.number)
         states = {"none": disk.crash("none"), "random": disk.crash("random", rng), "kill": disk.kill()}
@@ -59,13 +59,13 @@ def test_every_promise_survives_a_second_power_cut_during_recovery(
     disk = MemoryDisk()
     survivors = Survivors(workload.options)
 
-    def cut(operation: Operation) -> None:
+    def cut(operation: DiskOperation) -> None:
         rng = Random(seed << 20 | operation.number)
         if rng.randrange(5):
             return
         first = rng.choice((disk.kill(), disk.crash("random", rng)))
 
-        def cut_again(second: Operation) -> None:
+        def cut_again(second: DiskOperation) -> None:
             context = f"seed {seed}, at {operation}, and again at {second} of the recovery"
             survivors.check(first.crash("random", rng), workload.promises, context=context)
 

@@ -11,7 +11,7 @@ import pytest
 from crc32c import crc32c
 
 from retain.journal import Corrupt, Journal, JournalOptions, Part, RealDisk, Record, scan, verify
-from retain.journal.check.verify import Kind
+from retain.journal.check.verify import FindingKind
 from retain.journal.disk.interface import Disk
 from retain.journal.erasure.manifest import export_erasures
 from retain.journal.format.envelope import INDEX_MAGIC, unwrap, wrap
@@ -391,8 +391,8 @@ def test_an_index_that_hides_a_record_is_found(made: tuple[dict[str, bytes], lis
     )
     assert verify(disk).findings == ()
     (finding,) = verify(disk, indexes=True).findings
-    assert (finding.kind, finding.file) == (Kind.INDEX, index_file(segment))
+    assert (finding.kind, finding.file) == (FindingKind.INDEX, index_file(segment))
     segment_data = bytearray(made[0][segment.file])
     segment_data[512 + 60] ^= 1
     disk.write_atomic(segment.file, bytes(segment_data))
-    assert Kind.INDEX not in [one.kind for one in verify(disk, indexes=True).findings]
+    assert FindingKind.INDEX not in [one.kind for one in verify(disk, indexes=True).findings]

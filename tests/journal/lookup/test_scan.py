@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from retain.journal import Corrupt, Part, Record, scan
-from retain.journal.testing.memory import MemoryDisk, Operation
+from retain.journal.testing.memory import DiskOperation, MemoryDisk
 from tests.kit.journals import append, draft, fill, opened
 
 
@@ -149,7 +149,7 @@ def test_an_erasure_that_happens_while_it_reads_is_no_damage() -> None:
     fill(log, 4)
     blanked: list[list[Record]] = []
 
-    def look(operation: Operation) -> None:
+    def look(operation: DiskOperation) -> None:
         if operation.kind == "sync" and operation.name.endswith(".journal"):
             blanked.append(list(scan(disk)))
 

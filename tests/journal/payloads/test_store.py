@@ -30,7 +30,7 @@ from retain.journal.payloads.store import (
     file_size,
     payload_path,
 )
-from retain.journal.testing.memory import MemoryDisk, Operation
+from retain.journal.testing.memory import DiskOperation, MemoryDisk
 
 EDGES = [0, 1, CHUNK_BYTES - 1, CHUNK_BYTES, CHUNK_BYTES + 1, 2 * CHUNK_BYTES, 2 * CHUNK_BYTES + 7]
 DATA = Random(1).randbytes(3 * CHUNK_BYTES)
@@ -262,7 +262,7 @@ def test_a_crash_at_any_operation_leaves_whole_payloads_and_orphans_to_sweep() -
     done: list[Payload] = []
     states = 0
 
-    def look(_: Operation) -> None:
+    def look(_: DiskOperation) -> None:
         nonlocal states
         crashes = [disk.crash("none"), disk.crash("all"), disk.kill()]
         crashes += [disk.crash("random", Random(seed)) for seed in range(4)]
@@ -456,7 +456,7 @@ def test_files_that_nobody_reads_make_room_when_descriptors_are_short() -> None:
     readers = [store.open(payload) for payload in payloads]
     most = len(disk.open_files)
 
-    def refuse(operation: Operation) -> None:
+    def refuse(operation: DiskOperation) -> None:
         if operation.kind == "open" and len(disk.open_files) >= most:
             raise Shortage("no descriptor")
 

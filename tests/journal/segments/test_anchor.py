@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgpack
 import pytest
 
-from retain.journal import Corrupt, Kind, NoSpace, verify
+from retain.journal import Corrupt, FindingKind, NoSpace, verify
 from retain.journal.format.envelope import ANCHOR_MAGIC, wrap
 from retain.journal.segments.anchor import Anchor, read_anchor, write_anchor
 from retain.journal.segments.files import ANCHOR_FILE
@@ -172,7 +172,12 @@ def test_a_missing_anchor_beside_records_is_told_and_mended() -> None:
     (finding,) = verify(bare).findings
     log, _ = opened(bare)
 
-    assert (finding.kind, finding.file, finding.seq, finding.harmless) == (Kind.ANCHOR, ANCHOR_FILE, 6, False)
+    assert (finding.kind, finding.file, finding.seq, finding.harmless) == (
+        FindingKind.ANCHOR,
+        ANCHOR_FILE,
+        6,
+        False,
+    )
     assert log.notices == ("the anchor was missing: whether records after 6 were lost is unknown",)
     assert read_anchor(bare) is not None
     assert verify(bare).findings == ()

@@ -8,7 +8,7 @@ from random import Random
 import pytest
 
 from retain.journal.errors import NoSpace
-from retain.journal.testing.memory import MemoryDisk, Operation, PowerCut
+from retain.journal.testing.memory import DiskOperation, MemoryDisk, PowerCut
 
 SECTOR = 512
 
@@ -114,7 +114,7 @@ def test_atomic_writing_leaves_the_old_bytes_or_the_new(mode: str) -> None:
     disk.write_atomic("file", b"old")
     seen: set[bytes] = set()
 
-    def look(_: Operation) -> None:
+    def look(_: DiskOperation) -> None:
         for seed in range(10):
             seen.add(disk.crash(mode, Random(seed)).read("file"))  # type: ignore[arg-type]
 
