@@ -53,7 +53,7 @@ from retain.journal.proofs.note import (
     sign_checkpoint,
     sign_note,
 )
-from retain.journal.proofs.prover import Consistency, Inclusion, Prover
+from retain.journal.proofs.prover import Inclusion, Prover
 from retain.journal.tail import FileTail
 
 __all__ = [
@@ -65,7 +65,6 @@ __all__ = [
     "Checkpoint",
     "Closed",
     "Committed",
-    "Consistency",
     "ContentSource",
     "Corrupt",
     "Disk",

@@ -90,12 +90,6 @@ def get_blob(
     return entry
 
 
-def blob_exists(blobs: BlobsState, account: str, container: str, name: str, now: int) -> bool:
-    """Return whether a committed blob is there; False also without its container."""
-    found = blobs.find(account, container)
-    return found is not None and found.blob(name, now) is not None
-
-
 def ends_at(blobs: BlobsState, account: str, container: str, name: str, now: int) -> int | None:
     """Return when a blob expires; nanoseconds since the epoch, None for never."""
     found = required(blobs, account, container)

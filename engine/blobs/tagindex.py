@@ -25,11 +25,6 @@ class TagRange(NamedTuple):
     high: str | None = None
 
     @classmethod
-    def equal(cls, value: str) -> Self:
-        """Exactly `value`."""
-        return cls(value, _above(value))
-
-    @classmethod
     def between(
         cls,
         lower: str | None = None,

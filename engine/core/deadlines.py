@@ -19,8 +19,6 @@ class DeadlineKind(IntEnum):
     BLOB = 2
     BLOCKS = 3
     TOKEN = 4
-    SETTING = 5
-    ERASURE = 6
 
 
 LOOK_AT = 100_000

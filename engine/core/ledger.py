@@ -11,7 +11,7 @@ them by sequence number, and its slice reports when one becomes garbage.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from itertools import chain as chained
 from itertools import groupby, islice, repeat, takewhile
 from operator import attrgetter
@@ -359,11 +359,3 @@ class RecordLedger:
         found.remove(seq)
         if not found:
             del self._past_of[garbage.resource]
-
-
-def chain_rows(records: RecordLedger) -> Mapping[bytes, tuple[int, ...]]:
-    """Resource → sequence numbers of its chain, for tests and reports."""
-    return {
-        resource: tuple(seq_of(mark) for mark in marks_of(chain))
-        for resource, chain in records.chains.items()
-    }

@@ -1,8 +1,7 @@
 """The Merkle tree over the records' headers: RFC 9162 (Certificate Transparency 2.0), section 2.
 
 Pure functions over 32-byte SHA-256 hashes, and `Frontier`, which grows a tree without keeping its leaves.
-Whoever keeps an old (size, root) can check that history was only extended (consistency), and that one record
-is in it (inclusion), with a proof of O(log n) hashes.
+A client that keeps a (size, root) can check that a record is in the tree, with a proof of O(log n) hashes.
 """
 
 from __future__ import annotations
@@ -98,26 +97,6 @@ def tree_root(leaves: Iterable[bytes]) -> bytes:
     return frontier.root()
 
 
-def inclusion_proof(leaves: Sequence[bytes], index: int) -> list[bytes]:
-    """PATH(index, leaves) over all leaf hashes given: RFC 9162, section 2.1.3.1. `index` counts from 0.
-
-    Raises `IndexError` if there is no such leaf.
-    """
-    if not 0 <= index < len(leaves):
-        raise IndexError(f"no leaf {index} in a tree of {len(leaves)}")
-    proof: list[bytes] = []
-    start, stop = 0, len(leaves)
-    while stop - start > 1:
-        middle = start + split_point(stop - start)
-        if index < middle:
-            proof.append(_range_root(leaves, middle, stop))
-            stop = middle
-        else:
-            proof.append(_range_root(leaves, start, middle))
-            start = middle
-    return proof[::-1]
-
-
 def verify_inclusion(leaf: bytes, index: int, size: int, proof: Sequence[bytes], root: bytes) -> bool:
     """Return whether `proof` shows that leaf hash `leaf` is number `index` in the tree (`size`, `root`)."""
     if not 0 <= index < size:
@@ -139,69 +118,6 @@ def verify_inclusion(leaf: bytes, index: int, size: int, proof: Sequence[bytes],
     return last == 0 and computed == root
 
 
-def consistency_proof(leaves: Sequence[bytes], old_size: int) -> list[bytes]:
-    """PROOF(old_size, leaves) over all leaf hashes given: RFC 9162, section 2.1.4.1.
-
-    Raises `ValueError` unless 0 < `old_size` <= number of leaves: the empty tree proves nothing.
-    """
-    if not 0 < old_size <= len(leaves):
-        raise ValueError(f"no proof from a tree of {old_size} to one of {len(leaves)} leaves")
-    proof: list[bytes] = []
-    start, stop, whole = 0, len(leaves), True
-    while old_size < stop:
-        middle = start + split_point(stop - start)
-        if old_size <= middle:
-            proof.append(_range_root(leaves, middle, stop))
-            stop = middle
-        else:
-            proof.append(_range_root(leaves, start, middle))
-            start, whole = middle, False
-    if not whole:
-        proof.append(_range_root(leaves, start, stop))
-    return proof[::-1]
-
-
-def verify_consistency(
-    old_size: int, old_root: bytes, new_size: int, new_root: bytes, proof: Sequence[bytes]
-) -> bool:
-    """Return whether `proof` shows that the new tree only extends the old one.
-
-    RFC 9162, section 2.1.4.2.
-    """
-    if not 0 < old_size <= new_size:
-        return False
-    if old_size == new_size:
-        return not proof and old_root == new_root
-    if not proof:
-        return False
-    path = list(proof)
-    if old_size.bit_count() == 1:
-        path.insert(0, old_root)
-    node, last = old_size - 1, new_size - 1
-    while node & 1:
-        node >>= 1
-        last >>= 1
-    old = new = path[0]
-    for sibling in path[1:]:
-        if last == 0:
-            return False
-        if node & 1 or node == last:
-            old = node_hash(sibling, old)
-            new = node_hash(sibling, new)
-            while not node & 1 and node:
-                node >>= 1
-                last >>= 1
-        else:
-            new = node_hash(new, sibling)
-        node >>= 1
-        last >>= 1
-    return last == 0 and old == old_root and new == new_root
-
-
 def split_point(size: int) -> int:
     """Return the largest power of two smaller than `size` (RFC 9162, section 2.1.1: k)."""
     return 1 << (size - 1).bit_length() - 1
-
-
-def _range_root(leaves: Sequence[bytes], start: int, stop: int) -> bytes:
-    return tree_root(leaves[place] for place in range(start, stop))

@@ -52,7 +52,6 @@ class SegmentIndex:
         self.end: int = facts["end"]
         self.heads: int = facts["heads"]
         self.frontier = Frontier(self.last, facts["peaks"])
-        self.first_time, self.last_time = facts["times"]
         self._section = section
         self._columns: tuple[array[int], array[int], array[int]] | None = None
         self._entries: _Entries | None = None

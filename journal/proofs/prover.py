@@ -1,4 +1,4 @@
-"""Proofs about a journal: that a record is in it, that it was only extended. RFC 9162, section 2.1.
+"""Proofs about a journal: that a record is in it (RFC 9162, section 2.1.3).
 
 Made from the subtree hashes that indexes hold, and from the few heads between them; so fast where there are
 indexes, and still right, from all heads, where there are none. Checked with nothing but `merkle.py`.
@@ -19,7 +19,6 @@ from retain.journal.format.merkle import (
     node_hash,
     split_point,
     tree_root,
-    verify_consistency,
     verify_inclusion,
 )
 from retain.journal.lookup.history import headers
@@ -42,21 +41,6 @@ class Inclusion:
         """Return whether this proves it to someone who trusts `root`."""
         leaf = leaf_hash(self.header)
         return verify_inclusion(leaf, self.seq - 1, self.size, self.path, root)
-
-
-@dataclass(frozen=True, slots=True)
-class Consistency:
-    """The tree over `new_size` records only extends the one over `old_size`."""
-
-    old_size: int
-    new_size: int
-    path: tuple[bytes, ...]
-
-    def holds(self, old_root: bytes, new_root: bytes) -> bool:
-        """Return whether this proves it to someone who trusts the roots. Every tree extends the empty one."""
-        if not self.old_size:
-            return not self.path and old_root == EMPTY_ROOT
-        return verify_consistency(self.old_size, old_root, self.new_size, new_root, self.path)
 
 
 class Prover:
@@ -102,29 +86,6 @@ class Prover:
                 start = middle
         header = headers(self._indexes.disk, [seq], self._indexes)[seq]
         return Inclusion(seq, header, size, tuple(reversed(path)))
-
-    def consistency(self, old_size: int, new_size: int | None = None) -> Consistency:
-        """Prove that the tree over `new_size` records (default: all) extends that over `old_size`.
-
-        Raises `BadTarget`.
-        """
-        new_size = self.size if new_size is None else new_size
-        self._check(new_size)
-        if not 0 <= old_size <= new_size:
-            raise BadTarget(f"a tree of {old_size} records is no part of one of {new_size}", seq=old_size)
-        path: list[bytes] = []
-        start, stop, whole = 0, new_size, True
-        while 0 < old_size < stop:
-            middle = start + split_point(stop - start)
-            if old_size <= middle:
-                path.append(self._range(middle, stop))
-                stop = middle
-            else:
-                path.append(self._range(start, middle))
-                start, whole = middle, False
-        if not whole:
-            path.append(self._range(start, stop))
-        return Consistency(old_size, new_size, tuple(reversed(path)))
 
     def _check(self, size: int) -> None:
         if not 0 <= size <= self.size:

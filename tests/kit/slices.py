@@ -15,7 +15,7 @@ from retain.engine.core.body import Inline
 from retain.engine.core.command import Command
 from retain.engine.core.common_commands import ExpireDue
 from retain.engine.core.event import Event, Stamp
-from retain.engine.core.ledger import chain_rows
+from retain.engine.core.ledger import RecordLedger, marks_of, seq_of
 from retain.engine.core.typed import wrong_field
 from retain.engine.state import State
 from retain.engine.testing import EPOCH
@@ -26,6 +26,14 @@ from retain.journal.format.limits import part_size
 Value = TypeVar("Value")
 SECOND = 1_000_000_000
 DAY = 86_400 * SECOND
+
+
+def chain_rows(records: RecordLedger) -> dict[bytes, tuple[int, ...]]:
+    """Each resource with the sequence numbers of its chain."""
+    return {
+        resource: tuple(seq_of(mark) for mark in marks_of(chain))
+        for resource, chain in records.chains.items()
+    }
 
 
 class Desk:

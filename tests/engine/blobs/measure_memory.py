@@ -102,7 +102,9 @@ def main() -> None:
                 dict(tags_of(1000, True))["StoredTime"],
                 dict(tags_of(1000 + minutes * 60, True))["StoredTime"],
             )
-            query = TagQuery({"RecordingType": TagRange.equal("CALL"), "StoredTime": window}, CONTAINER)
+            query = TagQuery(
+                {"RecordingType": TagRange.between("CALL", "CALL"), "StoredTime": window}, CONTAINER
+            )
             page = timed(
                 f"find in {minutes} minutes", lambda q=query: find_blobs(blobs, ACCOUNT, q, now, limit=5000)
             )

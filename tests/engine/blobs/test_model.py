@@ -198,7 +198,7 @@ class Blobs(RuleBasedStateMachine):
 
     @invariant()
     def finds_agree(self) -> None:
-        query = TagQuery({"k": TagRange.equal("x")})
+        query = TagQuery({"k": TagRange.between("x", "x")})
         page = find_blobs(self.desk.state.blobs, ACCOUNT, query, self.desk.now, limit=100)
         assert [(item.container, item.name) for item in page.items] == [
             (container, name)

@@ -15,7 +15,7 @@ from retain.engine.blobs.commands import (
 from retain.engine.blobs.conditions import Conditions, ETags
 from retain.engine.blobs.container_commands import DeleteContainer
 from retain.engine.blobs.entries import ContentHeaders, CopyInfo, pieces, ticks
-from retain.engine.blobs.queries import blob_exists, get_blob
+from retain.engine.blobs.queries import get_blob
 from retain.engine.core.body import Inline, OnDisk
 from retain.engine.core.errors import Conflict, Forbidden, NotFound, PreconditionFailed
 from tests.kit.blobs import ACCOUNT, BlobDesk
@@ -103,7 +103,6 @@ def test_the_container_is_looked_for_first(desk: BlobDesk) -> None:
         with pytest.raises(NotFound) as error:
             refused()
         assert error.value.reason == "container"
-    assert not blob_exists(desk.state.blobs, ACCOUNT, "nowhere", "a", desk.now)
 
 
 def test_headers_set_all_five_and_the_md5(desk: BlobDesk) -> None:

@@ -22,13 +22,13 @@ from retain.engine.core.body import Inline, OnDisk
 from retain.engine.core.common_commands import Restate
 from retain.engine.core.domain import STEP_BYTES, STEP_RECORDS, first_bytes
 from retain.engine.core.errors import TooLarge
-from retain.engine.core.ledger import LONG_CHAIN, RecordLedger, chain_rows, mark_of, seq_of, size_of
+from retain.engine.core.ledger import LONG_CHAIN, RecordLedger, mark_of, seq_of, size_of
 from retain.engine.holds import HoldKind, SetHold
 from retain.engine.settings import Asker, Place, PutValue, SettingsPolicy
 from retain.engine.settings import EncodedValue as Json
 from retain.engine.tokens import IssueTokens, TokenGrant
 from tests.kit.blobs import ACCOUNT, BlobDesk
-from tests.kit.slices import DAY, inline, payload
+from tests.kit.slices import DAY, chain_rows, inline, payload
 
 NAME = "0" * 8 + "-0000-4000-8000-" + "0" * 12
 AREA = ("area", NAME, None)

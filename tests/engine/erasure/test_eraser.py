@@ -28,7 +28,7 @@ from retain.engine.blobs.container_commands import CreateContainer
 from retain.engine.blobs.entries import ContentHeaders
 from retain.engine.core.body import Inline
 from retain.engine.core.event import Cause
-from retain.engine.core.ledger import LONG_CHAIN, chain_rows
+from retain.engine.core.ledger import LONG_CHAIN
 from retain.engine.core.time import HOUR
 from retain.engine.holds import HoldKind, LiftHold, SetHold
 from retain.engine.settings import Asker, DeleteValue, Place, PutValue, SettingsPolicy
@@ -39,6 +39,7 @@ from retain.journal.segments.files import broken_files
 from retain.journal.testing.memory import MemoryDisk
 from tests.kit.disks import fail_next
 from tests.kit.engines import LightOptions, pass_time
+from tests.kit.slices import chain_rows
 
 OPTIONS = LightOptions(sweep_interval_s=3600.0, history_days=10, audit_days=30)
 NAME = "0" * 8 + "-0000-4000-8000-" + "0" * 12

@@ -40,7 +40,6 @@ from retain.engine.blobs.entries import BlobEntry, Composite, ContentHeaders
 from retain.engine.blobs.leases import LeaseAction, LeaseRequest
 from retain.engine.core.body import Inline, OnDisk, StoredBody
 from retain.engine.core.command import Command
-from retain.engine.core.ledger import chain_rows
 from retain.engine.core.time import DAY
 from retain.engine.engine import Engine
 from retain.engine.settings import Asker, DeleteValue, MergeValue, Place, PutValue, SettingsPolicy
@@ -51,7 +50,7 @@ from retain.journal import Verb, scan
 from retain.journal.testing.memory import DiskOperation, MemoryDisk
 from tests.kit.crash import SCALE
 from tests.kit.engines import LightOptions, SmallOptions
-from tests.kit.slices import inline
+from tests.kit.slices import chain_rows, inline
 
 AREAS = ("00000000-0000-4000-8000-000000000000", "00000000-0000-4000-8000-000000000001")
 ASKER = Asker("ann", admin=True)

@@ -11,14 +11,12 @@ from hypothesis import strategies as st
 from retain.journal.format.merkle import (
     EMPTY_ROOT,
     Frontier,
-    consistency_proof,
-    inclusion_proof,
     leaf_hash,
     node_hash,
     tree_root,
-    verify_consistency,
     verify_inclusion,
 )
+from tests.kit.merkle import inclusion_proof
 
 # Source: the test tree of the Certificate Transparency reference implementation (merkletree tests of
 # google/certificate-transparency, kept in transparency-dev/merkle as its reference tree).
@@ -64,13 +62,6 @@ INCLUSION = [
     (3, 3, [NODE_12]),
     (2, 5, [LEAF_1, NODE_34, LEAF_5]),
 ]
-# (old size, new size, proof)
-CONSISTENCY = [
-    (1, 1, []),
-    (1, 8, [LEAF_2, NODE_34, NODE_5_8]),
-    (6, 8, [NODE_56, NODE_78, NODE_1_4]),
-    (2, 5, [NODE_34, LEAF_5]),
-]
 
 
 def naive_root(leaves: list[bytes]) -> bytes:
@@ -97,18 +88,6 @@ def naive_path(index: int, leaves: list[bytes]) -> list[bytes]:
     return [*naive_path(index - split, leaves[split:]), naive_root(leaves[:split])]
 
 
-def naive_subproof(old: int, leaves: list[bytes], whole: bool) -> list[bytes]:
-    """SUBPROOF of section 2.1.4.1."""
-    if old == len(leaves):
-        return [] if whole else [naive_root(leaves)]
-    split = 1
-    while split * 2 < len(leaves):
-        split *= 2
-    if old <= split:
-        return [*naive_subproof(old, leaves[:split], whole), naive_root(leaves[split:])]
-    return [*naive_subproof(old - split, leaves[split:], False), naive_root(leaves[:split])]
-
-
 def some_leaves(count: int) -> list[bytes]:
     return [leaf_hash(number.to_bytes(4, "big")) for number in range(count)]
 
@@ -125,13 +104,6 @@ def test_inclusion_proofs_are_the_published_ones(leaf: int, size: int, proof: li
     assert verify_inclusion(LEAVES[leaf - 1], leaf - 1, size, made, bytes.fromhex(ROOTS[size]))
 
 
-@pytest.mark.parametrize(("old", "new", "proof"), CONSISTENCY)
-def test_consistency_proofs_are_the_published_ones(old: int, new: int, proof: list[str]) -> None:
-    made = consistency_proof(LEAVES[:new], old)
-    assert [node.hex() for node in made] == proof
-    assert verify_consistency(old, bytes.fromhex(ROOTS[old]), new, bytes.fromhex(ROOTS[new]), made)
-
-
 def test_every_proof_of_small_trees_matches_the_naive_reading_and_verifies() -> None:
     leaves = some_leaves(33)
     for size in range(1, 34):
@@ -142,10 +114,6 @@ def test_every_proof_of_small_trees_matches_the_naive_reading_and_verifies() -> 
             proof = inclusion_proof(tree, index)
             assert proof == naive_path(index, tree)
             assert verify_inclusion(tree[index], index, size, proof, root)
-        for old in range(1, size + 1):
-            proof = consistency_proof(tree, old)
-            assert proof == naive_subproof(old, tree, True)
-            assert verify_consistency(old, naive_root(tree[:old]), size, root, proof)
 
 
 def test_no_wrong_claim_about_a_small_tree_verifies() -> None:
@@ -160,15 +128,6 @@ def test_no_wrong_claim_about_a_small_tree_verifies() -> None:
             wrong_proofs = [proof[:-1], [*proof, roots[1]]] if proof else [[roots[1]]]
             for wrong in wrong_proofs:
                 assert not verify_inclusion(leaves[index], index, size, wrong, roots[size])
-        for old in range(1, size + 1):
-            proof = consistency_proof(leaves[:size], old)
-            for claimed in range(-1, 19):
-                # A tree's root given for another size must not pass, whatever proof comes with it.
-                genuine = claimed == old
-                root = roots[claimed] if 0 <= claimed < 18 else roots[old]
-                assert verify_consistency(claimed, root, size, roots[size], proof) == genuine
-            for wrong in [proof[:-1]] * bool(proof) + [[*proof, roots[1]]]:
-                assert not verify_consistency(old, roots[old], size, roots[size], wrong)
 
 
 @given(st.lists(st.binary(max_size=40), min_size=1, max_size=200), st.data())
@@ -176,22 +135,14 @@ def test_a_changed_byte_breaks_every_proof(inputs: list[bytes], data: st.DataObj
     leaves = [leaf_hash(one) for one in inputs]
     size = len(leaves)
     index = data.draw(st.integers(0, size - 1))
-    old = data.draw(st.integers(1, size))
-    root, old_root = tree_root(leaves), tree_root(leaves[:old])
-    path, link = inclusion_proof(leaves, index), consistency_proof(leaves, old)
+    root, path = tree_root(leaves), inclusion_proof(leaves, index)
     assert verify_inclusion(leaves[index], index, size, path, root)
-    assert verify_consistency(old, old_root, size, root, link)
     assert not verify_inclusion(leaf_hash(inputs[index] + b"x"), index, size, path, root)
     assert not verify_inclusion(leaves[index], index, size, path, flipped(root))
-    assert not verify_consistency(old, flipped(old_root), size, root, link)
-    assert not verify_consistency(old, old_root, size, flipped(root), link)
     for place in range(len(path)):
         assert not verify_inclusion(
             leaves[index], index, size, [*path[:place], flipped(path[place]), *path[place + 1 :]], root
         )
-    for place in range(len(link)):
-        bad = [*link[:place], flipped(link[place]), *link[place + 1 :]]
-        assert not verify_consistency(old, old_root, size, root, bad)
 
 
 def flipped(node: bytes) -> bytes:
@@ -231,22 +182,3 @@ def test_the_empty_tree_has_the_hash_of_nothing() -> None:
 def test_peaks_that_cannot_belong_to_the_size_are_refused(size: int, peaks: list[bytes]) -> None:
     with pytest.raises(ValueError, match="peak"):
         Frontier(size, peaks)
-
-
-def test_proofs_that_do_not_exist_are_refused() -> None:
-    with pytest.raises(IndexError):
-        inclusion_proof(LEAVES, 8)
-    with pytest.raises(IndexError):
-        inclusion_proof(LEAVES, -1)
-    with pytest.raises(ValueError, match="no proof"):
-        consistency_proof(LEAVES, 0)
-    with pytest.raises(ValueError, match="no proof"):
-        consistency_proof(LEAVES, 9)
-
-
-def test_two_trees_of_one_size_are_consistent_only_if_they_are_one() -> None:
-    root = tree_root(LEAVES)
-    assert verify_consistency(8, root, 8, root, [])
-    assert not verify_consistency(8, root, 8, root, [root])
-    assert not verify_consistency(8, root, 8, flipped(root), [])
-    assert not verify_consistency(4, tree_root(LEAVES[:4]), 8, root, [])

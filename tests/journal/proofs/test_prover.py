@@ -7,13 +7,14 @@ from random import Random
 import pytest
 
 from retain.journal import BadTarget, Part
-from retain.journal.format.merkle import EMPTY_ROOT, consistency_proof, inclusion_proof, leaf_hash, tree_root
+from retain.journal.format.merkle import EMPTY_ROOT, leaf_hash, tree_root
 from retain.journal.lookup.history import headers
 from retain.journal.lookup.index import write_indexes
-from retain.journal.proofs.prover import Consistency, Inclusion, Prover
+from retain.journal.proofs.prover import Inclusion, Prover
 from retain.journal.testing.memory import MemoryDisk
 from tests.journal.lookup.test_index import OPTIONS, resource
 from tests.kit.journals import T0, append, draft, opened
+from tests.kit.merkle import inclusion_proof
 
 SIZE = 1400
 
@@ -62,27 +63,9 @@ def test_inclusion_proofs_are_the_rfcs_and_hold(prover: Prover, leaves: list[byt
         assert not Inclusion(seq, proof.header + b"x", size, proof.path).holds(prover.root(size))
 
 
-@pytest.mark.parametrize("size", SIZES)
-def test_consistency_proofs_are_the_rfcs_and_hold(prover: Prover, leaves: list[bytes], size: int) -> None:
-    for old in sorted({1, size, *Random(size).sample(range(1, size + 1), min(size, 12))}):
-        proof = prover.consistency(old, size)
-        assert list(proof.path) == consistency_proof(leaves[:size], old)
-        assert proof.holds(prover.root(old), prover.root(size))
-        assert not proof.holds(bytes(32), prover.root(size))
-
-
-def test_every_history_extends_the_empty_one(prover: Prover) -> None:
-    proof = prover.consistency(0)
-
-    assert proof == Consistency(0, SIZE, ())
-    assert proof.holds(EMPTY_ROOT, prover.root(SIZE))
-    assert not proof.holds(bytes(32), prover.root(SIZE))
-
-
 def test_the_present_end_is_meant_where_no_size_is_given(prover: Prover) -> None:
     assert prover.size == SIZE
     assert prover.inclusion(5) == prover.inclusion(5, SIZE)
-    assert prover.consistency(5) == prover.consistency(5, SIZE)
 
 
 def test_what_is_not_in_the_tree_has_no_proof(prover: Prover) -> None:
@@ -93,8 +76,6 @@ def test_what_is_not_in_the_tree_has_no_proof(prover: Prover) -> None:
         prover.inclusion(100, 99)
     with pytest.raises(BadTarget):
         prover.inclusion(1, SIZE + 1)
-    with pytest.raises(BadTarget):
-        prover.consistency(100, 99)
     with pytest.raises(BadTarget):
         prover.root(SIZE + 1)
 
