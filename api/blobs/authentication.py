@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, NamedTuple
 
 from retain.api.blobs.sas import shared_key
 from retain.api.blobs.sas import verify as sas
@@ -57,8 +57,7 @@ class Origin:
         return sas.Facts(now, client_address(request, self.proxies), secure)
 
 
-@dataclass(frozen=True, slots=True)
-class Authenticated:
+class Authenticated(NamedTuple):
     """A request whose sender is known: the grant, the version that executes, the actor for the journal."""
 
     grant: sas.Grant

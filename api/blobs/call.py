@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from retain.api.blobs.authentication import KeysOf, Origin
 from retain.api.blobs.conditions import parse_conditions
@@ -46,8 +46,7 @@ class Interface(Protocol):
         """Word a refusal as a whole answer."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Call:
+class Call(NamedTuple):
     """A request that was authorized.
 
     `headers` by lower-case names, repeated ones joined by commas. `version` is the one that executes. `actor`

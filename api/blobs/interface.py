@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from ipaddress import ip_network
-from typing import Final
+from typing import Final, NamedTuple
 
 from retain.api.blobs import cors
 from retain.api.blobs.authentication import KeysOf, Origin, authenticate, request_version
@@ -44,8 +43,7 @@ _WRITES_TAGS: Final = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class _Place:
+class _Place(NamedTuple):
     """What the URL of a request says."""
 
     address: Address

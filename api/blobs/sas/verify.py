@@ -12,7 +12,7 @@ import ipaddress
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
-from typing import Final
+from typing import Final, NamedTuple
 
 from retain.api.blobs.sas import fields as fields
 from retain.api.blobs.sas.token import AccountToken, Bounds, ServiceToken, Token
@@ -20,8 +20,7 @@ from retain.api.blobs.wire.errors import AzureError, authentication_failed, inva
 from retain.api.blobs.wire.times import http_date
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(NamedTuple):
     """What the URL names, decoded: container and blob are None at the account's root or at a container."""
 
     account: str
@@ -30,8 +29,7 @@ class Target:
     snapshot: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
+class Facts(NamedTuple):
     """What the token is checked against.
 
     The instant in nanoseconds, the caller's address, and whether TLS was used.

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 ROOT: Final = "$root"
 """The container of blobs that stand directly below the account."""
@@ -13,8 +12,7 @@ _SECONDARY: Final = "-secondary"
 _CONTAINER_TYPES: Final = frozenset({"container", "account"})
 
 
-@dataclass(frozen=True, slots=True)
-class Address:
+class Address(NamedTuple):
     """Decoded names; container and blob are None at the account's root, blob at a container.
 
     `path_style`: the account is in the path, not in the host name.
