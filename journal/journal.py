@@ -40,10 +40,9 @@ class Journal:
         last: SegmentReader,
         options: JournalOptions,
         entropy: Callable[[int], bytes],
-        notices: Sequence[str],
     ) -> None:
         """Take over what `open_journal` has read; the last segment ends where `last` says."""
-        self._notices = list(notices)
+        self.notices: tuple[str, ...] = ()
         self._disk = disk
         self._options = options
         self._identity = last.opener.identity
@@ -62,11 +61,6 @@ class Journal:
     def head(self) -> Head:
         """Where the journal ends, durably."""
         return self._end.head
-
-    @property
-    def notices(self) -> tuple[str, ...]:
-        """What opening found and mended, in words for an operator."""
-        return tuple(self._notices)
 
     @property
     def identity(self) -> bytes:
@@ -129,12 +123,24 @@ class Journal:
             raise Corrupt(f"no content can be at address {address:#x}", offset=offset)
         return self._contents.read(segment, offset)
 
+    # --- erasing -----------------------------------------------------------------------------------------
+    #
+    # The order of durability. Each step is synced before the next one begins:
+    #
+    # 1. `begin_erasure` appends the erase record. From its sync on, every reader takes the parts as erased.
+    # 2. `blank` writes zeros over the parts in their segments.
+    # 3. `end_erasure` appends the erased record: nothing of the parts is left on the disk.
+    #
+    # A crash before 1 leaves everything as it was. After a crash between 1 and 3, the next start finds an
+    # erase record without its erased record, and repeats 2 and 3 (`finish_erasures`). Zeros without an erase
+    # record would be damage, so 2 never comes before 1.
+
     def erase(self, targets: Sequence[tuple[int, Part]], cause: int, time: int) -> None:
         """Make the named parts of the named records unreadable for ever, from the erase record's sync on.
 
-        Returns when zeros are durable over all of them: the four steps below, one after the other. Raises
-        what they raise; of many targets, which take several erase records, a first portion may be erased by
-        then.
+        Returns when zeros are durable over all of them. Calls the four methods below, one after the other,
+        and raises what they raise. Many targets take several erase records, so a first portion may be erased
+        by then.
         """
         self._check()
         for plan in self.plan_erasures(targets, cause):
@@ -190,6 +196,26 @@ class Journal:
         with self._changing("erasing"):
             self._end.kept = 0
             self._end.append_own(Verb.ERASED, plan.cause, pack_seqs([plan.seq]), time)
+
+    def finish_erasures(self, ledger: Ledger) -> int | None:
+        """Carry out the erasures that a crash interrupted; return how many parts, None if no erasure.
+
+        `open_journal` calls it before anything else is appended. Raises `NoSpace`, `WriteFailed`, `Corrupt`.
+        """
+        spots = [Spot(*place(at), size) for at, size in ledger.remains]
+        for ranges in ledger.interrupted.values():
+            spots += self._find(ranges, own=True)
+        if not spots and not ledger.interrupted:
+            return None
+        with self._changing("erasing"):
+            blank(self._disk, spots, self._segments)
+            if ledger.interrupted:
+                content = pack_seqs(list(ledger.interrupted))
+                self._end.make_room_here(frame_room(len(content)))
+                self._end.append_own(Verb.ERASED, 0, content, self._end.head.time)
+        return len(spots)
+
+    # --- the anchor, torn tails, compaction, the end -----------------------------------------------------
 
     def write_anchor(self) -> None:
         """Note durably how far the journal reaches. Raises `NoSpace`: the last one stands; `WriteFailed`."""
@@ -252,46 +278,11 @@ class Journal:
                 self.abandon()
                 self._disk.unlock()
 
-    def settle(self, ledger: Ledger) -> None:
-        """Carry out the erasures that a crash interrupted, set ballast aside. For `open_journal`.
-
-        Raises `NoSpace`, `WriteFailed`, `Corrupt`.
-        """
-        self._finish_erasures(ledger)
-        if self._options.ballast_bytes and not self.restore_ballast():
-            self._notices.append("the disk is too full to set room aside for deletes")
-
-    def anchor_anew(self) -> None:
-        """Write the anchor that is missing. For `open_journal`. Raises `WriteFailed`; `NoSpace` if new."""
-        try:
-            self.write_anchor()
-        except NoSpace:
-            if not self._end.head.seq:
-                raise
-        if self._end.head.seq:
-            self._notices.append(
-                f"the anchor was missing: whether records after {self._end.head.seq} were lost is unknown"
-            )
-
     def abandon(self) -> None:
         """Close the files and nothing else: what a failed opening does."""
         self._closed = True
         self._end.close()
         self._contents.close()
-
-    def _finish_erasures(self, ledger: Ledger) -> None:
-        spots = [Spot(*place(at), size) for at, size in ledger.remains]
-        for ranges in ledger.interrupted.values():
-            spots += self._find(ranges, own=True)
-        if not spots and not ledger.interrupted:
-            return
-        with self._changing("erasing"):
-            blank(self._disk, spots, self._segments)
-            if ledger.interrupted:
-                content = pack_seqs(list(ledger.interrupted))
-                self._end.make_room_here(frame_room(len(content)))
-                self._end.append_own(Verb.ERASED, 0, content, self._end.head.time)
-        self._notices.append(f"an erasure that a crash interrupted was carried out again: {len(spots)} parts")
 
     @contextmanager
     def _changing(self, doing: str) -> Iterator[None]:

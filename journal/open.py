@@ -1,4 +1,15 @@
-"""Opens a journal: locked, read, checked, mended, and only then something that can be appended to."""
+"""Opens a journal: from a folder of files to an object that can be appended to.
+
+Each step is durable before the next one begins, so a crash at any moment is repaired by the next start:
+
+1. Check that the folder is no stranger's, and lock it.
+2. Remove files that a dead process was still writing.
+3. Find the segments and the anchor; an empty folder gets its first segment.
+4. Read every record after the given position, check it, and hand it over (`journal.replay`).
+5. Cut off a torn write at the end, keeping a copy. Sync the rest again. Remove segments that were rewritten.
+6. Carry out the erasures that a crash interrupted (`Journal.finish_erasures`).
+7. Set the ballast aside, and write the anchor if it is missing.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +20,7 @@ from contextlib import contextmanager
 from retain.journal.compaction.rewrite import wipe_superseded
 from retain.journal.disk.interface import Disk, File
 from retain.journal.erasure.zero import wipe
-from retain.journal.errors import Corrupt, WriteFailed
+from retain.journal.errors import Corrupt, NoSpace, WriteFailed
 from retain.journal.format.frame import Chain
 from retain.journal.format.merkle import Frontier
 from retain.journal.format.record import Position, Record
@@ -48,7 +59,7 @@ def open_journal(
     `UnknownVersion`, `NoSpace`, `WriteFailed`; `PositionMismatch` if the journal was never at
     `after`, before `replay` was called; what `replay` raises; and `OSError` where the disk cannot be read.
     """
-    check_folder(disk)
+    check_folder(disk)  # 1
     disk.lock()
     try:
         with uncollected():
@@ -65,12 +76,14 @@ def _open(
     options: JournalOptions,
     entropy: Callable[[int], bytes],
 ) -> Journal:
+    # 2: what a dead process was still writing was never part of the journal.
     notices: list[str] = []
     with _failing("preparing the journal's folder"):
         disk.make_folder(FOLDER)
         for name in leftovers(disk):
             wipe(disk, name)
             notices.append(f"{name} was being written when the last process died; removed")
+    # 3: the segments, and how far the last process knew them to reach.
     segments, anchor = list_segments(disk), read_anchor(disk)
     if not segments:
         if anchor is not None:
@@ -78,25 +91,44 @@ def _open(
         with _failing("making the first segment"):
             segment, _ = create_segment(disk, entropy(IDENTITY_BYTES), 1, Chain(Frontier(), 0))
         segments = [segment]
+    # 4: read and check; this changes nothing on disk.
     reading = Replay(disk, segments, replay, after=after, anchor=anchor)
     reading.run()
     if reading.last.opener.table is not None:
         file = reading.last.segment.file
         raise Corrupt(f"{file} was rewritten, so another segment must follow it", file=file)
+    # 5: what was read becomes durable before anything is built on it.
     with _failing("securing what the last process wrote"):
         notices += _cut_tear(disk, reading.last)
         _make_durable(disk, reading.last)
         for name in wipe_superseded(disk):
             notices.append(f"{name} had been rewritten when the last process died; removed")
-    journal = Journal(disk, segments, reading.last, options, entropy, notices)
+    journal = Journal(disk, segments, reading.last, options, entropy)
     try:
-        journal.settle(reading.ledger)
+        # 6 and 7: from here on the journal itself writes.
+        finished = journal.finish_erasures(reading.ledger)
+        if finished is not None:
+            notices.append(f"an erasure that a crash interrupted was carried out again: {finished} parts")
+        if options.ballast_bytes and not journal.restore_ballast():
+            notices.append("the disk is too full to set room aside for deletes")
         if anchor is None:
-            journal.anchor_anew()
+            notices += _anchor_anew(journal)
     except BaseException:
         journal.abandon()
         raise
+    journal.notices = tuple(notices)
     return journal
+
+
+def _anchor_anew(journal: Journal) -> list[str]:
+    """Write the anchor that is missing; return warnings. Raises `WriteFailed`, and `NoSpace` if it is new."""
+    seq = journal.head.seq
+    try:
+        journal.write_anchor()
+    except NoSpace:
+        if not seq:
+            raise
+    return [f"the anchor was missing: whether records after {seq} were lost is unknown"] if seq else []
 
 
 def _cut_tear(disk: Disk, last: SegmentReader) -> list[str]:

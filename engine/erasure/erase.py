@@ -1,4 +1,8 @@
-"""Erasing beside requests: only the two records of an erasure are written between batches."""
+"""Erasing beside requests: the steps of `journal.journal`, each where it disturbs requests least.
+
+The two records of an erasure are written between batches; zeros are written in a thread, while batches
+continue. The order of durability, and what a crash leaves, are described in `journal/journal.py` alone.
+"""
 
 from __future__ import annotations
 
