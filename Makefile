@@ -10,7 +10,7 @@ COUNT ?= 200
 SEED ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: hostile fuzz mutants help install serve test check format-check lint types fix coverage bench crash soak screenshots clean
+.PHONY: container-test hostile fuzz mutants help install serve test check format-check lint types fix coverage bench crash soak screenshots clean
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -67,6 +67,9 @@ fuzz: $(VENV)/.installed ## Fuzz all interfaces over HTTP/1.1 and HTTP/2 for MIN
 mutants: MINUTES = 90
 mutants: $(VENV)/.installed ## Change the product at random, COUNT=200 times with SEED=1: does a test notice?
 	nice $(BIN)/python -m tests.mutants --count $(COUNT) --seed $(SEED) --minutes $(MINUTES) $(ARGS)
+
+container-test: $(VENV)/.installed ## Run the Containerfile's steps in a root made by debootstrap (as root; minutes)
+	RETAIN_CONTAINER_TEST=1 $(BIN)/python -m pytest -q -n 0 -o faulthandler_timeout=1800 tests/deploy
 
 soak: $(VENV)/.installed ## All tests over and over for MINUTES=10, each round with other random numbers
 	@end=$$(( $$(date +%s) + $(MINUTES) * 60 )); round=0; \

@@ -20,6 +20,7 @@ from retain.engine.core.command import Command
 from retain.engine.core.errors import EngineError, StorageFailed, Unavailable
 from retain.engine.core.policy import erasure_lag
 from retain.engine.core.shortages import DISK, Shortages
+from retain.engine.core.time import SECOND
 from retain.engine.erasure.erase import Erasing
 from retain.engine.erasure.eraser import Eraser
 from retain.engine.erasure.reaper import Reaper, expiry_lag
@@ -188,6 +189,10 @@ class Engine:
         """Call `callback(seq)` after every durable batch, from the engine's task; it must not block."""
         self._writer.on_commit(callback)
 
+    def on_sync(self, callback: Callable[[float], None]) -> None:
+        """Call `callback(seconds)` after every batch, with the time it took to be durable; as `on_commit`."""
+        self._writer.on_sync(callback)
+
     async def sweep(self) -> int:
         """End all that is due now, without waiting for the reaper; return how many deadlines that were."""
         return await self._reaper.sweep()
@@ -214,6 +219,7 @@ class Engine:
             ),
             clock=self._horizon.state(),
             records_ahead_ns=max(0, self.state.time - self._horizon.wall()),
+            durability_lag_ns=round(self._writer.lag * SECOND),
         )
 
     def sweep_orphans(self) -> list[str]:
@@ -311,8 +317,7 @@ class Engine:
     async def accept_clock(self, actor: str) -> None:
         """Accept the machine's clock as right, because an operator has checked it.
 
-        A jump is no longer in doubt, and a present ahead of the clock returns to it. A record says so, and
-        the next start knows of it.
+        A jump is no longer in doubt, a present ahead of the clock returns to it, and a record says so.
 
         Args:
             actor: Who accepts it.
@@ -370,9 +375,7 @@ class Engine:
     def replayed(self) -> State:
         """Return a fresh state from every durable record, independent of live state. Blocking."""
         durable = self._writer.durable
-        return rebuilt(
-            lambda: takewhile(lambda record: record.header.seq <= durable, journal.scan(self.disk))
-        )
+        return rebuilt(lambda: takewhile(lambda one: one.header.seq <= durable, journal.scan(self.disk)))
 
     async def between_batches(self, work: Callable[[], Value]) -> Value:
         """Run blocking `work` in a thread while journal and state do not change. For checks and backups."""

@@ -25,6 +25,7 @@ class Statistics:
         erasure_lag_ns: By how much the oldest due erasure is late.
         clock: The errors of the machine's clock.
         records_ahead_ns: How far the journal's last record is dated ahead of the machine's clock.
+        durability_lag_ns: For how long the oldest change that is not durable yet has waited.
         short: What the machine is short of: descriptors, locks, memory, threads.
         shortages: How often each occurred so far, the disk included.
 
@@ -43,5 +44,6 @@ class Statistics:
     erasure_lag_ns: int = 0
     clock: ClockState = RIGHT
     records_ahead_ns: int = 0
+    durability_lag_ns: int = 0
     short: tuple[str, ...] = ()
     shortages: Mapping[str, int] = field(default_factory=dict)

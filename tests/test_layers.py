@@ -131,7 +131,7 @@ FILES_ELSEWHERE = {
     "api/admin/exports.py": "opens members of a zip that is being sent",
     "journal/disk/interface.py": "is the disk: its own open",
     "journal/disk/probe.py": "looks at modes and measures syncs for `retain doctor`; keeps nothing",
-    "api/cli/checkup.py": "reads the TLS certificate",
+    "api/server/certificate.py": "reads the TLS certificate",
     "api/identity/keys.py": "reads the key set an operator named",
 }
 

@@ -85,6 +85,7 @@ class Areas:
             return self._options(request, allowed(targets))
         actor = await self._actor(request)
         target = resolve(request.method, parts)
+        request.operation = target.operation.value
         return await self._storage.perform(request, target, gms_user(request), actor)
 
     def _options(self, request: Request, methods: str) -> Response:

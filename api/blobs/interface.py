@@ -97,7 +97,7 @@ class BlobInterface:
             response = self._worded(request, error)
         if rules and request.method != "OPTIONS":
             response.headers += cors.response_headers(rules, request.method, headers)
-        return self._finished(response, headers, version)
+        return self._finished(response, headers, version, request)
 
     def error(self, request: Request, error: Exception) -> Response:
         """Return the response to an error around `handle`.
@@ -174,6 +174,7 @@ class BlobInterface:
             raise invalid_parameter(name, query.get(name) or "", "Given more than once.")
         restype, comp = query.get("restype") or "", query.get("comp") or ""
         operation = resolve(address, request.method, restype, comp, headers)
+        request.operation = operation.value
         if batch is not None:
             _check_part(operation, address, batch)
         may_overwrite = authorize(known.grant, operation, with_tags=_with_tags(operation, query, headers))
@@ -239,12 +240,16 @@ class BlobInterface:
         headers, body = render(error, request_id, now)
         return Response(error.status, [*headers, ("x-ms-request-id", request_id)], body)
 
-    def _finished(self, response: Response, headers: Mapping[str, str], version: str) -> Response:
-        """Add what every answer carries."""
-        own = {name for name, _ in response.headers}
-        if "x-ms-request-id" not in own:
+    def _finished(
+        self, response: Response, headers: Mapping[str, str], version: str, request: Request | None = None
+    ) -> Response:
+        """Add what every answer carries; `request` learns its id."""
+        request_id = next((value for name, value in response.headers if name == "x-ms-request-id"), "")
+        if not request_id:
             request_id = self._request_id()
             response.headers.append(("x-ms-request-id", request_id))
+        if request is not None:
+            request.id = request_id
         response.headers.append(("x-ms-version", version))
         client_id = headers.get("x-ms-client-request-id")
         if client_id and len(client_id) <= _MAX_CLIENT_ID and client_id.isascii() and client_id.isprintable():

@@ -26,6 +26,7 @@ from retain.api.areas import areas_interface
 from retain.api.blobs.authentication import KeysOf
 from retain.api.blobs.interface import blobs_interface
 from retain.api.cli.failures import failures_of
+from retain.api.cli.gauges import Space, show_gauges
 from retain.api.cli.main import FAILED, WRONG, Stopped
 from retain.api.config.credentials import is_credential
 from retain.api.config.engine import engine_options
@@ -74,7 +75,8 @@ async def _run(config: Config, supervisor: Supervisor, passed: Sequence[socket.s
         nursery.start_soon(_tell_stop, stop, supervisor)
         async with open_engine(config.storage.data, options=engine_options(config)) as engine:
             administration = await Administration.open(engine, config)
-            app = assembled(engine, config, administration)
+            space = Space(engine)
+            app = assembled(engine, config, administration, space)
             collector.settle()
 
             async def announce(urls: Sequence[str]) -> None:
@@ -93,6 +95,7 @@ async def _run(config: Config, supervisor: Supervisor, passed: Sequence[socket.s
                 folder = Path(config.storage.data)
                 await control.start(serve_control, engine.disk, folder, administration.acts())
                 control.start_soon(watch_clock, engine)
+                control.start_soon(space.watch)
                 control.start_soon(
                     watch_readiness, engine.statistics, lambda why: supervisor.tell(f"STATUS={why}")
                 )
@@ -124,8 +127,10 @@ def _facts_of_start(app: App, urls: Sequence[str], seconds: float) -> dict[str, 
     }
 
 
-def assembled(engine: Engine, config: Config, administration: Administration) -> App:
-    """Return the application with its interfaces and pages."""
+def assembled(
+    engine: Engine, config: Config, administration: Administration, space: Space | None = None
+) -> App:
+    """Return the application with its interfaces and pages; `space` is shown among the metrics."""
     identity = Identity(
         identity_options(config),
         now=engine.now,
@@ -137,6 +142,7 @@ def assembled(engine: Engine, config: Config, administration: Administration) ->
         partial(_token_pages, administration, identity, config),
         partial(_console, engine, config, administration, identity, Traffic(counters)),
     ]
+    show_gauges(counters, administration, config, space or Space(engine))
     app = create_app(
         engine,
         config,

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import os
-import ssl
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 
 from retain import journal
 from retain.api.cli.words import counted
 from retain.api.config.load import Config
+from retain.api.server.certificate import certificate_end
 from retain.engine.audit.checkpoints import KEY_FILE
 from retain.engine.core.clock import BEHIND, SystemClock
 from retain.engine.core.time import DAY, SECOND
@@ -158,25 +158,6 @@ def certificate(config: Config) -> Iterator[Finding]:
         yield Finding("TLS", ERROR if left < 0 else WARNING, text, "renew it and restart the server")
     else:
         yield Finding("TLS", FINE, text)
-
-
-def certificate_end(path: str) -> int | None:
-    """Return when the first certificate in the file ends, in nanoseconds; None if that cannot be read."""
-    from cryptography import x509  # takes a while to import
-
-    try:
-        der = ssl.PEM_cert_to_DER_cert(_first_certificate(Path(path)))
-        end: datetime = x509.load_der_x509_certificate(der).not_valid_after_utc
-    except (OSError, ValueError):
-        return None
-    return int(end.timestamp()) * SECOND
-
-
-def _first_certificate(path: Path) -> str:
-    text = path.read_text("ascii")
-    end = "-----END CERTIFICATE-----"
-    start = text.index("-----BEGIN CERTIFICATE-----")
-    return text[start : text.index(end, start) + len(end)]
 
 
 def server_state(status: dict[str, Any]) -> Iterator[Finding]:

@@ -228,7 +228,14 @@ class LogConfig:
         "journal, json elsewhere.",
         choices=("auto", "json", "text"),
     )
-    requests: bool = setting(False, "Also log each request: method, interface, status, seconds.")
+    requests: bool = setting(False, "Also log each request: method, interface, operation, status, seconds.")
+    slow_seconds: float = setting(
+        10.0,
+        "Log a warning for each request that took this many seconds or more, unless it waits for changes. "
+        "The time in which its client sends and receives counts. 0: none.",
+        minimum=0,
+        maximum=86400,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

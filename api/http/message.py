@@ -85,7 +85,9 @@ class Request:
 
     `raw_path` and `raw_query` are as they came (an absolute-form target is reduced to its path, RFC 9112
     section 3.2.2, its authority kept), `peer` is the address of the TCP peer, never a forwarded one, and
-    `raw_headers` have names in lower case.
+    `raw_headers` have names in lower case. The interface says what was asked for, for metrics and log:
+    `operation` is one of its operations, `id` what the answer calls the request, and `waits` whether the
+    answer waits for something by design.
     Raises BadRequest on a Content-Length that is not one number.
     """
 
@@ -96,14 +98,17 @@ class Request:
         "authority",
         "body",
         "http_version",
+        "id",
         "is_target_bad",
         "method",
+        "operation",
         "peer",
         "raw_headers",
         "raw_path",
         "raw_query",
         "scheme",
         "server",
+        "waits",
     )
 
     def __init__(self, scope: Scope, receive: Receive) -> None:
@@ -123,6 +128,9 @@ class Request:
         self.peer: str = client[0] if client else ""
         declared, framed = self._framing()
         self.body = Body(receive, declared, empty=not framed and self.http_version != "2")
+        self.operation = ""
+        self.id = ""
+        self.waits = False
         self._segments: list[str] | None = None
         self._fields: dict[bytes, bytes] | None = None
         state = scope.get("state", {})
@@ -143,6 +151,8 @@ class Request:
         request.http_version = "1.1"
         request.peer = peer
         request.body = Body(receive, head.length, empty=head.length is None)
+        request.operation = request.id = ""
+        request.waits = False
         request._segments = None
         request._fields = head.fields
         request._cased = head.cased

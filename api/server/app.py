@@ -138,6 +138,7 @@ class App:
         started = trio.current_time()
         name = "none"
         interface: Mounted | None = None
+        request: Request | None = None
         try:
             request = Request(scope, receive)
             interface = self.interface_of(request)
@@ -156,14 +157,23 @@ class App:
                     status = await self._respond(interface, request, share, scope, receive, send)
                 finally:
                     share.close()
-        self.answered(name, scope["method"], status, trio.current_time() - started)
+        self.answered(name, scope["method"], status, trio.current_time() - started, request)
 
-    def answered(self, name: str, method: str, status: int, seconds: float) -> None:
-        """Count and log a request that the interface `name` answered, or none did."""
-        self.counters.request(name, method, status, seconds)
-        if self.config.log.requests:
-            facts = {"method": method, "interface": name, "status": status}
-            REQUESTS.info("request", extra={"facts": {**facts, "seconds": round(seconds, 6)}})
+    def answered(self, name: str, method: str, status: int, seconds: float, request: Request | None) -> None:
+        """Count and log a request that the interface `name` answered, or none did; None: it was broken."""
+        operation = request.operation if request is not None else ""
+        self.counters.request(name, method, status, seconds, operation)
+        log = self.config.log
+        slow = 0 < log.slow_seconds <= seconds and request is not None and not request.waits
+        if slow or log.requests:
+            facts = {"method": method, "interface": name, "operation": operation, "status": status}
+            facts |= {"seconds": round(seconds, 6)}
+            if request is not None and request.id:
+                facts["id"] = request.id
+            if slow:
+                REQUESTS.warning("slow request", extra={"facts": facts})
+            else:
+                REQUESTS.info("request", extra={"facts": facts})
 
     def _check(self, request: Request) -> None:
         """Check what no interface should have to consider. Raises RequestError."""

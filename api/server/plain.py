@@ -54,7 +54,7 @@ class Application(Protocol):
         """Return the response and its header fields; None if the client has disconnected."""
         ...
 
-    def answered(self, name: str, method: str, status: int, seconds: float) -> None:
+    def answered(self, name: str, method: str, status: int, seconds: float, request: Request | None) -> None:
         """Count and log an answered request."""
         ...
 
@@ -148,7 +148,7 @@ class PlainConnection:
     async def _respond(self, interface: Mounted, request: Request, share: Share, started: float) -> bool:
         answer = await self._app.answer(interface, request, share)
         if answer is None:
-            self._app.answered(interface.name, request.method, 0, trio.current_time() - started)
+            self._app.answered(interface.name, request.method, 0, trio.current_time() - started, request)
             return False
         response, fields = answer
         unread = not request.body.finished
@@ -161,7 +161,8 @@ class PlainConnection:
             delivered = await self._write(self._rendered(response.status, fields), body)
         else:
             delivered = await self._stream_out(request, response, fields, unread=unread)
-        self._app.answered(interface.name, request.method, response.status, trio.current_time() - started)
+        seconds = trio.current_time() - started
+        self._app.answered(interface.name, request.method, response.status, seconds, request)
         return delivered and not unread and not self._app.stopping.is_set()
 
     def _rendered(self, status: int, fields: list[tuple[str, str]], framing: bytes = b"") -> bytes:

@@ -5,12 +5,20 @@ from __future__ import annotations
 import math
 from bisect import bisect_left
 from collections import Counter as Tally
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib import metadata
 from itertools import accumulate
 from typing import TypeVar
 
-from prometheus_client import CollectorRegistry, Counter, disable_created_metrics
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Histogram,
+    Info,
+    ProcessCollector,
+    disable_created_metrics,
+)
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
@@ -24,6 +32,11 @@ _METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"
 _ENGINE: tuple[tuple[str, str, Callable[[Statistics], float]], ...] = (
     ("retain_journal_sequence", "Last record that is durable.", lambda s: s.durable),
     ("retain_commands_waiting", "Commands queued for the writer.", lambda s: s.waiting),
+    (
+        "retain_durability_lag_seconds",
+        "How long the oldest change that is not durable yet has waited.",
+        lambda s: s.durability_lag_ns / 1e9,
+    ),
     ("retain_deadlines", "Things that end at a known time.", lambda s: s.deadlines),
     ("retain_overdue_seconds", "How late the earliest of them is.", lambda s: s.overdue_ns / 1e9),
     ("retain_records_to_erase", "Records left behind, history included.", lambda s: s.to_erase),
@@ -78,7 +91,7 @@ class Counters:
     def __init__(self) -> None:
         self.registry = CollectorRegistry(auto_describe=True)
         self._requests: dict[tuple[str, str, int], int] = {}
-        self._latencies: dict[str, _Latency] = {}
+        self._latencies: dict[tuple[str, str], _Latency] = {}
         self.registry.register(_Answered(self._requests, self._latencies))
         self._cuts = Counter(
             "retain_http_connections_cut",
@@ -86,16 +99,31 @@ class Counters:
             ("reason",),
             registry=self.registry,
         )
+        self._syncs = Histogram(
+            "retain_journal_sync_seconds",
+            "Time to write a batch of changes and sync it.",
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
+        self._shown: list[tuple[str, str, Callable[[], float | None]]] = []
+        Info("retain", "Version of the server.", registry=self.registry).info(
+            {"version": metadata.version("retain")}
+        )
+        ProcessCollector(registry=self.registry)
 
-    def request(self, interface: str, method: str, status: int, seconds: float) -> None:
+    def show(self, name: str, meaning: str, value: Callable[[], float | None]) -> None:
+        """Show a gauge whose value others know; it is left out while that is None."""
+        self._shown.append((name, meaning, value))
+
+    def request(self, interface: str, method: str, status: int, seconds: float, operation: str = "") -> None:
         """Count a request that was answered."""
         if method not in _METHODS:
             method = "other"
         key = (interface, method, status)
         self._requests[key] = self._requests.get(key, 0) + 1
-        latency = self._latencies.get(interface)
+        latency = self._latencies.get((interface, operation))
         if latency is None:
-            latency = self._latencies[interface] = _Latency()
+            latency = self._latencies[interface, operation] = _Latency()
         latency.counts[bisect_left(_SECONDS, seconds)] += 1
         latency.seconds += seconds
 
@@ -107,8 +135,10 @@ class Counters:
             asked[interface] += count
             if not 100 <= status < 400:
                 refused[interface] += count
-        within = {name: latency.within() for name, latency in self._latencies.items()}
-        return {name: Totals(asked[name], refused[name], within[name]) for name in asked}
+        within: dict[str, Tally[float]] = {}
+        for (interface, _), latency in self._latencies.items():
+            within.setdefault(interface, Tally()).update(dict(latency.within()))
+        return {name: Totals(asked[name], refused[name], tuple(within[name].items())) for name in asked}
 
     def cut(self, reason: str) -> None:
         """Count a connection that was cut or refused."""
@@ -116,11 +146,12 @@ class Counters:
 
     def watch(self, engine: Engine, connections: Callable[[], int]) -> None:
         """Show the engine's statistics and the number of open connections, too."""
-        self.registry.register(_Live(engine, connections))
+        engine.on_sync(self._syncs.observe)
+        self.registry.register(_Live(engine, connections, self._shown))
 
 
 class _Latency:
-    """How long requests of one interface took: `counts` by bucket, the last for all beyond, and their sum.
+    """How long requests of one operation took: `counts` by bucket, the last for all beyond, and their sum.
 
     Plain numbers, because prometheus_client's histogram costs a twentieth of a small request.
     """
@@ -140,7 +171,7 @@ class _Answered(Collector):
     """Shows the answered requests as Prometheus' counter and histogram."""
 
     def __init__(
-        self, requests: Mapping[tuple[str, str, int], int], latencies: Mapping[str, _Latency]
+        self, requests: Mapping[tuple[str, str, int], int], latencies: Mapping[tuple[str, str], _Latency]
     ) -> None:
         self._requests = requests
         self._latencies = latencies
@@ -155,18 +186,24 @@ class _Answered(Collector):
         took = HistogramMetricFamily(
             "retain_http_request_seconds",
             "Time from a request's head to its answer's last byte.",
-            labels=["interface"],
+            labels=["interface", "operation"],
         )
-        for interface, latency in self._latencies.items():
+        for (interface, operation), latency in self._latencies.items():
             buckets = [("+Inf" if bound == math.inf else str(bound), n) for bound, n in latency.within()]
-            took.add_metric([interface], buckets, latency.seconds)
+            took.add_metric([interface, operation], buckets, latency.seconds)
         yield took
 
 
 class _Live(Collector):
-    def __init__(self, engine: Engine, connections: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        connections: Callable[[], int],
+        shown: Sequence[tuple[str, str, Callable[[], float | None]]],
+    ) -> None:
         self._engine = engine
         self._connections = connections
+        self._shown = shown
 
     def collect(self) -> Iterable[Metric]:
         statistics = self._engine.statistics()
@@ -181,6 +218,9 @@ class _Live(Collector):
             {kind: float(kind in statistics.short) for kind in KINDS if kind != DISK},
         )
         yield GaugeMetricFamily("retain_http_connections", "Open connections.", value=self._connections())
+        for name, meaning, known in self._shown:
+            if (found := known()) is not None:
+                yield GaugeMetricFamily(name, meaning, value=found)
 
 
 def _by_kind(family: _Family, values: Mapping[str, float]) -> _Family:

@@ -92,6 +92,8 @@ class Writer:
         self._sightings = sightings
         self._committed: list[Callable[[int], None]] = []
         self._publish: Callable[[int], None] = lambda seq: None
+        self._timed: list[Callable[[float], None]] = []
+        self._batch_since: float | None = None
 
     @property
     def durable(self) -> int:
@@ -112,6 +114,18 @@ class Writer:
     def waiting(self) -> int:
         """Return how many commands no batch has taken yet."""
         return len(self._queue)
+
+    @property
+    def lag(self) -> float:
+        """Return for how many seconds the oldest command that is not durable has waited; 0 without one."""
+        since = self._batch_since
+        if since is None:
+            since = self._queue[0].queued if self._queue else None
+        return 0.0 if since is None else trio.current_time() - since
+
+    def on_sync(self, callback: Callable[[float], None]) -> None:
+        """Call `callback(seconds)` after each batch, with the time that writing and syncing it took."""
+        self._timed.append(callback)
 
     def on_commit(self, callback: Callable[[int], None]) -> None:
         """Call `callback(seq)` after each batch that changed something, once it is durable."""
@@ -327,6 +341,7 @@ class Writer:
         if not self._room.for_all:
             await self._reserve()
         batch = CommandBatch()
+        self._batch_since = self._queue[0].queued if self._queue else None
         try:
             self._gather(batch)
             if batch.drafts and not self._failure:
@@ -335,6 +350,7 @@ class Writer:
             self.fail(error)
             raise
         finally:
+            self._batch_since = None
             self._answer(batch)
 
     def _gather(self, batch: CommandBatch) -> None:
@@ -395,11 +411,14 @@ class Writer:
 
     async def _append(self, batch: CommandBatch) -> None:
         first = self._state.seq - len(batch.drafts) + 1
+        began = trio.current_time()
         try:
             addresses = await self._in_thread(self._write, batch.drafts, self._state.time)
         except FAILURES as error:
             self.fail(error)
             return
+        for timed in self._timed:
+            timed(trio.current_time() - began)
         for offset, address in enumerate(addresses):
             if address >= 0:
                 self._state.place(first + offset, address)

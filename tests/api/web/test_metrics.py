@@ -49,7 +49,7 @@ def test_a_bucket_holds_what_took_at_most_its_bound(seconds: float, least: str) 
     assert {bound for bound, count in buckets.items() if count} == {
         bound for bound in buckets if float(bound) >= float(least)
     }
-    one = (("interface", "blobs"),)
+    one = (("interface", "blobs"), ("operation", ""))
     assert samples["retain_http_request_seconds_count", one] == 1
     assert samples["retain_http_request_seconds_sum", one] == pytest.approx(seconds)
 

@@ -1,0 +1,62 @@
+"""Gauges of what the interfaces do not know: backups, checkpoints, the certificate, the disk's free space."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import trio
+
+from retain.api.admin.acts import Administration
+from retain.api.config.load import Config
+from retain.api.server.certificate import certificate_end
+from retain.api.web.metrics import Counters
+from retain.engine import Engine
+
+LOOK_S: Final = 15.0
+"""Seconds between two looks at the disk's free space."""
+
+
+class Space:
+    """The free space of the data folder's disk, looked at in a thread: a disk that hangs holds up nobody.
+
+    Attributes:
+        free: In bytes; None until the first look, and where it cannot be found out.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self.free: float | None = None
+
+    async def watch(self) -> None:
+        """Look now and then, until cancelled."""
+        while True:
+            try:
+                self.free = float(
+                    await trio.to_thread.run_sync(self._engine.disk.free_bytes, abandon_on_cancel=True)
+                )
+            except OSError:
+                self.free = None  # shown as a gap, which alerts notice
+            await trio.sleep(LOOK_S)
+
+
+def show_gauges(counters: Counters, administration: Administration, config: Config, space: Space) -> None:
+    """Show them among the metrics. Moments are Unix times: Prometheus computes ages from them."""
+    path = config.server.tls_certificate
+    end = certificate_end(path) if path is not None else None
+    backups, checkpoints = administration.backups, administration.checkpoints
+    counters.show(
+        "retain_last_backup_timestamp_seconds",
+        "When the last backup was made, as a Unix time.",
+        lambda: backups.last.time / 1e9 if backups.last is not None else None,
+    )
+    counters.show(
+        "retain_last_checkpoint_timestamp_seconds",
+        "When the last checkpoint went out since the start, as a Unix time.",
+        lambda: checkpoints.last.time / 1e9 if checkpoints.last is not None else None,
+    )
+    counters.show(
+        "retain_tls_certificate_expiry_timestamp_seconds",
+        "When the certificate that the server loaded ends, as a Unix time.",
+        lambda: end / 1e9 if end is not None else None,
+    )
+    counters.show("retain_storage_free_bytes", "Free space on the data folder's disk.", lambda: space.free)
