@@ -84,7 +84,7 @@ class Administration:
         tenants = Tenants(engine.disk, config.tenants, engine.entropy)
         await trio.to_thread.run_sync(tenants.load)
         signer = await trio.to_thread.run_sync(ensure_key, engine.disk, engine.entropy, config.audit.origin)
-        users = Users(engine.disk, identity_options(config).users)
+        users = Users(engine.disk, identity_options(config).users, engine.submit, engine.entropy)
         await trio.to_thread.run_sync(users.load)
         self = cls(engine, tenants, users, Checkpoints(engine, signer, config.audit), config)
         await trio.to_thread.run_sync(self.backups.load)

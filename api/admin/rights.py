@@ -14,6 +14,7 @@ import trio
 
 from retain.engine import Cause, Engine, Invalid
 from retain.engine.core.time import timestamp
+from retain.engine.history.acts import RecordExport
 from retain.engine.history.slice import OrderErasure
 from retain.engine.holds import NAMES, Hold, HoldKind, HoldTarget, LiftHold, SetHold
 from retain.engine.holds.decide import would_set
@@ -168,6 +169,14 @@ class Rights:
         while some := list(islice(waiting, PARTS)):
             await engine.erase(some, Cause.ERASURE_REQUEST)
         return sum(int(part).bit_count() for _, part in found)
+
+    async def record_export(self, *, actor: str, numbers: Sequence[bytes]) -> None:
+        """Record that `actor` takes everything that is stored of these resources, before they get it."""
+        for start in range(0, len(numbers), MOST_TARGETS):
+            some = list(numbers[start : start + MOST_TARGETS])
+            await self._engine.submit(
+                RecordExport(actor=actor, resource=self._engine.entropy(16), numbers=some)
+            )
 
     async def add_hold(
         self,

@@ -16,7 +16,8 @@ import trio
 from retain.api.config.checks import password_hash as check_hash
 from retain.api.config.checks import user_name as check_name
 from retain.api.identity import User
-from retain.engine import Conflict, Invalid, NotFound
+from retain.engine import Command, Conflict, Invalid, NotFound
+from retain.engine.history.acts import RecordUserAdded, RecordUserRemoved
 from retain.journal import Disk
 
 FILE: Final = "users"
@@ -28,14 +29,24 @@ class Users:
     Args:
         disk: The data folder.
         configured: The users of the configuration, who can only be changed there.
+        record: Writes what was done into the audit log: `Engine.submit`.
+        entropy: Random bytes that number each act.
 
     Attributes:
         known: All users by name; changes as they do.
 
     """
 
-    def __init__(self, disk: Disk, configured: Iterable[User]) -> None:
+    def __init__(
+        self,
+        disk: Disk,
+        configured: Iterable[User],
+        record: Callable[[Command[None]], Awaitable[None]],
+        entropy: Callable[[int], bytes],
+    ) -> None:
         self._disk = disk
+        self._record = record
+        self._entropy = entropy
         self._configured = {user.name: user for user in configured}
         self._added: dict[str, User] = {}
         self._known = dict(self._configured)
@@ -84,6 +95,10 @@ class Users:
                 where = "in the configuration" if name in self._configured else "already"
                 raise Conflict(f"there is a user {name} {where}", reason="user-exists")
             user = User(name, password, frozenset(roles))
+            added = RecordUserAdded(
+                actor=actor, resource=self._entropy(16), name=name, roles=tuple(sorted(user.roles))
+            )
+            await self._record(added)
             await self._keep({**self._added, name: user})
         return _told(user, "command line")
 
@@ -100,6 +115,7 @@ class Users:
         Raises:
             NotFound: `user`.
             Conflict: `configured`: only a change of the configuration removes this user.
+            StorageFailed: The user is removed, and the audit log does not tell of it.
 
         """
         async with self._turn:
@@ -111,6 +127,8 @@ class Users:
                 raise NotFound(f"there is no user {name}", reason="user")
             user = self._added[name]
             await self._keep({other: one for other, one in self._added.items() if other != name})
+            # After the fact: whoever should be out is out, also where the journal takes no record.
+            await self._record(RecordUserRemoved(actor=actor, resource=self._entropy(16), name=name))
         return _told(user, "command line")
 
     async def _keep(self, added: dict[str, User]) -> None:

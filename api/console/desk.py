@@ -8,6 +8,7 @@ import jinja2
 
 from retain.api.admin.acts import Administration
 from retain.api.config.load import Config
+from retain.api.console.containers.emptying import Emptyings
 from retain.api.console.evidence import Evidence
 from retain.api.console.forms.csrf import Csrf
 from retain.api.console.sessions import Cookies, Sessions
@@ -36,6 +37,7 @@ class Desk:
         settings: Reads earlier versions of settings.
         traffic: How many requests were answered lately.
         evidence: Reads the journal for pages, and runs long work.
+        emptyings: Containers that are being emptied.
     """
 
     engine: Engine
@@ -51,3 +53,4 @@ class Desk:
     traffic: Traffic
     settings: History
     evidence: Evidence
+    emptyings: Emptyings

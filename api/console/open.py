@@ -7,6 +7,7 @@ from quart import Blueprint
 from retain.api.admin.acts import Administration
 from retain.api.config.load import Config
 from retain.api.console.blueprint import console_blueprint
+from retain.api.console.containers.emptying import Emptyings
 from retain.api.console.desk import Desk
 from retain.api.console.evidence import Evidence
 from retain.api.console.forms.csrf import Csrf
@@ -57,4 +58,5 @@ def desk_of(
         traffic=traffic,
         settings=History(engine, policy_of(config.settings)),
         evidence=Evidence(engine),
+        emptyings=Emptyings(engine),
     )

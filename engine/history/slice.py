@@ -14,6 +14,7 @@ from retain.engine.core.domain import Apply, Decide, Expire, Restated, Restater,
 from retain.engine.core.event import Cause, Event, Stamp
 from retain.engine.core.role import Locator
 from retain.engine.core.snapshot_table import Frozen
+from retain.engine.history import acts
 from retain.engine.history.events import HISTORY, ClockAccepted, ErasureOrdered, HistoryChanged
 from retain.journal.mended import Mended
 
@@ -102,10 +103,16 @@ class HistorySlice:
         self.changes: dict[bytes, HistoryChanged] = {}
 
     def handlers(self) -> Mapping[type[Event], Apply]:
-        return {HistoryChanged: self.changed, ErasureOrdered: self.noted, ClockAccepted: self.noted}
+        noted = (ErasureOrdered, ClockAccepted, acts.UserAdded, acts.UserRemoved, acts.DataExported)
+        return {HistoryChanged: self.changed, **dict.fromkeys(noted, self.noted)}
 
     def deciders(self) -> Mapping[type[Command[Any]], Decide]:
-        return {RecordChange: partial(_record, self), OrderErasure: _order, RecordClock: _accept}
+        return {
+            RecordChange: partial(_record, self),
+            OrderErasure: _order,
+            RecordClock: _accept,
+            **acts.deciders(),
+        }
 
     def expirers(self) -> Mapping[DeadlineKind, Expire]:
         """Return none: no change expires."""
@@ -127,7 +134,7 @@ class HistorySlice:
         self.shared.revision = max(self.shared.revision, event.revision)
         self.shared.modified = max(self.shared.modified, event.modified)
 
-    def noted(self, event: ErasureOrdered | ClockAccepted, _stamp: Stamp) -> None:
+    def noted(self, event: Event, _stamp: Stamp) -> None:
         """Apply an event that is for the audit alone."""
 
     def freeze(self) -> Frozen:

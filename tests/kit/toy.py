@@ -25,6 +25,7 @@ from retain.engine.core.event import Cause, Event, Interface, Stamp, fact
 from retain.engine.core.fields import datum
 from retain.engine.core.role import Data, OnHold
 from retain.engine.core.snapshot_table import Frozen
+from retain.engine.history.acts import DataExported, UserAdded, UserRemoved
 from retain.engine.history.events import ClockAccepted, ErasureOrdered, HistoryChanged
 from retain.engine.snapshots import file, load
 from retain.engine.state import State
@@ -237,6 +238,9 @@ CODES: dict[int, type[Event]] = {
     601: HistoryChanged,
     602: ErasureOrdered,
     603: ClockAccepted,
+    604: UserAdded,
+    605: UserRemoved,
+    606: DataExported,
 }
 
 

@@ -85,6 +85,8 @@ async def download(call: Call) -> Response:
     work = _own(call, "export")
     if work is None or not isinstance(work.result, Export):
         raise NotFound("there is no export to download; make one", reason="export")
+    numbers = [one.target.resource for one in work.result.dossier.subjects]
+    await Rights(call.desk.engine).record_export(actor=call.actor, numbers=numbers)
     call.desk.evidence.bench.forget("export")
     asked = {name: value for name, value in work.asked[1].items() if value}
     pieces = zipped(work.result.dossier, work.result.acts, work.started, asked)

@@ -2,32 +2,27 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any, Final
 
-import trio
 from quart import Response
 from werkzeug.datastructures import MultiDict
 
 from retain.api.admin.acts import FOREVER
 from retain.api.console.call import Call
 from retain.api.console.containers.addresses import CONTAINERS, container_address, steps
+from retain.api.console.containers.emptying import Emptying
 from retain.api.console.route import Route
 from retain.api.console.sessions import Note
 from retain.api.html.filters import counted
 from retain.api.identity.roles import ADMINISTRATORS
 from retain.api.refusals import status_of
-from retain.engine import EngineError, State
-from retain.engine.blobs.commands import DeleteBlob
+from retain.engine import Conflict, EngineError
 from retain.engine.blobs.container_commands import DeleteContainer
-from retain.engine.blobs.listing import list_blobs
 from retain.engine.blobs.queries import ContainerTotals, totals_of
 from retain.engine.blobs.shortening import Shortening, shortening
 
 AT: Final = f"{CONTAINERS}/<tenant>/<container>"
-EMPTIES: Final = 5_000
-"""Most blobs that one act deletes, so that it ends within seconds and others are served meanwhile."""
-AT_ONCE: Final = 200
-"""Deletions that may wait for one sync together."""
 MAX_DAYS: Final = 36_500
 
 
@@ -152,7 +147,7 @@ async def _remove(
         here=CONTAINERS,
         **_names(tenant, container),
         found=await _held(call, tenant, container),
-        most=EMPTIES,
+        work=call.desk.emptyings.of(tenant, container),
         fault=fault,
         empties=empties,
     )
@@ -176,54 +171,36 @@ async def remove(call: Call, tenant: str, container: str) -> Response:
 
 
 async def empty(call: Call, tenant: str, container: str) -> Response:
-    """Delete the blobs of a container, at most `EMPTIES` in one call; held and leased ones remain."""
+    """Begin to delete the blobs of a container; what is held or leased stays."""
     if (await call.form()).get("sure", "") != f"{tenant}/{container}":
         fault = "This is not the container’s name. Nothing was changed."
         return await _remove(call, tenant, container, 400, fault=fault, empties=True)
     call.desk.administration.tenants.required(tenant)
-    gone, kept = 0, 0
-    following: str | None = ""
-    while following is not None and gone + kept < EMPTIES:
-        names, following = await _some(call, tenant, container, following)
-        done = await _deleted(call, tenant, container, names)
-        gone += done
-        kept += len(names) - done
-    text = f"Deleted {counted(gone, 'blob')} of {container}."
-    text += f" {counted(kept, 'blob')} stayed: held, leased or written meanwhile." if kept else ""
-    text += " More are left: empty it again." if following is not None else ""
-    return call.go(container_address(tenant, container), Note(text, "hidden"))
+    try:
+        await call.desk.emptyings.start(tenant, container, by=call.caller.name, actor=call.actor)
+    except Conflict as error:
+        fault = f"{error.message}. Nothing was changed."
+        return await _remove(call, tenant, container, status_of(error), fault=fault, empties=True)
+    return call.go(f"{container_address(tenant, container, 'remove')}#emptying")
 
 
-async def _some(call: Call, tenant: str, container: str, start: str) -> tuple[list[str], str | None]:
-    def look(state: State, now: int) -> tuple[list[str], str | None]:
-        page = list_blobs(state.blobs, tenant, container, now, start=start, limit=AT_ONCE)
-        return [one.name for one in page.items], page.next
+async def stop(call: Call, tenant: str, container: str) -> Response:
+    """Stop emptying; what is deleted is gone, the rest stays."""
+    stopped = call.desk.emptyings.stop(tenant, container)
+    words = "Stopped. What was deleted before is gone." if stopped else "It had ended already."
+    return call.go(container_address(tenant, container, "remove"), Note(words, "due" if stopped else "live"))
 
-    return await call.desk.engine.read(look)
+
+async def follow(call: Call, tenant: str, container: str) -> Response:
+    """Return how far it is, for the script of the page that follows it."""
+    work = call.desk.emptyings.of(tenant, container)
+    facts = {"id": None} if work is None or work.done else progress(work)
+    return call.answer(json.dumps(facts), 200, "application/json")
 
 
-async def _deleted(call: Call, tenant: str, container: str, names: list[str]) -> int:
-    """Delete these together; return how many were."""
-    done = 0
-    failures: list[EngineError] = []
-
-    async def delete(name: str) -> None:
-        nonlocal done
-        command = DeleteBlob(actor=call.actor, account=tenant, container=container, name=name)
-        try:
-            await call.desk.engine.submit(command)
-        except EngineError as error:
-            if status_of(error) not in (404, 409, 412):
-                failures.append(error)
-        else:
-            done += 1
-
-    async with trio.open_nursery() as nursery:
-        for name in names:
-            nursery.start_soon(delete, name)
-    if failures:
-        raise failures[0]
-    return done
+def progress(work: Emptying) -> dict[str, Any]:
+    """Return what the script shows."""
+    return {"id": work.id, "percent": work.percent, "words": work.words}
 
 
 ROUTES: Final = (
@@ -232,4 +209,6 @@ ROUTES: Final = (
     Route(path=f"{AT}/remove", view=show_remove, roles=ADMINISTRATORS),
     Route(path=f"{AT}/remove", view=remove, methods=("POST",), roles=ADMINISTRATORS),
     Route(path=f"{AT}/empty", view=empty, methods=("POST",), roles=ADMINISTRATORS),
+    Route(path=f"{AT}/empty/stop", view=stop, methods=("POST",), roles=ADMINISTRATORS),
+    Route(path=f"{AT}/empty/work", view=follow, roles=ADMINISTRATORS, live=True),
 )

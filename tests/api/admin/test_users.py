@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import pytest
@@ -9,8 +10,9 @@ import pytest
 from retain.api.admin.users import FILE, Users
 from retain.api.config.load import Config
 from retain.api.identity import User
-from retain.engine import Conflict, EngineError, Invalid, NotFound
+from retain.engine import Command, Conflict, EngineError, Invalid, NotFound, StorageFailed
 from retain.engine.audit.backups import others
+from retain.engine.audit.log import Filter, log
 from retain.journal.testing.memory import MemoryDisk
 from tests.kit.console import PASSWORD, USERS, console
 
@@ -18,8 +20,12 @@ HASH = USERS[0].password
 CONFIGURED = User("ann", HASH, frozenset({"Auditor"}))
 
 
+async def unrecorded(_command: Command[None]) -> None:
+    """What is recorded of it is for the tests with an engine."""
+
+
 def users(disk: MemoryDisk | None = None) -> Users:
-    made = Users(disk or MemoryDisk(), [CONFIGURED])
+    made = Users(disk or MemoryDisk(), [CONFIGURED], unrecorded, os.urandom)
     made.load()
     return made
 
@@ -79,7 +85,7 @@ async def test_a_user_of_the_configuration_is_changed_only_there() -> None:
 
 async def test_the_configuration_wins_over_the_file() -> None:
     disk = MemoryDisk()
-    other = Users(disk, [])
+    other = Users(disk, [], unrecorded, os.urandom)
     await add(other, "ann", roles=["Administrator"])
     assert users(disk).known["ann"].roles == {"Auditor"}
 
@@ -98,6 +104,35 @@ async def test_a_backup_holds_the_users() -> None:
     disk = MemoryDisk()
     await add(users(disk))
     assert FILE in others(disk)
+
+
+async def test_both_acts_stand_in_the_audit_log_without_the_hash() -> None:
+    async with console() as server:
+        await server.administration.users.add(actor="cli:eve", name="nina", password=HASH, roles=["B", "A"])
+        await server.administration.users.remove(actor="cli:eve", name="nina")
+        found = list(log(server.engine.disk, Filter()))[-2:]
+    assert [(one.event, one.subject, one.actor) for one in found] == [
+        ("user-added", "user:nina", "cli:eve"),
+        ("user-removed", "user:nina", "cli:eve"),
+    ]
+    assert found[0].details == {"name": "nina", "roles": ["A", "B"]}
+
+
+async def test_a_user_is_removed_even_where_nothing_can_be_recorded() -> None:
+    async def fails(_command: Command[None]) -> None:
+        raise StorageFailed("the journal takes nothing")
+
+    disk = MemoryDisk()
+    await add(users(disk))
+    broken = Users(disk, [], fails, os.urandom)
+    broken.load()
+    with pytest.raises(StorageFailed):
+        await broken.remove(actor="cli", name="bob")
+    assert "bob" not in broken.known
+    with pytest.raises(StorageFailed):
+        await add(broken)
+    assert "bob" not in broken.known
+    assert "bob" not in users(disk).known
 
 
 async def test_who_is_added_signs_in_at_once_and_who_is_removed_is_out_at_once() -> None:

@@ -179,6 +179,9 @@ async def test_the_export_is_a_zip_that_can_be_taken_once() -> None:
         assert names == ["4711/cart", "mytenant/recordings/2026/../4711.wav"]
         assert document["asked"] == {"customer": "4711", "tag": "customer=4711"}
         assert (await browser.get(f"{PAGE}/export.zip")).status == 404
+        told = (await browser.get("/console/audit?actor=user:ann")).text
+        assert "Data exported" in told
+        assert re.search(r"export of [12]<", told), re.findall(r"export of[^<]*", told)
 
 
 async def test_what_one_session_found_is_not_shown_in_another() -> None:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
+from typing import Any
 from urllib.parse import quote
 
 import pytest
+import trio
 
+from retain.api.console.containers.emptying import Emptyings
+from retain.engine import StorageFull
 from retain.engine.blobs.queries import totals_of
 from retain.engine.testing import ManualClock
 from tests.api.console.test_containers_page import AT, at, put
-from tests.kit.console import Console, console
+from tests.kit.console import Browser, Console, console
 
 NAME = "mytenant/recordings"
 
@@ -83,10 +88,92 @@ async def test_emptying_needs_the_name_and_leaves_what_is_held() -> None:
         await browser.send(at("/blob/hold"), {"name": "7.wav", "reason": "case"}, at("/blob", name="7.wav"))
         refused = await browser.send(at("/empty"), {"sure": "recordings"}, at("/remove"))
         assert (refused.status, await blobs(server)) == (400, 205)
-        done = await browser.send(at("/empty"), {"sure": NAME}, at("/remove"))
-        assert (done.status, await blobs(server)) == (303, 1)
-        said = (await browser.get(AT)).text
+        begun = await browser.send(at("/empty"), {"sure": NAME}, at("/remove"))
+        assert (begun.status, begun.location) == (303, f"{at('/remove')}#emptying")
+        with trio.fail_after(30):
+            while await followed(browser) is not None:
+                await trio.lowlevel.checkpoint()
+        assert await blobs(server) == 1
+        said = (await browser.get(at("/remove"))).text
         assert "Deleted 204\u00a0blobs of recordings. 1\u00a0blob stayed" in said
+        log = await browser.get(f"/console/audit?actor=user:ann&resource={NAME}/8.wav")
+        assert "Blob deleted" in log.text
+
+
+async def followed(browser: Browser) -> dict[str, Any] | None:
+    """What the script of the page is told of an emptying; None once it has ended."""
+    facts: dict[str, Any] = json.loads((await browser.get(at("/empty/work"))).text)
+    return None if facts["id"] is None else facts
+
+
+async def test_emptying_is_followed_stopped_and_gone_on_with(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with console() as server:
+        async with trio.open_nursery() as nursery:
+            for number in range(450):
+                nursery.start_soon(put, server, f"{number}.wav")
+        gate, through, submit = trio.Event(), 0, server.engine.submit
+
+        async def slow(command: Any) -> Any:
+            nonlocal through
+            through += 1
+            if through > 200:
+                await gate.wait()
+            return await submit(command)
+
+        monkeypatch.setattr(server.engine, "submit", slow)
+        browser, other = await server.signed_in(), await server.signed_in()
+        page = await browser.get(at("/remove"))
+        sent = {"csrf_token": page.csrf, "sure": NAME}
+        await browser.ask("POST", at("/empty"), form=sent)
+        with trio.fail_after(30):
+            while (facts := await followed(other)) is not None and not facts["words"].startswith("200"):
+                await trio.lowlevel.checkpoint()
+        assert facts is not None
+        assert (facts["percent"], facts["words"][:16]) == (44, "200\u00a0blobs of 450")
+        shown = await other.get(at("/remove"))
+        assert "It is being emptied" in shown.text
+        assert 'data-follow="/console/containers/mytenant/recordings/empty/work"' in shown.text
+        busy = await other.ask("POST", at("/empty"), form={**sent, "csrf_token": shown.csrf})
+        assert (busy.status, "is being emptied already" in busy.text) == (409, True)
+        stopped = await other.ask("POST", at("/empty/stop"), form={"csrf_token": shown.csrf})
+        assert stopped.status == 303
+        with trio.fail_after(30):
+            while await followed(browser) is not None:
+                await trio.lowlevel.checkpoint()
+        assert await blobs(server) == 250
+        gate.set()
+        assert "It was stopped; empty it again to go on." in (await browser.get(at("/remove"))).text
+        await browser.send(at("/empty/stop"), {}, at("/remove"))
+        assert "It had ended already." in (await browser.get(at("/remove"))).text
+        await browser.ask("POST", at("/empty"), form=sent)
+        with trio.fail_after(30):
+            while await blobs(server):
+                await trio.lowlevel.checkpoint()
+
+
+async def test_emptying_that_the_disk_ends_says_so_and_the_server_goes_on(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with console() as server:
+        await put(server, "x.wav")
+        for failure, words in (
+            (StorageFull("there is no room on the disk"), "It ended early: there is no room on the disk."),
+            (ZeroDivisionError(), "the server made a mistake, which is in its log"),
+        ):
+            emptyings = Emptyings(server.engine)
+
+            async def failing(_command: object, failure: Exception = failure) -> None:
+                raise failure
+
+            with monkeypatch.context() as broken:
+                broken.setattr(server.engine, "submit", failing)
+                work = await emptyings.start("mytenant", "recordings", by="ann", actor="user:ann")
+                with trio.fail_after(30):
+                    while not work.done:
+                        await trio.lowlevel.checkpoint()
+            assert words in work.outcome
+            assert await blobs(server) == 1
+        assert "emptying a container ended by an error of ours" in caplog.text
 
 
 async def test_a_container_is_removed_unless_it_is_held() -> None:

@@ -1,0 +1,166 @@
+"""What operators did that changes no data: users added or removed, exports taken. For the audit log alone.
+
+The codes are in `engine/wire.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from retain.engine.core.command import Command, Decision
+from retain.engine.core.domain import Decide
+from retain.engine.core.event import Cause, Event, Interface, fact
+from retain.engine.core.role import Data, OnHold, RecordRole
+from retain.journal import Verb
+
+
+@fact
+class UserAdded(Event):
+    """A user was added who can log in; `resource` is the random number of this act.
+
+    Attributes:
+        name: The user's name.
+        roles: The user's roles.
+    """
+
+    VERB: ClassVar[Verb] = Verb.PUT
+    ON_HOLD: ClassVar[OnHold] = OnHold.HARMLESS
+    VALUES: ClassVar[str] = ""
+    DATA: ClassVar[Data] = Data.NONE
+    SURFACE: ClassVar[Interface] = Interface.ENGINE
+    STANDING: ClassVar[RecordRole] = RecordRole.NONE
+
+    name: str
+    roles: tuple[str, ...]
+
+    @classmethod
+    def subject(cls, details: Mapping[str, Any]) -> str:
+        """Return who was added."""
+        return f"user:{details['name']}"
+
+
+@fact
+class UserRemoved(Event):
+    """A user was removed, who cannot log in any more; `resource` is the random number of this act.
+
+    Attributes:
+        name: The user's name.
+    """
+
+    VERB: ClassVar[Verb] = Verb.DELETE
+    ON_HOLD: ClassVar[OnHold] = OnHold.HARMLESS
+    VALUES: ClassVar[str] = ""
+    DATA: ClassVar[Data] = Data.NONE
+    SURFACE: ClassVar[Interface] = Interface.ENGINE
+    STANDING: ClassVar[RecordRole] = RecordRole.NONE
+
+    name: str
+
+    @classmethod
+    def subject(cls, details: Mapping[str, Any]) -> str:
+        """Return who was removed."""
+        return f"user:{details['name']}"
+
+
+@fact
+class DataExported(Event):
+    """Somebody took everything that is stored of some resources; `resource` is the random number of this act.
+
+    Attributes:
+        things: How many things it is about.
+        numbers: Their resources' numbers, joined.
+    """
+
+    VERB: ClassVar[Verb] = Verb.PUT
+    ON_HOLD: ClassVar[OnHold] = OnHold.HARMLESS
+    VALUES: ClassVar[str] = ""
+    DATA: ClassVar[Data] = Data.NONE
+    SURFACE: ClassVar[Interface] = Interface.ENGINE
+    STANDING: ClassVar[RecordRole] = RecordRole.NONE
+
+    things: int
+    numbers: bytes
+
+    @classmethod
+    def subject(cls, details: Mapping[str, Any]) -> str:
+        """Return how much it is about."""
+        return f"export of {details['things']}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordUserAdded(Command[None]):
+    """Record that a user is added, before they can log in.
+
+    Attributes:
+        resource: The number of this act.
+        name: The user's name.
+        roles: The user's roles.
+    """
+
+    resource: bytes
+    name: str
+    roles: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordUserRemoved(Command[None]):
+    """Record that a user was removed.
+
+    Attributes:
+        resource: The number of this act.
+        name: The user's name.
+    """
+
+    FREES_SPACE: ClassVar[bool] = True
+
+    resource: bytes
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordExport(Command[None]):
+    """Record that somebody takes everything that is stored of some resources, before they get it.
+
+    Attributes:
+        resource: The number of this act.
+        numbers: The resources it is about.
+    """
+
+    resource: bytes
+    numbers: Sequence[bytes]
+
+
+def deciders() -> Mapping[type[Command[Any]], Decide]:
+    """Return the deciders: each act becomes one event, and none is refused."""
+    return {RecordUserAdded: _user_added, RecordUserRemoved: _user_removed, RecordExport: _exported}
+
+
+def _user_added(command: RecordUserAdded, _now: int) -> Decision[None]:
+    event = UserAdded(
+        resource=command.resource,
+        actor=command.actor,
+        cause=Cause.REQUEST,
+        name=command.name,
+        roles=command.roles,
+    )
+    return Decision((event,), None)
+
+
+def _user_removed(command: RecordUserRemoved, _now: int) -> Decision[None]:
+    event = UserRemoved(
+        resource=command.resource, actor=command.actor, cause=Cause.REQUEST, name=command.name
+    )
+    return Decision((event,), None)
+
+
+def _exported(command: RecordExport, _now: int) -> Decision[None]:
+    event = DataExported(
+        resource=command.resource,
+        actor=command.actor,
+        cause=Cause.REQUEST,
+        things=len(command.numbers),
+        numbers=b"".join(command.numbers),
+    )
+    return Decision((event,), None)
