@@ -46,6 +46,9 @@ class EngineAccess(Protocol):
     async def read(self, query: Callable[[State, int], Value]) -> Value:
         """Return `query(state, now)`: all that was answered before, by any process, is in it, and durable."""
 
+    async def compute(self, work: Callable[[], Value]) -> Value:
+        """Run `work`, which keeps a processor busy for long, in a thread; it must not look at the state."""
+
     def glance(self, query: Callable[[State, int], Value]) -> Value:
         """Return `query(state, now)` at once, whether or not what it saw is durable."""
 
@@ -57,6 +60,9 @@ class EngineAccess(Protocol):
 
     def on_commit(self, callback: Callable[[int], None]) -> None:
         """Call `callback(seq)` after durable changes; it must not block."""
+
+    def on_sync(self, callback: Callable[[float], None]) -> None:
+        """Call `callback(seconds)` after every sync of the journal by this process."""
 
     def statistics(self) -> Statistics:
         """Return the statistics of this moment."""

@@ -12,7 +12,7 @@ from retain.api.config.load import Config
 from retain.api.http.external import ExternalUrl
 from retain.api.http.message import Mounted
 from retain.api.identity import Identity, areas_identity_options
-from retain.engine import Engine
+from retain.engine import EngineAccess
 
 __all__ = ["SAMPLE_PAGE", "Areas", "areas_interface"]
 
@@ -20,7 +20,7 @@ SAMPLE_PAGE = "/".join(PAGE)
 """Path of the sample page, without its leading slash."""
 
 
-def areas_interface(engine: Engine, config: Config) -> Mounted:
+def areas_interface(engine: EngineAccess, config: Config) -> Mounted:
     """Return the interface over `engine`, to be mounted by `api.server.app`."""
     options = areas_identity_options(config)
     identity = None if options is None else Identity(options, now=engine.now, entropy=engine.entropy)

@@ -13,7 +13,7 @@ from retain.api.areas.storage import Storage
 from retain.api.config.load import AreasConfig
 from retain.api.http.message import BadRequest, Request, RequestError, Response
 from retain.api.identity import Identity, IdentityError
-from retain.engine import Engine, EngineError
+from retain.engine import EngineAccess, EngineError
 
 if TYPE_CHECKING:
     from retain.api.areas.sample import SamplePage
@@ -33,7 +33,9 @@ class Areas:
 
     """
 
-    def __init__(self, engine: Engine, config: AreasConfig, links: Links, identity: Identity | None) -> None:
+    def __init__(
+        self, engine: EngineAccess, config: AreasConfig, links: Links, identity: Identity | None
+    ) -> None:
         self._engine = engine
         self._identity = identity
         self._cors = Cors(config.cors_allowed_origins)

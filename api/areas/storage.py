@@ -22,7 +22,7 @@ from retain.api.areas.routes import Operation, Target
 from retain.api.areas.ttl import parse_ttl
 from retain.api.config.load import AreasConfig
 from retain.api.http.message import BadRequest, Request, Response
-from retain.engine import Engine, NotFound
+from retain.engine import EngineAccess, NotFound
 from retain.engine.areas import AreasPolicy, CreateArea, DeleteArea, NewValue, UpdateArea, Value, queries
 
 
@@ -36,7 +36,7 @@ class Storage:
 
     """
 
-    def __init__(self, engine: Engine, config: AreasConfig, links: Links) -> None:
+    def __init__(self, engine: EngineAccess, config: AreasConfig, links: Links) -> None:
         self._engine = engine
         self._config = config
         self._links = links

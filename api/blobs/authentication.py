@@ -23,7 +23,7 @@ from retain.api.http.external import ExternalUrl
 from retain.api.http.message import Request
 from retain.api.identity import client_address
 from retain.api.identity.proxy import Networks
-from retain.engine import Engine, State
+from retain.engine import EngineAccess, State
 from retain.engine.blobs import queries
 
 KeysOf = Callable[[str], tuple[bytes, ...] | None]
@@ -71,7 +71,7 @@ async def authenticate(
     address: Address,
     query: Query,
     *,
-    engine: Engine,
+    engine: EngineAccess,
     origin: Origin,
     keys: tuple[bytes, ...],
     inherited: str | None = None,
@@ -106,7 +106,7 @@ async def authenticate(
 
 
 async def verify_token(
-    engine: Engine, token: Token, target: sas.Target, keys: tuple[bytes, ...], facts: sas.Facts
+    engine: EngineAccess, token: Token, target: sas.Target, keys: tuple[bytes, ...], facts: sas.Facts
 ) -> sas.Grant:
     """Check a token against the account's keys and the stored policies as they are now. Raises AzureError.
 

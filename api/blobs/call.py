@@ -17,7 +17,7 @@ from retain.api.blobs.wire.query import Query
 from retain.api.blobs.wire.times import http_date
 from retain.api.http.external import ExternalUrl
 from retain.api.http.message import Request, Response
-from retain.engine import Engine
+from retain.engine import EngineAccess
 from retain.engine.blobs.conditions import Conditions
 
 XML: Final = ("Content-Type", "application/xml")
@@ -56,7 +56,7 @@ class Call(NamedTuple):
     interface: Interface
 
     request: Request
-    engine: Engine
+    engine: EngineAccess
     site: Site
     address: Address
     query: Query

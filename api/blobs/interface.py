@@ -25,7 +25,7 @@ from retain.api.blobs.xml.service_properties import CorsRule, ServiceProperties
 from retain.api.config.load import Config
 from retain.api.http.external import ExternalUrl
 from retain.api.http.message import Mounted, Request, RequestError, Response
-from retain.engine import Engine, EngineError
+from retain.engine import EngineAccess, EngineError
 from retain.engine.blobs import queries
 
 FALLBACK_VERSION: Final = "2021-12-02"
@@ -51,7 +51,7 @@ class _Place(NamedTuple):
     headers: Mapping[str, str]
 
 
-def blobs_interface(engine: Engine, config: Config, keys_of: KeysOf) -> Mounted:
+def blobs_interface(engine: EngineAccess, config: Config, keys_of: KeysOf) -> Mounted:
     """Return the interface over `engine`, ready to be mounted; `keys_of` knows the accounts."""
     return BlobInterface(engine, config, keys_of).mount()
 
@@ -59,7 +59,7 @@ def blobs_interface(engine: Engine, config: Config, keys_of: KeysOf) -> Mounted:
 class BlobInterface:
     """Azure Blob Storage for the accounts that `keys_of` knows."""
 
-    def __init__(self, engine: Engine, config: Config, keys_of: KeysOf) -> None:
+    def __init__(self, engine: EngineAccess, config: Config, keys_of: KeysOf) -> None:
         self._engine = engine
         suffixes = tuple(suffix.lower() for suffix in config.blobs.host_suffixes)
         self._random = b""

@@ -45,7 +45,7 @@ from retain.api.web.landing import Landing
 from retain.api.web.metrics import Counters
 from retain.api.web.readiness import readiness
 from retain.api.web.seen import Seen
-from retain.engine import Engine, EngineError
+from retain.engine import EngineAccess, EngineError
 
 if TYPE_CHECKING:
     from quart import Blueprint
@@ -76,7 +76,7 @@ class App:
 
     def __init__(
         self,
-        engine: Engine,
+        engine: EngineAccess,
         config: Config,
         interfaces: Sequence[Mounted],
         pages: Sequence[Callable[[], Blueprint]] = (),
@@ -352,7 +352,7 @@ class App:
 
 
 def create_app(
-    engine: Engine,
+    engine: EngineAccess,
     config: Config,
     interfaces: Sequence[Mounted] = (),
     *,

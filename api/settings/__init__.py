@@ -10,7 +10,7 @@ from retain.api.http.message import Mounted
 from retain.api.identity import Identity, identity_options
 from retain.api.settings.address import PREFIXES
 from retain.api.settings.interface import Settings
-from retain.engine import Engine
+from retain.engine import EngineAccess
 
 __all__ = ["Settings", "settings_interface"]
 
@@ -21,7 +21,7 @@ _EXAMPLE = (
 )
 
 
-def settings_interface(engine: Engine, config: Config, identity: Identity | None = None) -> Mounted:
+def settings_interface(engine: EngineAccess, config: Config, identity: Identity | None = None) -> Mounted:
     """Return the interface as `config` describes it, ready to be mounted.
 
     `identity` authenticates callers, where other users than those of `config` may call.

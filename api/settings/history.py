@@ -8,7 +8,7 @@ from typing import Any
 import trio
 
 from retain.api.settings.errors import TooManyWaiting
-from retain.engine import Engine, Forbidden, NotFound
+from retain.engine import EngineAccess, Forbidden, NotFound
 from retain.engine.audit.settings_versions import Version, kept_events, versions
 from retain.engine.settings import Asker, Document, Level, Missing, Path, Place, SettingsPolicy, sliced
 from retain.engine.settings.paths import walk
@@ -27,7 +27,7 @@ class History:
         policy: What the operator allows.
     """
 
-    def __init__(self, engine: Engine, policy: SettingsPolicy) -> None:
+    def __init__(self, engine: EngineAccess, policy: SettingsPolicy) -> None:
         self._engine = engine
         self._policy = policy
         self._one = trio.CapacityLimiter(1)

@@ -16,7 +16,7 @@ from retain.api.settings.query import read_query
 from retain.api.settings.reads import Reader, Wanted
 from retain.api.settings.watch import Watchers
 from retain.api.settings.writes import Writer
-from retain.engine import Engine, EngineError
+from retain.engine import EngineAccess, EngineError
 from retain.engine.settings import Asker, Level, SettingsPolicy
 
 ME_METHODS = ("Allow", "GET, HEAD, OPTIONS")
@@ -32,7 +32,7 @@ class Settings:
 
     """
 
-    def __init__(self, engine: Engine, config: SettingsConfig, identity: Identity) -> None:
+    def __init__(self, engine: EngineAccess, config: SettingsConfig, identity: Identity) -> None:
         self._engine = engine
         self._config = config
         self._identity = identity

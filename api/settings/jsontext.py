@@ -6,21 +6,21 @@ import json
 from functools import partial
 from typing import Any, NoReturn
 
-from retain.engine import Engine
+from retain.engine import EngineAccess
 from retain.engine.core.errors import Invalid
 from retain.engine.settings import EncodedValue, sliced
 from retain.engine.settings.ahead import LONG_BYTES
 from retain.engine.settings.value import depth_of, to_text
 
 
-async def read_json(engine: Engine, data: bytes, max_depth: int) -> EncodedValue:
+async def read_json(engine: EngineAccess, data: bytes, max_depth: int) -> EncodedValue:
     """Return what `parse` does; a long text is read in a thread."""
     if len(data) <= LONG_BYTES:
         return parse(data, max_depth)
     return await engine.compute(partial(parse, data, max_depth))
 
 
-async def json_text(engine: Engine, value: Any) -> bytes:
+async def json_text(engine: EngineAccess, value: Any) -> bytes:
     """Return what `to_text` does; a large value is written in a thread."""
     if sliced.is_small(value):
         return to_text(value)

@@ -19,7 +19,7 @@ from retain.api.settings.jsontext import json_text
 from retain.api.settings.query import Query
 from retain.api.settings.stream import change_stream
 from retain.api.settings.watch import Watch, Watchers
-from retain.engine import Engine
+from retain.engine import EngineAccess
 from retain.engine.core.time import iso
 from retain.engine.settings import Asker, Document, Path, Place, Preconditions, SettingsPolicy
 from retain.engine.settings.ahead import reads_long
@@ -62,7 +62,7 @@ class Reader:
         watchers: The requests that wait.
     """
 
-    def __init__(self, engine: Engine, policy: SettingsPolicy, watchers: Watchers) -> None:
+    def __init__(self, engine: EngineAccess, policy: SettingsPolicy, watchers: Watchers) -> None:
         self._engine = engine
         self._policy = policy
         self._watchers = watchers

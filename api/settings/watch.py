@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import trio
 
 from retain.api.settings.errors import TooManyWaiting
-from retain.engine import Engine
+from retain.engine import EngineAccess
 from retain.engine.settings import Place
 
 
@@ -38,7 +38,7 @@ class Watchers:
     A commit costs as much as it has changes, however many watch.
     """
 
-    def __init__(self, engine: Engine, limit: int, per_user: int) -> None:
+    def __init__(self, engine: EngineAccess, limit: int, per_user: int) -> None:
         self._engine = engine
         self._limit = limit
         self._per_user = per_user

@@ -11,7 +11,7 @@ from retain.api.settings.conditions import read_conditions
 from retain.api.settings.errors import UnsupportedBody
 from retain.api.settings.jsontext import read_json
 from retain.api.settings.reads import Reader, Wanted
-from retain.engine import Engine
+from retain.engine import EngineAccess
 from retain.engine.settings import (
     DeleteValue,
     EncodedValue,
@@ -40,7 +40,9 @@ class Writer:
 
     """
 
-    def __init__(self, engine: Engine, policy: SettingsPolicy, reader: Reader, max_body_bytes: int) -> None:
+    def __init__(
+        self, engine: EngineAccess, policy: SettingsPolicy, reader: Reader, max_body_bytes: int
+    ) -> None:
         self._engine = engine
         self._policy = policy
         self._reader = reader

@@ -15,7 +15,7 @@ from werkzeug.exceptions import HTTPException
 
 from retain.api.web.metrics import Counters
 from retain.api.web.readiness import readiness
-from retain.engine import Engine
+from retain.engine import EngineAccess
 
 LOG = logging.getLogger("retain.http")
 
@@ -65,7 +65,7 @@ def plain_refusal(error: HTTPException) -> Response:
     return answer
 
 
-def operations(engine: Engine, counters: Counters, *, metrics: bool) -> Blueprint:
+def operations(engine: EngineAccess, counters: Counters, *, metrics: bool) -> Blueprint:
     """Return the routes `/healthz` (the process answers), `/readyz` (it can store) and `/metrics`."""
     routes = Blueprint("operations", __name__)
 

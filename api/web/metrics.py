@@ -22,7 +22,7 @@ from prometheus_client import (
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from retain.engine import Engine, Statistics
+from retain.engine import EngineAccess, Statistics
 from retain.engine.core.shortages import DISK, KINDS
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -144,7 +144,7 @@ class Counters:
         """Count a connection that was cut or refused."""
         self._cuts.labels(reason).inc()
 
-    def watch(self, engine: Engine, connections: Callable[[], int]) -> None:
+    def watch(self, engine: EngineAccess, connections: Callable[[], int]) -> None:
         """Show the engine's statistics and the number of open connections, too."""
         engine.on_sync(self._syncs.observe)
         self.registry.register(_Live(engine, connections, self._shown))
@@ -197,7 +197,7 @@ class _Answered(Collector):
 class _Live(Collector):
     def __init__(
         self,
-        engine: Engine,
+        engine: EngineAccess,
         connections: Callable[[], int],
         shown: Sequence[tuple[str, str, Callable[[], float | None]]],
     ) -> None:

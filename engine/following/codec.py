@@ -21,7 +21,7 @@ import msgpack
 from retain.engine.core import errors as refusals
 from retain.engine.core.command import Command
 from retain.engine.core.errors import EngineError
-from retain.engine.settings.model import MISSING, Missing
+from retain.engine.settings.model import MISSING, Level, Missing
 
 _OBJECT: Final = 1
 _TUPLE: Final = 2
@@ -52,7 +52,7 @@ class Codec:
 
     def __init__(self, classes: Iterable[type[Any]] = ()) -> None:
         found: dict[str, type[Any]] = {}
-        for kind in (*_commands(Command), *classes):
+        for kind in (*_commands(Command), Level, *classes):
             _collect(kind, found)
         self._kinds = [found[name] for name in sorted(found)]
         self._numbers = {kind: number for number, kind in enumerate(self._kinds)}

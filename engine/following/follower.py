@@ -25,6 +25,7 @@ from retain.engine.snapshots.load import load_snapshot, replay, replay_warily
 from retain.engine.state import State
 from retain.engine.statistics import Statistics
 from retain.engine.writing.bodies import BodyLimits, Download, Upload, open_body
+from retain.engine.writing.threads import in_thread
 
 SLICE: Final = 2000
 """Records applied in one go where nobody waits for them, about 20 ms."""
@@ -98,6 +99,7 @@ class Follower:
         self._limits = BodyLimits(self.shortages) if bodies is None else BodyLimits(self.shortages, bodies)
         self._committed: list[Callable[[int], None]] = []
         self._facts: Statistics | None = None
+        self._computing = trio.Lock()
 
     def now(self) -> int:
         """Return the present as the leader judges it, nanoseconds since the epoch."""
@@ -150,6 +152,11 @@ class Follower:
         """
         return self.glance(query)
 
+    async def compute(self, work: Callable[[], Value]) -> Value:
+        """Run `work`, which keeps a processor busy for long, in a thread: one such work at a time."""
+        async with self._computing:
+            return await in_thread(work, shortages=self.shortages)
+
     def glance(self, query: Callable[[State, int], Value]) -> Value:
         """As `read`: all that a follower sees is durable."""
         if self._board.durable > self.state.seq:
@@ -175,6 +182,9 @@ class Follower:
     def on_commit(self, callback: Callable[[int], None]) -> None:
         """Call `callback(seq)` after each time that records were applied; it must not block."""
         self._committed.append(callback)
+
+    def on_sync(self, callback: Callable[[float], None]) -> None:
+        """Do nothing: a follower syncs no journal."""
 
     def statistics(self) -> Statistics:
         """Return the leader's last statistics, with this process' own shortages."""

@@ -17,6 +17,7 @@ from retain.engine.testing import SteppedClock, open_memory_engine
 from retain.journal import PayloadStore
 from retain.journal.testing.memory import MemoryDisk
 from tests.kit.engines import LightOptions
+from tests.kit.following import access
 from tests.kit.requests import make_request
 
 BOUNDARY = "----WebKitFormBoundaryPu8S1YopPtZq8Z54"
@@ -144,5 +145,8 @@ async def areas_client(
         Config(), areas=replace(AreasConfig(), **settings), server=replace(ServerConfig(), **(server or {}))
     )
     clock, disk = SteppedClock(), MemoryDisk()
-    async with open_memory_engine(disk, clock=clock, options=options) as engine:
-        yield Client(engine, areas_interface(engine, config), clock, disk)
+    async with (
+        open_memory_engine(disk, clock=clock, options=options) as engine,
+        access(engine, clock) as served,
+    ):
+        yield Client(engine, areas_interface(served, config), clock, disk)

@@ -21,6 +21,7 @@ from retain.engine.testing import EPOCH, SteppedClock, open_memory_engine
 from retain.journal import PayloadStore
 from retain.journal.testing.memory import MemoryDisk
 from tests.kit.engines import LightOptions
+from tests.kit.following import access
 from tests.kit.requests import make_request
 
 ACCOUNT = "tenant"
@@ -214,7 +215,10 @@ async def blob_client(
         Config(), blobs=replace(BlobsConfig(), **settings), server=replace(ServerConfig(), **(server or {}))
     )
     clock, disk = SteppedClock(), disk if disk is not None else MemoryDisk()
-    async with open_memory_engine(disk, clock=clock, options=options) as engine:
+    async with (
+        open_memory_engine(disk, clock=clock, options=options) as engine,
+        access(engine, clock) as served,
+    ):
         days = config.retention.recordings_days
         await engine.submit(ConfigureRetention(actor="test", days=days, resource=bytes(16)))
-        yield BlobClient(engine, BlobInterface(engine, config, KEYS.get), clock, disk)
+        yield BlobClient(engine, BlobInterface(served, config, KEYS.get), clock, disk)

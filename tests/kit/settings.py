@@ -18,6 +18,7 @@ from retain.engine import Engine
 from retain.engine.testing import ManualClock, open_memory_engine
 from retain.journal.testing.memory import MemoryDisk
 from tests.kit.engines import LightOptions
+from tests.kit.following import access
 from tests.kit.requests import make_request
 
 ROOT = "/mobileservices/Storage/v1/runtime/application"
@@ -126,5 +127,9 @@ def identity(engine: Engine, **options: Any) -> Identity:
 async def settings_client(disk: MemoryDisk | None = None, **config: Any) -> AsyncIterator[Client]:
     """A client on an engine that is verified in the end."""
     disk = disk if disk is not None else MemoryDisk()
-    async with open_memory_engine(disk, clock=ManualClock(), options=QUIET) as engine:
-        yield Client(engine, Settings(engine, SettingsConfig(**config), identity(engine)), disk)
+    clock = ManualClock()
+    async with (
+        open_memory_engine(disk, clock=clock, options=QUIET) as engine,
+        access(engine, clock) as served,
+    ):
+        yield Client(engine, Settings(served, SettingsConfig(**config), identity(engine)), disk)

@@ -22,7 +22,7 @@ from retain.api.blobs.wire.names import metadata_headers
 from retain.api.blobs.wire.ranges import content_range, parse_range
 from retain.api.blobs.wire.tags import tags_document
 from retain.api.http.message import Response
-from retain.engine import Download, Engine
+from retain.engine import Download, EngineAccess
 from retain.engine.blobs import queries
 from retain.engine.blobs.conditions import UNCONDITIONAL
 from retain.engine.blobs.entries import BlobEntry, pieces
@@ -110,7 +110,7 @@ class _Stretches:
     """Stretches of stored bodies, read one after the other; at most one of their files is open."""
 
     def __init__(
-        self, engine: Engine, held: list[tuple[StoredBody, int, int]], first: Download | None = None
+        self, engine: EngineAccess, held: list[tuple[StoredBody, int, int]], first: Download | None = None
     ) -> None:
         self._engine = engine
         self._held = held
@@ -137,11 +137,11 @@ class _Stretches:
             await download.aclose()
 
 
-async def _opened(engine: Engine, held: list[tuple[StoredBody, int, int]]) -> _Stretches:
+async def _opened(engine: EngineAccess, held: list[tuple[StoredBody, int, int]]) -> _Stretches:
     return _Stretches(engine, held, await engine.open_body(held[0][0]) if held else None)
 
 
-async def open_blob(engine: Engine, entry: BlobEntry, start: int, stop: int) -> BlobBody:
+async def open_blob(engine: EngineAccess, entry: BlobEntry, start: int, stop: int) -> BlobBody:
     """Return the bytes of a blob from `start` up to, not including, `stop`, opened already.
 
     Raises NotFound if they were erased meanwhile, so that the answer can say so before it begins.
@@ -172,7 +172,9 @@ class BlobBody:
         await self._stretches.aclose()
 
 
-async def read_blob(engine: Engine, entry: BlobEntry, start: int, stop: int) -> AsyncGenerator[bytes, None]:
+async def read_blob(
+    engine: EngineAccess, entry: BlobEntry, start: int, stop: int
+) -> AsyncGenerator[bytes, None]:
     """Yield the bytes of a blob from `start` up to, not including, `stop`, as they come from the disk."""
     stretches = _Stretches(engine, pieces(entry, start, stop))
     try:
