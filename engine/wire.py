@@ -108,7 +108,7 @@ def to_draft(event: Event) -> Draft:
     content = event.content()
     return Draft(
         verb=event.VERB,
-        surface=event.INTERFACE,
+        interface=event.INTERFACE,
         resource=event.resource,
         cause=event.cause,
         details=_pack([_CODE_OF[type(event)], event.VERSION, event.actor, event.details()]),

@@ -57,7 +57,7 @@ def _record(one: Proven) -> dict[str, Any]:
     header = one.header
     verb = _VERBS.get(header.verb, str(header.verb))
     cause = _CAUSES.get(header.cause, str(header.cause))
-    interface = _INTERFACES.get(header.surface, str(header.surface))
+    interface = _INTERFACES.get(header.interface, str(header.interface))
     about, name, event = one.about, None, verb
     if about is not None and about.kind is not None:
         name = about.kind.subject(about.details)

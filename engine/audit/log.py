@@ -154,12 +154,12 @@ def entry_of(record: Record) -> AuditEntry:
     event = ""
     if about is not None:
         event = f"unknown-{about.code}" if kind is None else name_of(kind.__name__)
-    elif header.surface == Interface.ENGINE and record.content:
+    elif header.interface == Interface.ENGINE and record.content:
         details = _own_details(header.verb, record.content)
     return AuditEntry(
         seq=header.seq,
         time=header.time,
-        interface=_INTERFACE_NAMES.get(header.surface, str(header.surface)),
+        interface=_INTERFACE_NAMES.get(header.interface, str(header.interface)),
         verb=_VERB_NAMES.get(header.verb, str(header.verb)),
         event=event,
         resource="" if header.resource == NO_RESOURCE else header.resource.hex(),
@@ -220,7 +220,7 @@ def state_at(
 def header_matches(header: Header, wanted: Filter) -> bool:
     """Return whether a record with this header may be wanted, as far as the header tells."""
     return (
-        (wanted.interface is None or header.surface == INTERFACES[wanted.interface])
+        (wanted.interface is None or header.interface == INTERFACES[wanted.interface])
         and (wanted.verb is None or header.verb == VERBS[wanted.verb])
         and (wanted.cause is None or header.cause == CAUSES[wanted.cause])
         and (wanted.since is None or header.time >= wanted.since)

@@ -1,6 +1,6 @@
 """The conditions of a write, judged inside the decision, so that nothing comes between check and write.
 
-Which headers may stand together, and how a read answers, is the surface's business (docs/wire/blobs.md,
+Which headers may stand together, and how a read answers, is the interface's business (docs/wire/blobs.md,
 section 7); here is only what a write, a delete or a container operation demands of the thing as it is.
 """
 

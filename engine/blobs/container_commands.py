@@ -132,7 +132,7 @@ class SetServiceProperties(Command[None]):
     Attributes:
         account: The tenant's account.
         document: The properties to change, as msgpack types; the others stay as they are. Of a property that
-            is a mapping, its members alike. What they mean is the surface's business. Never changed
+            is a mapping, its members alike. What they mean is the interface's business. Never changed
             afterwards.
         resource: 16 random bytes.
 

@@ -112,7 +112,7 @@ def encode_batch(
         end += len(details) + len(content)
         payload += (details, content)
         assert len(draft.resource) == RESOURCE_BYTES, "a resource is 16 bytes"
-        what = (draft.verb, draft.surface, draft.resource, draft.cause)
+        what = (draft.verb, draft.interface, draft.resource, draft.cause)
         headers.append(pack((seq, time, *what, len(details), len(content), details_proof, content_proof)))
     head = pack((size, root, *headers))
     payload_at, extent = layout(len(head), end)

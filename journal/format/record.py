@@ -38,11 +38,11 @@ class Part(IntFlag):
 class Draft:
     """A record to be appended. `details` and `content` are msgpack; b"" means the record has none.
 
-    `resource` is 16 opaque bytes. `surface` and `cause` are the engine's numbers, 0 to 2**32 - 1.
+    `resource` is 16 opaque bytes. `interface` and `cause` are the engine's numbers, 0 to 2**32 - 1.
     """
 
     verb: int
-    surface: int
+    interface: int
     resource: bytes
     cause: int
     details: bytes
@@ -58,7 +58,7 @@ class Header(NamedTuple):
     seq: int
     time: int
     verb: int
-    surface: int
+    interface: int
     resource: bytes
     cause: int
     details_size: int

@@ -28,7 +28,7 @@ def record(event: Event, **changes: Any) -> Record:
     """The record that an event is read back from."""
     draft = wire.to_draft(event)
     header = Header(
-        1, 2, draft.verb, draft.surface, draft.resource, draft.cause, 64, 64, bytes(32), bytes(32)
+        1, 2, draft.verb, draft.interface, draft.resource, draft.cause, 64, 64, bytes(32), bytes(32)
     )
     values = {"header": header, "details": draft.details, "content": draft.content, "content_at": 64}
     return Record(**{**values, **changes})

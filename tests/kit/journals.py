@@ -38,7 +38,7 @@ def draft(
     verb: int = Verb.PUT,
     resource: bytes = b"R" * 16,
 ) -> Draft:
-    """A record of surface 1 and cause 1."""
+    """A record of interface 1 and cause 1."""
     return Draft(verb, 1, resource, 1, details, content)
 
 

@@ -168,7 +168,7 @@ def _record(draft: Draft, stamp: Stamp) -> Record:
         seq=stamp.seq,
         time=stamp.time,
         verb=Verb(draft.verb),
-        surface=draft.surface,
+        interface=draft.interface,
         resource=draft.resource,
         cause=draft.cause,
         details_size=0,

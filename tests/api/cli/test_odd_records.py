@@ -20,7 +20,7 @@ from tests.engine.snapshots.test_odd_records import ODD, SOUND
 
 MORE = {
     "no content": Draft(
-        verb=ODD["no keys"].verb, surface=1, resource=bytes(16), cause=1, details=b"\xc1", content=b""
+        verb=ODD["no keys"].verb, interface=1, resource=bytes(16), cause=1, details=b"\xc1", content=b""
     )
 }
 

@@ -163,12 +163,12 @@ async def test_erased_records_stay_in_the_log_and_are_found_by_name(
 def test_what_a_newer_version_wrote_is_told_by_number(disk: MemoryDisk) -> None:
     record = next(scan(disk))
     newer = wire._pack([9999, 7, "user:x", {"a": b"\x01"}])
-    header = record.header._replace(verb=77, surface=9, cause=99)
+    header = record.header._replace(verb=77, interface=9, cause=99)
     entry = entry_of(Record(header, newer, None, -1))
     assert (entry.event, entry.verb, entry.interface, entry.cause) == ("unknown-9999", "77", "9", "99")
     assert entry.details == {"a": "01"}
     assert entry.subject == ""
-    checkpoint = header._replace(surface=Interface.ENGINE, verb=Verb.CHECKPOINT, cause=0)
+    checkpoint = header._replace(interface=Interface.ENGINE, verb=Verb.CHECKPOINT, cause=0)
     entry = entry_of(Record(checkpoint, b"", b"\x01", -1))
     assert (entry.verb, entry.cause, entry.details) == ("checkpoint", "", {"content": 1})
 

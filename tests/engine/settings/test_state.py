@@ -87,7 +87,7 @@ async def put(engine: Engine, place: Place, value: Any, path: tuple[str, ...] = 
 def roundtrip(event: Any) -> Any:
     draft = wire.to_draft(event)
     header = journal.Header(
-        seq=1, time=1, verb=draft.verb, surface=draft.surface, resource=draft.resource, cause=draft.cause,
+        seq=1, time=1, verb=draft.verb, interface=draft.interface, resource=draft.resource, cause=draft.cause,
         details_size=64, content_size=64, details_commitment=bytes(32), content_commitment=bytes(32),
     )  # fmt: skip
     return wire.from_record(journal.Record(header, draft.details, draft.content, -1))

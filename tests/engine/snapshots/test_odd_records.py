@@ -41,7 +41,7 @@ def expired(**odd: Any) -> Event:
 def bare(details: bytes) -> Draft:
     draft = wire.to_draft(created())
     return Draft(
-        verb=draft.verb, surface=draft.surface, resource=draft.resource, cause=draft.cause,
+        verb=draft.verb, interface=draft.interface, resource=draft.resource, cause=draft.cause,
         details=details, content=draft.content,
     )  # fmt: skip
 

@@ -67,7 +67,7 @@ drafts = st.lists(
     st.builds(
         Draft,
         verb=st.sampled_from(Verb),
-        surface=st.integers(0, 2**32 - 1),
+        interface=st.integers(0, 2**32 - 1),
         resource=st.binary(min_size=16, max_size=16),
         cause=st.integers(0, 2**32 - 1),
         details=bodies,
@@ -110,7 +110,7 @@ def test_what_was_encoded_is_decoded_however_it_is_fed(batches: list[list[Draft]
 
 
 def _what(one: Draft) -> tuple[int, int, bytes, int]:
-    return one.verb, one.surface, one.resource, one.cause
+    return one.verb, one.interface, one.resource, one.cause
 
 
 def test_a_header_commits_to_parts_padded_to_64_bytes() -> None:

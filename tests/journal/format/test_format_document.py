@@ -9,6 +9,8 @@ import pytest
 
 from retain import journal
 from retain.journal import NO_RESOURCE, JournalOptions, Part, RealDisk, Record, Verb, scan, unindexed, verify
+from retain.journal.format import limits
+from retain.journal.lookup.index import BLOCK
 from retain.journal.segments.files import list_segments
 from retain.journal.testing.memory import MemoryDisk
 from tests.kit import plain_reader
@@ -92,7 +94,7 @@ def example() -> str:
             "```",
             "",
             f"Opener: bytes 0 to 200 (hexadecimal). Frame: from 200. Payload area: from {512 + area:x}.",
-            "With the whitening undone, that is the two parts, first the details, then the content:",
+            "Without whitening, these are the two parts, first the details, then the content:",
             "",
             "```",
             hexdump(plain[area : area + 128]),
@@ -179,3 +181,56 @@ def describe(found: plain_reader.PlainJournal) -> str:
         header = [field.hex() if isinstance(field, bytes) else field for field in record.header]
         lines.append(f"{header} {parts[0]} {parts[1]} {record.address}")
     return "\n".join(lines) + "\n"
+
+
+LIMITS: dict[str, tuple[str, int]] = {
+    "sector": (r"A \*\*sector\*\* is (\d+) bytes", limits.SECTOR),
+    "opener": (r"The body is at most (\d+) KiB, in format 2", limits.ENVELOPE_BYTES // limits.KIB),
+    "wide opener": (r"in format 2 at most (\d+) MiB", limits.WIDE_ENVELOPE_BYTES // limits.MIB),
+    "frame": (r"A frame is at most (\d+) MiB", limits.BATCH_BYTES // limits.MIB),
+    "head": (r"its head at most (\d+) MiB", limits.HEAD_BYTES // limits.MIB),
+    "records": (r"it has at most ([\d,]+) records", limits.BATCH_RECORDS),
+    "part": (r"A part is at most (\d+) MiB", limits.PART_BYTES // limits.MIB),
+    "alignment": (r"A part's size is a multiple of (\d+) bytes", limits.PART_ALIGN),
+    "torn write": (r"lies within (\d+) MiB of \*E\*", limits.BATCH_BYTES // limits.MIB),
+    "subtree": (r"leaves 256·\*k\* to 256·\*k\* \+ (\d+)", BLOCK - 1),
+}
+
+
+@pytest.mark.parametrize("name", LIMITS)
+def test_the_limits_in_the_document_are_the_codes(name: str) -> None:
+    pattern, expected = LIMITS[name]
+    (found,) = re.findall(pattern, FORMAT.read_text())
+    assert int(found.replace(",", "")) == expected
+
+
+def test_the_numbers_of_verbs_in_the_document_are_the_codes() -> None:
+    (row,) = re.findall(r"^\| 3 \| verb \| (.*) \|$", FORMAT.read_text(), re.MULTILINE)
+    found = {name: int(number) for number, name in re.findall(r"\b([1-6]) (\w+)", row)}
+    assert found == {verb.name.lower(): verb.value for verb in Verb if verb is not Verb.CHECKPOINT}
+    assert f"{Verb.CHECKPOINT.value} is reserved for checkpoints" in row
+
+
+def bytes_of(dump: str) -> bytes:
+    """The bytes of a hexadecimal dump; `*` repeats the row before it up to the next one."""
+    data = b""
+    for line in dump.splitlines():
+        if line != "*":
+            at, row = line[:4], bytes.fromhex(line[6:54])
+            data = data.ljust(int(at, 16), b"\x00") + row
+    return data
+
+
+def test_the_bytes_printed_in_the_document_are_a_journal_to_a_reader_made_from_it() -> None:
+    section = FORMAT.read_text().partition("<!-- example -->")[2]
+    first, second = re.findall(r"```\n(.*?)\n```", section, re.DOTALL)
+    (root,) = re.findall(r"the tree's root: `([0-9a-f]{64})`", section)
+    name = "journal/00000001-0000000000000001.journal"
+
+    found = plain_reader.read({name: bytes_of(first)})
+
+    (record,) = found.records
+    assert found.root.hex() == root
+    assert (record.details, record.content) == (b"\x81\xa1a\x01", b"\xa2hi")
+    assert record.header[:6] == [1, 1_800_000_000_000_000_000, 1, 1, b"R" * 16, 1]
+    assert bytes_of(second)[40:44] == record.details
