@@ -385,7 +385,8 @@ class Engine:
     async def _running(self) -> AsyncIterator[None]:
         """Run the engine's own tasks; on leaving, drain the queue and write everything to disk.
 
-        An exception of the caller's block passes unwrapped, and so does the failure to close the journal.
+        An exception of the caller's block passes unwrapped, and so do the failures to begin and to close the
+        journal.
         """
         raised: Exception | None = None
         unclosed: StorageFailed | None = None
@@ -402,11 +403,11 @@ class Engine:
                 writing.start_soon(write)
                 try:
                     async with trio.open_nursery() as background:
-                        await self._record_changes()
-                        background.start_soon(self._reaper.run)
-                        background.start_soon(self._eraser.run)
-                        background.start_soon(self._housekeeping)
                         try:
+                            await self._record_changes()
+                            background.start_soon(self._reaper.run)
+                            background.start_soon(self._eraser.run)
+                            background.start_soon(self._housekeeping)
                             yield
                         except Exception as error:
                             raised = error

@@ -46,6 +46,7 @@ from retain.api.web.metrics import Counters
 from retain.api.web.readiness import readiness
 from retain.api.web.seen import Seen
 from retain.engine import EngineAccess, EngineError
+from retain.engine.core.shortages import shortage_in
 
 if TYPE_CHECKING:
     from quart import Blueprint
@@ -56,6 +57,9 @@ REQUESTS = logging.getLogger("retain.requests")
 
 DISCARD_BYTES = 65536
 """A rest of a request body this small is read away, so that the connection can be used again."""
+
+_REFUSALS = (RequestError, EngineError, IdentityError)
+"""Errors that an interface words; others are faults of ours, unless the machine was short of something."""
 
 _PORT = re.compile(rb":[0-9]*$")
 _VERSIONS = frozenset(("1.1", "2", "1.0"))
@@ -294,9 +298,9 @@ class App:
         return response.status
 
     def _worded(self, interface: Mounted, request: Request, error: Exception) -> Response:
-        while isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
-            error = error.exceptions[0]
-        if not isinstance(error, RequestError | EngineError | IdentityError):
+        if isinstance(error, ExceptionGroup):
+            error = _cause(error)
+        if not isinstance(error, _REFUSALS):
             # What the machine is short of for a moment is no fault, and is not answered like one.
             shortage = self.engine.shortages.refusal(error, trio.current_time())
             if shortage is not None:
@@ -385,3 +389,18 @@ def linked_pages(config: Config, interfaces: Sequence[Mounted]) -> list[tuple[st
     if config.operations.metrics:
         pages.append(("metrics", "Metrics"))
     return pages
+
+
+def _cause(group: ExceptionGroup[Exception]) -> Exception:
+    """Return the error to answer for those that tasks of a request ended with, wrapped by their nursery.
+
+    A fault of ours among them counts, with all others for the log; else the first: they are of one kind, such
+    as a shortage that several tasks met.
+    """
+    _, faults = group.split(lambda error: isinstance(error, _REFUSALS) or bool(shortage_in(error)))
+    if faults is not None:
+        return group
+    first: Exception = group
+    while isinstance(first, ExceptionGroup):
+        first = first.exceptions[0]
+    return first

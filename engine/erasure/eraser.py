@@ -131,18 +131,19 @@ class Eraser:
 
         Raises:
             EngineError: The storage refuses.
+            JournalError, OSError: Content cannot be read.
 
         """
         chosen = list(entries)
         waiting = iter(chosen)
-        failures: list[EngineError] = []
+        failures: list[Exception] = []
 
         async def work() -> None:
             try:
                 for locator, resource in waiting:
                     await self._restate(locator, resource, before)
-            except EngineError as error:
-                failures.append(error)
+            except (EngineError, journal.JournalError, OSError) as error:
+                failures.append(error)  # past the nursery, which would wrap it in a group
 
         async with trio.open_nursery() as nursery:
             for _ in range(min(RESTATERS, len(chosen))):

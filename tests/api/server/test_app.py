@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 from collections.abc import AsyncIterator
@@ -21,6 +22,7 @@ from retain.api.config.load import (
     SettingsConfig,
 )
 from retain.api.http.message import Message, Mounted, Request, Response, plain_error
+from retain.api.refusals import worded
 from retain.api.server.app import create_app
 from retain.engine import NotFound
 from retain.engine.testing import open_memory_engine
@@ -283,6 +285,40 @@ async def test_an_engine_error_is_worded_by_the_interface() -> None:
     async with serving(interfaces=[Mounted(name="x", handle=refuse, error=word, prefixes=("x",))]) as served:
         status, _, body = await ask(served.port, head("GET", "/x"))
         assert (status, json.loads(body)) == (410, ["NotFound", "gone"])
+
+
+@pytest.mark.parametrize(
+    ("errors", "status"),
+    [
+        ([OSError(errno.EMFILE, "x"), OSError(errno.EMFILE, "y")], 503),
+        ([NotFound("gone"), OSError(errno.ENOMEM, "x")], 404),
+        ([ValueError("secret"), NotFound("gone")], 500),
+        ([NotFound("gone"), ValueError("secret")], 500),
+    ],
+)
+async def test_errors_of_several_tasks_are_answered_like_one(
+    errors: list[Exception], status: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    def word(request: Request, error: Exception) -> Response:
+        return Response(worded(error)[0], [], b"")
+
+    async def fail(error: Exception, together: trio.Event) -> None:
+        with trio.CancelScope(shield=True):
+            await together.wait()
+        raise error
+
+    async def refuse(request: Request) -> Response:
+        together = trio.Event()
+        async with trio.open_nursery() as outer, trio.open_nursery() as nursery:
+            for error in errors:
+                nursery.start_soon(fail, error, together)
+            outer.start_soon(trio.lowlevel.checkpoint)
+            together.set()
+        raise AssertionError
+
+    async with serving(interfaces=[Mounted(name="x", handle=refuse, error=word, prefixes=("x",))]) as served:
+        assert (await ask(served.port, head("GET", "/x")))[0] == status
+    assert ("secret" in caplog.text) == (status == 500)
 
 
 async def test_a_client_that_goes_away_ends_a_streaming_answer() -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import trio.testing
 
-from retain.engine import Engine, Options, StorageFailed, open_engine
+from retain.engine import Engine, EngineError, Options, StorageFailed, open_engine
 from retain.engine.areas import CreateArea, DeleteArea, NewFile, UpdateArea
 from retain.engine.areas import queries as areas
 from retain.engine.blobs.commands import (
@@ -34,7 +34,7 @@ from retain.engine.holds import HoldKind, LiftHold, SetHold
 from retain.engine.settings import Asker, DeleteValue, Place, PutValue, SettingsPolicy
 from retain.engine.settings import EncodedValue as Json
 from retain.engine.testing import ManualClock, SteppedClock, verify
-from retain.journal import Part, scan
+from retain.journal import JournalError, Part, scan
 from retain.journal.segments.files import broken_files
 from retain.journal.testing.memory import MemoryDisk
 from tests.kit.disks import fail_next
@@ -347,6 +347,19 @@ async def test_a_body_that_is_erased_while_it_is_restated_ends_the_attempt(site:
     await site.engine._eraser.restate([(("blob", "acc", "box", "b"), resource)])
     assert chain_rows(state.records)[resource] == (2,)
     await site.engine.submit(DeleteBlob(**where, name="b"))
+
+
+async def test_content_that_cannot_be_read_ends_a_round_and_not_the_engine(site: Site) -> None:
+    """Restatements run in tasks: their errors reach the eraser as they are, not in a group."""
+    where = {"actor": "a", "account": "acc", "container": "box"}
+    await site.engine.submit(CreateContainer(**where, resource=site.engine.entropy(16)))
+    await site.put_blob("b", b"body")
+    [(resource, _)] = [row for row in chain_rows(site.engine.state.records).items() if row[1] == (2,)]
+    site.disk.count_reads = True
+    fail_next(site.disk, "pread", error=errno.EIO)
+    with pytest.raises((OSError, EngineError, JournalError)):
+        await site.engine._eraser.restate([(("blob", "acc", "box", "b"), resource)], 9)
+    await site.engine._eraser.restate([(("blob", "acc", "box", "b"), resource)], 9)
 
 
 async def test_torn_tails_that_were_kept_are_discarded_after_an_hour(site: Site) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import trio
 
-from retain.engine import Engine, open_engine
+from retain.engine import Engine, StorageFailed, open_engine
 from retain.engine.audit.backups import create
 from retain.engine.audit.verify import verification
 from retain.engine.core.time import DAY
@@ -22,6 +22,7 @@ from retain.journal.erasure.manifest import export_erasures
 from retain.journal.mended import MENDED_FILE, Mended, Ordered, leave_mended, read_mended
 from retain.journal.testing.memory import MemoryDisk
 from tests.kit.blob_client import blob_client
+from tests.kit.disks import fail_next
 from tests.kit.settings import settings_client
 
 QUIET = Options(sweep_interval_s=3600.0)
@@ -128,6 +129,18 @@ async def test_a_restore_is_a_record_made_before_anything_else() -> None:
     async with open_memory_engine(killed, clock=SteppedClock(), options=QUIET) as engine:
         assert engine.state.history.changes[mended.number].kept == change.kept
         assert engine.state.shared.revision > 1 << 32
+
+
+async def test_a_start_that_cannot_record_a_restore_fails_by_its_reason() -> None:
+    """And not by a group around it: who embeds the engine catches `EngineError`."""
+    disk = MemoryDisk()
+    async with open_memory_engine(disk, options=QUIET):
+        pass
+    leave_mended(disk, Mended(bytes(16), "repaired", "cli:ann", EPOCH, 0, bytes(32), 0, "", ()))
+    fail_next(disk, "sync")
+    with pytest.raises(StorageFailed):
+        async with open_memory_engine(disk, options=QUIET):
+            raise AssertionError("it was opened")
 
 
 async def test_a_repair_is_a_record_that_says_what_was_lost() -> None:
