@@ -394,13 +394,13 @@ def linked_pages(config: Config, interfaces: Sequence[Mounted]) -> list[tuple[st
 def _cause(group: ExceptionGroup[Exception]) -> Exception:
     """Return the error to answer for those that tasks of a request ended with, wrapped by their nursery.
 
-    A fault of ours among them counts, with all others for the log; else the first: they are of one kind, such
-    as a shortage that several tasks met.
+    A fault of ours among them counts, with all others for the log; else a shortage, because it passes; else
+    one of the refusals.
     """
     _, faults = group.split(lambda error: isinstance(error, _REFUSALS) or bool(shortage_in(error)))
     if faults is not None:
         return group
-    first: Exception = group
+    first: Exception = group.subgroup(lambda error: bool(shortage_in(error))) or group
     while isinstance(first, ExceptionGroup):
         first = first.exceptions[0]
     return first

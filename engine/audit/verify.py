@@ -70,7 +70,7 @@ def verification(
     events: list[str] = []
     state = _state(disk, events, progress)
     named = None if state is None else state.shared.payloads
-    report = verify(disk, payloads=named, since=since, progress=progress)
+    report = verify(disk, payloads=named, since=since, indexes=True, progress=progress)
     changes = _changes(disk, state)
     if since is not None:
         report = replace(report, findings=tuple(_explained(report.findings, changes, since.size)))

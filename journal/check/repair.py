@@ -20,12 +20,12 @@ from typing import Final, NamedTuple
 from retain.journal.check.verify import segment_files
 from retain.journal.compaction.rewrite import expand
 from retain.journal.disk.interface import Disk, File
-from retain.journal.erasure.ledger import Ledger, ranges_of
+from retain.journal.erasure.ledger import Ledger, Range, ranges_of, unpack_ranges
 from retain.journal.erasure.offline import mark_erased
 from retain.journal.errors import Corrupt
-from retain.journal.format.frame import Chain, Damage, Frame
+from retain.journal.format.frame import Chain, Damage, Frame, Hole
 from retain.journal.format.merkle import Frontier
-from retain.journal.format.record import Part, place
+from retain.journal.format.record import Part, Verb, place
 from retain.journal.mended import NOBODY, NUMBER_BYTES, Mended, Ordered, leave_mended
 from retain.journal.segments.anchor import Anchor, read_anchor, write_anchor
 from retain.journal.segments.file import SegmentFile
@@ -134,6 +134,9 @@ class _Damages:
         self.missing: list[tuple[int, Part]] = []
         self._disk = disk
         self._ledger = Ledger()
+        self._whole = bytearray(1)
+        self._erasures: list[tuple[int, list[Range]]] = []
+        self._unblanked: list[tuple[int, Hole]] = []
         self._cut = False
         self._last_seen = 0
         self._anchor, self._anchor_text = _read_anchor(disk)
@@ -141,6 +144,7 @@ class _Damages:
         for segment in segments:
             self._read(segment, last=segment is segments[-1])
         self._judge_parts({segment.number: segment.file for segment in segments})
+        self._judge_erasures(segments)
         self._judge_odd(odd, segments)
         self._judge_anchor()
 
@@ -210,6 +214,16 @@ class _Damages:
                 self._pass_anchor(self._last_seen, found.root)
                 self._ledger.add_holes(segment.number, found.holes)
                 self._ledger.add_records(found.own)
+                self._unblanked += [(segment.number, hole) for hole in found.holes if not hole.blank]
+                self._whole += bytes(
+                    (Part.DETAILS if record.details else 0) | (Part.CONTENT if record.content else 0)
+                    for record in found.records
+                )
+                self._erasures += [
+                    (record.header.seq, unpack_ranges(record))
+                    for record in found.own
+                    if record.header.verb == Verb.ERASE
+                ]
 
     def _lose(self, segment: Segment, offset: int, length: int, text: str) -> None:
         """Report the first such place only: everything from there on is lost."""
@@ -229,6 +243,26 @@ class _Damages:
             text = f"{name} of record {seq} are missing or changed"
             self.losses.append(Loss(files[number], offset, 0, seq, seq, text))
             self.missing.append((seq, part))
+
+    def _judge_erasures(self, segments: Sequence[Segment]) -> None:
+        """Find erased parts that are there again, as where a file was put back from before its erasure."""
+        known = set(self.missing)
+        for number, hole in self._unblanked:
+            if (hole.seq, hole.part) not in known and not self._ledger.interrupted:
+                file = next(segment.file for segment in segments if segment.number == number)
+                text = f"an erased part of record {hole.seq} is not all zero"
+                self.losses.append(Loss(file, hole.offset, hole.size, hole.seq, hole.seq, text))
+                self.missing.append((hole.seq, hole.part))
+        for seq, ranges in self._erasures:
+            if seq in self._ledger.interrupted:
+                continue  # the next start carries it out
+            for parts, first, last in ranges:
+                for named in range(first, min(last + 1, len(self._whole))):
+                    if again := self._whole[named] & parts:
+                        file = [segment.file for segment in segments if segment.first <= named][-1]
+                        text = f"record {named} has parts again that record {seq} says are erased"
+                        self.losses.append(Loss(file, -1, 0, named, named, text))
+                        self.missing.append((named, Part(again)))
 
     def _judge_odd(self, odd: Mapping[int, Part], segments: Sequence[Segment]) -> None:
         known = {seq for seq, _ in self.missing}

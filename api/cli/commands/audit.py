@@ -248,7 +248,8 @@ def _mending(found: Verification) -> str:
     """Return which commands show what can be done, each for what it can do something about."""
     kinds = {one.kind for one in found.journal.findings if not one.harmless}
     # Nothing mends a history that is not the checkpoint's: an auditor who has that judges the reason.
-    damaged = kinds - {FindingKind.CHECKPOINT, FindingKind.PAYLOAD}
+    # Of an index, the finding says what to do.
+    damaged = kinds - {FindingKind.CHECKPOINT, FindingKind.PAYLOAD, FindingKind.INDEX}
     mend = " `retain journal repair` shows what can be done." if damaged or found.events else ""
     if FindingKind.PAYLOAD in kinds:
         bodies = " --bodies" if found.bodies else ""

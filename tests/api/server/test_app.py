@@ -291,7 +291,8 @@ async def test_an_engine_error_is_worded_by_the_interface() -> None:
     ("errors", "status"),
     [
         ([OSError(errno.EMFILE, "x"), OSError(errno.EMFILE, "y")], 503),
-        ([NotFound("gone"), OSError(errno.ENOMEM, "x")], 404),
+        ([NotFound("gone"), OSError(errno.ENOMEM, "x")], 503),
+        ([NotFound("gone"), NotFound("gone")], 404),
         ([ValueError("secret"), NotFound("gone")], 500),
         ([NotFound("gone"), ValueError("secret")], 500),
     ],
