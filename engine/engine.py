@@ -171,9 +171,15 @@ class Engine:
         """
         return query(self.state, self._horizon.now())
 
-    def upload(self) -> Upload:
-        """Return a body to be received: `async with engine.upload() as upload`."""
-        return Upload(self._payloads, self.state.shared, self.options.inline_bytes, self._limits)
+    def upload(self, *, md5: bool = True) -> Upload:
+        """Return a body to be received: `async with engine.upload() as upload`.
+
+        Args:
+            md5: Whether anybody wants to know its MD5, which costs half of the processor time.
+
+        """
+        inline = self.options.inline_bytes
+        return Upload(self._payloads, self.state.shared, inline, self._limits, md5=md5)
 
     async def open_body(self, held: StoredBody) -> Download:
         """Return a body to be sent.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from functools import partial
 from uuid import UUID
 
 from retain.api.areas.answers import (
@@ -80,7 +81,7 @@ class Storage:
 
     def reader(self, request: Request, system: dict[str, str] | None = None) -> FormReader:
         """Return a reader of the form of `request` under the configured rules."""
-        return FormReader(request, self._engine.upload, self._rules, system)
+        return FormReader(request, partial(self._engine.upload, md5=False), self._rules, system)
 
     async def write(
         self, target: Target, user: str | None, actor: str, values: dict[str, NewValue]

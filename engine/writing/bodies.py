@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from types import TracebackType
 from typing import Any, Self
@@ -94,7 +95,13 @@ class Upload:
     """
 
     def __init__(
-        self, payloads: journal.PayloadStore, shared: SharedState, inline_bytes: int, limits: BodyLimits
+        self,
+        payloads: journal.PayloadStore,
+        shared: SharedState,
+        inline_bytes: int,
+        limits: BodyLimits,
+        *,
+        md5: bool = True,
     ) -> None:
         self._limits = limits
         self._payloads = payloads
@@ -103,6 +110,8 @@ class Upload:
         self._buffer: list[bytes | bytearray] = []
         self._buffered = 0
         self._behind = limits.behind()
+        self._md5 = hashlib.md5(usedforsecurity=False) if md5 else None
+        self._summing = limits.behind()
         self._staged = False
         self._has_descriptor = False
         self._stage: journal.Stage | None = None
@@ -124,6 +133,7 @@ class Upload:
             self._give_descriptor_back()
 
     async def _leave(self) -> None:
+        await self._summing.settle()
         await self._behind.settle()
         if self._sealed is not None:
             if self._shared.withdraw(self._sealed.name):
@@ -165,6 +175,9 @@ class Upload:
             await self._wait_for_descriptor()
         self._staged = True
         await self._behind.start(lambda: self._write(pieces))
+        if (digest := self._md5) is not None:
+            # Beside SHA-256 and encryption: MD5 takes as long as both together.
+            await self._summing.start(lambda: _sum(digest, pieces))
 
     async def _wait_for_descriptor(self) -> None:
         with trio.move_on_after(TURN_S) as waiting:
@@ -180,12 +193,13 @@ class Upload:
             self._limits.uploads.release()
 
     async def _written(self) -> None:
+        await self._summing.result()
         with self._worded():
             await self._behind.result()
 
     def _write(self, pieces: list[bytes | bytearray]) -> None:
         if self._stage is None:
-            self._stage = self._payloads.stage()
+            self._stage = self._payloads.stage(with_md5=False)
         for piece in pieces:
             self._stage.write(piece)
 
@@ -204,12 +218,13 @@ class Upload:
         """
         if not self._staged and (not self.size or (inline and self.size <= self._inline_bytes)):
             data = b"".join(self._buffer)
-            return Inline(data, hashlib.md5(data, usedforsecurity=False).digest())
+            return Inline(data, b"" if self._md5 is None else _sum(self._md5, [data]))
         if self._buffered:
             await self._flush()
         await self._written()
         with self._worded():
-            self._sealed = await self._in_thread(self._seal)
+            sealed = await self._in_thread(self._seal)
+        self._sealed = sealed if self._md5 is None else replace(sealed, md5=self._md5.digest())
         self._give_descriptor_back()
         self._limits.shortages.over(DISK)
         self._shared.offer(self._sealed.name)
@@ -231,6 +246,13 @@ class Upload:
             raise StorageFull("the disk has no space for this body; deletes still work") from error
         except journal.WriteFailed as error:
             raise StorageFailed("the body could not be written; see the server's log") from error
+
+
+def _sum(digest: Any, pieces: Iterable[bytes | bytearray]) -> bytes:
+    for piece in pieces:
+        digest.update(piece)
+    result: bytes = digest.digest()
+    return result
 
 
 class Download:

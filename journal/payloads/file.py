@@ -29,7 +29,8 @@ _NAME = re.compile(rf"[0-9a-f]{{{2 * NAME_BYTES}}}")
 class Payload:
     """The part of a record that is needed to read a payload file, and sufficient to decrypt it.
 
-    `name`: 32 hexadecimal digits; `key`: 32 bytes; `size`: plain bytes; `md5`, `sha256`: of the plain bytes.
+    `name`: 32 hexadecimal digits; `key`: 32 bytes; `size`: plain bytes; `md5`, `sha256`: of the plain bytes;
+    `md5` is empty where nobody asked for it.
     """
 
     name: str

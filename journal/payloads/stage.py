@@ -49,6 +49,8 @@ class Stage:
         key: bytes,
         make_folder: Callable[[str], None],
         forget: Callable[[str], None],
+        *,
+        with_md5: bool = True,
     ) -> None:
         self._disk, self._name, self._key = disk, name, key
         self._make_folder = make_folder
@@ -56,7 +58,7 @@ class Stage:
         self._path = f"{FOLDER}/{STAGING}/{name}"
         self._file: File | None = disk.open(self._path, create=True)
         self._cipher = algorithms.AES(key)
-        self._md5 = md5(usedforsecurity=False)
+        self._md5 = md5(usedforsecurity=False) if with_md5 else None
         self._sha256 = sha256()
         # Made once: memory given back and asked for again with each chunk costs more than encrypting it.
         self._sealed = bytearray(CHUNK_BYTES + TAG_BYTES)
@@ -82,7 +84,8 @@ class Stage:
             self._append(file, whole[start : start + _STEP_BYTES])
 
     def _append(self, file: File, view: memoryview) -> None:
-        self._md5.update(view)
+        if self._md5 is not None:
+            self._md5.update(view)
         self._sha256.update(view)
         self._size += len(view)
         while True:
@@ -107,7 +110,8 @@ class Stage:
             self._path = final
             self._disk.sync_folder(folder)
         self._close(file)
-        return Payload(self._name, self._key, self._size, self._md5.digest(), self._sha256.digest())
+        digest = b"" if self._md5 is None else self._md5.digest()
+        return Payload(self._name, self._key, self._size, digest, self._sha256.digest())
 
     def discard(self) -> None:
         """Remove what was written. After `seal` or a first `discard` there is nothing to do."""

@@ -89,13 +89,20 @@ class PayloadStore:
         self._removed: dict[str, File] = {}
         self._readers_lock = Lock()
 
-    def stage(self) -> Stage:
-        """Begin a payload. Raises `NoSpace`, `WriteFailed`."""
+    def stage(self, *, with_md5: bool = True) -> Stage:
+        """Begin a payload, without an MD5 if `with_md5` is false. Raises `NoSpace`, `WriteFailed`."""
         name = self._entropy(NAME_BYTES).hex()
         try:
             self._make_folder(f"{FOLDER}/{STAGING}")
             self._staged.add(name)
-            return Stage(self._disk, name, self._entropy(KEY_BYTES), self._make_folder, self._staged.discard)
+            return Stage(
+                self._disk,
+                name,
+                self._entropy(KEY_BYTES),
+                self._make_folder,
+                self._staged.discard,
+                with_md5=with_md5,
+            )
         except OSError as error:
             self._staged.discard(name)
             raise failed(error, f"{FOLDER}/{STAGING}") from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from functools import partial
 from typing import Final
 
 from retain.api.blobs.call import Call, written, xml_response
@@ -10,6 +11,7 @@ from retain.api.blobs.conditions import check_read
 from retain.api.blobs.routes.blobs import ENCRYPTED
 from retain.api.blobs.routes.upload import (
     MEBIBYTE,
+    block_wants_md5,
     content_headers,
     metadata_of,
     precheck,
@@ -32,6 +34,9 @@ from retain.engine.blobs import queries
 from retain.engine.blobs.commands import BlockSource, CommitBlocks, StageBlock
 from retain.engine.blobs.conditions import UNCONDITIONAL, Conditions
 
+BYTES_OF_A_BLOCK: Final = 32
+"""Of a block list; less than any block takes."""
+
 _SOURCES: Final = {
     "latest": BlockSource.LATEST,
     "committed": BlockSource.COMMITTED,
@@ -47,7 +52,7 @@ async def put_block(call: Call) -> Response:
     limit = size_limit(call.version, 4 * MEBIBYTE, 100 * MEBIBYTE, 4000 * MEBIBYTE)
     if 0 < length <= limit:
         await precheck(call, conditions)
-    async with call.engine.upload() as upload:
+    async with call.engine.upload(md5=block_wants_md5(call)) as upload:
         received = await receive(call, upload, limit)
         await call.engine.submit(
             StageBlock(
@@ -74,6 +79,7 @@ async def put_block_list(call: Call) -> Response:
         tier_of(call),
     )
     body = await read_small(call, MAX_BLOCK_LIST_BYTES)
+    listed = await call.computed(partial(_listed, body), len(body) // BYTES_OF_A_BLOCK)
     result = await call.engine.submit(
         CommitBlocks(
             actor=call.actor,
@@ -82,7 +88,7 @@ async def put_block_list(call: Call) -> Response:
             name=call.blob,
             conditions=call.conditions(write=True),
             resource=call.engine.entropy(16),
-            blocks=tuple((_SOURCES[kind], identity) for kind, identity in parse_block_list(body)),
+            blocks=listed,
             headers=headers,
             md5=stored_md5(call),
             metadata=metadata,
@@ -93,6 +99,10 @@ async def put_block_list(call: Call) -> Response:
     )
     own_sum = md5_text(hashlib.md5(body, usedforsecurity=False).digest())
     return Response(201, [*written(result.etag, result.modified), ("Content-MD5", own_sum), ENCRYPTED])
+
+
+def _listed(body: bytes) -> tuple[tuple[BlockSource, bytes], ...]:
+    return tuple((_SOURCES[kind], identity) for kind, identity in parse_block_list(body))
 
 
 async def get_block_list(call: Call) -> Response:
@@ -113,7 +123,8 @@ async def get_block_list(call: Call) -> Response:
     headers.append(("x-ms-blob-content-length", str(found.entry.size if found.entry is not None else 0)))
     committed = found.committed if kind != "uncommitted" else None
     uncommitted = found.uncommitted if kind != "committed" else None
-    return xml_response(xml_lists.block_list(committed, uncommitted), headers)
+    work = partial(xml_lists.block_list, committed, uncommitted)
+    return xml_response(await call.computed(work, len(committed or ()) + len(uncommitted or ())), headers)
 
 
 HANDLERS = {

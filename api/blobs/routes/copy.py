@@ -152,7 +152,7 @@ async def _fetch(call: Call, upload: Upload, source: Source, start: int, stop: i
     async with aclosing(read_blob(call.engine, source.entry, start, stop)) as chunks:
         async for chunk in chunks:
             if crc is not None:
-                running = crc64.crc64(chunk, running)
+                running = await crc64.crc64_beside(chunk, running)
             await upload.write(chunk)
     body = await upload.finish()
     if md5 is not None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from retain.api.blobs.call import MAX_RESULTS, Call, xml_response
+import trio
+
+from retain.api.blobs.call import AT_ONCE, MAX_RESULTS, Call, xml_response
 from retain.api.blobs.sas.permissions import Operation
 from retain.api.blobs.tagquery.where import Interval, Where, parse_where
 from retain.api.blobs.wire import markers
@@ -44,10 +46,13 @@ async def _find(call: Call, container: str | None) -> Response:
         return page, following.entry.created if following is not None else 0
 
     page, created = await call.engine.read(search)
-    items = [
-        found_element(found.name, found.container, where.named(dict(found.entry.tags)), call.version)
-        for found in page.items
-    ]
+    items: list[str] = []
+    for at in range(0, len(page.items), AT_ONCE):
+        items += [
+            found_element(found.name, found.container, where.named(dict(found.entry.tags)), call.version)
+            for found in page.items[at : at + AT_ONCE]
+        ]
+        await trio.lowlevel.checkpoint()
     next_marker = None if page.next is None else markers.find_marker(page.next[0], created, page.next[1])
     asked = Asked(marker=marker, max_results=size)
     return xml_response(found_page(call.endpoint, text or "", asked, items, next_marker))

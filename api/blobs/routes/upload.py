@@ -6,6 +6,7 @@ import hashlib
 import hmac
 from base64 import b64encode
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Final
 
 from retain.api.blobs.call import Call
@@ -136,6 +137,12 @@ def sent_sums(call: Call) -> Sums:
     return Sums(md5, crc, True, int(length))
 
 
+def block_wants_md5(call: Call) -> bool:
+    """Return whether the MD5 of a block matters: nothing stores it, and a CRC-64 is answered to a CRC-64."""
+    sums = sent_sums(call)
+    return sums.crc64 is None and not sums.framed
+
+
 async def precheck(call: Call, conditions: Conditions) -> None:
     """Refuse a write before its body is read, where the state already says that it will be refused.
 
@@ -177,9 +184,11 @@ async def receive(call: Call, upload: Upload, limit: int, *, blob_md5: bytes | N
     async for chunk in call.request.body:
         if outer is not None:
             outer.update(chunk)
-        content = chunk if unframe is None else unframe.feed(chunk)
+        content = chunk
+        if unframe is not None:
+            content = await crc64.worked(partial(unframe.feed, chunk), len(chunk))
         if sums.crc64 is not None:
-            running = crc64.crc64(content, running)
+            running = await crc64.crc64_beside(content, running)
         await upload.write(content)
     if unframe is not None:
         unframe.close()
@@ -201,7 +210,7 @@ async def read_small(call: Call, limit: int) -> bytes:
     if sums.md5 is not None:
         check_md5(sums.md5, hashlib.md5(body, usedforsecurity=False).digest())
     if sums.crc64 is not None:
-        check_crc64(sums.crc64, crc64.crc64(body))
+        check_crc64(sums.crc64, await crc64.crc64_beside(body))
     return body
 
 

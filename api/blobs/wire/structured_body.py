@@ -52,7 +52,8 @@ async def frame(chunks: AsyncGenerator[bytes, None], length: int) -> AsyncGenera
                     left_here, part = min(step, left), 0
                     yield _SEGMENT.pack(number, left_here)
                 piece, chunk = chunk[:left_here], chunk[left_here:]
-                whole, part = crc64.crc64(piece, whole), crc64.crc64(piece, part)
+                whole = await crc64.crc64_beside(piece, whole)
+                part = await crc64.crc64_beside(piece, part)
                 left_here -= len(piece)
                 left -= len(piece)
                 yield piece

@@ -100,7 +100,7 @@ async def _stage(call: Call, tenant: str, container: str) -> dict[str, Any]:
     number, size, modified = (_whole(call, name) for name in ("block", "size", "modified"))
     _check_blocks(number + 1)
     engine = call.desk.engine
-    async with engine.upload() as upload:
+    async with engine.upload(md5=False) as upload:
         await upload.write(await quart_request.body)
         body = await upload.finish()
         if body.size == 0:

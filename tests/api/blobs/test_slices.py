@@ -1,18 +1,28 @@
-"""Reading a blob of many blocks lets others have their turn; a download outlives its token."""
+"""Long lists and large bodies let others have their turn; a download outlives its token."""
 
 from __future__ import annotations
 
+import struct
+import threading
+from base64 import b64encode
 from contextlib import aclosing
+from hashlib import md5
 from typing import Any
+from urllib.parse import quote
 
+import pytest
 import trio
 
 from retain.api.blobs.routes.reading import read_blob
+from retain.api.blobs.wire import crc64
 from retain.engine.blobs.container_commands import SetContainerAccess
 from retain.engine.blobs.entries import BlobEntry, Block, Composite, ContentHeaders, StoredPolicy
 from retain.engine.core.body import Inline, StoredBody
+from retain.engine.writing import bodies
 from retain.engine.writing.bodies import Download
+from tests.kit.areas import FilePart, areas_client
 from tests.kit.blob_client import HOST, VERSION, blob_client
+from tests.kit.holds import steps_counted
 from tests.kit.requests import make_request
 
 BLOCKS = 50_000
@@ -98,3 +108,113 @@ async def test_a_download_that_has_begun_ends_whole_though_its_token_was_revoked
         received += [chunk async for chunk in response.body]
         assert b"".join(received) == data
         assert (await client.raw("GET", target, headers)).status == 403
+
+
+def block(number: int) -> str:
+    return b64encode(b"%05d" % number).decode()
+
+
+async def test_long_lists_are_read_and_written_beside_the_event_loop() -> None:
+    """Blocks and tags of thousands of items: at most some hundreds at once."""
+    names = "".join(f"<Latest>{block(number % 9)}</Latest>" for number in range(8_000))
+    document = f"<BlockList>{names}</BlockList>".encode()
+    where = quote("\"a\"='1'")
+    async with blob_client() as client:
+        await client.create()
+        for number in range(9):
+            path = f"/recordings/b?comp=block&blockid={quote(block(number), safe='')}"
+            assert (await client.send("PUT", path, [], b"x")).status == 201
+        for number in range(600):
+            assert (await client.put(f"t{number}", b"", [("x-ms-tags", "a=1")])).status == 201
+        steps: list[int] = []
+        for method, path, body in (
+            ("PUT", "/recordings/b?comp=blocklist", document),
+            ("GET", "/recordings/b?comp=blocklist", None),
+            ("GET", f"/recordings?restype=container&comp=blobs&where={where}", None),
+            ("GET", "/recordings?restype=container&comp=list&include=tags", None),
+        ):
+            with steps_counted() as counted:
+                answer = await client.send(method, path, [], body)
+            assert answer.status in (200, 201)
+            steps.append(counted.longest)
+    # What is left: the writer's turn, of 60 instructions a block (50,000 blocks: 15 ms), and half a page.
+    written, *read = steps
+    assert written < 8_000 * 75, steps
+    assert max(read) < 170_000, steps
+
+
+@pytest.mark.parametrize("framed", [False, True])
+async def test_sums_of_much_are_made_beside_the_event_loop(
+    framed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where only tables are at hand, which take 80 ms a mebibyte."""
+    own, here = threading.get_ident(), []
+
+    def spy(data: bytes, before: int = 0) -> int:
+        if threading.get_ident() == own:
+            here.append(len(data))
+        return by_tables(data, before)
+
+    by_tables = crc64.crc64_by_tables
+    data = bytes(range(256)) * 2_000
+    total = crc64.encode(crc64.crc64_by_tables(data))
+    monkeypatch.setattr(crc64, "_update", spy)
+    monkeypatch.setattr(crc64, "_at_once", crc64.SLOW_BYTES)
+    async with blob_client() as client:
+        await client.create()
+        framing = [("x-ms-structured-body", "XSM/1.0; properties=crc64")]
+        for path in ("/recordings/b", "/recordings/b?comp=block&blockid=MDAx"):
+            if framed:
+                sent = [*framing, ("x-ms-structured-content-length", str(len(data)))]
+                body = structured(data)
+            else:
+                sent, body = [("x-ms-content-crc64", total)], data
+            kind = [] if "comp=block" in path else [("x-ms-blob-type", "BlockBlob")]
+            answer = await client.send("PUT", path, [*kind, *sent], body)
+            assert answer.status == 201, answer.body
+            assert answer.headers["x-ms-content-crc64"] == total
+        ranged = [("range", f"bytes=0-{len(data) - 1}"), ("x-ms-range-get-content-crc64", "true")]
+        assert (await client.get("b", ranged)).headers["x-ms-content-crc64"] == total
+        assert structured(data) == (await client.get("b", framing)).body
+    assert sum(here) < 4 * crc64.SLOW_BYTES
+
+
+def structured(data: bytes) -> bytes:
+    """One segment with its sum."""
+    total = crc64.crc64_by_tables(data).to_bytes(8, "little")
+    length = 13 + 10 + len(data) + 16
+    head = struct.pack("<BQHH", 1, length, 1, 1) + struct.pack("<HQ", 1, len(data))
+    return head + data + total + total
+
+
+async def test_no_md5_is_made_where_none_is_answered_or_stored(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[int] = []
+
+    class Counted:
+        def __init__(self, *_: Any, **__: Any) -> None:
+            made.append(0)
+            self._digest = md5(usedforsecurity=False)
+
+        def update(self, data: bytes) -> None:
+            made[-1] += len(data)
+            self._digest.update(data)
+
+        def digest(self) -> bytes:
+            return self._digest.digest()
+
+    data = bytes(300_000)
+    crc = ("x-ms-content-crc64", crc64.encode(crc64.crc64(data)))
+    monkeypatch.setattr(bodies.hashlib, "md5", Counted)
+    async with blob_client() as client:
+        await client.create()
+        plain = await client.send("PUT", "/recordings/b?comp=block&blockid=MDAx", [], data)
+        assert plain.headers["content-md5"] == b64encode(md5(data).digest()).decode()
+        assert sum(made) == len(data)
+        await client.send("PUT", "/recordings/b?comp=block&blockid=MDAy", [crc], data)
+        assert sum(made) == len(data)
+        await client.put("c", data, [crc])
+        assert sum(made) == 2 * len(data), "a blob has an MD5 always"
+        assert (await client.head("c")).headers["content-md5"] == b64encode(md5(data).digest()).decode()
+    async with areas_client() as areas:
+        assert await areas.create({"f": FilePart(data)})
+    assert sum(made) == 2 * len(data)
