@@ -93,10 +93,13 @@ def empty_handler(processor: int | None = None) -> Iterator[int]:
 
 
 @contextmanager
-def retain(data: Path, configuration: Path, processor: int | None = None) -> Iterator[tuple[int, int]]:
-    """Run Retain on `data`, and give its port and process number."""
+def retain(
+    data: Path, configuration: Path, processor: int | None = None, python: str = sys.executable
+) -> Iterator[tuple[int, int]]:
+    """Run Retain on `data`, and give its port and process number. `python` may be another checkout's."""
     port = free_port()
-    command = [sys.executable, "-m", "retain", "serve", "--config", str(configuration)]
+    # -P: the checkout that the bench runs in is not the one to import.
+    command = [python, "-P", "-m", "retain", "serve", "--config", str(configuration)]
     environment = {"RETAIN_SERVER_BIND": f"127.0.0.1:{port}", "RETAIN_STORAGE_DATA": str(data)}
     with process(command, port, processor=processor, environment=environment, wait_s=300) as server:
         yield port, server.pid
