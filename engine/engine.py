@@ -172,12 +172,7 @@ class Engine:
         return query(self.state, self._horizon.now())
 
     def upload(self, *, md5: bool = True) -> Upload:
-        """Return a body to be received: `async with engine.upload() as upload`.
-
-        Args:
-            md5: Whether anybody wants to know its MD5, which costs half of the processor time.
-
-        """
+        """Return a body to be received: `async with engine.upload() as upload`. An MD5 doubles its cost."""
         inline = self.options.inline_bytes
         return Upload(self._payloads, self.state.shared, inline, self._limits, md5=md5)
 
@@ -278,7 +273,7 @@ class Engine:
             lost = await in_thread(partial(lost_among, bodies, self._payloads, read=read))
         except OSError as error:
             raise Unavailable(f"the payload files cannot be read: {error}", reason="disk") from error
-        self._limits.lost = {one.body.payload.name for one in lost}
+        self._limits.note_lost({one.body.payload.name for one in lost}, read=read)
         # Something may have been deleted, with its file, while the files were looked at.
         return [one for one in lost if one.body.payload.name in self.state.shared.payloads]
 

@@ -13,6 +13,8 @@ in memory is sent to no one for ever, and nothing else happens in the process;
 CVE-2025-8671), so are frames that cause work and carry nothing (CVE-2019-9512, -9513, -9515, -9518);
 - a request's task ends with its stream, and counts for its connection and its address until it has ended;
 - a response that breaks off resets its stream, where Hypercorn leaves the client waiting;
+- what arrives of a body opens the windows again only when it is taken, so that what waits unread of all
+streams of a connection is bounded by the connection's window, 64 KiB;
 - data for an answered stream is thrown away; priorities are ignored (RFC 9113 section 5.3.2 deprecates them).
 """
 
@@ -20,7 +22,9 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Any
 
 import h2.errors
@@ -134,6 +138,7 @@ class Http2(H2Protocol):
         self._place = guard.place
         self._in_hand = 0
         self._tasks: dict[int, trio.CancelScope] = {}
+        self._untaken: dict[int, deque[int]] = {}
         self.connection.local_settings[h2.settings.SettingCodes.ENABLE_CONNECT_PROTOCOL] = 0
         self._write_timeout = write_timeout
         self._resets = Rate(RESETS)
@@ -165,11 +170,35 @@ class Http2(H2Protocol):
             if isinstance(event, h2.events.RequestReceived) and not _is_plain_request(event):
                 self._reset(event.stream_id, h2.errors.ErrorCodes.PROTOCOL_ERROR)
             elif isinstance(event, h2.events.DataReceived) and event.stream_id not in self.streams:
-                self.connection.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
+                self._acknowledge(event.stream_id, event.flow_controlled_length)
                 self._reset(event.stream_id, h2.errors.ErrorCodes.NO_ERROR)
+            elif isinstance(event, h2.events.DataReceived):
+                await self._queue(event)
             else:
                 await super()._handle_events([event])
         await self._flush()
+
+    async def _queue(self, event: h2.events.DataReceived) -> None:
+        """Pass a piece of a body on; its window opens again once it is taken."""
+        untaken = self._untaken.get(event.stream_id)
+        if untaken is None:  # its task has ended, its answer is on its way
+            self._acknowledge(event.stream_id, event.flow_controlled_length)
+        else:
+            untaken.append(event.flow_controlled_length)
+            await self.streams[event.stream_id].handle(Body(stream_id=event.stream_id, data=event.data))
+
+    def _acknowledge(self, stream_id: int, size: int) -> None:
+        try:
+            self.connection.acknowledge_received_data(size, stream_id)
+        except h2.exceptions.ProtocolError:
+            LOG.debug("the connection has ended")
+
+    async def _taken(self, stream_id: int) -> None:
+        """Open the window by the oldest piece that waited."""
+        untaken = self._untaken.get(stream_id)
+        if untaken:
+            self._acknowledge(stream_id, untaken.popleft())
+            await self._flush()
 
     def _is_too_much(self, event: h2.events.Event) -> bool:
         if isinstance(event, h2.events.StreamReset):
@@ -242,7 +271,7 @@ class Http2(H2Protocol):
         task = self._tasks[stream_id] = trio.CancelScope()
         self._in_hand += 1
         stream = self.streams[stream_id] = _Stream(
-            _EndsWithStream(self.app, task, self._left),
+            _EndsWithStream(self.app, task, partial(self._taken, stream_id), partial(self._left, stream_id)),
             self.config,
             self.context,
             self.task_group,
@@ -252,6 +281,7 @@ class Http2(H2Protocol):
             self.stream_send,
             stream_id,
         )
+        self._untaken[stream_id] = deque()
         self.stream_buffers[stream_id] = Outflow(self._write_timeout)
         self.priority.insert_stream(stream_id)
         self.priority.block(stream_id)
@@ -266,9 +296,13 @@ class Http2(H2Protocol):
             )
         )
 
-    def _left(self) -> None:
+    async def _left(self, stream_id: int) -> None:
         self._in_hand -= 1
         self._bounds.leave_stream(self._place)
+        if untaken := sum(self._untaken.pop(stream_id)):
+            self._acknowledge(stream_id, untaken)
+            with trio.CancelScope(shield=True):  # the connection's writes have their own time limit
+                await self._flush()
 
     async def _priority_updated(self, event: h2.events.PriorityUpdated) -> None:
         """Ignore it: a tree that clients may shape has its own limits and loops to guard."""
@@ -293,12 +327,20 @@ class Http2(H2Protocol):
 class _EndsWithStream:
     """The application for one request; its task ends when `task` is cancelled, and `left` is called then.
 
-    What it has not taken of the request is thrown away from there on.
+    What it has not taken of the request is thrown away from there on. `taken` is called for each piece of the
+    body that it takes.
     """
 
-    def __init__(self, app: AppWrapper, task: trio.CancelScope, left: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        app: AppWrapper,
+        task: trio.CancelScope,
+        taken: Callable[[], Awaitable[None]],
+        left: Callable[[], Awaitable[None]],
+    ) -> None:
         self._app = app
         self._task = task
+        self._taken = taken
         self._left = left
 
     async def __call__(
@@ -309,13 +351,19 @@ class _EndsWithStream:
         sync_spawn: Callable[..., Any],
         call_soon: Callable[..., Any],
     ) -> None:
+        async def counted() -> Any:
+            message = await receive()
+            if message["type"] == "http.request" and message["more_body"]:
+                await self._taken()
+            return message
+
         try:
             with self._task:
-                await self._app(scope, receive, send, sync_spawn, call_soon)
+                await self._app(scope, counted, send, sync_spawn, call_soon)
         finally:
             channel: trio.MemoryReceiveChannel[Any] = receive.__self__
             channel.close()
-            self._left()
+            await self._left()
 
 
 class _Stream(HTTPStream):

@@ -53,6 +53,7 @@ class BodyLimits:
 
     Attributes:
         lost: Payload files that were found missing or damaged.
+        damaged: Those of them that open, but hold wrong bytes.
 
     Args:
         shortages: Where shortages are noted.
@@ -65,8 +66,14 @@ class BodyLimits:
         self._free = places
         self.shortages = shortages
         self.lost: set[str] = set()
+        self.damaged: set[str] = set()
         self.hands = trio.Semaphore(HANDS)
         self.uploads = trio.Semaphore(uploads)
+
+    def note_lost(self, found: set[str], *, read: bool) -> None:
+        """Replace what is lost by what a search found, which has `read` the files or only their lengths."""
+        self.damaged &= found if read else self.damaged
+        self.lost = found | self.damaged
 
     def behind(self) -> BackgroundTask:
         """Return a background task for a body."""
@@ -271,7 +278,9 @@ class Download:
         reader: journal.PayloadReader | None,
         size: int,
         limits: BodyLimits,
+        on_damage: Callable[[journal.Corrupt], None] = lambda _: None,
     ) -> None:
+        self._on_damage = on_damage
         self._data = data
         self._reader = reader
         self._limits = limits
@@ -304,7 +313,11 @@ class Download:
                 step = CHUNK if self._whole_chunks else CRUMB
                 end = min(start - start % step + step, stop)
                 ahead = await self._start(self._reader, start, end)
-            chunk = await ahead.result()
+            try:
+                chunk = await ahead.result()
+            except journal.Corrupt as error:
+                self._on_damage(error)
+                raise
             start, end, ahead = end, min(end + CHUNK, stop), None
             if start < stop and self._whole_chunks:
                 # While this chunk is sent, the next is read and decrypted.
@@ -385,13 +398,25 @@ async def open_body(
             raise
         look_again()
         if held.name in shared.payloads:
-            _LOG.error("content lost", extra={"facts": {"file": error.file, "reason": error.message}})
-            limits.lost.add(held.name)
+            _note_lost(limits, held.name, error)
             raise NotFound("the content is lost", reason="lost") from None
         raise NotFound("the content has been erased") from None
     except (journal.Shortage, OSError, MemoryError) as error:
         if refusal := limits.shortages.refusal(error, trio.current_time()):
             raise refusal from error
         raise
-    limits.lost.discard(held.name)
-    return Download(None, reader, held.size, limits)
+    if held.name not in limits.damaged:
+        limits.lost.discard(held.name)
+
+    def on_damage(error: journal.Corrupt) -> None:
+        look_again()
+        if held.name in shared.payloads:  # else it was removed while it was read
+            limits.damaged.add(held.name)
+            _note_lost(limits, held.name, error)
+
+    return Download(None, reader, held.size, limits, on_damage)
+
+
+def _note_lost(limits: BodyLimits, name: str, error: journal.Corrupt) -> None:
+    _LOG.error("content lost", extra={"facts": {"file": error.file, "reason": error.message}})
+    limits.lost.add(name)

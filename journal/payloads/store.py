@@ -143,6 +143,10 @@ class PayloadStore:
         except FileNotFoundError:
             raise Corrupt("the payload file was removed while it was read", file=path) from None
 
+    def forget_handle(self, path: str) -> None:
+        """Close the shared handle of a file, as soon as nobody reads from it."""
+        self._handles.drop(path)
+
     def enter(self, path: str) -> None:
         """Count one more reader of a file."""
         with self._readers_lock:
@@ -240,6 +244,8 @@ class Readable(Protocol):
 
     def pread(self, offset: int, length: int) -> bytes: ...
 
+    def reopen(self) -> None: ...
+
     def close(self) -> None: ...
 
 
@@ -258,6 +264,10 @@ class _Shared:
 
     def pread(self, offset: int, length: int) -> bytes:
         return self._store.pread(self._path, offset, length)
+
+    def reopen(self) -> None:
+        """Let the next read open the file by its name again: another may have been put in its place."""
+        self._store.forget_handle(self._path)
 
     def close(self) -> None:
         if self._is_open:
@@ -324,6 +334,7 @@ class PayloadReader:
             try:
                 self._chunk = self._cipher.decrypt(nonce(index, last=index == self._last), sealed, MARK)
             except InvalidTag:
+                self._file.reopen()
                 raise Corrupt(
                     f"chunk {index} of the payload is damaged", file=self._file.name, offset=place
                 ) from None

@@ -7,9 +7,11 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+import trio
 
 from retain.engine import Engine, NotFound
 from retain.engine.areas.commands import CreateArea, NewFile
+from retain.engine.audit.backups import create
 from retain.engine.audit.log import Filter, log
 from retain.engine.audit.verify import verification
 from retain.engine.blobs.commands import BlockSource, CommitBlocks, PutBlob, StageBlock
@@ -19,7 +21,9 @@ from retain.engine.core.event import Cause
 from retain.engine.holds import HoldKind, SetHold
 from retain.engine.losses.accept import MOST_AT_ONCE
 from retain.engine.testing import EPOCH, ManualClock, open_memory_engine
-from retain.journal import Payload
+from retain.journal import Corrupt, Payload
+from retain.journal.backup.restore import restore
+from retain.journal.mended import Ordered
 from retain.journal.payloads.file import payload_path
 from retain.journal.testing.memory import MemoryDisk
 from tests.kit.areas import QUIET
@@ -209,6 +213,48 @@ async def test_wrong_bytes_are_lost_where_bodies_are_read() -> None:
         assert "damaged" in one.reason
         await engine.accept_lost([one], "cli:operator")
     assert verification(disk, bodies=True).sound
+
+
+async def test_damage_met_in_the_middle_of_a_download_is_told_until_it_is_mended() -> None:
+    disk = MemoryDisk()
+    async with opened(disk) as engine:
+        bodies = await filled(engine)
+        path = payload_path(bodies["kept"].name)
+        whole = disk.files()[path]
+        disk.write_atomic(path, whole[:-1] + bytes([whole[-1] ^ 1]))
+        for _ in range(2):  # that the file opens is no sign of its health
+            download = await engine.open_body(bodies["kept"])
+            with pytest.raises(Corrupt):
+                await download.read()
+            await download.aclose()
+            assert engine.statistics().payloads_lost == 1
+        assert await engine.lost_bodies() == []
+        assert engine.statistics().payloads_lost == 1, "lengths were looked at, not bytes"
+        disk.write_atomic(path, whole)
+        assert await engine.lost_bodies(read=True) == []
+        assert engine.statistics().payloads_lost == 0
+
+
+async def test_an_accepted_loss_is_in_a_backup_and_comes_back_with_it() -> None:
+    disk, target, restored = MemoryDisk(), MemoryDisk(), MemoryDisk()
+    await with_losses(disk)
+    async with opened(disk) as engine:
+        await engine.accept_lost(await engine.lost_bodies(), "cli:operator")
+        moment = engine.moment
+        await trio.to_thread.run_sync(create, disk, target, lambda: trio.from_thread.run(moment))
+    restore(target, restored, None, ordered=Ordered("cli:ann", EPOCH))
+    async with opened(restored) as engine:
+        assert engine.statistics().payloads_lost == 0
+        assert await engine.lost_bodies(read=True) == []
+        assert "alone" not in engine.state.areas.areas
+        assert engine.state.areas.areas["beside"][2] == ("text",)
+        kinds = [one.change for one in engine.state.history.changes.values()]
+        assert kinds == ["loss accepted", "restored"]
+        engine.state.check()
+        assert engine.replayed().digest() == engine.state.digest()
+    found = verification(restored, bodies=True)
+    assert found.sound
+    assert any("the loss of content was accepted" in change for change in found.changes)
 
 
 async def test_more_than_one_record_names_are_given_up_in_several() -> None:

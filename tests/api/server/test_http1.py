@@ -29,7 +29,7 @@ from hypercorn.trio.worker_context import WorkerContext
 from retain.api.config.load import ServerConfig
 from retain.api.http import bounds
 from retain.api.http.bounds import RATE_WINDOW_S, Bounds, Rate
-from retain.api.server import http2
+from retain.api.server import connections, http2
 from retain.api.server.connections import GuardedStream
 from retain.api.server.http2 import OUTFLOW_BYTES, Http2, Outflow
 from retain.api.server.serve import WireConfig
@@ -543,3 +543,66 @@ async def test_a_connection_whose_answers_are_not_read_makes_room(tmp_path: Path
                 assert until_closed(innocent).endswith(b'["echo","a"]')
 
     await run(tmp_path, ask, max_connections=1)
+
+
+async def test_who_finds_no_place_over_http_2_is_told_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "UNCOUNTED", ())
+    monkeypatch.setattr(connections, "PLACE_WAIT_S", 0.05)
+
+    def come_late(port: int, certificate: Path) -> None:
+        with trusting(port, certificate, "h2") as stream:
+            busy = H2Client(stream)
+            asked = busy.request(b"/echo/slow/1/only-place")
+            while "slow/1/only-place" not in STARTED:
+                time.sleep(0.005)
+            with trusting(port, certificate, "h2") as second:
+                late = h2.connection.H2Connection()
+                late.initiate_connection()
+                found = late.receive_data(until_closed(second))
+            [ended] = [event for event in found if isinstance(event, h2.events.ConnectionTerminated)]
+            assert ended.error_code == h2.errors.ErrorCodes.ENHANCE_YOUR_CALM
+            assert ended.last_stream_id == 0, "nothing was begun, so all may be tried again"
+            assert ended.additional_data is not None
+            assert ended.additional_data.startswith(b"too many connections")
+            assert busy.answer(asked)[0] == 200
+
+    await run(tmp_path, come_late, connections_per_peer=1)
+
+
+async def test_what_waits_unread_of_all_bodies_of_a_connection_is_one_window(tmp_path: Path) -> None:
+    """A queue for each of a hundred streams would be memory that no bound counts."""
+
+    def upload(port: int, certificate: Path) -> None:
+        with trusting(port, certificate, "h2") as stream:
+            client = H2Client(stream)
+            unread = [
+                client.request(b"/echo/slow/0.5/unread%d" % at, method=b"POST", end=False) for at in range(5)
+            ]
+            sent = 0
+            for number in unread * 2:
+                size = min(16_000, client.connection.local_flow_control_window(number))
+                client.connection.send_data(number, b"x" * size)
+                sent += size
+            assert sent == 65_535
+            client.connection.ping(b"received")
+            client.flush()
+            found: list[h2.events.Event] = []
+            while not any(isinstance(event, h2.events.PingAckReceived) for event in found):
+                found += client.events()
+            assert not any(isinstance(event, h2.events.WindowUpdated) for event in found)
+            # The answers end the tasks, and what they never took gives the window back.
+            assert all(client.answer(number)[0] == 200 for number in unread[-1:])
+            read = client.request(b"/echo/read", method=b"POST", end=False)
+            left = 200_000
+            while left:
+                size = min(left, 16_384, client.connection.local_flow_control_window(read))
+                client.connection.send_data(read, b"x" * size, end_stream=size == left)
+                client.flush()
+                left -= size
+                if left and not client.connection.local_flow_control_window(read):
+                    assert client.events()
+            assert client.answer(read) == (200, b"200000")
+
+    await run(tmp_path, upload)
