@@ -52,8 +52,8 @@ class EngineAccess(Protocol):
     def glance(self, query: Callable[[State, int], Value]) -> Value:
         """Return `query(state, now)` at once, whether or not what it saw is durable."""
 
-    def upload(self) -> Upload:
-        """Return a body to be received."""
+    def upload(self, *, md5: bool = True) -> Upload:
+        """Return a body to be received; its MD5 is empty without `md5`."""
 
     async def open_body(self, held: StoredBody) -> Download:
         """Return a body to be sent."""

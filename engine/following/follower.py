@@ -163,9 +163,10 @@ class Follower:
             self.catch_up(self._board.durable)
         return query(self.state, self.now())
 
-    def upload(self) -> Upload:
+    def upload(self, *, md5: bool = True) -> Upload:
         """Return a body to be received; its file is in the shared data folder before its command is sent."""
-        return Upload(self._payloads, self.state.shared, self.options.inline_bytes, self._limits)
+        inline = self.options.inline_bytes
+        return Upload(self._payloads, self.state.shared, inline, self._limits, md5=md5)
 
     async def open_body(self, held: StoredBody) -> Download:
         """Return a body to be sent.

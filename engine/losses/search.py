@@ -108,6 +108,8 @@ def lost_among(found: Iterable[LiveBody], store: PayloadStore, *, read: bool = F
 
 def _wrong(store: PayloadStore, payload: Payload, *, read: bool) -> str:
     digest = sha256()
+    if read:
+        store.forget_handle(payload_path(payload.name))  # what stands under that name now is looked at
     try:
         with store.open(payload) as reader:
             for offset in range(0, payload.size if read else 0, CHUNK_BYTES):

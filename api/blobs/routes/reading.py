@@ -111,7 +111,7 @@ async def _answer(
 
 
 async def _pieces(
-    engine: Engine, entry: BlobEntry, start: int, stop: int
+    engine: EngineAccess, entry: BlobEntry, start: int, stop: int
 ) -> list[tuple[StoredBody, int, int]]:
     """Return what `pieces` does; of very many blocks in a thread."""
     work = partial(pieces, entry, start, stop)
