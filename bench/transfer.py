@@ -1,6 +1,6 @@
 """One large body over a bare socket, up or down, in a process of its own: how long it takes.
 
-`python -m bench.transfer` reads an order as JSON and prints the seconds.
+`python -m retain.bench.transfer` reads an order as JSON and prints the seconds.
 """
 
 from __future__ import annotations

@@ -30,7 +30,7 @@ PREPARED = 1000
 @click.option("--connections", default=16, show_default=True, help="Keep-alive connections.")
 def main(rounds: int, seconds: float, connections: int) -> None:
     """Query all and durable create, as ratios to the empty handler's GET and POST."""
-    report = Report("areas-http", f"python -m bench areas-http --rounds {rounds} --seconds {seconds}")
+    report = Report("areas-http", f"python -m retain.bench areas-http --rounds {rounds} --seconds {seconds}")
     with tempfile.TemporaryDirectory() as folder, peers.empty_handler(0) as empty:
         configuration = Path(folder) / "retain.toml"
         configuration.write_text("")

@@ -37,7 +37,7 @@ Case = Callable[[Peer], float]
 @click.option("--connections", default=16, show_default=True, help="Keep-alive connections for small blobs.")
 def main(count: int, rounds: int, seconds: float, connections: int) -> None:
     """Measure every case as a ratio: how many times Azurite's rate."""
-    command = f"python -m bench blobs-http --count {count} --rounds {rounds} --seconds {seconds}"
+    command = f"python -m retain.bench blobs-http --count {count} --rounds {rounds} --seconds {seconds}"
     report = Report("blobs-http", command)
     with tempfile.TemporaryDirectory(prefix="retain-bench-") as name:
         folder = Path(name)

@@ -23,7 +23,9 @@ from retain.bench.transfer import transfer
 @click.option("--rounds", default=5, show_default=True, help="Interleaved rounds; the median counts.")
 def main(mebibytes: int, rounds: int) -> None:
     """Measure rates, their ratio to nginx's, and the memory of a transfer beyond the server's at rest."""
-    report = Report("blobs-large", f"python -m bench blobs-large --mebibytes {mebibytes} --rounds {rounds}")
+    report = Report(
+        "blobs-large", f"python -m retain.bench blobs-large --mebibytes {mebibytes} --rounds {rounds}"
+    )
     with tempfile.TemporaryDirectory(prefix="retain-bench-") as name:
         folder = Path(name)
         folder.chmod(0o755)

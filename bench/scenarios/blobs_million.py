@@ -39,7 +39,7 @@ HEADERS = ContentHeaders(content_type="application/octet-stream")
 @click.option("--seconds", default=5.0, show_default=True, help="Seconds of each measurement over HTTP.")
 def main(count: int, seconds: float) -> None:
     """Fill a data folder through the engine, then query a server over HTTP."""
-    report = Report("blobs-million", f"python -m bench blobs-million --count {count}")
+    report = Report("blobs-million", f"python -m retain.bench blobs-million --count {count}")
     with tempfile.TemporaryDirectory(prefix="retain-bench-") as name:
         folder = Path(name)
         written = trio.run(_fill, folder / "retain", count)

@@ -25,7 +25,7 @@ from retain.engine.areas.commands import CreateArea
 @click.option("--rounds", default=3, show_default=True, help="Interleaved rounds; the median counts.")
 def main(sizes: str, clients: str, seconds: float, rounds: int) -> None:
     """Measure durable commits: each client submits its next command when its last one is durable."""
-    report = Report("commit", f"python -m bench commit --sizes {sizes} --clients {clients}")
+    report = Report("commit", f"python -m retain.bench commit --sizes {sizes} --clients {clients}")
     counts = [int(count) for count in clients.split(",")]
     for size in map(int, sizes.split(",")):
         rates: dict[int, list[Rate]] = {count: [] for count in counts}

@@ -37,7 +37,7 @@ WHERE = {"actor": "bench", "account": "bench", "container": "recordings"}
 @click.option("--file-bytes", default=4 * MEBIBYTE, show_default=True, help="Size of a blob in a file.")
 def main(mebibytes: int, inline_bytes: int, file_bytes: int) -> None:
     """Fill an engine with blobs, let all of them fall due, and probe commits until they are erased."""
-    report = Report("erasure", f"python -m bench erasure --mebibytes {mebibytes}")
+    report = Report("erasure", f"python -m retain.bench erasure --mebibytes {mebibytes}")
     trio.run(_run, report, mebibytes * MEBIBYTE, inline_bytes, file_bytes)
     report.show(Console())
     report.save()

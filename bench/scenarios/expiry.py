@@ -47,7 +47,7 @@ class LateClock(SystemClock):
 @click.option("--entries", default=1_000_000, show_default=True, help="Areas of three short keys.")
 def main(entries: int) -> None:
     """Fill an engine, let everything fall due, and probe reads and commits until the index is empty."""
-    report = Report("expiry", f"python -m bench expiry --entries {entries}")
+    report = Report("expiry", f"python -m retain.bench expiry --entries {entries}")
     trio.run(_run, report, entries)
     report.show(Console())
     report.save()

@@ -24,7 +24,7 @@ from retain.bench.workloads import areas
 @click.option("--rounds", default=3, show_default=True, help="Openings of each kind; the median counts.")
 def main(events: int, rounds: int) -> None:
     """Write a journal, then open it with and without its snapshot."""
-    report = Report("replay", f"python -m bench replay --events {events}")
+    report = Report("replay", f"python -m retain.bench replay --events {events}")
     with tempfile.TemporaryDirectory(prefix="retain-bench-") as name:
         folder = Path(name)
         trio.run(_fill, folder, events)

@@ -52,7 +52,9 @@ def encoded(value: Any) -> bytes:
 @click.option("--connections", default=16, show_default=True, help="Keep-alive connections.")
 def main(rounds: int, seconds: float, connections: int) -> None:
     """Measure GET of a merged device document, PUT and PATCH, as ratios to the empty handler's."""
-    report = Report("settings-http", f"python -m bench settings-http --rounds {rounds} --seconds {seconds}")
+    report = Report(
+        "settings-http", f"python -m retain.bench settings-http --rounds {rounds} --seconds {seconds}"
+    )
     with tempfile.TemporaryDirectory() as folder, peers.empty_handler(0) as empty:
         configuration = Path(folder) / "retain.toml"
         configuration.write_text(f'[[users]]\nname = "ann"\npassword = "{hash_password("sesame")}"\n')

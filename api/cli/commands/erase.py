@@ -24,12 +24,12 @@ from retain.api.cli.selection import (
 )
 from retain.api.cli.words import counted
 from retain.api.config.engine import engine_options
+from retain.engine.audit.kept_names import kept_names
 from retain.engine.core.pattern import Pattern, Wanted
 from retain.engine.core.policy import RetentionPolicy
 from retain.engine.core.time import timestamp
 from retain.engine.persons.end import HELD
 from retain.engine.persons.find import Selection, Subject, recorded
-from retain.engine.persons.kept import kept_names
 from retain.engine.snapshots.load import present
 
 

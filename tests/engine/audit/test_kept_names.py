@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from retain.engine import Engine
+from retain.engine.audit.kept_names import AUDIT, HISTORY, HOLD, KeptName, kept_names
 from retain.engine.core.policy import RetentionPolicy
 from retain.engine.core.time import DAY
 from retain.engine.holds import HoldKind, SetHold
-from retain.engine.persons.kept import AUDIT, HISTORY, HOLD, KeptName, kept_names
 from retain.engine.settings.model import Level, Place
 from retain.engine.testing import EPOCH, SteppedClock, open_memory_engine
 from tests.engine.persons.test_find import ANN, QUIET, MergeValue, Store
