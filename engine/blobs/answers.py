@@ -1,4 +1,4 @@
-"""What commands about containers and blobs answer."""
+"""The results of commands about containers and blobs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from retain.engine.blobs.leases import Lease
 
 
 class Written(NamedTuple):
-    """What a write answers.
+    """The result of a write.
 
     Attributes:
         modified: When it counts as written, nanoseconds since the epoch: Last-Modified.
@@ -25,7 +25,7 @@ class Written(NamedTuple):
 
 
 class Leased(NamedTuple):
-    """What a lease operation answers.
+    """The result of a lease operation.
 
     Attributes:
         modified: Unchanged by it; Last-Modified and ETag follow from it.

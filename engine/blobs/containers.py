@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from operator import attrgetter
+from typing import Any
 
 from sortedcontainers import SortedDict, SortedList
 
 from retain.engine.blobs.entries import BlobEntry, Block, ContainerEntry, StagedBlocks
 from retain.engine.blobs.tagindex import TagIndex
+from retain.engine.core.event import Cause
 from retain.engine.core.snapshot_table import SnapshotTable
 from retain.engine.core.time import DAY
 
@@ -199,3 +201,19 @@ def lifetime_of(days: int | None, default: int) -> int | None:
     """
     effective = default if days is None else days
     return effective * DAY if effective else None
+
+
+def container_facts(container: Container, actor: str, cause: Cause) -> dict[str, Any]:
+    """Return the fields of `engine.blobs.container_events.ContainerEvent`."""
+    return {
+        "resource": container.entry.resource,
+        "actor": actor,
+        "cause": cause,
+        "account": container.account,
+        "container": container.name,
+    }
+
+
+def blob_facts(container: Container, blob: str, resource: bytes, actor: str, cause: Cause) -> dict[str, Any]:
+    """Return the fields of `engine.blobs.events.BlobEvent`."""
+    return {**container_facts(container, actor, cause), "resource": resource, "blob": blob}

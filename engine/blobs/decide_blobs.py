@@ -1,4 +1,4 @@
-"""What commands about committed blobs come to. Reads the slice, changes nothing."""
+"""Decides commands about blobs and their blocks. Reads the slice, changes nothing."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from retain.engine.blobs import leases
 from retain.engine.blobs.answers import Leased, Written
 from retain.engine.blobs.commands import (
     BlobCommand,
+    BlockSource,
+    CommitBlocks,
     DeleteBlob,
     LeaseBlob,
     PutBlob,
@@ -17,11 +19,12 @@ from retain.engine.blobs.commands import (
     SetBlobMetadata,
     SetBlobTags,
     SetBlobTier,
+    StageBlock,
     WriteBlob,
 )
 from retain.engine.blobs.conditions import Conditions
 from retain.engine.blobs.containers import Container
-from retain.engine.blobs.entries import BlobEntry
+from retain.engine.blobs.entries import MAX_BLOCKS, MAX_UNCOMMITTED, BlobEntry, Block, Composite
 from retain.engine.blobs.events import (
     BlobDeleted,
     BlobHeadersSet,
@@ -30,13 +33,15 @@ from retain.engine.blobs.events import (
     BlobPut,
     BlobTagsSet,
     BlobTierSet,
+    BlocksCommitted,
     BlocksDropped,
+    BlockStaged,
 )
 from retain.engine.blobs.expiry import blob_expiry, blocks_expiry
 from retain.engine.blobs.state import BlobsState, required
 from retain.engine.core.command import Command, Decision
 from retain.engine.core.domain import Decide
-from retain.engine.core.errors import Forbidden, NotFound
+from retain.engine.core.errors import Conflict, Forbidden, Invalid, NotFound, TooLarge
 from retain.engine.core.event import Cause, Event
 
 
@@ -50,6 +55,8 @@ def deciders(blobs: BlobsState) -> Mapping[type[Command[Any]], Decide]:
         SetBlobTier: _set_tier,
         LeaseBlob: _lease,
         DeleteBlob: _delete,
+        StageBlock: _stage_block,
+        CommitBlocks: _commit_blocks,
     }
     return {kind: partial(decide, blobs) for kind, decide in table.items()}
 
@@ -196,3 +203,62 @@ def _delete(blobs: BlobsState, command: DeleteBlob, now: int) -> Decision[None]:
     if command.name in container.pending:
         events.append(BlocksDropped(**fields(command, container.pending[command.name].resource)))
     return Decision(tuple(events), None)
+
+
+def _stage_block(blobs: BlobsState, command: StageBlock, now: int) -> Decision[None]:
+    container = required(blobs, command.account, command.container)
+    entry = container.blob(command.name, now)
+    lease = None if entry is None else entry.lease
+    if entry is not None or command.conditions.lease is not None:
+        leases.check_write(lease, command.conditions.lease, now)
+    pending = container.uncommitted(command.name, now)
+    if pending is not None and pending.id_length != len(command.block_id):
+        raise Invalid(
+            "all uncommitted block ids of a blob are of one length",
+            reason="block-id",
+            length=pending.id_length,
+        )
+    if (
+        pending is not None
+        and pending.blocks >= MAX_UNCOMMITTED
+        and (command.name, command.block_id) not in container.staged
+    ):
+        raise Conflict("too many uncommitted blocks", reason="block-count", limit=MAX_UNCOMMITTED)
+    event = BlockStaged(
+        **fields(command, resource_for(container, entry, command.name, command.resource, now)),
+        block_id=command.block_id,
+        body=command.body,
+        staged=now,
+    )
+    return Decision((*endings(container, command.name, now), event), None)
+
+
+def _commit_blocks(blobs: BlobsState, command: CommitBlocks, now: int) -> Decision[Written]:
+    if len(command.blocks) > MAX_BLOCKS:
+        raise TooLarge("a blob has at most 50,000 blocks", reason="block-list", limit=MAX_BLOCKS)
+    container, entry = writable(blobs, command, now)
+    blocks = _resolved(container, entry, command, now)
+    modified = blobs.next_modified(now)
+    event = BlocksCommitted(**written(container, entry, command, modified, now), blocks=blocks)
+    return Decision((*endings(container, command.name, now), event), Written(modified))
+
+
+def _resolved(
+    container: Container, entry: BlobEntry | None, command: CommitBlocks, now: int
+) -> tuple[int, ...]:
+    """Return the records that hold the blocks of the list."""
+    staged: dict[bytes, Block] = {}
+    if container.uncommitted(command.name, now) is not None:
+        staged = {block.block_id: block for block in container.blocks(command.name)}
+    committed: dict[bytes, Block] = {}
+    if entry is not None and isinstance(entry.body, Composite):
+        committed = {block.block_id: block for block in entry.body.blocks}
+    found: list[int] = []
+    for position, (source, block_id) in enumerate(command.blocks):
+        block = None if source is BlockSource.COMMITTED else staged.get(block_id)
+        if block is None and source is not BlockSource.UNCOMMITTED:
+            block = committed.get(block_id)
+        if block is None:
+            raise Invalid("the list names a block that is not there", reason="block-list", position=position)
+        found.append(block.seq)
+    return tuple(found)

@@ -33,9 +33,8 @@ from retain.engine.blobs.container_events import (
     RetentionConfigured,
     ServicePropertiesSet,
 )
-from retain.engine.blobs.containers import Container
-from retain.engine.blobs.facts import container_facts
-from retain.engine.blobs.limits import MAX_POLICIES
+from retain.engine.blobs.containers import Container, container_facts
+from retain.engine.blobs.entries import MAX_POLICIES
 from retain.engine.blobs.state import BlobsState, required
 from retain.engine.core.command import Command, Decision
 from retain.engine.core.domain import Decide

@@ -14,6 +14,13 @@ from retain.engine.blobs.leases import Lease
 from retain.engine.core.body import Inline, OnDisk, StoredBody
 from retain.journal import Payload
 
+MAX_POLICIES = 5
+"""Stored access policies of one container (docs/wire/blobs.md, section 2.3)."""
+MAX_BLOCKS = 50_000
+"""Blocks of one list (docs/wire/blobs.md, section 5.1)."""
+MAX_UNCOMMITTED = 100_000
+"""Uncommitted blocks of one blob (docs/wire/blobs.md, section 5.1)."""
+
 NANOSECONDS_A_TICK = 100
 UNIX_EPOCH_TICKS = 621_355_968_000_000_000
 """1970-01-01 in ticks of 100 ns since 0001-01-01, the unit of Azure's ETags (docs/wire/blobs.md, section

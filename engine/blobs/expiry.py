@@ -10,10 +10,9 @@ from itertools import islice
 from typing import Any
 
 from retain.engine.blobs.container_events import BlobsFreed, ContainerDeleted
-from retain.engine.blobs.containers import Container
+from retain.engine.blobs.containers import Container, blob_facts, container_facts
 from retain.engine.blobs.entries import BlobEntry, Composite
 from retain.engine.blobs.events import BlobDeleted, BlocksDropped
-from retain.engine.blobs.facts import blob_facts, container_facts
 from retain.engine.blobs.state import BlobsState
 from retain.engine.core.command import KEEPER
 from retain.engine.core.event import Cause, Event

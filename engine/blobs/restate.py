@@ -14,10 +14,9 @@ from retain.engine.blobs.container_events import (
     ContainerLeaseSet,
     ServicePropertiesSet,
 )
-from retain.engine.blobs.containers import Container
+from retain.engine.blobs.containers import Container, blob_facts, container_facts
 from retain.engine.blobs.entries import BlobEntry, Block, Composite
 from retain.engine.blobs.events import BlobEvent, BlobPut, BlocksCommitted, BlockStaged
-from retain.engine.blobs.facts import blob_facts, container_facts
 from retain.engine.blobs.state import BlobsState
 from retain.engine.core.body import Body, Inline, OnDisk, StoredBody
 from retain.engine.core.command import KEEPER

@@ -10,7 +10,6 @@ from retain.engine.blobs import (
     apply_blobs,
     apply_containers,
     decide_blobs,
-    decide_blocks,
     decide_containers,
     expiry,
     restate,
@@ -39,7 +38,6 @@ class BlobsSlice(BlobsState):
         return {
             **decide_containers.deciders(self),
             **decide_blobs.deciders(self),
-            **decide_blocks.deciders(self),
         }
 
     def expirers(self) -> Mapping[DeadlineKind, Expire]:

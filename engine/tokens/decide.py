@@ -7,9 +7,8 @@ from functools import partial
 from typing import Any
 
 from retain.engine.blobs.container_events import PoliciesChanged
-from retain.engine.blobs.entries import StoredPolicy
-from retain.engine.blobs.facts import container_facts
-from retain.engine.blobs.limits import MAX_POLICIES
+from retain.engine.blobs.containers import container_facts
+from retain.engine.blobs.entries import MAX_POLICIES, StoredPolicy
 from retain.engine.blobs.state import required
 from retain.engine.core.command import KEEPER, Command, Decision
 from retain.engine.core.domain import Decide

@@ -14,7 +14,7 @@ from defusedxml.ElementTree import DefusedXMLParser
 from retain.api.blobs.wire.errors import AzureError
 from retain.api.blobs.wire.names import MAX_BLOCK_ID_BYTES, decode_base64
 from retain.api.blobs.wire.tags import check_tags
-from retain.engine.blobs.limits import MAX_BLOCKS
+from retain.engine.blobs.entries import MAX_BLOCKS
 
 MAX_DEPTH: Final = 8
 MAX_BLOCK_LIST_BYTES: Final = 8 * 1024 * 1024

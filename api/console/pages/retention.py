@@ -19,8 +19,7 @@ from retain.api.identity.roles import ADMINISTRATORS
 from retain.api.refusals import status_of
 from retain.engine import Conflict, EngineError
 from retain.engine.blobs.container_commands import DeleteContainer
-from retain.engine.blobs.queries import ContainerTotals, totals_of
-from retain.engine.blobs.shortening import Shortening, shortening
+from retain.engine.blobs.queries import ContainerTotals, Shortening, shortening, totals_of
 
 AT: Final = f"{CONTAINERS}/<tenant>/<container>"
 MAX_DAYS: Final = 36_500

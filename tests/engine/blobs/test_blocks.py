@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from retain.engine.blobs import decide_blocks
+from retain.engine.blobs import decide_blobs
 from retain.engine.blobs.commands import BlockSource, CommitBlocks, DeleteBlob, StageBlock
 from retain.engine.blobs.conditions import Conditions, ETags
 from retain.engine.blobs.container_commands import DeleteContainer
@@ -137,8 +137,8 @@ def test_uncommitted_ids_of_a_blob_are_of_one_length(desk: BlobDesk) -> None:
 
 
 def test_bounds_on_counts(desk: BlobDesk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(decide_blocks, "MAX_UNCOMMITTED", 1)
-    monkeypatch.setattr(decide_blocks, "MAX_BLOCKS", 2)
+    monkeypatch.setattr(decide_blobs, "MAX_UNCOMMITTED", 1)
+    monkeypatch.setattr(decide_blobs, "MAX_BLOCKS", 2)
     desk.do(staging(desk, b"1"))
     desk.do(staging(desk, b"1"))
     with pytest.raises(Conflict) as conflict:

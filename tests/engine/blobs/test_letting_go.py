@@ -16,9 +16,9 @@ from retain.engine.blobs.container_events import (
     ContainerCreated,
     ContainerDeleted,
 )
+from retain.engine.blobs.containers import container_facts
 from retain.engine.blobs.entries import ContentHeaders
 from retain.engine.blobs.events import BlocksDropped
-from retain.engine.blobs.facts import container_facts
 from retain.engine.blobs.listing import find_blobs
 from retain.engine.blobs.queries import container_totals, get_container, list_containers
 from retain.engine.blobs.tagindex import TagQuery
