@@ -1,4 +1,4 @@
-"""What interfaces ask of an engine: of the one that decides, or of one that follows it in another process."""
+"""What interfaces need of an engine: of the leader, or of a follower in another process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The present holdings and what of them ends in the coming days.
+"""The present contents, and what of them expires in the coming days.
 
 Counted from indexes: as quick with a million entries as with ten.
 """

@@ -1,4 +1,4 @@
-"""What can go wrong with a journal, split by who must act.
+"""The errors of the journal, by who must act.
 
     JournalError
     ├── Locked            another process has the data folder: stop it, or wait

@@ -1,4 +1,4 @@
-"""A journal as a follower on the same machine sees it: its tail, and single contents by their address."""
+"""A journal as a follower on the same machine reads it: its tail, and single contents by address."""
 
 from __future__ import annotations
 

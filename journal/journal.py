@@ -1,4 +1,4 @@
-"""The journal once it is open: appends, reads single parts, erases. Made by `open_journal` only."""
+"""An open journal: append, read single parts, erase. Only `open_journal` creates one."""
 
 from __future__ import annotations
 
@@ -186,7 +186,7 @@ class Journal:
                 blank(self._disk, plan.spots, self._segments)
             except Shortage:
                 raise
-            except NoSpace as error:  # copy-on-write file systems need room to overwrite; the record stands
+            except NoSpace as error:  # copy-on-write file systems need space to overwrite; the record stays
                 raise OSError(str(error)) from error
             finally:
                 self._forget(plan.spots)  # also what was read since the record was appended
@@ -218,7 +218,7 @@ class Journal:
     # --- the anchor, torn tails, compaction, the end -----------------------------------------------------
 
     def write_anchor(self) -> None:
-        """Note durably how far the journal reaches. Raises `NoSpace`: the last one stands; `WriteFailed`."""
+        """Note durably how far the journal reaches. Raises `NoSpace`: the last one remains; `WriteFailed`."""
         with self._changing("writing the anchor"):
             write_anchor(self._disk, anchor_at(self._end.head))
 
@@ -243,9 +243,10 @@ class Journal:
     def rewrite(self, number: int) -> int:
         """Replace a sealed segment by a file without what was erased; returns the bytes given back.
 
-        Addresses stay as they are. From any thread, one at a time; appending goes on meanwhile, but for the
-        change of names. What is erased from the segment meanwhile is gone from all files when this returns,
-        or after the next start. Raises `NoSpace`, with nothing changed; `WriteFailed`, `Closed`, `Corrupt`.
+        Addresses stay as they are. From any thread, one at a time; appending continues meanwhile, except
+        during the change of names. What is erased from the segment meanwhile is erased from all files when
+        this returns, or after the next start. Raises `NoSpace`, with nothing changed; `WriteFailed`,
+        `Closed`, `Corrupt`.
         """
         segment = next((one for one in self._sealed() if one.number == number), None)
         if segment is None:

@@ -1,4 +1,4 @@
-"""The seam of the journal: what everything above asks of one, whichever way it stores its frames.
+"""The interface of a journal to everything above it, whichever way the frames are stored.
 
 `Journal` implements it over segment files; `journal/testing/log.py` over a list in memory. A journal that
 commits its frames elsewhere first, to a database that several machines share, is a third. All of them pass

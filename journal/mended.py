@@ -1,4 +1,4 @@
-"""What a restore or repair did to the journal, left in the data folder until the next opener records it.
+"""The file `mended`: what a restore or repair did, until the next process that opens the journal records it.
 
 The file is written before the journal can be opened again, so that each one is recorded: FORMAT.md
 section 12.
@@ -45,7 +45,7 @@ class Ordered:
 
 
 NOBODY = Ordered()
-"""Nobody says so."""
+"""No actor is known."""
 
 
 def leave_mended(disk: Disk, mended: Mended) -> None:

@@ -49,7 +49,7 @@ def open_journal(
     options: JournalOptions | None = None,
     entropy: Callable[[int], bytes] = os.urandom,
 ) -> Journal:
-    """Lock the data folder, read and check its journal, mend what a crash left; return it ready to append.
+    """Lock the data folder, read and check its journal, repair what a crash left; return it ready to append.
 
     Every record after `after` (all of them without it) is handed to `replay`, in order, each part checked
     against its commitment. An empty folder gets a journal. What was mended is in the journal's

@@ -1,4 +1,4 @@
-"""How a journal is kept: sizes that an operator or a test may choose."""
+"""Options of a journal: sizes that an operator or a test may choose."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reads a journal and checks it, from its first segment or from a position, to its end. Changes nothing.
+"""Reads and checks a journal, from its first segment or from a position, to its end. Changes nothing.
 
 `open_journal` makes of the result a journal that can be appended to.
 """

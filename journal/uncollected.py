@@ -1,4 +1,4 @@
-"""Keeps Python's garbage collector away from work that it would only slow down."""
+"""Switches Python's garbage collector off during work that it would only slow down."""
 
 from __future__ import annotations
 

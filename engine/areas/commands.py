@@ -1,4 +1,4 @@
-"""What may be asked of areas, with ids, randomness and policy carried in."""
+"""The commands on areas. They carry ids, random bytes and policy with them."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ class WriteArea(Command[Result], Generic[Result]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CreateArea(WriteArea[str]):
-    """Creates an area; answers its id. A custom id that its user has already is written over.
+    """Create an area. Result: its id. An existing custom id of the same user is overwritten.
 
     `name` is a fresh lower-case UUID for a plain area, else the custom id.
     """
@@ -96,7 +96,7 @@ class CreateArea(WriteArea[str]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UpdateArea(WriteArea[bool]):
-    """Replaces or adds keys of an area; answers whether the area had to be created.
+    """Replace or add keys of an area. Result: whether the area had to be created.
 
     `name` is the id from the client.
     """

@@ -1,4 +1,4 @@
-"""Commands on areas: what they come to, or why not. Reads the state, changes nothing."""
+"""Decides commands on areas. Reads the state, changes nothing."""
 
 from __future__ import annotations
 

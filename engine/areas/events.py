@@ -1,4 +1,4 @@
-"""What happens to areas: the facts, with their split into details (audit) and content (the data itself)."""
+"""The events of areas, with their split into details (audit) and content (the data itself)."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ class FileStored(AreaEvent):
         key: The key.
         filename: What the client called the file; empty if it gave no name.
         media_type: Its Content-Type as sent; None marks a text, kept as UTF-8.
-        body: The bytes; the details tell their number.
+        body: The bytes; their number is in the details.
 
     """
 
@@ -126,7 +126,7 @@ class FileStored(AreaEvent):
 
 @fact
 class KeysExpired(AreaEvent):
-    """Some keys of an area reached their deadline, or their files were lost; the area goes on.
+    """Some keys of an area reached their deadline, or their files were lost; the area continues.
 
     Attributes:
         keys: Which.
@@ -143,7 +143,7 @@ class KeysExpired(AreaEvent):
 
 @fact
 class AreaDeleted(AreaEvent):
-    """An area ended with all its keys: the cause tells whether on request or at its deadline."""
+    """An area ended with all its keys, on request or at its deadline, as the cause says."""
 
     VERB: ClassVar[Verb] = Verb.DELETE
     ON_HOLD: ClassVar[OnHold] = OnHold.RESOURCE

@@ -1,4 +1,4 @@
-"""What areas plug into the engine's state."""
+"""The areas' part of the engine's state, as a `Slice`."""
 
 from __future__ import annotations
 

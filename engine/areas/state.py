@@ -1,4 +1,4 @@
-"""The areas that exist, and how each event changes them.
+"""The existing areas, and how each event changes them.
 
 An area is a plain tuple and its parts are strings, numbers and tuples again. That is the point: a million of
 them are to stay small, and the garbage collector stops tracking tuples that hold nothing it could collect, so
@@ -154,7 +154,7 @@ class AreasState:
 
     Attributes:
         areas: Record key to area. Values are replaced, never mutated.
-        owned: Customer to the record keys of the areas he owns.
+        owned: Customer to the record keys of the customer's areas.
         size: Bytes in all areas, whether or not the sweeper has been to those that are due.
 
     """

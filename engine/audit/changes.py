@@ -51,7 +51,7 @@ class ValueChange:
     def lines(self) -> list[tuple[str, str]]:
         """Return the difference line by line: a sign (empty, `-` or `+`) and a text.
 
-        Of what did not change only the lines beside a change are told.
+        Of what did not change, only the lines beside a change are included.
         """
         old, new = _written(self.before), _written(self.after)
         if len(old) + len(new) > 2 * MOST_LINES:

@@ -1,4 +1,4 @@
-"""Signed checkpoints: what the audit log's tree was at a moment, for others to keep.
+"""Signed checkpoints of the audit log's tree, to be kept by others.
 
 The key (Ed25519) is made at the first start and never leaves the data folder; its name, which is also the
 origin line of every checkpoint, names this log and no other. Formats: C2SP signed-note and tlog-checkpoint.

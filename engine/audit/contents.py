@@ -1,4 +1,4 @@
-"""What each interface holds, as plain JSON values: the audit's picture of a state at a moment.
+"""The contents of each interface in a state, as plain JSON values.
 
 What was past its deadline at that moment is left out, whether or not it had been swept. Bodies of files and
 blobs are told by size and type only.

@@ -1,4 +1,4 @@
-"""What changed between two moments, from what was held at each."""
+"""Compares the contents of two moments."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ ADDED, REMOVED, CHANGED = "added", "removed", "changed"
 
 @dataclass(frozen=True, slots=True)
 class ContentsChange:
-    """One thing that is not as it was.
+    """One resource that changed.
 
     Attributes:
         what: `added`, `removed` or `changed`.

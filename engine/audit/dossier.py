@@ -1,4 +1,4 @@
-"""Everything that is kept about a person, as plain JSON values and files: the answer to GDPR, article 15.
+"""The export of everything stored about a person, as JSON values and files (GDPR, article 15).
 
 What clients still see, what is past its deadline or deleted and not erased yet, earlier versions, and who did
 what. Read from the data folder beside a running server, without a lock; blocking.
@@ -76,7 +76,7 @@ class Dossier:
     Args:
         disk: The data folder.
         asked: Whose or which data.
-        now: The present, nanoseconds since the epoch: what is past its deadline is told apart.
+        now: The present, nanoseconds since the epoch: what is past its deadline is marked.
         progress: Told the sequence number of each record that was read.
 
     Raises:

@@ -1,4 +1,4 @@
-"""When and why parts of records were erased: what the audit log tells beside that they are gone."""
+"""When and why parts of records were erased, for the audit log."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What was held at a moment, counted and in part listed: what the page *State at* shows. Blocking."""
+"""The contents at a moment, counted and in part listed, for the page *State at*. Blocking."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ class Held:
     Attributes:
         at: The moment, nanoseconds since the epoch.
         seq: The last record up to then.
-        counts: How many things of each kind.
+        counts: How many resources of each kind.
         size: Bytes in the blobs.
-        holds: How many legal holds stood.
-        rows: The first few, as `retain audit state` tells them.
+        holds: How many legal holds were in force.
+        rows: The first few, as `retain audit state` shows them.
 
     """
 

@@ -1,4 +1,4 @@
-"""What an erasure does not reach: a person's name in records about other resources, and until when it stays.
+"""Names that an erasure leaves: a person's name in records about other resources, and until when it stays.
 
 Who did what is kept for the audit period, because others must be able to prove it. Live entries that refer to
 such a record are then restated without the name.

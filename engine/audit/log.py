@@ -1,4 +1,4 @@
-"""The audit: who did what to which resource and why, what was held at a moment, and whether all of it holds.
+"""The audit log: who did what to which resource and why; and the state at any moment.
 
 Everything here only reads, takes no lock, and works beside a running server. Blocking; nothing here knows
 Trio.

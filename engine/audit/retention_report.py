@@ -21,7 +21,7 @@ BUCKETS: tuple[tuple[str, int], ...] = (
     ("within-30-days", 30 * DAY),
     ("within-365-days", 365 * DAY),
 )
-"""Names, and how long after the moment of the report; what ends later or not at all is told apart."""
+"""Names, and how long after the moment of the report; what ends later or not at all is counted separately."""
 LATER, NEVER = "later", "never"
 
 
@@ -62,7 +62,7 @@ class RetentionReport:
 
     Attributes:
         holdings: Row by row.
-        waiting: Records that nothing stands on any more and that are not erased, history included.
+        waiting: Records that are no longer needed and not erased, history included.
         kept: Of these, how many a legal hold keeps.
         restating: Entries of which a part is dead, to be restated.
         oldest_due: Since when the oldest of what waits is, or will be, due; None if nothing waits.

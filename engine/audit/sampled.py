@@ -1,4 +1,4 @@
-"""A cheap look at payload files, beside a running engine."""
+"""A quick check of payload files, beside a running engine."""
 
 from __future__ import annotations
 

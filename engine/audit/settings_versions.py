@@ -1,4 +1,4 @@
-"""Earlier versions of a level document, from the events that are still kept."""
+"""Earlier versions of a level document, from the events that still exist."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ class TimelinePage:
 
     Attributes:
         entries: Newest first.
-        records: The records that they tell of.
+        records: The records that they are about.
         looked_at: How many records were looked at.
         newer: Record after which newer entries may follow; None if there are none.
         older: Record before which older ones may come; None if there are none.

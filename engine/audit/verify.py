@@ -1,4 +1,4 @@
-"""Whether all of it holds: the journal, the events in it, and the payload files that they name.
+"""Verifies a data folder: the journal, the events in it, and the payload files that they name.
 
 Only reads, takes no lock, and works beside a running server. Blocking.
 """
@@ -34,7 +34,7 @@ class Verification:
     Attributes:
         journal: Frames, tree, parts, erasures, anchor, payload files.
         events: What is wrong with the events in it; empty if nothing is, or if the journal cannot be read.
-        payloads: How many payload files live state stands on; 0 if that cannot be told.
+        payloads: How many payload files live state refers to; 0 if that is unknown.
         bodies: Whether their bytes were read.
         changes: Restores and repairs of the journal, in a sentence each, the oldest first.
 

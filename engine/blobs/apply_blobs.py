@@ -1,4 +1,4 @@
-"""How events about blobs change the slice. Total: an event about something that is gone changes nothing."""
+"""How events about blobs change the slice. Total: an event about a missing blob changes nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What can be asked of blobs; of containers and accounts, see `container_commands`.
+"""The commands on blobs; those on containers and accounts are in `container_commands`.
 
 Names, header values, tags and XML are validated before they come here; a command carries everything random
 (`resource`) and every policy. Refusals, by class and `reason`, beside the shared `StorageFull`,
@@ -10,7 +10,7 @@ class               reason                  when
 NotFound            container               the container (or its account) is not there
 NotFound            blob                    it is not there, has ended, or was never committed
 Conflict            container-exists        CreateContainer
-Conflict            being-deleted           CreateContainer: one of that name is being let go
+Conflict            being-deleted           CreateContainer: one of that name is being deleted
 Conflict            blob-exists             `If-None-Match: *` of a put or commit, and it is there
 Conflict            block-count             StageBlock beyond 100,000 uncommitted blocks
 Conflict            policy-limit            IssueTokens beyond five stored policies in a container

@@ -1,4 +1,4 @@
-"""The conditions of a write, judged inside the decision, so that nothing comes between check and write.
+"""The conditions of a write, checked inside the decision, so that nothing happens between check and write.
 
 Which headers may stand together, and how a read answers, is the interface's business (docs/wire/blobs.md,
 section 7); here is only what a write, a delete or a container operation demands of the thing as it is.
@@ -38,7 +38,7 @@ class Conditions:
     """What must hold for a write to happen; None is no condition.
 
     Attributes:
-        if_match: The thing must have one of these ETags, or with `*` exist.
+        if_match: The blob or container must have one of these ETags; with `*` it must exist.
         if_none_match: It must have none of these, or with `*` not exist.
         modified_since: It must have been written after this moment; nanoseconds since the epoch, compared in
             whole seconds.

@@ -1,4 +1,4 @@
-"""What can be asked of containers and accounts. Refusals: the table in `commands`."""
+"""The commands on containers and accounts. Their refusals are in the table of `commands`."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ class LeaseContainer(ContainerCommand[Leased]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConfigureRetention(Command[bool]):
-    """Tells the configured `recordings_days`, at each start; answers whether it changed.
+    """Record the configured `recordings_days`, at each start. Result: whether it changed.
 
     Attributes:
         days: Days from a blob's last write to its end; 0 keeps for ever.

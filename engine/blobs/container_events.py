@@ -1,4 +1,4 @@
-"""What happened to containers and accounts.
+"""The events of containers and accounts.
 
 The codes are in `engine/wire.py`; the fields are explained at the entries they create.
 """
@@ -57,7 +57,7 @@ class ContainerEvent(AccountEvent):
 
 @fact
 class ContainerCreated(ContainerEvent):
-    """A container was made; or, restated, stands as it is without what it holds."""
+    """A container was created; or, restated, recorded again without its contents."""
 
     VERB: ClassVar[Verb] = Verb.PUT
     ON_HOLD: ClassVar[OnHold] = OnHold.HARMLESS
@@ -143,7 +143,7 @@ class ContainerLeaseSet(ContainerEvent):
 
 @fact
 class ContainerDeleted(ContainerEvent):
-    """A container went, with every blob and staged block that was in it."""
+    """A container was deleted, with every blob and staged block in it."""
 
     VERB: ClassVar[Verb] = Verb.DELETE
     ON_HOLD: ClassVar[OnHold] = OnHold.CONTAINER
@@ -181,7 +181,7 @@ class ContainerClosed(ContainerEvent):
 
 @fact
 class BlobsFreed(ContainerEvent):
-    """Blobs or staged blocks of a closed container were let go.
+    """Blobs or staged blocks of a deleted container were removed.
 
     Attributes:
         through: The blobs last modified up to then; nanoseconds since the epoch, -1 for none.
@@ -200,7 +200,7 @@ class BlobsFreed(ContainerEvent):
 
 @fact
 class ServicePropertiesSet(AccountEvent):
-    """An account's service properties were replaced; None: they went with the account."""
+    """An account's service properties were replaced; None: they were deleted with the account."""
 
     VERB: ClassVar[Verb] = Verb.PATCH
     ON_HOLD: ClassVar[OnHold] = OnHold.HARMLESS
@@ -218,7 +218,7 @@ class ServicePropertiesSet(AccountEvent):
 class RetentionConfigured(Event):
     """The configured retention of containers that say nothing else changed.
 
-    Its record is never erased, nor restated: it tells of nobody, and moments in the past depend on it.
+    Its record is never erased, nor restated: it names no person, and moments in the past depend on it.
 
     Attributes:
         days: Days from a blob's last write to its end; 0 keeps for ever.

@@ -1,4 +1,4 @@
-"""One container with what it holds, and the indexes over it. Changed by the slice's apply handlers only."""
+"""One container with its contents, and their indexes. Only the slice's apply handlers change it."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Container:
             and a list names them.
         size: Bytes in all committed blobs.
         lifetime: Nanoseconds from a blob's last write to its end, None for ever.
-        armed: The end of the oldest blob as it stands in the deadline index, None if it does not.
+        armed: The end of the oldest blob in the deadline index, None if it is not there.
         closed: When it was deleted; None while it is not.
 
     """

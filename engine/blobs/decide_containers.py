@@ -1,4 +1,4 @@
-"""What commands about containers and accounts come to. Reads the slice, changes nothing."""
+"""Decides commands about containers and accounts. Reads the slice, changes nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What live state keeps of containers and blobs: immutable tuples that are replaced, never changed.
+"""The entries of containers and blobs in memory: immutable tuples that are replaced, never changed.
 
 There may be a million `BlobEntry` in memory, so they are plain tuples, small bodies stay on disk and
 everything that repeats from blob to blob (content headers, tags of few values) is shared.

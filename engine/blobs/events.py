@@ -1,4 +1,4 @@
-"""What happened to blobs. Codes stand in `engine/wire.py`; fields are explained at the entries they make.
+"""The events of blobs. The codes are in `engine/wire.py`; the fields are explained at the entries.
 
 Names, headers, tags and dates are details; bytes, metadata and digests of the bytes are content, so that
 nothing by which the data could be guessed outlives it.
@@ -39,7 +39,7 @@ class BlobWritten(BlobEvent):
 
     Attributes:
         restates: With the cause `RESTATED`: the record of the last write until now. What was staged before
-            it went with it. Else 0.
+            it was deleted with it. Else 0.
 
     """
 
@@ -62,7 +62,7 @@ class BlobWritten(BlobEvent):
 
 @fact
 class BlobPut(BlobWritten):
-    """A blob was written whole; blocks staged under its name went."""
+    """A blob was written in full; blocks staged under its name were removed."""
 
     body: Body = datum(unpack_body, pack_body, spread=True)
 
@@ -77,7 +77,7 @@ def _from_steps(steps: Sequence[int]) -> tuple[int, ...]:
 
 @fact
 class BlocksCommitted(BlobWritten):
-    """A blob was made of blocks; blocks staged under its name and not named here went.
+    """A blob was made of blocks; other blocks staged under its name were removed.
 
     Attributes:
         blocks: The records that hold the blocks, in the order of the content. Kept as differences: 50,000 of
@@ -90,7 +90,7 @@ class BlocksCommitted(BlobWritten):
 
 @fact
 class BlockStaged(BlobEvent):
-    """A block came in; one staged under the same id went.
+    """A block was staged, replacing one with the same id.
 
     Attributes:
         staged: When, nanoseconds since the epoch.
@@ -112,7 +112,7 @@ class BlockStaged(BlobEvent):
 
 @fact
 class BlocksDropped(BlobEvent):
-    """Everything staged under a name and never committed went."""
+    """Everything staged under a name and never committed was removed."""
 
     VERB: ClassVar[Verb] = Verb.DELETE
     ON_HOLD: ClassVar[OnHold] = OnHold.HARMLESS
@@ -186,7 +186,7 @@ class BlobLeaseSet(BlobEvent):
 
 @fact
 class BlobDeleted(BlobEvent):
-    """A blob went; what is staged under its name stays unless `BlocksDropped` says so too."""
+    """A blob was deleted; what is staged under its name stays, unless `BlocksDropped` follows."""
 
     VERB: ClassVar[Verb] = Verb.DELETE
     ON_HOLD: ClassVar[OnHold] = OnHold.BLOB

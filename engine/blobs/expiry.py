@@ -22,8 +22,8 @@ EXPIRIES = 64
 
 
 FREED = 500
-"""Most records that are left behind in one event of their container, if no blob alone has more: some 10 ms of
-work. A blob stands on one, or on one for each of its blocks; so does a staged block."""
+"""Most records that one event of a container turns into garbage, if no blob alone has more: some 10 ms of
+work. A blob depends on one, or on one for each of its blocks; so does a staged block."""
 
 
 def few_in(*containers: Container) -> bool:

@@ -29,7 +29,7 @@ class Listed(NamedTuple):
     Attributes:
         name: The blob's name, or what the names of the group begin with, delimiter included.
         entry: The blob; the staged blocks of one that was never committed; None for a group.
-        ends: When it goes; nanoseconds since the epoch, None for never and for groups.
+        ends: When it expires; nanoseconds since the epoch, None for never and for groups.
 
     """
 

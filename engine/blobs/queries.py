@@ -1,4 +1,4 @@
-"""What can be read of containers and blobs: pure functions over the slice, for use inside `engine.read`.
+"""Reading containers and blobs: pure functions over the slice, for use inside `engine.read`.
 
 Everything answered is an immutable value that stays valid. Nothing past its end is ever in an answer, swept
 or not. Refusals are `NotFound(container)` and `NotFound(blob)`, and those of
@@ -52,13 +52,13 @@ class BlockList(NamedTuple):
 
 
 class ContainerTotals(NamedTuple):
-    """What a container holds and when it goes, for the console.
+    """The totals of a container, for the console.
 
     Attributes:
         blobs: Committed ones, with those past their end that were not swept yet.
         size: Their bytes.
         days: The retention that applies, 0 for ever.
-        first_end: When the oldest goes; nanoseconds since the epoch, None for never.
+        first_end: When the oldest blob expires; nanoseconds since the epoch, None for never.
 
     """
 

@@ -1,4 +1,4 @@
-"""Restating blobs, containers and accounts: the same in new records. Reads the slice, changes nothing."""
+"""Restates blobs, containers and accounts in new records. Reads the slice, changes nothing."""
 
 from __future__ import annotations
 

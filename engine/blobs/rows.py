@@ -93,7 +93,7 @@ class Loader:
     """Fills an empty slice from rows, one container at a time.
 
     Attributes:
-        files: The payload files that blobs and staged blocks stand on.
+        files: The payload files that blobs and staged blocks refer to.
 
     """
 

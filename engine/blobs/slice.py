@@ -1,4 +1,4 @@
-"""What containers and blobs plug into the engine's state."""
+"""The blobs' part of the engine's state, as a `Slice`."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ class BlobsState:
     Attributes:
         shared: Deadlines and payload files, shared with the other slices.
         accounts: Account → container name → container; an account appears with its first container.
-        closed: Account and name → container that is deleted and not yet let go, in that order.
+        closed: Account and name → deleted container whose contents still exist, in that order.
         services: Account → resource and service properties.
         default_days: The configured retention.
         last: The newest `modified` seen; the next is later, so no two writes share an ETag. Not part of

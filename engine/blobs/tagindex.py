@@ -1,4 +1,4 @@
-"""Finding blobs by tags: what can be asked, and an index that answers at the cost of what it finds.
+"""The index of tags: queries over them, answered at the cost of what they find.
 
 Values compare by code point (docs/wire/blobs.md, section 6). The smallest string above `v` is `v`
 followed by U+0000, so every comparison becomes a half-open interval.

@@ -195,7 +195,7 @@ class Horizon:
             else:
                 if doubt is None:
                     doubt = _Doubt(skew, skew, monotonic)
-                elif abs(skew - doubt.skew) > JUMP:  # it did not hold: the wait begins anew
+                elif abs(skew - doubt.skew) > JUMP:  # it did not hold: the wait starts again
                     doubt = _Doubt(skew, doubt.shown, monotonic)
                 doubt = doubt._replace(shown=max(doubt.shown, skew))
                 if monotonic - doubt.since >= _confirmation(doubt.shown - self._vouched):
@@ -226,7 +226,7 @@ class _Doubt(NamedTuple):
 
     Attributes:
         skew: At the reading that began the wait.
-        shown: The largest seen: by it things are hidden.
+        shown: The largest seen: what is due by it is hidden.
         since: Monotonic time of that reading.
 
     """

@@ -1,4 +1,4 @@
-"""Map the fields of an event to its record's two parts: one table per class, read in both directions.
+"""Maps the fields of an event to its record's two parts: one table per class, read in both directions.
 
 A field is a detail under its own name unless one of the specifiers here declares otherwise.
 """

@@ -1,4 +1,4 @@
-"""A table for great numbers of entries that are removed in about the order they were added.
+"""A table for many entries that are removed in about the order in which they were added.
 
 One dict of a million entries stops everything for a tenth of a second whenever it has to grow. This one
 consists of bounded tables, the oldest first, which are dropped when they are empty. Values are stored as

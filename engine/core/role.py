@@ -21,7 +21,7 @@ class RecordRole(IntEnum):
     NONE = 4
     """Not referenced by live state; affects other records only as the slice reports."""
     APART = 5
-    """It holds a thing of its own; the slice reports when it becomes garbage."""
+    """It has content of its own; the slice reports when it becomes garbage."""
 
 
 class OnHold(IntEnum):

@@ -1,4 +1,4 @@
-"""Shortages of the machine: recognised, counted, and over after a while without one."""
+"""Shortages of the machine's resources: detected, counted, and over after a while without one."""
 
 from __future__ import annotations
 

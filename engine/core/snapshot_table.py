@@ -1,4 +1,4 @@
-"""Dicts of which one moment can be read while they change.
+"""Dicts that can be read as of one moment while they change.
 
 Copying a dict of a million entries stops everything for a quarter of a second. A snapshot table is not
 copied: from the moment on, each change saves the value that it replaces, and reading combines present and

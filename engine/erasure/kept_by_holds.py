@@ -1,4 +1,4 @@
-"""Garbage that must not be erased because a legal hold protects it."""
+"""The garbage that must not be erased because a legal hold protects it."""
 
 from __future__ import annotations
 

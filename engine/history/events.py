@@ -1,4 +1,4 @@
-"""What happened to the journal's history, who ordered parts of it to be erased, which clock was accepted.
+"""The events of the journal's history: restored, repaired, erasure ordered, clock accepted.
 
 The codes are in `engine/wire.py`.
 """

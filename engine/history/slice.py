@@ -1,4 +1,4 @@
-"""What changes of history plug into the engine's state."""
+"""The history's part of the engine's state, as a `Slice`."""
 
 from __future__ import annotations
 
@@ -202,7 +202,7 @@ def _accept(command: RecordClock, _now: int) -> Decision[None]:
 
 
 class _ChangeRestater(Restater):
-    """A change as it stands, without who made it."""
+    """A change as it is, without who made it."""
 
     def __init__(self, history: HistorySlice) -> None:
         self._history = history

@@ -1,4 +1,4 @@
-"""What can be asked about holds.
+"""The commands on legal holds.
 
 ==================  ==========  =======================================================
 class               reason      when
@@ -24,13 +24,13 @@ REASON_BYTES = 1000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SetHold(Command[Hold]):
-    """Holds something until the hold is lifted; several holds may keep one thing.
+    """Hold a resource until the hold is lifted; several holds may protect one resource.
 
     Attributes:
         hold_id: 16 random bytes.
-        kind: What it is; `RESOURCE` finds the living thing of that number, if there is one.
+        kind: What it is; `RESOURCE` finds the live resource with that number, if there is one.
         names: What `engine.holds.target.NAMES` lists for the kind.
-        resource: Its number, if only the thing of that number will do: where the name means nothing or
+        resource: Its number, if only the resource with that number will do: where the name means nothing or
             something else by now, the records of that number are held.
         reason: Why: a case number.
 
@@ -45,7 +45,7 @@ class SetHold(Command[Hold]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LiftHold(Command[Hold]):
-    """Ends a hold, and answers which. Other holds on the same thing stay.
+    """End a hold. Result: the hold. Other holds on the same resource stay.
 
     Attributes:
         hold_id: Which.

@@ -1,4 +1,4 @@
-"""What commands about holds come to, and which other events a hold forbids. Reads the state, no more."""
+"""Decides commands about holds, and which other events a hold forbids. Reads the state, changes nothing."""
 
 from __future__ import annotations
 
@@ -186,7 +186,7 @@ def _ends_held(holds: HoldsState, event: Event) -> bool:
         case OnHold.CONTAINER:
             assert isinstance(event, ContainerEvent)
             if (event.account, event.container) in holds.blobs.closed:
-                return False  # it went before the hold was set; its records stay
+                return False  # it ended before the hold was set; its records stay
             return held.container(event.account, event.container) or bool(
                 held.blobs_in(event.account, event.container)
             )

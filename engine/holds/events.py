@@ -1,4 +1,4 @@
-"""What happened to holds. Codes stand in `engine/wire.py`."""
+"""The events of legal holds. The codes are in `engine/wire.py`."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class HoldEvent(Event):
 
 @fact
 class HoldSet(HoldEvent):
-    """A hold was set, or stands restated.
+    """A hold was set, or recorded again.
 
     Attributes:
         reason: Why, in the operator's words.
@@ -74,7 +74,7 @@ class HoldSet(HoldEvent):
 
 @fact
 class HoldLifted(HoldEvent):
-    """A hold was lifted: what fell due meanwhile goes now."""
+    """A hold was lifted: what fell due meanwhile ends now."""
 
     VERB: ClassVar[Verb] = Verb.DELETE
     ON_HOLD: ClassVar[OnHold] = OnHold.HARMLESS

@@ -1,4 +1,4 @@
-"""What holds plug into the engine's state."""
+"""The holds' part of the engine's state, as a `Slice`."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ class HoldsSlice(HoldsState):
 
 
 class HoldRestater(Restater):
-    """A hold as it stands."""
+    """A hold, recorded again as it is."""
 
     def __init__(self, holds: HoldsState) -> None:
         self._holds = holds

@@ -1,4 +1,4 @@
-"""The holds' slice of the state: which holds stand, and what that does to deadlines."""
+"""The legal holds in force, and their effect on deadlines."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from retain.engine.settings.state import SettingsState
 
 
 class HoldsState:
-    """All holds that stand.
+    """All holds in force.
 
     Attributes:
         shared: Deadlines, and what is held, shared with the other slices.

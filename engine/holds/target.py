@@ -1,4 +1,4 @@
-"""What a hold keeps, and the hold itself."""
+"""A legal hold, and what it protects."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from retain.engine.settings.events import SettingsEvent
 
 
 class HoldKind(StrEnum):
-    """What kind of thing is held. On disk: words never change."""
+    """The kind of resource that is held. On disk: words never change."""
 
     AREA = "area"
     DOCUMENT = "document"
@@ -31,7 +31,7 @@ NAMES: dict[HoldKind, tuple[str, ...]] = {
     HoldKind.TENANT: ("account",),
     HoldKind.RESOURCE: (),
 }
-"""What names a thing of each kind: the fields of `HoldTarget.names`, as in its own events' details."""
+"""What names a resource of each kind: the fields of `HoldTarget.names`, as in its own events' details."""
 
 
 class HoldTarget(NamedTuple):

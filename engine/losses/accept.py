@@ -1,4 +1,4 @@
-"""Writes the loss of content down: a record that says so, and the end of what lost its content."""
+"""Records the loss of content, and ends what lost it."""
 
 from __future__ import annotations
 

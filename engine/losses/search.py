@@ -1,4 +1,4 @@
-"""Finds the bodies that live state holds and whose payload files are missing or damaged."""
+"""Finds live bodies whose payload files are missing or damaged."""
 
 from __future__ import annotations
 

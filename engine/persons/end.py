@@ -1,4 +1,4 @@
-"""What is kept about persons, ended on their request where no legal hold keeps it (GDPR, article 17)."""
+"""Ends what is stored about persons, on their request, unless a legal hold protects it (GDPR, article 17)."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class PersonalData(Protocol):
 
 
 class Ended(NamedTuple):
-    """What became of one thing that was to be forgotten.
+    """What became of one resource that was to be erased.
 
     Attributes:
         target: Which.

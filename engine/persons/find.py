@@ -1,4 +1,4 @@
-"""What is kept about a person, a tenant or a query: found in the journal (GDPR, articles 15 and 17).
+"""Finds what is stored about a person, a tenant or a query in the journal (GDPR, articles 15 and 17).
 
 The journal knows more than live state: also what was overwritten or deleted and is not erased yet. So it is
 what is searched, and nothing that any client can still see, or any file still holds, is missed.
@@ -57,16 +57,16 @@ class Selection:
     tags: Mapping[str, str] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
-        """Return whether anything is asked for."""
+        """Return whether anything is selected."""
         return any(getattr(self, name) for name in self.__slots__)
 
     @property
     def by_number(self) -> bool:
-        """Return whether only numbers are asked for: then no search through the journal is needed."""
+        """Return whether only numbers are selected: then no search through the journal is needed."""
         return not any(getattr(self, name) for name in self.__slots__ if name != "resources")
 
     def matches(self, kind: HoldKind, resource: bytes, about: wire.About) -> bool:
-        """Return whether a record tells that its resource is meant."""
+        """Return whether a record shows that its resource is selected."""
         details = about.details
         if resource in self.resources:
             return True

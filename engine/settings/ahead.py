@@ -1,4 +1,4 @@
-"""What takes long: which requests do, and their decisions beside the event loop.
+"""Long requests: which they are, and how they are decided beside the event loop.
 
 A document may hold half a million values. Whatever visits all of them is done in a worker thread, on an
 excerpt of the state; the writer then only checks that the excerpt still agrees with the state.

@@ -1,4 +1,4 @@
-"""What can be asked of the settings. Commands carry the policy and everything random."""
+"""The commands on settings. They carry the policy and all random bytes with them."""
 
 from __future__ import annotations
 
@@ -104,10 +104,10 @@ class DeleteValue(SettingsWrite):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RestoreValue(SettingsWrite):
-    """Puts back what stood at the target in an earlier revision.
+    """Restores the value that the target had in an earlier revision.
 
     Attributes:
-        body: What stood there.
+        body: That value.
         whose: The resource of the document that the revision belongs to.
 
     """

@@ -1,4 +1,4 @@
-"""Deciding what clients ask for: docs/wire/settings.md, sections 3, 7 and 8.
+"""Decides what clients ask for: docs/wire/settings.md, sections 3, 7 and 8.
 
 Reads the state, returns events, changes nothing.
 """

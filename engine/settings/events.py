@@ -1,4 +1,4 @@
-"""What happens to settings: the facts, with their split into details (audit) and content (the data itself).
+"""The events of settings, with their split into details (audit) and content (the data itself).
 
 The resource is the level document. The verb says what became of it: `put` states it whole, `patch`
 changes a part, and only the change is recorded, `delete` ends it. What request did it stands in the

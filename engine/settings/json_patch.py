@@ -1,4 +1,4 @@
-"""JSON Patch (RFC 6902) on values that are shared with the state, and so never changed in place.
+"""JSON Patch (RFC 6902) on values shared with the state, which are therefore never changed in place.
 
 Written here because a patch must share what it does not touch, must cost no more than its budget of work,
 must not grow a value beyond its bound by copying it into itself, and must tell `true` from `1` in a test.

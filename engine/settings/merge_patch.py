@@ -1,4 +1,4 @@
-"""JSON Merge Patch (RFC 7396): what PATCH means (docs/wire/settings.md, section 5)."""
+"""JSON Merge Patch (RFC 7396), the meaning of PATCH (docs/wire/settings.md, section 5)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The nouns of the settings: places, documents, who asks, and what the operator allows."""
+"""The data of the settings: places, documents, callers, and what the operator allows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Walking and changing values by path. Nothing is changed in place, and what stays is shared."""
+"""Reading and changing values by path. Nothing is changed in place; unchanged parts are shared."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class DocumentDraft:
         self._ours: dict[int, dict[str, Any]] = {}
 
     def change(self, path: Path, edit: Edit) -> int:
-        """Do `edit` to what stands under `path`; return by how many bytes of compact JSON that is longer.
+        """Apply `edit` to the value under `path`; return by how many bytes of compact JSON that is longer.
 
         Missing parents are made, and parents that are no objects become objects: a change that was once
         decided always has a result.

@@ -22,7 +22,7 @@ class ReadResult:
     """The answer to a read.
 
     Attributes:
-        value: What stands there, as the asker may see it.
+        value: The value, as the asker may see it.
         tag: Names the state of all that the value may come from.
 
     """

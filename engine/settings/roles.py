@@ -66,7 +66,7 @@ def check_metadata(metadata: Any) -> None:
         raise Invalid(f"{METADATA} must be an object", reason="metadata")
     names = [name.lower() for name in metadata if name.lower() in _LISTS]
     if len(set(names)) != len(names):
-        raise Invalid("a list of roles stands there in two spellings", reason="metadata")
+        raise Invalid("the object has a list of roles in two spellings", reason="metadata")
     for name, roles in metadata.items():
         if name.lower() in _LISTS and not (
             isinstance(roles, list) and len(roles) <= ROLES_MAX and all(_is_role(role) for role in roles)

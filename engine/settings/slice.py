@@ -1,4 +1,4 @@
-"""What the settings plug into the engine's state."""
+"""The settings' part of the engine's state, as a `Slice`."""
 
 from __future__ import annotations
 

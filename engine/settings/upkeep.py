@@ -1,4 +1,4 @@
-"""Deciding what operators ask for: import and restatement."""
+"""Decides what operators ask for: import and restatement."""
 
 from __future__ import annotations
 

@@ -96,7 +96,7 @@ def _check(value: Any, depth: int, arrays: bool) -> None:
 
 
 def holds_object(items: list[Any]) -> bool:
-    """Return whether an object stands in `items`, directly or in a nested array."""
+    """Return whether there is an object in `items`, directly or in a nested array."""
     return any(isinstance(item, dict) or (isinstance(item, list) and holds_object(item)) for item in items)
 
 

@@ -1,4 +1,4 @@
-"""From bytes on disk to state: the newest snapshot and the records after it, or all of history."""
+"""Loads the state at a start: the newest snapshot and the records after it, or the whole journal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What can be asked about tokens.
+"""The commands on tokens.
 
 ==================  =================  =============================================================
 class               reason             when
@@ -62,7 +62,7 @@ class IssueTokens(Command[tuple[TokenRecord, ...]]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RevokeTokens(Command[tuple[TokenRecord, ...]]):
-    """Ends container tokens by removing the stored policies that they name; answers those it ended.
+    """Revoke container tokens by removing the stored policies that they name. Result: the revoked ones.
 
     Attributes:
         account: The tenant's account.

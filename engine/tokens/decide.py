@@ -1,4 +1,4 @@
-"""What commands about tokens come to. Reads both slices, changes nothing."""
+"""Decides commands about tokens. Reads both slices, changes nothing."""
 
 from __future__ import annotations
 

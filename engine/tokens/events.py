@@ -1,4 +1,4 @@
-"""What happened to tokens.
+"""The events of tokens.
 
 The codes are in `engine/wire.py`. No event ever holds a token's text or signature.
 """
@@ -87,7 +87,7 @@ class TokenRevoked(TokenEvent):
 
 @fact
 class TokenExpired(TokenEvent):
-    """A token's expiry passed, and its record went from live state."""
+    """A token expired, and its record was removed from live state."""
 
     ROLE: ClassVar[RecordRole] = RecordRole.END
 

@@ -1,4 +1,4 @@
-"""What can be read of tokens: pure functions over the state."""
+"""Reading tokens: pure functions over the state."""
 
 from __future__ import annotations
 

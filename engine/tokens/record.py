@@ -1,4 +1,4 @@
-"""What live state keeps of an issued token."""
+"""An issued token, as live state keeps it."""
 
 from __future__ import annotations
 

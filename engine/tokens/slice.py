@@ -1,4 +1,4 @@
-"""What tokens plug into the engine's state."""
+"""The tokens' part of the engine's state, as a `Slice`."""
 
 from __future__ import annotations
 

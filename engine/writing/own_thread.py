@@ -1,4 +1,4 @@
-"""A thread of the writer's own, for its blocking work on the journal.
+"""The writer's own thread, for its blocking work on the journal.
 
 Passing work to Trio's shared threads and back costs more processor time than most batches do. This thread
 waits on a queue, and signals completion through an eventfd that Trio polls like a socket. If eventfd(2) or a

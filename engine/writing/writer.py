@@ -40,7 +40,7 @@ Value = TypeVar("Value")
 
 
 class Writer:
-    """The task that decides commands, appends their events, and answers them.
+    """The task that decides commands, appends their events, and returns their results.
 
     It decides and applies the waiting commands in order, appends them as one frame, syncs once, and answers
     all. While a batch is being synced the next one gathers. No command is answered before the sync, not even

@@ -1,4 +1,4 @@
-"""Backups: consistent, taken beside a running server, and each only what is new since the last.
+"""Backups: consistent copies taken beside a running server; each copies only what is new.
 
 FORMAT.md section 12. A backup is a folder of files named by their content, and a manifest that is written
 last. So one that is cut short leaves the one before it as it was. What a new manifest does not name any more,
@@ -94,12 +94,12 @@ class _Backup:
             if self._copy_payloads(now.payloads):
                 break
         else:
-            raise Corrupt("the data folder does not stand still, or lacks payload files")
+            raise Corrupt("the data folder keeps changing, or lacks payload files")
         entries += [self._done[payload_path(name)] for name in sorted(now.payloads)]
         try:
             entries += [self._copy(name, OTHERS_FOLDER) for name in others]
         except _Moved:
-            raise Corrupt("another file of the data folder does not stand still") from None
+            raise Corrupt("another file of the data folder keeps changing") from None
         manifest = manifest._replace(entries=tuple(entries))
         for folder in sorted({folder_of(entry.stored) for entry in entries}):
             self._target.sync_folder(folder)
@@ -166,7 +166,7 @@ class _Backup:
                         continue  # something was erased from it between the two readings
                     self._copied += 1
                     self._copied_bytes += size
-                # Whoever replaces a segment blanks the old file's start before anything else in it.
+                # A segment is replaced by blanking the old file's start before anything else in it.
                 if folder == SEGMENT_FOLDER and source.pread(0, len(_BLANK)) == _BLANK:
                     raise _Moved
             if stop is None:

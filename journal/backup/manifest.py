@@ -1,4 +1,4 @@
-"""What a backup consists of: the page that is written last and makes it one. FORMAT.md section 12."""
+"""The manifest: the list of a backup's files, written last, which completes it. FORMAT.md section 12."""
 
 from __future__ import annotations
 

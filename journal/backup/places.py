@@ -1,4 +1,4 @@
-"""Where a backup, or what is restored from one, may go: never into, around or over a data folder in use."""
+"""Where a backup, or a folder restored from one, may be: never in, around or over a data folder in use."""
 
 from __future__ import annotations
 

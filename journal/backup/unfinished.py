@@ -1,4 +1,4 @@
-"""Which files a backup may hold beyond its manifest: those of attempts that were cut short.
+"""The files that a backup may contain beyond its manifest: those of interrupted attempts.
 
 FORMAT.md section 12. A file is listed here, durably, before it is made. So whatever a later backup has to
 remove is known by name, and nothing else in the folder is ever touched.

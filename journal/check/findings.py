@@ -8,7 +8,7 @@ from typing import Final
 
 
 class FindingKind(StrEnum):
-    """What a finding is about; stable, for machines. The ones in `NOTES` are nobody's fault."""
+    """What a finding is about; stable, for machines. The ones in `NOTES` are no damage."""
 
     SEGMENT = "segment"  # a file is missing, misnamed, or does not go on where the one before it ends
     VERSION = "version"  # written by a later release
@@ -49,8 +49,8 @@ class Finding:
 class Report:
     """What one verification saw.
 
-    `records` and `segments` were read; `erased` parts are gone as an erase record says. `seq` and `root` are
-    where the journal ends; `root` is empty if damage keeps the tree from being followed to the end.
+    `records` and `segments` were read; `erased` parts are missing as an erase record says. `seq` and `root`
+    are where the journal ends; `root` is empty if damage keeps the tree from being followed to the end.
     """
 
     findings: tuple[Finding, ...]

@@ -1,4 +1,4 @@
-"""Makes a damaged journal open again by giving up the damaged data, and only on request.
+"""Repairs a damaged journal by giving up the damaged data; only on request.
 
 `open_journal` mends by itself what a crash explains. Everything else may be a loss of acknowledged records,
 and is left to a person: `repair(disk)` reports what would be lost, `repair(disk, accept_loss=True)` does it.
@@ -34,7 +34,7 @@ from retain.journal.segments.salvage import Survey
 from retain.journal.segments.tail import Tear, last_byte
 
 REPAIR_CAUSE: Final = 0
-"""The cause in an erase record that a repair wrote: nobody asked for it, the bytes were damaged."""
+"""The cause in an erase record that a repair wrote: the bytes were damaged, no client asked for it."""
 
 
 NONE_ODD: Final[Mapping[int, Part]] = {}
@@ -42,10 +42,10 @@ NONE_ODD: Final[Mapping[int, Part]] = {}
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """One thing that is lost: `length` bytes at `offset` of `file`, records `first` to `last`.
+    """One loss: `length` bytes at `offset` of `file`, records `first` to `last`.
 
-    `offset` is -1 where all bytes are what they were, and it is the record that nobody can use.
-    `last` is the last record that was seen, or that the anchor speaks of; there may have been more.
+    `offset` is -1 if the bytes are intact, and only the record cannot be used. `last` is the last record that
+    was seen, or that the anchor speaks of; there may have been more.
     """
 
     file: str
@@ -58,7 +58,7 @@ class Loss:
 
 @dataclass(frozen=True, slots=True)
 class RepairReport:
-    """What is damaged; `done` tells whether it was given up. `kept`: files with the bytes that were cut off.
+    """What is damaged; `done` says whether it was given up. `kept`: files with the bytes that were cut off.
 
     `seq` is the last record that remains, or would.
     """

@@ -1,4 +1,4 @@
-"""A cheap look at a journal: every segment's opener, and the newest frames. Changes nothing."""
+"""A quick check of a journal: every segment's opener, and the newest frames. Changes nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an open journal does with its sealed segments beside its use: rewrites sparse ones, makes indexes."""
+"""The background work of an open journal on its sealed segments: rewriting sparse ones, writing indexes."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from retain.journal.segments.files import FOLDER, Segment
 class Compaction:
     """Keeps what is known of sealed segments, and what is erased from one while it is being copied.
 
-    `settled`, a lock, is held by whoever opens segments' files by name, outside of a change: no other file
-    takes the place of one meanwhile. It is taken before the journal's own lock, never within.
+    `settled`, a lock, is held by callers that open segments' files by name, outside of a change: no other
+    file takes the place of one meanwhile. It is taken before the journal's own lock, never within.
     """
 
     def __init__(

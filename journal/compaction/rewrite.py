@@ -1,4 +1,4 @@
-"""Gives room back: replaces a segment that holds much erased data by a file without it. FORMAT.md section 10.
+"""Compaction: replaces a segment with much erased data by a file without it. FORMAT.md section 10.
 
 The long part, reading and copying, is done beside a journal in use; only for the change of names it has to
 stand still. Sealed segments never change but for erasures, and these only ever put zeros in place of

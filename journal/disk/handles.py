@@ -1,4 +1,4 @@
-"""Files kept open for reading, few at a time, however many readers there are."""
+"""A bounded set of files kept open for reading."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Handles:
     def reading(self, name: str, opening: Callable[[], File]) -> Iterator[File]:
         """Yield the file of that name, open for the block; `opening` opens it if it is not.
 
-        Raises what `opening` raises. Where descriptors are short, files that nobody reads make room first.
+        Raises what `opening` raises. If descriptors are short, files without readers are closed first.
         """
         with self._lock:
             handle = self._handles.get(name)

@@ -1,4 +1,4 @@
-"""What the journal needs of a disk: one data folder with files, and calls that make them durable.
+"""The disk protocol of the journal: one data folder with files, and calls that make them durable.
 
 `journal.disk.RealDisk` is the real one; `journal.testing.MemoryDisk` forgets whatever was not synced.
 

@@ -1,4 +1,4 @@
-"""Looks at a data folder from outside: who may use its files, and how fast its disk syncs. Keeps nothing."""
+"""Examines a data folder from outside: who may use its files, how fast its disk syncs. Leaves nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The real disk: a folder of the operating system's. The only module of the project with `os` calls on files.
+"""The disk of the operating system. The only module of the project that calls `os` on files.
 
 Rules kept here (each is forced by a test in `tests/journal/test_crash_*.py`):
 - a file's bytes are durable after `File.sync`; its name is durable after `sync_folder` of its folder;

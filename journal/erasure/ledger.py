@@ -1,4 +1,4 @@
-"""Parts that are missing against parts that erase records name. FORMAT.md section 6.
+"""The ledger of erasures: missing parts compared with those that erase records name. FORMAT.md section 6.
 
 A missing part comes before the erase record that names it, so the judgement waits until all has been read.
 What is missing is kept in flat arrays: a history may hold millions of erased parts.

@@ -1,4 +1,4 @@
-"""Finds the places of records' parts in the files, by sequence number, for erasure."""
+"""Locates records' parts in the files, by sequence number, for erasure."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class _Frame(NamedTuple):
 
 
 class Places:
-    """Finds parts, and remembers where the frames of the segments asked for last start."""
+    """Finds parts, and caches where the frames of the most recent segments start."""
 
     def __init__(self, disk: Disk) -> None:
         self._disk = disk

@@ -1,4 +1,4 @@
-"""The list of all that was ever erased, to be kept apart from the journal, for the day a backup is restored.
+"""The list of all erasures, kept apart from the journal for the day a backup is restored.
 
 It holds sequence numbers, causes and times, nothing personal. FORMAT.md section 12.
 """

@@ -1,4 +1,4 @@
-"""Appends erase records to a journal that is not open: what repairing and restoring have in common.
+"""Appends erase records to a journal that is not open, for repair and restore.
 
 The next start carries the erasures out and closes them (FORMAT.md section 6).
 """

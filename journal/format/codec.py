@@ -1,4 +1,4 @@
-"""Batches to bytes and back. FORMAT.md sections 3 to 6. Sans-IO: no file, no clock, no random source.
+"""Encodes batches as frames, and decodes them. FORMAT.md sections 3 to 6. Sans-IO.
 
 Encoding is one call. Decoding is a `Decoder` per segment: `feed` it the file from the opener's end on, in
 pieces of any size, and take frames with `next`, until that says `Want.MORE` (feed again; at the end of the

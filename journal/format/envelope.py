@@ -1,4 +1,4 @@
-"""The envelope around a segment's opener and the anchor: magic, version, body, CRC.
+"""The envelope of openers, anchors and indexes: magic, version, body, CRC. FORMAT.md section 2.
 
 FORMAT.md section 2. Sans-IO.
 """

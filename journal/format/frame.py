@@ -1,4 +1,4 @@
-"""What a frame is made of: prefix, head, headers, holes. FORMAT.md sections 3 and 4. Sans-IO.
+"""The parts of a frame: prefix, head, headers, holes. FORMAT.md sections 3 and 4. Sans-IO.
 
 `codec.py` turns batches into frames and back; those who only look for a record's place use this module alone.
 """

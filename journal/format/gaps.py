@@ -1,4 +1,4 @@
-"""The places of a rewritten segment's bytes: from logical offsets to actual ones. FORMAT.md section 10.
+"""Maps logical offsets of a rewritten segment to actual ones. FORMAT.md section 10.
 
 Sans-IO.
 """

@@ -1,4 +1,4 @@
-"""Sizes of the journal, in bytes unless a name says otherwise, and how they relate.
+"""The sizes of the journal, in bytes unless a name says otherwise, and their relations.
 
 The ones marked FORMAT are written in FORMAT.md and may never shrink: journals on disk use them to the full.
 """

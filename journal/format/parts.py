@@ -1,4 +1,4 @@
-"""Details and content on disk: salt, CRC, length, bytes, zeros; and the commitment to them.
+"""Details and content on disk: salt, CRC, length, bytes, zeros, and the commitment. FORMAT.md section 5.
 
 FORMAT.md section 5. Sans-IO.
 """

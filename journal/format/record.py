@@ -1,4 +1,4 @@
-"""What the journal keeps: drafts go in, records come out.
+"""Records: drafts to be appended, headers, parts, positions, addresses. FORMAT.md sections 4 and 5.
 
 The values are named tuples, not dataclasses: they are as immutable, and six times as cheap to make, which is
 what replaying a long history consists of.

@@ -1,4 +1,4 @@
-"""Reads single contents by their place, from any thread, with the segments kept open."""
+"""Reads single contents by address, from any thread, keeping segments open."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Single records of a long journal: those of one resource, or of one span of time. Reads nothing else of it.
+"""The records of one resource, or of a span of time, without reading the rest of the journal.
 
 Works beside a running server, without a lock and without writing: indexes on disk (`index.py`) are used where
 they are good. Each record's header is checked with its frame's CRC and its parts against their commitments.
@@ -26,8 +26,8 @@ def history(
     """Yield every record of a resource (16 bytes), in order; erased parts are None.
 
     `progress` is called with the last sequence number of each segment that had to be searched for want of an
-    index. Whoever asks for many resources gives `indexes`, made once: segments without an index are then
-    indexed in memory instead of being searched each time. Raises `Corrupt`, `UnknownVersion`, `OSError`.
+    index. For many resources, pass `indexes`, made once: segments without an index are then indexed in memory
+    instead of being searched each time. Raises `Corrupt`, `UnknownVersion`, `OSError`.
     """
     assert len(resource) == RESOURCE_BYTES, "a resource is 16 bytes"
     found_by = indexes or Indexes(disk)

@@ -1,4 +1,4 @@
-"""Small contents that were read lately, in memory, within a bound."""
+"""A bounded cache of small contents that were read recently."""
 
 from __future__ import annotations
 

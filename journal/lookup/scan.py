@@ -1,4 +1,4 @@
-"""Reads a journal beside the server that writes it: no lock, nothing changed, up to its end just now."""
+"""Reads a journal beside the server that writes it: no lock, no change, up to its present end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reads a journal from any place backwards or forwards, a frame at a time: for pages that show a few records.
+"""Reads a journal backwards or forwards from any record, a frame at a time, for pages of a few records.
 
 Where frames are is known from the index of a sealed segment; of the growing one it is remembered, and only
 what was appended since is looked at. So a page costs what it shows, however long the journal is.
@@ -30,7 +30,7 @@ class LazyRecord(NamedTuple):
 
     Attributes:
         header: The header.
-        read: Reads the record. To be called before the next spot is asked for.
+        read: Reads the record. To be called before the iterator advances.
     """
 
     header: Header

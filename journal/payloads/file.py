@@ -1,4 +1,4 @@
-"""A payload file: its name, its parts, and what a record must keep to read it.
+"""The layout of a payload file: name, chunks, and what a record must store to read it. FORMAT.md section 9.
 
 A file is a 16-byte mark and then chunks: 1 MiB of plain bytes each (the last one shorter), sealed with
 AES-256-GCM (NIST SP 800-38D), 16 bytes of tag after each. The nonce is the chunk's number (11 bytes, big

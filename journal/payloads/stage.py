@@ -1,4 +1,4 @@
-"""A payload on its way to the disk: hashed, encrypted, durable under its name, or removed without a trace.
+"""A payload being written: hashed, encrypted, and either durable under its name or removed.
 
 Order of durability: bytes synced, renamed to the final name, folder synced, and only then the event that
 names the payload. On erasure the event comes first. What a crash leaves over is removed by `sweep` at the

@@ -1,4 +1,4 @@
-"""Payload files: content too large for the journal, each encrypted under a key of its own.
+"""The payload files: content too large for the journal, each encrypted under its own key.
 
 The key exists only in the content part of the record that names the payload, so erasing that part makes the
 file unreadable everywhere, in backups too. The file is removed as well, but nothing depends on that.
@@ -190,7 +190,7 @@ class PayloadStore:
         self._handles.close()
 
     def sweep(self, keep: Collection[str]) -> Swept:
-        """Remove what no record names: sealed payloads not in `keep`, and stages nobody here is writing.
+        """Remove what no record names: sealed payloads not in `keep`, and stages of dead processes.
 
         For the start, before anything is staged: a payload sealed but not yet recorded must be in `keep`.
         """
@@ -309,7 +309,7 @@ class PayloadReader:
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def forget(self) -> None:
-        """Give back the memory of the chunk last read; the next read decrypts anew."""
+        """Give back the memory of the chunk last read; the next read decrypts it again."""
         self._index, self._chunk = -1, b""
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""Signed notes and checkpoints, as transparency logs publish them: bytes in, verdict out.
+"""Signed notes and checkpoints in the formats of transparency logs (C2SP): parse, verify, sign.
 
 C2SP signed-note (https://c2sp.org/signed-note): text, an empty line, one line for each signature. C2SP
 tlog-checkpoint (https://c2sp.org/tlog-checkpoint): a note whose text is origin, tree size and root. Keys are

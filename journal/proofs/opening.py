@@ -1,4 +1,4 @@
-"""A record's part with its salt: what someone without the journal needs to see that a commitment opens.
+"""A record's part with its salt, so that a reader without the journal can check its commitment.
 
 FORMAT.md section 5. Whoever is given a header, a proof that it is in the tree, and the part, knows what the
 record says.

@@ -1,4 +1,4 @@
-"""Proofs about a journal: that a record is in it (RFC 9162, section 2.1.3).
+"""Inclusion proofs: that a record is in the journal (RFC 9162, section 2.1.3).
 
 Made from the subtree hashes that indexes hold, and from the few heads between them; so fast where there are
 indexes, and still right, from all heads, where there are none. Checked with nothing but `merkle.py`.

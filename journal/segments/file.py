@@ -1,4 +1,4 @@
-"""A segment's file by its logical offsets, whichever format it has, and whatever becomes of it meanwhile.
+"""A segment's file by logical offsets, in either format, even while it is being replaced.
 
 FORMAT.md section 10. A reader of a segment that is being replaced by a rewritten file notices that the old
 one's opener turned to zero, and continues in the new one: its bytes have the same logical offsets.
@@ -55,7 +55,7 @@ class SegmentFile(File):
     def pread(self, offset: int, length: int) -> bytes:
         while True:
             data = self._read(offset, length)
-            # Whoever replaces a segment blanks the old file's opener before anything else in it.
+            # A segment is replaced by blanking the old file's opener before anything else in it.
             if self._file.pread(0, _MAGIC_BYTES) != _BLANK or not self._follow():
                 return data
 

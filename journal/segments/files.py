@@ -1,4 +1,4 @@
-"""Segment files: their names, their order, the opener at their start. FORMAT.md sections 1 and 2.
+"""Segment files: their names, their order, their openers. FORMAT.md sections 1 and 2.
 
 The only place that builds or parses the names of the journal's files.
 """
@@ -128,7 +128,7 @@ def check_folder(disk: Disk) -> None:
 
     Raises `ForeignFolder`, `OSError`.
     """
-    # In this order: whoever makes the journal meanwhile makes it before anything else.
+    # In this order: a process that creates the journal meanwhile creates it before anything else.
     foreign = foreign_names(disk)
     if foreign and not has_journal(disk):
         more = f" and {len(foreign) - _SHOWN} more" if len(foreign) > _SHOWN else ""

@@ -1,4 +1,4 @@
-"""Finds frames in a segment, and single records in frames, without reading what lies between them.
+"""Finds frames in a segment, and single records in frames, by reading heads only.
 
 For those who need a few records of a long journal: `index.py`, `history.py`, `proofs.py`. Heads are checked
 with their CRC and parts against their commitments; that the frames continue the tree, `index.py` checks.

@@ -1,4 +1,4 @@
-"""Reads one segment from its opener to its end, frame by frame: what opening and scanning have in common."""
+"""Reads one segment from its opener to its end, frame by frame, for opening and scanning."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reads one segment and continues after damage, where `reader.py` would stop: for `verify` and `repair`.
+"""Reads one segment past damage, where `reader.py` would stop, for `verify` and `repair`.
 
 After damage the tree's state is unknown: a frame's head contains size and root before it, but not the peaks
 that it takes to compute the root after it. Each such frame is checked by itself, its root is given as b"".
@@ -25,8 +25,8 @@ class Survey:
     """All that is in one segment, in order: frames, damage, and a tear at the end of the last segment.
 
     `opener` is None where it cannot be read; the frames behind it can be, knowing the journal's `identity`.
-    `border` is how far all is good from the start on, and `chain` how the tree stands there (None without an
-    opener). `lost` tells whether there was damage, so that how the tree stands at the end cannot be known.
+    `border` is how far all is good from the start on, and `chain` the tree there (None without an
+    opener). `lost` says whether there was damage, so that the tree at the end cannot be known.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Torn is not corrupt: what may be cut off a journal's end after a crash, and how. FORMAT.md section 7."""
+"""Torn writes: what may be cut off a journal's end after a crash, and what is damage. FORMAT.md section 7."""
 
 from __future__ import annotations
 

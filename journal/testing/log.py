@@ -1,4 +1,4 @@
-"""A journal without files, for tests of whatever uses the seam (`retain.journal.log`): frames in a list.
+"""A journal without files, for tests of code that uses `retain.journal.log`: frames in a list.
 
 Its frames are, byte for byte, those that segment files would hold: the same places, salts and whitening.
 """

@@ -1,4 +1,4 @@
-"""The test kit: a disk in memory that forgets what was not synced, and fails on demand.
+"""A disk in memory that loses what was not synced, and fails on demand.
 
 It promises the least that a file system may promise:
 - each 512-byte sector written since the file's last sync may or may not survive, apart from the others;

@@ -1,4 +1,4 @@
-"""What a power cut may leave of a file's bytes and of a folder's names; the model under `MemoryDisk`."""
+"""What a power failure may leave of a file's bytes and a folder's names: the model of `MemoryDisk`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Room kept on disk to be given back when it is full, so that deletes still work then."""
+"""The ballast: disk space released when the disk is full, so that deletes still work."""
 
 from __future__ import annotations
 

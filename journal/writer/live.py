@@ -1,4 +1,4 @@
-"""The segment that is appended to: its file, and the room reserved in it."""
+"""The live segment: its file, and the space reserved in it."""
 
 from __future__ import annotations
 
