@@ -10,7 +10,7 @@ COUNT ?= 200
 SEED ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: container-test hostile fuzz mutants help install serve test check format-check lint types fix coverage bench crash soak screenshots clean
+.PHONY: container-test docs hostile fuzz mutants help install serve test check format-check lint types fix coverage bench crash soak screenshots clean
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,6 +51,11 @@ fix: $(VENV)/.installed ## Format, mend what the linter can, write the generated
 coverage: $(VENV)/.installed ## Run all tests and show which branches none of them takes
 	$(BIN)/python -m pytest -q --cov --cov-report=term-missing:skip-covered
 
+docs: $(VENV)/.installed ## Build the documentation, which the server shows at /docs
+	@$(BIN)/python -c 'import material, mkdocs_swagger_ui_tag' 2>/dev/null || \
+		$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[docs]'
+	$(BIN)/python docs/site/build.py
+
 bench: $(VENV)/.installed ## Measure; ARGS="commit --quick" chooses
 	$(BIN)/python -m retain.bench $(ARGS)
 
@@ -61,8 +66,10 @@ crash: $(VENV)/.installed ## The crash tests, N=20 times as many power cuts and 
 hostile: $(VENV)/.installed ## Attack a real server, an innocent client beside each attack; ARGS="resets --scale 0.1" chooses
 	$(BIN)/python -m tests.hostile $(ARGS)
 
-fuzz: $(VENV)/.installed ## Fuzz all interfaces over HTTP/1.1 and HTTP/2 for MINUTES=10
+fuzz: $(VENV)/.installed ## Fuzz all interfaces for MINUTES=10, then what OpenAPI describes as long again
 	$(BIN)/python -m tests.hostile.fuzz --minutes $(MINUTES) $(ARGS)
+	@$(BIN)/python -c 'import schemathesis' 2>/dev/null || $(BIN)/python -m pip install -q --disable-pip-version-check -e '.[openapi]'
+	$(BIN)/python -m tests.kit.described --minutes $(MINUTES)
 
 mutants: MINUTES = 90
 mutants: $(VENV)/.installed ## Change the product at random, COUNT=200 times with SEED=1: does a test notice?

@@ -195,8 +195,19 @@ def test_files_of_the_code_that_pages_name_are_there(path: Path) -> None:
 
 def test_the_index_names_every_page() -> None:
     index = (ROOT / "docs" / "README.md").read_text()
-    for path in (ROOT / "docs").glob("*.md"):
-        assert path.name == "README.md" or f"]({path.name})" in index, path.name
+    folder = ROOT / "docs"
+    for path in folder.rglob("*.md"):
+        name = path.relative_to(folder).as_posix()
+        assert name == "README.md" or f"]({name})" in index, name
+
+
+def test_the_order_of_the_site_names_every_page() -> None:
+    order = (ROOT / "docs" / "site" / "mkdocs.yml").read_text().partition("\nnav:\n")[2]
+    named = re.findall(r": (\S+\.md)$", order, re.MULTILINE)
+    assert len(named) == len(set(named))
+    folder = ROOT / "docs"
+    found = {path.relative_to(folder).as_posix() for path in folder.rglob("*.md")}
+    assert found == {name for name in named if not name.startswith("beside/")}
 
 
 def sessions() -> Iterator[list[tuple[str, str]] | str]:

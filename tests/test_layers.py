@@ -108,7 +108,8 @@ ROOMS: dict[str, frozenset[str]] = {
     "api/areas": GROUND | {"api/html"},
     "api/settings": GROUND,
     "api/blobs": GROUND,
-    "api/web": GROUND | {"api/html"},
+    "api/openapi": frozenset(),
+    "api/web": GROUND | {"api/html", "api/openapi"},
     "api/admin": GROUND | {"api/blobs", "api/settings", "api/web"},  # tokens, transfer, readiness
     "api/console": GROUND | {"api/admin", "api/blobs", "api/html", "api/settings", "api/web"},
     "api/server": GROUND | {"api/web"},
@@ -178,6 +179,7 @@ FILES_ELSEWHERE = {
     "journal/disk/interface.py": "is the disk: its own open",
     "journal/disk/probe.py": "looks at modes and measures syncs for `retain doctor`; keeps nothing",
     "api/server/certificate.py": "reads the TLS certificate",
+    "api/web/documentation.py": "reads the built documentation in the package",
     "api/identity/keys.py": "reads the key set an operator named",
 }
 

@@ -41,6 +41,7 @@ from retain.api.identity import IdentityError, client_address
 from retain.api.identity.proxy import is_listed
 from retain.api.importing import importing
 from retain.api.server.http1 import PROCEED
+from retain.api.web.documentation import API, HOME, Documentation
 from retain.api.web.landing import Landing
 from retain.api.web.metrics import Counters
 from retain.api.web.readiness import readiness
@@ -373,18 +374,21 @@ def create_app(
         counters: What is counted, where pages look at it, too.
 
     """
+    external = ExternalUrl(config.server)
+    documentation = Documentation([interface.name for interface in interfaces], external)
     landing = Landing(
         interfaces,
         linked_pages(config, interfaces),
-        ExternalUrl(config.server),
+        external,
         lambda: readiness(engine.statistics()),
     )
-    return App(engine, config, [*interfaces, landing.mount()], pages, counters)
+    return App(engine, config, [*interfaces, landing.mount(), documentation.mount()], pages, counters)
 
 
 def linked_pages(config: Config, interfaces: Sequence[Mounted]) -> list[tuple[str, str]]:
     """Return what the landing page links to: (path, label)."""
     pages = [interface.page for interface in interfaces if interface.page is not None]
+    pages += [(HOME, "Documentation"), (API, "OpenAPI")]
     pages += [("healthz", "Health"), ("readyz", "Readiness")]
     if config.operations.metrics:
         pages.append(("metrics", "Metrics"))

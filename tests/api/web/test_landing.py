@@ -46,7 +46,15 @@ async def test_it_says_what_is_mounted_where_and_how_to_begin() -> None:
     assert "curl -F Key1=Value1 http://retain.example:8080/genesys/1/storage/3600" in text
     assert "http://retain.example:8080/mobileservices/Storage/v1/runtime</code>" in text
     links = re.findall(r'<a [^>]*href="([^"]*)"', text)
-    assert links == ["/console/sign-in", f"/{SAMPLE_PAGE}", "/healthz", "/readyz", "/metrics"]
+    assert links == [
+        "/console/sign-in",
+        f"/{SAMPLE_PAGE}",
+        "/docs/",
+        "/docs/api/",
+        "/healthz",
+        "/readyz",
+        "/metrics",
+    ]
     copied = re.findall(r'data-copy="([^"]+)"', text)
     assert len(copied) == 4
     assert set(copied) <= set(re.findall(r' id="([^"]+)"', text))
