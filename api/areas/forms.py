@@ -140,7 +140,7 @@ class FormReader:
         Raises:
             BadRequest: The body is not what its type says, or holds a key that is empty or begins with an
                 underscore.
-            OverLimit, TooLarge, TooManyParts: A bound is exceeded.
+            OverLimit, BodyTooLarge, TooManyParts: A bound is exceeded.
             UnsupportedBody: The type is no form, the body is compressed, or a file's type is not taken.
             StorageFull, StorageFailed: A file could not be kept.
 

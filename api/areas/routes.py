@@ -8,7 +8,7 @@ from enum import Enum
 from retain.api.areas.errors import MethodNotAllowed, NoRoute
 
 
-class Operation(Enum):
+class AreaOperation(Enum):
     """What a request asks for."""
 
     CREATE = "create"
@@ -20,7 +20,7 @@ class Operation(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class AreaTarget:
     """An operation with the names from the path, each decoded once.
 
     Attributes:
@@ -31,7 +31,7 @@ class Target:
         custom: Whether the path says that the id is a custom one.
     """
 
-    operation: Operation
+    operation: AreaOperation
     name: str = ""
     key: str = ""
     ttl: str = ""
@@ -44,7 +44,7 @@ PAGE = ["genesys", "resources", "storagetest.html"]
 _TABLED = frozenset({"GET", "POST", "DELETE"})
 
 
-def resolve(method: str, parts: list[str]) -> Target:
+def resolve(method: str, parts: list[str]) -> AreaTarget:
     """Return the target of a request for `/genesys/1/storage/<parts>`; HEAD is a GET.
 
     Raises:
@@ -60,16 +60,16 @@ def resolve(method: str, parts: list[str]) -> Target:
     raise MethodNotAllowed(allowed(targets))
 
 
-def allowed(targets: dict[str, Target]) -> str:
+def allowed(targets: dict[str, AreaTarget]) -> str:
     """Return the value of an Allow header: every path that has a target has one for GET."""
     return ", ".join(sorted([*targets, "HEAD", "OPTIONS"]))
 
 
-def _is_binary(targets: dict[str, Target]) -> bool:
-    return targets["GET"].operation is Operation.BINARY
+def _is_binary(targets: dict[str, AreaTarget]) -> bool:
+    return targets["GET"].operation is AreaOperation.BINARY
 
 
-def targets_of(parts: list[str]) -> dict[str, Target]:
+def targets_of(parts: list[str]) -> dict[str, AreaTarget]:
     """Return the targets of a path by method; empty if nothing is mapped to it.
 
     `custom` and `binary` are reserved as ids, never as keys: a key always follows an id.
@@ -77,29 +77,29 @@ def targets_of(parts: list[str]) -> dict[str, Target]:
     match parts:
         case ["custom", name]:
             return {
-                "GET": Target(Operation.LIST, name, custom=True),
-                "DELETE": Target(Operation.DELETE, name, custom=True),
+                "GET": AreaTarget(AreaOperation.LIST, name, custom=True),
+                "DELETE": AreaTarget(AreaOperation.DELETE, name, custom=True),
             }
         case ["custom", name, last]:
             return {
-                "POST": Target(Operation.CREATE, name, ttl=last, custom=True),
-                "GET": Target(Operation.VALUE, name, last, custom=True),
+                "POST": AreaTarget(AreaOperation.CREATE, name, ttl=last, custom=True),
+                "GET": AreaTarget(AreaOperation.VALUE, name, last, custom=True),
             }
         case ["binary", "custom", name, key]:
-            return {"GET": Target(Operation.BINARY, name, key, custom=True)}
+            return {"GET": AreaTarget(AreaOperation.BINARY, name, key, custom=True)}
         case ["binary", name, key]:
-            return {"GET": Target(Operation.BINARY, name, key)}
+            return {"GET": AreaTarget(AreaOperation.BINARY, name, key)}
         case ["binary", _]:
             return {}
         case [name]:
             return {
-                "POST": Target(Operation.CREATE, ttl=name),
-                "GET": Target(Operation.LIST, name),
-                "DELETE": Target(Operation.DELETE, name),
+                "POST": AreaTarget(AreaOperation.CREATE, ttl=name),
+                "GET": AreaTarget(AreaOperation.LIST, name),
+                "DELETE": AreaTarget(AreaOperation.DELETE, name),
             }
         case [name, last]:
             return {
-                "POST": Target(Operation.UPDATE, name, ttl=last),
-                "GET": Target(Operation.VALUE, name, last),
+                "POST": AreaTarget(AreaOperation.UPDATE, name, ttl=last),
+                "GET": AreaTarget(AreaOperation.VALUE, name, last),
             }
     return {}

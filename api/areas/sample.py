@@ -12,7 +12,7 @@ import json
 
 from retain.api.areas.answers import COMMON
 from retain.api.areas.errors import CrossSite, MethodNotAllowed, error_answer
-from retain.api.areas.routes import Operation, Target
+from retain.api.areas.routes import AreaOperation, AreaTarget
 from retain.api.areas.storage import Storage
 from retain.api.html.rendering import environment
 from retain.api.http.message import BadRequest, Request, RequestError, Response
@@ -21,12 +21,12 @@ from retain.engine import EngineError
 
 _FIELDS = ("_operation", "_ttl", "_id", "_user", "_key")
 _LABELS = {
-    Operation.CREATE: "Create",
-    Operation.UPDATE: "Update",
-    Operation.LIST: "Query all keys",
-    Operation.VALUE: "Query one key",
-    Operation.BINARY: "Query one binary key",
-    Operation.DELETE: "Delete",
+    AreaOperation.CREATE: "Create",
+    AreaOperation.UPDATE: "Update",
+    AreaOperation.LIST: "Query all keys",
+    AreaOperation.VALUE: "Query one key",
+    AreaOperation.BINARY: "Query one binary key",
+    AreaOperation.DELETE: "Delete",
 }
 
 
@@ -72,7 +72,7 @@ class SamplePage:
             response = error_answer(request, error)
         if not isinstance(response.body, bytes):
             return response
-        if response.status == 200 and fields.get("_operation") == Operation.BINARY.value:
+        if response.status == 200 and fields.get("_operation") == AreaOperation.BINARY.value:
             return response
         return self._render(response.status, fields, response.body)
 
@@ -82,16 +82,16 @@ class SamplePage:
             values = {key: value for key, value in sent.items() if value != ""}
             name, user = fields.get("_id", "").strip(), fields.get("_user", "").strip() or None
             target = _target(fields, name)
-            if target.operation in (Operation.CREATE, Operation.UPDATE):
+            if target.operation in (AreaOperation.CREATE, AreaOperation.UPDATE):
                 response = await self._storage.write(target, user, actor, values)
             else:
                 response = await self._storage.perform(request, target, user, actor)
-        if target.operation is Operation.CREATE and isinstance(response.body, bytes):
+        if target.operation is AreaOperation.CREATE and isinstance(response.body, bytes):
             fields["_id"] = json.loads(response.body)["id"]
         return response
 
     def _render(self, status: int, fields: dict[str, str], body: bytes | None) -> Response:
-        operation = next((known for known in Operation if known.value == fields.get("_operation")), None)
+        operation = next((known for known in AreaOperation if known.value == fields.get("_operation")), None)
         page = self._template.render(
             field={name.lstrip("_"): fields.get(name, "") for name in _FIELDS},
             label=_LABELS[operation] if operation is not None else "Request",
@@ -101,23 +101,23 @@ class SamplePage:
         return Response(status, list(self._headers), page.encode())
 
 
-def _target(fields: dict[str, str], name: str) -> Target:
+def _target(fields: dict[str, str], name: str) -> AreaTarget:
     """Return the operation that a form's own fields name.
 
     Raises:
         BadRequest: The fields name none, or one without its id or key.
     """
     try:
-        operation = Operation(fields.get("_operation", ""))
+        operation = AreaOperation(fields.get("_operation", ""))
     except ValueError:
         raise BadRequest("the form names no operation") from None
     key = fields.get("_key", "").strip()
-    if operation is not Operation.CREATE and not name:
+    if operation is not AreaOperation.CREATE and not name:
         raise BadRequest("give the id of a storage area")
-    if operation in (Operation.VALUE, Operation.BINARY) and not key:
+    if operation in (AreaOperation.VALUE, AreaOperation.BINARY) and not key:
         raise BadRequest("give the key to query")
-    custom = operation is Operation.CREATE and bool(name)
-    return Target(operation, name, key, fields.get("_ttl", "").strip(), custom)
+    custom = operation is AreaOperation.CREATE and bool(name)
+    return AreaTarget(operation, name, key, fields.get("_ttl", "").strip(), custom)
 
 
 def refuse_cross_site(request: Request) -> None:

@@ -19,7 +19,7 @@ from retain.api.areas.errors import BadRange
 from retain.api.areas.forms import FormReader, FormRules
 from retain.api.areas.links import Links, file_link
 from retain.api.areas.mime import FileControl
-from retain.api.areas.routes import Operation, Target
+from retain.api.areas.routes import AreaOperation, AreaTarget
 from retain.api.areas.ttl import parse_ttl
 from retain.api.config.load import AreasConfig
 from retain.api.http.message import BadRequest, Request, Response
@@ -58,7 +58,7 @@ class Storage:
             control=FileControl(config.allowed_mime_types) if config.allow_file_control else None,
         )
 
-    async def perform(self, request: Request, target: Target, user: str | None, actor: str) -> Response:
+    async def perform(self, request: Request, target: AreaTarget, user: str | None, actor: str) -> Response:
         """Perform `target` for `user` (`gms_user`).
 
         Raises:
@@ -66,13 +66,13 @@ class Storage:
             RequestError: The request breaks a rule of the interface.
         """
         match target.operation:
-            case Operation.LIST:
+            case AreaOperation.LIST:
                 return await self._list(request, target, user)
-            case Operation.VALUE:
+            case AreaOperation.VALUE:
                 return await self._value(request, target, user)
-            case Operation.BINARY:
+            case AreaOperation.BINARY:
                 return await self._binary(request, target, user)
-            case Operation.DELETE:
+            case AreaOperation.DELETE:
                 command = DeleteArea(actor=actor, name=target.name, user=user, custom=target.custom)
                 await self._engine.submit(command)
                 return json_answer({})
@@ -84,7 +84,7 @@ class Storage:
         return FormReader(request, partial(self._engine.upload, md5=False), self._rules, system)
 
     async def write(
-        self, target: Target, user: str | None, actor: str, values: dict[str, NewValue]
+        self, target: AreaTarget, user: str | None, actor: str, values: dict[str, NewValue]
     ) -> Response:
         """Create or update an area.
 
@@ -94,7 +94,7 @@ class Storage:
         config = self._config
         ttl = parse_ttl(target.ttl, default=config.default_ttl, maximum=config.max_ttl)
         random = self._engine.entropy(32)
-        if target.operation is Operation.UPDATE:
+        if target.operation is AreaOperation.UPDATE:
             await self._engine.submit(
                 UpdateArea(
                     actor=actor,
@@ -125,7 +125,7 @@ class Storage:
         )
         return json_answer({"id": created})
 
-    async def _list(self, request: Request, target: Target, user: str | None) -> Response:
+    async def _list(self, request: Request, target: AreaTarget, user: str | None) -> Response:
         found = await self._engine.read(
             lambda state, now: queries.listing(state.areas, target.name, user, now, custom=target.custom)
         )
@@ -167,14 +167,14 @@ class Storage:
             opening = ","
         yield b"{}" if opening == "{" else b"}"
 
-    async def _find(self, target: Target, user: str | None) -> Value:
+    async def _find(self, target: AreaTarget, user: str | None) -> Value:
         return await self._engine.read(
             lambda state, now: queries.value(
                 state.areas, target.name, user, target.key, now, custom=target.custom
             )
         )
 
-    async def _value(self, request: Request, target: Target, user: str | None) -> Response:
+    async def _value(self, request: Request, target: AreaTarget, user: str | None) -> Response:
         value = await self._find(target, user)
         if isinstance(value, str):
             return text_answer(value.encode())
@@ -182,7 +182,7 @@ class Storage:
             return stored_text(await self._engine.open_body(value.held))
         return text_answer(file_link(self._links.base(request), target.name, target.key).encode())
 
-    async def _binary(self, request: Request, target: Target, user: str | None) -> Response:
+    async def _binary(self, request: Request, target: AreaTarget, user: str | None) -> Response:
         value = await self._find(target, user)
         if isinstance(value, str):
             return text_answer(value.encode())

@@ -46,7 +46,7 @@ class Origin:
         fixed = (config.server.external_url or "").startswith("https:")
         return cls(proxies, ExternalUrl(replace(config.server, external_url=None)), fixed)
 
-    def facts(self, request: Request, now: int) -> sas.Facts:
+    def facts(self, request: Request, now: int) -> sas.SasFacts:
         """Return what a token is checked against.
 
         A trusted proxy's headers decide address and protocol; all other headers are ignored.
@@ -54,7 +54,7 @@ class Origin:
         secure = request.scheme == "https"
         if not secure and self.forwarded.is_trusted(request.peer):
             secure = self.fixed_https or self.forwarded.base(request).startswith("https:")
-        return sas.Facts(now, client_address(request, self.proxies), secure)
+        return sas.SasFacts(now, client_address(request, self.proxies), secure)
 
 
 class Authenticated(NamedTuple):
@@ -106,7 +106,11 @@ async def authenticate(
 
 
 async def verify_token(
-    engine: EngineAccess, token: Token, target: sas.Target, keys: tuple[bytes, ...], facts: sas.Facts
+    engine: EngineAccess,
+    token: Token,
+    target: sas.SignedResource,
+    keys: tuple[bytes, ...],
+    facts: sas.SasFacts,
 ) -> sas.Grant:
     """Check a token against the account's keys and the stored policies as they are now. Raises AzureError.
 
@@ -147,9 +151,9 @@ def _default_version(state: State, account: str) -> str | None:
     return ServiceProperties.stored(queries.service_properties(state.blobs, account)).default_version
 
 
-def _target(address: Address, query: Query) -> sas.Target:
+def _target(address: Address, query: Query) -> sas.SignedResource:
     snapshot = query.filled("snapshot") or query.filled("versionid") or ""
-    return sas.Target(address.account, address.container, address.blob, snapshot)
+    return sas.SignedResource(address.account, address.container, address.blob, snapshot)
 
 
 def _version(headers: Mapping[str, str]) -> str | None:
@@ -167,6 +171,6 @@ def _api_version(query: Query) -> str | None:
 
 
 def _actor(grant: sas.Grant) -> str:
-    if grant.kind is sas.Kind.ACCOUNT:
+    if grant.kind is sas.GrantKind.ACCOUNT:
         return "account token"
     return f"token of policy {grant.policy}" if grant.policy else "ad-hoc token"

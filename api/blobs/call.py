@@ -40,7 +40,7 @@ class Site:
     origin: Origin
 
 
-class Interface(Protocol):
+class PartServer(Protocol):
     """What an operation that holds further requests needs of the interface."""
 
     async def serve_part(self, request: Request, batch: Call) -> Response:
@@ -57,7 +57,7 @@ class Call(NamedTuple):
     is named in the journal. `may_overwrite` is False for a token that creates only.
     """
 
-    interface: Interface
+    interface: PartServer
 
     request: Request
     engine: EngineAccess

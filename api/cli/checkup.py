@@ -35,7 +35,7 @@ CERTIFICATE_NS: Final = 14 * DAY
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class CheckResult:
     """What a check found.
 
     Attributes:
@@ -51,158 +51,166 @@ class Finding:
     advice: str = ""
 
 
-def folder_access(data: Path) -> Iterator[Finding]:
+def folder_access(data: Path) -> Iterator[CheckResult]:
     """Check who may use the data folder and the secrets in it."""
     folder = access_of(data)
     if folder is None:
-        yield Finding(
+        yield CheckResult(
             "data folder", NOTE, f"{data} does not exist", "`retain serve` makes it at its first start"
         )
         return
     if folder.owner != os.geteuid():
         advice = "run `retain` as the user that owns the folder"
-        yield Finding("data folder", WARNING, f"{data} belongs to user {folder.owner}, not to you", advice)
+        yield CheckResult(
+            "data folder", WARNING, f"{data} belongs to user {folder.owner}, not to you", advice
+        )
     if folder.is_private:
-        yield Finding("data folder", FINE, f"{data} is its owner's alone")
+        yield CheckResult("data folder", FINE, f"{data} is its owner's alone")
     else:
         found = f"{data} has mode {folder.mode:04o}: other users of this machine can look into it"
-        yield Finding("data folder", WARNING, found, f"chmod 700 {data}")
+        yield CheckResult("data folder", WARNING, found, f"chmod 700 {data}")
     secrets = [access_of(data / KEY_FILE), access_of(data / "users"), *accesses_below(data / "accounts")]
     exposed = [one for one in secrets if one is not None and not one.is_private]
     yield from (_exposed(one) for one in exposed)
     if not exposed:
         count = sum(one is not None for one in secrets)
-        yield Finding("keys", FINE, f"{counted(count, 'file')} with secrets, each its owner's alone")
+        yield CheckResult("keys", FINE, f"{counted(count, 'file')} with secrets, each its owner's alone")
 
 
-def _exposed(found: Access) -> Finding:
+def _exposed(found: Access) -> CheckResult:
     text = f"{found.path} holds secrets and has mode {found.mode:04o}"
-    return Finding(
+    return CheckResult(
         "keys", ERROR, text, f"chmod 600 {found.path}; if others were on this machine, replace the keys"
     )
 
 
-def disk_health(data: Path, free: int) -> Iterator[Finding]:
+def disk_health(data: Path, free: int) -> Iterator[CheckResult]:
     """Check the space and the speed of the disk."""
     text = f"{free:,} bytes are free"
     if free < FREE_BYTES:
-        yield Finding("disk space", WARNING, text, "make room: a full disk refuses everything but deletions")
+        yield CheckResult(
+            "disk space", WARNING, text, "make room: a full disk refuses everything but deletions"
+        )
     else:
-        yield Finding("disk space", FINE, text)
+        yield CheckResult("disk space", FINE, text)
     try:
         times = sync_times(data, SystemClock().monotonic)
     except OSError as error:
         text = f"no file can be written: {error.strerror or error}"
-        yield Finding("disk speed", ERROR, text, "run as the owner of the data folder, or look at the disk")
+        yield CheckResult(
+            "disk speed", ERROR, text, "run as the owner of the data folder, or look at the disk"
+        )
         return
     middle, slowest = times[len(times) // 2] / 1e6, times[-1] / 1e6
     text = f"a write is durable after {middle:.1f} ms, the slowest of {len(times)} after {slowest:.1f} ms"
     if times[len(times) // 2] > SLOW_SYNC_NS:
-        yield Finding(
+        yield CheckResult(
             "disk speed", WARNING, text, "every change waits this long; use a local disk, best an SSD"
         )
     else:
-        yield Finding("disk speed", FINE, text)
+        yield CheckResult("disk speed", FINE, text)
 
 
-def journal_sample(data: str) -> Iterator[Finding]:
+def journal_sample(data: str) -> Iterator[CheckResult]:
     """Check every segment's opener and the newest frames."""
     try:
         found = sample(journal.RealDisk(data, create=False))
     except journal.UnknownVersion as error:
-        yield Finding("journal", ERROR, f"it was written by a newer version ({error})", "upgrade Retain")
+        yield CheckResult("journal", ERROR, f"it was written by a newer version ({error})", "upgrade Retain")
         return
     except journal.JournalError as error:
         advice = "keep a copy of the folder, then `retain audit verify` and `retain journal repair`"
-        yield Finding("journal", ERROR, f"it is damaged: {error}", advice)
+        yield CheckResult("journal", ERROR, f"it is damaged: {error}", advice)
         return
     except OSError as error:
         text = f"it cannot be read: {error.strerror or error}"
-        yield Finding("journal", ERROR, text, "run as the owner of the data folder, or look at the disk")
+        yield CheckResult("journal", ERROR, text, "run as the owner of the data folder, or look at the disk")
         return
     if not found.segments:
-        yield Finding("journal", NOTE, "there is none yet", "`retain serve` makes it at its first start")
+        yield CheckResult("journal", NOTE, "there is none yet", "`retain serve` makes it at its first start")
         return
     text = f"{counted(found.segments, 'segment')}, {counted(found.frames, 'frame')} of the newest are right"
-    yield Finding("journal", FINE, f"{text}; `retain audit verify` checks all")
+    yield CheckResult("journal", FINE, f"{text}; `retain audit verify` checks all")
     if found.last > (now := SystemClock().wall()) + BEHIND:
         ahead = timedelta(seconds=(found.last - now) // SECOND)
-        yield Finding(
+        yield CheckResult(
             "clock", WARNING, f"the last record is dated {ahead} ahead of the clock", "`retain clock --help`"
         )
 
 
-def descriptors(soft: int, where: str) -> Finding:
+def descriptors(soft: int, where: str) -> CheckResult:
     """Check the limit of open files; `where` says whose it is."""
     text = (
         f"the limit of open files is {soft:,} ({where})" if soft >= 0 else f"no limit of open files ({where})"
     )
     if 0 <= soft < DESCRIPTORS:
-        return Finding(
+        return CheckResult(
             "descriptors", WARNING, text, "raise it: LimitNOFILE=65536 in the unit, or `ulimit -n 65536`"
         )
-    return Finding("descriptors", FINE, text)
+    return CheckResult("descriptors", FINE, text)
 
 
-def certificate(config: Config) -> Iterator[Finding]:
+def certificate(config: Config) -> Iterator[CheckResult]:
     """Check how long the certificate lasts, and whose its key is."""
     path = config.server.tls_certificate
     if path is None:
         return
     if (end := certificate_end(path)) is None:
-        yield Finding("TLS", ERROR, f"{path} holds no certificate that can be read", "name a PEM file")
+        yield CheckResult("TLS", ERROR, f"{path} holds no certificate that can be read", "name a PEM file")
         return
     left = end - SystemClock().wall()
     text = f"the certificate ends in {timedelta(seconds=left // SECOND)}"
     if left < CERTIFICATE_NS:
-        yield Finding("TLS", ERROR if left < 0 else WARNING, text, "renew it and restart the server")
+        yield CheckResult("TLS", ERROR if left < 0 else WARNING, text, "renew it and restart the server")
     else:
-        yield Finding("TLS", FINE, text)
+        yield CheckResult("TLS", FINE, text)
 
 
-def server_state(status: dict[str, Any]) -> Iterator[Finding]:
+def server_state(status: dict[str, Any]) -> Iterator[CheckResult]:
     """Check what a running server reports about itself in `status`."""
     text = f"process {status['process']} runs since {status['started']}: {status['state']}"
     level = FINE if status["state"] == "ok" else WARNING if status["ready"] else ERROR
     advice = "" if level == FINE else 'see "What can go wrong" in docs/operating.md'
-    yield Finding("server", level, text, advice)
+    yield CheckResult("server", level, text, advice)
     wrong = status["clock_state"]
-    yield Finding(
+    yield CheckResult(
         "clock", WARNING if wrong else FINE, wrong or "it is right", "`retain clock show`" if wrong else ""
     )
     yield from _backup(status["last_backup"])
 
 
-def _backup(last: dict[str, Any] | None) -> Iterator[Finding]:
+def _backup(last: dict[str, Any] | None) -> Iterator[CheckResult]:
     if last is None:
-        yield Finding(
+        yield CheckResult(
             "backup", NOTE, "none was made of this data folder", "`retain backup create FOLDER`, daily"
         )
         return
     text = f"the last one is of {last['time']}"
     if last["age_seconds"] * SECOND > BACKUP_NS:
-        yield Finding("backup", WARNING, text, "look why none was made since; `retain backup create FOLDER`")
+        yield CheckResult(
+            "backup", WARNING, text, "look why none was made since; `retain backup create FOLDER`"
+        )
     else:
-        yield Finding("backup", FINE, text)
+        yield CheckResult("backup", FINE, text)
 
 
-def payloads(told: dict[str, Any]) -> Finding:
+def payloads(told: dict[str, Any]) -> CheckResult:
     """Check the payload files that a server has sampled."""
     count, missing = told["payloads_sampled"], told["payloads_missing"]
     if missing:
         advice = "`retain audit verify --bodies` lists all; restore them from a backup"
-        return Finding("payloads", ERROR, f"missing or empty: {', '.join(missing[:3])}", advice)
-    return Finding(
+        return CheckResult("payloads", ERROR, f"missing or empty: {', '.join(missing[:3])}", advice)
+    return CheckResult(
         "payloads", FINE, f"{count:,} of {counted(told['payload_files'], 'file')} looked at, all there"
     )
 
 
-def proxy(config: Config, requests: list[dict[str, Any]]) -> Iterator[Finding]:
+def proxy(config: Config, requests: list[dict[str, Any]]) -> Iterator[CheckResult]:
     """Check what requests through a proxy look like to the server."""
     server = config.server
     if not requests:
         advice = "make a request through the proxy, then call this again" if server.trusted_proxies else ""
-        yield Finding("proxy", NOTE, "the server has seen no request yet", advice)
+        yield CheckResult("proxy", NOTE, "the server has seen no request yet", advice)
     for one in requests:
         headers = ", ".join(one["headers"]) or "no forwarding header"
         text = f"a request from {one['peer']} with {headers} counts as {one['client']}'s at {one['base_url']}"
@@ -210,23 +218,25 @@ def proxy(config: Config, requests: list[dict[str, Any]]) -> Iterator[Finding]:
             advice = (
                 f'if {one["peer"]} is your proxy: trusted_proxies = ["{one["peer"]}"], behind_proxy = true'
             )
-            yield Finding("proxy", WARNING, f"{text}; the headers are ignored", advice)
+            yield CheckResult("proxy", WARNING, f"{text}; the headers are ignored", advice)
         elif one["trusted"] and not one["headers"]:
             advice = "let the proxy send X-Forwarded-For, X-Forwarded-Proto and X-Forwarded-Host"
-            yield Finding("proxy", WARNING, text, advice)
+            yield CheckResult("proxy", WARNING, text, advice)
         elif one["trusted"] and server.behind_proxy and one["base_url"].startswith("http:"):
             advice = "set server.external_url, or let the proxy send X-Forwarded-Proto: https"
-            yield Finding("proxy", WARNING, f"{text}: without TLS", advice)
+            yield CheckResult("proxy", WARNING, f"{text}: without TLS", advice)
         else:
-            yield Finding("proxy", FINE, text)
+            yield CheckResult("proxy", FINE, text)
     if server.behind_proxy and server.external_url is None:
         advice = "set server.external_url: URLs of tokens made on the command line begin with it"
-        yield Finding("proxy", WARNING, "behind_proxy is set and external_url is not", advice)
+        yield CheckResult("proxy", WARNING, "behind_proxy is set and external_url is not", advice)
 
 
-def private_file(path: Path | None, subject: str) -> Iterator[Finding]:
+def private_file(path: Path | None, subject: str) -> Iterator[CheckResult]:
     """Check that others cannot change a file that decides what the server does."""
     if path is None or (found := access_of(path)) is None:
         return
     if found.mode & stat.S_IWOTH:
-        yield Finding(subject, ERROR, f"every user of this machine can change {path}", f"chmod o-w {path}")
+        yield CheckResult(
+            subject, ERROR, f"every user of this machine can change {path}", f"chmod o-w {path}"
+        )

@@ -32,7 +32,7 @@ _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 _AGO = re.compile(r"(\d{1,9})([smhdw])")
 
 
-class Moment(click.ParamType):  # type: ignore[type-arg]  # generic in newer releases only
+class TimeParam(click.ParamType):  # type: ignore[type-arg]  # generic in newer releases only
     """A point in time, as nanoseconds since the epoch."""
 
     name = "time"
@@ -49,7 +49,7 @@ class Moment(click.ParamType):  # type: ignore[type-arg]  # generic in newer rel
             self.fail(f"{value!r} is neither a date like 2026-05-03T12:00 nor an age like 2h.", param, ctx)
 
 
-MOMENT = Moment()
+MOMENT = TimeParam()
 MOMENT_HELP = (
     "2026-05-03, 2026-05-03T12:00 (UTC), 2026-05-03T12:00+02:00, now, or an age like 90s, 15m, 2h, 30d."
 )

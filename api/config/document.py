@@ -9,7 +9,7 @@ import dataclasses
 import json
 import textwrap
 
-from retain.api.config.fields import Key, keys_of
+from retain.api.config.fields import ConfigKey, keys_of
 from retain.api.config.load import PREFIX, SECTIONS, TABLES
 
 WIDTH = 100
@@ -22,7 +22,7 @@ def _toml(value: object) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def _bounds(key: Key) -> str:
+def _bounds(key: ConfigKey) -> str:
     rule = key.rule
     if rule.choices:
         return " or ".join(rule.choices)
@@ -31,7 +31,7 @@ def _bounds(key: Key) -> str:
     return f"at least {rule.minimum}" if rule.minimum is not None else ""
 
 
-def _shown(key: Key) -> str:
+def _shown(key: ConfigKey) -> str:
     """Return the key's line: its default, or an example if it has none."""
     example = key.needed or key.default in (None, (), "")
     value = key.rule.example if example and key.rule.example is not None else key.default
@@ -110,7 +110,7 @@ def page() -> str:
     return PREAMBLE + reference()
 
 
-def _default(key: Key) -> str:
+def _default(key: ConfigKey) -> str:
     if key.default is dataclasses.MISSING or key.default in (None, (), ""):
         return "none"
     return f"`{_toml(key.default)}`"

@@ -28,7 +28,7 @@ class ConfigError(Exception):
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Rule:
+class KeyRule:
     """The value of a field's metadata under the key `rule`."""
 
     doc: str
@@ -67,23 +67,23 @@ def setting(
         empty_opens: The key is a list that restricts, and an empty one restricts nothing. The environment
             cannot make it empty: a blank variable is often one that was left unset.
     """
-    rule = Rule(doc, minimum, maximum, choices, example, secret, check, empty_opens)
+    rule = KeyRule(doc, minimum, maximum, choices, example, secret, check, empty_opens)
     field: T = dataclasses.field(default=default, metadata={"rule": rule}, repr=not secret)
     return field
 
 
 def required(doc: str, *, example: object, check: Check | None = None) -> Any:
     """Declare a key that has no default (only inside `[[tables]]`)."""
-    return dataclasses.field(metadata={"rule": Rule(doc, example=example, check=check)})
+    return dataclasses.field(metadata={"rule": KeyRule(doc, example=example, check=check)})
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Key:
+class ConfigKey:
     """One key as the loader and the documents see it."""
 
     name: str
     kind: Any
-    rule: Rule
+    rule: KeyRule
     default: object
 
     @property
@@ -97,11 +97,11 @@ class Key:
         return self.default is dataclasses.MISSING
 
 
-def keys_of(section: type[Any]) -> list[Key]:
+def keys_of(section: type[Any]) -> list[ConfigKey]:
     """Return the keys that a section class declares, in order."""
     kinds = get_type_hints(section)
     return [
-        Key(field.name, kinds[field.name], field.metadata["rule"], field.default)
+        ConfigKey(field.name, kinds[field.name], field.metadata["rule"], field.default)
         for field in dataclasses.fields(section)
         if "rule" in field.metadata
     ]
@@ -123,7 +123,7 @@ def _base(kind: Any) -> Any:
     return get_origin(kind) or kind
 
 
-def convert(key: Key, value: object) -> object:
+def convert(key: ConfigKey, value: object) -> object:
     """Check `value` as read from TOML and return it. Raises `ValueError` with the reason."""
     base = _base(key.kind)
     if base is tuple:
@@ -137,7 +137,7 @@ def convert(key: Key, value: object) -> object:
     return _checked(key, value)
 
 
-def convert_text(key: Key, text: str) -> object:
+def convert_text(key: ConfigKey, text: str) -> object:
     """Convert and check `text` from the environment; commas separate lists. Raises `ValueError`."""
     base = _base(key.kind)
     if base is bool:
@@ -159,7 +159,7 @@ def convert_text(key: Key, text: str) -> object:
     return convert(key, text)
 
 
-def _checked(key: Key, value: Any) -> object:
+def _checked(key: ConfigKey, value: Any) -> object:
     rule = key.rule
     if isinstance(value, int | float) and not isinstance(value, bool):
         if rule.minimum is not None and value < rule.minimum:

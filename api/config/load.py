@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 from retain.api.config.checks import split_bind
 from retain.api.config.console import ConsoleConfig
 from retain.api.config.credentials import credentials
-from retain.api.config.fields import ConfigError, Key, build, convert_text, keys_of
+from retain.api.config.fields import ConfigError, ConfigKey, build, convert_text, keys_of
 from retain.api.config.interfaces import (
     AreasConfig,
     BlobsConfig,
@@ -212,7 +212,7 @@ class _Given(NamedTuple):
     source: str
     name: str
     section: str
-    key: Key
+    key: ConfigKey
     text: str
 
 

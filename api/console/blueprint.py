@@ -10,7 +10,7 @@ from quart import request as quart_request
 from werkzeug.exceptions import HTTPException
 
 from retain.api.console import errors
-from retain.api.console.call import Call
+from retain.api.console.call import PageCall
 from retain.api.console.desk import Desk
 from retain.api.console.route import Nav, Route
 from retain.api.console.routes import ROUTES
@@ -43,7 +43,7 @@ def console_blueprint(desk: Desk, routes: Sequence[Route] = ROUTES) -> Blueprint
     async def refuse(error: HTTPException) -> Response:
         if not _is_page(quart_request.path):
             return plain_refusal(error)
-        call = Call(desk, _rail_of(routes))
+        call = PageCall(desk, _rail_of(routes))
         allow = plain_refusal(error).headers.get("Allow")
         return errors.error_page(call, error.code or 500, allow=allow)
 
@@ -67,7 +67,7 @@ def _guarded(desk: Desk, route: Route, routes: Sequence[Route]) -> Any:
     rail = _rail_of(routes)
 
     async def answer(**names: str) -> Response:
-        call = Call(desk, rail, use=not route.live)
+        call = PageCall(desk, rail, use=not route.live)
         try:
             if route.roles is not None:
                 if call.role is None:

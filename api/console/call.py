@@ -18,7 +18,7 @@ from werkzeug.datastructures import MultiDict
 from retain.api.console.desk import Desk
 from retain.api.console.forms.csrf import FIELD, HEADER
 from retain.api.console.nav import Nav
-from retain.api.console.sessions import Note, Session
+from retain.api.console.sessions import Notice, Session
 from retain.api.html.rendering import HEADERS, render
 from retain.api.http.message import Message, Request
 from retain.api.identity import Caller
@@ -35,7 +35,7 @@ Rail = Callable[[Role | None], list[tuple[str, list[tuple[str, Nav]]]]]
 """What the rail shows to a role: headings, each with its entries and their paths."""
 
 
-class Call:
+class PageCall:
     """A request, its caller, and what pages need to respond.
 
     Attributes:
@@ -201,7 +201,7 @@ class Call:
         response.response = IterableBody(body)
         return response
 
-    def go(self, path: str, note: Note | None = None) -> Response:
+    def go(self, path: str, note: Notice | None = None) -> Response:
         """Send the browser to another page, which says `note`."""
         if note is not None and self.session is not None:
             self.session.say(note)

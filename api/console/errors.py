@@ -8,7 +8,7 @@ from typing import Final
 
 from quart import Response
 
-from retain.api.console.call import Call
+from retain.api.console.call import PageCall
 from retain.api.refusals import status_of
 from retain.engine import EngineError
 
@@ -46,18 +46,20 @@ UNPROVEN: Final = _Words(
 )
 
 
-def error_page(call: Call, status: int, *, allow: str | None = None, detail: str | None = None) -> Response:
+def error_page(
+    call: PageCall, status: int, *, allow: str | None = None, detail: str | None = None
+) -> Response:
     """Return the page for `status`; `detail` takes the place of the usual sentence."""
     words = _WORDS.get(status) or _Words("This did not work", "Nothing was changed.")
     return _page(call, status, words.title, detail or words.text, {"Allow": allow} if allow else {})
 
 
-def unproven(call: Call) -> Response:
+def unproven(call: PageCall) -> Response:
     """Return the page for a form that does not come from a page of this session."""
     return _page(call, 400, UNPROVEN.title, UNPROVEN.text, {})
 
 
-def refusal(call: Call, error: EngineError) -> Response:
+def refusal(call: PageCall, error: EngineError) -> Response:
     """Return the page for what the engine refuses and no page has a better place for."""
     status = status_of(error)
     message = f"{error.message[:1].upper()}{error.message[1:]}."
@@ -65,7 +67,7 @@ def refusal(call: Call, error: EngineError) -> Response:
     return _page(call, status, title, f"{message} Nothing was changed.", {})
 
 
-def fault(call: Call, error: Exception) -> Response:
+def fault(call: PageCall, error: Exception) -> Response:
     """Return the page for an internal error; the log has the details."""
     log_id = call.desk.engine.entropy(6).hex()
     LOG.error("page ended by an error of ours", exc_info=error, extra={"facts": {"id": log_id}})
@@ -73,6 +75,6 @@ def fault(call: Call, error: Exception) -> Response:
     return _page(call, 500, words.title, f"{words.text} Its entry has the id {log_id}.", {})
 
 
-def _page(call: Call, status: int, title: str, text: str, headers: dict[str, str]) -> Response:
+def _page(call: PageCall, status: int, title: str, text: str, headers: dict[str, str]) -> Response:
     template = "error.html" if call.session is not None else "error-alone.html"
     return call.page(template, status=status, headers=headers, title=title, text=text, here="")

@@ -8,13 +8,13 @@ from typing import Concatenate
 
 from quart import Response
 
-from retain.api.console.call import Call
+from retain.api.console.call import PageCall
 from retain.api.console.nav import Nav
 from retain.api.identity.roles import Role
 
 __all__ = ["Nav", "Route", "View"]
 
-View = Callable[Concatenate[Call, ...], Awaitable[Response]]
+View = Callable[Concatenate[PageCall, ...], Awaitable[Response]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,7 +19,7 @@ _NONE: Final = Totals(0, 0, ())
 
 
 @dataclass(frozen=True, slots=True)
-class Rate:
+class InterfaceTraffic:
     """One interface.
 
     Attributes:
@@ -47,7 +47,7 @@ class Rates:
     """
 
     seconds: float
-    rows: Sequence[Rate]
+    rows: Sequence[InterfaceTraffic]
 
 
 class Traffic:
@@ -80,11 +80,11 @@ class Traffic:
         return Rates(seconds, rows)
 
 
-def _rate(name: str, now: Totals, before: Totals, seconds: float) -> Rate:
+def _rate(name: str, now: Totals, before: Totals, seconds: float) -> InterfaceTraffic:
     requests = now.requests - before.requests
     old = dict(before.within)
     within = [(bound, count - old.get(bound, 0)) for bound, count in now.within]
-    return Rate(
+    return InterfaceTraffic(
         name=name,
         per_second=requests / seconds,
         refused=(now.refused - before.refused) / requests if requests else 0.0,

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 import trio
 
 from retain.api.http.bounds import Share
-from retain.api.http.errors import BodyTooSlow, ClientGone, Overloaded, TooLarge
+from retain.api.http.errors import BodyTooLarge, BodyTooSlow, ClientGone, Overloaded
 
 Scope: TypeAlias = MutableMapping[str, Any]
 Message: TypeAlias = MutableMapping[str, Any]
@@ -31,7 +31,7 @@ class Body:
     in bytes a second, 0 for none, and counts over `RATE_WINDOW_S` seconds spent waiting. `finished`: the last
     byte was read, or there never was one.
 
-    Raises TooLarge, BodyTooSlow and ClientGone while iterating.
+    Raises BodyTooLarge, BodyTooSlow and ClientGone while iterating.
     """
 
     __slots__ = (
@@ -119,7 +119,7 @@ class Body:
     async def __anext__(self) -> bytes:
         limit = self.limit
         if limit is not None and self.declared is not None and self.declared > limit:
-            raise TooLarge(limit)
+            raise BodyTooLarge(limit)
         while not self.finished:
             message = await self._next_message()
             if message["type"] != "http.request":
@@ -131,7 +131,7 @@ class Body:
                 if self._share is not None:
                     self._share.took(len(chunk))
                 if limit is not None and self.received > limit:
-                    raise TooLarge(limit)
+                    raise BodyTooLarge(limit)
                 return chunk
         raise StopAsyncIteration
 

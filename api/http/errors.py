@@ -11,7 +11,7 @@ class RequestError(Exception):
         RequestError
         ├── BadRequest      400  the bytes are not a valid request
         ├── BodyTooSlow     408  the body came slower than the minimum rate
-        ├── TooLarge        413  the body is longer than its limit
+        ├── BodyTooLarge    413  the body is longer than its limit
         ├── HeadersTooLarge 431  too many headers, or too many bytes of them
         └── Overloaded      503  the memory for requests is used up; it passes
     """
@@ -33,7 +33,7 @@ class BodyTooSlow(RequestError):
     status = 408
 
 
-class TooLarge(RequestError):
+class BodyTooLarge(RequestError):
     """The body is longer than `limit` bytes; raised from the declared length where there is one."""
 
     status = 413

@@ -20,11 +20,11 @@ from typing import TypeAlias
 from retain.api.http.body import Body, Message, Receive, Scope, Send
 from retain.api.http.errors import (
     BadRequest,
+    BodyTooLarge,
     BodyTooSlow,
     ClientGone,
     HeadersTooLarge,
     RequestError,
-    TooLarge,
     UnexpectedError,
 )
 from retain.api.http.percent import unescape
@@ -33,6 +33,7 @@ from retain.api.http.plain_head import PlainHead
 __all__ = [
     "BadRequest",
     "Body",
+    "BodyTooLarge",
     "BodyTooSlow",
     "ClientGone",
     "ErrorMapper",
@@ -47,7 +48,6 @@ __all__ = [
     "Response",
     "Scope",
     "Send",
-    "TooLarge",
     "UnexpectedError",
     "decode_segment",
     "plain_error",
@@ -216,7 +216,7 @@ class Request:
         return pairs
 
     async def read_body(self, limit: int) -> bytes:
-        """Return the whole body. Raises TooLarge above `limit` bytes, BodyTooSlow, ClientGone."""
+        """Return the whole body. Raises BodyTooLarge above `limit` bytes, BodyTooSlow, ClientGone."""
         self.body.limit = limit
         return b"".join([chunk async for chunk in self.body])
 

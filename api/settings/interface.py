@@ -13,9 +13,9 @@ from retain.api.settings.address import Address, Me, parse
 from retain.api.settings.answers import options_answer
 from retain.api.settings.errors import COMMON, METHODS, MethodNotAllowed, NoRoute, error_answer
 from retain.api.settings.query import read_query
-from retain.api.settings.reads import Reader, Wanted
+from retain.api.settings.reads import SettingsReader, Wanted
 from retain.api.settings.watch import Watchers
-from retain.api.settings.writes import Writer
+from retain.api.settings.writes import SettingsWriter
 from retain.engine import EngineAccess, EngineError
 from retain.engine.settings import Asker, Level, SettingsPolicy
 
@@ -39,8 +39,8 @@ class Settings:
         self._admins = frozenset(config.admin_roles)
         policy = policy_of(config)
         self.watchers = Watchers(engine, config.max_watchers, config.max_watchers_per_user)
-        self._reader = Reader(engine, policy, self.watchers)
-        self._writer = Writer(engine, policy, self._reader, config.max_body_bytes)
+        self._reader = SettingsReader(engine, policy, self.watchers)
+        self._writer = SettingsWriter(engine, policy, self._reader, config.max_body_bytes)
 
     async def handle(self, request: Request) -> Response:
         """Handle `request`.

@@ -53,7 +53,7 @@ class Wanted:
     lifetime_s: float = math.inf
 
 
-class Reader:
+class SettingsReader:
     """Answers reads.
 
     Args:

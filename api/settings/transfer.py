@@ -22,7 +22,7 @@ NAME_BYTES_MAX = 4096
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class DocumentChange:
     """One change between two values of a place.
 
     Attributes:
@@ -128,7 +128,9 @@ def text_of(place: Place) -> str:
     return " ".join(part for part in (where, place.device, place.user) if part)
 
 
-def differences(old: Mapping[Place, Any], new: Mapping[Place, Any], *, replace: bool) -> Iterator[Difference]:
+def differences(
+    old: Mapping[Place, Any], new: Mapping[Place, Any], *, replace: bool
+) -> Iterator[DocumentChange]:
     """Yield what an import would change, in the order of the places.
 
     Args:
@@ -140,7 +142,7 @@ def differences(old: Mapping[Place, Any], new: Mapping[Place, Any], *, replace: 
         yield from _between(place, (), old.get(place, MISSING), new.get(place, MISSING))
 
 
-def _between(place: Place, path: Path, old: Any, new: Any) -> Iterator[Difference]:
+def _between(place: Place, path: Path, old: Any, new: Any) -> Iterator[DocumentChange]:
     if not isinstance(old, Missing) and not isinstance(new, Missing) and same(old, new):
         return
     if isinstance(old, dict) and isinstance(new, dict):
@@ -148,10 +150,10 @@ def _between(place: Place, path: Path, old: Any, new: Any) -> Iterator[Differenc
             before, after = old.get(name, MISSING), new.get(name, MISSING)
             yield from _between(place, (*path, name), before, after)
     else:
-        yield Difference(place, path, old, new)
+        yield DocumentChange(place, path, old, new)
 
 
-def line_of(difference: Difference) -> str:
+def line_of(difference: DocumentChange) -> str:
     """Return a difference as one line of a listing."""
     where = f"{difference.sign} {text_of(difference.place)}"
     if difference.path:

@@ -10,7 +10,7 @@ from retain.api.settings.answers import created_answer, done_answer
 from retain.api.settings.conditions import read_conditions
 from retain.api.settings.errors import UnsupportedBody
 from retain.api.settings.jsontext import read_json
-from retain.api.settings.reads import Reader, Wanted
+from retain.api.settings.reads import SettingsReader, Wanted
 from retain.engine import EngineAccess
 from retain.engine.settings import (
     DeleteValue,
@@ -29,7 +29,7 @@ MERGE_PATCH = "application/merge-patch+json"
 JSON_PATCH = "application/json-patch+json"
 
 
-class Writer:
+class SettingsWriter:
     """Does writes.
 
     Args:
@@ -41,7 +41,7 @@ class Writer:
     """
 
     def __init__(
-        self, engine: EngineAccess, policy: SettingsPolicy, reader: Reader, max_body_bytes: int
+        self, engine: EngineAccess, policy: SettingsPolicy, reader: SettingsReader, max_body_bytes: int
     ) -> None:
         self._engine = engine
         self._policy = policy

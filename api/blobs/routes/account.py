@@ -47,7 +47,7 @@ async def list_containers(call: Call) -> Response:
         )
         for item in page.items
     ]
-    asked = xml_lists.Asked(prefix=prefix, marker=marker, max_results=size)
+    asked = xml_lists.ListingParameters(prefix=prefix, marker=marker, max_results=size)
     following = markers.container_marker(call.account, page.next) if page.next is not None else None
     return xml_response(xml_lists.containers_page(call.endpoint, asked, items, following))
 

@@ -41,7 +41,7 @@ async def submit_batch(call: Call) -> Response:
     return Response(202, [content_type], batch.render_batch(name, answers))
 
 
-async def _answer_all(call: Call, parts: list[batch.Part]) -> list[tuple[str | None, Response]]:
+async def _answer_all(call: Call, parts: list[batch.BatchPart]) -> list[tuple[str | None, Response]]:
     """Answer the requests: together, so that they share a sync, but what names a blob again waits."""
     answers: dict[int, Response] = {}
 
@@ -55,7 +55,7 @@ async def _answer_all(call: Call, parts: list[batch.Part]) -> list[tuple[str | N
     return [(part.content_id, answers[number]) for number, part in enumerate(parts)]
 
 
-def _rounds(call: Call, parts: list[batch.Part]) -> Iterator[list[int]]:
+def _rounds(call: Call, parts: list[batch.BatchPart]) -> Iterator[list[int]]:
     """Yield the numbers of requests that may be answered together, in order: no two name the same blob."""
     numbers: list[int] = []
     named: set[object] = set()
@@ -69,7 +69,7 @@ def _rounds(call: Call, parts: list[batch.Part]) -> Iterator[list[int]]:
     yield numbers
 
 
-def _named(call: Call, part: batch.Part) -> object:
+def _named(call: Call, part: batch.BatchPart) -> object:
     """Return what a request names, however its path is written; the path itself where it is malformed."""
     try:
         segments = _bare(part.method, part.raw_path, b"", []).segments()
@@ -79,7 +79,7 @@ def _named(call: Call, part: batch.Part) -> object:
     return address.container, address.blob
 
 
-def _request(call: Call, part: batch.Part) -> Request:
+def _request(call: Call, part: batch.BatchPart) -> Request:
     """Return a request of the batch as the interface is to see it: come the way the batch came."""
     outer = call.request
     headers = [(name, value) for name, value in part.headers if not _tells_the_way(name)]
@@ -110,7 +110,7 @@ def _bare(method: str, raw_path: bytes, raw_query: bytes, headers: batch.Fields)
     return Request(scope, receive)
 
 
-def _with_token(outer_query: bytes, part: batch.Part) -> bytes:
+def _with_token(outer_query: bytes, part: batch.BatchPart) -> bytes:
     """Return the query of a request, with the batch's token if the request brings no credentials."""
     own = [piece for piece in part.raw_query.split(b"&") if piece]
     if any(parameter_name(piece) in SAS_PARAMETERS for piece in own):

@@ -8,7 +8,7 @@ from retain.api.blobs.call import AT_ONCE, MAX_RESULTS, Call, xml_response
 from retain.api.blobs.sas.permissions import Operation
 from retain.api.blobs.tagquery.where import Interval, Where, parse_where
 from retain.api.blobs.wire import markers
-from retain.api.blobs.xml.write import Asked, found_element, found_page
+from retain.api.blobs.xml.write import ListingParameters, found_element, found_page
 from retain.api.http.message import Response
 from retain.engine import State
 from retain.engine.blobs.listing import FoundPage
@@ -54,7 +54,7 @@ async def _find(call: Call, container: str | None) -> Response:
         ]
         await trio.lowlevel.checkpoint()
     next_marker = None if page.next is None else markers.find_marker(page.next[0], created, page.next[1])
-    asked = Asked(marker=marker, max_results=size)
+    asked = ListingParameters(marker=marker, max_results=size)
     return xml_response(found_page(call.endpoint, text or "", asked, items, next_marker))
 
 

@@ -13,8 +13,8 @@ from retain.api.blobs.wire import markers
 from retain.api.blobs.wire.errors import AzureError, invalid_parameter
 from retain.api.blobs.wire.query import Query
 from retain.api.blobs.xml.write import (
-    Asked,
     Include,
+    ListingParameters,
     blob_element,
     blobs_page,
     pending_element,
@@ -71,7 +71,7 @@ async def list_blobs(call: Call) -> Response:
         )
     )
     shown = Include("metadata" in include, "tags" in include, "copy" in include)
-    asked = Asked(prefix=prefix, marker=marker, max_results=size, delimiter=delimiter)
+    asked = ListingParameters(prefix=prefix, marker=marker, max_results=size, delimiter=delimiter)
     following = markers.blob_marker(page.next) if page.next is not None else None
     items: list[str] = []
     for at in range(0, len(page.items), AT_ONCE):

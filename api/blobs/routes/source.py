@@ -14,7 +14,7 @@ from retain.api.blobs.authentication import verify_token
 from retain.api.blobs.call import Call
 from retain.api.blobs.sas.permissions import Operation, authorize
 from retain.api.blobs.sas.token import parse_token
-from retain.api.blobs.sas.verify import Kind, Target
+from retain.api.blobs.sas.verify import GrantKind, SignedResource
 from retain.api.blobs.wire.address import Address, host_account, parse_address
 from retain.api.blobs.wire.engine_errors import from_engine
 from retain.api.blobs.wire.errors import AzureError, invalid_header
@@ -114,10 +114,10 @@ async def _authorize(call: Call, address: Address, query: str, *, with_tags: boo
         raw = query.encode("latin-1")
         token = parse_token(raw)
         if token is None:
-            if address.account == call.account and call.grant.kind is Kind.KEY and not fetched:
+            if address.account == call.account and call.grant.kind is GrantKind.KEY and not fetched:
                 return
             raise AzureError("NoAuthenticationInformation")
-        target = Target(address.account, address.container, address.blob)
+        target = SignedResource(address.account, address.container, address.blob)
         facts = call.site.origin.facts(call.request, call.engine.now())
         grant = await verify_token(call.engine, token, target, keys, facts)
         authorize(grant, Operation.GET_BLOB, with_tags=with_tags)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
-from retain.api.blobs.sas.verify import Grant, Kind
+from retain.api.blobs.sas.verify import Grant, GrantKind
 from retain.api.blobs.wire.errors import AzureError
 
 
@@ -55,7 +55,7 @@ class Operation(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class PermissionRule:
     """One row: any one of the letters suffices; an empty text means that this kind of token never may.
 
     `service` holds for a service SAS, `account` for an account SAS whose `srt` has one of `types`. `on_blob`
@@ -70,43 +70,43 @@ class Rule:
     creates: bool = False
 
 
-RULES: Final[dict[Operation, Rule]] = {
-    Operation.LIST_CONTAINERS: Rule("", "s", "l"),
-    Operation.GET_SERVICE_PROPERTIES: Rule("", "s", "r"),
-    Operation.SET_SERVICE_PROPERTIES: Rule("", "s", "w"),
-    Operation.GET_ACCOUNT_INFORMATION: Rule("r", "sco", "rwdlcup", on_blob=True),
-    Operation.FIND_BLOBS: Rule("", "o", "f"),
+RULES: Final[dict[Operation, PermissionRule]] = {
+    Operation.LIST_CONTAINERS: PermissionRule("", "s", "l"),
+    Operation.GET_SERVICE_PROPERTIES: PermissionRule("", "s", "r"),
+    Operation.SET_SERVICE_PROPERTIES: PermissionRule("", "s", "w"),
+    Operation.GET_ACCOUNT_INFORMATION: PermissionRule("r", "sco", "rwdlcup", on_blob=True),
+    Operation.FIND_BLOBS: PermissionRule("", "o", "f"),
     # Nearly any token may send a batch: what is inside is authorized on its own.
-    Operation.SUBMIT_BATCH: Rule("racwdxyl", "sco", "rwdxylacup"),
-    Operation.CREATE_CONTAINER: Rule("", "c", "cw"),
-    Operation.GET_CONTAINER_PROPERTIES: Rule("", "c", "r"),
-    Operation.SET_CONTAINER_METADATA: Rule("", "c", "w"),
-    Operation.GET_CONTAINER_ACL: Rule("", "", ""),
-    Operation.SET_CONTAINER_ACL: Rule("", "", ""),
-    Operation.DELETE_CONTAINER: Rule("", "c", "d"),
-    Operation.LEASE_CONTAINER: Rule("", "c", "w"),
-    Operation.BREAK_CONTAINER_LEASE: Rule("", "c", "wd"),
-    Operation.LIST_BLOBS: Rule("l", "c", "l"),
-    Operation.FIND_BLOBS_IN_CONTAINER: Rule("f", "co", "f"),
-    Operation.PUT_BLOB: Rule("cw", "o", "cw", on_blob=True, creates=True),
-    Operation.PUT_BLOB_FROM_URL: Rule("cw", "o", "cw", on_blob=True, creates=True),
-    Operation.PUT_BLOCK: Rule("w", "o", "w", on_blob=True),
-    Operation.PUT_BLOCK_FROM_URL: Rule("w", "o", "w", on_blob=True),
-    Operation.PUT_BLOCK_LIST: Rule("w", "o", "w", on_blob=True),
-    Operation.GET_BLOCK_LIST: Rule("r", "o", "r", on_blob=True),
-    Operation.GET_BLOB: Rule("r", "o", "r", on_blob=True),
-    Operation.GET_BLOB_PROPERTIES: Rule("r", "o", "r", on_blob=True),
-    Operation.GET_BLOB_METADATA: Rule("r", "o", "r", on_blob=True),
-    Operation.SET_BLOB_PROPERTIES: Rule("w", "o", "w", on_blob=True),
-    Operation.SET_BLOB_METADATA: Rule("w", "o", "w", on_blob=True),
-    Operation.SET_BLOB_TIER: Rule("w", "o", "w", on_blob=True),
-    Operation.GET_BLOB_TAGS: Rule("t", "o", "t", on_blob=True),
-    Operation.SET_BLOB_TAGS: Rule("t", "o", "t", on_blob=True),
-    Operation.COPY_BLOB: Rule("cw", "o", "cw", on_blob=True, creates=True),
-    Operation.ABORT_COPY: Rule("w", "o", "w", on_blob=True),
-    Operation.DELETE_BLOB: Rule("d", "o", "d", on_blob=True),
-    Operation.LEASE_BLOB: Rule("w", "o", "w", on_blob=True),
-    Operation.BREAK_BLOB_LEASE: Rule("wd", "o", "wd", on_blob=True),
+    Operation.SUBMIT_BATCH: PermissionRule("racwdxyl", "sco", "rwdxylacup"),
+    Operation.CREATE_CONTAINER: PermissionRule("", "c", "cw"),
+    Operation.GET_CONTAINER_PROPERTIES: PermissionRule("", "c", "r"),
+    Operation.SET_CONTAINER_METADATA: PermissionRule("", "c", "w"),
+    Operation.GET_CONTAINER_ACL: PermissionRule("", "", ""),
+    Operation.SET_CONTAINER_ACL: PermissionRule("", "", ""),
+    Operation.DELETE_CONTAINER: PermissionRule("", "c", "d"),
+    Operation.LEASE_CONTAINER: PermissionRule("", "c", "w"),
+    Operation.BREAK_CONTAINER_LEASE: PermissionRule("", "c", "wd"),
+    Operation.LIST_BLOBS: PermissionRule("l", "c", "l"),
+    Operation.FIND_BLOBS_IN_CONTAINER: PermissionRule("f", "co", "f"),
+    Operation.PUT_BLOB: PermissionRule("cw", "o", "cw", on_blob=True, creates=True),
+    Operation.PUT_BLOB_FROM_URL: PermissionRule("cw", "o", "cw", on_blob=True, creates=True),
+    Operation.PUT_BLOCK: PermissionRule("w", "o", "w", on_blob=True),
+    Operation.PUT_BLOCK_FROM_URL: PermissionRule("w", "o", "w", on_blob=True),
+    Operation.PUT_BLOCK_LIST: PermissionRule("w", "o", "w", on_blob=True),
+    Operation.GET_BLOCK_LIST: PermissionRule("r", "o", "r", on_blob=True),
+    Operation.GET_BLOB: PermissionRule("r", "o", "r", on_blob=True),
+    Operation.GET_BLOB_PROPERTIES: PermissionRule("r", "o", "r", on_blob=True),
+    Operation.GET_BLOB_METADATA: PermissionRule("r", "o", "r", on_blob=True),
+    Operation.SET_BLOB_PROPERTIES: PermissionRule("w", "o", "w", on_blob=True),
+    Operation.SET_BLOB_METADATA: PermissionRule("w", "o", "w", on_blob=True),
+    Operation.SET_BLOB_TIER: PermissionRule("w", "o", "w", on_blob=True),
+    Operation.GET_BLOB_TAGS: PermissionRule("t", "o", "t", on_blob=True),
+    Operation.SET_BLOB_TAGS: PermissionRule("t", "o", "t", on_blob=True),
+    Operation.COPY_BLOB: PermissionRule("cw", "o", "cw", on_blob=True, creates=True),
+    Operation.ABORT_COPY: PermissionRule("w", "o", "w", on_blob=True),
+    Operation.DELETE_BLOB: PermissionRule("d", "o", "d", on_blob=True),
+    Operation.LEASE_BLOB: PermissionRule("w", "o", "w", on_blob=True),
+    Operation.BREAK_BLOB_LEASE: PermissionRule("wd", "o", "wd", on_blob=True),
 }
 
 
@@ -117,20 +117,20 @@ def authorize(grant: Grant, operation: Operation, *, with_tags: bool = False) ->
     (a service SAS only, docs/wire/blobs.md, section 3.1). Raises AzureError AuthorizationFailure,
     AuthorizationServiceMismatch, AuthorizationResourceTypeMismatch or AuthorizationPermissionMismatch.
     """
-    if grant.kind is Kind.KEY:
+    if grant.kind is GrantKind.KEY:
         return True
     rule = RULES[operation]
-    letters = rule.account if grant.kind is Kind.ACCOUNT else rule.service
-    if not letters or (grant.kind is Kind.BLOB and not rule.on_blob):
+    letters = rule.account if grant.kind is GrantKind.ACCOUNT else rule.service
+    if not letters or (grant.kind is GrantKind.BLOB and not rule.on_blob):
         raise AzureError("AuthorizationFailure")
-    if grant.kind is Kind.ACCOUNT:
+    if grant.kind is GrantKind.ACCOUNT:
         if "b" not in grant.services:
             raise AzureError("AuthorizationServiceMismatch")
         if grant.types.isdisjoint(rule.types):
             raise AzureError("AuthorizationResourceTypeMismatch")
     if grant.letters.isdisjoint(letters):
         raise AzureError("AuthorizationPermissionMismatch")
-    needs_t = with_tags and not (operation is Operation.LIST_BLOBS and grant.kind is Kind.ACCOUNT)
+    needs_t = with_tags and not (operation is Operation.LIST_BLOBS and grant.kind is GrantKind.ACCOUNT)
     if needs_t and "t" not in grant.letters:
         raise AzureError("AuthorizationPermissionMismatch")
     return not rule.creates or "w" in grant.letters

@@ -27,7 +27,7 @@ Verified = dict[tuple[str | None, ...], tuple[bytes, ...]]
 
 
 @dataclass(frozen=True, slots=True)
-class Bounds:
+class TokenLimits:
     """What both kinds of token limit: times in nanoseconds, the caller's address, the protocol."""
 
     start: int | None
@@ -48,7 +48,7 @@ class ServiceToken:
     resource: str
     permissions: str | None
     policy: str | None
-    bounds: Bounds
+    bounds: TokenLimits
     overrides: tuple[tuple[str, str], ...]
     signed: tuple[str, ...]
     values: Mapping[str, str] = field(repr=False)
@@ -67,7 +67,7 @@ class AccountToken:
     services: frozenset[str]
     types: frozenset[str]
     permissions: str
-    bounds: Bounds
+    bounds: TokenLimits
     signed: tuple[str, ...]
     values: Mapping[str, str] = field(repr=False)
     signature: bytes = field(repr=False)
@@ -208,7 +208,7 @@ def _signature(values: Mapping[str, str]) -> bytes:
     return signature
 
 
-def _bounds(values: Mapping[str, str]) -> Bounds:
+def _bounds(values: Mapping[str, str]) -> TokenLimits:
     if values.get("ses"):
         raise authentication_failed("Encryption scopes are not supported by this account.")
     protocol = values.get("spr") or "https,http"
@@ -220,7 +220,7 @@ def _bounds(values: Mapping[str, str]) -> Bounds:
         addresses = _addresses(values["sip"]) if values.get("sip") else None
     except ValueError:
         raise authentication_failed(_MALFORMED) from None
-    return Bounds(start, expiry, addresses, protocol == "https")
+    return TokenLimits(start, expiry, addresses, protocol == "https")
 
 
 def _addresses(text: str) -> tuple[int, int]:

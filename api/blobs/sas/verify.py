@@ -15,12 +15,12 @@ from enum import Enum
 from typing import Final, NamedTuple
 
 from retain.api.blobs.sas import fields as fields
-from retain.api.blobs.sas.token import AccountToken, Bounds, ServiceToken, Token
+from retain.api.blobs.sas.token import AccountToken, ServiceToken, Token, TokenLimits
 from retain.api.blobs.wire.errors import AzureError, authentication_failed, invalid_parameter
 from retain.api.blobs.wire.times import http_date
 
 
-class Target(NamedTuple):
+class SignedResource(NamedTuple):
     """What the URL names, decoded: container and blob are None at the account's root or at a container."""
 
     account: str
@@ -29,7 +29,7 @@ class Target(NamedTuple):
     snapshot: str = ""
 
 
-class Facts(NamedTuple):
+class SasFacts(NamedTuple):
     """What the token is checked against.
 
     The instant in nanoseconds, the caller's address, and whether TLS was used.
@@ -53,7 +53,7 @@ PolicyLookup = Callable[[str, str], Policy | None]
 """The policy of a container (first argument) by its id (second), None if there is none."""
 
 
-class Kind(Enum):
+class GrantKind(Enum):
     """How a request is authorized."""
 
     KEY = "shared key"
@@ -70,7 +70,7 @@ class Grant:
     overrides (parameter, value). `policy` names the stored policy, for the audit.
     """
 
-    kind: Kind
+    kind: GrantKind
     letters: frozenset[str] = frozenset()
     services: frozenset[str] = frozenset()
     types: frozenset[str] = frozenset()
@@ -78,14 +78,14 @@ class Grant:
     policy: str | None = None
 
 
-KEY_GRANT: Final = Grant(Kind.KEY)
+KEY_GRANT: Final = Grant(GrantKind.KEY)
 
 _NO_POLICY: Final = Policy()
 _VERIFIED_MAX: Final = 16
 
 
 def verify(
-    token: Token, target: Target, keys: tuple[bytes, ...], facts: Facts, policy_of: PolicyLookup
+    token: Token, target: SignedResource, keys: tuple[bytes, ...], facts: SasFacts, policy_of: PolicyLookup
 ) -> Grant:
     """Judge a token in the order of the service: signature, times, protocol, address.
 
@@ -100,20 +100,20 @@ def verify(
     if isinstance(token, AccountToken):
         assert token.bounds.expiry is not None, "parse_token requires it"
         start, expiry = token.bounds.start, token.bounds.expiry
-        grant = Grant(Kind.ACCOUNT, frozenset(token.permissions), token.services, token.types)
+        grant = Grant(GrantKind.ACCOUNT, frozenset(token.permissions), token.services, token.types)
     else:
         policy = _NO_POLICY if token.policy is None else policy_of(_container(target), token.policy)
         if policy is None:
             raise authentication_failed("SAS identifier cannot be found for specified signed identifier")
         start, expiry, permissions = _merge(token, policy)
-        kind = Kind.CONTAINER if token.resource == "c" else Kind.BLOB
+        kind = GrantKind.CONTAINER if token.resource == "c" else GrantKind.BLOB
         grant = Grant(kind, frozenset(permissions), overrides=token.overrides, policy=token.policy)
     _check_times(start, expiry, facts.now)
     _check_origin(token.bounds, facts)
     return grant
 
 
-def _signed_names(token: Token, target: Target) -> tuple[str | None, ...]:
+def _signed_names(token: Token, target: SignedResource) -> tuple[str | None, ...]:
     """Return the names of a target that are part of the signed text."""
     if isinstance(token, AccountToken):
         return (target.account,)
@@ -121,7 +121,7 @@ def _signed_names(token: Token, target: Target) -> tuple[str | None, ...]:
     return (target.account, _container(target), blob, target.snapshot)
 
 
-def _signed_text(token: Token, target: Target) -> str:
+def _signed_text(token: Token, target: SignedResource) -> str:
     if isinstance(token, AccountToken):
         return fields.account_string(token.signed, {**token.values, "account": target.account})
     blob = None if token.resource == "c" else target.blob
@@ -132,7 +132,7 @@ def _signed_text(token: Token, target: Target) -> str:
     return fields.service_string(token.signed, values)
 
 
-def _container(target: Target) -> str:
+def _container(target: SignedResource) -> str:
     """Return the container of a service SAS; at the account's root the real service takes $root."""
     return target.container or "$root"
 
@@ -191,7 +191,7 @@ def _check_times(start: int | None, expiry: int, now: int) -> None:
         )
 
 
-def _check_origin(bounds: Bounds, facts: Facts) -> None:
+def _check_origin(bounds: TokenLimits, facts: SasFacts) -> None:
     if bounds.https_only and not facts.secure:
         raise AzureError("AuthorizationProtocolMismatch")
     if bounds.addresses is None:

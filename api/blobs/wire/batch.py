@@ -35,7 +35,7 @@ Fields = list[tuple[bytes, bytes]]
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class BatchPart:
     """One request of a batch.
 
     `content_id` is what its answer repeats, None if the client named none. Header names are in lower case.
@@ -63,7 +63,7 @@ def boundary_of(content_type: str | None) -> bytes:
     return boundary.encode("ascii")
 
 
-def parse_batch(body: bytes, boundary: bytes) -> list[Part]:
+def parse_batch(body: bytes, boundary: bytes) -> list[BatchPart]:
     """Read the requests of a batch.
 
     Raises AzureError InvalidInput for a body that is not well-formed, ExceedsMaxBatchRequestCount for more
@@ -83,7 +83,7 @@ def parse_batch(body: bytes, boundary: bytes) -> list[Part]:
     return [_part(piece) for piece in requests]
 
 
-def _part(piece: bytes) -> Part:
+def _part(piece: bytes) -> BatchPart:
     if not piece.startswith(b"\r\n"):
         raise _malformed("A line begins with the boundary and goes on.")
     head, blank, request = piece[2:].partition(b"\r\n\r\n")
@@ -107,7 +107,7 @@ def _part(piece: bytes) -> Part:
     if headers.get(b"content-length", b"0") != b"0" or b"transfer-encoding" in headers:
         raise _malformed("A request of a batch has no body.")
     raw_path, _, raw_query = match[2].partition(b"?")
-    return Part(content_id, match[1].decode(), raw_path, raw_query, list(headers.items()))
+    return BatchPart(content_id, match[1].decode(), raw_path, raw_query, list(headers.items()))
 
 
 def _fields(lines: bytes) -> dict[bytes, bytes]:

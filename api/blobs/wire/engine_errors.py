@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from retain.api.blobs.wire.errors import AzureError
-from retain.api.http.errors import TooLarge as BodyTooLarge
+from retain.api.http.errors import BodyTooLarge as BodyTooLarge
 from retain.api.http.message import RequestError
 from retain.api.refusals import RETRY_SOON
 from retain.engine import EngineError, Exhausted

@@ -15,179 +15,181 @@ from retain.api.blobs.wire.times import iso_date
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class _Row:
     """One line of the table: the status a code has unless its place says otherwise, and its message."""
 
     status: int
     message: str
 
 
-TABLE: Final[dict[str, Row]] = {
-    "AuthenticationFailed": Row(
+TABLE: Final[dict[str, _Row]] = {
+    "AuthenticationFailed": _Row(
         403,
         "Server failed to authenticate the request. Make sure the value of Authorization header is formed "
         "correctly including the signature.",
     ),
-    "NoAuthenticationInformation": Row(
+    "NoAuthenticationInformation": _Row(
         401,
         "Server failed to authenticate the request. Please refer to the information in the www-authenticate "
         "header.",
     ),
-    "InvalidAuthenticationInfo": Row(
+    "InvalidAuthenticationInfo": _Row(
         400,
         "Authentication information is not given in the correct format. "
         "Check the value of Authorization header.",
     ),
-    "AuthorizationFailure": Row(403, "This request is not authorized to perform this operation."),
-    "AuthorizationPermissionMismatch": Row(
+    "AuthorizationFailure": _Row(403, "This request is not authorized to perform this operation."),
+    "AuthorizationPermissionMismatch": _Row(
         403, "This request is not authorized to perform this operation using this permission."
     ),
-    "AuthorizationServiceMismatch": Row(
+    "AuthorizationServiceMismatch": _Row(
         403, "This request is not authorized to perform this operation using this service."
     ),
-    "AuthorizationResourceTypeMismatch": Row(
+    "AuthorizationResourceTypeMismatch": _Row(
         403, "This request is not authorized to perform this operation using this resource type."
     ),
-    "AuthorizationProtocolMismatch": Row(
+    "AuthorizationProtocolMismatch": _Row(
         403, "This request is not authorized to perform this operation using this protocol."
     ),
-    "AuthorizationSourceIPMismatch": Row(
+    "AuthorizationSourceIPMismatch": _Row(
         403, "This request is not authorized to perform this operation using this source IP."
     ),
-    "UnauthorizedBlobOverwrite": Row(403, "This request is not authorized to perform blob overwrites."),
-    "ContainerNotFound": Row(404, "The specified container does not exist."),
-    "BlobNotFound": Row(404, "The specified blob does not exist."),
-    "ResourceNotFound": Row(404, "The specified resource does not exist."),
-    "ContainerAlreadyExists": Row(409, "The specified container already exists."),
-    "ContainerBeingDeleted": Row(409, "The specified container is being deleted. Try operation later."),
-    "BlobAlreadyExists": Row(409, "The specified blob already exists."),
-    "BlobImmutableDueToPolicy": Row(
+    "UnauthorizedBlobOverwrite": _Row(403, "This request is not authorized to perform blob overwrites."),
+    "ContainerNotFound": _Row(404, "The specified container does not exist."),
+    "BlobNotFound": _Row(404, "The specified blob does not exist."),
+    "ResourceNotFound": _Row(404, "The specified resource does not exist."),
+    "ContainerAlreadyExists": _Row(409, "The specified container already exists."),
+    "ContainerBeingDeleted": _Row(409, "The specified container is being deleted. Try operation later."),
+    "BlobAlreadyExists": _Row(409, "The specified blob already exists."),
+    "BlobImmutableDueToPolicy": _Row(
         409, "This operation is not permitted as the blob is immutable due to a policy."
     ),
-    "ContainerImmutableDueToPolicy": Row(
+    "ContainerImmutableDueToPolicy": _Row(
         409, "This operation is not permitted as the container is immutable due to a policy."
     ),
-    "InvalidBlobType": Row(409, "The blob type is invalid for this operation."),
-    "SnapshotsPresent": Row(409, "This operation is not permitted while the blob has snapshots."),
-    "BlockCountExceedsLimit": Row(
+    "InvalidBlobType": _Row(409, "The blob type is invalid for this operation."),
+    "SnapshotsPresent": _Row(409, "This operation is not permitted while the blob has snapshots."),
+    "BlockCountExceedsLimit": _Row(
         409, "The uncommitted block count cannot exceed the maximum limit of 100,000 blocks."
     ),
-    "FeatureVersionMismatch": Row(
+    "FeatureVersionMismatch": _Row(
         409, "The operation for AppendBlob or PageBlob requires a feature that this account does not have."
     ),
-    "ConditionNotMet": Row(412, "The condition specified using HTTP conditional header(s) is not met."),
-    "SourceConditionNotMet": Row(
+    "ConditionNotMet": _Row(412, "The condition specified using HTTP conditional header(s) is not met."),
+    "SourceConditionNotMet": _Row(
         412, "The source condition specified using HTTP conditional header(s) is not met."
     ),
-    "TargetConditionNotMet": Row(
+    "TargetConditionNotMet": _Row(
         412, "The target condition specified using HTTP conditional header(s) is not met."
     ),
-    "LeaseIdMissing": Row(
+    "LeaseIdMissing": _Row(
         412, "There is currently a lease on the resource and no lease ID was specified in the request."
     ),
-    "LeaseIdMismatchWithBlobOperation": Row(
+    "LeaseIdMismatchWithBlobOperation": _Row(
         412, "The lease ID specified did not match the lease ID for the blob."
     ),
-    "LeaseNotPresentWithBlobOperation": Row(412, "There is currently no lease on the blob."),
-    "LeaseNotPresentWithContainerOperation": Row(412, "There is currently no lease on the container."),
-    "LeaseIdMismatchWithContainerOperation": Row(
+    "LeaseNotPresentWithBlobOperation": _Row(412, "There is currently no lease on the blob."),
+    "LeaseNotPresentWithContainerOperation": _Row(412, "There is currently no lease on the container."),
+    "LeaseIdMismatchWithContainerOperation": _Row(
         412, "The lease ID specified did not match the lease ID for the container."
     ),
-    "LeaseLost": Row(412, "A lease ID was specified, but the lease for the resource has expired."),
-    "LeaseAlreadyPresent": Row(409, "There is already a lease present."),
-    "LeaseNotPresentWithLeaseOperation": Row(409, "There is currently no lease on the resource."),
-    "LeaseIdMismatchWithLeaseOperation": Row(
+    "LeaseLost": _Row(412, "A lease ID was specified, but the lease for the resource has expired."),
+    "LeaseAlreadyPresent": _Row(409, "There is already a lease present."),
+    "LeaseNotPresentWithLeaseOperation": _Row(409, "There is currently no lease on the resource."),
+    "LeaseIdMismatchWithLeaseOperation": _Row(
         409,
         "The lease ID specified did not match the lease ID for the resource "
         "with the specified lease operation.",
     ),
-    "LeaseIsBreakingAndCannotBeAcquired": Row(
+    "LeaseIsBreakingAndCannotBeAcquired": _Row(
         409, "The lease ID matched, but the lease is currently in breaking state and cannot be acquired."
     ),
-    "LeaseIsBreakingAndCannotBeChanged": Row(
+    "LeaseIsBreakingAndCannotBeChanged": _Row(
         409, "The lease ID matched, but the lease is currently in breaking state and cannot be changed."
     ),
-    "LeaseIsBrokenAndCannotBeRenewed": Row(
+    "LeaseIsBrokenAndCannotBeRenewed": _Row(
         409, "The lease ID matched, but the lease has been broken explicitly and cannot be renewed."
     ),
-    "CorsPreflightFailure": Row(403, "CORS not enabled or no matching rule found for this request."),
-    "InvalidRange": Row(416, "The range specified is invalid for the current size of the resource."),
-    "InvalidBlockList": Row(400, "The specified block list is invalid."),
-    "InvalidBlobOrBlock": Row(400, "The specified blob or block content is invalid."),
-    "InvalidBlockId": Row(400, "The specified block ID is invalid. The block ID must be Base64-encoded."),
-    "BlockListTooLong": Row(400, "The block list may not contain more than 50,000 blocks."),
-    "Md5Mismatch": Row(
+    "CorsPreflightFailure": _Row(403, "CORS not enabled or no matching rule found for this request."),
+    "InvalidRange": _Row(416, "The range specified is invalid for the current size of the resource."),
+    "InvalidBlockList": _Row(400, "The specified block list is invalid."),
+    "InvalidBlobOrBlock": _Row(400, "The specified blob or block content is invalid."),
+    "InvalidBlockId": _Row(400, "The specified block ID is invalid. The block ID must be Base64-encoded."),
+    "BlockListTooLong": _Row(400, "The block list may not contain more than 50,000 blocks."),
+    "Md5Mismatch": _Row(
         400, "The MD5 value specified in the request did not match the MD5 value calculated by the server."
     ),
-    "InvalidMd5": Row(
+    "InvalidMd5": _Row(
         400,
         "The MD5 value specified in the request is invalid. MD5 value must be 128 bits and base64 encoded.",
     ),
-    "BothCrc64AndMd5HeaderPresent": Row(
+    "BothCrc64AndMd5HeaderPresent": _Row(
         400, "The request names both an MD5 and a CRC64 of its body; name one of them."
     ),
-    "Crc64Mismatch": Row(
+    "Crc64Mismatch": _Row(
         400,
         "The CRC64 value specified in the request did not match with the CRC64 value calculated "
         "by the server.",
     ),
-    "InvalidHeaderValue": Row(400, "The value for one of the HTTP headers is not in the correct format."),
-    "MissingRequiredHeader": Row(400, "An HTTP header that's mandatory for this request is not specified."),
-    "UnsupportedHeader": Row(400, "One of the headers specified in the request is not supported."),
-    "ConditionHeadersNotSupported": Row(400, "Condition headers are not supported."),
-    "MultipleConditionHeadersNotSupported": Row(400, "Multiple condition headers are not supported."),
-    "UnsatisfiableCondition": Row(400, "The request includes an unsatisfiable condition for this operation."),
-    "InvalidQueryParameterValue": Row(
+    "InvalidHeaderValue": _Row(400, "The value for one of the HTTP headers is not in the correct format."),
+    "MissingRequiredHeader": _Row(400, "An HTTP header that's mandatory for this request is not specified."),
+    "UnsupportedHeader": _Row(400, "One of the headers specified in the request is not supported."),
+    "ConditionHeadersNotSupported": _Row(400, "Condition headers are not supported."),
+    "MultipleConditionHeadersNotSupported": _Row(400, "Multiple condition headers are not supported."),
+    "UnsatisfiableCondition": _Row(
+        400, "The request includes an unsatisfiable condition for this operation."
+    ),
+    "InvalidQueryParameterValue": _Row(
         400, "Value for one of the query parameters specified in the request URI is invalid."
     ),
-    "OutOfRangeQueryParameterValue": Row(
+    "OutOfRangeQueryParameterValue": _Row(
         400, "One of the query parameters specified in the request URI is outside the permissible range."
     ),
-    "MissingRequiredQueryParameter": Row(
+    "MissingRequiredQueryParameter": _Row(
         400, "A query parameter that's mandatory for this request is not specified."
     ),
-    "UnsupportedQueryParameter": Row(
+    "UnsupportedQueryParameter": _Row(
         400, "One of the query parameters specified in the request URI is not supported."
     ),
-    "OutOfRangeInput": Row(400, "One of the request inputs is out of range."),
-    "InvalidResourceName": Row(400, "The specified resource name contains invalid characters."),
-    "InvalidUri": Row(400, "The requested URI does not represent any resource on the server."),
-    "InvalidInput": Row(400, "One of the request inputs is not valid."),
-    "ExceedsMaxBatchRequestCount": Row(
+    "OutOfRangeInput": _Row(400, "One of the request inputs is out of range."),
+    "InvalidResourceName": _Row(400, "The specified resource name contains invalid characters."),
+    "InvalidUri": _Row(400, "The requested URI does not represent any resource on the server."),
+    "InvalidInput": _Row(400, "One of the request inputs is not valid."),
+    "ExceedsMaxBatchRequestCount": _Row(
         400, "The batch operation exceeds maximum number of allowed subrequests."
     ),
-    "InvalidMetadata": Row(
+    "InvalidMetadata": _Row(
         400, "The metadata specified is invalid. It has characters that are not permitted."
     ),
-    "EmptyMetadataKey": Row(400, "The key for one of the metadata key-value pairs is empty."),
-    "MetadataTooLarge": Row(400, "The size of the specified metadata exceeds the maximum size permitted."),
-    "InvalidXmlDocument": Row(400, "XML specified is not syntactically valid."),
-    "InvalidXmlNodeValue": Row(400, "The value for one of the XML nodes is not in the correct format."),
-    "MissingRequiredXmlNode": Row(400, "A required XML node was not specified in the request body."),
-    "UnsupportedXmlNode": Row(400, "One of the XML nodes specified in the request body is not supported."),
-    "EmptyTagName": Row(400, "The name of one of the tag key-value pairs is empty."),
-    "DuplicateTagNames": Row(400, "The tags specified contain duplicate names."),
-    "TagsTooLarge": Row(400, "The tags specified exceed the maximum permissible limit."),
-    "InvalidTag": Row(400, "The tags specified are invalid. It contains characters that are not permitted."),
-    "CannotVerifyCopySource": Row(404, "Could not verify the copy source."),
-    "BothUserTagsAndSourceTagsCopyPresentException": Row(
+    "EmptyMetadataKey": _Row(400, "The key for one of the metadata key-value pairs is empty."),
+    "MetadataTooLarge": _Row(400, "The size of the specified metadata exceeds the maximum size permitted."),
+    "InvalidXmlDocument": _Row(400, "XML specified is not syntactically valid."),
+    "InvalidXmlNodeValue": _Row(400, "The value for one of the XML nodes is not in the correct format."),
+    "MissingRequiredXmlNode": _Row(400, "A required XML node was not specified in the request body."),
+    "UnsupportedXmlNode": _Row(400, "One of the XML nodes specified in the request body is not supported."),
+    "EmptyTagName": _Row(400, "The name of one of the tag key-value pairs is empty."),
+    "DuplicateTagNames": _Row(400, "The tags specified contain duplicate names."),
+    "TagsTooLarge": _Row(400, "The tags specified exceed the maximum permissible limit."),
+    "InvalidTag": _Row(400, "The tags specified are invalid. It contains characters that are not permitted."),
+    "CannotVerifyCopySource": _Row(404, "Could not verify the copy source."),
+    "BothUserTagsAndSourceTagsCopyPresentException": _Row(
         409, "x-ms-tags header must not be present with x-ms-copy-source-tag-option as COPY."
     ),
-    "CopyIdMismatch": Row(
+    "CopyIdMismatch": _Row(
         409, "The specified copy ID did not match the copy ID for the pending copy operation."
     ),
-    "NoPendingCopyOperation": Row(409, "There is currently no pending copy operation."),
-    "UnsupportedHttpVerb": Row(405, "The resource doesn't support the specified HTTP verb."),
-    "MissingContentLengthHeader": Row(411, "The Content-Length header was not specified."),
-    "RequestBodyTooLarge": Row(
+    "NoPendingCopyOperation": _Row(409, "There is currently no pending copy operation."),
+    "UnsupportedHttpVerb": _Row(405, "The resource doesn't support the specified HTTP verb."),
+    "MissingContentLengthHeader": _Row(411, "The Content-Length header was not specified."),
+    "RequestBodyTooLarge": _Row(
         413, "The request body is too large and exceeds the maximum permissible limit."
     ),
-    "RequestUrlFailedToParse": Row(400, "The URL in the request could not be parsed."),
-    "InternalError": Row(500, "The server encountered an internal error. Please retry the request."),
-    "OperationTimedOut": Row(500, "Operation could not be completed within the specified time."),
-    "NotImplemented": Row(501, "The requested operation is not implemented on the specified resource."),
-    "ServerBusy": Row(503, "The server is currently unable to receive requests. Please retry your request."),
-    "InsufficientAccountStorage": Row(507, "The account has no room left for this request."),
+    "RequestUrlFailedToParse": _Row(400, "The URL in the request could not be parsed."),
+    "InternalError": _Row(500, "The server encountered an internal error. Please retry the request."),
+    "OperationTimedOut": _Row(500, "Operation could not be completed within the specified time."),
+    "NotImplemented": _Row(501, "The requested operation is not implemented on the specified resource."),
+    "ServerBusy": _Row(503, "The server is currently unable to receive requests. Please retry your request."),
+    "InsufficientAccountStorage": _Row(507, "The account has no room left for this request."),
 }
 
 

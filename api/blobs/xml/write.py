@@ -32,7 +32,7 @@ _TAGS_SINCE: Final = "2020-04-08"
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class ListingParameters:
     """What a listing's request named; only that is repeated in the answer."""
 
     prefix: str | None = None
@@ -51,21 +51,23 @@ class Include:
 
 
 def blobs_page(
-    endpoint: str, container: str, asked: Asked, items: Iterable[str], next_marker: str | None
+    endpoint: str, container: str, asked: ListingParameters, items: Iterable[str], next_marker: str | None
 ) -> bytes:
     """Return the body of List Blobs: `items` are elements from `blob_element` and `prefix_element`."""
     place = f' ServiceEndpoint="{escape_quotes(endpoint)}" ContainerName="{escape_quotes(container)}"'
     return _page(place, _asked(asked), "Blobs", items, next_marker)
 
 
-def containers_page(endpoint: str, asked: Asked, items: Iterable[str], next_marker: str | None) -> bytes:
+def containers_page(
+    endpoint: str, asked: ListingParameters, items: Iterable[str], next_marker: str | None
+) -> bytes:
     """Return the body of List Containers: `items` are elements from `container_element`."""
     place = f' ServiceEndpoint="{escape_quotes(endpoint)}"'
     return _page(place, _asked(asked), "Containers", items, next_marker)
 
 
 def found_page(
-    endpoint: str, where: str, asked: Asked, items: Iterable[str], next_marker: str | None
+    endpoint: str, where: str, asked: ListingParameters, items: Iterable[str], next_marker: str | None
 ) -> bytes:
     """Return the body of Find Blobs by Tags: `items` are elements from `found_element`."""
     place = f' ServiceEndpoint="{escape_quotes(endpoint)}"'
@@ -81,7 +83,7 @@ def _page(place: str, head: str, name: str, items: Iterable[str], next_marker: s
     return f"{DECLARATION}<EnumerationResults{place}>{head}{body}{after}</EnumerationResults>".encode()
 
 
-def _asked(asked: Asked) -> str:
+def _asked(asked: ListingParameters) -> str:
     return (
         _given("Prefix", asked.prefix)
         + _given("Marker", asked.marker)

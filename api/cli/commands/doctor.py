@@ -15,7 +15,7 @@ import click
 from retain import journal
 from retain.api.admin.control_client import ActRefused, Unreachable, ask
 from retain.api.cli import checkup
-from retain.api.cli.checkup import ERROR, FINE, NOTE, WARNING, Finding
+from retain.api.cli.checkup import ERROR, FINE, NOTE, WARNING, CheckResult
 from retain.api.cli.main import FAILED, Stopped, configuration_path, data_options
 from retain.api.cli.options import configured
 from retain.api.cli.run import actor, json_option, print_json, print_table
@@ -51,7 +51,7 @@ def command(config_path: Path | None, data: str | None, as_json: bool) -> None:
         raise SystemExit(FAILED)
 
 
-def _examined(config_path: Path | None, data: str | None) -> Iterator[Finding]:
+def _examined(config_path: Path | None, data: str | None) -> Iterator[CheckResult]:
     path = configuration_path(config_path)
     notes = _Notes()
     logger = logging.getLogger("retain.config")
@@ -59,7 +59,7 @@ def _examined(config_path: Path | None, data: str | None) -> Iterator[Finding]:
     try:
         config = configured(config_path, data=data)
     except Stopped as stopped:
-        yield Finding("configuration", ERROR, stopped.message, "correct it; nothing else was looked at")
+        yield CheckResult("configuration", ERROR, stopped.message, "correct it; nothing else was looked at")
         return
     finally:
         logger.removeHandler(notes)
@@ -73,7 +73,7 @@ def _examined(config_path: Path | None, data: str | None) -> Iterator[Finding]:
     except OSError as error:
         if not isinstance(error, FileNotFoundError):
             text = f"{folder} cannot be read: {error.strerror or error}"
-            yield Finding("data folder", ERROR, text, "run `retain` as the user that owns the folder")
+            yield CheckResult("data folder", ERROR, text, "run `retain` as the user that owns the folder")
         return
     yield from checkup.disk_health(folder, free)
     yield from checkup.journal_sample(str(folder))
@@ -92,33 +92,33 @@ class _Notes(logging.Handler):
         self.texts.append(record.getMessage())
 
 
-def _configuration(path: Path | None, config: Config, notes: list[str]) -> Iterator[Finding]:
+def _configuration(path: Path | None, config: Config, notes: list[str]) -> Iterator[CheckResult]:
     variables = sorted(name for name in os.environ if name.startswith(PREFIX) and name != f"{PREFIX}CONFIG")
     source = f"read from {path.absolute()}" if path is not None else "no file: every key has its default"
     if variables:
         source += f"; the environment sets {', '.join(variables)}"
     if folder := os.environ.get(CREDENTIALS):
         source += f"; credentials in {folder} count as well"
-    yield Finding("configuration", FINE, source)
+    yield CheckResult("configuration", FINE, source)
     for note in notes:
-        yield Finding("configuration", WARNING, note, "use the new name")
+        yield CheckResult("configuration", WARNING, note, "use the new name")
     if (warning := exposed_secrets(path, config)) is not None:
         text, _, advice = warning.partition("; ")
-        yield Finding("configuration", WARNING, text, advice)
+        yield CheckResult("configuration", WARNING, text, advice)
     yield from checkup.private_file(path, "configuration")
 
 
-def _server(folder: Path, config: Config) -> Iterator[Finding]:
+def _server(folder: Path, config: Config) -> Iterator[CheckResult]:
     try:
         status: dict[str, Any] = ask(folder, "status", actor=actor())
         told: dict[str, Any] = ask(folder, "doctor", actor=actor())
     except Unreachable:
         text = "none answers: its clock, its proxy and its payloads were not looked at"
-        yield Finding("server", NOTE, text, "start it with `retain serve`, then call this again")
+        yield CheckResult("server", NOTE, text, "start it with `retain serve`, then call this again")
         yield checkup.descriptors(resource.getrlimit(resource.RLIMIT_NOFILE)[0], "of this shell")
         return
     except ActRefused as refusal:
-        yield Finding("server", ERROR, f"it cannot say how it is: {refusal.message}", "look at its log")
+        yield CheckResult("server", ERROR, f"it cannot say how it is: {refusal.message}", "look at its log")
         return
     yield from checkup.server_state(status)
     yield checkup.descriptors(told["descriptors"], "of the server")

@@ -15,7 +15,15 @@ from retain.api.cli.main import FAILED, WRONG, Stopped, data_options
 from retain.api.cli.output import output_option, write_output
 from retain.api.cli.run import act, json_option, print_json, print_table
 from retain.api.cli.words import counted
-from retain.api.settings.transfer import Difference, differences, entry, line_of, read_export, text_of, unpack
+from retain.api.settings.transfer import (
+    DocumentChange,
+    differences,
+    entry,
+    line_of,
+    read_export,
+    text_of,
+    unpack,
+)
 from retain.engine.core.errors import EngineError
 from retain.engine.settings import Missing
 
@@ -144,7 +152,7 @@ def _chunks(stated: list[Any], ended: list[Any]) -> Iterator[tuple[list[Any], li
         yield batch, ended
 
 
-def _row(difference: Difference) -> dict[str, Any]:
+def _row(difference: DocumentChange) -> dict[str, Any]:
     row: dict[str, Any] = {
         "sign": difference.sign,
         "document": text_of(difference.place),

@@ -10,7 +10,7 @@ from retain.api.blobs.tagquery.words import QueryError
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class QueryFault:
     """An error in an expression.
 
     Attributes:
@@ -32,11 +32,11 @@ _OPERATOR_BEFORE = re.compile(r"[=<>]\s*\Z")
 _WORD = re.compile(r"[^\s'\"]+")
 
 
-def fault_of(text: str, error: QueryError) -> Fault:
+def fault_of(text: str, error: QueryError) -> QueryFault:
     """Return what is wrong with `text`, and where."""
     if error.position is None or error.position > len(text):
         reason = "it ends too soon" if "unexpected end" in error.reason else error.reason
-        return Fault(text, "", "", f"The expression as a whole: {reason}.")
+        return QueryFault(text, "", "", f"The expression as a whole: {reason}.")
     at = error.position - 1
     before, rest = text[:at], text[at:]
     word = _WORD.match(rest)
@@ -44,8 +44,8 @@ def fault_of(text: str, error: QueryError) -> Fault:
     after = rest[len(wrong) :]
     if word and _OPERATOR_BEFORE.search(before):
         words = f"At character {error.position}: a value stands in single quotes."
-        return Fault(before, wrong, after, words, f"{before}'{wrong}'{after}")
-    return Fault(before, wrong, after, f"At character {error.position}: {error.reason}.")
+        return QueryFault(before, wrong, after, words, f"{before}'{wrong}'{after}")
+    return QueryFault(before, wrong, after, f"At character {error.position}: {error.reason}.")
 
 
 def built(fields: Mapping[str, str]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from retain.api.console.call import Call
+from retain.api.console.call import PageCall
 from retain.api.html.filters import moment_of
 from retain.engine.audit.timeline import first as beginning
 from retain.engine.core.time import SECOND
@@ -13,7 +13,7 @@ STEPS = 200
 """Places on the slider, at least a minute apart."""
 
 
-async def panels(call: Call) -> dict[str, Any]:
+async def panels(call: PageCall) -> dict[str, Any]:
     """Return what the panels of the audit page show."""
     evidence = call.desk.evidence
     first = await evidence.read(beginning, evidence.trail)
@@ -27,7 +27,7 @@ async def panels(call: Call) -> dict[str, Any]:
     }
 
 
-def slider(call: Call, start: int) -> dict[str, Any]:
+def slider(call: PageCall, start: int) -> dict[str, Any]:
     """Return a line of moments from `start` to the present, for a slider."""
     began = moment_of(start).astimezone(call.zone).replace(second=0, microsecond=0)
     length = max(60, int((moment_of(call.now) - began).total_seconds()))

@@ -17,7 +17,7 @@ class CreateForm(ConsoleForm):
     container = StringField("Name", [Filled("Type a name."), Within(256)])
 
 
-class HoldForm(ConsoleForm):
+class ReasonForm(ConsoleForm):
     """A legal hold."""
 
     reason = StringField("Reason", [Filled("Say why, with the case number."), Within(REASON_BYTES)])

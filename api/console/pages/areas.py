@@ -12,7 +12,7 @@ from urllib.parse import quote, urlencode
 
 from quart import Response
 
-from retain.api.console.call import Call
+from retain.api.console.call import PageCall
 from retain.api.console.containers.previews import SANDBOX, UNKNOWN, attachment
 from retain.api.console.route import Nav, Route
 from retain.api.identity.roles import ADMINISTRATORS, EVIDENCE, Role
@@ -30,7 +30,7 @@ _DIGITS: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class AreaRow:
     """An area in the list.
 
     Attributes:
@@ -73,12 +73,12 @@ def address_of(name: str, user: str | None, part: str = "", **more: str) -> str:
     return f"{AREAS}/area{part}?{urlencode(query, quote_via=quote)}"
 
 
-async def show(call: Call) -> Response:
+async def show(call: PageCall) -> Response:
     """Return a page of the list, or what a search found."""
     asked, after = call.args.get("q", "").strip(), call.args.get("after", "")
     at, skip = _cursor(after)
 
-    def look(state: State, now: int) -> tuple[list[Row], list[Row], str | None, int]:
+    def look(state: State, now: int) -> tuple[list[AreaRow], list[AreaRow], str | None, int]:
         count = len(state.areas.areas)
         if asked:
             return [], _found(call, state, asked, now), None, count
@@ -117,12 +117,12 @@ def _next(due: list[tuple[int, str]], moment: int, passed: int) -> str | None:
     return f"{last}-{shown + (passed if last == moment else 0)}"
 
 
-def _row(call: Call, state: State, key: str) -> Row:
+def _row(call: PageCall, state: State, key: str) -> AreaRow:
     area: Area = state.areas.areas[key]
     name, user = split_key(key)
     reads = call.role is Role.ADMINISTRATOR
     label = f"{user}/{name}" if user is not None else name if reads else f"area {area[0].hex()}"
-    return Row(
+    return AreaRow(
         label=label,
         address=address_of(name, user) if reads else None,
         keys=len(area[2]),
@@ -133,14 +133,14 @@ def _row(call: Call, state: State, key: str) -> Row:
     )
 
 
-def _held(call: Call, state: State, now: int) -> list[Row]:
+def _held(call: PageCall, state: State, now: int) -> list[AreaRow]:
     """Return areas under a legal hold: their deadlines are suspended, so the list of deadlines lacks them."""
     targets = [hold.target for hold in state.holds.holds.values() if hold.target.kind is HoldKind.AREA]
     keys = dict.fromkeys(record_key(*target.names) for target in targets)
     return [_row(call, state, key) for key in keys if _lives(state, key, now)][:PER_PAGE]
 
 
-def _found(call: Call, state: State, asked: str, now: int) -> list[Row]:
+def _found(call: PageCall, state: State, asked: str, now: int) -> list[AreaRow]:
     """Return the areas that a search names: an id, `customer/id`, or `customer/` for all of a customer."""
     user, slash, name = asked.partition("/")
     keys: list[str] = []
@@ -160,11 +160,11 @@ def _lives(state: State, key: str, now: int) -> bool:
         return False
 
 
-async def area(call: Call) -> Response:
+async def area(call: PageCall) -> Response:
     """Return an area with its living keys."""
     name, user = call.args.get("id", ""), call.args.get("user")
 
-    def look(state: State, now: int) -> tuple[Row, list[KeyRow]]:
+    def look(state: State, now: int) -> tuple[AreaRow, list[KeyRow]]:
         key, found = find(state.areas, name, user, now)
         ends = dict(zip(found[2], key_ends(found), strict=True))
         rows = [KeyRow(one, kept, ends[one]) for one, kept in listing(state.areas, name, user, now)]
@@ -181,7 +181,7 @@ async def area(call: Call) -> Response:
     )
 
 
-async def file(call: Call) -> Response:
+async def file(call: PageCall) -> Response:
     """Return a value as a file to save."""
     name, user, key = call.args.get("id", ""), call.args.get("user"), call.args.get("key", "")
     found = await call.desk.engine.read(lambda state, now: value(state.areas, name, user, key, now))

@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 from quart import Response
 
 from retain.api.admin.log_rows import write_csv
-from retain.api.console.call import Call
+from retain.api.console.call import PageCall
 from retain.api.console.evidence.lines import days
 from retain.api.console.evidence.panels import panels
 from retain.api.console.forms.audit import FilterForm
@@ -26,7 +26,7 @@ CSV_LOOKED_AT: Final = 200_000
 _FIELDS: Final = ("interface", "resource", "actor", "verb", "from", "to")
 
 
-async def show(call: Call) -> Response:
+async def show(call: PageCall) -> Response:
     """Return the timeline, narrowed by the filters in the address."""
     form = FilterForm(call.args)
     wanted = form.wanted(call.zone)
@@ -53,7 +53,7 @@ async def show(call: Call) -> Response:
     )
 
 
-async def as_csv(call: Call) -> Response:
+async def as_csv(call: PageCall) -> Response:
     """Return what the filters select as CSV, up to a number of the newest entries; never with values.
 
     To an auditor, details are left out, because they contain tags.
@@ -75,11 +75,11 @@ def _seq(text: str) -> int | None:
     return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None
 
 
-def _narrowed(call: Call) -> dict[str, str]:
+def _narrowed(call: PageCall) -> dict[str, str]:
     return {name: value for name in _FIELDS if (value := call.args.get(name, "").strip())}
 
 
-def _link(call: Call, more: Mapping[str, Any]) -> str:
+def _link(call: PageCall, more: Mapping[str, Any]) -> str:
     query = urlencode({**_narrowed(call), **more})
     return call.url(AUDIT) + (f"?{query}" if query else "")
 

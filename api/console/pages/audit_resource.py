@@ -9,7 +9,7 @@ from typing import Any, Final
 from quart import Response
 
 from retain.api.admin.moments import instant
-from retain.api.console.call import Call
+from retain.api.console.call import PageCall
 from retain.api.console.evidence.lines import days
 from retain.api.console.evidence.panels import slider
 from retain.api.console.forms.audit import BAD_MOMENT, NUMBER
@@ -30,7 +30,7 @@ CONTEXT: Final = 450
 """Earlier records that are read so that changes of older values can be told."""
 
 
-async def show(call: Call, number: str) -> Response:
+async def show(call: PageCall, number: str) -> Response:
     """Return the history; with `at`, also what the resource was at that moment."""
     resource = _resource(number)
     evidence = call.desk.evidence
@@ -63,7 +63,7 @@ async def show(call: Call, number: str) -> Response:
     )
 
 
-async def prove(call: Call, number: str) -> Response:
+async def prove(call: PageCall, number: str) -> Response:
     """Return a receipt for the resource under a checkpoint of this moment: a page, or JSON."""
     resource = _resource(number)
     made = await call.desk.administration.checkpoints.tell(actor=call.actor)
@@ -90,7 +90,7 @@ def _resource(number: str) -> bytes:
     return bytes.fromhex(number)
 
 
-def _moment(call: Call) -> tuple[int | None, str]:
+def _moment(call: PageCall) -> tuple[int | None, str]:
     text = call.args.get("at", "").strip()
     if not text:
         return None, ""

@@ -10,12 +10,12 @@ from quart import Response
 from quart import request as quart_request
 
 from retain.api.admin.moments import instant
-from retain.api.console.call import Call
+from retain.api.console.call import PageCall
 from retain.api.console.forms.audit import BAD_MOMENT, FilterForm
 from retain.api.console.pages.audit import AUDIT
 from retain.api.console.receipt_page import told
 from retain.api.console.route import Route
-from retain.api.console.sessions import Note
+from retain.api.console.sessions import Notice
 from retain.api.html.filters import number
 from retain.api.identity.roles import EVIDENCE, Role
 from retain.engine import Invalid
@@ -29,13 +29,13 @@ PHASES: Final = ("Replaying the events", "Checking frames, the tree and all part
 TEXT: Final = "text/plain;charset=utf-8"
 
 
-async def verify(call: Call) -> Response:
+async def verify(call: PageCall) -> Response:
     """Begin to check that everything is there and unchanged."""
     disk = call.desk.engine.disk
     return _started(call, "verify", lambda progress: verification(disk, progress), PHASES, None)
 
 
-async def state(call: Call) -> Response:
+async def state(call: PageCall) -> Response:
     """Begin to replay the journal up to a moment."""
     sent = await call.form()
     form = FilterForm(sent)
@@ -53,7 +53,7 @@ async def state(call: Call) -> Response:
 
 
 def _started(
-    call: Call, kind: str, function: Callable[[Progress], object], phases: Sequence[str], asked: object
+    call: PageCall, kind: str, function: Callable[[Progress], object], phases: Sequence[str], asked: object
 ) -> Response:
     assert call.session is not None
     call.desk.evidence.bench.start(
@@ -67,46 +67,46 @@ def _started(
     return call.go(f"{AUDIT}#{kind}")
 
 
-async def stop(call: Call) -> Response:
+async def stop(call: PageCall) -> Response:
     """Stop the running long work: an administrator anyone's, others their own."""
     bench = call.desk.evidence.bench
     work = bench.now
     if work is None:
-        return call.go(AUDIT, Note("It had ended already.", "hidden"))
+        return call.go(AUDIT, Notice("It had ended already.", "hidden"))
     if call.role is not Role.ADMINISTRATOR and work.by != call.caller.name:
-        return call.go(AUDIT, Note(f"{work.by} started this. An administrator can stop it.", "due"))
+        return call.go(AUDIT, Notice(f"{work.by} started this. An administrator can stop it.", "due"))
     bench.stop()
     back = "/console/persons" if work.session_only and call.role is Role.ADMINISTRATOR else AUDIT
-    return call.go(back, Note("Stopped. Nothing was changed.", "hidden"))
+    return call.go(back, Notice("Stopped. Nothing was changed.", "hidden"))
 
 
-async def live(call: Call) -> Response:
+async def live(call: PageCall) -> Response:
     """Return how far the work is, for the script of a page that follows it."""
     work = call.desk.evidence.bench.now
     facts = {"id": None} if work is None else {"id": work.id, "percent": work.percent, "words": work.words}
     return call.answer(json.dumps(facts), 200, "application/json")
 
 
-async def checkpoint(call: Call) -> Response:
+async def checkpoint(call: PageCall) -> Response:
     """Return a checkpoint of this moment, as a file."""
     made = await call.desk.administration.checkpoints.tell(actor=call.actor)
     name = f'attachment; filename="{made["size"]:020}.checkpoint"'
     return call.answer(made["checkpoint"], 200, TEXT, {"Content-Disposition": name})
 
 
-async def key(call: Call) -> Response:
+async def key(call: PageCall) -> Response:
     """Return the log's public key, as a file."""
     found = (await call.desk.evidence.read(read_key, call.desk.engine.disk)).verifier
     return call.answer(f"{found}\n", 200, TEXT, {"Content-Disposition": 'attachment; filename="log.key"'})
 
 
-async def check_receipt(call: Call) -> Response:
+async def check_receipt(call: PageCall) -> Response:
     """Check a receipt that was chosen or dropped, with this log's key."""
     file = (await quart_request.files).get("receipt")
     data = b"" if file is None else file.read()
     if file is None or not file.filename:
         return call.go(
-            f"{AUDIT}#checkpoints", Note("No file was chosen. Choose a receipt, then check it.", "due")
+            f"{AUDIT}#checkpoints", Notice("No file was chosen. Choose a receipt, then check it.", "due")
         )
     trusted = (await call.desk.evidence.read(read_key, call.desk.engine.disk)).verifier
     facts, reason = None, ""

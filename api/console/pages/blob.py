@@ -11,7 +11,7 @@ from quart import request as quart_request
 from retain.api.blobs.routes.reading import open_blob
 from retain.api.blobs.wire.errors import AzureError
 from retain.api.blobs.wire.ranges import content_range, parse_range
-from retain.api.console.call import Call
+from retain.api.console.call import PageCall
 from retain.api.console.containers.addresses import (
     CONTAINERS,
     blob_address,
@@ -21,9 +21,9 @@ from retain.api.console.containers.addresses import (
 )
 from retain.api.console.containers.holds import holds_on
 from retain.api.console.containers.previews import TEXT_BYTES, UNKNOWN, content_headers, kind_of, type_of
-from retain.api.console.forms.containers import HoldForm, TagsForm
+from retain.api.console.forms.containers import ReasonForm, TagsForm
 from retain.api.console.route import Route
-from retain.api.console.sessions import Note
+from retain.api.console.sessions import Notice
 from retain.api.identity.roles import ADMINISTRATORS
 from retain.api.refusals import status_of
 from retain.engine import EngineError, NotFound, PreconditionFailed, State
@@ -63,7 +63,7 @@ class Found:
         return f"0x{self.entry.etag:X}"
 
 
-async def find(call: Call, tenant: str, container: str, name: str) -> Found:
+async def find(call: PageCall, tenant: str, container: str, name: str) -> Found:
     """Return a blob. Raises NotFound."""
     call.desk.administration.tenants.required(tenant)
 
@@ -79,20 +79,20 @@ async def find(call: Call, tenant: str, container: str, name: str) -> Found:
     return await call.desk.engine.read(look)
 
 
-async def show(call: Call, tenant: str, container: str) -> Response:
+async def show(call: PageCall, tenant: str, container: str) -> Response:
     """Return its page."""
     return await _page(call, tenant, container, call.args.get("name", ""))
 
 
 async def _page(
-    call: Call,
+    call: PageCall,
     tenant: str,
     container: str,
     name: str,
     *,
     status: int = 200,
     tags: TagsForm | None = None,
-    hold: HoldForm | None = None,
+    hold: ReasonForm | None = None,
 ) -> Response:
     found = await find(call, tenant, container, name)
     kind = kind_of(found.entry, name)
@@ -107,7 +107,7 @@ async def _page(
         text=await _beginning(call, found.entry) if kind == "text" else "",
         text_bytes=TEXT_BYTES,
         tags=tags or TagsForm(data={"tags": found.tags}),
-        hold=hold or HoldForm(),
+        hold=hold or ReasonForm(),
     )
 
 
@@ -125,7 +125,7 @@ def _names(tenant: str, container: str, name: str) -> dict[str, Any]:
     }
 
 
-async def _beginning(call: Call, entry: BlobEntry) -> str:
+async def _beginning(call: PageCall, entry: BlobEntry) -> str:
     """Return the first bytes of a text; invalid UTF-8 shows as replacement characters."""
     body = await open_blob(call.desk.engine, entry, 0, min(entry.size, TEXT_BYTES))
     try:
@@ -135,7 +135,7 @@ async def _beginning(call: Call, entry: BlobEntry) -> str:
     return data.decode("utf-8", "replace").removeprefix("\ufeff")
 
 
-async def content(call: Call, tenant: str, container: str) -> Response:
+async def content(call: PageCall, tenant: str, container: str) -> Response:
     """Return its bytes, whole or a range of them, so that a player can seek."""
     name = call.args.get("name", "")
     entry = (await find(call, tenant, container, name)).entry
@@ -152,7 +152,7 @@ async def content(call: Call, tenant: str, container: str) -> Response:
     return call.stream(body, stop - start, 200 if part is None else 206, shown, headers)
 
 
-async def set_tags(call: Call, tenant: str, container: str) -> Response:
+async def set_tags(call: PageCall, tenant: str, container: str) -> Response:
     """Replace its tags, if they are still those that the page showed."""
     sent = await call.form()
     name, form = sent.get("name", ""), TagsForm(sent)
@@ -178,13 +178,13 @@ async def set_tags(call: Call, tenant: str, container: str) -> Response:
         words = "Somebody changed the tags meanwhile. Your text stands here; save it again to replace theirs."
         form.refuse("tags", words if error.reason == "condition" else _sentence(error))
         return await _page(call, tenant, container, name, status=412, tags=form)
-    return call.go(blob_address(tenant, container, name), Note("Saved the tags."))
+    return call.go(blob_address(tenant, container, name), Notice("Saved the tags."))
 
 
-async def set_hold(call: Call, tenant: str, container: str) -> Response:
+async def set_hold(call: PageCall, tenant: str, container: str) -> Response:
     """Set a legal hold."""
     sent = await call.form()
-    name, form = sent.get("name", ""), HoldForm(sent)
+    name, form = sent.get("name", ""), ReasonForm(sent)
     if not form.validate():
         return await _page(call, tenant, container, name, status=400, hold=form)
     found = await find(call, tenant, container, name)
@@ -199,10 +199,10 @@ async def set_hold(call: Call, tenant: str, container: str) -> Response:
         )
     )
     text = "Set the hold. Until it is lifted nobody can delete or overwrite this blob."
-    return call.go(blob_address(tenant, container, name), Note(text, "held"))
+    return call.go(blob_address(tenant, container, name), Notice(text, "held"))
 
 
-async def lift_hold(call: Call, tenant: str, container: str) -> Response:
+async def lift_hold(call: PageCall, tenant: str, container: str) -> Response:
     """Lift one of the holds that are on this blob alone."""
     sent = await call.form()
     name = sent.get("name", "")
@@ -211,10 +211,10 @@ async def lift_hold(call: Call, tenant: str, container: str) -> Response:
     if wanted is None or wanted.target.kind is not HoldKind.BLOB:
         raise NotFound("this blob has no such hold of its own", reason="hold")
     await call.desk.engine.submit(LiftHold(actor=call.actor, hold_id=wanted.hold_id))
-    return call.go(blob_address(tenant, container, name), Note(f"Lifted the hold “{wanted.reason}”."))
+    return call.go(blob_address(tenant, container, name), Notice(f"Lifted the hold “{wanted.reason}”."))
 
 
-async def ask_delete(call: Call, tenant: str, container: str) -> Response:
+async def ask_delete(call: PageCall, tenant: str, container: str) -> Response:
     """Return the page that says what deleting it ends."""
     name = call.args.get("name", "")
     found = await find(call, tenant, container, name)
@@ -223,7 +223,7 @@ async def ask_delete(call: Call, tenant: str, container: str) -> Response:
     )
 
 
-async def delete(call: Call, tenant: str, container: str) -> Response:
+async def delete(call: PageCall, tenant: str, container: str) -> Response:
     """Delete it, if it is still the one that the page showed."""
     sent = await call.form()
     name, etag = sent.get("name", ""), sent.get("etag", "")
@@ -249,7 +249,7 @@ async def delete(call: Call, tenant: str, container: str) -> Response:
             found=found,
             fault=changed if error.reason == "condition" else _sentence(error),
         )
-    note = Note(f"Deleted {name}. Its bytes are erased within the time set for erasures.", "hidden")
+    note = Notice(f"Deleted {name}. Its bytes are erased within the time set for erasures.", "hidden")
     return call.go(container_address(tenant, container, prefix=folder_of(name)), note)
 
 

@@ -13,10 +13,10 @@ from quart import Response
 from retain.api.blobs.routes.find import tag_query
 from retain.api.blobs.tagquery.where import Where, read_where
 from retain.api.blobs.tagquery.words import QueryError
-from retain.api.console.call import Call
+from retain.api.console.call import PageCall
 from retain.api.console.containers.addresses import CONTAINERS, blob_address, container_address, steps
 from retain.api.console.containers.previews import icon_of
-from retain.api.console.containers.search import Fault, built, fault_of
+from retain.api.console.containers.search import QueryFault, built, fault_of
 from retain.api.console.route import Route
 from retain.api.identity.roles import ADMINISTRATORS
 from retain.engine import State
@@ -28,7 +28,7 @@ PER_PAGE: Final = 50
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class ListRow:
     """A folder or a blob in the list.
 
     Attributes:
@@ -55,7 +55,7 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class ContainerSummary:
     """What a page of the list shows.
 
     Attributes:
@@ -73,18 +73,18 @@ class Shown:
     size: int
     days: int
     held: bool
-    rows: tuple[Row, ...]
+    rows: tuple[ListRow, ...]
     next: str | None
 
 
-async def show(call: Call, tenant: str, container: str) -> Response:
+async def show(call: PageCall, tenant: str, container: str) -> Response:
     """Return a page of the list, or of what a search found."""
     prefix, where, after = (call.args.get(name, "") for name in ("prefix", "where", "after"))
     fields = {name: call.args.get(name, "") for name in ("kind", "stored_from", "stored_to")}
     call.desk.administration.tenants.required(tenant)
     if any(fields.values()):
         return call.go(container_address(tenant, container, prefix=prefix, where=built(fields)))
-    fault: Fault | None = None
+    fault: QueryFault | None = None
     query: Where | None = None
     if where.strip():
         try:
@@ -124,7 +124,7 @@ def _shown(
     after: str,
     *,
     empty: bool,
-) -> Shown:
+) -> ContainerSummary:
     blobs = state.blobs
     entry = get_container(blobs, tenant, container, now)
     found = blobs.find(tenant, container)
@@ -132,8 +132,8 @@ def _shown(
     held = state.shared.held.container(tenant, container)
     alone = state.shared.held.blobs_in(tenant, container)
 
-    def row(name: str, one: BlobEntry, cut: int) -> Row:
-        return Row(
+    def row(name: str, one: BlobEntry, cut: int) -> ListRow:
+        return ListRow(
             label=name[cut:],
             address=blob_address(tenant, container, name),
             icon=icon_of(one, name),
@@ -144,7 +144,7 @@ def _shown(
             tags=one.tags,
         )
 
-    rows: list[Row] = []
+    rows: list[ListRow] = []
     following: str | None = None
     if query is not None:
         start = (container, max(prefix, after))
@@ -167,11 +167,11 @@ def _shown(
         following = listed.next
     days = blobs.default_days if entry.days is None else entry.days
     hidden = found.ages.bisect_left((found.alive_after(now) + 1, ""))
-    return Shown(entry, len(found.ages) - hidden, found.size, days, held, tuple(rows), following)
+    return ContainerSummary(entry, len(found.ages) - hidden, found.size, days, held, tuple(rows), following)
 
 
-def _folder(state: State, tenant: str, container: str, name: str, cut: int) -> Row:
-    return Row(
+def _folder(state: State, tenant: str, container: str, name: str, cut: int) -> ListRow:
+    return ListRow(
         label=name[cut:],
         address=container_address(tenant, container, prefix=name),
         icon="folder",

@@ -7,11 +7,11 @@ from typing import Final
 from quart import Response
 
 from retain.api.config.checks import container_names
-from retain.api.console.call import Call
+from retain.api.console.call import PageCall
 from retain.api.console.containers.addresses import CONTAINERS, container_address
 from retain.api.console.forms.containers import CreateForm
 from retain.api.console.route import Nav, Route
-from retain.api.console.sessions import Note
+from retain.api.console.sessions import Notice
 from retain.api.identity.roles import ADMINISTRATORS
 from retain.api.refusals import status_of
 from retain.engine import EngineError
@@ -19,12 +19,12 @@ from retain.engine.blobs.container_commands import CreateContainer
 from retain.engine.outlook import outlook
 
 
-async def show(call: Call) -> Response:
+async def show(call: PageCall) -> Response:
     """Return the list, and the form for a new one."""
     return await _page(call, CreateForm(data={"tenant": call.args.get("tenant", "")}))
 
 
-async def create(call: Call) -> Response:
+async def create(call: PageCall) -> Response:
     """Make a container."""
     form = CreateForm(await call.form())
     if not form.validate():
@@ -47,10 +47,10 @@ async def create(call: Call) -> Response:
             raise
         form.refuse("container", words[error.reason])
         return await _page(call, form, status_of(error))
-    return call.go(container_address(tenant, name), Note(f"Created the container {name} of {tenant}."))
+    return call.go(container_address(tenant, name), Notice(f"Created the container {name} of {tenant}."))
 
 
-async def _page(call: Call, form: CreateForm, status: int = 200) -> Response:
+async def _page(call: PageCall, form: CreateForm, status: int = 200) -> Response:
     tenants = call.desk.administration.tenants.names()
     found = await call.desk.engine.read(lambda state, _: outlook(state, call.now).containers)
     return call.page(

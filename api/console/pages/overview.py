@@ -11,7 +11,7 @@ from typing import Any, Final
 import trio
 from quart import Response
 
-from retain.api.console.call import HOME, Call
+from retain.api.console.call import HOME, PageCall
 from retain.api.console.charts import Bar, bars
 from retain.api.console.route import Nav, Route
 from retain.api.html.filters import counted, size
@@ -52,7 +52,7 @@ class Chart:
         return sum(self.counts[:days])
 
 
-async def show(call: Call) -> Response:
+async def show(call: PageCall) -> Response:
     """Return the page; for users without a role for the rest, their name and what they may do."""
     if call.role not in EVIDENCE:
         return call.page("own.html", here=HOME, settings_path=_path(call, "/console/settings"))
@@ -82,27 +82,27 @@ async def show(call: Call) -> Response:
     )
 
 
-def _blobs(call: Call, found: Outlook) -> Chart:
+def _blobs(call: PageCall, found: Outlook) -> Chart:
     held = f"{counted(sum(one.blobs for one in found.containers), 'blob')}"
     bytes_held = size(sum(one.size for one in found.containers))
     more = f"{bytes_held} in {counted(len(found.containers), 'container')}"
     return _chart(call, "Blobs", "/console/containers", held, more, "blobs", found.blobs_due)
 
 
-def _areas(call: Call, found: Outlook) -> Chart:
+def _areas(call: PageCall, found: Outlook) -> Chart:
     held = counted(found.areas, "area")
     return _chart(
         call, "Areas", "/console/areas", held, "counted when their next key ends", "areas", found.areas_due
     )
 
 
-def _chart(call: Call, name: str, path: str, *words: Any) -> Chart:
+def _chart(call: PageCall, name: str, path: str, *words: Any) -> Chart:
     held, more, unit, counts = words
     top, drawn = bars(counts, call.now, DAY)
     return Chart(name, _path(call, path), held, more, unit, top, drawn, counts)
 
 
-def _path(call: Call, path: str) -> str | None:
+def _path(call: PageCall, path: str) -> str | None:
     """Return a page that the user's rail has; None if it does not."""
     shown = (entry for _, entries in call.rail() for entry, _ in entries)
     return path if path in shown else None

@@ -11,11 +11,11 @@ from quart import Response
 
 from retain.api.admin.exports import zipped
 from retain.api.admin.rights import MOST_TARGETS, Rights, packed
-from retain.api.console.call import Call
+from retain.api.console.call import PageCall
 from retain.api.console.evidence import Work
 from retain.api.console.forms.persons import HoldForm, PersonForm
 from retain.api.console.route import Nav, Route
-from retain.api.console.sessions import Note
+from retain.api.console.sessions import Notice
 from retain.api.html.filters import counted
 from retain.api.html.rendering import HEADERS
 from retain.api.identity.roles import ADMINISTRATORS
@@ -46,12 +46,12 @@ class Export:
     acts: Sequence[dict[str, Any]]
 
 
-async def show(call: Call) -> Response:
+async def show(call: PageCall) -> Response:
     """Return the form, what this session found last, and the holds in force."""
     return await _page(call, None, HoldForm())
 
 
-async def find(call: Call) -> Response:
+async def find(call: PageCall) -> Response:
     """Begin to search the journal."""
     form = PersonForm(await call.form())
     asked = form.asked()
@@ -64,7 +64,7 @@ async def find(call: Call) -> Response:
     return call.go(f"{PERSONS}#found")
 
 
-async def export(call: Call) -> Response:
+async def export(call: PageCall) -> Response:
     """Begin to put together everything that is kept of what was found."""
     work = await _asked_work(call)
     asked: Selection = work.asked[0]
@@ -80,7 +80,7 @@ async def export(call: Call) -> Response:
     return call.go(f"{PERSONS}#found")
 
 
-async def download(call: Call) -> Response:
+async def download(call: PageCall) -> Response:
     """Return the export as a zip, once; it is made while it is sent."""
     work = _own(call, "export")
     if work is None or not isinstance(work.result, Export):
@@ -103,7 +103,7 @@ async def download(call: Call) -> Response:
     return response
 
 
-async def erase(call: Call) -> Response:
+async def erase(call: PageCall) -> Response:
     """Erase what was found and shown, if its number was typed."""
     work = await _asked_work(call)
     sent = await call.form()
@@ -111,7 +111,7 @@ async def erase(call: Call) -> Response:
     going = [one for one in things if one.status != HELD]
     if sent.get("sure", "").strip() != confirmation(len(going)) or not going:
         text = "Nothing was erased: type what the form says. The number may have changed since."
-        return call.go(f"{PERSONS}#erase", Note(text, "due"))
+        return call.go(f"{PERSONS}#erase", Notice(text, "due"))
     names, now = sent.get("names") == "yes", sent.get("when") != "later"
     rights = Rights(call.desk.engine)
     parts, held = 0, 0
@@ -131,10 +131,10 @@ async def erase(call: Call) -> Response:
         text += f"Clients do not get them any more; they are erased within {hours:g} hours."
     if held:
         text += f" {counted(held, 'thing')} under a legal hold stayed."
-    return call.go(PERSONS, Note(text, "erased"))
+    return call.go(PERSONS, Notice(text, "erased"))
 
 
-async def hold(call: Call) -> Response:
+async def hold(call: PageCall) -> Response:
     """Hold everything that was found."""
     work = await _asked_work(call)
     form = HoldForm(await call.form())
@@ -149,20 +149,20 @@ async def hold(call: Call) -> Response:
     except (Invalid, NotFound) as error:
         left = len(work.result) - done
         text = f"{counted(done, 'hold')} set, {left:,} not: {error.message}."
-        return call.go(f"{PERSONS}#holds", Note(text, "due"))
+        return call.go(f"{PERSONS}#holds", Notice(text, "due"))
     return call.go(
         f"{PERSONS}#holds",
-        Note(f"{counted(done, 'hold')} set. Nothing of it is erased until they are lifted.", "held"),
+        Notice(f"{counted(done, 'hold')} set. Nothing of it is erased until they are lifted.", "held"),
     )
 
 
-async def lift(call: Call) -> Response:
+async def lift(call: PageCall) -> Response:
     """Lift one hold."""
     lifted = await Rights(call.desk.engine).lift_hold(
         actor=call.actor, hold=(await call.form()).get("hold", "")
     )
     text = f"Lifted the hold on {lifted['subject']}. What fell due meanwhile is erased now."
-    return call.go(f"{PERSONS}#holds", Note(text, "live"))
+    return call.go(f"{PERSONS}#holds", Notice(text, "live"))
 
 
 def confirmation(count: int) -> str:
@@ -170,20 +170,20 @@ def confirmation(count: int) -> str:
     return f"erase {count} {'thing' if count == 1 else 'things'}"
 
 
-def _start(call: Call, kind: str, function: Any, phases: Sequence[str], asked: Any) -> None:
+def _start(call: PageCall, kind: str, function: Any, phases: Sequence[str], asked: Any) -> None:
     assert call.session is not None
     call.desk.evidence.bench.start(
         kind, function, by=call.caller.name, session=call.session.id, phases=phases, asked=asked
     )
 
 
-def _own(call: Call, kind: str) -> Work | None:
+def _own(call: PageCall, kind: str) -> Work | None:
     """Return the session's last work of a kind: what others find is not shown."""
     work = call.desk.evidence.bench.last(kind)
     return work if work is not None and call.session is not None and work.session == call.session.id else None
 
 
-async def _asked_work(call: Call) -> Work:
+async def _asked_work(call: PageCall) -> Work:
     """Return the search that a form was made from.
 
     Raises:
@@ -195,7 +195,7 @@ async def _asked_work(call: Call) -> Work:
     return work
 
 
-async def _things(call: Call, work: Work) -> list[Thing]:
+async def _things(call: PageCall, work: Work) -> list[Thing]:
     found: Sequence[Subject] = work.result
     rights = Rights(call.desk.engine)
     things: list[Thing] = []
@@ -207,7 +207,7 @@ async def _things(call: Call, work: Work) -> list[Thing]:
     return things
 
 
-async def _page(call: Call, form: PersonForm | None, why: HoldForm, status: int = 200) -> Response:
+async def _page(call: PageCall, form: PersonForm | None, why: HoldForm, status: int = 200) -> Response:
     work = _own(call, "find")
     things = [] if work is None or work.result is None else await _things(call, work)
     if form is None:

@@ -9,11 +9,11 @@ from quart import Response
 from werkzeug.datastructures import MultiDict
 
 from retain.api.admin.acts import FOREVER
-from retain.api.console.call import Call
+from retain.api.console.call import PageCall
 from retain.api.console.containers.addresses import CONTAINERS, container_address, steps
 from retain.api.console.containers.emptying import Emptying
 from retain.api.console.route import Route
-from retain.api.console.sessions import Note
+from retain.api.console.sessions import Notice
 from retain.api.html.filters import counted
 from retain.api.identity.roles import ADMINISTRATORS
 from retain.api.refusals import status_of
@@ -25,7 +25,7 @@ AT: Final = f"{CONTAINERS}/<tenant>/<container>"
 MAX_DAYS: Final = 36_500
 
 
-async def show_retention(call: Call, tenant: str, container: str) -> Response:
+async def show_retention(call: PageCall, tenant: str, container: str) -> Response:
     """Return the form, and what the change that it asks for would end."""
     keep = call.args.get("keep", "")
     if not keep:
@@ -34,7 +34,7 @@ async def show_retention(call: Call, tenant: str, container: str) -> Response:
 
 
 async def _asked(
-    call: Call, tenant: str, container: str, fields: MultiDict[str, str], sure_fault: str = ""
+    call: PageCall, tenant: str, container: str, fields: MultiDict[str, str], sure_fault: str = ""
 ) -> Response:
     keep, text = fields.get("keep", ""), fields.get("days", "").strip()
     days = _days(keep, text)
@@ -48,7 +48,7 @@ async def _asked(
     )
 
 
-async def set_retention(call: Call, tenant: str, container: str) -> Response:
+async def set_retention(call: PageCall, tenant: str, container: str) -> Response:
     """Change it; what ends blobs only with the container's name typed."""
     sent = await call.form()
     days = _days(sent.get("keep", ""), sent.get("days", "").strip())
@@ -63,7 +63,7 @@ async def set_retention(call: Call, tenant: str, container: str) -> Response:
     )
     ended = f" {counted(preview.ends, 'blob')} ended." if preview.ends else " No blob ended."
     kept = counted(preview.next_days, "day") if preview.next_days else "for ever"
-    note = Note(f"{tenant}/{container} keeps a blob {kept}.{ended}", "hidden" if preview.ends else "live")
+    note = Notice(f"{tenant}/{container} keeps a blob {kept}.{ended}", "hidden" if preview.ends else "live")
     return call.go(container_address(tenant, container), note)
 
 
@@ -75,7 +75,7 @@ def _days(keep: str, text: str) -> int | str | None:
     return int(text) if plain and 1 <= int(text) <= MAX_DAYS else None
 
 
-async def _preview(call: Call, tenant: str, container: str, days: int | str) -> Shortening:
+async def _preview(call: PageCall, tenant: str, container: str, days: int | str) -> Shortening:
     call.desk.administration.tenants.required(tenant)
     wanted = None if days == "default" else 0 if days == FOREVER else int(days)
     return await call.desk.engine.read(
@@ -84,7 +84,7 @@ async def _preview(call: Call, tenant: str, container: str, days: int | str) -> 
 
 
 async def _retention(
-    call: Call,
+    call: PageCall,
     tenant: str,
     container: str,
     keep: str = "",
@@ -127,18 +127,18 @@ def _names(tenant: str, container: str) -> dict[str, Any]:
     }
 
 
-async def _held(call: Call, tenant: str, container: str) -> ContainerTotals:
+async def _held(call: PageCall, tenant: str, container: str) -> ContainerTotals:
     call.desk.administration.tenants.required(tenant)
     return await call.desk.engine.read(lambda state, _: totals_of(state.blobs, tenant, container))
 
 
-async def show_remove(call: Call, tenant: str, container: str) -> Response:
+async def show_remove(call: PageCall, tenant: str, container: str) -> Response:
     """Return the page that says what emptying and removing end."""
     return await _remove(call, tenant, container)
 
 
 async def _remove(
-    call: Call, tenant: str, container: str, status: int = 200, *, fault: str = "", empties: bool = False
+    call: PageCall, tenant: str, container: str, status: int = 200, *, fault: str = "", empties: bool = False
 ) -> Response:
     return call.page(
         "container-remove.html",
@@ -152,7 +152,7 @@ async def _remove(
     )
 
 
-async def remove(call: Call, tenant: str, container: str) -> Response:
+async def remove(call: PageCall, tenant: str, container: str) -> Response:
     """Remove a container with all it holds."""
     if (await call.form()).get("sure", "") != f"{tenant}/{container}":
         fault = "This is not the container’s name. Nothing was changed."
@@ -166,10 +166,10 @@ async def remove(call: Call, tenant: str, container: str) -> Response:
             raise
         fault = f"{error.message[:1].upper()}{error.message[1:]}. Nothing was changed."
         return await _remove(call, tenant, container, status_of(error), fault=fault)
-    return call.go(CONTAINERS, Note(f"Removed the container {container} of {tenant}.", "hidden"))
+    return call.go(CONTAINERS, Notice(f"Removed the container {container} of {tenant}.", "hidden"))
 
 
-async def empty(call: Call, tenant: str, container: str) -> Response:
+async def empty(call: PageCall, tenant: str, container: str) -> Response:
     """Begin to delete the blobs of a container; what is held or leased stays."""
     if (await call.form()).get("sure", "") != f"{tenant}/{container}":
         fault = "This is not the container’s name. Nothing was changed."
@@ -183,14 +183,16 @@ async def empty(call: Call, tenant: str, container: str) -> Response:
     return call.go(f"{container_address(tenant, container, 'remove')}#emptying")
 
 
-async def stop(call: Call, tenant: str, container: str) -> Response:
+async def stop(call: PageCall, tenant: str, container: str) -> Response:
     """Stop emptying; what is deleted is gone, the rest stays."""
     stopped = call.desk.emptyings.stop(tenant, container)
     words = "Stopped. What was deleted before is gone." if stopped else "It had ended already."
-    return call.go(container_address(tenant, container, "remove"), Note(words, "due" if stopped else "live"))
+    return call.go(
+        container_address(tenant, container, "remove"), Notice(words, "due" if stopped else "live")
+    )
 
 
-async def follow(call: Call, tenant: str, container: str) -> Response:
+async def follow(call: PageCall, tenant: str, container: str) -> Response:
     """Return how far it is, for the script of the page that follows it."""
     work = call.desk.emptyings.of(tenant, container)
     facts = {"id": None} if work is None or work.done else progress(work)

@@ -13,11 +13,11 @@ from urllib.parse import quote, urlencode
 import trio
 from quart import Response
 
-from retain.api.console.call import Call
+from retain.api.console.call import PageCall
 from retain.api.console.errors import error_page
 from retain.api.console.route import Nav, Route
-from retain.api.console.sessions import Note
-from retain.api.console.settings.merged import WORDS, Line, lines
+from retain.api.console.sessions import Notice
+from retain.api.console.settings.merged import WORDS, MergedLine, lines
 from retain.api.console.settings.texts import diff, mistake, pretty
 from retain.api.http.message import RequestError
 from retain.api.identity.roles import Role
@@ -49,7 +49,7 @@ VERSIONS: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class SettingsQuery:
     """What a page is about.
 
     Attributes:
@@ -85,7 +85,7 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class LevelView:
     """A level as the page shows it.
 
     Attributes:
@@ -122,7 +122,7 @@ class Past:
     current: bool
 
 
-async def show(call: Call) -> Response:
+async def show(call: PageCall) -> Response:
     """Return the list of applications, or one application's settings."""
     asked = _asked(call, call.args)
     if asked.application:
@@ -133,28 +133,28 @@ async def show(call: Call) -> Response:
     return call.page("settings-list.html", here=SETTINGS, applications=found, asked=asked, base=call.base)
 
 
-def _asked(call: Call, sent: Any) -> Asked:
+def _asked(call: PageCall, sent: Any) -> SettingsQuery:
     """Return what was asked for; users always get only their own settings."""
     application, user, device = (sent.get(name, "").strip() for name in ("application", "user", "device"))
     if call.role is not Role.ADMINISTRATOR:
         if user and user != call.caller.name:
             raise Forbidden("these settings are another user's", reason="user")
         user = call.caller.name
-    return Asked(application, user, device if user else "")
+    return SettingsQuery(application, user, device if user else "")
 
 
-def _asker(call: Call) -> Asker:
+def _asker(call: PageCall) -> Asker:
     return Asker(call.caller.name, call.caller.roles, call.role is Role.ADMINISTRATOR)
 
 
-def _policy(call: Call) -> SettingsPolicy:
+def _policy(call: PageCall) -> SettingsPolicy:
     return policy_of(call.desk.config.settings)
 
 
-def _levels(state: State, call: Call, asked: Asked) -> tuple[list[Shown], list[Line]]:
+def _levels(state: State, call: PageCall, asked: SettingsQuery) -> tuple[list[LevelView], list[MergedLine]]:
     """Return the levels, and the settings that result from them."""
     asker, settings = _asker(call), state.settings
-    shown: list[Shown] = []
+    shown: list[LevelView] = []
     titles = {"application": "Application", "user": f"User {asked.user}", "device": f"Device {asked.device}"}
     for level in asked.levels:
         place = asked.place(level)
@@ -165,15 +165,15 @@ def _levels(state: State, call: Call, asked: Asked) -> tuple[list[Shown], list[L
         may_edit = level != "application" or asker.admin
         revision = document.revision if document is not None else 0
         tag = own_tag(settings, place)
-        shown.append(Shown(level, titles[level], ORIGINS[level], pretty(value), tag, revision, may_edit))
+        shown.append(LevelView(level, titles[level], ORIGINS[level], pretty(value), tag, revision, may_edit))
     lowest = asked.place(asked.levels[-1])
     names = [one.origin for one in shown if one.revision]
     return shown, lines(list(zip(names, look(settings, asker, lowest, ()).layers, strict=True)))
 
 
 async def _page(
-    call: Call,
-    asked: Asked,
+    call: PageCall,
+    asked: SettingsQuery,
     *,
     status: int = 200,
     edits: str = "",
@@ -204,7 +204,7 @@ async def _page(
     )
 
 
-async def _versions(call: Call, asked: Asked, level: str) -> list[Version]:
+async def _versions(call: PageCall, asked: SettingsQuery, level: str) -> list[Version]:
     """Return the versions of a level; none if there is no document or this user may not read all of it."""
     try:
         return (await call.desk.settings.past(_asker(call), asked.place(level)))[1]
@@ -222,7 +222,7 @@ def _compared(versions: list[Version]) -> list[Past]:
     return found
 
 
-async def save(call: Call) -> Response:
+async def save(call: PageCall) -> Response:
     """Save a level, if it is still the revision that the page showed."""
     sent = await call.form()
     asked, level = _asked(call, sent), sent.get("level", "")
@@ -241,10 +241,10 @@ async def save(call: Call) -> Response:
         return await _page(
             call, asked, status=status_of(error), edits=level, text=text, fault=f"{fault} Nothing was saved."
         )
-    return call.go(asked.address(history=level), Note(f"Saved the settings of the {level}."))
+    return call.go(asked.address(history=level), Notice(f"Saved the settings of the {level}."))
 
 
-async def _write(call: Call, place: Place, body: EncodedValue, tag: str) -> None:
+async def _write(call: PageCall, place: Place, body: EncodedValue, tag: str) -> None:
     engine = call.desk.engine
     exists = await engine.read(lambda state, _: place in state.settings.documents)
     command = PutValue if exists else PostValue
@@ -262,7 +262,7 @@ async def _write(call: Call, place: Place, body: EncodedValue, tag: str) -> None
     )
 
 
-async def _conflicted(call: Call, asked: Asked, level: str, text: str, tag: str) -> Response:
+async def _conflicted(call: PageCall, asked: SettingsQuery, level: str, text: str, tag: str) -> Response:
     """Return the page that shows what came between; nothing that was typed is lost."""
     versions = await _versions(call, asked, level)
     revision = tag.rpartition(".")[2]
@@ -273,7 +273,7 @@ async def _conflicted(call: Call, asked: Asked, level: str, text: str, tag: str)
     return await _page(call, asked, status=412, edits=level, text=text, conflict=conflict)
 
 
-async def restore(call: Call) -> Response:
+async def restore(call: PageCall) -> Response:
     """Put an earlier version back, as a version of its own."""
     sent = await call.form()
     asked, level, revision = _asked(call, sent), sent.get("level", ""), sent.get("revision", "")
@@ -297,7 +297,7 @@ async def restore(call: Call) -> Response:
             whose=document.resource,
         )
     )
-    return call.go(asked.address(history=level), Note(f"Restored revision {revision} of the {level}."))
+    return call.go(asked.address(history=level), Notice(f"Restored revision {revision} of the {level}."))
 
 
 ROUTES: Final = (

@@ -12,7 +12,7 @@ from quart import Response
 from quart import request as quart_request
 
 from retain.api.admin.moments import zone_of
-from retain.api.console.call import SIGN_IN, Call
+from retain.api.console.call import SIGN_IN, PageCall
 from retain.api.console.forms.sign_in import PasswordForm, TokenForm
 from retain.api.console.route import Route
 from retain.api.html.filters import counted
@@ -27,7 +27,7 @@ WAY_BEARER: Final = "bearer"
 WAY_PROXY: Final = "proxy"
 
 
-async def show(call: Call) -> Response:
+async def show(call: PageCall) -> Response:
     """Return the form, or how to make the first user."""
     wanted = call.next_page(call.args.get("next", ""))
     if call.session is not None:
@@ -35,7 +35,7 @@ async def show(call: Call) -> Response:
     return _page(call, PasswordForm(data={"next": wanted}), TokenForm(data={"next": wanted}))
 
 
-async def act(call: Call) -> Response:
+async def act(call: PageCall) -> Response:
     """Sign in by what the form holds."""
     sent = await call.form()
     way = sent.get("way", "")
@@ -46,13 +46,13 @@ async def act(call: Call) -> Response:
     return await _by_password(call, PasswordForm(sent))
 
 
-async def leave(call: Call) -> Response:
+async def leave(call: PageCall) -> Response:
     """Sign out."""
     call.sign_out()
     return call.go(SIGN_IN)
 
 
-async def _by_password(call: Call, form: PasswordForm) -> Response:
+async def _by_password(call: PageCall, form: PasswordForm) -> Response:
     token_form = TokenForm(data={"next": form.next.data})
     if not form.validate():
         return _page(call, form, token_form, 400)
@@ -69,7 +69,7 @@ async def _by_password(call: Call, form: PasswordForm) -> Response:
     return _welcome(call, caller, form)
 
 
-async def _by_token(call: Call, form: TokenForm) -> Response:
+async def _by_token(call: PageCall, form: TokenForm) -> Response:
     password_form = PasswordForm(data={"next": form.next.data})
     if not form.validate():
         return _page(call, password_form, form, 400)
@@ -85,7 +85,7 @@ async def _by_token(call: Call, form: TokenForm) -> Response:
     return _welcome(call, caller, form, valid_s)
 
 
-def _by_proxy(call: Call, form: PasswordForm) -> Response:
+def _by_proxy(call: PageCall, form: PasswordForm) -> Response:
     caller = _named_by_proxy(call)
     if caller is None:
         form.refuse("user", "No proxy that this server trusts names a user.")
@@ -94,7 +94,7 @@ def _by_proxy(call: Call, form: PasswordForm) -> Response:
 
 
 def _welcome(
-    call: Call, caller: Caller, form: PasswordForm | TokenForm, at_most_s: float = float("inf")
+    call: PageCall, caller: Caller, form: PasswordForm | TokenForm, at_most_s: float = float("inf")
 ) -> Response:
     call.sign_in(caller, role_of(caller, call.desk.config), _zone(form.zone.data or ""), at_most_s)
     return call.go(call.next_page(form.next.data or ""))
@@ -108,7 +108,7 @@ def _zone(name: str) -> tzinfo:
         return UTC
 
 
-def _named_by_proxy(call: Call) -> Caller | None:
+def _named_by_proxy(call: PageCall) -> Caller | None:
     try:
         return call.desk.identity.named_by_proxy(call.asked)
     except IdentityError:
@@ -116,7 +116,7 @@ def _named_by_proxy(call: Call) -> Caller | None:
 
 
 def _page(
-    call: Call,
+    call: PageCall,
     form: PasswordForm,
     token_form: TokenForm,
     status: int = 200,

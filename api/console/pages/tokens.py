@@ -15,10 +15,10 @@ from quart import request as quart_request
 from retain.api.admin import CONTAINERS
 from retain.api.admin.moments import zone_of
 from retain.api.admin.zones import label_of, zone_groups
-from retain.api.console.call import Call
+from retain.api.console.call import PageCall
 from retain.api.console.forms.tokens import GenerateForm
 from retain.api.console.route import Nav, Route
-from retain.api.console.sessions import Note
+from retain.api.console.sessions import Notice
 from retain.api.html.filters import counted, in_zone, moment_of
 from retain.api.identity.roles import ADMINISTRATORS
 from retain.api.refusals import status_of
@@ -62,7 +62,7 @@ class Generated:
     zone: str
 
 
-async def show(call: Call) -> Response:
+async def show(call: PageCall) -> Response:
     """Return the form, and the tokens that were issued."""
     tenants = call.desk.administration.tenants.names()
     wanted = call.args.get("tenant", "")
@@ -71,7 +71,7 @@ async def show(call: Call) -> Response:
     return await _page(call, _blank(call, wanted or next(iter(tenants), "")), wanted)
 
 
-async def generate(call: Call) -> Response:
+async def generate(call: PageCall) -> Response:
     """Make the tokens, and go to the one page that ever shows them."""
     form = GenerateForm(await call.form())
     tenant = form.tenant.data or ""
@@ -102,7 +102,7 @@ async def generate(call: Call) -> Response:
     return call.go(GENERATED.replace("<made>", key))
 
 
-async def generated(call: Call, made: str) -> Response:
+async def generated(call: PageCall, made: str) -> Response:
     """Return the page with the tokens, once; a second request gets the form."""
     assert call.session is not None
     found = call.session.take(made) if quart_request.method == "GET" else None
@@ -121,7 +121,7 @@ async def generated(call: Call, made: str) -> Response:
     )
 
 
-async def revoke(call: Call) -> Response:
+async def revoke(call: PageCall) -> Response:
     """End one container token."""
     sent = await call.form()
     tenant = sent.get("tenant", "")
@@ -132,24 +132,24 @@ async def revoke(call: Call) -> Response:
     text = (
         f"Revoked the token for {scopes}: its next request is refused." if ended else "It had ended already."
     )
-    return call.go(f"{TOKENS}?tenant={tenant}", Note(text, "hidden"))
+    return call.go(f"{TOKENS}?tenant={tenant}", Notice(text, "hidden"))
 
 
-async def ask_revoke_all(call: Call) -> Response:
+async def ask_revoke_all(call: PageCall) -> Response:
     """Return the page that says what would end."""
     tenant = call.args.get("tenant", "")
     return call.page("tokens-revoke.html", here=TOKENS, **await _issued(call, tenant))
 
 
-async def revoke_all(call: Call) -> Response:
+async def revoke_all(call: PageCall) -> Response:
     """End all container tokens of a tenant."""
     tenant = (await call.form()).get("tenant", "")
     ended = await call.desk.administration.revoke_tokens(actor=call.actor, tenant=tenant)
     text = f"Revoked {counted(len(ended), 'container token')} of {tenant}: their next requests are refused."
-    return call.go(f"{TOKENS}?tenant={tenant}", Note(text, "hidden"))
+    return call.go(f"{TOKENS}?tenant={tenant}", Notice(text, "hidden"))
 
 
-def _blank(call: Call, tenant: str) -> GenerateForm:
+def _blank(call: PageCall, tenant: str) -> GenerateForm:
     today = moment_of(call.now).astimezone(call.zone).date()
     return GenerateForm(
         data={
@@ -166,7 +166,7 @@ def _name(zone: tzinfo) -> str:
     return zone.key if isinstance(zone, ZoneInfo) else "UTC"
 
 
-def _label(name: str, call: Call) -> str:
+def _label(name: str, call: PageCall) -> str:
     """Return a zone's label in the form; an offset, which scripts may send, is its own label."""
     try:
         return label_of(name, moment_of(call.now).year)
@@ -174,7 +174,7 @@ def _label(name: str, call: Call) -> str:
         return name
 
 
-async def _page(call: Call, form: GenerateForm, tenant: str, status: int = 200) -> Response:
+async def _page(call: PageCall, form: GenerateForm, tenant: str, status: int = 200) -> Response:
     tenants = call.desk.administration.tenants.names()
     shown = tenant if tenant in tenants else next(iter(tenants), "")
     year = moment_of(call.now).year
@@ -191,7 +191,7 @@ async def _page(call: Call, form: GenerateForm, tenant: str, status: int = 200) 
     )
 
 
-async def _issued(call: Call, tenant: str) -> dict[str, Any]:
+async def _issued(call: PageCall, tenant: str) -> dict[str, Any]:
     """Return what the list of issued tokens shows."""
     found = await call.desk.administration.list_tokens(actor=call.actor, tenant=tenant)
     issued = [
@@ -208,11 +208,11 @@ async def _issued(call: Call, tenant: str) -> dict[str, Any]:
     return {"tenant": tenant, "issued": issued}
 
 
-async def _revocable(call: Call, tenant: str) -> int:
+async def _revocable(call: PageCall, tenant: str) -> int:
     return sum(token["revocable"] for token in (await _issued(call, tenant))["issued"])
 
 
-async def _containers(call: Call, tenant: str) -> list[str]:
+async def _containers(call: PageCall, tenant: str) -> list[str]:
     """Return the tenant's containers, the two of the Genesys page first."""
     shown = await call.desk.administration.show_tenant(actor=call.actor, name=tenant)
     names = [str(container["name"]) for container in shown["containers"]]

@@ -14,7 +14,7 @@ from quart import request as quart_request
 
 from retain.api.blobs.wire.errors import AzureError
 from retain.api.blobs.wire.names import check_blob
-from retain.api.console.call import Call
+from retain.api.console.call import PageCall
 from retain.api.console.containers.addresses import CONTAINERS
 from retain.api.console.containers.previews import type_to_store
 from retain.api.console.route import Route
@@ -34,27 +34,27 @@ MAX_BLOCKS: Final = 50_000
 _DIGITS: Final = 15
 
 
-async def put(call: Call, tenant: str, container: str) -> Response:
+async def put(call: PageCall, tenant: str, container: str) -> Response:
     """Keep a small file whole."""
     return await _answered(call, _put(call, tenant, container))
 
 
-async def staged(call: Call, tenant: str, container: str) -> Response:
+async def staged(call: PageCall, tenant: str, container: str) -> Response:
     """Return which blocks of a file are here already, and whether its name is taken."""
     return await _answered(call, _staged(call, tenant, container))
 
 
-async def stage(call: Call, tenant: str, container: str) -> Response:
+async def stage(call: PageCall, tenant: str, container: str) -> Response:
     """Keep one block of a large file."""
     return await _answered(call, _stage(call, tenant, container))
 
 
-async def commit(call: Call, tenant: str, container: str) -> Response:
+async def commit(call: PageCall, tenant: str, container: str) -> Response:
     """Make the blob of its blocks."""
     return await _answered(call, _commit(call, tenant, container))
 
 
-async def _answered(call: Call, work: Any) -> Response:
+async def _answered(call: PageCall, work: Any) -> Response:
     """Answer a script: what it did, or why not, as JSON."""
     try:
         return _json(call, await work, 200)
@@ -63,11 +63,11 @@ async def _answered(call: Call, work: Any) -> Response:
         return _json(call, {"error": message, "reason": error.reason}, status_of(error))
 
 
-def _json(call: Call, value: dict[str, Any], status: int) -> Response:
+def _json(call: PageCall, value: dict[str, Any], status: int) -> Response:
     return call.answer(json.dumps(value), status, "application/json")
 
 
-async def _put(call: Call, tenant: str, container: str) -> dict[str, Any]:
+async def _put(call: PageCall, tenant: str, container: str) -> dict[str, Any]:
     facts = _facts(call, tenant, container)
     engine = call.desk.engine
     async with engine.upload() as upload:
@@ -77,7 +77,7 @@ async def _put(call: Call, tenant: str, container: str) -> dict[str, Any]:
     return {"size": body.size}
 
 
-async def _staged(call: Call, tenant: str, container: str) -> dict[str, Any]:
+async def _staged(call: PageCall, tenant: str, container: str) -> dict[str, Any]:
     name, size, modified = _name(call), _whole(call, "size"), _whole(call, "modified")
     call.desk.administration.tenants.required(tenant)
 
@@ -95,7 +95,7 @@ async def _staged(call: Call, tenant: str, container: str) -> dict[str, Any]:
     return await call.desk.engine.read(look)
 
 
-async def _stage(call: Call, tenant: str, container: str) -> dict[str, Any]:
+async def _stage(call: PageCall, tenant: str, container: str) -> dict[str, Any]:
     facts = _facts(call, tenant, container)
     number, size, modified = (_whole(call, name) for name in ("block", "size", "modified"))
     _check_blocks(number + 1)
@@ -111,7 +111,7 @@ async def _stage(call: Call, tenant: str, container: str) -> dict[str, Any]:
     return {"size": body.size}
 
 
-async def _commit(call: Call, tenant: str, container: str) -> dict[str, Any]:
+async def _commit(call: PageCall, tenant: str, container: str) -> dict[str, Any]:
     facts = _facts(call, tenant, container)
     size, modified = _whole(call, "size"), _whole(call, "modified")
     count = -(-size // BLOCK_BYTES)
@@ -121,7 +121,7 @@ async def _commit(call: Call, tenant: str, container: str) -> dict[str, Any]:
     return {"size": size}
 
 
-def _facts(call: Call, tenant: str, container: str) -> dict[str, Any]:
+def _facts(call: PageCall, tenant: str, container: str) -> dict[str, Any]:
     """Return what each write carries. Without `replace` nothing is overwritten."""
     call.desk.administration.tenants.required(tenant)
     replaces = call.args.get("replace") == "1"
@@ -135,11 +135,11 @@ def _facts(call: Call, tenant: str, container: str) -> dict[str, Any]:
     }
 
 
-def _new(call: Call) -> dict[str, Any]:
+def _new(call: PageCall) -> dict[str, Any]:
     return {"headers": ContentHeaders(content_type=type_to_store(call.args.get("type", ""), _name(call)))}
 
 
-def _name(call: Call) -> str:
+def _name(call: PageCall) -> str:
     name = call.args.get("name", "")
     try:
         check_blob(name)
@@ -149,7 +149,7 @@ def _name(call: Call) -> str:
     return name
 
 
-def _whole(call: Call, name: str) -> int:
+def _whole(call: PageCall, name: str) -> int:
     text = call.args.get(name, "")
     if not (text.isascii() and text.isdigit() and len(text) <= _DIGITS):
         raise Invalid(f"{name} is a whole number", reason=name)

@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from retain.api.console.sessions.cookies import Cookies, cookie_name, is_secure
-from retain.api.console.sessions.sessions import Note, Session, Sessions
+from retain.api.console.sessions.sessions import Notice, Session, Sessions
 
-__all__ = ["Cookies", "Note", "Session", "Sessions", "cookie_name", "is_secure"]
+__all__ = ["Cookies", "Notice", "Session", "Sessions", "cookie_name", "is_secure"]

@@ -23,7 +23,7 @@ KEPT_MAX = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Note:
+class Notice:
     """The result of an action, shown once, on the page that follows.
 
     Attributes:
@@ -55,15 +55,15 @@ class Session:
     zone: tzinfo
     ends: float
     used: float
-    notes: list[Note] = field(default_factory=list)
+    notes: list[Notice] = field(default_factory=list)
     _kept: OrderedDict[str, object] = field(default_factory=OrderedDict)
 
-    def say(self, note: Note) -> None:
+    def say(self, note: Notice) -> None:
         """Have the next page say `note`; of many, the latest few are kept."""
         self.notes.append(note)
         del self.notes[:-NOTES_MAX]
 
-    def said(self) -> list[Note]:
+    def said(self) -> list[Notice]:
         """Return what is to be said now, and forget it."""
         notes, self.notes = self.notes, []
         return notes

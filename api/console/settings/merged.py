@@ -17,7 +17,7 @@ Layer = tuple[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class MergedLine:
     """A line of the merged JSON.
 
     Attributes:
@@ -33,16 +33,16 @@ class Line:
     over: str = ""
 
 
-def lines(layers: Sequence[Layer]) -> list[Line]:
+def lines(layers: Sequence[Layer]) -> list[MergedLine]:
     """Return the layers (lowest first) laid over one another, by the rule of `engine.settings.merge`."""
     return list(_value(list(layers), "", "", 0)) if layers else []
 
 
-def _value(layers: list[Layer], start: str, end: str, depth: int) -> Iterator[Line]:
+def _value(layers: list[Layer], start: str, end: str, depth: int) -> Iterator[MergedLine]:
     origin, value = layers[-1]
     if not isinstance(value, dict):
         below = layers[-2] if len(layers) > 1 else None
-        yield Line(depth, f"{start}{_text(value)}{end}", origin, "" if below is None else _over(below))
+        yield MergedLine(depth, f"{start}{_text(value)}{end}", origin, "" if below is None else _over(below))
         return
     objects = _objects_on_top(layers)
     hidden = layers[-len(objects) - 1] if len(layers) > len(objects) else None
@@ -50,14 +50,14 @@ def _value(layers: list[Layer], start: str, end: str, depth: int) -> Iterator[Li
     over = "" if hidden is None else _over(hidden)
     names = list(dict.fromkeys(name for _, members in objects for name in members))
     if not names:
-        yield Line(depth, f"{start}{{}}{end}", shared, over)
+        yield MergedLine(depth, f"{start}{{}}{end}", shared, over)
         return
-    yield Line(depth, f"{start}{{", shared, over)
+    yield MergedLine(depth, f"{start}{{", shared, over)
     for number, name in enumerate(names, 1):
         inner = [(level, members[name]) for level, members in objects if name in members]
         comma = "," if number < len(names) else ""
         yield from _value(inner, f"{_text(name)}: ", comma, depth + 1)
-    yield Line(depth, f"}}{end}")
+    yield MergedLine(depth, f"}}{end}")
 
 
 def _objects_on_top(layers: list[Layer]) -> list[Layer]:

@@ -46,8 +46,8 @@ def verdict(engine: Engine, office: Administration, token: dict[str, Any]) -> sa
 
     parsed = parse_token(token["token"].encode())
     assert parsed is not None
-    target = sas.Target("mytenant", token["container"])
-    facts = sas.Facts(engine.now(), "127.0.0.1", secure=False)
+    target = sas.SignedResource("mytenant", token["container"])
+    facts = sas.SasFacts(engine.now(), "127.0.0.1", secure=False)
     return sas.verify(parsed, target, office.tenants.required("mytenant"), facts, policy_of)
 
 

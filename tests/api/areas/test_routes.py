@@ -5,36 +5,36 @@ from __future__ import annotations
 import pytest
 
 from retain.api.areas.errors import MethodNotAllowed, NoRoute
-from retain.api.areas.routes import Operation, Target, resolve
+from retain.api.areas.routes import AreaOperation, AreaTarget, resolve
 from tests.kit.areas import STORAGE, Client
 
-CREATE, UPDATE, LIST = Operation.CREATE, Operation.UPDATE, Operation.LIST
-VALUE, BINARY, DELETE = Operation.VALUE, Operation.BINARY, Operation.DELETE
+CREATE, UPDATE, LIST = AreaOperation.CREATE, AreaOperation.UPDATE, AreaOperation.LIST
+VALUE, BINARY, DELETE = AreaOperation.VALUE, AreaOperation.BINARY, AreaOperation.DELETE
 
 
 @pytest.mark.parametrize(
     ("method", "path", "target"),
     [
-        ("POST", "60", Target(CREATE, ttl="60")),
-        ("POST", "abc", Target(CREATE, ttl="abc")),
-        ("POST", "custom", Target(CREATE, ttl="custom")),
-        ("POST", "binary", Target(CREATE, ttl="binary")),
-        ("GET", "a", Target(LIST, "a")),
-        ("HEAD", "a", Target(LIST, "a")),
-        ("GET", "custom", Target(LIST, "custom")),
-        ("DELETE", "a", Target(DELETE, "a")),
-        ("POST", "a/60", Target(UPDATE, "a", ttl="60")),
-        ("GET", "a/k", Target(VALUE, "a", "k")),
-        ("GET", "a/custom", Target(VALUE, "a", "custom")),
-        ("GET", "a/binary", Target(VALUE, "a", "binary")),
-        ("GET", "custom/x", Target(LIST, "x", custom=True)),
-        ("DELETE", "custom/x", Target(DELETE, "x", custom=True)),
-        ("POST", "custom/x/60", Target(CREATE, "x", ttl="60", custom=True)),
-        ("GET", "custom/x/k", Target(VALUE, "x", "k", custom=True)),
-        ("GET", "binary/a/k", Target(BINARY, "a", "k")),
-        ("GET", "binary/a/binary", Target(BINARY, "a", "binary")),
-        ("HEAD", "binary/a/k", Target(BINARY, "a", "k")),
-        ("GET", "binary/custom/x/k", Target(BINARY, "x", "k", custom=True)),
+        ("POST", "60", AreaTarget(CREATE, ttl="60")),
+        ("POST", "abc", AreaTarget(CREATE, ttl="abc")),
+        ("POST", "custom", AreaTarget(CREATE, ttl="custom")),
+        ("POST", "binary", AreaTarget(CREATE, ttl="binary")),
+        ("GET", "a", AreaTarget(LIST, "a")),
+        ("HEAD", "a", AreaTarget(LIST, "a")),
+        ("GET", "custom", AreaTarget(LIST, "custom")),
+        ("DELETE", "a", AreaTarget(DELETE, "a")),
+        ("POST", "a/60", AreaTarget(UPDATE, "a", ttl="60")),
+        ("GET", "a/k", AreaTarget(VALUE, "a", "k")),
+        ("GET", "a/custom", AreaTarget(VALUE, "a", "custom")),
+        ("GET", "a/binary", AreaTarget(VALUE, "a", "binary")),
+        ("GET", "custom/x", AreaTarget(LIST, "x", custom=True)),
+        ("DELETE", "custom/x", AreaTarget(DELETE, "x", custom=True)),
+        ("POST", "custom/x/60", AreaTarget(CREATE, "x", ttl="60", custom=True)),
+        ("GET", "custom/x/k", AreaTarget(VALUE, "x", "k", custom=True)),
+        ("GET", "binary/a/k", AreaTarget(BINARY, "a", "k")),
+        ("GET", "binary/a/binary", AreaTarget(BINARY, "a", "binary")),
+        ("HEAD", "binary/a/k", AreaTarget(BINARY, "a", "k")),
+        ("GET", "binary/custom/x/k", AreaTarget(BINARY, "x", "k", custom=True)),
     ],
 )
 def test_mapped(method, path, target):

@@ -11,7 +11,7 @@ from retain.api.blobs.sas import permissions
 from retain.api.blobs.sas import verify as sas
 from retain.api.blobs.sas.issue import issue_service_sas
 from retain.api.blobs.sas.permissions import Operation
-from retain.api.http.message import BadRequest, BodyTooSlow, RequestError, TooLarge, UnexpectedError
+from retain.api.http.message import BadRequest, BodyTooLarge, BodyTooSlow, RequestError, UnexpectedError
 from retain.engine import EngineClosed, StorageFailed, StorageFull
 from tests.kit.blob_client import HOST, HOUR, KEYS, blob_client
 from tests.kit.requests import make_request
@@ -246,7 +246,7 @@ def test_every_operation_is_reachable_and_has_a_handler():
     ("error", "status", "code"),
     [
         (BadRequest("bad"), 400, "InvalidUri"),
-        (TooLarge(5), 413, "RequestBodyTooLarge"),
+        (BodyTooLarge(5), 413, "RequestBodyTooLarge"),
         (BodyTooSlow("slow"), 408, "OperationTimedOut"),
         (RequestError("other"), 400, "InvalidUri"),
         (UnexpectedError("id"), 500, "InternalError"),

@@ -67,7 +67,7 @@ def service(kind, letters):
 
 
 def account(letters, types="sco", services="b"):
-    return sas.Grant(sas.Kind.ACCOUNT, frozenset(letters), frozenset(services), frozenset(types))
+    return sas.Grant(sas.GrantKind.ACCOUNT, frozenset(letters), frozenset(services), frozenset(types))
 
 
 def verdict(grant, operation, **more):
@@ -80,7 +80,7 @@ def verdict(grant, operation, **more):
 def cells():
     for operation, row in TABLE.items():
         overwrites = operation not in CREATING
-        for column, kind in (("container", sas.Kind.CONTAINER), ("blob", sas.Kind.BLOB)):
+        for column, kind in (("container", sas.GrantKind.CONTAINER), ("blob", sas.GrantKind.BLOB)):
             for letter in sorted(SERVICE_LETTERS):
                 if row[column] == "-":
                     expected = "AuthorizationFailure"
@@ -139,7 +139,7 @@ def test_an_account_token_for_other_services_is_refused_before_its_types_and_let
 
 @pytest.mark.parametrize("operation", sorted(CREATING, key=str))
 def test_create_alone_never_overwrites(operation):
-    for make in (account, lambda letters: service(sas.Kind.BLOB, letters)):
+    for make in (account, lambda letters: service(sas.GrantKind.BLOB, letters)):
         assert verdict(make("c"), operation) is False
         assert verdict(make("w"), operation) is True
         assert verdict(make("cw"), operation) is True
@@ -147,7 +147,7 @@ def test_create_alone_never_overwrites(operation):
 
 @pytest.mark.parametrize("operation", [Operation.PUT_BLOB, Operation.PUT_BLOCK_LIST, Operation.COPY_BLOB])
 def test_writing_tags_along_needs_the_letter_t(operation):
-    for make in (account, lambda letters: service(sas.Kind.CONTAINER, letters)):
+    for make in (account, lambda letters: service(sas.GrantKind.CONTAINER, letters)):
         assert verdict(make("w"), operation, with_tags=True) == "AuthorizationPermissionMismatch"
         assert verdict(make("wt"), operation, with_tags=True) is True
 
@@ -155,8 +155,8 @@ def test_writing_tags_along_needs_the_letter_t(operation):
 def test_listing_tags_needs_the_letter_t_of_a_service_token():
     operation = Operation.LIST_BLOBS
     assert (
-        verdict(service(sas.Kind.CONTAINER, "l"), operation, with_tags=True)
+        verdict(service(sas.GrantKind.CONTAINER, "l"), operation, with_tags=True)
         == "AuthorizationPermissionMismatch"
     )
-    assert verdict(service(sas.Kind.CONTAINER, "lt"), operation, with_tags=True) is True
+    assert verdict(service(sas.GrantKind.CONTAINER, "lt"), operation, with_tags=True) is True
     assert verdict(account("l"), operation, with_tags=True) is True

@@ -20,7 +20,7 @@ from retain.api.blobs.wire.times import parse_sas_time
 KEY, OTHER = b"k" * 64, b"o" * 64
 NOW = parse_sas_time("2026-11-22T12:00:00Z")
 HOUR = 3600 * 10**9
-FACTS = sas.Facts(NOW, "10.0.0.5", secure=True)
+FACTS = sas.SasFacts(NOW, "10.0.0.5", secure=True)
 
 CONTAINER = issue_service_sas(
     KEY,
@@ -45,10 +45,10 @@ BLOB = issue_service_sas(
 POLICY = issue_service_sas(KEY, account="tenant", container="recordings", policy="p1")
 ACCOUNT = issue_account_sas(KEY, account="tenant", permissions="f", expiry=NOW + HOUR, start=NOW - HOUR)
 TARGETS = {
-    CONTAINER: sas.Target("tenant", "recordings", "a/b"),
-    BLOB: sas.Target("tenant", "recordings", "a/b"),
-    POLICY: sas.Target("tenant", "recordings", "a/b"),
-    ACCOUNT: sas.Target("tenant"),
+    CONTAINER: sas.SignedResource("tenant", "recordings", "a/b"),
+    BLOB: sas.SignedResource("tenant", "recordings", "a/b"),
+    POLICY: sas.SignedResource("tenant", "recordings", "a/b"),
+    ACCOUNT: sas.SignedResource("tenant"),
 }
 POLICIES = {
     ("recordings", "p1"): sas.Policy(None, NOW + HOUR, "rl"),
@@ -181,7 +181,7 @@ def test_a_token_is_good_for_no_other_place(token):
     for account in ("tenant", "tenant2", "tenan", "Tenant"):
         for container in ("recordings", "gim-export", "Recordings", "recordings/a", "", None):
             for blob in ("a/b", "a/c", "A/B", "a/b/", "a", "../recordings/a/b", None):
-                target = sas.Target(account, container, blob)
+                target = sas.SignedResource(account, container, blob)
                 own_place = TARGETS[token]
                 covered = account == "tenant" and (
                     token == ACCOUNT
@@ -206,7 +206,10 @@ def test_a_token_found_good_is_judged_again_for_other_names_keys_and_times():
     for token, target in TARGETS.items():
         for _ in range(3):
             accept(token, target)
-        for other in (sas.Target("other", target.container, target.blob), sas.Target("tenant2", "x", "y")):
+        for other in (
+            sas.SignedResource("other", target.container, target.blob),
+            sas.SignedResource("tenant2", "x", "y"),
+        ):
             with pytest.raises(AzureError, match="AuthenticationFailed"):
                 accept(token, other)
         with pytest.raises(AzureError, match="AuthenticationFailed"):

@@ -70,8 +70,8 @@ def test_a_service_sas_that_an_sdk_signed_verifies(token, version, signature):
     parsed = parse_token(raw)
     assert parsed is not None
     now = token.get("expiry", parse_sas_time("2030-01-01T00:00:00Z")) - 1
-    facts = sas.Facts(now, "10.0.0.5", secure=True)
-    target = sas.Target(ACCOUNT, "recordings", token.get("blob", "any/blob"))
+    facts = sas.SasFacts(now, "10.0.0.5", secure=True)
+    target = sas.SignedResource(ACCOUNT, "recordings", token.get("blob", "any/blob"))
     policies = {("recordings", "policy1"): sas.Policy(None, parse_sas_time("2030-01-01"), "rl")}
     grant = sas.verify(parsed, target, (KEY,), facts, lambda *names: policies.get(names))
     assert grant.letters == frozenset(token.get("permissions", "rl"))
@@ -85,9 +85,13 @@ def test_the_account_token_of_the_genesys_page_is_signed_as_the_sdks_sign_it(ver
     assert parse_qs(text)["sig"] == [signature]
     parsed = parse_token(text.encode())
     assert parsed is not None
-    facts = sas.Facts(expiry - 1, "192.0.2.7", secure=False)
-    grant = sas.verify(parsed, sas.Target(ACCOUNT), (KEY,), facts, lambda *names: None)
-    assert (grant.kind, grant.letters, grant.types) == (sas.Kind.ACCOUNT, frozenset("f"), frozenset("sco"))
+    facts = sas.SasFacts(expiry - 1, "192.0.2.7", secure=False)
+    grant = sas.verify(parsed, sas.SignedResource(ACCOUNT), (KEY,), facts, lambda *names: None)
+    assert (grant.kind, grant.letters, grant.types) == (
+        sas.GrantKind.ACCOUNT,
+        frozenset("f"),
+        frozenset("sco"),
+    )
 
 
 def test_the_sample_url_of_the_genesys_page_has_the_parameters_in_our_order():

@@ -18,8 +18,8 @@ from retain.api.blobs.wire.times import parse_sas_time
 KEYS = (b"first key", b"second key")
 NOW = parse_sas_time("2026-11-22T12:00:00Z")
 HOUR = 3600 * 10**9
-TARGET = sas.Target("tenant", "recordings", "a/b.mp3")
-FACTS = sas.Facts(NOW, "10.0.0.5", secure=True)
+TARGET = sas.SignedResource("tenant", "recordings", "a/b.mp3")
+FACTS = sas.SasFacts(NOW, "10.0.0.5", secure=True)
 
 
 def service(key=KEYS[0], **changes):
@@ -62,7 +62,7 @@ def test_a_wrong_signature_says_which_string_was_signed():
 
 def test_expiry_is_the_first_instant_that_is_refused():
     text = service(expiry=NOW)
-    assert judge(text, facts=sas.Facts(NOW - 1, "::1", True)).kind is sas.Kind.CONTAINER
+    assert judge(text, facts=sas.SasFacts(NOW - 1, "::1", True)).kind is sas.GrantKind.CONTAINER
     error = refusal(text)
     assert error.detail == (
         "Signature not valid in the specified time frame: "
@@ -72,8 +72,8 @@ def test_expiry_is_the_first_instant_that_is_refused():
 
 def test_start_is_the_first_instant_that_is_allowed():
     text = service(start=NOW)
-    assert judge(text).kind is sas.Kind.CONTAINER
-    error = refusal(text, facts=sas.Facts(NOW - 1, "::1", True))
+    assert judge(text).kind is sas.GrantKind.CONTAINER
+    error = refusal(text, facts=sas.SasFacts(NOW - 1, "::1", True))
     assert "Start [Sun, 22 Nov 2026 12:00:00 GMT] - Expiry [" in error.detail
 
 
@@ -88,20 +88,20 @@ def test_a_window_that_ends_before_it_starts_is_refused():
 def test_https_only_tokens_are_refused_over_http():
     text = service(protocol="https")
     judge(text)
-    error = refusal(text, facts=sas.Facts(NOW, "10.0.0.5", secure=False))
+    error = refusal(text, facts=sas.SasFacts(NOW, "10.0.0.5", secure=False))
     assert (error.code, error.status) == ("AuthorizationProtocolMismatch", 403)
-    judge(service(protocol="https,http"), facts=sas.Facts(NOW, "10.0.0.5", secure=False))
+    judge(service(protocol="https,http"), facts=sas.SasFacts(NOW, "10.0.0.5", secure=False))
 
 
 @pytest.mark.parametrize("peer", ["10.0.0.1", "10.0.0.9", "::ffff:10.0.0.4"])
 def test_an_address_inside_the_range_passes(peer):
     text = service(addresses="10.0.0.1-10.0.0.9")
-    assert judge(text, facts=sas.Facts(NOW, peer, True)).letters == frozenset("rl")
+    assert judge(text, facts=sas.SasFacts(NOW, peer, True)).letters == frozenset("rl")
 
 
 @pytest.mark.parametrize("peer", ["10.0.0.0", "10.0.0.10", "::1", "", "unix"])
 def test_an_address_outside_the_range_is_named_in_the_refusal(peer):
-    error = refusal(service(addresses="10.0.0.1-10.0.0.9"), facts=sas.Facts(NOW, peer, True))
+    error = refusal(service(addresses="10.0.0.1-10.0.0.9"), facts=sas.SasFacts(NOW, peer, True))
     assert error.code == "AuthorizationSourceIPMismatch"
     assert peer in error.message
 
@@ -114,16 +114,16 @@ def account(**changes):
 def test_an_account_token_is_bound_to_its_protocol_and_addresses_as_well():
     text = account(protocol="https", addresses="10.0.0.1-10.0.0.9")
     assert judge(text).letters == frozenset("r")
-    assert refusal(text, facts=sas.Facts(NOW, "10.0.0.5", False)).code == "AuthorizationProtocolMismatch"
+    assert refusal(text, facts=sas.SasFacts(NOW, "10.0.0.5", False)).code == "AuthorizationProtocolMismatch"
     for peer in ("10.0.0.0", "10.0.0.10", "unix"):
-        error = refusal(text, facts=sas.Facts(NOW, peer, True))
+        error = refusal(text, facts=sas.SasFacts(NOW, peer, True))
         assert error.code == "AuthorizationSourceIPMismatch"
 
 
 def test_an_account_token_is_bound_to_its_times_as_well():
     text = account(start=NOW)
     for now, refused in ((NOW - 1, True), (NOW, False), (NOW + HOUR - 1, False), (NOW + HOUR, True)):
-        facts = sas.Facts(now, "10.0.0.5", True)
+        facts = sas.SasFacts(now, "10.0.0.5", True)
         if refused:
             assert "time frame" in refusal(text, facts=facts).detail
         else:
@@ -141,32 +141,35 @@ def test_what_is_printed_of_a_token_opens_nothing():
 
 
 def test_the_order_is_signature_then_time_then_protocol_then_address():
-    everything_wrong = sas.Facts(NOW + 2 * HOUR, "192.0.2.1", secure=False)
+    everything_wrong = sas.SasFacts(NOW + 2 * HOUR, "192.0.2.1", secure=False)
     text = service(b"another", protocol="https", addresses="10.0.0.1")
     assert "did not match" in refusal(text, facts=everything_wrong).detail
     text = service(protocol="https", addresses="10.0.0.1")
     assert "time frame" in refusal(text, facts=everything_wrong).detail
-    assert refusal(text, facts=sas.Facts(NOW, "192.0.2.1", False)).code == "AuthorizationProtocolMismatch"
-    assert refusal(text, facts=sas.Facts(NOW, "192.0.2.1", True)).code == "AuthorizationSourceIPMismatch"
+    assert refusal(text, facts=sas.SasFacts(NOW, "192.0.2.1", False)).code == "AuthorizationProtocolMismatch"
+    assert refusal(text, facts=sas.SasFacts(NOW, "192.0.2.1", True)).code == "AuthorizationSourceIPMismatch"
 
 
 def test_a_container_token_covers_every_blob_of_its_container_only():
-    judge(service(), target=sas.Target("tenant", "recordings"))
-    judge(service(), target=sas.Target("tenant", "recordings", "other"))
+    judge(service(), target=sas.SignedResource("tenant", "recordings"))
+    judge(service(), target=sas.SignedResource("tenant", "recordings", "other"))
     for target in (
-        sas.Target("tenant", "gim-export"),
-        sas.Target("tenant", "recordingsx", "a"),
-        sas.Target("tenant2", "recordings"),
-        sas.Target("tenant"),
+        sas.SignedResource("tenant", "gim-export"),
+        sas.SignedResource("tenant", "recordingsx", "a"),
+        sas.SignedResource("tenant2", "recordings"),
+        sas.SignedResource("tenant"),
     ):
         assert refusal(service(), target=target).code == "AuthenticationFailed"
 
 
 def test_a_blob_token_covers_its_blob_only():
     text = service(blob="a/b.mp3")
-    assert judge(text).kind is sas.Kind.BLOB
+    assert judge(text).kind is sas.GrantKind.BLOB
     for name in ("a/b.mp", "a/b.mp3/", "a/B.mp3", "a%2Fb.mp3", None):
-        assert refusal(text, target=sas.Target("tenant", "recordings", name)).code == "AuthenticationFailed"
+        assert (
+            refusal(text, target=sas.SignedResource("tenant", "recordings", name)).code
+            == "AuthenticationFailed"
+        )
 
 
 POLICY_FULL = {("recordings", "p1"): sas.Policy(NOW - HOUR, NOW + HOUR, "rl")}
@@ -372,11 +375,13 @@ def test_parameters_may_come_in_any_order():
 
 def test_an_account_token_does_not_override_headers():
     text = issue_account_sas(KEYS[1], account="tenant", permissions="r", expiry=NOW + HOUR)
-    grant = judge(f"{text}&rsct=text%2Fhtml", target=sas.Target("tenant"))
+    grant = judge(f"{text}&rsct=text%2Fhtml", target=sas.SignedResource("tenant"))
     assert grant.overrides == ()
 
 
 def test_a_snapshot_token_signs_the_snapshot_of_the_url():
     text = service(blob="a/b.mp3").replace("sr=b", "sr=bs")
     assert refusal(text).code == "AuthenticationFailed"
-    assert refusal(text, target=sas.Target("tenant", "recordings", "a/b.mp3", "2026-01-01T00:00:00.0000000Z"))
+    assert refusal(
+        text, target=sas.SignedResource("tenant", "recordings", "a/b.mp3", "2026-01-01T00:00:00.0000000Z")
+    )

@@ -126,7 +126,7 @@ def test_metadata_tags_and_copies_are_listed_only_when_asked_for():
 
 
 def test_a_page_repeats_what_was_asked_in_order():
-    asked = xml_lists.Asked(prefix="a&", marker="m", max_results=2, delimiter="/")
+    asked = xml_lists.ListingParameters(prefix="a&", marker="m", max_results=2, delimiter="/")
     items = [
         xml_lists.prefix_element("a&/"),
         xml_lists.pending_element("b", StagedBlocks(bytes(16), WRITTEN, 1, 4)),
@@ -143,14 +143,16 @@ def test_a_page_repeats_what_was_asked_in_order():
 
 
 def test_an_empty_page():
-    page = xml_lists.blobs_page("http://h/tenant/", "recordings", xml_lists.Asked(), [], None)
+    page = xml_lists.blobs_page("http://h/tenant/", "recordings", xml_lists.ListingParameters(), [], None)
     assert page.endswith(b'ContainerName="recordings"><Blobs /><NextMarker /></EnumerationResults>')
 
 
 def test_a_container_has_a_quoted_etag():
     container = ContainerEntry(bytes(16), WRITTEN, WRITTEN, (("Foo", "1"),), "blob", (), None, None)
     text = xml_lists.container_element("recordings", container, AVAILABLE, metadata=True)
-    page = xml_lists.containers_page("http://h/tenant/", xml_lists.Asked(prefix="r"), [text], None)
+    page = xml_lists.containers_page(
+        "http://h/tenant/", xml_lists.ListingParameters(prefix="r"), [text], None
+    )
     root = fromstring(page)
     assert "ContainerName" not in root.attrib
     properties = {child.tag: child.text for child in root.find("Containers/Container/Properties")}
@@ -162,7 +164,9 @@ def test_a_container_has_a_quoted_etag():
 
 def test_a_search_lists_the_named_tags():
     item = xml_lists.found_element("n", "recordings", {"k": "v"}, "2020-04-08")
-    page = xml_lists.found_page("http://h/tenant/", "k = 'v'", xml_lists.Asked(max_results=1), [item], "2!m")
+    page = xml_lists.found_page(
+        "http://h/tenant/", "k = 'v'", xml_lists.ListingParameters(max_results=1), [item], "2!m"
+    )
     assert page.endswith(
         b"<Where>k = &apos;v&apos;</Where><MaxResults>1</MaxResults><Blobs><Blob><Name>n</Name>"
         b"<ContainerName>recordings</ContainerName><Tags><TagSet><Tag><Key>k</Key><Value>v</Value></Tag></TagSet>"

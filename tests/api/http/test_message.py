@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from retain.api.http.message import (
     BadRequest,
     Body,
+    BodyTooLarge,
     BodyTooSlow,
     ClientGone,
     Request,
     Response,
-    TooLarge,
     decode_segment,
 )
 from tests.kit.requests import make_request
@@ -132,7 +132,7 @@ async def test_a_request_without_a_body_waits_for_nothing() -> None:
 async def test_a_declared_length_over_the_limit_is_refused_before_the_first_byte() -> None:
     body = Body(feed(), 11)
     body.limit = 10
-    with pytest.raises(TooLarge):
+    with pytest.raises(BodyTooLarge):
         await anext(body)
 
 
@@ -140,7 +140,7 @@ async def test_an_undeclared_length_over_the_limit_is_refused_as_it_comes() -> N
     body = Body(feed(part(b"x" * 6), part(b"x" * 6)), None)
     body.limit = 10
     assert await anext(body) == b"x" * 6
-    with pytest.raises(TooLarge):
+    with pytest.raises(BodyTooLarge):
         await anext(body)
 
 

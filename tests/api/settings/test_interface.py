@@ -11,10 +11,10 @@ import retain.engine.core.errors as kinds
 from retain.api.config.load import Config, SettingsConfig
 from retain.api.http.message import (
     BadRequest,
+    BodyTooLarge,
     BodyTooSlow,
     HeadersTooLarge,
     RequestError,
-    TooLarge,
     UnexpectedError,
 )
 from retain.api.identity import (
@@ -47,7 +47,7 @@ TABLE: list[tuple[Exception, int, str]] = [
     (kinds.Conflict("x"), 409, "conflict"),
     (kinds.PreconditionFailed("x"), 412, "precondition-failed"),
     (kinds.TooLarge("x"), 413, "too-large"),
-    (TooLarge(1), 413, "too-large"),
+    (BodyTooLarge(1), 413, "too-large"),
     (kinds.Unsupported("x"), 415, "unsupported"),
     (refused(417), 417, "expectation-failed"),
     (TooManyAttempts(3), 429, "too-many-requests"),

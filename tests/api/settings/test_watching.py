@@ -16,7 +16,7 @@ from trio.testing import MockClock
 from retain.api.http.message import Request, Response
 from retain.api.identity import Caller, Unauthenticated
 from retain.api.settings import stream as stream_module
-from retain.api.settings.reads import Reader, Wanted
+from retain.api.settings.reads import SettingsReader, Wanted
 from retain.api.settings.stream import HEARTBEAT_S
 from retain.engine.settings.queries import ReadResult
 from tests.kit.settings import ANN, BOB, PROXY, ROOT, Client, User, settings_client, whole
@@ -306,14 +306,14 @@ async def test_an_irrelevant_change_is_looked_at_once(
     await client.call("POST", "global", {"c": {"x": 1}})
     tag = (await client.call("GET", "global/c")).tag
     looks = 0
-    find = Reader.find
+    find = SettingsReader.find
 
-    async def counting(reader: Reader, wanted: Wanted) -> ReadResult:
+    async def counting(reader: SettingsReader, wanted: Wanted) -> ReadResult:
         nonlocal looks
         looks += 1
         return await find(reader, wanted)
 
-    monkeypatch.setattr(Reader, "find", counting)
+    monkeypatch.setattr(SettingsReader, "find", counting)
     async with polling(client, "global/c?wait=300", tag) as answers:
         watchers = client.settings.watchers
         for _ in range(3):
