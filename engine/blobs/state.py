@@ -262,5 +262,5 @@ def required(blobs: BlobsState, account: str, name: str) -> Container:
     """
     container = blobs.find(account, name)
     if container is None:
-        raise NotFound("there is no such container", reason="container")
+        raise NotFound(f"there is no container {name}", reason="container")
     return container

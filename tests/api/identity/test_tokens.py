@@ -420,8 +420,9 @@ class TestKeys:
         }
 
         async def answer(stream: trio.SocketStream) -> None:
-            target = (await stream.receive_some(4096)).split()[1]
-            await stream.send_all(answers[target])
+            asked = await stream.receive_some(4096)
+            assert b"\r\nAccept: application/json\r\n" in asked
+            await stream.send_all(answers[asked.split()[1]])
             await stream.aclose()
 
         async with trio.open_nursery() as nursery:

@@ -58,6 +58,13 @@ BAD = {
 }  # fmt: skip
 
 
+@pytest.mark.parametrize("what", ["empty object name twice", "NaN", "too large", "unfinished", "nothing"])
+def test_what_is_no_json_has_one_reason(what: str) -> None:
+    with pytest.raises(Invalid) as refused:
+        parse(BAD[what], 64)
+    assert refused.value.reason == "json"
+
+
 @pytest.mark.parametrize("name", BAD)
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH"])
 async def test_bad_json_is_refused_at_once_and_changes_nothing(

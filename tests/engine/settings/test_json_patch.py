@@ -108,8 +108,9 @@ def test_what_is_no_patch(patch: Any) -> None:
     ],
 )
 def test_a_target_that_does_not_exist(step: Any) -> None:
-    with pytest.raises(Conflict):
+    with pytest.raises(Conflict) as refused:
         run({"l": [1, 2, 3], "n": 5, "o": {"p": {}}}, [step])
+    assert refused.value.reason == "json-patch-target"
 
 
 def test_values_in_arrays_are_changed() -> None:
