@@ -107,7 +107,6 @@ class _Target:
         command, own = self.command, self.own
         old = own.value if own else {}
         if not created and whole is None and own is None and not changes:
-            check_result(command, old, old, touched)
             check_conditions(self.state, command, self.view.tag, exists=not isinstance(self.present, Missing))
             return Decision((), WriteResult(created, self.view.tag))  # nothing of one's own comes of it
         if whole is not None:

@@ -15,10 +15,11 @@ from retain.api.blobs.wire.errors import AzureError, invalid_header
 from retain.api.blobs.wire.names import decode_base64, parse_metadata
 from retain.api.blobs.wire.structured_body import StructuredBody
 from retain.api.blobs.wire.tags import parse_tags_header
-from retain.engine import Body, EngineError, NotFound, State, Upload
+from retain.engine import Body, EngineError, State, Upload
 from retain.engine.blobs.conditions import Conditions
 from retain.engine.blobs.decide_blobs import admit_write
 from retain.engine.blobs.entries import ContentHeaders, Pairs
+from retain.engine.blobs.state import required
 
 DEFAULT_TYPE: Final = "application/octet-stream"
 MEBIBYTE: Final = 1 << 20
@@ -152,9 +153,7 @@ async def precheck(call: Call, conditions: Conditions) -> None:
     may_overwrite = call.may_overwrite
 
     def look(state: State, now: int) -> None:
-        found = state.blobs.find(call.account, call.container)
-        if found is None:
-            raise NotFound("there is no such container", reason="container")
+        found = required(state.blobs, call.account, call.container)
         admit_write(found.blob(call.blob, now), conditions, now, may_overwrite=may_overwrite)
 
     try:

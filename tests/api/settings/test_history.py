@@ -6,8 +6,9 @@ import re
 
 import pytest
 
-from retain.engine import Invalid
-from retain.engine.settings import ImportDocument, Level, Place, SettingsPolicy
+from retain.api.settings.history import check_readable
+from retain.engine import Forbidden, Invalid
+from retain.engine.settings import Asker, ImportDocument, Level, Place, SettingsPolicy
 from tests.kit.settings import ADMIN, ANN, Client, User, settings_client
 
 
@@ -154,3 +155,13 @@ async def test_no_import_brings_a_document_a_metadata_member(client: Client) -> 
         with pytest.raises(Invalid):
             await client.engine.submit(command)
     assert client.digest() == before
+
+
+def test_a_setting_may_be_called_like_a_configuration_that_is_hidden() -> None:
+    """Only the first name of a path is a configuration's."""
+    value = {"a": {"b": 1}, "b": {"__metadata": {"readRoles": ["Boss"]}}}
+    asker, place = Asker("ann"), Place("app", Level.GLOBAL)
+    check_readable(asker, place, ("a", "b"), value)
+    for path in (("b", "a"), ("b",), ()):
+        with pytest.raises(Forbidden):
+            check_readable(asker, place, path, value)
