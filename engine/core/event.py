@@ -134,7 +134,7 @@ class Event:
         if "VERB" not in cls.__dict__:
             return
         unsaid = [name for name in ("ON_HOLD", "VALUES") if name not in cls.__dict__]
-        unsaid += [] if hasattr(cls, "DATA") else ["DATA"]
+        unsaid += [name for name in ("DATA", "INTERFACE") if not hasattr(cls, name)]
         if unsaid:
             raise TypeError(f"the event {cls.__name__} must declare {', '.join(unsaid)}")
         if "ROLE" not in cls.__dict__:

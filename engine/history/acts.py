@@ -29,8 +29,8 @@ class UserAdded(Event):
     ON_HOLD: ClassVar[OnHold] = OnHold.HARMLESS
     VALUES: ClassVar[str] = ""
     DATA: ClassVar[Data] = Data.NONE
-    SURFACE: ClassVar[Interface] = Interface.ENGINE
-    STANDING: ClassVar[RecordRole] = RecordRole.NONE
+    INTERFACE: ClassVar[Interface] = Interface.ENGINE
+    ROLE: ClassVar[RecordRole] = RecordRole.NONE
 
     name: str
     roles: tuple[str, ...]
@@ -53,8 +53,8 @@ class UserRemoved(Event):
     ON_HOLD: ClassVar[OnHold] = OnHold.HARMLESS
     VALUES: ClassVar[str] = ""
     DATA: ClassVar[Data] = Data.NONE
-    SURFACE: ClassVar[Interface] = Interface.ENGINE
-    STANDING: ClassVar[RecordRole] = RecordRole.NONE
+    INTERFACE: ClassVar[Interface] = Interface.ENGINE
+    ROLE: ClassVar[RecordRole] = RecordRole.NONE
 
     name: str
 
@@ -77,8 +77,8 @@ class DataExported(Event):
     ON_HOLD: ClassVar[OnHold] = OnHold.HARMLESS
     VALUES: ClassVar[str] = ""
     DATA: ClassVar[Data] = Data.NONE
-    SURFACE: ClassVar[Interface] = Interface.ENGINE
-    STANDING: ClassVar[RecordRole] = RecordRole.NONE
+    INTERFACE: ClassVar[Interface] = Interface.ENGINE
+    ROLE: ClassVar[RecordRole] = RecordRole.NONE
 
     things: int
     numbers: bytes

@@ -10,7 +10,7 @@ import pytest
 
 from retain.engine import wire
 from retain.engine.blobs.container_events import ContainerCreated
-from retain.engine.core.event import Cause, Event
+from retain.engine.core.event import Cause, Event, Interface
 from retain.engine.core.role import Data, OnHold
 from retain.engine.holds.target import HoldKind
 from retain.engine.persons.find import INTERFACES
@@ -39,9 +39,10 @@ def all_events(kind: type[Event]) -> set[type[Event]]:
     return found if inspect.isabstract(kind) else found | {kind}
 
 
-@pytest.mark.parametrize("unsaid", ["ON_HOLD", "VALUES", "DATA"])
+@pytest.mark.parametrize("unsaid", ["ON_HOLD", "VALUES", "DATA", "INTERFACE"])
 def test_an_event_that_does_not_say_what_it_means_to_holds_and_persons_does_not_import(unsaid: str) -> None:
     said = {"VERB": Verb.PUT, "ON_HOLD": OnHold.HARMLESS, "VALUES": "", "DATA": Data.NONE}
+    said["INTERFACE"] = Interface.ENGINE
     type("Saying", (Event,), said)
     del said[unsaid]
     with pytest.raises(TypeError, match=f"Silent must declare {unsaid}"):
@@ -49,7 +50,7 @@ def test_an_event_that_does_not_say_what_it_means_to_holds_and_persons_does_not_
 
 
 def test_a_base_may_say_what_data_its_events_are_about_and_nothing_else() -> None:
-    base = type("Base", (Event,), {"DATA": Data.BLOB})
+    base = type("Base", (Event,), {"DATA": Data.BLOB, "INTERFACE": Interface.BLOBS})
     said = {"VERB": Verb.PUT, "ON_HOLD": OnHold.HARMLESS, "VALUES": ""}
     assert type("Saying", (base,), said).DATA is Data.BLOB  # type: ignore[attr-defined]
     louder = type("Louder", (base,), said)
