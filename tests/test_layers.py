@@ -100,7 +100,7 @@ ROOMS: dict[str, frozenset[str]] = {
     "engine/erasure": STATE | {"engine/options.py", "engine/writing"},
     "engine/snapshots": STATE | {"engine/options.py", "engine/writing"},
     "engine/access.py": STATE | {"engine/statistics.py", "engine/writing"},
-    "engine/audit": DATA | STATE | {"engine/history", "engine/persons", "engine/snapshots"},
+    "engine/audit": DATA | STATE | {"engine/history", "engine/persons", "engine/snapshots", "engine/tokens"},
     "api/config": frozenset(),
     "api/http": frozenset(("api/config",)),
     "api/identity": frozenset(("api/config", "api/http")),
@@ -110,7 +110,9 @@ ROOMS: dict[str, frozenset[str]] = {
     "api/blobs": GROUND,
     "api/openapi": frozenset(),
     "api/web": GROUND | {"api/html", "api/openapi"},
-    "api/admin": GROUND | {"api/blobs", "api/settings", "api/web"},  # tokens, transfer, readiness
+    "api/notifications": GROUND,
+    "api/admin": GROUND
+    | {"api/blobs", "api/notifications", "api/settings", "api/web"},  # tokens, transfer, readiness
     "api/console": GROUND | {"api/admin", "api/blobs", "api/html", "api/settings", "api/web"},
     "api/server": GROUND | {"api/web"},
 }

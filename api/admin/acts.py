@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import trio
 
@@ -19,6 +19,7 @@ from retain.api.admin.doctor import Doctor
 from retain.api.admin.exporter import Checkpoints
 from retain.api.admin.losses import LossActs
 from retain.api.admin.moments import instant, written, zone_of
+from retain.api.admin.notifications import NotificationActs
 from retain.api.admin.rights import Rights
 from retain.api.admin.settings import SettingsActs
 from retain.api.admin.status import Status
@@ -27,6 +28,7 @@ from retain.api.admin.users import Users
 from retain.api.config.checks import container_names
 from retain.api.config.load import Config
 from retain.api.identity import identity_options
+from retain.api.notifications.notifier import Notifier
 from retain.engine import Engine, Invalid
 from retain.engine.audit.checkpoints import ensure_key
 from retain.engine.blobs import queries
@@ -52,6 +54,7 @@ class Administration:
         users: The users who can sign in.
         checkpoints: Signs the audit log, also on a schedule.
         backups: Makes backups, and knows the last one.
+        notifier: Tells webhooks what happens.
         doctor: Reports what only the running process knows about itself.
         listens_at: The server's URL where it differs from the configuration, such as on a free port; else
             None.
@@ -69,6 +72,8 @@ class Administration:
         self._config = config
         self.doctor = Doctor(engine)
         self._status = Status(engine, self.backups, checkpoints)
+        source = f"urn:retain:{quote(checkpoints.origin, safe='')}"
+        self.notifier = Notifier(engine, config.webhooks, source=source, url_of=self.url_of)
         # Keys are in files, what they signed is in the journal: an act on both is not mixed with another.
         self._keys_turn = trio.Lock()
 
@@ -88,6 +93,7 @@ class Administration:
         await trio.to_thread.run_sync(users.load)
         self = cls(engine, tenants, users, Checkpoints(engine, signer, config.audit), config)
         await trio.to_thread.run_sync(self.backups.load)
+        await self.notifier.load()
         days = config.retention.recordings_days
         await engine.submit(ConfigureRetention(actor=RETAIN, days=days, resource=engine.entropy(16)))
         for tenant in config.tenants:
@@ -115,6 +121,7 @@ class Administration:
             **self.users.acts(),
             **ClockActs(self._engine).acts(),
             **LossActs(self._engine).acts(),
+            **NotificationActs(self._engine, self.notifier).acts(),
         }
 
     def url_of(self, account: str, base: str | None = None) -> str:

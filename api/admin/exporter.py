@@ -105,6 +105,11 @@ class Checkpoints:
         return note, durable
 
     @property
+    def origin(self) -> str:
+        """The log's name, which no other log has."""
+        return str(self._signer.verifier).partition("+")[0]
+
+    @property
     def wanted(self) -> bool:
         """Whether the configuration says where checkpoints go."""
         return self._config.checkpoint_folder is not None or self._config.checkpoint_url is not None

@@ -99,6 +99,7 @@ async def _run(config: Config, supervisor: Supervisor, passed: Sequence[socket.s
                 control.start_soon(
                     watch_readiness, engine.statistics, lambda why: supervisor.tell(f"STATUS={why}")
                 )
+                control.start_soon(administration.notifier.run)
                 if administration.checkpoints.wanted:
                     control.start_soon(administration.checkpoints.run)
                 try:
@@ -142,7 +143,7 @@ def assembled(
         partial(_token_pages, administration, identity, config),
         partial(_console, engine, config, administration, identity, Traffic(counters)),
     ]
-    show_gauges(counters, administration, config, space or Space(engine))
+    show_gauges(counters, engine, administration, config, space or Space(engine))
     app = create_app(
         engine,
         config,

@@ -8,6 +8,7 @@ import trio
 
 from retain.api.admin.acts import Administration
 from retain.api.config.load import Config
+from retain.api.notifications.metrics import NotificationMetrics
 from retain.api.server.certificate import certificate_end
 from retain.api.web.metrics import Counters
 from retain.engine import Engine
@@ -39,7 +40,9 @@ class Space:
             await trio.sleep(LOOK_S)
 
 
-def show_gauges(counters: Counters, administration: Administration, config: Config, space: Space) -> None:
+def show_gauges(
+    counters: Counters, engine: Engine, administration: Administration, config: Config, space: Space
+) -> None:
     """Show them among the metrics. Moments are Unix times: Prometheus computes ages from them."""
     path = config.server.tls_certificate
     end = certificate_end(path) if path is not None else None
@@ -58,5 +61,8 @@ def show_gauges(counters: Counters, administration: Administration, config: Conf
         "retain_tls_certificate_expiry_timestamp_seconds",
         "When the certificate that the server loaded ends, as a Unix time.",
         lambda: end / 1e9 if end is not None else None,
+    )
+    counters.registry.register(
+        NotificationMetrics(administration.notifier, lambda: engine.statistics().durable)
     )
     counters.show("retain_storage_free_bytes", "Free space on the data folder's disk.", lambda: space.free)

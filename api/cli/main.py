@@ -48,6 +48,7 @@ SUMMARIES: Final[Mapping[str, str]] = {
     "hold": "Put data under legal hold, so that it is neither erased nor expires.",
     "init": "Write a commented configuration file.",
     "journal": "Inspect the journal, and repair a damaged one.",
+    "notifications": "Show webhooks, and send again or discard what they did not accept.",
     "serve": "Start the server; it runs until SIGTERM or Ctrl-C.",
     "settings": "List, export and import applications of the settings interface.",
     "status": "Show whether a server runs, what it holds, and whether expiry and erasure keep up.",

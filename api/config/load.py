@@ -30,6 +30,7 @@ from retain.api.config.interfaces import (
     TenantConfig,
     UserConfig,
 )
+from retain.api.config.notifications import WebhookConfig, contradiction
 from retain.api.config.server import (
     AuditConfig,
     LogConfig,
@@ -55,6 +56,7 @@ __all__ = [
     "StorageConfig",
     "TenantConfig",
     "UserConfig",
+    "WebhookConfig",
     "is_loopback",
     "load",
 ]
@@ -75,7 +77,7 @@ SECTIONS: dict[str, type[Any]] = {
     "log": LogConfig,
 }
 """The single tables, in the order of the file."""
-TABLES: dict[str, type[Any]] = {"users": UserConfig, "tenants": TenantConfig}
+TABLES: dict[str, type[Any]] = {"users": UserConfig, "tenants": TenantConfig, "webhooks": WebhookConfig}
 """The repeated tables."""
 
 PATHS = (
@@ -116,6 +118,7 @@ class Config:
     log: LogConfig = field(default_factory=LogConfig)
     users: tuple[UserConfig, ...] = ()
     tenants: tuple[TenantConfig, ...] = ()
+    webhooks: tuple[WebhookConfig, ...] = ()
 
     def __post_init__(self) -> None:
         assert [item.name for item in fields(self)] == [*SECTIONS, *TABLES]
@@ -287,6 +290,7 @@ def exposed_secrets(path: Path | None, config: Config) -> str | None:
         if key.rule.secret and getattr(getattr(config, section), key.name) not in (None, key.default)
     ]
     keys += [f"tenants.{tenant.name}.key" for tenant in config.tenants if tenant.key is not None]
+    keys += [f"webhooks.{webhook.name}.secret" for webhook in config.webhooks]
     if not keys:
         return None
     return f"every user of this machine can read {path}, which holds {', '.join(keys)}; chmod 600 it"
@@ -341,7 +345,15 @@ def _check_together(config: Config, source: str) -> None:
         raise ConfigError(source, "areas.username", "username and password go together")
     if config.identity.proxy_user_header and not server.trusted_proxies:
         raise ConfigError(source, "identity.proxy_user_header", "needs server.trusted_proxies")
-    for name, entries in (("users", config.users), ("tenants", config.tenants)):
+    for webhook in config.webhooks:
+        if (wrong := contradiction(webhook)) is not None:
+            raise ConfigError(source, f"webhooks.{webhook.name}.{wrong[0]}", wrong[1])
+    tables: tuple[tuple[str, tuple[UserConfig | TenantConfig | WebhookConfig, ...]], ...] = (
+        ("users", config.users),
+        ("tenants", config.tenants),
+        ("webhooks", config.webhooks),
+    )
+    for name, entries in tables:
         seen = [entry.name for entry in entries]
         for entry in seen:
             if seen.count(entry) > 1:

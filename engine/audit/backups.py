@@ -18,13 +18,15 @@ from retain.journal.backup.places import check_backup_place
 
 ACCOUNTS: Final = "accounts"
 """Where tenants' keys are (api/admin/tenants.py)."""
+NOTIFICATIONS: Final = "notifications"
+"""How far webhooks were told (api/notifications/store.py)."""
 USERS: Final = "users"
 """Where users are who were added on the command line (api/admin/users.py)."""
 
 
 def others(disk: Disk) -> list[str]:
-    """Return the files besides the journal and its payloads that a restored server needs: keys."""
-    keys = [name for name in (KEY_FILE, USERS) if disk.exists(name)]
+    """Return the files that a restored server needs besides journal and payloads: keys, and what was told."""
+    keys = [name for name in (KEY_FILE, USERS, NOTIFICATIONS) if disk.exists(name)]
     accounts = sorted(disk.names(ACCOUNTS)) if disk.exists(ACCOUNTS) else []
     return [*keys, *(f"{ACCOUNTS}/{name}" for name in accounts)]
 

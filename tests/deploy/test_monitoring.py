@@ -19,7 +19,7 @@ from retain.api.admin.backups import LastBackup
 from retain.api.admin.exporter import LastCheckpoint
 from retain.api.cli.assemble import assembled
 from retain.api.cli.gauges import Space
-from retain.api.config.load import Config, ServerConfig
+from retain.api.config.load import Config, ServerConfig, WebhookConfig
 from retain.engine.testing import open_memory_engine
 from tests.kit.certificates import certified
 from tests.kit.server import ROOT
@@ -68,7 +68,8 @@ def expressions() -> dict[str, list[str]]:
 
 async def test_every_metric_that_dashboard_and_rules_name_is_at_metrics(tmp_path: Path) -> None:
     certificate, key = certified(tmp_path)
-    config = Config(server=ServerConfig(tls_certificate=str(certificate), tls_key=str(key)))
+    hook = WebhookConfig(name="pipeline", url="https://h.example/", secret=f"whsec_{'a2tr' * 8}")
+    config = Config(server=ServerConfig(tls_certificate=str(certificate), tls_key=str(key)), webhooks=(hook,))
     async with open_memory_engine() as engine:
         administration = await Administration.open(engine, config)
         administration.checkpoints.last = LastCheckpoint(time=1, size=1)

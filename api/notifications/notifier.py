@@ -1,0 +1,331 @@
+"""Tells each webhook what happened: in the order of the journal, at least once, with patience.
+
+Each webhook has a task that reads the journal from where the webhook was told last. So an address that is
+down for a day costs no memory, and a restart goes on where it was. An event is made from its record anew for
+each attempt: what was erased meanwhile is not sent.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Final
+
+import trio
+
+from retain.api.config.notifications import WebhookConfig, secret_bytes
+from retain.api.notifications import store
+from retain.api.notifications.payload import (
+    CLOUDEVENTS,
+    EVENTGRID,
+    cloudevent,
+    event_id,
+    grid_event,
+    signed_headers,
+)
+from retain.api.notifications.post import Outcome, post
+from retain.api.notifications.store import DeadLetter, Told
+from retain.engine import Engine, EngineError
+from retain.engine.audit.feed import Feed, Happening, epoch_of, rewound
+from retain.engine.core.time import SECOND
+from retain.journal import NoSpace
+
+LOG = logging.getLogger("retain.notifications")
+
+READ_RECORDS: Final = 512
+"""Records looked at in one go."""
+POLL_S: Final = 5.0
+"""The journal's own records, of erasures, are noticed after this long."""
+SAVE_S: Final = 1.0
+"""Between two writes of how far webhooks were told: a crash repeats what was sent in between."""
+ATTEMPT_S: Final = 30.0
+"""Longest time for one request."""
+FIRST_PAUSE_S: Final = 1.0
+LONGEST_PAUSE_S: Final = 300.0
+FINAL: Final = frozenset((400, 413, 414, 415, 422))
+"""Answers that say something about the event: the same request would be refused again."""
+AT_ONCE: Final = 100
+"""Dead letters that one action sends again."""
+
+Post = Callable[..., Outcome]
+
+
+@dataclass(slots=True)
+class Course:
+    """How it goes with a webhook since the start, for status and metrics.
+
+    Attributes:
+        sent: Events that it accepted.
+        failed: Requests that it did not accept.
+        trouble: Why the last request failed; empty if it did not.
+    """
+
+    sent: int = 0
+    failed: int = 0
+    trouble: str = ""
+
+
+class Webhook:
+    """One webhook.
+
+    Args:
+        config: Its configuration.
+        engine: Whose changes it is told of.
+        told: How far it was told.
+        source: CloudEvents' `source`: who tells.
+        url_of: Returns the URL of an account.
+        poster: Sends a request; see `post`.
+    """
+
+    def __init__(
+        self,
+        config: WebhookConfig,
+        engine: Engine,
+        told: Told,
+        *,
+        source: str,
+        url_of: Callable[[str], str],
+        poster: Post = post,
+    ) -> None:
+        self.config = config
+        self.told = told
+        self.course = Course()
+        self.wake = trio.Event()
+        self._engine = engine
+        self._feed = Feed(engine.disk)
+        self._key = secret_bytes(config.secret)
+        self._source = source
+        self._url_of = url_of
+        self._post = poster
+        self._threads = trio.CapacityLimiter(2)  # a request that was given up holds its place until it ends
+
+    async def run(self, changed: Callable[[], None]) -> None:
+        """Tell what happens until cancelled; `changed` is called when `told` has changed."""
+        while True:
+            durable = self._engine.statistics().durable
+            wake = self.wake = trio.Event()
+            try:
+                happened, last = await trio.to_thread.run_sync(
+                    self._feed.after, self.told.seq, durable, READ_RECORDS
+                )
+            except EngineError:
+                LOG.warning("the journal cannot be read", extra={"facts": {"webhook": self.config.name}})
+                await trio.sleep(POLL_S)
+                continue
+            for happening in happened:
+                if self.wants(happening):
+                    await self._deliver(happening)
+                self.told.seq = happening.seq
+                changed()
+            if last != self.told.seq:
+                self.told.seq = last
+                changed()
+            if last >= durable:
+                with trio.move_on_after(POLL_S):
+                    await wake.wait()
+
+    def wants(self, happening: Happening) -> bool:
+        """Return whether the webhook is to be told of it."""
+        config, names = self.config, happening.names
+        if config.events and not any(
+            happening.kind == one or (one.endswith(".*") and happening.kind.startswith(one[:-1]))
+            for one in config.events
+        ):
+            return False
+        if config.interfaces and happening.interface not in config.interfaces:
+            return False
+        if config.containers and f"{names.get('account')}/{names.get('container')}" not in config.containers:
+            return False
+        if config.prefix is not None and not names.get("blob", "").startswith(config.prefix):
+            return False
+        return config.schema != "eventgrid" or happening.kind.startswith("blob.")
+
+    async def _deliver(self, happening: Happening) -> None:
+        """Send until it is accepted, or until it is too old."""
+        attempts = 0
+        while True:
+            outcome = await self.send(happening)
+            attempts += 1
+            if outcome.accepted:
+                return
+            age = self._engine.now() - happening.time
+            if outcome.status in FINAL or age > self.config.give_up_hours * 3600 * SECOND:
+                self._bury(happening.seq, attempts, outcome)
+                return
+            pause = min(FIRST_PAUSE_S * 2 ** min(attempts - 1, 20), LONGEST_PAUSE_S)
+            jitter = (
+                0.5 + self._engine.entropy(1)[0] / 256
+            )  # webhooks that failed together do not retry together
+            await trio.sleep(max(pause * jitter, outcome.pause_s or 0))
+            try:
+                renewed = await trio.to_thread.run_sync(self._feed.at, happening.seq)
+            except EngineError:
+                continue  # the pause grows, and the next attempt reads it again
+            if renewed is None:
+                return  # erased meanwhile
+            happening = renewed
+
+    def _bury(self, seq: int, attempts: int, outcome: Outcome) -> None:
+        self.told.bury(DeadLetter(seq, self._engine.now(), attempts, outcome.word))
+        LOG.error(
+            "a notification was not accepted and is a dead letter",
+            extra={"facts": {**self._facts(outcome.word), "record": seq, "attempts": attempts}},
+        )
+
+    async def send(self, happening: Happening) -> Outcome:
+        """Send one event once."""
+        config = self.config
+        try:
+            identity, body = self._made(happening)
+        except (ArithmeticError, LookupError, TypeError, ValueError) as error:
+            # A record with odd fields, which replay skips: it must not hold up what follows.
+            LOG.error(
+                "an event cannot be made of its record",
+                exc_info=error,
+                extra={"facts": {"record": happening.seq}},
+            )
+            return Outcome(min(FINAL), "its record is odd")
+        grid = config.schema == "eventgrid"
+        headers = {
+            "Content-Type": EVENTGRID if grid else CLOUDEVENTS,
+            **({"aeg-event-type": "Notification"} if grid else {}),
+            **signed_headers(self._key, identity, self._engine.wall(), body),
+        }
+        outcome = Outcome(0, "it does not answer in time")
+        with trio.move_on_after(ATTEMPT_S):
+            outcome = await trio.to_thread.run_sync(
+                partial(self._post, config.url, headers, body, allow_private=config.allow_private),
+                abandon_on_cancel=True,
+                limiter=self._threads,
+            )
+        self._note(outcome)
+        return outcome
+
+    def _made(self, happening: Happening) -> tuple[str, bytes]:
+        """Return an event's id and its form for this webhook."""
+        epoch = epoch_of(self._engine.state.history.changes.values(), happening.seq)
+        if self.config.schema == "eventgrid":
+            body = grid_event(happening, epoch, url_of=self._url_of)
+        else:
+            body = cloudevent(happening, epoch, source=self._source, names=self.config.names)
+        return event_id(happening, epoch), body
+
+    def _note(self, outcome: Outcome) -> None:
+        before, self.course.trouble = self.course.trouble, "" if outcome.accepted else outcome.word
+        if outcome.accepted:
+            self.course.sent += 1
+            if before:
+                LOG.info("notifications are accepted again", extra={"facts": {"webhook": self.config.name}})
+        else:
+            self.course.failed += 1
+            if not before:
+                LOG.warning("notifications are not accepted", extra={"facts": self._facts(outcome.word)})
+
+    def _facts(self, reason: str) -> dict[str, object]:
+        return {"webhook": self.config.name, "reason": reason}
+
+    async def resend(self) -> int:
+        """Send dead letters again, oldest first, at most `AT_ONCE`; return how many are settled now.
+
+        Stops at the first that is refused. What was erased meanwhile is settled.
+        """
+        settled = 0
+        for letter in self.told.dead[:AT_ONCE]:
+            happening = await trio.to_thread.run_sync(self._feed.at, letter.seq)
+            if happening is not None and not (await self.send(happening)).accepted:
+                break
+            self.told.dead = [one for one in self.told.dead if one.seq != letter.seq]
+            settled += 1
+        return settled
+
+
+class Notifier:
+    """All webhooks.
+
+    Args:
+        engine: Whose changes they are told of.
+        configs: The webhooks.
+        source: Who tells.
+        url_of: Returns the URL of an account.
+        poster: Sends a request.
+
+    Attributes:
+        webhooks: By name; filled by `load`.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        configs: Sequence[WebhookConfig],
+        *,
+        source: str,
+        url_of: Callable[[str], str],
+        poster: Post = post,
+    ) -> None:
+        self.webhooks: dict[str, Webhook] = {}
+        self._engine = engine
+        self._configs = configs
+        self._source = source
+        self._url_of = url_of
+        self._poster = poster
+        self._changed = trio.Event()
+
+    async def load(self) -> None:
+        """Read how far webhooks were told; a new one hears what happens from now on. Raises `OSError`."""
+        known = await trio.to_thread.run_sync(store.load, self._engine.disk)
+        changes = list(self._engine.state.history.changes.values())
+        durable = self._engine.statistics().durable
+        for config in self._configs:
+            told = known.get(config.name)
+            if told is None:
+                told = Told(durable, rewound(changes, lambda _: False)[1])
+            kept, new = rewound(changes, told.changes.__contains__)
+            if kept is not None:
+                # History after `kept` is another one now: whoever heard the old one must hear the new one.
+                told.seq = min(told.seq, kept)
+                told.dead = [one for one in told.dead if one.seq <= kept]
+                told.changes += new
+            told.seq = min(told.seq, durable)
+            self.webhooks[config.name] = Webhook(
+                config, self._engine, told, source=self._source, url_of=self._url_of, poster=self._poster
+            )
+
+    async def run(self) -> None:
+        """Tell what happens until cancelled; then remember how far."""
+        if not self.webhooks:
+            return
+        self._engine.on_commit(self._wake)
+        try:
+            async with trio.open_nursery() as nursery:
+                for webhook in self.webhooks.values():
+                    nursery.start_soon(webhook.run, self.note)
+                await self.save()
+                while True:
+                    await self._changed.wait()
+                    self._changed = trio.Event()
+                    await self.save()
+                    await trio.sleep(SAVE_S)
+        finally:
+            with trio.CancelScope(shield=True):
+                await self.save()
+
+    def _wake(self, _seq: int) -> None:
+        for webhook in self.webhooks.values():
+            webhook.wake.set()
+
+    def note(self) -> None:
+        """Have it remembered soon that something changed."""
+        self._changed.set()
+
+    async def save(self) -> None:
+        """Remember how far webhooks were told. A failure is logged: a restart then repeats events."""
+        packed = store.pack((name, webhook.told) for name, webhook in self.webhooks.items())
+        try:
+            await trio.to_thread.run_sync(store.save, self._engine.disk, packed)
+        except (NoSpace, OSError) as error:
+            LOG.warning(
+                "how far webhooks were told cannot be written",
+                extra={"facts": {"error": type(error).__name__}},
+            )

@@ -1,0 +1,119 @@
+"""What is sent: CloudEvents 1.0, or Azure Event Grid's schema for blobs; and its signature.
+
+Sources: CloudEvents 1.0.2 (JSON format, HTTP protocol binding, structured mode; extension `sequence`); *Azure
+Blob Storage as an Event Grid source*; Standard Webhooks 1.0 (`webhook-id`, `webhook-timestamp`,
+`webhook-signature`).
+"""
+
+from __future__ import annotations
+
+import base64
+import hmac
+import json
+from collections.abc import Callable, Mapping
+from hashlib import sha256
+from typing import Any, Final
+from urllib.parse import quote
+
+from retain.engine.audit.feed import Happening
+from retain.engine.core.time import SECOND, timestamp
+
+CLOUDEVENTS: Final = "application/cloudevents+json; charset=utf-8"
+EVENTGRID: Final = "application/json; charset=utf-8"
+PREFIX: Final = "retain."
+"""Before the kind, in CloudEvents' `type`."""
+_GRID: Final = {
+    "blob.created": "Microsoft.Storage.BlobCreated",
+    "blob.deleted": "Microsoft.Storage.BlobDeleted",
+    "blob.expired": "Microsoft.Storage.BlobDeleted",
+}
+_API: Final = {"blob.created": "PutBlob", "blob.deleted": "DeleteBlob", "blob.expired": "DeleteBlob"}
+
+
+def event_id(happening: Happening, epoch: str) -> str:
+    """Return what receivers know an event by that they get twice: the record, and the history it is of."""
+    return f"{epoch}-{happening.seq}"
+
+
+def cloudevent(happening: Happening, epoch: str, *, source: str, names: bool) -> bytes:
+    """Return the event in CloudEvents' JSON format; without names, its resource is a number only."""
+    data: dict[str, Any] = {
+        "interface": happening.interface,
+        "cause": happening.cause,
+        "resource": happening.resource,
+        "record": happening.seq,
+    }
+    facts = {name: value for name, value in happening.facts.items() if value is not None}
+    for name in ("modified", "expiry"):
+        if name in facts:
+            facts[name] = timestamp(facts[name])
+    data |= facts
+    subject = happening.resource
+    if names:
+        data |= happening.names
+        subject = subject_of(happening) or subject
+    event = {
+        "specversion": "1.0",
+        "id": event_id(happening, epoch),
+        "source": source,
+        "type": f"{PREFIX}{happening.kind}",
+        "subject": subject,
+        "time": timestamp(happening.time),
+        "datacontenttype": "application/json",
+        # As text of one length, so that comparing texts compares numbers (extension `sequence`).
+        "sequence": f"{happening.seq:020}",
+        "data": data,
+    }
+    return json.dumps(event, ensure_ascii=False).encode()
+
+
+def subject_of(happening: Happening) -> str:
+    """Return the resource's name, such as `account/container/blob`."""
+    names = happening.names
+    keys = (
+        ("account", "container", "blob") if "account" in names else ("application", "user", "device", "name")
+    )
+    return "/".join(names[key] for key in keys if names.get(key))
+
+
+def grid_event(happening: Happening, epoch: str, *, url_of: Callable[[str], str]) -> bytes:
+    """Return the event, which is one of a blob's, in Event Grid's schema."""
+    names = happening.names
+    account, container, blob = names["account"], names["container"], names["blob"]
+    data: dict[str, Any] = {
+        "api": _API[happening.kind],
+        "blobType": "BlockBlob",
+        "url": f"{url_of(account)}/{container}/{quote(blob)}",
+        # Compared as texts by receivers that want to know which of two events of a blob is later.
+        "sequencer": f"{happening.seq:020X}",
+    }
+    if "modified" in happening.facts:
+        data["contentType"] = happening.facts.get("content_type") or "application/octet-stream"
+    if "size" in happening.facts:
+        data["contentLength"] = happening.facts["size"]
+    event = {
+        "topic": f"/accounts/{account}",
+        "subject": f"/blobServices/default/containers/{container}/blobs/{blob}",
+        "eventType": _GRID[happening.kind],
+        "id": event_id(happening, epoch),
+        "eventTime": timestamp(happening.time),
+        "dataVersion": "",
+        "metadataVersion": "1",
+        "data": data,
+    }
+    return json.dumps([event], ensure_ascii=False).encode()
+
+
+def signed_headers(key: bytes, identity: str, now: int, body: bytes) -> Mapping[str, str]:
+    """Return the headers that prove who sent `body` and when.
+
+    Args:
+        key: The webhook's key.
+        identity: The event's id.
+        now: Nanoseconds since the epoch.
+        body: What is sent.
+    """
+    moment = str(now // SECOND)
+    signed = b".".join((identity.encode(), moment.encode(), body))
+    signature = base64.b64encode(hmac.digest(key, signed, sha256)).decode()
+    return {"webhook-id": identity, "webhook-timestamp": moment, "webhook-signature": f"v1,{signature}"}

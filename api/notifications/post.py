@@ -1,0 +1,110 @@
+"""One request to a webhook: to a checked address, without redirects or proxies, within bounds of time.
+
+The address that was checked is the one that is connected to, so that no second look-up of the name can lead
+elsewhere (server-side request forgery).
+"""
+
+from __future__ import annotations
+
+import http.client
+import socket
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from typing import Final
+from urllib.parse import urlsplit
+
+STEP_S: Final = 10.0
+"""Longest wait for any one step: connecting, encrypting, sending, receiving."""
+MOST_PAUSE_S: Final = 3600.0
+"""Longest pause that an answer may ask for by Retry-After."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a request.
+
+    Attributes:
+        status: The answer's; 0 if there was none.
+        reason: Why there was none, one of a few constant texts; empty if there was one.
+        pause_s: How long the answer asks to wait before the next request; None if it does not say.
+    """
+
+    status: int
+    reason: str = ""
+    pause_s: float | None = None
+
+    @property
+    def accepted(self) -> bool:
+        """Whether the event arrived."""
+        return 200 <= self.status < 300
+
+    @property
+    def word(self) -> str:
+        """The outcome, for operators."""
+        return self.reason or f"answered {self.status}"
+
+
+class _Connection(http.client.HTTPConnection):
+    """Connects to the address that was checked, whatever its name resolves to by then."""
+
+    def __init__(self, host: str, port: int, address: str, context: ssl.SSLContext | None) -> None:
+        super().__init__(host, port, timeout=STEP_S)
+        self._address = address
+        self._context = context
+
+    def connect(self) -> None:
+        """See `http.client.HTTPConnection`."""
+        self.sock = socket.create_connection((self._address, self.port), STEP_S)
+        if self._context is not None:
+            self.sock = self._context.wrap_socket(self.sock, server_hostname=self.host)
+
+
+def post(url: str, headers: Mapping[str, str], body: bytes, *, allow_private: bool) -> Outcome:
+    """Post `body` and return what became of it; blocking, never raises for what the other side does."""
+    parts = urlsplit(url)
+    host, tls = parts.hostname or "", parts.scheme == "https"
+    port = parts.port or (443 if tls else 80)
+    try:
+        addresses = checked_addresses(host, port, allow_private=allow_private)
+    except OSError:
+        return Outcome(0, "its name cannot be resolved")
+    if addresses is None:
+        return Outcome(0, "its address is not allowed (allow_private)")
+    target = parts.path or "/"
+    target = f"{target}?{parts.query}" if parts.query else target
+    connection = _Connection(host, port, addresses[0], ssl.create_default_context() if tls else None)
+    try:
+        connection.request("POST", target, body, {**headers, "Connection": "close", "User-Agent": "retain"})
+        with connection.getresponse() as response:
+            return Outcome(response.status, pause_s=_pause(response.headers.get("Retry-After")))
+    except ssl.SSLError:
+        return Outcome(0, "its certificate is not trusted, or it speaks no TLS")
+    except TimeoutError:
+        return Outcome(0, "it does not answer in time")
+    except (OSError, http.client.HTTPException, ValueError):
+        return Outcome(0, "it cannot be reached, or answers no HTTP")
+    finally:
+        connection.close()
+
+
+def checked_addresses(host: str, port: int, *, allow_private: bool) -> list[str] | None:
+    """Return the addresses of `host`; None if one of them must not be connected to. Raises `OSError`."""
+    found = [str(info[4][0]) for info in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
+    allowed = all(is_allowed(address, allow_private=allow_private) for address in found)
+    return found if found and allowed else None
+
+
+def is_allowed(text: str, *, allow_private: bool) -> bool:
+    """Return whether a webhook may be at this address."""
+    address: IPv4Address | IPv6Address = ip_address(text.partition("%")[0])
+    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
+        address = address.ipv4_mapped
+    if address.is_link_local or address.is_multicast or address.is_unspecified:
+        return False
+    return address.is_global or allow_private
+
+
+def _pause(value: str | None) -> float | None:
+    return min(float(value), MOST_PAUSE_S) if value is not None and value.isdecimal() else None

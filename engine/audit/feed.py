@@ -1,0 +1,194 @@
+"""What happened since a record, in the words in which others are told: for notifications.
+
+Everything is read from the journal when it is told, so what was erased meanwhile is not told any more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any, Final
+
+from retain.engine import wire
+from retain.engine.areas import events as areas
+from retain.engine.audit.log import CAUSES
+from retain.engine.blobs import container_events as containers
+from retain.engine.blobs import events as blobs
+from retain.engine.core.errors import Unavailable
+from retain.engine.core.event import Cause, Event, Interface
+from retain.engine.history.events import LOSS_ACCEPTED, ErasureOrdered, HistoryChanged
+from retain.engine.settings import events as settings
+from retain.engine.tokens import events as tokens
+from retain.journal import Disk, JournalError, Record, Verb
+from retain.journal.lookup.trail import Trail
+
+_CAUSES = {int(number): name for name, number in CAUSES.items()}
+_INTERFACES: Final[dict[int, str]] = {
+    Interface.AREAS: "areas",
+    Interface.SETTINGS: "settings",
+    Interface.BLOBS: "blobs",
+    Interface.ENGINE: "journal",
+}
+_KINDS: Final[dict[type[Event], str]] = {
+    areas.AreaCreated: "area.created",
+    areas.AreaUpdated: "area.updated",
+    areas.FileStored: "area.updated",
+    areas.AreaDeleted: "area.deleted",
+    settings.DocumentStated: "settings.changed",
+    settings.DocumentChanged: "settings.changed",
+    settings.DocumentDeleted: "settings.deleted",
+    containers.ContainerCreated: "container.created",
+    containers.ContainerDeleted: "container.deleted",
+    containers.ContainerClosed: "container.deleted",
+    blobs.BlobPut: "blob.created",
+    blobs.BlocksCommitted: "blob.created",
+    blobs.BlobDeleted: "blob.deleted",
+    tokens.TokenIssued: "token.issued",
+    tokens.TokenRevoked: "token.revoked",
+    tokens.KeyRotated: "key.rotated",
+    tokens.TokenExpired: "token.expired",
+    HistoryChanged: "journal.changed",
+    ErasureOrdered: "erasure.ordered",
+}
+_ENDS: Final = {"area.deleted": "area.expired", "blob.deleted": "blob.expired"}
+"""What an end is called whose cause is the deadline."""
+ERASED: Final = "erasure.done"
+KINDS: Final = frozenset({*_KINDS.values(), *_ENDS.values(), ERASED})
+"""Everything that others can be told of."""
+_UNTOLD: Final = frozenset((int(Cause.RESTATED),))
+"""Causes of records with which nothing has changed for anybody outside."""
+
+
+@dataclass(frozen=True, slots=True)
+class Happening:
+    """Something that others may be told of.
+
+    Attributes:
+        seq: Sequence number of its record.
+        time: Nanoseconds since the epoch.
+        kind: One of `KINDS`.
+        interface: `areas`, `settings`, `blobs` or `journal`.
+        cause: A key of `engine.audit.CAUSES`; empty if there is none.
+        resource: The resource's number, 32 hexadecimal digits.
+        names: What names the resource, such as `account`, `container` and `blob`; and `actor`.
+        facts: Numbers and types: `size` in bytes, `content_type`, `modified` in nanoseconds, `records`.
+    """
+
+    seq: int
+    time: int
+    kind: str
+    interface: str
+    cause: str
+    resource: str
+    names: dict[str, str] = field(repr=False)
+    facts: dict[str, Any]
+
+
+class Feed:
+    """Reads what happened. Blocking; for any thread.
+
+    Args:
+        disk: Where the journal is, which a server may have open.
+    """
+
+    def __init__(self, disk: Disk) -> None:
+        self._trail = Trail(disk)
+
+    def after(self, seq: int, durable: int, most: int) -> tuple[list[Happening], int]:
+        """Return what happened after record `seq`, and the last record looked at.
+
+        Args:
+            seq: Sequence number.
+            durable: The last record that may be told of.
+            most: Look at this many records at most.
+
+        Raises:
+            Unavailable: The journal cannot be read.
+        """
+        last = seq
+        found = []
+        try:
+            for spot in islice(self._trail.after(seq), most):
+                if spot.header.seq > durable:
+                    break
+                last = spot.header.seq
+                if spot.header.cause not in _UNTOLD and (told := happening(spot.read())) is not None:
+                    found.append(told)
+        except (JournalError, OSError) as error:
+            raise Unavailable(f"the journal cannot be read: {error}", reason="disk") from error
+        return found, last
+
+    def at(self, seq: int) -> Happening | None:
+        """Return what record `seq` tells; None if it was erased or tells nothing. Raises `Unavailable`."""
+        return next((told for told in self.after(seq - 1, seq, 1)[0] if told.seq == seq), None)
+
+
+def happening(record: Record) -> Happening | None:
+    """Return what `record` tells others; None if it tells of nothing, or of what was erased."""
+    header = record.header
+    about = wire.about(record)
+    if about is None:
+        if header.interface == Interface.ENGINE and header.verb == Verb.ERASED and record.content:
+            return _told(record, ERASED, {}, {})
+        return None
+    kind = None if about.kind is None else _KINDS.get(about.kind)
+    if kind is None:
+        return None
+    if header.cause == Cause.EXPIRED:
+        kind = _ENDS.get(kind, kind)
+    try:
+        event = wire.readable(record)
+    except wire.UnknownEvent:
+        return None
+    names = {key: value for key in _NAMES if isinstance(value := about.details.get(key), str)}
+    names["actor"] = about.actor
+    return _told(record, kind, names, {} if event is None else dict(_facts(event)))
+
+
+_NAMES: Final = ("account", "container", "blob", "name", "user", "key", "application", "device")
+"""Fields of details that name something."""
+
+
+def _told(record: Record, kind: str, names: dict[str, str], facts: dict[str, Any]) -> Happening:
+    header = record.header
+    return Happening(
+        seq=header.seq,
+        time=header.time,
+        kind=kind,
+        interface=_INTERFACES.get(header.interface, "journal"),
+        cause=_CAUSES.get(header.cause, ""),
+        resource=header.resource.hex(),
+        names=names,
+        facts=facts,
+    )
+
+
+def _facts(event: Event) -> Iterator[tuple[str, Any]]:
+    if isinstance(event, blobs.BlobWritten):
+        yield "modified", event.modified
+        yield "content_type", event.headers.content_type
+    if isinstance(event, blobs.BlobPut):
+        yield "size", event.body.size
+    if isinstance(event, tokens.TokenIssued):
+        yield "expiry", event.expiry
+    if isinstance(event, ErasureOrdered):
+        yield "things", event.things
+    if isinstance(event, HistoryChanged):
+        yield "change", event.change
+        yield "kept", event.kept
+
+
+def epoch_of(changes: Iterable[HistoryChanged], seq: int) -> str:
+    """Return a word for the history that record `seq` belongs to: a restore gives later records a new one."""
+    since = [one for one in changes if one.change != LOSS_ACCEPTED and one.kept < seq]
+    return max(since, key=lambda one: one.time).resource.hex()[:8] if since else "0"
+
+
+def rewound(changes: Iterable[HistoryChanged], known: Callable[[str], bool]) -> tuple[int | None, list[str]]:
+    """Return the last record that stayed in all changes of history that are not `known`, and these changes.
+
+    None if nothing changed. Who had been told of later records must be told from there on.
+    """
+    new = [one for one in changes if one.change != LOSS_ACCEPTED and not known(one.resource.hex())]
+    return min((one.kept for one in new), default=None), [one.resource.hex() for one in new]

@@ -1,0 +1,151 @@
+"""The request to a webhook: where it may go, and what ends it."""
+
+from __future__ import annotations
+
+import http.server
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from retain.api.config.load import ConfigError, load
+from retain.api.notifications import post as module
+from retain.api.notifications.post import is_allowed, post
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    """Answers by the path: `/200`, `/503`, `/302`."""
+
+    def do_POST(self) -> None:
+        self.server.seen.append(  # type: ignore[attr-defined]
+            (self.path, self.rfile.read(int(self.headers["Content-Length"])), self.headers["webhook-id"])
+        )
+        self.send_response(int(self.path.partition("?")[0][1:]))
+        self.send_header("Retry-After", "17")
+        self.send_header("Location", "http://127.0.0.1:1/")
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_: Any) -> None:
+        """Say nothing."""
+
+
+@contextmanager
+def receiving() -> Iterator[tuple[int, list[tuple[str, bytes, str]]]]:
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.seen = []  # type: ignore[attr-defined]
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    try:
+        yield server.server_port, server.seen  # type: ignore[attr-defined]
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@pytest.mark.parametrize(("status", "accepted"), [(200, True), (202, True), (302, False), (503, False)])
+def test_an_answer_is_accepted_or_not_and_no_redirect_is_followed(status: int, accepted: bool) -> None:
+    with receiving() as (port, seen):
+        url = f"http://127.0.0.1:{port}/{status}?code=1"
+        outcome = post(url, {"webhook-id": "0-1"}, b"{}", allow_private=True)
+    assert (outcome.status, outcome.accepted, outcome.pause_s) == (status, accepted, 17.0)
+    assert seen == [(f"/{status}?code=1", b"{}", "0-1")]
+
+
+def test_this_machine_is_asked_only_where_that_is_allowed() -> None:
+    with receiving() as (port, seen):
+        outcome = post(f"http://localhost:{port}/200", {}, b"{}", allow_private=False)
+    assert outcome.word == "its address is not allowed (allow_private)"
+    assert seen == []
+
+
+@pytest.mark.parametrize(
+    ("address", "public", "private"),
+    [
+        ("93.184.216.34", True, True),
+        ("10.0.0.5", False, True),
+        ("127.0.0.1", False, True),
+        ("::1", False, True),
+        ("::ffff:10.0.0.5", False, True),
+        ("fd00::1", False, True),
+        ("169.254.169.254", False, False),
+        ("::ffff:169.254.169.254", False, False),
+        ("fe80::1%eth0", False, False),
+        ("224.0.0.1", False, False),
+        ("0.0.0.0", False, False),
+        ("::", False, False),
+    ],
+)
+def test_which_addresses_are_allowed(address: str, public: bool, private: bool) -> None:
+    assert is_allowed(address, allow_private=False) is public
+    assert is_allowed(address, allow_private=True) is private
+
+
+def test_a_name_that_leads_to_a_forbidden_address_is_not_connected_to(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """One of two addresses is enough: the choice would be the name server's."""
+
+    def resolve(*_: Any, **__: Any) -> list[Any]:
+        return [
+            (socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, 443))
+            for address in ("93.184.216.34", "169.254.169.254")
+        ]
+
+    monkeypatch.setattr(module.socket, "getaddrinfo", resolve)
+    outcome = post("https://pipeline.example/", {}, b"", allow_private=True)
+    assert outcome.word == "its address is not allowed (allow_private)"
+
+
+def test_nobody_there_and_nonsense_are_outcomes(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    assert post(f"http://127.0.0.1:{port}/", {}, b"", allow_private=True).word.startswith(
+        "it cannot be reached"
+    )
+    assert post("https://x.invalid/", {}, b"", allow_private=True).word == "its name cannot be resolved"
+    monkeypatch.setattr(module, "STEP_S", 0.05)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/"
+        assert post(url, {}, b"", allow_private=True).word == "it does not answer in time"
+    with receiving() as (port, _):
+        outcome = post(f"https://127.0.0.1:{port}/", {}, b"", allow_private=True)
+    assert outcome.status == 0
+
+
+SECRET = "whsec_a2tra2tra2tra2tra2tra2tra2tra2tra2tra2tra2s="
+GOOD = {"name": '"hook"', "url": '"https://h.example/x?code=1"', "secret": f'"{SECRET}"'}
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({}, ""),
+        ({"url": '"http://h.example/"'}, "https"),
+        ({"url": '"http://127.0.0.1:9/x"'}, ""),
+        ({"url": '"https://user:x@h.example/"'}, "credentials"),
+        ({"url": '"https://h.example/#x"'}, "fragment"),
+        ({"name": '"Bad Name"'}, "a-z"),
+        ({"secret": '"x"'}, "whsec_"),
+        ({"secret": None}, "is missing"),
+        ({"events": '["blob.*", "token.issued"]'}, ""),
+        ({"events": '["blob.made"]'}, "is none of"),
+        ({"events": '["*"]'}, "is none of"),
+        ({"interfaces": '["blob"]'}, "must be of"),
+        ({"schema": '"eventgrid"'}, "must be true"),
+        ({"schema": '"eventgrid"', "names": "true"}, ""),
+    ],
+)
+def test_a_webhook_of_the_configuration(tmp_path: Any, changes: dict[str, str | None], reason: str) -> None:
+    lines = [f"{name} = {value}" for name, value in {**GOOD, **changes}.items() if value is not None]
+    path = tmp_path / "retain.toml"
+    path.write_text("[[webhooks]]\n" + "\n".join(lines))
+    if reason:
+        with pytest.raises(ConfigError, match=reason):
+            load(path, {})
+    else:
+        assert load(path, {}).webhooks[0].name == "hook"
