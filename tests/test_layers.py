@@ -434,6 +434,11 @@ def test_some_rooms_are_imported_from_few_places(room: str) -> None:
     assert wrong == []
 
 
+def test_only_the_format_and_the_indexes_compute_checksums_of_the_journal() -> None:
+    found = {m.name for m in modules("journal") for _, name in imported(m) if name.startswith("crc32c.")}
+    assert {name for name in found if not name.startswith("journal/format/")} == {"journal/lookup/index.py"}
+
+
 @pytest.mark.parametrize("package", ["engine", "journal"])
 def test_every_room_of_the_engine_and_the_journal_has_a_rule(package: str) -> None:
     found = {room_of(module.name) for module in modules(package)} - {f"{package}/__init__.py"}

@@ -13,7 +13,6 @@ from hashlib import blake2b
 from typing import NamedTuple
 
 import msgpack
-from crc32c import crc32c
 
 from retain.journal.format import parts
 from retain.journal.format.frame import (
@@ -192,7 +191,7 @@ class Decoder:
     def _decode(self, prefix: Prefix) -> Frame:
         at = self._at + PREFIX_BYTES
         head = self._raw[at : at + prefix.head_length]
-        if crc32c(head) != prefix.head_crc:
+        if not prefix.covers(head):
             raise self._damage("the head's checksum does not hold", prefix.extent)
         self._compare_zeros(prefix)
         try:

@@ -57,6 +57,10 @@ class Prefix(NamedTuple):
     payload_at: int
     extent: int
 
+    def covers(self, head: bytes) -> bool:
+        """Return whether `head` has the checksum that the prefix gives for it."""
+        return crc32c(head) == self.head_crc
+
 
 class Hole(NamedTuple):
     """A part that does not open its commitment. `blank`: it is all zero on disk. `offset` is in the file."""

@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Container, Iterable, Iterator
 from typing import NamedTuple
 
-from crc32c import crc32c
-
 from retain.journal.errors import Corrupt
 from retain.journal.format import parts
 from retain.journal.format.codec import Decoder
@@ -58,7 +56,7 @@ def heads(file: SegmentFile, start: int) -> Iterator[FrameHead]:
             data, base = file.pread(at, max(ahead, PREFIX_BYTES + prefix.head_length)), at
             first, last = PREFIX_BYTES, PREFIX_BYTES + prefix.head_length
         head = data[first:last]
-        if crc32c(head) != prefix.head_crc:
+        if not prefix.covers(head):
             return
         yield FrameHead(at, prefix, head)
         # Where frames are long, what lies ahead of the next one is not worth reading.
@@ -72,7 +70,7 @@ def head_at(file: SegmentFile, offset: int) -> FrameHead:
     prefix = parse_prefix(data) if len(data) == PREFIX_BYTES else None
     if prefix is not None:
         head = file.pread(offset + PREFIX_BYTES, prefix.head_length)
-        if crc32c(head) == prefix.head_crc:
+        if prefix.covers(head):
             return FrameHead(offset, prefix, head)
     raise Corrupt(f"{file.name}, offset {offset}: no frame starts here", file=file.name, offset=offset)
 

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from crc32c import crc32c
-
 from retain.journal.disk.interface import File
 from retain.journal.errors import Corrupt
 from retain.journal.format.codec import Decoder, Want
@@ -140,7 +138,7 @@ class Survey:
     def _adopted(self, offset: int, prefix: Prefix) -> Decoder | None:
         """Return a decoder that trusts the frame at `offset` about the tree before it."""
         head = self._file.pread(offset + PREFIX_BYTES, prefix.head_length)
-        if crc32c(head) != prefix.head_crc:
+        if not prefix.covers(head):
             return None
         try:
             size, root, _ = parse_head(head)
