@@ -178,6 +178,7 @@ FILES_ELSEWHERE = {
     "api/cli/main.py": "looks for a configuration",
     "api/cli/audit/proofs.py": "reads keys, checkpoints and receipts that an auditor names",
     "api/admin/exports.py": "opens members of a zip that is being sent",
+    "api/html/documentation.py": "looks which pages the built documentation has",
     "journal/disk/interface.py": "is the disk: its own open",
     "journal/disk/probe.py": "looks at modes and measures syncs for `retain doctor`; keeps nothing",
     "api/server/certificate.py": "reads the TLS certificate",

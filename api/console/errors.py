@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from quart import Response
+from quart import request as quart_request
 
-from retain.api.console.call import PageCall
+from retain.api.console.call import HOME, PageCall
 from retain.api.refusals import status_of
 from retain.engine import EngineError
 
@@ -77,4 +78,13 @@ def fault(call: PageCall, error: Exception) -> Response:
 
 def _page(call: PageCall, status: int, title: str, text: str, headers: dict[str, str]) -> Response:
     template = "error.html" if call.session is not None else "error-alone.html"
-    return call.page(template, status=status, headers=headers, title=title, text=text, here="")
+    return call.page(
+        template, status=status, headers=headers, title=title, text=text, here="", back=_back(call)
+    )
+
+
+def _back(call: PageCall) -> tuple[str, str] | None:
+    """Return the page of the rail that the address belongs to, with its name; None if it belongs to none."""
+    path = quart_request.path
+    entries = [(found, nav.label) for _, shown in call.rail() for found, nav in shown if found != HOME]
+    return next((one for one in entries if path.startswith(f"{one[0]}/") or path == one[0]), None)

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import jinja2
 
+from retain.api.html.documentation import help_pages
 from retain.api.html.filters import FILTERS
 from retain.api.html.static import asset
 
@@ -41,6 +42,7 @@ def environment(*packages: str) -> jinja2.Environment:
     )
     made.filters.update(FILTERS)
     made.globals["asset_path"] = _address
+    made.globals["help_pages"] = help_pages()
     return made
 
 

@@ -123,6 +123,37 @@ def list_blobs(
         at = behind
 
 
+def page_before(
+    blobs: BlobsState,
+    account: str,
+    container: str,
+    now: int,
+    *,
+    prefix: str = "",
+    delimiter: str = "",
+    start: str,
+    limit: int,
+) -> str:
+    """Return the start of the page before the one that starts at `start`; empty if that is the first.
+
+    Arguments are as for `list_blobs`, which returns this page if it is given the result as its `start`.
+
+    Raises:
+        NotFound: `container`.
+    """
+    found = required(blobs, account, container)
+    edge = found.alive_after(now)
+    at = start
+    for _ in range(limit):
+        names = found.names.irange(prefix, at, inclusive=(True, False), reverse=True)
+        name = next((one for one in names if found.blobs[one].modified > edge), None)
+        if name is None or not name.startswith(prefix):
+            return ""
+        cut = name.find(delimiter, len(prefix)) if delimiter else -1
+        at = name if cut < 0 else name[: cut + len(delimiter)]
+    return at
+
+
 def count_names(blobs: BlobsState, account: str, container: str, prefix: str) -> int:
     """Return the number of blobs whose names begin with `prefix`, in O(log n).
 

@@ -16,6 +16,9 @@ from retain.engine.blobs.entries import BlobEntry, Block, Composite, ContainerEn
 from retain.engine.blobs.state import BlobsState, required
 from retain.engine.core.errors import NotFound
 
+ADDED_UP = 20_000
+"""Blobs whose sizes are added up at most, so that a preview takes some milliseconds and not a second."""
+
 
 class ContainerItem(NamedTuple):
     """A container in a list."""
@@ -163,6 +166,7 @@ class Shortening(NamedTuple):
         edge: Blobs last written up to this moment would end; nanoseconds since the epoch.
         days: The days that apply now, 0 for ever.
         next_days: The days that would apply, 0 for ever.
+        size: Bytes of the blobs that would end; None if they are more than `ADDED_UP`.
 
     """
 
@@ -172,6 +176,7 @@ class Shortening(NamedTuple):
     edge: int
     days: int
     next_days: int
+    size: int | None
 
 
 def shortening(blobs: BlobsState, account: str, container: str, days: int | None, now: int) -> Shortening:
@@ -190,9 +195,12 @@ def shortening(blobs: BlobsState, account: str, container: str, days: int | None
     whole = blobs.shared.held.container(account, container)
     alone = blobs.shared.held.blobs_in(account, container)
     held = last - first if whole else sum(_between(found.blobs.get(name), before, edge) for name in alone)
+    size = None
+    if last - first <= ADDED_UP:
+        size = sum(found.blobs[name].size for _, name in found.ages.islice(first, last))
     present = blobs.default_days if found.entry.days is None else found.entry.days
     following = blobs.default_days if days is None else days
-    return Shortening(last - first, held, len(found.ages) - last, edge, present, following)
+    return Shortening(last - first, held, len(found.ages) - last, edge, present, following, size)
 
 
 def _between(entry: BlobEntry | None, before: int, edge: int) -> bool:

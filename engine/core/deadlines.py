@@ -161,6 +161,23 @@ class Deadlines:
         wanted = ((end, key) for end, one, key in entries if one == kind)
         return list(islice(wanted, skip, skip + limit))
 
+    def before(self, kind: DeadlineKind, at: int, skip: int, count: int) -> tuple[int, int]:
+        """Return where `of_kind` begins to return the `count` deadlines before the place (`at`, `skip`).
+
+        That is a moment, and how many deadlines of that moment come before; (0, 0) if there are no more than
+        `count`, or if `LOOK_AT` deadlines of all kinds hold fewer.
+        """
+        if skip >= count:
+            return at, skip - count
+        entries = islice(self._entries.irange(maximum=(at, int(kind), ""), reverse=True), LOOK_AT)
+        ends = list(islice((end for end, one, _ in entries if one == kind and end < at), count - skip))
+        if len(ends) < count - skip:
+            return 0, 0
+        moment = ends[-1]
+        first = self._entries.bisect_left((moment, int(kind), ""))
+        behind = self._entries.bisect_left((moment, int(kind) + 1, ""))
+        return moment, behind - first - ends.count(moment)
+
     def entries(self) -> list[tuple[int, int, Any]]:
         """Return a copy of all entries in order, suspended ones included, for checks."""
         sleeping = [(at, kind, key) for (kind, key), at in self._sleeping.items()]

@@ -126,8 +126,26 @@ class Subject:
 
 
 def _size(content: bytes) -> int:
-    unpacked = msgpack.unpackb(content, strict_map_key=False)
-    return int(unpacked["size"]) if isinstance(unpacked, dict) and "payload" in unpacked else len(content)
+    """Return the bytes of the values in a content, as people count them: without packing and digests."""
+    return _size_of(msgpack.unpackb(content, strict_map_key=False))
+
+
+def _size_of(value: Any) -> int:
+    match value:
+        case {"payload": _, "size": int(size)}:
+            return size
+        case {"data": bytes(data)}:
+            return len(data)
+        case dict():
+            return sum(_size_of(one) for one in value.values())
+        case list():
+            return sum(_size_of(one) for one in value)
+        case str():
+            return len(value.encode("utf-8", "surrogatepass"))
+        case bytes():
+            return len(value)
+        case _:
+            return 0
 
 
 def kind_of(about: wire.About | None) -> HoldKind | None:

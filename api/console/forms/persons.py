@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from wtforms import StringField
@@ -11,6 +12,7 @@ from retain.engine.core.pattern import Pattern
 from retain.engine.persons.find import Selection
 
 MOST_BYTES: Final = 1000
+_NUMBER: Final = re.compile(r"[0-9a-f]{32}")
 
 
 class PersonForm(ConsoleForm):
@@ -20,20 +22,24 @@ class PersonForm(ConsoleForm):
     customer = StringField("Customer (gms_user)", [Within(MOST_BYTES)], default="")
     name = StringField("In names of blobs", [Within(MOST_BYTES)], default="")
     tag = StringField("Tag of blobs", [Within(MOST_BYTES)], default="")
+    tenant = StringField("All blobs of a tenant", [Within(MOST_BYTES)], default="")
+    number = StringField("Number of a resource", [Within(MOST_BYTES)], default="")
 
     def asked(self) -> Selection | None:
         """Return what is asked for; None, with words beside a field, if that is nothing or unclear."""
         if not self.validate():
             return None
-        user, customer, name, tag = (
-            (field.data or "").strip() for field in (self.user, self.customer, self.name, self.tag)
-        )
-        if not (user or customer or name or tag):
+        fields = (self.user, self.customer, self.name, self.tag, self.tenant, self.number)
+        user, customer, name, tag, tenant, number = ((field.data or "").strip() for field in fields)
+        if not (user or customer or name or tag or tenant or number):
             self.refuse("user", "Fill in at least one of the fields.")
             return None
         key, equals, value = tag.partition("=")
         if tag and not (key and equals):
             self.refuse("tag", "Write the tag as customer=4711.")
+            return None
+        if number and not _NUMBER.fullmatch(number):
+            self.refuse("number", "A number has 32 digits from 0 to f, as the audit shows it.")
             return None
         try:
             names = (Pattern(name) if set(name) & set("*?\\") else name,) if name else ()
@@ -43,6 +49,8 @@ class PersonForm(ConsoleForm):
         return Selection(
             users=frozenset([user] if user else ()),
             customers=frozenset([customer] if customer else ()),
+            tenants=frozenset([tenant] if tenant else ()),
+            resources=frozenset([bytes.fromhex(number)] if number else ()),
             names=names,
             tags={key: value} if tag else {},
         )

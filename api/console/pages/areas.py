@@ -78,17 +78,21 @@ async def show(call: PageCall) -> Response:
     asked, after = call.args.get("q", "").strip(), call.args.get("after", "")
     at, skip = _cursor(after)
 
-    def look(state: State, now: int) -> tuple[list[AreaRow], list[AreaRow], str | None, int]:
+    def look(state: State, now: int) -> tuple[list[AreaRow], list[AreaRow], str | None, str | None, int]:
         count = len(state.areas.areas)
         if asked:
-            return [], _found(call, state, asked, now), None, count
+            return [], _found(call, state, asked, now), None, None, count
         moment, passed = max(at, now + 1), skip if at > now else 0
         due = state.shared.deadlines.of_kind(DeadlineKind.AREA, moment, passed, PER_PAGE + 1)
         rows = [_row(call, state, key) for _, key in due[:PER_PAGE]]
         held = [] if after else _held(call, state, now)
-        return held, rows, _next(due, moment, passed), count
+        before = None
+        if at > now:
+            end, skipped = state.shared.deadlines.before(DeadlineKind.AREA, moment, passed, PER_PAGE)
+            before = f"{end}-{skipped}" if end > now else ""
+        return held, rows, _next(due, moment, passed), before, count
 
-    held, rows, following, count = await call.desk.engine.read(look)
+    held, rows, following, before, count = await call.desk.engine.read(look)
     return call.page(
         "areas.html",
         here=AREAS,
@@ -97,6 +101,7 @@ async def show(call: PageCall) -> Response:
         held=held,
         rows=rows,
         next=following,
+        before=before,
         count=count,
         base=call.base,
     )

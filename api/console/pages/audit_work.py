@@ -19,10 +19,10 @@ from retain.api.console.sessions import Notice
 from retain.api.html.filters import number
 from retain.api.identity.roles import EVIDENCE, Role
 from retain.engine import Invalid
-from retain.engine.audit.checkpoints import read_key
+from retain.engine.audit.checkpoints import BadNote, Checkpoint, open_signed, read_key
 from retain.engine.audit.held import held_at
 from retain.engine.audit.log import Progress
-from retain.engine.audit.receipts import BadReceipt, check, parse
+from retain.engine.audit.receipts import MOST_BYTES, BadReceipt, check, parse
 from retain.engine.audit.verify import verification
 
 PHASES: Final = ("Replaying the events", "Checking frames, the tree and all parts")
@@ -32,7 +32,25 @@ TEXT: Final = "text/plain;charset=utf-8"
 async def verify(call: PageCall) -> Response:
     """Begin to check that everything is there and unchanged."""
     disk = call.desk.engine.disk
-    return _started(call, "verify", lambda progress: verification(disk, progress), PHASES, None)
+    bodies = (await call.form()).get("bodies") == "yes"
+    file = (await quart_request.files).get("since")
+    since: Checkpoint | None = None
+    if file is not None and file.filename:
+        note = file.read(MOST_BYTES)
+        trusted = (await call.desk.evidence.read(read_key, disk)).verifier
+        try:
+            since = open_signed(note, trusted)
+        except BadNote as error:
+            raise Invalid(f"this is no checkpoint of this log: {error}", reason="checkpoint") from None
+    phases = (*PHASES, "Reading the files of large bodies") if bodies else PHASES
+    asked = {"bodies": bodies, "since": None if since is None else since.size}
+    return _started(
+        call,
+        "verify",
+        lambda progress: verification(disk, progress, since=since, bodies=bodies),
+        phases,
+        asked,
+    )
 
 
 async def state(call: PageCall) -> Response:

@@ -122,6 +122,7 @@ def _names(tenant: str, container: str, name: str) -> dict[str, Any]:
         "folder": container_address(tenant, container, prefix=folder),
         "steps": steps(tenant, container, folder),
         "address": blob_address,
+        "container_address": container_address,
     }
 
 

@@ -21,8 +21,9 @@ from retain.api.console.route import Route
 from retain.api.identity.roles import ADMINISTRATORS
 from retain.engine import State
 from retain.engine.blobs.entries import BlobEntry, ContainerEntry, Pairs
-from retain.engine.blobs.listing import count_names, find_blobs, list_blobs
+from retain.engine.blobs.listing import count_names, find_blobs, list_blobs, page_before
 from retain.engine.blobs.queries import get_container
+from retain.engine.blobs.state import BlobsState
 
 PER_PAGE: Final = 50
 
@@ -66,6 +67,7 @@ class ContainerSummary:
         held: Under a legal hold as a whole.
         rows: The folders and blobs.
         next: The name that the next page begins with; None if this is the last.
+        before: The name that the page before begins with; None where that is not known, as in a search.
     """
 
     entry: ContainerEntry
@@ -75,6 +77,7 @@ class ContainerSummary:
     held: bool
     rows: tuple[ListRow, ...]
     next: str | None
+    before: str | None
 
 
 async def show(call: PageCall, tenant: str, container: str) -> Response:
@@ -146,6 +149,7 @@ def _shown(
 
     rows: list[ListRow] = []
     following: str | None = None
+    before: str | None = None
     if query is not None:
         start = (container, max(prefix, after))
         page = find_blobs(
@@ -165,9 +169,21 @@ def _shown(
             else:
                 rows.append(_folder(state, tenant, container, name, cut))
         following = listed.next
+        before = _before(blobs, tenant, container, now, prefix, after)
     days = blobs.default_days if entry.days is None else entry.days
     hidden = found.ages.bisect_left((found.alive_after(now) + 1, ""))
-    return ContainerSummary(entry, len(found.ages) - hidden, found.size, days, held, tuple(rows), following)
+    return ContainerSummary(
+        entry, len(found.ages) - hidden, found.size, days, held, tuple(rows), following, before
+    )
+
+
+def _before(blobs: BlobsState, tenant: str, container: str, now: int, prefix: str, after: str) -> str | None:
+    """Return the name that the page before begins with; None on the first page."""
+    if after <= prefix:
+        return None
+    return page_before(
+        blobs, tenant, container, now, prefix=prefix, delimiter="/", start=after, limit=PER_PAGE
+    )
 
 
 def _folder(state: State, tenant: str, container: str, name: str, cut: int) -> ListRow:

@@ -29,6 +29,7 @@ from retain.engine.audit.settings_versions import Version
 from retain.engine.settings import (
     MISSING,
     Asker,
+    DeleteValue,
     EncodedValue,
     Level,
     Place,
@@ -125,6 +126,8 @@ class Past:
 async def show(call: PageCall) -> Response:
     """Return the list of applications, or one application's settings."""
     asked = _asked(call, call.args)
+    if asked.application and "delete" in call.args:
+        return await _ending(call, asked, call.args["delete"])
     if asked.application:
         return await _page(call, asked, edits=call.args.get("edit", ""))
     found: list[tuple[str, int]] = []
@@ -273,6 +276,41 @@ async def _conflicted(call: PageCall, asked: SettingsQuery, level: str, text: st
     return await _page(call, asked, status=412, edits=level, text=text, conflict=conflict)
 
 
+async def _ending(
+    call: PageCall, asked: SettingsQuery, level: str, status: int = 200, fault: str = ""
+) -> Response:
+    """Return the page that says what deleting a level ends."""
+    asked.place(level)
+    levels, _ = await call.desk.engine.read(lambda state, _: _levels(state, call, asked))
+    one = next(one for one in levels if one.level == level)
+    if not one.may_edit:
+        raise Forbidden("only an administrator deletes this level", reason="level")
+    if not one.revision:
+        return call.go(asked.address(), Notice("There is nothing at this level to delete.", "due"))
+    return call.page("settings-delete.html", status=status, here=SETTINGS, asked=asked, one=one, fault=fault)
+
+
+async def delete(call: PageCall) -> Response:
+    """Delete a level, if it is still the revision that the page showed."""
+    sent = await call.form()
+    asked, level = _asked(call, sent), sent.get("level", "")
+    command = DeleteValue(
+        actor=call.actor,
+        asker=_asker(call),
+        place=asked.place(level),
+        path=(),
+        policy=_policy(call),
+        conditions=Preconditions(match=frozenset({sent.get("tag", "")})),
+        resource=call.desk.engine.entropy(16),
+    )
+    try:
+        await call.desk.engine.submit(command)
+    except PreconditionFailed as error:
+        fault = "Somebody changed this level meanwhile; it is shown as it is now. Nothing was deleted."
+        return await _ending(call, asked, level, status_of(error), fault)
+    return call.go(asked.address(), Notice(f"Deleted the settings of the {level}.", "hidden"))
+
+
 async def restore(call: PageCall) -> Response:
     """Put an earlier version back, as a version of its own."""
     sent = await call.form()
@@ -303,5 +341,6 @@ async def restore(call: PageCall) -> Response:
 ROUTES: Final = (
     Route(path=SETTINGS, view=show, roles=OWN, nav=Nav("Settings", "levels", "Data")),
     Route(path=f"{SETTINGS}/save", view=save, methods=("POST",), roles=OWN),
+    Route(path=f"{SETTINGS}/delete", view=delete, methods=("POST",), roles=OWN),
     Route(path=f"{SETTINGS}/restore", view=restore, methods=("POST",), roles=OWN),
 )

@@ -52,6 +52,10 @@ async def test_areas_are_listed_the_next_to_end_first_and_page_without_gap() -> 
             found += labels(answer)
             following = re.search(r'rel="next" href="([^"]*)"', answer.text)
             path = following[1] if following else None
+            back = re.search(r'rel="prev" href="([^"]*)"', answer.text)
+            if back is not None:
+                before = found[: -len(labels(answer))][-50:]
+                assert labels(await browser.get(back[1])) == before
         assert found == wanted
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import trio
+from werkzeug.datastructures import FileStorage
 
 from retain.api.admin.rights import Rights
 from retain.api.console.evidence.bench import Bench
@@ -308,11 +309,32 @@ async def test_verification_runs_beside_and_shows_what_it_found() -> None:
         assert "started by otto" in text
 
 
+async def test_verification_reads_bodies_and_compares_with_an_old_checkpoint() -> None:
+    async with console() as server:
+        await fill(server)
+        browser = await server.signed_in("Auditor")
+        note = (await browser.get("/console/audit/checkpoint")).text.encode()
+        token = (await browser.get("/console/audit")).csrf
+        for content, status in ((note, 303), (b"no checkpoint", 400)):
+            answer = await browser.ask(
+                "POST",
+                "/console/audit/verify",
+                form={"csrf_token": token, "bodies": "yes"},
+                files={"since": FileStorage(io.BytesIO(content), filename="old.checkpoint")},
+            )
+            assert answer.status == status, answer.text
+            text = await settled(server, browser)
+        assert "the bytes in them are as they were sent" in text
+        assert re.search(r"what the checkpoint over \d+\srecords? signed was not rewritten", text)
+
+
 async def test_what_verification_finds_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     async with console() as server:
         finding = Finding(FindingKind.PART, "journal/1.log", 77, 3, f"a part is damaged {EVIL}")
         bad = Report((finding,), 4, 0, 1, 4, b"r" * 32)
-        monkeypatch.setattr(audit_work, "verification", lambda *_: Verification(bad, ("an event is odd",)))
+        monkeypatch.setattr(
+            audit_work, "verification", lambda *_, **__: Verification(bad, ("an event is odd",))
+        )
         browser = await server.signed_in()
         await browser.send("/console/audit/verify", {}, "/console/audit")
         text = await settled(server, browser)
@@ -407,8 +429,6 @@ async def test_checkpoint_key_and_receipt_are_files_and_a_receipt_is_checked_her
 
 
 async def checked(browser: Browser, data: bytes, name: str = "receipt.html") -> Any:
-    from werkzeug.datastructures import FileStorage
-
     token = (await browser.get("/console/audit")).csrf
     return await browser.ask(
         "POST",

@@ -82,7 +82,28 @@ async def test_pages_follow_one_another_without_gap_or_repetition() -> None:
                 found += labels(answer)
                 following = re.search(r'rel="next" href="([^"]*)"', answer.text)
                 path = following[1].replace("&amp;", "&") if following else None
+                back = re.search(r'rel="prev" href="([^"]*)"', answer.text)
+                if back is not None:
+                    before = await browser.get(back[1].replace("&amp;", "&"))
+                    assert labels(before) == found[-len(labels(answer)) - 50 : -len(labels(answer))]
             assert found == wanted
+
+
+async def test_the_page_before_passes_over_folders_as_wholes() -> None:
+    async with console() as server:
+        for folder in range(60):
+            for number in range(3):
+                await put(server, f"{folder:02}/{number}.wav")
+        browser = await server.signed_in()
+        first = await browser.get(at())
+        following = re.search(r'rel="next" href="([^"]*)"', first.text)
+        assert following is not None
+        second = await browser.get(following[1])
+        assert len(labels(second)) == 10
+        back = re.search(r'rel="prev" href="([^"]*)"', second.text)
+        assert back is not None
+        assert labels(await browser.get(back[1])) == labels(first)
+        assert 'rel="prev"' not in first.text
 
 
 async def test_a_search_finds_by_tags_and_by_the_beginning_of_names() -> None:

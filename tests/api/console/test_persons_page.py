@@ -66,12 +66,35 @@ def acts(server: Console, event: str) -> list[str]:
     return [entry.actor for entry in log(server.engine.disk, Filter()) if entry.event == event]
 
 
+@pytest.mark.parametrize(
+    ("fields", "what"),
+    [
+        ({"tenant": "mytenant"}, "4711.wav"),
+        ({"number": AREA.hex()}, "cart"),
+        ({"number": BLOB.hex(), "user": "nobody"}, "4711.wav"),
+    ],
+)
+async def test_a_tenant_and_a_number_find_what_they_name(fields: dict[str, str], what: str) -> None:
+    async with console() as server:
+        await fill(server)
+        text, _ = await found(await server.signed_in(), **fields)
+        assert "Found: 1\u00a0thing," in text
+        assert what in text
+
+
+@pytest.mark.parametrize("number", ["7", "x" * 32, AREA.hex().upper() + "0", f"{AREA.hex()[:-1]}٣"])
+async def test_a_number_that_is_none_is_refused_beside_its_field(number: str) -> None:
+    async with console() as server:
+        answer = await (await server.signed_in()).send(f"{PAGE}/find", {"number": number}, PAGE)
+        assert (answer.status, "A number has 32 digits" in answer.text) == (400, True)
+
+
 async def test_what_is_found_is_shown_as_a_dry_run() -> None:
     async with console() as server:
         await fill(server)
         browser = await server.signed_in()
         text, _ = await found(browser)
-        assert "Found: 2\u00a0things" in text
+        assert "Found: 2\u00a0things, 13\u00a0B" in text, "sesame and a voice, not their packing"
         assert "4711/<wbr>cart" in text
         assert "nothing has been changed" in text
         assert acts(server, "erasure-ordered") == acts(server, "area-deleted") == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 from urllib.parse import quote
 
@@ -40,7 +41,7 @@ async def test_a_shorter_retention_says_what_it_ends_and_needs_the_name() -> Non
         await browser.send(at("/blob/hold"), reason, at("/blob", name="old-held.wav"))
         asked = at("/retention", keep="days", days="14")
         preview = (await browser.get(asked)).text
-        assert "14\u00a0days instead of 30\u00a0days: 2\u00a0blobs end at once" in preview
+        assert "14\u00a0days instead of 30\u00a0days: 2\u00a0blobs, 8\u00a0B, end at once" in preview
         assert "hidden, kept" in preview
         assert await days(server) is None, "a preview changes nothing"
         sent = {"keep": "days", "days": "14"}
@@ -189,3 +190,55 @@ async def test_a_container_is_removed_unless_it_is_held() -> None:
         done = await browser.send(at("/remove"), {"sure": NAME})
         assert (done.status, done.location) == (303, "/console/containers")
         assert (await browser.get(AT)).status == 404
+
+
+async def test_a_container_and_a_tenant_are_held_and_let_go_on_a_page() -> None:
+    async with console() as server:
+        await put(server, "x.wav")
+        browser = await server.signed_in()
+        page = at("/holds")
+        assert "Neither this container nor its tenant is held" in (await browser.get(page)).text
+        empty = await browser.send(page, {"what": "tenant", "reason": " "})
+        assert (empty.status, "Say why" in empty.text) == (400, True)
+        for what in ("container", "tenant"):
+            done = await browser.send(page, {"what": what, "reason": f"case <{what}>"})
+            assert (done.status, done.location) == (303, page)
+        shown = (await browser.get(page)).text
+        assert "case &lt;container&gt;" in shown
+        assert "all of mytenant" in shown
+        assert (await browser.send(at("/remove"), {"sure": NAME})).status == 409
+        log = (await browser.get("/console/audit?actor=user:ann")).text
+        assert log.count("Hold set") == 2
+        numbers = re.findall(r'name="hold" value="([0-9a-f]{32})"', shown)
+        for number in numbers:
+            lifted = await browser.send(f"{page}/lift", {"hold": number}, page)
+            assert lifted.status == 303
+        again = await browser.send(f"{page}/lift", {"hold": numbers[0]}, page)
+        assert (again.status, "lifted already" in again.text) == (404, True)
+        assert "Neither this container nor its tenant is held" in (await browser.get(page)).text
+
+
+async def test_only_a_hold_that_the_page_shows_is_lifted_there() -> None:
+    async with console() as server:
+        await put(server, "x.wav")
+        browser = await server.signed_in()
+        await browser.send(at("/blob/hold"), {"name": "x.wav", "reason": "c"}, at("/blob", name="x.wav"))
+        hold = (await server.administration.acts()["hold list"](actor="cli"))[0]["hold"]
+        assert (await browser.send(at("/holds/lift"), {"hold": hold}, at("/holds"))).status == 404
+        assert len(await server.administration.acts()["hold list"](actor="cli")) == 1
+
+
+async def test_a_preview_says_how_much_ends_unless_it_is_too_much(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = ManualClock()
+    async with console(clock=clock) as server:
+        await put(server, "old.wav", bytes(1500))
+        clock.advance(20 * 86_400)
+        await put(server, "new.wav", bytes(300))
+        browser = await server.signed_in()
+        text = (await browser.get(at("/retention", keep="days", days="14"))).text
+        assert "1\u00a0blob, 1.5\u00a0kB, end at once" in text
+        assert "300\u00a0B" in text
+        monkeypatch.setattr("retain.engine.blobs.queries.ADDED_UP", 0)
+        text = (await browser.get(at("/retention", keep="days", days="14"))).text
+        assert "1\u00a0blob end at once" in text
+        assert "too many to add up" in text

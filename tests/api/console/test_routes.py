@@ -115,6 +115,25 @@ async def test_refusals_are_pages_too(method: str, path: str, status: int, words
             assert ("Allow" in answer.headers) is (status == 405)
 
 
+async def test_a_refusal_leads_back_to_the_page_it_came_from() -> None:
+    async with console() as server:
+        browser = await server.signed_in()
+        for path, back in (
+            ("/console/containers/mytenant/nothing", '<a class="button primary" href="/console/containers">'),
+            ("/console/audit/resources/x", 'href="/console/audit">Back to Audit</a>'),
+        ):
+            answer = await browser.get(path)
+            assert (answer.status, back in answer.text) == (404, True), answer.text
+        assert "Back to" not in (await browser.get("/console/nothing-here")).text
+
+
+async def test_help_leads_into_the_documentation_where_it_is_built(monkeypatch: pytest.MonkeyPatch) -> None:
+    for built, wanted in ((frozenset(), "<code>docs/console.md</code>"), ({"console"}, '"/docs/console/"')):
+        monkeypatch.setattr("retain.api.html.rendering.help_pages", lambda built=built: built)
+        async with console() as server:
+            assert wanted in (await (await server.signed_in()).get("/console/tokens")).text
+
+
 async def test_what_is_no_page_is_refused_in_a_line_of_text() -> None:
     async with console() as server:
         for path in ("/nothing-here", "/console/api/nothing-here"):

@@ -206,3 +206,43 @@ async def test_names_and_values_run_nothing() -> None:
             answer = await browser.get(f"{PAGE}?{whose}{path}")
             assert (answer.status, EVIL in answer.text) == (200, False)
             assert "</textarea>&lt;" not in answer.text
+
+
+async def test_a_level_is_deleted_unless_somebody_changed_it() -> None:
+    async with console() as server:
+        await make(server, {"theme": "light"}, Level.GLOBAL)
+        await make(server, {"theme": "dark"}, Level.USER, "maria")
+        browser = await server.signed_in()
+        page = f"{PAGE}?application=desk&user=maria"
+        assert "delete=user" in (await browser.get(page)).text
+        asked = await browser.get(f"{page}&delete=user")
+        assert "Delete this level for good" in asked.text
+        sent = {"application": "desk", "user": "maria", "level": "user"}
+        old = await tag_on(browser, f"{page}&delete=user")
+        await make(server, {"theme": "blue"}, Level.USER, "maria")
+        late = await browser.send(f"{PAGE}/delete", {**sent, "tag": old}, f"{page}&delete=user")
+        assert (late.status, "Nothing was deleted" in late.text) == (412, True)
+        assert "blue" in late.text
+        tag = await tag_on(browser, f"{page}&delete=user")
+        done = await browser.send(f"{PAGE}/delete", {**sent, "tag": tag}, f"{page}&delete=user")
+        assert done.status == 303
+        assert await value_of(server, Level.USER, "maria") is None
+        assert await value_of(server, Level.GLOBAL) == {"theme": "light"}
+        assert "Deleted the settings of the user." in (await browser.get(page)).text
+        assert (await browser.get(f"{page}&delete=user")).status == 303, "nothing is left to delete"
+        assert (await browser.get(f"{page}&delete=nothing")).status == 404
+        assert "Document deleted" in (await browser.get("/console/audit?actor=user:ann")).text
+
+
+async def test_users_delete_only_their_own_levels() -> None:
+    async with console() as server:
+        await make(server, {"theme": "light"}, Level.GLOBAL)
+        await make(server, {"theme": "dark"}, Level.USER, "maria")
+        browser = await server.signed_in("User")
+        for query, status in (("&user=maria&delete=user", 403), ("&delete=application", 403)):
+            assert (await browser.get(f"{PAGE}?application=desk{query}")).status == status
+        for fields in ({"level": "application"}, {"level": "user", "user": "maria"}):
+            sent = {"application": "desk", "tag": "*", **fields}
+            assert (await browser.send(f"{PAGE}/delete", sent, PAGE)).status in (403, 412)
+        assert await value_of(server, Level.GLOBAL) == {"theme": "light"}
+        assert await value_of(server, Level.USER, "maria") == {"theme": "dark"}

@@ -1,0 +1,20 @@
+"""Where a page's help leads: into the documentation that this server carries, or to the file that has it."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from typing import Final
+
+SITE: Final = "site"
+"""The folder of the package with the documentation as `make docs` builds it; it may be missing."""
+
+
+def help_pages() -> frozenset[str]:
+    """Return the names of the pages of the built documentation, which are served at `/docs/NAME/`.
+
+    Read once, at the start.
+    """
+    site = files("retain") / SITE
+    if not site.is_dir():
+        return frozenset()
+    return frozenset(folder.name for folder in site.iterdir() if (folder / "index.html").is_file())
