@@ -8,7 +8,7 @@ from collections import defaultdict
 from tests.test_layers import SHIPPED, modules
 
 INTERFACES_APART = frozenset(("api/areas", "api/blobs", "api/settings"))
-"""Interfaces do not import one another (`tests/test_layers.py`), so each has words of its own for its wire."""
+"""Interfaces do not import one another (`tests/test_layers.py`), so each has its own words."""
 
 SHARED = frozenset(("Address", "MethodNotAllowed", "NoRoute", "OverLimit", "Query", "UnsupportedBody"))
 """Names that several interfaces have, each for its own part of the same field."""

@@ -685,7 +685,9 @@ def test_what_a_first_start_leaves_that_dies_at_once_is_no_foreign_file(name: st
     disk = MemoryDisk()
     filled(disk, name)
     disk.add_folder("lost+found")
-    opened(disk)
+    log, records = opened(disk)
+    assert records == []
+    log.append([draft()], T0)
 
 
 def test_only_files_under_our_own_names_are_swept_away(disk: Disk) -> None:

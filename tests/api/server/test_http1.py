@@ -442,7 +442,9 @@ async def test_garbage_instead_of_frames_ends_the_connection(tmp_path: Path) -> 
     def garbage(port: int, certificate: Path) -> None:
         with trusting(port, certificate, "h2") as stream:
             stream.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-            until_closed(stream)
+            answer = until_closed(stream)
+        settings = 4
+        assert (len(answer), answer[3]) == (9 + int.from_bytes(answer[:3]), settings), "one frame, no answer"
 
     await run(tmp_path, garbage, over_http_1)
 
