@@ -88,15 +88,18 @@ class Selection:
     def tests(self, point: Point) -> list[str]:
         """Return the tests that run a change, the fastest first.
 
-        What runs only while modules are imported is seen by every test of its module.
+        What runs only while modules are imported is seen by every test of its module, and by tests of its
+        room that look at a table without running a line of it.
         """
         lines = self._data.contexts_by_lineno(point.path)
         fresh = self._sources.get(point.path) == _digest(self._tree / point.path)
         span = range(point.line, point.last + 1)
         contexts = {context for line in span for context in lines.get(line, ())} - {""} if fresh else set()
-        if not contexts:
-            contexts = {context for there in lines.values() for context in there} - {""}
         names = {context.rsplit("|", 1)[0] for context in contexts}
+        if not names:
+            names = {context.rsplit("|", 1)[0] for there in lines.values() for context in there} - {""}
+            room = "tests/" + "/".join(point.path.split("/")[:2]) + "/"
+            names |= {name for name in self._seconds if name.startswith(room)}
         return sorted(
             (name for name in names if name in self._seconds), key=lambda name: (self.seconds(name), name)
         )

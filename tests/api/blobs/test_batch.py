@@ -433,3 +433,21 @@ async def test_a_malformed_batch_has_one_answer_and_does_nothing(filled: BlobCli
     [fault] = answers_of(await send(filled, IN_CONTAINER, body))
     assert (fault.identity, fault.status, fault.code) == (None, 400, "InvalidInput")
     assert len(await names(filled)) == 3
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (b"--B\r\nContent-Type: application/http\r\n--B--", "A part has no empty line"),
+        (b"--B\r\nX: y\r\n\r\n\r\n--B--", "A part needs the header content-type"),
+        (b"--B\r\n--B", "The body does not end"),
+        (b"--B--", "The batch holds no request"),
+        (b"--BB\r\n--B--", "A line begins with the boundary"),
+        (b"x--B\r\n--B--", "The body does not begin"),
+    ],
+)
+def test_a_malformed_batch_says_what_is_wrong_with_it(body: bytes, words: str) -> None:
+    with pytest.raises(AzureError) as refused:
+        parse_batch(body, b"B")
+    assert refused.value.code == "InvalidInput"
+    assert refused.value.message.startswith(words)

@@ -406,3 +406,19 @@ async def test_tags_are_copied_or_given_never_both(client, first):
     given = [*first, ("x-ms-copy-source-tag-option", "REPLACE"), ("x-ms-tags", "a=b")]
     assert (await copy(client, headers=given)).status < 300
     assert (await client.send("GET", "/recordings/b?comp=tags")).texts("TagSet/Tag/Key") == ["a"]
+
+
+async def test_the_type_of_a_block_list_is_not_the_blobs(client):
+    """Nor are its language, its encoding and its cache control: only `x-ms-blob-` headers are."""
+    await client.send("PUT", block_path(b"1", "b"), [], b"x")
+    own = [
+        ("content-type", "text/xml"),
+        ("content-language", "de"),
+        ("content-encoding", "gzip"),
+        ("cache-control", "no-store"),
+    ]
+    body = block_list(("Latest", b"1"))
+    assert (await client.send("PUT", "/recordings/b?comp=blocklist", own, body)).status == 201
+    found = (await client.head("b")).headers
+    assert found["content-type"] == "application/octet-stream"
+    assert not {"content-language", "content-encoding", "cache-control"} & found.keys()

@@ -142,3 +142,18 @@ def test_an_etag_is_the_tick_count_of_its_instant():
     for text in ("", '"', "0x", "0x8d91c20ae6f18a7", '"0x8D91C20AE6F18A7', "*", "8D91C20AE6F18A7"):
         assert etag.parse(text) is None
     assert etag.filetime_hex(0) == "019DB1DED53E8000"
+
+
+@pytest.mark.parametrize("name", ["if-modified-since", "if-unmodified-since"])
+@pytest.mark.parametrize("date", ["tomorrow", "2044-11-06T08:49:37Z", "Sun, 06 Nov 2044"])
+async def test_a_date_that_cannot_be_read_is_refused_by_writes_and_ignored_by_reads(client, name, date):
+    await client.put("a", b"1")
+    for method, path in (
+        ("DELETE", "/recordings/a"),
+        ("PUT", "/recordings/a?comp=metadata"),
+        ("PUT", "/recordings?restype=container&comp=metadata"),
+    ):
+        answer = await client.send(method, path, [(name, date)])
+        assert (answer.status, answer.code) == (400, "InvalidHeaderValue"), (method, path)
+        assert answer.xml.findtext("HeaderName") == name
+    assert (await client.get("a", [(name, date)])).status == 200

@@ -420,3 +420,11 @@ async def test_query_names_are_read_in_any_case(client: BlobClient) -> None:
     assert answer.texts("Blobs/Blob/Name") == ["b"]
     answer = await client.send("GET", "/recordings?restype=container&comp=list&prefix=a&PREFIX=b")
     assert (answer.status, answer.code) == (400, "InvalidQueryParameterValue")
+
+
+async def test_of_parameters_given_twice_the_first_in_the_alphabet_is_named(client):
+    path = (
+        "/recordings?restype=container&comp=list&prefix=a&prefix=b&marker=a&marker=b&delimiter=/&delimiter=/"
+    )
+    answer = await client.send("GET", path)
+    assert (answer.status, answer.xml.findtext("QueryParameterName")) == (400, "delimiter")

@@ -103,3 +103,15 @@ async def test_a_setting_that_cannot_be_read_is_refused_and_changes_nothing(clie
     answer = await client.send("PUT", PROPERTIES, [], properties(inner))
     assert (answer.status, answer.code) == (400, code)
     assert (await client.send("GET", PROPERTIES)).body == before
+
+
+@pytest.mark.parametrize(
+    ("days", "status"),
+    [
+        *(("0", 400), ("1", 202), ("365", 202), ("366", 400), ("000000365", 202), (" 5", 202)),
+        *(("0" * 5000, 400), ("", 400), ("-1", 400), ("1.0", 400), ("\u0661", 400)),
+    ],
+)
+async def test_the_days_of_a_retention_policy(client, days, status):
+    policy = f"<DeleteRetentionPolicy><Enabled>true</Enabled><Days>{days}</Days></DeleteRetentionPolicy>"
+    assert (await client.send("PUT", PROPERTIES, [], properties(policy))).status == status

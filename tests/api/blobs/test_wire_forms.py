@@ -255,20 +255,27 @@ STATUSES = {
         AuthenticationFailed AuthorizationFailure AuthorizationPermissionMismatch
         AuthorizationServiceMismatch AuthorizationResourceTypeMismatch AuthorizationProtocolMismatch
         AuthorizationSourceIPMismatch UnauthorizedBlobOverwrite
+        CorsPreflightFailure
     """,
     401: """
         NoAuthenticationInformation
     """,
     404: """
         ContainerNotFound BlobNotFound ResourceNotFound
+        CannotVerifyCopySource
     """,
     409: """
         ContainerAlreadyExists ContainerBeingDeleted BlobAlreadyExists InvalidBlobType SnapshotsPresent
         BlockCountExceedsLimit FeatureVersionMismatch
+        BlobImmutableDueToPolicy ContainerImmutableDueToPolicy LeaseAlreadyPresent CopyIdMismatch
+        LeaseNotPresentWithLeaseOperation LeaseIdMismatchWithLeaseOperation NoPendingCopyOperation
+        LeaseIsBreakingAndCannotBeAcquired LeaseIsBreakingAndCannotBeChanged LeaseIsBrokenAndCannotBeRenewed
+        BothUserTagsAndSourceTagsCopyPresentException
     """,
     412: """
         ConditionNotMet SourceConditionNotMet TargetConditionNotMet LeaseIdMissing
         LeaseIdMismatchWithBlobOperation LeaseNotPresentWithBlobOperation
+        LeaseNotPresentWithContainerOperation LeaseIdMismatchWithContainerOperation LeaseLost
     """,
     416: """
         InvalidRange
@@ -281,6 +288,8 @@ STATUSES = {
         OutOfRangeInput InvalidResourceName InvalidUri InvalidInput InvalidMetadata EmptyMetadataKey
         MetadataTooLarge InvalidXmlDocument InvalidXmlNodeValue MissingRequiredXmlNode UnsupportedXmlNode
         EmptyTagName DuplicateTagNames TagsTooLarge InvalidTag
+        BothCrc64AndMd5HeaderPresent Crc64Mismatch UnsatisfiableCondition ExceedsMaxBatchRequestCount
+        RequestUrlFailedToParse
     """,
     405: """
         UnsupportedHttpVerb
@@ -297,6 +306,9 @@ STATUSES = {
     501: """
         NotImplemented
     """,
+    507: """
+        InsufficientAccountStorage
+    """,
     503: """
         ServerBusy
     """,
@@ -306,6 +318,10 @@ STATUSES = {
 @pytest.mark.parametrize(("status", "codes"), STATUSES.items())
 def test_the_statuses_are_those_of_the_specification(status, codes):
     assert {code: TABLE[code].status for code in codes.split()} == dict.fromkeys(codes.split(), status)
+
+
+def test_no_code_is_without_a_status_here():
+    assert {code for codes in STATUSES.values() for code in codes.split()} == TABLE.keys()
 
 
 def rule(**changes):

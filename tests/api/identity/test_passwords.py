@@ -224,6 +224,7 @@ async def test_a_flood_of_logins_is_sent_away_instead_of_queued() -> None:
     verifier.gate.clear()
     identity = make(verifier, throttle=ThrottleOptions(free=10**6))
     outcomes: list[type[Exception]] = []
+    waits: set[int | None] = set()
 
     async def call(number: int) -> None:
         try:
@@ -232,12 +233,14 @@ async def test_a_flood_of_logins_is_sent_away_instead_of_queued() -> None:
             )
         except (Unauthenticated, TooManyAttempts) as refusal:
             outcomes.append(type(refusal))
+            waits.add(getattr(refusal, "retry_after", None))
 
     async with trio.open_nursery() as nursery:
         for number in range(WAITING_MAX + 12):
             nursery.start_soon(call, number)
         await trio.testing.wait_all_tasks_blocked()
         assert outcomes == [TooManyAttempts] * 10
+        assert waits == {1}
         verifier.gate.set()
     assert len(outcomes) == WAITING_MAX + 12
 
@@ -275,6 +278,10 @@ def test_users_that_cannot_be_are_refused_at_the_start() -> None:
         IdentityOptions(users=(ANN, ANN))
     with pytest.raises(ValueError, match="realm"):
         IdentityOptions(realm='a"b')
+    for realm in ("é", "a\nb", "a\\b", "\x7f", '"'):
+        with pytest.raises(ValueError, match="realm"):
+            IdentityOptions(realm=realm)
+    assert IdentityOptions(realm="All of it!").realm == "All of it!"
 
 
 def test_secrets_stay_out_of_representations() -> None:

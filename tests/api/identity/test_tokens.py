@@ -166,6 +166,12 @@ class TestBelieved:
         caller = await call(make(Source()), sign(claims))
         assert caller.roles == {"a", "b", "one group", "read", "write", "realm", "Collection"}
 
+    async def test_the_first_thousand_roles_count(self) -> None:
+        caller = await call(
+            make(Source()), sign({**CLAIMS, "roles": [f"r{number}" for number in range(1002)]})
+        )
+        assert caller.roles == {f"r{number}" for number in range(1000)}
+
 
 class TestRefused:
     @pytest.mark.parametrize(

@@ -148,3 +148,17 @@ async def test_two_readers_who_see_different_things_have_different_tags(client: 
 async def test_keys_and_values_have_different_tags(client: Client) -> None:
     await put_up(client)
     assert (await client.call("GET", "global")).tag != (await client.call("GET", "global?keys")).tag
+
+
+async def test_a_patch_without_effect_is_held_against_its_conditions_all_the_same(client: Client) -> None:
+    await client.call("POST", "global/c", {"a": {"b": 1}})
+    tag = (await client.call("GET", "currentuser/c")).tag
+    for headers, status in (
+        (matching('"stale"'), 412),
+        (none_matching("*"), 412),
+        (none_matching(tag), 412),
+        (matching(tag), 204),
+        ([], 204),
+    ):
+        answer = await client.call("PATCH", "currentuser/c", {"a": None}, headers=headers)
+        assert answer.status == status, headers

@@ -18,6 +18,8 @@ from retain.api.identity import Caller, Unauthenticated
 from retain.api.settings import stream as stream_module
 from retain.api.settings.reads import SettingsReader, Wanted
 from retain.api.settings.stream import HEARTBEAT_S
+from retain.api.settings.watch import Watchers
+from retain.engine.settings import Level, Place
 from retain.engine.settings.queries import ReadResult
 from tests.kit.settings import ANN, BOB, PROXY, ROOT, Client, User, settings_client, whole
 
@@ -430,3 +432,14 @@ async def test_a_poll_ends_with_the_token(
     start = trio.current_time()
     assert (await poll(client, "device/d/c?wait=300", tag)).status == 304
     assert trio.current_time() - start == pytest.approx(50, abs=1)
+
+
+async def test_a_change_elsewhere_wakes_no_watcher(client: Client) -> None:
+    watchers = Watchers(client.engine, 10, 10)
+    mine = Place("app", Level.USER, "", "ann")
+    with watchers.watch([mine], "user:ann") as watch:
+        watch.arm()
+        await client.call("POST", "global", {"c": {"x": 1}})
+        assert not watch._changed.is_set()
+        await client.call("POST", "currentuser", {"c": {"y": 1}})
+        assert watch._changed.is_set()
