@@ -114,4 +114,4 @@ class ContentSource(Protocol):
     """Where contents are read by their address: a `Log`, or the files of one that another process writes."""
 
     def content(self, address: int) -> bytes | None:
-        """See `Log.content`."""
+        """Return the content at an address; see `Log.content`."""

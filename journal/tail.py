@@ -108,7 +108,7 @@ class FileTail:
         self._decoder = Decoder(reader.chain, segment=number, offset=reader.offset, whitening=whitening)
 
     def _reach(self, start: Position, *, checked: bool) -> None:
-        """Go on to the end of record `start.seq`. Raises `PositionMismatch` where it never had that root."""
+        """Advance to the end of record `start.seq`. Raises `PositionMismatch` if it never had that root."""
         try:
             for _ in self.frames(start.seq):
                 pass
@@ -119,7 +119,7 @@ class FileTail:
             raise PositionMismatch(f"the journal never had that root at record {start.seq}", seq=start.seq)
 
     def _turn(self, seq: int) -> None:
-        """Go on in the next segment. Raises `Corrupt` if there is none, or it does not follow."""
+        """Continue in the next segment. Raises `Corrupt` if there is none, or it does not follow."""
         old, number = self._reader, self._file.segment.number
         following = next((one for one in find_segments(self._disk)[0] if one.number == number + 1), None)
         if following is None:

@@ -71,7 +71,7 @@ def main(count: int, rounds: int) -> None:
 
 
 def _pages(client: Client, count: int) -> Iterator[tuple[str, str]]:
-    """Each page with a word for it."""
+    """Yield each page with a word for it."""
     name = name_of(count // 2)
     where = quote("RecordingType='RARE'")
     since = quote("StoredTime >= '2022-01-14'")
@@ -204,7 +204,7 @@ def _commands(store: engine.Engine, count: int) -> Iterator[Command[Any]]:
 
 
 async def _fill(folder: Path, count: int) -> float:
-    """Seconds it took. The folder is closed cleanly."""
+    """Fill the folder, close it cleanly, and return the seconds it took."""
     async with engine.open_engine(folder) as store:
         await store.submit(
             EnsureContainers(

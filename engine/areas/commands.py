@@ -66,7 +66,7 @@ class AreasPolicy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WriteArea(Command[Result], Generic[Result]):
-    """Gives keys of an area values.
+    """Set the values of keys of an area.
 
     Attributes:
         name: See the subclasses.
@@ -104,7 +104,7 @@ class UpdateArea(WriteArea[bool]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeleteArea(Command[None]):
-    """Deletes an area with all its keys.
+    """Delete an area with all its keys.
 
     Attributes:
         name: The id from the client.

@@ -79,7 +79,7 @@ class BlobCommand(ContainerCommand[Result], Generic[Result]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WriteBlob(BlobCommand[Written]):
-    """Writes a blob. Staged blocks of that name go.
+    """Write a blob. Blocks staged under its name are removed.
 
     Attributes:
         resource: 16 random bytes, used if the name is new.
@@ -103,7 +103,7 @@ class WriteBlob(BlobCommand[Written]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PutBlob(WriteBlob):
-    """Writes a blob whole: Put Blob, and the destination of a copy.
+    """Write a blob in full: Put Blob, and the destination of a copy.
 
     Attributes:
         body: The content.
@@ -132,7 +132,7 @@ class StageBlock(BlobCommand[None]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommitBlocks(WriteBlob):
-    """Makes a blob of blocks; uncommitted blocks that it does not name go.
+    """Make a blob of blocks; uncommitted blocks that it does not name are removed.
 
     Attributes:
         blocks: Where to look and for which decoded id, in the order of the content; at most 50,000.
@@ -144,7 +144,7 @@ class CommitBlocks(WriteBlob):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SetBlobHeaders(BlobCommand[Written]):
-    """Replaces all stored content headers and the MD5 (Set Blob Properties)."""
+    """Replace all stored content headers and the MD5 (Set Blob Properties)."""
 
     headers: ContentHeaders
     md5: bytes | None
@@ -152,21 +152,21 @@ class SetBlobHeaders(BlobCommand[Written]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SetBlobMetadata(BlobCommand[Written]):
-    """Replaces all metadata of a blob."""
+    """Replace all metadata of a blob."""
 
     metadata: Pairs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SetBlobTags(BlobCommand[None]):
-    """Replaces all tags of a blob. Neither ETag, Last-Modified nor its end change."""
+    """Replace all tags of a blob. Neither ETag, Last-Modified nor its end change."""
 
     tags: Pairs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SetBlobTier(BlobCommand[None]):
-    """Sets the access tier. Neither ETag, Last-Modified nor its end change."""
+    """Set the access tier. Neither ETag, Last-Modified nor its end change."""
 
     tier: str
 
@@ -180,6 +180,6 @@ class LeaseBlob(BlobCommand[Leased]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeleteBlob(BlobCommand[None]):
-    """Deletes a blob, and what is staged under its name."""
+    """Delete a blob, and what is staged under its name."""
 
     FREES_SPACE: ClassVar[bool] = True

@@ -36,7 +36,7 @@ class ContainerCommand(Command[Result], Generic[Result]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CreateContainer(ContainerCommand[Written]):
-    """Makes a container.
+    """Create a container.
 
     Attributes:
         resource: 16 random bytes.
@@ -67,7 +67,7 @@ class EnsureContainers(Command[tuple[str, ...]]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeleteContainer(ContainerCommand[None]):
-    """Deletes a container with all it holds."""
+    """Delete a container with its contents."""
 
     FREES_SPACE: ClassVar[bool] = True
 
@@ -76,7 +76,7 @@ class DeleteContainer(ContainerCommand[None]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SetContainerMetadata(ContainerCommand[Written]):
-    """Replaces all metadata of a container."""
+    """Replace all metadata of a container."""
 
     metadata: Pairs
     conditions: Conditions = UNCONDITIONAL
@@ -84,7 +84,7 @@ class SetContainerMetadata(ContainerCommand[Written]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SetContainerAccess(ContainerCommand[Written]):
-    """Replaces the stored access policies and the public access level (Set Container ACL)."""
+    """Replace the stored access policies and the public access level (Set Container ACL)."""
 
     policies: tuple[StoredPolicy, ...]
     public_access: str | None
@@ -93,7 +93,7 @@ class SetContainerAccess(ContainerCommand[Written]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SetContainerRetention(ContainerCommand[None]):
-    """Sets how long blobs are kept after their last write, for those there already too.
+    """Set how long blobs are kept after their last write, existing ones included.
 
     Attributes:
         days: 0 keeps for ever, None follows the server's configuration.
@@ -127,7 +127,7 @@ class ConfigureRetention(Command[bool]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SetServiceProperties(Command[None]):
-    """Changes an account's service properties (CORS rules, default version, logging …).
+    """Change an account's service properties (CORS rules, default version, logging …).
 
     Attributes:
         account: The tenant's account.

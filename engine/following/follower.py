@@ -158,7 +158,7 @@ class Follower:
             return await in_thread(work, shortages=self.shortages)
 
     def glance(self, query: Callable[[State, int], Value]) -> Value:
-        """As `read`: all that a follower sees is durable."""
+        """Do as `read`: all that a follower sees is durable."""
         if self._board.durable > self.state.seq:
             self.catch_up(self._board.durable)
         return query(self.state, self.now())

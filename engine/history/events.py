@@ -126,7 +126,7 @@ class ClockAccepted(Event):
 
     @classmethod
     def subject(cls, details: Mapping[str, Any]) -> str:
-        """Which time was accepted, and which one it replaced."""
+        """Return which time was accepted, and which one it replaced."""
         clock, present, vouched = details["clock"], details["present"], details["vouched"]
         before = f"before: {timestamp(present)}"
         doubted = f", vouched for: {timestamp(vouched)}" if vouched < present else ""

@@ -57,6 +57,6 @@ class LiftHold(Command[Hold]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RestateHold(Command[bool]):
-    """Writes a hold down once more, so that its older record may be erased. Answers whether there is one."""
+    """Record a hold again, so that its older record may be erased. Result: whether it exists."""
 
     hold_id: bytes

@@ -55,7 +55,7 @@ LIVING, ENDED, HELD = "living", "ended", "held"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EndSubjects(Command[tuple[Ended, ...]]):
-    """Ends what still lives of these, on request of the person whom it is about. What is held stays.
+    """End these resources, on request of the person whom they are about. What is held stays.
 
     Attributes:
         targets: What; a number that meanwhile belongs to nothing living is passed over.

@@ -62,16 +62,16 @@ class SettingsAhead(Ahead):
         self._work = work
 
     def decide(self, now: int) -> Decision[Any]:
-        """See `Ahead.decide`."""
+        """Decide the command; see `Ahead.decide`."""
         return self._work(self._excerpt, now)
 
     def holds(self) -> bool:
-        """See `Ahead.holds`."""
+        """Return whether the decision is still valid; see `Ahead.holds`."""
         return self._excerpt.agrees(self._state.excerpt(self._places, usage=self._usage))
 
 
 def looks_ahead(state: SettingsState) -> Mapping[type[Command[Any]], LookAhead]:
-    """Which commands may be decided ahead."""
+    """Return which commands may be decided ahead."""
     writes: dict[type[Command[Any]], Callable[[SettingsState, Any], bool]] = {
         PostValue: _writes_long,
         PutValue: _writes_long,
@@ -129,7 +129,7 @@ def _writes_long(state: SettingsState, command: Any) -> bool:
 
 
 def _is_named(command: Any) -> bool:
-    """Whether a command for a whole level touches only what its body names."""
+    """Return whether a command for a whole level touches only what its body names."""
     return (
         isinstance(command, PostValue | MergeValue) and not command.path and type(command.body.value) is dict
     )
@@ -140,7 +140,7 @@ def _patches_long(state: SettingsState, command: PatchValue) -> bool:
 
 
 def _changes_long(state: SettingsState, command: SettingsWrite, paths: Sequence[Path] | None = None) -> bool:
-    """Whether much stands at what is changed, or beside it in the objects on the way there.
+    """Return whether the changed value is long, or the objects on the path to it.
 
     Args:
         state: The settings.
@@ -173,7 +173,7 @@ def concerned(state: SettingsState, places: Iterable[Place]) -> list[Document]:
 
 
 def reads_long(state: SettingsState, places: Iterable[Place], path: Path) -> bool:
-    """Return whether much stands under `path` in the documents: whether reading it takes long."""
+    """Return whether the values under `path` in the documents are long to read."""
     documents = concerned(state, places)
     if sum(document.size for document in documents) <= LONG_BYTES:
         return False

@@ -53,7 +53,7 @@ class SettingsWrite(Command[WriteResult]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PostValue(SettingsWrite):
-    """Makes the target, which must not exist on its own level, out of `body`."""
+    """Create the target, which must not exist on its own level, from `body`."""
 
     METHOD: ClassVar[str] = "POST"
 
@@ -62,7 +62,7 @@ class PostValue(SettingsWrite):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PutValue(SettingsWrite):
-    """Replaces the target by `body`; at device level also makes it."""
+    """Replace the target by `body`; at device level also create it."""
 
     METHOD: ClassVar[str] = "PUT"
 
@@ -71,7 +71,7 @@ class PutValue(SettingsWrite):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MergeValue(SettingsWrite):
-    """Merges `body` into the target (RFC 7396)."""
+    """Merge `body` into the target (RFC 7396)."""
 
     METHOD: ClassVar[str] = "PATCH"
 
@@ -80,7 +80,7 @@ class MergeValue(SettingsWrite):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PatchValue(SettingsWrite):
-    """Applies the `steps` of a JSON patch (RFC 6902) to the target, as it is on its own level.
+    """Apply the `steps` of a JSON patch (RFC 6902) to the target, as it is on its own level.
 
     Attributes:
         steps: The operations.
@@ -96,7 +96,7 @@ class PatchValue(SettingsWrite):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeleteValue(SettingsWrite):
-    """Removes the target from its own level; without a path, ends the document."""
+    """Remove the target from its own level; without a path, end the document."""
 
     METHOD: ClassVar[str] = "DELETE"
     FREES_SPACE: ClassVar[bool] = True
@@ -104,7 +104,7 @@ class DeleteValue(SettingsWrite):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RestoreValue(SettingsWrite):
-    """Restores the value that the target had in an earlier revision.
+    """Restore the value that the target had in an earlier revision.
 
     Attributes:
         body: That value.

@@ -103,7 +103,10 @@ class Appender:
         return batch.addresses
 
     def receive(self, committed: Committed) -> Frame:
-        """See `Log.receive`. Raises `Corrupt`, with nothing written; `NoSpace`, `OSError`."""
+        """Append a frame of another journal; see `Log.receive`.
+
+        Raises `Corrupt`, with nothing written; `NoSpace`, `OSError`.
+        """
         number, offset, last, data = committed
         head = self.head
         follows = number == head.segment + 1 and head.seq >= self._live.segment.first
