@@ -7,13 +7,18 @@ nothing but the dependencies it names.
 from __future__ import annotations
 
 import json
+import os
 import re
+import shutil
+import signal
 import subprocess
 import sys
 import tarfile
+import urllib.request
 import venv
 import zipfile
 from email.parser import Parser
+from hashlib import sha256
 from importlib.metadata import distribution
 from pathlib import Path
 
@@ -54,8 +59,14 @@ trio.run(main)
 """
 
 
+BUILT = {**os.environ, "SOURCE_DATE_EPOCH": "1700000000"}
+"""As packagers build: with a time that does not depend on when they do (reproducible-builds.org)."""
+
+
 def run(*command: str | Path, folder: Path) -> str:
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=200, check=False)
+    done = subprocess.run(
+        command, cwd=folder, env=BUILT, capture_output=True, text=True, timeout=200, check=False
+    )
     assert done.returncode == 0, (command, done.stdout, done.stderr)
     return done.stdout
 
@@ -79,6 +90,74 @@ def wheel(archive: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     run(sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", folder, folder=source)
     (found,) = folder.glob("retain-*.whl")
     return found
+
+
+def test_two_builds_are_equal_byte_for_byte(archive: Path, wheel: Path, tmp_path: Path) -> None:
+    """From files with other times, in another folder, at another moment."""
+    run(sys.executable, "-m", "hatchling", "build", "--target", "sdist", "--directory", tmp_path, folder=ROOT)
+    (again,) = tmp_path.glob("retain-*.tar.gz")
+    assert sha256(again.read_bytes()).hexdigest() == sha256(archive.read_bytes()).hexdigest()
+    with tarfile.open(again) as file:
+        file.extractall(tmp_path, filter="data")
+    (source,) = (path for path in tmp_path.iterdir() if path.is_dir())
+    for path in source.rglob("*"):
+        os.utime(path, (1_800_000_000, 1_800_000_000))
+    run(
+        sys.executable,
+        "-m",
+        "hatchling",
+        "build",
+        "--target",
+        "wheel",
+        "--directory",
+        tmp_path,
+        folder=source,
+    )
+    (other,) = tmp_path.glob("retain-*.whl")
+    assert sha256(other.read_bytes()).hexdigest() == sha256(wheel.read_bytes()).hexdigest()
+
+
+def test_it_is_installed_as_a_tool_and_serves_in_an_empty_folder(wheel: Path, tmp_path: Path) -> None:
+    """As the installation page says: `uv tool install`, then `retain serve`."""
+    uv = shutil.which("uv", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    if uv is None:
+        pytest.skip("uv is not installed")
+    places = {"UV_TOOL_DIR": str(tmp_path / "tools"), "UV_TOOL_BIN_DIR": str(tmp_path / "bin")}
+    installed = subprocess.run(
+        [uv, "tool", "install", "--python", sys.executable, wheel],
+        env={**os.environ, **places},
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=False,
+    )
+    if installed.returncode != 0 and re.search("(?i)failed to fetch|network|connect", installed.stderr):
+        pytest.skip("uv reaches no package index")
+    assert installed.returncode == 0, installed.stderr
+    folder = tmp_path / "empty"
+    folder.mkdir()
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("RETAIN_")}
+    process = subprocess.Popen(
+        [tmp_path / "bin" / "retain", "serve", "--bind", "127.0.0.1:0"],
+        cwd=folder,
+        env={**environ, "PYTHONUNBUFFERED": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        found = next(
+            match for line in process.stdout if (match := re.search(r"listens on (http://\S+)", line))
+        )
+        with urllib.request.urlopen(f"{found[1]}/readyz", timeout=60) as answer:
+            assert answer.read() == b"ok\n"
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60) == 0
+    finally:
+        process.kill()
+        process.communicate()
+    assert [path.name for path in folder.iterdir()] == ["retain-data"]
 
 
 def needed(name: str, found: set[str]) -> set[str]:
