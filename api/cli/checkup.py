@@ -219,6 +219,10 @@ def proxy(config: Config, requests: list[dict[str, Any]]) -> Iterator[CheckResul
                 f'if {one["peer"]} is your proxy: trusted_proxies = ["{one["peer"]}"], behind_proxy = true'
             )
             yield CheckResult("proxy", WARNING, f"{text}; the headers are ignored", advice)
+        elif one.get("unusable"):
+            advice = "a prefix is a path such as /retain, sent without Forwarded; or set external_url"
+            wrong = ", ".join(one["unusable"])
+            yield CheckResult("proxy", WARNING, f"{text}; what it says of {wrong} cannot be used", advice)
         elif one["trusted"] and not one["headers"]:
             advice = "let the proxy send X-Forwarded-For, X-Forwarded-Proto and X-Forwarded-Host"
             yield CheckResult("proxy", WARNING, text, advice)

@@ -54,8 +54,29 @@ def _host(request: Request) -> str:
     return f"{address}:{port}" if port else address
 
 
+_CHECKS = {"proto": re.compile(r"https?"), "host": _HOST, "prefix": _PREFIX}
+"""What a proxy may say; a prefix is a path whose characters need no escape."""
+
+
+def unusable(request: Request) -> list[str]:
+    """Return what a trusted proxy forwarded that links cannot begin with: `proto`, `host`, `prefix`."""
+    said = _said(request)
+    wrong = [name for name, check in _CHECKS.items() if name in said and not check.fullmatch(said[name])]
+    if request.header_values("forwarded") and request.header_values("x-forwarded-prefix"):
+        wrong.append("prefix")  # beside Forwarded, no other header counts: it may be the client's invention
+    return wrong
+
+
 def _forwarded(request: Request) -> dict[str, str]:
     """Return proto, host and prefix, as far as the nearest proxy sent them in a usable form."""
+    said = _said(request)
+    return {
+        name: said[name] for name, check in _CHECKS.items() if name in said and check.fullmatch(said[name])
+    }
+
+
+def _said(request: Request) -> dict[str, str]:
+    """Return what the nearest proxy sent."""
     said: dict[str, str] = {}
     if forwarded := request.header_values("forwarded"):
         # The last element is the nearest proxy's; what stands before it may be the client's invention.
@@ -70,7 +91,4 @@ def _forwarded(request: Request) -> dict[str, str]:
         if host and re.fullmatch(r"[0-9]{1,5}", port) and not re.search(r":[0-9]+$", host):
             default = {"http": "80", "https": "443"}.get(said.get("proto", request.scheme))
             said["host"] = host if port == default else f"{host}:{port}"
-    checks = {"proto": re.compile(r"https?"), "host": _HOST, "prefix": _PREFIX}
-    return {
-        name: said[name] for name, check in checks.items() if name in said and check.fullmatch(said[name])
-    }
+    return said

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from retain.api.config.load import ServerConfig
-from retain.api.http.external import ExternalUrl
+from retain.api.http.external import ExternalUrl, unusable
 from retain.api.http.message import Request
 from retain.api.identity.proxy import Networks, client_address
 
@@ -52,6 +52,7 @@ class Seen:
             "headers": headers,
             "client": client_address(request, self._trusted),
             "base_url": self._url.base(request),
+            "unusable": unusable(request) if trusted else [],
         }
 
     def shown(self) -> list[dict[str, Any]]:

@@ -124,6 +124,11 @@ def request(**changes: Any) -> dict[str, Any]:
         (request(trusted=True), WARNING, "X-Forwarded-Proto"),
         (request(trusted=True, headers=["x-forwarded-for"]), WARNING, "external_url"),
         (request(trusted=True, headers=["forwarded"], base_url="https://x"), FINE, ""),
+        (
+            request(trusted=True, headers=["x-forwarded-prefix"], base_url="https://x", unusable=["prefix"]),
+            WARNING,
+            "a path such as /retain",
+        ),
     ],
 )
 def test_what_a_request_through_a_proxy_looks_like(seen: dict[str, Any], level: str, words: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from retain.api.config.load import ServerConfig
-from retain.api.http.external import ExternalUrl
+from retain.api.http.external import ExternalUrl, unusable
 from tests.kit.requests import make_request
 
 PROXY = ServerConfig(trusted_proxies=("192.0.2.0/24",))
@@ -67,3 +67,18 @@ def test_a_trusted_proxy_is_believed(headers: list[tuple[str, str]], expected: s
     assert base(PROXY, ("Host", "own"), *headers) == expected
     assert base(PROXY, ("Host", "own"), *headers, peer="198.51.100.1") == "http://own"
     assert base(ServerConfig(), ("Host", "own"), *headers) == "http://own"
+
+
+@pytest.mark.parametrize(
+    ("headers", "expected"),
+    [
+        ([("X-Forwarded-Prefix", "/retain")], []),
+        ([("X-Forwarded-Prefix", "retain")], ["prefix"]),
+        ([("X-Forwarded-Prefix", "/a b"), ("X-Forwarded-Proto", "gopher")], ["proto", "prefix"]),
+        ([("Forwarded", "host=out;proto=https")], []),
+        ([("Forwarded", "host=out"), ("X-Forwarded-Prefix", "/retain")], ["prefix"]),
+        ([], []),
+    ],
+)
+def test_what_a_proxy_says_in_vain_is_known(headers: list[tuple[str, str]], expected: list[str]) -> None:
+    assert unusable(make_request(headers=(("Host", "own"), *headers))) == expected
