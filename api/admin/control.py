@@ -92,9 +92,9 @@ async def _act(acts: Acts, line: bytes) -> bytes:
         request = json.loads(line)
         act, arguments = acts[request["act"]], dict(request["arguments"])
     except (ValueError, TypeError, KeyError, RecursionError):
-        return _refusal("the server does not know this act", "act", "invalid")
+        return _refusal("the server does not have this action; is it of another version?", "act", "invalid")
     if (fault := wrong_argument(act, arguments)) is not None:
-        return _refusal(f"the act {request['act']!r} {fault}", "argument", "invalid")
+        return _refusal(f"the action {request['act']!r} {fault}", "argument", "invalid")
     try:
         return _packed({"result": await act(**arguments)})
     except EngineError as error:
@@ -102,7 +102,7 @@ async def _act(acts: Acts, line: bytes) -> bytes:
     except OSError as error:
         return _refusal(error.strerror or "the data folder cannot be written", "", "storage-failed")
     except Exception as error:
-        LOG.error("an act ended by an error of ours", exc_info=error)
+        LOG.error("unhandled exception in an administrative action", exc_info=error)
         return _refusal("an error of the server's; its log says more", "", "fault")
 
 

@@ -48,11 +48,13 @@ def unpacked(value: Mapping[str, Any]) -> HoldTarget:
         kind = HoldKind(value["kind"])
         target = HoldTarget(kind, bytes.fromhex(value["resource"]), tuple(value["names"]))
     except (ValueError, TypeError, KeyError):
-        raise Invalid("this names nothing that could be kept", reason="target") from None
+        raise Invalid(
+            "the target is not the name of an area, document, container or blob", reason="target"
+        ) from None
     if len(target.resource) != 16 or len(target.names) != len(NAMES[kind]):
-        raise Invalid("this names nothing that could be kept", reason="target")
+        raise Invalid("the target is not the name of an area, document, container or blob", reason="target")
     if not all(_fits(kind, name, value) for name, value in target.named().items()):
-        raise Invalid("this names nothing that could be kept", reason="target")
+        raise Invalid("the target is not the name of an area, document, container or blob", reason="target")
     return target
 
 

@@ -77,7 +77,7 @@ class Tenants:
         """
         keys = self._keys.get(account)
         if keys is None:
-            raise NotFound("there is no such tenant", reason="tenant")
+            raise NotFound(f"there is no tenant {account}", reason="tenant")
         return keys
 
     def is_configured(self, account: str) -> bool:
@@ -113,7 +113,10 @@ class Tenants:
         """
         keys = list(self.required(account))
         if account in self._fixed:
-            raise Conflict("the tenant's key stands in the configuration", reason="fixed-key")
+            raise Conflict(
+                f"the key of the tenant {account} is set in the configuration; replace it there",
+                reason="fixed-key",
+            )
         if key not in KEYS:
             raise Invalid("an account has the keys 1 and 2", reason="key")
         keys[key - 1] = self._new_key()
@@ -123,7 +126,9 @@ class Tenants:
         """Refuse what `remove` would refuse."""
         self.required(account)
         if account in self._configured:
-            raise Conflict("the tenant stands in the configuration; remove it there", reason="configured")
+            raise Conflict(
+                f"the tenant {account} is set in the configuration; remove it there", reason="configured"
+            )
 
     def remove(self, account: str) -> None:
         """Forget an account and its keys; blocking.

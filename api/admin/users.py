@@ -121,7 +121,7 @@ class Users:
         async with self._turn:
             if name in self._configured:
                 raise Conflict(
-                    f"the user {name} stands in the configuration; remove it there", reason="configured"
+                    f"the user {name} is set in the configuration; remove it there", reason="configured"
                 )
             if name not in self._added:
                 raise NotFound(f"there is no user {name}", reason="user")

@@ -135,4 +135,4 @@ def refuse_cross_site(request: Request) -> None:
             return
     elif origin is None or origin.partition("://")[2] == request.header("host"):
         return
-    raise CrossSite("this form takes only what it sent itself")
+    raise CrossSite("this form accepts only requests that its own page sent")

@@ -71,7 +71,7 @@ def refusal(call: PageCall, error: EngineError) -> Response:
 def fault(call: PageCall, error: Exception) -> Response:
     """Return the page for an internal error; the log has the details."""
     log_id = call.desk.engine.entropy(6).hex()
-    LOG.error("page ended by an error of ours", exc_info=error, extra={"facts": {"id": log_id}})
+    LOG.error("unhandled exception in a page", exc_info=error, extra={"facts": {"id": log_id}})
     words = _WORDS[500]
     return _page(call, 500, words.title, f"{words.text} Its entry has the id {log_id}.", {})
 

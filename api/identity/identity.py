@@ -78,7 +78,7 @@ class Identity:
             case "bearer" if self._tokens is not None:
                 return await self._bearer(self._tokens, value.strip(" "))
             case _:
-                raise Unauthenticated("this way to authenticate is not offered", self._challenges())
+                raise Unauthenticated("this authentication scheme is not offered", self._challenges())
 
     def challenge(self, message: str) -> Unauthenticated:
         """Return a refusal of what anonymous callers may not do, to be raised."""

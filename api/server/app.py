@@ -186,7 +186,7 @@ class App:
         if request.is_target_bad:
             raise BadRequest("the request target holds a byte that is not ASCII")
         if request.http_version not in _VERSIONS:
-            raise _Refused(505, "this version of HTTP is not spoken here")
+            raise _Refused(505, "this version of HTTP is not supported")
         if request.method in _REFUSED_METHODS:
             raise _Refused(405, f"{request.method} is not allowed")
         if len(request.raw_headers) > server.max_headers:
@@ -202,7 +202,7 @@ class App:
             elif name == b"transfer-encoding":
                 encodings += 1
             elif name == b"expect" and value.lower() != b"100-continue":
-                raise _Refused(417, "this expectation is not understood")
+                raise _Refused(417, "this expectation is not supported")
         if size > server.max_header_bytes:
             raise HeadersTooLarge(f"more than {server.max_header_bytes} bytes of header fields")
         if lengths and encodings:
@@ -311,7 +311,7 @@ class App:
 
     def _log_fault(self, error: Exception) -> str:
         log_id = self.engine.entropy(6).hex()
-        LOG.error("request ended by an error of ours", exc_info=error, extra={"facts": {"id": log_id}})
+        LOG.error("unhandled exception in a request", exc_info=error, extra={"facts": {"id": log_id}})
         return log_id
 
     async def _refuse(

@@ -284,7 +284,7 @@ class HttpConnection(TCPServer):
         except* (OSError, trio.BrokenResourceError, trio.ClosedResourceError):
             LOG.debug("connection broken")
         except* Exception:
-            LOG.exception("connection ended by an error of ours")
+            LOG.exception("unhandled exception in a connection")
         finally:
             await self.stream.aclose()
             # Breaks the cycle between protocol and connection, so that both go without the collector.

@@ -65,7 +65,7 @@ class History:
         document, found = await self.past(asker, place, path)
         version = next((version for version in found if version.revision == revision), None)
         if version is None:
-            raise NotFound("this version is not kept", reason="version")
+            raise NotFound(f"revision {revision} is not stored any more, or never was", reason="version")
         await self._check(asker, place, path, version.value)
         value = walk(version.value, as_stored(version.value, path))
         if isinstance(value, Missing):

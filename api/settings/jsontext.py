@@ -63,7 +63,7 @@ def parse(data: bytes, max_depth: int) -> EncodedValue:
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
     if len(members) != len(pairs):
-        raise Invalid("a name stands twice in one object", reason="json")
+        raise Invalid("a name occurs twice in one object", reason="json")
     return members
 
 

@@ -89,7 +89,7 @@ def unpack(application: str, entries: Sequence[Any]) -> dict[Place, dict[str, An
     for item in entries:
         place = _place(application, item)
         if place in documents:
-            raise Invalid(f"{text_of(place)} stands there twice", reason="format")
+            raise Invalid(f"{text_of(place)} occurs twice in the export", reason="format")
         documents[place] = item["value"]
     return documents
 

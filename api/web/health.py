@@ -43,7 +43,7 @@ def bare_app(name: str) -> QuartTrio:
         return plain_refusal(error)
 
     async def fault(error: Exception) -> Response:
-        LOG.error("request ended by an error of ours", exc_info=error)
+        LOG.error("unhandled exception in a request", exc_info=error)
         return Response("Internal Server Error\n", 500, content_type="text/plain;charset=utf-8")
 
     async def harden(response: Response) -> Response:

@@ -66,7 +66,7 @@ def create(state: AreasState, command: CreateArea, now: int) -> Decision[str]:
     area = state.areas.get(key)
     living = area is not None and last_end(area) > now
     if command.user is None and living:
-        raise Conflict("this id is taken", reason="id")
+        raise Conflict(f"the id {command.name} is in use", reason="id")
     if area is not None and living:
         return Decision(_update(state, command, key, area, now), command.name)
     return Decision(_create(state, command, key, now), command.name)
@@ -245,7 +245,7 @@ def text_chunks(texts: Mapping[str, str]) -> Iterator[dict[str, str]]:
 def _check_write(command: AreaWrite) -> None:
     if command.user is not None:
         if command.name in RESERVED_IDS:
-            raise Invalid("this id is a reserved word", reason="id")
+            raise Invalid(f"the id {command.name} is reserved", reason="id")
         if "\0" in command.user:
             raise Invalid("the user holds a NUL", reason="user")
         if not command.user or text_size(command.user) > command.policy.max_name_bytes:

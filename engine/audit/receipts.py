@@ -88,7 +88,7 @@ def embedded(text: str) -> str:
 def parse(data: bytes) -> Receipt:
     """Return the receipt in a file, JSON or page; it is still to be checked. Raises BadReceipt."""
     if len(data) > MOST_BYTES:
-        raise BadReceipt("it is too long")
+        raise BadReceipt("the receipt is too long")
     try:
         value = json.loads(embedded(data.decode()))
     except (ValueError, RecursionError):

@@ -157,7 +157,7 @@ def post(state: SettingsState, command: PostValue, _: int) -> Decision[WriteResu
         return target.commit(changes, touched=list(body.value), created=True)
     authorise(command, target.own, path[:1])
     if not isinstance(target.value(path), Missing):
-        raise Conflict("it exists already")
+        raise Conflict("the setting exists already")
     if len(path) > 1:
         parent = resolve(target.view.layers, path[:-1])
         if isinstance(parent, Missing):

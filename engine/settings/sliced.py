@@ -119,7 +119,7 @@ def decode(text: str, loads: Callable[[str], Any] = json.loads) -> Any:
             are put together here, and a name in two of them is refused.
 
     Raises:
-        DoubledName: A name stands twice in an object.
+        DoubledName: A name occurs twice in an object.
         ValueError: It is not JSON.
     """
     if len(text) <= SLICE_CHARACTERS:
@@ -128,7 +128,7 @@ def decode(text: str, loads: Callable[[str], Any] = json.loads) -> Any:
 
 
 class DoubledName(ValueError):
-    """A name stands twice in one object."""
+    """A name occurs twice in one object."""
 
 
 class _Reader:
@@ -186,7 +186,7 @@ class _Reader:
             value.extend(part)
             return
         if not value.keys().isdisjoint(part):
-            raise DoubledName("a name stands twice in one object")
+            raise DoubledName("a name occurs twice in one object")
         value.update(part)
 
     def _long_member(self, value: Any, at: int) -> int:
@@ -205,7 +205,7 @@ class _Reader:
             raise ValueError("a colon is missing")
         member, at = self._value(self._space(at + 1))
         if name in value:
-            raise DoubledName("a name stands twice in one object")
+            raise DoubledName("a name occurs twice in one object")
         value[name] = member
         return self._space(at)
 

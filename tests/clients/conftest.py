@@ -31,4 +31,4 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """An account as emulators have it, without containers, and an administrator."""
     with running(tmp_path_factory.mktemp("clients"), CONFIG) as server:
         yield Site(server)
-        assert "error of ours" not in server.log()
+        assert "unhandled exception" not in server.log()

@@ -32,7 +32,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """A server without host suffixes: the addresses that it names are its own, which every client finds."""
     with running(tmp_path_factory.mktemp("seed"), CONFIG) as server:
         yield Site(server)
-        assert "error of ours" not in server.log()
+        assert "unhandled exception" not in server.log()
 
 
 RECORDINGS = {

@@ -47,7 +47,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """The server, with a tenant `harbour`."""
     with running(tmp_path_factory.mktemp("console"), CONFIG) as server:
         yield Site(server)
-        assert "error of ours" not in server.log()
+        assert "unhandled exception" not in server.log()
         assert "sig=" not in server.log()
 
 

@@ -26,7 +26,7 @@ def main() -> None:
             )
             outcomes.append(outcome)
             print(table([outcome]).splitlines()[-1], flush=True)
-            assert "error of ours" not in server.log(), server.log()[-2000:]
+            assert "unhandled exception" not in server.log(), server.log()[-2000:]
     print()
     print(table(outcomes))
 

@@ -402,7 +402,7 @@ def main() -> None:
         folder = Path(name)
         with running(folder / "server", fuzzed(folder)) as server:
             seen = run(server, asked.seed, seconds=asked.minutes * 60)
-            faults = server.log().count("error of ours")
+            faults = server.log().count("unhandled exception")
     print(f"{seen.requests:,} requests, {seen.unanswered:,} without an answer, {faults} faults in the log")
     print("statuses:", ", ".join(f"{status}: {count:,}" for status, count in sorted(seen.statuses.items())))
     reached = sum(1 for route in ROUTES if seen.routes[route])

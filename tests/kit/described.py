@@ -423,7 +423,7 @@ def main() -> None:
             number += 1
             if time.monotonic() >= end:
                 break
-        faults = server.log().count("error of ours")
+        faults = server.log().count("unhandled exception")
     print(f"{sent:,} requests after the description, {faults} faults in the log")
     raise SystemExit(bool(faults))
 

@@ -154,7 +154,7 @@ class Emptyings:
         except* EngineError as errors:
             work.failure = str(_first(errors))
         except* Exception as errors:  # a system task that fails would end the server
-            LOG.error("emptying a container ended by an error of ours", exc_info=errors)
+            LOG.error("unhandled exception while a container was emptied", exc_info=errors)
             work.failure = "the server made a mistake, which is in its log"
         finally:
             work.done = True

@@ -151,7 +151,7 @@ class Bench:
         except EngineError as error:
             work.failure = error.message
         except Exception as error:  # a system task that fails would end the server
-            LOG.error("work for a page ended by an error of ours", exc_info=error)
+            LOG.error("unhandled exception in work for a page", exc_info=error)
             work.failure = "the server made a mistake, which is in its log"
         finally:
             work.done = True

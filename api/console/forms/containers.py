@@ -48,7 +48,7 @@ class TagsForm(ConsoleForm):
 
 _WORDS = {
     "EmptyTagName": "A tag has no name before its equals sign.",
-    "DuplicateTagNames": "A name stands twice. Each tag has one value.",
+    "DuplicateTagNames": "A name occurs twice. Each tag has one value.",
     "TagsTooLarge": "A blob has at most 10 tags; names have at most 128 characters, values 256.",
     "InvalidTag": "A tag may hold letters without accents, digits, spaces and + - . / : = _ only.",
 }

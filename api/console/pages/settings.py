@@ -316,7 +316,7 @@ async def restore(call: PageCall) -> Response:
     sent = await call.form()
     asked, level, revision = _asked(call, sent), sent.get("level", ""), sent.get("revision", "")
     if not (revision.isascii() and revision.isdigit() and len(revision) <= 18):
-        raise NotFound("this version is not kept", reason="version")
+        raise NotFound("this revision is not stored any more", reason="version")
     place = asked.place(level)
     try:
         value, document = await call.desk.settings.earlier(_asker(call), place, (), int(revision))

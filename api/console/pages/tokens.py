@@ -39,7 +39,7 @@ MAY: Final = {
     "d": "delete",
 }
 
-#: Where a refusal of the act belongs: reason, field, words if the engine's are not the page's.
+#: Where a refusal of the action belongs: reason, field, words if the engine's are not the page's.
 _BESIDE: Final[Mapping[str, tuple[str, str]]] = {
     "tenant": ("tenant", "There is no such tenant."),
     "timezone": ("timezone", "This is no time zone that the server knows."),
@@ -67,7 +67,7 @@ async def show(call: PageCall) -> Response:
     tenants = call.desk.administration.tenants.names()
     wanted = call.args.get("tenant", "")
     if wanted and wanted not in tenants:
-        raise NotFound("there is no such tenant", reason="tenant")
+        raise NotFound(f"there is no tenant {wanted}", reason="tenant")
     return await _page(call, _blank(call, wanted or next(iter(tenants), "")), wanted)
 
 

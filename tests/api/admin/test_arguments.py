@@ -75,7 +75,7 @@ async def test_an_argument_is_refused_by_its_name() -> None:
             ({"actor": "a", "name": 3}, "takes no such value for its argument 'name': it must be str"),
         ):
             refused = (await asked(acts, "tenant show", arguments))["refused"]
-            assert refused["message"] == f"the act 'tenant show' {words}"
+            assert refused["message"] == f"the action 'tenant show' {words}"
             assert (refused["reason"], refused["code"]) == ("argument", "invalid")
 
 

@@ -237,7 +237,7 @@ async def test_tags_are_edited_and_a_change_meanwhile_is_not_lost() -> None:
     [
         ("Queue", "Line 1 has no equals sign"),
         ("=x", "A tag has no name"),
-        ("A=1\nA=2", "A name stands twice"),
+        ("A=1\nA=2", "A name occurs twice"),
         ("\n".join(f"k{number}=v" for number in range(11)), "at most 10 tags"),
         ("A=<b>", "A tag may hold letters"),
     ],

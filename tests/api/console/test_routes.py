@@ -194,7 +194,7 @@ async def test_a_fault_of_ours_is_a_page_and_a_line_in_the_log(
         assert answer.status == 500
         assert "The server made a mistake" in answer.text
         assert "TypeError" not in answer.text
-        assert "page ended by an error of ours" in caplog.text
+        assert "unhandled exception in a page" in caplog.text
 
 
 def test_every_route_is_documented() -> None:

@@ -141,7 +141,7 @@ async def test_two_who_make_the_same_level_do_not_overwrite_one_another() -> Non
         ('{\n  "a": {"b": 1\n    "c": 2}\n}', "Line 3, column 5: a comma is missing before this."),
         ("", "Line 1, column 1: a value is missing here."),
         ("[1]", "Nothing was saved."),
-        ('{"a": {"b": 1, "b": 2}}', "A name stands twice in one object. Nothing was saved."),
+        ('{"a": {"b": 1, "b": 2}}', "A name occurs twice in one object. Nothing was saved."),
         ('{"a": {"b": NaN}}', "NaN is not JSON"),
         ("[" * 300 + "]" * 300, "Nested deeper than"),
         (EVIL, "Line 1, column 1"),

@@ -146,4 +146,4 @@ def resident(server: Server) -> int:
 async def test_the_server_is_well_afterwards(server: Server) -> None:
     async for answer in answers(server.port, [head("GET", "/readyz")]):
         assert answer.body == b"ok\n"
-    assert "error of ours" not in server.log()
+    assert "unhandled exception" not in server.log()

@@ -50,7 +50,7 @@ def test_an_exception_tells_its_type_and_place_but_not_its_message(stream: io.St
                 "a secret text", [ValueError("another secret"), OSError(28, "secret")]
             ) from error
     except ExceptionGroup:
-        logging.getLogger("retain.http").exception("request ended by an error of ours")
+        logging.getLogger("retain.http").exception("unhandled exception in a request")
     assert "secret" not in stream.getvalue()
     (event,) = lines(stream)
     exception = event["exception"]
