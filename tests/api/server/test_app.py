@@ -409,7 +409,10 @@ async def test_the_configuration_says_which_interfaces_there_are() -> None:
         assert names == ["areas", "settings", "blobs"]
         without = Config(areas=AreasConfig(enabled=False), settings=SettingsConfig(enabled=False))
         assert [interface.name for interface in interfaces(engine, without, {}.get)] == ["blobs"]
-        assert {interface.name for interface in create_app(engine, without).interfaces} == {"landing"}
+        assert {interface.name for interface in create_app(engine, without).interfaces} == {
+            "landing",
+            "documentation",
+        }
         pages = Blueprint("pages", "pages")
         app = create_app(engine, without, [ECHO], pages=[lambda: pages])
         assert app.interfaces[0] is ECHO
