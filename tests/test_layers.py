@@ -115,6 +115,7 @@ ROOMS: dict[str, frozenset[str]] = {
     | {"api/blobs", "api/notifications", "api/settings", "api/web"},  # tokens, transfer, readiness
     "api/console": GROUND | {"api/admin", "api/blobs", "api/html", "api/settings", "api/web"},
     "api/server": GROUND | {"api/web"},
+    "api/workers": GROUND | {"api/admin", "api/server", "api/web"},
 }
 """What a room, or a file beside the rooms, may import of its own package."""
 UNBOUND = frozenset(
@@ -176,6 +177,7 @@ FILES_ELSEWHERE = {
     "api/admin/control_client.py": "opens the data folder to reach its socket by a short name",
     "api/cli/assemble.py": "looks at the key file's mode",
     "api/cli/main.py": "looks for a configuration",
+    "api/workers/supervisor.py": "reads how much memory this process occupies (/proc/self/statm)",
     "api/cli/audit/proofs.py": "reads keys, checkpoints and receipts that an auditor names",
     "api/admin/exports.py": "opens members of a zip that is being sent",
     "api/html/documentation.py": "looks which pages the built documentation has",

@@ -100,6 +100,24 @@ class Administration:
             await self._ensure(tenant.name, tenant.containers, RETAIN)
         return self
 
+    def show_workers(
+        self,
+        refresh: Callable[[], Awaitable[None]],
+        shown: Callable[[], list[dict[str, Any]]],
+        seen: Callable[[], list[dict[str, Any]]],
+    ) -> None:
+        """Have status and doctor tell of workers, too.
+
+        Args:
+            refresh: Ask them how they are.
+            shown: Return what an operator is told of each.
+            seen: Return what requests look like when they arrive there.
+
+        """
+        self._status.workers = shown
+        self._status.refresh = self.doctor.refresh = refresh
+        self.doctor.seen = seen
+
     def acts(self) -> dict[str, Callable[..., Awaitable[Any]]]:
         """Return the actions by name."""
         return {

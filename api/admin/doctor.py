@@ -24,10 +24,12 @@ class Doctor:
 
     Attributes:
         seen: Return what requests look like when they arrive.
+        refresh: Asks the workers how they are; None without workers.
     """
 
     def __init__(self, engine: Engine) -> None:
         self.seen: Callable[[], list[dict[str, Any]]] = list
+        self.refresh: Callable[[], Awaitable[None]] | None = None
         self._engine = engine
 
     def acts(self) -> dict[str, Callable[..., Awaitable[Any]]]:
@@ -36,6 +38,8 @@ class Doctor:
 
     async def look(self, *, actor: str) -> dict[str, Any]:
         """Return the process' limits, the requests it has seen, and a sample of the payload files."""
+        if self.refresh is not None:
+            await self.refresh()
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         names = sorted(self._engine.state.shared.payloads)
         chosen = names[:: max(1, -(-len(names) // SAMPLE))]

@@ -23,6 +23,10 @@ class Status:
         engine: Whose status; it was opened just now.
         backups: Knows the last backup.
         checkpoints: Knows the last checkpoint that went out.
+
+    Attributes:
+        refresh: Asks the workers how they are; None without workers.
+        workers: Returns what an operator is told of each.
     """
 
     def __init__(self, engine: Engine, backups: Backups, checkpoints: Checkpoints) -> None:
@@ -30,6 +34,8 @@ class Status:
         self._backups = backups
         self._checkpoints = checkpoints
         self._started = engine.wall()
+        self.refresh: Callable[[], Awaitable[None]] | None = None
+        self.workers: Callable[[], list[dict[str, Any]]] = list
 
     def acts(self) -> dict[str, Callable[..., Awaitable[Any]]]:
         """Return the actions by name."""
@@ -37,6 +43,8 @@ class Status:
 
     async def show(self, *, actor: str) -> dict[str, Any]:
         """Return what an operator wants to know first."""
+        if self.refresh is not None:
+            await self.refresh()
         engine = self._engine
         statistics = engine.statistics()
         ready, word = readiness(statistics)
@@ -46,6 +54,7 @@ class Status:
             "started": timestamp(self._started),
             "ready": ready,
             "state": word,
+            **({"workers": self.workers()} if self.refresh is not None else {}),
             "records": statistics.durable,
             "last_record": timestamp(engine.state.time) if engine.state.seq else None,
             "areas": len(engine.state.areas.areas),

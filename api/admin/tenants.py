@@ -11,6 +11,7 @@ import base64
 import binascii
 import json
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Final
 
 from retain.api.config.checks import account_name
@@ -33,6 +34,9 @@ class Tenants:
         configured: The accounts of the configuration; those without a key get a file like all others.
         entropy: Where keys come from.
 
+    Attributes:
+        changed: Called when keys have changed, from any thread, before whoever changed them is answered.
+
     Raises:
         ConfigError: A fixed key is not base64 of at least 16 bytes, or only a second one is given.
 
@@ -46,6 +50,7 @@ class Tenants:
         self._fixed = {tenant.name: keys for tenant in configured if (keys := _fixed_keys(tenant))}
         self._keys = dict(self._fixed)
         self._configured = {tenant.name: tenant for tenant in configured}
+        self.changed: Callable[[], None] = lambda: None
 
     def load(self) -> None:
         """Read every account's file, and create the configured accounts that are missing; blocking.
@@ -60,6 +65,20 @@ class Tenants:
         for name in self._configured:
             if name not in self._keys:
                 self._write(name, (self._new_key(), self._new_key()))
+
+    def read_again(self) -> None:
+        """Read every account's file again, where another process has changed them; blocking.
+
+        Raises:
+            Invalid: A file does not have the form that this class writes.
+            OSError: A file cannot be read.
+        """
+        keys = dict(self._fixed)
+        for name in self._disk.names(FOLDER) if self._disk.exists(FOLDER) else ():
+            if account_name(name) is None and name not in self._fixed:
+                with suppress(FileNotFoundError):  # removed since
+                    keys[name] = _unpacked(name, self._disk.read(f"{FOLDER}/{name}"))
+        self._keys = keys
 
     def names(self) -> tuple[str, ...]:
         """Return all accounts, in order."""
@@ -141,6 +160,7 @@ class Tenants:
         self._disk.unlink(f"{FOLDER}/{account}")
         self._disk.sync_folder(FOLDER)
         del self._keys[account]
+        self.changed()
 
     def _new_key(self) -> bytes:
         return self._entropy(KEY_BYTES)
@@ -150,6 +170,7 @@ class Tenants:
         packed = {f"key{number}": encoded(key) for number, key in enumerate(keys, 1)}
         self._disk.write_atomic(f"{FOLDER}/{account}", json.dumps(packed, indent=1).encode() + b"\n")
         self._keys[account] = keys
+        self.changed()
 
 
 def encoded(key: bytes) -> str:

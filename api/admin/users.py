@@ -34,6 +34,7 @@ class Users:
 
     Attributes:
         known: All users by name; changes as they do.
+        changed: Called when they have changed, before whoever changed them is answered.
 
     """
 
@@ -51,6 +52,7 @@ class Users:
         self._added: dict[str, User] = {}
         self._known = dict(self._configured)
         self.known: Mapping[str, User] = MappingProxyType(self._known)
+        self.changed: Callable[[], None] = lambda: None
         self._turn = trio.Lock()
 
     def load(self) -> None:
@@ -62,9 +64,8 @@ class Users:
             Invalid: `user-file`: the file does not have the form that this class writes.
             OSError: It cannot be read.
         """
-        if self._disk.exists(FILE):
-            self._added = _unpacked(self._disk.read(FILE))
-            self._known.update({**self._added, **self._configured})
+        added = _unpacked(self._disk.read(FILE)) if self._disk.exists(FILE) else {}
+        self._take(added)
 
     def acts(self) -> dict[str, Callable[..., Awaitable[Any]]]:
         """Return the actions by name."""
@@ -133,6 +134,10 @@ class Users:
 
     async def _keep(self, added: dict[str, User]) -> None:
         await trio.to_thread.run_sync(self._disk.write_atomic, FILE, _packed(added))
+        self._take(added)
+        self.changed()
+
+    def _take(self, added: dict[str, User]) -> None:
         self._added = added
         self._known.clear()
         self._known.update({**added, **self._configured})

@@ -12,6 +12,7 @@ from retain.api.config.load import Config
 from retain.api.http.external import ExternalUrl
 from retain.api.http.message import Mounted
 from retain.api.identity import Identity, areas_identity_options
+from retain.api.identity.throttle import LoginThrottle
 from retain.engine import EngineAccess
 
 __all__ = ["SAMPLE_PAGE", "Areas", "areas_interface"]
@@ -20,10 +21,15 @@ SAMPLE_PAGE = "/".join(PAGE)
 """Path of the sample page, without its leading slash."""
 
 
-def areas_interface(engine: EngineAccess, config: Config) -> Mounted:
-    """Return the interface over `engine`, to be mounted by `api.server.app`."""
+def areas_interface(engine: EngineAccess, config: Config, throttle: LoginThrottle | None = None) -> Mounted:
+    """Return the interface over `engine`, to be mounted by `api.server.app`.
+
+    `throttle` slows failed logins, where several processes share one.
+    """
     options = areas_identity_options(config)
-    identity = None if options is None else Identity(options, now=engine.now, entropy=engine.entropy)
+    identity = None
+    if options is not None:
+        identity = Identity(options, now=engine.now, entropy=engine.entropy, throttle=throttle)
     links = Links(ExternalUrl(config.server), relative=config.areas.relative_url)
     areas = Areas(engine, config.areas, links, identity)
     return Mounted(

@@ -10,7 +10,7 @@ import os
 import socket
 import ssl
 import stat
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from importlib import metadata
 from pathlib import Path
@@ -33,7 +33,8 @@ from retain.api.config.engine import engine_options
 from retain.api.config.load import Config, ConfigError
 from retain.api.console.traffic import Traffic
 from retain.api.http.message import Mounted
-from retain.api.identity import Identity, areas_identity_options, identity_options
+from retain.api.identity import Identity, ThrottleOptions, areas_identity_options, identity_options
+from retain.api.identity.throttle import LoginThrottle, Throttle
 from retain.api.server import collector
 from retain.api.server.app import App, create_app
 from retain.api.server.serve import CannotListen, serve, stop_on_signal, tls_context
@@ -41,7 +42,7 @@ from retain.api.server.systemd import BadSocket, Supervisor, passed_sockets
 from retain.api.settings import settings_interface
 from retain.api.web.metrics import Counters
 from retain.api.web.readiness import readiness, watch_readiness
-from retain.engine import Engine, open_engine
+from retain.engine import Engine, EngineAccess, open_engine
 
 if TYPE_CHECKING:
     from quart import Blueprint
@@ -76,7 +77,8 @@ async def _run(config: Config, supervisor: Supervisor, passed: Sequence[socket.s
         async with open_engine(config.storage.data, options=engine_options(config)) as engine:
             administration = await Administration.open(engine, config)
             space = Space(engine)
-            app = assembled(engine, config, administration, space)
+            throttles = login_throttles(config)
+            app = assembled(engine, config, administration, space, throttles)
             collector.settle()
 
             async def announce(urls: Sequence[str]) -> None:
@@ -103,7 +105,13 @@ async def _run(config: Config, supervisor: Supervisor, passed: Sequence[socket.s
                 if administration.checkpoints.wanted:
                     control.start_soon(administration.checkpoints.run)
                 try:
-                    await serve(app, stop=stop, announce=announce, passed=passed)
+                    if config.server.workers > 1:
+                        from retain.api.cli.with_workers import serve_with_workers  # only with workers
+
+                        serving = partial(serve_with_workers, app, engine, administration, throttles)
+                    else:
+                        serving = partial(serve, app)
+                    await serving(stop=stop, announce=announce, passed=passed)
                 except CannotListen as error:
                     hint = "; choose another with --bind HOST:PORT (make serve BIND=HOST:PORT), or port 0"
                     raise Stopped(f"{error}{'' if passed else hint}", FAILED) from None
@@ -129,14 +137,29 @@ def _facts_of_start(app: App, urls: Sequence[str], seconds: float) -> dict[str, 
 
 
 def assembled(
-    engine: Engine, config: Config, administration: Administration, space: Space | None = None
+    engine: Engine,
+    config: Config,
+    administration: Administration,
+    space: Space | None = None,
+    throttles: Mapping[str, Throttle] | None = None,
 ) -> App:
-    """Return the application with its interfaces and pages; `space` is shown among the metrics."""
+    """Return the application with its interfaces and pages.
+
+    Args:
+        engine: The open data folder.
+        config: The whole configuration.
+        administration: Its actions.
+        space: Shown among the metrics.
+        throttles: As `login_throttles` returns them, where logins elsewhere count, too.
+
+    """
+    throttles = throttles or login_throttles(config)
     identity = Identity(
         identity_options(config),
         now=engine.now,
         entropy=engine.entropy,
         users=administration.users.known,
+        throttle=throttles["settings"],
     )
     counters = Counters()
     pages = [
@@ -147,7 +170,7 @@ def assembled(
     app = create_app(
         engine,
         config,
-        interfaces(engine, config, administration.tenants.keys_of, identity),
+        interfaces(engine, config, administration.tenants.keys_of, identity, throttles["areas"]),
         pages=pages,
         counters=counters,
     )
@@ -155,8 +178,21 @@ def assembled(
     return app
 
 
+def login_throttles(config: Config) -> dict[str, Throttle]:
+    """Return what slows failed logins: of the areas interface, and of settings and console."""
+    areas = areas_identity_options(config)
+    return {
+        "areas": Throttle(areas.throttle if areas is not None else ThrottleOptions()),
+        "settings": Throttle(identity_options(config).throttle),
+    }
+
+
 def interfaces(
-    engine: Engine, config: Config, keys_of: KeysOf, identity: Identity | None = None
+    engine: EngineAccess,
+    config: Config,
+    keys_of: KeysOf,
+    identity: Identity | None = None,
+    areas_throttle: LoginThrottle | None = None,
 ) -> list[Mounted]:
     """Return the interfaces that the configuration enables, in the order in which people see them.
 
@@ -165,11 +201,12 @@ def interfaces(
         config: The whole configuration.
         keys_of: Returns the keys of a tenant's account, None if there is none.
         identity: Recognises callers, where pages ask it, too.
+        areas_throttle: Slows failed logins at the areas interface, where processes share one.
 
     """
     made = []
     if config.areas.enabled:
-        made.append(areas_interface(engine, config))
+        made.append(areas_interface(engine, config, areas_throttle))
     if config.settings.enabled:
         made.append(settings_interface(engine, config, identity))
     if config.blobs.enabled:

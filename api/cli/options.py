@@ -9,12 +9,18 @@ from retain.api.cli.main import WRONG, Stopped, configuration_path
 from retain.api.config.load import Config, ConfigError, load
 
 
-def configured(config_path: Path | None, *, data: str | None = None, bind: str | None = None) -> Config:
-    """Return the configuration of file and environment, under the command line's data folder and address.
+def configured(
+    config_path: Path | None, *, data: str | None = None, bind: str | None = None, workers: int | None = None
+) -> Config:
+    """Return the configuration of file and environment, under what the command line says.
 
     Raises `Stopped`.
     """
-    given = {"storage.data": ("--data", data), "server.bind": ("--bind", bind)}
+    given = {
+        "storage.data": ("--data", data),
+        "server.bind": ("--bind", bind),
+        "server.workers": ("--workers", None if workers is None else str(workers)),
+    }
     options = {place: (option, value) for place, (option, value) in given.items() if value is not None}
     try:
         return load(configuration_path(config_path), os.environ, options)

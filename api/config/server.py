@@ -57,6 +57,13 @@ class ServerConfig:
         "Declare that requests and credentials may cross the network unencrypted. For closed test "
         "networks only.",
     )
+    workers: int = setting(
+        1,
+        "Processes that answer requests. From 2 on, one more process decides and writes; each of "
+        "them holds the whole state in memory. Limits are for all of them together. Needs Linux.",
+        minimum=1,
+        maximum=64,
+    )
     max_connections: int = setting(
         4096,
         "Open connections in total. The server allows fewer if the limit of open files (RLIMIT_NOFILE) would "

@@ -242,14 +242,19 @@ class Bounds:
     Args:
         trusted: Networks of proxies, which represent many clients: they have no bound of their own.
         on_refused: Called for each request that was ended.
+        processes: How many processes share what a server may hold; each gets an equal part.
     """
 
     def __init__(
-        self, trusted: Sequence[Network] = (), on_refused: Callable[[], None] = lambda: None
+        self,
+        trusted: Sequence[Network] = (),
+        on_refused: Callable[[], None] = lambda: None,
+        processes: int = 1,
     ) -> None:
         self._trusted = tuple(trusted)
-        self.intake = Pool(INTAKE_BYTES, INTAKE_BYTES_PER_ADDRESS, self._is_trusted)
-        self.answers = Pool(ANSWER_BYTES, ANSWER_BYTES_PER_ADDRESS, self._is_trusted)
+        intake, answers = INTAKE_BYTES // processes, ANSWER_BYTES // processes
+        self.intake = Pool(intake, INTAKE_BYTES_PER_ADDRESS // processes, self._is_trusted)
+        self.answers = Pool(answers, ANSWER_BYTES_PER_ADDRESS // processes, self._is_trusted)
         self.holding: set[Share] = set()
         self.on_refused = on_refused
         self._refused_at: dict[str, float] = {}

@@ -13,7 +13,7 @@ from retain.api.identity.memory import Memory
 from retain.api.identity.options import IdentityOptions, User
 from retain.api.identity.passwords import Passwords, basic_challenge, parse_basic
 from retain.api.identity.proxy import client_address, proxied_caller
-from retain.api.identity.throttle import Throttle
+from retain.api.identity.throttle import LoginThrottle, Throttle
 
 if TYPE_CHECKING:
     from retain.api.identity.tokens import Tokens
@@ -33,6 +33,7 @@ class Identity:
         read_keys: Reads the key set instead of the configured file or URL; called in a thread.
         users: Users by name, as they are at each moment, instead of those of `options`.
         verify: Judges `(argon2id hash, password)`; called in a thread.
+        throttle: Slows failed logins, where several processes share one; its own without.
 
     """
 
@@ -45,11 +46,14 @@ class Identity:
         read_keys: Callable[[], bytes] | None = None,
         users: Mapping[str, User] | None = None,
         verify: Callable[[str, str], bool] | None = None,
+        throttle: LoginThrottle | None = None,
     ) -> None:
         self._options = options
         self._users = users if users is not None else {user.name: user for user in options.users}
         memory = Memory(options.remember_s, entropy)
-        self._passwords = Passwords(self._users, Throttle(options.throttle), memory, verify=verify)
+        self._passwords = Passwords(
+            self._users, throttle or Throttle(options.throttle), memory, verify=verify
+        )
         self._tokens = _tokens(options, memory, now, read_keys)
 
     async def authenticate(self, request: Request) -> Caller:

@@ -14,7 +14,7 @@ from argon2.exceptions import Argon2Error, InvalidHashError
 from retain.api.identity.caller import Caller, Method, TooManyAttempts
 from retain.api.identity.memory import Memory
 from retain.api.identity.options import User
-from retain.api.identity.throttle import Throttle
+from retain.api.identity.throttle import LoginThrottle
 
 log = logging.getLogger("retain.identity")
 
@@ -84,7 +84,7 @@ class Passwords:
     def __init__(
         self,
         users: Mapping[str, User],
-        throttle: Throttle,
+        throttle: LoginThrottle,
         memory: Memory,
         *,
         verify: Callable[[str, str], bool] | None = None,

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 import trio
 
@@ -77,6 +77,16 @@ class _Tracks:
         kind.popitem(last=False)
 
 
+class LoginThrottle(Protocol):
+    """What says when each login's turn is: a `Throttle`, or one in another process."""
+
+    async def turn(self, address: str, name: str) -> None:
+        """Wait until a login may be tried; see `Throttle.turn`."""
+
+    def succeeded(self, address: str, name: str) -> None:
+        """Take back what was counted; see `Throttle.succeeded`."""
+
+
 class Throttle:
     """Counts failures and says when each attempt's turn is. Times are Trio's clock, in seconds."""
 
@@ -87,6 +97,19 @@ class Throttle:
 
     async def turn(self, address: str, name: str) -> None:
         """Wait until a login as `name` from `address` may be tried; count it as failed until `succeeded`.
+
+        An attempt that is refused leaves no track.
+
+        Raises:
+            TooManyAttempts: The turn is further away than `queue_s`.
+
+        """
+        wait_s = self.book(address, name)
+        if wait_s > 0:
+            await trio.sleep(wait_s)
+
+    def book(self, address: str, name: str) -> float:
+        """Count an attempt as failed until `succeeded`; return in how many seconds its turn is.
 
         An attempt that is refused leaves no track.
 
@@ -106,8 +129,7 @@ class Throttle:
             track.last = start
             track.next_free = start + self._delay(track.failures)
             self._tracks.put(key, track, now)
-        if start > now:
-            await trio.sleep_until(start)
+        return start - now
 
     def succeeded(self, address: str, name: str) -> None:
         """Withdraw an attempt that was right: the name is reset, the address gets this one attempt back."""

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from ipaddress import ip_network
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias, cast
 
 import trio
 
@@ -51,7 +51,6 @@ from retain.engine.core.shortages import shortage_in
 
 if TYPE_CHECKING:
     from quart import Blueprint
-    from quart_trio import QuartTrio
 
 LOG = logging.getLogger("retain.http")
 REQUESTS = logging.getLogger("retain.requests")
@@ -67,6 +66,9 @@ _VERSIONS = frozenset(("1.1", "2", "1.0"))
 _REFUSED_METHODS = frozenset(("TRACE", "TRACK", "CONNECT"))
 
 
+Asgi: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+
 class _Refused(RequestError):
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
@@ -76,7 +78,8 @@ class _Refused(RequestError):
 class App:
     """The ASGI application. Made by `create_app`; `interfaces` must not claim each other's paths.
 
-    `stopping` is set when the server stops: responses that wait for something end then.
+    `stopping` is set when the server stops: responses that wait for something end then. `connections` returns
+    how many are open.
     """
 
     def __init__(
@@ -86,14 +89,17 @@ class App:
         interfaces: Sequence[Mounted],
         pages: Sequence[Callable[[], Blueprint]] = (),
         counters: Counters | None = None,
+        elsewhere: Asgi | None = None,
+        processes: int = 1,
     ) -> None:
         self.engine = engine
         self.config = config
         self.interfaces = tuple(interfaces)
         self.counters = counters or Counters()
         self.stopping = trio.Event()
+        self.connections: Callable[[], int] = lambda: 0
         self._blueprints = tuple(pages)
-        self._pages: QuartTrio | None = None
+        self._pages: Asgi | None = elsewhere
         self._pages_turn = trio.Lock()
         self._prefixes = {
             prefix.encode(): interface for interface in interfaces for prefix in interface.prefixes
@@ -107,7 +113,7 @@ class App:
         self._metrics_from = tuple(ip_network(entry) for entry in config.operations.metrics_from)
         self._proxies = tuple(ip_network(entry) for entry in config.server.trusted_proxies)
         self.seen = Seen(config.server, self._proxies)
-        self.bounds = Bounds(self._proxies, lambda: self.counters.cut("memory"))
+        self.bounds = Bounds(self._proxies, lambda: self.counters.cut("memory"), processes)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle a connection's scope (ASGI)."""
@@ -118,17 +124,17 @@ class App:
             await send({"type": "websocket.close"})
         else:
             pages = await self.pages()
-            await pages(scope, receive, send)  # type: ignore[arg-type]
+            await pages(scope, receive, send)
 
-    async def pages(self) -> QuartTrio:
-        """Return the Quart-Trio application, made in a thread at the first call, while requests continue."""
+    async def pages(self) -> Asgi:
+        """Return what answers all else: the Quart-Trio application, made in a thread at the first call."""
         if self._pages is None:
             async with self._pages_turn:
                 if self._pages is None:
                     self._pages = await trio.to_thread.run_sync(self._made_pages)
         return self._pages
 
-    def _made_pages(self) -> QuartTrio:
+    def _made_pages(self) -> Asgi:
         with importing():
             from retain.api.web.health import bare_app, operations
         quart = bare_app("retain")
@@ -137,7 +143,7 @@ class App:
         )
         for blueprint in self._blueprints:
             quart.register_blueprint(blueprint())
-        return quart
+        return cast("Asgi", quart)
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = trio.current_time()
@@ -352,7 +358,7 @@ class App:
         if proceed := scope.get("state", {}).get(PROCEED):
             await proceed()
         pages = await self.pages()
-        await pages(scope, receive, noting)  # type: ignore[arg-type]
+        await pages(scope, receive, noting)
         return status
 
 
@@ -363,6 +369,8 @@ def create_app(
     *,
     pages: Sequence[Callable[[], Blueprint]] = (),
     counters: Counters | None = None,
+    elsewhere: Asgi | None = None,
+    processes: int = 1,
 ) -> App:
     """Return the application: the interfaces, the landing page, health and metrics.
 
@@ -372,6 +380,8 @@ def create_app(
         interfaces: What is mounted, in the order in which the landing page shows it.
         pages: Make the blueprints beside health and metrics.
         counters: What is counted, where pages look at it, too.
+        elsewhere: Answers what no interface claims, instead of pages made here.
+        processes: How many processes share the bounds.
 
     """
     external = ExternalUrl(config.server)
@@ -382,7 +392,8 @@ def create_app(
         external,
         lambda: readiness(engine.statistics()),
     )
-    return App(engine, config, [*interfaces, landing.mount(), documentation.mount()], pages, counters)
+    mounted = [*interfaces, landing.mount(), documentation.mount()]
+    return App(engine, config, mounted, pages, counters, elsewhere, processes)
 
 
 def linked_pages(config: Config, interfaces: Sequence[Mounted]) -> list[tuple[str, str]]:

@@ -124,10 +124,11 @@ async def serve(
     server = app.config.server
     context = tls_context(server)
     connections = Connections(server, capacity(server), app.counters.cut)
-    app.counters.watch(app.engine, lambda: len(connections))
+    app.connections = lambda: len(connections)
+    app.counters.watch(app.engine, lambda: app.connections())
     wire = WireConfig(server)
     worker = WorkerContext(None)
-    listeners = taken_over(server, passed) if passed else await _opened(server)
+    listeners = taken_over(server, passed) if passed else await opened(server)
     handle = _handler(app, wire, worker, context, connections)
 
     async with trio.open_nursery() as background:
@@ -142,7 +143,7 @@ async def serve(
                 await background.start(lifespan.handle_lifespan)
                 await lifespan.wait_for_startup()
                 scheme = "http" if context is None else "https"
-                await announce([_url(scheme, listener) for listener in listeners])
+                await announce([url_of(scheme, listener) for listener in listeners])
                 await stop.wait()
                 accepting.cancel_scope.cancel()
             app.stopping.set()
@@ -153,7 +154,8 @@ async def serve(
         background.cancel_scope.cancel()
 
 
-async def _opened(server: ServerConfig) -> list[trio.SocketListener]:
+async def opened(server: ServerConfig) -> list[trio.SocketListener]:
+    """Return listeners on `server.bind`. Raises CannotListen."""
     host, port = split_bind(server.bind)
     try:
         return await trio.open_tcp_listeners(port, host=host, backlog=BACKLOG)
@@ -249,7 +251,8 @@ async def _drain(connections: Connections, patience: float) -> None:
         connections.cut_all()
 
 
-def _url(scheme: str, listener: trio.SocketListener) -> str:
+def url_of(scheme: str, listener: trio.SocketListener) -> str:
+    """Return the base URL of what accepts connections there."""
     host, port = listener.socket.getsockname()[:2]
     return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 

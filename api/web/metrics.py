@@ -6,14 +6,13 @@ import math
 from bisect import bisect_left
 from collections import Counter as Tally
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import metadata
 from itertools import accumulate
 from typing import TypeVar
 
 from prometheus_client import (
     CollectorRegistry,
-    Counter,
     Histogram,
     Info,
     ProcessCollector,
@@ -85,20 +84,47 @@ class Totals:
     within: tuple[tuple[float, int], ...]
 
 
+@dataclass(slots=True)
+class Tallies:
+    """What one process counted since its start.
+
+    Attributes:
+        requests: By interface, method and status.
+        latencies: By interface and operation: counts by bucket, the last for all beyond, and seconds in sum.
+        cuts: Connections cut or refused, by reason.
+
+    """
+
+    requests: dict[tuple[str, str, int], int] = field(default_factory=dict)
+    latencies: dict[tuple[str, str], tuple[list[int], float]] = field(default_factory=dict)
+    cuts: dict[str, int] = field(default_factory=dict)
+
+    def add(self, other: Tallies) -> None:
+        """Add what another process counted."""
+        for key, count in other.requests.items():
+            self.requests[key] = self.requests.get(key, 0) + count
+        for place, (counts, seconds) in other.latencies.items():
+            own, total = self.latencies.get(place, ([0] * len(counts), 0.0))
+            self.latencies[place] = [a + b for a, b in zip(own, counts, strict=True)], total + seconds
+        for reason, count in other.cuts.items():
+            self.cuts[reason] = self.cuts.get(reason, 0) + count
+
+
 class Counters:
-    """The registry of one server."""
+    """The registry of one server.
+
+    Attributes:
+        elsewhere: Returns what other processes of the server counted; nothing else where there are none.
+
+    """
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry(auto_describe=True)
+        self.elsewhere: Callable[[], Iterable[Tallies]] = tuple
         self._requests: dict[tuple[str, str, int], int] = {}
         self._latencies: dict[tuple[str, str], _Latency] = {}
-        self.registry.register(_Answered(self._requests, self._latencies))
-        self._cuts = Counter(
-            "retain_http_connections_cut",
-            "Connections cut or refused by a limit.",
-            ("reason",),
-            registry=self.registry,
-        )
+        self._cuts: Tally[str] = Tally()
+        self.registry.register(_Answered(self.tallies))
         self._syncs = Histogram(
             "retain_journal_sync_seconds",
             "Time to write a batch of changes and sync it.",
@@ -131,18 +157,27 @@ class Counters:
         """Return what each interface answered since the start."""
         asked: Tally[str] = Tally()
         refused: Tally[str] = Tally()
-        for (interface, _, status), count in self._requests.items():
+        tallies = self.tallies()
+        for (interface, _, status), count in tallies.requests.items():
             asked[interface] += count
             if not 100 <= status < 400:
                 refused[interface] += count
         within: dict[str, Tally[float]] = {}
-        for (interface, _), latency in self._latencies.items():
-            within.setdefault(interface, Tally()).update(dict(latency.within()))
+        for (interface, _), (counts, _) in tallies.latencies.items():
+            within.setdefault(interface, Tally()).update(dict(_within(counts)))
         return {name: Totals(asked[name], refused[name], tuple(within[name].items())) for name in asked}
 
     def cut(self, reason: str) -> None:
         """Count a connection that was cut or refused."""
-        self._cuts.labels(reason).inc()
+        self._cuts[reason] += 1
+
+    def tallies(self) -> Tallies:
+        """Return what was counted, by all processes together."""
+        latencies = {place: (one.counts[:], one.seconds) for place, one in self._latencies.items()}
+        tallies = Tallies(dict(self._requests), latencies, dict(self._cuts))
+        for other in self.elsewhere():
+            tallies.add(other)
+        return tallies
 
     def watch(self, engine: EngineAccess, connections: Callable[[], int]) -> None:
         """Show the engine's statistics and the number of open connections, too."""
@@ -162,25 +197,24 @@ class _Latency:
         self.counts = [0] * (len(_SECONDS) + 1)
         self.seconds = 0.0
 
-    def within(self) -> tuple[tuple[float, int], ...]:
-        """Return upper bounds in seconds, the last infinite, and how many requests took at most that."""
-        return tuple(zip((*_SECONDS, math.inf), accumulate(self.counts), strict=True))
+
+def _within(counts: Iterable[int]) -> tuple[tuple[float, int], ...]:
+    """Return upper bounds in seconds, the last infinite, and how many requests took at most that."""
+    return tuple(zip((*_SECONDS, math.inf), accumulate(counts), strict=True))
 
 
 class _Answered(Collector):
-    """Shows the answered requests as Prometheus' counter and histogram."""
+    """Shows the answered requests and the cut connections as Prometheus' counters and histogram."""
 
-    def __init__(
-        self, requests: Mapping[tuple[str, str, int], int], latencies: Mapping[tuple[str, str], _Latency]
-    ) -> None:
-        self._requests = requests
-        self._latencies = latencies
+    def __init__(self, tallies: Callable[[], Tallies]) -> None:
+        self._tallies = tallies
 
     def collect(self) -> Iterable[Metric]:
+        tallies = self._tallies()
         answered = CounterMetricFamily(
             "retain_http_requests", "Requests answered.", labels=["interface", "method", "status"]
         )
-        for (interface, method, status), count in self._requests.items():
+        for (interface, method, status), count in tallies.requests.items():
             answered.add_metric([interface, method, str(status)], count)
         yield answered
         took = HistogramMetricFamily(
@@ -188,10 +222,16 @@ class _Answered(Collector):
             "Time from a request's head to its answer's last byte.",
             labels=["interface", "operation"],
         )
-        for (interface, operation), latency in self._latencies.items():
-            buckets = [("+Inf" if bound == math.inf else str(bound), n) for bound, n in latency.within()]
-            took.add_metric([interface, operation], buckets, latency.seconds)
+        for (interface, operation), (counts, seconds) in tallies.latencies.items():
+            buckets = [("+Inf" if bound == math.inf else str(bound), n) for bound, n in _within(counts)]
+            took.add_metric([interface, operation], buckets, seconds)
         yield took
+        cuts = CounterMetricFamily(
+            "retain_http_connections_cut", "Connections cut or refused by a limit.", labels=["reason"]
+        )
+        for reason, count in tallies.cuts.items():
+            cuts.add_metric([reason], count)
+        yield cuts
 
 
 class _Live(Collector):

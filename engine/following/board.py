@@ -10,6 +10,7 @@ from __future__ import annotations
 import mmap
 import os
 import sys
+from threading import Lock
 from typing import Final
 
 _DURABLE: Final = 0
@@ -29,6 +30,7 @@ class Board:
         self.descriptor = descriptor
         self._page = mmap.mmap(descriptor, mmap.PAGESIZE)
         self._numbers = memoryview(self._page).cast("q")
+        self._turn = Lock()
 
     @classmethod
     def create(cls) -> Board:
@@ -68,8 +70,9 @@ class Board:
         return self._numbers[_REGISTRIES]
 
     def publish_registries(self) -> None:
-        """Publish that such a file has changed."""
-        self._numbers[_REGISTRIES] += 1
+        """Publish that such a file has changed. From any thread."""
+        with self._turn:
+            self._numbers[_REGISTRIES] += 1
 
     def close(self) -> None:
         """Give the memory back."""

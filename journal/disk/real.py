@@ -248,6 +248,11 @@ class RealDisk(Disk):
             if descriptor >= 0:
                 os.close(descriptor)
 
+    @property
+    def lock_descriptor(self) -> int:
+        """The lock's descriptor, -1 without the lock. Who inherits it holds the lock, too."""
+        return self._lock
+
     def unlock(self) -> None:
         if self._lock >= 0:
             os.close(self._lock)

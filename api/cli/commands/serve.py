@@ -20,12 +20,13 @@ from retain.api.web import logs
     "--bind", metavar="HOST:PORT", help="Listen here instead of server.bind; port 0 takes any free one."
 )
 @click.option("--data", metavar="FOLDER", help="Store here instead of storage.data.")
-def command(config_path: Path | None, bind: str | None, data: str | None) -> None:
+@click.option("--workers", metavar="N", type=int, help="Answer with N processes instead of server.workers.")
+def command(config_path: Path | None, bind: str | None, data: str | None, workers: int | None) -> None:
     """Start the server; it runs until SIGTERM or Ctrl-C and then finishes the requests in flight.
 
     Without a configuration it listens on 127.0.0.1:8080 and stores in ./retain-data.
     """
-    config = configured(config_path, data=data, bind=bind)
+    config = configured(config_path, data=data, bind=bind, workers=workers)
     logs.configure(config.log)
     if (warning := exposed_secrets(configuration_path(config_path), config)) is not None:
         click.echo(f"Warning: {warning}", err=True)

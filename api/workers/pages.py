@@ -1,0 +1,180 @@
+"""Pages on workers: the request is carried to the process that decides, and its answer back.
+
+Sessions, searches under way and everything else that a page remembers are in that one process. What is
+carried are ASGI's own messages (HTTP, version 2.x of that part of ASGI), one connection a request: msgpack
+maps, one after the other. Bodies are carried piece by piece; whoever does not read makes the other side wait.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator
+from typing import Any, Final
+
+import msgpack
+import trio
+
+from retain.api.http.message import Message, Receive, Scope, Send
+from retain.api.server.app import Asgi
+
+LOG = logging.getLogger("retain.workers")
+
+CARRIED: Final = (
+    "type",
+    "asgi",
+    "http_version",
+    "method",
+    "scheme",
+    "path",
+    "raw_path",
+    "query_string",
+    "root_path",
+    "headers",
+    "client",
+    "server",
+)
+"""What of a scope is carried. Extensions, such as server push, are not."""
+PIECE_BYTES: Final = 64 << 10
+MOST_BYTES: Final = 4 << 20
+"""Longest message; a page's body comes in pieces as Quart makes them."""
+AT_ONCE: Final = 256
+"""Requests for pages of one worker under way at once. More wait."""
+
+
+class Pages:
+    """The pages, as a worker's application asks for them.
+
+    Args:
+        address: The name of the socket where they are made.
+
+    """
+
+    def __init__(self, address: bytes) -> None:
+        self._address = address
+        self._turn = trio.Semaphore(AT_ONCE)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request (ASGI)."""
+        if scope["type"] == "lifespan":
+            await _live(receive, send)
+            return
+        async with self._turn:
+            try:
+                stream = await trio.open_unix_socket(self._address)
+            except OSError as error:
+                LOG.warning("pages cannot be reached", extra={"facts": {"errno": error.errno}})
+                await _unavailable(send)
+                return
+            async with stream:
+                carried = {name: scope[name] for name in CARRIED if name in scope}
+                await self._exchange(stream, carried, receive, send)
+
+    async def _exchange(
+        self, stream: trio.SocketStream, scope: dict[str, Any], receive: Receive, send: Send
+    ) -> None:
+        begun = ended = False
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_carry_request, stream, scope, receive)
+            async for message in messages(stream):
+                begun = True
+                ended = message["type"] == "http.response.body" and not message.get("more_body")
+                await send(message)
+                if ended:
+                    break
+            nursery.cancel_scope.cancel()
+        if not begun:
+            await _unavailable(send)
+        elif not ended:
+            raise ConnectionError("the process that makes the pages has gone, in the middle of an answer")
+
+
+async def _carry_request(stream: trio.SocketStream, scope: dict[str, Any], receive: Receive) -> None:
+    try:
+        await stream.send_all(msgpack.packb(scope))
+        while True:
+            message = await receive()
+            await stream.send_all(msgpack.packb(dict(message)))
+            if message["type"] == "http.disconnect":
+                return
+    except (trio.BrokenResourceError, trio.ClosedResourceError):
+        return
+
+
+async def _live(receive: Receive, send: Send) -> None:
+    """Take part in ASGI's lifespan: there is nothing to start."""
+    while True:
+        message = await receive()
+        await send({"type": f"{message['type']}.complete"})
+        if message["type"] == "lifespan.shutdown":
+            return
+
+
+async def _unavailable(send: Send) -> None:
+    body = b"the process that makes the pages cannot be reached; try again\n"
+    headers = [(b"content-type", b"text/plain;charset=utf-8"), (b"retry-after", b"1")]
+    await send({"type": "http.response.start", "status": 503, "headers": headers})
+    await send({"type": "http.response.body", "body": body, "more_body": False})
+
+
+async def messages(stream: trio.SocketStream) -> AsyncIterator[Message]:
+    """Yield the messages that arrive, until the connection ends.
+
+    Raises:
+        ValueError: What arrives is none.
+
+    """
+    unpacker = msgpack.Unpacker(max_buffer_size=MOST_BYTES)
+    while True:
+        try:
+            data = await stream.receive_some(PIECE_BYTES)
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            return
+        if not data:
+            return
+        unpacker.feed(data)
+        for message in unpacker:
+            yield message
+
+
+async def make_page(stream: trio.SocketStream, pages: Asgi) -> None:
+    """Answer one carried request, in the process that makes the pages."""
+    async with stream:
+        arriving = messages(stream)
+        scope = await anext(arriving, None)
+        if scope is None:
+            return
+        made = {
+            **scope,
+            "headers": [(name, value) for name, value in scope["headers"]],
+            "client": scope.get("client") and tuple(scope["client"]),
+            "server": scope.get("server") and tuple(scope["server"]),
+            "extensions": {},
+        }
+
+        async def receive() -> Message:
+            return await anext(arriving, {"type": "http.disconnect"})
+
+        async def send(message: Message) -> None:
+            for piece in _pieces(message):
+                try:
+                    await stream.send_all(msgpack.packb(piece))
+                except (trio.BrokenResourceError, trio.ClosedResourceError):
+                    return  # the client has gone; the application learns it from `receive`
+
+        await pages(made, receive, send)
+
+
+def _pieces(message: Message) -> list[Message]:
+    body = message.get("body", b"")
+    if len(body) <= PIECE_BYTES * 16:
+        if "headers" in message:
+            pairs = [(bytes(name), bytes(value)) for name, value in message["headers"]]
+            return [{**message, "headers": pairs}]
+        return [message]
+    parts = [body[at : at + PIECE_BYTES] for at in range(0, len(body), PIECE_BYTES)]
+    last = len(parts) - 1
+    more = message.get("more_body", False)
+    return [
+        {"type": message["type"], "body": part, "more_body": more or at < last}
+        for at, part in enumerate(parts)
+    ]
