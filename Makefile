@@ -10,7 +10,7 @@ COUNT ?= 200
 SEED ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: container-test docs hostile fuzz mutants help install serve test check format-check lint types fix coverage bench crash soak screenshots clean
+.PHONY: workers container-test docs hostile fuzz mutants help install serve test check format-check lint types fix coverage bench crash soak screenshots clean
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,6 +47,11 @@ fix: $(VENV)/.installed ## Format, mend what the linter can, write the generated
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 	$(BIN)/python -c 'from retain.api.config.document import page; print(page(), end="")' > docs/configuration.md
+
+workers: $(VENV)/.installed ## The interfaces' tests over two followers in turns, and the server with workers, N=20 times the kills
+	RETAIN_FOLLOWERS=1 $(BIN)/python -m pytest -q -n auto --dist worksteal tests/api/areas tests/api/settings tests/api/blobs \
+		--deselect tests/api/settings/test_holds.py
+	RETAIN_CRASH_N=$(N) $(BIN)/python -m pytest -q -n auto tests/test_workers.py tests/engine/following
 
 coverage: $(VENV)/.installed ## Run all tests and show which branches none of them takes
 	$(BIN)/python -m pytest -q --cov --cov-report=term-missing:skip-covered

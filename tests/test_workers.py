@@ -182,13 +182,15 @@ def test_a_watcher_at_one_worker_is_woken_by_a_write_at_another(server: Server, 
     status, _ = client.request("GET", f"{path}/c", headers=login)
     assert status == 200
     connection = http.client.HTTPConnection(server.host, server.port, timeout=60)
-    connection.request("GET", f"{path}/c", headers={**login, "Accept": "text/event-stream"})
+    connection.request("GET", f"{path}/c?watch=true", headers=login)
     events = connection.getresponse()
     assert events.status == 200
     assert client.request("PUT", f"{path}/c", b'{"v":2}', json_body)[0] in (200, 204)
     seen = b""
     while b'"v":2' not in seen.replace(b" ", b""):
-        seen += events.read1(65536)
+        data = events.read1(65536)
+        assert data, seen
+        seen += data
     connection.close()
 
 

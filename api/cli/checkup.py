@@ -172,11 +172,26 @@ def server_state(status: dict[str, Any]) -> Iterator[CheckResult]:
     level = FINE if status["state"] == "ok" else WARNING if status["ready"] else ERROR
     advice = "" if level == FINE else 'see "What can go wrong" in docs/operating.md'
     yield CheckResult("server", level, text, advice)
+    if workers := status.get("workers"):
+        yield _workers(workers)
     wrong = status["clock_state"]
     yield CheckResult(
         "clock", WARNING if wrong else FINE, wrong or "it is right", "`retain clock show`" if wrong else ""
     )
     yield from _backup(status["last_backup"])
+
+
+def _workers(workers: list[dict[str, Any]]) -> CheckResult:
+    """Check that all workers answer, and that each can have a processor."""
+    ready = sum(one["listening"] for one in workers)
+    memory = sum(one["memory_bytes"] or 0 for one in workers) >> 20
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    text = f"{ready} of {len(workers)} accept connections, with {memory} MiB in all, on {cores} processors"
+    if ready < len(workers):
+        return CheckResult("workers", WARNING, text, "the server's log says why one ended")
+    if len(workers) > cores:
+        return CheckResult("workers", WARNING, text, "more workers than processors only cost memory")
+    return CheckResult("workers", FINE, text)
 
 
 def _backup(last: dict[str, Any] | None) -> Iterator[CheckResult]:

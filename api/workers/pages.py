@@ -8,7 +8,6 @@ maps, one after the other. Bodies are carried piece by piece; whoever does not r
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator
 from typing import Any, Final
 
 import msgpack
@@ -73,29 +72,37 @@ class Pages:
         self, stream: trio.SocketStream, scope: dict[str, Any], receive: Receive, send: Send
     ) -> None:
         begun = ended = False
+        gone = trio.Event()
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(_carry_request, stream, scope, receive)
-            async for message in messages(stream):
+            nursery.start_soon(_carry_request, stream, scope, receive, gone)
+            arriving = Arriving(stream)
+            while (message := await arriving.next()) is not None:
                 begun = True
                 ended = message["type"] == "http.response.body" and not message.get("more_body")
                 await send(message)
                 if ended:
                     break
             nursery.cancel_scope.cancel()
+        if gone.is_set():
+            return  # nobody is there to be answered
         if not begun:
             await _unavailable(send)
         elif not ended:
             raise ConnectionError("the process that makes the pages has gone, in the middle of an answer")
 
 
-async def _carry_request(stream: trio.SocketStream, scope: dict[str, Any], receive: Receive) -> None:
+async def _carry_request(
+    stream: trio.SocketStream, scope: dict[str, Any], receive: Receive, gone: trio.Event
+) -> None:
     try:
         await stream.send_all(msgpack.packb(scope))
         while True:
             message = await receive()
-            await stream.send_all(msgpack.packb(dict(message)))
             if message["type"] == "http.disconnect":
+                gone.set()
+                await stream.send_eof()
                 return
+            await stream.send_all(msgpack.packb(dict(message)))
     except (trio.BrokenResourceError, trio.ClosedResourceError):
         return
 
@@ -116,31 +123,43 @@ async def _unavailable(send: Send) -> None:
     await send({"type": "http.response.body", "body": body, "more_body": False})
 
 
-async def messages(stream: trio.SocketStream) -> AsyncIterator[Message]:
-    """Yield the messages that arrive, until the connection ends.
+class Arriving:
+    """The messages that arrive on a connection.
 
-    Raises:
-        ValueError: What arrives is none.
+    Args:
+        stream: The connection.
 
     """
-    unpacker = msgpack.Unpacker(max_buffer_size=MOST_BYTES)
-    while True:
-        try:
-            data = await stream.receive_some(PIECE_BYTES)
-        except (trio.BrokenResourceError, trio.ClosedResourceError):
-            return
-        if not data:
-            return
-        unpacker.feed(data)
-        for message in unpacker:
-            yield message
+
+    def __init__(self, stream: trio.SocketStream) -> None:
+        self._stream = stream
+        self._unpacker = msgpack.Unpacker(max_buffer_size=MOST_BYTES)
+
+    async def next(self) -> Message | None:
+        """Return the next one; None once the connection has ended.
+
+        Raises:
+            ValueError: What arrives is none.
+
+        """
+        while True:
+            for message in self._unpacker:
+                found: Message = message
+                return found
+            try:
+                data = await self._stream.receive_some(PIECE_BYTES)
+            except (trio.BrokenResourceError, trio.ClosedResourceError):
+                return None
+            if not data:
+                return None
+            self._unpacker.feed(data)
 
 
 async def make_page(stream: trio.SocketStream, pages: Asgi) -> None:
     """Answer one carried request, in the process that makes the pages."""
     async with stream:
-        arriving = messages(stream)
-        scope = await anext(arriving, None)
+        arriving = Arriving(stream)
+        scope = await arriving.next()
         if scope is None:
             return
         made = {
@@ -152,7 +171,7 @@ async def make_page(stream: trio.SocketStream, pages: Asgi) -> None:
         }
 
         async def receive() -> Message:
-            return await anext(arriving, {"type": "http.disconnect"})
+            return await arriving.next() or {"type": "http.disconnect"}
 
         async def send(message: Message) -> None:
             for piece in _pieces(message):

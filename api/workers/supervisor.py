@@ -246,9 +246,15 @@ class Workers:
 
     async def _start(self, index: int) -> Worker:
         descriptors = [self.board.descriptor, self._lock, *(one.fileno() for one in self._listeners)]
-        command = [sys.executable, "-m", MODULE, self._address.hex(), *map(str, descriptors)]
+        # Whatever folder this process was started in, its workers import the modules that it has imported.
+        command = [sys.executable, "-P", "-m", MODULE, self._address.hex(), *map(str, descriptors)]
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
         process = await trio.lowlevel.open_process(
-            command, pass_fds=descriptors, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL
+            command,
+            pass_fds=descriptors,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
         )
         worker = self._workers[process.pid] = Worker(index, process, self._engine.wall())
         return worker

@@ -60,6 +60,14 @@ def _print(found: dict[str, Any]) -> None:
         "Clock": f"{found['clock']}; the server's time is {found['present']}",
         "Clock state": found["clock_state"] or "the clock is right",
     }
+    for one in found.get("workers", []):
+        memory = "-" if one["memory_bytes"] is None else f"{one['memory_bytes'] / 2**20:.0f} MiB"
+        state = f"{memory}, {counted(one['connections'] or 0, 'connection')}"
+        if one["behind"]:
+            state += f", {counted(one['behind'], 'record')} behind"
+        rows[f"Worker {one['worker']}"] = (
+            f"process {one['process']}, {state if one['listening'] else 'starting'}"
+        )
     table = [{"what": what, "value": value} for what, value in rows.items()]
     print_table({"WHAT": lambda row: row["what"], "VALUE": lambda row: row["value"]}, table)
 
