@@ -1,7 +1,8 @@
 """Settings: JSON configuration at application, user and device level, with roles (SAP Mobile Services).
 
 An embedding program submits the commands of `engine.settings.commands` and reads with
-`engine.settings.queries`.
+`engine.settings.queries`. Knows no HTTP and no session; who asks, and what the operator allows, come with
+each command.
 """
 
 from __future__ import annotations
