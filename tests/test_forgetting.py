@@ -215,7 +215,7 @@ def payload_keys(engine: Engine) -> dict[str, bytes]:
         for value in area[3]:
             key = getattr(getattr(value, "held", None), "key", None)
             if key is not None:
-                found[value.held.name] = key  # type: ignore[union-attr]
+                found[value.body.name] = key  # type: ignore[union-attr]
     for container in engine.state.blobs.containers():
         for blob in container.blobs.values():
             if (key := getattr(blob.body, "key", None)) is not None:

@@ -156,7 +156,7 @@ class Storage:
                 text = file_link(base, name, key)
             else:
                 try:
-                    download = await self._engine.open_body(value.held)
+                    download = await self._engine.open_body(value.body)
                 except NotFound:
                     continue
                 try:
@@ -179,7 +179,7 @@ class Storage:
         if isinstance(value, str):
             return text_answer(value.encode())
         if value.media_type is None:
-            return stored_text(await self._engine.open_body(value.held))
+            return stored_text(await self._engine.open_body(value.body))
         return text_answer(file_link(self._links.base(request), target.name, target.key).encode())
 
     async def _binary(self, request: Request, target: AreaTarget, user: str | None) -> Response:
@@ -187,10 +187,10 @@ class Storage:
         if isinstance(value, str):
             return text_answer(value.encode())
         if value.media_type is None:
-            return stored_text(await self._engine.open_body(value.held))
+            return stored_text(await self._engine.open_body(value.body))
         try:
-            span = byte_range(request, value.held.size)
+            span = byte_range(request, value.body.size)
         except ValueError:
-            raise BadRange(value.held.size) from None
-        download = await self._engine.open_body(value.held)
+            raise BadRange(value.body.size) from None
+        download = await self._engine.open_body(value.body)
         return file_answer(download, value.media_type, value.filename, span)

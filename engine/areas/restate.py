@@ -36,7 +36,7 @@ class AreaRestater(Restater):
         """Return the bodies of its next few files."""
         area = self._find(locator, resource)
         files = () if area is None else (row[1] for row in _older(area, before))
-        return list(first_bytes(file.held for file in files))
+        return list(first_bytes(file.body for file in files))
 
     def restate(
         self, locator: Locator, resource: bytes, before: int, bodies: Mapping[int, Inline]
@@ -56,7 +56,7 @@ class AreaRestater(Restater):
         older = list(_older(area, before))
         files: list[AreaEvent] = []
         for key, file, end in islice(older, STEP_RECORDS):
-            body: Body | None = bodies.get(file.held.address) if isinstance(file.held, OnDisk) else file.held
+            body: Body | None = bodies.get(file.body.address) if isinstance(file.body, OnDisk) else file.body
             if body is None:
                 break
             files.append(

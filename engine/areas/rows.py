@@ -78,21 +78,21 @@ def _pack_value(value: Value) -> Any:
     """Return a text as itself, a file as `[filename, type, bytes' place, record]`."""
     if isinstance(value, str):
         return value
-    return [value.filename, value.media_type, _pack_held(value.held), value.seq]
+    return [value.filename, value.media_type, _pack_body(value.body), value.seq]
 
 
-def _pack_held(held: StoredBody) -> list[Any]:
-    if isinstance(held, OnDisk):
-        return [held.address, held.size]
-    if isinstance(held, Inline):
-        return [held.data, held.md5]
-    return [held.name, held.key, held.size, held.md5, held.sha256]
+def _pack_body(body: StoredBody) -> list[Any]:
+    if isinstance(body, OnDisk):
+        return [body.address, body.size]
+    if isinstance(body, Inline):
+        return [body.data, body.md5]
+    return [body.name, body.key, body.size, body.md5, body.sha256]
 
 
 def _unpack_file(packed: Any) -> AreaFile:
-    filename, media_type, held, seq = packed
-    if len(held) == 5:
-        return AreaFile(filename, media_type, Payload(*held), seq)
-    if isinstance(held[0], int):
-        return AreaFile(filename, media_type, OnDisk(*held), seq)
-    return AreaFile(filename, media_type, Inline(*held), seq)
+    filename, media_type, body, seq = packed
+    if len(body) == 5:
+        return AreaFile(filename, media_type, Payload(*body), seq)
+    if isinstance(body[0], int):
+        return AreaFile(filename, media_type, OnDisk(*body), seq)
+    return AreaFile(filename, media_type, Inline(*body), seq)

@@ -37,14 +37,14 @@ class AreaFile:
     Attributes:
         filename: What the client called it.
         media_type: Its Content-Type as sent; None marks a text, kept as UTF-8.
-        held: Where its bytes are.
+        body: Where its bytes are.
         seq: The record that holds them, or the key of their payload file.
 
     """
 
     filename: str
     media_type: str | None
-    held: StoredBody
+    body: StoredBody
     seq: int
 
 
@@ -117,7 +117,7 @@ def text_size(text: str) -> int:
 
 def value_size(value: Value) -> int:
     """Return the bytes of a value."""
-    return text_size(value) if isinstance(value, str) else value.held.size
+    return text_size(value) if isinstance(value, str) else value.body.size
 
 
 def area_size(area: Area) -> int:
@@ -139,7 +139,7 @@ def files_of(values: tuple[Value, ...]) -> Mapping[int, AreaFile]:
 def payload_names(area: Area) -> set[str]:
     """Return the names of the payload files that the area needs."""
     files = files_of(area[3]).values()
-    return {file.held.name for file in files if isinstance(file.held, Payload)}
+    return {file.body.name for file in files if isinstance(file.body, Payload)}
 
 
 def _joined(ends: list[int]) -> Ends:
@@ -242,9 +242,9 @@ class AreasState:
         until = event.until
         if ends != until:
             ends = (*key_ends(area), until)
-        self.size += text_size(event.key) + file.held.size
-        if isinstance(file.held, Payload):
-            self.shared.keep(file.held.name)
+        self.size += text_size(event.key) + file.body.size
+        if isinstance(file.body, Payload):
+            self.shared.keep(file.body.name)
         self.areas[key] = (resource, base, shared((*names, event.key)), (*values, file), ends)
         before = next_end(area)
         if until < before:
@@ -292,7 +292,7 @@ class AreasState:
         resource, base, names, values, ends = area
         index = names.index(name) if name in names else 0
         value = values[index] if values else ""
-        if isinstance(value, AreaFile) and value.held is inline:
+        if isinstance(value, AreaFile) and value.body is inline:
             placed = AreaFile(value.filename, value.media_type, OnDisk(address, inline.size), seq)
             values = (*values[:index], placed, *values[index + 1 :])
             self.areas[key] = (resource, base, names, values, ends)
@@ -355,10 +355,10 @@ class AreasState:
             before = files_of(old[3])
         if before is after:
             return
-        kept = {file.held.name for file in after.values() if isinstance(file.held, Payload)}
+        kept = {file.body.name for file in after.values() if isinstance(file.body, Payload)}
         for name in kept:
             self.shared.keep(name)
-        gone = {seq: file.held for seq, file in before.items() if seq not in after}
+        gone = {seq: file.body for seq, file in before.items() if seq not in after}
         for seq, held in gone.items():
             self.shared.records.discard(stamp, seq, stored_bytes(held), old[0], cause)
         for name in sorted({held.name for held in gone.values() if isinstance(held, Payload)} - kept):

@@ -203,7 +203,7 @@ def _bodies(state: State, subject: Subject) -> Iterator[tuple[str, StoredBody | 
         if area is not None and area[0] == target.resource:
             for key, value in zip(area[2], area[3], strict=True):
                 if isinstance(value, AreaFile):
-                    yield value.filename or key, value.held
+                    yield value.filename or key, value.body
     elif target.kind is HoldKind.BLOB:
         account, name, blob = target.names
         container = state.blobs.find(account, name)

@@ -249,19 +249,19 @@ def shared_pairs(pairs: Iterable[tuple[str, ...]]) -> Pairs:
 ON_DISK, PAYLOAD, COMPOSITE, INLINE = range(4)
 
 
-def pack_held(body: StoredBody | Composite) -> list[Any]:
+def pack_stored(body: StoredBody | Composite) -> list[Any]:
     """Return a body as a snapshot row: a kind, then its fields."""
     if isinstance(body, OnDisk):
         return [ON_DISK, body.address, body.size]
     if isinstance(body, Payload):
         return [PAYLOAD, body.name, body.key, body.size, body.md5, body.sha256]
     if isinstance(body, Composite):
-        return [COMPOSITE, [[block.block_id, pack_held(block.body), block.seq] for block in body.blocks]]
+        return [COMPOSITE, [[block.block_id, pack_stored(block.body), block.seq] for block in body.blocks]]
     return [INLINE, body.data, body.md5]
 
 
-def unpack_held(row: list[Any]) -> StoredBody | Composite:
-    """Return the body in a row of `pack_held`."""
+def unpack_stored(row: list[Any]) -> StoredBody | Composite:
+    """Return the body in a row of `pack_stored`."""
     kind, *fields = row
     if kind == ON_DISK:
         return OnDisk(*fields)
@@ -276,6 +276,6 @@ def unpack_held(row: list[Any]) -> StoredBody | Composite:
 
 def unpack_block(row: list[Any]) -> Block:
     """Return a block from `[id, body, seq]`."""
-    body = unpack_held(row[1])
+    body = unpack_stored(row[1])
     assert not isinstance(body, Composite)
     return Block(row[0], body, row[2])

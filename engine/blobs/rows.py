@@ -26,12 +26,12 @@ from retain.engine.blobs.entries import (
     CopyInfo,
     StagedBlocks,
     StoredPolicy,
-    pack_held,
+    pack_stored,
     payload_names,
     shared_headers,
     shared_pairs,
     unpack_block,
-    unpack_held,
+    unpack_stored,
 )
 from retain.engine.blobs.state import BlobsState
 from retain.engine.core.body import OnDisk
@@ -68,16 +68,16 @@ def freeze(blobs: BlobsState) -> Frozen:
             for name, waiting in pending.items():
                 yield [PENDING, name, *waiting]
             for (name, _block_id), block in staged:
-                yield [BLOCK, name, [block.block_id, pack_held(block.body), block.seq]]
+                yield [BLOCK, name, [block.block_id, pack_stored(block.body), block.seq]]
             for name, found in restated.items():
                 for replaced, block in found.items():
-                    yield [RESTATED, name, [block.block_id, pack_held(block.body), block.seq], replaced]
+                    yield [RESTATED, name, [block.block_id, pack_stored(block.body), block.seq], replaced]
 
     return Frozen(rows, tuple(view for _, _, view, *_ in frozen))
 
 
 def _row(name: str, entry: BlobEntry) -> list[Any]:
-    return [BLOB, name, *entry[:4], pack_held(entry.body), *entry[5:]]
+    return [BLOB, name, *entry[:4], pack_stored(entry.body), *entry[5:]]
 
 
 def resources_of(blobs: BlobsState) -> Iterator[bytes]:
@@ -175,7 +175,7 @@ def _blob(row: list[Any]) -> BlobEntry:
         # An equal number that is one object for both costs a million entries 32 MB less.
         created if modified == created else modified,
         seq,
-        OnDisk(body[1], body[2]) if body[0] == ON_DISK else unpack_held(body),
+        OnDisk(body[1], body[2]) if body[0] == ON_DISK else unpack_stored(body),
         md5,
         _headers(tuple(headers)),
         pairs_of(metadata) if metadata else (),

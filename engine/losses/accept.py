@@ -78,7 +78,7 @@ def _stands(state: HoldsBodies, one: LiveBody) -> bool:
         if area is None or area[0] != one.resource or key not in area[2]:
             return False
         value = area[3][area[2].index(str(key))]
-        return isinstance(value, AreaFile) and value.held == one.payload
+        return isinstance(value, AreaFile) and value.body == one.payload
     account, container_name, blob = map(str, one.names)
     container = state.blobs.find(account, container_name)
     if container is None:

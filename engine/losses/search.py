@@ -65,8 +65,8 @@ def live_bodies(state: HoldsBodies) -> Iterator[LiveBody]:
     """Return every body in a payload file, without those in deleted containers: they are removed anyway."""
     for key, area in state.areas.areas.items():
         for name, value in zip(area[2], area[3], strict=True):
-            if isinstance(value, AreaFile) and isinstance(value.held, Payload):
-                yield LiveBody(AREA, area[0], (*split_key(key), name), value.seq, value.held)
+            if isinstance(value, AreaFile) and isinstance(value.body, Payload):
+                yield LiveBody(AREA, area[0], (*split_key(key), name), value.seq, value.body)
     for container in state.blobs.containers():
         yield from _in_container(container)
 

@@ -197,7 +197,7 @@ async def file(call: PageCall) -> Response:
     }
     if isinstance(found, str):
         return call.answer(found.encode(), 200, UNKNOWN, headers)
-    body: Any = await call.desk.engine.open_body(found.held)
+    body: Any = await call.desk.engine.open_body(found.body)
     return call.stream(_Chunks(body), body.size, 200, UNKNOWN, headers)
 
 

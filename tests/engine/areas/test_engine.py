@@ -23,7 +23,7 @@ async def listing(engine: Engine, name: str, user: str | None = None) -> dict[st
 
 async def content(engine: Engine, value: str | AreaFile) -> bytes:
     assert isinstance(value, AreaFile)
-    download = await engine.open_body(value.held)
+    download = await engine.open_body(value.body)
     data = await download.read()
     await download.aclose()
     return data
@@ -50,8 +50,8 @@ async def test_files_are_read_from_where_they_lie_before_and_after_a_restart(
         await create(engine, "a")
         before = await listing(engine, "a")
         assert before["k"] == "v"
-        assert isinstance(before["small"].held, OnDisk)
-        assert isinstance(before["large"].held, Payload)
+        assert isinstance(before["small"].body, OnDisk)
+        assert isinstance(before["large"].body, Payload)
         assert [await content(engine, before[key]) for key in ("small", "large")] == [SMALL, LARGE]
     async with open_memory_engine(disk, clock=clock, options=QUIET) as engine:
         assert await listing(engine, "a") == before

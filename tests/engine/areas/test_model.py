@@ -55,8 +55,7 @@ def comparable(value: Any) -> Any:
     """What a read shows of a value, wherever its bytes are."""
     if isinstance(value, str):
         return value
-    body = value.body if isinstance(value, NewFile) else value.held
-    return (value.filename, value.media_type, body.size, getattr(body, "name", None))
+    return (value.filename, value.media_type, value.body.size, getattr(value.body, "name", None))
 
 
 class AreasMachine(RuleBasedStateMachine):
@@ -209,7 +208,7 @@ class AreasMachine(RuleBasedStateMachine):
         if hasattr(self, "state"):
             self.state.check()
             assert all(
-                not isinstance(value, AreaFile) or isinstance(value.held, OnDisk | Payload)
+                not isinstance(value, AreaFile) or isinstance(value.body, OnDisk | Payload)
                 for area in self.state.areas.areas.values()
                 for value in area[3]
             )

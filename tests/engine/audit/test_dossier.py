@@ -155,7 +155,7 @@ async def test_what_is_erased_while_it_is_read_is_told(kept: Fixture) -> None:
 
 
 def _on_disk(store: Kept) -> Any:
-    return store.engine.state.areas.areas["\0bob\0cart"][3][1].held  # type: ignore[union-attr]
+    return store.engine.state.areas.areas["\0bob\0cart"][3][1].body  # type: ignore[union-attr]
 
 
 async def test_earlier_values_come_with_their_records(kept: Fixture) -> None:

@@ -182,7 +182,7 @@ async def test_details_go_with_the_audit_period_and_content_that_lives_stays(sit
         )
         if key == "file"
     ]
-    download = await site.engine.open_body(file.held)
+    download = await site.engine.open_body(file.body)
     assert await download.read() == b"body-marker"
 
 

@@ -95,7 +95,7 @@ async def test_bodies_are_taken_in_by_the_follower_and_read_by_any_other(
         for key, data in (("s", b"small"), ("l", LARGE)):
             value = found[key]
             assert isinstance(value, AreaFile)
-            download = await second.open_body(value.held)
+            download = await second.open_body(value.body)
             assert await download.read() == data
             await download.aclose()
         assert len(PayloadStore(disk).names()) == 1
@@ -162,8 +162,8 @@ async def test_erasing_waits_until_no_followers_memory_holds_the_content(
             await follower.submit(create("a", f=NewFile("f", "a/b", await upload.finish())))
         held = (await listing(follower, "a"))["f"]
         assert isinstance(held, AreaFile)
-        assert isinstance(held.held, OnDisk)
-        download = await follower.open_body(held.held)
+        assert isinstance(held.body, OnDisk)
+        download = await follower.open_body(held.body)
         assert await download.read() == b"secret"
         contents = follower._log._contents._recent._kept
         assert contents
@@ -174,7 +174,7 @@ async def test_erasing_waits_until_no_followers_memory_holds_the_content(
 
         assert not contents
         with pytest.raises(NotFound):
-            await follower.open_body(held.held)
+            await follower.open_body(held.body)
 
 
 async def test_a_follower_that_does_not_follow_is_ended_before_an_erasure_is_done(

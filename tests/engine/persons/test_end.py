@@ -177,7 +177,7 @@ async def seen(engine: Engine) -> Any:
         return held.data
 
     async def value(one: Any) -> Any:
-        return (one.filename, one.media_type, await body(one.held)) if isinstance(one, AreaFile) else one
+        return (one.filename, one.media_type, await body(one.body)) if isinstance(one, AreaFile) else one
 
     async def blob(entry: BlobEntry) -> Any:
         if isinstance(entry.body, Composite):

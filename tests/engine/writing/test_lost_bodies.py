@@ -40,7 +40,7 @@ async def test_a_start_names_what_is_lost() -> None:
         assert notice.startswith("payload files are missing (1: " + lost)
         area = engine.state.areas.areas[name]
         for value in area[3]:
-            if value.held.name in lost:  # type: ignore[union-attr]
+            if value.body.name in lost:  # type: ignore[union-attr]
                 with pytest.raises(NotFound) as caught:
-                    await engine.open_body(value.held)  # type: ignore[union-attr]
+                    await engine.open_body(value.body)  # type: ignore[union-attr]
                 assert caught.value.reason == "lost"
