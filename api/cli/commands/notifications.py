@@ -21,7 +21,7 @@ def command() -> None:
 @data_options
 @json_option
 def list_webhooks(config_path: Path | None, data: str | None, as_json: bool) -> None:
-    """Show each webhook: how far it was told, what troubles it, how many dead letters it has.
+    """Show each webhook: its progress, its last error, and its dead letters.
 
     Exit code: 1 if one does not accept events or has dead letters.
     """
