@@ -21,9 +21,9 @@ from retain.engine.core.errors import EngineError, StorageFailed, Unavailable
 from retain.engine.core.policy import erasure_lag
 from retain.engine.core.shortages import DISK, Shortages
 from retain.engine.core.time import SECOND
-from retain.engine.erasure.erase import Erasing
 from retain.engine.erasure.eraser import Eraser
 from retain.engine.erasure.reaper import Reaper, expiry_lag
+from retain.engine.erasure.steps import ErasureSteps
 from retain.engine.following.board import Board
 from retain.engine.history.slice import RecordChange, RecordClock
 from retain.engine.losses.accept import MOST_AT_ONCE, AcceptLost
@@ -80,7 +80,7 @@ class Engine:
         self._writer = Writer(log, state, self._horizon, self._sightings, interval, room, self.shortages)
         self._reaper = Reaper(self._writer, state, self._payloads, self._horizon, options)
         self._snapshots = Snapshots(self._writer, state, log, disk, covered)
-        self._erasing = Erasing(self._writer, state, log, self._horizon)
+        self._erasing = ErasureSteps(self._writer, state, log, self._horizon)
         self._eraser = Eraser(
             self._writer,
             state,

@@ -13,8 +13,8 @@ from retain.engine.core.event import Cause
 from retain.engine.core.ledger import GarbageRecord, mark_of, size_of
 from retain.engine.core.policy import SLICE_BYTES, SLICE_RECORDS, slices
 from retain.engine.core.time import DAY
-from retain.engine.erasure.erase import TARGETS
 from retain.engine.erasure.eraser import TIDY_EVERY
+from retain.engine.erasure.steps import TARGETS
 from retain.engine.testing import SteppedClock, open_memory_engine
 from retain.journal import JournalOptions, Part, Verb, scan
 from retain.journal.format.limits import BATCH_RECORDS, ERASE_RANGES

@@ -26,8 +26,8 @@ BLANK_PAUSE_S = 0.25
 """How often, and at what distance in seconds, zeroing is retried when descriptors or memory ran out."""
 
 
-class Erasing:
-    """Erases named parts, one erasure after the other.
+class ErasureSteps:
+    """Carries out erasures of named parts, one after the other.
 
     Args:
         writer: Runs the work between batches.
