@@ -1,4 +1,4 @@
 """Snapshots of the state: their file, their schedule, and loading one at a start.
 
-One of the three folders that import Trio.
+One of the folders that import Trio.
 """

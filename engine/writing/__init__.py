@@ -1,4 +1,4 @@
 """The write path: the one task that decides, applies and appends, its batches, and incoming bodies.
 
-One of the three folders that import Trio.
+One of the folders that import Trio.
 """
