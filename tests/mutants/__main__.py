@@ -84,7 +84,8 @@ def main() -> None:
     if asked.only:
         chosen = [point for point in every if name_of(point) in asked.only]
     else:
-        chosen = _sample(every, asked.count, random.Random(asked.seed))
+        chosen = sample(every, asked.count, asked.seed)
+    chosen = [point for point in chosen if point.compiles((TOP / point.path).read_bytes())]
     with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
         if asked.measure or not (KEPT / "measured.json").exists():
             print("Measuring which tests run which lines; this takes as long as the tests.", flush=True)
@@ -93,10 +94,9 @@ def main() -> None:
         _judge_all(chosen, Path(folder), asked.jobs, asked.minutes, asked.tests)
 
 
-def _sample(every: list[Point], count: int, chance: random.Random) -> list[Point]:
-    """Return changes at random, a fifth of them texts: a third of all places are texts, and the least of them
-    are rules.
-    """
+def sample(every: list[Point], count: int, seed: int) -> list[Point]:
+    """Return changes at random, a fifth of them texts: more places are, but few of those are rules."""
+    chance = random.Random(seed)
     texts = [point for point in every if point.kind == "text changed"]
     rules = [point for point in every if point.kind != "text changed"]
     few = min(count // 5, len(texts))

@@ -61,6 +61,14 @@ class Point(NamedTuple):
         """Return the module's source with this change."""
         return source[: self.start] + self.after.encode() + source[self.end :]
 
+    def compiles(self, source: bytes) -> bool:
+        """Return whether it leaves a module that Python reads."""
+        try:
+            compile(self.changed(source), "mutant", "exec", dont_inherit=True)
+        except (SyntaxError, ValueError):
+            return False
+        return True
+
     def before(self, source: bytes) -> str:
         """Return what stands there."""
         return source[self.start : self.end].decode()
@@ -70,15 +78,7 @@ def points_of(path: Path, top: Path) -> list[Point]:
     """Return every change that a module offers, in the order of its lines."""
     source = path.read_bytes()
     found = _Finder(source, str(path.relative_to(top))).found(ast.parse(source))
-    return sorted({point for point in found if _compiles(point.changed(source))})
-
-
-def _compiles(source: bytes) -> bool:
-    try:
-        compile(source, "mutant", "exec", dont_inherit=True)
-    except (SyntaxError, ValueError):
-        return False
-    return True
+    return sorted(set(found))
 
 
 class _Finder:

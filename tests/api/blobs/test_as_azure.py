@@ -229,3 +229,11 @@ async def test_the_holder_of_a_lease_overwrites_and_nobody_else(client):
     assert (await client.put("a", b"4", [fresh])).code == "BlobAlreadyExists"
     assert (await client.put("a", b"4", [fresh, held])).code == "BlobAlreadyExists"
     assert (await client.get("a")).body == b"3"
+
+
+@pytest.mark.parametrize(("length", "status"), [(0, 200), (1, 200), (64, 200), (65, 400)])
+async def test_a_stored_md5_has_at_most_64_bytes(client, length, status):
+    await client.put("a", b"1")
+    text = b64encode(bytes(length)).decode()
+    answer = await client.send("PUT", "/recordings/a?comp=properties", [("x-ms-blob-content-md5", text)])
+    assert (answer.status, answer.code) == (status, None if status == 200 else "InvalidMd5")

@@ -210,3 +210,9 @@ def test_an_interval_holds_exactly_what_its_bounds_say(low, high, value):
             assert Interval(low, low_closed, high, high_closed).holds(value) is (above and below)
             assert Interval(low, low_closed).holds(value) is above
             assert Interval(None, True, high, high_closed).holds(value) is below
+
+
+def test_an_interval_is_an_equality_only_with_both_bounds_alike() -> None:
+    assert Interval("a", True, "a", True).equals == "a"
+    for other in (Interval("a"), Interval(None, True, "a"), Interval(), Interval("a", True, "b")):
+        assert other.equals is None

@@ -193,3 +193,11 @@ def test_the_library_agrees(document: Any, patch: Any) -> None:
         # It refuses some patches of a whole document, or of indexes, that the RFC allows.
         return
     assert same(ours, theirs)
+
+
+def test_shifting_a_list_costs_a_little_and_not_its_square() -> None:
+    """Removing from the front moves all others: 32 of them are one unit of work."""
+    document, step = {"l": list(range(3200))}, {"op": "remove", "path": "/l/0"}
+    assert len(run(document, [step] * 20, max_bytes=10**6, work=20 * (3200 // 32) + 4_000)["l"]) == 3180
+    with pytest.raises(TooLarge):
+        run(document, [step] * 20, max_bytes=10**6, work=10 * (3180 // 32))
