@@ -32,11 +32,6 @@ class Interval:
             return False
         return self.high is None or value < self.high or (value == self.high and self.high_closed)
 
-    @property
-    def equals(self) -> str | None:
-        """The one value that matches, None if there may be others."""
-        return self.low if self.low is not None and self.low == self.high else None
-
 
 @dataclass(frozen=True, slots=True)
 class Where:

@@ -11,7 +11,7 @@ import pytest
 import retain.engine
 from retain.api.blobs.routes.listing import INCLUDES
 from retain.api.blobs.sas import token as sas_token
-from retain.api.blobs.sas.verify import Target
+from retain.api.blobs.sas.verify import SignedResource
 from retain.api.blobs.wire.engine_errors import TABLE
 from retain.api.blobs.wire.errors import AzureError
 from retain.engine.core import errors
@@ -60,7 +60,7 @@ def test_no_control_character_is_part_of_a_token(number: int) -> None:
 
 
 def test_a_service_token_at_the_accounts_root_is_one_of_the_root_container() -> None:
-    place = Target("tenant", None, None)
+    place = SignedResource("tenant", None, None)
     assert judge(service(container="$root"), target=place).letters == frozenset("rl")
     with pytest.raises(AzureError):
         judge(service(container="root"), target=place)
