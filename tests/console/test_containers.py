@@ -10,6 +10,7 @@ from tests.console.conftest import ADMINISTRATOR, Open
 from tests.kit.site import Site
 
 AT = "/console/containers/harbour/recordings"
+MORE = ("/retention?keep=days&days=1", "/remove", "/holds")
 DROP = """(data) => {
   const bag = new DataTransfer();
   bag.items.add(new File([data], "dropped.txt", { type: "text/plain" }));
@@ -102,6 +103,38 @@ def test_a_lost_connection_is_resumed_and_a_dropped_file_arrives(page: Open, tmp
         tab.get_by_text("on disk, 5\u00a0B").wait_for()
 
 
+def test_an_upload_is_cancelled_and_resumed(page: Open, tmp_path: Path) -> None:
+    large = tmp_path / "cancelled.bin"
+    large.write_bytes(bytes(range(256)) * 4096 * 3)
+    with page(user=ADMINISTRATOR) as seen:
+        seen.open(AT)
+        tab = seen.page
+        tab.route("**/blocks?*block=1*", lambda _route: None)  # is never answered
+        tab.get_by_label("Files to upload").set_input_files(large)
+        tab.get_by_text("block 1 of 3").wait_for()
+        tab.get_by_role("button", name="Cancel cancelled.bin").click()
+        tab.get_by_text("Cancelled; sent blocks are kept for 7 days").wait_for()
+        tab.unroute("**/blocks?*block=1*")
+        seen.faults.clear()  # the browser may report the request that was ended
+        tab.get_by_role("button", name="Resume cancelled.bin").click()
+        tab.get_by_text("on disk, 3.1").wait_for()
+
+
+def test_a_container_is_emptied_with_progress(page: Open, site: Site) -> None:
+    for number in range(3):
+        site.put(f"gone-{number}.txt", b"gone", {}, "gim-export")
+    with page(user=ADMINISTRATOR) as seen:
+        seen.open("/console/containers/harbour/gim-export/remove")
+        tab = seen.page
+        go = tab.get_by_role("button", name="Delete 3")
+        assert go.is_disabled()
+        tab.get_by_label("To empty it, type").fill("harbour/gim-export")
+        go.click()
+        tab.get_by_text("Deleted 3\u00a0blobs of gim-export.").wait_for()
+        seen.open("/console/containers/harbour/gim-export")
+        tab.get_by_text("This container is empty").wait_for()
+
+
 def test_a_search_marks_its_fault_and_offers_the_repair(page: Open, site: Site) -> None:
     site.put("8888/found.wav", b"RIFF", {"StoredTime": "2026-11-02T10:00:00Z"})
     with page(user=ADMINISTRATOR) as seen:
@@ -135,6 +168,12 @@ def test_the_pages_fit_and_move_nothing(page: Open, site: Site) -> None:
     with page(user=ADMINISTRATOR) as seen:
         seen.open("/console/containers")
         seen.fits()
-        for path in ("", "?prefix=8888/2026-11-28/", f"/blob?name={name}", f"/blob/delete?name={name}"):
+        for path in (
+            "",
+            "?prefix=8888/2026-11-28/",
+            f"/blob?name={name}",
+            f"/blob/delete?name={name}",
+            *MORE,
+        ):
             seen.open(f"{AT}{path}")
             seen.fits(shift=0.01 if seen.page.locator("audio").count() else 0.001)

@@ -55,6 +55,6 @@ def test_the_page_fits_and_moves_nothing(page: Open) -> None:
         seen.open("/console/settings")
         edit(seen, "application", '{"ui": {"theme": "light", "queues": ["claims"]}}')
         edit(seen, "device", '{"ui": {"size": 16}}')
-        for path in ("/console/settings", PAGE, f"{PAGE}&edit=device"):
+        for path in ("/console/settings", PAGE, f"{PAGE}&edit=device", f"{PAGE}&delete=device"):
             seen.open(path)
             seen.fits()
