@@ -1,7 +1,9 @@
 """What one address can do: each attack runs in a process of its own until it is stopped.
 
-``python -m tests.hostile.attacks NAME PORT CERTIFICATE SCALE`` runs one. Attacks come from 127.0.0.2; the
-innocent client comes from 127.0.0.1.
+``python -m tests.hostile.attacks NAME PORT SCALE`` runs one. Attacks come from 127.0.0.2; the
+innocent client comes from 127.0.0.1. One line of standard output for each thing that an attack got done: the
+status of an answer, or a word. An attack that is refused before it causes any work is none: `DONE` says which
+words show that the work was done.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from functools import partial
 
 import h2.config
 import h2.connection
+import h2.errors
 import h2.events
 import h2.exceptions
 import h2.settings
@@ -26,18 +29,22 @@ SETTINGS = b"/mobileservices/Storage/v1/runtime/application/app/global"
 #: A file of 200 KB that the campaign puts there before.
 LARGE = AREAS + b"binary/large/File"
 
+REFUSED_STREAM = h2.errors.ErrorCodes.REFUSED_STREAM
 BROKEN = (OSError, trio.BrokenResourceError, trio.ClosedResourceError)
 
 
 class Target:
     """The server under attack, and how much of each attack there is to be (1: all of it)."""
 
-    def __init__(self, port: int, certificate: str, scale: float) -> None:
+    def __init__(self, port: int, scale: float) -> None:
         self.port = port
         self.scale = scale
-        self.context = ssl.create_default_context(cafile=certificate)
-        self.context.set_alpn_protocols(["h2", "http/1.1"])
-        self.context.check_hostname = False
+        self._contexts = {protocols: _context(protocols) for protocols in (("http/1.1",), ("h2",))}
+
+    def note(self, what: object) -> None:
+        """Tell the campaign."""
+        sys.stdout.write(f"{what}\n")
+        sys.stdout.flush()
 
     def times(self, number: int) -> int:
         """That many at full scale."""
@@ -50,10 +57,7 @@ class Target:
         try:
             await sock.bind((ADDRESS, 0))
             await sock.connect(("127.0.0.1", self.port))
-            context = ssl.create_default_context(cafile=None)
-            context.check_hostname = False
-            context.verify_mode = ssl.CERT_NONE
-            context.set_alpn_protocols(list(protocols) or ["http/1.1"])
+            context = self._contexts[protocols or ("http/1.1",)]
             stream = trio.SSLStream(trio.SocketStream(sock), context, server_hostname="localhost")
             await stream.do_handshake()
             yield stream
@@ -61,11 +65,23 @@ class Target:
             sock.close()
 
 
+def _context(protocols: tuple[str, ...]) -> ssl.SSLContext:
+    """Made once: loading the system's certificates for each connection would slow an attack down."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    context.set_alpn_protocols(list(protocols))
+    return context
+
+
 class Http2:
     """HTTP/2 in the plain, with a window of one's choice."""
 
-    def __init__(self, stream: trio.SSLStream[trio.SocketStream], window: int) -> None:
+    def __init__(
+        self, stream: trio.SSLStream[trio.SocketStream], window: int, note: Callable[[object], None]
+    ) -> None:
         self.stream = stream
+        self._note = note
         self._turn = trio.Lock()
         self.connection = h2.connection.H2Connection(h2.config.H2Configuration(header_encoding=None))
         self.connection.local_settings = h2.settings.Settings(
@@ -103,7 +119,11 @@ class Http2:
     async def listen(self) -> None:
         """Read frames until the connection ends; never widens a window."""
         while data := await self.stream.receive_some(65536):
-            self.connection.receive_data(data)
+            for event in self.connection.receive_data(data):
+                if isinstance(event, h2.events.ResponseReceived):
+                    self._note(dict(event.headers)[b":status"].decode())
+                elif isinstance(event, h2.events.StreamReset):
+                    self._note("refused" if event.error_code == REFUSED_STREAM else "reset")
             await self.flush()
 
 
@@ -128,7 +148,7 @@ async def closed_windows(target: Target) -> None:
 
     async def hold() -> None:
         async with target.connected("h2") as stream:
-            client = Http2(stream, window=0)
+            client = Http2(stream, 0, target.note)
             await client.flush()
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(client.listen)
@@ -145,9 +165,10 @@ async def resets(target: Target) -> None:
 
     async def burst() -> None:
         async with target.connected("h2") as stream:
-            client = Http2(stream, window=65535)
+            client = Http2(stream, 65535, target.note)
             for _ in range(190):
                 await client.reset(await client.get(LARGE))
+            target.note("given up")
 
     await _each(target.times(8), burst)
 
@@ -164,6 +185,7 @@ async def slow_bodies(target: Target) -> None:
             )
             for _ in range(137):
                 await stream.send_all(b"x" * 65536)
+                target.note("piece taken")
             while True:
                 await stream.send_all(b"x" * 1024)
                 await trio.sleep(0.5)
@@ -184,6 +206,7 @@ async def slow_uploads(target: Target) -> None:
             )
             for _ in range(24):
                 await stream.send_all(b"x" * 65536)
+                target.note("piece taken")
             while True:
                 await stream.send_all(b"x" * 1024)
                 await trio.sleep(0.5)
@@ -197,6 +220,7 @@ async def unread_downloads(target: Target) -> None:
     async def hold() -> None:
         async with target.connected() as stream:
             await stream.send_all(b"GET %b HTTP/1.1\r\nHost: localhost\r\ngms_user: u\r\n\r\n" % LARGE * 20)
+            target.note("asked")
             await trio.sleep(60)
 
     await _each(target.times(1100), hold)
@@ -208,6 +232,7 @@ async def idle_connections(target: Target) -> None:
     async def hold() -> None:
         async with target.connected() as stream:
             await stream.send_all(b"GET / HTTP/1.1\r\nHost: ")
+            target.note("begun")
             await trio.sleep(60)
 
     await _each(target.times(3000), hold)
@@ -227,53 +252,100 @@ async def logins(target: Target) -> None:
                 b"GET %b HTTP/1.1\r\nHost: localhost\r\nAuthorization: Basic %b\r\nConnection: close\r\n\r\n"
                 % (SETTINGS, b64encode(name + b":" + credential))
             )
-            while await stream.receive_some(65536):
-                pass
+            await _answered(target, stream)
 
     await _each(target.times(200), attempt)
 
 
-async def _posted(target: Target, path: bytes, kind: bytes, body: bytes, method: bytes = b"POST") -> None:
-    async with target.connected() as stream:
-        await stream.send_all(
-            b"%b %b HTTP/1.1\r\nHost: localhost\r\nContent-Type: %b\r\nContent-Length: %d\r\n"
-            b"Connection: close\r\n\r\n" % (method, path, kind, len(body))
-        )
-        await stream.send_all(body)
+async def _answered(target: Target, stream: trio.SSLStream[trio.SocketStream]) -> int:
+    """Read one answer to its end; note and return its status, 0 if there is none."""
+    head = bytes(await stream.receive_some(65536))
+    with suppress(*BROKEN):
         while await stream.receive_some(65536):
             pass
+    status = int(head[9:12]) if head[:7] == b"HTTP/1." else 0
+    target.note(status)
+    return status
+
+
+async def _sent(target: Target, path: bytes, kind: bytes, body: bytes, method: bytes = b"POST") -> int:
+    async with target.connected() as stream:
+        head = b"Host: localhost\r\nContent-Type: %b\r\nContent-Length: %d\r\n" % (kind, len(body))
+        await stream.send_all(b"%b %b HTTP/1.1\r\n%bConnection: close\r\n\r\n" % (method, path, head))
+        with suppress(*BROKEN):  # refused before all of it was sent
+            await stream.send_all(body)
+        return await _answered(target, stream)
+
+
+JSON = b"application/json"
+MERGE_PATCH = b"application/merge-patch+json"
+JSON_PATCH = b"application/json-patch+json"
+FORM = b"application/x-www-form-urlencoded"
 
 
 async def many_names(target: Target) -> None:
-    """Documents of 80,000 names."""
+    """80,000 names changed at once, over and over."""
     names = target.times(80_000)
-    body = b"{" + b",".join(b'"k%d":1' % number for number in range(names)) + b"}"
-    await _each(2, partial(_posted, target, SETTINGS, b"application/json", body))
+    turn = 0
+
+    async def change() -> None:
+        nonlocal turn
+        turn += 1
+        body = b"{" + b",".join(b'"k%d":%d' % (number, turn % 9) for number in range(names)) + b"}"
+        await _sent(target, SETTINGS + b"/names", MERGE_PATCH, body, b"PATCH")
+
+    await _sent(target, SETTINGS + b"/names", JSON, b"{}")
+    await _each(2, change)
 
 
 async def patches(target: Target) -> None:
-    """JSON patches that move a large array back and forth."""
-    array = b"[" + b",".join([b"1"] * target.times(500_000)) + b"]"
-    with suppress(*BROKEN):  # refused before all of it was sent
-        await _posted(target, SETTINGS, b"application/json", b'{"a":{"x":%b}}' % array)
-    moves = b",".join(
-        [b'{"op":"move","from":"/x","path":"/y"}', b'{"op":"move","from":"/y","path":"/x"}'] * 250
-    )
-    kind = b"application/json-patch+json"
-    await _each(2, partial(_posted, target, SETTINGS + b"/a", kind, b"[" + moves + b"]", b"PATCH"))
+    """JSON patches of a large array: one value replaced, and moves until the patch's budget is spent."""
+    length = target.times(500_000)
+    await _sent(target, SETTINGS, JSON, b'{"a":{"x":[%b]}}' % b",".join([b"1"] * length))
+    moves = b",".join([b'{"op":"move","from":"/x/%d","path":"/x/0"}' % (length - 1)] * 900)
+    one = b'{"op":"replace","path":"/x/7","value":%d}'
+    turn = 0
+
+    async def change() -> None:
+        nonlocal turn
+        turn += 1
+        steps = moves if turn % 2 else one % (turn % 9)
+        await _sent(target, SETTINGS + b"/a", JSON_PATCH, b"[" + steps + b"]", b"PATCH")
+
+    await _each(2, change)
+
+
+async def large_documents(target: Target) -> None:
+    """The largest document that there can be, read over and over."""
+    for number in range(3):
+        values = b",".join([b"%d" % number] * target.times(500_000))
+        await _sent(target, SETTINGS, JSON, b'{"d%d":{"x":[%b]}}' % (number, values))
+
+    async def read() -> None:
+        async with target.connected() as stream:
+            await stream.send_all(
+                b"GET %b HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n" % SETTINGS
+            )
+            await _answered(target, stream)
+
+    await _each(4, read)
 
 
 async def percent_signs(target: Target) -> None:
-    """Forms of nothing but escapes."""
-    body = b"a=" + b"%41" * target.times(2_800_000)
-    await _each(4, partial(_posted, target, AREAS + b"60", b"application/x-www-form-urlencoded", body))
+    """Forms of nothing but escapes, as long as one may be."""
+    body = b"a=" + b"%41" * target.times(1_000_000)
+    await _each(4, partial(_noted, target, AREAS + b"60", FORM, body))
 
 
 async def near_boundaries(target: Target) -> None:
     """Multipart bodies of what nearly is a boundary."""
     head = b'--b\r\nContent-Disposition: form-data; name="f"; filename="f"\r\n\r\n'
     body = head + b"\r\n--a" * target.times(1_000_000) + b"\r\n--b--\r\n"
-    await _each(4, partial(_posted, target, AREAS + b"60", b"multipart/form-data; boundary=b", body))
+    await _each(4, partial(_noted, target, AREAS + b"60", b"multipart/form-data; boundary=b", body))
+
+
+async def _noted(target: Target, path: bytes, kind: bytes, body: bytes) -> None:
+    await _sent(target, path, kind, body)
 
 
 ATTACKS: dict[str, Callable[[Target], Awaitable[None]]] = {
@@ -288,15 +360,33 @@ ATTACKS: dict[str, Callable[[Target], Awaitable[None]]] = {
         logins,
         many_names,
         patches,
+        large_documents,
         percent_signs,
         near_boundaries,
     )
 }
 
 
-def main(name: str, port: str, certificate: str, scale: str) -> None:
+#: What shows that the server did the work of an attack, and did not refuse it at the door.
+DONE: dict[str, frozenset[str]] = {
+    "closed_windows": frozenset({"200"}),
+    "resets": frozenset({"given up"}),
+    "slow_bodies": frozenset({"piece taken"}),
+    "slow_uploads": frozenset({"piece taken"}),
+    "unread_downloads": frozenset({"asked"}),
+    "idle_connections": frozenset({"begun"}),
+    "logins": frozenset({"401"}),
+    "many_names": frozenset({"204"}),
+    "patches": frozenset({"204"}),
+    "large_documents": frozenset({"200"}),
+    "percent_signs": frozenset({"200"}),
+    "near_boundaries": frozenset({"200"}),
+}
+
+
+def main(name: str, port: str, scale: str) -> None:
     """Attack until killed."""
-    trio.run(ATTACKS[name], Target(int(port), certificate, float(scale)))
+    trio.run(ATTACKS[name], Target(int(port), float(scale)))
 
 
 if __name__ == "__main__":

@@ -9,14 +9,16 @@ import ssl
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
-from tests.hostile.attacks import AREAS, ATTACKS, LARGE
+from tests.hostile.attacks import AREAS, ATTACKS, DONE, LARGE
 from tests.kit.certificates import certified
 from tests.kit.server import ROOT, Server, running
 
@@ -71,17 +73,23 @@ class Outcome:
     before: Figures
     during: Figures
     after: Figures
+    answers: Counter[str]
+
+    @property
+    def done(self) -> int:
+        """How often the server did the work of the attack."""
+        return sum(self.answers[word] for word in DONE[self.name])
 
 
 @contextmanager
-def target(folder: Path) -> Iterator[tuple[Server, Path]]:
+def target(folder: Path) -> Iterator[Server]:
     """A server with TLS and default limits, and a file of 200 KB in it."""
     folder.mkdir(parents=True, exist_ok=True)
     certificate, key = certified(folder)
     with running(folder / "server", CONFIG.format(certificate=certificate, key=key)) as server:
         with Innocent(server.port) as innocent:
             innocent.put_large()
-        yield server, certificate
+        yield server
 
 
 class Innocent:
@@ -114,9 +122,9 @@ class Innocent:
             b"Content-Type: application/octet-stream\r\n\r\n" + os.urandom(200_000) + b"\r\n--b--\r\n"
         )
         headers = {"gms_user": "u", "Content-Type": "multipart/form-data; boundary=b"}
-        status = self._ask("POST", "/genesys/1/storage/custom/large/86400", body, headers)
+        status = self.ask("POST", "/genesys/1/storage/custom/large/86400", body, headers)
         assert status == 200, status
-        status = self._ask("GET", LARGE.decode(), b"", {"gms_user": "u"})
+        status = self.ask("GET", LARGE.decode(), b"", {"gms_user": "u"})
         assert status == 200, status
 
     def request(self, figures: Figures) -> None:
@@ -125,11 +133,11 @@ class Innocent:
         start = time.perf_counter()
         try:
             if self._turn % 2:
-                status = self._ask("GET", f"{AREAS.decode()}missing", b"", {})
+                status = self.ask("GET", f"{AREAS.decode()}missing", b"", {})
                 expected = 404
             else:
                 form = {"Content-Type": "application/x-www-form-urlencoded"}
-                status = self._ask("POST", f"{AREAS.decode()}60", b"a=" + b"x" * 20_000, form)
+                status = self.ask("POST", f"{AREAS.decode()}60", b"a=" + b"x" * 20_000, form)
                 expected = 200
         except (OSError, http.client.HTTPException) as error:
             self.close()
@@ -139,7 +147,7 @@ class Innocent:
                 figures.failures.append(str(status))
         figures.seconds.append(time.perf_counter() - start)
 
-    def _ask(self, method: str, path: str, body: bytes, headers: dict[str, str]) -> int:
+    def ask(self, method: str, path: str, body: bytes, headers: dict[str, str]) -> int:
         if self._connection is None:
             self._connection = http.client.HTTPSConnection(
                 "127.0.0.1", self._port, timeout=30, context=self._context
@@ -172,26 +180,28 @@ def look(server: Server, figures: Figures) -> None:
     figures.descriptors = max(figures.descriptors, len(os.listdir(place / "fd")))
 
 
-def attack(
-    server: Server, certificate: Path, name: str, *, scale: float, seconds: float, calm_s: float
-) -> Outcome:
+def attack(server: Server, name: str, *, scale: float, seconds: float, calm_s: float) -> Outcome:
     """One attack: `calm_s` seconds before, `seconds` of it, `calm_s` after ten seconds to recover at most."""
     with Innocent(server.port) as innocent:
         before = watch(server, innocent, calm_s)
-        process = subprocess.Popen(
-            [*ATTACKER, name, str(server.port), str(certificate), str(scale)],
-            cwd=ROOT,
-            stderr=subprocess.DEVNULL,
-        )
-        try:
-            during = watch(server, innocent, seconds)
-            assert process.poll() is None, f"the attack {name} ended by itself"
-        finally:
-            process.kill()
-            process.wait()
+        with tempfile.TemporaryFile() as notes:
+            process = subprocess.Popen(
+                [*ATTACKER, name, str(server.port), str(scale)],
+                cwd=ROOT,
+                stdout=notes,
+                stderr=subprocess.DEVNULL,
+            )
+            try:
+                during = watch(server, innocent, seconds)
+                assert process.poll() is None, f"the attack {name} ended by itself"
+            finally:
+                process.kill()
+                process.wait()
+            notes.seek(0)
+            answers = Counter(notes.read().decode().split("\n")[:-1])
         time.sleep(min(10.0, seconds))
         after = watch(server, innocent, calm_s)
-    return Outcome(name, before, during, after)
+    return Outcome(name, before, during, after, answers)
 
 
 def raise_limit() -> None:
@@ -201,21 +211,51 @@ def raise_limit() -> None:
 
 
 def table(outcomes: Sequence[Outcome]) -> str:
-    """The figures as Markdown, for `docs/`."""
+    """The figures as Markdown, for `docs/`; three of them are before, during and after the attack."""
     lines = [
-        "| attack | p99 before, during, after (ms) | failed of the innocent | MiB | descriptors | threads |",
-        "| --- | --- | --- | --- | --- | --- |",
+        "| attack | done, refused | p99 (ms) | failed of the innocent | MiB | descriptors | threads |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
     ]
     for outcome in outcomes:
         parts = (outcome.before, outcome.during, outcome.after)
-        p99 = ", ".join(f"{part.p99_ms:.0f}" for part in parts)
-        failed = f"{len(outcome.during.failures)} of {len(outcome.during.seconds)}"
-        mib = ", ".join(str(part.resident >> 20) for part in parts)
-        descriptors = ", ".join(str(part.descriptors) for part in parts)
-        threads = ", ".join(str(part.threads) for part in parts)
-        name = outcome.name.replace("_", " ")
-        lines.append(f"| {name} | {p99} | {failed} | {mib} | {descriptors} | {threads} |")
+        cells = [
+            outcome.name.replace("_", " "),
+            f"{outcome.done:,}, {outcome.answers.total() - outcome.done:,}",
+            ", ".join(f"{part.p99_ms:.0f}" for part in parts),
+            f"{len(outcome.during.failures)} of {len(outcome.during.seconds)}",
+            ", ".join(str(part.resident >> 20) for part in parts),
+            ", ".join(str(part.descriptors) for part in parts),
+            ", ".join(str(part.threads) for part in parts),
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+RESIDENT_BYTES = 512 << 20
+"""Most resident memory during any attack."""
+SPARE_DESCRIPTORS = 10
+"""So many descriptors may be left over when an attack has been over for ten seconds."""
+
+
+def broken(outcome: Outcome, p99_ms: float) -> list[str]:
+    """What an attack did that none may do.
+
+    Args:
+        outcome: What was measured.
+        p99_ms: Most that the innocent client may wait in 99 of 100 requests during the attack.
+    """
+    during, after = outcome.during, outcome.after
+    found = [
+        (not outcome.done, f"the server refused all of it: {dict(outcome.answers)}"),
+        (bool(during.failures or after.failures), f"the innocent failed: {during.failures + after.failures}"),
+        (during.p99_ms > p99_ms, f"the innocent waited {during.p99_ms:.0f} ms"),
+        (during.resident > RESIDENT_BYTES, f"{during.resident >> 20} MiB resident"),
+        (
+            after.descriptors > outcome.before.descriptors + SPARE_DESCRIPTORS,
+            f"{after.descriptors} descriptors left",
+        ),
+    ]
+    return [f"{outcome.name.replace('_', ' ')}: {words}" for is_so, words in found if is_so]
 
 
 def names(chosen: Sequence[str]) -> list[str]:
