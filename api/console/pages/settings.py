@@ -7,10 +7,10 @@ own.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 from urllib.parse import quote, urlencode
 
-import trio
 from quart import Response
 
 from retain.api.console.call import PageCall
@@ -39,7 +39,9 @@ from retain.engine.settings import (
     RestoreValue,
     SettingsPolicy,
 )
-from retain.engine.settings.queries import check_device, look, own_tag
+from retain.engine.settings.ahead import reads_long
+from retain.engine.settings.queries import check_device, look, own_tag, places_concerned
+from retain.engine.settings.state import SettingsState
 
 SETTINGS: Final = "/console/settings"
 OWN: Final = frozenset({Role.ADMINISTRATOR, Role.USER})
@@ -154,9 +156,24 @@ def _policy(call: PageCall) -> SettingsPolicy:
     return policy_of(call.desk.config.settings)
 
 
-def _levels(state: State, call: PageCall, asked: SettingsQuery) -> tuple[list[LevelView], list[MergedLine]]:
+async def _shown(call: PageCall, asked: SettingsQuery) -> tuple[list[LevelView], list[MergedLine]]:
+    """Return what `_levels` does; of long documents in a thread."""
+    places = places_concerned(asked.place(asked.levels[-1]))
+
+    def look_up(state: State, _: int) -> tuple[list[LevelView], list[MergedLine]] | SettingsState:
+        if reads_long(state.settings, places, ()):
+            return state.settings.excerpt(places, usage=False)
+        return _levels(state.settings, call, asked)
+
+    found = await call.desk.engine.read(look_up)
+    if isinstance(found, SettingsState):
+        return await call.desk.engine.compute(partial(_levels, found, call, asked))
+    return found
+
+
+def _levels(settings: SettingsState, call: PageCall, asked: SettingsQuery) -> tuple[list[LevelView], list[MergedLine]]:
     """Return the levels, and the settings that result from them."""
-    asker, settings = _asker(call), state.settings
+    asker = _asker(call)
     shown: list[LevelView] = []
     titles = {"application": "Application", "user": f"User {asked.user}", "device": f"Device {asked.device}"}
     for level in asked.levels:
@@ -184,7 +201,7 @@ async def _page(
     fault: str = "",
     conflict: dict[str, Any] | None = None,
 ) -> Response:
-    levels, merged = await call.desk.engine.read(lambda state, _: _levels(state, call, asked))
+    levels, merged = await _shown(call, asked)
     wanted = call.args.get("history", edits)
     if wanted not in asked.levels:
         wanted = asked.levels[-1]
@@ -202,7 +219,7 @@ async def _page(
         fault=fault,
         conflict=conflict,
         history=wanted,
-        past=await trio.to_thread.run_sync(_compared, versions),
+        past=await call.desk.engine.compute(partial(_compared, versions)),
         oldest=versions[0].revision if versions else 0,
     )
 
@@ -271,7 +288,9 @@ async def _conflicted(call: PageCall, asked: SettingsQuery, level: str, text: st
     revision = tag.rpartition(".")[2]
     base = next((one for one in versions if str(one.revision) == revision), None)
     latest = versions[-1] if versions else None
-    changes = None if latest is None or base is None else diff(base.value, latest.value)
+    changes = None
+    if latest is not None and base is not None:
+        changes = await call.desk.engine.compute(partial(diff, base.value, latest.value))
     conflict = {"latest": latest, "base": revision, "changes": changes}
     return await _page(call, asked, status=412, edits=level, text=text, conflict=conflict)
 

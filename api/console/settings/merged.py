@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Final
 
 WORDS: Final = {"app": "Application", "user": "User", "device": "Device"}
 _OVER: Final = {"app": "of the application", "user": "of the user", "device": "of the device"}
+LINES_MAX: Final = 500
+"""So many lines are shown: a document may have half a million."""
 _OVER_MAX: Final = 120
 """So many characters of an overridden value are shown."""
 
@@ -35,7 +38,12 @@ class MergedLine:
 
 def lines(layers: Sequence[Layer]) -> list[MergedLine]:
     """Return the layers (lowest first) laid over one another, by the rule of `engine.settings.merge`."""
-    return list(_value(list(layers), "", "", 0)) if layers else []
+    if not layers:
+        return []
+    found = list(islice(_value(list(layers), "", "", 0), LINES_MAX + 1))
+    if len(found) > LINES_MAX:
+        found[LINES_MAX:] = [MergedLine(0, "…", "", f"only the first {LINES_MAX:,} lines are shown")]
+    return found
 
 
 def _value(layers: list[Layer], start: str, end: str, depth: int) -> Iterator[MergedLine]:

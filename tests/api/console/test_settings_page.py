@@ -10,10 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from retain.api.console.settings.merged import Layer, lines
+from retain.api.console.settings.merged import LINES_MAX, Layer, lines
 from retain.engine.settings import Level, Place
 from retain.engine.settings.merge import resolve
 from tests.kit.console import Browser, Console, console
+from tests.kit.holds import steps_counted
 
 PAGE = "/console/settings"
 EVIL = "<script>alert(1)</script>"
@@ -246,3 +247,17 @@ async def test_users_delete_only_their_own_levels() -> None:
             assert (await browser.send(f"{PAGE}/delete", sent, PAGE)).status in (403, 412)
         assert await value_of(server, Level.GLOBAL) == {"theme": "light"}
         assert await value_of(server, Level.USER, "maria") == {"theme": "dark"}
+
+
+async def test_a_long_document_is_shown_in_part_and_without_holding_others_up() -> None:
+    async with console() as server:
+        await make(server, {f"k{number}": {"v": number} for number in range(20_000)}, Level.GLOBAL)
+        browser = await server.signed_in()
+        await browser.get(f"{PAGE}?application=other")  # templates are compiled once
+        with steps_counted() as steps:
+            page = await browser.get(f"{PAGE}?application=desk")
+        assert page.status == 200
+        assert f"only the first {LINES_MAX:,} lines are shown" in page.text
+        assert "&#34;k19999&#34;" in page.text, "the text to be edited is whole"
+        # The template's lines are left; writing the document takes millions.
+        assert steps.longest < 400_000
