@@ -39,6 +39,7 @@ class Target:
     def __init__(self, port: int, scale: float) -> None:
         self.port = port
         self.scale = scale
+        self._entering = trio.CapacityLimiter(50)
         self._contexts = {protocols: _context(protocols) for protocols in (("http/1.1",), ("h2",))}
 
     def note(self, what: object) -> None:
@@ -59,7 +60,8 @@ class Target:
             await sock.connect(("127.0.0.1", self.port))
             context = self._contexts[protocols or ("http/1.1",)]
             stream = trio.SSLStream(trio.SocketStream(sock), context, server_hostname="localhost")
-            await stream.do_handshake()
+            async with self._entering:
+                await stream.do_handshake()
             yield stream
         finally:
             sock.close()
