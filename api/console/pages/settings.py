@@ -171,7 +171,9 @@ async def _shown(call: PageCall, asked: SettingsQuery) -> tuple[list[LevelView],
     return found
 
 
-def _levels(settings: SettingsState, call: PageCall, asked: SettingsQuery) -> tuple[list[LevelView], list[MergedLine]]:
+def _levels(
+    settings: SettingsState, call: PageCall, asked: SettingsQuery
+) -> tuple[list[LevelView], list[MergedLine]]:
     """Return the levels, and the settings that result from them."""
     asker = _asker(call)
     shown: list[LevelView] = []
@@ -300,7 +302,7 @@ async def _ending(
 ) -> Response:
     """Return the page that says what deleting a level ends."""
     asked.place(level)
-    levels, _ = await call.desk.engine.read(lambda state, _: _levels(state, call, asked))
+    levels, _ = await _shown(call, asked)
     one = next(one for one in levels if one.level == level)
     if not one.may_edit:
         raise Forbidden("only an administrator deletes this level", reason="level")
