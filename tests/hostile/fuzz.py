@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import http.client
 import random
+import re
 import socket
 import ssl
 import tempfile
@@ -28,6 +29,7 @@ import h2.exceptions
 from retain.api.blobs.sas.issue import issue_account_sas
 from retain.api.identity.passwords import hash_password
 from tests.hostile.campaign import Figures, look
+from tests.hostile.requests import AREAS, BODIES, HEADERS, KINDS, MEANT, PIECES, ROUTES, SETTINGS
 from tests.kit.certificates import certified
 from tests.kit.hostile import NAMES
 from tests.kit.server import Server, running
@@ -57,106 +59,9 @@ password = "{password}"
 """
 KEY = b"the key of the fuzzed tenant"
 OPERATOR = "Basic " + b64encode(b"operator:secret").decode()
+SENSIBLE = 0.4
+"""So many of the requests are as a client makes them."""
 DOCUMENTED = frozenset((501, 503, 507))
-AREAS = "/genesys/1/storage"
-SETTINGS = "/mobileservices/Storage/v1/runtime/application"
-
-#: Method and path; words in braces are drawn.
-ROUTES: tuple[tuple[str, str], ...] = (
-    ("POST", AREAS + "/{ttl}"),
-    ("POST", AREAS + "/custom/{name}/{ttl}"),
-    ("POST", AREAS + "/{area}/{ttl}"),
-    ("GET", AREAS + "/{area}"),
-    ("GET", AREAS + "/{area}/{key}"),
-    ("GET", AREAS + "/binary/{area}/{key}"),
-    ("DELETE", AREAS + "/{area}"),
-    ("DELETE", AREAS + "/{area}/{key}"),
-    *(
-        (method, SETTINGS + "/app/" + level)
-        for level in ("global", "global/{key}", "currentuser", "currentuser/{key}/{key}", "device/d/{key}")
-        for method in ("GET", "HEAD", "PUT", "POST", "PATCH", "DELETE", "OPTIONS")
-    ),
-    ("GET", "/fuzzed/?comp=list&{token}"),
-    ("GET", "/fuzzed/?restype=service&comp=properties&{token}"),
-    ("PUT", "/fuzzed/?restype=service&comp=properties&{token}"),
-    ("GET", "/fuzzed/?comp=blobs&where={where}&{token}"),
-    ("PUT", "/fuzzed/{container}?restype=container&{token}"),
-    ("GET", "/fuzzed/{container}?restype=container&{token}"),
-    ("GET", "/fuzzed/{container}?restype=container&comp=list&prefix={name}&{token}"),
-    ("PUT", "/fuzzed/{container}?restype=container&comp=metadata&{token}"),
-    ("GET", "/fuzzed/{container}?restype=container&comp=acl&{token}"),
-    ("PUT", "/fuzzed/{container}?comp=lease&restype=container&{token}"),
-    ("DELETE", "/fuzzed/{container}?restype=container&{token}"),
-    ("POST", "/fuzzed/{container}?restype=container&comp=batch&{token}"),
-    *(
-        (method, "/fuzzed/recordings/{blob}?{token}")
-        for method in ("PUT", "GET", "HEAD", "DELETE", "OPTIONS")
-    ),
-    *(
-        ("PUT", f"/fuzzed/recordings/{{blob}}?comp={comp}&{{token}}")
-        for comp in ("metadata", "properties", "tags", "lease", "blocklist", "snapshot", "copy", "tier")
-    ),
-    ("PUT", "/fuzzed/recordings/{blob}?comp=block&blockid={block}&{token}"),
-    ("GET", "/fuzzed/recordings/{blob}?comp=blocklist&blocklisttype=all&{token}"),
-    ("GET", "/fuzzed/recordings/{blob}?comp=tags&{token}"),
-    ("GET", "/fuzzed/recordings/{blob}?comp=metadata&{token}"),
-    ("GET", "/"),
-    ("GET", "/healthz"),
-    ("GET", "/readyz"),
-    ("GET", "/metrics"),
-    ("GET", "/console/"),
-    ("POST", "/console/api/tokens"),
-    ("GET", "/{name}/{name}"),
-)
-HEADERS: tuple[tuple[str, tuple[str, ...]], ...] = (
-    ("gms_user", ("u", "", "ü")),
-    ("if-match", ("*", '"0x1"', "x", "")),
-    ("if-none-match", ("*", '"0x1"', 'W/"a", "b"')),
-    ("if-modified-since", ("Sun, 06 Nov 1994 08:49:37 GMT", "yesterday")),
-    ("range", ("bytes=0-9", "bytes=-5", "bytes=9-0", "bytes=0-1,3-4", "lines=1-2")),
-    ("x-ms-blob-type", ("BlockBlob", "PageBlob", "")),
-    ("x-ms-version", ("2019-12-12", "2026-10-06", "1999-01-01", "x")),
-    ("x-ms-meta-a", ("1", "é")),
-    ("x-ms-tags", ("a=1&b=2", "=", "a=1&a=2")),
-    ("x-ms-lease-action", ("acquire", "break", "renew", "release", "x")),
-    ("x-ms-lease-duration", ("15", "-1", "0")),
-    ("x-ms-copy-source", ("https://localhost/fuzzed/recordings/a", "x")),
-    ("content-md5", ("AAAAAAAAAAAAAAAAAAAAAA==", "x")),
-    ("origin", ("https://example.org", "null")),
-    ("accept-encoding", ("gzip", "*")),
-    ("authorization", ("Basic eDp5", "Basic =", "Bearer a.b.c", "SharedKey fuzzed:AAAA")),
-    ("x-requested-with", ("x" * 900,)),
-    ("expect", ("200-ok",)),
-)
-KINDS = (
-    "application/json",
-    "application/merge-patch+json",
-    "application/json-patch+json",
-    "application/x-www-form-urlencoded",
-    "multipart/form-data; boundary=b",
-    "multipart/mixed; boundary=b",
-    "application/xml",
-    "text/plain;charset=utf-16",
-    "",
-)
-PIECES = (
-    b"--b\r\n",
-    b"--b--\r\n",
-    b"\r\n\r\n",
-    b'Content-Disposition: form-data; name="k"; filename="f"\r\n',
-    b'Content-Disposition: form-data; name="k"\r\n\r\nv\r\n',
-    b"a=1&b=%41%zz&",
-    b'{"a":{"b":[1,2,{"c":null}]}}',
-    b'[{"op":"move","from":"/a","path":"/b"},{"op":"test","path":"/a","value":1e400}]',
-    b'[{"op":"add","path":"/b","value":1}]',
-    b"\xff\xfe\0",
-    b"[" * 50,
-    b'<?xml version="1.0"?><BlockList><Latest>QQ==</Latest></BlockList>',
-    b"<Tags><TagSet/></Tags>",
-    b'{"a":1}',
-    b"<StorageServiceProperties/>",
-    b"x" * 3000,
-)
 
 
 @dataclass
@@ -170,6 +75,10 @@ class Seen:
     done: Counter[tuple[str, str]] = field(default_factory=Counter)
     wrong: list[str] = field(default_factory=list)
     resident: list[int] = field(default_factory=list)
+
+    def grown(self) -> int:
+        """Bytes that the server grew by from half way to the end."""
+        return self.resident[-1] - self.resident[len(self.resident) // 2] if self.resident else 0
 
     def note(self, route: tuple[str, str], target: str, status: int) -> None:
         """One answer; 0 is none."""
@@ -205,6 +114,8 @@ class Fuzz:
         """The next request: most of it sensible, some of it not."""
         rng = self._random
         route = rng.choice(ROUTES)
+        if rng.random() < SENSIBLE:
+            return self._sensible(route)
         words = {
             "ttl": lambda: rng.choice(("60", "1", "0", "-1", "9" * 30, "x")),
             "name": lambda: rng.choice(NAMES),
@@ -238,6 +149,49 @@ class Fuzz:
             headers.append(("content-type", rng.choice(KINDS)))
             headers.append(("content-length", str(len(body))))
         return Drawn(route, target, headers, body)
+
+    def _sensible(self, route: tuple[str, str]) -> Drawn:
+        """A request as a client makes it, so that there is something for the others to meet."""
+        rng = self._random
+        words = {
+            "ttl": "60",
+            "name": "a",
+            "area": "a",
+            "key": rng.choice(("a", "k")),
+            "container": rng.choice(("recordings", "other")),
+            "blob": rng.choice(("a", "b/c")),
+            "block": "QQ%3D%3D",
+            "where": "a%3D%271%27",
+            "token": self._token,
+        }
+        target = re.sub(r"\{(\w+)\}", lambda found: words[found[1]], route[1])
+        headers = [("x-ms-version", "2021-12-02")]
+        kind, body = "", b""
+        if target.startswith(AREAS):
+            headers.append(("gms_user", "u"))
+            kind, body = "application/x-www-form-urlencoded", b"k=v&a=1"
+        elif target.startswith(SETTINGS):
+            headers.append(("authorization", OPERATOR))
+            kind, body = (
+                "application/json",
+                rng.choice((b'{"a":{"a":1,"k":2}}', b'{"k":{"a":[1,2]}}', b'{"a":1}')),
+            )
+        elif target.startswith("/fuzzed/"):
+            kind, body = _sensible_body(target)
+            headers += [pair for word, pair in MEANT if word in target]
+            if route == ("PUT", "/fuzzed/recordings/{blob}?{token}"):
+                headers.append(("x-ms-blob-type", "BlockBlob"))
+        if route[0] not in ("POST", "PUT", "PATCH"):
+            return Drawn(route, target, headers, b"")
+        headers += [("content-type", kind), ("content-length", str(len(body)))]
+        return Drawn(route, target, headers, body)
+
+
+def _sensible_body(target: str) -> tuple[str, bytes]:
+    for word, body in BODIES:
+        if word in target:
+            return "application/xml", body
+    return "text/plain", b"" if "restype=container" in target or "comp=" in target else b"content"
 
 
 class Over1:
@@ -391,6 +345,31 @@ def fuzzed(folder: Path) -> str:
     return CONFIG.format(certificate=certificate, key=key, password=hash_password("secret"))
 
 
+GROWTH_BYTES = 64 << 20
+"""Most that the server may grow by in the second half."""
+
+
+def summary(seen: Seen, minutes: float, faults: int) -> str:
+    """The figures as Markdown, for `docs/`."""
+    reached = sum(1 for route in ROUTES if seen.routes[route])
+    done = sum(1 for route in ROUTES if seen.done[route])
+    kinds = Counter[str]()
+    for status, count in seen.statuses.items():
+        kinds[f"{status // 100}xx" if status else "none"] += count
+    middle, end = (seen.resident[len(seen.resident) // 2], seen.resident[-1]) if seen.resident else (0, 0)
+    cells = {
+        "minutes": f"{minutes:g}",
+        "requests": f"{seen.requests:,}",
+        "routes reached, with success": f"{reached} of {len(ROUTES)}, {done}",
+        "answers": ", ".join(f"{kind}: {count:,}" for kind, count in sorted(kinds.items())),
+        "5xx beside 501, 503, 507": str(len(seen.wrong)),
+        "faults in the log": str(faults),
+        "MiB resident half way, at the end": f"{middle >> 20}, {end >> 20}",
+    }
+    head, line, row = (" | ".join(part) for part in (cells, ["---"] * len(cells), cells.values()))
+    return f"| {head} |\n| {line} |\n| {row} |"
+
+
 def main() -> None:
     """Run it and report."""
     parser = argparse.ArgumentParser(prog="python -m tests.hostile.fuzz")
@@ -403,20 +382,16 @@ def main() -> None:
         with running(folder / "server", fuzzed(folder)) as server:
             seen = run(server, asked.seed, seconds=asked.minutes * 60)
             faults = server.log().count("unhandled exception")
-    print(f"{seen.requests:,} requests, {seen.unanswered:,} without an answer, {faults} faults in the log")
-    print("statuses:", ", ".join(f"{status}: {count:,}" for status, count in sorted(seen.statuses.items())))
-    reached = sum(1 for route in ROUTES if seen.routes[route])
-    done = sum(1 for route in ROUTES if seen.done[route])
-    print(f"routes: {reached} of {len(ROUTES)} reached, {done} with success; never with success:")
+    print(summary(seen, asked.minutes, faults))
     for method, path in ROUTES:
         if not seen.done[method, path]:
-            print(f"  {method} {path}")
-    if seen.resident:
-        middle = seen.resident[len(seen.resident) // 2]
-        print(f"resident: {middle >> 20} MiB half way, {seen.resident[-1] >> 20} MiB at the end")
+            print(f"never with success: {method} {path}")
+    grown = seen.grown()
     for line in seen.wrong[:50]:
         print(line)
-    raise SystemExit(bool(seen.wrong or faults))
+    if grown > GROWTH_BYTES:
+        print(f"the server grew by {grown >> 20} MiB from half way to the end")
+    raise SystemExit(bool(seen.wrong or faults or grown > GROWTH_BYTES))
 
 
 if __name__ == "__main__":
