@@ -47,6 +47,7 @@ class Backups:
 
     def __init__(self, engine: Engine) -> None:
         self.last: LastBackup | None = None
+        self._doing: tuple[int, int] | None = None
         self._engine = engine
 
     def load(self) -> None:
@@ -68,7 +69,11 @@ class Backups:
 
     def acts(self) -> dict[str, Callable[..., Awaitable[Any]]]:
         """Return the actions by name."""
-        return {"backup create": self.create}
+        return {"backup create": self.create, "backup progress": self.progress}
+
+    async def progress(self, *, actor: str) -> list[int] | None:
+        """Return the bytes that the backup in progress has looked after, and all; None if none is made."""
+        return None if self._doing is None else list(self._doing)
 
     async def create(self, *, actor: str, folder: str) -> dict[str, Any]:
         """Update the backup in `folder` (an absolute path) to the present, while requests continue.
@@ -79,7 +84,10 @@ class Backups:
         """
         if not Path(folder).is_absolute():
             raise Invalid("the backup's folder must be an absolute path", reason="folder")
-        report = await trio.to_thread.run_sync(self._create, folder)
+        try:
+            report = await trio.to_thread.run_sync(self._create, folder)
+        finally:
+            self._doing = None
         facts = told(report.manifest)
         self.last = LastBackup(self._engine.now(), facts["seq"], folder)
         text = json.dumps(dataclasses.asdict(self.last)).encode() + b"\n"
@@ -97,5 +105,12 @@ class Backups:
     def _create(self, folder: str) -> Any:
         source = self._engine.disk
         return create(
-            source, backup_folder(source, folder), lambda: trio.from_thread.run(self._engine.moment)
+            source,
+            backup_folder(source, folder),
+            lambda: trio.from_thread.run(self._engine.moment),
+            self._note,
         )
+
+    def _note(self, done: int, total: int) -> None:
+        """Remember how far the backup has come; from its thread."""
+        self._doing = (done, total)

@@ -11,10 +11,12 @@ import socket
 import ssl
 import stat
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 import trio
@@ -28,6 +30,7 @@ from retain.api.blobs.interface import blobs_interface
 from retain.api.cli.failures import failures_of
 from retain.api.cli.gauges import Space, show_gauges
 from retain.api.cli.main import FAILED, WRONG, Stopped
+from retain.api.cli.progress import record_progress
 from retain.api.config.credentials import is_credential
 from retain.api.config.engine import engine_options
 from retain.api.config.load import Config, ConfigError
@@ -42,12 +45,16 @@ from retain.api.server.systemd import BadSocket, Supervisor, passed_sockets
 from retain.api.settings import settings_interface
 from retain.api.web.metrics import Counters
 from retain.api.web.readiness import readiness, watch_readiness
-from retain.engine import Engine, EngineAccess, open_engine
+from retain.engine import Engine, EngineAccess, Options, open_engine
+from retain.journal import RealDisk
+from retain.journal.check.verify import segment_files
 
 if TYPE_CHECKING:
     from quart import Blueprint
 
 LOG = logging.getLogger("retain.server")
+TELL_RECORDS: Final = 100_000
+"""Records between two words to the supervisor."""
 
 
 def run(config: Config) -> None:
@@ -74,50 +81,84 @@ async def _run(config: Config, supervisor: Supervisor, passed: Sequence[socket.s
         await nursery.start(_signals, stop)
         nursery.start_soon(supervisor.show_life)
         nursery.start_soon(_tell_stop, stop, supervisor)
-        async with open_engine(config.storage.data, options=engine_options(config)) as engine:
-            administration = await Administration.open(engine, config)
-            space = Space(engine)
-            throttles = login_throttles(config)
-            app = assembled(engine, config, administration, space, throttles)
-            collector.settle()
-
-            async def announce(urls: Sequence[str]) -> None:
-                administration.listens_at = urls[0]
-                wrong = notice(engine.statistics())
-                notices = [*engine.notices, wrong] if wrong else engine.notices
-                try:
-                    show(app, urls, notices, administration.users.known)
-                except Stopped as stopped:
-                    LOG.warning("the first screen was not shown", extra={"facts": {"error": stopped.message}})
-                seconds = trio.current_time() - began
-                LOG.info("started", extra={"facts": _facts_of_start(app, urls, seconds)})
-                supervisor.tell("READY=1", f"STATUS={readiness(engine.statistics())[1]}")
-
-            async with trio.open_nursery() as control:
-                folder = Path(config.storage.data)
-                await control.start(serve_control, engine.disk, folder, administration.acts())
-                control.start_soon(watch_clock, engine)
-                control.start_soon(space.watch)
-                control.start_soon(
-                    watch_readiness, engine.statistics, lambda why: supervisor.tell(f"STATUS={why}")
-                )
-                control.start_soon(administration.notifier.run)
-                if administration.checkpoints.wanted:
-                    control.start_soon(administration.checkpoints.run)
-                try:
-                    if config.server.workers > 1:
-                        from retain.api.cli.with_workers import serve_with_workers  # only with workers
-
-                        serving = partial(serve_with_workers, app, engine, administration, throttles)
-                    else:
-                        serving = partial(serve, app)
-                    await serving(stop=stop, announce=announce, passed=passed)
-                except CannotListen as error:
-                    hint = "; choose another with --bind HOST:PORT (make serve BIND=HOST:PORT), or port 0"
-                    raise Stopped(f"{error}{'' if passed else hint}", FAILED) from None
-                control.cancel_scope.cancel()
+        with ExitStack() as showing:
+            options = _options(config, supervisor, showing)
+            async with open_engine(config.storage.data, options=options) as engine:
+                showing.close()
+                await _serve(config, engine, supervisor, passed, stop, began)
         LOG.info("stopped", extra={"facts": {"seconds": round(trio.current_time() - began, 3)}})
         nursery.cancel_scope.cancel()
+
+
+async def _serve(
+    config: Config,
+    engine: Engine,
+    supervisor: Supervisor,
+    passed: Sequence[socket.socket],
+    stop: trio.Event,
+    began: float,
+) -> None:
+    """Serve on an open engine until `stop`; `began` is when the start did, on Trio's clock."""
+    administration = await Administration.open(engine, config)
+    space = Space(engine)
+    throttles = login_throttles(config)
+    app = assembled(engine, config, administration, space, throttles)
+    collector.settle()
+
+    async def announce(urls: Sequence[str]) -> None:
+        administration.listens_at = urls[0]
+        wrong = notice(engine.statistics())
+        notices = [*engine.notices, wrong] if wrong else engine.notices
+        try:
+            show(app, urls, notices, administration.users.known)
+        except Stopped as stopped:
+            LOG.warning("the first screen was not shown", extra={"facts": {"error": stopped.message}})
+        seconds = trio.current_time() - began
+        LOG.info("started", extra={"facts": _facts_of_start(app, urls, seconds)})
+        supervisor.tell("READY=1", f"STATUS={readiness(engine.statistics())[1]}")
+
+    async with trio.open_nursery() as control:
+        folder = Path(config.storage.data)
+        await control.start(serve_control, engine.disk, folder, administration.acts())
+        control.start_soon(watch_clock, engine)
+        control.start_soon(space.watch)
+        control.start_soon(watch_readiness, engine.statistics, lambda why: supervisor.tell(f"STATUS={why}"))
+        control.start_soon(administration.notifier.run)
+        if administration.checkpoints.wanted:
+            control.start_soon(administration.checkpoints.run)
+        try:
+            if config.server.workers > 1:
+                from retain.api.cli.with_workers import serve_with_workers  # only with workers
+
+                serving = partial(serve_with_workers, app, engine, administration, throttles)
+            else:
+                serving = partial(serve, app)
+            await serving(stop=stop, announce=announce, passed=passed)
+        except CannotListen as error:
+            hint = "; choose another with --bind HOST:PORT (make serve BIND=HOST:PORT), or port 0"
+            raise Stopped(f"{error}{'' if passed else hint}", FAILED) from None
+        control.cancel_scope.cancel()
+
+
+def _options(config: Config, supervisor: Supervisor, showing: ExitStack) -> Options:
+    """Return the engine's options; a terminal, until `showing` ends, and the supervisor see the replay."""
+    update = showing.enter_context(record_progress("Replaying the journal", _expected(config.storage.data)))
+
+    def replayed(seq: int) -> None:
+        update(seq)
+        if seq % TELL_RECORDS == 0:
+            supervisor.tell(f"STATUS=replaying the journal: {seq:,} records")
+
+    return replace(engine_options(config), on_replayed=replayed)
+
+
+def _expected(data: str) -> int | None:
+    """Return how many records the journal has at least; None if it has one segment, or if there is none."""
+    try:
+        segments = segment_files(RealDisk(data, create=False))
+    except OSError:
+        return None  # opening it says why
+    return segments[-1].first if len(segments) > 1 else None
 
 
 async def _tell_stop(stop: trio.Event, supervisor: Supervisor) -> None:

@@ -3,27 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    SpinnerColumn,
-    TextColumn,
-    TimeElapsedColumn,
-)
 
 from retain import journal
 from retain.api.cli.failures import failures_of, unusable
 from retain.api.cli.main import WRONG, Stopped
 from retain.api.cli.options import configured
+from retain.api.cli.progress import Update, record_progress
 from retain.engine import SystemClock
 from retain.engine.core.time import SECOND, timestamp
 from retain.journal.check.verify import segment_files
@@ -96,34 +87,13 @@ def reading(disk: journal.RealDisk) -> AbstractContextManager[None]:
     return failures_of(str(disk.path))
 
 
-@contextmanager
-def progress(disk: journal.Disk, what: str) -> Iterator[Callable[[int], None]]:
+def progress(disk: journal.Disk, what: str) -> AbstractContextManager[Update]:
     """Show a progress bar on a terminal's standard error while a long journal is read.
 
-    Yields the function to call with the sequence number of each record.
+    The block gets the function to call with the sequence number of each record.
     """
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield lambda _seq: None
-        return
     expected = segment_files(disk)[-1].first
-    columns = (
-        SpinnerColumn(),
-        TextColumn(what),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("records"),
-        TimeElapsedColumn(),
-    )
-    with Progress(*columns, console=console, transient=True) as bar:
-        # Only the last segment's length in records is not known beforehand.
-        task = bar.add_task(what, total=expected if expected > 1 else None)
-
-        def update(seq: int) -> None:
-            if seq % 1024 == 0:
-                bar.update(task, completed=seq, total=seq if seq > expected > 1 else None)
-
-        yield update
+    return record_progress(what, expected if expected > 1 else None)
 
 
 def visible(text: str) -> str:

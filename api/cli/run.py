@@ -14,6 +14,7 @@ import click
 from retain.api.admin.control_client import ActRefused, Unreachable, ask
 from retain.api.cli.main import FAILED, Stopped
 from retain.api.cli.options import configured
+from retain.api.cli.progress import waiting
 from retain.api.importing import importing
 
 PIPE_COLUMNS: Final = 1000
@@ -37,7 +38,8 @@ def act(config_path: Path | None, data: str | None, name: str, /, **arguments: A
     arguments["actor"] = actor()
     folder = Path(config.storage.data).absolute()
     try:
-        return ask(folder, name, **arguments)
+        with waiting("Waiting for the server"):
+            return ask(folder, name, **arguments)
     except ActRefused as refusal:
         raise Stopped(refusal.message, FAILED) from None
     except Unreachable:

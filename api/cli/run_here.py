@@ -12,6 +12,7 @@ from retain import journal
 from retain.api.admin.acts import Administration
 from retain.api.cli.exits import WRONG, Stopped
 from retain.api.cli.failures import failures_of, unusable
+from retain.api.cli.progress import waiting
 from retain.api.config.engine import engine_options
 from retain.api.config.load import Config
 from retain.engine import open_engine
@@ -28,7 +29,8 @@ def act_alone(folder: Path, config: Config, name: str, arguments: Mapping[str, A
     with failures_of(config.storage.data, in_use=", which does not answer on its control socket"):
         if name not in BEGINS:
             _check_there(config.storage.data)
-        return trio.run(_act, folder, config, name, arguments)
+        with waiting("Opening the data folder"):
+            return trio.run(_act, folder, config, name, arguments)
 
 
 async def _act(folder: Path, config: Config, name: str, arguments: Mapping[str, Any]) -> Any:

@@ -49,7 +49,12 @@ def backup_folder(disk: Disk, folder: str) -> Disk:
         raise Unavailable(reason, reason="backup") from error
 
 
-def create(disk: Disk, target: Disk, moment: Callable[[], Moment]) -> BackupReport:
+def create(
+    disk: Disk,
+    target: Disk,
+    moment: Callable[[], Moment],
+    on_done: Callable[[int, int], None] = lambda done, total: None,
+) -> BackupReport:
     """Update the backup in `target` to the present of an open engine. Blocking; requests continue.
 
     `moment` returns the engine's present position.
@@ -59,7 +64,7 @@ def create(disk: Disk, target: Disk, moment: Callable[[], Moment]) -> BackupRepo
             unchanged.
     """
     try:
-        return backup(disk, target, moment, others=others(disk))
+        return backup(disk, target, moment, others=others(disk), on_done=on_done)
     except (JournalError, OSError) as error:
         raise Unavailable(f"no backup was made: {error}", reason="backup") from error
 

@@ -213,7 +213,10 @@ def _open_journal(
 
     With `odd`, ignore odd events and add their records to it.
     """
+    take: Callable[[journal.Record], None]
     take = partial(replay, state) if odd is None else partial(replay_warily, odd, state)
+    if options.on_replayed is not None:
+        take = _told(take, options.on_replayed)
     # In bulk only from the start: after a snapshot, most deadlines are in order already.
     log: journal.Journal | None = None
     try:
@@ -224,6 +227,18 @@ def _open_journal(
             log.close()
         raise
     return log
+
+
+def _told(
+    take: Callable[[journal.Record], None], on_replayed: Callable[[int], None]
+) -> Callable[[journal.Record], None]:
+    """Return `take`, telling the number of each record it has taken."""
+
+    def taken(record: journal.Record) -> None:
+        take(record)
+        on_replayed(record[0][0])
+
+    return taken
 
 
 @contextmanager

@@ -55,16 +55,23 @@ class BackupReport(NamedTuple):
 
 
 def backup(
-    source: Disk, target: Disk, moment: Callable[[], Moment], *, others: Sequence[str] = ()
+    source: Disk,
+    target: Disk,
+    moment: Callable[[], Moment],
+    *,
+    others: Sequence[str] = (),
+    on_done: Callable[[int, int], None] = lambda done, total: None,
 ) -> BackupReport:
     """Bring the backup in `target` up to the present.
+
+    `on_done` is told the bytes that are looked after and about how many there are in all.
 
     `moment` is called twice: before the long part, and again for the moment that the backup will be of.
     `others`: further files of the data folder that belong to it, e.g. keys. Raises `BadTarget` where `target`
     holds another journal's backup, or other files and no backup; `Corrupt`, `NoSpace`, `OSError`: the earlier
     backup is as it was.
     """
-    return _Backup(source, target).run(moment, others)
+    return _Backup(source, target, on_done).run(moment, others)
 
 
 class _Moved(Exception):
@@ -72,9 +79,11 @@ class _Moved(Exception):
 
 
 class _Backup:
-    def __init__(self, source: Disk, target: Disk) -> None:
+    def __init__(self, source: Disk, target: Disk, on_done: Callable[[int, int], None]) -> None:
         self._source = source
         self._target = target
+        self._on_done = on_done
+        self._total = self._looked_after = 0
         before = read_manifest(target)
         self._identity = before.identity if before is not None else b""
         self._known = {entry.stored: entry for entry in before.entries} if before is not None else {}
@@ -84,7 +93,9 @@ class _Backup:
     def run(self, moment: Callable[[], Moment], others: Sequence[str]) -> BackupReport:
         self._check_identity()
         self._unfinished = Unfinished(self._target, self._identity)
-        self._copy_payloads(moment().payloads)
+        first = moment().payloads
+        self._total = _size_of(self._source, first)
+        self._copy_payloads(first)
         for _ in range(_ATTEMPTS):
             now = moment()
             try:
@@ -171,6 +182,7 @@ class _Backup:
                     raise _Moved
             if stop is None:
                 self._done[name] = entry
+            self._tell(size)
             return entry
         raise _Moved
 
@@ -186,6 +198,7 @@ class _Backup:
             if known is not None and self._is_there(known):
                 self._done[path] = known
                 self._kept += 1
+                self._tell(known.size)
                 continue
             self._unfinished.add([path])
             try:
@@ -197,7 +210,12 @@ class _Backup:
             self._done[path] = Entry(path, path, size, digest)
             self._copied += 1
             self._copied_bytes += size
+            self._tell(size)
         return whole
+
+    def _tell(self, size: int) -> None:
+        self._looked_after += size
+        self._on_done(self._looked_after, max(self._total, self._looked_after))
 
     def _is_there(self, entry: Entry) -> bool:
         try:
@@ -207,8 +225,25 @@ class _Backup:
             return False
 
 
-def check_backup(target: Disk) -> tuple[Manifest, list[str]]:
+def _size_of(source: Disk, payloads_in_use: frozenset[str]) -> int:
+    """Return about how many bytes a backup looks after: files that are gone by now count nothing."""
+    names = [segment.file for segment in find_segments(source)[0]]
+    total = 0
+    for name in [*names, *(payload_path(one) for one in payloads_in_use)]:
+        try:
+            with source.open(name) as file:
+                total += file.size()
+        except FileNotFoundError:
+            continue
+    return total
+
+
+def check_backup(
+    target: Disk, on_done: Callable[[int, int], None] = lambda done, total: None
+) -> tuple[Manifest, list[str]]:
     """Return the backup's manifest, and the files that are missing or differ from it.
+
+    `on_done` is told the bytes that were read, and all there are.
 
     Raises `Corrupt` where there is no finished backup; `UnknownVersion`, `OSError`.
     """
@@ -216,7 +251,10 @@ def check_backup(target: Disk) -> tuple[Manifest, list[str]]:
     if manifest is None:
         raise Corrupt("there is no finished backup here", file=MANIFEST_FILE)
     wrong = []
+    done, total = 0, sum(entry.size for entry in manifest.entries)
     for entry in manifest.entries:
+        on_done(done, total)
+        done += entry.size
         try:
             with target.open(entry.stored) as file:
                 if digest_of(file) != (entry.sha256, entry.size):

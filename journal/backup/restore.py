@@ -51,6 +51,7 @@ def restore(
     *,
     ordered: Ordered = NOBODY,
     entropy: Callable[[int], bytes] = os.urandom,
+    on_done: Callable[[int, int], None] = lambda done, total: None,
 ) -> RestoreReport:
     """Make the data folder `target`, which must have no journal, hold what the backup in `source` holds.
 
@@ -60,10 +61,12 @@ def restore(
     What an interrupted restoring leaves cannot be opened; call this again. That the journal was restored, and
     as `ordered` says by whom, is left in the folder for the next opener to record.
 
+    `on_done` is told the bytes that are done and all there are: each is read once, and copied once.
+
     Raises `Locked`; `BadTarget` for a folder in use or a list of another journal; `Corrupt` for a backup that
     is not whole; `NoSpace`, `UnknownVersion`, `OSError`.
     """
-    manifest, wrong = check_backup(source)
+    manifest, wrong = check_backup(source, lambda done, total: on_done(done, 2 * total))
     if wrong:
         raise Corrupt(f"the backup lacks files or they are damaged: {', '.join(wrong)}", file=wrong[0])
     if erasures is not None and erasures.identity != manifest.identity:
@@ -71,7 +74,7 @@ def restore(
     target.lock()
     try:
         _clear(target)
-        return _Restoring(source, target, manifest, ordered, entropy).run(erasures)
+        return _Restoring(source, target, manifest, ordered, entropy).run(erasures, on_done)
     finally:
         target.unlock()
 
@@ -113,13 +116,16 @@ class _Restoring:
         self._ordered = ordered
         self._entropy = entropy
 
-    def run(self, erasures: Erasures | None) -> RestoreReport:
+    def run(self, erasures: Erasures | None, on_done: Callable[[int, int], None]) -> RestoreReport:
         manifest, target = self._manifest, self._target
         target.make_folder(FOLDER)
         write_anchor(target, Anchor(manifest.seq + 1, manifest.segment, manifest.offset, _NO_ROOT))
         forget_mended(target)
+        done = total = sum(entry.size for entry in manifest.entries)
         for entry in manifest.entries:
             self._copy(entry)
+            done += entry.size
+            on_done(done, 2 * total)
         for folder in sorted({folder_of(entry.name) for entry in manifest.entries}):
             target.sync_folder(folder)
         own = export_erasures(target)

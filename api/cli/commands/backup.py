@@ -8,10 +8,13 @@ from typing import IO, Any
 import click
 
 from retain import journal
+from retain.api.admin.control_client import ActRefused, Unreachable, ask
 from retain.api.cli.data_folder import open_data, reading, visible
 from retain.api.cli.groups import Section
 from retain.api.cli.main import DAMAGED, FAILED, IN_USE, WRONG, Stopped, data_options
+from retain.api.cli.options import configured
 from retain.api.cli.output import output_option, write_output
+from retain.api.cli.progress import asked_progress, byte_progress
 from retain.api.cli.run import act, actor, json_option, print_json
 from retain.api.cli.words import counted
 from retain.engine import SystemClock
@@ -48,7 +51,8 @@ def create_command(folder: Path, config_path: Path | None, data: str | None, as_
     requests. Files that only earlier backups needed, such as journal files from before an erasure, are
     overwritten and removed; no other file is touched. The backup contains keys: keep it private.
     """
-    report = act(config_path, data, "backup create", folder=str(folder.absolute()))
+    with asked_progress("Backing up", lambda: _progress(config_path, data)):
+        report = act(config_path, data, "backup create", folder=str(folder.absolute()))
     if as_json:
         print_json(report)
         return
@@ -62,6 +66,16 @@ def create_command(folder: Path, config_path: Path | None, data: str | None, as_
         click.echo(f"Not part of the backup, not touched: {visible(name)}", err=True)
 
 
+def _progress(config_path: Path | None, data: str | None) -> tuple[int, int] | None:
+    """Ask the server how far its backup has come; None if there is no server, or no backup any more."""
+    folder = Path(configured(config_path, data=data).storage.data).absolute()
+    try:
+        found = ask(folder, "backup progress", actor=actor())
+    except (ActRefused, Unreachable):
+        return None
+    return None if found is None else (found[0], found[1])
+
+
 @command.command(name="verify")
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False, exists=True))
 @json_option
@@ -71,7 +85,8 @@ def verify_command(folder: Path, as_json: bool) -> None:
     Exit code: 0 complete; 1 files are missing or damaged; 2 FOLDER holds no backup.
     """
     try:
-        manifest, wrong = check_backup(journal.RealDisk(folder, create=False))
+        with byte_progress("Verifying") as update:
+            manifest, wrong = check_backup(journal.RealDisk(folder, create=False), update)
     except (journal.JournalError, OSError) as error:
         raise Stopped(f"{folder}: {error}", WRONG) from None
     facts = {**told(manifest), "time": timestamp(manifest.time), "wrong": wrong}
@@ -140,7 +155,8 @@ def restore_command(
         known = _known(erasures, lost)
         ordered = Ordered(actor(), SystemClock().wall())
         backup = journal.RealDisk(folder, create=False)
-        report = restore(backup, journal.RealDisk(target), known, ordered=ordered)
+        with byte_progress("Restoring") as update:
+            report = restore(backup, journal.RealDisk(target), known, ordered=ordered, on_done=update)
     except journal.Locked as error:
         raise Stopped(f"{target} is in use by process {error.pid or 'unknown'}", IN_USE) from None
     except journal.BadTarget as error:

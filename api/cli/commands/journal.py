@@ -17,7 +17,7 @@ from retain import journal
 from retain.api.cli.data_folder import open_data, progress, reading, visible
 from retain.api.cli.failures import failures_of
 from retain.api.cli.groups import Section
-from retain.api.cli.main import DONE, FAILED, data_options
+from retain.api.cli.main import DONE, FAILED, WRONG, Stopped, data_options
 from retain.api.cli.run import act, actor, json_option, print_json
 from retain.engine import SystemClock
 from retain.engine.audit.log import entry_of
@@ -175,7 +175,7 @@ def _table(first: str, *others: str) -> Table:
 @data_options
 @click.option("--accept-loss", is_flag=True, help="Discard damaged data, so that the server starts again.")
 @click.option("--yes", "-y", is_flag=True, help="Do not ask.")
-@click.option("--json", "as_json", is_flag=True, help="Print the report as one JSON object; do not ask.")
+@click.option("--json", "as_json", is_flag=True, help="Print the report as one JSON object.")
 def repair_command(
     config_path: Path | None, data: str | None, accept_loss: bool, yes: bool, as_json: bool
 ) -> None:
@@ -196,8 +196,7 @@ def repair_command(
     if report.needed and accept_loss:
         if not as_json:
             _tell_losses(report)
-        if not (yes or as_json):
-            click.confirm("Give up what is listed above?", abort=True, err=True)
+        _ask_to_give_up(yes, as_json)
         report = _repaired(disk, odd)
         if not as_json:
             for name in report.kept:
@@ -231,6 +230,15 @@ def _tell_losses(report: RepairReport) -> None:
     click.echo(f"The journal would then end with record {report.seq}.")
 
 
+def _ask_to_give_up(yes: bool, as_json: bool) -> None:
+    """Ask whether what was listed may be lost; raise `Stopped` where nothing was listed to be asked about."""
+    if yes:
+        return
+    if as_json:
+        raise Stopped("--accept-loss with --json needs --yes: nobody is asked. Nothing was changed", WRONG)
+    click.confirm("Give up what is listed above?", abort=True, err=True)
+
+
 @command.command(name="lost")
 @data_options
 @click.option("--bodies", is_flag=True, help="Read every payload file, too: as much as is stored.")
@@ -259,8 +267,7 @@ def lost_command(
                 "No content is lost." if bodies else "No payload file is missing; --bodies reads them, too."
             )
     if lost and accept_loss:
-        if not (yes or as_json):
-            click.confirm("Give up what is listed above?", abort=True, err=True)
+        _ask_to_give_up(yes, as_json)
         records = [one["record"] for one in lost]
         given_up = act(config_path, data, "lost accept", records=records, bodies=bodies)
         if not as_json:

@@ -6,20 +6,16 @@ import csv
 import io
 import json
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 import trio
 from click.testing import CliRunner, Result
-from rich.console import Console
 
 from retain import journal
 from retain.api.admin import log_rows as audit_output
 from retain.api.admin.log_rows import as_cell
-from retain.api.cli import data_folder as reading
 from retain.api.cli.data_folder import parse_moment, visible
 from retain.api.cli.main import DAMAGED, DONE, FAILED, IN_USE, WRONG, main
 from retain.engine import open_engine
@@ -396,7 +392,7 @@ def test_repair_shows_first_and_changes_nothing(folder: Path) -> None:
     assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
 
 
-@pytest.mark.parametrize(("options", "stdin"), [(["--yes"], ""), ([], "y\n"), (["--json"], "")])
+@pytest.mark.parametrize(("options", "stdin"), [(["--yes"], ""), ([], "y\n"), (["--json", "--yes"], "")])
 def test_repair_with_consent_leaves_a_journal_that_verifies(
     folder: Path, options: list[str], stdin: str
 ) -> None:
@@ -452,25 +448,6 @@ def test_no_moments(text: str) -> None:
 
 def test_what_could_steer_a_terminal_becomes_visible() -> None:
     assert visible("a\x1b[0m\u202eb\n\u00e9") == "a\\x1b[0m\\u202eb\\n\u00e9"
-
-
-def test_a_bar_shows_where_people_look(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    screen = io.StringIO()
-
-    @contextmanager
-    def bar() -> Iterator[Any]:
-        disk = journal.RealDisk(folder, create=False)
-        monkeypatch.setattr(
-            reading, "Console", lambda **_: Console(file=screen, force_terminal=True, width=100)
-        )
-        with reading.progress(disk, "Reading") as update:
-            yield update
-
-    with bar() as update:
-        for seq in range(1, 5000):
-            update(seq)
-    assert "Reading" in screen.getvalue()
-    assert "4096" in screen.getvalue()
 
 
 @pytest.mark.parametrize("command", ["audit", "journal"])
@@ -606,5 +583,7 @@ def test_lost_content_is_told_to_machines(folder: Path) -> None:
     assert result.exit_code == FAILED
     [one] = json.loads(result.stdout)["lost"]
     assert (one["kind"], one["record"], one["bytes"]) == ("file of an area", 2, 100_000)
-    result = run("journal", "lost", "--json", "--accept-loss", "--data", str(folder))
+    unasked = run("journal", "lost", "--json", "--accept-loss", "--data", str(folder))
+    assert (unasked.exit_code, "needs --yes" in unasked.stderr) == (WRONG, True)
+    result = run("journal", "lost", "--json", "--accept-loss", "--yes", "--data", str(folder))
     assert (result.exit_code, json.loads(result.stdout)["given_up"]) == (DONE, 1)
