@@ -10,7 +10,7 @@ COUNT ?= 200
 SEED ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: workers container-test docs hostile fuzz mutants help install serve test check format-check lint types fix coverage bench crash soak screenshots clean
+.PHONY: bench-check workers container-test docs hostile fuzz mutants help install serve test check format-check lint types fix coverage bench crash soak screenshots clean
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -61,8 +61,14 @@ docs: $(VENV)/.installed ## Build the documentation, which the server shows at /
 		$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[docs]'
 	$(BIN)/python docs/site/build.py
 
-bench: $(VENV)/.installed ## Measure; ARGS="commit --quick" chooses
-	$(BIN)/python -m retain.bench $(ARGS)
+bench: $(VENV)/.installed ## Measure and write a report; ARGS="commit --quick" chooses
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
+	$(BIN)/retain bench run $(or $(ARGS),all)
+	$(BIN)/retain bench report --html bench-results/report.html
+
+bench-check: $(VENV)/.installed ## Fail if a request costs the processor a tenth more than it did
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
+	$(BIN)/retain bench check
 
 crash: $(VENV)/.installed ## The crash tests, N=20 times as many power cuts and faults as in make test
 	RETAIN_CRASH_N=$(N) $(BIN)/python -m pytest -q -n auto --dist worksteal -o faulthandler_timeout=7200 \

@@ -1,5 +1,6 @@
-"""The benchmark harness: named workloads, and peers measured in the same run.
+"""The benchmark that users run themselves: `retain bench list|run|compare|report`.
 
-Ratios to the peers are printed first. `python -m retain.bench` lists the scenarios. A scenario in
-`scenarios/` measures one thing; nothing of the product imports this package.
+Here live the scenarios, the load generators, the peers and the report. Nothing of the product imports this
+package, but for the command `retain bench`, which loads it when it is called. It is installed with
+`retain[bench]`.
 """

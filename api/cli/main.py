@@ -40,6 +40,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 SUMMARIES: Final[Mapping[str, str]] = {
     "audit": "Show who did what, verify the journal, and see past states.",
     "backup": "Back up the data folder, and restore it without data erased since.",
+    "bench": "Measure this version on this machine, alone or beside other servers.",
     "clock": "Show how the server sees the machine's clock, and accept it after a check.",
     "completion": "Print the completion script for bash, zsh or fish.",
     "doctor": "Check configuration, permissions, clock, limits, disk, proxy, journal; say what to do.",

@@ -1,1 +1,1 @@
-"""One scenario a file; each has a `main` command."""
+"""One scenario a module; each names itself in `SCENARIO`."""

@@ -1,76 +1,94 @@
-"""Areas over HTTP beside an empty Quart-Trio handler under stock Hypercorn.
-
-Both are measured in one run, each on one core.
-"""
+"""Areas over HTTP, beside handlers that do nothing and beside Redis that syncs each write."""
 
 from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Final
 
-import click
-from rich.console import Console
+from retain.bench.load import Load
+from retain.bench.load import measure as ask
+from retain.bench.load.requests import Client, request
+from retain.bench.peers import servers
+from retain.bench.result import Result
+from retain.bench.scenario import Case, Scenario, Settings, in_rounds, processors
 
-from retain.bench import peers
-from retain.bench.http import Client, request
-from retain.bench.load import Load, measure
-from retain.bench.measures import Rate, median
-from retain.bench.report import Report
+FORM: Final = {"Content-Type": "application/x-www-form-urlencoded"}
+BODY: Final = b"Key1=Value1&Key2=Value2&Key3=Value3"
+PREPARED: Final = 1000
 
-FORM = {"Content-Type": "application/x-www-form-urlencoded"}
-BODY = b"Key1=Value1&Key2=Value2&Key3=Value3"
-PREPARED = 1000
+EMPTY, BARE, REDIS = "empty Quart-Trio handler", "bare ASGI callable", "Redis, always synced"
 
 
-@click.command(help=__doc__)
-@click.option("--rounds", default=5, show_default=True, help="Interleaved rounds; the median counts.")
-@click.option("--seconds", default=3.0, show_default=True, help="Seconds of each measurement.")
-@click.option("--connections", default=16, show_default=True, help="Keep-alive connections.")
-def main(rounds: int, seconds: float, connections: int) -> None:
-    """Query all and durable create, as ratios to the empty handler's GET and POST."""
-    report = Report("areas-http", f"python -m retain.bench areas-http --rounds {rounds} --seconds {seconds}")
-    with tempfile.TemporaryDirectory() as folder, peers.empty_handler(0) as empty:
-        configuration = Path(folder) / "retain.toml"
-        configuration.write_text("")
-        with peers.retain(Path(folder) / "data", configuration, 0) as (port, _pid):
-            client = Client(port)
-            ids = [
-                json.loads(client.send("POST", "/genesys/1/storage/36000", BODY, FORM))["id"]
-                for _ in range(PREPARED)
-            ]
+def measure(settings: Settings, result: Result) -> None:
+    """Measure queries and durable creations."""
+    ours, theirs = processors()
+    cases: dict[tuple[str, str], Case] = {}
 
-            def load(port: int, requests: list[bytes]) -> Callable[[], Rate]:
-                return lambda: measure(
-                    Load("127.0.0.1", port, requests, 200, connections, seconds, processor=1)
-                )
-
-            cases = {
-                "empty GET": load(empty, [request("GET", "/")]),
-                "query all": load(port, [request("GET", f"/genesys/1/storage/{one}") for one in ids]),
-                "query one": load(port, [request("GET", f"/genesys/1/storage/{one}/Key1") for one in ids]),
-                "empty POST": load(empty, [request("POST", "/", BODY, FORM)]),
-                "create": load(port, [request("POST", "/genesys/1/storage/3600", BODY, FORM)]),
-            }
-            rates = run(cases, rounds)
-    for name, results in rates.items():
-        middle = sorted(results, key=lambda rate: rate.per_second)[len(results) // 2]
-        report.add(
-            case=name, per_second=middle.per_second, p50_ms=middle.latencies.p50, p99_ms=middle.latencies.p99
+    def case(name: str, server: str, at: tuple[int, int], requests: list[bytes]) -> None:
+        load = Load(
+            at[0],
+            requests,
+            200,
+            settings.connections,
+            settings.seconds,
+            pid=at[1],
+            processor=theirs,
+            seed=settings.seed,
         )
-    for ours, theirs in (("query all", "empty GET"), ("query one", "empty GET"), ("create", "empty POST")):
-        pairs = zip(rates[ours], rates[theirs], strict=True)
-        report.ratios[f"{ours} / {theirs}"] = median([a.per_second / b.per_second for a, b in pairs])
-    report.notes.append("server on core 0, load on core 1; rounds interleaved; ratios are medians")
-    report.show(Console())
-    report.save()
+        cases[name, server] = lambda: ask(load)
+
+    with tempfile.TemporaryDirectory(prefix="retain-bench-") as name, ExitStack() as stack:
+        folder = Path(name)
+        configuration = folder / "retain.toml"
+        configuration.write_text("")
+        at = stack.enter_context(
+            servers.retain(folder / "data", configuration, ours, checkout=settings.checkout)
+        )
+        client = stack.enter_context(Client(at[0]))
+        ids = [
+            json.loads(client.send("POST", "/genesys/1/storage/36000", BODY, FORM))["id"]
+            for _ in range(PREPARED)
+        ]
+        case("query all", "retain", at, [request("GET", f"/genesys/1/storage/{one}") for one in ids])
+        case("query one", "retain", at, [request("GET", f"/genesys/1/storage/{one}/Key1") for one in ids])
+        case("create", "retain", at, [request("POST", "/genesys/1/storage/3600", BODY, FORM)])
+        if settings.with_peers:
+            empty = stack.enter_context(servers.empty_handler(ours))
+            case("GET", EMPTY, empty, [request("GET", "/")])
+            case("POST", EMPTY, empty, [request("POST", "/", BODY, FORM)])
+            case("GET", BARE, stack.enter_context(servers.bare_callable(ours)), [request("GET", "/")])
+            try:
+                redis = stack.enter_context(servers.webdis(folder / "redis", ours))
+            except RuntimeError as error:
+                result.notes.append(str(error))
+            else:
+                stack.enter_context(Client(redis[0])).send("GET", "/SET/held/value")
+                case("GET", REDIS, redis, [request("GET", "/GET/held")])
+                case(
+                    "SET",
+                    REDIS,
+                    redis,
+                    [request("GET", f"/SET/held{n}/{'x' * 64}") for n in range(PREPARED)],
+                )
+        in_rounds(settings, result, cases)
+    if settings.with_peers:
+        query, create = result.row("query all"), result.row("create")
+        result.ratio("query all / empty GET", query, result.row("GET", EMPTY), goal=8)
+        result.ratio("query one / empty GET", result.row("query one"), result.row("GET", EMPTY), goal=8)
+        result.ratio("create / empty POST", create, result.row("POST", EMPTY), goal=2.5)
+        result.ratio("query all / bare callable", query, result.row("GET", BARE))
+        if ("GET", REDIS) in cases:
+            result.ratio("query all / Redis GET", query, result.row("GET", REDIS))
+            result.ratio("create / Redis SET", create, result.row("SET", REDIS))
 
 
-def run(cases: dict[str, Callable[[], Rate]], rounds: int) -> dict[str, list[Rate]]:
-    """Run every case once a round, in turn, so that a drift of the machine affects all alike."""
-    rates: dict[str, list[Rate]] = {name: [] for name in cases}
-    for _ in range(rounds):
-        for name, case in cases.items():
-            rates[name].append(case())
-    return rates
+SCENARIO = Scenario(
+    "areas-http",
+    "The areas interface: queries and durable creations.",
+    measure,
+    ("an empty handler", "a bare callable", "Redis behind webdis"),
+    over_http=True,
+)

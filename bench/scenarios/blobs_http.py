@@ -1,164 +1,202 @@
-"""Blobs over HTTP beside Azurite, in one run and on one core each.
+"""Blobs over HTTP beside Azurite and s3rver, one core each.
 
-Azurite answers a PUT seconds before it is on disk; every PUT of ours is durable when it is answered.
+Azurite answers a PUT seconds before it is on disk, and s3rver never syncs; every PUT of ours is durable when
+it is answered.
 """
 
 from __future__ import annotations
 
-import os
 import tempfile
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
+from typing import Final
 
-import click
-from rich.console import Console
+from retain.bench import blob_data as blobs
+from retain.bench.load import Load
+from retain.bench.load import measure as ask
+from retain.bench.load.requests import Client, request
+from retain.bench.metrics import Sample, resident_bytes
+from retain.bench.peers import servers
+from retain.bench.result import Result
+from retain.bench.scenario import Case, Scenario, Settings, in_rounds, processors
 
-from retain.bench import blobs, peers
-from retain.bench.blobs import Peer
-from retain.bench.http import Client, request
-from retain.bench.load import Load, measure
-from retain.bench.measures import median, resident_bytes
-from retain.bench.report import Report
+FEW: Final = 1000
+MANY: Final = 20_000
+PAGE: Final = 5000
+OURS, AZURITE, S3RVER = "retain", "Azurite", "s3rver"
 
-FEW = 1000
-PAGE = 5000
-OURS, THEIRS = "retain", "azurite"
-
-Case = Callable[[Peer], float]
-"""Measures a server once; more is better."""
+_GOALS: Final = {f"GET 1 KiB of {FEW:,}": 8.0, f"PUT 1 KiB of {FEW:,}": 9.0, f"GET 1 KiB of {MANY:,}": 40.0}
+"""What must hold beside Azurite."""
 
 
-@click.command(help=__doc__)
-@click.option("--count", default=20_000, show_default=True, help="Blobs of 1 KiB in the container.")
-@click.option("--rounds", default=5, show_default=True, help="Interleaved rounds; the median counts.")
-@click.option("--seconds", default=3.0, show_default=True, help="Seconds of each measurement.")
-@click.option("--connections", default=16, show_default=True, help="Keep-alive connections for small blobs.")
-def main(count: int, rounds: int, seconds: float, connections: int) -> None:
-    """Measure every case as a ratio: how many times Azurite's rate."""
-    command = f"python -m retain.bench blobs-http --count {count} --rounds {rounds} --seconds {seconds}"
-    report = Report("blobs-http", command)
+def measure(settings: Settings, result: Result) -> None:
+    """Measure small blobs among few and many, a page, a search, one large blob, memory and the start."""
+    many = settings.scaled(MANY, 2 * FEW)
     with tempfile.TemporaryDirectory(prefix="retain-bench-") as name:
         folder = Path(name)
         with ExitStack() as stack:
-            both = start(stack, folder)
-            empty = {peer.name: resident_bytes(peer.pid) for peer in both}
-            for peer in both:
+            peers = _started(stack, folder, settings, result)
+            empty = {peer.name: resident_bytes(peer.pid) for peer in peers}
+            for peer in peers:
                 blobs.create_container(peer.port)
-                blobs.fill(peer.port, range(FEW), count)
-            compare(report, both, small(FEW, count, seconds, connections), rounds)
-            for peer in both:
-                blobs.fill(peer.port, range(FEW, count), count)
-            cases = small(count, count, seconds, connections) | indexes(count, seconds) | large(seconds)
-            compare(report, both, cases, rounds)
-            for peer in both:
-                report.notes.append(
-                    f"{peer.name}: {resident_bytes(peer.pid) / 2**20:,.0f} MiB resident at the end,"
-                    f" {empty[peer.name] / 2**20:,.0f} MiB empty"
+                blobs.fill(peer.port, range(FEW), many)
+            few = _small(peers, FEW, many, settings)
+            if settings.with_peers:
+                few |= _s3rver(stack, folder, settings, result)
+            in_rounds(settings, result, few)
+            for peer in peers:
+                blobs.fill(peer.port, range(FEW, many), many)
+            in_rounds(
+                settings,
+                result,
+                _small(peers, many, many, settings)
+                | _indexes(peers, many, settings)
+                | _large(peers, settings),
+            )
+            for peer in peers:
+                result.add(
+                    f"memory with {many:,} blobs",
+                    Sample({"mib": resident_bytes(peer.pid) / 2**20}),
+                    peer.name,
                 )
-            ours, theirs = (resident_bytes(peer.pid) for peer in both)
-            report.ratios["memory: azurite's / ours"] = theirs / ours
-        starts(report, folder, count, rounds)
-    report.notes.append("servers on core 0, load on core 1; rounds interleaved; ratios are medians")
-    report.show(Console())
-    report.save()
+                result.notes.append(f"{peer.name}: {empty[peer.name] / 2**20:,.0f} MiB with none")
+        if len(peers) > 1:
+            _starts(settings, result, folder, many)
+    for row in list(result.rows):
+        if row.server != OURS:
+            metric = next(iter(row.figures))
+            ours = result.row(row.case)
+            result.ratio(
+                f"{row.case}: Retain / {row.server}", ours, row, metric, goal=_goal(row.case, row.server)
+            )
 
 
-def start(stack: ExitStack, folder: Path) -> list[Peer]:
-    """Start both servers on their folders, Retain first."""
-    (folder / THEIRS).mkdir(exist_ok=True)
-    theirs = stack.enter_context(peers.azurite(folder / THEIRS, 0))
-    ours = stack.enter_context(peers.retain(folder / OURS, blobs.configuration(folder), 0))
-    return [Peer(OURS, *ours), Peer(THEIRS, *theirs)]
+def _goal(case: str, server: str) -> float | None:
+    return _GOALS.get(case) if server == AZURITE else None
 
 
-def small(there: int, count: int, seconds: float, connections: int) -> dict[str, Case]:
-    """Measure small blobs among `there`, in requests a second."""
+def _started(stack: ExitStack, folder: Path, settings: Settings, result: Result) -> list[blobs.Peer]:
+    """Start both servers on their folders, ours first."""
+    core = processors()[0]
+    ours = servers.retain(folder / "retain", blobs.configuration(folder), core, checkout=settings.checkout)
+    started = [blobs.Peer(OURS, *stack.enter_context(ours))]
+    if settings.with_peers:
+        try:
+            theirs = stack.enter_context(servers.azurite(folder / "azurite", core))
+        except RuntimeError as error:
+            result.notes.append(str(error))
+        else:
+            started.append(blobs.Peer(AZURITE, *theirs))
+    return started
+
+
+def _load(peer: blobs.Peer, requests: list[bytes], expect: int, connections: int, settings: Settings) -> Case:
+    load = Load(
+        peer.port,
+        requests,
+        expect,
+        connections,
+        settings.seconds,
+        pid=peer.pid,
+        processor=processors()[1],
+        seed=settings.seed,
+    )
+    return lambda: ask(load)
+
+
+def _small(peers: list[blobs.Peer], there: int, many: int, settings: Settings) -> dict[tuple[str, str], Case]:
+    """Return the cases of small blobs among `there`."""
     step = max(1, there // FEW)
-    reads, writes = blobs.gets(range(0, there, step)), blobs.puts(range(0, there, step), count)
-
-    def run(peer: Peer, requests: list[bytes], expect: int) -> float:
-        load = Load("127.0.0.1", peer.port, requests, expect, connections, seconds, processor=1)
-        return measure(load).per_second
-
-    return {
-        f"GET 1 KiB among {there:,} (1/s)": lambda peer: run(peer, reads, 200),
-        f"PUT 1 KiB among {there:,} (1/s)": lambda peer: run(peer, writes, 201),
-    }
+    reads, writes = blobs.gets(range(0, there, step)), blobs.puts(range(0, there, step), many)
+    cases = {}
+    for peer in peers:
+        cases[f"GET 1 KiB of {there:,}", peer.name] = _load(peer, reads, 200, settings.connections, settings)
+        cases[f"PUT 1 KiB of {there:,}", peer.name] = _load(peer, writes, 201, settings.connections, settings)
+    return cases
 
 
-def indexes(count: int, seconds: float) -> dict[str, Case]:
-    """Measure a page of the listing and a selective search, one after the other, in requests a second."""
+def _indexes(peers: list[blobs.Peer], many: int, settings: Settings) -> dict[tuple[str, str], Case]:
+    """Return the cases of a page of the listing and of a selective search, one request after the other."""
     page = [request("GET", blobs.list_target(PAGE), headers=blobs.HEADERS)]
     find = [request("GET", blobs.find_target(), headers=blobs.HEADERS)]
-
-    def run(peer: Peer, requests: list[bytes]) -> float:
-        return measure(Load("127.0.0.1", peer.port, requests, 200, 1, seconds, processor=1)).per_second
-
-    return {
-        f"list {PAGE:,} of {count:,} (1/s)": lambda peer: run(peer, page),
-        f"find {blobs.FOUND} of {count:,} (1/s)": lambda peer: run(peer, find),
-    }
+    cases = {}
+    for peer in peers:
+        cases[f"page of {PAGE:,} of {many:,}", peer.name] = _load(peer, page, 200, 1, settings)
+        cases[f"find {blobs.FOUND} of {many:,} by tags", peer.name] = _load(peer, find, 200, 1, settings)
+    return cases
 
 
-def large(seconds: float) -> dict[str, Case]:
-    """Measure one large blob up and down, in MiB a second."""
+def _large(peers: list[blobs.Peer], settings: Settings) -> dict[tuple[str, str], Case]:
+    """Return the cases of one large blob, up and down."""
     where = blobs.target(f"/{blobs.CONTAINER}/large")
     up = [request("PUT", where, blobs.body_of(0, blobs.LARGE), blobs.PUT)]
     down = [request("GET", where, headers=blobs.HEADERS)]
-
-    def run(peer: Peer, requests: list[bytes], expect: int) -> float:
-        load = Load("127.0.0.1", peer.port, requests, expect, 1, max(seconds, 3.0), processor=1)
-        return measure(load).per_second * blobs.LARGE / 2**20
-
-    return {
-        "PUT 64 MiB (MiB/s)": lambda peer: run(peer, up, 201),
-        "GET 64 MiB (MiB/s)": lambda peer: run(peer, down, 200),
-    }
+    cases: dict[tuple[str, str], Case] = {}
+    for peer in peers:
+        for name, requests, expect in (("PUT 64 MiB", up, 201), ("GET 64 MiB", down, 200)):
+            cases[name, peer.name] = _in_mebibytes(_load(peer, requests, expect, 1, settings))
+    return cases
 
 
-def compare(report: Report, both: list[Peer], cases: dict[str, Case], rounds: int) -> None:
-    """Run every case once a round at each server in turn, so that a drift of the machine affects both."""
-    rates: dict[str, list[tuple[float, float]]] = {name: [] for name in cases}
-    for _ in range(rounds):
-        for name, case in cases.items():
-            ours, theirs = (_measured(case, peer) for peer in both)
-            rates[name].append((ours, theirs))
-    for name, pairs in rates.items():
-        report.add(
-            case=name, ours=median([ours for ours, _ in pairs]), azurite=median([other for _, other in pairs])
+def _in_mebibytes(case: Case) -> Case:
+    def measured() -> Sample:
+        rate = case().figures["per_second"]
+        return Sample({"mib_per_second": rate * blobs.LARGE / 2**20})
+
+    return measured
+
+
+def _s3rver(
+    stack: ExitStack, folder: Path, settings: Settings, result: Result
+) -> dict[tuple[str, str], Case]:
+    try:
+        peer = blobs.Peer(S3RVER, *stack.enter_context(servers.s3rver(folder / "s3", processors()[0])))
+    except RuntimeError as error:
+        result.notes.append(str(error))
+        return {}
+    with Client(peer.port) as client:
+        for number in range(FEW):
+            client.send("PUT", f"/bench/{blobs.name_of(number)}", blobs.body_of(number))
+        reads = [request("GET", f"/bench/{blobs.name_of(number)}") for number in range(FEW)]
+        writes = [
+            request("PUT", f"/bench/{blobs.name_of(number)}", blobs.body_of(number)) for number in range(FEW)
+        ]
+        return {
+            (f"GET 1 KiB of {FEW:,}", S3RVER): _load(peer, reads, 200, settings.connections, settings),
+            (f"PUT 1 KiB of {FEW:,}", S3RVER): _load(peer, writes, 200, settings.connections, settings),
+        }
+
+
+def _starts(settings: Settings, result: Result, folder: Path, many: int) -> None:
+    """From the start of the process to the first blob read, with everything that was written."""
+    core = processors()[0]
+    for _ in range(settings.rounds):
+        theirs = first_answer(lambda: servers.azurite(folder / "azurite", core), many)
+        ours = first_answer(
+            lambda: servers.retain(
+                folder / "retain", blobs.configuration(folder), core, checkout=settings.checkout
+            ),
+            many,
         )
-        whole = [ours / theirs for ours, theirs in pairs if theirs]
-        if len(whole) < len(pairs):
-            report.notes.append(f"{name}: Azurite finished none in {len(pairs) - len(whole)} rounds")
-        if whole:
-            report.ratios[name] = median(whole)
-
-
-def _measured(case: Case, peer: Peer) -> float:
-    os.sync()  # What one server has left for the system to write must not slow the other down.
-    return case(peer)
-
-
-def starts(report: Report, folder: Path, count: int, rounds: int) -> None:
-    """Measure from the start of the process to the first blob read, with everything that was written."""
-    pairs = []
-    for _ in range(rounds):
-        theirs = first_answer(lambda: peers.azurite(folder / THEIRS, 0), count)
-        ours = first_answer(lambda: peers.retain(folder / OURS, blobs.configuration(folder), 0), count)
-        pairs.append((ours, theirs))
-    report.add(
-        case=f"start with {count:,} blobs (s)",
-        ours=median([ours for ours, _ in pairs]),
-        azurite=median([theirs for _, theirs in pairs]),
-    )
-    report.ratios["start: azurite's time / ours"] = median([theirs / ours for ours, theirs in pairs])
+        result.add(f"start with {many:,} blobs", Sample({"seconds": ours}), OURS)
+        result.add(f"start with {many:,} blobs", Sample({"seconds": theirs}), AZURITE)
 
 
 def first_answer(server: Callable[[], AbstractContextManager[tuple[int, int]]], count: int) -> float:
     """Return the seconds until a blob could be read."""
     begin = time.perf_counter()
     with server() as (port, _pid):
-        Client(port).send("GET", blobs.blob_target(count - 1), headers=blobs.HEADERS)
+        with Client(port) as client:
+            client.send("GET", blobs.blob_target(count - 1), headers=blobs.HEADERS)
         return time.perf_counter() - begin
+
+
+SCENARIO = Scenario(
+    "blobs-http",
+    "The blobs interface: small and large blobs, a page, a search, memory and start.",
+    measure,
+    ("Azurite", "s3rver"),
+    over_http=True,
+)

@@ -7,72 +7,79 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Final
 
-import click
-from rich.console import Console
+from retain.bench import blob_data as blobs
+from retain.bench.load.transfer import transfer
+from retain.bench.metrics import Sample, cpu_seconds, forget_peak, peak_resident_bytes, resident_bytes
+from retain.bench.peers import servers
+from retain.bench.result import Result
+from retain.bench.scenario import Case, Scenario, Settings, in_rounds, processors
 
-from retain.bench import blobs, peers
-from retain.bench.measures import median, peak_resident_bytes, resident_bytes
-from retain.bench.report import Report
-from retain.bench.transfer import transfer
-
-
-@click.command(help=__doc__)
-@click.option("--mebibytes", default=1024, show_default=True, help="Size of the blob.")
-@click.option("--rounds", default=5, show_default=True, help="Interleaved rounds; the median counts.")
-def main(mebibytes: int, rounds: int) -> None:
-    """Measure rates, their ratio to nginx's, and the memory of a transfer beyond the server's at rest."""
-    report = Report(
-        "blobs-large", f"python -m retain.bench blobs-large --mebibytes {mebibytes} --rounds {rounds}"
-    )
-    with tempfile.TemporaryDirectory(prefix="retain-bench-") as name:
-        folder = Path(name)
-        folder.chmod(0o755)
-        (folder / "files").mkdir()
-        with (
-            peers.nginx(folder / "files", folder, 0) as (other, _worker),
-            peers.retain(folder / "retain", blobs.configuration(folder), 0) as (port, pid),
-        ):
-            blobs.create_container(port)
-            _measure(report, (port, pid), other, mebibytes, rounds)
-    report.notes.append("servers on core 0, client on core 1; rounds interleaved; ratios are medians")
-    report.show(Console())
-    report.save()
+MEBIBYTES: Final = 1024
+UP, DOWN, NGINX = "up", "down", "nginx"
 
 
-def _measure(report: Report, ours: tuple[int, int], other: int, mebibytes: int, rounds: int) -> None:
+def measure(settings: Settings, result: Result) -> None:
+    """Measure rates, and the memory of a transfer beyond the server's at rest."""
+    mebibytes = settings.scaled(MEBIBYTES, 64)
     size = mebibytes << 20
-    port, pid = ours
+    core, other = processors()
     where = blobs.target(f"/{blobs.CONTAINER}/large")
-    cases: dict[str, tuple[Callable[[], float], Callable[[], float]]] = {
-        "up": (
-            lambda: transfer(port, "PUT", where, size, blobs.PUT, 201, 1),
-            # Onto the same name each time; nginx answers 201 for a new file and 204 for one replaced.
-            lambda: transfer(other, "PUT", "/large", size, {}, 204, 1),
-        ),
-        "down": (
-            lambda: transfer(port, "GET", where, size, blobs.HEADERS, 200, 1),
-            lambda: transfer(other, "GET", "/large", size, {}, 200, 1),
-        ),
-    }
-    transfer(other, "PUT", "/large", size, {}, 201, 1)
-    cases["up"][0]()
-    times: dict[str, list[tuple[float, float]]] = {name: [] for name in cases}
-    extra = dict.fromkeys(cases, 0)
-    for _ in range(rounds):
-        for name, (mine, theirs) in cases.items():
-            before = resident_bytes(pid)
-            Path(f"/proc/{pid}/clear_refs").write_text("5")  # the peak begins anew (proc(5))
-            seconds = mine()
-            extra[name] = max(extra[name], peak_resident_bytes(pid) - before)
-            times[name].append((seconds, theirs()))
-    for name, pairs in times.items():
-        us, them = (median([pair[side] for pair in pairs]) for side in (0, 1))
-        report.add(
-            case=f"{mebibytes:,} MiB {name}",
-            ours_MiB_s=mebibytes / us,
-            nginx_MiB_s=mebibytes / them,
-            extra_MiB=extra[name] / 2**20,
+    cases: dict[tuple[str, str], Case] = {}
+    with tempfile.TemporaryDirectory(prefix="retain-bench-") as name, ExitStack() as stack:
+        folder = Path(name)
+        folder.chmod(0o755)  # nginx' worker is another user
+        port, pid = stack.enter_context(
+            servers.retain(folder / "retain", blobs.configuration(folder), core, checkout=settings.checkout)
         )
-        report.ratios[f"{name}: ours / nginx"] = median([them / us for us, them in pairs])
+        blobs.create_container(port)
+        cases[UP, "retain"] = _rate(
+            pid, size, lambda: transfer(port, "PUT", where, size, blobs.PUT, 201, other)
+        )
+        cases[DOWN, "retain"] = _rate(
+            pid, size, lambda: transfer(port, "GET", where, size, blobs.HEADERS, 200, other)
+        )
+        if settings.with_peers:
+            (folder / "files").mkdir()
+            try:
+                at, worker = stack.enter_context(servers.nginx(folder / "files", folder, core))
+            except RuntimeError as error:
+                result.notes.append(str(error))
+            else:
+                # Onto the same name each time: nginx answers 201 for a new file and 204 for one replaced.
+                transfer(at, "PUT", "/large", size, {}, 201, other)
+                cases[UP, NGINX] = _rate(
+                    worker, size, lambda: transfer(at, "PUT", "/large", size, {}, 204, other)
+                )
+                cases[DOWN, NGINX] = _rate(
+                    worker, size, lambda: transfer(at, "GET", "/large", size, {}, 200, other)
+                )
+        cases[UP, "retain"]()
+        in_rounds(settings, result, cases)
+    for case, goal in ((UP, 0.5), (DOWN, 0.75)):
+        if (case, NGINX) in cases:
+            ours, theirs = result.row(case), result.row(case, NGINX)
+            result.ratio(
+                f"{mebibytes:,} MiB {case}: Retain / nginx", ours, theirs, "mib_per_second", goal=goal
+            )
+    result.notes.append(f"{mebibytes:,} MiB; memory is what a transfer takes beyond the server at rest")
+
+
+def _rate(pid: int, size: int, run: Callable[[], float]) -> Case:
+    def measured() -> Sample:
+        before, spent = resident_bytes(pid), cpu_seconds(pid)
+        forget_peak(pid)
+        seconds = run()
+        extra = max(0, peak_resident_bytes(pid) - before)
+        figures = {"mib_per_second": size / 2**20 / seconds, "mib": extra / 2**20}
+        return Sample(figures | {"cpu_seconds": cpu_seconds(pid) - spent})
+
+    return measured
+
+
+SCENARIO = Scenario(
+    "blobs-large", "One gibibyte up and down over one connection.", measure, (NGINX,), over_http=True
+)

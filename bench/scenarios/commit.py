@@ -1,70 +1,105 @@
-"""Durable commits a second through the engine, by record size and number of waiting clients."""
+"""Durable commits through the engine, by record size and number of waiting clients."""
 
 from __future__ import annotations
 
+import os
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
+from typing import Final
 
-import click
 import trio
-from rich.console import Console
 
 from retain import engine
-from retain.bench.measures import Latencies, Rate, median
-from retain.bench.report import Report
+from retain.bench.metrics import Latencies, Sample
+from retain.bench.peers.databases import Write, diskcache, has_diskcache, sqlite
+from retain.bench.result import Result
+from retain.bench.scenario import Case, Scenario, Settings, in_rounds
 from retain.bench.workloads import areas
 from retain.engine.areas.commands import CreateArea
 
-
-@click.command(help=__doc__)
-@click.option("--sizes", default="100,1024,16384", show_default=True, help="Bytes of each value.")
-@click.option("--clients", default="1,8,64,256", show_default=True, help="Tasks that wait at once.")
-@click.option("--seconds", default=2.0, show_default=True, help="Seconds of each measurement.")
-@click.option("--rounds", default=3, show_default=True, help="Interleaved rounds; the median counts.")
-def main(sizes: str, clients: str, seconds: float, rounds: int) -> None:
-    """Measure durable commits: each client submits its next command when its last one is durable."""
-    report = Report("commit", f"python -m retain.bench commit --sizes {sizes} --clients {clients}")
-    counts = [int(count) for count in clients.split(",")]
-    for size in map(int, sizes.split(",")):
-        rates: dict[int, list[Rate]] = {count: [] for count in counts}
-        for _ in range(rounds):
-            for count in counts:
-                rates[count].append(trio.run(_run, count, size, seconds))
-        one = median([rate.per_second for rate in rates[counts[0]]])
-        for count in counts:
-            middle = sorted(rates[count], key=lambda rate: rate.per_second)[rounds // 2]
-            report.add(
-                case=f"{size} B, {count} clients",
-                per_second=middle.per_second,
-                p50_ms=middle.latencies.p50,
-                p99_ms=middle.latencies.p99,
-            )
-            if count != counts[0]:
-                report.ratios[f"{size} B: {count} clients / {counts[0]}"] = middle.per_second / one
-    report.notes.append("every commit is synced before it is answered; commands are area creations")
-    report.show(Console())
-    report.save()
+SIZES: Final = (100, 1024, 16_384)
+CLIENTS: Final = (1, 8, 64, 256)
+COMPARED: Final = 1024
+"""The size at which others are measured."""
 
 
-async def _run(clients: int, size: int, seconds: float) -> Rate:
-    latencies: list[float] = []
+def measure(settings: Settings, result: Result) -> None:
+    """Let each client submit its next command when its last one is durable."""
+    cases: dict[tuple[str, str], Case] = {}
+    for size in SIZES:
+        for clients in CLIENTS:
+            cases[_name(size, clients), "retain"] = partial(trio.run, _commits, clients, size, settings)
+    if settings.with_peers:
+        cases[_name(COMPARED, 1), "SQLite"] = lambda: _writes(sqlite, settings)
+        if has_diskcache():
+            cases[_name(COMPARED, 1), "diskcache"] = lambda: _writes(diskcache, settings)
+        else:
+            result.notes.append("diskcache is not installed")
+    in_rounds(settings, result, cases)
+    for size in SIZES:
+        one, many = (result.row(_name(size, clients)) for clients in (1, 64))
+        result.ratio(f"{size:,} B: 64 clients / 1", many, one)
+    for row in list(result.rows):
+        if row.server != "retain":
+            goal = 0.75 if row.server == "SQLite" else None
+            ours = result.row(_name(COMPARED, 1))
+            result.ratio(f"{COMPARED:,} B, 1 client: Retain / {row.server}", ours, row, goal=goal)
+    result.notes.append(
+        "every commit is synced before it is answered; ours are area creations, decided and hashed"
+    )
+
+
+def _name(size: int, clients: int) -> str:
+    return f"{size:,} B, {clients} client{'s' if clients > 1 else ''}"
+
+
+async def _commits(clients: int, size: int, settings: Settings) -> Sample:
+    latencies, count = Latencies(), 0
 
     async def client(store: engine.Engine, commands: Iterator[CreateArea], end: float) -> None:
+        nonlocal count
         begin = time.perf_counter()
         while begin < end:
             await store.submit(next(commands))
             now = time.perf_counter()
-            latencies.append(now - begin)
+            latencies.record(now - begin)
+            count += 1
             begin = now
 
     with tempfile.TemporaryDirectory(prefix="retain-bench-") as folder:
         async with engine.open_engine(Path(folder)) as store:
-            commands = areas(1, size)
+            commands = areas(settings.seed, size)
+            spent = time.process_time()
             begin = time.perf_counter()
             async with trio.open_nursery() as nursery:
                 for _ in range(clients):
-                    nursery.start_soon(client, store, commands, begin + seconds)
-            elapsed = time.perf_counter() - begin
-    return Rate(len(latencies), elapsed, Latencies.of(latencies))
+                    nursery.start_soon(client, store, commands, begin + settings.seconds)
+            elapsed, spent = time.perf_counter() - begin, time.process_time() - spent
+    return Sample.of(count, elapsed, latencies.curve(), spent)
+
+
+def _writes(opened: Callable[[Path], AbstractContextManager[Write]], settings: Settings) -> Sample:
+    latencies, count = Latencies(), 0
+    value = os.urandom(COMPARED)
+    with tempfile.TemporaryDirectory(prefix="retain-bench-") as folder, opened(Path(folder)) as write:
+        spent = time.process_time()
+        begin = now = time.perf_counter()
+        while now < begin + settings.seconds:
+            write(f"{count:032}", value)
+            done = time.perf_counter()
+            latencies.record(done - now)
+            count, now = count + 1, done
+        elapsed, spent = now - begin, time.process_time() - spent
+    return Sample.of(count, elapsed, latencies.curve(), spent)
+
+
+SCENARIO = Scenario(
+    "commit",
+    "Durable commits by record size and number of waiting clients.",
+    measure,
+    ("SQLite", "diskcache"),
+)

@@ -13,18 +13,18 @@ import time
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 from urllib.parse import quote, urlencode
 
-import click
 import trio
-from rich.console import Console
 
 from retain import engine
 from retain.api.identity import hash_password
-from retain.bench import blobs, peers
-from retain.bench.measures import median
-from retain.bench.report import Report
+from retain.bench import blob_data as blobs
+from retain.bench.peers import servers
+from retain.bench.result import Result
+from retain.bench.scenario import Scenario, Settings
+from retain.bench.scenarios.expiry import durations
 from retain.bench.workloads import areas
 from retain.engine.blobs.commands import PutBlob
 from retain.engine.blobs.container_commands import EnsureContainers
@@ -32,7 +32,10 @@ from retain.engine.blobs.entries import ContentHeaders
 from retain.engine.core.command import Command
 from retain.engine.settings import Asker, EncodedValue, Level, Place, PutValue, SettingsPolicy
 
-WRITERS = 512
+COUNT: Final = 1_000_000
+"""Blobs, and as many areas."""
+ASKED: Final = 20
+WRITERS: Final = 512
 PASSWORD = "a password for measuring"
 HEADERS = ContentHeaders(content_type="audio/wav")
 AT = f"/console/containers/{blobs.ACCOUNT}/{blobs.CONTAINER}"
@@ -40,34 +43,28 @@ FOLDER = 1000
 """Blobs of a folder."""
 
 
-@click.command(help=__doc__)
-@click.option("--count", default=1_000_000, show_default=True, help="Blobs, and as many areas.")
-@click.option("--rounds", default=20, show_default=True, help="Requests for each page.")
-def main(count: int, rounds: int) -> None:
+def measure(settings: Settings, result: Result) -> None:
     """Fill a data folder through the engine, then ask a server for each page."""
-    report = Report("console", f"python -m retain.bench console --count {count}")
+    count = settings.scaled(COUNT, 2000)
     with tempfile.TemporaryDirectory(prefix="retain-bench-") as name:
         folder = Path(name)
         written = trio.run(_fill, folder / "retain", count)
-        report.notes.append(f"{2 * count:,} entries written durably in {written:,.0f} s")
+        result.notes.append(
+            f"{2 * count:,} entries written durably in {written:,.0f} s; {ASKED} requests a page"
+        )
         configuration = blobs.configuration(folder)
         with configuration.open("a") as file:
             file.write("[[users]]\nname = 'ann'\nroles = ['Administrator']\n")
             file.write(f"password = '{hash_password(PASSWORD)}'\n")
-        with peers.retain(folder / "retain", configuration) as (port, _):
+        with servers.retain(folder / "retain", configuration, checkout=settings.checkout) as (port, _):
             client = Client(port)
             client.sign_in()
             for label, path in _pages(client, count):
-                times = [client.ask(path)[0] for _ in range(rounds)]
-                report.add(case=label, median_ms=median(times), slowest_ms=max(times))
+                result.add(label, durations([client.ask(path)[0] for _ in range(ASKED)]))
             client.ask("/console/audit/verify", {"csrf_token": client.token("/console/audit")})
-            times = [client.ask("/console")[0] for _ in range(rounds)]
-            report.add(
-                case="overview, the journal being verified", median_ms=median(times), slowest_ms=max(times)
-            )
+            times = [client.ask("/console")[0] for _ in range(ASKED)]
+            result.add("overview, the journal being verified", durations(times))
             client.ask("/console/audit/stop", {"csrf_token": client.token("/console/audit")})
-    report.show(Console())
-    report.save()
 
 
 def _pages(client: Client, count: int) -> Iterator[tuple[str, str]]:
@@ -130,7 +127,7 @@ class Client:
             form: What to send.
 
         Returns:
-            Milliseconds until all of the answer was there, and its text.
+            Seconds until all of the answer was there, and its text.
 
         Raises:
             RuntimeError: The page was not answered.
@@ -150,7 +147,7 @@ class Client:
             self._cookies[name] = value
         if answer.status not in (200, 303) or (answer.status == 303 and form is None):
             raise RuntimeError(f"{path} was answered {answer.status}: {text[:200]}")
-        return passed * 1000, text
+        return passed, text
 
     def token(self, path: str) -> str:
         """Return the token of a page's forms."""
@@ -222,3 +219,8 @@ async def _fill(folder: Path, count: int) -> float:
             for _ in range(WRITERS):
                 nursery.start_soon(client)
         return time.perf_counter() - begin
+
+
+SCENARIO = Scenario(
+    "console", "Every page of the console over a million blobs and a million areas.", measure, over_http=True
+)

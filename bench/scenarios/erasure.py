@@ -9,41 +9,38 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
-import click
 import trio
-from rich.console import Console
 
 from retain import engine
-from retain.bench.measures import Latencies
-from retain.bench.report import Report
-from retain.bench.scenarios.expiry import LateClock
+from retain.bench.metrics import Sample
+from retain.bench.result import Result
+from retain.bench.scenario import Scenario, Settings
+from retain.bench.scenarios.expiry import LateClock, durations
 from retain.bench.workloads import areas
 from retain.engine.blobs.commands import PutBlob
 from retain.engine.blobs.container_commands import CreateContainer
 from retain.engine.blobs.entries import ContentHeaders
 from retain.engine.core.body import Inline
 
-MEBIBYTE = 1 << 20
+MEBIBYTES: Final = 1024
+MEBIBYTE: Final = 1 << 20
+INLINE_BYTES: Final = 65_536
+"""Size of a blob that is in a record."""
+FILE_BYTES: Final = 4 * MEBIBYTE
+"""Size of a blob in a file."""
 DAY_NS = 86_400 * 10**9
 WHERE = {"actor": "bench", "account": "bench", "container": "recordings"}
 
 
-@click.command(help=__doc__)
-@click.option(
-    "--mebibytes", default=1024, show_default=True, help="Due content: half in records, half in files."
-)
-@click.option("--inline-bytes", default=65_536, show_default=True, help="Size of a blob that is in a record.")
-@click.option("--file-bytes", default=4 * MEBIBYTE, show_default=True, help="Size of a blob in a file.")
-def main(mebibytes: int, inline_bytes: int, file_bytes: int) -> None:
+def measure(settings: Settings, result: Result) -> None:
     """Fill an engine with blobs, let all of them fall due, and probe commits until they are erased."""
-    report = Report("erasure", f"python -m retain.bench erasure --mebibytes {mebibytes}")
-    trio.run(_run, report, mebibytes * MEBIBYTE, inline_bytes, file_bytes)
-    report.show(Console())
-    report.save()
+    trio.run(_run, settings, result)
 
 
-async def _run(report: Report, size: int, inline_bytes: int, file_bytes: int) -> None:
+async def _run(settings: Settings, result: Result) -> None:
+    size = settings.scaled(MEBIBYTES, 16) * MEBIBYTE
     clock = LateClock()
     with tempfile.TemporaryDirectory(prefix="retain-bench-") as folder:
         async with engine.open_engine(Path(folder), clock=clock) as store:
@@ -55,8 +52,8 @@ async def _run(report: Report, size: int, inline_bytes: int, file_bytes: int) ->
                     resource=bytes(15) + b"c",
                 )
             )
-            await _fill_records(store, size // 2 // inline_bytes, inline_bytes)
-            await _fill_files(store, size // 2 // file_bytes, file_bytes)
+            await _fill_records(store, size // 2 // INLINE_BYTES, INLINE_BYTES)
+            await _fill_files(store, size // 2 // FILE_BYTES, FILE_BYTES)
             gc.collect()
             gc.freeze()
             quiet: list[float] = []
@@ -72,12 +69,10 @@ async def _run(report: Report, size: int, inline_bytes: int, file_bytes: int) ->
                 elapsed = time.perf_counter() - begin
                 nursery.cancel_scope.cancel()
             assert store.statistics().failure == ""
-    for case, seconds in (("commit, nothing else to do", quiet), ("commit beside expiry and erasure", busy)):
-        measured = Latencies.of(seconds)
-        report.add(
-            case=case, count=len(seconds), p50_ms=measured.p50, p99_ms=measured.p99, worst_ms=measured.worst
-        )
-    report.notes.append(f"{size / MEBIBYTE:,.0f} MiB gone in {elapsed:,.1f} s")
+    result.add("a commit, nothing else to do", durations(quiet))
+    result.add("a commit beside expiry and erasure", durations(busy))
+    result.add("erase", Sample({"mib_per_second": size / MEBIBYTE / elapsed, "seconds": elapsed}))
+    result.notes.append(f"{size / MEBIBYTE:,.0f} MiB of due content: half in records, half in files")
 
 
 def _waiting(store: engine.Engine) -> bool:
@@ -135,3 +130,8 @@ async def _probe(store: engine.Engine, seed: int, durations: list[float]) -> Non
         await store.submit(command)
         durations.append(time.perf_counter() - begin)
         await trio.sleep(0.005)
+
+
+SCENARIO = Scenario(
+    "erasure", "A gibibyte of due content erased: how long a commit beside it waits.", measure
+)

@@ -7,24 +7,25 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from itertools import islice
 from pathlib import Path
+from typing import Final
 
-import click
 import trio
-from rich.console import Console
 
 from retain import engine
 from retain.api.server import collector
-from retain.bench.measures import Latencies, resident_bytes
-from retain.bench.report import Report
+from retain.bench.metrics import Latencies, Sample, latency_figures, resident_bytes
+from retain.bench.result import Result
+from retain.bench.scenario import Scenario, Settings
 from retain.bench.workloads import areas
 from retain.engine.areas.commands import CreateArea
 from retain.engine.core.clock import SystemClock
 
-ALONE_S = 20
+ENTRIES: Final = 1_000_000
+ALONE_S: Final = 20
 """Seconds for which the same requests are measured with nothing due: what the disk does to them by itself."""
 
 
@@ -43,37 +44,33 @@ class LateClock(SystemClock):
         return super().monotonic() + self.lead
 
 
-@click.command(help=__doc__)
-@click.option("--entries", default=1_000_000, show_default=True, help="Areas of three short keys.")
-def main(entries: int) -> None:
+def measure(settings: Settings, result: Result) -> None:
     """Fill an engine, let everything fall due, and probe reads and commits until the index is empty."""
-    report = Report("expiry", f"python -m retain.bench expiry --entries {entries}")
-    trio.run(_run, report, entries)
-    report.show(Console())
-    report.save()
+    trio.run(_run, settings, result)
 
 
-async def _run(report: Report, entries: int) -> None:
+async def _run(settings: Settings, result: Result) -> None:
+    entries = settings.scaled(ENTRIES, 1000)
     clock = LateClock()
     before = resident_bytes()
     with tempfile.TemporaryDirectory(prefix="retain-bench-") as folder:
         async with engine.open_engine(Path(folder), clock=clock) as store:
-            await _fill(store, islice(areas(1, 16, keys=3, ttl=36_000), entries))
+            await _fill(store, islice(areas(settings.seed, 16, keys=3, ttl=36_000), entries))
             grown = resident_bytes() - before
-            resident = resident_bytes() / 2**20
-            report.notes.append(f"{resident:,.0f} MiB resident, {grown / entries:,.0f} bytes an area")
+            held = Sample({"mib": resident_bytes() / 2**20, "bytes_each": grown / entries})
+            result.add(f"memory with {entries:,} areas", held)
             collector.settle()
-            others = areas(2, 16)
-            async with _probed(store, report, "alone", others):
-                await trio.sleep(ALONE_S)
+            others = areas(settings.seed + 1, 16)
+            async with _probed(store, result, "alone", others):
+                await trio.sleep(ALONE_S * min(1.0, settings.scale))
             alone = store.statistics().deadlines - entries
             clock.lead = 40_000 * 10**9
             begin = time.perf_counter()
-            async with _probed(store, report, "beside", others) as commits:
+            async with _probed(store, result, "beside expiry", others) as commits:
                 while store.statistics().deadlines > alone + len(commits):  # noqa: ASYNC110, nobody signals it
                     await trio.sleep(0.05)
                 elapsed = time.perf_counter() - begin
-    report.notes.append(f"{entries:,} areas expired in {elapsed:,.1f} s, {entries / elapsed:,.0f} a second")
+    result.add(f"expire {entries:,} areas", Sample.of(entries, elapsed, []))
 
 
 async def _fill(store: engine.Engine, commands: islice[CreateArea]) -> None:
@@ -88,7 +85,7 @@ async def _fill(store: engine.Engine, commands: islice[CreateArea]) -> None:
 
 @asynccontextmanager
 async def _probed(
-    store: engine.Engine, report: Report, when: str, others: Iterator[CreateArea]
+    store: engine.Engine, result: Result, when: str, others: Iterator[CreateArea]
 ) -> AsyncIterator[list[float]]:
     """Measure reads, and commits of `others`, while the block runs; give the commits' durations so far."""
     reads: list[float] = []
@@ -98,15 +95,17 @@ async def _probed(
         nursery.start_soon(_probe_commits, store, others, commits)
         yield commits
         nursery.cancel_scope.cancel()
-    for case, seconds in (("read", reads), ("commit", commits)):
-        measured = Latencies.of(seconds)
-        report.add(
-            case=f"{case} {when}",
-            count=len(seconds),
-            p50_ms=measured.p50,
-            p99_ms=measured.p99,
-            worst_ms=measured.worst,
-        )
+    result.add(f"a read {when}", durations(reads))
+    result.add(f"a commit {when}", durations(commits))
+
+
+def durations(seconds: Sequence[float]) -> Sample:
+    """Return the sample of durations alone."""
+    latencies = Latencies()
+    for one in seconds:
+        latencies.record(one)
+    curve = latencies.curve()
+    return Sample(latency_figures(curve), curve)
 
 
 async def _probe_reads(store: engine.Engine, durations: list[float]) -> None:
@@ -123,3 +122,8 @@ async def _probe_commits(store: engine.Engine, others: Iterator[CreateArea], dur
         await store.submit(command)
         durations.append(time.perf_counter() - begin)
         await trio.sleep(0.005)
+
+
+SCENARIO = Scenario(
+    "expiry", "A million areas due at once: what others wait meanwhile; memory an area.", measure
+)

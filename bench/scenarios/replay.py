@@ -1,55 +1,54 @@
-"""Start-up: small events a second replayed from the whole journal, and the time from a snapshot."""
+"""Opening a folder, from the whole journal and from a snapshot; and verification, which audits read."""
 
 from __future__ import annotations
 
 import tempfile
 import time
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ProcessPoolExecutor
 from itertools import islice
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Final
 
-import click
 import trio
-from rich.console import Console
 
-from retain import engine
-from retain.bench.measures import median
-from retain.bench.report import Report
+from retain import engine, journal
+from retain.bench.metrics import Sample
+from retain.bench.result import Result
+from retain.bench.scenario import Scenario, Settings
 from retain.bench.workloads import areas
 
+EVENTS: Final = 1_000_000
+FROM_JOURNAL, FROM_SNAPSHOT, VERIFY = "open, whole journal", "open, snapshot", "read and verify"
 
-@click.command(help=__doc__)
-@click.option("--events", default=1_000_000, show_default=True, help="Area creations of three short keys.")
-@click.option("--rounds", default=3, show_default=True, help="Openings of each kind; the median counts.")
-def main(events: int, rounds: int) -> None:
+
+def measure(settings: Settings, result: Result) -> None:
     """Write a journal, then open it with and without its snapshot."""
-    report = Report("replay", f"python -m retain.bench replay --events {events}")
+    events = settings.scaled(EVENTS, 1000)
     with tempfile.TemporaryDirectory(prefix="retain-bench-") as name:
         folder = Path(name)
-        trio.run(_fill, folder, events)
-        report.notes.append(f"journal: {_size(folder / 'journal') / events:,.0f} bytes an event")
-        times: dict[str, list[float]] = {"snapshot": [], "journal": []}
-        for _ in range(rounds):
-            times["snapshot"].append(_started(folder))
+        trio.run(_fill, folder, events, settings.seed)
+        size = sum(path.stat().st_size for path in (folder / "journal").iterdir())
+        result.notes.append(
+            f"{events:,} area creations of three short keys, {size / events:,.0f} journal bytes each"
+        )
+        for _ in range(settings.rounds):
+            result.add(FROM_SNAPSHOT, _apart(events, _opened, folder))
             kept = list(folder.glob("snapshot-*"))
             for path in kept:
                 path.rename(folder / f"aside-{path.name}")
-            times["journal"].append(_started(folder))
+            result.add(FROM_JOURNAL, _apart(events, _opened, folder))
             for path in folder.glob("snapshot-*"):
                 path.unlink()
             for path in kept:
                 (folder / f"aside-{path.name}").rename(path)
-    for case, seconds in times.items():
-        middle = median(seconds)
-        report.add(case=f"from the {case}", seconds=middle, events_per_second=events / middle)
-    report.ratios["journal / snapshot (time)"] = median(times["journal"]) / median(times["snapshot"])
-    report.show(Console())
-    report.save()
+            result.add(VERIFY, _apart(events, _read, folder))
+    result.ratio("time: whole journal / snapshot", result.row(FROM_SNAPSHOT), result.row(FROM_JOURNAL))
 
 
-async def _fill(folder: Path, events: int) -> None:
-    commands = islice(areas(1, 16, keys=3), events)
+async def _fill(folder: Path, events: int, seed: int) -> None:
+    commands = islice(areas(seed, 16, keys=3), events)
 
     async def client(store: engine.Engine) -> None:
         for command in commands:
@@ -60,17 +59,34 @@ async def _fill(folder: Path, events: int) -> None:
             nursery.start_soon(client, store)
 
 
-def _started(folder: Path) -> float:
-    """Return the seconds until an engine is open, in a process of its own, as a start is."""
+def _apart(events: int, work: Callable[[Path], Awaitable[tuple[float, float]]], folder: Path) -> Sample:
+    """Measure in a process of its own, as a start is one."""
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-        return pool.submit(trio.run, _open, folder).result()
+        seconds, spent = pool.submit(trio.run, work, folder).result()
+    return Sample(
+        {
+            "per_second": events / seconds,
+            "seconds": seconds,
+            "cpu_seconds": spent,
+            "cpu_us": spent * 1e6 / events,
+        }
+    )
 
 
-async def _open(folder: Path) -> float:
-    begin = time.perf_counter()
+async def _opened(folder: Path) -> tuple[float, float]:
+    spent, begin = time.process_time(), time.perf_counter()
     async with engine.open_engine(folder):
-        return time.perf_counter() - begin
+        return time.perf_counter() - begin, time.process_time() - spent
 
 
-def _size(folder: Path) -> int:
-    return sum(path.stat().st_size for path in folder.iterdir())
+async def _read(folder: Path) -> tuple[float, float]:
+    """Read every record with its commitments checked, as `retain audit` does."""
+    spent, begin = time.process_time(), time.perf_counter()
+    for _ in journal.scan(journal.RealDisk(folder, create=False)):
+        pass
+    return time.perf_counter() - begin, time.process_time() - spent
+
+
+SCENARIO = Scenario(
+    "replay", "Opening a folder from the journal and from a snapshot; reading all records.", measure
+)

@@ -1,6 +1,6 @@
 """One large body over a bare socket, up or down, in a process of its own: how long it takes.
 
-`python -m retain.bench.transfer` reads an order as JSON and prints the seconds.
+`python -m retain.bench.load.transfer` reads an order as JSON and prints the seconds.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from retain.bench.http import request
+from retain.bench.load.requests import request
 
 PIECE = 1 << 20
 
@@ -41,7 +41,7 @@ def transfer(
     }
     pinned = [] if processor is None else ["taskset", "-c", str(processor)]
     done = subprocess.run(
-        [*pinned, sys.executable, "-m", "retain.bench.transfer"],
+        [*pinned, sys.executable, "-m", "retain.bench.load.transfer"],
         input=json.dumps(order),
         capture_output=True,
         text=True,

@@ -10,7 +10,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from retain.api.blobs.sas.issue import issue_account_sas
-from retain.bench.http import Client, request
+from retain.bench.load.requests import Client, request
 
 ACCOUNT = "devstoreaccount1"
 #: The key that every emulator has: the only one Azurite takes unasked.
@@ -113,7 +113,8 @@ def list_target(page: int) -> str:
 
 def create_container(port: int) -> None:
     """Create the one container."""
-    Client(port).send("PUT", target(f"/{CONTAINER}", "restype=container"), headers=HEADERS, expect=201)
+    with Client(port) as client:
+        client.send("PUT", target(f"/{CONTAINER}", "restype=container"), headers=HEADERS, expect=201)
 
 
 def fill(port: int, numbers: Sequence[int], count: int) -> None:
@@ -125,13 +126,13 @@ def fill(port: int, numbers: Sequence[int], count: int) -> None:
     failures: list[Exception] = []
 
     def work(share: Sequence[int]) -> None:
-        client = Client(port)
-        try:
-            for number in share:
-                headers = {**PUT, "x-ms-tags": tags_of(number, count)}
-                client.send("PUT", blob_target(number), body_of(number), headers, expect=201)
-        except (OSError, RuntimeError) as error:
-            failures.append(error)
+        with Client(port) as client:
+            try:
+                for number in share:
+                    headers = {**PUT, "x-ms-tags": tags_of(number, count)}
+                    client.send("PUT", blob_target(number), body_of(number), headers, expect=201)
+            except (OSError, RuntimeError) as error:
+                failures.append(error)
 
     threads = [threading.Thread(target=work, args=(numbers[start::PREPARING],)) for start in range(PREPARING)]
     for thread in threads:

@@ -16,8 +16,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from retain.bench import peers
-from retain.bench.http import Client, request
+from retain.bench.load.requests import Client, request
+from retain.bench.peers import servers
 
 RECORDS = "/v1/buckets/default/collections/bench/records"
 
@@ -65,21 +65,23 @@ def command() -> str | None:
 
 
 @contextmanager
-def kinto(headers: Mapping[str, str], values: Mapping[str, Any], processor: int) -> Iterator[int]:
-    """Run Kinto with `values` as records under their ids, and give its port."""
+def kinto(
+    headers: Mapping[str, str], values: Mapping[str, Any], processor: int | None
+) -> Iterator[tuple[int, int]]:
+    """Run Kinto with `values` as records under their ids, and give its port and process number."""
     found = command()
     assert found is not None
     with tempfile.TemporaryDirectory() as folder:
         configuration = Path(folder) / "kinto.ini"
-        port = peers.free_port()
+        port = servers.free_port()
         configuration.write_text(CONFIGURATION.replace("PORT", str(port)))
         start = [found, "start", "--ini", str(configuration), "--port", str(port)]
-        with peers.process(start, port, processor=processor):
-            client = Client(port)
-            client.send("PUT", "/v1/buckets/default/collections/bench", b"{}", headers, 201)
-            for name, value in values.items():
-                client.send("PUT", f"{RECORDS}/{name}", body_of(value), headers, 201)
-            yield port
+        with servers.process(start, port, processor=processor) as server:
+            with Client(port) as client:
+                client.send("PUT", "/v1/buckets/default/collections/bench", b"{}", headers, 201)
+                for name, value in values.items():
+                    client.send("PUT", f"{RECORDS}/{name}", body_of(value), headers, 201)
+            yield port, server.pid
 
 
 def body_of(value: Any) -> bytes:

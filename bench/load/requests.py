@@ -1,9 +1,11 @@
-"""Raw requests for the load generator, and a plain client for preparing data."""
+"""Raw requests for the load generators, and a plain client for preparing data."""
 
 from __future__ import annotations
 
 import http.client
-from collections.abc import Mapping
+import socket
+from collections.abc import Collection, Mapping
+from typing import Self
 
 
 def request(method: str, target: str, body: bytes = b"", headers: Mapping[str, str] | None = None) -> bytes:
@@ -20,6 +22,12 @@ class Client:
 
     def __init__(self, port: int) -> None:
         self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._connection.close()
 
     def send(
         self,
@@ -40,3 +48,22 @@ class Client:
         if answer.status != expect:
             raise RuntimeError(f"{method} {target}: {answer.status} {content[:200]!r}")
         return content
+
+
+def check(port: int, raw: bytes, expect: Collection[int]) -> None:
+    """Send one raw request and look at the status: wrk does not tell which one it was refused with.
+
+    Raises:
+        RuntimeError: The status is none of `expect`.
+
+    """
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
+        connection.sendall(raw)
+        head = b""
+        while b"\r\n" not in head:
+            data = connection.recv(65536)
+            if not data:
+                raise RuntimeError("the server closed the connection without an answer")
+            head += data
+    if int(head[9:12]) not in expect:
+        raise RuntimeError(f"answered {head[:300]!r}")

@@ -1,0 +1,8 @@
+"""The report: one self-contained HTML page, and the tables of `docs/performance.md` as Markdown."""
+
+from __future__ import annotations
+
+from retain.bench.pages.markdown import tables, updated
+from retain.bench.pages.page import page
+
+__all__ = ["page", "tables", "updated"]

@@ -1,0 +1,129 @@
+"""What one node holds: memory, start, pages, searches and reads, as what is held grows tenfold each time."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import random
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import trio
+
+from retain import engine
+from retain.bench import blob_data as blobs
+from retain.bench.load import Load
+from retain.bench.load import measure as ask
+from retain.bench.load.requests import Client, request
+from retain.bench.metrics import Sample, cpu_seconds, resident_bytes
+from retain.bench.peers import servers
+from retain.bench.result import Result
+from retain.bench.scenario import Scenario, Settings, processors
+from retain.engine.blobs.commands import PutBlob
+from retain.engine.blobs.conditions import UNCONDITIONAL
+from retain.engine.blobs.container_commands import EnsureContainers
+from retain.engine.blobs.entries import ContentHeaders
+
+COUNTS: Final = (10_000, 100_000, 1_000_000)
+WRITERS: Final = 256
+PAGE: Final = 5000
+PAGES: Final = 40
+HEADERS: Final = ContentHeaders(content_type="application/octet-stream")
+
+
+def measure(settings: Settings, result: Result) -> None:
+    """Fill data folders through the engine, then start a server over each and ask it."""
+    for count in (settings.scaled(one, 1000) for one in COUNTS):
+        with tempfile.TemporaryDirectory(prefix="retain-bench-") as name:
+            folder = Path(name)
+            spent = time.process_time()
+            seconds = trio.run(_fill, folder / "retain", count)
+            spent = time.process_time() - spent
+            result.add(f"write {count:,} blobs", Sample.of(count, seconds, [], spent))
+            _served(settings, result, folder, count)
+    result.notes.append(
+        "blobs of 1 KiB with two tags in one container; medians of the pages and searches of one run"
+    )
+
+
+def _served(settings: Settings, result: Result, folder: Path, count: int) -> None:
+    configuration, core = blobs.configuration(folder), processors()[0]
+    for case in ("after a clean stop", "after SIGKILL"):
+        begin = time.perf_counter()
+        with servers.retain(folder / "retain", configuration, core, checkout=settings.checkout) as (
+            port,
+            pid,
+        ):
+            with Client(port) as client:
+                client.send("GET", blobs.blob_target(count - 1), headers=blobs.HEADERS)
+            figures = {"seconds": time.perf_counter() - begin, "cpu_seconds": cpu_seconds(pid)}
+            result.add(f"first answer of {count:,} {case}", Sample(figures))
+            if case == "after a clean stop":
+                _asked(settings, result, (port, pid), count)
+                held = resident_bytes(pid)
+                result.add(
+                    f"memory with {count:,}", Sample({"mib": held / 2**20, "bytes_each": held / count})
+                )
+                os.kill(pid, 9)
+
+
+def _asked(settings: Settings, result: Result, at: tuple[int, int], count: int) -> None:
+    """Pages anywhere in the list, a selective search, and reads."""
+    source = random.Random(settings.seed)
+    starts = [source.randrange(count - PAGE) for _ in range(PAGES)] if count > PAGE else [0]
+    targets = [f"{blobs.list_target(PAGE)}&marker={blobs.name_of(start)}" for start in starts]
+    reads = blobs.gets(source.randrange(count) for _ in range(1000))
+    cases = {
+        f"page of {PAGE:,} of {count:,}": (
+            [request("GET", one, headers=blobs.HEADERS) for one in targets],
+            1,
+        ),
+        f"find {blobs.FOUND} of {count:,}": ([request("GET", blobs.find_target(), headers=blobs.HEADERS)], 1),
+        f"GET of {count:,}": (reads, settings.connections),
+    }
+    for name, (requests, connections) in cases.items():
+        load = Load(at[0], requests, 200, connections, settings.seconds, pid=at[1], processor=processors()[1])
+        result.add(name, ask(load))
+
+
+async def _fill(folder: Path, count: int) -> float:
+    """Fill the folder, close it cleanly, and return the seconds that writing took."""
+    async with engine.open_engine(folder) as store:
+        wanted = EnsureContainers(
+            actor="bench", account=blobs.ACCOUNT, containers=((blobs.CONTAINER, store.entropy(16)),)
+        )
+        await store.submit(wanted)
+        numbers = iter(range(count))
+        begin = time.perf_counter()
+        async with trio.open_nursery() as nursery:
+            for _ in range(WRITERS):
+                nursery.start_soon(_write, store, numbers, count)
+        return time.perf_counter() - begin
+
+
+async def _write(store: engine.Engine, numbers: Iterator[int], count: int) -> None:
+    for number in numbers:
+        data = blobs.body_of(number)
+        md5 = hashlib.md5(data, usedforsecurity=False).digest()
+        await store.submit(
+            PutBlob(
+                actor="bench",
+                account=blobs.ACCOUNT,
+                container=blobs.CONTAINER,
+                name=blobs.name_of(number),
+                conditions=UNCONDITIONAL,
+                resource=store.entropy(16),
+                body=engine.Inline(data, md5),
+                headers=HEADERS,
+                md5=md5,
+                tags=blobs.tag_pairs(number, count),
+            )
+        )
+
+
+SCENARIO = Scenario(
+    "capacity", "What one node holds: memory, start, pages and searches from 10⁴ to 10⁶ blobs.", measure
+)

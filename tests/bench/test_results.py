@@ -1,0 +1,195 @@
+"""Results of benchmarks: what they keep, how they are compared, how they are shown."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("hdrh", reason="the benchmarks are installed with retain[bench]")
+
+from retain.bench.ceiling import BASELINE, grown
+from retain.bench.compare import NotComparable, changes, checkout, interval
+from retain.bench.metrics import METRICS, Latencies, Sample, latency_figures
+from retain.bench.pages import tables, updated
+from retain.bench.result import Result, Row, latest
+from retain.bench.scenario import scenarios
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def _result(name: str = "example", **figures: list[float]) -> Result:
+    return Result(name, f"retain bench run {name}", [Row("GET", "retain", dict(figures))])
+
+
+def test_percentiles_are_those_of_the_durations() -> None:
+    latencies = Latencies()
+    for milliseconds in range(1, 1001):
+        latencies.record(milliseconds / 1000)
+    figures = latency_figures(latencies.curve())
+    assert figures["p50_ms"] == pytest.approx(500, rel=0.002)
+    assert figures["p99_ms"] == pytest.approx(990, rel=0.002)
+    assert figures["worst_ms"] == pytest.approx(1000, rel=0.002)
+    assert Latencies().curve() == []
+
+
+def test_a_rate_and_a_cost_are_per_operation() -> None:
+    sample = Sample.of(100, 2.0, [], 0.01, 200)
+    assert sample.figures == {"per_second": 50.0, "cpu_us": pytest.approx(50.0)}
+    assert "cpu_us" not in Sample.of(0, 2.0, [], 0.01).figures
+
+
+def test_a_result_comes_back_from_its_file(tmp_path: Path) -> None:
+    result = Result("example", "retain bench run example")
+    curve = [(50.0, 1.5), (99.0, 2.5)]
+    for rate in (10.0, 30.0, 20.0):
+        result.add("GET", Sample({"per_second": rate}, curve))
+    result.add("GET", Sample({"per_second": 5.0}), "other")
+    result.add("GET", Sample({"per_second": 4.0}), "other")
+    result.add("GET", Sample({"per_second": 5.0}), "other")
+    result.ratio("ours / theirs", result.row("GET"), result.row("GET", "other"), goal=3)
+    result.notes.append("a note")
+    path = result.save(tmp_path)
+    again = Result.load(json.loads(path.read_text()))
+    assert again == result
+    assert again.row("GET").median("per_second") == 20
+    assert again.row("GET").curve() == curve
+    assert again.ratios[0].rounds == (2.0, 7.5, 4.0)
+    assert again.ratios[0].value == 4.0
+
+
+def test_where_less_is_better_a_ratio_is_turned() -> None:
+    result = Result("example", "")
+    result.add("start", Sample({"seconds": 2.0}))
+    result.add("start", Sample({"seconds": 6.0}), "other")
+    result.ratio("ours / theirs", result.row("start"), result.row("start", "other"), "seconds")
+    assert result.ratios[0].value == 3.0
+
+
+def test_the_newest_result_of_each_scenario_counts(tmp_path: Path) -> None:
+    old, new, other = _result("one", per_second=[1.0]), _result("one", per_second=[2.0]), _result("two")
+    old.time, new.time = "2026-01-01T00:00:00+00:00", "2026-01-02T00:00:00+00:00"
+    for result in (new, old, other):
+        result.save(tmp_path)
+    assert latest(tmp_path) == [new, other]
+
+
+@pytest.mark.parametrize("text", ["{}", "no JSON", '{"format": 1}', '{"format": 99}'])
+def test_a_file_that_is_no_result_is_named(tmp_path: Path, text: str) -> None:
+    (tmp_path / "odd.json").write_text(text)
+    with pytest.raises(ValueError, match=r"odd\.json is no result"):
+        latest(tmp_path)
+
+
+def test_an_interval_is_students() -> None:
+    # Logarithms 0 and 2: mean 1, standard deviation √2, t of one degree of freedom 12.71.
+    middle, low, high = interval([1.0, math.e**2])
+    assert middle == pytest.approx(math.e)
+    assert low == pytest.approx(math.exp(1 - 12.71))
+    assert high == pytest.approx(math.exp(1 + 12.71))
+    assert interval([2.0]) == (2.0, 0.0, math.inf)
+
+
+@pytest.mark.parametrize(
+    ("metric", "head", "real", "worse"),
+    [
+        ("per_second", [50.0, 51.0, 49.0], True, True),
+        ("per_second", [150.0, 151.0, 149.0], True, False),
+        ("cpu_us", [150.0, 151.0, 149.0], True, True),
+        ("cpu_us", [50.0, 51.0, 49.0], True, False),
+        ("cpu_us", [90.0, 130.0, 95.0], False, False),
+    ],
+)
+def test_what_changed_beyond_noise_is_told(metric: str, head: list[float], real: bool, worse: bool) -> None:
+    (change,) = changes(_result(**{metric: [100.0, 100.0, 100.0]}), _result(**{metric: head}))
+    assert (change.is_real, change.is_worse) == (real, worse)
+
+
+def test_one_round_proves_nothing() -> None:
+    (change,) = changes(_result(per_second=[100.0]), _result(per_second=[1.0]))
+    assert not change.is_real
+
+
+def test_a_commit_is_checked_out_and_removed_again(tmp_path: Path) -> None:
+    def git(*arguments: str) -> None:
+        who = ("-c", "user.name=a", "-c", "user.email=a@example.com")
+        subprocess.run(["git", "-C", str(tmp_path), *who, *arguments], check=True, capture_output=True)
+
+    git("init", "-q")
+    for name in ("retain", "api"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "one.py").write_text("one = 1\n")
+    git("add", ".")
+    git("commit", "-qm", "one")
+    with checkout("HEAD", tmp_path) as folder:
+        assert (folder / "retain" / "api" / "one.py").read_text() == "one = 1\n"
+    assert not folder.exists()
+    with checkout(str(tmp_path), tmp_path) as folder:
+        assert folder == tmp_path
+    with pytest.raises(NotComparable, match="nosuch is neither"), checkout("nosuch", tmp_path):
+        pass
+
+
+def test_a_cost_may_grow_by_a_tenth() -> None:
+    before = {"GET": 10.0, "PUT": 10.0, "gone": 1.0}
+    assert grown({"GET": 10.9, "PUT": 11.1, "new": 5.0}, before) == {"PUT": pytest.approx(1.11)}
+
+
+def test_the_kept_costs_are_of_the_requests_that_are_measured() -> None:
+    kept = json.loads(BASELINE.read_text())
+    assert list(kept) == ["blob GET", "blob PUT", "area query", "area create", "settings GET"]
+    assert all(cost > 0 for cost in kept.values())
+
+
+def test_marked_places_of_a_page_are_replaced() -> None:
+    text = (
+        "# Page\n\n<!-- bench one -->\nold\n<!-- end -->\n\nText.\n\n<!-- bench two -->\nkept\n<!-- end -->\n"
+    )
+    new, changed = updated(text, [_result("one", per_second=[1234.0])])
+    assert changed == ["one"]
+    assert "old" not in new
+    assert "| GET | retain | 1,234 |" in new
+    assert "<!-- bench two -->\nkept\n<!-- end -->" in new
+    assert updated(new, [_result("one", per_second=[1234.0])])[0] == new
+
+
+def test_a_table_says_whether_a_goal_is_met() -> None:
+    result = _result(per_second=[10.0])
+    result.ratio("met", result.rows[0], Row("", "", {"per_second": [5.0]}), goal=2)
+    result.ratio("missed", result.rows[0], Row("", "", {"per_second": [5.0]}), goal=3)
+    text = tables([result])
+    assert "| met | 2.00 | 2, met |" in text
+    assert "| missed | 2.00 | 3, not met |" in text
+
+
+def test_the_page_loads_nothing_and_takes_its_ink_from_itself() -> None:
+    pytest.importorskip("matplotlib", reason="plots are drawn with retain[bench]")
+    from retain.bench.pages import page
+
+    result = _result("areas-http", per_second=[10.0, 12.0])
+    result.rows[0].curves = [[(0.0, 1.0), (50.0, 2.0), (99.0, 3.0), (100.0, 9.0)]] * 2
+    result.notes.append("<script>alert(1)</script>")
+    text = page([result])
+    assert not re.search(r'(?:src|href)="(?!#)', text.replace("xlink:href", ""))
+    assert "<script" not in text
+    assert text.count("<svg") == 2
+    assert "#010203" not in text
+    assert "currentColor" in text
+
+
+def test_every_scenario_is_described() -> None:
+    readme = (ROOT / "bench" / "README.md").read_text()
+    for name, scenario in scenarios().items():
+        assert f"| `{name}` |" in readme
+        assert scenario.about.endswith(".")
+    listed = re.findall(r"^\| `([a-z-]+)` \|", readme, re.MULTILINE)
+    assert sorted(listed) == list(scenarios())
+
+
+def test_every_metric_is_named_once() -> None:
+    assert all(name == metric.name for name, metric in METRICS.items())
+    assert len({metric.title for metric in METRICS.values()}) == len(METRICS)
