@@ -75,14 +75,18 @@ def measure(settings: Settings, result: Result) -> None:
                 )
         in_rounds(settings, result, cases)
     if settings.with_peers:
-        query, create = result.row("query all"), result.row("create")
-        result.ratio("query all / empty GET", query, result.row("GET", EMPTY), goal=8)
-        result.ratio("query one / empty GET", result.row("query one"), result.row("GET", EMPTY), goal=8)
-        result.ratio("create / empty POST", create, result.row("POST", EMPTY), goal=2.5)
-        result.ratio("query all / bare callable", query, result.row("GET", BARE))
-        if ("GET", REDIS) in cases:
-            result.ratio("query all / Redis GET", query, result.row("GET", REDIS))
-            result.ratio("create / Redis SET", create, result.row("SET", REDIS))
+        _compared(result)
+
+
+def _compared(result: Result) -> None:
+    query, create = result.row("query all"), result.row("create")
+    result.ratio("query all / empty GET", query, result.row("GET", EMPTY), goal=8)
+    result.ratio("query one / empty GET", result.row("query one"), result.row("GET", EMPTY), goal=8)
+    result.ratio("create / empty POST", create, result.row("POST", EMPTY), goal=2.5)
+    result.ratio("query all / bare callable", query, result.row("GET", BARE))
+    if any(row.server == REDIS for row in result.rows):
+        result.ratio("query all / Redis GET", query, result.row("GET", REDIS))
+        result.ratio("create / Redis SET", create, result.row("SET", REDIS))
 
 
 SCENARIO = Scenario(
