@@ -1,0 +1,58 @@
+"""Blob GETs of one process beside those of several workers.
+
+One process has one core and the load another; workers and load share all cores. On a machine with few cores
+the rate is short by what the load takes, so the processor time of a request stands beside it.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from retain.bench import blob_data as blobs
+from retain.bench.load import Load
+from retain.bench.load import measure as ask
+from retain.bench.peers import servers
+from retain.bench.result import Result
+from retain.bench.scenario import Case, Scenario, Settings, in_rounds, processors
+
+BLOBS: Final = 1000
+WORKERS: Final = 2
+ONE, SEVERAL = "one process", f"{WORKERS} workers"
+
+
+def measure(settings: Settings, result: Result) -> None:
+    """Measure GET of blobs of 1 KiB, read in turn."""
+    core, other = processors()
+    cases: dict[tuple[str, str], Case] = {}
+    with tempfile.TemporaryDirectory(prefix="retain-bench-") as name, ExitStack() as stack:
+        folder = Path(name)
+        for count, case, server_core, load_core in ((1, ONE, core, other), (WORKERS, SEVERAL, None, None)):
+            configuration = folder / f"{count}.toml"
+            configuration.write_text(f"{blobs.CONFIGURATION}\n[server]\nworkers = {count}\n")
+            port, pid = stack.enter_context(
+                servers.retain(folder / str(count), configuration, server_core, checkout=settings.checkout)
+            )
+            blobs.create_container(port)
+            blobs.fill(port, range(BLOBS), BLOBS)
+            load = Load(
+                port,
+                blobs.gets(range(BLOBS)),
+                200,
+                settings.connections,
+                settings.seconds,
+                pid=pid,
+                processor=load_core,
+                seed=settings.seed,
+            )
+            cases[f"GET 1 KiB, {case}", "retain"] = partial(ask, load)
+        in_rounds(settings, result, cases)
+    one, several = (result.row(f"GET 1 KiB, {case}") for case in (ONE, SEVERAL))
+    result.ratio(f"rate: {SEVERAL} / {ONE}", several, one, goal=1.7)
+    result.ratio(f"processor time of a GET: {ONE} / {SEVERAL}", several, one, "cpu_us")
+
+
+SCENARIO = Scenario("workers", "Blob GETs of one process and of two workers.", measure, over_http=True)
