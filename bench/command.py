@@ -13,7 +13,7 @@ from rich.table import Table
 
 from retain.bench import ceiling
 from retain.bench.compare import Change, NotComparable, checkout, compare
-from retain.bench.metrics import METRICS
+from retain.bench.metrics import METRICS, NOT_INSTALLED
 from retain.bench.result import Result, latest, number
 from retain.bench.scenario import Scenario, Settings, scenarios
 
@@ -123,6 +123,7 @@ def run(
     multiple=True,
     default=("areas-http", "settings-http", "connections"),
     show_default=True,
+    help="A scenario; may be given several times.",
 )
 @_measuring
 def compare_versions(base: str, head: str, names: tuple[str, ...], **options: Any) -> None:
@@ -180,8 +181,10 @@ def _compared(name: str, found: list[Change]) -> Table:
 )
 def report(folder: Path, html: Path | None, markdown: Path | None, update: Path | None) -> None:
     """Write a report of the newest results of each scenario in FOLDER."""
-    from retain.bench.pages import page, tables, updated
-
+    try:
+        from retain.bench.pages import page, tables, updated
+    except ModuleNotFoundError:
+        raise click.ClickException(NOT_INSTALLED) from None
     try:
         results = latest(folder)
     except ValueError as error:

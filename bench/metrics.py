@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from hdrh.histogram import HdrHistogram
-
 QUANTILES: Final = (0.0, 10.0, 25.0, 50.0, 75.0, 90.0, 95.0, 99.0, 99.5, 99.9, 99.99, 100.0)
 """The percentiles that a curve of latencies has."""
+
+NOT_INSTALLED: Final = "the benchmarks need more packages; install them with: pip install 'retain[bench]'"
 
 _LONGEST_US: Final = 3_600_000_000
 _DIGITS: Final = 3
@@ -56,6 +56,10 @@ class Latencies:
     """Durations in an HdrHistogram, from a microsecond to an hour, with three digits."""
 
     def __init__(self) -> None:
+        try:
+            from hdrh.histogram import HdrHistogram
+        except ModuleNotFoundError:
+            raise RuntimeError(NOT_INSTALLED) from None
         self._histogram = HdrHistogram(1, _LONGEST_US, _DIGITS)
 
     def record(self, seconds: float) -> None:

@@ -1,4 +1,4 @@
-"""`retain bench`: measure this version on this machine. The commands come with `retain[bench]`."""
+"""`retain bench`: measure this version on this machine."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ from typing import Final
 
 import click
 
-from retain.api.cli.main import WRONG, Stopped
-
 _IMPLEMENTATION: Final = "retain.bench.command"
 
 
@@ -16,12 +14,7 @@ class _Bench(click.Group):
     """The group of `bench/command.py`, imported when it is used: the server never needs it."""
 
     def _group(self) -> click.Group:
-        try:
-            group: click.Group = import_module(_IMPLEMENTATION).main
-        except ModuleNotFoundError as error:
-            raise Stopped(
-                f"`retain bench` needs {error.name}; install it with: pip install 'retain[bench]'", WRONG
-            ) from None
+        group: click.Group = import_module(_IMPLEMENTATION).main
         return group
 
     def list_commands(self, ctx: click.Context) -> list[str]:
