@@ -50,11 +50,22 @@ def test_from_nothing_to_a_recording(browser: Any, tmp_path: Path) -> None:
         page.keyboard.press("Enter")
         page.get_by_role("link", name="SAS tokens").click()
         page.get_by_text("There is no tenant yet").wait_for()
-        paste(page.locator("#first-tenant").inner_text(), server)
+        page.get_by_role("link", name="Add one on the page Containers").click()
+        page.get_by_label("Name of the tenant").fill("mytenant")
+        page.get_by_role("button", name="Add tenant").click()
+        page.get_by_text("Added the tenant mytenant").wait_for()
+        page.get_by_role("link", name="recordings").click()
+        page.get_by_label("Files to upload").set_input_files(
+            {"name": "by-hand.txt", "mimeType": "text/plain", "buffer": b"by hand"}
+        )
+        page.get_by_role("link", name="Open", exact=True).click()
+        with page.expect_download() as started:
+            page.get_by_role("link", name="Download, 7").click()
+        assert started.value.path().read_bytes() == b"by hand"
+        page.get_by_role("link", name="SAS tokens").click()
 
         key = json.loads(paste(".venv/bin/retain tenant show mytenant --keys --json", server))["keys"][0]
         Site(server).upload("mytenant", key, "recordings", "call.mp3", b"sound", {"RecordingType": "CALL"})
-        page.reload()
         page.get_by_role("button", name="Generate new tokens").click()
         page.wait_for_url("**/console/tokens/generated/*")
         line = page.locator("code", has_text="/recordings/NAME?").inner_text()

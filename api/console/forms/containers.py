@@ -17,6 +17,12 @@ class CreateForm(ConsoleForm):
     container = StringField("Name", [Filled("Type a name."), Within(256)])
 
 
+class TenantForm(ConsoleForm):
+    """A new tenant."""
+
+    name = StringField("Name of the tenant", [Filled("Type a name."), Within(64)])
+
+
 class ReasonForm(ConsoleForm):
     """A legal hold."""
 

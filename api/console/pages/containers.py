@@ -9,7 +9,7 @@ from quart import Response
 from retain.api.config.checks import container_names
 from retain.api.console.call import PageCall
 from retain.api.console.containers.addresses import CONTAINERS, container_address
-from retain.api.console.forms.containers import CreateForm
+from retain.api.console.forms.containers import CreateForm, TenantForm
 from retain.api.console.route import Nav, Route
 from retain.api.console.sessions import Notice
 from retain.api.identity.roles import ADMINISTRATORS
@@ -50,7 +50,29 @@ async def create(call: PageCall) -> Response:
     return call.go(container_address(tenant, name), Notice(f"Created the container {name} of {tenant}."))
 
 
-async def _page(call: PageCall, form: CreateForm, status: int = 200) -> Response:
+async def add_tenant(call: PageCall) -> Response:
+    """Add a tenant with its usual containers, as `retain tenant add` does."""
+    form = TenantForm(await call.form())
+    if not form.validate():
+        return await _page(call, CreateForm(), 400, form)
+    name = form.name.data or ""
+    try:
+        await call.desk.administration.add_tenant(actor=call.actor, name=name)
+    except EngineError as error:
+        words = {
+            "account-name": "A name has 3 to 24 lower-case letters and digits.",
+            "tenant-exists": "There is a tenant of this name already.",
+        }
+        if error.reason not in words:
+            raise
+        form.refuse("name", words[error.reason])
+        return await _page(call, CreateForm(), status_of(error), form)
+    return call.go(f"{CONTAINERS}#{name}", Notice(f"Added the tenant {name}, with its containers."))
+
+
+async def _page(
+    call: PageCall, form: CreateForm, status: int = 200, tenant_form: TenantForm | None = None
+) -> Response:
     tenants = call.desk.administration.tenants.names()
     found = await call.desk.engine.read(lambda state, _: outlook(state, call.now).containers)
     return call.page(
@@ -58,6 +80,7 @@ async def _page(call: PageCall, form: CreateForm, status: int = 200) -> Response
         status=status,
         here=CONTAINERS,
         form=form,
+        tenant_form=tenant_form or TenantForm(),
         tenants=[(name, [one for one in found if one.account == name]) for name in tenants],
         container_address=container_address,
     )
@@ -66,4 +89,5 @@ async def _page(call: PageCall, form: CreateForm, status: int = 200) -> Response
 ROUTES: Final = (
     Route(path=CONTAINERS, view=show, roles=ADMINISTRATORS, nav=Nav("Containers", "box", "Data")),
     Route(path=CONTAINERS, view=create, methods=("POST",), roles=ADMINISTRATORS),
+    Route(path="/console/tenants", view=add_tenant, methods=("POST",), roles=ADMINISTRATORS),
 )

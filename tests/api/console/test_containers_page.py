@@ -89,6 +89,25 @@ async def test_pages_follow_one_another_without_gap_or_repetition() -> None:
             assert found == wanted
 
 
+async def test_a_tenant_is_added_with_its_containers_as_on_the_command_line() -> None:
+    async with console() as server:
+        browser = await server.signed_in()
+        for name, words in (
+            ("", "Type a name."),
+            ("No good", "3 to 24 lower-case letters and digits"),
+            (EVIL, "3 to 24 lower-case letters and digits"),
+            ("mytenant", "a tenant of this name already"),
+        ):
+            refused = await browser.send("/console/tenants", {"name": name}, "/console/containers")
+            assert (refused.status in (400, 409), words in refused.text) == (True, True), name
+            assert "<script>alert" not in refused.text
+        done = await browser.send("/console/tenants", {"name": "second"}, "/console/containers")
+        assert (done.status, done.location) == (303, "/console/containers#second")
+        text = (await browser.get("/console/containers")).text
+        assert "/console/containers/second/recordings" in text
+        assert "Container created" in (await browser.get("/console/audit?actor=user:ann")).text
+
+
 async def test_the_page_before_passes_over_folders_as_wholes() -> None:
     async with console() as server:
         for folder in range(60):
