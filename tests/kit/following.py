@@ -134,8 +134,8 @@ class Spread:
     def glance(self, query: Callable[[State, int], Any]) -> Any:
         return self._next().glance(query)
 
-    def upload(self) -> Upload:
-        return self._first.upload()
+    def upload(self, *, md5: bool = True) -> Upload:
+        return self._first.upload(md5=md5)
 
     async def open_body(self, held: StoredBody) -> Download:
         return await self._next().open_body(held)

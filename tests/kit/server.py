@@ -96,6 +96,8 @@ def start(
     (folder / "retain.toml").write_text(config)
     environment = {name: value for name, value in os.environ.items() if not name.startswith("RETAIN_")}
     environment |= {"RETAIN_STORAGE_DATA": str(folder / "data"), "RETAIN_SERVER_BIND": "127.0.0.1:0"}
+    if workers := os.environ.get("RETAIN_TEST_WORKERS"):
+        environment["RETAIN_SERVER_WORKERS"] = workers
     environment |= {"PYTHONUNBUFFERED": "1", **(environ or {})}
     with (folder / "server.log").open("a") as log:
         process = subprocess.Popen(
