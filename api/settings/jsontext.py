@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 from retain.engine import EngineAccess
 from retain.engine.core.errors import Invalid
 from retain.engine.settings import EncodedValue, sliced
-from retain.engine.settings.ahead import LONG_BYTES
+from retain.engine.settings.sliced import LONG_BYTES
 from retain.engine.settings.value import depth_of, to_text
 
 

@@ -28,11 +28,8 @@ from retain.engine.settings.commands import (
 from retain.engine.settings.model import Document, Path, Place, SettingsPolicy
 from retain.engine.settings.paths import walk
 from retain.engine.settings.queries import places_concerned
-from retain.engine.settings.sliced import SLICE_VALUES, is_small
+from retain.engine.settings.sliced import LONG_BYTES, SLICE_VALUES, is_small
 from retain.engine.settings.state import SettingsState
-
-LONG_BYTES = 64 << 10
-"""Texts and documents up to this size are worked on in the event loop: about 2 ms at most."""
 
 FEW_PATHS = 16
 """So many places in a long document may be looked at in the event loop."""

@@ -85,9 +85,9 @@ def _member_cost(name: str, members: dict[str, Any]) -> int:
     return member_size(name) + (1 if members else 0)
 
 
-def setting(value: Any, size: int) -> Edit:
+def setting(value: Any, size: int, measured: Callable[[Any], int] = measure) -> Edit:
     """Return an edit that replaces what is there by `value`, which takes `size` bytes."""
-    return lambda old: (value, size - measure(old))
+    return lambda old: (value, size - measured(old))
 
 
 def removing(old: Any) -> tuple[Any, int]:

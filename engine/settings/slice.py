@@ -25,6 +25,7 @@ from retain.engine.settings.events import (
     DocumentStated,
 )
 from retain.engine.settings.model import Document, Level, Place
+from retain.engine.settings.sliced import LONG_BYTES
 from retain.engine.settings.state import SettingsState
 from retain.engine.settings.value import from_text, measure, to_text
 
@@ -122,7 +123,7 @@ class DocumentRestater(Restater):
     def ahead(self, command: Restate) -> Ahead | None:
         place = Place(*command.locator[1:])
         document = self._state.documents.get(place)
-        if document is None or document.size <= ahead.LONG_BYTES:
+        if document is None or document.size <= LONG_BYTES:
             return None
 
         def decided(state: SettingsState, _: int) -> Decision[bool]:

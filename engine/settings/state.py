@@ -25,19 +25,25 @@ from retain.engine.settings.events import (
 from retain.engine.settings.merge_patch import merge_sized
 from retain.engine.settings.model import Document, Level, Place
 from retain.engine.settings.paths import DocumentDraft, removing, setting
-from retain.engine.settings.value import from_text, measure
+from retain.engine.settings.sliced import LONG_BYTES
+from retain.engine.settings.value import from_text, measure, measure_at_once
 
 RECENT_MAX = 10_000
 """How many changes are remembered for those who watch; who falls further behind looks again at everything."""
 
 
-def apply_changes(value: Any, changes: Iterable[Change]) -> tuple[Any, int]:
-    """Return `value` after `changes`, and by how many bytes of compact JSON it is longer. Never refuses."""
+def apply_changes(
+    value: Any, changes: Iterable[Change], measured: Callable[[Any], int] = measure
+) -> tuple[Any, int]:
+    """Return `value` after `changes`, and by how many bytes of compact JSON it is longer. Never refuses.
+
+    `measured` is `measure`, or `measure_at_once` if all of it is known to be short.
+    """
     draft, difference = DocumentDraft(value), 0
     for change in changes:
         match change.op:
             case Op.SET:
-                edit = setting(change.value, len(change.text) or measure(change.value))
+                edit = setting(change.value, len(change.text) or measured(change.value), measured)
             case Op.REMOVE:
                 edit = removing
             case _:
@@ -49,7 +55,7 @@ def apply_changes(value: Any, changes: Iterable[Change]) -> tuple[Any, int]:
 def _stated(text: bytes) -> Result:
     """Return the document that `text` states, with the size of the text that this version writes."""
     value = from_text(text)
-    return Result(value, measure(value))
+    return Result(value, measure_at_once(value) if len(text) <= LONG_BYTES else measure(value))
 
 
 def _merging(patch: Any, old: Any) -> tuple[Any, int]:
@@ -166,7 +172,10 @@ class SettingsState:
             return
         self.shared.records.supersede_part()
         if result is None:
-            value, longer = apply_changes(old.value, unpack_changes(text()))
+            written = text()
+            is_short = old.size <= LONG_BYTES and len(written) <= LONG_BYTES
+            measured = measure_at_once if is_short else measure
+            value, longer = apply_changes(old.value, unpack_changes(written), measured)
             result = Result(value, old.size + longer)
         document = Document(old.resource, event.revision, result.value, result.size, old.born, old.first)
         self._put(event.place, document)
