@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 import jinja2
+import jinja2.bccache
 
 from retain.api.html.documentation import help_pages
 from retain.api.html.filters import FILTERS
@@ -26,6 +27,29 @@ HEADERS: Final = {
 }
 
 
+class _Compiled(jinja2.BytecodeCache):
+    """Keeps compiled templates in this process: a second application needs none of that work.
+
+    Jinja keys a template by its name and file, and compiles it anew when its text has changed.
+    """
+
+    def __init__(self) -> None:
+        self._kept: dict[str, bytes] = {}
+
+    def load_bytecode(self, bucket: jinja2.bccache.Bucket) -> None:
+        """Fill the bucket, if its template was compiled before."""
+        kept = self._kept.get(bucket.key)
+        if kept is not None:
+            bucket.bytecode_from_string(kept)
+
+    def dump_bytecode(self, bucket: jinja2.bccache.Bucket) -> None:
+        """Keep what was compiled."""
+        self._kept[bucket.key] = bucket.bytecode_to_string()
+
+
+_COMPILED: Final = _Compiled()
+
+
 def environment(*packages: str) -> jinja2.Environment:
     """Return the environment of some pages. A name that a template misspells is an error there.
 
@@ -39,6 +63,7 @@ def environment(*packages: str) -> jinja2.Environment:
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        bytecode_cache=_COMPILED,
     )
     made.filters.update(FILTERS)
     made.globals["asset_path"] = _address
