@@ -45,6 +45,7 @@ from retain.api.server.systemd import BadSocket, Supervisor, passed_sockets
 from retain.api.settings import settings_interface
 from retain.api.web.metrics import Counters
 from retain.api.web.readiness import readiness, watch_readiness
+from retain.api.web.traces import missing
 from retain.engine import Engine, EngineAccess, Options, open_engine
 from retain.journal import RealDisk
 from retain.journal.check.verify import segment_files
@@ -63,6 +64,7 @@ def run(config: Config) -> None:
     with failures_of(config.storage.data):
         check_tls(config)
         check_identity(config)
+        check_traces(config)
         try:
             passed = passed_sockets(os.environ, os.getpid())
         except BadSocket as error:
@@ -297,6 +299,13 @@ def check_tls(config: Config) -> None:
     except OSError as error:
         reason = error.strerror or "cannot be read"
         raise ConfigError(str(config.server.tls_certificate), "server.tls_certificate", reason) from None
+
+
+def check_traces(config: Config) -> None:
+    """Raise `ConfigError` if traces are wanted and their packages are not installed."""
+    if config.operations.traces_url is not None and missing():
+        reason = "needs OpenTelemetry: pip install 'retain[otel]', or leave it out"
+        raise ConfigError("configuration", "operations.traces_url", reason)
 
 
 def check_identity(config: Config) -> None:

@@ -247,9 +247,16 @@ class LogConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OperationsConfig:
-    """Health and metrics."""
+    """Health, metrics and traces."""
 
     metrics: bool = setting(True, "Serve metrics for Prometheus at /metrics.")
     metrics_from: tuple[str, ...] = setting(
         ("127.0.0.0/8", "::1/128"), "Addresses or networks that may read /metrics.", check=networks
+    )
+    traces_url: str | None = setting(
+        None,
+        "Where an OpenTelemetry collector takes OTLP over HTTP; each request becomes a span there. Needs the "
+        "extra: pip install 'retain[otel]'.",
+        example="http://127.0.0.1:4318/v1/traces",
+        check=base_url,
     )

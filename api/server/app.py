@@ -46,8 +46,10 @@ from retain.api.web.landing import Landing
 from retain.api.web.metrics import Counters
 from retain.api.web.readiness import readiness
 from retain.api.web.seen import Seen
+from retain.api.web.traces import traces_of
 from retain.engine import EngineAccess, EngineError
 from retain.engine.core.shortages import shortage_in
+from retain.engine.core.time import SECOND
 
 if TYPE_CHECKING:
     from quart import Blueprint
@@ -113,6 +115,7 @@ class App:
         self._metrics_from = tuple(ip_network(entry) for entry in config.operations.metrics_from)
         self._proxies = tuple(ip_network(entry) for entry in config.server.trusted_proxies)
         self.seen = Seen(config.server, self._proxies)
+        self.traces = traces_of(config.operations)
         self.bounds = Bounds(self._proxies, lambda: self.counters.cut("memory"), processes)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -174,6 +177,10 @@ class App:
         """Count and log a request that the interface `name` answered, or none did; None: it was broken."""
         operation = request.operation if request is not None else ""
         self.counters.request(name, method, status, seconds, operation)
+        if self.traces is not None and request is not None:
+            end = self.engine.wall()
+            start = end - round(seconds * SECOND)
+            self.traces.answered(name, request, status, start=start, end=end)
         log = self.config.log
         slow = 0 < log.slow_seconds <= seconds and request is not None and not request.waits
         if slow or log.requests:

@@ -151,6 +151,8 @@ async def serve(
             await _drain(connections, server.stop_timeout)
             handlers.cancel_scope.cancel()
         await lifespan.wait_for_shutdown()
+        if app.traces is not None:
+            await trio.to_thread.run_sync(app.traces.close)
         background.cancel_scope.cancel()
 
 

@@ -66,6 +66,6 @@ def test_the_story_of_an_auditor_and_a_request_for_erasure(page: Open, site: Sit
 
 def test_they_fit(page: Open) -> None:
     with page(user=ADMINISTRATOR) as seen:
-        for path in ("/console/audit", "/console/persons"):
+        for path in ("/console/audit", "/console/persons", "/console/notifications"):
             seen.open(path)
             seen.fits()
