@@ -16,7 +16,7 @@ from retain.engine.areas import events as areas
 from retain.engine.blobs import container_events as containers
 from retain.engine.blobs import events as blobs
 from retain.engine.core.event import Cause, Event
-from retain.engine.history import acts
+from retain.engine.history import actions
 from retain.engine.history import events as history
 from retain.engine.holds import events as holds
 from retain.engine.settings import events as settings
@@ -64,9 +64,9 @@ CODES: dict[int, type[Event]] = {
     601: history.HistoryChanged,
     602: history.ErasureOrdered,
     603: history.ClockAccepted,
-    604: acts.UserAdded,
-    605: acts.UserRemoved,
-    606: acts.DataExported,
+    604: actions.UserAdded,
+    605: actions.UserRemoved,
+    606: actions.DataExported,
 }
 """On disk: the number of an event never changes and is never reused."""
 

@@ -20,7 +20,7 @@ NUMBER_BYTES = 16
 class Mended:
     """One restore or repair.
 
-    `number` is random, and names this act; `change` is `restored` or `repaired`, `time` is in nanoseconds.
+    `number` is random, and names this action; `change` is `restored` or `repaired`, `time` is in nanoseconds.
     Records up to `kept` were kept, where the tree's root was `root`; records up to `lost` are known to have
     been there. `source` names the backup, `losses` the lost data.
     """

@@ -16,7 +16,7 @@ from pathlib import Path
 import click
 import pytest
 
-from retain.api.admin.acts import Administration
+from retain.api.admin.actions import Administration
 from retain.api.areas.routes import targets_of
 from retain.api.blobs.operations import ACCOUNT, BLOB, CONTAINER
 from retain.api.blobs.sas.permissions import Operation

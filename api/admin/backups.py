@@ -1,4 +1,4 @@
-"""The backup action, for a running server and for the command line alone (see `api.admin.acts`)."""
+"""The backup action, for a running server and for the command line alone (see `api.admin.actions`)."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class Backups:
             known = folder if isinstance(folder, str) else ""
             self.last = LastBackup(told_last["time"], told_last["seq"], known)
 
-    def acts(self) -> dict[str, Callable[..., Awaitable[Any]]]:
+    def actions(self) -> dict[str, Callable[..., Awaitable[Any]]]:
         """Return the actions by name."""
         return {"backup create": self.create, "backup progress": self.progress}
 

@@ -26,7 +26,7 @@ FUTURE: Final = "the journal's last record is dated ahead of the clock"
 RIGHT: Final = "the clock is right again"
 
 
-class ClockActs:
+class ClockActions:
     """The clock actions.
 
     Args:
@@ -36,7 +36,7 @@ class ClockActs:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    def acts(self) -> dict[str, Callable[..., Awaitable[Any]]]:
+    def actions(self) -> dict[str, Callable[..., Awaitable[Any]]]:
         """Return the actions by name."""
         return {"clock show": self.show, "clock accept": self.accept}
 

@@ -1,7 +1,7 @@
 """The control socket: how the command line reaches a running server, which alone may change its data folder.
 
 A Unix socket `control` in the data folder, whose mode (0700) admits only its owner. Each connection carries
-one request and one answer, each a line of JSON: `{"act": …, "arguments": {…}}`, then `{"result": …}` or
+one request and one answer, each a line of JSON: `{"action": …, "arguments": {…}}`, then `{"result": …}` or
 `{"refused": {"message", "reason", "code"}}`. None of it is logged: answers may contain tokens.
 """
 
@@ -27,13 +27,13 @@ LOG = logging.getLogger("retain.control")
 LINE_BYTES: Final = 64 << 20
 """Longest request: an import brings whole documents."""
 
-Acts = Mapping[str, Callable[..., Awaitable[Any]]]
+Actions = Mapping[str, Callable[..., Awaitable[Any]]]
 
 
 async def serve_control(
     disk: Disk,
     folder: Path,
-    acts: Acts,
+    actions: Actions,
     *,
     task_status: trio.TaskStatus[bool] = trio.TASK_STATUS_IGNORED,
 ) -> None:
@@ -45,7 +45,7 @@ async def serve_control(
     Args:
         disk: The data folder, locked by this process: a socket left in it belongs to a dead process.
         folder: The path of the data folder.
-        acts: The actions that can be called.
+        actions: The actions that can be called.
         task_status: Receives whether there is a socket, once connections are accepted.
     """
     if disk.exists(NAME):
@@ -68,35 +68,37 @@ async def serve_control(
         try:
             listener = trio.SocketListener(listening)
             async with trio.open_nursery() as nursery:
-                await nursery.start(trio.serve_listeners, partial(_answer, acts), [listener])
+                await nursery.start(trio.serve_listeners, partial(_answer, actions), [listener])
                 task_status.started(True)
         finally:
             if disk.exists(NAME):
                 disk.unlink(NAME)
 
 
-async def _answer(acts: Acts, stream: trio.SocketStream) -> None:
+async def _answer(actions: Actions, stream: trio.SocketStream) -> None:
     async with stream:
         try:
             with trio.fail_after(SECONDS):
                 line = await _line(stream)
-            answer = await _act(acts, line)
+            answer = await _run(actions, line)
             with trio.fail_after(SECONDS):
                 await stream.send_all(answer)
         except (trio.BrokenResourceError, trio.ClosedResourceError, trio.TooSlowError, ValueError):
             return  # whoever asked is gone or never spoke; nobody is left to tell
 
 
-async def _act(acts: Acts, line: bytes) -> bytes:
+async def _run(actions: Actions, line: bytes) -> bytes:
     try:
         request = json.loads(line)
-        act, arguments = acts[request["act"]], dict(request["arguments"])
+        action, arguments = actions[request["action"]], dict(request["arguments"])
     except (ValueError, TypeError, KeyError, RecursionError):
-        return _refusal("the server does not have this action; is it of another version?", "act", "invalid")
-    if (fault := wrong_argument(act, arguments)) is not None:
-        return _refusal(f"the action {request['act']!r} {fault}", "argument", "invalid")
+        return _refusal(
+            "the server does not have this action; restart it if it runs another version", "action", "invalid"
+        )
+    if (fault := wrong_argument(action, arguments)) is not None:
+        return _refusal(f"the action {request['action']!r} {fault}", "argument", "invalid")
     try:
-        return _packed({"result": await act(**arguments)})
+        return _packed({"result": await action(**arguments)})
     except EngineError as error:
         return _refusal(error.message, error.reason, error.code)
     except OSError as error:

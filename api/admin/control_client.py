@@ -23,7 +23,7 @@ PATH_BYTES: Final = 107
 DESCRIPTORS: Final = "/proc/self/fd"
 """Where Linux names what a process has opened."""
 PATIENT: Final = frozenset({"erase", "erase due", "backup create", "lost list", "lost accept"})
-"""Acts that take as long as there is data; whoever asks for them waits."""
+"""Actions that take as long as there is data; whoever asks for them waits."""
 
 
 @contextmanager
@@ -52,7 +52,7 @@ class Unreachable(Exception):
     """No server answers on the control socket of that data folder."""
 
 
-class ActRefused(Exception):
+class ActionRefused(Exception):
     """The server refused the action.
 
     Attributes:
@@ -66,22 +66,22 @@ class ActRefused(Exception):
         self.reason = reason
 
 
-def ask(folder: Path, act: str, /, **arguments: Any) -> Any:
+def ask(folder: Path, action: str, /, **arguments: Any) -> Any:
     """Call an action of the server that runs on `folder`, and return its result. Blocking.
 
     Raises:
         Unreachable: No server runs there, or it disconnected.
-        ActRefused: It refused.
+        ActionRefused: It refused.
     """
-    request = json.dumps({"act": act, "arguments": arguments}, ensure_ascii=False).encode() + b"\n"
+    request = json.dumps({"action": action, "arguments": arguments}, ensure_ascii=False).encode() + b"\n"
     try:
         with socket_path(folder) as path, socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as stream:
-            stream.settimeout(None if act in PATIENT else SECONDS)
+            stream.settimeout(None if action in PATIENT else SECONDS)
             stream.connect(path)
             stream.sendall(request)
             answer = json.loads(b"".join(iter(lambda: stream.recv(65536), b"")))
     except (OSError, ValueError) as error:
         raise Unreachable(str(folder)) from error
     if "refused" in answer:
-        raise ActRefused(answer["refused"]["message"], answer["refused"]["reason"])
+        raise ActionRefused(answer["refused"]["message"], answer["refused"]["reason"])
     return answer["result"]

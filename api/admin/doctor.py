@@ -32,7 +32,7 @@ class Doctor:
         self.refresh: Callable[[], Awaitable[None]] | None = None
         self._engine = engine
 
-    def acts(self) -> dict[str, Callable[..., Awaitable[Any]]]:
+    def actions(self) -> dict[str, Callable[..., Awaitable[Any]]]:
         """Return the actions by name."""
         return {"doctor": self.look}
 

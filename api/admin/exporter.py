@@ -90,7 +90,7 @@ class Checkpoints:
         self.last: LastCheckpoint | None = None
         self._exported = -1
 
-    def acts(self) -> dict[str, Callable[..., Awaitable[Any]]]:
+    def actions(self) -> dict[str, Callable[..., Awaitable[Any]]]:
         """Return the actions by name."""
         return {"audit checkpoint": self.tell}
 

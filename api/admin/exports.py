@@ -29,7 +29,7 @@ def document(
     made: int,
     asked: Mapping[str, Any],
     things: Sequence[Mapping[str, Any]],
-    acts: Sequence[Mapping[str, Any]],
+    actions: Sequence[Mapping[str, Any]],
 ) -> bytes:
     """Return the document of an export as JSON.
 
@@ -37,20 +37,20 @@ def document(
         made: When it was made, nanoseconds since the epoch.
         asked: The selection.
         things: The facts of each resource found; `files` names the bodies.
-        acts: Entries of the log.
+        actions: Entries of the log.
     """
     value = {
         "format": FORMAT,
         "made": timestamp(made),
         "asked": dict(asked),
         "things": list(things),
-        "acts": list(acts),
+        "actions": list(actions),
     }
     return json.dumps(value, ensure_ascii=False, indent=2).encode() + b"\n"
 
 
 def zipped(
-    dossier: Dossier, acts: Sequence[Mapping[str, Any]], made: int, asked: Mapping[str, Any]
+    dossier: Dossier, actions: Sequence[Mapping[str, Any]], made: int, asked: Mapping[str, Any]
 ) -> Iterator[bytes]:
     """Yield an export as a zip, piece by piece: it is never in memory as a whole. Blocking.
 
@@ -72,7 +72,7 @@ def zipped(
                 except Unavailable:
                     told["path"] = None
             things.append(entry.facts)
-        file.writestr(zipfile.ZipInfo(DOCUMENT), document(made, asked, things, acts), zipfile.ZIP_DEFLATED)
+        file.writestr(zipfile.ZipInfo(DOCUMENT), document(made, asked, things, actions), zipfile.ZIP_DEFLATED)
     yield sink.taken()
 
 

@@ -12,7 +12,7 @@ from retain.engine.losses.search import AREA, BLOCK, Lost
 LOG = logging.getLogger("retain.engine")
 
 
-class LossActs:
+class LossActions:
     """The actions on lost content.
 
     Args:
@@ -22,7 +22,7 @@ class LossActs:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    def acts(self) -> dict[str, Callable[..., Awaitable[Any]]]:
+    def actions(self) -> dict[str, Callable[..., Awaitable[Any]]]:
         """Return the actions by name."""
         return {"lost list": self.show, "lost accept": self.accept}
 

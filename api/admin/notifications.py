@@ -10,7 +10,7 @@ from retain.engine import Engine, NotFound
 from retain.engine.core.time import timestamp
 
 
-class NotificationActs:
+class NotificationActions:
     """The actions.
 
     Args:
@@ -22,7 +22,7 @@ class NotificationActs:
         self._engine = engine
         self._notifier = notifier
 
-    def acts(self) -> dict[str, Callable[..., Awaitable[Any]]]:
+    def actions(self) -> dict[str, Callable[..., Awaitable[Any]]]:
         """Return the actions by name."""
         return {
             "notifications list": self.show,

@@ -1,7 +1,7 @@
 """Administrative actions for the rights of persons: erasure on request, and legal holds.
 
 Written once, for a running server and for the command line alone. Every action takes and returns plain JSON
-values, as in `api.admin.acts`.
+values, as in `api.admin.actions`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import trio
 
 from retain.engine import Cause, Engine, Invalid
 from retain.engine.core.time import timestamp
-from retain.engine.history.acts import RecordExport
+from retain.engine.history.actions import RecordExport
 from retain.engine.history.slice import OrderErasure
 from retain.engine.holds import NAMES, Hold, HoldKind, HoldTarget, LiftHold, SetHold
 from retain.engine.holds.decide import would_set
@@ -29,7 +29,7 @@ MOST_ORDERER: Final = 200
 PARTS: Final = 256
 """Parts of records erased at a time, for the same reason."""
 MOST_TARGETS: Final = 1000
-"""Targets of one act: a request on the control socket is a line of bounded length."""
+"""Targets of one action: a request on the control socket is a line of bounded length."""
 
 
 def packed(target: HoldTarget) -> dict[str, Any]:
@@ -75,7 +75,7 @@ class Rights:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    def acts(self) -> dict[str, Callable[..., Awaitable[Any]]]:
+    def actions(self) -> dict[str, Callable[..., Awaitable[Any]]]:
         """Return the actions by name."""
         return {
             "erase": self.erase,

@@ -1,6 +1,6 @@
 """Administrative actions on settings, written once, for a running server and for the command line alone.
 
-Every action takes and returns plain JSON values, as in `api.admin.acts`.
+Every action takes and returns plain JSON values, as in `api.admin.actions`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from retain.engine.settings import ImportDocument
 from retain.engine.settings.queries import places_of_application
 
 
-class SettingsActs:
+class SettingsActions:
     """The actions on settings.
 
     Args:
@@ -28,7 +28,7 @@ class SettingsActs:
         self._engine = engine
         self._policy = policy_of(config.settings)
 
-    def acts(self) -> dict[str, Callable[..., Awaitable[Any]]]:
+    def actions(self) -> dict[str, Callable[..., Awaitable[Any]]]:
         """Return the actions by name."""
         return {
             "settings list": self.list_applications,

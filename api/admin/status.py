@@ -37,7 +37,7 @@ class Status:
         self.refresh: Callable[[], Awaitable[None]] | None = None
         self.workers: Callable[[], list[dict[str, Any]]] = list
 
-    def acts(self) -> dict[str, Callable[..., Awaitable[Any]]]:
+    def actions(self) -> dict[str, Callable[..., Awaitable[Any]]]:
         """Return the actions by name."""
         return {"status": self.show}
 

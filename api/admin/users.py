@@ -17,7 +17,7 @@ from retain.api.config.checks import password_hash as check_hash
 from retain.api.config.checks import user_name as check_name
 from retain.api.identity import User
 from retain.engine import Command, Conflict, Invalid, NotFound
-from retain.engine.history.acts import RecordUserAdded, RecordUserRemoved
+from retain.engine.history.actions import RecordUserAdded, RecordUserRemoved
 from retain.journal import Disk
 
 FILE: Final = "users"
@@ -30,7 +30,7 @@ class Users:
         disk: The data folder.
         configured: The users of the configuration, who can only be changed there.
         record: Writes what was done into the audit log: `Engine.submit`.
-        entropy: Random bytes that number each act.
+        entropy: Random bytes that number each action.
 
     Attributes:
         known: All users by name; changes as they do.
@@ -67,7 +67,7 @@ class Users:
         added = _unpacked(self._disk.read(FILE)) if self._disk.exists(FILE) else {}
         self._take(added)
 
-    def acts(self) -> dict[str, Callable[..., Awaitable[Any]]]:
+    def actions(self) -> dict[str, Callable[..., Awaitable[Any]]]:
         """Return the actions by name."""
         return {"user add": self.add, "user list": self.listed, "user remove": self.remove}
 

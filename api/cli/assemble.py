@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Final
 import click
 import trio
 
-from retain.api.admin.acts import Administration
+from retain.api.admin.actions import Administration
 from retain.api.admin.clock import notice, watch_clock
 from retain.api.admin.control import serve_control
 from retain.api.areas import areas_interface
@@ -121,7 +121,7 @@ async def _serve(
 
     async with trio.open_nursery() as control:
         folder = Path(config.storage.data)
-        await control.start(serve_control, engine.disk, folder, administration.acts())
+        await control.start(serve_control, engine.disk, folder, administration.actions())
         control.start_soon(watch_clock, engine)
         control.start_soon(space.watch)
         control.start_soon(watch_readiness, engine.statistics, lambda why: supervisor.tell(f"STATUS={why}"))

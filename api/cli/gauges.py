@@ -6,7 +6,7 @@ from typing import Final
 
 import trio
 
-from retain.api.admin.acts import Administration
+from retain.api.admin.actions import Administration
 from retain.api.config.load import Config
 from retain.api.notifications.metrics import NotificationMetrics
 from retain.api.server.certificate import certificate_end

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import click
 
-from retain.api.admin.control_client import ActRefused, Unreachable, ask
+from retain.api.admin.control_client import ActionRefused, Unreachable, ask
 from retain.api.cli.main import FAILED, Stopped
 from retain.api.cli.options import configured
 from retain.api.cli.progress import waiting
@@ -22,13 +22,13 @@ PIPE_COLUMNS: Final = 1000
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
-def act(config_path: Path | None, data: str | None, name: str, /, **arguments: Any) -> Any:
+def run_action(config_path: Path | None, data: str | None, name: str, /, **arguments: Any) -> Any:
     """Run the administrative action `name`, in the running server or in this process, and return its result.
 
     Args:
         config_path: The value of `--config`.
         data: The value of `--data`.
-        name: A name in `Administration.acts`.
+        name: A name in `Administration.actions`.
         arguments: Its arguments, without the actor.
 
     Raises:
@@ -40,12 +40,12 @@ def act(config_path: Path | None, data: str | None, name: str, /, **arguments: A
     try:
         with waiting("Waiting for the server"):
             return ask(folder, name, **arguments)
-    except ActRefused as refusal:
+    except ActionRefused as refusal:
         raise Stopped(refusal.message, FAILED) from None
     except Unreachable:
         with importing():
-            from retain.api.cli.run_here import act_alone
-    return act_alone(folder, config, name, arguments)
+            from retain.api.cli.run_here import run_alone
+    return run_alone(folder, config, name, arguments)
 
 
 def actor() -> str:

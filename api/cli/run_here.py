@@ -9,7 +9,7 @@ from typing import Any, Final
 import trio
 
 from retain import journal
-from retain.api.admin.acts import Administration
+from retain.api.admin.actions import Administration
 from retain.api.cli.exits import WRONG, Stopped
 from retain.api.cli.failures import failures_of, unusable
 from retain.api.cli.progress import waiting
@@ -20,23 +20,23 @@ from retain.journal.disk.interface import LOCK_FILE
 from retain.journal.segments.files import check_folder, find_segments
 
 BEGINS: Final = frozenset({"tenant add", "user add"})
-"""Acts that make the data folder where there is none: what is set up before the first start. For every other
-act a folder without a journal is a mistyped one."""
+"""Actions that create the data folder where there is none, for the set-up before the first start. For every
+other action a folder without a journal is taken for a mistyped one."""
 
 
-def act_alone(folder: Path, config: Config, name: str, arguments: Mapping[str, Any]) -> Any:
-    """Open the data folder in this process and run the action. See `retain.api.cli.run.act`."""
+def run_alone(folder: Path, config: Config, name: str, arguments: Mapping[str, Any]) -> Any:
+    """Open the data folder in this process and run the action. See `retain.api.cli.run.run_action`."""
     with failures_of(config.storage.data, in_use=", which does not answer on its control socket"):
         if name not in BEGINS:
             _check_there(config.storage.data)
         with waiting("Opening the data folder"):
-            return trio.run(_act, folder, config, name, arguments)
+            return trio.run(_run, folder, config, name, arguments)
 
 
-async def _act(folder: Path, config: Config, name: str, arguments: Mapping[str, Any]) -> Any:
+async def _run(folder: Path, config: Config, name: str, arguments: Mapping[str, Any]) -> Any:
     async with open_engine(folder, options=engine_options(config)) as engine:
         administration = await Administration.open(engine, config)
-        return await administration.acts()[name](**arguments)
+        return await administration.actions()[name](**arguments)
 
 
 def _check_there(data: str) -> None:

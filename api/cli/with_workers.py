@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 import trio
 
-from retain.api.admin.acts import Administration
+from retain.api.admin.actions import Administration
 from retain.api.cli.main import FAILED, Stopped
 from retain.api.identity.throttle import Throttle
 from retain.api.server.app import App

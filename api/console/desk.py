@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import jinja2
 
-from retain.api.admin.acts import Administration
+from retain.api.admin.actions import Administration
 from retain.api.config.load import Config
 from retain.api.console.containers.emptying import Emptyings
 from retain.api.console.evidence import Evidence

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from quart import Blueprint
 
-from retain.api.admin.acts import Administration
+from retain.api.admin.actions import Administration
 from retain.api.config.load import Config
 from retain.api.console.blueprint import console_blueprint
 from retain.api.console.containers.emptying import Emptyings

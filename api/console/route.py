@@ -38,6 +38,6 @@ class Route:
     live: bool = False
 
     @property
-    def acts(self) -> bool:
+    def changes(self) -> bool:
         """Whether it changes something, so that a form must prove where it comes from."""
         return not {"GET"}.issuperset(self.methods)

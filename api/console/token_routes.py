@@ -13,7 +13,7 @@ from typing import Any, Final
 from quart import Blueprint, Response
 from quart import request as quart_request
 
-from retain.api.admin.acts import Administration
+from retain.api.admin.actions import Administration
 from retain.api.config.load import Config
 from retain.api.http.external import ExternalUrl
 from retain.api.http.message import Message, Request

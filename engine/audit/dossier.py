@@ -107,7 +107,7 @@ class Dossier:
         for subject in self.subjects:
             yield self._entry(subject)
 
-    def acts(self, progress: audit.Progress | None = None) -> Iterator[dict[str, Any]]:
+    def actions(self, progress: audit.Progress | None = None) -> Iterator[dict[str, Any]]:
         """Yield what the selected users and actors did, on any resource, as lines of the audit log."""
         actors = {*self._asked.actors, *(f"user:{user}" for user in self._asked.users)}
         for entry in audit.log(self._disk, audit.Filter(), progress) if actors else ():

@@ -102,7 +102,7 @@ class ErasureOrdered(Event):
 
 @fact
 class ClockAccepted(Event):
-    """An operator accepted the machine's clock as right; `resource` is the random number of this act.
+    """An operator accepted the machine's clock as right; `resource` is the random number of this action.
 
     Times in nanoseconds since the epoch.
 

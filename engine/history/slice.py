@@ -14,7 +14,7 @@ from retain.engine.core.domain import Apply, Decide, Expire, Restated, Restater,
 from retain.engine.core.event import Cause, Event, Stamp
 from retain.engine.core.role import Locator
 from retain.engine.core.snapshot_table import Frozen
-from retain.engine.history import acts
+from retain.engine.history import actions
 from retain.engine.history.events import HISTORY, ClockAccepted, ErasureOrdered, HistoryChanged
 from retain.journal.mended import Mended
 
@@ -72,7 +72,7 @@ class RecordClock(Command[None]):
     """Record that an operator accepted the machine's clock.
 
     Attributes:
-        resource: The number of the act.
+        resource: The number of the action.
         clock: What the machine's clock says, nanoseconds since the epoch, as the others.
         present: The time of the server until then.
         vouched: The time up to which it would have destroyed data.
@@ -103,7 +103,7 @@ class HistorySlice:
         self.changes: dict[bytes, HistoryChanged] = {}
 
     def handlers(self) -> Mapping[type[Event], Apply]:
-        noted = (ErasureOrdered, ClockAccepted, acts.UserAdded, acts.UserRemoved, acts.DataExported)
+        noted = (ErasureOrdered, ClockAccepted, actions.UserAdded, actions.UserRemoved, actions.DataExported)
         return {HistoryChanged: self.changed, **dict.fromkeys(noted, self.noted)}
 
     def deciders(self) -> Mapping[type[Command[Any]], Decide]:
@@ -111,7 +111,7 @@ class HistorySlice:
             RecordChange: partial(_record, self),
             OrderErasure: _order,
             RecordClock: _accept,
-            **acts.deciders(),
+            **actions.deciders(),
         }
 
     def expirers(self) -> Mapping[DeadlineKind, Expire]:

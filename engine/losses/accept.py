@@ -29,7 +29,7 @@ class AcceptLost(Command[int]):
 
     Attributes:
         lost: At most `MOST_AT_ONCE` bodies.
-        number: 16 random bytes, which name this one act.
+        number: 16 random bytes, which name this one action.
     """
 
     FREES_SPACE: ClassVar[bool] = True

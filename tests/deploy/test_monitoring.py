@@ -14,7 +14,7 @@ import yaml
 from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from retain.api.admin.acts import Administration
+from retain.api.admin.actions import Administration
 from retain.api.admin.backups import LastBackup
 from retain.api.admin.exporter import LastCheckpoint
 from retain.api.cli.assemble import assembled

@@ -1,4 +1,4 @@
-"""Clients of the blob interface that others wrote, each behind the same few acts on one container."""
+"""Clients of the blob interface that others wrote, each behind the same few actions on one container."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Client(ABC):
 
     @abstractmethod
     def connect(self) -> None:
-        """Make what the acts need."""
+        """Make what the actions need."""
 
     @abstractmethod
     def write(self, name: str, data: bytes) -> None:
@@ -302,7 +302,7 @@ class Adlfs(Client):
 
 
 class Command(Client):
-    """A program that is started for each act."""
+    """A program that is started for each action."""
 
     PROGRAM: ClassVar[str]
 
@@ -393,31 +393,31 @@ class JavaScript(Command):
         if not (JS_FOLDER / "node_modules" / "@azure" / "storage-blob").exists():
             pytest.skip("npm install --prefix tests/clients/js has not been run")
 
-    def _act(self, *arguments: str, data: bytes = b"") -> bytes:
+    def _run(self, *arguments: str, data: bytes = b"") -> bytes:
         script = str(JS_FOLDER / "client.mjs")
         return self.run(script, self.site.connection_string, self.container, *arguments, data=data)
 
     def write(self, name: str, data: bytes) -> None:
-        self._act("write", name, data=data)
+        self._run("write", name, data=data)
 
     def read(self, name: str, start: int = 0, count: int | None = None) -> bytes:
-        return self._act("read", name, str(start), *([] if count is None else [str(count)]))
+        return self._run("read", name, str(start), *([] if count is None else [str(count)]))
 
     def list(self, folder: str) -> list[str]:
-        names: list[str] = json.loads(self._act("list", f"{folder}/"))
+        names: list[str] = json.loads(self._run("list", f"{folder}/"))
         return names
 
     def copy(self, source: str, target: str) -> None:
-        self._act("copy", source, target)
+        self._run("copy", source, target)
 
     def rename(self, source: str, target: str) -> None:
-        self._act("rename", source, target)
+        self._run("rename", source, target)
 
     def delete(self, names: Sequence[str]) -> None:
-        self._act("delete", data=json.dumps([*names]).encode())
+        self._run("delete", data=json.dumps([*names]).encode())
 
     def presign(self, name: str) -> str:
-        return self._act("presign", name).decode()
+        return self._run("presign", name).decode()
 
 
 class Curl(WithToken):

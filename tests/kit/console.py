@@ -11,7 +11,7 @@ from typing import Any
 from argon2 import PasswordHasher
 from quart_trio import QuartTrio
 
-from retain.api.admin.acts import Administration
+from retain.api.admin.actions import Administration
 from retain.api.cli.assemble import assembled
 from retain.api.config.load import Config, UserConfig
 from retain.engine import Engine

@@ -25,7 +25,7 @@ from retain.engine.core.event import Cause, Event, Interface, Stamp, fact
 from retain.engine.core.fields import datum
 from retain.engine.core.role import Data, OnHold
 from retain.engine.core.snapshot_table import Frozen
-from retain.engine.history.acts import DataExported, UserAdded, UserRemoved
+from retain.engine.history.actions import DataExported, UserAdded, UserRemoved
 from retain.engine.history.events import ClockAccepted, ErasureOrdered, HistoryChanged
 from retain.engine.snapshots import file, load
 from retain.engine.state import State

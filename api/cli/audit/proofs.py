@@ -14,7 +14,7 @@ from retain.api.cli.data_folder import MOMENT, MOMENT_HELP, note_future, open_da
 from retain.api.cli.exits import OUTPUT
 from retain.api.cli.main import FAILED, WRONG, Stopped, data_options
 from retain.api.cli.output import STANDARD, output_option, write_output
-from retain.api.cli.run import act, json_option, print_json, print_table
+from retain.api.cli.run import json_option, print_json, print_table, run_action
 from retain.api.cli.selection import NUMBER, hint_for, one_of, resource_options
 from retain.api.console.receipt_page import page, told
 from retain.engine import EngineError
@@ -95,7 +95,7 @@ def checkpoint_command(output: Path, config_path: Path | None, data: str | None,
     --output replaces an earlier checkpoint of the same history. It does not replace one of another history
     (from before a restore, or of another log): that one is evidence.
     """
-    answer = act(config_path, data, "audit checkpoint")
+    answer = run_action(config_path, data, "audit checkpoint")
     if str(output) != STANDARD:
         _check_replaceable(output, open_data(config_path, data), Verifier.parse(answer["key"]))
     text = json.dumps(answer, ensure_ascii=False) + "\n" if as_json else answer["checkpoint"]
@@ -151,7 +151,7 @@ def receipt_command(
     """
     if (resource is None) is (number is None):
         raise Stopped("the resource is not clear; give either RESOURCE or --number", WRONG)
-    answer = act(config_path, data, "audit checkpoint")
+    answer = run_action(config_path, data, "audit checkpoint")
     disk = open_data(config_path, data)
     key = Verifier.parse(answer["key"])
     with reading(disk), progress(disk, "Proving") as update:

@@ -8,14 +8,14 @@ from typing import IO, Any
 import click
 
 from retain import journal
-from retain.api.admin.control_client import ActRefused, Unreachable, ask
+from retain.api.admin.control_client import ActionRefused, Unreachable, ask
 from retain.api.cli.data_folder import open_data, reading, visible
 from retain.api.cli.groups import Section
 from retain.api.cli.main import DAMAGED, FAILED, IN_USE, WRONG, Stopped, data_options
 from retain.api.cli.options import configured
 from retain.api.cli.output import output_option, write_output
 from retain.api.cli.progress import asked_progress, byte_progress
-from retain.api.cli.run import act, actor, json_option, print_json
+from retain.api.cli.run import actor, json_option, print_json, run_action
 from retain.api.cli.words import counted
 from retain.engine import SystemClock
 from retain.engine.audit.backups import told
@@ -52,7 +52,7 @@ def create_command(folder: Path, config_path: Path | None, data: str | None, as_
     overwritten and removed; no other file is touched. The backup contains keys: keep it private.
     """
     with asked_progress("Backing up", lambda: _progress(config_path, data)):
-        report = act(config_path, data, "backup create", folder=str(folder.absolute()))
+        report = run_action(config_path, data, "backup create", folder=str(folder.absolute()))
     if as_json:
         print_json(report)
         return
@@ -71,7 +71,7 @@ def _progress(config_path: Path | None, data: str | None) -> tuple[int, int] | N
     folder = Path(configured(config_path, data=data).storage.data).absolute()
     try:
         found = ask(folder, "backup progress", actor=actor())
-    except (ActRefused, Unreachable):
+    except (ActionRefused, Unreachable):
         return None
     return None if found is None else (found[0], found[1])
 

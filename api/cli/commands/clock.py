@@ -9,7 +9,7 @@ import click
 
 from retain.api.cli.groups import Section
 from retain.api.cli.main import data_options
-from retain.api.cli.run import act, json_option, print_json
+from retain.api.cli.run import json_option, print_json, run_action
 
 
 @click.group(name="clock", cls=Section)
@@ -28,7 +28,7 @@ def command() -> None:
 @json_option
 def show_command(config_path: Path | None, data: str | None, as_json: bool) -> None:
     """Show the machine's clock, the server's time, and any disagreement between them."""
-    _tell(act(config_path, data, "clock show"), as_json)
+    _tell(run_action(config_path, data, "clock show"), as_json)
 
 
 @command.command(name="accept")
@@ -44,9 +44,9 @@ def accept_command(yes: bool, config_path: Path | None, data: str | None, as_jso
     """
     if not yes:
         if not as_json:
-            _tell(act(config_path, data, "clock show"), as_json)
+            _tell(run_action(config_path, data, "clock show"), as_json)
         click.confirm("Is this clock correct?", abort=True)
-    _tell(act(config_path, data, "clock accept"), as_json)
+    _tell(run_action(config_path, data, "clock accept"), as_json)
 
 
 def _tell(found: dict[str, Any], as_json: bool) -> None:

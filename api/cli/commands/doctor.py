@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from retain import journal
-from retain.api.admin.control_client import ActRefused, Unreachable, ask
+from retain.api.admin.control_client import ActionRefused, Unreachable, ask
 from retain.api.cli import checkup
 from retain.api.cli.checkup import ERROR, FINE, NOTE, WARNING, CheckResult
 from retain.api.cli.main import FAILED, Stopped, configuration_path, data_options
@@ -117,7 +117,7 @@ def _server(folder: Path, config: Config) -> Iterator[CheckResult]:
         yield CheckResult("server", NOTE, text, "start it with `retain serve`, then call this again")
         yield checkup.descriptors(resource.getrlimit(resource.RLIMIT_NOFILE)[0], "of this shell")
         return
-    except ActRefused as refusal:
+    except ActionRefused as refusal:
         yield CheckResult("server", ERROR, f"it cannot say how it is: {refusal.message}", "look at its log")
         return
     yield from checkup.server_state(status)

@@ -13,7 +13,7 @@ from retain.api.admin.rights import MOST_TARGETS, packed
 from retain.api.cli.data_folder import open_data, progress, reading, visible
 from retain.api.cli.main import FAILED, Stopped, data_options
 from retain.api.cli.options import configured
-from retain.api.cli.run import act, json_option, print_json, print_table
+from retain.api.cli.run import json_option, print_json, print_table, run_action
 from retain.api.cli.selection import (
     PATTERN,
     PATTERN_HELP,
@@ -132,7 +132,7 @@ def _erased(
     for start in range(0, len(found), MOST_TARGETS):
         chunk = [packed(subject.target) for subject in found[start : start + MOST_TARGETS]]
         more = start + MOST_TARGETS < len(found)
-        answer = act(config_path, data, "erase", targets=chunk, more=more, **options)
+        answer = run_action(config_path, data, "erase", targets=chunk, more=more, **options)
         results += answer["results"]
         parts += answer["erased_parts"]
     return results, parts
@@ -177,7 +177,7 @@ def _tell_kept(kept: Sequence[Mapping[str, Any]]) -> None:
 
 
 def _erase_due(config_path: Path | None, data: str | None, ordered_by: str | None, *, as_json: bool) -> None:
-    answer = act(config_path, data, "erase due", ordered_by=ordered_by)
+    answer = run_action(config_path, data, "erase due", ordered_by=ordered_by)
     if as_json:
         print_json(answer)
     else:

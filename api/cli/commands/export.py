@@ -77,22 +77,22 @@ def command(
     now = SystemClock().wall()
     with reading(disk), progress(disk, "Reading") as update:
         dossier = Dossier(disk, asked, now, update)
-        acts = list(dossier.acts(update))
+        actions = list(dossier.actions(update))
         check_tenants(disk, config_path, data, asked, dossier.subjects)
-        written = _written(output, dossier, acts, now, selection)
+        written = _written(output, dossier, actions, now, selection)
     if as_json:
         click.echo(json.dumps(written, ensure_ascii=False))
     else:
         show_selection(asked, dossier.subjects)
         things, files = counted(written["things"], "thing"), counted(written["files"], "file")
-        told = f"{things}, {files}, {counted(written['acts'], 'line')} of the log"
+        told = f"{things}, {files}, {counted(written['actions'], 'line')} of the log"
         click.echo(f"Wrote {told} to {visible(str(output))}.")
         for name in written["missing"]:
             click.echo(f"Erased during the export, not included: {visible(name)}", err=True)
 
 
 def _written(
-    output: Path, dossier: Dossier, acts: list[dict[str, Any]], now: int, selection: dict[str, Any]
+    output: Path, dossier: Dossier, actions: list[dict[str, Any]], now: int, selection: dict[str, Any]
 ) -> dict[str, Any]:
     folder = _new_folder(output)
     things: list[dict[str, Any]] = []
@@ -114,12 +114,12 @@ def _written(
         if values
     }
     with writing(output):
-        folder.write_atomic(DOCUMENT, document(now, asked, things, acts))
+        folder.write_atomic(DOCUMENT, document(now, asked, things, actions))
     return {
         "output": str(output),
         "things": len(things),
         "files": count - len(missing),
-        "acts": len(acts),
+        "actions": len(actions),
         "missing": missing,
     }
 

@@ -11,7 +11,7 @@ from retain.api.admin.rights import packed
 from retain.api.cli.data_folder import open_data, progress, reading, visible
 from retain.api.cli.groups import Section
 from retain.api.cli.main import FAILED, WRONG, Stopped, data_options
-from retain.api.cli.run import act, json_option, print_json, print_table
+from retain.api.cli.run import json_option, print_json, print_table, run_action
 from retain.api.cli.selection import asked_from, check_tenants, selection_options, show_selection
 from retain.api.cli.words import counted
 from retain.engine.holds import HoldKind, HoldTarget
@@ -76,7 +76,7 @@ def add(
             raise Stopped("no stored data matches the selection; nothing was held", FAILED)
         targets += [subject.target for subject in found]
     holds = [
-        act(config_path, data, "hold add", target=packed(target), reason=reason, dry_run=dry_run)
+        run_action(config_path, data, "hold add", target=packed(target), reason=reason, dry_run=dry_run)
         for target in targets
     ]
     if as_json:
@@ -98,7 +98,7 @@ def _container(text: str) -> tuple[str, str]:
 @json_option
 def list_command(config_path: Path | None, data: str | None, as_json: bool) -> None:
     """List all current holds: resource, reason, time and actor."""
-    holds = act(config_path, data, "hold list")
+    holds = run_action(config_path, data, "hold list")
     if as_json:
         print_json(holds)
     else:
@@ -114,7 +114,7 @@ def lift(
     holds: tuple[str, ...], yes: bool, config_path: Path | None, data: str | None, as_json: bool
 ) -> None:
     """Lift the holds with these numbers. Data that fell due meanwhile is erased, unless held otherwise."""
-    known = {hold["hold"]: hold for hold in act(config_path, data, "hold list")}
+    known = {hold["hold"]: hold for hold in run_action(config_path, data, "hold list")}
     for hold in holds:
         if hold not in known:
             raise Stopped(
@@ -124,7 +124,7 @@ def lift(
         _print([known[hold] for hold in holds])
         what = "this hold" if len(holds) == 1 else f"these {len(holds)} holds"
         click.confirm(f"Lift {what}? Data that fell due meanwhile is erased.", abort=True, err=True)
-    lifted = [act(config_path, data, "hold lift", hold=hold) for hold in holds]
+    lifted = [run_action(config_path, data, "hold lift", hold=hold) for hold in holds]
     if as_json:
         print_json(lifted)
         return

@@ -18,7 +18,7 @@ from retain.api.cli.data_folder import open_data, progress, reading, visible
 from retain.api.cli.failures import failures_of
 from retain.api.cli.groups import Section
 from retain.api.cli.main import DONE, FAILED, WRONG, Stopped, data_options
-from retain.api.cli.run import act, actor, json_option, print_json
+from retain.api.cli.run import actor, json_option, print_json, run_action
 from retain.engine import SystemClock
 from retain.engine.audit.log import entry_of
 from retain.engine.audit.odd import odd_records
@@ -256,7 +256,7 @@ def lost_command(
 
     Exit code: 0 nothing is lost, or the loss was written down; 1 something is lost, and nothing was changed.
     """
-    lost = act(config_path, data, "lost list", bodies=bodies)
+    lost = run_action(config_path, data, "lost list", bodies=bodies)
     given_up = 0
     if not as_json:
         for one in lost:
@@ -269,7 +269,7 @@ def lost_command(
     if lost and accept_loss:
         _ask_to_give_up(yes, as_json)
         records = [one["record"] for one in lost]
-        given_up = act(config_path, data, "lost accept", records=records, bodies=bodies)
+        given_up = run_action(config_path, data, "lost accept", records=records, bodies=bodies)
         if not as_json:
             click.echo(
                 f"Written down: the loss of {given_up} bodies. `retain audit log --cause lost` shows it."

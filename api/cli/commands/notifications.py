@@ -8,7 +8,7 @@ import click
 
 from retain.api.cli.groups import Section
 from retain.api.cli.main import FAILED, Stopped, data_options
-from retain.api.cli.run import act, json_option, print_json, print_table
+from retain.api.cli.run import json_option, print_json, print_table, run_action
 from retain.api.cli.words import counted
 
 
@@ -25,7 +25,7 @@ def list_webhooks(config_path: Path | None, data: str | None, as_json: bool) -> 
 
     Exit code: 1 if one does not accept events or has dead letters.
     """
-    found = act(config_path, data, "notifications list")
+    found = run_action(config_path, data, "notifications list")
     if as_json:
         print_json(found)
     else:
@@ -47,7 +47,7 @@ def list_webhooks(config_path: Path | None, data: str | None, as_json: bool) -> 
 @json_option
 def dead(webhook: str, config_path: Path | None, data: str | None, as_json: bool) -> None:
     """Show the dead letters of WEBHOOK: the numbers of their records, as `retain audit log` shows them."""
-    found = act(config_path, data, "notifications dead", webhook=webhook)
+    found = run_action(config_path, data, "notifications dead", webhook=webhook)
     if as_json:
         print_json(found)
     else:
@@ -73,7 +73,7 @@ def retry(webhook: str, config_path: Path | None, data: str | None, as_json: boo
     """
     settled = 0
     while True:
-        found = act(config_path, data, "notifications retry", webhook=webhook)
+        found = run_action(config_path, data, "notifications retry", webhook=webhook)
         settled += found["settled"]
         if not found["left"] or not found["settled"]:
             break
@@ -94,7 +94,7 @@ def discard(webhook: str, yes: bool, config_path: Path | None, data: str | None,
     """Forget the dead letters of WEBHOOK. The journal keeps their records."""
     if not yes:
         click.confirm(f"Forget what {webhook} did not accept?", abort=True, err=True)
-    found = act(config_path, data, "notifications discard", webhook=webhook)
+    found = run_action(config_path, data, "notifications discard", webhook=webhook)
     if as_json:
         print_json(found)
     else:

@@ -13,7 +13,7 @@ from retain.api.cli.data_folder import visible
 from retain.api.cli.groups import Section
 from retain.api.cli.main import FAILED, WRONG, Stopped, data_options
 from retain.api.cli.output import output_option, write_output
-from retain.api.cli.run import act, json_option, print_json, print_table
+from retain.api.cli.run import json_option, print_json, print_table, run_action
 from retain.api.cli.words import counted
 from retain.api.settings.transfer import (
     DocumentChange,
@@ -47,7 +47,7 @@ def command() -> None:
 @json_option
 def list_command(config_path: Path | None, data: str | None, as_json: bool) -> None:
     """List the applications and the number and size of their documents."""
-    rows = act(config_path, data, "settings list")
+    rows = run_action(config_path, data, "settings list")
     if as_json:
         print_json(rows)
         return
@@ -70,7 +70,7 @@ def export_command(application: str, output: Path, config_path: Path | None, dat
 
     `retain settings import` imports them, here or on another server.
     """
-    exported = act(config_path, data, "settings export", application=application)
+    exported = run_action(config_path, data, "settings export", application=application)
     if not exported["documents"]:
         raise Stopped(f"there is no application {application!r}; `retain settings list` lists them", FAILED)
     text = json.dumps(exported, indent=2, ensure_ascii=False) + "\n"
@@ -105,7 +105,7 @@ def import_command(
         new = unpack(application, document["documents"])
     except EngineError as refusal:
         raise Stopped(refusal.message, WRONG) from None
-    current = act(config_path, data, "settings export", application=application)
+    current = run_action(config_path, data, "settings export", application=application)
     old = unpack(application, current["documents"])
     found = list(differences(old, new, replace=replace))
     if not dry_run:
@@ -113,7 +113,7 @@ def import_command(
         stated = [entry(place, value) for place, value in new.items() if place in touched]
         ended = [entry(place, {}) for place in old if place in touched and place not in new]
         for documents, gone in _chunks(stated, ended):
-            act(
+            run_action(
                 config_path, data, "settings import", application=application, documents=documents, ended=gone
             )
     if as_json:

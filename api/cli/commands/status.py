@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from retain.api.cli.main import FAILED, data_options
-from retain.api.cli.run import act, json_option, print_json, print_table
+from retain.api.cli.run import json_option, print_json, print_table, run_action
 from retain.api.cli.words import counted
 
 
@@ -25,7 +25,7 @@ def command(config_path: Path | None, data: str | None, as_json: bool) -> None:
     Exit code: 0 a server runs and is ready; 1 no server runs, or it is not ready; 3 another process is using
     the data folder and does not answer.
     """
-    found = act(config_path, data, "status")
+    found = run_action(config_path, data, "status")
     found["running"] = found["process"] != os.getpid()
     if not found["running"]:
         found |= {"process": None, "started": None}

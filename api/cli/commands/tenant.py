@@ -10,7 +10,7 @@ import click
 from retain.api.admin import CONTAINERS
 from retain.api.cli.groups import Section
 from retain.api.cli.main import data_options
-from retain.api.cli.run import act, json_option, print_json, print_table
+from retain.api.cli.run import json_option, print_json, print_table, run_action
 from retain.api.cli.words import counted
 
 
@@ -41,7 +41,7 @@ def add(
     `retain token create` creates access tokens; `retain tenant show --keys` shows the keys.
     """
     chosen = list(containers or CONTAINERS)
-    tenant = act(config_path, data, "tenant add", name=name, containers=chosen)
+    tenant = run_action(config_path, data, "tenant add", name=name, containers=chosen)
     if as_json:
         print_json(tenant)
     else:
@@ -54,7 +54,7 @@ def add(
 @json_option
 def list_command(config_path: Path | None, data: str | None, as_json: bool) -> None:
     """List the tenants and the number and size of their blobs."""
-    tenants = act(config_path, data, "tenant list")
+    tenants = run_action(config_path, data, "tenant list")
     if as_json:
         print_json(tenants)
         return
@@ -78,7 +78,7 @@ def list_command(config_path: Path | None, data: str | None, as_json: bool) -> N
 @json_option
 def show(name: str, with_keys: bool, config_path: Path | None, data: str | None, as_json: bool) -> None:
     """Show the tenant NAME: its containers, their size, retention and next deletion."""
-    tenant = act(config_path, data, "tenant show", name=name, with_keys=with_keys)
+    tenant = run_action(config_path, data, "tenant show", name=name, with_keys=with_keys)
     if as_json:
         print_json(tenant)
         return
@@ -123,7 +123,7 @@ def rotate_key(name: str, key: int, config_path: Path | None, data: str | None, 
     `retain token create` signs tokens with key 1. Clients that use the key itself need the new one: let them
     use key 2 during the rotation.
     """
-    result = act(config_path, data, "tenant rotate-key", name=name, key=key)
+    result = run_action(config_path, data, "tenant rotate-key", name=name, key=key)
     if as_json:
         print_json(result)
     else:
@@ -150,7 +150,7 @@ def retention(
     number = words[days] if days in words else int(days)
     if number == 0:
         raise click.BadParameter('must not be 0; "forever" switches deletion off', param_hint="DAYS")
-    tenant = act(config_path, data, "tenant retention", name=name, container=container, days=number)
+    tenant = run_action(config_path, data, "tenant retention", name=name, container=container, days=number)
     if as_json:
         print_json(tenant)
     else:
@@ -166,7 +166,7 @@ def remove(name: str, yes: bool, config_path: Path | None, data: str | None, as_
     """Remove the tenant NAME with its containers, everything in them, its tokens and keys."""
     if not yes:
         click.confirm(f"Delete {name} and everything it holds?", abort=True, err=True)
-    result = act(config_path, data, "tenant remove", name=name)
+    result = run_action(config_path, data, "tenant remove", name=name)
     if as_json:
         print_json(result)
     else:

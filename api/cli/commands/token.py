@@ -9,7 +9,7 @@ import click
 from retain.api.admin import CONTAINERS
 from retain.api.cli.groups import Section
 from retain.api.cli.main import data_options
-from retain.api.cli.run import act, json_option, print_json, print_table
+from retain.api.cli.run import json_option, print_json, print_table, run_action
 from retain.api.cli.words import counted
 
 
@@ -60,7 +60,7 @@ def create(
     The tokens are shown only once and not stored: copy them now. Container tokens can be revoked; the account
     token is valid until it expires or the account's key is replaced.
     """
-    issued = act(
+    issued = run_action(
         config_path,
         data,
         "token create",
@@ -86,7 +86,7 @@ def create(
 @json_option
 def list_command(tenant: str, config_path: Path | None, data: str | None, as_json: bool) -> None:
     """List the unexpired tokens of TENANT, without their texts, which are not stored."""
-    tokens = act(config_path, data, "token list", tenant=tenant)
+    tokens = run_action(config_path, data, "token list", tenant=tenant)
     if as_json:
         print_json(tokens)
         return
@@ -119,7 +119,9 @@ def revoke(
     """Revoke the container tokens IDS of TENANT. Later requests with them are refused."""
     if bool(ids) == all_tokens:
         raise click.UsageError("it is not clear which tokens to revoke; give either their ids or --all")
-    ended = act(config_path, data, "token revoke", tenant=tenant, ids=None if all_tokens else list(ids))
+    ended = run_action(
+        config_path, data, "token revoke", tenant=tenant, ids=None if all_tokens else list(ids)
+    )
     if as_json:
         print_json(ended)
     else:

@@ -9,7 +9,7 @@ import click
 
 from retain.api.cli.groups import Section
 from retain.api.cli.main import WRONG, Stopped, data_options
-from retain.api.cli.run import act, json_option, print_json, print_table
+from retain.api.cli.run import json_option, print_json, print_table, run_action
 from retain.api.importing import importing
 
 
@@ -40,7 +40,7 @@ def add(name: str, roles: tuple[str, ...], config_path: Path | None, data: str |
     retain user add operator --role Administrator
     """
     password = _hashed()
-    made = act(config_path, data, "user add", name=name, password=password, roles=list(roles))
+    made = run_action(config_path, data, "user add", name=name, password=password, roles=list(roles))
     if as_json:
         print_json(made)
     else:
@@ -52,7 +52,7 @@ def add(name: str, roles: tuple[str, ...], config_path: Path | None, data: str |
 @json_option
 def list_command(config_path: Path | None, data: str | None, as_json: bool) -> None:
     """List the users with their roles and where each one is defined."""
-    users = act(config_path, data, "user list")
+    users = run_action(config_path, data, "user list")
     if as_json:
         print_json(users)
         return
@@ -70,7 +70,7 @@ def list_command(config_path: Path | None, data: str | None, as_json: bool) -> N
 @json_option
 def remove(name: str, config_path: Path | None, data: str | None, as_json: bool) -> None:
     """Remove the user NAME. Open sessions end at their next request."""
-    removed = act(config_path, data, "user remove", name=name)
+    removed = run_action(config_path, data, "user remove", name=name)
     if as_json:
         print_json(removed)
     else:

@@ -43,7 +43,7 @@ class Export:
     """An export that waits to be downloaded."""
 
     dossier: Dossier
-    acts: Sequence[dict[str, Any]]
+    actions: Sequence[dict[str, Any]]
 
 
 async def show(call: PageCall) -> Response:
@@ -72,7 +72,7 @@ async def export(call: PageCall) -> Response:
 
     def made(progress: Progress) -> Export:
         dossier = Dossier(engine.disk, asked, call.now, progress)
-        return Export(dossier, list(dossier.acts(progress)))
+        return Export(dossier, list(dossier.actions(progress)))
 
     _start(
         call, "export", made, ("Replaying the events", "Searching the journal", "Reading the log"), work.asked
@@ -89,7 +89,7 @@ async def download(call: PageCall) -> Response:
     await Rights(call.desk.engine).record_export(actor=call.actor, numbers=numbers)
     call.desk.evidence.bench.forget("export")
     asked = {name: value for name, value in work.asked[1].items() if value}
-    pieces = zipped(work.result.dossier, work.result.acts, work.started, asked)
+    pieces = zipped(work.result.dossier, work.result.actions, work.started, asked)
 
     async def sent() -> AsyncIterator[bytes]:
         while (piece := await trio.to_thread.run_sync(next, pieces, None)) is not None:

@@ -8,7 +8,7 @@ from typing import Any, Final
 from quart import Response
 from werkzeug.datastructures import MultiDict
 
-from retain.api.admin.acts import FOREVER
+from retain.api.admin.actions import FOREVER
 from retain.api.console.call import PageCall
 from retain.api.console.containers.addresses import CONTAINERS, container_address, steps
 from retain.api.console.containers.emptying import Emptying

@@ -35,7 +35,7 @@ async def show(call: PageCall) -> Response:
     return _page(call, PasswordForm(data={"next": wanted}), TokenForm(data={"next": wanted}))
 
 
-async def act(call: PageCall) -> Response:
+async def submit(call: PageCall) -> Response:
     """Sign in by what the form holds."""
     sent = await call.form()
     way = sent.get("way", "")
@@ -147,6 +147,6 @@ def _page(
 
 ROUTES: Final = (
     Route(path=SIGN_IN, view=show, roles=None),
-    Route(path=SIGN_IN, view=act, methods=("POST",), roles=None),
+    Route(path=SIGN_IN, view=submit, methods=("POST",), roles=None),
     Route(path="/console/sign-out", view=leave, methods=("POST",), roles=EVERYBODY),
 )

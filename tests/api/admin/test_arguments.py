@@ -1,4 +1,4 @@
-"""Arguments that an act does not take are refused by their name, whatever they are."""
+"""Arguments that an action does not take are refused by their name, whatever they are."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from retain.api.admin.acts import Administration
-from retain.api.admin.control import _act
+from retain.api.admin.actions import Administration
+from retain.api.admin.control import _run
 from retain.api.config.load import Config
 from retain.engine.core.typed import wrong_argument
 from retain.engine.testing import open_memory_engine
@@ -41,47 +41,52 @@ FITTING: dict[str, Any] = {
     "folder": "/",
     "ordered_by": None,
 }
-"""What an act takes where it takes no text."""
+"""What an action takes where it takes no text."""
 
 
-async def asked(acts: Mapping[str, Any], act: str, arguments: dict[str, Any]) -> dict[str, Any]:
-    line = json.dumps({"act": act, "arguments": arguments}).encode()
-    answer: dict[str, Any] = json.loads(await _act(acts, line))
+async def asked(actions: Mapping[str, Any], action: str, arguments: dict[str, Any]) -> dict[str, Any]:
+    line = json.dumps({"action": action, "arguments": arguments}).encode()
+    answer: dict[str, Any] = json.loads(await _run(actions, line))
     return answer
 
 
-async def test_no_argument_of_any_act_makes_an_error_of_the_servers(
+async def test_no_argument_of_any_action_makes_an_error_of_the_servers(
     caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:
     caplog.set_level(logging.ERROR, "retain.control")
     async with open_memory_engine(options=LightOptions()) as engine:
-        acts = (await Administration.open(engine, Config())).acts()
-        for act, function in acts.items():
+        actions = (await Administration.open(engine, Config())).actions()
+        for action, function in actions.items():
             names = set(inspect.signature(function).parameters)
             fitting = {name: FITTING.get(name, "x") for name in names}
             for name in names:
                 assert wrong_argument(function, fitting) is None
                 for value in NONSENSE:
-                    answer = await asked(acts, act, {**fitting, name: value})
-                    assert answer.get("refused", {}).get("code") != "fault", (act, name, value, caplog.text)
+                    answer = await asked(actions, action, {**fitting, name: value})
+                    assert answer.get("refused", {}).get("code") != "fault", (
+                        action,
+                        name,
+                        value,
+                        caplog.text,
+                    )
 
 
 async def test_an_argument_is_refused_by_its_name() -> None:
     async with open_memory_engine(options=LightOptions()) as engine:
-        acts = (await Administration.open(engine, Config())).acts()
+        actions = (await Administration.open(engine, Config())).actions()
         for arguments, words in (
             ({"actor": "a", "name": "x", "colour": 1}, "has no argument 'colour'"),
             ({"actor": "a"}, "needs the argument 'name'"),
             ({"actor": "a", "name": 3}, "takes no such value for its argument 'name': it must be str"),
         ):
-            refused = (await asked(acts, "tenant show", arguments))["refused"]
+            refused = (await asked(actions, "tenant show", arguments))["refused"]
             assert refused["message"] == f"the action 'tenant show' {words}"
             assert (refused["reason"], refused["code"]) == ("argument", "invalid")
 
 
 def test_a_default_may_be_left_out() -> None:
-    def act(*, name: str, days: int | None = None) -> None: ...
+    def action(*, name: str, days: int | None = None) -> None: ...
 
-    assert wrong_argument(act, {"name": "x"}) is None
-    assert wrong_argument(act, {"name": "x", "days": None}) is None
-    assert wrong_argument(act, {"name": "x", "days": True}) is not None
+    assert wrong_argument(action, {"name": "x"}) is None
+    assert wrong_argument(action, {"name": "x", "days": None}) is None
+    assert wrong_argument(action, {"name": "x", "days": True}) is not None

@@ -11,7 +11,7 @@ import trio
 import trio.testing
 from click.testing import CliRunner
 
-from retain.api.admin.clock import AHEAD, FUTURE, RIGHT, SET_BACK, ClockActs, notice, watch_clock
+from retain.api.admin.clock import AHEAD, FUTURE, RIGHT, SET_BACK, ClockActions, notice, watch_clock
 from retain.api.cli.main import DONE, FAILED, WRONG, main
 from retain.engine import Engine, Options, Unavailable, open_engine
 from retain.engine.audit.log import Filter, log
@@ -72,7 +72,7 @@ async def test_records_ahead_of_an_accepted_clock_are_told() -> None:
     async with open_memory_engine(clock=clock, options=QUIET) as engine:
         await engine.submit(_change(engine))
         clock.step(-YEAR)
-        found = await ClockActs(engine).accept(actor="cli:ann")
+        found = await ClockActions(engine).accept(actor="cli:ann")
         assert found["state"] == FUTURE
         assert found["records_ahead_seconds"] == YEAR
         assert found["present"] == found["clock"] == "2025-01-01T00:00:00.000000Z"
@@ -84,9 +84,9 @@ async def test_accepting_a_clock_is_a_record_of_who_and_what() -> None:
     async with open_engine(disk, clock=clock, options=QUIET) as engine:
         await engine.submit(_change(engine))
         clock.step(YEAR)
-        await ClockActs(engine).accept(actor="cli:ann")
+        await ClockActions(engine).accept(actor="cli:ann")
         clock.step(-YEAR)
-        await ClockActs(engine).accept(actor="cli:bob")
+        await ClockActions(engine).accept(actor="cli:bob")
     entries = [one for one in log(disk, Filter()) if one.event == "clock-accepted"]
     assert [one.actor for one in entries] == ["cli:ann", "cli:bob"]
     first, second = (one.subject for one in entries)

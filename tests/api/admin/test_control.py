@@ -19,9 +19,9 @@ from click.testing import CliRunner, Result
 
 from retain.api.admin import control
 from retain.api.admin.control import serve_control
-from retain.api.admin.control_client import NAME, ActRefused, Unreachable, ask
+from retain.api.admin.control_client import NAME, ActionRefused, Unreachable, ask
 from retain.api.cli.main import DAMAGED, DONE, FAILED, IN_USE, WRONG, Stopped, main
-from retain.api.cli.run import act, actor
+from retain.api.cli.run import actor, run_action
 from retain.engine import NotFound
 from retain.journal import RealDisk
 from tests.kit.server import running
@@ -53,11 +53,11 @@ async def serving(folder: Path) -> AsyncIterator[bool]:
         nursery.cancel_scope.cancel()
 
 
-async def asked(folder: Path, act: str, **arguments: Any) -> Any:
-    return await trio.to_thread.run_sync(partial(ask, folder, act, **arguments))
+async def asked(folder: Path, action: str, **arguments: Any) -> Any:
+    return await trio.to_thread.run_sync(partial(ask, folder, action, **arguments))
 
 
-async def test_an_act_is_done_and_answered(tmp_path: Path) -> None:
+async def test_an_action_is_done_and_answered(tmp_path: Path) -> None:
     async with serving(tmp_path):
         assert await asked(tmp_path, "echo", text="ä\n", number=1) == {"text": "ä\n", "number": 1}
     assert not (tmp_path / "control").exists()
@@ -65,12 +65,12 @@ async def test_an_act_is_done_and_answered(tmp_path: Path) -> None:
 
 async def test_refusals_reach_the_caller(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     async with serving(tmp_path):
-        with pytest.raises(ActRefused) as refused:
+        with pytest.raises(ActionRefused) as refused:
             await asked(tmp_path, "refuse")
         assert (refused.value.message, refused.value.reason) == ("there is no such thing", "thing")
-        with pytest.raises(ActRefused):
+        with pytest.raises(ActionRefused):
             await asked(tmp_path, "unknown")
-        with pytest.raises(ActRefused) as failed:
+        with pytest.raises(ActionRefused) as failed:
             await asked(tmp_path, "fail")
         assert "secret" not in failed.value.message
     assert "ZeroDivisionError" in caplog.text
@@ -78,14 +78,14 @@ async def test_refusals_reach_the_caller(tmp_path: Path, caplog: pytest.LogCaptu
 
 async def test_a_disk_that_cannot_be_written_is_told_without_its_paths(tmp_path: Path) -> None:
     async with serving(tmp_path):
-        with pytest.raises(ActRefused) as refused:
+        with pytest.raises(ActionRefused) as refused:
             await asked(tmp_path, "lack")
     assert refused.value.message == "Read-only file system"
 
 
 async def test_a_request_may_come_in_pieces(tmp_path: Path) -> None:
     async with serving(tmp_path), await trio.open_unix_socket(str(tmp_path / NAME)) as stream:
-        await stream.send_all(b'{"act": "echo", ')
+        await stream.send_all(b'{"action": "echo", ')
         await trio.testing.wait_all_tasks_blocked()
         await stream.send_all(b'"arguments": {"a": 1}}\n')
         assert json.loads(await stream.receive_some()) == {"result": {"a": 1}}
@@ -138,8 +138,8 @@ async def test_a_system_without_short_names_serves_without_a_socket_and_says_so(
         b"\n",
         b"[]\n",
         b"{}\n",
-        b'{"act": "echo"}\n',
-        b'{"act": [], "arguments": {}}\n',
+        b'{"action": "echo"}\n',
+        b'{"action": [], "arguments": {}}\n',
         b"[" * 100_000 + b"\n",
     ],
 )
@@ -149,7 +149,7 @@ async def test_nonsense_is_refused(tmp_path: Path, line: bytes) -> None:
         async with stream:
             await stream.send_all(line)
             answer = json.loads(b"".join([chunk async for chunk in stream]))
-        assert answer["refused"]["reason"] == "act"
+        assert answer["refused"]["reason"] == "action"
         assert await asked(tmp_path, "echo") == {}
 
 
@@ -226,15 +226,15 @@ def test_what_cannot_be_taken_back_is_asked_for_first(tmp_path: Path, word: str,
 
 async def test_what_a_running_server_refuses_ends_the_command(tmp_path: Path) -> None:
     async with trio.open_nursery() as nursery:
-        acts = {"tenant list": refuse}
-        await nursery.start(serve_control, RealDisk(tmp_path), tmp_path, acts)
+        actions = {"tenant list": refuse}
+        await nursery.start(serve_control, RealDisk(tmp_path), tmp_path, actions)
         with pytest.raises(Stopped, match="there is no such thing") as stopped:
-            await trio.to_thread.run_sync(act, None, str(tmp_path), "tenant list")
+            await trio.to_thread.run_sync(run_action, None, str(tmp_path), "tenant list")
         assert stopped.value.exit_code == FAILED
         nursery.cancel_scope.cancel()
 
 
-def test_who_acts_may_have_no_name(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_actor_may_have_no_name(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
         monkeypatch.delenv(name, raising=False)
     assert actor().startswith("cli:")
@@ -305,7 +305,7 @@ def test_a_data_folder_in_use_by_a_deaf_process_is_told(
     disk.lock()
     try:
         with pytest.raises(Stopped) as stopped:
-            act(None, None, "tenant list")
+            run_action(None, None, "tenant list")
         assert stopped.value.exit_code == IN_USE
     finally:
         disk.unlock()

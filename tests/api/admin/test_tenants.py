@@ -55,9 +55,9 @@ def test_a_fixed_key_stands_in_the_configuration_only() -> None:
     found = tenants(disk, TenantConfig(name="devstoreaccount1", key=KEY))
     assert found.keys_of("devstoreaccount1") == (bytes(range(64)),)
     assert not disk.exists("accounts")
-    for act in (lambda: found.rotate("devstoreaccount1", 1), lambda: found.remove("devstoreaccount1")):
+    for action in (lambda: found.rotate("devstoreaccount1", 1), lambda: found.remove("devstoreaccount1")):
         with pytest.raises(Conflict):
-            act()
+            action()
 
 
 def test_two_fixed_keys_are_both_good_and_stay_fixed() -> None:
@@ -105,9 +105,9 @@ def test_adding_twice_and_touching_the_unknown_is_refused() -> None:
         found.add("mytenant")
     with pytest.raises(Invalid):
         found.rotate("mytenant", 3)
-    for act in (lambda: found.rotate("other", 1), lambda: found.remove("other")):
+    for action in (lambda: found.rotate("other", 1), lambda: found.remove("other")):
         with pytest.raises(NotFound):
-            act()
+            action()
     assert found.keys_of("other") is None
 
 

@@ -106,7 +106,7 @@ async def test_a_backup_holds_the_users() -> None:
     assert FILE in others(disk)
 
 
-async def test_both_acts_stand_in_the_audit_log_without_the_hash() -> None:
+async def test_both_actions_stand_in_the_audit_log_without_the_hash() -> None:
     async with console() as server:
         await server.administration.users.add(actor="cli:eve", name="nina", password=HASH, roles=["B", "A"])
         await server.administration.users.remove(actor="cli:eve", name="nina")
@@ -153,10 +153,10 @@ async def test_who_is_added_signs_in_at_once_and_who_is_removed_is_out_at_once()
 
 async def test_a_user_whose_role_was_taken_signs_in_anew() -> None:
     async with console(Config()) as server:
-        act = server.administration.users
-        await act.add(actor="cli", name="nina", password=HASH, roles=["Administrator"])
+        users = server.administration.users
+        await users.add(actor="cli", name="nina", password=HASH, roles=["Administrator"])
         browser = server.browser()
         await browser.sign_in("nina")
-        await act.remove(actor="cli", name="nina")
-        await act.add(actor="cli", name="nina", password=HASH, roles=["Auditor"])
+        await users.remove(actor="cli", name="nina")
+        await users.add(actor="cli", name="nina", password=HASH, roles=["Auditor"])
         assert (await browser.get("/console/tokens")).status == 303

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import trio
 
-from retain.api.admin.acts import Administration
+from retain.api.admin.actions import Administration
 from retain.api.cli.assemble import assembled, check_tls, run
 from retain.api.cli.main import DAMAGED, FAILED, IN_USE, WRONG, Stopped
 from retain.api.config.load import BlobsConfig, Config, ConfigError, ServerConfig, StorageConfig

@@ -91,7 +91,7 @@ def test_a_command_beside_a_server_imports_neither_engine_nor_server(tmp_path: P
         def answer() -> None:
             asked, _ = listening.accept()
             with asked, asked.makefile("rb") as line:
-                assert json.loads(line.readline())["act"] == "tenant list"
+                assert json.loads(line.readline())["action"] == "tenant list"
                 asked.sendall(b'{"result": []}\n')
 
         thread = threading.Thread(target=answer)

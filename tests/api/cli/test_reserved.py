@@ -6,7 +6,7 @@ import re
 
 import trio
 
-from retain.api.admin.acts import Administration
+from retain.api.admin.actions import Administration
 from retain.api.cli.assemble import assembled
 from retain.api.config.checks import account_name
 from retain.api.config.load import Config

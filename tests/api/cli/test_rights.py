@@ -160,7 +160,7 @@ def test_whatever_an_export_finds_is_erased_or_named_as_kept(folder: Path) -> No
     trio.run(write)
     assert run(folder, "export", "--user", "ann", "-o", str(folder / "out")).exit_code == DONE
     exported = json.loads((folder / "out" / "export.json").read_text())
-    found = {act["seq"] for act in exported["acts"]}
+    found = {action["seq"] for action in exported["actions"]}
     told = answer(folder, "erase", "--user", "ann", "--yes", "--names")
     kept = {row["seq"]: row for row in told["kept"]}
     log = [json.loads(line) for line in run(folder, "audit", "log", "--json").stdout.splitlines()]
@@ -361,7 +361,7 @@ def test_a_running_server_does_it(tmp_path: Path) -> None:
         assert ask("audit", "verify").exit_code == DONE
 
 
-# --- the acts' own bounds ----------
+# --- the actions' own bounds ----------
 
 
 @pytest.mark.parametrize(
@@ -418,8 +418,8 @@ def test_everything_about_a_person_is_written_down(folder: Path) -> None:
     blob = things["mytenant/recordings/../4711.opus"]
     assert [file["path"] for file in blob["files"]] == ["files/00002-4711.opus", "files/00003-record-8"]
     assert [(out / file["path"]).read_bytes() for file in blob["files"]] == [b"voice of ../4711.opus"] * 2
-    assert {act["actor"] for act in document["acts"]} == {"user:ann"}
-    assert told["acts"] == 2
+    assert {action["actor"] for action in document["actions"]} == {"user:ann"}
+    assert told["actions"] == 2
     assert (out.stat().st_mode & 0o777) == 0o700
 
 
@@ -476,15 +476,15 @@ def test_what_is_erased_while_it_is_exported_is_told(folder: Path, monkeypatch: 
     assert thing["files"][0]["path"] is None
 
 
-async def test_acts_that_follow_one_another_tidy_up_once() -> None:
+async def test_actions_that_follow_one_another_tidy_up_once() -> None:
     async with open_memory_engine(options=QUIET) as engine:
         store = Store(engine)
         await store.area("cart", "bob")
         (target,) = store.targets(customers=frozenset({"bob"}))
-        act = Rights(engine).erase
-        told = await act(actor="x", targets=[packed(target)], now=True, more=True)
+        erase = Rights(engine).erase
+        told = await erase(actor="x", targets=[packed(target)], now=True, more=True)
         assert told["erased_parts"] == 2
-        again = await act(actor="x", targets=[packed(target)], now=True)
+        again = await erase(actor="x", targets=[packed(target)], now=True)
         assert again["results"][0]["status"] == "ended"
 
 

@@ -1,4 +1,4 @@
-"""The pages of containers and blobs without a browser: lists, searches, acts, and what must never happen."""
+"""The pages of containers and blobs without a browser: lists, searches, actions, and what is refused."""
 
 from __future__ import annotations
 
@@ -284,7 +284,7 @@ async def test_a_hold_needs_a_reason_keeps_the_blob_and_is_lifted() -> None:
         assert "held since" in shown.text
         assert "<script>alert" not in shown.text
         assert "disabled" in shown.text[shown.text.index('id="why-not"') :]
-        holds = await server.administration.acts()["hold list"](actor="cli")
+        holds = await server.administration.actions()["hold list"](actor="cli")
         assert [(hold["reason"], hold["actor"]) for hold in holds] == [(EVIL, "user:ann")]
         entry = re.search(
             r'name="etag" value="([^"]+)"', (await browser.get(at("/blob/delete", name="x.wav"))).text
@@ -295,7 +295,7 @@ async def test_a_hold_needs_a_reason_keeps_the_blob_and_is_lifted() -> None:
         hold = holds[0]["hold"]
         assert (await browser.send(at("/blob/lift"), {"name": "x.wav", "hold": "00"}, page)).status == 404
         assert (await browser.send(at("/blob/lift"), {"name": "x.wav", "hold": hold}, page)).status == 303
-        assert await server.administration.acts()["hold list"](actor="cli") == []
+        assert await server.administration.actions()["hold list"](actor="cli") == []
 
 
 def etag_in(answer: Answer) -> str:
@@ -426,7 +426,7 @@ async def test_containers_are_listed_and_created() -> None:
         assert (await browser.send(page, {"tenant": "nobody", "container": "abc"})).status == 404
 
 
-async def test_acts_stand_in_the_audit_log_as_the_user() -> None:
+async def test_actions_stand_in_the_audit_log_as_the_user() -> None:
     async with console() as server:
         browser = await server.signed_in()
         await browser.send("/console/containers", {"tenant": "mytenant", "container": "voicemail"})

@@ -1,4 +1,4 @@
-"""Persons' rights: find, export, erase and hold, each as the act that the command line uses."""
+"""Persons' rights: find, export, erase and hold, each as the action that the command line uses."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ async def found(browser: Browser, **fields: str) -> tuple[str, str]:
     return text, number[1] if number else ""
 
 
-def acts(server: Console, event: str) -> list[str]:
+def actions(server: Console, event: str) -> list[str]:
     """Who did it, by the audit log."""
     return [entry.actor for entry in log(server.engine.disk, Filter()) if entry.event == event]
 
@@ -97,7 +97,7 @@ async def test_what_is_found_is_shown_as_a_dry_run() -> None:
         assert "Found: 2\u00a0things, 13\u00a0B" in text, "sesame and a voice, not their packing"
         assert "4711/<wbr>cart" in text
         assert "nothing has been changed" in text
-        assert acts(server, "erasure-ordered") == acts(server, "area-deleted") == []
+        assert actions(server, "erasure-ordered") == actions(server, "area-deleted") == []
         text, _ = await found(browser, user="nobody")
         assert "Found: nothing" in text
 
@@ -129,12 +129,12 @@ async def test_erasing_needs_the_number_typed_and_stands_in_the_log() -> None:
         for typed in ("", "erase 1 thing", "erase"):
             await browser.send(f"{PAGE}/erase", {"found": number, "sure": typed}, PAGE)
             assert "Nothing was erased" in (await browser.get(PAGE)).text
-        assert acts(server, "area-deleted") == []
+        assert actions(server, "area-deleted") == []
         sent = {"found": number, "sure": "erase 2 things", "when": "now"}
         await browser.send(f"{PAGE}/erase", sent, PAGE)
         text = (await browser.get(PAGE)).text
         assert "2\u00a0things ended." in text
-        assert acts(server, "erasure-ordered") == acts(server, "area-deleted") == ["user:ann"]
+        assert actions(server, "erasure-ordered") == actions(server, "area-deleted") == ["user:ann"]
         entries = [e for e in log(server.engine.disk, Filter()) if e.event in ("area-created", "blob-put")]
         assert [one.erased for one in entries] == [("content",), ("content",)]
         answer = await browser.send(f"{PAGE}/erase", sent, PAGE)
@@ -169,15 +169,15 @@ async def test_a_hold_keeps_what_was_found_until_it_is_lifted() -> None:
         assert EVIL not in text
         assert html.escape(EVIL) in text
         assert "Everything that was found is under a legal hold" in text
-        assert acts(server, "hold-set") == ["user:ann", "user:ann"]
+        assert actions(server, "hold-set") == ["user:ann", "user:ann"]
         await browser.send(f"{PAGE}/erase", {"found": number, "sure": "erase 0 things"}, PAGE)
-        assert acts(server, "area-deleted") == []
+        assert actions(server, "area-deleted") == []
         for hold in re.findall(r'name="hold" value="([0-9a-f]{32})"', text):
             assert f"/console/audit/resources/{hold}" in text
             assert (await browser.get(f"/console/audit/resources/{hold}")).status == 200
             assert (await browser.send(f"{PAGE}/lift", {"hold": hold}, PAGE)).status == 303
         assert "Nothing is held" in (await browser.get(PAGE)).text
-        assert acts(server, "hold-lifted") == ["user:ann", "user:ann"]
+        assert actions(server, "hold-lifted") == ["user:ann", "user:ann"]
         for wrong in ("x", "0" * 32):
             assert (await browser.send(f"{PAGE}/lift", {"hold": wrong}, PAGE)).status in (400, 404)
 
@@ -213,9 +213,9 @@ async def test_what_one_session_found_is_not_shown_in_another() -> None:
         browser, other = await server.signed_in(), await server.signed_in()
         _, number = await found(browser)
         assert "4711/" not in (await other.get(PAGE)).text
-        for act in ("erase", "hold", "export"):
+        for action in ("erase", "hold", "export"):
             sent = {"found": number, "sure": "erase 2 things", "reason": "x"}
-            assert (await other.send(f"{PAGE}/{act}", sent, PAGE)).status == 409
+            assert (await other.send(f"{PAGE}/{action}", sent, PAGE)).status == 409
         assert (await other.get(f"{PAGE}/export.zip")).status == 404
 
 

@@ -185,8 +185,8 @@ async def test_a_container_is_removed_unless_it_is_held() -> None:
         await browser.send(at("/blob/hold"), {"name": "x.wav", "reason": "case"}, at("/blob", name="x.wav"))
         held = await browser.send(at("/remove"), {"sure": NAME})
         assert (held.status, "Nothing was changed" in held.text) == (409, True)
-        hold = (await server.administration.acts()["hold list"](actor="cli"))[0]["hold"]
-        await server.administration.acts()["hold lift"](actor="cli", hold=hold)
+        hold = (await server.administration.actions()["hold list"](actor="cli"))[0]["hold"]
+        await server.administration.actions()["hold lift"](actor="cli", hold=hold)
         done = await browser.send(at("/remove"), {"sure": NAME})
         assert (done.status, done.location) == (303, "/console/containers")
         assert (await browser.get(AT)).status == 404
@@ -223,9 +223,9 @@ async def test_only_a_hold_that_the_page_shows_is_lifted_there() -> None:
         await put(server, "x.wav")
         browser = await server.signed_in()
         await browser.send(at("/blob/hold"), {"name": "x.wav", "reason": "c"}, at("/blob", name="x.wav"))
-        hold = (await server.administration.acts()["hold list"](actor="cli"))[0]["hold"]
+        hold = (await server.administration.actions()["hold list"](actor="cli"))[0]["hold"]
         assert (await browser.send(at("/holds/lift"), {"hold": hold}, at("/holds"))).status == 404
-        assert len(await server.administration.acts()["hold list"](actor="cli")) == 1
+        assert len(await server.administration.actions()["hold list"](actor="cli")) == 1
 
 
 async def test_a_preview_says_how_much_ends_unless_it_is_too_much(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,7 @@ from tests.kit.console import USERS, console
 from tests.kit.server import ROOT
 
 SHOWN = ["/console/sign-in", *(route.path for route in ROUTES if route.nav)]
-ACTING = [route for route in ROUTES if route.acts]
+CHANGING = [route for route in ROUTES if route.changes]
 
 
 def path_of(route: Route) -> str:
@@ -50,8 +50,8 @@ def test_the_table_lets_nobody_in_but_to_sign_in() -> None:
     assert all(route.roles is None or route.roles <= EVERYBODY for route in ROUTES)
 
 
-@pytest.mark.parametrize("route", ACTING, ids=name_of)
-async def test_an_act_needs_a_form_of_this_session(route: Route) -> None:
+@pytest.mark.parametrize("route", CHANGING, ids=name_of)
+async def test_an_action_needs_a_form_of_this_session(route: Route) -> None:
     role = min(route.roles or EVERYBODY)
     async with console() as server:
         browser, other = await server.signed_in(role), await server.signed_in(role)

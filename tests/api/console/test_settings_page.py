@@ -30,7 +30,7 @@ async def make(
         entry["user"] = user
     if device:
         entry["device"] = device
-    await server.administration.acts()["settings import"](
+    await server.administration.actions()["settings import"](
         actor="cli", application=place.application, documents=[entry], ended=[]
     )
 

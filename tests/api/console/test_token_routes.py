@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from retain.api.admin.acts import Administration
+from retain.api.admin.actions import Administration
 from retain.api.cli.assemble import assembled
 from retain.api.config.load import Config, SettingsConfig, UserConfig
 from retain.api.identity import hash_password
@@ -37,7 +37,7 @@ async def console(**settings: Any) -> AsyncIterator[Any]:
         yield (await assembled(engine, config, office).pages()).test_client()
 
 
-async def test_one_act_makes_three_tokens() -> None:
+async def test_one_action_makes_three_tokens() -> None:
     async with console() as client:
         made = await client.post(PATH, json=ASKED, headers=basic())
         tokens = (await made.get_json())["tokens"]

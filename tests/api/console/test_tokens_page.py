@@ -97,7 +97,7 @@ async def test_every_further_container_gets_a_token() -> None:
         assert names == ["ACCOUNT", "RECORDINGS", "FAXES", "VOICEMAIL"]
 
 
-async def test_it_is_the_act_of_the_command_line_by_that_user() -> None:
+async def test_it_is_the_action_of_the_command_line_by_that_user() -> None:
     async with console() as server:
         await generate(await server.signed_in())
         made = await server.administration.list_tokens(actor="cli", tenant="mytenant")

@@ -1,9 +1,9 @@
-// One act of @azure/storage-blob on a container, for tests/kit/blob_clients.py. Bytes come and go by standard input
-// and output, names as JSON. Arguments: a connection string, a container, the act and what it needs.
+// One action of @azure/storage-blob on a container, for tests/kit/blob_clients.py. Bytes come and go by standard input
+// and output, names as JSON. Arguments: a connection string, a container, the action and what it needs.
 import { BlobSASPermissions, BlobServiceClient } from "@azure/storage-blob";
 import { buffer } from "node:stream/consumers";
 
-const [connection, containerName, act, ...rest] = process.argv.slice(2);
+const [connection, containerName, action, ...rest] = process.argv.slice(2);
 const container = BlobServiceClient.fromConnectionString(connection).getContainerClient(containerName);
 const blob = (name) => container.getBlockBlobClient(name);
 
@@ -11,7 +11,7 @@ async function copy(from, to) {
   await (await blob(to).beginCopyFromURL(blob(from).url, { intervalInMs: 100 })).pollUntilDone();
 }
 
-const acts = {
+const actions = {
   async write(name) {
     const data = await buffer(process.stdin);
     await blob(name).uploadData(data, { maxSingleShotSize: 1 << 20, blockSize: 1 << 20, concurrency: 2 });
@@ -41,4 +41,4 @@ const acts = {
   },
 };
 
-await acts[act](...rest);
+await actions[action](...rest);

@@ -196,6 +196,6 @@ async def test_what_a_person_did_is_told_wherever(kept: Fixture) -> None:
     store, _ = kept
     await store.area("cart", "carol", actor="user:ann")
     await store.area("other", "carol", actor="cli:eve")
-    assert [line["name"] for line in store.dossier(users=frozenset({"ann"})).acts()] == ["carol/cart"] * 2
+    assert [line["name"] for line in store.dossier(users=frozenset({"ann"})).actions()] == ["carol/cart"] * 2
     both = store.dossier(users=frozenset({"ann"}), actors=frozenset({Pattern("cli:*"), "*:eve"}))
-    assert [line["actor"] for line in both.acts()] == ["user:ann"] * 2 + ["cli:eve"] * 2
+    assert [line["actor"] for line in both.actions()] == ["user:ann"] * 2 + ["cli:eve"] * 2

@@ -65,7 +65,7 @@ def test_issuing_makes_policies_that_hold_the_scope(desk: TokenDesk) -> None:
     assert recordings.issuer == "user:operator"
 
 
-def test_revoking_existing_tokens_is_one_act_with_issuing(desk: TokenDesk) -> None:
+def test_revoking_existing_tokens_is_one_action_with_issuing(desk: TokenDesk) -> None:
     account, old, _ = desk.issue(None, "recordings", "gim-export")
     first = len(desk.history)
     new = desk.issue(None, "recordings", "gim-export", revoke=True)

@@ -14,14 +14,14 @@ import trio
 
 from retain.api.admin import CONTAINERS, tokens
 from retain.api.admin.backups import Backups
-from retain.api.admin.clock import ClockActs
+from retain.api.admin.clock import ClockActions
 from retain.api.admin.doctor import Doctor
 from retain.api.admin.exporter import Checkpoints
-from retain.api.admin.losses import LossActs
+from retain.api.admin.losses import LossActions
 from retain.api.admin.moments import instant, written, zone_of
-from retain.api.admin.notifications import NotificationActs
+from retain.api.admin.notifications import NotificationActions
 from retain.api.admin.rights import Rights
-from retain.api.admin.settings import SettingsActs
+from retain.api.admin.settings import SettingsActions
 from retain.api.admin.status import Status
 from retain.api.admin.tenants import KEYS, Tenants, encoded
 from retain.api.admin.users import Users
@@ -74,7 +74,7 @@ class Administration:
         self._status = Status(engine, self.backups, checkpoints)
         source = f"urn:retain:{quote(checkpoints.origin, safe='')}"
         self.notifier = Notifier(engine, config.webhooks, source=source, url_of=self.url_of)
-        # Keys are in files, what they signed is in the journal: an act on both is not mixed with another.
+        # Keys are in files, what they signed is in the journal: an action on both is not mixed with another.
         self._keys_turn = trio.Lock()
 
     @classmethod
@@ -118,7 +118,7 @@ class Administration:
         self._status.refresh = self.doctor.refresh = refresh
         self.doctor.seen = seen
 
-    def acts(self) -> dict[str, Callable[..., Awaitable[Any]]]:
+    def actions(self) -> dict[str, Callable[..., Awaitable[Any]]]:
         """Return the actions by name."""
         return {
             "tenant add": self.add_tenant,
@@ -130,16 +130,16 @@ class Administration:
             "token create": self.create_tokens,
             "token list": self.list_tokens,
             "token revoke": self.revoke_tokens,
-            **SettingsActs(self._engine, self._config).acts(),
-            **Rights(self._engine).acts(),
-            **self.checkpoints.acts(),
-            **self.backups.acts(),
-            **self._status.acts(),
-            **self.doctor.acts(),
-            **self.users.acts(),
-            **ClockActs(self._engine).acts(),
-            **LossActs(self._engine).acts(),
-            **NotificationActs(self._engine, self.notifier).acts(),
+            **SettingsActions(self._engine, self._config).actions(),
+            **Rights(self._engine).actions(),
+            **self.checkpoints.actions(),
+            **self.backups.actions(),
+            **self._status.actions(),
+            **self.doctor.actions(),
+            **self.users.actions(),
+            **ClockActions(self._engine).actions(),
+            **LossActions(self._engine).actions(),
+            **NotificationActions(self._engine, self.notifier).actions(),
         }
 
     def url_of(self, account: str, base: str | None = None) -> str:

@@ -18,7 +18,7 @@ from retain.journal import Verb
 
 @fact
 class UserAdded(Event):
-    """A user was added who can log in; `resource` is the random number of this act.
+    """A user was added who can log in; `resource` is the random number of this action.
 
     Attributes:
         name: The user's name.
@@ -43,7 +43,7 @@ class UserAdded(Event):
 
 @fact
 class UserRemoved(Event):
-    """A user was removed, who cannot log in any more; `resource` is the random number of this act.
+    """A user was removed, who cannot log in any more; `resource` is the random number of this action.
 
     Attributes:
         name: The user's name.
@@ -66,7 +66,7 @@ class UserRemoved(Event):
 
 @fact
 class DataExported(Event):
-    """Somebody took everything that is stored of some resources; `resource` is the random number of this act.
+    """Somebody exported all that is stored of some resources; `resource` is the random number of this action.
 
     Attributes:
         things: How many things it is about.
@@ -94,7 +94,7 @@ class RecordUserAdded(Command[None]):
     """Record that a user is added, before they can log in.
 
     Attributes:
-        resource: The number of this act.
+        resource: The number of this action.
         name: The user's name.
         roles: The user's roles.
     """
@@ -109,7 +109,7 @@ class RecordUserRemoved(Command[None]):
     """Record that a user was removed.
 
     Attributes:
-        resource: The number of this act.
+        resource: The number of this action.
         name: The user's name.
     """
 
@@ -124,7 +124,7 @@ class RecordExport(Command[None]):
     """Record that somebody takes everything that is stored of some resources, before they get it.
 
     Attributes:
-        resource: The number of this act.
+        resource: The number of this action.
         numbers: The resources it is about.
     """
 
@@ -133,7 +133,7 @@ class RecordExport(Command[None]):
 
 
 def deciders() -> Mapping[type[Command[Any]], Decide]:
-    """Return the deciders: each act becomes one event, and none is refused."""
+    """Return the deciders: each action becomes one event, and none is refused."""
     return {RecordUserAdded: _user_added, RecordUserRemoved: _user_removed, RecordExport: _exported}
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import trio
 
-from retain.api.admin.acts import Administration
+from retain.api.admin.actions import Administration
 from retain.api.blobs.sas import verify as sas
 from retain.api.blobs.sas.token import parse_token
 from retain.api.blobs.wire.errors import AzureError
@@ -126,7 +126,7 @@ async def test_revoking_existing_ends_earlier_container_tokens_at_once() -> None
         ]
 
 
-async def test_acts_on_keys_at_once_leave_what_the_records_say() -> None:
+async def test_actions_on_keys_at_once_leave_what_the_records_say() -> None:
     """Two new keys stay two; a token of the listing works, and one that ended does not."""
     async with opened() as (engine, office):
         await office.add_tenant(actor=ACTOR, name="mytenant")
@@ -219,9 +219,9 @@ async def test_removing_takes_data_tokens_and_keys() -> None:
         await office.create_tokens(actor=ACTOR, tenant="mytenant", expiry=EXPIRY)
         assert (await office.remove_tenant(actor=ACTOR, name="mytenant"))["containers"] == 2
         assert queries.container_totals(engine.state.blobs, "mytenant") == ()
-        for act in (office.show_tenant, office.remove_tenant):
+        for action in (office.show_tenant, office.remove_tenant):
             with pytest.raises(NotFound):
-                await act(actor=ACTOR, name="mytenant")
+                await action(actor=ACTOR, name="mytenant")
         await office.add_tenant(actor=ACTOR, name="mytenant")
         assert {token["state"] for token in await office.list_tokens(actor=ACTOR, tenant="mytenant")} == {
             "revoked"
