@@ -19,10 +19,10 @@ SHOWN: Final = 50
 
 async def show(call: PageCall) -> Response:
     """Return the page."""
-    acts = call.desk.administration.acts()
-    webhooks = await acts["notifications list"](actor=call.actor)
+    actions = call.desk.administration.actions()
+    webhooks = await actions["notifications list"](actor=call.actor)
     letters = {
-        one["name"]: (await acts["notifications dead"](actor=call.actor, webhook=one["name"]))[:SHOWN]
+        one["name"]: (await actions["notifications dead"](actor=call.actor, webhook=one["name"]))[:SHOWN]
         for one in webhooks
         if one["dead"]
     }
@@ -32,8 +32,8 @@ async def show(call: PageCall) -> Response:
 async def retry(call: PageCall) -> Response:
     """Send dead letters again, until one is refused."""
     webhook = (await call.form()).get("webhook", "")
-    acts = call.desk.administration.acts()
-    found = await acts["notifications retry"](actor=call.actor, webhook=webhook)
+    actions = call.desk.administration.actions()
+    found = await actions["notifications retry"](actor=call.actor, webhook=webhook)
     text = f"{counted(found['settled'], 'dead letter')} of {webhook} settled."
     if found["left"]:
         why = (
