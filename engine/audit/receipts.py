@@ -23,6 +23,7 @@ from retain.journal import NO_RESOURCE, Header, Part, Record, Verb
 from retain.journal.erasure.manifest import Erasure, export_erasures
 from retain.journal.format.frame import parse_header
 from retain.journal.lookup.history import history
+from retain.journal.lookup.trail import Trail
 from retain.journal.proofs.note import BadNote, Checkpoint, Verifier
 from retain.journal.proofs.opening import exhibit, opened
 from retain.journal.proofs.prover import Inclusion, Prover
@@ -59,7 +60,7 @@ def receipt(
         journal.Corrupt, OSError: The journal cannot be read.
     """
     size = open_signed(note, key).size
-    prover = Prover(disk)
+    prover, trail = Prover(disk), Trail(disk)
     records = [record for record in history(disk, resource) if record.header.seq <= size]
     if not records:
         raise BadReceipt("there is no record of this resource up to the checkpoint")
@@ -75,7 +76,7 @@ def receipt(
         "key": str(key),
         "checkpoint": note.decode(),
         "records": shown,
-        "erasures": [_erasure(disk, prover, seq, size) for seq in named],
+        "erasures": [_erasure(trail, prover, seq, size) for seq in named],
     }
 
 
@@ -106,8 +107,9 @@ def _named(seqs: Sequence[int], entries: Sequence[Erasure], size: int) -> list[i
     return sorted(found)
 
 
-def _erasure(disk: journal.Disk, prover: Prover, seq: int, size: int) -> dict[str, Any]:
-    carried = _carried_out(disk, seq, size)
+def _erasure(trail: Trail, prover: Prover, seq: int, size: int) -> dict[str, Any]:
+    disk = trail.disk
+    carried = _carried_out(trail, seq, size)
     return {
         "erase": _proven(prover.inclusion(seq, size), exhibit(disk, seq, Part.CONTENT)),
         "erased": None
@@ -116,15 +118,17 @@ def _erasure(disk: journal.Disk, prover: Prover, seq: int, size: int) -> dict[st
     }
 
 
-def _carried_out(disk: journal.Disk, erase: int, size: int) -> int | None:
-    """Return the record up to `size` that closes an erasure; it follows soon after."""
-    closing = (record for record in journal.scan(disk, start=erase + 1) if _closes(record, erase))
-    seq = next((record.header.seq for record in closing), size + 1)
-    return seq if seq <= size else None
+def _carried_out(trail: Trail, erase: int, size: int) -> int | None:
+    """Return the record up to `size` that closes an erasure; it follows soon after.
 
-
-def _closes(record: Record, erase: int) -> bool:
-    return record.header.verb == Verb.ERASED and erase in msgpack.unpackb(record.content or b"\x90")
+    Only headers are read until then.
+    """
+    for spot in trail.after(erase):
+        if spot.header.seq > size:
+            return None
+        if spot.header.verb == Verb.ERASED and erase in msgpack.unpackb(spot.read().content or b"\x90"):
+            return spot.header.seq
+    return None
 
 
 def _proven(proof: Inclusion, part: bytes | None) -> dict[str, Any]:
