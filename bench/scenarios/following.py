@@ -57,7 +57,7 @@ async def _measure(settings: Settings, result: Result) -> None:
 
 
 class _Nobody:
-    async def ask(self, message: object) -> object:
+    async def ask(self, message: object, *, long: bool = False) -> object:
         raise AssertionError("nothing is submitted at the follower")
 
 

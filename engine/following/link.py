@@ -15,6 +15,7 @@ import trio
 
 from retain.engine.core.errors import EngineClosed, EngineError, StorageFailed, TooLarge
 from retain.engine.following.codec import BadMessage, Codec
+from retain.engine.writing.threads import in_thread
 
 LOG = logging.getLogger("retain.following")
 
@@ -22,6 +23,8 @@ MESSAGE_BYTES: Final = 16 << 20
 """Longest message: a command fills at most a frame of the journal, 4 MiB."""
 AHEAD_BYTES: Final = 1 << 20
 """Whoever sends waits while more than this waits to be sent."""
+LONG_BYTES: Final = 128 << 10
+"""Longer requests are unpacked in a thread: a document of 4 MiB takes tens of milliseconds."""
 ASKED_MOST: Final = 512
 """Requests of one side that wait for an answer at once. More wait their turn; nothing of theirs was sent."""
 UNKNOWN: Final = (
@@ -55,11 +58,11 @@ class Link:
         self._less = trio.Event()
         self.closed = False
 
-    async def ask(self, message: Any, *, shielded: bool = True) -> Any:
+    async def ask(self, message: Any, *, shielded: bool = True, long: bool = False) -> Any:
         """Send a request and return its answer.
 
         Cancelled before it is sent, it never was; from then on the wait is shielded, as for any command,
-        unless `shielded` is false.
+        unless `shielded` is false. A `long` message is packed in a thread: it would hold the event loop.
 
         Raises:
             EngineError: The other side refused.
@@ -68,7 +71,7 @@ class Link:
             TooLarge: The message is; nothing was sent.
 
         """
-        body = self._codec.pack(message)
+        body = await in_thread(self._codec.pack, message) if long else self._codec.pack(message)
         if len(body) > MESSAGE_BYTES - 64:
             raise TooLarge(
                 f"the change is larger than {MESSAGE_BYTES} bytes; split it",
@@ -151,13 +154,15 @@ class Link:
         elif number:
             # Beyond so many at work, what comes waits unread.
             await self._served.acquire()
-            nursery.start_soon(self._serve, number, self._codec.unpack(body), handle)
+            nursery.start_soon(self._serve, number, body, handle)
         else:
             await handle(self._codec.unpack(body))
 
-    async def _serve(self, number: int, message: Any, handle: Handle) -> None:
+    async def _serve(self, number: int, body: bytes, handle: Handle) -> None:
         try:
             try:
+                long = len(body) > LONG_BYTES
+                message = await in_thread(self._codec.unpack, body) if long else self._codec.unpack(body)
                 answer = await handle(message)
             except EngineError as refusal:
                 answer = refusal

@@ -5,14 +5,15 @@ from __future__ import annotations
 import threading
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import pytest
 import trio
 
 from retain.engine import Cause, Engine, EngineClosed, Invalid, NotFound, StorageFailed
-from retain.engine.areas import AreaFile, CreateArea, DeleteArea, NewFile, UpdateArea, queries
+from retain.engine.areas import AreaFile, AreasPolicy, CreateArea, DeleteArea, NewFile, UpdateArea, queries
 from retain.engine.core.body import OnDisk
-from retain.engine.following.follower import Follower, load_follower
+from retain.engine.following.follower import Follower, _has_many_parts, load_follower
 from retain.engine.testing import SteppedClock, open_memory_engine
 from retain.journal import Draft, Part, PayloadStore
 from retain.journal.testing.memory import MemoryDisk
@@ -99,6 +100,22 @@ async def test_bodies_are_taken_in_by_the_follower_and_read_by_any_other(
             assert await download.read() == data
             await download.aclose()
         assert len(PayloadStore(disk).names()) == 1
+
+
+async def test_long_commands_pass_as_short_ones_do(disk: MemoryDisk, clock: SteppedClock) -> None:
+    async with leading(disk, clock) as group:
+        follower = await group.follow()
+        values = {f"k{number}": "v" * 200 for number in range(1500)}
+        assert _has_many_parts(create("a", **values))
+        assert not _has_many_parts(create("a", k="v"))
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(
+                follower.submit, replace(create("a", **values), policy=AreasPolicy(max_keys=2000))
+            )
+            for number in range(5):
+                nursery.start_soon(follower.submit, create(f"b{number}"))
+        assert await listing(group.engine, "a") == values
+        assert follower.state.digest() == group.engine.state.digest()
 
 
 async def test_a_refused_command_leaves_no_file(disk: MemoryDisk, clock: SteppedClock) -> None:
