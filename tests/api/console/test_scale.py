@@ -1,6 +1,6 @@
 """A page costs what it shows: four times as many entries make it run no more lines of code.
 
-`python -m retain.bench console` measures the same pages in time, with a million blobs and a million areas.
+`retain bench run console` measures the same pages in time, with a million blobs and a million areas.
 """
 
 from __future__ import annotations
