@@ -177,7 +177,7 @@ def test_every_exit_code_is_documented() -> None:
 
 def pages() -> list[Path]:
     found = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "journal").glob("*.md")]
-    return sorted([*found, *(ROOT / "bench").glob("*.md")])
+    return sorted([*found, *(ROOT / "bench").glob("*.md"), *(ROOT / "examples").glob("*.md")])
 
 
 @pytest.mark.parametrize("path", pages(), ids=lambda path: path.relative_to(ROOT).as_posix())

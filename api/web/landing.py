@@ -6,7 +6,8 @@ version, no number.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -30,7 +31,45 @@ DOCUMENTS = (
     ("For data-protection officers", "data-protection"),
     ("For auditors", "auditors-guide"),
 )
-"""The pages of the documentation: titles, and the names of their files in the folder docs."""
+"""The pages of the documentation: titles, and their addresses below `docs/`."""
+_WITH_KEYS = 'RETAIN_BLOBS="$(retain tenant show ACCOUNT --keys | grep BlobEndpoint)"'
+_WITH_LOGIN = "RETAIN_URL={base} RETAIN_USER=NAME RETAIN_PASSWORD=…"
+PROGRAMS: Mapping[str, Sequence[tuple[str, str]]] = {
+    "areas": (
+        ("curl/areas.sh", "RETAIN_URL={base} sh examples/curl/areas.sh"),
+        ("javascript/form.html", "form.html?server={base}"),
+    ),
+    "settings": (
+        (
+            "python/areas_and_settings.py",
+            f"{_WITH_LOGIN} python3 examples/python/areas_and_settings.py",
+        ),
+        (
+            "java/AreasAndSettings.java",
+            f"{_WITH_LOGIN} java examples/java/AreasAndSettings.java",
+        ),
+    ),
+    "blobs": (
+        ("python/recordings.py", f"{_WITH_KEYS} python3 examples/python/recordings.py"),
+        ("javascript/recordings.mjs", f"{_WITH_KEYS} node examples/javascript/recordings.mjs"),
+        ("python/metadata.py", f"{_WITH_KEYS} python3 examples/python/metadata.py"),
+        ("python/parquet.py", f"{_WITH_KEYS} python3 examples/python/parquet.py"),
+        (
+            "rclone/copy.sh",
+            "RETAIN_URL={base} RETAIN_ACCOUNT=ACCOUNT RETAIN_TOKEN='…' sh examples/rclone/copy.sh FOLDER",
+        ),
+    ),
+}
+"""Whole programs of the folder examples by interface: the file, and how it is run."""
+EXAMPLES = "docs/beside/examples/"
+
+
+def programs_of(interface: str, base: str) -> list[tuple[str, str, str]]:
+    """Return the programs for an interface: (file, anchor on the page of examples, command)."""
+    return [
+        (name, re.sub(r"[^a-z0-9]+", "-", name.lower()), command.replace("{base}", base))
+        for name, command in PROGRAMS.get(interface, ())
+    ]
 
 
 class NotHere(RequestError):
@@ -93,6 +132,8 @@ class Landing:
             interfaces=self._interfaces,
             pages=self._pages,
             documents=DOCUMENTS,
+            examples=EXAMPLES,
+            programs=programs_of,
             health=("broken" if not ready else "live" if why == "ok" else "due", why),
         )
         return Response(200, [("Content-Type", "text/html;charset=utf-8"), *HEADERS.items()], text.encode())

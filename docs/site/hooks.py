@@ -20,11 +20,14 @@ BESIDE = {
     "CONTRIBUTING.md": "beside/contributing.md",
     "journal/FORMAT.md": "beside/format.md",
     "bench/README.md": "beside/measuring.md",
+    "examples/README.md": "beside/examples.md",
 }
 """Pages of the repository outside docs, and where they are on the site."""
 SOURCES = {target: source for source, target in BESIDE.items()}
 
 _LINK = re.compile(r"(!?)\[((?:[^\[\]]|\[[^\[\]]*\])*)\]\(([^()\s]+)\)")
+_PROGRAM = re.compile(r"^### \[([^\]]+)\]\(\1\)\n(.*?)(?=^##|\Z)", re.MULTILINE | re.DOTALL)
+LANGUAGES = {".sh": "sh", ".py": "python", ".mjs": "javascript", ".java": "java", ".html": "html"}
 _FENCE = re.compile(r"^(```|~~~)")
 
 
@@ -41,11 +44,22 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
     """Lead links to where they are on the site."""
     here = page.file.src_uri
     source = SOURCES.get(here, f"docs/{here}")
+    if source == "examples/README.md":
+        markdown = _PROGRAM.sub(_whole, markdown)
     lines, fenced = [], False
     for line in markdown.split("\n"):
         fenced ^= _FENCE.match(line) is not None
         lines.append(line if fenced else _LINK.sub(lambda match: _led(match, source, here), line))
     return "\n".join(lines)
+
+
+def _whole(match: re.Match[str]) -> str:
+    """Return a program's section with the program in it, under an address that the landing page knows."""
+    name, text = match.groups()
+    anchor = re.sub(r"[^a-z0-9]+", "-", name.lower())
+    language = LANGUAGES[Path(name).suffix]
+    program = (ROOT / "examples" / name).read_text()
+    return f"### {name} {{#{anchor}}}\n{text.rstrip()}\n\n```{language}\n{program.rstrip()}\n```\n"
 
 
 def _led(match: re.Match[str], source: str, here: str) -> str:

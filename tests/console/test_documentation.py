@@ -82,10 +82,11 @@ def test_the_search_finds_every_page_by_its_title(manual: Path, page: Open) -> N
 def test_light_and_dark_can_be_read(manual: Path, page: Open) -> None:
     for scheme in ("light", "dark"):
         with page(color_scheme=scheme) as seen:
-            seen.open("/docs/operating/")
-            ground = seen.page.evaluate("getComputedStyle(document.body).backgroundColor")
-            assert (ground == "rgb(255, 255, 255)") is (scheme == "light")
-            assert seen.findings(("color-contrast",)) == []
+            for name in ("operating", "how-to/behind-a-proxy", "beside/examples"):
+                seen.open(f"/docs/{name}/")
+                ground = seen.page.evaluate("getComputedStyle(document.body).backgroundColor")
+                assert (ground == "rgb(255, 255, 255)") is (scheme == "light")
+                assert seen.findings(("color-contrast",)) == [], (scheme, name)
 
 
 def test_the_interfaces_can_be_browsed(manual: Path, page: Open) -> None:

@@ -44,7 +44,14 @@ def built() -> Path:
 
 def sources() -> list[Path]:
     """What the site is built from."""
-    beside = ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "journal/FORMAT.md", "bench/README.md")
+    beside = (
+        "README.md",
+        "CHANGELOG.md",
+        "CONTRIBUTING.md",
+        "journal/FORMAT.md",
+        "bench/README.md",
+        "examples/README.md",
+    )
     pages = [
         path for path in (ROOT / "docs").rglob("*") if path.is_file() and "__pycache__" not in path.parts
     ]

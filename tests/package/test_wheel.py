@@ -29,7 +29,7 @@ from tests.kit.server import ROOT
 
 pytestmark = pytest.mark.slow
 
-FOLDERS = ("api", "bench", "deploy", "docs", "engine", "journal", "tests")
+FOLDERS = ("examples", "api", "bench", "deploy", "docs", "engine", "journal", "tests")
 PARTS = ("api", "bench", "engine", "journal")
 LEFT_OUT = {".venv", "__pycache__", "node_modules", "results", ".hypothesis"}
 

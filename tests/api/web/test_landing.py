@@ -19,10 +19,10 @@ from retain.api.config.load import (
 )
 from retain.api.http.external import ExternalUrl
 from retain.api.server.app import linked_pages
-from retain.api.web.landing import Landing
+from retain.api.web.landing import DOCUMENTS, EXAMPLES, PROGRAMS, Landing, programs_of
 from retain.engine.testing import open_memory_engine
 from tests.kit.requests import make_request
-from tests.kit.server import Server
+from tests.kit.server import ROOT, Server
 from tests.kit.serving import connected
 
 HOST = [("host", "retain.example:8080")]
@@ -46,18 +46,34 @@ async def test_it_says_what_is_mounted_where_and_how_to_begin() -> None:
     assert "curl -F Key1=Value1 http://retain.example:8080/genesys/1/storage/3600" in text
     assert "http://retain.example:8080/mobileservices/Storage/v1/runtime</code>" in text
     links = re.findall(r'<a [^>]*href="([^"]*)"', text)
-    assert links == [
+    examples = [link for link in links if link.startswith(f"/{EXAMPLES}#")]
+    pages = [link for link in links if link.startswith("/docs/") and link not in examples]
+    assert [link for link in links if link not in examples and link not in pages] == [
         "/console/sign-in",
         f"/{SAMPLE_PAGE}",
-        "/docs/",
-        "/docs/api/",
         "/healthz",
         "/readyz",
         "/metrics",
     ]
+    assert len(pages) == len(set(pages)) + 1  # all pages, once with words and once among the others
     copied = re.findall(r'data-copy="([^"]+)"', text)
-    assert len(copied) == 4
+    assert len(copied) == len(set(copied)) == 4 + len(examples)
     assert set(copied) <= set(re.findall(r' id="([^"]+)"', text))
+
+
+async def test_whole_programs_have_the_readers_address_in_them() -> None:
+    _, text = await page(Config())
+    assert "RETAIN_URL=http://retain.example:8080 sh examples/curl/areas.sh</code>" in text
+    shown = {name for interface in PROGRAMS for name, _, _ in programs_of(interface, "x")}
+    there = {path.relative_to(ROOT / "examples").as_posix() for path in (ROOT / "examples").glob("*/*.*")}
+    assert shown == there
+    titles = re.findall(r"^### \[([^\]]+)\]", (ROOT / "examples" / "README.md").read_text(), re.MULTILINE)
+    assert shown == set(titles)
+
+
+def test_every_page_that_it_names_is_there() -> None:
+    for _, name in DOCUMENTS:
+        assert (ROOT / "docs" / f"{name}.md").is_file(), name
 
 
 async def test_what_is_switched_off_is_not_shown() -> None:
