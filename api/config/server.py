@@ -235,7 +235,10 @@ class LogConfig:
         "journal, json elsewhere.",
         choices=("auto", "json", "text"),
     )
-    requests: bool = setting(False, "Also log each request: method, interface, operation, status, seconds.")
+    requests: bool = setting(
+        False,
+        "Also log each request: method, interface, operation, status, seconds, and the records that it made.",
+    )
     slow_seconds: float = setting(
         10.0,
         "Log a warning for each request that took this many seconds or more, unless it waits for changes. "

@@ -87,7 +87,7 @@ class Request:
     section 3.2.2, its authority kept), `peer` is the address of the TCP peer, never a forwarded one, and
     `raw_headers` have names in lower case. The interface says what was asked for, for metrics and log:
     `operation` is one of its operations, `id` what the answer calls the request, and `waits` whether the
-    answer waits for something by design.
+    answer waits for something by design. `records` are the journal's that it made, where the log wants them.
     Raises BadRequest on a Content-Length that is not one number.
     """
 
@@ -106,6 +106,7 @@ class Request:
         "raw_headers",
         "raw_path",
         "raw_query",
+        "records",
         "scheme",
         "server",
         "waits",
@@ -131,6 +132,7 @@ class Request:
         self.operation = ""
         self.id = ""
         self.waits = False
+        self.records: list[int] | None = None
         self._segments: list[str] | None = None
         self._fields: dict[bytes, bytes] | None = None
         state = scope.get("state", {})
@@ -153,6 +155,7 @@ class Request:
         request.body = Body(receive, head.length, empty=head.length is None)
         request.operation = request.id = ""
         request.waits = False
+        request.records = None
         request._segments = None
         request._fields = head.fields
         request._cased = head.cased

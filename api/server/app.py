@@ -48,6 +48,7 @@ from retain.api.web.readiness import readiness
 from retain.api.web.seen import Seen
 from retain.api.web.traces import traces_of
 from retain.engine import EngineAccess, EngineError
+from retain.engine.core.made import MADE, ranges
 from retain.engine.core.shortages import shortage_in
 from retain.engine.core.time import SECOND
 
@@ -188,6 +189,8 @@ class App:
             facts |= {"seconds": round(seconds, 6)}
             if request is not None and request.id:
                 facts["id"] = request.id
+            if request is not None and request.records:
+                facts["records"] = ranges(request.records)
             if slow:
                 REQUESTS.warning("slow request", extra={"facts": facts})
             else:
@@ -251,6 +254,9 @@ class App:
         memory; the caller closes it when the response is sent.
         """
         self._look(request)
+        if self.config.log.requests:
+            request.records = []
+            MADE.set(request.records)
         request.body.count_in(share)
         request.body.min_rate = self.config.server.min_body_rate
         request.body.stopping = self.stopping

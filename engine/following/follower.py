@@ -17,6 +17,7 @@ from retain.engine.core.body import StoredBody
 from retain.engine.core.clock import Clock, SystemClock
 from retain.engine.core.command import Command
 from retain.engine.core.errors import Invalid, StorageFailed, Unavailable
+from retain.engine.core.made import note
 from retain.engine.core.shortages import Shortages
 from retain.engine.core.typed import wrong_field
 from retain.engine.following.messages import Decided, Durable, Facts, Settle, Submit
@@ -142,6 +143,7 @@ class Follower:
         self.catch_up(decided.seq)
         if decided.refusal is not None:
             raise decided.refusal
+        note(decided.records)
         return cast("Value", decided.result)
 
     async def read(self, query: Callable[[State, int], Value]) -> Value:

@@ -9,6 +9,7 @@ from typing import Any, Final
 import trio
 
 from retain.engine.core.errors import EngineError
+from retain.engine.core.made import MADE
 from retain.engine.engine import Engine
 from retain.engine.following.board import Board
 from retain.engine.following.link import Link
@@ -69,11 +70,13 @@ class Followers:
         """
         if not isinstance(message, Submit):
             raise TypeError(f"a follower sent {type(message).__name__}")
+        made: list[int] = []
+        MADE.set(made)
         try:
             result = await self._engine.submit(message.command)
         except EngineError as refusal:
             return Decided(self._engine.durable, None, refusal)
-        return Decided(self._engine.durable, result)
+        return Decided(self._engine.durable, result, None, tuple(made))
 
     async def settle(self, seq: int) -> None:
         """Return once every follower has applied record `seq`, or has ended."""

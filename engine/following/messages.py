@@ -43,12 +43,14 @@ class Decided:
         seq: A durable record at or after all that the command recorded: apply up to it before answering.
         result: The command's result.
         refusal: The error that was raised instead; None if it was done.
+        records: The numbers of the records that it made.
 
     """
 
     seq: int
     result: Any
     refusal: Any = None
+    records: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

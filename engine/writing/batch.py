@@ -41,14 +41,15 @@ class Moved(Exception):
 
 
 class PendingCommand:
-    """A command between `submit` and its result; `queued` is when it came, on Trio's clock."""
+    """A command between `submit` and its result; `queued` is when it came, `records` which it made."""
 
-    __slots__ = ("ahead", "answered", "command", "error", "queued", "result", "taken", "withdrawn")
+    __slots__ = ("ahead", "answered", "command", "error", "queued", "records", "result", "taken", "withdrawn")
 
     def __init__(self, command: Command[Any], ahead: DecidedAhead | None = None) -> None:
         self.command = command
         self.ahead = ahead
         self.queued = trio.current_time()
+        self.records = range(0)
         self.answered = trio.Event()
         self.result: Any = None
         self.error: Exception | None = None

@@ -15,6 +15,7 @@ from retain.engine.core.clock import Horizon
 from retain.engine.core.command import Command, Decision
 from retain.engine.core.errors import EngineClosed, Exhausted, Invalid, StorageFailed, StorageFull, TooLarge
 from retain.engine.core.event import Stamp
+from retain.engine.core.made import note
 from retain.engine.core.shortages import DISK, LOG, Shortages, shortage_in
 from retain.engine.core.typed import wrong_field
 from retain.engine.state import State
@@ -219,6 +220,7 @@ class Writer:
                 await pending.answered.wait()
         if pending.error is not None:
             raise pending.error
+        note(pending.records)
         return pending.result
 
     async def wait_durable(self, seq: int) -> None:
@@ -372,6 +374,7 @@ class Writer:
                 batch.answers.pop()
                 self._queue.appendleft(pending)
                 break
+            pending.records = range(self._state.seq + 1, self._state.seq + 1 + len(drafts))
             for event, draft in zip(decision.events, drafts, strict=True):
                 stamp = Stamp(self._state.seq + 1, time, -1, part_size(len(draft.content)))
                 self._state.apply(event, stamp)

@@ -111,8 +111,9 @@ def allowed_calls() -> set[str]:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("workers", [1, 2])
 def test_the_server_makes_only_system_calls_that_the_unit_allows(
-    launch: Callable[..., Server], tmp_path: Path
+    launch: Callable[..., Server], tmp_path: Path, workers: int
 ) -> None:
     """Start, a change, a read, metrics, the console and a stop, under strace."""
     if "RETAIN_CONTAINER_TEST" not in os.environ:
@@ -122,7 +123,7 @@ def test_the_server_makes_only_system_calls_that_the_unit_allows(
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (limits[1], limits[1]))  # as LimitNOFILE does
     trace = tmp_path / "trace"
-    server = launch(prefix=("strace", "-f", "-qq", "-o", str(trace)))
+    server = launch(f"[server]\nworkers = {workers}\n", prefix=("strace", "-f", "-qq", "-o", str(trace)))
     body = b"Key=Value"
     for method, target in ("POST", "/genesys/1/storage/60"), ("GET", "/metrics"), ("GET", "/console"):
         request = urllib.request.Request(
