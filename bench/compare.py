@@ -28,7 +28,7 @@ COMPARED: Final = (
     "bytes_each",
     "journal_bytes",
 )
-"""Metrics of which changes are told."""
+"""Metrics whose changes are reported."""
 
 _T95: Final = (
     12.71,

@@ -106,11 +106,11 @@ class Administration:
         shown: Callable[[], list[dict[str, Any]]],
         seen: Callable[[], list[dict[str, Any]]],
     ) -> None:
-        """Have status and doctor tell of workers, too.
+        """Include workers in status and doctor.
 
         Args:
             refresh: Ask them how they are.
-            shown: Return what an operator is told of each.
+            shown: Returns the report on each worker.
             seen: Return what requests look like when they arrive there.
 
         """
@@ -269,7 +269,7 @@ class Administration:
             self.tenants.check_removable(name)
             containers = await self._engine.submit(removal)
             await trio.to_thread.run_sync(self.tenants.remove, name)
-            # Whoever held a key could still make a container until it was gone.
+            # A client with a key could still create a container until the key was removed.
             containers += await self._engine.submit(removal)
             for key in KEYS:
                 await self._rotated(actor, name, key)

@@ -12,7 +12,7 @@ from typing import Any, Final
 import trio
 
 from retain.engine import Engine, Invalid
-from retain.engine.audit.backups import backup_folder, create, told
+from retain.engine.audit.backups import backup_folder, create, facts_of
 from retain.engine.core.time import timestamp
 
 FILE: Final = "last-backup"
@@ -88,7 +88,7 @@ class Backups:
             report = await trio.to_thread.run_sync(self._create, folder)
         finally:
             self._doing = None
-        facts = told(report.manifest)
+        facts = facts_of(report.manifest)
         self.last = LastBackup(self._engine.now(), facts["seq"], folder)
         text = json.dumps(dataclasses.asdict(self.last)).encode() + b"\n"
         await trio.to_thread.run_sync(self._engine.disk.write_atomic, FILE, text)

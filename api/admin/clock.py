@@ -104,14 +104,14 @@ async def watch_clock(engine: Engine) -> None:
 
     Runs until cancelled.
     """
-    told, at = "", 0.0
+    logged, at = "", 0.0
     while True:
         statistics = engine.statistics()
         wrong, now = trouble(statistics), trio.current_time()
-        if wrong and (wrong != told or now - at >= REMIND_S):
+        if wrong and (wrong != logged or now - at >= REMIND_S):
             LOG.warning(wrong, extra={"facts": facts(statistics)})
             at = now
-        elif told and not wrong:
+        elif logged and not wrong:
             LOG.info(RIGHT)
-        told = wrong
+        logged = wrong
         await trio.sleep(LOOK_S)

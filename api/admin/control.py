@@ -84,7 +84,7 @@ async def _answer(actions: Actions, stream: trio.SocketStream) -> None:
             with trio.fail_after(SECONDS):
                 await stream.send_all(answer)
         except (trio.BrokenResourceError, trio.ClosedResourceError, trio.TooSlowError, ValueError):
-            return  # whoever asked is gone or never spoke; nobody is left to tell
+            return  # the client disconnected or sent nothing in time: there is nobody to answer
 
 
 async def _run(actions: Actions, line: bytes) -> bytes:

@@ -23,7 +23,7 @@ PATH_BYTES: Final = 107
 DESCRIPTORS: Final = "/proc/self/fd"
 """Where Linux names what a process has opened."""
 PATIENT: Final = frozenset({"erase", "erase due", "backup create", "lost list", "lost accept"})
-"""Actions that take as long as there is data; whoever asks for them waits."""
+"""Actions whose duration grows with the data: the client waits without a time limit."""
 
 
 @contextmanager

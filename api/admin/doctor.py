@@ -52,6 +52,6 @@ class Doctor:
             "requests": self.seen(),
             "payload_files": len(names),
             "payloads_sampled": len(chosen),
-            # A file that was erased while we looked is gone rightly.
+            # A file that was erased during the check is missing rightly.
             "payloads_missing": [path for name, path in missing.items() if name in live],
         }

@@ -92,9 +92,9 @@ class Checkpoints:
 
     def actions(self) -> dict[str, Callable[..., Awaitable[Any]]]:
         """Return the actions by name."""
-        return {"audit checkpoint": self.tell}
+        return {"audit checkpoint": self.show}
 
-    async def tell(self, *, actor: str) -> dict[str, Any]:
+    async def show(self, *, actor: str) -> dict[str, Any]:
         """Return a checkpoint of the present, and the public key that verifies it."""
         note, size = await self._made()
         return {"checkpoint": note.decode(), "size": size, "key": str(self._signer.verifier)}
@@ -137,7 +137,7 @@ class Checkpoints:
                 self._exported = size
                 self.last = LastCheckpoint(self._engine.now(), size)
         except (OSError, EngineError) as error:
-            # A refused delivery is for whoever watches the log; nothing that is kept depends on it.
+            # A refused delivery is logged only: nothing that is stored depends on it.
             LOG.warning("a checkpoint was not exported", extra={"facts": {"error": type(error).__name__}})
             return False
         return True

@@ -64,13 +64,13 @@ def zipped(
     count = 0
     with zipfile.ZipFile(sink, "w", zipfile.ZIP_DEFLATED) as file:
         for entry in dossier.entries():
-            for told, attachment in zip(entry.facts["files"], entry.files, strict=True):
+            for facts, attachment in zip(entry.facts["files"], entry.files, strict=True):
                 count += 1
-                told["path"] = path_of(count, attachment.name)
+                facts["path"] = path_of(count, attachment.name)
                 try:
-                    yield from _stored(file, sink, told["path"], attachment)
+                    yield from _stored(file, sink, facts["path"], attachment)
                 except Unavailable:
-                    told["path"] = None
+                    facts["path"] = None
             things.append(entry.facts)
         file.writestr(zipfile.ZipInfo(DOCUMENT), document(made, asked, things, actions), zipfile.ZIP_DEFLATED)
     yield sink.taken()

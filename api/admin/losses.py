@@ -32,7 +32,7 @@ class LossActions:
         Raises:
             Unavailable: The storage refuses.
         """
-        return [told(one) for one in await self._engine.lost_bodies(read=bodies)]
+        return [facts_of(one) for one in await self._engine.lost_bodies(read=bodies)]
 
     async def accept(self, *, actor: str, records: list[int], bodies: bool = False) -> int:
         """Give up the content of these records, as far as it is still lost; return how many bodies that were.
@@ -49,7 +49,7 @@ class LossActions:
         return given_up
 
 
-def told(lost: Lost) -> dict[str, Any]:
+def facts_of(lost: Lost) -> dict[str, Any]:
     """Return one loss for people and machines."""
     one = lost.body
     if one.kind == AREA:

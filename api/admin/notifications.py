@@ -1,4 +1,4 @@
-"""The actions on webhooks: how they fare, and what becomes of their dead letters."""
+"""Administrative actions on webhooks: show their state; show, retry and discard dead letters."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class NotificationActions:
     """The actions.
 
     Args:
-        engine: Whose journal webhooks are told of.
+        engine: The engine whose changes webhooks are notified of.
         notifier: The webhooks.
     """
 
@@ -32,18 +32,18 @@ class NotificationActions:
         }
 
     async def show(self, *, actor: str) -> list[dict[str, Any]]:
-        """Return each webhook: its address without the query, how far it was told, and its troubles."""
+        """Return each webhook: its URL without the query, its delivery state, and its last error."""
         durable = self._engine.statistics().durable
         return [
             {
                 "name": name,
                 "url": one.config.url.partition("?")[0],
-                "told": one.told.seq,
-                "behind": max(0, durable - one.told.seq),
-                "sent": one.course.sent,
-                "trouble": one.course.trouble,
-                "dead": len(one.told.dead),
-                "forgotten": one.told.forgotten,
+                "delivered": one.delivery.seq,
+                "behind": max(0, durable - one.delivery.seq),
+                "sent": one.counts.sent,
+                "trouble": one.counts.trouble,
+                "dead": len(one.delivery.dead),
+                "forgotten": one.delivery.forgotten,
             }
             for name, one in self._notifier.webhooks.items()
         ]
@@ -57,7 +57,7 @@ class NotificationActions:
                 "attempts": letter.attempts,
                 "reason": letter.reason,
             }
-            for letter in self._named(webhook).told.dead
+            for letter in self._named(webhook).delivery.dead
         ]
 
     async def retry(self, *, actor: str, webhook: str) -> dict[str, Any]:
@@ -67,13 +67,13 @@ class NotificationActions:
             settled = await found.resend()
         finally:
             await self._notifier.save()
-        return {"settled": settled, "left": len(found.told.dead), "trouble": found.course.trouble}
+        return {"settled": settled, "left": len(found.delivery.dead), "trouble": found.counts.trouble}
 
     async def discard(self, *, actor: str, webhook: str) -> dict[str, Any]:
-        """Forget the dead letters of a webhook; return how many there were. Raises `NotFound`."""
+        """Discard the dead letters of a webhook; return how many there were. Raises `NotFound`."""
         found = self._named(webhook)
-        count = len(found.told.dead)
-        found.told.dead = []
+        count = len(found.delivery.dead)
+        found.delivery.dead = []
         await self._notifier.save()
         return {"discarded": count}
 
@@ -81,7 +81,5 @@ class NotificationActions:
         found = self._notifier.webhooks.get(webhook)
         if found is None:
             known = ", ".join(self._notifier.webhooks) or "none"
-            raise NotFound(
-                f"the configuration has no webhook {webhook}; known are: {known}", reason="webhook"
-            )
+            raise NotFound(f"the configuration has no webhook {webhook}; it has: {known}", reason="webhook")
         return found

@@ -123,7 +123,7 @@ class Rights:
             seen = await self._engine.read(
                 lambda state, _: [Ended(one, status_of(state, one)) for one in asked]
             )
-            return {"results": _told(seen), "erased_parts": 0}
+            return {"results": _results(seen), "erased_parts": 0}
         await self._order(actor, ordered_by, asked, at_once=now or names, names=names)
         results: list[Ended] = []
         for start in range(0, len(asked), BATCH):
@@ -137,8 +137,9 @@ class Rights:
             if not more:
                 await self._engine.sweep()
                 await self._engine.erase_due()
-        told = [{**one, "status": "ended-now"} if one["status"] == LIVING else one for one in _told(results)]
-        return {"results": told, "erased_parts": parts}
+        rows = _results(results)
+        rows = [{**one, "status": "ended-now"} if one["status"] == LIVING else one for one in rows]
+        return {"results": rows, "erased_parts": parts}
 
     async def erase_due(self, *, actor: str, ordered_by: str | None = None) -> dict[str, Any]:
         """End what is past its deadline, and erase all that is due, without waiting for the eraser."""
@@ -241,7 +242,7 @@ def check_orderer(ordered_by: str | None) -> None:
         raise Invalid(reason, reason="ordered-by")
 
 
-def _told(results: Sequence[Ended]) -> list[dict[str, Any]]:
+def _results(results: Sequence[Ended]) -> list[dict[str, Any]]:
     return [{**packed(one.target), "status": one.status} for one in results]
 
 

@@ -73,9 +73,9 @@ class SettingsActions:
             QuotaExceeded: A document is larger than a level may be; those before it were imported.
         """
         stated = unpack(application, documents)
-        gone = unpack(application, ended)
+        removed = unpack(application, ended)
         changed = 0
-        for place, value in [*stated.items(), *((place, None) for place in gone)]:
+        for place, value in [*stated.items(), *((place, None) for place in removed)]:
             changed += await self._engine.submit(
                 ImportDocument(
                     actor=actor,

@@ -26,7 +26,7 @@ class Status:
 
     Attributes:
         refresh: Asks the workers how they are; None without workers.
-        workers: Returns what an operator is told of each.
+        workers: Returns the report on each worker.
     """
 
     def __init__(self, engine: Engine, backups: Backups, checkpoints: Checkpoints) -> None:

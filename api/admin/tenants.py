@@ -35,7 +35,7 @@ class Tenants:
         entropy: Where keys come from.
 
     Attributes:
-        changed: Called when keys have changed, from any thread, before whoever changed them is answered.
+        changed: Called when keys have changed, from any thread, before the change is answered.
 
     Raises:
         ConfigError: A fixed key is not base64 of at least 16 bytes, or only a second one is given.

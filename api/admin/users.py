@@ -34,7 +34,7 @@ class Users:
 
     Attributes:
         known: All users by name; changes as they do.
-        changed: Called when they have changed, before whoever changed them is answered.
+        changed: Called when they have changed, before the change is answered.
 
     """
 
@@ -116,7 +116,7 @@ class Users:
         Raises:
             NotFound: `user`.
             Conflict: `configured`: only a change of the configuration removes this user.
-            StorageFailed: The user is removed, and the audit log does not tell of it.
+            StorageFailed: The user is removed, but the audit log has no record of it.
 
         """
         async with self._turn:
@@ -128,7 +128,7 @@ class Users:
                 raise NotFound(f"there is no user {name}", reason="user")
             user = self._added[name]
             await self._keep({other: one for other, one in self._added.items() if other != name})
-            # After the fact: whoever should be out is out, also where the journal takes no record.
+            # Recorded after the removal: the user is locked out even if the journal takes no record.
             await self._record(RecordUserRemoved(actor=actor, resource=self._entropy(16), name=name))
         return _told(user, "command line")
 

@@ -117,14 +117,14 @@ async def _serve(
             LOG.warning("the first screen was not shown", extra={"facts": {"error": stopped.message}})
         seconds = trio.current_time() - began
         LOG.info("started", extra={"facts": _facts_of_start(app, urls, seconds)})
-        supervisor.tell("READY=1", f"STATUS={readiness(engine.statistics())[1]}")
+        supervisor.notify("READY=1", f"STATUS={readiness(engine.statistics())[1]}")
 
     async with trio.open_nursery() as control:
         folder = Path(config.storage.data)
         await control.start(serve_control, engine.disk, folder, administration.actions())
         control.start_soon(watch_clock, engine)
         control.start_soon(space.watch)
-        control.start_soon(watch_readiness, engine.statistics, lambda why: supervisor.tell(f"STATUS={why}"))
+        control.start_soon(watch_readiness, engine.statistics, lambda why: supervisor.notify(f"STATUS={why}"))
         control.start_soon(administration.notifier.run)
         if administration.checkpoints.wanted:
             control.start_soon(administration.checkpoints.run)
@@ -149,7 +149,7 @@ def _options(config: Config, supervisor: Supervisor, showing: ExitStack) -> Opti
     def replayed(seq: int) -> None:
         update(seq)
         if seq % TELL_RECORDS == 0:
-            supervisor.tell(f"STATUS=replaying the journal: {seq:,} records")
+            supervisor.notify(f"STATUS=replaying the journal: {seq:,} records")
 
     return replace(engine_options(config), on_replayed=replayed)
 
@@ -165,7 +165,7 @@ def _expected(data: str) -> int | None:
 
 async def _tell_stop(stop: trio.Event, supervisor: Supervisor) -> None:
     await stop.wait()
-    supervisor.tell("STOPPING=1", "STATUS=finishing the requests in flight, writing a snapshot")
+    supervisor.notify("STOPPING=1", "STATUS=finishing the requests in flight, writing a snapshot")
 
 
 def _facts_of_start(app: App, urls: Sequence[str], seconds: float) -> dict[str, object]:

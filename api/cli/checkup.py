@@ -209,14 +209,14 @@ def _backup(last: dict[str, Any] | None) -> Iterator[CheckResult]:
         yield CheckResult("backup", FINE, text)
 
 
-def payloads(told: dict[str, Any]) -> CheckResult:
+def payloads(found: dict[str, Any]) -> CheckResult:
     """Check the payload files that a server has sampled."""
-    count, missing = told["payloads_sampled"], told["payloads_missing"]
+    count, missing = found["payloads_sampled"], found["payloads_missing"]
     if missing:
         advice = "`retain audit verify --bodies` lists all; restore them from a backup"
         return CheckResult("payloads", ERROR, f"missing or empty: {', '.join(missing[:3])}", advice)
     return CheckResult(
-        "payloads", FINE, f"{count:,} of {counted(told['payload_files'], 'file')} looked at, all there"
+        "payloads", FINE, f"{count:,} of {counted(found['payload_files'], 'file')} looked at, all there"
     )
 
 

@@ -25,7 +25,7 @@ _one_line = threading.Lock()
 """Held while a line is shown: work within other work shows none of its own."""
 
 Update = Callable[[int], None]
-"""Told how much is done."""
+"""Called with how much is done."""
 
 
 class _Unit(Enum):
@@ -35,7 +35,7 @@ class _Unit(Enum):
 
 
 def _columns(unit: _Unit) -> tuple[ProgressColumn, ...]:
-    """Return what stands after the description: bar, amount, rate, time left, time."""
+    """Return the columns after the description: bar, amount, rate, time left, time."""
     from rich import progress
     from rich.text import Text
 
@@ -122,7 +122,7 @@ def byte_progress(what: str) -> Iterator[Callable[[int, int], None]]:
 
 @contextmanager
 def waiting(what: str) -> Iterator[None]:
-    """Show that work goes on whose length nobody knows."""
+    """Show progress of work whose length is unknown."""
     with _shown(what, _Unit.NONE):
         yield
 

@@ -45,7 +45,7 @@ from retain.journal.uncollected import uncollected
 LOG = logging.getLogger("retain.workers")
 
 LAST_WORDS_S: Final = 1.0
-"""Seconds in which requests may still be answered once the process that decides has gone."""
+"""Seconds in which requests may still be answered after the leader process has ended."""
 ENDED: Final = 75
 """EX_TEMPFAIL: this worker cannot go on, another may."""
 
@@ -68,7 +68,7 @@ class Process:
         self._follower: Follower | None = None
 
     async def run(self, address: bytes) -> int:
-        """Answer until told to stop; return the exit code."""
+        """Serve until asked to stop; return the exit code."""
         kinds = codec()
         link = Link(await trio.open_unix_socket(address), kinds)
         async with trio.open_nursery() as nursery:
@@ -94,7 +94,7 @@ class Process:
             return self._report()
         if self._follower is None:
             return None
-        answer = await self._follower.told(message)
+        answer = await self._follower.receive(message)
         if self._follower.failure:
             LOG.error("this worker cannot follow", extra={"facts": {"why": self._follower.failure}})
             self._lost = True
@@ -193,8 +193,8 @@ def divided(config: Config, processes: int) -> Config:
 def main(arguments: Sequence[str]) -> int:
     """Run a worker with these arguments; return its exit code."""
     os.umask(0o077)
-    # Both reach every process of a service or a terminal; a worker stops when it is told to, and with whoever
-    # started it.
+    # Both reach every process of a service or a terminal; a worker stops when it is asked to, and with
+    # the process that started it.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     address, board, _lock, *descriptors = arguments

@@ -1,7 +1,7 @@
 """Keys that a service manager hands over as files: systemd's `LoadCredential=`, secrets of containers.
 
 A file `section.key` in the folder that `CREDENTIALS_DIRECTORY` names gives that key's value, so that no
-secret stands in the configuration or in the environment. Source: systemd.exec(5), *Credentials*.
+secret is in the configuration or in the environment. Source: systemd.exec(5), *Credentials*.
 """
 
 from __future__ import annotations

@@ -87,7 +87,7 @@ PATHS = (
     ("audit", "checkpoint_folder"),
     ("identity", "jwt_jwks"),
 )
-"""Keys that name files or folders; a URL, where it may stand instead, is left as it is."""
+"""Keys that name files or folders; a URL in its place is left unchanged."""
 
 MOVED: dict[tuple[str, str], tuple[str, str]] = {("areas", "sweep_interval"): ("retention", "sweep_interval")}
 """Keys that have another place now, old to new. The old one is still read, with a warning."""

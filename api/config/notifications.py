@@ -1,4 +1,4 @@
-"""Configuration of notifications: the webhooks that are told of changes."""
+"""Configuration of notifications: webhooks that are notified of changes."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ KINDS = (
     "token.revoked",
     "token.expired",
 )
-"""Everything that can be told; a test compares it with the engine's."""
+"""All kinds of events; a test compares it with the engine's."""
 
 
 def _name(value: str) -> str | None:
@@ -87,7 +87,7 @@ def _interfaces(values: tuple[str, ...]) -> str | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebhookConfig:
-    """An address that is told of changes; repeatable."""
+    """An address that is notified of changes; repeatable."""
 
     name: str = required("A name for logs, metrics and commands.", example="pipeline", check=_name)
     url: str = required(

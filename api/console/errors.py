@@ -29,7 +29,7 @@ _WORDS: Final = {
     403: _Words(
         "Your role does not allow this page", "Nothing was changed. An administrator can give you the role."
     ),
-    404: _Words("There is nothing here", "The address may be mistyped, or what it showed is gone."),
+    404: _Words("There is nothing here", "The address may be mistyped, or what it showed was deleted."),
     405: _Words(
         "This page cannot do that", "Nothing was changed. Open the page from the menu and use its buttons."
     ),

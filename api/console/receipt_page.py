@@ -32,7 +32,7 @@ _VERBS = {int(number): name for name, number in VERBS.items()}
 _INTERFACES = {int(number): name for name, number in INTERFACES.items()}
 
 
-def told(verdict: Verdict) -> dict[str, Any]:
+def facts_of(verdict: Verdict) -> dict[str, Any]:
     """Return what a receipt proves, as JSON values."""
     ended = [one.content for one in verdict.records if one.content is not None]
     if verdict.erased and ended:
@@ -96,7 +96,7 @@ def page(value: Receipt, verdict: Verdict) -> str:
     # In JSON, < occurs inside texts only, so the escape changes no value and keeps the element closed.
     proof = Markup(json.dumps(value, ensure_ascii=False).replace("<", "\\u003c"))  # noqa: S704
     template = environment("retain.api.console").get_template("receipt.html")
-    return template.render(receipt=value, facts=told(verdict), proof=proof, style=style, mark=mark)
+    return template.render(receipt=value, facts=facts_of(verdict), proof=proof, style=style, mark=mark)
 
 
 def _style(stylesheet: str) -> str:

@@ -45,7 +45,7 @@ STREAMS_PER_ADDRESS = 2000
 """Requests whose tasks have not ended, of one address, where several share a connection."""
 
 PATIENCE_S = 2.0
-"""How long bodies wait for room before the slowest goes."""
+"""How long bodies wait for room before the slowest is ended."""
 ANSWER_PATIENCE_S = 30.0
 """How long an answer may wait for others to be taken before it is refused."""
 
@@ -306,7 +306,7 @@ class Bounds:
         own = self.intake.is_over_for(place)
         now, key = trio.current_time(), place if own else ""
         if now - self._refused_at.get(key, -math.inf) < PATIENCE_S:
-            return  # however many wait, one goes at a time
+            return  # however many wait, one is ended at a time
         self._refused_at = {at: when for at, when in self._refused_at.items() if now - when < PATIENCE_S}
         self._refused_at[key] = now
         among = [

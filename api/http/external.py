@@ -79,7 +79,7 @@ def _said(request: Request) -> dict[str, str]:
     """Return what the nearest proxy sent."""
     said: dict[str, str] = {}
     if forwarded := request.header_values("forwarded"):
-        # The last element is the nearest proxy's; what stands before it may be the client's invention.
+        # The last element is the nearest proxy's; the elements before it may be the client's invention.
         for pair in forwarded[-1].rpartition(",")[2].split(";"):
             if match := _PAIR.fullmatch(pair):
                 said[match[1].lower()] = match[2] if match[2] is not None else match[3]

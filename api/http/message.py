@@ -61,7 +61,7 @@ _LENGTH = re.compile(rb"[0-9]{1,19}")
 CASED_HEADERS = "retain.cased_headers"
 """Key in the ASGI scope's state: a callable that returns the headers, names as the client wrote them."""
 BAD_TARGET = "retain.bad_target"
-"""Key in the ASGI scope's state: the target had bytes beyond ASCII, which stand as `~` in `raw_path`."""
+"""Key in the ASGI scope's state: the target had bytes beyond ASCII, which appear as `~` in `raw_path`."""
 
 
 def decode_segment(raw: bytes) -> str:

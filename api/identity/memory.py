@@ -12,7 +12,7 @@ import trio
 from retain.api.identity.caller import Caller
 
 ENTRIES_MAX = 10_000
-"""Credentials remembered at once; beyond that the one used longest ago goes."""
+"""Credentials remembered at once; beyond that the least recently used is evicted."""
 
 
 class Memory:

@@ -9,7 +9,8 @@ from pathlib import Path
 from retain.api.identity.caller import is_user_name
 
 NAME_CLAIMS = ("user_name", "preferred_username", "email", "sub")
-"""Where a token's user name stands: the first of these that holds one (docs/wire/settings.md, section 9)."""
+"""Claims that may hold a token's user name: the first that is present counts (docs/wire/settings.md, section
+9)."""
 
 ROLE_CLAIMS = (
     "roles",
@@ -18,8 +19,8 @@ ROLE_CLAIMS = (
     "realm_access.roles",
     "xs.system.attributes.xs.rolecollections",
 )
-"""Where a token's roles stand: all of these together. A dot steps into an object, or is part of a member's
-name."""
+"""Claims that hold a token's roles: all of these together. A dot steps into an object, or is part of a
+member's name."""
 
 SECRET_BYTES_MIN = 32
 """Shortest HS256 secret: as long as the hash (RFC 7518 section 3.2)."""

@@ -141,7 +141,7 @@ class Passwords:
         stored = decoy if user is None else user.password_hash
         right = await trio.to_thread.run_sync(self._verify, stored, password, limiter=self._limiter)
         if user is None or not right:
-            # The address, so that whoever guesses can be shut out. The name only if the configuration has it:
+            # The address, so that the guesser can be blocked. The name only if the configuration has it:
             # any other may be a password that was typed into the wrong field, and is a client's text.
             log.warning("failed login", extra={"facts": {"user": user and user.name, "address": address}})
             return None

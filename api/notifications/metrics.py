@@ -1,4 +1,4 @@
-"""How webhooks fare, in Prometheus' terms."""
+"""Prometheus metrics of webhooks."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from retain.api.notifications.notifier import Notifier
 
 
 class NotificationMetrics(Collector):
-    """Shows every webhook; nothing where there is none.
+    """Collects the metrics of all webhooks; none if none is configured.
 
     Args:
         notifier: The webhooks.
@@ -29,7 +29,7 @@ class NotificationMetrics(Collector):
         )
         behind = GaugeMetricFamily(
             "retain_notifications_behind_records",
-            "Records that a webhook was not told of yet.",
+            "Records not yet delivered to a webhook.",
             labels=["webhook"],
         )
         failing = GaugeMetricFamily(
@@ -40,9 +40,9 @@ class NotificationMetrics(Collector):
         )
         durable = self._durable()
         for name, one in self._notifier.webhooks.items():
-            sent.add_metric([name, "accepted"], one.course.sent)
-            sent.add_metric([name, "failed"], one.course.failed)
-            behind.add_metric([name], max(0, durable - one.told.seq))
-            failing.add_metric([name], float(bool(one.course.trouble)))
-            dead.add_metric([name], len(one.told.dead))
+            sent.add_metric([name, "accepted"], one.counts.sent)
+            sent.add_metric([name, "failed"], one.counts.failed)
+            behind.add_metric([name], max(0, durable - one.delivery.seq))
+            failing.add_metric([name], float(bool(one.counts.trouble)))
+            dead.add_metric([name], len(one.delivery.dead))
         return (sent, behind, failing, dead)

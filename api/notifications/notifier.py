@@ -1,7 +1,7 @@
-"""Tells each webhook what happened: in the order of the journal, at least once, with patience.
+"""Delivers events to webhooks: in the order of the journal, at least once, with retries.
 
-Each webhook has a task that reads the journal from where the webhook was told last. So an address that is
-down for a day costs no memory, and a restart goes on where it was. An event is made from its record anew for
+Each webhook has a task that reads the journal from the last record delivered. So an address that is down for
+a day costs no memory, and delivery resumes there after a restart. An event is made from its record anew for
 each attempt: what was erased meanwhile is not sent.
 """
 
@@ -26,7 +26,7 @@ from retain.api.notifications.payload import (
     signed_headers,
 )
 from retain.api.notifications.post import Outcome, post
-from retain.api.notifications.store import DeadLetter, Told
+from retain.api.notifications.store import DeadLetter, DeliveryState
 from retain.engine import Engine, EngineError
 from retain.engine.audit.feed import Feed, Happening, epoch_of, rewound
 from retain.engine.core.time import SECOND
@@ -39,22 +39,22 @@ READ_RECORDS: Final = 512
 POLL_S: Final = 5.0
 """The journal's own records, of erasures, are noticed after this long."""
 SAVE_S: Final = 1.0
-"""Between two writes of how far webhooks were told: a crash repeats what was sent in between."""
+"""Seconds between two writes of the delivery state: after a crash, events sent in between are sent again."""
 ATTEMPT_S: Final = 30.0
 """Longest time for one request."""
 FIRST_PAUSE_S: Final = 1.0
 LONGEST_PAUSE_S: Final = 300.0
 FINAL: Final = frozenset((400, 413, 414, 415, 422))
-"""Answers that say something about the event: the same request would be refused again."""
+"""Statuses that refuse the event itself: sending the same request again is useless."""
 AT_ONCE: Final = 100
-"""Dead letters that one action sends again."""
+"""Most dead letters that one retry sends again."""
 
 Post = Callable[..., Outcome]
 
 
 @dataclass(slots=True)
-class Course:
-    """How it goes with a webhook since the start, for status and metrics.
+class DeliveryCounts:
+    """Delivery counts of a webhook since the start, for status and metrics.
 
     Attributes:
         sent: Events that it accepted.
@@ -72,9 +72,9 @@ class Webhook:
 
     Args:
         config: Its configuration.
-        engine: Whose changes it is told of.
-        told: How far it was told.
-        source: CloudEvents' `source`: who tells.
+        engine: The engine whose changes it is notified of.
+        delivery: What was delivered so far.
+        source: CloudEvents' `source`.
         url_of: Returns the URL of an account.
         poster: Sends a request; see `post`.
     """
@@ -83,15 +83,15 @@ class Webhook:
         self,
         config: WebhookConfig,
         engine: Engine,
-        told: Told,
+        delivery: DeliveryState,
         *,
         source: str,
         url_of: Callable[[str], str],
         poster: Post = post,
     ) -> None:
         self.config = config
-        self.told = told
-        self.course = Course()
+        self.delivery = delivery
+        self.counts = DeliveryCounts()
         self.wake = trio.Event()
         self._engine = engine
         self._feed = Feed(engine.disk)
@@ -102,13 +102,13 @@ class Webhook:
         self._threads = trio.CapacityLimiter(2)  # a request that was given up holds its place until it ends
 
     async def run(self, changed: Callable[[], None]) -> None:
-        """Tell what happens until cancelled; `changed` is called when `told` has changed."""
+        """Deliver events until cancelled; call `changed` when `delivery` has changed."""
         while True:
             durable = self._engine.statistics().durable
             wake = self.wake = trio.Event()
             try:
                 happened, last = await trio.to_thread.run_sync(
-                    self._feed.after, self.told.seq, durable, READ_RECORDS
+                    self._feed.after, self.delivery.seq, durable, READ_RECORDS
                 )
             except EngineError:
                 LOG.warning("the journal cannot be read", extra={"facts": {"webhook": self.config.name}})
@@ -117,17 +117,17 @@ class Webhook:
             for happening in happened:
                 if self.wants(happening):
                     await self._deliver(happening)
-                self.told.seq = happening.seq
+                self.delivery.seq = happening.seq
                 changed()
-            if last != self.told.seq:
-                self.told.seq = last
+            if last != self.delivery.seq:
+                self.delivery.seq = last
                 changed()
             if last >= durable:
                 with trio.move_on_after(POLL_S):
                     await wake.wait()
 
     def wants(self, happening: Happening) -> bool:
-        """Return whether the webhook is to be told of it."""
+        """Return whether the configuration selects this event for the webhook."""
         config, names = self.config, happening.names
         if config.events and not any(
             happening.kind == one or (one.endswith(".*") and happening.kind.startswith(one[:-1]))
@@ -143,7 +143,7 @@ class Webhook:
         return config.schema != "eventgrid" or happening.kind.startswith("blob.")
 
     async def _deliver(self, happening: Happening) -> None:
-        """Send until it is accepted, or until it is too old."""
+        """Send an event until it is accepted, refused for good, or too old."""
         attempts = 0
         while True:
             outcome = await self.send(happening)
@@ -152,7 +152,7 @@ class Webhook:
                 return
             age = self._engine.now() - happening.time
             if outcome.status in FINAL or age > self.config.give_up_hours * 3600 * SECOND:
-                self._bury(happening.seq, attempts, outcome)
+                self._give_up(happening.seq, attempts, outcome)
                 return
             pause = min(FIRST_PAUSE_S * 2 ** min(attempts - 1, 20), LONGEST_PAUSE_S)
             jitter = (
@@ -167,8 +167,8 @@ class Webhook:
                 return  # erased meanwhile
             happening = renewed
 
-    def _bury(self, seq: int, attempts: int, outcome: Outcome) -> None:
-        self.told.bury(DeadLetter(seq, self._engine.now(), attempts, outcome.word))
+    def _give_up(self, seq: int, attempts: int, outcome: Outcome) -> None:
+        self.delivery.add_dead(DeadLetter(seq, self._engine.now(), attempts, outcome.word))
         LOG.error(
             "a notification was not accepted and is a dead letter",
             extra={"facts": {**self._facts(outcome.word), "record": seq, "attempts": attempts}},
@@ -180,13 +180,13 @@ class Webhook:
         try:
             identity, body = self._made(happening)
         except (ArithmeticError, LookupError, TypeError, ValueError) as error:
-            # A record with odd fields, which replay skips: it must not hold up what follows.
+            # A record with invalid fields, which replay skips: it must not block later events.
             LOG.error(
                 "an event cannot be made of its record",
                 exc_info=error,
                 extra={"facts": {"record": happening.seq}},
             )
-            return Outcome(min(FINAL), "its record is odd")
+            return Outcome(min(FINAL), "its record has invalid fields")
         grid = config.schema == "eventgrid"
         headers = {
             "Content-Type": EVENTGRID if grid else CLOUDEVENTS,
@@ -213,13 +213,13 @@ class Webhook:
         return event_id(happening, epoch), body
 
     def _note(self, outcome: Outcome) -> None:
-        before, self.course.trouble = self.course.trouble, "" if outcome.accepted else outcome.word
+        before, self.counts.trouble = self.counts.trouble, "" if outcome.accepted else outcome.word
         if outcome.accepted:
-            self.course.sent += 1
+            self.counts.sent += 1
             if before:
                 LOG.info("notifications are accepted again", extra={"facts": {"webhook": self.config.name}})
         else:
-            self.course.failed += 1
+            self.counts.failed += 1
             if not before:
                 LOG.warning("notifications are not accepted", extra={"facts": self._facts(outcome.word)})
 
@@ -232,22 +232,22 @@ class Webhook:
         Stops at the first that is refused. What was erased meanwhile is settled.
         """
         settled = 0
-        for letter in self.told.dead[:AT_ONCE]:
+        for letter in self.delivery.dead[:AT_ONCE]:
             happening = await trio.to_thread.run_sync(self._feed.at, letter.seq)
             if happening is not None and not (await self.send(happening)).accepted:
                 break
-            self.told.dead = [one for one in self.told.dead if one.seq != letter.seq]
+            self.delivery.dead = [one for one in self.delivery.dead if one.seq != letter.seq]
             settled += 1
         return settled
 
 
 class Notifier:
-    """All webhooks.
+    """All configured webhooks.
 
     Args:
-        engine: Whose changes they are told of.
+        engine: The engine whose changes they are notified of.
         configs: The webhooks.
-        source: Who tells.
+        source: CloudEvents' `source`.
         url_of: Returns the URL of an account.
         poster: Sends a request.
 
@@ -273,27 +273,27 @@ class Notifier:
         self._changed = trio.Event()
 
     async def load(self) -> None:
-        """Read how far webhooks were told; a new one hears what happens from now on. Raises `OSError`."""
+        """Read the delivery state. A new webhook starts at the end of the journal. Raises `OSError`."""
         known = await trio.to_thread.run_sync(store.load, self._engine.disk)
         changes = list(self._engine.state.history.changes.values())
         durable = self._engine.statistics().durable
         for config in self._configs:
-            told = known.get(config.name)
-            if told is None:
-                told = Told(durable, rewound(changes, lambda _: False)[1])
-            kept, new = rewound(changes, told.changes.__contains__)
+            delivery = known.get(config.name)
+            if delivery is None:
+                delivery = DeliveryState(durable, rewound(changes, lambda _: False)[1])
+            kept, new = rewound(changes, delivery.changes.__contains__)
             if kept is not None:
-                # History after `kept` is another one now: whoever heard the old one must hear the new one.
-                told.seq = min(told.seq, kept)
-                told.dead = [one for one in told.dead if one.seq <= kept]
-                told.changes += new
-            told.seq = min(told.seq, durable)
+                # The history after `kept` was replaced (a restore): deliver the new one from there on.
+                delivery.seq = min(delivery.seq, kept)
+                delivery.dead = [one for one in delivery.dead if one.seq <= kept]
+                delivery.changes += new
+            delivery.seq = min(delivery.seq, durable)
             self.webhooks[config.name] = Webhook(
-                config, self._engine, told, source=self._source, url_of=self._url_of, poster=self._poster
+                config, self._engine, delivery, source=self._source, url_of=self._url_of, poster=self._poster
             )
 
     async def run(self) -> None:
-        """Tell what happens until cancelled; then remember how far."""
+        """Deliver events until cancelled; then save the delivery state."""
         if not self.webhooks:
             return
         self._engine.on_commit(self._wake)
@@ -316,16 +316,16 @@ class Notifier:
             webhook.wake.set()
 
     def note(self) -> None:
-        """Have it remembered soon that something changed."""
+        """Schedule a save of the delivery state."""
         self._changed.set()
 
     async def save(self) -> None:
-        """Remember how far webhooks were told. A failure is logged: a restart then repeats events."""
-        packed = store.pack((name, webhook.told) for name, webhook in self.webhooks.items())
+        """Save the delivery state. A failure is logged; a restart then sends some events again."""
+        packed = store.pack((name, webhook.delivery) for name, webhook in self.webhooks.items())
         try:
             await trio.to_thread.run_sync(store.save, self._engine.disk, packed)
         except (NoSpace, OSError) as error:
             LOG.warning(
-                "how far webhooks were told cannot be written",
+                "the delivery state of webhooks cannot be saved",
                 extra={"facts": {"error": type(error).__name__}},
             )

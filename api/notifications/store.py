@@ -1,7 +1,7 @@
-"""What is remembered of each webhook: how far it was told, and what it did not accept. Numbers only.
+"""The delivery state of each webhook: the last record delivered, and the dead letters.
 
-One file of the data folder, `notifications`. No name and no value is in it, so that nothing outlives an
-erasure here: a dead letter is the number of a record, from which the event is made anew.
+One file of the data folder, `notifications`. It holds numbers only, no name and no value, so that nothing
+outlives an erasure here: a dead letter is the number of a record, from which the event is made anew.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from retain.journal import Disk
 
 FILE: Final = "notifications"
 MOST_DEAD: Final = 10_000
-"""Dead letters that are kept for each webhook; beyond it the oldest is forgotten, and counted."""
+"""Most dead letters of one webhook; beyond it the oldest is dropped and counted."""
 MOST_BYTES: Final = 16 << 20
 
 
@@ -37,14 +37,14 @@ class DeadLetter:
 
 
 @dataclass(slots=True)
-class Told:
-    """What one webhook was told.
+class DeliveryState:
+    """The delivery state of one webhook.
 
     Attributes:
-        seq: The last record that it was told of, or that it is not told of.
+        seq: The last record that was delivered, given up, or not selected for it.
         changes: The numbers of the changes of history that were known then, as hexadecimal digits.
-        dead: What it did not accept, oldest first.
-        forgotten: How many dead letters were forgotten, because there were too many.
+        dead: Events it did not accept, oldest first.
+        forgotten: Dead letters dropped because there were more than `MOST_DEAD`.
     """
 
     seq: int
@@ -52,8 +52,8 @@ class Told:
     dead: list[DeadLetter] = field(default_factory=list)
     forgotten: int = 0
 
-    def bury(self, letter: DeadLetter) -> None:
-        """Keep an event that was not accepted."""
+    def add_dead(self, letter: DeadLetter) -> None:
+        """Add an event that was not accepted."""
         self.dead = [one for one in self.dead if one.seq != letter.seq]
         self.dead.append(letter)
         if len(self.dead) > MOST_DEAD:
@@ -61,24 +61,24 @@ class Told:
             del self.dead[: len(self.dead) - MOST_DEAD]
 
 
-def load(disk: Disk) -> dict[str, Told]:
-    """Read what is remembered; blocking. A file that makes no sense counts as none. Raises `OSError`."""
+def load(disk: Disk) -> dict[str, DeliveryState]:
+    """Read the file; blocking. A malformed file counts as none. Raises `OSError`."""
     if not disk.exists(FILE):
         return {}
     try:
         found = json.loads(disk.read(FILE))
-        return {str(name): _told(value) for name, value in found.items()}
+        return {str(name): _parsed(value) for name, value in found.items()}
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return {}
 
 
-def _told(value: Any) -> Told:
+def _parsed(value: Any) -> DeliveryState:
     dead = [
         DeadLetter(int(one["seq"]), int(one["time"]), int(one["attempts"]), str(one["reason"]))
         for one in value["dead"]
     ]
     changes = [str(one) for one in value["changes"]]
-    return Told(int(value["seq"]), changes, dead[-MOST_DEAD:], int(value["forgotten"]))
+    return DeliveryState(int(value["seq"]), changes, dead[-MOST_DEAD:], int(value["forgotten"]))
 
 
 def save(disk: Disk, packed: bytes) -> None:
@@ -86,6 +86,6 @@ def save(disk: Disk, packed: bytes) -> None:
     disk.write_atomic(FILE, packed)
 
 
-def pack(told: Iterable[tuple[str, Told]]) -> bytes:
+def pack(states: Iterable[tuple[str, DeliveryState]]) -> bytes:
     """Return the file's content."""
-    return json.dumps({name: asdict(one) for name, one in told}).encode() + b"\n"
+    return json.dumps({name: asdict(one) for name, one in states}).encode() + b"\n"

@@ -66,7 +66,7 @@ class Row:
 
     Attributes:
         name: Its id.
-        azure: What Azure calls it; several where headers tell them apart.
+        azure: What Azure calls it; several where headers distinguish them.
         method: Of HTTP.
         tail: The part of the query that chooses it, with its question mark; empty if there is none.
         parameters: Names of headers and query parameters, keys of `blob_parameters.ALL`.

@@ -120,7 +120,7 @@ _PLACES: Final = (
     ),
     _path(
         "blob",
-        "The blob. Slashes in its name may stand as they are.",
+        "The blob. Slashes in its name need no encoding.",
         {"type": "string", "minLength": 1, "maxLength": 1024},
         example="8888/call.mp3",
     ),

@@ -1,6 +1,6 @@
 """The blobs interface: docs/wire/blobs.md, sections 5 and 8, and api/blobs/request_names.py.
 
-Azure tells operations apart by `restype` and `comp` in the query, where OpenAPI knows paths only. Each
+Azure distinguishes operations by `restype` and `comp` in the query, where OpenAPI knows paths only. Each
 path here therefore ends with the part of the query that chooses the operation, as descriptions of such
 services do; the field `x-azure-operations` names what Azure calls it.
 """
@@ -19,7 +19,7 @@ TAG: Final = "blobs"
 ABOUT: Final = (
     "Recordings and other files in containers, searchable by tag, for clients of Azure Blob Storage: the "
     "part of its REST API that is offered. A request is authorized by a token (SAS) in its query, or by "
-    "Shared Key. Operations are chosen by `restype` and `comp`, which stand in the path here. Headers "
+    "Shared Key. Operations are chosen by `restype` and `comp`, which are part of the path here. Headers "
     "named `x-ms-`, conditions and query parameters that an operation does not list are refused. The "
     "rules are in docs/wire/blobs.md."
 )

@@ -313,7 +313,7 @@ class App:
                 stopping=self.stopping,
             )
         except Exception as error:
-            # The head is out: all that is left is to end the connection, which tells the client.
+            # The head is sent: ending the connection is the only way left to signal the error.
             self._log_fault(error)
         return response.status
 

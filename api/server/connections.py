@@ -222,7 +222,7 @@ class GuardedStream(trio.abc.HalfCloseableStream):
                 await self.send_eof()
             if not self._reading:
                 await self._read_off()
-            # Else whoever reads throws away the rest, and closes: the reader, or another who closes.
+            # Else the reader, or another task that closes, discards the rest and closes.
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             self.socket.close()
         finally:

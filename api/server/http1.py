@@ -52,15 +52,15 @@ PLENTY_BYTES = 16384
 """A peer that sent this much at once is offered RECEIVE_MORE_BYTES: a large body then needs fewer steps."""
 RECEIVE_MORE_BYTES = 512 * 1024
 PASSED_ON_BYTES = 65536
-"""A piece of an answer from this length on is not copied together with what goes before it."""
+"""A piece of an answer from this length on is not copied together with what precedes it."""
 
 REASONS = {status.value: status.phrase.encode() for status in HTTPStatus}
 
 PROCEED = "retain.proceed"
-"""Key in the ASGI scope's state: an async callable that tells the client to send the body it waits with."""
+"""Key in the ASGI scope's state: an async callable that asks the client to send the body it waits with."""
 
 _BUSY_TEXT = b"too many connections from this address are at work; try again later\n"
-"""What a connection beyond its address' limit is told."""
+"""The response to a connection beyond its address' limit."""
 _BUSY = (
     b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Type: text/plain;charset=utf-8\r\n"
     b"Cache-Control: no-store\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%b"

@@ -213,7 +213,7 @@ class PlainConnection:
                 stopping=self._app.stopping,
             )
         except Exception as error:
-            # The head is out: all that is left is to end the connection, which tells the client.
+            # The head is sent: ending the connection is the only way left to signal the error.
             LOG.error("an answer broke off", exc_info=error)
         if not self._complete:
             self._stream.cut()

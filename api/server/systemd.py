@@ -1,4 +1,4 @@
-"""What systemd and the server tell each other: passed sockets, readiness, the watchdog.
+"""systemd: passed sockets, readiness and status notifications, the watchdog.
 
 Sources: sd_listen_fds(3), sd_notify(3), sd_watchdog_enabled(3). Other supervisors speak the same protocol.
 """
@@ -56,7 +56,7 @@ def passed_sockets(environ: MutableMapping[str, str], process: int) -> list[sock
 
 
 class Supervisor:
-    """Tells the supervisor how the server is. Does nothing if none asked to be told.
+    """Notifies the supervisor of the server's state. Does nothing if none asked for it.
 
     Args:
         environ: The environment.
@@ -74,7 +74,7 @@ class Supervisor:
         asked = self._place and interval.isdecimal() and int(interval) > 0 and owner == str(process)
         self.watchdog_s = int(interval) / 1e6 if asked else None
 
-    def tell(self, *assignments: str) -> None:
+    def notify(self, *assignments: str) -> None:
         """Send assignments such as `READY=1` as one message. A failure is logged."""
         if not self._place:
             return
@@ -83,10 +83,10 @@ class Supervisor:
                 sending.settimeout(PATIENCE_S)
                 sending.sendto("\n".join(assignments).encode(), self._place)
         except OSError as error:
-            LOG.warning("the supervisor cannot be told", extra={"facts": {"errno": error.errno}})
+            LOG.warning("the supervisor cannot be notified", extra={"facts": {"errno": error.errno}})
 
     async def show_life(self) -> None:
         """Send signs of life from the event loop, at twice the rate that the supervisor asks for."""
         while self.watchdog_s is not None:
-            self.tell("WATCHDOG=1")
+            self.notify("WATCHDOG=1")
             await trio.sleep(self.watchdog_s / 2)

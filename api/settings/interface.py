@@ -66,7 +66,7 @@ class Settings:
         if isinstance(address, Me):
             return self._me(request, address, caller)
         if caller.method is Method.ANONYMOUS and address.level is not Level.GLOBAL:
-            # Nobody in particular has no settings of his own.
+            # An anonymous user has no settings.
             raise self._identity.challenge("credentials needed")
         asker = self._asker(caller)
         reading = request.method in {"GET", "HEAD"}

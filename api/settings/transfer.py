@@ -16,7 +16,7 @@ FORMAT = "retain-settings-1"
 LEVELS = {"global": Level.GLOBAL, "user": Level.USER, "device": Level.DEVICE}
 _NAMES = {level: name for name, level in LEVELS.items()}
 _WRAPPING = 3
-"""What stands around a document in an export: the object, its list, and the entry."""
+"""The text around a document in an export: the object, its list, and the entry."""
 
 NAME_BYTES_MAX = 4096
 

@@ -44,7 +44,7 @@ _ENGINE: tuple[tuple[str, str, Callable[[Statistics], float]], ...] = (
         "How late the oldest erasure that is due is.",
         lambda s: s.erasure_lag_ns / 1e9,
     ),
-    ("retain_payload_files", "Files that live content stands in.", lambda s: s.payload_files),
+    ("retain_payload_files", "Files that hold live content.", lambda s: s.payload_files),
     ("retain_payloads_lost", "Those of them that are missing or damaged.", lambda s: s.payloads_lost),
     (
         "retain_clock_behind_seconds",

@@ -37,7 +37,7 @@ def readiness(statistics: Statistics) -> tuple[bool, str]:
     if statistics.payloads_lost:
         count = statistics.payloads_lost
         bodies = "body is" if count == 1 else "bodies are"
-        return True, f"degraded: {count} {bodies} lost; `retain journal lost` lists what is gone"
+        return True, f"degraded: {count} {bodies} lost; `retain journal lost` lists them"
     if statistics.clock.ahead:
         return True, "degraded: the clock jumped ahead; nothing is destroyed by it until it has held"
     if statistics.clock.behind > BEHIND:
@@ -53,8 +53,8 @@ def readiness(statistics: Statistics) -> tuple[bool, str]:
     return True, "ok"
 
 
-async def watch_readiness(statistics: Callable[[], Statistics], tell: Callable[[str], None]) -> None:
-    """Log readiness when it changes, and hand each change to `tell`. Runs until cancelled."""
+async def watch_readiness(statistics: Callable[[], Statistics], notify: Callable[[str], None]) -> None:
+    """Log readiness when it changes, and pass each change to `notify`. Runs until cancelled."""
     before = (True, "ok")
     while True:
         now = readiness(statistics())
@@ -62,6 +62,6 @@ async def watch_readiness(statistics: Callable[[], Statistics], tell: Callable[[
             ready, why = now
             level = logging.INFO if why == "ok" else logging.WARNING if ready else logging.ERROR
             LOG.log(level, "readiness changed", extra={"facts": {"ready": ready, "state": why}})
-            tell(why)
+            notify(why)
         before = now
         await trio.sleep(LOOK_S)

@@ -19,7 +19,7 @@ FORWARDING: Final = (
     "x-real-ip",
     "via",
 )
-"""Headers by which proxies tell of themselves and of the request that they got."""
+"""Headers by which proxies describe themselves and the request they received."""
 PAUSE_S: Final = 1.0
 """Between two looks: a request in between costs nothing."""
 

@@ -2,7 +2,7 @@
 
 Sessions, searches under way and everything else that a page remembers are in that one process. What is
 carried are ASGI's own messages (HTTP, version 2.x of that part of ASGI), one connection a request: msgpack
-maps, one after the other. Bodies are carried piece by piece; whoever does not read makes the other side wait.
+maps, one after the other. Bodies are carried piece by piece; a side that does not read makes the other wait.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ class Pages:
         if not begun:
             await _unavailable(send)
         elif not ended:
-            raise ConnectionError("the process that makes the pages has gone, in the middle of an answer")
+            raise ConnectionError("the process that renders the pages ended in the middle of a response")
 
 
 async def _carry_request(

@@ -1,4 +1,4 @@
-"""What stands in files of the data folder beside the journal, as a worker sees it: keys, users, logins.
+"""The files of the data folder beside the journal, as a worker sees them: keys, users, logins.
 
 Keys and users are changed in one process, which publishes that before it answers. A worker compares the
 published number at each look and reads the files again where it has moved: so a key that was replaced, or a

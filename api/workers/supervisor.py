@@ -184,7 +184,7 @@ class Workers:
                 nursery.start_soon(self._ask, worker)
 
     def shown(self) -> list[dict[str, Any]]:
-        """Return what an operator is told of each worker, as of the last reports."""
+        """Return the last report of each worker, for operators."""
         rows = []
         for worker in sorted(self._workers.values(), key=lambda one: one.index):
             report = worker.report
@@ -281,7 +281,7 @@ class Workers:
                 nursery.start_soon(serve, trio.SocketStream(accepted), _process_of(accepted))
 
     async def _serve(self, stream: trio.SocketStream, process: int) -> None:
-        """Talk with one worker, until one of the two goes."""
+        """Exchange messages with one worker until either side ends."""
         worker = self._workers.get(process)
         if worker is None:  # no child of ours
             await trio.aclose_forcefully(stream)
@@ -357,7 +357,7 @@ def _unix_listener() -> trio.socket.SocketType:
 
 
 def resident_bytes() -> int:
-    """Return how much memory this process occupies; 0 where the system does not tell."""
+    """Return how much memory this process occupies; 0 where the system does not say."""
     try:
         with open("/proc/self/statm", encoding="ascii") as file:
             return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")

@@ -19,13 +19,13 @@ from retain.journal.backup.places import check_backup_place
 ACCOUNTS: Final = "accounts"
 """Where tenants' keys are (api/admin/tenants.py)."""
 NOTIFICATIONS: Final = "notifications"
-"""How far webhooks were told (api/notifications/store.py)."""
+"""The delivery state of webhooks (api/notifications/store.py)."""
 USERS: Final = "users"
 """Where users are who were added on the command line (api/admin/users.py)."""
 
 
 def others(disk: Disk) -> list[str]:
-    """Return the files that a restored server needs besides journal and payloads: keys, and what was told."""
+    """Return the files that a restored server needs besides journal and payloads: keys, users, webhooks."""
     keys = [name for name in (KEY_FILE, USERS, NOTIFICATIONS) if disk.exists(name)]
     accounts = sorted(disk.names(ACCOUNTS)) if disk.exists(ACCOUNTS) else []
     return [*keys, *(f"{ACCOUNTS}/{name}" for name in accounts)]
@@ -69,7 +69,7 @@ def create(
         raise Unavailable(f"no backup was made: {error}", reason="backup") from error
 
 
-def told(manifest: Manifest) -> dict[str, Any]:
+def facts_of(manifest: Manifest) -> dict[str, Any]:
     """Return what a backup covers, as JSON values."""
     return {
         "journal": manifest.identity.hex(),

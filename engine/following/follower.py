@@ -239,7 +239,7 @@ class Follower:
         for callback in self._committed:
             callback(state.seq)
 
-    async def told(self, message: Any) -> Any:
+    async def receive(self, message: Any) -> Any:
         """Take what the leader says.
 
         Raises:

@@ -74,7 +74,7 @@ class Followed:
             disk, loaded, self.board, following, options=self.engine.options, clock=self.clock
         )
         self.nursery.start_soon(leading.run, self.followers.handle)
-        self.nursery.start_soon(following.run, follower.told)
+        self.nursery.start_soon(following.run, follower.receive)
         self.links.append(following)
         return follower
 

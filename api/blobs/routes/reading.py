@@ -42,7 +42,7 @@ _GUARDS: Final = [
     ("Content-Security-Policy", "sandbox"),
     ("Referrer-Policy", "no-referrer"),
 ]
-"""A browser runs nothing it finds in a blob, and tells no other site the URL, which may hold a token."""
+"""A browser executes nothing in a blob, and sends no other site the URL, which may contain a token."""
 
 
 async def find_blob(call: Call, *, prefix: str = "") -> tuple[BlobEntry, int]:

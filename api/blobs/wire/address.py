@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 ROOT: Final = "$root"
-"""The container of blobs that stand directly below the account."""
+"""The container of blobs directly below the account."""
 
 _SECONDARY: Final = "-secondary"
 _CONTAINER_TYPES: Final = frozenset({"container", "account"})

@@ -85,7 +85,7 @@ def parse_batch(body: bytes, boundary: bytes) -> list[BatchPart]:
 
 def _part(piece: bytes) -> BatchPart:
     if not piece.startswith(b"\r\n"):
-        raise _malformed("A line begins with the boundary and goes on.")
+        raise _malformed("A line begins with the boundary, but has other characters after it.")
     head, blank, request = piece[2:].partition(b"\r\n\r\n")
     if not blank:
         raise _malformed("A part has no empty line after its headers.")

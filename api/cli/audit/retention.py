@@ -49,10 +49,10 @@ def command(config_path: Path | None, data: str | None, *, as_json: bool) -> Non
         kept = kept_by_holds(state, chain.from_iterable(due(state.records, now, policy)), disk)
     found = report(state, now, policy, kept)
     if as_json:
-        told = asdict(found)
-        lag = told.pop("lag") / SECOND
-        told["oldest_due"] = None if found.oldest_due is None else timestamp(found.oldest_due)
-        print_json({"at": timestamp(now), **told, "lag_seconds": lag})
+        values = asdict(found)
+        lag = values.pop("lag") / SECOND
+        values["oldest_due"] = None if found.oldest_due is None else timestamp(found.oldest_due)
+        print_json({"at": timestamp(now), **values, "lag_seconds": lag})
     else:
         _print(found)
     if found.lag > OVERDUE_WARNING_S * SECOND:

@@ -238,10 +238,10 @@ def _tell(found: Verification) -> None:
         return
     kinds = Counter(str(one.kind) for one in report.findings if not one.harmless)
     kinds.update({"event": len(found.events)} if found.events else {})
-    told = ", ".join(f"{count} × {kind}" for kind, count in kinds.items())
+    kinds_found = ", ".join(f"{count} × {kind}" for kind, count in kinds.items())
     mend = _mending(found)
-    who = " `retain audit log -i journal` tells who did it." if found.changes else ""
-    console.print(Text(f"Found: {told}.{mend}{who}", style="bold red"))
+    who = " `retain audit log -i journal` shows who did it." if found.changes else ""
+    console.print(Text(f"Found: {kinds_found}.{mend}{who}", style="bold red"))
 
 
 def _mending(found: Verification) -> str:

@@ -18,7 +18,7 @@ from retain.api.cli.progress import asked_progress, byte_progress
 from retain.api.cli.run import actor, json_option, print_json, run_action
 from retain.api.cli.words import counted
 from retain.engine import SystemClock
-from retain.engine.audit.backups import told
+from retain.engine.audit.backups import facts_of
 from retain.engine.core.time import timestamp
 from retain.journal.backup.create import check_backup
 from retain.journal.backup.places import check_apart
@@ -89,7 +89,7 @@ def verify_command(folder: Path, as_json: bool) -> None:
             manifest, wrong = check_backup(journal.RealDisk(folder, create=False), update)
     except (journal.JournalError, OSError) as error:
         raise Stopped(f"{folder}: {error}", WRONG) from None
-    facts = {**told(manifest), "time": timestamp(manifest.time), "wrong": wrong}
+    facts = {**facts_of(manifest), "time": timestamp(manifest.time), "wrong": wrong}
     if as_json:
         print_json(facts)
     else:
@@ -166,7 +166,7 @@ def restore_command(
     except OSError as error:
         raise Stopped(str(error), FAILED) from None
     facts: dict[str, Any] = {
-        **told(report.manifest),
+        **facts_of(report.manifest),
         "time": timestamp(report.manifest.time),
         "erased_parts": report.erased,
         "seq": report.seq,

@@ -30,7 +30,7 @@ def command(config_path: Path | None, data: str | None, as_json: bool) -> None:
     """Check configuration, permissions, clock, limits, disk, proxy, journal and payloads; say what to do.
 
     It changes nothing and works with or without a running server. It looks at a sample; `retain audit verify`
-    checks the whole journal. To see what your proxy tells the server, make a request through it first.
+    checks the whole journal. To check the proxy, make a request through it first.
 
     Exit code: 0 nothing is wrong, 1 there are warnings or errors.
     """
@@ -111,7 +111,7 @@ def _configuration(path: Path | None, config: Config, notes: list[str]) -> Itera
 def _server(folder: Path, config: Config) -> Iterator[CheckResult]:
     try:
         status: dict[str, Any] = ask(folder, "status", actor=actor())
-        told: dict[str, Any] = ask(folder, "doctor", actor=actor())
+        found: dict[str, Any] = ask(folder, "doctor", actor=actor())
     except Unreachable:
         text = "none answers: its clock, its proxy and its payloads were not looked at"
         yield CheckResult("server", NOTE, text, "start it with `retain serve`, then call this again")
@@ -121,6 +121,6 @@ def _server(folder: Path, config: Config) -> Iterator[CheckResult]:
         yield CheckResult("server", ERROR, f"it cannot say how it is: {refusal.message}", "look at its log")
         return
     yield from checkup.server_state(status)
-    yield checkup.descriptors(told["descriptors"], "of the server")
-    yield checkup.payloads(told)
-    yield from checkup.proxy(config, told["requests"])
+    yield checkup.descriptors(found["descriptors"], "of the server")
+    yield checkup.payloads(found)
+    yield from checkup.proxy(config, found["requests"])

@@ -85,8 +85,8 @@ def command(
     else:
         show_selection(asked, dossier.subjects)
         things, files = counted(written["things"], "thing"), counted(written["files"], "file")
-        told = f"{things}, {files}, {counted(written['actions'], 'line')} of the log"
-        click.echo(f"Wrote {told} to {visible(str(output))}.")
+        wrote = f"{things}, {files}, {counted(written['actions'], 'line')} of the log"
+        click.echo(f"Wrote {wrote} to {visible(str(output))}.")
         for name in written["missing"]:
             click.echo(f"Erased during the export, not included: {visible(name)}", err=True)
 
@@ -99,14 +99,14 @@ def _written(
     missing: list[str] = []
     count = 0
     for entry in dossier.entries():
-        for told, attachment in zip(entry.facts["files"], entry.files, strict=True):
+        for facts, attachment in zip(entry.facts["files"], entry.files, strict=True):
             count += 1
-            told["path"] = path_of(count, attachment.name)
+            facts["path"] = path_of(count, attachment.name)
             try:
-                _store(folder, output, told["path"], attachment)
+                _store(folder, output, facts["path"], attachment)
             except journal.Corrupt:
                 missing.append(attachment.name)
-                told["path"] = None
+                facts["path"] = None
         things.append(entry.facts)
     asked = {
         name: [one.text if isinstance(one, Pattern) else one for one in values]

@@ -112,9 +112,14 @@ def import_command(
         touched = {difference.place for difference in found}
         stated = [entry(place, value) for place, value in new.items() if place in touched]
         ended = [entry(place, {}) for place in old if place in touched and place not in new]
-        for documents, gone in _chunks(stated, ended):
+        for documents, names in _chunks(stated, ended):
             run_action(
-                config_path, data, "settings import", application=application, documents=documents, ended=gone
+                config_path,
+                data,
+                "settings import",
+                application=application,
+                documents=documents,
+                ended=names,
             )
     if as_json:
         print_json([_row(difference) for difference in found])

@@ -1,6 +1,6 @@
 """Emptying a container of any size: in the background, with progress, until it is done or stopped.
 
-Nothing of it is kept over a restart of the server: emptying the container again goes on with what is left.
+Its state does not outlive the server: after a restart, empty the container again to delete the rest.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ class Emptying:
         tenant: The container's tenant.
         container: The container.
         by: Who started it, as they are called.
-        actor: Who deletes, as it stands in the audit log.
+        actor: Who deletes, as the audit log names them.
         total: How many blobs there were at the start.
         began: When, in seconds of Trio's clock.
-        gone: How many were deleted.
+        deleted: How many were deleted.
         kept: How many stayed: held, leased, or written meanwhile.
         done: Whether it has ended.
         stopped: Whether somebody stopped it.
@@ -54,7 +54,7 @@ class Emptying:
     actor: str
     total: int
     began: float
-    gone: int = 0
+    deleted: int = 0
     kept: int = 0
     done: bool = False
     stopped: bool = False
@@ -64,12 +64,12 @@ class Emptying:
     @property
     def percent(self) -> int:
         """How much of it is done; 100 only at its end."""
-        return 100 if self.done else min(99, int(100 * (self.gone + self.kept) / max(1, self.total)))
+        return 100 if self.done else min(99, int(100 * (self.deleted + self.kept) / max(1, self.total)))
 
     @property
     def words(self) -> str:
         """How far it is, with the time that the rest takes at the same rate."""
-        seen = self.gone + self.kept
+        seen = self.deleted + self.kept
         text = f"{counted(seen, 'blob')} of {self.total:,}"
         text += f", {self.kept:,} of them stay" if self.kept else ""
         seconds = trio.current_time() - self.began
@@ -80,7 +80,7 @@ class Emptying:
     @property
     def outcome(self) -> str:
         """What came of it, once it has ended."""
-        text = f"Deleted {counted(self.gone, 'blob')} of {self.container}."
+        text = f"Deleted {counted(self.deleted, 'blob')} of {self.container}."
         if self.kept:
             text += f" {counted(self.kept, 'blob')} stayed: held, leased or written meanwhile."
         if self.stopped:
@@ -176,7 +176,7 @@ class Emptyings:
                     raise
                 work.kept += 1
             else:
-                work.gone += 1
+                work.deleted += 1
 
         async with trio.open_nursery() as nursery:
             for name in names:

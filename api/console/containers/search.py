@@ -43,7 +43,7 @@ def fault_of(text: str, error: QueryError) -> QueryFault:
     wrong = word[0] if word else rest[:1]
     after = rest[len(wrong) :]
     if word and _OPERATOR_BEFORE.search(before):
-        words = f"At character {error.position}: a value stands in single quotes."
+        words = f"At character {error.position}: put the value in single quotes."
         return QueryFault(before, wrong, after, words, f"{before}'{wrong}'{after}")
     return QueryFault(before, wrong, after, f"At character {error.position}: {error.reason}.")
 

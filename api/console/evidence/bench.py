@@ -120,7 +120,7 @@ class Bench:
         """
         if self.now is not None:
             raise Conflict(
-                f"{self.now.by} started something that still goes on: {self.now.words} "
+                f"{self.now.by} started a task that still runs: {self.now.words} "
                 "Wait until it has ended, or stop it",
                 reason="busy",
             )

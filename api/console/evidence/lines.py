@@ -12,7 +12,7 @@ from retain.engine.audit.changes import ValueChange
 from retain.engine.audit.erasures import ErasedPart
 from retain.engine.audit.log import AuditEntry
 
-#: What goes without saying, or stands in the event's own name.
+#: Details that are obvious, or part of the event's name.
 _PLAIN_CAUSES: Final = frozenset(("", "request"))
 
 
@@ -26,7 +26,7 @@ class Line:
         words: What happened.
         why: The reason, where it is worth showing.
         more: Further details.
-        gone: What was erased of it, when and why.
+        erased: What was erased of it, when and why.
         change: Values before and after, on the page of one resource.
     """
 
@@ -35,7 +35,7 @@ class Line:
     words: str
     why: str
     more: str
-    gone: Sequence[ErasedPart]
+    erased: Sequence[ErasedPart]
     change: ValueChange | None
 
     @property
@@ -69,10 +69,10 @@ def days(
     return found
 
 
-def _line(entry: AuditEntry, gone: Sequence[ErasedPart], change: ValueChange | None) -> Line:
+def _line(entry: AuditEntry, erased: Sequence[ErasedPart], change: ValueChange | None) -> Line:
     words = (entry.event or f"{entry.interface} {entry.verb}").replace("-", " ").capitalize()
     why = "" if entry.cause in _PLAIN_CAUSES else entry.cause.replace("-", " ")
-    return Line(entry, _shape(entry), words, why, _more(entry), gone, change)
+    return Line(entry, _shape(entry), words, why, _more(entry), erased, change)
 
 
 def _shape(entry: AuditEntry) -> str:

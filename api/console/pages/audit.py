@@ -35,7 +35,7 @@ async def show(call: PageCall) -> Response:
     if wanted is not None:
         before, after = (_seq(call.args.get(name, "")) for name in ("before", "after"))
         found = await evidence.read(lambda: page(evidence.trail, wanted, before=before, after=after))
-    gone = await evidence.read(evidence.erasures.of, [one.seq for one in found.entries if one.erased])
+    erased = await evidence.read(evidence.erasures.of, [one.seq for one in found.entries if one.erased])
     return call.page(
         "audit.html",
         status=200 if wanted is not None else 400,
@@ -44,7 +44,7 @@ async def show(call: PageCall) -> Response:
         interfaces=list(INTERFACES),
         verbs=list(VERBS),
         found=found,
-        days=days(found.entries, gone, call.zone),
+        days=days(found.entries, erased, call.zone),
         records=call.desk.engine.statistics().seq,
         narrowed=_narrowed(call),
         link=lambda **more: _link(call, more),

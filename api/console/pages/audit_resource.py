@@ -27,7 +27,7 @@ from retain.engine.audit.timeline import before as records_before
 
 RESOURCE: Final = "/console/audit/resources/<number>"
 CONTEXT: Final = 450
-"""Earlier records that are read so that changes of older values can be told."""
+"""Earlier records that are read to show changes of older values."""
 
 
 async def show(call: PageCall, number: str) -> Response:
@@ -44,7 +44,7 @@ async def show(call: PageCall, number: str) -> Response:
         lambda: records_before(evidence.trail, resource, found.entries[-1].seq, count=CONTEXT)
     )
     changed = changes([*earlier, *reversed(found.records)])
-    gone = await evidence.read(evidence.erasures.of, [one.seq for one in found.entries if one.erased])
+    erased = await evidence.read(evidence.erasures.of, [one.seq for one in found.entries if one.erased])
     first = entry_of(earlier[0]) if earlier else found.entries[-1]
     then = None if at is None else await evidence.read(_then, evidence.trail, resource, at)
     return call.page(
@@ -54,7 +54,7 @@ async def show(call: PageCall, number: str) -> Response:
         number=number,
         name=next((one.subject for one in found.entries if one.subject), ""),
         found=found,
-        days=days(found.entries, gone, call.zone, changed),
+        days=days(found.entries, erased, call.zone, changed),
         values=call.role is Role.ADMINISTRATOR,
         at=call.args.get("at", ""),
         fault=fault,
@@ -66,7 +66,7 @@ async def show(call: PageCall, number: str) -> Response:
 async def prove(call: PageCall, number: str) -> Response:
     """Return a receipt for the resource under a checkpoint of this moment: a page, or JSON."""
     resource = _resource(number)
-    made = await call.desk.administration.checkpoints.tell(actor=call.actor)
+    made = await call.desk.administration.checkpoints.show(actor=call.actor)
     key, note = Verifier.parse(made["key"]), made["checkpoint"].encode()
     as_json = call.args.get("format") == "json"
     disk = call.desk.engine.disk

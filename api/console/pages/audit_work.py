@@ -13,7 +13,7 @@ from retain.api.admin.moments import instant
 from retain.api.console.call import PageCall
 from retain.api.console.forms.audit import BAD_MOMENT, FilterForm
 from retain.api.console.pages.audit import AUDIT
-from retain.api.console.receipt_page import told
+from retain.api.console.receipt_page import facts_of
 from retain.api.console.route import Route
 from retain.api.console.sessions import Notice
 from retain.api.html.filters import number
@@ -107,7 +107,7 @@ async def live(call: PageCall) -> Response:
 
 async def checkpoint(call: PageCall) -> Response:
     """Return a checkpoint of this moment, as a file."""
-    made = await call.desk.administration.checkpoints.tell(actor=call.actor)
+    made = await call.desk.administration.checkpoints.show(actor=call.actor)
     name = f'attachment; filename="{made["size"]:020}.checkpoint"'
     return call.answer(made["checkpoint"], 200, TEXT, {"Content-Disposition": name})
 
@@ -129,7 +129,7 @@ async def check_receipt(call: PageCall) -> Response:
     trusted = (await call.desk.evidence.read(read_key, call.desk.engine.disk)).verifier
     facts, reason = None, ""
     try:
-        facts = told(await call.desk.evidence.read(lambda: check(parse(data), trusted)))
+        facts = facts_of(await call.desk.evidence.read(lambda: check(parse(data), trusted)))
     except BadReceipt as error:
         reason = str(error)
     return call.page(

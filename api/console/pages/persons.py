@@ -202,8 +202,8 @@ async def _things(call: PageCall, work: Work) -> list[Thing]:
     for start in range(0, len(found), MOST_TARGETS):
         some = found[start : start + MOST_TARGETS]
         targets = [packed(one.target) for one in some]
-        told = await rights.erase(actor=call.actor, targets=targets, dry_run=True)
-        things += [Thing(one, row["status"]) for one, row in zip(some, told["results"], strict=True)]
+        planned = await rights.erase(actor=call.actor, targets=targets, dry_run=True)
+        things += [Thing(one, row["status"]) for one, row in zip(some, planned["results"], strict=True)]
     return things
 
 

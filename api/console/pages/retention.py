@@ -184,9 +184,9 @@ async def empty(call: PageCall, tenant: str, container: str) -> Response:
 
 
 async def stop(call: PageCall, tenant: str, container: str) -> Response:
-    """Stop emptying; what is deleted is gone, the rest stays."""
+    """Stop emptying; blobs deleted so far are not restored."""
     stopped = call.desk.emptyings.stop(tenant, container)
-    words = "Stopped. What was deleted before is gone." if stopped else "It had ended already."
+    words = "Stopped. Blobs deleted before are not restored." if stopped else "It had already ended."
     return call.go(
         container_address(tenant, container, "remove"), Notice(words, "due" if stopped else "live")
     )

@@ -37,7 +37,8 @@ def walk(group: click.Group, path: tuple[str, ...] = ()) -> Iterator[tuple[str, 
             yield " ".join((*path, name)), command
 
 
-COMMANDS = dict(walk(main))
+#: Benchmarks are for developers and know no data folder.
+COMMANDS = {name: one for name, one in walk(main) if not name.startswith("bench ")}
 
 
 def options(command: click.Command) -> dict[str, click.Option]:

@@ -371,7 +371,7 @@ async def test_long_work_is_done_one_at_a_time_and_can_be_stopped() -> None:
         named: Any = {"by": "ann", "session": "s", "phases": ("Reading",)}
         work = bench.start("verify", endless, **named)
         await begun.wait()
-        with pytest.raises(Conflict, match="ann started something"):
+        with pytest.raises(Conflict, match="ann started a task"):
             bench.start("state", endless, **named)
         assert work.words.startswith("Reading: record ")
         bench.stop()
@@ -393,7 +393,7 @@ async def test_an_auditor_stops_only_their_own_work() -> None:
     async with console() as server:
         ann, otto = await server.signed_in(), await server.signed_in("Auditor")
         await ann.send("/console/audit/stop", {}, "/console/audit")
-        assert "It had ended already." in (await ann.get("/console/audit")).text
+        assert "It had already ended." in (await ann.get("/console/audit")).text
         assert (await otto.get("/console/audit/work")).text == '{"id": null}'
 
 

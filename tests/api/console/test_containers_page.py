@@ -146,10 +146,10 @@ async def test_a_search_finds_by_tags_and_by_the_beginning_of_names() -> None:
         (
             "A = 'x' AND StoredTime >= 2026-11-01 AND Q = 'y'",
             "2026-11-01",
-            "At character 27: a value stands in single quotes.",
+            "At character 27: put the value in single quotes.",
             "A = 'x' AND StoredTime >= '2026-11-01' AND Q = 'y'",
         ),
-        ("A = CALL", "CALL", "At character 5: a value stands in single quotes.", "A = 'CALL'"),
+        ("A = CALL", "CALL", "At character 5: put the value in single quotes.", "A = 'CALL'"),
         ("A = 'x' OR B = 'y'", "OR", "At character 9: unexpected &#39;OR&#39;.", None),
         ("A = 'x' AND", "", "The expression as a whole: it ends too soon.", None),
         ("<b>", "&lt;b&gt;", "At character 1: unexpected &#39;&lt;&#39;.", None),

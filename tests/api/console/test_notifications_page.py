@@ -31,7 +31,7 @@ async def test_dead_letters_are_shown_and_sent_again() -> None:
     async with console(Config(users=USERS, webhooks=(HOOK,))) as server:
         webhook = server.administration.notifier.webhooks["pipeline"]
         webhook._post = receive
-        webhook.told.dead = [DeadLetter(2, server.engine.now(), 7, "answered 400")]
+        webhook.delivery.dead = [DeadLetter(2, server.engine.now(), 7, "answered 400")]
         browser = await server.signed_in()
         page = await browser.get(PAGE)
         assert "answered 400" in page.text
@@ -52,6 +52,6 @@ async def test_dead_letters_are_shown_and_sent_again() -> None:
 
 async def test_a_webhook_that_is_not_there_is_not_found() -> None:
     async with console(Config(users=USERS, webhooks=(HOOK,))) as server:
-        server.administration.notifier.webhooks["pipeline"].told.dead = [DeadLetter(1, 0, 1, "x")]
+        server.administration.notifier.webhooks["pipeline"].delivery.dead = [DeadLetter(1, 0, 1, "x")]
         browser = await server.signed_in()
         assert (await browser.send(f"{PAGE}/retry", {"webhook": "nope"}, PAGE)).status == 404

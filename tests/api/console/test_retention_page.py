@@ -145,7 +145,7 @@ async def test_emptying_is_followed_stopped_and_gone_on_with(monkeypatch: pytest
         gate.set()
         assert "It was stopped; empty it again to go on." in (await browser.get(at("/remove"))).text
         await browser.send(at("/empty/stop"), {}, at("/remove"))
-        assert "It had ended already." in (await browser.get(at("/remove"))).text
+        assert "It had already ended." in (await browser.get(at("/remove"))).text
         await browser.ask("POST", at("/empty"), form=sent)
         with trio.fail_after(30):
             while await blobs(server):

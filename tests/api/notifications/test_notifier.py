@@ -96,7 +96,7 @@ async def settled(notifier: Notifier) -> None:
     """Wait until all that is durable was told; the clock hurries through pauses."""
     for webhook in notifier.webhooks.values():
         with trio.fail_after(1e9):
-            while webhook.told.seq < notifier._engine.statistics().durable:  # noqa: ASYNC110 - for a test only
+            while webhook.delivery.seq < notifier._engine.statistics().durable:  # noqa: ASYNC110 - for a test only
                 await trio.sleep(0.5)
 
 
@@ -205,7 +205,7 @@ async def test_what_is_refused_is_sent_again_and_later_events_wait(
         await store_.container()
         await store_.blob("a")
         await settled(notifier)
-        course = notifier.webhooks["pipeline"].course
+        course = notifier.webhooks["pipeline"].counts
     assert receiver.kinds == ["container.created", "blob.created"]
     assert len(receiver.tried) == 5
     assert trio.current_time() - began > 0.5 + 1 + 2
@@ -224,14 +224,14 @@ async def test_what_is_never_accepted_is_a_dead_letter_and_can_be_sent_again(
             await store_.container()
             await settled(notifier)
             webhook = notifier.webhooks["pipeline"]
-            (letter,) = webhook.told.dead
+            (letter,) = webhook.delivery.dead
             assert letter.reason == f"answered {answers[0]}"
             assert receiver.heard == []
             receiver.answers = [500]
             assert await webhook.resend() == 0
             receiver.answers = []
             assert await webhook.resend() == 1
-            assert webhook.told.dead == []
+            assert webhook.delivery.dead == []
             assert receiver.kinds == ["container.created"]
 
 
@@ -262,7 +262,7 @@ async def test_what_was_erased_while_it_waited_is_not_sent_and_nothing_kept_name
             await store_.blob("secret-name")
             await settled(notifier)
             webhook = notifier.webhooks["pipeline"]
-            (letter,) = webhook.told.dead
+            (letter,) = webhook.delivery.dead
             await notifier.save()
             assert b"secret-name" not in disk.read(store.FILE)
             await delete(engine, "secret-name")
@@ -310,7 +310,7 @@ async def test_after_a_restore_the_new_history_is_told_under_new_ids(quick_clock
         await engine.submit(RecordChange(actor="cli", mended=change, random=bytes(8)))
         async with telling(engine, after) as notifier:
             await settled(notifier)
-            assert notifier.webhooks["pipeline"].told.changes == [(b"n" * 16).hex()]
+            assert notifier.webhooks["pipeline"].delivery.changes == [(b"n" * 16).hex()]
     assert "journal.changed" in after.kinds
     epoch = (b"n" * 16).hex()[:8]
     assert all(event["id"].startswith(f"{epoch}-") for event in after.heard)
@@ -344,15 +344,15 @@ async def test_a_request_that_hangs_is_given_up_and_holds_one_of_two_threads(
 
 
 async def test_dead_letters_are_bounded() -> None:
-    told = store.Told(0)
+    delivery = store.DeliveryState(0)
     for seq in range(store.MOST_DEAD + 5):
         if seq < 5 or seq >= store.MOST_DEAD:
-            told.bury(store.DeadLetter(seq, 0, 1, "answered 400"))
+            delivery.add_dead(store.DeadLetter(seq, 0, 1, "answered 400"))
         else:
-            told.dead.append(store.DeadLetter(seq, 0, 1, "answered 400"))
-    assert len(told.dead) == store.MOST_DEAD
-    assert told.forgotten == 5
-    assert told.dead[0].seq == 5
+            delivery.dead.append(store.DeadLetter(seq, 0, 1, "answered 400"))
+    assert len(delivery.dead) == store.MOST_DEAD
+    assert delivery.forgotten == 5
+    assert delivery.dead[0].seq == 5
 
 
 @pytest.mark.parametrize(
@@ -366,9 +366,9 @@ def test_a_file_that_makes_no_sense_counts_as_none(content: bytes) -> None:
 
 def test_what_is_remembered_comes_back() -> None:
     disk = MemoryDisk()
-    told = store.Told(7, ["ab"], [store.DeadLetter(3, 4, 5, "answered 503")], 2)
-    store.save(disk, store.pack([("pipeline", told)]))
-    assert store.load(disk) == {"pipeline": told}
+    delivery = store.DeliveryState(7, ["ab"], [store.DeadLetter(3, 4, 5, "answered 503")], 2)
+    store.save(disk, store.pack([("pipeline", delivery)]))
+    assert store.load(disk) == {"pipeline": delivery}
 
 
 def test_the_secret_is_checked() -> None:
@@ -391,6 +391,6 @@ async def test_a_record_that_cannot_be_told_does_not_hold_up_the_rest(
         odd = replace(happened[1], facts={"modified": "soon"})
         outcome = await notifier.webhooks["pipeline"].send(odd)
     assert outcome.status in module.FINAL
-    assert outcome.word == "its record is odd"
+    assert outcome.word == "its record has invalid fields"
     assert receiver.tried == []
     assert "an event cannot be made of its record" in caplog.text

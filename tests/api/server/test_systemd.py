@@ -25,14 +25,14 @@ Launch = Callable[..., Server]
 @pytest.mark.parametrize("abstract", [False, True])
 def test_messages_arrive_by_path_and_by_abstract_name(tmp_path: Path, abstract: bool) -> None:
     with notifications(None if abstract else str(tmp_path / "notify")) as heard:
-        Supervisor({"NOTIFY_SOCKET": heard.place}, 1).tell("READY=1", "STATUS=ok")
+        Supervisor({"NOTIFY_SOCKET": heard.place}, 1).notify("READY=1", "STATUS=ok")
         assert heard.next() == {"READY": "1", "STATUS": "ok"}
 
 
 def test_nobody_listening_is_logged_and_no_error(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    Supervisor({"NOTIFY_SOCKET": str(tmp_path / "gone")}, 1).tell("READY=1")
-    assert [record.getMessage() for record in caplog.records] == ["the supervisor cannot be told"]
-    Supervisor({}, 1).tell("READY=1")
+    Supervisor({"NOTIFY_SOCKET": str(tmp_path / "gone")}, 1).notify("READY=1")
+    assert [record.getMessage() for record in caplog.records] == ["the supervisor cannot be notified"]
+    Supervisor({}, 1).notify("READY=1")
     assert len(caplog.records) == 1
 
 
@@ -56,7 +56,7 @@ async def test_signs_of_life_come_at_twice_the_rate(autojump_clock: MockClock) -
         with trio.move_on_after(12):
             await supervisor.show_life()
         assert [heard.next() for _ in range(3)] == [{"WATCHDOG": "1"}] * 3
-        supervisor.tell("END=1")
+        supervisor.notify("END=1")
         assert heard.next() == {"END": "1"}
 
 

@@ -6,7 +6,7 @@ import pytest
 import trio
 
 from retain.engine import StorageFailed, Unavailable, open_engine
-from retain.engine.audit.backups import ACCOUNTS, create, others, told
+from retain.engine.audit.backups import ACCOUNTS, create, facts_of, others
 from retain.engine.audit.checkpoints import KEY_FILE
 from retain.engine.testing import SteppedClock, open_memory_engine
 from retain.journal.backup.restore import restore
@@ -31,7 +31,7 @@ async def test_what_is_restored_goes_on_where_the_backup_was_made(disk: MemoryDi
         assert (moment.head, moment.payloads) == (engine._log.head, frozenset())
         await engine.submit(Put(name="later"))
         report = await trio.to_thread.run_sync(create, engine.disk, target, lambda: moment)
-        facts = told(report.manifest)
+        facts = facts_of(report.manifest)
         assert (facts["seq"], facts["root"]) == (1, moment.head.root.hex() if moment.head else "")
         assert facts["journal"] == engine._log.identity.hex()
         assert facts["files"] == len(report.manifest.entries)
