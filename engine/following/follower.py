@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import fields, replace
-from functools import partial
-from typing import Any, Final, Protocol, TypeVar, cast
+from functools import cache, partial
+from typing import Any, Final, Protocol, TypeVar, cast, get_origin, get_type_hints
 
 import trio
 
@@ -19,7 +19,6 @@ from retain.engine.core.command import Command
 from retain.engine.core.errors import Invalid, StorageFailed, Unavailable
 from retain.engine.core.made import note
 from retain.engine.core.shortages import Shortages
-from retain.engine.core.typed import wrong_field
 from retain.engine.following.messages import Decided, Durable, Facts, Settle, Submit
 from retain.engine.options import Options
 from retain.engine.snapshots.load import load_snapshot, replay, replay_warily
@@ -129,9 +128,6 @@ class Follower:
         """
         if not isinstance(command, Command):
             raise Invalid(f"{type(command).__name__} is not a command", reason="command", field="")
-        if (wrong := wrong_field(command)) is not None:
-            kind = type(command).__name__
-            raise Invalid(f"the field {wrong} of {kind} is not of its type", reason="command", field=wrong)
         try:
             long = self.state.ahead(command) is not None or _has_many_parts(command)
             decided = await self._leader.ask(Submit(command), long=long)
@@ -275,8 +271,19 @@ class Follower:
 
 def _has_many_parts(command: Command[Any]) -> bool:
     """Return whether packing the command would hold the event loop: a list of 50,000 blocks takes 0.1 s."""
-    values = (getattr(command, field.name) for field in fields(command))
-    return any(isinstance(value, tuple | list | dict) and len(value) > MANY_PARTS for value in values)
+    kind: Any = type(command)
+    return any(len(getattr(command, name)) > MANY_PARTS for name in _lists(kind))
+
+
+@cache
+def _lists(kind: Any) -> tuple[str, ...]:
+    """Return the names of a command's fields that are lists or mappings of something."""
+    origins = {name: get_origin(hint) for name, hint in get_type_hints(kind).items()}
+    return tuple(
+        field.name
+        for field in fields(kind)
+        if isinstance(origin := origins[field.name], type) and issubclass(origin, Mapping | Sequence)
+    )
 
 
 def load_follower(disk: journal.Disk, until: int) -> tuple[State, journal.FollowedJournal]:

@@ -19,6 +19,9 @@ LOG = logging.getLogger("retain.following")
 
 FACTS_S: Final = 0.5
 """How often followers get the leader's statistics, in seconds."""
+NEWS_S: Final = 0.01
+"""Least time between two messages that records became durable, in seconds. Requests do not wait for them; who
+watches for changes does."""
 LOOK_S: Final = 0.2
 """How often the leader looks at its clock for the followers where nothing else makes it look, in seconds."""
 SETTLE_S: Final = 10.0
@@ -112,7 +115,7 @@ class Followers:
             await self._news.wait()
             self._news = trio.Event()
             await self._tell(Durable(self._engine.durable))
-            await trio.sleep(0.002)  # one message for all that becomes durable meanwhile
+            await trio.sleep(NEWS_S)
 
     async def _tell_facts(self) -> None:
         while True:

@@ -78,18 +78,25 @@ class Link:
                 reason="batch",
                 limit=MESSAGE_BYTES,
             )
-        async with self._turn:
+        await _take(self._turn)
+        try:
             await self._room()
             self._number += 1
             number = self._number
-            call = self._calls[number] = trio.Event(), []
+            answered, answers = self._calls[number] = trio.Event(), []
             self._put(number, body)
             try:
-                with trio.CancelScope(shield=shielded):
-                    await call[0].wait()
+                await answered.wait()
+            except trio.Cancelled:
+                if not shielded:
+                    raise
+                with trio.CancelScope(shield=True):
+                    await answered.wait()
             finally:
                 self._calls.pop(number, None)
-        answer = call[1][0]
+        finally:
+            self._turn.release()
+        answer = answers[0]
         if isinstance(answer, Exception):
             raise answer
         return answer
@@ -153,7 +160,7 @@ class Link:
                 call[0].set()
         elif number:
             # Beyond so many at work, what comes waits unread.
-            await self._served.acquire()
+            await _take(self._served)
             nursery.start_soon(self._serve, number, body, handle)
         else:
             await handle(self._codec.unpack(body))
@@ -201,3 +208,11 @@ class Link:
     def _put(self, number: int, body: bytes) -> None:
         self._out += msgpack.packb([number, body])
         self._more.set()
+
+
+async def _take(places: trio.Semaphore) -> None:
+    """Take one of the places; where one is free, no other task has a turn meanwhile."""
+    try:
+        places.acquire_nowait()
+    except trio.WouldBlock:
+        await places.acquire()
