@@ -16,6 +16,7 @@ from pathlib import Path
 import click
 import pytest
 
+from retain.api import openapi
 from retain.api.admin.actions import Administration
 from retain.api.areas.routes import targets_of
 from retain.api.blobs.operations import ACCOUNT, BLOB, CONTAINER
@@ -85,6 +86,19 @@ async def test_every_route_of_the_pages_is_documented() -> None:
     for rule in rules:
         path, parameter, _ = rule.partition("<")
         assert re.search(rf"`(?:[A-Z]+ )?{re.escape(path)}{'' if parameter else '[`?]'}", documented), rule
+
+
+async def test_every_route_for_programs_is_described_in_openapi() -> None:
+    described = openapi.document("console", "http://127.0.0.1:8080")["paths"]
+    async with assembled_app() as app:
+        rules = {
+            (rule.rule, method)
+            for rule in (await app.pages()).url_map.iter_rules()
+            for method in rule.methods or ()
+            if not rule.rule.startswith("/console") or rule.rule.startswith("/console/api/")
+        }
+    found = {(path, method.upper()) for path, methods in described.items() for method in methods}
+    assert {(path, method) for path, method in rules if method != "OPTIONS"} == found
 
 
 def shape(parts: list[str]) -> str:

@@ -25,6 +25,7 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
+from tests.kit.manual import builder
 from tests.kit.server import ROOT
 
 pytestmark = pytest.mark.slow
@@ -210,6 +211,19 @@ def test_the_archive_is_whole(archive: Path) -> None:
     assert len(wanted) > 500
     assert wanted - names == set()
     assert not {name for name in names if name.startswith(tuple(f"retain/{part}/" for part in PARTS))}
+
+
+def test_the_wheel_and_the_archive_hold_the_documentation(wheel: Path, archive: Path) -> None:
+    if missing := builder().missing():
+        pytest.skip(f"not installed, so packed without it: {', '.join(missing)}")
+    wanted = {
+        f"retain/site/{name}" for name in ("index.html", "areas/index.html", "search/search_index.json")
+    }
+    wanted |= {f"retain/site/api/{name}" for name in ("index.html", "viewer.js", "swagger-ui-bundle.js")}
+    with zipfile.ZipFile(wheel) as file:
+        assert wanted <= set(file.namelist())
+    with tarfile.open(archive) as file:
+        assert wanted <= {name.partition("/")[2] for name in file.getnames()}
 
 
 def test_the_wheel_holds_one_package_and_all_of_it(wheel: Path) -> None:
