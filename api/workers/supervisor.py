@@ -35,7 +35,6 @@ from retain.api.workers.messages import (
 from retain.api.workers.pages import make_page
 from retain.engine import Engine, EngineError, Unavailable
 from retain.engine.following.board import Board
-from retain.engine.following.codec import BadMessage
 from retain.engine.following.followers import Followers
 from retain.engine.following.link import Link
 from retain.engine.following.messages import Hello
@@ -162,10 +161,11 @@ class Workers:
         """Have the workers finish the requests in hand and end; kill those that take too long."""
         self._stop.set()
         for worker in list(self._workers.values()):
-            if worker.link is not None:
-                await worker.link.tell(Stop())
-            else:
+            if worker.link is None:
                 worker.process.kill()
+                continue
+            with trio.move_on_after(REPORT_S):  # one that reads nothing is killed below
+                await worker.link.tell(Stop())
         with trio.move_on_after(self._config.server.stop_timeout + GRACE_S):
             for worker in list(self._workers.values()):
                 await worker.process.wait()
@@ -225,7 +225,16 @@ class Workers:
         pause, first = PAUSE_S, True
         while not self._stop.is_set():
             began = trio.current_time()
-            worker = await self._start(index)
+            try:
+                worker = await self._start(index)
+            except OSError as error:
+                if first:
+                    raise
+                LOG.error(
+                    "no worker can be started", extra={"facts": {"worker": index, "errno": error.errno}}
+                )
+                await trio.sleep(PAUSE_MOST_S)
+                continue
             try:
                 await worker.process.wait()
             finally:
@@ -293,8 +302,9 @@ class Workers:
 
         try:
             await link.run(handle)
-        except* BadMessage as error:
-            LOG.error("a worker sent what is no message", exc_info=error)
+        except* Exception as error:
+            # Whatever a worker sends, it must not end the process that decides.
+            LOG.error("a worker's connection ended by an error", exc_info=error)
         if not self._stop.is_set():
             with trio.move_on_after(GRACE_S):
                 await worker.process.wait()

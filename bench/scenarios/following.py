@@ -1,11 +1,13 @@
-"""What following costs a worker: a look at the published record, and applying what others have written.
+"""What following costs: a look at the published record, applying what others have written, sending a command.
 
-In one process, on a folder of its own: the engine writes areas of 1 KiB, 64 to a frame, and a follower of it
-applies them. A query that returns nothing stands for a request's look.
+Engine and follower are in one process, connected by a socket, so that its processor time is all that a
+command costs. The engine writes areas of 1 KiB, 64 at a time, and the follower applies them. A query that
+returns nothing stands for a request's look.
 """
 
 from __future__ import annotations
 
+import socket
 import tempfile
 import time
 from collections.abc import Callable
@@ -21,7 +23,11 @@ from retain.bench.scenario import Scenario, Settings
 from retain.bench.workloads import areas
 from retain.engine import Engine, open_engine
 from retain.engine.following.board import Board
+from retain.engine.following.codec import Codec
 from retain.engine.following.follower import Follower, load_follower
+from retain.engine.following.followers import Followers
+from retain.engine.following.link import Link
+from retain.engine.following.messages import KINDS
 
 LOOKS: Final = 100_000
 RECORDS: Final = 20_000
@@ -37,40 +43,45 @@ async def _measure(settings: Settings, result: Result) -> None:
     board = Board.create()
     records = settings.scaled(RECORDS, TOGETHER)
     with tempfile.TemporaryDirectory(prefix="retain-bench-") as folder:
-        async with open_engine(Path(folder)) as engine:
-
-            async def settle(seq: int) -> None:
-                follower.catch_up(seq)
-
-            engine.lead(board, settle)
+        async with open_engine(Path(folder)) as engine, trio.open_nursery() as nursery:
+            followers = Followers(engine, board)
+            leading, following = _connected()
             loaded = load_follower(engine.disk, board.durable)
-            follower = Follower(engine.disk, loaded, board, _Nobody(), options=engine.options)
+            follower = Follower(engine.disk, loaded, board, following, options=engine.options)
+            nursery.start_soon(leading.run, followers.handle)
+            nursery.start_soon(following.run, follower.receive)
             commands = areas(settings.seed, 1024)
             for _ in range(settings.rounds):
-                await _write(engine, commands, records)
+                result.add("create an area of 1 KiB", await _write(engine, commands, records), "engine")
                 applied = _timed(records, partial(_apply, follower, board))
                 result.add("apply a record of 1 KiB", applied, "follower")
                 for who, one in (("engine", engine), ("follower", follower)):
                     result.add("a query without news", _timed(LOOKS, partial(_look, one)), who)
-            follower.close()
+                result.add("create an area of 1 KiB", await _write(follower, commands, records), "follower")
+            nursery.cancel_scope.cancel()
+        follower.close()
     board.close()
 
 
-class _Nobody:
-    async def ask(self, message: object, *, long: bool = False) -> object:
-        raise AssertionError("nothing is submitted at the follower")
+def _connected() -> tuple[Link, Link]:
+    codec = Codec(KINDS)
+    ends = (trio.socket.from_stdlib_socket(one) for one in socket.socketpair())
+    leading, following = (Link(trio.SocketStream(end), codec) for end in ends)
+    return leading, following
 
 
-async def _write(engine: Engine, commands: Any, records: int) -> None:
+async def _write(engine: Engine | Follower, commands: Any, records: int) -> Sample:
     left = iter(range(records))
 
     async def work() -> None:
         for _ in left:
             await engine.submit(next(commands))
 
+    spent, begin = time.process_time(), time.perf_counter()
     async with trio.open_nursery() as nursery:
         for _ in range(TOGETHER):
             nursery.start_soon(work)
+    return Sample.of(records, time.perf_counter() - begin, (), time.process_time() - spent)
 
 
 def _apply(follower: Follower, board: Board) -> None:
@@ -88,4 +99,4 @@ def _timed(count: int, work: Callable[[], None]) -> Sample:
     return Sample.of(count, time.perf_counter() - begin, (), time.process_time() - spent)
 
 
-SCENARIO = Scenario("following", "What a worker pays to follow: a query, and a record applied.", measure)
+SCENARIO = Scenario("following", "What following costs: a query, a record applied, a command sent.", measure)

@@ -138,6 +138,8 @@ class Follower:
         assert isinstance(decided, Decided)
         self.catch_up(decided.seq)
         if decided.refusal is not None:
+            if isinstance(decided.refusal, StorageFailed):
+                self.state.shared.disown()  # as above: the frame may be on disk
             raise decided.refusal
         note(decided.records)
         return cast("Value", decided.result)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import threading
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -10,7 +11,7 @@ from dataclasses import replace
 import pytest
 import trio
 
-from retain.engine import Cause, Engine, EngineClosed, Invalid, NotFound, StorageFailed
+from retain.engine import Cause, Engine, EngineClosed, Invalid, NotFound, StorageFailed, open_engine
 from retain.engine.areas import AreaFile, AreasPolicy, CreateArea, DeleteArea, NewFile, UpdateArea, queries
 from retain.engine.core.body import OnDisk
 from retain.engine.following.follower import Follower, _has_many_parts, load_follower
@@ -167,6 +168,24 @@ async def test_where_the_leader_goes_the_outcome_is_unknown_and_the_file_stays(
         assert (await listing(group.engine, "a")).keys() == {"f"}  # it did happen
         with pytest.raises(EngineClosed):
             await follower.submit(create("b"))
+
+
+async def test_where_writing_fails_the_outcome_is_unknown_and_the_file_stays(
+    disk: MemoryDisk, clock: SteppedClock
+) -> None:
+    async with (
+        open_engine(disk, clock=clock, options=QUIET) as engine,
+        followed(engine, clock) as group,
+    ):
+        follower = await group.follow()
+        async with follower.upload() as upload:
+            await upload.write(LARGE)
+            values = {"f": NewFile("f", "a/b", await upload.finish())}
+            disk.fail_at(disk.operations + 1, errno.EIO)
+            with pytest.raises(StorageFailed):
+                await follower.submit(create("a", **values))
+        assert len(PayloadStore(disk).names()) == 1
+        assert "writing has ended" in engine.statistics().failure
 
 
 async def test_erasing_waits_until_no_followers_memory_holds_the_content(
