@@ -19,6 +19,8 @@ from tests.kit.sessions import Block, Session, blocks, matches, steps
 
 DOCS = ROOT / "docs"
 PAGES = sorted([*(DOCS / "tutorials").glob("*.md"), *(DOCS / "how-to").glob("*.md")])
+SESSIONS = sorted([*PAGES, *(DOCS / name for name in ("areas.md", "openapi.md", "settings.md"))])
+"""Pages whose sessions are run; those of the two guides are run by tests/test_guides.py."""
 CONFIG = """
 [[users]]
 name = "ann"
@@ -85,7 +87,7 @@ def check_configuration(block: Block, folder: Path) -> bool:
 
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
-@pytest.mark.parametrize("page", [page for page in PAGES if steps(page)], ids=names)
+@pytest.mark.parametrize("page", [page for page in SESSIONS if steps(page)], ids=names)
 def test_the_session_runs_as_shown(page: Path, launch: Callable[..., Server], tmp_path: Path) -> None:
     made = steps(page)
     if any(re.match(r"rclone ", step.command) for step in made) and shutil.which("rclone") is None:
