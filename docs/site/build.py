@@ -32,6 +32,19 @@ def missing() -> list[str]:
     return [name for name in NEEDED if importlib.util.find_spec(name) is None]
 
 
+def sources() -> list[Path]:
+    """Return the files that the site is built from."""
+    folders = (ROOT / "docs", ROOT / "examples")
+    beside = ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "journal/FORMAT.md", "bench/README.md")
+    found = [path for folder in folders for path in folder.rglob("*") if "__pycache__" not in path.parts]
+    return [*(path for path in found if path.is_file()), *(ROOT / name for name in beside)]
+
+
+def is_fresh(target: Path = TARGET) -> bool:
+    """Return whether the site is there and no page has changed since it was built."""
+    return target.is_dir() and target.stat().st_mtime >= max(path.stat().st_mtime for path in sources())
+
+
 def build(target: Path = TARGET) -> None:
     """Build the site into `target`, which is replaced as a whole.
 
@@ -51,9 +64,11 @@ def build(target: Path = TARGET) -> None:
         _lighten(folder)
         _externalise(folder)
         _add_viewer(folder)
+        # A server that runs meanwhile is without its pages for a moment at most.
         if target.exists():
-            shutil.rmtree(target)
+            target.rename(Path(name) / "before")
         folder.rename(target)
+        os.utime(target)
 
 
 def _lighten(folder: Path) -> None:

@@ -24,7 +24,8 @@ class Site(BuildHookInterface[Any]):
         spec.loader.exec_module(builder)
         target = Path(self.root) / "retain" / "site"
         if not builder.missing():
-            builder.build(target)
+            if not builder.is_fresh(target):
+                builder.build(target)
         elif not target.is_dir():
             self.app.display_warning(
                 "Packed without the documentation: building it needs the extra `docs` (make docs)"

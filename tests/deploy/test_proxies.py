@@ -268,6 +268,17 @@ def test_below_a_prefix_tokens_work_and_shared_key_does_not(tmp_path: Path, http
             container.get_container_properties()
 
 
+def test_traefiks_files_are_yaml_and_lead_to_the_server() -> None:
+    """All that can be said of them here: Debian has no Traefik."""
+    yaml = pytest.importorskip("yaml", reason="PyYAML is not installed: pip install -e '.[docs]'")
+    static, dynamic = (yaml.safe_load(block("yaml", number)) for number in (0, 1))
+    router = dynamic["http"]["routers"]["retain"]
+    assert set(router["entryPoints"]) <= set(static["entryPoints"])
+    assert router["tls"]["certResolver"] in static["certificatesResolvers"]
+    balancer = dynamic["http"]["services"][router["service"]]["loadBalancer"]
+    assert [server["url"] for server in balancer["servers"]] == ["http://127.0.0.1:8080"]
+
+
 def test_the_configuration_of_the_page_is_understood(tmp_path: Path) -> None:
     config = block("toml").replace("127.0.0.1:8080", "127.0.0.1:0").replace('bind = "127.0.0.1:0"\n', "")
     with running(tmp_path, config) as server:

@@ -37,22 +37,6 @@ def built() -> Path:
         Path(tempfile.gettempdir()) / f"retain-site-{sha256(str(ROOT).encode()).hexdigest()[:16]}.lock"
     ).open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if not SITE.is_dir() or SITE.stat().st_mtime < max(path.stat().st_mtime for path in sources()):
+        if not build.is_fresh(SITE):
             build.build(SITE)
     return SITE
-
-
-def sources() -> list[Path]:
-    """What the site is built from."""
-    beside = (
-        "README.md",
-        "CHANGELOG.md",
-        "CONTRIBUTING.md",
-        "journal/FORMAT.md",
-        "bench/README.md",
-        "examples/README.md",
-    )
-    pages = [
-        path for path in (ROOT / "docs").rglob("*") if path.is_file() and "__pycache__" not in path.parts
-    ]
-    return [*pages, *(ROOT / name for name in beside)]
