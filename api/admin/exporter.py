@@ -19,6 +19,7 @@ import trio
 from retain.api.config.load import AuditConfig
 from retain.engine import Engine, EngineError
 from retain.engine.audit.checkpoints import Signer, checkpoint
+from retain.engine.audit.timeline import Trail
 from retain.journal import RealDisk
 
 LOG = logging.getLogger("retain.checkpoints")
@@ -80,6 +81,7 @@ class Checkpoints:
 
     Attributes:
         last: The last checkpoint that went out since the server started.
+        trail: Where the journal's records are, for all that ask this server.
 
     """
 
@@ -87,6 +89,7 @@ class Checkpoints:
         self._engine = engine
         self._signer = signer
         self._config = config
+        self.trail = Trail(engine.disk)
         self.last: LastCheckpoint | None = None
         self._exported = -1
 
@@ -101,7 +104,7 @@ class Checkpoints:
 
     async def _made(self) -> tuple[bytes, int]:
         durable = await self._engine.read(lambda state, _: state.seq)
-        note = await trio.to_thread.run_sync(checkpoint, self._engine.disk, self._signer, durable)
+        note = await trio.to_thread.run_sync(checkpoint, self._engine.disk, self._signer, durable, self.trail)
         return note, durable
 
     @property

@@ -44,6 +44,7 @@ def desk_of(
     """Return what the pages share."""
     longest_s = config.console.session_hours * 3600
     secure = is_secure(config.server)
+    evidence = Evidence(engine, administration.checkpoints.trail)
     return Desk(
         engine=engine,
         config=config,
@@ -56,7 +57,7 @@ def desk_of(
         csrf=Csrf(engine.entropy(32)),
         templates=environment("retain.api.console"),
         traffic=traffic,
-        settings=History(engine, policy_of(config.settings)),
-        evidence=Evidence(engine),
+        settings=History(engine, policy_of(config.settings), evidence.trail),
+        evidence=evidence,
         emptyings=Emptyings(engine),
     )

@@ -10,6 +10,7 @@ import trio
 from retain.api.settings.errors import TooManyWaiting
 from retain.engine import EngineAccess, Forbidden, NotFound
 from retain.engine.audit.settings_versions import Version, kept_events, versions
+from retain.engine.audit.timeline import Trail
 from retain.engine.settings import Asker, Document, Level, Missing, Path, Place, SettingsPolicy, sliced
 from retain.engine.settings.paths import walk
 from retain.engine.settings.queries import NO_RIGHT, NO_SUCH, check_device
@@ -25,11 +26,13 @@ class History:
     Args:
         engine: Where settings are kept.
         policy: What the operator allows.
+        trail: Where the journal's records are; one of its own where none is given.
     """
 
-    def __init__(self, engine: EngineAccess, policy: SettingsPolicy) -> None:
+    def __init__(self, engine: EngineAccess, policy: SettingsPolicy, trail: Trail | None = None) -> None:
         self._engine = engine
         self._policy = policy
+        self._trail = trail or Trail(engine.disk)
         self._one = trio.CapacityLimiter(1)
 
     async def past(self, asker: Asker, place: Place, path: Path = ()) -> tuple[Document, list[Version]]:
@@ -50,7 +53,7 @@ class History:
         durable = engine.statistics().durable  # which is for the Trio thread to ask
 
         def read() -> list[Version]:
-            return versions(kept_events(engine.disk, document, durable))
+            return versions(kept_events(self._trail, document, durable))
 
         return document, await trio.to_thread.run_sync(read, limiter=self._one)
 

@@ -12,6 +12,7 @@ from typing import Final
 from retain.engine.core.errors import Invalid, NotFound, Unavailable
 from retain.journal import Disk, JournalError
 from retain.journal.errors import BadTarget
+from retain.journal.lookup.trail import Trail
 from retain.journal.proofs.note import (
     BadNote,
     Checkpoint,
@@ -76,7 +77,7 @@ def read_key(disk: Disk) -> Signer:
         raise Invalid(f"{KEY_FILE} in the data folder holds no key", reason="audit-key") from None
 
 
-def checkpoint(disk: Disk, signer: Signer, durable: int) -> bytes:
+def checkpoint(disk: Disk, signer: Signer, durable: int, trail: Trail | None = None) -> bytes:
     """Sign a checkpoint over the first `durable` records, and return it as a signed note. Blocking.
 
     Only durable records may be signed: a power failure undoes the others, and the history would differ from
@@ -86,7 +87,7 @@ def checkpoint(disk: Disk, signer: Signer, durable: int) -> bytes:
         Unavailable: The journal cannot be read.
     """
     try:
-        root = Prover(disk).root(durable)
+        root = Prover(disk, indexes=None if trail is None else trail.indexes()).root(durable)
     except (JournalError, OSError) as error:
         raise Unavailable(f"the journal cannot be read: {error}", reason="journal") from error
     return sign_checkpoint(Checkpoint(signer.verifier.name, durable, root), signer)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from retain.engine.audit.log import CAUSES
 from retain.journal import Disk, Part
-from retain.journal.erasure.manifest import Erasures, export_erasures
+from retain.journal.erasure.manifest import Erasure, Erasures, export_erasures
 
 _CAUSES = {int(number): name for name, number in CAUSES.items()}
 
@@ -43,6 +43,12 @@ class KnownErasures:
         self._disk = disk
         self._lock = Lock()
         self._known: Erasures | None = None
+
+    def entries(self) -> tuple[Erasure, ...]:
+        """Return all erasures, in order. Raises what `of` raises."""
+        with self._lock:
+            self._known = export_erasures(self._disk, self._known)
+            return self._known.entries
 
     def of(self, seqs: Iterable[int]) -> dict[int, tuple[ErasedPart, ...]]:
         """Return the erasures that name any of these records; see `erasures_of`."""

@@ -19,10 +19,12 @@ import msgpack
 from retain import journal
 from retain.engine import wire
 from retain.engine.audit.checkpoints import open_signed
+from retain.engine.audit.erasures import KnownErasures
 from retain.journal import NO_RESOURCE, Header, Part, Record, Verb
-from retain.journal.erasure.manifest import Erasure, export_erasures
+from retain.journal.erasure.manifest import Erasure
 from retain.journal.format.frame import parse_header
 from retain.journal.lookup.history import history
+from retain.journal.lookup.index import Indexes
 from retain.journal.lookup.trail import Trail
 from retain.journal.proofs.note import BadNote, Checkpoint, Verifier
 from retain.journal.proofs.opening import exhibit, opened
@@ -43,7 +45,14 @@ class BadReceipt(ValueError):
 
 
 def receipt(
-    disk: journal.Disk, resource: bytes, note: bytes, key: Verifier, *, names: bool = False
+    disk: journal.Disk,
+    resource: bytes,
+    note: bytes,
+    key: Verifier,
+    *,
+    names: bool = False,
+    trail: Trail | None = None,
+    known: KnownErasures | None = None,
 ) -> Receipt:
     """Return a receipt for `resource` (16 bytes) under the checkpoint in `note`, as JSON values. Blocking.
 
@@ -53,6 +62,8 @@ def receipt(
         note: A signed checkpoint of this journal; what happened after it is not in the receipt.
         key: The log's public key.
         names: Also open the details that are not erased yet: names and actors.
+        trail: What is known of where records are; a server has one.
+        known: What is known of erasures; likewise.
 
     Raises:
         BadReceipt: There is no record of this resource up to the checkpoint.
@@ -60,23 +71,25 @@ def receipt(
         journal.Corrupt, OSError: The journal cannot be read.
     """
     size = open_signed(note, key).size
-    prover, trail = Prover(disk), Trail(disk)
-    records = [record for record in history(disk, resource) if record.header.seq <= size]
+    trail, known = trail or Trail(disk), known or KnownErasures(disk)
+    indexes = trail.indexes()
+    prover = Prover(disk, indexes=indexes)
+    records = [one for one in history(disk, resource, indexes=indexes) if one.header.seq <= size]
     if not records:
         raise BadReceipt("there is no record of this resource up to the checkpoint")
     shown = []
     for record in records:
         seq = record.header.seq
-        part = exhibit(disk, seq, Part.DETAILS) if names and record.details else None
+        part = exhibit(disk, seq, Part.DETAILS, indexes) if names and record.details else None
         shown.append(_proven(prover.inclusion(seq, size), part))
-    named = _named([record.header.seq for record in records], export_erasures(disk).entries, size)
+    named = _named([record.header.seq for record in records], known.entries(), size)
     return {
         "format": FORMAT,
         "resource": resource.hex(),
         "key": str(key),
         "checkpoint": note.decode(),
         "records": shown,
-        "erasures": [_erasure(trail, prover, seq, size) for seq in named],
+        "erasures": [_erasure(trail, prover, seq, size, indexes) for seq in named],
     }
 
 
@@ -107,14 +120,14 @@ def _named(seqs: Sequence[int], entries: Sequence[Erasure], size: int) -> list[i
     return sorted(found)
 
 
-def _erasure(trail: Trail, prover: Prover, seq: int, size: int) -> dict[str, Any]:
+def _erasure(trail: Trail, prover: Prover, seq: int, size: int, indexes: Indexes) -> dict[str, Any]:
     disk = trail.disk
     carried = _carried_out(trail, seq, size)
     return {
-        "erase": _proven(prover.inclusion(seq, size), exhibit(disk, seq, Part.CONTENT)),
+        "erase": _proven(prover.inclusion(seq, size), exhibit(disk, seq, Part.CONTENT, indexes)),
         "erased": None
         if carried is None
-        else _proven(prover.inclusion(carried, size), exhibit(disk, carried, Part.CONTENT)),
+        else _proven(prover.inclusion(carried, size), exhibit(disk, carried, Part.CONTENT, indexes)),
     }
 
 

@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from retain import journal
 from retain.engine import wire
 from retain.engine.core.domain import SharedState
 from retain.engine.core.event import Event, Stamp
@@ -18,6 +17,7 @@ from retain.engine.settings.events import (
 )
 from retain.engine.settings.model import MISSING, Document, Path
 from retain.engine.settings.state import SettingsState
+from retain.journal.lookup.trail import Trail
 
 Recorded = DocumentStated | DocumentChanged | ChangeContinued | DocumentDeleted
 """What a document's records hold."""
@@ -45,22 +45,22 @@ class Version:
     value: Any
 
 
-def kept_events(disk: journal.Disk, document: Document, durable: int) -> list[tuple[Recorded, Stamp]]:
+def kept_events(trail: Trail, document: Document, durable: int) -> list[tuple[Recorded, Stamp]]:
     """Return all events of a document that the journal still holds, oldest first.
 
-    Blocking: it reads from the document's beginning on.
+    Blocking: it reads the document's own records.
 
     Args:
-        disk: Where the journal is.
+        trail: Where the journal's records are.
         document: The document as it is now.
         durable: The last record that counts.
     """
     found: list[tuple[Recorded, Stamp]] = []
-    for record in journal.scan(disk, start=document.first):
-        header = record.header
+    for spot in trail.after(document.first - 1, resource=document.resource):
+        header = spot.header
         if header.seq > durable:
             break
-        if header.resource == document.resource and isinstance(event := wire.readable(record), Recorded):
+        if isinstance(event := wire.readable(record := spot.read()), Recorded):
             found.append((event, Stamp(header.seq, header.time, record.content_at)))
     return found
 

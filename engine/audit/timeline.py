@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
+from time import perf_counter
 from typing import Any, TypeVar
 
+from retain.engine import wire
 from retain.engine.audit.log import AuditEntry, Filter, entry_of, header_matches
 from retain.engine.core.errors import Unavailable
 from retain.engine.core.pattern import called
@@ -21,6 +23,8 @@ Value = TypeVar("Value")
 ROWS = 50
 MOST_LOOKED_AT = 20_000
 """Records that one page looks at, however few of them are wanted."""
+PAGE_SECONDS = 0.06
+"""After this time a page ends where it is, with a link to go on from there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +57,8 @@ def page(
     after: int | None = None,
     rows: int = ROWS,
     most: int = MOST_LOOKED_AT,
+    seconds: float | None = PAGE_SECONDS,
+    clock: Callable[[], float] = perf_counter,
 ) -> TimelinePage:
     """Return the newest entries before a record, or the oldest after one.
 
@@ -66,6 +72,8 @@ def page(
         after: Only those after it; the page that is nearest.
         rows: How many at most.
         most: How many records are looked at.
+        seconds: How long; None for no limit. At least one record is looked at.
+        clock: Tells the time, in seconds.
 
     Raises:
         journal.Corrupt, OSError: The journal cannot be read.
@@ -74,14 +82,15 @@ def page(
     number = None if wanted.number is None else bytes.fromhex(wanted.number)
     newer: int | None
     older: int | None
+    limits = _Limits(rows, most, None if seconds is None else clock() + seconds, clock)
     if after is not None:
         spots = trail.after(after, resource=number, start=wanted.since, stop=wanted.until)
-        found = _found(spots, wanted, rows, most)
+        found = _found(spots, wanted, limits)
         shown = found.pairs[::-1]
         newer, older = found.next, after + 1
     else:
         spots = trail.before(before, resource=number, start=wanted.since, stop=wanted.until)
-        found = _found(spots, wanted, rows, most)
+        found = _found(spots, wanted, limits)
         shown, newer, older = found.pairs, None if before is None else before - 1, found.next
     return TimelinePage(
         entries=tuple(entry for entry, _ in shown),
@@ -129,21 +138,46 @@ class _Found:
     reached: int | None = None
 
 
-def _found(spots: Iterator[LazyRecord], wanted: Filter, rows: int, most: int) -> _Found:
+@dataclass(frozen=True, slots=True)
+class _Limits:
+    """How much one page does; `until` is a time of `clock`."""
+
+    rows: int
+    most: int
+    until: float | None
+    clock: Callable[[], float]
+
+    def reached(self, found: _Found) -> bool:
+        """Return whether the page ends here, with more to look at."""
+        if not found.looked_at:
+            return False
+        late = self.until is not None and self.clock() >= self.until
+        return late or len(found.pairs) == self.rows or found.looked_at == self.most
+
+
+def _found(spots: Iterator[LazyRecord], wanted: Filter, limits: _Limits) -> _Found:
     found = _Found()
     last = 0
     for spot in spots:
-        if len(found.pairs) == rows or found.looked_at == most:
+        if limits.reached(found):
             found.next = last
             break
         last, found.reached = spot.header.seq, spot.header.time
         found.looked_at += 1
         if not header_matches(spot.header, wanted):
             continue
-        record = spot.read()
-        entry = entry_of(record)
-        if (wanted.actor is None or called(entry.actor, wanted.actor)) and (
-            wanted.resource is None or called(entry.subject, wanted.resource)
-        ):
-            found.pairs.append((entry, record))
+        if _names_match(spot, wanted):
+            record = spot.read()
+            found.pairs.append((entry_of(record), record))
     return found
+
+
+def _names_match(spot: LazyRecord, wanted: Filter) -> bool:
+    """Return whether a record's details name the wanted actor and resource; others need not be read."""
+    if wanted.actor is None and wanted.resource is None:
+        return True
+    about = wire.about(Record(spot.header, spot.details(), b"", -1))
+    actor, subject = ("", "") if about is None else (about.actor, wire.subject_of(about))
+    return (wanted.actor is None or called(actor, wanted.actor)) and (
+        wanted.resource is None or called(subject, wanted.resource)
+    )

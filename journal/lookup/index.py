@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
@@ -19,19 +19,14 @@ from crc32c import crc32c
 from retain.journal.disk.interface import Disk
 from retain.journal.errors import Corrupt, JournalError
 from retain.journal.format.envelope import INDEX_MAGIC, unwrap, wrap
-from retain.journal.format.frame import MALFORMED, parse_head, parse_header
-from retain.journal.format.limits import ENVELOPE_BYTES, PREFIX_BYTES
-from retain.journal.format.merkle import Frontier, leaf_hash
-from retain.journal.format.record import NO_RESOURCE
+from retain.journal.format.frame import MALFORMED
+from retain.journal.format.limits import ENVELOPE_BYTES
+from retain.journal.format.merkle import Frontier
+from retain.journal.lookup.growth import BLOCK, KEY_BYTES, Growth
 from retain.journal.segments.file import SegmentFile
 from retain.journal.segments.files import Segment, find_segments, index_file
-from retain.journal.segments.heads import FrameHead, heads, is_whole
 
-BLOCK = 256
-"""Leaves under one of the subtrees whose hashes an index holds."""
-
-_KEY_BYTES = 8
-_ENTRY_BYTES = _KEY_BYTES + 4
+_ENTRY_BYTES = KEY_BYTES + 4
 _FRAMES, _RESOURCES, _SUBTREES = range(3)
 
 
@@ -62,8 +57,9 @@ class SegmentIndex:
 
         `growing`: it may be written to, so the last frame counts only if it is whole. Raises `Corrupt`.
         """
-        facts, sections = _collect(file, growing=growing)
-        return cls(facts, sections.__getitem__)
+        growth = Growth(file)
+        growth.extend(file, growing=growing)
+        return cls(growth.facts(), growth.sections().__getitem__)
 
     def frames(self) -> tuple[array[int], array[int], array[int]]:
         """Return per frame: first record, counted from `first`; logical offset; time of the first record."""
@@ -93,17 +89,39 @@ class SegmentIndex:
         """Return the records whose resource starts with the same 8 bytes, ascending."""
         if self._entries is None:
             self._entries = _Entries(self._section(_RESOURCES))
-        entries, key = self._entries, resource[:_KEY_BYTES]
+        entries, key = self._entries, resource[:KEY_BYTES]
         found: list[int] = []
         at = bisect_left(entries, key)
         while at < len(entries) and (entry := entries[at]).startswith(key):
-            found.append(self.first + int.from_bytes(entry[_KEY_BYTES:], "big"))
+            found.append(self.first + int.from_bytes(entry[KEY_BYTES:], "big"))
             at += 1
         return found
 
     def subtrees(self) -> tuple[int, bytes]:
         """Return the number *k* of the segment's first whole block of leaves, and the hashes from it on."""
         return -(-(self.first - 1) // BLOCK), self._section(_SUBTREES)
+
+
+class GrowingIndex(SegmentIndex):
+    """The index of a segment as far as its `growth` is known now; what is added later is not in it."""
+
+    def __init__(self, growth: Growth) -> None:
+        super().__init__(growth.facts(), self._unpacked)
+        self._growth = growth
+        self._columns = growth.firsts[:], growth.offsets[:], growth.times[:]
+        self._hashes = bytes(growth.subtrees)
+
+    def seqs_of(self, resource: bytes) -> list[int]:
+        """Return the records whose resource starts with the same 8 bytes, ascending."""
+        numbers = self._growth.numbers_of(resource, self.last + 1 - self.first)
+        return [self.first + number for number in numbers]
+
+    def subtrees(self) -> tuple[int, bytes]:
+        """Return the number *k* of the segment's first whole block of leaves, and the hashes from it on."""
+        return -(-(self.first - 1) // BLOCK), self._hashes
+
+    def _unpacked(self, number: int) -> bytes:
+        raise AssertionError(f"section {number} is not packed while the segment grows")
 
 
 class _Entries:
@@ -192,6 +210,10 @@ class Indexes:
         self._progress = progress or (lambda _: None)
         self._indexes: dict[int, SegmentIndex | None] = {}
 
+    def hold(self, segment: Segment, index: SegmentIndex) -> None:
+        """Take the index of a segment from whoever has it."""
+        self._indexes[segment.number] = index
+
     def kept(self, segment: Segment) -> SegmentIndex | None:
         """Return the index on disk if it is valid; None for the last segment."""
         if segment is self.segments[-1]:
@@ -213,74 +235,11 @@ class Indexes:
 
 def _packed_index(disk: Disk, segment: Segment) -> bytes:
     with SegmentFile(disk, segment) as file:
-        facts, sections = _collect(file)
+        growth = Growth(file)
+        growth.extend(file, growing=False)
+    facts, sections = growth.facts(), growth.sections()
     facts["sections"] = [[len(section), crc32c(section)] for section in sections]
     return b"".join((wrap(INDEX_MAGIC, facts), *sections))
-
-
-def _collect(file: SegmentFile, *, growing: bool = False) -> tuple[dict[str, Any], list[bytes]]:
-    """Return the facts and sections of an index. Raises `Corrupt`."""
-    opener = file.opener()
-    frontier = opener.chain.frontier.copy()
-    first, size = opener.first, frontier.size
-    firsts, offsets, times = array("I"), array("I"), array("Q")
-    entries: list[bytes] = []
-    subtrees: list[bytes] = []
-    block, whole, taken = Frontier(), size % BLOCK == 0, 0
-    time, end = opener.chain.time, opener.size
-    for head in _good_heads(file, growing=growing):
-        firsts.append(size + 1 - first)
-        offsets.append(head.offset)
-        try:
-            if parse_head(head.data)[:2] != (size, frontier.root()):
-                raise ValueError("the frame does not continue the tree")
-            for at, packed in enumerate(head.headers()):
-                seq, time, _, _, resource, *_ = parse_header(packed)
-                if seq != size + 1:
-                    raise ValueError(f"the header of record {size + 1} is out of order")
-                if not at:
-                    times.append(time)
-                if resource != NO_RESOURCE:
-                    entries.append(resource[:_KEY_BYTES] + (size + 1 - first).to_bytes(4, "big"))
-                leaf = leaf_hash(packed)
-                frontier.append(leaf)
-                block.append(leaf)
-                size += 1
-                if not size % BLOCK:
-                    if whole:
-                        subtrees.append(block.root())
-                    block, whole = Frontier(), True
-        except ValueError as error:
-            text = f"{file.name}, offset {head.offset}: {error}"
-            raise Corrupt(text, file=file.name, offset=head.offset, seq=size + 1) from error
-        taken += PREFIX_BYTES + head.prefix.head_length
-        end = head.stop
-    if not growing and end != file.size():
-        text = f"{file.name}, offset {end}: no frame starts here"
-        raise Corrupt(text, file=file.name, offset=end, seq=size + 1)
-    entries.sort()
-    facts = {
-        "journal": opener.identity,
-        "segment": file.segment.number,
-        "first": first,
-        "last": size,
-        "times": [times[0] if times else time, time],
-        "end": end,
-        "heads": taken,
-        "peaks": list(frontier.peaks),
-    }
-    columns = b"".join((_packed(firsts), _packed(offsets), _packed(times)))
-    return facts, [columns, b"".join(entries), b"".join(subtrees)]
-
-
-def _good_heads(file: SegmentFile, *, growing: bool) -> Iterator[FrameHead]:
-    held: FrameHead | None = None
-    for head in heads(file, file.opener().size):
-        if held is not None:
-            yield held
-        held = head
-    if held is not None and (not growing or is_whole(file, held)):
-        yield held
 
 
 def _words(kind: str, data: bytes) -> array[int]:
@@ -288,9 +247,3 @@ def _words(kind: str, data: bytes) -> array[int]:
     if sys.byteorder == "little":
         words.byteswap()
     return words
-
-
-def _packed(words: array[int]) -> bytes:
-    if sys.byteorder == "little":
-        words.byteswap()
-    return words.tobytes()

@@ -1,28 +1,27 @@
 """Reads a journal backwards or forwards from any record, a frame at a time, for pages of a few records.
 
-Where frames are is known from the index of a sealed segment; of the growing one it is remembered, and only
-what was appended since is looked at. So a page costs what it shows, however long the journal is.
+Where frames and the records of a resource are is known from the index of a sealed segment; of the growing one
+it is remembered, and only what was appended since is looked at. So a page costs what it shows.
 """
 
 from __future__ import annotations
 
-from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from functools import partial
 from threading import Lock
 from typing import NamedTuple
 
 from retain.journal.disk.interface import Disk
-from retain.journal.format.frame import parse_header
-from retain.journal.format.record import Header, Record
-from retain.journal.lookup.index import SegmentIndex, read_index
+from retain.journal.format.record import NO_RESOURCE, Header, Record
+from retain.journal.lookup.growth import Growth
+from retain.journal.lookup.index import GrowingIndex, Indexes, SegmentIndex, read_index
 from retain.journal.segments.file import SegmentFile
-from retain.journal.segments.files import Segment, find_segments
-from retain.journal.segments.heads import FrameHead, head_at, headers_of, heads, is_whole, records_in
+from retain.journal.segments.files import find_segments
+from retain.journal.segments.heads import FrameHead, details_at, head_at, headers_of, placed, record_at
 
-SEALED_KEPT = 4
-"""Indexes of sealed segments that are kept in memory: those used last."""
+SEALED_KEPT = 12
+"""Indexes of sealed segments that are kept in memory, those used last: 12 bytes a record, 16 a frame."""
 
 
 class LazyRecord(NamedTuple):
@@ -30,21 +29,13 @@ class LazyRecord(NamedTuple):
 
     Attributes:
         header: The header.
-        read: Reads the record. To be called before the iterator advances.
+        read: Reads the record. To be called before the iterator advances, like `details`.
+        details: Reads its details alone; None if they were erased.
     """
 
     header: Header
     read: Callable[[], Record]
-
-
-@dataclass(slots=True)
-class _Frames:
-    """Where the frames of a segment are: number of the first record, offset and time, frame by frame."""
-
-    firsts: array[int] = field(default_factory=lambda: array("Q"))
-    offsets: array[int] = field(default_factory=lambda: array("Q"))
-    times: array[int] = field(default_factory=lambda: array("Q"))
-    end: int = 0
+    details: Callable[[], bytes | None]
 
 
 class Trail:
@@ -57,7 +48,7 @@ class Trail:
     def __init__(self, disk: Disk) -> None:
         self.disk = disk
         self._lock = Lock()
-        self._growing: tuple[Segment, _Frames] | None = None
+        self._growing: Growth | None = None
         self._sealed: dict[int, SegmentIndex] = {}
 
     def before(
@@ -87,13 +78,14 @@ class Trail:
             with SegmentFile(self.disk, segment) as file:
                 if at and stop is not None and file.opener().chain.time >= stop:
                     continue
-                frames, index = self._frames(file, segment, growing=at == len(segments) - 1)
-                last = len(frames.offsets)
+                index = self._index(file, growing=at == len(segments) - 1)
+                firsts, offsets, times = index.frames()
+                last = len(offsets)
                 if bound is not None:
-                    last = min(last, bisect_left(frames.firsts, bound))
+                    last = min(last, bisect_left(firsts, bound - index.first))
                 if stop is not None:
-                    last = min(last, bisect_left(frames.times, stop))
-                for offset in _offsets(frames, index, resource, range(last - 1, -1, -1)):
+                    last = min(last, bisect_left(times, stop))
+                for offset in _offsets(index, resource, range(last - 1, -1, -1)):
                     for spot in reversed(_spots(file, head_at(file, offset))):
                         header = spot.header
                         if start is not None and header.time < start:
@@ -115,11 +107,14 @@ class Trail:
             if at + 1 < len(segments) and segments[at + 1].first - 1 <= bound:
                 continue
             with SegmentFile(self.disk, segment) as file:
-                frames, index = self._frames(file, segment, growing=at == len(segments) - 1)
-                first = max(0, bisect_right(frames.firsts, bound + 1) - 1)
+                index = self._index(file, growing=at == len(segments) - 1)
+                firsts, offsets, times = index.frames()
+                first = 0
+                if bound >= index.first:
+                    first = max(0, bisect_right(firsts, bound + 1 - index.first) - 1)
                 if start is not None:
-                    first = max(first, bisect_left(frames.times, start) - 1)
-                for offset in _offsets(frames, index, resource, range(first, len(frames.offsets))):
+                    first = max(first, bisect_left(times, start) - 1)
+                for offset in _offsets(index, resource, range(first, len(offsets))):
                     for spot in _spots(file, head_at(file, offset)):
                         header = spot.header
                         if stop is not None and header.time >= stop:
@@ -128,60 +123,78 @@ class Trail:
                         if late and header.seq > bound and _meant(header, resource, stop):
                             yield spot
 
-    def _frames(
-        self, file: SegmentFile, segment: Segment, *, growing: bool
-    ) -> tuple[_Frames, SegmentIndex | None]:
-        """Return where frames are; for a sealed segment also its index."""
+    def refresh(self) -> None:
+        """Read what was appended, so that the next question need not. Raises what `before` raises."""
+        for segment in find_segments(self.disk)[0][-1:]:
+            with SegmentFile(self.disk, segment) as file:
+                self._index(file, growing=True)
+
+    def indexes(self) -> Indexes:
+        """Return the indexes of all segments as they are now. Raises what `before` raises."""
+        found = Indexes(self.disk)
+        for segment in found.segments:
+            with SegmentFile(self.disk, segment) as file:
+                found.hold(segment, self._index(file, growing=segment is found.segments[-1]))
+        return found
+
+    def _index(self, file: SegmentFile, *, growing: bool) -> SegmentIndex:
+        """Return the index of a segment; of the growing one, as far as it reaches now."""
         with self._lock:
-            if growing:
-                return self._grown(file, segment), None
-            index = self._sealed.pop(segment.number, None)
-            if index is None:
-                index = read_index(self.disk, segment) or SegmentIndex.of(file)
-            self._sealed[segment.number] = index
-            if len(self._sealed) > SEALED_KEPT:
-                del self._sealed[next(iter(self._sealed))]
-        firsts, offsets, times = index.frames()
-        return _Frames(array("Q", (index.first + one for one in firsts)), offsets, times), index
+            return self._grown(file) if growing else self._kept(file)
 
-    def _grown(self, file: SegmentFile, segment: Segment) -> _Frames:
-        if self._growing is None or self._growing[0] != segment:
-            self._growing = segment, _Frames(end=file.opener().size)
-        known = self._growing[1]
-        held: FrameHead | None = None
-        for head in heads(file, known.end):
-            if held is not None:
-                _append(known, held)
-            held = head
-        if held is not None and is_whole(file, held):
-            _append(known, held)
-        return _Frames(known.firsts[:], known.offsets[:], known.times[:])
+    def _kept(self, file: SegmentFile) -> SegmentIndex:
+        number = file.segment.number
+        index = self._sealed.pop(number, None)
+        if index is None and (grown := self._growing) is not None and grown.segment[:2] == file.segment[:2]:
+            # It was sealed since: what is known of it is most of its index.
+            self._growing = None
+            grown.extend(file, growing=False)
+            index = SegmentIndex(grown.facts(), grown.sections().__getitem__)
+        if index is None:
+            index = read_index(self.disk, file.segment) or SegmentIndex.of(file)
+        self._sealed[number] = index
+        if len(self._sealed) > SEALED_KEPT:
+            del self._sealed[next(iter(self._sealed))]
+        return index
+
+    def _grown(self, file: SegmentFile) -> SegmentIndex:
+        growth, self._growing = self._growing, None  # after an error, it begins anew
+        if growth is not None and growth.segment != file.segment:
+            sealed = growth.segment
+            self._growing = growth
+            with SegmentFile(self.disk, sealed) as before:
+                self._kept(before)
+            growth = None
+        if growth is None:
+            growth = Growth(file)
+        growth.extend(file, growing=True)
+        self._growing = growth
+        return GrowingIndex(growth)
 
 
-def _append(frames: _Frames, head: FrameHead) -> None:
-    frames.firsts.append(head.prefix.first)
-    frames.offsets.append(head.offset)
-    frames.times.append(parse_header(head.headers()[0]).time)
-    frames.end = head.stop
-
-
-def _offsets(
-    frames: _Frames, index: SegmentIndex | None, resource: bytes | None, numbers: range
-) -> Iterator[int]:
-    """Yield the offsets of these frames; with a resource and an index, of those that may hold it."""
-    if resource is None or index is None:
-        yield from (frames.offsets[number] for number in numbers)
+def _offsets(index: SegmentIndex, resource: bytes | None, numbers: range) -> Iterator[int]:
+    """Yield the offsets of these frames; with a resource, of those that may hold it."""
+    firsts, offsets, _ = index.frames()
+    if resource is None or resource == NO_RESOURCE:  # indexes leave out records about none
+        yield from (offsets[number] for number in numbers)
         return
-    holding = {bisect_right(frames.firsts, seq) - 1 for seq in index.seqs_of(resource)}
+    holding = {bisect_right(firsts, seq - index.first) - 1 for seq in index.seqs_of(resource)}
     found = sorted(holding.intersection(numbers), reverse=numbers.step < 0)
-    yield from (frames.offsets[number] for number in found)
+    yield from (offsets[number] for number in found)
 
 
 def _spots(file: SegmentFile, head: FrameHead) -> list[LazyRecord]:
-    def reader(seq: int) -> Callable[[], Record]:
-        return lambda: next(records_in(file, head, (seq,)))
+    whitening = file.opener().whitening
 
-    return [LazyRecord(header, reader(header.seq)) for _, header in headers_of(file, head)]
+    found = placed(head, (header for _, header in headers_of(file, head)))
+    return [
+        LazyRecord(
+            header,
+            partial(record_at, file, header, at, whitening),
+            partial(details_at, file, header, at, whitening),
+        )
+        for header, at in found
+    ]
 
 
 def _meant(header: Header, resource: bytes | None, stop: int | None) -> bool:

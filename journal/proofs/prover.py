@@ -21,8 +21,9 @@ from retain.journal.format.merkle import (
     tree_root,
     verify_inclusion,
 )
+from retain.journal.lookup.growth import BLOCK
 from retain.journal.lookup.history import headers
-from retain.journal.lookup.index import BLOCK, Indexes
+from retain.journal.lookup.index import Indexes
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +47,14 @@ class Inclusion:
 class Prover:
     """Proofs about a journal, as it was when this object was created."""
 
-    def __init__(self, disk: Disk, progress: Callable[[int], None] | None = None) -> None:
+    def __init__(
+        self, disk: Disk, progress: Callable[[int], None] | None = None, *, indexes: Indexes | None = None
+    ) -> None:
         """Read the tree; `progress` receives the last record of each segment that had no index.
 
         Raises `Corrupt`, `UnknownVersion`, `OSError`.
         """
-        self._indexes = Indexes(disk, progress)
+        self._indexes = indexes or Indexes(disk, progress)
         self._blocks: dict[int, bytes] = {}
         for segment in self._indexes.segments:
             index = self._indexes.of(segment)

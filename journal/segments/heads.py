@@ -90,17 +90,28 @@ def records_in(file: SegmentFile, head: FrameHead, wanted: Container[int]) -> It
     Raises `Corrupt`.
     """
     whitening = file.opener().whitening
-    at = head.offset + head.prefix.payload_at
-    for _, header in headers_of(file, head):
-        middle = at + header.details_size
-        end = middle + header.content_size
+    for header, at in placed(head, (header for _, header in headers_of(file, head))):
         if header.seq in wanted:
-            area = whitening.apply(file.pread(at, end - at), at) if end > at else b""
-            details = _body(area[: middle - at], header.details_size, header.details_commitment)
-            content = _body(area[middle - at :], header.content_size, header.content_commitment)
-            content_at = address(file.segment.number, middle) if header.content_size else -1
-            yield Record(header, details, content, content_at)
-        at = end
+            yield record_at(file, header, at, whitening)
+
+
+def placed(head: FrameHead, headers: Iterable[Header]) -> Iterator[tuple[Header, int]]:
+    """Yield all headers of a frame, each with the offset of its record's parts."""
+    at = head.offset + head.prefix.payload_at
+    for header in headers:
+        yield header, at
+        at += header.details_size + header.content_size
+
+
+def record_at(file: SegmentFile, header: Header, at: int, whitening: Whitening) -> Record:
+    """Return the record whose parts are at `at`; a missing part is None."""
+    middle = at + header.details_size
+    end = middle + header.content_size
+    area = whitening.apply(file.pread(at, end - at), at) if end > at else b""
+    details = _body(area[: middle - at], header.details_size, header.details_commitment)
+    content = _body(area[middle - at :], header.content_size, header.content_commitment)
+    content_at = address(file.segment.number, middle) if header.content_size else -1
+    return Record(header, details, content, content_at)
 
 
 def is_whole(file: SegmentFile, head: FrameHead) -> bool:
@@ -120,6 +131,12 @@ def is_whole(file: SegmentFile, head: FrameHead) -> bool:
     except Damage:
         return False
     return isinstance(frame, Frame) and not frame.holes
+
+
+def details_at(file: SegmentFile, header: Header, at: int, whitening: Whitening) -> bytes | None:
+    """Return the details of the record whose parts are at `at`; None if they are missing."""
+    size = header.details_size
+    return _body(whitening.apply(file.pread(at, size), at), size, header.details_commitment) if size else b""
 
 
 def _body(part: bytes, size: int, commitment: bytes) -> bytes | None:

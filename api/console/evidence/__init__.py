@@ -32,8 +32,8 @@ class Evidence:
         bench: Long work, one at a time.
     """
 
-    def __init__(self, engine: Engine) -> None:
-        self.trail = Trail(engine.disk)
+    def __init__(self, engine: Engine, trail: Trail) -> None:
+        self.trail = trail
         self.erasures = KnownErasures(engine.disk)
         self.bench = Bench(engine)
         self._limiter = trio.CapacityLimiter(READERS)

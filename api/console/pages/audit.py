@@ -60,7 +60,9 @@ async def as_csv(call: PageCall) -> Response:
     """
     wanted = FilterForm(call.args).wanted(call.zone) or Filter()
     evidence = call.desk.evidence
-    found = await evidence.read(lambda: page(evidence.trail, wanted, rows=CSV_ROWS, most=CSV_LOOKED_AT))
+    found = await evidence.read(
+        lambda: page(evidence.trail, wanted, rows=CSV_ROWS, most=CSV_LOOKED_AT, seconds=None)
+    )
     entries = found.entries
     if call.role is not Role.ADMINISTRATOR:
         entries = tuple(replace(one, details=None) for one in entries)

@@ -69,10 +69,10 @@ async def prove(call: PageCall, number: str) -> Response:
     made = await call.desk.administration.checkpoints.show(actor=call.actor)
     key, note = Verifier.parse(made["key"]), made["checkpoint"].encode()
     as_json = call.args.get("format") == "json"
-    disk = call.desk.engine.disk
+    disk, evidence = call.desk.engine.disk, call.desk.evidence
 
     def proven() -> str:
-        found = receipt(disk, resource, note, key)
+        found = receipt(disk, resource, note, key, trail=evidence.trail, known=evidence.erasures)
         return json.dumps(found, indent=1) + "\n" if as_json else receipt_page(found, check(found, key))
 
     try:

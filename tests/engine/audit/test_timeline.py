@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -114,6 +116,27 @@ def test_a_page_that_finds_little_says_how_far_it_looked(disk: MemoryDisk) -> No
     assert (one.entries, one.looked_at) == ((), 10)
     assert one.reached is not None
     assert page(Trail(disk), Filter(), rows=10).reached is None
+
+
+def test_a_page_ends_after_its_time_and_the_next_one_goes_on_from_there(disk: MemoryDisk) -> None:
+    def ticks() -> Iterator[float]:
+        yield from itertools.count(0.0, 0.01)
+
+    wanted = Filter(actor=Pattern("nobody*"))
+    expected = [entry.seq for entry in log(disk, wanted)]
+    trail, seqs, pages, before = Trail(disk), [], 0, None
+    while True:
+        one = page(trail, wanted, before=before, seconds=0.055, clock=ticks().__next__)
+        pages += 1
+        assert 0 < one.looked_at <= 6
+        seqs += [entry.seq for entry in one.entries]
+        assert (one.reached is None) is (one.older is None)
+        if one.older is None:
+            break
+        before = one.older
+    assert seqs == expected[::-1]
+    assert pages > 5
+    assert page(Trail(disk), wanted, seconds=0, clock=lambda: 1.0).looked_at == 1
 
 
 async def test_what_is_appended_is_found_without_reading_the_rest_again() -> None:

@@ -10,7 +10,7 @@ import pytest
 from retain import journal
 from retain.journal import NO_RESOURCE, JournalOptions, Part, RealDisk, Record, Verb, scan, unindexed, verify
 from retain.journal.format import limits
-from retain.journal.lookup.index import BLOCK
+from retain.journal.lookup.growth import BLOCK
 from retain.journal.segments.files import list_segments
 from retain.journal.testing.memory import MemoryDisk
 from tests.kit import plain_reader

@@ -18,9 +18,9 @@ from retain.journal.format.envelope import INDEX_MAGIC, unwrap, wrap
 from retain.journal.format.frame import pack_prefix
 from retain.journal.format.merkle import leaf_hash, tree_root
 from retain.journal.format.record import NO_RESOURCE, address
+from retain.journal.lookup.growth import BLOCK
 from retain.journal.lookup.history import between, headers, history
 from retain.journal.lookup.index import (
-    BLOCK,
     Indexes,
     SegmentIndex,
     is_wrong,

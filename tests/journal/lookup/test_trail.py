@@ -1,0 +1,121 @@
+"""What a trail remembers of a growing journal: the same records as a full scan, whatever happened between."""
+
+from __future__ import annotations
+
+import hypothesis.strategies as st
+from hypothesis import given, settings
+
+from retain.journal import JournalOptions, Part, Record, scan
+from retain.journal.format.record import NO_RESOURCE, RESOURCE_BYTES
+from retain.journal.lookup.history import history
+from retain.journal.lookup.index import SegmentIndex
+from retain.journal.lookup.trail import Trail
+from retain.journal.proofs.prover import Prover
+from retain.journal.segments.file import SegmentFile
+from retain.journal.segments.files import find_segments
+from retain.journal.testing.memory import MemoryDisk
+from tests.kit.journals import T0, append, draft, opened
+
+OPTIONS = JournalOptions(segment_bytes=6_000, reserve_bytes=3_000, ballast_bytes=0)
+RESOURCES = (
+    NO_RESOURCE,
+    bytes(8) + b"shadowed",  # begins like no resource at all
+    bytes([1]) * RESOURCE_BYTES,
+    bytes([1]) * 8 + b"the same",
+    bytes([1] * 4 + [2] * 4) + bytes([1] * 4 + [2] * 4),  # found across the border of two keys, too
+    bytes([2] * 4 + [1] * 4) + bytes(8),
+)
+ACTIONS = st.one_of(
+    st.lists(st.integers(0, len(RESOURCES) - 1), min_size=1, max_size=8),
+    st.sampled_from(["look", "erase", "index", "reopen"]),
+)
+
+
+def every(disk: MemoryDisk, resource: bytes | None) -> list[Record]:
+    return [one for one in scan(disk) if resource is None or one.header.resource == resource]
+
+
+def compare(disk: MemoryDisk, trail: Trail) -> None:
+    """What the trail, and what shares its indexes, says of each resource, against a scan."""
+    trail.refresh()
+    shared = trail.indexes()
+    for resource in (None, *RESOURCES):
+        wanted = every(disk, resource)
+        assert [spot.read() for spot in trail.before(resource=resource)] == wanted[::-1]
+        assert [spot.details() for spot in trail.after(0, resource=resource)] == [
+            one.details for one in wanted
+        ]
+        for bound in {0, 1, len(wanted), *(one.header.seq for one in wanted[:3])}:
+            later = [one.header.seq for one in wanted if one.header.seq > bound]
+            assert [spot.header.seq for spot in trail.after(bound, resource=resource)] == later
+            earlier = [one.header.seq for one in wanted if one.header.seq < bound]
+            assert [s.header.seq for s in trail.before(bound, resource=resource)] == earlier[::-1]
+        if resource is not None and resource != NO_RESOURCE:
+            assert list(history(disk, resource, indexes=shared)) == wanted
+    assert Prover(disk, indexes=shared).root(len(every(disk, None))) == Prover(disk).root(
+        len(every(disk, None))
+    )
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.lists(ACTIONS, min_size=1, max_size=12))
+def test_it_is_what_a_scan_finds(actions: list[list[int] | str]) -> None:
+    disk = MemoryDisk()
+    log, _ = opened(disk, options=OPTIONS)
+    trail = Trail(disk)
+    for action in actions:
+        if isinstance(action, list):
+            append(log, *(draft(b"who", b"what" * 50, resource=RESOURCES[one]) for one in action))
+        elif action == "look":
+            compare(disk, trail)
+        elif action == "erase" and log.head.seq:
+            log.erase([(1, Part.DETAILS | Part.CONTENT)], 7, T0)
+        elif action == "index":
+            log.build_index()
+        elif action == "reopen":
+            log.close()
+            log, _ = opened(disk, options=OPTIONS)
+    compare(disk, trail)
+    log.close()
+
+
+def test_what_grew_is_the_index_of_the_sealed_segment() -> None:
+    disk = MemoryDisk()
+    log, _ = opened(disk, options=OPTIONS)
+    trail = Trail(disk)
+    while log.head.segment < 4:
+        append(log, *(draft(b"who", b"what" * 50, resource=one) for one in RESOURCES))
+        trail.refresh()
+    found = trail.indexes()
+    for segment in find_segments(disk)[0][:-1]:
+        with SegmentFile(disk, segment) as file:
+            anew = SegmentIndex.of(file)
+        grown = found.of(segment)
+        assert (grown.first, grown.last, grown.end, grown.heads) == (
+            anew.first,
+            anew.last,
+            anew.end,
+            anew.heads,
+        )
+        assert grown.frames() == anew.frames()
+        assert grown.subtrees() == anew.subtrees()
+        assert grown.frontier.root() == anew.frontier.root()
+        assert [grown.seqs_of(one) for one in RESOURCES] == [anew.seqs_of(one) for one in RESOURCES]
+    log.close()
+
+
+def test_a_torn_frame_is_not_remembered() -> None:
+    disk = MemoryDisk()
+    log, _ = opened(disk, options=OPTIONS)
+    append(log, draft(b"who", b"first", resource=RESOURCES[2]))
+    end = log.head.offset
+    append(log, draft(b"who", b"second" * 200, resource=RESOURCES[2]))
+    name, files = find_segments(disk)[0][0].file, disk.files()
+    log.close()
+    torn = MemoryDisk({**files, name: files[name][: end + 512] + bytes(len(files[name]) - end - 512)})
+    trail = Trail(torn)
+    assert [spot.read().content for spot in trail.before(resource=RESOURCES[2])] == [b"first"]
+    again, _ = opened(torn, options=OPTIONS)
+    append(again, draft(b"who", b"another", resource=RESOURCES[2]))
+    assert [spot.read().content for spot in trail.before(resource=RESOURCES[2])] == [b"another", b"first"]
+    again.close()
