@@ -90,7 +90,7 @@ async def stop(call: PageCall) -> Response:
     bench = call.desk.evidence.bench
     work = bench.now
     if work is None:
-        return call.go(AUDIT, Notice("It had ended already.", "hidden"))
+        return call.go(AUDIT, Notice("It had already ended.", "hidden"))
     if call.role is not Role.ADMINISTRATOR and work.by != call.caller.name:
         return call.go(AUDIT, Notice(f"{work.by} started this. An administrator can stop it.", "due"))
     bench.stop()
