@@ -30,6 +30,8 @@ PARTS: Final = 256
 """Parts of records erased at a time, for the same reason."""
 MOST_TARGETS: Final = 1000
 """Targets of one action: a request on the control socket is a line of bounded length."""
+NUMBER_BYTES: Final = 16
+"""Bytes of a resource's number."""
 
 
 def packed(target: HoldTarget) -> dict[str, Any]:
@@ -80,6 +82,7 @@ class Rights:
         return {
             "erase": self.erase,
             "erase due": self.erase_due,
+            "export record": self.note_export,
             "hold add": self.add_hold,
             "hold list": self.list_holds,
             "hold lift": self.lift_hold,
@@ -180,6 +183,21 @@ class Rights:
             await self._engine.submit(
                 RecordExport(actor=actor, resource=self._engine.entropy(16), numbers=some)
             )
+
+    async def note_export(self, *, actor: str, resources: Sequence[str]) -> dict[str, Any]:
+        """Record an export of these resources, given by their numbers; return how many there are.
+
+        Raises:
+            Invalid: `resources`.
+        """
+        try:
+            numbers = [bytes.fromhex(one) for one in resources]
+        except (TypeError, ValueError):
+            numbers = [b""]
+        if any(len(one) != NUMBER_BYTES for one in numbers):
+            raise Invalid("resources must be numbers of 32 hexadecimal digits", reason="resources")
+        await self.record_export(actor=actor, numbers=numbers)
+        return {"recorded": len(numbers)}
 
     async def add_hold(
         self,

@@ -14,6 +14,7 @@ from retain.api.admin.exports import DOCUMENT, FILES, document, path_of
 from retain.api.cli.data_folder import open_data, progress, reading, visible
 from retain.api.cli.main import OUTPUT, Stopped, data_options
 from retain.api.cli.output import writing
+from retain.api.cli.run import run_action
 from retain.api.cli.selection import (
     PATTERN,
     PATTERN_HELP,
@@ -63,8 +64,8 @@ def command(
     """Export everything stored about a person, a tenant or individual resources.
 
     The export contains what clients see, data that has expired or was deleted but is not erased yet, every
-    earlier version, and the log. The command only reads; it works beside a running server. Only you can read
-    the files (mode 0600): hand them over, then delete them.
+    earlier version, and the log. It works beside a running server. The audit log records that you made it,
+    before anything is written. Only you can read the files (mode 0600): hand them over, then delete them.
 
     \b
     retain export --user ann --gms-user 4711 --output ann/
@@ -79,7 +80,12 @@ def command(
         dossier = Dossier(disk, asked, now, update)
         actions = list(dossier.actions(update))
         check_tenants(disk, config_path, data, asked, dossier.subjects)
-        written = _written(output, dossier, actions, now, selection)
+    folder = _new_folder(output)
+    if dossier.subjects:
+        numbers = [subject.target.resource.hex() for subject in dossier.subjects]
+        run_action(config_path, data, "export record", resources=numbers)
+    with reading(disk):
+        written = _written(folder, output, dossier, actions, now, selection)
     if as_json:
         click.echo(json.dumps(written, ensure_ascii=False))
     else:
@@ -92,9 +98,13 @@ def command(
 
 
 def _written(
-    output: Path, dossier: Dossier, actions: list[dict[str, Any]], now: int, selection: dict[str, Any]
+    folder: journal.Disk,
+    output: Path,
+    dossier: Dossier,
+    actions: list[dict[str, Any]],
+    now: int,
+    selection: dict[str, Any],
 ) -> dict[str, Any]:
-    folder = _new_folder(output)
     things: list[dict[str, Any]] = []
     missing: list[str] = []
     count = 0

@@ -28,7 +28,7 @@ NONSENSE: list[Any] = [
 ]  # fmt: skip
 FITTING: dict[str, Any] = {
     **dict.fromkeys(("dry_run", "now", "names", "more", "bodies", "with_keys", "revoke_existing"), False),
-    **{name: [] for name in ("documents", "ended", "records", "roles", "containers")},
+    **{name: [] for name in ("documents", "ended", "records", "resources", "roles", "containers")},
     "targets": [TARGET],
     "target": TARGET,
     "key": 1,

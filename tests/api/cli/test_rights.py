@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -453,6 +454,25 @@ def test_an_export_follows_no_link_and_enters_no_data_folder(folder: Path) -> No
     assert list((folder / "elsewhere").iterdir()) == []
     for place in (folder, folder / "data", folder / "data" / "out"):
         assert run(folder, "export", "--gms-user", "bob", "-o", str(place)).exit_code == OUTPUT
+
+
+def test_an_export_stands_in_the_audit_log_before_it_is_written(folder: Path) -> None:
+    assert run(folder, "export", "--gms-user", "bob", "-o", str(folder / "out")).exit_code == DONE
+    (entry,) = [one for one in entries(folder) if one["event"] == "data-exported"]
+    exported = json.loads((folder / "out" / "export.json").read_text())
+    assert entry["actor"].startswith("cli:")
+    assert "".join(sorted(re.findall(".{32}", entry["details"]["numbers"]))) == "".join(
+        sorted(one["resource"] for one in exported["things"])
+    )
+    assert run(folder, "export", "--gms-user", "nobody-here", "-o", str(folder / "none")).exit_code == DONE
+    assert len([one for one in entries(folder) if one["event"] == "data-exported"]) == 1
+
+
+def entries(folder: Path) -> list[dict[str, Any]]:
+    """The lines of the audit log."""
+    told = run(folder, "audit", "log", "--json")
+    assert told.exit_code == DONE
+    return [json.loads(line) for line in told.stdout.splitlines()]
 
 
 def test_an_export_of_nothing_says_so(folder: Path) -> None:
