@@ -1,8 +1,9 @@
 """What a request costs the server's processor, held against what it cost before.
 
 Processor time differs between machines, so it is counted in units of a fixed piece of Python that is measured
-beside it: matching, a signature, JSON, dictionaries, as requests need them. The fewest of several rounds
-count, since everything that disturbs a measurement adds to it.
+beside it: matching, a signature, JSON, dictionaries, and a message through a socket, as requests need them.
+The fewest of several rounds count, since everything that disturbs a measurement adds to it. Writes come
+over one connection: how many share a sync, and so their cost, would else depend on the disk.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import hashlib
 import hmac
 import json
 import re
+import socket
 import subprocess
 import sys
 import tempfile
@@ -35,24 +37,29 @@ ROUNDS: Final = 5
 SECONDS: Final = 1.5
 COUNT: Final = 500
 _UNITS: Final = 2000
+_WRITES: Final = frozenset(("blob PUT", "area create"))
 
 
-def unit() -> None:
-    """Do the fixed piece of work once."""
+def unit(ends: tuple[socket.socket, socket.socket]) -> None:
+    """Do the fixed piece of work once; `ends` is a pair of sockets."""
     text = b"GET /account/container/name HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: */*\r\nX-Name: value\r\n\r\n"
     fields = dict(re.findall(rb"([A-Za-z-]+): ([^\r]*)\r\n", text))
     signature = hmac.digest(b"key" * 10, text, hashlib.sha256).hex()
     document = json.dumps({"name": signature, "fields": {k.decode(): v.decode() for k, v in fields.items()}})
     assert json.loads(document)["name"] == signature
+    one, other = ends
+    one.send(text)
+    assert other.recv(4096) == text
 
 
 def unit_seconds() -> float:
     """Return the processor seconds of a unit, measured in a process of its own on the server's core."""
     code = (
-        "import time; from retain.bench.ceiling import unit\n"
-        f"for _ in range({_UNITS // 4}): unit()\n"
+        "import socket, time; from retain.bench.ceiling import unit\n"
+        "ends = socket.socketpair()\n"
+        f"for _ in range({_UNITS // 4}): unit(ends)\n"
         "begin = time.process_time()\n"
-        f"for _ in range({_UNITS}): unit()\n"
+        f"for _ in range({_UNITS}): unit(ends)\n"
         "print(time.process_time() - begin)"
     )
     core = processors()[0]
@@ -73,7 +80,10 @@ def costs(rounds: int = ROUNDS, seconds: float = SECONDS) -> dict[str, float]:
             file.write(blobs.CONFIGURATION)
         port, pid = stack.enter_context(servers.retain(folder / "data", configuration, core))
         plain = Load(port, (b"",), (200, 201, 204), 16, seconds, pid=pid, processor=other, may_use_wrk=False)
-        loads = {name: replace(plain, requests=requests) for name, requests in _requests(port).items()}
+        loads = {
+            name: replace(plain, requests=requests, connections=1 if name in _WRITES else plain.connections)
+            for name, requests in _requests(port).items()
+        }
         for _ in range(rounds):
             for kind, load in loads.items():
                 cost = measure(load).figures["cpu_us"]
