@@ -49,8 +49,8 @@ class EngineAccess(Protocol):
     async def compute(self, work: Callable[[], Value]) -> Value:
         """Run `work`, which keeps a processor busy for long, in a thread; it must not look at the state."""
 
-    def glance(self, query: Callable[[State, int], Value]) -> Value:
-        """Return `query(state, now)` at once, whether or not what it saw is durable."""
+    def glance(self, query: Callable[[State], Value]) -> Value:
+        """Return `query(state)` at once, whether or not what it saw is durable."""
 
     def upload(self, *, md5: bool = True) -> Upload:
         """Return a body to be received; its MD5 is empty without `md5`."""

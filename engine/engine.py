@@ -159,8 +159,8 @@ class Engine:
         async with self._writer.computing:
             return await in_thread(work, shortages=self.shortages)
 
-    def glance(self, query: Callable[[State, int], Value]) -> Value:
-        """Return `query(state, now)` at once, whether or not what it saw is durable.
+    def glance(self, query: Callable[[State], Value]) -> Value:
+        """Return `query(state)` at once, whether or not what it saw is durable.
 
         Only for checks inside this process, as long as they permit: a caller that learns of one, a refusal
         for instance, could see what a crash reverts. Call `read` then.
@@ -169,7 +169,7 @@ class Engine:
             EngineError: Whatever the query raised.
 
         """
-        return query(self.state, self._horizon.now())
+        return query(self.state)
 
     def upload(self, *, md5: bool = True) -> Upload:
         """Return a body to be received: `async with engine.upload() as upload`. An MD5 doubles its cost."""

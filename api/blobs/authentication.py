@@ -117,7 +117,7 @@ async def verify_token(
     A refusal waits for the disk like any response: it, too, reveals the state.
     """
 
-    def judge(state: State, _now: int) -> sas.Grant | AzureError:
+    def judge(state: State) -> sas.Grant | AzureError:
         try:
             return sas.verify(
                 token, target, keys, facts, lambda *names: _policy(state, target.account, *names)
@@ -127,7 +127,7 @@ async def verify_token(
 
     verdict = engine.glance(judge)
     if isinstance(verdict, AzureError):
-        verdict = await engine.read(judge)
+        verdict = await engine.read(lambda state, _: judge(state))
     if isinstance(verdict, AzureError):
         raise verdict
     return verdict

@@ -82,7 +82,7 @@ class BlobInterface:
 
     async def handle(self, request: Request) -> Response:
         """Answer a request; refusals are answers too."""
-        headers = _headers(request)
+        headers = request.joined_headers()
         version = request_version(headers, FALLBACK_VERSION)
         rules: tuple[CorsRule, ...] = ()
         try:
@@ -104,14 +104,14 @@ class BlobInterface:
 
         Either a broken request, or an internal error, which is already logged.
         """
-        headers = _headers(request)
+        headers = request.joined_headers()
         return self._finished(
             self._worded(request, error), headers, request_version(headers, FALLBACK_VERSION)
         )
 
     async def serve_part(self, request: Request, batch: Call) -> Response:
         """Answer a request of a batch as if it had come alone; a refusal is an answer."""
-        headers = _headers(request)
+        headers = request.joined_headers()
         version = batch.version
         try:
             version, response = await self._serve(request, self._place(request, headers, batch), batch)
@@ -135,9 +135,8 @@ class BlobInterface:
 
     def _place(self, request: Request, headers: Mapping[str, str], batch: Call | None = None) -> _Place:
         """Read the URL; refuse what no header may hold (HTTP/2 lets it through)."""
-        for name, value in headers.items():
-            if _CONTROL.search(value) is not None:
-                raise invalid_header(name, value)
+        if _CONTROL.search("".join(headers.values())) is not None:
+            raise invalid_header(*next(pair for pair in headers.items() if _CONTROL.search(pair[1])))
         query = parse_query(request.raw_query)
         segments = request.segments()
         restype, comp = query.get("restype"), query.get("comp")
@@ -168,8 +167,7 @@ class BlobInterface:
             keys=keys,
             inherited=None if batch is None else batch.version,
         )
-        doubled = query.doubled - SAS_PARAMETERS
-        if doubled:
+        if query.doubled and (doubled := query.doubled - SAS_PARAMETERS):
             name = min(doubled)
             raise invalid_parameter(name, query.get(name) or "", "Given more than once.")
         restype, comp = query.get("restype") or "", query.get("comp") or ""
@@ -244,7 +242,10 @@ class BlobInterface:
         self, response: Response, headers: Mapping[str, str], version: str, request: Request | None = None
     ) -> Response:
         """Add what every answer carries; `request` learns its id."""
-        request_id = next((value for name, value in response.headers if name == "x-ms-request-id"), "")
+        request_id = ""
+        for name, value in response.headers:
+            if name == "x-ms-request-id":
+                request_id = value
         if not request_id:
             request_id = self._request_id()
             response.headers.append(("x-ms-request-id", request_id))
@@ -265,15 +266,6 @@ def _check_part(operation: Operation, address: Address, batch: Call) -> None:
         raise AzureError(
             "InvalidInput", message="A batch for a container holds blobs of this container only."
         )
-
-
-def _headers(request: Request) -> dict[str, str]:
-    """Return the headers by lower-case names; repeated ones joined by commas (RFC 9110, section 5.3)."""
-    headers: dict[str, str] = {}
-    for raw_name, raw_value in request.raw_headers:
-        name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1").strip(" \t")
-        headers[name] = f"{headers[name]},{value}" if name in headers else value
-    return headers
 
 
 def _host(request: Request, headers: Mapping[str, str]) -> str:

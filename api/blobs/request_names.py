@@ -198,8 +198,9 @@ def check_request(operation: Op, headers: Mapping[str, str], query: Query) -> No
             if value and value.lower() not in HARMLESS_VALUES.get(name, _NONE):
                 code = "ConditionHeadersNotSupported" if name in _CONDITIONS else "UnsupportedHeader"
                 raise AzureError(code, extras=(("HeaderName", name),))
-    for name in query.values.keys() - _TAKEN_PARAMETERS[operation]:
-        if query.values[name]:
+    parameters = _TAKEN_PARAMETERS[operation]
+    for name, value in query.values.items():
+        if value and name not in parameters:
             raise AzureError("UnsupportedQueryParameter", extras=(("QueryParameterName", name),))
 
 

@@ -87,28 +87,29 @@ class Pool:
         self.each = each
         self.used = 0
         self._unbounded = unbounded
-        self._by_place: Counter[str] = Counter()
+        self._by_place: dict[str, int] = {}
         self._waiting: dict[str, deque[trio.Event]] = {}
 
     def used_by(self, place: str) -> int:
         """Return the bytes that one address uses of it, including reserved amounts."""
-        return self._by_place[place]
+        return self._by_place.get(place, 0)
 
-    def add(self, place: str, amount: int, *, foreseen: bool = False) -> None:
-        """Count `amount` more; less if negative. What is only `foreseen` counts for the address."""
-        if not foreseen:
-            self.used += amount
-        self._by_place[place] += amount
-        if not self._by_place[place]:
-            del self._by_place[place]
-        if amount < 0 and self._waiting:
+    def add(self, place: str, amount: int, *, foreseen: int = 0) -> None:
+        """Count `amount` more; less if negative. What is only `foreseen` counts for the address alone."""
+        self.used += amount
+        counted = self._by_place.get(place, 0) + amount + foreseen
+        if counted:
+            self._by_place[place] = counted
+        else:
+            self._by_place.pop(place, None)
+        if amount + foreseen < 0 and self._waiting:
             self._wake(place)
             # Somebody else may wait for what all of them have together.
             self._wake(next(iter(self._waiting), place))
 
     def is_over_for(self, place: str) -> bool:
         """Return whether the address itself has more than it may."""
-        return self._by_place[place] > self.each and not self._unbounded(place)
+        return self._by_place.get(place, 0) > self.each and not self._unbounded(place)
 
     def is_over(self, place: str) -> bool:
         """Return whether the process or the address has more than it may."""
@@ -203,28 +204,30 @@ class Share:
             if self.on_refusal is None:
                 return  # this one has to go
 
+    def begin_at_once(self) -> bool:
+        """Begin an answer of unknown size if there is room for it; return whether there was."""
+        pool = self._bounds.answers
+        if pool.is_over(self.place):
+            return False
+        self._foreseen = ANSWER_GUESS
+        pool.add(self.place, 0, foreseen=ANSWER_GUESS)
+        return True
+
     async def begin_answer(self) -> None:
         """Wait until an answer of unknown size may be made. Raises `Overloaded` if that takes too long."""
         pool = self._bounds.answers
-        if pool.is_over(self.place):
-            with trio.move_on_after(ANSWER_PATIENCE_S) as waiting:
-                while pool.is_over(self.place):
-                    await pool.wait(self.place)
-            if waiting.cancelled_caught:
-                self._bounds.on_refused()
-                raise Overloaded("too many answers wait to be read; try again")
-        self._foreseen = ANSWER_GUESS
-        pool.add(self.place, ANSWER_GUESS, foreseen=True)
+        with trio.move_on_after(ANSWER_PATIENCE_S) as waiting:
+            while not self.begin_at_once():
+                await pool.wait(self.place)
+        if waiting.cancelled_caught:
+            self._bounds.on_refused()
+            raise Overloaded("too many answers wait to be read; try again")
 
     def made(self, size: int) -> None:
         """Note the size of the response's bytes; 0 if there are none for now."""
-        pool = self._bounds.answers
-        if self._foreseen:
-            pool.add(self.place, -self._foreseen, foreseen=True)
-            self._foreseen = 0
-        if size != self._answer:
-            pool.add(self.place, size - self._answer)
-            self._answer = size
+        if self._foreseen or size != self._answer:
+            self._bounds.answers.add(self.place, size - self._answer, foreseen=-self._foreseen)
+            self._foreseen, self._answer = 0, size
 
     def close(self) -> None:
         """Release the memory: the request's task has ended."""

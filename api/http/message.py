@@ -190,6 +190,16 @@ class Request:
         wanted = name.lower().encode("latin-1")
         return [value.decode("latin-1").strip(" \t") for found, value in self.raw_headers if found == wanted]
 
+    def joined_headers(self) -> dict[str, str]:
+        """Return the headers by lower-case names; repeated ones joined by commas (RFC 9110, section 5.3)."""
+        if self._fields is not None:
+            return {name.decode("latin-1"): value.decode("latin-1") for name, value in self._fields.items()}
+        headers: dict[str, str] = {}
+        for raw_name, raw_value in self.raw_headers:
+            name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1").strip(" \t")
+            headers[name] = f"{headers[name]},{value}" if name in headers else value
+        return headers
+
     def cased_headers(self) -> list[tuple[str, str]]:
         """Return all headers in order, blanks trimmed, names in the case sent; HTTP/2 has lower case only."""
         pairs = self.raw_headers if self._cased is None else self._cased()
@@ -203,7 +213,11 @@ class Request:
         """
         if self._segments is None:
             raw = self.raw_path
-            self._segments = [decode_segment(part) for part in raw[raw.startswith(b"/") :].split(b"/")]
+            parts = raw[raw.startswith(b"/") :]
+            if b"%" in parts:
+                self._segments = [decode_segment(part) for part in parts.split(b"/")]
+            else:
+                self._segments = decode_segment(parts).split("/")
         return self._segments
 
     def query_pairs(self) -> list[tuple[str, str]]:

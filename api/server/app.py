@@ -240,10 +240,14 @@ class App:
         if found is not None or not first:
             return found
         decoded = decode_segment(first)
-        found = self._prefixes.get(decoded.encode())
-        if found is None:
-            found = next((interface for claims, interface in self._claims if claims(decoded)), None)
-        return found
+        if b"%" in first:
+            found = self._prefixes.get(decoded.encode())
+            if found is not None:
+                return found
+        for claims, interface in self._claims:
+            if claims(decoded):
+                return interface
+        return None
 
     async def answer(
         self, interface: Mounted, request: Request, share: Share
@@ -262,7 +266,7 @@ class App:
         request.body.stopping = self.stopping
         handled: Response | None = None
         try:
-            if request.method == "GET":
+            if request.method == "GET" and not share.begin_at_once():
                 await share.begin_answer()
             response = handled = await interface.handle(request)
             share.made(len(response.body) if isinstance(response.body, bytes) else STREAM_BYTES)

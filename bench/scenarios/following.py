@@ -90,7 +90,7 @@ def _apply(follower: Follower, board: Board) -> None:
 
 def _look(engine: Engine | Follower) -> None:
     for _ in range(LOOKS):
-        engine.glance(lambda state, now: None)
+        engine.glance(lambda state: None)
 
 
 def _timed(count: int, work: Callable[[], None]) -> Sample:

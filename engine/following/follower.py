@@ -153,18 +153,21 @@ class Follower:
             Exhausted: The machine is short of a resource.
 
         """
-        return self.glance(query)
+        return query(self._present(), self.now())
 
     async def compute(self, work: Callable[[], Value]) -> Value:
         """Run `work`, which keeps a processor busy for long, in a thread: one such work at a time."""
         async with self._computing:
             return await in_thread(work, shortages=self.shortages)
 
-    def glance(self, query: Callable[[State, int], Value]) -> Value:
-        """Do as `read`: all that a follower sees is durable."""
+    def glance(self, query: Callable[[State], Value]) -> Value:
+        """Return `query(state)` of the present state: all that a follower sees is durable."""
+        return query(self._present())
+
+    def _present(self) -> State:
         if self._board.durable > self.state.seq:
             self.catch_up(self._board.durable)
-        return query(self.state, self.now())
+        return self.state
 
     def upload(self, *, md5: bool = True) -> Upload:
         """Return a body to be received; its file is in the shared data folder before its command is sent."""

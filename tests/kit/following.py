@@ -135,7 +135,7 @@ class Spread:
     async def compute(self, work: Callable[[], Any]) -> Any:
         return await self._first.compute(work)
 
-    def glance(self, query: Callable[[State, int], Any]) -> Any:
+    def glance(self, query: Callable[[State], Any]) -> Any:
         return self._next().glance(query)
 
     def upload(self, *, md5: bool = True) -> Upload:

@@ -157,7 +157,7 @@ async def precheck(call: Call, conditions: Conditions) -> None:
         admit_write(found.blob(call.blob, now), conditions, now, may_overwrite=may_overwrite)
 
     try:
-        call.engine.glance(look)
+        call.engine.glance(lambda state: look(state, call.engine.now()))
     except EngineError:
         await call.engine.read(look)
 

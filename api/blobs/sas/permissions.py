@@ -17,6 +17,8 @@ from retain.api.blobs.wire.errors import AzureError
 class Operation(Enum):
     """Every operation of the interface; the value is its name in Azure's documentation."""
 
+    __hash__ = object.__hash__  # members are compared by identity; Enum's own hashes the name, in Python
+
     LIST_CONTAINERS = "List Containers"
     GET_SERVICE_PROPERTIES = "Get Blob Service Properties"
     SET_SERVICE_PROPERTIES = "Set Blob Service Properties"

@@ -53,7 +53,9 @@ def parse_address(
     """
     path_style = account is None
     below = segments[1:] if path_style else segments
-    rest = [piece for segment in below for piece in segment.split("\\")]
+    rest = list(below)
+    if any("\\" in segment for segment in below):
+        rest = [piece for segment in below for piece in segment.split("\\")]
     name = segments[0] if account is None else account
     if not rest or rest == [""]:
         return Address(name, None, None, path_style)

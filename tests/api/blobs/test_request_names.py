@@ -30,6 +30,7 @@ from retain.api.blobs.request_names import (
 from retain.api.blobs.sas.permissions import Operation as Op
 from retain.api.blobs.wire import crc64
 from retain.api.blobs.wire.query import Query
+from retain.api.http.message import Request
 from tests.kit.blob_client import BlobClient, readable
 
 JAVASCRIPT = (
@@ -317,13 +318,13 @@ async def test_what_the_tables_call_honoured_is_looked_at(
     """A name in a table that no code reads would be dropped silently, table or not."""
     await client.put("a")
     noted: set[str] = set()
-    read_headers, read_query = interface._headers, interface.parse_query
+    read_headers, read_query = Request.joined_headers, interface.parse_query
 
     def parse(raw: bytes) -> Query:
         query = read_query(raw)
         return Query(query.pairs, query.doubled, Noting(query.values, noted))
 
-    monkeypatch.setattr(interface, "_headers", lambda request: Noting(read_headers(request), noted))
+    monkeypatch.setattr(Request, "joined_headers", lambda request: Noting(read_headers(request), noted))
     monkeypatch.setattr(interface, "parse_query", parse)
     method, path, headers, body = REQUESTS[operation]
     extra: list[list[tuple[str, str]]] = [[]]
