@@ -25,7 +25,8 @@ def measure(tree: Path, rooms: Iterable[str], tests: Iterable[str], folder: Path
     A test that fails there is used for no judgement. Raises RuntimeError if pytest itself cannot run.
     """
     folder.mkdir(exist_ok=True)
-    options = folder / "coverage.ini"
+    # Not "coverage.…": coverage removes each such file when it begins, and the workers read this one later.
+    options = folder / "measure.ini"
     sources = "\n    ".join(rooms)
     options.write_text(
         f"[run]\ndata_file = {folder}/coverage\nrelative_files = true\nsource =\n    {sources}\n"

@@ -12,7 +12,7 @@ from coverage import CoverageData
 from tests.mutants import run as running
 from tests.mutants.points import Point, points_of
 from tests.mutants.run import Copy, Verdict
-from tests.mutants.selection import Selection, keep
+from tests.mutants.selection import Selection, keep, measure
 
 PRODUCT = b"""
 TABLE = {"known": 5}
@@ -92,6 +92,14 @@ def test_a_test_that_failed_while_it_was_measured_judges_nothing(project: Path, 
         f"0.01s call     {NAMED}\nFAILED {NAMED} - assert 1\n0.01s call     {TABLED}\n",
     )
     assert json.loads((tmp_path / "measured.json").read_text())["seconds"] == {TABLED: 0.01}
+
+
+def test_what_is_measured_is_seen_by_processes_that_begin_later(project: Path, tmp_path: Path) -> None:
+    """Coverage, when it begins, removes files beside its own: the workers' configuration is none of them."""
+    kept = tmp_path / "kept"
+    measure(project, ["room"], ["tests/room"], kept, 1)
+    assert set(json.loads((kept / "measured.json").read_text())["seconds"]) == {NAMED, TABLED}
+    assert Selection(project, kept).tests(point(project, "comparison", "<")) == [NAMED]
 
 
 def test_verdicts(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
