@@ -127,7 +127,7 @@ class Spread:
             return await self._next().submit(command)
         finally:
             # A server's worker submits what it took in itself; here the bodies are the first follower's.
-            self._first.glance(lambda state, now: None)
+            self._first.glance(lambda state: None)
 
     async def read(self, query: Callable[[State, int], Any]) -> Any:
         return await self._next().read(query)
