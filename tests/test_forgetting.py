@@ -213,7 +213,7 @@ def payload_keys(engine: Engine) -> dict[str, bytes]:
     found: dict[str, bytes] = {}
     for area in engine.state.areas.areas.values():
         for value in area[3]:
-            key = getattr(getattr(value, "held", None), "key", None)
+            key = getattr(getattr(value, "body", None), "key", None)
             if key is not None:
                 found[value.body.name] = key  # type: ignore[union-attr]
     for container in engine.state.blobs.containers():

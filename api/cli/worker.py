@@ -30,7 +30,7 @@ from retain.api.server.app import App, create_app
 from retain.api.server.serve import serve
 from retain.api.web import logs
 from retain.api.web.metrics import Counters
-from retain.api.workers.messages import Ask, Listening, Ready, Report, Stop, Welcome, codec
+from retain.api.workers.messages import Ask, Listening, Ready, Stop, Welcome, WorkerReport, codec
 from retain.api.workers.pages import Pages
 from retain.api.workers.registries import Registries, SharedThrottle
 from retain.api.workers.supervisor import resident_bytes
@@ -159,11 +159,11 @@ class Process:
             await trio.sleep(LAST_WORDS_S)
             everything.cancel()
 
-    def _report(self) -> Report:
+    def _report(self) -> WorkerReport:
         app, follower = self._app, self._follower
         assert app is not None
         assert follower is not None
-        return Report(
+        return WorkerReport(
             resident_bytes(), app.connections(), follower.state.seq, app.counters.tallies(), app.seen.shown()
         )
 

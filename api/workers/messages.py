@@ -84,11 +84,11 @@ class LoggedIn:
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """How is the worker? Answered with a `Report`."""
+    """How is the worker? Answered with a `WorkerReport`."""
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class WorkerReport:
     """How a worker is.
 
     Attributes:
@@ -114,5 +114,5 @@ class Stop:
 
 def codec() -> Codec:
     """Return the codec of both sides."""
-    own = (Welcome, Ready, Listening, Turn, Wait, LoggedIn, Ask, Report, Tallies, Stop)
+    own = (Welcome, Ready, Listening, Turn, Wait, LoggedIn, Ask, WorkerReport, Tallies, Stop)
     return Codec((*KINDS, *own))

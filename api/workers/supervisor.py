@@ -25,11 +25,11 @@ from retain.api.workers.messages import (
     Listening,
     LoggedIn,
     Ready,
-    Report,
     Stop,
     Turn,
     Wait,
     Welcome,
+    WorkerReport,
     codec,
 )
 from retain.api.workers.pages import make_page
@@ -78,7 +78,7 @@ class Worker:
     process: trio.Process
     since: int
     link: Link | None = None
-    report: Report | None = None
+    report: WorkerReport | None = None
     listening: trio.Event = field(default_factory=trio.Event)
 
 

@@ -200,7 +200,7 @@ async def test_what_is_found_is_counted(store: Store) -> None:
     assert seen == list(range(1, store.engine.state.seq + 1))
     assert (one.interface, one.records, one.kept) == ("areas", 2, 2)
     assert one.first == one.last == store.engine.state.time
-    assert one.size > len("+49") + len(b"pdf")
+    assert one.size == len("+49") + len(b"pdf")
 
 
 async def test_a_body_in_a_file_counts_with_its_length(store: Store) -> None:

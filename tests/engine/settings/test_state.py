@@ -57,6 +57,7 @@ from retain.engine.settings.queries import places_of_application, read_value, se
 from retain.engine.settings.value import to_text
 from retain.engine.state import State
 from retain.engine.testing import open_memory_engine, verify
+from retain.journal.lookup.trail import Trail
 from retain.journal.testing.memory import MemoryDisk
 from tests.engine.settings.strategies import OBJECTS, PATHS, VALUES
 
@@ -204,7 +205,7 @@ async def test_older_records_can_be_erased_once_a_document_is_restated() -> None
             [(seq, journal.Part.CONTENT | journal.Part.DETAILS) for seq in older], Cause.RETENTION
         )
         await verify(engine)
-        kept = versions(kept_events(disk, document, engine.state.seq))
+        kept = versions(kept_events(Trail(disk), document, engine.state.seq))
         assert [(version.revision, version.value) for version in kept] == [(2, {"c": {"x": 2}})]
     async with open_memory_engine(disk) as engine:
         assert engine.state.settings.documents[GLOBAL] == document
