@@ -75,7 +75,7 @@ def _chosen(names: tuple[str, ...]) -> list[Scenario]:
     known = scenarios()
     unknown = [name for name in names if name not in known and name != "all"]
     if unknown:
-        raise click.UsageError(f"there is no scenario {unknown[0]!r}; `retain bench list` shows them")
+        raise click.UsageError(f"unknown scenario {unknown[0]!r}; `retain bench list` lists all")
     return [one for name, one in known.items() if "all" in names or name in names]
 
 
@@ -190,7 +190,7 @@ def report(folder: Path, html: Path | None, markdown: Path | None, update: Path 
     except ValueError as error:
         raise click.ClickException(str(error)) from error
     if not results:
-        raise click.ClickException(f"{folder} has no results; `retain bench run` makes them")
+        raise click.ClickException(f"{folder} contains no results; create some with `retain bench run`")
     if html is not None:
         html.write_text(page(results))
         click.echo(f"wrote {html}")

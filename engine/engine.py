@@ -342,7 +342,7 @@ class Engine:
             await self._writer.between_batches(self._sightings.write)
         except (Unavailable, journal.NoSpace, OSError) as error:
             raise Unavailable(
-                f"the clock is accepted until a restart only: {error}", reason="disk"
+                f"the clock is accepted, but only until a restart: {error}", reason="disk"
             ) from error
 
     async def take_snapshot(self) -> None:

@@ -251,7 +251,7 @@ class Administration:
         self.tenants.required(name)
         number = 0 if days == FOREVER else days
         if isinstance(number, str) or (number is not None and days != FOREVER and not 1 <= number <= 36_500):
-            raise Invalid(f"days are 1 to 36500, or {FOREVER!r}", reason="days")
+            raise Invalid(f"days must be 1 to 36500, or {FOREVER!r}", reason="days")
         await self._engine.submit(
             SetContainerRetention(actor=actor, account=name, container=container, days=number)
         )

@@ -105,7 +105,7 @@ async def _run(actions: Actions, line: bytes) -> bytes:
         return _refusal(error.strerror or "the data folder cannot be written", "", "storage-failed")
     except Exception as error:
         LOG.error("unhandled exception in an administrative action", exc_info=error)
-        return _refusal("an error of the server's; its log says more", "", "fault")
+        return _refusal("internal error of the server; see its log", "", "fault")
 
 
 def _refusal(message: str, reason: str, code: str) -> bytes:

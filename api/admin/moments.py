@@ -111,9 +111,9 @@ def instant(text: str, zone: tzinfo) -> int:
                 moment = moment.replace(tzinfo=zone)
         seconds = int(moment.timestamp())
     except (ValueError, OverflowError):
-        raise Invalid("dates are written 2022-05-08 or 2022-05-08T12:00", reason="date") from None
+        raise Invalid("a date must be like 2022-05-08 or 2022-05-08T12:00", reason="date") from None
     if not 0 <= seconds <= LATEST_S:
-        raise Invalid("dates lie between 1970 and 2500", reason="date")
+        raise Invalid("a date must be between 1970 and 2500", reason="date")
     return seconds * SECOND
 
 

@@ -121,7 +121,7 @@ class Rights:
         if len(asked) > MOST_TARGETS or any(
             one.kind not in (HoldKind.AREA, HoldKind.DOCUMENT, HoldKind.BLOB) for one in asked
         ):
-            raise Invalid("these cannot be erased together", reason="target")
+            raise Invalid("the selected resources cannot be erased together", reason="target")
         if dry_run:
             seen = await self._engine.read(
                 lambda state, _: [Ended(one, status_of(state, one)) for one in asked]
@@ -249,7 +249,7 @@ class Rights:
         try:
             hold_id = bytes.fromhex(hold)
         except ValueError:
-            raise Invalid("a hold's number is 32 hexadecimal digits", reason="hold") from None
+            raise Invalid("the number of a hold must be 32 hexadecimal digits", reason="hold") from None
         return shown(await self._engine.submit(LiftHold(actor=actor, hold_id=hold_id)))
 
 

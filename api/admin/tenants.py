@@ -96,7 +96,9 @@ class Tenants:
         """
         keys = self._keys.get(account)
         if keys is None:
-            raise NotFound(f"there is no tenant {account}", reason="tenant")
+            raise NotFound(
+                f"the tenant {account} does not exist; `retain tenant list` lists all", reason="tenant"
+            )
         return keys
 
     def is_configured(self, account: str) -> bool:
@@ -118,7 +120,7 @@ class Tenants:
         if (complaint := account_name(account)) is not None:
             raise Invalid(f"the tenant's name {complaint}", reason="account-name")
         if account in self._keys:
-            raise Conflict("the tenant exists already", reason="tenant-exists")
+            raise Conflict("the tenant already exists", reason="tenant-exists")
         self._write(account, (self._new_key(), self._new_key()))
 
     def rotate(self, account: str, key: int) -> None:
@@ -137,7 +139,7 @@ class Tenants:
                 reason="fixed-key",
             )
         if key not in KEYS:
-            raise Invalid("an account has the keys 1 and 2", reason="key")
+            raise Invalid("the key must be 1 or 2", reason="key")
         keys[key - 1] = self._new_key()
         self._write(account, tuple(keys))
 
@@ -208,4 +210,7 @@ def _unpacked(account: str, data: bytes) -> tuple[bytes, ...]:
             raise ValueError
         return tuple(base64.b64decode(packed[f"key{number}"], validate=True) for number in KEYS)
     except (ValueError, TypeError, RecursionError):
-        raise Invalid(f"{FOLDER}/{account} in the data folder holds no keys", reason="key-file") from None
+        raise Invalid(
+            f"{FOLDER}/{account} in the data folder contains no valid keys; restore it from a backup",
+            reason="key-file",
+        ) from None

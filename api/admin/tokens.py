@@ -76,7 +76,7 @@ async def generate_tokens(
         Invalid: `token-times`.
     """
     if len(set(containers)) != len(containers):
-        raise Invalid("a container is named twice", reason="container")
+        raise Invalid("a container must be named only once", reason="container")
     # A token says its times in whole seconds; the record says the same.
     begins = (engine.now() if start is None else start) // SECOND * SECOND
     ends = expiry // SECOND * SECOND
@@ -137,7 +137,7 @@ async def revoke_tokens(
     try:
         named = None if token_ids is None else tuple(bytes.fromhex(token_id) for token_id in token_ids)
     except ValueError:
-        raise Invalid("a token's id is 32 hexadecimal digits", reason="token") from None
+        raise Invalid("the id of a token must be 32 hexadecimal digits", reason="token") from None
     records = await engine.submit(RevokeTokens(actor=actor, account=account, token_ids=named))
     return [shown(record, engine.now()) for record in records]
 

@@ -90,7 +90,7 @@ class Users:
         if (complaint := check_hash(password)) is not None:
             raise Invalid(f"the password {complaint}", reason="password")
         if any(not role.strip() for role in roles):
-            raise Invalid("a role has a name", reason="role")
+            raise Invalid("the name of a role must not be empty", reason="role")
         async with self._turn:
             if name in self._known:
                 where = "in the configuration" if name in self._configured else "already"
@@ -125,7 +125,7 @@ class Users:
                     f"the user {name} is set in the configuration; remove it there", reason="configured"
                 )
             if name not in self._added:
-                raise NotFound(f"there is no user {name}", reason="user")
+                raise NotFound(f"the user {name} does not exist; `retain user list` lists all", reason="user")
             user = self._added[name]
             await self._keep({other: one for other, one in self._added.items() if other != name})
             # Recorded after the removal: the user is locked out even if the journal takes no record.
@@ -160,4 +160,7 @@ def _unpacked(data: bytes) -> dict[str, User]:
         rows = json.loads(data)
         return {name: User(name, row["password"], frozenset(row["roles"])) for name, row in rows.items()}
     except (ValueError, TypeError, KeyError, AttributeError):
-        raise Invalid(f"the file {FILE} in the data folder holds no users", reason="user-file") from None
+        raise Invalid(
+            f"the file {FILE} in the data folder is not a valid list of users; restore it from a backup",
+            reason="user-file",
+        ) from None

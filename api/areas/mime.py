@@ -143,4 +143,4 @@ class FileControl:
             UnsupportedBody: They belong to another type.
         """
         if contradicts(essence(media_type), head):
-            raise UnsupportedBody("a file is not of the type that it is said to be")
+            raise UnsupportedBody("the content of a file does not match its declared type")

@@ -120,7 +120,7 @@ def journal_sample(data: str) -> Iterator[CheckResult]:
         return
     except journal.JournalError as error:
         advice = "keep a copy of the folder, then `retain audit verify` and `retain journal repair`"
-        yield CheckResult("journal", ERROR, f"it is damaged: {error}", advice)
+        yield CheckResult("journal", ERROR, f"damaged: {error}", advice)
         return
     except OSError as error:
         text = f"it cannot be read: {error.strerror or error}"
@@ -176,7 +176,7 @@ def server_state(status: dict[str, Any]) -> Iterator[CheckResult]:
         yield _workers(workers)
     wrong = status["clock_state"]
     yield CheckResult(
-        "clock", WARNING if wrong else FINE, wrong or "it is right", "`retain clock show`" if wrong else ""
+        "clock", WARNING if wrong else FINE, wrong or "right", "`retain clock show`" if wrong else ""
     )
     yield from _backup(status["last_backup"])
 

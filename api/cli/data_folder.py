@@ -78,7 +78,7 @@ def open_data(config_path: Path | None, data: str | None, missing: int = WRONG) 
     except OSError as error:
         raise Stopped(unusable(data, error), missing) from None
     if not found:
-        raise Stopped(f"{data} holds no journal; --data names another folder", missing)
+        raise Stopped(f"{data} contains no journal; name another folder with --data", missing)
     return disk
 
 

@@ -41,7 +41,7 @@ def _stopped(folder: str, error: Exception, in_use: str) -> Stopped | None:
         case journal.Locked():
             return Stopped(f"{folder} is in use by process {error.pid or 'unknown'}{in_use}", IN_USE)
         case journal.ForeignFolder():
-            return Stopped(f"{folder} cannot be the data folder: {error}", WRONG)
+            return Stopped(f"{folder} cannot be used as the data folder: {error}", WRONG)
         case journal.NoSpace() | journal.BadTarget():
             return Stopped(f"{folder}: {error}", FAILED)
         case UnknownEvent() | journal.UnknownVersion():

@@ -52,4 +52,4 @@ def _check_there(data: str) -> None:
     if disk.exists(LOCK_FILE):  # another process may be making the journal
         disk.lock()
         disk.unlock()
-    raise Stopped(f"{data} holds no journal; --data names another folder", WRONG)
+    raise Stopped(f"{data} contains no journal; name another folder with --data", WRONG)

@@ -172,7 +172,7 @@ def check_tenants(
         if tenant not in known:
             hint = "`retain tenant list` shows the tenants"
             raise Stopped(
-                f"there is no tenant {visible(tenant)}, and no data of one is stored; {hint}", FAILED
+                f"the tenant {visible(tenant)} does not exist, and no data of it is stored; {hint}", FAILED
             )
 
 

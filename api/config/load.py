@@ -193,7 +193,7 @@ def _read(path: Path) -> dict[str, Any]:
         with path.open("rb") as file:
             return tomllib.load(file)
     except FileNotFoundError:
-        raise ConfigError(str(path), "", "there is no such file; `retain init` writes one") from None
+        raise ConfigError(str(path), "", "the file does not exist; `retain init` writes one") from None
     except OSError as error:
         raise ConfigError(str(path), "", error.strerror or "cannot be read") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

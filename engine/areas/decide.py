@@ -131,7 +131,7 @@ def _create(state: AreasState, command: AreaWrite, key: str, now: int) -> tuple[
     _check_quota(state, command.policy, NO_AREA, command.values)
     _check_owned(state, command, now)
     if len(command.values) > command.policy.max_keys:
-        raise TooLarge("too many keys", reason="keys", limit=command.policy.max_keys)
+        raise TooLarge("the area would have too many keys", reason="keys", limit=command.policy.max_keys)
     _check_restatable(NO_AREA, command.values)
     name, user = split_key(key)
     until = now + command.ttl * SECOND
@@ -160,7 +160,7 @@ def _update(state: AreasState, command: AreaWrite, key: str, area: Area, now: in
     _check_quota(state, command.policy, area, command.values)
     living = {name for name, end in zip(area[2], key_ends(area), strict=True) if end > now}
     if len(living | command.values.keys()) > command.policy.max_keys:
-        raise TooLarge("too many keys", reason="keys", limit=command.policy.max_keys)
+        raise TooLarge("the area would have too many keys", reason="keys", limit=command.policy.max_keys)
     _check_restatable(area, command.values)
     until = now + command.ttl * SECOND
     whole = command.policy.whole_area
@@ -247,11 +247,13 @@ def _check_write(command: AreaWrite) -> None:
         if command.name in RESERVED_IDS:
             raise Invalid(f"the id {command.name} is reserved", reason="id")
         if "\0" in command.user:
-            raise Invalid("the user holds a NUL", reason="user")
+            raise Invalid("the user must not contain a NUL", reason="user")
         if not command.user or text_size(command.user) > command.policy.max_name_bytes:
-            raise Invalid("the user is empty or too long", reason="user", limit=command.policy.max_name_bytes)
+            raise Invalid(
+                "the user must not be empty or too long", reason="user", limit=command.policy.max_name_bytes
+            )
     if not command.name or "\0" in command.name:
-        raise Invalid("the id is empty or holds a NUL", reason="id")
+        raise Invalid("the id must not be empty or contain a NUL", reason="id")
     if command.user is not None and text_size(command.name) > command.policy.max_name_bytes:
         raise TooLarge("the id is too long", reason="id", limit=command.policy.max_name_bytes)
     assert len(command.resource) == 16
@@ -261,14 +263,14 @@ def _check_write(command: AreaWrite) -> None:
 def _check_values(command: AreaWrite) -> None:
     """Check keys and ttl (docs/wire/areas.md, sections 4 and 5): keys may not begin with an underscore."""
     if not 1 <= command.ttl <= MAX_TTL:
-        raise Invalid("the ttl is out of its bounds", reason="ttl", limit=MAX_TTL)
+        raise Invalid("the ttl is out of bounds", reason="ttl", limit=MAX_TTL)
     for key in command.values:
         if not key:
-            raise Invalid("a key is empty", reason="key-empty")
+            raise Invalid("a key must not be empty", reason="key-empty")
         if key[0] == "_":
-            raise Invalid("keys may not begin with an underscore", reason="key-underscore")
+            raise Invalid("a key must not begin with an underscore", reason="key-underscore")
         if "\0" in key:
-            raise Invalid("a key holds a NUL", reason="key")
+            raise Invalid("a key must not contain a NUL", reason="key")
         if text_size(key) > command.policy.max_name_bytes:
             raise TooLarge("a key is too long", reason="key", limit=command.policy.max_name_bytes)
 
@@ -286,7 +288,11 @@ def _check_quota(state: AreasState, policy: AreasPolicy, area: Area, values: Map
         if key in values
     )
     if state.size + added - replaced > policy.quota_bytes:
-        raise QuotaExceeded("the storage quota is used up", reason="bytes", limit=policy.quota_bytes)
+        raise QuotaExceeded(
+            "the storage quota of the areas interface is used up; wait until areas expire or delete some",
+            reason="bytes",
+            limit=policy.quota_bytes,
+        )
 
 
 def _check_restatable(area: Area, values: Mapping[str, NewValue]) -> None:
@@ -312,4 +318,8 @@ def _check_owned(state: AreasState, command: AreaWrite, now: int) -> None:
         return
     owned = state.owned.get(command.user, ())
     if len(owned) >= limit and sum(last_end(state.areas[key]) > now for key in owned) >= limit:
-        raise QuotaExceeded("this user has as many areas as allowed", reason="areas", limit=limit)
+        raise QuotaExceeded(
+            "the user has the maximum number of areas; delete one or wait until one expires",
+            reason="areas",
+            limit=limit,
+        )

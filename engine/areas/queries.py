@@ -38,7 +38,7 @@ def find(
         area = state.areas.get(name)
         if area is not None and last_end(area) > now:
             return name, area
-    raise NotFound("there is no such storage area", reason="area")
+    raise NotFound("the storage area does not exist or has expired", reason="area")
 
 
 def listing(
@@ -68,4 +68,4 @@ def value(
     for found, kept, end in zip(area[2], area[3], key_ends(area), strict=True):
         if found == key and end > now:
             return kept
-    raise NotFound("there is no such key in the storage area", reason="key")
+    raise NotFound("the key does not exist in the storage area, or has expired", reason="key")

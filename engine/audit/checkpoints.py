@@ -72,9 +72,14 @@ def read_key(disk: Disk) -> Signer:
     try:
         return Signer.parse(disk.read(KEY_FILE).decode())
     except FileNotFoundError:
-        raise NotFound("there is no audit key yet; the first start makes it", reason="audit-key") from None
+        raise NotFound(
+            "the audit key does not exist yet; start the server once to create it", reason="audit-key"
+        ) from None
     except (BadNote, UnicodeDecodeError):
-        raise Invalid(f"{KEY_FILE} in the data folder holds no key", reason="audit-key") from None
+        raise Invalid(
+            f"{KEY_FILE} in the data folder contains no valid key; restore it from a backup",
+            reason="audit-key",
+        ) from None
 
 
 def checkpoint(disk: Disk, signer: Signer, durable: int, trail: Trail | None = None) -> bytes:

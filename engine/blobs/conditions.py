@@ -66,9 +66,11 @@ class Conditions:
         """Refuse a request whose conditions `entry` does not meet. The lease is not checked here."""
         etag = None if entry is None else entry.etag
         if creates and self.if_none_match is not None and self.if_none_match.any and entry is not None:
-            raise Conflict("the blob exists already", reason="blob-exists")
+            raise Conflict("the blob already exists", reason="blob-exists")
         if not (self._etags_hold(etag) and self._times_hold(entry) and self._tags_hold(entry)):
-            raise PreconditionFailed("a condition of the request does not hold", reason="condition")
+            raise PreconditionFailed(
+                "a condition of the request is not met by the blob's present state", reason="condition"
+            )
 
     def _etags_hold(self, etag: int | None) -> bool:
         if self.if_match is not None and not self.if_match.match(etag):

@@ -101,7 +101,9 @@ def admit_write(entry: BlobEntry | None, conditions: Conditions, now: int, *, ma
         conditions = conditions.of_the_holder()
     conditions.check(entry, creates=True)
     if entry is not None and not may_overwrite:
-        raise Forbidden("the blob exists and the caller may only create", reason="overwrite")
+        raise Forbidden(
+            "the blob already exists, and the permissions allow only to create", reason="overwrite"
+        )
     leases.check_write(lease, conditions.lease, now)
 
 
@@ -151,7 +153,7 @@ def _present(blobs: BlobsState, command: BlobCommand[Any], now: int) -> BlobEntr
     container = required(blobs, command.account, command.container)
     entry = container.blob(command.name, now)
     if entry is None:
-        raise NotFound("there is no such blob", reason="blob")
+        raise NotFound("the blob does not exist", reason="blob")
     command.conditions.check(entry)
     return entry
 
@@ -214,7 +216,7 @@ def _stage_block(blobs: BlobsState, command: StageBlock, now: int) -> Decision[N
     pending = container.uncommitted(command.name, now)
     if pending is not None and pending.id_length != len(command.block_id):
         raise Invalid(
-            "all uncommitted block ids of a blob are of one length",
+            "the block id has another length than the blob's other uncommitted blocks",
             reason="block-id",
             length=pending.id_length,
         )
@@ -223,7 +225,11 @@ def _stage_block(blobs: BlobsState, command: StageBlock, now: int) -> Decision[N
         and pending.blocks >= MAX_UNCOMMITTED
         and (command.name, command.block_id) not in container.staged
     ):
-        raise Conflict("too many uncommitted blocks", reason="block-count", limit=MAX_UNCOMMITTED)
+        raise Conflict(
+            "the blob has too many uncommitted blocks; commit a block list first",
+            reason="block-count",
+            limit=MAX_UNCOMMITTED,
+        )
     event = BlockStaged(
         **fields(command, resource_for(container, entry, command.name, command.resource, now)),
         block_id=command.block_id,
@@ -235,7 +241,7 @@ def _stage_block(blobs: BlobsState, command: StageBlock, now: int) -> Decision[N
 
 def _commit_blocks(blobs: BlobsState, command: CommitBlocks, now: int) -> Decision[Written]:
     if len(command.blocks) > MAX_BLOCKS:
-        raise TooLarge("a blob has at most 50,000 blocks", reason="block-list", limit=MAX_BLOCKS)
+        raise TooLarge("a blob can have at most 50,000 blocks", reason="block-list", limit=MAX_BLOCKS)
     container, entry = writable(blobs, command, now)
     blocks = _resolved(container, entry, command, now)
     modified = blobs.next_modified(now)
@@ -259,6 +265,8 @@ def _resolved(
         if block is None and source is not BlockSource.UNCOMMITTED:
             block = committed.get(block_id)
         if block is None:
-            raise Invalid("the list names a block that is not there", reason="block-list", position=position)
+            raise Invalid(
+                "the block list names a block that does not exist", reason="block-list", position=position
+            )
         found.append(block.seq)
     return tuple(found)

@@ -79,9 +79,9 @@ def _fields(command: Command[Any], container: Container) -> dict[str, Any]:
 
 def _create(blobs: BlobsState, command: CreateContainer, now: int) -> Decision[Written]:
     if blobs.find(command.account, command.container) is not None:
-        raise Conflict("the container exists already", reason="container-exists")
+        raise Conflict("the container already exists", reason="container-exists")
     if (command.account, command.container) in blobs.closed:
-        raise Conflict("the container is being deleted", reason="being-deleted")
+        raise Conflict("the container is being deleted; try again later", reason="being-deleted")
     modified = blobs.next_modified(now)
     event = ContainerCreated(
         resource=command.resource,
@@ -143,7 +143,9 @@ def _set_access(blobs: BlobsState, command: SetContainerAccess, now: int) -> Dec
     container = _admitted(blobs, command, command.conditions, now, leased=False)
     if len(command.policies) > MAX_POLICIES:
         raise Invalid(
-            "a container has at most five stored access policies", reason="policy-limit", limit=MAX_POLICIES
+            "a container can have at most five stored access policies",
+            reason="policy-limit",
+            limit=MAX_POLICIES,
         )
     modified = blobs.next_modified(now)
     event = ContainerAccessSet(

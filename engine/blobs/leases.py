@@ -96,9 +96,13 @@ def check_write(lease: Lease | None, given: str | None, now: int) -> None:
         if given is not None:
             _refuse_ended(lease, given)
     elif given is None:
-        raise PreconditionFailed("there is a lease and the request names none", reason="lease-missing")
+        raise PreconditionFailed(
+            "the resource is leased; the request must name the lease id", reason="lease-missing"
+        )
     elif not lease.is_named(given):
-        raise PreconditionFailed("the lease has another id", reason="lease-mismatch")
+        raise PreconditionFailed(
+            "the request does not name the id of the active lease", reason="lease-mismatch"
+        )
 
 
 def check_read(lease: Lease | None, given: str | None, now: int) -> None:
@@ -113,10 +117,14 @@ def check_read(lease: Lease | None, given: str | None, now: int) -> None:
 
 def _refuse_ended(lease: Lease | None, given: str) -> None:
     if lease is None:
-        raise PreconditionFailed("there is no lease", reason="lease-not-present")
+        raise PreconditionFailed(
+            "the request names a lease id, but the resource has no lease", reason="lease-not-present"
+        )
     if not lease.is_named(given):
-        raise PreconditionFailed("the lease has another id", reason="lease-mismatch")
-    raise PreconditionFailed("the lease has ended", reason="lease-lost")
+        raise PreconditionFailed(
+            "the request does not name the id of the active lease", reason="lease-mismatch"
+        )
+    raise PreconditionFailed("the lease has expired or was broken; acquire a new one", reason="lease-lost")
 
 
 class LeaseRequest(NamedTuple):
@@ -162,15 +170,17 @@ def changed(lease: Lease | None, request: LeaseRequest, now: int) -> Lease | Non
 
 def _acquired(lease: Lease | None, request: LeaseRequest, now: int) -> Lease:
     if request.proposed is None:
-        raise Invalid("a lease needs an id", reason="lease-id")
+        raise Invalid("an acquire must propose a lease id", reason="lease-id")
     duration = request.duration
     if duration is None or not (duration == INFINITE or SHORTEST <= duration <= LONGEST):
-        raise Invalid("a lease lasts 15 to 60 seconds or for ever", reason="lease-duration")
+        raise Invalid(
+            "a lease duration must be 15 to 60 seconds, or -1 for an infinite lease", reason="lease-duration"
+        )
     state = state_of(lease, now)
     if state is LeaseState.LEASED and lease is not None and not lease.is_named(request.proposed):
-        raise Conflict("there is a lease already", reason="lease-present")
+        raise Conflict("the resource already has an active lease", reason="lease-present")
     if state is LeaseState.BREAKING:
-        raise Conflict("the lease is breaking", reason="lease-breaking-acquire")
+        raise Conflict("the lease is breaking and cannot be acquired yet", reason="lease-breaking-acquire")
     return Lease(request.proposed, duration, _ends(duration, now))
 
 
@@ -183,23 +193,23 @@ def _renewed(lease: Lease | None, request: LeaseRequest, now: int) -> Lease:
 
 def _renamed(lease: Lease | None, request: LeaseRequest, now: int) -> Lease:
     if request.proposed is None or request.lease_id is None:
-        raise Invalid("a change names the present id and the new one", reason="lease-id")
+        raise Invalid("a change must name the present lease id and the proposed one", reason="lease-id")
     state = state_of(lease, now)
     if state is LeaseState.BREAKING:
-        raise Conflict("the lease is breaking", reason="lease-breaking-change")
+        raise Conflict("the lease is breaking; its id cannot be changed", reason="lease-breaking-change")
     if lease is None or state is not LeaseState.LEASED:
-        raise Conflict("there is no lease", reason="lease-not-present")
+        raise Conflict("the resource has no active lease", reason="lease-not-present")
     if not lease.is_named(request.lease_id) and not lease.is_named(request.proposed):
-        raise Conflict("the lease has another id", reason="lease-mismatch")
+        raise Conflict("the request does not name the id of the active lease", reason="lease-mismatch")
     return lease._replace(lease_id=request.proposed)
 
 
 def _broken(lease: Lease | None, request: LeaseRequest, now: int) -> Lease:
     if lease is None:
-        raise Conflict("there is no lease", reason="lease-not-present")
+        raise Conflict("the resource has no active lease", reason="lease-not-present")
     after = request.break_after
     if after is not None and not 0 <= after <= LONGEST:
-        raise Invalid("a break takes 0 to 60 seconds", reason="lease-duration")
+        raise Invalid("a break period must be 0 to 60 seconds", reason="lease-duration")
     if not lease.holds(now):
         return lease._replace(until=now, breaking=True)
     remaining = lease.until
@@ -210,9 +220,9 @@ def _broken(lease: Lease | None, request: LeaseRequest, now: int) -> Lease:
 
 def _named(lease: Lease | None, request: LeaseRequest) -> Lease:
     if request.lease_id is None:
-        raise Invalid("the request names no lease", reason="lease-id")
+        raise Invalid("the request must name a lease id", reason="lease-id")
     if lease is None or not lease.is_named(request.lease_id):
-        raise Conflict("the lease has another id", reason="lease-mismatch")
+        raise Conflict("the request does not name the id of the active lease", reason="lease-mismatch")
     return lease
 
 

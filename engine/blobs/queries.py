@@ -88,7 +88,7 @@ def get_blob(
     """Return a committed blob; `lease` is the lease id that the request names."""
     entry = required(blobs, account, container).blob(name, now)
     if entry is None:
-        raise NotFound("there is no such blob", reason="blob")
+        raise NotFound("the blob does not exist", reason="blob")
     leases.check_read(entry.lease, lease, now)
     return entry
 
@@ -107,7 +107,7 @@ def block_list(blobs: BlobsState, account: str, container: str, name: str, now: 
     if found.uncommitted(name, now) is not None:
         uncommitted = tuple(found.blocks(name))
     if entry is None and not uncommitted:
-        raise NotFound("there is no such blob", reason="blob")
+        raise NotFound("the blob does not exist", reason="blob")
     committed = entry.body.blocks if entry is not None and isinstance(entry.body, Composite) else ()
     return BlockList(entry, committed, uncommitted)
 

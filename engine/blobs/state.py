@@ -262,5 +262,5 @@ def required(blobs: BlobsState, account: str, name: str) -> Container:
     """
     container = blobs.find(account, name)
     if container is None:
-        raise NotFound(f"there is no container {name}", reason="container")
+        raise NotFound(f"the container {name} does not exist", reason="container")
     return container

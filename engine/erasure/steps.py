@@ -98,7 +98,7 @@ class ErasureSteps:
                 await trio.sleep(BLANK_PAUSE_S)
             else:
                 return
-        self._writer.fail(StorageFailed("an erasure could not be finished for lack of descriptors or memory"))
+        self._writer.fail(StorageFailed("an erasure ran out of descriptors or memory; it is retried"))
         self._writer.check()
 
     def _append(

@@ -175,7 +175,7 @@ class Link:
                 answer = refusal
             except Exception as error:
                 LOG.error("a request of another process failed", exc_info=error)
-                answer = StorageFailed("the request failed in the process that writes; see its log")
+                answer = StorageFailed("the request failed in the leader process; see its log")
             body = self._codec.pack(answer)
             await self._wait_for_room()
             self._put(-number, body)

@@ -38,7 +38,7 @@ def _set(holds: HoldsState, command: SetHold, now: int) -> Decision[Hold]:
     assert len(command.hold_id) == 16
     if not command.reason.strip() or len(command.reason.encode()) > REASON_BYTES:
         raise Invalid(
-            f"a hold needs a reason of at most {REASON_BYTES} bytes", reason="reason", limit=REASON_BYTES
+            f"a legal hold needs a reason of 1 to {REASON_BYTES} bytes", reason="reason", limit=REASON_BYTES
         )
     event = HoldSet(
         resource=command.hold_id,
@@ -60,7 +60,7 @@ def would_set(holds: HoldsState, command: SetHold, now: int) -> Hold:
 def _lift(holds: HoldsState, command: LiftHold, _now: int) -> Decision[Hold]:
     hold = holds.holds.get(command.hold_id)
     if hold is None:
-        raise NotFound("there is no such hold", reason="hold")
+        raise NotFound("the legal hold does not exist, or is already lifted", reason="hold")
     event = HoldLifted(resource=hold.hold_id, actor=command.actor, cause=Cause.REQUEST, target=hold.target)
     return Decision((event,), hold)
 
@@ -94,7 +94,7 @@ def _target(holds: HoldsState, command: SetHold) -> HoldTarget:
     if command.resource and command.resource != resource:
         return HoldTarget(HoldKind.RESOURCE, command.resource, ())
     if resource is None:
-        raise NotFound(f"there is no such {command.kind}", reason="target")
+        raise NotFound(f"the {command.kind} to be held does not exist", reason="target")
     return HoldTarget(command.kind, resource, command.names)
 
 

@@ -34,9 +34,9 @@ def check_path(command: SettingsWrite, path: Path) -> None:
     """Check where role lists may be. Raises as `target_path`."""
     if METADATA in path:
         if METADATA in (path[:1] + path[2:]):
-            raise Invalid(f"{METADATA} belongs directly into a configuration", reason="metadata")
+            raise Invalid(f"{METADATA} must be a direct member of a configuration", reason="metadata")
         if command.place.level != Level.GLOBAL:
-            raise Invalid(f"{METADATA} has no meaning at this level", reason="metadata")
+            raise Invalid(f"{METADATA} is not allowed at this level", reason="metadata")
 
 
 def admit(command: SettingsWrite, path: Path, body: EncodedValue, *, merging: bool = False) -> EncodedValue:
@@ -47,7 +47,7 @@ def admit(command: SettingsWrite, path: Path, body: EncodedValue, *, merging: bo
     """
     policy = command.policy
     if len(path) + body.depth > policy.max_depth:
-        raise Invalid(f"nested deeper than {policy.max_depth}", reason="depth")
+        raise Invalid(f"the document is nested deeper than {policy.max_depth} levels", reason="depth")
     if not path and not isinstance(body.value, dict):
         raise Invalid("a level document must be an object", reason="object")
     if not path:
@@ -118,13 +118,13 @@ def check_result(command: SettingsWrite, old: dict[str, Any], new: Any, touched:
         after = new[name].get(METADATA, MISSING)
         makers = policy.global_create_roles
         if name not in old and makers and not asker.admin and makers.isdisjoint(asker.roles):
-            raise Forbidden("no permission to make a configuration", reason="create")
+            raise Forbidden("no permission to create a configuration", reason="create")
         if after is before or (isinstance(after, Missing) and isinstance(before, Missing)):
             continue
         if not isinstance(after, Missing):
             check_metadata(after)
         if policy.admin_metadata and not asker.admin and not same(before, after):
-            raise Forbidden("only administrators set role lists here", reason="metadata")
+            raise Forbidden("only administrators can set role lists at this level", reason="metadata")
 
 
 def check_bounds(state: SettingsState, command: SettingsWrite, own: Document | None, size: int) -> None:
@@ -137,16 +137,26 @@ def check_bounds(state: SettingsState, command: SettingsWrite, own: Document | N
     grown = size - (own.size if own else 0)
     if grown > 0 and size > policy.max_document_bytes:
         raise QuotaExceeded(
-            "the document of this level is full", reason="document", limit=policy.max_document_bytes
+            "the document of this level would be larger than allowed",
+            reason="document",
+            limit=policy.max_document_bytes,
         )
     quota = policy.quota_application_bytes
     if quota and grown > 0 and state.usage.get(place.application, 0) + grown > quota:
-        raise QuotaExceeded("the application's storage is full", reason="application", limit=quota)
+        raise QuotaExceeded(
+            "the documents of the application would be larger than allowed together",
+            reason="application",
+            limit=quota,
+        )
     quota = policy.quota_devices
     if own is None and place.level == Level.DEVICE and quota:
         held = state.user_devices.get((place.application, place.user), 0)
         if held >= quota:
-            raise QuotaExceeded("no more devices for this user", reason="devices", limit=quota)
+            raise QuotaExceeded(
+                "the user has the maximum number of devices; delete the settings of one",
+                reason="devices",
+                limit=quota,
+            )
 
 
 def check_conditions(state: SettingsState, command: SettingsWrite, shown: str, *, exists: bool) -> None:
@@ -166,13 +176,17 @@ def check_conditions(state: SettingsState, command: SettingsWrite, shown: str, *
     conditions = command.conditions
     present = {shown, own_tag(state, command.place)}
     if conditions.match is not None and present.isdisjoint(conditions.match):
-        raise PreconditionFailed("the document has changed", reason="match")
+        raise PreconditionFailed(
+            "the document has changed: its ETag is not in If-Match; read it again", reason="match"
+        )
     if conditions.match_any and not exists:
-        raise PreconditionFailed("there is nothing to match", reason="match")
+        raise PreconditionFailed("If-Match cannot be met: the document does not exist", reason="match")
     if conditions.none_match is not None and not present.isdisjoint(conditions.none_match):
-        raise PreconditionFailed("the document is the one excluded", reason="none-match")
+        raise PreconditionFailed("the document has an ETag that If-None-Match excludes", reason="none-match")
     if conditions.none_match_any and exists:
-        raise PreconditionFailed("the target exists", reason="none-match")
+        raise PreconditionFailed(
+            "the document already exists, which If-None-Match: * excludes", reason="none-match"
+        )
 
 
 def missing(hidden: Any) -> Exception:

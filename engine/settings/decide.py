@@ -152,12 +152,12 @@ def post(state: SettingsState, command: PostValue, _: int) -> Decision[WriteResu
     if not path:
         authorise(command, target.own, body.value)
         if not own.keys().isdisjoint(body.value):
-            raise Conflict("a configuration of that name exists already")
+            raise Conflict("a configuration of that name already exists")
         changes = [_setting((name,), value) for name, value in body.value.items()]
         return target.commit(changes, touched=list(body.value), created=True)
     authorise(command, target.own, path[:1])
     if not isinstance(target.value(path), Missing):
-        raise Conflict("the setting exists already")
+        raise Conflict("the setting already exists")
     if len(path) > 1:
         parent = resolve(target.view.layers, path[:-1])
         if isinstance(parent, Missing):
@@ -257,7 +257,7 @@ def restore(state: SettingsState, command: RestoreValue, _: int) -> Decision[Wri
     target = _Target(state, command)
     path, own, body = target.path, target.own, command.body
     if own is None or own.resource != command.whose:
-        raise Conflict("the document has been deleted meanwhile")
+        raise Conflict("the document was deleted meanwhile")
     names = path[:1] if path else (*own.value, *body.value)
     authorise(command, own, names)
     created = isinstance(target.value(path), Missing)

@@ -64,19 +64,19 @@ def read_steps(document: Any) -> tuple[Step, ...]:
     if not isinstance(document, list):
         raise Invalid("a JSON patch must be an array", reason="json-patch")
     if len(document) > STEPS_MAX:
-        raise Invalid(f"a JSON patch holds at most {STEPS_MAX} operations", reason="json-patch")
+        raise Invalid(f"a JSON patch must have at most {STEPS_MAX} operations", reason="json-patch")
     return tuple(_read_step(item) for item in document)
 
 
 def _read_step(item: Any) -> Step:
     op = item.get("op") if isinstance(item, dict) else None
     if not isinstance(op, str) or op not in _OPERATIONS:
-        raise Invalid("an operation needs a known op", reason="json-patch")
+        raise Invalid("a patch operation must have one of the six ops of RFC 6902", reason="json-patch")
     origin = _pointer(item.get("from")) if op in {"move", "copy"} else None
     value = MISSING
     if op in {"add", "replace", "test"}:
         if "value" not in item:
-            raise Invalid(f"{op} needs a value", reason="json-patch")
+            raise Invalid(f"the patch operation {op} must have a value", reason="json-patch")
         value = item["value"]
     return Step(op, _pointer(item.get("path")), origin, value)
 
@@ -84,7 +84,7 @@ def _read_step(item: Any) -> Step:
 def _pointer(text: Any) -> Path:
     """Return the parts of a JSON pointer (RFC 6901)."""
     if not isinstance(text, str) or (text and text[0] != "/") or _BAD_ESCAPE.search(text):
-        raise Invalid("an operation needs JSON pointers", reason="json-patch")
+        raise Invalid("a patch operation must have JSON pointers as path and from", reason="json-patch")
     return tuple(token.replace("~1", "/").replace("~0", "~") for token in text.split("/")[1:])
 
 
@@ -138,7 +138,7 @@ class _Patched:
         match step.op:
             case "test":
                 if not same(self._get(step.path), step.value):
-                    raise PreconditionFailed("a test of the patch fails", reason="json-patch-test")
+                    raise PreconditionFailed("a test operation of the patch fails", reason="json-patch-test")
             case "remove":
                 self._remove(step.path)
             case "replace":
@@ -196,7 +196,9 @@ class _Patched:
             if len(path) + depth > self._max_depth:
                 depth = self._depth(added)
         if len(path) + depth > self._max_depth:
-            raise Invalid(f"nested deeper than {self._max_depth}", reason="depth")
+            raise Invalid(
+                f"the document would be nested deeper than {self._max_depth} levels", reason="depth"
+            )
         self._deepest = max(self._deepest, len(path) + depth)
 
     def _depth(self, value: Any) -> int:
@@ -271,7 +273,7 @@ class _Patched:
 
 
 def _no_target() -> Conflict:
-    return Conflict("the target of an operation does not exist", reason="json-patch-target")
+    return Conflict("the target of a patch operation does not exist", reason="json-patch-target")
 
 
 def _member(node: Any, token: str) -> Any:

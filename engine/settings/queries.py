@@ -12,7 +12,7 @@ from retain.engine.settings.model import MISSING, Asker, Document, Level, Missin
 from retain.engine.settings.roles import Right, as_stored, bare, permits, without_metadata
 from retain.engine.settings.state import SettingsState
 
-NO_SUCH = "there is no such application, configuration or property"
+NO_SUCH = "the application, configuration or property does not exist"
 NO_RIGHT = "no permission to access this configuration"
 FOREIGN_DEVICE = "this device belongs to another user"
 

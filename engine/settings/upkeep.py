@@ -46,7 +46,7 @@ def import_document(state: SettingsState, command: ImportDocument, _: int) -> De
         raise Invalid("a configuration cannot have this name", reason="name")
     body = EncodedValue.of(value)
     if body.depth > policy.max_depth:
-        raise Invalid(f"nested deeper than {policy.max_depth}", reason="depth")
+        raise Invalid(f"the document is nested deeper than {policy.max_depth} levels", reason="depth")
     if len(body.text) > policy.max_document_bytes:
         raise QuotaExceeded(
             "the document is larger than a level may be", reason="document", limit=policy.max_document_bytes

@@ -90,7 +90,7 @@ def check_body(body: EncodedValue, depth: int, policy: SettingsPolicy) -> None:
 def _check(value: Any, depth: int, arrays: bool) -> None:
     if isinstance(value, dict):
         if METADATA in value and depth != 1:
-            raise Invalid(f"{METADATA} belongs directly into a configuration", reason="metadata")
+            raise Invalid(f"{METADATA} must be a direct member of a configuration", reason="metadata")
         for member in value.values():
             _check(member, depth + 1, arrays)
     elif isinstance(value, list) and value:

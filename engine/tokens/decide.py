@@ -51,7 +51,7 @@ def _issue(tokens: TokensState, command: IssueTokens, now: int) -> Decision[tupl
 
 def _issued(command: IssueTokens, grant: TokenGrant, now: int) -> TokenIssued:
     if grant.expiry <= max(now, grant.start):
-        raise Invalid("a token ends after it starts, and in the future", reason="token-times")
+        raise Invalid("a token's expiry must be after its start, and in the future", reason="token-times")
     assert (grant.container is None) == (grant.policy_id is None)
     return TokenIssued(
         resource=grant.token_id,
@@ -105,9 +105,12 @@ def _revoke(tokens: TokensState, command: RevokeTokens, now: int) -> Decision[tu
 def _named(tokens: TokensState, account: str, token_id: bytes, now: int) -> TokenRecord:
     record = tokens.records.get(token_id)
     if record is None or record.account != account or record.expiry <= now:
-        raise NotFound("there is no such token", reason="token")
+        raise NotFound("the token does not exist or has expired", reason="token")
     if record.policy_id is None:
-        raise Conflict("an account token ends with its expiry or its key", reason="not-revocable")
+        raise Conflict(
+            "an account token cannot be revoked alone: it ends with its expiry, or when its key is rotated",
+            reason="not-revocable",
+        )
     return record
 
 

@@ -399,7 +399,7 @@ async def open_body(
         look_again()
         if held.name in shared.payloads:
             _note_lost(limits, held.name, error)
-            raise NotFound("the content is lost", reason="lost") from None
+            raise NotFound("the content is lost: its payload file is missing", reason="lost") from None
         raise NotFound("the content has been erased") from None
     except (journal.Shortage, OSError, MemoryError) as error:
         if refusal := limits.shortages.refusal(error, trio.current_time()):

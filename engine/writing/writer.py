@@ -169,7 +169,9 @@ class Writer:
             raise Invalid(f"{type(command).__name__} is not a command", reason="command", field="")
         if (wrong := wrong_field(command)) is not None:
             kind = type(command).__name__
-            raise Invalid(f"the field {wrong} of {kind} is not of its type", reason="command", field=wrong)
+            raise Invalid(
+                f"the field {wrong} of {kind} has a value of the wrong type", reason="command", field=wrong
+            )
         for _ in range(AHEAD_TRIES):
             pending = await self._prepared(command)
             try:

@@ -131,7 +131,7 @@ def test_a_scenario_runs_and_is_kept(tmp_path: Path) -> None:
 def test_an_unknown_scenario_is_named_with_the_way_out() -> None:
     done = CliRunner().invoke(main, ["bench", "run", "nosuch"])
     assert done.exit_code == 2
-    assert "there is no scenario 'nosuch'; `retain bench list` shows them" in done.output
+    assert "unknown scenario 'nosuch'; `retain bench list` lists all" in done.output
 
 
 def test_the_list_names_all() -> None:

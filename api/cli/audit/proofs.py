@@ -150,7 +150,7 @@ def receipt_command(
     retain audit receipt bob/cart --html --output receipt.html
     """
     if (resource is None) is (number is None):
-        raise Stopped("the resource is not clear; give either RESOURCE or --number", WRONG)
+        raise Stopped("give either RESOURCE or --number", WRONG)
     answer = run_action(config_path, data, "audit checkpoint")
     disk = open_data(config_path, data)
     key = Verifier.parse(answer["key"])
@@ -174,7 +174,7 @@ def _number(disk: Any, resource: str, update: Callable[[int], None]) -> str:
         if entry.interface in HELD_BY and entry.subject == resource
     }
     if not found:
-        raise Stopped(f"nothing in the journal has the name {visible(resource)}{hint_for(resource)}", FAILED)
+        raise Stopped(f"no record in the journal names {visible(resource)}{hint_for(resource)}", FAILED)
     if len(found) > 1:
         lines = "\n".join(reversed(found.values()))
         raise Stopped(f"several resources had this name; choose one by --number:\n{lines}", WRONG)
@@ -246,7 +246,7 @@ def diff_command(
     retain audit diff --from 2026-05-03 --to 2026-05-04 -i settings
     """
     if start > stop:
-        raise Stopped("--from is later than --to; exchange them", WRONG)
+        raise Stopped("--from is later than --to; swap them", WRONG)
     wanted = one_of(resource, match, "--resource")
     disk = open_data(config_path, data)
     note_future(start, stop)

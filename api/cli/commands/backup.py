@@ -147,7 +147,7 @@ def restore_command(
     """
     if [erasures is not None, lost is not None, bring_back_erased].count(True) != 1:
         raise Stopped(
-            "the list of erasures is not clear; give one of --erasures, --erasures-of, --bring-back-erased",
+            "give one of --erasures, --erasures-of, --bring-back-erased",
             WRONG,
         )
     try:

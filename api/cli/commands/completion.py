@@ -28,7 +28,7 @@ def command(shell: str) -> None:
 
     found = get_completion_class(shell)
     if found is None:
-        raise Stopped(f"there is no completion for {shell}; choose one of {', '.join(SHELLS)}", WRONG)
+        raise Stopped(f"no completion for {shell}; choose one of {', '.join(SHELLS)}", WRONG)
     try:
         script = found(main, {}, NAME, VARIABLE).source()
     except RuntimeError as error:  # a bash older than 4.4 is installed

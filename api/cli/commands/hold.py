@@ -118,7 +118,8 @@ def lift(
     for hold in holds:
         if hold not in known:
             raise Stopped(
-                f"there is no hold {visible(hold)}; `retain hold list` shows them. Nothing was lifted", FAILED
+                f"the hold {visible(hold)} does not exist; see `retain hold list`. Nothing was lifted",
+                FAILED,
             )
     if not yes:
         _print([known[hold] for hold in holds])

@@ -28,5 +28,5 @@ def command(path: Path, force: bool) -> None:
         try:
             write_file(path, commented_file().encode(), replace=force)
         except FileExistsError:
-            raise Stopped(f"{path} exists already; --force overwrites it", FAILED) from None
+            raise Stopped(f"{path} already exists; --force overwrites it", FAILED) from None
     click.echo(f"Wrote {path}. Start with: {Path(sys.argv[0]).name} serve --config {path}", err=True)

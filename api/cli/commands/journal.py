@@ -235,7 +235,9 @@ def _ask_to_give_up(yes: bool, as_json: bool) -> None:
     if yes:
         return
     if as_json:
-        raise Stopped("--accept-loss with --json needs --yes: nobody is asked. Nothing was changed", WRONG)
+        raise Stopped(
+            "--accept-loss with --json asks no question and needs --yes. Nothing was changed", WRONG
+        )
     click.confirm("Give up what is listed above?", abort=True, err=True)
 
 

@@ -82,7 +82,7 @@ def retry(webhook: str, config_path: Path | None, data: str | None, as_json: boo
     else:
         click.echo(f"{counted(settled, 'dead letter')} settled, {found['left']} left")
     if found["left"]:
-        raise Stopped(f"{webhook} does not accept them: {found['trouble']}", FAILED)
+        raise Stopped(f"{webhook} does not accept its dead letters: {found['trouble']}", FAILED)
 
 
 @command.command(name="discard")

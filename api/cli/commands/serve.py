@@ -54,6 +54,6 @@ def refuse_if_in_use(data: str) -> None:
     except journal.Locked as error:
         raise Stopped(f"{data} is in use by process {error.pid or 'unknown'}", IN_USE) from None
     except journal.ForeignFolder as error:
-        raise Stopped(f"{data} cannot be the data folder: {error}", WRONG) from None
+        raise Stopped(f"{data} cannot be used as the data folder: {error}", WRONG) from None
     except OSError:
         return  # it does not exist yet, or cannot be used: opening it says why

@@ -72,7 +72,9 @@ def export_command(application: str, output: Path, config_path: Path | None, dat
     """
     exported = run_action(config_path, data, "settings export", application=application)
     if not exported["documents"]:
-        raise Stopped(f"there is no application {application!r}; `retain settings list` lists them", FAILED)
+        raise Stopped(
+            f"the application {application!r} does not exist; `retain settings list` lists all", FAILED
+        )
     text = json.dumps(exported, indent=2, ensure_ascii=False) + "\n"
     write_output(output, text.encode())
     written = counted(len(exported["documents"]), "document")

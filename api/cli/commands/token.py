@@ -118,7 +118,7 @@ def revoke(
 ) -> None:
     """Revoke the container tokens IDS of TENANT. Later requests with them are refused."""
     if bool(ids) == all_tokens:
-        raise click.UsageError("it is not clear which tokens to revoke; give either their ids or --all")
+        raise click.UsageError("give either the ids of the tokens to revoke, or --all")
     ended = run_action(
         config_path, data, "token revoke", tenant=tenant, ids=None if all_tokens else list(ids)
     )

@@ -86,7 +86,7 @@ async def prove(call: PageCall, number: str) -> Response:
 
 def _resource(number: str) -> bytes:
     if NUMBER.fullmatch(number) is None or not int(number, 16):
-        raise NotFound("a resource's number is 32 hexadecimal digits", reason="resource")
+        raise NotFound("the number of a resource must be 32 hexadecimal digits", reason="resource")
     return bytes.fromhex(number)
 
 

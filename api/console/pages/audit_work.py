@@ -41,7 +41,7 @@ async def verify(call: PageCall) -> Response:
         try:
             since = open_signed(note, trusted)
         except BadNote as error:
-            raise Invalid(f"this is no checkpoint of this log: {error}", reason="checkpoint") from None
+            raise Invalid(f"the text is not a checkpoint of this log: {error}", reason="checkpoint") from None
     phases = (*PHASES, "Reading the files of large bodies") if bodies else PHASES
     asked = {"bodies": bodies, "since": None if since is None else since.size}
     return _started(

@@ -73,7 +73,7 @@ class SettingsQuery:
             return Place(self.application, Level.USER, user=self.user)
         if level == "device" and self.user and self.device:
             return Place(self.application, Level.DEVICE, self.device, self.user)
-        raise NotFound("there is no such level of settings here", reason="level")
+        raise NotFound("the settings have no such level", reason="level")
 
     @property
     def levels(self) -> tuple[str, ...]:
@@ -305,7 +305,7 @@ async def _ending(
     levels, _ = await _shown(call, asked)
     one = next(one for one in levels if one.level == level)
     if not one.may_edit:
-        raise Forbidden("only an administrator deletes this level", reason="level")
+        raise Forbidden("only an administrator can delete this level", reason="level")
     if not one.revision:
         return call.go(asked.address(), Notice("There is nothing at this level to delete.", "due"))
     return call.page("settings-delete.html", status=status, here=SETTINGS, asked=asked, one=one, fault=fault)
@@ -337,7 +337,7 @@ async def restore(call: PageCall) -> Response:
     sent = await call.form()
     asked, level, revision = _asked(call, sent), sent.get("level", ""), sent.get("revision", "")
     if not (revision.isascii() and revision.isdigit() and len(revision) <= 18):
-        raise NotFound("this revision is not stored any more", reason="version")
+        raise NotFound("this revision is no longer stored", reason="version")
     place = asked.place(level)
     try:
         value, document = await call.desk.settings.earlier(_asker(call), place, (), int(revision))

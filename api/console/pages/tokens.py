@@ -67,7 +67,7 @@ async def show(call: PageCall) -> Response:
     tenants = call.desk.administration.tenants.names()
     wanted = call.args.get("tenant", "")
     if wanted and wanted not in tenants:
-        raise NotFound(f"there is no tenant {wanted}", reason="tenant")
+        raise NotFound(f"the tenant {wanted} does not exist", reason="tenant")
     return await _page(call, _blank(call, wanted or next(iter(tenants), "")), wanted)
 
 

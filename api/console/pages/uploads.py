@@ -104,7 +104,7 @@ async def _stage(call: PageCall, tenant: str, container: str) -> dict[str, Any]:
         await upload.write(await quart_request.body)
         body = await upload.finish()
         if body.size == 0:
-            raise Invalid("a block is not empty", reason="block")
+            raise Invalid("a block must not be empty", reason="block")
         facts["conditions"] = UNCONDITIONAL
         block_id = _id(size, modified, number)
         await engine.submit(StageBlock(body=body, block_id=block_id, **facts))
@@ -152,7 +152,7 @@ def _name(call: PageCall) -> str:
 def _whole(call: PageCall, name: str) -> int:
     text = call.args.get(name, "")
     if not (text.isascii() and text.isdigit() and len(text) <= _DIGITS):
-        raise Invalid(f"{name} is a whole number", reason=name)
+        raise Invalid(f"{name} must be a whole number", reason=name)
     return int(text)
 
 

@@ -190,7 +190,10 @@ def test_the_commands_from_tenant_to_refusal(tmp_path: Path) -> None:
     assert run(tmp_path, "tenant", "remove", "mytenant", "--yes").exit_code == 0
     gone = run(tmp_path, "token", "list", "mytenant")
     assert "Traceback" not in gone.output
-    assert (gone.exit_code, gone.output.strip()) == (FAILED, "Error: there is no tenant mytenant")
+    assert (gone.exit_code, gone.output.strip()) == (
+        FAILED,
+        "Error: the tenant mytenant does not exist; `retain tenant list` lists all",
+    )
 
 
 def test_every_command_speaks_json(tmp_path: Path) -> None:

@@ -86,7 +86,10 @@ def test_a_journal_of_a_newer_version(data: Path, monkeypatch: pytest.MonkeyPatc
 def test_an_account_without_keys(data: Path) -> None:
     (data / "accounts").mkdir()
     (data / "accounts" / "mytenant").write_text("none")
-    assert refusal(data) == (FAILED, "accounts/mytenant in the data folder holds no keys")
+    assert refusal(data) == (
+        FAILED,
+        "accounts/mytenant in the data folder contains no valid keys; restore it from a backup",
+    )
 
 
 def test_a_key_for_tls_that_is_not_there(data: Path) -> None:

@@ -252,4 +252,4 @@ def test_a_junk_list_of_erasures_is_not_called_a_damaged_backup(folder: Path, ju
     (folder / "empty").mkdir()
     result = run(folder, *arguments, "--erasures-of", str(folder / "empty"))
     assert (result.exit_code, result.stderr.count("\n")) == (WRONG, 1)
-    assert "holds no journal" in result.stderr
+    assert "contains no journal" in result.stderr

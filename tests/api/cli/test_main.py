@@ -268,10 +268,10 @@ def test_a_tenant_that_does_not_exist_is_no_empty_one(
     run = CliRunner().invoke
     assert run(cli.main, ["tenant", "add", "mytenant", "--data", "data"]).exit_code == cli.DONE
     result = run(cli.main, [*arguments, "--tenant", "mytenat", "--data", "data"])
-    assert (result.exit_code, "there is no tenant mytenat" in result.stderr) == (cli.FAILED, True)
+    assert (result.exit_code, "the tenant mytenat does not exist" in result.stderr) == (cli.FAILED, True)
     assert not (tmp_path / "out").exists()
     result = run(cli.main, [*arguments, "--tenant", "mytenant", "--data", "data"])
-    assert "there is no tenant" not in result.stderr
+    assert "does not exist" not in result.stderr
 
 
 @pytest.mark.parametrize(

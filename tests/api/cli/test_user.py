@@ -45,7 +45,7 @@ def test_without_a_role() -> None:
     [
         (("add", "operator"), "", "the password is empty"),
         (("add", "a:b"), "secret", "without blanks and colons"),
-        (("remove", "nobody"), "", "there is no user nobody"),
+        (("remove", "nobody"), "", "the user nobody does not exist"),
     ],
 )
 def test_what_is_wrong_is_told(arguments: tuple[str, ...], password: str, words: str) -> None:
