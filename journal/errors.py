@@ -11,6 +11,9 @@
     ├── NoSpace           the disk is full: nothing was changed, free some space
     │   └── Shortage      descriptors, memory or locks ran out: nothing was changed, and it passes by itself
     ├── WriteFailed       a write or a sync failed: final until a restart has read the journal again
+    ├── Fenced            another node leads the shared log: what this one had not committed never happened
+    ├── Unsettled         the shared log does not answer: what was asked of it may have happened or not
+    ├── TooFarBehind      the shared log no longer keeps what this folder lacks: seed it from another node's
     └── Closed            the journal was closed by its owner
 
 Every error carries the file, offset and sequence number it speaks of, as far as they are known.
@@ -79,6 +82,18 @@ class Shortage(NoSpace):
 
 class WriteFailed(JournalError):
     """A write or sync failed. What the page cache says can no longer be trusted, so this is final."""
+
+
+class Fenced(JournalError):
+    """The shared log has another term or another end than this node expected. Nothing was changed there."""
+
+
+class Unsettled(JournalError):
+    """The shared log did not answer. A change that was asked for may have happened or not."""
+
+
+class TooFarBehind(JournalError):
+    """The shared log keeps frames for hours only; those that follow record `seq` are gone from it."""
 
 
 class Closed(JournalError):

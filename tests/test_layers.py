@@ -81,7 +81,10 @@ ROOMS: dict[str, frozenset[str]] = {
             "journal/segments",
         )
     ),
-    "journal/testing": frozenset(("journal/disk", "journal/errors.py", "journal/format", "journal/log.py")),
+    "journal/shared": frozenset(("journal/errors.py", "journal/log.py")),
+    "journal/testing": frozenset(
+        ("journal/disk", "journal/errors.py", "journal/format", "journal/log.py", "journal/shared")
+    ),
     "engine/core": frozenset(),
     "engine/areas": frozenset(("engine/core",)),
     "engine/settings": frozenset(("engine/core",)),
