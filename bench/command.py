@@ -56,7 +56,7 @@ def _measuring(function: Any) -> Any:
         ),
         click.option("--scale", default=1.0, show_default=True, help="Multiplies sizes and counts."),
         click.option("--quick", is_flag=True, help=f"One round of one second at a scale of {QUICK:g}."),
-        click.option("--seed", default=1, show_default=True, help="Of all random numbers."),
+        click.option("--seed", default=1, show_default=True, help="Seed of all random numbers."),
     ]
     for option in reversed(options):
         function = option(function)
@@ -127,7 +127,7 @@ def run(
 )
 @_measuring
 def compare_versions(base: str, head: str, names: tuple[str, ...], **options: Any) -> None:
-    """Measure two versions in turn and tell what changed beyond noise.
+    """Measure two versions in turn and report what changed beyond noise.
 
     BASE and HEAD are commits of the repository in the present folder, or folders of checkouts. Exits with 1
     if something got worse.
@@ -206,12 +206,16 @@ def report(folder: Path, html: Path | None, markdown: Path | None, update: Path 
 
 
 @main.command()
-@click.option("--write", is_flag=True, help="Keep today's costs as the ones to compare with.")
+@click.option("--write", is_flag=True, help="Store the present costs as the ones to compare with.")
 @click.option(
-    "--rounds", default=ceiling.ROUNDS, show_default=True, type=click.IntRange(1), help="The fewest count."
+    "--rounds",
+    default=ceiling.ROUNDS,
+    show_default=True,
+    type=click.IntRange(1),
+    help="Rounds; the lowest cost counts.",
 )
 def check(write: bool, rounds: int) -> None:
-    """Fail if a request costs the processor a tenth more than in `bench/baseline.json`."""
+    """Fail if a request needs a tenth more processor time than in `bench/baseline.json`."""
     before = json.loads(ceiling.BASELINE.read_text())
     now = ceiling.costs(rounds)
     if not write and (grown := ceiling.grown(now, before)):

@@ -201,6 +201,6 @@ class State:
 def _merged(tables: Iterator[Mapping[Any, Any]]) -> dict[Any, Any]:
     merged: dict[Any, Any] = {}
     for table in tables:
-        assert not merged.keys() & table.keys(), "two slices claim the same"
+        assert not merged.keys() & table.keys(), "two slices claim the same event or row"
         merged.update(table)
     return merged

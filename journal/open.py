@@ -88,7 +88,7 @@ def _open(
     if not segments:
         if anchor is not None:
             raise Corrupt(f"{anchor.seq} records are anchored, but no segment is there", file=FOLDER)
-        with _failing("making the first segment"):
+        with _failing("creating the first segment"):
             segment, _ = create_segment(disk, entropy(IDENTITY_BYTES), 1, Chain(Frontier(), 0))
         segments = [segment]
     # 4: read and check; this changes nothing on disk.
@@ -102,7 +102,7 @@ def _open(
         notices += _cut_tear(disk, reading.last)
         _make_durable(disk, reading.last)
         for name in wipe_superseded(disk):
-            notices.append(f"{name} had been rewritten when the last process died; removed")
+            notices.append(f"{name} had been superseded by a rewrite when the last process died; removed")
     journal = Journal(disk, segments, reading.last, options, entropy)
     try:
         # 6 and 7: from here on the journal itself writes.

@@ -34,8 +34,8 @@ class JournalOptions:
 
     def __post_init__(self) -> None:
         assert 0 < self.segment_bytes < 1 << 31, "an offset in a segment must fit into 32 bits"
-        assert 0 < self.reserve_bytes <= BATCH_BYTES, "more than the largest batch is never needed"
-        assert self.reserve_bytes >= frame_room(1), "not even the smallest batch fits into what is reserved"
+        assert 0 < self.reserve_bytes <= BATCH_BYTES, "a reserve larger than the largest batch is never used"
+        assert self.reserve_bytes >= frame_room(1), "not even the smallest batch fits into the reserve"
 
     @property
     def batch_room(self) -> int:

@@ -124,7 +124,7 @@ class Replay:
     def _finish(self) -> None:
         end, anchor = self.last.chain.frontier.size, self._anchor
         if anchor is not None:
-            raise _unanchored(anchor, f"the journal ends before that, at record {end}")
+            raise _unanchored(anchor, f"the journal ends earlier, at record {end}")
         if not self._matched:
             self._mismatch()
         self.ledger.judge({segment.number: segment.file for segment in self._segments})

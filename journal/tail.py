@@ -125,7 +125,7 @@ class FileTail:
         old, number = self._reader, self._file.segment.number
         following = next((one for one in find_segments(self._disk)[0] if one.number == number + 1), None)
         if following is None:
-            raise self._corrupt(seq, "it is said to be durable, and no frame is there")
+            raise self._corrupt(seq, "it was reported durable, but no frame is there")
         with SegmentFile(self._disk, following) as looked_at:
             reader = SegmentReader(looked_at)
         old.chain = self._decoder.chain

@@ -165,7 +165,7 @@ class Administration:
                 "server.external_url is not. Set external_url to the proxy's address, https:// included"
             )
         if urlsplit(url).hostname in ("0.0.0.0", "::"):  # noqa: S104 - compared with, not bound to
-            return f"{url} is no address that a client can use; set server.external_url to the server's own"
+            return f"{url} is not an address that clients can use; set server.external_url"
         return None
 
     async def _ensure(self, account: str, containers: Sequence[str], actor: str) -> None:

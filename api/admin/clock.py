@@ -20,8 +20,8 @@ LOOK_S: Final = 10.0
 REMIND_S: Final = 3600.0
 """While a clock stays wrong, the log says so again after this long."""
 
-AHEAD: Final = "the clock jumped ahead; what is due by it is hidden, and destroyed only if the jump holds"
-SET_BACK: Final = "the clock is behind the time that has passed; expiry goes on by the monotonic clock"
+AHEAD: Final = "the clock jumped ahead; data due by it is hidden, and destroyed only if the jump holds"
+SET_BACK: Final = "the clock is behind the time that has passed; expiry continues by the monotonic clock"
 FUTURE: Final = "the journal's last record is dated ahead of the clock"
 RIGHT: Final = "the clock is right again"
 
@@ -95,7 +95,7 @@ def notice(statistics: Statistics) -> str:
     by = max(clock.ahead, clock.behind, statistics.records_ahead_ns) // SECOND
     if not wrong:
         return ""
-    wait = f" It is believed in {timedelta(seconds=-(-clock.wait // SECOND))}." if clock.ahead else ""
+    wait = f" It is accepted in {timedelta(seconds=-(-clock.wait // SECOND))}." if clock.ahead else ""
     return f"{wrong}, by {timedelta(seconds=by)}.{wait} See `retain clock --help`."
 
 

@@ -102,10 +102,10 @@ async def _run(actions: Actions, line: bytes) -> bytes:
     except EngineError as error:
         return _refusal(error.message, error.reason, error.code)
     except OSError as error:
-        return _refusal(error.strerror or "the data folder cannot be written", "", "storage-failed")
+        return _refusal(error.strerror or "the data folder cannot be written to", "", "storage-failed")
     except Exception as error:
         LOG.error("unhandled exception in an administrative action", exc_info=error)
-        return _refusal("internal error of the server; see its log", "", "fault")
+        return _refusal("internal error in the server; see its log", "", "fault")
 
 
 def _refusal(message: str, reason: str, code: str) -> bytes:

@@ -65,7 +65,7 @@ def _keep(folder: RealDisk, size: int, note: bytes) -> None:
     if folder.exists(name) and folder.read(name) != note:
         name = f"{size:020}.{sha256(note).hexdigest()[:16]}.checkpoint"
         LOG.warning(
-            "a checkpoint of another history is there and stays",
+            "a checkpoint of another history is kept beside the new one",
             extra={"facts": {"size": size, "name": name}},
         )
     folder.write_atomic(name, note)

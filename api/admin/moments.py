@@ -58,7 +58,7 @@ def zone_of(text: str) -> tzinfo:
 
 def _unknown(text: str) -> Invalid:
     return Invalid(
-        f"{text!r} is no time zone; write a name such as Europe/Berlin or Pacific Standard Time, UTC, "
+        f"{text!r} is not a time zone; give a name such as Europe/Berlin or Pacific Standard Time, UTC, "
         "or an offset such as UTC-08:00",
         reason="timezone",
     )

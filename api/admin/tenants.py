@@ -120,7 +120,9 @@ class Tenants:
         if (complaint := account_name(account)) is not None:
             raise Invalid(f"the tenant's name {complaint}", reason="account-name")
         if account in self._keys:
-            raise Conflict("the tenant already exists", reason="tenant-exists")
+            raise Conflict(
+                f"the tenant {account} already exists; `retain tenant list` lists all", reason="tenant-exists"
+            )
         self._write(account, (self._new_key(), self._new_key()))
 
     def rotate(self, account: str, key: int) -> None:

@@ -94,7 +94,7 @@ class Users:
         async with self._turn:
             if name in self._known:
                 where = "in the configuration" if name in self._configured else "already"
-                raise Conflict(f"there is a user {name} {where}", reason="user-exists")
+                raise Conflict(f"the user {name} already exists {where}", reason="user-exists")
             user = User(name, password, frozenset(roles))
             added = RecordUserAdded(
                 actor=actor, resource=self._entropy(16), name=name, roles=tuple(sorted(user.roles))

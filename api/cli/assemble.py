@@ -294,7 +294,7 @@ def check_tls(config: Config) -> None:
     try:
         tls_context(config.server)
     except ssl.SSLError as error:
-        reason = f"is no certificate (PEM) for tls_key, or that key is encrypted ({error.reason or error})"
+        reason = f"is not a PEM certificate for tls_key, or that key is encrypted ({error.reason or error})"
         raise ConfigError(str(config.server.tls_certificate), "server.tls_certificate", reason) from None
     except OSError as error:
         reason = error.strerror or "cannot be read"

@@ -56,7 +56,7 @@ def folder_access(data: Path) -> Iterator[CheckResult]:
     folder = access_of(data)
     if folder is None:
         yield CheckResult(
-            "data folder", NOTE, f"{data} does not exist", "`retain serve` makes it at its first start"
+            "data folder", NOTE, f"{data} does not exist", "the first `retain serve` creates it"
         )
         return
     if folder.owner != os.geteuid():
@@ -65,22 +65,24 @@ def folder_access(data: Path) -> Iterator[CheckResult]:
             "data folder", WARNING, f"{data} belongs to user {folder.owner}, not to you", advice
         )
     if folder.is_private:
-        yield CheckResult("data folder", FINE, f"{data} is its owner's alone")
+        yield CheckResult("data folder", FINE, f"only its owner can access {data}")
     else:
-        found = f"{data} has mode {folder.mode:04o}: other users of this machine can look into it"
+        found = f"{data} has mode {folder.mode:04o}: other users of this machine can read it"
         yield CheckResult("data folder", WARNING, found, f"chmod 700 {data}")
     secrets = [access_of(data / KEY_FILE), access_of(data / "users"), *accesses_below(data / "accounts")]
     exposed = [one for one in secrets if one is not None and not one.is_private]
     yield from (_exposed(one) for one in exposed)
     if not exposed:
         count = sum(one is not None for one in secrets)
-        yield CheckResult("keys", FINE, f"{counted(count, 'file')} with secrets, each its owner's alone")
+        yield CheckResult(
+            "keys", FINE, f"{counted(count, 'file')} with secrets; only the owner can read them"
+        )
 
 
 def _exposed(found: Access) -> CheckResult:
     text = f"{found.path} holds secrets and has mode {found.mode:04o}"
     return CheckResult(
-        "keys", ERROR, text, f"chmod 600 {found.path}; if others were on this machine, replace the keys"
+        "keys", ERROR, text, f"chmod 600 {found.path}; if others had access to this machine, replace the keys"
     )
 
 
@@ -89,7 +91,7 @@ def disk_health(data: Path, free: int) -> Iterator[CheckResult]:
     text = f"{free:,} bytes are free"
     if free < FREE_BYTES:
         yield CheckResult(
-            "disk space", WARNING, text, "make room: a full disk refuses everything but deletions"
+            "disk space", WARNING, text, "free space: on a full disk only deletions are accepted"
         )
     else:
         yield CheckResult("disk space", FINE, text)
@@ -97,15 +99,13 @@ def disk_health(data: Path, free: int) -> Iterator[CheckResult]:
         times = sync_times(data, SystemClock().monotonic)
     except OSError as error:
         text = f"no file can be written: {error.strerror or error}"
-        yield CheckResult(
-            "disk speed", ERROR, text, "run as the owner of the data folder, or look at the disk"
-        )
+        yield CheckResult("disk speed", ERROR, text, "run as the owner of the data folder, or check the disk")
         return
     middle, slowest = times[len(times) // 2] / 1e6, times[-1] / 1e6
     text = f"a write is durable after {middle:.1f} ms, the slowest of {len(times)} after {slowest:.1f} ms"
     if times[len(times) // 2] > SLOW_SYNC_NS:
         yield CheckResult(
-            "disk speed", WARNING, text, "every change waits this long; use a local disk, best an SSD"
+            "disk speed", WARNING, text, "every change waits this long; use a local disk, preferably an SSD"
         )
     else:
         yield CheckResult("disk speed", FINE, text)
@@ -124,12 +124,12 @@ def journal_sample(data: str) -> Iterator[CheckResult]:
         return
     except OSError as error:
         text = f"it cannot be read: {error.strerror or error}"
-        yield CheckResult("journal", ERROR, text, "run as the owner of the data folder, or look at the disk")
+        yield CheckResult("journal", ERROR, text, "run as the owner of the data folder, or check the disk")
         return
     if not found.segments:
-        yield CheckResult("journal", NOTE, "there is none yet", "`retain serve` makes it at its first start")
+        yield CheckResult("journal", NOTE, "there is none yet", "the first `retain serve` creates it")
         return
-    text = f"{counted(found.segments, 'segment')}, {counted(found.frames, 'frame')} of the newest are right"
+    text = f"{counted(found.segments, 'segment')}, {counted(found.frames, 'frame')} of the newest are intact"
     yield CheckResult("journal", FINE, f"{text}; `retain audit verify` checks all")
     if found.last > (now := SystemClock().wall()) + BEHIND:
         ahead = timedelta(seconds=(found.last - now) // SECOND)
@@ -156,7 +156,7 @@ def certificate(config: Config) -> Iterator[CheckResult]:
     if path is None:
         return
     if (end := certificate_end(path)) is None:
-        yield CheckResult("TLS", ERROR, f"{path} holds no certificate that can be read", "name a PEM file")
+        yield CheckResult("TLS", ERROR, f"{path} contains no readable certificate", "name a PEM file")
         return
     left = end - SystemClock().wall()
     text = f"the certificate ends in {timedelta(seconds=left // SECOND)}"
@@ -170,7 +170,7 @@ def server_state(status: dict[str, Any]) -> Iterator[CheckResult]:
     """Check what a running server reports about itself in `status`."""
     text = f"process {status['process']} runs since {status['started']}: {status['state']}"
     level = FINE if status["state"] == "ok" else WARNING if status["ready"] else ERROR
-    advice = "" if level == FINE else 'see "What can go wrong" in docs/operating.md'
+    advice = "" if level == FINE else 'see "Troubleshooting" in docs/operating.md'
     yield CheckResult("server", level, text, advice)
     if workers := status.get("workers"):
         yield _workers(workers)
@@ -188,22 +188,27 @@ def _workers(workers: list[dict[str, Any]]) -> CheckResult:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     text = f"{ready} of {len(workers)} accept connections, with {memory} MiB in all, on {cores} processors"
     if ready < len(workers):
-        return CheckResult("workers", WARNING, text, "the server's log says why one ended")
+        return CheckResult("workers", WARNING, text, "see the server's log")
     if len(workers) > cores:
-        return CheckResult("workers", WARNING, text, "more workers than processors only cost memory")
+        return CheckResult(
+            "workers", WARNING, text, "use no more workers than processors; others only cost memory"
+        )
     return CheckResult("workers", FINE, text)
 
 
 def _backup(last: dict[str, Any] | None) -> Iterator[CheckResult]:
     if last is None:
         yield CheckResult(
-            "backup", NOTE, "none was made of this data folder", "`retain backup create FOLDER`, daily"
+            "backup",
+            NOTE,
+            "this data folder has never been backed up",
+            "run `retain backup create FOLDER` daily",
         )
         return
-    text = f"the last one is of {last['time']}"
+    text = f"the last backup is from {last['time']}"
     if last["age_seconds"] * SECOND > BACKUP_NS:
         yield CheckResult(
-            "backup", WARNING, text, "look why none was made since; `retain backup create FOLDER`"
+            "backup", WARNING, text, "find out why none was made since; run `retain backup create FOLDER`"
         )
     else:
         yield CheckResult("backup", FINE, text)
@@ -216,7 +221,7 @@ def payloads(found: dict[str, Any]) -> CheckResult:
         advice = "`retain audit verify --bodies` lists all; restore them from a backup"
         return CheckResult("payloads", ERROR, f"missing or empty: {', '.join(missing[:3])}", advice)
     return CheckResult(
-        "payloads", FINE, f"{count:,} of {counted(found['payload_files'], 'file')} looked at, all there"
+        "payloads", FINE, f"{count:,} of {counted(found['payload_files'], 'file')} checked, none missing"
     )
 
 
@@ -224,8 +229,10 @@ def proxy(config: Config, requests: list[dict[str, Any]]) -> Iterator[CheckResul
     """Check what requests through a proxy look like to the server."""
     server = config.server
     if not requests:
-        advice = "make a request through the proxy, then call this again" if server.trusted_proxies else ""
-        yield CheckResult("proxy", NOTE, "the server has seen no request yet", advice)
+        advice = (
+            "make a request through the proxy, then run this command again" if server.trusted_proxies else ""
+        )
+        yield CheckResult("proxy", NOTE, "the server has received no request yet", advice)
     for one in requests:
         headers = ", ".join(one["headers"]) or "no forwarding header"
         text = f"a request from {one['peer']} with {headers} counts as {one['client']}'s at {one['base_url']}"
@@ -237,7 +244,7 @@ def proxy(config: Config, requests: list[dict[str, Any]]) -> Iterator[CheckResul
         elif one.get("unusable"):
             advice = "a prefix is a path such as /retain, sent without Forwarded; or set external_url"
             wrong = ", ".join(one["unusable"])
-            yield CheckResult("proxy", WARNING, f"{text}; what it says of {wrong} cannot be used", advice)
+            yield CheckResult("proxy", WARNING, f"{text}; its {wrong} cannot be used", advice)
         elif one["trusted"] and not one["headers"]:
             advice = "let the proxy send X-Forwarded-For, X-Forwarded-Proto and X-Forwarded-Host"
             yield CheckResult("proxy", WARNING, text, advice)

@@ -54,7 +54,7 @@ def show_gauges(
     )
     counters.show(
         "retain_last_checkpoint_timestamp_seconds",
-        "When the last checkpoint went out since the start, as a Unix time.",
+        "When the last checkpoint was exported since the start, as a Unix time.",
         lambda: checkpoints.last.time / 1e9 if checkpoints.last is not None else None,
     )
     counters.show(

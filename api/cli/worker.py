@@ -96,7 +96,9 @@ class Process:
             return None
         answer = await self._follower.receive(message)
         if self._follower.failure:
-            LOG.error("this worker cannot follow", extra={"facts": {"why": self._follower.failure}})
+            LOG.error(
+                "this worker cannot follow the journal", extra={"facts": {"why": self._follower.failure}}
+            )
             self._lost = True
             self._stop.set()
         return answer

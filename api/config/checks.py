@@ -128,13 +128,13 @@ def path(value: str) -> str | None:
 def password_hash(value: str) -> str | None:
     """Check for a whole argon2id hash in PHC form: a password in clear text does not belong into a file."""
     if not _ARGON2ID.fullmatch(value):
-        return "must be an argon2id hash, whole as printed by `retain user hash`"
+        return "must be an argon2id hash, complete as printed by `retain user hash`"
     return None
 
 
 def user_name(value: str) -> str | None:
     """Check for a name that HTTP Basic can carry (RFC 7617: no colon), without blanks."""
-    return None if _NAME.fullmatch(value) else "must be a name without blanks and colons"
+    return None if _NAME.fullmatch(value) else "must be a name without spaces and colons"
 
 
 def account_name(value: str) -> str | None:
@@ -182,5 +182,5 @@ def algorithms(values: tuple[str, ...]) -> str | None:
     )
     unknown = [value for value in values if value not in allowed]
     if unknown or not values:
-        return f"must be taken from {', '.join(allowed)}"
+        return f"must contain only {', '.join(allowed)}"
     return None

@@ -169,7 +169,11 @@ def _moved(table: dict[str, Any], source: str) -> dict[str, Any]:
         old, new = table.get(section), table.get(to, {})
         if isinstance(old, dict) and key in old and isinstance(new, dict):
             if name in new:
-                raise ConfigError(source, f"{section}.{key}", f"is the old name of {to}.{name}, given too")
+                raise ConfigError(
+                    source,
+                    f"{section}.{key}",
+                    f"is the old name of {to}.{name}, which is set as well; remove one of the two",
+                )
             _warn(source, f"{section}.{key}", f"{to}.{name}")
             rest = {other: value for other, value in old.items() if other != key}
             table = {**table, section: rest, to: {**new, name: old[key]}}
@@ -177,7 +181,7 @@ def _moved(table: dict[str, Any], source: str) -> dict[str, Any]:
 
 
 def _warn(source: str, old: str, new: str) -> None:
-    LOG.warning("%s: %s is called %s now; the old name will not be read for ever", source, old, new)
+    LOG.warning("%s: %s is called %s now; use the new name, the old one will be removed", source, old, new)
 
 
 def _unknown(name: str) -> str:
@@ -236,7 +240,9 @@ def _from_environment(environ: Mapping[str, str]) -> Iterator[_Given]:
         old, new = f"{PREFIX}{section}_{key}".upper(), f"{PREFIX}{to}_{name}".upper()
         if old in environ:
             if new in environ:
-                raise ConfigError(ENVIRONMENT, old, f"is the old name of {new}, given too")
+                raise ConfigError(
+                    ENVIRONMENT, old, f"is the old name of {new}, which is set as well; remove one of the two"
+                )
             _warn(ENVIRONMENT, old, new)
             names[old] = names[new]
     ours = tuple(f"{PREFIX}{section}_".upper() for section in (*SECTIONS, *TABLES))
@@ -342,7 +348,7 @@ def _check_together(config: Config, source: str) -> None:
     if config.settings.history_days > config.retention.audit_days:
         raise ConfigError(source, "settings.history_days", "must not be greater than retention.audit_days")
     if (config.areas.username is None) != (config.areas.password is None):
-        raise ConfigError(source, "areas.username", "username and password go together")
+        raise ConfigError(source, "areas.username", "username and password must be set together")
     if config.identity.proxy_user_header and not server.trusted_proxies:
         raise ConfigError(source, "identity.proxy_user_header", "needs server.trusted_proxies")
     for webhook in config.webhooks:
@@ -357,4 +363,4 @@ def _check_together(config: Config, source: str) -> None:
         seen = [entry.name for entry in entries]
         for entry in seen:
             if seen.count(entry) > 1:
-                raise ConfigError(source, name, f"{entry!r} is there twice")
+                raise ConfigError(source, name, f"{entry!r} is listed twice")

@@ -75,14 +75,14 @@ def _kinds(values: tuple[str, ...]) -> str | None:
         if value not in KINDS and not (
             value.endswith(".*") and any(kind.startswith(value[:-1]) for kind in KINDS)
         ):
-            return f"{value!r} is none of {', '.join(KINDS)}, nor the first word of one and .*"
+            return f"{value!r} is not an event; known are {', '.join(KINDS)}, and patterns such as blob.*"
     return None
 
 
 def _interfaces(values: tuple[str, ...]) -> str | None:
     known = ("areas", "settings", "blobs", "journal")
     wrong = [value for value in values if value not in known]
-    return f"must be of {', '.join(known)}" if wrong else None
+    return f"must contain only {', '.join(known)}" if wrong else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,19 +103,21 @@ class WebhookConfig:
         check=_secret,
     )
     events: tuple[str, ...] = setting(
-        (), "Which events, such as blob.created or blob.*; without it all.", example=["blob.*"], check=_kinds
+        (), "Events to send, such as blob.created or blob.*. Default: all.", example=["blob.*"], check=_kinds
     )
     interfaces: tuple[str, ...] = setting(
         (),
-        "Events of which interfaces: areas, settings, blobs, journal; without it all.",
+        "Interfaces whose events are sent: areas, settings, blobs, journal. Default: all.",
         example=["blobs"],
         check=_interfaces,
     )
     containers: tuple[str, ...] = setting(
-        (), "Only events in these containers, as account/container; without it all.",
+        (), "Send only events in these containers, as account/container. Default: all.",
         example=["mytenant/recordings"],
     )  # fmt: skip
-    prefix: str | None = setting(None, "Only events of blobs whose name starts with it.", example="8888/")
+    prefix: str | None = setting(
+        None, "Send only events of blobs whose name starts with this.", example="8888/"
+    )
     names: bool = setting(
         False,
         "Send names of accounts, containers, blobs, areas and users. Without it, an event names its resource "
@@ -143,7 +145,7 @@ class WebhookConfig:
 def contradiction(webhook: WebhookConfig) -> tuple[str, str] | None:
     """Return (key, reason) if the webhook's keys contradict one another; None if they do not."""
     if not webhook.secret:
-        return "secret", "is missing: receivers check it"
+        return "secret", "is missing; receivers check signatures with it"
     if webhook.schema == "eventgrid" and not webhook.names:
         return "names", "must be true: Event Grid's schema names the blob"
     return None

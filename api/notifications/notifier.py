@@ -182,7 +182,7 @@ class Webhook:
         except (ArithmeticError, LookupError, TypeError, ValueError) as error:
             # A record with invalid fields, which replay skips: it must not block later events.
             LOG.error(
-                "an event cannot be made of its record",
+                "no event can be made from its record",
                 exc_info=error,
                 extra={"facts": {"record": happening.seq}},
             )

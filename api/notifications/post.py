@@ -80,11 +80,11 @@ def post(url: str, headers: Mapping[str, str], body: bytes, *, allow_private: bo
         with connection.getresponse() as response:
             return Outcome(response.status, pause_s=_pause(response.headers.get("Retry-After")))
     except ssl.SSLError:
-        return Outcome(0, "its certificate is not trusted, or it speaks no TLS")
+        return Outcome(0, "its certificate is not trusted, or it does not use TLS")
     except TimeoutError:
         return Outcome(0, "it does not answer in time")
     except (OSError, http.client.HTTPException, ValueError):
-        return Outcome(0, "it cannot be reached, or answers no HTTP")
+        return Outcome(0, "it cannot be reached, or does not answer with HTTP")
     finally:
         connection.close()
 

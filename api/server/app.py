@@ -200,7 +200,7 @@ class App:
         """Check what no interface should have to consider. Raises RequestError."""
         server = self.config.server
         if request.is_target_bad:
-            raise BadRequest("the request target holds a byte that is not ASCII")
+            raise BadRequest("the request target contains a byte that is not ASCII")
         if request.http_version not in _VERSIONS:
             raise _Refused(505, "this version of HTTP is not supported")
         if request.method in _REFUSED_METHODS:
@@ -362,7 +362,12 @@ class App:
         if request.segments()[0] == "metrics" and not is_listed(
             client_address(request, self._proxies), self._metrics_from
         ):
-            return await self._refuse(_Refused(403, "not from this address"), scope, receive, send)
+            return await self._refuse(
+                _Refused(403, "this address may not read metrics; see operations.metrics_from"),
+                scope,
+                receive,
+                send,
+            )
         status = 0
 
         async def noting(message: Message) -> None:

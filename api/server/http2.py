@@ -373,7 +373,7 @@ class _Stream(HTTPStream):
         try:
             await super().handle(event)
         except trio.BrokenResourceError:
-            LOG.debug("a request that has ended is sent more")
+            LOG.debug("data was sent for a request that has ended")
 
 
 def _is_plain_request(event: h2.events.RequestReceived) -> bool:

@@ -214,7 +214,7 @@ class PlainConnection:
             )
         except Exception as error:
             # The head is sent: ending the connection is the only way left to signal the error.
-            LOG.error("an answer broke off", exc_info=error)
+            LOG.error("a response was cut off", exc_info=error)
         if not self._complete:
             self._stream.cut()
         return self._complete
@@ -278,7 +278,7 @@ class PlainConnection:
         elif body or last:
             self._unsent -= len(body)
             if self._unsent < 0 or (last and self._unsent):
-                raise RuntimeError("an answer has another length than it announced")
+                raise RuntimeError("a response does not have the announced length")
         head, self._head = self._head or b"", None
         if (head or body) and not await self._write(head, body):
             self._gone = True

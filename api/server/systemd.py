@@ -47,9 +47,11 @@ def passed_sockets(environ: MutableMapping[str, str], process: int) -> list[sock
             passed = socket.socket(fileno=descriptor)
             is_listening = passed.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
         except OSError as error:
-            raise BadSocket(f"descriptor {descriptor} is no socket: {error.strerror or error}") from None
+            raise BadSocket(f"descriptor {descriptor} is not a socket: {error.strerror or error}") from None
         if passed.family not in (socket.AF_INET, socket.AF_INET6) or not is_listening:
-            raise BadSocket(f"descriptor {descriptor} is no listening TCP socket; use ListenStream=HOST:PORT")
+            raise BadSocket(
+                f"descriptor {descriptor} is not a listening TCP socket; use ListenStream=HOST:PORT"
+            )
         passed.set_inheritable(False)
         found.append(passed)
     return found

@@ -36,19 +36,23 @@ _ENGINE: tuple[tuple[str, str, Callable[[Statistics], float]], ...] = (
         "How long the oldest change that is not durable yet has waited.",
         lambda s: s.durability_lag_ns / 1e9,
     ),
-    ("retain_deadlines", "Things that end at a known time.", lambda s: s.deadlines),
+    ("retain_deadlines", "Entries with a deadline.", lambda s: s.deadlines),
     ("retain_overdue_seconds", "How late the earliest of them is.", lambda s: s.overdue_ns / 1e9),
-    ("retain_records_to_erase", "Records left behind, history included.", lambda s: s.to_erase),
+    (
+        "retain_records_to_erase",
+        "Garbage records that are not erased yet, history included.",
+        lambda s: s.to_erase,
+    ),
     (
         "retain_erasure_lag_seconds",
-        "How late the oldest erasure that is due is.",
+        "How late the oldest due erasure is.",
         lambda s: s.erasure_lag_ns / 1e9,
     ),
     ("retain_payload_files", "Files that hold live content.", lambda s: s.payload_files),
-    ("retain_payloads_lost", "Those of them that are missing or damaged.", lambda s: s.payloads_lost),
+    ("retain_payloads_lost", "Payload files that are missing or damaged.", lambda s: s.payloads_lost),
     (
         "retain_clock_behind_seconds",
-        "How far the clock lies behind the present.",
+        "How far the clock is behind the present.",
         lambda s: s.clock.behind / 1e9,
     ),
     ("retain_clock_ahead_seconds", "A jump of the clock that is in doubt.", lambda s: s.clock.ahead / 1e9),
@@ -58,7 +62,7 @@ _ENGINE: tuple[tuple[str, str, Callable[[Statistics], float]], ...] = (
         lambda s: s.records_ahead_ns / 1e9,
     ),
     ("retain_storage_full", "1 while the disk has no room for changes.", lambda s: float(s.full)),
-    ("retain_storage_failed", "1 once writing has ended for good.", lambda s: float(bool(s.failure))),
+    ("retain_storage_failed", "1 once writing has ended, until a restart.", lambda s: float(bool(s.failure))),
 )
 """What `engine.statistics()` shows, as gauges: name, meaning, value."""
 
@@ -250,11 +254,11 @@ class _Live(Collector):
         for name, meaning, value in _ENGINE:
             yield GaugeMetricFamily(name, meaning, value=value(statistics))
         yield _by_kind(
-            CounterMetricFamily("retain_shortages", "How often something ran short.", labels=["of"]),
+            CounterMetricFamily("retain_shortages", "How often a resource ran short.", labels=["of"]),
             {kind: statistics.shortages.get(kind, 0) for kind in KINDS},
         )
         yield _by_kind(
-            GaugeMetricFamily("retain_short", "1 while the machine is short of it.", labels=["of"]),
+            GaugeMetricFamily("retain_short", "1 while the machine is short of the resource.", labels=["of"]),
             {kind: float(kind in statistics.short) for kind in KINDS if kind != DISK},
         )
         yield GaugeMetricFamily("retain_http_connections", "Open connections.", value=self._connections())

@@ -27,7 +27,7 @@ def readiness(statistics: Statistics) -> tuple[bool, str]:
     The word is ok, degraded (still yes), or what is wrong.
     """
     if statistics.failure:
-        return False, "storage failed; restart to read back what is truly on disk"
+        return False, "storage failed; check the disk, then restart"
     if statistics.overdue_ns > OVERDUE_ALARM_S * SECOND:
         return False, "expiry is more than 12 hours behind"
     if statistics.erasure_lag_ns > OVERDUE_ALARM_S * SECOND:
@@ -39,7 +39,7 @@ def readiness(statistics: Statistics) -> tuple[bool, str]:
         bodies = "body is" if count == 1 else "bodies are"
         return True, f"degraded: {count} {bodies} lost; `retain journal lost` lists them"
     if statistics.clock.ahead:
-        return True, "degraded: the clock jumped ahead; nothing is destroyed by it until it has held"
+        return True, "degraded: the clock jumped ahead; nothing is destroyed until the jump has held"
     if statistics.clock.behind > BEHIND:
         return True, "degraded: the clock is behind the time that has passed"
     if statistics.records_ahead_ns > BEHIND:

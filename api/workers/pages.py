@@ -61,7 +61,10 @@ class Pages:
             try:
                 stream = await trio.open_unix_socket(self._address)
             except OSError as error:
-                LOG.warning("pages cannot be reached", extra={"facts": {"errno": error.errno}})
+                LOG.warning(
+                    "the process that renders the pages cannot be reached",
+                    extra={"facts": {"errno": error.errno}},
+                )
                 await _unavailable(send)
                 return
             async with stream:
@@ -117,7 +120,7 @@ async def _live(receive: Receive, send: Send) -> None:
 
 
 async def _unavailable(send: Send) -> None:
-    body = b"the process that makes the pages cannot be reached; try again\n"
+    body = b"the process that makes the the process that renders the pages cannot be reached; try again\n"
     headers = [(b"content-type", b"text/plain;charset=utf-8"), (b"retry-after", b"1")]
     await send({"type": "http.response.start", "status": 503, "headers": headers})
     await send({"type": "http.response.body", "body": body, "more_body": False})

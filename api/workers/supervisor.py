@@ -304,7 +304,7 @@ class Workers:
             await link.run(handle)
         except* Exception as error:
             # Whatever a worker sends, it must not end the process that decides.
-            LOG.error("a worker's connection ended by an error", exc_info=error)
+            LOG.error("a worker's connection failed", exc_info=error)
         if not self._stop.is_set():
             with trio.move_on_after(GRACE_S):
                 await worker.process.wait()
@@ -314,7 +314,7 @@ class Workers:
         match message:
             case Hello():
                 if message.digest != self._codec.digest:
-                    raise Unavailable("the worker is of another release", reason="release")
+                    raise Unavailable("the worker runs another release", reason="release")
                 config = pickle.dumps(self._config)
                 return Welcome(config, self._config.server.workers, self._pages)
             case Ready():
@@ -345,7 +345,7 @@ class Workers:
             await make_page(stream, await self._app.pages())
         except Exception as error:
             # As where the pages' connection is a client's own: it ends, and the log says why.
-            LOG.error("a page ended by an error of ours", exc_info=error)
+            LOG.error("unhandled exception in a page", exc_info=error)
 
 
 def _process_of(accepted: trio.socket.SocketType) -> int:

@@ -131,7 +131,11 @@ def _create(state: AreasState, command: AreaWrite, key: str, now: int) -> tuple[
     _check_quota(state, command.policy, NO_AREA, command.values)
     _check_owned(state, command, now)
     if len(command.values) > command.policy.max_keys:
-        raise TooLarge("the area would have too many keys", reason="keys", limit=command.policy.max_keys)
+        raise TooLarge(
+            f"the area would have more than {command.policy.max_keys} keys",
+            reason="keys",
+            limit=command.policy.max_keys,
+        )
     _check_restatable(NO_AREA, command.values)
     name, user = split_key(key)
     until = now + command.ttl * SECOND
@@ -160,7 +164,11 @@ def _update(state: AreasState, command: AreaWrite, key: str, area: Area, now: in
     _check_quota(state, command.policy, area, command.values)
     living = {name for name, end in zip(area[2], key_ends(area), strict=True) if end > now}
     if len(living | command.values.keys()) > command.policy.max_keys:
-        raise TooLarge("the area would have too many keys", reason="keys", limit=command.policy.max_keys)
+        raise TooLarge(
+            f"the area would have more than {command.policy.max_keys} keys",
+            reason="keys",
+            limit=command.policy.max_keys,
+        )
     _check_restatable(area, command.values)
     until = now + command.ttl * SECOND
     whole = command.policy.whole_area
@@ -250,12 +258,18 @@ def _check_write(command: AreaWrite) -> None:
             raise Invalid("the user must not contain a NUL", reason="user")
         if not command.user or text_size(command.user) > command.policy.max_name_bytes:
             raise Invalid(
-                "the user must not be empty or too long", reason="user", limit=command.policy.max_name_bytes
+                f"the user must have 1 to {command.policy.max_name_bytes} bytes",
+                reason="user",
+                limit=command.policy.max_name_bytes,
             )
     if not command.name or "\0" in command.name:
         raise Invalid("the id must not be empty or contain a NUL", reason="id")
     if command.user is not None and text_size(command.name) > command.policy.max_name_bytes:
-        raise TooLarge("the id is too long", reason="id", limit=command.policy.max_name_bytes)
+        raise TooLarge(
+            f"the id is longer than {command.policy.max_name_bytes} bytes",
+            reason="id",
+            limit=command.policy.max_name_bytes,
+        )
     assert len(command.resource) == 16
     _check_values(command)
 
@@ -263,7 +277,7 @@ def _check_write(command: AreaWrite) -> None:
 def _check_values(command: AreaWrite) -> None:
     """Check keys and ttl (docs/wire/areas.md, sections 4 and 5): keys may not begin with an underscore."""
     if not 1 <= command.ttl <= MAX_TTL:
-        raise Invalid("the ttl is out of bounds", reason="ttl", limit=MAX_TTL)
+        raise Invalid(f"the ttl must be 1 to {MAX_TTL} seconds", reason="ttl", limit=MAX_TTL)
     for key in command.values:
         if not key:
             raise Invalid("a key must not be empty", reason="key-empty")
@@ -272,7 +286,11 @@ def _check_values(command: AreaWrite) -> None:
         if "\0" in key:
             raise Invalid("a key must not contain a NUL", reason="key")
         if text_size(key) > command.policy.max_name_bytes:
-            raise TooLarge("a key is too long", reason="key", limit=command.policy.max_name_bytes)
+            raise TooLarge(
+                f"a key is longer than {command.policy.max_name_bytes} bytes",
+                reason="key",
+                limit=command.policy.max_name_bytes,
+            )
 
 
 def _check_quota(state: AreasState, policy: AreasPolicy, area: Area, values: Mapping[str, NewValue]) -> None:
@@ -289,7 +307,8 @@ def _check_quota(state: AreasState, policy: AreasPolicy, area: Area, values: Map
     )
     if state.size + added - replaced > policy.quota_bytes:
         raise QuotaExceeded(
-            "the storage quota of the areas interface is used up; wait until areas expire or delete some",
+            f"the quota of {policy.quota_bytes} bytes for all areas is used up;"
+            " delete areas or wait until some expire",
             reason="bytes",
             limit=policy.quota_bytes,
         )
@@ -302,14 +321,22 @@ def _check_restatable(area: Area, values: Mapping[str, NewValue]) -> None:
     """
     names = {*area[2], *values}
     if sum(map(text_size, names)) > AREA_NAME_BYTES:
-        raise TooLarge("the area's keys are too long together", reason="keys", limit=AREA_NAME_BYTES)
+        raise TooLarge(
+            f"the area's keys would have more than {AREA_NAME_BYTES} bytes together",
+            reason="keys",
+            limit=AREA_NAME_BYTES,
+        )
     kept = sum(
         text_size(value)
         for key, value in zip(area[2], area[3], strict=True)
         if isinstance(value, str) and key not in values
     )
     if kept + sum(map(text_size, _texts(values).values())) > AREA_TEXT_BYTES:
-        raise TooLarge("the area's texts are too long together", reason="texts", limit=AREA_TEXT_BYTES)
+        raise TooLarge(
+            f"the area's texts would have more than {AREA_TEXT_BYTES} bytes together; use files instead",
+            reason="texts",
+            limit=AREA_TEXT_BYTES,
+        )
 
 
 def _check_owned(state: AreasState, command: AreaWrite, now: int) -> None:
@@ -319,7 +346,7 @@ def _check_owned(state: AreasState, command: AreaWrite, now: int) -> None:
     owned = state.owned.get(command.user, ())
     if len(owned) >= limit and sum(last_end(state.areas[key]) > now for key in owned) >= limit:
         raise QuotaExceeded(
-            "the user has the maximum number of areas; delete one or wait until one expires",
+            f"the user {command.user} has {limit} areas, the limit; delete one or wait until one expires",
             reason="areas",
             limit=limit,
         )

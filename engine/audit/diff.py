@@ -32,7 +32,7 @@ class ContentsChange:
     def holding(self) -> Holding:
         """The newer of the two."""
         found = self.before if self.after is None else self.after
-        assert found is not None, "a difference is between something and something else"
+        assert found is not None, "a change has a state before, after or both"
         return found
 
 

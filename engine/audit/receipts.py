@@ -220,20 +220,20 @@ def check(value: Mapping[str, Any], key: Verifier) -> Verdict:
     """
     try:
         if value["format"] != FORMAT:
-            raise BadReceipt("this is no receipt of a version that is known here")
+            raise BadReceipt("the receipt has an unknown version; use a newer release")
         resource = bytes.fromhex(value["resource"])
         under = open_signed(value["checkpoint"].encode(), key)
         named = _erasures_of(value["erasures"], under)
         records = tuple(_record(one, resource, under, named) for one in value["records"])
     except BadNote as error:
-        raise BadReceipt(f"the checkpoint does not hold: {error}") from error
+        raise BadReceipt(f"the checkpoint is not valid: {error}") from error
     except (KeyError, TypeError, AttributeError, IndexError, ValueError) as error:
         if isinstance(error, BadReceipt):
             raise
         raise BadReceipt(f"this is no receipt: {error!r}") from error
     seqs = [one.header.seq for one in records]
     if not seqs or seqs != sorted(set(seqs)):
-        raise BadReceipt("its records are none, or out of order")
+        raise BadReceipt("it has no records, or they are out of order")
     return Verdict(under, resource, records)
 
 
@@ -252,7 +252,7 @@ def _opened_header(one: Mapping[str, Any], under: Checkpoint) -> Header:
 def _content(one: Mapping[str, Any], header: Header) -> Any:
     body = opened(b64decode(one["part"], validate=True), header.content_commitment)
     if body is None:
-        raise BadReceipt(f"record {header.seq} does not say what the receipt makes it say")
+        raise BadReceipt(f"record {header.seq} does not contain what the receipt states")
     return msgpack.unpackb(body)
 
 
@@ -265,14 +265,12 @@ def _erasures_of(shown: Sequence[Mapping[str, Any]], under: Checkpoint) -> list[
     for one in shown:
         order = _opened_header(one["erase"], under)
         if order.verb != Verb.ERASE or order.resource != NO_RESOURCE:
-            raise BadReceipt(f"record {order.seq} is no erasure")
+            raise BadReceipt(f"record {order.seq} is not an erasure")
         done = None
         if one["erased"] is not None:
             closing = _opened_header(one["erased"], under)
             if closing.verb != Verb.ERASED or order.seq not in _content(one["erased"], closing):
-                raise BadReceipt(
-                    f"record {closing.seq} does not say that erasure {order.seq} was carried out"
-                )
+                raise BadReceipt(f"record {closing.seq} does not confirm erasure {order.seq}")
             done = closing.time
         gone = Gone(order.time, done, order.cause)
         for parts, first, last in _content(one["erase"], order):
@@ -288,7 +286,7 @@ def _record(one: Mapping[str, Any], resource: bytes, under: Checkpoint, named: S
     if "part" in one:
         body = opened(b64decode(one["part"], validate=True), header.details_commitment)
         if body is None:
-            raise BadReceipt(f"record {header.seq} does not say what the receipt makes it say")
+            raise BadReceipt(f"record {header.seq} does not contain what the receipt states")
         about = wire.about(Record(header, body, None, -1))
 
     def gone(part: Part) -> Gone | None:

@@ -73,7 +73,7 @@ class BlobsSlice(BlobsState):
     def check(self) -> None:
         armed: set[tuple[int, int, Any]] = set()
         for account, containers in self.accounts.items():
-            assert containers, "an account without containers is none"
+            assert containers, "an account must have a container"
             for name, container in containers.items():
                 assert (container.account, container.name) == (account, name)
                 assert container.lifetime == lifetime_of(container.entry.days, self.default_days)

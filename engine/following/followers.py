@@ -95,7 +95,7 @@ class Followers:
                 pass  # it cannot follow, or has gone already
             else:
                 return
-        LOG.error("a process does not follow and is ended", extra={"facts": {"record": seq}})
+        LOG.error("a follower does not respond and is stopped", extra={"facts": {"record": seq}})
         drop()
         link.close()
         while link in self._links:

@@ -28,7 +28,7 @@ LONG_BYTES: Final = 128 << 10
 ASKED_MOST: Final = 512
 """Requests of one side that wait for an answer at once. More wait their turn; nothing of theirs was sent."""
 UNKNOWN: Final = (
-    "the process that writes has gone: whether this change was made is unknown; look before trying again"
+    "the deciding process has ended: whether this change was made is unknown; check before you try again"
 )
 
 Handle = Callable[[Any], Awaitable[Any]]
@@ -150,7 +150,7 @@ class Link:
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             return
         except (msgpack.UnpackException, ValueError, TypeError) as error:
-            raise BadMessage(f"what arrived is no message: {error}") from error
+            raise BadMessage(f"the received bytes are not a message: {error}") from error
 
     async def _take(self, number: int, body: bytes, nursery: trio.Nursery, handle: Handle) -> None:
         if number < 0:
@@ -175,7 +175,7 @@ class Link:
                 answer = refusal
             except Exception as error:
                 LOG.error("a request of another process failed", exc_info=error)
-                answer = StorageFailed("the request failed in the leader process; see its log")
+                answer = StorageFailed("the request failed in the deciding process; see its log")
             body = self._codec.pack(answer)
             await self._wait_for_room()
             self._put(-number, body)
@@ -199,7 +199,7 @@ class Link:
         """Wait until a request may be sent. Raises `EngineClosed`."""
         await self._wait_for_room()
         if self.closed:
-            raise EngineClosed("the process that writes has gone; nothing was done")
+            raise EngineClosed("the deciding process has ended; nothing was changed")
 
     async def _wait_for_room(self) -> None:
         while len(self._out) > AHEAD_BYTES and not self.closed:

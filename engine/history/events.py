@@ -129,7 +129,7 @@ class ClockAccepted(Event):
         """Return which time was accepted, and which one it replaced."""
         clock, present, vouched = details["clock"], details["present"], details["vouched"]
         before = f"before: {timestamp(present)}"
-        doubted = f", vouched for: {timestamp(vouched)}" if vouched < present else ""
+        doubted = f", confirmed until then: {timestamp(vouched)}" if vouched < present else ""
         return f"clock accepted: {timestamp(clock)}, {before}{doubted}"
 
 

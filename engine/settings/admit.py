@@ -137,14 +137,14 @@ def check_bounds(state: SettingsState, command: SettingsWrite, own: Document | N
     grown = size - (own.size if own else 0)
     if grown > 0 and size > policy.max_document_bytes:
         raise QuotaExceeded(
-            "the document of this level would be larger than allowed",
+            f"the document of this level would be larger than {policy.max_document_bytes} bytes",
             reason="document",
             limit=policy.max_document_bytes,
         )
     quota = policy.quota_application_bytes
     if quota and grown > 0 and state.usage.get(place.application, 0) + grown > quota:
         raise QuotaExceeded(
-            "the documents of the application would be larger than allowed together",
+            f"the documents of the application would be larger than {quota} bytes together",
             reason="application",
             limit=quota,
         )
@@ -153,7 +153,7 @@ def check_bounds(state: SettingsState, command: SettingsWrite, own: Document | N
         held = state.user_devices.get((place.application, place.user), 0)
         if held >= quota:
             raise QuotaExceeded(
-                "the user has the maximum number of devices; delete the settings of one",
+                f"the user has {quota} devices, the limit; delete the settings of one",
                 reason="devices",
                 limit=quota,
             )

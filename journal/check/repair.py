@@ -183,7 +183,9 @@ class _Damages:
                 if not self._cut:
                     border, chain = survey.border, survey.chain
             if last and opener is not None and opener.table is not None:
-                self._lose(segment, file.size(), 0, "the segment was rewritten, so another one was behind it")
+                self._lose(
+                    segment, file.size(), 0, "the segment was rewritten, so another one must have followed it"
+                )
             if not self.behind and opener is not None and chain is not None:
                 self.good = _Good(segment, opener, border, chain)
 
@@ -269,7 +271,7 @@ class _Damages:
         for seq, part in odd.items():
             if seq <= self.seq and seq not in known:
                 file = [segment.file for segment in segments if segment.first <= seq][-1]
-                text = f"the event of record {seq} does not replay and changes nothing"
+                text = f"the event of record {seq} does not replay and has no effect"
                 self.losses.append(Loss(file, -1, 0, seq, seq, text))
                 self.missing.append((seq, part))
 

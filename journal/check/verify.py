@@ -273,7 +273,7 @@ def _index_findings(disk: Disk) -> list[Finding]:
     for segment in find_segments(disk)[0][:-1]:
         with suppress(JournalError):  # a damaged segment has its own findings
             if is_wrong(disk, segment):
-                text = "the index hides or invents records; remove it, and it is written again"
+                text = "the index omits or invents records; remove the file, and it is rebuilt"
                 found.append(Finding(FindingKind.INDEX, index_file(segment), -1, segment.first, text))
     return found
 

@@ -116,7 +116,7 @@ def expand(disk: Disk, segment: Segment) -> Segment:
     with SegmentFile(disk, segment) as old:
         opener = old.opener()
         data = pack_opener(opener.identity, opener.number, opener.chain)
-        assert len(data) == opener.size, "an opener has the length it had"
+        assert len(data) == opener.size, "the opener must keep its length"
         _write(disk, aside, data, (piece for _, piece in _pieces(old, opener.size)))
     new = _renamed(disk, segment, aside)
     wipe(disk, segment.file)
@@ -192,7 +192,7 @@ def _last_stop(file: SegmentFile, opener: Opener) -> None:
 
 
 def _compare(old: SegmentFile, new: SegmentFile, start: int, erased: Iterable[Spot]) -> None:
-    """Read the new file back. Raises `OSError`: the disk does not hold what was written to it."""
+    """Read the new file back. Raises `OSError`: the disk does not contain what was written to it."""
     for at, data in _pieces(old, start):
         copy = new.pread(at, len(data))
         if copy == data:
@@ -203,6 +203,6 @@ def _compare(old: SegmentFile, new: SegmentFile, start: int, erased: Iterable[Sp
             if first < last:
                 one[first - at : last - at] = other[first - at : last - at] = bytes(last - first)
         if one != other:
-            raise OSError(errno.EIO, f"{new.name} does not hold what was written to it")
+            raise OSError(errno.EIO, f"{new.name} does not contain what was written to it")
     if old.size() != new.size():
-        raise OSError(errno.EIO, f"{new.name} does not hold all that was written to it")
+        raise OSError(errno.EIO, f"{new.name} does not contain everything that was written to it")

@@ -177,7 +177,7 @@ def explained(error: OSError, name: str, offset: int) -> Exception:
     memory or locks ran out; else `error`.
     """
     if error.errno in _FULL:
-        return NoSpace(f"no room on disk for {name}: {error.strerror}", file=name, offset=offset)
+        return NoSpace(f"no space on disk for {name}: {error.strerror}", file=name, offset=offset)
     if error.errno in SHORT:
-        return Shortage(f"no room in the machine for {name}: {error.strerror}", file=name, offset=offset)
+        return Shortage(f"no memory or descriptors for {name}: {error.strerror}", file=name, offset=offset)
     return error

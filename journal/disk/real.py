@@ -167,7 +167,7 @@ class RealDisk(Disk):
                 "keep the data on a local disk"
             )
         if mode & (stat.S_IWGRP | stat.S_IWOTH):
-            notices.append(f"other users may write to {self._path}; take that from them with chmod go-w")
+            notices.append(f"other users may write to {self._path}; run chmod go-w {self._path}")
         self._notices = tuple(notices)
 
     @property
@@ -199,7 +199,7 @@ class RealDisk(Disk):
             raise explained(error, name, 0) from error
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             os.close(descriptor)
-            raise OSError(errno.EINVAL, "it is no regular file", str(self._place(name)))
+            raise OSError(errno.EINVAL, "it is not a regular file", str(self._place(name)))
         return RealFile(descriptor, name)
 
     def replace(self, old: str, new: str) -> None:

@@ -56,7 +56,7 @@ class Erasures(NamedTuple):
             facts = json.loads(head)
             identity, seq = bytes.fromhex(facts["journal"]), int(facts["seq"])
             if facts["format"] != FORMAT or len(identity) != IDENTITY_BYTES or lines.pop():
-                raise ValueError("its first or last line is not what it should be")
+                raise ValueError("its first or last line is not valid")
             entries = tuple(Erasure(*map(int, json.loads(line))) for line in lines)
             if len(entries) != facts["count"]:
                 raise ValueError(f"it has {len(entries)} erasures of {facts['count']}")
@@ -65,7 +65,7 @@ class Erasures(NamedTuple):
             ):
                 raise ValueError("an erasure is out of range")
         except (ValueError, TypeError, KeyError, IndexError, RecursionError) as error:
-            raise Corrupt(f"this is no list of erasures: {error}") from error
+            raise Corrupt(f"this is not a list of erasures: {error}") from error
         return cls(identity, seq, entries)
 
     def merged(self, others: Iterable[Erasure]) -> Erasures:

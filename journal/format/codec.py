@@ -2,7 +2,7 @@
 
 Encoding is one call. Decoding is a `Decoder` per segment: `feed` it the file from the opener's end on, in
 pieces of any size, and take frames with `next`, until that says `Want.MORE` (feed again; at the end of the
-file: it was cut short), `Want.NOTHING` (zeros where a frame would start), or raises `Damage`.
+file: it was cut short), `Want.NOTHING` (zeros where a frame should start), or raises `Damage`.
 """
 
 from __future__ import annotations
@@ -58,8 +58,8 @@ _FIRST_OWN_VERB = int(Verb.ERASE)
 class Want(Enum):
     """What `Decoder.next` says when there is no frame."""
 
-    MORE = "the bytes end inside a frame, or where one would start"
-    NOTHING = "zeros where a frame would start"
+    MORE = "the bytes end inside a frame, or where a frame should start"
+    NOTHING = "zeros where a frame should start"
 
 
 class Batch(NamedTuple):
@@ -192,12 +192,12 @@ class Decoder:
         at = self._at + PREFIX_BYTES
         head = self._raw[at : at + prefix.head_length]
         if not prefix.covers(head):
-            raise self._damage("the head's checksum does not hold", prefix.extent)
+            raise self._damage("the head's checksum is wrong", prefix.extent)
         self._compare_zeros(prefix)
         try:
             size, root, headers = parse_head(head)
             if len(headers) != prefix.records:
-                raise ValueError(f"{len(headers)} headers where {prefix.records} were announced")
+                raise ValueError(f"{len(headers)} headers instead of {prefix.records}")
             if size != self.chain.frontier.size or root != self._root:
                 raise ValueError("the frame does not continue the tree")
             records, own, holes, time = self._records(headers, prefix)

@@ -60,9 +60,9 @@ def unwrap(
     end = _LEAD.size + length
     largest = _LARGEST.get(version, ENVELOPE_BYTES)
     if found != magic or length > largest or len(data) < end + _CRC_BYTES:
-        raise Corrupt(f"{file} does not start as a journal's file does", file=file, offset=0)
+        raise Corrupt(f"{file} does not start like a file of a journal", file=file, offset=0)
     if crc32c(data[:end]) != int.from_bytes(data[end : end + _CRC_BYTES], "big"):
-        raise Corrupt(f"{file}: the checksum at its start does not hold", file=file, offset=0)
+        raise Corrupt(f"{file}: the checksum at its start is wrong", file=file, offset=0)
     if version not in versions or reserved:
         raise UnknownVersion(f"{file} has format {version}, unknown to this release", file=file, offset=0)
     try:

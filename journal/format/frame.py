@@ -131,7 +131,7 @@ def parse_head(head: bytes) -> tuple[int, bytes, list[bytes]]:
     try:
         size, root, *headers = msgpack.unpackb(head)
     except MALFORMED as error:
-        raise ValueError(f"the head is no list of headers: {error}") from error
+        raise ValueError(f"the head is not a list of headers: {error}") from error
     return size, root, headers
 
 

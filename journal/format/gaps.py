@@ -47,10 +47,10 @@ class GapTable:
         stop = start
         for offset, length in zip(offsets, plain, strict=True):
             if offset < stop or not length:
-                raise ValueError("runs in order")
+                raise ValueError("the runs must be in order")
             stop = offset + length
         if not 0 < start <= stop <= end:
-            raise ValueError("runs between its start and its end")
+            raise ValueError("the runs must lie between its start and its end")
         # How many bytes are left out before each run, and in all.
         self._before = array("Q", accumulate(plain, initial=0))
 

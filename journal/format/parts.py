@@ -52,5 +52,5 @@ def checked_body(part: bytes) -> bytes:
     """Return the bytes in a part, checked with its CRC alone. Raises `BadPart`."""
     expected = int.from_bytes(part[SALT_BYTES:_CRC_END], "big")
     if len(part) != declared_size(part) or crc32c(part[_CRC_END:]) != expected:
-        raise BadPart("a part's checksum does not hold")
+        raise BadPart("a part's checksum is wrong")
     return body(part)

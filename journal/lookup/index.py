@@ -149,7 +149,7 @@ def read_index(disk: Disk, segment: Segment) -> SegmentIndex | None:
             for length, crc in facts["sections"]:
                 section = file.pread(at, length)
                 if len(section) != length or crc32c(section) != crc:
-                    raise Corrupt(f"{name}: a checksum does not hold", file=name, offset=at)
+                    raise Corrupt(f"{name}: a checksum is wrong", file=name, offset=at)
                 sections.append(section)
                 at += length
             _, _, _ = sections

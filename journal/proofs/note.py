@@ -64,7 +64,7 @@ class Verifier:
         try:
             self._key = Ed25519PublicKey.from_public_bytes(public)
         except ValueError as error:
-            raise BadNote(f"no Ed25519 key: {error}") from error
+            raise BadNote(f"not an Ed25519 key: {error}") from error
         self.name = name
         self.public = public
 
@@ -114,7 +114,7 @@ class Signer:
         head, _, rest = text.strip().partition("+KEY+")
         name, key_id, packed = [*rest.split("+", 2), "", ""][:3]
         if head != "PRIVATE":
-            raise BadNote("no private key")
+            raise BadNote("not a private key")
         signer = cls(name, _unpacked(packed))
         if signer.verifier.key_id.hex() != key_id:
             raise BadNote("the private key does not match its id")
@@ -147,7 +147,7 @@ def sign_note(text: str, signers: Sequence[Signer], others: Iterable[Signature] 
 def parse_note(data: bytes) -> Note:
     """Return a note's text and signatures, none of them verified. Raises `BadNote`."""
     if len(data) > MOST_BYTES:
-        raise BadNote(f"a note of {len(data)} bytes")
+        raise BadNote(f"a note must not have {len(data)} bytes")
     try:
         whole = data.decode()
     except UnicodeDecodeError as error:
@@ -177,7 +177,7 @@ def open_note(data: bytes, trusted: Iterable[Verifier]) -> Note:
         if verifier is None or (signature.name, signature.key_id) in verified:
             continue
         if not verifier.verifies(note.text, signature.signature):
-            raise BadNote(f"the signature of {signature.name} does not hold")
+            raise BadNote(f"the signature of {signature.name} is not valid")
         verified[signature.name, signature.key_id] = signature
     if not verified:
         names = ", ".join(sorted({signature.name for signature in note.signatures}))
@@ -235,7 +235,7 @@ def open_checkpoint(data: bytes, trusted: Iterable[Verifier]) -> Checkpoint:
 
 def _parse_line(line: str) -> Signature:
     if not line.startswith(_DASH):
-        raise BadNote("a line under a note is no signature")
+        raise BadNote("a line under a note is not a signature")
     name, _, packed = line[len(_DASH) :].partition(" ")
     _check_name(name)
     data = _base64(packed)
@@ -272,7 +272,7 @@ def _base64(text: str) -> bytes:
     try:
         data = b64decode(text, validate=True)
     except (binascii.Error, ValueError) as error:
-        raise BadNote("no base64 where it should be") from error
+        raise BadNote("not canonical base64") from error
     if b64encode(data).decode() != text:
-        raise BadNote("no base64 where it should be")
+        raise BadNote("not canonical base64")
     return data

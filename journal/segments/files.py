@@ -223,7 +223,9 @@ def read_opener(file: File, segment: Segment) -> Opener:
     except (KeyError, *MALFORMED) as error:
         raise Corrupt(f"{segment.file}: the opener lacks {error}", file=segment.file, offset=0) from error
     if (opener.number, opener.first) != segment[:2] or len(identity) != IDENTITY_BYTES:
-        raise Corrupt(f"{segment.file} holds another segment than its name says", file=segment.file, offset=0)
+        raise Corrupt(
+            f"{segment.file} contains another segment than its name says", file=segment.file, offset=0
+        )
     if rest != bytes(size - end):
         raise Corrupt(f"{segment.file}: the opener's padding is not zero", file=segment.file, offset=end)
     return opener

@@ -36,7 +36,7 @@ class FrameHead(NamedTuple):
         """Return its records' headers as stored on disk. Raises `ValueError`."""
         headers = parse_head(self.data)[2]
         if len(headers) != self.prefix.records:
-            raise ValueError(f"{len(headers)} headers where {self.prefix.records} were announced")
+            raise ValueError(f"{len(headers)} headers instead of {self.prefix.records}")
         return headers
 
 

@@ -147,7 +147,7 @@ class MemoryTail:
         """Yield the frames up to record `until`."""
         while self._head.seq < until:
             if self._next == len(self._frames):
-                raise Corrupt(f"record {until} is said to be durable, and no frame is there")
+                raise Corrupt(f"record {until} was reported durable, but no frame is there")
             committed, records, self._head = self._frames[self._next]
             self._next += 1
             yield committed, records

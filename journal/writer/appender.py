@@ -90,7 +90,7 @@ class Appender:
             whitening=self._whitening(head.segment),
             salts=self._entropy(salts_needed(drafts)),
         )
-        assert head.offset + len(batch.data) < OFFSET_LIMIT, "reserve() was not called for far too long"
+        assert head.offset + len(batch.data) < OFFSET_LIMIT, "reserve() was not called in time"
         try:
             self._live.file.pwrite(head.offset, batch.data)
             self._sync()

@@ -165,8 +165,8 @@ def verify_command(
 
     The command checks every frame, the hash tree over all records, that every part either matches its
     commitment or was erased by a record, that erased parts are zeros, that the events replay, and that their
-    payload files exist; with --bodies also the bytes of these files. It changes nothing, and it takes no
-    activity of a running server for damage.
+    payload files exist; with --bodies also the bytes of these files. It changes nothing, and does not mistake
+    the activity of a running server for damage.
 
     Exit code: 0 nothing is wrong; 1 something is wrong; 2 the journal cannot be read.
     """
@@ -253,7 +253,7 @@ def _mending(found: Verification) -> str:
     mend = " `retain journal repair` shows what can be done." if damaged or found.events else ""
     if FindingKind.PAYLOAD in kinds:
         bodies = " --bodies" if found.bodies else ""
-        mend += f" `retain journal lost{bodies}` lists the content that is lost and can write the loss down."
+        mend += f" `retain journal lost{bodies}` lists the lost content and can record the loss."
     return mend
 
 

@@ -27,7 +27,7 @@ from retain.api.config.load import PREFIX, Config, exposed_secrets
 @data_options
 @json_option
 def command(config_path: Path | None, data: str | None, as_json: bool) -> None:
-    """Check configuration, permissions, clock, limits, disk, proxy, journal and payloads; say what to do.
+    """Check configuration, permissions, clock, limits, disk, proxy, journal and payloads, and give advice.
 
     It changes nothing and works with or without a running server. It looks at a sample; `retain audit verify`
     checks the whole journal. To check the proxy, make a request through it first.
@@ -59,7 +59,12 @@ def _examined(config_path: Path | None, data: str | None) -> Iterator[CheckResul
     try:
         config = configured(config_path, data=data)
     except Stopped as stopped:
-        yield CheckResult("configuration", ERROR, stopped.message, "correct it; nothing else was looked at")
+        yield CheckResult(
+            "configuration",
+            ERROR,
+            stopped.message,
+            "correct it and run this command again; nothing else was checked",
+        )
         return
     finally:
         logger.removeHandler(notes)
@@ -113,12 +118,12 @@ def _server(folder: Path, config: Config) -> Iterator[CheckResult]:
         status: dict[str, Any] = ask(folder, "status", actor=actor())
         found: dict[str, Any] = ask(folder, "doctor", actor=actor())
     except Unreachable:
-        text = "none answers: its clock, its proxy and its payloads were not looked at"
-        yield CheckResult("server", NOTE, text, "start it with `retain serve`, then call this again")
+        text = "no server answers; its clock, proxy and payloads were not checked"
+        yield CheckResult("server", NOTE, text, "start it with `retain serve`, then run this command again")
         yield checkup.descriptors(resource.getrlimit(resource.RLIMIT_NOFILE)[0], "of this shell")
         return
     except ActionRefused as refusal:
-        yield CheckResult("server", ERROR, f"it cannot say how it is: {refusal.message}", "look at its log")
+        yield CheckResult("server", ERROR, f"it cannot report its state: {refusal.message}", "see its log")
         return
     yield from checkup.server_state(status)
     yield checkup.descriptors(found["descriptors"], "of the server")

@@ -22,10 +22,10 @@ NO_NUMBER = bytes(16)
 
 @click.group(name="hold", cls=Section)
 def command() -> None:
-    """Put data under legal hold, so that it is neither erased nor expires.
+    """Put data under legal hold, so that it neither expires nor is erased.
 
-    Clients cannot delete or overwrite held data either. A hold does not show them more than before: data past
-    its deadline stays hidden. These commands work whether or not the server runs.
+    Clients cannot delete or overwrite held data either. Data past its deadline stays hidden from them. These
+    commands work whether or not the server runs.
     """
 
 

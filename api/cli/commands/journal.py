@@ -181,11 +181,11 @@ def repair_command(
 ) -> None:
     """Show what a repair of a damaged journal would lose; with --accept-loss, repair it.
 
-    What a crash leaves behind needs none of this: the server mends it when it starts. Damage beyond that is
-    never guessed around. Restore from a backup if there is one. Otherwise --accept-loss cuts the journal
-    behind its last good frame (the bytes cut off are kept beside it as *.broken), or, where only single parts
-    are damaged, marks these as erased. So it does with records whose events do not replay, which the server
-    passes over. The server must be stopped.
+    The effects of a crash need no repair: the server resolves them when it starts. Any other damage is never
+    repaired without your consent. Restore from a backup if there is one. Otherwise --accept-loss cuts the
+    journal after its last good frame and keeps the bytes cut off beside it as *.broken. If only single parts
+    are damaged, it marks these as erased and cuts nothing. Records whose events do not replay, which the
+    server skips, are marked as erased too. The server must be stopped.
 
     Exit code: 0 nothing to repair, or repaired; 1 damaged, nothing changed; 3 the folder is in use.
     """
@@ -236,27 +236,28 @@ def _ask_to_give_up(yes: bool, as_json: bool) -> None:
         return
     if as_json:
         raise Stopped(
-            "--accept-loss with --json asks no question and needs --yes. Nothing was changed", WRONG
+            "--accept-loss with --json needs --yes, because it does not ask. Nothing was changed", WRONG
         )
-    click.confirm("Give up what is listed above?", abort=True, err=True)
+    click.confirm("Discard what is listed above?", abort=True, err=True)
 
 
 @command.command(name="lost")
 @data_options
-@click.option("--bodies", is_flag=True, help="Read every payload file, too: as much as is stored.")
-@click.option("--accept-loss", is_flag=True, help="Write the loss down, and end what has lost its content.")
+@click.option("--bodies", is_flag=True, help="Also read every payload file; this reads all stored data.")
+@click.option("--accept-loss", is_flag=True, help="Record the loss, and delete what has lost its content.")
 @click.option("--yes", "-y", is_flag=True, help="Do not ask.")
 @json_option
 def lost_command(
     config_path: Path | None, data: str | None, bodies: bool, accept_loss: bool, yes: bool, as_json: bool
 ) -> None:
-    """List content whose payload file is missing or damaged; with --accept-loss, give it up.
+    """List content whose payload file is missing or damaged; with --accept-loss, record the loss.
 
-    Restore from a backup if there is one: it may hold the files. Otherwise --accept-loss writes a record of
-    what was lost, who accepted it and when, and ends the blobs and the files of areas that it hit. Clients
-    get 404 before and after. Staged blocks of a blob go together. Works beside a running server.
+    Restore from a backup if there is one: it may contain the files. Otherwise --accept-loss writes a record
+    of what was lost, who accepted it and when, and deletes the blobs and area files that lost their content.
+    Clients get 404 before and after. The staged blocks of a blob are deleted together. The command works
+    beside a running server.
 
-    Exit code: 0 nothing is lost, or the loss was written down; 1 something is lost, and nothing was changed.
+    Exit code: 0 nothing is lost, or the loss was recorded; 1 something is lost, and nothing was changed.
     """
     lost = run_action(config_path, data, "lost list", bodies=bodies)
     given_up = 0
@@ -266,18 +267,16 @@ def lost_command(
             click.echo(visible(f"Lost: {subject}: {one['reason']} ({one['file']})"))
         if not lost:
             click.echo(
-                "No content is lost." if bodies else "No payload file is missing; --bodies reads them, too."
+                "No content is lost." if bodies else "No payload file is missing; --bodies also reads them."
             )
     if lost and accept_loss:
         _ask_to_give_up(yes, as_json)
         records = [one["record"] for one in lost]
         given_up = run_action(config_path, data, "lost accept", records=records, bodies=bodies)
         if not as_json:
-            click.echo(
-                f"Written down: the loss of {given_up} bodies. `retain audit log --cause lost` shows it."
-            )
+            click.echo(f"Recorded: the loss of {given_up} bodies. `retain audit log --cause lost` shows it.")
     elif lost and not as_json:
-        click.echo("Nothing was changed. --accept-loss writes the loss down.", err=True)
+        click.echo("Nothing was changed. --accept-loss records the loss.", err=True)
     if as_json:
         print_json({"lost": lost, "given_up": given_up})
     raise SystemExit(FAILED if lost and not accept_loss else DONE)

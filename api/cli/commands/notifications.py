@@ -67,7 +67,8 @@ def dead(webhook: str, config_path: Path | None, data: str | None, as_json: bool
 def retry(webhook: str, config_path: Path | None, data: str | None, as_json: bool) -> None:
     """Send the dead letters of WEBHOOK again, oldest first, until one is refused.
 
-    What was erased meanwhile is not sent. Receivers see by an event's `sequence` that it is late.
+    Events whose records were erased meanwhile are not sent. An event's `sequence` shows the receiver that it
+    is late.
 
     Exit code: 1 if some are left.
     """
@@ -82,7 +83,7 @@ def retry(webhook: str, config_path: Path | None, data: str | None, as_json: boo
     else:
         click.echo(f"{counted(settled, 'dead letter')} settled, {found['left']} left")
     if found["left"]:
-        raise Stopped(f"{webhook} does not accept its dead letters: {found['trouble']}", FAILED)
+        raise Stopped(f"the webhook {webhook} does not accept its dead letters: {found['trouble']}", FAILED)
 
 
 @command.command(name="discard")
@@ -91,9 +92,9 @@ def retry(webhook: str, config_path: Path | None, data: str | None, as_json: boo
 @data_options
 @json_option
 def discard(webhook: str, yes: bool, config_path: Path | None, data: str | None, as_json: bool) -> None:
-    """Forget the dead letters of WEBHOOK. The journal keeps their records."""
+    """Discard the dead letters of WEBHOOK. The journal keeps their records."""
     if not yes:
-        click.confirm(f"Forget what {webhook} did not accept?", abort=True, err=True)
+        click.confirm(f"Discard the dead letters of {webhook}?", abort=True, err=True)
     found = run_action(config_path, data, "notifications discard", webhook=webhook)
     if as_json:
         print_json(found)

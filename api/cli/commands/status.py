@@ -18,7 +18,7 @@ from retain.api.cli.words import counted
 @data_options
 @json_option
 def command(config_path: Path | None, data: str | None, as_json: bool) -> None:
-    """Show whether a server runs on the data folder, what it holds, and whether expiry and erasure keep up.
+    """Show whether a server runs on the data folder, what it stores, and whether expiry and erasure keep up.
 
     If no server runs, the command opens the data folder briefly.
 
@@ -82,7 +82,7 @@ def _made(last: dict[str, Any] | None, none: str) -> str:
 
 def _checkpoint(found: dict[str, Any]) -> str:
     if not found["checkpoints_to"]:
-        return "the configuration sends them nowhere"
+        return "not exported; see [audit] in the configuration"
     return (
         f"{_made(found['last_checkpoint'], 'none since the start')}; to {', '.join(found['checkpoints_to'])}"
     )

@@ -59,7 +59,7 @@ async def test_a_start_says_what_is_wrong_and_by_how_much() -> None:
 
     assert await seen() == ""
     clock.step(3 * YEAR)
-    assert await seen() == f"{AHEAD}, by 1095 days, 0:00:00. It is believed in 1 day, 0:00:00." + SEE
+    assert await seen() == f"{AHEAD}, by 1095 days, 0:00:00. It is accepted in 1 day, 0:00:00." + SEE
     clock.step(-3 * YEAR - 3600)
     assert await seen() == f"{SET_BACK}, by 1:00:00." + SEE
 
@@ -91,7 +91,7 @@ async def test_accepting_a_clock_is_a_record_of_who_and_what() -> None:
     assert [one.actor for one in entries] == ["cli:ann", "cli:bob"]
     first, second = (one.subject for one in entries)
     day, year = "2026-01-01T00:00:00.000000Z", "2027-01-01T00:00:00.000000Z"
-    assert first == f"clock accepted: {year}, before: {year}, vouched for: {day}"
+    assert first == f"clock accepted: {year}, before: {year}, confirmed until then: {day}"
     assert second == f"clock accepted: {day}, before: {year}"
 
 

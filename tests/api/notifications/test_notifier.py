@@ -62,7 +62,9 @@ class Receiver:
         self.tried.append(event)
         self.headers.append({**headers, "body": body.decode(), "url": url})
         status = self.answers.pop(0) if self.answers else 204
-        outcome = Outcome(status) if status else Outcome(0, "it cannot be reached, or answers no HTTP")
+        outcome = (
+            Outcome(status) if status else Outcome(0, "it cannot be reached, or does not answer with HTTP")
+        )
         if outcome.accepted:
             self.heard.append(event)
         return outcome
@@ -393,4 +395,4 @@ async def test_a_record_that_cannot_be_told_does_not_hold_up_the_rest(
     assert outcome.status in module.FINAL
     assert outcome.word == "its record has invalid fields"
     assert receiver.tried == []
-    assert "an event cannot be made of its record" in caplog.text
+    assert "no event can be made from its record" in caplog.text

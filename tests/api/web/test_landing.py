@@ -95,7 +95,7 @@ async def test_it_goes_by_the_external_url() -> None:
     [
         ((True, "ok"), "Taking requests"),
         ((True, "degraded: the disk is full; reads and deletes work"), "Degraded: the disk is full"),
-        ((False, "storage failed; restart to read back what is truly on disk"), "Storage failed"),
+        ((False, "storage failed; check the disk, then restart"), "Storage failed"),
     ],
 )
 async def test_it_says_how_the_server_is(state: tuple[bool, str], words: str) -> None:

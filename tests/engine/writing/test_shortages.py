@@ -39,7 +39,9 @@ def without_descriptors(disk: MemoryDisk) -> None:
 
     def refuse(operation: DiskOperation) -> None:
         if operation.kind in OPENING:
-            raise Shortage(f"no room in the machine for {operation.name}") from OSError(errno.EMFILE, "many")
+            raise Shortage(f"no memory or descriptors for {operation.name}") from OSError(
+                errno.EMFILE, "many"
+            )
 
     disk.before_each = refuse
 

@@ -451,7 +451,9 @@ def test_both_files_beside_each_other_are_told_and_mended() -> None:
 
     assert (finding.kind, finding.file, finding.harmless) == (FindingKind.UNFINISHED, old.file, True)
     again, _ = opened(both, options=OPTIONS)
-    assert again.notices == (f"{old.file} had been rewritten when the last process died; removed",)
+    assert again.notices == (
+        f"{old.file} had been superseded by a rewrite when the last process died; removed",
+    )
     assert verify(both).findings == ()
 
 

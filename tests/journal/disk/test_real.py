@@ -384,7 +384,7 @@ def test_too_many_open_files_are_as_a_full_disk(
     real.write_atomic("file", b"x")
     with monkeypatch.context() as patch:
         patch.setattr(os, "open", raising(number))
-        with pytest.raises(NoSpace, match="no room in the machine for other"):
+        with pytest.raises(NoSpace, match="no memory or descriptors for other"):
             real.open("other", create=True)
     assert real.read("file") == b"x"
 

@@ -181,7 +181,7 @@ def test_a_text_that_is_no_key_is_refused(text: str) -> None:
 
 
 def test_a_private_key_that_is_none_is_refused() -> None:
-    with pytest.raises(BadNote, match="no private key"):
+    with pytest.raises(BadNote, match="not a private key"):
         Signer.parse(PUBLIC)
     with pytest.raises(BadNote, match="does not match its id"):
         Signer.parse(PRIVATE.replace("c74f20a3", "c74f20a4"))
