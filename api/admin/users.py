@@ -93,8 +93,8 @@ class Users:
             raise Invalid("the name of a role must not be empty", reason="role")
         async with self._turn:
             if name in self._known:
-                where = "in the configuration" if name in self._configured else "already"
-                raise Conflict(f"the user {name} already exists {where}", reason="user-exists")
+                where = " in the configuration" if name in self._configured else ""
+                raise Conflict(f"the user {name} already exists{where}", reason="user-exists")
             user = User(name, password, frozenset(roles))
             added = RecordUserAdded(
                 actor=actor, resource=self._entropy(16), name=name, roles=tuple(sorted(user.roles))

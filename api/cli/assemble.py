@@ -55,7 +55,7 @@ if TYPE_CHECKING:
 
 LOG = logging.getLogger("retain.server")
 TELL_RECORDS: Final = 100_000
-"""Records between two words to the supervisor."""
+"""Records between two progress reports to the supervisor."""
 
 
 def run(config: Config) -> None:
@@ -100,7 +100,7 @@ async def _serve(
     stop: trio.Event,
     began: float,
 ) -> None:
-    """Serve on an open engine until `stop`; `began` is when the start did, on Trio's clock."""
+    """Serve on an open engine until `stop`; `began` is the time of the start on Trio's clock."""
     administration = await Administration.open(engine, config)
     space = Space(engine)
     throttles = login_throttles(config)
@@ -143,7 +143,10 @@ async def _serve(
 
 
 def _options(config: Config, supervisor: Supervisor, showing: ExitStack) -> Options:
-    """Return the engine's options; a terminal, until `showing` ends, and the supervisor see the replay."""
+    """Return the engine's options.
+
+    Until `showing` ends, a terminal and the supervisor see the replay's progress.
+    """
     update = showing.enter_context(record_progress("Replaying the journal", _expected(config.storage.data)))
 
     def replayed(seq: int) -> None:
@@ -159,7 +162,7 @@ def _expected(data: str) -> int | None:
     try:
         segments = segment_files(RealDisk(data, create=False))
     except OSError:
-        return None  # opening it says why
+        return None  # opening the journal reports the reason
     return segments[-1].first if len(segments) > 1 else None
 
 
@@ -169,7 +172,7 @@ async def _tell_stop(stop: trio.Event, supervisor: Supervisor) -> None:
 
 
 def _facts_of_start(app: App, urls: Sequence[str], seconds: float) -> dict[str, object]:
-    """Return what the log says of a start."""
+    """Return the facts of the log event for a start."""
     return {
         "version": metadata.version("retain"),
         "addresses": list(urls),
@@ -237,13 +240,13 @@ def interfaces(
     identity: Identity | None = None,
     areas_throttle: LoginThrottle | None = None,
 ) -> list[Mounted]:
-    """Return the interfaces that the configuration enables, in the order in which people see them.
+    """Return the interfaces that the configuration enables, in the order in which they are displayed.
 
     Args:
         engine: The open data folder.
         config: The whole configuration.
         keys_of: Returns the keys of a tenant's account, None if there is none.
-        identity: Recognises callers, where pages ask it, too.
+        identity: Recognises callers; the pages' own if they share it.
         areas_throttle: Slows failed logins at the areas interface, where processes share one.
 
     """
@@ -302,7 +305,7 @@ def check_tls(config: Config) -> None:
 
 
 def check_traces(config: Config) -> None:
-    """Raise `ConfigError` if traces are wanted and their packages are not installed."""
+    """Raise `ConfigError` if traces are configured and their packages are not installed."""
     if config.operations.traces_url is not None and missing():
         reason = "needs OpenTelemetry: pip install 'retain[otel]', or leave it out"
         raise ConfigError("configuration", "operations.traces_url", reason)

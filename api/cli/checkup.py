@@ -36,13 +36,13 @@ CERTIFICATE_NS: Final = 14 * DAY
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """What a check found.
+    """The result of a check.
 
     Attributes:
         subject: What was looked at.
         level: `FINE`, `NOTE`, `WARNING` or `ERROR`.
         found: One sentence.
-        advice: What to do; empty if nothing is to be done.
+        advice: What to do; empty if nothing needs to be done.
     """
 
     subject: str
@@ -139,7 +139,7 @@ def journal_sample(data: str) -> Iterator[CheckResult]:
 
 
 def descriptors(soft: int, where: str) -> CheckResult:
-    """Check the limit of open files; `where` says whose it is."""
+    """Check the limit of open files; `where` names the process it belongs to."""
     text = (
         f"the limit of open files is {soft:,} ({where})" if soft >= 0 else f"no limit of open files ({where})"
     )
@@ -151,7 +151,7 @@ def descriptors(soft: int, where: str) -> CheckResult:
 
 
 def certificate(config: Config) -> Iterator[CheckResult]:
-    """Check how long the certificate lasts, and whose its key is."""
+    """Check when the certificate expires."""
     path = config.server.tls_certificate
     if path is None:
         return

@@ -1,4 +1,4 @@
-"""How a command ends: exit codes, which docs/operating.md explains, and the error that carries one."""
+"""Exit codes of commands, which docs/operating.md explains, and the error that carries one."""
 
 from __future__ import annotations
 

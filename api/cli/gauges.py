@@ -1,4 +1,4 @@
-"""Gauges of what the interfaces do not know: backups, checkpoints, the certificate, the disk's free space."""
+"""Gauges for backups, checkpoints, the certificate and the disk's free space."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from retain.api.web.metrics import Counters
 from retain.engine import Engine
 
 LOOK_S: Final = 15.0
-"""Seconds between two looks at the disk's free space."""
+"""Seconds between two measurements of the disk's free space."""
 
 
 class Space:
-    """The free space of the data folder's disk, looked at in a thread: a disk that hangs holds up nobody.
+    """The free space of the data folder's disk, measured in a thread: a disk that hangs delays nobody.
 
     Attributes:
-        free: In bytes; None until the first look, and where it cannot be found out.
+        free: In bytes; None before the first measurement, and if it cannot be measured.
     """
 
     def __init__(self, engine: Engine) -> None:
@@ -29,7 +29,7 @@ class Space:
         self.free: float | None = None
 
     async def watch(self) -> None:
-        """Look now and then, until cancelled."""
+        """Measure every `LOOK_S` seconds, until cancelled."""
         while True:
             try:
                 self.free = float(
@@ -43,7 +43,7 @@ class Space:
 def show_gauges(
     counters: Counters, engine: Engine, administration: Administration, config: Config, space: Space
 ) -> None:
-    """Show them among the metrics. Moments are Unix times: Prometheus computes ages from them."""
+    """Add these gauges to the metrics. Moments are Unix times: Prometheus computes ages from them."""
     path = config.server.tls_certificate
     end = certificate_end(path) if path is not None else None
     backups, checkpoints = administration.backups, administration.checkpoints

@@ -12,7 +12,7 @@ from retain.api.config.load import Config, ConfigError, load
 def configured(
     config_path: Path | None, *, data: str | None = None, bind: str | None = None, workers: int | None = None
 ) -> Config:
-    """Return the configuration of file and environment, under what the command line says.
+    """Return the configuration from file and environment, overridden by the command line.
 
     Raises `Stopped`.
     """

@@ -1,7 +1,6 @@
 """Write a command's output, to standard output or to a file that the operator names.
 
-Output that cannot be written ends the command in one line, with an exit code of its own that no verdict of a
-command shares.
+If output cannot be written, the command ends with one line and an exit code that means nothing else.
 """
 
 from __future__ import annotations

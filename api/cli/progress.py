@@ -1,7 +1,7 @@
-"""Show how far long work has come: on a terminal's standard error only, so that pipes and logs stay clean.
+"""Show the progress of long work: on a terminal's standard error only, so that pipes and logs stay clean.
 
-Nothing is shown of work that takes less than a second. The library that draws is imported only if somebody
-sees it.
+Nothing is shown for work that takes less than a second. The drawing library is imported only if a line is
+shown.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ EVERY: Final = 1024
 """Records between two updates: replaying one takes microseconds."""
 
 _one_line = threading.Lock()
-"""Held while a line is shown: work within other work shows none of its own."""
+"""Held while a line is shown: nested work shows no line of its own."""
 
 Update = Callable[[int], None]
-"""Called with how much is done."""
+"""Called with the amount done."""
 
 
 class _Unit(Enum):
@@ -68,7 +68,10 @@ def _columns(unit: _Unit) -> tuple[ProgressColumn, ...]:
 
 @contextmanager
 def _shown(what: str, unit: _Unit, total: float | None = None) -> Iterator[Progress | None]:
-    """Show a line while the block runs, with one task; None if nobody would see it, or if one is shown."""
+    """Show a line with one task while the block runs, on a terminal.
+
+    Yields None if there is no terminal, or if a line is shown already.
+    """
     if not sys.stderr.isatty() or not _one_line.acquire(blocking=False):
         yield None
         return
@@ -97,17 +100,17 @@ def _update(shown: Progress | None, done: float, total: float | None = None) -> 
 
 @contextmanager
 def record_progress(what: str, expected: int | None) -> Iterator[Update]:
-    """Yield the function to call with the sequence number of each record that was read.
+    """Yield the function to call with the sequence number of each record read.
 
     Args:
         what: The work, such as `Verifying`.
-        expected: How many records there are at least; None if that is not known.
+        expected: The least number of records; None if unknown.
     """
     with _shown(what, _Unit.RECORDS, expected) as shown:
 
         def update(seq: int) -> None:
             if seq % EVERY == 0:
-                # Only the last segment's length in records is not known beforehand.
+                # Only the number of records in the last segment is unknown beforehand.
                 _update(shown, seq, seq if expected is not None and seq > expected else expected)
 
         yield update
@@ -115,7 +118,7 @@ def record_progress(what: str, expected: int | None) -> Iterator[Update]:
 
 @contextmanager
 def byte_progress(what: str) -> Iterator[Callable[[int, int], None]]:
-    """Yield the function to call with the bytes that are done, and all there are."""
+    """Yield the function to call with the bytes done, and the total."""
     with _shown(what, _Unit.BYTES) as shown:
         yield lambda done, total: _update(shown, done, total)
 
@@ -129,12 +132,12 @@ def waiting(what: str) -> Iterator[None]:
 
 @contextmanager
 def asked_progress(what: str, ask: Callable[[], tuple[int, int] | None]) -> Iterator[None]:
-    """Show the progress of work that another process does.
+    """Show the progress of work in another process.
 
     Args:
         what: The work.
-        ask: Return the bytes that are done and all there are; None if that is not known. Called now and then
-            from a thread, and only if somebody sees it.
+        ask: Return the bytes done and the total; None if unknown. Called periodically from a thread, and only
+            if a line is shown.
     """
     with _shown(what, _Unit.BYTES) as shown:
         if shown is None:

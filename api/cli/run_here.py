@@ -20,8 +20,9 @@ from retain.journal.disk.interface import LOCK_FILE
 from retain.journal.segments.files import check_folder, find_segments
 
 BEGINS: Final = frozenset({"tenant add", "user add"})
-"""Actions that create the data folder where there is none, for the set-up before the first start. For every
-other action a folder without a journal is taken for a mistyped one."""
+"""Actions that create a missing data folder, for the set-up before the first start. For every other action, a
+folder without a journal counts as mistyped.
+"""
 
 
 def run_alone(folder: Path, config: Config, name: str, arguments: Mapping[str, Any]) -> Any:
@@ -40,7 +41,10 @@ async def _run(folder: Path, config: Config, name: str, arguments: Mapping[str, 
 
 
 def _check_there(data: str) -> None:
-    """Refuse a data folder that is not there, and make none. Raises `Stopped`, ForeignFolder, Locked."""
+    """Refuse a data folder that does not exist, without creating it.
+
+    Raises `Stopped`, ForeignFolder, Locked.
+    """
     try:
         disk = journal.RealDisk(data, create=False)
         check_folder(disk)
@@ -49,7 +53,7 @@ def _check_there(data: str) -> None:
         raise Stopped(unusable(data, error), WRONG) from None
     if found:
         return
-    if disk.exists(LOCK_FILE):  # another process may be making the journal
+    if disk.exists(LOCK_FILE):  # another process may be creating the journal
         disk.lock()
         disk.unlock()
     raise Stopped(f"{data} contains no journal; name another folder with --data", WRONG)

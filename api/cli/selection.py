@@ -162,7 +162,7 @@ def _pair(tag: str) -> tuple[str, str]:
 def check_tenants(
     disk: journal.Disk, config_path: Path | None, data: str | None, asked: Selection, found: Sequence[Subject]
 ) -> None:
-    """Refuse the name of a tenant that does not exist and of which nothing is kept. Raises `Stopped`."""
+    """Refuse the name of a tenant that does not exist and of which nothing is stored. Raises `Stopped`."""
     kept = {subject.target.names[0] for subject in found if subject.target.kind is HoldKind.BLOB}
     if not (missing := sorted(asked.tenants - kept)):
         return
@@ -177,7 +177,7 @@ def check_tenants(
 
 
 def show_selection(asked: Selection, found: Sequence[Subject]) -> None:
-    """Print, on standard error, what each name, pattern and number was taken for, and how much it found."""
+    """Print on standard error how each name, pattern and number was interpreted, and how much it found."""
     for text, count, hint in _meant(asked, found):
         click.echo(f"{text}: {count or 'nothing'} found{'' if count else hint}", err=True)
 

@@ -1,4 +1,4 @@
-"""Make standard output fail in one way: in one line, with the exit code for output.
+"""Report failures of standard output in one line, with the exit code for output.
 
 Without this, a full disk behind a redirection looks like an error of the data that the command reads, and
 characters that the terminal's encoding lacks end in a traceback.

@@ -1,4 +1,4 @@
-"""Serving with several processes: this one decides, appends and makes the pages; workers answer the rest."""
+"""Serve with several processes: this one decides, appends and renders the pages; workers answer the rest."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ async def serve_with_workers(
     announce: Callable[[Sequence[str]], Awaitable[None]],
     passed: Sequence[socket.socket] = (),
 ) -> None:
-    """Have workers listen and answer until `stop` is set, and then finish the requests in flight.
+    """Let workers listen and answer until `stop` is set, then finish the requests in flight.
 
     As `retain.api.server.serve.serve`.
 
     Raises:
         CannotListen: The address is taken, not this machine's, or not allowed.
-        Stopped: Workers cannot be had here, or one ended at the start.
+        Stopped: Workers are not supported here, or one ended at the start.
 
     """
     server = app.config.server
@@ -80,7 +80,7 @@ async def serve_with_workers(
 
 
 async def _keep_reports_fresh(workers: Workers) -> None:
-    """Ask for reports now and then: what a worker counted is lost with it if nobody asked."""
+    """Ask for reports periodically: a worker that ends loses the counts it has not reported."""
     while True:
         await trio.sleep(REPORT_S)
         await workers.refresh()

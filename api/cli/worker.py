@@ -1,4 +1,4 @@
-"""A worker's process: it follows the engine of the process that started it, and answers the interfaces.
+"""A worker process: it follows the engine of the process that started it, and serves the interfaces.
 
 Started by `api/workers/supervisor.py` as `python -m retain.api.cli.worker NAME BOARD LOCK SOCKET…`: the name
 of the socket where that process listens, in hexadecimal digits, and inherited descriptors.
@@ -47,14 +47,14 @@ LOG = logging.getLogger("retain.workers")
 LAST_WORDS_S: Final = 1.0
 """Seconds in which requests may still be answered after the leader process has ended."""
 ENDED: Final = 75
-"""EX_TEMPFAIL: this worker cannot go on, another may."""
+"""EX_TEMPFAIL: this worker cannot continue, another may."""
 
 
 class Process:
     """One worker.
 
     Args:
-        board: What the process that decides publishes.
+        board: The page that the deciding process publishes.
         listeners: Where to accept connections.
 
     """
@@ -143,7 +143,7 @@ class Process:
             processes=welcome.processes,
         )
         collector.settle()
-        # From this answer on erasures wait for this process, and it has not answered anybody yet.
+        # From this answer on, erasures wait for this process; it has not answered any request yet.
         await link.ask(Ready())
         follower.catch_up(self._board.durable)
 
@@ -155,7 +155,7 @@ class Process:
         follower.close()
 
     async def _end_soon_if_lost(self, everything: trio.CancelScope) -> None:
-        """Give requests under way a moment to say that their outcome is unknown."""
+        """Give requests under way a moment to report that their outcome is unknown."""
         await self._stop.wait()
         if self._lost:
             await trio.sleep(LAST_WORDS_S)
@@ -171,7 +171,7 @@ class Process:
 
 
 def divided(config: Config, processes: int) -> Config:
-    """Return the configuration of one of so many workers: what a server may hold is divided among them."""
+    """Return the configuration of one worker: the server's limits are divided among the workers."""
 
     def part(number: int) -> int:
         return -(-number // processes)
@@ -195,8 +195,8 @@ def divided(config: Config, processes: int) -> Config:
 def main(arguments: Sequence[str]) -> int:
     """Run a worker with these arguments; return its exit code."""
     os.umask(0o077)
-    # Both reach every process of a service or a terminal; a worker stops when it is asked to, and with
-    # the process that started it.
+    # Both signals reach every process of a service or a terminal; a worker stops when asked to, or with the
+    # process that started it.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     address, board, _lock, *descriptors = arguments

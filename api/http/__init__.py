@@ -1,4 +1,4 @@
-"""HTTP messages as the interfaces see them: requests, bodies, responses, refusals, addresses of clients.
+"""HTTP messages for the interfaces: requests, bodies, responses, refusals, addresses of clients.
 
-No interface and no server is known here; only the configuration is imported.
+This package imports the configuration only, no interface and no server.
 """

@@ -10,7 +10,7 @@ from ipaddress import IPv6Address, ip_address
 def counted_address(address: str) -> str:
     """Return the address that limits count by; for IPv6 the /64 network, which one host owns as a whole.
 
-    An IPv4 address in IPv6 form is the IPv4 address; what is no address at all is returned as it is.
+    An IPv4 address in IPv6 form is the IPv4 address; other text is returned unchanged.
     """
     try:
         parsed = ip_address(address)

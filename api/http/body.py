@@ -1,4 +1,4 @@
-"""The bytes of a request body, as they arrive: limited in length, and in how slowly they may come."""
+"""The bytes of a request body as they arrive, with a maximum length and a minimum rate."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Send: TypeAlias = Callable[[Message], Awaitable[None]]
 MIN_BODY_RATE = 1024
 """A body must bring its rate times RATE_WINDOW_S bytes in each RATE_WINDOW_S seconds of waiting for it."""
 STREAMED_BYTES = 1 << 20
-"""What is in hand of a body that is passed on as it comes."""
+"""Bytes in memory of a body that is passed on as it arrives."""
 RATE_WINDOW_S = 10.0
 
 
@@ -66,7 +66,7 @@ class Body:
         self._refused = False
 
     def count_in(self, share: Share) -> None:
-        """Count in `share` what is in hand of this body; while that is too much, it waits unread."""
+        """Count this body's bytes in memory in `share`; while that has too many, the body waits unread."""
         self._share = share
         share.on_refusal = self._refuse
 
@@ -85,10 +85,9 @@ class Body:
         self._proceed = proceed
 
     async def discard(self, at_most: int) -> None:
-        """Throw away the rest, if that is at most `at_most` bytes and the client does not wait to send it.
+        """Discard the rest, if that is at most `at_most` bytes and the client does not wait to send it.
 
-        A small rest is read so that the connection can continue with its next request; a long one is not
-        worth it.
+        A small rest is read so that the connection can continue with its next request.
         """
         if self._proceed is not None or self.declared is None or self.declared - self.received > at_most:
             return
@@ -102,10 +101,10 @@ class Body:
     async def wait_gone(self) -> None:
         """Wait until the client has disconnected or the server is about to stop.
 
-        For responses that wait for something. The rest of the body is thrown away.
+        For responses that wait for something. The rest of the body is discarded.
         """
         if self._share is not None:
-            self._share.made(0)  # no answer is in the making while it waits
+            self._share.made(0)  # no memory for an answer is used while it waits
         async with trio.open_nursery() as nursery:
             if self.stopping is not None:
                 nursery.start_soon(cancel_after, self.stopping, nursery.cancel_scope)

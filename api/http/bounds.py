@@ -1,15 +1,15 @@
-"""Bounds on the memory of one client's requests, and of all requests together: checked before it is spent.
+"""Bounds on the memory of one client's requests, and of all requests together, checked before it is used.
 
 Two amounts are counted, each for the whole process and for each address (of IPv6, each /64 network):
 
 - *intake*: bytes of request bodies that arrived and are not yet passed on;
-- *answers*: answers in the making, from the request's head to the answer's last byte.
+- *answers*: answers in memory, from the request's head to the answer's last byte.
 
 This module is independent of HTTP/1.1 and HTTP/2. The connection's code calls `Bounds.enter` for a `Share`
 once a request's head has arrived, reports what arrives (`took`), waits where required (`room`), and closes
 the share when the request's *task* ends, which may be later than its stream.
 
-Beyond a bound bodies wait unread. If nothing moves for `PATIENCE_S`, the slowest of those that fill it is
+Beyond a bound, bodies wait unread. If nothing moves for `PATIENCE_S`, the slowest of those that use it up is
 ended.
 """
 
@@ -31,15 +31,15 @@ Network: TypeAlias = IPv4Network | IPv6Network
 MEBIBYTE = 1 << 20
 
 INTAKE_BYTES = 128 * MEBIBYTE
-"""Bytes of request bodies in hand, of all requests and of one address."""
+"""Bytes of request bodies in memory, of all requests and of one address."""
 INTAKE_BYTES_PER_ADDRESS = 64 * MEBIBYTE
 ANSWER_BYTES = 96 * MEBIBYTE
-"""Bytes of answers in the making, likewise."""
+"""Bytes of answers in memory, likewise."""
 ANSWER_BYTES_PER_ADDRESS = 48 * MEBIBYTE
 ANSWER_GUESS = MEBIBYTE
-"""What an answer counts until its size is known."""
+"""Bytes that an answer counts as until its size is known."""
 STREAM_BYTES = 32 * 1024
-"""What an answer counts that is sent as it is made: a piece in hand, one on its way."""
+"""Bytes that a streamed answer counts as: one piece in memory, one being sent."""
 
 STREAMS_PER_ADDRESS = 2000
 """Requests whose tasks have not ended, of one address, where several share a connection."""
@@ -47,13 +47,13 @@ STREAMS_PER_ADDRESS = 2000
 PATIENCE_S = 2.0
 """How long bodies wait for room before the slowest is ended."""
 ANSWER_PATIENCE_S = 30.0
-"""How long an answer may wait for others to be taken before it is refused."""
+"""Seconds for which an answer may wait for other answers to be read before it is refused."""
 
 
 RATE_WINDOW_S = 10.0
-"""Seconds over which what a client does too often is counted."""
+"""Seconds over which a client's actions are counted."""
 RESETS_PER_ADDRESS = 400
-"""Streams that all connections of one address may give up in that time."""
+"""Streams that all connections of one address may reset in that time."""
 RATES_MAX = 10_000
 """Addresses whose resets are counted at once."""
 
@@ -67,7 +67,7 @@ class Rate:
         self._since = trio.current_time()
 
     def exceeded(self) -> bool:
-        """Count one; whether that is one too many."""
+        """Count one; return whether that exceeds the limit."""
         now = trio.current_time()
         if now - self._since > RATE_WINDOW_S:
             self._count, self._since = 0, now
@@ -75,12 +75,12 @@ class Rate:
         return self._count > self._limit
 
     def allow(self, more: int) -> None:
-        """Take back what there was a reason for."""
+        """Raise the limit by actions that were justified."""
         self._count = max(0, self._count - more)
 
 
 class Pool:
-    """An amount that is shared: `total` for all, `each` for one address, those in `unbounded` excepted."""
+    """A shared amount: at most `total` for all and `each` for one address, except those in `unbounded`."""
 
     def __init__(self, total: int, each: int, unbounded: Callable[[str], bool]) -> None:
         self.total = total
@@ -95,7 +95,10 @@ class Pool:
         return self._by_place.get(place, 0)
 
     def add(self, place: str, amount: int, *, foreseen: int = 0) -> None:
-        """Count `amount` more; less if negative. What is only `foreseen` counts for the address alone."""
+        """Add `amount`, which may be negative.
+
+        An amount that is only `foreseen` counts for the address, not for the total.
+        """
         self.used += amount
         counted = self._by_place.get(place, 0) + amount + foreseen
         if counted:
@@ -104,19 +107,19 @@ class Pool:
             self._by_place.pop(place, None)
         if amount + foreseen < 0 and self._waiting:
             self._wake(place)
-            # Somebody else may wait for what all of them have together.
+            # Another address may wait for the total.
             self._wake(next(iter(self._waiting), place))
 
     def is_over_for(self, place: str) -> bool:
-        """Return whether the address itself has more than it may."""
+        """Return whether the address exceeds its own bound."""
         return self._by_place.get(place, 0) > self.each and not self._unbounded(place)
 
     def is_over(self, place: str) -> bool:
-        """Return whether the process or the address has more than it may."""
+        """Return whether the process or the address exceeds its bound."""
         return self.used > self.total or self.is_over_for(place)
 
     async def wait(self, place: str) -> None:
-        """Wait until something is given back. One of those who wait is woken for each time."""
+        """Wait until an amount is released. Each release wakes one waiter."""
         woken = trio.Event()
         self._waiting.setdefault(place, deque()).append(woken)
         try:
@@ -139,9 +142,10 @@ class Pool:
 
 
 class Share:
-    """The memory of one request. Closed twice, it is released once.
+    """The memory of one request.
 
-    `holds_at_most` is set by the code that streams a body on: from then on no more than that is counted.
+    Closing it twice releases it once. Code that streams a body on sets `holds_at_most`: from then on no more
+    than that is counted.
     """
 
     __slots__ = (
@@ -162,7 +166,7 @@ class Share:
         self.since = trio.current_time()
         self.holds_at_most: int | None = None
         self.on_refusal: Callable[[], None] | None = None
-        """Called when this request is to go, because it is the slowest of those that fill the memory."""
+        """Called when this request is ended, because it is the slowest of those that use up the memory."""
         self._total = 0
         self._intake = 0
         self._answer = 0
@@ -195,14 +199,14 @@ class Share:
         """Wait until more of the body may be read. The slowest request is ended if that takes too long."""
         pool = self._bounds.intake
         if self.holds_at_most is not None and self._intake >= self.holds_at_most:
-            return  # what comes now takes the place of what was passed on
+            return  # further bytes replace those that were passed on
         while pool.is_over(self.place):
             with trio.move_on_after(PATIENCE_S) as waiting:
                 await pool.wait(self.place)
             if waiting.cancelled_caught and pool.is_over(self.place):
                 self._bounds.refuse_slowest(self.place)
             if self.on_refusal is None:
-                return  # this one has to go
+                return  # this request was ended
 
     def begin_at_once(self) -> bool:
         """Begin an answer of unknown size if there is room for it; return whether there was."""
@@ -214,7 +218,10 @@ class Share:
         return True
 
     async def begin_answer(self) -> None:
-        """Wait until an answer of unknown size may be made. Raises `Overloaded` if that takes too long."""
+        """Wait until there is memory for an answer of unknown size.
+
+        Raises `Overloaded` if that takes too long.
+        """
         pool = self._bounds.answers
         with trio.move_on_after(ANSWER_PATIENCE_S) as waiting:
             while not self.begin_at_once():
@@ -245,7 +252,7 @@ class Bounds:
     Args:
         trusted: Networks of proxies, which represent many clients: they have no bound of their own.
         on_refused: Called for each request that was ended.
-        processes: How many processes share what a server may hold; each gets an equal part.
+        processes: How many processes share the server's bounds; each gets an equal part.
     """
 
     def __init__(
@@ -285,7 +292,7 @@ class Bounds:
             del self._streams[place]
 
     def resets_too_much(self, place: str) -> bool:
-        """Count a stream that was given up; whether that is one too many for the address."""
+        """Count a reset stream; return whether that exceeds the address's limit."""
         if self._is_trusted(place):
             return False
         rate = self._resets.get(place)
@@ -301,15 +308,15 @@ class Bounds:
 
     @property
     def is_tight(self) -> bool:
-        """Whether what arrives should be taken in small pieces."""
+        """Whether bodies should be read in small pieces."""
         return self.intake.used > self.intake.total // 2
 
     def refuse_slowest(self, place: str) -> None:
-        """End the slowest of the requests whose bodies fill the memory of the address, or of all."""
+        """End the slowest of the requests whose bodies use up the memory of the address, or of all."""
         own = self.intake.is_over_for(place)
         now, key = trio.current_time(), place if own else ""
         if now - self._refused_at.get(key, -math.inf) < PATIENCE_S:
-            return  # however many wait, one is ended at a time
+            return  # only one is ended at a time, however many wait
         self._refused_at = {at: when for at, when in self._refused_at.items() if now - when < PATIENCE_S}
         self._refused_at[key] = now
         among = [

@@ -1,5 +1,5 @@
-"""Telling others of changes: which, in what form, signed, delivered at least once and in order.
+"""Notify other programs of changes: selection, form, signature, delivery at least once and in order.
 
-Driven by the journal's numbers: nothing is queued in memory, and nothing that is kept here names data.
-No page and no command is here; `api.admin` has the actions.
+Progress is a record number of the journal: nothing is queued in memory, and the delivery state contains no
+names. This package has no pages and no commands; `api.admin` has the actions.
 """

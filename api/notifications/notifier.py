@@ -1,8 +1,8 @@
 """Delivers events to webhooks: in the order of the journal, at least once, with retries.
 
 Each webhook has a task that reads the journal from the last record delivered. So an address that is down for
-a day costs no memory, and delivery resumes there after a restart. An event is made from its record anew for
-each attempt: what was erased meanwhile is not sent.
+a day costs no memory, and delivery resumes there after a restart. Each attempt builds the event from its
+record: an event whose record was erased meanwhile is not sent.
 """
 
 from __future__ import annotations
@@ -99,10 +99,10 @@ class Webhook:
         self._source = source
         self._url_of = url_of
         self._post = poster
-        self._threads = trio.CapacityLimiter(2)  # a request that was given up holds its place until it ends
+        self._threads = trio.CapacityLimiter(2)  # a request that was given up keeps its thread until it ends
 
     async def run(self, changed: Callable[[], None]) -> None:
-        """Deliver events until cancelled; call `changed` when `delivery` has changed."""
+        """Deliver events until cancelled; call `changed` after each change of `delivery`."""
         while True:
             durable = self._engine.statistics().durable
             wake = self.wake = trio.Event()
@@ -227,9 +227,9 @@ class Webhook:
         return {"webhook": self.config.name, "reason": reason}
 
     async def resend(self) -> int:
-        """Send dead letters again, oldest first, at most `AT_ONCE`; return how many are settled now.
+        """Send dead letters again, oldest first, at most `AT_ONCE`; return how many are settled.
 
-        Stops at the first that is refused. What was erased meanwhile is settled.
+        Stops at the first that is refused. A dead letter whose record was erased meanwhile counts as settled.
         """
         settled = 0
         for letter in self.delivery.dead[:AT_ONCE]:

@@ -1,4 +1,4 @@
-"""What is sent: CloudEvents 1.0, or Azure Event Grid's schema for blobs; and its signature.
+"""The form of events (CloudEvents 1.0, or Azure Event Grid's schema for blobs) and their signature.
 
 Sources: CloudEvents 1.0.2 (JSON format, HTTP protocol binding, structured mode; extension `sequence`); *Azure
 Blob Storage as an Event Grid source*; Standard Webhooks 1.0 (`webhook-id`, `webhook-timestamp`,
@@ -21,7 +21,7 @@ from retain.engine.core.time import SECOND, timestamp
 CLOUDEVENTS: Final = "application/cloudevents+json; charset=utf-8"
 EVENTGRID: Final = "application/json; charset=utf-8"
 PREFIX: Final = "retain."
-"""Before the kind, in CloudEvents' `type`."""
+"""Prefix of the kind in CloudEvents' `type`."""
 _GRID: Final = {
     "blob.created": "Microsoft.Storage.BlobCreated",
     "blob.deleted": "Microsoft.Storage.BlobDeleted",
@@ -31,7 +31,7 @@ _API: Final = {"blob.created": "PutBlob", "blob.deleted": "DeleteBlob", "blob.ex
 
 
 def event_id(happening: Happening, epoch: str) -> str:
-    """Return what receivers know an event by that they get twice: the record, and the history it is of."""
+    """Return the event's id, by which receivers recognise repetitions: the history and the record."""
     return f"{epoch}-{happening.seq}"
 
 
@@ -60,7 +60,7 @@ def cloudevent(happening: Happening, epoch: str, *, source: str, names: bool) ->
         "subject": subject,
         "time": timestamp(happening.time),
         "datacontenttype": "application/json",
-        # As text of one length, so that comparing texts compares numbers (extension `sequence`).
+        # A text of fixed length, so that comparing texts compares numbers (extension `sequence`).
         "sequence": f"{happening.seq:020}",
         "data": data,
     }
@@ -77,14 +77,14 @@ def subject_of(happening: Happening) -> str:
 
 
 def grid_event(happening: Happening, epoch: str, *, url_of: Callable[[str], str]) -> bytes:
-    """Return the event, which is one of a blob's, in Event Grid's schema."""
+    """Return the event of a blob in Event Grid's schema."""
     names = happening.names
     account, container, blob = names["account"], names["container"], names["blob"]
     data: dict[str, Any] = {
         "api": _API[happening.kind],
         "blobType": "BlockBlob",
         "url": f"{url_of(account)}/{container}/{quote(blob)}",
-        # Compared as texts by receivers that want to know which of two events of a blob is later.
+        # Receivers compare it as text to find out which of two events of a blob is later.
         "sequencer": f"{happening.seq:020X}",
     }
     if "modified" in happening.facts:

@@ -1,4 +1,4 @@
-"""One request to a webhook: to a checked address, without redirects or proxies, within bounds of time.
+"""One request to a webhook: to a checked address, without redirects or proxies, with time limits.
 
 The address that was checked is the one that is connected to, so that no second look-up of the name can lead
 elsewhere (server-side request forgery).
@@ -23,12 +23,12 @@ MOST_PAUSE_S: Final = 3600.0
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a request.
+    """The outcome of a request.
 
     Attributes:
         status: The answer's; 0 if there was none.
-        reason: Why there was none, one of a few constant texts; empty if there was one.
-        pause_s: How long the answer asks to wait before the next request; None if it does not say.
+        reason: Why there was no answer, one of a few constant texts; empty if there was one.
+        pause_s: How long the answer asks to wait before the next request; None if it does not ask.
     """
 
     status: int
@@ -37,7 +37,7 @@ class Outcome:
 
     @property
     def accepted(self) -> bool:
-        """Whether the event arrived."""
+        """Whether the event was accepted."""
         return 200 <= self.status < 300
 
     @property
@@ -47,7 +47,7 @@ class Outcome:
 
 
 class _Connection(http.client.HTTPConnection):
-    """Connects to the address that was checked, whatever its name resolves to by then."""
+    """Connects to the checked address, whatever the name resolves to by then."""
 
     def __init__(self, host: str, port: int, address: str, context: ssl.SSLContext | None) -> None:
         super().__init__(host, port, timeout=STEP_S)
@@ -62,7 +62,7 @@ class _Connection(http.client.HTTPConnection):
 
 
 def post(url: str, headers: Mapping[str, str], body: bytes, *, allow_private: bool) -> Outcome:
-    """Post `body` and return what became of it; blocking, never raises for what the other side does."""
+    """Post `body` and return the outcome. Blocking; errors of the other side are outcomes, not exceptions."""
     parts = urlsplit(url)
     host, tls = parts.hostname or "", parts.scheme == "https"
     port = parts.port or (443 if tls else 80)

@@ -1,7 +1,8 @@
 """The delivery state of each webhook: the last record delivered, and the dead letters.
 
-One file of the data folder, `notifications`. It holds numbers only, no name and no value, so that nothing
-outlives an erasure here: a dead letter is the number of a record, from which the event is made anew.
+One file of the data folder, `notifications`. It contains numbers only, no names and no values, so that
+nothing survives an erasure here: a dead letter is the number of a record, from which the event is built
+again.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ class DeliveryState:
         seq: The last record that was delivered, given up, or not selected for it.
         changes: The numbers of the changes of history that were known then, as hexadecimal digits.
         dead: Events it did not accept, oldest first.
-        forgotten: Dead letters dropped because there were more than `MOST_DEAD`.
+        forgotten: Number of dead letters dropped because there were more than `MOST_DEAD`.
     """
 
     seq: int

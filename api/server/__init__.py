@@ -1,4 +1,4 @@
-"""From sockets to the application: listening, connections, HTTP/1.1 and HTTP/2, limits, the stop.
+"""Sockets and connections: listening, HTTP/1.1 and HTTP/2, limits, stopping.
 
-No interface is known by name: `api.cli.assemble` makes them and hands them over.
+This package knows no interface by name: `api.cli.assemble` creates them and passes them in.
 """

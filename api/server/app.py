@@ -2,8 +2,8 @@
 
 The interfaces are not Quart routes: raw paths, the case of headers and the absence of redirects matter to
 their clients, and a bare ASGI callable in front of Quart answers half as fast again. Requests that no
-interface claims are passed to the Quart-Trio application of `api.web`, which is imported and made once the
-interfaces answer (`App.pages`): Quart and Flask are a sixth of what a start imports.
+interface claims are passed to the Quart-Trio application of `api.web`, which is imported and created once the
+interfaces answer (`App.pages`): Quart and Flask are a sixth of the imports of a start.
 """
 
 from __future__ import annotations
@@ -59,10 +59,14 @@ LOG = logging.getLogger("retain.http")
 REQUESTS = logging.getLogger("retain.requests")
 
 DISCARD_BYTES = 65536
-"""A rest of a request body this small is read away, so that the connection can be used again."""
+"""If at most this much of a request body is unread, it is read and discarded, so that the connection can be
+used again.
+"""
 
 _REFUSALS = (RequestError, EngineError, IdentityError)
-"""Errors that an interface words; others are faults of ours, unless the machine was short of something."""
+"""Errors that an interface turns into its own response; others are bugs, unless the machine was short of a
+resource.
+"""
 
 _PORT = re.compile(rb":[0-9]*$")
 _VERSIONS = frozenset(("1.1", "2", "1.0"))
@@ -81,8 +85,8 @@ class _Refused(RequestError):
 class App:
     """The ASGI application. Made by `create_app`; `interfaces` must not claim each other's paths.
 
-    `stopping` is set when the server stops: responses that wait for something end then. `connections` returns
-    how many are open.
+    `stopping` is set when the server stops: waiting responses then end. `connections` returns the number of
+    open connections.
     """
 
     def __init__(
@@ -131,7 +135,7 @@ class App:
             await pages(scope, receive, send)
 
     async def pages(self) -> Asgi:
-        """Return what answers all else: the Quart-Trio application, made in a thread at the first call."""
+        """Return the Quart-Trio application for all other requests, created in a thread at the first call."""
         if self._pages is None:
             async with self._pages_turn:
                 if self._pages is None:
@@ -175,7 +179,10 @@ class App:
         self.answered(name, scope["method"], status, trio.current_time() - started, request)
 
     def answered(self, name: str, method: str, status: int, seconds: float, request: Request | None) -> None:
-        """Count and log a request that the interface `name` answered, or none did; None: it was broken."""
+        """Count and log a request that the interface `name` answered; empty if no interface did.
+
+        A status of None: malformed.
+        """
         operation = request.operation if request is not None else ""
         self.counters.request(name, method, status, seconds, operation)
         if self.traces is not None and request is not None:
@@ -197,7 +204,7 @@ class App:
                 REQUESTS.info("request", extra={"facts": facts})
 
     def _check(self, request: Request) -> None:
-        """Check what no interface should have to consider. Raises RequestError."""
+        """Check the rules common to all interfaces. Raises RequestError."""
         server = self.config.server
         if request.is_target_bad:
             raise BadRequest("the request target contains a byte that is not ASCII")
@@ -325,7 +332,7 @@ class App:
         if isinstance(error, ExceptionGroup):
             error = _cause(error)
         if not isinstance(error, _REFUSALS):
-            # What the machine is short of for a moment is no fault, and is not answered like one.
+            # A temporary shortage of the machine is not a bug, and has its own answer.
             shortage = self.engine.shortages.refusal(error, trio.current_time())
             if shortage is not None:
                 return interface.error(request, shortage)
@@ -345,7 +352,7 @@ class App:
         send: Send,
         interface: Mounted | None = None,
     ) -> int:
-        """Refuse a request that nothing handles, in the form of its interface if it has one, and close."""
+        """Refuse a request that cannot be handled, in the form of its interface if it has one, and close."""
         if interface is not None:
             response = self._worded(interface, Request(scope, receive), error)
         else:
@@ -357,7 +364,7 @@ class App:
         return response.status
 
     async def _fall_through(self, request: Request, scope: Scope, receive: Receive, send: Send) -> int:
-        """Pass on what no interface claims: health, metrics, and 404 for all else."""
+        """Pass on requests that no interface claims: health, metrics, and 404 for all others."""
         self._look(request)
         if request.segments()[0] == "metrics" and not is_listed(
             client_address(request, self._proxies), self._metrics_from
@@ -399,10 +406,10 @@ def create_app(
     Args:
         engine: The open data folder.
         config: The whole configuration.
-        interfaces: What is mounted, in the order in which the landing page shows it.
-        pages: Make the blueprints beside health and metrics.
-        counters: What is counted, where pages look at it, too.
-        elsewhere: Answers what no interface claims, instead of pages made here.
+        interfaces: The mounted interfaces, in the order in which the landing page shows them.
+        pages: Create the blueprints beside health and metrics.
+        counters: The counters, if pages show them too.
+        elsewhere: Answers requests that no interface claims, instead of pages created here.
         processes: How many processes share the bounds.
 
     """
@@ -419,7 +426,7 @@ def create_app(
 
 
 def linked_pages(config: Config, interfaces: Sequence[Mounted]) -> list[tuple[str, str]]:
-    """Return what the landing page links to: (path, label)."""
+    """Return the links of the landing page: (path, label)."""
     pages = [interface.page for interface in interfaces if interface.page is not None]
     pages += [(HOME, "Documentation"), (API, "OpenAPI")]
     pages += [("healthz", "Health"), ("readyz", "Readiness")]
@@ -429,10 +436,10 @@ def linked_pages(config: Config, interfaces: Sequence[Mounted]) -> list[tuple[st
 
 
 def _cause(group: ExceptionGroup[Exception]) -> Exception:
-    """Return the error to answer for those that tasks of a request ended with, wrapped by their nursery.
+    """Return the error to answer, out of those that the tasks of a request raised, wrapped by their nursery.
 
-    A fault of ours among them counts, with all others for the log; else a shortage, because it passes; else
-    one of the refusals.
+    A bug has precedence, with all others for the log; then a shortage, because it is temporary; then one of
+    the refusals.
     """
     _, faults = group.split(lambda error: isinstance(error, _REFUSALS) or bool(shortage_in(error)))
     if faults is not None:

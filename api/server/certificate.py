@@ -1,4 +1,4 @@
-"""When the server's certificate ends: for `retain doctor` and the metrics."""
+"""Expiry of the server's certificate, for `retain doctor` and the metrics."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What of Python itself would stop the server now and then: the garbage collector, the interpreter's lock.
+"""Limit the pauses that Python itself causes: the garbage collector, the interpreter's lock.
 
 A full collection walks every container of the process. With a million entries in memory that takes a second,
 and it happens in the middle of a request. The entries form no cycles, so the walk finds nothing: their memory
@@ -16,12 +16,12 @@ bound does not hold for what was allocated when that ends. What is allocated in 
 objects are freed must therefore be invisible to the collector: bytes, numbers and texts
 (`engine/core/generations.py`, `engine/core/snapshot_table.py`).
 
-A thread that computes, such as one that writes a snapshot, releases the lock only after SWITCH_S: a request
+A computing thread, such as one that writes a snapshot, releases the lock only after SWITCH_S: a request
 passes through several threads and waits that long each time. Python's own 5 ms made commits beside a snapshot
 wait twice as long (p99 32 ms instead of 17).
 
 The price of freezing: a cycle that survives a full collection and dies later is never freed. The long-lived
-objects that form cycles are connections; they break theirs themselves (`api.server.http1`).
+objects that form cycles are connections; they break their cycles themselves (`api.server.http1`).
 """
 
 from __future__ import annotations
@@ -43,11 +43,11 @@ MOST_WALKED = GEN0 * ((GEN1 + 1) * (GEN2 + 2) + 1)
 
 
 def settle() -> None:
-    """Freeze what is there and whatever survives a full collection from now on; let threads take turns often.
+    """Freeze present objects and those that survive a full collection later; let threads switch often.
 
-    To be called after all was imported, and again after the state was loaded, before the first request. What
-    is there is not walked first: among a million entries that takes a second of the start, and finds no more
-    than imports leave behind.
+    Call it after all imports, and again after the state was loaded, before the first request. Present objects
+    are not collected first: with a million entries that takes a second, and finds only the garbage of
+    imports.
     """
     if _freeze_survivors not in gc.callbacks:
         gc.callbacks.append(_freeze_survivors)
@@ -57,7 +57,7 @@ def settle() -> None:
 
 
 def unsettle() -> None:
-    """Take `settle` back; for tests, and for programs that embed the server."""
+    """Undo `settle`; for tests, and for programs that embed the server."""
     if _freeze_survivors in gc.callbacks:
         gc.callbacks.remove(_freeze_survivors)
     gc.unfreeze()

@@ -12,9 +12,9 @@ A connection is, at any time, in one phase:
     IDLE     kept alive between two requests; at most `keep_alive_timeout`, less when room is needed
     CLOSING  our side is closed, the peer's last bytes are thrown away; at most `LINGER_S`
 
-Beside that, a write that makes no progress for `write_timeout` is cut in every phase.
+In every phase, a write that makes no progress for `write_timeout` is also cut.
 
-A new connection finds its place in this order. While the server is full, no connection is accepted until one
+New connections are admitted by these rules. While the server is full, no connection is accepted until one
 makes room. An address (of IPv6, its /64 network) that is at its own limit makes room among its own
 connections. If all of them are at work, the new one waits `PLACE_WAIT_S` and is then refused with a response.
 To make room, the longest idle connection is closed first, then one whose request head does not arrive, then
@@ -41,32 +41,35 @@ from retain.api.config.load import ServerConfig
 from retain.api.http.addresses import counted_address
 
 LINGER_S = 2.0
-"""How long, and how much, a peer may go on sending after we have answered and closed. Closing at once would
-make the kernel reset the connection, and the answer would be lost with it."""
+"""How long, and how much, a peer may continue to send after the answer was sent and the connection closed.
+Closing at once would make the kernel reset the connection, and the answer would be lost with it."""
 LINGER_BYTES = 4 << 20
 
 SEND_AHEAD_BYTES = 1 << 20
-"""Bytes the kernel may take of an answer beyond what the peer has room for: a mebibyte goes in one call, and
-the next is made ready while it is sent. (Trio asks for 16 KiB, which had us wait for the peer in between.)"""
+"""Bytes of an answer that the kernel may buffer beyond the peer's window: a mebibyte is passed in one call,
+and the next is prepared while it is sent. (With Trio's 16 KiB, the server waits for the peer in between.)
+"""
 
 PRESSED_HEAD_S = 1.0
-"""Seconds for a request's head while others wait for a connection: idle peers must not hold the last ones."""
+"""Seconds for a request's head while others wait for a connection: idle peers must not occupy the last ones.
+"""
 PRESSED_WRITE_S = 2.0
-"""Seconds without a byte taken after which an answer's connection makes room, if room is needed."""
+"""Seconds without progress after which a connection with an unread answer may be closed to make room."""
 
 PLACE_WAIT_S = 1.0
-"""How long a connection beyond its address' limit waits for one of the others to fall idle, and how many
-connections may wait so. More are closed at once: each costs a descriptor."""
+"""Seconds for which a connection beyond its address's limit waits for another one to become idle, and the
+number of connections that may wait. Further ones are closed at once: each costs a descriptor.
+"""
 WAITING_MAX = 64
 
 UNCOUNTED = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
-"""Addresses that stand for many clients: programs on this machine, and what they forward."""
+"""Addresses that represent many clients: programs on this machine, and what they forward."""
 
 OnCut: TypeAlias = Callable[[str], None]
 
 
 class Phase(Enum):
-    """See the module's text."""
+    """See the module's docstring."""
 
     HEAD = "head"
     BUSY = "busy"
@@ -75,7 +78,7 @@ class Phase(Enum):
 
 
 class GuardedStream(trio.abc.HalfCloseableStream):
-    """A TCP stream that knows in which phase it is, since when, and since when a write is stuck."""
+    """A TCP stream with its phase, the phase's start, and the time since which a write makes no progress."""
 
     def __init__(self, stream: trio.SocketStream, peer: str) -> None:
         self.socket = stream.socket
@@ -84,7 +87,7 @@ class GuardedStream(trio.abc.HalfCloseableStream):
         self.since = trio.current_time()
         self.stuck_since = math.inf
         self.unread_since = math.inf
-        """Since when answers wait for the peer's window, and nothing else moves (HTTP/2)."""
+        """Time since which answers wait for the peer's window without progress (HTTP/2)."""
         self.multiplexed = False
         self.received_end = False
         self.place = counted_address(peer)
@@ -102,14 +105,14 @@ class GuardedStream(trio.abc.HalfCloseableStream):
     def send_ahead(self) -> None:
         """Let the kernel take `SEND_AHEAD_BYTES`, unless several responses share the connection.
 
-        A small one would wait behind what it took of a large one.
+        Otherwise a small response would wait behind the buffered bytes of a large one.
         """
         # Not every system has this (tcp(7)), nor every Python its name.
         with suppress(AttributeError, OSError):
             self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, SEND_AHEAD_BYTES)
 
     def has_unread(self) -> bool:
-        """Return whether a request of the peer's, or its end, waits in the kernel to be read."""
+        """Return whether the kernel has unread bytes of the peer, or its end of stream."""
         waiting = select.poll()
         try:
             waiting.register(self.socket.fileno(), select.POLLIN)
@@ -123,7 +126,7 @@ class GuardedStream(trio.abc.HalfCloseableStream):
         self.socket.close()
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
-        """Receive as trio does; once the connection is closing, throw away what arrives until its end."""
+        """Receive as Trio does; once the connection is closing, discard what arrives until its end."""
         if self._reading:
             raise trio.ClosedResourceError("the connection is being closed here")
         self._reading = True
@@ -215,7 +218,7 @@ class GuardedStream(trio.abc.HalfCloseableStream):
         await trio.lowlevel.checkpoint()
 
     async def aclose(self) -> None:
-        """Close our side, let the peer read the answer, then close; the watch ends the wait."""
+        """Close the sending side, let the peer read the answer, then close; the watch ends the wait."""
         try:
             if self.phase is not Phase.CLOSING:
                 self.enter(Phase.CLOSING)
@@ -254,7 +257,7 @@ class Connections:
     def __init__(self, config: ServerConfig, capacity: int, on_cut: OnCut) -> None:
         assert capacity > 0
         self.capacity = capacity
-        # Where descriptors are short, an address keeps the same share of what there is.
+        # If descriptors are short, an address keeps the same share of the connections.
         share = config.connections_per_peer * capacity // config.max_connections
         self.per_peer = max(1, min(config.connections_per_peer, share))
         self._config = config
@@ -290,10 +293,10 @@ class Connections:
         self._wanted = False
 
     def _make_room(self, where: str, among: Iterable[GuardedStream]) -> bool:
-        """Cut the one connection that is missed least, if any may be cut.
+        """Cut the least useful connection, if any may be cut.
 
-        Where none may, the next search waits until one of them becomes idle or the watch has run: a flood of
-        connections must not cost a walk over all of them each.
+        If none may, the next search waits until one becomes idle or the watch has run: in a flood, not every
+        connection may cost a walk over all of them.
         """
         if where in self._fruitless:
             return False
@@ -427,7 +430,7 @@ class Connections:
 
 
 def _spare(among: Iterable[GuardedStream], now: float) -> GuardedStream | None:
-    """Return the connection that is missed least. None if all of them are at work."""
+    """Return the least useful connection; None if all of them are busy."""
     idle: list[GuardedStream] = []
     late: list[GuardedStream] = []
     stuck: list[GuardedStream] = []
@@ -463,7 +466,7 @@ class GuardedListener(trio.abc.Listener[GuardedStream]):
         """Return the next connection. Raises OSError as accept(2) does."""
         while True:
             if self._connections.is_full:
-                # Nobody makes room for a connection that does not come.
+                # No connection is closed to make room before a new one arrives.
                 await trio.lowlevel.wait_readable(self.socket)
                 await self._connections.wait_for_room()
             stream = await self._listener.accept()

@@ -1,4 +1,4 @@
-"""One connection, and HTTP/1.1 on it: Hypercorn's protocol with its weak spots closed.
+"""One connection, and HTTP/1.1 on it: Hypercorn's protocol with fixes.
 
 HTTP/2 is in `api.server.http2`. What differs from Hypercorn 0.18, and why:
 
@@ -8,7 +8,7 @@ does);
 - a body of known length is not copied on its way in;
 - `100 (Continue)` is sent when an interface begins to read the body, not before the request was checked;
 - bytes after the last request of a connection do not cost that request its response;
-- an empty line before a request is passed over;
+- an empty line before a request is skipped;
 - `Upgrade` is ignored (no WebSocket, no cleartext HTTP/2), as RFC 9110 section 7.8 allows;
 - an error in one connection never reaches another.
 """
@@ -52,7 +52,7 @@ PLENTY_BYTES = 16384
 """A peer that sent this much at once is offered RECEIVE_MORE_BYTES: a large body then needs fewer steps."""
 RECEIVE_MORE_BYTES = 512 * 1024
 PASSED_ON_BYTES = 65536
-"""A piece of an answer from this length on is not copied together with what precedes it."""
+"""A piece of an answer of this length or more is sent separately, to avoid copying it."""
 
 REASONS = {status.value: status.phrase.encode() for status in HTTPStatus}
 
@@ -113,10 +113,9 @@ class Http1(H11Protocol):
         await super().handle(event)
 
     def _is_only_body(self, size: int) -> bool:
-        """Return whether the `size` bytes received are all of a body of known length, and not its last ones.
-
-        They are counted then. h11 would copy each byte four times, which costs a fifth of an upload. The rest
-        of a body is in an attribute of h11 that is not public: without it all bytes pass through h11.
+        """Count `size` received bytes if all are of a body of known length and not its last; return whether
+        so. h11 would copy each byte four times, which costs a fifth of an upload. The rest of a body is in an
+        attribute of h11 that is not public: without it all bytes pass through h11.
         """
         connection = self.connection
         if connection.their_state is not h11.SEND_BODY or connection.they_are_waiting_for_100_continue:
@@ -132,7 +131,8 @@ class Http1(H11Protocol):
         return self.connection.their_state in (h11.MUST_CLOSE, h11.CLOSED)
 
     async def _handle_events(self) -> None:
-        # h11 takes bytes after the last request for an error, but the request before them has its answer.
+        # h11 treats bytes after the last request as an error, but the request before them must get its
+        # answer.
         while not self._is_last_request_read():
             if self.connection.their_state is h11.IDLE:
                 self._skip_empty_line()
@@ -140,7 +140,8 @@ class Http1(H11Protocol):
             try:
                 event = self.connection.next_event()
             except h11.RemoteProtocolError as error:
-                # h11 raises it from a frame that holds it: a cycle that would keep this connection alive.
+                # h11 raises it from a frame that references it: a cycle that would keep this connection
+                # alive.
                 error.__traceback__ = None
                 if self.connection.our_state in (h11.IDLE, h11.SEND_RESPONSE):
                     await self._send_error_response(error.error_status_hint)
@@ -173,8 +174,8 @@ class Http1(H11Protocol):
     def _replace_in_target(self) -> bool:
         """Replace bytes beyond ASCII in the target of the next request; return whether there were any.
 
-        h11 refuses such a target itself, in words of no interface. With the bytes replaced, the interface
-        that the path names refuses it in its own. h11's buffer is not public: without it h11 refuses.
+        h11 refuses such a target itself, in no interface's format. With the bytes replaced, the interface
+        that the path names refuses it in its own format. h11's buffer is not public: without it h11 refuses.
         """
         buffer: Any = getattr(self.connection, "_receive_buffer", None)
         data: bytearray = getattr(buffer, "_data", bytearray())
@@ -267,7 +268,7 @@ class HttpConnection(TCPServer):
         self.guard = stream if isinstance(stream, GuardedStream) else stream.transport_stream
 
     async def run(self) -> None:
-        """Serve until either side closes. Nothing but cancellation comes out of here."""
+        """Serve until either side closes. Raises nothing but cancellation."""
         try:
             alpn = await self._handshake()
             unused: bytes | None = b""

@@ -1,4 +1,4 @@
-"""HTTP/2 for one connection: Hypercorn's protocol with its weak spots closed.
+"""HTTP/2 for one connection: Hypercorn's protocol with fixes.
 
 What differs from Hypercorn 0.18, and why:
 
@@ -6,16 +6,17 @@ What differs from Hypercorn 0.18, and why:
 whenever anything was taken from it, so that a client with a closed window had whole files put into memory;
 - a client that reads nothing of a response for the write timeout loses that stream, as over HTTP/1.1 its
 connection;
-- sending to a stream that has ended lets other tasks run: Hypercorn returns at once, so that a response made
-in memory is sent to no one for ever, and nothing else happens in the process;
+- sending to a stream that has ended lets other tasks run: Hypercorn returns at once, so that a response from
+    memory is sent to a dead stream in an endless loop that blocks the process;
 - a stream given up while it waits to be sent ends alone: Hypercorn's sender may fail, and with it the rest;
-- CONNECT is refused; streams that a client gives up or makes us give up are rated (CVE-2023-44487,
-CVE-2025-8671), so are frames that cause work and carry nothing (CVE-2019-9512, -9513, -9515, -9518);
+- CONNECT is refused; streams that a client resets, or makes the server reset, are rate-limited
+    (CVE-2023-44487, CVE-2025-8671), and so are frames that cause work and carry nothing (CVE-2019-9512,
+    -9513, -9515, -9518);
 - a request's task ends with its stream, and counts for its connection and its address until it has ended;
 - a response that breaks off resets its stream, where Hypercorn leaves the client waiting;
-- what arrives of a body opens the windows again only when it is taken, so that what waits unread of all
-streams of a connection is bounded by the connection's window, 64 KiB;
-- data for an answered stream is thrown away; priorities are ignored (RFC 9113 section 5.3.2 deprecates them).
+- windows are reopened only when the application reads the body, so that unread bytes of all streams of a
+    connection are bounded by the connection's window, 64 KiB;
+- data for an answered stream is discarded; priorities are ignored (RFC 9113 section 5.3.2 deprecates them).
 """
 
 from __future__ import annotations
@@ -46,13 +47,15 @@ from retain.api.server.connections import GuardedStream
 LOG = logging.getLogger("retain.http")
 
 RESETS = 200
-"""Streams of a connection that may be given up in ten seconds: reset by the client, or by us for what it
-sent. All connections of an address have a budget together (`api.http.bounds`)."""
+"""Streams of a connection that may be reset in ten seconds, by the client or by the server because of what it
+sent. All connections of an address share a further budget (`api.http.bounds`).
+"""
 IN_HAND = 120
-"""Requests of one connection whose tasks have not ended, be their streams alive or not."""
+"""Requests of one connection whose tasks have not ended, whether their streams are open or not."""
 EMPTY_FRAMES = 10_000
-"""Frames without content (PING, SETTINGS, PRIORITY, WINDOW_UPDATE, empty DATA, unknown ones) in that time,
-beside the two WINDOW_UPDATEs that each of our DATA frames may be answered with."""
+"""Frames without content (PING, SETTINGS, PRIORITY, WINDOW_UPDATE, empty DATA, unknown ones) in that time, in
+addition to two WINDOW_UPDATEs for each DATA frame sent.
+"""
 UPDATES_PER_FRAME = 2
 
 OUTFLOW_BYTES = 65536
@@ -60,9 +63,9 @@ OUTFLOW_BYTES = 65536
 
 
 class Outflow:
-    """The bytes of one answer that wait for the client's window; in the place of Hypercorn's `StreamBuffer`.
+    """The bytes of one answer that wait for the client's window; replaces Hypercorn's `StreamBuffer`.
 
-    Raises trio.TooSlowError where the client takes nothing for `patience` seconds.
+    Raises trio.TooSlowError if the client reads nothing for `patience` seconds.
     """
 
     def __init__(self, patience: float) -> None:
@@ -73,21 +76,21 @@ class Outflow:
 
     @property
     def ended(self) -> bool:
-        """Nothing more will come."""
+        """Whether no more bytes will be added."""
         return self._ended
 
     @property
     def waits(self) -> bool:
-        """There are bytes to send."""
+        """Whether there are bytes to send."""
         return bool(self._waiting)
 
     @property
     def complete(self) -> bool:
-        """Nothing waits, nothing will come."""
+        """Whether all bytes were sent and no more will be added."""
         return self._ended and not self._waiting
 
     def set_complete(self) -> None:
-        """Note that nothing more will come."""
+        """Note that no more bytes will be added."""
         self._ended = True
 
     async def push(self, data: bytes) -> None:
@@ -110,7 +113,7 @@ class Outflow:
         return data
 
     async def close(self) -> None:
-        """Close it: the bytes are not needed any more."""
+        """Discard the bytes."""
         self._ended = True
         self._waiting.clear()
         self._move()
@@ -145,7 +148,7 @@ class Http2(H2Protocol):
         self._empty = Rate(EMPTY_FRAMES)
 
     async def stream_send(self, event: Event) -> None:
-        """Send as Hypercorn does, in pieces, giving up on peers that take nothing."""
+        """Send as Hypercorn does, in pieces; give up on peers that read nothing."""
         try:
             if isinstance(event, Body):
                 for start in range(0, len(event.data), OUTFLOW_BYTES):
@@ -179,7 +182,7 @@ class Http2(H2Protocol):
         await self._flush()
 
     async def _queue(self, event: h2.events.DataReceived) -> None:
-        """Pass a piece of a body on; its window opens again once it is taken."""
+        """Pass a piece of a body on; its window is reopened once the application has read it."""
         untaken = self._untaken.get(event.stream_id)
         if untaken is None:  # its task has ended, its answer is on its way
             self._acknowledge(event.stream_id, event.flow_controlled_length)
@@ -194,7 +197,7 @@ class Http2(H2Protocol):
             LOG.debug("the connection has ended")
 
     async def _taken(self, stream_id: int) -> None:
-        """Open the window by the oldest piece that waited."""
+        """Reopen the window by the length of the oldest waiting piece."""
         untaken = self._untaken.get(stream_id)
         if untaken:
             self._acknowledge(stream_id, untaken.popleft())
@@ -237,7 +240,7 @@ class Http2(H2Protocol):
         self.priority.remove_stream(stream_id)
 
     def _note_progress(self, outflow: Outflow, *, moved: bool) -> None:
-        """Note since when nothing is sent although something waits: then the peer reads nothing."""
+        """Note the time since which nothing is sent although bytes wait: the peer reads nothing."""
         if moved:
             self._guard.unread_since = math.inf
         elif outflow.waits and self._guard.unread_since == math.inf:
@@ -305,14 +308,14 @@ class Http2(H2Protocol):
                 await self._flush()
 
     async def _priority_updated(self, event: h2.events.PriorityUpdated) -> None:
-        """Ignore it: a tree that clients may shape has its own limits and loops to guard."""
+        """Ignore it: a priority tree that clients shape would need limits of its own."""
 
     def _is_unfinished(self, stream_id: int) -> bool:
         outflow = self.stream_buffers.get(stream_id)
         return outflow is not None and not outflow.ended
 
     async def _give_up(self, stream_id: int, code: h2.errors.ErrorCodes) -> None:
-        """Reset the stream; the sender meets it, and forgets what waited."""
+        """Reset the stream; the sender then discards what waited."""
         self._reset(stream_id, code)
         await self._flush()
         await self._window_updated(stream_id)
@@ -327,8 +330,8 @@ class Http2(H2Protocol):
 class _EndsWithStream:
     """The application for one request; its task ends when `task` is cancelled, and `left` is called then.
 
-    What it has not taken of the request is thrown away from there on. `taken` is called for each piece of the
-    body that it takes.
+    After that, unread parts of the request are discarded. `taken` is called for each piece of the body that
+    it reads.
     """
 
     def __init__(
@@ -367,7 +370,7 @@ class _EndsWithStream:
 
 
 class _Stream(HTTPStream):
-    """As Hypercorn's; what comes for a task that has ended is thrown away."""
+    """As Hypercorn's; messages for a task that has ended are discarded."""
 
     async def handle(self, event: Event) -> None:
         try:

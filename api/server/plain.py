@@ -1,10 +1,10 @@
 """HTTP/1.1 for requests with a plain head: one task and one loop for a connection, one write for a response.
 
-Nearly every request of every client is read here (`api.http.plain_head` defines plain), without a parser
-object, a stream, a task or a channel for each. The first head that is not plain ends this loop: `run` returns
-the bytes not yet used, and the connection continues in `api.server.http1`, which implements all of HTTP/1.
-The same happens to requests that no interface claims (pages, metrics) and to those that are refused before an
-interface sees them. So this module refuses nothing itself. `server.fast_http1 = false` turns it off.
+Nearly every request is read here (`api.http.plain_head` defines plain), without a parser object, a stream, a
+task or a channel for each. The first head that is not plain ends this loop: `run` returns the bytes not yet
+used, and the connection continues in `api.server.http1`, which implements all of HTTP/1. The same happens to
+requests that no interface claims (pages, metrics) and to those that are refused before an interface sees
+them. So this module refuses nothing itself. `server.fast_http1 = false` turns it off.
 
 The body is counted here by its Content-Length and read from the socket only when a reader asks for it.
 """
@@ -38,7 +38,7 @@ _STATUS_LINES: Final = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\
 
 
 class Application(Protocol):
-    """What a plain request needs of the application."""
+    """The part of the application that a plain request needs."""
 
     stopping: trio.Event
 
@@ -60,7 +60,7 @@ class Application(Protocol):
 
 
 class ResponseFields(Protocol):
-    """What gives the header fields that every answer carries."""
+    """Provides the header fields that every answer has."""
 
     def response_headers(self, protocol: str) -> list[tuple[bytes, bytes]]:
         """Return the Date header, at most a second old."""
@@ -94,7 +94,7 @@ class PlainConnection:
         self._complete = True
 
     async def run(self) -> bytes | None:
-        """Serve until the connection ends (None), or until a head comes that is not plain (its bytes)."""
+        """Serve until the connection ends (returns None) or a head is not plain (returns its bytes)."""
         stream = self._stream
         while True:
             end = self._unread.find(b"\r\n\r\n")
@@ -127,14 +127,14 @@ class PlainConnection:
                 await stream.aclose()
                 return None
             if self._unread:
-                await trio.lowlevel.checkpoint()  # others have their turn between pipelined requests
+                await trio.lowlevel.checkpoint()  # let other tasks run between pipelined requests
                 stream.enter(Phase.HEAD)
             else:
                 stream.enter(Phase.IDLE)
                 self._on_idle(stream)
 
     async def _serve(self, interface: Mounted, request: Request, head: PlainHead) -> bool:
-        """Answer one request; whether the connection can take another one."""
+        """Answer one request; return whether the connection can take another one."""
         stream = self._stream
         stream.enter(Phase.BUSY)
         started = stream.since
@@ -172,12 +172,12 @@ class PlainConnection:
         return b"%b%b%b\r\n" % ((line + lines).encode("latin-1"), date, framing)
 
     async def _write(self, head: bytes, body: bytes) -> bool:
-        """Write an answer; whether the peer was there to take it."""
+        """Write an answer; return whether the peer was still connected."""
         try:
             if len(body) < SEPARATE_BYTES:
                 head += body
                 body = b""
-            # The kernel takes nearly every answer whole: no scope and no wait for those.
+            # The kernel accepts nearly every answer at once: no cancel scope and no wait for those.
             sent = self._stream.send_now(head)
             if sent < len(head) or body:
                 with trio.CancelScope(shield=True):
@@ -220,7 +220,7 @@ class PlainConnection:
         return self._complete
 
     async def _receive(self) -> Message:
-        """Return the next piece of the request's body, then that the client has disconnected."""
+        """Return the next piece of the request's body; after the last one, the disconnect."""
         if self._gone:
             return {"type": "http.disconnect"}
         if self._left:

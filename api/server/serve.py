@@ -1,7 +1,7 @@
-"""Serving: sockets, TLS, the connections' handlers, and a stop that loses nothing.
+"""Serve: sockets, TLS, the connections' handlers, and a stop that loses nothing.
 
 Hypercorn's protocols run each connection (`api.protocol`); listening, admission and stopping are here,
-because Hypercorn's own loop wraps no stream, and lets one connection's fault end the server.
+because Hypercorn's own loop cannot wrap streams, and lets one connection's error end the server.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from retain.engine.writing.bodies import BODY_FILES
 LOG = logging.getLogger("retain.serve")
 
 _SHORT_OF = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
-"""accept(2) errors that mean the machine is short of something: wait, never spin."""
+"""accept(2) errors that mean a shortage of the machine: wait, never spin."""
 _ACCEPT_PAUSE_S = 0.25
 BACKLOG = 1024
 
@@ -103,7 +103,7 @@ def tls_context(server: ServerConfig) -> ssl.SSLContext | None:
 
 
 class CannotListen(Exception):
-    """The address is taken, not this machine's, or not allowed to this user."""
+    """The address is in use, not of this machine, or not allowed for this user."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(f"cannot listen on {reason}")
@@ -118,8 +118,8 @@ async def serve(
 ) -> None:
     """Listen and answer until `stop` is set; then finish the requests in flight, at most `stop_timeout` long.
 
-    `announce` gets the base URLs once all of it answers; the interfaces do so before the pages are there.
-    `passed` are listening sockets of a supervisor's, used instead of `server.bind`. Raises CannotListen.
+    `announce` gets the base URLs once everything answers; the interfaces answer before the pages exist.
+    `passed` are a supervisor's listening sockets, used instead of `server.bind`. Raises CannotListen.
     """
     server = app.config.server
     context = tls_context(server)
@@ -182,7 +182,7 @@ def _handler(
     context: ssl.SSLContext | None,
     connections: Connections,
 ) -> Callable[[GuardedStream], Awaitable[None]]:
-    """Return what serves one accepted connection to its end."""
+    """Return the function that serves one accepted connection to its end."""
     wrapped = ASGIWrapper(app)  # type: ignore[arg-type]
     server = app.config.server
     plain = _short_path(app, wire, connections) if server.fast_http1 else None
@@ -233,7 +233,7 @@ async def _accept(
                 stream = await listener.accept()
             except OSError as error:
                 if error.errno not in _SHORT_OF:
-                    # Errors of the connection that was to be accepted come out of accept(2), too.
+                    # accept(2) also returns errors of the connection that was to be accepted.
                     LOG.warning("accept failed", extra={"facts": {"errno": error.errno}})
                 else:
                     shortages.note(shortage_in(error), trio.current_time())
@@ -254,7 +254,7 @@ async def _drain(connections: Connections, patience: float) -> None:
 
 
 def url_of(scheme: str, listener: trio.SocketListener) -> str:
-    """Return the base URL of what accepts connections there."""
+    """Return the base URL of a listener."""
     host, port = listener.socket.getsockname()[:2]
     return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 

@@ -1,7 +1,7 @@
-"""More than one process: workers answer the interfaces, one process decides, appends and makes the pages.
+"""Several processes: workers serve the interfaces, one process decides, appends and renders the pages.
 
-`supervisor` starts the workers and talks with them, in the process that decides; `messages` is what they say
-beside the engine's own; `pages` carries a request for a page from a worker to where it is made; `registries`
-and `throttle` are a worker's view of keys, users and failed logins. The worker itself is put together in
-`api/cli/worker.py`.
+`supervisor` starts the workers and exchanges messages with them, in the deciding process; `messages` defines
+these messages, in addition to the engine's; `pages` forwards a request for a page to the deciding process;
+`registries` is a worker's view of keys, users and failed logins. `api/cli/worker.py` assembles the worker
+itself.
 """

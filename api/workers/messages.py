@@ -1,4 +1,4 @@
-"""What a worker and the process that decides say to one another, beside the engine's messages."""
+"""Messages between a worker and the deciding process, in addition to the engine's."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ class Welcome:
     """The answer to a worker's `Hello`.
 
     Attributes:
-        config: The whole configuration, pickled: only ever sent to a process that the sender has started.
+        config: The whole configuration, pickled: sent only to a process that the sender has started.
         processes: How many workers share the limits.
-        pages: The name of the socket where pages are asked for.
+        pages: The name of the socket for requests for pages.
 
     """
 
@@ -45,12 +45,12 @@ class Listening:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """When may a login be tried? Answered with a `Wait`.
+    """Request a time for a login attempt. Answered with a `Wait`.
 
     Attributes:
-        interface: Whose throttle.
-        address: Where the login comes from.
-        name: Under which name.
+        interface: The interface of the throttle.
+        address: The client's address.
+        name: The user's name.
 
     """
 
@@ -64,8 +64,8 @@ class Wait:
     """The answer to a `Turn`.
 
     Attributes:
-        seconds: Until its turn.
-        refused: Seconds after which to try again, where too many wait already; None where none do.
+        seconds: Until the attempt may be made.
+        refused: Seconds after which to try again, if too many wait already; otherwise None.
 
     """
 
@@ -75,7 +75,7 @@ class Wait:
 
 @dataclass(frozen=True, slots=True)
 class LoggedIn:
-    """A login was right after all. As `Turn`."""
+    """A login succeeded. Attributes as of `Turn`."""
 
     interface: str
     address: str
@@ -84,19 +84,19 @@ class LoggedIn:
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """How is the worker? Answered with a `WorkerReport`."""
+    """Request a report. Answered with a `WorkerReport`."""
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerReport:
-    """How a worker is.
+    """The state of a worker.
 
     Attributes:
         resident: Bytes of memory that it occupies.
-        connections: Open ones.
+        connections: Number of open connections.
         applied: The last record that it has applied.
-        tallies: What it counted.
-        seen: What requests look like when they arrive (`web.seen`).
+        tallies: Its counters.
+        seen: A sample of requests as they arrive (`web.seen`).
 
     """
 
@@ -109,7 +109,7 @@ class WorkerReport:
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """Finish the requests in hand, then end."""
+    """Finish the requests under way, then end."""
 
 
 def codec() -> Codec:

@@ -1,8 +1,8 @@
-"""Pages on workers: the request is carried to the process that decides, and its answer back.
+"""Pages on workers: forward the request to the deciding process, and its answer back.
 
-Sessions, searches under way and everything else that a page remembers are in that one process. What is
-carried are ASGI's own messages (HTTP, version 2.x of that part of ASGI), one connection a request: msgpack
-maps, one after the other. Bodies are carried piece by piece; a side that does not read makes the other wait.
+Sessions, running searches and all other state of pages are in that process. ASGI's own messages are forwarded
+(HTTP, version 2.x of that part of ASGI) as msgpack maps, one connection for each request. Bodies are
+forwarded piece by piece; if one side does not read, the other waits.
 """
 
 from __future__ import annotations
@@ -32,19 +32,19 @@ CARRIED: Final = (
     "client",
     "server",
 )
-"""What of a scope is carried. Extensions, such as server push, are not."""
+"""The forwarded members of a scope. Extensions, such as server push, are not forwarded."""
 PIECE_BYTES: Final = 64 << 10
 MOST_BYTES: Final = 4 << 20
-"""Longest message; a page's body comes in pieces as Quart makes them."""
+"""Longest message; a page's body arrives in the pieces that Quart makes."""
 AT_ONCE: Final = 256
-"""Requests for pages of one worker under way at once. More wait."""
+"""Requests for pages of one worker under way at once. Further ones wait."""
 
 
 class Pages:
-    """The pages, as a worker's application asks for them.
+    """The pages, as seen by a worker's application.
 
     Args:
-        address: The name of the socket where they are made.
+        address: The name of the deciding process's socket.
 
     """
 
@@ -87,7 +87,7 @@ class Pages:
                     break
             nursery.cancel_scope.cancel()
         if gone.is_set():
-            return  # nobody is there to be answered
+            return  # the client has disconnected
         if not begun:
             await _unavailable(send)
         elif not ended:
@@ -111,7 +111,7 @@ async def _carry_request(
 
 
 async def _live(receive: Receive, send: Send) -> None:
-    """Take part in ASGI's lifespan: there is nothing to start."""
+    """Answer ASGI's lifespan messages: there is nothing to start."""
     while True:
         message = await receive()
         await send({"type": f"{message['type']}.complete"})
@@ -142,7 +142,7 @@ class Arriving:
         """Return the next one; None once the connection has ended.
 
         Raises:
-            ValueError: What arrives is none.
+            ValueError: The bytes are not a message.
 
         """
         while True:
@@ -159,7 +159,7 @@ class Arriving:
 
 
 async def make_page(stream: trio.SocketStream, pages: Asgi) -> None:
-    """Answer one carried request, in the process that makes the pages."""
+    """Answer one forwarded request, in the deciding process."""
     async with stream:
         arriving = Arriving(stream)
         scope = await arriving.next()
@@ -181,7 +181,7 @@ async def make_page(stream: trio.SocketStream, pages: Asgi) -> None:
                 try:
                     await stream.send_all(msgpack.packb(piece))
                 except (trio.BrokenResourceError, trio.ClosedResourceError):
-                    return  # the client has gone; the application learns it from `receive`
+                    return  # the client has disconnected; `receive` reports that to the application
 
         await pages(made, receive, send)
 

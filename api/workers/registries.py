@@ -1,8 +1,8 @@
-"""The files of the data folder beside the journal, as a worker sees them: keys, users, logins.
+"""A worker's view of the files beside the journal (keys, users) and of failed logins.
 
 Keys and users are changed in one process, which publishes that before it answers. A worker compares the
-published number at each look and reads the files again where it has moved: so a key that was replaced, or a
-user that was removed, is dead at every worker when the command returns.
+published number at each access and reads the files again if it has changed. So a replaced key or a removed
+user is refused by every worker once the command has returned.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from retain.engine.following.link import Link
 
 
 class Registries:
-    """Keys and users, as they are at each moment.
+    """The current keys and users.
 
     Args:
-        board: Where their changes are published.
+        board: The page on which their changes are published.
         tenants: The accounts and their keys.
-        users: Who can log in.
+        users: The users who can log in.
 
     """
 
@@ -47,10 +47,10 @@ class Registries:
         return self._users.known
 
     def look(self) -> None:
-        """Read the files again if they have changed: a few small ones.
+        """Read the files again if they have changed; they are few and small.
 
         Raises:
-            Invalid: A file does not have its form.
+            Invalid: A file is malformed.
             OSError: A file cannot be read.
 
         """
@@ -76,11 +76,11 @@ class _Known(Mapping[str, User]):
 
 
 class SharedThrottle:
-    """Failed logins of all workers together are slowed, by the process that decides.
+    """Slows failed logins of all workers together, in the deciding process.
 
     Args:
         link: The connection to it.
-        interface: Whose throttle.
+        interface: The interface of the throttle.
 
     """
 
@@ -100,12 +100,12 @@ class SharedThrottle:
             await trio.sleep(wait.seconds)
 
     def succeeded(self, address: str, name: str) -> None:
-        """Take back what was counted."""
+        """Take back the counted attempt."""
         self._right.append(LoggedIn(self._interface, address, name))
         self._more.set()
 
     async def run(self) -> None:
-        """Tell of logins that were right, until cancelled."""
+        """Report successful logins, until cancelled."""
         while True:
             await self._more.wait()
             self._more = trio.Event()

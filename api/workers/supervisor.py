@@ -1,4 +1,4 @@
-"""Workers, as the process that decides sees them: it starts them, talks with them and replaces them."""
+"""The deciding process's side of workers: start them, exchange messages, replace them."""
 
 from __future__ import annotations
 
@@ -42,16 +42,18 @@ from retain.engine.following.messages import Hello
 LOG = logging.getLogger("retain.workers")
 
 MODULE: Final = "retain.api.cli.worker"
-"""What a worker's process runs."""
+"""The module that a worker process runs."""
 REPORT_S: Final = 1.0
 """How long a worker may take for a report, in seconds."""
 FRESH_S: Final = 0.02
 """How old reports may be for a page, in seconds."""
 GRACE_S: Final = 5.0
-"""What a worker has beyond `stop_timeout`, and one whose connection here has ended, before it is killed."""
+"""Seconds that a worker gets beyond `stop_timeout`, or after its connection has ended, before it is killed.
+"""
 PAUSE_S: Final = 0.2
 PAUSE_MOST_S: Final = 10.0
-"""How long after a worker's end the next one is started; doubled for each that did not live `LIVED_S`."""
+"""Longest pause before a worker is replaced; the pause doubles for each worker that did not live `LIVED_S`.
+"""
 LIVED_S: Final = 30.0
 _CREDENTIALS: Final = struct.Struct("3i")
 
@@ -65,12 +67,12 @@ class Worker:
     """One worker's process.
 
     Attributes:
-        index: Which one, from 1.
+        index: Its number, from 1.
         process: The process.
         since: When it was started, nanoseconds since the epoch.
         link: The connection to it, once it has loaded the state.
-        report: The last one.
-        listening: It accepts connections.
+        report: Its last report.
+        listening: Whether it accepts connections.
 
     """
 
@@ -86,11 +88,11 @@ class Workers:
     """All workers of a server.
 
     Args:
-        engine: It decides.
-        app: Makes the pages, and counts for all.
+        engine: The deciding engine.
+        app: Renders the pages, and counts for all processes.
         listeners: The sockets on which workers accept connections.
-        lock: The descriptor of the data folder's lock: held by each worker, too, so that no other server can
-            begin on the folder while one of them may still answer.
+        lock: The descriptor of the data folder's lock. Each worker holds it as well, so that no other server
+            can open the folder while a worker may still answer.
         throttles: By interface, for the logins of all workers.
 
     Raises:
@@ -158,7 +160,7 @@ class Workers:
         self.board.close()
 
     async def stop(self) -> None:
-        """Have the workers finish the requests in hand and end; kill those that take too long."""
+        """Let the workers finish the requests under way and end; kill those that take too long."""
         self._stop.set()
         for worker in list(self._workers.values()):
             if worker.link is None:
@@ -201,7 +203,7 @@ class Workers:
         return rows
 
     def seen(self) -> list[dict[str, Any]]:
-        """Return what requests look like when they arrive, by all workers' reports."""
+        """Return the samples of requests from all workers' reports."""
         reports = [one.report for one in self._workers.values() if one.report is not None]
         kinds = {(kind["trusted"], bool(kind["headers"])): kind for one in reports for kind in one.seen}
         return list(kinds.values())
@@ -255,7 +257,7 @@ class Workers:
 
     async def _start(self, index: int) -> Worker:
         descriptors = [self.board.descriptor, self._lock, *(one.fileno() for one in self._listeners)]
-        # Whatever folder this process was started in, its workers import the modules that it has imported.
+        # Workers must import the same modules as this process, whatever folder it was started in.
         command = [sys.executable, "-P", "-m", MODULE, self._address.hex(), *map(str, descriptors)]
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
         process = await trio.lowlevel.open_process(
@@ -303,7 +305,7 @@ class Workers:
         try:
             await link.run(handle)
         except* Exception as error:
-            # Whatever a worker sends, it must not end the process that decides.
+            # Nothing that a worker sends may end the deciding process.
             LOG.error("a worker's connection failed", exc_info=error)
         if not self._stop.is_set():
             with trio.move_on_after(GRACE_S):
@@ -344,7 +346,7 @@ class Workers:
         try:
             await make_page(stream, await self._app.pages())
         except Exception as error:
-            # As where the pages' connection is a client's own: it ends, and the log says why.
+            # As on a client's own connection: it ends, and the log has the reason.
             LOG.error("unhandled exception in a page", exc_info=error)
 
 
@@ -358,7 +360,7 @@ def _process_of(accepted: trio.socket.SocketType) -> int:
 def _unix_listener() -> trio.socket.SocketType:
     """Return a listening Unix socket without a file: the system chooses its (abstract) name.
 
-    Any user of this machine could connect; who is not one of the workers' processes is sent away.
+    Any user of this machine could connect; connections from other processes than the workers are closed.
     """
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     listener.bind("")

@@ -1,4 +1,4 @@
 """Parts of `retain audit`: the columns of the log, proofs and receipts, the retention report.
 
-The answers come from `engine.audit`; here they are printed.
+`engine.audit` computes the results; this package prints them.
 """

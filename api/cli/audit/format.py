@@ -15,7 +15,7 @@ from retain.engine.core.time import timestamp
 
 
 def write_table(entries: Iterable[AuditEntry], console: Console, erasures: Erasures | None = None) -> None:
-    """Write a table; what was erased is marked as erased."""
+    """Write a table; erased parts are marked as erased."""
     table = Table(box=None, pad_edge=False, header_style="bold", show_edge=False)
     table.add_column("SEQ", justify="right", no_wrap=True)
     table.add_column("TIME (UTC)", no_wrap=True)

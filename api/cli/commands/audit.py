@@ -245,10 +245,10 @@ def _tell(found: Verification) -> None:
 
 
 def _mending(found: Verification) -> str:
-    """Return which commands show what can be done, each for what it can do something about."""
+    """Return the hints: the commands that resolve the findings."""
     kinds = {one.kind for one in found.journal.findings if not one.harmless}
-    # Nothing mends a history that is not the checkpoint's: an auditor who has that judges the reason.
-    # Of an index, the finding says what to do.
+    # No command resolves a history that is not the checkpoint's: an auditor judges the reason. For an index,
+    # the finding itself has the hint.
     damaged = kinds - {FindingKind.CHECKPOINT, FindingKind.PAYLOAD, FindingKind.INDEX}
     mend = " `retain journal repair` shows what can be done." if damaged or found.events else ""
     if FindingKind.PAYLOAD in kinds:

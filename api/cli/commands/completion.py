@@ -1,4 +1,4 @@
-"""`retain completion`: the script that teaches a shell the commands and options."""
+"""`retain completion`: the script with which a shell completes commands and options."""
 
 from __future__ import annotations
 

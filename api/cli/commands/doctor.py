@@ -1,4 +1,4 @@
-"""`retain doctor`: looks at the configuration, the data folder, the machine and a running server."""
+"""`retain doctor`: check the configuration, the data folder, the machine and a running server."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def _examined(config_path: Path | None, data: str | None) -> Iterator[CheckResul
 
 
 class _Notes(logging.Handler):
-    """Keeps what the loader warns of."""
+    """Collects the loader's warnings."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)

@@ -231,7 +231,7 @@ def _tell_losses(report: RepairReport) -> None:
 
 
 def _ask_to_give_up(yes: bool, as_json: bool) -> None:
-    """Ask whether what was listed may be lost; raise `Stopped` where nothing was listed to be asked about."""
+    """Ask whether the listed data may be lost. Raises `Stopped` with `--json`, which lists nothing."""
     if yes:
         return
     if as_json:

@@ -1,4 +1,4 @@
-"""`retain notifications`: how webhooks fare, and their dead letters."""
+"""`retain notifications`: the state of webhooks, and their dead letters."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ def command(config_path: Path | None, bind: str | None, data: str | None, worker
 def refuse_if_in_use(data: str) -> None:
     """Raise `Stopped` if another process is using the data folder, or if it is no data folder.
 
-    A supervisor that restarts a second server again and again gets its answer early. The lock that counts is
+    So a supervisor that restarts a second server again and again gets its answer early. The binding lock is
     taken when the folder is opened.
     """
     with importing():
@@ -56,4 +56,4 @@ def refuse_if_in_use(data: str) -> None:
     except journal.ForeignFolder as error:
         raise Stopped(f"{data} cannot be used as the data folder: {error}", WRONG) from None
     except OSError:
-        return  # it does not exist yet, or cannot be used: opening it says why
+        return  # it does not exist yet, or cannot be used: opening it reports the reason

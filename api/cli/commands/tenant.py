@@ -88,7 +88,7 @@ def show(name: str, with_keys: bool, config_path: Path | None, data: str | None,
         click.echo(f"\nkey {number}: {key}", nl=False)
     if with_keys:
         first = tenant["keys"][0]
-        # JavaScript's client takes a string without the protocol for one with a SAS.
+        # JavaScript's client interprets a string without a protocol as one with a SAS.
         protocol = tenant["url"].partition(":")[0]
         endpoint = f"DefaultEndpointsProtocol={protocol};BlobEndpoint={tenant['url']}"
         click.echo(f"\n\n{endpoint};AccountName={name};AccountKey={first};")

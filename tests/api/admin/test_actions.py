@@ -299,4 +299,4 @@ async def test_no_token_is_made_for_an_address_behind_a_proxy(
 async def test_a_wildcard_is_no_address_for_clients(bind: str) -> None:
     async with opened(Config(server=ServerConfig(bind=bind, insecure_bind=True))) as (_, office):
         tenant = await office.add_tenant(actor=ACTOR, name="mytenant")
-        assert "no address that a client can use" in tenant["notice"]
+        assert "not an address that clients can use" in tenant["notice"]

@@ -248,7 +248,7 @@ def test_a_junk_list_of_erasures_is_not_called_a_damaged_backup(folder: Path, ju
     arguments = ("backup", "restore", str(folder / "backup"), str(folder / "new"))
     result = run(folder, *arguments, "--erasures", str(folder / "list"))
     assert (result.exit_code, result.stderr.count("\n")) == (WRONG, 1)
-    assert f"--erasures {folder / 'list'}: this is no list of erasures" in result.stderr
+    assert f"--erasures {folder / 'list'}: this is not a list of erasures" in result.stderr
     (folder / "empty").mkdir()
     result = run(folder, *arguments, "--erasures-of", str(folder / "empty"))
     assert (result.exit_code, result.stderr.count("\n")) == (WRONG, 1)

@@ -154,7 +154,7 @@ def test_an_index_that_lies_is_made_anew_once_it_is_removed(tmp_path: Path) -> N
     index(folder)
     told = run(folder, "audit", "verify")
     assert told.exit_code == FAILED
-    assert "remove it, and it is written again" in told.output
+    assert "remove the file, and it is rebuilt" in told.output
     assert HINT.findall(told.output) == []
     min((folder / "journal").glob("*.index")).unlink()
     assert run(folder, "audit", "verify").exit_code == DONE

@@ -44,7 +44,7 @@ def test_without_a_role() -> None:
     ("arguments", "password", "words"),
     [
         (("add", "operator"), "", "the password is empty"),
-        (("add", "a:b"), "secret", "without blanks and colons"),
+        (("add", "a:b"), "secret", "without spaces and colons"),
         (("remove", "nobody"), "", "the user nobody does not exist"),
     ],
 )
@@ -59,4 +59,4 @@ def test_a_name_is_given_once() -> None:
     run("add", "operator", password="secret")
     again = run("add", "operator", password="other")
     assert again.exit_code == 1
-    assert "there is a user operator already" in again.output
+    assert "the user operator already exists" in again.output

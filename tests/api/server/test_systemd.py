@@ -81,7 +81,11 @@ def test_what_is_no_listening_tcp_socket_is_refused(tmp_path: Path) -> None:
         "assert not environ\n"
         "os._exit(0)\n"
     )
-    for kind, word in ("udp", "no listening TCP"), ("idle", "no listening TCP"), ("file", "is no socket"):
+    for kind, word in (
+        ("udp", "not a listening TCP"),
+        ("idle", "not a listening TCP"),
+        ("file", "is not a socket"),
+    ):
         done = subprocess.run(
             [sys.executable, "-c", program, kind], capture_output=True, text=True, timeout=60, check=True
         )

@@ -407,7 +407,7 @@ def test_a_disk_that_forgets_what_was_written_is_noticed() -> None:
                 file.pwrite(file.size() - 100, b"wrong")
 
     disk.before_each = lose
-    with pytest.raises(WriteFailed, match="does not hold what was written"):
+    with pytest.raises(WriteFailed, match="does not contain what was written"):
         log.rewrite(1)
 
 
@@ -421,7 +421,7 @@ def test_a_disk_that_makes_a_file_longer_is_noticed() -> None:
                 file.pwrite(file.size(), bytes(512))
 
     disk.before_each = add
-    with pytest.raises(WriteFailed, match="does not hold"):
+    with pytest.raises(WriteFailed, match="does not contain"):
         log.rewrite(1)
 
 
@@ -519,7 +519,7 @@ def test_a_rewritten_segment_that_is_the_last_one_is_refused_until_repaired() ->
     with pytest.raises(Corrupt, match="another segment must follow"):
         opened(alone, options=OPTIONS)
     (loss,) = repair(alone).losses
-    assert "another one was behind it" in loss.text
+    assert "another one must have followed it" in loss.text
     repair(alone, accept_loss=True)
     assert len(opened(alone, options=OPTIONS)[1]) == list_segments(disk)[1].first - 1
 

@@ -115,7 +115,7 @@ def test_a_wrong_signature_of_a_trusted_key_is_refused_beside_a_right_one() -> N
     wrong = Signature("retain.example/log", OURS.verifier.key_id, bytes(64))
     data = sign_note(TEXT, [Signer.parse(PRIVATE)], [wrong])
 
-    with pytest.raises(BadNote, match=r"retain\.example/log does not hold"):
+    with pytest.raises(BadNote, match=r"retain\.example/log is not valid"):
         open_note(data, [Verifier.parse(PUBLIC), OURS.verifier])
 
 
