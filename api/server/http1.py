@@ -113,8 +113,9 @@ class Http1(H11Protocol):
         await super().handle(event)
 
     def _is_only_body(self, size: int) -> bool:
-        """Count `size` received bytes if all are of a body of known length and not its last; return whether
-        so. h11 would copy each byte four times, which costs a fifth of an upload. The rest of a body is in an
+        """Count `size` received bytes if they are inside a body of known length; return whether they are.
+
+        h11 would copy each byte four times, which costs a fifth of an upload. The rest of a body is in an
         attribute of h11 that is not public: without it all bytes pass through h11.
         """
         connection = self.connection
