@@ -1,4 +1,4 @@
-"""Importing much at once, where it is asked for and not at the start."""
+"""Import many modules at once, on demand instead of at the start."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from contextlib import contextmanager
 def importing() -> Iterator[None]:
     """Suspend garbage collection around many imports: it would take a tenth of their time.
 
-    The same as `retain.journal.uncollected`, which lies behind imports itself.
+    The same as `retain.journal.uncollected`, which itself needs imports.
     """
     collecting = gc.isenabled()
     gc.disable()

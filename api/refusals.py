@@ -1,4 +1,4 @@
-"""What ends a request, as a status: one table for all but the blobs, which speak Azure's codes."""
+"""Map errors to HTTP statuses, for every interface except blobs, which uses Azure's codes."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ STATUS: Final[Mapping[type[EngineError], int]] = {
     QuotaExceeded: 507,
     StorageFull: 507,
 }
-"""The engine's refusals; the nearest class that an error is an instance of counts."""
+"""The engine's refusals; the most specific class of an error counts."""
 
 
 RETRY_SOON: Final = ("Retry-After", "1")
-"""Goes with a 503 for what passes by itself."""
+"""The header of a 503 for a temporary shortage."""
 
 
 def status_of(error: EngineError) -> int:

@@ -1,6 +1,7 @@
 """Administrative actions, each written once: tenants, tokens, rights of persons, backups, clock, checkpoints.
 
-The control socket, the console and the command line call them. No HTTP, no HTML and no terminal here.
+The control socket, the console and the command line call them. This package has no HTTP, HTML or terminal
+output.
 """
 
 from __future__ import annotations

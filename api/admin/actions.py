@@ -41,9 +41,11 @@ from retain.engine.blobs.container_commands import (
 from retain.engine.tokens import RecordKeyRotation
 
 FOREVER: Final = "forever"
-"""In place of a number of days. 0 is refused: what a script computes as nothing must not mean for ever."""
+"""Instead of a number of days. 0 is refused: a script that computes 0 by mistake must not switch deletion
+off.
+"""
 RETAIN: Final = "retain"
-"""Who acts on behalf of the configuration, in the audit log."""
+"""The actor of actions for the configuration, in the audit log."""
 
 
 class Administration:
@@ -54,9 +56,9 @@ class Administration:
         users: The users who can sign in.
         checkpoints: Signs the audit log, also on a schedule.
         backups: Makes backups, and knows the last one.
-        notifier: Tells webhooks what happens.
+        notifier: Notifies webhooks of changes.
         doctor: Reports what only the running process knows about itself.
-        listens_at: The server's URL where it differs from the configuration, such as on a free port; else
+        listens_at: The server's URL if it differs from the configuration, such as on a free port; otherwise
             None.
     """
 
@@ -74,7 +76,7 @@ class Administration:
         self._status = Status(engine, self.backups, checkpoints)
         source = f"urn:retain:{quote(checkpoints.origin, safe='')}"
         self.notifier = Notifier(engine, config.webhooks, source=source, url_of=self.url_of)
-        # Keys are in files, what they signed is in the journal: an action on both is not mixed with another.
+        # Keys are in files, tokens in the journal: actions that change both run one at a time.
         self._keys_turn = trio.Lock()
 
     @classmethod

@@ -16,7 +16,7 @@ from retain.engine.audit.backups import backup_folder, create, facts_of
 from retain.engine.core.time import timestamp
 
 FILE: Final = "last-backup"
-"""In the data folder: when the last backup was made, for those who watch over backups."""
+"""File of the data folder with the time of the last backup, for monitoring."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ class Backups:
         return {"backup create": self.create, "backup progress": self.progress}
 
     async def progress(self, *, actor: str) -> list[int] | None:
-        """Return the bytes that the backup in progress has looked after, and all; None if none is made."""
+        """Return the bytes that the backup in progress has handled, and the total; None if there is none."""
         return None if self._doing is None else list(self._doing)
 
     async def create(self, *, actor: str, folder: str) -> dict[str, Any]:

@@ -16,9 +16,9 @@ from retain.engine.core.time import SECOND, timestamp
 LOG = logging.getLogger("retain.clock")
 
 LOOK_S: Final = 10.0
-"""Between two looks at the clock."""
+"""Seconds between two checks of the clock."""
 REMIND_S: Final = 3600.0
-"""While a clock stays wrong, the log says so again after this long."""
+"""Seconds after which the log repeats that the clock is wrong."""
 
 AHEAD: Final = "the clock jumped ahead; data due by it is hidden, and destroyed only if the jump holds"
 SET_BACK: Final = "the clock is behind the time that has passed; expiry continues by the monotonic clock"
@@ -53,7 +53,7 @@ class ClockActions:
         }
 
     async def accept(self, *, actor: str) -> dict[str, Any]:
-        """Take the machine's clock for right, at once and for the next starts.
+        """Accept the machine's clock as correct, at once and at later starts.
 
         Raises:
             Unavailable: The storage refuses.

@@ -1,4 +1,6 @@
-"""The control socket: how the command line reaches a running server, which alone may change its data folder.
+"""The control socket, by which the command line reaches a running server.
+
+Only the server may change its data folder.
 
 A Unix socket `control` in the data folder, whose mode (0700) admits only its owner. Each connection carries
 one request and one answer, each a line of JSON: `{"action": …, "arguments": {…}}`, then `{"result": …}` or

@@ -1,6 +1,6 @@
-"""Asking a running server to do something, over its control socket (`api.control`).
+"""Call actions of a running server over its control socket (`api.admin.control`).
 
-Without Trio and the engine: beside a server, a command takes no longer than its answer.
+Imports neither Trio nor the engine, so that a command beside a server starts fast.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any, Final
 NAME: Final = "control"
 """The socket, in the data folder."""
 SECONDS: Final = 60.0
-"""How long asking, acting and answering may each take."""
+"""Seconds that sending, acting and answering may each take."""
 PATH_BYTES: Final = 107
 """Longest path of a Unix socket on Linux."""
 DESCRIPTORS: Final = "/proc/self/fd"

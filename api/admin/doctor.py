@@ -23,8 +23,8 @@ class Doctor:
         engine: The open data folder.
 
     Attributes:
-        seen: Return what requests look like when they arrive.
-        refresh: Asks the workers how they are; None without workers.
+        seen: Return a sample of requests as they arrive.
+        refresh: Asks the workers for reports; None without workers.
     """
 
     def __init__(self, engine: Engine) -> None:
@@ -52,6 +52,6 @@ class Doctor:
             "requests": self.seen(),
             "payload_files": len(names),
             "payloads_sampled": len(chosen),
-            # A file that was erased during the check is missing rightly.
+            # A file erased during the check is not lost.
             "payloads_missing": [path for name, path in missing.items() if name in live],
         }

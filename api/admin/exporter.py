@@ -1,7 +1,7 @@
-"""Checkpoints of the audit log on a schedule: signed, to a folder or a URL, where others keep them.
+"""Export signed checkpoints of the audit log on a schedule, to a folder or a URL where others keep them.
 
-A checkpoint that somebody else holds is what keeps a log honest: history before it cannot be changed any more
-without being found out (`retain audit verify --since`).
+Once others have a checkpoint, any change of the history before it is detected
+(`retain audit verify --since`).
 """
 
 from __future__ import annotations
@@ -43,11 +43,11 @@ _OPENER = urllib.request.build_opener(_NoRedirects)
 
 @dataclass(frozen=True, slots=True)
 class LastCheckpoint:
-    """A checkpoint that went out.
+    """An exported checkpoint.
 
     Attributes:
         time: When, nanoseconds since the epoch.
-        size: Over how many records.
+        size: The number of records that it covers.
 
     """
 
@@ -72,7 +72,7 @@ def _keep(folder: RealDisk, size: int, note: bytes) -> None:
 
 
 class Checkpoints:
-    """Signs the log's tree as far as it is durable.
+    """Signs the durable part of the log's tree.
 
     Args:
         engine: Whose journal.

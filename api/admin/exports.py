@@ -21,7 +21,7 @@ _UNSAFE: Final = re.compile(r"[^A-Za-z0-9._-]+")
 
 
 def path_of(number: int, name: str) -> str:
-    """Return a file name that no body's name can steer out of the folder, or into another body's."""
+    """Return a file name that is inside the folder and unique, whatever the body's name."""
     return f"{FILES}/{number:05}-{_UNSAFE.sub('_', name.rpartition('/')[2])[-100:].lstrip('.')}"
 
 
@@ -54,7 +54,7 @@ def zipped(
 ) -> Iterator[bytes]:
     """Yield an export as a zip, piece by piece: it is never in memory as a whole. Blocking.
 
-    A body that is erased meanwhile has no path in the document, and its entry in the zip is incomplete.
+    A body erased meanwhile has no path in the document, and its entry in the zip is incomplete.
 
     Raises:
         Unavailable: The journal cannot be read.
@@ -85,7 +85,7 @@ def _stored(file: zipfile.ZipFile, sink: _Sink, path: str, attachment: Attachmen
 
 
 class _Sink(io.RawIOBase):
-    """Where the zip is written to, and taken from; it cannot be read back."""
+    """The sink that the zip is written to, and taken from piece by piece; it cannot be read back."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -64,7 +64,7 @@ def write_csv(entries: Iterable[AuditEntry], out: TextIO, erasures: Erasures | N
 
 
 def as_cell(value: Any) -> str:
-    """Return a CSV cell that no spreadsheet reads as a formula (OWASP, "CSV Injection").
+    """Return a CSV cell that no spreadsheet interprets as a formula (OWASP, "CSV Injection").
 
     A leading apostrophe neutralises it.
     """

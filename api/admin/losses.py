@@ -35,7 +35,7 @@ class LossActions:
         return [facts_of(one) for one in await self._engine.lost_bodies(read=bodies)]
 
     async def accept(self, *, actor: str, records: list[int], bodies: bool = False) -> int:
-        """Give up the content of these records, as far as it is still lost; return how many bodies that were.
+        """Record the loss of these records' content, where it is still lost; return the number of bodies.
 
         Raises:
             Unavailable: The storage refuses.

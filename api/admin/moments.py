@@ -12,7 +12,7 @@ from retain.engine import Invalid
 from retain.engine.core.time import SECOND, iso
 
 LATEST_S: Final = int(datetime(2500, 1, 1, tzinfo=UTC).timestamp())
-"""A record's nanoseconds in 64 bits do not reach as far as dates do."""
+"""A record's nanoseconds in 64 bits cover a shorter range than dates."""
 _LABEL = re.compile(
     r"(?P<utc>(?:\(\s*)?(?:UTC|GMT|Z)(?![A-Za-z/]))?\s*\(?\s*"
     r"(?:(?P<sign>[+-])(?P<hours>\d{1,2})(?::?(?P<minutes>\d{2}))?)?\s*\)?(?P<name>.*)",
@@ -20,9 +20,9 @@ _LABEL = re.compile(
 )
 """An offset, in brackets or not, and a name; one of them may be missing."""
 _PLACES = re.compile(r"\s*\([^()]*\)$")
-"""What screens add to a name, such as (US & Canada)."""
+"""Additions to a name on some screens, such as (US & Canada)."""
 _YEAR: Final = 2026
-"""Whose offsets a label's is compared with."""
+"""The year whose offsets a label is compared with."""
 _ZONE_NAME = re.compile(r"[A-Za-z0-9_+\-]+(/[A-Za-z0-9_+\-]+){0,2}")
 
 

@@ -23,9 +23,9 @@ from retain.engine.persons.find import remains
 from retain.engine.settings.model import Level
 
 BATCH: Final = 100
-"""Things ended in one command, so that other requests come between two."""
+"""Resources ended in one command, so that other requests run between two."""
 MOST_ORDERER: Final = 200
-"""Characters that name who ordered an erasure."""
+"""Most characters of the name of the person who ordered an erasure."""
 PARTS: Final = 256
 """Parts of records erased at a time, for the same reason."""
 MOST_TARGETS: Final = 1000
@@ -61,7 +61,7 @@ def unpacked(value: Mapping[str, Any]) -> HoldTarget:
 
 
 def _fits(kind: HoldKind, name: str, value: object) -> bool:
-    """Return whether `value` can be the part called `name` (see `NAMES`) of what names a thing."""
+    """Return whether `value` can be the part called `name` (see `NAMES`) of a resource's name."""
     if name == "level":
         return type(value) is int and value in tuple(Level)
     return type(value) is str or (value is None and (kind, name) == (HoldKind.AREA, "user"))
@@ -111,7 +111,7 @@ class Rights:
             dry_run: Only report the state of each: `living`, `ended` or `held`.
             now: Erase before returning.
             names: Erase names and actors, too; requires `now`.
-            more: Another such call follows: files and snapshots are left to it.
+            more: Another such call follows, which handles files and snapshots.
 
         Raises:
             Invalid: `target`.
@@ -145,7 +145,7 @@ class Rights:
         return {"results": rows, "erased_parts": parts}
 
     async def erase_due(self, *, actor: str, ordered_by: str | None = None) -> dict[str, Any]:
-        """End what is past its deadline, and erase all that is due, without waiting for the eraser."""
+        """End data past its deadline, and erase all due data, without waiting for the eraser."""
         check_orderer(ordered_by)
         await self._order(actor, ordered_by, (), at_once=True, names=False)
         ended = await self._engine.sweep()
@@ -168,7 +168,7 @@ class Rights:
         await self._engine.submit(order)
 
     async def _erase(self, resources: Sequence[bytes], *, names: bool) -> int:
-        """Erase what the journal holds of these resources; return how many parts of records that were."""
+        """Erase the journal's content of these resources; return the number of erased parts."""
         engine = self._engine
         found = await trio.to_thread.run_sync(lambda: remains(engine.disk, resources, names=names))
         waiting = iter(found)
@@ -177,7 +177,7 @@ class Rights:
         return sum(int(part).bit_count() for _, part in found)
 
     async def record_export(self, *, actor: str, numbers: Sequence[bytes]) -> None:
-        """Record that `actor` takes everything that is stored of these resources, before they get it."""
+        """Record that `actor` exports everything stored of these resources, before the export."""
         for start in range(0, len(numbers), MOST_TARGETS):
             some = list(numbers[start : start + MOST_TARGETS])
             await self._engine.submit(

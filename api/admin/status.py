@@ -1,4 +1,4 @@
-"""The action behind `retain status`: how the server is, in one picture."""
+"""The action behind `retain status`: the state of the server."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Status:
         return {"status": self.show}
 
     async def show(self, *, actor: str) -> dict[str, Any]:
-        """Return what an operator wants to know first."""
+        """Return the state for operators."""
         if self.refresh is not None:
             await self.refresh()
         engine = self._engine
@@ -82,7 +82,7 @@ class Status:
         return {**self._made(last.time), "records": last.seq, "folder": last.folder or None}
 
     def _checkpoint(self) -> dict[str, Any] | None:
-        """Return the last one since the start; None if none went out."""
+        """Return the last checkpoint since the start; None if none was exported."""
         last = self._checkpoints.last
         return None if last is None else {**self._made(last.time), "records": last.size}
 

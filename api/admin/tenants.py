@@ -67,7 +67,7 @@ class Tenants:
                 self._write(name, (self._new_key(), self._new_key()))
 
     def read_again(self) -> None:
-        """Read every account's file again, where another process has changed them; blocking.
+        """Read every account's file again after another process has changed them; blocking.
 
         Raises:
             Invalid: A file does not have the form that this class writes.

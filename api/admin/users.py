@@ -1,7 +1,7 @@
-"""Who can log in: the users of the configuration, and those added on the command line.
+"""The users: those of the configuration, and those added on the command line.
 
-The latter are in one file of the data folder, `users`, mode 0600, with their passwords' hashes. Nothing of
-it reaches the journal, a log or an error.
+The latter are in one file of the data folder, `users`, mode 0600, with their passwords' hashes. None of it
+appears in the journal, a log or an error.
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ class Users:
         ]
 
     async def remove(self, *, actor: str, name: str) -> dict[str, Any]:
-        """Remove a user, whose sessions and credentials are worth nothing from then on.
+        """Remove a user; their sessions and credentials become invalid.
 
         Raises:
             NotFound: `user`.

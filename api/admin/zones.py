@@ -1,4 +1,4 @@
-"""The time zones that a form offers: all of the tz database, named as people look for them."""
+"""The time zones that a form offers: all of the tz database, with familiar labels."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ COMMON: Final[Mapping[str, str]] = {
     "Australia/Sydney": "Sydney, Melbourne, Canberra",
     "Pacific/Auckland": "Auckland, Wellington",
 }
-"""What most people look for, by the name they look for."""
+"""The zones that most people look for, with their usual labels."""
 REGIONS: Final = (
     "America", "Europe", "Asia", "Africa", "Australia",
     "Pacific", "Atlantic", "Indian", "Antarctica", "Arctic",

@@ -64,7 +64,7 @@ def base_url(value: str) -> str | None:
 
 
 def cannot_be_changed_underway(url: str) -> bool:
-    """Return whether nobody between can change what `url` delivers: https, or http to this machine."""
+    """Return whether the content of `url` is protected in transit: https, or http to this machine."""
     try:
         parts = urlsplit(url)
     except ValueError:
@@ -74,7 +74,7 @@ def cannot_be_changed_underway(url: str) -> bool:
 
 
 def key_set(value: str) -> str | None:
-    """Check for a file, or for a URL whose keys nobody can replace in transit."""
+    """Check for a file, or for a URL whose keys cannot be replaced in transit."""
     if "://" not in value:
         return path(value)
     return None if cannot_be_changed_underway(value) else "must be a file, or a URL with https://"
@@ -126,7 +126,7 @@ def path(value: str) -> str | None:
 
 
 def password_hash(value: str) -> str | None:
-    """Check for a whole argon2id hash in PHC form: a password in clear text does not belong into a file."""
+    """Check for a whole argon2id hash in PHC form: a password in clear text does not belong in a file."""
     if not _ARGON2ID.fullmatch(value):
         return "must be an argon2id hash, complete as printed by `retain user hash`"
     return None

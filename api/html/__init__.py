@@ -1,4 +1,5 @@
-"""What all pages share: the template environment and its filters, macros, stylesheet, scripts and headers.
+"""Shared by all pages: the template environment with its filters, macros, stylesheet, scripts and headers.
 
-Each room with pages has its own `templates` folder: `areas`, `web` and `console`. No page and no route here.
+Each package with pages has its own `templates` folder: `areas`, `web` and `console`. This package has no page
+and no route.
 """

@@ -1,4 +1,4 @@
-"""Where a page's help leads: into the documentation that this server carries, or to the file that has it."""
+"""The target of a page's help link: the documentation of this server, or the file in the checkout."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How pages write times, spans, sizes and numbers: the filters of the templates."""
+"""The filters of the templates: times, spans, sizes and numbers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MINUTE: Final = 60
 HOUR: Final = 3600
 DAY: Final = 86_400
 DUE_S: Final = 3 * DAY
-"""What ends within this time is shown as due."""
+"""Data that ends within this time is shown as due."""
 _SIZES: Final = ("B", "kB", "MB", "GB", "TB", "PB")
 
 

@@ -28,7 +28,7 @@ HEADERS: Final = {
 
 
 class _Compiled(jinja2.BytecodeCache):
-    """Keeps compiled templates in this process: a second application needs none of that work.
+    """Caches compiled templates in this process, for a second application.
 
     Jinja keys a template by its name and file, and compiles it anew when its text has changed.
     """

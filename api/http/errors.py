@@ -50,7 +50,7 @@ class HeadersTooLarge(RequestError):
 
 
 class Overloaded(RequestError):
-    """The memory for the requests of this address, or of all, is used up, and this one was the slowest."""
+    """The memory for requests of this address, or of all, is used up, and this request was the slowest."""
 
     status = 503
 

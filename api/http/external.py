@@ -1,4 +1,4 @@
-"""The URL by which a client reaches this server: what links in answers begin with.
+"""The URL by which a client reaches this server: links in answers begin with it.
 
 Order: `external_url`; what a trusted proxy forwarded (`Forwarded`, RFC 7239, else `X-Forwarded-*`); the
 request's Host; the address the request came in by. A Host that is no host name is never repeated.
@@ -55,15 +55,17 @@ def _host(request: Request) -> str:
 
 
 _CHECKS = {"proto": re.compile(r"https?"), "host": _HOST, "prefix": _PREFIX}
-"""What a proxy may say; a prefix is a path whose characters need no escape."""
+"""Valid values of forwarded fields; a prefix is a path whose characters need no escape."""
 
 
 def unusable(request: Request) -> list[str]:
-    """Return what a trusted proxy forwarded that links cannot begin with: `proto`, `host`, `prefix`."""
+    """Return which forwarded fields of a trusted proxy are unusable in links: `proto`, `host`, `prefix`."""
     said = _said(request)
     wrong = [name for name, check in _CHECKS.items() if name in said and not check.fullmatch(said[name])]
     if request.header_values("forwarded") and request.header_values("x-forwarded-prefix"):
-        wrong.append("prefix")  # beside Forwarded, no other header counts: it may be the client's invention
+        wrong.append(
+            "prefix"
+        )  # if Forwarded is present, no other header counts: it may be forged by the client
     return wrong
 
 
@@ -76,10 +78,10 @@ def _forwarded(request: Request) -> dict[str, str]:
 
 
 def _said(request: Request) -> dict[str, str]:
-    """Return what the nearest proxy sent."""
+    """Return the value that the nearest proxy sent."""
     said: dict[str, str] = {}
     if forwarded := request.header_values("forwarded"):
-        # The last element is the nearest proxy's; the elements before it may be the client's invention.
+        # The last element is the nearest proxy's; earlier elements may be forged by the client.
         for pair in forwarded[-1].rpartition(",")[2].split(";"):
             if match := _PAIR.fullmatch(pair):
                 said[match[1].lower()] = match[2] if match[2] is not None else match[3]

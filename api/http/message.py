@@ -1,12 +1,12 @@
-"""One HTTP request and one HTTP response, as every interface sees them.
+"""HTTP requests and responses, common to all interfaces.
 
 An interface is `async def handle(request: Request) -> Response`. This module implements the wire (RFC 9110,
 RFC 3986) and is independent of any interface; `api.server.app` builds the requests, sends the responses, and
 selects the interface.
 
-The rule that prevents two names from meaning one thing (`Request.segments`): the *raw* path is split on `/`
-first, then each segment is percent-decoded exactly once, as strict UTF-8. A bad escape, bad UTF-8 or a NUL is
-refused, never guessed at.
+The rule that keeps names unambiguous (`Request.segments`): the *raw* path is split on `/` first, then each
+segment is percent-decoded exactly once, as strict UTF-8. A bad escape, bad UTF-8 or a NUL is refused, never
+guessed at.
 """
 
 from __future__ import annotations
@@ -85,10 +85,10 @@ class Request:
 
     `raw_path` and `raw_query` are as they came (an absolute-form target is reduced to its path, RFC 9112
     section 3.2.2, its authority kept), `peer` is the address of the TCP peer, never a forwarded one, and
-    `raw_headers` have names in lower case. The interface says what was asked for, for metrics and log:
-    `operation` is one of its operations, `id` what the answer calls the request, and `waits` whether the
-    answer waits for something by design. `records` are the journal's that it made, where the log wants them.
-    Raises BadRequest on a Content-Length that is not one number.
+    `raw_headers` have names in lower case. The interface sets three fields for metrics and log: `operation`
+    is one of its operations, `id` the request's id in the answer, and `waits` whether the answer waits for
+    something by design. `records` are the numbers of the records it wrote, if they are logged. Raises
+    BadRequest on a Content-Length that is not one number.
     """
 
     __slots__ = (
@@ -302,9 +302,11 @@ def start_message(status: int, fields: HeaderFields) -> Message:
 
 
 Handler: TypeAlias = Callable[[Request], Awaitable[Response]]
-"""What a interface is."""
+"""The function that handles the requests of an interface."""
 ErrorMapper: TypeAlias = Callable[[Request, Exception], Response]
-"""How a interface words an error: a RequestError, an engine error, or an UnexpectedError (ours, logged)."""
+"""Returns an interface's response to an error: a RequestError, an engine error, or an UnexpectedError (a bug,
+logged).
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -317,12 +319,12 @@ class Mounted:
             unexpected.
         error: Returns the response to what `handle` raised; must not raise.
         prefixes: First path segments (decoded) that are this interface's.
-        claims: Returns whether a further first path segment is its own, such as an account's name.
+        claims: Returns whether another first path segment belongs to it, such as an account's name.
         host_suffixes: Host name endings under which every path is its own.
-        about: One sentence for people: what it stores, for which clients.
+        about: One sentence for the landing page: what it stores, for which clients.
         root: Where its addresses begin, after the server's base URL.
-        example: A first curl line for people, given the server's base URL.
-        page: A page of its own that people may open: (path without its leading slash, label).
+        example: A first curl command, given the server's base URL.
+        page: A page for people: (path without its leading slash, label).
     """
 
     name: str

@@ -1,10 +1,10 @@
-"""The heads that nearly all requests have, read with one regular expression.
+"""Plain request heads, which nearly all requests have, parsed with one regular expression.
 
 A head is *plain* if it means one thing only and asks for nothing special: a method that the interfaces know,
 a target in origin form, HTTP/1.1, one valid Host, no field twice, no Transfer-Encoding, Expect, Upgrade or
 unusual Connection, a Content-Length of digits, fields in the common spelling `Name: value`. Every other head
-is somebody else's (`api.server.http1`), so reading plain ones changes no leniency and no refusal.
-RFC 9112, sections 3, 5 and 6.
+is left to `api.server.http1`, so this module changes no leniency and no refusal. RFC 9112, sections 3, 5 and
+6.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ from typing import Final
 HOST: Final = re.compile(
     rb"(?=.{0,261}$)(?:\[[0-9A-Za-z:.%]{2,64}\]|(?:[A-Za-z0-9_%-]{1,63}\.)*[A-Za-z0-9_%-]{0,63})(?::[0-9]{0,5})?"
 )
-"""A name of labels as DNS bounds them, or an address in brackets; a port. Looser forms mean nothing to
-anybody, and Quart's routing fails at them."""
+"""A name of labels as DNS bounds them, or an address in brackets; a port. Looser forms have no meaning, and
+Quart's routing fails on them.
+"""
 
 _REQUEST_LINE: Final = re.compile(rb"(GET|PUT|HEAD|POST|DELETE|PATCH) (/[\x21-\x7e]*) HTTP/1\.1\r\n")
 _FIELD: Final = re.compile(

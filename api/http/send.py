@@ -61,8 +61,8 @@ async def send_response(
     """Send `response`, whose `head_message` is `head`.
 
     Sending after a request that was read to its end needs no task: the common case. Otherwise (`unread`) the
-    rest of the request is thrown away beside the response, because a peer that continues to send would fill
-    the receive queue and hold the connection for ever; and a client that disconnects ends a streaming
+    rest of the request is discarded while the response is sent, because a peer that continues to send would
+    fill the receive queue and hold the connection for ever; and a client that disconnects ends a streaming
     response. A stream of events, which has no end of its own, ends when the server is `stopping`.
     """
     body = response.body
@@ -112,6 +112,6 @@ class _Closable(Protocol):
 
 
 async def close_iterator(body: object) -> None:
-    """Close an answer's body that is an iterator, so that it gives back what it reads from."""
+    """Close an answer's body that is an iterator, so that it releases its file."""
     if isinstance(body, _Closable):
         await body.aclose()

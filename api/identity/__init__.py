@@ -1,6 +1,6 @@
 """Identities: HTTP Basic against configured users, signed tokens, and a trusted proxy's headers.
 
-Every interface calls `Identity.authenticate`; how the caller was authenticated concerns no other room.
+Every interface calls `Identity.authenticate`; no other package depends on how the caller was authenticated.
 """
 
 from __future__ import annotations

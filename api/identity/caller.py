@@ -8,7 +8,7 @@ from enum import StrEnum
 
 
 class Method(StrEnum):
-    """How a caller was recognised."""
+    """The method by which a caller was recognised."""
 
     BASIC = "basic"
     BEARER = "bearer"
@@ -18,7 +18,7 @@ class Method(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """A recognised caller. Two methods that yield one name mean one user.
+    """A recognised caller. The same name by different methods is the same user.
 
     Attributes:
         name: The user's name: at least one character, no control characters, at most 255 bytes of UTF-8.
@@ -53,7 +53,7 @@ class IdentityError(Exception):
 
         IdentityError
         ├── Unauthenticated       401  no credentials, or wrong ones; with the challenges
-        ├── TooManyAttempts       429  failed logins from there, or for that name, are slowed
+        ├── TooManyAttempts 429 failed logins from that address, or for that name, are slowed
         └── IdentityUnavailable   503  the keys that tokens are signed with are not available
 
     The last two carry Retry-After. Messages are constant for all credentials: they never distinguish a wrong
@@ -85,7 +85,7 @@ class TooManyAttempts(IdentityError):
 
 
 class IdentityUnavailable(IdentityError):
-    """The signing keys could not be read, so that no token can be judged."""
+    """The signing keys could not be read, so no token can be verified."""
 
     status = 503
 
@@ -97,7 +97,7 @@ class IdentityUnavailable(IdentityError):
 
 
 class BadTokenError(Exception):
-    """A token proves nothing. The text is for the log; a client only learns `invalid_token`."""
+    """A token is not valid. The text is for the log; the client gets only `invalid_token`."""
 
 
 NAME_BYTES_MAX = 255

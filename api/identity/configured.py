@@ -16,7 +16,7 @@ def identity_options(config: Config) -> IdentityOptions:
     Users without a password are left out: they cannot log in.
 
     Raises:
-        ValueError: Something impossible that only shows here, such as a hash that is not argon2id.
+        ValueError: An invalid value that only this step detects, such as a hash that is not argon2id.
     """
     proxies = tuple(ip_network(item, strict=False) for item in config.server.trusted_proxies)
     return IdentityOptions(
@@ -32,7 +32,7 @@ def identity_options(config: Config) -> IdentityOptions:
 
 
 def areas_identity_options(config: Config) -> IdentityOptions | None:
-    """Return the one user of the areas interface, roleless; None if that interface is open."""
+    """Return the one user of the areas interface, without roles; None if that interface needs no login."""
     if config.areas.username is None or config.areas.password is None:
         return None
     return IdentityOptions(

@@ -27,13 +27,13 @@ class Identity:
     """Recognises callers by a trusted proxy's headers, by HTTP Basic, or by a signed token.
 
     Args:
-        options: What the operator set.
+        options: The operator's settings.
         now: Nanoseconds since the epoch, for tokens' dates.
         entropy: Random bytes for the key under which credentials are remembered.
         read_keys: Reads the key set instead of the configured file or URL; called in a thread.
-        users: Users by name, as they are at each moment, instead of those of `options`.
-        verify: Judges `(argon2id hash, password)`; called in a thread.
-        throttle: Slows failed logins, where several processes share one; its own without.
+        users: Users by name, always current, instead of those of `options`.
+        verify: Checks `(argon2id hash, password)`; called in a thread.
+        throttle: Slows failed logins, if several processes share one.
 
     """
 
@@ -85,7 +85,7 @@ class Identity:
                 raise Unauthenticated("this authentication scheme is not offered", self._challenges())
 
     def challenge(self, message: str) -> Unauthenticated:
-        """Return a refusal of what anonymous callers may not do, to be raised."""
+        """Return the error, to be raised, for an action that anonymous callers may not do."""
         return Unauthenticated(message, self._challenges())
 
     async def basic(self, request: Request) -> Caller:
@@ -115,13 +115,13 @@ class Identity:
 
     @property
     def has_tokens(self) -> bool:
-        """Whether bearer tokens are judged."""
+        """Whether bearer tokens are accepted."""
         return self._tokens is not None
 
     async def token_login(self, token: str) -> tuple[Caller, float] | None:
         """Return the user of a bearer token typed into a form, and for how many seconds it is valid.
 
-        None if the token proves nothing.
+        None if the token is not valid.
 
         Raises:
             IdentityUnavailable: The keys to verify it with cannot be read.
@@ -183,7 +183,7 @@ def _tokens(
 ) -> Tokens | None:
     if options.bearer is None:
         return None
-    # What few servers need: PyJWT and, through it, cryptography's X.509.
+    # few servers need PyJWT and, through it, cryptography's X.509
     from retain.api.identity.keys import KeyRing
     from retain.api.identity.tokens import Tokens
 

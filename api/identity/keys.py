@@ -38,11 +38,11 @@ _ALGORITHMS: dict[tuple[Any, Any], tuple[str, ...]] = {
     ("EC", "P-521"): ("ES512",),
     ("OKP", "Ed25519"): ("EdDSA",),
 }
-"""The public keys that are taken, and what each may be for; a key that does not say is for the first."""
+"""The accepted public keys, and the algorithms of each; a key that names no algorithm is for the first."""
 
 
 class KeySetError(Exception):
-    """The key set could not be read or is none."""
+    """The key set could not be read, or is not a key set."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +158,7 @@ def check_url(url: str) -> None:
 
 
 class KeyRing:
-    """All keys, read again when they are old, or when a token names one that is not there.
+    """All keys, read again when they are old, or when a token names an unknown one.
 
     Args:
         options: Where the keys are.

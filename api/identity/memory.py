@@ -1,4 +1,4 @@
-"""Credentials once verified, remembered for a short while so that the costly check is paid once."""
+"""A short-lived cache of verified credentials, so that the costly check runs once."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ENTRIES_MAX = 10_000
 
 
 class Memory:
-    """Maps credentials to callers, holding a keyed hash instead of the credential.
+    """Maps credentials to callers; stores a keyed hash instead of the credential.
 
     The key is random and lives in this process only: a dump of the map without it allows no guessing, and
     nothing survives a restart. Times are Trio's clock, in seconds.

@@ -1,4 +1,4 @@
-"""What an operator sets about identities. Plain frozen values: `api.config` builds them, tests do by hand."""
+"""The operator's settings for identities: plain frozen values, built by `api.config` and by tests."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class User:
 
 @dataclass(frozen=True, slots=True)
 class BearerOptions:
-    """How signed tokens (JWT, RFC 7519) are judged.
+    """How signed tokens (JWT, RFC 7519) are verified.
 
     Attributes:
         jwks_file: A JSON Web Key Set with public keys on disk.
@@ -105,9 +105,8 @@ class ProxyOptions:
     Attributes:
         peers: The proxy's addresses or networks. Its headers are ignored when they come from anywhere else.
         user_header: Header with the user's name.
-        groups_header: Header with the roles, separated by commas. None believes no roles: a header that the
-            proxy does not
-            set is one that it passes on from anybody.
+        groups_header: Header with the roles, separated by commas. None accepts no roles: the proxy passes on
+            a header that it does not set itself from any client.
 
     """
 
@@ -145,9 +144,8 @@ class IdentityOptions:
         users: Users for HTTP Basic.
         bearer: How tokens are judged; None refuses them.
         proxy: Which proxy may name its users; None ignores such headers.
-        trusted_proxies: Peers whose `X-Forwarded-For` is believed when failed logins are counted per
-            address.
-        anonymous: Whether a call without credentials gets in, as `anonymous` without roles.
+        trusted_proxies: Peers whose `X-Forwarded-For` is trusted when failed logins are counted per address.
+        anonymous: Whether a call without credentials is accepted, as `anonymous` without roles.
         remember_s: Seconds for which a verified credential is not verified again.
         throttle: How failed logins are slowed.
 

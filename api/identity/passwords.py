@@ -25,8 +25,8 @@ VERIFIERS = 2
 """Argon2 threads at once. Each holds 64 MiB for some 50 ms; more of them would only slow one another down."""
 
 WAITING_MAX = 64
-"""Logins waiting for a verifier; the next one is sent away, so that a flood of logins cannot pile up in
-memory."""
+"""Logins waiting for a verifier; further ones are refused, so that a flood of logins cannot fill the memory.
+"""
 
 MEMORY_KIB = 65536
 PASSES = 3
@@ -63,7 +63,7 @@ def parse_basic(encoded: str) -> tuple[str, str] | None:
 
 
 class _Check:
-    """A verification under way, and what came of it: a verdict, a refusal, or neither if it was cancelled."""
+    """A verification under way, and its outcome: a verdict, a refusal, or neither if it was cancelled."""
 
     __slots__ = ("caller", "done", "judged", "refused")
 
@@ -77,8 +77,8 @@ class _Check:
 class Passwords:
     """Verifies names and passwords.
 
-    A credential that was right is remembered (`Memory`); requests that bring the same new one at the same
-    time wait for one verification. An unknown name costs the same work as a wrong password.
+    A correct credential is cached (`Memory`); concurrent requests with the same new credential share one
+    verification. An unknown name costs the same work as a wrong password.
     """
 
     def __init__(
@@ -103,7 +103,7 @@ class Passwords:
             TooManyAttempts: Failed logins are slowed, or too many wait already.
         """
         user = self._users.get(name)
-        # With the hash, so that nothing is remembered of a user who was removed, or has another password now.
+        # The key includes the hash, so that no entry survives a user's removal or change of password.
         stored = "" if user is None else user.password_hash
         digest = self._memory.digest(f"basic\0{name}\0{password}\0{stored}".encode())
         while True:
@@ -117,7 +117,8 @@ class Passwords:
             if running.refused is not None:
                 raise TooManyAttempts(running.refused)
             if running.judged:
-                # It holds for all who brought the same. Tried one by one, the last would wait for hours.
+                # The refusal applies to all requests with the same credential. One by one, the last would
+                # wait for hours.
                 return running.caller
         check = self._running[digest] = _Check()
         try:
@@ -141,8 +142,8 @@ class Passwords:
         stored = decoy if user is None else user.password_hash
         right = await trio.to_thread.run_sync(self._verify, stored, password, limiter=self._limiter)
         if user is None or not right:
-            # The address, so that the guesser can be blocked. The name only if the configuration has it:
-            # any other may be a password that was typed into the wrong field, and is a client's text.
+            # The address, so that the guesser can be blocked. The name only if the configuration has it: any
+            # other may be a password typed into the wrong field, and is arbitrary text of a client.
             log.warning("failed login", extra={"facts": {"user": user and user.name, "address": address}})
             return None
         self._throttle.succeeded(address, name)
@@ -160,7 +161,7 @@ def verify_hash(stored: str, password: str) -> bool:
 
 
 _DECOY = "$argon2id$v=19$m=65536,t=3,p=4$c29tZXNhbHRzb21lc2FsdA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
-"""A hash that no password has, for a server without users: their names are as costly to try as any."""
+"""A hash that no password matches, for unknown names: trying one costs as much as trying a known name."""
 
 
 def basic_challenge(realm: str) -> tuple[str, str]:

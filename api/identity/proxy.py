@@ -1,4 +1,4 @@
-"""What a trusted reverse proxy says about the caller: its user, its roles, its address."""
+"""Read a trusted reverse proxy's headers about the caller: user, roles, address."""
 
 from __future__ import annotations
 
@@ -35,8 +35,7 @@ def _parse(address: str) -> IPv4Address | IPv6Address | None:
 def client_address(request: Request, trusted: Networks) -> str:
     """Return the address of the caller itself: the peer, or the nearest hop that is no trusted proxy.
 
-    `X-Forwarded-For` is read from the right, because everything further left may be the client's own
-    invention.
+    `X-Forwarded-For` is read from the right, because everything further left may be forged by the client.
     """
     address = request.peer
     if not trusted or not is_listed(address, trusted):

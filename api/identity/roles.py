@@ -1,4 +1,4 @@
-"""What a signed-in user may do in the console."""
+"""The roles of signed-in users in the console."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from retain.api.identity import Caller
 
 
 class Role(StrEnum):
-    """One of three; the strongest that a user has counts.
+    """One of three roles; a user's strongest role counts.
 
     An administrator may do everything. An auditor reads audit, proofs and retention, and never a value.
     Anybody else sees only their own settings.

@@ -21,12 +21,15 @@ from retain.api.identity.options import ThrottleOptions
 _Key: TypeAlias = tuple[str, str]
 
 KEYS_MAX = 20_000
-"""Keys remembered at once, about 4 MiB. Beyond that those go first that are not slowed, the oldest first."""
+"""Keys stored at once, about 4 MiB. Beyond that, keys that are not slowed are dropped first, the oldest
+first.
+"""
 
 KNOWN_MAX = 20_000
 KNOWN_S = 86_400.0
-"""How long an address that has logged in under a name is spared what strangers do to that name: else anyone
-could lock anyone out by guessing."""
+"""Seconds for which an address that has logged in under a name is not slowed by others' failures for that
+name: otherwise anyone could lock out any user by guessing.
+"""
 
 
 @dataclass(slots=True)
@@ -39,7 +42,7 @@ class _Track:
 class _Tracks:
     """The failed attempts of addresses and names, at most `KEYS_MAX` of them.
 
-    Those that are slowed stay longest: otherwise an attacker could evict them with made-up names.
+    Those that are slowed are kept longest: otherwise an attacker could evict them with invented names.
     """
 
     def __init__(self, options: ThrottleOptions) -> None:
@@ -51,7 +54,7 @@ class _Tracks:
         return len(self._light) + len(self._slowed)
 
     def find(self, key: _Key, now: float) -> _Track | None:
-        """Return what counts against `key` now."""
+        """Return the current track of `key`."""
         track = self._light.get(key) or self._slowed.get(key)
         if track is None or now - track.last > self._options.forget_s:
             return None
@@ -78,7 +81,7 @@ class _Tracks:
 
 
 class LoginThrottle(Protocol):
-    """What says when each login's turn is: a `Throttle`, or one in another process."""
+    """Schedules login attempts: a `Throttle`, or one in another process."""
 
     async def turn(self, address: str, name: str) -> None:
         """Wait until a login may be tried; see `Throttle.turn`."""
@@ -88,7 +91,7 @@ class LoginThrottle(Protocol):
 
 
 class Throttle:
-    """Counts failures and says when each attempt's turn is. Times are Trio's clock, in seconds."""
+    """Counts failures and schedules attempts. Times are Trio's clock, in seconds."""
 
     def __init__(self, options: ThrottleOptions) -> None:
         self._options = options
@@ -132,7 +135,7 @@ class Throttle:
         return start - now
 
     def succeeded(self, address: str, name: str) -> None:
-        """Withdraw an attempt that was right: the name is reset, the address gets this one attempt back."""
+        """Withdraw a successful attempt: the name is reset, the address gets this one attempt back."""
         now = trio.current_time()
         place = counted_address(address)
         self._tracks.drop(("name", name))

@@ -1,6 +1,6 @@
 """Bearer tokens: JSON Web Tokens (RFC 7519) under the best current practice of RFC 8725.
 
-The signature is judged first, by a key whose algorithm is fixed; only then is anything of the token believed.
+The signature is verified first, by a key whose algorithm is fixed; only then are the token's claims used.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ TOKEN_BYTES_MAX = 16_384
 ROLES_MAX = 1_000
 
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
-"""What JSON can spell and UTF-8 cannot: an answer that names such a role could not be written."""
+"""JSON can express these, UTF-8 cannot: an answer that names such a role could not be written."""
 
 
 class Tokens:
-    """Judges tokens.
+    """Verifies tokens.
 
     Args:
-        options: What to demand.
+        options: The rules for tokens.
         ring: The keys.
         memory: Where tokens once verified are remembered, for no longer than they are valid.
         now: Nanoseconds since the epoch.
@@ -132,7 +132,7 @@ class Tokens:
 
 @dataclass(frozen=True, slots=True)
 class _Header:
-    """The header of a token: what anybody may have written, and so typed before anything looks at it.
+    """The header of a token: untrusted, so its types are checked first.
 
     Attributes:
         algorithm: `alg`.

@@ -1,4 +1,4 @@
-"""What the server answers beside the interfaces: health, readiness, metrics, the landing page; and its logs.
+"""Routes outside the interfaces: health, readiness, metrics, the landing page; and logging.
 
-A new metric belongs into `metrics`. Pages and routes for signed-in users are in `api.console`.
+A new metric belongs in `metrics`. Pages and routes for signed-in users are in `api.console`.
 """

@@ -1,8 +1,8 @@
 """`/docs`: the documentation, as `make docs` builds it; and the OpenAPI documents beside it.
 
 The site is files in the package's folder `site`. Its names are read once, and a request is looked up among
-them: no path of a request ever reaches the file system. Nothing here needs a login, as nothing here tells
-more than the software's own pages do.
+them: no path of a request ever reaches the file system. Nothing here needs a login, because it discloses no
+    more than the published documentation.
 """
 
 from __future__ import annotations
@@ -169,7 +169,7 @@ def _headers() -> HeaderFields:
 
 
 def _open_headers() -> HeaderFields:
-    """For what tools in a browser may read from anywhere."""
+    """Return the headers of documents that pages of any origin may read."""
     kept = [(name, value) for name, value in HEADERS.items() if name != "Cross-Origin-Resource-Policy"]
     return [*kept, ("Access-Control-Allow-Origin", "*")]
 

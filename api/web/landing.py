@@ -1,7 +1,7 @@
 """The page at `/`: what this server is, where its interfaces are, and a first command line for each.
 
-It reveals what `/readyz` reveals, and otherwise only what the documentation says: no tenant, no user, no
-version, no number.
+It discloses what `/readyz` discloses, and otherwise only what the documentation says: no tenant, user,
+version or number.
 """
 
 from __future__ import annotations
@@ -73,13 +73,13 @@ def programs_of(interface: str, base: str) -> list[tuple[str, str, str]]:
 
 
 class NotHere(RequestError):
-    """A path that merely begins with an empty segment."""
+    """The path is not `/`: it begins with an empty segment."""
 
     status = 404
 
 
 class NotAllowed(RequestError):
-    """Neither a look at the page nor at its head."""
+    """A method other than GET and HEAD."""
 
     status = 405
 

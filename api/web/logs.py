@@ -1,8 +1,8 @@
 """Logging: one line an event on standard error, as JSON or for people, or one entry in systemd's journal.
 
-What an event says is a constant text plus chosen facts (numbers, ids, names of limits): never a stored value,
-a credential, a query string or a header. An exception is shown by its type and by where it was raised,
-without its message, because messages quote what they complain about.
+An event is a constant text plus chosen facts (numbers, ids, names of limits): never a stored value, a
+credential, a query string or a header. An exception is shown by its type and by where it was raised, without
+its message, because messages quote data.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class JsonFormatter(logging.Formatter):
 
 
 class TextFormatter(logging.Formatter):
-    """The same for people: control characters are escaped, so that no event can pretend to be two."""
+    """The same for people: control characters are escaped, so that one event cannot look like two."""
 
     def format(self, record: logging.LogRecord) -> str:
         """See `logging.Formatter`."""

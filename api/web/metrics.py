@@ -1,4 +1,4 @@
-"""What is counted for operators, in Prometheus' terms. Nothing in it names a client, a key or a value."""
+"""Metrics for Prometheus. None names a client, a key or a value."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ _ENGINE: tuple[tuple[str, str, Callable[[Statistics], float]], ...] = (
     ("retain_storage_full", "1 while the disk has no room for changes.", lambda s: float(s.full)),
     ("retain_storage_failed", "1 once writing has ended, until a restart.", lambda s: float(bool(s.failure))),
 )
-"""What `engine.statistics()` shows, as gauges: name, meaning, value."""
+"""The gauges of `engine.statistics()`: name, meaning, value."""
 
 
 _Family = TypeVar("_Family", CounterMetricFamily, GaugeMetricFamily)
@@ -74,7 +74,7 @@ disable_created_metrics()  # type: ignore[no-untyped-call]
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """What one interface answered since the start.
+    """Counts of one interface since the start.
 
     Attributes:
         requests: How many.

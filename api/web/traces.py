@@ -1,7 +1,7 @@
 """Traces of requests for OpenTelemetry: one span each, sent to a collector in batches. Off by default.
 
-Nothing of OpenTelemetry is imported unless `operations.traces_url` is set. A span says which operation of
-which interface took how long and how it ended; it holds no path, no query, no name and no address.
+Nothing of OpenTelemetry is imported unless `operations.traces_url` is set. A span has the interface,
+operation, duration and status; it contains no path, query, name or address.
 Sources: *Semantic conventions for HTTP spans*; W3C Trace Context, whose `traceparent` is continued.
 """
 
@@ -15,7 +15,7 @@ from retain.api.http.message import Request
 
 PACKAGES: Final = ("opentelemetry.sdk", "opentelemetry.exporter.otlp.proto.http")
 TIMEOUT_S: Final = 5.0
-"""Longest wait for the collector; at a stop, too, for what was not sent yet."""
+"""Longest wait for the collector, also at a stop for unsent spans."""
 _SERVER_ERROR: Final = 500
 
 
@@ -28,12 +28,12 @@ def missing() -> bool:
 
 
 def traces_of(config: OperationsConfig) -> Traces | None:
-    """Return what sends traces; None where the configuration wants none, at no cost."""
+    """Return the sender of traces; None if the configuration has none, at no cost."""
     return None if config.traces_url is None else Traces(config.traces_url)
 
 
 class Traces:
-    """Sends a span for each request, from a thread of the library's; a queue that is full drops spans.
+    """Sends a span for each request, from the library's thread; a full queue drops spans.
 
     Args:
         url: Where the collector takes OTLP over HTTP, such as `http://127.0.0.1:4318/v1/traces`.
@@ -91,5 +91,5 @@ class Traces:
         span.end(end_time=end)
 
     def close(self) -> None:
-        """Send what was not sent yet, and stop. Blocking, `TIMEOUT_S` at most."""
+        """Send the remaining spans, and stop. Blocking, `TIMEOUT_S` at most."""
         self._provider.shutdown()

@@ -1,6 +1,6 @@
 """Stylesheet, scripts and mark of every page, each under an address that changes with its content.
 
-A browser so may keep them for good, and never shows a page of a new version with an old stylesheet.
+So browsers may cache them indefinitely, and never show a page of a new version with an old stylesheet.
 """
 
 from __future__ import annotations
