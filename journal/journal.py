@@ -10,11 +10,22 @@ from retain.journal.compaction.compaction import Compaction
 from retain.journal.disk.interface import Disk
 from retain.journal.erasure.ledger import Ledger, Range, pack_ranges, pack_seqs, ranges_of
 from retain.journal.erasure.locate import Places, Spot
+from retain.journal.erasure.owed import OwedErasures
 from retain.journal.erasure.zero import ErasurePlan, blank, wipe
-from retain.journal.errors import BadTarget, Closed, Corrupt, NoSpace, Shortage, WriteFailed
+from retain.journal.errors import (
+    BadTarget,
+    Closed,
+    Corrupt,
+    Fenced,
+    NoSpace,
+    PositionMismatch,
+    Shortage,
+    Unsettled,
+    WriteFailed,
+)
 from retain.journal.format.limits import ERASE_RANGES, PART_ALIGN, frame_room
 from retain.journal.format.record import Draft, Head, Part, Position, Record, Verb, place
-from retain.journal.log import Committed
+from retain.journal.log import Commit, Committed
 from retain.journal.lookup.contents import Contents
 from retain.journal.options import JournalOptions
 from retain.journal.segments.anchor import anchor_at, write_anchor
@@ -31,6 +42,9 @@ class Journal:
     """An open journal. One thread at a time appends, reserves, erases and anchors; any number read content.
 
     After a write or sync failed, all changes raise `WriteFailed`; what is durable can still be read.
+
+    Where the folder follows a shared log (`JournalOptions.shared`), it receives frames and appends none until
+    `lead`. From then on each frame is committed there first; `Fenced` and `Unsettled` are as final.
     """
 
     def __init__(
@@ -53,6 +67,8 @@ class Journal:
             disk, last, options, entropy, whitening=self._contents.whitening, started=self._add
         )
         self._compaction = Compaction(disk, self._changing, self._replaced)
+        self._owed = OwedErasures()
+        self._turned = 0
         self._lock = RLock()
         self._failure = ""
         self._closed = False
@@ -98,10 +114,57 @@ class Journal:
     def receive(self, committed: Committed) -> list[Record]:
         """Append the next frame of the journal that this one follows, byte for byte; return its records.
 
+        What an erase record among them names is still to be overwritten here: call `blank_owed`. Before a
+        frame with an erased record is written, that is done at once: it says that nothing is left.
+
         Raises `Corrupt` (no such frame) and `NoSpace`, with nothing changed; `WriteFailed`, `Closed`.
         """
         with self._changing("following"):
-            return self._end.receive(committed).records
+            assert self._end.commit is None, "a journal that leads receives nothing"
+            if not self._options.shared:
+                return self._end.receive(committed).records
+            records = self._end.receive(committed, self._before).records
+            try:
+                self._owed.note(records)
+            except ValueError as error:
+                raise Corrupt(f"the frame that ends with record {committed.last}: {error}") from error
+            return records
+
+    def lead(self, commit: Commit, end: Position, segment: int) -> None:
+        """Append from here on, each frame committed by `commit` first.
+
+        `end` and `segment` are where the shared log ends: all of it must have been received. Erasures that
+        are open (`open_erasures`) must be closed before another one begins.
+
+        Raises `PositionMismatch` if this journal ends elsewhere; `WriteFailed`, `Closed`.
+        """
+        with self._changing("beginning to lead"):
+            assert self._options.shared, "a journal that stands alone has nobody to lead"
+            head = self._end.head
+            if head.position != end or head.segment > segment:
+                raise PositionMismatch(
+                    f"this folder's journal ends with record {head.seq} in segment {head.segment}, the "
+                    f"shared log with record {end.seq} in segment {segment}, and they are not the same",
+                    seq=head.seq,
+                )
+            self._end.commit, self._end.least = commit, segment
+            self._keep_for_closing()
+
+    def end_segment(self, time: int) -> bool:
+        """Begin a new segment if the last one is older than `JournalOptions.segment_age_ns` at `time`.
+
+        For a leader that nobody writes to: the shared log drops whole segments only. It begins with an erased
+        record that names nothing. False where nothing was due.
+
+        Raises `NoSpace`, with nothing changed; `WriteFailed`, `Closed`, `Fenced`, `Unsettled`.
+        """
+        with self._changing("ending a segment"):
+            if self._end.kept or self._end.head.seq == self._turned or not self._end.is_aged(time):
+                return False
+            content = pack_seqs([])
+            self._end.make_room(frame_room(len(content)), time)
+            self._turned = self._end.append_own(Verb.ERASED, 0, content, time)
+            return True
 
     def tail(self, after: Position | None = None) -> FileTail:
         """Return a reader of what follows `after`; see `retain.journal.log.Log`."""
@@ -166,11 +229,12 @@ class Journal:
         Raises `NoSpace`, with nothing changed; `WriteFailed`, `Closed`.
         """
         with self._changing("erasing"):
-            assert not self._end.kept, "an erasure has not been ended"
+            assert not self._end.kept, "an erasure has not been ended, or closed"
             content, closing = pack_ranges(plan.ranges), frame_room(_CLOSING_BYTES)
             self._end.make_room(frame_room(len(content)) + closing)
             self._forget(plan.spots)
             plan.seq = self._end.append_own(Verb.ERASE, plan.cause, content, time)
+            self._owed.begun(plan.seq, plan.ranges)
             self._end.kept = closing
             self._compaction.note(plan.spots)
 
@@ -190,17 +254,68 @@ class Journal:
                 raise OSError(str(error)) from error
             finally:
                 self._forget(plan.spots)  # also what was read since the record was appended
+            self._owed.done_here(plan.seq)
 
     def end_erasure(self, plan: ErasurePlan, time: int) -> None:
         """Append the erased record, after `blank`; its room was kept. Raises `WriteFailed`, `Closed`."""
         with self._changing("erasing"):
             self._end.kept = 0
             self._end.append_own(Verb.ERASED, plan.cause, pack_seqs([plan.seq]), time)
+            self._owed.closed([plan.seq])
+
+    # What follows concerns folders that follow a shared log. Each of them carries out every erasure; the
+    # leader closes those that a former leader began.
+
+    @property
+    def blanked(self) -> int:
+        """The last record up to which all that was erased is overwritten in this folder."""
+        seq = self._end.head.seq
+        return min([erase - 1 for erase, _ in self._owed.here] or [seq])
+
+    @property
+    def open_erasures(self) -> list[int]:
+        """Erase records that have no erased record yet; a leader closes them once every node has blanked."""
+        return self._owed.open
+
+    def blank_owed(self) -> None:
+        """Overwrite what received erase records name. From any thread, one at a time.
+
+        Raises `Shortage`: call it again; `WriteFailed`, `Closed`, `Corrupt`.
+        """
+        self._check()
+        for seq, ranges in self._owed.here:
+            plan = ErasurePlan(ranges, self._find(ranges, own=True), 0, seq)
+            with self._changing("erasing"):
+                self._compaction.note(plan.spots)
+            self.blank(plan)
+
+    def close_erasures(self, seqs: Sequence[int], time: int) -> None:
+        """Append the erased record of erasures that a former leader began, once all nodes have blanked.
+
+        Raises `NoSpace`, with nothing changed; `WriteFailed`, `Closed`, `Fenced`, `Unsettled`.
+        """
+        with self._changing("erasing"):
+            content = pack_seqs(seqs)
+            self._end.make_room(frame_room(len(content)))
+            self._end.append_own(Verb.ERASED, 0, content, time)
+            self._owed.closed(seqs)
+            self._keep_for_closing()
+
+    def _keep_for_closing(self) -> None:
+        """Begin no segment, and keep room, while an erasure is open: the last segment tells of it."""
+        seqs = self._owed.open
+        self._end.kept = frame_room(len(pack_seqs(seqs))) if seqs else 0
+
+    def _before(self, records: Sequence[Record]) -> None:
+        """Carry out what is owed before an erased record is written."""
+        if any(record.header.verb == Verb.ERASED for record in records):
+            self.blank_owed()
 
     def finish_erasures(self, ledger: Ledger) -> int | None:
         """Carry out the erasures that a crash interrupted; return how many parts, None if no erasure.
 
-        `open_journal` calls it before anything else is appended. Raises `NoSpace`, `WriteFailed`, `Corrupt`.
+        `open_journal` calls it before anything else is appended. A folder that follows a shared log appends
+        no erased record: whoever leads does. Raises `NoSpace`, `WriteFailed`, `Corrupt`.
         """
         spots = [Spot(*place(at), size) for at, size in ledger.remains]
         for ranges in ledger.interrupted.values():
@@ -209,7 +324,9 @@ class Journal:
             return None
         with self._changing("erasing"):
             blank(self._disk, spots, self._segments)
-            if ledger.interrupted:
+            if self._options.shared:
+                self._owed.interrupted(ledger.interrupted)
+            elif ledger.interrupted:
                 content = pack_seqs(list(ledger.interrupted))
                 self._end.make_room_here(frame_room(len(content)))
                 self._end.append_own(Verb.ERASED, 0, content, self._end.head.time)
@@ -291,7 +408,12 @@ class Journal:
         with self._lock:
             self._check()
             with self._final(doing):
-                yield
+                try:
+                    yield
+                except (Fenced, Unsettled) as error:
+                    # The frame may be in the shared log, or another one in its place: only a start can tell.
+                    self._failure = f"{doing} failed, the journal must be read again by a restart: {error}"
+                    raise
 
     def _check(self) -> None:
         if self._closed:

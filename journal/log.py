@@ -11,7 +11,7 @@ a folder of its own hands each of them to `receive` and then has the same bytes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple, Protocol
 
 from retain.journal.format.record import Draft, Head, Position, Record
@@ -32,6 +32,13 @@ class Committed(NamedTuple):
     offset: int
     last: int
     frame: bytes
+
+
+Commit = Callable[[Committed, int, bytes], None]
+"""Commit a frame that follows a record, where several machines share the log, before it is written here.
+
+The bytes are the Merkle root after it. Raises `Fenced`, `Unsettled`.
+"""
 
 
 class Tail(Protocol):

@@ -24,6 +24,9 @@ class JournalOptions:
     at least what the smallest batch takes; no batch may be larger than `batch_room` then. `step_bytes`: how
     much is reserved at once if the disk has it. `ballast_bytes`: kept to be given back when the disk is full;
     0 for none. `read_handles`: segments kept open for reading.
+
+    `shared`: the folder follows a shared log (`retain.journal.shared`), and appends only while it leads.
+    `segment_age_ns`: a segment also ends when its first record is so old, in nanoseconds; 0: by size alone.
     """
 
     segment_bytes: int = SEGMENT_BYTES
@@ -31,6 +34,8 @@ class JournalOptions:
     step_bytes: int = STEP_BYTES
     ballast_bytes: int = BALLAST_BYTES
     read_handles: int = READ_HANDLES
+    shared: bool = False
+    segment_age_ns: int = 0
 
     def __post_init__(self) -> None:
         assert 0 < self.segment_bytes < 1 << 31, "an offset in a segment must fit into 32 bits"

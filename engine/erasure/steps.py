@@ -37,6 +37,8 @@ class ErasureSteps:
 
     Attributes:
         settle: Return once all followers have applied a record, or are gone; None without followers.
+        blanked: Return once all that an erase record names is overwritten in every other folder from which
+            requests are answered; None where there is no other.
 
     """
 
@@ -47,6 +49,7 @@ class ErasureSteps:
         self._horizon = horizon
         self._turn = trio.Lock()
         self.settle: Callable[[int], Awaitable[None]] | None = None
+        self.blanked: Callable[[int], Awaitable[None]] | None = None
 
     async def erase(self, targets: Sequence[tuple[int, journal.Part]], cause: int) -> None:
         """Erase parts of records physically; see `engine.engine.Engine.erase`."""
@@ -76,6 +79,8 @@ class ErasureSteps:
                 # Before the bytes go: what a follower has in memory of them goes first.
                 await self.settle(self._writer.durable)
             await self._blank(plan)
+            if self.blanked is not None:
+                await self.blanked(plan.seq)
             await self._writer.between_batches(
                 partial(self._append, self._log.end_erasure, plan), self._passed
             )

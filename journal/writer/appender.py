@@ -1,6 +1,10 @@
 """The growing end of an open journal: appends frames in space reserved before.
 
 It takes no lock; `journal.journal` does.
+
+Where the folder follows a shared log, a frame is committed there between its encoding and its writing here.
+A new segment then begins with the frame that is its first, and only once that is committed: so no folder ever
+ends in a segment that the others do not have.
 """
 
 from __future__ import annotations
@@ -13,9 +17,9 @@ from retain.journal.format.codec import Decoder, encode_batch, salts_needed
 from retain.journal.format.frame import Chain, Damage, Frame
 from retain.journal.format.limits import OFFSET_LIMIT
 from retain.journal.format.merkle import Frontier
-from retain.journal.format.record import NO_RESOURCE, Draft, Head, Verb
+from retain.journal.format.record import NO_RESOURCE, Draft, Head, Record, Verb
 from retain.journal.format.whitening import Whitening
-from retain.journal.log import Committed
+from retain.journal.log import Commit, Committed
 from retain.journal.options import JournalOptions
 from retain.journal.segments.files import Segment, create_segment, pack_opener
 from retain.journal.segments.reader import SegmentReader
@@ -28,6 +32,9 @@ class Appender:
 
     `kept` bytes behind the end are for a record that closes what was begun: no room that is found counts
     them, and no new segment begins meanwhile.
+
+    `commit` is where frames are committed first; None where this journal stands alone, or only receives.
+    `least` is the segment that the next frame must not be before.
     """
 
     def __init__(
@@ -41,6 +48,9 @@ class Appender:
         started: Callable[[Segment], None],
     ) -> None:
         self.kept = 0
+        self.commit: Commit | None = None
+        self.least = 0
+        self._turns = False
         self._disk = disk
         self._options = options
         self._entropy = entropy
@@ -50,19 +60,28 @@ class Appender:
         self._frontier = last.chain.frontier
         size, root = self._frontier.size, self._frontier.root()
         self.head = Head(size, last.chain.time, root, last.segment.number, last.offset)
+        self._since = (last.opener.chain.time or last.chain.time) if size >= last.segment.first else 0
         self._live = LiveSegment(disk, last.segment, last.offset)
 
-    def make_room(self, need: int) -> None:
-        """Find room for frames of `need` bytes, in a new segment where this one is full.
+    def make_room(self, need: int, time: int = 0) -> None:
+        """Find room for frames of `need` bytes, in a new segment where this one is full or, at `time`, old.
 
         Raises `NoSpace`, with nothing changed; `OSError`.
         """
         options = self._options
-        is_full = self.head.offset >= options.segment_bytes
-        if is_full and self.head.seq >= self._live.segment.first and not self.kept:
+        is_full = self.head.offset >= options.segment_bytes or self.is_aged(max(time, self.head.time))
+        is_due = is_full and self.head.seq >= self._live.segment.first and not self.kept
+        if is_due and not options.shared:
             self._roll()
+        self._turns = options.shared and (is_due or self.head.segment < self.least)
+        need += self._opener_bytes() if self._turns else 0  # found here, and given to the next segment
         offset = self.head.offset
         self._live.reserve(offset + need + self.kept, min(offset + options.step_bytes, options.segment_bytes))
+
+    def is_aged(self, time: int) -> bool:
+        """Return whether the segment has records of which the first is too old at `time`."""
+        age = self._options.segment_age_ns
+        return bool(age and self._since and time - self._since >= age)
 
     def make_room_here(self, need: int) -> None:
         """Append in this segment even if it is full, with the ballast if necessary."""
@@ -79,38 +98,50 @@ class Appender:
 
         Raises `ValueError`, `OSError`: the latter is final, a full disk included.
         """
-        head = self.head
+        head, turns = self.head, self._turns
+        assert self.commit or not self._options.shared, "a journal that follows appends nothing of its own"
         time = max(time, head.time)
+        number, offset = (head.segment + 1, self._opener_bytes()) if turns else (head.segment, head.offset)
         batch = encode_batch(
             drafts,
             Chain(self._frontier, time),
             head.root,
-            segment=head.segment,
-            offset=head.offset,
-            whitening=self._whitening(head.segment),
+            segment=number,
+            offset=offset,
+            whitening=self._whitening(number),
             salts=self._entropy(salts_needed(drafts)),
         )
-        assert head.offset + len(batch.data) < OFFSET_LIMIT, "reserve() was not called in time"
+        assert offset + len(batch.data) < OFFSET_LIMIT, "reserve() was not called in time"
+        frontier = self._frontier
+        if self.commit is not None:
+            frontier = frontier.copy()
+            for leaf in batch.leaves:
+                frontier.append(leaf)
+            self.commit(Committed(number, offset, frontier.size, batch.data), head.seq, frontier.root())
         try:
-            self._live.file.pwrite(head.offset, batch.data)
+            if turns:
+                self._roll()
+                self._live.reserve(offset + len(batch.data), offset + len(batch.data))
+            self._live.file.pwrite(offset, batch.data)
             self._sync()
         except NoSpace as error:  # after the state has changed there is no way back: as final as any other
             raise OSError(str(error)) from error
-        for leaf in batch.leaves:
-            self._frontier.append(leaf)
-        size, root = self._frontier.size, self._frontier.root()
-        self.head = Head(size, time, root, head.segment, head.offset + len(batch.data))
+        if self.commit is None:
+            for leaf in batch.leaves:
+                frontier.append(leaf)
+        self._frontier = frontier
+        self._end(Head(frontier.size, time, frontier.root(), number, offset + len(batch.data)))
         return batch.addresses
 
-    def receive(self, committed: Committed) -> Frame:
-        """Append a frame of another journal; see `Log.receive`.
+    def receive(self, committed: Committed, met: Callable[[Sequence[Record]], None] | None = None) -> Frame:
+        """Append a frame of another journal; see `Log.receive`. `met` gets its records before it is written.
 
         Raises `Corrupt`, with nothing written; `NoSpace`, `OSError`.
         """
         number, offset, last, data = committed
         head = self.head
         follows = number == head.segment + 1 and head.seq >= self._live.segment.first
-        start = len(pack_opener(self._identity, number, Chain(self._frontier, head.time))) if follows else 0
+        start = self._opener_bytes() if follows else 0
         if (number, offset) != (head.segment + follows, start if follows else head.offset):
             place = f"{number:08x}, offset {offset}"
             raise Corrupt(f"the frame of segment {place} does not follow record {head.seq}", seq=head.seq + 1)
@@ -119,6 +150,8 @@ class Appender:
         frame, frontier, time = checked(data, chain, segment=number, offset=offset, whitening=whitening)
         if frontier.size != last:
             raise Corrupt(f"the frame ends with record {frontier.size}, not {last}", seq=head.seq + 1)
+        if met is not None:
+            met(frame.records)
         if follows:
             self._roll()
         self._live.reserve(offset + len(data), offset + max(len(data), self._options.step_bytes))
@@ -128,7 +161,7 @@ class Appender:
         except NoSpace as error:
             raise OSError(str(error)) from error
         self._frontier = frontier
-        self.head = Head(frontier.size, time, frame.root, number, offset + len(data))
+        self._end(Head(frontier.size, time, frame.root, number, offset + len(data)))
         return frame
 
     def append_own(self, verb: Verb, cause: int, content: bytes, time: int) -> int:
@@ -156,6 +189,17 @@ class Appender:
         self._live = live
         self._started(segment)
         self.head = head._replace(segment=segment.number, offset=size)
+
+    def _end(self, head: Head) -> None:
+        if self.head.seq < self._live.segment.first:
+            self._since = head.time
+        self.head = head
+        self._turns = False
+
+    def _opener_bytes(self) -> int:
+        """Return the length of the next segment's opener."""
+        head = self.head
+        return len(pack_opener(self._identity, head.segment + 1, Chain(self._frontier, head.time)))
 
     def _sync(self) -> None:
         self._live.file.sync()

@@ -1,9 +1,10 @@
-"""What every journal behind the seam must do, over segment files and over a list in memory."""
+"""What every journal behind the seam must do: segment files, alone or leading a shared log, and a list."""
 
 from __future__ import annotations
 
 import errno
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -22,8 +23,10 @@ from retain.journal import (
 from retain.journal.disk.interface import Disk
 from retain.journal.format.frame import Chain
 from retain.journal.segments.files import pack_opener
+from retain.journal.shared.leadership import take_leadership
 from retain.journal.testing.log import MemoryLog
 from retain.journal.testing.memory import MemoryDisk
+from retain.journal.testing.shared import MemoryServer, MemoryShared
 from tests.kit.journals import SMALL, T0, counting_entropy, draft, opened
 
 IDENTITY = bytes(range(16))
@@ -52,11 +55,43 @@ def in_files(identity: bytes = IDENTITY, disk: Disk | None = None) -> Log:
     )
 
 
+def in_shared(identity: bytes = IDENTITY) -> Log:
+    """Return a journal over files that leads a shared log in memory: each frame is committed there first."""
+    draws, rest, now = iter([identity]), counting_entropy(), [1]
+    journal = open_journal(
+        MemoryDisk(),
+        lambda _: None,
+        options=replace(SMALL, shared=True),
+        entropy=lambda size: next(draws, None) or rest(size),
+    )
+    shared, head = MemoryShared(MemoryServer(lambda: now[0])), journal.head
+    shared.create(identity, head.seq, head.root, head.segment)
+    leadership = take_leadership(
+        shared,
+        "n1",
+        "",
+        lease=5.0,
+        clock=lambda: now[0],
+        pause=lambda _: None,
+        entropy=counting_entropy(),
+        holder=bytes(16),
+    )
+    assert leadership is not None
+    journal.lead(leadership.commit, head.position, head.segment)
+    return journal
+
+
 Make = Callable[..., Log]
-KINDS = pytest.mark.parametrize("make", [in_files, in_memory])
+KINDS = pytest.mark.parametrize("make", [in_files, in_memory, in_shared])
 PAIRS = pytest.mark.parametrize(
     ("leader", "follower"),
-    [(in_files, in_files), (in_files, in_memory), (in_memory, in_files), (in_memory, in_memory)],
+    [
+        (in_files, in_files),
+        (in_files, in_memory),
+        (in_memory, in_files),
+        (in_memory, in_memory),
+        (in_shared, in_files),
+    ],
 )
 
 

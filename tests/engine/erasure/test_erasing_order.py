@@ -18,6 +18,7 @@ from retain.engine.blobs.entries import ContentHeaders
 from retain.engine.settings import Asker, DeleteValue, Place, PutValue, SettingsPolicy
 from retain.engine.settings import EncodedValue as Json
 from retain.engine.testing import SteppedClock, verify
+from retain.journal import Part
 from retain.journal.testing.memory import DiskOperation, MemoryDisk
 from tests.engine.persons.test_end import seen
 from tests.kit.engines import SmallOptions
@@ -132,3 +133,21 @@ async def test_no_power_cut_in_the_first_turn_after_a_long_stop_brings_anything_
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     assert await check_order(monkeypatch) > 60
+
+
+async def test_an_erasure_is_closed_only_once_the_other_folders_have_blanked() -> None:
+    waited: list[tuple[int, int]] = []
+    async with open_engine(MemoryDisk(), clock=SteppedClock(), options=OPTIONS) as engine:
+        values = {"k": "text"}
+        await engine.submit(
+            CreateArea(actor="user", name=AREA, resource=engine.entropy(16), values=values, ttl=10**7)
+        )
+        seq = engine.durable
+
+        async def blanked(erase: int) -> None:
+            waited.append((erase, engine.durable))
+
+        engine._erasing.blanked = blanked
+        await engine.erase([(seq, Part.CONTENT)], 3)
+        assert waited == [(seq + 1, seq + 1)]
+        assert engine.durable == seq + 2
