@@ -630,7 +630,7 @@ def test_room_that_not_even_the_smallest_batch_fits_is_a_mistake() -> None:
         JournalOptions(reserve_bytes=smallest - 1)
     assert JournalOptions(reserve_bytes=smallest).batch_room == draft_room(0, 1)
     assert JournalOptions().batch_room == FRAME_ROOM
-    with pytest.raises(AssertionError, match="never needed"):
+    with pytest.raises(AssertionError, match="never used"):
         JournalOptions(reserve_bytes=BATCH_BYTES + 1)
 
 
