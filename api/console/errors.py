@@ -23,21 +23,19 @@ class _Words:
 
 
 _WORDS: Final = {
-    400: _Words(
-        "This request cannot be read", "Nothing was changed. Go back and try it again from its page."
-    ),
+    400: _Words("This request cannot be read", "Nothing was changed. Go back and try again from its page."),
     403: _Words(
         "Your role does not allow this page", "Nothing was changed. An administrator can give you the role."
     ),
-    404: _Words("There is nothing here", "The address may be mistyped, or what it showed was deleted."),
+    404: _Words("There is nothing here", "The address may be mistyped, or its contents were deleted."),
     405: _Words(
         "This page cannot do that", "Nothing was changed. Open the page from the menu and use its buttons."
     ),
     408: _Words("The request took too long", "Nothing was changed. Try it again."),
     413: _Words("That is too large", "Nothing was changed. Send less at once."),
     500: _Words(
-        "The server made a mistake",
-        "It is in the server's log. Nothing says that your request was carried out.",
+        "Internal error",
+        "The server's log has the details. Your request may not have been carried out.",
     ),
 }
 UNPROVEN: Final = _Words(

@@ -22,7 +22,7 @@ def test_the_story_of_an_auditor_and_a_request_for_erasure(page: Open, site: Sit
         tab.get_by_role("link", name="Clear all").click()
         tab.get_by_role("button", name="Verify").click()
         tab.get_by_text("All is there and unchanged").wait_for()
-        tab.get_by_role("button", name="Show what was held").click()
+        tab.get_by_role("button", name="Show what was stored").click()
         tab.locator("#state dt", has_text="Blobs").wait_for()
         tab.get_by_role("link", name="49301234.wav").first.click()
         tab.get_by_role("heading", name="History").wait_for()

@@ -71,7 +71,7 @@ class Emptying:
         """How far it is, with the time that the rest takes at the same rate."""
         seen = self.deleted + self.kept
         text = f"{counted(seen, 'blob')} of {self.total:,}"
-        text += f", {self.kept:,} of them stay" if self.kept else ""
+        text += f", {self.kept:,} of them remained" if self.kept else ""
         seconds = trio.current_time() - self.began
         if seen and seconds > 1:
             text += f", about {span(seconds * max(0, self.total - seen) / seen)} left"
@@ -82,11 +82,11 @@ class Emptying:
         """What came of it, once it has ended."""
         text = f"Deleted {counted(self.deleted, 'blob')} of {self.container}."
         if self.kept:
-            text += f" {counted(self.kept, 'blob')} stayed: held, leased or written meanwhile."
+            text += f" {counted(self.kept, 'blob')} remained: held, leased or written meanwhile."
         if self.stopped:
-            text += " It was stopped; empty it again to go on."
+            text += " It was stopped; empty it again to continue."
         if self.failure:
-            text += f" It ended early: {self.failure}. Empty it again to go on."
+            text += f" It ended early: {self.failure}. Empty it again to continue."
         return text
 
 
@@ -155,7 +155,7 @@ class Emptyings:
             work.failure = str(_first(errors))
         except* Exception as errors:  # a system task that fails would end the server
             LOG.error("unhandled exception while a container was emptied", exc_info=errors)
-            work.failure = "the server made a mistake, which is in its log"
+            work.failure = "an internal error in the server; see its log"
         finally:
             work.done = True
 

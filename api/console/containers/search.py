@@ -35,7 +35,7 @@ _WORD = re.compile(r"[^\s'\"]+")
 def fault_of(text: str, error: QueryError) -> QueryFault:
     """Return what is wrong with `text`, and where."""
     if error.position is None or error.position > len(text):
-        reason = "it ends too soon" if "unexpected end" in error.reason else error.reason
+        reason = "it is incomplete" if "unexpected end" in error.reason else error.reason
         return QueryFault(text, "", "", f"The expression as a whole: {reason}.")
     at = error.position - 1
     before, rest = text[:at], text[at:]

@@ -152,7 +152,7 @@ class Bench:
             work.failure = error.message
         except Exception as error:  # a system task that fails would end the server
             LOG.error("unhandled exception in work for a page", exc_info=error)
-            work.failure = "the server made a mistake, which is in its log"
+            work.failure = "an internal error in the server; see its log"
         finally:
             work.done = True
             self.now = None

@@ -20,7 +20,7 @@ NUMBER: Final = re.compile(r"[0-9a-f]{32}")
 BAD_MOMENT: Final = "Write the moment as 2026-11-28T21:45. It lies between 1970 and 2500."
 
 
-_UNKNOWN: Final = "Choose one of the list."
+_UNKNOWN: Final = "Choose one from the list."
 
 
 class FilterForm(ConsoleForm):
@@ -56,7 +56,10 @@ class FilterForm(ConsoleForm):
         try:
             return Pattern(text)
         except ValueError:
-            self.refuse(name, "A backslash must be followed by the character that it stands for.")
+            self.refuse(
+                name,
+                "Write a backslash before the character that is meant literally; for a backslash write two.",
+            )
             return None
 
     def _moment(self, name: str, zone: tzinfo) -> int | None:

@@ -26,7 +26,7 @@ class TenantForm(ConsoleForm):
 class ReasonForm(ConsoleForm):
     """A legal hold."""
 
-    reason = StringField("Reason", [Filled("Say why, with the case number."), Within(REASON_BYTES)])
+    reason = StringField("Reason", [Filled("Give the reason, such as a case number."), Within(REASON_BYTES)])
 
 
 class TagsForm(ConsoleForm):
@@ -48,7 +48,7 @@ class TagsForm(ConsoleForm):
         try:
             return tuple(check_tags(pairs).items())
         except AzureError as error:
-            self.refuse("tags", _WORDS.get(error.code, "These are no tags."))
+            self.refuse("tags", _WORDS.get(error.code, "These are not valid tags."))
             return None
 
 

@@ -44,7 +44,10 @@ class PersonForm(ConsoleForm):
         try:
             names = (Pattern(name) if set(name) & set("*?\\") else name,) if name else ()
         except ValueError:
-            self.refuse("name", "A backslash must be followed by the character that it stands for.")
+            self.refuse(
+                "name",
+                "Write a backslash before the character that is meant literally; for a backslash write two.",
+            )
             return None
         return Selection(
             users=frozenset([user] if user else ()),
@@ -59,4 +62,4 @@ class PersonForm(ConsoleForm):
 class HoldForm(ConsoleForm):
     """Why something is held."""
 
-    reason = StringField("Reason", [Filled("Say why, such as a case number."), Within(MOST_BYTES)])
+    reason = StringField("Reason", [Filled("Give the reason, such as a case number."), Within(MOST_BYTES)])

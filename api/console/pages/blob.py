@@ -210,7 +210,7 @@ async def lift_hold(call: PageCall, tenant: str, container: str) -> Response:
     found = await find(call, tenant, container, name)
     wanted = next((one for one in found.holds if one.hold_id.hex() == sent.get("hold")), None)
     if wanted is None or wanted.target.kind is not HoldKind.BLOB:
-        raise NotFound("this blob has no such hold of its own", reason="hold")
+        raise NotFound("this hold is already lifted, or belongs to another resource", reason="hold")
     await call.desk.engine.submit(LiftHold(actor=call.actor, hold_id=wanted.hold_id))
     return call.go(blob_address(tenant, container, name), Notice(f"Lifted the hold “{wanted.reason}”."))
 
@@ -241,7 +241,7 @@ async def delete(call: PageCall, tenant: str, container: str) -> Response:
     except EngineError as error:
         if status_of(error) not in (409, 412):
             raise
-        changed = "It was written anew since this page was opened. Look at it again before you delete it."
+        changed = "It was overwritten since this page was opened. Check it before you delete it."
         return call.page(
             "blob-delete.html",
             status=status_of(error),
@@ -250,7 +250,7 @@ async def delete(call: PageCall, tenant: str, container: str) -> Response:
             found=found,
             fault=changed if error.reason == "condition" else _sentence(error),
         )
-    note = Notice(f"Deleted {name}. Its bytes are erased within the time set for erasures.", "hidden")
+    note = Notice(f"Deleted {name}. Its bytes are erased within retention.erase_within_hours.", "hidden")
     return call.go(container_address(tenant, container, prefix=folder_of(name)), note)
 
 

@@ -59,7 +59,7 @@ async def lift(call: PageCall, tenant: str, container: str) -> Response:
     if wanted not in {one.hold_id.hex() for one in shown}:
         raise NotFound("this hold is already lifted, or belongs to another resource", reason="hold")
     lifted = await Rights(call.desk.engine).lift_hold(actor=call.actor, hold=wanted)
-    text = f"Lifted the hold on {lifted['subject']}. What fell due meanwhile is erased now."
+    text = f"Lifted the hold on {lifted['subject']}. Data that became due meanwhile is erased now."
     return call.go(container_address(tenant, container, "holds"), Notice(text))
 
 

@@ -61,7 +61,7 @@ async def add_tenant(call: PageCall) -> Response:
     except EngineError as error:
         words = {
             "account-name": "A name has 3 to 24 lower-case letters and digits.",
-            "tenant-exists": "There is a tenant of this name already.",
+            "tenant-exists": "A tenant of this name already exists.",
         }
         if error.reason not in words:
             raise

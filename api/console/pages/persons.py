@@ -110,7 +110,7 @@ async def erase(call: PageCall) -> Response:
     things = await _things(call, work)
     going = [one for one in things if one.status != HELD]
     if sent.get("sure", "").strip() != confirmation(len(going)) or not going:
-        text = "Nothing was erased: type what the form says. The number may have changed since."
+        text = "Nothing was erased: type the words that the form shows. The number may have changed since."
         return call.go(f"{PERSONS}#erase", Notice(text, "due"))
     names, now = sent.get("names") == "yes", sent.get("when") != "later"
     rights = Rights(call.desk.engine)
@@ -128,9 +128,9 @@ async def erase(call: PageCall) -> Response:
         text += f"{counted(parts, 'part')} of records erased from every file of this server."
     else:
         hours = call.desk.config.retention.erase_within_hours
-        text += f"Clients do not get them any more; they are erased within {hours:g} hours."
+        text += f"They are hidden from clients, and erased within {hours:g} hours."
     if held:
-        text += f" {counted(held, 'thing')} under a legal hold stayed."
+        text += f" {counted(held, 'thing')} under a legal hold remained."
     return call.go(PERSONS, Notice(text, "erased"))
 
 
@@ -152,7 +152,7 @@ async def hold(call: PageCall) -> Response:
         return call.go(f"{PERSONS}#holds", Notice(text, "due"))
     return call.go(
         f"{PERSONS}#holds",
-        Notice(f"{counted(done, 'hold')} set. Nothing of it is erased until they are lifted.", "held"),
+        Notice(f"{counted(done, 'hold')} set. Nothing is erased until they are lifted.", "held"),
     )
 
 
@@ -161,7 +161,7 @@ async def lift(call: PageCall) -> Response:
     lifted = await Rights(call.desk.engine).lift_hold(
         actor=call.actor, hold=(await call.form()).get("hold", "")
     )
-    text = f"Lifted the hold on {lifted['subject']}. What fell due meanwhile is erased now."
+    text = f"Lifted the hold on {lifted['subject']}. Data that became due meanwhile is erased now."
     return call.go(f"{PERSONS}#holds", Notice(text, "live"))
 
 

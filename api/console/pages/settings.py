@@ -342,7 +342,7 @@ async def restore(call: PageCall) -> Response:
     try:
         value, document = await call.desk.settings.earlier(_asker(call), place, (), int(revision))
     except RequestError as error:
-        return error_page(call, error.status, detail="Too many read history now. Try it again.")
+        return error_page(call, error.status, detail="Too many requests are reading history. Try again.")
     await call.desk.engine.submit(
         RestoreValue(
             actor=call.actor,

@@ -76,7 +76,7 @@ async def _by_token(call: PageCall, form: TokenForm) -> Response:
     try:
         found = await call.desk.identity.token_login((form.bearer.data or "").strip())
     except IdentityUnavailable as error:
-        form.refuse("bearer", "The keys that tokens are checked with cannot be read now. Try again shortly.")
+        form.refuse("bearer", "The keys that verify tokens cannot be read now. Try again shortly.")
         return _page(call, password_form, form, error.status, error)
     if found is None:
         form.refuse("bearer", REFUSED)

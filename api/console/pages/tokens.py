@@ -42,12 +42,12 @@ MAY: Final = {
 #: Where a refusal of the action belongs: reason, field, words if the engine's are not the page's.
 _BESIDE: Final[Mapping[str, tuple[str, str]]] = {
     "tenant": ("tenant", "There is no such tenant."),
-    "timezone": ("timezone", "This is no time zone that the server knows."),
-    "date": ("expiry", "There is no such day, or it lies beyond the year 2500."),
-    "token-times": ("expiry", "The expiration must lie in the future, and after the initiation."),
+    "timezone": ("timezone", "The server does not know this time zone."),
+    "date": ("expiry", "This day does not exist, or is after the year 2500."),
+    "token-times": ("expiry", "The expiration must be in the future, and after the initiation."),
     "policy-limit": (
         "revoke",
-        "A container has 5 valid tokens already, as many as it can have. Revoke one below, or tick this.",
+        "A container already has 5 valid tokens, the limit. Revoke one below, or tick this.",
     ),
 }
 

@@ -17,8 +17,8 @@ _WORDS: Final = {
     "Expecting value": "a value is missing here",
     "Unterminated string starting at": "a string begins here and does not end",
     "Extra data": "the JSON has ended before this",
-    "Illegal trailing comma before end of object": "a comma is too much here",
-    "Illegal trailing comma before end of array": "a comma is too much here",
+    "Illegal trailing comma before end of object": "there is a comma too many here",
+    "Illegal trailing comma before end of array": "there is a comma too many here",
 }
 
 

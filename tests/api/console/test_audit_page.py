@@ -108,8 +108,8 @@ async def test_filters_stand_in_the_address(query: str, expected: list[str]) -> 
         ("to=2501-01-01", "to", "Write the moment as"),
         ("resource=x*\\", "resource", "backslash"),
         ("actor=?\\", "actor", "backslash"),
-        ("verb=x", "verb", "Choose one of the list"),
-        ("interface=x", "interface", "Choose one of the list"),
+        ("verb=x", "verb", "Choose one from the list"),
+        ("interface=x", "interface", "Choose one from the list"),
         (f"actor={'x' * 3000}", "actor", "Longer than"),
     ],
 )
@@ -325,7 +325,7 @@ async def test_verification_reads_bodies_and_compares_with_an_old_checkpoint() -
             assert answer.status == status, answer.text
             text = await settled(server, browser)
         assert "the bytes in them are as they were sent" in text
-        assert re.search(r"what the checkpoint over \d+\srecords? signed was not rewritten", text)
+        assert re.search(r"the history signed by the checkpoint over \d+\srecords? is unchanged", text)
 
 
 async def test_what_verification_finds_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -424,7 +424,7 @@ async def test_checkpoint_key_and_receipt_are_files_and_a_receipt_is_checked_her
         ):
             answer = await checked(browser, bad, "<script>alert(1)</script>")
             assert answer.status == 200
-            assert "The receipt does not hold" in answer.text
+            assert "The receipt is not valid" in answer.text
             assert "<script>alert" not in answer.text
 
 

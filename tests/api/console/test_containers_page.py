@@ -96,7 +96,7 @@ async def test_a_tenant_is_added_with_its_containers_as_on_the_command_line() ->
             ("", "Type a name."),
             ("No good", "3 to 24 lower-case letters and digits"),
             (EVIL, "3 to 24 lower-case letters and digits"),
-            ("mytenant", "a tenant of this name already"),
+            ("mytenant", "A tenant of this name already exists"),
         ):
             refused = await browser.send("/console/tenants", {"name": name}, "/console/containers")
             assert (refused.status in (400, 409), words in refused.text) == (True, True), name
@@ -151,7 +151,7 @@ async def test_a_search_finds_by_tags_and_by_the_beginning_of_names() -> None:
         ),
         ("A = CALL", "CALL", "At character 5: put the value in single quotes.", "A = 'CALL'"),
         ("A = 'x' OR B = 'y'", "OR", "At character 9: unexpected &#39;OR&#39;.", None),
-        ("A = 'x' AND", "", "The expression as a whole: it ends too soon.", None),
+        ("A = 'x' AND", "", "The expression as a whole: it is incomplete.", None),
         ("<b>", "&lt;b&gt;", "At character 1: unexpected &#39;&lt;&#39;.", None),
     ],
 )
@@ -278,7 +278,7 @@ async def test_a_hold_needs_a_reason_keeps_the_blob_and_is_lifted() -> None:
         browser = await server.signed_in()
         page = at("/blob", name="x.wav")
         empty = await browser.send(at("/blob/hold"), {"name": "x.wav", "reason": " "}, page)
-        assert (empty.status, "Say why" in empty.text) == (400, True)
+        assert (empty.status, "Give the reason" in empty.text) == (400, True)
         await browser.send(at("/blob/hold"), {"name": "x.wav", "reason": EVIL}, page)
         shown = await browser.get(page)
         assert "held since" in shown.text
@@ -313,7 +313,7 @@ async def test_only_the_version_that_the_page_showed_is_deleted() -> None:
         etag = etag_in(await browser.get(asked))
         await put(server, "a/x.wav", b"new")
         stale = await browser.send(at("/blob/delete"), {"name": "a/x.wav", "etag": etag}, asked)
-        assert (stale.status, "written anew" in stale.text) == (412, True)
+        assert (stale.status, "was overwritten" in stale.text) == (412, True)
         garbage = await browser.send(at("/blob/delete"), {"name": "a/x.wav", "etag": "?"}, asked)
         assert garbage.status == 412
         etag = etag_in(await browser.get(asked))

@@ -53,9 +53,9 @@ async def test_the_chart_and_its_table_say_the_same() -> None:
 
 async def test_an_auditor_sees_it_and_others_do_not() -> None:
     async with console() as server:
-        assert "Held now" in (await (await server.signed_in("Auditor")).get("/console")).text
+        assert "Stored now" in (await (await server.signed_in("Auditor")).get("/console")).text
         own = (await (await server.signed_in("User")).get("/console")).text
-        assert "Held now" not in own
+        assert "Stored now" not in own
         assert "mytenant" not in own
 
 

@@ -107,7 +107,7 @@ async def test_what_is_found_is_shown_as_a_dry_run() -> None:
     [
         ({"user": " "}, "Fill in at least one"),
         ({"tag": "customer"}, "Write the tag as"),
-        ({"name": "x*\\"}, "A backslash must"),
+        ({"name": "x*\\"}, "Write a backslash before"),
         ({"user": "x" * 2000}, "Longer than"),
     ],
 )
@@ -162,7 +162,7 @@ async def test_a_hold_keeps_what_was_found_until_it_is_lifted() -> None:
         browser = await server.signed_in()
         _, number = await found(browser)
         refused = await browser.send(f"{PAGE}/hold", {"found": number, "reason": ""}, PAGE)
-        assert (refused.status, "Say why" in refused.text) == (400, True)
+        assert (refused.status, "Give the reason" in refused.text) == (400, True)
         await browser.send(f"{PAGE}/hold", {"found": number, "reason": EVIL}, PAGE)
         text = (await browser.get(PAGE)).text
         assert "2\u00a0holds set" in text

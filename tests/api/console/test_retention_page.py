@@ -55,7 +55,7 @@ async def test_a_shorter_retention_says_what_it_ends_and_needs_the_name() -> Non
         assert "2\u00a0blobs ended" in page
         assert "new.wav" in page
         assert "old.wav" not in page
-        assert (await browser.get(at("/blob", name="old-held.wav"))).status == 404, "hidden, and kept"
+        assert (await browser.get(at("/blob", name="old-held.wav"))).status == 404, "hidden from clients, but is kept"
 
 
 async def test_a_longer_retention_ends_nothing_and_needs_no_name() -> None:
@@ -96,7 +96,7 @@ async def test_emptying_needs_the_name_and_leaves_what_is_held() -> None:
                 await trio.lowlevel.checkpoint()
         assert await blobs(server) == 1
         said = (await browser.get(at("/remove"))).text
-        assert "Deleted 204\u00a0blobs of recordings. 1\u00a0blob stayed" in said
+        assert "Deleted 204\u00a0blobs of recordings. 1\u00a0blob remained" in said
         log = await browser.get(f"/console/audit?actor=user:ann&resource={NAME}/8.wav")
         assert "Blob deleted" in log.text
 
@@ -143,7 +143,7 @@ async def test_emptying_is_followed_stopped_and_gone_on_with(monkeypatch: pytest
                 await trio.lowlevel.checkpoint()
         assert await blobs(server) == 250
         gate.set()
-        assert "It was stopped; empty it again to go on." in (await browser.get(at("/remove"))).text
+        assert "It was stopped; empty it again to continue." in (await browser.get(at("/remove"))).text
         await browser.send(at("/empty/stop"), {}, at("/remove"))
         assert "It had already ended." in (await browser.get(at("/remove"))).text
         await browser.ask("POST", at("/empty"), form=sent)
@@ -159,7 +159,7 @@ async def test_emptying_that_the_disk_ends_says_so_and_the_server_goes_on(
         await put(server, "x.wav")
         for failure, words in (
             (StorageFull("there is no room on the disk"), "It ended early: there is no room on the disk."),
-            (ZeroDivisionError(), "the server made a mistake, which is in its log"),
+            (ZeroDivisionError(), "an internal error in the server; see its log"),
         ):
             emptyings = Emptyings(server.engine)
 
@@ -199,7 +199,7 @@ async def test_a_container_and_a_tenant_are_held_and_let_go_on_a_page() -> None:
         page = at("/holds")
         assert "Neither this container nor its tenant is held" in (await browser.get(page)).text
         empty = await browser.send(page, {"what": "tenant", "reason": " "})
-        assert (empty.status, "Say why" in empty.text) == (400, True)
+        assert (empty.status, "Give the reason" in empty.text) == (400, True)
         for what in ("container", "tenant"):
             done = await browser.send(page, {"what": what, "reason": f"case <{what}>"})
             assert (done.status, done.location) == (303, page)

@@ -192,7 +192,7 @@ async def test_a_fault_of_ours_is_a_page_and_a_line_in_the_log(
         monkeypatch.setattr("retain.api.console.pages.overview.EVIDENCE", None)
         answer = await browser.get("/console")
         assert answer.status == 500
-        assert "The server made a mistake" in answer.text
+        assert "Internal error" in answer.text
         assert "TypeError" not in answer.text
         assert "unhandled exception in a page" in caplog.text
 

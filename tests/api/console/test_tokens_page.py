@@ -133,14 +133,14 @@ def states(tokens: list[dict[str, Any]]) -> list[str]:
         ({"tenant": "nobody"}, "There is no such tenant.", None),
         ({"tenant": ""}, "Choose a tenant.", None),
         ({"start": "yesterday"}, "Write the day as 2026-11-28.", "start"),
-        ({"start": "2024-02-31"}, "There is no such day", "expiry"),
+        ({"start": "2024-02-31"}, "This day does not exist", "expiry"),
         ({"expiry": ""}, "Choose a day.", "expiry"),
-        ({"expiry": "2001-01-01"}, "must lie in the future", "expiry"),
-        ({"expiry": "2600-01-01"}, "beyond the year 2500", "expiry"),
-        ({"start": "2061-01-01"}, "must lie in the future, and after the initiation", "expiry"),
+        ({"expiry": "2001-01-01"}, "must be in the future", "expiry"),
+        ({"expiry": "2600-01-01"}, "after the year 2500", "expiry"),
+        ({"start": "2061-01-01"}, "must be in the future, and after the initiation", "expiry"),
         ({"expiry_time": "noon"}, "Write the time as 18:00.", "expiry_time"),
-        ({"timezone": "Mars/Base"}, "no time zone that the server knows", "timezone"),
-        ({"timezone": "../../etc/passwd"}, "no time zone that the server knows", "timezone"),
+        ({"timezone": "Mars/Base"}, "server does not know this time zone", "timezone"),
+        ({"timezone": "../../etc/passwd"}, "server does not know this time zone", "timezone"),
     ],
 )
 async def test_a_mistake_is_told_and_changes_nothing(
@@ -166,7 +166,7 @@ async def test_a_container_full_of_tokens_is_told_beside_what_helps() -> None:
             await generate(browser)
         answer = await browser.send(TOKENS, ASKED)
         assert answer.status == 409
-        assert "A container has 5 valid tokens already" in answer.text
+        assert "A container already has 5 valid tokens" in answer.text
         assert 'id="revoke-fault"' in answer.text
 
 
