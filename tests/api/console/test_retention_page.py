@@ -55,7 +55,9 @@ async def test_a_shorter_retention_says_what_it_ends_and_needs_the_name() -> Non
         assert "2\u00a0blobs ended" in page
         assert "new.wav" in page
         assert "old.wav" not in page
-        assert (await browser.get(at("/blob", name="old-held.wav"))).status == 404, "hidden from clients, but is kept"
+        assert (await browser.get(at("/blob", name="old-held.wav"))).status == 404, (
+            "hidden from clients, but is kept"
+        )
 
 
 async def test_a_longer_retention_ends_nothing_and_needs_no_name() -> None:
