@@ -1,4 +1,4 @@
-"""What interfaces need of an engine: of the leader, or of a follower in another process."""
+"""The part of an engine that interfaces use: of the leader, or of a follower in another process."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Value = TypeVar("Value")
 
 
 class EngineAccess(Protocol):
-    """The operations that `Engine` and `Follower` share. What they mean is told there."""
+    """The operations that `Engine` and `Follower` share. They are described there."""
 
     @property
     def disk(self) -> journal.Disk:
@@ -29,7 +29,7 @@ class EngineAccess(Protocol):
 
     @property
     def shortages(self) -> Shortages:
-        """Return what the machine ran short of."""
+        """Return the machine's shortages."""
 
     def now(self) -> int:
         """Return the present, nanoseconds since the epoch. It never decreases, in no process."""
@@ -41,10 +41,10 @@ class EngineAccess(Protocol):
         """Return random bytes from the injected source."""
 
     async def submit(self, command: Command[Value]) -> Value:
-        """Have a command decided and made durable; return its result."""
+        """Decide a command, make it durable, and return its result."""
 
     async def read(self, query: Callable[[State, int], Value]) -> Value:
-        """Return `query(state, now)`: all that was answered before, by any process, is in it, and durable."""
+        """Return `query(state, now)`, of a durable state with everything that any process answered before."""
 
     async def compute(self, work: Callable[[], Value]) -> Value:
         """Run `work`, which keeps a processor busy for long, in a thread; it must not look at the state."""

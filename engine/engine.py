@@ -50,8 +50,8 @@ class Engine:
 
     Attributes:
         state: Live state, for queries inside `read` only.
-        shortages: What the machine ran short of.
-        notices: What opening found and repaired, for the log.
+        shortages: The machine's shortages.
+        notices: Findings and repairs of the opening, for the log.
 
     """
 
@@ -94,10 +94,10 @@ class Engine:
         self._entropy = entropy
 
     def lead(self, board: Board, settle: Callable[[int], Awaitable[None]]) -> None:
-        """Publish what followers need: from here on each durable record and the present.
+        """Publish each durable record and the present to followers from here on.
 
         Args:
-            board: Where to.
+            board: The page to publish on.
             settle: Return once all followers have applied a record, or are gone.
 
         """
@@ -195,7 +195,7 @@ class Engine:
         self._writer.on_sync(callback)
 
     async def sweep(self) -> int:
-        """End all that is due now, without waiting for the reaper; return how many deadlines that were."""
+        """End all due entries, without waiting for the reaper; return the number of their deadlines."""
         return await self._reaper.sweep()
 
     def statistics(self) -> Statistics:
@@ -265,7 +265,7 @@ class Engine:
 
         Raises:
             Exhausted: The machine is short of something.
-            StorageFailed: Writing has ended for good.
+            StorageFailed: Writing has ended until a restart.
             Unavailable: The disk cannot be read.
         """
         bodies = await self._writer.between_batches(lambda: list(live_bodies(self.state)))
@@ -274,11 +274,11 @@ class Engine:
         except OSError as error:
             raise Unavailable(f"the payload files cannot be read: {error}", reason="disk") from error
         self._limits.note_lost({one.body.payload.name for one in lost}, read=read)
-        # Something may have been deleted, with its file, while the files were looked at.
+        # An entry may have been deleted, with its file, while the files were examined.
         return [one for one in lost if one.body.payload.name in self.state.shared.payloads]
 
     async def accept_lost(self, lost: Sequence[Lost], actor: str) -> int:
-        """Write the loss of bodies down and end what held them; return how many there were.
+        """Record the loss of bodies, and end the entries that held them; return the number of bodies.
 
         Raises:
             Unavailable: The storage refuses.
@@ -316,7 +316,7 @@ class Engine:
         return Moment(self._log.head, frozenset(self.state.shared.payloads))
 
     async def accept_clock(self, actor: str) -> None:
-        """Accept the machine's clock as right, because an operator has checked it.
+        """Accept the machine's clock as correct, because an operator has checked it.
 
         A jump is no longer in doubt, a present ahead of the clock returns to it, and a record says so.
 
@@ -324,7 +324,7 @@ class Engine:
             actor: Who accepts it.
 
         Raises:
-            Unavailable: It could not be written down, so the next start will not know.
+            Unavailable: It could not be recorded, so the next start will not know it.
 
         """
         horizon = self._horizon
@@ -370,7 +370,7 @@ class Engine:
             await self._snapshots.take_if_grown(self.options.snapshot_records)
 
     def _rewind(self) -> None:
-        """Return to what is truly on disk, so that reads stay right after writing has ended."""
+        """Restore the durable state, so that reads stay correct after writing has ended."""
         self.state = self.replayed()
 
     def replayed(self) -> State:

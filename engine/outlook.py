@@ -1,6 +1,6 @@
-"""The present contents, and what of them expires in the coming days.
+"""The present contents, and how many of them expire in the coming days.
 
-Counted from indexes: as quick with a million entries as with ten.
+Counted from indexes: as fast with a million entries as with ten.
 """
 
 from __future__ import annotations

@@ -93,13 +93,13 @@ class State:
         records = self.records
         resource = event.resource
         if kind.ROLE is WHOLE and resource not in records.chains and not records.reported:
-            # What `follow` would do, for the most frequent case: a new resource.
+            # The effect of `follow` in the most frequent case: a new resource.
             records.chains[resource] = seq << 4 | (size + 4095 >> 12).bit_length()
         else:
             records.follow(event, stamp)
 
     def skip(self, seq: int, time: int) -> None:
-        """Pass over a record that changes nothing here: the journal's own, or one whose parts were erased."""
+        """Skip a record without effect: the journal's own, or one whose parts were erased."""
         self.seq = seq
         self.time = time
 
@@ -118,7 +118,7 @@ class State:
         return self.permitted(self._decide[type(command)](command, now))
 
     def ahead(self, command: Command[Any]) -> Ahead | None:
-        """Return what a thread is to decide about `command` ahead of its turn; None if that takes no time."""
+        """Return the decision to be made for `command` ahead of its turn; None if deciding is fast."""
         look = self._ahead.get(type(command))
         return None if look is None else look(command)
 

@@ -20,7 +20,7 @@ EPOCH = 1_767_225_600 * SECOND
 class ManualClock:
     """A clock that follows Trio's, which tests replace by an autojump one, and can be stepped.
 
-    To be read first from a Trio task; afterwards from worker threads as well.
+    Read it first from a Trio task; afterwards worker threads may read it as well.
 
     Attributes:
         offset: Nanoseconds between the wall clock and Trio's time.

@@ -135,7 +135,7 @@ class About:
 
 
 def about(record: Record) -> About | None:
-    """Return what the details of `record` say; None if they were erased or there are none."""
+    """Return the details of `record`; None if they were erased or there are none."""
     if not record.details:
         return None
     try:

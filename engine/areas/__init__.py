@@ -1,8 +1,8 @@
 """Areas: forms of keys with texts and files, each key kept for its time to live (Genesys Mobile Services).
 
 An embedding program submits `CreateArea`, `UpdateArea` and `DeleteArea`, and reads with the functions of
-`engine.areas.queries`. Knows no HTTP and no form; the time to live comes with each command, its default is in
-`api.config.interfaces`.
+`engine.areas.queries`. This package has no HTTP and no forms; each command carries its time to live, whose
+default is in `api.config.interfaces`.
 """
 
 from __future__ import annotations

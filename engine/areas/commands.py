@@ -1,4 +1,4 @@
-"""The commands on areas. They carry ids, random bytes and policy with them."""
+"""The commands on areas. They carry all ids, random bytes and policies."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ RESERVED_IDS = frozenset({"custom", "binary"})
 
 @dataclass(frozen=True, slots=True)
 class NewFile:
-    """A file as it came in, or a text of more than `LONG_TEXT_BYTES`.
+    """A file as received, or a text of more than `LONG_TEXT_BYTES`.
 
     Attributes:
         filename: What the client called it, without folders.
@@ -109,7 +109,7 @@ class DeleteArea(Command[None]):
     Attributes:
         name: The id from the client.
         user: The customer the client claims to act for, None if it named none.
-        custom: Only a custom id will do.
+        custom: Only a custom id matches.
 
     """
 

@@ -1,6 +1,7 @@
 """Reading areas: pure functions over the state.
 
-A deadline at or before `now` means gone, sweeper or not (docs/wire/areas.md, section 5).
+A key whose deadline is at or before `now` does not exist, whether or not it was swept (docs/wire/areas.md,
+section 5).
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """The existing areas, and how each event changes them.
 
-An area is a plain tuple and its parts are strings, numbers and tuples again. That is the point: a million of
-them are to stay small, and the garbage collector stops tracking tuples that hold nothing it could collect, so
-it never walks through them.
+An area is a plain tuple and its parts are strings, numbers and tuples again. So a million of them stay small,
+and the garbage collector, which stops tracking tuples without collectable contents, never walks them.
 """
 
 from __future__ import annotations
@@ -97,11 +96,12 @@ def last_end(area: Area) -> int:
 
 
 SHARED_KEYS_MAX = 64
-"""Areas of more keys than this do not share them: no two have the same, and remembering them costs memory."""
+"""Areas with more keys than this do not share them: few have the same keys, and a shared table costs memory.
+"""
 
 
 def shared(names: tuple[str, ...]) -> tuple[str, ...]:
-    """Return these keys, the same object for all areas that have them: most areas of a site have the same."""
+    """Return these keys as one object, shared by all areas with the same keys, as most of a site are."""
     return _shared(names) if len(names) <= SHARED_KEYS_MAX else names
 
 
@@ -155,7 +155,7 @@ class AreasState:
     Attributes:
         areas: Record key to area. Values are replaced, never mutated.
         owned: Customer to the record keys of the customer's areas.
-        size: Bytes in all areas, whether or not the sweeper has been to those that are due.
+        size: Bytes in all areas, including due ones that are not swept yet.
 
     """
 

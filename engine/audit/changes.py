@@ -1,4 +1,4 @@
-"""What each record of one resource changed: its values before and after, as far as they are kept."""
+"""The change of each record of one resource: the values before and after, as far as they are stored."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ MOST_LETTERS = 400
 
 @dataclass(frozen=True, slots=True)
 class ValueChange:
-    """What one record changed.
+    """The change of one record.
 
     Attributes:
-        before: The values before it; None if there were none, or if they are not known any more.
+        before: The values before it; None if there were none, or if they are no longer known.
         after: The values after it; None after an end.
 
     """
@@ -51,7 +51,7 @@ class ValueChange:
     def lines(self) -> list[tuple[str, str]]:
         """Return the difference line by line: a sign (empty, `-` or `+`) and a text.
 
-        Of what did not change, only the lines beside a change are included.
+        Of unchanged lines, only those beside a change are included.
         """
         old, new = _written(self.before), _written(self.after)
         if len(old) + len(new) > 2 * MOST_LINES:

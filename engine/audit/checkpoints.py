@@ -1,7 +1,7 @@
 """Signed checkpoints of the audit log's tree, to be kept by others.
 
-The key (Ed25519) is made at the first start and never leaves the data folder; its name, which is also the
-origin line of every checkpoint, names this log and no other. Formats: C2SP signed-note and tlog-checkpoint.
+The key (Ed25519) is created at the first start and never leaves the data folder. Its name, which is also the
+origin line of every checkpoint, is unique to this log. Formats: C2SP signed-note and tlog-checkpoint.
 """
 
 from __future__ import annotations
@@ -66,8 +66,8 @@ def read_key(disk: Disk) -> Signer:
     """Return the log's key. Blocking.
 
     Raises:
-        NotFound: `audit-key`: no server has made one yet.
-        Invalid: `audit-key`: the file holds none.
+        NotFound: `audit-key`: no server has created one yet.
+        Invalid: `audit-key`: the file contains no key.
     """
     try:
         return Signer.parse(disk.read(KEY_FILE).decode())

@@ -1,7 +1,7 @@
 """The contents of each interface in a state, as plain JSON values.
 
-What was past its deadline at that moment is left out, whether or not it had been swept. Bodies of files and
-blobs are told by size and type only.
+Data past its deadline at that moment is left out, whether or not it had been swept. Bodies of files and blobs
+are shown by size and type only.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def holdings(
     resource: Wanted | None = None,
     number: str | None = None,
 ) -> Iterator[Holding]:
-    """Yield all that `state` holds at `now` (nanoseconds since the epoch), interface by interface."""
+    """Yield the contents of `state` at `now` (nanoseconds since the epoch), interface by interface."""
     for name, held_by in HELD_BY.items():
         if interface not in (None, name):
             continue

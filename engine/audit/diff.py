@@ -17,9 +17,9 @@ class ContentsChange:
 
     Attributes:
         what: `added`, `removed` or `changed`.
-        before: What was held, None if nothing.
-        after: What is held, None if nothing.
-        fields: Paths of what differs in a changed one, as `keys.phone.text`.
+        before: The contents before, None if none.
+        after: The contents after, None if none.
+        fields: Paths of the differences in a changed one, such as `keys.phone.text`.
 
     """
 
@@ -37,7 +37,7 @@ class ContentsChange:
 
 
 def compare_contents(before: Iterable[Holding], after: Iterable[Holding]) -> Iterator[ContentsChange]:
-    """Yield what was added, changed or removed: in the order of `after`, then what was removed.
+    """Yield the changes: added and changed resources in the order of `after`, then removed ones.
 
     A resource is the same as long as its number and kind are. One that was deleted and created again under
     its old name is one removed and one added.

@@ -1,7 +1,7 @@
 """The export of everything stored about a person, as JSON values and files (GDPR, article 15).
 
-What clients still see, what is past its deadline or deleted and not erased yet, earlier versions, and who did
-what. Read from the data folder beside a running server, without a lock; blocking.
+It contains the data that clients see, data past its deadline or deleted and not erased yet, earlier versions,
+and the log. Read from the data folder beside a running server, without a lock; blocking.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from retain.journal.lookup.index import Indexes
 
 CHUNK = 1 << 20
 HIDDEN = "hidden"
-"""The status of what still lives, past its deadline: no client sees it."""
+"""The status of live data past its deadline: no client sees it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +58,11 @@ class Attachment:
 
 @dataclass(frozen=True, slots=True)
 class DossierEntry:
-    """Something that is kept.
+    """One stored resource.
 
     Attributes:
-        facts: What is known of it, as JSON values.
-        files: Its bodies, in the order of `facts["files"]`, which tells their names and sizes.
+        facts: Its facts, as JSON values.
+        files: Its bodies, in the order of `facts["files"]`, which has their names and sizes.
 
     """
 
@@ -71,13 +71,13 @@ class DossierEntry:
 
 
 class Dossier:
-    """What was asked for, at one moment.
+    """An export, at one moment.
 
     Args:
         disk: The data folder.
-        asked: Whose or which data.
-        now: The present, nanoseconds since the epoch: what is past its deadline is marked.
-        progress: Told the sequence number of each record that was read.
+        asked: The selection.
+        now: The present, nanoseconds since the epoch: data past its deadline is marked.
+        progress: Called with the sequence number of each record read.
 
     Raises:
         journal.Corrupt: The journal is damaged.
@@ -103,12 +103,12 @@ class Dossier:
         }
 
     def entries(self) -> Iterator[DossierEntry]:
-        """Yield all that is kept, one resource at a time."""
+        """Yield all stored data, one resource at a time."""
         for subject in self.subjects:
             yield self._entry(subject)
 
     def actions(self, progress: audit.Progress | None = None) -> Iterator[dict[str, Any]]:
-        """Yield what the selected users and actors did, on any resource, as lines of the audit log."""
+        """Yield the actions of the selected users and actors, on any resource, as lines of the audit log."""
         actors = {*self._asked.actors, *(f"user:{user}" for user in self._asked.users)}
         for entry in audit.log(self._disk, audit.Filter(), progress) if actors else ():
             if any(called(entry.actor, actor) for actor in actors):

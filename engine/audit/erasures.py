@@ -15,7 +15,7 @@ _CAUSES = {int(number): name for name, number in CAUSES.items()}
 
 
 class ErasedPart(NamedTuple):
-    """A part of a record that is gone.
+    """An erased part of a record.
 
     Attributes:
         part: `details` or `content`.
@@ -32,7 +32,7 @@ class ErasedPart(NamedTuple):
 
 
 class KnownErasures:
-    """All erasures of a journal, read once, and then only what is new. Blocking; for any thread.
+    """All erasures of a journal, read once, and then only new ones. Blocking; for any thread.
 
     Args:
         disk: Where the journal is.

@@ -1,6 +1,6 @@
-"""What happened since a record, in the words in which others are told: for notifications.
+"""The events after a record, as notifications report them.
 
-Everything is read from the journal when it is told, so what was erased meanwhile is not told any more.
+Each is read from the journal when it is reported, so nothing that was erased meanwhile is reported.
 """
 
 from __future__ import annotations
@@ -52,17 +52,17 @@ _KINDS: Final[dict[type[Event], str]] = {
     ErasureOrdered: "erasure.ordered",
 }
 _ENDS: Final = {"area.deleted": "area.expired", "blob.deleted": "blob.expired"}
-"""What an end is called whose cause is the deadline."""
+"""The kinds of ends whose cause is the deadline."""
 ERASED: Final = "erasure.done"
 KINDS: Final = frozenset({*_KINDS.values(), *_ENDS.values(), ERASED})
-"""Everything that others can be told of."""
+"""All kinds of notifications."""
 _UNTOLD: Final = frozenset((int(Cause.RESTATED),))
-"""Causes of records with which nothing has changed for anybody outside."""
+"""Causes of records without an effect for clients."""
 
 
 @dataclass(frozen=True, slots=True)
 class Happening:
-    """Something that others may be told of.
+    """An event for notifications.
 
     Attributes:
         seq: Sequence number of its record.
@@ -71,7 +71,7 @@ class Happening:
         interface: `areas`, `settings`, `blobs` or `journal`.
         cause: A key of `engine.audit.CAUSES`; empty if there is none.
         resource: The resource's number, 32 hexadecimal digits.
-        names: What names the resource, such as `account`, `container` and `blob`; and `actor`.
+        names: The names of the resource, such as `account`, `container` and `blob`; and `actor`.
         facts: Numbers and types: `size` in bytes, `content_type`, `modified` in nanoseconds, `records`.
     """
 
@@ -86,7 +86,7 @@ class Happening:
 
 
 class Feed:
-    """Reads what happened. Blocking; for any thread.
+    """Reads events. Blocking; for any thread.
 
     Args:
         disk: Where the journal is, which a server may have open.
@@ -96,12 +96,12 @@ class Feed:
         self._trail = Trail(disk)
 
     def after(self, seq: int, durable: int, most: int) -> tuple[list[Happening], int]:
-        """Return what happened after record `seq`, and the last record looked at.
+        """Return the events after record `seq`, and the last record examined.
 
         Args:
             seq: Sequence number.
-            durable: The last record that may be told of.
-            most: Look at this many records at most.
+            durable: The last record that may be reported.
+            most: Most records examined.
 
         Raises:
             Unavailable: The journal cannot be read.
@@ -120,12 +120,12 @@ class Feed:
         return found, last
 
     def at(self, seq: int) -> Happening | None:
-        """Return what record `seq` tells; None if it was erased or tells nothing. Raises `Unavailable`."""
+        """Return the event of record `seq`; None if it was erased or has none. Raises `Unavailable`."""
         return next((told for told in self.after(seq - 1, seq, 1)[0] if told.seq == seq), None)
 
 
 def happening(record: Record) -> Happening | None:
-    """Return what `record` tells others; None if it tells of nothing, or of what was erased."""
+    """Return the event of `record`; None if it has none, or was erased."""
     header = record.header
     about = wire.about(record)
     if about is None:
@@ -147,7 +147,7 @@ def happening(record: Record) -> Happening | None:
 
 
 _NAMES: Final = ("account", "container", "blob", "name", "user", "key", "application", "device")
-"""Fields of details that name something."""
+"""Fields of details that contain names."""
 
 
 def _told(record: Record, kind: str, names: dict[str, str], facts: dict[str, Any]) -> Happening:
@@ -180,15 +180,15 @@ def _facts(event: Event) -> Iterator[tuple[str, Any]]:
 
 
 def epoch_of(changes: Iterable[HistoryChanged], seq: int) -> str:
-    """Return a word for the history that record `seq` belongs to: a restore gives later records a new one."""
+    """Return an id of the history of record `seq`: after a restore, later records have a new one."""
     since = [one for one in changes if one.change != LOSS_ACCEPTED and one.kept < seq]
     return max(since, key=lambda one: one.time).resource.hex()[:8] if since else "0"
 
 
 def rewound(changes: Iterable[HistoryChanged], known: Callable[[str], bool]) -> tuple[int | None, list[str]]:
-    """Return the last record that stayed in all changes of history that are not `known`, and these changes.
+    """Return the last record kept by all changes of history that are not `known`, and these changes.
 
-    None if nothing changed. Who had been told of later records must be told from there on.
+    None if nothing changed. Receivers of later records must be notified again from there on.
     """
     new = [one for one in changes if one.change != LOSS_ACCEPTED and not known(one.resource.hex())]
     return min((one.kept for one in new), default=None), [one.resource.hex() for one in new]

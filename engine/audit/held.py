@@ -1,4 +1,4 @@
-"""The contents at a moment, counted and in part listed, for the page *State at*. Blocking."""
+"""The contents at a moment, counted and partly listed, for the page *State at*. Blocking."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ROWS: Final = 200
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """What was held.
+    """The contents at a moment.
 
     Attributes:
         at: The moment, nanoseconds since the epoch.
@@ -38,7 +38,7 @@ class Held:
 
 
 def held_at(disk: Disk, at: int, resource: Wanted | None, progress: Progress) -> Held:
-    """Replay the journal up to a moment and count what it held.
+    """Replay the journal up to a moment and count its contents.
 
     Raises:
         journal.Corrupt, wire.UnknownEvent, OSError: The journal cannot be read.

@@ -1,4 +1,4 @@
-"""Names that an erasure leaves: a person's name in records about other resources, and until when it stays.
+"""Names that an erasure leaves: a person's name in records about other resources, and when it is erased.
 
 Who did what is kept for the audit period, because others must be able to prove it. Live entries that refer to
 such a record are then restated without the name.
@@ -21,7 +21,7 @@ HOLD = "a legal hold keeps it"
 
 
 class KeptName(NamedTuple):
-    """A record that names somebody and is not erased.
+    """A record that names a person and is not erased.
 
     Attributes:
         entry: Its line of the audit log.
@@ -51,7 +51,7 @@ def kept_names(
         disk: Where the journal is.
         state: The state at its end.
         actors: Who, as the audit log writes it.
-        apart: Resources that are left out: those that are to be erased themselves.
+        apart: Resources that are left out because they are erased themselves.
         policy: The periods.
         progress: Called with the sequence number of each record that was read.
     """

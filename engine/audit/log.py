@@ -34,22 +34,22 @@ _VERB_NAMES = {int(number): name for name, number in VERBS.items()}
 _CAUSE_NAMES = {int(number): name for name, number in CAUSES.items()}
 
 FEW = 16
-"""So many resources are looked up by the index; for more, the whole journal is read."""
+"""Most resources that are looked up by the index; for more, the whole journal is read."""
 LAST_MOMENT = (1 << 63) - 1
 
 Progress = Callable[[int], None]
-"""Told the sequence number of each record that was read."""
+"""Called with the sequence number of each record read."""
 
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """Which records are wanted; what is None does not matter.
+    """A filter of records; a field of None matches all.
 
     Attributes:
         interface: A key of `INTERFACES`.
         resource: The name of a resource, or a pattern of names.
         number: The number of a resource in 32 hexadecimal digits.
-        actor: Who, or a pattern of that.
+        actor: The actor, or a pattern.
         verb: A key of `VERBS`.
         cause: A key of `CAUSES`.
         since: Not before this time, nanoseconds since the epoch.
@@ -81,7 +81,7 @@ class AuditEntry:
         subject: Its name; empty if it has none, or if the details were erased.
         actor: Who did it; empty if the details were erased.
         cause: A key of `CAUSES`, or the number; empty if there is none.
-        erased: Which parts are gone for ever: `details`, `content`.
+        erased: The erased parts: `details`, `content`.
         details: Who and what, as plain JSON values; None if erased or if there are none.
 
     """
@@ -100,7 +100,7 @@ class AuditEntry:
 
 
 def log(disk: Disk, wanted: Filter, progress: Progress | None = None) -> Iterator[AuditEntry]:
-    """Yield what happened, oldest first.
+    """Yield the entries, oldest first.
 
     A resource given by its name is followed by its number, so records whose details were erased are found
     too. A resource given by its number, and a span of time, are looked up in the journal's indexes. A name is
@@ -198,7 +198,7 @@ def state_at(
 ) -> State:
     """Return the state that the journal replays to, up to `time` (nanoseconds; None: its end).
 
-    What was erased since is missing, as if it had never existed.
+    Data erased since is missing, as if it had never existed.
 
     Raises:
         journal.Corrupt: The journal is damaged.
@@ -218,7 +218,7 @@ def state_at(
 
 
 def header_matches(header: Header, wanted: Filter) -> bool:
-    """Return whether a record with this header may be wanted, as far as the header tells."""
+    """Return whether a record with this header may match, as far as the header shows."""
     return (
         (wanted.interface is None or header.interface == INTERFACES[wanted.interface])
         and (wanted.verb is None or header.verb == VERBS[wanted.verb])

@@ -12,10 +12,10 @@ from retain.journal.erasure.ledger import unpack_ranges
 
 
 def odd_records(disk: Disk, progress: Progress | None = None) -> dict[int, Part]:
-    """Return the records whose events do not replay, and the part of each that is to be erased to end that.
+    """Return the records whose events do not replay, and the part of each that must be erased to skip it.
 
-    Of a journal that cannot be read to its end, none: damage is repaired first. Of one that a newer version
-    wrote, none: this version cannot judge its events.
+    None for a journal that cannot be read to its end: damage is repaired first. None for one that a newer
+    version wrote: this version cannot check its events.
 
     Raises:
         OSError: The disk cannot be read.
@@ -29,9 +29,9 @@ def odd_records(disk: Disk, progress: Progress | None = None) -> dict[int, Part]
 
 
 def parts_to_erase(disk: Disk, odd: Iterable[int]) -> dict[int, Part]:
-    """Return the part of each of these records that says it all, without those that an erase record names.
+    """Return the part of each of these records that must be erased, without those that an erase record names.
 
-    The content is enough: replay passes over a record without it. The details, which name an actor, stay.
+    The content is enough: replay skips a record without it. The details, which name an actor, stay.
 
     Raises:
         journal.Corrupt: The journal is damaged.

@@ -2,7 +2,7 @@
 
 A receipt holds the headers of the resource's records, the erase records that name them with the salts that
 open these, for each a proof that it is in the tree (RFC 9162, section 2.1.3), and a signed checkpoint of the
-tree. Whoever trusts the log's public key can check it with nothing else.
+tree. Anyone who trusts the log's public key can check it with nothing else.
 """
 
 from __future__ import annotations
@@ -58,12 +58,12 @@ def receipt(
 
     Args:
         disk: Where the journal is.
-        resource: Whose records.
-        note: A signed checkpoint of this journal; what happened after it is not in the receipt.
+        resource: The resource's number.
+        note: A signed checkpoint of this journal; later records are not in the receipt.
         key: The log's public key.
         names: Also open the details that are not erased yet: names and actors.
-        trail: What is known of where records are; a server has one.
-        known: What is known of erasures; likewise.
+        trail: The known places of records; a server has one.
+        known: The known erasures; likewise.
 
     Raises:
         BadReceipt: There is no record of this resource up to the checkpoint.
@@ -100,7 +100,7 @@ def embedded(text: str) -> str:
 
 
 def parse(data: bytes) -> Receipt:
-    """Return the receipt in a file, JSON or page; it is still to be checked. Raises BadReceipt."""
+    """Return the receipt in a file, JSON or page; it is not checked yet. Raises BadReceipt."""
     if len(data) > MOST_BYTES:
         raise BadReceipt("the receipt is too long")
     try:
@@ -159,7 +159,7 @@ class Gone:
 
     Attributes:
         ordered: When the erase record was written, nanoseconds since the epoch: from then on it is hidden.
-        done: When the record was written that says it is gone; None if the receipt does not show that.
+        done: When the record was written that confirms the erasure; None if the receipt does not show that.
         cause: A number of `engine.Cause`.
 
     """
@@ -174,9 +174,9 @@ class Proven:
     """One record, as a receipt proves it.
 
     Attributes:
-        header: What of it is kept for ever.
-        about: Who and what, if the receipt opens the details.
-        details: The erasure of its details, None if they are not proven to be gone.
+        header: Its header, which is kept for ever.
+        about: Its details, if the receipt opens them.
+        details: The erasure of its details, None if it is not proven.
         content: The erasure of its content; likewise.
 
     """
@@ -189,7 +189,7 @@ class Proven:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a receipt proves.
+    """The facts that a receipt proves.
 
     Attributes:
         checkpoint: The tree that everything is in.
@@ -204,7 +204,7 @@ class Verdict:
 
     @property
     def erased(self) -> bool:
-        """Return whether all content that these records ever had is proven to be gone."""
+        """Return whether all content that these records ever had is proven to be erased."""
         return all(
             one.content is not None and one.content.done is not None
             for one in self.records
@@ -260,7 +260,7 @@ _Range = tuple[int, int, int, Gone]
 
 
 def _erasures_of(shown: Sequence[Mapping[str, Any]], under: Checkpoint) -> list[_Range]:
-    """Return what the erase records name: parts, first and last record, and when."""
+    """Return the targets of the erase records: parts, first and last record, and time."""
     ranges: list[_Range] = []
     for one in shown:
         order = _opened_header(one["erase"], under)

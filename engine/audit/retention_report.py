@@ -21,7 +21,7 @@ BUCKETS: tuple[tuple[str, int], ...] = (
     ("within-30-days", 30 * DAY),
     ("within-365-days", 365 * DAY),
 )
-"""Names, and how long after the moment of the report; what ends later or not at all is counted separately."""
+"""Names, and times after the moment of the report; entries that end later or never are counted separately."""
 LATER, NEVER = "later", "never"
 
 
@@ -36,7 +36,7 @@ class RetentionRow:
         entries: How many keys, documents, blobs and staged blocks.
         size: Bytes of their content.
         ends: Bucket → how many of the entries end in it.
-        held: Under a legal hold as a whole: nothing of it ends.
+        held: Under a legal hold as a whole: no entry ends.
 
     """
 
@@ -58,15 +58,15 @@ class RetentionRow:
 
 @dataclass(frozen=True)
 class RetentionReport:
-    """What a state holds at a moment.
+    """The contents of a state at a moment.
 
     Attributes:
         holdings: Row by row.
         waiting: Records that are no longer needed and not erased, history included.
         kept: Of these, how many a legal hold keeps.
         restating: Entries of which a part is dead, to be restated.
-        oldest_due: Since when the oldest of what waits is, or will be, due; None if nothing waits.
-        lag: By how many nanoseconds that is late.
+        oldest_due: When the oldest waiting record was, or will be, due; None if none waits.
+        lag: By how many nanoseconds it is late.
 
     """
 
@@ -86,7 +86,7 @@ def bucket(end: int | None, now: int) -> str:
 
 
 def report(state: State, now: int, policy: RetentionPolicy, kept: Collection[int] = ()) -> RetentionReport:
-    """Report what `state` holds at `now` (nanoseconds since the epoch). Looks at every entry.
+    """Report the contents of `state` at `now` (nanoseconds since the epoch). Examines every entry.
 
     Args:
         state: The state.

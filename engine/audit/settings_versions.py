@@ -20,7 +20,7 @@ from retain.engine.settings.state import SettingsState
 from retain.journal.lookup.trail import Trail
 
 Recorded = DocumentStated | DocumentChanged | ChangeContinued | DocumentDeleted
-"""What a document's records hold."""
+"""The events of a document."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +29,9 @@ class Version:
 
     Attributes:
         revision: Its number; the ETag ends with it.
-        time: When it came about, nanoseconds since the epoch.
-        actor: Who did it.
-        method: By what; see `SettingsEvent.method`.
+        time: When it was created, nanoseconds since the epoch.
+        actor: Its author.
+        method: The request's method; see `SettingsEvent.method`.
         path: Where in the document.
         value: The whole document afterwards; `MISSING` after a deletion.
 
@@ -53,7 +53,7 @@ def kept_events(trail: Trail, document: Document, durable: int) -> list[tuple[Re
     Args:
         trail: Where the journal's records are.
         document: The document as it is now.
-        durable: The last record that counts.
+        durable: The last record that is read.
     """
     found: list[tuple[Recorded, Stamp]] = []
     for spot in trail.after(document.first - 1, resource=document.resource):
@@ -92,7 +92,7 @@ def versions(records: Iterable[tuple[Event, Stamp]]) -> list[Version]:
         value = MISSING if document is None else document.value
         if document is None and not isinstance(event, DocumentDeleted):
             continue
-        # A restated document is the version it restates: who made that stays.
+        # A restated document is the version that it restates, with its author.
         found.setdefault(
             event.revision, Version(event.revision, stamp.time, event.actor, event.method, event.path, value)
         )

@@ -22,22 +22,22 @@ Value = TypeVar("Value")
 
 ROWS = 50
 MOST_LOOKED_AT = 20_000
-"""Records that one page looks at, however few of them are wanted."""
+"""Most records that one page examines, however few of them match."""
 PAGE_SECONDS = 0.06
-"""After this time a page ends where it is, with a link to go on from there."""
+"""After this time a page ends, with a link to continue from there."""
 
 
 @dataclass(frozen=True, slots=True)
 class TimelinePage:
-    """What one page shows.
+    """The contents of one page.
 
     Attributes:
         entries: Newest first.
-        records: The records that they are about.
-        looked_at: How many records were looked at.
+        records: Their records.
+        looked_at: How many records were examined.
         newer: Record after which newer entries may follow; None if there are none.
         older: Record before which older ones may come; None if there are none.
-        reached: Time of the last record that was looked at if the page ended there, with more to look at.
+        reached: Time of the last record examined, if the page ended early.
 
     """
 
@@ -62,17 +62,17 @@ def page(
 ) -> TimelinePage:
     """Return the newest entries before a record, or the oldest after one.
 
-    A resource's name stands in the details: a record without them, for they were erased, is found by the
-    resource's number alone.
+    A resource's name is in the details: a record whose details were erased is found by the resource's number
+    only.
 
     Args:
         trail: Where the frames of the journal are.
-        wanted: Which entries.
+        wanted: The filter.
         before: Only those before this record.
         after: Only those after it; the page that is nearest.
         rows: How many at most.
-        most: How many records are looked at.
-        seconds: How long; None for no limit. At least one record is looked at.
+        most: Most records examined.
+        seconds: Longest time; None for no limit. At least one record is examined.
         clock: Tells the time, in seconds.
 
     Raises:
@@ -116,7 +116,7 @@ def before(
 
 
 def answered(question: Callable[..., Value], *arguments: Any) -> Value:
-    """Return the answer of a question to the journal.
+    """Return the answer to a query of the journal.
 
     Raises:
         Unavailable: `journal`: it cannot be read.
@@ -130,7 +130,7 @@ def answered(question: Callable[..., Value], *arguments: Any) -> Value:
 
 @dataclass(slots=True)
 class _Found:
-    """What was found, in the order in which it was read; `next` bounds what was not looked at."""
+    """The matches, in the order of reading; `next` bounds the records that were not examined."""
 
     pairs: list[tuple[AuditEntry, Record]] = field(default_factory=list)
     looked_at: int = 0
@@ -140,7 +140,7 @@ class _Found:
 
 @dataclass(frozen=True, slots=True)
 class _Limits:
-    """How much one page does; `until` is a time of `clock`."""
+    """The limits of one page; `until` is a time of `clock`."""
 
     rows: int
     most: int
@@ -148,7 +148,7 @@ class _Limits:
     clock: Callable[[], float]
 
     def reached(self, found: _Found) -> bool:
-        """Return whether the page ends here, with more to look at."""
+        """Return whether the page ends here, with records left."""
         if not found.looked_at:
             return False
         late = self.until is not None and self.clock() >= self.until
@@ -173,7 +173,7 @@ def _found(spots: Iterator[LazyRecord], wanted: Filter, limits: _Limits) -> _Fou
 
 
 def _names_match(spot: LazyRecord, wanted: Filter) -> bool:
-    """Return whether a record's details name the wanted actor and resource; others need not be read."""
+    """Return whether a record's details name the wanted actor and resource."""
     if wanted.actor is None and wanted.resource is None:
         return True
     about = wire.about(Record(spot.header, spot.details(), b"", -1))

@@ -29,11 +29,11 @@ from retain.journal.proofs.note import Checkpoint
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """What checking everything came to.
+    """The result of a verification.
 
     Attributes:
         journal: Frames, tree, parts, erasures, anchor, payload files.
-        events: What is wrong with the events in it; empty if nothing is, or if the journal cannot be read.
+        events: Findings about its events; empty if there are none, or if the journal cannot be read.
         payloads: How many payload files live state refers to; 0 if that is unknown.
         bodies: Whether their bytes were read.
         changes: Restores and repairs of the journal, in a sentence each, the oldest first.
@@ -77,7 +77,7 @@ def verification(
     if bodies and named:
         report = replace(report, findings=(*report.findings, *_wrong_bodies(disk, named, progress)))
     if named is not None and any(one.kind == FindingKind.PAYLOAD for one in report.findings):
-        # A running server may have removed a file, with good reason, after its name was read.
+        # A running server may have removed a file legitimately after its name was read.
         later = _state(disk, [], progress)
         still = set() if later is None else later.shared.payloads
         report = replace(
@@ -95,12 +95,12 @@ def verification(
 def _changes(disk: Disk, state: State | None) -> list[tuple[int, str]]:
     """Return restores and repairs, also those that the next start will record.
 
-    Each comes with the last record that it kept, and with what happened.
+    Each with the last record that it kept, and a sentence.
     """
     found: list[Mended | HistoryChanged] = list(state.history.changes.values()) if state is not None else []
     found += [one for one in read_mended(disk) if state is None or one.number not in state.history.changes]
     found.sort(key=lambda one: one.time)
-    # After content was lost, all records are what they were: every checkpoint still holds.
+    # After content was lost, all records are unchanged: every checkpoint is still valid.
     return [
         (
             sys.maxsize if one.change == LOSS_ACCEPTED else one.kept,
@@ -130,7 +130,7 @@ def _state(disk: Disk, events: list[str], progress: Progress | None) -> State | 
         state.check()
         left = parts_to_erase(disk, odd)
     except journal.JournalError:
-        return None  # the report tells all about it
+        return None  # the report has the findings
     except wire.UnknownEvent as error:
         events.append(str(error))
         return None

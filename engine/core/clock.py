@@ -50,10 +50,10 @@ class SystemClock:
 
 
 class Sighting(NamedTuple):
-    """The times that an earlier run last saw; stored in the data folder for the next start.
+    """The last times that an earlier run recorded, in the data folder, for the next start.
 
     Attributes:
-        present: The time that was vouched for.
+        present: The vouched time, up to which data could be deleted.
         wall: The wall clock.
         monotonic: The monotonic clock. Until the machine restarts, it reveals how long the server was down.
         journal: The time of the journal's last record.
@@ -86,7 +86,7 @@ RIGHT = ClockState(0, 0, 0)
 
 
 class Horizon:
-    """The present as the engine judges it: what has once passed its deadline stays past it.
+    """The engine's present: data that has once passed its deadline stays past it.
 
     The present follows the wall clock forwards. While the wall clock is behind a time that has already
     passed, the present advances with the monotonic clock.
@@ -95,13 +95,13 @@ class Horizon:
     smaller ones that come to more within `CONFIRMATION`, hide data at once but delete nothing: `vouched`
     advances from the time before the jump. The jump is believed only when it has held for `CONFIRMATION`, or
     for `LONG_CONFIRMATION` if it is larger than `EXPLAINED`. Setting the clock back to where it was ends the
-    doubt, and hidden data is visible again. Setting it back by a part of the jump proves nothing.
+    doubt, and hidden data is visible again. Setting it back by a part of the jump restarts the wait.
 
     May be used from any thread.
 
     Args:
         clock: The source of time.
-        floor: A time already vouched for: that of the journal's last record; 0 for a new journal.
+        floor: The earliest possible present: the time of the journal's last record; 0 for a new journal.
         sighting: What the previous run saw, None if unknown.
 
     """
@@ -123,9 +123,9 @@ class Horizon:
         return monotonic + (vouched if doubt is None else doubt.shown)
 
     def publish(self, to: Callable[[int], None]) -> None:
-        """Call `to(skew)` now and at each look: the present minus the monotonic clock, for other processes.
+        """Call `to(skew)`, the present minus the monotonic clock, now and at each clock reading.
 
-        From any thread, before the present that was looked at is used.
+        Called from any thread, before that reading is used.
         """
         with self._lock:
             self._publish = to
@@ -170,7 +170,7 @@ class Horizon:
         return ClockState(0, max(0, skew - vouched), wait)
 
     def sighting(self, journal: int) -> Sighting:
-        """Return what the next start should know. `journal` is the time of the journal's last record."""
+        """Return the times for the next start. `journal` is the time of the journal's last record."""
         monotonic, _, vouched = self._look()
         return Sighting(monotonic + vouched, self._clock.wall(), monotonic, journal)
 
@@ -195,7 +195,7 @@ class Horizon:
             else:
                 if doubt is None:
                     doubt = _Doubt(skew, skew, monotonic)
-                elif abs(skew - doubt.skew) > JUMP:  # it did not hold: the wait starts again
+                elif abs(skew - doubt.skew) > JUMP:  # the jump did not hold: the wait starts again
                     doubt = _Doubt(skew, doubt.shown, monotonic)
                 doubt = doubt._replace(shown=max(doubt.shown, skew))
                 if monotonic - doubt.since >= _confirmation(doubt.shown - self._vouched):

@@ -18,8 +18,8 @@ class ExpireDue(Command[int]):
 
     Attributes:
         limit: Most events in one run.
-        until: Later deadlines are not due, whatever the present is: a clock that jumps between the query and
-            the decision destroys nothing. None: the present alone decides.
+        until: Later deadlines are not due, whatever the present is: a clock jump between query and decision
+            destroys nothing. None: the present alone decides.
 
     """
 

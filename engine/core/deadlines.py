@@ -22,15 +22,15 @@ class DeadlineKind(IntEnum):
 
 
 LOOK_AT = 100_000
-"""Most deadlines that one listing looks at: some 50 ms."""
+"""Most deadlines that one listing examines: some 50 ms."""
 
 _Entry = tuple[int, int, Any]
 
 
 class _Collected:
-    """Deadlines in the order of arrival, nearly that of their times, so sorting them is linear.
+    """Deadlines in the order of arrival, which is nearly that of their times, so sorting is linear.
 
-    Removed ones are purged now and then, so that there are never many more than live ones.
+    Removed ones are purged from time to time, so that live ones are never outnumbered by far.
     """
 
     def __init__(self, entries: Iterable[_Entry]) -> None:
@@ -74,8 +74,8 @@ class Deadlines:
     def in_bulk(self) -> Iterator[None]:
         """Collect entries without order, for replay, and sort them once at the end.
 
-        That is several times cheaper than keeping order through a long history. Nothing may be looked up
-        within.
+        That is several times cheaper than keeping order through a long history. No look-up is allowed within
+        the block.
         """
         ordered = self._entries
         self._entries = cast("SortedList[_Entry]", _Collected(ordered))
@@ -154,8 +154,8 @@ class Deadlines:
         Args:
             kind: What ends.
             at: Nanoseconds since the epoch.
-            skip: How many of them to pass over: those of the moment `at` that were returned before.
-            limit: Most deadlines returned. At most `LOOK_AT` deadlines of all kinds are looked at.
+            skip: How many of them to skip: those of the moment `at` that were returned before.
+            limit: Most deadlines returned. At most `LOOK_AT` deadlines of all kinds are examined.
         """
         entries = islice(self._entries.irange((at, int(kind), "")), LOOK_AT)
         wanted = ((end, key) for end, one, key in entries if one == kind)

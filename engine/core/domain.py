@@ -24,7 +24,8 @@ Expire = Callable[[Any, int], Sequence[Event]]
 class Ahead(ABC):
     """A decision that takes long and is made beside the event loop, before the writer's turn.
 
-    It is made on what was there when this was made, and counts only if that is still there in its turn.
+    It depends on an excerpt of the state, and is valid only if the excerpt is still current in the command's
+    turn.
     """
 
     @abstractmethod
@@ -37,7 +38,7 @@ class Ahead(ABC):
 
 
 LookAhead = Callable[[Any], Ahead | None]
-"""What there is to decide ahead about a command; None if deciding it takes no time."""
+"""Returns the decision to be made ahead for a command; None if deciding is fast."""
 
 
 class Restated(NamedTuple):
@@ -69,7 +70,7 @@ class Restater(ABC):
         return ()
 
     def ahead(self, command: Any) -> Ahead | None:
-        """Return what is to be decided ahead about a `Restate` command; None if deciding it takes no time."""
+        """Return the decision to be made ahead for a `Restate` command; None if deciding is fast."""
         return None
 
     @abstractmethod
@@ -80,7 +81,7 @@ class Restater(ABC):
 
         Args:
             locator: Where the entry is found.
-            resource: Its resource: another one that has the name meanwhile is not touched.
+            resource: Its resource; if another resource has the name meanwhile, it is not touched.
             before: Records up to this one become garbage. 0: those that are apart may stay.
             bodies: Address → body, for those that `bodies` returned; a missing one is requested again.
 
@@ -105,7 +106,7 @@ def first_bytes(held: Iterable[StoredBody | None]) -> Iterator[OnDisk]:
 
 
 class SharedState:
-    """What the slices share: deadlines, record ledger, legal holds, and the payload files in use.
+    """State shared by the slices: deadlines, record ledger, legal holds, and the payload files in use.
 
     Attributes:
         revision: The least revision that a document may get since the last restore or repair.
@@ -198,9 +199,9 @@ class Slice(Protocol):
         """Record that the content of record `seq`, applied with address -1, was written at `address`."""
 
     def freeze(self) -> Frozen:
-        """Return the entries of this moment.
+        """Return the present entries.
 
-        Rows come in the order of the tables, which replay repeats, so equal states give equal rows.
+        Rows are in the order of the tables, which replay repeats, so equal states give equal rows.
         """
 
     def load(self, rows: Iterable[Any]) -> None:

@@ -116,7 +116,7 @@ class StorageFull(Unavailable):
 
 
 class StorageFailed(Unavailable):
-    """A failed write or sync of the journal. Final: only a restart reads back what is truly on disk."""
+    """A failed write or sync of the journal. Final: only a restart restores the durable state."""
 
     code = "storage-failed"
 

@@ -96,8 +96,8 @@ def fact(cls: type[Fact]) -> type[Fact]:
 class Event:
     """Base of all events.
 
-    A subclass declares its `VERB`, its `INTERFACE` and what it means for holds and persons; without these its
-    module fails to import. Each of its fields is in one of two parts: `details` say who did what and are
+    A subclass declares its `VERB`, its `INTERFACE`, and its effects on holds and persons; without these its
+    module does not import. Each of its fields is in one of two parts: `details` say who did what and are
     retained for the audit period; `content` is the data itself, retained until its deadline (FORMAT.md,
     section 5). Nothing of either is in the header.
 
@@ -113,9 +113,9 @@ class Event:
     VERSION: ClassVar[int] = 1
     """Version of the two parts' shapes; `engine/wire.py` upcasts older ones on reading."""
     ROLE: ClassVar[RecordRole]
-    """What the record means to the others of its resource; if a class does not say, the verb does."""
+    """The role of the record among those of its resource; by default, that of the verb."""
     ON_HOLD: ClassVar[OnHold]
-    """What it does that a legal hold may forbid. Each class with a verb declares it."""
+    """The effect that a legal hold may forbid. Each class with a verb declares it."""
     VALUES: ClassVar[str]
     """The field with short values that an export shows, empty for none. Each class with a verb declares it.
     """

@@ -2,9 +2,8 @@
 
 One dict of a million entries stops everything for a tenth of a second whenever it has to grow. This one
 consists of bounded tables, the oldest first, which are dropped when they are empty. Values are stored as
-bytes, so the garbage collector has nothing to walk: Python's collector counts allocations minus
-deallocations, so while a million objects replace a million others it never runs, and then it walks all of the
-new ones at once, three times.
+bytes, which the garbage collector ignores. Python's collector counts allocations minus deallocations: while a
+million objects replace a million others, it never runs, and then it walks all new ones at once, three times.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from typing import Final, Generic, TypeVar
 from retain.engine.core.snapshot_table import SnapshotTable, TableView
 
 GENERATION: Final = 1 << 16
-"""Most entries that a table ever takes in: growing to that size takes a few milliseconds."""
+"""Most entries that are ever added to one table: growing to that size takes a few milliseconds."""
 
 Key = TypeVar("Key")
 Value = TypeVar("Value")

@@ -1,11 +1,11 @@
 """The record ledger: which records live state depends on, which are garbage, and since when.
 
 Pure and part of the state: it depends on the events and the journal's erase records alone, so replay gives
-the same result, also over records that were erased meanwhile. How long garbage may stay is policy
+the same result, also over records that were erased meanwhile. The policy decides how long garbage may stay
 (`engine/core/policy.py`).
 
 A resource depends on a *chain*: the record that contains it whole and those that changed it since. Some
-records hold a thing of their own, such as a file of an area or a block: they are *apart*; the entry refers to
+records contain a separate object, such as a file of an area or a block. They are *apart*: the entry refers to
 them by sequence number, and its slice reports when one becomes garbage.
 """
 

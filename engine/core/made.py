@@ -1,4 +1,4 @@
-"""Which records a request made, for logs that lead from a request to the audit log."""
+"""The records that a request wrote, so that logs lead from a request to the audit log."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from itertools import pairwise
 from typing import Final
 
 MADE: Final[ContextVar[list[int] | None]] = ContextVar("retain_made", default=None)
-"""Where the numbers of records that commands make are added to; None: nobody asks."""
+"""Collects the numbers of records that commands write; None: they are not collected."""
 
 
 def note(records: Iterable[int]) -> None:
-    """Add the numbers of records that a command made, if somebody asks."""
+    """Add the numbers of records that a command wrote, if they are collected."""
     made = MADE.get()
     if made is not None:
         made.extend(records)

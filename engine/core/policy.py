@@ -20,7 +20,7 @@ PATIENCE = 30 * MINUTE
 SLICE_RECORDS = 256
 """Most records erased in one step."""
 SLICE_BYTES = 1 << 20
-"""A step takes no further record after this much content."""
+"""A step adds no further record after this much content."""
 
 Targets = Sequence[tuple[int, Part]]
 """Parts of records to be erased."""

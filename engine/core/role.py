@@ -1,4 +1,4 @@
-"""What an event's record means for the other records of its resource, for legal holds, and for persons."""
+"""The role of an event's record: for other records of its resource, for legal holds, and for persons."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from enum import IntEnum, StrEnum
 from typing import Any
 
 Locator = tuple[Any, ...]
-"""Where a slice finds an entry: the name of a kind of entry, then its name. Strings, numbers and None."""
+"""The key of an entry in its slice: the name of a kind of entry, then its name. Strings, numbers and None."""
 
 
 class RecordRole(IntEnum):
-    """What an event's record means for the other records of its resource."""
+    """The role of an event's record among the records of its resource."""
 
     WHOLE = 1
     """It contains the whole resource: earlier records are no longer needed."""
@@ -25,7 +25,7 @@ class RecordRole(IntEnum):
 
 
 class OnHold(IntEnum):
-    """What an event does that a legal hold may forbid."""
+    """The effect of an event that a legal hold may forbid."""
 
     HARMLESS = 0
     """It ends and overwrites nothing, or the journal retains what it replaces for as long as the hold lasts.
@@ -38,9 +38,8 @@ class OnHold(IntEnum):
     CONTAINER = 3
     """It ends a container with everything in it."""
     REST = 4
-    """It frees the rest of a container that ended before.
-
-    No hold forbids that; but like an event of `CONTAINER` it ends resources that have records of their own.
+    """It removes the rest of a container that ended before. No hold forbids that; but like an event of
+    `CONTAINER`, it ends resources with separate records.
     """
 
 

@@ -1,4 +1,4 @@
-"""Shortages of the machine's resources: detected, counted, and over after a while without one."""
+"""Detect and count shortages of the machine's resources; each is over after a while without one."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SHORT_S = 10.0
 """A shortage counts as over when it has not occurred for this long, in seconds."""
 
 FULL_S = 60.0
-"""The same for a disk without space for a body: bodies ask only for space, nothing asks the disk itself."""
+"""The same for a disk without space for a body: only bodies reveal that, nothing queries the disk itself."""
 
 _ERRNO = {
     errno.EMFILE: DESCRIPTORS,
@@ -37,7 +37,7 @@ _NO_THREAD = "can't start new thread"
 
 
 def shortage_in(error: BaseException) -> str:
-    """Return what the machine was short of when `error` was raised; empty if it is another kind of error."""
+    """Return which resource was short when `error` was raised; empty if it is another kind of error."""
     seen: BaseException | None = error
     while seen is not None:
         if isinstance(seen, OSError) and seen.errno in _ERRNO:

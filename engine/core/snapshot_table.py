@@ -2,8 +2,8 @@
 
 Copying a dict of a million entries stops everything for a quarter of a second. A snapshot table is not
 copied: from the moment on, each change saves the value that it replaces, and reading combines present and
-saved values. While nobody reads a snapshot, a table is as fast as a dict: the methods that save values belong
-to a subclass, which the table's class is switched to for as long as needed.
+saved values. Without a reader, a table is as fast as a dict: the methods that save values belong to a
+subclass, and the table's class is switched to it only while needed.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class TableView(Generic[Key, Value]):
         """List the keys to be read: 25 ms for a million entries.
 
         No change may happen meanwhile, and all changes since the view was made must be durable: entries that
-        they removed come last.
+        they removed are listed last.
         """
         if self._keys is None:
             table = self._table
@@ -77,8 +77,8 @@ class TableView(Generic[Key, Value]):
     def pack_keys(self) -> None:
         """Store the listed keys as bytes.
 
-        The garbage collector would walk a list of a million keys each time until it has grown old, which
-        takes longer than listing them.
+        Otherwise the garbage collector would walk a list of a million keys several times, which takes longer
+        than listing them.
         """
         assert self._keys is not None
         for _ in range(len(self._keys)):
@@ -102,7 +102,7 @@ class TableView(Generic[Key, Value]):
                 if value is not ABSENT:
                     yield key, value
         for part in before:
-            while part:  # one by one: otherwise all values with no other reference would be freed at once
+            while part:  # one by one: otherwise all values without another reference would be freed at once
                 part.popitem()
 
     def note(self, key: Key) -> None:
@@ -120,7 +120,7 @@ class _Watched(SnapshotTable[Key, Value]):
     def _note(self, key: Key) -> None:
         """Save the value of `key` in every view.
 
-        Turn back into a plain table if no view is left, so no method here may go on with `super()`.
+        Turn back into a plain table if no view is left; so no method here may continue with `super()`.
         """
         views = [view for known in self._views if (view := known()) is not None]
         if not views:

@@ -1,7 +1,4 @@
-"""Time as the engine counts it: nanoseconds since 1970-01-01T00:00:00Z, and how it is written for people.
-
-Nothing here reads a clock.
-"""
+"""The engine's time: nanoseconds since 1970-01-01T00:00:00Z, and its text form. Reads no clock."""
 
 from __future__ import annotations
 

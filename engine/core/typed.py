@@ -1,7 +1,7 @@
 """Type checks of commands and events at run time.
 
-A type checker covers programs that use one. An embedding program may not; and what such a command would put
-into the journal is read back at every later start.
+An embedding program may not use a type checker, and a command with a wrong type would enter the journal and
+be read at every later start.
 
 Values are checked a column at a time: checking the types of fifty thousand block ids is one call into C.
 """
@@ -130,7 +130,7 @@ def _plain(kind: Any) -> Accepts:
     if kind is str:
         return _are_texts
     if kind is int:
-        # Of any size: one that is too large for a record is found when the record is made.
+        # Of any size: an integer too large for a record is detected when the record is written.
         return _are_integers
     if kind is float:
         return lambda column: set(map(type, column)) <= {int, float}

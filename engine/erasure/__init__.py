@@ -1,4 +1,4 @@
-"""Erasure: `reaper` ends what is due, `eraser` decides which bytes are due, `steps` has them zeroed.
+"""Erasure: `reaper` ends due entries, `eraser` decides which bytes are due, `steps` zeroes them.
 
 Runs beside requests. One of the folders that import Trio.
 """

@@ -22,7 +22,7 @@ class _Old:
     """A record whose details are due, with the facts that decide whether they can be erased.
 
     `ends_others`: it ended resources that have records of their own. If a hold protects one of those, this
-    record must stay as well: without it a replay would restore the resource.
+        record must stay as well: without it, a replay would restore the resource.
     """
 
     seq: int

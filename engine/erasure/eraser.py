@@ -1,6 +1,6 @@
 """The eraser: removes due bytes physically, in slices that do not disturb requests.
 
-What is due was hidden at its deadline; this is about the bytes. Four kinds of work, in a loop: restate
+Due data was hidden at its deadline; this module erases its bytes. Four kinds of work, in a loop: restate
 partially dead entries, erase details after their audit period, erase garbage, and replace an older snapshot
 that still contains it.
 """
@@ -197,9 +197,9 @@ class Eraser:
             await trio.sleep(min(trio.current_time() - begin, PAUSE_MOST_S))
 
     async def _tidy(self, at_once: bool) -> None:
-        """Give back the space of sparse segments, and write the indexes for the audit's look-ups.
+        """Free the space of sparse segments, and write the indexes for the audit's look-ups.
 
-        Now and then, one segment after the other, in a thread: the journal is written meanwhile.
+        Periodically, one segment after the other, in a thread: the journal is written meanwhile.
         """
         elapsed = self._horizon.elapsed()
         if not at_once and self._tidied is not None and elapsed - self._tidied < TIDY_EVERY:

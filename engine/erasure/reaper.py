@@ -1,4 +1,4 @@
-"""The reaper: ends what is due, to free space. Readers never depend on it."""
+"""The reaper: ends due entries, to free space. Readers never depend on it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ UNLINKS = 64
 
 
 class Reaper:
-    """Expires what is due and removes unused payload files, in bounded slices.
+    """Expires due entries and removes unused payload files, in bounded slices.
 
     Args:
         writer: Expiries are ordinary commands, so other requests are served between two slices.
@@ -54,12 +54,12 @@ class Reaper:
                 await self.sweep()
                 await self._writer.upkeep()
             except (Unavailable, OSError):
-                # Full or failed storage shows in readiness and metrics; what is due stays hidden, and the
-                # next sweep tries again.
+                # Full or failed storage shows in readiness and metrics; due data stays hidden, and the next
+                # sweep tries again.
                 continue
 
     async def sweep(self) -> int:
-        """End all that is due now; return how many deadlines that were.
+        """End all due entries; return the number of their deadlines.
 
         Raises:
             Unavailable: The storage refuses.

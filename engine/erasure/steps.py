@@ -1,4 +1,4 @@
-"""Erasing beside requests: the steps of `journal.journal`, each where it disturbs requests least.
+"""Erase beside requests: the steps of `journal.journal`, each where it delays requests least.
 
 The two records of an erasure are written between batches; zeros are written in a thread, while batches
 continue. The order of durability, and what a crash leaves, are described in `journal/journal.py` alone.
@@ -36,9 +36,9 @@ class ErasureSteps:
         horizon: The present.
 
     Attributes:
-        settle: Return once all followers have applied a record, or are gone; None without followers.
-        blanked: Return once all that an erase record names is overwritten in every other folder from which
-            requests are answered; None where there is no other.
+        settle: Return once all followers have applied a record, or have ended; None without followers.
+        blanked: Return once all parts that an erase record names are overwritten in every other folder from
+            which requests are answered; None if there is no other.
 
     """
 
@@ -76,7 +76,7 @@ class ErasureSteps:
                 partial(self._append, self._log.begin_erasure, plan), partial(self._begun, plan)
             )
             if self.settle is not None:
-                # Before the bytes go: what a follower has in memory of them goes first.
+                # Before the bytes are overwritten, followers drop their copies in memory.
                 await self.settle(self._writer.durable)
             await self._blank(plan)
             if self.blanked is not None:

@@ -1,8 +1,8 @@
-"""What the leader publishes to followers on the same machine: three numbers in shared memory.
+"""Three numbers in shared memory that the leader publishes to followers on the same machine.
 
-Each is written by the leader alone, in one aligned 64-bit store, and read in one load: neither tears. A
-change is published before whoever caused it is answered. So a follower that reads the number after that
-answer was given knows of the change: no message has to arrive first.
+Only the leader writes them, each in one aligned 64-bit store; followers read each in one load: neither tears.
+A change is published before the request that caused it is answered. So a follower that reads the number after
+that answer sees the change, without waiting for a message.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class Board:
     """A page of memory that processes share.
 
     Args:
-        descriptor: Refers to the page. It can be inherited by another process; closing it is its owner's.
+        descriptor: Refers to the page. Another process can inherit it; its owner closes it.
 
     """
 
@@ -66,7 +66,7 @@ class Board:
 
     @property
     def registries(self) -> int:
-        """Return how often what stands in files of its own has changed: keys of accounts, users."""
+        """Return how often the files of account keys and users have changed."""
         return self._numbers[_REGISTRIES]
 
     def publish_registries(self) -> None:
@@ -75,7 +75,7 @@ class Board:
             self._numbers[_REGISTRIES] += 1
 
     def close(self) -> None:
-        """Give the memory back."""
+        """Release the memory."""
         self._numbers.release()
         self._page.close()
 

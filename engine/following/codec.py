@@ -1,11 +1,10 @@
-"""Messages between leader and followers as bytes: msgpack, with extension types for what it has none for.
+"""Messages between leader and followers as bytes: msgpack, with extension types for other classes.
 
-Only values of plain types and of the classes that were registered can be packed, and only such can come out.
-A class goes by its place in the sorted list of names, so both sides must be of one release; `digest` tells.
-Whoever receives a command checks the types of its fields, as of any command (`core.typed.wrong_field`).
-
-Not cattrs, which packs by declared types: it resolves no postponed annotations of named tuples, and needs a
-hook of its own for every union, `Any` and marker object among the commands; and a tuple must stay a tuple.
+Only values of plain types and of registered classes can be packed and unpacked. A class is encoded by its
+index in the sorted list of names, so both sides must run the same release; `digest` verifies that. The
+receiver checks the types of a command's fields, as for any command (`core.typed.wrong_field`). Not cattrs,
+which packs by declared types: it does not resolve postponed annotations of named tuples, and needs a hook for
+every union, `Any` and marker object among the commands; and a tuple must stay a tuple.
 """
 
 from __future__ import annotations
@@ -39,14 +38,14 @@ _ERRORS: Final = {
 
 
 class BadMessage(Exception):
-    """Bytes that are no message of this release, or a value that cannot be one."""
+    """Bytes that are not a message of this release, or a value that cannot be packed."""
 
 
 class Codec:
     """Packs and unpacks messages.
 
     Args:
-        classes: The classes of messages beside the commands, and of what they hold.
+        classes: The classes of messages besides the commands, and of their fields.
 
     """
 
@@ -64,7 +63,7 @@ class Codec:
         """Return the bytes of a value.
 
         Raises:
-            BadMessage: Something in it is of a class that was not registered.
+            BadMessage: It contains a class that is not registered.
 
         """
         try:
@@ -79,7 +78,7 @@ class Codec:
         """Return the value of these bytes.
 
         Raises:
-            BadMessage: They are none.
+            BadMessage: They are not a value.
 
         """
         try:

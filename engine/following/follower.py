@@ -1,4 +1,4 @@
-"""An engine that follows: it answers reads itself, and has the leader decide what changes something."""
+"""A following engine: it answers reads itself, and sends commands to the leader."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from retain.engine.writing.bodies import BodyLimits, Download, Upload, open_body
 from retain.engine.writing.threads import in_thread
 
 SLICE: Final = 2000
-"""Records applied in one go where nobody waits for them, about 20 ms."""
+"""Records applied at once if no request waits for them, about 20 ms."""
 MANY_PARTS: Final = 1000
 """A command whose list has more members than this is packed in a thread."""
 
@@ -36,7 +36,7 @@ Value = TypeVar("Value")
 
 
 class Published(Protocol):
-    """What a leader publishes: `board.Board` on one machine."""
+    """The numbers that a leader publishes: `board.Board` on one machine."""
 
     @property
     def durable(self) -> int:
@@ -48,7 +48,7 @@ class Published(Protocol):
 
 
 class Asks(Protocol):
-    """How a follower reaches its leader: a `link.Link`."""
+    """A follower's connection to its leader: a `link.Link`."""
 
     async def ask(self, message: Any, *, long: bool = False) -> Any:
         """Send a request and return its answer; `long` says that packing it takes long."""
@@ -57,22 +57,22 @@ class Asks(Protocol):
 class Follower:
     """The state, kept at what the leader has made durable.
 
-    Linearizable with the leader and with every other follower: what a request was answered, by whichever of
-    them, is seen by each request that begins after that. A request looks at the published number first, and
-    applies the journal's tail up to it; what it then sees is durable, and its time is the leader's.
+    Linearizable with the leader and with every other follower: a request sees everything that any of them
+    answered before the request began. A request reads the published number first, and applies the journal's
+    tail up to it; everything that it then sees is durable, and its time is the leader's.
 
     Args:
         disk: The data folder.
         loaded: What `load_follower` returned.
         board: What the leader publishes.
-        leader: Where commands go.
+        leader: The connection for commands.
         options: As the leader's.
         clock: The machine's; only its monotonic part counts.
         entropy: The source of ids, salts and keys.
         bodies: Downloads that may hold whole chunks at once.
 
     Attributes:
-        failure: Why this follower cannot go on, empty while all is well: it must be replaced.
+        failure: Why this follower cannot continue and must be replaced; empty if it can.
 
     """
 
@@ -108,7 +108,7 @@ class Follower:
         return self._clock.monotonic() + self._board.skew
 
     def wall(self) -> int:
-        """Return the machine's clock, right or not."""
+        """Return the machine's clock, whether or not it is right."""
         return self._clock.wall()
 
     def entropy(self, size: int) -> bytes:
@@ -116,13 +116,13 @@ class Follower:
         return self._entropy(size)
 
     async def submit(self, command: Command[Value]) -> Value:
-        """Have the leader decide a command and make it durable; return its result.
+        """Let the leader decide a command and make it durable; return its result.
 
         Cancelled before it is sent, it did not happen; from then on the wait is shielded. When this returns
-        or refuses, this follower has applied what the command did.
+        or raises a refusal, this follower has applied the command's effects.
 
         Raises:
-            StorageFailed: Also where the leader is gone: whether the command happened is unknown.
+            StorageFailed: Also if the leader has ended: whether the command happened is unknown.
             EngineError: See `engine.writing.writer.Writer.submit`.
 
         """
@@ -132,7 +132,7 @@ class Follower:
             long = self.state.ahead(command) is not None or _has_many_parts(command)
             decided = await self._leader.ask(Submit(command), long=long)
         except StorageFailed:
-            # What was staged for it may be referred to: the next start removes it if not.
+            # An event may refer to its staged files; otherwise the next start removes them.
             self.state.shared.disown()
             raise
         assert isinstance(decided, Decided)
@@ -145,11 +145,11 @@ class Follower:
         return cast("Value", decided.result)
 
     async def read(self, query: Callable[[State, int], Value]) -> Value:
-        """Return `query(state, now)` of a state that has all that was answered before.
+        """Return `query(state, now)` of a state with everything that was answered before.
 
         Raises:
             EngineError: Whatever the query raised.
-            StorageFailed: This follower cannot go on.
+            StorageFailed: This follower cannot continue.
             Exhausted: The machine is short of a resource.
 
         """
@@ -217,7 +217,7 @@ class Follower:
 
         Raises:
             StorageFailed: It cannot be read: this follower must be replaced.
-            Exhausted: The machine is short of a resource; the next call goes on.
+            Exhausted: The machine is short of a resource; the next call continues.
 
         """
         state = self.state
@@ -241,14 +241,14 @@ class Follower:
             callback(state.seq)
 
     async def receive(self, message: Any) -> Any:
-        """Take what the leader says.
+        """Handle a message from the leader.
 
         Raises:
             EngineError: It could not be followed.
 
         """
         if isinstance(message, Durable):
-            with suppress(Unavailable):  # `failure` tells, and whoever asks next
+            with suppress(Unavailable):  # `failure` has the reason, and the next request raises it
                 await self._follow(message.seq)
         elif isinstance(message, Settle):
             await self._follow(message.seq)
@@ -263,7 +263,7 @@ class Follower:
             await trio.lowlevel.checkpoint()
 
     def close(self) -> None:
-        """Close all files, forget all contents."""
+        """Close all files, drop all cached contents."""
         self._log.close()
         self._payloads.close()
 
@@ -295,7 +295,7 @@ def load_follower(disk: journal.Disk, until: int) -> tuple[State, journal.Follow
     """Return the state at record `until`, which is durable, and the journal's files at that place. Blocking.
 
     As at a start, it comes from the newest snapshot and the records after it, or from all records. The
-    process that holds the lock has judged what is missing in them.
+    process that holds the lock has already handled missing records.
 
     Raises:
         journal.Corrupt: The journal is damaged.

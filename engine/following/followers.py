@@ -1,4 +1,4 @@
-"""The leader's side: the followers that are connected, what they are told, and what they ask for."""
+"""The leader's side: the connected followers, and the messages to and from them."""
 
 from __future__ import annotations
 
@@ -20,10 +20,11 @@ LOG = logging.getLogger("retain.following")
 FACTS_S: Final = 0.5
 """How often followers get the leader's statistics, in seconds."""
 NEWS_S: Final = 0.01
-"""Least time between two messages that records became durable, in seconds. Requests do not wait for them; who
-watches for changes does."""
+"""Least time between two messages that records became durable, in seconds. Requests do not wait for them;
+watchers of changes do.
+"""
 LOOK_S: Final = 0.2
-"""How often the leader looks at its clock for the followers where nothing else makes it look, in seconds."""
+"""Seconds between two clock readings that the leader makes for the followers."""
 SETTLE_S: Final = 10.0
 """A follower that has not applied a record after this long, in seconds, is dropped: it must end."""
 
@@ -32,8 +33,8 @@ class Followers:
     """All followers of an engine.
 
     Args:
-        engine: It decides.
-        board: Where it publishes.
+        engine: The deciding engine.
+        board: The page on which it publishes.
 
     """
 
@@ -49,17 +50,17 @@ class Followers:
         return len(self._links)
 
     def add(self, link: Link, drop: Callable[[], None]) -> None:
-        """Count a follower in. From here on an erasure waits for it; it must not have begun to answer.
+        """Add a follower. From here on, erasures wait for it; it must not have begun to answer.
 
         Args:
             link: The connection to it.
-            drop: End its process, at once and for certain.
+            drop: Kill its process.
 
         """
         self._links[link] = drop
 
     def remove(self, link: Link) -> None:
-        """Count a follower out, once its process has ended."""
+        """Remove a follower, once its process has ended."""
         self._links.pop(link, None)
         left, self._left = self._left, trio.Event()
         left.set()
@@ -92,7 +93,7 @@ class Followers:
             try:
                 await link.ask(Settle(seq), shielded=False)
             except EngineError:
-                pass  # it cannot follow, or has gone already
+                pass  # it cannot follow, or has ended already
             else:
                 return
         LOG.error("a follower does not respond and is stopped", extra={"facts": {"record": seq}})
@@ -102,7 +103,7 @@ class Followers:
             await self._left.wait()
 
     async def run(self) -> None:
-        """Tell the followers the news until cancelled."""
+        """Send news to the followers until cancelled."""
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._tell_news)
             nursery.start_soon(self._tell_facts)

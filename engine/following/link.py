@@ -22,11 +22,11 @@ LOG = logging.getLogger("retain.following")
 MESSAGE_BYTES: Final = 16 << 20
 """Longest message: a command fills at most a frame of the journal, 4 MiB."""
 AHEAD_BYTES: Final = 1 << 20
-"""Whoever sends waits while more than this waits to be sent."""
+"""A sender waits while more than this is queued."""
 LONG_BYTES: Final = 128 << 10
 """Longer requests are unpacked in a thread: a document of 4 MiB takes tens of milliseconds."""
 ASKED_MOST: Final = 512
-"""Requests of one side that wait for an answer at once. More wait their turn; nothing of theirs was sent."""
+"""Requests of one side that wait for an answer at once. Further ones wait, unsent."""
 UNKNOWN: Final = (
     "the deciding process has ended: whether this change was made is unknown; check before you try again"
 )
@@ -37,12 +37,12 @@ Handle = Callable[[Any], Awaitable[Any]]
 class Link:
     """One end of a connection.
 
-    `run` must be running for anything to arrive. Where the connection ends, requests under way raise
-    `StorageFailed`, because what they asked for may have happened, and new ones `EngineClosed`.
+    `run` must be running for anything to arrive. If the connection ends, requests under way raise
+    `StorageFailed`, because they may have taken effect, and new ones `EngineClosed`.
 
     Args:
         stream: The connection.
-        codec: Of both sides.
+        codec: The codec of both sides.
 
     """
 
@@ -66,9 +66,9 @@ class Link:
 
         Raises:
             EngineError: The other side refused.
-            StorageFailed: The connection ended: what came of it is unknown.
+            StorageFailed: The connection ended: the outcome is unknown.
             EngineClosed: It had ended before; nothing was sent.
-            TooLarge: The message is; nothing was sent.
+            TooLarge: The message is too large; nothing was sent.
 
         """
         body = await in_thread(self._codec.pack, message) if long else self._codec.pack(message)
@@ -102,7 +102,7 @@ class Link:
         return answer
 
     async def tell(self, message: Any) -> None:
-        """Send a message that expects no answer. Where the connection has ended, nothing happens."""
+        """Send a message that expects no answer. If the connection has ended, nothing happens."""
         body = self._codec.pack(message)
         if not self.closed:
             await self._wait_for_room()
@@ -113,11 +113,11 @@ class Link:
         """Receive until the connection ends, or until cancelled.
 
         Args:
-            handle: Return the answer to a request, or raise an `EngineError`; its result does not count for
-                other messages, which it gets one after the other.
+            handle: Return the answer to a request, or raise an `EngineError`; its result is ignored for
+                messages without an answer, which it gets one after the other.
 
         Raises:
-            BadMessage: The other side sent what is none.
+            BadMessage: The other side sent a malformed message.
 
         """
         try:
@@ -159,7 +159,7 @@ class Link:
                 call[1].append(self._codec.unpack(body))
                 call[0].set()
         elif number:
-            # Beyond so many at work, what comes waits unread.
+            # Beyond this many requests under way, further messages wait unread.
             await _take(self._served)
             nursery.start_soon(self._serve, number, body, handle)
         else:
@@ -211,7 +211,7 @@ class Link:
 
 
 async def _take(places: trio.Semaphore) -> None:
-    """Take one of the places; where one is free, no other task has a turn meanwhile."""
+    """Take one of the places; if one is free, without a checkpoint."""
     try:
         places.acquire_nowait()
     except trio.WouldBlock:

@@ -1,4 +1,4 @@
-"""What leader and followers say to one another, beside commands and their results."""
+"""Messages between leader and followers, besides commands and their results."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from retain.engine.statistics import Statistics
 
 @dataclass(frozen=True, slots=True)
 class Hello:
-    """A follower's first word, to be answered with a `Welcome`.
+    """A follower's first message, answered with a `Welcome`.
 
     Attributes:
         process: Its process number.
-        digest: Of the codec: the two must be of one release.
+        digest: The codec's digest: both sides must run the same release.
 
     """
 
@@ -37,13 +37,13 @@ class Submit:
 
 @dataclass(frozen=True, slots=True)
 class Decided:
-    """What came of a command.
+    """The outcome of a command.
 
     Attributes:
         seq: A durable record at or after all that the command recorded: apply up to it before answering.
         result: The command's result.
-        refusal: The error that was raised instead; None if it was done.
-        records: The numbers of the records that it made.
+        refusal: The error that was raised instead; None if it succeeded.
+        records: The numbers of the records that it wrote.
 
     """
 
@@ -55,7 +55,7 @@ class Decided:
 
 @dataclass(frozen=True, slots=True)
 class Durable:
-    """Records became durable; followers that wait for changes look at them.
+    """Records became durable; followers with watchers apply them.
 
     Attributes:
         seq: The last of them.
@@ -67,7 +67,7 @@ class Durable:
 
 @dataclass(frozen=True, slots=True)
 class Settle:
-    """To be answered once the follower has applied a record, and its memory holds nothing that it erased.
+    """Answered once the follower has applied a record, and its memory contains no data that it erased.
 
     Attributes:
         seq: The record.
@@ -79,7 +79,7 @@ class Settle:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """The leader's statistics, sent now and then.
+    """The leader's statistics, sent periodically.
 
     Attributes:
         statistics: These.
@@ -90,7 +90,7 @@ class Facts:
 
 
 KINDS: tuple[type[Any], ...] = (Hello, Submit, Decided, Durable, Settle, Facts, Statistics, ClockState)
-"""What a codec has to know beside the commands."""
+"""The classes that a codec needs besides the commands."""
 
 Message = Any
-"""One of these, or of whatever else both sides registered."""
+"""One of these, or of any other class that both sides registered."""

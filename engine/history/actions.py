@@ -1,6 +1,6 @@
-"""What operators did that changes no data: users added or removed, exports taken. For the audit log alone.
+"""Operators' actions that change no data: users added or removed, data exported.
 
-The codes are in `engine/wire.py`.
+For the audit log only. The codes are in `engine/wire.py`.
 """
 
 from __future__ import annotations
@@ -66,11 +66,11 @@ class UserRemoved(Event):
 
 @fact
 class DataExported(Event):
-    """Somebody exported all that is stored of some resources; `resource` is the random number of this action.
+    """Everything stored of some resources was exported; `resource` is the random number of this action.
 
     Attributes:
-        things: How many things it is about.
-        numbers: Their resources' numbers, joined.
+        things: How many resources were exported.
+        numbers: Their numbers, joined.
     """
 
     VERB: ClassVar[Verb] = Verb.PUT
@@ -85,7 +85,7 @@ class DataExported(Event):
 
     @classmethod
     def subject(cls, details: Mapping[str, Any]) -> str:
-        """Return how much it is about."""
+        """Return how much was exported."""
         return f"export of {details['things']}"
 
 
@@ -121,11 +121,11 @@ class RecordUserRemoved(Command[None]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordExport(Command[None]):
-    """Record that somebody takes everything that is stored of some resources, before they get it.
+    """Record an export of everything stored of some resources, before it is made.
 
     Attributes:
         resource: The number of this action.
-        numbers: The resources it is about.
+        numbers: The exported resources.
     """
 
     resource: bytes

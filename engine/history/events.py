@@ -15,7 +15,7 @@ from retain.journal import Verb
 from retain.journal.mended import Mended
 
 LOSS_ACCEPTED = "loss accepted"
-"""The `change` of an event that gives up content; the journal itself is as it was."""
+"""The `change` of an event that records lost content; the journal itself is unchanged."""
 HISTORY = "history"
 """The first word of the locator; the number of the change follows."""
 
@@ -31,9 +31,9 @@ class HistoryChanged(Event):
         root: The tree's root there.
         lost: The last record known to have been lost; `kept` if none is.
         source: Which backup: when it was taken and of which record; empty for a repair.
-        losses: What was given up, in words, at most `MOST_LOSSES`.
-        revision: Revisions of documents go on from here.
-        modified: Writes of blobs are dated from here on at the earliest, nanoseconds since the epoch.
+        losses: The lost data, in words, at most `MOST_LOSSES`.
+        revision: Revisions of documents continue from here.
+        modified: The earliest date of later writes of blobs, nanoseconds since the epoch.
 
     """
 
@@ -59,7 +59,7 @@ class HistoryChanged(Event):
 
     @classmethod
     def subject(cls, details: Mapping[str, Any]) -> str:
-        """Return what was done to which records."""
+        """Return the change, and the records it affected."""
         if details["change"] == LOSS_ACCEPTED:
             return f"{LOSS_ACCEPTED}: {len(details['losses'])} bodies"
         return f"{details['change']} to record {details['kept']}"
@@ -102,12 +102,12 @@ class ErasureOrdered(Event):
 
 @fact
 class ClockAccepted(Event):
-    """An operator accepted the machine's clock as right; `resource` is the random number of this action.
+    """An operator accepted the machine's clock as correct; `resource` is the random number of this action.
 
     Times in nanoseconds since the epoch.
 
     Attributes:
-        clock: What the machine's clock said.
+        clock: The time of the machine's clock.
         present: The time of the server until then.
         vouched: The time up to which it would have destroyed data.
 
@@ -134,7 +134,7 @@ class ClockAccepted(Event):
 
 
 def told_change(change: HistoryChanged | Mended) -> str:
-    """Return what was done, for an auditor, in one sentence without its end."""
+    """Return the change in one sentence without its full stop, for an auditor."""
     if change.change == LOSS_ACCEPTED:
         return f"the loss of content was accepted: {'; '.join(change.losses)}"
     source = f" from {change.source}" if change.source else ""

@@ -19,11 +19,13 @@ from retain.engine.history.events import HISTORY, ClockAccepted, ErasureOrdered,
 from retain.journal.mended import Mended
 
 LEAP = 1 << 32
-"""More changes than any document had since the last change of history: numbers given out since are passed."""
+"""More changes than any document had since the last change of history, so that numbers assigned since are
+skipped.
+"""
 LEAP_BYTES = 5
-"""Random bytes of a leap beyond that. With them a number of the history that was lost is not given again."""
+"""Random bytes of a leap beyond that, so that a number of the lost history is not assigned again."""
 TICKS = 1 << 20
-"""Writes of blobs are dated later by up to so many ticks of 100 ns, at random, for the same reason."""
+"""Writes of blobs are dated later by up to this many ticks of 100 ns, at random, for the same reason."""
 MOST_LOSSES = 100
 
 
@@ -32,7 +34,7 @@ class RecordChange(Command[bool]):
     """Record what a restore or repair did to the journal. Result: whether it was not recorded already.
 
     Attributes:
-        mended: What it left to be recorded.
+        mended: The note it left to be recorded.
         random: Eight random bytes.
 
     """
@@ -53,7 +55,7 @@ class OrderErasure(Command[None]):
         numbers: The resources it is about; none if it is about all that is due.
         held: How many of these a legal hold keeps.
         at_once: Whether it is to be carried out at once.
-        names: Whether names and actors go as well.
+        names: Whether names and actors are erased as well.
 
     """
 
@@ -73,7 +75,7 @@ class RecordClock(Command[None]):
 
     Attributes:
         resource: The number of the action.
-        clock: What the machine's clock says, nanoseconds since the epoch, as the others.
+        clock: The time of the machine's clock; like the others, nanoseconds since the epoch.
         present: The time of the server until then.
         vouched: The time up to which it would have destroyed data.
 
@@ -91,7 +93,7 @@ class HistorySlice:
     """The changes as `engine.core.domain.Slice`.
 
     Attributes:
-        shared: Where the counters of the other slices go on from.
+        shared: Where the counters of the other slices continue from.
         changes: Number of the change → its event.
 
     """
@@ -129,7 +131,7 @@ class HistorySlice:
 
     def changed(self, event: HistoryChanged, _stamp: Stamp) -> None:
         """Apply `HistoryChanged`."""
-        # Who did it is kept for the audit period only, so live state does not hold it.
+        # The actor is kept for the audit period only, so live state does not contain it.
         self.changes[event.resource] = replace(event, actor=KEEPER, cause=Cause.RESTATED)
         self.shared.revision = max(self.shared.revision, event.revision)
         self.shared.modified = max(self.shared.modified, event.modified)
@@ -202,7 +204,7 @@ def _accept(command: RecordClock, _now: int) -> Decision[None]:
 
 
 class _ChangeRestater(Restater):
-    """A change as it is, without who made it."""
+    """Rewrites a change unchanged, without its actor."""
 
     def __init__(self, history: HistorySlice) -> None:
         self._history = history

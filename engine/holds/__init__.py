@@ -1,7 +1,7 @@
-"""Legal holds: what is held is not erased, does not expire, and cannot be deleted or overwritten.
+"""Legal holds: held data is not erased, does not expire, and cannot be deleted or overwritten.
 
-This ends when every hold on it is lifted. An embedding program submits `SetHold` and `LiftHold`; the eraser
-calls `HoldsSlice.held`. Knows areas, settings and blobs, and is imported by none of them.
+It is released when every hold on it is lifted. An embedding program submits `SetHold` and `LiftHold`; the
+eraser calls `HoldsSlice.held`. This package imports areas, settings and blobs; none of them imports it.
 """
 
 from __future__ import annotations

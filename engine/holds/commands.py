@@ -30,9 +30,9 @@ class SetHold(Command[Hold]):
         hold_id: 16 random bytes.
         kind: What it is; `RESOURCE` finds the live resource with that number, if there is one.
         names: What `engine.holds.target.NAMES` lists for the kind.
-        resource: Its number, if only the resource with that number will do: where the name means nothing or
-            something else by now, the records of that number are held.
-        reason: Why: a case number.
+        resource: Its number, if only the resource with that number is meant: if the name now means nothing or
+            another resource, the records of that number are held.
+        reason: The reason, such as a case number.
 
     """
 

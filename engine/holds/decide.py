@@ -1,4 +1,4 @@
-"""Decides commands about holds, and which other events a hold forbids. Reads the state, changes nothing."""
+"""Decide commands about holds, and refuse events that a hold forbids. Reads the state, changes nothing."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def restate(holds: HoldsState, command: RestateHold, _now: int) -> Decision[bool
 
 
 def _target(holds: HoldsState, command: SetHold) -> HoldTarget:
-    """Return what the command names, with its number.
+    """Return the target of the command, with its number.
 
     Raises:
         NotFound: `target`.
@@ -119,7 +119,7 @@ def _resource_of(holds: HoldsState, kind: HoldKind, names: tuple[Any, ...]) -> b
 
 
 def living(holds: HoldsState, resource: bytes) -> HoldTarget | None:
-    """Return what live state has under a number; None if nothing. Looks at everything there is."""
+    """Return the live entry with a number; None if there is none. Examines all entries."""
     for key, area in holds.areas.areas.items():
         if area[0] == resource:
             return HoldTarget(HoldKind.AREA, resource, split_key(key))
@@ -137,7 +137,7 @@ def living(holds: HoldsState, resource: bytes) -> HoldTarget | None:
 
 
 def refuse_held(holds: HoldsState, events: Iterable[Event]) -> None:
-    """Refuse a decision that would end or overwrite what is held.
+    """Refuse a decision that would end or overwrite held data.
 
     Restating it is no change, and lost content no longer exists.
 

@@ -26,7 +26,7 @@ def _read_target(details: dict[str, Any]) -> HoldTarget:
 
 @fact
 class HoldEvent(Event):
-    """Something about a hold; `resource` is the hold's own number, not that of what it keeps.
+    """An event of a hold; `resource` is the hold's own number, not that of its target.
 
     Attributes:
         target: What is held.

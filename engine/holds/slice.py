@@ -24,7 +24,7 @@ from retain.engine.holds.target import Hold, HoldKind, HoldTarget
 class HoldsSlice(HoldsState):
     """The holds as `engine.core.domain.Slice`.
 
-    It comes first among the slices, so that what others load is armed or held from the start.
+    It is the first of the slices, so that deadlines that others load are suspended from the start.
     """
 
     name = "holds"
@@ -88,7 +88,7 @@ class HoldsSlice(HoldsState):
 
 
 class HoldRestater(Restater):
-    """A hold, recorded again as it is."""
+    """Rewrites a hold unchanged."""
 
     def __init__(self, holds: HoldsState) -> None:
         self._holds = holds

@@ -1,4 +1,4 @@
-"""The rights of persons: finding everything that is stored about one (`find`), and ending it (`end`).
+"""The rights of persons: find everything stored about a person (`find`), and end it (`end`).
 
-Knows every domain, and is imported by none of them.
+Imports every domain; none imports it.
 """

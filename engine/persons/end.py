@@ -20,7 +20,7 @@ from retain.engine.settings.state import SettingsState
 
 
 class PersonalData(Protocol):
-    """What of the state is looked at: all that holds data about persons, and the holds."""
+    """The part of the state with data about persons, and the holds."""
 
     @property
     def areas(self) -> AreasState:
@@ -37,7 +37,7 @@ class PersonalData(Protocol):
 
 
 class Ended(NamedTuple):
-    """What became of one resource that was to be erased.
+    """The outcome for one resource to be erased.
 
     Attributes:
         target: Which.
@@ -55,10 +55,10 @@ LIVING, ENDED, HELD = "living", "ended", "held"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EndSubjects(Command[tuple[Ended, ...]]):
-    """End these resources, on request of the person whom they are about. What is held stays.
+    """End these resources, on request of the person concerned. Held ones stay.
 
     Attributes:
-        targets: What; a number that meanwhile belongs to nothing living is passed over.
+        targets: The resources; a number without a live entry is skipped.
 
     """
 
@@ -68,7 +68,7 @@ class EndSubjects(Command[tuple[Ended, ...]]):
 
 
 def status_of(state: PersonalData, target: HoldTarget) -> str:
-    """Return whether it lives (past its deadline or not), has ended, or is held."""
+    """Return whether it is live (past its deadline or not), has ended, or is held."""
     details = target.named() if target.kind is HoldKind.BLOB else None
     if state.holds.held(target.resource, details):
         return HELD
@@ -76,7 +76,7 @@ def status_of(state: PersonalData, target: HoldTarget) -> str:
 
 
 def end(state: PersonalData, command: EndSubjects, _now: int) -> Decision[tuple[Ended, ...]]:
-    """Delete, with the cause `erasure-request`, what lives and is not held."""
+    """Delete live resources that are not held, with the cause `erasure-request`."""
     results = tuple(Ended(target, status_of(state, target)) for target in command.targets)
     events: list[Event] = []
     for target, status in results:
@@ -99,7 +99,7 @@ def _living(state: PersonalData, target: HoldTarget) -> bool:
 
 
 def _of_blob(state: PersonalData, target: HoldTarget) -> list[type[BlobDeleted] | type[BlocksDropped]]:
-    """Return the events that end a blob, and what is staged under its name."""
+    """Return the events that end a blob, and the blocks staged under its name."""
     account, name, blob = target.names
     container = state.blobs.trace(account, name)
     if container is None:

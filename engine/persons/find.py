@@ -1,7 +1,7 @@
 """Finds what is stored about a person, a tenant or a query in the journal (GDPR, articles 15 and 17).
 
-The journal knows more than live state: also what was overwritten or deleted and is not erased yet. So it is
-what is searched, and nothing that any client can still see, or any file still holds, is missed.
+The journal contains more than live state: also data that was overwritten or deleted and is not erased yet. So
+it is searched, and misses nothing that a client can see or a file contains.
 """
 
 from __future__ import annotations
@@ -22,29 +22,30 @@ from retain.journal.lookup.history import history
 Progress = Callable[[int], None]
 
 FEW = 64
-"""So many resources are looked up one by one; for more, the whole journal is read once."""
+"""Most resources that are looked up one by one; for more, the whole journal is read once."""
 
 INTERFACES: dict[HoldKind, str] = {
     HoldKind.AREA: "areas",
     HoldKind.DOCUMENT: "settings",
     HoldKind.BLOB: "blobs",
 }
-"""What data is kept as, and where. Containers, tokens and holds are none: they hold nothing about the persons
-whose data they are there for (`Data.NONE`)."""
+"""The interface of each kind of personal data. Containers, tokens and holds are not among them: they contain
+nothing about persons (`Data.NONE`).
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
-    """Whose or which data. What is named adds up; only `names` and `tags`, the query, narrow each other.
+    """A selection of data. Selectors are combined with OR; only `names` and `tags` with AND.
 
     Attributes:
         users: User names of the settings interface.
         customers: `gms_user` of the areas interface.
         tenants: Accounts of the blob interface.
-        actors: Who did something, as the audit log writes it, or patterns of that.
+        actors: Actors as the audit log writes them, or patterns of them.
         resources: Numbers, 16 bytes each.
         names: Names as the audit log writes them, or patterns of them.
-        tags: Blob tags that all must have been set, in one record of the blob.
+        tags: Blob tags that must all have been set in one record of the blob.
 
     """
 
@@ -91,7 +92,7 @@ class Selection:
 
 @dataclass(slots=True)
 class Subject:
-    """Something that is kept, and what of it the journal holds.
+    """A stored resource, and its records in the journal.
 
     Attributes:
         target: What it is: kind, number, names.
@@ -126,7 +127,7 @@ class Subject:
 
 
 def _size(content: bytes) -> int:
-    """Return the bytes of the values in a content, as people count them: without packing and digests."""
+    """Return the bytes of the values in a content, without packing and digests."""
     return _size_of(msgpack.unpackb(content, strict_map_key=False))
 
 
@@ -149,19 +150,19 @@ def _size_of(value: Any) -> int:
 
 
 def kind_of(about: wire.About | None) -> HoldKind | None:
-    """Return what kind of data a record is about; None if about none, or if its details were erased."""
+    """Return the kind of a record's data; None if it has none, or if its details were erased."""
     if about is None or about.kind is None:
         return None
     return HoldKind(about.kind.DATA) if about.kind.DATA else None
 
 
 def target_of(kind: HoldKind, resource: bytes, details: Mapping[str, Any]) -> HoldTarget:
-    """Return what a record is about."""
+    """Return the target of a record."""
     return HoldTarget(kind, resource, tuple(details[name] for name in NAMES[kind]))
 
 
 def recorded(disk: journal.Disk, asked: Selection, progress: Progress | None = None) -> list[Subject]:
-    """Return all that was ever selected and that the journal still knows, in the order of first records."""
+    """Return all resources that ever matched and still have records, in the order of first records."""
     found: dict[bytes, Subject] = {}
     records = _records_of(disk, asked.resources) if asked.by_number else journal.scan(disk)
     for record in records:
@@ -197,7 +198,7 @@ def remains(
     Args:
         disk: Where the journal is.
         resources: Whose records.
-        names: Also the details: who did what, and what it was called.
+        names: Also the details: names and actors.
     """
     found: list[tuple[int, journal.Part]] = []
     for record in _records_of(disk, resources):

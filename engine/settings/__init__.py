@@ -1,8 +1,8 @@
 """Settings: JSON configuration at application, user and device level, with roles (SAP Mobile Services).
 
 An embedding program submits the commands of `engine.settings.commands` and reads with
-`engine.settings.queries`. Knows no HTTP and no session; who asks, and what the operator allows, come with
-each command.
+`engine.settings.queries`. This package has no HTTP and no sessions; each command carries its caller and the
+operator's policy.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""What a write may contain and what it may change: the rules before anything is decided.
+"""Checks of a write's content and of its permissions, before it is decided.
 
-They are in docs/wire/settings.md, sections 6 and 7.
+The rules are in docs/wire/settings.md, sections 6 and 7.
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ from retain.engine.settings.state import SettingsState
 from retain.engine.settings.value import EncodedValue, check_body, same
 
 UNREACHABLE = frozenset({"", ".", ".."})
-"""Names that no URL can carry to us: collapsed or removed on the way (docs/wire/settings.md, section 2)."""
+"""Names that cannot be in a URL: clients and proxies collapse or remove them (docs/wire/settings.md, section
+2).
+"""
 
 
 def target_path(command: SettingsWrite, own: Document | None) -> Path:
@@ -99,7 +101,7 @@ def authorise(
 
 
 def check_result(command: SettingsWrite, old: dict[str, Any], new: Any, touched: Iterable[str]) -> None:
-    """Check what a write would leave.
+    """Check the result of a write.
 
     Role lists must be lists, set by a caller who may; new configurations must be created by a caller who may.
 
@@ -131,7 +133,7 @@ def check_bounds(state: SettingsState, command: SettingsWrite, own: Document | N
     """Check the bounds on documents, applications and devices. A write that shrinks always passes.
 
     Raises:
-        QuotaExceeded: One would be passed.
+        QuotaExceeded: A bound would be exceeded.
     """
     policy, place = command.policy, command.place
     grown = size - (own.size if own else 0)
@@ -192,6 +194,6 @@ def check_conditions(state: SettingsState, command: SettingsWrite, shown: str, *
 def missing(hidden: Any) -> Exception:
     """Return the error for a target that the asker does not see.
 
-    It is 403 if the target may be in what is hidden from the asker (docs/wire/settings.md, section 4).
+    It is 403 if the target may be in the part hidden from the asker (docs/wire/settings.md, section 4).
     """
     return NotFound(NO_SUCH) if isinstance(hidden, Missing) else Forbidden(NO_RIGHT, reason="role")

@@ -1,7 +1,7 @@
-"""Long requests: which they are, and how they are decided beside the event loop.
+"""Recognise long requests, and decide them beside the event loop.
 
-A document may hold half a million values. Whatever visits all of them is done in a worker thread, on an
-excerpt of the state; the writer then only checks that the excerpt still agrees with the state.
+A document may hold half a million values. A request that visits all of them is decided in a worker thread, on
+an excerpt of the state; the writer then only checks that the excerpt still agrees with the state.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from retain.engine.settings.sliced import LONG_BYTES, SLICE_VALUES, is_small
 from retain.engine.settings.state import SettingsState
 
 FEW_PATHS = 16
-"""So many places in a long document may be looked at in the event loop."""
+"""Most places in a long document that are examined in the event loop."""
 
 
 class SettingsAhead(Ahead):
@@ -164,7 +164,7 @@ def _is_narrow(value: Any, path: Path) -> bool:
 
 
 def concerned(state: SettingsState, places: Iterable[Place]) -> list[Document]:
-    """Return those of the documents that there are."""
+    """Return the documents that exist."""
     found = map(state.documents.get, places)
     return [document for document in found if document is not None]
 

@@ -1,4 +1,4 @@
-"""The commands on settings. They carry the policy and all random bytes with them."""
+"""The commands on settings. They carry the policy and all random bytes."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ class RestoreValue(SettingsWrite):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImportDocument(Command[bool]):
-    """State one level document in full, past roles, ownership and the rule on arrays.
+    """Record one level document in full, without regard to roles, ownership and the rule on arrays.
 
     See docs/wire/settings.md, section 11.26. Result: whether that changed the document.
 

@@ -1,4 +1,4 @@
-"""Decides what clients ask for: docs/wire/settings.md, sections 3, 7 and 8.
+"""Decide clients' commands: docs/wire/settings.md, sections 3, 7 and 8.
 
 Reads the state, returns events, changes nothing.
 """
@@ -60,7 +60,7 @@ def deciders(state: SettingsState) -> Mapping[type[Command[Any]], Callable[[Any,
 
 
 class _Target:
-    """What a write is about, looked up once.
+    """The target of a write, looked up once.
 
     Attributes:
         own: The document of the place itself.
@@ -108,7 +108,9 @@ class _Target:
         old = own.value if own else {}
         if not created and whole is None and own is None and not changes:
             check_conditions(self.state, command, self.view.tag, exists=not isinstance(self.present, Missing))
-            return Decision((), WriteResult(created, self.view.tag))  # nothing of one's own comes of it
+            return Decision(
+                (), WriteResult(created, self.view.tag)
+            )  # the level has no document of its own, and the write creates none
         if whole is not None:
             new, size = whole.value, len(whole.text)
         else:
@@ -202,7 +204,7 @@ def merge(state: SettingsState, command: MergeValue, _: int) -> Decision[WriteRe
     op = Op.MERGE if isinstance(body.value, dict) else Op.SET
     changes = [Change(op, path, body.value, body.text)]
     if op is Op.MERGE and isinstance(target.value(path), Missing) and not merge_patch({}, body.value):
-        changes = []  # it only takes away what the own level does not have: what is inherited stays
+        changes = []  # it only removes members that the own level lacks: inherited values stay
     return target.commit(changes, touched=touched, created=False)
 
 

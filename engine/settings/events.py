@@ -1,8 +1,7 @@
 """The events of settings, with their split into details (audit) and content (the data itself).
 
-The resource is the level document. The verb says what became of it: `put` states it whole, `patch`
-changes a part, and only the change is recorded, `delete` ends it. What request did it stands in the
-details.
+The resource is the level document. The verb tells the kind of change: `put` records the whole document,
+`patch` only the change of a part, `delete` its end. The details name the request's method.
 """
 
 from __future__ import annotations
@@ -21,8 +20,8 @@ from retain.engine.settings.value import from_text, to_text
 from retain.journal import Verb
 
 PIECE_BYTES = 768 << 10
-"""Most content of one record, well below the journal's bound; a larger change goes on in
-`ChangeContinued`."""
+"""Most content of one record, well below the journal's bound; a larger change continues in `ChangeContinued`.
+"""
 
 DEFLATE_BYTES = 64 << 10
 """Content from this size on is deflated, so that the largest document fits into one frame."""
@@ -108,7 +107,7 @@ class Content:
 
 
 class Result(NamedTuple):
-    """What an event makes of its document, where that is at hand. Not part of the fact.
+    """The document after an event, if it is in memory. Not part of the event.
 
     Attributes:
         value: The document.

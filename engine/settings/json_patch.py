@@ -1,7 +1,8 @@
 """JSON Patch (RFC 6902) on values shared with the state, which are therefore never changed in place.
 
-Written here because a patch must share what it does not touch, must cost no more than its budget of work,
-must not grow a value beyond its bound by copying it into itself, and must tell `true` from `1` in a test.
+It has its own implementation because a patch must share unchanged parts, must not exceed its work budget,
+must not grow a value beyond its bound by copying it into itself, and must distinguish `true` from `1` in a
+test.
 """
 
 from __future__ import annotations
@@ -21,8 +22,9 @@ STEPS_MAX = 1_000
 WORK_A_BYTE = 16
 WORK_LEAST = 250_000
 WORK_MOST = 4_000_000
-"""What a patch may cost: so much for each of its bytes, within these bounds. A unit is about 50 ns: one
-element visited, or a few dozen copied by one call. The patch itself, which is read once, costs nothing."""
+"""The work budget of a patch: an amount for each of its bytes, within these bounds. A unit is about 50 ns:
+one element visited, or a few dozen copied by one call. The patch itself, which is read once, costs
+nothing."""
 
 _DICT_COPIED = 4
 _LIST_COPIED = 32
@@ -120,7 +122,7 @@ class _Patched:
     """A value that steps are applied to.
 
     A container is copied before its first change and then changed in place, so that many steps cost one copy
-    of what they touch. A copy operation lets two places share one container, after which none is ours.
+    of what they touch. A copy operation lets two places share one container, after which neither is private.
     """
 
     def __init__(self, value: Any, max_bytes: int, max_depth: int, work: int) -> None:
@@ -180,10 +182,10 @@ class _Patched:
             raise TooLarge("the patch costs more work than its size allows", reason="json-patch-work")
 
     def _check_depth(self, path: Path, origin: Path | None, added: Any) -> None:
-        """Refuse what would be nested too deep.
+        """Refuse a value that would be nested too deep.
 
-        What comes from the document is nested less deep than the document, by its own depth: this bound is
-        kept up from step to step, and its exact value is looked for only where the bound does not do.
+        An upper bound of the document's depth is updated from step to step; the exact depth is computed only
+        if the bound does not suffice.
         """
         if origin is None:
             depth = depth_of(added)
@@ -211,7 +213,7 @@ class _Patched:
         return value
 
     def _own(self, node: Any) -> Any:
-        """Return `node` if it is a copy of ours already, else a copy."""
+        """Return `node` if it is already a private copy, else a copy."""
         if id(node) in self._ours:
             return node
         self._spend(1 + len(node) // (_DICT_COPIED if isinstance(node, dict) else _LIST_COPIED))

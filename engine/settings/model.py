@@ -1,4 +1,4 @@
-"""The data of the settings: places, documents, callers, and what the operator allows."""
+"""The data of the settings: places, documents, callers, and the operator's policy."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ METADATA: Final = "__metadata"
 
 
 class Missing:
-    """The type of `MISSING`: nothing there, which is not the same as a stored null."""
+    """The type of `MISSING`: no value, which is not the same as a stored null."""
 
     def __repr__(self) -> str:
         return "MISSING"
@@ -72,7 +72,7 @@ class Document:
 
     @property
     def tag(self) -> str:
-        """Names this state of this document and no other, also after a deletion and a new beginning."""
+        """A name for this state of this document only, also after it is deleted and created again."""
         return tag_of(self.resource, self.revision)
 
 
@@ -83,7 +83,7 @@ def tag_of(resource: bytes, revision: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Asker:
-    """Who asks, as far as rights go.
+    """The caller, as far as rights depend on it.
 
     Attributes:
         name: The authenticated user's name.

@@ -28,8 +28,8 @@ class DocumentDraft:
     """A document that many changes are made to, each object in it copied once.
 
     Attributes:
-        value: The document after the changes so far. It shares what no change touched with the document that
-            the draft was made of, and must not be changed by anybody else while changes go on.
+        value: The document after the changes so far. It shares unchanged parts with the original document,
+            and must not be changed elsewhere while the draft is in use.
 
     """
 
@@ -42,8 +42,8 @@ class DocumentDraft:
     def change(self, path: Path, edit: Edit) -> int:
         """Apply `edit` to the value under `path`; return by how many bytes of compact JSON that is longer.
 
-        Missing parents are made, and parents that are no objects become objects: a change that was once
-        decided always has a result.
+        Missing parents are created, and parents that are not objects become objects: a decided change always
+        has a result.
         """
         old = walk(self.value, path)
         new, longer = edit(old)

@@ -76,8 +76,8 @@ def read_value(
     value = resolve(view.layers, path)
     if isinstance(value, Missing):
         if not isinstance(view.hidden, Missing):
-            # Also about a property that does not exist: its name is no business of one who may not read the
-            # rest.
+            # Also for a property that does not exist: a caller who may not read the rest must not learn its
+            # name.
             raise Forbidden(NO_RIGHT, reason="role")
         raise NotFound(NO_SUCH)
     if not path and value == {} and not isinstance(view.hidden, Missing) and len(view.layers) == 1:
@@ -111,7 +111,7 @@ def look(state: SettingsState, asker: Asker, place: Place, path: Path, *, merged
 
 
 def _readable(document: Document, asker: Asker, path: Path) -> tuple[dict[str, Any], Any, str]:
-    """Return what the asker may read, what not, and a mark that tells the two apart in the tag."""
+    """Return the readable part, the hidden part, and a mark that distinguishes them in the tag."""
     if path:
         if path[0] not in document.value or permits(document.value[path[0]], Right.READ, asker):
             return document.value, MISSING, ""

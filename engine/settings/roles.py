@@ -1,6 +1,6 @@
 """Role lists: who may read and write a configuration at global level (docs/wire/settings.md, section 7).
 
-A table and one step: a list stands directly in a configuration, covers all of it, and nothing else.
+A list is directly in a configuration, and applies to all of it and nothing else.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ def permits(configuration: Any, right: Right, asker: Asker) -> bool:
 def required(metadata: Any, right: Right) -> frozenset[str] | None:
     """Return the roles of which one is needed; None if everyone may.
 
-    Lists are checked before they are stored, but an import may bring any: what is no list of names grants
-    nothing.
+    Lists are checked before they are stored, but an import may contain any value: one that is not a list of
+    names grants nothing.
     """
     if not isinstance(metadata, Mapping):
         return frozenset()

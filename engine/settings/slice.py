@@ -75,7 +75,7 @@ class SettingsSlice(SettingsState):
 
         def rows() -> Iterator[Any]:
             items = view.items()
-            # In pieces: sorting is one step that no other thread comes into.
+            # In pieces: no other thread runs during one sort.
             runs = iter(lambda: sorted(islice(items, SORTED_AT_ONCE)), [])
             for place, document in merge(*runs):
                 text = to_text(document.value)

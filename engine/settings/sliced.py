@@ -1,7 +1,7 @@
-"""JSON of any size, read and written by calls into C that are short each.
+"""JSON of any size, read and written by short calls into C.
 
-Python's `json` works through a whole text in one call, and no other thread runs meanwhile, the event loop's
-neither: 4 MiB of small values took 0.3 s. Here each call gets one slice. The result is the same.
+Python's `json` handles a whole text in one call, during which no other thread runs, not even the event
+loop's: 4 MiB of small values took 0.3 s. Here each call handles one slice. The result is the same.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ _STEP = {"[": 1, "{": 1, "]": -1, "}": -1}
 
 
 def is_small(value: Any) -> bool:
-    """Return whether `value` has at most `SLICE_VALUES` values in it. Looks at few more than these."""
+    """Return whether `value` has at most `SLICE_VALUES` values in it. Examines few more than these."""
     return type(value) not in _CONTAINERS or _left(value, SLICE_VALUES) >= 0
 
 
@@ -185,7 +185,7 @@ class _Reader:
                 at, empty = some.end(), False
                 continue
             if last := _LAST(text, at, end):
-                # `json` refuses what closes otherwise than it opened.
+                # `json` refuses mismatched brackets.
                 self._add(value, opening + last.group(), may_be_empty=empty)
                 return value, last.end()
             at = self._long_member(value, at)

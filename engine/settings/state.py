@@ -29,7 +29,7 @@ from retain.engine.settings.sliced import LONG_BYTES
 from retain.engine.settings.value import from_text, measure, measure_at_once
 
 RECENT_MAX = 10_000
-"""How many changes are remembered for those who watch; who falls further behind looks again at everything."""
+"""Most recent changes kept for watchers; a watcher that is further behind examines everything again."""
 
 
 def apply_changes(
@@ -70,8 +70,7 @@ class SettingsState:
         devices: (application, device) → (born, user) of the documents there, the oldest first.
         usage: Application → bytes of its documents.
         user_devices: (application, user) → how many device documents.
-        recent: The last changes as (sequence number, place), for those who watch; rebuilt by nothing, needed
-            by nothing else.
+        recent: The last changes as (sequence number, place), for watchers only; not rebuilt at a start.
 
     """
 
@@ -96,7 +95,7 @@ class SettingsState:
 
         Args:
             places: The documents that the request concerns; the last is the place itself.
-            usage: Whether to copy how much the application takes up, which changes with every document.
+            usage: Whether to copy the size of the application, which changes with every document.
         """
         part = SettingsState(SharedState())
         part.shared.revision = self.shared.revision

@@ -1,4 +1,4 @@
-"""Decides what operators ask for: import and restatement."""
+"""Decide operators' commands: import and restatement."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def deciders(state: SettingsState) -> Mapping[type[Command[Any]], Callable[[Any,
 
 
 def import_document(state: SettingsState, command: ImportDocument, _: int) -> Decision[bool]:
-    """State a document as an export holds it; an unchanged one is not recorded again."""
+    """Record a document from an export; an unchanged one is not recorded again."""
     place, policy = command.place, command.policy
     own = state.documents.get(place)
     if command.value is None:

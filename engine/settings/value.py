@@ -1,4 +1,4 @@
-"""JSON values as the settings keep them: their text, their size, and what may not be stored.
+"""JSON values of the settings: their text, their size, and the values that may not be stored.
 
 See docs/wire/settings.md, section 6.
 """
@@ -51,7 +51,7 @@ def member_size(name: str) -> int:
 
 @dataclass(frozen=True, slots=True)
 class EncodedValue:
-    """A value with its compact text, which is made once and serves for its size and for the journal.
+    """A value with its compact text, which is encoded once, for its size and for the journal.
 
     Attributes:
         value: The value; never changed in place.

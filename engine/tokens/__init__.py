@@ -1,6 +1,6 @@
-"""The tokens domain: who issued which scope for how long, and what was revoked.
+"""The tokens domain: issued tokens with their scope, period and issuer, and revocations.
 
-The text of a token is never here: it is shown once, when it is made (`api.admin.tokens`).
+It never contains the text of a token, which is shown once, when it is created (`api.admin.tokens`).
 """
 
 from __future__ import annotations

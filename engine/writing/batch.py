@@ -14,7 +14,7 @@ from retain.engine.core.domain import Ahead
 
 
 class DecidedAhead:
-    """A decision made beside the event loop, and whether it still counts."""
+    """A decision made beside the event loop, and whether it is still valid."""
 
     __slots__ = ("_ahead", "_outcome")
 
@@ -27,7 +27,7 @@ class DecidedAhead:
         """Return the decision, or raise the refusal, if nothing has changed that it depends on.
 
         Raises:
-            Moved: Something has.
+            Moved: Something it depends on has changed.
             Refused: The command cannot be done.
 
         """
@@ -37,11 +37,11 @@ class DecidedAhead:
 
 
 class Moved(Exception):
-    """What a decision made ahead depends on has changed."""
+    """The state that a decision made ahead depends on has changed."""
 
 
 class PendingCommand:
-    """A command between `submit` and its result; `queued` is when it came, `records` which it made."""
+    """A command between `submit` and its result, with its time of arrival and the numbers of its records."""
 
     __slots__ = ("ahead", "answered", "command", "error", "queued", "records", "result", "taken", "withdrawn")
 

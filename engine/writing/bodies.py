@@ -41,7 +41,7 @@ SLOW_S = 1.0
 
 
 UPLOADS = 256
-"""Bodies being written to files at once, each with a descriptor of its own. More wait their turn unread."""
+"""Bodies being written to files at once, each with a descriptor of its own. Further ones wait unread."""
 BODY_FILES = journal.PAYLOAD_HANDLES + UPLOADS
 """Most descriptors that bodies use, those of readers included."""
 TURN_S = 30.0
@@ -71,7 +71,7 @@ class BodyLimits:
         self.uploads = trio.Semaphore(uploads)
 
     def note_lost(self, found: set[str], *, read: bool) -> None:
-        """Replace what is lost by what a search found, which has `read` the files or only their lengths."""
+        """Replace the lost files by the result of a search, which `read` the files or only their lengths."""
         self.damaged &= found if read else self.damaged
         self.lost = found | self.damaged
 

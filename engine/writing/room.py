@@ -81,7 +81,7 @@ class Room:
 
 
 class Anchors:
-    """Writes the anchor now and then while the journal grows.
+    """Writes the anchor periodically while the journal grows.
 
     Args:
         log: The open journal.

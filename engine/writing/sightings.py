@@ -1,4 +1,4 @@
-"""The file `clock`: the times that a run last saw, by which the next start judges its own clock."""
+"""The file `clock`: the last times of a run, with which the next start checks its clock."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ CLOCK_FILE = "clock"
 
 
 class Sightings:
-    """Writes the file `clock` now and then.
+    """Writes the file `clock` periodically.
 
     Args:
         disk: The data folder.
         horizon: The source of the times.
-        state: Knows the time of the journal's last record.
+        state: Has the time of the journal's last record.
 
     """
 
@@ -56,7 +56,7 @@ class Sightings:
 
 
 def read_sighting(disk: journal.Disk) -> Sighting | None:
-    """Return what the previous run saw; None if the file is missing or unreadable. Blocking.
+    """Return the last times of the previous run; None if the file is missing or unreadable. Blocking.
 
     Without it the journal alone shows how much time has passed.
 

@@ -32,7 +32,7 @@ GATHER_RECORDS = 512
 """The same for records: beyond it a frame gains little more per record."""
 
 AHEAD_TRIES = 3
-"""How often a command that takes long is decided beside the event loop before it has the writer alone."""
+"""How often a long command is decided beside the event loop before it gets the writer alone."""
 
 FAILURES = (journal.JournalError, OSError)
 """Errors of work on the journal. One that is not handled separately ends writing until a restart."""
@@ -59,7 +59,7 @@ class Writer:
         sightings: Written now and then, beside the anchor.
         anchor_interval_s: Seconds between two anchors while busy.
         room: Most bytes of a batch: what `log` reserves for one.
-        shortages: Where shortages are noted.
+        shortages: Counts shortages.
 
     """
 
@@ -138,7 +138,7 @@ class Writer:
         to(self._durable)
 
     def check(self) -> None:
-        """Do nothing while all is well.
+        """Return if writing works.
 
         Raises:
             StorageFailed: Writing has ended until a restart: the state may contain what the journal does not.
@@ -185,14 +185,14 @@ class Writer:
         if self._state.ahead(command) is None:
             return PendingCommand(command)
         async with self.computing:
-            ahead = self._state.ahead(command)  # things may have changed while others were at work
+            ahead = self._state.ahead(command)  # the state may have changed while other tasks ran
             if ahead is None:
                 return PendingCommand(command)
             work = partial(DecidedAhead, ahead, self._horizon.now())
             return PendingCommand(command, await in_thread(work, shortages=self._shortages))
 
     async def _decided_alone(self, command: Command[Any]) -> Any:
-        """Decide between two batches, where nothing can change, after others were faster each time."""
+        """Decide between two batches, where nothing can change, after earlier decisions became invalid."""
         taken: list[PendingCommand] = []
 
         def decide() -> DecidedAhead | None:
@@ -229,7 +229,7 @@ class Writer:
         """Return once record `seq` is on disk.
 
         Raises:
-            StorageFailed: It will never be.
+            StorageFailed: It will never become durable.
 
         """
         while self._durable < seq:
@@ -350,7 +350,7 @@ class Writer:
             self._gather(batch)
             if batch.drafts and not self._failure:
                 await self._append(batch)
-        except BaseException as error:  # a bug of ours, or an interrupt: state and journal may differ
+        except BaseException as error:  # a bug, or an interrupt: state and journal may differ
             self.fail(error)
             raise
         finally:
@@ -368,7 +368,9 @@ class Writer:
             batch.answers.append(pending)
             try:
                 decision, drafts, size = self._decide(pending, now)
-            except Exception as error:  # the submitter's: raised there, with the state untouched
+            except (
+                Exception
+            ) as error:  # an error of the command: raised at the submitter, with the state untouched
                 pending.error = error
                 continue
             if batch.size + size > self._most or len(batch.drafts) + len(drafts) > BATCH_RECORDS:
