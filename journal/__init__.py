@@ -1,8 +1,8 @@
 """The append-only journal: a provable history from which data can be erased.
 
-Start reading with FORMAT.md; then `open_journal`, which reads a journal and returns a `Journal` to
-append to. `scan` reads one beside a running server, `history` and `between` only what is asked for. Nothing
-here imports from the rest of the project.
+Start reading with FORMAT.md; then `open_journal`, which reads a journal and returns a `Journal` to append to.
+`scan` reads a journal beside a running server; `history` and `between` read selected records only. This
+package imports nothing from the rest of the project.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The errors of the journal, by who must act.
+"""The errors of the journal, by the required reaction.
 
     JournalError
     ├── Locked            another process has the data folder: stop it, or wait
@@ -16,7 +16,7 @@
     ├── TooFarBehind      the shared log no longer keeps what this folder lacks: seed it from another node's
     └── Closed            the journal was closed by its owner
 
-Every error carries the file, offset and sequence number it speaks of, as far as they are known.
+Every error has the file, offset and sequence number that it concerns, as far as they are known.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Locked(JournalError):
 
 
 class Corrupt(JournalError):
-    """Damage that a crash cannot explain. Never guessed around."""
+    """Damage that a crash cannot explain. It is never repaired silently."""
 
 
 class TornTail(JournalError):
@@ -73,15 +73,15 @@ class ForeignFolder(JournalError):
 
 
 class NoSpace(JournalError):
-    """The disk, quota or size limit refused more bytes. What was asked for did not happen."""
+    """The disk, quota or size limit refused more bytes. The requested change did not happen."""
 
 
 class Shortage(NoSpace):
-    """The machine is short of descriptors, memory or locks. What was asked for did not happen; try again."""
+    """The machine is short of descriptors, memory or locks. The change did not happen; try again."""
 
 
 class WriteFailed(JournalError):
-    """A write or sync failed. What the page cache says can no longer be trusted, so this is final."""
+    """A write or sync failed. The page cache can no longer be trusted, so this is final."""
 
 
 class Fenced(JournalError):

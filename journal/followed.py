@@ -1,4 +1,4 @@
-"""A journal as a follower on the same machine reads it: its tail, and single contents by address."""
+"""Read a journal as a follower on the same machine: its tail, and single contents by address."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ class FollowedJournal:
 
     @property
     def head(self) -> Head:
-        """Return the end of what was taken."""
+        """Return the end of the last frame that was returned."""
         return self._tail.head
 
     def records(self, until: int) -> Iterator[list[Record]]:
         """Yield the records that follow, a frame at a time, up to the durable record `until`.
 
-        At an erase record all contents in memory are forgotten.
+        At an erase record, all contents in memory are dropped.
 
         Raises:
             Corrupt, OSError: They cannot be read. Those before were taken.
@@ -69,6 +69,6 @@ class FollowedJournal:
         return self._contents.read(segment, offset)
 
     def close(self) -> None:
-        """Close all files, forget all contents."""
+        """Close all files, drop all cached contents."""
         self._tail.close()
         self._contents.close()

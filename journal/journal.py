@@ -84,7 +84,7 @@ class Journal:
         return self._identity
 
     def reserve(self) -> None:
-        """Make sure the next `append` cannot meet a full disk; rolls to a new segment where this one is full.
+        """Reserve space for the next `append`; start a new segment if this one is full.
 
         Raises `NoSpace`, with nothing changed; `WriteFailed`, `Closed`.
         """
@@ -92,17 +92,17 @@ class Journal:
             self._end.make_room(self._options.reserve_bytes)
 
     def release_ballast(self) -> bool:
-        """Give back the room kept for hard times. False if there was none."""
+        """Release the ballast. False if there was none."""
         with self._changing("giving the ballast back"):
             return ballast.release(self._disk)
 
     def restore_ballast(self) -> bool:
-        """Set room aside again. False where the disk is too full for that."""
+        """Reserve the ballast again. False if the disk is too full."""
         with self._changing("setting ballast aside"):
             return ballast.restore(self._disk, self._options.ballast_bytes)
 
     def append(self, drafts: Sequence[Draft], time: int) -> list[int]:
-        """Write the drafts as one frame and sync; returns each content's address, -1 where there is none.
+        """Write the drafts as one frame and sync; returns each content's address, -1 if there is none.
 
         All records get `time` (nanoseconds), or the last record's time if that is later.
         `limits.draft_room` and `limits.FRAME_ROOM` define what fits. Raises `ValueError` if it does not,
@@ -202,8 +202,8 @@ class Journal:
         """Make the named parts of the named records unreadable for ever, from the erase record's sync on.
 
         Returns when zeros are durable over all of them. Calls the four methods below, one after the other,
-        and raises what they raise. Many targets take several erase records, so a first portion may be erased
-        by then.
+        and raises what they raise. Many targets need several erase records, so a first portion may be erased
+        when an error occurs.
         """
         self._check()
         for plan in self.plan_erasures(targets, cause):
@@ -253,11 +253,11 @@ class Journal:
             except NoSpace as error:  # copy-on-write file systems need space to overwrite; the record stays
                 raise OSError(str(error)) from error
             finally:
-                self._forget(plan.spots)  # also what was read since the record was appended
+                self._forget(plan.spots)  # also contents read since the record was appended
             self._owed.done_here(plan.seq)
 
     def end_erasure(self, plan: ErasurePlan, time: int) -> None:
-        """Append the erased record, after `blank`; its room was kept. Raises `WriteFailed`, `Closed`."""
+        """Append the erased record, after `blank`; its space was reserved. Raises `WriteFailed`, `Closed`."""
         with self._changing("erasing"):
             self._end.kept = 0
             self._end.append_own(Verb.ERASED, plan.cause, pack_seqs([plan.seq]), time)
@@ -335,7 +335,10 @@ class Journal:
     # --- the anchor, torn tails, compaction, the end -----------------------------------------------------
 
     def write_anchor(self) -> None:
-        """Note durably how far the journal reaches. Raises `NoSpace`: the last one remains; `WriteFailed`."""
+        """Write the journal's end durably into the anchor.
+
+        Raises `NoSpace`: the last one remains; `WriteFailed`.
+        """
         with self._changing("writing the anchor"):
             write_anchor(self._disk, anchor_at(self._end.head))
 
@@ -352,18 +355,18 @@ class Journal:
     def sparse(self, most: int = 16) -> list[int]:
         """Return the numbers of sealed segments worth a `rewrite`: over a quarter of their payload is erased.
 
-        Reads segments of which it does not know, and those erased from since; at most `most` of them in one
-        call. To be called from any thread, and again after erasures. Raises `Corrupt`, `OSError`.
+        Reads segments that it has not examined, and those with later erasures; at most `most` of them in one
+        call. Call it from any thread, and again after erasures. Raises `Corrupt`, `OSError`.
         """
         return self._compaction.sparse(self._sealed(), most)
 
     def rewrite(self, number: int) -> int:
-        """Replace a sealed segment by a file without what was erased; returns the bytes given back.
+        """Replace a sealed segment by a file without its erased parts; returns the freed bytes.
 
-        Addresses stay as they are. From any thread, one at a time; appending continues meanwhile, except
-        during the change of names. What is erased from the segment meanwhile is erased from all files when
-        this returns, or after the next start. Raises `NoSpace`, with nothing changed; `WriteFailed`,
-        `Closed`, `Corrupt`.
+        Addresses do not change. From any thread, one at a time; appending continues meanwhile, except during
+        the change of names. A part erased from the segment meanwhile is erased from all files when this
+        returns, or after the next start. Raises `NoSpace`, with nothing changed; `WriteFailed`, `Closed`,
+        `Corrupt`.
         """
         segment = next((one for one in self._sealed() if one.number == number), None)
         if segment is None:
@@ -380,7 +383,7 @@ class Journal:
             return self._compaction.build_index(self._sealed())
 
     def close(self) -> None:
-        """Trim the reserved room, write the anchor, release the folder. May be called twice.
+        """Trim the reserved space, write the anchor, release the folder. May be called twice.
 
         Raises `WriteFailed`; the folder is released nevertheless.
         """
@@ -397,14 +400,14 @@ class Journal:
                 self._disk.unlock()
 
     def abandon(self) -> None:
-        """Close the files and nothing else: what a failed opening does."""
+        """Close the files and nothing else, after a failed opening."""
         self._closed = True
         self._end.close()
         self._contents.close()
 
     @contextmanager
     def _changing(self, doing: str) -> Iterator[None]:
-        """Allow one change at a time. One that fails with an `OSError` was the last one."""
+        """Allow one change at a time. After one that fails with an `OSError`, no more are allowed."""
         with self._lock:
             self._check()
             with self._final(doing):

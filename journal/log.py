@@ -1,12 +1,12 @@
-"""The interface of a journal to everything above it, whichever way the frames are stored.
+"""The interface of a journal, independent of how its frames are stored.
 
 `Journal` implements it over segment files; `journal/testing/log.py` over a list in memory. A journal that
 commits its frames elsewhere first, to a database that several machines share, is a third. All of them pass
 `tests/journal/test_log_contract.py`.
 
-Who follows a journal takes its *tail*: the frames after a position, checked, up to a record that is known to
+A follower reads the journal's *tail*: the frames after a position, checked, up to a record that is known to
 be durable. A follower in another process of the same machine reads them from the same files. A follower with
-a folder of its own hands each of them to `receive` and then has the same bytes.
+its own folder passes each of them to `receive` and then has the same bytes.
 """
 
 from __future__ import annotations
@@ -42,14 +42,14 @@ The bytes are the Merkle root after it. Raises `Fenced`, `Unsettled`.
 
 
 class Tail(Protocol):
-    """A reader of what is appended after a position. Used by one thread at a time."""
+    """A reader of the frames after a position. Used by one thread at a time."""
 
     @property
     def head(self) -> Head:
         """Return the end of the last frame that was taken."""
 
     def frames(self, until: int) -> Iterator[tuple[Committed, list[Record]]]:
-        """Yield the frames not yet taken, with their records, up to the one that ends with record `until`.
+        """Yield the frames not yet returned, with their records, up to the one that ends with record `until`.
 
         Every frame is checked: its place in the sequence, the Merkle tree, checksums and commitments. A part
         that was erased meanwhile is None. `until` must be durable, and the end of a frame.
@@ -99,7 +99,7 @@ class Log(Protocol):
         """
 
     def tail(self, after: Position | None = None) -> Tail:
-        """Return a reader of what follows `after`, of everything without it.
+        """Return a reader of the frames after `after`, or of all frames without it.
 
         Raises:
             PositionMismatch: The journal was never at `after`.
@@ -118,7 +118,7 @@ class Log(Protocol):
 
 
 class ContentSource(Protocol):
-    """Where contents are read by their address: a `Log`, or the files of one that another process writes."""
+    """A source of contents by address: a `Log`, or the files of one that another process writes."""
 
     def content(self, address: int) -> bytes | None:
         """Return the content at an address; see `Log.content`."""

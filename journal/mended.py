@@ -1,4 +1,4 @@
-"""The file `mended`: what a restore or repair did, until the next process that opens the journal records it.
+"""The file `mended`: a restore or repair, until the next process that opens the journal records it.
 
 The file is written before the journal can be opened again, so that each one is recorded: FORMAT.md
 section 12.
@@ -49,7 +49,7 @@ NOBODY = Ordered()
 
 
 def leave_mended(disk: Disk, mended: Mended) -> None:
-    """Add it to what is to be recorded, durably. Raises `NoSpace`, `OSError`, `Corrupt`."""
+    """Add a note to be recorded, durably. Raises `NoSpace`, `OSError`, `Corrupt`."""
     facts = asdict(mended) | {"number": mended.number.hex(), "root": mended.root.hex()}
     before = disk.read(MENDED_FILE) if disk.exists(MENDED_FILE) else b""
     disk.write_atomic(MENDED_FILE, before + json.dumps(facts).encode() + b"\n")
@@ -82,7 +82,7 @@ def _mended(facts: dict[str, object]) -> Mended:
 
 
 def forget_mended(disk: Disk) -> None:
-    """Forget the mended ranges once they are recorded. Raises `OSError`."""
+    """Remove the notes once they are recorded. Raises `OSError`."""
     if disk.exists(MENDED_FILE):
         disk.unlink(MENDED_FILE)
         disk.sync_folder()

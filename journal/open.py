@@ -2,7 +2,7 @@
 
 Each step is durable before the next one begins, so a crash at any moment is repaired by the next start:
 
-1. Check that the folder is no stranger's, and lock it.
+1. Check that the folder contains no foreign files, and lock it.
 2. Remove files that a dead process was still writing.
 3. Find the segments and the anchor; an empty folder gets its first segment.
 4. Read every record after the given position, check it, and hand it over (`journal.replay`).
@@ -49,11 +49,10 @@ def open_journal(
     options: JournalOptions | None = None,
     entropy: Callable[[int], bytes] = os.urandom,
 ) -> Journal:
-    """Lock the data folder, read and check its journal, repair what a crash left; return it ready to append.
+    """Lock the data folder, check its journal, repair the effects of a crash; return it ready to append.
 
     Every record after `after` (all of them without it) is handed to `replay`, in order, each part checked
-    against its commitment. An empty folder gets a journal. What was mended is in the journal's
-    `notices`.
+    against its commitment. An empty folder gets a journal. Repairs are in the journal's `notices`.
 
     Raises `ForeignFolder` for a folder of other files, which stays as it is; `Locked`, `Corrupt`,
     `UnknownVersion`, `NoSpace`, `WriteFailed`; `PositionMismatch` if the journal was never at
@@ -76,14 +75,14 @@ def _open(
     options: JournalOptions,
     entropy: Callable[[int], bytes],
 ) -> Journal:
-    # 2: what a dead process was still writing was never part of the journal.
+    # 2: files that a dead process was still writing were never part of the journal.
     notices: list[str] = []
     with _failing("preparing the journal's folder"):
         disk.make_folder(FOLDER)
         for name in leftovers(disk):
             wipe(disk, name)
             notices.append(f"{name} was being written when the last process died; removed")
-    # 3: the segments, and how far the last process knew them to reach.
+    # 3: the segments, and their end as the last process recorded it.
     segments, anchor = list_segments(disk), read_anchor(disk)
     if not segments:
         if anchor is not None:
@@ -97,7 +96,7 @@ def _open(
     if reading.last.opener.table is not None:
         file = reading.last.segment.file
         raise Corrupt(f"{file} was rewritten, so another segment must follow it", file=file)
-    # 5: what was read becomes durable before anything is built on it.
+    # 5: the records that were read become durable before anything depends on them.
     with _failing("securing what the last process wrote"):
         notices += _cut_tear(disk, reading.last)
         _make_durable(disk, reading.last)
@@ -145,7 +144,7 @@ def _cut_tear(disk: Disk, last: SegmentReader) -> list[str]:
 
 
 def _make_durable(disk: Disk, last: SegmentReader) -> None:
-    """Sync what a killed process may have left in the page cache only."""
+    """Sync data that a killed process may have left only in the page cache."""
     with disk.open(last.segment.file, write=True) as file:
         _rewrite(file, last)
         file.sync()
@@ -154,10 +153,10 @@ def _make_durable(disk: Disk, last: SegmentReader) -> None:
 
 
 def _rewrite(file: File, last: SegmentReader) -> None:
-    """Write the last frame over itself, so that the sync that follows has something to carry.
+    """Overwrite the last frame with itself, so that the following sync writes it.
 
-    Where its own sync failed, the page cache still holds it and calls it clean, and the disk may not have it.
-    No earlier frame can be so: none is written before the sync of the one before it returned.
+    If its own sync failed, the page cache has it marked clean, and the disk may not have it. Earlier frames
+    are durable: none is written before the sync of its predecessor returned.
     """
     if 0 <= last.last_frame_at < last.offset:
         file.pwrite(last.last_frame_at, file.pread(last.last_frame_at, last.offset - last.last_frame_at))

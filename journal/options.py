@@ -46,7 +46,7 @@ class JournalOptions:
     def batch_room(self) -> int:
         """Sum of `limits.draft_room` that always fits into what is reserved; `limits.FRAME_ROOM` by default.
 
-        Room is reserved before a batch is decided: what is appended without having fitted meets a full disk
-        when there is no way back.
+        Space is reserved before a batch is decided: a larger batch could fail on a full disk after it was
+        applied.
         """
         return self.reserve_bytes - (BATCH_BYTES - FRAME_ROOM)

@@ -1,6 +1,6 @@
 """Reads and checks a journal, from its first segment or from a position, to its end. Changes nothing.
 
-`open_journal` makes of the result a journal that can be appended to.
+`open_journal` turns the result into a journal that can be appended to.
 """
 
 from __future__ import annotations
@@ -45,9 +45,9 @@ class Replay:
         self._anchor = anchor
 
     def run(self) -> None:
-        """Hand every record after the position to the replay function.
+        """Pass every record after the position to the replay function.
 
-        Raises `Corrupt`, `UnknownVersion`; raises `PositionMismatch` before the first record was handed out.
+        Raises `Corrupt`, `UnknownVersion`; raises `PositionMismatch` before the first record was passed.
         """
         start = segment_for(self._segments, self._after.seq)
         reader: SegmentReader | None = None
@@ -74,7 +74,7 @@ class Replay:
         return reader
 
     def _skip(self, reader: SegmentReader) -> None:
-        """Skip what the position covers: the heads say where it ends, and what was erased."""
+        """Skip the records before the position: the heads contain its place, and the erasures."""
         at = reader.offset
         for own in reader.skip(self._after.seq):
             self._note(own, reader.segment, at)
@@ -97,7 +97,7 @@ class Replay:
         self._note(frame.own, segment, frame.offset)
 
     def _note(self, own: Sequence[Record], segment: Segment, offset: int) -> None:
-        """Tell the ledger about the journal's own records in a frame at `offset`."""
+        """Add the journal's own records in a frame at `offset` to the ledger."""
         try:
             self.ledger.add_records(own)
         except ValueError as error:

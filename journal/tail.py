@@ -1,7 +1,7 @@
 """Follows a journal's segment files beside the process that writes them: no lock, nothing changed.
 
-Unlike `scan`, it keeps its place between two calls, and is told how far it may read: the writer publishes up
-to which record everything is durable. So no byte that it meets is half written, and nothing has to be judged.
+Unlike `scan`, it keeps its place between two calls, and reads only up to a given record: the last durable
+one, which the writer publishes. So it never reads a half-written frame.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from retain.journal.segments.reader import SegmentReader
 LEAST_READ: Final = 8 << 10
 MOST_READ: Final = 1 << 20
 RECORD_GUESS: Final = 512
-"""Bytes read at once: more where many records are due."""
+"""Bytes read at once for a record; more if many records follow."""
 
 
 class FileTail:

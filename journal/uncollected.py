@@ -1,4 +1,4 @@
-"""Switches Python's garbage collector off during work that it would only slow down."""
+"""Switch Python's garbage collector off during work that it would only slow down."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def uncollected() -> Iterator[bool]:
-    """Keep the garbage collector off while the block runs; give whether one was on.
+    """Keep the garbage collector off while the block runs; yield whether it was on.
 
     For work that creates little but long-lived objects, or something large that is soon freed: walking those
     again and again would take a third of the time, or more.

@@ -1,4 +1,4 @@
-"""Backups: copying a journal beside its running server, and restoring a copy without what was erased since.
+"""Backups: copy a journal beside its running server, and restore a copy without data erased since.
 
 Reads and writes through a disk; never opens a journal for writing.
 """

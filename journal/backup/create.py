@@ -1,9 +1,9 @@
-"""Backups: consistent copies taken beside a running server; each copies only what is new.
+"""Backups: consistent copies made beside a running server; each copies only new data.
 
 FORMAT.md section 12. A backup is a folder of files named by their content, and a manifest that is written
-last. So one that is cut short leaves the one before it as it was. What a new manifest does not name any more,
-above all segments as they were before an erasure, is overwritten and removed after that: what the manifest
-before it or the list of an attempt cut short (`unfinished`) names, and no other file.
+last. So an interrupted backup leaves the previous one unchanged. After that, files that the new manifest no
+longer names, above all segments from before an erasure, are overwritten and removed. Only files that the
+previous manifest or the list of an interrupted attempt (`unfinished`) names are removed, no others.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _BLANK = bytes(8)
 class Moment(NamedTuple):
     """One moment of a data folder: the durable end of its journal, and the payload files it depends on.
 
-    `head` is None where no server is running: all that is there counts.
+    `head` is None if no server is running: then everything in the files counts.
     """
 
     head: Head | None
@@ -41,9 +41,9 @@ class Moment(NamedTuple):
 
 
 class BackupReport(NamedTuple):
-    """What a backup did: the manifest, and how much was copied, was there already, and was removed.
+    """The result of a backup: the manifest, and how much was copied, present already, and removed.
 
-    `foreign`: files in the backup's folders that belong to no backup of this journal, and were left alone.
+    `foreign`: files in the backup's folders that belong to no backup of this journal and were not touched.
     """
 
     manifest: Manifest
@@ -62,20 +62,20 @@ def backup(
     others: Sequence[str] = (),
     on_done: Callable[[int, int], None] = lambda done, total: None,
 ) -> BackupReport:
-    """Bring the backup in `target` up to the present.
+    """Update the backup in `target` to the present.
 
-    `on_done` is told the bytes that are looked after and about how many there are in all.
+    `on_done` is called with the bytes handled so far and the approximate total.
 
-    `moment` is called twice: before the long part, and again for the moment that the backup will be of.
-    `others`: further files of the data folder that belong to it, e.g. keys. Raises `BadTarget` where `target`
-    holds another journal's backup, or other files and no backup; `Corrupt`, `NoSpace`, `OSError`: the earlier
-    backup is as it was.
+    `moment` is called twice: before the long part, and again for the moment that the backup represents.
+    `others`: further files of the data folder that belong to it, e.g. keys. Raises `BadTarget` if `target`
+        contains another journal's backup, or other files and no backup; `Corrupt`, `NoSpace`, `OSError`: the
+        earlier backup is unchanged.
     """
     return _Backup(source, target, on_done).run(moment, others)
 
 
 class _Moved(Exception):
-    """The file read was replaced, or erased from, meanwhile: look again."""
+    """The file was replaced, or parts of it were erased, while it was read: read again."""
 
 
 class _Backup:
@@ -150,7 +150,7 @@ class _Backup:
             for segment in segments[:-1]
         ]
         with SegmentFile(self._source, segments[-1]) as file:
-            if file.table is not None:  # sealed and rewritten meanwhile: the end given is long past
+            if file.table is not None:  # sealed and rewritten meanwhile, so the whole file is durable
                 raise _Moved
         entries.append(self._copy(segments[-1].file, SEGMENT_FOLDER, head.offset))
         manifest = Manifest(self._identity, head.seq, head.root, head.time, head.segment, head.offset, ())
@@ -174,7 +174,7 @@ class _Backup:
                 else:
                     self._unfinished.add([stored])
                     if copy_file(source, self._target, stored, stop) != (digest, size):
-                        continue  # something was erased from it between the two readings
+                        continue  # a part was erased between the two readings
                     self._copied += 1
                     self._copied_bytes += size
                 # A segment is replaced by blanking the old file's start before anything else in it.
@@ -187,7 +187,7 @@ class _Backup:
         raise _Moved
 
     def _copy_payloads(self, names: frozenset[str]) -> bool:
-        """Copy the missing ones. Return False if one was deleted meanwhile."""
+        """Copy the missing payload files. Return False if one was deleted meanwhile."""
         whole = True
         paths = sorted(payload_path(name) for name in names)
         self._unfinished.add(path for path in paths if path not in self._known)
@@ -226,7 +226,7 @@ class _Backup:
 
 
 def _size_of(source: Disk, payloads_in_use: frozenset[str]) -> int:
-    """Return about how many bytes a backup looks after: files that are gone by now count nothing."""
+    """Return the approximate bytes of a backup; files deleted meanwhile do not count."""
     names = [segment.file for segment in find_segments(source)[0]]
     total = 0
     for name in [*names, *(payload_path(one) for one in payloads_in_use)]:
@@ -243,9 +243,8 @@ def check_backup(
 ) -> tuple[Manifest, list[str]]:
     """Return the backup's manifest, and the files that are missing or differ from it.
 
-    `on_done` is told the bytes that were read, and all there are.
-
-    Raises `Corrupt` where there is no finished backup; `UnknownVersion`, `OSError`.
+    `on_done` is called with the bytes read and the total. Raises `Corrupt` if there is no finished backup;
+    `UnknownVersion`, `OSError`.
     """
     manifest = read_manifest(target)
     if manifest is None:
@@ -265,7 +264,7 @@ def check_backup(
 
 
 def _end(source: Disk, segment: Segment) -> Head:
-    """Return where a journal ends that no process is writing, or as far as it is written by now."""
+    """Return the present end of a journal."""
     with SegmentFile(source, segment) as file:
         reader = SegmentReader(file)
         for _ in reader.growing_frames():
@@ -275,17 +274,17 @@ def _end(source: Disk, segment: Segment) -> Head:
 
 
 def _prune(target: Disk, stale: set[str]) -> int:
-    """Overwrite and remove these, and what was being written under their names. Returns how many."""
+    """Overwrite and remove these files, and unfinished files of their names. Returns how many."""
     removed = 0
     for stored in sorted(stale):
         for name in (stored, stored + TEMPORARY_SUFFIX):
             try:
                 if stored.startswith(f"{payloads.FOLDER}/"):
-                    target.unlink(name)  # its key went with the segment that held it
+                    target.unlink(name)  # its key was erased with the segment that contained it
                 else:
                     wipe(target, name)
             except (FileNotFoundError, NotADirectoryError):
-                continue  # never made, or removed by the attempt before
+                continue  # never created, or removed by the previous attempt
             target.sync_folder(folder_of(name))
             removed += 1
     return removed

@@ -38,7 +38,7 @@ class Manifest(NamedTuple):
     entries: tuple[Entry, ...]
 
     def pack(self) -> bytes:
-        """Return it as JSON, with a digest of all of it in the last line."""
+        """Return it as JSON, with a digest of the rest in the last line."""
         facts = {
             "format": FORMAT,
             "journal": self.identity.hex(),
@@ -80,7 +80,7 @@ def read_manifest(disk: Disk) -> Manifest | None:
 
 
 def leads_elsewhere(name: str) -> bool:
-    """Return whether a file's name would lead out of its folder, or cannot be one that Retain gave."""
+    """Return whether a file's name would lead out of its folder, or is not one of Retain's."""
     return bool({"", ".", ".."} & set(name.split("/"))) or not (name.isascii() and name.isprintable())
 
 

@@ -1,4 +1,4 @@
-"""Where a backup, or a folder restored from one, may be: never in, around or over a data folder in use."""
+"""Check the place of a backup or of a restored folder: it must not overlap with a data folder."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from retain.journal.segments.files import has_journal
 
 
 def check_apart(place: Path, *others: Path) -> None:
-    """Refuse a folder that is, holds or lies in one of `others`, or lies in any data folder.
+    """Refuse a folder that is, contains or lies in one of `others`, or lies in any data folder.
 
     Links are followed. Changes nothing. Raises `BadTarget`.
     """
@@ -39,4 +39,4 @@ def _is_data_folder(folder: Path) -> bool:
     try:
         return has_journal(RealDisk(folder, create=False))
     except OSError:
-        return False  # not there yet, or not for us to look into: then nothing can be written there either
+        return False  # it does not exist yet, or is not readable: then it is not writable either

@@ -1,7 +1,7 @@
-"""Restores a backup into an empty data folder, without what was erased since. FORMAT.md section 12.
+"""Restore a backup into an empty data folder, without data erased since. FORMAT.md section 12.
 
-While this is under way, the folder's anchor names a record that does not exist: whoever opens the journal
-then is refused. The right anchor is written last, when nothing is left in any file that was ever erased.
+Meanwhile, the folder's anchor names a record that does not exist, so the journal cannot be opened. The right
+anchor is written last, when no file contains erased data any more.
 """
 
 from __future__ import annotations
@@ -29,13 +29,14 @@ from retain.journal.segments.files import FOLDER, find_segments, foreign_names, 
 from retain.journal.segments.reader import SegmentReader
 
 _NO_ROOT = bytes(32)
-"""In an anchor: a restoring is under way, or was cut short."""
+"""In an anchor: a restore is in progress, or was interrupted."""
 
 
 class RestoreReport(NamedTuple):
-    """What a restoring did. `erased`: parts that the list of erasures named and the backup still held.
+    """The result of a restore.
 
-    `seq` is the journal's last record now: the backup's, and an erase record if anything was erased.
+    `erased`: parts that the list of erasures named and the backup still contained. `seq` is the journal's
+    last record now: the backup's, or an erase record if anything was erased.
     """
 
     manifest: Manifest
@@ -53,18 +54,14 @@ def restore(
     entropy: Callable[[int], bytes] = os.urandom,
     on_done: Callable[[int, int], None] = lambda done, total: None,
 ) -> RestoreReport:
-    """Make the data folder `target`, which must have no journal, hold what the backup in `source` holds.
+    """Restore the backup in `source` into the data folder `target`, which must have no journal.
 
-    `erasures` is the list that was kept apart (`export_erasures`); what it names is erased before anything
-    can be opened. None only where there is no such list: then whatever was erased since the backup is back.
-
-    What an interrupted restoring leaves cannot be opened; call this again. That the journal was restored, and
-    as `ordered` says by whom, is left in the folder for the next opener to record.
-
-    `on_done` is told the bytes that are done and all there are: each is read once, and copied once.
-
-    Raises `Locked`; `BadTarget` for a folder in use or a list of another journal; `Corrupt` for a backup that
-    is not whole; `NoSpace`, `UnknownVersion`, `OSError`.
+    `erasures` is the list that was kept apart (`export_erasures`); the parts that it names are erased before
+    the journal can be opened. None only if there is no such list: then data erased since the backup is back.
+    The folder of an interrupted restore cannot be opened; call this again. A note in the folder, with
+    `ordered`, lets the next opener record the restore. `on_done` is called with the bytes done and the total:
+    each is read once, and copied once. Raises `Locked`; `BadTarget` for a folder in use or a list of another
+    journal; `Corrupt` for a backup that is not complete; `NoSpace`, `UnknownVersion`, `OSError`.
     """
     manifest, wrong = check_backup(source, lambda done, total: on_done(done, 2 * total))
     if wrong:
@@ -80,7 +77,7 @@ def restore(
 
 
 def _clear(target: Disk) -> None:
-    """Remove what an interrupted restore left. Raises `BadTarget` for anything else."""
+    """Remove the files of an interrupted restore. Raises `BadTarget` for any other file."""
     foreign = foreign_names(target)
     if not foreign:
         return
@@ -129,7 +126,8 @@ class _Restoring:
         for folder in sorted({folder_of(entry.name) for entry in manifest.entries}):
             target.sync_folder(folder)
         own = export_erasures(target)
-        # What the backup's own erase records name may still be there: it was copied before it was zeroed.
+        # Parts that the backup's own erase records name may still have their bytes: they were copied before
+        # they were zeroed.
         self._blank(targets_of(own.entries, manifest.seq))
         last = self._read()
         anchor, erased = anchor_at(self._head(last)), 0
@@ -180,7 +178,7 @@ class _Restoring:
     def _erase(
         self, own: Erasures, later: Erasures, last: SegmentReader, anchor: Anchor
     ) -> tuple[Anchor, int]:
-        """Name in erase records, durably, what the backup's journal does not know to be erased; zero it."""
+        """Write durable erase records for parts that the backup's journal still contains; zero them."""
         done = targets_of(own.entries, self._manifest.seq)
         orders: dict[int, dict[int, Part]] = {}
         for entry in later.entries:

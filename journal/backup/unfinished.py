@@ -1,7 +1,7 @@
 """The files that a backup may contain beyond its manifest: those of interrupted attempts.
 
-FORMAT.md section 12. A file is listed here, durably, before it is made. So whatever a later backup has to
-remove is known by name, and nothing else in the folder is ever touched.
+FORMAT.md section 12. A file is listed here, durably, before it is created. So a later backup knows the names
+of all files to remove, and touches no other file in the folder.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Unfinished:
         self._end = len(data)
 
     def add(self, names: Iterable[str]) -> None:
-        """List, durably, files that are about to be made, or that the next manifest will not name."""
+        """List, durably, files that will be created, or that the next manifest will not name."""
         fresh = sorted(set(names) - self.names)
         if not fresh:
             return
@@ -45,7 +45,7 @@ class Unfinished:
         self.names.update(fresh)
 
     def remove(self) -> None:
-        """Say that nothing is left over."""
+        """Remove the list: no files are left over."""
         self._target.unlink(UNFINISHED_FILE)
         self._target.sync_folder()
 
@@ -57,7 +57,7 @@ def _read(target: Disk, head: dict[str, str]) -> set[str]:
     try:
         if json.loads(first) != head:
             raise ValueError
-        # What follows the last line break was cut short, and no file was made under that name.
+        # The text after the last line break is incomplete, and no file of that name was created.
         names = {str(json.loads(line)) for line in lines[:-1]}
         if any(leads_elsewhere(name) for name in names):
             raise ValueError

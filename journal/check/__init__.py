@@ -1,4 +1,4 @@
-"""Verifying a journal, and repairing a damaged one when an operator orders it.
+"""Verify a journal, and repair a damaged one on an operator's order.
 
-Nothing here runs by itself, and opening a journal does not import it.
+Nothing here runs automatically, and opening a journal does not import it.
 """

@@ -8,7 +8,7 @@ from typing import Final
 
 
 class FindingKind(StrEnum):
-    """What a finding is about; stable, for machines. The ones in `NOTES` are no damage."""
+    """The kind of a finding; stable, for machines. Kinds in `NOTES` are not damage."""
 
     SEGMENT = "segment"  # a file is missing, misnamed, or does not go on where the one before it ends
     VERSION = "version"  # written by a later release
@@ -26,12 +26,12 @@ class FindingKind(StrEnum):
 
 
 NOTES: Final = frozenset({FindingKind.TEAR, FindingKind.UNFINISHED, FindingKind.ORPHAN})
-"""Kinds that a crash or a running server explains. The next start sets them right."""
+"""Kinds that a crash or a running server explains. The next start resolves them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing found. `offset` in bytes and `seq` are -1 where they do not apply."""
+    """One finding. `offset` in bytes and `seq` are -1 where they do not apply."""
 
     kind: FindingKind
     file: str
@@ -41,16 +41,16 @@ class Finding:
 
     @property
     def harmless(self) -> bool:
-        """Return whether the next start sets this right, with nothing lost."""
+        """Return whether the next start resolves this, with nothing lost."""
         return self.kind in NOTES
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What one verification saw.
+    """The result of a verification.
 
-    `records` and `segments` were read; `erased` parts are missing as an erase record says. `seq` and `root`
-    are where the journal ends; `root` is empty if damage keeps the tree from being followed to the end.
+    `records` and `segments` were read; `erased` parts are missing according to an erase record. `seq` and
+    `root` are the journal's end; `root` is empty if damage hides the tree's end.
     """
 
     findings: tuple[Finding, ...]
@@ -62,5 +62,5 @@ class Report:
 
     @property
     def sound(self) -> bool:
-        """Return whether everything that was acknowledged is there, and everything erased is not."""
+        """Return whether all acknowledged data exists, and no erased data does."""
         return all(finding.harmless for finding in self.findings)

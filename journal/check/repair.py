@@ -1,11 +1,12 @@
-"""Repairs a damaged journal by giving up the damaged data; only on request.
+"""Repair a damaged journal by discarding the damaged data; only on request.
 
-`open_journal` mends by itself what a crash explains. Everything else may be a loss of acknowledged records,
-and is left to a person: `repair(disk)` reports what would be lost, `repair(disk, accept_loss=True)` does it.
+`open_journal` repairs effects of a crash automatically. Any other damage may be a loss of acknowledged
+records, and needs a person's decision: `repair(disk)` reports what would be lost,
+`repair(disk, accept_loss=True)` carries it out.
 
-- Where frames are damaged, the journal is cut behind the last good one. The bytes from there on, and whole
-  segments behind, are kept beside it as `*.broken`.
-- Where only parts are damaged, nothing is cut: an erase record with cause 0 names them. The same applies to
+- If frames are damaged, the journal is cut after the last good one. The bytes from there on, and whole later
+  segments, are kept beside it as `*.broken`.
+- If only parts are damaged, nothing is cut: an erase record with cause 0 names them. The same applies to
   erased parts whose erase record was cut off.
 - The anchor is set to the new end.
 """
@@ -45,7 +46,7 @@ class Loss:
     """One loss: `length` bytes at `offset` of `file`, records `first` to `last`.
 
     `offset` is -1 if the bytes are intact, and only the record cannot be used. `last` is the last record that
-    was seen, or that the anchor speaks of; there may have been more.
+    was read, or that the anchor names; there may have been more.
     """
 
     file: str
@@ -58,9 +59,9 @@ class Loss:
 
 @dataclass(frozen=True, slots=True)
 class RepairReport:
-    """What is damaged; `done` says whether it was given up. `kept`: files with the bytes that were cut off.
+    """The damage; `done` tells whether it was discarded.
 
-    `seq` is the last record that remains, or would.
+    `kept`: files with the bytes that were cut off. `seq` is the last record that remains, or would.
     """
 
     losses: tuple[Loss, ...]
@@ -75,7 +76,7 @@ class RepairReport:
 
 
 class _Good(NamedTuple):
-    """The last segment that is good from its start on, and where its good part ends."""
+    """The last segment with a good start, and the end of its good part."""
 
     segment: Segment
     opener: Opener
@@ -91,11 +92,11 @@ def repair(
     odd: Mapping[int, Part] = NONE_ODD,
     entropy: Callable[[int], bytes] = os.urandom,
 ) -> RepairReport:
-    """Tell what is damaged; with `accept_loss` give it up, so that the journal opens again.
+    """Report the damage; with `accept_loss` discard it, so that the journal opens again.
 
-    What was given up, and as `ordered` says by whom, is left in the folder for the next opener to record. May
-    be repeated after a crash. `odd`: sound records that the engine cannot use, each with the part to erase.
-    Raises `UnknownVersion`, `OSError`; with `accept_loss` `Locked`, `NoSpace`.
+    A note in the folder, with `ordered`, lets the next opener record the loss. May be repeated after a crash.
+    `odd`: sound records that the engine cannot use, each with the part to erase. Raises `UnknownVersion`,
+    `OSError`; with `accept_loss` `Locked`, `NoSpace`.
     """
     if not accept_loss:
         return _Damages(disk, odd).report(done=False)
@@ -125,7 +126,7 @@ def _mended(damages: _Damages, ordered: Ordered, entropy: Callable[[int], bytes]
 
 
 class _Damages:
-    """Reads the journal up to the first bad frame, and what is lost from there on. Changes nothing."""
+    """Reads the journal up to the first bad frame, and determines the loss from there on. Changes nothing."""
 
     def __init__(self, disk: Disk, odd: Mapping[int, Part]) -> None:
         self.losses: list[Loss] = []
@@ -247,7 +248,7 @@ class _Damages:
             self.missing.append((seq, part))
 
     def _judge_erasures(self, segments: Sequence[Segment]) -> None:
-        """Find erased parts that are there again, as where a file was put back from before its erasure."""
+        """Find erased parts whose bytes are back, for example in a file restored from before the erasure."""
         known = set(self.missing)
         for number, hole in self._unblanked:
             if (hole.seq, hole.part) not in known and not self._ledger.interrupted:
@@ -285,7 +286,7 @@ class _Damages:
 
 
 class _Repair:
-    """Gives up what `_Damages` found. Each step is durable before the next, and may be done twice."""
+    """Discards the damage in `_Damages`. Each step is durable before the next, and may be repeated."""
 
     def __init__(self, disk: Disk, damages: _Damages, entropy: Callable[[int], bytes]) -> None:
         self._disk = disk
@@ -298,7 +299,7 @@ class _Repair:
         good = self._damages.good
         if good is not None and good.opener.table is not None:
             good = good._replace(segment=expand(self._disk, good.segment))
-        # From the end on: what remains after a crash here is the same damage with less behind it.
+        # From the end: after a crash here, the same damage remains, with less data after it.
         for segment in reversed(self._damages.behind):
             self._set_aside(segment.file)
         if good is None:

@@ -15,7 +15,7 @@ FRAMES: Final = 2000
 
 
 class Sample(NamedTuple):
-    """What was looked at and is right.
+    """The checked and intact parts of a journal.
 
     Attributes:
         segments: Openers that were read.

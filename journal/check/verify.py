@@ -1,10 +1,11 @@
-"""Reads a whole journal and reports everything that is wrong with it. Changes nothing, stops at nothing.
+"""Read a whole journal and report everything that is wrong with it.
 
-It takes no lock and works beside a running server. What a server does meanwhile can look like damage for a
-moment; so findings are reported only if a second reading comes to the same ones.
+Changes nothing, and continues after damage.
 
-Where a frame is damaged, the tree cannot be followed up to the next segment, whose opener says where it
-stands (FORMAT.md section 2). Frames in between are still checked in themselves.
+It takes no lock and works beside a running server. A server's activity can look like damage for a moment, so
+a finding is reported only if a second reading confirms it. After a damaged frame, the tree is unknown up to
+the next segment, whose opener contains its state (FORMAT.md section 2). Frames in between are still checked
+by themselves.
 """
 
 from __future__ import annotations
@@ -45,8 +46,8 @@ def verify(
     """Check all that FORMAT.md demands. `payloads`: names that live records refer to; None leaves them out.
 
     `since`: a checkpoint of this journal, kept elsewhere; history must only have been extended since.
-    `indexes`: compare them, too, with what they speak of; that takes half as long again. Nothing else here
-    believes them. `progress`: called with the sequence number of the last record of each frame. Raises
+    `indexes`: compare them with their segments as well, which takes half as long again. Nothing else here
+    relies on them. `progress`: called with the sequence number of the last record of each frame. Raises
     `OSError` only where the disk cannot be read.
     """
     reading = _Reading(disk, since, progress)
@@ -83,7 +84,7 @@ class _Reading:
         self._progress = progress or (lambda _: None)
         self._ledger = Ledger()
         self._holes = 0
-        # For each record, which of its parts are there and good: an erase record may name them later.
+        # For each record, its intact parts: an erase record may name them later.
         self._whole = bytearray(1)
         self._erasures: list[tuple[int, list[Range]]] = []
         self._files: dict[int, str] = {}
@@ -93,7 +94,7 @@ class _Reading:
         self._anchored = True
 
     def run(self) -> None:
-        """Read everything there is. The anchor comes first: it only moves on, and never past the end."""
+        """Read everything. The anchor is read first: it only moves forward, and never past the end."""
         try:
             self._anchor = read_anchor(self._disk)
         except JournalError as error:

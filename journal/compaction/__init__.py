@@ -1,4 +1,4 @@
-"""Compaction: rewriting sealed segments without their erased content, so that the disk gets its space back.
+"""Compaction: rewrite sealed segments without their erased content, to free disk space.
 
-Which content is erased is the business of `journal.erasure`.
+`journal.erasure` decides which content is erased.
 """

@@ -16,10 +16,10 @@ from retain.journal.segments.files import FOLDER, Segment
 
 
 class Compaction:
-    """Keeps what is known of sealed segments, and what is erased from one while it is being copied.
+    """Caches facts about sealed segments, and the parts erased from a segment while it is copied.
 
-    `settled`, a lock, is held by callers that open segments' files by name, outside of a change: no other
-    file takes the place of one meanwhile. It is taken before the journal's own lock, never within.
+    Callers that open segments' files by name, outside of a change, hold the lock `settled`: no file is
+    replaced meanwhile. It is taken before the journal's own lock, never inside it.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class Compaction:
         self._erased: list[Spot] = []
 
     def note(self, spots: Iterable[Spot]) -> None:
-        """Note that these parts are about to be zeroed. Called while the journal is paused."""
+        """Note that these parts will be zeroed. Called while the journal is paused."""
         for spot in spots:
             self._dense.discard(spot.segment)
             if spot.segment == self._copied:
@@ -51,7 +51,7 @@ class Compaction:
         """Return the sealed segments worth rewriting; examine at most `most` of them anew."""
         unknown = [one for one in sealed if one.number not in self._dense | self._sparse]
         for segment in unknown[:most]:
-            # Noted first: what is erased while it is being read makes it unknown again.
+            # Noted first: an erasure during the reading makes the segment unknown again.
             self._dense.add(segment.number)
             if is_sparse(self._disk, segment):
                 self._sparse.add(segment.number)

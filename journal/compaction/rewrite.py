@@ -1,9 +1,9 @@
 """Compaction: replaces a segment with much erased data by a file without it. FORMAT.md section 10.
 
 The long part, reading and copying, is done beside a journal in use; only for the change of names it has to
-stand still. Sealed segments never change but for erasures, and these only ever put zeros in place of
-something; so what was zero when the table was made is still zero when the bytes are copied, and what is
-erased after its bytes were copied is erased in the copy as well before the copy counts.
+stand still. Sealed segments change only by erasures, which only write zeros. So bytes that were zero when the
+table was made are still zero when they are copied, and a part erased after it was copied is also erased in
+the copy before the copy becomes valid.
 """
 
 from __future__ import annotations
@@ -56,9 +56,9 @@ def is_sparse(disk: Disk, segment: Segment) -> bool:
 
 
 def write_aside(disk: Disk, segment: Segment, erased: Iterable[Spot]) -> str:
-    """Write a sealed segment without its zeros into a file aside, durably; returns its name.
+    """Write a sealed segment without its zeros into a separate file, durably; returns its name.
 
-    `erased` grows with what is blanked meanwhile. Raises `Corrupt`: the segment is damaged; `NoSpace`:
+    `erased` grows with the parts blanked meanwhile. Raises `Corrupt`: the segment is damaged; `NoSpace`:
     nothing has changed; `OSError`.
     """
     aside = segment.file + TEMPORARY_SUFFIX
@@ -91,9 +91,9 @@ def put_in_place(disk: Disk, segment: Segment, aside: str, erased: Iterable[Spot
 
 
 def wipe_superseded(disk: Disk) -> list[str]:
-    """Do away with files of segments that were rewritten; returns their names.
+    """Wipe the superseded files of rewritten segments; returns their names.
 
-    Raises `Corrupt` where the rewritten one is not good, with nothing changed; `NoSpace`, `OSError`.
+    Raises `Corrupt` if the rewritten one is not good, with nothing changed; `NoSpace`, `OSError`.
     """
     segments, superseded = find_segments(disk)
     for old in superseded:
@@ -108,7 +108,7 @@ def wipe_superseded(disk: Disk) -> list[str]:
 
 
 def expand(disk: Disk, segment: Segment) -> Segment:
-    """Give a rewritten segment its format 1 back, so that it can be appended to. For `repair`.
+    """Convert a rewritten segment back to format 1, so that it can be appended to. For `repair`.
 
     Raises `Corrupt`, `NoSpace`, `OSError`.
     """

@@ -2,9 +2,9 @@
 
 `journal.disk.RealDisk` is the real one; `journal.testing.MemoryDisk` forgets whatever was not synced.
 
-Names are relative to the data folder, with "/" between folders; the data folder itself is "".
-Offsets, lengths and sizes are in bytes. A failing call raises `OSError`, except where the disk is full: that
-is `NoSpace`, because the caller can do something about it.
+Names are relative to the data folder, with "/" between folders; the data folder itself is "". Offsets,
+lengths and sizes are in bytes. A failing call raises `OSError`; on a full disk `NoSpace`, which the caller
+can handle.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from retain.journal.errors import NoSpace, Shortage
 LOCK_FILE: Final = "lock"
 TEMPORARY_SUFFIX: Final = ".tmp"
 FILE_SYSTEM_NAMES: Final = frozenset({"lost+found"})
-"""What a file system puts into the top folder of a disk: a folder that holds nothing else is empty."""
+"""Entries that a file system creates in the top folder of a disk: a folder with nothing else counts as empty.
+"""
 SECTOR: Final = 512
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
@@ -63,7 +64,7 @@ class File(Protocol):
     def truncate(self, size: int) -> None: ...
 
     def allocate(self, offset: int, length: int) -> None:
-        """Reserve room, so that writes there cannot meet a full disk; the file grows, the new part is zero.
+        """Reserve space, so that writes there cannot fail on a full disk; the new part is zero.
 
         Raises `NoSpace`.
         """
@@ -79,7 +80,7 @@ class File(Protocol):
 
 
 class Disk(Protocol):
-    """One data folder. The calls that follow from the others are written here, once for all disks."""
+    """One data folder. Calls that build on others are implemented here for all disks."""
 
     @property
     def notices(self) -> tuple[str, ...]:
@@ -137,8 +138,8 @@ class Disk(Protocol):
     def make_folder(self, folder: str) -> None:
         """Make a folder and the ones above it, durably.
 
-        The parents are synced even if the folder is there: a process that was killed may have made it and not
-        come to syncing it.
+        The parents are synced even if the folder is there: a killed process may have created it without
+        syncing it.
         """
         parent = folder_of(folder)
         if parent:
@@ -153,9 +154,9 @@ class Disk(Protocol):
             return file.pread(0, file.size())
 
     def write_atomic(self, name: str, data: bytes) -> None:
-        """Make `name` hold exactly `data`, durably: after a crash it holds the old bytes or the new ones.
+        """Write exactly `data` to `name`, durably: after a crash it has the old bytes or the new ones.
 
-        Raises `NoSpace`, `OSError`; `name` is then unchanged, unless it was the folder's sync that failed.
+        Raises `NoSpace`, `OSError`; `name` is then unchanged, unless the folder's sync failed.
         """
         aside = name + TEMPORARY_SUFFIX
         with self.open(aside, create=True) as file:
@@ -171,7 +172,7 @@ def folder_of(name: str) -> str:
 
 
 def explained(error: OSError, name: str, offset: int) -> Exception:
-    """Return what to raise for a failed call.
+    """Return the error to raise for a failed call.
 
     That is `NoSpace` for a full disk, quota or file-size limit; its subclass `Shortage` if descriptors,
     memory or locks ran out; else `error`.

@@ -1,4 +1,4 @@
-"""Examines a data folder from outside: who may use its files, how fast its disk syncs. Leaves nothing."""
+"""Examine a data folder: who may use its files, how fast its disk syncs. Leaves no file."""
 
 from __future__ import annotations
 

@@ -104,8 +104,8 @@ class RealFile(File):
         _fdatasync(self._descriptor)
 
     def begin_writing(self, offset: int, length: int) -> None:
-        # Linux starts to write what is dirty there, and drops from its cache only what is clean; POSIX makes
-        # it advice, so nothing depends on it.
+        # Linux starts to write dirty pages there, and drops only clean ones from its cache; for POSIX it is
+        # advice, so nothing depends on it.
         if _fadvise is not None:
             with suppress(OSError):
                 _fadvise(self._descriptor, offset, length, os.POSIX_FADV_DONTNEED)
@@ -142,8 +142,8 @@ class RealFile(File):
 class RealDisk(Disk):
     """A folder of the operating system's, made (mode 0700) if it is missing; its files get mode 0600.
 
-    The mode of a folder that exists is its owner's business and stays. With `create=False` no folder is made,
-    as reading tools need it. Raises `FileNotFoundError`, `NotADirectoryError`, `PermissionError`.
+    The mode of an existing folder is not changed. With `create=False` no folder is created, as reading tools
+    need it. Raises `FileNotFoundError`, `NotADirectoryError`, `PermissionError`.
     """
 
     def __init__(self, path: str | os.PathLike[str], *, create: bool = True) -> None:
@@ -239,7 +239,8 @@ class RealDisk(Disk):
             raise explained(error, LOCK_FILE, 0) from error
         else:
             self._lock, locked, descriptor = descriptor, descriptor, -1
-            # The number only helps whom we refuse. On a full disk the server must start, or nothing can go.
+            # The number only helps a refused process. On a full disk the server must start, or nothing can be
+            # deleted.
             with suppress(OSError):
                 os.ftruncate(locked, 0)
                 os.pwrite(locked, b"%d\n" % os.getpid(), 0)
@@ -250,7 +251,7 @@ class RealDisk(Disk):
 
     @property
     def lock_descriptor(self) -> int:
-        """The lock's descriptor, -1 without the lock. Who inherits it holds the lock, too."""
+        """The lock's descriptor, -1 without the lock. A process that inherits it holds the lock, too."""
         return self._lock
 
     def unlock(self) -> None:
@@ -266,9 +267,10 @@ class RealDisk(Disk):
         return room.f_bavail * room.f_frsize
 
     def _with_spare(self, name: str, call: Callable[[], Value]) -> Value:
-        """Return what `call` returns. Where it finds no descriptor, give one up for it and call again.
+        """Return what `call` returns.
 
-        Another thread may be faster and take it, so this goes on while there are some. Raises `OSError`.
+        If it finds no descriptor, release a reserved one and call again. Another thread may take that one
+        first, so this is repeated while there are reserved ones. Raises `OSError`.
         """
         while True:
             try:
@@ -315,10 +317,10 @@ def new_folder(path: str | os.PathLike[str]) -> RealDisk:
 
 
 def write_file(path: str | os.PathLike[str], data: bytes, *, replace: bool = True) -> None:
-    """Make a file hold exactly `data`: durably, in one step, with mode 0600 if it is new.
+    """Write exactly `data` to a file: durably, in one step, with mode 0600 if it is new.
 
-    Where writing fails, a file that was there is as it was. What is no regular file (a pipe, a device) is
-    written to as it is. Raises `FileExistsError` where `replace` is false and something is there; `OSError`.
+    If writing fails, an existing file is unchanged. A pipe or a device is written to directly. Raises
+    `FileExistsError` if `replace` is false and the file exists; `OSError`.
     """
     place = Path(path)
     mode = place.stat().st_mode if place.exists() else None

@@ -1,4 +1,4 @@
-"""Erasing content: locating it, overwriting it with zeros, the ledger of it, the list that backups obey.
+"""Erase content: locate it, overwrite it with zeros, the ledger of erasures, the list for backups.
 
-The order of durability of an erasure is in `journal.journal`; when something is due, the engine decides.
+The order of durability of an erasure is in `journal.journal`; the engine decides what is due.
 """

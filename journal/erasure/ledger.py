@@ -1,7 +1,7 @@
 """The ledger of erasures: missing parts compared with those that erase records name. FORMAT.md section 6.
 
-A missing part comes before the erase record that names it, so the judgement waits until all has been read.
-What is missing is kept in flat arrays: a history may hold millions of erased parts.
+A missing part precedes the erase record that names it, so holes are judged after everything was read. Missing
+parts are stored in flat arrays: a history may have millions of erased parts.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _BOTH = Part.DETAILS | Part.CONTENT
 
 
 class Remains(NamedTuple):
-    """A part that was being erased: some of it is still on disk. `address` is the part's."""
+    """A part whose erasure was interrupted: some of it is still on disk. `address` is the part's."""
 
     address: int
     size: int
@@ -75,7 +75,7 @@ def unpack_ranges(record: Record) -> list[Range]:
 
 
 class Ledger:
-    """Collects holes and erase records while a journal is read, and judges them at the end."""
+    """Collects holes and erase records while a journal is read, and checks them at the end."""
 
     def __init__(self) -> None:
         self._seqs = {Part.DETAILS: array("Q"), Part.CONTENT: array("Q")}

@@ -57,8 +57,8 @@ class Places:
     ) -> list[Spot]:
         """Return the parts that these ascending ranges name; absent ones have no place.
 
-        Raises `BadTarget` where a record is not in the journal or, without `own`, is the journal's own:
-        those are named only by a repair that gave up on their content. Raises `Corrupt`.
+        Raises `BadTarget` if a record is not in the journal or, without `own`, is the journal's own: only a
+        repair that discarded their content names those. Raises `Corrupt`.
         """
         spots: list[Spot] = []
         frame = _Frame(0, 0, [])

@@ -1,6 +1,6 @@
-"""The list of all erasures, kept apart from the journal for the day a backup is restored.
+"""The list of all erasures, kept apart from the journal for the restore of a backup.
 
-It holds sequence numbers, causes and times, nothing personal. FORMAT.md section 12.
+It contains sequence numbers, causes and times, nothing personal. FORMAT.md section 12.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Erasures(NamedTuple):
     def unpack(cls, data: bytes) -> Erasures:
         """Return the list that `pack` wrote.
 
-        Raises `Corrupt`, also for a list that was cut short: using it would bring back what is erased.
+        Raises `Corrupt`, also for an incomplete list: using it would bring back erased data.
         """
         try:
             head, *lines = data.decode().split("\n")
@@ -78,7 +78,7 @@ def export_erasures(disk: Disk, known: Erasures | None = None) -> Erasures:
 
     Args:
         disk: Where the journal is.
-        known: An earlier answer about the same journal: only what follows it is read.
+        known: An earlier result for the same journal: only later records are read.
 
     Raises:
         Corrupt, UnknownVersion, OSError: The journal cannot be read.

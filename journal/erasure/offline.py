@@ -1,6 +1,6 @@
-"""Appends erase records to a journal that is not open, for repair and restore.
+"""Append erase records to a journal that is not open, for repair and restore.
 
-The next start carries the erasures out and closes them (FORMAT.md section 6).
+The next start carries out the erasures and closes them (FORMAT.md section 6).
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ def mark_erased(
 ) -> Anchor:
     """Append at `offset` of the last segment, with the tree at `chain`; return the new end.
 
-    `orders` are causes, each with what is to be erased for it. `chain.time` is the time of the records.
-    Raises `NoSpace`, `OSError`.
+    `orders` are causes, each with the parts to erase. `chain.time` is the time of the records. Raises
+    `NoSpace`, `OSError`.
     """
     chain = chain.copy()
     portions = [

@@ -1,6 +1,6 @@
 """Overwrites parts with zeros, in place. FORMAT.md section 6.
 
-What makes this safe is around it: the erase record is durable before, the erased record follows after.
+The caller makes this safe: the erase record is durable before, the erased record follows after.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from retain.journal.segments.files import Segment
 
 @dataclass(slots=True)
 class ErasurePlan:
-    """An erasure in progress: what its erase record names, where that is on disk, and why.
+    """An erasure in progress: the parts its erase record names, their places on disk, and the cause.
 
     `seq` is the erase record's number, 0 until it is written.
     """
@@ -44,8 +44,8 @@ def blank(disk: Disk, spots: Iterable[Spot], segments: Mapping[int, Segment]) ->
 def wipe(disk: Disk, name: str) -> None:
     """Overwrite a file with zeros from its start on, durably, and remove its name.
 
-    The blocks that this gives back to the disk hold nothing that a later erasure could not reach. The folder
-    is not synced. Raises `NoSpace` (only where overwriting takes room), `OSError`.
+    So the freed blocks contain no data that a later erasure could not reach. The folder is not synced. Raises
+    `NoSpace` (only if overwriting needs space), `OSError`.
     """
     with disk.open(name, write=True) as file:
         size = file.size()

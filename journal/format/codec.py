@@ -1,8 +1,8 @@
 """Encodes batches as frames, and decodes them. FORMAT.md sections 3 to 6. Sans-IO.
 
 Encoding is one call. Decoding is a `Decoder` per segment: `feed` it the file from the opener's end on, in
-pieces of any size, and take frames with `next`, until that says `Want.MORE` (feed again; at the end of the
-file: it was cut short), `Want.NOTHING` (zeros where a frame should start), or raises `Damage`.
+pieces of any size, and take frames with `next`, until that returns `Want.MORE` (feed again; at the end of the
+file: it is incomplete), `Want.NOTHING` (zeros where a frame should start), or raises `Damage`.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ _FIRST_OWN_VERB = int(Verb.ERASE)
 
 
 class Want(Enum):
-    """What `Decoder.next` says when there is no frame."""
+    """The result of `Decoder.next` without a frame."""
 
     MORE = "the bytes end inside a frame, or where a frame should start"
     NOTHING = "zeros where a frame should start"
@@ -88,8 +88,8 @@ def encode_batch(
     """Return the frame that appends `drafts` at `offset` of a segment.
 
     `chain` is the tree before it, with `root`, and the time that all its records get. `salts` holds 32 random
-    bytes for each part that is not empty, in order. Raises `ValueError` where a part or the frame would be
-    too large: nothing has happened then.
+    bytes for each part that is not empty, in order. Raises `ValueError` if a part or the frame would be too
+    large, with nothing changed.
     """
     assert 0 < len(drafts) <= BATCH_RECORDS, f"a batch has 1 to {BATCH_RECORDS} records, not {len(drafts)}"
     size, time = chain.frontier.size, chain.time
@@ -162,7 +162,7 @@ class Decoder:
         return self._needed if self._needed > PREFIX_BYTES else None
 
     def feed(self, data: bytes) -> None:
-        """Continue with `data`, which follows what was fed before."""
+        """Continue with `data`, which follows the bytes fed before."""
         self._raw = self._raw[self._at :] + data
         self._plain = self._plain[self._at :] + self._stream.update(data)
         self._base += self._at

@@ -1,6 +1,6 @@
 """The parts of a frame: prefix, head, headers, holes. FORMAT.md sections 3 and 4. Sans-IO.
 
-`codec.py` turns batches into frames and back; those who only look for a record's place use this module alone.
+`codec.py` turns batches into frames and back; code that only locates records uses this module alone.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from retain.journal.format.record import Header, Part, Record
 FRAME_MAGIC = b"RETF"
 
 MALFORMED = (ValueError, TypeError, msgpack.UnpackException)
-"""What msgpack and unpacking raise on bytes that are not what they should be."""
+"""The errors that msgpack and unpacking raise on malformed bytes."""
 
 _PREFIX = struct.Struct(">4sIQIIII")
 _CRC_AT = PREFIX_BYTES - 4
@@ -35,7 +35,7 @@ class Damage(Exception):
     """No good frame starts at `offset`, where record `seq` was due.
 
     `extent` is the length of the bad frame where its prefix is good and a torn write could explain the rest,
-    else None. What the damage means is judged in `tail.py`.
+    else None. `tail.py` judges the damage.
     """
 
     def __init__(self, reason: str, *, offset: int, seq: int, extent: int | None = None) -> None:

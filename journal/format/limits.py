@@ -9,7 +9,7 @@ KIB = 1 << 10
 MIB = 1 << 20
 
 SECTOR = 512
-"""FORMAT. What a disk writes whole or not at all; every frame starts and ends at one."""
+"""FORMAT. The unit that a disk writes completely or not at all; every frame starts and ends at one."""
 
 PART_ALIGN = 64
 """FORMAT. Parts are padded to this, so that a size on disk reveals little about the data."""
@@ -27,7 +27,7 @@ PART_BYTES = 1 * MIB
 """FORMAT. Largest part on disk, salt and padding included. Larger content belongs into payload files."""
 
 BATCH_BYTES = 4 * MIB
-"""FORMAT. Largest frame on disk, padding included; so also the most that a torn tail can be."""
+"""FORMAT. Largest frame on disk, padding included; so also the largest torn tail."""
 
 BATCH_RECORDS = 4096
 """FORMAT. Most records in a frame."""
@@ -39,16 +39,16 @@ HEADER_BYTES = 160
 """Largest header with its length field in the head: ten numbers and hashes in msgpack's widest forms."""
 
 HEAD_OVERHEAD = 64
-"""What a head holds beside the headers: array, tree size and root in msgpack's widest forms."""
+"""A head's bytes besides the headers: array, tree size and root in msgpack's widest forms."""
 
 ENVELOPE_BYTES = 64 * KIB
-"""FORMAT. Largest opener or anchor; what declares more is damaged."""
+"""FORMAT. Largest opener or anchor; one that declares more is damaged."""
 
 WIDE_ENVELOPE_BYTES = 2 * MIB
 """FORMAT. Largest opener of a rewritten segment, which holds a table."""
 
 LEFT_OUT_RUNS = 1 << 17
-"""Most runs that a rewritten segment leaves out; the smaller ones of more stay in."""
+"""Most runs that a rewritten segment leaves out; if there are more, the smaller ones are kept."""
 
 SEGMENT_BYTES = 64 * MIB
 """Default size from which on a segment is full. It may end up to one batch later."""
@@ -57,10 +57,10 @@ OFFSET_LIMIT = 1 << 32
 """FORMAT. Addresses give 32 bits to the offset within a segment."""
 
 STEP_BYTES = 8 * MIB
-"""Room is reserved ahead in steps of this, so that most batches need no call for it."""
+"""Space is reserved ahead in steps of this size, so that most batches need no call for it."""
 
 BALLAST_BYTES = 8 * MIB
-"""Kept on disk to be given back when it is full: room for deletes, which free far more."""
+"""Kept on disk and released when the disk is full: space for deletes, which free far more."""
 
 READ_CHUNK = 1 * MIB
 """A segment is read, and its whitening undone, in pieces of this."""

@@ -1,7 +1,7 @@
 """Records: drafts to be appended, headers, parts, positions, addresses. FORMAT.md sections 4 and 5.
 
-The values are named tuples, not dataclasses: they are as immutable, and six times as cheap to make, which is
-what replaying a long history consists of.
+The values are named tuples, not dataclasses: equally immutable, and six times as cheap to create, which
+dominates the replay of a long history.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ NO_COMMITMENT = bytes(32)
 
 
 class Verb(IntEnum):
-    """What a record says happened. FORMAT.md section 4: numbers never move, 0 is never used."""
+    """The kind of a record. FORMAT.md section 4: numbers never change, 0 is never used."""
 
     PUT = 1
     PATCH = 2
@@ -98,7 +98,7 @@ class Head(NamedTuple):
 
     @property
     def position(self) -> Position:
-        """What a snapshot of the state at this point binds to."""
+        """The position that a snapshot of the state at this point is bound to."""
         return Position(self.seq, self.root)
 
 

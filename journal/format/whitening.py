@@ -1,4 +1,4 @@
-"""The keystream over a segment's payloads. FORMAT.md section 5: no secret, it only breaks up zeros."""
+"""The keystream over a segment's payloads. FORMAT.md section 5: not a secret, it only avoids zeros."""
 
 from __future__ import annotations
 

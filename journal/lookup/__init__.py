@@ -1,4 +1,1 @@
-"""Finding records without a replay: indexes of sealed segments, the history of a resource, scans.
-
-Reads only.
-"""
+"""Find records without a replay: indexes of sealed segments, the history of a resource, scans. Read-only."""

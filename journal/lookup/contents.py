@@ -48,7 +48,7 @@ class Contents:
                 return _read_part(file, offset, self.whitening(segment.number))
             except BadPart as error:
                 if file.pread(offset, PART_ALIGN) == _NOTHING:
-                    return None  # it was being erased while we read
+                    return None  # it was erased during the read
                 text = f"{segment.file}, offset {offset}: {error}"
                 raise Corrupt(text, file=segment.file, offset=offset) from error
 
@@ -60,19 +60,19 @@ class Contents:
         return whitening
 
     def forget(self, segment: Segment) -> None:
-        """Close a segment's file: another one took its place."""
+        """Close a segment's file, which was replaced."""
         self._handles.drop(segment.file)
 
     def drop(self, places: Iterable[tuple[int, int]]) -> None:
-        """Forget contents, by segment and offset, that are about to be erased."""
+        """Drop contents, by segment and offset, before they are erased."""
         self._recent.drop(places)
 
     def forget_all(self) -> None:
-        """Forget all contents: some of them are about to be erased."""
+        """Drop all contents, before some of them are erased."""
         self._recent.clear()
 
     def close(self) -> None:
-        """Close all files, forget all contents."""
+        """Close all files, drop all contents."""
         self._recent.clear()
         self._handles.close()
 

@@ -1,4 +1,4 @@
-"""What an index of a segment is made from: read frame by frame, and continued while the segment grows."""
+"""The facts of a segment's index: read frame by frame, and continued while the segment grows."""
 
 from __future__ import annotations
 

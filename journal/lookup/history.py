@@ -1,8 +1,8 @@
 """The records of one resource, or of a span of time, without reading the rest of the journal.
 
-Works beside a running server, without a lock and without writing: indexes on disk (`index.py`) are used where
-they are good. Each record's header is checked with its frame's CRC and its parts against their commitments.
-What the journal as a whole must fulfil, `verify` checks, not this.
+Works beside a running server, without a lock and without writing: valid indexes on disk (`index.py`) are
+used. Each record's header is checked with its frame's CRC and its parts against their commitments. `verify`
+checks the rules for the journal as a whole.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ def history(
 ) -> Iterator[Record]:
     """Yield every record of a resource (16 bytes), in order; erased parts are None.
 
-    `progress` is called with the last sequence number of each segment that had to be searched for want of an
-    index. For many resources, pass `indexes`, made once: segments without an index are then indexed in memory
-    instead of being searched each time. Raises `Corrupt`, `UnknownVersion`, `OSError`.
+    `progress` is called with the last sequence number of each segment that has no index and was searched. For
+    many resources, pass `indexes`, built once: segments without an index are then indexed in memory instead
+    of being searched each time. Raises `Corrupt`, `UnknownVersion`, `OSError`.
     """
     assert len(resource) == RESOURCE_BYTES, "a resource is 16 bytes"
     found_by = indexes or Indexes(disk)

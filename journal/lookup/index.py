@@ -1,8 +1,8 @@
 """Indexes: where a segment's records are, by resource and by time. FORMAT.md section 11.
 
-An index holds facts from headers only, which are never erased, so no erasure and no rewriting concerns it. It
-is a cache: made by the process that holds the lock (`write_index`), checked on reading, and where there is
-none, `SegmentIndex.of` makes one in memory from the segment's heads.
+An index contains facts from headers only, which are never erased, so erasures and rewrites do not affect it.
+It is a cache: written by the process that holds the lock (`write_index`), checked on reading, and built in
+memory from the segment's heads by `SegmentIndex.of` if there is none.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ class SegmentIndex:
 
 
 class GrowingIndex(SegmentIndex):
-    """The index of a segment as far as its `growth` is known now; what is added later is not in it."""
+    """The index of a segment up to the present state of its `growth`; later records are not in it."""
 
     def __init__(self, growth: Growth) -> None:
         super().__init__(growth.facts(), self._unpacked)
@@ -158,7 +158,7 @@ def read_index(disk: Disk, segment: Segment) -> SegmentIndex | None:
         if fits and (facts["segment"], facts["first"]) == segment[:2]:
             return SegmentIndex(facts, sections.__getitem__)
     except (FileNotFoundError, PermissionError, JournalError, KeyError, *MALFORMED):
-        pass  # an index is a cache: if it is bad, the segment has the same facts
+        pass  # an index is a cache: if it is invalid, the segment has the same facts
     return None
 
 
@@ -211,7 +211,7 @@ class Indexes:
         self._indexes: dict[int, SegmentIndex | None] = {}
 
     def hold(self, segment: Segment, index: SegmentIndex) -> None:
-        """Take the index of a segment from whoever has it."""
+        """Add the index of a segment that the caller has."""
         self._indexes[segment.number] = index
 
     def kept(self, segment: Segment) -> SegmentIndex | None:

@@ -7,17 +7,17 @@ from collections.abc import Iterable
 from threading import Lock
 
 RECENT_BYTES = 32 << 20
-"""Bytes of recently read contents that are kept in memory, with `RECENT_EXTRA` for each."""
+"""Bytes of cached contents, with `RECENT_EXTRA` for each."""
 RECENT_MOST = 16 << 10
 """Larger contents are not kept."""
 RECENT_EXTRA = 200
 
 
 class Recent:
-    """Small contents that were read not long ago, the least recently read forgotten first.
+    """A cache of small contents, which evicts the least recently read first.
 
-    Erased content must leave memory, too: `drop` forgets places before their erasure is recorded, and what a
-    read found that began before an erasure is not kept.
+    Erased content must leave the memory, too: `drop` removes contents before their erasure is recorded, and
+    the result of a read that began before an erasure is not cached.
     """
 
     def __init__(self, limit: int) -> None:
@@ -35,7 +35,7 @@ class Recent:
             return data
 
     def keep(self, place: tuple[int, int], data: bytes, drops: int) -> None:
-        """Keep what was read at a place, unless something was dropped since `drops` was noted."""
+        """Cache the content read at a place, unless something was dropped since `drops` was noted."""
         if len(data) > RECENT_MOST:
             return
         with self._lock:
@@ -47,7 +47,7 @@ class Recent:
                 self._left += len(self._kept.popitem(last=False)[1]) + RECENT_EXTRA
 
     def drop(self, places: Iterable[tuple[int, int]]) -> None:
-        """Forget the contents at these places."""
+        """Remove the contents at these places."""
         with self._lock:
             self.drops += 1
             for place in places:
@@ -56,5 +56,5 @@ class Recent:
                     self._left += len(data) + RECENT_EXTRA
 
     def clear(self) -> None:
-        """Forget all."""
+        """Remove all contents."""
         self.drop(list(self._kept))

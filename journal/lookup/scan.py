@@ -1,4 +1,4 @@
-"""Reads a journal beside the server that writes it: no lock, no change, up to its present end."""
+"""Read a journal beside the server that writes it: no lock, no change, up to its present end."""
 
 from __future__ import annotations
 
@@ -17,9 +17,8 @@ from retain.journal.segments.reader import SegmentReader
 def scan(disk: Disk, *, start: int = 1) -> Iterator[Record]:
     """Yield every record from number `start` on, checked as on opening; stop at the growing tail.
 
-    The last records may be ones whose sync has not returned yet. What an erasure blanks meanwhile comes as
-    None. Raises `Corrupt` (for a missing part that no erase record names: at the end), `UnknownVersion`,
-    `OSError`.
+    The last records may not be durable yet. A part blanked meanwhile is None. Raises `Corrupt` (for a missing
+    part that no erase record names: at the end), `UnknownVersion`, `OSError`.
     """
     segments = list_segments(disk)
     if not segments:

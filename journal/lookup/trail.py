@@ -1,7 +1,8 @@
 """Reads a journal backwards or forwards from any record, a frame at a time, for pages of a few records.
 
-Where frames and the records of a resource are is known from the index of a sealed segment; of the growing one
-it is remembered, and only what was appended since is looked at. So a page costs what it shows.
+The places of frames and of a resource's records come from the index of a sealed segment. For the growing
+segment they are kept in memory, and only frames appended since are read. So a page's cost depends on its
+length only.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ class LazyRecord(NamedTuple):
 
 
 class Trail:
-    """What is known of where frames are. Made once beside an open journal; for any thread.
+    """The known places of frames. Created once beside an open journal; for any thread.
 
     Args:
         disk: Where the journal is.
@@ -124,7 +125,7 @@ class Trail:
                             yield spot
 
     def refresh(self) -> None:
-        """Read what was appended, so that the next question need not. Raises what `before` raises."""
+        """Read the frames appended since, so that the next query need not. Raises what `before` raises."""
         for segment in find_segments(self.disk)[0][-1:]:
             with SegmentFile(self.disk, segment) as file:
                 self._index(file, growing=True)
@@ -146,7 +147,7 @@ class Trail:
         number = file.segment.number
         index = self._sealed.pop(number, None)
         if index is None and (grown := self._growing) is not None and grown.segment[:2] == file.segment[:2]:
-            # It was sealed since: what is known of it is most of its index.
+            # It was sealed since: its known places are most of its index.
             self._growing = None
             grown.extend(file, growing=False)
             index = SegmentIndex(grown.facts(), grown.sections().__getitem__)
@@ -158,7 +159,7 @@ class Trail:
         return index
 
     def _grown(self, file: SegmentFile) -> SegmentIndex:
-        growth, self._growing = self._growing, None  # after an error, it begins anew
+        growth, self._growing = self._growing, None  # after an error, it starts again
         if growth is not None and growth.segment != file.segment:
             sealed = growth.segment
             self._growing = growth
@@ -175,7 +176,7 @@ class Trail:
 def _offsets(index: SegmentIndex, resource: bytes | None, numbers: range) -> Iterator[int]:
     """Yield the offsets of these frames; with a resource, of those that may hold it."""
     firsts, offsets, _ = index.frames()
-    if resource is None or resource == NO_RESOURCE:  # indexes leave out records about none
+    if resource is None or resource == NO_RESOURCE:  # indexes omit records without a resource
         yield from (offsets[number] for number in numbers)
         return
     holding = {bisect_right(firsts, seq - index.first) - 1 for seq in index.seqs_of(resource)}

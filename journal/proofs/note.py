@@ -34,12 +34,15 @@ _DASH = "— "
 
 
 class BadNote(ValueError):
-    """These bytes are no note, key or checkpoint, or none that a trusted key signed. The text says why."""
+    """These bytes are not a note, key or checkpoint, or not signed by a trusted key.
+
+    The text gives the reason.
+    """
 
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """One line under a note: who signed, as the line says it, and the signature itself."""
+    """One line under a note: the signer's name as the line gives it, and the signature itself."""
 
     name: str
     key_id: bytes
@@ -166,8 +169,8 @@ def parse_note(data: bytes) -> Note:
 def open_note(data: bytes, trusted: Iterable[Verifier]) -> Note:
     """Return a note that a trusted key signed. Signatures of other keys are ignored.
 
-    Raises `BadNote` where it is none, where no trusted key signed it, or where a signature under a trusted
-    key's name and id does not hold.
+    Raises `BadNote` if it is not a note, if no trusted key signed it, or if a signature under a trusted key's
+    name and id is not valid.
     """
     note = parse_note(data)
     keys = {(verifier.name, verifier.key_id): verifier for verifier in trusted}

@@ -1,7 +1,7 @@
 """A record's part with its salt, so that a reader without the journal can check its commitment.
 
-FORMAT.md section 5. Whoever is given a header, a proof that it is in the tree, and the part, knows what the
-record says.
+FORMAT.md section 5. With a header, a proof that it is in the tree, and the part, the record's content is
+proven.
 """
 
 from __future__ import annotations

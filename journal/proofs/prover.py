@@ -1,7 +1,7 @@
 """Inclusion proofs: that a record is in the journal (RFC 9162, section 2.1.3).
 
-Made from the subtree hashes that indexes hold, and from the few heads between them; so fast where there are
-indexes, and still right, from all heads, where there are none. Checked with nothing but `merkle.py`.
+Built from the subtree hashes in indexes, and from the few heads between them: fast with indexes, and from all
+heads without. `merkle.py` alone checks them.
 """
 
 from __future__ import annotations

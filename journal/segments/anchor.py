@@ -1,6 +1,6 @@
-"""The anchor: how far the journal is known to reach. FORMAT.md section 8.
+"""The anchor: the journal's end as last recorded. FORMAT.md section 8.
 
-It catches what nothing inside a segment can show: a journal cut off exactly between two frames.
+It detects what nothing inside a segment shows: a journal cut off exactly between two frames.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A segment's file by logical offsets, in either format, even while it is being replaced.
 
-FORMAT.md section 10. A reader of a segment that is being replaced by a rewritten file notices that the old
-one's opener turned to zero, and continues in the new one: its bytes have the same logical offsets.
+FORMAT.md section 10. If a segment is replaced by a rewritten file while it is read, the reader finds the old
+opener zeroed and continues in the new file: its bytes have the same logical offsets.
 """
 
 from __future__ import annotations
@@ -19,7 +19,10 @@ _BLANK = bytes(_MAGIC_BYTES)
 
 
 class SegmentFile(File):
-    """An open segment. Reads and writes go by logical offset; what was left out reads as it would be."""
+    """An open segment.
+
+    Reads and writes use logical offsets; omitted bytes read as the zeros that they replace.
+    """
 
     def __init__(self, disk: Disk, segment: Segment, *, write: bool = False) -> None:
         """Open the file. Raises `OSError`; only `opener` reports a bad opener."""

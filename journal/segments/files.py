@@ -36,7 +36,7 @@ _BROKEN_SUFFIX = ".broken"
 _OWN = re.compile(
     r"(?:[0-9a-f]{8}-[0-9a-f]{16}(?:\.[0-9a-f]{4})?\.(?:journal|index)|anchor|ballast)(?:\.[0-9a-f]{8}\.broken)?"
 )
-"""What the journal calls its files, before a suffix that says that one is being written."""
+"""Names of the journal's files, without the suffix of a file being written."""
 _SHOWN = 3
 
 
@@ -51,7 +51,7 @@ class Segment(NamedTuple):
 class Opener(NamedTuple):
     """The start of a segment.
 
-    `chain` is what its first frame continues, `size` that frame's logical offset; `table` is present if the
+    Its first frame continues `chain`, and `size` is that frame's logical offset; `table` is present if the
     segment was rewritten.
     """
 
@@ -105,7 +105,7 @@ def _is_leftover(name: str) -> bool:
 
 
 def has_journal(disk: Disk) -> bool:
-    """Return whether the folder holds a journal, or what a repair left of one."""
+    """Return whether the folder contains a journal, or the rest of one after a repair."""
     names = disk.names(FOLDER) if disk.exists(FOLDER) else []
     return any(_OWN.fullmatch(name) is not None for name in names)
 
@@ -113,8 +113,7 @@ def has_journal(disk: Disk) -> bool:
 def foreign_names(disk: Disk) -> list[str]:
     """Return the names that prevent a folder without a journal from being taken for a new one.
 
-    That is everything in it, except for what a first start or a first restore may leave if it is killed at
-    once.
+    That is everything in it, except files that a killed first start or first restore may leave.
     """
     names = [
         name for name in disk.names() if name not in (FOLDER, LOCK_FILE, MENDED_FILE, *FILE_SYSTEM_NAMES)

@@ -1,6 +1,6 @@
 """Finds frames in a segment, and single records in frames, by reading heads only.
 
-For those who need a few records of a long journal: `index.py`, `history.py`, `proofs.py`. Heads are checked
+For code that needs a few records of a long journal: `index.py`, `history.py`, `proofs.py`. Heads are checked
 with their CRC and parts against their commitments; that the frames continue the tree, `index.py` checks.
 """
 
@@ -59,7 +59,7 @@ def heads(file: SegmentFile, start: int) -> Iterator[FrameHead]:
         if not prefix.covers(head):
             return
         yield FrameHead(at, prefix, head)
-        # Where frames are long, what lies ahead of the next one is not worth reading.
+        # If frames are long, reading ahead beyond the next head is not worth it.
         ahead = READ_CHUNK if prefix.extent < READ_CHUNK // 16 else 4 * (PREFIX_BYTES + prefix.head_length)
         at += prefix.extent
 
@@ -147,7 +147,7 @@ def _body(part: bytes, size: int, commitment: bytes) -> bytes | None:
 
 
 class Believed(Frontier):
-    """A tree of which only size and root are known. Behind the next leaf, the root is not known any more."""
+    """A tree of which only size and root are known. After the next leaf, the root is unknown."""
 
     __slots__ = ("_believed",)
 

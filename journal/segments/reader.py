@@ -19,8 +19,8 @@ from retain.journal.segments.tail import Tear, corrupt, judge, last_byte
 class SegmentReader:
     """Frames of one segment, in one of three ways: sealed, last, or growing.
 
-    Once a way is through, `chain` and `offset` say where the good frames end, `last_frame_at` where the last
-    one starts (-1: there is none), and `tear` what follows them.
+    After that, `chain` and `offset` are the end of the good frames, `last_frame_at` is the start of the last
+    one (-1: there is none), and `tear` the torn write after them.
     """
 
     def __init__(self, file: SegmentFile) -> None:
@@ -94,7 +94,7 @@ class SegmentReader:
     def growing_frames(self) -> Iterator[Frame]:
         """Yield the complete frames of a segment that may still grow; called again, those added since.
 
-        Raises `Corrupt` for what looks like damage twice: the first time it may be a frame half written.
+        Raises `Corrupt` for damage found twice: the first time it may be a half-written frame.
         """
         suspicious = False
         while True:

@@ -20,11 +20,11 @@ from retain.journal.segments.tail import Tear, judge
 
 
 class Survey:
-    """All that is in one segment, in order: frames, damage, and a tear at the end of the last segment.
+    """The contents of one segment, in order: frames, damage, and a tear at the end of the last segment.
 
-    `opener` is None where it cannot be read; the frames behind it can be, knowing the journal's `identity`.
-    `border` is how far all is good from the start on, and `chain` the tree there (None without an
-    opener). `lost` says whether there was damage, so that the tree at the end cannot be known.
+    `opener` is None if it cannot be read; the frames after it can be read with the journal's `identity`.
+    `border` is the end of the good part from the start, and `chain` the tree there (None without an opener).
+    `lost` tells whether there was damage, so that the tree at the end is unknown.
     """
 
     def __init__(
@@ -84,7 +84,8 @@ class Survey:
                 found = self._decoder.next()
             except Damage as damage:
                 again = self._prefix_at(damage.offset)
-                # Behind damage each frame starts from its own head; a gap in the sequence is still damage.
+                # After damage, each frame is checked from its own head; a gap in the sequence is still
+                # damage.
                 if self.lost and again is not None and again.first == damage.seq:
                     decoder = self._adopted(damage.offset, again)
                     if decoder is not None:

@@ -1,4 +1,4 @@
-"""Torn writes: what may be cut off a journal's end after a crash, and what is damage. FORMAT.md section 7."""
+"""Torn writes: distinguish the end of a crash, which may be cut off, from damage. FORMAT.md section 7."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def last_byte(file: File, start: int) -> int:
 def judge(file: File, damage: Damage) -> Tear | None:
     """Judge whether the bad frame at the end of the last segment is a torn write; None if there is no frame.
 
-    Raises `Corrupt` for everything that a crash cannot explain.
+    Raises `Corrupt` for damage that a crash cannot explain.
     """
     start = damage.offset
     end = last_byte(file, start)

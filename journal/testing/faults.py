@@ -10,7 +10,7 @@ from retain.journal.disk.interface import explained
 
 
 class PowerCut(BaseException):
-    """The machine is off from here on. Not an `Exception`: no handler in the code under test may catch it."""
+    """The machine is off from now on. Not an `Exception`: no handler in the code under test may catch it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class DiskOperation:
 
 @dataclass(frozen=True, slots=True)
 class DiskFault:
-    """What `fail_at` arms: an `errno` number, whether half of a write gets through, whether it lasts."""
+    """A fault set by `fail_at`: an `errno` number, whether half of a write succeeds, whether it lasts."""
 
     number: int
     error: int
@@ -33,7 +33,7 @@ class DiskFault:
 
 
 class Faulty:
-    """Counts the operations that reach it, reports each before it happens, and lets them fail on request.
+    """Counts operations, reports each before it happens, and makes them fail on request.
 
     With `count_reads` the calls that only read are operations too, so that they can be made to fail.
     """
@@ -53,8 +53,8 @@ class Faulty:
     def fail_at(self, number: int, error: int, *, short: bool = False, lasting: bool = False) -> None:
         """Let operation `number` fail with `error` (an `errno` number).
 
-        `short`: half of a write's bytes get through first, up to a sector's border. `lasting`: all later
-        operations fail as well.
+        `short`: half of a write's bytes are written first, up to a sector's border. `lasting`: all later
+            operations fail as well.
         """
         self._faults.append(DiskFault(number, error, short, lasting))
 
@@ -67,7 +67,7 @@ class Faulty:
         halfway: Callable[[], None] | None = None,
         failed: Callable[[], None] | None = None,
     ) -> None:
-        """Count an operation before it happens; raises what `stop_at` and `fail_at` ordered for it."""
+        """Count an operation before it happens; raise the fault that `stop_at` or `fail_at` set for it."""
         if self._stop and self.operations >= self._stop:
             raise PowerCut(f"the power is off since operation {self._stop}")
         if reads and not self.count_reads:

@@ -1,6 +1,6 @@
-"""A disk in memory that loses what was not synced, and fails on demand.
+"""A disk in memory that loses unsynced data, and fails on request.
 
-It promises the least that a file system may promise:
+It guarantees only the minimum that a file system may guarantee:
 - each 512-byte sector written since the file's last sync may or may not survive, apart from the others;
 - a changed size (growth, truncation, allocation) may or may not survive, or may stop in between;
 - a name made, renamed or removed may or may not be so until its folder is synced; renames are atomic;
@@ -52,7 +52,7 @@ class MemoryFile(File):
     def pwrite(self, offset: int, data: bytes | memoryview) -> None:
         data = bytes(data)
         inode = self._usable(write=True)
-        # Systems write whole pages, or sectors at least, before they notice what stops them.
+        # Systems write whole pages, or at least sectors, before an error occurs.
         border = (offset + len(data) // 2) // SECTOR * SECTOR
         half = data[: max(0, border - offset)]
         self._disk.enter("pwrite", self._name, halfway=lambda: inode.write(offset, half))

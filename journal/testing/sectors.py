@@ -1,4 +1,4 @@
-"""What a power failure may leave of a file's bytes and a folder's names: the model of `MemoryDisk`."""
+"""The effects of a power failure on a file's bytes and a folder's names: the model of `MemoryDisk`."""
 
 from __future__ import annotations
 

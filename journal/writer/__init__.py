@@ -1,4 +1,4 @@
 """The growing end of the journal: the live segment, the appender, and the ballast kept for a full disk.
 
-What the bytes mean is `journal.format`; when they are durable is said here.
+`journal.format` interprets the bytes; this package makes them durable.
 """

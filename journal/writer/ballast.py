@@ -10,9 +10,9 @@ from retain.journal.segments.files import BALLAST_FILE, FOLDER
 
 
 def restore(disk: Disk, size: int) -> bool:
-    """Make sure the ballast is there, whole. False where the disk is too full for it.
+    """Create the ballast if it is missing.
 
-    Raises `Shortage`: whether it is there could not be looked at.
+    False if the disk is too full. Raises `Shortage`: its presence could not be checked.
     """
     try:
         with _opened(disk) as file:
@@ -28,12 +28,12 @@ def restore(disk: Disk, size: int) -> bool:
 
 
 def release(disk: Disk) -> bool:
-    """Give the room back. False if there was none to give."""
+    """Release the ballast. False if there was none."""
     try:
         disk.unlink(BALLAST_FILE)
     except FileNotFoundError:
         return False
-    # The room is free as soon as the name is gone. Should a crash bring the name back, it is ballast again.
+    # The space is free as soon as the name is removed. If a crash restores the name, it is ballast again.
     with suppress(Shortage):
         disk.sync_folder(FOLDER)
     return True

@@ -8,7 +8,7 @@ from retain.journal.segments.files import Segment
 
 
 class LiveSegment:
-    """The last segment, open for writing. Where it ends is its owner's to know."""
+    """The last segment, open for writing. Its owner keeps its end."""
 
     def __init__(self, disk: Disk, segment: Segment, end: int) -> None:
         self.segment = segment
@@ -16,7 +16,7 @@ class LiveSegment:
         self._reserved = end
 
     def reserve(self, end: int, wish: int) -> None:
-        """Make sure that writing up to `end` cannot meet a full disk; up to `wish` if there is room for it.
+        """Reserve space for writing up to `end`; up to `wish` if there is space for it.
 
         What lies beyond the last frame on opening counts as not reserved: it may be a hole in a restored
         file. Raises `NoSpace`, with nothing changed but zeros after the last frame; raises `OSError`.
@@ -33,7 +33,7 @@ class LiveSegment:
             self._reserved = end
 
     def trim(self, end: int) -> None:
-        """Give back what was reserved after `end`, durably. Raises `OSError`."""
+        """Free the space reserved after `end`, durably. Raises `OSError`."""
         if self.file.size() > end:
             self.file.truncate(end)
             self.file.sync()
