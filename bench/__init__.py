@@ -1,6 +1,5 @@
-"""The benchmark that users run themselves: `retain bench list|run|compare|report`.
+"""The benchmark for users: `retain bench list|run|compare|report`.
 
-Here live the scenarios, the load generators, the peers and the report. Nothing of the product imports this
-package, but for the command `retain bench`, which loads it when it is called. It is installed with
-`retain[bench]`.
+It contains the scenarios, the load generators, the peers and the report. In the product, only the command
+`retain bench` imports this package, when it is called. It is installed with `retain[bench]`.
 """

@@ -1,4 +1,4 @@
-"""What the blob scenarios share: one account on each server, its token, and blobs with tags in it."""
+"""Shared by the blob scenarios: one account on each server, its token, and blobs with tags."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ TOKEN = issue_account_sas(
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """A server to measure: ours or another, with the same account.
+    """A server to measure: Retain or another, with the same account.
 
     Attributes:
         name: As in the report.

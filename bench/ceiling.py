@@ -1,9 +1,9 @@
-"""What a request costs the server's processor, held against what it cost before.
+"""The processor time of a request, compared with an earlier one.
 
 Processor time differs between machines, so it is counted in units of a fixed piece of Python that is measured
-beside it: matching, a signature, JSON, dictionaries, and a message through a socket, as requests need them.
-The fewest of several rounds count, since everything that disturbs a measurement adds to it. Writes come
-over one connection: how many share a sync, and so their cost, would else depend on the disk.
+at the same time: matching, a signature, JSON, dictionaries, and a message through a socket, as requests need
+them. The lowest of several rounds counts, because every disturbance adds to a measurement. Writes come over
+one connection: otherwise the number that share a sync, and so their cost, would depend on the disk.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from retain.bench.scenarios.areas_http import BODY, FORM
 
 BASELINE: Final = Path(__file__).parent / "baseline.json"
 ALLOWED: Final = 1.10
-"""How much a cost may grow: a tenth."""
+"""The factor by which a cost may grow."""
 ROUNDS: Final = 5
 SECONDS: Final = 1.5
 COUNT: Final = 500

@@ -18,7 +18,7 @@ from retain.bench.result import Result, latest, number
 from retain.bench.scenario import Scenario, Settings, scenarios
 
 RESULTS: Final = Path("bench-results")
-"""Where results are kept, below the present folder."""
+"""The folder for results, below the present one."""
 
 QUICK: Final = 0.02
 """The scale of a quick run."""
@@ -45,7 +45,7 @@ def list_scenarios(as_json: bool) -> None:
 
 
 def _measuring(function: Any) -> Any:
-    """Add the options that say how a scenario is run."""
+    """Add the options for running a scenario."""
     options = [
         click.option(
             "--rounds", default=3, show_default=True, type=click.IntRange(1), help="Interleaved rounds."

@@ -1,4 +1,4 @@
-"""Two versions measured in turn, and what changed beyond noise."""
+"""Measure two versions in turn, and find what changed beyond noise."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ _NORMAL95: Final = 1.96
 
 
 class NotComparable(Exception):
-    """Two versions cannot be compared; the text says why and what can be done."""
+    """Two versions cannot be compared; the text gives the reason and the next step."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +59,13 @@ class Change:
     """One figure at both versions.
 
     Attributes:
-        scenario: Where it was measured.
-        case: What was measured.
-        metric: In which unit.
+        scenario: The scenario.
+        case: The case.
+        metric: The metric.
         base: The median at the base.
         head: The median at the head.
         ratio: Head to base: the geometric mean of the rounds' ratios.
-        low: The lower end of the interval that has the true ratio with 95 % confidence.
+        low: The lower end of the 95 % confidence interval of the ratio.
         high: Its upper end.
 
     """
@@ -81,7 +81,7 @@ class Change:
 
     @property
     def is_real(self) -> bool:
-        """Whether the interval leaves no room for "nothing changed"."""
+        """Whether the interval excludes a ratio of 1."""
         return not self.low <= 1 <= self.high
 
     @property
@@ -93,9 +93,9 @@ class Change:
 def interval(ratios: Sequence[float]) -> tuple[float, float, float]:
     """Return (mean, low, high) of ratios: their geometric mean and its 95 % confidence interval.
 
-    The rounds were interleaved, so each ratio is of two neighbours in time; their logarithms are taken for
-    normally distributed (Student's t). A single round says nothing about noise: its interval is without
-    bounds.
+    The rounds were interleaved, so each ratio is of two neighbours in time; their logarithms are assumed to
+    be normally distributed (Student's t). A single round gives no information about noise: its interval is
+    unbounded.
     """
     logs = [math.log(ratio) for ratio in ratios]
     middle = statistics.fmean(logs)
@@ -108,7 +108,7 @@ def interval(ratios: Sequence[float]) -> tuple[float, float, float]:
 
 
 def changes(base: Result, head: Result) -> list[Change]:
-    """Return the changes of all figures that both results have in as many rounds."""
+    """Return the changes of all figures that both results have for the same number of rounds."""
     found = []
     theirs = {(row.case, row.server): row for row in base.rows}
     for row in head.rows:
@@ -187,8 +187,8 @@ def compare(
 def _round(scenario: Scenario, settings: Settings, version: Path) -> Result:
     """Run one round in a process of its own.
 
-    A server of any version is measured by this harness; what runs inside the harness' process is measured by
-    the harness of that version.
+    A server of any version is measured by this harness; code that runs inside the harness is measured by that
+    version's harness.
     """
     options = [f"--seconds={settings.seconds}", f"--scale={settings.scale}", f"--seed={settings.seed}"]
     command = [sys.executable, "-P", "-m", "retain.bench", "run", scenario.name, *options]

@@ -1,4 +1,4 @@
-"""What is measured, in which unit, and whether more of it is better."""
+"""The metrics: their names, their units, and whether more is better."""
 
 from __future__ import annotations
 
@@ -153,5 +153,5 @@ def peak_resident_bytes(pid: int) -> int:
 
 
 def forget_peak(pid: int) -> None:
-    """Let the peak of resident memory begin anew (proc(5), clear_refs)."""
+    """Reset the peak of resident memory (proc(5), clear_refs)."""
     Path(f"/proc/{pid}/clear_refs").write_text("5")

@@ -1,4 +1,4 @@
-"""What a scenario is, and where they are found."""
+"""Scenarios: their type, and the look-up of all of them."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class Settings:
         seconds: Seconds of each measurement.
         connections: Keep-alive connections, where a scenario does not vary them.
         scale: Sizes and counts are multiplied by it.
-        seed: Of all random numbers.
-        with_peers: Whether other servers are measured beside ours, where they are installed.
+        seed: The seed of all random numbers.
+        with_peers: Whether other installed servers are measured beside Retain.
         checkout: A folder whose server is measured instead of this one's.
 
     """
@@ -97,13 +97,13 @@ Case = Callable[[], Sample]
 def in_rounds(settings: Settings, result: Result, cases: Mapping[tuple[str, str], Case]) -> None:
     """Run each case, named by (case, server), once a round.
 
-    They take turns, so that a drift of the machine affects all alike. Every other round runs backwards, so
-    that nobody always comes after the same neighbour.
+    They take turns, so that a drift of the machine affects all alike. Every other round runs in reverse
+    order, so that no case always follows the same one.
     """
     for turn in range(settings.rounds):
         order = list(cases.items())
         for (case, server), measure in order if turn % 2 == 0 else reversed(order):
-            os.sync()  # what one leaves for the system to write must not slow the next down
+            os.sync()  # data that one case leaves for the system to write must not slow down the next
             result.add(case, measure(), server)
 
 

@@ -6,8 +6,8 @@ What differs from Hypercorn 0.18, and why:
 whenever anything was taken from it, so that a client with a closed window had whole files put into memory;
 - a client that reads nothing of a response for the write timeout loses that stream, as over HTTP/1.1 its
 connection;
-- sending to a stream that has ended lets other tasks run: Hypercorn returns at once, so that a response from
-    memory is sent to a dead stream in an endless loop that blocks the process;
+- sending to a stream that has ended lets other tasks run: Hypercorn returns at once, so that sending a
+    response from memory to a dead stream loops for ever and blocks the process;
 - a stream given up while it waits to be sent ends alone: Hypercorn's sender may fail, and with it the rest;
 - CONNECT is refused; streams that a client resets, or makes the server reset, are rate-limited
     (CVE-2023-44487, CVE-2025-8671), and so are frames that cause work and carry nothing (CVE-2019-9512,

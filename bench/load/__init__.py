@@ -1,6 +1,6 @@
-"""What asks the servers: wrk where it is installed, else our own generator; requests; large transfers.
+"""The load on servers: wrk if it is installed, else Retain's generator; requests; large transfers.
 
-A generator runs in a process of its own, so that it never waits for the server's turn.
+A generator runs in a separate process, so that it never waits for the server.
 """
 
 from __future__ import annotations

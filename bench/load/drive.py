@@ -1,4 +1,4 @@
-"""One measurement of a server over HTTP: who makes the load, and what it costs the server."""
+"""One measurement of a server over HTTP: the load generator, and the server's processor time."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from retain.bench.load.requests import check
 from retain.bench.metrics import QUANTILES, Sample, cpu_seconds
 
 WRK_BYTES: Final = 65_536
-"""wrk gets its requests as texts in a script: longer ones are sent by our own generator."""
+"""wrk gets its requests as texts in a script: longer ones are sent by Retain's generator."""
 
 WARM_UP_S: Final = 0.5
 
@@ -31,16 +31,15 @@ class Load:
         requests: Raw requests, sent in turn by each connection.
         expect: Status code every answer must have, or the codes that it may have.
         connections: Keep-alive connections.
-        seconds: How long is counted.
-        rate: Requests a second that are due, whether or not earlier ones are answered (open loop); each
-            latency counts from when its request was due. None: a connection's next request follows its last
-            answer (closed loop).
+        seconds: Seconds measured.
+        rate: Requests a second that are due, whether or not earlier ones are answered (open loop); a latency
+            counts from when its request was due. None: a connection's next request follows its last answer
+            (closed loop).
         pid: The server's process, for its processor time.
         processor: Core to run on; None leaves that to the scheduler.
         seed: Of the order of the requests.
-        may_use_wrk: Whether wrk may make the load where it is installed: it takes less of the machine than
-        our
-            own generator, but a figure that is compared across machines must come from the same one.
+        may_use_wrk: Whether wrk may make the load where it is installed: it uses less processor time than
+            Retain's generator, but a figure that is compared across machines must come from the same one.
 
     """
 
@@ -134,7 +133,7 @@ end
 
 
 def _by_wrk(load: Load) -> dict[str, Any]:
-    """Let wrk ask. It counts from its first request on, so the server is warmed up by a short run before."""
+    """Use wrk. It counts from its first request on, so a short run before it warms up the server."""
     with tempfile.TemporaryDirectory(prefix="retain-bench-") as folder:
         requests, script = Path(folder) / "requests", Path(folder) / "script.lua"
         requests.write_text("\n".join(map(_escaped, load.requests)) + "\n", "latin-1")

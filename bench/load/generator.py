@@ -2,10 +2,9 @@
 
 It runs in a process of its own, on bare sockets, so that it costs a fraction of what the server under test
 costs. It counts only answers with the expected status. In the open loop requests fall due at a steady rate;
-one whose connections are all busy waits, and its latency counts from when it was due: a server that stands
-still is not excused from the requests that it kept from being sent.
-
-`python -m retain.bench.load.generator` reads an order as JSON and prints what it counted.
+one whose connections are all busy waits, and its latency counts from when it was due: requests that a blocked
+server kept from being sent count as late. `python -m retain.bench.load.generator` reads an order as JSON and
+prints its counts.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ class Connection:
         self.socket = socket.create_connection(("127.0.0.1", port))
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.due = 0.0
-        """When the request on its way was to be sent."""
+        """When the request under way was due."""
         self._buffer = b""
         self._needed = -1
         self._chunked = False
@@ -42,7 +41,7 @@ class Connection:
         self.socket.sendall(request)
 
     def receive(self, expect: list[int]) -> bool:
-        """Take what has come; return whether the answer is complete.
+        """Read the received bytes; return whether the answer is complete.
 
         Raises:
             RuntimeError: It is another answer than expected.
@@ -73,7 +72,7 @@ class Connection:
         return True
 
     def _is_last_chunk(self) -> bool:
-        # Good enough for answers whose content never looks like this, which are all we ask for.
+        # Sufficient because the content of the measured answers never looks like this.
         self._chunked = not self._buffer.endswith(_LAST_CHUNK)
         if not self._chunked:
             self._buffer = b""

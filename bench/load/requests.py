@@ -18,7 +18,7 @@ def request(method: str, target: str, body: bytes = b"", headers: Mapping[str, s
 
 
 class Client:
-    """One keep-alive connection that raises where the status is not the expected one."""
+    """One keep-alive connection that raises if the status is not the expected one."""
 
     def __init__(self, port: int) -> None:
         self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
@@ -51,7 +51,7 @@ class Client:
 
 
 def check(port: int, raw: bytes, expect: Collection[int]) -> None:
-    """Send one raw request and look at the status: wrk does not tell which one it was refused with.
+    """Send one raw request and check the status: wrk does not report the status of a refusal.
 
     Raises:
         RuntimeError: The status is none of `expect`.

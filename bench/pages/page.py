@@ -1,4 +1,4 @@
-"""The report as one HTML page: nothing is loaded, light and dark, readable on a phone."""
+"""The report as one HTML page: it loads nothing, is light or dark, and fits a phone."""
 
 from __future__ import annotations
 

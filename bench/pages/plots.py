@@ -1,4 +1,4 @@
-"""Plots as SVG that takes its ink from the page, so that they are right in light and dark."""
+"""Plots as SVG that uses the page's text colour, for light and dark."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _TICKS: Final = (50.0, 90.0, 99.0, 99.9, 99.99)
 
 
 def rates(result: Result) -> str | None:
-    """Return bars of how much each server did of each case; None if nothing was counted a second."""
+    """Return bars of each server's rate in each case; None if no rates were measured."""
     metric = next((name for name in _RATES if any(name in row.figures for row in result.rows)), None)
     if metric is None:
         return None

@@ -1,4 +1,4 @@
-"""Servers and libraries to measure beside ours, in the same run.
+"""Servers and libraries to measure beside Retain, in the same run.
 
-They are started where they are installed, and never required.
+They are used if they are installed, and never required.
 """

@@ -1,4 +1,4 @@
-"""Libraries that keep one value a commit in this process: what a durable write costs without a server."""
+"""Libraries that store one value a commit in this process: the cost of a durable write without a server."""
 
 from __future__ import annotations
 

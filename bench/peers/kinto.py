@@ -1,7 +1,7 @@
 """Kinto (PyPI) as a peer of the settings interface: HTTP storage of JSON with rights.
 
-The extra `retain[bench]` installs it beside Retain. One elsewhere is named in `BENCH_KINTO`, or found on the
-path. It is measured with its memory backend, which keeps nothing when it stops: in its favour.
+The extra `retain[bench]` installs it beside Retain. Another installation is named in `BENCH_KINTO`, or found
+on the path. It is measured with its memory backend, which loses everything when it stops; this favours Kinto.
 """
 
 from __future__ import annotations

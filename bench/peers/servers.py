@@ -1,4 +1,4 @@
-"""Servers to measure beside ours, in the same run: started as processes, stopped at the end."""
+"""Servers to measure beside Retain, in the same run: started as processes, stopped at the end."""
 
 from __future__ import annotations
 
@@ -33,8 +33,9 @@ config.keep_alive_max_requests = 10**9
 config.loglevel = "ERROR"
 trio.run(hypercorn.trio.serve, app, config)
 """
-"""The yardstick of performance claims: an empty Quart-Trio handler under stock Hypercorn, without an access
-log."""
+"""The baseline for performance claims: an empty Quart-Trio handler under stock Hypercorn, without an access
+log.
+"""
 
 
 BARE = """
@@ -60,11 +61,11 @@ config.keep_alive_max_requests = 10**9
 config.loglevel = "ERROR"
 trio.run(hypercorn.trio.serve, app, config)
 """
-"""What Hypercorn costs without any framework: a callable that answers nothing."""
+"""The cost of Hypercorn without a framework: a callable that answers nothing."""
 
 
 def find(name: str) -> str | None:
-    """Return the path of a program, also where only administrators look; None if it is not installed."""
+    """Return the path of a program, also in administrators' folders; None if it is not installed."""
     return shutil.which(name, path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/usr/local/sbin")
 
 

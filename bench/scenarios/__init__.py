@@ -1,1 +1,1 @@
-"""One scenario a module; each names itself in `SCENARIO`."""
+"""One module for each scenario, with the constant `SCENARIO`."""

@@ -1,7 +1,7 @@
 """Blobs over HTTP beside Azurite and s3rver, one core each.
 
-Azurite answers a PUT seconds before it is on disk, and s3rver never syncs; every PUT of ours is durable when
-it is answered.
+Azurite answers a PUT seconds before it is on disk, and s3rver never syncs; when Retain answers a PUT, it is
+durable.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ PAGE: Final = 5000
 OURS, AZURITE, S3RVER = "retain", "Azurite", "s3rver"
 
 _GOALS: Final = {f"GET 1 KiB of {FEW:,}": 8.0, f"PUT 1 KiB of {FEW:,}": 9.0, f"GET 1 KiB of {MANY:,}": 40.0}
-"""What must hold beside Azurite."""
+"""The goals relative to Azurite."""
 
 
 def measure(settings: Settings, result: Result) -> None:
@@ -78,7 +78,7 @@ def _goal(case: str, server: str) -> float | None:
 
 
 def _started(stack: ExitStack, folder: Path, settings: Settings, result: Result) -> list[blobs.Peer]:
-    """Start both servers on their folders, ours first."""
+    """Start both servers on their folders, Retain first."""
     core = processors()[0]
     ours = servers.retain(folder / "retain", blobs.configuration(folder), core, checkout=settings.checkout)
     started = [blobs.Peer(OURS, *stack.enter_context(ours))]
@@ -107,7 +107,7 @@ def _load(peer: blobs.Peer, requests: list[bytes], expect: int, connections: int
 
 
 def _small(peers: list[blobs.Peer], there: int, many: int, settings: Settings) -> dict[tuple[str, str], Case]:
-    """Return the cases of small blobs among `there`."""
+    """Return the cases of small blobs among `there` existing ones."""
     step = max(1, there // FEW)
     reads, writes = blobs.gets(range(0, there, step)), blobs.puts(range(0, there, step), many)
     cases = {}
@@ -170,7 +170,7 @@ def _s3rver(
 
 
 def _starts(settings: Settings, result: Result, folder: Path, many: int) -> None:
-    """From the start of the process to the first blob read, with everything that was written."""
+    """Measure from the start of the process to the first blob read, with all data written before."""
     core = processors()[0]
     for _ in range(settings.rounds):
         theirs = first_answer(lambda: servers.azurite(folder / "azurite", core), many)

@@ -1,6 +1,6 @@
 """One large blob up and down beside nginx, which takes and serves the same bytes as a plain file.
 
-What nginx does not do: MD5 and SHA-256 of what comes in, encryption, a sync before the answer.
+nginx does none of these: MD5 and SHA-256 of the upload, encryption, a sync before the answer.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What checksums of uploads cost: processor time a mebibyte, and how long another client waits meanwhile.
+"""The cost of uploads' checksums: processor time a mebibyte, and another client's wait meanwhile.
 
 `retain bench compare BASE . -s blobs-sums` measures another version beside this one, in turns.
 """

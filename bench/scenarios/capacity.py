@@ -1,4 +1,4 @@
-"""What one node holds: memory, start, pages, searches and reads, as what is held grows tenfold each time."""
+"""Capacity of one node: memory, start, pages, searches and reads, with ten times the data each time."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ HEADERS: Final = ContentHeaders(content_type="application/octet-stream")
 
 
 def measure(settings: Settings, result: Result) -> None:
-    """Fill data folders through the engine, then start a server over each and ask it."""
+    """Fill data folders through the engine, then start a server on each and measure it."""
     for count in (settings.scaled(one, 1000) for one in COUNTS):
         with tempfile.TemporaryDirectory(prefix="retain-bench-") as name:
             folder = Path(name)
@@ -71,7 +71,7 @@ def _served(settings: Settings, result: Result, folder: Path, count: int) -> Non
 
 
 def _asked(settings: Settings, result: Result, at: tuple[int, int], count: int) -> None:
-    """Pages anywhere in the list, a selective search, and reads."""
+    """Measure pages anywhere in the list, a selective search, and reads."""
     source = random.Random(settings.seed)
     starts = [source.randrange(count - PAGE) for _ in range(PAGES)] if count > PAGE else [0]
     targets = [f"{blobs.list_target(PAGE)}&marker={blobs.name_of(start)}" for start in starts]

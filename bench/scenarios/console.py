@@ -1,4 +1,4 @@
-"""Every page of the console over a million blobs and a million areas: how long each takes to be answered.
+"""Every page of the console with a million blobs and a million areas: the time until each is answered.
 
 The requests go one after the other over one kept connection, as a browser's do; the time is from the first
 byte sent to the last one received. At the end the overview is asked for while the whole journal is verified.

@@ -1,8 +1,8 @@
 """A contact centre's day in an open loop: recordings, forms and settings, written and read.
 
 Requests fall due at a steady rate, whether or not the server keeps up, and a latency counts from when its
-request was due. The rates are shares of what one core can serve, so that the percentiles show waiting rather
-than exhaustion.
+request was due. The rates are shares of what one core can serve, so that the percentiles show queueing, not
+overload.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Much content due at once, in records and in files: how long another request waits while it is erased."""
+"""Much content due at once, in records and in files: the wait of other requests while it is erased."""
 
 from __future__ import annotations
 

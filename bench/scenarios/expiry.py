@@ -26,7 +26,7 @@ from retain.engine.core.clock import SystemClock
 
 ENTRIES: Final = 1_000_000
 ALONE_S: Final = 20
-"""Seconds for which the same requests are measured with nothing due: what the disk does to them by itself."""
+"""Seconds for which the same requests are measured with nothing due, to show the disk's own delays."""
 
 
 class LateClock(SystemClock):
@@ -40,7 +40,7 @@ class LateClock(SystemClock):
         return super().wall() + self.lead
 
     def monotonic(self) -> int:
-        """Advance by the lead too, so that it looks like time passed and not like a clock that was set."""
+        """Advance by the lead too, so that it looks like passed time and not like a clock that was set."""
         return super().monotonic() + self.lead
 
 

@@ -1,8 +1,8 @@
-"""What following costs: a look at the published record, applying what others have written, sending a command.
+"""The cost of following: reading the published number, applying records, sending a command.
 
-Engine and follower are in one process, connected by a socket, so that its processor time is all that a
-command costs. The engine writes areas of 1 KiB, 64 at a time, and the follower applies them. A query that
-returns nothing stands for a request's look.
+Engine and follower are in one process, connected by a socket, so that its processor time is the whole cost of
+a command. The engine writes areas of 1 KiB, 64 at a time, and the follower applies them. A query that returns
+nothing represents a request's check of the published number.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Settings over HTTP, beside an empty handler and Kinto; and what a PATCH costs the journal."""
+"""Settings over HTTP, beside an empty handler and Kinto; and the journal bytes of a PATCH."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A steady mix for a long time: whether latencies, memory or descriptors of the server grow."""
+"""A steady mix for a long time, to see whether latencies, memory or descriptors of the server grow."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from retain.bench.scenario import Scenario, Settings, processors
 
 RATE: Final = 300.0
 PIECES: Final = 10
-"""How often is looked; each piece lasts `--seconds` times this many."""
+"""Number of measurements; each lasts `--seconds` times this number."""
 BLOBS: Final = 1000
 
 
 def measure(settings: Settings, result: Result) -> None:
-    """Overwrite and read the same blobs at a steady rate, and look again and again."""
+    """Overwrite and read the same blobs at a steady rate, and measure repeatedly."""
     core, other = processors()
     with tempfile.TemporaryDirectory(prefix="retain-bench-") as name, ExitStack() as stack:
         folder = Path(name)

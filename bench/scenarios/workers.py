@@ -1,7 +1,7 @@
 """Blob GETs of one process beside those of several workers.
 
-One process has one core and the load another; workers and load share all cores. On a machine with few cores
-the rate is short by what the load takes, so the processor time of a request stands beside it.
+One process has one core and the load another; workers and load share all cores. On a machine with few cores,
+the load reduces the rate, so the processor time of a request is shown as well.
 """
 
 from __future__ import annotations

@@ -139,7 +139,7 @@ class Client:
 async def areas_client(
     *, server: dict[str, Any] | None = None, options: Options = QUIET, **settings: Any
 ) -> AsyncIterator[Client]:
-    """A client of an interface with these settings of the section ``areas``; the engine is verified at the
+    """A client of an interface with these settings of the section `areas`; the engine is verified at the
     end."""
     config = replace(
         Config(), areas=replace(AreasConfig(), **settings), server=replace(ServerConfig(), **(server or {}))

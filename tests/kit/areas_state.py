@@ -1,4 +1,4 @@
-"""Areas without an engine: a state that is decided, applied and told the time by hand."""
+"""Areas without an engine: decide, apply and set the time by hand."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ A, B, C = (str(UUID(int=number, version=4)) for number in (1, 2, 3))
 
 
 class Harness:
-    """A state driven without an engine: decide, apply, tell the time."""
+    """A state driven without an engine: decide, apply, set the time."""
 
     def __init__(self) -> None:
         self.state = State()

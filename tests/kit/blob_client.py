@@ -210,7 +210,7 @@ async def blob_client(
     disk: MemoryDisk | None = None,
     **settings: Any,
 ) -> AsyncIterator[BlobClient]:
-    """A client of a interface with these settings of ``blobs``; the engine is verified at the end."""
+    """A client of a interface with these settings of `blobs`; the engine is verified at the end."""
     config = replace(
         Config(), blobs=replace(BlobsConfig(), **settings), server=replace(ServerConfig(), **(server or {}))
     )

@@ -1,4 +1,4 @@
-"""Clients of the blob interface that others wrote, each behind the same few actions on one container."""
+"""Third-party clients of the blob interface, each behind the same few actions on one container."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Client(ABC):
 
     @abstractmethod
     def connect(self) -> None:
-        """Make what the actions need."""
+        """Create the client's objects."""
 
     @abstractmethod
     def write(self, name: str, data: bytes) -> None:
@@ -65,10 +65,10 @@ class Client(ABC):
 
     @abstractmethod
     def delete(self, names: Sequence[str]) -> None:
-        """Delete many blobs, as the client does it best."""
+        """Delete many blobs in the client's best way."""
 
     def rename(self, source: str, target: str) -> None:
-        """Rename a blob; a copy and a deletion for clients that know no better way."""
+        """Rename a blob; by copy and deletion in clients without a rename."""
         self.copy(source, target)
         self.delete([source])
 

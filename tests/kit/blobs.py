@@ -16,7 +16,7 @@ ACCOUNT = "mytenant"
 
 
 class BlobDesk(Desk):
-    """With short forms for what nearly every test does, all in container ``recordings`` unless said
+    """With short forms for what nearly every test does, all in container `recordings` unless said
     otherwise.
     """
 

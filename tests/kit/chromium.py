@@ -1,4 +1,4 @@
-"""Debian's Chromium, driven by Playwright, and what every page must never do."""
+"""Debian's Chromium, driven by Playwright, and checks that apply to every page."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ window.settled = async () => {
 
 @dataclass
 class Watched:
-    """A page, with what went wrong in it.
+    """A page, with the errors in it.
 
     Attributes:
         page: Playwright's.

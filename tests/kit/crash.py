@@ -1,4 +1,5 @@
-"""What the crash campaigns share: a workload that knows what it was promised, and the check of what is left.
+"""Shared by the crash campaigns: a workload that records what was acknowledged, and the check of the
+surviving state.
 
 `RETAIN_CRASH_N` (default 1) multiplies the number of workloads, and so of states: `make crash N=100`.
 """
@@ -20,7 +21,8 @@ from retain.journal.testing.memory import MemoryDisk
 
 SCALE = int(os.environ.get("RETAIN_CRASH_N", "1"))
 STATES = "different crash states"
-"""The property under which a test tells how many it checked; `tests/conftest.py` adds them up."""
+"""The property under which a test reports the number of states it checked; `tests/conftest.py` adds them up.
+"""
 
 SMALL = JournalOptions(
     segment_bytes=6 << 10, reserve_bytes=8 << 10, step_bytes=3 << 10, ballast_bytes=1 << 10
@@ -30,12 +32,14 @@ Parts = tuple[bytes | None, bytes | None]
 
 
 class Broken(AssertionError):
-    """A promise was not kept. Names the workload's seed and the operation, so that it can be replayed."""
+    """An acknowledged change is missing, or an erased part is back. Names the workload's seed and the
+    operation, so that it can be replayed.
+    """
 
 
 @dataclass
 class Promises:
-    """What the workload was told. `pending` is asked for and not answered yet, `erasing` likewise."""
+    """The acknowledged changes. `pending` are requested and not acknowledged yet, `erasing` likewise."""
 
     kept: dict[int, Parts] = field(default_factory=dict)
     pending: dict[int, Parts] = field(default_factory=dict)
@@ -64,11 +68,11 @@ class Promises:
                     raise Broken(f"{part!r} of record {seq} is {value!r:.40}, it was {was!r:.40}")
 
     def after(self, found: dict[int, Parts]) -> Promises:
-        """What holds from the first start on: what was served stays, asked for or not."""
+        """Return the promises from the first start on: records served then stay, acknowledged or not."""
         return Promises(dict(found), {}, self.erased, self.erasing)
 
     def check_erasing(self, found: dict[int, Parts]) -> None:
-        """After a start, an erasure has happened wholly or not at all."""
+        """Check that after a start, an erasure has happened completely or not at all."""
         gone = {
             found[seq][index] is None
             for seq, part in self.erasing - self.erased
@@ -98,7 +102,7 @@ def some_drafts(rng: Random, most: int = 3) -> list[Draft]:
 
 
 def opened(disk: Disk, options: JournalOptions = SMALL, seed: int = 0) -> tuple[Journal, dict[int, Parts]]:
-    """The journal and what its replay handed out, without the journal's own records."""
+    """The journal and its replayed records, without the journal's own."""
     found: dict[int, Parts] = {}
 
     def replay(record: Record) -> None:
@@ -109,7 +113,7 @@ def opened(disk: Disk, options: JournalOptions = SMALL, seed: int = 0) -> tuple[
 
 
 class Workload:
-    """Appends, erases, anchors, closes and opens again, as its seed says, and keeps track of the promises."""
+    """Appends, erases, anchors, closes and reopens, according to its seed, and tracks the promises."""
 
     def __init__(self, seed: int, options: JournalOptions = SMALL) -> None:
         self.seed = seed
@@ -166,7 +170,7 @@ class Workload:
 
     def _perhaps_append(self, journal: Journal) -> None:
         if self._rng.random() < 0.4:
-            with suppress(NoSpace):  # what was begun is ended all the same
+            with suppress(NoSpace):  # a started erasure is finished nevertheless
                 self.append(journal)
 
 
@@ -178,10 +182,9 @@ def check_survivor(
     thorough: bool = False,
     context: str = "",
 ) -> Counter[str]:
-    """Open what a crash left: the promises hold, and go on holding after a power cut right behind the start.
-
-    `thorough` also appends, and looks again after one more power cut. What the start met is counted in the
-    answer. Raises `Broken`.
+    """Open the state after a crash: the promises hold, also after a power cut right after the start.
+    `thorough` also appends, and checks again after one more power cut. The result counts what the start
+    encountered. Raises `Broken`.
     """
     met: Counter[str] = Counter()
     try:
@@ -209,10 +212,9 @@ def check_survivor(
 
 
 class Survivors:
-    """Checks states of one campaign, each once: what neighbouring operations leave is mostly the same.
-
-    `states` counts the different ones; `met` what they went through: a campaign that meets no tear proves
-    nothing about tears.
+    """Checks the states of one campaign, each once: neighbouring operations mostly leave the same state.
+    `states` counts the different ones, `met` what their starts encountered: a campaign without a torn write
+    proves nothing about torn writes.
     """
 
     def __init__(self, options: JournalOptions = SMALL) -> None:

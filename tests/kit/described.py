@@ -1,4 +1,5 @@
-"""Requests made from the description of the interfaces, sent to a running server, their answers held to it.
+"""Requests made from the description of the interfaces, sent to a running server, and their answers checked
+against it.
 
 Every operation first gets the request that the description's own examples make, which must succeed; then
 what schemathesis draws from its schemas, valid and not. No answer may have a status, a header, a media type
@@ -81,7 +82,7 @@ NEVER = frozenset(("abortCopy",))
 
 
 class Undescribed(AssertionError):
-    """An answer that the description does not know."""
+    """An answer that the description does not allow."""
 
 
 @dataclass
@@ -293,7 +294,7 @@ class Exercise:
     # Judging.
 
     def hold(self, operation: Any, answer: requests.Response, case: Any = None) -> None:
-        """Hold an answer to the description. Raises Undescribed, or what the checks raise."""
+        """Check an answer against the description. Raises Undescribed, or what the checks raise."""
         name = operation.definition.raw["operationId"]
         self.statuses[name, answer.status_code] += 1
         about = f"{operation.method.upper()} {answer.request.url}: {answer.status_code}"

@@ -15,7 +15,7 @@ JOURNAL = ".journal"
 class Halt:
     """Stops the engine's writer at its next operation of a kind, until released.
 
-    Use as ``with Halt(disk) as halt: ...; await halt.reached.wait(); ...; halt.release()``.
+    Use as `with Halt(disk) as halt: ...; await halt.reached.wait(); ...; halt.release()`.
     """
 
     def __init__(self, disk: MemoryDisk, kind: str = "sync", part: str = JOURNAL) -> None:
@@ -35,14 +35,14 @@ class Halt:
         self.release()
 
     def next(self, kind: str) -> None:
-        """Lets it go on up to the next operation of that kind; ``reached`` tells again."""
+        """Lets it continue up to the next operation of that kind; `reached` is set again."""
         released, self._released = self._released, threading.Event()
         self._kind = kind
         self.reached = trio.Event()
         released.set()
 
     def release(self) -> None:
-        """Lets it go on."""
+        """Lets it continue."""
         self._disk.before_each = None
         self._released.set()
 
@@ -62,7 +62,7 @@ def fail_next(
     short: bool = False,
     lasting: bool = False,
 ) -> None:
-    """Lets the next operation of that kind on a file with ``part`` in its name fail."""
+    """Lets the next operation of that kind on a file with `part` in its name fail."""
 
     def hook(operation: DiskOperation) -> None:
         if operation.kind == kind and part in operation.name:

@@ -43,7 +43,7 @@ class SmallOptions(Options):
 
 
 class Puppet:
-    """An engine whose life is steered from a thread without Trio, as Hypothesis' state machines need it."""
+    """An engine controlled from a thread without Trio, as Hypothesis' state machines need it."""
 
     def __init__(self, disk: MemoryDisk, clock: SteppedClock) -> None:
         self.disk = disk
@@ -60,7 +60,7 @@ class Puppet:
             raise failure
 
     def do(self, work: Callable[[Engine], Awaitable[Value]]) -> Value:
-        """Runs ``work(engine)`` in the engine's Trio and answers its result."""
+        """Runs `work(engine)` in the engine's Trio and returns its result."""
 
         async def inside() -> Value:
             return await work(self.engine)

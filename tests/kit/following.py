@@ -44,7 +44,7 @@ class Followed:
         board: What it publishes.
         followers: Its side of the links.
         links: The followers' side.
-        dropped: How many followers were to be ended.
+        dropped: How many followers should have ended.
 
     """
 

@@ -1,4 +1,4 @@
-"""A process that keeps and forgets without end, until it is killed: ``python -m tests.kit.forgetful FOLDER``.
+"""A process that stores and expires data until it is killed: `python -m tests.kit.forgetful FOLDER`.
 
 Prints a line for each area once it is known to be durable: ``kept NAME TEXT``, ``ended NAME TEXT``.
 """

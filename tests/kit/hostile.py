@@ -1,4 +1,4 @@
-"""What a hostile client sends to any route: names that mean two things, and requests that want too much.
+"""Hostile requests for any route: ambiguous names, and requests that need too many resources.
 
 Every interface's tests can run both lists over its own routes: `NAMES` in a path, `bombs` at a route that
 takes a body. The demand is always the same: a well-formed answer below 500 in bounded time, without a
@@ -64,7 +64,9 @@ NAMES: tuple[str, ...] = (
 
 @dataclass(frozen=True)
 class Bomb:
-    """A request that wants too much: opening bytes, then what is sent on and on while the server lets us."""
+    """A request that needs too many resources: opening bytes, then bytes that are repeated while the server
+    accepts them.
+    """
 
     name: str
     opening: bytes
@@ -166,7 +168,7 @@ async def answers(port: int, requests: list[bytes]) -> AsyncIterator[Answer]:
 
 
 def assert_refused_well(answer: Answer | None, statuses: frozenset[int] = frozenset(range(400, 500))) -> None:
-    """An answer, if there is one, has one of `statuses` and tells nothing of our insides."""
+    """An answer, if there is one, has one of `statuses` and reveals no internals."""
     if answer is not None:
         assert answer.status in statuses, answer
         for word in (b"Traceback", b'File "', b".py", b"Error("):

@@ -13,7 +13,7 @@ from retain.journal.format.envelope import ANCHOR_MAGIC, wrap
 from retain.journal.format.merkle import EMPTY_ROOT
 
 SMALL = JournalOptions(segment_bytes=4096, reserve_bytes=16384, step_bytes=8192, ballast_bytes=0)
-"""Segments of a few batches, and nothing set aside."""
+"""Segments of a few batches, and no ballast."""
 
 FIRST_ANCHOR = wrap(ANCHOR_MAGIC, [0, 1, 512, EMPTY_ROOT])
 """What a journal's anchor holds until it is written again."""
@@ -58,7 +58,7 @@ def append(journal: Journal, *drafts: Draft, time: int = T0) -> list[int]:
 
 
 def fill(journal: Journal, batches: int, records: int = 2, size: int = 100) -> None:
-    """Batches whose parts tell their record."""
+    """Batches whose parts name their record."""
     for _ in range(batches):
         first = journal.head.seq + 1
         append(

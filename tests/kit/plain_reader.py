@@ -1,6 +1,5 @@
-"""A reader of journals written from `journal/FORMAT.md` alone: it imports nothing of ours.
-
-Slow and short. Where it disagrees with `journal/`, one of the two or the page is wrong.
+"""A reader of journals written from `journal/FORMAT.md` alone: it imports nothing of Retain. Slow and short.
+If it disagrees with `journal/`, one of the two or the page is wrong.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ class PlainRecord(NamedTuple):
 
 
 class PlainJournal(NamedTuple):
-    """All that a journal says."""
+    """The contents of a journal."""
 
     identity: bytes
     records: list[PlainRecord]
@@ -102,7 +101,7 @@ def expanded(data: bytes) -> tuple[bytes, int]:
 
 
 class PlainIndex(NamedTuple):
-    """What an index says."""
+    """The contents of an index."""
 
     facts: dict[str, Any]
     frames: list[tuple[int, int, int]]

@@ -18,7 +18,7 @@ def make_request(
     peer: str = "192.0.2.1",
     scheme: str = "http",
 ) -> Request:
-    """A request for ``target`` (raw path, optionally with a query), whose whole body has arrived."""
+    """A request for `target` (raw path, optionally with a query), whose whole body has arrived."""
     path, _, query = target.partition("?")
     raw = [(name.lower().encode(), value.encode("latin-1")) for name, value in headers]
     if body and not any(name in {b"content-length", b"transfer-encoding"} for name, _ in raw):

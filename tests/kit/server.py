@@ -58,7 +58,7 @@ class Server:
         self.process.wait(STOP_S)
 
     def read_output(self) -> None:
-        """Collect standard output; tells once the first screen says where the server is."""
+        """Collect standard output; signals once the first screen shows the server's address."""
         assert self.process.stdout is not None
         for line in self.process.stdout:
             self.output.append(line)
@@ -89,7 +89,7 @@ def start(
 ) -> Server:
     """Start a server whose files are below `folder`; `config` is TOML, without storage.data and server.bind.
 
-    `prefix` goes before the command (``prlimit``, ``strace``). Without `close_fds` it inherits
+    `prefix` goes before the command (`prlimit`, `strace`). Without `close_fds` it inherits
     descriptors. The caller stops or kills it.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -129,7 +129,7 @@ def running(
     prefix: tuple[str, ...] = (),
     close_fds: bool = True,
 ) -> Iterator[Server]:
-    """A server for the length of a ``with`` block; stopped cleanly at its end if it still runs."""
+    """A server for the length of a `with` block; stopped cleanly at its end if it still runs."""
     server = start(folder, config, environ=environ, prefix=prefix, close_fds=close_fds)
     try:
         yield server

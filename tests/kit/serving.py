@@ -1,4 +1,4 @@
-"""The application served inside the test, on a real socket; and a client that sends the bytes it is told."""
+"""The application served inside the test, on a real socket; and a client that sends given bytes."""
 
 from __future__ import annotations
 
@@ -192,7 +192,7 @@ async def _echo(request: Request) -> Response:
 #: What was asked of the echo, by all tests of this process: each test asks for a name of its own.
 STARTED: list[str] = []
 CLOSED: list[str] = []
-#: Lets the requests go that cannot be cancelled before.
+#  Ends the requests that cannot be cancelled earlier.
 SHIELDED = threading.Event()
 #: Bytes taken from each endless answer.
 TAKEN: dict[str, int] = {}

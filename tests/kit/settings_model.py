@@ -1,4 +1,5 @@
-"""What settings do, told again in the plainest way: deep copies, whole merges, no sharing and no journal.
+"""The behaviour of settings, implemented in the simplest way: deep copies, whole merges, no sharing and no
+journal.
 
 Written from docs/wire/settings.md, sections 3 to 8, not from the code it checks.
 """

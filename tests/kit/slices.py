@@ -86,28 +86,28 @@ class Desk:
         self.history.append((draft, Stamp(seq, self.now, seq << 10 if draft.content else -1, size)))
 
     def place(self, first: int = 0) -> None:
-        """Tells the addresses of everything from the ``first`` record on."""
+        """Sets the addresses of all records from the `first` on."""
         for _draft, stamp in self.history[first:]:
             if stamp.address >= 0:
                 self.state.place(stamp.seq, stamp.address)
 
     def sweep(self) -> int:
-        """Ends all that is due; answers how many events that took."""
+        """Ends all due entries; returns the number of events."""
         before = len(self.history)
         while (due := self.state.deadlines.next()) is not None and due <= self.now:
             self.do(ExpireDue(actor="retain", limit=128))
         return len(self.history) - before
 
     def events(self, first: int = 0) -> list[Event]:
-        """What happened from the ``first`` record on."""
+        """What happened from the `first` record on."""
         found = [wire.from_record(_record(draft, stamp)) for draft, stamp in self.history[first:]]
         return [event for event in found if event is not None]
 
     def replayed(
         self, erased: frozenset[int] = frozenset(), forgotten: frozenset[int] = frozenset()
     ) -> State:
-        """A fresh state from the records, the contents of those in ``erased`` being gone, and of those in
-        ``forgotten`` both parts."""
+        """A fresh state from the records, the contents of those in `erased` being gone, and of those in
+        `forgotten` both parts."""
         state = State()
         for draft, stamp in self.history:
             gone = stamp.seq in forgotten or (stamp.seq in erased and bool(draft.content))
@@ -119,7 +119,7 @@ class Desk:
         return state
 
     def needless(self) -> frozenset[int]:
-        """The records that live state does not stand on."""
+        """The records that live state does not reference."""
         state = self.state
         needed = {seq for chain in chain_rows(state.records).values() for seq in chain}
         revoked = {(record.key, record.revoked) for record in state.tokens.records.values()}
@@ -135,13 +135,13 @@ class Desk:
         return frozenset(stamp.seq for _, stamp in self.history) - needed
 
     def standing(self, state: State) -> list[Any]:
-        """What a state holds and stands on, whatever waits for its erasure."""
+        """The contents of a state and the records it references, without garbage."""
         rows = [(part.name, row) for part in state.slices for row in part.freeze().rows()]
         return [*rows, sorted(state.records.chains.items()), sorted(state.records.partly_dead)]
 
     def verify(self) -> None:
         """Asserts that the indexes agree, and that replay and a snapshot give the same state; so does replay
-        without the records that nothing stands on, erased in part or wholly.
+        without the unreferenced records, erased in part or completely.
         """
         self.state.check()
         replayed = self.replayed()
@@ -185,6 +185,6 @@ def inline(data: bytes) -> Inline:
 
 
 def payload(name: str, size: int = 100_000) -> Payload:
-    """A large body that is said to be in a file."""
+    """A large body, as if in a file."""
     digest = hashlib.sha256(name.encode()).digest()
     return Payload(name=name, key=digest, size=size, md5=digest[:16], sha256=digest)

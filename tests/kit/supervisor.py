@@ -1,4 +1,4 @@
-"""A supervisor as systemd is one: it gets a service's notifications, and opens its sockets."""
+"""A supervisor like systemd: it receives a service's notifications, and opens its sockets."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ WAIT_S = 60
 
 
 class Notifications:
-    """Receives what a service tells. `place` is what `NOTIFY_SOCKET` says."""
+    """Receives a service's notifications. `place` is the value of `NOTIFY_SOCKET`."""
 
     def __init__(self, name: str) -> None:
         self.place = name

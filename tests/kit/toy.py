@@ -67,7 +67,7 @@ class Broken(Dropped):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Put(Command[int]):
-    """Notes ``count`` times the same; answers the count."""
+    """Stores the same note `count` times; returns the count."""
 
     actor: str = "tester"
     name: str = "a"
@@ -93,14 +93,14 @@ class Drop(Command[None]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Break(Command[None]):
-    """Fails in decide with ``error``, or in apply if there is none."""
+    """Fails in decide with `error`, or in apply if there is none."""
 
     actor: str = "tester"
     error: Exception | None = None
 
 
 class ToySlice:
-    """See :class:`engine.slice.Slice`."""
+    """See `engine.slice.Slice`."""
 
     name = "toy"
 
@@ -245,7 +245,7 @@ CODES: dict[int, type[Event]] = {
 
 
 def install(patch: pytest.MonkeyPatch) -> None:
-    """Makes engines opened from here on keep notes and nothing else."""
+    """Makes engines opened from here on store notes and nothing else."""
     patch.setattr(load, "State", ToyState)
     patch.setattr(file, "State", ToyState)
     patch.setattr(wire, "CODES", CODES)
@@ -253,7 +253,7 @@ def install(patch: pytest.MonkeyPatch) -> None:
 
 
 def held(name: str = "a") -> Callable[[Any, int], StoredBody | None]:
-    """A query: what is noted under ``name``."""
+    """A query: what is noted under `name`."""
     return partial(_held, name)
 
 

@@ -36,7 +36,7 @@ LINES = "\r\n"
 
 
 class Walk:
-    """What was called of Retain while it was watched, in the order of the first call."""
+    """The called functions of Retain while it was watched, in the order of the first call."""
 
     def __init__(self) -> None:
         self.calls: Counter[tuple[str, str]] = Counter()

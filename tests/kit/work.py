@@ -1,4 +1,4 @@
-"""How the cost of something grows with its input: the test that hostile input is bounded.
+"""Measure how a cost grows with its input, to test that the cost of hostile input is bounded.
 
 `steps` counts the interpreter's instructions, exactly and on any machine, but sees nothing of what one call
 into C costs. `cpu` sees that too: nanoseconds of this thread alone, the best of several runs. Neither is
