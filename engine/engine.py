@@ -24,7 +24,6 @@ from retain.engine.core.time import SECOND
 from retain.engine.erasure.eraser import Eraser
 from retain.engine.erasure.reaper import Reaper, expiry_lag
 from retain.engine.erasure.steps import ErasureSteps
-from retain.engine.following.board import Board
 from retain.engine.history.slice import RecordChange, RecordClock
 from retain.engine.losses.accept import MOST_AT_ONCE, AcceptLost
 from retain.engine.losses.search import Lost, live_bodies, lost_among
@@ -93,16 +92,15 @@ class Engine:
         )
         self._entropy = entropy
 
-    def lead(self, board: Board, settle: Callable[[int], Awaitable[None]]) -> None:
-        """Publish each durable record and the present to followers from here on.
-
-        Args:
-            board: The page to publish on.
-            settle: Return once all followers have applied a record, or are gone.
-
-        """
-        self._writer.publish(board.publish_durable)
-        self._horizon.publish(board.publish_skew)
+    def lead(
+        self,
+        durable: Callable[[int], None],
+        skew: Callable[[int], None],
+        settle: Callable[[int], Awaitable[None]],
+    ) -> None:
+        """Publish each durable record and the clock's skew; `settle` waits until followers applied one."""
+        self._writer.publish(durable)
+        self._horizon.publish(skew)
         self._erasing.settle = settle
 
     @property

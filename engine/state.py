@@ -154,9 +154,12 @@ class State:
         return Decision(tuple(step.events), step.more)
 
     def place(self, seq: int, address: int) -> None:
-        """Record that the content of record `seq` was written at `address`."""
-        for part in self.slices:
-            part.place(seq, address)
+        """Record that the content of record `seq`, applied with address -1, was written at `address`.
+
+        Only areas and blobs read content from records.
+        """
+        self.areas.place(seq, address)
+        self.blobs.place(seq, address)
 
     def freeze(self) -> Frozen:
         """Return the state of this moment; its rows are (slice name, row)."""

@@ -413,7 +413,7 @@ def test_a_room_allows_nothing_that_is_not_there(room: str) -> None:
     assert all((ROOT / allowed).exists() for allowed in ROOMS[room])
 
 
-@pytest.mark.parametrize("package", ["journal", "api"])
+@pytest.mark.parametrize("package", SHIPPED)
 def test_rooms_do_not_import_one_another_in_circles(package: str) -> None:
     """A package's face may import every room, and its modules beside the rooms count as rooms."""
     imports: dict[str, set[str]] = {room_of(module.name): set() for module in modules(package)}

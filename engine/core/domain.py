@@ -195,9 +195,6 @@ class Slice(Protocol):
     def resources(self) -> Iterable[bytes]:
         """Yield the resources of all entries, as the very objects that the entries hold."""
 
-    def place(self, seq: int, address: int) -> None:
-        """Record that the content of record `seq`, applied with address -1, was written at `address`."""
-
     def freeze(self) -> Frozen:
         """Return the present entries.
 

@@ -126,9 +126,6 @@ class HistorySlice:
     def resources(self) -> Iterable[bytes]:
         return self.changes
 
-    def place(self, seq: int, address: int) -> None:
-        """Do nothing. No change has content."""
-
     def changed(self, event: HistoryChanged, _stamp: Stamp) -> None:
         """Apply `HistoryChanged`."""
         # The actor is kept for the audit period only, so live state does not contain it.

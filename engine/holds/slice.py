@@ -45,9 +45,6 @@ class HoldsSlice(HoldsState):
     def resources(self) -> Iterable[bytes]:
         return self.holds
 
-    def place(self, seq: int, address: int) -> None:
-        """Do nothing. No hold has content."""
-
     def freeze(self) -> Frozen:
         """Return rows `[hold id, kind, resource, names, reason, actor, time]` in the order of their ids.
 

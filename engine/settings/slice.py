@@ -63,9 +63,6 @@ class SettingsSlice(SettingsState):
     def resources(self) -> Iterable[bytes]:
         return (document.resource for document in self.documents.values())
 
-    def place(self, seq: int, address: int) -> None:
-        """Do nothing: settings live in memory, wherever their records are."""
-
     def freeze(self) -> Frozen:
         """Return rows `[place, resource, revision, born, first, JSON text]` in the order of the places.
 

@@ -44,9 +44,6 @@ class TokensSlice(TokensState):
     def resources(self) -> Iterable[bytes]:
         return self.records
 
-    def place(self, seq: int, address: int) -> None:
-        """Do nothing. No token has content."""
-
     def freeze(self) -> Frozen:
         records = list(self.records.values())
         return Frozen(lambda: (list(record) for record in records))

@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 
 from retain.journal import Journal, Part
-from retain.journal.lookup.contents import Contents
-from retain.journal.lookup.recent import RECENT_EXTRA, RECENT_MOST, Recent
+from retain.journal.lookup.contents import RECENT_EXTRA, RECENT_MOST, Contents, Recent
 from retain.journal.testing.memory import MemoryDisk
 from tests.kit.journals import T0, append, draft, opened
 
