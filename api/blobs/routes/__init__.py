@@ -20,6 +20,7 @@ from retain.api.blobs.routes import (
     leases,
     listing,
     reading,
+    upload,
 )
 from retain.api.blobs.sas.permissions import Operation
 from retain.api.http.message import Response
@@ -32,6 +33,7 @@ TABLE: Final[dict[Operation, Handler]] = {
     **listing.HANDLERS,
     **find.HANDLERS,
     **reading.HANDLERS,
+    **upload.HANDLERS,
     **blobs.HANDLERS,
     **blocks.HANDLERS,
     **copy.HANDLERS,

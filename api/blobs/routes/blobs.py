@@ -1,6 +1,6 @@
-"""Writing a blob: Put Blob, its properties, metadata, tags and tier, delete.
+"""Changing a blob in place: its properties, metadata, tags and tier; and deleting it.
 
-See docs/wire/blobs.md, sections 5.1 and 5.5.
+See docs/wire/blobs.md, section 5.5. Put Blob is in `upload`.
 """
 
 from __future__ import annotations
@@ -9,17 +9,11 @@ from typing import Final
 
 from retain.api.blobs.call import Call, written
 from retain.api.blobs.routes.upload import (
-    MEBIBYTE,
+    ENCRYPTED,
     content_headers,
-    md5_header,
     metadata_of,
-    precheck,
     read_small,
-    receive,
-    require_length,
-    size_limit,
     stored_md5,
-    tags_of,
     tier_of,
 )
 from retain.api.blobs.sas.permissions import Operation
@@ -28,68 +22,13 @@ from retain.api.blobs.xml.read import MAX_SMALL_BYTES, parse_tag_set
 from retain.api.http.message import Response
 from retain.engine.blobs.commands import (
     DeleteBlob,
-    PutBlob,
     SetBlobHeaders,
     SetBlobMetadata,
     SetBlobTags,
     SetBlobTier,
 )
 
-ENCRYPTED: Final = ("x-ms-request-server-encrypted", "true")
-
-_OTHER_TYPES: Final = frozenset({"pageblob", "appendblob"})
 _DELETE_SNAPSHOTS: Final = frozenset({"include", "only"})
-
-
-def require_block_blob(call: Call) -> None:
-    """Refuse other types than block blobs.
-
-    Raises AzureError: missing, unknown, or NotImplemented for the other two.
-    """
-    kind = call.header("x-ms-blob-type")
-    if kind is None:
-        raise missing_header("x-ms-blob-type")
-    if kind.lower() in _OTHER_TYPES:
-        raise AzureError("NotImplemented")
-    if kind.lower() != "blockblob":
-        raise invalid_header("x-ms-blob-type", kind)
-
-
-async def put_blob(call: Call) -> Response:
-    """Put Blob: the body becomes the blob, whole; a broken upload leaves nothing."""
-    length = require_length(call)
-    require_block_blob(call)
-    headers, metadata, tags, tier = (
-        content_headers(call, plain=True),
-        metadata_of(call),
-        tags_of(call),
-        tier_of(call),
-    )
-    blob_md5 = md5_header(call, "x-ms-blob-content-md5")
-    conditions = call.conditions(write=True)
-    limit = size_limit(call.version, 64 * MEBIBYTE, 256 * MEBIBYTE, 5000 * MEBIBYTE)
-    if 0 < length <= limit:
-        await precheck(call, conditions)
-    async with call.engine.upload() as upload:
-        received = await receive(call, upload, limit, blob_md5=blob_md5)
-        result = await call.engine.submit(
-            PutBlob(
-                actor=call.actor,
-                account=call.account,
-                container=call.container,
-                name=call.blob,
-                conditions=conditions,
-                resource=call.engine.entropy(16),
-                body=received.body,
-                headers=headers,
-                md5=received.md5,
-                metadata=metadata,
-                tags=tags,
-                tier=tier,
-                may_overwrite=call.may_overwrite,
-            )
-        )
-    return Response(201, [*written(result.etag, result.modified), *received.sum_headers(), ENCRYPTED])
 
 
 async def set_blob_properties(call: Call) -> Response:
@@ -183,7 +122,6 @@ async def delete_blob(call: Call) -> Response:
 
 
 HANDLERS = {
-    Operation.PUT_BLOB: put_blob,
     Operation.SET_BLOB_PROPERTIES: set_blob_properties,
     Operation.SET_BLOB_METADATA: set_blob_metadata,
     Operation.SET_BLOB_TAGS: set_blob_tags,

@@ -8,20 +8,17 @@ from typing import Final
 
 from retain.api.blobs.call import Call, written, xml_response
 from retain.api.blobs.conditions import check_read
-from retain.api.blobs.routes.blobs import ENCRYPTED
 from retain.api.blobs.routes.upload import (
+    ENCRYPTED,
     MEBIBYTE,
     block_wants_md5,
-    content_headers,
-    metadata_of,
     precheck,
     read_small,
     receive,
     require_length,
     size_limit,
+    stored_fields,
     stored_md5,
-    tags_of,
-    tier_of,
 )
 from retain.api.blobs.sas.permissions import Operation
 from retain.api.blobs.views import md5_text
@@ -72,12 +69,7 @@ async def put_block(call: Call) -> Response:
 async def put_block_list(call: Call) -> Response:
     """Put Block List: the blocks named become the blob, in that order; an empty list makes an empty blob."""
     require_length(call)
-    headers, metadata, tags, tier = (
-        content_headers(call, plain=False),
-        metadata_of(call),
-        tags_of(call),
-        tier_of(call),
-    )
+    stored = stored_fields(call, plain=False)
     body = await read_small(call, MAX_BLOCK_LIST_BYTES)
     listed = await call.computed(partial(_listed, body), len(body) // BYTES_OF_A_BLOCK)
     result = await call.engine.submit(
@@ -89,11 +81,11 @@ async def put_block_list(call: Call) -> Response:
             conditions=call.conditions(write=True),
             resource=call.engine.entropy(16),
             blocks=listed,
-            headers=headers,
+            headers=stored.headers,
             md5=stored_md5(call),
-            metadata=metadata,
-            tags=tags,
-            tier=tier,
+            metadata=stored.metadata,
+            tags=stored.tags,
+            tier=stored.tier,
             may_overwrite=call.may_overwrite,
         )
     )

@@ -12,11 +12,11 @@ from typing import Final
 from uuid import UUID
 
 from retain.api.blobs.call import Call, written
-from retain.api.blobs.routes.blobs import ENCRYPTED, require_block_blob
 from retain.api.blobs.routes.reading import read_blob
 from retain.api.blobs.routes.source import Source, find_source
 from retain.api.blobs.routes.upload import (
     DEFAULT_TYPE,
+    ENCRYPTED,
     MEBIBYTE,
     check_crc64,
     check_md5,
@@ -24,6 +24,7 @@ from retain.api.blobs.routes.upload import (
     crc64_header,
     md5_header,
     metadata_of,
+    require_block_blob,
     tags_of,
     tier_of,
 )

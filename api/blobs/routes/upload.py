@@ -1,4 +1,8 @@
-"""The common parts of writes: checksums of a body, stored content headers, metadata, tags and tier."""
+"""Put Blob from top to bottom, and the steps of it that other writes of a body share.
+
+That is: length and limit, stored headers, metadata, tags and tier, the early refusal, the body with its
+checksums. See docs/wire/blobs.md, section 5.1.
+"""
 
 from __future__ import annotations
 
@@ -7,23 +11,29 @@ import hmac
 from base64 import b64encode
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
-from retain.api.blobs.call import Call
+from retain.api.blobs.call import Call, written
+from retain.api.blobs.sas.permissions import Operation
 from retain.api.blobs.wire import crc64
-from retain.api.blobs.wire.errors import AzureError, invalid_header
+from retain.api.blobs.wire.errors import AzureError, invalid_header, missing_header
 from retain.api.blobs.wire.names import decode_base64, parse_metadata
 from retain.api.blobs.wire.structured_body import StructuredBody
 from retain.api.blobs.wire.tags import parse_tags_header
+from retain.api.http.message import Response
 from retain.engine import Body, EngineError, State, Upload
+from retain.engine.blobs.commands import PutBlob
 from retain.engine.blobs.conditions import Conditions
 from retain.engine.blobs.decide_blobs import admit_write
 from retain.engine.blobs.entries import ContentHeaders, Pairs
 from retain.engine.blobs.state import required
 
+ENCRYPTED: Final = ("x-ms-request-server-encrypted", "true")
 DEFAULT_TYPE: Final = "application/octet-stream"
 MEBIBYTE: Final = 1 << 20
 MAX_STORED_MD5: Final = 64
+
+_OTHER_TYPES: Final = frozenset({"pageblob", "appendblob"})
 
 TIERS: Final = {
     tier.lower(): tier
@@ -49,6 +59,15 @@ class Sums:
     plain_length: int | None
 
 
+class Stored(NamedTuple):
+    """What a write stores beside the body."""
+
+    headers: ContentHeaders
+    metadata: Pairs
+    tags: Pairs
+    tier: str | None
+
+
 @dataclass(frozen=True, slots=True)
 class Received:
     """A body that arrived whole and matched its checksums.
@@ -67,6 +86,38 @@ class Received:
         return [("Content-MD5", b64encode(self.md5).decode("ascii"))]
 
 
+async def put_blob(call: Call) -> Response:
+    """Put Blob: the body becomes the blob, whole; a broken upload leaves nothing."""
+    length = require_length(call)
+    require_block_blob(call)
+    stored = stored_fields(call, plain=True)
+    blob_md5 = md5_header(call, "x-ms-blob-content-md5")
+    conditions = call.conditions(write=True)
+    limit = size_limit(call.version, 64 * MEBIBYTE, 256 * MEBIBYTE, 5000 * MEBIBYTE)
+    if 0 < length <= limit:
+        await precheck(call, conditions)
+    async with call.engine.upload() as upload:
+        received = await receive(call, upload, limit, blob_md5=blob_md5)
+        result = await call.engine.submit(
+            PutBlob(
+                actor=call.actor,
+                account=call.account,
+                container=call.container,
+                name=call.blob,
+                conditions=conditions,
+                resource=call.engine.entropy(16),
+                body=received.body,
+                headers=stored.headers,
+                md5=received.md5,
+                metadata=stored.metadata,
+                tags=stored.tags,
+                tier=stored.tier,
+                may_overwrite=call.may_overwrite,
+            )
+        )
+    return Response(201, [*written(result.etag, result.modified), *received.sum_headers(), ENCRYPTED])
+
+
 def require_length(call: Call) -> int:
     """Return the declared Content-Length. Raises AzureError MissingContentLengthHeader (411)."""
     length = call.request.body.declared
@@ -75,6 +126,20 @@ def require_length(call: Call) -> int:
             return 0
         raise AzureError("MissingContentLengthHeader")
     return length
+
+
+def require_block_blob(call: Call) -> None:
+    """Refuse other types than block blobs.
+
+    Raises AzureError: missing, unknown, or NotImplemented for the other two.
+    """
+    kind = call.header("x-ms-blob-type")
+    if kind is None:
+        raise missing_header("x-ms-blob-type")
+    if kind.lower() in _OTHER_TYPES:
+        raise AzureError("NotImplemented")
+    if kind.lower() != "blockblob":
+        raise invalid_header("x-ms-blob-type", kind)
 
 
 def size_limit(version: str, before_2016: int, before_2019: int, now: int) -> int:
@@ -233,6 +298,11 @@ def check_md5(sent: bytes, computed: bytes) -> None:
         raise AzureError("Md5Mismatch", extras=extras)
 
 
+def stored_fields(call: Call, *, plain: bool) -> Stored:
+    """Return what a write stores beside the body; `plain` as for `content_headers`. Raises AzureError."""
+    return Stored(content_headers(call, plain=plain), metadata_of(call), tags_of(call), tier_of(call))
+
+
 def content_headers(call: Call, *, plain: bool, default_type: str | None = DEFAULT_TYPE) -> ContentHeaders:
     """Return the content headers to store: `x-ms-blob-*`, then (if `plain`) those of the request itself."""
 
@@ -267,3 +337,6 @@ def tier_of(call: Call) -> str | None:
     if tier is None:
         raise invalid_header("x-ms-access-tier", text)
     return tier
+
+
+HANDLERS = {Operation.PUT_BLOB: put_blob}
