@@ -19,10 +19,9 @@ from retain.api.blobs.wire.errors import AzureError, invalid_header, missing_hea
 from retain.api.blobs.wire.query import Query
 from retain.api.blobs.xml.service_properties import ServiceProperties
 from retain.api.config.load import Config
-from retain.api.http.external import ExternalUrl
+from retain.api.http.addresses import Networks
+from retain.api.http.external import ExternalUrl, client_address
 from retain.api.http.message import Request
-from retain.api.identity import client_address
-from retain.api.identity.proxy import Networks
 from retain.engine import EngineAccess, State
 from retain.engine.blobs import queries
 

@@ -17,16 +17,12 @@ from __future__ import annotations
 
 import math
 from collections import Counter, OrderedDict, deque
-from collections.abc import Callable, Sequence
-from ipaddress import IPv4Network, IPv6Network, ip_address
-from typing import TypeAlias
+from collections.abc import Callable
 
 import trio
 
-from retain.api.http.addresses import counted_address
+from retain.api.http.addresses import Networks, counted_address, counted_networks, is_listed
 from retain.api.http.errors import Overloaded
-
-Network: TypeAlias = IPv4Network | IPv6Network
 
 MEBIBYTE = 1 << 20
 
@@ -257,11 +253,11 @@ class Bounds:
 
     def __init__(
         self,
-        trusted: Sequence[Network] = (),
+        trusted: Networks = (),
         on_refused: Callable[[], None] = lambda: None,
         processes: int = 1,
     ) -> None:
-        self._trusted = tuple(trusted)
+        self._trusted = counted_networks(trusted)
         intake, answers = INTAKE_BYTES // processes, ANSWER_BYTES // processes
         self.intake = Pool(intake, INTAKE_BYTES_PER_ADDRESS // processes, self._is_trusted)
         self.answers = Pool(answers, ANSWER_BYTES_PER_ADDRESS // processes, self._is_trusted)
@@ -304,7 +300,7 @@ class Bounds:
         return rate.exceeded()
 
     def _is_trusted(self, place: str) -> bool:
-        return bool(self._trusted) and any(ip_address(place) in network for network in self._trusted)
+        return bool(self._trusted) and is_listed(place, self._trusted)
 
     @property
     def is_tight(self) -> bool:

@@ -1,15 +1,17 @@
-"""The URL by which a client reaches this server: links in answers begin with it.
+"""What trusted proxies say about a request: the URL that its client used, and the client's address.
 
-Order: `external_url`; what a trusted proxy forwarded (`Forwarded`, RFC 7239, else `X-Forwarded-*`); the
-request's Host; the address the request came in by. A Host that is no host name is never repeated.
+Links in answers begin with the URL. Order: `external_url`; what a trusted proxy forwarded (`Forwarded`,
+RFC 7239, else `X-Forwarded-*`); the request's Host; the address the request came in by. A Host that is no
+host name is never repeated.
 """
 
 from __future__ import annotations
 
 import re
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_network
 
 from retain.api.config.load import ServerConfig
+from retain.api.http.addresses import Networks, is_listed, parse_address
 from retain.api.http.message import Request
 
 _HOST = re.compile(r"[A-Za-z0-9.\-\[\]:]{1,255}")
@@ -22,7 +24,7 @@ class ExternalUrl:
 
     def __init__(self, server: ServerConfig) -> None:
         self._fixed = server.external_url.rstrip("/") if server.external_url else None
-        self._trusted = [ip_network(entry) for entry in server.trusted_proxies]
+        self._trusted = tuple(ip_network(entry) for entry in server.trusted_proxies)
 
     def base(self, request: Request) -> str:
         """Return scheme, host and path prefix without a trailing slash: `https://retain.example.org/x`."""
@@ -38,10 +40,7 @@ class ExternalUrl:
 
     def is_trusted(self, peer: str) -> bool:
         """Return whether `peer` is one of `trusted_proxies`."""
-        if not self._trusted or not peer:
-            return False
-        address = ip_address(peer)
-        return any(address in network for network in self._trusted)
+        return bool(self._trusted) and is_listed(peer, self._trusted)
 
 
 def _host(request: Request) -> str:
@@ -94,3 +93,21 @@ def _said(request: Request) -> dict[str, str]:
             default = {"http": "80", "https": "443"}.get(said.get("proto", request.scheme))
             said["host"] = host if port == default else f"{host}:{port}"
     return said
+
+
+def client_address(request: Request, trusted: Networks) -> str:
+    """Return the address of the caller itself: the peer, or the nearest hop that is no trusted proxy.
+
+    `X-Forwarded-For` is read from the right, because everything further left may be forged by the client.
+    """
+    address = request.peer
+    if not trusted or not is_listed(address, trusted):
+        return address
+    hops = [hop.strip() for value in request.header_values("X-Forwarded-For") for hop in value.split(",")]
+    for hop in reversed(hops):
+        if parse_address(hop) is None:
+            break
+        address = hop
+        if not is_listed(hop, trusted):
+            break
+    return address

@@ -26,7 +26,6 @@ from retain.api.identity.options import (
     User,
 )
 from retain.api.identity.passwords import hash_password
-from retain.api.identity.proxy import client_address
 
 __all__ = [
     "NAME_CLAIMS",
@@ -44,7 +43,6 @@ __all__ = [
     "Unauthenticated",
     "User",
     "areas_identity_options",
-    "client_address",
     "hash_password",
     "identity_options",
     "is_user_name",

@@ -6,8 +6,8 @@ from ipaddress import ip_network
 from pathlib import Path
 
 from retain.api.config.load import Config, IdentityConfig
+from retain.api.http.addresses import Networks
 from retain.api.identity.options import BearerOptions, IdentityOptions, ProxyOptions, User
-from retain.api.identity.proxy import Networks
 
 
 def identity_options(config: Config) -> IdentityOptions:

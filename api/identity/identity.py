@@ -7,12 +7,13 @@ import os
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, NoReturn
 
+from retain.api.http.external import client_address
 from retain.api.http.message import Request
 from retain.api.identity.caller import BadTokenError, Caller, Method, Unauthenticated
 from retain.api.identity.memory import Memory
 from retain.api.identity.options import IdentityOptions, User
 from retain.api.identity.passwords import Passwords, basic_challenge, parse_basic
-from retain.api.identity.proxy import client_address, proxied_caller
+from retain.api.identity.proxy import proxied_caller
 from retain.api.identity.throttle import LoginThrottle, Throttle
 
 if TYPE_CHECKING:

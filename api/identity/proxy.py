@@ -1,53 +1,13 @@
-"""Read a trusted reverse proxy's headers about the caller: user, roles, address."""
+"""Read a trusted reverse proxy's headers about the caller: user and roles."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
+from retain.api.http.addresses import is_listed
 from retain.api.http.message import Request
 from retain.api.identity.caller import Caller, Method, Unauthenticated, is_user_name
 from retain.api.identity.options import ProxyOptions
-
-Networks = tuple[IPv4Network | IPv6Network, ...]
-
-
-@lru_cache(maxsize=4096)
-def is_listed(address: str, networks: Networks) -> bool:
-    """Return whether `address` is in one of the networks; what is not an IP address is in none."""
-    parsed = _parse(address)
-    return parsed is not None and any(
-        parsed in network for network in networks if network.version == parsed.version
-    )
-
-
-def _parse(address: str) -> IPv4Address | IPv6Address | None:
-    try:
-        parsed = ip_address(address)
-    except ValueError:
-        return None
-    if isinstance(parsed, IPv6Address) and parsed.ipv4_mapped is not None:
-        return parsed.ipv4_mapped
-    return parsed
-
-
-def client_address(request: Request, trusted: Networks) -> str:
-    """Return the address of the caller itself: the peer, or the nearest hop that is no trusted proxy.
-
-    `X-Forwarded-For` is read from the right, because everything further left may be forged by the client.
-    """
-    address = request.peer
-    if not trusted or not is_listed(address, trusted):
-        return address
-    hops = [hop.strip() for value in request.header_values("X-Forwarded-For") for hop in value.split(",")]
-    for hop in reversed(hops):
-        if _parse(hop) is None:
-            break
-        address = hop
-        if not is_listed(hop, trusted):
-            break
-    return address
 
 
 def proxied_caller(request: Request, options: ProxyOptions) -> Caller | None:

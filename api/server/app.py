@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, TypeAlias, cast
 import trio
 
 from retain.api.config.load import Config
+from retain.api.http.addresses import is_listed
 from retain.api.http.bounds import STREAM_BYTES, Bounds, Share
-from retain.api.http.external import ExternalUrl
+from retain.api.http.external import ExternalUrl, client_address
 from retain.api.http.message import (
     BadRequest,
     ClientGone,
@@ -37,8 +38,7 @@ from retain.api.http.message import (
 )
 from retain.api.http.plain_head import HOST
 from retain.api.http.send import close_iterator, drop_description, send_response
-from retain.api.identity import IdentityError, client_address
-from retain.api.identity.proxy import is_listed
+from retain.api.identity import IdentityError
 from retain.api.importing import importing
 from retain.api.server.http1 import PROCEED
 from retain.api.web.documentation import API, HOME, Documentation

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any, Final
 
 from retain.api.config.load import ServerConfig
-from retain.api.http.external import ExternalUrl, unusable
+from retain.api.http.addresses import Networks
+from retain.api.http.external import ExternalUrl, client_address, unusable
 from retain.api.http.message import Request
-from retain.api.identity.proxy import Networks, client_address
 
 FORWARDING: Final = (
     "forwarded",

@@ -194,11 +194,17 @@ async def test_resets_count_by_address_and_not_by_connection(small: Bounds, mock
 
 
 def test_a_trusted_proxy_stands_for_many() -> None:
-    trusted = Bounds([ip_network("192.0.2.0/24")])
+    trusted = Bounds((ip_network("192.0.2.0/24"),))
     assert all(trusted.enter_stream(ONE) for _ in range(bounds.STREAMS_PER_ADDRESS + 1))
     assert not any(trusted.resets_too_much(ONE) for _ in range(bounds.RESETS_PER_ADDRESS + 1))
     trusted.intake.add(ONE, bounds.INTAKE_BYTES_PER_ADDRESS + 1)
     assert not trusted.intake.is_over(ONE)
+
+
+async def test_a_trusted_proxy_may_have_one_address_of_ipv6() -> None:
+    trusted = Bounds((ip_network("2001:db8::5/128"),))
+    place = trusted.enter("2001:db8::5").place
+    assert all(trusted.enter_stream(place) for _ in range(bounds.STREAMS_PER_ADDRESS + 1))
 
 
 def test_the_bounds_leave_room_in_half_a_gibibyte() -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_network
+
 import pytest
 
 from retain.api.config.load import ServerConfig
-from retain.api.http.external import ExternalUrl, unusable
+from retain.api.http.external import ExternalUrl, client_address, unusable
 from tests.kit.requests import make_request
 
+PEERS = (ip_network("127.0.0.1/32"), ip_network("10.1.0.0/16"), ip_network("fd00::/8"))
 PROXY = ServerConfig(trusted_proxies=("192.0.2.0/24",))
 
 
@@ -82,3 +85,41 @@ def test_a_trusted_proxy_is_believed(headers: list[tuple[str, str]], expected: s
 )
 def test_what_a_proxy_says_in_vain_is_known(headers: list[tuple[str, str]], expected: list[str]) -> None:
     assert unusable(make_request(headers=(("Host", "own"), *headers))) == expected
+
+
+@pytest.mark.parametrize(
+    ("peer", "forwarded", "address"),
+    [
+        ("192.0.2.7", "198.51.100.1", "192.0.2.7"),
+        ("127.0.0.1", "", "127.0.0.1"),
+        ("127.0.0.1", "198.51.100.1", "198.51.100.1"),
+        ("127.0.0.1", "6.6.6.6, 198.51.100.1", "198.51.100.1"),
+        ("127.0.0.1", "198.51.100.1, 10.1.0.9", "198.51.100.1"),
+        ("127.0.0.1", "198.51.100.1, nonsense", "127.0.0.1"),
+        ("127.0.0.1", "10.1.0.8, 10.1.0.9", "10.1.0.8"),
+    ],
+)
+def test_the_caller_s_address_is_the_nearest_that_no_proxy_of_ours_has(
+    peer: str, forwarded: str, address: str
+) -> None:
+    request = make_request(headers=[("X-Forwarded-For", forwarded)] if forwarded else [], peer=peer)
+    assert client_address(request, PEERS) == address
+    assert client_address(request, ()) == peer
+
+
+@pytest.mark.parametrize(
+    ("peer", "trusted"),
+    [
+        ("192.0.2.9", True),
+        ("::ffff:192.0.2.9", True),
+        ("198.51.100.1", False),
+        ("2001:db8::1", False),
+        ("", False),
+    ],
+)
+def test_a_proxy_is_trusted_in_either_form_of_its_address(peer: str, trusted: bool) -> None:
+    assert ExternalUrl(PROXY).is_trusted(peer) is trusted
+
+
+def test_a_peer_without_an_ip_address_is_no_proxy() -> None:
+    assert not ExternalUrl(PROXY).is_trusted("local socket")

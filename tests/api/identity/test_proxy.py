@@ -13,7 +13,6 @@ from retain.api.identity import (
     Method,
     ProxyOptions,
     Unauthenticated,
-    client_address,
 )
 from tests.kit.requests import make_request
 
@@ -81,23 +80,3 @@ async def test_groups_are_believed_only_from_a_configured_header() -> None:
     identity = make(ProxyOptions(PEERS))
     caller = await call(identity, "127.0.0.1", ("X-Forwarded-User", "ann"), ("X-Forwarded-Groups", "admin"))
     assert caller.roles == frozenset()
-
-
-@pytest.mark.parametrize(
-    ("peer", "forwarded", "address"),
-    [
-        ("192.0.2.7", "198.51.100.1", "192.0.2.7"),
-        ("127.0.0.1", "", "127.0.0.1"),
-        ("127.0.0.1", "198.51.100.1", "198.51.100.1"),
-        ("127.0.0.1", "6.6.6.6, 198.51.100.1", "198.51.100.1"),
-        ("127.0.0.1", "198.51.100.1, 10.1.0.9", "198.51.100.1"),
-        ("127.0.0.1", "198.51.100.1, nonsense", "127.0.0.1"),
-        ("127.0.0.1", "10.1.0.8, 10.1.0.9", "10.1.0.8"),
-    ],
-)
-def test_the_caller_s_address_is_the_nearest_that_no_proxy_of_ours_has(
-    peer: str, forwarded: str, address: str
-) -> None:
-    request = make_request(headers=[("X-Forwarded-For", forwarded)] if forwarded else [], peer=peer)
-    assert client_address(request, PEERS) == address
-    assert client_address(request, ()) == peer
