@@ -10,7 +10,7 @@ from tests.test_layers import SHIPPED, modules
 INTERFACES_APART = frozenset(("api/areas", "api/blobs", "api/settings"))
 """Interfaces do not import one another (`tests/test_layers.py`), so each has its own words."""
 
-SHARED = frozenset(("Address", "MethodNotAllowed", "NoRoute", "OverLimit", "Query", "UnsupportedBody"))
+SHARED = frozenset(("Address", "OverLimit", "Query", "UnsupportedBody"))
 """Names that several interfaces have, each for its own part of the same field."""
 
 

@@ -34,25 +34,6 @@ EXCEPTION: dict[int, str] = {
 """The class name of each status."""
 
 
-class NoRoute(RequestError):
-    """Nothing is mapped to this path, or not for this method (docs/wire/areas.md, section 2)."""
-
-    status = 404
-
-    def __init__(self) -> None:
-        super().__init__("there is nothing at this address")
-
-
-class MethodNotAllowed(RequestError):
-    """The path takes other methods."""
-
-    status = 405
-
-    def __init__(self, allowed: str) -> None:
-        super().__init__("this address does not take this method")
-        self.headers = [("Allow", allowed)]
-
-
 class UnsupportedBody(RequestError):
     """The body is no form, is compressed, or holds a file of a type that is not taken."""
 

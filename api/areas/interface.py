@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 
 from retain.api.areas.answers import COMMON, TEXT_TYPE
 from retain.api.areas.cors import Cors
-from retain.api.areas.errors import MethodNotAllowed, NoRoute, error_answer
+from retain.api.areas.errors import error_answer
 from retain.api.areas.links import Links
 from retain.api.areas.routes import PAGE, allowed, resolve, targets_of
 from retain.api.areas.storage import Storage
 from retain.api.config.load import AreasConfig
+from retain.api.http.errors import MethodNotAllowed, NoRoute
 from retain.api.http.message import BadRequest, Request, RequestError, Response
 from retain.api.identity import Identity, IdentityError
 from retain.engine import EngineAccess, EngineError

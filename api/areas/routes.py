@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-from retain.api.areas.errors import MethodNotAllowed, NoRoute
+from retain.api.http.errors import MethodNotAllowed, NoRoute
 
 
 class AreaOperation(Enum):

@@ -11,10 +11,11 @@ from __future__ import annotations
 import json
 
 from retain.api.areas.answers import COMMON
-from retain.api.areas.errors import CrossSite, MethodNotAllowed, error_answer
+from retain.api.areas.errors import CrossSite, error_answer
 from retain.api.areas.routes import AreaOperation, AreaTarget
 from retain.api.areas.storage import Storage
 from retain.api.html.rendering import environment
+from retain.api.http.errors import MethodNotAllowed
 from retain.api.http.message import BadRequest, Request, RequestError, Response
 from retain.api.identity import IdentityError
 from retain.engine import EngineError

@@ -1,4 +1,4 @@
-"""Errors of a request that are found before any interface handles it: typed, each with its status."""
+"""Errors of a request that no interface has of its own: typed, each with its status."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ class RequestError(Exception):
     ::
 
         RequestError
-        ├── BadRequest      400  the bytes are not a valid request
-        ├── BodyTooSlow     408  the body came slower than the minimum rate
-        ├── BodyTooLarge    413  the body is longer than its limit
-        ├── HeadersTooLarge 431  too many headers, or too many bytes of them
-        └── Overloaded      503  the memory for requests is used up; it passes
+        ├── BadRequest       400  the bytes are not a valid request
+        ├── NoRoute          404  there is nothing at this address
+        ├── MethodNotAllowed 405  the address takes other methods
+        ├── BodyTooSlow      408  the body came slower than the minimum rate
+        ├── BodyTooLarge     413  the body is longer than its limit
+        ├── HeadersTooLarge  431  too many headers, or too many bytes of them
+        └── Overloaded       503  the memory for requests is used up; it passes
     """
 
     status = 400
@@ -57,6 +59,25 @@ class Overloaded(RequestError):
     def __init__(self, message: str) -> None:
         super().__init__(message)
         self.headers = [("Retry-After", "1")]
+
+
+class NoRoute(RequestError):
+    """No route has this path, or none has it for this method."""
+
+    status = 404
+
+    def __init__(self) -> None:
+        super().__init__("there is nothing at this address")
+
+
+class MethodNotAllowed(RequestError):
+    """The path takes other methods: `allowed`, as the header `Allow` lists them."""
+
+    status = 405
+
+    def __init__(self, allowed: str) -> None:
+        super().__init__("this address does not take this method")
+        self.headers = [("Allow", allowed)]
 
 
 class ClientGone(Exception):

@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from retain.api.http.errors import NoRoute
 from retain.api.http.message import BadRequest
-from retain.api.settings.errors import NoRoute, OverLimit
+from retain.api.settings.errors import OverLimit
 from retain.engine.core.errors import Forbidden
 from retain.engine.settings import Asker, Level, Path, Place
 

@@ -37,25 +37,6 @@ ALLOW = ("Allow", ", ".join(METHODS))
 ACCEPT_PATCH = ("Accept-Patch", "application/merge-patch+json, application/json-patch+json, application/json")
 
 
-class NoRoute(RequestError):
-    """No form of the interface."""
-
-    status = 404
-
-    def __init__(self) -> None:
-        super().__init__("there is nothing at this address")
-
-
-class MethodNotAllowed(RequestError):
-    """Not a method of the interface."""
-
-    status = 405
-
-    def __init__(self, allowed: tuple[str, str] = ALLOW) -> None:
-        super().__init__("this address does not take this method")
-        self.headers = [allowed]
-
-
 class OverLimit(RequestError):
     """A name is longer than the configuration allows."""
 

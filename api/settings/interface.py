@@ -7,11 +7,12 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 from retain.api.config.load import SettingsConfig
+from retain.api.http.errors import MethodNotAllowed, NoRoute
 from retain.api.http.message import HeaderFields, Request, RequestError, Response
 from retain.api.identity import Caller, Identity, IdentityError, Method
 from retain.api.settings.address import Address, Me, parse
 from retain.api.settings.answers import options_answer
-from retain.api.settings.errors import COMMON, METHODS, MethodNotAllowed, NoRoute, error_answer
+from retain.api.settings.errors import ALLOW, COMMON, METHODS, error_answer
 from retain.api.settings.query import read_query
 from retain.api.settings.reads import SettingsReader, Wanted
 from retain.api.settings.watch import Watchers
@@ -59,7 +60,7 @@ class Settings:
     async def _answer(self, request: Request) -> Response:
         address = parse(request.segments(), self._config.origin, self._config.max_name_bytes)
         if request.method not in METHODS:
-            raise MethodNotAllowed
+            raise MethodNotAllowed(ALLOW[1])
         if request.method == "OPTIONS":
             return options_answer() if isinstance(address, Address) else Response(204, [ME_METHODS, *COMMON])
         caller = await self._identity.authenticate(request)
@@ -118,7 +119,7 @@ class Settings:
     def _me(self, request: Request, me: Me, caller: Caller) -> Response:
         """Return the caller's identity, in the words of SCIM (RFC 7643 section 4.1)."""
         if request.method not in {"GET", "HEAD"}:
-            raise MethodNotAllowed(ME_METHODS)
+            raise MethodNotAllowed(ME_METHODS[1])
         if self._config.applications and me.application not in self._config.applications:
             raise NoRoute
         name = {"givenName": caller.given_name, "familyName": caller.family_name}

@@ -8,7 +8,6 @@ Ed25519 (RFC 8032), signature type 1. Texts of keys are those of Go's `golang.or
 from __future__ import annotations
 
 import binascii
-import re
 from base64 import b64decode, b64encode
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -29,7 +28,6 @@ MOST_BYTES = 1_000_000
 _ED25519 = b"\x01"
 _ID_BYTES = 4
 _SEED_BYTES = 32
-_SIZE = re.compile("0|[1-9][0-9]{0,19}")
 _DASH = "— "
 
 

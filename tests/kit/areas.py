@@ -18,11 +18,13 @@ from retain.journal import PayloadStore
 from retain.journal.testing.memory import MemoryDisk
 from tests.kit.engines import LightOptions
 from tests.kit.following import access
-from tests.kit.requests import make_request
+from tests.kit.requests import content_of, make_request
 
 BOUNDARY = "----WebKitFormBoundaryPu8S1YopPtZq8Z54"
+MULTIPART = f"multipart/form-data; boundary={BOUNDARY}"
 STORAGE = "/genesys/1/storage"
-URLENCODED = ("Content-Type", "application/x-www-form-urlencoded")
+FORM = "application/x-www-form-urlencoded"
+URLENCODED = ("Content-Type", FORM)
 QUIET = LightOptions(sweep_interval_s=3600.0)
 
 Pairs = Iterable[tuple[str, str]]
@@ -87,10 +89,7 @@ class Client:
         self, method: str, target: str, headers: Pairs = (), body: bytes = b"", **more: Any
     ) -> Answer:
         response = await self.interface.handle(make_request(method, target, headers, body, **more))
-        response.head_message()
-        content = response.body
-        if not isinstance(content, bytes):
-            content = b"".join([chunk async for chunk in content])
+        content = await content_of(response)
         assert response.length is None or method == "HEAD" or response.length == len(content)
         names = [name for name, _ in response.headers]
         assert len(set(names)) == len(names), "a header is there twice"
@@ -150,3 +149,21 @@ async def areas_client(
         access(engine, clock) as served,
     ):
         yield Client(engine, areas_interface(served, config), clock, disk)
+
+
+async def stored(client: Client, answer: Answer) -> dict[str, str]:
+    """What the area has that an answer names."""
+    assert answer.status == 200, answer.text
+    found: dict[str, str] = (await client.get(f"/{answer.json()['id']}")).json()
+    return found
+
+
+async def post(client: Client, body: bytes, kind: str | None, *headers: tuple[str, str]) -> Answer:
+    """Send a body as the form of a new area."""
+    sent = [("Content-Type", kind)] if kind is not None else []
+    return await client.send("POST", f"{STORAGE}/60", [*sent, *headers], body)
+
+
+def part(head: str, data: bytes = b"v") -> bytes:
+    """A multipart body of one part, with this head."""
+    return f"--{BOUNDARY}\r\n{head}\r\n\r\n".encode("latin-1") + data + f"\r\n--{BOUNDARY}--\r\n".encode()

@@ -22,7 +22,7 @@ from retain.journal import PayloadStore
 from retain.journal.testing.memory import MemoryDisk
 from tests.kit.engines import LightOptions
 from tests.kit.following import access
-from tests.kit.requests import make_request
+from tests.kit.requests import content_of, make_request
 
 ACCOUNT = "tenant"
 KEYS = {ACCOUNT: (b"new key", b"old key"), "second": (b"key of the second",)}
@@ -97,10 +97,7 @@ class BlobClient:
     ) -> Answer:
         """A request exactly as given."""
         response = await self.interface.handle(make_request(method, target, headers, body, **more))
-        response.head_message()
-        content = response.body
-        if not isinstance(content, bytes):
-            content = b"".join([chunk async for chunk in content])
+        content = await content_of(response)
         if method == "HEAD" or response.status == 304:
             content = b""
         elif response.length is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from retain.api.http.message import Request
+from retain.api.http.message import Request, Response
 
 Pairs = Iterable[tuple[str, str]]
 
@@ -40,3 +40,10 @@ def make_request(
         "http_version": "1.1",
     }
     return Request(scope, receive)
+
+
+async def content_of(response: Response) -> bytes:
+    """All of a response's body; its head is one that can be sent."""
+    response.head_message()
+    body = response.body
+    return body if isinstance(body, bytes) else b"".join([chunk async for chunk in body])

@@ -19,7 +19,7 @@ from retain.engine.testing import ManualClock, open_memory_engine
 from retain.journal.testing.memory import MemoryDisk
 from tests.kit.engines import LightOptions
 from tests.kit.following import access
-from tests.kit.requests import make_request
+from tests.kit.requests import content_of, make_request
 
 ROOT = "/mobileservices/Storage/v1/runtime/application"
 QUIET = LightOptions(sweep_interval_s=3600.0)
@@ -106,11 +106,7 @@ class Client:
 
 async def whole(response: Response) -> Answer:
     """An answer with all of its body."""
-    response.head_message()
-    body = response.body
-    if not isinstance(body, bytes):
-        body = b"".join([chunk async for chunk in body])
-    return Answer(response.status, dict(response.headers), body)
+    return Answer(response.status, dict(response.headers), await content_of(response))
 
 
 def path(*names: str) -> str:

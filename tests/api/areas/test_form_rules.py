@@ -4,33 +4,17 @@ and 11)."""
 from __future__ import annotations
 
 from tests.kit.areas import (
-    BOUNDARY,
+    FORM,
+    MULTIPART,
     STORAGE,
     Client,
     FilePart,
     areas_client,
     multipart,
     multipart_type,
+    post,
+    stored,
 )
-
-
-async def stored(client: Client, answer) -> dict[str, str]:
-    assert answer.status == 200, answer.text
-    return (await client.get(f"/{answer.json()['id']}")).json()
-
-
-async def post(client: Client, body: bytes, kind: str | None, *headers: tuple[str, str]):
-    sent = [("Content-Type", kind)] if kind is not None else []
-    return await client.send("POST", f"{STORAGE}/60", [*sent, *headers], body)
-
-
-def part(head: str, data: bytes = b"v") -> bytes:
-    return f"--{BOUNDARY}\r\n{head}\r\n\r\n".encode("latin-1") + data + f"\r\n--{BOUNDARY}--\r\n".encode()
-
-
-MULTIPART = f"multipart/form-data; boundary={BOUNDARY}"
-FORM = "application/x-www-form-urlencoded"
-
 
 # --- underscore keys ------------------------------------------------------------------------------------
 

@@ -15,33 +15,19 @@ from retain.api.areas.errors import OverLimit
 from retain.api.http.message import BadRequest
 from tests.kit.areas import (
     BOUNDARY,
+    FORM,
+    MULTIPART,
     STORAGE,
     URLENCODED,
     Client,
     FilePart,
     areas_client,
     multipart,
+    part,
+    post,
+    stored,
 )
 from tests.kit.requests import make_request
-
-
-async def stored(client: Client, answer) -> dict[str, str]:
-    assert answer.status == 200, answer.text
-    return (await client.get(f"/{answer.json()['id']}")).json()
-
-
-async def post(client: Client, body: bytes, kind: str | None, *headers: tuple[str, str]):
-    sent = [("Content-Type", kind)] if kind is not None else []
-    return await client.send("POST", f"{STORAGE}/60", [*sent, *headers], body)
-
-
-def part(head: str, data: bytes = b"v") -> bytes:
-    return f"--{BOUNDARY}\r\n{head}\r\n\r\n".encode("latin-1") + data + f"\r\n--{BOUNDARY}--\r\n".encode()
-
-
-MULTIPART = f"multipart/form-data; boundary={BOUNDARY}"
-FORM = "application/x-www-form-urlencoded"
-
 
 # --- urlencoded -----------------------------------------------------------------------------------------
 

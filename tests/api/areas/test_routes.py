@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from retain.api.areas.errors import MethodNotAllowed, NoRoute
 from retain.api.areas.routes import AreaOperation, AreaTarget, resolve
+from retain.api.http.errors import MethodNotAllowed, NoRoute
 from tests.kit.areas import STORAGE, Client
 
 CREATE, UPDATE, LIST = AreaOperation.CREATE, AreaOperation.UPDATE, AreaOperation.LIST
