@@ -44,6 +44,7 @@ class Body:
         "_window",
         "declared",
         "finished",
+        "is_cut_short",
         "limit",
         "min_rate",
         "received",
@@ -55,6 +56,8 @@ class Body:
         self.limit: int | None = None
         self.min_rate = MIN_BODY_RATE
         self.received = 0
+        self.is_cut_short: Callable[[], bool] | None = None
+        """Whether the client is known to have left before the whole body arrived. Set by the connection."""
         self.stopping: trio.Event | None = None
         self.finished = empty or declared == 0
         self._receive = receive
@@ -78,7 +81,7 @@ class Body:
     def streams(self, at_most: int = STREAMED_BYTES) -> None:
         """Note that the reader passes the body on as it arrives, with at most so many bytes in memory."""
         if self._share is not None:
-            self._share.streams(at_most)
+            self._share.streams(at_most if self.declared is None else min(at_most, self.declared))
 
     def on_first_read(self, proceed: Callable[[], Awaitable[None]]) -> None:
         """Call `proceed` once before the first read: it sends the 100 (Continue) a client waits for."""
@@ -140,7 +143,7 @@ class Body:
             proceed, self._proceed = self._proceed, None
             await proceed()
         if self._share is not None:
-            await self._share.room()
+            await self._share.room(self.is_cut_short)
         if self._refused:
             raise Overloaded("too many bodies are being received; try again")
         start = trio.current_time()

@@ -22,7 +22,7 @@ from collections.abc import Callable
 import trio
 
 from retain.api.http.addresses import Networks, counted_address, counted_networks, is_listed
-from retain.api.http.errors import Overloaded
+from retain.api.http.errors import ClientGone, Overloaded
 
 MEBIBYTE = 1 << 20
 
@@ -42,6 +42,11 @@ STREAMS_PER_ADDRESS = 2000
 
 PATIENCE_S = 2.0
 """How long bodies wait for room before the slowest is ended."""
+SLOW_RATE = 65536
+"""Bytes a second. A body that is streamed on at this rate or faster is not ended to make room for others. A
+body that is collected in memory may itself wait for room, so it may be ended at any rate."""
+BODY_PATIENCE_S = 30.0
+"""Seconds for which a body may wait for room before its own request is refused."""
 ANSWER_PATIENCE_S = 30.0
 """Seconds for which an answer may wait for other answers to be read before it is refused."""
 
@@ -106,13 +111,14 @@ class Pool:
             # Another address may wait for the total.
             self._wake(next(iter(self._waiting), place))
 
-    def is_over_for(self, place: str) -> bool:
-        """Return whether the address exceeds its own bound."""
-        return self._by_place.get(place, 0) > self.each and not self._unbounded(place)
+    def is_over_for(self, place: str, more: int = 0) -> bool:
+        """Return whether the address exceeds its own bound, or would with `more` bytes."""
+        used = self._by_place.get(place, 0)
+        return used > 0 and used + more > self.each and not self._unbounded(place)
 
-    def is_over(self, place: str) -> bool:
-        """Return whether the process or the address exceeds its bound."""
-        return self.used > self.total or self.is_over_for(place)
+    def is_over(self, place: str, more: int = 0) -> bool:
+        """Return whether the process or the address exceeds its bound, or would with `more` bytes."""
+        return 0 < self.used > self.total - more or self.is_over_for(place, more)
 
     async def wait(self, place: str) -> None:
         """Wait until an amount is released. Each release wakes one waiter."""
@@ -140,8 +146,9 @@ class Pool:
 class Share:
     """The memory of one request.
 
-    Closing it twice releases it once. Code that streams a body on sets `holds_at_most`: from then on no more
-    than that is counted.
+    Closing it twice releases it once. Code that streams a body on sets `holds_at_most`: that much is counted
+    before the first byte is read, and no more after it. Such a body never stops halfway for want of room. So
+    no number of them can block each other, and the disconnection of a client is noticed.
     """
 
     __slots__ = (
@@ -173,6 +180,13 @@ class Share:
         """Bytes of the body a second."""
         return self._total / max(0.001, trio.current_time() - self.since)
 
+    @property
+    def may_be_ended(self) -> bool:
+        """Whether its body may be ended for others to have room: not if it moves well, or has just begun."""
+        if self.holds_at_most is None:
+            return True
+        return trio.current_time() - self.since >= PATIENCE_S and self.rate < SLOW_RATE
+
     def took(self, count: int) -> None:
         """Count bytes of the body that arrived."""
         self._total += count
@@ -181,28 +195,56 @@ class Share:
     def streams(self, at_most: int) -> None:
         """Note that the body is passed on as it arrives: at most `at_most` bytes are in memory at once."""
         self.holds_at_most = at_most
-        self._count_intake()
+        self._hold(min(self._total, at_most))
 
     def _count_intake(self) -> None:
-        held = self._total if self.holds_at_most is None else min(self._total, self.holds_at_most)
+        if self.holds_at_most is None:
+            self._hold(self._total)
+        elif self._intake < self.holds_at_most:
+            self._hold(max(self._intake, min(self._total, self.holds_at_most)))
+
+    def _hold(self, held: int) -> None:
         if held != self._intake:
             self._bounds.intake.add(self.place, held - self._intake)
             self._intake = held
             if held:
                 self._bounds.holding.add(self)
 
-    async def room(self) -> None:
-        """Wait until more of the body may be read. The slowest request is ended if that takes too long."""
+    async def room(self, is_cut_short: Callable[[], bool] | None = None) -> None:
+        """Wait until more of the body may be read. The slowest request is ended if that takes long.
+
+        Args:
+            is_cut_short: Whether the client has left before it sent the whole body. Nobody reads while this
+                waits, so its disconnection is not seen otherwise.
+
+        Raises:
+            ClientGone: It has.
+            Overloaded: There was no room for `BODY_PATIENCE_S`.
+
+        """
         pool = self._bounds.intake
-        if self.holds_at_most is not None and self._intake >= self.holds_at_most:
-            return  # further bytes replace those that were passed on
-        while pool.is_over(self.place):
+        more = 0
+        if self.holds_at_most is not None:
+            more = self.holds_at_most - self._intake
+            if more <= 0:
+                return  # further bytes replace those that were passed on
+        since = trio.current_time()
+        while pool.is_over(self.place, more):
             with trio.move_on_after(PATIENCE_S) as waiting:
                 await pool.wait(self.place)
-            if waiting.cancelled_caught and pool.is_over(self.place):
-                self._bounds.refuse_slowest(self.place)
+            if waiting.cancelled_caught and pool.is_over(self.place, more):
+                if is_cut_short is not None and is_cut_short():
+                    raise ClientGone
+                if trio.current_time() - since >= BODY_PATIENCE_S:
+                    self._bounds.on_refused()
+                    raise Overloaded("too many bodies are being received; try again")
+                self._bounds.refuse_slowest(self.place, more)
             if self.on_refusal is None:
                 return  # this request was ended
+        if more:
+            self._hold(self._intake + more)
+            if not self._total:
+                self.since = trio.current_time()  # from now on its client determines the rate
 
     def begin_at_once(self) -> bool:
         """Begin an answer of unknown size if there is room for it; return whether there was."""
@@ -307,9 +349,12 @@ class Bounds:
         """Whether bodies should be read in small pieces."""
         return self.intake.used > self.intake.total // 2
 
-    def refuse_slowest(self, place: str) -> None:
-        """End the slowest of the requests whose bodies use up the memory of the address, or of all."""
-        own = self.intake.is_over_for(place)
+    def refuse_slowest(self, place: str, more: int = 0) -> None:
+        """End the slowest of the requests whose bodies use up the memory of the address, or of all.
+
+        None is ended if all of them are fast enough (`SLOW_RATE`). `more` bytes are wanted.
+        """
+        own = self.intake.is_over_for(place, more)
         now, key = trio.current_time(), place if own else ""
         if now - self._refused_at.get(key, -math.inf) < PATIENCE_S:
             return  # only one is ended at a time, however many wait
@@ -318,7 +363,7 @@ class Bounds:
         among = [
             share
             for share in self.holding
-            if share.on_refusal is not None and (share.place == place or not own)
+            if share.on_refusal is not None and (share.place == place or not own) and share.may_be_ended
         ]
         if among:
             slowest = min(among, key=lambda share: share.rate)

@@ -40,7 +40,7 @@ from retain.api.http.plain_head import HOST
 from retain.api.http.send import close_iterator, drop_description, send_response
 from retain.api.identity import IdentityError
 from retain.api.importing import importing
-from retain.api.server.http1 import PROCEED
+from retain.api.server.http1 import CUT_SHORT, PROCEED
 from retain.api.web.documentation import API, HOME, Documentation
 from retain.api.web.landing import Landing
 from retain.api.web.metrics import Counters
@@ -305,6 +305,7 @@ class App:
         """Call `interface` and send its response; return the status, 0 if the client disconnected before."""
         if proceed := scope.get("state", {}).get(PROCEED):
             request.body.on_first_read(proceed)
+        request.body.is_cut_short = scope.get("state", {}).get(CUT_SHORT)
         answer = await self.answer(interface, request, share)
         if answer is None:
             return 0

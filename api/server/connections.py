@@ -24,10 +24,13 @@ one whose response is not read. Loopback and trusted proxies represent many clie
 from __future__ import annotations
 
 import errno
+import fcntl
 import math
 import os
 import select
 import socket
+import sys
+import termios
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -39,6 +42,7 @@ import trio
 
 from retain.api.config.load import ServerConfig
 from retain.api.http.addresses import counted_address
+from retain.api.server.turns import Turns
 
 LINGER_S = 2.0
 """How long, and how much, a peer may continue to send after the answer was sent and the connection closed.
@@ -64,6 +68,8 @@ WAITING_MAX = 64
 
 UNCOUNTED = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
 """Addresses that represent many clients: programs on this machine, and what they forward."""
+
+_PEER_CLOSED = frozenset({7, 8, 9})  # CLOSE, CLOSE_WAIT, LAST_ACK: Linux, net/tcp_states.h
 
 OnCut: TypeAlias = Callable[[str], None]
 
@@ -92,6 +98,7 @@ class GuardedStream(trio.abc.HalfCloseableStream):
         self.received_end = False
         self.place = counted_address(peer)
         self.waits_for_place = False
+        self.turns: Turns | None = None  # taken for each piece received during a TLS handshake
         self._reading = False
         self._more_waits = False
         self._lingered = 0
@@ -111,6 +118,11 @@ class GuardedStream(trio.abc.HalfCloseableStream):
         with suppress(AttributeError, OSError):
             self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, SEND_AHEAD_BYTES)
 
+    @property
+    def not_read_since(self) -> float:
+        """Since when the peer has read nothing of what is there for it."""
+        return min(self.stuck_since, self.unread_since)
+
     def has_unread(self) -> bool:
         """Return whether the kernel has unread bytes of the peer, or its end of stream."""
         waiting = select.poll()
@@ -119,6 +131,17 @@ class GuardedStream(trio.abc.HalfCloseableStream):
         except ValueError:  # closed already
             return False
         return bool(waiting.poll(0))
+
+    def last_bytes(self) -> int | None:
+        """Return how many bytes wait in the kernel if the peer has closed its side, else None."""
+        try:
+            if self.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] not in _PEER_CLOSED:
+                return None
+            return int.from_bytes(
+                fcntl.ioctl(self.socket.fileno(), termios.FIONREAD, bytes(4)), sys.byteorder
+            )
+        except (AttributeError, OSError, ValueError):  # TCP_INFO is missing, or the socket is closed here
+            return None
 
     def cut(self) -> None:
         """Close the socket now: every wait on it ends with ClosedResourceError."""
@@ -132,6 +155,8 @@ class GuardedStream(trio.abc.HalfCloseableStream):
         self._reading = True
         try:
             data = await self._receive(max_bytes or 65536)
+            if self.turns is not None:
+                await self.turns.take(self.place)
             if self.phase is Phase.CLOSING:
                 await self._discard(len(data))
                 self.socket.close()
@@ -224,7 +249,11 @@ class GuardedStream(trio.abc.HalfCloseableStream):
                 self.enter(Phase.CLOSING)
                 await self.send_eof()
             if not self._reading:
-                await self._read_off()
+                self._reading = True
+                try:
+                    await self._discard(0)
+                finally:
+                    self._reading = False
             # Else the reader, or another task that closes, discards the rest and closes.
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             self.socket.close()
@@ -232,13 +261,6 @@ class GuardedStream(trio.abc.HalfCloseableStream):
             if not self._reading:
                 self.socket.close()
         await trio.lowlevel.checkpoint()
-
-    async def _read_off(self) -> None:
-        self._reading = True
-        try:
-            await self._discard(0)
-        finally:
-            self._reading = False
 
 
 def _translated(error: OSError) -> Exception:
@@ -269,6 +291,7 @@ class Connections:
         self._waiting_count = 0
         self._fruitless: set[str] = set()
         self._freed = trio.Event()
+        self.turns = Turns()
         self._wanted = False
         self._limits = {
             Phase.HEAD: (config.header_timeout, "header-timeout"),
@@ -439,7 +462,7 @@ def _spare(among: Iterable[GuardedStream], now: float) -> GuardedStream | None:
             idle.append(stream)
         elif stream.phase is Phase.HEAD and now - stream.since > PRESSED_HEAD_S:
             late.append(stream)
-        elif now - _unread_since(stream) > PRESSED_WRITE_S:
+        elif now - stream.not_read_since > PRESSED_WRITE_S:
             stuck.append(stream)
     for stream in sorted(idle, key=lambda stream: stream.since):
         # A request that has arrived is answered, not cut off.
@@ -447,11 +470,7 @@ def _spare(among: Iterable[GuardedStream], now: float) -> GuardedStream | None:
             return stream
     if late:
         return min(late, key=lambda stream: stream.since)
-    return min(stuck, key=_unread_since, default=None)
-
-
-def _unread_since(stream: GuardedStream) -> float:
-    return min(stream.stuck_since, stream.unread_since)
+    return min(stuck, key=lambda stream: stream.not_read_since, default=None)
 
 
 class GuardedListener(trio.abc.Listener[GuardedStream]):

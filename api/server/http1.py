@@ -59,6 +59,9 @@ REASONS = {status.value: status.phrase.encode() for status in HTTPStatus}
 PROCEED = "retain.proceed"
 """Key in the ASGI scope's state: an async callable that asks the client to send the body it waits with."""
 
+CUT_SHORT = "retain.cut-short"
+"""Key in the ASGI scope's state: returns whether the client has left before it sent the whole body."""
+
 _BUSY_TEXT = b"too many connections from this address are at work; try again later\n"
 """The response to a connection beyond its address' limit."""
 _BUSY = (
@@ -86,6 +89,8 @@ class Http1(H11Protocol):
         super().__init__(*arguments)
         self._held = b""
         self._is_target_bad = False
+        self.last_bytes: Callable[[], int | None] | None = None
+        """`GuardedStream.last_bytes` of this connection."""
 
     async def stream_send(self, event: Any) -> None:
         """Send as Hypercorn does, with the reason phrase that old clients look for."""
@@ -121,12 +126,17 @@ class Http1(H11Protocol):
         connection = self.connection
         if connection.their_state is not h11.SEND_BODY or connection.they_are_waiting_for_100_continue:
             return False
-        reader: Any = getattr(connection, "_reader", None)
-        left: int = getattr(reader, "_remaining", 0)
+        left = self._left()
         if not 0 < size < left:
             return False
+        reader: Any = connection._reader
         reader._remaining = left - size
         return True
+
+    def _left(self) -> int:
+        """Return how much of a body of known length h11 has not seen, 0 if that is unknown."""
+        left: int = getattr(getattr(self.connection, "_reader", None), "_remaining", 0)
+        return left
 
     def _is_last_request_read(self) -> bool:
         return self.connection.their_state in (h11.MUST_CLOSE, h11.CLOSED)
@@ -207,6 +217,8 @@ class Http1(H11Protocol):
             state[BAD_TARGET] = True
         if self.connection.they_are_waiting_for_100_continue:
             state[PROCEED] = self._proceed
+        if self.last_bytes is not None:
+            state[CUT_SHORT] = self._is_cut_short
         await self.stream.handle(
             StreamRequest(
                 stream_id=STREAM_ID,
@@ -217,6 +229,16 @@ class Http1(H11Protocol):
                 state=state,
             )
         )
+
+    def _is_cut_short(self) -> bool:
+        """Return whether the peer has closed its side, and what it has sent cannot be the whole body.
+
+        One piece may be on its way from the socket to the reader, another inside TLS. Of a chunked body the
+        length is unknown: that it is cut short shows when it is read.
+        """
+        left = self._left()
+        waiting = None if self.last_bytes is None or not left else self.last_bytes()
+        return waiting is not None and waiting + 2 * RECEIVE_MORE_BYTES < left
 
     async def _proceed(self) -> None:
         if self.connection.they_are_waiting_for_100_continue:
@@ -313,6 +335,8 @@ class HttpConnection(TCPServer):
                 await self.stream.do_handshake()
         except (trio.BrokenResourceError, trio.ClosedResourceError, trio.TooSlowError):
             return None
+        finally:
+            self.guard.turns = None
         return self.stream.selected_alpn_protocol() or "http/1.1"
 
     def _protocol(self, alpn: str, task_group: TaskGroup) -> Any:
@@ -324,7 +348,7 @@ class HttpConnection(TCPServer):
             self.guard.enter(Phase.IDLE)
         else:
             self.guard.send_ahead()
-        return kind(
+        protocol = kind(
             self.app,
             self.config,
             self.context,
@@ -335,6 +359,9 @@ class HttpConnection(TCPServer):
             parse_socket_addr(sock.family, sock.getsockname()),
             self.protocol_send,
         )
+        if isinstance(protocol, Http1):
+            protocol.last_bytes = self.guard.last_bytes
+        return protocol
 
     async def protocol_send(self, event: Event) -> None:
         """Carry out what the protocol requests: bytes to send, a phase, an end."""

@@ -139,6 +139,7 @@ class PlainConnection:
         stream.enter(Phase.BUSY)
         started = stream.since
         self._left = head.length or 0
+        request.body.is_cut_short = self._is_cut_short
         share = self._app.bounds.enter(stream.peer)
         try:
             return await self._respond(interface, request, share, started)
@@ -242,6 +243,11 @@ class PlainConnection:
             self._unread += data
         await trio.sleep_forever()
         raise AssertionError
+
+    def _is_cut_short(self) -> bool:
+        """Return whether the peer has closed its side, and what it has sent is not the whole body."""
+        waiting = self._stream.last_bytes()
+        return waiting is not None and waiting + len(self._unread) < self._left
 
     async def _next_piece(self, size: int) -> bytes:
         """Return at most `_left` bytes of the body; empty if the client has disconnected."""

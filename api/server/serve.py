@@ -27,6 +27,7 @@ from retain.api.server.app import App
 from retain.api.server.connections import Connections, GuardedListener, GuardedStream
 from retain.api.server.http1 import HttpConnection
 from retain.api.server.plain import PlainConnection
+from retain.api.server.turns import Turns
 from retain.engine.core.shortages import Shortages, shortage_in
 from retain.engine.writing.bodies import BODY_FILES
 
@@ -133,6 +134,7 @@ async def serve(
 
     async with trio.open_nursery() as background:
         background.start_soon(connections.watch)
+        background.start_soon(connections.turns.run)
         lifespan = Lifespan(ASGIWrapper(app), wire, {})  # type: ignore[arg-type]
         async with trio.open_nursery() as handlers:
             async with trio.open_nursery() as accepting:
@@ -189,7 +191,7 @@ def _handler(
 
     async def handle(stream: GuardedStream) -> None:
         try:
-            carrier = stream if context is None else _encrypted(stream, context)
+            carrier = stream if context is None else _encrypted(stream, context, connections.turns)
             connection = HttpConnection(
                 wrapped, wire, worker, carrier, server.write_timeout, connections.fell_idle, plain, app.bounds
             )
@@ -217,7 +219,8 @@ def _short_path(
     return plain
 
 
-def _encrypted(stream: GuardedStream, context: ssl.SSLContext) -> trio.SSLStream[GuardedStream]:
+def _encrypted(stream: GuardedStream, context: ssl.SSLContext, turns: Turns) -> trio.SSLStream[GuardedStream]:
+    stream.turns = turns
     return trio.SSLStream(stream, context, server_side=True, https_compatible=True)
 
 

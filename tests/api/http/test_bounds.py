@@ -11,8 +11,15 @@ from trio.testing import MockClock
 
 from retain.api.http import bounds
 from retain.api.http.body import Body, Message
-from retain.api.http.bounds import ANSWER_PATIENCE_S, MEBIBYTE, PATIENCE_S, Bounds, Share
-from retain.api.http.errors import Overloaded
+from retain.api.http.bounds import (
+    ANSWER_PATIENCE_S,
+    BODY_PATIENCE_S,
+    MEBIBYTE,
+    PATIENCE_S,
+    Bounds,
+    Share,
+)
+from retain.api.http.errors import ClientGone, Overloaded
 
 ONE, OTHER = "192.0.2.1", "192.0.2.2"
 
@@ -25,6 +32,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> Bounds:
         "ANSWER_BYTES": 1000,
         "ANSWER_BYTES_PER_ADDRESS": 600,
         "ANSWER_GUESS": 200,
+        "SLOW_RATE": 50,
         "STREAMS_PER_ADDRESS": 3,
         "RESETS_PER_ADDRESS": 3,
     }.items():
@@ -113,6 +121,72 @@ async def test_what_is_passed_on_counts_no_more_than_is_held(small: Bounds) -> N
     share.close()
     share.close()
     assert small.intake.used == 0
+
+
+async def test_bodies_that_are_passed_on_begin_only_when_they_can_end(
+    small: Bounds, autojump_clock: MockClock
+) -> None:
+    """However many begin at once, none stops halfway: each of them would keep the others waiting."""
+    senders = [Sender(small.enter(ONE), 10, pause_s=0.1) for _ in range(20)]
+    most = 0
+    async with trio.open_nursery() as nursery:
+        for sender in senders:
+            sender.share.streams(250)
+            nursery.start_soon(sender.run)
+        while len(nursery.child_tasks) > 0:
+            begun = {number for number, sender in enumerate(senders) if 0 < sender.sent < 10}
+            most = max(most, len(begun - {n for n, one in enumerate(senders) if one.status}))
+            assert small.intake.used <= 600
+            await trio.sleep(0.05)
+    assert most == 2
+    assert [sender.sent for sender in senders] == [10] * 20
+    assert [sender.status for sender in senders] == [0] * 20
+    assert small.intake.used == small.intake.used_by(ONE) == 0
+
+
+async def test_a_body_that_moves_is_not_ended_for_one_that_waits(
+    small: Bounds, autojump_clock: MockClock
+) -> None:
+    moving = small.enter(ONE)
+    moving.on_refusal = lambda: pytest.fail("it moves")
+    moving.streams(600)
+    moving.took(100_000)
+    waiting = small.enter(ONE)
+    waiting.on_refusal = lambda: pytest.fail("it has not begun")
+    waiting.streams(100)
+    began = trio.current_time()
+    with pytest.raises(Overloaded):
+        await waiting.room()
+    assert trio.current_time() - began == pytest.approx(BODY_PATIENCE_S, abs=PATIENCE_S)
+
+
+async def test_a_slow_body_that_is_passed_on_is_ended_for_one_that_waits(
+    small: Bounds, autojump_clock: MockClock
+) -> None:
+    slow = small.enter(ONE)
+    slow.on_refusal = slow.close
+    slow.streams(600)
+    await slow.room()
+    slow.took(50)
+    waiting = small.enter(ONE)
+    waiting.on_refusal = lambda: pytest.fail("it has not begun")
+    waiting.streams(100)
+    await waiting.room()
+    assert small.intake.used_by(ONE) == 100
+
+
+async def test_a_client_that_left_while_its_body_waits_unread_is_noticed(
+    small: Bounds, autojump_clock: MockClock
+) -> None:
+    hoard = small.enter(ONE)
+    hoard.took(601)
+    waiting = small.enter(ONE)
+    waiting.on_refusal = lambda: pytest.fail("it has not begun")
+    with pytest.raises(ClientGone):
+        await waiting.room(lambda: True)
+    with trio.move_on_after(PATIENCE_S * 2) as still_waiting:
+        await waiting.room(lambda: False)
+    assert still_waiting.cancelled_caught
 
 
 async def test_answers_in_the_making_wait_for_those_that_are_not_taken(
