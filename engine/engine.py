@@ -18,14 +18,13 @@ from retain.engine.core.body import StoredBody
 from retain.engine.core.clock import Clock, Horizon, SystemClock
 from retain.engine.core.command import Command
 from retain.engine.core.errors import EngineError, StorageFailed, Unavailable
-from retain.engine.core.policy import erasure_lag
 from retain.engine.core.shortages import DISK, Shortages
 from retain.engine.core.time import SECOND
 from retain.engine.erasure.eraser import Eraser
 from retain.engine.erasure.reaper import Reaper, expiry_lag
 from retain.engine.erasure.steps import ErasureSteps
 from retain.engine.history.slice import RecordChange, RecordClock
-from retain.engine.losses.accept import MOST_AT_ONCE, AcceptLost
+from retain.engine.losses.accept import acceptances
 from retain.engine.losses.search import Lost, live_bodies, lost_among
 from retain.engine.options import Options
 from retain.engine.snapshots.load import Loaded, load, rebuilt
@@ -51,8 +50,11 @@ class Engine:
         state: Live state, for queries inside `read` only.
         shortages: The machine's shortages.
         notices: Findings and repairs of the opening, for the log.
+        decides: Whether commands are decided here; false at a node that follows another.
 
     """
+
+    decides = True
 
     def __init__(
         self,
@@ -213,9 +215,7 @@ class Engine:
             payload_files=len(self.state.shared.payloads),
             payloads_lost=sum(name in self.state.shared.payloads for name in self._limits.lost),
             to_erase=self.state.records.waiting,
-            erasure_lag_ns=erasure_lag(
-                self.state.records, vouched, self.options.retention(), self._eraser.kept
-            ),
+            erasure_lag_ns=self._eraser.lag(vouched),
             clock=self._horizon.state(),
             records_ahead_ns=max(0, self.state.time - self._horizon.wall()),
             durability_lag_ns=round(self._writer.lag * SECOND),
@@ -282,12 +282,7 @@ class Engine:
             Unavailable: The storage refuses.
         """
         bodies = [one.body for one in lost]
-        given_up = 0
-        for at in range(0, len(bodies), MOST_AT_ONCE):
-            batch = bodies[at : at + MOST_AT_ONCE]
-            number = self._entropy(16)
-            given_up += await self.submit(AcceptLost(actor=actor, lost=batch, number=number))
-        return given_up
+        return sum([await self.submit(one) for one in acceptances(bodies, actor, self._entropy)])
 
     async def erase_due(self) -> int:
         """Erase all that is due now, without waiting for the eraser; return the number of records.
@@ -326,13 +321,8 @@ class Engine:
 
         """
         horizon = self._horizon
-        command = RecordClock(
-            actor=actor,
-            resource=self._entropy(16),
-            clock=horizon.wall(),
-            present=horizon.now(),
-            vouched=horizon.vouched(),
-        )
+        wall, now, vouched, number = horizon.wall(), horizon.now(), horizon.vouched(), self._entropy(16)
+        command = RecordClock(actor=actor, resource=number, clock=wall, present=now, vouched=vouched)
         # Before the record, which would else be dated by the time that is given up, perhaps years ahead.
         horizon.accept()
         try:
@@ -403,14 +393,13 @@ class Engine:
                 try:
                     async with trio.open_nursery() as background:
                         try:
-                            await self._record_changes()
-                            background.start_soon(self._reaper.run)
-                            background.start_soon(self._eraser.run)
-                            background.start_soon(self._housekeeping)
+                            await self._begin(background)
                             yield
                         except Exception as error:
                             raised = error
                         finally:
+                            with trio.CancelScope(shield=True):
+                                await self._leave()
                             background.cancel_scope.cancel()
                 finally:
                     self._writer.stop()
@@ -425,6 +414,15 @@ class Engine:
                 raised.add_note(unclosed.message)
             raise raised
 
+    async def _begin(self, background: trio.Nursery) -> None:
+        await self._record_changes()
+        background.start_soon(self._reaper.run)
+        background.start_soon(self._eraser.run)
+        background.start_soon(self._housekeeping)
+
+    async def _leave(self) -> None:
+        """Do what must be done before the engine's own tasks end: nothing, in a process of its own."""
+
     async def _record_changes(self) -> None:
         """Record what a restore or repair did to the journal, before any read or write."""
         for mended in await trio.to_thread.run_sync(read_mended, self.disk):
@@ -437,7 +435,8 @@ class Engine:
         """Close all files; return the error if the journal could not be closed cleanly, else None."""
         try:
             if not self._writer.failure:
-                for name in self.state.shared.take_released():
+                released = self.state.shared.take_released()
+                for name in released if self.decides else ():
                     self._payloads.unlink(name)
                 self._sightings.write()
                 self._snapshots.take_at_stop()

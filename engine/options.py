@@ -29,6 +29,9 @@ class Options:
         erase_within_hours: From a deadline to the erasure of the bytes from every file.
         audit_days: How long the record of who did what is retained.
         history_days: How long earlier versions of settings are retained, at most `audit_days`; 0: not at all.
+        shared: Whether the folder follows a log that several machines share.
+        identity: Of the journal that an empty folder gets; drawn if empty.
+        segment_hours: Hours after which the journal starts a new segment file; 0: by size alone.
         on_replayed: Called at opening, from a thread, with the number of each record that was replayed; None:
             a start is a little faster.
 
@@ -44,6 +47,9 @@ class Options:
     erase_within_hours: float = 24.0
     audit_days: float = 365.0
     history_days: float = 90.0
+    shared: bool = False
+    identity: bytes = b""
+    segment_hours: float = 0.0
     on_replayed: Callable[[int], None] | None = None
 
     def __post_init__(self) -> None:
@@ -64,4 +70,9 @@ class Options:
 
     def journal(self) -> JournalOptions:
         """Return the journal's options."""
-        return JournalOptions(segment_bytes=self.segment_bytes)
+        return JournalOptions(
+            segment_bytes=self.segment_bytes,
+            shared=self.shared,
+            identity=self.identity,
+            segment_age_ns=round(self.segment_hours * HOUR),
+        )

@@ -87,8 +87,9 @@ def _open(
     if not segments:
         if anchor is not None:
             raise Corrupt(f"{anchor.seq} records are anchored, but no segment is there", file=FOLDER)
+        identity = options.identity or entropy(IDENTITY_BYTES)
         with _failing("creating the first segment"):
-            segment, _ = create_segment(disk, entropy(IDENTITY_BYTES), 1, Chain(Frontier(), 0))
+            segment, _ = create_segment(disk, identity, 1, Chain(Frontier(), 0))
         segments = [segment]
     # 4: read and check; this changes nothing on disk.
     reading = Replay(disk, segments, replay, after=after, anchor=anchor)

@@ -26,6 +26,7 @@ class JournalOptions:
     0 for none. `read_handles`: segments kept open for reading.
 
     `shared`: the folder follows a shared log (`retain.journal.shared`), and appends only while it leads.
+    `identity`: of the journal that an empty folder gets; drawn if empty. A node that joins gets the others'.
     `segment_age_ns`: a segment also ends when its first record is so old, in nanoseconds; 0: by size alone.
     """
 
@@ -36,6 +37,7 @@ class JournalOptions:
     read_handles: int = READ_HANDLES
     shared: bool = False
     segment_age_ns: int = 0
+    identity: bytes = b""
 
     def __post_init__(self) -> None:
         assert 0 < self.segment_bytes < 1 << 31, "an offset in a segment must fit into 32 bits"

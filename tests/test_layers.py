@@ -33,6 +33,7 @@ TRIO_IN_ENGINE = (
     "engine/writing/",
     "engine/erasure/",
     "engine/following/",
+    "engine/nodes/",
     "engine/snapshots/",
     "engine/engine.py",
     "engine/testing.py",
@@ -125,6 +126,7 @@ UNBOUND = frozenset(
     (
         "engine/engine.py",
         "engine/following",
+        "engine/nodes",
         "engine/testing.py",
         "journal/errors.py",
         "journal/journal.py",

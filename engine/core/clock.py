@@ -122,6 +122,14 @@ class Horizon:
         monotonic, doubt, vouched = self._look()
         return monotonic + (vouched if doubt is None else doubt.shown)
 
+    def pass_over(self, time: int) -> None:
+        """Take `time` as passed: another machine has answered by it."""
+        with self._lock:
+            monotonic = self._clock.monotonic()
+            if time - monotonic > self._vouched:
+                self._vouched = time - monotonic
+                self._steps = _Steps(self._vouched, monotonic)
+
     def publish(self, to: Callable[[int], None]) -> None:
         """Call `to(skew)`, the present minus the monotonic clock, now and at each clock reading.
 

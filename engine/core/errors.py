@@ -16,6 +16,7 @@ The tree is split by who must respond:
         ├── StorageFull      no space for the change; deletes still work
         ├── StorageFailed    a write or sync failed; final until a restart
         ├── Exhausted        the machine is short of descriptors, memory or threads, for a while
+        │   └── NodeNotReady this node of a cluster may not answer, for a while
         └── EngineClosed     the engine is stopping or has stopped
 
 Every class has a stable `code`; an instance carries `data` that explains the refusal without secrets or
@@ -125,6 +126,12 @@ class Exhausted(Unavailable):
     """A temporary lack of descriptors, memory or threads. Nothing was changed."""
 
     code = "exhausted"
+
+
+class NodeNotReady(Exhausted):
+    """A node of a cluster that has no lease: nobody leads, or the leader is not reached; nothing changed."""
+
+    code = "not-ready"
 
 
 class EngineClosed(Unavailable):

@@ -19,7 +19,7 @@ from retain.engine.core.command import KEEPER
 from retain.engine.core.common_commands import Restate
 from retain.engine.core.errors import EngineError
 from retain.engine.core.ledger import GarbageRecord, seq_of
-from retain.engine.core.policy import Targets, due, slices, to_restate
+from retain.engine.core.policy import Targets, due, erasure_lag, slices, to_restate
 from retain.engine.core.role import Locator
 from retain.engine.core.time import HOUR, MINUTE
 from retain.engine.erasure.details import OldDetails
@@ -121,10 +121,27 @@ class Eraser:
                 erased += await self._details.erase(now)
                 if self._state.records.last_garbage != before:  # entries were restated for that
                     erased += await self._erase_due(now, at_once=at_once)
-            await self._renew(now if at_once else now - self._policy.erase_within // 4)
-            await self._discard_torn(at_once)
-            await self._tidy(at_once)
+            await self._look_after_folder(now, at_once)
             return erased
+
+    def lag(self, now: int) -> int:
+        """Return by how much the oldest due erasure is late at `now`, nanoseconds."""
+        return erasure_lag(self._state.records, now, self._policy, self.kept)
+
+    async def tidy(self) -> None:
+        """Do what follows erasures in this folder alone: for a folder whose erasures another engine decides.
+
+        Raises:
+            EngineError, JournalError, OSError: The storage refuses.
+
+        """
+        async with self._turn:
+            await self._look_after_folder(self._horizon.vouched(), at_once=False)
+
+    async def _look_after_folder(self, now: int, at_once: bool) -> None:
+        await self._renew(now if at_once else now - self._policy.erase_within // 4)
+        await self._discard_torn(at_once)
+        await self._tidy(at_once)
 
     async def restate(self, entries: Iterable[tuple[Locator, bytes]], before: int = 0) -> None:
         """Restate entries, several at a time.

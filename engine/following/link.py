@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import msgpack
 import trio
 
 from retain.engine.core.errors import EngineClosed, EngineError, StorageFailed, TooLarge
-from retain.engine.following.codec import BadMessage, Codec
+from retain.engine.following.codec import BadMessage
 from retain.engine.writing.threads import in_thread
 
 LOG = logging.getLogger("retain.following")
@@ -34,6 +34,16 @@ UNKNOWN: Final = (
 Handle = Callable[[Any], Awaitable[Any]]
 
 
+class Packs(Protocol):
+    """Packs and unpacks what goes over a link, as `Codec` does."""
+
+    def pack(self, value: Any) -> bytes:
+        """Return the bytes of a message."""
+
+    def unpack(self, data: bytes) -> Any:
+        """Return the message of these bytes. Raises `BadMessage`."""
+
+
 class Link:
     """One end of a connection.
 
@@ -46,7 +56,7 @@ class Link:
 
     """
 
-    def __init__(self, stream: trio.abc.Stream, codec: Codec) -> None:
+    def __init__(self, stream: trio.abc.Stream, codec: Packs) -> None:
         self._stream = stream
         self._codec = codec
         self._calls: dict[int, tuple[trio.Event, list[Any]]] = {}

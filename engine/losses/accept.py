@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
@@ -36,6 +36,14 @@ class AcceptLost(Command[int]):
 
     lost: Sequence[LiveBody]
     number: bytes
+
+
+def acceptances(
+    lost: Sequence[LiveBody], actor: str, entropy: Callable[[int], bytes]
+) -> Iterator[AcceptLost]:
+    """Yield the commands that give all of these bodies up."""
+    for at in range(0, len(lost), MOST_AT_ONCE):
+        yield AcceptLost(actor=actor, lost=lost[at : at + MOST_AT_ONCE], number=entropy(16))
 
 
 class Histories(HoldsBodies, Protocol):

@@ -278,6 +278,12 @@ class Writer:
         synced, self._synced = self._synced, trio.Event()
         synced.set()
 
+    def announce(self, seq: int) -> None:
+        """Advance to `seq`, and tell who asked by `on_commit`."""
+        self.advance(seq)
+        for callback in self._committed:
+            callback(seq)
+
     def stop(self) -> None:
         """End `run` once the queue is empty."""
         self._stopping = True
@@ -429,9 +435,7 @@ class Writer:
         for offset, address in enumerate(addresses):
             if address >= 0:
                 self._state.place(first + offset, address)
-        self.advance(self._state.seq)
-        for callback in self._committed:
-            callback(self._durable)
+        self.announce(self._state.seq)
 
     def _write(self, drafts: list[journal.Draft], time: int) -> list[int]:
         addresses = self._log.append(drafts, time)

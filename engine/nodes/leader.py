@@ -1,0 +1,334 @@
+"""The leader's role: commits frames, hands them to the followers, and answers once all have applied them."""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
+
+import trio
+
+from retain.engine.core.command import Command
+from retain.engine.core.errors import EngineError, Invalid, NodeNotReady
+from retain.engine.core.made import MADE
+from retain.engine.core.time import HOUR, SECOND
+from retain.engine.following.codec import BadMessage, Codec
+from retain.engine.following.link import Link
+from retain.engine.following.messages import KINDS, Decided
+from retain.engine.nodes.leases import Grants
+from retain.engine.nodes.local import Local
+from retain.engine.nodes.messages import (
+    Applied,
+    FilesChanged,
+    Forward,
+    Frame,
+    Granted,
+    Leave,
+    NodeCodec,
+    NodeHello,
+    NodeWelcome,
+    Outcome,
+    Request,
+    Settled,
+)
+from retain.engine.nodes.options import NodeOptions, SteppedDown
+from retain.engine.writing.threads import in_thread
+from retain.journal import Fenced, Unsettled
+from retain.journal.log import Committed
+from retain.journal.shared.interface import Shared
+from retain.journal.shared.leadership import Leadership
+
+LOG = logging.getLogger("retain.nodes")
+
+WAITING_BYTES: Final = 64 << 20
+"""A follower that has so many bytes of frames waiting is disconnected; it reads them from the shared log."""
+UPKEEP_S: Final = 60.0
+"""Between two looks for segments to be ended or dropped, in seconds."""
+
+Value = TypeVar("Value")
+
+
+class Peer:
+    """The leader's end of a link to a follower."""
+
+    def __init__(self, link: Link) -> None:
+        self.link = link
+        self.name = ""
+        self._waiting: deque[Any] = deque()
+        self._bytes = 0
+        self._more = trio.Event()
+
+    def put(self, message: Any) -> None:
+        """Send a message as soon as the ones before it have gone."""
+        self._waiting.append(message)
+        self._bytes += len(message.frame) if isinstance(message, Frame) else 0
+        if self._bytes > WAITING_BYTES:
+            self.link.close()
+        self._more.set()
+
+    async def run(self) -> None:
+        """Send what is put, until cancelled."""
+        while True:
+            await self._more.wait()
+            self._more = trio.Event()
+            while self._waiting:
+                message = self._waiting.popleft()
+                self._bytes -= len(message.frame) if isinstance(message, Frame) else 0
+                await self.link.tell(message)
+
+
+class Leader:
+    """One term of this node as the leader.
+
+    Args:
+        engine: It decides.
+        leadership: The hold of the shared log.
+        node: Options.
+
+    """
+
+    role = "leader"
+
+    def __init__(self, engine: Local, leadership: Leadership, node: NodeOptions) -> None:
+        self.leadership = leadership
+        self.files = 0
+        self._engine = engine
+        self._node = node
+        self._grants = Grants(round(node.grant_seconds * SECOND), leadership.head.seq)
+        self._sent = leadership.head.seq
+        self._peers: set[Peer] = set()
+        self._changed = trio.Event()
+        self._announced = 0
+        self._codec = Codec(KINDS)
+        self._token = trio.lowlevel.current_trio_token()
+        self._stopping = False
+
+    def assume_former_life(self) -> None:
+        """Wait for the grants of this node's former life, which may still run, before anybody is answered."""
+        self._grants.assume(self._engine.elapsed() + round(self._node.grant_seconds * SECOND))
+
+    # --- what requests need ------------------------------------------------------------------------------
+
+    def answers(self) -> bool:
+        """Return whether this node may answer now."""
+        return self._engine.elapsed() < self.leadership.until
+
+    def now(self) -> int:
+        """Return the present."""
+        return self._engine.horizon.now()
+
+    async def submit(self, command: Command[Value]) -> Value:
+        """Decide a command; return or refuse when every node that may answer has applied what was decided."""
+        try:
+            return await self._engine.decide(command)
+        finally:
+            with trio.CancelScope(shield=True):
+                await self.settle(self._engine.durable)
+                if not self.answers():
+                    # What was recorded is committed; but a refusal may rest on what is no longer true.
+                    raise NodeNotReady("this node no longer leads; check before you try again")
+
+    async def settle(self, seq: int) -> None:
+        """Return once every node that may answer has applied record `seq`."""
+        await self._engine.wait_durable(seq)
+        await self._until(lambda: self.settled() >= seq)
+
+    def settled(self) -> int:
+        """Return the last record that every node which may answer has applied; tell it if it is news."""
+        settled = self._grants.settled(self._engine.elapsed(), self._engine.durable)
+        if settled > self._announced:
+            self._announced = settled
+            self._wake()
+            for peer in self._peers:
+                peer.put(Settled(settled))
+        return settled
+
+    def durable(self, seq: int) -> None:
+        """Note that the records up to `seq` are durable here."""
+        self.settled()
+
+    async def blanked(self, seq: int) -> None:
+        """Return once every node that may answer has overwritten what record `seq` erased."""
+        await self._until(lambda: self._grants.blanked(self._engine.elapsed(), seq))
+
+    async def change_files(self) -> None:
+        """Return once every node that may answer has loaded the small files as they are now."""
+        await self._engine.load_files()
+        self.files += 1
+        version = self.files
+        for peer in self._peers:
+            peer.put(FilesChanged(version))
+        await self._until(lambda: self._grants.loaded(self._engine.elapsed(), version))
+
+    async def _until(self, condition: Callable[[], bool]) -> None:
+        while not condition():
+            now = self._engine.elapsed()
+            end = self._grants.next_end(now)
+            wait = 1.0 if end is None else (end - now) / SECOND + 0.001
+            with trio.move_on_after(wait):
+                await self._changed.wait()
+
+    def _wake(self) -> None:
+        changed, self._changed = self._changed, trio.Event()
+        changed.set()
+
+    # --- the shared log ----------------------------------------------------------------------------------
+
+    def commit(self, frame: Committed, expected: int, root: bytes) -> None:
+        """Commit a frame, and hand it to the followers. In the writer's thread."""
+        self.leadership.commit(frame, expected, root)
+        self._token.run_sync_soon(self._send, frame)
+
+    def _send(self, frame: Committed) -> None:
+        self._sent = frame.last
+        for peer in self._peers:
+            peer.put(Frame(*frame))
+
+    async def run(self) -> None:
+        """Keep the lease, and the shared log small, until cancelled.
+
+        Raises:
+            SteppedDown: Another node leads, or the outcome of a change is unknown.
+
+        """
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._keep_lease)
+            nursery.start_soon(self._watch)
+            nursery.start_soon(self._look_after)
+
+    async def _keep_lease(self) -> None:
+        while True:
+            try:
+                await in_thread(self.leadership.renew)
+            except Fenced as error:
+                raise SteppedDown(f"another node leads: {error}") from error
+            except Unsettled as error:
+                LOG.warning("the lease was not renewed", extra={"facts": {"why": str(error)}})
+            await trio.sleep(self._node.lease_seconds / 5)
+
+    async def _watch(self) -> None:
+        """End the process where writing has ended: only a start can tell what became of the last change."""
+        while True:
+            if self._engine.failure:
+                raise SteppedDown(self._engine.failure)
+            self.settled()
+            await trio.sleep(0.1)
+
+    async def _look_after(self) -> None:
+        while True:
+            await trio.sleep(UPKEEP_S)
+            try:
+                await self._engine.end_old_segment()
+                await self._engine.with_shared(self._drop)
+            except (EngineError, Unsettled, Fenced) as error:
+                LOG.warning("old segments stay in the shared log", extra={"facts": {"why": str(error)}})
+
+    def _drop(self, shared: Shared) -> list[int]:
+        node = self._node
+        return shared.drop(self.leadership.term, node.copies, node.keep_hours * HOUR / SECOND)
+
+    # --- followers ---------------------------------------------------------------------------------------
+
+    async def serve(self, stream: trio.abc.Stream) -> None:
+        """Serve one follower until its connection ends."""
+        peer = Peer(Link(stream, NodeCodec()))
+
+        async def handle(message: Any) -> Any:
+            return await self._handle(peer, message)
+
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(peer.run)
+                await peer.link.run(handle)
+                nursery.cancel_scope.cancel()
+        except BadMessage as error:
+            LOG.warning("a node sent what is no message", extra={"facts": {"why": str(error)}})
+        finally:
+            self._peers.discard(peer)
+            self._grants.leave(peer, self._engine.elapsed())
+
+    async def _handle(self, peer: Peer, message: Any) -> Any:
+        match message:
+            case NodeHello():
+                return self._welcome(peer, message)
+            case Request():
+                return self._grant(peer, message)
+            case Applied():
+                self._grants.report(peer, message.applied, message.files, message.blanked)
+                self._heard()
+            case Forward():
+                return await self._decide(message)
+            case FilesChanged():
+                await self.change_files()
+                return True
+            case Leave():
+                self._grants.release(peer)
+                self._heard()
+                return True
+        return None
+
+    def _heard(self) -> None:
+        self._wake()
+        self.settled()
+
+    def _welcome(self, peer: Peer, hello: NodeHello) -> NodeWelcome:
+        if hello.identity != self.leadership.head.identity:
+            raise Invalid("the node has another journal", reason="identity")
+        peer.name = hello.name
+        self._grants.join(peer, hello.seq)
+        self._peers.add(peer)
+        term = self.leadership.term
+        forwards = hello.digest == self._codec.digest and hello.release == self._node.release
+        return NodeWelcome(term.epoch, term.holder, self._sent, self._node.release, forwards)
+
+    def _grant(self, peer: Peer, request: Request) -> Granted:
+        self._grants.report(peer, request.applied, request.files, request.blanked)
+        self._heard()
+        now, length = self._engine.elapsed(), 0
+        if not self._stopping:
+            until = self.leadership.until
+            length = self._grants.grant(peer, now, until, self._engine.durable, self.files)
+        return Granted(length, self.settled(), self.now(), self.files)
+
+    async def _decide(self, message: Forward) -> Outcome:
+        command = await in_thread(self._codec.unpack, message.command)
+        made: list[int] = []
+        MADE.set(made)
+        try:
+            result = await self._engine.submit(command)
+            decided = Decided(self._engine.durable, result, None, tuple(made))
+        except EngineError as refusal:
+            decided = Decided(self._engine.durable, None, refusal)
+        return Outcome(self._codec.pack(decided))
+
+    async def leave(self) -> None:
+        """Take all grants back, so that another node may lead at once."""
+        self._stopping = True
+        async with trio.open_nursery() as nursery:
+            for peer in list(self._peers):
+                nursery.start_soon(self._take_back, peer)
+        now = self._engine.elapsed()
+        while (end := self._grants.next_end(now)) is not None:
+            await trio.sleep((end - now) / SECOND)
+            now = self._engine.elapsed()
+
+    async def _take_back(self, peer: Peer) -> None:
+        with trio.move_on_after(self._node.grant_seconds):
+            try:
+                await peer.link.ask(Leave(), shielded=False)
+            except EngineError:
+                return  # its connection has ended; its grant ends by itself
+            self._grants.release(peer)
+
+    def shown(self) -> list[dict[str, Any]]:
+        """Return what is known of the followers that are connected."""
+        now = self._engine.elapsed()
+        return [
+            {
+                "name": peer.name,
+                "applied": self._grants.applied(peer),
+                "answers": self._grants.may_answer(peer, now),
+            }
+            for peer in self._peers
+        ]

@@ -1,0 +1,69 @@
+"""What the two roles need of the node that has them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol, TypeVar
+
+from retain.engine.core.clock import Horizon
+from retain.engine.core.command import Command
+from retain.engine.state import State
+from retain.journal.log import Committed
+from retain.journal.shared.interface import Shared, Term
+
+Value = TypeVar("Value")
+
+
+class Local(Protocol):
+    """The node's own folder, state and clock: `node.NodeEngine`. What the operations mean is told there."""
+
+    @property
+    def state(self) -> State:
+        """Return the state."""
+
+    @property
+    def durable(self) -> int:
+        """Return the last record that is durable here, and applied."""
+
+    @property
+    def blanked(self) -> int:
+        """Return the last record up to which all that was erased is overwritten here."""
+
+    @property
+    def identity(self) -> bytes:
+        """Return the journal's identity."""
+
+    @property
+    def failure(self) -> str:
+        """Return why writing has ended; empty while all is well."""
+
+    @property
+    def horizon(self) -> Horizon:
+        """Return this machine's judgement of the present."""
+
+    def elapsed(self) -> int:
+        """Return the monotonic clock, nanoseconds."""
+
+    async def submit(self, command: Command[Value]) -> Value:
+        """Have a command decided by whoever leads."""
+
+    async def decide(self, command: Command[Value]) -> Value:
+        """Decide a command here and make it durable."""
+
+    async def wait_durable(self, seq: int) -> None:
+        """Return once record `seq` is durable here."""
+
+    async def receive(self, frames: Sequence[Committed]) -> None:
+        """Write committed frames here, and apply them."""
+
+    async def fetch(self, until: int, term: Term) -> None:
+        """Receive from the shared log what is missing here, up to the durable record `until`."""
+
+    async def load_files(self) -> None:
+        """Take over the small files as the shared log keeps them."""
+
+    async def end_old_segment(self) -> None:
+        """Begin a new segment if the last one is old."""
+
+    async def with_shared(self, work: Callable[[Shared], Value]) -> Value:
+        """Return `work(connection)`, in a thread."""

@@ -1,0 +1,209 @@
+"""What nodes say to one another.
+
+Each message is msgpack, `[name, field, …]`, of plain values only: nodes of two releases understand one
+another as far as both know a message. Commands and their results inside are packed by
+`retain.engine.following.codec`, which nodes of one release share.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any, Final
+
+import msgpack
+
+from retain.engine.core import errors
+from retain.engine.core.errors import EngineError
+from retain.engine.following.codec import BadMessage
+
+
+@dataclass(frozen=True, slots=True)
+class NodeHello:
+    """A follower's first word to the leader, answered with `NodeWelcome`.
+
+    Attributes:
+        identity: Of the journal.
+        name: The node.
+        release: Of Retain.
+        digest: Of the codec for commands.
+        seq: The last record that it has applied.
+
+    """
+
+    identity: bytes
+    name: str
+    release: str
+    digest: bytes
+    seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class NodeWelcome:
+    """The leader's answer.
+
+    Attributes:
+        epoch: Of its term.
+        holder: Of its term.
+        sent: The last committed record: the link carries those after it, the shared log those before.
+        release: Of Retain.
+        forwards: Whether commands are accepted over this link: both nodes are of one release.
+
+    """
+
+    epoch: int
+    holder: bytes
+    sent: int
+    release: str
+    forwards: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A follower's request for a grant, with what it has done; answered with `Granted`.
+
+    Attributes:
+        applied: The last record that it has applied.
+        files: The version of the small files that it has loaded.
+        blanked: The last record up to which all that was erased is overwritten in its folder.
+
+    """
+
+    applied: int
+    files: int
+    blanked: int
+
+
+@dataclass(frozen=True, slots=True)
+class Granted:
+    """The leader's answer.
+
+    Attributes:
+        length: For how long the follower may answer, nanoseconds from when it asked; 0: not at all.
+        settled: The last record that every node which may answer has applied.
+        present: As the leader judges it, nanoseconds since the epoch.
+        files: The version of the small files that all nodes must have.
+
+    """
+
+    length: int
+    settled: int
+    present: int
+    files: int
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What a follower has done since its last request, unasked; see `Request`."""
+
+    applied: int
+    files: int
+    blanked: int
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """A committed frame, from the leader; see `retain.journal.log.Committed`."""
+
+    segment: int
+    offset: int
+    last: int
+    frame: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """Every node that may answer has applied a record, from the leader."""
+
+    seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class FilesChanged:
+    """The small files that all nodes have were changed: a follower's request, or the leader's news.
+
+    Attributes:
+        version: From the leader, the version to be loaded.
+
+    """
+
+    version: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Leave:
+    """A grant ends: given back by a follower that stops, or taken back by a leader that does."""
+
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Forward:
+    """A command to be decided, packed. Answered with `Outcome`."""
+
+    command: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of a command: the packed `Decided`, see `retain.engine.following.messages`."""
+
+    decided: bytes
+
+
+_KINDS: Final = {
+    kind.__name__: kind
+    for kind in (
+        NodeHello,
+        NodeWelcome,
+        Request,
+        Granted,
+        Applied,
+        Frame,
+        Settled,
+        FilesChanged,
+        Leave,
+        Forward,
+        Outcome,
+    )
+}
+_PLAIN: Final = ""
+_REFUSAL: Final = "!"
+_REFUSALS: Final = {
+    kind.__name__: kind
+    for kind in vars(errors).values()
+    if isinstance(kind, type) and issubclass(kind, EngineError)
+}
+
+
+class NodeCodec:
+    """Packs and unpacks the messages of a link between nodes."""
+
+    def pack(self, value: Any) -> bytes:
+        """Return the bytes of a message, a refusal or a plain value."""
+        if isinstance(value, EngineError):
+            name = next(kind.__name__ for kind in type(value).__mro__ if kind.__name__ in _REFUSALS)
+            parts: list[Any] = [_REFUSAL, name, value.message, value.reason]
+        elif type(value).__name__ in _KINDS:
+            parts = [type(value).__name__, *(getattr(value, one.name) for one in fields(value))]
+        else:
+            parts = [_PLAIN, value]
+        packed: bytes = msgpack.packb(parts)
+        return packed
+
+    def unpack(self, data: bytes) -> Any:
+        """Return what these bytes say.
+
+        Raises:
+            BadMessage: They are no message, or one that this release does not know.
+
+        """
+        try:
+            name, *values = msgpack.unpackb(data)
+            if name == _PLAIN:
+                return values[0]
+            if name == _REFUSAL:
+                kind, message, reason = values
+                return _REFUSALS[kind](message, reason=reason)
+            return _KINDS[name](*values)
+        except (ValueError, TypeError, KeyError, IndexError, msgpack.UnpackException) as error:
+            raise BadMessage(f"this release does not know the message: {error}") from error

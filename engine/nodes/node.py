@@ -1,0 +1,482 @@
+"""An engine that is a node: it follows the leader, or leads, and answers only while its lease allows."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import suppress
+from functools import partial
+from threading import Event
+from typing import Final, TypeVar
+
+import trio
+
+from retain import journal
+from retain.engine.core.clock import Clock, Horizon
+from retain.engine.core.command import Command
+from retain.engine.core.errors import EngineError, NodeNotReady, StorageFailed, Unavailable
+from retain.engine.engine import Engine
+from retain.engine.nodes.follower import NodeFollower
+from retain.engine.nodes.leader import Leader
+from retain.engine.nodes.options import Cluster, SteppedDown
+from retain.engine.options import Options
+from retain.engine.snapshots.load import Loaded, replay
+from retain.engine.state import State
+from retain.engine.writing.threads import in_thread
+from retain.journal import Position, Verb
+from retain.journal.log import Committed
+from retain.journal.shared.interface import NodeReport, Shared, SharedHead, Term
+from retain.journal.shared.leadership import Leadership, take_leadership
+
+LOG = logging.getLogger("retain.nodes")
+
+LOOK_S: Final = 0.2
+"""Between two looks at who leads, in seconds, while this node neither leads nor follows."""
+REPORT_S: Final = 2.0
+"""Between two reports of this node to the shared log, in seconds."""
+FETCH_RECORDS: Final = 2000
+"""About so many records are applied in one go, where nobody waits for them."""
+
+RETRIED = (journal.Unsettled, journal.Fenced, journal.NoSpace, OSError, Unavailable)
+"""What passes by itself."""
+
+Value = TypeVar("Value")
+
+
+class NodeEngine(Engine):
+    """One node of a cluster, returned by `open_node`."""
+
+    decides = False
+
+    def __init__(
+        self,
+        disk: journal.Disk,
+        loaded: Loaded,
+        *,
+        options: Options,
+        clock: Clock,
+        entropy: Callable[[int], bytes],
+        cluster: Cluster,
+    ) -> None:
+        super().__init__(disk, loaded, options=options, clock=clock, entropy=entropy)
+        self.node = cluster.node
+        self.files = cluster.files
+        self.why = "this node has just started"
+        self.since = clock.wall()
+        self._cluster = cluster
+        self._holder = entropy(16)
+        self._role: Leader | NodeFollower | None = None
+        self._shared: Shared | None = None
+        self._shared_turn = trio.Lock()
+        self._last_present = 0
+        self._leader = ""
+        self._leadership: Leadership | None = None
+        self._on_lead: list[Callable[[], Awaitable[None]]] = []
+
+    # --- the engine's operations -------------------------------------------------------------------------
+
+    def now(self) -> int:
+        """Return the present, as the leader judges it."""
+        role = self._role
+        present = self._horizon.now() if role is None else role.now()
+        self._last_present = max(self._last_present, present)
+        return self._last_present
+
+    async def submit(self, command: Command[Value]) -> Value:
+        """Have the leader decide a command; return its result when every node that may answer has applied it.
+
+        Raises:
+            NodeNotReady: This node may not answer; nothing was changed.
+            StorageFailed: Whether the command happened is unknown.
+            EngineError: See `engine.writing.writer.Writer.submit`.
+
+        """
+        return await self._answering().submit(command)
+
+    async def read(self, query: Callable[[State, int], Value]) -> Value:
+        """Return `query(state, now)` once all it could see is applied by every node that may answer.
+
+        Raises:
+            NodeNotReady: This node may not answer.
+            EngineError: Whatever the query raised.
+
+        """
+        role = self._answering()
+        refusal: EngineError | None = None
+        value: Value | None = None
+        try:
+            value = query(self.state, self.now())
+        except EngineError as error:
+            refusal = error
+        await role.settle(self.state.seq)
+        if refusal is not None:
+            raise refusal
+        return value  # type: ignore[return-value]
+
+    def glance(self, query: Callable[[State], Value]) -> Value:
+        """Return `query(state)`; see `Engine.glance`.
+
+        Raises:
+            NodeNotReady: This node may not answer.
+
+        """
+        self._answering()
+        return query(self.state)
+
+    async def erase(self, targets: Sequence[tuple[int, journal.Part]], cause: int) -> None:
+        """Erase parts of records physically, at the leader only."""
+        self._check_leads()
+        await super().erase(targets, cause)
+
+    async def erase_due(self) -> int:
+        """Erase all that is due now, at the leader only."""
+        self._check_leads()
+        return await super().erase_due()
+
+    async def sweep(self) -> int:
+        """End all that is due now, at the leader only."""
+        self._check_leads()
+        return await super().sweep()
+
+    def _check_leads(self) -> None:
+        if not self.decides:
+            raise Unavailable(f"only the leader does this, node {self.leader or 'unknown'}; run it there")
+
+    def _answering(self) -> Leader | NodeFollower:
+        role = self._role
+        if role is None or not role.answers():
+            raise NodeNotReady(f"node {self.node.name} cannot answer at the moment: {self.why}; try again")
+        return role
+
+    # --- what the roles need -----------------------------------------------------------------------------
+
+    @property
+    def horizon(self) -> Horizon:
+        """Return this machine's judgement of the present."""
+        return self._horizon
+
+    @property
+    def identity(self) -> bytes:
+        """Return the journal's identity."""
+        return self._log.identity
+
+    @property
+    def blanked(self) -> int:
+        """Return the last record up to which all that was erased is overwritten in this folder."""
+        return self._log.blanked
+
+    @property
+    def failure(self) -> str:
+        """Return why writing has ended; empty while all is well."""
+        return self._writer.failure
+
+    def elapsed(self) -> int:
+        """Return the monotonic clock, nanoseconds."""
+        return self._horizon.elapsed()
+
+    async def decide(self, command: Command[Value]) -> Value:
+        """Decide a command here and make it durable."""
+        return await self._writer.submit(command)
+
+    async def wait_durable(self, seq: int) -> None:
+        """Return once record `seq` is durable here."""
+        if seq > self._writer.durable:
+            await self._writer.wait_durable(seq)
+
+    async def with_shared(self, work: Callable[[Shared], Value]) -> Value:
+        """Return `work(connection)`, in a thread: one such work at a time.
+
+        Raises:
+            Unsettled: The shared log does not answer.
+
+        """
+        async with self._shared_turn:
+
+            def run() -> Value:
+                if self._shared is None:
+                    self._shared = self._cluster.connect()
+                return work(self._shared)
+
+            return await in_thread(run)
+
+    async def receive(self, frames: Sequence[Committed]) -> None:
+        """Write committed frames to this folder, and apply them.
+
+        Raises:
+            Corrupt: They do not continue this folder's journal.
+            NoSpace, WriteFailed: They cannot be written.
+
+        """
+        if not frames:
+            return
+        received = await self._writer.between_batches(
+            lambda: [self._log.receive(frame) for frame in frames], self._apply
+        )
+        if any(record.header.verb == Verb.ERASE for records in received for record in records):
+            await in_thread(self._log.blank_owed)
+
+    def _apply(self, received: Sequence[Sequence[journal.Record]]) -> None:
+        for records in received:
+            for record in records:
+                replay(self.state, record)
+        if not self.decides:
+            self.state.shared.take_released()  # the leader removes the files
+        self._writer.announce(self.state.seq)
+
+    async def fetch(self, until: int, term: Term) -> None:
+        """Receive from the shared log what is missing here, up to the durable record `until`.
+
+        Raises:
+            TooFarBehind: It is no longer kept there.
+            Fenced: `term` is over.
+            Corrupt: It does not continue this folder's journal.
+
+        """
+        while self.state.seq < until:
+            seq = self.state.seq
+            frames = await self.with_shared(lambda shared, seq=seq: shared.after(seq, until, term))  # type: ignore[misc]
+            if not frames:
+                raise journal.Corrupt(f"the shared log has no record {seq + 1}", seq=seq + 1)
+            for portion in _portions(frames):
+                await self.receive(portion)
+
+    async def end_old_segment(self) -> None:
+        """Begin a new segment if the last one is old: the shared log drops whole ones only."""
+        await self._writer.between_batches(self._end_old_segment, self._skip)
+
+    def _end_old_segment(self) -> journal.Head:
+        self._log.end_segment(max(self._horizon.record_time(), self.state.time))
+        self._writer.find_room()
+        return self._log.head
+
+    def _skip(self, head: journal.Head) -> None:
+        if head.seq > self.state.seq:
+            self.state.skip(head.seq, head.time)
+            self._writer.announce(head.seq)
+
+    # --- the small files that all nodes have -------------------------------------------------------------
+
+    async def load_files(self) -> None:
+        """Take over the small files as the shared log keeps them."""
+        kept = await self.with_shared(lambda shared: shared.kept())
+        await in_thread(self.files.load, kept)
+
+    async def share_files(self) -> None:
+        """Give this folder's small files to all nodes; return when every node that may answer has them.
+
+        Raises:
+            NodeNotReady: The leader is not reached; the change is not in effect at the other nodes.
+
+        """
+        role = self._answering()
+        changes = await in_thread(self.files.changes)
+        term = role.leadership.term if isinstance(role, Leader) else role.term
+        try:
+            if changes:
+                await self.with_shared(lambda shared: shared.keep(changes, term))
+            await role.change_files()
+        except (journal.Fenced, journal.Unsettled, EngineError) as error:
+            raise NodeNotReady(f"the other nodes do not have the change yet: {error}; try again") from error
+
+    # --- a node's life -----------------------------------------------------------------------------------
+
+    def on_lead(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Run `work` whenever this node begins to lead."""
+        self._on_lead.append(work)
+
+    @property
+    def role(self) -> str:
+        """Return `leader`, `follower` or, while this node may not answer, `waiting`."""
+        role = self._role
+        return "waiting" if role is None or not role.answers() else role.role
+
+    @property
+    def leader(self) -> str:
+        """Return the name of the node that led at the last look; empty if unknown."""
+        return self._leader
+
+    @property
+    def epoch(self) -> int:
+        """Return the epoch of the present term, 0 if unknown."""
+        role = self._role
+        if role is None:
+            return 0
+        return role.leadership.term.epoch if isinstance(role, Leader) else role.term.epoch
+
+    async def _begin(self, background: trio.Nursery) -> None:
+        background.start_soon(self._housekeeping)
+        background.start_soon(self._tidy)
+        background.start_soon(self._report)
+        background.start_soon(self._live)
+
+    async def _leave(self) -> None:
+        role = self._role
+        if role is not None:
+            await role.leave()
+            self._role = None
+
+    def _shut(self) -> StorageFailed | None:
+        unclosed = super()._shut()
+        if self._leadership is not None and not self._writer.failure:
+            with suppress(journal.Fenced, journal.Unsettled):  # it ends by itself then
+                self._leadership.release()
+        if self._shared is not None:
+            self._shared.close()
+        return unclosed
+
+    async def _live(self) -> None:
+        while True:
+            try:
+                head = await self.with_shared(lambda shared: shared.head())
+                self._look_at(head)
+                if head.remaining <= 0 or head.leader == self.node.name:
+                    await self._lead(head)
+                else:
+                    await self._follow(head)
+            except Exception as error:
+                leaves = list(_leaves(error))
+                final = [one for one in leaves if not isinstance(one, RETRIED)]
+                if self.decides:
+                    raise SteppedDown("; ".join(str(one) for one in leaves)) from error
+                if final:
+                    raise final[0] from error
+                self._excuse("; ".join(dict.fromkeys(str(one) for one in leaves)))
+            await trio.sleep(LOOK_S)
+
+    def _excuse(self, why: str) -> None:
+        if why != self.why:
+            LOG.warning("this node waits", extra={"facts": {"why": why}})
+        self.why = why
+
+    def _look_at(self, head: SharedHead) -> None:
+        """Refuse a shared log that is not this folder's."""
+        here = self._log.head
+        self._leader = head.leader
+        if head.identity != self.identity:
+            raise journal.BadTarget(
+                "the shared log belongs to another journal than this data folder; check cluster.log and "
+                "storage.data"
+            )
+        if head.seq < here.seq or (head.seq == here.seq and head.root != here.root):
+            raise journal.BadTarget(
+                f"the shared log ends with record {head.seq}, this folder with record {here.seq}: the "
+                "database was restored to an earlier moment. Stop all nodes, keep the folder with the most "
+                "records, and begin the shared log anew from it: `retain node init --from-folder`"
+            )
+
+    async def _follow(self, head: SharedHead) -> None:
+        self.why = f"the leader, node {head.leader}, does not answer at {head.url}"
+        with trio.fail_after(self.node.lease_seconds):
+            stream = await self._cluster.transport.dial(head.url)
+        role = self._role = NodeFollower(self, stream, self.node)
+        self.since = self._horizon.wall()
+        self.why = f"it waits for the leader, node {head.leader}"
+        LOG.info("following", extra={"facts": {"leader": head.leader, "epoch": head.term.epoch}})
+        await role.run()
+
+    async def _lead(self, before: SharedHead) -> None:
+        node = self.node
+        own = before.leader == node.name and before.remaining > 0
+        take = partial(
+            take_leadership,
+            lease=node.lease_seconds,
+            clock=self.elapsed,
+            pause=_pause,
+            entropy=self._entropy,
+            holder=self._holder,
+        )
+        connection = await in_thread(self._cluster.connect)
+        leadership = await in_thread(lambda: take(connection, node.name, node.url))
+        if leadership is None:
+            return
+        self._role = None
+        self._leadership = leadership
+        role = Leader(self, leadership, node)
+        if own:
+            role.assume_former_life()
+        self._leader, self.why = node.name, "it is about to lead"
+        facts = {"epoch": leadership.term.epoch, "record": leadership.head.seq}
+        LOG.info("taking over", extra={"facts": facts})
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(role.run)
+            await self.fetch(leadership.head.seq, leadership.term)
+            await self.load_files()
+            self._horizon.pass_over(max(self._last_present, self.state.time))
+            await self._writer.between_batches(partial(self._begin_to_lead, role))
+            self.decides, self._role, self.since = True, role, self._horizon.wall()
+            self._writer.publish(role.durable)
+            self._erasing.settle, self._erasing.blanked = role.settle, role.blanked
+            nursery.start_soon(self._cluster.transport.serve, role.serve)
+            await self._close_erasures(role)
+            await self._record_changes()
+            for work in self._on_lead:
+                await work()
+            LOG.info("leading", extra={"facts": {"epoch": leadership.term.epoch}})
+            nursery.start_soon(self._reaper.run)
+            nursery.start_soon(self._eraser.run)
+
+    def _begin_to_lead(self, role: Leader) -> None:
+        head = role.leadership.head
+        self._log.lead(role.commit, Position(head.seq, head.root), head.segment)
+        self._log.reserve()
+
+    async def _close_erasures(self, role: Leader) -> None:
+        """Close what a former leader began to erase, once every node that may answer has overwritten it."""
+        await in_thread(self._log.blank_owed)
+        seqs = self._log.open_erasures
+        if not seqs:
+            return
+        await role.blanked(max(seqs))
+
+        def close() -> journal.Head:
+            self._log.close_erasures(seqs, max(self._horizon.record_time(), self.state.time))
+            self._writer.find_room()
+            return self._log.head
+
+        await self._writer.between_batches(close, self._skip)
+
+    async def _tidy(self) -> None:
+        """Do what each node does for its own folder; while it leads, reaper and eraser do."""
+        while True:
+            await trio.sleep(self.options.erase_interval_s)
+            if self.decides:
+                continue
+            try:
+                await in_thread(self._log.blank_owed)
+                await self._writer.upkeep()
+                await self._eraser.tidy()
+            except (EngineError, journal.JournalError, OSError):
+                continue  # shown by readiness; the next round tries again
+
+    async def _report(self) -> None:
+        """Tell the shared log what is durable here."""
+        while True:
+            report = NodeReport(self.node.name, self.node.url, self.node.release, self.durable, self.blanked)
+            try:
+                await self.with_shared(lambda shared, report=report: shared.report(report))  # type: ignore[misc]
+            except (journal.JournalError, OSError) as error:
+                self._excuse(str(error))
+            await trio.sleep(REPORT_S)
+
+
+def _pause(seconds: float) -> None:
+    Event().wait(seconds)
+
+
+def _portions(frames: Sequence[Committed]) -> Iterator[list[Committed]]:
+    portion: list[Committed] = []
+    for frame in frames:
+        portion.append(frame)
+        if frame.last - portion[0].last >= FETCH_RECORDS:
+            yield portion
+            portion = []
+    if portion:
+        yield portion
+
+
+def _leaves(error: BaseException) -> Iterator[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        for inner in error.exceptions:
+            yield from _leaves(inner)
+    else:
+        yield error

@@ -1,0 +1,177 @@
+"""Nodes in one process answer as one engine does, whichever of them is asked, and go on when one is lost."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import pytest
+import trio
+import trio.testing
+
+from retain.engine.areas import AreaFile, CreateArea, DeleteArea, NewFile, queries
+from retain.engine.core.errors import EngineError, NodeNotReady, NotFound
+from retain.engine.nodes.node import NodeEngine
+from retain.journal import BadTarget
+from tests.kit.nodes import Site, begun, until
+
+RATE = 20
+"""Virtual seconds in a real one: threads need real time."""
+
+
+@pytest.fixture(autouse=True)
+def fast(mock_clock: trio.testing.MockClock) -> None:
+    mock_clock.rate = RATE
+
+
+def create(name: str, **values: str | NewFile) -> CreateArea:
+    resource = name.encode().ljust(16, b".")
+    return CreateArea(actor="user:a", name=name, resource=resource, values=values or {"k": "v"}, ttl=3600)
+
+
+async def listing(engine: NodeEngine, name: str) -> dict[str, str | AreaFile]:
+    return dict(await engine.read(lambda state, now: queries.listing(state.areas, name, None, now)))
+
+
+@asynccontextmanager
+async def running(site: Site, *names: str) -> AsyncIterator[list[NodeEngine]]:
+    async with AsyncExitStack() as stack:
+        nodes = []
+        for name in names:
+            nodes.append(await stack.enter_async_context(site.node(name)))
+            await until(lambda: nodes[-1].role != "waiting")
+        yield nodes
+
+
+async def test_one_node_leads_and_answers() -> None:
+    async with running(begun(), "a") as (a,):
+        assert a.role == "leader"
+        await a.submit(create("x", k="1"))
+        assert await listing(a, "x") == {"k": "1"}
+
+
+async def test_what_one_node_was_answered_every_other_one_shows_at_once() -> None:
+    site = begun()
+    async with running(site, "a", "b", "c") as (a, b, c):
+        assert [one.role for one in (a, b, c)] == ["leader", "follower", "follower"]
+        await b.submit(create("x", k="1"))
+        assert [await listing(one, "x") for one in (a, b, c)] == [{"k": "1"}] * 3
+        await a.submit(DeleteArea(actor="user:a", name="x"))
+        for one in (b, c):
+            with pytest.raises(NotFound):
+                await listing(one, "x")
+        with pytest.raises(NotFound):
+            await c.submit(DeleteArea(actor="user:a", name="x"))
+        assert a.state.digest() == b.state.digest() == c.state.digest()
+    folders = [site.disks[name] for name in "abc"]
+    journals = [
+        {name: disk.read(name) for name in disk.files() if name.endswith(".journal")} for disk in folders
+    ]
+    assert journals[0] == journals[1] == journals[2]
+
+
+async def test_a_clean_stop_lets_another_node_lead_at_once() -> None:
+    site = begun()
+    async with running(site, "a") as (a,):
+        async with site.node("b") as b:
+            await until(lambda: b.role == "follower")
+            await a.submit(create("x", k="1"))
+            async with site.node("c") as c:
+                await until(lambda: c.role == "follower")
+                assert b.epoch == c.epoch == a.epoch
+        async with running(site, "b") as (b,):
+            assert await listing(b, "x") == {"k": "1"}
+    began = site.clock.monotonic()
+    async with running(site, "b") as (b,):
+        assert b.role == "leader"
+        assert site.clock.monotonic() - began < 2 * 10**9
+        assert await listing(b, "x") == {"k": "1"}
+
+
+async def test_a_node_cut_off_stops_to_answer_before_a_change_elsewhere_is_answered() -> None:
+    site = begun()
+    async with running(site, "a", "b", "c") as (a, b, c):
+        await a.submit(create("x", k="1"))
+        assert await listing(c, "x") == {"k": "1"}
+        site.network.part("c")
+        assert await listing(c, "x") == {"k": "1"}  # its grant still runs
+        await b.submit(DeleteArea(actor="user:a", name="x"))
+        with pytest.raises(NodeNotReady):
+            await listing(c, "x")
+        with pytest.raises(NodeNotReady):
+            await c.submit(create("y"))
+        with pytest.raises(NodeNotReady):
+            c.glance(lambda state: state.seq)
+        site.network.join("c")
+        await until(lambda: c.role == "follower")
+        with pytest.raises(NotFound):
+            await listing(c, "x")
+
+
+async def test_a_leader_that_the_others_cannot_reach_keeps_them_from_answering_only() -> None:
+    site = begun()
+    async with running(site, "a", "b") as (a, b):
+        site.network.part("a")
+        await a.submit(create("x", k="1"))
+        await until(lambda: b.role == "waiting")
+        assert await listing(a, "x") == {"k": "1"}
+        site.network.join("a")
+        await until(lambda: b.role == "follower")
+        assert await listing(b, "x") == {"k": "1"}
+
+
+async def test_a_leader_without_the_shared_log_answers_nobody_once_its_lease_has_ended() -> None:
+    site = begun()
+    async with running(site, "a", "b") as (a, b):
+        await a.submit(create("x", k="1"))
+        site.server.down = True
+        await until(lambda: a.role == b.role == "waiting")
+        with pytest.raises(NodeNotReady):
+            await listing(a, "x")
+        site.server.down = False
+        await until(lambda: {a.role, b.role} == {"leader", "follower"})
+        assert await listing(b, "x") == {"k": "1"}
+
+
+async def test_a_node_of_another_release_reads_and_forwards_nothing() -> None:
+    site = begun()
+    site.releases["b"] = "2"
+    async with running(site, "a", "b") as (a, b):
+        await a.submit(create("x", k="1"))
+        assert await listing(b, "x") == {"k": "1"}
+        with pytest.raises(NodeNotReady, match="release 2 and the leader 1"):
+            await b.submit(create("y"))
+
+
+async def test_files_with_keys_change_on_every_node_before_the_change_is_answered() -> None:
+    site = begun()
+    async with running(site, "a", "b", "c") as (a, b, c):
+        for node in (b, a):
+            node.disk.make_folder("accounts")
+            node.disk.write_atomic("accounts/one", node.node.name.encode())
+            await node.share_files()
+            assert [one.disk.read("accounts/one") for one in (a, b, c)] == [node.node.name.encode()] * 3
+        assert b"a" not in site.server.look("kept", lambda rows, _: rows.kept)["accounts/one"][12:13]
+        c.disk.unlink("accounts/one")
+        await c.share_files()
+        assert not any(one.disk.exists("accounts/one") for one in (a, b, c))
+
+
+async def test_only_the_leader_erases_on_demand() -> None:
+    async with running(begun(), "a", "b") as (a, b):
+        assert await a.erase_due() == 0
+        with pytest.raises(EngineError, match="only the leader"):
+            await b.erase_due()
+
+
+async def test_a_database_restored_to_an_earlier_moment_is_refused() -> None:
+    site = begun()
+    async with running(site, "a") as (a,):
+        await a.submit(create("x"))
+        earlier = site.server._rows
+        await a.submit(create("y"))
+    site.server._rows = site.server._durable = earlier
+    with pytest.raises(ExceptionGroup) as refused:
+        async with site.node("a"):
+            await trio.sleep(60)
+    assert refused.group_contains(BadTarget, match="restored to an earlier moment")

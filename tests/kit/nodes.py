@@ -1,0 +1,139 @@
+"""Nodes of a cluster in one process: folders and a shared log in memory, connections that can be cut."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import trio
+import trio.testing
+
+from retain.engine.nodes.files import SharedFiles
+from retain.engine.nodes.node import NodeEngine
+from retain.engine.nodes.open import open_node
+from retain.engine.nodes.options import Cluster, NodeOptions
+from retain.engine.options import Options
+from retain.engine.testing import ManualClock
+from retain.journal import JournalOptions, open_journal
+from retain.journal.testing.memory import MemoryDisk
+from retain.journal.testing.shared import MemoryServer, MemoryShared
+
+Handle = Callable[[trio.abc.Stream], Awaitable[None]]
+LEASE, GRANT = 2.0, 0.8
+"""Seconds on the test's clock."""
+SECRET = b"s" * 32
+
+
+class Network:
+    """Connections between nodes by name."""
+
+    def __init__(self) -> None:
+        self.handlers: dict[str, Handle] = {}
+        self.cut: set[str] = set()
+        self.streams: list[tuple[str, str, trio.StapledStream[object, object]]] = []
+
+    def of(self, name: str) -> Place:
+        return Place(self, name)
+
+    def part(self, name: str) -> None:
+        """Cut a node off from all others: what is open breaks, nothing new is opened."""
+        self.cut.add(name)
+        for one, other, stream in list(self.streams):
+            if name in (one, other):
+                trio.lowlevel.spawn_system_task(trio.aclose_forcefully, stream)
+
+    def join(self, name: str) -> None:
+        self.cut.discard(name)
+
+
+class Place:
+    """One node's transport."""
+
+    def __init__(self, network: Network, name: str) -> None:
+        self._network, self._name = network, name
+
+    async def serve(self, handle: Handle) -> None:
+        self._network.handlers[self._name] = handle
+        try:
+            async with trio.open_nursery() as nursery:
+                self._nursery = nursery
+                await trio.sleep_forever()
+        finally:
+            self._network.handlers.pop(self._name, None)
+
+    async def dial(self, url: str) -> trio.abc.Stream:
+        await trio.lowlevel.checkpoint()
+        network = self._network
+        if url not in network.handlers or network.cut & {url, self._name}:
+            raise ConnectionRefusedError(f"{url} is not reached")
+        here, there = trio.testing.memory_stream_pair()
+        network.streams.append((self._name, url, here))
+        handle = network.handlers[url]
+
+        async def serve() -> None:
+            await handle(there)
+
+        trio.lowlevel.spawn_system_task(serve)
+        return here
+
+
+@dataclass
+class Site:
+    """A shared log, and the nodes on it."""
+
+    clock: ManualClock
+    server: MemoryServer
+    network: Network
+    options: Options
+    disks: dict[str, MemoryDisk] = field(default_factory=dict)
+    releases: dict[str, str] = field(default_factory=dict)
+
+    def cluster(self, name: str) -> Cluster:
+        disk = self.disks.setdefault(name, MemoryDisk())
+        node = NodeOptions(
+            name=name,
+            url=name,
+            release=self.releases.get(name, "1"),
+            lease_seconds=LEASE,
+            grant_seconds=GRANT,
+        )
+        files = SharedFiles(disk, SECRET, shared_names)
+        return Cluster(
+            node=node,
+            connect=lambda: MemoryShared(self.server),
+            transport=self.network.of(name),
+            files=files,
+        )
+
+    @asynccontextmanager
+    async def node(self, name: str) -> AsyncIterator[NodeEngine]:
+        cluster = self.cluster(name)
+        async with open_node(self.disks[name], cluster, options=self.options, clock=self.clock) as engine:
+            yield engine
+
+
+def shared_names(disk: object) -> list[str]:
+    assert isinstance(disk, MemoryDisk)
+    return sorted(f"accounts/{name}" for name in disk.names("accounts")) if disk.exists("accounts") else []
+
+
+def begun(options: Options | None = None) -> Site:
+    """Return a cluster that was begun on the empty folder of node `a`."""
+    clock = ManualClock()
+    clock.monotonic()
+    server = MemoryServer(clock.monotonic)
+    site = Site(clock, server, Network(), options or Options(erase_interval_s=3600.0))
+    disk = site.disks["a"] = MemoryDisk()
+    journal = open_journal(disk, lambda record: None, options=JournalOptions(ballast_bytes=0, shared=True))
+    head = journal.head
+    MemoryShared(server).create(journal.identity, head.seq, head.root, head.segment)
+    journal.close()
+    return site
+
+
+async def until(condition: Callable[[], bool], seconds: float = 30.0) -> None:
+    """Wait, on the test's clock, until something holds."""
+    with trio.fail_after(seconds):
+        while not condition():  # noqa: ASYNC110 - what the nodes do tells no event
+            await trio.sleep(0.05)
