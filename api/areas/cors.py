@@ -17,7 +17,7 @@ _PREFLIGHT = [
 
 
 class Cors:
-    """Says which origins may read the answers.
+    """Decides which origins may read the answers.
 
     Args:
         origins: As browsers send them (`https://app.example.org`), or `*` for every one.

@@ -1,4 +1,4 @@
-"""How forms are encoded: the Content-Type's parameters, and urlencoded fields."""
+"""Decode forms: the Content-Type's parameters, and urlencoded fields."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def unescape(raw: bytes) -> bytes:
 class UrlencodedDecoder:
     """Decodes one urlencoded form: `feed` it piece by piece, `finish` at its end.
 
-    A field is held against its limits while it arrives, and never kept as it was sent.
+    A field is checked against its limits while it arrives, and its encoded form is never stored.
 
     Args:
         max_fields: Most fields taken, empty ones included.
@@ -77,7 +77,7 @@ class UrlencodedDecoder:
         return [(name, bytes(value or b""))] if name or value is not None else []
 
     def _take(self, raw: bytes) -> None:
-        """Take a stretch of the field in hand."""
+        """Take a piece of the current field."""
         if self._value is None:
             name, equals, raw = raw.partition(b"=")
             self._name += self._decoded(name)

@@ -35,7 +35,7 @@ FORM_NAME_BYTES = 512 * 1024
 """Most bytes of one key on its way in: no area holds more of all its keys together."""
 
 STEP_BYTES = 64 * 1024
-"""How much of a body is decoded before others have their turn."""
+"""Bytes of a body that are decoded before other tasks run."""
 
 FALLBACK_TYPE = "application/octet-stream"
 """The type of a file whose part declares none (docs/wire/areas.md, section 4)."""
@@ -46,7 +46,7 @@ CHARSET_FIELD = "_charset_"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FormRules:
-    """What a form may hold.
+    """The limits of a form.
 
     Attributes:
         max_request_bytes: Bytes of the body.
@@ -55,7 +55,7 @@ class FormRules:
         max_keys: Parts or fields.
         ignore_underscore: A key that begins with an underscore is left out instead of refused
             (docs/wire/areas.md, section 4).
-        control: What files are judged by; None takes all.
+        control: The file control; None accepts all files.
 
     """
 
@@ -135,7 +135,7 @@ class FormReader:
             await self._uploads.__aexit__(kind, error, traceback)
 
     async def read(self) -> dict[str, NewValue]:
-        """Key to value; of a key that comes twice, the last one counts.
+        """Return the values by key; of a key that occurs twice, the last one counts.
 
         Raises:
             BadRequest: The body is not what its type says, or holds a key that is empty or begins with an
@@ -272,7 +272,7 @@ class FormReader:
         if not head.is_file:
             self._take_text(head.name, b"".join(part.pieces), head.codec)
             return
-        # A browser's way to say that no file was chosen.
+        # Browsers send this if no file was chosen.
         if part.skipped or (head.filename == "" and not part.size):
             return
         upload = part.upload or await self._start_upload(part)

@@ -1,4 +1,4 @@
-"""The interface itself: a request in, what it asks for submitted or read, an answer out."""
+"""The interface: select the operation of a request, submit or read, and answer."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class Areas:
 
     def _sample_page(self) -> SamplePage:
         if self._page is None:
-            from retain.api.areas.sample import SamplePage  # with Jinja2, which no start has to wait for
+            from retain.api.areas.sample import SamplePage  # imports Jinja2, which would delay the start
 
             self._page = SamplePage(self._storage)
         return self._page

@@ -16,14 +16,15 @@ from retain.api.http.message import BadRequest, RequestError
 MAX_HEAD_BYTES = 16 * 1024
 """Most bytes of the headers of one part."""
 MAX_PADDING = 64
-"""Most blanks between a delimiter and the end of its line; nobody sends any."""
+"""Most blanks between a delimiter and the end of its line; no client sends any."""
 
 _LINE_END = rb"(?:(?P<end>--)|(?P<next>[ \t]{0,%d}\r\n)|(?P<padded>[ \t]{%d})|(?P<open>-?\Z|[ \t]*\r?\Z))" % (
     MAX_PADDING,
     MAX_PADDING + 1,
 )
-"""What makes a line that begins like a delimiter one; `open` where its end has yet to arrive. One search in C
-finds it, however often the content only begins like a delimiter."""
+"""The end of a delimiter line; `open` if it has not arrived yet. One search in C finds it, however often the
+content only begins like a delimiter.
+"""
 
 _BOUNDARY = re.compile(r"[0-9A-Za-z'()+_,\-./:=? ]{0,69}[0-9A-Za-z'()+_,\-./:=?]")
 

@@ -13,7 +13,7 @@ _PARAMETER = re.compile(
     rb';[ \t]*([!#$%&\'*+\-.^_`|~0-9A-Za-z]+)[ \t]*=[ \t]*("(?:\\.|[^"\\])*"|[^;"]*)[ \t]*'
 )
 _RAW_QUOTED = re.compile(rb';[ \t]*([!#$%&\'*+\-.^_`|~0-9A-Za-z]+)[ \t]*=[ \t]*("[^"]*"|[^;"]*)[ \t]*')
-# What every client sends for a text field; it takes the long way to the same result otherwise.
+# The usual head of a text field, parsed on a fast path with the same result.
 _PLAIN_FIELD = re.compile(rb'Content-Disposition: form-data; name="([^\x00-\x1f"\\\x7f]*)"')
 _HEADER_NAME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
@@ -25,7 +25,7 @@ _IDENTITY_ENCODINGS = frozenset({b"7bit", b"8bit", b"binary"})
 
 @dataclass(frozen=True, slots=True)
 class PartHead:
-    """What the headers of a part say.
+    """The headers of a part.
 
     Attributes:
         name: The field's name: the key.
@@ -44,7 +44,7 @@ class PartHead:
     def is_file(self) -> bool:
         """Whether the bytes are kept as they came: the part has a file name, or a type that is no text's.
 
-        A text without a declared charset is decoded by a guess; what declares itself binary never is.
+        A text without a declared charset is decoded by a guess; a part declared as binary never is.
         """
         return self.filename is not None or not _is_text(self.media_type)
 

@@ -1,4 +1,4 @@
-"""From a path to an operation: the table of docs/wire/areas.md, section 2, with all its ambiguous forms."""
+"""Map a path to an operation: the table of docs/wire/areas.md, section 2, with all its ambiguous forms."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from retain.api.http.errors import MethodNotAllowed, NoRoute
 
 
 class AreaOperation(Enum):
-    """What a request asks for."""
+    """The operation of a request."""
 
     CREATE = "create"
     UPDATE = "update"
@@ -28,7 +28,7 @@ class AreaTarget:
         name: The id; empty for a plain creation.
         key: The key, for the two operations that read one.
         ttl: The time to live as written in the path.
-        custom: Whether the path says that the id is a custom one.
+        custom: Whether the path marks the id as custom.
     """
 
     operation: AreaOperation
@@ -39,7 +39,7 @@ class AreaTarget:
 
 
 PAGE = ["genesys", "resources", "storagetest.html"]
-"""Where the sample page is."""
+"""The path of the sample page."""
 
 _TABLED = frozenset({"GET", "POST", "DELETE"})
 

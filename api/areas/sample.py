@@ -32,7 +32,7 @@ _LABELS = {
 
 
 class SamplePage:
-    """Shows the page, and performs what its forms ask for.
+    """Shows the page, and performs the operations of its forms.
 
     Args:
         storage: Performs it.

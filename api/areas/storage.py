@@ -1,4 +1,4 @@
-"""What requests do to areas, by whichever page or path they ask for it."""
+"""The operations on areas, for the interface and for the sample page."""
 
 from __future__ import annotations
 
@@ -146,7 +146,7 @@ class Storage:
     ) -> AsyncIterator[bytes]:
         """Yield a listing whose texts are too long for memory, one text at a time.
 
-        What was erased since is left out.
+        Values erased meanwhile are left out.
         """
         opening = "{"
         for key, value in found:

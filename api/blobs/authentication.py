@@ -1,7 +1,7 @@
-"""Authentication of a request: from its token or its Shared Key to a grant.
+"""Authenticate a request: turn its token or its Shared Key into a grant.
 
-See docs/wire/blobs.md, sections 1 to 4. Pure modules verify everything; this one supplies what they compare
-with: the keys, the clock, the stored policies, and the address and protocol as a trusted proxy reports them.
+See docs/wire/blobs.md, sections 1 to 4. Pure modules verify everything; this one supplies their inputs: the
+keys, the clock, the stored policies, and the address and protocol as a trusted proxy reports them.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _CHALLENGE: Final = ("WWW-Authenticate", "SharedKey")
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """How requests reach the server: which proxies are believed, and about what."""
+    """How requests reach the server: the trusted proxies and their headers."""
 
     proxies: Networks
     forwarded: ExternalUrl
@@ -75,7 +75,7 @@ async def authenticate(
     keys: tuple[bytes, ...],
     inherited: str | None = None,
 ) -> Authenticated:
-    """Judge what a request brings as its credentials. Raises AzureError; never touches the resource itself.
+    """Verify a request's credentials. Raises AzureError; never reads the resource itself.
 
     `inherited` is the version of the batch that a request belongs to.
     """
@@ -113,7 +113,7 @@ async def verify_token(
 ) -> sas.Grant:
     """Check a token against the account's keys and the stored policies as they are now. Raises AzureError.
 
-    A refusal waits for the disk like any response: it, too, reveals the state.
+    A refusal waits until the state it depends on is durable, like any response.
     """
 
     def judge(state: State) -> sas.Grant | AzureError:

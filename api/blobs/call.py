@@ -1,4 +1,4 @@
-"""One request on its way through the interface: its names, its rights, and the response's common parts."""
+"""One authorized request: its names, its rights, and the response's common parts."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from retain.engine.blobs.conditions import Conditions
 XML: Final = ("Content-Type", "application/xml")
 MAX_RESULTS: Final = 5000
 AT_ONCE: Final = 250
-"""Items of a long answer that are worked on before other requests have their turn: 2 ms."""
+"""Items of a long answer that are processed before other requests run: 2 ms."""
 
 Value = TypeVar("Value")
 
@@ -32,7 +32,7 @@ _NUMBER: Final = re.compile("-?[0-9]+", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """What all requests share: the accounts' keys, host suffixes, the server's URL, trusted proxies."""
+    """Shared by all requests: the accounts' keys, host suffixes, the server's URL, trusted proxies."""
 
     keys_of: KeysOf
     host_suffixes: tuple[str, ...]
@@ -41,13 +41,13 @@ class Site:
 
 
 class PartServer(Protocol):
-    """What an operation that holds further requests needs of the interface."""
+    """The part of the interface that Blob Batch uses."""
 
     async def serve_part(self, request: Request, batch: Call) -> Response:
-        """Answer a request of a batch as if it had come alone; a refusal is an answer."""
+        """Answer a request of a batch like a single request; a refusal is an answer."""
 
     def refuse(self, error: AzureError, batch: Call) -> Response:
-        """Word a refusal as a whole answer."""
+        """Return a refusal as a complete answer."""
 
 
 class Call(NamedTuple):
@@ -106,7 +106,7 @@ class Call(NamedTuple):
         return (self.headers.get(name) or "").lower() == "true"
 
     async def computed(self, work: Callable[[], Value], items: int) -> Value:
-        """Return `work()`, which costs so many steps of some microseconds; of many of them in a thread."""
+        """Return `work()`, which takes this many steps of some microseconds; in a thread if they are many."""
         return work() if items <= AT_ONCE else await self.engine.compute(work)
 
     def max_results(self) -> int | None:

@@ -1,8 +1,8 @@
-"""Conditional headers (docs/wire/blobs.md, section 7), which Azure combines in its own way.
+"""Conditional headers (docs/wire/blobs.md, section 7), with Azure's rules for combinations.
 
-Writes are judged by the engine, in the same step that decides them; this module reads the headers into the
-engine's terms, refuses the combinations that a write may not have, and judges reads. Names carry a prefix
-where a request has several sets: `x-ms-source-` for a copy's source, `x-ms-blob-` for tags.
+The engine checks the conditions of writes, in the step that decides them. This module parses the headers,
+refuses combinations that a write may not have, and checks the conditions of reads. Names carry a prefix where
+a request has several sets: `x-ms-source-` for a copy's source, `x-ms-blob-` for tags.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def parse_conditions(header: Header, *, prefix: str = "", write: bool = False) -
 
 
 def check_read(conditions: Conditions, tick: int, modified: int, tags: Mapping[str, str]) -> None:
-    """Hold a read of an existing blob (its ETag, last write in ns and tags) against its conditions.
+    """Check the conditions of a read of an existing blob (its ETag, last write in ns and tags).
 
     Passes if IfMatch and IfUnmodifiedSince hold, and IfNoneMatch or IfModifiedSince does; absent ones do
     not count. Raises AzureError ConditionNotMet (412, or 304 for the last two, with the
@@ -95,8 +95,8 @@ def _etags(name: str, value: str | None, *, single: bool) -> ETags | None:
 def _date(name: str, value: str | None, *, write: bool) -> int | None:
     """Read a date.
 
-    A malformed one is ignored on a read (RFC 9110, section 13.1.3) and refused on a write: a condition that
-    was dropped there would cost data.
+    A malformed one is ignored on a read (RFC 9110, section 13.1.3) and refused on a write: an ignored
+    condition there could lose data.
     """
     if value is None:
         return None

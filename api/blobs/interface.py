@@ -1,4 +1,4 @@
-"""The blob interface: from a request to its operation, its sender, its handler, and to Azure's response."""
+"""The blob interface: find a request's operation, authenticate it, call its handler, and answer."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from retain.engine import EngineAccess, EngineError
 from retain.engine.blobs import queries
 
 FALLBACK_VERSION: Final = "2021-12-02"
-"""Named in answers to requests that were refused before their version was known."""
+"""The version named in answers to requests that were refused before their own was known."""
 
 _VARIANT: Final = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
 
@@ -44,7 +44,7 @@ _WRITES_TAGS: Final = frozenset(
 
 
 class _Place(NamedTuple):
-    """What the URL of a request says."""
+    """The parts of a request's URL."""
 
     address: Address
     query: Query
@@ -110,7 +110,7 @@ class BlobInterface:
         )
 
     async def serve_part(self, request: Request, batch: Call) -> Response:
-        """Answer a request of a batch as if it had come alone; a refusal is an answer."""
+        """Answer a request of a batch like a single request; a refusal is an answer."""
         headers = request.joined_headers()
         version = batch.version
         try:
@@ -120,7 +120,7 @@ class BlobInterface:
         return self._finished(response, headers, version)
 
     def refuse(self, error: AzureError, batch: Call) -> Response:
-        """Word a refusal as a whole answer."""
+        """Return a refusal as a complete answer."""
         return self._finished(self._refused(error), {}, batch.version)
 
     def _worded(self, request: Request, error: Exception) -> Response:
@@ -134,7 +134,7 @@ class BlobInterface:
         )
 
     def _place(self, request: Request, headers: Mapping[str, str], batch: Call | None = None) -> _Place:
-        """Read the URL; refuse what no header may hold (HTTP/2 lets it through)."""
+        """Parse the URL; refuse characters that no header may contain (HTTP/2 admits them)."""
         if _CONTROL.search("".join(headers.values())) is not None:
             raise invalid_header(*next(pair for pair in headers.items() if _CONTROL.search(pair[1])))
         query = parse_query(request.raw_query)
@@ -149,7 +149,7 @@ class BlobInterface:
     async def _serve(
         self, request: Request, place: _Place, batch: Call | None = None
     ) -> tuple[str, Response]:
-        """Authenticate, then authorize, then look.
+        """Authenticate, then authorize, then read the resource.
 
         Without the right to a resource, a response does not reveal whether it exists.
         """
@@ -241,7 +241,7 @@ class BlobInterface:
     def _finished(
         self, response: Response, headers: Mapping[str, str], version: str, request: Request | None = None
     ) -> Response:
-        """Add what every answer carries; `request` learns its id."""
+        """Add the headers of every answer; set the id of `request`."""
         request_id = ""
         for name, value in response.headers:
             if name == "x-ms-request-id":
@@ -259,7 +259,7 @@ class BlobInterface:
 
 
 def _check_part(operation: Operation, address: Address, batch: Call) -> None:
-    """Refuse what a batch may not hold. Raises AzureError InvalidInput."""
+    """Refuse operations that a batch may not contain. Raises AzureError InvalidInput."""
     if operation not in _MAY_BE_IN_A_BATCH:
         raise AzureError("InvalidInput", message="A batch holds Delete Blob and Set Blob Tier only.")
     if batch.address.container not in (None, address.container):
@@ -275,7 +275,7 @@ def _host(request: Request, headers: Mapping[str, str]) -> str:
 
 
 def _with_tags(operation: Operation, query: Query, headers: Mapping[str, str]) -> bool:
-    """Return whether an operation reads or writes tags along, which needs a permission of its own."""
+    """Return whether an operation also reads or writes tags, which needs a separate permission."""
     if operation is Operation.LIST_BLOBS:
         return "tags" in included(query)
     if operation not in _WRITES_TAGS:

@@ -31,7 +31,7 @@ ACCOUNT: Final[Table] = {
     **_ANYWHERE,
     **_rows("", "list", {"GET": Op.LIST_CONTAINERS}),
     **_rows("", "batch", {"POST": Op.SUBMIT_BATCH}),
-    # JavaScript's client takes an account that is named in the path for a container.
+    # JavaScript's client treats an account named in the path as a container.
     **_rows("container", "batch", {"POST": Op.SUBMIT_BATCH}),
     **_rows("", "blobs", {"GET": Op.FIND_BLOBS}),
     **_rows("service", "properties", {"GET": Op.GET_SERVICE_PROPERTIES, "PUT": Op.SET_SERVICE_PROPERTIES}),

@@ -1,8 +1,8 @@
-"""What each operation takes: the headers and query parameters it honours, and those that change nothing.
+"""The headers and query parameters of each operation: those with an effect, and those without.
 
-A name that is neither is refused before anything is done. A client that asks for something, a condition or a
-key, and is answered 201 must be able to rely on it. Headers outside `x-ms-` that are no conditions (Accept,
-User-Agent) are HTTP's own and not looked at here; nor are the parameters of a token.
+A name that is neither is refused before anything is done. A client that sends a condition or a key and is
+answered 201 must be able to rely on it. Headers outside `x-ms-` that are not conditions (Accept, User-Agent)
+are HTTP's own and not checked here; nor are the parameters of a token.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ HEADERS: Final[dict[Op, frozenset[str]]] = {
     Op.LEASE_BLOB: _LEASING | _CONDITIONS | {"x-ms-if-tags"},
     Op.BREAK_BLOB_LEASE: _LEASING | _CONDITIONS | {"x-ms-if-tags"},
 }
-"""The headers that each operation honours, in lower case; `x-ms-meta-` means all that begin so."""
+"""The supported headers of each operation, in lower case; `x-ms-meta-` means all that begin so."""
 
 _COMMON_HEADERS: Final = frozenset(
     {
@@ -107,7 +107,7 @@ _COMMON_HEADERS: Final = frozenset(
         "x-ms-date",
         "x-ms-client-request-id",
         "x-ms-return-client-request-id",
-        # Which kind of access a bearer token is used for; there are no bearer tokens here.
+        # The kind of access of a bearer token; there are no bearer tokens here.
         "x-ms-file-request-intent",
         "x-ms-useragent",
     }
@@ -116,7 +116,7 @@ _COMMON_HEADERS: Final = frozenset(
 HARMLESS_HEADERS: Final[dict[Op, frozenset[str]]] = {
     # Python sends a blob's metadata with each of its blocks, and once more with the list that sets it.
     Op.PUT_BLOCK: frozenset({METADATA_PREFIX}),
-    # How fast to bring a blob back from the archive: all blobs are on the same disk.
+    # The speed of restoring a blob from the archive: all blobs are on the same disk.
     Op.SET_BLOB_TIER: frozenset({"x-ms-rehydrate-priority"}),
     Op.COPY_BLOB: frozenset({"x-ms-rehydrate-priority"}),
     # Nothing is ever copied in the background.
@@ -133,7 +133,7 @@ HARMLESS_VALUES: Final[dict[str, frozenset[str]]] = {
     "x-ms-deny-encryption-scope-override": frozenset({"false"}),
     "x-ms-default-encryption-scope": frozenset({"$account-encryption-key"}),
 }
-"""Values that ask for what is so anyway."""
+"""Values that request the default behaviour."""
 
 _VERSION_OF_BLOB: Final = frozenset({"snapshot", "versionid"})
 _PAGE: Final = frozenset({"prefix", "marker", "maxresults", "include"})
@@ -158,14 +158,14 @@ PARAMETERS: Final[dict[Op, frozenset[str]]] = {
     Op.LEASE_BLOB: _VERSION_OF_BLOB,
     Op.BREAK_BLOB_LEASE: _VERSION_OF_BLOB,
 }
-"""The query parameters that each operation honours, in lower case."""
+"""The supported query parameters of each operation, in lower case."""
 
 _COMMON_PARAMETERS: Final = frozenset({"restype", "comp", "api-version", "timeout"})
 
 HARMLESS_PARAMETERS: Final[dict[Op, frozenset[str]]] = {
     # Every copy has finished before it was answered, whatever its id.
     Op.ABORT_COPY: frozenset({"copyid"}),
-    # Searches know current blobs only; there are no versions to include.
+    # Searches return current blobs only; there are no versions to include.
     Op.FIND_BLOBS: frozenset({"include"}),
     Op.FIND_BLOBS_IN_CONTAINER: frozenset({"include"}),
 }
@@ -187,7 +187,7 @@ _TAKEN_PARAMETERS: Final = {
 
 
 def check_request(operation: Op, headers: Mapping[str, str], query: Query) -> None:
-    """Refuse a request that asks for what its operation does not do. Empty values ask for nothing.
+    """Refuse a request for an effect that its operation does not have. Empty values are ignored.
 
     Raises AzureError UnsupportedHeader, ConditionHeadersNotSupported or UnsupportedQueryParameter, naming it.
     """

@@ -1,4 +1,4 @@
-"""How entries of the engine look in response headers (docs/wire/blobs.md, section 5.3)."""
+"""Entries of the engine in the form of response headers (docs/wire/blobs.md, section 5.3)."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 """The console: pages for administrators, auditors and data-protection officers, under /console.
 
-What a page shows or does comes from `api.admin`, the engine and the interfaces' grammar; here are routes,
-forms, sessions, roles and templates.
+Pages use `api.admin`, the engine and the interfaces' parsers; this package has routes, forms, sessions, roles
+and templates.
 """

@@ -1,4 +1,4 @@
-"""The console as a blueprint: the table of routes, each behind the guard that its roles ask for."""
+"""The console as a blueprint: the table of routes, each behind the guard for its roles."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from retain.api.web.health import plain_refusal
 from retain.engine import EngineError
 
 GROUPS = ("", "Data", "Access", "Evidence", "Operation")
-"""The rail's headings, in order; what has none comes first."""
+"""The rail's headings, in order; entries without one come first."""
 API = "/console/api/"
 
 
@@ -52,7 +52,7 @@ def console_blueprint(desk: Desk, routes: Sequence[Route] = ROUTES) -> Blueprint
 
 
 def _prepare(app: Any, desk: Desk) -> None:
-    # Sessions end with the process; so may what signs their cookies.
+    # Sessions end with the process; so the key that signs their cookies may be random.
     app.secret_key = desk.engine.entropy(32).hex()
     desk.cookie.init_app(app)
     desk.guest.init_app(app)

@@ -1,4 +1,4 @@
-"""One request to the console, and the answers a page gives: a page, or the way to another."""
+"""One request to the console, and its answers: a page, or a redirect to another."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ _NEXT_MAX: Final = 2000
 
 
 Rail = Callable[[Role | None], list[tuple[str, list[tuple[str, Nav]]]]]
-"""What the rail shows to a role: headings, each with its entries and their paths."""
+"""Returns the rail for a role: headings, each with its entries and their paths."""
 
 
 class PageCall:
-    """A request, its caller, and what pages need to respond.
+    """A request, its caller, and the means to respond.
 
     Attributes:
-        desk: What the pages of this server share.
+        desk: The objects that the pages of this server share.
         asked: The request in the form that the interfaces use.
         session: The caller's session; None if not signed in.
         now: The engine's present, in nanoseconds since the epoch.
@@ -59,11 +59,11 @@ class PageCall:
             desk.sessions.close(self.session.id)
             self.session = None
 
-    # Who asks
+    # The caller
 
     @property
     def caller(self) -> Caller:
-        """The signed-in caller. To be used only where the route requires a role."""
+        """The signed-in caller. Use it only if the route requires a role."""
         assert self.session is not None
         return self.session.caller
 
@@ -83,7 +83,7 @@ class PageCall:
         return UTC if self.session is None else self.session.zone
 
     def sign_in(self, caller: Caller, role: Role, zone: tzinfo, at_most_s: float = float("inf")) -> None:
-        """Begin a session, and have the browser forget the one it had."""
+        """Begin a session, and end the browser's earlier one."""
         if self.session is not None:
             self.desk.sessions.close(self.session.id)
         self.session = self.desk.sessions.open(caller, role, zone, at_most_s)
@@ -97,7 +97,7 @@ class PageCall:
             self.session = None
         self.desk.cookie.logout_user()
 
-    # What was sent
+    # The request
 
     @property
     def args(self) -> MultiDict[str, str]:
@@ -125,11 +125,12 @@ class PageCall:
         return bound is not None and self.desk.csrf.proves(bound, token)
 
     def _bound(self) -> str | None:
-        """Return what forms are bound to: the session, or a browser's cookie before there is one."""
+        """Return the id that forms are bound to: that of the session, or of the cookie before sign-in.
+        """
         return self.session.id if self.session is not None else self.desk.guest.load_user().auth_id
 
     def csrf_token(self) -> str:
-        """Return what a form sends along; a browser that is not signed in gets a cookie to go with it."""
+        """Return the form's token; a browser that is not signed in gets a matching cookie."""
         bound = self._bound()
         if bound is None:
             bound = self.desk.engine.entropy(32).hex()
@@ -144,11 +145,11 @@ class PageCall:
         return self.desk.external.base(self.asked)
 
     def url(self, path: str) -> str:
-        """Return a path of this server as the client must ask for it, with a proxy's prefix."""
+        """Return a path of this server for the client, with a proxy's prefix."""
         return f"{urlsplit(self.base).path}{path}"
 
     def rail(self) -> list[tuple[str, list[tuple[str, Nav]]]]:
-        """Return what the rail shows: headings, each with its entries and their paths."""
+        """Return the rail: headings, each with its entries and their paths."""
         return self._rail(self.role)
 
     def page(
@@ -202,13 +203,13 @@ class PageCall:
         return response
 
     def go(self, path: str, note: Notice | None = None) -> Response:
-        """Send the browser to another page, which says `note`."""
+        """Redirect the browser to another page, which shows `note`."""
         if note is not None and self.session is not None:
             self.session.say(note)
         return self.answer("", 303, "text/plain;charset=utf-8", {"Location": self.url(path)})
 
     def to_sign_in(self) -> Response:
-        """Send the browser to the sign-in page, and from there back to here."""
+        """Redirect the browser to the sign-in page, and from there back to this page."""
         here = quart_request.full_path.rstrip("?") if quart_request.method in ("GET", "HEAD") else HOME
         return self.go(f"{SIGN_IN}?next={quote(here, safe='/')}" if here != HOME else SIGN_IN)
 

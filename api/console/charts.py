@@ -1,4 +1,4 @@
-"""Bars for the coming days: the numbers of an SVG, which the template draws and puts words around."""
+"""Bars for the coming days: the numbers of an SVG, which the template draws and labels."""
 
 from __future__ import annotations
 

@@ -21,21 +21,21 @@ from retain.engine import Engine
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Desk:
-    """What all pages of one server share; created once beside the application.
+    """The objects shared by all pages of one server; created once beside the application.
 
     Attributes:
         engine: The open data folder.
         config: The whole configuration.
         administration: The actions that the command line calls, too.
         identity: Authenticates callers, with the interfaces' own throttling of failed logins.
-        external: How clients reach this server.
+        external: Returns the URL by which clients reach this server.
         sessions: The sessions of signed-in users.
         cookie: The session's cookie.
         guest: The cookie of a browser that is not signed in.
         csrf: Makes and checks forms' tokens.
         templates: The pages.
         settings: Reads earlier versions of settings.
-        traffic: How many requests were answered lately.
+        traffic: Recent request rates.
         evidence: Reads the journal for pages, and runs long work.
         emptyings: Containers that are being emptied.
     """

@@ -1,4 +1,4 @@
-"""What the console says when it cannot answer with what was asked for."""
+"""The console's error pages."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ UNPROVEN: Final = _Words(
 def error_page(
     call: PageCall, status: int, *, allow: str | None = None, detail: str | None = None
 ) -> Response:
-    """Return the page for `status`; `detail` takes the place of the usual sentence."""
+    """Return the page for `status`; `detail` replaces the usual sentence."""
     words = _WORDS.get(status) or _Words("This did not work", "Nothing was changed.")
     return _page(call, status, words.title, detail or words.text, {"Allow": allow} if allow else {})
 
@@ -59,7 +59,7 @@ def unproven(call: PageCall) -> Response:
 
 
 def refusal(call: PageCall, error: EngineError) -> Response:
-    """Return the page for what the engine refuses and no page has a better place for."""
+    """Return the page for a refusal of the engine that no other page shows."""
     status = status_of(error)
     message = f"{error.message[:1].upper()}{error.message[1:]}."
     title = "There is nothing here" if status == 404 else "This was refused"

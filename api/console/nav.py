@@ -10,9 +10,9 @@ class Nav:
     """A route's entry in the rail.
 
     Attributes:
-        label: What it is called there.
+        label: Its label there.
         icon: One of the macro `icon`.
-        group: Under which heading: empty, Data, Access or Evidence.
+        group: Its heading: empty, Data, Access or Evidence.
     """
 
     label: str

@@ -1,4 +1,4 @@
-"""Puts the console together: what its pages share, and the routes."""
+"""Assemble the console: the objects that its pages share, and the routes."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def open_console(
 ) -> Blueprint:
     """Return the console's blueprint. All users are signed out: sessions are in memory.
 
-    Templates are compiled here, in the thread that makes the pages, and not during the first request.
+    Templates are compiled here, in the thread that creates the pages, and not during the first request.
     """
     desk = desk_of(engine, config, administration, identity, traffic)
     for name in desk.templates.list_templates():
@@ -41,7 +41,7 @@ def open_console(
 def desk_of(
     engine: Engine, config: Config, administration: Administration, identity: Identity, traffic: Traffic
 ) -> Desk:
-    """Return what the pages share."""
+    """Return the objects that the pages share."""
     longest_s = config.console.session_hours * 3600
     secure = is_secure(config.server)
     evidence = Evidence(engine, administration.checkpoints.trail)

@@ -11,7 +11,7 @@ from retain.engine.audit.log import CAUSES, INTERFACES, VERBS, name_of
 from retain.engine.audit.receipts import Gone, Proven, Receipt, Verdict
 from retain.engine.core.time import timestamp
 
-_NAMESPACE = ' xmlns="http://www.w3.org/2000/svg"'  # HTML needs none
+_NAMESPACE = ' xmlns="http://www.w3.org/2000/svg"'  # HTML needs no closing tag here
 _PARTS = tuple(
     f"/* --- {name}"
     for name in (
@@ -33,7 +33,7 @@ _INTERFACES = {int(number): name for name, number in INTERFACES.items()}
 
 
 def facts_of(verdict: Verdict) -> dict[str, Any]:
-    """Return what a receipt proves, as JSON values."""
+    """Return the facts that a receipt proves, as JSON values."""
     ended = [one.content for one in verdict.records if one.content is not None]
     if verdict.erased and ended:
         last = max(gone.done or 0 for gone in ended)
@@ -87,7 +87,7 @@ def _state(gone: Gone | None, size: int) -> str:
 
 def page(value: Receipt, verdict: Verdict) -> str:
     """Return the receipt as a page without scripts; the proof is embedded as data that no browser runs."""
-    from markupsafe import Markup  # other commands of `retain audit` do without
+    from markupsafe import Markup  # other commands of `retain audit` do not need it
 
     from retain.api.html.rendering import environment
 

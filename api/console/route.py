@@ -1,4 +1,4 @@
-"""A route of the console, as data: the table of them makes the routing, the rail, and the tests."""
+"""A route of the console, as data: routing, the rail and the tests use the table of routes."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ class Route:
         path: In Quart's form, such as `/console/containers/<tenant>/<container>`.
         view: The handler.
         methods: HTTP methods; `GET` includes `HEAD`.
-        roles: Who may use it; None for everybody, signed in or not.
+        roles: The roles that may use it; None for everybody, signed in or not.
         nav: Its entry in the rail, if it has one.
-        live: Requested by a page in the background, which keeps no session alive.
+        live: Requested by a page in the background; does not keep a session alive.
     """
 
     path: str
@@ -39,5 +39,5 @@ class Route:
 
     @property
     def changes(self) -> bool:
-        """Whether it changes something, so that a form must prove where it comes from."""
+        """Whether it changes something, so that a form must prove its origin."""
         return not {"GET"}.issuperset(self.methods)

@@ -1,7 +1,7 @@
 """The table of the console's routes: which page answers which path, and for which roles.
 
-Each page module states its own routes; here they are put together. The routing, the rail and the tests are
-made from this table.
+Each page module defines its routes; this module combines them. Routing, the rail and the tests use this
+table.
 """
 
 from __future__ import annotations

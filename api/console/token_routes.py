@@ -1,7 +1,7 @@
-"""`/console/api/tokens`: what the page *Generate SAS tokens* does, for programs and for the page itself.
+"""`/console/api/tokens`: the actions of the page *Generate SAS tokens*, for programs and for the page itself.
 
-JSON in and out. The caller is an administrator of the console. A request with a body must
-say that it is JSON, which no other site's form can (a browser asks before it does).
+JSON in and out. The caller is an administrator of the console. A request with a body must declare it as JSON,
+which another site's form cannot (browsers send a preflight).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ WORDS_OF: Final[Mapping[int, Mapping[str, str]]] = {
     429: {"code": "too-many-attempts", "reason": "throttled"},
     503: {"code": "unavailable", "reason": "identity-keys"},
 }
-"""The code and reason of a refusal of who is calling, by its status."""
+"""Code and reason of a refused caller, by status."""
 
 Fields = Mapping[str, Any]
 

@@ -1,4 +1,4 @@
-"""How many requests the interfaces answered lately, from the counters that `/metrics` shows."""
+"""Recent request rates of the interfaces, from the counters of `/metrics`."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ import trio
 from retain.api.web.metrics import Counters, Totals
 
 WINDOW_S: Final = 300.0
-"""How long ago the picture should be that the present is compared with."""
+"""Age in seconds of the values that the present ones are compared with."""
 APART_S: Final = 15.0
-"""Pictures are taken no oftener."""
+"""Least seconds between two recordings of values."""
 _NONE: Final = Totals(0, 0, ())
 
 
@@ -25,9 +25,9 @@ class InterfaceTraffic:
     Attributes:
         name: Its name.
         per_second: Requests a second.
-        refused: Which share of them was refused, 0 to 1.
-        median: In how many seconds half of them were answered, at most; None without any.
-        slowest: In how many seconds all but the slowest hundredth were, at most; None without any.
+        refused: The share of refused ones, 0 to 1.
+        median: An upper bound of their median duration in seconds; None without any.
+        slowest: An upper bound of their 99th percentile in seconds; None without any.
     """
 
     name: str
@@ -42,8 +42,8 @@ class Rates:
     """All interfaces.
 
     Attributes:
-        seconds: For how long a time.
-        rows: One for each interface that was asked anything since the start.
+        seconds: The period.
+        rows: One for each interface with requests since the start.
     """
 
     seconds: float

@@ -21,7 +21,7 @@ PREFIXES = ("mobileservices", "Storage")
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """What a URL points to.
+    """The target of a URL.
 
     Attributes:
         application: The application's id.
@@ -53,7 +53,7 @@ class Address:
 
 @dataclass(frozen=True, slots=True)
 class Me:
-    """The neighbouring service that returns the client's own name (docs/wire/settings.md, section 9).
+    """The related service that returns the caller's own name (docs/wire/settings.md, section 9).
 
     Attributes:
         application: The application's id.

@@ -1,4 +1,4 @@
-"""Earlier versions of a settings document: read from the journal, for those who may read all of it."""
+"""Earlier versions of a settings document: read from the journal, for callers who may read all of it."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ class History:
 
     Args:
         engine: Where settings are kept.
-        policy: What the operator allows.
-        trail: Where the journal's records are; one of its own where none is given.
+        policy: The operator's policy.
+        trail: The places of the journal's records; created if none is given.
     """
 
     def __init__(self, engine: EngineAccess, policy: SettingsPolicy, trail: Trail | None = None) -> None:
@@ -36,7 +36,7 @@ class History:
         self._one = trio.CapacityLimiter(1)
 
     async def past(self, asker: Asker, place: Place, path: Path = ()) -> tuple[Document, list[Version]]:
-        """Return the document as it is now, and its versions that are kept, oldest first.
+        """Return the present document and its stored versions, oldest first.
 
         Raises:
             NotFound: There is no such document.
@@ -50,7 +50,7 @@ class History:
         if self._one.statistics().tasks_waiting >= HISTORY_WAITING_MAX:
             raise TooManyWaiting
         engine = self._engine
-        durable = engine.statistics().durable  # which is for the Trio thread to ask
+        durable = engine.statistics().durable  # only the Trio thread may read the state
 
         def read() -> list[Version]:
             return versions(kept_events(self._trail, document, durable))
@@ -58,11 +58,11 @@ class History:
         return document, await trio.to_thread.run_sync(read, limiter=self._one)
 
     async def earlier(self, asker: Asker, place: Place, path: Path, revision: int) -> tuple[Any, Document]:
-        """Return the target's value at its own level in an earlier revision, and the document as it is now.
+        """Return the target's value at its own level in an earlier revision, and the present document.
 
         Raises:
             NotFound: The revision is not stored, or had no value there.
-            Forbidden: The role lists of then or of now do not let this caller read it.
+            Forbidden: The former or the present role lists do not permit this caller to read it.
             TooManyWaiting: Too many read history.
         """
         document, found = await self.past(asker, place, path)

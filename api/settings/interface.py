@@ -1,4 +1,4 @@
-"""The interface itself: a request in, who asks and for what, an answer out."""
+"""The interface: authenticate a request, select its operation, and answer."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class Settings:
         if isinstance(address, Me):
             return self._me(request, address, caller)
         if caller.method is Method.ANONYMOUS and address.level is not Level.GLOBAL:
-            # An anonymous user has no settings.
+            # An anonymous caller has no settings.
             raise self._identity.challenge("credentials needed")
         asker = self._asker(caller)
         reading = request.method in {"GET", "HEAD"}
@@ -86,7 +86,7 @@ class Settings:
         return await self._writer.answer(request, wanted, caller)
 
     def _judge(self, request: Request, asker: Asker) -> Callable[[], Awaitable[None]]:
-        """Return the check before each delivery of a response that waits: whether the caller still may.
+        """Return the check before each delivery of a waiting response: whether the caller still has access.
 
         Raises, when called:
             IdentityError: The credential has expired or was revoked, or gives another name or other roles.
@@ -109,15 +109,15 @@ class Settings:
     def _token(self, request: Request) -> HeaderFields:
         """Return a CSRF token, which SAP's clients fetch before they write.
 
-        See docs/wire/settings.md, section 9. Any token is accepted, and none is required: a browser never
-        sends on its own what authenticates these clients.
+        See docs/wire/settings.md, section 9. Any token is accepted, and none is required: browsers do not
+        send these clients' credentials automatically.
         """
         if (request.header("X-CSRF-Token") or "").lower() != "fetch":
             return ()
         return [("X-CSRF-Token", self._engine.entropy(16).hex())]
 
     def _me(self, request: Request, me: Me, caller: Caller) -> Response:
-        """Return the caller's identity, in the words of SCIM (RFC 7643 section 4.1)."""
+        """Return the caller's identity in SCIM format (RFC 7643 section 4.1)."""
         if request.method not in {"GET", "HEAD"}:
             raise MethodNotAllowed(ME_METHODS[1])
         if self._config.applications and me.application not in self._config.applications:

@@ -1,4 +1,4 @@
-"""JSON texts from clients, read strictly (docs/wire/settings.md, section 6; RFC 8259, I-JSON RFC 7493)."""
+"""JSON texts from clients, parsed strictly (docs/wire/settings.md, section 6; RFC 8259, I-JSON RFC 7493)."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ async def json_text(engine: EngineAccess, value: Any) -> bytes:
 
 
 def parse(data: bytes, max_depth: int) -> EncodedValue:
-    """Return the value of a JSON text, in slices: others are served meanwhile if a thread runs it.
+    """Return the value of a JSON text, parsed in slices: in a thread, it does not block other requests.
 
     Args:
         data: The text, UTF-8.

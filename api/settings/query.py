@@ -1,4 +1,4 @@
-"""The query of a request: one original parameter, and Retain's own, which original clients never send."""
+"""The query of a request: the original parameter, and additions, which original clients never send."""
 
 from __future__ import annotations
 

@@ -31,15 +31,15 @@ from retain.engine.state import State
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What a read is about.
+    """A read request.
 
     Attributes:
-        asker: Who reads.
-        place: Which level document.
-        path: Where in it.
+        asker: The caller.
+        place: The level document.
+        path: The path in it.
         query: The parameters.
-        headers: What the answer carries beside its own.
-        judge: Asks again whether the caller may still read, before each delivery of an answer that waited.
+        headers: Additional headers of the answer.
+        judge: Checks before each delivery of a waiting answer that the caller may still read.
         lifetime_s: Seconds until the caller's credential ends.
 
     """
@@ -115,7 +115,7 @@ class SettingsReader:
         return ReadResult(list(found.value), f"{found.tag}~keys")
 
     async def _changed(self, request: Request, wanted: Wanted, conditions: Preconditions) -> ReadResult:
-        """Return the value when it differs from the client's, or after the time the client wants to wait."""
+        """Return the value once it differs from the client's, or after the requested wait."""
         places = places_concerned(wanted.place, merged=wanted.query.merged)
         with self._watchers.watch(places, wanted.asker.name) as watch:
             watch.arm()
@@ -151,7 +151,7 @@ class SettingsReader:
         return find
 
     async def _versions(self, wanted: Wanted) -> Response:
-        """Return the versions that changed the target, newest first: who, when and how; never a value."""
+        """Return the versions that changed it, newest first: author, time, method; never a value."""
         document, found = await self._history.past(wanted.asker, wanted.place, wanted.path)
         rows = [
             {

@@ -15,7 +15,7 @@ from retain.engine import EngineError, Forbidden, NotFound
 from retain.engine.settings.queries import ReadResult
 
 HEARTBEAT_S = 20.0
-"""Silence beyond this makes proxies close a connection; a comment line keeps it open."""
+"""Proxies close connections that are silent for longer; a comment line keeps them open."""
 
 LIFETIME_S = 3600.0
 """After this a stream ends, so that credentials are shown again; the client reconnects with Last-Event-ID by
@@ -89,7 +89,7 @@ class ChangeStream:
         return _event("value", found.tag, await self._text(found.value))
 
     async def _beat(self) -> bytes:
-        """Keep the connection open, unless the right to it was withdrawn or the credential has expired."""
+        """Keep the connection open, unless access was withdrawn or the credential has expired."""
         if self._ends is not None and trio.current_time() >= self._ends:
             return _BEAT
         return await self._event()
@@ -113,7 +113,7 @@ def change_stream(
 
     Args:
         watching: Wakes the stream.
-        find: Finds the present value, having judged the caller anew.
+        find: Finds the present value, after a new check of the caller.
         text: Writes a value as JSON.
         known: The tag that the client has.
         lifetime_s: Seconds until the caller's credential ends.

@@ -1,4 +1,4 @@
-"""Whole applications as one JSON document: out, in, and what an import would change. Pure."""
+"""Whole applications as one JSON document: export, import, and an import's differences. Pure."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ class DocumentChange:
     """One change between two values of a place.
 
     Attributes:
-        place: Which level document.
-        path: Where in it.
-        old: What was there; `MISSING` if nothing.
-        new: What will be there; `MISSING` if nothing.
+        place: The level document.
+        path: The path in it.
+        old: The present value; `MISSING` if none.
+        new: The new value; `MISSING` if none.
 
     """
 

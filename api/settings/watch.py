@@ -1,4 +1,4 @@
-"""Waiting for changes: who watches a document is woken by the commits that change it, and by no others."""
+"""Wait for changes: a watcher of a document is woken by the commits that change it, and by no others."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Watch:
         self._changed = start
 
     def arm(self) -> None:
-        """Count changes from here on. Read the documents after this, not before."""
+        """Count changes from now on. Read the documents after this, not before."""
         if self._changed.is_set():
             self._changed = trio.Event()
 
@@ -35,7 +35,7 @@ class Watch:
 class Watchers:
     """All watchers of an engine, at most `limit`, and at most `per_user` of one user.
 
-    A commit costs as much as it has changes, however many watch.
+    The cost of a commit depends on its changes, not on the number of watchers.
     """
 
     def __init__(self, engine: EngineAccess, limit: int, per_user: int) -> None:
@@ -56,7 +56,7 @@ class Watchers:
         """Watch `places` until the block is left.
 
         Raises:
-            TooManyWaiting: There is no room for another watcher, or not for another of this user.
+            TooManyWaiting: There are too many watchers, in all or of this user.
         """
         if self._count >= self._limit or self._users.get(user, 0) >= self._per_user:
             raise TooManyWaiting

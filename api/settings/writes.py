@@ -1,4 +1,4 @@
-"""POST, PUT, PATCH and DELETE: the body read, the command made, the answer worded."""
+"""POST, PUT, PATCH and DELETE: read the body, build the command, and answer."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ JSON_PATCH = "application/json-patch+json"
 
 
 class SettingsWriter:
-    """Does writes.
+    """Handles writes.
 
     Args:
         engine: Where settings are kept.
-        policy: What the operator allows.
-        reader: For earlier versions.
+        policy: The operator's policy.
+        reader: Reads earlier versions.
         max_body_bytes: Longest body.
 
     """
@@ -109,7 +109,7 @@ class SettingsWriter:
 def _media_type(request: Request) -> str:
     """Return the body's type, JSON if it has none.
 
-    UTF-8 is the only charset, and no content coding is undone: a small body could become a bomb.
+    UTF-8 is the only charset, and no content coding is decoded: a small body could expand to a huge one.
 
     Raises:
         UnsupportedBody: Another charset, or a content coding.

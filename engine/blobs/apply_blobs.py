@@ -1,4 +1,4 @@
-"""How events about blobs change the slice. Total: an event about a missing blob changes nothing."""
+"""Apply events about blobs to the slice. Total: an event about a missing blob changes nothing."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def _write(
     old = container.blobs.get(event.blob)
     entry = BlobEntry(
         resource=event.resource,
-        # An equal number that is one object for both costs a million entries 32 MB less.
+        # Sharing one object for both equal numbers saves 32 MB for a million entries.
         created=event.modified if event.created == event.modified else event.created,
         modified=event.modified,
         seq=stamp.seq,
@@ -158,7 +158,7 @@ def _drop_staged(
     before: int,
     kept: frozenset[int] = frozenset(),
 ) -> None:
-    """Remove what is staged under the name in records before `before`.
+    """Remove the blocks staged under the name in records before `before`.
 
     Blocks in `kept` remain, as part of the blob.
     """

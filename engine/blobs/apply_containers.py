@@ -1,4 +1,4 @@
-"""How events about containers and accounts change the slice.
+"""Apply events about containers and accounts to the slice.
 
 Total: an event about something that no longer exists changes nothing.
 """

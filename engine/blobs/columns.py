@@ -1,8 +1,8 @@
 """Runs of plain blobs as rows of a snapshot, and back.
 
 By far the most blobs are recordings that were written once: no tier, copy or lease, and as many tags and
-metadata as the ones before and after. Runs of these stand in columns: msgpack, `map` and `zip` then make
-a million of them without a step in Python for each.
+metadata as the ones before and after. Runs of these are stored in columns: msgpack, `map` and `zip` then
+create a million of them without a step in Python for each.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from retain.journal import Payload
 RUN = 128
 """Most blobs in one row: with the longest names, metadata and tags it stays far below a block's bound."""
 SHORT = 8
-"""Fewer than these are not worth columns."""
+"""Fewer blobs than this are not stored in columns."""
 _PLAIN = (None, None, None, None, 0)
-"""What follows the tags of an entry that was written once: no tier, when that was set, copy, lease; and no
-later change of metadata."""
+"""The fields after the tags of an entry that was written once: no tier, when that was set, copy, lease; and
+no later change of metadata."""
 _ON_DISK = ("address", "size")
 _PAYLOAD = ("name", "key", "size", "md5", "sha256")
 
 
 class Shape(NamedTuple):
-    """What the blobs of one run have in common.
+    """The common properties of the blobs in one run.
 
     Attributes:
         files: Their bodies are payload files; else they lie in their records.
@@ -49,7 +49,7 @@ class Shape(NamedTuple):
 
 
 class Blobs(NamedTuple):
-    """What a row of columns holds.
+    """The contents of a row of columns.
 
     Attributes:
         names: Their names.
@@ -137,7 +137,7 @@ def blobs_of(row: Sequence[Any]) -> Blobs:
         zip(*pairs, strict=True) if pairs else repeat(()),
         *map(repeat, _PLAIN),
     )
-    # The fields of a named tuple, without the call in Python that it would be to name them.
+    # The fields of a named tuple, without a Python call for each access.
     entries = map(tuple.__new__, repeat(BlobEntry), zip(*columns, strict=False))
     return Blobs(names, entries, bodies[0] if shape.files else ())
 

@@ -1,8 +1,8 @@
 """The commands on blobs; those on containers and accounts are in `container_commands`.
 
-Names, header values, tags and XML are validated before they come here; a command carries everything random
-(`resource`) and every policy. Refusals, by class and `reason`, beside the shared `StorageFull`,
-`StorageFailed` and `TooLarge(batch)`:
+Names, header values, tags and XML are validated earlier; a command carries all random bytes (`resource`) and
+policies. Refusals, by class and `reason`, beside the shared `StorageFull`, `StorageFailed` and
+`TooLarge(batch)`:
 
 ==================  ======================  =========================================================
 class               reason                  when
@@ -56,7 +56,7 @@ Result = TypeVar("Result")
 
 
 class BlockSource(IntEnum):
-    """Where a block list takes a block from. In records: numbers never move."""
+    """The place from which a block list takes a block. In records: numbers never change."""
 
     LATEST = 0
     COMMITTED = 1
@@ -69,7 +69,7 @@ class BlobCommand(ContainerCommand[Result], Generic[Result]):
 
     Attributes:
         name: A valid blob name.
-        conditions: What must hold.
+        conditions: Its conditions.
 
     """
 
@@ -180,6 +180,6 @@ class LeaseBlob(BlobCommand[Leased]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeleteBlob(BlobCommand[None]):
-    """Delete a blob, and what is staged under its name."""
+    """Delete a blob, and the blocks staged under its name."""
 
     FREES_SPACE: ClassVar[bool] = True

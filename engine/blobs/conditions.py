@@ -1,7 +1,8 @@
-"""The conditions of a write, checked inside the decision, so that nothing happens between check and write.
+"""The conditions of a write, checked inside the decision, so that nothing changes between check and write.
 
-Which headers may stand together, and how a read answers, is the interface's business (docs/wire/blobs.md,
-section 7); here is only what a write, a delete or a container operation demands of the thing as it is.
+The interface decides which headers may be combined, and how a read answers (docs/wire/blobs.md, section 7).
+This module only checks the conditions of a write, a delete or a container operation against the present
+entry.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from retain.engine.core.time import SECOND
 
 @dataclass(frozen=True, slots=True)
 class ETags:
-    """What `If-Match` or `If-None-Match` names.
+    """The ETags in `If-Match` or `If-None-Match`.
 
     Attributes:
         any: It is `*`.
@@ -35,7 +36,7 @@ class ETags:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Conditions:
-    """What must hold for a write to happen; None is no condition.
+    """The conditions of a write; None is no condition.
 
     Attributes:
         if_match: The blob or container must have one of these ETags; with `*` it must exist.
@@ -44,7 +45,7 @@ class Conditions:
             whole seconds.
         unmodified_since: It must not have been written after this moment, as above. `if_match` takes
             precedence.
-        tags: What its tags must satisfy (`x-ms-if-tags`).
+        tags: The condition on its tags (`x-ms-if-tags`).
         lease: The id of its lease.
 
     """
@@ -57,7 +58,7 @@ class Conditions:
     lease: str | None = None
 
     def of_the_holder(self) -> Conditions:
-        """Return what these demand of a write by the holder of the lease: all but that nothing be there."""
+        """Return the conditions for a write by the lease's holder: all but that the blob must not exist."""
         if self.if_none_match is None or not self.if_none_match.any:
             return self
         return replace(self, if_none_match=None)
@@ -98,4 +99,4 @@ class Conditions:
 
 
 UNCONDITIONAL = Conditions()
-"""Demands nothing."""
+"""No conditions."""

@@ -132,8 +132,7 @@ class SetServiceProperties(Command[None]):
     Attributes:
         account: The tenant's account.
         document: The properties to change, as msgpack types; the others stay as they are. Of a property that
-            is a mapping, its members alike. What they mean is the interface's business. Never changed
-            afterwards.
+            is a mapping, its members alike. The interface interprets them. Never changed afterwards.
         resource: 16 random bytes.
 
     """

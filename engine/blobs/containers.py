@@ -15,20 +15,19 @@ from retain.engine.core.snapshot_table import SnapshotTable
 from retain.engine.core.time import DAY
 
 UNCOMMITTED_DAYS = 7
-"""Blocks go this long after the last one was staged (docs/wire/blobs.md, section 5.1: "uncommitted garbage
-after a week").
+"""Blocks are deleted this long after the last one was staged (docs/wire/blobs.md, section 5.1: "uncommitted
+garbage after a week").
 """
 
 
 class Container:
-    """A container's entry, its blobs, and what is staged in it.
+    """A container's entry, its blobs, and its staged blocks.
 
     Attributes:
-        account: Whose it is.
+        account: Its account.
         name: Its name.
-        entry: What it is itself.
-        blobs: Every committed blob by name; those past their end are hidden by whoever reads, until the
-            sweep.
+        entry: Its entry.
+        blobs: Every committed blob by name; readers hide those past their end, until the sweep.
         names: The names in `blobs` in order of code points.
         ages: (modified, name) of each, so the oldest is first: all blobs of a container are kept equally
             long.
@@ -112,7 +111,7 @@ class Container:
         self.lifetime = lifetime_of(days, default)
 
     def uncommitted(self, name: str, now: int) -> StagedBlocks | None:
-        """Return what is staged under `name` and has not expired."""
+        """Return the unexpired blocks staged under `name`."""
         pending = self.pending.get(name)
         return pending if pending is not None and now < blocks_end(pending) else None
 

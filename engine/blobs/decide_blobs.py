@@ -88,8 +88,8 @@ def writable(blobs: BlobsState, command: WriteBlob, now: int) -> tuple[Container
 def admit_write(entry: BlobEntry | None, conditions: Conditions, now: int, *, may_overwrite: bool) -> None:
     """Refuse a write over `entry`, None if there is none, that conditions, lease or rights exclude.
 
-    A blob that is leased asks for its lease first, and `If-None-Match: *` does not stop the holder of the
-    lease: so Azure, whose clients send it with every upload that is not said to overwrite.
+    The lease of a leased blob is checked first, and `If-None-Match: *` does not stop the holder of the lease.
+    Azure does the same; its clients send this header with every upload that is not meant to overwrite.
 
     Raises:
         Conflict, Forbidden, PreconditionFailed: As listed in `commands`.
@@ -128,7 +128,7 @@ def resource_for(container: Container, entry: BlobEntry | None, name: str, fresh
 def written(
     container: Container, entry: BlobEntry | None, command: WriteBlob, modified: int, now: int
 ) -> dict[str, Any]:
-    """Return the fields that every event of a write has; `entry` is what it replaces."""
+    """Return the fields that every event of a write has; `entry` is the replaced entry."""
     return {
         **fields(command, resource_for(container, entry, command.name, command.resource, now)),
         "created": modified if entry is None else entry.created,

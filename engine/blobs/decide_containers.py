@@ -189,7 +189,7 @@ def _configure(blobs: BlobsState, command: ConfigureRetention, now: int) -> Deci
 
 def _set_service(blobs: BlobsState, command: SetServiceProperties, now: int) -> Decision[None]:
     resource, before = blobs.services.get(command.account, (command.resource, {}))
-    # Merged here and not by the caller, so that two requests at once both have their effect.
+    # Merged here and not by the caller, so that of two concurrent requests both have their effect.
     document = {**before, **command.document}
     for name, value in command.document.items():
         if isinstance(value, Mapping) and isinstance(old := before.get(name), Mapping):

@@ -46,7 +46,7 @@ class ContentHeaders(NamedTuple):
 
 
 class CopyInfo(NamedTuple):
-    """What a copy leaves at its destination until the next write (docs/wire/blobs.md, section 5.2).
+    """The facts of a copy, kept at its destination until the next write (docs/wire/blobs.md, section 5.2).
 
     Attributes:
         copy_id: The id of the finished copy.
@@ -138,11 +138,12 @@ class BlobEntry(NamedTuple):
 
 
 class StagedBlocks(NamedTuple):
-    """What a blob name has staged and not committed.
+    """The staged and uncommitted blocks of a blob name.
 
     Attributes:
         resource: The id of its records.
-        staged: When the last block was staged, nanoseconds since the epoch; all of them go seven days later.
+        staged: When the last block was staged, nanoseconds since the epoch; all of them are deleted seven
+            days later.
         blocks: How many blocks are staged.
         id_length: Length in bytes of each uncommitted id of the blob (docs/wire/blobs.md, section 5.1).
 
@@ -173,7 +174,7 @@ class StoredPolicy(NamedTuple):
 
 
 class ContainerEntry(NamedTuple):
-    """One container, without what it holds.
+    """One container, without its contents.
 
     Attributes:
         resource: The id of its records.

@@ -1,7 +1,7 @@
 """The events of blobs. The codes are in `engine/wire.py`; the fields are explained at the entries.
 
 Names, headers, tags and dates are details; bytes, metadata and digests of the bytes are content, so that
-nothing by which the data could be guessed outlives it.
+nothing from which the data could be guessed survives its erasure.
 """
 
 from __future__ import annotations

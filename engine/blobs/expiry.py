@@ -1,4 +1,4 @@
-"""What ends expired blobs and staged blocks, and removes the contents of deleted containers.
+"""End expired blobs and staged blocks, and remove the contents of deleted containers.
 
 Reads the slice, changes nothing.
 """
@@ -18,7 +18,7 @@ from retain.engine.core.command import KEEPER
 from retain.engine.core.event import Cause, Event
 
 EXPIRIES = 64
-"""Most blobs that one look at a container ends, so that other requests come between two looks."""
+"""Most blobs of a container that end in one step, so that other requests run between two steps."""
 
 
 FREED = 500
@@ -27,7 +27,7 @@ work. A blob depends on one, or on one for each of its blocks; so does a staged 
 
 
 def few_in(*containers: Container) -> bool:
-    """Return whether all they hold may go in one event."""
+    """Return whether all their contents may be removed in one event."""
     count = sum(len(container.blobs) + len(container.staged) for container in containers)
     if count > FREED:
         return False
@@ -58,7 +58,7 @@ def end_blobs(blobs: BlobsState, key: Any, now: int) -> Sequence[Event]:
 
 
 def letting_go(closed: Container) -> Event:
-    """Return the event that removes the next part of a deleted container, at last the container itself."""
+    """Return the event that removes the next part of a deleted container, finally the container itself."""
     facts = container_facts(closed, KEEPER, Cause.REQUEST)
     if few_in(closed):
         return ContainerDeleted(**facts)
@@ -75,7 +75,7 @@ def letting_go(closed: Container) -> Event:
 
 
 def end_blocks(blobs: BlobsState, key: Any, _now: int) -> Sequence[Event]:
-    """Return the event that ends what is staged under the name in `key`."""
+    """Return the event that ends the blocks staged under the name in `key`."""
     account, name, blob = key
     container = blobs.trace(account, name)
     assert container is not None
@@ -89,6 +89,6 @@ def blob_expiry(container: Container, blob: str) -> BlobDeleted:
 
 
 def blocks_expiry(container: Container, blob: str) -> BlocksDropped:
-    """Return the event that ends blocks that were staged too long ago."""
+    """Return the event that ends expired staged blocks."""
     resource = container.pending[blob].resource
     return BlocksDropped(**blob_facts(container, blob, resource, KEEPER, Cause.EXPIRED))

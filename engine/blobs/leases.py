@@ -30,7 +30,7 @@ class LeaseState(StrEnum):
 
 
 class LeaseAction(StrEnum):
-    """What a client can do with a lease, as `x-ms-lease-action` says it."""
+    """The actions on a lease, as `x-ms-lease-action` names them."""
 
     ACQUIRE = "acquire"
     RENEW = "renew"
@@ -47,7 +47,7 @@ class Lease(NamedTuple):
         duration: 15 to 60 seconds, or -1 for one that does not run out.
         until: When it runs out, or with `breaking` when it is broken; nanoseconds since the epoch, None for
             never.
-        breaking: A break was asked for.
+        breaking: Whether a break was requested.
 
     """
 

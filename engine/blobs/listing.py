@@ -1,9 +1,9 @@
 """Pages of a container's blobs: by name, and by tags.
 
-A page costs what it answers: names are sought in a sorted list, and a whole group behind a delimiter is
-passed over by one seek. A find starts with its most selective clause and looks at a bounded number of blobs,
-so a page may be short, or even empty, and still have a next one (docs/wire/blobs.md, sections 5.4 and 6 allow
-that).
+The cost of a page depends on its length: names are found in a sorted list, and a whole group behind a
+delimiter is skipped by one seek. A find starts with its most selective clause and examines a bounded number
+of blobs, so a page may be short, or even empty, and still have a next one (docs/wire/blobs.md, sections 5.4
+and 6 allow that).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from retain.engine.blobs.state import BlobsState, required
 from retain.engine.blobs.tagindex import TagQuery
 
 LOOK_AT = 20_000
-"""Most blobs that one page of a find looks at: some 50 ms."""
+"""Most blobs that one page of a find examines: some 50 ms."""
 HIGHEST = chr(0x10FFFF)
 
 
@@ -176,7 +176,7 @@ def after_prefix(prefix: str) -> str | None:
 def _from(
     container: Container, start: str, now: int, uncommitted: bool
 ) -> Iterator[tuple[str, BlobEntry | StagedBlocks]]:
-    """Yield what is alive from the name `start` on, in order."""
+    """Yield the live blobs from the name `start` on, in order."""
     edge = container.alive_after(now)
     entries = container.blobs
     waiting = _pending_from(container, start, now) if uncommitted else iter(())
@@ -250,7 +250,7 @@ def find_blobs(
 
 
 class _Search:
-    """One page's worth of looking for tags in one container.
+    """The search by tags in one container, for one page.
 
     Attributes:
         next: The name to go on from; None when the container is done.
@@ -284,7 +284,7 @@ class _Search:
         return self._scan(self._container.names.irange(start), limit)
 
     def _scan(self, names: Iterator[str], limit: int) -> list[str]:
-        """Look at names in their order, as many as the budget allows."""
+        """Examine names in order, as many as the budget allows."""
         found: list[str] = []
         for name in names:
             matches = self.budget > 0 and self._matches(name)

@@ -1,8 +1,7 @@
 """Reading containers and blobs: pure functions over the slice, for use inside `engine.read`.
 
-Everything answered is an immutable value that stays valid. Nothing past its end is ever in an answer, swept
-or not. Refusals are `NotFound(container)` and `NotFound(blob)`, and those of
-`engine.blobs.leases.check_read`.
+Results are immutable values that stay valid. They never contain data past its end, swept or not. Refusals are
+`NotFound(container)` and `NotFound(blob)`, and those of `engine.blobs.leases.check_read`.
 """
 
 from __future__ import annotations
@@ -157,7 +156,7 @@ def service_properties(blobs: BlobsState, account: str) -> dict[str, Any] | None
 
 
 class Shortening(NamedTuple):
-    """What would become of the blobs that clients see now.
+    """The effect of a shorter retention on the blobs that clients see now.
 
     Attributes:
         ends: How many would end at once.
@@ -182,7 +181,7 @@ class Shortening(NamedTuple):
 def shortening(blobs: BlobsState, account: str, container: str, days: int | None, now: int) -> Shortening:
     """Return what setting `days` (0 for ever, None as configured) would end at `now`.
 
-    What ended before stays ended.
+    Blobs that ended before stay ended.
 
     Raises:
         NotFound: `container`.

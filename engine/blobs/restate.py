@@ -39,7 +39,7 @@ def restaters(blobs: BlobsState) -> Mapping[str, Restater]:
 class BlobRestater(Restater):
     """A blob in one record, or block by block and then the list.
 
-    What is staged is never restated: it ends by itself.
+    Staged blocks are never restated: they expire.
     """
 
     def __init__(self, blobs: BlobsState) -> None:

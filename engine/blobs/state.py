@@ -51,7 +51,7 @@ class BlobsState:
         services: Account → resource and service properties.
         default_days: The configured retention.
         last: The newest `modified` seen; the next is later, so no two writes share an ETag. Not part of
-            snapshots: after a restart the newest of what is left does as well.
+            snapshots: after a restart the newest remaining one suffices.
 
     """
 
@@ -102,8 +102,8 @@ class BlobsState:
     def ghost(self, account: str, name: str) -> Container:
         """Return a container for blobs whose container is restated or ended by a later record.
 
-        Its older records were erased. No reader sees one, because by the end of a replay the later record has
-        come.
+        Its older records were erased. No reader sees one, because the later record follows before the end of
+        a replay.
         """
         entry = ContainerEntry(NO_RESOURCE, 0, 0, (), None, (), None, None)
         container = Container(account, name, entry, lifetime_of(None, self.default_days))
@@ -177,7 +177,7 @@ class BlobsState:
         cause: Cause,
         remaining: object = None,
     ) -> None:
-        """Release a blob's `body`, except for what of it is in `remaining`."""
+        """Release a blob's `body`, except for its parts in `remaining`."""
         kept: set[str] = set()
         seqs: set[int] = set()
         if isinstance(remaining, Composite):

@@ -1,4 +1,4 @@
-"""The index of tags: queries over them, answered at the cost of what they find.
+"""The index of tags: the cost of a query depends on the number of results.
 
 Values compare by code point (docs/wire/blobs.md, section 6). The smallest string above `v` is `v`
 followed by U+0000, so every comparison becomes a half-open interval.
@@ -54,7 +54,7 @@ def _above(value: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class TagQuery:
-    """All that must hold of a blob: every key has a value in its range. A blob without the key never matches.
+    """A query by tags: every key has a value in its range. A blob without the key never matches.
 
     Attributes:
         ranges: Per tag key; empty matches every blob that has tags.

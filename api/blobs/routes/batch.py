@@ -32,7 +32,7 @@ async def submit_batch(call: Call) -> Response:
     try:
         parts = batch.parse_batch(body, boundary)
     except AzureError as error:
-        # As at Azure: the one answer, without a Content-ID, is about the batch as a whole.
+        # As at Azure: the one answer, without a Content-ID, concerns the batch as a whole.
         answers = [(None, call.interface.refuse(error, call))]
     else:
         answers = await _answer_all(call, parts)
@@ -42,7 +42,7 @@ async def submit_batch(call: Call) -> Response:
 
 
 async def _answer_all(call: Call, parts: list[batch.BatchPart]) -> list[tuple[str | None, Response]]:
-    """Answer the requests: together, so that they share a sync, but what names a blob again waits."""
+    """Answer the requests together, so that they share a sync; those that name the same blob in turn."""
     answers: dict[int, Response] = {}
 
     async def answer(number: int) -> None:
@@ -70,7 +70,7 @@ def _rounds(call: Call, parts: list[batch.BatchPart]) -> Iterator[list[int]]:
 
 
 def _named(call: Call, part: batch.BatchPart) -> object:
-    """Return what a request names, however its path is written; the path itself where it is malformed."""
+    """Return the resource of a request, however its path is written; the path itself if it is malformed."""
     try:
         segments = _bare(part.method, part.raw_path, b"", []).segments()
     except RequestError:
@@ -80,7 +80,7 @@ def _named(call: Call, part: batch.BatchPart) -> object:
 
 
 def _request(call: Call, part: batch.BatchPart) -> Request:
-    """Return a request of the batch as the interface is to see it: come the way the batch came."""
+    """Return a request of the batch for the interface, with the transport of the batch."""
     outer = call.request
     headers = [(name, value) for name, value in part.headers if not _tells_the_way(name)]
     headers += [(name, value) for name, value in outer.raw_headers if _tells_the_way(name)]
@@ -91,7 +91,7 @@ def _request(call: Call, part: batch.BatchPart) -> Request:
 
 
 def _tells_the_way(name: bytes) -> bool:
-    """Return whether a header says how a request came, which inside a batch would be an invention."""
+    """Return whether a header describes the transport, which inside a batch would be forged."""
     return name in (b"host", b"forwarded") or name.startswith(b"x-forwarded-")
 
 

@@ -32,7 +32,7 @@ from retain.engine.blobs.commands import BlockSource, CommitBlocks, StageBlock
 from retain.engine.blobs.conditions import UNCONDITIONAL, Conditions
 
 BYTES_OF_A_BLOCK: Final = 32
-"""Of a block list; less than any block takes."""
+"""Bytes of a block in a block list; less than any block takes."""
 
 _SOURCES: Final = {
     "latest": BlockSource.LATEST,

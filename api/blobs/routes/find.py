@@ -59,7 +59,7 @@ async def _find(call: Call, container: str | None) -> Response:
 
 
 def tag_query(where: Where) -> TagQuery:
-    """Return what the engine looks for."""
+    """Return the query for the engine."""
     return TagQuery({key: _range(interval) for key, interval in where.intervals.items()}, where.container)
 
 

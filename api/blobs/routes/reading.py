@@ -33,16 +33,16 @@ MAX_SUMMED_RANGE: Final = 4 * 1024 * 1024
 """Largest range whose own checksum a client may ask for, in bytes."""
 
 _AT_ONCE: Final = 64
-"""Blocks that are read in one go, before other tasks have their turn."""
+"""Blocks that are read at once, before other tasks run."""
 _BLOCKS_AT_ONCE: Final = 5_000
-"""Blocks of a blob that are looked through in the event loop, 2 ms."""
+"""Blocks of a blob that are searched in the event loop, 2 ms."""
 
 _GUARDS: Final = [
     ("X-Content-Type-Options", "nosniff"),
     ("Content-Security-Policy", "sandbox"),
     ("Referrer-Policy", "no-referrer"),
 ]
-"""A browser executes nothing in a blob, and sends no other site the URL, which may contain a token."""
+"""A browser runs no script in a blob, and sends its URL, which may contain a token, to no other site."""
 
 
 async def find_blob(call: Call, *, prefix: str = "") -> tuple[BlobEntry, int]:
@@ -113,7 +113,7 @@ async def _answer(
 async def _pieces(
     engine: EngineAccess, entry: BlobEntry, start: int, stop: int
 ) -> list[tuple[StoredBody, int, int]]:
-    """Return what `pieces` does; of very many blocks in a thread."""
+    """Return what `pieces` does; for very many blocks in a thread."""
     work = partial(pieces, entry, start, stop)
     if isinstance(entry.body, Composite) and len(entry.body.blocks) > _BLOCKS_AT_ONCE:
         return await engine.compute(work)
@@ -134,7 +134,8 @@ class _Stretches:
         """Yield the bytes. The first stretch may have been opened before the response began."""
         for number, (body, start, stop) in enumerate(self._held):
             if number % _AT_ONCE == _AT_ONCE - 1:
-                # Small blocks are read without waiting: a blob has up to 50,000, and others have their turn.
+                # Small blocks are read without waiting: a blob has up to 50,000, and other tasks run in
+                # between.
                 await trio.lowlevel.checkpoint()
             if self._open is None:
                 self._open = await self._engine.open_body(body)

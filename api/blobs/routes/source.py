@@ -1,8 +1,8 @@
 """The source of a copy: a blob of this server, named by URL (docs/wire/blobs.md, section 5.2).
 
 Nothing is ever fetched from elsewhere. Copy Blob and Copy Blob From URL may read a source in the caller's own
-account with the account's key; every other needs a token of its own, judged exactly as if the blob were asked
-for directly.
+account with the account's key; every other source needs its own token, checked exactly as for a direct
+request.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from retain.engine.blobs.entries import BlobEntry
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A source that may be read: the blob as it is, and its URL without the query, so without any token."""
+    """A readable source: the blob, and its URL without the query, so without any token."""
 
     entry: BlobEntry
     url: str
@@ -126,7 +126,7 @@ async def _authorize(call: Call, address: Address, query: str, *, with_tags: boo
 
 
 def _unverified(cause: AzureError, status: int) -> AzureError:
-    """Return the refusal of a source that answers `cause` itself; it says what that was, as at Azure."""
+    """Return the refusal for a source that itself answers `cause`, which it includes, as at Azure."""
     headers = (
         ("x-ms-copy-source-status-code", str(cause.status)),
         ("x-ms-copy-source-error-code", cause.code),

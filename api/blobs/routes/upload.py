@@ -51,7 +51,7 @@ TIERS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Sums:
-    """The checksums a client sent along: 16 bytes of MD5, a CRC-64, and whether the body comes framed."""
+    """The checksums in a request: 16 bytes of MD5, a CRC-64, and whether the body is framed."""
 
     md5: bytes | None
     crc64: int | None
@@ -70,7 +70,7 @@ class Stored(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """A body that arrived whole and matched its checksums.
+    """A body that arrived completely and matched its checksums.
 
     `md5` of its bytes; `crc64` only if one was sent.
     """
@@ -161,7 +161,7 @@ def md5_header(call: Call, name: str) -> bytes | None:
 
 
 def stored_md5(call: Call) -> bytes | None:
-    """Return the MD5 to store with content that is not at hand, as it was sent and without checking it.
+    """Return the MD5 to store with content that is not in the request, as sent and unchecked.
 
     Raises AzureError InvalidMd5 unless it is Base64 of at most 64 bytes.
     """
@@ -204,16 +204,16 @@ def sent_sums(call: Call) -> Sums:
 
 
 def block_wants_md5(call: Call) -> bool:
-    """Return whether the MD5 of a block matters: nothing stores it, and a CRC-64 is answered to a CRC-64."""
+    """Return whether a block's MD5 is needed: it is not stored, and a CRC-64 is answered with a CRC-64."""
     sums = sent_sums(call)
     return sums.crc64 is None and not sums.framed
 
 
 async def precheck(call: Call, conditions: Conditions) -> None:
-    """Refuse a write before its body is read, where the state already says that it will be refused.
+    """Refuse a write before its body is read, if the state already determines that.
 
-    The engine judges again when it decides; this only spares both sides the transfer. Raises AzureError
-    and engine errors.
+    The engine checks again when it decides; this only avoids the transfer. Raises AzureError and engine
+    errors.
     """
     may_overwrite = call.may_overwrite
 
@@ -268,7 +268,7 @@ async def receive(call: Call, upload: Upload, limit: int, *, blob_md5: bytes | N
 
 
 async def read_small(call: Call, limit: int) -> bytes:
-    """Read a body whole and hold it against its checksums. Raises as `receive`."""
+    """Read a whole body and compare it with its checksums. Raises as `receive`."""
     sums = sent_sums(call)
     body = await call.request.read_body(limit)
     if sums.md5 is not None:
@@ -279,7 +279,7 @@ async def read_small(call: Call, limit: int) -> bytes:
 
 
 def check_crc64(sent: int, computed: int) -> None:
-    """Hold a checksum against the one sent along. Raises AzureError Crc64Mismatch."""
+    """Compare a checksum with the one in the request. Raises AzureError Crc64Mismatch."""
     if sent != computed:
         extras = (
             ("UserSpecifiedCrc", crc64.encode(sent)),
@@ -289,7 +289,7 @@ def check_crc64(sent: int, computed: int) -> None:
 
 
 def check_md5(sent: bytes, computed: bytes) -> None:
-    """Hold an MD5 against the one sent along. Raises AzureError Md5Mismatch."""
+    """Compare an MD5 with the one in the request. Raises AzureError Md5Mismatch."""
     if not hmac.compare_digest(sent, computed):
         extras = (
             ("UserSpecifiedMd5", b64encode(sent).decode("ascii")),

@@ -1,6 +1,6 @@
-"""Issuing shared access signatures: what `retain token create` and the console hand out.
+"""Issue shared access signatures, for `retain token create` and the console.
 
-The text of a token is a secret. These functions return it and keep nothing.
+The text of a token is a secret. These functions return it and store nothing.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from retain.api.blobs.sas.token import parse_token
 from retain.api.blobs.wire.times import iso_seconds
 
 DEFAULT_VERSION: Final = "2021-12-02"
-"""The `sv` of our tokens: it knows tags and find, and curl users get its behaviour without a header."""
+"""The `sv` of issued tokens: it supports tags and find, and curl users get its behaviour without a header."""
 
 
 def issue_service_sas(

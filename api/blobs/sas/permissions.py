@@ -1,7 +1,7 @@
-"""Which operation needs which right, as data (docs/wire/blobs.md, section 3.1), and the walk through it.
+"""The rights that each operation needs, as data (docs/wire/blobs.md, section 3.1), and their check.
 
-The order of checks is the service's: whether this kind of token may do such a thing at all, then services,
-resource types and letters. All of it precedes the question whether the resource exists.
+The order of checks is Azure's: whether this kind of token may perform the operation at all, then services,
+resource types and letters. All of them precede the check whether the resource exists.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ RULES: Final[dict[Operation, PermissionRule]] = {
     Operation.SET_SERVICE_PROPERTIES: PermissionRule("", "s", "w"),
     Operation.GET_ACCOUNT_INFORMATION: PermissionRule("r", "sco", "rwdlcup", on_blob=True),
     Operation.FIND_BLOBS: PermissionRule("", "o", "f"),
-    # Nearly any token may send a batch: what is inside is authorized on its own.
+    # Nearly any token may send a batch: the requests inside are authorized on their own.
     Operation.SUBMIT_BATCH: PermissionRule("racwdxyl", "sco", "rwdxylacup"),
     Operation.CREATE_CONTAINER: PermissionRule("", "c", "cw"),
     Operation.GET_CONTAINER_PROPERTIES: PermissionRule("", "c", "r"),

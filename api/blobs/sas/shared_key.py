@@ -36,7 +36,7 @@ _SIGNED_HEADERS: Final = (
     "range",
 )
 
-# How a culture-aware comparison orders the characters a header name may have; hyphen and apostrophe come
+# The order of a header name's characters in a culture-aware comparison; hyphen and apostrophe are handled
 # later.
 _WEIGHTS: Final = {
     character: weight
@@ -87,7 +87,7 @@ def verify(
     version: str,
     now: int,
 ) -> None:
-    """Judge a Shared Key signature: `account` as the URL names it, `version` the x-ms-version, `now` in ns.
+    """Verify a Shared Key signature: `account` as the URL names it, `version` the x-ms-version, `now` in ns.
 
     Raises AzureError AuthenticationFailed: another account, a date off by over 15 minutes, a wrong signature.
     """

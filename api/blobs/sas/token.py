@@ -1,4 +1,4 @@
-"""Shared access signatures as values: from the query string to a typed token, before anything is believed.
+"""Shared access signatures as values: parse the query string into a typed token, before anything is trusted.
 
 Parsing depends on nothing but the query, so the routes may cache it by the raw bytes. What it refuses, it
 refuses as AuthenticationFailed with the detail texts of the real service (docs/wire/blobs.md, section 8).
@@ -23,12 +23,14 @@ _CONTROL_CEILING: Final = " "
 
 
 Verified = dict[tuple[str | None, ...], tuple[bytes, ...]]
-"""What a token's signature was found good for: the signed part of the target, and the account's keys then."""
+"""The targets for which a token's signature was verified: the signed part of the target, and the account's
+keys then.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class TokenLimits:
-    """What both kinds of token limit: times in nanoseconds, the caller's address, the protocol."""
+    """The limits of both kinds of token: times in nanoseconds, the caller's address, the protocol."""
 
     start: int | None
     expiry: int | None
@@ -81,8 +83,8 @@ def parse_token(raw: bytes) -> Token | None:
     """Return the token in a raw query string; None if it has none.
 
     Only this pure step is cached (bounded, by the raw bytes): the meaning of a query cannot change. The
-    verdict can, with the clock, a policy or a key, so signature and rights are checked anew for every
-    request.
+    result of verification can, with the clock, a policy or a key, so signature and rights are checked for
+    every request.
 
     Raises AzureError AuthenticationFailed for a token that is malformed, or 400 for a broken query.
     """

@@ -21,7 +21,7 @@ from retain.api.blobs.wire.times import http_date
 
 
 class SignedResource(NamedTuple):
-    """What the URL names, decoded: container and blob are None at the account's root or at a container."""
+    """The decoded names in the URL: container and blob are None at the account's root or at a container."""
 
     account: str
     container: str | None = None
@@ -30,10 +30,7 @@ class SignedResource(NamedTuple):
 
 
 class SasFacts(NamedTuple):
-    """What the token is checked against.
-
-    The instant in nanoseconds, the caller's address, and whether TLS was used.
-    """
+    """The facts that a token is checked against: instant in nanoseconds, caller's address, and use of TLS."""
 
     now: int
     peer: str
@@ -54,7 +51,7 @@ PolicyLookup = Callable[[str, str], Policy | None]
 
 
 class GrantKind(Enum):
-    """How a request is authorized."""
+    """The kinds of authorization."""
 
     KEY = "shared key"
     ACCOUNT = "account SAS"
@@ -87,7 +84,7 @@ _VERIFIED_MAX: Final = 16
 def verify(
     token: Token, target: SignedResource, keys: tuple[bytes, ...], facts: SasFacts, policy_of: PolicyLookup
 ) -> Grant:
-    """Judge a token in the order of the service: signature, times, protocol, address.
+    """Verify a token in the order of the service: signature, times, protocol, address.
 
     Both of an account's keys are tried. Raises AzureError: AuthenticationFailed,
     AuthorizationProtocolMismatch, AuthorizationSourceIPMismatch, or InvalidQueryParameterValue where token
@@ -168,9 +165,10 @@ def _require_signature(signature: bytes, text: str, keys: tuple[bytes, ...]) -> 
 
 
 def _remember(token: Token, names: tuple[str | None, ...], keys: tuple[bytes, ...]) -> None:
-    """Keep that the signature is good for these names under these keys: true for ever, so only that is kept.
+    """Cache that the signature is valid for these names under these keys, which stays true.
 
-    Times, origin, policy and rights are judged at every request; another set of keys is asked anew.
+    Times, origin, policy and rights are checked at every request; for another set of keys, the signature is
+    verified again.
     """
     if len(token.verified) >= _VERIFIED_MAX:
         token.verified.clear()

@@ -27,7 +27,7 @@ _COMPARE: Final[dict[str, Callable[[str, str], bool]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """One key held against a value. A blob without the key fails it, `<>` included."""
+    """A comparison of one key with a value. A blob without the key fails it, also with `<>`."""
 
     key: str
     operator: str

@@ -1,6 +1,6 @@
 """Find Blobs by Tags: the `where` parameter (docs/wire/blobs.md, section 6), as one interval per key.
 
-An index can look each interval up; `matches` judges a single blob. Values are strings and compare by code
+An index can look up each interval; `matches` evaluates a single blob. Values are strings and compare by code
 point.
 """
 
@@ -19,7 +19,7 @@ _MULTIPLE: Final = "can't have multiple conditions for a single tag unless they 
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """Which values of one key match: None is unbounded, and equality is a closed interval of one value."""
+    """The matching values of one key: None is unbounded, and equality is a closed interval of one value."""
 
     low: str | None = None
     low_closed: bool = True

@@ -82,7 +82,7 @@ class QueryError(ValueError):
 
 
 class Sort(Enum):
-    """What a word is."""
+    """The sort of a word."""
 
     KEY = "key"
     VALUE = "value"

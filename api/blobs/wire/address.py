@@ -1,4 +1,4 @@
-"""What a URL names: account, container, blob, in both URL styles (docs/wire/blobs.md, section 1)."""
+"""The names in a URL: account, container, blob, in both URL styles (docs/wire/blobs.md, section 1)."""
 
 from __future__ import annotations
 

@@ -1,9 +1,8 @@
 """The body of Blob Batch: requests in parts of `multipart/mixed`, and the responses to them.
 
-Each part holds one HTTP request as text. It is read strictly, because a request that two readers could
-understand in two ways could delete something that the client did not name: lines end with CRLF, names are
-tokens, no header is folded over two lines, a request has no body, nothing precedes the first boundary or
-follows the last.
+Each part holds one HTTP request as text. It is parsed strictly, because an ambiguous request could delete
+something that the client did not name: lines end with CRLF, names are tokens, no header is folded over two
+lines, a request has no body, nothing precedes the first boundary or follows the last.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """CRC-64/NVME, the checksum of `x-ms-content-crc64` (docs/wire/blobs.md, section 5.1).
 
-Reflected polynomial 0x9A6C9329AC4BC9B5, all ones before and after. Computed only where a client asks for
-it. The optional package `awscrt` does it at memory speed; without it tables take eight bytes a step, about
-80 ns each, so `crc64_beside` does it in a thread.
+Reflected polynomial 0x9A6C9329AC4BC9B5, all ones before and after. Computed only where a client asks for it.
+The optional package `awscrt` computes it at memory speed; without it, tables handle eight bytes a step, about
+80 ns each, so `crc64_beside` runs in a thread.
 """
 
 from __future__ import annotations
@@ -71,13 +71,13 @@ def _native() -> Any:
 _update: Final = _native()
 
 FAST_BYTES: Final = 1 << 20
-"""So much is summed in the event loop at once where the extra `crc64` is installed, 0.1 ms."""
+"""Most bytes summed in the event loop at once with the extra `crc64`, 0.1 ms."""
 SLOW_BYTES: Final = 8 << 10
 """The same without it, 0.7 ms."""
 _at_once = SLOW_BYTES if _update is crc64_by_tables else FAST_BYTES
 
 _one: Final = trio.CapacityLimiter(1)
-"""Sums are made by one thread at a time: tables in several would keep the event loop waiting for its turn."""
+"""One thread computes sums at a time: several would delay the event loop."""
 
 Value = TypeVar("Value")
 
@@ -88,7 +88,7 @@ def crc64(data: bytes, before: int = 0) -> int:
 
 
 async def crc64_beside(data: bytes, before: int = 0) -> int:
-    """Return what `crc64` does, without holding the event loop."""
+    """Return what `crc64` does, without blocking the event loop."""
     return await worked(partial(crc64, data, before), len(data))
 
 

@@ -16,7 +16,7 @@ from retain.api.blobs.wire.times import iso_date
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """One line of the table: the status a code has unless its place says otherwise, and its message."""
+    """One row of the table: a code's default status, and its message."""
 
     status: int
     message: str

@@ -1,4 +1,4 @@
-"""Text inside XML: escaping, and what XML 1.0 cannot hold (its section 2.2)."""
+"""Text inside XML: escaping, and characters that XML 1.0 cannot represent (its section 2.2)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The query string, parsed once from the raw bytes by our own code (docs/wire/blobs.md, section 1).
+"""The query string, parsed once from the raw bytes (docs/wire/blobs.md, section 1).
 
 `+` means a space, except in `sig`, where it is kept: Base64 has pluses and no spaces, and some clients forget
 to encode them. Names are looked up in lower case, as Azure does; two spellings of one name are one name given

@@ -1,7 +1,7 @@
-"""Service properties: what an account remembers of them, and their XML (docs/wire/blobs.md, section 5.4).
+"""Service properties: their stored form, and their XML (docs/wire/blobs.md, section 5.4).
 
-CORS rules and the default version are honoured. Logging, metrics, deletion and static websites are remembered
-and do nothing (`service_settings`).
+CORS rules and the default version take effect. Logging, metrics, deletion and static websites are stored
+without effect (`service_settings`).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Service properties that are remembered and do nothing here: logging, metrics, deletion, static website.
+"""Service properties that are stored without effect: logging, metrics, deletion, static website.
 
-Azure's clients read back what they set, and refuse to go on if it is missing. `docs/blobs.md` says what none
-of these does. A setting is kept as it is written: elements and their texts in order.
+Azure's clients read back the properties they set, and stop if one is missing. `docs/blobs.md` lists them. A
+setting is kept as it is written: elements and their texts in order.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ DEFAULTS: Final[Mapping[str, Setting]] = {
     "DeleteRetentionPolicy": _OFF,
     "StaticWebsite": _OFF,
 }
-"""What an account has that never set them."""
+"""The values of an account that never set them."""
 
 _VERSION: Final = re.compile(r"[12]\.0", re.ASCII)
 _PAGES: Final = ("IndexDocument", "DefaultIndexDocumentPath", "ErrorDocument404Path")

@@ -1,4 +1,4 @@
-"""The listings of the interface: text put together, fast, in the exact order.
+"""The listings of the interface, built fast as text in the exact order.
 
 See docs/wire/blobs.md, sections 5.1, 5.4 and 6. A page of 5,000 blobs is the hottest XML there is, so
 elements are plain strings built from entries directly.
@@ -27,13 +27,13 @@ from retain.engine.blobs.entries import BlobEntry, Block, ContainerEntry, Conten
 
 DEFAULT_TIER: Final = "Hot"
 SMART_TIER: Final = "Smart"
-"""The service chooses among the others and says which; here everything is hot."""
+"""The service chooses among the other tiers and reports which; here every blob is hot."""
 _TAGS_SINCE: Final = "2020-04-08"
 
 
 @dataclass(frozen=True, slots=True)
 class ListingParameters:
-    """What a listing's request named; only that is repeated in the answer."""
+    """The parameters in a listing's request, which the answer repeats."""
 
     prefix: str | None = None
     marker: str | None = None
@@ -43,7 +43,7 @@ class ListingParameters:
 
 @dataclass(frozen=True, slots=True)
 class Include:
-    """What a listing of blobs shows beyond names and properties."""
+    """The further contents of a listing of blobs, beyond names and properties."""
 
     metadata: bool = False
     tags: bool = False

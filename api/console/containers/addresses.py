@@ -12,7 +12,7 @@ CONTAINERS: Final = "/console/containers"
 
 
 def container_address(tenant: str, container: str, part: str = "", **query: str) -> str:
-    """Return the path of a container's page, or of one of its parts, with what of `query` is not empty."""
+    """Return the path of a container's page, or of one of its parts, with the non-empty parts of `query`."""
     path = f"{CONTAINERS}/{quote(tenant, safe='')}/{quote(container, safe='')}"
     filled = {name: value for name, value in query.items() if value}
     return f"{path}{f'/{part}' if part else ''}{f'?{urlencode(filled, quote_via=quote)}' if filled else ''}"

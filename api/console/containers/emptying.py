@@ -30,18 +30,18 @@ KEPT_MAX: Final = 100
 
 @dataclass(slots=True, eq=False)
 class Emptying:
-    """One container that is emptied, or was.
+    """The emptying of one container, running or ended.
 
     Attributes:
         id: Names it in addresses.
         tenant: The container's tenant.
         container: The container.
-        by: Who started it, as they are called.
-        actor: Who deletes, as the audit log names them.
+        by: The display name of the user who started it.
+        actor: The actor in the audit log.
         total: How many blobs there were at the start.
         began: When, in seconds of Trio's clock.
         deleted: How many were deleted.
-        kept: How many stayed: held, leased, or written meanwhile.
+        kept: How many remain: held, leased, or written meanwhile.
         done: Whether it has ended.
         stopped: Whether somebody stopped it.
         failure: Why it failed, in words; empty if it did not.
@@ -63,12 +63,12 @@ class Emptying:
 
     @property
     def percent(self) -> int:
-        """How much of it is done; 100 only at its end."""
+        """Return the percentage done; 100 only at its end."""
         return 100 if self.done else min(99, int(100 * (self.deleted + self.kept) / max(1, self.total)))
 
     @property
     def words(self) -> str:
-        """How far it is, with the time that the rest takes at the same rate."""
+        """Return the progress, with the estimated remaining time."""
         seen = self.deleted + self.kept
         text = f"{counted(seen, 'blob')} of {self.total:,}"
         text += f", {self.kept:,} of them remained" if self.kept else ""
@@ -79,7 +79,7 @@ class Emptying:
 
     @property
     def outcome(self) -> str:
-        """What came of it, once it has ended."""
+        """Return the outcome, once it has ended."""
         text = f"Deleted {counted(self.deleted, 'blob')} of {self.container}."
         if self.kept:
             text += f" {counted(self.kept, 'blob')} remained: held, leased or written meanwhile."
@@ -91,10 +91,10 @@ class Emptying:
 
 
 class Emptyings:
-    """All of them, of one server.
+    """All emptyings of one server.
 
     Args:
-        engine: Which keeps the containers.
+        engine: The engine with the containers.
     """
 
     def __init__(self, engine: Engine) -> None:
@@ -102,7 +102,7 @@ class Emptyings:
         self._last: OrderedDict[tuple[str, str], Emptying] = OrderedDict()
 
     def of(self, tenant: str, container: str) -> Emptying | None:
-        """Return the last emptying of a container, which may still go on."""
+        """Return the last emptying of a container, which may still be running."""
         return self._last.get((tenant, container))
 
     async def start(self, tenant: str, container: str, *, by: str, actor: str) -> Emptying:
@@ -110,7 +110,7 @@ class Emptyings:
 
         Raises:
             NotFound: `container`.
-            Conflict: `busy`: this one is being emptied already, or as many others as may be.
+            Conflict: `busy`: this container, or the greatest number of others, is being emptied already.
         """
         held = await self._engine.read(lambda state, _: totals_of(state.blobs, tenant, container))
         running = [one for one in self._last.values() if not one.done]
@@ -136,7 +136,7 @@ class Emptyings:
         return work
 
     def stop(self, tenant: str, container: str) -> bool:
-        """Stop the emptying of a container; return whether one went on."""
+        """Stop the emptying of a container; return whether one was running."""
         work = self.of(tenant, container)
         if work is None or work.done:
             return False

@@ -1,4 +1,4 @@
-"""How a blob is shown: as sound, picture or text, or only as a file to download."""
+"""The form in which a blob is shown: as sound, picture or text, or only as a file to download."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from retain.engine.blobs.entries import BlobEntry
 
 UNKNOWN: Final = "application/octet-stream"
 TEXT_BYTES: Final = 64 * 1024
-"""So much of a text is shown on its page."""
+"""Bytes of a text that are shown on its page."""
 _PICTURES: Final = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp", "image/svg+xml"})
 _TEXTS: Final = frozenset(
     {"application/json", "application/xml", "application/javascript", "application/x-ndjson"}
@@ -29,7 +29,7 @@ def type_of(entry: BlobEntry, name: str) -> str:
 
 
 def type_to_store(sent: str, name: str) -> str:
-    """Return the type under which an upload is kept: the browser's, else by its name."""
+    """Return the type to store for an upload: the browser's, else by its name."""
     if _TYPE.fullmatch(sent.strip()):
         return sent.strip()
     return mimetypes.guess_type(name)[0] or UNKNOWN
@@ -54,7 +54,10 @@ def icon_of(entry: BlobEntry, name: str) -> str:
 
 
 def content_headers(entry: BlobEntry, name: str, *, download: bool) -> dict[str, str]:
-    """Return the headers of its bytes. What a browser could take for a page comes as a file to save."""
+    """Return the headers of its bytes.
+
+    Content that a browser could interpret as a page is sent as a file to save.
+    """
     shown = kind_of(entry, name) in ("audio", "video", "image") and not download
     headers = {
         "Content-Security-Policy": SANDBOX,

@@ -1,4 +1,4 @@
-"""A search by tags: the expression of *Find Blobs by Tags*, its fault shown at its place, and a builder."""
+"""A search by tags: the expression of *Find Blobs by Tags*, the position of an error in it, and a builder."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ class QueryFault:
     """An error in an expression.
 
     Attributes:
-        before: The text before the fault.
-        wrong: The faulty part.
-        after: What follows it.
-        words: What is wrong, as a sentence.
-        repair: The whole expression with the fault repaired, if a repair is known.
+        before: The text before the error.
+        wrong: The wrong part.
+        after: The text after it.
+        words: The error, as a sentence.
+        repair: The corrected expression, if a correction is known.
     """
 
     before: str
@@ -33,7 +33,7 @@ _WORD = re.compile(r"[^\s'\"]+")
 
 
 def fault_of(text: str, error: QueryError) -> QueryFault:
-    """Return what is wrong with `text`, and where."""
+    """Return the error in `text`, and its position."""
     if error.position is None or error.position > len(text):
         reason = "it is incomplete" if "unexpected end" in error.reason else error.reason
         return QueryFault(text, "", "", f"The expression as a whole: {reason}.")
@@ -49,7 +49,7 @@ def fault_of(text: str, error: QueryError) -> QueryFault:
 
 
 def built(fields: Mapping[str, str]) -> str:
-    """Return the expression that the builder's fields come to; empty if none is filled."""
+    """Return the expression of the builder's fields; empty if none is filled."""
     conditions = [
         ("RecordingType = ", fields.get("kind", "")),
         ("StoredTime >= ", fields.get("stored_from", "")),

@@ -1,6 +1,6 @@
-"""What the pages about evidence share: reading the journal beside the event loop, and long work.
+"""Shared by the pages about evidence: reading the journal beside the event loop, and long work.
 
-The questions themselves are in `engine.audit` and `engine.persons`, not here.
+The queries themselves are in `engine.audit` and `engine.persons`, not here.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ __all__ = ["Bench", "Evidence", "Work"]
 
 
 class Evidence:
-    """Made once beside the pages.
+    """Created once beside the pages.
 
     Attributes:
         trail: Where the frames of the journal are.
@@ -39,7 +39,7 @@ class Evidence:
         self._limiter = trio.CapacityLimiter(READERS)
 
     async def read(self, question: Callable[..., Value], *arguments: Any) -> Value:
-        """Ask the journal a short question in a thread.
+        """Run a short query of the journal in a thread.
 
         Raises:
             Unavailable: The journal cannot be read.

@@ -1,4 +1,4 @@
-"""Long work that a page starts and others follow: in a thread, one at a time, with words for its progress."""
+"""Long work that a page starts and others follow: in a thread, one at a time, with its progress in words."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ from retain.engine.audit.timeline import answered
 
 LOG = logging.getLogger("retain.http")
 _OFTEN: Final = 256
-"""Records between two looks at whether the work was stopped."""
+"""Records between two checks whether the work was stopped."""
 
 
 @dataclass(slots=True, eq=False)
 class Work:
-    """Something long.
+    """One piece of long work.
 
     Attributes:
         id: Names it in addresses.
         kind: What it does, such as `verify`.
         by: Who started it.
-        session: In which session: some results are for that one only.
+        session: The session that started it: some results are for that one only.
         started: When, nanoseconds since the epoch.
-        phases: What it does one after the other, in words; each reads all records.
+        phases: Its steps in order, in words; each reads all records.
         records: How many records there were at the start.
-        asked: What it was asked for, for the page to say.
+        asked: Its parameters, for the page to show.
         phase: Which phase it is in.
         seq: The record that it read last.
         done: Whether it has ended.
         stopped: Whether somebody stopped it.
         failure: Why it failed, in words.
-        result: What it found; None before, and where it was stopped or failed.
+        result: Its result; None before, and if it was stopped or failed.
     """
 
     id: str
@@ -57,7 +57,7 @@ class Work:
 
     @property
     def session_only(self) -> bool:
-        """Whether it is about a person: then its result is for the session that started it only."""
+        """Whether only the session that started it may see the result, because it concerns a person."""
         return self.kind in ("find", "export")
 
     @property
@@ -83,7 +83,7 @@ class Work:
 
 
 class Bench:
-    """Where long work is done. Of each kind, the last one is kept.
+    """Runs long work. The last one of each kind is kept.
 
     Args:
         engine: Whose journal is worked on.
@@ -95,11 +95,11 @@ class Bench:
         self.now: Work | None = None
 
     def last(self, kind: str) -> Work | None:
-        """Return the newest work of a kind, which may still go on."""
+        """Return the newest work of a kind, which may still be running."""
         return self._last.get(kind)
 
     def forget(self, kind: str) -> None:
-        """Forget the work of a kind, with its result, unless it is still running."""
+        """Drop the work of a kind with its result, unless it is still running."""
         if (work := self._last.get(kind)) is not None and work.done:
             del self._last[kind]
 
@@ -113,7 +113,7 @@ class Bench:
         phases: Sequence[str],
         asked: Any = None,
     ) -> Work:
-        """Begin a work; `function` is called in a thread, and reports which record it has read.
+        """Begin work; `function` is called in a thread, and reports its progress by record.
 
         Raises:
             Conflict: `busy`: another work is running.

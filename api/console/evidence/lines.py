@@ -1,4 +1,4 @@
-"""Entries of the audit log as lines of a timeline: what happened, in words, with a shape."""
+"""Entries of the audit log as lines of a timeline: the event in words, with a shape."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ class Line:
     Attributes:
         entry: The entry of the log that it shows.
         shape: The shape and colour of its mark.
-        words: What happened.
-        why: The reason, where it is worth showing.
+        words: The event.
+        why: The reason, if it is shown.
         more: Further details.
-        erased: What was erased of it, when and why.
+        erased: Its erased parts, when and why.
         change: Values before and after, on the page of one resource.
     """
 
@@ -84,7 +84,7 @@ def _shape(entry: AuditEntry) -> str:
 
 
 def _more(entry: AuditEntry) -> str:
-    """Return what a line says beside the name: never a value."""
+    """Return a line's text besides the name: never a value."""
     details: Mapping[str, Any] = entry.details or {}
     if entry.event == "hold-set":
         return f"“{details.get('reason', '')}”"

@@ -1,4 +1,4 @@
-"""What is beside the timeline: long work, and where the log begins."""
+"""The panels beside the timeline: long work, and the beginning of the log."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ STEPS = 200
 
 
 async def panels(call: PageCall) -> dict[str, Any]:
-    """Return what the panels of the audit page show."""
+    """Return the values of the audit page's panels."""
     evidence = call.desk.evidence
     first = await evidence.read(beginning, evidence.trail)
     return {

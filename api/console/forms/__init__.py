@@ -1,1 +1,1 @@
-"""The console's forms: what may be typed into them, and proof of where they come from."""
+"""The console's forms: their valid values, and the proof of their origin."""

@@ -24,7 +24,7 @@ _UNKNOWN: Final = "Choose one from the list."
 
 
 class FilterForm(ConsoleForm):
-    """Which entries are shown; an empty field does not matter."""
+    """The filter of entries; an empty field matches all."""
 
     interface = StringField("Interface", [AnyOf(("", *INTERFACES), _UNKNOWN)], default="")
     resource = StringField("Resource", [Within(MOST_BYTES)], default="")
@@ -33,7 +33,7 @@ class FilterForm(ConsoleForm):
     to = StringField("To, not included", [Within(64)], default="")
 
     def wanted(self, zone: tzinfo) -> Filter | None:
-        """Return what is asked for; None, with words beside the fields, if that is unclear."""
+        """Return the filter; None, with messages beside the fields, if it is not valid."""
         if not self.validate():
             return None
         number = (self.resource.data or "").strip().lower()

@@ -1,4 +1,4 @@
-"""What all forms share."""
+"""The base of all forms."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class ConsoleForm(Form):
         locales = False
 
     def refuse(self, name: str, message: str) -> None:
-        """Show `message` under the field `name`: what the engine found only when it was asked."""
+        """Show `message` under the field `name`, for an error that only the engine detects."""
         self[name].errors = [*self[name].errors, message]
 
 

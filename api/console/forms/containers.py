@@ -35,7 +35,7 @@ class TagsForm(ConsoleForm):
     tags = TextAreaField("Tags", [Within(16 * 1024)])
 
     def pairs(self) -> tuple[tuple[str, str], ...] | None:
-        """Return the tags; None if they are none, which the field then says."""
+        """Return the tags; None if they are not valid, with a message at the field."""
         pairs = []
         for number, line in enumerate((self.tags.data or "").splitlines(), 1):
             if not line.strip():

@@ -19,7 +19,7 @@ class _Proof(Form):
         csrf = True
         csrf_class = SessionCSRF
         csrf_field_name = FIELD
-        csrf_time_limit = None  # a session ends by itself
+        csrf_time_limit = None  # sessions have their own expiry
 
 
 class Csrf:

@@ -16,7 +16,7 @@ _NUMBER: Final = re.compile(r"[0-9a-f]{32}")
 
 
 class PersonForm(ConsoleForm):
-    """Who it is about."""
+    """The selection of a person's data."""
 
     user = StringField("User of the settings", [Within(MOST_BYTES)], default="")
     customer = StringField("Customer (gms_user)", [Within(MOST_BYTES)], default="")
@@ -26,7 +26,7 @@ class PersonForm(ConsoleForm):
     number = StringField("Number of a resource", [Within(MOST_BYTES)], default="")
 
     def asked(self) -> Selection | None:
-        """Return what is asked for; None, with words beside a field, if that is nothing or unclear."""
+        """Return the selection; None, with a message beside a field, if it is empty or not valid."""
         if not self.validate():
             return None
         fields = (self.user, self.customer, self.name, self.tag, self.tenant, self.number)
@@ -60,6 +60,6 @@ class PersonForm(ConsoleForm):
 
 
 class HoldForm(ConsoleForm):
-    """Why something is held."""
+    """The reason of a hold."""
 
     reason = StringField("Reason", [Filled("Give the reason, such as a case number."), Within(MOST_BYTES)])

@@ -1,1 +1,1 @@
-"""The console's pages, one module each. A module's `ROUTES` says which paths it answers, and for whom."""
+"""The console's pages, one module each. A module's `ROUTES` lists its paths and their roles."""

@@ -1,7 +1,6 @@
-"""`/console/areas`: the living areas, the next to end first; one area with its values.
+"""`/console/areas`: live areas by deadline; one area with its values.
 
-An id that the server generated opens its area to anyone who has it, so auditors get its number instead, and
-never a value.
+Anyone who has a generated id can read its area, so auditors get its number instead, and never a value.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ from retain.engine.holds import HoldKind
 AREAS: Final = "/console/areas"
 PER_PAGE: Final = 50
 TEXT_MAX: Final = 2000
-"""So many characters of a text are shown; all of it can be downloaded."""
+"""Characters of a text that are shown; the whole text can be downloaded."""
 _DIGITS: Final = 20
 
 
@@ -34,8 +33,8 @@ class AreaRow:
     """An area in the list.
 
     Attributes:
-        label: Its id with its customer, or its number for those who may not see the id.
-        address: Its page; None for those who may not see values.
+        label: Its id with its customer, or its number for users who may not see the id.
+        address: Its page; None for users who may not see values.
         keys: How many keys it has.
         files: How many of them are files or long texts.
         size: Bytes of keys and values.
@@ -74,7 +73,7 @@ def address_of(name: str, user: str | None, part: str = "", **more: str) -> str:
 
 
 async def show(call: PageCall) -> Response:
-    """Return a page of the list, or what a search found."""
+    """Return a page of the list, or the results of a search."""
     asked, after = call.args.get("q", "").strip(), call.args.get("after", "")
     at, skip = _cursor(after)
 
@@ -202,7 +201,7 @@ async def file(call: PageCall) -> Response:
 
 
 class _Chunks:
-    """A body's bytes; closed, it gives its file back."""
+    """A body's bytes; closing it releases its file."""
 
     def __init__(self, download: Any) -> None:
         self._download = download

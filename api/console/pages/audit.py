@@ -1,4 +1,4 @@
-"""`/console/audit`: who did what, from the end of the log backwards, a page at a time."""
+"""`/console/audit`: the log, newest first, a page at a time."""
 
 from __future__ import annotations
 
@@ -54,9 +54,9 @@ async def show(call: PageCall) -> Response:
 
 
 async def as_csv(call: PageCall) -> Response:
-    """Return what the filters select as CSV, up to a number of the newest entries; never with values.
+    """Return the newest matching entries as CSV; never with values.
 
-    To an auditor, details are left out, because they contain tags.
+    For an auditor, details are left out, because they contain tags.
     """
     wanted = FilterForm(call.args).wanted(call.zone) or Filter()
     evidence = call.desk.evidence

@@ -31,7 +31,7 @@ CONTEXT: Final = 450
 
 
 async def show(call: PageCall, number: str) -> Response:
-    """Return the history; with `at`, also what the resource was at that moment."""
+    """Return the history; with `at`, also the resource's state at that moment."""
     resource = _resource(number)
     evidence = call.desk.evidence
     before = call.args.get("before", "")
@@ -101,7 +101,7 @@ def _moment(call: PageCall) -> tuple[int | None, str]:
 
 
 def _then(trail: Trail, resource: bytes, at: int) -> Mapping[str, Any]:
-    """Return the resource as it was at a moment, as far as its records still exist."""
+    """Return the resource's state at a moment, as far as its records still exist."""
     records = records_before(trail, resource, None, count=CONTEXT, stop=at + 1)
     entry: AuditEntry | None = entry_of(records[-1]) if records else None
     found = changes(records)

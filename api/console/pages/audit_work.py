@@ -1,4 +1,4 @@
-"""The long work of the audit page, and what it hands out and checks: checkpoints, the key, receipts."""
+"""The long work of the audit page, and its proofs: checkpoints, the key, receipts."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ TEXT: Final = "text/plain;charset=utf-8"
 
 
 async def verify(call: PageCall) -> Response:
-    """Begin to check that everything is there and unchanged."""
+    """Begin the verification."""
     disk = call.desk.engine.disk
     bodies = (await call.form()).get("bodies") == "yes"
     file = (await quart_request.files).get("since")
@@ -99,7 +99,7 @@ async def stop(call: PageCall) -> Response:
 
 
 async def live(call: PageCall) -> Response:
-    """Return how far the work is, for the script of a page that follows it."""
+    """Return the progress of the work, for the page's script."""
     work = call.desk.evidence.bench.now
     facts = {"id": None} if work is None else {"id": work.id, "percent": work.percent, "words": work.words}
     return call.answer(json.dumps(facts), 200, "application/json")

@@ -1,4 +1,4 @@
-"""One blob: what it is, its preview and bytes, its tags, its holds, and its end."""
+"""One blob: its facts, preview and bytes, tags, holds, and deletion."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Found:
         entry: The blob.
         ends: When it ends; None for never.
         days: For how many days its container keeps a blob, 0 for ever.
-        holds: What keeps it.
+        holds: The holds on it.
     """
 
     entry: BlobEntry
@@ -112,7 +112,7 @@ async def _page(
 
 
 def _names(tenant: str, container: str, name: str) -> dict[str, Any]:
-    """Return what both pages about a blob show of its location."""
+    """Return the location of a blob, for both pages about it."""
     folder = folder_of(name)
     return {
         "tenant": tenant,
@@ -137,7 +137,7 @@ async def _beginning(call: PageCall, entry: BlobEntry) -> str:
 
 
 async def content(call: PageCall, tenant: str, container: str) -> Response:
-    """Return its bytes, whole or a range of them, so that a player can seek."""
+    """Return its bytes, all or a range, so that a player can seek."""
     name = call.args.get("name", "")
     entry = (await find(call, tenant, container, name)).entry
     headers = content_headers(entry, name, download="download" in call.args)
@@ -204,7 +204,7 @@ async def set_hold(call: PageCall, tenant: str, container: str) -> Response:
 
 
 async def lift_hold(call: PageCall, tenant: str, container: str) -> Response:
-    """Lift one of the holds that are on this blob alone."""
+    """Lift one of the holds on this blob alone."""
     sent = await call.form()
     name = sent.get("name", "")
     found = await find(call, tenant, container, name)
@@ -216,7 +216,7 @@ async def lift_hold(call: PageCall, tenant: str, container: str) -> Response:
 
 
 async def ask_delete(call: PageCall, tenant: str, container: str) -> Response:
-    """Return the page that says what deleting it ends."""
+    """Return the page that asks for confirmation of the deletion."""
     name = call.args.get("name", "")
     found = await find(call, tenant, container, name)
     return call.page(

@@ -1,6 +1,7 @@
 """`/console/containers/TENANT/CONTAINER`: a container by folders, searched by name prefix and by tags.
 
-A page costs what it shows: folders are passed over by one seek, and a search reads a bounded number of blobs.
+The cost of a page depends on its length: folders are skipped by one seek, and a search reads a bounded number
+of blobs.
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ class ListRow:
 
 @dataclass(frozen=True, slots=True)
 class ContainerSummary:
-    """What a page of the list shows.
+    """The contents of a page of the list.
 
     Attributes:
         entry: The container.
@@ -67,7 +68,7 @@ class ContainerSummary:
         held: Under a legal hold as a whole.
         rows: The folders and blobs.
         next: The name that the next page begins with; None if this is the last.
-        before: The name that the page before begins with; None where that is not known, as in a search.
+        before: The name that the page before begins with; None if that is unknown, as in a search.
     """
 
     entry: ContainerEntry
@@ -81,7 +82,7 @@ class ContainerSummary:
 
 
 async def show(call: PageCall, tenant: str, container: str) -> Response:
-    """Return a page of the list, or of what a search found."""
+    """Return a page of the list, or of a search's results."""
     prefix, where, after = (call.args.get(name, "") for name in ("prefix", "where", "after"))
     fields = {name: call.args.get(name, "") for name in ("kind", "stored_from", "stored_to")}
     call.desk.administration.tenants.required(tenant)

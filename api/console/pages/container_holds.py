@@ -19,7 +19,7 @@ from retain.engine.blobs.queries import totals_of
 from retain.engine.holds import Hold, HoldKind, HoldTarget
 
 NO_NUMBER: Final = bytes(16)
-"""In place of the number of what is named."""
+"""Instead of the number of a named target."""
 HOLDS: Final = f"{CONTAINERS}/<tenant>/<container>/holds"
 
 

@@ -1,4 +1,4 @@
-"""`/console/notifications`: how webhooks fare, and what they did not accept."""
+"""`/console/notifications`: the state of webhooks, and their dead letters."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`/console`: what the server holds, what falls due, and whether anything needs somebody.
+"""`/console`: stored data, deadlines, and problems.
 
 Every figure comes from an index or a counter, so the page costs the same with a million entries as with ten.
 """
@@ -20,19 +20,19 @@ from retain.engine.core.time import DAY
 from retain.engine.outlook import DAYS, Outlook, outlook
 
 LABELS: Final = (0, 7, 14, 21, DAYS - 1)
-"""The days that are named under a chart."""
+"""The days that are labelled under a chart."""
 
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """What falls due of one interface.
+    """The deadlines of one interface.
 
     Attributes:
         name: The interface.
         path: The page about it, if the user may see one.
-        held: How much there is.
+        held: How much is stored.
         more: A second line about it.
-        unit: What is counted.
+        unit: The unit.
         top: The number at the top.
         bars: One for each day.
         counts: One for each day.
@@ -48,12 +48,12 @@ class Chart:
     counts: tuple[int, ...]
 
     def within(self, days: int) -> int:
-        """Return how many become due within so many days."""
+        """Return how many become due within this number of days."""
         return sum(self.counts[:days])
 
 
 async def show(call: PageCall) -> Response:
-    """Return the page; for users without a role for the rest, their name and what they may do."""
+    """Return the page; for users without a role for it, their name and what they may do."""
     if call.role not in EVIDENCE:
         return call.page("own.html", here=HOME, settings_path=_path(call, "/console/settings"))
     engine = call.desk.engine

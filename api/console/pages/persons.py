@@ -32,7 +32,7 @@ ROWS: Final = 500
 
 @dataclass(frozen=True, slots=True)
 class Thing:
-    """Something that was found, and what it is now."""
+    """A resource that was found, and its present state."""
 
     subject: Subject
     status: str
@@ -47,7 +47,7 @@ class Export:
 
 
 async def show(call: PageCall) -> Response:
-    """Return the form, what this session found last, and the holds in force."""
+    """Return the form, the session's last results, and the holds in force."""
     return await _page(call, None, HoldForm())
 
 
@@ -65,7 +65,7 @@ async def find(call: PageCall) -> Response:
 
 
 async def export(call: PageCall) -> Response:
-    """Begin to put together everything that is kept of what was found."""
+    """Begin to prepare the export of what was found."""
     work = await _asked_work(call)
     asked: Selection = work.asked[0]
     engine = call.desk.engine
@@ -81,7 +81,7 @@ async def export(call: PageCall) -> Response:
 
 
 async def download(call: PageCall) -> Response:
-    """Return the export as a zip, once; it is made while it is sent."""
+    """Return the export as a zip, once; it is created while it is sent."""
     work = _own(call, "export")
     if work is None or not isinstance(work.result, Export):
         raise NotFound("there is no export to download; make one", reason="export")
@@ -104,7 +104,7 @@ async def download(call: PageCall) -> Response:
 
 
 async def erase(call: PageCall) -> Response:
-    """Erase what was found and shown, if its number was typed."""
+    """Erase what was found and shown, if the confirmation was typed."""
     work = await _asked_work(call)
     sent = await call.form()
     things = await _things(call, work)
@@ -166,7 +166,7 @@ async def lift(call: PageCall) -> Response:
 
 
 def confirmation(count: int) -> str:
-    """Return what is typed to erase so many things."""
+    """Return the text that confirms the erasure of this number of resources."""
     return f"erase {count} {'thing' if count == 1 else 'things'}"
 
 
@@ -178,16 +178,16 @@ def _start(call: PageCall, kind: str, function: Any, phases: Sequence[str], aske
 
 
 def _own(call: PageCall, kind: str) -> Work | None:
-    """Return the session's last work of a kind: what others find is not shown."""
+    """Return the session's last work of a kind; that of others is not shown."""
     work = call.desk.evidence.bench.last(kind)
     return work if work is not None and call.session is not None and work.session == call.session.id else None
 
 
 async def _asked_work(call: PageCall) -> Work:
-    """Return the search that a form was made from.
+    """Return the search that a form belongs to.
 
     Raises:
-        Conflict: It is not this session's last one any more.
+        Conflict: It is no longer this session's last one.
     """
     work = _own(call, "find")
     if work is None or work.result is None or work.id != (await call.form()).get("found"):

@@ -1,4 +1,4 @@
-"""How long a container keeps blobs, with what a change would end; and emptying or removing the container."""
+"""A container's retention, with a preview of a change; and emptying or removing the container."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ MAX_DAYS: Final = 36_500
 
 
 async def show_retention(call: PageCall, tenant: str, container: str) -> Response:
-    """Return the form, and what the change that it asks for would end."""
+    """Return the form, and a preview of the requested change."""
     keep = call.args.get("keep", "")
     if not keep:
         return await _retention(call, tenant, container)
@@ -49,7 +49,7 @@ async def _asked(
 
 
 async def set_retention(call: PageCall, tenant: str, container: str) -> Response:
-    """Change it; what ends blobs only with the container's name typed."""
+    """Change it; if the change ends blobs, the container's name must be typed."""
     sent = await call.form()
     days = _days(sent.get("keep", ""), sent.get("days", "").strip())
     if days is None:
@@ -68,7 +68,7 @@ async def set_retention(call: PageCall, tenant: str, container: str) -> Response
 
 
 def _days(keep: str, text: str) -> int | str | None:
-    """Return the days asked for, as the action takes them, or `default`; None for a malformed number."""
+    """Return the requested days in the action's form, or `default`; None for a malformed number."""
     if keep in (FOREVER, "default"):
         return keep
     plain = text.isascii() and text.isdigit() and len(text) <= 5
@@ -133,7 +133,7 @@ async def _held(call: PageCall, tenant: str, container: str) -> ContainerTotals:
 
 
 async def show_remove(call: PageCall, tenant: str, container: str) -> Response:
-    """Return the page that says what emptying and removing end."""
+    """Return the page for emptying and removing."""
     return await _remove(call, tenant, container)
 
 
@@ -153,7 +153,7 @@ async def _remove(
 
 
 async def remove(call: PageCall, tenant: str, container: str) -> Response:
-    """Remove a container with all it holds."""
+    """Remove a container with its contents."""
     if (await call.form()).get("sure", "") != f"{tenant}/{container}":
         fault = "This is not the container’s name. Nothing was changed."
         return await _remove(call, tenant, container, 400, fault=fault)
@@ -170,7 +170,7 @@ async def remove(call: PageCall, tenant: str, container: str) -> Response:
 
 
 async def empty(call: PageCall, tenant: str, container: str) -> Response:
-    """Begin to delete the blobs of a container; what is held or leased stays."""
+    """Begin to delete the blobs of a container; held or leased ones remain."""
     if (await call.form()).get("sure", "") != f"{tenant}/{container}":
         fault = "This is not the container’s name. Nothing was changed."
         return await _remove(call, tenant, container, 400, fault=fault, empties=True)
@@ -193,14 +193,14 @@ async def stop(call: PageCall, tenant: str, container: str) -> Response:
 
 
 async def follow(call: PageCall, tenant: str, container: str) -> Response:
-    """Return how far it is, for the script of the page that follows it."""
+    """Return the progress, for the page's script."""
     work = call.desk.emptyings.of(tenant, container)
     facts = {"id": None} if work is None or work.done else progress(work)
     return call.answer(json.dumps(facts), 200, "application/json")
 
 
 def progress(work: Emptying) -> dict[str, Any]:
-    """Return what the script shows."""
+    """Return the values that the script shows."""
     return {"id": work.id, "percent": work.percent, "words": work.words}
 
 

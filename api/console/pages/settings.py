@@ -48,17 +48,17 @@ OWN: Final = frozenset({Role.ADMINISTRATOR, Role.USER})
 NAMES: Final = {"application": Level.GLOBAL, "user": Level.USER, "device": Level.DEVICE}
 ORIGINS: Final = {"application": "app", "user": "user", "device": "device"}
 VERSIONS: Final = 20
-"""So many versions are shown of a level."""
+"""Most versions of a level that are shown."""
 
 
 @dataclass(frozen=True, slots=True)
 class SettingsQuery:
-    """What a page is about.
+    """The subject of a page.
 
     Attributes:
         application: The application's id.
-        user: Whose settings; empty for the application's alone.
-        device: On which device; empty for none.
+        user: The user; empty for the application's settings only.
+        device: The device; empty for none.
     """
 
     application: str
@@ -89,16 +89,16 @@ class SettingsQuery:
 
 @dataclass(frozen=True, slots=True)
 class LevelView:
-    """A level as the page shows it.
+    """A level on the page.
 
     Attributes:
         level: application, user or device.
         title: Its heading.
         origin: Its mark.
         text: The document as JSON; empty if there is none.
-        tag: What a save must match.
+        tag: The tag that a save must match.
         revision: 0 if there is none.
-        may_edit: Whether this user is offered to edit it.
+        may_edit: Whether this user may edit it.
     """
 
     level: str
@@ -116,7 +116,7 @@ class Past:
 
     Attributes:
         version: The version.
-        changes: What it changed; None if that is too long to compare.
+        changes: Its changes; None if they are too long to compare.
         current: Whether it is in force.
     """
 
@@ -139,7 +139,7 @@ async def show(call: PageCall) -> Response:
 
 
 def _asked(call: PageCall, sent: Any) -> SettingsQuery:
-    """Return what was asked for; users always get only their own settings."""
+    """Return the requested subject; users always get only their own settings."""
     application, user, device = (sent.get(name, "").strip() for name in ("application", "user", "device"))
     if call.role is not Role.ADMINISTRATOR:
         if user and user != call.caller.name:
@@ -157,7 +157,7 @@ def _policy(call: PageCall) -> SettingsPolicy:
 
 
 async def _shown(call: PageCall, asked: SettingsQuery) -> tuple[list[LevelView], list[MergedLine]]:
-    """Return what `_levels` does; of long documents in a thread."""
+    """Return what `_levels` does; for long documents in a thread."""
     places = places_concerned(asked.place(asked.levels[-1]))
 
     def look_up(state: State, _: int) -> tuple[list[LevelView], list[MergedLine]] | SettingsState:
@@ -285,7 +285,7 @@ async def _write(call: PageCall, place: Place, body: EncodedValue, tag: str) -> 
 
 
 async def _conflicted(call: PageCall, asked: SettingsQuery, level: str, text: str, tag: str) -> Response:
-    """Return the page that shows what came between; nothing that was typed is lost."""
+    """Return the page that shows the conflicting change; the typed text is kept."""
     versions = await _versions(call, asked, level)
     revision = tag.rpartition(".")[2]
     base = next((one for one in versions if str(one.revision) == revision), None)
@@ -300,7 +300,7 @@ async def _conflicted(call: PageCall, asked: SettingsQuery, level: str, text: st
 async def _ending(
     call: PageCall, asked: SettingsQuery, level: str, status: int = 200, fault: str = ""
 ) -> Response:
-    """Return the page that says what deleting a level ends."""
+    """Return the page that asks for confirmation of deleting a level."""
     asked.place(level)
     levels, _ = await _shown(call, asked)
     one = next(one for one in levels if one.level == level)
@@ -333,7 +333,7 @@ async def delete(call: PageCall) -> Response:
 
 
 async def restore(call: PageCall) -> Response:
-    """Put an earlier version back, as a version of its own."""
+    """Restore an earlier version as a new one."""
     sent = await call.form()
     asked, level, revision = _asked(call, sent), sent.get("level", ""), sent.get("revision", "")
     if not (revision.isascii() and revision.isdigit() and len(revision) <= 18):

@@ -1,6 +1,6 @@
 """Signing in and out: `/console/sign-in`, `/console/sign-out`.
 
-Passwords are judged where the interfaces' are, so that guesses are slowed alike wherever they are made.
+Passwords are checked by the same code as on the interfaces, so that guesses are slowed everywhere.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ WAY_PROXY: Final = "proxy"
 
 
 async def show(call: PageCall) -> Response:
-    """Return the form, or how to make the first user."""
+    """Return the form, or instructions to add the first user."""
     wanted = call.next_page(call.args.get("next", ""))
     if call.session is not None:
         return call.go(wanted)
@@ -36,7 +36,7 @@ async def show(call: PageCall) -> Response:
 
 
 async def submit(call: PageCall) -> Response:
-    """Sign in by what the form holds."""
+    """Sign in with the values of the form."""
     sent = await call.form()
     way = sent.get("way", "")
     if way == WAY_BEARER:
@@ -125,7 +125,7 @@ def _page(
     identity, console = call.desk.identity, call.desk.config.console
     named = _named_by_proxy(call)
     can = identity.has_users or identity.has_tokens or call.desk.config.identity.proxy_user_header is not None
-    # A page that another site links to is asked for without cookies. Asked for again by itself, it has them.
+    # A page that another site links to is requested without cookies. Requested again by itself, it has them.
     elsewhere = status == 200 and quart_request.headers.get("Sec-Fetch-Site") == "cross-site"
     return call.page(
         "sign-in.html" if can else "sign-in-first.html",

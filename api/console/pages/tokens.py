@@ -28,7 +28,7 @@ TOKENS: Final = "/console/tokens"
 GENERATED: Final = "/console/tokens/generated/<made>"
 REVOKE_ALL: Final = "/console/tokens/revoke-all"
 DAYS: Final = 14
-"""For how long a token is proposed."""
+"""Days of the proposed validity."""
 MAY: Final = {
     "f": "find by tags",
     "r": "read",
@@ -54,7 +54,7 @@ _BESIDE: Final[Mapping[str, tuple[str, str]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Generated:
-    """The tokens of one generation: shown once, from the session's memory."""
+    """The tokens of one generation, shown once from the session's memory."""
 
     tenant: str
     tokens: Sequence[Mapping[str, Any]]
@@ -72,7 +72,7 @@ async def show(call: PageCall) -> Response:
 
 
 async def generate(call: PageCall) -> Response:
-    """Make the tokens, and go to the one page that ever shows them."""
+    """Create the tokens, and redirect to the only page that shows them."""
     form = GenerateForm(await call.form())
     tenant = form.tenant.data or ""
     if not form.validate():
@@ -136,7 +136,7 @@ async def revoke(call: PageCall) -> Response:
 
 
 async def ask_revoke_all(call: PageCall) -> Response:
-    """Return the page that says what would end."""
+    """Return the page that asks for confirmation."""
     tenant = call.args.get("tenant", "")
     return call.page("tokens-revoke.html", here=TOKENS, **await _issued(call, tenant))
 
@@ -170,7 +170,7 @@ def _label(name: str, call: PageCall) -> str:
     """Return a zone's label in the form; an offset, which scripts may send, is its own label."""
     try:
         return label_of(name, moment_of(call.now).year)
-    except (KeyError, ValueError, OSError):  # as zoneinfo words an unknown name
+    except (KeyError, ValueError, OSError):  # the error of zoneinfo for an unknown name
         return name
 
 
@@ -192,7 +192,7 @@ async def _page(call: PageCall, form: GenerateForm, tenant: str, status: int = 2
 
 
 async def _issued(call: PageCall, tenant: str) -> dict[str, Any]:
-    """Return what the list of issued tokens shows."""
+    """Return the rows of the list of issued tokens."""
     found = await call.desk.administration.list_tokens(actor=call.actor, tenant=tenant)
     issued = [
         {

@@ -35,27 +35,27 @@ _DIGITS: Final = 15
 
 
 async def put(call: PageCall, tenant: str, container: str) -> Response:
-    """Keep a small file whole."""
+    """Store a small file as a whole."""
     return await _answered(call, _put(call, tenant, container))
 
 
 async def staged(call: PageCall, tenant: str, container: str) -> Response:
-    """Return which blocks of a file are here already, and whether its name is taken."""
+    """Return which blocks of a file are staged already, and whether its name is taken."""
     return await _answered(call, _staged(call, tenant, container))
 
 
 async def stage(call: PageCall, tenant: str, container: str) -> Response:
-    """Keep one block of a large file."""
+    """Stage one block of a large file."""
     return await _answered(call, _stage(call, tenant, container))
 
 
 async def commit(call: PageCall, tenant: str, container: str) -> Response:
-    """Make the blob of its blocks."""
+    """Commit the blob from its blocks."""
     return await _answered(call, _commit(call, tenant, container))
 
 
 async def _answered(call: PageCall, work: Any) -> Response:
-    """Answer a script: what it did, or why not, as JSON."""
+    """Answer a script with the result or the refusal, as JSON."""
     try:
         return _json(call, await work, 200)
     except EngineError as error:
@@ -122,7 +122,7 @@ async def _commit(call: PageCall, tenant: str, container: str) -> dict[str, Any]
 
 
 def _facts(call: PageCall, tenant: str, container: str) -> dict[str, Any]:
-    """Return what each write carries. Without `replace` nothing is overwritten."""
+    """Return the fields of each write. Without `replace` nothing is overwritten."""
     call.desk.administration.tenants.required(tenant)
     replaces = call.args.get("replace") == "1"
     return {

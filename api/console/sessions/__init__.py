@@ -1,4 +1,4 @@
-"""Who is signed in: sessions kept by the server, and the signed cookies that name them."""
+"""Sessions of signed-in users, stored by the server, and the signed cookies that name them."""
 
 from __future__ import annotations
 

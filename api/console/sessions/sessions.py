@@ -19,7 +19,7 @@ SESSIONS_MAX = 10_000
 """Sessions at once; beyond that the one used longest ago ends. About 10 MB."""
 NOTES_MAX = 4
 KEPT_MAX = 2
-"""Things that wait to be shown once: who asks for more has left the page of the first."""
+"""Most objects that wait to be shown once; further ones replace the oldest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +42,11 @@ class Session:
     Attributes:
         id: Names it in the cookie.
         caller: Who signed in, as the identities recognised them.
-        role: What they may do.
-        zone: The time zone in which they read times.
+        role: Their role.
+        zone: Their time zone.
         ends: When it ends in any case.
         used: When it was last used.
-        notes: What the next page has to say.
+        notes: Notices for the next page.
     """
 
     id: str
@@ -59,17 +59,17 @@ class Session:
     _kept: OrderedDict[str, object] = field(default_factory=OrderedDict)
 
     def say(self, note: Notice) -> None:
-        """Have the next page say `note`; of many, the latest few are kept."""
+        """Show `note` on the next page; of many, the latest few are kept."""
         self.notes.append(note)
         del self.notes[:-NOTES_MAX]
 
     def said(self) -> list[Notice]:
-        """Return what is to be said now, and forget it."""
+        """Return the pending notices, and remove them."""
         notes, self.notes = self.notes, []
         return notes
 
     def keep(self, thing: object, entropy: Callable[[int], bytes]) -> str:
-        """Keep what the next page shows once, in memory only; the name under which it can be taken."""
+        """Store an object that the next page shows once, in memory only; return its name."""
         name = entropy(16).hex()
         self._kept[name] = thing
         if len(self._kept) > KEPT_MAX:
@@ -77,7 +77,7 @@ class Session:
         return name
 
     def take(self, name: str) -> object | None:
-        """Return what was kept under `name`, once; None if there is nothing, or no longer."""
+        """Return the object stored under `name`, once; None if there is none, or no longer."""
         return self._kept.pop(name, None)
 
 
@@ -107,7 +107,7 @@ class Sessions:
         return session
 
     def find(self, session_id: str, *, use: bool = True) -> Session | None:
-        """Return the session of that id unless it has ended; `use` keeps it from ending for idleness."""
+        """Return the session of that id unless it has ended; `use` counts as activity."""
         session = self._sessions.get(session_id)
         if session is None:
             return None

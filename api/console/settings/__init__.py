@@ -1,4 +1,4 @@
-"""What the settings page makes of documents: levels, the merged view with its origins, and diffs.
+"""Views of documents for the settings page: levels, the merged view with origins, and diffs.
 
-It changes nothing and judges nothing: rights, merging and validation are the engine's and the interface's.
+It changes nothing: rights, merging and validation are the engine's and the interface's.
 """

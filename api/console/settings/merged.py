@@ -11,9 +11,9 @@ from typing import Any, Final
 WORDS: Final = {"app": "Application", "user": "User", "device": "Device"}
 _OVER: Final = {"app": "of the application", "user": "of the user", "device": "of the device"}
 LINES_MAX: Final = 500
-"""So many lines are shown: a document may have half a million."""
+"""Most lines that are shown: a document may have half a million."""
 _OVER_MAX: Final = 120
-"""So many characters of an overridden value are shown."""
+"""Most characters of an overridden value that are shown."""
 
 Layer = tuple[str, Any]
 """A level's name and its value."""
@@ -26,8 +26,8 @@ class MergedLine:
     Attributes:
         depth: How far it is indented.
         code: The JSON.
-        origin: The level that it comes from; empty for what several levels share.
-        over: What it overrides, in words; empty for nothing.
+        origin: The level that it comes from; empty if several levels share it.
+        over: The overridden value, in words; empty if none.
     """
 
     depth: int

@@ -1,4 +1,4 @@
-"""Settings as text: written for reading, compared line by line, and the place of a mistake in them."""
+"""Settings as text: formatted, compared line by line, and checked with the position of an error."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ _WORDS: Final = {
 
 
 def pretty(value: Any) -> str:
-    """Return a value as people edit it."""
+    """Return a value as indented JSON."""
     return "" if isinstance(value, Missing) else json.dumps(value, indent=2, ensure_ascii=False)
 
 
 def diff(before: Any, after: Any) -> list[tuple[str, str]] | None:
-    """Return what changed, as (sign, line) with a line around each change; None if the texts are too long."""
+    """Return the changes as (sign, line), with a line around each; None if the texts are too long."""
     old, new = pretty(before).splitlines(), pretty(after).splitlines()
     if max(len(old), len(new)) > MOST_LINES:
         return None
@@ -37,7 +37,7 @@ def diff(before: Any, after: Any) -> list[tuple[str, str]] | None:
 
 
 def mistake(text: str) -> str | None:
-    """Return where `text` stops being JSON, in words; None if it is JSON."""
+    """Return the first error of `text` as JSON, in words; None if it is JSON."""
     try:
         json.loads(text)
     except json.JSONDecodeError as error:
