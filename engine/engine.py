@@ -311,7 +311,7 @@ class Engine:
     async def accept_clock(self, actor: str) -> None:
         """Accept the machine's clock as correct, because an operator has checked it.
 
-        A jump is no longer in doubt, a present ahead of the clock returns to it, and a record says so.
+        A jump is no longer in doubt, a present ahead of the clock returns to it, and the action is recorded.
 
         Args:
             actor: Who accepts it.

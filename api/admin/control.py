@@ -86,7 +86,7 @@ async def _answer(actions: Actions, stream: trio.SocketStream) -> None:
             with trio.fail_after(SECONDS):
                 await stream.send_all(answer)
         except (trio.BrokenResourceError, trio.ClosedResourceError, trio.TooSlowError, ValueError):
-            return  # the client disconnected or sent nothing in time: there is nobody to answer
+            return  # the client disconnected or sent nothing in time: no answer is possible
 
 
 async def _run(actions: Actions, line: bytes) -> bytes:

@@ -25,7 +25,7 @@ from retain.journal import RealDisk
 LOG = logging.getLogger("retain.checkpoints")
 HOUR: Final = 3600.0
 RETRY_S: Final = 300.0
-"""After a failure; sooner if the schedule says so."""
+"""Seconds until a retry after a failure, unless the schedule is sooner."""
 TIMEOUT_S: Final = 30.0
 LATEST: Final = "latest.checkpoint"
 MEDIA_TYPE: Final = "text/plain; charset=utf-8"
@@ -114,7 +114,7 @@ class Checkpoints:
 
     @property
     def wanted(self) -> bool:
-        """Whether the configuration says where checkpoints go."""
+        """Whether the configuration has a destination for checkpoints."""
         return self._config.checkpoint_folder is not None or self._config.checkpoint_url is not None
 
     @property

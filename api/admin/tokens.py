@@ -77,7 +77,7 @@ async def generate_tokens(
     """
     if len(set(containers)) != len(containers):
         raise Invalid("a container must be named only once", reason="container")
-    # A token says its times in whole seconds; the record says the same.
+    # A token's times are in whole seconds; the record has the same.
     begins = (engine.now() if start is None else start) // SECOND * SECOND
     ends = expiry // SECOND * SECOND
     grants = [TokenGrant(engine.entropy(16), None, ACCOUNT_PERMISSIONS, begins, ends, None, SIGNING_KEY)]

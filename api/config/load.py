@@ -127,12 +127,12 @@ class Config:
 def load(
     path: Path | None, environ: Mapping[str, str], options: Mapping[str, tuple[str, str]] | None = None
 ) -> Config:
-    """Read `path` (None: no file), lay credentials, environment and command line over it, check all of it.
+    """Read `path` (None: no file), apply credentials, environment and command line, and check the result.
 
     Args:
         path: The configuration file.
         environ: The environment.
-        options: What the command line says instead: key as `section.key` → option, value.
+        options: Overrides from the command line: key as `section.key` → option, value.
 
     Raises:
         ConfigError: Something is impossible; it names the file, variable or option.

@@ -125,8 +125,7 @@ class PageCall:
         return bound is not None and self.desk.csrf.proves(bound, token)
 
     def _bound(self) -> str | None:
-        """Return the id that forms are bound to: that of the session, or of the cookie before sign-in.
-        """
+        """Return the id that forms are bound to: that of the session, or of the cookie before sign-in."""
         return self.session.id if self.session is not None else self.desk.guest.load_user().auth_id
 
     def csrf_token(self) -> str:

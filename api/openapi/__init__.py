@@ -1,7 +1,7 @@
-"""The interfaces described in OpenAPI 3.1, by hand, after docs/wire: for programs that learn an interface.
+"""The interfaces described in OpenAPI 3.1, by hand, after docs/wire: for programs that read a description.
 
-`areas`, `settings`, `blobs` and `console` hold the operations of one interface each; `document` puts them
-together. Nothing here imports an interface: tests/api/openapi hold the description against the tables of the
+`areas`, `settings`, `blobs` and `console` have the operations of one interface each; `document` combines
+them. This package imports no interface: tests/api/openapi compare the description with the tables of the
 code, and send requests made from it to a running server.
 """
 

@@ -39,17 +39,17 @@ ERRORS: Final = {
     401: "Credentials are configured, and the request has none or wrong ones.",
     403: "The form was sent by a page of another site.",
     404: "Unknown, expired, deleted or another customer's; or nothing is at this address.",
-    405: "The address does not take this method; `Allow` lists those it takes.",
+    405: "The address does not support this method; `Allow` lists those it supports.",
     408: "The body came too slowly.",
     409: "The id is taken.",
-    412: "A precondition does not hold.",
+    412: "A precondition is not met.",
     413: "Over a limit.",
     415: "Not a form, or a file of a type that is not allowed.",
     416: "The range lies outside the file.",
     417: "`Expect` asks for something else than `100-continue`.",
     429: "Too many failed logins.",
     431: "Too many or too long headers.",
-    500: "A fault of the server; the message has the number under which it is logged.",
+    500: "An internal error; the message has the id under which it is logged.",
     503: "The storage accepts no changes at the moment, or the server is busy or stopping.",
     505: "Another version of HTTP.",
     507: "The disk is full, or a quota is used up.",
@@ -202,7 +202,7 @@ def _page(name: str, summary: str, *, sends: bool) -> Doc:
         "Content-Disposition",
     )
     shown = answer(
-        "The page, with the answer to what was asked.", headers, content("text/html;charset=utf-8", STRING)
+        "The page, with the result of the form.", headers, content("text/html;charset=utf-8", STRING)
     )
     failed = {
         status: answer(ERRORS[status], headers, content(["text/html;charset=utf-8", _JSON]))

@@ -148,7 +148,7 @@ ACCOUNT: Final = [
         tail="?restype=service&comp=properties",
         parameters=known.SUMS,
         body=_sent("BlobServiceProperties"),
-        success={202: ("Stored. Elements that were left out stay.", (), None)},
+        success={202: ("Stored. Omitted elements are unchanged.", (), None)},
         fails=(411, 413, 507),
     ),
     _information("", "get"),
@@ -327,7 +327,7 @@ BLOB: Final = [
         azure=["Delete Blob"],
         method="delete",
         parameters=(*known.ON_BLOB, "x-ms-delete-snapshots", *known.OLDER),
-        success={202: ("Deleted. Nothing brings it back.", ("x-ms-delete-type-permanent",), None)},
+        success={202: ("Deleted. It cannot be restored.", ("x-ms-delete-type-permanent",), None)},
         fails=(409, 412, 507),
     ),
     *(
@@ -407,7 +407,7 @@ BLOB: Final = [
             *(known.METADATA, "x-ms-tags", "x-ms-access-tier"),
         ),
         body=_sent("BlockList"),
-        success={201: ("The blocks are the blob.", (*WRITTEN, "Content-MD5", _ENCRYPTED), None)},
+        success={201: ("The blob consists of these blocks.", (*WRITTEN, "Content-MD5", _ENCRYPTED), None)},
         fails=(409, 411, 412, 413, 507),
     ),
     Row(

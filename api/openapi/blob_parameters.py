@@ -1,6 +1,6 @@
-"""The headers and query parameters of the blobs interface, and which of them go together.
+"""The headers and query parameters of the blobs interface, and their combinations.
 
-api/blobs/request_names.py is what the server does; tests hold one against the other.
+api/blobs/request_names.py is the server's table; tests compare the two.
 """
 
 from __future__ import annotations
@@ -126,7 +126,7 @@ _PLACES: Final = (
     ),
 )
 _OF_QUERY: Final = (
-    _query("prefix", "Only names that begin so."),
+    _query("prefix", "Only names that begin with this."),
     _query("marker", "`NextMarker` of the page before."),
     _query(
         "maxresults", "The length of the page; more than 5000 means 5000.", {"type": "integer", "minimum": 1}
@@ -138,8 +138,8 @@ _OF_QUERY: Final = (
     _query("blockid", "The id of the block, in Base64.", required=True, example="YmxvY2stMDAx"),
     _query("blocklisttype", "Which blocks.", {"enum": ["committed", "uncommitted", "all"]}),
     _query("copyid", "The id of a copy."),
-    _query("snapshot", "There are none: 404."),
-    _query("versionid", "There are none: 404."),
+    _query("snapshot", "Retain has none: 404."),
+    _query("versionid", "Retain has none: 404."),
     _query("timeout", "Accepted; has no effect.", {"type": "integer", "minimum": 0}),
 )
 _OF_LEASES: Final = (
@@ -219,9 +219,9 @@ _OF_READS: Final = (
         example="2021-12-02",
     ),
     _header("x-ms-client-request-id", "Repeated in the answer."),
-    _header("Origin", "The page that asks.", example="https://app.example.org"),
-    _header("Access-Control-Request-Method", "What it wants to do.", example="GET"),
-    _header("Access-Control-Request-Headers", "The headers that it wants to send."),
+    _header("Origin", "The origin of the calling page.", example="https://app.example.org"),
+    _header("Access-Control-Request-Method", "The method of the intended request.", example="GET"),
+    _header("Access-Control-Request-Headers", "The headers of the intended request."),
 )
 
 ALL: Final[dict[str, Doc]] = {
@@ -238,7 +238,7 @@ ALL: Final[dict[str, Doc]] = {
 
 
 def component(name: str) -> str:
-    """Return what a parameter is called among the components."""
+    """Return the name of a parameter's component."""
     return "Blob" + "".join(part.capitalize() for part in name.split("-"))
 
 

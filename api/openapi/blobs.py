@@ -1,8 +1,8 @@
 """The blobs interface: docs/wire/blobs.md, sections 5 and 8, and api/blobs/request_names.py.
 
-Azure distinguishes operations by `restype` and `comp` in the query, where OpenAPI knows paths only. Each
-path here therefore ends with the part of the query that chooses the operation, as descriptions of such
-services do; the field `x-azure-operations` names what Azure calls it.
+Azure distinguishes operations by `restype` and `comp` in the query, OpenAPI by path only. Each path here
+therefore ends with the part of the query that chooses the operation, as descriptions of such services do; the
+field `x-azure-operations` has Azure's names.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ ERRORS: Final = {
     401: "The request has no credentials, or the source of a copy cannot be read without.",
     403: "The credentials are wrong, have expired, or do not allow this.",
     404: "The account, container, blob or source does not exist, or has expired.",
-    405: "The resource does not take this method.",
-    409: "It exists already, is leased, held or being deleted, or the lease is in another state.",
+    405: "The resource does not support this method.",
+    409: "The resource exists already, is leased, held or being deleted, or its lease is in another state.",
     411: "Content-Length is missing.",
-    412: "A condition or the lease does not hold.",
+    412: "A condition is not met, or the lease does not match.",
     413: "The body is too long.",
     416: "The range lies outside the blob.",
     417: "`Expect` asks for something else than `100-continue`.",
     431: "Too many or too long headers.",
-    500: "A fault of the server.",
+    500: "An internal error.",
     501: "Azure has this operation; it is not offered here.",
     503: "The storage accepts no changes at the moment, or the server is busy or stopping.",
     505: "Another version of HTTP.",

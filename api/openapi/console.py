@@ -1,4 +1,4 @@
-"""What programs use beside the interfaces: tokens by HTTP (docs/tenants.md), health and metrics."""
+"""Addresses for programs besides the interfaces: tokens by HTTP (docs/tenants.md), health and metrics."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _JSON: Final = "application/json"
 ERRORS: Final = {
     400: "The body, a field or the tenant's name breaks a rule.",
     401: "The request has no credentials, or wrong ones.",
-    403: "The caller is no administrator.",
-    404: "There is no such tenant, container or token.",
+    403: "The caller is not an administrator.",
+    404: "The tenant, container or token does not exist.",
     409: "The container has no room for another token (`policy-limit`), a token cannot be revoked, or the "
     "URL of the server is not known (`external-url`).",
     413: "The body is too long.",
-    415: "The body is not said to be JSON.",
+    415: "The body is not declared as JSON.",
     429: "Too many failed logins.",
     503: "The storage accepts no changes at the moment.",
     507: "The disk is full.",
@@ -32,14 +32,14 @@ ERRORS: Final = {
 _MORE: Final = {401: ("WWW-Authenticate",), 429: ("Retry-After",), 503: ("Retry-After",)}
 _PLAIN: Final = {
     400: "The request is malformed.",
-    405: "The address does not take this method.",
+    405: "The address does not support this method.",
     408: "The body came too slowly.",
     417: "`Expect` asks for something else than `100-continue`.",
     431: "Too many or too long headers.",
-    500: "A fault of the server, which is logged.",
+    500: "An internal error, which is logged.",
     505: "Another version of HTTP.",
 }
-"""What is answered with a line of text, before or instead of an answer in JSON."""
+"""Answers that are a line of text, before or instead of an answer in JSON."""
 
 
 def _fails(*statuses: int) -> dict[int, Doc]:
@@ -72,7 +72,7 @@ def _tokens() -> Doc:
         "additionalProperties": False,
     }
     made = answer(
-        "The tokens. They are in this answer and nowhere else.",
+        "The tokens. They are in this answer only.",
         _COMMON,
         content(_JSON, ref("schemas", "TokensIssued")),
     )
@@ -129,7 +129,9 @@ def _line(name: str, summary: str, answers: dict[int, str]) -> Doc:
 def paths() -> Doc:
     """Return the addresses."""
     metrics = _line(
-        "metrics", "Counters and gauges, for Prometheus", {200: "The metrics.", 403: "Not from this address."}
+        "metrics",
+        "Counters and gauges, for Prometheus",
+        {200: "The metrics.", 403: "This address may not read metrics."},
     )
     shown = answer("The metrics.", _COMMON, content("text/plain; version=0.0.4; charset=utf-8", STRING))
     for method in ("get", "head"):

@@ -1,4 +1,4 @@
-"""The pieces that a description is made of, in the words of OpenAPI 3.1.1."""
+"""The parts of a description, in the terms of OpenAPI 3.1.1."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ Doc: TypeAlias = dict[str, Any]
 
 STRING: Final[Doc] = {"type": "string"}
 ANYTHING: Final[Doc] = {}
-"""Any bytes of an answer: the media type says what they are (section 4.8.14.3)."""
+"""Any bytes of an answer, of the given media type (section 4.8.14.3)."""
 BYTES: Final[Doc] = {"type": "string", "format": "binary"}
 """Any bytes of a request. The format is a hint to viewers, which then offer a file."""
 
@@ -17,19 +17,19 @@ HEADERS: Final[Mapping[str, str]] = {
     "Accept-Patch": "The types that PATCH takes (RFC 5789, section 3.1).",
     "Accept-Ranges": "`bytes`.",
     "Access-Control-Allow-Credentials": "`true`, to an origin that a rule names.",
-    "Access-Control-Allow-Headers": "The headers that were asked for, or may be.",
+    "Access-Control-Allow-Headers": "The requested headers, or the allowed ones.",
     "Access-Control-Allow-Methods": "The methods that may be used.",
     "Access-Control-Allow-Origin": "The origin that may read the answer, if one is configured.",
     "Access-Control-Expose-Headers": "The headers that the origin may read.",
-    "Access-Control-Max-Age": "How long a browser may keep this, in seconds.",
+    "Access-Control-Max-Age": "How long a browser may cache this, in seconds.",
     "Allow": "The methods of this address.",
-    "Cache-Control": "Whether the answer may be kept.",
+    "Cache-Control": "Whether the answer may be cached.",
     "Content-Disposition": "Whether a browser shows the content in place, and its file name.",
     "Content-Encoding": "As it was stored.",
     "Content-Language": "As it was stored.",
     "Content-MD5": "The MD5 of the content, in Base64.",
-    "Content-Range": "Which bytes these are, and of how many.",
-    "Content-Security-Policy": "A browser runs nothing that lies in stored content.",
+    "Content-Range": "The range of these bytes, and the total.",
+    "Content-Security-Policy": "Browsers run no script in stored content.",
     "Cross-Origin-Opener-Policy": "`same-origin`.",
     "Cross-Origin-Resource-Policy": "`same-origin`.",
     "ETag": "An entity tag (RFC 9110, section 8.8.3).",
@@ -63,7 +63,7 @@ HEADERS: Final[Mapping[str, str]] = {
     "x-ms-copy-status": "`success`: a copy is complete before it is answered.",
     "x-ms-creation-time": "When the blob was first written.",
     "x-ms-default-encryption-scope": "`$account-encryption-key`.",
-    "x-ms-delete-type-permanent": "`true`: nothing brings the blob back.",
+    "x-ms-delete-type-permanent": "`true`: the blob cannot be restored.",
     "x-ms-deny-encryption-scope-override": "`false`.",
     "x-ms-error-code": "Azure's code of the error.",
     "x-ms-has-immutability-policy": "`false`.",
@@ -76,7 +76,7 @@ HEADERS: Final[Mapping[str, str]] = {
     "x-ms-lease-status": "`locked` or `unlocked`.",
     "x-ms-lease-time": "Seconds until the lease is broken.",
     "x-ms-meta-name": "One header for each piece of metadata; its name follows the prefix.",
-    "x-ms-request-id": "A number for this request.",
+    "x-ms-request-id": "The id of this request.",
     "x-ms-request-server-encrypted": "`true`.",
     "x-ms-server-encrypted": "`true`.",
     "x-ms-sku-name": "`Standard_LRS`.",
@@ -86,7 +86,7 @@ HEADERS: Final[Mapping[str, str]] = {
     "x-ms-tag-count": "The number of tags, if there are any.",
     "x-ms-version": "The version of the service that answered.",
 }
-"""Every header of an answer that an interface sets, with what it says."""
+"""Every header that an interface sets in an answer, with its meaning."""
 
 
 def ref(kind: str, name: str) -> Doc:

@@ -83,7 +83,7 @@ class Documentation:
 
     Args:
         interfaces: Names of the interfaces that are switched on.
-        external: Says how clients reach this server.
+        external: Returns the URL by which clients reach this server.
         site: The folder of the built site.
 
     """

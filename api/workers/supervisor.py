@@ -294,7 +294,7 @@ class Workers:
     async def _serve(self, stream: trio.SocketStream, process: int) -> None:
         """Exchange messages with one worker until either side ends."""
         worker = self._workers.get(process)
-        if worker is None:  # no child of ours
+        if worker is None:  # not a child of this process
             await trio.aclose_forcefully(stream)
             return
         link = Link(stream, self._codec)
@@ -369,7 +369,7 @@ def _unix_listener() -> trio.socket.SocketType:
 
 
 def resident_bytes() -> int:
-    """Return how much memory this process occupies; 0 where the system does not say."""
+    """Return how much memory this process occupies; 0 if the system does not report it."""
     try:
         with open("/proc/self/statm", encoding="ascii") as file:
             return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")

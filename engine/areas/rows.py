@@ -1,7 +1,7 @@
 """Areas as rows of a snapshot, and back.
 
-Most areas hold a few short texts that end together. Runs of these stand in columns: msgpack and `zip` then
-make a million of them without a step in Python for each.
+Most areas hold a few short texts that end together. Runs of these are stored in columns: msgpack and `zip`
+then create a million of them without a step in Python for each.
 """
 
 from __future__ import annotations

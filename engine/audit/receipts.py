@@ -41,7 +41,7 @@ _EMBEDDED = re.compile(r'<script type="application/json" id="receipt">(.*?)</scr
 
 
 class BadReceipt(ValueError):
-    """The receipt is malformed, or does not verify. The text says why."""
+    """The receipt is malformed, or does not verify. The text gives the reason."""
 
 
 def receipt(

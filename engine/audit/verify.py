@@ -113,7 +113,7 @@ def _changes(disk: Disk, state: State | None) -> list[tuple[int, str]]:
 def _explained(
     findings: Iterable[Finding], changes: Sequence[tuple[int, str]], size: int
 ) -> Iterator[Finding]:
-    """Yield the findings; one about a checkpoint that a restore or repair invalidated says so."""
+    """Yield the findings; for a checkpoint that a restore or repair invalidated, with that reason."""
     reasons = [text for kept, text in changes if kept < size]
     for one in findings:
         if one.kind == FindingKind.CHECKPOINT and reasons:

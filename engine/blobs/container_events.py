@@ -216,7 +216,7 @@ class ServicePropertiesSet(AccountEvent):
 
 @fact
 class RetentionConfigured(Event):
-    """The configured retention of containers that say nothing else changed.
+    """The configured retention of containers without their own changed.
 
     Its record is never erased, nor restated: it names no person, and moments in the past depend on it.
 

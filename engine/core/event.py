@@ -97,8 +97,8 @@ class Event:
     """Base of all events.
 
     A subclass declares its `VERB`, its `INTERFACE`, and its effects on holds and persons; without these its
-    module does not import. Each of its fields is in one of two parts: `details` say who did what and are
-    retained for the audit period; `content` is the data itself, retained until its deadline (FORMAT.md,
+    module does not import. Each of its fields is in one of two parts: `details` contain names and actors, and
+    are retained for the audit period; `content` is the data itself, retained until its deadline (FORMAT.md,
     section 5). Nothing of either is in the header.
 
     Attributes:

@@ -51,7 +51,7 @@ class Asks(Protocol):
     """A follower's connection to its leader: a `link.Link`."""
 
     async def ask(self, message: Any, *, long: bool = False) -> Any:
-        """Send a request and return its answer; `long` says that packing it takes long."""
+        """Send a request and return its answer; `long`: packing it takes long."""
 
 
 class Follower:

@@ -1,4 +1,4 @@
-"""Content whose payload file is missing or damaged: `search` finds it, `accept` writes its loss down.
+"""Content whose payload file is missing or damaged: `search` finds it, `accept` records its loss.
 
-Knows the domains that have payload files, and is imported by none of them.
+Imports the domains that have payload files; none of them imports it.
 """

@@ -1,4 +1,4 @@
-"""Records the loss of content, and ends what lost it."""
+"""Record the loss of content, and end the entries that lost it."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ MOST_AT_ONCE = 100
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AcceptLost(Command[int]):
-    """Give up what has lost its content, and record that. Result: how many bodies were given up.
+    """Record the loss of bodies, and end their entries. Result: the number of bodies.
 
-    What has been deleted or overwritten meanwhile is passed over. A legal hold does not forbid it: the
-    content is gone, and what is left of the records stays as long as the hold does.
+    Entries deleted or overwritten meanwhile are skipped. A legal hold does not prevent it: the content is
+    lost already, and the records stay as long as the hold does.
 
     Attributes:
         lost: At most `MOST_AT_ONCE` bodies.
@@ -57,7 +57,7 @@ class Histories(HoldsBodies, Protocol):
 
 
 def accept_lost(state: Histories, command: AcceptLost, now: int) -> Decision[int]:
-    """Return one record of the loss, then the end of each area's files and of each blob that it hit."""
+    """Return one record of the loss, then the events that end the affected area files and blobs."""
     present = [one for one in command.lost if _stands(state, one)]
     if not present:
         return Decision((), 0)

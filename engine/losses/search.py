@@ -20,7 +20,7 @@ AREA, BLOB, BLOCK = "area", "blob", "block"
 
 @dataclass(frozen=True, slots=True)
 class LiveBody:
-    """One body in a payload file, and what live state holds it for.
+    """One body in a payload file, and its live entry.
 
     Attributes:
         kind: `AREA` (a file of one), `BLOB`, or `BLOCK` (staged, not committed).
@@ -51,7 +51,7 @@ class Lost:
 
 
 class HoldsBodies(Protocol):
-    """The parts of the state that hold payload files."""
+    """The parts of the state with payload files."""
 
     @property
     def areas(self) -> AreasState:
@@ -96,7 +96,7 @@ def lost_among(found: Iterable[LiveBody], store: PayloadStore, *, read: bool = F
     """Return those whose file is missing or has the wrong length; with `read`, also wrong bytes. Blocking.
 
     Raises:
-        OSError: The disk cannot be read. This says nothing about what is on it, so nothing counts as lost.
+        OSError: The disk cannot be read. Its contents are unknown then, so nothing counts as lost.
     """
     lost = []
     for one in found:
@@ -109,7 +109,7 @@ def lost_among(found: Iterable[LiveBody], store: PayloadStore, *, read: bool = F
 def _wrong(store: PayloadStore, payload: Payload, *, read: bool) -> str:
     digest = sha256()
     if read:
-        store.forget_handle(payload_path(payload.name))  # what stands under that name now is looked at
+        store.forget_handle(payload_path(payload.name))  # the present file of that name is examined
     try:
         with store.open(payload) as reader:
             for offset in range(0, payload.size if read else 0, CHUNK_BYTES):

@@ -1,6 +1,6 @@
 """The events of tokens.
 
-The codes are in `engine/wire.py`. No event ever holds a token's text or signature.
+The codes are in `engine/wire.py`. No event contains a token's text or signature.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ TOKEN = "token"  # noqa: S105, a word in a locator
 
 @fact
 class TokenEvent(Event):
-    """Something about a token; `resource` is its id."""
+    """An event of a token; `resource` is its id."""
 
     VERB: ClassVar[Verb] = Verb.TOKEN
     ON_HOLD: ClassVar[OnHold] = OnHold.HARMLESS
@@ -100,9 +100,6 @@ class KeyRotated(TokenEvent):
 
     `resource` is the rotation's own. No live entry refers to it: tokens issued before have older records,
     which are restated, revoked, before it is erased.
-
-    Nothing stands on it: tokens issued before have older records, which are restated, revoked, before it
-    goes.
 
     Attributes:
         key: Which key, 1 or 2.

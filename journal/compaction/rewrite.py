@@ -1,9 +1,9 @@
 """Compaction: replaces a segment with much erased data by a file without it. FORMAT.md section 10.
 
-The long part, reading and copying, is done beside a journal in use; only for the change of names it has to
-stand still. Sealed segments change only by erasures, which only write zeros. So bytes that were zero when the
-table was made are still zero when they are copied, and a part erased after it was copied is also erased in
-the copy before the copy becomes valid.
+The long part, reading and copying, runs beside a journal in use; only the change of names blocks it. Sealed
+segments change only by erasures, which only write zeros. So bytes that were zero when the table was made are
+still zero when they are copied, and a part erased after it was copied is also erased in the copy before the
+copy becomes valid.
 """
 
 from __future__ import annotations

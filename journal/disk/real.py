@@ -54,7 +54,8 @@ _ZEROS = bytes(1 << 20)
 #: Descriptors kept in reserve, to be given up when the journal needs one and there is none: a new segment
 #: takes two at once, the anchor, the snapshot and an index one each.
 SPARE_DESCRIPTORS = 8
-#: The folder whose files do without them: a body that finds no descriptor is refused, and harms nobody.
+#  The folder whose files do without them: a body without a descriptor is refused, which affects no other
+# request.
 _WITHOUT_SPARE = "payloads"
 
 # macOS has none of these; there `fsync` is the closest, and zeros are written to reserve room.

@@ -30,7 +30,7 @@ class Payload:
     """The part of a record that is needed to read a payload file, and sufficient to decrypt it.
 
     `name`: 32 hexadecimal digits; `key`: 32 bytes; `size`: plain bytes; `md5`, `sha256`: of the plain bytes;
-    `md5` is empty where nobody asked for it.
+    `md5` is empty if it was not computed.
     """
 
     name: str

@@ -57,7 +57,7 @@ __all__ = [
 
 #: Payload files open for reading at once, however many readers there are: a slow reader holds no descriptor.
 READ_HANDLES = 64
-#: Files open beside them because they were removed while somebody read them. Readers of more break off.
+#  Further open files, removed while they were read. Beyond this, their readers fail.
 REMOVED_HANDLES = 64
 PAYLOAD_HANDLES = READ_HANDLES + REMOVED_HANDLES
 
@@ -144,7 +144,7 @@ class PayloadStore:
             raise Corrupt("the payload file was removed while it was read", file=path) from None
 
     def forget_handle(self, path: str) -> None:
-        """Close the shared handle of a file, as soon as nobody reads from it."""
+        """Close the shared handle of a file, as soon as it has no readers."""
         self._handles.drop(path)
 
     def enter(self, path: str) -> None:

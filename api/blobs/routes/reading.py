@@ -159,7 +159,7 @@ async def _opened(engine: EngineAccess, held: list[tuple[StoredBody, int, int]])
 async def open_blob(engine: EngineAccess, entry: BlobEntry, start: int, stop: int) -> BlobBody:
     """Return the bytes of a blob from `start` up to, not including, `stop`, opened already.
 
-    Raises NotFound if they were erased meanwhile, so that the answer can say so before it begins.
+    Raises NotFound if they were erased meanwhile, so that the answer can be a refusal.
     """
     stretches = await _opened(engine, await _pieces(engine, entry, start, stop))
     return BlobBody(stretches.chunks(), stretches)

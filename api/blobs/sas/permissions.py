@@ -60,9 +60,9 @@ class Operation(Enum):
 class PermissionRule:
     """One row: any one of the letters suffices; an empty text means that this kind of token never may.
 
-    `service` holds for a service SAS, `account` for an account SAS whose `srt` has one of `types`. `on_blob`
-    says that the operation is one on a blob, so that a blob's own token may do it. `creates` says that the
-    letter c covers it only while no such blob exists.
+    `service` holds for a service SAS, `account` for an account SAS whose `srt` has one of `types`. `on_blob`:
+    the operation is on a blob, so a blob's own token may perform it. `creates` says that the letter c covers
+    it only while no such blob exists.
     """
 
     service: str

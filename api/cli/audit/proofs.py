@@ -108,7 +108,7 @@ def _check_replaceable(output: Path, disk: Any, key: Verifier) -> None:
         with output.open("rb") as file:
             kept = file.read(MOST_BYTES)
     except OSError:
-        return  # none is there, or it cannot be written either, which is said then
+        return  # the file does not exist, or cannot be written either, which is reported then
     # What is no JSON of ours is a plain note, or something else.
     with suppress(ValueError, TypeError, KeyError, AttributeError, RecursionError):
         kept = json.loads(kept)["checkpoint"].encode()
