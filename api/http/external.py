@@ -62,9 +62,8 @@ def unusable(request: Request) -> list[str]:
     said = _said(request)
     wrong = [name for name, check in _CHECKS.items() if name in said and not check.fullmatch(said[name])]
     if request.header_values("forwarded") and request.header_values("x-forwarded-prefix"):
-        wrong.append(
-            "prefix"
-        )  # if Forwarded is present, no other header counts: it may be forged by the client
+        # if Forwarded is present, no other header counts: it may be forged by the client
+        wrong.append("prefix")
     return wrong
 
 

@@ -108,9 +108,8 @@ class _Target:
         old = own.value if own else {}
         if not created and whole is None and own is None and not changes:
             check_conditions(self.state, command, self.view.tag, exists=not isinstance(self.present, Missing))
-            return Decision(
-                (), WriteResult(created, self.view.tag)
-            )  # the level has no document of its own, and the write creates none
+            # the level has no document of its own, and the write creates none
+            return Decision((), WriteResult(created, self.view.tag))
         if whole is not None:
             new, size = whole.value, len(whole.text)
         else:

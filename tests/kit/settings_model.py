@@ -131,7 +131,10 @@ class Model:
             case "PATCH":
                 there = dig(shown, path)
                 status = missing if there is NOTHING else 204
-                after = put(before, path, patched(dig(own, path), body)) if status == 204 else NOTHING
+                # a patch that only removes members that the own level lacks changes nothing
+                idle = isinstance(body, dict) and dig(own, path) is NOTHING and not patched({}, body)
+                applied = status == 204 and not idle
+                after = put(before, path, patched(dig(own, path), body)) if applied else NOTHING
             case _:
                 status = 404 if dig(own, path) is NOTHING else 204
                 after = drop(before, path) if status == 204 and path else NOTHING
