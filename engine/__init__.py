@@ -1,8 +1,8 @@
 """The engine: stores data, enforces deadlines, and records every change.
 
 Usable in any Trio program, without HTTP. A domain has a folder (`areas`, `settings`, `blobs`, `tokens`,
-`holds`) with its commands, decisions and events; `wire` has the code of every event, `statistics` the figures
-for operators.
+`holds`, `history`) with its commands, decisions and `events`; `wire` has the code of every event,
+`statistics` the figures for operators.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """The append-only journal: a provable history from which data can be erased.
 
 Start reading with FORMAT.md; then `open_journal`, which reads a journal and returns a `Journal` to append to.
-`scan` reads a journal beside a running server; `history` and `between` read selected records only. This
-package imports nothing from the rest of the project.
+`scan` reads a journal beside a running server; `history` and `between` read selected records only. `log` is
+the protocol that a second journal implements, `disk.interface` that of another disk. This package imports
+nothing from the rest of the project.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Sessions of signed-in users, stored by the server, and the signed cookies that name them."""
+"""Sessions of signed-in users, stored by the server, and the signed cookies that name them.
+
+Nothing here decides what a user may do: each route lists its roles (`api.console.route`).
+"""
 
 from __future__ import annotations
 
