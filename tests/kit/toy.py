@@ -230,6 +230,9 @@ class ToyState(State):
         }
         self._expire = dict(self.toy.expirers())
 
+    def place(self, seq: int, address: int) -> None:
+        self.toy.place(seq, address)
+
 
 CODES: dict[int, type[Event]] = {
     901: Noted,
