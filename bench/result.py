@@ -27,8 +27,8 @@ class Row:
     """What was measured of one case at one server.
 
     Attributes:
-        case: What was done.
-        server: Who did it.
+        case: The case.
+        server: The server.
         figures: Values by metric, one a round.
         curves: Latencies, (percentile, milliseconds), one list a round.
 
@@ -65,7 +65,7 @@ class Ratio:
     """What counts: one figure divided by another of the same rounds.
 
     Attributes:
-        name: What is divided by what.
+        name: The two figures.
         rounds: One ratio a round.
         goal: At least this, if there is a goal.
 

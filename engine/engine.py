@@ -314,7 +314,7 @@ class Engine:
         A jump is no longer in doubt, a present ahead of the clock returns to it, and the action is recorded.
 
         Args:
-            actor: Who accepts it.
+            actor: The operator who accepts it.
 
         Raises:
             Unavailable: It could not be recorded, so the next start will not know it.

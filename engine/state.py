@@ -41,7 +41,7 @@ class State:
     Attributes:
         seq: Sequence number of the last record applied, 0 before the first.
         time: Journal time of that record, nanoseconds since the epoch.
-        shared: What the slices share.
+        shared: The state shared by the slices.
         records: The record ledger.
 
     """

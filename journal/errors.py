@@ -1,19 +1,19 @@
 """The errors of the journal, by the required reaction.
 
     JournalError
-    ├── Locked            another process has the data folder: stop it, or wait
-    ├── Corrupt           bytes that were acknowledged are damaged: restore, or `retain journal repair`
+    ├── Locked            another process uses the data folder: stop it, or wait
+    ├── Corrupt           acknowledged bytes are damaged: restore, or `retain journal repair`
     ├── TornTail          the last frame was cut short by a crash; opening for writing cuts it off
     ├── UnknownVersion    written by a newer release: upgrade
     ├── PositionMismatch  this snapshot is not of this journal's history: read all of it instead
-    ├── BadTarget         what should be erased is not there, or a folder is not fit for what should go there
+    ├── BadTarget         a record cannot be erased, or a folder cannot be used for a backup
     ├── ForeignFolder     the folder holds other files and no journal: name a new or empty one
     ├── NoSpace           the disk is full: nothing was changed, free some space
-    │   └── Shortage      descriptors, memory or locks ran out: nothing was changed, and it passes by itself
+    │   └── Shortage      descriptors, memory or locks ran out: nothing was changed; the shortage is temporary
     ├── WriteFailed       a write or a sync failed: final until a restart has read the journal again
     ├── Fenced            another node leads the shared log: what this one had not committed never happened
-    ├── Unsettled         the shared log does not answer: what was asked of it may have happened or not
-    ├── TooFarBehind      the shared log no longer keeps what this folder lacks: seed it from another node's
+    ├── Unsettled         the shared log does not answer: the requested change may have happened or not
+    ├── TooFarBehind      the shared log lacks frames that this folder needs: seed it from another node's
     └── Closed            the journal was closed by its owner
 
 Every error has the file, offset and sequence number that it concerns, as far as they are known.

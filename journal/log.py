@@ -22,7 +22,7 @@ class Committed(NamedTuple):
 
     Attributes:
         segment: The segment's number.
-        offset: Where the frame starts in it.
+        offset: The start of the frame in it.
         last: Sequence number of its last record.
         frame: Its bytes (FORMAT.md section 3).
 

@@ -5,10 +5,10 @@ Each step is durable before the next one begins, so a crash at any moment is rep
 1. Check that the folder contains no foreign files, and lock it.
 2. Remove files that a dead process was still writing.
 3. Find the segments and the anchor; an empty folder gets its first segment.
-4. Read every record after the given position, check it, and hand it over (`journal.replay`).
+4. Read every record after the given position, check it, and pass it on (`journal.replay`).
 5. Cut off a torn write at the end, keeping a copy. Sync the rest again. Remove segments that were rewritten.
 6. Carry out the erasures that a crash interrupted (`Journal.finish_erasures`).
-7. Set the ballast aside, and write the anchor if it is missing.
+7. Reserve the ballast, and write the anchor if it is missing.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def open_journal(
 ) -> Journal:
     """Lock the data folder, check its journal, repair the effects of a crash; return it ready to append.
 
-    Every record after `after` (all of them without it) is handed to `replay`, in order, each part checked
+    Every record after `after` (all of them without it) is passed to `replay`, in order, each part checked
     against its commitment. An empty folder gets a journal. Repairs are in the journal's `notices`.
 
     Raises `ForeignFolder` for a folder of other files, which stays as it is; `Locked`, `Corrupt`,

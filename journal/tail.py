@@ -31,7 +31,7 @@ class FileTail:
 
     Args:
         disk: The data folder.
-        after: Where to start; the beginning without it.
+        after: The position to start after; None for the beginning.
 
     Raises:
         PositionMismatch: The journal was never at `after`.

@@ -240,9 +240,9 @@ class Administration:
         """Set how long a container keeps blobs after their last write.
 
         Args:
-            actor: Who asks.
+            actor: The caller.
             name: The tenant.
-            container: Which container.
+            container: The container.
             days: 1 to 36500; `FOREVER`; None as configured.
 
         Raises:

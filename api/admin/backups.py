@@ -26,7 +26,7 @@ class LastBackup:
     Attributes:
         time: When it was made, nanoseconds since the epoch.
         seq: Up to which record.
-        folder: Where it is; empty if an older version made it.
+        folder: Its folder; empty if an older version made it.
     """
 
     time: int

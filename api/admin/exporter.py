@@ -75,13 +75,13 @@ class Checkpoints:
     """Signs the durable part of the log's tree.
 
     Args:
-        engine: Whose journal.
+        engine: The engine of the journal.
         signer: The log's key.
-        config: Where to and how often.
+        config: The destination and the interval.
 
     Attributes:
-        last: The last checkpoint that went out since the server started.
-        trail: Where the journal's records are, for all that ask this server.
+        last: The last checkpoint exported since the server started.
+        trail: The places of the journal's records, shared by all queries.
 
     """
 

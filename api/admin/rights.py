@@ -210,9 +210,9 @@ class Rights:
         """Set a legal hold.
 
         Args:
-            actor: Who asks.
+            actor: The caller.
             target: What, as `packed` makes it; a container's or tenant's number is zeros.
-            reason: Why.
+            reason: The reason.
             dry_run: Only return the hold that would be set, without a number.
 
         Raises:

@@ -20,7 +20,7 @@ class Status:
     """The action.
 
     Args:
-        engine: Whose status; it was opened just now.
+        engine: The engine, opened just now.
         backups: Knows the last backup.
         checkpoints: Knows the last checkpoint that went out.
 

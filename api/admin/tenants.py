@@ -32,7 +32,7 @@ class Tenants:
     Args:
         disk: The data folder.
         configured: The accounts of the configuration; those without a key get a file like all others.
-        entropy: Where keys come from.
+        entropy: The source of keys.
 
     Attributes:
         changed: Called when keys have changed, from any thread, before the change is answered.

@@ -30,7 +30,7 @@ class IssuedToken:
     """A token as it is shown once.
 
     Attributes:
-        record: What is kept of it.
+        record: Its stored record.
         url: The account's or container's URL, without the token.
         token: The query string that is the token, without a question mark. A secret.
 

@@ -75,7 +75,7 @@ class Users:
         """Add a user, who can log in at once.
 
         Args:
-            actor: Who asks.
+            actor: The caller.
             name: The user's name.
             password: Its hash, as `hash_password` makes it.
             roles: The user's roles.

@@ -99,7 +99,7 @@ class FormReader:
     Args:
         request: The request; its body is read once.
         new_upload: Makes an upload of the engine.
-        rules: What the form may hold.
+        rules: The limits of the form.
         system: If given, takes the text fields that begin with an underscore (the sample page's own), which
             are then neither refused nor stored.
 

@@ -27,7 +27,7 @@ class Areas:
     """Genesys Mobile Services storage over an engine.
 
     Args:
-        engine: Where areas are kept.
+        engine: The engine with the areas.
         config: The section `areas` of the configuration.
         links: Makes links to files.
         identity: Recognises callers; None serves everyone.

@@ -12,7 +12,7 @@ class Links:
     """Makes the links of the interface.
 
     Args:
-        external: Knows the URL by which a client reaches this server.
+        external: Returns the URL by which a client reaches this server.
         relative: Links are paths, without scheme and host (option `relative_url`).
 
     """

@@ -31,7 +31,7 @@ class Storage:
     """The operations of the interface.
 
     Args:
-        engine: Where areas are kept.
+        engine: The engine with the areas.
         config: The section `areas` of the configuration.
         links: Makes links to files.
 

@@ -39,7 +39,7 @@ class CheckResult:
     """The result of a check.
 
     Attributes:
-        subject: What was looked at.
+        subject: The subject of the check.
         level: `FINE`, `NOTE`, `WARNING` or `ERROR`.
         found: One sentence.
         advice: What to do; empty if nothing needs to be done.

@@ -55,7 +55,7 @@ class Process:
 
     Args:
         board: The page that the deciding process publishes.
-        listeners: Where to accept connections.
+        listeners: The listening sockets.
 
     """
 

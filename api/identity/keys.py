@@ -161,7 +161,7 @@ class KeyRing:
     """All keys, read again when they are old, or when a token names an unknown one.
 
     Args:
-        options: Where the keys are.
+        options: The sources of the keys.
         read: Reads the key set's bytes, in a thread; None takes the file or URL of `options`.
 
     """

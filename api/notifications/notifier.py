@@ -73,7 +73,7 @@ class Webhook:
     Args:
         config: Its configuration.
         engine: The engine whose changes it is notified of.
-        delivery: What was delivered so far.
+        delivery: The delivery state.
         source: CloudEvents' `source`.
         url_of: Returns the URL of an account.
         poster: Sends a request; see `post`.

@@ -111,7 +111,7 @@ def signed_headers(key: bytes, identity: str, now: int, body: bytes) -> Mapping[
         key: The webhook's key.
         identity: The event's id.
         now: Nanoseconds since the epoch.
-        body: What is sent.
+        body: The bytes to send.
     """
     moment = str(now // SECOND)
     signed = b".".join((identity.encode(), moment.encode(), body))

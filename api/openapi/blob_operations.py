@@ -72,7 +72,7 @@ class Row:
         parameters: Names of headers and query parameters, keys of `blob_parameters.ALL`.
         success: Status to (description, headers, body).
         fails: Statuses beside those that any operation may answer.
-        body: What is sent.
+        body: The bytes to send.
     """
 
     name: str

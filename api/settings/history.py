@@ -24,7 +24,7 @@ class History:
     """Reads earlier versions, one reader after the other.
 
     Args:
-        engine: Where settings are kept.
+        engine: The engine with the settings.
         policy: The operator's policy.
         trail: The places of the journal's records; created if none is given.
     """
@@ -41,7 +41,7 @@ class History:
         Raises:
             NotFound: There is no such document.
             Forbidden: This asker may not read all of it.
-            TooManyWaiting: Too many read history.
+            TooManyWaiting: Too many requests read history.
         """
         document = await self._engine.read(
             lambda state, _: _own_document(state.settings, place, self._policy)
@@ -63,7 +63,7 @@ class History:
         Raises:
             NotFound: The revision is not stored, or had no value there.
             Forbidden: The former or the present role lists do not permit this caller to read it.
-            TooManyWaiting: Too many read history.
+            TooManyWaiting: Too many requests read history.
         """
         document, found = await self.past(asker, place, path)
         version = next((version for version in found if version.revision == revision), None)
@@ -84,9 +84,7 @@ class History:
 
 
 def check_readable(asker: Asker, place: Place, path: Path, value: Any) -> None:
-    """Refuse unless all is readable.
-
-    History shows all of a configuration, and a level's history all of them.
+    """Refuse unless everything is readable, because history shows whole configurations or levels.
 
     Raises:
         Forbidden: A part of it is not readable.

@@ -27,7 +27,7 @@ class Settings:
     """SAP Mobile Services storage over an engine.
 
     Args:
-        engine: Where settings are kept.
+        engine: The engine with the settings.
         config: The section `settings` of the configuration.
         identity: Recognises callers.
 

@@ -33,7 +33,7 @@ class SettingsWriter:
     """Handles writes.
 
     Args:
-        engine: Where settings are kept.
+        engine: The engine with the settings.
         policy: The operator's policy.
         reader: Reads earlier versions.
         max_body_bytes: Longest body.

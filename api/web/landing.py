@@ -60,7 +60,7 @@ PROGRAMS: Mapping[str, Sequence[tuple[str, str]]] = {
         ),
     ),
 }
-"""Whole programs of the folder examples by interface: the file, and how it is run."""
+"""The complete programs in `examples`, by interface: the file, and its command."""
 EXAMPLES = "docs/beside/examples/"
 
 
@@ -90,8 +90,8 @@ class Landing:
     Args:
         interfaces: The mounted interfaces; those with an example are shown, in this order.
         pages: Further (path, label) to link to, below `/`.
-        external: Knows how clients reach this server.
-        state: Returns whether requests are accepted, and a word on why, as `readiness` does.
+        external: Returns the URL by which clients reach this server.
+        state: Returns whether requests are accepted, and the reason, as `readiness` does.
     """
 
     def __init__(
@@ -108,7 +108,9 @@ class Landing:
 
     @cached_property
     def _templates(self) -> jinja2.Environment:
-        from retain.api.html.rendering import environment  # no start has to wait for Jinja
+        from retain.api.html.rendering import (
+            environment,
+        )  # imported here, so that a start need not wait for Jinja
 
         return environment("retain.api.web")
 

@@ -36,7 +36,7 @@ class Listening:
     """A worker accepts connections.
 
     Attributes:
-        urls: Where.
+        urls: Its base URLs.
 
     """
 

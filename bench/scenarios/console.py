@@ -124,7 +124,7 @@ class Client:
 
         Args:
             path: Its path.
-            form: What to send.
+            form: The fields to send.
 
         Returns:
             Seconds until all of the answer was there, and its text.

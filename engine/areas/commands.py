@@ -27,7 +27,7 @@ class NewFile:
     """A file as received, or a text of more than `LONG_TEXT_BYTES`.
 
     Attributes:
-        filename: What the client called it, without folders.
+        filename: The client's file name, without folders.
         media_type: Its Content-Type as sent; None for a long text, whose body is UTF-8.
         body: The bytes.
 

@@ -102,7 +102,7 @@ class FileStored(AreaEvent):
     Attributes:
         until: Deadline of the key, nanoseconds since the epoch.
         key: The key.
-        filename: What the client called the file; empty if it gave no name.
+        filename: The client's file name; empty if it sent none.
         media_type: Its Content-Type as sent; None marks a text, kept as UTF-8.
         body: The bytes; their number is in the details.
 
@@ -129,7 +129,7 @@ class KeysExpired(AreaEvent):
     """Some keys of an area reached their deadline, or their files were lost; the area continues.
 
     Attributes:
-        keys: Which.
+        keys: The keys.
 
     """
 

@@ -34,9 +34,9 @@ class AreaFile:
     """A file, or a long text, as live state keeps it.
 
     Attributes:
-        filename: What the client called it.
+        filename: The client's file name.
         media_type: Its Content-Type as sent; None marks a text, kept as UTF-8.
-        body: Where its bytes are.
+        body: Its stored body.
         seq: The record that holds them, or the key of their payload file.
 
     """

@@ -45,7 +45,7 @@ class Attachment:
     """A body to be written to a file of its own.
 
     Attributes:
-        name: What the client called it.
+        name: Its name at the client.
         size: Length in bytes.
         chunks: Its bytes; to be called once. Raises `journal.Corrupt` if it was erased meanwhile.
 

@@ -35,7 +35,7 @@ class KnownErasures:
     """All erasures of a journal, read once, and then only new ones. Blocking; for any thread.
 
     Args:
-        disk: Where the journal is.
+        disk: The data folder.
 
     """
 

@@ -52,7 +52,7 @@ _KINDS: Final[dict[type[Event], str]] = {
     ErasureOrdered: "erasure.ordered",
 }
 _ENDS: Final = {"area.deleted": "area.expired", "blob.deleted": "blob.expired"}
-"""The kinds of ends whose cause is the deadline."""
+"""The kinds of events for ends at the deadline."""
 ERASED: Final = "erasure.done"
 KINDS: Final = frozenset({*_KINDS.values(), *_ENDS.values(), ERASED})
 """All kinds of notifications."""
@@ -89,7 +89,7 @@ class Feed:
     """Reads events. Blocking; for any thread.
 
     Args:
-        disk: Where the journal is, which a server may have open.
+        disk: The data folder, which a server may have open.
     """
 
     def __init__(self, disk: Disk) -> None:

@@ -25,7 +25,7 @@ class KeptName(NamedTuple):
 
     Attributes:
         entry: Its line of the audit log.
-        reason: Why it stays.
+        reason: The reason why it stays.
         until: When its names are due to be erased, nanoseconds since the epoch; None while a hold keeps them.
 
     """
@@ -48,9 +48,9 @@ def kept_names(
     Reads the whole journal, beside a running server. Raises what `engine.audit.log.log` does.
 
     Args:
-        disk: Where the journal is.
+        disk: The data folder.
         state: The state at its end.
-        actors: Who, as the audit log writes it.
+        actors: The actors, as the audit log writes them.
         apart: Resources that are left out because they are erased themselves.
         policy: The periods.
         progress: Called with the sequence number of each record that was read.

@@ -57,7 +57,7 @@ def receipt(
     """Return a receipt for `resource` (16 bytes) under the checkpoint in `note`, as JSON values. Blocking.
 
     Args:
-        disk: Where the journal is.
+        disk: The data folder.
         resource: The resource's number.
         note: A signed checkpoint of this journal; later records are not in the receipt.
         key: The log's public key.

@@ -32,7 +32,7 @@ class Version:
         time: When it was created, nanoseconds since the epoch.
         actor: Its author.
         method: The request's method; see `SettingsEvent.method`.
-        path: Where in the document.
+        path: The path in the document.
         value: The whole document afterwards; `MISSING` after a deletion.
 
     """
@@ -51,7 +51,7 @@ def kept_events(trail: Trail, document: Document, durable: int) -> list[tuple[Re
     Blocking: it reads the document's own records.
 
     Args:
-        trail: Where the journal's records are.
+        trail: The places of the journal's records.
         document: The document as it is now.
         durable: The last record that is read.
     """

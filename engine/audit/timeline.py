@@ -66,7 +66,7 @@ def page(
     only.
 
     Args:
-        trail: Where the frames of the journal are.
+        trail: The places of the journal's frames.
         wanted: The filter.
         before: Only those before this record.
         after: Only those after it; the page that is nearest.

@@ -58,7 +58,7 @@ def verification(
     """Check the whole journal, that its events can be read, and that the payload files they name exist.
 
     Args:
-        disk: Where it is.
+        disk: The data folder.
         progress: Called with how far the events are replayed and then, with `bodies`, how far bodies are
             checked.
         since: An old checkpoint of it: history up to then must be unchanged.

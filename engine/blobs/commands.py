@@ -107,7 +107,7 @@ class PutBlob(WriteBlob):
 
     Attributes:
         body: The content.
-        copy: Where the content was copied from.
+        copy: The facts of the copy.
 
     """
 

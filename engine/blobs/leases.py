@@ -131,7 +131,7 @@ class LeaseRequest(NamedTuple):
     """One lease operation.
 
     Attributes:
-        action: Which.
+        action: The action.
         lease_id: The present id: needed to renew, change and release, ignored by a break.
         proposed: The new id: needed to acquire and change.
         duration: Seconds, 15 to 60 or -1: needed to acquire.

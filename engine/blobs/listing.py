@@ -86,10 +86,10 @@ def list_blobs(
 
     Args:
         blobs: The slice.
-        account: Whose container.
-        container: Which.
+        account: The account.
+        container: The container.
         now: Nanoseconds since the epoch; what has expired is left out.
-        prefix: What names begin with.
+        prefix: The prefix of the names.
         delimiter: Names that contain it after the prefix are returned as one group each; empty: none are.
         start: The first name to return, `next` of the page before.
         limit: Most items, 1 or more; a group is one.
@@ -216,8 +216,8 @@ def find_blobs(
 
     Args:
         blobs: The slice.
-        account: Whose.
-        query: What must hold of the tags.
+        account: The account.
+        query: The query by tags.
         now: Nanoseconds since the epoch; what has expired is left out.
         container: The container that the request names.
         start: `next` of the page before.

@@ -31,7 +31,7 @@ class _Unplaced(NamedTuple):
 
     Attributes:
         name: The blob that it belongs to.
-        block_id: Of which block; empty for the blob's own body.
+        block_id: The block; empty for the blob's own body.
         replaces: The record that holds the same block, if this one restates it; else 0.
 
     """

@@ -102,7 +102,7 @@ class Horizon:
     Args:
         clock: The source of time.
         floor: The earliest possible present: the time of the journal's last record; 0 for a new journal.
-        sighting: What the previous run saw, None if unknown.
+        sighting: The last times of the previous run, None if unknown.
 
     """
 

@@ -36,7 +36,7 @@ class Restate(Command[bool]):
     Result: whether another step is needed.
 
     Attributes:
-        locator: Where the entry is found.
+        locator: The entry's locator.
         resource: Its resource.
         before: Records up to this one become garbage; see `engine.core.domain.Restater.restate`.
         bodies: Address → body, for those stored on disk.

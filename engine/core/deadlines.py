@@ -152,7 +152,7 @@ class Deadlines:
         Sleeping deadlines are left out.
 
         Args:
-            kind: What ends.
+            kind: The kind of deadline.
             at: Nanoseconds since the epoch.
             skip: How many of them to skip: those of the moment `at` that were returned before.
             limit: Most deadlines returned. At most `LOOK_AT` deadlines of all kinds are examined.

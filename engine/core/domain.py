@@ -80,7 +80,7 @@ class Restater(ABC):
         """Return the events of the next step, with the cause `RESTATED`. Change nothing.
 
         Args:
-            locator: Where the entry is found.
+            locator: The entry's locator.
             resource: Its resource; if another resource has the name meanwhile, it is not touched.
             before: Records up to this one become garbage. 0: those that are apart may stay.
             bodies: Address → body, for those that `bodies` returned; a missing one is requested again.

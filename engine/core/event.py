@@ -104,7 +104,7 @@ class Event:
     Attributes:
         resource: 16 random bytes that name the resource for ever, without revealing its owner.
         actor: The author, for example `user:operator`, `anonymous` or `retain`.
-        cause: Why it happened.
+        cause: The cause.
 
     """
 

@@ -78,7 +78,7 @@ class PartlyDead(NamedTuple):
 
     Attributes:
         since: When the first part died, nanoseconds since the epoch.
-        locator: Where the entry is found.
+        locator: The entry's locator.
         history: Whether the dead part is retained as history for a while.
 
     """
@@ -118,7 +118,7 @@ class RecordLedger:
         long_chains: Resources with long chains → where they are found.
         garbage: Sequence number → garbage that is due at once.
         audited: Up to this record, details of garbage have been erased.
-        reported: What the slice reported about the event being applied.
+        reported: The slice's report about the event being applied.
         last_garbage: The last record that made another one garbage: an older snapshot still contains that.
     """
 

@@ -63,7 +63,7 @@ def wrong_argument(function: Callable[..., Any], arguments: Mapping[str, Any]) -
     """Return what is wrong with a call's arguments, as a sentence without its subject; or None.
 
     Args:
-        function: What would be called, all its parameters annotated.
+        function: The function to call, with all parameters annotated.
         arguments: Its arguments by name.
 
     """
@@ -164,7 +164,7 @@ def _bounded(kind: type[Any], bound: Between | Bytes) -> Accepts:
 
 
 def _are_integers(column: Collection[Any]) -> bool:
-    """Return whether all are integers and no booleans, which msgpack does not take for integers."""
+    """Return whether all are integers and not booleans, which msgpack encodes differently."""
     return _are(column, int) and bool not in set(map(type, column))
 
 

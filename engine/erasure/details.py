@@ -42,7 +42,7 @@ class OldDetails:
 
     Args:
         state: Read for the records in use.
-        disk: Where records are read from.
+        disk: The data folder, for reading records.
         period: How long details are retained, in nanoseconds.
         restate: Restates entries, away from records up to this one.
         erase: Erases one slice: targets and cause.

@@ -45,10 +45,10 @@ class Eraser:
     """Erases what is due. One task runs it; `drain` may be called beside it.
 
     Args:
-        writer: For restating, and for work between batches.
+        writer: The writer, for restating and for work between batches.
         state: Read for what is due; changed only by erasing.
-        log: Where bodies are read from.
-        disk: Where the pass over old details reads records.
+        log: The journal, for reading bodies.
+        disk: The data folder, for the pass over old details.
         horizon: Only data that is due by its vouched time is erased.
         options: The periods.
         erase: Erases one slice: targets and cause.

@@ -14,7 +14,7 @@ from retain.engine.state import State
 def kept_by_holds(state: State, waiting: Iterable[GarbageRecord], disk: journal.Disk) -> frozenset[int]:
     """Return the sequence numbers in `waiting` that a hold protects.
 
-    Blocking where only the details name the container.
+    Blocking if only the details name the container.
 
     Raises:
         journal.JournalError: The journal is damaged.

@@ -63,8 +63,8 @@ class Follower:
 
     Args:
         disk: The data folder.
-        loaded: What `load_follower` returned.
-        board: What the leader publishes.
+        loaded: The result of `load_follower`.
+        board: The leader's published numbers.
         leader: The connection for commands.
         options: As the leader's.
         clock: The machine's; only its monotonic part counts.

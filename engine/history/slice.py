@@ -52,7 +52,7 @@ class OrderErasure(Command[None]):
     Attributes:
         resource: The number of the order.
         ordered_by: Who ordered it, if not the actor.
-        numbers: The resources it is about; none if it is about all that is due.
+        numbers: The resources to erase; none if it covers all due data.
         held: How many of these a legal hold keeps.
         at_once: Whether it is to be carried out at once.
         names: Whether names and actors are erased as well.
@@ -93,7 +93,7 @@ class HistorySlice:
     """The changes as `engine.core.domain.Slice`.
 
     Attributes:
-        shared: Where the counters of the other slices continue from.
+        shared: The starting values of the other slices' counters.
         changes: Number of the change → its event.
 
     """

@@ -29,7 +29,7 @@ class SetHold(Command[Hold]):
     Attributes:
         hold_id: 16 random bytes.
         kind: What it is; `RESOURCE` finds the live resource with that number, if there is one.
-        names: What `engine.holds.target.NAMES` lists for the kind.
+        names: The values listed in `engine.holds.target.NAMES` for the kind.
         resource: Its number, if only the resource with that number is meant: if the name now means nothing or
             another resource, the records of that number are held.
         reason: The reason, such as a case number.
@@ -48,7 +48,7 @@ class LiftHold(Command[Hold]):
     """End a hold. Result: the hold. Other holds on the same resource stay.
 
     Attributes:
-        hold_id: Which.
+        hold_id: The hold's number.
 
     """
 

@@ -29,7 +29,7 @@ class HoldEvent(Event):
     """An event of a hold; `resource` is the hold's own number, not that of its target.
 
     Attributes:
-        target: What is held.
+        target: The held target.
 
     """
 
@@ -53,8 +53,8 @@ class HoldSet(HoldEvent):
     """A hold was set, or recorded again.
 
     Attributes:
-        reason: Why, in the operator's words.
-        setter: Who set it: restating does not change that.
+        reason: The operator's reason.
+        setter: The actor who set it; restating does not change that.
         time: When, nanoseconds since the epoch.
 
     """

@@ -38,7 +38,7 @@ class HoldTarget(NamedTuple):
     """What is held.
 
     Attributes:
-        kind: What it is.
+        kind: Its kind.
         resource: The number of its records; `NO_RESOURCE` for a tenant, which has none.
         names: The values of `NAMES` for the kind. An area's user is None if it is a plain one.
 
@@ -76,9 +76,9 @@ class Hold(NamedTuple):
 
     Attributes:
         hold_id: 16 random bytes, also the resource of its records.
-        target: What it keeps.
-        reason: Why, in the operator's words: a case number.
-        actor: Who set it.
+        target: The held target.
+        reason: The operator's reason, such as a case number.
+        actor: The actor who set it.
         time: When, nanoseconds since the epoch.
 
     """

@@ -40,7 +40,7 @@ class Ended(NamedTuple):
     """The outcome for one resource to be erased.
 
     Attributes:
-        target: Which.
+        target: The target.
         status: `living` (or, answered by `EndSubjects`, ended by it), `ended` before, or `held` by a legal
             hold.
 

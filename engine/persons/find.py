@@ -95,7 +95,7 @@ class Subject:
     """A stored resource, and its records in the journal.
 
     Attributes:
-        target: What it is: kind, number, names.
+        target: Its kind, number and names.
         first: Time of its first record, nanoseconds since the epoch.
         last: Time of its last.
         records: How many there are.
@@ -196,8 +196,8 @@ def remains(
     """Return the parts of all records of these resources that are not erased, as `Engine.erase` takes them.
 
     Args:
-        disk: Where the journal is.
-        resources: Whose records.
+        disk: The data folder.
+        resources: The numbers of the resources.
         names: Also the details: names and actors.
     """
     found: list[tuple[int, journal.Part]] = []

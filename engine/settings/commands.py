@@ -33,9 +33,9 @@ class SettingsWrite(Command[WriteResult]):
 
     Attributes:
         asker: Who asks. At device level, the user of `place` is the asker too.
-        place: Which level document.
-        path: Where in it; empty for the whole.
-        policy: What the operator allows.
+        place: The level document.
+        path: The path in it; empty for the whole.
+        policy: The operator's policy.
         conditions: Preconditions; judged last, as they count only where the write would succeed.
         resource: 16 random bytes for the document, should this write make it.
 
@@ -125,9 +125,9 @@ class ImportDocument(Command[bool]):
     See docs/wire/settings.md, section 11.26. Result: whether that changed the document.
 
     Attributes:
-        place: Which one.
+        place: The level document.
         value: The document; None ends it.
-        policy: For its bounds.
+        policy: The operator's policy, for its bounds.
         resource: 16 random bytes, should the document be new.
     """
 

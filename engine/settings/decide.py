@@ -64,10 +64,10 @@ class _Target:
 
     Attributes:
         own: The document of the place itself.
-        path: Where in it.
+        path: The path in it.
         view: The layers on which existence is judged (docs/wire/settings.md, section 3): at global level the
             document itself, whatever the asker may read of it; elsewhere what the asker sees.
-        present: What a plain read would find there; `MISSING` if nothing.
+        present: The result of a plain read; `MISSING` if none.
 
     """
 

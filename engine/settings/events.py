@@ -83,7 +83,7 @@ class Content:
     Attributes:
         codec: `json` or `deflate`.
         pieces: How many records it takes.
-        first: What the first of them holds.
+        first: The bytes of the first one.
 
     """
 
@@ -128,10 +128,10 @@ class SettingsEvent(Event):
     """Base of the events of this domain.
 
     Attributes:
-        place: Which level document.
+        place: The level document.
         revision: The document's number of this change; a restated document keeps the one it has.
         method: What was done: POST, PUT, PATCH, DELETE, RESTORE, IMPORT, RESTATE or FORGET.
-        path: Where in the document the request pointed to.
+        path: The request's path in the document.
 
     """
 

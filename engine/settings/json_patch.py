@@ -44,7 +44,7 @@ class Step:
 
     Attributes:
         op: add, remove, replace, move, copy or test.
-        path: Where, as reference tokens (RFC 6901), unescaped.
+        path: The target, as reference tokens (RFC 6901), unescaped.
         origin: `from` of a move or copy, else None.
         value: The operand of add, replace and test, else `MISSING`.
 
@@ -99,11 +99,11 @@ def apply_steps(value: Any, steps: Sequence[Step], *, max_bytes: int, max_depth:
     """Return `value` after all `steps`.
 
     Args:
-        value: What the patch is for; not changed.
+        value: The target of the patch; not changed.
         steps: The operations, in order.
         max_bytes: Bytes that copies may add altogether.
         max_depth: How deep the result may be nested at any moment, as `value` is not.
-        work: What all steps together may cost, see `work_for`.
+        work: The budget of all steps together; see `work_for`.
 
     Raises:
         Conflict: A target does not exist (reason `json-patch-target`).

@@ -61,9 +61,9 @@ def read_value(
     Args:
         state: The settings.
         asker: Who reads; at user and device level the user of `place`, or an admin.
-        place: Which level.
-        path: Where in it.
-        policy: For the ownership of devices.
+        place: The level document.
+        path: The path in it.
+        policy: The operator's policy, for the ownership of devices.
         merged: Whether the levels above show through; at global level there are none.
 
     Raises:

@@ -55,7 +55,7 @@ class EncodedValue:
 
     Attributes:
         value: The value; never changed in place.
-        text: What `to_text` makes of it.
+        text: The result of `to_text`.
         depth: How deep it is nested, see `depth_of`.
 
     """
@@ -74,7 +74,7 @@ def check_body(body: EncodedValue, depth: int, policy: SettingsPolicy) -> None:
     """Check the value rule, for a body that is to be `depth` names below its level document.
 
     Args:
-        body: What a client sent.
+        body: The client's value.
         depth: Names in the path of the target.
         policy: Whether arrays may hold objects.
 

@@ -27,7 +27,7 @@ class Loaded(NamedTuple):
     Attributes:
         log: The journal, locked.
         state: The state at its end.
-        notices: What was found and repaired, for an operator.
+        notices: Findings and repairs, for an operator.
         covered: The last record that the snapshot in use covers, 0 without one.
         sighting: The times that the previous run last saw.
 

@@ -21,10 +21,10 @@ class Snapshots:
     """Takes snapshots beside requests.
 
     Args:
-        writer: For the moment between two batches at which a copy is taken.
+        writer: The writer, for the pause between two batches in which a copy is taken.
         state: Copied.
         log: Its end is the snapshot's position.
-        disk: Where snapshots are.
+        disk: The data folder.
         covered: The last record that the snapshot in use covers, 0 without one.
 
     """

@@ -51,7 +51,7 @@ class IssueTokens(Command[tuple[TokenRecord, ...]]):
 
     Attributes:
         account: The tenant's account.
-        grants: What is issued.
+        grants: The tokens to issue.
         revoke_existing: Revoke all earlier container tokens of the account at the same time.
     """
 
@@ -66,7 +66,7 @@ class RevokeTokens(Command[tuple[TokenRecord, ...]]):
 
     Attributes:
         account: The tenant's account.
-        token_ids: Which, None for all of the account.
+        token_ids: The tokens; None for all of the account.
 
     """
 
@@ -82,7 +82,7 @@ class RecordKeyRotation(Command[int]):
 
     Attributes:
         account: The tenant's account.
-        key: Which key, 1 or 2.
+        key: The number of the key, 1 or 2.
         resource: 16 random bytes.
 
     """

@@ -102,7 +102,7 @@ class KeyRotated(TokenEvent):
     which are restated, revoked, before it is erased.
 
     Attributes:
-        key: Which key, 1 or 2.
+        key: The number of the key, 1 or 2.
         rotated: When, nanoseconds since the epoch.
     """
 

@@ -18,7 +18,7 @@ class TokenRecord(NamedTuple):
         policy_id: The stored access policy that the token names; None for an account token, which cannot name
             one.
         key: Which of the account's two keys signed it, 1 or 2.
-        issuer: Who asked for it.
+        issuer: The actor who issued it.
         issued: When, nanoseconds since the epoch.
         revoked: When it was made invalid before its expiry, else None.
 

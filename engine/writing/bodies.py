@@ -56,7 +56,7 @@ class BodyLimits:
         damaged: Those of them that open, but hold wrong bytes.
 
     Args:
-        shortages: Where shortages are noted.
+        shortages: Counts shortages.
         places: Downloads that may hold whole chunks.
         uploads: Bodies being written to files at once.
 

@@ -82,5 +82,5 @@ class OwnThread:
         ready = self._ready
         while (work := self._work.get()) is not None:
             self._done = outcome.capture(work)
-            del work  # free what it refers to before the next piece comes
+            del work  # free its references before the next piece arrives
             os.eventfd_write(ready, 1)

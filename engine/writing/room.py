@@ -85,7 +85,7 @@ class Anchors:
 
     Args:
         log: The open journal.
-        horizon: For its monotonic clock.
+        horizon: The horizon, for its monotonic clock.
         interval_s: Seconds between two anchors.
 
     """

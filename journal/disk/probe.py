@@ -14,7 +14,7 @@ class Access(NamedTuple):
     """Who may use a file.
 
     Attributes:
-        path: Which.
+        path: The path.
         mode: Its permission bits.
         owner: The number of the user that owns it.
     """

@@ -22,7 +22,7 @@ FORMAT = "retain erasures 1"
 
 
 class Erasure(NamedTuple):
-    """Parts (a `Part` value) of records `first` to `last` are erased, as record `seq` said at `time`."""
+    """An erasure: parts (a `Part` value) of records `first` to `last`, ordered by record `seq` at `time`."""
 
     seq: int
     time: int
@@ -69,7 +69,7 @@ class Erasures(NamedTuple):
         return cls(identity, seq, entries)
 
     def merged(self, others: Iterable[Erasure]) -> Erasures:
-        """Return it with others, each once."""
+        """Return it merged with other erasures, without duplicates."""
         return self._replace(entries=tuple(sorted({*self.entries, *others})))
 
 
@@ -77,7 +77,7 @@ def export_erasures(disk: Disk, known: Erasures | None = None) -> Erasures:
     """Return all erasures of a journal, read from its heads, beside a running server too.
 
     Args:
-        disk: Where the journal is.
+        disk: The data folder.
         known: An earlier result for the same journal: only later records are read.
 
     Raises:

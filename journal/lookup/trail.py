@@ -43,7 +43,7 @@ class Trail:
     """The known places of frames. Created once beside an open journal; for any thread.
 
     Args:
-        disk: Where the journal is.
+        disk: The data folder.
     """
 
     def __init__(self, disk: Disk) -> None:

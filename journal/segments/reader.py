@@ -17,9 +17,9 @@ from retain.journal.segments.tail import Tear, corrupt, judge, last_byte
 
 
 class SegmentReader:
-    """Frames of one segment, in one of three ways: sealed, last, or growing.
+    """Frames of one segment, read in one of three ways: sealed, last, or growing.
 
-    After that, `chain` and `offset` are the end of the good frames, `last_frame_at` is the start of the last
+    Afterwards, `chain` and `offset` are the end of the good frames, `last_frame_at` is the start of the last
     one (-1: there is none), and `tear` the torn write after them.
     """
 
@@ -48,11 +48,11 @@ class SegmentReader:
             raise Corrupt(text, file=file, offset=0, seq=seq)
 
     def skip(self, last: int) -> Iterator[list[Record]]:
-        """Pass over the frames up to record `last` by their heads; yield the journal's own records in each.
+        """Skip the frames up to record `last` by their heads; yield the journal's own records in each.
 
         `chain` and `offset` are set after each frame. Stops early before a frame that cannot be skipped, and
-        before the segment's last one: reading on shows why. That the frames continue the tree is checked
-        against its root after the last of them.
+        before the segment's last one: reading on reports the reason. That the frames continue the tree is
+        checked against its root after the last of them.
         """
         for head, following in pairwise(heads(self._file, self.offset)):
             if following.prefix.first > last + 1 or (found := self._headers_of(head)) is None:
@@ -67,7 +67,7 @@ class SegmentReader:
             yield records
 
     def _headers_of(self, head: FrameHead) -> list[tuple[bytes, Header]] | None:
-        """Return the headers of the frame that is due, None if it is another one."""
+        """Return the headers of the next frame, None if another frame is there."""
         try:
             found = headers_of(self._file, head)
         except Corrupt:
@@ -112,7 +112,8 @@ class SegmentReader:
     def _settled_frames(self) -> Iterator[Frame]:
         """Yield the frames up to a bad one; `_ending` judges that, as it does the zeros after the last frame.
 
-        A frame with holes at the end counts as bad too: where no good frame follows, no erase record can.
+        A frame with holes at the end counts as bad too: without a good frame after it, no erase record can
+        name the holes.
         """
         self._restart()
         held: Frame | None = None

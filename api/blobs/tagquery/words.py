@@ -70,8 +70,8 @@ class QueryError(ValueError):
     wrong.
 
     Attributes:
-        position: Where, counted from 1.
-        reason: What is wrong there.
+        position: The position, counted from 1.
+        reason: The error there.
     """
 
     def __init__(self, position: int | None, reason: str) -> None:

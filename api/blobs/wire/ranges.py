@@ -1,6 +1,6 @@
 """Range requests (docs/wire/blobs.md, section 5.3).
 
-Two forms count, everything else is ignored as the real service does.
+Two forms are supported; others are ignored, as by the real service.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ def parse_range(range_header: str | None, own_header: str | None, size: int) -> 
 
     `own_header` is `x-ms-range`, which takes precedence over `Range`. Only `bytes=s-` and `bytes=s-e` count;
     a suffix, several ranges, a reversed one or garbage mean the whole blob. Raises AzureError InvalidRange
-    (416) with the `Content-Range` of the whole if the range starts at or behind the end, so always on an
+    (416) with the `Content-Range` of the whole if the range starts at or after the end, so always for an
     empty blob.
     """
     match = _RANGE.fullmatch((own_header or range_header or "").strip())

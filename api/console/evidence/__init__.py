@@ -27,7 +27,7 @@ class Evidence:
     """Created once beside the pages.
 
     Attributes:
-        trail: Where the frames of the journal are.
+        trail: The places of the journal's frames.
         erasures: When and why parts were erased.
         bench: Long work, one at a time.
     """

@@ -24,14 +24,14 @@ class Work:
 
     Attributes:
         id: Names it in addresses.
-        kind: What it does, such as `verify`.
-        by: Who started it.
+        kind: Its kind, such as `verify`.
+        by: The user who started it.
         session: The session that started it: some results are for that one only.
         started: When, nanoseconds since the epoch.
         phases: Its steps in order, in words; each reads all records.
         records: How many records there were at the start.
         asked: Its parameters, for the page to show.
-        phase: Which phase it is in.
+        phase: Its present phase.
         seq: The record that it read last.
         done: Whether it has ended.
         stopped: Whether somebody stopped it.
@@ -86,7 +86,7 @@ class Bench:
     """Runs long work. The last one of each kind is kept.
 
     Args:
-        engine: Whose journal is worked on.
+        engine: The engine of the journal.
     """
 
     def __init__(self, engine: Engine) -> None:

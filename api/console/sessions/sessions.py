@@ -41,7 +41,7 @@ class Session:
 
     Attributes:
         id: Names it in the cookie.
-        caller: Who signed in, as the identities recognised them.
+        caller: The signed-in caller.
         role: Their role.
         zone: Their time zone.
         ends: When it ends in any case.
