@@ -86,7 +86,7 @@ def server(tmp_path_factory: pytest.TempPathFactory, origin: str) -> Iterator[Se
     config = CONFIG.format(key=KEY, password=hash_password("secret"), origin=origin)
     with running(tmp_path_factory.mktemp("examples"), config) as found:
         yield found
-        assert "error of ours" not in found.log()
+        assert "unhandled exception" not in found.log()
 
 
 def shown(name: str) -> str:

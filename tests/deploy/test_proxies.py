@@ -170,7 +170,7 @@ def behind(proxy: Proxy, folder: Path, prefix: str = "") -> Iterator[tuple[Serve
         started(proxy(folder / "proxy", port, server.port), port, folder / "proxy"),
     ):
         yield server, url
-        assert "error of ours" not in server.log()
+        assert "unhandled exception" not in server.log()
 
 
 @pytest.fixture

@@ -292,7 +292,7 @@ def _set(index: int, field: int, value: object) -> Callable[[list[list[object]]]
         (_set(0, 6, 0), {}, "details it does not have"),
         (_set(0, 7, 0), {}, "content it does not have"),
         (lambda fields: fields[0].append(1), {}, "unpack"),
-        (lambda fields: None, {"count": 3}, "2 headers where 3"),
+        (lambda fields: None, {"count": 3}, "2 headers instead of 3"),
         (lambda fields: None, {"first": 2}, "starts with record 2"),
         (lambda fields: None, {"payload": 192}, "do not fill"),
     ],
@@ -328,7 +328,7 @@ def test_a_head_that_is_no_list_of_headers_is_damage() -> None:
     reading = decoder()
     reading.feed(data)
 
-    with pytest.raises(Damage, match="no list of headers"):
+    with pytest.raises(Damage, match="not a list of headers"):
         reading.next()
     assert payload_at == 64
     with pytest.raises(ValueError, match="not a header"):

@@ -57,7 +57,7 @@ def test_a_journal_cut_at_a_frames_border_is_refused() -> None:
     name = next(one for one in files if one.endswith(".journal"))
     cut = MemoryDisk({**files, name: files[name][:border]})
 
-    with pytest.raises(Corrupt, match="ends before that, at record 2") as caught:
+    with pytest.raises(Corrupt, match="ends earlier, at record 2") as caught:
         opened(cut)
     assert (caught.value.file, caught.value.seq) == (ANCHOR_FILE, 4)
 
@@ -72,7 +72,7 @@ def test_a_journal_that_lost_its_last_segment_is_refused() -> None:
     files = disk.files()
     del files[next(one for one in files if one.startswith("journal/00000002"))]
 
-    with pytest.raises(Corrupt, match="ends before that"):
+    with pytest.raises(Corrupt, match="ends earlier"):
         opened(MemoryDisk(files))
 
 
