@@ -126,6 +126,7 @@ async def _serve(
         control.start_soon(space.watch)
         control.start_soon(watch_readiness, engine.statistics, lambda why: supervisor.notify(f"STATUS={why}"))
         control.start_soon(administration.notifier.run)
+        control.start_soon(administration.checkpoints.warm)
         if administration.checkpoints.wanted:
             control.start_soon(administration.checkpoints.run)
         try:

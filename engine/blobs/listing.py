@@ -9,7 +9,7 @@ and 6 allow that).
 from __future__ import annotations
 
 from collections.abc import Iterator
-from heapq import nsmallest
+from heapq import nlargest, nsmallest
 from itertools import islice
 from typing import NamedTuple
 
@@ -20,6 +20,8 @@ from retain.engine.blobs.tagindex import TagQuery
 
 LOOK_AT = 20_000
 """Most blobs that one page of a find examines: some 50 ms."""
+LOOK_BACK = LOOK_AT // 4
+"""Most blobs that are examined to find the page before one: it is added to the cost of a page."""
 HIGHEST = chr(0x10FFFF)
 
 
@@ -249,6 +251,43 @@ def find_blobs(
     return FoundPage(tuple(items), None)
 
 
+def find_before(
+    blobs: BlobsState,
+    account: str,
+    query: TagQuery,
+    now: int,
+    *,
+    container: str,
+    low: str = "",
+    start: str,
+    limit: int,
+) -> str | None:
+    """Return the start of the page before the one of `find_blobs` that starts at `start`.
+
+    Args:
+        blobs: The slice.
+        account: Whose.
+        query: What must hold of the tags.
+        now: Nanoseconds since the epoch; what has expired is left out.
+        container: The container that the request names.
+        low: The name that the first page starts at.
+        start: The name that this page starts at.
+        limit: Most blobs of a page, 1 or more.
+
+    Returns:
+        A name; `low` if that page is the first; None if nothing below `start` matches. Where `LOOK_BACK`
+        blobs do not hold `limit` matches, the last one looked at, so that page is short.
+
+    Raises:
+        NotFound: `container`.
+
+    """
+    one = required(blobs, account, container)
+    if start <= low or query.container not in (None, one.name):
+        return None
+    return _Search(one, query, now, LOOK_BACK).back(low, start, limit)
+
+
 class _Search:
     """The search by tags in one container, for one page.
 
@@ -305,6 +344,36 @@ class _Search:
         if len(found) > limit:
             self.next = found[limit]
         return list(islice(found, limit))
+
+    def back(self, low: str, high: str, limit: int) -> str | None:
+        """Return the lowest of the `limit` matching names below `high`; see `find_before`."""
+        tags, ranges = self._container.tags, self._query.ranges
+        counts = {key: tags.count(key, wanted) for key, wanted in ranges.items()}
+        best = min(counts, key=lambda key: (counts[key], key), default=None)
+        if best is not None and not ranges[best].is_point and counts[best] <= self.budget:
+            names = tags.names(best, ranges[best])
+            found = nlargest(limit + 1, (one for one in names if low <= one < high and self._matches(one)))
+            return None if not found else low if len(found) <= limit else found[limit - 1]
+        points = [key for key, wanted in ranges.items() if wanted.is_point]
+        if points:
+            key = min(points, key=lambda key: (counts[key], key))
+            return self._scan_back(tags.names_of_value_below(key, ranges[key].low, low, high), low, limit)
+        below = self._container.names.irange(low, high, (True, False), reverse=True)
+        return self._scan_back(below, low, limit)
+
+    def _scan_back(self, names: Iterator[str], low: str, limit: int) -> str | None:
+        """Look at names in their reverse order, as many as the budget allows."""
+        found = 0
+        first: str | None = None
+        for name in names:
+            if found == limit or self.budget == 0:
+                return first
+            self.budget -= 1
+            first = name if self.budget == 0 else first
+            if self._matches(name):
+                found += 1
+                first = name
+        return low if found else None
 
     def _matches(self, name: str) -> bool:
         entry = self._container.blobs[name]

@@ -137,6 +137,13 @@ class TagIndex:
             for _value, name in entries.irange((value, start), (_above(value), ""), (True, False)):
                 yield name
 
+    def names_of_value_below(self, key: str, value: str, low: str, high: str) -> Iterator[str]:
+        """Yield the names with exactly `value` from `high`, exclusive, down to `low`."""
+        entries = self._keys.get(key)
+        if entries is not None:
+            for _value, name in entries.irange((value, low), (value, high), (True, False), reverse=True):
+                yield name
+
     def rows(self) -> dict[str, list[tuple[str, str]]]:
         """Return a copy of everything, for checks."""
         return {key: list(entries) for key, entries in self._keys.items()}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from array import array
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 from retain.journal.errors import Corrupt
@@ -49,12 +50,18 @@ class Growth:
         """Return the last record that was read."""
         return self.frontier.size
 
-    def extend(self, file: SegmentFile, *, growing: bool) -> None:
-        """Read on, to the segment's end. `growing`: its last frame counts only if it is whole.
+    def extend(self, file: SegmentFile, *, growing: bool, most: int | None = None) -> None:
+        """Read on, to the segment's end.
 
-        Raises `Corrupt`, `OSError`.
+        Args:
+            file: The segment.
+            growing: Its last frame counts only if it is whole.
+            most: Only that many frames; of a growing segment.
+
+        Raises:
+            Corrupt, OSError: The segment cannot be read.
         """
-        for head in _good_heads(file, self.end, growing=growing):
+        for head in islice(_good_heads(file, self.end, growing=growing), most):
             try:
                 self._add(head)
             except ValueError as error:

@@ -124,11 +124,23 @@ class Trail:
                         if late and header.seq > bound and _meant(header, resource, stop):
                             yield spot
 
-    def refresh(self) -> None:
-        """Read the frames appended since, so that the next query need not. Raises what `before` raises."""
+    def refresh(self, most: int | None = None) -> bool:
+        """Read the frames appended since, so that the next query need not.
+
+        Args:
+            most: Only that many frames.
+
+        Returns:
+            Whether there may be more.
+
+        Raises:
+            Corrupt, UnknownVersion, OSError: The journal cannot be read.
+        """
+        read = 0
         for segment in find_segments(self.disk)[0][-1:]:
-            with SegmentFile(self.disk, segment) as file:
-                self._index(file, growing=True)
+            with SegmentFile(self.disk, segment) as file, self._lock:
+                read = self._grow(file, most)
+        return read == most
 
     def indexes(self) -> Indexes:
         """Return the indexes of all segments as they are now. Raises what `before` raises."""
@@ -159,18 +171,25 @@ class Trail:
         return index
 
     def _grown(self, file: SegmentFile) -> SegmentIndex:
+        self._grow(file, None)
+        assert self._growing is not None, "it was continued"
+        return GrowingIndex(self._growing)
+
+    def _grow(self, file: SegmentFile, most: int | None) -> int:
+        """Read on in the growing segment, `most` frames or all; return how many were read."""
         growth, self._growing = self._growing, None  # after an error, it starts again
         if growth is not None and growth.segment != file.segment:
             sealed = growth.segment
             self._growing = growth
-            with SegmentFile(self.disk, sealed) as before:
-                self._kept(before)
+            with SegmentFile(self.disk, sealed) as whole:
+                self._kept(whole)
             growth = None
         if growth is None:
             growth = Growth(file)
-        growth.extend(file, growing=True)
+        before = len(growth.offsets)
+        growth.extend(file, growing=True, most=most)
         self._growing = growth
-        return GrowingIndex(growth)
+        return len(growth.offsets) - before
 
 
 def _offsets(index: SegmentIndex, resource: bytes | None, numbers: range) -> Iterator[int]:

@@ -39,11 +39,10 @@ def test_a_file_is_uploaded(page: Open, tmp_path: Path) -> None:
     note = tmp_path / "by-keyboard.txt"
     note.write_text("typed")
     with page(user=ADMINISTRATOR) as seen:
+        # Listened to from the start: a listener made beside the key press may come after it.
+        seen.page.on("filechooser", lambda chooser: chooser.set_files(note))
         seen.open(AT)
-        reach(seen, "Files to upload|files")
-        with seen.page.expect_file_chooser() as chosen:
-            seen.page.keyboard.press("Enter")
-        chosen.value.set_files(note)
+        press(seen, "Files to upload|files")
         seen.page.get_by_text("on disk, 5").wait_for()
         press(seen, "Show the list with what was uploaded")
         seen.page.get_by_role("link", name="by-keyboard.txt").wait_for()
@@ -71,6 +70,33 @@ def test_a_persons_data_are_found_and_erased(page: Open, site: Site) -> None:
         seen.page.keyboard.type("erase 1 thing")
         press(seen, "Erase 1.thing for good")
         seen.page.get_by_text(re.compile("1.thing ended")).wait_for()
+
+
+def test_a_history_is_read_at_a_moment_and_verified(page: Open, site: Site) -> None:
+    """The slider and the field beside it say the same, and the records of today are found by a filter."""
+    site.put("keyboard/99120011.wav", b"RIFF a voice", {"customer": "99120011"})
+    with page(user=ADMINISTRATOR) as seen:
+        seen.open("/console/audit")
+        reach(seen, r"^resource\|")
+        seen.page.keyboard.type("*99120011.wav")
+        seen.page.keyboard.press("Enter")
+        seen.page.wait_for_url("**resource=*99120011.wav*")
+        press(seen, r"keyboard/99120011\.wav\s*$")
+        seen.page.get_by_role("heading", name="History").wait_for()
+        reach(seen, "Moment, on a line from")
+        slide = seen.page.locator("#slide")
+        most = int(slide.get_attribute("max") or 0)
+        assert most > 0
+        moment = seen.page.get_by_label("Moment", exact=True)
+        for key, place in (("Home", 0), ("ArrowRight", 1), ("ArrowLeft", 0), ("End", most), ("Home", 0)):
+            seen.page.keyboard.press(key)
+            assert int(slide.input_value()) == place, key
+            assert slide.get_attribute("aria-valuetext") == moment.input_value().replace("T", ", ")
+        press(seen, r"\|\s*Show\s*$")
+        seen.page.get_by_text(re.compile("there was no record of it yet|Last record")).wait_for()
+        seen.open("/console/audit")
+        press(seen, r"\|\s*Verify\s*$")
+        seen.page.get_by_text("All is there and unchanged").wait_for()
 
 
 def test_a_history_and_what_was_found_fit(page: Open, site: Site) -> None:

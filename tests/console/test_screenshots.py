@@ -6,19 +6,24 @@ A run of the tests only looks whether each picture can be taken and is shown. Wi
 
 from __future__ import annotations
 
+import json
 import os
 import urllib.request
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 
-from tests.console.conftest import ADMINISTRATOR, Open
+from tests.console.conftest import ADMINISTRATOR, AUDITOR, Open
 from tests.kit.chromium import Watched, screenshots
 from tests.kit.server import ROOT
 from tests.kit.site import Site
 
 WRITES = os.environ.get("RETAIN_SCREENSHOTS") == "1"
-NAMES = ("home", "overview", "overview-dark", "tokens", "tokens-generated", "overview-phone")
+NAMES = (
+    *("home", "overview", "overview-dark", "tokens", "tokens-generated", "overview-phone"),
+    *("containers", "settings", "audit", "audit-dark"),
+)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -38,10 +43,16 @@ def _filled(site: Site) -> None:
         urllib.request.urlopen(urllib.request.Request(address, b"Key1=Value1"), timeout=60).close()
 
 
-def keep(seen: Watched, name: str) -> None:
-    """Write the picture called `name`, or only take it."""
+def keep(seen: Watched, name: str, *, whole: bool = True) -> None:
+    """Write the picture called `name`, or only take it.
+
+    Args:
+        seen: The page.
+        name: The picture's name.
+        whole: All of the page, and not what a window of 900 pixels shows: a list goes on and on.
+    """
     assert name in NAMES
-    taken = seen.page.screenshot(full_page=True)
+    taken = seen.page.screenshot(full_page=whole)
     assert taken.startswith(b"\x89PNG")
     if WRITES:
         screenshots().mkdir(exist_ok=True)
@@ -77,6 +88,41 @@ def test_the_tokens(page: Open) -> None:
         seen.page.get_by_role("button", name="Generate new tokens").click()
         seen.page.wait_for_url("**/console/tokens/generated/*")
         keep(seen, "tokens-generated")
+
+
+def test_a_container_by_its_tags(page: Open) -> None:
+    where = "RecordingType = 'CALL' AND StoredTime >= '2026-11-01'"
+    with page(user=ADMINISTRATOR, width=1280) as seen:
+        seen.open(f"/console/containers/harbour/recordings?{urlencode({'prefix': '8888/', 'where': where})}")
+        seen.page.get_by_role("heading", name="Found").wait_for()
+        keep(seen, "containers", whole=False)
+
+
+def test_the_settings_of_a_device(page: Open, site: Site) -> None:
+    for level, document in (
+        ("", {"appSetting": {"theme": "light", "sync": {"minutes": 15, "photos": True}}}),
+        ("/users/uwe.lang", {"userSetting": {"theme": "dark", "language": "de"}}),
+    ):
+        address = "/console/settings?application=com.example.harbour&user=uwe.lang"
+        with page(user=ADMINISTRATOR) as seen:
+            name = "user" if level else "application"
+            seen.open(f"{address}&edit={name}")
+            seen.page.get_by_label(f"JSON of the {name}").fill(json.dumps(document))
+            seen.page.get_by_role("button", name="Save", exact=True).click()
+            seen.page.get_by_role("status").get_by_text("Saved the settings").wait_for()
+    with page(user=ADMINISTRATOR, width=1280) as seen:
+        seen.open("/console/settings?application=com.example.harbour&user=uwe.lang")
+        keep(seen, "settings")
+
+
+@pytest.mark.parametrize(("name", "scheme"), [("audit", "light"), ("audit-dark", "dark")])
+def test_the_audit(page: Open, name: str, scheme: str) -> None:
+    with page(user=AUDITOR, width=1280, color_scheme=scheme) as seen:
+        seen.open("/console/audit")
+        seen.page.get_by_role("button", name="Verify").click()
+        seen.page.get_by_text("All is there and unchanged").wait_for()
+        seen.open("/console/audit")
+        keep(seen, name, whole=False)
 
 
 def test_every_picture_is_there_and_shown() -> None:

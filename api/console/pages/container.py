@@ -22,7 +22,14 @@ from retain.api.console.route import Route
 from retain.api.identity.roles import ADMINISTRATORS
 from retain.engine import State
 from retain.engine.blobs.entries import BlobEntry, ContainerEntry, Pairs
-from retain.engine.blobs.listing import count_names, find_blobs, list_blobs, page_before
+from retain.engine.blobs.listing import (
+    FoundPage,
+    count_names,
+    find_before,
+    find_blobs,
+    list_blobs,
+    page_before,
+)
 from retain.engine.blobs.queries import get_container
 from retain.engine.blobs.state import BlobsState
 
@@ -68,7 +75,7 @@ class ContainerSummary:
         held: Under a legal hold as a whole.
         rows: The folders and blobs.
         next: The name that the next page begins with; None if this is the last.
-        before: The name that the page before begins with; None if that is unknown, as in a search.
+        before: The name that the page before begins with, empty for the first; None if there is none.
     """
 
     entry: ContainerEntry
@@ -152,13 +159,8 @@ def _shown(
     following: str | None = None
     before: str | None = None
     if query is not None:
-        start = (container, max(prefix, after))
-        page = find_blobs(
-            blobs, tenant, tag_query(query), now, container=container, start=start, limit=PER_PAGE
-        )
+        page, following, before = _search(blobs, tenant, container, now, prefix, query, after)
         rows = [row(one.name, one.entry, 0) for one in page.items if one.name.startswith(prefix)]
-        if page.next is not None and (page.next[1].startswith(prefix) or page.next[1] < prefix):
-            following = page.next[1]
     elif not empty:
         listed = list_blobs(
             blobs, tenant, container, now, prefix=prefix, delimiter="/", start=after, limit=PER_PAGE
@@ -176,6 +178,21 @@ def _shown(
     return ContainerSummary(
         entry, len(found.ages) - hidden, found.size, days, held, tuple(rows), following, before
     )
+
+
+def _search(
+    blobs: BlobsState, tenant: str, container: str, now: int, prefix: str, query: Where, after: str
+) -> tuple[FoundPage, str | None, str | None]:
+    """Return a page of a search, and the names that the next page and the one before begin with."""
+    start, tags = max(prefix, after), tag_query(query)
+    page = find_blobs(blobs, tenant, tags, now, container=container, start=(container, start), limit=PER_PAGE)
+    following: str | None = None
+    if page.next is not None and (page.next[1].startswith(prefix) or page.next[1] < prefix):
+        following = page.next[1]
+    before = find_before(
+        blobs, tenant, tags, now, container=container, low=prefix, start=start, limit=PER_PAGE
+    )
+    return page, following, before
 
 
 def _before(blobs: BlobsState, tenant: str, container: str, now: int, prefix: str, after: str) -> str | None:

@@ -115,6 +115,31 @@ async def test_a_refusal_is_logged_and_told(
     assert "a checkpoint was not exported" in caplog.text
 
 
+async def test_the_trail_is_read_ahead_in_slices(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server's first page of the audit log finds nothing left to read."""
+    monkeypatch.setattr("retain.api.admin.exporter.WARM_FRAMES", 1)
+    async with open_memory_engine(options=QUIET) as engine:
+        store = Store(engine)
+        for number in range(5):
+            await store.area(f"area-{number}")
+        warmed = checkpoints(engine)
+        await warmed.warm()
+        assert not warmed.trail.refresh(1), "nothing is left"
+
+
+async def test_a_journal_that_cannot_be_read_ahead_is_logged(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(most: int | None = None) -> bool:
+        raise OSError("the disk is gone")
+
+    async with open_memory_engine(options=QUIET) as engine:
+        warmed = checkpoints(engine)
+        monkeypatch.setattr(warmed.trail, "refresh", refuse)
+        await warmed.warm()
+    assert "was not read ahead" in caplog.text
+
+
 async def test_without_a_place_none_is_wanted() -> None:
     async with open_memory_engine(options=QUIET) as engine:
         assert not checkpoints(engine).wanted

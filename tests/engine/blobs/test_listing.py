@@ -335,3 +335,50 @@ def lines_run(work: Callable[[], object]) -> int:
     finally:
         sys.settrace(before)
     return lines
+
+
+@given(
+    tags=st.lists(st.sampled_from(["a", "b", "c", ""]), max_size=60),
+    limit=st.integers(1, 5),
+    query=st.sampled_from(
+        [
+            TagQuery({"kind": TagRange.between("a", "a")}),
+            TagQuery({"kind": TagRange.between("a", "b")}),
+            TagQuery({"kind": TagRange.between("a", "a"), "all": TagRange.between("", None)}),
+            TagQuery({}),
+        ]
+    ),
+    look=st.sampled_from([2, 7, 5_000]),
+)
+@settings(max_examples=60)
+def test_the_pages_of_a_search_are_found_backwards(
+    tags: list[str], limit: int, query: TagQuery, look: int
+) -> None:
+    """From the end to the first page: nothing is left out, and the pages before do not depend on luck."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(listing, "LOOK_BACK", look)
+        desk = BlobDesk()
+        desk.create("recordings")
+        for number, value in enumerate(tags):
+            desk.put(f"n/{number:03}", tags=(("all", "1"), ("kind", value)) if value else ())
+        every = find_blobs(desk.state.blobs, ACCOUNT, query, desk.now, container="recordings", limit=999)
+        wanted = [one.name for one in every.items]
+        at, seen, steps = "o", [], 0
+        while True:
+            before = listing.find_before(
+                desk.state.blobs, ACCOUNT, query, desk.now,
+                container="recordings", low="n", start=at, limit=limit,
+            )  # fmt: skip
+            if before is None:
+                break
+            page = find_blobs(
+                desk.state.blobs, ACCOUNT, query, desk.now,
+                container="recordings", start=("recordings", before), limit=limit,
+            )  # fmt: skip
+            names = [one.name for one in page.items if one.name < at]
+            assert before < at
+            assert look < 5_000 or len(names) == limit or before == "n"
+            seen[:0] = names
+            at, steps = before, steps + 1
+            assert steps <= len(tags) + 1
+        assert seen == wanted

@@ -57,6 +57,22 @@ def compare(disk: MemoryDisk, trail: Trail) -> None:
     )
 
 
+def test_it_is_read_in_slices() -> None:
+    """Each slice reads no more frames than it may; then the trail is as complete as after one reading."""
+    disk = MemoryDisk()
+    log, _ = opened(disk, options=OPTIONS)
+    for number in range(7):
+        append(log, draft(resource=RESOURCES[number % len(RESOURCES)]))
+    trail = Trail(disk)
+    slices = [trail.refresh(3)]
+    while slices[-1]:
+        slices.append(trail.refresh(3))
+    assert slices == [True, True, False]
+    assert not trail.refresh(3)
+    compare(disk, trail)
+    log.close()
+
+
 @settings(deadline=None, max_examples=40)
 @given(st.lists(ACTIONS, min_size=1, max_size=12))
 def test_it_is_what_a_scan_finds(actions: list[list[int] | str]) -> None:
