@@ -21,14 +21,14 @@ from retain.engine.nodes.messages import (
     Applied,
     FilesChanged,
     Forward,
-    Frame,
+    ForwardResult,
     Granted,
+    GrantRequest,
     Leave,
     NodeCodec,
     NodeHello,
     NodeWelcome,
-    Outcome,
-    Request,
+    SentFrame,
     Settled,
 )
 from retain.engine.nodes.options import NodeOptions
@@ -110,7 +110,7 @@ class NodeFollower:
         except StorageFailed:
             self._engine.state.shared.disown()  # what was staged for it may be referred to
             raise
-        assert isinstance(outcome, Outcome)
+        assert isinstance(outcome, ForwardResult)
         decided = self._codec.unpack(outcome.decided)
         assert isinstance(decided, Decided)
         with trio.CancelScope(shield=True):
@@ -202,7 +202,7 @@ class NodeFollower:
 
     async def _told(self, message: Any) -> Any:
         match message:
-            case Frame():
+            case SentFrame():
                 await self._push.send(Committed(message.segment, message.offset, message.last, message.frame))
             case Settled():
                 self._settled = max(self._settled, message.seq)
@@ -238,7 +238,7 @@ class NodeFollower:
     async def _ask(self) -> None:
         engine = self._engine
         asked = engine.elapsed()
-        request = Request(engine.durable, self.files, engine.blanked)
+        request = GrantRequest(engine.durable, self.files, engine.blanked)
         answer = await self._link.ask(request, shielded=False)
         assert isinstance(answer, Granted)
         self._settled = max(self._settled, answer.settled)

@@ -22,14 +22,14 @@ from retain.engine.nodes.messages import (
     Applied,
     FilesChanged,
     Forward,
-    Frame,
+    ForwardResult,
     Granted,
+    GrantRequest,
     Leave,
     NodeCodec,
     NodeHello,
     NodeWelcome,
-    Outcome,
-    Request,
+    SentFrame,
     Settled,
 )
 from retain.engine.nodes.options import NodeOptions, SteppedDown
@@ -62,7 +62,7 @@ class Peer:
     def put(self, message: Any) -> None:
         """Send a message as soon as the ones before it have gone."""
         self._waiting.append(message)
-        self._bytes += len(message.frame) if isinstance(message, Frame) else 0
+        self._bytes += len(message.frame) if isinstance(message, SentFrame) else 0
         if self._bytes > WAITING_BYTES:
             self.link.close()
         self._more.set()
@@ -74,7 +74,7 @@ class Peer:
             self._more = trio.Event()
             while self._waiting:
                 message = self._waiting.popleft()
-                self._bytes -= len(message.frame) if isinstance(message, Frame) else 0
+                self._bytes -= len(message.frame) if isinstance(message, SentFrame) else 0
                 await self.link.tell(message)
 
 
@@ -183,7 +183,7 @@ class Leader:
     def _send(self, frame: Committed) -> None:
         self._sent = frame.last
         for peer in self._peers:
-            peer.put(Frame(*frame))
+            peer.put(SentFrame(*frame))
 
     async def run(self) -> None:
         """Keep the lease, and the shared log small, until cancelled.
@@ -252,7 +252,7 @@ class Leader:
         match message:
             case NodeHello():
                 return self._welcome(peer, message)
-            case Request():
+            case GrantRequest():
                 return self._grant(peer, message)
             case Applied():
                 self._grants.report(peer, message.applied, message.files, message.blanked)
@@ -282,7 +282,7 @@ class Leader:
         forwards = hello.digest == self._codec.digest and hello.release == self._node.release
         return NodeWelcome(term.epoch, term.holder, self._sent, self._node.release, forwards)
 
-    def _grant(self, peer: Peer, request: Request) -> Granted:
+    def _grant(self, peer: Peer, request: GrantRequest) -> Granted:
         self._grants.report(peer, request.applied, request.files, request.blanked)
         self._heard()
         now, length = self._engine.elapsed(), 0
@@ -291,7 +291,7 @@ class Leader:
             length = self._grants.grant(peer, now, until, self._engine.durable, self.files)
         return Granted(length, self.settled(), self.now(), self.files)
 
-    async def _decide(self, message: Forward) -> Outcome:
+    async def _decide(self, message: Forward) -> ForwardResult:
         command = await in_thread(self._codec.unpack, message.command)
         made: list[int] = []
         MADE.set(made)
@@ -300,7 +300,7 @@ class Leader:
             decided = Decided(self._engine.durable, result, None, tuple(made))
         except EngineError as refusal:
             decided = Decided(self._engine.durable, None, refusal)
-        return Outcome(self._codec.pack(decided))
+        return ForwardResult(self._codec.pack(decided))
 
     async def leave(self) -> None:
         """Take all grants back, so that another node may lead at once."""

@@ -58,7 +58,7 @@ class NodeWelcome:
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class GrantRequest:
     """A follower's request for a grant, with what it has done; answered with `Granted`.
 
     Attributes:
@@ -93,7 +93,7 @@ class Granted:
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """What a follower has done since its last request, unasked; see `Request`."""
+    """What a follower has done since its last request, unasked; see `GrantRequest`."""
 
     applied: int
     files: int
@@ -101,7 +101,7 @@ class Applied:
 
 
 @dataclass(frozen=True, slots=True)
-class Frame:
+class SentFrame:
     """A committed frame, from the leader; see `retain.journal.log.Committed`."""
 
     segment: int
@@ -138,13 +138,13 @@ class Leave:
 
 @dataclass(frozen=True, slots=True)
 class Forward:
-    """A command to be decided, packed. Answered with `Outcome`."""
+    """A command to be decided, packed. Answered with `ForwardResult`."""
 
     command: bytes
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class ForwardResult:
     """What came of a command: the packed `Decided`, see `retain.engine.following.messages`."""
 
     decided: bytes
@@ -155,15 +155,15 @@ _KINDS: Final = {
     for kind in (
         NodeHello,
         NodeWelcome,
-        Request,
+        GrantRequest,
         Granted,
         Applied,
-        Frame,
+        SentFrame,
         Settled,
         FilesChanged,
         Leave,
         Forward,
-        Outcome,
+        ForwardResult,
     )
 }
 _PLAIN: Final = ""
