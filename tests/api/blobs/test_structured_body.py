@@ -71,6 +71,14 @@ def test_a_broken_frame_is_told_apart_from_a_wrong_sum(message, code):
         assert (caught.value.code, caught.value.status) == (code, 400)
 
 
+@pytest.mark.parametrize(("size", "segments"), [(4 << 20, 1), ((4 << 20) + 1, 2), ((8 << 20) + 1, 3)])
+async def test_a_segment_has_at_most_four_mebibytes(size, segments):
+    assert framed_length(size) - size == 13 + 8 + segments * (10 + 8)
+    message = b"".join([piece async for piece in frame(pieces(bytes(size)), size)])
+    assert len(message) == framed_length(size)
+    assert int.from_bytes(message[11:13], "little") == segments
+
+
 @pytest.mark.parametrize("chunks", [[CONTENT], [b"ab", b"cdefg", b"h", b"ij"], [b"abcd", b"efgh", b"ij"]])
 async def test_segments_do_not_depend_on_the_pieces_that_content_comes_in(monkeypatch, chunks):
     monkeypatch.setattr(structured_body, "SEGMENT_BYTES", 4)

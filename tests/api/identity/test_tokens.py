@@ -25,7 +25,7 @@ from retain.api.identity import (
     Method,
     Unauthenticated,
 )
-from retain.api.identity.keys import KeySetError, check_url, fetch, read_key_set
+from retain.api.identity.keys import SET_BYTES_MAX, KeySetError, check_url, fetch, read_key_set
 from tests.kit.requests import make_request
 
 NOW = 1_800_000_000
@@ -411,6 +411,14 @@ class TestKeys:
     def test_what_is_no_key_set(self, data: bytes) -> None:
         with pytest.raises(KeySetError):
             read_key_set(data)
+
+    async def test_a_set_of_exactly_the_largest_size(self, tmp_path: Path) -> None:
+        file = tmp_path / "keys.json"
+        file.write_bytes(SET + b" " * (SET_BYTES_MAX - len(SET)))
+        assert (await call(make(jwks_file=file), sign(CLAIMS))).name == "ann"
+        file.write_bytes(file.read_bytes() + b" ")
+        with pytest.raises(IdentityUnavailable):
+            await call(make(jwks_file=file), sign(CLAIMS))
 
     @pytest.mark.parametrize(
         "url", ["http://example.org/k", "file:///etc/passwd", "ftp://x/k", "https:///k", "k"]

@@ -77,6 +77,18 @@ async def test_putting_back_needs_the_right_to_write_and_to_read(client: Client)
     assert (await client.call("GET", "global/c/x", user=ADMIN)).json() == 1
 
 
+async def test_putting_a_whole_document_back_needs_the_right_to_all_it_changes(client: Client) -> None:
+    """A member that the earlier version did not have is removed: its list of writers decides, too."""
+    guarded = {"writeRoles": ["W"]}
+    await client.call("POST", "global", {"free": {"x": 1}}, user=ADMIN)
+    await client.call("POST", "global/guarded", {"y": 1, "__metadata": guarded}, user=ADMIN)
+    assert (await client.call("POST", "global?restore=1", user=ANN)).status == 403
+    assert (await client.call("GET", "global/guarded/y", user=ADMIN)).json() == 1
+    writer = User("w", ("W",))
+    assert (await client.call("POST", "global?restore=1", user=writer)).status == 204
+    assert (await client.call("GET", "global/guarded", user=ADMIN)).status == 404
+
+
 async def test_the_lists_of_then_guard_the_values_of_then(client: Client) -> None:
     """Opening a configuration does not open what it held while it was closed."""
     await client.call("POST", "global/c", {"secret": 1, "__metadata": {"readRoles": ["R"]}}, user=ADMIN)

@@ -10,6 +10,7 @@ from retain.engine.areas import (
     AreasPolicy,
     NewFile,
 )
+from retain.engine.areas.decide import AREA_NAME_BYTES
 from tests.kit.areas_state import A, B
 
 
@@ -77,3 +78,15 @@ def test_quota_of_areas_per_user_counts_the_living(areas):
     areas.create("b", {"k": "1"}, user="other", policy=policy)
     areas.pass_time(1)
     areas.create("b", {"k": "1"}, ttl=1, user="u", policy=policy)
+
+
+def test_the_keys_of_an_area_together_are_bounded_exactly(areas):
+    """Those that the area has already count, so that it always fits into one frame when it is restated."""
+    wide = AreasPolicy(max_keys=10, max_name_bytes=AREA_NAME_BYTES)
+    areas.create(A, {"a" * (AREA_NAME_BYTES - 3): "1"}, policy=wide)
+    areas.update(A, {"bbb": "2"}, policy=wide)
+    assert areas.listing(A)["bbb"] == "2"
+    with pytest.raises(TooLarge) as refusal:
+        areas.update(A, {"c": "3"}, policy=wide)
+    assert refusal.value.reason == "keys"
+    assert "c" not in areas.listing(A)

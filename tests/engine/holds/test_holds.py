@@ -155,6 +155,11 @@ def test_a_hold_needs_a_reason_of_bounded_length(desk: HoldDesk, reason: str) ->
     assert refusal.value.reason == "reason"
 
 
+def test_a_reason_may_have_exactly_the_longest_length(desk: HoldDesk) -> None:
+    hold = desk.hold(HoldKind.TENANT, ACCOUNT, reason="x" * REASON_BYTES)
+    assert hold.reason == "x" * REASON_BYTES
+
+
 def test_an_unknown_hold_cannot_be_lifted_or_restated(desk: HoldDesk) -> None:
     with pytest.raises(NotFound) as refusal:
         desk.do(LiftHold(actor="x", hold_id=bytes(16)))
