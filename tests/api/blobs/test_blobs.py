@@ -173,6 +173,19 @@ async def test_a_refused_put_leaves_nothing(client, headers, status, code, size)
     assert client.payload_files() == []
 
 
+@pytest.mark.parametrize("tier", ["Hot", "Cool", "Cold", "Archive", "Premium", "Smart", "P4", "P20", "P50"])
+async def test_a_tier_is_kept_in_its_own_spelling(client, tier):
+    assert (await client.put("a", b"x", [("x-ms-access-tier", tier.lower())])).status == 201
+    assert (await client.get("a")).headers["x-ms-access-tier"] == tier
+
+
+@pytest.mark.parametrize("tags", ["a", "a=%zz", "a=%ff"])
+async def test_a_refused_header_is_named_with_its_value(client, tags):
+    answer = await client.put("a", b"x", [("x-ms-tags", tags)])
+    assert answer.code == "InvalidHeaderValue"
+    assert (answer.xml.findtext("HeaderName"), answer.xml.findtext("HeaderValue")) == ("x-ms-tags", tags)
+
+
 async def test_mismatches_name_both_sums(client):
     answer = await client.put("a", b"abc", [("content-md5", md5(b"other"))])
     assert answer.xml.findtext("UserSpecifiedMd5") == md5(b"other")
