@@ -60,7 +60,7 @@ for (const slide of document.querySelectorAll("[data-from]")) {
     field.value = `${d.getFullYear()}-${pad(d.getMonth() + 1)}-${pad(d.getDate())}T${pad(d.getHours())}:${pad(d.getMinutes())}`;
     told();
   };
-  const follow = () => { slide.value = Math.round((new Date(field.value) - start) / step); told(); };
+  const follow = () => { slide.value = Math.ceil((new Date(field.value) - start) / step); told(); };
   slide.addEventListener("input", say);
   field.addEventListener("change", follow);
   if (field.value) follow(); else say();
