@@ -19,8 +19,8 @@ import trio
 from retain.api.config.load import AuditConfig
 from retain.engine import Engine, EngineError
 from retain.engine.audit.checkpoints import Signer, checkpoint
-from retain.engine.audit.timeline import Trail
-from retain.journal import JournalError, RealDisk
+from retain.engine.audit.timeline import Trail, answered
+from retain.journal import RealDisk
 
 LOG = logging.getLogger("retain.checkpoints")
 HOUR: Final = 3600.0
@@ -115,9 +115,9 @@ class Checkpoints:
             more = True
             while more:
                 began = trio.current_time()
-                more = await trio.to_thread.run_sync(self.trail.refresh, WARM_FRAMES)
+                more = await trio.to_thread.run_sync(answered, self.trail.refresh, WARM_FRAMES)
                 await trio.sleep(WARM_PAUSE * (trio.current_time() - began))
-        except (JournalError, OSError) as error:
+        except EngineError as error:
             LOG.warning("the audit log was not read ahead", extra={"facts": {"error": str(error)}})
 
     async def _made(self) -> tuple[bytes, int]:
