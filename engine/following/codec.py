@@ -30,11 +30,16 @@ _INTEGER: Final = 5
 _MISSING: Final = 6
 _ERROR: Final = 7
 
-_ERRORS: Final = {
+REFUSALS: Final = {
     kind.__name__: kind
     for kind in vars(refusals).values()
     if isinstance(kind, type) and issubclass(kind, EngineError)
 }
+
+
+def refusal_name(error: EngineError) -> str:
+    """Return the name of the refusal's class, or of the nearest base that `REFUSALS` has."""
+    return next(kind.__name__ for kind in type(error).__mro__ if kind.__name__ in REFUSALS)
 
 
 class BadMessage(Exception):
@@ -107,7 +112,7 @@ class Codec:
         if isinstance(value, Mapping):
             return dict(value)
         if isinstance(value, EngineError):
-            name = next(one.__name__ for one in kind.__mro__ if one in _ERRORS.values())
+            name = refusal_name(value)
             facts = [name, value.message, value.reason, value.data]
             return msgpack.ExtType(_ERROR, self.pack(facts))
         raise TypeError(f"a message cannot hold a {kind.__qualname__}")
@@ -131,7 +136,7 @@ class Codec:
             return int(data)
         if code == _ERROR:
             name, message, reason, facts = self.unpack(data)
-            return _ERRORS[name](message, reason=reason, **facts)
+            return REFUSALS[name](message, reason=reason, **facts)
         raise ValueError(f"there is no extension type {code}")
 
 

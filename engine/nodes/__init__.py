@@ -7,5 +7,5 @@ frames, answer reads themselves, and send commands to the leader.
 A node answers only under a lease: the leader under its lease of the shared log, a follower under a grant from
 the leader. A change is answered when every node that may still answer has applied it. `leases` keeps these
 rules, without input and output; `leader` and `follower` are the two roles, `node` the engine that has them,
-`messages` and `secure` what nodes say to one another, and over what. One of the folders that import Trio.
+`messages` what nodes send to one another. One of the folders that import Trio.
 """

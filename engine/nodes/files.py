@@ -91,8 +91,7 @@ class SharedFiles:
             return self._cipher.decrypt(data[:NONCE_BYTES], data[NONCE_BYTES:], name.encode())
         except InvalidTag:
             raise journal.BadTarget(
-                f"the shared log keeps {name} sealed with another secret; all nodes need the same "
-                "cluster.secret_file"
+                f"the shared log keeps {name} sealed with another secret; all nodes need the same one"
             ) from None
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Sequence
 from typing import Any, Final, TypeVar, cast
 
 import trio
@@ -41,7 +40,7 @@ LOG = logging.getLogger("retain.nodes")
 AHEAD: Final = 512
 """Frames that may wait to be applied; more wait in the connection."""
 SKEWS: Final = 16
-"""So many of the leader's last answers are compared for the present."""
+"""The number of the leader's last answers from which the present is estimated."""
 AT_ONCE: Final = 64
 """Frames applied in one go at most."""
 
@@ -137,7 +136,7 @@ class NodeFollower:
         """Return once every node that may answer has loaded the small files as they are now.
 
         Raises:
-            StorageFailed, EngineClosed: The leader is gone.
+            StorageFailed, EngineClosed: The connection to the leader has ended.
 
         """
         await self._link.ask(FilesChanged())
@@ -262,10 +261,6 @@ class NodeFollower:
         self._permit.end()
         with trio.move_on_after(self._node.grant_seconds):
             try:
-                await self._link.ask(Leave(self._node.name), shielded=False)
+                await self._link.ask(Leave(), shielded=False)
             except (EngineClosed, StorageFailed):
                 return
-
-    def shown(self) -> Sequence[dict[str, Any]]:
-        """Return nothing: the leader knows of followers."""
-        return ()

@@ -42,7 +42,7 @@ from retain.journal.shared.leadership import Leadership
 LOG = logging.getLogger("retain.nodes")
 
 WAITING_BYTES: Final = 64 << 20
-"""A follower that has so many bytes of frames waiting is disconnected; it reads them from the shared log."""
+"""Most bytes of frames waiting for a follower. Beyond that it is disconnected, and reads the shared log."""
 UPKEEP_S: Final = 60.0
 """Between two looks for segments to be ended or dropped, in seconds."""
 
@@ -320,15 +320,3 @@ class Leader:
             except EngineError:
                 return  # its connection has ended; its grant ends by itself
             self._grants.release(peer)
-
-    def shown(self) -> list[dict[str, Any]]:
-        """Return what is known of the followers that are connected."""
-        now = self._engine.elapsed()
-        return [
-            {
-                "name": peer.name,
-                "applied": self._grants.applied(peer),
-                "answers": self._grants.may_answer(peer, now),
-            }
-            for peer in self._peers
-        ]

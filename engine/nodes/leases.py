@@ -14,7 +14,7 @@ from typing import Final
 MARGIN: Final = 0.1
 """The part of a grant that its holder does not count on: clocks do not run alike."""
 SLOW: Final = 2
-"""A follower that has not applied after so many grants' length what was durable then gets no more grants."""
+"""In lengths of a grant: a follower that is further behind the durable records gets no more grants."""
 
 
 @dataclass(slots=True)
@@ -132,18 +132,8 @@ class Grants:
         ends = [one.ends for one in self._holders.values()] + [self._unknown]
         return min((end for end in ends if end > now), default=None)
 
-    def applied(self, holder: Hashable) -> int:
-        """Return the last record that a follower reported as applied."""
-        found = self._holders.get(holder)
-        return 0 if found is None else found.applied
-
-    def may_answer(self, holder: Hashable, now: int) -> bool:
-        """Return whether a follower holds a grant."""
-        found = self._holders.get(holder)
-        return found is not None and found.ends > now
-
     def _is_slow(self, found: _Holder, now: int, durable: int) -> bool:
-        """Return whether a follower is too slow: every change waits for whoever has a grant."""
+        """Return whether a follower is too slow: every change waits for each node that has a grant."""
         if found.applied >= found.due:
             found.due, found.since = durable, now
         return found.applied < found.due and now - found.since > SLOW * self._length

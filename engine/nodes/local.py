@@ -15,7 +15,7 @@ Value = TypeVar("Value")
 
 
 class Local(Protocol):
-    """The node's own folder, state and clock: `node.NodeEngine`. What the operations mean is told there."""
+    """The node's own folder, state and clock: `node.NodeEngine`. `NodeEngine` documents the operations."""
 
     @property
     def state(self) -> State:

@@ -1,4 +1,4 @@
-"""What nodes say to one another.
+"""The messages between nodes.
 
 Each message is msgpack, `[name, field, …]`, of plain values only: nodes of two releases understand one
 another as far as both know a message. Commands and their results inside are packed by
@@ -12,9 +12,8 @@ from typing import Any, Final
 
 import msgpack
 
-from retain.engine.core import errors
 from retain.engine.core.errors import EngineError
-from retain.engine.following.codec import BadMessage
+from retain.engine.following.codec import REFUSALS, BadMessage, refusal_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,19 +57,24 @@ class NodeWelcome:
 
 
 @dataclass(frozen=True, slots=True)
-class GrantRequest:
-    """A follower's request for a grant, with what it has done; answered with `Granted`.
+class Applied:
+    """What a follower has done so far. Not answered.
 
     Attributes:
         applied: The last record that it has applied.
         files: The version of the small files that it has loaded.
-        blanked: The last record up to which all that was erased is overwritten in its folder.
+        blanked: The last record up to which all erased parts are overwritten in its folder.
 
     """
 
     applied: int
     files: int
     blanked: int
+
+
+@dataclass(frozen=True, slots=True)
+class GrantRequest(Applied):
+    """A follower's request for a grant, with what it has done so far; answered with `Granted`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,15 +93,6 @@ class Granted:
     settled: int
     present: int
     files: int
-
-
-@dataclass(frozen=True, slots=True)
-class Applied:
-    """What a follower has done since its last request, unasked; see `GrantRequest`."""
-
-    applied: int
-    files: int
-    blanked: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,9 +126,7 @@ class FilesChanged:
 
 @dataclass(frozen=True, slots=True)
 class Leave:
-    """A grant ends: given back by a follower that stops, or taken back by a leader that does."""
-
-    name: str = ""
+    """A grant ends: a follower that stops returns it, or a leader that stops withdraws it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,11 +161,6 @@ _KINDS: Final = {
 }
 _PLAIN: Final = ""
 _REFUSAL: Final = "!"
-_REFUSALS: Final = {
-    kind.__name__: kind
-    for kind in vars(errors).values()
-    if isinstance(kind, type) and issubclass(kind, EngineError)
-}
 
 
 class NodeCodec:
@@ -181,8 +169,7 @@ class NodeCodec:
     def pack(self, value: Any) -> bytes:
         """Return the bytes of a message, a refusal or a plain value."""
         if isinstance(value, EngineError):
-            name = next(kind.__name__ for kind in type(value).__mro__ if kind.__name__ in _REFUSALS)
-            parts: list[Any] = [_REFUSAL, name, value.message, value.reason]
+            parts: list[Any] = [_REFUSAL, refusal_name(value), value.message, value.reason]
         elif type(value).__name__ in _KINDS:
             parts = [type(value).__name__, *(getattr(value, one.name) for one in fields(value))]
         else:
@@ -191,7 +178,7 @@ class NodeCodec:
         return packed
 
     def unpack(self, data: bytes) -> Any:
-        """Return what these bytes say.
+        """Return the message, refusal or plain value in these bytes.
 
         Raises:
             BadMessage: They are no message, or one that this release does not know.
@@ -203,7 +190,7 @@ class NodeCodec:
                 return values[0]
             if name == _REFUSAL:
                 kind, message, reason = values
-                return _REFUSALS[kind](message, reason=reason)
+                return REFUSALS[kind](message, reason=reason)
             return _KINDS[name](*values)
         except (ValueError, TypeError, KeyError, IndexError, msgpack.UnpackException) as error:
             raise BadMessage(f"this release does not know the message: {error}") from error

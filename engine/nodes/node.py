@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
-from threading import Event
 from typing import Final, TypeVar
 
 import trio
@@ -317,9 +317,11 @@ class NodeEngine(Engine):
 
     def _shut(self) -> StorageFailed | None:
         unclosed = super()._shut()
-        if self._leadership is not None and not self._writer.failure:
-            with suppress(journal.Fenced, journal.Unsettled):  # it ends by itself then
-                self._leadership.release()
+        if self._leadership is not None:
+            if not self._writer.failure:
+                with suppress(journal.Fenced, journal.Unsettled):  # it ends by itself then
+                    self._leadership.release()
+            self._leadership.close()
         if self._shared is not None:
             self._shared.close()
         return unclosed
@@ -333,7 +335,7 @@ class NodeEngine(Engine):
                     await self._lead(head)
                 else:
                     await self._follow(head)
-            except Exception as error:
+            except Exception as error:  # each kind of failure decides how this node goes on
                 leaves = list(_leaves(error))
                 final = [one for one in leaves if not isinstance(one, RETRIED)]
                 if self.decides:
@@ -354,14 +356,13 @@ class NodeEngine(Engine):
         self._leader = head.leader
         if head.identity != self.identity:
             raise journal.BadTarget(
-                "the shared log belongs to another journal than this data folder; check cluster.log and "
-                "storage.data"
+                "the shared log belongs to another journal than this data folder; check the addresses of both"
             )
         if head.seq < here.seq or (head.seq == here.seq and head.root != here.root):
             raise journal.BadTarget(
                 f"the shared log ends with record {head.seq}, this folder with record {here.seq}: the "
                 "database was restored to an earlier moment. Stop all nodes, keep the folder with the most "
-                "records, and begin the shared log anew from it: `retain node init --from-folder`"
+                "records, and create the shared log anew from it"
             )
 
     async def _follow(self, head: SharedHead) -> None:
@@ -377,16 +378,7 @@ class NodeEngine(Engine):
     async def _lead(self, before: SharedHead) -> None:
         node = self.node
         own = before.leader == node.name and before.remaining > 0
-        take = partial(
-            take_leadership,
-            lease=node.lease_seconds,
-            clock=self.elapsed,
-            pause=_pause,
-            entropy=self._entropy,
-            holder=self._holder,
-        )
-        connection = await in_thread(self._cluster.connect)
-        leadership = await in_thread(lambda: take(connection, node.name, node.url))
+        leadership = await in_thread(self._take)
         if leadership is None:
             return
         self._role = None
@@ -414,6 +406,26 @@ class NodeEngine(Engine):
             LOG.info("leading", extra={"facts": {"epoch": leadership.term.epoch}})
             nursery.start_soon(self._reaper.run)
             nursery.start_soon(self._eraser.run)
+
+    def _take(self) -> Leadership | None:
+        """Take the shared log over a connection of its own; return None if another node leads. Blocking."""
+        node, leadership = self.node, None
+        shared = self._cluster.connect()
+        try:
+            leadership = take_leadership(
+                shared,
+                node.name,
+                node.url,
+                lease=node.lease_seconds,
+                clock=self.elapsed,
+                pause=time.sleep,
+                entropy=self._entropy,
+                holder=self._holder,
+            )
+        finally:
+            if leadership is None:
+                shared.close()
+        return leadership
 
     def _begin_to_lead(self, role: Leader) -> None:
         head = role.leadership.head
@@ -457,10 +469,6 @@ class NodeEngine(Engine):
             except (journal.JournalError, OSError) as error:
                 self._excuse(str(error))
             await trio.sleep(REPORT_S)
-
-
-def _pause(seconds: float) -> None:
-    Event().wait(seconds)
 
 
 def _portions(frames: Sequence[Committed]) -> Iterator[list[Committed]]:

@@ -116,6 +116,11 @@ class Leadership:
             self._until = 0
             self._shared.renew(self._term, 0.0)
 
+    def close(self) -> None:
+        """Close the connection; a lease that was not released ends by itself."""
+        with self._turn:
+            self._shared.close()
+
     def _append(self, frame: Committed, expected: int, root: bytes, batch: bytes) -> None:
         began = self._clock()
         self._shared.append(frame, self._term, expected, root, batch, self._lease)

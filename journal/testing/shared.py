@@ -44,6 +44,7 @@ class MemoryServer:
         replicates: Changes become durable. While False they are visible, and whoever makes them is not told
             that they are durable; `fail_over` takes them back.
         calls: The calls that arrived, by name.
+        connections: The open ones.
 
     """
 
@@ -51,6 +52,7 @@ class MemoryServer:
         self.down = False
         self.replicates = True
         self.calls: list[str] = []
+        self.connections: set[MemoryShared] = set()
         self._clock = clock
         self._entered = entered
         self._rows = _Rows()
@@ -132,6 +134,7 @@ class MemoryShared:
 
     def __init__(self, server: MemoryServer) -> None:
         self._server = server
+        server.connections.add(self)
 
     def create(self, identity: bytes, seq: int, root: bytes, segment: int) -> None:
         """Begin the log."""
@@ -277,7 +280,8 @@ class MemoryShared:
         return self._server.change("drop", make)
 
     def close(self) -> None:
-        """Do nothing: nothing is open."""
+        """Close the connection."""
+        self._server.connections.discard(self)
 
 
 def _head(rows: _Rows, now: int) -> SharedHead:

@@ -127,7 +127,9 @@ def begun(options: Options | None = None) -> Site:
     disk = site.disks["a"] = MemoryDisk()
     journal = open_journal(disk, lambda record: None, options=JournalOptions(ballast_bytes=0, shared=True))
     head = journal.head
-    MemoryShared(server).create(journal.identity, head.seq, head.root, head.segment)
+    shared = MemoryShared(server)
+    shared.create(journal.identity, head.seq, head.root, head.segment)
+    shared.close()
     journal.close()
     return site
 

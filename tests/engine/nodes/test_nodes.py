@@ -13,6 +13,7 @@ from retain.engine.areas import AreaFile, CreateArea, DeleteArea, NewFile, queri
 from retain.engine.core.errors import EngineError, NodeNotReady, NotFound
 from retain.engine.nodes.node import NodeEngine
 from retain.journal import BadTarget
+from retain.journal.testing.shared import MemoryShared
 from tests.kit.nodes import Site, begun, until
 
 RATE = 20
@@ -86,6 +87,25 @@ async def test_a_clean_stop_lets_another_node_lead_at_once() -> None:
         assert b.role == "leader"
         assert site.clock.monotonic() - began < 2 * 10**9
         assert await listing(b, "x") == {"k": "1"}
+
+
+async def test_connections_to_the_shared_log_are_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each node has one, and the leader one more; a node that does not get to lead keeps no second one."""
+    site = begun()
+    async with running(site, "a", "b"):
+        assert len(site.server.connections) == 3
+    assert site.server.connections == set()
+    refused = 0
+
+    def take(*_: object) -> None:
+        nonlocal refused
+        refused += 1
+
+    monkeypatch.setattr(MemoryShared, "take", take)
+    async with site.node("a"):
+        await until(lambda: refused > 2)
+        assert len(site.server.connections) <= 2
+    assert site.server.connections == set()
 
 
 async def test_a_node_cut_off_stops_to_answer_before_a_change_elsewhere_is_answered() -> None:
