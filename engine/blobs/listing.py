@@ -266,8 +266,8 @@ def find_before(
 
     Args:
         blobs: The slice.
-        account: Whose.
-        query: What must hold of the tags.
+        account: The account.
+        query: The query by tags.
         now: Nanoseconds since the epoch; what has expired is left out.
         container: The container that the request names.
         low: The name that the first page starts at.
@@ -307,20 +307,26 @@ class _Search:
     def run(self, start: str, limit: int) -> list[str]:
         """Return the matching names from `start` on, at most `limit`, in order."""
         tags, ranges = self._container.tags, self._query.ranges
-        if not ranges:
+        key, gathered = self._clause()
+        if key is None:
             return self._scan(self._container.names.irange(start), limit)
-        counts = {key: tags.count(key, wanted) for key, wanted in ranges.items()}
-        best = min(counts, key=lambda key: (counts[key], key))
-        if ranges[best].is_point:
-            return self._scan(tags.names_of_value(best, ranges[best].low, start), limit)
-        if counts[best] <= self.budget:
-            self.budget -= counts[best]
-            return self._gather(tags.names(best, ranges[best]), start, limit)
-        points = [key for key, wanted in ranges.items() if wanted.is_point]
-        if points:
-            key = min(points, key=lambda key: (counts[key], key))
+        if gathered is None:
             return self._scan(tags.names_of_value(key, ranges[key].low, start), limit)
-        return self._scan(self._container.names.irange(start), limit)
+        self.budget -= gathered
+        return self._gather(tags.names(key, ranges[key]), start, limit)
+
+    def _clause(self) -> tuple[str | None, int | None]:
+        """Return the key of the clause to search by; None: none, names are examined in their order.
+
+        With it, the number of blobs in its range of values, where all of them are gathered and sorted; None
+        where the clause names one value, of which the names are sorted already.
+        """
+        tags, ranges = self._container.tags, self._query.ranges
+        counts = {key: tags.count(key, wanted) for key, wanted in ranges.items()}
+        ordered = sorted(counts, key=lambda key: (counts[key], key))
+        if ordered and not ranges[ordered[0]].is_point and counts[ordered[0]] <= self.budget:
+            return ordered[0], counts[ordered[0]]
+        return next((key for key in ordered if ranges[key].is_point), None), None
 
     def _scan(self, names: Iterator[str], limit: int) -> list[str]:
         """Examine names in order, as many as the budget allows."""
@@ -348,18 +354,15 @@ class _Search:
     def back(self, low: str, high: str, limit: int) -> str | None:
         """Return the lowest of the `limit` matching names below `high`; see `find_before`."""
         tags, ranges = self._container.tags, self._query.ranges
-        counts = {key: tags.count(key, wanted) for key, wanted in ranges.items()}
-        best = min(counts, key=lambda key: (counts[key], key), default=None)
-        if best is not None and not ranges[best].is_point and counts[best] <= self.budget:
-            names = tags.names(best, ranges[best])
-            found = nlargest(limit + 1, (one for one in names if low <= one < high and self._matches(one)))
-            return None if not found else low if len(found) <= limit else found[limit - 1]
-        points = [key for key, wanted in ranges.items() if wanted.is_point]
-        if points:
-            key = min(points, key=lambda key: (counts[key], key))
+        key, gathered = self._clause()
+        if key is None:
+            below = self._container.names.irange(low, high, (True, False), reverse=True)
+            return self._scan_back(below, low, limit)
+        if gathered is None:
             return self._scan_back(tags.names_of_value_below(key, ranges[key].low, low, high), low, limit)
-        below = self._container.names.irange(low, high, (True, False), reverse=True)
-        return self._scan_back(below, low, limit)
+        names = tags.names(key, ranges[key])
+        found = nlargest(limit + 1, (one for one in names if low <= one < high and self._matches(one)))
+        return None if not found else low if len(found) <= limit else found[limit - 1]
 
     def _scan_back(self, names: Iterator[str], low: str, limit: int) -> str | None:
         """Look at names in their reverse order, as many as the budget allows."""
