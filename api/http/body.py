@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 import trio
 
-from retain.api.http.bounds import Share
+from retain.api.http.bounds import Share, too_many_bodies
 from retain.api.http.errors import BodyTooLarge, BodyTooSlow, ClientGone, Overloaded
 
 Scope: TypeAlias = MutableMapping[str, Any]
@@ -145,7 +145,7 @@ class Body:
         if self._share is not None:
             await self._share.room(self.is_cut_short)
         if self._refused:
-            raise Overloaded("too many bodies are being received; try again")
+            raise too_many_bodies()
         start = trio.current_time()
         message: Message | None = None
         patience = max(0.0, RATE_WINDOW_S - self._waited) if self.min_rate else math.inf
@@ -154,7 +154,7 @@ class Body:
         self._scope = None
         if message is None:
             if self._refused:
-                raise Overloaded("too many bodies are being received; try again")
+                raise too_many_bodies()
             raise BodyTooSlow(f"the body came slower than {self.min_rate} bytes a second")
         self._waited += trio.current_time() - start
         self._window += len(message.get("body", b""))

@@ -59,6 +59,11 @@ RATES_MAX = 10_000
 """Addresses whose resets are counted at once."""
 
 
+def too_many_bodies() -> Overloaded:
+    """Return the refusal of a request whose body finds no room."""
+    return Overloaded("too many bodies are being received; try again")
+
+
 class Rate:
     """Counts up to `limit` in each `RATE_WINDOW_S` seconds."""
 
@@ -190,18 +195,13 @@ class Share:
     def took(self, count: int) -> None:
         """Count bytes of the body that arrived."""
         self._total += count
-        self._count_intake()
+        if self.holds_at_most is None:
+            self._hold(self._total)
 
     def streams(self, at_most: int) -> None:
         """Note that the body is passed on as it arrives: at most `at_most` bytes are in memory at once."""
         self.holds_at_most = at_most
         self._hold(min(self._total, at_most))
-
-    def _count_intake(self) -> None:
-        if self.holds_at_most is None:
-            self._hold(self._total)
-        elif self._intake < self.holds_at_most:
-            self._hold(max(self._intake, min(self._total, self.holds_at_most)))
 
     def _hold(self, held: int) -> None:
         if held != self._intake:
@@ -237,7 +237,7 @@ class Share:
                     raise ClientGone
                 if trio.current_time() - since >= BODY_PATIENCE_S:
                     self._bounds.on_refused()
-                    raise Overloaded("too many bodies are being received; try again")
+                    raise too_many_bodies()
                 self._bounds.refuse_slowest(self.place, more)
             if self.on_refusal is None:
                 return  # this request was ended

@@ -85,12 +85,11 @@ class Http1(H11Protocol):
 
     connection: h11.Connection
 
-    def __init__(self, *arguments: Any) -> None:
+    def __init__(self, *arguments: Any, last_bytes: Callable[[], int | None]) -> None:
         super().__init__(*arguments)
         self._held = b""
         self._is_target_bad = False
-        self.last_bytes: Callable[[], int | None] | None = None
-        """`GuardedStream.last_bytes` of this connection."""
+        self._last_bytes = last_bytes
 
     async def stream_send(self, event: Any) -> None:
         """Send as Hypercorn does, with the reason phrase that old clients look for."""
@@ -217,8 +216,7 @@ class Http1(H11Protocol):
             state[BAD_TARGET] = True
         if self.connection.they_are_waiting_for_100_continue:
             state[PROCEED] = self._proceed
-        if self.last_bytes is not None:
-            state[CUT_SHORT] = self._is_cut_short
+        state[CUT_SHORT] = self._is_cut_short
         await self.stream.handle(
             StreamRequest(
                 stream_id=STREAM_ID,
@@ -237,7 +235,7 @@ class Http1(H11Protocol):
         length is unknown: that it is cut short shows when it is read.
         """
         left = self._left()
-        waiting = None if self.last_bytes is None or not left else self.last_bytes()
+        waiting = self._last_bytes() if left else None
         return waiting is not None and waiting + 2 * RECEIVE_MORE_BYTES < left
 
     async def _proceed(self) -> None:
@@ -341,14 +339,14 @@ class HttpConnection(TCPServer):
 
     def _protocol(self, alpn: str, task_group: TaskGroup) -> Any:
         sock = self.guard.socket
-        kind: Callable[..., Http1 | Http2] = Http1
+        kind: Callable[..., Http1 | Http2] = partial(Http1, last_bytes=self.guard.last_bytes)
         if alpn == "h2":
             kind = partial(Http2, write_timeout=self.write_timeout, guard=self.guard, bounds=self._bounds)
             self.guard.multiplexed = True
             self.guard.enter(Phase.IDLE)
         else:
             self.guard.send_ahead()
-        protocol = kind(
+        return kind(
             self.app,
             self.config,
             self.context,
@@ -359,9 +357,6 @@ class HttpConnection(TCPServer):
             parse_socket_addr(sock.family, sock.getsockname()),
             self.protocol_send,
         )
-        if isinstance(protocol, Http1):
-            protocol.last_bytes = self.guard.last_bytes
-        return protocol
 
     async def protocol_send(self, event: Event) -> None:
         """Carry out what the protocol requests: bytes to send, a phase, an end."""

@@ -150,6 +150,7 @@ async def test_a_body_that_moves_is_not_ended_for_one_that_waits(
     moving = small.enter(ONE)
     moving.on_refusal = lambda: pytest.fail("it moves")
     moving.streams(600)
+    await moving.room()
     moving.took(100_000)
     waiting = small.enter(ONE)
     waiting.on_refusal = lambda: pytest.fail("it has not begun")
