@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from tests.console.conftest import ADMINISTRATOR, USER, Open
-from tests.kit.chromium import Watched
+from tests.kit.chromium import WIDTHS, Watched
+from tests.kit.site import PASSWORD, Site
 
 PAGE = "/console/settings?application=agent-desktop&user=uwe.lang&device=wallboard-7"
 
@@ -48,6 +49,24 @@ def test_two_edit_the_same_level_and_neither_loses_anything(page: Open) -> None:
         ann.page.get_by_role("button", name="Restore this version: revision 2").click()
         ann.page.get_by_role("status").get_by_text("Restored revision 2 of the user.").wait_for()
         assert '"theme": "blue"' in ann.page.get_by_label("JSON of the user").inner_text()
+
+
+def test_times_in_a_zone_that_is_named_are_not_cut(page: Open, site: Site) -> None:
+    """In UTC the zone stands behind each time, which makes it the longest."""
+    site.put("zones/1.wav", b"RIFF a voice", {"Zone": "utc"})
+    with page(timezone_id="UTC") as seen:
+        seen.sign_in(ADMINISTRATOR, PASSWORD)
+        edit(seen, "application", '{"ui": {"zone": "UTC"}}')
+        for path in (
+            f"{PAGE}&history=application",
+            "/console/containers/harbour/recordings?where=Zone+%3D+%27utc%27",
+            "/console/audit",
+        ):
+            for width in WIDTHS:
+                seen.page.set_viewport_size({"width": width, "height": 900})
+                seen.open(path)
+                assert "UTC" in " ".join(seen.page.locator("time").all_inner_texts()) or "audit" in path
+                assert seen.cut_times() == [], f"{path} at {width}"
 
 
 def test_the_page_fits_and_moves_nothing(page: Open) -> None:

@@ -110,6 +110,16 @@ class Watched:
         """How wide the page is: more than its window, if it scrolls sideways."""
         return int(self.page.evaluate("document.documentElement.scrollWidth"))
 
+    def cut_times(self) -> list[str]:
+        """The times that reach beyond their cell, where they are cut off or lie over something else."""
+        found: list[str] = self.page.evaluate("""[...document.querySelectorAll("time")].filter((time) => {
+            const cell = time.closest("td, dd, .line > *") ?? time;
+            const text = document.createRange();
+            text.selectNodeContents(time);
+            return text.getBoundingClientRect().right > cell.getBoundingClientRect().right + 1;
+        }).map((time) => time.textContent)""")
+        return found
+
     def findings(self, rules: tuple[str, ...] = ()) -> list[str]:
         """What axe-core finds that is serious or critical.
 
