@@ -315,7 +315,7 @@ class Journal:
         """Carry out the erasures that a crash interrupted; return how many parts, None if no erasure.
 
         `open_journal` calls it before anything else is appended. A folder that follows a shared log appends
-        no erased record: whoever leads does. Raises `NoSpace`, `WriteFailed`, `Corrupt`.
+        no erased record: the leader does. Raises `NoSpace`, `WriteFailed`, `Corrupt`.
         """
         spots = [Spot(*place(at), size) for at, size in ledger.remains]
         for ranges in ledger.interrupted.values():

@@ -45,7 +45,7 @@ class Local(Protocol):
         """Return the monotonic clock, nanoseconds."""
 
     async def submit(self, command: Command[Value]) -> Value:
-        """Have a command decided by whoever leads."""
+        """Have the leader decide a command."""
 
     async def decide(self, command: Command[Value]) -> Value:
         """Decide a command here and make it durable."""

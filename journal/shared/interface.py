@@ -1,4 +1,4 @@
-"""What a shared log must do, whatever keeps it.
+"""The interface of a shared log, whatever stores it.
 
 Every call may end in `Unsettled`: nobody answered. After a call that only reads, nothing has happened. After
 one that changes something, whether it happened is unknown until `settle` has said so, or until the call was
@@ -64,7 +64,7 @@ class SharedHead(NamedTuple):
 
 
 class NodeReport(NamedTuple):
-    """What a node says of itself.
+    """A node's report of its own state.
 
     Attributes:
         name: The node.
@@ -72,7 +72,7 @@ class NodeReport(NamedTuple):
         release: Of Retain.
         durable: The last record that is durable in its folder.
         blanked: The last record up to which all that was erased is overwritten in its folder.
-        age: Seconds since it said so, by the clock of the log's server; nothing that a node reports.
+        age: Seconds since the report, by the clock of the log's server. Nodes do not set it.
 
     """
 
@@ -110,7 +110,7 @@ class Shared(Protocol):
         former life granted has ended.
 
         Returns:
-            None if somebody else leads.
+            None if another node leads.
 
         """
 
@@ -141,7 +141,7 @@ class Shared(Protocol):
         Whatever was sent under the older epoch is in when this returns, or never will be.
 
         Raises:
-            Fenced: Somebody else has taken the log.
+            Fenced: Another node has taken the log.
 
         """
 
@@ -171,10 +171,10 @@ class Shared(Protocol):
         """
 
     def report(self, report: NodeReport) -> None:
-        """Note what a node says of itself."""
+        """Store a node's report."""
 
     def nodes(self) -> list[NodeReport]:
-        """Return what each node last said of itself, by name."""
+        """Return each node's last report, by name."""
 
     def forget(self, name: str) -> bool:
         """Remove a node that will not come back. False if there was none of that name."""

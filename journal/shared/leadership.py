@@ -80,8 +80,8 @@ class Leadership:
         Where the answer is lost, ask until it is known whether the frame is in, and send it again if not.
 
         Raises:
-            Fenced: Somebody else leads. The frame is not in.
-            Unsettled: Nobody answered for too long: whether it is in is unknown.
+            Fenced: Another node leads. The frame was not committed.
+            Unsettled: There was no answer for too long: whether the frame was committed is unknown.
 
         """
         with self._turn:
@@ -96,8 +96,8 @@ class Leadership:
         """Lead for another lease. Waits for a commit that is under way, which renews by itself.
 
         Raises:
-            Fenced: Somebody else leads.
-            Unsettled: Nobody answered; the lease goes on as it was.
+            Fenced: Another node leads.
+            Unsettled: There was no answer; the lease is unchanged.
 
         """
         with self._turn:
@@ -162,10 +162,10 @@ def take_leadership(
     holder: bytes,
     patience: float = PATIENCE_S,
 ) -> Leadership | None:
-    """Take the shared log if nobody leads; see `Shared.take` and `Leadership`.
+    """Take the shared log if no node leads; see `Shared.take` and `Leadership`.
 
     Raises:
-        Unsettled: Nobody answered. Call it again with the same `holder`.
+        Unsettled: There was no answer. Call it again with the same `holder`.
 
     """
     taken = clock()
