@@ -56,9 +56,12 @@ def in_zone(value: int | str, zone: tzinfo, form: str = "minute") -> str:
 
 @pass_context
 def when(context: Context, value: int | str, form: str = "minute") -> Markup:
-    """Return a `<time>` in the reader's zone; its title is the exact instant. See `in_zone` for `form`."""
+    """Return a `<time>` in the reader's zone; its title is the exact instant. See `in_zone` for `form`.
+
+    Where it does not fit into a line, it may be broken between its date and its time of day.
+    """
     iso = exact(value)
-    text = in_zone(value, context["zone"], form).replace(" ", NBSP)
+    text = in_zone(value, context["zone"], form).replace(" ", NBSP).replace(f",{NBSP}", ", ")
     return Markup('<time datetime="{0}" title="{0}">{1}</time>').format(iso, text)
 
 

@@ -111,13 +111,13 @@ class Watched:
         return int(self.page.evaluate("document.documentElement.scrollWidth"))
 
     def cut_times(self) -> list[str]:
-        """The times that reach beyond their cell, where they are cut off or lie over something else."""
+        """The places of times that reach beyond their cell, where they are cut off or cover something else."""
         found: list[str] = self.page.evaluate("""[...document.querySelectorAll("time")].filter((time) => {
             const cell = time.closest("td, dd, .line > *") ?? time;
             const text = document.createRange();
             text.selectNodeContents(time);
             return text.getBoundingClientRect().right > cell.getBoundingClientRect().right + 1;
-        }).map((time) => time.textContent)""")
+        }).map((time) => time.parentElement.outerHTML.slice(0, 200))""")
         return found
 
     def findings(self, rules: tuple[str, ...] = ()) -> list[str]:
