@@ -111,7 +111,7 @@ class Watched:
         return int(self.page.evaluate("document.documentElement.scrollWidth"))
 
     def cut_times(self) -> list[str]:
-        """The places of times that reach beyond their cell, where they are cut off or cover something else."""
+        """The places of times that reach beyond their cell: cut off there, or over something else."""
         found: list[str] = self.page.evaluate("""[...document.querySelectorAll("time")].filter((time) => {
             const cell = time.closest("td, dd, .line > *") ?? time;
             const text = document.createRange();
