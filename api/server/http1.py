@@ -361,13 +361,8 @@ class HttpConnection(TCPServer):
     async def protocol_send(self, event: Event) -> None:
         """Carry out what the protocol requests: bytes to send, a phase, an end."""
         if isinstance(event, RawData):
-            async with self.send_lock:
-                try:
-                    with trio.CancelScope(shield=True):
-                        await self.stream.send_all(event.data)
-                except (trio.BrokenResourceError, trio.ClosedResourceError):
-                    self.guard.cut()
-                    await self.protocol.handle(Closed())
+            if not await self._send(event.data):
+                await self.protocol.handle(Closed())
         elif isinstance(event, Updated):
             self.guard.enter(Phase.IDLE if event.idle else Phase.BUSY)
             if event.idle:
@@ -376,6 +371,22 @@ class HttpConnection(TCPServer):
             assert isinstance(event, Closed)
             await self.stream.aclose()
             await self.protocol.handle(Closed())
+
+    async def _send(self, data: bytes) -> bool:
+        """Send in the order of the calls; return False if the connection is broken, and close its socket.
+
+        The wait for one's turn is shielded, too: the bytes have left the protocol's state, and with HTTP/2
+        they hold frames of other streams than that of the task that is cancelled. The watch over connections
+        ends writes that make no progress.
+        """
+        with trio.CancelScope(shield=True):
+            async with self.send_lock:
+                try:
+                    await self.stream.send_all(data)
+                except (trio.BrokenResourceError, trio.ClosedResourceError):
+                    self.guard.cut()
+                    return False
+        return True
 
     async def _read_data(self) -> None:
         size = RECEIVE_BYTES

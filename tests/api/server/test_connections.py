@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import trio
+from hypercorn.events import RawData
 from hypercorn.trio.worker_context import WorkerContext
 from trio.testing import MockClock, wait_all_tasks_blocked
 
@@ -455,3 +456,28 @@ async def test_a_peer_that_is_gone_before_its_first_request_is_no_error_of_ours(
         await HttpConnection(None, WireConfig(ServerConfig()), WorkerContext(None), stream, 1.0).run()
         assert stream.socket.fileno() == -1
     assert [record.levelname for record in caplog.records if record.name.startswith("retain")] == ["DEBUG"]
+
+
+async def test_bytes_whose_sender_is_cancelled_while_another_sends_still_go_out() -> None:
+    """They may be frames of other streams, which would wait for ever, and move the header compression on."""
+    async with accepted() as (server, client), trio.open_nursery() as nursery:
+        stream = GuardedStream(server, "127.0.0.1")
+        connection = HttpConnection(None, WireConfig(ServerConfig()), WorkerContext(None), stream, 1.0)
+        cancelled = trio.CancelScope()
+
+        async def second() -> None:
+            with cancelled:
+                await connection.protocol_send(RawData(data=b"second"))
+
+        first = b"x" * (32 << 20)
+        nursery.start_soon(connection.protocol_send, RawData(data=first))
+        await wait_all_tasks_blocked(0.05)
+        nursery.start_soon(second)
+        await wait_all_tasks_blocked(0.05)
+        cancelled.cancel()
+        await wait_all_tasks_blocked(0.05)
+        received = 0
+        with trio.fail_after(60):
+            while received < len(first):
+                received += len(await client.receive_some(len(first) - received))
+            assert await client.receive_some(6) == b"second"

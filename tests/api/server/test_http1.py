@@ -599,12 +599,12 @@ async def test_what_waits_unread_of_all_bodies_of_a_connection_is_one_window(tmp
             read = client.request(b"/echo/read", method=b"POST", end=False)
             left = 200_000
             while left:
+                while not client.connection.local_flow_control_window(read):
+                    assert client.events()
                 size = min(left, 16_384, client.connection.local_flow_control_window(read))
                 client.connection.send_data(read, b"x" * size, end_stream=size == left)
                 client.flush()
                 left -= size
-                if left and not client.connection.local_flow_control_window(read):
-                    assert client.events()
             assert client.answer(read) == (200, b"200000")
 
     await run(tmp_path, upload)
