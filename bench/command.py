@@ -230,5 +230,7 @@ def check(write: bool, rounds: int) -> None:
         return
     grown = ceiling.grown(now, before)
     if grown:
-        told = ", ".join(f"{kind} costs {ratio:.2f} times as much" for kind, ratio in grown.items())
-        raise click.ClickException(f"{told}. Make it cheaper, or say why with: retain bench check --write")
+        grown_by = ", ".join(f"{kind} costs {ratio:.2f} times as much" for kind, ratio in grown.items())
+        raise click.ClickException(
+            f"{grown_by}. Make it cheaper, or say why with: retain bench check --write"
+        )

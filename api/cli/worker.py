@@ -39,7 +39,7 @@ from retain.engine.following.board import Board
 from retain.engine.following.follower import Follower, load_follower
 from retain.engine.following.link import Link
 from retain.engine.following.messages import Hello
-from retain.engine.writing.bodies import HASTY
+from retain.engine.writing.bodies import CHUNK_DOWNLOADS
 from retain.journal.uncollected import uncollected
 
 LOG = logging.getLogger("retain.workers")
@@ -81,12 +81,12 @@ class Process:
 
     async def _talk(self, link: Link) -> None:
         try:
-            await link.run(self._told)
+            await link.run(self._handle)
         finally:
             self._lost = not self._stop.is_set()
             self._stop.set()
 
-    async def _told(self, message: Any) -> Any:
+    async def _handle(self, message: Any) -> Any:
         if isinstance(message, Stop):
             self._stop.set()
             return None
@@ -115,7 +115,7 @@ class Process:
             self._board,
             link,
             options=engine_options(config),
-            bodies=max(2, HASTY // welcome.processes),
+            bodies=max(2, CHUNK_DOWNLOADS // welcome.processes),
         )
         registries = Registries(
             self._board,

@@ -1,5 +1,7 @@
-"""The configuration: a module for each group of sections, the fields' checks, the loader, the generated page.
+"""The configuration: its sections, the fields' checks, the loader, the generated page.
 
-A new key is a field in the module of its section; `make fix` then writes docs/configuration.md.
-Nothing is imported from the other rooms of `api`.
+A new key is a field in the module of its section: `server` ([server], [log], [operations]), `storage`
+([storage], [retention], [audit]), `interfaces` ([areas], [settings], [blobs]), `identity` (also users and
+tenants), `console`, `notifications`. `make fix` then writes docs/configuration.md. `engine` makes the
+engine's options of them. Nothing is imported from the other rooms of `api`.
 """

@@ -22,23 +22,11 @@ from retain.api.config.checks import split_bind
 from retain.api.config.console import ConsoleConfig
 from retain.api.config.credentials import credentials
 from retain.api.config.fields import ConfigError, ConfigKey, build, convert_text, keys_of
-from retain.api.config.interfaces import (
-    AreasConfig,
-    BlobsConfig,
-    IdentityConfig,
-    SettingsConfig,
-    TenantConfig,
-    UserConfig,
-)
+from retain.api.config.identity import IdentityConfig, TenantConfig, UserConfig
+from retain.api.config.interfaces import AreasConfig, BlobsConfig, SettingsConfig
 from retain.api.config.notifications import WebhookConfig, contradiction
-from retain.api.config.server import (
-    AuditConfig,
-    LogConfig,
-    OperationsConfig,
-    RetentionConfig,
-    ServerConfig,
-    StorageConfig,
-)
+from retain.api.config.server import LogConfig, OperationsConfig, ServerConfig
+from retain.api.config.storage import AuditConfig, RetentionConfig, StorageConfig
 
 __all__ = [
     "AreasConfig",

@@ -8,7 +8,7 @@ from typing import Any
 
 from retain.api.html.static import asset
 from retain.engine.audit.log import CAUSES, INTERFACES, VERBS, name_of
-from retain.engine.audit.receipts import Gone, Proven, Receipt, Verdict
+from retain.engine.audit.receipts import PartErasure, Proven, Receipt, Verdict
 from retain.engine.core.time import timestamp
 
 _NAMESPACE = ' xmlns="http://www.w3.org/2000/svg"'  # HTML needs no closing tag here
@@ -36,7 +36,7 @@ def facts_of(verdict: Verdict) -> dict[str, Any]:
     """Return the facts that a receipt proves, as JSON values."""
     ended = [one.content for one in verdict.records if one.content is not None]
     if verdict.erased and ended:
-        last = max(gone.done or 0 for gone in ended)
+        last = max(erasure.done or 0 for erasure in ended)
         words = f"All content of these records was erased by {timestamp(last)}."
     elif verdict.erased:
         words = "These records never had any content."
@@ -74,15 +74,15 @@ def _record(one: Proven) -> dict[str, Any]:
     }
 
 
-def _state(gone: Gone | None, size: int) -> str:
+def _state(erasure: PartErasure | None, size: int) -> str:
     if not size:
         return "none"
-    if gone is None:
+    if erasure is None:
         return "kept"
-    cause = _CAUSES.get(gone.cause, str(gone.cause))
-    if gone.done is None:
-        return f"erasure ordered {timestamp(gone.ordered)} ({cause})"
-    return f"erased {timestamp(gone.done)} ({cause})"
+    cause = _CAUSES.get(erasure.cause, str(erasure.cause))
+    if erasure.done is None:
+        return f"erasure ordered {timestamp(erasure.ordered)} ({cause})"
+    return f"erased {timestamp(erasure.done)} ({cause})"
 
 
 def page(value: Receipt, verdict: Verdict) -> str:

@@ -28,7 +28,7 @@ from retain.api.notifications.payload import (
 from retain.api.notifications.post import Outcome, post
 from retain.api.notifications.store import DeadLetter, DeliveryState
 from retain.engine import Engine, EngineError
-from retain.engine.audit.feed import Feed, Happening, epoch_of, rewound
+from retain.engine.audit.feed import Feed, Notification, epoch_of, rewound
 from retain.engine.core.time import SECOND
 from retain.journal import NoSpace
 
@@ -114,10 +114,10 @@ class Webhook:
                 LOG.warning("the journal cannot be read", extra={"facts": {"webhook": self.config.name}})
                 await trio.sleep(POLL_S)
                 continue
-            for happening in happened:
-                if self.wants(happening):
-                    await self._deliver(happening)
-                self.delivery.seq = happening.seq
+            for notification in happened:
+                if self.wants(notification):
+                    await self._deliver(notification)
+                self.delivery.seq = notification.seq
                 changed()
             if last != self.delivery.seq:
                 self.delivery.seq = last
@@ -126,33 +126,33 @@ class Webhook:
                 with trio.move_on_after(POLL_S):
                     await wake.wait()
 
-    def wants(self, happening: Happening) -> bool:
+    def wants(self, notification: Notification) -> bool:
         """Return whether the configuration selects this event for the webhook."""
-        config, names = self.config, happening.names
+        config, names = self.config, notification.names
         if config.events and not any(
-            happening.kind == one or (one.endswith(".*") and happening.kind.startswith(one[:-1]))
+            notification.kind == one or (one.endswith(".*") and notification.kind.startswith(one[:-1]))
             for one in config.events
         ):
             return False
-        if config.interfaces and happening.interface not in config.interfaces:
+        if config.interfaces and notification.interface not in config.interfaces:
             return False
         if config.containers and f"{names.get('account')}/{names.get('container')}" not in config.containers:
             return False
         if config.prefix is not None and not names.get("blob", "").startswith(config.prefix):
             return False
-        return config.schema != "eventgrid" or happening.kind.startswith("blob.")
+        return config.schema != "eventgrid" or notification.kind.startswith("blob.")
 
-    async def _deliver(self, happening: Happening) -> None:
+    async def _deliver(self, notification: Notification) -> None:
         """Send an event until it is accepted, refused for good, or too old."""
         attempts = 0
         while True:
-            outcome = await self.send(happening)
+            outcome = await self.send(notification)
             attempts += 1
             if outcome.accepted:
                 return
-            age = self._engine.now() - happening.time
+            age = self._engine.now() - notification.time
             if outcome.status in FINAL or age > self.config.give_up_hours * 3600 * SECOND:
-                self._give_up(happening.seq, attempts, outcome)
+                self._give_up(notification.seq, attempts, outcome)
                 return
             pause = min(FIRST_PAUSE_S * 2 ** min(attempts - 1, 20), LONGEST_PAUSE_S)
             jitter = (
@@ -160,12 +160,12 @@ class Webhook:
             )  # webhooks that failed together do not retry together
             await trio.sleep(max(pause * jitter, outcome.pause_s or 0))
             try:
-                renewed = await trio.to_thread.run_sync(self._feed.at, happening.seq)
+                renewed = await trio.to_thread.run_sync(self._feed.at, notification.seq)
             except EngineError:
                 continue  # the pause grows, and the next attempt reads it again
             if renewed is None:
                 return  # erased meanwhile
-            happening = renewed
+            notification = renewed
 
     def _give_up(self, seq: int, attempts: int, outcome: Outcome) -> None:
         self.delivery.add_dead(DeadLetter(seq, self._engine.now(), attempts, outcome.word))
@@ -174,17 +174,17 @@ class Webhook:
             extra={"facts": {**self._facts(outcome.word), "record": seq, "attempts": attempts}},
         )
 
-    async def send(self, happening: Happening) -> Outcome:
+    async def send(self, notification: Notification) -> Outcome:
         """Send one event once."""
         config = self.config
         try:
-            identity, body = self._made(happening)
+            identity, body = self._made(notification)
         except (ArithmeticError, LookupError, TypeError, ValueError) as error:
             # A record with invalid fields, which replay skips: it must not block later events.
             LOG.error(
                 "no event can be made from its record",
                 exc_info=error,
-                extra={"facts": {"record": happening.seq}},
+                extra={"facts": {"record": notification.seq}},
             )
             return Outcome(min(FINAL), "its record has invalid fields")
         grid = config.schema == "eventgrid"
@@ -203,14 +203,14 @@ class Webhook:
         self._note(outcome)
         return outcome
 
-    def _made(self, happening: Happening) -> tuple[str, bytes]:
+    def _made(self, notification: Notification) -> tuple[str, bytes]:
         """Return an event's id and its form for this webhook."""
-        epoch = epoch_of(self._engine.state.history.changes.values(), happening.seq)
+        epoch = epoch_of(self._engine.state.history.changes.values(), notification.seq)
         if self.config.schema == "eventgrid":
-            body = grid_event(happening, epoch, url_of=self._url_of)
+            body = grid_event(notification, epoch, url_of=self._url_of)
         else:
-            body = cloudevent(happening, epoch, source=self._source, names=self.config.names)
-        return event_id(happening, epoch), body
+            body = cloudevent(notification, epoch, source=self._source, names=self.config.names)
+        return event_id(notification, epoch), body
 
     def _note(self, outcome: Outcome) -> None:
         before, self.counts.trouble = self.counts.trouble, "" if outcome.accepted else outcome.word
@@ -233,8 +233,8 @@ class Webhook:
         """
         settled = 0
         for letter in self.delivery.dead[:AT_ONCE]:
-            happening = await trio.to_thread.run_sync(self._feed.at, letter.seq)
-            if happening is not None and not (await self.send(happening)).accepted:
+            notification = await trio.to_thread.run_sync(self._feed.at, letter.seq)
+            if notification is not None and not (await self.send(notification)).accepted:
                 break
             self.delivery.dead = [one for one in self.delivery.dead if one.seq != letter.seq]
             settled += 1

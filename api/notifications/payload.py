@@ -15,7 +15,7 @@ from hashlib import sha256
 from typing import Any, Final
 from urllib.parse import quote
 
-from retain.engine.audit.feed import Happening
+from retain.engine.audit.feed import Notification
 from retain.engine.core.time import SECOND, timestamp
 
 CLOUDEVENTS: Final = "application/cloudevents+json; charset=utf-8"
@@ -30,73 +30,73 @@ _GRID: Final = {
 _API: Final = {"blob.created": "PutBlob", "blob.deleted": "DeleteBlob", "blob.expired": "DeleteBlob"}
 
 
-def event_id(happening: Happening, epoch: str) -> str:
+def event_id(notification: Notification, epoch: str) -> str:
     """Return the event's id, by which receivers recognise repetitions: the history and the record."""
-    return f"{epoch}-{happening.seq}"
+    return f"{epoch}-{notification.seq}"
 
 
-def cloudevent(happening: Happening, epoch: str, *, source: str, names: bool) -> bytes:
+def cloudevent(notification: Notification, epoch: str, *, source: str, names: bool) -> bytes:
     """Return the event in CloudEvents' JSON format; without names, its resource is a number only."""
     data: dict[str, Any] = {
-        "interface": happening.interface,
-        "cause": happening.cause,
-        "resource": happening.resource,
-        "record": happening.seq,
+        "interface": notification.interface,
+        "cause": notification.cause,
+        "resource": notification.resource,
+        "record": notification.seq,
     }
-    facts = {name: value for name, value in happening.facts.items() if value is not None}
+    facts = {name: value for name, value in notification.facts.items() if value is not None}
     for name in ("modified", "expiry"):
         if name in facts:
             facts[name] = timestamp(facts[name])
     data |= facts
-    subject = happening.resource
+    subject = notification.resource
     if names:
-        data |= happening.names
-        subject = subject_of(happening) or subject
+        data |= notification.names
+        subject = subject_of(notification) or subject
     event = {
         "specversion": "1.0",
-        "id": event_id(happening, epoch),
+        "id": event_id(notification, epoch),
         "source": source,
-        "type": f"{PREFIX}{happening.kind}",
+        "type": f"{PREFIX}{notification.kind}",
         "subject": subject,
-        "time": timestamp(happening.time),
+        "time": timestamp(notification.time),
         "datacontenttype": "application/json",
         # A text of fixed length, so that comparing texts compares numbers (extension `sequence`).
-        "sequence": f"{happening.seq:020}",
+        "sequence": f"{notification.seq:020}",
         "data": data,
     }
     return json.dumps(event, ensure_ascii=False).encode()
 
 
-def subject_of(happening: Happening) -> str:
+def subject_of(notification: Notification) -> str:
     """Return the resource's name, such as `account/container/blob`."""
-    names = happening.names
+    names = notification.names
     keys = (
         ("account", "container", "blob") if "account" in names else ("application", "user", "device", "name")
     )
     return "/".join(names[key] for key in keys if names.get(key))
 
 
-def grid_event(happening: Happening, epoch: str, *, url_of: Callable[[str], str]) -> bytes:
+def grid_event(notification: Notification, epoch: str, *, url_of: Callable[[str], str]) -> bytes:
     """Return the event of a blob in Event Grid's schema."""
-    names = happening.names
+    names = notification.names
     account, container, blob = names["account"], names["container"], names["blob"]
     data: dict[str, Any] = {
-        "api": _API[happening.kind],
+        "api": _API[notification.kind],
         "blobType": "BlockBlob",
         "url": f"{url_of(account)}/{container}/{quote(blob)}",
         # Receivers compare it as text to find out which of two events of a blob is later.
-        "sequencer": f"{happening.seq:020X}",
+        "sequencer": f"{notification.seq:020X}",
     }
-    if "modified" in happening.facts:
-        data["contentType"] = happening.facts.get("content_type") or "application/octet-stream"
-    if "size" in happening.facts:
-        data["contentLength"] = happening.facts["size"]
+    if "modified" in notification.facts:
+        data["contentType"] = notification.facts.get("content_type") or "application/octet-stream"
+    if "size" in notification.facts:
+        data["contentLength"] = notification.facts["size"]
     event = {
         "topic": f"/accounts/{account}",
         "subject": f"/blobServices/default/containers/{container}/blobs/{blob}",
-        "eventType": _GRID[happening.kind],
-        "id": event_id(happening, epoch),
-        "eventTime": timestamp(happening.time),
+        "eventType": _GRID[notification.kind],
+        "id": event_id(notification, epoch),
+        "eventTime": timestamp(notification.time),
         "dataVersion": "",
         "metadataVersion": "1",
         "data": data,

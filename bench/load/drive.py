@@ -153,14 +153,14 @@ def _by_wrk(load: Load) -> dict[str, Any]:
     found = re.search(r"\{.*\}", done.stdout)
     if found is None:
         raise RuntimeError(f"wrk failed: {(done.stderr or done.stdout).strip()[-500:]}")
-    told = json.loads(found[0])
-    if told["refused"] or told["broken"]:
-        raise RuntimeError(f"{told['refused']} requests were refused and {told['broken']} broke off")
+    result = json.loads(found[0])
+    if result["refused"] or result["broken"]:
+        raise RuntimeError(f"{result['refused']} requests were refused and {result['broken']} broke off")
     return {
-        "operations": told["operations"],
-        "all": told["operations"],
-        "seconds": told["microseconds"] / 1e6,
-        "curve": told["curve"],
+        "operations": result["operations"],
+        "all": result["operations"],
+        "seconds": result["microseconds"] / 1e6,
+        "curve": result["curve"],
     }
 
 

@@ -76,9 +76,9 @@ async def _run(settings: Settings, result: Result) -> None:
 
 
 def _waiting(store: engine.Engine) -> bool:
-    told = store.statistics()
+    statistics = store.statistics()
     blobs = sum(len(container.blobs) for container in store.state.blobs.containers())
-    return bool(blobs or told.to_erase or told.payload_files)
+    return bool(blobs or statistics.to_erase or statistics.payload_files)
 
 
 def _bodies(count: int, size: int) -> Iterator[tuple[int, bytes]]:

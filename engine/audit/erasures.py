@@ -80,7 +80,7 @@ def _named(known: Erasures, wanted: Sequence[int]) -> dict[int, tuple[ErasedPart
         cause = _CAUSES.get(erasure.cause, str(erasure.cause))
         for part in Part(erasure.parts):
             name = str(part.name).lower()
-            told = ErasedPart(name, erasure.time, cause, erasure.seq)
+            erased = ErasedPart(name, erasure.time, cause, erasure.seq)
             for seq in named:
-                found.setdefault(seq, {}).setdefault(name, told)
+                found.setdefault(seq, {}).setdefault(name, erased)
     return {seq: tuple(parts.values()) for seq, parts in found.items()}

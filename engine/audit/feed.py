@@ -56,12 +56,12 @@ _ENDS: Final = {"area.deleted": "area.expired", "blob.deleted": "blob.expired"}
 ERASED: Final = "erasure.done"
 KINDS: Final = frozenset({*_KINDS.values(), *_ENDS.values(), ERASED})
 """All kinds of notifications."""
-_UNTOLD: Final = frozenset((int(Cause.RESTATED),))
+_WITHOUT_EFFECT: Final = frozenset((int(Cause.RESTATED),))
 """Causes of records without an effect for clients."""
 
 
 @dataclass(frozen=True, slots=True)
-class Happening:
+class Notification:
     """An event for notifications.
 
     Attributes:
@@ -95,7 +95,7 @@ class Feed:
     def __init__(self, disk: Disk) -> None:
         self._trail = Trail(disk)
 
-    def after(self, seq: int, durable: int, most: int) -> tuple[list[Happening], int]:
+    def after(self, seq: int, durable: int, most: int) -> tuple[list[Notification], int]:
         """Return the events after record `seq`, and the last record examined.
 
         Args:
@@ -113,24 +113,27 @@ class Feed:
                 if spot.header.seq > durable:
                     break
                 last = spot.header.seq
-                if spot.header.cause not in _UNTOLD and (told := happening(spot.read())) is not None:
-                    found.append(told)
+                if (
+                    spot.header.cause not in _WITHOUT_EFFECT
+                    and (notification := notification_of(spot.read())) is not None
+                ):
+                    found.append(notification)
         except (JournalError, OSError) as error:
             raise Unavailable(f"the journal cannot be read: {error}", reason="disk") from error
         return found, last
 
-    def at(self, seq: int) -> Happening | None:
+    def at(self, seq: int) -> Notification | None:
         """Return the event of record `seq`; None if it was erased or has none. Raises `Unavailable`."""
-        return next((told for told in self.after(seq - 1, seq, 1)[0] if told.seq == seq), None)
+        return next((one for one in self.after(seq - 1, seq, 1)[0] if one.seq == seq), None)
 
 
-def happening(record: Record) -> Happening | None:
+def notification_of(record: Record) -> Notification | None:
     """Return the event of `record`; None if it has none, or was erased."""
     header = record.header
     about = wire.about(record)
     if about is None:
         if header.interface == Interface.ENGINE and header.verb == Verb.ERASED and record.content:
-            return _told(record, ERASED, {}, {})
+            return _notification(record, ERASED, {}, {})
         return None
     kind = None if about.kind is None else _KINDS.get(about.kind)
     if kind is None:
@@ -143,16 +146,16 @@ def happening(record: Record) -> Happening | None:
         return None
     names = {key: value for key in _NAMES if isinstance(value := about.details.get(key), str)}
     names["actor"] = about.actor
-    return _told(record, kind, names, {} if event is None else dict(_facts(event)))
+    return _notification(record, kind, names, {} if event is None else dict(_facts(event)))
 
 
 _NAMES: Final = ("account", "container", "blob", "name", "user", "key", "application", "device")
 """Fields of details that contain names."""
 
 
-def _told(record: Record, kind: str, names: dict[str, str], facts: dict[str, Any]) -> Happening:
+def _notification(record: Record, kind: str, names: dict[str, str], facts: dict[str, Any]) -> Notification:
     header = record.header
-    return Happening(
+    return Notification(
         seq=header.seq,
         time=header.time,
         kind=kind,

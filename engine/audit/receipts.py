@@ -154,7 +154,7 @@ def _proven(proof: Inclusion, part: bytes | None) -> dict[str, Any]:
 
 
 @dataclass(frozen=True, slots=True)
-class Gone:
+class PartErasure:
     """When and why a part was erased.
 
     Attributes:
@@ -183,8 +183,8 @@ class Proven:
 
     header: Header
     about: wire.About | None
-    details: Gone | None
-    content: Gone | None
+    details: PartErasure | None
+    content: PartErasure | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,7 +256,7 @@ def _content(one: Mapping[str, Any], header: Header) -> Any:
     return msgpack.unpackb(body)
 
 
-_Range = tuple[int, int, int, Gone]
+_Range = tuple[int, int, int, PartErasure]
 
 
 def _erasures_of(shown: Sequence[Mapping[str, Any]], under: Checkpoint) -> list[_Range]:
@@ -272,9 +272,9 @@ def _erasures_of(shown: Sequence[Mapping[str, Any]], under: Checkpoint) -> list[
             if closing.verb != Verb.ERASED or order.seq not in _content(one["erased"], closing):
                 raise BadReceipt(f"record {closing.seq} does not confirm erasure {order.seq}")
             done = closing.time
-        gone = Gone(order.time, done, order.cause)
+        erasure = PartErasure(order.time, done, order.cause)
         for parts, first, last in _content(one["erase"], order):
-            ranges.append((parts, first, last, gone))
+            ranges.append((parts, first, last, erasure))
     return ranges
 
 
@@ -289,9 +289,14 @@ def _record(one: Mapping[str, Any], resource: bytes, under: Checkpoint, named: S
             raise BadReceipt(f"record {header.seq} does not contain what the receipt states")
         about = wire.about(Record(header, body, None, -1))
 
-    def gone(part: Part) -> Gone | None:
+    def erasure(part: Part) -> PartErasure | None:
         return next(
-            (gone for parts, first, last, gone in named if parts & part and first <= header.seq <= last), None
+            (
+                erasure
+                for parts, first, last, erasure in named
+                if parts & part and first <= header.seq <= last
+            ),
+            None,
         )
 
-    return Proven(header, about, gone(Part.DETAILS), gone(Part.CONTENT))
+    return Proven(header, about, erasure(Part.DETAILS), erasure(Part.CONTENT))

@@ -18,7 +18,7 @@ from retain.engine.audit.log import Progress, state_at
 from retain.engine.audit.odd import parts_to_erase
 from retain.engine.core.body import payloads_in
 from retain.engine.core.time import timestamp
-from retain.engine.history.events import LOSS_ACCEPTED, HistoryChanged, told_change
+from retain.engine.history.events import LOSS_ACCEPTED, HistoryChanged, describe_change
 from retain.engine.state import State
 from retain.journal import Disk, Payload
 from retain.journal.check.verify import Finding, FindingKind, Report, verify
@@ -88,8 +88,8 @@ def verification(
                 if one.kind != FindingKind.PAYLOAD or one.file.rpartition("/")[2] in still
             ),
         )
-    told = tuple(text for _, text in changes)
-    return Verification(report, tuple(events), len(named or ()), bodies, told)
+    changed = tuple(text for _, text in changes)
+    return Verification(report, tuple(events), len(named or ()), bodies, changed)
 
 
 def _changes(disk: Disk, state: State | None) -> list[tuple[int, str]]:
@@ -104,7 +104,7 @@ def _changes(disk: Disk, state: State | None) -> list[tuple[int, str]]:
     return [
         (
             sys.maxsize if one.change == LOSS_ACCEPTED else one.kept,
-            f"{timestamp(one.time)}: {told_change(one)}",
+            f"{timestamp(one.time)}: {describe_change(one)}",
         )
         for one in found
     ]

@@ -42,7 +42,7 @@ def _records_of(entry: BlobEntry) -> int:
 def end_blobs(blobs: BlobsState, key: Any, now: int) -> Sequence[Event]:
     """Return the events that end the oldest blobs of the container `key`, or some of a deleted one."""
     if (closed := blobs.closed.get(key)) is not None:
-        return [letting_go(closed)]
+        return [next_removal(closed)]
     account, name = key
     container = blobs.find(account, name)
     assert container is not None
@@ -57,7 +57,7 @@ def end_blobs(blobs: BlobsState, key: Any, now: int) -> Sequence[Event]:
     return ended
 
 
-def letting_go(closed: Container) -> Event:
+def next_removal(closed: Container) -> Event:
     """Return the event that removes the next part of a deleted container, finally the container itself."""
     facts = container_facts(closed, KEEPER, Cause.REQUEST)
     if few_in(closed):

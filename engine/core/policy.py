@@ -86,16 +86,16 @@ def to_restate(
         at_once: Do not wait for more changes that could share the rewrite.
 
     """
-    told: set[bytes] = set()
+    listed: set[bytes] = set()
     for resource, partly_dead in records.partly_dead.items():
         wait = max(policy.history // 8, policy.patience) if partly_dead.history else policy.patience
         if at_once and not (partly_dead.history and policy.history):
             wait = 0
         if partly_dead.since + wait <= now:
-            told.add(resource)
+            listed.add(resource)
             yield partly_dead.locator, resource
     for resource, locator in records.long_chains.items():
-        if resource not in told:
+        if resource not in listed:
             yield locator, resource
 
 

@@ -133,7 +133,7 @@ class ClockAccepted(Event):
         return f"clock accepted: {timestamp(clock)}, {before}{doubted}"
 
 
-def told_change(change: HistoryChanged | Mended) -> str:
+def describe_change(change: HistoryChanged | Mended) -> str:
     """Return the change in one sentence without its full stop, for an auditor."""
     if change.change == LOSS_ACCEPTED:
         return f"the loss of content was accepted: {'; '.join(change.losses)}"

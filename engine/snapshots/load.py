@@ -216,7 +216,7 @@ def _open_journal(
     take: Callable[[journal.Record], None]
     take = partial(replay, state) if odd is None else partial(replay_warily, odd, state)
     if options.on_replayed is not None:
-        take = _told(take, options.on_replayed)
+        take = _reporting(take, options.on_replayed)
     # In bulk only from the start: after a snapshot, most deadlines are in order already.
     log: journal.Journal | None = None
     try:
@@ -229,7 +229,7 @@ def _open_journal(
     return log
 
 
-def _told(
+def _reporting(
     take: Callable[[journal.Record], None], on_replayed: Callable[[int], None]
 ) -> Callable[[journal.Record], None]:
     """Return `take`, telling the number of each record it has taken."""

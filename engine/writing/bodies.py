@@ -26,11 +26,11 @@ _LOG = logging.getLogger("retain.engine")
 CHUNK = 1 << 20
 """Bytes handed to a worker thread, or to the client, at a time."""
 
-CRUMB = 64 * 1024
+SMALL_CHUNK = 64 * 1024
 """Bytes handed to the client at a time by a download that may not hold whole chunks."""
 SMALL = 4096
 """Smaller pieces of an upload are joined: stored one by one, they would take many times their size."""
-HASTY = 12
+CHUNK_DOWNLOADS = 12
 """Downloads that may hold whole chunks at once, up to three each.
 
 Memory is bounded however many slow clients there are, and over HTTP/2 one connection can be a hundred; the
@@ -62,7 +62,7 @@ class BodyLimits:
 
     """
 
-    def __init__(self, shortages: Shortages, places: int = HASTY, uploads: int = UPLOADS) -> None:
+    def __init__(self, shortages: Shortages, places: int = CHUNK_DOWNLOADS, uploads: int = UPLOADS) -> None:
         self._free = places
         self.shortages = shortages
         self.lost: set[str] = set()
@@ -166,7 +166,7 @@ class Upload:
 
         """
         last = self._buffer[-1] if self._buffer else None
-        if len(chunk) < SMALL and isinstance(last, bytearray) and len(last) < CRUMB:
+        if len(chunk) < SMALL and isinstance(last, bytearray) and len(last) < SMALL_CHUNK:
             last += chunk
         else:
             self._buffer.append(bytearray(chunk) if len(chunk) < SMALL else chunk)
@@ -310,7 +310,7 @@ class Download:
         while start < stop:
             if ahead is None:
                 self._whole_chunks = self._whole_chunks or (start >= crumbs_until and self._limits.enter())
-                step = CHUNK if self._whole_chunks else CRUMB
+                step = CHUNK if self._whole_chunks else SMALL_CHUNK
                 end = min(start - start % step + step, stop)
                 ahead = await self._start(self._reader, start, end)
             try:

@@ -29,22 +29,22 @@ def write_table(entries: Iterable[AuditEntry], console: Console, erasures: Erasu
             str(entry.seq),
             timestamp(entry.time)[:-4].replace("T", " "),
             Text(entry.event or f"{entry.interface} {entry.verb}"),
-            _told(entry.subject or entry.resource, entry),
-            _told(entry.actor, entry),
+            _cell(entry.subject or entry.resource, entry),
+            _cell(entry.actor, entry),
             entry.cause,
-            Text(_gone(entry, erasures), style="dim"),
+            Text(_erased(entry, erasures), style="dim"),
         )
     console.print(table)
 
 
-def _gone(entry: AuditEntry, erasures: Erasures | None) -> str:
+def _erased(entry: AuditEntry, erasures: Erasures | None) -> str:
     if erasures is None:
         return ", ".join(entry.erased)
     found = erasures.get(entry.seq, ())
     return ", ".join(f"{one.part} {timestamp(one.time)[:16].replace('T', ' ')} {one.cause}" for one in found)
 
 
-def _told(text: str, entry: AuditEntry) -> Text:
+def _cell(text: str, entry: AuditEntry) -> Text:
     if not text and "details" in entry.erased:
         return Text("erased", style="dim italic")
     return Text(visible(text))

@@ -54,13 +54,13 @@ for (const slide of document.querySelectorAll("[data-from]")) {
   const start = new Date(slide.dataset.from).getTime();
   const step = (slide.dataset.step ?? 3600) * 1000;
   const pad = (n) => String(n).padStart(2, "0");
-  const told = () => slide.setAttribute("aria-valuetext", field.value.replace("T", ", "));
+  const describe = () => slide.setAttribute("aria-valuetext", field.value.replace("T", ", "));
   const say = () => {
     const d = new Date(start + slide.value * step);
     field.value = `${d.getFullYear()}-${pad(d.getMonth() + 1)}-${pad(d.getDate())}T${pad(d.getHours())}:${pad(d.getMinutes())}`;
-    told();
+    describe();
   };
-  const follow = () => { slide.value = Math.ceil((new Date(field.value) - start) / step); told(); };
+  const follow = () => { slide.value = Math.ceil((new Date(field.value) - start) / step); describe(); };
   slide.addEventListener("input", say);
   field.addEventListener("change", follow);
   if (field.value) follow(); else say();

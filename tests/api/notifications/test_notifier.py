@@ -337,9 +337,9 @@ async def test_a_request_that_hangs_is_given_up_and_holds_one_of_two_threads(
         notifier = Notifier(engine, [HOOK], source="x", url_of=str, poster=hang)
         await notifier.load()
         await store_.container()
-        (happening,), _ = feed.Feed(engine.disk).after(0, engine.state.seq, 100)
+        (notification,), _ = feed.Feed(engine.disk).after(0, engine.state.seq, 100)
         webhook = notifier.webhooks["pipeline"]
-        outcomes = [await webhook.send(happening) for _ in range(4)]
+        outcomes = [await webhook.send(notification) for _ in range(4)]
         release.set()
     assert [outcome.word for outcome in outcomes] == ["it does not answer in time"] * 4
     assert len(calls) == 2

@@ -15,7 +15,7 @@ import trio.testing
 from retain.engine import Download, Engine, Inline, NotFound, StorageFailed, StorageFull
 from retain.engine.options import Options
 from retain.engine.testing import SteppedClock, open_memory_engine
-from retain.engine.writing.bodies import CHUNK, CRUMB, HASTY, SLOW_S
+from retain.engine.writing.bodies import CHUNK, CHUNK_DOWNLOADS, SLOW_S, SMALL_CHUNK
 from retain.journal import Payload
 from retain.journal.testing.memory import MemoryDisk
 from tests.kit.disks import Halt, fail_next
@@ -230,7 +230,7 @@ async def test_tiny_pieces_are_put_together(disk: MemoryDisk) -> None:
         async with engine.upload() as upload:
             for start in range(0, len(data), 50):
                 await upload.write(data[start : start + 50])
-                assert len(upload._buffer) <= CHUNK // CRUMB + 1
+                assert len(upload._buffer) <= CHUNK // SMALL_CHUNK + 1
             await engine.submit(Put(name="a", body=await upload.finish()))
         download = await engine.open_body(await engine.read(held("a")))
         assert await download.read() == data
@@ -311,8 +311,8 @@ async def test_however_many_clients_stall_few_hold_whole_chunks(disk: MemoryDisk
     data = random_bytes(3 * CHUNK + 5)
     async with opened(disk) as engine:
         await stored(engine, data)
-        stalled = await reading(engine, HASTY + 3)
-        assert [len(await one.take()) for one in stalled] == [CHUNK] * HASTY + [CRUMB] * 3
+        stalled = await reading(engine, CHUNK_DOWNLOADS + 3)
+        assert [len(await one.take()) for one in stalled] == [CHUNK] * CHUNK_DOWNLOADS + [SMALL_CHUNK] * 3
         late = (await reading(engine, 1))[0].download
         assert b"".join([piece async for piece in late.chunks(7, 2 * CHUNK)]) == data[7 : 2 * CHUNK]
         for one in stalled:
@@ -320,7 +320,7 @@ async def test_however_many_clients_stall_few_hold_whole_chunks(disk: MemoryDisk
             await one.stop()
         assert await late.read() == data
         await late.aclose()
-        again = await reading(engine, HASTY)
+        again = await reading(engine, CHUNK_DOWNLOADS)
         assert {len(await one.take()) for one in again} == {CHUNK}
         for one in again:
             await one.stop()
@@ -332,15 +332,15 @@ async def test_a_client_that_takes_its_time_leaves_its_place_to_another(
     data = random_bytes(4 * CHUNK)
     async with opened(disk) as engine:
         await stored(engine, data)
-        slow, *others = await reading(engine, HASTY + 1)
+        slow, *others = await reading(engine, CHUNK_DOWNLOADS + 1)
         taken = [await slow.take()]
-        assert [len(await one.take()) for one in others] == [CHUNK] * (HASTY - 1) + [CRUMB]
+        assert [len(await one.take()) for one in others] == [CHUNK] * (CHUNK_DOWNLOADS - 1) + [SMALL_CHUNK]
         autojump_clock.jump(SLOW_S + 1)
         taken.append(await slow.take())
         rest = [len(await others[-1].take()) for _ in range(2)]
-        assert rest == [CHUNK - CRUMB, CHUNK]
+        assert rest == [CHUNK - SMALL_CHUNK, CHUNK]
         taken += [piece async for piece in slow.pieces]
-        assert [len(piece) for piece in taken] == [CHUNK] + [CRUMB] * (3 * CHUNK // CRUMB)
+        assert [len(piece) for piece in taken] == [CHUNK] + [SMALL_CHUNK] * (3 * CHUNK // SMALL_CHUNK)
         assert b"".join(taken) == data
         for one in (slow, *others):
             await one.stop()

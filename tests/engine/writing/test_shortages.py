@@ -124,7 +124,7 @@ async def test_slow_readers_share_few_descriptors(disk: MemoryDisk) -> None:
 async def test_uploads_wait_their_turn_for_a_descriptor(
     disk: MemoryDisk, monkeypatch: pytest.MonkeyPatch, mock_clock: MockClock
 ) -> None:
-    monkeypatch.setattr(bodies.BodyLimits.__init__, "__defaults__", (bodies.HASTY, 2))
+    monkeypatch.setattr(bodies.BodyLimits.__init__, "__defaults__", (bodies.CHUNK_DOWNLOADS, 2))
     async with open_memory_engine(disk, clock=SteppedClock(), options=SMALL) as engine:
         async with engine.upload() as first, engine.upload() as second, engine.upload() as third:
             for body in (first, second):

@@ -1,4 +1,4 @@
-"""A deleted container with many blobs: gone at once for everybody, let go bit by bit."""
+"""A deleted container with many blobs: hidden at once, removed in parts."""
 
 from __future__ import annotations
 
@@ -51,8 +51,8 @@ def delete(desk: BlobDesk, container: str = "recordings") -> None:
     desk.do(DeleteContainer(**desk.where(container)))
 
 
-def look(desk: BlobDesk) -> None:
-    """What the sweep does once."""
+def sweep(desk: BlobDesk) -> None:
+    """Run one sweep of the deadlines."""
     desk.do(ExpireDue(actor=KEEPER, limit=128))
 
 
@@ -60,7 +60,7 @@ def kinds(desk: BlobDesk, first: int) -> list[type]:
     return [type(event) for event in desk.events(first)]
 
 
-def test_up_to_a_bound_all_goes_in_one_event(desk: BlobDesk) -> None:
+def test_a_small_container_is_removed_in_one_event(desk: BlobDesk) -> None:
     fill(desk, MOST)
     first = len(desk.history)
     delete(desk)
@@ -69,7 +69,7 @@ def test_up_to_a_bound_all_goes_in_one_event(desk: BlobDesk) -> None:
     desk.create("recordings")
 
 
-def test_beyond_it_is_gone_at_once_and_goes_bit_by_bit(desk: BlobDesk) -> None:
+def test_a_large_container_is_hidden_at_once_and_removed_in_parts(desk: BlobDesk) -> None:
     fill(desk, 2 * MOST + 1)
     first = len(desk.history)
     delete(desk)
@@ -79,7 +79,7 @@ def test_beyond_it_is_gone_at_once_and_goes_bit_by_bit(desk: BlobDesk) -> None:
     while desk.state.blobs.closed:
         desk.verify()
         seen.append(len(desk.state.blobs.closed[CLOSED].blobs))
-        look(desk)
+        sweep(desk)
     assert seen == [7, 4, 1]
     assert kinds(desk, first) == [ContainerClosed, BlobsFreed, BlobsFreed, ContainerDeleted]
     assert {event.cause for event in desk.events(first)} == {Cause.REQUEST}
@@ -101,7 +101,7 @@ READS: list[Callable[[BlobDesk], Any]] = [
 ]
 
 
-def test_nobody_sees_what_is_being_let_go(desk: BlobDesk) -> None:
+def test_a_container_being_removed_is_not_listed(desk: BlobDesk) -> None:
     fill(desk, 5)
     delete(desk)
     for read in READS:
@@ -113,7 +113,7 @@ def test_nobody_sees_what_is_being_let_go(desk: BlobDesk) -> None:
     assert [one.blobs for one in container_totals(desk.state.blobs, ACCOUNT)] == [0]
 
 
-def test_its_name_is_taken_until_all_is_let_go(desk: BlobDesk) -> None:
+def test_its_name_is_taken_until_the_removal_ends(desk: BlobDesk) -> None:
     fill(desk, 5)
     delete(desk)
     with pytest.raises(Conflict) as refused:
@@ -125,7 +125,7 @@ def test_its_name_is_taken_until_all_is_let_go(desk: BlobDesk) -> None:
         desk.get("blob-9")
 
 
-def test_what_the_configuration_wants_is_made_without_waiting(desk: BlobDesk) -> None:
+def test_a_configured_container_is_created_without_waiting(desk: BlobDesk) -> None:
     fill(desk, 5)
     delete(desk)
     first = len(desk.history)
@@ -136,13 +136,13 @@ def test_what_the_configuration_wants_is_made_without_waiting(desk: BlobDesk) ->
     assert not desk.state.blobs.closed
 
 
-def test_one_container_after_the_other(desk: BlobDesk) -> None:
+def test_containers_are_removed_one_after_the_other(desk: BlobDesk) -> None:
     fill(desk, 5)
     fill(desk, 4, "gim-export")
     desk.do(RemoveAccount(actor="x", account=ACCOUNT))
     assert ACCOUNT not in desk.state.blobs.accounts
     first = len(desk.history)
-    look(desk)
+    sweep(desk)
     desk.verify()
     assert kinds(desk, first) == [BlobsFreed]
     desk.sweep()
@@ -151,7 +151,7 @@ def test_one_container_after_the_other(desk: BlobDesk) -> None:
     assert desk.state.shared.payloads == set()
 
 
-def test_an_account_of_small_containers_goes_bit_by_bit_as_well(desk: BlobDesk) -> None:
+def test_an_account_of_small_containers_is_removed_in_parts(desk: BlobDesk) -> None:
     fill(desk, 2)
     fill(desk, 2, "gim-export")
     first = len(desk.history)
@@ -197,7 +197,7 @@ def left_by_event(desk: BlobDesk, first: int) -> list[int]:
     return found
 
 
-def test_what_is_staged_goes_bit_by_bit_as_well(desk: BlobDesk) -> None:
+def test_staged_blocks_are_removed_in_parts(desk: BlobDesk) -> None:
     fill(desk, 4)
     stage(desk, "one", "two", "three")
     first = len(desk.history)
@@ -207,7 +207,7 @@ def test_what_is_staged_goes_bit_by_bit_as_well(desk: BlobDesk) -> None:
         desk.verify()
         closed = desk.state.blobs.closed[CLOSED]
         seen.append((len(closed.staged), len(closed.blobs)))
-        look(desk)
+        sweep(desk)
     assert seen == [(9, 4), (6, 4), (3, 4), (0, 4), (0, 1)]
     assert kinds(desk, first) == [ContainerClosed, *[BlobsFreed] * 4, ContainerDeleted]
     assert left_by_event(desk, first) == [0, MOST, MOST, MOST, MOST, 1]
@@ -217,7 +217,7 @@ def test_what_is_staged_goes_bit_by_bit_as_well(desk: BlobDesk) -> None:
     assert desk.sweep() == 0
 
 
-def test_what_is_staged_alone_makes_many(desk: BlobDesk) -> None:
+def test_staged_blocks_alone_make_a_container_large(desk: BlobDesk) -> None:
     stage(desk, "one", "two")
     first = len(desk.history)
     delete(desk)
@@ -226,7 +226,7 @@ def test_what_is_staged_alone_makes_many(desk: BlobDesk) -> None:
     assert max(left_by_event(desk, first)) == MOST
 
 
-def test_blobs_of_many_blocks_count_as_many(desk: BlobDesk) -> None:
+def test_each_block_of_a_blob_counts(desk: BlobDesk) -> None:
     stage(desk, "a", "b", ids=range(2))
     stage(desk, "c", ids=range(5))
     for name, blocks in (("a", 2), ("b", 2), ("c", 5)):
@@ -239,7 +239,7 @@ def test_blobs_of_many_blocks_count_as_many(desk: BlobDesk) -> None:
     assert desk.state.shared.payloads == set()
 
 
-def test_what_was_staged_went_at_once_in_the_oldest_records(desk: BlobDesk) -> None:
+def test_the_oldest_records_remove_staged_blocks_at_once(desk: BlobDesk) -> None:
     fill(desk, 4)
     stage(desk, "one", "two")
     container = desk.state.blobs.accounts[ACCOUNT]["recordings"]
@@ -252,14 +252,14 @@ def test_what_was_staged_went_at_once_in_the_oldest_records(desk: BlobDesk) -> N
     assert desk.state.shared.payloads == set()
 
 
-def test_blocks_whose_own_time_comes_meanwhile_end_then(desk: BlobDesk) -> None:
+def test_blocks_that_expire_during_a_removal_end_then(desk: BlobDesk) -> None:
     stage(desk, "one", "two")
     stage(desk, "three", ids=range(4), container="gim-export")
     delete(desk)
     delete(desk, "gim-export")
     desk.now += 8 * DAY
     first = len(desk.history)
-    look(desk)
+    sweep(desk)
     desk.verify()
     assert set(kinds(desk, first)) == {BlobsFreed, BlocksDropped}
     desk.sweep()
@@ -267,13 +267,13 @@ def test_blocks_whose_own_time_comes_meanwhile_end_then(desk: BlobDesk) -> None:
     assert desk.state.shared.payloads == set()
 
 
-def test_bodies_of_the_same_batch_find_their_place(desk: BlobDesk) -> None:
+def test_bodies_of_the_same_batch_are_stored(desk: BlobDesk) -> None:
     puts = [desk.putting(f"blob-{number}", b"small") for number in range(5)]
     desk.batch(*puts, DeleteContainer(**desk.where()))
     desk.verify()
 
 
-def test_a_hold_beforehand_refuses_it(desk: BlobDesk) -> None:
+def test_a_hold_before_the_deletion_refuses_it(desk: BlobDesk) -> None:
     fill(desk, 5)
     names = (*CLOSED, "blob-9")
     held = desk.do(SetHold(actor="x", hold_id=desk.fresh(), kind=HoldKind.BLOB, names=names, reason="case"))
@@ -284,7 +284,7 @@ def test_a_hold_beforehand_refuses_it(desk: BlobDesk) -> None:
     delete(desk)
 
 
-def test_a_hold_afterwards_does_not_stop_it(desk: BlobDesk) -> None:
+def test_a_hold_after_the_deletion_does_not_stop_it(desk: BlobDesk) -> None:
     fill(desk, 5)
     delete(desk)
     desk.do(SetHold(actor="x", hold_id=desk.fresh(), kind=HoldKind.TENANT, names=(ACCOUNT,), reason="case"))
@@ -292,7 +292,7 @@ def test_a_hold_afterwards_does_not_stop_it(desk: BlobDesk) -> None:
     assert not desk.state.blobs.closed
 
 
-def test_a_person_may_ask_for_what_is_being_let_go(desk: BlobDesk) -> None:
+def test_a_persons_erasure_reaches_a_container_being_removed(desk: BlobDesk) -> None:
     fill(desk, 5)
     resource = desk.get("blob-9").resource
     target = HoldTarget(HoldKind.BLOB, resource, (*CLOSED, "blob-9"))
@@ -306,7 +306,7 @@ def test_a_person_may_ask_for_what_is_being_let_go(desk: BlobDesk) -> None:
     desk.verify()
 
 
-def test_a_person_may_ask_for_blocks_that_are_being_let_go(desk: BlobDesk) -> None:
+def test_a_persons_erasure_reaches_blocks_being_removed(desk: BlobDesk) -> None:
     stage(desk, "one", "two")
     resource = desk.state.blobs.accounts[ACCOUNT]["recordings"].pending["two"].resource
     delete(desk)
@@ -320,7 +320,7 @@ def test_a_person_may_ask_for_blocks_that_are_being_let_go(desk: BlobDesk) -> No
     assert desk.state.shared.payloads == set()
 
 
-def test_even_all_of_it(desk: BlobDesk) -> None:
+def test_a_persons_erasure_may_end_all_of_a_container_being_removed(desk: BlobDesk) -> None:
     fill(desk, 5)
     blobs = dict(desk.state.blobs.accounts[ACCOUNT]["recordings"].blobs)
     delete(desk)
@@ -333,7 +333,7 @@ def test_even_all_of_it(desk: BlobDesk) -> None:
     desk.create("recordings")
 
 
-def test_refusals_change_nothing(desk: BlobDesk) -> None:
+def test_refused_commands_change_nothing(desk: BlobDesk) -> None:
     fill(desk, 5)
     delete(desk)
     before = desk.state.digest()
