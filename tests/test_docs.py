@@ -19,7 +19,7 @@ import pytest
 from retain.api import openapi
 from retain.api.admin.actions import Administration
 from retain.api.areas.routes import targets_of
-from retain.api.blobs.operations import ACCOUNT, BLOB, CONTAINER
+from retain.api.blobs.request.operations import ACCOUNT, BLOB, CONTAINER
 from retain.api.blobs.sas.permissions import Operation
 from retain.api.cli.assemble import assembled
 from retain.api.cli.main import main

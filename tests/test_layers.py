@@ -386,6 +386,11 @@ def room_of(name: str) -> str:
     return "/".join(parts[:2])
 
 
+def folder_of(name: str) -> str:
+    """The innermost folder that a file is in; the file itself if that is the package."""
+    return name.rpartition("/")[0] if name.count("/") > 1 else name
+
+
 def room_imports(package: str) -> Iterator[tuple[Module, int, Module]]:
     """(module, line, imported module) of everything that a package imports of ours."""
     known = {module.dotted: module for module in modules(*SHIPPED)}
@@ -424,6 +429,17 @@ def test_rooms_do_not_import_one_another_in_circles(package: str) -> None:
         if target.package == package and rooms[0] != rooms[1] and f"{package}/__init__.py" not in rooms:
             imports[rooms[0]].add(rooms[1])
     assert [room for room in sorted(imports) if room in _reached(imports, room)] == []
+
+
+@pytest.mark.parametrize("package", SHIPPED)
+def test_folders_within_rooms_do_not_import_one_another_in_circles(package: str) -> None:
+    """As above, for every folder however deep: a folder and its own subfolder count as two."""
+    imports: dict[str, set[str]] = {folder_of(module.name): set() for module in modules(package)}
+    for module, _, target in room_imports(package):
+        folders = folder_of(module.name), folder_of(target.name)
+        if target.package == package and folders[0] != folders[1] and f"{package}/__init__.py" not in folders:
+            imports[folders[0]].add(folders[1])
+    assert [folder for folder in sorted(imports) if folder in _reached(imports, folder)] == []
 
 
 def test_every_room_of_the_api_has_a_line() -> None:

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from ipaddress import ip_network
 from typing import Final, NamedTuple
 
-from retain.api.blobs import cors
-from retain.api.blobs.authentication import KeysOf, Origin, authenticate, request_version
-from retain.api.blobs.call import Call, Site
-from retain.api.blobs.operations import resolve
-from retain.api.blobs.request_names import check_request
+from retain.api.blobs.request import cors
+from retain.api.blobs.request.authentication import KeysOf, Origin, authenticate, request_version
+from retain.api.blobs.request.call import Call, Site
+from retain.api.blobs.request.operations import resolve
+from retain.api.blobs.request.parameters import check_request
 from retain.api.blobs.routes import TABLE
 from retain.api.blobs.routes.listing import included
 from retain.api.blobs.sas.fields import ALL as SAS_PARAMETERS

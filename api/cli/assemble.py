@@ -25,8 +25,8 @@ from retain.api.admin.actions import Administration
 from retain.api.admin.clock import notice, watch_clock
 from retain.api.admin.control import serve_control
 from retain.api.areas import areas_interface
-from retain.api.blobs.authentication import KeysOf
 from retain.api.blobs.interface import blobs_interface
+from retain.api.blobs.request.authentication import KeysOf
 from retain.api.cli.failures import failures_of
 from retain.api.cli.gauges import Space, show_gauges
 from retain.api.cli.main import FAILED, WRONG, Stopped
@@ -34,7 +34,7 @@ from retain.api.cli.progress import record_progress
 from retain.api.config.credentials import is_credential
 from retain.api.config.engine import engine_options
 from retain.api.config.load import Config, ConfigError
-from retain.api.console.traffic import Traffic
+from retain.api.console.figures.traffic import Traffic
 from retain.api.http.message import Mounted
 from retain.api.identity import Identity, ThrottleOptions, areas_identity_options, identity_options
 from retain.api.identity.throttle import LoginThrottle, Throttle

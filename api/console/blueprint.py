@@ -9,11 +9,11 @@ from quart import Blueprint, Response
 from quart import request as quart_request
 from werkzeug.exceptions import HTTPException
 
-from retain.api.console import errors
-from retain.api.console.call import PageCall
-from retain.api.console.desk import Desk
-from retain.api.console.route import Nav, Route
 from retain.api.console.routes import ROUTES
+from retain.api.console.routing import errors
+from retain.api.console.routing.call import PageCall
+from retain.api.console.routing.desk import Desk
+from retain.api.console.routing.route import Nav, Route
 from retain.api.html.static import FOLDER, served_as
 from retain.api.identity.roles import Role
 from retain.api.web.health import plain_refusal

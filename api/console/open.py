@@ -8,11 +8,11 @@ from retain.api.admin.actions import Administration
 from retain.api.config.load import Config
 from retain.api.console.blueprint import console_blueprint
 from retain.api.console.containers.emptying import Emptyings
-from retain.api.console.desk import Desk
 from retain.api.console.evidence import Evidence
+from retain.api.console.figures.traffic import Traffic
 from retain.api.console.forms.csrf import Csrf
+from retain.api.console.routing.desk import Desk
 from retain.api.console.sessions import Cookies, Sessions, is_secure
-from retain.api.console.traffic import Traffic
 from retain.api.html.rendering import environment
 from retain.api.http.external import ExternalUrl
 from retain.api.identity import Identity

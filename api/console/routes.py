@@ -26,7 +26,7 @@ from retain.api.console.pages import (
     tokens,
     uploads,
 )
-from retain.api.console.route import Route
+from retain.api.console.routing.route import Route
 
 ROUTES: Final[tuple[Route, ...]] = (
     *sign_in.ROUTES,

@@ -1,6 +1,6 @@
 """The headers and query parameters of the blobs interface, and their combinations.
 
-api/blobs/request_names.py is the server's table; tests compare the two.
+api/blobs/request/parameters.py is the server's table; tests compare the two.
 """
 
 from __future__ import annotations

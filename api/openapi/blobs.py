@@ -1,4 +1,4 @@
-"""The blobs interface: docs/wire/blobs.md, sections 5 and 8, and api/blobs/request_names.py.
+"""The blobs interface: docs/wire/blobs.md, sections 5 and 8, and api/blobs/request/parameters.py.
 
 Azure distinguishes operations by `restype` and `comp` in the query, OpenAPI by path only. Each path here
 therefore ends with the part of the query that chooses the operation, as descriptions of such services do; the

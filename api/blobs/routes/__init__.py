@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from retain.api.blobs.call import Call
+from retain.api.blobs.request.call import Call
 from retain.api.blobs.routes import (
     account,
     batch,

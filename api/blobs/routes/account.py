@@ -5,10 +5,10 @@ See docs/wire/blobs.md, section 5.
 
 from __future__ import annotations
 
-from retain.api.blobs.call import MAX_RESULTS, Call, xml_response
+from retain.api.blobs.request.call import MAX_RESULTS, Call, xml_response
+from retain.api.blobs.request.views import lease_of
 from retain.api.blobs.routes.upload import read_small
 from retain.api.blobs.sas.permissions import Operation
-from retain.api.blobs.views import lease_of
 from retain.api.blobs.wire import markers
 from retain.api.blobs.wire.errors import invalid_parameter
 from retain.api.blobs.xml import write as xml_lists

@@ -12,7 +12,7 @@ from uuid import UUID
 
 import trio
 
-from retain.api.blobs.call import Call
+from retain.api.blobs.request.call import Call
 from retain.api.blobs.routes.upload import require_length
 from retain.api.blobs.sas.fields import ALL as SAS_PARAMETERS
 from retain.api.blobs.sas.permissions import Operation

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from retain.api.blobs.call import Call, written
+from retain.api.blobs.request.call import Call, written
 from retain.api.blobs.routes.upload import (
     ENCRYPTED,
     content_headers,

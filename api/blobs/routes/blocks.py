@@ -6,8 +6,9 @@ import hashlib
 from functools import partial
 from typing import Final
 
-from retain.api.blobs.call import Call, written, xml_response
-from retain.api.blobs.conditions import check_read
+from retain.api.blobs.request.call import Call, written, xml_response
+from retain.api.blobs.request.conditions import check_read
+from retain.api.blobs.request.views import md5_text
 from retain.api.blobs.routes.upload import (
     ENCRYPTED,
     MEBIBYTE,
@@ -21,7 +22,6 @@ from retain.api.blobs.routes.upload import (
     stored_md5,
 )
 from retain.api.blobs.sas.permissions import Operation
-from retain.api.blobs.views import md5_text
 from retain.api.blobs.wire.errors import invalid_parameter
 from retain.api.blobs.wire.names import block_id, lease_id
 from retain.api.blobs.xml import write as xml_lists

@@ -5,10 +5,10 @@ See docs/wire/blobs.md, sections 2.3 and 5.
 
 from __future__ import annotations
 
-from retain.api.blobs.call import Call, written, xml_response
+from retain.api.blobs.request.call import Call, written, xml_response
+from retain.api.blobs.request.views import container_headers
 from retain.api.blobs.routes.upload import metadata_of, read_small
 from retain.api.blobs.sas.permissions import Operation
-from retain.api.blobs.views import container_headers
 from retain.api.blobs.wire.errors import invalid_header
 from retain.api.blobs.wire.names import lease_id, metadata_headers
 from retain.api.blobs.xml.policies import parse_policies, policies_document

@@ -11,7 +11,8 @@ from dataclasses import replace
 from typing import Final
 from uuid import UUID
 
-from retain.api.blobs.call import Call, written
+from retain.api.blobs.request.call import Call, written
+from retain.api.blobs.request.views import md5_text
 from retain.api.blobs.routes.reading import read_blob
 from retain.api.blobs.routes.source import Source, find_source
 from retain.api.blobs.routes.upload import (
@@ -29,7 +30,6 @@ from retain.api.blobs.routes.upload import (
     tier_of,
 )
 from retain.api.blobs.sas.permissions import Operation
-from retain.api.blobs.views import md5_text
 from retain.api.blobs.wire import crc64
 from retain.api.blobs.wire.errors import AzureError, invalid_header
 from retain.api.blobs.wire.names import block_id, lease_id

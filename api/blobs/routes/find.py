@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import trio
 
-from retain.api.blobs.call import AT_ONCE, MAX_RESULTS, Call, xml_response
+from retain.api.blobs.request.call import AT_ONCE, MAX_RESULTS, Call, xml_response
 from retain.api.blobs.sas.permissions import Operation
 from retain.api.blobs.tagquery.where import Interval, Where, parse_where
 from retain.api.blobs.wire import markers

@@ -6,7 +6,7 @@ import re
 from typing import Final
 from uuid import UUID
 
-from retain.api.blobs.call import Call, written
+from retain.api.blobs.request.call import Call, written
 from retain.api.blobs.sas.permissions import Operation
 from retain.api.blobs.wire.errors import invalid_header, missing_header
 from retain.api.blobs.wire.names import lease_id

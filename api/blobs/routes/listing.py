@@ -6,9 +6,9 @@ from typing import Final
 
 import trio
 
-from retain.api.blobs.call import AT_ONCE, MAX_RESULTS, Call, xml_response
+from retain.api.blobs.request.call import AT_ONCE, MAX_RESULTS, Call, xml_response
+from retain.api.blobs.request.views import lease_of
 from retain.api.blobs.sas.permissions import Operation
-from retain.api.blobs.views import lease_of
 from retain.api.blobs.wire import markers
 from retain.api.blobs.wire.errors import AzureError, invalid_parameter
 from retain.api.blobs.wire.query import Query

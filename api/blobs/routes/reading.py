@@ -13,10 +13,10 @@ from typing import Final, cast
 
 import trio
 
-from retain.api.blobs.call import Call, written, xml_response
-from retain.api.blobs.conditions import check_read
+from retain.api.blobs.request.call import Call, written, xml_response
+from retain.api.blobs.request.conditions import check_read
+from retain.api.blobs.request.views import HeaderList, blob_headers, md5_text, override
 from retain.api.blobs.sas.permissions import Operation
-from retain.api.blobs.views import HeaderList, blob_headers, md5_text, override
 from retain.api.blobs.wire import crc64, structured_body
 from retain.api.blobs.wire.errors import invalid_header
 from retain.api.blobs.wire.names import metadata_headers

@@ -10,8 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from retain.api.blobs.authentication import verify_token
-from retain.api.blobs.call import Call
+from retain.api.blobs.request.authentication import verify_token
+from retain.api.blobs.request.call import Call
 from retain.api.blobs.sas.permissions import Operation, authorize
 from retain.api.blobs.sas.token import parse_token
 from retain.api.blobs.sas.verify import GrantKind, SignedResource

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final, NamedTuple
 
-from retain.api.blobs.call import Call, written
+from retain.api.blobs.request.call import Call, written
 from retain.api.blobs.sas.permissions import Operation
 from retain.api.blobs.wire import crc64
 from retain.api.blobs.wire.errors import AzureError, invalid_header, missing_header

@@ -16,7 +16,7 @@ from retain.api.cli.main import FAILED, WRONG, Stopped, data_options
 from retain.api.cli.output import STANDARD, output_option, write_output
 from retain.api.cli.run import json_option, print_json, print_table, run_action
 from retain.api.cli.selection import NUMBER, hint_for, one_of, resource_options
-from retain.api.console.receipt_page import facts_of, page
+from retain.api.console.evidence.receipt_page import facts_of, page
 from retain.engine import EngineError
 from retain.engine.audit.checkpoints import (
     BadNote,

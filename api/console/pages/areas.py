@@ -11,9 +11,9 @@ from urllib.parse import quote, urlencode
 
 from quart import Response
 
-from retain.api.console.call import PageCall
 from retain.api.console.containers.previews import SANDBOX, UNKNOWN, attachment
-from retain.api.console.route import Nav, Route
+from retain.api.console.routing.call import PageCall
+from retain.api.console.routing.route import Nav, Route
 from retain.api.identity.roles import ADMINISTRATORS, EVIDENCE, Role
 from retain.engine import NotFound, State
 from retain.engine.areas.queries import AreaFile, Value, find, listing, value

@@ -11,11 +11,11 @@ from urllib.parse import urlencode
 from quart import Response
 
 from retain.api.admin.log_rows import write_csv
-from retain.api.console.call import PageCall
 from retain.api.console.evidence.lines import days
-from retain.api.console.evidence.panels import panels
 from retain.api.console.forms.audit import FilterForm
-from retain.api.console.route import Nav, Route
+from retain.api.console.pages.audit_panels import panels
+from retain.api.console.routing.call import PageCall
+from retain.api.console.routing.route import Nav, Route
 from retain.api.identity.roles import EVIDENCE, Role
 from retain.engine.audit.log import INTERFACES, VERBS, Filter
 from retain.engine.audit.timeline import TimelinePage, page

@@ -9,13 +9,13 @@ from typing import Any, Final
 from quart import Response
 
 from retain.api.admin.moments import instant
-from retain.api.console.call import PageCall
 from retain.api.console.evidence.lines import days
-from retain.api.console.evidence.panels import slider
+from retain.api.console.evidence.receipt_page import page as receipt_page
 from retain.api.console.forms.audit import BAD_MOMENT, NUMBER
 from retain.api.console.pages.audit import AUDIT
-from retain.api.console.receipt_page import page as receipt_page
-from retain.api.console.route import Route
+from retain.api.console.pages.audit_panels import slider
+from retain.api.console.routing.call import PageCall
+from retain.api.console.routing.route import Route
 from retain.api.identity.roles import EVIDENCE, Role
 from retain.engine import Invalid, NotFound
 from retain.engine.audit.changes import changes

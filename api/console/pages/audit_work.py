@@ -10,11 +10,11 @@ from quart import Response
 from quart import request as quart_request
 
 from retain.api.admin.moments import instant
-from retain.api.console.call import PageCall
+from retain.api.console.evidence.receipt_page import facts_of
 from retain.api.console.forms.audit import BAD_MOMENT, FilterForm
 from retain.api.console.pages.audit import AUDIT
-from retain.api.console.receipt_page import facts_of
-from retain.api.console.route import Route
+from retain.api.console.routing.call import PageCall
+from retain.api.console.routing.route import Route
 from retain.api.console.sessions import Notice
 from retain.api.html.filters import number
 from retain.api.identity.roles import EVIDENCE, Role

@@ -11,7 +11,6 @@ from quart import request as quart_request
 from retain.api.blobs.routes.reading import open_blob
 from retain.api.blobs.wire.errors import AzureError
 from retain.api.blobs.wire.ranges import content_range, parse_range
-from retain.api.console.call import PageCall
 from retain.api.console.containers.addresses import (
     CONTAINERS,
     blob_address,
@@ -22,7 +21,8 @@ from retain.api.console.containers.addresses import (
 from retain.api.console.containers.holds import holds_on
 from retain.api.console.containers.previews import TEXT_BYTES, UNKNOWN, content_headers, kind_of, type_of
 from retain.api.console.forms.containers import ReasonForm, TagsForm
-from retain.api.console.route import Route
+from retain.api.console.routing.call import PageCall
+from retain.api.console.routing.route import Route
 from retain.api.console.sessions import Notice
 from retain.api.identity.roles import ADMINISTRATORS
 from retain.api.refusals import status_of

@@ -14,11 +14,11 @@ from quart import Response
 from retain.api.blobs.routes.find import tag_query
 from retain.api.blobs.tagquery.where import Where, read_where
 from retain.api.blobs.tagquery.words import QueryError
-from retain.api.console.call import PageCall
 from retain.api.console.containers.addresses import CONTAINERS, blob_address, container_address, steps
 from retain.api.console.containers.previews import icon_of
 from retain.api.console.containers.search import QueryFault, built, fault_of
-from retain.api.console.route import Route
+from retain.api.console.routing.call import PageCall
+from retain.api.console.routing.route import Route
 from retain.api.identity.roles import ADMINISTRATORS
 from retain.engine import State
 from retain.engine.blobs.entries import BlobEntry, ContainerEntry, Pairs

@@ -7,10 +7,10 @@ from typing import Final
 from quart import Response
 
 from retain.api.admin.rights import Rights, packed
-from retain.api.console.call import PageCall
 from retain.api.console.containers.addresses import CONTAINERS, container_address, steps
 from retain.api.console.forms.containers import ReasonForm
-from retain.api.console.route import Route
+from retain.api.console.routing.call import PageCall
+from retain.api.console.routing.route import Route
 from retain.api.console.sessions import Notice
 from retain.api.identity.roles import ADMINISTRATORS
 from retain.api.refusals import status_of

@@ -7,10 +7,10 @@ from typing import Final
 from quart import Response
 
 from retain.api.config.checks import container_names
-from retain.api.console.call import PageCall
 from retain.api.console.containers.addresses import CONTAINERS, container_address
 from retain.api.console.forms.containers import CreateForm, TenantForm
-from retain.api.console.route import Nav, Route
+from retain.api.console.routing.call import PageCall
+from retain.api.console.routing.route import Nav, Route
 from retain.api.console.sessions import Notice
 from retain.api.identity.roles import ADMINISTRATORS
 from retain.api.refusals import status_of

@@ -6,8 +6,8 @@ from typing import Final
 
 from quart import Response
 
-from retain.api.console.call import PageCall
-from retain.api.console.route import Nav, Route
+from retain.api.console.routing.call import PageCall
+from retain.api.console.routing.route import Nav, Route
 from retain.api.console.sessions import Notice
 from retain.api.html.filters import counted
 from retain.api.identity.roles import ADMINISTRATORS

@@ -11,9 +11,9 @@ from typing import Any, Final
 import trio
 from quart import Response
 
-from retain.api.console.call import HOME, PageCall
-from retain.api.console.charts import Bar, bars
-from retain.api.console.route import Nav, Route
+from retain.api.console.figures.charts import Bar, bars
+from retain.api.console.routing.call import HOME, PageCall
+from retain.api.console.routing.route import Nav, Route
 from retain.api.html.filters import counted, size
 from retain.api.identity.roles import EVERYBODY, EVIDENCE, Role
 from retain.engine.core.time import DAY

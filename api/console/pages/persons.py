@@ -11,10 +11,10 @@ from quart import Response
 
 from retain.api.admin.exports import zipped
 from retain.api.admin.rights import MOST_TARGETS, Rights, packed
-from retain.api.console.call import PageCall
 from retain.api.console.evidence import Work
 from retain.api.console.forms.persons import HoldForm, PersonForm
-from retain.api.console.route import Nav, Route
+from retain.api.console.routing.call import PageCall
+from retain.api.console.routing.route import Nav, Route
 from retain.api.console.sessions import Notice
 from retain.api.html.filters import counted
 from retain.api.html.rendering import HEADERS

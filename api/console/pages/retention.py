@@ -9,10 +9,10 @@ from quart import Response
 from werkzeug.datastructures import MultiDict
 
 from retain.api.admin.actions import FOREVER
-from retain.api.console.call import PageCall
 from retain.api.console.containers.addresses import CONTAINERS, container_address, steps
 from retain.api.console.containers.emptying import Emptying
-from retain.api.console.route import Route
+from retain.api.console.routing.call import PageCall
+from retain.api.console.routing.route import Route
 from retain.api.console.sessions import Notice
 from retain.api.html.filters import counted
 from retain.api.identity.roles import ADMINISTRATORS

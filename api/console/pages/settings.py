@@ -13,9 +13,9 @@ from urllib.parse import quote, urlencode
 
 from quart import Response
 
-from retain.api.console.call import PageCall
-from retain.api.console.errors import error_page
-from retain.api.console.route import Nav, Route
+from retain.api.console.routing.call import PageCall
+from retain.api.console.routing.errors import error_page
+from retain.api.console.routing.route import Nav, Route
 from retain.api.console.sessions import Notice
 from retain.api.console.settings.merged import WORDS, MergedLine, lines
 from retain.api.console.settings.texts import diff, mistake, pretty

@@ -12,9 +12,9 @@ from quart import Response
 from quart import request as quart_request
 
 from retain.api.admin.moments import zone_of
-from retain.api.console.call import SIGN_IN, PageCall
 from retain.api.console.forms.sign_in import PasswordForm, TokenForm
-from retain.api.console.route import Route
+from retain.api.console.routing.call import SIGN_IN, PageCall
+from retain.api.console.routing.route import Route
 from retain.api.html.filters import counted
 from retain.api.identity import Caller, IdentityError, IdentityUnavailable, TooManyAttempts
 from retain.api.identity.roles import EVERYBODY, role_of

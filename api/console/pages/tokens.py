@@ -15,9 +15,9 @@ from quart import request as quart_request
 from retain.api.admin import CONTAINERS
 from retain.api.admin.moments import zone_of
 from retain.api.admin.zones import label_of, zone_groups
-from retain.api.console.call import PageCall
 from retain.api.console.forms.tokens import GenerateForm
-from retain.api.console.route import Nav, Route
+from retain.api.console.routing.call import PageCall
+from retain.api.console.routing.route import Nav, Route
 from retain.api.console.sessions import Notice
 from retain.api.html.filters import counted, in_zone, moment_of
 from retain.api.identity.roles import ADMINISTRATORS

@@ -14,10 +14,10 @@ from quart import request as quart_request
 
 from retain.api.blobs.wire.errors import AzureError
 from retain.api.blobs.wire.names import check_blob
-from retain.api.console.call import PageCall
 from retain.api.console.containers.addresses import CONTAINERS
 from retain.api.console.containers.previews import type_to_store
-from retain.api.console.route import Route
+from retain.api.console.routing.call import PageCall
+from retain.api.console.routing.route import Route
 from retain.api.identity.roles import ADMINISTRATORS
 from retain.api.refusals import status_of
 from retain.engine import EngineError, Invalid, NotFound

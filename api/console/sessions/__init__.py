@@ -1,6 +1,6 @@
 """Sessions of signed-in users, stored by the server, and the signed cookies that name them.
 
-Nothing here decides what a user may do: each route lists its roles (`api.console.route`).
+Nothing here decides what a user may do: each route lists its roles (`api.console.routing.route`).
 """
 
 from __future__ import annotations

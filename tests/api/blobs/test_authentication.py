@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from retain.api.blobs.operations import ACCOUNT, BLOB, CONTAINER
+from retain.api.blobs.request.operations import ACCOUNT, BLOB, CONTAINER
 from retain.api.blobs.routes import TABLE
 from retain.api.blobs.sas import permissions
 from retain.api.blobs.sas import verify as sas

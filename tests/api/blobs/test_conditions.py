@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from retain.api.blobs.conditions import check_read, parse_conditions
+from retain.api.blobs.request.conditions import check_read, parse_conditions
 from retain.api.blobs.wire import etag
 from retain.api.blobs.wire.errors import AzureError
 from retain.api.blobs.wire.times import http_date, parse_sas_time

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from retain.api.blobs import cors
+from retain.api.blobs.request import cors
 from retain.api.blobs.wire import crc64, errors, markers, times
 from retain.api.blobs.wire.errors import TABLE, AzureError
 from retain.api.blobs.wire.query import parse_query

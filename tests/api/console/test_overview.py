@@ -9,8 +9,8 @@ import pytest
 import trio
 
 from retain.api.admin.backups import FILE, Backups
-from retain.api.console.charts import HEIGHT, bars, nice
-from retain.api.console.traffic import Traffic
+from retain.api.console.figures.charts import HEIGHT, bars, nice
+from retain.api.console.figures.traffic import Traffic
 from retain.api.web.metrics import Counters
 from retain.engine.areas import CreateArea
 from tests.kit.console import Console, console

@@ -7,8 +7,8 @@ import re
 import pytest
 
 from retain.api.config.load import Config, ServerConfig, SettingsConfig
-from retain.api.console.route import Route
 from retain.api.console.routes import ROUTES
+from retain.api.console.routing.route import Route
 from retain.api.html.static import asset
 from retain.api.identity.roles import EVERYBODY, Role
 from tests.kit.console import USERS, console

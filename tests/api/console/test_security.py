@@ -8,8 +8,8 @@ import jwt
 import pytest
 
 from retain.api.config.load import Config, IdentityConfig
-from retain.api.console.route import Route
 from retain.api.console.routes import ROUTES
+from retain.api.console.routing.route import Route
 from retain.engine.settings import Asker, EncodedValue, Place, PutValue, SettingsPolicy
 from tests.kit.console import USERS, Console, console
 

@@ -10,8 +10,8 @@ import pytest
 
 from retain.api.areas.errors import EXCEPTION
 from retain.api.areas.routes import targets_of
-from retain.api.blobs import request_names
-from retain.api.blobs.operations import ACCOUNT, BLOB, CONTAINER
+from retain.api.blobs.request import parameters
+from retain.api.blobs.request.operations import ACCOUNT, BLOB, CONTAINER
 from retain.api.blobs.routes.upload import TIERS
 from retain.api.blobs.sas.permissions import Operation
 from retain.api.blobs.wire.errors import TABLE
@@ -134,7 +134,7 @@ def test_blobs_describes_each_operation_under_azures_name() -> None:
         query = dict(pair.split("=") for pair in path.partition("?")[2].split("&") if pair)
         places.add((id(level(path)), query.get("restype", ""), query.get("comp", ""), method.upper()))
     assert described == {operation.value.lower() for operation in Operation}
-    # Two spellings that a client of a path-style account needs (api/blobs/operations.py) are told in words.
+    # Words describe two spellings for clients of path-style accounts (api/blobs/request/operations.py).
     aliases = {(id(ACCOUNT), "container", "batch", "POST"), (id(CONTAINER), "", "blobs", "GET")}
     offered = {(id(table), *row) for table in (ACCOUNT, CONTAINER, BLOB) for row in table}
     assert offered - places == aliases
@@ -148,18 +148,18 @@ def test_blobs_describes_the_headers_and_parameters_that_each_operation_takes() 
         if method == "options":
             continue
         several = [by_value[name.lower()] for name in found["x-azure-operations"]]
-        parameters = [followed(one, made) for one in found["parameters"]]
-        headers = {one["name"].lower() for one in parameters if one["in"] == "header"}
+        listed = [followed(one, made) for one in found["parameters"]]
+        headers = {one["name"].lower() for one in listed if one["in"] == "header"}
         wanted: set[str] = set()
         for operation in several:
-            wanted |= request_names.HEADERS[operation] | request_names.HARMLESS_HEADERS.get(operation, set())
-        wanted = {f"{name}name" if name == request_names.METADATA_PREFIX else name for name in wanted}
+            wanted |= parameters.HEADERS[operation] | parameters.HARMLESS_HEADERS.get(operation, set())
+        wanted = {f"{name}name" if name == parameters.METADATA_PREFIX else name for name in wanted}
         assert headers - {"x-ms-version", "x-ms-client-request-id", "range"} == wanted, found["operationId"]
-        query = {one["name"].lower() for one in parameters if one["in"] == "query"}
+        query = {one["name"].lower() for one in listed if one["in"] == "query"}
         offered: set[str] = set()
         for operation in several:
-            offered |= request_names.PARAMETERS.get(operation, set())
-            offered |= request_names.HARMLESS_PARAMETERS.get(operation, set())
+            offered |= parameters.PARAMETERS.get(operation, set())
+            offered |= parameters.HARMLESS_PARAMETERS.get(operation, set())
         assert query - {"timeout"} == offered, found["operationId"]
 
 

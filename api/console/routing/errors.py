@@ -9,7 +9,7 @@ from typing import Final
 from quart import Response
 from quart import request as quart_request
 
-from retain.api.console.call import HOME, PageCall
+from retain.api.console.routing.call import HOME, PageCall
 from retain.api.refusals import status_of
 from retain.engine import EngineError
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from retain.api.console.call import PageCall
+from retain.api.console.routing.call import PageCall
 from retain.api.html.filters import moment_of
 from retain.engine.audit.timeline import first as beginning
 from retain.engine.core.time import SECOND

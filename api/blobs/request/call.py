@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, NamedTuple, Protocol, TypeVar
 
-from retain.api.blobs.authentication import KeysOf, Origin
-from retain.api.blobs.conditions import parse_conditions
+from retain.api.blobs.request.authentication import KeysOf, Origin
+from retain.api.blobs.request.conditions import parse_conditions
 from retain.api.blobs.sas.verify import Grant
 from retain.api.blobs.wire import etag
 from retain.api.blobs.wire.address import Address

@@ -8,8 +8,8 @@ from typing import Concatenate
 
 from quart import Response
 
-from retain.api.console.call import PageCall
-from retain.api.console.nav import Nav
+from retain.api.console.routing.call import PageCall
+from retain.api.console.routing.nav import Nav
 from retain.api.identity.roles import Role
 
 __all__ = ["Nav", "Route", "View"]

@@ -19,7 +19,7 @@ from uuid import UUID
 import pytest
 
 from retain.api.blobs import interface
-from retain.api.blobs.request_names import (
+from retain.api.blobs.request.parameters import (
     HARMLESS_HEADERS,
     HARMLESS_PARAMETERS,
     HEADERS,

@@ -15,9 +15,9 @@ from quart.wrappers.response import IterableBody
 from quart_auth import Action, AuthUser
 from werkzeug.datastructures import MultiDict
 
-from retain.api.console.desk import Desk
 from retain.api.console.forms.csrf import FIELD, HEADER
-from retain.api.console.nav import Nav
+from retain.api.console.routing.desk import Desk
+from retain.api.console.routing.nav import Nav
 from retain.api.console.sessions import Notice, Session
 from retain.api.html.rendering import HEADERS, render
 from retain.api.http.message import Message, Request
