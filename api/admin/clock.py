@@ -10,8 +10,8 @@ from typing import Any, Final
 import trio
 
 from retain.engine import Engine, Statistics
-from retain.engine.core.clock import BEHIND
-from retain.engine.core.time import SECOND, timestamp
+from retain.engine.core.clock import BEHIND, EARLIEST
+from retain.engine.core.time import SECOND, iso, timestamp
 
 LOG = logging.getLogger("retain.clock")
 
@@ -24,6 +24,10 @@ AHEAD: Final = "the clock jumped ahead; data due by it is hidden, and destroyed 
 SET_BACK: Final = "the clock is behind the time that has passed; expiry continues by the monotonic clock"
 FUTURE: Final = "the journal's last record is dated ahead of the clock"
 RIGHT: Final = "the clock is right again"
+UNDATED: Final = (
+    "The first record is dated by it, and later ones never get an earlier date: check the clock before you "
+    "store data."
+)
 
 
 class ClockActions:
@@ -97,6 +101,22 @@ def notice(statistics: Statistics) -> str:
         return ""
     wait = f" It is accepted in {timedelta(seconds=-(-clock.wait // SECOND))}." if clock.ahead else ""
     return f"{wrong}, by {timedelta(seconds=by)}.{wait} See `retain clock --help`."
+
+
+def first_notice(wall: int, synchronized: bool | None) -> str:
+    """Return why the clock that is about to date the first record may be wrong; empty if nothing says so.
+
+    Args:
+        wall: The machine's clock, nanoseconds since the epoch.
+        synchronized: Whether a time service sets it, None if unknown.
+    """
+    if wall < EARLIEST:
+        why = f"It is wrong: this version of Retain was written after {iso(EARLIEST)}"
+    elif synchronized is False:
+        why = "This machine knows of no time service that sets it"
+    else:
+        return ""
+    return f"The clock shows {iso(wall)}. {why}. {UNDATED}"
 
 
 async def watch_clock(engine: Engine) -> None:

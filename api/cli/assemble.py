@@ -22,7 +22,7 @@ import click
 import trio
 
 from retain.api.admin.actions import Administration
-from retain.api.admin.clock import notice, watch_clock
+from retain.api.admin.clock import first_notice, notice, watch_clock
 from retain.api.admin.control import serve_control
 from retain.api.areas import areas_interface
 from retain.api.blobs.interface import blobs_interface
@@ -47,6 +47,7 @@ from retain.api.web.metrics import Counters
 from retain.api.web.readiness import readiness, watch_readiness
 from retain.api.web.traces import missing
 from retain.engine import Engine, EngineAccess, Options, open_engine
+from retain.engine.core.clock import is_synchronized
 from retain.journal import RealDisk
 from retain.journal.check.verify import segment_files
 
@@ -101,6 +102,7 @@ async def _serve(
     began: float,
 ) -> None:
     """Serve on an open engine until `stop`; `began` is the time of the start on Trio's clock."""
+    undated = "" if engine.state.seq else first_notice(engine.wall(), is_synchronized())
     administration = await Administration.open(engine, config)
     space = Space(engine)
     throttles = login_throttles(config)
@@ -109,14 +111,15 @@ async def _serve(
 
     async def announce(urls: Sequence[str]) -> None:
         administration.listens_at = urls[0]
-        wrong = notice(engine.statistics())
-        notices = [*engine.notices, wrong] if wrong else engine.notices
+        notices = [*engine.notices, *filter(None, (notice(engine.statistics()), undated))]
         try:
             show(app, urls, notices, administration.users.known)
         except Stopped as stopped:
             LOG.warning("the first screen was not shown", extra={"facts": {"error": stopped.message}})
         seconds = trio.current_time() - began
         LOG.info("started", extra={"facts": _facts_of_start(app, urls, seconds)})
+        if undated:
+            LOG.warning("a new data folder has an unconfirmed clock", extra={"facts": {"why": undated}})
         supervisor.notify("READY=1", f"STATUS={readiness(engine.statistics())[1]}")
 
     async with trio.open_nursery() as control:

@@ -15,8 +15,8 @@ from retain.api.cli.words import counted
 from retain.api.config.load import Config
 from retain.api.server.certificate import certificate_end
 from retain.engine.audit.checkpoints import KEY_FILE
-from retain.engine.core.clock import BEHIND, SystemClock
-from retain.engine.core.time import DAY, SECOND
+from retain.engine.core.clock import BEHIND, EARLIEST, SystemClock
+from retain.engine.core.time import DAY, SECOND, iso
 from retain.journal.check.sample import sample
 from retain.journal.disk.probe import Access, access_of, accesses_below, sync_times
 
@@ -136,6 +136,19 @@ def journal_sample(data: str) -> Iterator[CheckResult]:
         yield CheckResult(
             "clock", WARNING, f"the last record is dated {ahead} ahead of the clock", "`retain clock --help`"
         )
+
+
+def time_service(wall: int, synchronized: bool | None) -> Iterator[CheckResult]:
+    """Check that something sets the machine's clock; arguments as those of `admin.clock.first_notice`."""
+    if wall < EARLIEST:
+        text = f"the clock shows {iso(wall)}, a time before this version was written"
+        yield CheckResult("time service", ERROR, text, "set the clock: `timedatectl set-ntp true`")
+    elif synchronized is False:
+        text = f"this machine knows of none; its clock shows {iso(wall)}"
+        advice = "`timedatectl set-ntp true`, unless the host of this container or virtual machine sets it"
+        yield CheckResult("time service", NOTE, text, advice)
+    elif synchronized:
+        yield CheckResult("time service", FINE, "the kernel says that the clock is synchronized")
 
 
 def descriptors(soft: int, where: str) -> CheckResult:

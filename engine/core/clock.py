@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from threading import Lock
 from typing import NamedTuple, Protocol
 
@@ -25,6 +26,11 @@ Time services make smaller corrections all the time.
 """
 SIGHTING_INTERVAL = MINUTE
 """Time between two sightings recorded for the next start."""
+EARLIEST = int(datetime(2026, 11, 1, tzinfo=UTC).timestamp()) * SECOND
+"""A clock that shows an earlier time is wrong: this version was written then."""
+_TIME_ERROR = 5
+_TIMEX_BYTES = 1024
+"""More than the kernel's `struct timex` takes; zeros ask and set nothing."""
 
 
 class Clock(Protocol):
@@ -47,6 +53,20 @@ class SystemClock:
     def monotonic(self) -> int:
         """Return `CLOCK_BOOTTIME` where it exists, else `CLOCK_MONOTONIC`."""
         return time.clock_gettime_ns(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
+
+
+def is_synchronized() -> bool | None:
+    """Return whether the kernel knows of a time service that sets the clock; None if it does not tell.
+
+    See adjtimex(2). In a container or a virtual machine the host may set the clock unknown to this kernel.
+    """
+    import ctypes  # only at a first start, and for the doctor
+
+    adjtimex = getattr(ctypes.CDLL(None), "adjtimex", None)
+    if adjtimex is None:
+        return None
+    answer = adjtimex(ctypes.create_string_buffer(_TIMEX_BYTES))
+    return None if answer < 0 else answer < _TIME_ERROR
 
 
 class Sighting(NamedTuple):

@@ -21,6 +21,7 @@ from retain.api.cli.options import configured
 from retain.api.cli.run import actor, json_option, print_json, print_table
 from retain.api.config.credentials import VARIABLE as CREDENTIALS
 from retain.api.config.load import PREFIX, Config, exposed_secrets
+from retain.engine.core.clock import SystemClock, is_synchronized
 
 
 @click.command(name="doctor")
@@ -70,6 +71,7 @@ def _examined(config_path: Path | None, data: str | None) -> Iterator[CheckResul
         logger.removeHandler(notes)
     yield from _configuration(path, config, notes.texts)
     yield from checkup.certificate(config)
+    yield from checkup.time_service(SystemClock().wall(), is_synchronized())
     folder = Path(config.storage.data).absolute()
     try:
         yield from checkup.folder_access(folder)

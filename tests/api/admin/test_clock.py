@@ -11,10 +11,22 @@ import trio
 import trio.testing
 from click.testing import CliRunner
 
-from retain.api.admin.clock import AHEAD, FUTURE, RIGHT, SET_BACK, ClockActions, notice, watch_clock
+from retain.api.admin.clock import (
+    AHEAD,
+    FUTURE,
+    RIGHT,
+    SET_BACK,
+    UNDATED,
+    ClockActions,
+    first_notice,
+    notice,
+    watch_clock,
+)
 from retain.api.cli.main import DONE, FAILED, WRONG, main
 from retain.engine import Engine, Options, Unavailable, open_engine
 from retain.engine.audit.log import Filter, log
+from retain.engine.core.clock import EARLIEST
+from retain.engine.core.time import SECOND
 from retain.engine.testing import EPOCH, SteppedClock, open_memory_engine
 from retain.journal.testing.memory import MemoryDisk
 from tests.kit.disks import fail_next
@@ -65,6 +77,16 @@ async def test_a_start_says_what_is_wrong_and_by_how_much() -> None:
 
 
 SEE = " See `retain clock --help`."
+
+
+def test_a_first_start_doubts_a_clock_that_nothing_sets_and_one_before_this_version() -> None:
+    right = EARLIEST + DAY * SECOND
+    assert first_notice(right, True) == first_notice(right, None) == ""
+    told = first_notice(right, False)
+    assert told.startswith("The clock shows 2026-11-02T00:00:00Z. This machine knows of no time service")
+    assert told.endswith(UNDATED)
+    assert first_notice(EARLIEST, True) == ""
+    assert "It is wrong: this version of Retain was written after" in first_notice(EARLIEST - 1, True)
 
 
 async def test_records_ahead_of_an_accepted_clock_are_told() -> None:

@@ -15,7 +15,7 @@ from retain.api.cli import checkup
 from retain.api.cli.checkup import ERROR, FINE, NOTE, WARNING
 from retain.api.cli.main import DONE, FAILED, main
 from retain.api.config.load import Config, ServerConfig
-from retain.engine.core.clock import SystemClock
+from retain.engine.core.clock import EARLIEST, SystemClock, is_synchronized
 from retain.engine.core.time import DAY
 from tests.kit.certificates import certified
 from tests.kit.server import Server, running
@@ -140,6 +140,22 @@ def test_what_a_request_through_a_proxy_looks_like(seen: dict[str, Any], level: 
 def test_a_proxy_without_an_external_url_is_warned_of() -> None:
     server = ServerConfig(behind_proxy=True, trusted_proxies=("10.0.0.5",))
     assert [one.level for one in checkup.proxy(Config(server=server), [])] == [NOTE, WARNING]
+
+
+def test_a_clock_that_nothing_sets_is_noted_and_an_impossible_one_is_an_error() -> None:
+    def levels(wall: int, synchronized: bool | None) -> list[str]:
+        return [one.level for one in checkup.time_service(wall, synchronized)]
+
+    assert levels(EARLIEST, True) == [FINE]
+    assert levels(EARLIEST, None) == []
+    assert levels(EARLIEST, False) == [NOTE]
+    assert levels(EARLIEST - 1, True) == [ERROR]
+
+
+def test_the_kernel_is_asked_about_the_clock() -> None:
+    assert is_synchronized() in (True, False, None)
+    for one in checkup.time_service(SystemClock().wall(), is_synchronized()):
+        assert one.level in (FINE, NOTE)
 
 
 @pytest.fixture(scope="module")
