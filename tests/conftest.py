@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.kit import postgres
 from tests.kit.crash import STATES
 from tests.kit.server import Server, running
 
@@ -56,3 +57,22 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """One real server in its default configuration for all tests that only talk to it."""
     with running(tmp_path_factory.mktemp("server")) as instance:
         yield instance
+
+
+@pytest.fixture(scope="session")
+def postgres_servers() -> Iterator[postgres.Postgres]:
+    """Makes PostgreSQL servers; skips where there is none."""
+    with postgres.running() as servers:
+        yield servers
+
+
+@pytest.fixture(scope="session")
+def _postgres_server(postgres_servers: postgres.Postgres) -> postgres.Server:
+    return postgres_servers.server()
+
+
+@pytest.fixture
+def postgres_server(_postgres_server: postgres.Server) -> postgres.Server:
+    """One PostgreSQL server for all tests that do it no harm; no shared log was begun in it."""
+    _postgres_server.sql("DROP SCHEMA IF EXISTS retain CASCADE")
+    return _postgres_server

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 
 import pytest
@@ -11,6 +12,7 @@ from retain.journal import Committed
 from retain.journal.errors import BadTarget, Fenced, TooFarBehind
 from retain.journal.shared.interface import NodeReport, Shared, SharedHead, Term
 from retain.journal.testing.shared import MemoryServer, MemoryShared
+from tests.kit.postgres import Server
 
 IDENTITY = bytes(range(16))
 ANN, BEN = b"a" * 16, b"b" * 16
@@ -25,8 +27,23 @@ class Place:
     passes: Callable[[float], None]
 
 
-@pytest.fixture(params=["memory"])
-def place(request: pytest.FixtureRequest) -> Place:
+@pytest.fixture(params=["memory", "postgres"])
+def place(request: pytest.FixtureRequest) -> Iterator[Place]:
+    if request.param == "postgres":
+        server: Server = request.getfixturevalue("postgres_server")
+        with ExitStack() as stack:
+
+            def connect() -> Shared:
+                from retain.journal.shared.postgres import PostgresShared
+
+                return stack.enter_context(closing(PostgresShared(server.url)))
+
+            yield Place(connect, server.pass_time)
+        return
+    yield in_memory()
+
+
+def in_memory() -> Place:
     now = [1_000_000_000_000]
 
     def passes(seconds: float) -> None:

@@ -1,0 +1,115 @@
+"""A connection to PostgreSQL that waits only so long, and notices what the server warns of."""
+
+from __future__ import annotations
+
+import logging
+from typing import Final, TypeVar
+
+import psycopg
+from psycopg import conninfo, pq
+from psycopg.abc import PQGen
+from psycopg.rows import TupleRow
+
+from retain.journal.errors import BadTarget
+
+Value = TypeVar("Value")
+
+LOG: Final = logging.getLogger("retain.nodes")
+ANSWER_S: Final = 10.0
+"""How long one answer is waited for. A lost one is settled, so that a slow one costs a question more."""
+_INTERVAL_S: Final = 0.1
+"""How often psycopg looks whether the process was interrupted."""
+
+_DEFAULTS: Final = {
+    "application_name": "retain",
+    "connect_timeout": "3",
+    "target_session_attrs": "read-write",
+    "keepalives_idle": "2",
+    "keepalives_interval": "1",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "5000",
+}
+"""Of libpq, where the URL does not say otherwise: a dead server is noticed within seconds."""
+
+_SETTINGS: Final = {
+    "synchronous_commit": "on",
+    "client_min_messages": "warning",
+    "statement_timeout": "0",
+    "lock_timeout": "0",
+    "idle_in_transaction_session_timeout": "30s",
+    "log_parameter_max_length_on_error": "0",
+    "search_path": "pg_catalog",
+    "default_transaction_isolation": "read\\ committed",
+    "enable_sort": "off",
+    "enable_seqscan": "off",
+    "enable_bitmapscan": "off",
+    "enable_material": "off",
+    "jit": "off",
+}
+"""Of the session, whatever the role, the database and the server say. A commit is waited for by the server,
+and a warning that it was not is not hidden; frames are read in the order of their index: what sorts or
+collects them would write them to temporary files."""
+
+
+class PatientConnection(psycopg.Connection[TupleRow]):
+    """A connection whose every answer is waited for `patience` seconds at most.
+
+    Attributes:
+        patience: Seconds.
+        warning: The last warning of the server; None if there was none since it was set to None.
+
+    """
+
+    patience: float = ANSWER_S
+    warning: str | None = None
+
+    def wait(self, gen: PQGen[Value], interval: float = _INTERVAL_S, timeout: float | None = None) -> Value:
+        """Wait for an answer; close the connection when there is none in time."""
+        try:
+            return super().wait(gen, interval, self.patience if timeout is None else timeout)
+        except psycopg.OperationalError:
+            if self.pgconn.transaction_status in (
+                pq.TransactionStatus.ACTIVE,
+                pq.TransactionStatus.UNKNOWN,
+            ):
+                self.close()  # an answer that comes later must not be taken for that of the next statement
+            raise
+
+    def hear(self, notice: psycopg.errors.Diagnostic) -> None:
+        """Remember a warning."""
+        if notice.severity_nonlocalized == "WARNING":
+            self.warning = notice.message_primary or "a warning without words"
+
+
+def complete(url: str) -> str:
+    """Return libpq's connection string for a URL, with what it leaves out.
+
+    Raises:
+        BadTarget: It is no connection string.
+
+    """
+    try:
+        given = {
+            key: str(value) for key, value in conninfo.conninfo_to_dict(url).items() if value is not None
+        }
+    except psycopg.Error as error:
+        raise BadTarget(
+            f"the shared log's address is no PostgreSQL URL ({str(error).strip()}); "
+            "it looks like postgresql://retain@db1,db2/retain"
+        ) from None
+    settings = " ".join(f"-c {name}={value}" for name, value in _SETTINGS.items())
+    options = f"{given.get('options', '')} {settings}".strip()
+    return conninfo.make_conninfo(**{**_DEFAULTS, **given, "options": options, "client_encoding": "utf8"})
+
+
+def connect(address: str, patience: float) -> PatientConnection:
+    """Return a connection to the first server that may be written to.
+
+    Raises:
+        psycopg.Error: None is reached.
+
+    """
+    connection = PatientConnection.connect(address, autocommit=True, prepare_threshold=0)
+    connection.patience = patience
+    connection.add_notice_handler(connection.hear)
+    return connection

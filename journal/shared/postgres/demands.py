@@ -1,0 +1,154 @@
+"""What a PostgreSQL server must be like to carry the shared log."""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+import psycopg
+from psycopg.rows import TupleRow, class_row
+
+from retain.journal.errors import BadTarget
+
+VERSION: Final = 150000
+"""PostgreSQL 15: the first that lets a role other than a superuser start a checkpoint."""
+
+
+class Server(NamedTuple):
+    """What a server says of itself and of the role that asks."""
+
+    version: int
+    fsync: str
+    full_page_writes: str
+    synchronous_commit: str
+    client_min_messages: str
+    standbys: str
+    statements: str
+    slow: int
+    sampled: int
+    transactions: float
+    parameters: int
+    recycles: str
+    checksums: str
+    retained: int
+    slots: int
+    role: str
+    superuser: bool
+    signals: bool
+    switches: bool
+    checkpoints: bool
+
+
+_ASK: Final = """
+    SELECT current_setting('server_version_num')::int AS version,
+        current_setting('fsync') AS fsync,
+        current_setting('full_page_writes') AS full_page_writes,
+        current_setting('synchronous_commit') AS synchronous_commit,
+        current_setting('client_min_messages') AS client_min_messages,
+        current_setting('synchronous_standby_names') AS standbys,
+        current_setting('log_statement') AS statements,
+        (SELECT setting::bigint FROM pg_settings WHERE name = 'log_min_duration_statement') AS slow,
+        (SELECT setting::bigint FROM pg_settings WHERE name = 'log_min_duration_sample') AS sampled,
+        current_setting('log_transaction_sample_rate')::float8 AS transactions,
+        (SELECT setting::bigint FROM pg_settings WHERE name = 'log_parameter_max_length') AS parameters,
+        current_setting('wal_recycle') AS recycles,
+        current_setting('data_checksums') AS checksums,
+        (SELECT setting::bigint FROM pg_settings WHERE name = 'wal_keep_size') AS retained,
+        (SELECT count(*) FROM pg_replication_slots WHERE NOT active) AS slots,
+        current_user::text AS role,
+        (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) AS superuser,
+        pg_has_role(current_user, 'pg_signal_backend', 'MEMBER') AS signals,
+        has_function_privilege('pg_switch_wal()', 'EXECUTE') AS switches,
+        pg_has_role(current_user, 'pg_checkpoint', 'USAGE') AS checkpoints
+"""
+
+
+def ask(connection: psycopg.Connection[TupleRow]) -> Server:
+    """Return what the server says of itself.
+
+    Raises:
+        BadTarget: It is too old to be asked.
+        psycopg.Error: There was no answer.
+
+    """
+    if connection.info.server_version < VERSION:
+        raise BadTarget(
+            f"the shared log's server is PostgreSQL {connection.info.server_version // 10000}; "
+            "it must be 15 or newer: upgrade it"
+        )
+    with connection.cursor(row_factory=class_row(Server)) as cursor:
+        found = cursor.execute(_ASK).fetchone()
+    assert found is not None
+    return found
+
+
+def refuse(server: Server) -> None:
+    """Refuse a server that could lose what it has called committed, or that writes contents to its log.
+
+    Raises:
+        BadTarget: With what to change.
+
+    """
+    for name, value in (("fsync", server.fsync), ("full_page_writes", server.full_page_writes)):
+        if value != "on":
+            raise BadTarget(
+                f"the shared log's server runs with {name} = {value}: a power cut would lose what was "
+                f"committed; set {name} = on in postgresql.conf and restart PostgreSQL"
+            )
+    if server.synchronous_commit != "on" or server.client_min_messages != "warning":
+        raise BadTarget(
+            "the connection to the shared log lost its settings (synchronous_commit is "
+            f"{server.synchronous_commit}): a pooler is in between; connect to PostgreSQL itself"
+        )
+    if server.superuser:
+        raise BadTarget(
+            f"the shared log's role {server.role} is a superuser, who passes over every rule; make one that "
+            "owns its database only: CREATE ROLE retain LOGIN; ALTER DATABASE … OWNER TO retain"
+        )
+    if server.signals:
+        raise BadTarget(
+            f"the shared log's role {server.role} may end other sessions; "
+            f"REVOKE pg_signal_backend FROM {server.role}"
+        )
+    if server.parameters != 0 and _logs_statements(server):
+        raise BadTarget(
+            "the shared log's server writes statements with their parameters to its log, contents included; "
+            f"as a superuser: ALTER ROLE {server.role} SET log_parameter_max_length = 0"
+        )
+
+
+def _logs_statements(server: Server) -> bool:
+    return (
+        server.statements in ("mod", "all")
+        or server.slow >= 0
+        or server.sampled >= 0
+        or server.transactions > 0
+    )
+
+
+def warn(server: Server) -> list[str]:
+    """Return what an operator should know of this server, in sentences."""
+    found = []
+    if not server.standbys:
+        found.append(
+            "The shared log's server has no synchronous standby (synchronous_standby_names is empty): losing "
+            "its disk loses the records that no node has written yet"
+        )
+    if server.checksums != "on":
+        found.append("The shared log's server has no data checksums: enable them with pg_checksums --enable")
+    if not (server.switches and server.checkpoints):
+        found.append(
+            "Erased contents stay in the shared log's WAL until PostgreSQL recycles it by itself; as "
+            f"a superuser: GRANT EXECUTE ON FUNCTION pg_switch_wal() TO {server.role}; "
+            f"GRANT pg_checkpoint TO {server.role}"
+        )
+    if server.recycles == "on":
+        found.append(
+            "The shared log's server reuses old WAL files as they are, erased contents included: set "
+            "wal_recycle = off"
+        )
+    if server.retained > 0 or server.slots > 0:
+        found.append(
+            f"The shared log's server keeps old WAL (wal_keep_size {server.retained} MB, {server.slots} "
+            "unused replication slots): erased contents stay in it for as long"
+        )
+    return found

@@ -1,0 +1,192 @@
+"""The tables of the shared log, all in the schema `retain`.
+
+Frames are partitioned by segment. PostgreSQL overwrites nothing in place and keeps what was deleted, so
+a segment's frames leave as a whole, by DROP TABLE. Values also reach the planner's statistics: columns with
+contents have none, and no partition is ever analysed.
+"""
+
+from __future__ import annotations
+
+from typing import Final, LiteralString
+
+VERSION: Final = 1
+"""Of these tables. A release that changes them counts on, and converts them when the leader starts."""
+
+CREATE: Final[tuple[LiteralString, ...]] = (
+    """
+    CREATE TABLE IF NOT EXISTS retain.head (
+        one      boolean PRIMARY KEY DEFAULT true CHECK (one),
+        version  bigint NOT NULL,
+        identity bytea  NOT NULL,
+        seq      bigint NOT NULL,
+        root     bytea  NOT NULL,
+        segment  bigint NOT NULL,
+        batch    bytea  NOT NULL,
+        epoch    bigint NOT NULL,
+        holder   bytea  NOT NULL,
+        leader   text   NOT NULL,
+        url      text   NOT NULL,
+        until    timestamptz NOT NULL,
+        dropped  bigint NOT NULL
+    ) WITH (fillfactor = 10)
+    """,
+    """
+    CREATE TABLE IF NOT EXISTS retain.frames (
+        segment bigint NOT NULL,
+        place   bigint NOT NULL,
+        last    bigint NOT NULL,
+        stored  timestamptz NOT NULL DEFAULT clock_timestamp(),
+        frame   bytea  NOT NULL
+    ) PARTITION BY LIST (segment)
+    """,
+    "ALTER TABLE retain.frames ALTER COLUMN frame SET STORAGE EXTERNAL",
+    "ALTER TABLE retain.frames ALTER COLUMN frame SET STATISTICS 0",
+    "CREATE INDEX IF NOT EXISTS frames_last ON retain.frames (last)",
+    """
+    CREATE TABLE IF NOT EXISTS retain.node (
+        name    text PRIMARY KEY,
+        url     text NOT NULL,
+        release text NOT NULL,
+        durable bigint NOT NULL,
+        blanked bigint NOT NULL,
+        seen    timestamptz NOT NULL
+    ) WITH (fillfactor = 50)
+    """,
+    """
+    CREATE TABLE IF NOT EXISTS retain.kept (
+        name text PRIMARY KEY,
+        data bytea NOT NULL
+    )
+    """,
+    "ALTER TABLE retain.kept ALTER COLUMN data SET STATISTICS 0",
+)
+"""Each may be repeated. `frames` is altered only here, where it has no partition or the same settings."""
+
+HAS_SCHEMA: Final = "SELECT 1 FROM pg_catalog.pg_namespace WHERE nspname = 'retain'"
+CREATE_SCHEMA: Final = "CREATE SCHEMA retain"
+
+BEGIN_LOG: Final = """
+    INSERT INTO retain.head
+    VALUES (true, %s, %s, %s, %s, %s, %s, 0, %s, '', '', clock_timestamp(), %s)
+    ON CONFLICT DO NOTHING RETURNING seq
+"""
+
+COLUMNS: Final = """
+    identity, seq, root, segment, batch, epoch, holder, leader, url,
+    extract(epoch FROM until - clock_timestamp())::float8, dropped
+"""
+"""What makes a `SharedHead`."""
+
+HEAD: Final[LiteralString] = f"SELECT version, {COLUMNS} FROM retain.head"  # noqa: S608 - constant
+
+TAKE: Final[LiteralString] = f"""
+    UPDATE retain.head SET
+        epoch = epoch + 1, holder = %s, leader = %s, url = %s,
+        until = clock_timestamp() + make_interval(secs => %s)
+    WHERE until <= clock_timestamp() OR leader = %s
+    RETURNING {COLUMNS}
+"""  # noqa: S608 - constant
+
+SETTLE: Final[LiteralString] = f"""
+    UPDATE retain.head SET
+        epoch = epoch + 1, until = clock_timestamp() + make_interval(secs => %s)
+    WHERE holder = %s
+    RETURNING {COLUMNS}
+"""  # noqa: S608 - constant
+
+RENEW: Final = """
+    UPDATE retain.head SET until = clock_timestamp() + make_interval(secs => %s)
+    WHERE epoch = %s AND holder = %s
+"""
+
+APPEND: Final = """
+    WITH moved AS (
+        UPDATE retain.head SET
+            seq = %s, root = %s, segment = %s, batch = %s,
+            until = clock_timestamp() + make_interval(secs => %s)
+        WHERE epoch = %s AND holder = %s AND seq = %s
+        RETURNING 1
+    )
+    INSERT INTO retain.frames (segment, place, last, frame) SELECT %s, %s, %s, %b FROM moved
+"""
+"""One statement: it is sent and answered once, and PostgreSQL does all of it or nothing."""
+
+AFTER_ROWS: Final = 4096
+"""Frames whose lengths are looked at for one answer."""
+
+AFTER: Final = """
+    SELECT h.epoch, h.holder, h.seq, h.dropped, f.segment, f.place, f.last, f.frame
+    FROM retain.head AS h
+    LEFT JOIN LATERAL (
+        SELECT segment, place, last, frame
+        FROM retain.frames
+        WHERE h.epoch = %(epoch)s AND h.holder = %(holder)s AND last > %(seq)s AND last <= (
+            SELECT max(sized.last) FROM (
+                SELECT last,
+                    sum(size) OVER (ORDER BY last) AS total,
+                    row_number() OVER (ORDER BY last) AS nth
+                FROM (
+                    SELECT last, octet_length(frame) AS size
+                    FROM retain.frames
+                    WHERE last > %(seq)s AND last <= %(until)s
+                    ORDER BY last LIMIT %(rows)s
+                ) AS next
+            ) AS sized
+            WHERE sized.total <= %(most)s OR sized.nth = 1
+        )
+    ) AS f ON true
+"""
+"""The term and the frames, in any order, from one snapshot. Lengths are known without reading the frames, and
+nothing sorts the frames, which could write them to temporary files."""
+
+REPORT: Final = """
+    INSERT INTO retain.node VALUES (%s, %s, %s, %s, %s, clock_timestamp())
+    ON CONFLICT (name) DO UPDATE SET url = excluded.url, release = excluded.release,
+        durable = excluded.durable, blanked = excluded.blanked, seen = excluded.seen
+"""
+NODES: Final = """
+    SELECT name, url, release, durable, blanked, extract(epoch FROM clock_timestamp() - seen)::float8
+    FROM retain.node ORDER BY name COLLATE "C"
+"""
+FORGET: Final = "DELETE FROM retain.node WHERE name = %s"
+
+HOLD_TERM: Final = "SELECT segment FROM retain.head WHERE epoch = %s AND holder = %s FOR UPDATE"
+LOOK_AT_TERM: Final = "SELECT segment FROM retain.head WHERE epoch = %s AND holder = %s"
+LEADER: Final = "SELECT epoch, seq, leader FROM retain.head"
+KEEP: Final = """
+    INSERT INTO retain.kept VALUES (%s, %s) ON CONFLICT (name) DO UPDATE SET data = excluded.data
+"""
+KEEP_NO_MORE: Final = "DELETE FROM retain.kept WHERE name = %s"
+KEPT: Final = "SELECT name, data FROM retain.kept"
+
+PARTITIONS: Final = """
+    SELECT substring(c.relname FROM '^frames_(\\d+)$')::bigint
+    FROM pg_catalog.pg_inherits AS i JOIN pg_catalog.pg_class AS c ON c.oid = i.inhrelid
+    WHERE i.inhparent = 'retain.frames'::regclass AND c.relname ~ '^frames_\\d+$'
+    ORDER BY 1
+"""
+SEGMENT_END: Final = """
+    SELECT last, extract(epoch FROM clock_timestamp() - stored)::float8
+    FROM retain.frames WHERE segment = %s ORDER BY last DESC LIMIT 1
+"""
+COPIES: Final = "SELECT count(*) FROM retain.node WHERE durable >= %s"
+DROPPED: Final = "UPDATE retain.head SET dropped = %s"
+
+ONE_CREATOR: Final = "LOCK TABLE retain.frames IN SHARE UPDATE EXCLUSIVE MODE"
+"""One partition is made at a time; frames are read and appended meanwhile."""
+ALONE: Final = "LOCK TABLE retain.frames IN ACCESS EXCLUSIVE MODE"
+"""Before the row of `head`, as an append locks them: the other way round, each could wait for the other."""
+
+
+ADD_PARTITION: Final[tuple[LiteralString, ...]] = (
+    "CREATE TABLE {name} (LIKE retain.frames INCLUDING ALL) WITH "
+    "(autovacuum_enabled = off, toast.autovacuum_enabled = off)",
+    "ALTER TABLE {name} ALTER COLUMN frame SET STATISTICS 0",
+    "ALTER TABLE retain.frames ATTACH PARTITION {name} FOR VALUES IN ({segment})",
+)
+"""Not CREATE TABLE … PARTITION OF, which waits until nobody reads `frames`, and makes others wait."""
+
+
+def partition(segment: int) -> str:
+    """Return the name of a segment's table in the schema `retain`."""
+    return f"frames_{segment:d}"
