@@ -1,13 +1,15 @@
 """Counts the files and functions of Retain that one request passes through, on a real socket and disk.
 
-`python -m tests.kit.walk` prints the numbers for a blob read and a blob write, on the short path and on the
-long one; with `--calls` also every function.
+`python -m tests.kit.walk` prints the numbers for a read and a write of each interface, on the short and
+the long path; with `--calls` also every function.
 """
 
 from __future__ import annotations
 
+import json
 import sys
 import tempfile
+from base64 import b64encode
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -20,17 +22,22 @@ import trio
 import trio.testing
 
 import retain
+from retain.api.areas import areas_interface
 from retain.api.blobs.interface import blobs_interface
 from retain.api.blobs.sas.issue import issue_account_sas
-from retain.api.config.load import Config, ServerConfig
+from retain.api.config.load import Config, ServerConfig, UserConfig
+from retain.api.identity.passwords import hash_password
 from retain.api.server.app import create_app
 from retain.api.server.serve import serve
+from retain.api.settings import settings_interface
 from retain.engine import Engine, open_engine
-from tests.kit.serving import Peer, connected
+from tests.kit.serving import Answer, Peer, connected
 
 ACCOUNT = "tenant"
 KEY = b"a key of the account"
 BODY = b"abc"
+USER, PASSWORD = "ann", "a password of ann"
+LEVEL = "/mobileservices/Storage/v1/runtime/application/app/device/phone-1"
 ROOMS = ("api", "engine", "journal")
 LINES = "\r\n"
 
@@ -95,8 +102,12 @@ def _place_of(code: CodeType) -> tuple[str, str] | None:
 
 @asynccontextmanager
 async def served(folder: Path, *, short: bool) -> AsyncIterator[tuple[Engine, int]]:
-    """Serve the blobs of `folder`; the engine and the port. `short` is `server.fast_http1`."""
-    config = replace(Config(), server=ServerConfig(bind="127.0.0.1:0", fast_http1=short))
+    """Serve the three interfaces over `folder`; the engine and the port. `short` is `server.fast_http1`."""
+    config = replace(
+        Config(),
+        server=ServerConfig(bind="127.0.0.1:0", fast_http1=short),
+        users=(UserConfig(name=USER, password=hash_password(PASSWORD)),),
+    )
     ready, stop = trio.Event(), trio.Event()
     ports: list[int] = []
 
@@ -105,8 +116,12 @@ async def served(folder: Path, *, short: bool) -> AsyncIterator[tuple[Engine, in
         ready.set()
 
     async with open_engine(str(folder)) as engine, trio.open_nursery() as nursery:
-        surface = blobs_interface(engine, config, {ACCOUNT: (KEY,)}.get)
-        app = create_app(engine, config, [surface])
+        interfaces = [
+            areas_interface(engine, config),
+            settings_interface(engine, config),
+            blobs_interface(engine, config, {ACCOUNT: (KEY,)}.get),
+        ]
+        app = create_app(engine, config, interfaces)
 
         async def run() -> None:
             await serve(app, stop=stop, announce=announce)
@@ -134,21 +149,54 @@ def blob_request(engine: Engine, method: str, path: str, body: bytes = b"") -> b
     return LINES.join(head).encode() + body
 
 
-async def asked(peer: Peer, request: bytes, status: int) -> None:
+def area_request(method: str, path: str, body: bytes = b"") -> bytes:
+    """One request of a client of areas, which has no credentials; `body` is a form."""
+    kind = "Content-Type: application/x-www-form-urlencoded"
+    head = [
+        f"{method} /genesys/1/storage/{path} HTTP/1.1",
+        "Host: 127.0.0.1",
+        *([kind, f"Content-Length: {len(body)}"] if body else []),
+        LINES,
+    ]
+    return LINES.join(head).encode() + body
+
+
+def settings_request(method: str, body: bytes = b"") -> bytes:
+    """One request of a user about a level of settings of his or her own; `body` is JSON."""
+    credentials = b64encode(f"{USER}:{PASSWORD}".encode()).decode()
+    head = [
+        f"{method} {LEVEL} HTTP/1.1",
+        "Host: 127.0.0.1",
+        f"Authorization: Basic {credentials}",
+        *(["Content-Type: application/json", f"Content-Length: {len(body)}"] if body else []),
+        LINES,
+    ]
+    return LINES.join(head).encode() + body
+
+
+async def asked(peer: Peer, request: bytes, *statuses: int) -> Answer:
     """Send a request and check the answer's status."""
     await peer.send(request)
     answer = await peer.answer()
-    assert answer.status == status, answer
+    assert answer.status in statuses, answer
+    return answer
 
 
 async def walks(folder: Path, *, short: bool) -> dict[str, Walk]:
-    """Return the walks of a blob read and a blob write that the server has answered twice before."""
+    """Return the walks of a read and a write of each interface that the server has answered twice before."""
     async with served(folder, short=short) as (engine, port), connected(port) as peer:
+        await asked(peer, blob_request(engine, "PUT", "/recordings?restype=container"), 201)
+        await asked(peer, settings_request("POST", b'{"theme":"light"}'), 201)
+        created = await asked(peer, area_request("POST", "3600", b"Key1=Value1"), 200)
+        area = json.loads(created.body)["id"]
         requests = {
+            "area GET": (area_request("GET", f"{area}/Key1"), 200),
+            "area POST": (area_request("POST", "3600", b"Key1=Value1"), 200),
+            "settings GET": (settings_request("GET"), 200),
+            "settings PATCH": (settings_request("PATCH", b'{"theme":"dark"}'), 204),
             "blob GET": (blob_request(engine, "GET", "/recordings/one"), 200),
             "blob PUT": (blob_request(engine, "PUT", "/recordings/one", BODY), 201),
         }
-        await asked(peer, blob_request(engine, "PUT", "/recordings?restype=container"), 201)
         for _ in range(2):
             for request, status in reversed(requests.values()):
                 await asked(peer, request, status)
