@@ -14,8 +14,8 @@ from retain.api.config.load import AreasConfig, Config, ServerConfig
 from retain.api.http.message import Mounted
 from retain.engine import Engine, Options
 from retain.engine.testing import SteppedClock, open_memory_engine
-from retain.journal import PayloadStore
 from retain.journal.testing.memory import MemoryDisk
+from tests.kit.disks import payload_files
 from tests.kit.engines import LightOptions
 from tests.kit.following import access
 from tests.kit.requests import content_of, make_request
@@ -127,11 +127,7 @@ class Client:
 
     def payload_files(self) -> list[str]:
         """Names of all payload files, finished or not."""
-        try:
-            staged = self.disk.names("payloads/staging")
-        except FileNotFoundError:
-            staged = []
-        return [*PayloadStore(self.disk).names(), *staged]
+        return payload_files(self.disk)
 
 
 @asynccontextmanager

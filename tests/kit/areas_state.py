@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 from uuid import UUID
 
 from retain.engine import NotFound, Stamp
@@ -50,46 +51,30 @@ class Harness:
         self._resource += 1
         return self._resource.to_bytes(16, "big")
 
-    def create(
-        self,
-        name: str,
-        values: Mapping[str, NewValue],
-        ttl: int = 60,
-        *,
-        user: str | None = None,
-        policy: AreasPolicy | None = None,
-    ) -> object:
-        return self.do(
-            CreateArea(
-                actor="anonymous",
-                name=name,
-                user=user,
-                resource=self.resource(),
-                values=values,
-                ttl=ttl,
-                policy=policy or AreasPolicy(),
-            )
-        )
+    def create(self, name: str, values: Mapping[str, NewValue], ttl: int = 60, **more: Any) -> object:
+        return self.do(self._write(CreateArea, name, values, ttl, **more))
 
-    def update(
+    def update(self, name: str, values: Mapping[str, NewValue], ttl: int = 60, **more: Any) -> object:
+        return self.do(self._write(UpdateArea, name, values, ttl, **more))
+
+    def _write(
         self,
+        kind: type[CreateArea | UpdateArea],
         name: str,
         values: Mapping[str, NewValue],
-        ttl: int = 60,
+        ttl: int,
         *,
         user: str | None = None,
         policy: AreasPolicy | None = None,
-    ) -> object:
-        return self.do(
-            UpdateArea(
-                actor="anonymous",
-                name=name,
-                user=user,
-                resource=self.resource(),
-                values=values,
-                ttl=ttl,
-                policy=policy or AreasPolicy(),
-            )
+    ) -> CreateArea | UpdateArea:
+        return kind(
+            actor="anonymous",
+            name=name,
+            user=user,
+            resource=self.resource(),
+            values=values,
+            ttl=ttl,
+            policy=policy or AreasPolicy(),
         )
 
     def delete(self, name: str, *, user: str | None = None, custom: bool = False) -> None:

@@ -18,8 +18,8 @@ from retain.api.config.load import BlobsConfig, Config, ServerConfig
 from retain.engine import Engine, Options
 from retain.engine.blobs.container_commands import ConfigureRetention
 from retain.engine.testing import EPOCH, SteppedClock, open_memory_engine
-from retain.journal import PayloadStore
 from retain.journal.testing.memory import MemoryDisk
+from tests.kit.disks import payload_files
 from tests.kit.engines import LightOptions
 from tests.kit.following import access
 from tests.kit.requests import content_of, make_request
@@ -192,11 +192,7 @@ class BlobClient:
 
     def payload_files(self) -> list[str]:
         """Names of all payload files, finished or not."""
-        try:
-            staged = self.disk.names("payloads/staging")
-        except FileNotFoundError:
-            staged = []
-        return [*PayloadStore(self.disk).names(), *staged]
+        return payload_files(self.disk)
 
 
 @asynccontextmanager

@@ -17,7 +17,7 @@ from retain.journal.errors import JournalError, NoSpace
 from retain.journal.format.record import Draft, Part, Record, Verb
 from retain.journal.open import Journal, open_journal
 from retain.journal.options import JournalOptions
-from retain.journal.testing.memory import MemoryDisk
+from retain.journal.testing.memory import DiskOperation, MemoryDisk
 
 SCALE = int(os.environ.get("RETAIN_CRASH_N", "1"))
 STATES = "different crash states"
@@ -236,3 +236,28 @@ class Survivors:
         self.states += 1
         self.met += check_survivor(disk, promises, options=self.options, thorough=thorough, context=context)
         return True
+
+
+def cut_twice(survivors: Survivors, workload: Workload, steps: int, rarely: int) -> None:
+    """Cut the power during a workload, and again at each operation of the recovery; check what is left.
+
+    The first cut comes at about one of `rarely` operations.
+    """
+    disk = MemoryDisk()
+
+    def cut(operation: DiskOperation) -> None:
+        rng = Random(workload.seed << 20 | operation.number)
+        if rng.randrange(rarely):
+            return
+        first = rng.choice((disk.kill(), disk.crash("random", rng)))
+        context = f"seed {workload.seed}, at {operation}"
+
+        def cut_again(second: DiskOperation) -> None:
+            again = f"{context}, and again at {second} of the recovery"
+            survivors.check(first.crash("random", rng), workload.promises, context=again)
+
+        first.before_each = cut_again
+        check_survivor(first, workload.promises, options=workload.options, context=context)
+
+    disk.before_each = cut
+    workload.run(disk, steps)

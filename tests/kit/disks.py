@@ -1,4 +1,4 @@
-"""Memory disks that wait or fail where a test wants it."""
+"""Memory disks that wait or fail where a test wants it, and what is on a disk."""
 
 from __future__ import annotations
 
@@ -7,9 +7,19 @@ import threading
 
 import trio
 
+from retain.journal import Disk, PayloadStore
 from retain.journal.testing.memory import DiskOperation, MemoryDisk
 
 JOURNAL = ".journal"
+
+
+def payload_files(disk: Disk) -> list[str]:
+    """Names of all payload files, finished or not."""
+    try:
+        staged = disk.names("payloads/staging")
+    except FileNotFoundError:
+        staged = []
+    return [*PayloadStore(disk).names(), *staged]
 
 
 class Halt:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from itertools import count
 
 import msgpack
@@ -11,6 +11,7 @@ from retain.journal import Draft, Journal, JournalOptions, Position, Record, Ver
 from retain.journal.disk.interface import Disk
 from retain.journal.format.envelope import ANCHOR_MAGIC, wrap
 from retain.journal.format.merkle import EMPTY_ROOT
+from retain.journal.testing.memory import MemoryDisk
 
 SMALL = JournalOptions(segment_bytes=4096, reserve_bytes=16384, step_bytes=8192, ballast_bytes=0)
 """Segments of a few batches, and no ballast."""
@@ -69,3 +70,19 @@ def fill(journal: Journal, batches: int, records: int = 2, size: int = 100) -> N
             ),
             time=T0 + first,
         )
+
+
+def damaged(files: Mapping[str, bytes], name: str, change: Callable[[bytearray], object]) -> MemoryDisk:
+    """Return a disk with these files, of which `change` has damaged one."""
+    raw = bytearray(files[name])
+    change(raw)
+    return MemoryDisk({**files, name: bytes(raw)})
+
+
+def flip(place: int) -> Callable[[bytearray], None]:
+    """Return a change of one bit of the byte at `place`."""
+
+    def change(raw: bytearray) -> None:
+        raw[place] ^= 1
+
+    return change

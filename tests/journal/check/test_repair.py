@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from random import Random
 
 import pytest
@@ -15,6 +14,7 @@ from retain.journal.format.record import Draft, Part
 from retain.journal.segments.files import ANCHOR_FILE
 from retain.journal.testing.memory import DiskOperation, MemoryDisk
 from tests.kit.crash import Parts, opened
+from tests.kit.journals import damaged, flip
 
 
 def built() -> dict[str, bytes]:
@@ -42,19 +42,6 @@ def sound() -> dict[int, Parts]:
 def frames(name: str) -> list[int]:
     raw = FILES[name]
     return [place for place in range(0, len(raw), SECTOR) if raw[place : place + 4] == b"RETF"]
-
-
-def changed(name: str, change: Callable[[bytearray], object]) -> MemoryDisk:
-    raw = bytearray(FILES[name])
-    change(raw)
-    return MemoryDisk({**FILES, name: bytes(raw)})
-
-
-def flip(place: int) -> Callable[[bytearray], None]:
-    def change(raw: bytearray) -> None:
-        raw[place] ^= 1
-
-    return change
 
 
 def repaired(disk: MemoryDisk) -> tuple[RepairReport, dict[int, Parts]]:
@@ -99,7 +86,7 @@ def test_what_a_crash_left_needs_no_repair() -> None:
 
 def test_a_damaged_head_costs_everything_from_there_on_and_keeps_the_bytes() -> None:
     place = frames(SECOND)[1]
-    disk = changed(SECOND, flip(place + 40))
+    disk = damaged(FILES, SECOND, flip(place + 40))
     report, found = repaired(disk)
     loss = report.losses[0]
     assert (loss.file, loss.offset) == (SECOND, place)
@@ -113,7 +100,7 @@ def test_a_damaged_head_costs_everything_from_there_on_and_keeps_the_bytes() -> 
 
 
 def test_erased_parts_stay_erased_when_their_erase_record_is_cut_off() -> None:
-    disk = changed(SECOND, flip(20))
+    disk = damaged(FILES, SECOND, flip(20))
     report, found = repaired(disk)
     assert [loss.file for loss in report.losses if loss.length] == [SECOND]
     assert {loss.first for loss in report.losses if not loss.length} == {1, 2}
@@ -123,7 +110,7 @@ def test_erased_parts_stay_erased_when_their_erase_record_is_cut_off() -> None:
 
 def test_a_damaged_part_costs_that_part_only() -> None:
     place = frames(FIRST)[1] + 1000
-    report, found = repaired(changed(FIRST, flip(place)))
+    report, found = repaired(damaged(FILES, FIRST, flip(place)))
     (loss,) = report.losses
     expected = sound()
     different = [seq for seq in expected if found[seq] != expected[seq]]
@@ -135,7 +122,7 @@ def test_a_damaged_part_costs_that_part_only() -> None:
 def test_a_damaged_erase_record_is_cut_off() -> None:
     assert frames(SECOND)
     for place in frames(SECOND):
-        disk = changed(SECOND, flip(place + 32 + 400))
+        disk = damaged(FILES, SECOND, flip(place + 32 + 400))
         with pytest.raises(JournalError):
             opened(disk)
         report = repair(disk, accept_loss=True)
@@ -145,14 +132,14 @@ def test_a_damaged_erase_record_is_cut_off() -> None:
 
 def test_a_journal_cut_at_a_border_goes_on_from_there() -> None:
     place = frames(THIRD)[-1]
-    report, found = repaired(changed(THIRD, lambda raw: raw.__delitem__(slice(place, None))))
+    report, found = repaired(damaged(FILES, THIRD, lambda raw: raw.__delitem__(slice(place, None))))
     (loss,) = report.losses
     assert (loss.file, loss.first, loss.last) == (ANCHOR_FILE, report.seq + 1, report.seq + 1)
     assert found.keys() == {seq for seq in sound() if seq <= report.seq}
 
 
 def test_a_damaged_anchor_is_written_again() -> None:
-    report, found = repaired(changed(ANCHOR_FILE, flip(20)))
+    report, found = repaired(damaged(FILES, ANCHOR_FILE, flip(20)))
     (loss,) = report.losses
     assert loss.file == ANCHOR_FILE
     assert "is unknown" in loss.text
@@ -178,7 +165,7 @@ def test_a_missing_segment_costs_the_ones_behind_it() -> None:
 
 @pytest.mark.parametrize("anchored", [False, True])
 def test_a_journal_without_its_first_opener_is_lost_and_set_aside(anchored: bool) -> None:
-    disk = changed(FIRST, flip(3))
+    disk = damaged(FILES, FIRST, flip(3))
     if not anchored:
         disk.unlink(ANCHOR_FILE)
     with pytest.raises(JournalError):
@@ -197,11 +184,11 @@ def test_whatever_is_refused_can_be_repaired_and_loses_nothing_before_the_damage
     expected = sound()
     refused = 0
     for place in range(0, len(FILES[name]), 37):
-        disk = changed(name, flip(place))
+        disk = damaged(FILES, name, flip(place))
         try:
             opened(disk)[0].close()
         except JournalError:
-            disk = changed(name, flip(place))
+            disk = damaged(FILES, name, flip(place))
             report = repair(disk, accept_loss=True)
             store, _ = opened(disk)
             store.close()
@@ -215,9 +202,9 @@ def test_whatever_is_refused_can_be_repaired_and_loses_nothing_before_the_damage
 
 def test_a_repair_cut_short_by_a_crash_can_be_repeated() -> None:
     place = frames(SECOND)[1]
-    whole = changed(SECOND, flip(place + 40))
+    whole = damaged(FILES, SECOND, flip(place + 40))
     expected = repair(whole, accept_loss=True, entropy=Random(1).randbytes)
-    disk = changed(SECOND, flip(place + 40))
+    disk = damaged(FILES, SECOND, flip(place + 40))
 
     def cut(operation: DiskOperation) -> None:
         for seed in range(3):

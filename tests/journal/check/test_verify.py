@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
 from dataclasses import replace
 from random import Random
 
@@ -22,7 +21,7 @@ from retain.journal.proofs.prover import Prover
 from retain.journal.segments.files import ANCHOR_FILE
 from retain.journal.testing.memory import DiskOperation, MemoryDisk
 from tests.kit.crash import SMALL, Workload, opened
-from tests.kit.journals import FIRST_ANCHOR
+from tests.kit.journals import FIRST_ANCHOR, damaged, flip
 
 
 def built(*, segments: int = 3, erase: bool = True) -> dict[str, bytes]:
@@ -43,19 +42,6 @@ def built(*, segments: int = 3, erase: bool = True) -> dict[str, bytes]:
 
 FILES = built()
 FIRST, SECOND, THIRD = sorted(name for name in FILES if name.endswith(".journal"))
-
-
-def changed(name: str, change: Callable[[bytearray], object]) -> MemoryDisk:
-    raw = bytearray(FILES[name])
-    change(raw)
-    return MemoryDisk({**FILES, name: bytes(raw)})
-
-
-def flip(place: int) -> Callable[[bytearray], None]:
-    def change(raw: bytearray) -> None:
-        raw[place] ^= 1
-
-    return change
 
 
 def frames(name: str) -> list[int]:
@@ -126,7 +112,7 @@ def test_every_damage_is_found_not_only_the_first() -> None:
 
 
 def test_after_damage_in_the_last_segment_the_root_is_unknown() -> None:
-    report = verify(changed(THIRD, flip(frames(THIRD)[0] + 40)))
+    report = verify(damaged(FILES, THIRD, flip(frames(THIRD)[0] + 40)))
     assert report.root == b""
     assert kinds(report)[:2] == [FindingKind.FRAME, FindingKind.FRAME]
 
@@ -134,7 +120,7 @@ def test_after_damage_in_the_last_segment_the_root_is_unknown() -> None:
 @pytest.mark.parametrize("name", [FIRST, SECOND, THIRD, ANCHOR_FILE])
 def test_verify_finds_whatever_opening_refuses(name: str) -> None:
     for place in range(0, len(FILES[name]), 13):
-        disk = changed(name, flip(place))
+        disk = damaged(FILES, name, flip(place))
         report = verify(disk)
         try:
             opened(disk)[0].close()
@@ -147,7 +133,7 @@ def test_verify_finds_whatever_opening_refuses(name: str) -> None:
 def test_bytes_in_an_erased_part_are_found() -> None:
     raw = FILES[FIRST]
     hole = raw.index(bytes(640), frames(FIRST)[0])
-    (finding,) = verify(changed(FIRST, flip(hole + 300))).findings
+    (finding,) = verify(damaged(FILES, FIRST, flip(hole + 300))).findings
     assert (finding.kind, finding.file) == (FindingKind.ERASURE, FIRST)
 
 
@@ -210,16 +196,16 @@ def test_a_segment_of_another_journal_is_found() -> None:
 
 
 def test_a_damaged_opener_does_not_hide_the_frames_behind_it() -> None:
-    report = verify(changed(SECOND, flip(20)))
+    report = verify(damaged(FILES, SECOND, flip(20)))
     assert kinds(report) == [FindingKind.SEGMENT]
     assert report.records == verify(MemoryDisk(FILES)).records
-    last = verify(changed(THIRD, flip(20)))
+    last = verify(damaged(FILES, THIRD, flip(20)))
     assert last.records == report.records
     assert last.root == b""
 
 
 def test_a_damaged_first_opener_leaves_nothing_to_read_in_its_segment() -> None:
-    report = verify(changed(FIRST, flip(20)))
+    report = verify(damaged(FILES, FIRST, flip(20)))
     assert not report.sound
     assert report.seq == verify(MemoryDisk(FILES)).seq
 
@@ -234,7 +220,7 @@ def test_a_later_format_is_told_as_such() -> None:
 
 
 def test_a_journal_that_ends_before_its_anchor_is_found() -> None:
-    disk = changed(THIRD, lambda raw: raw.__delitem__(slice(frames(THIRD)[-1], None)))
+    disk = damaged(FILES, THIRD, lambda raw: raw.__delitem__(slice(frames(THIRD)[-1], None)))
     (finding,) = verify(disk).findings
     assert (finding.kind, finding.seq) == (FindingKind.ANCHOR, verify(MemoryDisk(FILES)).seq)
 
@@ -403,7 +389,7 @@ def test_a_journal_that_ends_before_a_checkpoint_is_found() -> None:
 
 def test_damage_before_a_checkpoint_leaves_it_open() -> None:
     size, root = list(checkpoints().items())[-1]
-    disk = changed(THIRD, lambda raw: raw.__setitem__(frames(THIRD)[0] + 40, raw[frames(THIRD)[0] + 40] ^ 1))
+    disk = damaged(FILES, THIRD, flip(frames(THIRD)[0] + 40))
     found = verify(disk, since=Checkpoint("log", size, root)).findings
     assert FindingKind.CHECKPOINT in [one.kind for one in found]
     assert any("damage hides" in one.text for one in found)

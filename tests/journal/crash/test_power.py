@@ -13,7 +13,7 @@ import pytest
 
 from retain.journal.options import JournalOptions
 from retain.journal.testing.memory import DiskOperation, MemoryDisk
-from tests.kit.crash import SCALE, SMALL, STATES, Survivors, Workload, check_survivor
+from tests.kit.crash import SCALE, SMALL, STATES, Survivors, Workload, cut_twice
 
 STEPS = 22
 SEEDS = 12
@@ -77,24 +77,7 @@ def cut_everywhere(survivors: Survivors, seed: int, steps: int) -> int:
 
 @pytest.mark.parametrize("seed", range(1000, 1000 + 8 * SCALE))
 def test_every_promise_survives_a_second_power_cut_during_recovery(seed: int, record_property: Tell) -> None:
-    workload = Workload(seed)
-    disk = MemoryDisk()
     survivors = Survivors()
-
-    def cut(operation: DiskOperation) -> None:
-        rng = Random(seed << 20 | operation.number)
-        if rng.randrange(6):
-            return
-        first = rng.choice((disk.kill(), disk.crash("random", rng)))
-
-        def cut_again(second: DiskOperation) -> None:
-            context = f"seed {seed}, at {operation}, and again at {second} of the recovery"
-            survivors.check(first.crash("random", rng), workload.promises, context=context)
-
-        first.before_each = cut_again
-        check_survivor(first, workload.promises, context=f"seed {seed}, at {operation}")
-
-    disk.before_each = cut
-    workload.run(disk, STEPS)
+    cut_twice(survivors, Workload(seed), STEPS, rarely=6)
     record_property(STATES, survivors.states)
     assert survivors.states > 30

@@ -10,7 +10,7 @@ import pytest
 from retain.journal import verify
 from retain.journal.segments.files import find_segments
 from retain.journal.testing.memory import DiskOperation, MemoryDisk
-from tests.kit.crash import SCALE, STATES, Survivors, check_survivor
+from tests.kit.crash import SCALE, STATES, Survivors, cut_twice
 from tests.kit.rewritten import RewritingWorkload, assert_wiped
 
 STEPS = 30
@@ -56,24 +56,7 @@ def test_every_promise_survives_a_second_power_cut_during_recovery(
     seed: int, record_property: Callable[[str, object], None]
 ) -> None:
     workload = RewritingWorkload(seed)
-    disk = MemoryDisk()
     survivors = Survivors(workload.options)
-
-    def cut(operation: DiskOperation) -> None:
-        rng = Random(seed << 20 | operation.number)
-        if rng.randrange(5):
-            return
-        first = rng.choice((disk.kill(), disk.crash("random", rng)))
-
-        def cut_again(second: DiskOperation) -> None:
-            context = f"seed {seed}, at {operation}, and again at {second} of the recovery"
-            survivors.check(first.crash("random", rng), workload.promises, context=context)
-
-        first.before_each = cut_again
-        context = f"seed {seed}, at {operation}"
-        check_survivor(first, workload.promises, options=workload.options, context=context)
-
-    disk.before_each = cut
-    workload.run(disk, STEPS)
+    cut_twice(survivors, workload, STEPS, rarely=5)
     record_property(STATES, survivors.states)
     assert survivors.states > 30
