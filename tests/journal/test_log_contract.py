@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import replace
 
 import pytest
@@ -23,11 +24,13 @@ from retain.journal import (
 from retain.journal.disk.interface import Disk
 from retain.journal.format.frame import Chain
 from retain.journal.segments.files import pack_opener
+from retain.journal.shared.interface import Shared
 from retain.journal.shared.leadership import take_leadership
 from retain.journal.testing.log import MemoryLog
 from retain.journal.testing.memory import MemoryDisk
 from retain.journal.testing.shared import MemoryServer, MemoryShared
 from tests.kit.journals import SMALL, T0, counting_entropy, draft, opened
+from tests.kit.postgres import Server
 
 IDENTITY = bytes(range(16))
 OTHER = bytes(range(1, 17))
@@ -57,6 +60,34 @@ def in_files(identity: bytes = IDENTITY, disk: Disk | None = None) -> Log:
 
 def in_shared(identity: bytes = IDENTITY) -> Log:
     """Return a journal over files that leads a shared log in memory: each frame is committed there first."""
+    return leading(MemoryShared(MemoryServer(lambda: 1)), identity)
+
+
+def in_postgres(identity: bytes = IDENTITY) -> Log:
+    """Return a journal over files that leads a shared log in PostgreSQL."""
+    return leading(DATABASE[-1], identity)
+
+
+DATABASE: list[Shared] = []
+"""A connection, while a test needs one."""
+
+
+@pytest.fixture(autouse=True)
+def _database(request: pytest.FixtureRequest) -> Iterator[None]:
+    callspec = getattr(request.node, "callspec", None)
+    if callspec is None or in_postgres not in callspec.params.values():
+        yield
+        return
+    server: Server = request.getfixturevalue("postgres_server")
+    from retain.journal.shared.postgres import PostgresShared
+
+    with closing(PostgresShared(server.url)) as shared:
+        DATABASE.append(shared)
+        yield
+        DATABASE.clear()
+
+
+def leading(shared: Shared, identity: bytes) -> Log:
     draws, rest, now = iter([identity]), counting_entropy(), [1]
     journal = open_journal(
         MemoryDisk(),
@@ -64,7 +95,7 @@ def in_shared(identity: bytes = IDENTITY) -> Log:
         options=replace(SMALL, shared=True),
         entropy=lambda size: next(draws, None) or rest(size),
     )
-    shared, head = MemoryShared(MemoryServer(lambda: now[0])), journal.head
+    head = journal.head
     shared.create(identity, head.seq, head.root, head.segment)
     leadership = take_leadership(
         shared,
@@ -82,7 +113,7 @@ def in_shared(identity: bytes = IDENTITY) -> Log:
 
 
 Make = Callable[..., Log]
-KINDS = pytest.mark.parametrize("make", [in_files, in_memory, in_shared])
+KINDS = pytest.mark.parametrize("make", [in_files, in_memory, in_shared, in_postgres])
 PAIRS = pytest.mark.parametrize(
     ("leader", "follower"),
     [
@@ -91,6 +122,7 @@ PAIRS = pytest.mark.parametrize(
         (in_memory, in_files),
         (in_memory, in_memory),
         (in_shared, in_files),
+        (in_postgres, in_files),
     ],
 )
 

@@ -13,7 +13,7 @@ import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -120,15 +120,10 @@ class Server:
 
     def kill(self) -> None:
         """End all its processes as a power cut would."""
+        self.pause()  # none of them sees another one's end
+        self._signal(signal.SIGKILL)
         process, self._process = self._process, None
         assert process is not None
-        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-        process.kill()
-        for child in children:
-            try:
-                os.kill(int(child), signal.SIGKILL)
-            except ProcessLookupError:
-                continue
         process.wait()
         (self.data / "postmaster.pid").unlink(missing_ok=True)
 
@@ -158,8 +153,8 @@ class Server:
         """Open a session of the superuser."""
         import psycopg
 
-        with psycopg.connect(
-            host=str(self.folder), user="postgres", dbname=database, autocommit=True
+        with closing(
+            psycopg.connect(host=str(self.folder), user="postgres", dbname=database, autocommit=True)
         ) as session:
             yield session
 
@@ -173,6 +168,11 @@ class Server:
                 if self.sql(f"SELECT current_setting('{name}')") == [(value,)]:
                     break
                 _pause()
+
+    def set_stopped(self, **settings: str) -> None:
+        """Change settings while it does not run."""
+        with (self.data / "postgresql.auto.conf").open("a") as file:
+            file.writelines(f"{name} = '{value}'\n" for name, value in settings.items())
 
     def pass_time(self, seconds: float) -> None:
         """Let the shared log's time pass: what it has noted happened so much earlier."""

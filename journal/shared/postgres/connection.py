@@ -92,10 +92,10 @@ def complete(url: str) -> str:
         given = {
             key: str(value) for key, value in conninfo.conninfo_to_dict(url).items() if value is not None
         }
-    except psycopg.Error as error:
+    except psycopg.Error:  # its words would show parts of the URL, the password perhaps
         raise BadTarget(
-            f"the shared log's address is no PostgreSQL URL ({str(error).strip()}); "
-            "it looks like postgresql://retain@db1,db2/retain"
+            "the shared log's address is no PostgreSQL URL: postgresql://retain@db1,db2/retain, say; special "
+            "characters of a password are percent-encoded"
         ) from None
     settings = " ".join(f"-c {name}={value}" for name, value in _SETTINGS.items())
     options = f"{given.get('options', '')} {settings}".strip()

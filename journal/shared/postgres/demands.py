@@ -16,7 +16,6 @@ VERSION: Final = 150000
 class Server(NamedTuple):
     """What a server says of itself and of the role that asks."""
 
-    version: int
     fsync: str
     full_page_writes: str
     synchronous_commit: str
@@ -39,8 +38,7 @@ class Server(NamedTuple):
 
 
 _ASK: Final = """
-    SELECT current_setting('server_version_num')::int AS version,
-        current_setting('fsync') AS fsync,
+    SELECT current_setting('fsync') AS fsync,
         current_setting('full_page_writes') AS full_page_writes,
         current_setting('synchronous_commit') AS synchronous_commit,
         current_setting('client_min_messages') AS client_min_messages,
@@ -70,15 +68,24 @@ def ask(connection: psycopg.Connection[TupleRow]) -> Server:
         psycopg.Error: There was no answer.
 
     """
-    if connection.info.server_version < VERSION:
-        raise BadTarget(
-            f"the shared log's server is PostgreSQL {connection.info.server_version // 10000}; "
-            "it must be 15 or newer: upgrade it"
-        )
+    refuse_version(connection.info.server_version)
     with connection.cursor(row_factory=class_row(Server)) as cursor:
         found = cursor.execute(_ASK).fetchone()
     assert found is not None
     return found
+
+
+def refuse_version(number: int) -> None:
+    """Refuse a server that is too old; `number` is its `server_version_num`.
+
+    Raises:
+        BadTarget: It is.
+
+    """
+    if number < VERSION:
+        raise BadTarget(
+            f"the shared log's server is PostgreSQL {number // 10000}; it must be 15 or newer: upgrade it"
+        )
 
 
 def refuse(server: Server) -> None:

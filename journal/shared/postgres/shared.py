@@ -56,10 +56,11 @@ class PostgresShared:
         """Begin the log; make its tables."""
         with self._asking("create") as connection, connection.transaction():
             connection.execute("SELECT pg_advisory_xact_lock(%s)", (Int8(_CREATING),))
-            if connection.execute(tables.HAS_SCHEMA).fetchone() is None:
-                connection.execute(tables.CREATE_SCHEMA)
-            for statement in tables.CREATE:
-                connection.execute(statement)
+            if connection.execute(tables.HAS_TABLES).fetchone() == (False,):
+                if connection.execute(tables.HAS_SCHEMA).fetchone() is None:
+                    connection.execute(tables.CREATE_SCHEMA)
+                for statement in tables.CREATE:
+                    connection.execute(statement)
             values = (tables.VERSION, identity, seq, root, segment, _NOTHING, _NOTHING, seq)
             begun = connection.execute(tables.BEGIN_LOG, _wide(values)).fetchone()
             head = self._read_head(connection)
@@ -80,6 +81,8 @@ class PostgresShared:
         """Begin a new term, if no other node has a lease."""
         with self._asking("take") as connection:
             row = connection.execute(tables.TAKE, (holder, name, url, lease, name)).fetchone()
+            if row is None:
+                connection.execute(tables.COUNT_ANEW, (lease,))
         return None if row is None else _head(row)
 
     def append(
@@ -108,7 +111,11 @@ class PostgresShared:
     def renew(self, term: Term, lease: float) -> None:
         """Hold the log for another lease."""
         with self._asking("renew") as connection:
-            if connection.execute(tables.RENEW, _wide((lease, *term))).rowcount == 0:
+            if lease > 0:
+                cursor = connection.execute(tables.RENEW, _wide((lease, *term)))
+            else:
+                cursor = connection.execute(tables.GIVE_BACK, _wide(term))
+            if cursor.rowcount == 0:
                 raise self._fenced(connection, term)
 
     def after(self, seq: int, until: int, term: Term, most: int = FETCH_BYTES) -> list[Committed]:

@@ -14,7 +14,7 @@ VERSION: Final = 1
 
 CREATE: Final[tuple[LiteralString, ...]] = (
     """
-    CREATE TABLE IF NOT EXISTS retain.head (
+    CREATE TABLE retain.head (
         one      boolean PRIMARY KEY DEFAULT true CHECK (one),
         version  bigint NOT NULL,
         identity bytea  NOT NULL,
@@ -27,11 +27,12 @@ CREATE: Final[tuple[LiteralString, ...]] = (
         leader   text   NOT NULL,
         url      text   NOT NULL,
         until    timestamptz NOT NULL,
+        clock    timestamptz NOT NULL,
         dropped  bigint NOT NULL
     ) WITH (fillfactor = 10)
     """,
     """
-    CREATE TABLE IF NOT EXISTS retain.frames (
+    CREATE TABLE retain.frames (
         segment bigint NOT NULL,
         place   bigint NOT NULL,
         last    bigint NOT NULL,
@@ -41,9 +42,9 @@ CREATE: Final[tuple[LiteralString, ...]] = (
     """,
     "ALTER TABLE retain.frames ALTER COLUMN frame SET STORAGE EXTERNAL",
     "ALTER TABLE retain.frames ALTER COLUMN frame SET STATISTICS 0",
-    "CREATE INDEX IF NOT EXISTS frames_last ON retain.frames (last)",
+    "CREATE INDEX frames_last ON retain.frames (last)",
     """
-    CREATE TABLE IF NOT EXISTS retain.node (
+    CREATE TABLE retain.node (
         name    text PRIMARY KEY,
         url     text NOT NULL,
         release text NOT NULL,
@@ -53,21 +54,22 @@ CREATE: Final[tuple[LiteralString, ...]] = (
     ) WITH (fillfactor = 50)
     """,
     """
-    CREATE TABLE IF NOT EXISTS retain.kept (
+    CREATE TABLE retain.kept (
         name text PRIMARY KEY,
         data bytea NOT NULL
     )
     """,
     "ALTER TABLE retain.kept ALTER COLUMN data SET STATISTICS 0",
 )
-"""Each may be repeated. `frames` is altered only here, where it has no partition or the same settings."""
+"""`head.until` is by the clock of the server that started at `head.clock`."""
 
+HAS_TABLES: Final = "SELECT to_regclass('retain.head') IS NOT NULL"
 HAS_SCHEMA: Final = "SELECT 1 FROM pg_catalog.pg_namespace WHERE nspname = 'retain'"
 CREATE_SCHEMA: Final = "CREATE SCHEMA retain"
 
 BEGIN_LOG: Final = """
     INSERT INTO retain.head
-    VALUES (true, %s, %s, %s, %s, %s, %s, 0, %s, '', '', clock_timestamp(), %s)
+    VALUES (true, %s, %s, %s, %s, %s, %s, 0, %s, '', '', 'epoch', pg_postmaster_start_time(), %s)
     ON CONFLICT DO NOTHING RETURNING seq
 """
 
@@ -82,28 +84,41 @@ HEAD: Final[LiteralString] = f"SELECT version, {COLUMNS} FROM retain.head"  # no
 TAKE: Final[LiteralString] = f"""
     UPDATE retain.head SET
         epoch = epoch + 1, holder = %s, leader = %s, url = %s,
-        until = clock_timestamp() + make_interval(secs => %s)
-    WHERE until <= clock_timestamp() OR leader = %s
+        until = clock_timestamp() + make_interval(secs => %s), clock = pg_postmaster_start_time()
+    WHERE leader = %s OR until <= 'epoch'
+        OR (until <= clock_timestamp() AND clock = pg_postmaster_start_time())
     RETURNING {COLUMNS}
 """  # noqa: S608 - constant
 
+COUNT_ANEW: Final = """
+    UPDATE retain.head SET
+        until = clock_timestamp() + make_interval(secs => %s), clock = pg_postmaster_start_time()
+    WHERE clock <> pg_postmaster_start_time()
+"""
+"""A lease that another server began to count: its clock may have been behind this one's, so that the lease
+would seem to have ended here while its holder still counts on it. It is counted once more, from now on."""
+
 SETTLE: Final[LiteralString] = f"""
     UPDATE retain.head SET
-        epoch = epoch + 1, until = clock_timestamp() + make_interval(secs => %s)
+        epoch = epoch + 1,
+        until = clock_timestamp() + make_interval(secs => %s), clock = pg_postmaster_start_time()
     WHERE holder = %s
     RETURNING {COLUMNS}
 """  # noqa: S608 - constant
 
 RENEW: Final = """
-    UPDATE retain.head SET until = clock_timestamp() + make_interval(secs => %s)
+    UPDATE retain.head SET
+        until = clock_timestamp() + make_interval(secs => %s), clock = pg_postmaster_start_time()
     WHERE epoch = %s AND holder = %s
 """
+GIVE_BACK: Final = "UPDATE retain.head SET until = 'epoch' WHERE epoch = %s AND holder = %s"
+"""Nobody has the lease, whatever a clock says."""
 
 APPEND: Final = """
     WITH moved AS (
         UPDATE retain.head SET
             seq = %s, root = %s, segment = %s, batch = %s,
-            until = clock_timestamp() + make_interval(secs => %s)
+            until = clock_timestamp() + make_interval(secs => %s), clock = pg_postmaster_start_time()
         WHERE epoch = %s AND holder = %s AND seq = %s
         RETURNING 1
     )
