@@ -21,6 +21,7 @@ from retain.engine.core.errors import EngineError, StorageFailed, Unavailable
 from retain.engine.core.shortages import DISK, Shortages
 from retain.engine.core.time import SECOND
 from retain.engine.erasure.eraser import Eraser
+from retain.engine.erasure.orphans import Orphans
 from retain.engine.erasure.reaper import Reaper, expiry_lag
 from retain.engine.erasure.steps import ErasureSteps
 from retain.engine.history.slice import RecordChange, RecordClock
@@ -80,6 +81,7 @@ class Engine:
         interval = options.anchor_interval_s
         self._writer = Writer(log, state, self._horizon, self._sightings, interval, room, self.shortages)
         self._reaper = Reaper(self._writer, state, self._payloads, self._horizon, options)
+        self._orphans = Orphans(self._writer, state, self._payloads, self._limits)
         self._snapshots = Snapshots(self._writer, state, log, disk, covered)
         self._erasing = ErasureSteps(self._writer, state, log, self._horizon)
         self._eraser = Eraser(
@@ -104,6 +106,11 @@ class Engine:
         self._writer.publish(durable)
         self._horizon.publish(skew)
         self._erasing.settle = settle
+
+    @property
+    def run(self) -> bytes:
+        """Return what the names of the payload files of this run end with: see `journal.PayloadStore`."""
+        return self._payloads.run
 
     @property
     def durable(self) -> int:
@@ -221,25 +228,16 @@ class Engine:
             durability_lag_ns=round(self._writer.lag * SECOND),
         )
 
-    def sweep_orphans(self) -> list[str]:
-        """Remove the remains of a crash: payload files that no event refers to, half a snapshot. Blocking.
+    async def sweep_orphans(self) -> list[str]:
+        """Remove payload files that a crash left, without waiting for the search after the start.
 
-        Called once, before the engine runs. It also removes the files that events released in all of history.
-        Missing files that events refer to become a notice. Return the names of the removed files.
+        Missing files that events refer to are logged and counted. Return the names of the removed files.
+
+        Raises:
+            StorageFailed: Writing has ended until a restart.
+            OSError: The disk cannot be read.
         """
-        self.state.shared.take_released()
-        self._snapshots.sweep()
-        swept = self._payloads.sweep(self.state.shared.payloads)
-        self._limits.lost.update(swept.missing)
-        if swept.missing:
-            count, first = len(swept.missing), ", ".join(swept.missing[:3])
-            lost = (
-                f"payload files are missing ({count}: {first}…): their content is reported as not found; "
-                "`retain audit verify` lists them, a backup may contain them"
-            )
-            self.notices = (*self.notices, lost)
-            _LOG.error("payload files missing", extra={"facts": {"count": count, "first": first}})
-        return swept.removed
+        return await self._orphans.sweep()
 
     async def erase(self, targets: Sequence[tuple[int, journal.Part]], cause: int) -> None:
         """Erase parts of records physically: event, zeros in place, closing event (FORMAT.md, section 6).
@@ -419,6 +417,7 @@ class Engine:
         background.start_soon(self._reaper.run)
         background.start_soon(self._eraser.run)
         background.start_soon(self._housekeeping)
+        background.start_soon(self._orphans.run, self.options.sweep_interval_s)
 
     async def _leave(self) -> None:
         """Do what must be done before the engine's own tasks end: nothing, in a process of its own."""
@@ -489,7 +488,8 @@ async def open_engine(
         raise StorageFailed(str(error)) from error
     engine = Engine(disk, loaded, options=options, clock=clock or SystemClock(), entropy=entropy)
     try:
-        await trio.to_thread.run_sync(engine.sweep_orphans)
+        engine.state.shared.take_released()  # those of all history; `Orphans` removes the ones still there
+        await trio.to_thread.run_sync(engine._snapshots.sweep)
     except BaseException:
         _closed(loaded.log)
         raise

@@ -43,7 +43,14 @@ from retain.journal.lookup.index import unindexed, write_indexes
 from retain.journal.lookup.scan import scan
 from retain.journal.open import open_journal
 from retain.journal.options import JournalOptions
-from retain.journal.payloads.store import PAYLOAD_HANDLES, Payload, PayloadReader, PayloadStore, Stage
+from retain.journal.payloads.store import (
+    PAYLOAD_HANDLES,
+    Payload,
+    PayloadReader,
+    PayloadStore,
+    Portion,
+    Stage,
+)
 from retain.journal.proofs.note import (
     BadNote,
     Checkpoint,
@@ -100,6 +107,7 @@ __all__ = [
     "Payload",
     "PayloadReader",
     "PayloadStore",
+    "Portion",
     "Position",
     "PositionMismatch",
     "Prover",

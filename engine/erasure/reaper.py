@@ -80,7 +80,7 @@ class Reaper:
     async def unlink_released(self) -> None:
         """Remove the payload files that durable events released.
 
-        Files that a crash or cancellation leaves are removed at the next start.
+        `Orphans` removes what a crash or cancellation leaves, in the next run.
         """
         # Taken first: while this task waits, the next batch may release more, and is not durable yet.
         released = self._state.shared.take_released()

@@ -1,4 +1,4 @@
-"""Three numbers in shared memory that the leader publishes to followers on the same machine.
+"""Four numbers in shared memory that the leader publishes to followers on the same machine.
 
 Only the leader writes them, each in one aligned 64-bit store; followers read each in one load: neither tears.
 A change is published before the request that caused it is answered. So a follower that reads the number after
@@ -16,6 +16,8 @@ from typing import Final
 _DURABLE: Final = 0
 _SKEW: Final = 1
 _REGISTRIES: Final = 2
+_RUN: Final = 3
+_RUN_BYTES: Final = 4
 
 
 class Board:
@@ -54,6 +56,15 @@ class Board:
     def publish_durable(self, seq: int) -> None:
         """Publish that the records up to `seq` are durable."""
         self._numbers[_DURABLE] = seq
+
+    @property
+    def run(self) -> bytes:
+        """Return what the names of this run's payload files end with: see `journal.PayloadStore`."""
+        return self._numbers[_RUN].to_bytes(_RUN_BYTES, "big")
+
+    def publish_run(self, run: bytes) -> None:
+        """Publish that, before there is a follower."""
+        self._numbers[_RUN] = int.from_bytes(run, "big")
 
     @property
     def skew(self) -> int:

@@ -43,6 +43,10 @@ class Published(Protocol):
         """Return the last record that is durable."""
 
     @property
+    def run(self) -> bytes:
+        """Return what the names of this run's payload files end with."""
+
+    @property
     def skew(self) -> int:
         """Return the present minus the monotonic clock, nanoseconds."""
 
@@ -97,7 +101,8 @@ class Follower:
         self._leader = leader
         self._clock = clock or SystemClock()
         self._entropy = entropy
-        self._payloads = journal.PayloadStore(disk, entropy=entropy)
+        # Of the leader's run: it removes what other runs have left.
+        self._payloads = journal.PayloadStore(disk, entropy=entropy, run=board.run)
         self._limits = BodyLimits(self.shortages) if bodies is None else BodyLimits(self.shortages, bodies)
         self._committed: list[Callable[[int], None]] = []
         self._facts: Statistics | None = None

@@ -43,6 +43,7 @@ class Followers:
         self._links: dict[Link, Callable[[], None]] = {}
         self._news = trio.Event()
         self._left = trio.Event()
+        board.publish_run(engine.run)
         engine.lead(board.publish_durable, board.publish_skew, self.settle)
         engine.on_commit(lambda seq: self._news.set())
 

@@ -18,6 +18,8 @@ CHUNK_BYTES: Final = 1 << 20
 TAG_BYTES: Final = 16
 KEY_BYTES: Final = 32
 NAME_BYTES: Final = 16
+RUN_BYTES: Final = 4
+"""The end of a name: the same for all files of one run of the server, random for each run."""
 MARK: Final = b"retain-payload\x00\x01"
 FOLDER: Final = "payloads"
 STAGING: Final = "staging"

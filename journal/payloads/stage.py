@@ -1,8 +1,7 @@
 """A payload being written: hashed, encrypted, and either durable under its name or removed.
 
 Order of durability: bytes synced, renamed to the final name, folder synced, and only then the event that
-names the payload. On erasure the event comes first. What a crash leaves over is removed by `sweep` at the
-start.
+names the payload. On erasure the event comes first. What a crash leaves over is removed in the next run.
 """
 
 from __future__ import annotations
@@ -48,13 +47,11 @@ class Stage:
         name: str,
         key: bytes,
         make_folder: Callable[[str], None],
-        forget: Callable[[str], None],
         *,
         with_md5: bool = True,
     ) -> None:
         self._disk, self._name, self._key = disk, name, key
         self._make_folder = make_folder
-        self._forget = forget
         self._path = f"{FOLDER}/{STAGING}/{name}"
         self._file: File | None = disk.open(self._path, create=True)
         self._cipher = algorithms.AES(key)
@@ -140,7 +137,6 @@ class Stage:
     def _close(self, file: File) -> None:
         file.close()
         self._file = None
-        self._forget(self._name)
 
     def _write_chunk(self, file: File, *, last: bool) -> None:
         encryptor = Cipher(self._cipher, modes.GCM(nonce(self._index, last=last))).encryptor()

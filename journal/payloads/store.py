@@ -4,7 +4,9 @@ The key exists only in the content part of the record that names the payload, so
 file unreadable everywhere, in backups too. The file is removed as well, but nothing depends on that.
 
 The file is described in `journal.payload_file`, how it comes to be in `journal.staging`. On erasure the event
-comes first. What a crash leaves over is removed by `sweep` at the start.
+comes first. What a crash leaves is removed in a later run: `of_other_runs` lists what may be such a file.
+Names end with four bytes that all stores of one run share, and other runs do not. So a file that was sealed
+a moment ago, by whichever process, is never taken for the remains of a crash before its record is written.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial
 from threading import Lock
@@ -31,6 +33,7 @@ from retain.journal.payloads.file import (
     KEY_BYTES,
     MARK,
     NAME_BYTES,
+    RUN_BYTES,
     STAGING,
     TAG_BYTES,
     Payload,
@@ -61,28 +64,44 @@ READ_HANDLES = 64
 REMOVED_HANDLES = 64
 PAYLOAD_HANDLES = READ_HANDLES + REMOVED_HANDLES
 
+PORTION_FOLDERS = 64
+PORTION_NAMES = 1024
+"""`of_other_runs` lists so many folders at a time, fewer if there are more names than this in them."""
+
 _LEVEL = re.compile(r"[0-9a-f]{2}")
 
 
-class Swept(NamedTuple):
-    """What a sweep did and found.
+class Portion(NamedTuple):
+    """Some of the files that this run has not made.
 
     Attributes:
-        removed: Names of the files removed.
-        missing: Names to keep that have no file.
+        sealed: Names of sealed payloads.
+        stages: Names of payloads that a dead process was still writing.
     """
 
-    removed: list[str]
-    missing: list[str]
+    sealed: list[str]
+    stages: list[str]
 
 
 class PayloadStore:
-    """The payload files of a data folder. `entropy` gives keys and names."""
+    """The payload files of a data folder.
 
-    def __init__(self, disk: Disk, entropy: Callable[[int], bytes] = os.urandom) -> None:
+    Args:
+        disk: The data folder.
+        entropy: Gives keys and names.
+        run: What the names end with: `RUN_BYTES`, from the store of the process that has the lock. A store
+            that gets none draws its own, and so begins a run.
+
+    Attributes:
+        run: The same.
+    """
+
+    def __init__(
+        self, disk: Disk, entropy: Callable[[int], bytes] = os.urandom, *, run: bytes | None = None
+    ) -> None:
         self._disk = disk
         self._entropy = entropy
-        self._staged: set[str] = set()
+        self.run = entropy(RUN_BYTES) if run is None else run
         self._folders: set[str] = set()
         self._handles = Handles(READ_HANDLES)
         self._readers: Counter[str] = Counter()
@@ -91,20 +110,12 @@ class PayloadStore:
 
     def stage(self, *, with_md5: bool = True) -> Stage:
         """Begin a payload, without an MD5 if `with_md5` is false. Raises `NoSpace`, `WriteFailed`."""
-        name = self._entropy(NAME_BYTES).hex()
+        name = (self._entropy(NAME_BYTES - RUN_BYTES) + self.run).hex()
         try:
             self._make_folder(f"{FOLDER}/{STAGING}")
-            self._staged.add(name)
-            return Stage(
-                self._disk,
-                name,
-                self._entropy(KEY_BYTES),
-                self._make_folder,
-                self._staged.discard,
-                with_md5=with_md5,
-            )
+            key = self._entropy(KEY_BYTES)
+            return Stage(self._disk, name, key, self._make_folder, with_md5=with_md5)
         except OSError as error:
-            self._staged.discard(name)
             raise failed(error, f"{FOLDER}/{STAGING}") from error
 
     def open(self, payload: Payload) -> PayloadReader:
@@ -173,7 +184,7 @@ class PayloadStore:
     def unlink(self, name: str) -> bool:
         """Remove a sealed payload; return False if it did not exist.
 
-        Not synced: its key is erased by then, and `sweep` removes a file that reappears after a crash.
+        Not synced: its key is erased by then, and a later run removes a file that reappears after a crash.
         """
         path = payload_path(name)
         self._keep_for_readers(path)
@@ -189,31 +200,34 @@ class PayloadStore:
         """Close the files that are kept open for reading."""
         self._handles.close()
 
-    def sweep(self, keep: Collection[str]) -> Swept:
-        """Remove what no record names: sealed payloads not in `keep`, and stages of dead processes.
+    def unlink_stage(self, name: str) -> None:
+        """Remove what a dead process was writing, if it is still there."""
+        with suppress(FileNotFoundError):
+            self._disk.unlink(f"{FOLDER}/{STAGING}/{name}")
 
-        For the start, before anything is staged: a payload sealed but not yet recorded must be in `keep`.
+    def exists(self, name: str) -> bool:
+        """Return whether there is a sealed payload of this name."""
+        return self._disk.exists(payload_path(name))
+
+    def of_other_runs(self) -> Iterator[Portion]:
+        """Yield the files that other runs made, in portions that take some milliseconds each to list.
+
+        Every file that was there before the first portion, and still is after the last, is in one of them.
         """
-        removed: list[str] = []
-        kept = 0
-        for folder, name in self._sealed():
-            if name in keep:
-                kept += 1
-            else:
-                self._disk.unlink(f"{folder}/{name}")
-                removed.append(name)
-        staging = f"{FOLDER}/{STAGING}"
-        for name in self._listed(staging):
-            if is_name(name) and name not in self._staged:
-                self._disk.unlink(f"{staging}/{name}")
-                removed.append(name)
-        # Listed a second time only where something is missing.
-        missing = sorted(set(keep).difference(self.names())) if kept < len(keep) else []
-        return Swept(removed, missing)
+        own = self.run.hex()
+        stages = [name for name in self._listed(f"{FOLDER}/{STAGING}") if is_name(name)]
+        yield Portion([], [name for name in stages if not name.endswith(own)])
+        sealed: list[str] = []
+        for count, (_, names) in enumerate(self._sealed_by_folder(), 1):
+            sealed += (name for name in names if not name.endswith(own))
+            if not count % PORTION_FOLDERS or len(sealed) >= PORTION_NAMES:
+                yield Portion(sealed, [])
+                sealed = []
+        yield Portion(sealed, [])
 
     def names(self) -> list[str]:
         """Return the names of all sealed payloads, sorted."""
-        return [name for _, name in self._sealed()]
+        return [name for _, names in self._sealed_by_folder() for name in names]
 
     def _make_folder(self, folder: str) -> None:
         # Entered only after the sync, so that no other thread relies on a folder that may yet be lost.
@@ -221,13 +235,13 @@ class PayloadStore:
             self._disk.make_folder(folder)
             self._folders.add(folder)
 
-    def _sealed(self) -> Iterator[tuple[str, str]]:
+    def _sealed_by_folder(self) -> Iterator[tuple[str, list[str]]]:
         for first in self._listed(FOLDER):
             if not _LEVEL.fullmatch(first):
                 continue
             for second in self._listed(f"{FOLDER}/{first}"):
                 folder = f"{FOLDER}/{first}/{second}"
-                yield from ((folder, name) for name in self._listed(folder) if is_name(name))
+                yield folder, [name for name in self._listed(folder) if is_name(name)]
 
     def _listed(self, folder: str) -> list[str]:
         try:

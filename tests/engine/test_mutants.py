@@ -13,6 +13,7 @@ import pytest
 import trio
 
 import tests.engine.erasure.test_erasing_order as of_erasing_order
+import tests.engine.erasure.test_orphans as of_orphans
 import tests.engine.erasure.test_reaper as of_reaper
 import tests.engine.snapshots.test_file as of_snapshot
 import tests.engine.test_engine as of_engine
@@ -21,8 +22,8 @@ import tests.engine.writing.test_writer as of_writer
 from retain.engine.core.clock import Horizon
 from retain.engine.core.common_commands import ExpireDue
 from retain.engine.core.domain import SharedState
-from retain.engine.engine import Engine
 from retain.engine.erasure.eraser import Eraser
+from retain.engine.erasure.orphans import Orphans
 from retain.engine.erasure.reaper import Reaper
 from retain.engine.snapshots import file as snapshot
 from retain.engine.snapshots.schedule import Snapshots
@@ -30,7 +31,7 @@ from retain.engine.testing import SteppedClock
 from retain.engine.writing.batch import PendingCommand
 from retain.engine.writing.room import Room
 from retain.engine.writing.writer import Writer
-from retain.journal import RealDisk
+from retain.journal import PayloadStore, RealDisk
 from retain.journal.testing.memory import MemoryDisk
 from tests.kit.toy import ToySlice
 
@@ -182,7 +183,16 @@ class _NoHash:
 
 
 def orphans_stay(patch: Patch) -> None:
-    patch.setattr(Engine, "sweep_orphans", lambda self: [])
+    patch.setattr(Orphans, "_unlink", lambda self, sealed, stages: None)
+
+
+def files_of_this_run_are_taken_for_orphans(patch: Patch) -> None:
+    original = PayloadStore.of_other_runs
+
+    def of_all_runs(self: PayloadStore) -> Any:
+        return original(PayloadStore(self._disk, lambda count: bytes(count)))
+
+    patch.setattr(PayloadStore, "of_other_runs", of_all_runs)
 
 
 def no_lock(patch: Patch) -> None:
@@ -269,7 +279,14 @@ MUTANTS: list[tuple[Callable[[Patch], None], Check]] = [
     (uploads_remove_nothing, on_a_disk(of_uploads.test_a_refused_command_leaves_no_file)),
     (snapshot_of_what_is_not_on_disk, on_a_disk(of_snapshot.test_after_a_failed_write_no_snapshot_is_taken)),
     (snapshot_is_believed_unread, on_a_disk(of_snapshot.test_a_flip_of_any_byte_is_noticed)),
-    (orphans_stay, on_a_disk(of_engine.test_orphans_of_a_crash_are_removed_at_the_start)),
+    (
+        orphans_stay,
+        on_a_disk(of_orphans.test_what_a_crash_left_is_removed_and_what_an_event_refers_to_is_kept),
+    ),
+    (
+        files_of_this_run_are_taken_for_orphans,
+        on_a_disk(of_orphans.test_files_of_this_run_wait_for_their_event_in_whichever_process),
+    ),
     (batches_without_bound, on_a_disk(of_writer.test_a_batch_takes_a_bounded_number_of_commands)),
 ]
 

@@ -29,7 +29,7 @@ from retain.journal.disk.interface import Disk, folder_of
 from retain.journal.format.limits import BATCH_BYTES, CONTENT_READ, FRAME_ROOM, draft_room, frame_room
 from retain.journal.format.record import address
 from retain.journal.format.record import place as address_place
-from retain.journal.payloads.store import PayloadStore
+from retain.journal.payloads.store import PayloadStore, Portion
 from retain.journal.segments.files import BALLAST_FILE
 from retain.journal.testing.memory import MemoryDisk
 from tests.kit.disks import fail_next
@@ -670,7 +670,7 @@ def test_a_folder_of_other_files_gets_no_journal_and_stays_as_it_is(name: str) -
 
 
 def test_a_data_folder_that_lost_its_journal_is_not_taken_for_a_new_one() -> None:
-    """Starting afresh there would sweep away every payload file."""
+    """A new journal there would refer to none of its payload files, and all would be removed."""
     disk = MemoryDisk()
     name = PayloadStore(disk).stage().seal().name
     with pytest.raises(ForeignFolder):
@@ -690,7 +690,7 @@ def test_what_a_first_start_leaves_that_dies_at_once_is_no_foreign_file(name: st
     log.append([draft()], T0)
 
 
-def test_only_files_under_our_own_names_are_swept_away(disk: Disk) -> None:
+def test_only_files_under_our_own_names_are_removed(disk: Disk) -> None:
     log, _ = opened(disk)
     log.close()
     names = [
@@ -702,6 +702,6 @@ def test_only_files_under_our_own_names_are_swept_away(disk: Disk) -> None:
     for name in names:
         filled(disk, name)
     log, _ = opened(disk)
-    PayloadStore(disk).sweep(())
+    assert list(PayloadStore(disk).of_other_runs()) == [Portion([], []), Portion([], [])]
     assert [disk.read(name) for name in names] == [b"theirs"] * len(names)
     log.close()

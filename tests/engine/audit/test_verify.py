@@ -17,6 +17,7 @@ from retain.engine.snapshots.load import load
 from retain.engine.testing import EPOCH, ManualClock, open_memory_engine
 from retain.journal import Disk, Draft, Payload, PayloadStore, Verb
 from retain.journal.check.verify import FindingKind
+from retain.journal.payloads.file import RUN_BYTES
 from retain.journal.payloads.store import CHUNK_BYTES, payload_path
 from retain.journal.testing.memory import MemoryDisk
 from tests.kit.engines import LightOptions
@@ -78,7 +79,10 @@ async def test_other_bytes_under_the_same_key_are_found(stored: Stored) -> None:
     """Whoever holds the key can make a file that decrypts: it does not have the digest in the record."""
     forger = MemoryDisk()
     name = bytes.fromhex(stored.payload.name)
-    store = PayloadStore(forger, lambda count: name if count == len(name) else stored.payload.key)
+    random, run = name[:-RUN_BYTES], name[-RUN_BYTES:]
+    store = PayloadStore(
+        forger, lambda count: random if count == len(random) else stored.payload.key, run=run
+    )
     stage = store.stage()
     stage.write(b"x" * stored.payload.size)
     stage.seal()

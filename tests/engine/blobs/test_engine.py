@@ -180,6 +180,7 @@ async def test_a_crash_amid_letting_go_a_deleted_container_brings_nothing_back(
             await create(engine)
         await engine.sweep()
         assert await engine.erase_due() == 6
+        await engine.sweep_orphans()
         assert not [name for name in crashed.files() if name.startswith("payloads/")]
         await create(engine)
         assert await names(engine) == []

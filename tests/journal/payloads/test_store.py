@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import md5, sha256
 from itertools import pairwise
@@ -23,9 +23,11 @@ from retain.journal.payloads.store import (
     MARK,
     READ_HANDLES,
     REMOVED_HANDLES,
+    RUN_BYTES,
     TAG_BYTES,
     Payload,
     PayloadStore,
+    Portion,
     Stage,
     file_size,
     payload_path,
@@ -44,6 +46,20 @@ def sealed(store: PayloadStore, data: bytes) -> Payload:
     stage = store.stage()
     stage.write(data)
     return stage.seal()
+
+
+def swept(store: PayloadStore, keep: Collection[str]) -> list[str]:
+    """Remove what other runs left and nobody keeps; return the names."""
+    removed: list[str] = []
+    for portion in store.of_other_runs():
+        for name in portion.sealed:
+            if name not in keep:
+                store.unlink(name)
+                removed.append(name)
+        for name in portion.stages:
+            store.unlink_stage(name)
+            removed.append(name)
+    return removed
 
 
 def damaged(disk: MemoryDisk, payload: Payload, change: Callable[[bytearray], object]) -> PayloadStore:
@@ -272,7 +288,7 @@ def test_a_crash_at_any_operation_leaves_whole_payloads_and_orphans_to_sweep() -
             for payload in done:
                 with after.open(payload) as reader:
                     assert reader.read(0, payload.size) == DATA[: payload.size]
-            after.sweep({payload.name for payload in done})
+            swept(after, {payload.name for payload in done})
             assert after.names() == sorted(payload.name for payload in done)
             assert len([name for name in crashed.files() if name.startswith("payloads/")]) == len(done)
 
@@ -314,25 +330,53 @@ def test_unlinking_tells_whether_there_was_something(disk: Disk) -> None:
     assert store.names() == []
 
 
-def test_sweeping_removes_what_no_record_names_and_nothing_else(disk: Disk) -> None:
+def test_what_other_runs_left_is_listed_and_nothing_else(disk: Disk) -> None:
+    before = PayloadStore(disk, seeded(7))
+    assert list(before.of_other_runs()) == [Portion([], []), Portion([], [])]
+    kept, orphan = sealed(before, b"kept"), sealed(before, b"orphan")
+    before.stage()
     store = PayloadStore(disk, seeded())
-    assert store.sweep(()) == ([], [])
-    kept, orphan = sealed(store, b"kept"), sealed(store, b"orphan")
-    PayloadStore(disk, seeded(7)).stage()
-    active = store.stage()
+    mine, active = sealed(store, b"mine"), store.stage()
     for stranger in ("payloads/README", "payloads/ab"):
         disk.write_atomic(stranger, b"not ours")
     disk.make_folder(f"payloads/{kept.name[:2]}/zz")
     disk.write_atomic(f"payloads/{kept.name[:2]}/{kept.name[2:4]}/notes", b"not ours")
-    lost = "ab" * 16
-    removed, missing = store.sweep({kept.name, lost})
-    assert missing == [lost]
+    removed = swept(store, {kept.name})
     assert orphan.name in removed
     assert len(removed) == 2
-    assert store.names() == [kept.name]
+    assert store.names() == sorted([kept.name, mine.name])
     active.write(b"still going")
     payload = active.seal()
-    assert store.names() == sorted([kept.name, payload.name])
+    assert store.names() == sorted([kept.name, mine.name, payload.name])
+    assert not store.exists(orphan.name)
+    assert store.exists(kept.name)
+
+
+def test_files_of_one_run_are_told_from_others_in_whichever_process_they_were_written(disk: Disk) -> None:
+    leader = PayloadStore(disk, seeded())
+    worker = PayloadStore(disk, seeded(1), run=leader.run)
+    assert len(leader.run) == RUN_BYTES
+    for store in (leader, worker):
+        sealed(store, b"sealed, and not yet in a record")
+        store.stage()
+    assert swept(leader, ()) == swept(worker, ()) == []
+    assert len(swept(PayloadStore(disk, seeded(2)), ())) == 4
+
+
+def test_portions_are_bounded_and_together_hold_every_name(
+    disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("retain.journal.payloads.store.PORTION_FOLDERS", 4)
+    before = PayloadStore(disk, seeded())
+    names = sorted(sealed(before, b"x").name for _ in range(18))
+    portions = list(PayloadStore(disk, seeded(1)).of_other_runs())
+    assert [len(one.sealed) for one in portions] == [0, 4, 4, 4, 4, 2]
+    assert sorted(name for one in portions for name in one.sealed) == names
+    for name in names:
+        disk.make_folder(f"payloads/{name[:2]}/{name[2:4]}")
+        disk.write_atomic(f"payloads/{name[:2]}/{name[2:4]}/{name[:-1]}{(int(name[-1], 16) + 1) % 16:x}", b"")
+    monkeypatch.setattr("retain.journal.payloads.store.PORTION_NAMES", 2)
+    assert [len(one.sealed) for one in PayloadStore(disk, seeded(1)).of_other_runs()] == [0, *[2] * 18, 0]
 
 
 def stage_and_seal(store: PayloadStore, data: bytes, stages: list[Stage]) -> None:
@@ -384,7 +428,8 @@ def test_keys_and_names_come_from_the_entropy_given_and_never_twice() -> None:
         assert one.key != other.key
         assert one.name != other.name
     drawn = seeded()
-    assert (payloads[0].name, payloads[0].key) == (drawn(16).hex(), drawn(32))
+    run = drawn(RUN_BYTES)
+    assert (payloads[0].name, payloads[0].key) == ((drawn(16 - RUN_BYTES) + run).hex(), drawn(32))
 
 
 def test_payloads_sealed_by_several_threads_at_once_are_all_durable() -> None:
