@@ -231,7 +231,8 @@ class Engine:
     async def sweep_orphans(self) -> list[str]:
         """Remove payload files that a crash left, without waiting for the search after the start.
 
-        Missing files that events refer to are logged and counted. Return the names of the removed files.
+        Missing files that events refer to are logged and counted. Return the names of the removed files. Not
+        for a node of a cluster: another node may have made a file whose event has not arrived here yet.
 
         Raises:
             StorageFailed: Writing has ended until a restart.

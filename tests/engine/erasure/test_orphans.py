@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 import trio.testing
 
-from retain.engine.areas.commands import CreateArea, NewFile
 from retain.engine.testing import SteppedClock, open_memory_engine
 from retain.engine.writing.bodies import Upload
 from retain.journal import Payload, PayloadStore
@@ -20,7 +19,6 @@ from retain.journal.testing.memory import DiskOperation, MemoryDisk
 from tests.engine.conftest import QUIET
 from tests.kit.disks import fail_next
 from tests.kit.engines import LightOptions, pass_time
-from tests.kit.following import followed
 from tests.kit.serving import eventually
 from tests.kit.toy import Drop, Put, held
 
@@ -101,7 +99,7 @@ async def test_opening_lists_no_folder_of_payload_files(
     listed: list[str] = []
     original = MemoryDisk.names
 
-    def names(self: MemoryDisk, folder: str) -> list[str]:
+    def names(self: MemoryDisk, folder: str = "") -> list[str]:
         listed.append(folder)
         return original(self, folder)
 
@@ -111,26 +109,6 @@ async def test_opening_lists_no_folder_of_payload_files(
         assert [name for name in listed if name.startswith("payloads")] == []
         await engine.sweep_orphans()
         assert [name for name in listed if name.startswith("payloads")] != []
-
-
-async def test_files_of_this_run_wait_for_their_event_in_whichever_process(disk: MemoryDisk) -> None:
-    clock = SteppedClock()
-    async with opened(disk, clock) as engine, followed(engine, clock) as group:
-        follower = await group.follow()
-        async with engine.upload() as upload, follower.upload() as other, follower.upload() as staged:
-            bodies = {"leader": await sealed(upload), "follower": await sealed(other)}
-            await staged.write(bytes(2_000_000))
-            assert await engine.sweep_orphans() == []
-            await staged.write(bytes(2_000_000))
-            await engine.submit(Put(name="leader", body=bodies["leader"]))
-            values = {"f": NewFile("f", "a/b", bodies["follower"])}
-            await follower.submit(
-                CreateArea(actor="a", name="area", resource=b"r" * 16, values=values, ttl=3600)
-            )
-        assert len(await content(engine, "leader")) == LARGE
-        download = await engine.open_body(bodies["follower"])
-        assert len(await download.read()) == LARGE
-        await download.aclose()
 
 
 async def test_a_file_whose_event_is_not_durable_yet_stays_until_it_is(

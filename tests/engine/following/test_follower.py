@@ -103,6 +103,32 @@ async def test_bodies_are_taken_in_by_the_follower_and_read_by_any_other(
         assert len(PayloadStore(disk).names()) == 1
 
 
+async def test_the_search_for_orphans_spares_what_a_process_of_this_run_has_not_recorded_yet(
+    disk: MemoryDisk, clock: SteppedClock
+) -> None:
+    async with leading(disk, clock) as group:
+        engine, follower = group.engine, await group.follow()
+        async with engine.upload() as upload, follower.upload() as other, follower.upload() as staged:
+            bodies = {}
+            for name, one in (("leader", upload), ("follower", other)):
+                await one.write(LARGE)
+                bodies[name] = await one.finish()
+            await staged.write(bytes(2_000_000))
+            await staged.write(bytes(2_000_000))  # the first is in its file now
+            assert await engine.sweep_orphans() == []
+            await engine.submit(create("leader", f=NewFile("f", "a/b", bodies["leader"])))
+            await follower.submit(create("follower", f=NewFile("f", "a/b", bodies["follower"])))
+            await follower.submit(create("staged", f=NewFile("f", "a/b", await staged.finish())))
+        assert await engine.sweep_orphans() == []
+        assert len(PayloadStore(disk).names()) == 3
+        for name in ("leader", "follower", "staged"):
+            value = (await listing(engine, name))["f"]
+            assert isinstance(value, AreaFile)
+            download = await engine.open_body(value.body)
+            assert await download.read()
+            await download.aclose()
+
+
 async def test_long_commands_pass_as_short_ones_do(disk: MemoryDisk, clock: SteppedClock) -> None:
     async with leading(disk, clock) as group:
         follower = await group.follow()

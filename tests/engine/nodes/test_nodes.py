@@ -12,7 +12,8 @@ import trio.testing
 from retain.engine.areas import AreaFile, CreateArea, DeleteArea, NewFile, queries
 from retain.engine.core.errors import EngineError, NodeNotReady, NotFound
 from retain.engine.nodes.node import NodeEngine
-from retain.journal import BadTarget
+from retain.engine.options import Options
+from retain.journal import BadTarget, PayloadStore
 from retain.journal.testing.shared import MemoryShared
 from tests.kit.nodes import Site, begun, until
 
@@ -49,6 +50,18 @@ async def test_one_node_leads_and_answers() -> None:
         assert a.role == "leader"
         await a.submit(create("x", k="1"))
         assert await listing(a, "x") == {"k": "1"}
+
+
+async def test_no_node_searches_for_payload_files_without_an_event() -> None:
+    """Another node may have made them, and its event may not have arrived yet."""
+    site = begun(Options(sweep_interval_s=0.1))
+    stage = PayloadStore(site.disks["a"]).stage()
+    stage.write(b"of another node")
+    name = stage.seal().name
+    async with running(site, "a") as (a,):
+        assert a.role == "leader"
+        await trio.sleep(10)
+    assert PayloadStore(site.disks["a"]).names() == [name]
 
 
 async def test_what_one_node_was_answered_every_other_one_shows_at_once() -> None:
