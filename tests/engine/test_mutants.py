@@ -285,7 +285,7 @@ MUTANTS: list[tuple[Callable[[Patch], None], Check]] = [
     ),
     (
         files_of_this_run_are_taken_for_orphans,
-        on_a_disk(of_orphans.test_files_of_this_run_wait_for_their_event_in_whichever_process),
+        on_a_disk(of_orphans.test_what_this_run_has_not_recorded_yet_stays),
     ),
     (batches_without_bound, on_a_disk(of_writer.test_a_batch_takes_a_bounded_number_of_commands)),
 ]

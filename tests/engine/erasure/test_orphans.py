@@ -111,6 +111,19 @@ async def test_opening_lists_no_folder_of_payload_files(
         assert [name for name in listed if name.startswith("payloads")] != []
 
 
+async def test_what_this_run_has_not_recorded_yet_stays(disk: MemoryDisk) -> None:
+    """Over followers: tests/engine/following/test_follower.py."""
+    async with opened(disk) as engine, engine.upload() as upload, engine.upload() as staged:
+        body = await sealed(upload)
+        await staged.write(bytes(2_000_000))
+        await staged.write(bytes(2_000_000))  # the first is in its file now
+        assert await engine.sweep_orphans() == []
+        await engine.submit(Put(name="a", body=body))
+        await engine.submit(Put(name="b", body=await staged.finish()))
+        assert len(await content(engine, "a")) == LARGE
+        assert len(await content(engine, "b")) == 4_000_000
+
+
 async def test_a_file_whose_event_is_not_durable_yet_stays_until_it_is(
     disk: MemoryDisk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
