@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64decode
+from email.utils import formatdate
 from xml.etree.ElementTree import fromstring
 
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from retain.api.blobs.request import cors
 from retain.api.blobs.wire import crc64, errors, markers, times
 from retain.api.blobs.wire.errors import TABLE, AzureError
-from retain.api.blobs.wire.query import parse_query
+from retain.api.blobs.wire.query import parameter_name, parse_query
 from retain.api.blobs.wire.ranges import content_range, parse_range
 from retain.api.blobs.xml.service_properties import CorsRule
 
@@ -340,3 +341,55 @@ def test_the_first_rule_that_covers_a_request_decides():
     assert cors.response_headers(rules, "GET", {}) == []
     asked = {"origin": "https://a.test", "access-control-request-method": "GET"}
     assert "Access-Control-Allow-Headers" not in dict(cors.preflight_headers(rules, asked))
+
+
+@pytest.mark.parametrize("day", range(366))
+def test_an_http_date_is_written_as_everyone_writes_it(day):
+    """Against the standard library: every month and every day of the week."""
+    seconds = 1_704_067_200 + day * 86_400
+    assert times.http_date(seconds * SECOND) == formatdate(seconds, usegmt=True)
+
+
+@pytest.mark.parametrize(
+    ("zone", "seconds"),
+    [
+        ("+14:00", 14 * 3600),
+        ("+14:59", 14 * 3600 + 59 * 60),
+        ("-14:00", -14 * 3600),
+        ("+05:45", 5 * 3600 + 45 * 60),
+        ("-03:30", -(3 * 3600 + 30 * 60)),
+        ("+00:01", 60),
+        ("+00:00", 0),
+    ],
+)
+def test_a_zone_of_a_sas_time_has_hours_and_minutes(zone, seconds):
+    assert times.parse_sas_time(f"2021-05-21T06:21:34{zone}") == MOMENT - seconds * SECOND
+
+
+@pytest.mark.parametrize("zone", ["+15:00", "-15:00", "+02:60", "+14:60", "+24:00"])
+def test_a_zone_that_is_none_is_no_sas_time(zone):
+    with pytest.raises(ValueError, match="no such time zone"):
+        times.parse_sas_time(f"2021-05-21T06:21:34{zone}")
+
+
+@pytest.mark.parametrize(
+    ("piece", "name"),
+    [
+        (b"Comp=list", "comp"),
+        (b"a=b=c", "a"),
+        (b"alone", "alone"),
+        (b"two+words=1", "two words"),
+        (b"two%2Bwords", "two+words"),
+        (b"%43OMP=1", "comp"),
+        (b"%ff=1", "\ufffd"),
+        (b"%zz=1", "%zz"),
+        (b"=value", ""),
+    ],
+)
+def test_a_parameters_name_is_read_from_any_bytes(piece, name):
+    assert parameter_name(piece) == name
+
+
+def test_an_account_without_rules_answers_no_origin():
+    assert cors.response_headers([], "GET", {"origin": "https://a.test"}) == []
+    assert cors.response_headers([rule()], "GET", {"origin": ""}) == []

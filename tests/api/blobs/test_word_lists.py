@@ -12,7 +12,7 @@ import retain.engine
 from retain.api.blobs.routes.listing import INCLUDES
 from retain.api.blobs.sas import token as sas_token
 from retain.api.blobs.sas.verify import SignedResource
-from retain.api.blobs.wire.engine_errors import TABLE
+from retain.api.blobs.wire.engine_errors import TABLE, from_engine
 from retain.api.blobs.wire.errors import AzureError
 from retain.engine.core import errors
 from tests.api.blobs.test_containers import PROPERTIES, properties
@@ -96,3 +96,101 @@ def test_each_refusal_in_the_table_is_one_that_the_engine_makes() -> None:
     reasons = set(re.findall(r'reason="([a-z-]+)"', source))
     codes = {kind.code for kind in vars(errors).values() if isinstance(kind, type) and hasattr(kind, "code")}
     assert [row for row in TABLE if row[0] not in codes or row[1] not in reasons] == []
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "skoid",
+        "sktid",
+        "skt",
+        "ske",
+        "sks",
+        "skv",
+        "saoid",
+        "suoid",
+        "scid",
+        "skdutid",
+        "sduoid",
+        "srh",
+        "srq",
+    ],
+)
+def test_every_parameter_of_a_user_delegation_is_refused_as_one(name: str) -> None:
+    assert refused(f"sr=c&sp=r&{SIGNED}&{name}=x") == (
+        "User delegation signatures are not supported by this account."
+    )
+
+
+@pytest.mark.parametrize(
+    ("code", "azure", "status"),
+    [
+        ("not-found", "BlobNotFound", 404),
+        ("conflict", "InvalidBlobType", 409),
+        ("forbidden", "AuthorizationFailure", 403),
+        ("precondition-failed", "ConditionNotMet", 412),
+        ("invalid", "InvalidInput", 400),
+        ("too-large", "RequestBodyTooLarge", 413),
+        ("quota-exceeded", "InsufficientAccountStorage", 507),
+        ("storage-full", "InsufficientAccountStorage", 507),
+        ("storage-failed", "ServerBusy", 503),
+        ("closed", "ServerBusy", 503),
+        ("exhausted", "ServerBusy", 503),
+    ],
+)
+def test_a_refusal_whose_reason_is_new_is_told_by_its_class(code: str, azure: str, status: int) -> None:
+    (kind,) = (one for one in vars(errors).values() if getattr(one, "code", None) == code)
+    told = from_engine(kind("so it is", reason="new to the table"))
+    assert (told.code, told.status) == (azure, status)
+
+
+@pytest.mark.parametrize(
+    "comp",
+    [
+        *("stats", "userdelegationkey", "undelete", "rename", "query", "expiry", "seal", "snapshot", "page"),
+        *("pagelist", "appendblock", "incrementalcopy", "immutabilityPolicies", "legalhold"),
+    ],
+)
+async def test_what_only_azure_offers_is_not_implemented(client, comp: str) -> None:
+    for path in ("/", "/recordings", "/recordings/a"):
+        answer = await client.send("PUT", f"{path}?comp={comp}")
+        assert (answer.status, answer.code) == (501, "NotImplemented"), path
+
+
+@pytest.mark.parametrize(
+    ("target", "name", "value"),
+    [
+        ("/?restype=servic&comp=properties", "restype", "servic"),
+        ("/?restype=service&comp=propertie", "comp", "propertie"),
+        ("/recordings?restype=directory", "restype", "directory"),
+        ("/recordings?restype=container&comp=acls", "comp", "acls"),
+        ("/recordings/a?comp=tag", "comp", "tag"),
+    ],
+)
+async def test_an_unknown_word_in_the_query_is_named(client, target: str, name: str, value: str) -> None:
+    answer = await client.send("GET", target)
+    assert (answer.status, answer.code) == (400, "InvalidQueryParameterValue")
+    assert answer.texts("QueryParameterName") == [name]
+    assert answer.texts("QueryParameterValue") == [value]
+
+
+async def test_a_method_that_a_resource_lacks_is_refused_with_those_it_has(client) -> None:
+    for target, allowed in (
+        ("/recordings/a?comp=tags", "GET, PUT"),
+        ("/recordings/a?comp=block", "PUT"),
+        ("/recordings/a", "DELETE, GET, HEAD, PUT"),
+    ):
+        answer = await client.send("PATCH", target)
+        assert (answer.status, answer.code) == (405, "UnsupportedHttpVerb")
+        assert answer.headers["allow"] == allowed
+
+
+async def test_a_doubled_parameter_is_named_with_its_first_value(client) -> None:
+    answer = await client.send("GET", "/recordings?restype=container&comp=list&prefix=a&prefix=b")
+    assert answer.code == "InvalidQueryParameterValue"
+    assert answer.texts("QueryParameterName") == ["prefix"]
+    assert answer.texts("QueryParameterValue") == ["a"]
+    answer = await client.send("GET", "/recordings?restype=container&comp=list&prefix=&prefix=b")
+    assert answer.texts("QueryParameterValue") in ([None], [""])
+    answer = await client.send("GET", "/recordings?timeout=1&timeout=2&restype=container&restype=x&comp=list")
+    assert answer.texts("QueryParameterName") == ["restype"], "always the same one"

@@ -22,7 +22,7 @@ from retain.api.identity import (
     hash_password,
 )
 from retain.api.identity.memory import Memory
-from retain.api.identity.passwords import WAITING_MAX, parse_basic, verify_hash
+from retain.api.identity.passwords import WAITING_MAX, Passwords, parse_basic, verify_hash
 from retain.api.identity.throttle import Throttle
 from tests.kit.requests import make_request
 
@@ -505,3 +505,46 @@ class TestSlowing:
                 X_Forwarded_For=f"6.6.6.6, 198.51.100.{number}, 10.0.0.2",
             )
         assert trio.current_time() == start
+
+
+def test_a_new_hash_costs_what_rfc_9106_recommends() -> None:
+    assert hash_password("sesame").startswith("$argon2id$v=19$m=65536,t=3,p=4$")
+
+
+def test_credentials_have_a_longest_size() -> None:
+    def encoded(size: int) -> str:
+        return base64.b64encode(b"ann:" + b"x" * (size - 4)).decode()
+
+    assert parse_basic(encoded(4096)) == ("ann", "x" * 4092)
+    assert parse_basic(encoded(4097)) is None
+
+
+async def test_who_waits_for_a_check_that_is_refused_is_refused_with_it() -> None:
+    """Otherwise each of them would wait for a turn of its own, one after the other."""
+    turns: list[str] = []
+    refuse = trio.Event()
+
+    class Full:
+        async def turn(self, address: str, name: str) -> None:
+            turns.append(address)
+            await refuse.wait()
+            raise TooManyAttempts(7)
+
+        def succeeded(self, address: str, name: str) -> None:
+            raise AssertionError("nobody got in")
+
+    passwords = Passwords({"ann": ANN}, Full(), Memory(60.0, bytes), verify=Verifier())
+    waits: list[int] = []
+
+    async def call() -> None:
+        with pytest.raises(TooManyAttempts) as caught:
+            await passwords.authenticate("ann", "sesame", "192.0.2.1")
+        waits.append(caught.value.retry_after)
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(5):
+            nursery.start_soon(call)
+        await trio.testing.wait_all_tasks_blocked()
+        refuse.set()
+    assert waits == [7] * 5
+    assert turns == ["192.0.2.1"]

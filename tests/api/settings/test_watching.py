@@ -443,3 +443,25 @@ async def test_a_change_elsewhere_wakes_no_watcher(client: Client) -> None:
         assert not watch._changed.is_set()
         await client.call("POST", "currentuser", {"c": {"y": 1}})
         assert watch._changed.is_set()
+
+
+@pytest.mark.parametrize("lifetime", [HEARTBEAT_S / 2, HEARTBEAT_S, 2.5 * HEARTBEAT_S])
+async def test_a_stream_that_ends_with_its_credential_does_not_ask_for_it_again(
+    patient_clock: MockClock, client: Client, lifetime: float
+) -> None:
+    """At its last beat the credential has expired: the stream ends, and does not say `forbidden`."""
+    ends = trio.current_time() + lifetime
+
+    async def find() -> ReadResult:
+        if trio.current_time() >= ends:
+            raise Unauthenticated("expired")
+        return ReadResult({"x": 1}, "1")
+
+    async def text(value: Any) -> bytes:
+        return b"{}"
+
+    watching = client.settings.watchers.watch([Place("app", Level.GLOBAL, "", "")], "ann")
+    stream = stream_module.change_stream(watching, find, text, lifetime_s=lifetime, known="")
+    told = b"".join([chunk async for chunk in stream])
+    assert b"forbidden" not in told
+    assert trio.current_time() == pytest.approx(ends)
