@@ -37,6 +37,7 @@ _SETTINGS: Final = {
     "statement_timeout": "0",
     "lock_timeout": "0",
     "idle_in_transaction_session_timeout": "30s",
+    "client_connection_check_interval": "1s",
     "log_parameter_max_length_on_error": "0",
     "search_path": "pg_catalog",
     "default_transaction_isolation": "read\\ committed",
@@ -47,7 +48,8 @@ _SETTINGS: Final = {
     "jit": "off",
 }
 """Of the session, whatever the role, the database and the server say. A commit is waited for by the server,
-and a warning that it was not is not hidden; frames are read in the order of their index: what sorts or
+and a warning that it was not is not hidden; a session whose client has given up ends, or they would pile up
+behind a lock; frames are read in the order of their index: what sorts or
 collects them would write them to temporary files."""
 
 

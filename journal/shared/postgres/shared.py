@@ -25,7 +25,7 @@ from retain.journal.shared.postgres.connection import (
 _NOTHING = bytes(16)
 _CREATING = 0x52455441494E
 """Of the advisory lock under which the tables are made: the bytes of RETAIN."""
-_ALONE_MS = 2000
+_ALONE_MS = 500
 """How long `drop` waits for the frames: whoever reads or appends meanwhile waits behind it."""
 _told: set[str] = set()
 

@@ -16,7 +16,8 @@ from tests.kit.postgres import Server
 
 IDENTITY = bytes(range(16))
 ANN, BEN = b"a" * 16, b"b" * 16
-LEASE = 5.0
+LEASE = 60.0
+"""Seconds; longer than a busy machine stalls."""
 
 
 @dataclass
@@ -198,12 +199,12 @@ def report(name: str, durable: int) -> NodeReport:
 def test_nodes_report_and_are_forgotten(place: Place, shared: Shared) -> None:
     shared.report(report("ben", 3))
     shared.report(report("ann", 2))
-    place.passes(2)
+    place.passes(120)
     place.connect().report(report("ann", 4))
 
     nodes = shared.nodes()
     assert [one._replace(age=0) for one in nodes] == [report("ann", 4), report("ben", 3)]
-    assert nodes[0].age < 1 < nodes[1].age
+    assert nodes[0].age < 100 < nodes[1].age
     assert shared.forget("ben")
     assert not shared.forget("ben")
     assert [one.name for one in shared.nodes()] == ["ann"]
@@ -229,7 +230,7 @@ def test_frames_are_dropped_by_whole_segments_that_are_ended_old_and_in_enough_f
     assert shared.drop(term, 2, 0.0) == []  # one copy
     shared.report(report("ben", 4))
     place.passes(2)
-    assert shared.drop(term, 2, 60.0) == []  # too young
+    assert shared.drop(term, 2, 3600.0) == []  # too young
     with pytest.raises(Fenced):
         shared.drop(Term(term.epoch, BEN), 2, 1.0)
     assert shared.drop(term, 2, 1.0) == [1]  # ben lacks record 5
