@@ -5,7 +5,7 @@ HTTP/2 is in `api.server.http2`. What differs from Hypercorn 0.18, and why:
 - no task is started and stopped around each request to time out idle connections (`api.server.connections`
 does);
 - head and body of a response are sent in one write;
-- a body of known length is not copied on its way in;
+- a body of known length is not copied on its way in; little is received ahead of its reader;
 - `100 (Continue)` is sent when an interface begins to read the body, not before the request was checked;
 - bytes after the last request of a connection do not cost that request its response;
 - an empty line before a request is skipped;
@@ -43,6 +43,7 @@ from retain.api.http.bounds import Bounds
 from retain.api.http.message import BAD_TARGET, CASED_HEADERS
 from retain.api.server.connections import GuardedStream, Phase
 from retain.api.server.http2 import Http2
+from retain.api.server.intake import Intake, Reading
 from retain.api.server.plain import PlainConnection
 
 LOG = logging.getLogger("retain.http")
@@ -90,6 +91,7 @@ class Http1(H11Protocol):
         self._held = b""
         self._is_target_bad = False
         self._last_bytes = last_bytes
+        self._intake = Intake()
 
     async def stream_send(self, event: Any) -> None:
         """Send as Hypercorn does, with the reason phrase that old clients look for."""
@@ -103,18 +105,22 @@ class Http1(H11Protocol):
             await super().stream_send(event)
 
     async def handle(self, event: Event) -> None:
-        """Handle an event as Hypercorn does, with two differences.
+        """Handle an event as Hypercorn does, with three differences.
 
-        A body of known length is passed to its reader as it arrived, and bytes after the last request of a
-        connection are thrown away.
+        A body of known length is passed to its reader as it arrived; bytes after the last request of a
+        connection are thrown away; and no more of a long body is received until its reader waits for it.
         """
         if isinstance(event, RawData):
             if self._is_last_request_read():
                 return
             if self.stream is not None and self._is_only_body(len(event.data)):
                 await self.stream.handle(Body(stream_id=STREAM_ID, data=event.data))
-                return
-        await super().handle(event)
+            else:
+                await super().handle(event)
+            if self.stream is not None:
+                await self._intake.wanted()
+        else:
+            await super().handle(event)
 
     def _is_only_body(self, size: int) -> bool:
         """Count `size` received bytes if they are inside a body of known length; return whether they are.
@@ -200,8 +206,9 @@ class Http1(H11Protocol):
         return True
 
     async def _create_stream(self, request: h11.Request) -> None:
-        self.stream = HTTPStream(
-            self.app,
+        intake = self._intake = Intake()
+        stream = self.stream = HTTPStream(
+            Reading(self.app, intake),
             self.config,
             self.context,
             self.task_group,
@@ -217,7 +224,7 @@ class Http1(H11Protocol):
         if self.connection.they_are_waiting_for_100_continue:
             state[PROCEED] = self._proceed
         state[CUT_SHORT] = self._is_cut_short
-        await self.stream.handle(
+        await stream.handle(
             StreamRequest(
                 stream_id=STREAM_ID,
                 headers=list(request.headers),
@@ -227,6 +234,7 @@ class Http1(H11Protocol):
                 state=state,
             )
         )
+        stream.app_put = intake.put
 
     def _is_cut_short(self) -> bool:
         """Return whether the peer has closed its side, and what it has sent cannot be the whole body.

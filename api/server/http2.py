@@ -15,7 +15,9 @@ connection;
 - a request's task ends with its stream, and counts for its connection and its address until it has ended;
 - a response that breaks off resets its stream, where Hypercorn leaves the client waiting;
 - windows are reopened only when the application reads the body, so that unread bytes of all streams of a
-    connection are bounded by the connection's window, 64 KiB;
+    connection are bounded by the connection's window, 64 KiB; and no number of tiny frames makes the reader
+    of the connection wait for a request (`api.server.intake`);
+- frames are parsed in slices, because thousands of small ones arrive at once;
 - data for an answered stream is discarded; priorities are ignored (RFC 9113 section 5.3.2 deprecates them).
 """
 
@@ -23,8 +25,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -33,16 +34,18 @@ import h2.events
 import h2.exceptions
 import h2.settings
 import trio
-from hypercorn.events import Closed
+from hypercorn.events import Closed, RawData
+from hypercorn.events import Event as WireEvent
 from hypercorn.protocol.events import Body, Event, StreamClosed
 from hypercorn.protocol.events import Request as StreamRequest
 from hypercorn.protocol.h2 import BufferCompleteError, H2Protocol
 from hypercorn.protocol.http_stream import HTTPStream
-from hypercorn.typing import AppWrapper
 from hypercorn.utils import filter_pseudo_headers
+from priority.priority import DeadlockError
 
 from retain.api.http.bounds import Bounds, Rate
 from retain.api.server.connections import GuardedStream
+from retain.api.server.intake import Intake, Reading
 
 LOG = logging.getLogger("retain.http")
 
@@ -57,6 +60,9 @@ EMPTY_FRAMES = 10_000
 addition to two WINDOW_UPDATEs for each DATA frame sent.
 """
 UPDATES_PER_FRAME = 2
+
+SLICE_BYTES = 4096
+"""Received bytes that are parsed before other tasks run: 450 frames at most."""
 
 OUTFLOW_BYTES = 65536
 """Bytes of one answer that may wait for the client's window."""
@@ -141,11 +147,34 @@ class Http2(H2Protocol):
         self._place = guard.place
         self._in_hand = 0
         self._tasks: dict[int, trio.CancelScope] = {}
-        self._untaken: dict[int, deque[int]] = {}
+        self._intakes: set[int] = set()
         self.connection.local_settings[h2.settings.SettingCodes.ENABLE_CONNECT_PROTOCOL] = 0
         self._write_timeout = write_timeout
         self._resets = Rate(RESETS)
         self._empty = Rate(EMPTY_FRAMES)
+
+    async def handle(self, event: WireEvent) -> None:
+        """Handle an event as Hypercorn does, in slices."""
+        if not isinstance(event, RawData) or len(event.data) <= SLICE_BYTES:
+            await super().handle(event)
+            return
+        for start in range(0, len(event.data), SLICE_BYTES):
+            if self.closed:
+                return
+            await super().handle(RawData(data=event.data[start : start + SLICE_BYTES]))
+            await trio.lowlevel.checkpoint()
+
+    async def send_task(self) -> None:
+        """Send what waits, as Hypercorn does, and the windows that were reopened."""
+        while not self.closed:
+            await self._flush()
+            try:
+                stream_id = next(self.priority)
+            except DeadlockError:
+                await self.has_data.wait()
+                await self.has_data.clear()
+            else:
+                await self._send_data(stream_id)
 
     async def stream_send(self, event: Event) -> None:
         """Send as Hypercorn does, in pieces; give up on peers that read nothing."""
@@ -183,12 +212,12 @@ class Http2(H2Protocol):
 
     async def _queue(self, event: h2.events.DataReceived) -> None:
         """Pass a piece of a body on; its window is reopened once the application has read it."""
-        untaken = self._untaken.get(event.stream_id)
-        if untaken is None:  # its task has ended, its answer is on its way
-            self._acknowledge(event.stream_id, event.flow_controlled_length)
-        else:
-            untaken.append(event.flow_controlled_length)
-            await self.streams[event.stream_id].handle(Body(stream_id=event.stream_id, data=event.data))
+        stream_id, size = event.stream_id, len(event.data)
+        self._acknowledge(stream_id, event.flow_controlled_length - size)  # the padding
+        if stream_id in self._intakes:
+            await self.streams[stream_id].handle(Body(stream_id=stream_id, data=event.data))
+        else:  # its task has ended, its answer is on its way
+            self._acknowledge(stream_id, size)
 
     def _acknowledge(self, stream_id: int, size: int) -> None:
         try:
@@ -196,12 +225,10 @@ class Http2(H2Protocol):
         except h2.exceptions.ProtocolError:
             LOG.debug("the connection has ended")
 
-    async def _taken(self, stream_id: int) -> None:
-        """Reopen the window by the length of the oldest waiting piece."""
-        untaken = self._untaken.get(stream_id)
-        if untaken:
-            self._acknowledge(stream_id, untaken.popleft())
-            await self._flush()
+    async def _taken(self, stream_id: int, size: int) -> None:
+        """Reopen the window by what was read. The sender tells the client: nothing waits here."""
+        self._acknowledge(stream_id, size)
+        await self.has_data.set()
 
     def _is_too_much(self, event: h2.events.Event) -> bool:
         if isinstance(event, h2.events.StreamReset):
@@ -273,8 +300,10 @@ class Http2(H2Protocol):
         pseudo = dict(headers)
         task = self._tasks[stream_id] = trio.CancelScope()
         self._in_hand += 1
-        stream = self.streams[stream_id] = _Stream(
-            _EndsWithStream(self.app, task, partial(self._taken, stream_id), partial(self._left, stream_id)),
+        intake = Intake(partial(self._taken, stream_id))
+        self._intakes.add(stream_id)
+        stream = self.streams[stream_id] = HTTPStream(
+            _EndsWithStream(Reading(self.app, intake), task, partial(self._left, stream_id)),
             self.config,
             self.context,
             self.task_group,
@@ -284,7 +313,6 @@ class Http2(H2Protocol):
             self.stream_send,
             stream_id,
         )
-        self._untaken[stream_id] = deque()
         self.stream_buffers[stream_id] = Outflow(self._write_timeout)
         self.priority.insert_stream(stream_id)
         self.priority.block(stream_id)
@@ -298,14 +326,12 @@ class Http2(H2Protocol):
                 state=self.connection_state,
             )
         )
+        stream.app_put = intake.put
 
-    async def _left(self, stream_id: int) -> None:
+    def _left(self, stream_id: int) -> None:
         self._in_hand -= 1
+        self._intakes.remove(stream_id)
         self._bounds.leave_stream(self._place)
-        if untaken := sum(self._untaken.pop(stream_id)):
-            self._acknowledge(stream_id, untaken)
-            with trio.CancelScope(shield=True):  # the connection's writes have their own time limit
-                await self._flush()
 
     async def _priority_updated(self, event: h2.events.PriorityUpdated) -> None:
         """Ignore it: a priority tree that clients shape would need limits of its own."""
@@ -328,55 +354,19 @@ class Http2(H2Protocol):
 
 
 class _EndsWithStream:
-    """The application for one request; its task ends when `task` is cancelled, and `left` is called then.
+    """The application for one request: its task ends when `task` is cancelled, and `left` is called then."""
 
-    After that, unread parts of the request are discarded. `taken` is called for each piece of the body that
-    it reads.
-    """
-
-    def __init__(
-        self,
-        app: AppWrapper,
-        task: trio.CancelScope,
-        taken: Callable[[], Awaitable[None]],
-        left: Callable[[], Awaitable[None]],
-    ) -> None:
+    def __init__(self, app: Reading, task: trio.CancelScope, left: Callable[[], None]) -> None:
         self._app = app
         self._task = task
-        self._taken = taken
         self._left = left
 
-    async def __call__(
-        self,
-        scope: Any,
-        receive: Any,
-        send: Any,
-        sync_spawn: Callable[..., Any],
-        call_soon: Callable[..., Any],
-    ) -> None:
-        async def counted() -> Any:
-            message = await receive()
-            if message["type"] == "http.request" and message["more_body"]:
-                await self._taken()
-            return message
-
+    async def __call__(self, scope: Any, receive: Any, send: Any, sync_spawn: Any, call_soon: Any) -> None:
         try:
             with self._task:
-                await self._app(scope, counted, send, sync_spawn, call_soon)
+                await self._app(scope, receive, send, sync_spawn, call_soon)
         finally:
-            channel: trio.MemoryReceiveChannel[Any] = receive.__self__
-            channel.close()
-            await self._left()
-
-
-class _Stream(HTTPStream):
-    """As Hypercorn's; messages for a task that has ended are discarded."""
-
-    async def handle(self, event: Event) -> None:
-        try:
-            await super().handle(event)
-        except trio.BrokenResourceError:
-            LOG.debug("data was sent for a request that has ended")
+            self._left()
 
 
 def _is_plain_request(event: h2.events.RequestReceived) -> bool:

@@ -54,7 +54,6 @@ class WireConfig(HypercornConfig):
         self.h2_max_header_list_size = 2 * server.max_header_bytes
         self.include_server_header = False
         self.keep_alive_max_requests = 1 << 62
-        self.max_app_queue_size = 4  # pieces of a body received ahead of the application
         self.read_timeout = None  # api.connections watches the phases instead
         self.ssl_handshake_timeout = server.header_timeout
         self._headers: list[tuple[bytes, bytes]] = []
