@@ -422,3 +422,32 @@ async def test_the_type_of_a_block_list_is_not_the_blobs(client):
     found = (await client.head("b")).headers
     assert found["content-type"] == "application/octet-stream"
     assert not {"content-language", "content-encoding", "cache-control"} & found.keys()
+
+
+async def test_a_copys_source_is_here_under_each_name_that_the_request_uses(client):
+    await client.put("a", b"1")
+    read, write = client.service_sas("r"), client.service_sas("w")
+    target = f"/tenant/recordings/b?{write}"
+    headers = [PUT, ("x-ms-version", "2020-12-06"), ("content-length", "0")]
+
+    async def status(host, source, absolute=""):
+        sent = [*headers, ("x-ms-copy-source", f"http://{source}/tenant/recordings/a?{read}")]
+        return (await client.raw("PUT", absolute + target, [("host", host), *sent])).status
+
+    assert await status("one.test", "one.test") == 201
+    assert await status("one.test", "one.test:80") == 201
+    assert await status("one.test:443", "one.test") == 201
+    assert await status("ONE.test", "one.TEST") == 201
+    assert await status("one.test", "two.test") == 404
+    assert await status("one.test:81", "one.test") == 404
+    assert await status("[::1]:8080", "[::1]:8080") == 201
+    assert await status("one.test", "two.test", "http://two.test") == 201, "the target's authority counts"
+    assert await status("two.test", "two.test", "http://one.test") == 404
+
+
+@pytest.mark.parametrize("option", ["MERGE", "COPYX", "REPLAC"])
+async def test_an_unknown_tag_option_of_a_copy_is_named(client, option):
+    await client.put("a", b"1")
+    answer = await copy(client, headers=[PUT, ("x-ms-copy-source-tag-option", option)])
+    assert (answer.status, answer.code) == (400, "InvalidHeaderValue")
+    assert answer.texts("HeaderName") == ["x-ms-copy-source-tag-option"]

@@ -18,7 +18,9 @@ from retain.api.blobs.wire import markers, names
 from retain.api.blobs.wire.errors import AzureError
 from retain.api.blobs.wire.tags import parse_tags_header
 from retain.api.blobs.xml.read import parse_block_list, parse_document
+from retain.api.http.message import Request
 from tests.kit.blob_client import HOST, BlobClient
+from tests.kit.requests import make_request
 
 MIB = 1 << 20
 
@@ -299,3 +301,41 @@ async def test_a_container_is_not_changed_under_a_foreign_lease(client: BlobClie
     assert not {"x-ms-meta-a", "x-ms-blob-public-access"} & found.headers.keys()
     for headers in ([*change, ("x-ms-lease-id", own)], change):
         assert (await client.send("PUT", base + comp, headers)).status == 200
+
+
+class Unread:
+    """A request of which the server has only the head."""
+
+    def __init__(self, target: str, *headers: tuple[str, str]) -> None:
+        head = make_request("PUT", target, [("host", HOST), *headers])
+        scope = {
+            "type": "http", "method": "PUT", "scheme": "http", "raw_path": head.raw_path,
+            "query_string": head.raw_query, "headers": head.raw_headers, "client": ("192.0.2.1", 1),
+            "server": ("127.0.0.1", 80), "http_version": "1.1",
+        }  # fmt: skip
+        self.asked = 0
+        self.request = Request(scope, self._receive)
+
+    async def _receive(self) -> dict[str, object]:
+        self.asked += 1
+        return {"type": "http.request", "body": b"x", "more_body": False}
+
+
+@pytest.mark.parametrize(
+    ("operation", "kind", "limit"),
+    [("", [("x-ms-blob-type", "BlockBlob")], 5000 * MIB), ("&comp=block&blockid=QQ%3D%3D", [], 4000 * MIB)],
+)
+async def test_a_write_that_is_refused_anyway_is_refused_before_its_body(
+    client: BlobClient, operation: str, kind: list[tuple[str, str]], limit: int
+) -> None:
+    await client.put("a")
+    headers = [("x-ms-lease-action", "acquire"), ("x-ms-lease-duration", "-1")]
+    assert (await client.send("PUT", "/recordings/a?comp=lease", headers)).status == 201
+    for length, status in ((1, 412), (limit, 412), (limit + 1, 413)):
+        target = f"/tenant/recordings/a?{client.service_sas('w')}{operation}"
+        unread = Unread(target, ("content-length", str(length)), ("x-ms-version", "2020-12-06"), *kind)
+        answer = await client.interface.handle(unread.request)
+        assert (answer.status, unread.asked) == (status, 0), length
+    target = f"/tenant/none/a?{client.service_sas('w', container='none')}{operation}"
+    unread = Unread(target, ("content-length", "9"), ("x-ms-version", "2020-12-06"), *kind)
+    assert ((await client.interface.handle(unread.request)).status, unread.asked) == (404, 0)

@@ -14,13 +14,16 @@ from retain.api.http.message import (
     BodyTooLarge,
     BodyTooSlow,
     HeadersTooLarge,
+    Request,
     RequestError,
     UnexpectedError,
 )
 from retain.api.identity import (
     BearerOptions,
+    Caller,
     IdentityError,
     IdentityUnavailable,
+    Method,
     TooManyAttempts,
     Unauthenticated,
 )
@@ -173,6 +176,18 @@ class TestMe:
         assert (await client.send("HEAD", self.TARGET)).status == 200
         answer = await client.send("OPTIONS", self.TARGET)
         assert (answer.status, answer.headers["Allow"]) == (204, "GET, HEAD, OPTIONS")
+
+    async def test_it_tells_the_name_and_the_address_that_a_token_carries(
+        self, client: Client, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        async def known(request: Request) -> Caller:
+            names = {"given_name": "Ann", "family_name": "Lee", "email": "ann@example.org"}
+            return Caller("ann", frozenset(), Method.BEARER, **names)
+
+        monkeypatch.setattr(client.settings._identity, "authenticate", known)
+        told = (await client.send("GET", self.TARGET)).json()
+        assert told["name"] == {"givenName": "Ann", "familyName": "Lee"}
+        assert told["emails"] == [{"value": "ann@example.org", "primary": True}]
 
     @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
     async def test_it_is_read_only(self, client: Client, method: str) -> None:

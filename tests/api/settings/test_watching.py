@@ -465,3 +465,19 @@ async def test_a_stream_that_ends_with_its_credential_does_not_ask_for_it_again(
     told = b"".join([chunk async for chunk in stream])
     assert b"forbidden" not in told
     assert trio.current_time() == pytest.approx(ends)
+
+
+async def test_head_and_reads_without_a_wait_take_no_place(patient_clock: MockClock) -> None:
+    async with settings_client(max_watchers=1, max_watchers_per_user=1) as client:
+        await put_up(client)
+        tag = (await client.call("GET", "global/c")).tag
+        stream = await open_stream(client, "global?watch")
+        start = trio.current_time()
+        same = [("If-None-Match", tag)]
+        assert (await client.send("GET", f"{ROOT}/app/global/c", same)).status == 304
+        assert (await client.send("HEAD", f"{ROOT}/app/global/c?wait=60", same)).status == 304
+        assert (await client.send("HEAD", f"{ROOT}/app/global/c?watch")).status == 200
+        assert (await client.send("GET", f"{ROOT}/app/global/c?wait=60")).status == 200, "nothing to wait for"
+        assert trio.current_time() - start < 1
+        assert (await client.send("GET", f"{ROOT}/app/global/c?wait=60", same)).status == 429
+        await stream.body.aclose()

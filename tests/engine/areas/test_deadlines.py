@@ -129,3 +129,23 @@ def test_an_expired_key_releases_its_payload_file(areas):
     areas.pass_time(1)
     areas.sweep()
     assert areas.state.shared.take_released() == ["p1"]
+
+
+def test_with_the_scope_of_the_area_one_that_had_keys_gets_no_deadline_of_its_own(areas):
+    """Else it would outlive its last key, as an area that was created empty does."""
+    areas.create(A, {"k": "1"}, ttl=10)
+    areas.update(A, {"k": "2"}, ttl=100, policy=AreasPolicy(whole_area=True))
+    areas.update(A, {"k": "3"}, ttl=1)
+    areas.pass_time(1)
+    assert areas.is_gone(A)
+
+
+def test_with_the_scope_of_the_area_one_created_empty_keeps_a_deadline_of_its_own(areas):
+    whole = AreasPolicy(whole_area=True)
+    areas.create(A, {}, ttl=10)
+    areas.update(A, {"k": "1"}, ttl=100, policy=whole)
+    areas.update(A, {"k": "2"}, ttl=1)
+    areas.pass_time(99)
+    assert areas.listing(A) == {}
+    areas.pass_time(1)
+    assert areas.is_gone(A)
