@@ -114,7 +114,7 @@ ROOMS: dict[str, frozenset[str]] = {
     "api/blobs": GROUND,
     "api/openapi": frozenset(),
     "api/web": GROUND | {"api/html", "api/openapi"},
-    "api/notifications": GROUND,
+    "api/notifications": GROUND | {"api/blobs"},  # ETags
     "api/admin": GROUND
     | {"api/blobs", "api/notifications", "api/settings", "api/web"},  # tokens, transfer, readiness
     "api/console": GROUND | {"api/admin", "api/blobs", "api/html", "api/settings", "api/web"},

@@ -11,7 +11,9 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from http import HTTPStatus
 from typing import Final
+from uuid import UUID
 
 import trio
 
@@ -21,9 +23,11 @@ from retain.api.notifications.payload import (
     CLOUDEVENTS,
     EVENTGRID,
     cloudevent,
+    confirms,
     event_id,
     grid_event,
     signed_headers,
+    validation_event,
 )
 from retain.api.notifications.post import Outcome, post
 from retain.api.notifications.store import DeadLetter, DeliveryState
@@ -46,6 +50,8 @@ FIRST_PAUSE_S: Final = 1.0
 LONGEST_PAUSE_S: Final = 300.0
 FINAL: Final = frozenset((400, 413, 414, 415, 422))
 """Statuses that refuse the event itself: sending the same request again is useless."""
+ANSWER_BYTES: Final = 4096
+"""Read of the answer to a validation request."""
 AT_ONCE: Final = 100
 """Most dead letters that one retry sends again."""
 
@@ -93,6 +99,8 @@ class Webhook:
         self.delivery = delivery
         self.counts = DeliveryCounts()
         self.wake = trio.Event()
+        self._grid = config.schema == "eventgrid"
+        self._validated = not self._grid
         self._engine = engine
         self._feed = Feed(engine.disk)
         self._key = secret_bytes(config.secret)
@@ -103,6 +111,8 @@ class Webhook:
 
     async def run(self, changed: Callable[[], None]) -> None:
         """Deliver events until cancelled; call `changed` after each change of `delivery`."""
+        if self._grid:
+            await self._validate()
         while True:
             durable = self._engine.statistics().durable
             wake = self.wake = trio.Event()
@@ -140,7 +150,7 @@ class Webhook:
             return False
         if config.prefix is not None and not names.get("blob", "").startswith(config.prefix):
             return False
-        return config.schema != "eventgrid" or notification.kind.startswith("blob.")
+        return not self._grid or notification.kind.startswith("blob.")
 
     async def _deliver(self, notification: Notification) -> None:
         """Send an event until it is accepted, refused for good, or too old."""
@@ -154,11 +164,7 @@ class Webhook:
             if outcome.status in FINAL or age > self.config.give_up_hours * 3600 * SECOND:
                 self._give_up(notification.seq, attempts, outcome)
                 return
-            pause = min(FIRST_PAUSE_S * 2 ** min(attempts - 1, 20), LONGEST_PAUSE_S)
-            jitter = (
-                0.5 + self._engine.entropy(1)[0] / 256
-            )  # webhooks that failed together do not retry together
-            await trio.sleep(max(pause * jitter, outcome.pause_s or 0))
+            await self._pause(attempts, outcome)
             try:
                 renewed = await trio.to_thread.run_sync(self._feed.at, notification.seq)
             except EngineError:
@@ -166,6 +172,33 @@ class Webhook:
             if renewed is None:
                 return  # erased meanwhile
             notification = renewed
+
+    async def _validate(self) -> None:
+        """Ask the receiver to confirm the subscription, as Event Grid does, until it returns the code.
+
+        Events wait meanwhile: the receiver may be another than the operator believes.
+        """
+        attempts = 0
+        while True:
+            code = str(UUID(bytes=self._engine.entropy(16), version=4)).upper()
+            now = self._engine.wall()
+            body = validation_event(code, topic=self._source, now=now)
+            outcome = await self._request("SubscriptionValidation", code, body, ANSWER_BYTES)
+            attempts += 1
+            # Event Grid, too, accepts no other status: 202 is no confirmation.
+            if outcome.status == HTTPStatus.OK and confirms(outcome.body, code):
+                self._validated = True
+                self._settle("")
+                return
+            self._settle("it does not return the validation code" if outcome.accepted else outcome.word)
+            self.counts.failed += 1
+            await self._pause(attempts, outcome)
+
+    async def _pause(self, attempts: int, outcome: Outcome) -> None:
+        """Wait before the next attempt."""
+        pause = min(FIRST_PAUSE_S * 2 ** min(attempts - 1, 20), LONGEST_PAUSE_S)
+        jitter = 0.5 + self._engine.entropy(1)[0] / 256  # webhooks that failed together do not retry together
+        await trio.sleep(max(pause * jitter, outcome.pause_s or 0))
 
     def _give_up(self, seq: int, attempts: int, outcome: Outcome) -> None:
         self.delivery.add_dead(DeadLetter(seq, self._engine.now(), attempts, outcome.word))
@@ -176,7 +209,6 @@ class Webhook:
 
     async def send(self, notification: Notification) -> Outcome:
         """Send one event once."""
-        config = self.config
         try:
             identity, body = self._made(notification)
         except (ArithmeticError, LookupError, TypeError, ValueError) as error:
@@ -187,41 +219,44 @@ class Webhook:
                 extra={"facts": {"record": notification.seq}},
             )
             return Outcome(min(FINAL), "its record has invalid fields")
-        grid = config.schema == "eventgrid"
+        outcome = await self._request("Notification", identity, body)
+        if outcome.accepted:
+            self.counts.sent += 1
+        else:
+            self.counts.failed += 1
+        self._settle("" if outcome.accepted else outcome.word)
+        return outcome
+
+    async def _request(self, kind: str, identity: str, body: bytes, answer_bytes: int = 0) -> Outcome:
+        """Send a request; `kind` is the value of Event Grid's `aeg-event-type`."""
         headers = {
-            "Content-Type": EVENTGRID if grid else CLOUDEVENTS,
-            **({"aeg-event-type": "Notification"} if grid else {}),
+            "Content-Type": EVENTGRID if self._grid else CLOUDEVENTS,
+            **({"aeg-event-type": kind} if self._grid else {}),
             **signed_headers(self._key, identity, self._engine.wall(), body),
         }
-        outcome = Outcome(0, "it does not answer in time")
+        send = partial(self._post, self.config.url, headers, body, allow_private=self.config.allow_private)
+        if answer_bytes:
+            send = partial(send, answer_bytes=answer_bytes)
         with trio.move_on_after(ATTEMPT_S):
-            outcome = await trio.to_thread.run_sync(
-                partial(self._post, config.url, headers, body, allow_private=config.allow_private),
-                abandon_on_cancel=True,
-                limiter=self._threads,
-            )
-        self._note(outcome)
-        return outcome
+            return await trio.to_thread.run_sync(send, abandon_on_cancel=True, limiter=self._threads)
+        return Outcome(0, "it does not answer in time")
 
     def _made(self, notification: Notification) -> tuple[str, bytes]:
         """Return an event's id and its form for this webhook."""
         epoch = epoch_of(self._engine.state.history.changes.values(), notification.seq)
-        if self.config.schema == "eventgrid":
+        if self._grid:
             body = grid_event(notification, epoch, url_of=self._url_of)
         else:
             body = cloudevent(notification, epoch, source=self._source, names=self.config.names)
         return event_id(notification, epoch), body
 
-    def _note(self, outcome: Outcome) -> None:
-        before, self.counts.trouble = self.counts.trouble, "" if outcome.accepted else outcome.word
-        if outcome.accepted:
-            self.counts.sent += 1
-            if before:
-                LOG.info("notifications are accepted again", extra={"facts": {"webhook": self.config.name}})
-        else:
-            self.counts.failed += 1
-            if not before:
-                LOG.warning("notifications are not accepted", extra={"facts": self._facts(outcome.word)})
+    def _settle(self, trouble: str) -> None:
+        """Note why the last request failed, empty if it did not; log the first failure and its end."""
+        before, self.counts.trouble = self.counts.trouble, trouble
+        if before and not trouble:
+            LOG.info("notifications are accepted again", extra={"facts": {"webhook": self.config.name}})
+        elif trouble and not before:
+            LOG.warning("notifications are not accepted", extra={"facts": self._facts(trouble)})
 
     def _facts(self, reason: str) -> dict[str, object]:
         return {"webhook": self.config.name, "reason": reason}
@@ -229,9 +264,12 @@ class Webhook:
     async def resend(self) -> int:
         """Send dead letters again, oldest first, at most `AT_ONCE`; return how many are settled.
 
-        Stops at the first that is refused. A dead letter whose record was erased meanwhile counts as settled.
+        Stops at the first that is refused, and sends none before the receiver confirmed the subscription.
+        A dead letter whose record was erased meanwhile counts as settled.
         """
         settled = 0
+        if not self._validated:
+            return settled
         for letter in self.delivery.dead[:AT_ONCE]:
             notification = await trio.to_thread.run_sync(self._feed.at, letter.seq)
             if notification is not None and not (await self.send(notification)).accepted:

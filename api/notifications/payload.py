@@ -1,8 +1,8 @@
 """The form of events (CloudEvents 1.0, or Azure Event Grid's schema for blobs) and their signature.
 
 Sources: CloudEvents 1.0.2 (JSON format, HTTP protocol binding, structured mode; extension `sequence`); *Azure
-Blob Storage as an Event Grid source*; Standard Webhooks 1.0 (`webhook-id`, `webhook-timestamp`,
-`webhook-signature`).
+Blob Storage as an Event Grid source*, *Endpoint validation with Event Grid events*; Standard Webhooks 1.0
+(`webhook-id`, `webhook-timestamp`, `webhook-signature`).
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from hashlib import sha256
 from typing import Any, Final
 from urllib.parse import quote
 
+from retain.api.blobs.wire import etag
 from retain.engine.audit.feed import Notification
 from retain.engine.core.time import SECOND, timestamp
 
@@ -47,6 +48,8 @@ def cloudevent(notification: Notification, epoch: str, *, source: str, names: bo
     for name in ("modified", "expiry"):
         if name in facts:
             facts[name] = timestamp(facts[name])
+    if "etag" in facts:
+        facts["etag"] = etag.bare(facts["etag"])
     data |= facts
     subject = notification.resource
     if names:
@@ -89,6 +92,7 @@ def grid_event(notification: Notification, epoch: str, *, url_of: Callable[[str]
     }
     if "modified" in notification.facts:
         data["contentType"] = notification.facts.get("content_type") or "application/octet-stream"
+        data["eTag"] = etag.bare(notification.facts["etag"])
     if "size" in notification.facts:
         data["contentLength"] = notification.facts["size"]
     event = {
@@ -102,6 +106,36 @@ def grid_event(notification: Notification, epoch: str, *, url_of: Callable[[str]
         "data": data,
     }
     return json.dumps([event], ensure_ascii=False).encode()
+
+
+def validation_event(code: str, *, topic: str, now: int) -> bytes:
+    """Return the event by which Event Grid asks a receiver to confirm that it wants events.
+
+    Args:
+        code: The code that the receiver must return.
+        topic: The name of the source.
+        now: Nanoseconds since the epoch.
+    """
+    event = {
+        "id": code,
+        "topic": topic,
+        "subject": "",
+        "data": {"validationCode": code},
+        "eventType": "Microsoft.EventGrid.SubscriptionValidationEvent",
+        "eventTime": timestamp(now),
+        "metadataVersion": "1",
+        "dataVersion": "1",
+    }
+    return json.dumps([event]).encode()
+
+
+def confirms(answer: bytes, code: str) -> bool:
+    """Return whether the body of an answer returns the validation code."""
+    try:
+        found = json.loads(answer)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(found, dict) and found.get("validationResponse") == code
 
 
 def signed_headers(key: bytes, identity: str, now: int, body: bytes) -> Mapping[str, str]:

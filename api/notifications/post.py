@@ -29,11 +29,13 @@ class Outcome:
         status: The answer's; 0 if there was none.
         reason: Why there was no answer, one of a few constant texts; empty if there was one.
         pause_s: How long the answer asks to wait before the next request; None if it does not ask.
+        body: The beginning of the answer's body, if it was asked for.
     """
 
     status: int
     reason: str = ""
     pause_s: float | None = None
+    body: bytes = b""
 
     @property
     def accepted(self) -> bool:
@@ -61,8 +63,13 @@ class _Connection(http.client.HTTPConnection):
             self.sock = self._context.wrap_socket(self.sock, server_hostname=self.host)
 
 
-def post(url: str, headers: Mapping[str, str], body: bytes, *, allow_private: bool) -> Outcome:
-    """Post `body` and return the outcome. Blocking; errors of the other side are outcomes, not exceptions."""
+def post(
+    url: str, headers: Mapping[str, str], body: bytes, *, allow_private: bool, answer_bytes: int = 0
+) -> Outcome:
+    """Post `body` and return the outcome, with as many bytes of the answer's body as asked for.
+
+    Blocking; errors of the other side are outcomes, not exceptions.
+    """
     parts = urlsplit(url)
     host, tls = parts.hostname or "", parts.scheme == "https"
     port = parts.port or (443 if tls else 80)
@@ -78,7 +85,8 @@ def post(url: str, headers: Mapping[str, str], body: bytes, *, allow_private: bo
     try:
         connection.request("POST", target, body, {**headers, "Connection": "close", "User-Agent": "retain"})
         with connection.getresponse() as response:
-            return Outcome(response.status, pause_s=_pause(response.headers.get("Retry-After")))
+            pause = _pause(response.headers.get("Retry-After"))
+            return Outcome(response.status, "", pause, response.read(answer_bytes) if answer_bytes else b"")
     except ssl.SSLError:
         return Outcome(0, "its certificate is not trusted, or it does not use TLS")
     except TimeoutError:

@@ -15,6 +15,7 @@ from retain.engine.areas import events as areas
 from retain.engine.audit.log import CAUSES
 from retain.engine.blobs import container_events as containers
 from retain.engine.blobs import events as blobs
+from retain.engine.blobs.entries import ticks
 from retain.engine.core.errors import Unavailable
 from retain.engine.core.event import Cause, Event, Interface
 from retain.engine.history.events import LOSS_ACCEPTED, ErasureOrdered, HistoryChanged
@@ -72,7 +73,8 @@ class Notification:
         cause: A key of `engine.audit.CAUSES`; empty if there is none.
         resource: The resource's number, 32 hexadecimal digits.
         names: The names of the resource, such as `account`, `container` and `blob`; and `actor`.
-        facts: Numbers and types: `size` in bytes, `content_type`, `modified` in nanoseconds, `records`.
+        facts: Numbers and types: `size` in bytes, `content_type`, `modified` in nanoseconds, `etag` in
+            ticks, `records`.
     """
 
     seq: int
@@ -170,6 +172,7 @@ def _notification(record: Record, kind: str, names: dict[str, str], facts: dict[
 def _facts(event: Event) -> Iterator[tuple[str, Any]]:
     if isinstance(event, blobs.BlobWritten):
         yield "modified", event.modified
+        yield "etag", ticks(event.modified)
         yield "content_type", event.headers.content_type
     if isinstance(event, blobs.BlobPut):
         yield "size", event.body.size

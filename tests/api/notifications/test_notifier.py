@@ -1,6 +1,6 @@
-"""Webhooks hear what happens: in order, at least once, patiently, and nothing that was erased."""
+"""Webhooks: events in order, at least once, with retries, and none whose record was erased."""
 
-# ruff: noqa: SIM117 - what stands between the two `with` differs from test to test
+# ruff: noqa: SIM117 - what is between the two `with` differs from test to test
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
+from retain.api.blobs.wire import etag
 from retain.api.config.notifications import KINDS, WebhookConfig, secret_bytes
 from retain.api.notifications import notifier as module
 from retain.api.notifications import store
@@ -50,15 +51,31 @@ def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @dataclass
 class Receiver:
-    """A webhook's other side. `answers` are its next ones; then it accepts."""
+    """A webhook's other side. `answers` are its next ones; then it accepts.
+
+    `confirmations` are its next statuses and answers to validation requests; then it returns the code.
+    """
 
     answers: list[int] = field(default_factory=list)
     heard: list[dict[str, Any]] = field(default_factory=list)
     tried: list[dict[str, Any]] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
+    confirmations: list[tuple[int, bytes]] = field(default_factory=list)
+    validations: list[dict[str, Any]] = field(default_factory=list)
 
-    def __call__(self, url: str, headers: dict[str, str], body: bytes, *, allow_private: bool) -> Outcome:
+    def __call__(
+        self, url: str, headers: dict[str, str], body: bytes, *, allow_private: bool, answer_bytes: int = 0
+    ) -> Outcome:
         event = json.loads(body)
+        if headers.get("aeg-event-type") == "SubscriptionValidation":
+            self.validations += event
+            code = event[0]["data"]["validationCode"]
+            status, answer = (
+                self.confirmations.pop(0)
+                if self.confirmations
+                else (200, json.dumps({"validationResponse": code}).encode())
+            )
+            return Outcome(status, body=answer[:answer_bytes])
         self.tried.append(event)
         self.headers.append({**headers, "body": body.decode(), "url": url})
         status = self.answers.pop(0) if self.answers else 204
@@ -75,8 +92,8 @@ class Receiver:
 
 
 @asynccontextmanager
-async def telling(
-    engine: Engine, receiver: Receiver, config: WebhookConfig = HOOK
+async def notifying(
+    engine: Engine, receiver: Receiver, config: WebhookConfig = HOOK, *, settle: bool = True
 ) -> AsyncIterator[Notifier]:
     """A notifier at work."""
     notifier = Notifier(
@@ -89,13 +106,14 @@ async def telling(
     await notifier.load()
     async with trio.open_nursery() as nursery:
         nursery.start_soon(notifier.run)
-        await settled(notifier)
+        if settle:
+            await settled(notifier)
         yield notifier
         nursery.cancel_scope.cancel()
 
 
 async def settled(notifier: Notifier) -> None:
-    """Wait until all that is durable was told; the clock hurries through pauses."""
+    """Wait until everything durable was sent; the clock runs fast through pauses."""
     for webhook in notifier.webhooks.values():
         with trio.fail_after(1e9):
             while webhook.delivery.seq < notifier._engine.statistics().durable:  # noqa: ASYNC110 - for a test only
@@ -112,13 +130,13 @@ async def delete(engine: Engine, name: str) -> None:
     await engine.submit(DeleteBlob(actor="sas", account="mytenant", container="recordings", name=name))
 
 
-def test_what_can_be_configured_is_what_can_be_told() -> None:
+def test_every_kind_of_notification_can_be_configured() -> None:
     assert set(KINDS) == feed.KINDS
 
 
-async def test_a_change_is_told_as_a_cloudevent_with_a_signature(quick_clock: MockClock) -> None:
+async def test_a_change_is_sent_as_a_signed_cloudevent(quick_clock: MockClock) -> None:
     receiver = Receiver()
-    async with stored() as (engine, store_), telling(engine, receiver) as notifier:
+    async with stored() as (engine, store_), notifying(engine, receiver) as notifier:
         await store_.container()
         await store_.blob("8888/call.mp3")
         await settled(notifier)
@@ -144,7 +162,7 @@ async def test_a_change_is_told_as_a_cloudevent_with_a_signature(quick_clock: Mo
 async def test_without_names_an_event_has_numbers_only(quick_clock: MockClock) -> None:
     receiver = Receiver()
     async with stored() as (engine, store_):
-        async with telling(engine, receiver, replace(HOOK, names=False)) as notifier:
+        async with notifying(engine, receiver, replace(HOOK, names=False)) as notifier:
             await store_.container()
             await store_.blob("secret-name")
             await store_.area("cart", "bob")
@@ -169,7 +187,7 @@ async def test_without_names_an_event_has_numbers_only(quick_clock: MockClock) -
 async def test_filters(quick_clock: MockClock, fields: dict[str, Any], kinds: list[str]) -> None:
     receiver = Receiver()
     async with stored() as (engine, store_):
-        async with telling(engine, receiver, replace(HOOK, **fields)) as notifier:
+        async with notifying(engine, receiver, replace(HOOK, **fields)) as notifier:
             await store_.container()
             await store_.blob("8888/a")
             await store_.blob("9999/a")
@@ -182,19 +200,59 @@ async def test_filters(quick_clock: MockClock, fields: dict[str, Any], kinds: li
 async def test_event_grids_schema_names_the_blob(quick_clock: MockClock) -> None:
     receiver = Receiver()
     async with stored() as (engine, store_):
-        async with telling(engine, receiver, replace(HOOK, schema="eventgrid")) as notifier:
+        async with notifying(engine, receiver, replace(HOOK, schema="eventgrid")) as notifier:
             await store_.container()
             await store_.blob("8888/call 1.mp3")
+            container = engine.state.blobs.find("mytenant", "recordings")
+            assert container is not None
+            etag_of_blob = etag.bare(container.blobs["8888/call 1.mp3"].etag)
             await delete(engine, "8888/call 1.mp3")
             await settled(notifier)
+    (validation,) = receiver.validations
+    assert validation["eventType"] == "Microsoft.EventGrid.SubscriptionValidationEvent"
     (put,), (gone,) = receiver.heard
     assert put["eventType"] == "Microsoft.Storage.BlobCreated"
     assert put["subject"] == "/blobServices/default/containers/recordings/blobs/8888/call 1.mp3"
     assert put["data"]["url"] == "https://r.example/mytenant/recordings/8888/call%201.mp3"
     assert (put["data"]["api"], put["data"]["contentType"]) == ("PutBlob", "audio/opus")
+    assert put["data"]["eTag"] == etag_of_blob
     assert gone["eventType"] == "Microsoft.Storage.BlobDeleted"
     assert gone["data"]["sequencer"] > put["data"]["sequencer"]
     assert all(headers["aeg-event-type"] == "Notification" for headers in receiver.headers)
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        (404, b""),
+        (202, b""),
+        (200, b""),
+        (200, b"not json"),
+        (200, b'{"validationResponse":"another code"}'),
+        (200, b'["validationResponse"]'),
+        (200, b"[" * 100_000),
+    ],
+)
+async def test_without_the_validation_code_no_event_is_sent_and_none_is_lost(
+    quick_clock: MockClock, refusal: tuple[int, bytes]
+) -> None:
+    receiver = Receiver(confirmations=[refusal] * 3)
+    async with stored() as (engine, store_):
+        async with notifying(engine, receiver, replace(HOOK, schema="eventgrid"), settle=False) as notifier:
+            await store_.container()
+            await store_.blob("one")
+            (webhook,) = notifier.webhooks.values()
+            with trio.fail_after(1e9):
+                while not webhook.counts.trouble:  # noqa: ASYNC110 - in the receiver's thread
+                    await trio.sleep(0.01)
+            assert "code" in webhook.counts.trouble or "404" in webhook.counts.trouble
+            assert receiver.heard == []
+            assert await webhook.resend() == 0
+            await settled(notifier)
+    codes = [one["data"]["validationCode"] for one in receiver.validations]
+    assert len(set(codes)) == 4
+    assert [event["eventType"] for (event,) in receiver.heard] == ["Microsoft.Storage.BlobCreated"]
+    assert (webhook.counts.sent, webhook.counts.failed, webhook.counts.trouble) == (1, 3, "")
 
 
 async def test_what_is_refused_is_sent_again_and_later_events_wait(
@@ -203,7 +261,7 @@ async def test_what_is_refused_is_sent_again_and_later_events_wait(
     caplog.set_level("INFO", "retain.notifications")
     receiver = Receiver(answers=[503, 0, 429])
     began = trio.current_time()
-    async with stored() as (engine, store_), telling(engine, receiver) as notifier:
+    async with stored() as (engine, store_), notifying(engine, receiver) as notifier:
         await store_.container()
         await store_.blob("a")
         await settled(notifier)
@@ -222,7 +280,7 @@ async def test_what_is_never_accepted_is_a_dead_letter_and_can_be_sent_again(
 ) -> None:
     receiver = Receiver(answers=list(answers))
     async with stored() as (engine, store_):
-        async with telling(engine, receiver, replace(HOOK, give_up_hours=0.01)) as notifier:
+        async with notifying(engine, receiver, replace(HOOK, give_up_hours=0.01)) as notifier:
             await store_.container()
             await settled(notifier)
             webhook = notifier.webhooks["pipeline"]
@@ -243,11 +301,11 @@ async def test_a_restart_goes_on_where_it_was_and_repeats_at_most_what_was_not_r
     disk = MemoryDisk()
     first, second = Receiver(), Receiver()
     async with stored(disk) as (engine, store_):
-        async with telling(engine, first) as notifier:
+        async with notifying(engine, first) as notifier:
             await store_.container()
             await settled(notifier)
         await store_.blob("while nobody listened")
-    async with stored(disk) as (engine, _), telling(engine, second):
+    async with stored(disk) as (engine, _), notifying(engine, second):
         pass
     assert first.kinds == ["container.created"]
     assert second.kinds == ["blob.created"]
@@ -260,7 +318,7 @@ async def test_what_was_erased_while_it_waited_is_not_sent_and_nothing_kept_name
     receiver = Receiver(answers=[400])
     async with stored(disk) as (engine, store_):
         await store_.container()
-        async with telling(engine, receiver) as notifier:
+        async with notifying(engine, receiver) as notifier:
             await store_.blob("secret-name")
             await settled(notifier)
             webhook = notifier.webhooks["pipeline"]
@@ -275,23 +333,23 @@ async def test_what_was_erased_while_it_waited_is_not_sent_and_nothing_kept_name
             assert sent == []
 
 
-async def test_an_erasure_is_told_when_it_is_done(quick_clock: MockClock) -> None:
+async def test_an_erasure_is_reported_when_it_is_done(quick_clock: MockClock) -> None:
     receiver = Receiver()
     async with stored() as (engine, store_):
         await store_.container()
         await store_.blob("a")
         seq = engine.state.seq
-        async with telling(engine, receiver, replace(HOOK, events=("erasure.done",))) as notifier:
+        async with notifying(engine, receiver, replace(HOOK, events=("erasure.done",))) as notifier:
             await delete(engine, "a")
             await engine.erase([(seq, Part.CONTENT)], 3)
             await settled(notifier)
     assert receiver.kinds == ["erasure.done"]
 
 
-async def test_after_a_restore_the_new_history_is_told_under_new_ids(quick_clock: MockClock) -> None:
+async def test_after_a_restore_the_new_history_is_sent_under_new_ids(quick_clock: MockClock) -> None:
     disk = MemoryDisk()
     before, after = Receiver(), Receiver()
-    async with stored(disk) as (engine, store_), telling(engine, before) as notifier:
+    async with stored(disk) as (engine, store_), notifying(engine, before) as notifier:
         await store_.container()
         await settled(notifier)
         kept = engine.state.seq
@@ -310,7 +368,7 @@ async def test_after_a_restore_the_new_history_is_told_under_new_ids(quick_clock
             losses=(),
         )
         await engine.submit(RecordChange(actor="cli", mended=change, random=bytes(8)))
-        async with telling(engine, after) as notifier:
+        async with notifying(engine, after) as notifier:
             await settled(notifier)
             assert notifier.webhooks["pipeline"].delivery.changes == [(b"n" * 16).hex()]
     assert "journal.changed" in after.kinds
@@ -380,7 +438,7 @@ def test_the_secret_is_checked() -> None:
             secret_bytes(wrong)
 
 
-async def test_a_record_that_cannot_be_told_does_not_hold_up_the_rest(
+async def test_an_invalid_record_does_not_hold_up_later_events(
     quick_clock: MockClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     receiver = Receiver()

@@ -13,7 +13,9 @@ import pytest
 
 from retain.api.config.load import ConfigError, load
 from retain.api.notifications import post as module
-from retain.api.notifications.post import is_allowed, post
+from retain.api.notifications.post import Outcome, is_allowed, post
+
+ANSWER = b"what the receiver answers"
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -26,8 +28,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.send_response(int(self.path.partition("?")[0][1:]))
         self.send_header("Retry-After", "17")
         self.send_header("Location", "http://127.0.0.1:1/")
-        self.send_header("Content-Length", "0")
+        self.send_header("Content-Length", str(len(ANSWER)))
         self.end_headers()
+        self.wfile.write(ANSWER)
 
     def log_message(self, *_: Any) -> None:
         """Say nothing."""
@@ -54,6 +57,13 @@ def test_an_answer_is_accepted_or_not_and_no_redirect_is_followed(status: int, a
         outcome = post(url, {"webhook-id": "0-1"}, b"{}", allow_private=True)
     assert (outcome.status, outcome.accepted, outcome.pause_s) == (status, accepted, 17.0)
     assert seen == [(f"/{status}?code=1", b"{}", "0-1")]
+
+
+@pytest.mark.parametrize("most", [0, 4, 4096])
+def test_no_more_of_an_answer_is_read_than_asked_for(most: int) -> None:
+    with receiving() as (port, _):
+        outcome = post(f"http://127.0.0.1:{port}/200", {}, b"[]", allow_private=True, answer_bytes=most)
+    assert outcome == Outcome(200, "", 17.0, ANSWER[:most])
 
 
 def test_this_machine_is_asked_only_where_that_is_allowed() -> None:
