@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from enum import StrEnum
+from enum import Enum, auto
 
 
-class Method(StrEnum):
+class Method(Enum):
     """The method by which a caller was recognised."""
 
-    BASIC = "basic"
-    BEARER = "bearer"
-    PROXY = "proxy"
-    ANONYMOUS = "anonymous"
+    BASIC = auto()
+    BEARER = auto()
+    PROXY = auto()
+    ANONYMOUS = auto()
 
 
 @dataclass(frozen=True, slots=True)

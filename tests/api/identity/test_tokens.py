@@ -112,6 +112,20 @@ class TestBelieved:
     async def test_es256(self) -> None:
         assert (await call(make(Source()), sign(CLAIMS, EC_KEY, "ES256", "e1"))).name == "ann"
 
+    @pytest.mark.parametrize("alg", ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512"])
+    async def test_each_algorithm_of_rsa_where_key_and_configuration_name_it(self, alg: str) -> None:
+        source = Source(key_set(jwk(RSA_KEY, "r1", alg=alg)))
+        assert (await call(make(source, algorithms=(alg,)), sign(CLAIMS, RSA_KEY, alg))).name == "ann"
+        other = "PS512" if alg == "RS512" else "RS512"
+        await refuse(make(source, algorithms=(alg,)), sign(CLAIMS, RSA_KEY, other))
+        await refuse(make(source, algorithms=(other,)), sign(CLAIMS, RSA_KEY, alg))
+
+    @pytest.mark.parametrize(("curve", "alg"), [(ec.SECP384R1(), "ES384"), (ec.SECP521R1(), "ES512")])
+    async def test_each_curve_has_its_algorithm(self, curve: ec.EllipticCurve, alg: str) -> None:
+        key = ec.generate_private_key(curve)
+        source = Source(key_set(jwk(key, "e")))
+        assert (await call(make(source, algorithms=(alg,)), sign(CLAIMS, key, alg, "e"))).name == "ann"
+
     async def test_eddsa_where_it_is_allowed(self) -> None:
         source = Source(key_set(jwk(ED_KEY, "d1")))
         token = sign(CLAIMS, ED_KEY, "EdDSA", "d1")

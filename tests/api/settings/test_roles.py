@@ -289,3 +289,39 @@ async def test_a_json_patch_of_a_level_needs_the_rights_over_all_that_it_names(c
         assert (await client.call("PATCH", "global", steps, headers=kind)).status == 403
     allowed = [{"op": "add", "path": "/open/x", "value": 2}]
     assert (await client.call("PATCH", "global", allowed, headers=kind)).status == 204
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
+async def test_the_roles_of_a_configuration_are_not_those_of_a_member_with_its_name(
+    client: Client, method: str
+) -> None:
+    """`a/c` is below `a`, whatever the roles of the configuration `c` are."""
+    await guard(client, {"readRoles": ["R"], "writeRoles": ["W"]})
+    await client.call("POST", "global/a", {} if method == "POST" else {"c": {"v": 1}})
+    body = ... if method == "DELETE" else {"v": 2}
+    status = 201 if method == "POST" else 204
+    assert (await client.call(method, "global/a/c", body, user=ANN)).status == status
+    below = "global/a/c/v"
+    if method == "POST":
+        assert (await client.call(method, "global/a/c/w", 5, user=ANN)).status == 201
+    elif method == "PUT":
+        assert (await client.call(method, below, 5, user=ANN)).status == 204
+
+
+@pytest.mark.parametrize("level", ["global", "currentuser"])
+async def test_a_json_patch_makes_no_configuration_that_no_other_write_makes(
+    client: Client, level: str
+) -> None:
+    await client.call("POST", level, {"c": {"v": 5}})
+    kind = [("Content-Type", "application/json-patch+json")]
+    before = client.digest()
+    values = [None] if level == "currentuser" else [5, "x", [], None, True]
+    refused = [{"op": op, "path": "/c", "value": value} for op in ("add", "replace") for value in values]
+    refused += [{"op": "add", "path": "/new", "value": value} for value in values]
+    refused += [{"op": "add", "path": "/__metadata", "value": {}}, {"op": "add", "path": "/", "value": {}}]
+    refused += [{"op": "add", "path": "/a\0b", "value": {}}]
+    if level == "global":
+        refused += [{"op": op, "from": "/c/v", "path": "/d"} for op in ("copy", "move")]
+    for step in refused:
+        assert (await client.call("PATCH", level, [step], headers=kind)).status == 400, step
+    assert client.digest() == before
