@@ -28,6 +28,7 @@ class Statistics:
         durability_lag_ns: For how long the oldest change that is not durable yet has waited.
         short: What the machine is short of: descriptors, locks, memory, threads.
         shortages: How often each occurred so far, the disk included.
+        standby: Why this node of a cluster may not answer; empty while it may, and without a cluster.
 
     """
 
@@ -47,3 +48,4 @@ class Statistics:
     durability_lag_ns: int = 0
     short: tuple[str, ...] = ()
     shortages: Mapping[str, int] = field(default_factory=dict)
+    standby: str = ""

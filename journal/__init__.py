@@ -14,6 +14,7 @@ from retain.journal.backup.restore import RestoreReport, restore
 from retain.journal.check.repair import Loss, RepairReport, repair
 from retain.journal.check.verify import Finding, FindingKind, Report, verify
 from retain.journal.disk.interface import Disk, File
+from retain.journal.disk.objects import ObjectDisk
 from retain.journal.disk.real import RealDisk
 from retain.journal.erasure.manifest import Erasure, Erasures, export_erasures
 from retain.journal.erasure.zero import ErasurePlan
@@ -103,6 +104,7 @@ __all__ = [
     "Moment",
     "NoSpace",
     "Note",
+    "ObjectDisk",
     "Part",
     "Payload",
     "PayloadReader",

@@ -186,7 +186,7 @@ def test_every_exit_code_is_documented() -> None:
 
     codes = {value for name, value in vars(exits).items() if name.isupper() and isinstance(value, int)}
     table = OPERATING.partition("Exit codes of every command:")[2].partition("\n## ")[0]
-    assert {int(code) for code in re.findall(r"^\| (\d) \|", table, re.MULTILINE)} == codes
+    assert {int(code) for code in re.findall(r"^\| (\d+) \|", table, re.MULTILINE)} == codes
 
 
 def pages() -> list[Path]:

@@ -119,6 +119,7 @@ ROOMS: dict[str, frozenset[str]] = {
     | {"api/blobs", "api/notifications", "api/settings", "api/web"},  # tokens, transfer, readiness
     "api/console": GROUND | {"api/admin", "api/blobs", "api/html", "api/settings", "api/web"},
     "api/server": GROUND | {"api/web"},
+    "api/nodes": GROUND | {"api/admin", "api/web"},
     "api/workers": GROUND | {"api/admin", "api/server", "api/web"},
 }
 """What a room, or a file beside the rooms, may import of its own package."""
@@ -143,7 +144,7 @@ NOBODYS: dict[str, tuple[str, ...]] = {
 }
 """Rooms that may be imported only from these places, besides from themselves."""
 #: What others need who keep files of their own under the data folder.
-DISK_NAMES = frozenset(("journal.Disk", "journal.NoSpace", "journal.RealDisk"))
+DISK_NAMES = frozenset(("journal.Disk", "journal.NoSpace", "journal.ObjectDisk", "journal.RealDisk"))
 INTERFACE_ROOMS = ("areas", "settings", "blobs")
 PARTS = frozenset(("journal", "engine", "forms", "pages", "sessions", "static"))
 """Packages whose face or parent says it."""
@@ -177,6 +178,8 @@ FILES_ELSEWHERE = {
     "engine/writing/own_thread.py": "closes an eventfd",
     "api/server/connections.py": "reads and writes sockets; no file",
     "api/config/load.py": "reads the configuration",
+    "api/cli/with_nodes.py": "reads the cluster's secret",
+    "api/nodes/transport.py": "hands a key to the TLS library, which reads it from a file only",
     "api/config/credentials.py": "reads what a service manager hands over",
     "api/web/journald.py": "compares standard error with what systemd says it is",
     "api/admin/control_client.py": "opens the data folder to reach its socket by a short name",
@@ -186,6 +189,7 @@ FILES_ELSEWHERE = {
     "api/cli/audit/proofs.py": "reads keys, checkpoints and receipts that an auditor names",
     "api/admin/exports.py": "opens members of a zip that is being sent",
     "api/html/documentation.py": "looks which pages the built documentation has",
+    "journal/disk/objects.py": "is the disk with a store: its parent's calls",
     "journal/disk/interface.py": "is the disk: its own open",
     "journal/disk/probe.py": "looks at modes and measures syncs for `retain doctor`; keeps nothing",
     "api/server/certificate.py": "reads the TLS certificate",

@@ -89,18 +89,25 @@ class Administration:
             ConfigError, Invalid, NoSpace, OSError: See `Tenants.load`.
         """
         tenants = Tenants(engine.disk, config.tenants, engine.entropy)
-        await trio.to_thread.run_sync(tenants.load)
+        # A node that follows creates nothing: it has what the leader created.
+        await trio.to_thread.run_sync(tenants.load if engine.decides else tenants.read_again)
         signer = await trio.to_thread.run_sync(ensure_key, engine.disk, engine.entropy, config.audit.origin)
         users = Users(engine.disk, identity_options(config).users, engine.submit, engine.entropy)
         await trio.to_thread.run_sync(users.load)
         self = cls(engine, tenants, users, Checkpoints(engine, signer, config.audit), config)
         await trio.to_thread.run_sync(self.backups.load)
         await self.notifier.load()
-        days = config.retention.recordings_days
-        await engine.submit(ConfigureRetention(actor=RETAIN, days=days, resource=engine.entropy(16)))
-        for tenant in config.tenants:
-            await self._ensure(tenant.name, tenant.containers, RETAIN)
+        if engine.decides:
+            await self.configure()
         return self
+
+    async def configure(self) -> None:
+        """Apply the configured retention and create the configured accounts, where this engine decides."""
+        await trio.to_thread.run_sync(self.tenants.load)
+        engine, days = self._engine, self._config.retention.recordings_days
+        await engine.submit(ConfigureRetention(actor=RETAIN, days=days, resource=engine.entropy(16)))
+        for tenant in self._config.tenants:
+            await self._ensure(tenant.name, tenant.containers, RETAIN)
 
     def show_workers(
         self,

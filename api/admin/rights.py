@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import trio
 
-from retain.engine import Cause, Engine, Invalid
+from retain.engine import Cause, Engine, Invalid, Unavailable
 from retain.engine.core.time import timestamp
 from retain.engine.history.actions import RecordExport
 from retain.engine.history.slice import OrderErasure
@@ -115,6 +115,7 @@ class Rights:
 
         Raises:
             Invalid: `target`.
+            Unavailable: Erasing at once is done at another node of the cluster, which leads.
         """
         check_orderer(ordered_by)
         asked = [unpacked(value) for value in targets]
@@ -127,6 +128,8 @@ class Rights:
                 lambda state, _: [Ended(one, status_of(state, one)) for one in asked]
             )
             return {"results": _results(seen), "erased_parts": 0}
+        if now or names:
+            self._check_decides()
         await self._order(actor, ordered_by, asked, at_once=now or names, names=names)
         results: list[Ended] = []
         for start in range(0, len(asked), BATCH):
@@ -147,9 +150,14 @@ class Rights:
     async def erase_due(self, *, actor: str, ordered_by: str | None = None) -> dict[str, Any]:
         """End data past its deadline, and erase all due data, without waiting for the eraser."""
         check_orderer(ordered_by)
+        self._check_decides()
         await self._order(actor, ordered_by, (), at_once=True, names=False)
         ended = await self._engine.sweep()
         return {"ended": ended, "erased_records": await self._engine.erase_due()}
+
+    def _check_decides(self) -> None:
+        if not self._engine.decides:
+            raise Unavailable("only the node that leads erases at once; run it there: `retain node list`")
 
     async def _order(
         self, actor: str, ordered_by: str | None, asked: Sequence[HoldTarget], *, at_once: bool, names: bool

@@ -35,6 +35,7 @@ class Users:
     Attributes:
         known: All users by name; changes as they do.
         changed: Called when they have changed, before the change is answered.
+        share: Awaited after that, where other machines must have the change first.
 
     """
 
@@ -53,6 +54,7 @@ class Users:
         self._known = dict(self._configured)
         self.known: Mapping[str, User] = MappingProxyType(self._known)
         self.changed: Callable[[], None] = lambda: None
+        self.share: Callable[[], Awaitable[None]] = trio.lowlevel.checkpoint
         self._turn = trio.Lock()
 
     def load(self) -> None:
@@ -136,6 +138,7 @@ class Users:
         await trio.to_thread.run_sync(self._disk.write_atomic, FILE, _packed(added))
         self._take(added)
         self.changed()
+        await self.share()
 
     def _take(self, added: dict[str, User]) -> None:
         self._added = added

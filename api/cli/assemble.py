@@ -11,7 +11,7 @@ import socket
 import ssl
 import stat
 from collections.abc import Collection, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractAsyncContextManager, ExitStack
 from dataclasses import replace
 from functools import partial
 from importlib import metadata
@@ -38,6 +38,7 @@ from retain.api.console.figures.traffic import Traffic
 from retain.api.http.message import Mounted
 from retain.api.identity import Identity, ThrottleOptions, areas_identity_options, identity_options
 from retain.api.identity.throttle import LoginThrottle, Throttle
+from retain.api.nodes.actions import NodeActions, show_node
 from retain.api.server import collector
 from retain.api.server.app import App, create_app
 from retain.api.server.serve import CannotListen, serve, stop_on_signal, tls_context
@@ -48,6 +49,7 @@ from retain.api.web.readiness import readiness, watch_readiness
 from retain.api.web.traces import missing
 from retain.engine import Engine, EngineAccess, Options, open_engine
 from retain.engine.core.clock import is_synchronized
+from retain.engine.nodes.node import NodeEngine
 from retain.journal import RealDisk
 from retain.journal.check.verify import segment_files
 
@@ -86,7 +88,7 @@ async def _run(config: Config, supervisor: Supervisor, passed: Sequence[socket.s
         nursery.start_soon(_tell_stop, stop, supervisor)
         with ExitStack() as showing:
             options = _options(config, supervisor, showing)
-            async with open_engine(config.storage.data, options=options) as engine:
+            async with _opened(config, options) as engine:
                 showing.close()
                 await _serve(config, engine, supervisor, passed, stop, began)
         LOG.info("stopped", extra={"facts": {"seconds": round(trio.current_time() - began, 3)}})
@@ -124,14 +126,23 @@ async def _serve(
 
     async with trio.open_nursery() as control:
         folder = Path(config.storage.data)
-        await control.start(serve_control, engine.disk, folder, administration.actions())
+        actions = administration.actions()
+        if isinstance(engine, NodeEngine):
+            actions |= NodeActions(engine).actions()
+            show_node(app.counters, engine)
+        await control.start(serve_control, engine.disk, folder, actions)
         control.start_soon(watch_clock, engine)
         control.start_soon(space.watch)
         control.start_soon(watch_readiness, engine.statistics, lambda why: supervisor.notify(f"STATUS={why}"))
-        control.start_soon(administration.notifier.run)
         control.start_soon(administration.checkpoints.warm)
-        if administration.checkpoints.wanted:
-            control.start_soon(administration.checkpoints.run)
+        if isinstance(engine, NodeEngine):
+            from retain.api.nodes.join import join  # only with a cluster
+
+            join(engine, administration)
+        else:
+            control.start_soon(administration.notifier.run)
+            if administration.checkpoints.wanted:
+                control.start_soon(administration.checkpoints.run)
         try:
             if config.server.workers > 1:
                 from retain.api.cli.with_workers import serve_with_workers  # only with workers
@@ -144,6 +155,14 @@ async def _serve(
             hint = "; choose another with --bind HOST:PORT (make serve BIND=HOST:PORT), or port 0"
             raise Stopped(f"{error}{'' if passed else hint}", FAILED) from None
         control.cancel_scope.cancel()
+
+
+def _opened(config: Config, options: Options) -> AbstractAsyncContextManager[Engine]:
+    if config.cluster.log is None:
+        return open_engine(config.storage.data, options=options)
+    from retain.api.cli.with_nodes import opened_node  # only with a cluster
+
+    return opened_node(config, options)
 
 
 def _options(config: Config, supervisor: Supervisor, showing: ExitStack) -> Options:

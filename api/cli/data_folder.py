@@ -15,6 +15,7 @@ from retain.api.cli.failures import failures_of, unusable
 from retain.api.cli.main import WRONG, Stopped
 from retain.api.cli.options import configured
 from retain.api.cli.progress import Update, record_progress
+from retain.api.config.load import Config, ConfigError
 from retain.engine import SystemClock
 from retain.engine.core.time import SECOND, timestamp
 from retain.journal.check.verify import segment_files
@@ -70,16 +71,34 @@ def note_future(*times: int) -> None:
 
 def open_data(config_path: Path | None, data: str | None, missing: int = WRONG) -> journal.RealDisk:
     """Open the data folder for reading. Raises `Stopped` with the exit code `missing` if there is none."""
-    if data is None:
-        data = configured(config_path).storage.data
+    config = configured(config_path) if data is None else None
+    data = config.storage.data if config is not None else data
+    assert data is not None
     try:
-        disk = journal.RealDisk(data, create=False)
+        disk = journal.RealDisk(data, create=False) if config is None else configured_disk(config)
         found = segment_files(disk)
+    except ConfigError as error:
+        raise Stopped(str(error), WRONG) from None
     except OSError as error:
         raise Stopped(unusable(data, error), missing) from None
     if not found:
         raise Stopped(f"{data} contains no journal; name another folder with --data", missing)
     return disk
+
+
+def configured_disk(config: Config) -> journal.RealDisk:
+    """Return the configured data folder for reading; at a node with its payloads in the cluster's store.
+
+    Raises:
+        ConfigError: The store cannot be used.
+        OSError: The folder cannot be read.
+
+    """
+    if config.cluster.log is None:
+        return journal.RealDisk(config.storage.data, create=False)
+    from retain.api.cli.with_nodes import node_disk  # only with a cluster
+
+    return node_disk(config, create=False)
 
 
 def reading(disk: journal.RealDisk) -> AbstractContextManager[None]:

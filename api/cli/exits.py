@@ -17,6 +17,9 @@ DAMAGED: Final = 4
 OUTPUT: Final = 5
 """The output cannot be written."""
 
+STEPPED_DOWN: Final = 75
+"""This node of a cluster must be started again: another one leads, or the database does not answer."""
+
 
 class Stopped(click.ClickException):
     """Ends a command with a reason for people and an exit code for machines."""

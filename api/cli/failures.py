@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from retain import journal
-from retain.api.cli.exits import DAMAGED, FAILED, IN_USE, WRONG, Stopped
+from retain.api.cli.exits import DAMAGED, FAILED, IN_USE, STEPPED_DOWN, WRONG, Stopped
 from retain.api.config.load import ConfigError
 from retain.engine import EngineError
+from retain.engine.nodes.options import SteppedDown
 from retain.engine.wire import UnknownEvent
 
 
@@ -42,6 +43,13 @@ def _stopped(folder: str, error: Exception, in_use: str) -> Stopped | None:
             return Stopped(f"{folder} is in use by process {error.pid or 'unknown'}{in_use}", IN_USE)
         case journal.ForeignFolder():
             return Stopped(f"{folder} cannot be used as the data folder: {error}", WRONG)
+        case SteppedDown():
+            return Stopped(f"this node ends and must be started again: {error}", STEPPED_DOWN)
+        case journal.Unsettled() | journal.Fenced():
+            return Stopped(f"the shared log of the cluster cannot be used: {error}", STEPPED_DOWN)
+        case journal.TooFarBehind():
+            seed = "stop this node, and restore a backup of another one here: `retain backup restore`"
+            return Stopped(f"{folder}: {error}; {seed}", FAILED)
         case journal.NoSpace() | journal.BadTarget():
             return Stopped(f"{folder}: {error}", FAILED)
         case UnknownEvent() | journal.UnknownVersion():

@@ -49,6 +49,7 @@ SUMMARIES: Final[Mapping[str, str]] = {
     "hold": "Put data under legal hold, so that it neither expires nor is erased.",
     "init": "Write a commented configuration file.",
     "journal": "Inspect the journal, and repair a damaged one.",
+    "node": "Begin a cluster of several machines, list its nodes, and forget one.",
     "notifications": "Show webhooks, and send again or discard what they did not accept.",
     "serve": "Start the server; it runs until SIGTERM or Ctrl-C.",
     "settings": "List, export and import applications of the settings interface.",

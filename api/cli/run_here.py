@@ -10,7 +10,7 @@ import trio
 
 from retain import journal
 from retain.api.admin.actions import Administration
-from retain.api.cli.exits import WRONG, Stopped
+from retain.api.cli.exits import FAILED, WRONG, Stopped
 from retain.api.cli.failures import failures_of, unusable
 from retain.api.cli.progress import waiting
 from retain.api.config.engine import engine_options
@@ -27,6 +27,12 @@ folder without a journal counts as mistyped.
 
 def run_alone(folder: Path, config: Config, name: str, arguments: Mapping[str, Any]) -> Any:
     """Open the data folder in this process and run the action. See `retain.api.cli.run.run_action`."""
+    if config.cluster.log is not None:
+        raise Stopped(
+            f"{config.storage.data} belongs to a node of a cluster, and its server does not run; start it "
+            "with `retain serve`, or run the command on another node",
+            FAILED,
+        )
     with failures_of(config.storage.data, in_use=", which does not answer on its control socket"):
         if name not in BEGINS:
             _check_there(config.storage.data)

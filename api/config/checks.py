@@ -184,3 +184,12 @@ def algorithms(values: tuple[str, ...]) -> str | None:
     if unknown or not values:
         return f"must contain only {', '.join(allowed)}"
     return None
+
+
+def store_url(value: str) -> str | None:
+    """Check for the URL of a store of objects."""
+    if any(value.startswith(f"{scheme}://") for scheme in ("s3", "azure", "az", "abfs", "abfss")):
+        return None
+    if value.startswith("file:///"):
+        return None
+    return "must be s3://bucket/prefix, azure://container/prefix or file:///folder"

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from retain.api.config.checks import split_bind
+from retain.api.config.cluster import ClusterConfig
 from retain.api.config.console import ConsoleConfig
 from retain.api.config.credentials import credentials
 from retain.api.config.fields import ConfigError, ConfigKey, build, convert_text, keys_of
@@ -32,6 +33,7 @@ __all__ = [
     "AreasConfig",
     "AuditConfig",
     "BlobsConfig",
+    "ClusterConfig",
     "Config",
     "ConfigError",
     "ConsoleConfig",
@@ -54,6 +56,7 @@ LOG = logging.getLogger("retain.config")
 SECTIONS: dict[str, type[Any]] = {
     "server": ServerConfig,
     "storage": StorageConfig,
+    "cluster": ClusterConfig,
     "retention": RetentionConfig,
     "audit": AuditConfig,
     "areas": AreasConfig,
@@ -72,6 +75,7 @@ PATHS = (
     ("storage", "data"),
     ("server", "tls_certificate"),
     ("server", "tls_key"),
+    ("cluster", "secret_file"),
     ("audit", "checkpoint_folder"),
     ("identity", "jwt_jwks"),
 )
@@ -95,6 +99,7 @@ class Config:
 
     server: ServerConfig = field(default_factory=ServerConfig)
     storage: StorageConfig = field(default_factory=StorageConfig)
+    cluster: ClusterConfig = field(default_factory=ClusterConfig)
     retention: RetentionConfig = field(default_factory=RetentionConfig)
     audit: AuditConfig = field(default_factory=AuditConfig)
     areas: AreasConfig = field(default_factory=AreasConfig)
@@ -290,6 +295,35 @@ def exposed_secrets(path: Path | None, config: Config) -> str | None:
     return f"every user of this machine can read {path}, which holds {', '.join(keys)}; chmod 600 it"
 
 
+def _check_cluster(config: Config, source: str) -> None:
+    cluster = config.cluster
+    if cluster.log is None:
+        if config.storage.payloads is not None:
+            raise ConfigError(source, "storage.payloads", "is used with cluster.log only; leave it out")
+        return
+    if config.storage.payloads is None:
+        reason = (
+            "is missing: with cluster.log set, content larger than storage.inline_bytes needs a store that "
+            "every node reaches, such as s3://recordings/payloads"
+        )
+        raise ConfigError(source, "storage.payloads", reason)
+    for key in ("name", "link", "secret_file"):
+        if getattr(cluster, key) is None:
+            raise ConfigError(source, f"cluster.{key}", "is missing: a node needs it, as cluster.log is set")
+    if split_bind(cluster.link or "")[1] == 0:
+        raise ConfigError(source, "cluster.link", "needs a port: the other nodes must know it")
+    if cluster.grant_seconds > cluster.lease_seconds / 2:
+        raise ConfigError(source, "cluster.grant_seconds", "must be at most half of lease_seconds")
+    if cluster.keep_hours > config.retention.erase_within_hours / 4:
+        raise ConfigError(
+            source,
+            "cluster.keep_hours",
+            "must be at most a quarter of retention.erase_within_hours: the shared log erases by dropping",
+        )
+    if config.server.workers > 1:
+        raise ConfigError(source, "server.workers", "must be 1 where cluster.log is set; add nodes instead")
+
+
 def is_loopback(host: str) -> bool:
     """Return whether only this machine can reach `host`.
 
@@ -339,6 +373,7 @@ def _check_together(config: Config, source: str) -> None:
         raise ConfigError(source, "areas.username", "username and password must be set together")
     if config.identity.proxy_user_header and not server.trusted_proxies:
         raise ConfigError(source, "identity.proxy_user_header", "needs server.trusted_proxies")
+    _check_cluster(config, source)
     for webhook in config.webhooks:
         if (wrong := contradiction(webhook)) is not None:
             raise ConfigError(source, f"webhooks.{webhook.name}.{wrong[0]}", wrong[1])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from retain.api.config.checks import base_url, log_name, path
+from retain.api.config.checks import base_url, log_name, path, store_url
 from retain.api.config.fields import setting
 
 MEBIBYTE = 1 << 20
@@ -32,6 +32,15 @@ class StorageConfig:
         "Content up to this size in bytes is stored in the journal, larger content in a file of its own.",
         minimum=0,
         maximum=MEBIBYTE // 2,
+    )
+    payloads: str | None = setting(
+        None,
+        "The store for that larger content where several machines answer as one ([cluster]): "
+        "s3://bucket/prefix, azure://container/prefix, or file:///folder for a folder that all machines "
+        "share. Credentials come from the variables that the store's own tools read, such as "
+        "AWS_ACCESS_KEY_ID or AZURE_STORAGE_ACCOUNT_NAME. None: the data folder.",
+        example="s3://recordings/payloads",
+        check=store_url,
     )
     snapshot_records: int = setting(
         500_000,

@@ -28,6 +28,8 @@ def readiness(statistics: Statistics) -> tuple[bool, str]:
     """
     if statistics.failure:
         return False, "storage failed; check the disk, then restart"
+    if statistics.standby:
+        return False, f"this node may not answer: {statistics.standby}"
     if statistics.overdue_ns > OVERDUE_ALARM_S * SECOND:
         return False, "expiry is more than 12 hours behind"
     if statistics.erasure_lag_ns > OVERDUE_ALARM_S * SECOND:

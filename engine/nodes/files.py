@@ -61,12 +61,18 @@ class SharedFiles:
         """Make this folder's files those that the log keeps. Blocking.
 
         Raises:
-            BadTarget: They were sealed with another secret.
+            BadTarget: They were sealed with another secret; or the log keeps none, and there are some here.
             OSError: A file cannot be written.
 
         """
         opened = {name: self._opened(name, data) for name, data in kept.items()}
         here = set(self._names(self._disk))
+        if here and not opened:
+            # `retain node init` did not come to its end: the only keys there are must not be removed.
+            raise journal.BadTarget(
+                "the shared log keeps no keys, and this data folder has some; run `retain node init` again, "
+                "on the machine whose folder began the cluster"
+            )
         changed = False
         for name, data in opened.items():
             if name not in here or self._disk.read(name) != data:

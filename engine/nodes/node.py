@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from typing import Final, TypeVar
 
@@ -16,12 +17,14 @@ from retain.engine.core.clock import Clock, Horizon
 from retain.engine.core.command import Command
 from retain.engine.core.errors import EngineError, NodeNotReady, StorageFailed, Unavailable
 from retain.engine.engine import Engine
+from retain.engine.nodes.connection import Connection, portions
 from retain.engine.nodes.follower import NodeFollower
 from retain.engine.nodes.leader import Leader
 from retain.engine.nodes.options import Cluster, SteppedDown
 from retain.engine.options import Options
 from retain.engine.snapshots.load import Loaded, replay
 from retain.engine.state import State
+from retain.engine.statistics import Statistics
 from retain.engine.writing.threads import in_thread
 from retain.journal import Position, Verb
 from retain.journal.log import Committed
@@ -34,9 +37,6 @@ LOOK_S: Final = 0.2
 """Between two looks at who leads, in seconds, while this node neither leads nor follows."""
 REPORT_S: Final = 2.0
 """Between two reports of this node to the shared log, in seconds."""
-FETCH_RECORDS: Final = 2000
-"""About so many records are applied in one go, where nobody waits for them."""
-
 RETRIED = (journal.Unsettled, journal.Fenced, journal.NoSpace, OSError, Unavailable)
 """What passes by itself."""
 
@@ -66,12 +66,13 @@ class NodeEngine(Engine):
         self._cluster = cluster
         self._holder = entropy(16)
         self._role: Leader | NodeFollower | None = None
-        self._shared: Shared | None = None
-        self._shared_turn = trio.Lock()
+        self._connection = Connection(cluster.connect)
+        self._takes_part = trio.Event()
         self._last_present = 0
         self._leader = ""
         self._leadership: Leadership | None = None
         self._on_lead: list[Callable[[], Awaitable[None]]] = []
+        self._while_leading: list[Callable[[], Awaitable[None]]] = []
 
     # --- the engine's operations -------------------------------------------------------------------------
 
@@ -138,6 +139,10 @@ class NodeEngine(Engine):
         self._check_leads()
         return await super().sweep()
 
+    def statistics(self) -> Statistics:
+        """Return the statistics of this moment."""
+        return replace(super().statistics(), standby=self.why if self.role == "waiting" else "")
+
     def _check_leads(self) -> None:
         if not self.decides:
             raise Unavailable(f"only the leader does this, node {self.leader or 'unknown'}; run it there")
@@ -190,14 +195,7 @@ class NodeEngine(Engine):
             Unsettled: The shared log does not answer.
 
         """
-        async with self._shared_turn:
-
-            def run() -> Value:
-                if self._shared is None:
-                    self._shared = self._cluster.connect()
-                return work(self._shared)
-
-            return await in_thread(run)
+        return await self._connection.run(work)
 
     async def receive(self, frames: Sequence[Committed]) -> None:
         """Write committed frames to this folder, and apply them.
@@ -237,7 +235,7 @@ class NodeEngine(Engine):
             frames = await self.with_shared(lambda shared, seq=seq: shared.after(seq, until, term))  # type: ignore[misc]
             if not frames:
                 raise journal.Corrupt(f"the shared log has no record {seq + 1}", seq=seq + 1)
-            for portion in _portions(frames):
+            for portion in portions(frames):
                 await self.receive(portion)
 
     async def end_old_segment(self) -> None:
@@ -261,6 +259,22 @@ class NodeEngine(Engine):
         kept = await self.with_shared(lambda shared: shared.kept())
         await in_thread(self.files.load, kept)
 
+    async def keep_files(self) -> None:
+        """Have the shared log keep this folder's small files; the other nodes are not told.
+
+        Raises:
+            NodeNotReady: Whether they are kept is unknown.
+
+        """
+        role = self._answering()
+        term = role.leadership.term if isinstance(role, Leader) else role.term
+        changes = await in_thread(self.files.changes)
+        if changes:
+            try:
+                await self.with_shared(lambda shared: shared.keep(changes, term))
+            except (journal.Fenced, journal.Unsettled) as error:
+                raise NodeNotReady(f"the shared log does not keep the change yet: {error}") from error
+
     async def share_files(self) -> None:
         """Give this folder's small files to all nodes; return when every node that may answer has them.
 
@@ -269,16 +283,21 @@ class NodeEngine(Engine):
 
         """
         role = self._answering()
-        changes = await in_thread(self.files.changes)
-        term = role.leadership.term if isinstance(role, Leader) else role.term
         try:
-            if changes:
-                await self.with_shared(lambda shared: shared.keep(changes, term))
+            await self.keep_files()
             await role.change_files()
         except (journal.Fenced, journal.Unsettled, EngineError) as error:
             raise NodeNotReady(f"the other nodes do not have the change yet: {error}; try again") from error
 
     # --- a node's life -----------------------------------------------------------------------------------
+
+    def take_part(self) -> None:
+        """Begin to follow or to lead; until then this node answers nobody."""
+        self._takes_part.set()
+
+    def while_leading(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Run `work`, which does not end by itself, for as long as this node leads."""
+        self._while_leading.append(work)
 
     def on_lead(self, work: Callable[[], Awaitable[None]]) -> None:
         """Run `work` whenever this node begins to lead."""
@@ -322,11 +341,11 @@ class NodeEngine(Engine):
                 with suppress(journal.Fenced, journal.Unsettled):  # it ends by itself then
                     self._leadership.release()
             self._leadership.close()
-        if self._shared is not None:
-            self._shared.close()
+        self._connection.close()
         return unclosed
 
     async def _live(self) -> None:
+        await self._takes_part.wait()
         while True:
             try:
                 head = await self.with_shared(lambda shared: shared.head())
@@ -404,8 +423,8 @@ class NodeEngine(Engine):
             for work in self._on_lead:
                 await work()
             LOG.info("leading", extra={"facts": {"epoch": leadership.term.epoch}})
-            nursery.start_soon(self._reaper.run)
-            nursery.start_soon(self._eraser.run)
+            for background in (self._reaper.run, self._eraser.run, *self._while_leading):
+                nursery.start_soon(background)
 
     def _take(self) -> Leadership | None:
         """Take the shared log over a connection of its own; return None if another node leads. Blocking."""
@@ -469,17 +488,6 @@ class NodeEngine(Engine):
             except (journal.JournalError, OSError) as error:
                 self._excuse(str(error))
             await trio.sleep(REPORT_S)
-
-
-def _portions(frames: Sequence[Committed]) -> Iterator[list[Committed]]:
-    portion: list[Committed] = []
-    for frame in frames:
-        portion.append(frame)
-        if frame.last - portion[0].last >= FETCH_RECORDS:
-            yield portion
-            portion = []
-    if portion:
-        yield portion
 
 
 def _leaves(error: BaseException) -> Iterator[BaseException]:

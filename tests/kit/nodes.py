@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -9,6 +10,7 @@ from dataclasses import dataclass, field
 import trio
 import trio.testing
 
+from retain.engine.audit.checkpoints import ensure_key
 from retain.engine.nodes.files import SharedFiles
 from retain.engine.nodes.node import NodeEngine
 from retain.engine.nodes.open import open_node
@@ -107,15 +109,18 @@ class Site:
         )
 
     @asynccontextmanager
-    async def node(self, name: str) -> AsyncIterator[NodeEngine]:
+    async def node(self, name: str, *, takes_part: bool = True) -> AsyncIterator[NodeEngine]:
         cluster = self.cluster(name)
         async with open_node(self.disks[name], cluster, options=self.options, clock=self.clock) as engine:
+            if takes_part:
+                engine.take_part()
             yield engine
 
 
 def shared_names(disk: object) -> list[str]:
     assert isinstance(disk, MemoryDisk)
-    return sorted(f"accounts/{name}" for name in disk.names("accounts")) if disk.exists("accounts") else []
+    keys = ["audit.key"] if disk.exists("audit.key") else []
+    return keys + ([f"accounts/{name}" for name in disk.names("accounts")] if disk.exists("accounts") else [])
 
 
 def begun(options: Options | None = None) -> Site:
@@ -129,6 +134,8 @@ def begun(options: Options | None = None) -> Site:
     head = journal.head
     shared = MemoryShared(server)
     shared.create(journal.identity, head.seq, head.root, head.segment)
+    ensure_key(disk, os.urandom)
+    shared.keep(SharedFiles(disk, SECRET, shared_names).changes(), shared.head().term)
     shared.close()
     journal.close()
     return site

@@ -208,3 +208,16 @@ async def test_a_database_restored_to_an_earlier_moment_is_refused() -> None:
         async with site.node("a"):
             await trio.sleep(60)
     assert refused.group_contains(BadTarget, match="restored to an earlier moment")
+
+
+async def test_no_key_is_removed_where_the_cluster_was_not_begun_to_its_end() -> None:
+    site = begun()
+    key = site.disks["a"].read("audit.key")
+    shared = MemoryShared(site.server)
+    shared.keep({"audit.key": None}, shared.head().term)  # as if `node init` had ended before it kept them
+    shared.close()
+    with pytest.raises(ExceptionGroup) as refused:
+        async with site.node("a"):
+            await trio.sleep(60)
+    assert refused.group_contains(BadTarget, match="run `retain node init` again")
+    assert site.disks["a"].read("audit.key") == key

@@ -1,0 +1,157 @@
+"""`retain node`: begin a cluster of several machines, list its nodes, forget one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from retain.api.cli.failures import failures_of
+from retain.api.cli.groups import Section
+from retain.api.cli.main import FAILED, WRONG, Stopped, data_options
+from retain.api.cli.options import configured
+from retain.api.cli.run import json_option, print_json, print_table, run_action
+from retain.api.cli.words import counted
+from retain.api.config.load import Config
+from retain.api.importing import importing
+
+AWAY_S: Final = 10.0
+"""A node that has not reported for so long counts as away."""
+FORGETTABLE_S: Final = 60.0
+"""A node can be forgotten that has not reported for so long."""
+
+
+@click.group(name="node", cls=Section)
+def command() -> None:
+    """Begin a cluster of several machines, list its nodes, and forget one that will not come back.
+
+    The nodes of a cluster answer as one server; see docs/cluster.md. All commands need the section [cluster]
+    of the configuration.
+    """
+
+
+@command.command(name="init")
+@data_options
+@json_option
+def init_command(config_path: Path | None, data: str | None, as_json: bool) -> None:
+    """Begin a cluster on this data folder, in the database of cluster.log. Once, on one machine.
+
+    The folder's journal and keys become those of all nodes; an empty folder gets new ones. The other machines
+    start with an empty folder, or with a restored backup of this one. The server must not run.
+    """
+    config = _clustered(config_path, data)
+    with importing():
+        from retain.api.cli.with_nodes import begin
+    with failures_of(config.storage.data, in_use="; stop it first"):
+        found = begin(config)
+    if as_json:
+        print_json(found)
+        return
+    click.echo(
+        f"The cluster begins with the records 1 to {found['record']} of {config.storage.data}, "
+        f"{counted(found['files'], 'file')} with keys and {counted(found['payloads'], 'payload')} moved to "
+        f"{config.storage.payloads}. Start each node: retain serve"
+    )
+
+
+@command.command(name="list")
+@data_options
+@json_option
+def list_command(config_path: Path | None, data: str | None, as_json: bool) -> None:
+    """List all nodes: who leads, how far each one is, and when it last reported to the database.
+
+    Exit code: 0; 1 if no node leads.
+    """
+    config = _clustered(config_path, data)
+    with importing():
+        from retain.api.cli.with_nodes import nodes_of
+    with failures_of(config.storage.data):
+        rows = [_named(one) for one in nodes_of(config)]
+    if as_json:
+        print_json(rows)
+    else:
+        print_table(
+            {
+                "NODE": lambda row: row["name"],
+                "ROLE": lambda row: row["role"],
+                "RECORDS": lambda row: f"{row['record']:,}",
+                "BEHIND": lambda row: f"{row['behind']:,}",
+                "ERASED TO": lambda row: f"{row['erased_to']:,}",
+                "SEEN": lambda row: _ago(row["seen_seconds"]),
+                "RELEASE": lambda row: row["release"],
+                "LINK": lambda row: row["link"],
+            },
+            rows,
+        )
+    if not any(row["role"] == "leader" for row in rows):
+        raise Stopped("no node leads: changes and reads are answered 503 at every node", FAILED)
+
+
+@command.command(name="forget")
+@click.argument("name")
+@data_options
+def forget_command(name: str, config_path: Path | None, data: str | None) -> None:
+    """Remove the node NAME, which will not come back, from the list.
+
+    Its folder no longer counts as a copy. Erasures do not reach it any more: wipe its disk. A node that does
+    come back is in the list again with its first report.
+    """
+    config = _clustered(config_path, data)
+    with importing():
+        from retain.api.cli.with_nodes import forget, nodes_of
+    with failures_of(config.storage.data):
+        found = next((one for one in nodes_of(config) if one["name"] == name), None)
+        if found is None:
+            raise Stopped(f"there is no node {name}; `retain node list` lists all", FAILED)
+        if found["leads"] or found["seen_seconds"] < FORGETTABLE_S:
+            raise Stopped(
+                f"node {name} runs: it reported {found['seen_seconds']:.0f} s ago. Stop it, and repeat this "
+                f"after {FORGETTABLE_S:.0f} s",
+                FAILED,
+            )
+        forget(config, name)
+    click.echo(f"Forgot node {name}. Wipe its data folder: erasures do not reach it any more.")
+
+
+@command.command(name="status")
+@data_options
+@json_option
+def status_command(config_path: Path | None, data: str | None, as_json: bool) -> None:
+    """Show this machine's node: its role, since when, and how far it is. Its server must run.
+
+    Exit code: 0 it answers requests; 1 it does not.
+    """
+    _clustered(config_path, data)
+    found = run_action(config_path, data, "node status")
+    if as_json:
+        print_json(found)
+    else:
+        click.echo(f"Node {found['name']}: {found['role']} since {found['since']}, epoch {found['epoch']}")
+        click.echo(f"Leader: {found['leader'] or 'unknown'}")
+        click.echo(f"Records: 1 to {found['record']:,}; erasures carried out up to {found['erased_to']:,}")
+        if found["why"]:
+            click.echo(f"It answers nobody: {found['why']}")
+    if found["role"] == "waiting":
+        raise SystemExit(FAILED)
+
+
+def _clustered(config_path: Path | None, data: str | None) -> Config:
+    config = configured(config_path, data=data)
+    if config.cluster.log is None:
+        raise Stopped("cluster.log is not set: this server stands alone; see docs/cluster.md", WRONG)
+    return config
+
+
+def _named(found: dict[str, Any]) -> dict[str, Any]:
+    away = found["seen_seconds"] > AWAY_S
+    return {**found, "role": "leader" if found["leads"] else "away" if away else "follower"}
+
+
+def _ago(seconds: float) -> str:
+    if seconds < AWAY_S:
+        return "now"
+    for unit, length in (("day", 86400), ("hour", 3600), ("minute", 60)):
+        if seconds >= length:
+            return f"{counted(int(seconds // length), unit)} ago"
+    return f"{seconds:.0f} s ago"

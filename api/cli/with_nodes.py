@@ -1,0 +1,217 @@
+"""Serve as a node of a cluster: what the node needs, from the configuration."""
+
+from __future__ import annotations
+
+import logging
+import os
+import stat
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, closing
+from dataclasses import replace
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Final
+
+import trio
+
+from retain.api.config.engine import engine_options
+from retain.api.config.load import Config, ConfigError
+from retain.api.nodes.transport import TlsTransport
+from retain.engine import Options
+from retain.engine.audit.backups import others
+from retain.engine.audit.checkpoints import ensure_key
+from retain.engine.nodes.files import SharedFiles
+from retain.engine.nodes.node import NodeEngine
+from retain.engine.nodes.open import open_node
+from retain.engine.nodes.options import Cluster, Connect, NodeOptions
+from retain.journal import Disk, ObjectDisk, open_journal
+from retain.journal.disk.objects import MARK, StoredObjects
+from retain.journal.shared.interface import Shared
+
+LOG = logging.getLogger("retain.nodes")
+
+SECRET_BYTES: Final = 32
+"""Least length of the cluster's secret."""
+
+
+@asynccontextmanager
+async def opened_node(config: Config, options: Options) -> AsyncIterator[NodeEngine]:
+    """Open the data folder as a node, with the small files that all nodes have.
+
+    It follows or leads after `retain.api.nodes.join.join`.
+
+    Raises:
+        ConfigError: See `cluster_of`.
+        Exception: See `retain.engine.nodes.open.open_node`.
+
+    """
+    disk = node_disk(config)
+    cluster = await trio.to_thread.run_sync(cluster_of, config, disk)
+    async with open_node(disk, cluster, options=options) as engine:
+        await trio.to_thread.run_sync(_check_store, disk, engine.identity)
+        await engine.load_files()
+        yield engine
+
+
+def node_disk(config: Config, *, create: bool = True) -> ObjectDisk:
+    """Return the data folder with the store that all nodes have for payloads.
+
+    Raises:
+        ConfigError: obstore is not installed, or `storage.payloads` names no store.
+        OSError: The folder cannot be used.
+
+    """
+    url, key = config.storage.payloads, "storage.payloads"
+    assert url is not None
+    try:
+        objects = StoredObjects.at(url)
+    except ImportError as error:
+        reason = f"needs obstore ({error}): pip install 'retain[cluster]'"
+        raise ConfigError("configuration", key, reason) from None
+    except ValueError as error:
+        raise ConfigError("configuration", key, f"cannot be used: {error}") from None
+    return ObjectDisk(config.storage.data, objects, create=create)
+
+
+def _check_store(disk: ObjectDisk, identity: bytes) -> None:
+    """Refuse a store that is not the cluster's, such as a folder that each machine has for itself."""
+    try:
+        there = disk.objects.read(MARK, 0, disk.objects.size(MARK))
+    except FileNotFoundError:
+        there = b""
+    except OSError as error:
+        raise ConfigError("configuration", "storage.payloads", error.strerror or str(error)) from None
+    if there != identity.hex().encode():
+        reason = (
+            f"is not the store that the cluster was begun with ({'of another one' if there else 'no mark'}); "
+            "all nodes need the same, and every machine must reach it"
+        )
+        raise ConfigError("configuration", "storage.payloads", reason)
+    if others := disk.drop_copies():
+        LOG.warning("payloads in the data folder are not in the store", extra={"facts": {"count": others}})
+
+
+def cluster_of(config: Config, disk: Disk) -> Cluster:
+    """Return what the node of this configuration needs.
+
+    Raises:
+        ConfigError: The secret cannot be used, or psycopg is not installed.
+
+    """
+    cluster = config.cluster
+    assert cluster.name is not None
+    assert cluster.link is not None
+    secret = read_secret(config)
+    return Cluster(
+        node=NodeOptions(
+            name=cluster.name,
+            url=cluster.link,
+            release=metadata.version("retain"),
+            lease_seconds=cluster.lease_seconds,
+            grant_seconds=cluster.grant_seconds,
+            copies=cluster.copies,
+            keep_hours=cluster.keep_hours,
+        ),
+        connect=connecting(config),
+        transport=TlsTransport(cluster.link, secret),
+        files=SharedFiles(disk, secret, others),
+    )
+
+
+def begin(config: Config) -> dict[str, Any]:
+    """Begin a cluster on the data folder: its journal and keys become those of all nodes. May be repeated.
+
+    Raises:
+        ConfigError: See `cluster_of`.
+        journal.Locked: A server runs on the folder.
+        journal.BadTarget: The database has the shared log of another journal, or one that has gone on.
+        journal.Unsettled: The database does not answer.
+
+    """
+    secret, connect = read_secret(config), connecting(config)
+    disk = node_disk(config)
+    options = replace(engine_options(config), shared=True).journal()
+    with closing(connect()) as shared, closing(open_journal(disk, lambda _: None, options=options)) as log:
+        ensure_key(disk, os.urandom, config.audit.origin)
+        head = log.head
+        payloads = disk.take_in()
+        disk.objects.put(MARK, log.identity.hex().encode())
+        shared.create(log.identity, head.seq, head.root, head.segment)
+        # A node refuses a log that keeps no keys, so a crash before the next line removes none.
+        changes = SharedFiles(disk, secret, others).changes()
+        shared.keep(changes, shared.head().term)
+    return {"record": head.seq, "files": len(changes), "payloads": payloads}
+
+
+def nodes_of(config: Config) -> list[dict[str, Any]]:
+    """Return what the shared log knows of each node.
+
+    Raises:
+        ConfigError: psycopg is not installed.
+        journal.BadTarget: No cluster was begun there.
+        journal.Unsettled: The database does not answer.
+
+    """
+    with closing(connecting(config)()) as shared:
+        head, reports = shared.head(), shared.nodes()
+    return [
+        {
+            "name": one.name,
+            "leads": one.name == head.leader and head.remaining > 0,
+            "record": one.durable,
+            "behind": max(0, head.seq - one.durable),
+            "erased_to": one.blanked,
+            "seen_seconds": round(one.age, 1),
+            "release": one.release,
+            "link": one.url,
+        }
+        for one in reports
+    ]
+
+
+def forget(config: Config, name: str) -> bool:
+    """Remove a node's reports; return False if there were none. Raises as `nodes_of`."""
+    with closing(connecting(config)()) as shared:
+        return shared.forget(name)
+
+
+def read_secret(config: Config) -> bytes:
+    """Return the cluster's secret.
+
+    Raises:
+        ConfigError: It cannot be read, is too short, or others may read it.
+
+    """
+    path = Path(config.cluster.secret_file or "")
+    key = "cluster.secret_file"
+    try:
+        if path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+            raise ConfigError(str(path), key, "group or others may use this file; chmod 600 it")
+        secret = path.read_bytes().strip()
+    except OSError as error:
+        reason = f"{error.strerror or 'cannot be read'}; make one: openssl rand -hex 32"
+        raise ConfigError(str(path), key, reason) from None
+    if len(secret) < SECRET_BYTES:
+        raise ConfigError(str(path), key, f"is shorter than {SECRET_BYTES} bytes: openssl rand -hex 32")
+    return secret
+
+
+def connecting(config: Config) -> Connect:
+    """Return how the shared log is reached.
+
+    Raises:
+        ConfigError: psycopg is not installed.
+
+    """
+    url = config.cluster.log
+    assert url is not None
+    try:
+        from retain.journal.shared.postgres import PostgresShared  # only where there is a cluster
+    except ImportError as error:
+        reason = f"needs psycopg ({error}): pip install 'retain[cluster]'"
+        raise ConfigError("configuration", "cluster.log", reason) from None
+
+    def connect() -> Shared:
+        return PostgresShared(url)
+
+    return connect

@@ -1,0 +1,60 @@
+"""A node's connection to the shared log, for all that is not its hold of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final, TypeVar
+
+import trio
+
+from retain.engine.nodes.options import Connect
+from retain.engine.writing.threads import in_thread
+from retain.journal.log import Committed
+from retain.journal.shared.interface import Shared
+
+FETCH_RECORDS: Final = 2000
+"""About so many records are applied in one go, where nobody waits for them."""
+
+Value = TypeVar("Value")
+
+
+class Connection:
+    """A connection that is opened at its first use. One call at a time."""
+
+    def __init__(self, connect: Connect) -> None:
+        self._connect = connect
+        self._shared: Shared | None = None
+        self._turn = trio.Lock()
+
+    async def run(self, work: Callable[[Shared], Value]) -> Value:
+        """Return `work(connection)`, in a thread: one such work at a time.
+
+        Raises:
+            Unsettled: The shared log does not answer.
+
+        """
+        async with self._turn:
+
+            def use() -> Value:
+                if self._shared is None:
+                    self._shared = self._connect()
+                return work(self._shared)
+
+            return await in_thread(use)
+
+    def close(self) -> None:
+        """Close it."""
+        if self._shared is not None:
+            self._shared.close()
+
+
+def portions(frames: Sequence[Committed]) -> Iterator[list[Committed]]:
+    """Divide frames into parts of about `FETCH_RECORDS` records."""
+    portion: list[Committed] = []
+    for frame in frames:
+        portion.append(frame)
+        if frame.last - portion[0].last >= FETCH_RECORDS:
+            yield portion
+            portion = []
+    if portion:
+        yield portion

@@ -1,0 +1,72 @@
+"""Payloads in the store that no record names: a node put them there, and ended before it recorded them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Collection, Iterable
+from typing import Final
+
+import trio
+
+from retain.engine.writing.threads import in_thread
+
+LOG = logging.getLogger("retain.nodes")
+
+LOOK_S: Final = 6 * 3600.0
+"""Between two looks, in seconds."""
+ORPHAN_S: Final = 24 * 3600.0
+"""For so many seconds a payload must have been an orphan before it is removed; an upload takes minutes."""
+
+
+class Orphans:
+    """Removes orphans, at the leader only.
+
+    Args:
+        names: Return the names of all payloads in the store. Blocking.
+        remove: Remove one. Blocking. Raises `OSError`.
+        named: Return the payloads that live state names.
+        leads: Return whether this node leads at this moment.
+
+    """
+
+    def __init__(
+        self,
+        names: Callable[[], Iterable[str]],
+        remove: Callable[[str], object],
+        named: Callable[[], Collection[str]],
+        leads: Callable[[], bool],
+    ) -> None:
+        self._names, self._remove = names, remove
+        self._named, self._leads = named, leads
+        self._since: dict[str, float] = {}
+
+    async def run(self) -> None:
+        """Look again and again, until cancelled."""
+        while True:
+            try:
+                await self.look()
+            except OSError as error:
+                LOG.warning(
+                    "payloads without a record were not looked for", extra={"facts": {"why": str(error)}}
+                )
+            await trio.sleep(LOOK_S)
+
+    async def look(self) -> list[str]:
+        """Note orphans, and remove and return those that have been some for long enough.
+
+        No clock of another machine counts: how long is what this process saw itself.
+        """
+        there = await in_thread(lambda: list(self._names()))
+        named, now = self._named(), trio.current_time()
+        self._since = {name: self._since.get(name, now) for name in there if name not in named}
+        removed = []
+        for name, since in list(self._since.items()):
+            # A process that was paused meanwhile may have old state; its lease has ended then.
+            if now - since < ORPHAN_S or name in self._named() or not self._leads():
+                continue
+            await in_thread(self._remove, name)
+            del self._since[name]
+            removed.append(name)
+        if removed:
+            LOG.info("removed payloads that no record names", extra={"facts": {"count": len(removed)}})
+        return removed

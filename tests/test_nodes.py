@@ -1,0 +1,291 @@
+"""Two servers on one PostgreSQL answer as one, and go on when the leader is killed, paused or stopped."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+
+import pytest
+
+from retain.engine.audit.verify import verification
+from retain.journal import RealDisk
+from tests.kit.linear import Done, why_not
+from tests.kit.postgres import Server as Postgres
+from tests.kit.server import ROOT, Server, start
+
+CONFIG = """
+[log]
+format = "text"
+[cluster]
+lease_seconds = 1
+grant_seconds = 0.4
+[[tenants]]
+name = "acme"
+containers = ["recordings"]
+"""
+STORAGE = "/genesys/1/storage"
+BROKEN = (OSError, http.client.HTTPException)
+FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+LIMIT_S = 60.0
+
+
+def eventually(condition: Callable[[], bool], within_s: float = LIMIT_S) -> None:
+    deadline = time.monotonic() + within_s
+    while not condition():
+        assert time.monotonic() < deadline, "not in time"
+        time.sleep(0.02)
+
+
+def free_address() -> str:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return f"127.0.0.1:{free.getsockname()[1]}"
+
+
+def request(
+    server: Server, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None
+) -> tuple[int, bytes]:
+    connection = http.client.HTTPConnection(server.host, server.port, timeout=LIMIT_S)
+    try:
+        connection.request(method, path, body, headers or {})
+        answer = connection.getresponse()
+        return answer.status, answer.read()
+    finally:
+        connection.close()
+
+
+def create(server: Server, **values: str) -> str:
+    status, body = request(server, "POST", f"{STORAGE}/3600", urlencode(values).encode(), FORM)
+    assert status == 200, (status, body)
+    return str(json.loads(body)["id"])
+
+
+def update(server: Server, name: str, **values: str) -> int:
+    return request(server, "POST", f"{STORAGE}/{name}/3600", urlencode(values).encode(), FORM)[0]
+
+
+def show(server: Server, name: str) -> dict[str, str]:
+    status, body = request(server, "GET", f"{STORAGE}/{name}")
+    assert status == 200, (status, body)
+    found: dict[str, str] = json.loads(body)
+    return found
+
+
+def folder_of(server: Server) -> dict[str, bytes]:
+    """Return the journal's segments."""
+    return {path.name: path.read_bytes() for path in sorted((server.data / "journal").glob("*.journal"))}
+
+
+def is_ready(server: Server) -> bool:
+    try:
+        return request(server, "GET", "/readyz")[0] == 200
+    except BROKEN:
+        return False
+
+
+def ended(server: Server) -> None:
+    server.kill()
+    assert server.process.stdout is not None
+    server.process.stdout.close()
+
+
+@dataclass
+class Site:
+    """A cluster of nodes on one PostgreSQL server; their payloads in a folder that all reach."""
+
+    root: Path
+    log: str
+    links: dict[str, str] = field(default_factory=dict)
+
+    def environ(self, name: str) -> dict[str, str]:
+        return {
+            "RETAIN_CLUSTER_LOG": self.log,
+            "RETAIN_CLUSTER_NAME": name,
+            "RETAIN_CLUSTER_LINK": self.links.setdefault(name, free_address()),
+            "RETAIN_CLUSTER_SECRET_FILE": str(self.root / "secret"),
+            "RETAIN_STORAGE_PAYLOADS": (self.root / "payloads").as_uri(),
+        }
+
+    def start(self, name: str) -> Server:
+        return start(self.root / name, CONFIG, environ=self.environ(name))
+
+    def run(self, name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        folder = self.root / name
+        folder.mkdir(exist_ok=True)
+        (folder / "retain.toml").write_text(CONFIG)
+        return subprocess.run(
+            [sys.executable, "-m", "retain", *arguments, "--config", str(folder / "retain.toml")],
+            env={**os.environ, **self.environ(name), "RETAIN_STORAGE_DATA": str(folder / "data")},
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    def node(self, name: str, *arguments: str) -> Any:
+        done = self.run(name, "node", *arguments, "--json")
+        assert done.stdout, done.stderr
+        return json.loads(done.stdout)
+
+
+@pytest.fixture
+def site(postgres_server: Postgres, tmp_path: Path) -> Iterator[Site]:
+    pytest.importorskip("obstore", reason="obstore is not installed: pip install 'retain[cluster]'")
+    secret = tmp_path / "secret"
+    secret.write_bytes(os.urandom(32).hex().encode())
+    secret.chmod(0o600)
+    site = Site(tmp_path, postgres_server.url)
+    done = site.run("n1", "node", "init")
+    assert done.returncode == 0, done.stderr
+    assert "The cluster begins" in done.stdout
+    return site
+
+
+@pytest.fixture
+def nodes(site: Site) -> Iterator[tuple[Server, Server]]:
+    """The leader, and a follower."""
+    with ExitStack() as stack:
+        found = []
+        for name in ("n1", "n2"):
+            server = site.start(name)
+            stack.callback(ended, server)
+            eventually(partial(is_ready, server))
+            found.append(server)
+        yield found[0], found[1]
+
+
+class Writer(threading.Thread):
+    """Writes a counter again and again, at whichever node answers, and remembers what was acknowledged."""
+
+    def __init__(self, servers: tuple[Server, ...], name: str) -> None:
+        super().__init__(daemon=True)
+        self.history: list[Done] = []
+        self.stopped = threading.Event()
+        self._servers, self._name = servers, name
+
+    def run(self) -> None:
+        number = 0
+        while not self.stopped.is_set():
+            for server in self._servers:
+                number += 1
+                self._write(server, str(number))
+                self._read(server)
+
+    def _write(self, server: Server, value: str) -> None:
+        begin = time.monotonic()
+        try:
+            status = update(server, self._name, k=value)
+        except BROKEN:
+            status = 0
+        if status in (200, 204):
+            self.history.append(Done(begin, time.monotonic(), True, value))
+        else:
+            self.history.append(Done(begin, float("inf"), True, value))
+            time.sleep(0.02)
+
+    def _read(self, server: Server) -> None:
+        begin = time.monotonic()
+        try:
+            status, body = request(server, "GET", f"{STORAGE}/{self._name}")
+        except BROKEN:
+            return
+        if status == 200:
+            self.history.append(Done(begin, time.monotonic(), False, json.loads(body)["k"]))
+
+    def acknowledged(self) -> int:
+        return sum(one.wrote and one.end < float("inf") for one in self.history)
+
+
+def test_a_write_at_either_node_is_read_at_the_other(site: Site, nodes: tuple[Server, Server]) -> None:
+    leader, follower = nodes
+    name = create(follower, k="0")
+    for number in range(1, 11):
+        at, other = (leader, follower) if number % 2 else (follower, leader)
+        assert update(at, name, k=str(number)) in (200, 204)
+        assert show(other, name)["k"] == str(number)
+    rows = site.node("n2", "list")
+    assert [(row["name"], row["role"]) for row in rows] == [("n1", "leader"), ("n2", "follower")]
+    assert site.node("n2", "status")["role"] == "follower"
+    metrics = request(follower, "GET", "/metrics")[1].decode()
+    assert "retain_node_answers 1" in metrics
+    assert "retain_node_leads 0" in metrics
+
+
+def test_a_large_body_taken_in_by_one_node_is_sent_by_the_other(nodes: tuple[Server, Server]) -> None:
+    leader, follower = nodes
+    data = os.urandom(3 << 20)
+    head = b'--x\r\nContent-Disposition: form-data; name="f"; filename="f.bin"\r\n\r\n'
+    kind = {"Content-Type": "multipart/form-data; boundary=x"}
+    status, body = request(follower, "POST", f"{STORAGE}/3600", head + data + b"\r\n--x--\r\n", kind)
+    assert status == 200, body
+    path = urlsplit(show(leader, json.loads(body)["id"])["f"]).path
+    assert request(leader, "GET", path)[1] == data
+    assert request(follower, "GET", path)[1] == data
+
+
+def test_the_follower_takes_over_from_a_killed_leader_and_no_acknowledged_write_is_lost(
+    site: Site, nodes: tuple[Server, Server]
+) -> None:
+    leader, follower = nodes
+    name = create(leader, k="0")
+    writer = Writer(nodes, name)
+    writer.start()
+    eventually(lambda: writer.acknowledged() > 20)
+    leader.kill()
+    before = writer.acknowledged()
+    eventually(lambda: writer.acknowledged() > before + 20)
+    assert site.node("n2", "status")["role"] == "leader"
+    again = site.start("n1")
+    try:
+        eventually(lambda: is_ready(again))
+        writer.stopped.set()
+        writer.join(LIMIT_S)
+        assert why_not(writer.history, "0") is None
+        assert show(again, name) == show(follower, name)
+        assert site.node("n1", "status")["role"] == "follower"
+        assert again.stop() == follower.stop() == 0
+    finally:
+        ended(again)
+    for server in (again, follower):
+        assert verification(RealDisk(server.data)).journal.findings == ()
+    assert folder_of(again) == folder_of(follower)
+
+
+def test_a_leader_that_was_paused_ends_itself_and_answers_nothing_that_is_no_longer_true(
+    nodes: tuple[Server, Server],
+) -> None:
+    leader, follower = nodes
+    name = create(leader, k="old")
+    leader.process.send_signal(signal.SIGSTOP)
+    try:
+        eventually(lambda: update(follower, name, k="new") in (200, 204))
+    finally:
+        leader.process.send_signal(signal.SIGCONT)
+    try:
+        status, body = request(leader, "GET", f"{STORAGE}/{name}")
+        assert status == 503 or json.loads(body)["k"] == "new"
+    except BROKEN:
+        pass  # it has ended already
+    assert leader.process.wait(LIMIT_S) == 75
+    assert show(follower, name)["k"] == "new"
+
+
+def test_a_leader_that_is_stopped_gives_way_at_once(nodes: tuple[Server, Server]) -> None:
+    leader, follower = nodes
+    name = create(follower, k="0")
+    assert leader.stop() == 0
+    eventually(lambda: update(follower, name, k="1") in (200, 204))
+    assert show(follower, name)["k"] == "1"
