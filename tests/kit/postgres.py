@@ -13,7 +13,7 @@ import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -121,10 +121,13 @@ class Server:
     def kill(self) -> None:
         """End all its processes as a power cut would."""
         self.pause()  # none of them sees another one's end
-        self._signal(signal.SIGKILL)
+        killed = self._signal(signal.SIGKILL)
         process, self._process = self._process, None
         assert process is not None
         process.wait()
+        for pid in killed:
+            while _lives(pid):  # its memory is still attached: a new server would refuse to start
+                _pause()
         (self.data / "postmaster.pid").unlink(missing_ok=True)
 
     def pause(self) -> None:
@@ -135,11 +138,17 @@ class Server:
         """Let them go on."""
         self._signal(signal.SIGCONT)
 
-    def _signal(self, number: int) -> None:
+    def _signal(self, number: int) -> list[int]:
+        """Send a signal to every process; return those that had it."""
         assert self._process is not None
         pid = self._process.pid
-        for one in [pid, *map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())]:
-            os.kill(one, number)
+        children = map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
+        found = []
+        for one in [pid, *children]:
+            with suppress(ProcessLookupError):
+                os.kill(one, number)
+                found.append(one)
+        return found
 
     def sql(self, *statements: str, database: str = "retain") -> list[tuple[Any, ...]]:
         """Run statements as the superuser; return the last one's rows."""
@@ -193,6 +202,14 @@ class Server:
 
 
 PAUSE_S = 0.02
+
+
+def _lives(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return state not in "ZX"
 
 
 def _pause() -> None:

@@ -103,8 +103,9 @@ def refuse(server: Server) -> None:
             )
     if server.synchronous_commit != "on" or server.client_min_messages != "warning":
         raise BadTarget(
-            "the connection to the shared log lost its settings (synchronous_commit is "
-            f"{server.synchronous_commit}): a pooler is in between; connect to PostgreSQL itself"
+            "the connection to the shared log lost its settings (synchronous_commit = "
+            f"{server.synchronous_commit}, client_min_messages = {server.client_min_messages}): a pooler is "
+            "in between; connect to PostgreSQL itself"
         )
     if server.superuser:
         raise BadTarget(

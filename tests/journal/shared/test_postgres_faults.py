@@ -275,6 +275,24 @@ def test_a_server_that_does_not_answer_at_all_is_not_waited_for(stack: ExitStack
     assert (shared.head().seq, shared.head().term) == (settled.seq, settled.term)
 
 
+def test_a_server_that_is_unfit_when_a_lost_answer_is_settled_leaves_it_unknown(
+    log: Log, postgres_server: Server
+) -> None:
+    shared = log.connect()
+    head = shared.take("ann", "", b"a" * 16, LEASE)
+    assert head is not None
+    postgres_server.configure(fsync="off")
+    try:
+        postgres_server.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'retain'")
+        with pytest.raises(Unsettled):
+            append(shared, head.term, 1)
+        with pytest.raises(Unsettled, match="fsync = off"):
+            shared.settle(b"a" * 16, LEASE)
+    finally:
+        postgres_server.configure(fsync="on")
+    assert shared.settle(b"a" * 16, LEASE).seq == 0
+
+
 def test_a_deposed_leaders_append_is_refused(log: Log, postgres_server: Server) -> None:
     first = log.leader("ann")
     commit(first, 1)
@@ -315,7 +333,7 @@ def test_a_standby_goes_on_with_all_that_was_acknowledged_and_with_nothing_else(
     stack.callback(postgres_servers.close, standby)
     primary.wait_for("SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming'", 1)
     primary.configure(synchronous_standby_names=standby.folder.name)
-    log = Log(stack, primary, standby)
+    log = Log(stack, standby, primary)  # the one that may be written to is found in any order
     leader, other = log.leader(), log.connect()
     for last in (1, 2, 3):
         commit(leader, last)

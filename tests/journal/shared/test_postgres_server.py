@@ -184,11 +184,14 @@ def test_nothing_of_dropped_frames_stays_in_the_servers_files(postgres_servers: 
     try:
         server.configure(wal_keep_size="0")
         create(server)
+        server.sql("SELECT pg_switch_wal()")
         with connected(server.url) as shared:
             term = fill(shared)
+            (name,) = server.sql("SELECT pg_walfile_name(pg_current_wal_lsn())")[0]
+            assert b"large-erased-content" in (server.data / "pg_wal" / name).read_bytes()
             server.sql("CHECKPOINT")
             assert residue(server) == {b"small-erased-content", b"large-erased-content"}
-            shared.report(NodeReport("ann", "", "1", 40, 40))
+            shared.report(NodeReport("ann", "", "1", 10, 10))
             assert shared.drop(term, 1, 0.0) == [1]
         assert residue(server) == set()
     finally:
@@ -199,11 +202,11 @@ def fill(shared: Shared) -> Term:
     """Append small and large frames with something to look for, and end their segment."""
     head = shared.take("ann", "", b"a" * 16, LEASE)
     assert head is not None
-    for last in range(1, 41):
+    for last in range(1, 11):
         marks = (b"small-erased-content" * 20, b"large-erased-content" * 3000)
         committed = Committed(1, 512 * last, last, marks[last % 2])
         shared.append(committed, head.term, last - 1, bytes(32), bytes(16), LEASE)
-    shared.append(Committed(2, 512, 41, bytes(512)), head.term, 40, bytes(32), bytes(16), LEASE)
+    shared.append(Committed(2, 512, 11, bytes(512)), head.term, 10, bytes(32), bytes(16), LEASE)
     return head.term
 
 
@@ -221,11 +224,37 @@ def test_frames_are_read_without_sorting_or_collecting_them(postgres_server: Ser
     with connected(postgres_server.url) as shared:
         term = fill(shared)
         with closing(connection.connect(connection.complete(postgres_server.url), 10.0)) as session:
-            values = {"epoch": 1, "holder": b"", "seq": 0, "until": 41, "most": 1 << 20, "rows": 4096}
+            values = {"epoch": 1, "holder": b"", "seq": 0, "until": 11, "most": 1 << 20, "rows": 4096}
             plan = session.execute(f"EXPLAIN {tables.AFTER}", values).fetchall()
-        assert len(shared.after(0, 41, term)) == 41
+        assert len(shared.after(0, 11, term)) == 11
     found = "\n".join(line for (line,) in plan)
     assert "Index Scan" in found
     assert not [word for word in ("Sort  ", "Materialize", "Hash", "Bitmap") if word in found]
     spilled = postgres_server.sql("SELECT temp_files FROM pg_stat_database WHERE datname = 'retain'")
     assert spilled == [(0,)]
+
+
+def test_the_planner_takes_no_samples_of_frames(postgres_server: Server) -> None:
+    """What is in its statistics outlives the table."""
+    create(postgres_server)
+    with connected(postgres_server.url) as shared:
+        fill(shared)
+    postgres_server.sql("ANALYZE retain.frames", "ANALYZE retain.frames_1")
+    sampled = postgres_server.sql("SELECT DISTINCT attname::text FROM pg_stats WHERE tablename ~ '^frames'")
+    assert ("last",) in sampled
+    assert ("frame",) not in sampled
+    options = postgres_server.sql("SELECT reloptions FROM pg_class WHERE relname = 'frames_1'")
+    assert options == [(["autovacuum_enabled=off"],)]
+
+
+def test_a_failing_append_writes_no_frame_to_the_servers_log(postgres_server: Server) -> None:
+    create(postgres_server)
+    postgres_server.configure(log_parameter_max_length_on_error="-1")
+    try:
+        with connected(postgres_server.url) as shared:
+            fill(shared)
+    finally:
+        postgres_server.configure(log_parameter_max_length_on_error="0")
+    log = (postgres_server.folder / "log").read_text()
+    assert "no partition of relation" in log
+    assert b"large-erased-content".hex() not in log
