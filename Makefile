@@ -74,12 +74,14 @@ bench-check: $(VENV)/.installed ## Fail if a request costs the processor a tenth
 
 crash: $(VENV)/.installed ## The crash tests, N=20 times as many power cuts and faults as in make test
 	RETAIN_CRASH_N=$(N) $(BIN)/python -m pytest -q -n auto --dist worksteal -o faulthandler_timeout=7200 \
-		tests/journal tests/engine tests/test_crash_server.py tests/test_forgetting.py
+		tests/journal tests/engine tests/test_crash_server.py tests/test_forgetting.py tests/api/areas/test_server.py
 
 hostile: $(VENV)/.installed ## Attack a real server, an innocent client beside each attack; ARGS="resets --scale 0.1" chooses
 	$(BIN)/python -m tests.hostile $(ARGS)
 
 fuzz: $(VENV)/.installed ## Fuzz all interfaces for MINUTES=10, then what OpenAPI describes as long again
+	RETAIN_CRASH_N=$(N) $(BIN)/python -m pytest -q -n auto -o faulthandler_timeout=7200 tests/api/areas/test_fuzz.py \
+		tests/api/settings/test_fuzz.py tests/api/settings/test_model.py
 	$(BIN)/python -m tests.hostile.fuzz --minutes $(MINUTES) $(ARGS)
 	@$(BIN)/python -c 'import schemathesis' 2>/dev/null || $(BIN)/python -m pip install -q --disable-pip-version-check -e '.[openapi]'
 	$(BIN)/python -m tests.kit.described --minutes $(MINUTES)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -14,6 +15,10 @@ from tests.kit import postgres
 from tests.kit.crash import STATES
 from tests.kit.server import Server, running
 
+# Where the machine forbids bytecode files, each of some three hundred processes would compile all modules anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+
 # Shared machines stall: a slow example is no bug, and a failing one must print how to repeat it.
 settings.register_profile(
     "retain", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
@@ -22,7 +27,7 @@ settings.load_profile("retain")
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Says how many different states the crash campaigns checked (reliability plan, T3: at least 40,000)."""
+    """Says how many different states the crash campaigns checked."""
     reports = [report for kind in ("passed", "failed") for report in terminalreporter.getreports(kind)]
     told = [value for report in reports for name, value in report.user_properties if name == STATES]
     if told:

@@ -325,7 +325,7 @@ def test_the_process_that_decides_killed_while_it_writes_loses_nothing_and_takes
     tmp_path: Path,
 ) -> None:
     acknowledged: dict[str, str] = {}
-    for _ in range(2 * SCALE):
+    for _ in range(SCALE):
         server = start(tmp_path, CONFIG)
         try:
             writers = Writers(server)

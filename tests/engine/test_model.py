@@ -338,7 +338,7 @@ async def _refused(engine: Engine, command: Command[Any]) -> bool:
 
 TestAreasThroughTheEngine = AreasThroughTheEngine.TestCase
 TestAreasThroughTheEngine.settings = settings(
-    max_examples=60 * SCALE,
+    max_examples=20 * SCALE,
     stateful_step_count=30,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],

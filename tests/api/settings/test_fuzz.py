@@ -7,6 +7,7 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.kit.crash import SCALE
 from tests.kit.settings import ANN, BOB, ROOT, Client, User, settings_client
 
 SEGMENTS = st.one_of(
@@ -144,7 +145,7 @@ async def fill(client: Client) -> None:
     await client.call("POST", "device/d1", {"c": {"x": 5}})
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=30 * SCALE, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(requests(), min_size=10, max_size=40))
 async def test_any_request_gets_an_answer_below_500(sequence: list[Any]) -> None:
     async with settings_client() as client:

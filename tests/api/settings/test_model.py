@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from retain.journal.testing.memory import MemoryDisk
+from tests.kit.crash import SCALE
 from tests.kit.settings import Client, User, path, settings_client
 from tests.kit.settings_model import META, Model, Who
 
@@ -93,7 +94,7 @@ def normal(value: Any) -> Any:
     return [normal(item) for item in value] if isinstance(value, list) else value
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=20 * SCALE, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(calls(), min_size=5, max_size=30))
 async def test_the_interface_does_what_the_model_does(sequence: list[Call]) -> None:
     disk, model = MemoryDisk(), Model()

@@ -19,6 +19,7 @@ from retain.engine.core.event import Event
 from retain.engine.core.time import SECOND
 from retain.engine.state import State
 from retain.journal import Payload
+from tests.kit.crash import SCALE
 
 PLAIN = [str(UUID(int=number, version=4)) for number in range(4)]
 CUSTOM = ["x", "60", PLAIN[0]]
@@ -246,4 +247,4 @@ def restored(event: Event) -> Event:
 
 
 TestAreas = AreasMachine.TestCase
-TestAreas.settings = settings(max_examples=150, stateful_step_count=40, deadline=None, database=None)
+TestAreas.settings = settings(max_examples=40 * SCALE, stateful_step_count=40, deadline=None, database=None)

@@ -27,6 +27,7 @@ from retain.engine.core.common_commands import ExpireDue
 from retain.engine.core.errors import Invalid, NotFound
 from retain.journal import Payload
 from tests.kit.blobs import ACCOUNT, BlobDesk
+from tests.kit.crash import SCALE
 from tests.kit.slices import DAY, inline, payload
 
 NAMES = st.sampled_from(["a", "a/1", "a/2", "b", "b/1"])
@@ -237,6 +238,6 @@ class FewAtATime(Blobs):
 
 
 TestBlobs = Blobs.TestCase
-TestBlobs.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestBlobs.settings = settings(max_examples=30 * SCALE, stateful_step_count=40, deadline=None)
 TestFewAtATime = FewAtATime.TestCase
 TestFewAtATime.settings = settings(max_examples=20, stateful_step_count=40, deadline=None)

@@ -21,6 +21,7 @@ from retain.engine.testing import SteppedClock, verify
 from retain.journal import Part
 from retain.journal.testing.memory import DiskOperation, MemoryDisk
 from tests.engine.persons.test_end import seen
+from tests.kit.crash import SCALE
 from tests.kit.engines import SmallOptions
 from tests.kit.slices import inline
 
@@ -82,7 +83,10 @@ async def live(engine: Engine) -> None:
 
 
 async def check_order(patch: pytest.MonkeyPatch, modes: tuple[str, ...] = ("none", "all", "random")) -> int:
-    """Cuts the power at every operation of the first turn after the stop; answers how many cuts that were."""
+    """Cuts the power at every operation of the first turn after the stop; answers how many cuts that were.
+
+    In each mode; with a scale of 1 in one of them in turn.
+    """
     patch.setattr(expiry, "FREED", 3)
     rng = Random(7)
     clock = SteppedClock()
@@ -98,7 +102,7 @@ async def check_order(patch: pytest.MonkeyPatch, modes: tuple[str, ...] = ("none
         before = await seen(engine)
 
         def cut(operation: DiskOperation) -> None:
-            for mode in modes:
+            for mode in modes if SCALE > 1 else (modes[len(cuts) % len(modes)],):
                 cuts.append((operation, disk.crash(mode, rng)))  # type: ignore[arg-type]
 
         disk.before_each = cut
@@ -132,7 +136,7 @@ async def nothing_is_back(
 async def test_no_power_cut_in_the_first_turn_after_a_long_stop_brings_anything_back(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    assert await check_order(monkeypatch) > 60
+    assert await check_order(monkeypatch) > 20
 
 
 async def test_an_erasure_is_closed_only_once_the_other_folders_have_blanked() -> None:

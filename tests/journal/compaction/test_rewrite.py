@@ -19,6 +19,7 @@ from retain.journal.segments.files import Segment, find_segments, list_segments
 from retain.journal.testing.memory import DiskOperation, MemoryDisk
 from tests.journal.format.test_format_document import assert_same
 from tests.kit import plain_reader
+from tests.kit.crash import SCALE
 from tests.kit.disks import fail_next
 from tests.kit.journals import T0, append, draft, opened
 from tests.kit.rewritten import BOTH, OPTIONS, assert_wiped, marked, raw_details, sparse
@@ -309,7 +310,7 @@ def test_only_a_segment_of_format_1_can_grow() -> None:
         assert file.size() == size - 512
 
 
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", range(3 * SCALE))
 def test_a_crash_at_every_operation_loses_nothing_and_leaves_nothing(seed: int) -> None:
     disk, log = sparse(seed=seed)
     before = records_of(disk)
@@ -336,7 +337,7 @@ def test_a_crash_at_every_operation_loses_nothing_and_leaves_nothing(seed: int) 
     assert count > 100
 
 
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", range(3 * SCALE))
 def test_a_crash_during_rewriting_and_erasing_ends_complete(seed: int) -> None:
     """An erasure begins at some operation of a rewriting; the power goes at every one of either."""
     for start in range(1, 10):

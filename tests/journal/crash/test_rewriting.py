@@ -16,7 +16,7 @@ from tests.kit.rewritten import RewritingWorkload, assert_wiped
 STEPS = 30
 
 
-@pytest.mark.parametrize("seed", range(12 * SCALE))
+@pytest.mark.parametrize("seed", range(4 * SCALE))
 def test_every_promise_survives_a_power_cut_at_every_operation(
     seed: int, record_property: Callable[[str, object], None]
 ) -> None:
@@ -51,7 +51,7 @@ def test_most_of_these_workloads_rewrite() -> None:
     assert rewritten >= 3
 
 
-@pytest.mark.parametrize("seed", range(1000, 1000 + 4 * SCALE))
+@pytest.mark.parametrize("seed", range(1000, 1000 + 2 * SCALE))
 def test_every_promise_survives_a_second_power_cut_during_recovery(
     seed: int, record_property: Callable[[str, object], None]
 ) -> None:
