@@ -15,7 +15,7 @@ from tests.kit import postgres
 from tests.kit.crash import STATES
 from tests.kit.server import Server, running
 
-# Where the machine forbids bytecode files, each of some three hundred processes would compile all modules anew.
+# Where the machine forbids bytecode files, each of three hundred processes would compile all modules anew.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import types
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 T = TypeVar("T")
@@ -97,14 +98,19 @@ class ConfigKey:
         return self.default is dataclasses.MISSING
 
 
-def keys_of(section: type[Any]) -> list[ConfigKey]:
+def keys_of(section: type[Any]) -> tuple[ConfigKey, ...]:
     """Return the keys that a section class declares, in order."""
+    return _keys_of(section)  # type: ignore[arg-type]  # mypy does not take classes for hashable
+
+
+@cache
+def _keys_of(section: type[Any]) -> tuple[ConfigKey, ...]:
     kinds = get_type_hints(section)
-    return [
+    return tuple(
         ConfigKey(field.name, kinds[field.name], field.metadata["rule"], field.default)
         for field in dataclasses.fields(section)
         if "rule" in field.metadata
-    ]
+    )
 
 
 _KIND_NAMES: dict[Any, str] = {
