@@ -51,7 +51,7 @@ def run(*command: str | Path, timeout: float = 900, **options: object) -> str:
 
 @pytest.fixture(scope="module")
 def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """All that pip needs inside, where there is no index: the dependencies and the build backend."""
+    """All that pip needs inside, where there is no index: the dependencies, the build backend, the docs."""
     folder = tmp_path_factory.mktemp("wheels")
     names = [
         sys.executable,
@@ -62,7 +62,7 @@ def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "--wheel-dir",
         folder,
         "hatchling>=1.26,<2",
-        ROOT,
+        f"{ROOT}[docs]",
     ]
     run(*names)
     for own in folder.glob("retain-*.whl"):
@@ -215,6 +215,7 @@ def test_the_container_serves_checks_its_health_and_stops(image: tuple[Stage, Pa
         status, body = answer(port, "POST", "/genesys/1/storage/3600", b"Key=Value")
         assert status == 200
         area = json.loads(body)["id"]
+        assert answer(port, "GET", "/docs/")[0] == 200
         run(
             *started(image, volume, health, **OPEN), timeout=60
         )  # as an engine does: with the container's variables
