@@ -1,4 +1,4 @@
-"""What stands in the tutorials and how-to guides works: every session, program and file of configuration.
+"""Tutorials, how-to guides and references work as shown: every session, program and file of configuration.
 
 A block that cannot run here is named below, with what tries it instead.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,7 @@ from tests.kit.sessions import Block, Session, blocks, matches, steps
 
 DOCS = ROOT / "docs"
 PAGES = sorted([*(DOCS / "tutorials").glob("*.md"), *(DOCS / "how-to").glob("*.md")])
-SESSIONS = sorted([*PAGES, *(DOCS / name for name in ("areas.md", "openapi.md", "settings.md"))])
+SESSIONS = sorted([*PAGES, *(DOCS / name for name in ("areas.md", "blobs.md", "openapi.md", "settings.md"))])
 """Pages whose sessions are run; those of the two guides are run by tests/test_guides.py."""
 CONFIG = """
 [[users]]
@@ -30,6 +31,44 @@ roles = ["Administrator"]
 [operations]
 metrics_from = ["127.0.0.0/8"]
 """
+RECORDING = """
+retain tenant add mytenant
+CONNECTION=$(retain tenant show mytenant --keys | grep BlobEndpoint)
+export CONNECTION; python3 -c '
+import os
+from azure.storage.blob import BlobServiceClient
+with BlobServiceClient.from_connection_string(os.environ["CONNECTION"]) as service:
+    recordings = service.get_container_client("recordings")
+    tags = {"RecordingType": "CALL", "StoredTime": "2026-11-01T00:00:00Z"}
+    recordings.upload_blob("call.opus", b"sound" * 1000, tags=tags)
+'
+"""
+TOKENS = """
+retain token create mytenant --expiry 2060-01-01 --json > tokens.json
+FIND=$(python3 -c 'import json; print(json.load(open("tokens.json"))[0]["token"])')
+READ=$(python3 -c 'import json; print(json.load(open("tokens.json"))[1]["token"])')
+"""
+CART = "curl -H 'gms_user: bob' -F items=3 http://127.0.0.1:8080/genesys/1/storage/cart/{ttl}"
+COLOURS = """
+curl -u ann:secret -X PUT -H 'Content-Type: application/json' -d '{"menu":"red","text":"black"}' \
+  http://127.0.0.1:8080/mobileservices/Storage/v1/runtime/application/shop/device/tablet-7/colours
+"""
+BEFORE = {"blobs.md": (RECORDING, TOKENS)}
+"""What readers of a page have done before: scripts, by page."""
+BEFORE_QUESTIONS = {
+    "retain audit log": (
+        RECORDING,
+        CART.format(ttl=1),
+        "until retain audit log | grep -q content; do sleep 0.1; done",
+    ),
+    "retain audit state": (CART.format(ttl=1200),),
+    "retain audit seen": (COLOURS,),
+}
+"""What happened before each question of docs/audit.md."""
+MOMENT = "2026-05-03T12:00+02:00"
+"""The moment that questions of docs/audit.md name."""
+CHANGING = re.compile(r"\d{4}-\d\d-\d\d[T ][\d:.]+Z?|\b[0-9a-f]{32}\b|\b\d+\b")
+"""Times, numbers of resources and of records."""
 NOT_RUN = {
     "retain user add": "asks for a password: tests/api/cli, tests/console/test_first_hour.py",
     "retain doctor": "depends on the machine: tests/api/cli",
@@ -95,9 +134,51 @@ def test_the_session_runs_as_shown(page: Path, launch: Callable[..., Server], tm
     folder = tmp_path / "reader"
     folder.mkdir()
     session = Session(launch(CONFIG.format(password=hash_password("secret"))), folder)
+    for script in BEFORE.get(names(page), ()):
+        prepare(session, script)
     for step in made:
         got = session.run(step.command)
         assert matches(step.shown, got), (f"{names(page)}:{step.line}", step.command, step.shown, got)
+
+
+def prepare(session: Session, script: str) -> None:
+    """Run a script, whose assignments later commands use."""
+    command = ""
+    for line in script.strip().splitlines():
+        command = f"{command}\n{line}" if command else line
+        # A text in quotes, or a backslash at the end, goes on in the next line.
+        if command.count("'") % 2 or command.endswith("\\"):
+            continue
+        got = session.run(command)
+        assert "[exit code" not in got, (command, got)
+        command = ""
+    assert not command
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+def test_the_questions_of_the_audit_page_are_answered_as_shown(
+    launch: Callable[..., Server], tmp_path: Path
+) -> None:
+    """Every line shown is in the answer, in this order: a log has more, of what happened before."""
+    folder = tmp_path / "reader"
+    folder.mkdir()
+    session = Session(launch(CONFIG.format(password=hash_password("secret"))), folder)
+    made = steps(DOCS / "audit.md")
+    assert [" ".join(step.command.split()[:3]) for step in made] == list(BEFORE_QUESTIONS)
+    for step in made:
+        for script in BEFORE_QUESTIONS[" ".join(step.command.split()[:3])]:
+            prepare(session, script)
+        moment = datetime.now(UTC).isoformat(timespec="milliseconds")
+        got = session.run(step.command.replace(MOMENT, moment))
+        lines = iter([general(line) for line in got.splitlines()])
+        for line in step.shown.splitlines():
+            assert general(line) in lines, (step.command, line, got)
+
+
+def general(line: str) -> str:
+    """A line without what differs from run to run, and without the widths of columns."""
+    return " ".join(CHANGING.sub("#", line).split())
 
 
 def test_what_is_shown_is_matched_strictly() -> None:
