@@ -30,6 +30,7 @@ SETTINGS = """
 listen_addresses = ''
 max_connections = 40
 shared_buffers = 4MB
+dynamic_shared_memory_type = mmap
 max_wal_size = 32MB
 min_wal_size = 2MB
 wal_recycle = off
@@ -94,6 +95,8 @@ class Server:
         bin_ = programs()
         assert bin_ is not None
         arguments = [bin_ / "postgres", "-D", self.data, "-k", self.folder]
+        if (setpriv := shutil.which("setpriv")) is not None:  # it ends when the tests are killed, too
+            arguments = [setpriv, "--pdeathsig", "QUIT", *arguments]
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
                 arguments, stdout=log, stderr=log, start_new_session=True, cwd=self.folder, **_as_postgres()
@@ -128,7 +131,15 @@ class Server:
         for pid in killed:
             while _lives(pid):  # its memory is still attached: a new server would refuse to start
                 _pause()
-        (self.data / "postmaster.pid").unlink(missing_ok=True)
+
+    def discard(self) -> None:
+        """Remove it, with the piece of System V memory that a killed server leaves behind."""
+        self.stop(signal.SIGQUIT)
+        lock = self.data / "postmaster.pid"
+        if lock.exists():
+            *_, number = lock.read_text().splitlines()[6].split()
+            subprocess.run(["ipcrm", "--shmem-id", number], check=True)
+        shutil.rmtree(self.folder)
 
     def pause(self) -> None:
         """Let every process of it stand still."""
@@ -283,8 +294,7 @@ class Postgres:
     def close(self, *servers: Server) -> None:
         """End these servers, or all of them, and remove their folders."""
         for server in servers or tuple(self._servers):
-            server.stop(signal.SIGQUIT)
-            shutil.rmtree(server.folder)
+            server.discard()
             self._servers.remove(server)
 
 
