@@ -6,12 +6,16 @@ All three delete in batches. They come with the extra `clients`; without it the 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 from azure.storage.blob import ContainerClient, PartialBatchErrorException
 
+from retain.journal.disk.objects import ObjectDisk, StoredObjects
+from retain.journal.errors import Corrupt
+from retain.journal.payloads.store import PayloadStore
 from tests.kit.site import EMULATOR_ACCOUNT, EMULATOR_KEY, Site
 
 MANY = [f"many/{number:03}" for number in range(300)]
@@ -141,4 +145,37 @@ def test_pyarrow(site: Site, container: ContainerClient) -> None:
     system.delete_dir_contents(f"{base}/many")
     system.delete_dir(f"{base}/many")
     system.delete_dir(f"{base}/dir")
+    assert list(container.list_blob_names()) == []
+
+
+def test_the_store_of_payloads_of_several_nodes(
+    site: Site, container: ContainerClient, tmp_path: Path
+) -> None:
+    """What a node needs of Azure, asked of this server: the same calls, whatever answers them."""
+    obstore = pytest.importorskip("obstore")
+    store = obstore.store.AzureStore(
+        container.container_name,
+        prefix="payloads",
+        account_name=EMULATOR_ACCOUNT,
+        account_key=EMULATOR_KEY,
+        endpoint=f"{site.server.url}/{EMULATOR_ACCOUNT}",
+        client_options={"allow_http": True},
+        retry_config={"max_retries": 0},
+    )
+    disk = ObjectDisk(tmp_path / "n1", StoredObjects(store))
+    other = PayloadStore(ObjectDisk(tmp_path / "n2", StoredObjects(store)))
+    stage = PayloadStore(disk).stage()
+    stage.write(LARGE)
+    assert disk.payloads() == []
+    payload = stage.seal()
+    assert list(container.list_blob_names()) == [
+        f"payloads/{payload.name[:2]}/{payload.name[2:4]}/{payload.name}"
+    ]
+    with other.open(payload) as reader:
+        assert reader.read(0, len(LARGE)) == LARGE
+        assert reader.read(len(LARGE) - 5, 9) == LARGE[-5:]
+    assert other.names() == disk.payloads() == [payload.name]
+    assert other.unlink(payload.name)
+    with pytest.raises(Corrupt, match="missing"):
+        PayloadStore(disk).open(payload)
     assert list(container.list_blob_names()) == []
