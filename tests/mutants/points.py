@@ -31,6 +31,8 @@ _ARITHMETIC: dict[type[ast.operator], tuple[str, str]] = {
 }
 _SWAPPED_CALLS = {"min": "max", "max": "min", "any": "all", "all": "any"}
 _NO_BEHAVIOUR = frozenset({"TypeVar", "ParamSpec", "NewType", "cast"})
+_ENCODINGS = frozenset(("ascii", "iso-8859-1", "latin-1", "utf-8"))
+"""Python reads these names with a punctuation mark behind them, too, so a change would change nothing."""
 _LONGEST_NAME = 40
 """Longer texts, and those with spaces, are prose: what they say is for a reader to judge."""
 
@@ -166,6 +168,8 @@ class _Finder:
         elif isinstance(value, int):
             yield self._point(node, last, str(value + 1), "number moved")
         elif isinstance(value, str) and len(value) <= _LONGEST_NAME and " " not in value:
+            if value.lower() in _ENCODINGS:
+                return
             yield self._point(node, last, repr(value + "~"), "text changed")
         elif isinstance(value, bytes) and len(value) <= _LONGEST_NAME:
             yield self._point(node, last, repr(value + b"~"), "text changed")

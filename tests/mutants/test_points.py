@@ -95,3 +95,10 @@ def test_a_sample_is_the_same_for_the_same_seed_and_a_fifth_of_it_are_texts(tmp_
     assert [point.kind for point in chosen].count("text changed") == 10
     assert len(chosen) == len(set(chosen)) == 50
     assert sorted(sample(every, 10**6, 1)) == every
+
+
+def test_names_of_encodings_are_left_alone(tmp_path: Path) -> None:
+    """`"ascii~"` is the same encoding."""
+    assert found(tmp_path, b'"x".encode("ascii"), "x".encode("utf-8")\n') == {
+        (1, "text changed", '"x"', "'x~'"),
+    }

@@ -214,6 +214,37 @@ class TestRefused:
         body = b".".join(part(item) for item in ({"alg": "RS256", "kid": "r1"}, claims))
         await refuse(make(Source()), signed(body))
 
+    @pytest.mark.parametrize(
+        ("change", "reason"),
+        [
+            ({"exp": NOW - 61}, "expired"),
+            ({"nbf": NOW + 61}, "not valid yet"),
+            ({"iss": "https://other"}, "another issuer"),
+            ({"aud": None}, "no audience"),
+            ({"aud": "other"}, "another audience"),
+            ({"sub": ""}, "no usable user name"),
+        ],
+    )
+    async def test_the_log_tells_the_operator_why(
+        self, change: dict[str, Any], reason: str, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        claims = {name: value for name, value in {**CLAIMS, **change}.items() if value is not None}
+        with caplog.at_level("INFO", "retain.identity"):
+            await refuse(make(Source()), sign(claims))
+        assert [record.facts for record in caplog.records] == [{"reason": reason}]  # type: ignore[attr-defined]
+
+    @pytest.mark.parametrize(
+        ("key", "kid", "reason"), [(OTHER_RSA, "r1", "wrong signature"), (RSA_KEY, "r9", "no key for it")]
+    )
+    async def test_the_log_tells_a_wrong_signature_from_an_unknown_key(
+        self, key: Any, kid: str, reason: str, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        with caplog.at_level("INFO", "retain.identity"):
+            await refuse(make(Source()), sign(CLAIMS, key, "RS256", kid))
+            await refuse(make(Source()), "one.two")
+        told = [record.facts for record in caplog.records if record.message == "token refused"]  # type: ignore[attr-defined]
+        assert told == [{"reason": reason}, {"reason": "not three parts"}]
+
     async def test_a_token_for_somebody_where_no_audience_is_configured(self) -> None:
         await refuse(make(Source(), audiences=()), sign(CLAIMS))
 

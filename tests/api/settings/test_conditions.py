@@ -162,3 +162,12 @@ async def test_a_patch_without_effect_is_held_against_its_conditions_all_the_sam
     ):
         answer = await client.call("PATCH", "currentuser/c", {"a": None}, headers=headers)
         assert answer.status == status, headers
+
+
+@pytest.mark.parametrize("level", ["global", "currentuser", "device/d"])
+async def test_a_deleted_level_has_no_tag(client: Client, level: str) -> None:
+    """There is nothing left that a tag could name."""
+    assert (await client.call("POST", level, {"c": {"v": 1}})).status == 201
+    answer = await client.call("DELETE", level)
+    assert answer.status == 204
+    assert "ETag" not in answer.headers
