@@ -10,7 +10,7 @@ COUNT ?= 200
 SEED ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: bench-check cluster workers container-test docs hostile fuzz mutants help install serve test check format-check lint types fix coverage bench crash soak screenshots clean
+.PHONY: bench-check cluster workers container-test docs hostile fuzz mutants help install serve test check format-check lint types fix coverage bench crash soak screenshots clean steps
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -81,6 +81,9 @@ cluster: $(VENV)/.installed ## Kill, pause and cut off nodes and PostgreSQL for 
 
 hostile: $(VENV)/.installed ## Attack a real server, an innocent client beside each attack; ARGS="resets --scale 0.1" chooses
 	$(BIN)/python -m tests.hostile $(ARGS)
+
+steps: $(VENV)/.installed ## How long the largest requests hold the event loop, in ms of the processor
+	$(BIN)/python -m tests.hostile.steps $(ARGS)
 
 fuzz: $(VENV)/.installed ## Fuzz all interfaces for MINUTES=10, then what OpenAPI describes as long again
 	RETAIN_CRASH_N=$(N) $(BIN)/python -m pytest -q -n auto -o faulthandler_timeout=7200 tests/api/areas/test_fuzz.py \

@@ -64,6 +64,10 @@ BAD_TARGET = "retain.bad_target"
 """Key in the ASGI scope's state: the target had bytes beyond ASCII, which appear as `~` in `raw_path`."""
 
 
+MAX_QUERY_FIELDS = 500
+"""Fields of a query; no operation has more than two dozen."""
+
+
 def decode_segment(raw: bytes) -> str:
     """Decode one path segment or query field exactly once as strict UTF-8; `+` stays a plus.
 
@@ -223,9 +227,11 @@ class Request:
     def query_pairs(self) -> list[tuple[str, str]]:
         """Return the query's fields in order, decoded once; `+` is a plus, a field without `=` is empty.
 
-        Raises BadRequest (see `decode_segment`).
+        Raises BadRequest (see `decode_segment`), also for more than `MAX_QUERY_FIELDS` fields.
         """
         pairs = []
+        if self.raw_query.count(b"&") > MAX_QUERY_FIELDS:
+            raise BadRequest(f"the query has more than {MAX_QUERY_FIELDS} fields")
         for field in self.raw_query.split(b"&"):
             if field:
                 name, _, value = field.partition(b"=")

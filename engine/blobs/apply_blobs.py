@@ -71,7 +71,8 @@ def _put(blobs: BlobsState, event: BlobPut, stamp: Stamp) -> None:
 def _committed(blobs: BlobsState, event: BlocksCommitted, stamp: Stamp) -> None:
     blobs.last = max(blobs.last, event.modified)
     container = _container(blobs, event)
-    known = {block.seq: block for block in container.blocks(event.blob)}
+    staged = container.blocks(event.blob)
+    known = {block.seq: block for block in staged}
     old = container.blobs.get(event.blob)
     if old is not None and isinstance(old.body, Composite):
         used = {block.seq: block for block in old.body.blocks}
@@ -84,12 +85,13 @@ def _committed(blobs: BlobsState, event: BlocksCommitted, stamp: Stamp) -> None:
     if event.restates:
         known.update((block.seq, block) for block in restated.values())
     # A later list does without those whose records were erased since.
-    blocks = tuple(known[seq] for seq in event.blocks if seq in known)
+    blocks = tuple([known[seq] for seq in event.blocks if seq in known])
     kept = frozenset(event.blocks)
-    _drop_staged(blobs, container, event, stamp, before=event.restates or stamp.seq, kept=kept)
+    before = event.restates or stamp.seq
+    _drop_staged(blobs, container, event, stamp, before=before, kept=kept, staged=staged)
     if event.restates:
         container.restated.pop(event.blob, None)
-    _write(blobs, container, event, Composite(blocks, sum(block.size for block in blocks)), stamp)
+    _write(blobs, container, event, Composite(blocks, sum([block.body.size for block in blocks])), stamp)
 
 
 def _write(
@@ -157,27 +159,30 @@ def _drop_staged(
     *,
     before: int,
     kept: frozenset[int] = frozenset(),
+    staged: list[Block] | None = None,
 ) -> None:
     """Remove the blocks staged under the name in records before `before`.
 
-    Blocks in `kept` remain, as part of the blob.
+    Blocks in `kept` remain, as part of the blob. `staged`: all of them, where they are at hand.
     """
     name = event.blob
     pending = container.pending.get(name)
     if pending is None:
         return
     where = (container.account, container.name, name)
-    left = 0
-    for block in list(container.blocks(name)):
-        if block.seq >= before:
-            left += 1
-            continue
-        container.unstage(name, block.block_id)
+    cause = event.cause if isinstance(event, BlocksDropped) else Cause.OVERWRITTEN
+    blocks = container.blocks(name) if staged is None else staged
+    gone = [block for block in blocks if block.seq < before]
+    if len(gone) == len(blocks):
+        container.unstage_all(name, gone)
+    else:
+        for block in gone:
+            container.unstage(name, block.block_id)
+    for block in gone:
         if block.seq not in kept:
-            cause = event.cause if isinstance(event, BlocksDropped) else Cause.OVERWRITTEN
             blobs.leave_block(event.resource, block, stamp, cause)
-    if left:
-        container.pending[name] = pending._replace(blocks=left)
+    if len(gone) < len(blocks):
+        container.pending[name] = pending._replace(blocks=len(blocks) - len(gone))
         return
     del container.pending[name]
     container.pending_names.remove(name)

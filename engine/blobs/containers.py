@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable
 from operator import attrgetter
 from typing import Any
 
@@ -115,10 +115,13 @@ class Container:
         pending = self.pending.get(name)
         return pending if pending is not None and now < blocks_end(pending) else None
 
-    def blocks(self, name: str) -> Iterator[Block]:
-        """Yield the blocks staged under `name`, by block id."""
-        for key in self.staged.irange((name, b""), (name + "\0", b""), (True, False)):
-            yield self.staged[key]
+    def blocks(self, name: str) -> list[Block]:
+        """Return the blocks staged under `name`, by block id."""
+        return [self.staged[key] for key in self.staged.keys()[self._staged_span(name)]]
+
+    def _staged_span(self, name: str) -> slice:
+        """Return the places of a name's blocks; there may be 50,000 of them."""
+        return slice(self.staged.bisect_left((name, b"")), self.staged.bisect_left((name + "\0", b"")))
 
     def stage(self, name: str, block: Block) -> Block | None:
         """Stage `block`, and return the block that it replaces."""
@@ -133,6 +136,12 @@ class Container:
         if block is not None:
             del self.stagings[block.seq]
         return block
+
+    def unstage_all(self, name: str, blocks: Iterable[Block]) -> None:
+        """Remove `blocks`, which are all that are staged under `name`. The caller updates `pending`."""
+        for block in blocks:
+            del self.stagings[block.seq]
+        del self.staged.keys()[self._staged_span(name)]
 
     def put(self, name: str, entry: BlobEntry) -> None:
         """Put `entry` under `name`, in every index."""

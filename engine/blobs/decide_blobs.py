@@ -24,7 +24,7 @@ from retain.engine.blobs.commands import (
 )
 from retain.engine.blobs.conditions import Conditions
 from retain.engine.blobs.containers import Container
-from retain.engine.blobs.entries import MAX_BLOCKS, MAX_UNCOMMITTED, BlobEntry, Block, Composite
+from retain.engine.blobs.entries import MAX_BLOCKS, MAX_UNCOMMITTED, BlobEntry, Composite
 from retain.engine.blobs.events import (
     BlobDeleted,
     BlobHeadersSet,
@@ -253,20 +253,23 @@ def _resolved(
     container: Container, entry: BlobEntry | None, command: CommitBlocks, now: int
 ) -> tuple[int, ...]:
     """Return the records that hold the blocks of the list."""
-    staged: dict[bytes, Block] = {}
+    staged: dict[bytes, int] = {}
     if container.uncommitted(command.name, now) is not None:
-        staged = {block.block_id: block for block in container.blocks(command.name)}
-    committed: dict[bytes, Block] = {}
+        staged = {block.block_id: block.seq for block in container.blocks(command.name)}
+    committed: dict[bytes, int] = {}
     if entry is not None and isinstance(entry.body, Composite):
-        committed = {block.block_id: block for block in entry.body.blocks}
-    found: list[int] = []
-    for position, (source, block_id) in enumerate(command.blocks):
-        block = None if source is BlockSource.COMMITTED else staged.get(block_id)
-        if block is None and source is not BlockSource.UNCOMMITTED:
-            block = committed.get(block_id)
-        if block is None:
-            raise Invalid(
-                "the block list names a block that does not exist", reason="block-list", position=position
-            )
-        found.append(block.seq)
-    return tuple(found)
+        committed = {block.block_id: block.seq for block in entry.body.blocks}
+    # There may be 50,000: the common case is one look-up for each.
+    of = {
+        BlockSource.COMMITTED: committed,
+        BlockSource.UNCOMMITTED: staged,
+        BlockSource.LATEST: committed | staged,
+    }
+    found = [of[source].get(block_id) for source, block_id in command.blocks]
+    if None in found:
+        raise Invalid(
+            "the block list names a block that does not exist",
+            reason="block-list",
+            position=found.index(None),
+        )
+    return tuple([seq for seq in found if seq is not None])

@@ -13,6 +13,7 @@ from typing import Final
 from urllib.parse import unquote_to_bytes
 
 from retain.api.blobs.wire.errors import AzureError
+from retain.api.http.message import MAX_QUERY_FIELDS
 from retain.api.http.percent import unescape
 
 _CACHED_BYTES: Final = 2048
@@ -45,8 +46,11 @@ class Query:
 def parse_query(raw: bytes) -> Query:
     """Parse a raw query string (without the question mark).
 
-    Raises AzureError InvalidUri for a broken percent escape or for bytes that are not UTF-8.
+    Raises AzureError InvalidUri for a broken percent escape, for bytes that are not UTF-8, and for more than
+    `MAX_QUERY_FIELDS` parameters.
     """
+    if raw.count(b"&") > MAX_QUERY_FIELDS:
+        raise AzureError("InvalidUri")
     return _cached(raw) if len(raw) <= _CACHED_BYTES else _parse(raw)
 
 

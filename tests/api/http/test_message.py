@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from retain.api.http.message import (
+    MAX_QUERY_FIELDS,
     BadRequest,
     Body,
     BodyTooLarge,
@@ -70,6 +71,12 @@ def test_percent_encoded_text_round_trips(text: str) -> None:
 def test_the_query_is_decoded_once_and_keeps_plus_and_order() -> None:
     request = make_request(target="/?b=1%2B+&a&=x&&b=%2526")
     assert request.query_pairs() == [("b", "1++"), ("a", ""), ("", "x"), ("b", "%26")]
+
+
+def test_a_query_of_thousands_of_fields_is_refused() -> None:
+    assert len(make_request(target="/?" + "&".join("a" * MAX_QUERY_FIELDS)).query_pairs()) == MAX_QUERY_FIELDS
+    with pytest.raises(BadRequest):
+        make_request(target="/?" + "a&" * (MAX_QUERY_FIELDS + 1)).query_pairs()
 
 
 def test_an_absolute_target_gives_path_and_authority() -> None:

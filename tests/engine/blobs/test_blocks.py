@@ -245,3 +245,15 @@ def test_replay_without_dropped_and_replaced_blocks_gives_the_same_state(desk: B
     erased = desk.replayed(erased=frozenset({3, 4, 7}))
     erased.check()
     assert desk.standing(erased) == desk.standing(desk.state)
+
+
+def test_blocks_beside_one_another_go_with_their_own_name_only(desk: BlobDesk) -> None:
+    """Blocks are removed as one span of the index, whose neighbours remain."""
+    for name in ("a", "a!", "A", "b"):
+        for block_id in (b"1", b"2"):
+            desk.do(staging(desk, block_id, name=name))
+    desk.do(committing(desk, (LATEST, b"1")))
+    assert [block.block_id for block in listed(desk, "a").committed] == [b"1"]
+    for name in ("a!", "A", "b"):
+        assert [block.block_id for block in listed(desk, name).uncommitted] == [b"1", b"2"]
+    desk.verify()
