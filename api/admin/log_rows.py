@@ -50,10 +50,13 @@ def write_json(entries: Iterable[AuditEntry], out: TextIO, erasures: Erasures | 
         out.write(json.dumps(as_row(entry, erasures), ensure_ascii=False) + "\n")
 
 
-def write_csv(entries: Iterable[AuditEntry], out: TextIO, erasures: Erasures | None = None) -> None:
-    """Write RFC 4180 with a header line."""
+def write_csv(
+    entries: Iterable[AuditEntry], out: TextIO, erasures: Erasures | None = None, *, head: bool = True
+) -> None:
+    """Write RFC 4180, with a header line unless these rows continue others."""
     writer = csv.writer(out, lineterminator="\r\n")
-    writer.writerow(FIELDS if erasures is None else (*FIELDS, "erasures"))
+    if head:
+        writer.writerow(FIELDS if erasures is None else (*FIELDS, "erasures"))
     for entry in entries:
         row = as_row(entry, erasures)
         row["erased"] = " ".join(row["erased"])

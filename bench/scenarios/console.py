@@ -108,7 +108,7 @@ def _pages(client: Client, count: int) -> Iterator[tuple[str, str]]:
     assert number is not None
     yield "audit, one resource", number[0]
     yield "audit, one resource's receipt", f"{number[0]}/receipt"
-    yield "audit, CSV", "/console/audit/csv"
+    yield "audit, CSV of one resource", f"/console/audit/csv?resource={number[0].rpartition('/')[2]}"
     yield "persons' rights", "/console/persons"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import html
 import io
 import json
@@ -14,9 +15,10 @@ from werkzeug.datastructures import FileStorage
 
 from retain.api.admin.rights import Rights
 from retain.api.console.evidence.bench import Bench
-from retain.api.console.pages import audit_work
+from retain.api.console.pages import audit, audit_work
 from retain.engine import Conflict, Inline
 from retain.engine.areas import CreateArea, UpdateArea
+from retain.engine.audit.timeline import TimelinePage
 from retain.engine.audit.verify import Verification
 from retain.engine.blobs.commands import PutBlob
 from retain.engine.blobs.entries import ContentHeaders
@@ -123,6 +125,55 @@ async def test_a_filter_that_cannot_be_read_says_so_beside_its_field(
         assert fault is not None, answer.text
         assert words in fault[1]
         assert lines(answer.text) == []
+
+
+async def test_a_csv_has_every_matching_entry_and_is_made_while_it_is_sent(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """In pieces, of which only the first is awaited before the answer begins."""
+    made: list[int] = []
+    monkeypatch.setattr(audit, "CSV_ROWS", 7)
+    original = audit.page
+
+    def counted(*arguments: Any, **more: Any) -> TimelinePage:
+        found = original(*arguments, **more)
+        made.append(len(found.entries))
+        return found
+
+    monkeypatch.setattr(audit, "page", counted)
+    async with console() as server:
+        for _ in range(20):
+            await fill_one(server)
+        browser = await server.signed_in()
+        answer = await browser.get("/console/audit/csv?actor=user:maria")
+        rows = list(csv.DictReader(io.StringIO(answer.text)))
+        assert answer.headers["Content-Type"] == "text/csv;charset=utf-8"
+        numbers = [int(row["seq"]) for row in rows]
+        assert len(set(numbers)) == 20
+        assert numbers == sorted(numbers, reverse=True)
+        assert max(made) == 7
+        assert len(made) >= 3
+
+
+async def fill_one(server: Console) -> None:
+    await server.engine.submit(
+        CreateArea(
+            actor="user:maria",
+            name="cart",
+            user="bob",
+            resource=server.engine.entropy(16),
+            values={"a": "b"},
+            ttl=9999,
+        )
+    )
+
+
+async def test_a_csv_of_a_filter_that_cannot_be_read_leads_to_the_page_that_says_so() -> None:
+    """All entries instead would be taken for those that match."""
+    async with console() as server:
+        browser = await server.signed_in()
+        answer = await browser.get("/console/audit/csv?actor=ann&from=yesterday")
+        assert (answer.status, answer.location) == (303, "/console/audit?actor=ann&from=yesterday")
 
 
 async def test_one_pages_to_the_first_record_and_back() -> None:
