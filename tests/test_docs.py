@@ -26,11 +26,11 @@ from retain.api.cli.main import main
 from retain.api.config.document import page
 from retain.api.config.fields import keys_of
 from retain.api.config.load import SECTIONS, TABLES, Config
-from retain.api.identity import hash_password
 from retain.api.server.app import App
 from retain.api.settings.address import RUNTIME, Address, Me, parse
 from retain.engine.settings import Level
 from retain.engine.testing import open_memory_engine
+from tests.kit.passwords import cheap_hash
 from tests.kit.server import ROOT, Server
 
 OPERATING = (ROOT / "docs" / "operating.md").read_text()
@@ -303,7 +303,7 @@ class Session:
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
 def test_the_readmes_sessions_run_as_shown(launch: Callable[..., Server], tmp_path: Path) -> None:
-    users = f"[[users]]\nname = 'operator'\npassword = '{hash_password('secret')}'\n"
+    users = f"[[users]]\nname = 'operator'\npassword = '{cheap_hash('secret')}'\n"
     shutil.copy(ROOT / "LICENSE", tmp_path)
     session = Session(launch(users), tmp_path)
     blocks = list(sessions())

@@ -18,8 +18,8 @@ from pathlib import Path
 import pytest
 
 from retain.api.blobs.sas.issue import issue_account_sas
-from retain.api.identity import hash_password
 from tests.kit.chromium import chromium, watched
+from tests.kit.passwords import cheap_hash
 from tests.kit.server import ROOT, Server, running
 
 EXAMPLES = ROOT / "examples"
@@ -83,7 +83,7 @@ def origin() -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory, origin: str) -> Iterator[Server]:
-    config = CONFIG.format(key=KEY, password=hash_password("secret"), origin=origin)
+    config = CONFIG.format(key=KEY, password=cheap_hash("secret"), origin=origin)
     with running(tmp_path_factory.mktemp("examples"), config) as found:
         yield found
         assert "unhandled exception" not in found.log()

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from retain.api.identity import hash_password
+from tests.kit.passwords import cheap_hash
 from tests.kit.server import ROOT, Server
 
 GUIDES = ("auditors-guide.md", "data-protection.md")
@@ -51,7 +51,7 @@ def general(text: str) -> str:
 
 @pytest.mark.parametrize("guide", GUIDES)
 def test_the_session_runs_as_shown(guide: str, launch: Callable[..., Server], tmp_path: Path) -> None:
-    users = f"[[users]]\nname = 'ann'\npassword = '{hash_password('secret')}'\n"
+    users = f"[[users]]\nname = 'ann'\npassword = '{cheap_hash('secret')}'\n"
     server = launch(f"{users}[audit]\norigin = 'retain.example.org/log'\n")
     environ = {name: value for name, value in os.environ.items() if not name.startswith("RETAIN_")}
     environ |= {

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from retain.api.config.load import load
-from retain.api.identity import hash_password
+from tests.kit.passwords import cheap_hash
 from tests.kit.server import ROOT, Server
 from tests.kit.sessions import Block, Session, blocks, matches, steps
 
@@ -133,7 +133,7 @@ def test_the_session_runs_as_shown(page: Path, launch: Callable[..., Server], tm
         pytest.skip("rclone is not installed")
     folder = tmp_path / "reader"
     folder.mkdir()
-    session = Session(launch(CONFIG.format(password=hash_password("secret"))), folder)
+    session = Session(launch(CONFIG.format(password=cheap_hash("secret"))), folder)
     for script in BEFORE.get(names(page), ()):
         prepare(session, script)
     for step in made:
@@ -163,7 +163,7 @@ def test_the_questions_of_the_audit_page_are_answered_as_shown(
     """Every line shown is in the answer, in this order: a log has more, of what happened before."""
     folder = tmp_path / "reader"
     folder.mkdir()
-    session = Session(launch(CONFIG.format(password=hash_password("secret"))), folder)
+    session = Session(launch(CONFIG.format(password=cheap_hash("secret"))), folder)
     made = steps(DOCS / "audit.md")
     assert [" ".join(step.command.split()[:3]) for step in made] == list(BEFORE_QUESTIONS)
     for step in made:

@@ -13,6 +13,9 @@ from retain.journal.segments.files import broken_file
 _SECTOR_OF_ZEROS = bytes(SECTOR)
 
 
+_ZEROS = bytes(READ_CHUNK)
+
+
 class Tear(NamedTuple):
     """The torn write of an unacknowledged batch: `length` bytes at `offset`, before record `seq`."""
 
@@ -28,8 +31,8 @@ def last_byte(file: File, start: int) -> int:
     end = start
     at = start
     while chunk := file.pread(at, READ_CHUNK):
-        content = chunk.rstrip(b"\x00")
-        if content:
+        # Reserved space is megabytes of zeros: comparing costs a thirtieth of stripping.
+        if chunk != _ZEROS and (content := chunk.rstrip(b"\x00")):
             end = at + len(content)
         at += len(chunk)
     return end

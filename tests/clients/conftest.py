@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from retain.api.identity import hash_password
 from tests.kit.blob_clients import HOST_SUFFIX
+from tests.kit.passwords import cheap_hash
 from tests.kit.server import running
 from tests.kit.site import EMULATOR_ACCOUNT, EMULATOR_KEY, PASSWORD, Site
 
@@ -17,7 +17,7 @@ host_suffixes = ["{HOST_SUFFIX}"]
 
 [[users]]
 name = "operator"
-password = '{hash_password(PASSWORD)}'
+password = '{cheap_hash(PASSWORD)}'
 roles = ["admin"]
 
 [[tenants]]

@@ -15,14 +15,14 @@ import pytest
 from azure.core.exceptions import HttpResponseError
 from azure.storage.blob import BlobServiceClient, ContainerClient
 
-from retain.api.identity import hash_password
+from tests.kit.passwords import cheap_hash
 from tests.kit.server import running
 from tests.kit.site import AT_ONCE, PASSWORD, Site, Token
 
 CONFIG = f"""
 [[users]]
 name = "operator"
-password = '{hash_password(PASSWORD)}'
+password = '{cheap_hash(PASSWORD)}'
 roles = ["admin"]
 """
 

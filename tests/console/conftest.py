@@ -16,14 +16,13 @@ from urllib.parse import urlencode
 from urllib.request import HTTPCookieProcessor, build_opener
 
 import pytest
-from argon2 import PasswordHasher
 
 from tests.kit.chromium import ZONE, Watched, chromium, watched
+from tests.kit.passwords import cheap_hash
 from tests.kit.server import running
 from tests.kit.site import PASSWORD, Site
 
-#: Cheap: what a hash should cost is not what these tests are about.
-_HASH = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash(PASSWORD)
+_HASH = cheap_hash(PASSWORD)
 ADMINISTRATOR, AUDITOR, USER = "ann.keller", "otto.weiss", "uwe.lang"
 CONFIG = "".join(
     f'[[users]]\nname = "{name}"\npassword = \'{_HASH}\'\nroles = ["{role}"]\n'

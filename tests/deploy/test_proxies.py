@@ -23,8 +23,8 @@ from azure.core.exceptions import ClientAuthenticationError
 from azure.storage.blob import BlobServiceClient, ContainerClient
 
 from retain.api.blobs.sas.issue import issue_account_sas
-from retain.api.identity.passwords import hash_password
 from tests.kit.certificates import certified
+from tests.kit.passwords import cheap_hash
 from tests.kit.server import ROOT, Server, running
 
 pytestmark = [
@@ -162,7 +162,7 @@ def behind(proxy: Proxy, folder: Path, prefix: str = "") -> Iterator[tuple[Serve
         pytest.skip(f"{command} is not installed")
     port = free_port()
     url = f"https://127.0.0.1:{port}{prefix}"
-    config = CONFIG.format(url=url, key=KEY, password=hash_password("secret"))
+    config = CONFIG.format(url=url, key=KEY, password=cheap_hash("secret"))
     environ = {"RETAIN_SERVER_BEHIND_PROXY": "true"}
     (folder / "proxy").mkdir()
     with (

@@ -8,7 +8,6 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from argon2 import PasswordHasher
 from quart_trio import QuartTrio
 
 from retain.api.admin.actions import Administration
@@ -17,10 +16,10 @@ from retain.api.config.load import Config, UserConfig
 from retain.engine import Engine
 from retain.engine.testing import ManualClock, open_memory_engine
 from tests.kit.engines import LightOptions
+from tests.kit.passwords import cheap_hash
 
 PASSWORD = "right"
-#: Cheap: what a hash should cost is not what these tests are about.
-_HASH = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash(PASSWORD)
+_HASH = cheap_hash(PASSWORD)
 USERS = (
     UserConfig(name="ann", password=_HASH, roles=("Administrator",)),
     UserConfig(name="otto", password=_HASH, roles=("Auditor",)),

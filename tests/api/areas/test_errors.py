@@ -8,7 +8,6 @@ import pytest
 
 from retain.api.areas.errors import EXCEPTION, PACKAGE, error_answer
 from retain.api.http.message import BadRequest, UnexpectedError
-from retain.api.identity import hash_password
 from retain.api.refusals import STATUS
 from retain.engine import (
     Conflict,
@@ -26,6 +25,7 @@ from retain.engine import (
     Unsupported,
 )
 from tests.kit.areas import STORAGE, Answer, Client, FilePart, areas_client
+from tests.kit.passwords import cheap_hash
 from tests.kit.requests import make_request
 
 
@@ -99,7 +99,7 @@ def basic(user: str, password: str) -> tuple[str, str]:
 
 
 async def test_basic_credentials_guard_everything_but_preflights_and_the_status():
-    async with areas_client(username="general", password=hash_password("secret")) as client:
+    async with areas_client(username="general", password=cheap_hash("secret")) as client:
         good = basic("general", "secret")
         for headers in (
             [],

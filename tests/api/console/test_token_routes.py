@@ -12,14 +12,14 @@ import pytest
 from retain.api.admin.actions import Administration
 from retain.api.cli.assemble import assembled
 from retain.api.config.load import Config, SettingsConfig, UserConfig
-from retain.api.identity import hash_password
 from retain.engine.testing import open_memory_engine
 from tests.kit.engines import LightOptions
+from tests.kit.passwords import cheap_hash
 
 PATH = "/console/api/tokens"
 USERS = (
-    UserConfig(name="operator", password=hash_password("right"), roles=("admin",)),
-    UserConfig(name="agent", password=hash_password("right"), roles=("Role1",)),
+    UserConfig(name="operator", password=cheap_hash("right"), roles=("admin",)),
+    UserConfig(name="agent", password=cheap_hash("right"), roles=("Role1",)),
 )
 ASKED = {"tenant": "mytenant", "expiry": "2060-05-13", "timezone": "UTC-08:00"}
 

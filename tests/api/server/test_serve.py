@@ -27,9 +27,9 @@ from cryptography.hazmat.primitives.serialization import (
 from trio.testing import MockClock
 
 from retain.api.config.load import ServerConfig
-from retain.api.identity import hash_password
 from retain.api.server.serve import capacity
 from tests.kit.certificates import certified
+from tests.kit.passwords import cheap_hash
 from tests.kit.server import ROOT, Server, command
 from tests.kit.serving import CLOSED, STARTED, connected, eventually, let_pass, serving
 
@@ -132,7 +132,7 @@ def test_a_key_set_that_cannot_be_used_is_named(tmp_path: Path, content: bytes |
 
 
 def test_a_user_that_nobody_can_be_is_named(tmp_path: Path) -> None:
-    user = f"[[users]]\nname = '{'a' * 256}'\npassword = '{hash_password('x')}'\n"
+    user = f"[[users]]\nname = '{'a' * 256}'\npassword = '{cheap_hash('x')}'\n"
     result = refused(tmp_path, user, RETAIN_SERVER_BIND="127.0.0.1:0")
     assert result.returncode == 2
     assert "cannot be a user name" in result.stderr

@@ -14,7 +14,7 @@ from typing import Any
 import jwt
 import pytest
 
-from retain.api.identity import hash_password
+from tests.kit.passwords import cheap_hash
 from tests.kit.server import Server, running
 
 ROOT = "/mobileservices/origin/hcpms/Storage/v1/runtime/application/app"
@@ -32,7 +32,7 @@ jwt_audience = "retain"
 max_watchers = 2
 [[users]]
 name = "ann"
-password = "{hash_password("sésame")}"
+password = "{cheap_hash("sésame")}"
 roles = ["Role1"]
 """
 

@@ -6,13 +6,13 @@ from retain.api.admin.tenants import Tenants
 from retain.api.admin.users import Users
 from retain.api.cli.worker import divided
 from retain.api.config.load import Config, ServerConfig, SettingsConfig, TenantConfig
-from retain.api.identity.passwords import hash_password
 from retain.api.web.metrics import Counters
 from retain.api.workers.registries import Registries
 from retain.engine.following.board import Board
 from retain.journal import Disk
 from retain.journal.testing.memory import MemoryDisk
 from tests.kit.journals import counting_entropy
+from tests.kit.passwords import cheap_hash
 
 
 async def recorded(command: object) -> None:
@@ -43,7 +43,7 @@ async def test_the_next_look_after_a_change_shows_it() -> None:
     assert seen.keys_of("other") is None
 
     assert dict(seen.users) == {}
-    await users.add(actor="a", name="ann", password=hash_password("x"), roles=["R"])
+    await users.add(actor="a", name="ann", password=cheap_hash("x"), roles=["R"])
     assert seen.users["ann"].roles == {"R"}
     assert (len(seen.users), list(seen.users), bool(seen.users)) == (1, ["ann"], True)
     await users.remove(actor="a", name="ann")
