@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     import psycopg
 
 OLDEST = 15
+NOBODY = "nobody"
+"""A standby that there is not."""
 ROOM = 1 << 30
 """Bytes that must be free in memory for the servers to lie there."""
 SETTINGS = """
@@ -187,6 +189,31 @@ class Server:
             for _ in range(600):
                 if self.sql(f"SELECT current_setting('{name}')") == [(value,)]:
                     break
+                _pause()
+
+    def require_standby(self, name: str = NOBODY) -> None:
+        """Let commits wait for a synchronous standby; return when they do.
+
+        Sessions wait once the checkpointer has read the setting, which no view shows: a commit is tried.
+        """
+        self.configure(synchronous_standby_names=NOBODY)
+        while not self._commit_waits():
+            _pause()
+        if name != NOBODY:
+            self.configure(synchronous_standby_names=name)
+
+    def _commit_waits(self) -> bool:
+        with self.session() as probe:
+            pid = probe.info.backend_pid
+            probe.pgconn.send_query(b"SELECT pg_logical_emit_message(true, 'probe', '')")
+            while True:
+                activity = f"SELECT state, wait_event, query FROM pg_stat_activity WHERE pid = {pid}"
+                ((state, event, query),) = self.sql(activity)
+                if event == "SyncRep":
+                    self.sql(f"SELECT pg_terminate_backend({pid}, 30000)")
+                    return True
+                if state == "idle" and "probe" in query:
+                    return False
                 _pause()
 
     def set_stopped(self, **settings: str) -> None:

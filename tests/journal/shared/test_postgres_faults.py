@@ -19,8 +19,6 @@ from tests.kit.postgres import Postgres, Server, url
 IDENTITY = bytes(range(16))
 LEASE = 60.0
 """Seconds; longer than a busy machine stalls."""
-NOBODY = "nobody"
-"""A synchronous standby that there is not: commits wait."""
 WAITS_FOR_STANDBY = """
 SELECT count(*) > 0 FROM pg_stat_activity WHERE usename = 'retain' AND wait_event = 'SyncRep'
 """
@@ -148,7 +146,7 @@ def test_a_commit_that_was_in_when_the_server_was_killed_is_found_there(
     log = Log(stack, doomed)
     leader = log.leader()
     commit(leader, 1)
-    doomed.configure(synchronous_standby_names=NOBODY)
+    doomed.require_standby()
     waiting = Meanwhile(lambda: commit(leader, 2))
     doomed.wait_for(WAITS_FOR_STANDBY)
     doomed.kill()
@@ -186,8 +184,8 @@ def test_a_warning_that_no_standby_has_it_is_no_acknowledgement(log: Log, postgr
     head = shared.take("ann", "", b"a" * 16, LEASE)
     assert head is not None
     append(shared, head.term, 1)
-    postgres_server.configure(synchronous_standby_names=NOBODY)
     try:
+        postgres_server.require_standby()
         waiting = Meanwhile(lambda: append(shared, head.term, 2))
         postgres_server.wait_for(WAITS_FOR_STANDBY)
         postgres_server.sql(
@@ -332,7 +330,7 @@ def test_a_standby_goes_on_with_all_that_was_acknowledged_and_with_nothing_else(
     standby = postgres_servers.server(standby_of=primary)
     stack.callback(postgres_servers.close, standby)
     primary.wait_for("SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming'", 1)
-    primary.configure(synchronous_standby_names=standby.folder.name)
+    primary.require_standby(standby.folder.name)
     log = Log(stack, standby, primary)  # the one that may be written to is found in any order
     leader, other = log.leader(), log.connect()
     for last in (1, 2, 3):
