@@ -1,4 +1,4 @@
-"""Decides commands on areas. Reads the state, changes nothing."""
+"""Decide commands on areas. Reads the state, changes nothing."""
 
 from __future__ import annotations
 

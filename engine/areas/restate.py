@@ -1,4 +1,4 @@
-"""Restating areas: the same texts, files and deadlines in new records. Reads the state, changes nothing."""
+"""Restate areas: the same texts, files and deadlines in new records. Reads the state, changes nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Decides commands about blobs and their blocks. Reads the slice, changes nothing."""
+"""Decide commands about blobs and their blocks. Reads the slice, changes nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Decides commands about containers and accounts. Reads the slice, changes nothing."""
+"""Decide commands about containers and accounts. Reads the slice, changes nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Restates blobs, containers and accounts in new records. Reads the slice, changes nothing."""
+"""Restate blobs, containers and accounts in new records. Reads the slice, changes nothing."""
 
 from __future__ import annotations
 

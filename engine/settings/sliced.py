@@ -207,7 +207,7 @@ class _Reader:
         value.update(part)
 
     def _long_member(self, value: Any, at: int) -> int:
-        """Add one member that is longer than a slice; return where the next sign after it stands."""
+        """Add one member that is longer than a slice; return the position after it."""
         at = self._space(at)
         if isinstance(value, list):
             member, at = self._value(at)

@@ -79,7 +79,7 @@ def check_body(body: EncodedValue, depth: int, policy: SettingsPolicy) -> None:
         policy: Whether arrays may hold objects.
 
     Raises:
-        Invalid: An array holds an object (docs/wire/settings.md, section 6); or `__metadata` stands where
+        Invalid: An array holds an object (docs/wire/settings.md, section 6); or `__metadata` is where
             it would have no force, which must not be ignored silently (docs/wire/settings.md, section 7).
     """
     arrays = not policy.allow_object_arrays and b"[" in body.text

@@ -1,4 +1,4 @@
-"""Decides commands about tokens. Reads both slices, changes nothing."""
+"""Decide commands about tokens. Reads both slices, changes nothing."""
 
 from __future__ import annotations
 

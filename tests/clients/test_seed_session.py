@@ -1,4 +1,4 @@
-"""The story of the Genesys page *Blob Storage*, told by each client: tokens, list, download, find, revoke."""
+"""The story of the Genesys page *Blob Storage*, with each client: tokens, list, download, find, revoke."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ class Curl:
 
 
 @contextmanager
-def told() -> Iterator[None]:
+def sdk_refusals() -> Iterator[None]:
     """The SDK's refusals as ours."""
     try:
         yield
@@ -93,15 +93,15 @@ class Python:
     """azure-storage-blob."""
 
     def names(self, token: Token) -> list[str]:
-        with told(), self._container(token) as container:
+        with sdk_refusals(), self._container(token) as container:
             return [blob.name for blob in container.list_blobs()]
 
     def download(self, token: Token, name: str) -> bytes:
-        with told(), self._container(token) as container:
+        with sdk_refusals(), self._container(token) as container:
             return container.download_blob(name).readall()
 
     def find(self, token: Token, where: str) -> list[str]:
-        with told(), BlobServiceClient(f"{token['url']}?{token['token']}", **AT_ONCE) as service:
+        with sdk_refusals(), BlobServiceClient(f"{token['url']}?{token['token']}", **AT_ONCE) as service:
             return [blob.name for blob in service.find_blobs_by_tags(where)]
 
     def _container(self, token: Token) -> ContainerClient:

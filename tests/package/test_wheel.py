@@ -118,14 +118,24 @@ def test_two_builds_are_equal_byte_for_byte(archive: Path, wheel: Path, tmp_path
     assert sha256(other.read_bytes()).hexdigest() == sha256(wheel.read_bytes()).hexdigest()
 
 
-def test_it_is_installed_as_a_tool_and_serves_in_an_empty_folder(wheel: Path, tmp_path: Path) -> None:
-    """As the installation page says: `uv tool install`, then `retain serve`."""
-    uv = shutil.which("uv", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
-    if uv is None:
-        pytest.skip("uv is not installed")
-    places = {"UV_TOOL_DIR": str(tmp_path / "tools"), "UV_TOOL_BIN_DIR": str(tmp_path / "bin")}
+@pytest.mark.parametrize("tool", ["uv", "pipx"])
+def test_it_is_installed_as_a_tool_and_serves_in_an_empty_folder(
+    tool: str, wheel: Path, tmp_path: Path
+) -> None:
+    """As the installation page says: `uv tool install` or `pipx install`, then `retain serve`."""
+    program = shutil.which(tool, path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    if program is None:
+        pytest.skip(f"{tool} is not installed")
+    places = {
+        "UV_TOOL_DIR": str(tmp_path / "tools"),
+        "UV_TOOL_BIN_DIR": str(tmp_path / "bin"),
+        "PIPX_HOME": str(tmp_path / "tools"),
+        "PIPX_BIN_DIR": str(tmp_path / "bin"),
+        "PIPX_MAN_DIR": str(tmp_path / "man"),
+    }
+    command = [program, *(["tool"] if tool == "uv" else []), "install", "--python", sys.executable]
     installed = subprocess.run(
-        [uv, "tool", "install", "--python", sys.executable, wheel],
+        [*command, wheel],
         env={**os.environ, **places},
         capture_output=True,
         text=True,
@@ -133,7 +143,7 @@ def test_it_is_installed_as_a_tool_and_serves_in_an_empty_folder(wheel: Path, tm
         check=False,
     )
     if installed.returncode != 0 and re.search("(?i)failed to fetch|network|connect", installed.stderr):
-        pytest.skip("uv reaches no package index")
+        pytest.skip(f"{tool} reaches no package index")
     assert installed.returncode == 0, installed.stderr
     folder = tmp_path / "empty"
     folder.mkdir()

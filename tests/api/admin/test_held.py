@@ -1,4 +1,4 @@
-"""What clients of each interface are told about things under a legal hold, in the words of the interface."""
+"""The refusals for held resources, as each interface words them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who gets in, and what everyone else is told: credentials, versions, hosts, proxies, forgeries on the
+"""Authentication and its refusals: credentials, versions, hosts, proxies, forgeries on the
 wire."""
 
 from __future__ import annotations

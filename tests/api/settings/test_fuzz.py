@@ -1,4 +1,4 @@
-"""Any bytes at all: a well-formed answer below 500, and whoever is refused has changed nothing."""
+"""Any bytes at all: a well-formed answer below 500, and a refused request changes nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Errors as a table, credentials, clients' habits, and the neighbour that tells who one is."""
+"""Errors as a table, credentials, clients' habits, and a proxy that authenticates."""
 
 from __future__ import annotations
 

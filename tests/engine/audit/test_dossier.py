@@ -25,7 +25,7 @@ BIG = bytes(range(256)) * (CHUNK // 200)
 
 
 class Kept(Store):
-    """A store that tells what a dossier says."""
+    """A store with the contents of a dossier."""
 
     def dossier(self, **asked: Any) -> Dossier:
         return Dossier(self.engine.disk, Selection(**asked), self.engine.now())

@@ -1,4 +1,4 @@
-"""Blobs in columns: a snapshot with columns brings back what one without does, whatever stands in it."""
+"""Blobs in columns: a snapshot with columns restores the same state as one without, for any content."""
 
 from __future__ import annotations
 

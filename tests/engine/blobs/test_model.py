@@ -224,7 +224,7 @@ class Blobs(RuleBasedStateMachine):
 
 
 class FewAtATime(Blobs):
-    """Deleted containers are let go blob by blob."""
+    """Deleted containers are removed blob by blob."""
 
     def __init__(self) -> None:
         self.freed, expiry.FREED = expiry.FREED, 1

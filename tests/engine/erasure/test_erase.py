@@ -1,4 +1,4 @@
-"""Erasing through an open engine: errors at any moment, and what the audit log tells of it later."""
+"""Erasing through an open engine: errors at any moment, and the audit log afterwards."""
 
 from __future__ import annotations
 

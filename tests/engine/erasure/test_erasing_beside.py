@@ -24,7 +24,7 @@ PATIENCE_S = 30
 
 
 class Held:
-    """Stops erasures where zeros would be written, until it is let go of."""
+    """Stops erasures before the zeros are written, until released."""
 
     def __init__(self) -> None:
         self.reached = threading.Event()
@@ -59,7 +59,7 @@ def let_go(gate: Held) -> Iterator[None]:
 
 
 async def past(engine: Engine, names: str) -> None:
-    """Two records for each name, on which nothing stands any more."""
+    """Two records for each name that nothing refers to any more."""
     for name in names:
         await engine.submit(Put(name=name, body=inline(b"secret")))
         await engine.submit(Drop(name=name))

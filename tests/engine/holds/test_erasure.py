@@ -157,7 +157,7 @@ async def test_what_ended_a_held_blob_stays_for_as_long_as_its_record() -> None:
 
 
 async def test_what_let_a_held_blob_go_from_a_closed_container_stays_as_well() -> None:
-    """Large containers are let go in slices: the events of that name no blob, and end many."""
+    """Large containers are removed in parts: these events name no blob, and end many."""
     clock, disk = SteppedClock(), MemoryDisk()
     options = replace(QUIET, audit_days=40.0, history_days=10.0, snapshot_records=0)
     async with open_memory_engine(disk, clock=clock, options=options) as engine:

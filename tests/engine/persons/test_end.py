@@ -241,8 +241,8 @@ async def test_erasing_changes_nothing_that_anybody_sees(
 
 
 def due_is_gone(engine: Engine, disk: MemoryDisk) -> None:
-    """Asserts that no content is left that nothing stands on and that is not history, and that what is older
-    than the audit period tells nothing at all."""
+    """Assert that all content left is referenced or history, and that records older than the audit period
+    name nobody."""
     state = engine.state
     standing = {seq for chain in chain_rows(state.records).values() for seq in chain}
     audited = engine.now() - 40 * DAY

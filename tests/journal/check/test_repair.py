@@ -1,4 +1,4 @@
-"""Repair: tells first, gives up exactly what is damaged, and what is left opens and verifies."""
+"""Repair: reports first, discards exactly what is damaged, and the rest opens and verifies."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def frames(name: str) -> list[int]:
 
 
 def repaired(disk: MemoryDisk) -> tuple[RepairReport, dict[int, Parts]]:
-    """Refused before; told and not touched; then repaired, opens, goes on, verifies."""
+    """Refused before; reported and unchanged; then repaired, opened, appended to, verified."""
     with pytest.raises(JournalError):
         opened(disk)
     before = disk.files()

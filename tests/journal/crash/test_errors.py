@@ -118,7 +118,7 @@ def test_an_error_during_recovery_is_told_and_the_next_start_recovers(
             with suppress(JournalError):
                 opened(failing)[0].close()
             assert failing.open_files == []
-            failing.lock()  # it was let go of
+            failing.lock()  # it was released
             context = (
                 f"seed {seed}, {operation}, then {errno.errorcode[number]} at {failing.trace[place - 1]}"
             )

@@ -215,7 +215,7 @@ def test_the_mode_of_a_folder_that_exists_stays(tmp_path: Path, mode: int) -> No
 
 
 def test_what_is_no_regular_file_is_refused_at_once(real: RealDisk) -> None:
-    """A pipe would hold up whoever opens it, for ever."""
+    """Opening a pipe would block for ever."""
     os.mkfifo(real.path / "pipe")
     (real.path / "folder").mkdir()
     for name, options in (("pipe", {}), ("pipe", {"write": True}), ("folder", {})):

@@ -29,7 +29,7 @@ def append_for_ever(log: Journal) -> None:
 
 
 def raw(disk: MemoryDisk, spot: Spot) -> bytes:
-    """What stands on disk there."""
+    """The bytes on disk there."""
     [name] = [one.file for one in find_segments(disk)[0] if one.number == spot.segment]
     with disk.open(name) as file:
         return file.pread(spot.offset, spot.size)

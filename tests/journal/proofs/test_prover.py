@@ -1,4 +1,4 @@
-"""Proofs from a journal are the RFC's over all leaves, and hold for whoever has the roots."""
+"""Proofs from a journal are the RFC's over all leaves, and verify against the roots."""
 
 from __future__ import annotations
 

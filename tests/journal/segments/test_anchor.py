@@ -1,4 +1,4 @@
-"""The anchor tells a journal that ends at a frame's border from one that was cut there."""
+"""The anchor distinguishes a journal that ends at a frame's border from one that was cut there."""
 
 from __future__ import annotations
 

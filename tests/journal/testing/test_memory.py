@@ -1,4 +1,4 @@
-"""The disk in memory: what it forgets in a power cut, and how it fails when told to."""
+"""The disk in memory: what a power cut loses, and injected failures."""
 
 from __future__ import annotations
 
